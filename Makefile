@@ -1,0 +1,51 @@
+# Two commands do everything: `make demo` and `make test`. Needs git, Python 3.11+, make and gpg.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.locked
+export DAGSTER_HOME ?= $(CURDIR)/.adplatform/dagster
+
+.PHONY: demo dev test slow check format lock setup clean
+
+demo: setup
+	$(BIN)/adplatform demo
+
+dev: setup
+	$(BIN)/adplatform dev
+
+test: setup
+	$(BIN)/pytest -n auto -m "not slow"
+
+slow: setup
+	$(BIN)/pytest -n 2 -m slow
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/dg check yaml
+	$(BIN)/dg check defs
+	$(BIN)/adplatform validate
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+setup: $(STAMP)
+
+# uv comes from the same hash-locked list, by pip, because a machine may have neither uv nor a warm cache.
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	grep -A 1000 '^uv==' requirements.lock | awk 'NR > 1 && !/^ / { exit } { print }' > $(VENV)/uv.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
+	touch $(STAMP)
+
+lock:
+	$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) .adplatform

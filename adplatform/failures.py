@@ -1,0 +1,9 @@
+"""The two ways work can fail: for good, or for now. Everything below the Dagster layers raises one of these."""
+
+
+class PermanentFailure(Exception):
+    """Trying again cannot help: bad input, bad configuration, broken file. The message says what to do."""
+
+
+class TransientFailure(Exception):
+    """Trying again may help: throttling, timeouts, a service that is down."""
