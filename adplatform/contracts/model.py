@@ -1,0 +1,360 @@
+"""The contract of a feed: what its files look like, what its rows mean, and what of it may be read in the clean zone.
+
+A contract is plain data. It is written in YAML, checked here once, and compiled to SQL by ``adplatform.transform``.
+"""
+
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from adplatform.contracts.types import DataType, parse_type
+
+IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,126}")
+DELIVERY_DATE = "dt"
+"""The partition column of every table that is partitioned by delivery date."""
+SYSTEM_COLUMNS = ("_source_file", "_pii_key_id")
+_RESERVED = frozenset({DELIVERY_DATE, *SYSTEM_COLUMNS})
+
+DATE_FORMATS = ("%Y%m%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d")
+TIMESTAMP_FORMATS = (*(f"{d} %H:%M:%S" for d in DATE_FORMATS), "%Y%m%dT%H%M%SZ", "epoch_seconds", "epoch_millis")
+
+
+class Strict(BaseModel):
+    """What users write: unknown settings are mistakes, values never change after the check."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PiiKind(StrEnum):
+    EMAIL = "email"
+    PHONE = "phone"
+    FIRST_NAME = "first_name"
+    LAST_NAME = "last_name"
+    STREET_ADDRESS = "street_address"
+    CITY = "city"
+    STATE = "state"
+    POSTAL_CODE = "postal_code"
+    COUNTRY = "country"
+    DEVICE_ID = "device_id"
+    GENERIC_ID = "generic_id"
+
+
+class Profile(StrEnum):
+    """What becomes of a personal value. ``lake`` is keyed; the ad platforms' own profiles are unkeyed by necessity."""
+
+    LAKE = "lake"
+    AMAZON_ADS = "amazon_ads"
+    META = "meta"
+    GOOGLE = "google"
+    MASK = "mask"
+    DROP = "drop"
+    CLEAR = "clear"
+
+
+DIGESTS = frozenset({Profile.LAKE, Profile.AMAZON_ADS, Profile.META, Profile.GOOGLE})
+
+
+def _one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_many, json_schema_input_type=str | list[str])]
+Bound = Annotated[
+    str | None,
+    BeforeValidator(
+        lambda v: v if v is None or isinstance(v, bool) else str(v), json_schema_input_type=str | float | None
+    ),
+]
+
+
+class Pii(Strict):
+    """A column with personal data: what kind it is and in which forms it may be stored.
+
+    ``country`` (ISO 3166 two letters) or ``country_column`` tells phone numbers, states and postal codes apart.
+    """
+
+    kind: PiiKind
+    profiles: Annotated[
+        tuple[Profile, ...], BeforeValidator(_one_or_many, json_schema_input_type=Profile | list[Profile])
+    ] = (Profile.LAKE,)
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
+    country_column: str | None = None
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> Self:
+        if not self.profiles:
+            raise ValueError("profiles is empty: name at least one of " + ", ".join(Profile))
+        if len(set(self.profiles)) != len(self.profiles):
+            raise ValueError("profiles names one twice")
+        if Profile.DROP in self.profiles and len(self.profiles) > 1:
+            raise ValueError("drop stores nothing, so it cannot stand beside another profile")
+        if Profile.CLEAR in self.profiles and len(self.profiles) > 1:
+            raise ValueError("clear stores the value itself, so it cannot stand beside another profile")
+        if self.country and self.country_column:
+            raise ValueError("give country or country_column, not both")
+        return self
+
+
+def _pii(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+class ColumnSettings(Strict):
+    """What may be said of a column beside its name. A bare type stands for these settings.
+
+    ``source`` is its name in the files when that differs. ``formats`` are spellings of dates and timestamps beyond
+    ISO 8601, as strptime patterns (see ``DATE_FORMATS`` and ``TIMESTAMP_FORMATS``).
+    ``expression`` computes the column in Spark SQL from other columns instead of reading it.
+    ``min`` and ``max`` are bounds, inclusive, written as the files write the value.
+    """
+
+    type: str = "string"
+    source: str | None = None
+    required: bool = False
+    allowed: tuple[str, ...] = ()
+    pattern: str | None = None
+    min: Bound = None
+    max: Bound = None
+    formats: tuple[str, ...] = ()
+    decimal_comma: bool = False
+    true_values: tuple[str, ...] = ("true",)
+    false_values: tuple[str, ...] = ("false",)
+    pii: Annotated[Pii | None, BeforeValidator(_pii, json_schema_input_type=Pii | PiiKind | None)] = None
+    drop: bool = False
+    expression: str | None = None
+    comment: str = ""
+
+    @field_validator("type")
+    @classmethod
+    def _known_type(cls, text: str) -> str:
+        parse_type(text)
+        return text
+
+    @field_validator("allowed", "true_values", "false_values", mode="before")
+    @classmethod
+    def _texts(cls, values: Any) -> Any:
+        for value in values if isinstance(values, list) else ():
+            if not isinstance(value, str):
+                raise ValueError(f"{value!r} is not text in YAML: put it in quotes (NO, ON and 1 lose their spelling)")
+        return values
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            try:
+                re.compile(pattern)
+            except re.error as e:
+                raise ValueError(f"pattern {pattern!r} is not a regular expression: {e}") from e
+        return pattern
+
+
+class Column(ColumnSettings):
+    """One declared column: its name in the table, and its settings."""
+
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def _catalog_name(cls, name: str) -> str:
+        if not IDENTIFIER.fullmatch(name):
+            raise ValueError(
+                f"{name!r} is not a catalog name (lower-case letters, digits and _); give the file's spelling as source"
+            )
+        if name in _RESERVED:
+            raise ValueError(f"{name!r} is a name the platform adds itself; choose another and give it as source")
+        return name
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        if self.pii and self.data_type.name != "string":
+            raise ValueError(f"column {self.name}: personal data is text; type must be string, not {self.type}")
+        if self.expression and (self.source or self.required or self.pii):
+            raise ValueError(f"column {self.name}: an expression is computed, so source, required and pii do not apply")
+        known = {"date": DATE_FORMATS, "timestamp": TIMESTAMP_FORMATS}.get(self.data_type.name, ())
+        for unknown in set(self.formats) - set(known):
+            raise ValueError(
+                f"column {self.name}: format {unknown!r} is not one for {self.type}: {', '.join(known) or 'none'}"
+            )
+        if self.decimal_comma and not self.data_type.is_number:
+            raise ValueError(f"column {self.name}: decimal_comma is for numbers")
+        if (self.min or self.max) and self.data_type.name in ("string", "boolean"):
+            raise ValueError(f"column {self.name}: min and max need a number, date or timestamp")
+        return self
+
+    @property
+    def data_type(self) -> DataType:
+        return parse_type(self.type)
+
+    @property
+    def header(self) -> str:
+        """The name the files use."""
+        return self.source or self.name
+
+
+class FileFormat(Strict):
+    """How the files are written, after decryption."""
+
+    kind: Literal["csv", "ndjson", "json", "parquet"] = "csv"
+    compression: Literal["auto", "none", "gzip", "zstd", "zip"] = "auto"
+    encoding: str = "utf-8"
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    quote: str = Field(default='"', max_length=1)
+    escape: str = Field(default='"', max_length=1)
+    header: bool = True
+    header_order: Literal["strict", "any"] = "any"
+    skip_lines: int = Field(default=0, ge=0)
+    null_values: tuple[str, ...] = ()
+    records: str | None = None
+    """For json: the member that holds the array, as a dotted path; the document itself when absent."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str) -> str:
+        try:
+            "".encode(encoding)
+        except LookupError as e:
+            raise ValueError(f"unknown encoding {encoding!r}") from e
+        return encoding.lower()
+
+
+class RowCheck(Strict):
+    """A Spark SQL condition that every row must meet; rows that do not are quarantined as ``check:<name>``."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")]
+    expression: str
+
+
+class Bounds(Strict):
+    """What a whole delivery must look like before it may be published."""
+
+    min_rows: int | None = Field(default=None, ge=0)
+    max_rows: int | None = Field(default=None, ge=0)
+    max_quarantined: float = Field(default=0.2, ge=0, le=1)
+    """Share of the rows, 0 to 1, that may be quarantined before the delivery is refused."""
+
+
+def _columns(value: Any) -> Any:
+    """YAML writes columns as a mapping of name to type or settings; order is kept."""
+    if value in ({}, [], ()):
+        raise ValueError("declare at least one column")
+    if not isinstance(value, dict):
+        return value
+    return [_column(name, spec) for name, spec in value.items()]
+
+
+def _column(name: Any, settings: Any) -> Any:
+    if settings is None or isinstance(settings, str):
+        return {"name": name, "type": settings or "string"}
+    if not isinstance(settings, dict):
+        return settings
+    if "name" in settings:
+        raise ValueError(f"column {name}: its name is what stands before the colon; the files' spelling goes to source")
+    return {"name": name, **settings}
+
+
+class Contract(Strict):
+    """Columns, keys, privacy and checks of one feed.
+
+    ``key`` with ``latest_by`` keeps one row per key: the greatest ``latest_by`` (NULL is smallest) and, among equals,
+    the row that came last. ``partition_by`` is ``dt`` for the delivery date (rows of one key are compared within a
+    delivery), or a column of the table (they are compared across deliveries but within a partition, so the column must
+    be part of the key), or null for a table that each delivery replaces as a whole. ``schema_policy`` says what a
+    column that nobody declared does: ``freeze`` refuses the file, ``evolve`` adds it to the table as text,
+    ``quarantine`` puts the file aside and goes on without it.
+    """
+
+    columns: Annotated[
+        tuple[Column, ...],
+        BeforeValidator(_columns, json_schema_input_type=dict[str, ColumnSettings | str | None]),
+    ]
+    format: FileFormat = FileFormat()
+    key: Names = ()
+    latest_by: Names = ()
+    partition_by: str | None = DELIVERY_DATE
+    schema_policy: Literal["freeze", "evolve", "quarantine"] = "freeze"
+    row_checks: tuple[RowCheck, ...] = ()
+    bounds: Bounds = Bounds()
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        names = [c.name for c in self.columns]
+        for name in {n for n in names if names.count(n) > 1}:
+            raise ValueError(f"column {name} is declared twice")
+        headers = [c.header for c in self.read_columns]
+        for header in {h for h in headers if headers.count(h) > 1}:
+            raise ValueError(f"two columns read {header!r}")
+        for setting, wanted in (("key", self.key), ("latest_by", self.latest_by)):
+            for name in wanted:
+                if name not in names:
+                    raise ValueError(f"{setting} names column {name!r}, which is not declared")
+        if self.latest_by and not self.key:
+            raise ValueError("latest_by needs key: it decides between rows of one key")
+        for name in self.key:
+            if not self.column(name).required and name != self.partition_by:
+                raise ValueError(f"key column {name} must be required: a row without its key cannot be placed")
+        self._check_partition()
+        self._check_latest_across_deliveries()
+        for column in self.columns:
+            if column.pii and column.pii.country_column and column.pii.country_column not in names:
+                raise ValueError(f"column {column.name}: country_column {column.pii.country_column!r} is not declared")
+        return self
+
+    def _check_partition(self) -> None:
+        if self.partition_by in (None, DELIVERY_DATE):
+            return
+        column = next((c for c in self.columns if c.name == self.partition_by), None)
+        if column is None:
+            raise ValueError(f"partition_by names column {self.partition_by!r}, which is not declared")
+        if column.pii or column.drop:
+            raise ValueError(
+                f"partition_by {column.name}: a partition value is readable by all, so no personal or dropped column"
+            )
+        if not (column.required or column.expression) or column.data_type.name not in (
+            "date",
+            "string",
+            "int",
+            "bigint",
+        ):
+            raise ValueError(f"partition_by {column.name}: must be required and of type date, string, int or bigint")
+
+    def _check_latest_across_deliveries(self) -> None:
+        """A table partitioned by a column compares rows of different deliveries by what the clean zone stores."""
+        if not self.key or self.partition_by in (None, DELIVERY_DATE):
+            return
+        if self.partition_by not in self.key:
+            raise ValueError(
+                f"key lacks {self.partition_by}, which partition_by names: rows of one key are compared within a "
+                f"partition, so write key: [{', '.join((*self.key, str(self.partition_by)))}]"
+            )
+        for name in self.latest_by:
+            column = self.column(name)
+            if column.drop or column.pii:
+                raise ValueError(f"latest_by {name}: must be stored in clear when partition_by names a column")
+        for name in self.key:
+            column = self.column(name)
+            if column.drop or (
+                column.pii and Profile.LAKE not in column.pii.profiles and Profile.CLEAR not in column.pii.profiles
+            ):
+                raise ValueError(f"key {name}: must be stored (profile lake or clear) when partition_by names a column")
+
+    @property
+    def read_columns(self) -> tuple[Column, ...]:
+        """The columns that the files carry, in declared order."""
+        return tuple(c for c in self.columns if c.expression is None)
+
+    def column(self, name: str) -> Column:
+        return next(c for c in self.columns if c.name == name)
+
+    def pii_columns(self) -> Iterator[tuple[Column, Pii]]:
+        for column in self.columns:
+            if column.pii:
+                yield column, column.pii
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether a hashing key must be had before anything is read."""
+        return any(Profile.LAKE in pii.profiles for _, pii in self.pii_columns())

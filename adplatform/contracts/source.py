@@ -1,0 +1,41 @@
+"""A source that delivers files: the settings that every file-bringing component shares."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from adplatform.contracts.feed import NAME, Feed
+from adplatform.contracts.model import Strict
+
+
+class Topics(Strict):
+    """SNS topics, by name or ARN, for a source whose messages go to other people than the platform's."""
+
+    success: str | None = None
+    failure: str | None = None
+
+
+PLATFORM_TOPICS = Topics()
+"""None of its own: messages go to the platform's topics."""
+
+
+class FileSource(Strict):
+    """A source and its feeds, as YAML declares them."""
+
+    source: Annotated[str, Field(pattern=NAME)]
+    feeds: list[Feed] = Field(min_length=1)
+    owners: list[str] = Field(default_factory=list)
+    tags: dict[str, str] = Field(default_factory=dict)
+    check_every: int = Field(default=30, ge=1)
+    """Seconds between two looks at what has arrived."""
+    topics: Topics = PLATFORM_TOPICS
+    archive: Annotated[str, Field(pattern=r"^archive/([A-Za-z0-9._=-]+/)*$")] = "archive/"
+    """The prefix below which published source files are kept, as ``<archive><source>/<feed>/dt=<date>/``."""
+
+    @field_validator("feeds")
+    @classmethod
+    def _named_once(cls, feeds: list[Feed]) -> list[Feed]:
+        names = [feed.name for feed in feeds]
+        for name in {n for n in names if names.count(n) > 1}:
+            raise ValueError(f"feed {name} is declared twice")
+        return feeds

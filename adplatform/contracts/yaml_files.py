@@ -1,0 +1,164 @@
+"""Reading ``defs.yaml`` files without Dagster, with the line of every mistake."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from yaml.constructor import ConstructorError
+
+M = TypeVar("M", bound=BaseModel)
+_REASONS = {"extra_forbidden": "unknown setting", "missing": "is missing"}
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """Something wrong in a YAML file. ``line`` counts from 1."""
+
+    file: Path
+    line: int
+    where: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.where}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Declared(Generic[M]):
+    """One document of a ``defs.yaml``, checked against the model of its component type."""
+
+    file: Path
+    line: int
+    model: M
+
+
+def read_declarations(root: Path, models: Mapping[str, type[M]]) -> tuple[list[Declared[M]], list[Mistake]]:
+    """Every document below ``root`` whose ``type`` ends with a name in ``models``, and every mistake in them."""
+    declared: list[Declared[M]] = []
+    mistakes: list[Mistake] = []
+    for file in sorted(root.rglob("defs.yaml")):
+        try:
+            documents = list(yaml.compose_all(file.read_text(encoding="utf-8"), yaml.SafeLoader))
+        except yaml.MarkedYAMLError as e:
+            mistakes.append(_not_yaml(file, e))
+            continue
+        except (yaml.YAMLError, UnicodeDecodeError) as e:
+            mistakes.append(Mistake(file, 1, "document", f"not text in UTF-8: {e}".replace("\n", " ")))
+            continue
+        for node in documents:
+            found = _check(file, node, models)
+            if isinstance(found, Declared):
+                declared.append(found)
+            else:
+                mistakes += found
+    return declared, mistakes
+
+
+def _check(file: Path, node: yaml.Node, models: Mapping[str, type[M]]) -> Declared[M] | list[Mistake]:
+    if isinstance(node, yaml.ScalarNode) and not node.value:
+        return []
+    twice = [Mistake(file, key.start_mark.line + 1, str(key.value), "is given twice") for key in _repeated(node)]
+    if twice:
+        return twice
+    try:
+        document = _plain(node)
+    except yaml.MarkedYAMLError as e:
+        return [_not_yaml(file, e)]
+    if not isinstance(document, dict) or not isinstance(document.get("type"), str):
+        return [Mistake(file, node.start_mark.line + 1, "type", "is missing: say which component this is")]
+    kind: str = document["type"]
+    model = models.get(kind.rsplit(".", 1)[-1])
+    if model is None:
+        return []
+    try:
+        attributes = document.get("attributes") or {}
+        return Declared(file, node.start_mark.line + 1, model.model_validate(attributes))
+    except ValidationError as e:
+        return [_mistake(file, node, error) for error in e.errors(include_url=False)]
+
+
+def _not_yaml(file: Path, error: yaml.MarkedYAMLError) -> Mistake:
+    line = error.problem_mark.line + 1 if error.problem_mark else 1
+    return Mistake(file, line, "document", error.problem or "not YAML")
+
+
+def _repeated(node: yaml.Node) -> Iterator[yaml.Node]:
+    """Keys that a mapping holds twice. YAML readers take the last without a word."""
+    if isinstance(node, yaml.SequenceNode):
+        for child in node.value:
+            yield from _repeated(child)
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, child in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    yield key
+                seen.add(key.value)
+            yield from _repeated(child)
+
+
+def _mistake(file: Path, node: yaml.Node, error: Mapping[str, Any]) -> Mistake:
+    path = tuple(p for p in error["loc"] if not _is_branch(p))
+    deepest, readable = _deepest(node, ("attributes", *path))
+    reason = _REASONS.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
+    return Mistake(file, deepest.start_mark.line + 1, ".".join(readable[1:]) or "attributes", reason)
+
+
+def _is_branch(part: int | str) -> bool:
+    """pydantic names the branch of a union or a validator in the path; the file has no such member."""
+    return isinstance(part, str) and ("[" in part or "(" in part)
+
+
+def _deepest(node: yaml.Node, path: Sequence[int | str]) -> tuple[yaml.Node, list[str]]:
+    """Where ``path`` leads to, or the last place on the way; a number also counts the members of a mapping."""
+    place, readable = node, list[str]()
+    for part in path:
+        step = _step(node, part)
+        if step is None:
+            return place, [*readable, str(part)]
+        place, node, name = step
+        readable.append(name)
+    return place, readable
+
+
+def _step(node: yaml.Node, part: int | str) -> tuple[yaml.Node, yaml.Node, str] | None:
+    """Where the part begins (a member at its key), its value, and what to call it."""
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        child = node.value[part]
+        return child, child, _label(child) or str(part)
+    if isinstance(node, yaml.MappingNode):
+        for place, (key, child) in enumerate(node.value):
+            if part in (place, str(key.value)):
+                return key, child, str(key.value)
+    return None
+
+
+def _label(node: yaml.Node) -> str:
+    """A list entry is better known by its name than by its number."""
+    if not isinstance(node, yaml.MappingNode):
+        return ""
+    return next((str(child.value) for key, child in node.value if key.value == "name"), "")
+
+
+class _Loader(yaml.SafeLoader):
+    """Tells the line of a date that is none, which PyYAML passes on as a bare ValueError."""
+
+    def construct_yaml_timestamp(self, node: yaml.ScalarNode) -> Any:
+        try:
+            return super().construct_yaml_timestamp(node)
+        except ValueError as e:
+            raise ConstructorError(None, None, f"{node.value} is not a date: {e}", node.start_mark) from e
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_timestamp)
+
+
+def _plain(node: yaml.Node) -> Any:
+    loader = _Loader("")
+    try:
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()

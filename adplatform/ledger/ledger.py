@@ -1,0 +1,379 @@
+"""The workflow metadata repository: every object, delivery, publication and file outcome, in one DynamoDB table.
+
+All state changes are conditional writes, so that two processes, a retry or a crash can neither lose a wake-up nor start
+the same work twice. The ledger knows no rules of arrival; ``adplatform.files.arrivals`` decides, this remembers.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+from adplatform.failures import TransientFailure
+from adplatform.ledger.rows import (
+    Delivery,
+    DeliveryState,
+    FileOutcome,
+    ObjectState,
+    Placement,
+    Publication,
+    R,
+    RawObject,
+    Retired,
+    Row,
+    Slice,
+    from_item,
+    plain,
+    to_item,
+)
+
+ACTIVE_INDEX = "active"
+_serialize = TypeSerializer().serialize
+_deserialize = TypeDeserializer().deserialize
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def table_definition(table: str) -> dict[str, Any]:
+    """The arguments of ``create_table`` for the ledger."""
+    key = [("pk", "HASH"), ("sk", "RANGE")]
+    index = [("active_feed", "HASH"), ("sk", "RANGE")]
+    return {
+        "TableName": table,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk", "active_feed")],
+        "KeySchema": [{"AttributeName": n, "KeyType": t} for n, t in key],
+        "GlobalSecondaryIndexes": [
+            {
+                "IndexName": ACTIVE_INDEX,
+                "KeySchema": [{"AttributeName": n, "KeyType": t} for n, t in index],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+    }
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The ledger in ``table``. ``client`` is a boto3 DynamoDB client."""
+
+    client: Any
+    table: str
+    now: Callable[[], datetime] = utc_now
+
+    # -- objects and deliveries
+
+    def delivery(self, feed: str, day: date) -> Delivery:
+        """The delivery of that date; a fresh one when nothing has arrived yet."""
+        return self._get(Delivery, feed, f"delivery#{day}") or Delivery(day=day)
+
+    def deliveries(self, feed: str) -> list[Delivery]:
+        return list(self._query(Delivery, feed, "delivery#"))
+
+    def active_deliveries(self, feed: str) -> list[Delivery]:
+        """Deliveries with something to do. The index is eventually consistent: a later tick sees what one misses."""
+        found = self._pages(
+            IndexName=ACTIVE_INDEX,
+            KeyConditionExpression="active_feed = :f",
+            ExpressionAttributeValues={":f": {"S": feed}},
+        )
+        return [from_item(Delivery, i) for i in found]
+
+    def objects(self, feed: str, day: date) -> list[RawObject]:
+        """Every object version of the delivery, in order of arrival."""
+        return sorted(self._query(RawObject, feed, f"object#{day}#"), key=lambda o: o.number)
+
+    def record_object(self, feed: str, obj: RawObject) -> bool:
+        """Remember that an object arrived; False when it was known already. Only an arrived one opens the delivery."""
+        while True:
+            if self._get(RawObject, feed, obj.sort_key) is not None:
+                return False
+            delivery = self.delivery(feed, obj.day)
+            opens = obj.state is ObjectState.ARRIVED
+            number = delivery.arrivals + 1 if opens else 0
+            row = replace(obj, number=number, seen_at=obj.seen_at or self.now())
+            writes = [self._put(feed, row, "attribute_not_exists(pk)", {})]
+            if opens:
+                writes.append(self._delivery_write(feed, delivery, replace(delivery, arrivals=number)))
+            if self._transact(writes):
+                return True
+
+    def reopen(self, feed: str, day: date) -> Delivery:
+        """Make a new version due although nothing arrived: the contract, a key or a decision changed."""
+        while True:
+            delivery = self.delivery(feed, day)
+            reopened = replace(delivery, arrivals=delivery.arrivals + 1)
+            if self._transact([self._delivery_write(feed, delivery, reopened)]):
+                return self.delivery(feed, day)
+
+    def settle(self, feed: str, seen: Delivery, *, objects: int, manifest_key: str, because: str) -> Delivery | None:
+        """Close the set of objects as the next version; None when anything arrived or changed since ``seen``."""
+        now = self.now()
+        settled = replace(
+            seen,
+            state=DeliveryState.SETTLED,
+            version=seen.version + 1,
+            settled_arrivals=seen.arrivals,
+            attempt=1,
+            run_id="",
+            manifest_key=manifest_key,
+            settled_at=now,
+            settled_because=because,
+            error="",
+            permanent=False,
+        )
+        publication = Publication(
+            day=seen.day,
+            version=settled.version,
+            objects=objects,
+            manifest_key=manifest_key,
+            settled_at=now,
+            settled_because=because,
+        )
+        writes = [
+            self._delivery_write(feed, seen, settled),
+            self._put(feed, publication, "attribute_not_exists(pk)", {}),
+        ]
+        return self.delivery(feed, seen.day) if self._transact(writes) else None
+
+    def advance(self, feed: str, day: date, step: Callable[[Delivery], Delivery | None]) -> Delivery | None:
+        """Apply ``step`` to the delivery as it is, anew when an object arrives meanwhile; None when ``step`` declines.
+
+        ``step`` says whether the delivery is still in a state to move on; what arrives at any time is no reason not to.
+        """
+        while True:
+            seen = self.delivery(feed, day)
+            moved = step(seen)
+            if moved is None:
+                return None
+            if self._transact([self._delivery_write(feed, seen, moved)]):
+                return self.delivery(feed, day)
+
+    def change(self, feed: str, seen: Delivery, **changes: Any) -> Delivery | None:
+        """Move the delivery on; None when somebody else changed it since ``seen``."""
+        changed = self._transact([self._delivery_write(feed, seen, replace(seen, **changes))])
+        return self.delivery(feed, seen.day) if changed else None
+
+    def update_object(self, feed: str, obj: RawObject, **changes: Any) -> None:
+        """Change some attributes of a recorded object and leave the others as they are by now."""
+        names = {f"#{name}": name for name in changes}
+        self.client.update_item(
+            TableName=self.table,
+            Key=_wire({"pk": f"feed#{feed}", "sk": obj.sort_key}),
+            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changes),
+            ConditionExpression="attribute_exists(pk)",
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=_wire({f":{name}": plain(value) for name, value in changes.items()}),
+        )
+
+    # -- publications, file outcomes, slices
+
+    def publication(self, feed: str, day: date, version: int) -> Publication | None:
+        return self._get(Publication, feed, f"version#{day}#{version:04d}")
+
+    def publications(self, feed: str, day: date | None = None) -> list[Publication]:
+        return list(self._query(Publication, feed, f"version#{day}#" if day else "version#"))
+
+    def put_publication(self, feed: str, publication: Publication) -> None:
+        self.client.put_item(TableName=self.table, Item=_wire(to_item(feed, publication)))
+
+    def file_outcomes(self, feed: str, day: date, version: int) -> list[FileOutcome]:
+        return list(self._query(FileOutcome, feed, f"file#{day}#{version:04d}#"))
+
+    def put_file_outcomes(self, feed: str, outcomes: Iterable[FileOutcome]) -> None:
+        self._put_all(feed, outcomes)
+
+    def slices(self, feed: str, partition: str) -> list[Slice]:
+        """What each delivery contributes to the partition, oldest delivery date first."""
+        return list(self._query(Slice, feed, f"slice#{quote(partition, safe='')}#"))
+
+    def slices_of_day(self, feed: str, day: date) -> list[Slice]:
+        return [s for s in self._query(Slice, feed, "slice#") if s.day == day]
+
+    def all_slices(self, feed: str) -> list[Slice]:
+        return list(self._query(Slice, feed, "slice#"))
+
+    def put_slices(self, feed: str, slices: Iterable[Slice]) -> None:
+        self._put_all(feed, slices)
+
+    def placement(self, feed: str, day: date) -> Placement | None:
+        return self._get(Placement, feed, f"placement#{day}")
+
+    def put_placement(self, feed: str, placement: Placement) -> None:
+        self._put_all(feed, [placement])
+
+    def retired(self, feed: str) -> list[Retired]:
+        return list(self._query(Retired, feed, "retired#"))
+
+    def put_retired(self, feed: str, rows: Iterable[Retired]) -> None:
+        self._put_all(feed, rows)
+
+    def delete(self, feed: str, row: Slice | Retired) -> None:
+        self.client.delete_item(TableName=self.table, Key=_wire({"pk": f"feed#{feed}", "sk": row.sort_key}))
+
+    # -- leases
+
+    @contextmanager
+    def lease(
+        self, name: str, owner: str, *, ttl: timedelta, wait: timedelta, sleep: Callable[[float], None]
+    ) -> Iterator["Lease"]:
+        """Hold ``name`` alone. A holder that died is displaced after ``ttl``.
+
+        Raises:
+            TransientFailure: another holder kept it for longer than ``wait``.
+        """
+        held = Lease(self, name, owner, ttl)
+        give_up = self.now() + wait
+        while not held.take():
+            if self.now() >= give_up:
+                raise TransientFailure(f"lease {name} is held by another run; try again when that run has ended")
+            sleep(0.2)
+        try:
+            yield held
+        finally:
+            held.release()
+
+    # -- DynamoDB
+
+    def _get(self, kind: type[R], feed: str, sort_key: str) -> R | None:
+        found = self.client.get_item(
+            TableName=self.table, Key=_wire({"pk": f"feed#{feed}", "sk": sort_key}), ConsistentRead=True
+        )
+        return from_item(kind, _unwire(found["Item"])) if "Item" in found else None
+
+    def _query(self, kind: type[R], feed: str, prefix: str) -> Iterator[R]:
+        for item in self._pages(
+            KeyConditionExpression="pk = :p AND begins_with(sk, :s)",
+            ExpressionAttributeValues={":p": {"S": f"feed#{feed}"}, ":s": {"S": prefix}},
+            ConsistentRead=True,
+        ):
+            yield from_item(kind, item)
+
+    def _pages(self, **query: Any) -> Iterator[dict[str, Any]]:
+        for page in self.client.get_paginator("query").paginate(TableName=self.table, **query):
+            yield from (_unwire(item) for item in page["Items"])
+
+    def _put_all(self, feed: str, rows: Iterable[Row]) -> None:
+        for row in rows:
+            self.client.put_item(TableName=self.table, Item=_wire(to_item(feed, row)))
+
+    def _put(self, feed: str, row: Row, condition: str, values: dict[str, Any]) -> dict[str, Any]:
+        write = {"TableName": self.table, "Item": _wire(to_item(feed, row)), "ConditionExpression": condition}
+        return {"Put": {**write, **({"ExpressionAttributeValues": _wire(values)} if values else {})}}
+
+    def _delivery_write(self, feed: str, seen: Delivery, new: Delivery) -> dict[str, Any]:
+        """Replace the delivery if nobody wrote it since it was ``seen``."""
+        row = replace(new, revision=seen.revision + 1, changed_at=self.now())
+        if seen.revision == 0:
+            return self._put(feed, row, "attribute_not_exists(pk)", {})
+        return self._put(feed, row, "revision = :r", {":r": seen.revision})
+
+    def _transact(self, writes: list[dict[str, Any]]) -> bool:
+        """Whether all conditions held. Anything but a failed condition or a conflict is an error."""
+        try:
+            self.client.transact_write_items(TransactItems=writes)
+        except self.client.exceptions.TransactionCanceledException as e:
+            codes = {r.get("Code") for r in e.response.get("CancellationReasons", [])}
+            if codes <= {"None", "ConditionalCheckFailed", "TransactionConflict"}:
+                return False
+            raise TransientFailure(f"the ledger refused a write: {sorted(map(str, codes))}") from e
+        return True
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A lease that this process tries to hold or holds."""
+
+    ledger: Ledger
+    name: str
+    owner: str
+    ttl: timedelta
+
+    def take(self) -> bool:
+        """Take the lease, or keep it for another ``ttl``; False while another holder's has not run out."""
+        return self._put(
+            "attribute_not_exists(pk) OR #o = :o OR #u < :n",
+            {":o": self.owner, ":n": self.ledger.now().isoformat()},
+            {"#o": "owner", "#u": "until"},
+        )
+
+    def check(self) -> None:
+        """Keep the lease before a step that must not overlap.
+
+        Raises:
+            TransientFailure: it ran out and another holder took it, even one that has released it since.
+        """
+        if not self._put("#o = :o", {":o": self.owner}, {"#o": "owner"}):
+            raise TransientFailure(
+                f"lease {self.name} was lost to another run: this one stops before it overwrites newer work"
+            )
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep the lease during one long step. A loss shows at the next :meth:`check`."""
+        done = threading.Event()
+
+        def keep() -> None:
+            while not done.wait(self.ttl.total_seconds() / 3):
+                self.check()
+
+        with ThreadPoolExecutor(max_workers=1) as keeper:
+            keeper.submit(keep)
+            try:
+                yield
+            finally:
+                done.set()
+
+    def release(self) -> None:
+        self._conditional(
+            lambda condition: self.ledger.client.delete_item(
+                TableName=self.ledger.table, Key=_wire(self._key()), **condition
+            ),
+            "#o = :o",
+            {":o": self.owner},
+            {"#o": "owner"},
+        )
+
+    def _key(self) -> dict[str, Any]:
+        return {"pk": f"lease#{self.name}", "sk": "lease"}
+
+    def _put(self, expression: str, values: dict[str, Any], names: dict[str, str]) -> bool:
+        until = (self.ledger.now() + self.ttl).isoformat()
+        item = _wire({**self._key(), "owner": self.owner, "until": until})
+        return self._conditional(
+            lambda condition: self.ledger.client.put_item(TableName=self.ledger.table, Item=item, **condition),
+            expression,
+            values,
+            names,
+        )
+
+    def _conditional(
+        self, call: Callable[[dict[str, Any]], Any], expression: str, values: dict[str, Any], names: dict[str, str]
+    ) -> bool:
+        try:
+            call(
+                {
+                    "ConditionExpression": expression,
+                    "ExpressionAttributeValues": _wire(values),
+                    "ExpressionAttributeNames": names,
+                }
+            )
+        except self.ledger.client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+
+def _wire(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: _serialize(value) for name, value in item.items()}
+
+
+def _unwire(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: _deserialize(value) for name, value in item.items()}

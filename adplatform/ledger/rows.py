@@ -1,0 +1,280 @@
+"""The rows of the ledger as typed values, and their DynamoDB form.
+
+One table, partition key ``pk``, sort key ``sk``, one sparse index ``active`` (``active_feed``, ``sk``):
+
+============================  ===================================  ==================================================
+pk                            sk                                   row
+============================  ===================================  ==================================================
+``feed#<source>/<feed>``      ``delivery#<day>``                   :class:`Delivery`, in ``active`` while work is due
+``feed#<source>/<feed>``      ``object#<day>#<digest>``            :class:`RawObject`, one per object version
+``feed#<source>/<feed>``      ``version#<day>#<0001>``             :class:`Publication`, one per settled version
+``feed#<source>/<feed>``      ``file#<day>#<0001>#<digest>``       :class:`FileOutcome`, one per file of a version
+``feed#<source>/<feed>``      ``slice#<partition>#<day>``          :class:`Slice`, what a delivery gives a partition
+``feed#<source>/<feed>``      ``placement#<day>``                  :class:`Placement`, the slices that are all in place
+``feed#<source>/<feed>``      ``retired#<digest>``                 :class:`Retired`, a location nothing refers to
+``lease#<name>``              ``lease``                            holder and expiry of a lease
+============================  ===================================  ==================================================
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from urllib.parse import quote
+
+Item = dict[str, Any]
+
+
+class DeliveryState(StrEnum):
+    OPEN = "open"
+    SETTLED = "settled"
+    RUNNING = "running"
+    PUBLISHED = "published"
+    FAILED = "failed"
+
+
+class Outcome(StrEnum):
+    """What became of one file. EMPTY is an outcome, not an error."""
+
+    LOADED = "loaded"
+    EMPTY = "empty"
+    REFUSED = "refused"
+    QUARANTINED = "quarantined"
+
+
+class ObjectState(StrEnum):
+    ARRIVED = "arrived"
+    IGNORED = "ignored"
+    EXCLUDED = "excluded"
+
+
+@dataclass(frozen=True)
+class RawObject:
+    """One immutable object version. ``version`` is S3's version id, or ``etag+size`` in an unversioned bucket.
+
+    ``number`` counts the arrivals of its delivery from 1. ``place`` counts the versions of its key that S3 dates to the
+    same second, oldest first, and is 0 while there is no need to tell. ``archived_key`` is set once the archive holds
+    the object, and from then on that is where it is read.
+    """
+
+    day: date
+    bucket: str
+    key: str
+    version: str
+    size: int
+    etag: str
+    last_modified: datetime
+    sequencer: str = ""
+    place: int = 0
+    number: int = 0
+    state: ObjectState = ObjectState.ARRIVED
+    reason: str = ""
+    seen_at: datetime | None = None
+    seen_by: str = ""
+    archived_key: str = ""
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+    @property
+    def version_id(self) -> str | None:
+        """The version id for S3 calls; None in an unversioned bucket."""
+        return None if self.version == unversioned(self.etag, self.size) else self.version
+
+    @property
+    def sort_key(self) -> str:
+        return f"object#{self.day}#{digest(self.bucket, self.key, self.version)}"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The state of one feed and date.
+
+    Objects whose ``number`` is above ``settled_arrivals`` are pending: they belong to no version yet. ``version`` is
+    the latest settled one and ``published`` the latest that readers can see, 0 for none. ``revision`` counts the writes
+    of this row, so that a write based on an older reading fails.
+    """
+
+    day: date
+    revision: int = 0
+    state: DeliveryState = DeliveryState.OPEN
+    arrivals: int = 0
+    settled_arrivals: int = 0
+    version: int = 0
+    published: int = 0
+    attempt: int = 0
+    run_id: str = ""
+    manifest_key: str = ""
+    settled_at: datetime | None = None
+    settled_because: str = ""
+    changed_at: datetime | None = None
+    error: str = ""
+    permanent: bool = False
+
+    @property
+    def pending(self) -> int:
+        return self.arrivals - self.settled_arrivals
+
+    @property
+    def active(self) -> bool:
+        return self.pending > 0 or self.state in (DeliveryState.SETTLED, DeliveryState.RUNNING, DeliveryState.FAILED)
+
+    @property
+    def sort_key(self) -> str:
+        return f"delivery#{self.day}"
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One settled version of a delivery and what became of it. Counts are rows."""
+
+    day: date
+    version: int
+    objects: int
+    manifest_key: str
+    settled_at: datetime
+    settled_because: str
+    state: DeliveryState = DeliveryState.SETTLED
+    run_id: str = ""
+    rows_in: int = 0
+    clean: int = 0
+    superseded: int = 0
+    quarantined: int = 0
+    corrected: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    table: str = ""
+    locations: tuple[str, ...] = ()
+    quarantine_key: str = ""
+    seconds: Decimal = Decimal(0)
+    finished_at: datetime | None = None
+    error: str = ""
+
+    @property
+    def sort_key(self) -> str:
+        return f"version#{self.day}#{self.version:04d}"
+
+
+@dataclass(frozen=True)
+class FileOutcome:
+    """What one file of one version came to. ``origin`` is ``s3://bucket/key`` with ``#member`` inside archives."""
+
+    day: date
+    version: int
+    origin: str
+    outcome: Outcome
+    reason: str = ""
+    bytes: int = 0
+    sha256: str = ""
+    rows_in: int = 0
+    clean: int = 0
+    superseded: int = 0
+    quarantined: int = 0
+    prepared_key: str = ""
+    signer: str = ""
+    decryption_key: str = ""
+
+    @property
+    def sort_key(self) -> str:
+        return f"file#{self.day}#{self.version:04d}#{digest(self.origin)}"
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The rows one delivery version contributes to one partition of a table partitioned by a column.
+
+    Without a location it says that the version has no rows there any more and the partition must be made without it.
+    """
+
+    partition: str
+    day: date
+    version: int
+    location: str = ""
+    rows: int = 0
+
+    @property
+    def sort_key(self) -> str:
+        return f"slice#{quote(self.partition, safe='')}#{self.day}"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The latest version of a delivery of which every slice is in its partition."""
+
+    day: date
+    version: int
+
+    @property
+    def sort_key(self) -> str:
+        return f"placement#{self.day}"
+
+
+@dataclass(frozen=True)
+class Retired:
+    """A location of the clean zone that nothing refers to, and since when that is known."""
+
+    location: str
+    since: datetime
+
+    @property
+    def sort_key(self) -> str:
+        return f"retired#{digest(self.location)}"
+
+
+Row = RawObject | Delivery | Publication | FileOutcome | Slice | Placement | Retired
+R = TypeVar("R", RawObject, Delivery, Publication, FileOutcome, Slice, Placement, Retired)
+
+
+def digest(*parts: str) -> str:
+    """A short, stable name for values too long for a sort key (DynamoDB Developer Guide: 1,024 bytes)."""
+    return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:32]
+
+
+def unversioned(etag: str, size: int) -> str:
+    """The identity of an object in a bucket without versioning."""
+    return f"{etag.strip(chr(34))}+{size}"
+
+
+def to_item(feed: str, row: Row) -> Item:
+    """The row as a DynamoDB item (resource-style values); optional attributes that are empty are left out."""
+    item: Item = {"pk": f"feed#{feed}", "sk": row.sort_key}
+    required = {f.name for f in fields(row) if f.default is MISSING and f.default_factory is MISSING}
+    for name, value in asdict(row).items():
+        if name in required or value not in ("", None, (), {}):
+            item[name] = plain(value)
+    if isinstance(row, Delivery) and row.active:
+        item["active_feed"] = feed
+    return item
+
+
+def from_item(kind: type[R], item: Mapping[str, Any]) -> R:
+    hints = get_type_hints(kind)
+    return kind(**{f.name: _typed(hints[f.name], item[f.name]) for f in fields(kind) if f.name in item})
+
+
+def plain(value: Any) -> Any:
+    """An attribute as DynamoDB keeps it: dates and instants as ISO 8601 text, instants in UTC."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        return [plain(v) for v in value]
+    return str(value) if isinstance(value, StrEnum) else value
+
+
+def _typed(hint: Any, value: Any) -> Any:
+    if isinstance(hint, UnionType):
+        hint = next(a for a in get_args(hint) if a is not type(None))
+    origin = get_origin(hint) or hint
+    if origin is tuple:
+        return tuple(value)
+    if origin in (datetime, date):
+        return origin.fromisoformat(value)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return {k: int(v) for k, v in value.items()}
+    return hint(value) if hint in (int, Decimal) or issubclass(hint, StrEnum) else value

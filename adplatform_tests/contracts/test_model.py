@@ -1,0 +1,175 @@
+"""What a contract may say, and the sentence that a user reads for each thing it may not."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from adplatform.contracts.model import Bounds, Contract, FileFormat, PiiKind, Profile, RowCheck
+
+
+def contract(columns: Any, **settings: Any) -> Contract:
+    return Contract.model_validate({"columns": columns, **settings})
+
+
+def refusal(columns: Any, **settings: Any) -> str:
+    with pytest.raises(ValidationError) as refused:
+        contract(columns, **settings)
+    return "; ".join(error["msg"].removeprefix("Value error, ") for error in refused.value.errors())
+
+
+def test_a_bare_name_a_bare_type_and_settings_are_all_columns() -> None:
+    columns = contract({"a": None, "b": "int", "c": {"type": "date", "source": "C c"}, "d": {}}).columns
+    assert [(c.name, c.type, c.header) for c in columns] == [
+        ("a", "string", "a"),
+        ("b", "int", "b"),
+        ("c", "date", "C c"),
+        ("d", "string", "d"),
+    ]
+
+
+def test_short_spellings_mean_the_long_ones() -> None:
+    short = contract(
+        {"id": {"required": True, "pii": "email"}, "at": "timestamp", "n": {"type": "int", "min": 0}},
+        key="id",
+        latest_by="at",
+    )
+    long = contract(
+        {
+            "id": {"type": "string", "required": True, "pii": {"kind": "email", "profiles": ["lake"]}},
+            "at": {"type": "timestamp"},
+            "n": {"type": "int", "min": "0"},
+        },
+        key=["id"],
+        latest_by=["at"],
+    )
+    assert short == long
+
+
+def test_personal_columns_say_whether_a_key_is_needed() -> None:
+    assert contract({"e": {"pii": "email"}}).needs_key
+    assert not contract({"e": {"pii": {"kind": "email", "profiles": "meta"}}}).needs_key
+    assert [(c.name, p.kind, p.profiles) for c, p in contract({"a": None, "e": {"pii": "phone"}}).pii_columns()] == [
+        ("e", PiiKind.PHONE, (Profile.LAKE,))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({}, "declare at least one column"),
+        ({"a": 5}, "Input should be a valid dictionary or instance of Column"),
+        ({"a": ["string"]}, "Input should be a valid dictionary or instance of Column"),
+        ({"a": True}, "Input should be a valid dictionary or instance of Column"),
+        ({1: "string"}, "Input should be a valid string"),
+        (
+            {"a": {"name": "b"}},
+            "column a: its name is what stands before the colon; the files' spelling goes to source",
+        ),
+        ({"a": {"requird": True}}, "Extra inputs are not permitted"),
+        ({"Campaign id": None}, "'Campaign id' is not a catalog name"),
+        ({"dt": "date"}, "'dt' is a name the platform adds itself; choose another and give it as source"),
+        ({"_source_file": None}, "'_source_file' is a name the platform adds itself"),
+        ({"a": "text"}, "unknown type 'text': use one of string, int"),
+        ({"a": {"source": "x"}, "b": {"source": "x"}}, "two columns read 'x'"),
+        ({"a": {"type": "int", "pii": "phone"}}, "column a: personal data is text; type must be string, not int"),
+        ({"a": {"expression": "1", "required": True}}, "an expression is computed, so source, required and pii do not"),
+        ({"a": {"type": "date", "formats": ["%d.%m"]}}, "column a: format '%d.%m' is not one for date: %Y%m%d, "),
+        ({"a": {"formats": ["%Y%m%d"]}}, "column a: format '%Y%m%d' is not one for string: none"),
+        ({"a": {"decimal_comma": True}}, "column a: decimal_comma is for numbers"),
+        ({"a": {"min": 1}}, "column a: min and max need a number, date or timestamp"),
+        ({"a": {"type": "int", "max": True}}, "Input should be a valid string"),
+        ({"a": {"pattern": "[a-z"}}, "pattern '[a-z' is not a regular expression: unterminated character set"),
+        ({"a": {"allowed": [False, "DE"]}}, "False is not text in YAML: put it in quotes (NO, ON and 1 lose their"),
+        ({"a": {"type": "boolean", "true_values": [1]}}, "1 is not text in YAML: put it in quotes"),
+        ({"a": {"pii": "mail"}}, "Input should be 'email', 'phone', "),
+        ({"a": {"pii": {"kind": "email", "profiles": []}}}, "profiles is empty: name at least one of lake, amazon_ads"),
+        ({"a": {"pii": {"kind": "email", "profiles": ["lake", "lake"]}}}, "profiles names one twice"),
+        ({"a": {"pii": {"kind": "email", "profiles": ["lake", "drop"]}}}, "drop stores nothing, so it cannot stand"),
+        ({"a": {"pii": {"kind": "email", "profiles": ["clear", "meta"]}}}, "clear stores the value itself, so it"),
+        ({"a": {"pii": {"kind": "phone", "country": "de"}}}, "String should match pattern '^[A-Z]{2}$'"),
+        (
+            {"a": {"pii": {"kind": "phone", "country": "DE", "country_column": "c"}}},
+            "give country or country_column, not",
+        ),
+        ({"a": {"pii": {"kind": "phone", "country_column": "c"}}}, "column a: country_column 'c' is not declared"),
+    ],
+)
+def test_a_column_that_makes_no_sense_is_refused(columns: Any, sentence: str) -> None:
+    assert sentence in refusal(columns)
+
+
+ID = {"required": True}
+PII_ID = {"required": True, "pii": {"kind": "email", "profiles": "meta"}}
+
+
+@pytest.mark.parametrize(
+    ("columns", "settings", "sentence"),
+    [
+        ({"a": ID}, {"key": "b"}, "key names column 'b', which is not declared"),
+        ({"a": ID}, {"key": "a", "latest_by": "b"}, "latest_by names column 'b', which is not declared"),
+        ({"a": ID}, {"latest_by": "a"}, "latest_by needs key: it decides between rows of one key"),
+        ({"a": None}, {"key": "a"}, "key column a must be required: a row without its key cannot be placed"),
+        ({"a": ID}, {"partition_by": "b"}, "partition_by names column 'b', which is not declared"),
+        (
+            {"a": None},
+            {"partition_by": "a"},
+            "partition_by a: must be required and of type date, string, int or bigint",
+        ),
+        ({"a": {"type": "double", **ID}}, {"partition_by": "a"}, "partition_by a: must be required and of type date"),
+        ({"a": PII_ID}, {"partition_by": "a"}, "partition_by a: a partition value is readable by all"),
+        ({"a": {"drop": True, **ID}}, {"partition_by": "a"}, "partition_by a: a partition value is readable by all"),
+        (
+            {"p": ID, "k": ID},
+            {"partition_by": "p", "key": "k"},
+            "rows of one key are compared within a partition, so write key: [k, p]",
+        ),
+        (
+            {"p": ID, "k": PII_ID, "at": "timestamp"},
+            {"partition_by": "p", "key": ["k", "p"], "latest_by": "at"},
+            "key k: must be stored (profile lake or clear) when partition_by names a column",
+        ),
+        (
+            {"p": ID, "k": ID, "at": {"type": "timestamp", "drop": True}},
+            {"partition_by": "p", "key": ["k", "p"], "latest_by": "at"},
+            "latest_by at: must be stored in clear when partition_by names a column",
+        ),
+        ({"a": ID}, {"schema_policy": "ignore"}, "Input should be 'freeze', 'evolve' or 'quarantine'"),
+        ({"a": ID}, {"primary_key": "a"}, "Extra inputs are not permitted"),
+    ],
+)
+def test_a_contract_that_contradicts_itself_is_refused(columns: Any, settings: dict[str, Any], sentence: str) -> None:
+    assert sentence in refusal(columns, **settings)
+
+
+def test_a_list_that_declares_a_column_twice_is_refused() -> None:
+    assert refusal([{"name": "a"}, {"name": "a", "source": "b"}]) == "column a is declared twice"
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"kind": "xml"}, "Input should be 'csv', 'ndjson', 'json' or 'parquet'"),
+        ({"encoding": "utf-9"}, "unknown encoding 'utf-9'"),
+        ({"delimiter": "||"}, "String should have at most 1 character"),
+        ({"delimiter": ""}, "String should have at least 1 character"),
+        ({"skip_lines": -1}, "Input should be greater than or equal to 0"),
+        ({"seperator": ";"}, "Extra inputs are not permitted"),
+    ],
+)
+def test_a_file_format_that_nothing_reads_is_refused(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=r"1 validation error") as refused:
+        FileFormat.model_validate(settings)
+    assert sentence in str(refused.value)
+
+
+def test_other_parts_refuse_what_is_out_of_range() -> None:
+    with pytest.raises(ValidationError, match="should be less than or equal to 1"):
+        Bounds(max_quarantined=20)
+    with pytest.raises(ValidationError, match="should match pattern"):
+        RowCheck(name="No spaces", expression="true")
+
+
+def test_a_contract_never_changes_after_the_check() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        contract({"a": None}).key = ("b",)  # type: ignore[misc]

@@ -1,0 +1,137 @@
+"""File, line and reason of everything that can be wrong in a ``defs.yaml``."""
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from adplatform.contracts.source import FileSource
+from adplatform.contracts.yaml_files import Declared, read_declarations
+
+HEAD = """\
+type: adplatform.components.PartnerPush
+attributes:
+  source: acme
+  feeds:
+    - name: orders
+      start_date: 2026-01-01
+"""
+
+
+def read(folder: Path, text: str | bytes) -> tuple[list[Declared[FileSource]], list[str]]:
+    """The declarations and the mistakes as ``line: where: reason``."""
+    file = folder / "acme" / "defs.yaml"
+    file.parent.mkdir()
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    declared, mistakes = read_declarations(folder, {"PartnerPush": FileSource})
+    return declared, [str(m).removeprefix(f"{file}:") for m in mistakes]
+
+
+def mistakes(folder: Path, feed: str) -> list[str]:
+    """Mistakes of a feed whose further settings begin in line 7."""
+    body = "".join(f"      {line}\n" for line in dedent(feed).strip("\n").splitlines())
+    return read(folder, HEAD + body)[1]
+
+
+def test_every_document_below_the_folder_is_read(tmp_path: Path) -> None:
+    one = HEAD + "      columns: {id: string}\n"
+    declared, wrong = read(
+        tmp_path, f"{one}---\n{one.replace('acme', 'emca')}---\ntype: dagster.Other\nattributes: 5\n"
+    )
+    assert wrong == []
+    assert [(d.model.source, d.line) for d in declared] == [("acme", 1), ("emca", 9)]
+
+
+def test_nothing_and_comments_are_no_documents(tmp_path: Path) -> None:
+    assert read(tmp_path, "---\n# nothing yet\n---\n") == ([], [])
+
+
+def test_a_mistake_names_its_file_line_and_place(tmp_path: Path) -> None:
+    file = tmp_path / "defs.yaml"
+    file.write_text("type: PartnerPush\nattributes:\n  source: Acme\n  feeds: []\n", encoding="utf-8")
+    _, found = read_declarations(tmp_path, {"PartnerPush": FileSource})
+    assert [str(m) for m in found] == [
+        f"{file}:3: source: String should match pattern '^[a-z][a-z0-9_]{{0,62}}$'",
+        f"{file}:4: feeds: List should have at least 1 item after validation, not 0",
+    ]
+
+
+def test_the_line_of_a_column_is_its_own(tmp_path: Path) -> None:
+    columns = """
+        columns:
+          id: string
+          at:
+            type: timestamp
+            decimal_comma: true
+          price: {type: money}
+          country:
+            allowed: [DE, NO]
+        format:
+          kind: csv
+          seperator: ";"
+        key: nobody
+    """
+    assert mistakes(tmp_path, columns) == [
+        "9: feeds.orders.columns.at: column at: decimal_comma is for numbers",
+        "12: feeds.orders.columns.price.type: unknown type 'money': use one of string, int, integer, bigint, long, "
+        "double, boolean, bool, date, timestamp or decimal(precision,scale)",
+        "14: feeds.orders.columns.country.allowed: False is not text in YAML: put it in quotes (NO, ON and 1 lose "
+        "their spelling)",
+        "17: feeds.orders.format.seperator: unknown setting",
+    ]
+
+
+def test_a_contradiction_of_the_whole_feed_is_shown_where_the_feed_begins(tmp_path: Path) -> None:
+    wrong = mistakes(tmp_path, "columns: {id: string}\nkey: nobody")
+    assert wrong == ["5: feeds.orders: key names column 'nobody', which is not declared"]
+
+
+@pytest.mark.parametrize(
+    ("feed", "expected"),
+    [
+        ("columns: [id]", "7: feeds.orders.columns.0: Input should be a valid dictionary or instance of Column"),
+        ("columns:\n  id: 5", "8: feeds.orders.columns.id: Input should be a valid dictionary or instance of Column"),
+        ("columns:\n  id: yes", "8: feeds.orders.columns.id: Input should be a valid dictionary or instance of Column"),
+        ("columns:\n  id:\n    pii: {kind: mail}", "9: feeds.orders.columns.id.pii.kind: Input should be 'email', "),
+        ("columns:\n  yes: string", "8: feeds.orders.columns.yes.name: Input should be a valid string"),
+        ("columns: string", "7: feeds.orders.columns: Input should be a valid tuple"),
+        ("description: none", "5: feeds.orders.columns: is missing"),
+        ("columns: {id: string}\narrival: {quiet_period: 30}", "8: feeds.orders.arrival.quiet_period: 30 is not a dur"),
+        ("columns: {id: string}\narrival: fast", "8: feeds.orders.arrival: Input should be a valid dictionary"),
+        ("columns: {id: string}\nname: again", "8: name: is given twice"),
+        ("columns:\n  id: string\n  id: int", "9: id: is given twice"),
+        ("columns: {id: !env X}", "7: document: could not determine a constructor for the tag '!env'"),
+        ("columns: {id: {min: 2026-02-30}}", "7: document: 2026-02-30 is not a date: day is out of range for month"),
+        ("columns: {id: string", "8: document: "),
+        ("columns:\n\tid: string", "8: document: found character '\\t' that cannot start any token"),
+    ],
+)
+def test_one_mistake_is_one_line(tmp_path: Path, feed: str, expected: str) -> None:
+    wrong = mistakes(tmp_path, feed)
+    assert len(wrong) == 1
+    assert wrong[0].startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("attributes: {}", "1: type: is missing: say which component this is"),
+        ("- type: PartnerPush", "1: type: is missing"),
+        ("type: PartnerPush\n", "1: attributes: is missing"),
+        ("type: PartnerPush\nattributes: [1]\n", "2: attributes: Input should be a valid dictionary"),
+        (b"type: PartnerPush\nattributes: {source: \xe9}\n", "1: document: not text in UTF-8"),
+        ("type: PartnerPush\nattributes: {source: \x01}\n", "1: document: not text in UTF-8"),
+    ],
+)
+def test_a_document_of_the_wrong_shape_is_a_mistake_not_a_crash(
+    tmp_path: Path, text: str | bytes, expected: str
+) -> None:
+    assert read(tmp_path, text)[1][0].startswith(expected)
+
+
+def test_a_broken_file_does_not_hide_the_others(tmp_path: Path) -> None:
+    for name, text in {"a": "{", "b": HEAD + "      columns: {id: string}\n"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "defs.yaml").write_text(text, encoding="utf-8")
+    declared, wrong = read_declarations(tmp_path, {"PartnerPush": FileSource})
+    assert ([d.model.source for d in declared], len(wrong)) == (["acme"], 1)

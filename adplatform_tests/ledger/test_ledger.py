@@ -1,0 +1,272 @@
+"""The ledger on DynamoDB as the embedded AWS runs it: what concurrent writers may and may not do to each other."""
+
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from adplatform.aws import Aws
+from adplatform.failures import TransientFailure
+from adplatform.ledger.ledger import Lease, Ledger, table_definition
+from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, Publication, RawObject, Retired
+
+FEED = "acme/orders"
+DAY = date(2026, 3, 14)
+NOW = datetime(2026, 3, 14, 9, tzinfo=UTC)
+
+
+@pytest.fixture
+def ledger(aws: Aws) -> Ledger:
+    client, table = aws.client("dynamodb"), f"ledger-{uuid.uuid4().hex}"
+    client.create_table(**table_definition(table))
+    return Ledger(client, table, lambda: NOW)
+
+
+def obj(name: str, version: str = "v1", **more: Any) -> RawObject:
+    return RawObject(DAY, "raw", f"landing/acme/orders/{name}", version, 5, "etag", NOW, **more)
+
+
+def settle(ledger: Ledger, seen: Delivery) -> Delivery | None:
+    return ledger.settle(FEED, seen, objects=1, manifest_key="manifests/1", because="quiet")
+
+
+class Meanwhile:
+    """A client that lets somebody else act before the n-th write of a kind."""
+
+    def __init__(self, client: Any, call: str, act: Callable[[], object], after: int = 0) -> None:
+        self._client, self._call, self._act, self._left = client, call, act, after
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._call:
+            self._left -= 1
+            if self._left == -1:
+                self._act()
+        return getattr(self._client, name)
+
+
+def test_an_object_is_recorded_once_and_opens_its_delivery(ledger: Ledger) -> None:
+    assert ledger.record_object(FEED, obj("a"))
+    assert not ledger.record_object(FEED, obj("a"))
+    assert ledger.record_object(FEED, obj("a", "v2"))
+    delivery = ledger.delivery(FEED, DAY)
+    assert (delivery.arrivals, delivery.pending, delivery.state) == (2, 2, DeliveryState.OPEN)
+    assert [(o.version, o.number, o.seen_at) for o in ledger.objects(FEED, DAY)] == [("v1", 1, NOW), ("v2", 2, NOW)]
+    assert [d.day for d in ledger.active_deliveries(FEED)] == [DAY]
+
+
+def test_an_ignored_object_is_remembered_and_opens_nothing(ledger: Ledger) -> None:
+    noise = obj("a.tmp", state=ObjectState.IGNORED, reason="unfinished")
+    assert ledger.record_object(FEED, noise)
+    assert not ledger.record_object(FEED, noise)
+    assert ledger.active_deliveries(FEED) == []
+    assert [o.number for o in ledger.objects(FEED, DAY)] == [0]
+
+
+def test_eight_threads_with_different_objects_leave_no_gap(ledger: Ledger) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        new = list(pool.map(lambda n: ledger.record_object(FEED, obj(f"f{n}")), range(24)))
+    assert new == [True] * 24
+    assert [o.number for o in ledger.objects(FEED, DAY)] == list(range(1, 25))
+    assert ledger.delivery(FEED, DAY).arrivals == 24
+
+
+def test_eight_threads_with_the_same_objects_record_each_once(ledger: Ledger) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        new = list(pool.map(lambda n: ledger.record_object(FEED, obj(f"f{n % 3}")), range(24)))
+    assert sum(new) == 3
+    assert [o.number for o in ledger.objects(FEED, DAY)] == [1, 2, 3]
+    assert ledger.delivery(FEED, DAY).arrivals == 3
+
+
+def test_an_arrival_between_decision_and_settling_wins(ledger: Ledger) -> None:
+    ledger.record_object(FEED, obj("a"))
+    seen = ledger.delivery(FEED, DAY)
+    rival = Meanwhile(ledger.client, "transact_write_items", lambda: ledger.record_object(FEED, obj("b")))
+    assert settle(replace(ledger, client=rival), seen) is None
+    assert ledger.publications(FEED) == []
+    assert ledger.delivery(FEED, DAY).pending == 2
+
+
+def test_settling_numbers_versions_and_forgets_the_last_failure(ledger: Ledger) -> None:
+    ledger.record_object(FEED, obj("a"))
+    first = settle(ledger, ledger.delivery(FEED, DAY))
+    assert first is not None
+    assert (first.version, first.pending, first.attempt) == (1, 0, 1)
+    ledger.change(FEED, first, state=DeliveryState.FAILED, permanent=True, error="bad", run_id="r")
+    second = settle(ledger, ledger.reopen(FEED, DAY))
+    assert second is not None
+    assert (second.version, second.error, second.permanent, second.run_id) == (2, "", False, "")
+    assert [p.version for p in ledger.publications(FEED, DAY)] == [1, 2]
+
+
+def test_of_two_that_settle_one_does(ledger: Ledger) -> None:
+    ledger.record_object(FEED, obj("a"))
+    seen = ledger.delivery(FEED, DAY)
+    with ThreadPoolExecutor(8) as pool:
+        settled = list(pool.map(lambda _: settle(ledger, seen), range(8)))
+    assert len([s for s in settled if s]) == 1
+    assert len(ledger.publications(FEED, DAY)) == 1
+
+
+def test_a_change_of_what_somebody_else_changed_is_refused(ledger: Ledger) -> None:
+    ledger.record_object(FEED, obj("a"))
+    seen = ledger.delivery(FEED, DAY)
+    assert ledger.change(FEED, seen, error="first") is not None
+    assert ledger.change(FEED, seen, error="second") is None
+    assert ledger.delivery(FEED, DAY).error == "first"
+
+
+def test_advancing_applies_to_what_arrived_meanwhile(ledger: Ledger) -> None:
+    ledger.record_object(FEED, obj("a"))
+    rival = Meanwhile(ledger.client, "transact_write_items", lambda: ledger.record_object(FEED, obj("b")))
+    moved = replace(ledger, client=rival).advance(FEED, DAY, lambda d: replace(d, state=DeliveryState.RUNNING))
+    assert moved is not None
+    assert (moved.arrivals, moved.state) == (2, DeliveryState.RUNNING)
+
+
+def test_advancing_stops_when_the_step_declines(ledger: Ledger) -> None:
+    ledger.record_object(FEED, obj("a"))
+    revision = ledger.delivery(FEED, DAY).revision
+    assert ledger.advance(FEED, DAY, lambda _: None) is None
+    assert ledger.delivery(FEED, DAY).revision == revision
+
+
+def test_concurrent_requests_for_a_new_version_all_count(ledger: Ledger) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: ledger.reopen(FEED, DAY), range(8)))
+    assert ledger.delivery(FEED, DAY).arrivals == 8
+
+
+def test_a_change_of_an_object_leaves_its_other_attributes(ledger: Ledger) -> None:
+    ledger.record_object(FEED, obj("a"))
+    stale = ledger.objects(FEED, DAY)[0]
+    ledger.update_object(FEED, stale, archived_key="archive/a")
+    ledger.update_object(FEED, stale, state=ObjectState.EXCLUDED, reason="dropped", place=2)
+    found = ledger.objects(FEED, DAY)[0]
+    assert (found.archived_key, found.state, found.reason, found.place) == ("archive/a", "excluded", "dropped", 2)
+
+
+def test_changing_an_object_that_was_never_recorded_is_an_error(ledger: Ledger) -> None:
+    with pytest.raises(ledger.client.exceptions.ConditionalCheckFailedException):
+        ledger.update_object(FEED, obj("a"), archived_key="archive/a")
+
+
+def test_feeds_and_dates_that_begin_alike_are_kept_apart(ledger: Ledger) -> None:
+    ledger.record_object("acme/orders", obj("a"))
+    ledger.record_object("acme/orders2", obj("b"))
+    ledger.record_object("acme/orders", replace(obj("c"), day=date(2026, 3, 15)))
+    assert [o.key[-1] for o in ledger.objects("acme/orders", DAY)] == ["a"]
+    assert [d.day for d in ledger.deliveries("acme/orders2")] == [DAY]
+    assert len(ledger.active_deliveries("acme/orders")) == 2
+
+
+def test_results_of_more_than_one_page_are_whole(ledger: Ledger) -> None:
+    large = "x" * 300_000
+    row = Publication(DAY, 1, 1, "m", NOW, "quiet", error=large)
+    for version in range(1, 6):
+        ledger.put_publication(FEED, replace(row, version=version))
+    pages = ledger.client.get_paginator("query").paginate(
+        TableName=ledger.table,
+        KeyConditionExpression="pk = :p",
+        ExpressionAttributeValues={":p": {"S": f"feed#{FEED}"}},
+    )
+    assert len(list(pages)) > 1
+    assert [p.version for p in ledger.publications(FEED)] == [1, 2, 3, 4, 5]
+
+
+def test_a_deleted_row_is_gone(ledger: Ledger) -> None:
+    row = Retired("s3://clean/a/", NOW)
+    ledger.put_retired(FEED, [row])
+    assert ledger.retired(FEED) == [row]
+    ledger.delete(FEED, row)
+    assert ledger.retired(FEED) == []
+
+
+def test_a_throttled_transaction_is_transient(ledger: Ledger) -> None:
+    class Throttled:
+        exceptions = ledger.client.exceptions
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(ledger.client, name)
+
+        def transact_write_items(self, **_: Any) -> None:
+            answer: Any = {"Error": {"Code": "x"}, "CancellationReasons": [{"Code": "ThrottlingError"}]}
+            raise self.exceptions.TransactionCanceledException(answer, "TransactWriteItems")
+
+    with pytest.raises(TransientFailure, match=r"the ledger refused a write: \['ThrottlingError'\]"):
+        replace(ledger, client=Throttled()).reopen(FEED, DAY)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+TTL, WAIT = timedelta(seconds=60), timedelta(seconds=5)
+
+
+def test_a_lease_has_one_holder_at_a_time(ledger: Ledger) -> None:
+    clock = Clock()
+    timed = replace(ledger, now=clock)
+    with timed.lease("publish", "one", ttl=TTL, wait=WAIT, sleep=clock.sleep) as held:
+        with (
+            pytest.raises(TransientFailure, match="lease publish is held by another run"),
+            timed.lease("publish", "two", ttl=TTL, wait=WAIT, sleep=clock.sleep),
+        ):
+            pass
+        held.check()
+    with timed.lease("publish", "two", ttl=TTL, wait=timedelta(), sleep=clock.sleep):
+        pass
+
+
+def test_a_lease_that_ran_out_goes_to_another_and_the_first_holder_notices(ledger: Ledger) -> None:
+    clock = Clock()
+    timed = replace(ledger, now=clock)
+    with timed.lease("publish", "one", ttl=TTL, wait=WAIT, sleep=clock.sleep) as first:
+        clock.sleep(61)
+        with timed.lease("publish", "two", ttl=TTL, wait=WAIT, sleep=clock.sleep) as second:
+            with pytest.raises(TransientFailure, match="lease publish was lost to another run"):
+                first.check()
+            second.check()
+        with pytest.raises(TransientFailure, match="lease publish was lost to another run"):
+            first.check()
+
+
+def test_the_end_of_a_lost_lease_leaves_its_new_holder_alone(ledger: Ledger) -> None:
+    clock = Clock()
+    timed = replace(ledger, now=clock)
+    with timed.lease("publish", "one", ttl=TTL, wait=WAIT, sleep=clock.sleep):
+        clock.sleep(61)
+        taken = timed.lease("publish", "two", ttl=TTL, wait=WAIT, sleep=clock.sleep)
+        second = taken.__enter__()
+    second.check()
+    taken.__exit__(None, None, None)
+
+
+def test_a_lease_is_kept_by_checking_it(ledger: Ledger) -> None:
+    clock = Clock()
+    timed = replace(ledger, now=clock)
+    with timed.lease("publish", "one", ttl=TTL, wait=WAIT, sleep=clock.sleep) as held:
+        for _ in range(3):
+            clock.sleep(50)
+            held.check()
+        with (
+            pytest.raises(TransientFailure),
+            timed.lease("publish", "two", ttl=TTL, wait=timedelta(), sleep=clock.sleep),
+        ):
+            pass
+
+
+def test_of_many_that_want_a_lease_one_gets_it(ledger: Ledger) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(lambda n: Lease(ledger, "publish", str(n), TTL).take(), range(8))) == 1

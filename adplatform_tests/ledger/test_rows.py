@@ -1,0 +1,111 @@
+"""Every row comes back from DynamoDB as it went in, whatever the values."""
+
+import uuid
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from adplatform.aws import Aws
+from adplatform.ledger.ledger import Ledger, table_definition
+from adplatform.ledger.rows import (
+    Delivery,
+    DeliveryState,
+    FileOutcome,
+    ObjectState,
+    Outcome,
+    Placement,
+    Publication,
+    RawObject,
+    Retired,
+    Slice,
+    digest,
+    from_item,
+    to_item,
+    unversioned,
+)
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+DAYS = st.dates(date(2000, 1, 1), date(2100, 1, 1))
+COUNTS = st.integers(0, 10**15)
+INSTANTS = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5.5))]), allow_imaginary=False)
+ROWS: dict[type, st.SearchStrategy[Any]] = {
+    RawObject: st.builds(
+        RawObject, DAYS, TEXTS, TEXTS, TEXTS, COUNTS, TEXTS, INSTANTS, TEXTS, COUNTS, COUNTS,
+        st.sampled_from(ObjectState), TEXTS, st.none() | INSTANTS, TEXTS, TEXTS,
+    ),
+    Delivery: st.builds(
+        Delivery, DAYS, COUNTS, st.sampled_from(DeliveryState), COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, TEXTS, TEXTS,
+        st.none() | INSTANTS, TEXTS, st.none() | INSTANTS, TEXTS, st.booleans(),
+    ),
+    Publication: st.builds(
+        Publication, DAYS, st.integers(1, 9999), COUNTS, TEXTS, INSTANTS, TEXTS,
+        reasons=st.dictionaries(TEXTS.filter(bool), COUNTS, max_size=3),
+        locations=st.lists(TEXTS, max_size=3).map(tuple),
+        seconds=st.decimals(0, 10**6, places=3),
+        finished_at=st.none() | INSTANTS,
+    ),
+    FileOutcome: st.builds(FileOutcome, DAYS, st.integers(1, 9999), TEXTS, st.sampled_from(Outcome), TEXTS, COUNTS),
+    Slice: st.builds(Slice, TEXTS, DAYS, COUNTS, TEXTS, COUNTS),
+    Placement: st.builds(Placement, DAYS, COUNTS),
+    Retired: st.builds(Retired, TEXTS, INSTANTS),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ROWS, ids=lambda kind: kind.__name__)
+def test_a_row_survives_dynamodb(aws: Aws, kind: Any) -> None:
+    ledger = Ledger(aws.client("dynamodb"), f"ledger-{uuid.uuid4().hex}")
+    ledger.client.create_table(**table_definition(ledger.table))
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(ROWS[kind])
+    def check(row: Any) -> None:
+        ledger._put_all("acme/orders", [row])
+        assert ledger._get(kind, "acme/orders", row.sort_key) == row
+
+    check()
+
+
+@pytest.mark.parametrize("kind", ROWS, ids=lambda kind: kind.__name__)
+def test_a_row_survives_its_item(kind: Any) -> None:
+    @settings(max_examples=200, deadline=None)
+    @given(ROWS[kind])
+    def check(row: Any) -> None:
+        assert from_item(kind, to_item("acme/orders", row)) == row
+
+    check()
+
+
+def test_only_a_delivery_with_work_due_is_in_the_index() -> None:
+    day = date(2026, 3, 14)
+    idle = [Delivery(day=day), Delivery(day=day, state=DeliveryState.PUBLISHED, arrivals=3, settled_arrivals=3)]
+    busy = [Delivery(day=day, state=state) for state in (DeliveryState.SETTLED, DeliveryState.RUNNING)]
+    waiting = [Delivery(day=day, arrivals=1), Delivery(day=day, state=DeliveryState.FAILED)]
+    assert not any("active_feed" in to_item("acme/orders", d) for d in idle)
+    assert all(to_item("acme/orders", d)["active_feed"] == "acme/orders" for d in busy + waiting)
+
+
+def test_versions_sort_as_numbers_do() -> None:
+    assert [f"version#2026-03-14#{n:04d}" for n in (2, 10)] == sorted(
+        Publication(date(2026, 3, 14), n, 0, "", datetime.now(UTC), "").sort_key for n in (10, 2)
+    )
+
+
+def test_a_digest_keeps_the_parts_apart() -> None:
+    assert digest("ab", "c") != digest("a", "bc")
+    assert len(digest("x" * 5000)) == 32
+
+
+def test_an_object_without_a_version_id_is_named_by_etag_and_size() -> None:
+    day, now = date(2026, 3, 14), datetime(2026, 3, 14, tzinfo=UTC)
+    assert RawObject(day, "raw", "k", unversioned('"abc"', 5), 5, "abc", now).version_id is None
+    assert RawObject(day, "raw", "k", "3sL4kqtJlcpXroDTDmJ", 5, "abc", now).version_id == "3sL4kqtJlcpXroDTDmJ"
+
+
+def test_numbers_of_a_publication_come_back_as_numbers() -> None:
+    row = Publication(date(2026, 3, 14), 1, 2, "m", datetime(2026, 3, 14, tzinfo=UTC), "quiet", reasons={"type": 3})
+    item = {**to_item("f", row), "objects": Decimal(2), "version": Decimal(1), "reasons": {"type": Decimal(3)}}
+    assert from_item(Publication, item) == row
