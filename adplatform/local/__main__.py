@@ -1,0 +1,31 @@
+"""``python -m adplatform.local DATA``: the child process that ``endpoint.ensure`` starts."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from adplatform.failures import PermanentFailure
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m adplatform.local")
+    parser.add_argument("data", type=Path, help="directory that keeps the state of the embedded AWS")
+    parser.add_argument("--host", default="127.0.0.1", help="loopback address to listen on")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
+    parser.add_argument("--owner-pid", type=int, default=os.getppid(), help="stop when this parent process ends")
+    arguments = parser.parse_args()
+    # Read by moto when it is imported: no web page of another origin may call the endpoint.
+    os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
+    from adplatform.local.server import serve  # noqa: PLC0415
+
+    try:
+        serve(arguments.data.resolve(), arguments.host, arguments.port, arguments.owner_pid)
+    except PermanentFailure as failure:
+        print(failure, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

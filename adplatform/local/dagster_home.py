@@ -1,0 +1,26 @@
+"""The Dagster instance of a laptop: SQLite below the platform's home, no telemetry, bounded history."""
+
+from pathlib import Path
+
+CONFIG = """\
+telemetry: {enabled: false}
+nux: {enabled: false}
+python_logs: {managed_python_loggers: [adplatform], python_log_level: INFO}
+concurrency:
+  runs: {max_concurrent_runs: 2}
+  pools: {default_limit: 1, granularity: run}
+run_monitoring: {enabled: true, free_slots_after_run_end_seconds: 60}
+retention:
+  schedule: {purge_after_days: 30}
+  sensor: {purge_after_days: {skipped: 1, failure: 30, success: 7}}
+"""
+
+
+def prepare_dagster_home(home: Path) -> Path:
+    """``DAGSTER_HOME`` below ``home``, with its configuration if there is none yet."""
+    folder = home / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "dagster.yaml"
+    if not config.exists():
+        config.write_text(CONFIG, encoding="utf-8")
+    return folder

@@ -1,0 +1,169 @@
+"""Finds or starts the embedded AWS of a data directory, so that all processes of one machine share one endpoint.
+
+The child holds ``server.lock`` for as long as it lives; that lock, not a process id or an open port, says whether
+there is one. This module is imported by every process of the platform and therefore imports no server code.
+"""
+
+import fcntl
+import http.client
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from adplatform.failures import PermanentFailure, TransientFailure
+
+HEALTH_PATH = "/_adplatform/health"
+LOCK_NAME = "server.lock"
+RECORD_NAME = "endpoint.json"
+LOG_NAME = "endpoint.log"
+START_SECONDS = 120.0
+STOP_SECONDS = 60.0
+# Credentials, profiles or endpoints of the real AWS must not reach the child, nor settings of another moto.
+_FOREIGN_SETTINGS = ("AWS_", "MOTO_", "BOTO_")
+
+_owned: dict[Path, "Endpoint"] = {}
+_owned_guard = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A running embedded AWS. As a context manager it stops at the end if this process started it."""
+
+    url: str
+    data: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def owned(self) -> bool:
+        """Whether this process started the child, so that the child ends with this process."""
+        return self.process is not None
+
+    def stop(self) -> None:
+        """Ends the child after it saved its state; does nothing unless this process started it."""
+        if self.process is None:
+            return
+        with _owned_guard:
+            _owned.pop(self.data, None)
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        self.process.wait(timeout=STOP_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def ensure(data: Path, *, environ: Mapping[str, str] | None = None) -> Endpoint:
+    """The embedded AWS that keeps its state in ``data``, started if no process runs it yet.
+
+    The child lives until its owner, the process whose call started it, calls ``stop()`` or ends in whatever way.
+    ``environ`` is the child's environment (default: this process's), without settings for the real AWS.
+
+    Raises:
+        PermanentFailure: the child refused to start, for example because a snapshot in ``data`` is damaged.
+        TransientFailure: a child holds the lock but does not answer.
+    """
+    data = data.resolve()
+    # For its owner only: the state contains the secrets and keys of the embedded AWS.
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _exclusive(data / "ensure.lock"):
+        url = _running_url(data)
+        with _owned_guard:
+            mine = _owned.get(data)
+        if url is not None:
+            return mine if mine is not None and mine.url == url else Endpoint(url, data)
+        endpoint = _start(data, os.environ if environ is None else environ)
+        with _owned_guard:
+            _owned[data] = endpoint
+        return endpoint
+
+
+def is_locked(path: Path) -> bool:
+    """Whether another open file holds the lock on ``path``."""
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def _start(data: Path, environ: Mapping[str, str]) -> Endpoint:
+    (data / RECORD_NAME).unlink(missing_ok=True)
+    log = data / LOG_NAME
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "adplatform.local", str(data), "--owner-pid", str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={k: v for k, v in environ.items() if not k.startswith(_FOREIGN_SETTINGS)},
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_SECONDS
+    while (url := _recorded_url(data)) is None:
+        if process.poll() is not None:
+            raise PermanentFailure(f"the embedded AWS did not start: {_tail(log)}")
+        if time.monotonic() > deadline:
+            process.kill()
+            process.wait()
+            raise TransientFailure(f"the embedded AWS was not ready after {START_SECONDS:.0f} s; its log is {log}")
+        time.sleep(0.02)
+    return Endpoint(url, data, process)
+
+
+def _running_url(data: Path) -> str | None:
+    """The URL of the child that holds the lock, or None if there is none or it just ended."""
+    deadline = time.monotonic() + START_SECONDS
+    while is_locked(data / LOCK_NAME):
+        url = _recorded_url(data)
+        if url is not None and _answers(url):
+            return url
+        if time.monotonic() > deadline:
+            raise TransientFailure(
+                f"an embedded AWS holds {data / LOCK_NAME} but does not answer; its log is {data / LOG_NAME}. "
+                "Stop the process that holds the lock and try again."
+            )
+        time.sleep(0.05)
+    return None
+
+
+def _recorded_url(data: Path) -> str | None:
+    try:
+        return str(json.loads((data / RECORD_NAME).read_text(encoding="utf-8"))["url"])
+    except FileNotFoundError:
+        return None
+
+
+def _answers(url: str) -> bool:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=5)
+    try:
+        connection.request("GET", HEALTH_PATH)
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _tail(log: Path, characters: int = 2000) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")[-characters:].strip() or f"nothing in its log {log}"
+
+
+@contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

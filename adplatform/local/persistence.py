@@ -1,0 +1,121 @@
+"""Snapshots of moto's services, one file each, pickled. Only files whose checksum is right are unpickled."""
+
+import copyreg
+import logging
+import pickle
+from pathlib import Path
+from typing import Any
+
+import dill
+from cryptography.hazmat.bindings._rust import openssl
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from moto.backends import get_backend
+from moto.core.base_backend import BackendDict
+
+from adplatform.local.bodies import Bodies
+from adplatform.local.snapshot_file import damaged, read_snapshot, write_snapshot
+from adplatform.local.state import LOCK
+
+log = logging.getLogger(__name__)
+
+# Services that a request to another one may change, too.
+SIDE_EFFECTS = {"events": ("logs", "sqs"), "s3": ("events", "logs", "sns", "sqs"), "sns": ("sqs",)}
+
+
+class Snapshots:
+    """The snapshots of all services below one directory."""
+
+    def __init__(self, directory: Path, bodies: Bodies) -> None:
+        self._directory = directory
+        self._bodies = bodies
+        self._changed: set[str] = set()
+        self._being_saved: set[str] = set()
+
+    def changed(self, service: str) -> None:
+        """Notes that the next ``save`` must write ``service``, a moto service name, and what it delivers to."""
+        used = {known.service_name for known in BackendDict._instances}
+        self._changed.update((service, *used.intersection(SIDE_EFFECTS.get(service, ()))))
+
+    def unsaved(self) -> list[str]:
+        """The services whose snapshots are behind."""
+        return sorted(self._changed | self._being_saved)
+
+    def save(self) -> None:
+        """Writes every service that changed since its last snapshot. What fails is logged: one service that cannot be
+        written must not end the endpoint or keep others from being written."""
+        for service in sorted(self._changed):
+            self._being_saved.add(service)
+            try:
+                self._save(service)
+            except OSError:
+                log.exception("the state of %s is not saved yet", service)
+                self._changed.add(service)
+            except Exception:
+                log.exception("the state of %s cannot be saved and is lost when the embedded AWS ends", service)
+            else:
+                self._being_saved.discard(service)
+
+    def load(self) -> None:
+        """Restores every service that has a snapshot.
+
+        Raises:
+            PermanentFailure: a snapshot is damaged, or another minor version of moto wrote it.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True)
+        payloads = {path: read_snapshot(path) for path in sorted(self._directory.glob("*.snapshot"))}
+        for path, payload in payloads.items():
+            _restore(path, payload)
+
+    def _save(self, service: str) -> None:
+        with LOCK:
+            self._changed.discard(service)
+            payload = _dumped(service)
+            discarded = self._bodies.take_discarded() if service == "s3" else []
+        write_snapshot(self._directory / f"{service}.snapshot", payload)
+        self._bodies.delete(discarded)
+
+
+def _dumped(service: str) -> bytes:
+    state = {
+        account: {region: backend.__dict__ for region, backend in regions.items()}
+        for account, regions in get_backend(service).items()
+    }
+    for known in BackendDict._instances:
+        copyreg.pickle(known.backend, _reduce_backend)
+    try:
+        return pickle.dumps(state, protocol=5)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        # Some services keep lambdas, which only dill can write.
+        return bytes(dill.dumps(state))
+
+
+def _restore(path: Path, payload: bytes) -> None:
+    try:
+        state = dill.loads(payload)  # noqa: S301 - our own file, and its checksum is right
+    except (pickle.UnpicklingError, AttributeError, ImportError, TypeError) as e:
+        raise damaged(path) from e
+    for account, regions in state.items():
+        for region, attributes in regions.items():
+            get_backend(path.stem)[account][region].__dict__.update(attributes)
+
+
+def _reduce_backend(backend: Any) -> tuple[Any, ...]:
+    """Topics and others hold their backend: a restored copy of it would live beside the real one."""
+    service = next(known.service_name for known in BackendDict._instances if type(backend) is known.backend)
+    return _live_backend, (service, backend.account_id, backend.region_name)
+
+
+def _live_backend(service: str, account: str, region: str) -> Any:
+    return get_backend(service)[account][region]
+
+
+def _reduce_key(key: Any) -> tuple[Any, ...]:
+    return _loaded_key, (key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),)
+
+
+def _loaded_key(pem: bytes) -> Any:
+    return load_pem_private_key(pem, password=None)
+
+
+copyreg.pickle(openssl.rsa.RSAPrivateKey, _reduce_key)
+copyreg.pickle(openssl.ec.ECPrivateKey, _reduce_key)
