@@ -1,0 +1,172 @@
+"""When is a delivery complete? A pure decision over what the ledger knows, so that every interleaving can be tested."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from adplatform.contracts.feed import Arrival
+from adplatform.failures import PermanentFailure
+from adplatform.files.landing import Layout
+from adplatform.ledger.rows import Delivery, ObjectState, RawObject
+
+
+@dataclass(frozen=True)
+class Settle:
+    """The delivery is complete. ``objects`` are its data, the newest version of each key."""
+
+    because: str
+    objects: tuple[RawObject, ...]
+
+
+@dataclass(frozen=True)
+class Wait:
+    """The delivery is not complete. ``until`` is when time alone will complete it, None when only an object can."""
+
+    because: str
+    until: datetime | None = None
+
+
+class ListedFile(BaseModel):
+    """One file of a partner's manifest. ``name`` is relative to the manifest."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: str
+    bytes: int | None = Field(default=None, ge=0)
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-fA-F]{64}$")
+    rows: int | None = Field(default=None, ge=0)
+
+
+class PartnerManifest(BaseModel):
+    """What a partner says it delivered."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    files: tuple[ListedFile, ...]
+
+
+def parse_manifest(body: bytes, origin: str) -> PartnerManifest:
+    """A partner's ``manifest.json``.
+
+    Raises:
+        PermanentFailure: it is not one; the message names the first thing wrong.
+    """
+    try:
+        return PartnerManifest.model_validate_json(body)
+    except ValidationError as e:
+        first = e.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(p) for p in first["loc"]) or "document"
+        raise PermanentFailure(f"{origin}: not a manifest: {where}: {first['msg']}") from e
+
+
+def listed_files(manifest: PartnerManifest, manifest_key: str) -> dict[str, ListedFile]:
+    """The files of a manifest by their full key."""
+    folder = PurePosixPath(manifest_key).parent
+    return {str(folder / file.name): file for file in manifest.files}
+
+
+def newest_versions(objects: Iterable[RawObject]) -> tuple[RawObject, ...]:
+    """The newest arrived version of each key, in order of arrival.
+
+    S3 dates versions by the second, so those of one second need their ``place`` (see ``Settler``).
+    """
+    newest: dict[str, RawObject] = {}
+    for obj in objects:
+        if obj.state is not ObjectState.ARRIVED:
+            continue
+        kept = newest.get(obj.key)
+        if kept is None or (obj.last_modified, obj.place) > (kept.last_modified, kept.place):
+            newest[obj.key] = obj
+    return tuple(sorted(newest.values(), key=lambda o: o.number))
+
+
+def unordered(objects: Iterable[RawObject]) -> list[list[RawObject]]:
+    """The groups of arrived versions of one key and one second of which nobody has yet seen S3's order."""
+    groups: dict[tuple[str, datetime], list[RawObject]] = {}
+    for obj in objects:
+        if obj.state is ObjectState.ARRIVED:
+            groups.setdefault((obj.key, obj.last_modified), []).append(obj)
+    return [group for group in groups.values() if len(group) > 1 and any(o.place == 0 for o in group)]
+
+
+def pending_objects(delivery: Delivery, objects: Iterable[RawObject]) -> list[RawObject]:
+    """What arrived since the delivery settled."""
+    return [o for o in objects if o.number > delivery.settled_arrivals and o.state is ObjectState.ARRIVED]
+
+
+def reopened(delivery: Delivery, objects: Iterable[RawObject]) -> bool:
+    """Whether somebody asked for a new version: more is pending than arrived."""
+    return delivery.version > 0 and delivery.pending > len(pending_objects(delivery, objects))
+
+
+def decide(
+    layout: Layout,
+    delivery: Delivery,
+    objects: Sequence[RawObject],
+    now: datetime,
+    listed: Mapping[str, ListedFile] | None = None,
+) -> Settle | Wait:
+    """Whether the delivery, which has something pending, is complete at ``now``.
+
+    ``listed`` is what the partner's manifests list, by full key; None when there is none.
+    """
+    arrival = layout.arrival
+    if now.date() < delivery.day:
+        return Wait("its date has not begun", datetime.combine(delivery.day, datetime.min.time(), UTC))
+    current = newest_versions(objects)
+    data = tuple(o for o in current if not layout.is_marker(o.key))
+    markers = [o for o in current if layout.is_marker(o.key)]
+    pending = pending_objects(delivery, objects)
+    again = reopened(delivery, objects)
+    if again and not pending:
+        return Settle("reopened", data if listed is None else _listed(data, listed)[0])
+    match arrival.complete_when:
+        case "count":
+            expected = arrival.expected_files or 1
+            if len(data) >= expected:
+                return Settle(f"{len(data)} of {expected} files", data)
+            return Wait(f"{len(data)} of {expected} files")
+        case "done_file":
+            if any(m.number > delivery.settled_arrivals for m in markers):
+                return Settle(f"{arrival.done_file} is there", data)
+            return _quiet(arrival, pending, data, now) if markers else Wait(f"no {arrival.done_file} yet")
+        case "manifest":
+            if listed is None:
+                return Wait(f"no {arrival.manifest} yet")
+            found, missing = _listed(data, listed)
+            if missing:
+                return Wait(f"{len(missing)} of {len(listed)} listed files are missing, first {missing[0]!r}")
+            if not again and not any(m.number > delivery.settled_arrivals for m in (*markers, *found)):
+                return Wait("the new objects are in no manifest")
+            return Settle(f"all {len(found)} listed files are there", found)
+        case _:
+            return _quiet(arrival, pending, data, now)
+
+
+def _quiet(arrival: Arrival, pending: Sequence[RawObject], data: tuple[RawObject, ...], now: datetime) -> Settle | Wait:
+    # The time an object was seen, not LastModified: S3 dates a multipart upload at its start.
+    seen = [o.seen_at for o in pending if o.seen_at]
+    if not seen:
+        return Wait("nothing is left of what arrived")
+    quiet_at, latest_at = max(seen) + arrival.quiet_period, min(seen) + arrival.max_wait
+    if now >= quiet_at:
+        return Settle(f"no new object for {arrival.quiet_period}", data)
+    if now >= latest_at:
+        return Settle(f"objects still come after {arrival.max_wait}", data)
+    return Wait("objects may still come", min(quiet_at, latest_at))
+
+
+def _listed(data: Sequence[RawObject], listed: Mapping[str, ListedFile]) -> tuple[tuple[RawObject, ...], list[str]]:
+    """The listed objects that are there in their listed size, and the names of the files that are not."""
+    by_key = {o.key: o for o in data}
+    found, missing = [], []
+    for key, file in listed.items():
+        obj = by_key.get(key)
+        if obj is None or (file.bytes is not None and obj.size != file.bytes):
+            missing.append(file.name)
+        else:
+            found.append(obj)
+    return tuple(sorted(found, key=lambda o: o.number)), missing

@@ -1,0 +1,157 @@
+"""The landing layout of a feed: which keys are its data, which are markers, and to which date each belongs."""
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from adplatform.contracts.feed import Arrival, Feed
+from adplatform.failures import PermanentFailure
+
+UNFINISHED = (".tmp", ".part", ".filepart", ".partial", ".crdownload", ".inprogress", "_$folder$")
+"""Endings that uploading clients use until a file is complete, and Hadoop's for a folder."""
+HIDDEN = (".", "~", "_")
+
+_FIELD = re.compile(r"\{date(?::([^}]+))?\}|\{file\}|\*")
+_DATE_PARTS = {"%Y": "[0-9]{4}", "%m": "[0-9]{2}", "%d": "[0-9]{2}", "%y": "[0-9]{2}", "%j": "[0-9]{3}"}
+_ISO = "%Y-%m-%d"
+
+
+class Part(StrEnum):
+    """What a key is to its feed."""
+
+    DATA = "data"
+    MARKER = "marker"
+    NOISE = "noise"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a key belongs. ``reason`` says why noise is noise."""
+
+    day: date
+    part: Part
+    file: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A compiled ``landing`` template. ``prefix`` is its fixed beginning, for listings."""
+
+    prefix: str
+    template: str
+    pattern: re.Pattern[str]
+    date_format: str
+    arrival: Arrival
+
+    def place(self, key: str, last_modified: datetime) -> Place | None:
+        """None when the key is not this feed's. Without a date in the template the object's own UTC date counts."""
+        match = self.pattern.fullmatch(key)
+        if match is None:
+            return None
+        groups = match.groupdict()
+        day = _parse_day(groups["date"], self.date_format) if "date" in groups else last_modified.date()
+        if day is None:
+            return None
+        file = groups.get("file") or key.rsplit("/", 1)[-1]
+        part, reason = self._part(file)
+        return Place(day, part, file, reason)
+
+    def day_prefix(self, day: date) -> str:
+        """The longest fixed prefix of that date's keys."""
+        dated = re.sub(r"\{date(?::[^}]+)?\}", lambda _: day.strftime(self.date_format), self.template)
+        return _fixed_beginning(dated)
+
+    def key(self, day: date, file: str) -> str:
+        """The key under which a file of that date is delivered.
+
+        Raises:
+            PermanentFailure: the template leaves parts of the key to the partner.
+        """
+        dated = re.sub(r"\{date(?::[^}]+)?\}", lambda _: day.strftime(self.date_format), self.template)
+        key = dated.replace("{file}", file)
+        if "*" in dated or not self.pattern.fullmatch(key):
+            raise PermanentFailure(
+                f"landing {self.template!r} does not say where {file!r} goes; upload it with an S3 client"
+            )
+        return key
+
+    def _part(self, file: str) -> tuple[Part, str]:
+        name = file.rsplit("/", 1)[-1]
+        if not name:
+            return Part.NOISE, "a folder, not a file"
+        if self.is_marker(name):
+            return Part.MARKER, ""
+        if name.lower().endswith(UNFINISHED):
+            return Part.NOISE, f"{name!r} is the name of an unfinished file"
+        hidden = next((part for part in file.split("/") if part.startswith(HIDDEN)), None)
+        if hidden is not None:
+            return Part.NOISE, f"{hidden!r} is the name of a hidden file or folder"
+        return Part.DATA, ""
+
+    def is_marker(self, name: str) -> bool:
+        marker = {"done_file": self.arrival.done_file, "manifest": self.arrival.manifest}.get(
+            self.arrival.complete_when
+        )
+        return marker is not None and fnmatchcase(name.rsplit("/", 1)[-1], marker)
+
+
+def layout_of(source_prefix: str, feed: Feed) -> Layout:
+    """Compile the feed's landing template below ``source_prefix``, which ends with "/".
+
+    Raises:
+        PermanentFailure: the template is not one, or its date cannot be read back.
+    """
+    template = source_prefix + feed.landing.replace("{feed}", feed.name)
+    fixed = _FIELD.sub("", template)
+    pattern, date_format, position = "", _ISO, 0
+    for found in _FIELD.finditer(template):
+        pattern += re.escape(template[position : found.start()])
+        position = found.end()
+        if found[0] == "*":
+            pattern += "[^/]*"
+        elif found[0] == "{file}":
+            pattern += "(?P<file>.*)"
+        else:
+            date_format = found[1] or _ISO
+            pattern += f"(?P<date>{_date_pattern(date_format, feed)})"
+    pattern += re.escape(template[position:])
+    if "{" in fixed or "}" in fixed or pattern.count("(?P<date>") > 1 or pattern.count("(?P<file>") > 1:
+        raise PermanentFailure(
+            f"feed {feed.name}: landing {feed.landing!r} may hold {{feed}}, {{date}} (or {{date:%Y%m%d}}), {{file}} "
+            "and *; date and file once"
+        )
+    return Layout(_fixed_beginning(template), template, re.compile(pattern, re.DOTALL), date_format, feed.arrival)
+
+
+def _date_pattern(date_format: str, feed: Feed) -> str:
+    used = re.findall("%.?", date_format)
+    unknown = sorted({d for d in used if d not in _DATE_PARTS or used.count(d) > 1})
+    if unknown:
+        known = ", ".join(_DATE_PARTS)
+        raise PermanentFailure(
+            f"feed {feed.name}: landing date {date_format!r} holds {', '.join(unknown)}; it may hold {known}, each once"
+        )
+    given = set(used)
+    given |= {"%Y"} if "%y" in used else set()
+    given |= {"%m", "%d"} if "%j" in used else set()
+    lacking = sorted({"%Y", "%m", "%d"} - given)
+    if lacking:
+        raise PermanentFailure(f"feed {feed.name}: landing date {date_format!r} lacks {', '.join(lacking)}")
+    pattern = re.escape(date_format)
+    for directive, digits in _DATE_PARTS.items():
+        pattern = pattern.replace(directive, digits)
+    return pattern
+
+
+def _fixed_beginning(template: str) -> str:
+    return re.split(r"[{*]", template, maxsplit=1)[0]
+
+
+def _parse_day(text: str, date_format: str) -> date | None:
+    try:
+        return datetime.strptime(text, date_format).date()  # noqa: DTZ007 - only its date is used
+    except ValueError:
+        return None

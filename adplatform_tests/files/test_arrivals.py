@@ -1,0 +1,234 @@
+"""When is a delivery complete? One table per arrival rule."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from adplatform.contracts.feed import Feed
+from adplatform.failures import PermanentFailure
+from adplatform.files.arrivals import (
+    ListedFile,
+    Settle,
+    Wait,
+    decide,
+    listed_files,
+    newest_versions,
+    parse_manifest,
+    reopened,
+    unordered,
+)
+from adplatform.files.landing import Layout, layout_of
+from adplatform.ledger.rows import Delivery, ObjectState, RawObject
+
+DAY = date(2026, 3, 14)
+NINE = datetime(2026, 3, 14, 9, tzinfo=UTC)
+FOLDER = f"landing/acme/orders/dt={DAY}"
+
+
+def layout(**arrival: Any) -> Layout:
+    feed = {"name": "orders", "start_date": "2026-01-01", "columns": {"id": None}, "arrival": arrival}
+    return layout_of("landing/acme/", Feed.model_validate(feed))
+
+
+def at(minutes: float) -> datetime:
+    return NINE + timedelta(minutes=minutes)
+
+
+def obj(file: str, number: int, minutes: float = 0, *, version: str = "", size: int = 10, **more: Any) -> RawObject:
+    """An object that was written and seen ``minutes`` after nine."""
+    return RawObject(
+        day=DAY,
+        bucket="raw",
+        key=f"{FOLDER}/{file}",
+        version=version or f"v{number}",
+        size=size,
+        etag=f"e{number}",
+        last_modified=at(minutes),
+        seen_at=at(minutes),
+        number=number,
+        **more,
+    )
+
+
+def outcome(
+    rule: dict[str, Any],
+    objects: list[RawObject],
+    now: datetime,
+    *,
+    settled: int = 0,
+    listed: Any = None,
+    extra: int = 0,
+) -> list[str] | str:
+    """The files of the settled delivery, or why it waits. ``extra`` arrivals are requests for a new version."""
+    arrivals = max((o.number for o in objects), default=0) + extra
+    delivery = Delivery(day=DAY, arrivals=arrivals, settled_arrivals=settled, version=1 if settled else 0)
+    match decide(layout(**rule), delivery, objects, now, listed):
+        case Settle(_, chosen):
+            return [f"{o.key.removeprefix(FOLDER + '/')}@{o.number}" for o in chosen]
+        case Wait(because, _):
+            return because
+
+
+QUIET = {"complete_when": "quiet", "quiet_period": "5m", "max_wait": "30m"}
+COUNT = {"complete_when": "count", "expected_files": 2}
+DONE = {"complete_when": "done_file", "quiet_period": "5m"}
+LISTED = {"complete_when": "manifest"}
+
+
+@pytest.mark.parametrize(
+    ("objects", "minutes", "settled", "expected"),
+    [
+        ([obj("a", 1, 0)], 4.9, 0, "objects may still come"),
+        ([obj("a", 1, 0)], 5, 0, ["a@1"]),
+        ([obj("a", 1, 0), obj("b", 2, 4)], 8, 0, "objects may still come"),
+        ([obj("a", 1, 0), obj("b", 2, 4)], 9, 0, ["a@1", "b@2"]),
+        ([obj("f", n, n * 4) for n in range(1, 9)], 33, 0, "objects may still come"),
+        ([obj("f", n, n * 4) for n in range(1, 9)], 34, 0, ["f@8"]),
+        ([obj("a", 1, 0), obj("b", 2, 60)], 62, 1, "objects may still come"),
+        ([obj("a", 1, 0), obj("b", 2, 60)], 65, 1, ["a@1", "b@2"]),
+        ([obj("a", 1, 0), obj("a", 2, 60)], 65, 1, ["a@2"]),
+        ([obj("a", 1, 0, state=ObjectState.EXCLUDED)], 60, 0, "nothing is left of what arrived"),
+    ],
+)
+def test_quiet(objects: list[RawObject], minutes: float, settled: int, expected: list[str] | str) -> None:
+    assert outcome(QUIET, objects, at(minutes), settled=settled) == expected
+
+
+@pytest.mark.parametrize(
+    ("objects", "settled", "expected"),
+    [
+        ([obj("a", 1)], 0, "1 of 2 files"),
+        ([obj("a", 1), obj("a", 2)], 0, "1 of 2 files"),
+        ([obj("a", 1), obj("b", 2)], 0, ["a@1", "b@2"]),
+        ([obj("a", 1), obj("b", 2), obj("c", 3)], 2, ["a@1", "b@2", "c@3"]),
+        ([obj("a", 1), obj("b", 2), obj("a", 3, 1)], 2, ["b@2", "a@3"]),
+        ([obj("a", 1), obj("b", 2, state=ObjectState.EXCLUDED)], 0, "1 of 2 files"),
+    ],
+)
+def test_count(objects: list[RawObject], settled: int, expected: list[str] | str) -> None:
+    assert outcome(COUNT, objects, at(0), settled=settled) == expected
+
+
+@pytest.mark.parametrize(
+    ("objects", "minutes", "settled", "expected"),
+    [
+        ([obj("a", 1)], 600, 0, "no _SUCCESS yet"),
+        ([obj("a", 1), obj("_SUCCESS", 2)], 0, 0, ["a@1"]),
+        ([obj("_SUCCESS", 1), obj("a", 2)], 0, 0, ["a@2"]),
+        ([obj("_SUCCESS", 1)], 0, 0, []),
+        ([obj("a", 1), obj("_SUCCESS", 2), obj("b", 3, 60)], 62, 2, "objects may still come"),
+        ([obj("a", 1), obj("_SUCCESS", 2), obj("b", 3, 60)], 65, 2, ["a@1", "b@3"]),
+        ([obj("a", 1), obj("_SUCCESS", 2), obj("b", 3, 60), obj("_SUCCESS", 4, 60)], 60, 2, ["a@1", "b@3"]),
+    ],
+)
+def test_done_file(objects: list[RawObject], minutes: float, settled: int, expected: list[str] | str) -> None:
+    assert outcome(DONE, objects, at(minutes), settled=settled) == expected
+
+
+def listing(*names: str, **sizes: int) -> dict[str, ListedFile]:
+    return {f"{FOLDER}/{n}": ListedFile(name=n, bytes=sizes.get(n)) for n in (*names, *sizes)}
+
+
+@pytest.mark.parametrize(
+    ("objects", "listed", "settled", "expected"),
+    [
+        ([obj("a", 1)], None, 0, "no manifest.json yet"),
+        ([obj("manifest.json", 1)], listing("a", "b"), 0, "2 of 2 listed files are missing, first 'a'"),
+        ([obj("manifest.json", 1), obj("b", 2)], listing("a", "b"), 0, "1 of 2 listed files are missing, first 'a'"),
+        ([obj("a", 1), obj("manifest.json", 2)], listing(a=10), 0, ["a@1"]),
+        ([obj("a", 1), obj("manifest.json", 2)], listing(a=11), 0, "1 of 1 listed files are missing, first 'a'"),
+        ([obj("a", 1), obj("manifest.json", 2), obj("a", 3, 1, size=11)], listing(a=11), 0, ["a@3"]),
+        ([obj("a", 1), obj("x", 2), obj("manifest.json", 3)], listing("a"), 0, ["a@1"]),
+        ([obj("manifest.json", 1)], {}, 0, []),
+        ([obj("a", 1), obj("manifest.json", 2), obj("x", 3)], listing("a"), 2, "the new objects are in no manifest"),
+        ([obj("a", 1), obj("manifest.json", 2), obj("a", 3, 1)], listing("a"), 2, ["a@3"]),
+        ([obj("a", 1), obj("manifest.json", 2), obj("manifest.json", 3, 1)], listing("a"), 2, ["a@1"]),
+    ],
+)
+def test_manifest(objects: list[RawObject], listed: Any, settled: int, expected: list[str] | str) -> None:
+    assert outcome(LISTED, objects, at(0), settled=settled, listed=listed) == expected
+
+
+@pytest.mark.parametrize("rule", [QUIET, COUNT, DONE, LISTED])
+def test_nothing_settles_before_its_date_has_begun(rule: dict[str, Any]) -> None:
+    objects = [obj("a", 1), obj("b", 2), obj("_SUCCESS", 3), obj("manifest.json", 4)]
+    early = datetime(2026, 3, 13, 23, 59, tzinfo=UTC)
+    assert outcome(rule, objects, early, listed=listing("a")) == "its date has not begun"
+    delivery = Delivery(day=DAY, arrivals=4)
+    assert decide(layout(**rule), delivery, objects, early, listing("a")) == Wait(
+        "its date has not begun", datetime(2026, 3, 14, tzinfo=UTC)
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "listed", "expected"),
+    [(QUIET, None, ["a@1"]), (COUNT, None, ["a@1"]), (DONE, None, ["a@1"]), (LISTED, listing("a", "b"), ["a@1"])],
+)
+def test_a_reopened_delivery_settles_at_once_with_what_it_had(rule: dict[str, Any], listed: Any, expected: Any) -> None:
+    assert outcome(rule, [obj("a", 1)], at(0), settled=1, listed=listed, extra=1) == expected
+
+
+def test_a_reopened_delivery_does_not_wait_for_a_file_that_no_manifest_lists() -> None:
+    objects = [obj("a", 1), obj("manifest.json", 2), obj("stray", 3)]
+    assert outcome(LISTED, objects, at(0), settled=2, listed=listing("a"), extra=1) == ["a@1"]
+
+
+def test_a_reopened_delivery_takes_no_half_of_a_newer_manifest() -> None:
+    objects = [obj("a", 1), obj("manifest.json", 2), obj("manifest.json", 3, 1)]
+    expected = "1 of 2 listed files are missing, first 'b'"
+    assert outcome(LISTED, objects, at(1), settled=2, listed=listing("a", "b"), extra=1) == expected
+
+
+def test_an_object_left_out_after_it_arrived_counts_as_a_request_for_a_version_without_it() -> None:
+    objects = [obj("a", 1), obj("b", 2, state=ObjectState.EXCLUDED)]
+    delivery = Delivery(day=DAY, arrivals=3, settled_arrivals=1, version=1)
+    assert reopened(delivery, objects)
+    assert not reopened(replace(delivery, arrivals=1), objects)
+    assert not reopened(replace(delivery, version=0, settled_arrivals=0), objects)
+
+
+def test_waiting_says_until_when() -> None:
+    delivery = Delivery(day=DAY, arrivals=2)
+    decision = decide(layout(**QUIET), delivery, [obj("a", 1, 0), obj("b", 2, 28)], at(29))
+    assert decision == Wait("objects may still come", at(30))
+
+
+def test_the_newest_version_of_a_key_counts_whatever_order_they_were_seen_in() -> None:
+    late = obj("a", 3, 0)
+    objects = [obj("a", 1, 5), obj("b", 2, 0), late, replace(obj("a", 4, 9), state=ObjectState.EXCLUDED)]
+    assert [o.number for o in newest_versions(objects)] == [1, 2]
+
+
+def test_versions_of_one_second_are_told_apart_by_their_place() -> None:
+    older, newer, other = obj("a", 1, place=2), obj("a", 2, place=3), obj("b", 3)
+    assert newest_versions([newer, older, other]) == (newer, other)
+    assert unordered([newer, older, other]) == []
+    assert unordered([older, replace(newer, place=0), other]) == [[older, replace(newer, place=0)]]
+    assert unordered([older, replace(newer, place=0, state=ObjectState.EXCLUDED)]) == []
+
+
+def test_names_of_a_manifest_are_relative_to_it() -> None:
+    manifest = parse_manifest(b'{"files": [{"name": "a.csv"}, {"name": "sub/a.csv"}, {"name": "./b"}]}', "origin")
+    assert list(listed_files(manifest, "x/y/manifest.json")) == ["x/y/a.csv", "x/y/sub/a.csv", "x/y/b"]
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b"", "not a manifest: document: Invalid JSON"),
+        (b"\xff\xfe", "not a manifest: document: Invalid JSON"),
+        (b"[]", "not a manifest: document: Input should be an object"),
+        (b"{}", "not a manifest: files: Field required"),
+        (b'{"files": [{}]}', "not a manifest: files.0.name: Field required"),
+        (b'{"files": [{"name": "a", "bytes": -1}]}', "files.0.bytes: Input should be greater than or equal to 0"),
+        (b'{"files": [{"name": "a", "sha256": "abc"}]}', "files.0.sha256: String should match pattern"),
+        (b"[" * 100_000, "not a manifest: document: Invalid JSON"),
+    ],
+)
+def test_a_broken_manifest_is_refused_with_its_first_mistake(body: bytes, sentence: str) -> None:
+    with pytest.raises(PermanentFailure) as refused:
+        parse_manifest(body, "s3://raw/manifest.json")
+    assert str(refused.value).startswith("s3://raw/manifest.json: ")
+    assert sentence in str(refused.value)
