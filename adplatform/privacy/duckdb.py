@@ -1,0 +1,119 @@
+"""The privacy functions on a DuckDB connection.
+
+A value written plainly in ASCII, as most are, is normalised and hashed by DuckDB's own functions, on all threads. The
+others go to the rules in Python, each distinct value of a batch once.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from adplatform.contracts.model import PiiKind, Profile
+from adplatform.privacy.keys import HashKey
+from adplatform.privacy.rules import RULES, function_name, normalised, unkeyed_output
+from adplatform.privacy.text import BLANKS
+
+_EMAIL = "regexp_full_match(v, '[!-?A-~]+@[!-?A-~]+')"
+_ALPHANUMERIC = "regexp_replace(lower(v), '[^a-z0-9]', '', 'g')"
+_NORTH_AMERICAN = (
+    r"regexp_full_match(v, '(\+1[ .-]?)?\(?[2-9][0-9]{2}\)?[ .-]?[0-9]{3}[ .-]?[0-9]{4}')"
+    " AND (starts_with(v, '+1') OR country IN ('US', 'CA'))"
+)
+_TEN_DIGITS = "right(regexp_replace(v, '[^0-9]', '', 'g'), 10)"
+_HAS_ALPHANUMERIC = r"strlen(v) < 64 AND regexp_full_match(v, '[ -~]*[0-9A-Za-z][ -~]*')"
+# Inside the classes of these patterns a value is ASCII without blanks at the ends: lower() means the same everywhere.
+_PLAIN: Mapping[tuple[Profile, PiiKind], tuple[str, str]] = {
+    (Profile.LAKE, PiiKind.EMAIL): (_EMAIL, "lower(v)"),
+    (Profile.META, PiiKind.EMAIL): (_EMAIL, "lower(v)"),
+    (Profile.GOOGLE, PiiKind.EMAIL): (f"lower(v) NOT LIKE '%@g%mail.com' AND {_EMAIL}", "lower(v)"),
+    (Profile.AMAZON_ADS, PiiKind.EMAIL): (
+        "regexp_full_match(v, '[0-9A-Za-z_.-][0-9A-Za-z_.+-]*@[0-9A-Za-z_.-]+')",
+        "lower(replace(v, '+', ''))",
+    ),
+    (Profile.LAKE, PiiKind.PHONE): (_NORTH_AMERICAN, f"'+1' || {_TEN_DIGITS}"),
+    (Profile.GOOGLE, PiiKind.PHONE): (_NORTH_AMERICAN, f"'+1' || {_TEN_DIGITS}"),
+    (Profile.AMAZON_ADS, PiiKind.PHONE): (_NORTH_AMERICAN, f"'1' || {_TEN_DIGITS}"),
+    (Profile.META, PiiKind.PHONE): (_NORTH_AMERICAN, f"'1' || {_TEN_DIGITS}"),
+    (Profile.LAKE, PiiKind.DEVICE_ID): (
+        r"strlen(v) < 64 AND regexp_full_match(v, '[0-9A-Za-z-]*[1-9A-Za-z][0-9A-Za-z-]*')",
+        "lower(v)",
+    ),
+    (Profile.LAKE, PiiKind.GENERIC_ID): (r"strlen(v) < 64 AND regexp_full_match(v, '[!-~]([ -~]*[!-~])?')", "v"),
+    (Profile.AMAZON_ADS, PiiKind.FIRST_NAME): (_HAS_ALPHANUMERIC, _ALPHANUMERIC),
+    (Profile.AMAZON_ADS, PiiKind.LAST_NAME): (_HAS_ALPHANUMERIC, _ALPHANUMERIC),
+    (Profile.AMAZON_ADS, PiiKind.CITY): (_HAS_ALPHANUMERIC, _ALPHANUMERIC),
+}
+"""Kinds that DuckDB does alone when they are written plainly: what is plain of ``v``, and its normalised form."""
+
+
+def register(con: duckdb.DuckDBPyConnection, key: HashKey | None) -> None:
+    """Create the functions that ``pii_outputs`` calls, and ``adp_is_digest(v)``, on this connection.
+
+    Its cursors do not have them. May be called again, also with another key. Without a key there are no ``adp_lake_``
+    functions, so what needs one fails. The key is handed over as a bound value and stays in a temporary table: no
+    statement, plan, log or catalog shows it, but who may run SQL on this connection can read the table.
+    """
+    con.execute(
+        "CREATE OR REPLACE TEMP MACRO adp_is_digest(v) AS CASE WHEN strlen(v) >= 64 "
+        f"THEN regexp_full_match(trim(v, '{BLANKS}'), '[0-9a-fA-F]{{64}}') ELSE false END"
+    )
+    _register_hmac(con, key)
+    known = {name for (name,) in con.execute("SELECT DISTINCT function_name FROM duckdb_functions()").fetchall()}
+    for profile, kind in RULES:
+        name = function_name(profile, kind)
+        if profile is Profile.LAKE and key is None:
+            con.execute(f"DROP MACRO IF EXISTS {name}")
+            continue
+        if f"{name}_any" not in known:
+            _create_python_function(con, f"{name}_any", profile, kind)
+        con.execute(_macro(name, profile, kind))
+
+
+def _register_hmac(con: duckdb.DuckDBPyConnection, key: HashKey | None) -> None:
+    """RFC 2104 in SQL: DuckDB has no HMAC, and a Python one is slower and runs on one thread."""
+    con.execute("CREATE OR REPLACE TEMP TABLE adp_hmac_pads (inner_pad BLOB, outer_pad BLOB)")
+    if key is not None:
+        con.execute("INSERT INTO adp_hmac_pads VALUES (?, ?)", list(key.pads()))
+    con.execute(
+        "CREATE OR REPLACE TEMP MACRO adp_hmac(plain) AS sha256((SELECT outer_pad FROM adp_hmac_pads) "
+        "|| unhex(sha256((SELECT inner_pad FROM adp_hmac_pads) || encode(plain))))"
+    )
+
+
+def _macro(name: str, profile: Profile, kind: PiiKind) -> str:
+    rule = RULES[profile, kind]
+    parameters = "v, country" if rule.takes_country else "v"
+    slow = f"{name}_any({parameters})"
+    guard, plain = _PLAIN.get((profile, kind), ("false", "NULL"))
+    if profile is Profile.LAKE:
+        body = f"adp_hmac(CASE WHEN {guard} THEN {plain} WHEN v IS NOT NULL THEN {slow} END)"
+    else:
+        body = f"CASE WHEN {guard} THEN sha256({plain}) WHEN v IS NOT NULL THEN {slow} END"
+    return f"CREATE OR REPLACE TEMP MACRO {name}({parameters}) AS {body}"
+
+
+def _create_python_function(con: duckdb.DuckDBPyConnection, name: str, profile: Profile, kind: PiiKind) -> None:
+    outcome = normalised if profile is Profile.LAKE else unkeyed_output
+
+    def batch(*columns: Any) -> pa.Array:
+        rows = list(zip(*(column.to_pylist() for column in columns), strict=True))
+        outcomes = {row: outcome(profile, kind, *row) for row in set(rows)}
+        return pa.array([outcomes[row] for row in rows], pa.string())
+
+    def one(v: Any) -> pa.Array:
+        return batch(v)
+
+    def two(v: Any, country: Any) -> pa.Array:
+        return batch(v, country)
+
+    two_columns = RULES[profile, kind].takes_country
+    con.create_function(
+        name,
+        two if two_columns else one,
+        ["VARCHAR"] * (1 + two_columns),
+        "VARCHAR",
+        type="arrow",
+        null_handling="special",
+    )

@@ -1,0 +1,84 @@
+"""The columns that a personal column becomes in the clean zone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from adplatform.contracts.model import Column, Pii, Profile
+from adplatform.failures import PermanentFailure
+from adplatform.privacy.rules import RULES, Form, function_name
+
+_SUFFIXES = {
+    Profile.LAKE: "lake",
+    Profile.AMAZON_ADS: "amazon_ads",
+    Profile.META: "meta",
+    Profile.GOOGLE: "google",
+    Profile.MASK: "masked",
+}
+_COMMENTS: Mapping[Form, str] = {
+    "digest": "SHA-256 of {name} as {profile} normalises it",
+    "normalised": "{name} in clear, as {profile} takes it",
+    "masked": "{name} without what identifies",
+    "clear": "{name} in clear",
+}
+
+
+@dataclass(frozen=True)
+class PiiOutput:
+    """One stored column. ``expression`` is DuckDB SQL (only its quotes differ from Spark's) and needs the functions of
+    ``register``.
+
+    It reads the raw columns as strings, by the names the contract gives them. ``tags`` are ``pii`` (the kind),
+    ``profile`` and ``form`` (see ``Form``).
+    """
+
+    name: str
+    expression: str
+    form: Form
+    comment: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def pii_outputs(column: Column, pii: Pii) -> tuple[PiiOutput, ...]:
+    """The outputs of ``column`` in the order of its profiles; none for ``drop``.
+
+    Raises:
+        PermanentFailure: a profile has no rule for this kind of value, or cannot do without a country.
+    """
+    return tuple(_output(column, pii, profile) for profile in pii.profiles if profile is not Profile.DROP)
+
+
+def _output(column: Column, pii: Pii, profile: Profile) -> PiiOutput:
+    if profile is Profile.CLEAR:
+        return PiiOutput(column.name, _quoted(column.name), "clear", *_described(column, pii, profile, "clear"))
+    rule = RULES.get((profile, pii.kind))
+    if rule is None:
+        raise PermanentFailure(
+            f"column {column.name}: profile {profile} has no rule for {pii.kind}, because that platform does not take "
+            "it hashed. Remove the profile, or store the column with profile clear alone."
+        )
+    country = _quoted(pii.country_column) if pii.country_column else f"'{pii.country or ''}'"
+    if rule.needs_country and country == "''":
+        raise PermanentFailure(
+            f"column {column.name}: profile {profile} normalises {pii.kind} by country: give country or country_column"
+        )
+    arguments = f"{_quoted(column.name)}, {country}" if rule.takes_country else _quoted(column.name)
+    return PiiOutput(
+        f"{column.name}_{_SUFFIXES[profile]}",
+        f"{function_name(profile, pii.kind)}({arguments})",
+        rule.form,
+        *_described(column, pii, profile, rule.form),
+    )
+
+
+def _quoted(name: str) -> str:
+    """Catalog names hold no quotes, but may be words of SQL, such as ``order``."""
+    return f'"{name}"'
+
+
+def _described(column: Column, pii: Pii, profile: Profile, form: Form) -> tuple[str, Mapping[str, str]]:
+    comment = (
+        f"HMAC-SHA-256 of the canonical {column.name}; key in _pii_key_id"
+        if profile is Profile.LAKE
+        else _COMMENTS[form].format(name=column.name, profile=profile)
+    )
+    return comment, {"pii": str(pii.kind), "profile": str(profile), "form": form}

@@ -1,0 +1,64 @@
+"""Which columns a personal column becomes."""
+
+import pytest
+
+from adplatform.contracts.model import Column, Pii, PiiKind, Profile
+from adplatform.failures import PermanentFailure
+from adplatform.privacy.outputs import pii_outputs
+from adplatform.privacy.rules import RULES
+
+
+def outputs(name: str = "c", **pii: object) -> dict[str, str]:
+    return {o.name: o.expression for o in pii_outputs(Column(name=name), Pii.model_validate(pii))}
+
+
+def test_every_profile_gets_a_column_of_its_own() -> None:
+    assert outputs("em", kind="email", profiles=["lake", "amazon_ads", "meta", "google", "mask"]) == {
+        "em_lake": 'adp_lake_email("em")',
+        "em_amazon_ads": 'adp_amazon_ads_email("em")',
+        "em_meta": 'adp_meta_email("em")',
+        "em_google": 'adp_google_email("em")',
+        "em_masked": 'adp_mask_email("em")',
+    }
+
+
+def test_clear_keeps_the_column_and_drop_leaves_nothing() -> None:
+    assert outputs("em", kind="email", profiles="clear") == {"em": '"em"'}
+    assert outputs("em", kind="email", profiles="drop") == {}
+
+
+def test_the_country_is_a_literal_a_column_or_unknown() -> None:
+    assert outputs("ph", kind="phone", country="DE") == {"ph_lake": "adp_lake_phone(\"ph\", 'DE')"}
+    assert outputs("ph", kind="phone", country_column="cc") == {"ph_lake": 'adp_lake_phone("ph", "cc")'}
+    assert outputs("ph", kind="phone") == {"ph_lake": "adp_lake_phone(\"ph\", '')"}
+
+
+@pytest.mark.parametrize("kind", ["street_address", "state", "postal_code"])
+def test_amazon_needs_a_country_where_its_rule_does(kind: str) -> None:
+    with pytest.raises(PermanentFailure, match=r"column c: .*give country or country_column"):
+        outputs(kind=kind, profiles="amazon_ads")
+    assert outputs(kind=kind, profiles="amazon_ads", country="US")
+
+
+@pytest.mark.parametrize(
+    ("kind", "profile"),
+    [("device_id", "amazon_ads"), ("device_id", "meta"), ("device_id", "google"), ("street_address", "meta")],
+)
+def test_a_profile_without_a_rule_for_the_kind_is_refused(kind: str, profile: str) -> None:
+    with pytest.raises(PermanentFailure, match=f"column c: profile {profile} has no rule for {kind}"):
+        outputs(kind=kind, profiles=profile)
+
+
+def test_tags_say_what_the_catalog_must_know() -> None:
+    city = Pii(kind=PiiKind.CITY, profiles=(Profile.LAKE, Profile.GOOGLE, Profile.MASK))
+    assert [o.tags for o in pii_outputs(Column(name="c"), city)] == [
+        {"pii": "city", "profile": "lake", "form": "digest"},
+        {"pii": "city", "profile": "google", "form": "normalised"},
+        {"pii": "city", "profile": "mask", "form": "masked"},
+    ]
+    assert all(o.comment for o in pii_outputs(Column(name="c"), city))
+
+
+def test_every_kind_can_be_joined_and_masked() -> None:
+    assert {kind for profile, kind in RULES if profile is Profile.LAKE} == set(PiiKind)
+    assert {kind for profile, kind in RULES if profile is Profile.MASK} == set(PiiKind)
