@@ -1,0 +1,233 @@
+"""A contract compiled to SQL: validate, quarantine, clean. Pure functions from contract to text.
+
+The text is DuckDB's; ``dialect.to_spark`` translates it, so both engines run the same rules. The statements read these
+relations, which the engine provides under these names:
+
+* ``raw``: every read column as text under its contract name, and ``_file``, the ordinal of the file;
+* ``validated``: what ``validate`` returns, with ``_row``, a number that grows along each file;
+* ``latest``: the good rows of ``validated`` that no later row of the same key supersedes;
+* ``files``: ``_file`` and ``_origin``.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from adplatform.contracts.model import DELIVERY_DATE, Column, Contract
+from adplatform.contracts.types import DataType
+from adplatform.failures import PermanentFailure
+from adplatform.privacy.outputs import PiiOutput, pii_outputs
+from adplatform.transform import expressions, rules
+from adplatform.transform.rules import identifier, literal
+from adplatform.transform.values import OutputColumn
+
+STRING = DataType("string")
+INTERNAL_COLUMNS = (
+    *("_file", "_row", "_reasons", "_fields", "_origin", "_place", "_partition", "_value"),
+    # DuckDB's own, which a column of that name would hide.
+    *("rowid", "file_index"),
+)
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+SEPARATOR = ";"
+"""Stands between the reasons of a row; neither column names nor check names can hold it."""
+
+
+@dataclass(frozen=True)
+class Statements:
+    """The SELECTs of one contract, and what they need to find the latest row of a key.
+
+    ``key`` are expressions over ``validated``; ``latest_first`` is the ORDER BY that puts the surviving row of a key
+    first. ``clean`` ends with the partition column when the table is partitioned by a data column.
+    """
+
+    validate: str
+    quarantine: str
+    clean: str
+    key: tuple[str, ...]
+    latest_first: str
+
+
+def compile_contract(
+    contract: Contract, key_id: str | None = None, carried: tuple[str, ...] = ("_file",)
+) -> Statements:
+    """The statements of a contract.
+
+    ``key_id`` names the hashing key and is stored beside what it hashed. ``carried`` are the columns of ``raw`` that
+    ``validate`` hands on.
+
+    Raises:
+        PermanentFailure: an expression, pattern or bound that cannot be computed alike on every engine.
+    """
+    clashes = [c.name for c in contract.columns if c.name in INTERNAL_COLUMNS]
+    if clashes:
+        raise PermanentFailure(f"column {clashes[0]} has a name the transform uses itself; rename it and give source")
+    return Statements(
+        validate=_validate(contract, carried),
+        quarantine=(
+            f"select _file, string_split(_reasons, '{SEPARATOR}') as reasons, _fields as fields"
+            " from validated where _reasons <> ''"
+        ),
+        clean=_clean(contract, key_id),
+        key=tuple(_key_expression(contract.column(name)) for name in contract.key),
+        latest_first=", ".join(
+            (*(f"{identifier(name)} desc nulls last" for name in contract.latest_by), "_file desc", "_row desc")
+        ),
+    )
+
+
+def output_columns(contract: Contract) -> tuple[OutputColumn, ...]:
+    """The columns of the clean table in stored order, without the partition column (the path carries that)."""
+    columns = [output for _, output in _outputs(contract)]
+    columns.append(OutputColumn("_source_file", STRING, "The raw object the row came from"))
+    if contract.needs_key:
+        columns.append(OutputColumn("_pii_key_id", STRING, "The key that hashed the row's personal data"))
+    return tuple(columns)
+
+
+def partition_column(contract: Contract) -> Column | None:
+    """The data column that partitions the table, None for ``dt`` and for no partitions."""
+    return None if contract.partition_by in (None, DELIVERY_DATE) else contract.column(str(contract.partition_by))
+
+
+def _outputs(contract: Contract) -> Iterator[tuple[str, OutputColumn]]:
+    """Each stored data column with the SQL over ``latest`` that computes it."""
+    for column in contract.columns:
+        if column.pii and not column.drop:
+            for output in pii_outputs(column, column.pii):
+                yield output.expression, _pii_column(column, output)
+        elif not column.drop and column.name != contract.partition_by:
+            sources = (
+                expressions.names(column.expression, f"column {column.name}") if column.expression else {column.name}
+            )
+            yield (
+                identifier(column.name),
+                OutputColumn(column.name, column.data_type, column.comment, sources=tuple(sorted(sources))),
+            )
+
+
+def _pii_column(column: Column, output: PiiOutput) -> OutputColumn:
+    return OutputColumn(output.name, STRING, output.comment or column.comment, dict(output.tags), (column.name,))
+
+
+def _validate(contract: Contract, carried: tuple[str, ...]) -> str:
+    """Raw text to typed values with the reasons against each row.
+
+    One level per step, because a level can name what the one below computed: typed values, computed columns, reasons,
+    and the raw fields of bad rows.
+    """
+    null_values = contract.format.null_values
+    typed = [f"{rules.value(c, null_values)} as {_typed(c)}" for c in contract.read_columns]
+    level = f"select *, {', '.join(typed)} from raw"
+    computed = [f"{_computed(contract, c)} as {_typed(c)}" for c in contract.columns if c.expression]
+    if computed:
+        level = f"select *, {', '.join(computed)} from ({level})"
+    reasons = ", ".join(_reasons(contract)) or "''"
+    level = f"select *, concat_ws('{SEPARATOR}', {reasons}) as _reasons from ({level})"
+    fields = ", ".join(f"{literal(c.name)}: {identifier(c.name)}" for c in contract.read_columns)
+    values = ", ".join(f"{_typed(c)} as {identifier(c.name)}" for c in contract.columns)
+    as_json = f"case when _reasons <> '' then cast(to_json({{{fields}}}) as varchar) end"
+    return f"select {', '.join(carried)}, {values}, _reasons, {as_json} as _fields from ({level})"
+
+
+def _typed(column: Column) -> str:
+    """The name of a column's value while its raw text still goes by the plain name."""
+    return identifier(f"{column.name}:value")
+
+
+def _computed(contract: Contract, column: Column) -> str:
+    """``try``: DuckDB stops at an overflow where Spark goes on."""
+    return f"try_cast(try({_expression(contract, column).sql('duckdb')}) as {rules.sql_type(column.data_type)})"
+
+
+def _expression(contract: Contract, column: Column, reading: frozenset[str] = frozenset()) -> exp.Expression:
+    """A computed column over typed values; other computed columns are written out in place."""
+    where, types = f"column {column.name}", {c.name: c.data_type for c in contract.columns if not c.pii}
+    reading |= {column.name}
+    tree = expressions.parse(str(column.expression), where, {n: t for n, t in types.items() if n not in reading})
+    if column.data_type.name in ("int", "bigint") and not expressions.is_whole(tree, types):
+        raise PermanentFailure(f"{where}: {column.expression!r} may have a fraction; make the column decimal or double")
+    return _over_values(contract, tree, reading)
+
+
+def _over_values(contract: Contract, tree: exp.Expression, reading: frozenset[str]) -> exp.Expression:
+    """Integers count as decimals, so that sums and products fit, and one too large for its column is a bad value."""
+    for node in list(tree.find_all(exp.Column)):
+        column = contract.column(node.name)
+        if column.expression and column.name not in reading:
+            inner = _expression(contract, column, reading)
+            node.replace(exp.TryCast(this=inner, to=exp.DataType.build(rules.sql_type(column.data_type), "duckdb")))
+        else:
+            value = exp.column(f"{column.name}:value", quoted=True)
+            counts = column.data_type.name in ("int", "bigint") and node.find_ancestor(exp.Add, exp.Sub, exp.Mul)
+            node.replace(exp.cast(value, "decimal(19,0)") if counts else value)
+    return tree
+
+
+def _reasons(contract: Contract) -> Iterator[str]:
+    """One CASE per possible reason, NULL when it does not hold."""
+    for column in contract.columns:
+        yield from _type_reasons(contract, column)
+        yield from _value_reasons(column)
+    types = {c.name: c.data_type for c in contract.columns}
+    computed = frozenset(c.name for c in contract.columns if c.expression)
+    for check in contract.row_checks:
+        tree = expressions.parse(check.expression, f"check {check.name}", types)
+        condition = _over_values(contract, tree, computed).sql("duckdb")
+        yield f"case when not try({condition}) then 'check:{check.name}' end"
+
+
+def _type_reasons(contract: Contract, column: Column) -> Iterator[str]:
+    value, name = _typed(column), column.name
+    if column.expression:
+        given = f"try({_expression(contract, column).sql('duckdb')}) is not null"
+        absent, branches = f"not {given}", ""
+    else:
+        absent = rules.is_absent(column, contract.format.null_values)
+        branches = f" when {absent} then 'required:{name}'" if column.required else ""
+    if column.data_type.name != "string":
+        branches += f" when {value} is null and not ({absent}) then 'bad_{column.data_type.name}:{name}'"
+    if branches:
+        yield f"case{branches} end"
+    if name == contract.partition_by and column.expression:
+        yield f"case when {value} is null and {absent} then 'bad_partition:{name}' end"
+    if name == contract.partition_by and column.data_type.name == "string":
+        yield f"case when {value} in ('', '{HIVE_NULL}') then 'bad_partition:{name}' end"
+
+
+def _value_reasons(column: Column) -> Iterator[str]:
+    value, name = _typed(column), column.name
+    text = f"cast({value} as varchar)" if column.expression else identifier(name)
+    if column.allowed:
+        listed = ", ".join(literal(v) for v in column.allowed)
+        yield f"case when {value} is not null and {text} not in ({listed}) then 'not_allowed:{name}' end"
+    if column.pattern is not None:
+        matched = rules.matches(text, rules.portable_pattern(column))
+        yield f"case when {value} is not null and not {matched} then 'pattern:{name}' end"
+    if column.min is not None:
+        yield f"case when {value} < {rules.bound(column, 'min', column.min)} then 'below_min:{name}' end"
+    if column.max is not None:
+        yield f"case when {value} > {rules.bound(column, 'max', column.max)} then 'above_max:{name}' end"
+
+
+def _clean(contract: Contract, key_id: str | None) -> str:
+    columns = [f"{expression} as {identifier(output.name)}" for expression, output in _outputs(contract)]
+    columns.append('_origin as "_source_file"')
+    if contract.needs_key:
+        columns.append(f'{literal(key_id or "")} as "_pii_key_id"')
+    partition = partition_column(contract)
+    if partition:
+        columns.append(identifier(partition.name))
+    return f"select {', '.join(columns)} from latest join files using (_file)"
+
+
+def _key_expression(column: Column) -> str:
+    """Two rows have the same key when the clean table would store the same key for both.
+
+    A personal value that cannot be normalised has no digest, so its text tells such rows apart.
+    """
+    text = identifier(column.name)
+    if column.pii is None:
+        return text
+    digest = next((o.expression for o in pii_outputs(column, column.pii) if o.form == "digest"), None)
+    return f"coalesce({digest}, {text})" if digest else text

@@ -1,0 +1,25 @@
+"""DuckDB's SQL to Spark's, for the SQL that ``compile`` writes (Spark 3.5 and later, ANSI mode off)."""
+
+import sqlglot
+from sqlglot import exp
+
+_RENAMED = {"MAKE_TIMESTAMPTZ": "TIMESTAMP_MICROS"}
+
+
+def to_spark(sql: str) -> str:
+    """The same statement in Spark SQL. ``try`` goes: outside ANSI mode Spark does not stop at an overflow.
+
+    Separators given to ``string_split`` must mean themselves as regular expressions; Sail does not know ``\\Q..\\E``.
+    """
+    tree = sqlglot.parse_one(sql, read="duckdb").transform(_spark)
+    return str(tree.sql(dialect="spark", normalize_functions=False))
+
+
+def _spark(node: exp.Expression) -> exp.Expression:
+    if isinstance(node, exp.Try):
+        return node.this
+    if isinstance(node, exp.Split):
+        return exp.Anonymous(this="split", expressions=[node.this, node.expression])
+    if isinstance(node, exp.Anonymous) and node.name.upper() in _RENAMED:
+        return exp.Anonymous(this=_RENAMED[node.name.upper()], expressions=node.expressions)
+    return node

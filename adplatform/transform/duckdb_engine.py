@@ -1,0 +1,282 @@
+"""The transform on DuckDB, embedded: a delivery on local disk to typed, de-identified Parquet on local disk.
+
+The parsed rows are materialised once, validated in the same scan; memory is bounded by ``EngineLimits`` because DuckDB
+spills what exceeds it to ``temp_directory``. The order of the input is kept, so "the row that came last" is a fact.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from adplatform.contracts.model import DELIVERY_DATE, Contract
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.files.bad_file import BadFile, Reason
+from adplatform.files.input_file import InputFile
+from adplatform.privacy import duckdb as privacy
+from adplatform.privacy.keys import HashKey
+from adplatform.transform.compile import Statements, compile_contract, output_columns, partition_column
+from adplatform.transform.json_lines import read_json_lines
+from adplatform.transform.layouts import refuse_unread
+from adplatform.transform.parquet import read_parquet
+from adplatform.transform.readers import read_delimited
+from adplatform.transform.rejects import Reject
+from adplatform.transform.rules import identifier, literal
+from adplatform.transform.values import FileCount, Staged, StagedFile
+
+ROW_GROUP_ROWS = 245_760
+FILE_SIZE = "384MB"
+_READERS = {"csv": read_delimited, "ndjson": read_json_lines, "json": read_json_lines, "parquet": read_parquet}
+_FILES = pa.schema([("_file", pa.int32()), ("_origin", pa.string())])
+_REJECTS = pa.schema(
+    [
+        ("_file", pa.int32()),
+        ("line", pa.int64()),
+        ("byte_position", pa.int64()),
+        ("reasons", pa.list_(pa.string())),
+        ("raw", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class EngineLimits:
+    """What the engine may use.
+
+    ``memory_limit`` is DuckDB's own budget, such as ``"1200MB"``; the process takes about 0.4 GB more, so give it 60 %
+    of the container. ``temp_directory`` holds what exceeds it and must be a real disk; the work directory when None.
+    """
+
+    memory_limit: str = "2GB"
+    threads: int = 2
+    temp_directory: Path | None = None
+
+
+def transform(
+    contract: Contract,
+    files: Sequence[InputFile],
+    delivery_date: date,
+    key: HashKey | None,
+    work: Path,
+    limits: EngineLimits,
+) -> Staged:
+    """Validate, quarantine, cast, de-identify and deduplicate the files of one delivery.
+
+    Writes below ``work``, which must be an empty directory of this run: ``clean/`` and ``quarantine.parquet``.
+
+    Raises:
+        PermanentFailure: a file breaks the contract as a whole, the contract cannot be computed, or it needs a key
+            that is not there.
+        TransientFailure: the machine ran out of memory or disk.
+    """
+    if contract.needs_key and key is None:
+        raise PermanentFailure("the contract hashes personal data and no hashing key was given; nothing was read")
+    if len({file.ordinal for file in files}) < len(files) or len({file.origin for file in files}) < len(files):
+        raise PermanentFailure(
+            "two files of the delivery share an ordinal or an origin, so rows could not be told apart"
+        )
+    with _connect(files, work, limits) as con:
+        if any(True for _ in contract.pii_columns()):
+            privacy.register(con, key)
+        reading = _READERS[contract.format.kind](con, contract, files, work / "links")
+        accepted = reading.accepted
+        statements = compile_contract(accepted.contract, key.id if key else None)
+        refused = {r.origin for r in accepted.refused}
+        read = [file for file in files if file.origin not in refused]
+        _validate(con, statements, read)
+        rejects = reading.rejects()
+        _keep_latest(con, statements)
+        staged = _write_clean(con, contract, statements, delivery_date, work / "clean")
+        quarantine = _write_quarantine(con, statements, rejects, work / "quarantine.parquet")
+        counts = _counts(con, read, rejects, staged)
+        if contract.format.kind == "csv":
+            refuse_unread(contract, [file for file, count in zip(read, counts, strict=True) if not count.rows_in])
+        return Staged(
+            columns=output_columns(accepted.contract),
+            files=staged,
+            quarantine=quarantine,
+            counts=counts,
+            reasons=_reasons(con, quarantine),
+            refused=accepted.refused,
+        )
+
+
+@contextmanager
+def _connect(files: Sequence[InputFile], work: Path, limits: EngineLimits) -> Iterator[duckdb.DuckDBPyConnection]:
+    directory = limits.temp_directory or work
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="spill-", dir=directory) as spill:
+        settings = {
+            "memory_limit": limits.memory_limit,
+            "threads": limits.threads,
+            "temp_directory": spill,
+            "autoinstall_known_extensions": False,
+            "preserve_insertion_order": True,
+        }
+        con = duckdb.connect(":memory:", config=settings)
+        try:
+            con.execute("set TimeZone = 'UTC'")
+            yield con
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as e:
+            raise TransientFailure(f"DuckDB ran out of memory or disk under a limit of {limits.memory_limit}") from e
+        except duckdb.Error as e:
+            # Without "from e": DuckDB quotes the offending line, which may hold personal data.
+            raise _unreadable(e, files, work) from None
+        finally:
+            con.close()
+
+
+def _unreadable(error: duckdb.Error, files: Sequence[InputFile], work: Path) -> PermanentFailure:
+    named = [file.origin for file in files if f"file = {work / 'links' / str(file.ordinal)}\n" in f"{error}\n"]
+    if named:
+        return BadFile(
+            named[0],
+            Reason.LAYOUT,
+            "line ends are mixed, or a carriage return stands outside quotes; ask for it with line ends of one kind",
+        )
+    if isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException):
+        return PermanentFailure(f"the contract cannot be computed: {str(error).splitlines()[0]}")
+    return PermanentFailure(
+        f"DuckDB cannot read the delivery ({type(error).__name__}); check that its files are what the contract says"
+    )
+
+
+def _validate(con: duckdb.DuckDBPyConnection, statements: Statements, files: Sequence[InputFile]) -> None:
+    origins = pa.table({"_file": [f.ordinal for f in files], "_origin": [f.origin for f in files]}, _FILES)
+    con.register("files", origins)
+    con.execute(f"create temp table validated_rows as {statements.validate}")
+    con.execute("create temp view validated as select rowid as _row, * from validated_rows")
+
+
+def _keep_latest(con: duckdb.DuckDBPyConnection, statements: Statements) -> None:
+    """Define ``latest`` by finding what it leaves out.
+
+    Few rows are superseded, so the window runs only over keys whose 64-bit hash occurs twice (a chance collision costs
+    time, not rows); the window over all rows takes twice the time of the whole step.
+    """
+    if not statements.key:
+        con.execute("create temp view latest as select * from validated where _reasons = ''")
+        con.execute("create temp table superseded (_row bigint, _file integer)")
+        return
+    key = ", ".join(statements.key)
+    con.execute(
+        f"create temp table superseded as with"
+        f" repeated as (select hash({key}) as h from validated where _reasons = '' group by h having count(*) > 1)"
+        f" select _row, _file from (select _row, _file, row_number() over"
+        f" (partition by {key} order by {statements.latest_first}) as _place from validated"
+        f" where _reasons = '' and hash({key}) in (select h from repeated)) where _place > 1"
+    )
+    con.execute(
+        "create temp view latest as select * from validated as v where _reasons = ''"
+        " and not exists (select 1 from superseded as s where s._row = v._row)"
+    )
+
+
+def _write_clean(
+    con: duckdb.DuckDBPyConnection, contract: Contract, statements: Statements, delivery_date: date, directory: Path
+) -> tuple[StagedFile, ...]:
+    options = f"format parquet, compression snappy, row_group_size {ROW_GROUP_ROWS}, file_size_bytes '{FILE_SIZE}'"
+    partition = partition_column(contract)
+    if partition is None:
+        con.execute(f"copy ({statements.clean}) to {literal(str(directory))} ({options})")
+        value = delivery_date.isoformat() if contract.partition_by == DELIVERY_DATE else ""
+        return tuple(_staged(path, value) for path in sorted(directory.glob("*.parquet")))
+    name = identifier(partition.name)
+    # Directories carry numbers, not values: a value may hold any character and be longer than a file name.
+    con.execute(
+        f"create temp table partitions as select _value, row_number() over (order by _value) as _partition"
+        f" from (select distinct {name} as _value from validated where _reasons = '')"
+    )
+    con.execute(
+        f"copy (select c.* exclude ({name}), _partition from ({statements.clean}) as c"
+        f" join partitions on _value = {name}) to {literal(str(directory))} ({options}, partition_by (_partition))"
+    )
+    values = dict(con.execute("select _partition, cast(_value as varchar) from partitions").fetchall())
+    return tuple(
+        _staged(path, values[int(path.parent.name.removeprefix("_partition="))])
+        for path in sorted(directory.glob("*/*.parquet"))
+    )
+
+
+def _staged(path: Path, partition: str) -> StagedFile:
+    return StagedFile(path, partition, pq.read_metadata(path).num_rows)
+
+
+def _write_quarantine(
+    con: duckdb.DuckDBPyConnection, statements: Statements, rejects: Sequence[Reject], path: Path
+) -> Path | None:
+    con.register(
+        "rejects",
+        pa.table(
+            {
+                "_file": [r.file for r in rejects],
+                "line": [r.line for r in rejects],
+                "byte_position": [r.byte_position for r in rejects],
+                "reasons": [r.reasons for r in rejects],
+                "raw": [r.raw for r in rejects],
+            },
+            _REJECTS,
+        ),
+    )
+    con.execute(
+        f"copy (select _origin as source_file, line, byte_position, reasons, raw, fields from"
+        f" (from rejects union all by name {statements.quarantine}) join files using (_file))"
+        f" to {literal(str(path))} (format parquet, compression snappy)"
+    )
+    if pq.read_metadata(path).num_rows:
+        return path
+    path.unlink()
+    return None
+
+
+def _counts(
+    con: duckdb.DuckDBPyConnection, files: Sequence[InputFile], rejects: Sequence[Reject], staged: Sequence[StagedFile]
+) -> tuple[FileCount, ...]:
+    """Where the rows of each file went, the clean ones counted in the files written.
+
+    Raises:
+        PermanentFailure: a row is not accounted for.
+    """
+    read = {
+        file: (rows, bad)
+        for file, rows, bad in con.execute(
+            "select _file, count(*), count(*) filter (_reasons <> '') from validated group by _file"
+        ).fetchall()
+    }
+    superseded = dict(con.execute("select _file, count(*) from superseded group by _file").fetchall())
+    clean = {}
+    if staged:
+        paths = ", ".join(literal(str(s.path)) for s in staged)
+        clean = dict(con.execute(f"select _source_file, count(*) from read_parquet([{paths}]) group by 1").fetchall())
+    counts = []
+    for file in files:
+        rows, bad = read.get(file.ordinal, (0, 0))
+        structural = sum(1 for reject in rejects if reject.file == file.ordinal)
+        count = FileCount(
+            origin=file.origin,
+            rows_in=rows + structural,
+            clean=clean.get(file.origin, 0),
+            superseded=superseded.get(file.ordinal, 0),
+            quarantined=bad + structural,
+        )
+        if count.rows_in != count.clean + count.superseded + count.quarantined:
+            raise PermanentFailure(f"{file.origin}: rows are not accounted for: {count}")
+        counts.append(count)
+    return tuple(counts)
+
+
+def _reasons(con: duckdb.DuckDBPyConnection, quarantine: Path | None) -> dict[str, int]:
+    if quarantine is None:
+        return {}
+    source = f"read_parquet({literal(str(quarantine))})"
+    return dict(
+        con.execute(
+            f"select reason, count(*) from (select unnest(reasons) as reason from {source}) group by 1"
+        ).fetchall()
+    )

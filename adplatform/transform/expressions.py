@@ -1,0 +1,131 @@
+"""The part of Spark SQL that computed columns and row checks may use: the part that all engines compute alike.
+
+Division is in double and NULL by zero, integers are added and multiplied as decimals, ``lower`` and ``upper`` change A
+to Z only, ``trim`` strips blanks only. What engines read or print differently (text to number, double to text or
+integer, date arithmetic, regular expressions) is refused: declare a column of the wanted type instead.
+"""
+
+from collections.abc import Callable, Mapping
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from adplatform.contracts.types import DataType
+from adplatform.failures import PermanentFailure
+
+_UPPER, _LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
+_FUNCTIONS = (
+    "and, or, not, comparisons, is null, in (..), between, like, case, if, coalesce, nullif, + - * /, abs, greatest,"
+    " least, cast, concat, ||, lower, upper, trim, length, substring, replace, split_part, startswith, endswith,"
+    " year, month, day"
+)
+_ALLOWED: tuple[type[exp.Expression], ...] = (
+    *(exp.Column, exp.Identifier, exp.Literal, exp.Boolean, exp.Null, exp.Paren, exp.Neg),
+    *(exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ, exp.NullSafeEQ, exp.GT, exp.GTE, exp.LT, exp.LTE),
+    *(exp.Is, exp.In, exp.Between, exp.Like, exp.StartsWith, exp.EndsWith),
+    *(exp.Case, exp.If, exp.Coalesce, exp.Nullif, exp.Greatest, exp.Least),
+    *(exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Abs, exp.Cast, exp.DataType, exp.DataTypeParam),
+    *(exp.Concat, exp.DPipe, exp.Lower, exp.Upper, exp.Trim, exp.Length, exp.Substring, exp.Replace, exp.SplitPart),
+    *(exp.Year, exp.Month, exp.Day, exp.TsOrDsToDate),
+)
+_CASTS = (exp.DType.TEXT, exp.DType.VARCHAR, exp.DType.DOUBLE, exp.DType.DECIMAL, exp.DType.DATE)
+_INEXACT_TEXT = ("double", "timestamp")
+
+
+def parse(text: str, where: str, columns: Mapping[str, DataType]) -> exp.Expression:
+    """A Spark SQL expression as a tree that every engine computes alike. Column names stand as the contract has them.
+
+    Raises:
+        PermanentFailure: not one expression, an operation off the list, or a column not in ``columns``. ``where``
+            names the feed's column or check in the message.
+    """
+    try:
+        tree = sqlglot.parse_one(text, read="spark")
+    except SqlglotError as e:
+        raise PermanentFailure(f"{where}: {text!r} is not a Spark SQL expression") from e
+    for node in tree.walk():
+        problem = _problem(node, columns)
+        if problem:
+            raise PermanentFailure(f"{where}: {text!r} {problem}")
+    root = exp.Paren(this=tree)
+    for node in reversed(list(root.walk())):
+        rewrite = _REWRITES.get(type(node))
+        if rewrite:
+            node.replace(rewrite(node))
+    return root
+
+
+def names(text: str, where: str) -> frozenset[str]:
+    """The column names an expression reads.
+
+    Raises:
+        PermanentFailure: not an expression.
+    """
+    try:
+        return frozenset(column.name for column in sqlglot.parse_one(text, read="spark").find_all(exp.Column))
+    except SqlglotError as e:
+        raise PermanentFailure(f"{where}: {text!r} is not a Spark SQL expression") from e
+
+
+def is_whole(tree: exp.Expression, columns: Mapping[str, DataType]) -> bool:
+    """Whether the value has no fraction: engines round the rest to an integer in different ways."""
+    if tree.find(exp.Div, exp.Cast) or any("." in n.name or "e" in n.name.lower() for n in _numbers(tree)):
+        return False
+    return all(columns[c.name].name not in ("double", "decimal") for c in tree.find_all(exp.Column))
+
+
+def _numbers(tree: exp.Expression) -> list[exp.Literal]:
+    return [n for n in tree.find_all(exp.Literal) if not n.is_string]
+
+
+def _problem(node: exp.Expression, columns: Mapping[str, DataType]) -> str | None:
+    if not isinstance(node, _ALLOWED):
+        used = node.name if isinstance(node, exp.Anonymous) else node.key
+        return f"uses {used.lower()}, which is not allowed; allowed are {_FUNCTIONS}"
+    match node:
+        case exp.Column() if node.table or node.name not in columns:
+            return f"names {node.sql('spark')}, which is not a column it may read"
+        case exp.In() if not node.expressions:
+            return "uses in with a subquery; a row is judged by its own columns only"
+        case exp.Like() if "\\" in node.expression.name or not isinstance(node.expression, exp.Literal):
+            return "uses like with something other than a plain literal without backslashes"
+        case exp.Trim() if node.expression or node.args.get("position"):
+            return "uses trim with characters; only trim(text) is allowed"
+        case exp.Cast() if not _is_literal_date(node):
+            return _cast_problem(node, columns)
+    return None
+
+
+def _is_literal_date(node: exp.Cast) -> bool:
+    return node.this.is_string and node.to.this in (exp.DType.DATE, exp.DType.TIMESTAMP, exp.DType.TIMESTAMPTZ)
+
+
+def _cast_problem(node: exp.Cast, columns: Mapping[str, DataType]) -> str | None:
+    target, types = node.to.this, {columns[c.name].name for c in node.find_all(exp.Column) if c.name in columns}
+    if target not in _CASTS:
+        return f"casts to {node.to.sql('spark').lower()}; allowed are string, double, decimal and date"
+    if target in (exp.DType.TEXT, exp.DType.VARCHAR):
+        return "casts a double or timestamp to string" if node.find(exp.Div) or types & set(_INEXACT_TEXT) else None
+    has_text = "string" in types or any(n.is_string for n in node.find_all(exp.Literal))
+    return "casts text to a number or date; declare the column with that type instead" if has_text else None
+
+
+def _divide(node: exp.Expression) -> exp.Expression:
+    zero = exp.cast(exp.Literal.number(0), "double")
+    divisor = exp.Nullif(this=exp.cast(node.expression, "double"), expression=zero)
+    return exp.Paren(this=exp.Div(this=exp.cast(node.this, "double"), expression=divisor, typed=True, safe=False))
+
+
+def _ascii(source: str, target: str) -> Callable[[exp.Expression], exp.Expression]:
+    return lambda node: exp.Anonymous(
+        this="translate", expressions=[node.this, exp.Literal.string(source), exp.Literal.string(target)]
+    )
+
+
+_REWRITES: dict[type[exp.Expression], Callable[[exp.Expression], exp.Expression]] = {
+    exp.Div: _divide,
+    exp.Lower: _ascii(_UPPER, _LOWER),
+    exp.Upper: _ascii(_LOWER, _UPPER),
+    exp.Trim: lambda node: exp.Trim(this=node.this, expression=exp.Literal.string(" "), position="BOTH"),
+}

@@ -1,0 +1,121 @@
+"""NDJSON on DuckDB: read as lines, because its JSON reader aborts on, or silently loses, a line it cannot parse."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import duckdb
+
+from adplatform.contracts.model import Contract
+from adplatform.files.input_file import InputFile
+from adplatform.transform.layouts import Accepted, Lines, accept
+from adplatform.transform.readers import Reading, csv_options, define_raw, scanned_files
+from adplatform.transform.rejects import Reject, stored_rejects
+from adplatform.transform.rules import identifier, literal
+
+_SIGNIFICANT = 16
+_INEXACT = "|".join((*(f"[0-9]{{{n}}}[.][0-9]{{{_SIGNIFICANT - n}}}" for n in range(1, _SIGNIFICANT)), "[.]00000"))
+"""Numbers that DuckDB's JSON parser would round to a double, or print with an exponent."""
+
+
+def read_json_lines(
+    con: duckdb.DuckDBPyConnection, contract: Contract, files: Sequence[InputFile], links: Path
+) -> Reading:
+    """``raw`` over files of one JSON object a line; a member that is absent is NULL, ``a.b`` names a nested member.
+
+    Raises:
+        PermanentFailure: members that the contract does not declare, where it freezes the schema.
+    """
+    con.create_function("exact_numbers", _exact_numbers, ["VARCHAR"], "VARCHAR")
+    paths, ordinal = scanned_files(files, links)
+    # No JSON text holds a raw control character, so the delimiter never splits a good line.
+    options = csv_options(columns="{'line': 'VARCHAR'}", header="false", delim="'\x01'", quote="''", escape="''")
+    if files:
+        con.execute(
+            "create temp table lines as select _file, json_type(line) = 'OBJECT' as good, line, text from"
+            f" (select {ordinal} as _file, case when json_valid(text) then case when regexp_matches(text,"
+            f" {literal(_INEXACT)}) then exact_numbers(text) else text end end as line, text"
+            f" from (select line as text, file_index from read_csv({paths}, {options})))"
+        )
+    else:
+        con.execute("create temp table lines (_file integer, good boolean, line varchar, text varchar)")
+    accepted = accept(contract, [(file, names, Lines()) for file, names in _members(con, contract, files)])
+    _define_raw(con, accepted)
+    read = [file for layout in accepted.layouts for file in layout.files]
+    return Reading(accepted, lambda: _rejects(con, read) if read else [])
+
+
+def _exact_numbers(line: str) -> str | None:
+    """The document with every number as text, spelled as it stands in the file; None when Python cannot read it."""
+    try:
+        return json.dumps(json.loads(line, parse_float=str, parse_int=str, parse_constant=str))
+    except ValueError:
+        return None
+
+
+def _members(
+    con: duckdb.DuckDBPyConnection, contract: Contract, files: Iterable[InputFile]
+) -> Iterable[tuple[InputFile, tuple[str, ...]]]:
+    found: dict[int, list[str]] = dict(
+        con.execute(
+            "select _file, list(distinct member order by member) from"
+            " (select _file, unnest(json_keys(line)) as member from lines where good) group by _file"
+        ).fetchall()
+    )
+    declared = tuple(column.header for column in contract.read_columns)
+    known = {header.split(".")[0] for header in declared}
+    for file in files:
+        yield file, declared + tuple(name for name in found.get(file.ordinal, ()) if name not in known)
+
+
+def _define_raw(con: duckdb.DuckDBPyConnection, accepted: Accepted) -> None:
+    columns = accepted.contract.read_columns
+    paths = ", ".join(literal(_json_path(column.header)) for column in columns)
+    values = ", ".join(f"v[{n}] as {identifier(c.name)}" for n, c in enumerate(columns, start=1))
+    files = [str(file.ordinal) for layout in accepted.layouts for file in layout.files]
+    scan = (
+        f"select {values}, _file from (select _file, json_extract_string(line, [{paths}]) as v"
+        f" from lines where good and _file in ({', '.join(files)}))"
+    )
+    define_raw(con, accepted.contract, [scan] if files else [])
+
+
+def _json_path(header: str) -> str:
+    return "$" + "".join(f'."{name}"' for name in header.split("."))
+
+
+def _rejects(con: duckdb.DuckDBPyConnection, files: Sequence[InputFile]) -> list[Reject]:
+    unreadable = [r for r in stored_rejects(con, files) if r.file in {f.ordinal for f in files}]
+    lines: dict[int, dict[int, str]] = defaultdict(dict)
+    for ordinal, position, text in con.execute(
+        "select _file, position, text from (select _file, good, text,"
+        " row_number() over (partition by _file order by rowid) as position from lines)"
+        " where good is not true and trim(text, ' \t') <> ''"
+    ).fetchall():
+        lines[ordinal][position] = text
+    split = [Reject(r.file, r.line, r.byte_position, _as_json(r.reasons), r.raw) for r in unreadable]
+    for file in files:
+        outside = [r.line for r in unreadable if r.file == file.ordinal]
+        split.extend(_bad_lines(file, lines[file.ordinal], outside))
+    return sorted(split, key=lambda r: (r.file, r.line))
+
+
+def _as_json(reasons: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple("bad_json" if reason == "column_count" else reason for reason in reasons)
+
+
+def _bad_lines(file: InputFile, bad: dict[int, str], outside: Sequence[int]) -> Iterable[Reject]:
+    """Place lines that are in ``lines``: their position there does not count the lines that were not even read."""
+    if not bad:
+        return
+    skipped, position, at, last = set(outside), 0, 0, max(bad)
+    with file.path.open("rb") as stream:
+        for number, content in enumerate(stream, start=1):
+            if number not in skipped:
+                position += 1
+                if position in bad:
+                    yield Reject(file.ordinal, number, at, ("bad_json",), bad[position])
+            at += len(content)
+            if position == last:
+                return

@@ -1,0 +1,71 @@
+"""Parquet on DuckDB: every value as the text that the contract's rules read back without loss."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+
+from adplatform.contracts.model import Column, Contract
+from adplatform.files.bad_file import BadFile, Reason
+from adplatform.files.input_file import InputFile
+from adplatform.transform.layouts import Lines, accept
+from adplatform.transform.readers import Reading, define_raw, link
+from adplatform.transform.rules import identifier, literal, sql_type
+
+_NESTED = ("STRUCT", "MAP", "UNION")
+
+
+def read_parquet(
+    con: duckdb.DuckDBPyConnection, contract: Contract, files: Sequence[InputFile], links: Path
+) -> Reading:
+    """``raw`` over Parquet files. There are no rejects: a file either reads or is damaged.
+
+    Raises:
+        PermanentFailure: a damaged file, or columns that break the contract.
+    """
+    types = {file.ordinal: _types(con, file, links) for file in files}
+    accepted = accept(contract, [(file, tuple(types[file.ordinal]), Lines()) for file in files])
+    by_header = {column.header: column for column in accepted.contract.read_columns}
+    scans = []
+    for file in sorted((f for layout in accepted.layouts for f in layout.files), key=lambda f: f.ordinal):
+        found = types[file.ordinal]
+        values = [
+            f"{_text(column, found[header]) if header in found else 'null::varchar'} as {identifier(column.name)}"
+            for header, column in by_header.items()
+        ]
+        scans.append(f"select {', '.join(values)}, {file.ordinal} as _file from {_scan(file, links)}")
+    define_raw(con, accepted.contract, scans)
+    return Reading(accepted, list)
+
+
+def _scan(file: InputFile, links: Path) -> str:
+    return f"read_parquet({literal(str(link(links, file)))}, binary_as_string=true, hive_partitioning=false)"
+
+
+def _types(con: duckdb.DuckDBPyConnection, file: InputFile, links: Path) -> dict[str, str]:
+    try:
+        described = con.execute(f"describe select * from {_scan(file, links)}").fetchall()
+    except duckdb.Error as e:
+        raise BadFile(file.origin, Reason.LAYOUT, "is not a readable Parquet file") from e
+    return {row[0]: row[1] for row in described}
+
+
+def _text(column: Column, found: str) -> str:
+    """A binary double has no exact decimal: it is rounded to the declared scale. Naive timestamps are UTC."""
+    value, declared = identifier(column.header), column.data_type
+    text = f"cast({value} as varchar)"
+    if found == "BOOLEAN":
+        spelled = literal(column.true_values[0]), literal(column.false_values[0])
+        return f"case when {value} then {spelled[0]} when not {value} then {spelled[1]} end"
+    if found in ("FLOAT", "DOUBLE") and declared.name == "decimal":
+        text = f"coalesce(cast(try_cast({value} as {sql_type(declared)}) as varchar), {text})"
+    if found in ("FLOAT", "DOUBLE") and declared.name in ("int", "bigint"):
+        whole = f"try_cast({value} as bigint)"
+        text = f"case when {whole} = {value} then cast({whole} as varchar) else {text} end"
+    if found == "TIMESTAMP WITH TIME ZONE":
+        return f"cast({value} at time zone 'UTC' as varchar)"
+    if found == "DATE" and declared.name == "timestamp":
+        return f"cast(cast({value} as timestamp) as varchar)"
+    if found.endswith("[]") or found.startswith(_NESTED):
+        return f"cast(to_json({value}) as varchar)"
+    return f"replace({text}, '.', ',')" if column.decimal_comma else text

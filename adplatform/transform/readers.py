@@ -1,0 +1,92 @@
+"""DuckDB readers: the files of a delivery as one relation ``raw`` of text columns.
+
+Nothing is sniffed: columns, dialect and header come from the contract, so a reader cannot guess differently tomorrow.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from adplatform.contracts.model import Contract
+from adplatform.files.input_file import InputFile
+from adplatform.transform.layouts import Accepted, Layout, accept_delimited
+from adplatform.transform.rejects import Reject, stored_rejects
+from adplatform.transform.rules import identifier, literal
+
+
+@dataclass(frozen=True)
+class Reading:
+    """``raw`` is defined; ``rejects`` lists what is in the files but not in ``raw``, once ``raw`` has been read."""
+
+    accepted: Accepted
+    rejects: Callable[[], list[Reject]]
+
+
+def read_delimited(
+    con: duckdb.DuckDBPyConnection, contract: Contract, files: Sequence[InputFile], links: Path
+) -> Reading:
+    """``raw`` over CSV files.
+
+    Raises:
+        PermanentFailure: a header that breaks the contract.
+    """
+    accepted = accept_delimited(contract, files)
+    define_raw(con, accepted.contract, [_csv_scan(accepted.contract, layout, links) for layout in accepted.layouts])
+    return Reading(accepted, lambda: stored_rejects(con, files) if accepted.layouts else [])
+
+
+def define_raw(con: duckdb.DuckDBPyConnection, contract: Contract, scans: Sequence[str]) -> None:
+    columns = ", ".join(f"null::varchar as {identifier(c.name)}" for c in contract.read_columns)
+    nothing = f"select {columns}, 0 as _file where false"
+    con.execute(f"create temp view raw as {' union all by name '.join(scans) or nothing}")
+
+
+def csv_options(**options: str) -> str:
+    """Options every CSV scan shares: no sniffing, unquoted emptiness is NULL, bad records are kept aside.
+
+    ``new_line`` is not among them: given a wrong one, DuckDB 2.0 reads nothing and reports nothing.
+    """
+    fixed = {
+        "auto_detect": "false",
+        "nullstr": "''",
+        "allow_quoted_nulls": "false",
+        "store_rejects": "true",
+        "rejects_limit": "0",
+    }
+    return ", ".join(f"{name}={value}" for name, value in (fixed | options).items())
+
+
+def scanned_files(files: Sequence[InputFile], links: Path) -> tuple[str, str]:
+    """The files as a SQL list of paths, and the SQL that gives the ordinal of the file a row came from."""
+    paths = ", ".join(literal(str(link(links, file))) for file in files)
+    ordinals = ", ".join(str(file.ordinal) for file in files)
+    return f"[{paths}]", f"[{ordinals}][cast(file_index as bigint) + 1]"
+
+
+def link(links: Path, file: InputFile) -> Path:
+    """A path to the file that is free of glob characters and tells which file it is."""
+    path = links / str(file.ordinal)
+    if not path.is_symlink():
+        links.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(file.path.absolute())
+    return path
+
+
+def _csv_scan(contract: Contract, layout: Layout, links: Path) -> str:
+    file_format = contract.format
+    options = {
+        "columns": "{" + ", ".join(f"{literal(name)}: 'VARCHAR'" for name in layout.columns) + "}",
+        "header": str(file_format.header).lower(),
+        "skip": str(layout.lines.skip),
+        "delim": literal(file_format.delimiter),
+        "quote": literal(file_format.quote),
+        "escape": literal(file_format.escape if file_format.quote else ""),
+    }
+    if layout.lines.newline:
+        options["new_line"] = literal(layout.lines.newline.encode("unicode_escape").decode())
+    paths, ordinal = scanned_files(layout.files, links)
+    absent = [c.name for c in contract.read_columns if c.name not in layout.columns]
+    nulls = "".join(f", null::varchar as {identifier(name)}" for name in absent)
+    return f"select *{nulls}, {ordinal} as _file from read_csv({paths}, {csv_options(**options)})"

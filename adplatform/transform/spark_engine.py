@@ -1,0 +1,134 @@
+"""The transform on Spark: the statements of a contract over raw text that is already split into columns.
+
+Runs on any Spark session, Connect or classic (Glue, EMR Serverless, Sail); nothing here needs pyspark to be installed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from adplatform.contracts.model import Contract
+from adplatform.failures import PermanentFailure
+from adplatform.privacy import spark as privacy
+from adplatform.privacy.keys import HashKey
+from adplatform.privacy.spark import KeyLoader
+from adplatform.transform.compile import Statements, compile_contract, partition_column
+from adplatform.transform.dialect import to_spark
+from adplatform.transform.values import FileCount
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "false",
+    # The default, INT96, has no statistics and no time zone.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+}
+
+
+@dataclass(frozen=True)
+class SparkResult:
+    """``clean`` has the output columns and the partition column; ``quarantine`` has ``QUARANTINE_COLUMNS``."""
+
+    clean: "DataFrame"
+    quarantine: "DataFrame"
+
+
+def transform(
+    spark: "SparkSession",
+    contract: Contract,
+    raw: "DataFrame",
+    origins: Mapping[int, str],
+    key: HashKey | None,
+    load_key: KeyLoader | None = None,
+) -> SparkResult:
+    """The clean and the quarantined rows, to be computed when they are written.
+
+    ``raw`` has each read column as text under its contract name, ``_file`` (a key of ``origins``), ``_row`` (grows
+    along each file) and ``_corrupt_record`` (the text of a record that could not be split, its columns then NULL).
+    ``load_key`` lets Python workers in other processes have the key.
+
+    Raises:
+        PermanentFailure: the contract cannot be computed, or needs a key that is not there.
+    """
+    if contract.needs_key and key is None:
+        raise PermanentFailure("the contract hashes personal data and no hashing key was given; nothing was read")
+    for name, value in _SETTINGS.items():
+        spark.conf.set(name, value)
+    if any(True for _ in contract.pii_columns()):
+        privacy.register(spark, key, load_key)
+    statements = compile_contract(contract, key.id if key else None, carried=("_file", "_row"))
+    raw.createOrReplaceTempView("received")
+    spark.createDataFrame(list(origins.items()), "_file int, _origin string").createOrReplaceTempView("files")
+    views = {
+        "raw": "select * from received where _corrupt_record is null",
+        "validated": statements.validate,
+        "latest": _latest(statements),
+    }
+    for name, sql in views.items():
+        spark.sql(to_spark(sql)).createOrReplaceTempView(name)
+    return SparkResult(spark.sql(to_spark(statements.clean)), spark.sql(to_spark(_quarantine(statements))))
+
+
+def _latest(statements: Statements) -> str:
+    good = "select * from validated where _reasons = ''"
+    if not statements.key:
+        return good
+    place = f"row_number() over (partition by {', '.join(statements.key)} order by {statements.latest_first})"
+    return f"select * from (select *, {place} as _place from ({good})) where _place = 1"
+
+
+def _quarantine(statements: Statements) -> str:
+    structural = (
+        "select _file, cast(null as bigint) as line, cast(null as bigint) as byte_position,"
+        " string_split('column_count', ';') as reasons, _corrupt_record as raw, cast(null as varchar) as fields"
+        " from received where _corrupt_record is not null"
+    )
+    values = (
+        "select _file, cast(null as bigint) as line, cast(null as bigint) as byte_position, reasons,"
+        f" cast(null as varchar) as raw, fields from ({statements.quarantine})"
+    )
+    return (
+        "select _origin as source_file, line, byte_position, reasons, raw, fields"
+        f" from ({structural} union all {values}) join files using (_file)"
+    )
+
+
+def stage(spark: "SparkSession", contract: Contract, result: SparkResult, output: str) -> tuple[FileCount, ...]:
+    """Write ``clean/`` and ``quarantine/`` as Parquet below ``output``, where nothing may be yet, and count.
+
+    ``superseded`` is what is good and not in the files written; it is checked against the key.
+
+    Raises:
+        PermanentFailure: a row is not accounted for.
+    """
+    partition = partition_column(contract)
+    writer = result.clean.write.option("compression", "snappy").mode("error")
+    (writer.partitionBy(partition.name) if partition else writer).parquet(f"{output}/clean")
+    result.quarantine.write.option("compression", "snappy").mode("error").parquet(f"{output}/quarantine")
+    received = _by_origin(spark, "select _origin, count(*) from received join files using (_file) group by _origin")
+    good = _by_origin(
+        spark, "select _origin, count(*) from validated join files using (_file) where _reasons = '' group by _origin"
+    )
+    clean = _written(spark, f"{output}/clean", "_source_file")
+    quarantined = _written(spark, f"{output}/quarantine", "source_file")
+    counts = tuple(
+        FileCount(
+            origin, rows, clean.get(origin, 0), good.get(origin, 0) - clean.get(origin, 0), quarantined.get(origin, 0)
+        )
+        for origin, rows in received.items()
+    )
+    for count in counts:
+        whole = count.rows_in == count.clean + count.superseded + count.quarantined
+        if not whole or count.superseded < 0 or (count.superseded and not contract.key):
+            raise PermanentFailure(f"{count.origin}: rows are not accounted for: {count}")
+    return counts
+
+
+def _by_origin(spark: "SparkSession", sql: str) -> dict[str, int]:
+    return {row[0]: row[1] for row in spark.sql(sql).collect()}
+
+
+def _written(spark: "SparkSession", path: str, column: str) -> dict[str, int]:
+    return {row[0]: row[1] for row in spark.read.parquet(path).groupBy(column).count().collect()}

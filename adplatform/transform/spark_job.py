@@ -1,0 +1,158 @@
+"""The script that Glue or EMR Serverless runs for a delivery that outgrows one machine.
+
+It stages ``clean/``, ``quarantine/`` and ``counts/`` below ``--output``, an empty prefix; publishing is the caller's,
+as it is for the embedded engine. pyspark comes with the service, so it is imported when the script runs.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial, reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adplatform.aws import Aws
+from adplatform.contracts.model import Contract
+from adplatform.failures import PermanentFailure
+from adplatform.files.input_file import InputFile
+from adplatform.privacy.keys import HashKey, fetch_key
+from adplatform.privacy.spark import KeyLoader
+from adplatform.transform import spark_engine
+from adplatform.transform.layouts import Accepted, Lines, accept
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_NOT_IN_TEXT = "\x01"
+"""Spark takes its nullValue for NULL even in quotes; with one that no file holds, quoted emptiness stays text."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one delivery.
+
+    ``--contract`` is the path of the contract as JSON, ``--files`` that of a list of ``{"path", "origin", "ordinal"}``;
+    both may be on S3, as ``--output`` may.
+
+    Raises:
+        PermanentFailure: a file breaks the contract as a whole, or a setting is wrong.
+    """
+    parser = argparse.ArgumentParser()
+    for name in ("contract", "files", "output"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--key-secret")
+    parser.add_argument("--region", default="us-east-1")
+    given, _ = parser.parse_known_args(arguments)
+
+    from pyspark.sql import SparkSession  # noqa: PLC0415
+
+    spark = SparkSession.builder.getOrCreate()
+    contract = Contract.model_validate_json(_text(spark, given.contract))
+    listed = json.loads(_text(spark, given.files))
+    files = [InputFile(Path(f["path"]), f["origin"], f["ordinal"]) for f in listed]
+    load_key = partial(_load_key, given.region, given.key_secret) if given.key_secret else None
+    key = load_key() if load_key else None
+    run(spark, contract, files, {f["ordinal"]: f["path"] for f in listed}, given.output, key, load_key)
+
+
+def run(
+    spark: "SparkSession",
+    contract: Contract,
+    files: Sequence[InputFile],
+    paths: Mapping[int, str],
+    output: str,
+    key: HashKey | None,
+    load_key: KeyLoader | None = None,
+) -> None:
+    """Stage one delivery of CSV or Parquet files. ``paths`` are where Spark finds the files, by ordinal.
+
+    The text is split once, into ``received/``, because Spark would read the files again for each result.
+
+    Raises:
+        PermanentFailure: see :func:`main`.
+    """
+    accepted = _accept(spark, contract, files, paths)
+    received = [
+        _received(spark, accepted.contract, layout.columns, file, paths)
+        for layout in accepted.layouts
+        for file in layout.files
+    ]
+    if not received:
+        raise PermanentFailure("the delivery has no file that may be read")
+    reduce(lambda left, right: left.unionByName(right), received).write.parquet(f"{output}/received")
+    origins = {file.ordinal: file.origin for file in files}
+    raw = spark.read.parquet(f"{output}/received")
+    result = spark_engine.transform(spark, accepted.contract, raw, origins, key, load_key)
+    counts = spark_engine.stage(spark, accepted.contract, result, output)
+    rows = [json.dumps(asdict(count)) for count in counts]
+    spark.createDataFrame([(row,) for row in rows], "value string").coalesce(1).write.text(f"{output}/counts")
+
+
+def _accept(
+    spark: "SparkSession", contract: Contract, files: Sequence[InputFile], paths: Mapping[int, str]
+) -> Accepted:
+    if contract.format.kind not in ("csv", "parquet"):
+        raise PermanentFailure(
+            f"the Spark job reads csv and parquet, not {contract.format.kind}; use the embedded engine"
+        )
+    if contract.format.skip_lines:
+        raise PermanentFailure("the Spark job cannot skip lines before the header; use the embedded engine")
+    headers = [(file, _header(spark, contract, paths[file.ordinal])) for file in files]
+    return accept(contract, [(file, header, Lines()) for file, header in headers if header])
+
+
+def _header(spark: "SparkSession", contract: Contract, path: str) -> tuple[str, ...]:
+    if contract.format.kind == "parquet":
+        return tuple(spark.read.parquet(path).columns)
+    if not contract.format.header:
+        return tuple(column.header for column in contract.read_columns)
+    first = spark.read.options(**_csv_options(contract)).option("header", False).csv(path).first()
+    return tuple(name.removeprefix("\ufeff") for name in first if name is not None) if first else ()
+
+
+def _received(
+    spark: "SparkSession", contract: Contract, columns: Sequence[str], file: InputFile, paths: Mapping[int, str]
+) -> "DataFrame":
+    from pyspark.sql import functions as F  # noqa: PLC0415
+
+    path = paths[file.ordinal]
+    if contract.format.kind == "parquet":
+        frame = spark.read.parquet(path)
+        frame = frame.toDF(*columns).select(*(F.col(name).cast("string") for name in columns))
+        frame = frame.withColumn("_corrupt_record", F.lit(None).cast("string"))
+    else:
+        schema = ", ".join(f"`{name}` string" for name in (*columns, "_corrupt_record"))
+        frame = spark.read.schema(schema).options(**_csv_options(contract)).csv(path)
+    for column in contract.read_columns:
+        if column.name not in columns:
+            frame = frame.withColumn(column.name, F.lit(None).cast("string"))
+    return frame.withColumn("_file", F.lit(file.ordinal)).withColumn("_row", F.monotonically_increasing_id())
+
+
+def _csv_options(contract: Contract) -> dict[str, Any]:
+    file_format = contract.format
+    return {
+        "header": file_format.header,
+        "enforceSchema": True,
+        "sep": file_format.delimiter,
+        "quote": file_format.quote,
+        "escape": file_format.escape,
+        "multiLine": True,
+        "mode": "PERMISSIVE",
+        "columnNameOfCorruptRecord": "_corrupt_record",
+        "nullValue": _NOT_IN_TEXT,
+        "emptyValue": "",
+        "maxCharsPerColumn": -1,
+    }
+
+
+def _text(spark: "SparkSession", path: str) -> str:
+    return str(spark.read.text(path, wholetext=True).first()[0])
+
+
+def _load_key(region: str, secret: str) -> HashKey:
+    return fetch_key(Aws(region).client("secretsmanager"), secret)
+
+
+if __name__ == "__main__":
+    main()

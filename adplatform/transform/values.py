@@ -1,0 +1,87 @@
+"""What goes into a transform and what comes out of it, whichever engine runs it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from adplatform.contracts.types import DataType
+
+
+@dataclass(frozen=True)
+class RefusedFile:
+    """A file put aside as a whole because the feed's schema policy says so; nothing of it was read."""
+
+    origin: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class FileCount:
+    """Where the rows of one file went: ``rows_in == clean + superseded + quarantined``."""
+
+    origin: str
+    rows_in: int
+    clean: int
+    superseded: int
+    quarantined: int
+
+
+@dataclass(frozen=True)
+class OutputColumn:
+    """One column of the clean table. ``sources`` are the contract columns it is made of; ``tags`` go to the catalog."""
+
+    name: str
+    type: DataType
+    comment: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """One Parquet file, not yet visible to anybody. ``partition`` is the partition's value, "" when there is none."""
+
+    path: Path
+    partition: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A transformed delivery on local disk.
+
+    ``columns`` leaves out the partition column, which only the path carries. ``quarantine`` is a Parquet file with the
+    columns of ``QUARANTINE_COLUMNS``, None when every row was good. ``reasons`` counts rows by reason; a row with two
+    reasons counts in both. ``refused`` files have no counts: they belong in the quarantine as they are.
+    """
+
+    columns: tuple[OutputColumn, ...]
+    files: tuple[StagedFile, ...]
+    quarantine: Path | None
+    counts: tuple[FileCount, ...]
+    reasons: Mapping[str, int]
+    refused: tuple[RefusedFile, ...] = ()
+
+    @property
+    def rows_in(self) -> int:
+        return sum(c.rows_in for c in self.counts)
+
+    @property
+    def clean(self) -> int:
+        return sum(c.clean for c in self.counts)
+
+    @property
+    def superseded(self) -> int:
+        return sum(c.superseded for c in self.counts)
+
+    @property
+    def quarantined(self) -> int:
+        return sum(c.quarantined for c in self.counts)
+
+
+QUARANTINE_COLUMNS = ("source_file", "line", "byte_position", "reasons", "raw", "fields")
+"""``source_file``, ``raw`` and ``fields`` are strings, ``line`` and ``byte_position`` bigint, ``reasons`` strings.
+
+A structural reject has its line (from 1), byte position (from 0) and raw text, and no fields. A row with bad values has
+``fields``, the JSON of its raw fields, and nothing of the others.
+"""

@@ -1,0 +1,350 @@
+"""Files that break or bend the contract, and what the embedded engine promises about each."""
+
+import hashlib
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from adplatform.contracts.model import Contract
+from adplatform.failures import PermanentFailure
+from adplatform.files.input_file import InputFile
+from adplatform.privacy.keys import HashKey
+from adplatform.transform.compile import output_columns
+from adplatform.transform.duckdb_engine import EngineLimits, transform
+from adplatform.transform.values import QUARANTINE_COLUMNS, Staged
+from adplatform_tests.transform import oracle
+from adplatform_tests.transform.outcome import counted, quarantine_rows
+
+LIMITS = EngineLimits("512MB")
+TWO = {"id": {"type": "bigint", "required": True}, "name": "string"}
+
+
+def contract(columns: Any = None, **settings: Any) -> Contract:
+    return Contract.model_validate({"columns": columns or TWO, **settings})
+
+
+def run(
+    tmp_path: Path, feed: Contract, *contents: bytes, key: HashKey | None = None, limits: EngineLimits = LIMITS
+) -> Staged:
+    files = []
+    for ordinal, content in enumerate(contents):
+        path = tmp_path / f"input-{ordinal}"
+        path.write_bytes(content)
+        files.append(InputFile(path, f"s3://raw/{ordinal}", ordinal))
+    return transform(feed, files, date(2026, 3, 14), key, tmp_path / "work", limits)
+
+
+def rows(staged: Staged, *names: str) -> list[tuple[Any, ...]]:
+    found = [row for file in staged.files for row in pq.ParquetFile(file.path).read().to_pylist()]
+    return sorted((tuple(row[name] for name in names) for row in found), key=repr)
+
+
+def rejects(staged: Staged) -> list[tuple[Any, ...]]:
+    found = quarantine_rows([staged.quarantine] if staged.quarantine else [])
+    return [(r["line"], r["byte_position"], r["reasons"], r["raw"]) for r in found]
+
+
+def test_unquoted_emptiness_is_null_and_quoted_emptiness_is_text(tmp_path: Path) -> None:
+    staged = run(tmp_path, contract(), b'id,name\n1,\n2,""\n')
+    assert rows(staged, "id", "name") == [(1, None), (2, "")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"id,name\n1,a\n2,b\n",
+        b"id,name\r\n1,a\r\n2,b\r\n",
+        b"\xef\xbb\xbfid,name\n1,a\n2,b",
+        b"\n\r\n\nid,name\n\n1,a\n\n\n2,b\n\n".replace(b"\r\n", b"\n"),
+        b'"id","name"\n"1","a"\n"2",b\n',
+        b"name,id\na,1\nb,2\n",
+    ],
+    ids=["lf", "crlf", "byte order mark, no final line end", "blank lines", "quoted", "reordered"],
+)
+def test_ways_to_write_the_same_rows(tmp_path: Path, content: bytes) -> None:
+    assert rows(run(tmp_path, contract(), content), "id", "name") == [(1, "a"), (2, "b")]
+
+
+@pytest.mark.parametrize("content", [b"", b"id,name", b"id,name\r\n", b"\xef\xbb\xbf", b"id,name\n\n\n"])
+def test_a_file_without_rows_gives_an_empty_table_with_the_schema(tmp_path: Path, content: bytes) -> None:
+    staged = run(tmp_path, contract(), content)
+    assert [(file.rows, file.partition) for file in staged.files] == [(0, "2026-03-14")]
+    assert pq.read_schema(staged.files[0].path).names == ["id", "name", "_source_file"]
+    assert counted(staged.counts) == {"s3://raw/0": (0, 0, 0, 0)}
+
+
+def test_no_clean_rows_and_a_data_partition_give_no_files(tmp_path: Path) -> None:
+    staged = run(tmp_path, contract(partition_by="id"), b"id,name\nx,y\n")
+    assert staged.files == ()
+    assert staged.quarantined == 1
+
+
+def test_missing_columns_are_named_with_the_file(tmp_path: Path) -> None:
+    with pytest.raises(PermanentFailure, match=r"s3://raw/1: declared columns are missing from the header: 'name'"):
+        run(tmp_path, contract(), b"id,name\n1,a\n", b"id\n1\n")
+
+
+def test_a_file_that_lost_its_header_is_refused_without_telling_its_first_row(tmp_path: Path) -> None:
+    with pytest.raises(PermanentFailure) as refused:
+        run(tmp_path, contract(), b"1,Anna\n2,Ben\n")
+    assert "Anna" not in str(refused.value)
+
+
+def test_columns_may_have_the_names_that_sql_uses(tmp_path: Path) -> None:
+    names = ("origin", "value", "v", "s", "c", "raw", "files", "latest", "reasons", "line", "order", "select", "user")
+    feed = contract(
+        {"id": {"type": "bigint", "required": True}} | dict.fromkeys(names, "string"), key="id", partition_by="id"
+    )
+    content = ",".join(("id", *names)) + "\n" + ",".join(("7", *names)) + "\n" + ",".join(("7", *names)) + "\n"
+    staged = run(tmp_path, feed, content.encode())
+    assert rows(staged, *names) == [names]
+
+
+def test_personal_columns_may_have_the_names_that_sql_uses(tmp_path: Path) -> None:
+    settings = {"pii": {"kind": "phone", "profiles": "google", "country_column": "end"}}
+    feed = contract({"order": settings, "end": "string"}, key=())
+    staged = run(tmp_path, feed, b"order,end\n(202) 555-0123,US\n")
+    digest = hashlib.sha256(b"+12025550123").hexdigest()
+    assert rows(staged, "order_google", "end") == [(digest, "US")]
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PermanentFailure, match="stand twice: 'id'"):
+        run(tmp_path, contract(), b"id,name,id\n1,a,2\n")
+
+
+def test_strict_order_refuses_swapped_columns(tmp_path: Path) -> None:
+    with pytest.raises(PermanentFailure, match="declared order"):
+        run(tmp_path, contract(format={"header_order": "strict"}), b"name,id\na,1\n")
+
+
+def test_an_undeclared_column_is_refused_when_the_schema_is_frozen(tmp_path: Path) -> None:
+    with pytest.raises(PermanentFailure, match=r"s3://raw/0: columns not declared in the contract: 'New Column'"):
+        run(tmp_path, contract(), b"id,name,New Column\n1,a,x\n")
+
+
+def test_an_undeclared_column_becomes_text_when_the_schema_evolves(tmp_path: Path) -> None:
+    staged = run(tmp_path, contract(schema_policy="evolve"), b"id,name,New Column\n1,a,x\n", b"name,id\nb,2\n")
+    assert rows(staged, "id", "name", "new_column") == [(1, "a", "x"), (2, "b", None)]
+    assert [c.name for c in staged.columns] == ["id", "name", "new_column", "_source_file"]
+
+
+def test_a_file_with_an_undeclared_column_is_put_aside_when_the_policy_says_so(tmp_path: Path) -> None:
+    staged = run(tmp_path, contract(schema_policy="quarantine"), b"id,name,extra\n1,a,x\n", b"id,name\n2,b\n")
+    assert rows(staged, "id") == [(2,)]
+    assert [(r.origin, r.reason) for r in staged.refused] == [
+        ("s3://raw/0", "columns not declared in the contract: 'extra'")
+    ]
+    assert counted(staged.counts) == {"s3://raw/1": (1, 1, 0, 0)}
+
+
+def test_a_file_without_header_is_read_by_position(tmp_path: Path) -> None:
+    feed = contract(format={"header": False})
+    assert rows(run(tmp_path, feed, b'1,"a\nb"\r\n2,c\r\n'), "id", "name") == [(1, "a\nb"), (2, "c")]
+
+
+def test_lines_before_the_header_are_skipped(tmp_path: Path) -> None:
+    feed = contract(format={"skip_lines": 2})
+    staged = run(tmp_path, feed, b"Report\nmade, today\nid,name\n1,a\n1\n")
+    assert rows(staged, "id", "name") == [(1, "a")]
+    assert rejects(staged) == [(5, 31, ["column_count"], "1")]
+
+
+def test_tabs_and_no_quoting(tmp_path: Path) -> None:
+    feed = contract(format={"delimiter": "\t", "quote": ""})
+    assert rows(run(tmp_path, feed, b'id\tname\n1\t"a\n2\t\n'), "id", "name") == [(1, '"a'), (2, None)]
+
+
+def test_escape_by_backslash(tmp_path: Path) -> None:
+    feed = contract(format={"escape": "\\"})
+    assert rows(run(tmp_path, feed, b'id,name\n1,"a\\"b"\n'), "name") == [('a"b',)]
+
+
+def test_a_line_that_is_too_long_is_one_reject(tmp_path: Path) -> None:
+    staged = run(tmp_path, contract(), b"id,name\n1," + b"x" * 3_000_000 + b"\n2,b\n")
+    assert rows(staged, "id") == [(2,)]
+    assert [(line, position, reasons) for line, position, reasons, _ in rejects(staged)] == [(2, 8, ["line_too_long"])]
+
+
+def test_mixed_line_ends_are_refused_with_the_name_of_the_file_and_nothing_of_its_content(tmp_path: Path) -> None:
+    with pytest.raises(PermanentFailure) as refused:
+        run(tmp_path, contract(), b"id,name\n1,a\n", b"id,name\n1,Anna\r\n2,b\n")
+    assert "s3://raw/1" in str(refused.value)
+    assert "Anna" not in str(refused.value)
+
+
+def test_carriage_returns_alone_do_not_end_lines(tmp_path: Path) -> None:
+    with pytest.raises(PermanentFailure, match="s3://raw/0: the first line cannot be read"):
+        run(tmp_path, contract(), b"id,name\r1,a\r2,b\r")
+
+
+def test_ties_go_to_the_later_file_and_then_to_the_later_row(tmp_path: Path) -> None:
+    feed = contract(TWO | {"at": "bigint"}, key="id", latest_by="at")
+    first = b"id,name,at\n1,a,5\n2,a,\n3,a,9\n4,a,\n4,b,\n"
+    second = b"id,name,at\n1,b,5\n1,c,5\n2,b,\n3,b,\n"
+    staged = run(tmp_path, feed, first, second)
+    assert rows(staged, "id", "name") == [(1, "c"), (2, "b"), (3, "a"), (4, "b")]
+    assert counted(staged.counts) == {"s3://raw/0": (5, 2, 3, 0), "s3://raw/1": (4, 2, 2, 0)}
+
+
+def test_keys_are_compared_by_value(tmp_path: Path) -> None:
+    staged = run(tmp_path, contract(key="id"), b"id,name\n7,a\n007,b\n+7,c\n")
+    assert rows(staged, "name") == [("c",)]
+
+
+def test_a_personal_key_is_compared_as_the_lake_stores_it(tmp_path: Path) -> None:
+    feed = contract({"who": {"pii": "email", "required": True}, "n": "int"}, key="who")
+    staged = run(tmp_path, feed, b"who,n\nA@b.com,1\n a@B.com ,2\nnot one,3\nnone either,4\n", key=oracle.KEY)
+    assert rows(staged, "n") == [(2,), (3,), (4,)]
+
+
+def test_partition_values_are_given_back_as_they_are(tmp_path: Path) -> None:
+    values = ["a/b", "x=y", " blank ", "ümlaut", "🚀", "..", "%2F", "x" * 400, "null"]
+    content = (
+        "id,name\n"
+        + "".join(f'{n},"{value}"\n' for n, value in enumerate(values))
+        + '97,""\n98,__HIVE_DEFAULT_PARTITION__\n'
+    )
+    feed = contract(TWO | {"name": {"required": True}}, partition_by="name")
+    staged = run(tmp_path, feed, content.encode())
+    assert sorted(file.partition for file in staged.files) == sorted(values)
+    assert [c.name for c in staged.columns] == ["id", "_source_file"] == pq.read_schema(staged.files[0].path).names
+    assert staged.reasons == {"bad_partition:name": 2}
+
+
+def test_nothing_is_read_without_the_key(tmp_path: Path) -> None:
+    feed = contract(TWO | {"name": {"pii": "email"}})
+    with pytest.raises(PermanentFailure, match="no hashing key"):
+        run(tmp_path, feed, b"id,name\n1,a@b.com\n")
+    assert not (tmp_path / "work").exists()
+
+
+def test_no_personal_value_reaches_the_clean_files(tmp_path: Path) -> None:
+    feed = contract(TWO | {"name": {"pii": {"kind": "email", "profiles": ["lake", "meta", "mask"]}}})
+    staged = run(tmp_path, feed, b"id,name\n1,anna.karenina@example.com\n", key=oracle.KEY)
+    assert b"anna.karenina" not in staged.files[0].path.read_bytes()
+    assert [c.name for c in staged.columns] == [c.name for c in output_columns(feed)]
+    assert not list((tmp_path / "work").glob("spill*"))
+
+
+def test_quarantine_has_its_columns_and_the_raw_fields(tmp_path: Path) -> None:
+    staged = run(tmp_path, contract(), b'id,name\nx,"a ""b"""\n')
+    assert staged.quarantine is not None
+    [row] = pq.ParquetFile(staged.quarantine).read().to_pylist()
+    assert tuple(row) == QUARANTINE_COLUMNS
+    assert row["fields"] == '{"id":"x","name":"a \\"b\\""}'
+
+
+def test_many_rows_in_little_memory_keep_their_order_and_count(tmp_path: Path) -> None:
+    feed = contract(TWO | {"at": "bigint"}, key="id", latest_by="at")
+    half = b"".join(b'%d,"row number %d\nof many",1\n' % (n, n) for n in range(150_000))
+    staged = run(
+        tmp_path,
+        feed,
+        b"id,name,at\n" + half,
+        b"id,name,at\n" + half,
+        limits=EngineLimits("64MB", temp_directory=tmp_path),
+    )
+    assert counted(staged.counts) == {"s3://raw/0": (150_000, 0, 150_000, 0), "s3://raw/1": (150_000, 150_000, 0, 0)}
+
+
+def test_ndjson_keeps_numbers_exactly_and_bad_lines_with_their_place(tmp_path: Path) -> None:
+    feed = contract(
+        {"id": "bigint", "cost": "decimal(18,6)", "tiny": "double", "city": {"source": "place.city"}, "ok": "boolean"},
+        format={"kind": "ndjson"},
+    )
+    content = (
+        b'{"id": 123456789012345678, "cost": 123456789012.123456, "place": {"city": "K\\u00f6ln"}, "ok": true}\r\n'
+        b'{"id": 1, "cost": 0.000001, "tiny": 1e-9}\r\n\r\n'
+        b'{"id": 2, "cost": \r\n'
+        b"[1]\r\n"
+        b'{"id": 3, "cost": "1.50", "tiny": 0.000000123456}\r\n'
+        b'{"id": \xff}\r\n'
+        b"oops"
+    )
+    staged = run(tmp_path, feed, content)
+    found = [tuple(map(str, row)) for row in rows(staged, "id", "cost", "tiny", "city", "ok")]
+    assert found == [
+        ("1", "0.000001", "1e-09", "None", "None"),
+        ("123456789012345678", "123456789012.123456", "None", "Köln", "True"),
+        ("3", "1.500000", "1.23456e-07", "None", "None"),
+    ]
+    lines = content.split(b"\n")
+    starts = [sum(len(line) + 1 for line in lines[:n]) for n in range(len(lines))]
+    assert rejects(staged) == [
+        (4, starts[3], ["bad_json"], '{"id": 2, "cost": '),
+        (5, starts[4], ["bad_json"], "[1]"),
+        (7, starts[6], ["invalid_encoding"], '{"id": ?}'),
+        (8, starts[7], ["bad_json"], "oops"),
+    ]
+    assert counted(staged.counts) == {"s3://raw/0": (7, 3, 0, 4)}
+
+
+def test_undeclared_json_members_follow_the_schema_policy(tmp_path: Path) -> None:
+    content = b'{"id": 1, "name": "a"}\n{"id": 2, "new": {"a": 1}}\n'
+    with pytest.raises(PermanentFailure, match="'new'"):
+        run(tmp_path, contract(format={"kind": "ndjson"}), content)
+    (tmp_path / "evolve").mkdir()
+    staged = run(tmp_path / "evolve", contract(format={"kind": "ndjson"}, schema_policy="evolve"), content)
+    assert rows(staged, "id", "name", "new") == [(1, "a", None), (2, None, '{"a":1}')]
+
+
+def parquet(table: dict[str, pa.Array]) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(table), sink)
+    return bytes(sink.getvalue())
+
+
+def test_parquet_values_pass_through_text_without_loss(tmp_path: Path) -> None:
+    day, instant = date(2026, 3, 14), oracle.UPDATES[3][1]
+    feed = contract(
+        {
+            "big": "bigint",
+            "money": "decimal(18,6)",
+            "noisy": "decimal(10,2)",
+            "ratio": "double",
+            "flag": {"type": "boolean", "true_values": ["Y"], "false_values": ["N"]},
+            "day": "date",
+            "at": "timestamp",
+            "naive": "timestamp",
+            "whole": "int",
+            "text": "string",
+            "euro": {"type": "decimal(10,2)", "decimal_comma": True},
+        },
+        format={"kind": "parquet"},
+    )
+    values = {
+        "big": (pa.int64(), 2**63 - 1),
+        "money": (pa.decimal128(18, 6), Decimal("999999999999.999999")),
+        "noisy": (pa.float64(), 0.1 + 0.2),
+        "ratio": (pa.float64(), 1.7976931348623157e308),
+        "flag": (pa.bool_(), False),
+        "day": (pa.date32(), day),
+        "at": (pa.timestamp("us", "Europe/Berlin"), instant),
+        "naive": (pa.timestamp("ns"), instant.replace(tzinfo=None)),
+        "whole": (pa.float64(), 5.0),
+        "text": (pa.string(), ""),
+        "euro": (pa.decimal128(10, 2), Decimal("12.50")),
+    }
+    content = parquet({name: pa.array([value, None], kind) for name, (kind, value) in values.items()})
+    staged = run(tmp_path, feed, content)
+    assert staged.quarantined == 0
+    first, second = (
+        dict(zip(values, row, strict=True)) for row in sorted(rows(staged, *values), key=lambda r: r[0] is None)
+    )
+    expected = {name: value for name, (_, value) in values.items()}
+    assert first == expected | {"noisy": Decimal("0.30"), "naive": instant, "whole": 5}
+    assert set(second.values()) == {None}
+
+
+def test_parquet_columns_are_checked_and_a_damaged_file_is_named(tmp_path: Path) -> None:
+    feed = contract(format={"kind": "parquet"})
+    with pytest.raises(PermanentFailure, match=r"s3://raw/0: declared columns are missing from the header: 'name'"):
+        run(tmp_path, feed, parquet({"id": pa.array([1])}))
+    with pytest.raises(PermanentFailure, match=r"s3://raw/0: is not a readable Parquet file"):
+        run(tmp_path, feed, parquet({"id": pa.array([1]), "name": pa.array(["a"])})[:-7])

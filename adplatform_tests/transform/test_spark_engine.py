@@ -1,0 +1,145 @@
+"""The Spark text of a contract on a Spark engine, against the same truth as DuckDB."""
+
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.dataset as ds
+import pytest
+from pysail.spark import SparkConnectServer
+from pyspark.sql import SparkSession
+
+from adplatform.contracts.model import Contract
+from adplatform.failures import PermanentFailure
+from adplatform.transform import spark_engine, spark_job
+from adplatform.transform.readers import read_delimited
+from adplatform_tests.transform import oracle
+from adplatform_tests.transform.outcome import bad_values, comparable, counted, given, quarantine_rows
+from adplatform_tests.transform.test_expressions import COLUMNS, MEANINGS, RAW
+
+
+@pytest.fixture(scope="module")
+def sail() -> Iterator[SparkSession]:
+    """A Sail server in this process: it speaks Spark's protocol and starts in a second."""
+    server = SparkConnectServer(port=0)
+    server.start(background=True)
+    _, port = server.listening_address
+    session = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").getOrCreate()
+    yield session
+    session.stop()
+    server.stop()
+
+
+def staged_raw(truth: oracle.Delivery, work: Path) -> Path:
+    """What DuckDB's reader makes of the files, as Parquet of text: Sail has no reader that keeps bad records."""
+    path = work / "raw.parquet"
+    with duckdb.connect() as con:
+        read_delimited(con, truth.contract, truth.files, work / "links")
+        con.execute("create table split as select * from raw")
+        con.execute(
+            f"copy (select *, rowid as _row, null::varchar as _corrupt_record from split) to '{path}' (format parquet)"
+        )
+    return path
+
+
+def clean_rows(output: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = ds.dataset(output, format="parquet", partitioning="hive").to_table().to_pylist()
+    for row in rows:
+        if isinstance(row["day"], str):
+            row["day"] = date.fromisoformat(row["day"])
+    return rows
+
+
+@pytest.mark.parametrize(("seed", "partition_by"), [(11, "dt"), (12, "day")])
+def test_spark_text_on_sail_gives_exactly_the_truth(
+    tmp_path: Path, sail: SparkSession, seed: int, partition_by: str | None
+) -> None:
+    truth = oracle.make(tmp_path / "in", seed, partition_by, structural=False)
+    raw = sail.read.parquet(str(staged_raw(truth, tmp_path)))
+    origins = {file.ordinal: file.origin for file in truth.files}
+
+    result = spark_engine.transform(sail, truth.contract, raw, origins, oracle.KEY)
+    counts = spark_engine.stage(sail, truth.contract, result, str(tmp_path / "out"))
+
+    assert comparable(clean_rows(tmp_path / "out/clean")) == comparable(truth.clean)
+    assert counted(counts) == truth.counts
+    quarantined = quarantine_rows((tmp_path / "out/quarantine").glob("*.parquet"))
+    assert bad_values(quarantined) == Counter((origin, reasons, given(fields)) for origin, reasons, fields in truth.bad)
+
+
+def test_expressions_mean_on_spark_what_they_mean_on_duckdb(sail: SparkSession) -> None:
+    computed = {f"x{n}": {"type": kind, "expression": text} for n, (kind, text, _) in enumerate(MEANINGS)}
+    feed = Contract.model_validate({"columns": COLUMNS | computed})
+    raw = sail.createDataFrame(
+        [{**RAW, "_file": 0, "_row": 0}], ", ".join((*(f"{c} string" for c in RAW), "_file int, _row bigint"))
+    )
+    raw = raw.selectExpr("*", "cast(null as string) as _corrupt_record")
+    result = spark_engine.transform(sail, feed, raw, {0: "s3://raw/a.csv"}, None)
+    [row] = result.clean.collect()
+    assert [row[name] for name in computed] == [value for _, _, value in MEANINGS]
+
+
+def test_records_that_could_not_be_split_are_quarantined_as_they_are(tmp_path: Path, sail: SparkSession) -> None:
+    contract = Contract.model_validate({"columns": {"a": "int"}})
+    raw = sail.createDataFrame(
+        [("1", 0, 0, None), (None, 0, 1, "1,2,3"), ("x", 0, 2, None)],
+        "a string, _file int, _row bigint, _corrupt_record string",
+    )
+    result = spark_engine.transform(sail, contract, raw, {0: "s3://raw/a.csv"}, None)
+    counts = spark_engine.stage(sail, contract, result, str(tmp_path / "out"))
+
+    assert counted(counts) == {"s3://raw/a.csv": (3, 1, 0, 2)}
+    found = quarantine_rows((tmp_path / "out/quarantine").glob("*.parquet"))
+    assert sorted((r["reasons"], r["raw"], r["fields"]) for r in found) == [
+        (["bad_int:a"], None, '{"a":"x"}'),
+        (["column_count"], "1,2,3", None),
+    ]
+
+
+def test_a_contract_that_needs_a_key_does_not_run_without_one(sail: SparkSession) -> None:
+    with pytest.raises(PermanentFailure, match="no hashing key"):
+        spark_engine.transform(sail, oracle.contract(), sail.range(1), {}, None)
+
+
+@pytest.mark.slow
+def test_the_job_on_real_spark_gives_exactly_the_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    truth = oracle.make(tmp_path / "in", 21, "day", structural=False)
+    spark = (
+        SparkSession.builder.master("local[2]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.shuffle.partitions", "2")
+        .config("spark.sql.warehouse.dir", str(tmp_path / "warehouse"))
+        .getOrCreate()
+    )
+    files = {}
+    for file in truth.files:
+        files[file.ordinal] = str(shutil.copy(file.path, tmp_path / f"part-{file.ordinal}.csv"))
+    try:
+        output = str(tmp_path / "out")
+        spark_job.run(spark, truth.contract, truth.files, files, output, oracle.KEY, load_key)
+    finally:
+        spark.stop()
+
+    assert comparable(clean_rows(tmp_path / "out/clean")) == comparable(map(as_spark_reads, truth.clean))
+    quarantined = quarantine_rows((tmp_path / "out/quarantine").glob("*.parquet"))
+    assert bad_values(quarantined) == Counter(
+        (origin, reasons, given(as_spark_reads({**fields, "_source_file": origin})) - {("_source_file", origin)})
+        for origin, reasons, fields in truth.bad
+    )
+
+
+def load_key() -> Any:
+    return oracle.KEY
+
+
+def as_spark_reads(row: dict[str, Any]) -> dict[str, Any]:
+    """Spark's CSV reader makes a CRLF within quotes an LF when the file's line ends are CRLF; LF files keep it."""
+    crlf = row.get("_source_file", "").endswith("part-1.csv")
+    return row | {"note": row["note"].replace("\r\n", "\n")} if crlf and row["note"] else row

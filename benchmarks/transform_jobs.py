@@ -1,0 +1,127 @@
+"""The same job by four means, each a process of its own: ``python -m benchmarks.transform_jobs JOB SOURCE OUTPUT``.
+
+Prints the counts of what it wrote, ``cpu``, the seconds of the whole process with its children, and ``rss`` in MB.
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from adplatform.contracts.model import Contract
+from adplatform.files.input_file import InputFile
+from adplatform.privacy.keys import HashKey
+from benchmarks import transform_by_hand, transform_data
+
+SECRET = transform_by_hand.SECRET[:32]
+
+
+def ours(source: Path, output: Path, memory_limit: str = "8GB") -> dict[str, int]:
+    from adplatform.transform.duckdb_engine import EngineLimits, transform  # noqa: PLC0415
+
+    limits = EngineLimits(memory_limit, threads=2, temp_directory=output / "spill")
+    staged = transform(
+        Contract.model_validate(transform_data.CONTRACT),
+        input_files(source),
+        date(2026, 1, 31),
+        HashKey("bench", SECRET),
+        output,
+        limits,
+    )
+    return found(output, staged.rows_in, staged.quarantined)
+
+
+def by_hand(source: Path, output: Path, memory_limit: str = "8GB") -> dict[str, int]:
+    transform_by_hand.main(str(source), str(output), memory_limit)
+    return found(output)
+
+
+def polars(source: Path, output: Path) -> dict[str, int]:
+    from benchmarks import transform_polars  # noqa: PLC0415
+
+    transform_polars.main(source, output)
+    return found(output)
+
+
+def spark(source: Path, output: Path) -> dict[str, int]:
+    """The job that Glue runs, on Spark in local mode; the keyed digests are computed in Python workers."""
+    from pyspark.sql import SparkSession  # noqa: PLC0415
+
+    from adplatform.transform import spark_job  # noqa: PLC0415
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    session = (
+        SparkSession.builder.master("local[2]")
+        .config("spark.driver.memory", "6g")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.shuffle.partitions", "8")
+        .getOrCreate()
+    )
+    files = input_files(source)
+    paths = {file.ordinal: str(file.path) for file in files}
+    contract = Contract.model_validate(transform_data.CONTRACT)
+    spark_job.run(session, contract, files, paths, str(output), load_key(), load_key)
+    return found(output)
+
+
+def load_key() -> HashKey:
+    return HashKey("bench", SECRET)
+
+
+def input_files(source: Path) -> list[InputFile]:
+    return [InputFile(path, f"s3://raw/{path.name}", n) for n, path in enumerate(sorted(source.glob("*.csv")))]
+
+
+def found(output: Path, rows: int | None = None, quarantined: int | None = None) -> dict[str, int]:
+    """What stands in the files written, by their statistics and one column."""
+    with duckdb.connect() as con:
+        clean, impressions = con.execute(
+            f"select count(*), sum(impressions)::bigint from read_parquet('{output}/clean/**/*.parquet')"
+        ).fetchall()[0]
+        if quarantined is None:
+            files = (
+                f"{output}/quarantine/*.parquet" if (output / "quarantine").is_dir() else f"{output}/quarantine.parquet"
+            )
+            quarantined = con.execute(f"select count(*) from read_parquet('{files}')").fetchall()[0][0]
+    return {"clean": clean, "impressions": impressions, "quarantined": quarantined} | ({"rows": rows} if rows else {})
+
+
+def cpu_of_tree(pid: int) -> float:
+    """User and system seconds of a process and all below it, those that ended and were waited for included."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        if stat.exists() and _is_below(int(stat.parent.name), pid):
+            ticks += sum(map(int, stat.read_text().rpartition(")")[2].split()[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _is_below(pid: int, root: int) -> bool:
+    while pid not in (0, root):
+        stat = Path(f"/proc/{pid}/stat")
+        pid = int(stat.read_text().rpartition(")")[2].split()[1]) if stat.exists() else 0
+    return pid == root
+
+
+def peak_rss() -> float:
+    """Of this process, in MB. ``ru_maxrss`` would begin with the parent's."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) * 1024 / 1e6
+
+
+JOBS: dict[str, Callable[..., dict[str, int]]] = {"ours": ours, "by_hand": by_hand, "polars": polars, "spark": spark}
+
+
+def main(job: str, source: str, output: str, *settings: Any) -> None:
+    shutil.rmtree(output, ignore_errors=True)
+    result: dict[str, float] = dict(JOBS[job](Path(source), Path(output), *settings))
+    print(json.dumps(result | {"cpu": cpu_of_tree(os.getpid()), "rss": peak_rss()}), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
