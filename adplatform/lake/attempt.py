@@ -1,0 +1,150 @@
+"""One try to publish: its own location, the files it uploads there, and what it came to."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+
+from adplatform.contracts.model import DELIVERY_DATE
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.lake.lake import Lake
+from adplatform.lake.parquet import write_empty
+from adplatform.lake.table import TableSpec
+from adplatform.lake.zones import partition_path
+from adplatform.transform.values import Staged, StagedFile
+
+_UPLOADS = 4
+
+
+class Result(StrEnum):
+    """``published``: readers see the delivery since now. ``already``: they did before, and nothing was done.
+    ``superseded``: they see a newer version or, where a delivery replaces the table, a newer date; nothing was done."""
+
+    PUBLISHED = "published"
+    ALREADY = "already"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True)
+class Flip:
+    """What readers of one partition see now. ``location`` is "" when the partition is gone."""
+
+    partition: str
+    location: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Published:
+    """What publishing came to, and what readers see of the delivery now.
+
+    ``token`` names the attempt, "" when nothing was published. ``rows`` are the delivery's own; a flip counts all rows
+    of its partition.
+    """
+
+    result: Result
+    table: str
+    token: str
+    rows: int
+    flips: tuple[Flip, ...]
+    note: str
+
+    @property
+    def locations(self) -> tuple[str, ...]:
+        return tuple(flip.location for flip in self.flips if flip.location)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """The files of one partition that an attempt wrote below ``prefix``. ``sizes`` maps keys to bytes."""
+
+    partition: str
+    prefix: str
+    sizes: Mapping[str, int]
+    rows: int
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try to publish one version of a delivery. ``token`` is its own, so it writes where nobody else does."""
+
+    table: TableSpec
+    day: date
+    version: int
+    run_id: str
+    token: str
+
+    def outcome(self, result: Result, rows: int, flips: tuple[Flip, ...], note: str) -> Published:
+        token = self.token if result is Result.PUBLISHED else ""
+        return Published(result, self.table.qualified, token, rows, flips, note)
+
+
+def upload(lake: Lake, attempt: Attempt, staged: Staged, work: Path) -> list[Upload]:
+    """Write the staged files to the attempt's location. A delivery without rows becomes one file without rows, unless
+    the table is partitioned by a column and no partition is concerned.
+
+    Raises:
+        PermanentFailure: a staged file is outside the table's partitions.
+        TransientFailure: the bucket does not hold what was sent.
+    """
+    groups: dict[str, list[StagedFile]] = {}
+    for file in _with_rows_or_schema(attempt, staged, work):
+        groups.setdefault(_partition(attempt, file), []).append(file)
+    return [upload_files(lake, attempt, value, files) for value, files in sorted(groups.items())]
+
+
+def upload_files(lake: Lake, attempt: Attempt, partition: str, files: list[StagedFile], suffix: str = "") -> Upload:
+    """Write the files of one partition; ``suffix`` makes it another location of the same attempt."""
+    prefix = location_key(lake, attempt, partition, suffix)
+    keys = {f"{prefix}part-{number:05d}.parquet": file for number, file in enumerate(files)}
+    bucket = lake.store.zones.clean_bucket
+    with ThreadPoolExecutor(max_workers=_UPLOADS) as pool:
+        for _ in pool.map(lambda key: lake.store.upload(keys[key].path, bucket, key), keys):
+            pass
+    sizes = {key: file.path.stat().st_size for key, file in keys.items()}
+    return Upload(partition, prefix, sizes, sum(file.rows for file in files))
+
+
+def location_key(lake: Lake, attempt: Attempt, partition: str, suffix: str = "") -> str:
+    prefix = lake.store.zones.version(attempt.table.feed, attempt.token + suffix)
+    return prefix + (partition_path(attempt.table.partition.name, partition) if attempt.table.partition else "")
+
+
+def require(lake: Lake, uploads: list[Upload]) -> None:
+    """Refuse to show files that were cleaned up because the attempt stood still for too long.
+
+    Raises:
+        TransientFailure: a file is missing.
+    """
+    for wanted in uploads:
+        found = {o.key: o.size for o in lake.store.listing(lake.store.zones.clean_bucket, wanted.prefix)}
+        if found != wanted.sizes:
+            raise TransientFailure(f"{wanted.prefix} is not complete any more; run the step again")
+
+
+def _with_rows_or_schema(attempt: Attempt, staged: Staged, work: Path) -> tuple[StagedFile, ...]:
+    by_column = attempt.table.partition is not None and attempt.table.partition.name != DELIVERY_DATE
+    if staged.files or by_column:
+        return staged.files
+    empty = work / "empty.parquet"
+    write_empty(attempt.table.columns, empty)
+    return (StagedFile(empty, "", 0),)
+
+
+def _partition(attempt: Attempt, file: StagedFile) -> str:
+    """The catalog's value of the partition that the file belongs to."""
+    key, day = attempt.table.partition, attempt.day.isoformat()
+    if key is None:
+        allowed, value = file.partition == "", ""
+    elif key.name == DELIVERY_DATE:
+        allowed, value = file.partition in ("", day), day
+    else:
+        allowed, value = file.partition != "", file.partition
+    if not allowed:
+        raise PermanentFailure(
+            f"{attempt.table.feed}: staged file {file.path.name} is for partition {file.partition!r}, "
+            f"which delivery {day} of table {attempt.table.qualified} cannot have"
+        )
+    return value

@@ -1,0 +1,153 @@
+"""The audit of a staged delivery, before anyone can read it.
+
+The names of the findings are stable; checks and dashboards refer to them: ``row_conservation``, ``schema``, ``bounds``,
+``no_personal_data_in_clear`` and ``suspected_personal_data``.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from adplatform.contracts.model import Contract
+from adplatform.lake.parquet import arrow_type
+from adplatform.privacy.scan import scan_for_leaks
+from adplatform.transform.values import Staged
+
+_CODEC = "SNAPPY"  # the codec that Clean Rooms, Entity Resolution and Athena all read
+
+
+@dataclass(frozen=True)
+class AuditFinding:
+    """One check and its result. A ``blocking`` one that did not pass forbids publishing."""
+
+    name: str
+    passed: bool
+    blocking: bool
+    description: str
+    metrics: Mapping[str, int | float] = field(default_factory=dict)
+
+
+def audit(staged: Staged, contract: Contract, published_before: int | None = None) -> tuple[AuditFinding, ...]:
+    """All findings, passed or not. ``published_before`` is the number of rows that readers see of this delivery now."""
+    footers = {file.path: pq.read_metadata(file.path) for file in staged.files}
+    return (
+        _row_conservation(staged, footers),
+        _schema(staged, footers),
+        _bounds(staged, contract, published_before),
+        *_personal_data(staged, contract),
+    )
+
+
+def _row_conservation(staged: Staged, footers: Mapping[Path, pq.FileMetaData]) -> AuditFinding:
+    written = sum(footers[file.path].num_rows for file in staged.files)
+    aside = pq.read_metadata(staged.quarantine).num_rows if staged.quarantine else 0
+    problems = [
+        f"{c.origin}: {c.rows_in} rows in, {c.clean + c.superseded + c.quarantined} accounted for"
+        for c in staged.counts
+        if c.rows_in != c.clean + c.superseded + c.quarantined
+    ]
+    problems += [
+        f"{file.path.name} has {footers[file.path].num_rows} rows instead of {file.rows}"
+        for file in staged.files
+        if footers[file.path].num_rows != file.rows
+    ]
+    if written != staged.clean:
+        problems.append(f"{staged.clean} clean rows, {written} in the files")
+    if aside != staged.quarantined:
+        problems.append(f"{staged.quarantined} quarantined rows, {aside} in the quarantine file")
+    counted = {
+        "rows_in": staged.rows_in,
+        "clean": staged.clean,
+        "superseded": staged.superseded,
+        "quarantined": staged.quarantined,
+    }
+    good = "every row is clean, superseded or quarantined"
+    return AuditFinding("row_conservation", not problems, True, _described(problems, good), counted)
+
+
+def _schema(staged: Staged, footers: Mapping[Path, pq.FileMetaData]) -> AuditFinding:
+    problems = [f"{path.name}: {problem}" for path, footer in footers.items() for problem in _misfits(staged, footer)]
+    groups = [footer.row_group(i) for footer in footers.values() for i in range(footer.num_row_groups)]
+    metrics = {
+        "files": len(footers),
+        "bytes": sum(path.stat().st_size for path in footers),
+        "row_groups": len(groups),
+        "largest_row_group": max((group.num_rows for group in groups), default=0),
+        "chunks_without_statistics": sum(
+            not group.column(i).is_stats_set for group in groups for i in range(group.num_columns)
+        ),
+    }
+    return AuditFinding(
+        "schema", not problems, True, _described(problems, "the files have the declared columns"), metrics
+    )
+
+
+def _misfits(staged: Staged, footer: pq.FileMetaData) -> Iterator[str]:
+    found = footer.schema.to_arrow_schema()
+    names = [column.name for column in staged.columns]
+    if found.names != names:
+        lost, extra = set(names) - set(found.names), set(found.names) - set(names)
+        yield (
+            f"columns differ: lacks {sorted(lost)}, adds {sorted(extra)}"
+            if lost or extra
+            else "columns are out of order"
+        )
+        return
+    for column in staged.columns:
+        if (actual := found.field(column.name).type) != (wanted := arrow_type(column.type)):
+            yield f"column {column.name} is {actual} instead of {wanted}"
+    codecs = {
+        footer.row_group(g).column(c).compression for g in range(footer.num_row_groups) for c in range(len(names))
+    }
+    if codecs - {_CODEC}:
+        yield f"compressed with {', '.join(sorted(codecs))} instead of {_CODEC}"
+
+
+def _bounds(staged: Staged, contract: Contract, published_before: int | None) -> AuditFinding:
+    bounds, rows = contract.bounds, staged.rows_in
+    share = staged.quarantined / rows if rows else 0.0
+    problems = []
+    if bounds.min_rows is not None and rows < bounds.min_rows:
+        problems.append(f"{rows} rows came in, at least {bounds.min_rows} expected")
+    if bounds.max_rows is not None and rows > bounds.max_rows:
+        problems.append(f"{rows} rows came in, at most {bounds.max_rows} expected")
+    if published_before and not staged.clean and bounds.min_rows is None:
+        problems.append(
+            f"no row is left of the {published_before} that readers see; if that is right, set bounds.min_rows: 0"
+        )
+    if share > bounds.max_quarantined:
+        reasons = sorted(staged.reasons.items(), key=lambda item: -item[1])[:3]
+        named = ", ".join(f"{reason} ({count})" for reason, count in reasons)
+        problems.append(
+            f"{share:.1%} of the rows quarantined, {bounds.max_quarantined:.1%} allowed; most often {named}"
+        )
+    metrics: dict[str, int | float] = {"rows_in": rows, "quarantined_share": share}
+    if published_before is not None:
+        metrics["rows_published_before"] = published_before
+    return AuditFinding("bounds", not problems, True, _described(problems, "within the contract's bounds"), metrics)
+
+
+def _personal_data(staged: Staged, contract: Contract) -> Iterator[AuditFinding]:
+    scan = scan_for_leaks([file.path for file in staged.files], contract)
+    leaks = [f"column {leak.column} {leak.reason}" for leak in scan.leaks]
+    yield AuditFinding(
+        "no_personal_data_in_clear",
+        not leaks,
+        True,
+        _described(leaks, "every personal column holds what its profile allows"),
+        {"columns": len(leaks), "rows": sum(leak.rows for leak in scan.leaks)},
+    )
+    suspicions = [f"column {s.column} holds e-mail addresses in {s.rows} rows" for s in scan.suspicions]
+    yield AuditFinding(
+        "suspected_personal_data",
+        not suspicions,
+        False,
+        _described(suspicions, "no other column looks personal", "; declare them under pii, or drop them"),
+        {"columns": len(suspicions), "rows": sum(s.rows for s in scan.suspicions)},
+    )
+
+
+def _described(problems: Sequence[str], good: str, advice: str = "") -> str:
+    return "; ".join(problems) + advice if problems else good

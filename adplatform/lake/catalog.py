@@ -1,0 +1,274 @@
+"""The Glue Data Catalog: one database per source, one table per feed, with the schema we wrote, never a guessed one.
+
+Locations and partitions are what readers follow, so changing one is what publishes. A table only ever grows columns at
+the end: Athena, Spark and awswrangler read older Parquet files through it as they are.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.lake.table import Named, TableSpec
+from adplatform.transform.values import OutputColumn
+
+_ATTEMPTS = 10
+_STORAGE = {
+    "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
+    "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
+    "SerdeInfo": {
+        "SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe",
+        "Parameters": {"serialization.format": "1"},
+    },
+    "Compressed": True,
+}
+# Glue crawlers and awswrangler write the same two; a table without them is taken for another format.
+_PARQUET = {"classification": "parquet", "compressionType": "snappy"}
+_COMMENT_LENGTH = 255  # Glue web API, Column.Comment
+# What get_table returns and update_table accepts (Glue web API, TableInput).
+_TABLE_INPUT = (
+    "Name",
+    "Description",
+    "Owner",
+    "Retention",
+    "StorageDescriptor",
+    "PartitionKeys",
+    "TableType",
+    "Parameters",
+)
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Where one partition's files lie. ``value`` is as the catalog spells it, not as the path does."""
+
+    value: str
+    location: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as the catalog has it. ``columns`` are (name, Glue type), without the column ``partition``."""
+
+    location: str
+    columns: tuple[tuple[str, str], ...]
+    parameters: Mapping[str, str]
+    partition: str | None
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The Glue Data Catalog. ``glue`` is a boto3 client."""
+
+    glue: Any
+
+    def table(self, spec: Named) -> Table | None:
+        found = self._get(spec)
+        return None if found is None else _table(found)
+
+    def check(self, spec: TableSpec) -> None:
+        """Whether the table can take these columns.
+
+        Raises:
+            PermanentFailure: a column changed its type, or the partitioning changed.
+        """
+        found = self._get(spec)
+        if found is not None:
+            _evolved(found, spec)
+
+    def ensure(self, spec: TableSpec, location: str) -> Table:
+        """Create the table at ``location``, or add to an existing one what is new in ``spec``.
+
+        Raises:
+            PermanentFailure: a column changed its type, or the partitioning changed.
+            TransientFailure: other writers kept changing the table.
+        """
+        return self._put(spec, location, {}, lambda table: table)
+
+    def show(
+        self, spec: TableSpec, location: str, parameters: Mapping[str, str], *, over: Callable[[Table], bool]
+    ) -> Table:
+        """Make the table read ``location``, if it is ``over`` what the table shows at that moment.
+
+        Raises: as :meth:`ensure`.
+        """
+
+        def move(table: Json) -> Json:
+            if not over(_table(table)):
+                return table
+            return {
+                **table,
+                "StorageDescriptor": {**table["StorageDescriptor"], "Location": location},
+                "Parameters": {**table["Parameters"], **parameters},
+            }
+
+        return self._put(spec, location, parameters, move)
+
+    def partition(self, spec: Named, value: str) -> Partition | None:
+        try:
+            found = self.glue.get_partition(DatabaseName=spec.database, TableName=spec.name, PartitionValues=[value])
+        except self.glue.exceptions.EntityNotFoundException:
+            return None
+        return _partition(found["Partition"])
+
+    def partitions(self, spec: Named) -> Iterator[Partition]:
+        """All partitions; none when there is no table."""
+        pages = self.glue.get_paginator("get_partitions").paginate(
+            DatabaseName=spec.database, TableName=spec.name, ExcludeColumnSchema=True
+        )
+        try:
+            for page in pages:
+                yield from map(_partition, page["Partitions"])
+        except self.glue.exceptions.EntityNotFoundException:
+            return
+
+    def put_partition(self, spec: Named, table: Table, partition: Partition) -> None:
+        """Create the partition or move it; readers see the old location or the new one."""
+        columns = [{"Name": name, "Type": hive} for name, hive in table.columns]
+        wanted = {
+            "Values": [partition.value],
+            "StorageDescriptor": _descriptor(columns, partition.location),
+            "Parameters": {**_PARQUET, **partition.parameters},
+        }
+        where = {"DatabaseName": spec.database, "TableName": spec.name, "PartitionInput": wanted}
+        try:
+            self.glue.create_partition(**where)
+        except self.glue.exceptions.AlreadyExistsException:
+            self.glue.update_partition(**where, PartitionValueList=[partition.value])
+
+    def delete_partition(self, spec: Named, value: str) -> None:
+        try:
+            self.glue.delete_partition(DatabaseName=spec.database, TableName=spec.name, PartitionValues=[value])
+        except self.glue.exceptions.EntityNotFoundException:
+            return
+
+    def _get(self, spec: Named) -> Json | None:
+        try:
+            found: Json = self.glue.get_table(DatabaseName=spec.database, Name=spec.name)["Table"]
+        except self.glue.exceptions.EntityNotFoundException:
+            return None
+        return found
+
+    def _put(
+        self, spec: TableSpec, location: str, parameters: Mapping[str, str], change: Callable[[Json], Json]
+    ) -> Table:
+        self._ensure_database(spec)
+        for _ in range(_ATTEMPTS):
+            found = self._get(spec)
+            if found is None:
+                self._create(spec, location, parameters)
+                continue
+            wanted = change(_evolved(found, spec))
+            if wanted == _input(found):
+                return _table(found)
+            self._replace(spec, wanted, found["VersionId"])
+        raise TransientFailure(f"table {spec.qualified} is being changed by others; run again")
+
+    def _ensure_database(self, spec: TableSpec) -> None:
+        try:
+            self.glue.get_database(Name=spec.database)
+        except self.glue.exceptions.EntityNotFoundException:
+            source = spec.feed.split("/")[0]
+            database = {"Name": spec.database, "Description": f"Clean zone of source {source}."}
+            try:
+                self.glue.create_database(DatabaseInput=database)
+            except self.glue.exceptions.AlreadyExistsException:
+                return
+
+    def _create(self, spec: TableSpec, location: str, parameters: Mapping[str, str]) -> None:
+        table = {
+            "Name": spec.name,
+            **_described(spec),
+            "TableType": "EXTERNAL_TABLE",
+            "StorageDescriptor": _descriptor([_column(c) for c in spec.columns], location),
+            "PartitionKeys": [_column(spec.partition)] if spec.partition else [],
+            "Parameters": {"EXTERNAL": "TRUE", **_PARQUET, **_lineage(spec), **parameters},
+        }
+        try:
+            self.glue.create_table(DatabaseName=spec.database, TableInput=table)
+        except self.glue.exceptions.AlreadyExistsException:
+            return
+
+    def _replace(self, spec: TableSpec, wanted: Json, version_id: str) -> None:
+        """Does nothing when the table changed since it was read. Glue limits the versions of a table: keep none."""
+        try:
+            self.glue.update_table(
+                DatabaseName=spec.database, TableInput=wanted, SkipArchive=True, VersionId=version_id
+            )
+        except self.glue.exceptions.ConcurrentModificationException:
+            return
+
+
+def _evolved(found: Json, spec: TableSpec) -> Json:
+    """The table input with the columns of ``spec``: known ones keep their place and type, new ones come last."""
+    partitioning = [(spec.partition.name, spec.partition.type.hive)] if spec.partition else []
+    if [(c["Name"], c["Type"]) for c in found.get("PartitionKeys", [])] != partitioning:
+        raise PermanentFailure(
+            f"table {spec.qualified} is partitioned differently from the contract of {spec.feed}: "
+            "drop the table or give the feed another name"
+        )
+    wanted = {column.name: column for column in spec.columns}
+    columns = []
+    for column in found["StorageDescriptor"]["Columns"]:
+        new = wanted.pop(column["Name"], None)
+        if new is not None and new.type.hive != column["Type"]:
+            raise PermanentFailure(
+                f"column {new.name} of table {spec.qualified} is {column['Type']} and the contract of {spec.feed} says "
+                f"{new.type.hive}: older files cannot be read as another type. Give the column another name, or drop "
+                "the table and publish its deliveries again"
+            )
+        columns.append(column if new is None else _column(new))
+    columns += map(_column, wanted.values())
+    table = _input(found)
+    return {
+        **table,
+        **_described(spec),
+        "StorageDescriptor": {**table["StorageDescriptor"], "Columns": columns},
+        "Parameters": {**table.get("Parameters", {}), **_PARQUET, **_lineage(spec)},
+    }
+
+
+def _described(spec: TableSpec) -> Json:
+    """Glue does not return an empty description, so sending one would look like a change every time."""
+    return {"Description": spec.description} if spec.description else {}
+
+
+def _lineage(spec: TableSpec) -> dict[str, str]:
+    return {"adplatform.feed": spec.feed, "adplatform.contract": spec.contract_hash}
+
+
+def _column(column: OutputColumn) -> Json:
+    parameters = dict(column.tags)
+    if column.sources:
+        parameters["adplatform.sources"] = ",".join(column.sources)
+    return {
+        "Name": column.name,
+        "Type": column.type.hive,
+        **({"Comment": column.comment[:_COMMENT_LENGTH]} if column.comment else {}),
+        **({"Parameters": parameters} if parameters else {}),
+    }
+
+
+def _descriptor(columns: list[Json], location: str) -> Json:
+    return {**_STORAGE, "Columns": columns, "Location": location}
+
+
+def _input(found: Json) -> Json:
+    return {name: found[name] for name in _TABLE_INPUT if name in found}
+
+
+def _table(found: Json) -> Table:
+    descriptor, keys = found["StorageDescriptor"], found.get("PartitionKeys", [])
+    return Table(
+        location=descriptor["Location"],
+        columns=tuple((c["Name"], c["Type"]) for c in descriptor["Columns"]),
+        parameters=found.get("Parameters", {}),
+        partition=keys[0]["Name"] if keys else None,
+    )
+
+
+def _partition(found: Json) -> Partition:
+    return Partition(found["Values"][0], found["StorageDescriptor"]["Location"], found.get("Parameters", {}))

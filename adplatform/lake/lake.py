@@ -1,0 +1,52 @@
+"""The parts of the lake that work together, and the lease that puts publishers of one feed in order."""
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from adplatform.lake.catalog import Catalog
+from adplatform.lake.store import Store
+from adplatform.ledger.ledger import Lease, Ledger
+
+
+def random_token() -> str:
+    return secrets.token_hex(4)
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The clean zone: its files, its catalog and what the ledger remembers of it.
+
+    ``path_copies`` keeps current files below each table's root for readers of paths (``adplatform.lake.path_copy``).
+    ``lease_ttl`` must be longer than one AWS call with its retries; ``memory_limit`` and ``threads`` bound a merge.
+    """
+
+    store: Store
+    catalog: Catalog
+    ledger: Ledger
+    sleep: Callable[[float], None] = time.sleep
+    token: Callable[[], str] = random_token
+    lease_ttl: timedelta = timedelta(seconds=60)
+    lease_wait: timedelta = timedelta(minutes=10)
+    memory_limit: str = "2GB"
+    threads: int = 2
+    path_copies: bool = True
+
+    @contextmanager
+    def alone(self, feed: str, run_id: str) -> Iterator[Lease]:
+        """Hold what readers of ``feed`` follow. Two attempts of one run exclude each other, too.
+
+        Raises:
+            TransientFailure: another run held it for longer than ``lease_wait``.
+        """
+        with self.ledger.lease(
+            f"publish/{feed}",
+            f"{run_id}/{self.token()}",
+            ttl=self.lease_ttl,
+            wait=self.lease_wait,
+            sleep=self.sleep,
+        ) as lease:
+            yield lease

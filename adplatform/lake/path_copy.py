@@ -1,0 +1,124 @@
+"""A copy of each partition's current files below the table's root, for readers that list paths.
+
+The catalog is the truth: its locations are immutable and change at once. The copy follows within seconds, and meanwhile
+a reader of the path can see files of two versions. Every name carries the token of its attempt, so no file is
+overwritten. What a crash left undone, or a process did after it lost its lease, shows as a difference from the catalog;
+publishing again or ``retention.collect`` mends it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from adplatform.lake.lake import Lake
+from adplatform.lake.store import Stored
+from adplatform.lake.table import TableSpec
+from adplatform.lake.zones import partition_path
+from adplatform.ledger.ledger import Lease
+
+
+@dataclass(frozen=True)
+class _Difference:
+    """What is between a partition's folder and the catalog. ``missing`` maps keys to those they are copied from."""
+
+    missing: Mapping[str, str]
+    extra: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.extra)
+
+
+def follow(lake: Lake, lease: Lease, table: TableSpec, value: str) -> None:
+    """Make the partition's folder hold exactly the files that the catalog shows, or nothing when copies are off.
+
+    Raises:
+        TransientFailure: the lease was lost.
+    """
+    _apply(lake, lease, _difference_of(lake, table, value))
+
+
+def complete(lake: Lake, table: TableSpec, values: Iterable[str], run_id: str) -> None:
+    """:func:`follow` for partitions that an earlier run flipped. The lease is taken only if there is something to do.
+
+    Raises:
+        TransientFailure: another run held the feed, or the lease was lost.
+    """
+    behind = [value for value in values if _difference_of(lake, table, value)]
+    if behind:
+        with lake.alone(table.feed, run_id) as lease:
+            for value in behind:
+                follow(lake, lease, table, value)
+
+
+def repair(
+    lake: Lake,
+    lease: Lease,
+    feed: str,
+    column: str,
+    shown: Mapping[str, str],
+    versions: Mapping[str, Iterable[Stored]],
+    *,
+    dry_run: bool,
+) -> tuple[str, ...]:
+    """Make all folders of the table what the catalog shows; the folders that were not.
+
+    ``shown`` maps partition values to locations, ``versions`` maps the locations of the feed to what they hold.
+    """
+    zones = lake.store.zones
+    root = zones.clean(feed)
+    locations = {root + partition_path(column, value): location for value, location in shown.items()}
+    present: dict[str, list[Stored]] = {}
+    for stored in lake.store.listing(zones.clean_bucket, f"{root}{column}="):
+        folder, slash, _ = stored.key.removeprefix(root).partition("/")
+        if slash:
+            present.setdefault(f"{root}{folder}/", []).append(stored)
+    repaired = []
+    for folder in sorted(locations.keys() | present.keys()):
+        location = locations.get(folder, "")
+        if location and not _is_version(lake, feed, location):
+            continue
+        difference = _difference(lake, feed, folder, versions.get(location, ()), present.get(folder, ()))
+        if difference:
+            repaired.append(zones.clean_uri(folder))
+            if not dry_run:
+                _apply(lake, lease, difference)
+    return tuple(repaired)
+
+
+def _difference_of(lake: Lake, table: TableSpec, value: str) -> _Difference:
+    if table.partition is None:
+        return _Difference({}, ())
+    shown = lake.catalog.partition(table, value)
+    if shown is not None and not _is_version(lake, table.feed, shown.location):
+        return _Difference({}, ())
+    zones = lake.store.zones
+    files = lake.store.listing(zones.clean_bucket, zones.clean_key(shown.location)) if shown else ()
+    folder = zones.clean(table.feed) + partition_path(table.partition.name, value)
+    return _difference(lake, table.feed, folder, files, lake.store.listing(zones.clean_bucket, folder))
+
+
+def _is_version(lake: Lake, feed: str, location: str) -> bool:
+    """What somebody else registered may be anywhere, even in the partition's folder, and is left alone."""
+    return location.startswith(lake.store.zones.clean_uri(lake.store.zones.versions(feed)))
+
+
+def _difference(lake: Lake, feed: str, folder: str, files: Iterable[Stored], present: Iterable[Stored]) -> _Difference:
+    wanted = {folder + _name(lake, feed, file.key): file for file in files} if lake.path_copies else {}
+    sizes = {stored.key: stored.size for stored in present}
+    missing = {key: file.key for key, file in wanted.items() if sizes.get(key) != file.size}
+    return _Difference(missing, tuple(sorted(sizes.keys() - wanted.keys())))
+
+
+def _name(lake: Lake, feed: str, key: str) -> str:
+    token, *_, name = key.removeprefix(lake.store.zones.versions(feed)).split("/")
+    return f"{token}-{name}"
+
+
+def _apply(lake: Lake, lease: Lease, difference: _Difference) -> None:
+    bucket = lake.store.zones.clean_bucket
+    if difference.missing:
+        lease.check()
+        with lease.kept():
+            lake.store.copy_all(bucket, difference.missing)
+    if difference.extra:
+        lease.check()
+        lake.store.delete(bucket, difference.extra)

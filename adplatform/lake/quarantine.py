@@ -1,0 +1,138 @@
+"""Rows and files that broke the contract, kept with reason and origin, readable without seeing personal data."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import date
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal, TextIO
+
+import pyarrow.parquet as pq
+
+from adplatform.aws_errors import aws_failures
+from adplatform.contracts.model import Contract
+from adplatform.lake.store import Store
+from adplatform.ledger.ledger import Ledger
+from adplatform.ledger.rows import FileOutcome, Outcome
+
+MASK = "***"
+_BATCH = 10_000
+
+
+@dataclass(frozen=True)
+class QuarantinedRow:
+    """One row. ``line`` and ``byte_position`` place a structural reject in its file and ``raw`` is its text; ``fields``
+    are the raw values of a row that could be read but not accepted."""
+
+    source_file: str
+    line: int | None
+    byte_position: int | None
+    reasons: tuple[str, ...]
+    raw: str | None
+    fields: Mapping[str, str | None] | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one delivery version left in the quarantine. ``key`` is "" without rows; ``files`` were put aside whole."""
+
+    day: date
+    version: int
+    key: str
+    rows: int
+    reasons: Mapping[str, int]
+    files: tuple[FileOutcome, ...]
+
+
+def store_rows(store: Store, feed: str, day: date, version: int, rows: Path) -> str:
+    """Keep a version's quarantined rows, a Parquet file, in the raw bucket; returns the key. Twice is harmless.
+
+    Raises:
+        PermanentFailure: not allowed. TransientFailure: S3 did not answer, or does not hold the file afterwards.
+    """
+    key = f"{store.zones.quarantine(feed, day)}rows-{version:04d}.parquet"
+    with aws_failures(f"s3://{store.zones.raw_bucket}/{key}"):
+        store.upload(rows, store.zones.raw_bucket, key)
+    return key
+
+
+def entries(ledger: Ledger, feed: str, day: date | None = None) -> list[Entry]:
+    """Versions with something in the quarantine, oldest first."""
+    found = []
+    for publication in ledger.publications(feed, day):
+        outcomes = ledger.file_outcomes(feed, publication.day, publication.version)
+        files = tuple(o for o in outcomes if o.outcome in (Outcome.REFUSED, Outcome.QUARANTINED))
+        if publication.quarantine_key or files:
+            found.append(
+                Entry(
+                    publication.day,
+                    publication.version,
+                    publication.quarantine_key,
+                    publication.quarantined,
+                    publication.reasons,
+                    files,
+                )
+            )
+    return found
+
+
+def read_rows(
+    store: Store, key: str, contract: Contract, *, offset: int = 0, limit: int | None = None, reveal: bool = False
+) -> Iterator[QuarantinedRow]:
+    """The rows stored under ``key``, in stored order.
+
+    Unless ``reveal``, values of personal, dropped and undeclared columns, values with an ``@`` and the text of
+    structural rejects are masked.
+
+    Raises:
+        PermanentFailure: not there, or not allowed. TransientFailure: S3 did not answer.
+    """
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "rows.parquet"
+        with aws_failures(f"s3://{store.zones.raw_bucket}/{key}"):
+            store.download(store.zones.raw_bucket, key, path)
+        end = None if limit is None else offset + limit
+        for row in islice(_rows(path), offset, end):
+            yield row if reveal else _masked(row, contract)
+
+
+def export(rows: Iterable[QuarantinedRow], form: Literal["csv", "ndjson"], out: TextIO) -> int:
+    """Write the rows as CSV (reasons joined by ``;``, fields as JSON) or one JSON object per line; returns how many."""
+    count = 0
+    writer = csv.writer(out, lineterminator="\n")
+    if form == "csv":
+        writer.writerow(f.name for f in fields(QuarantinedRow))
+    for row in rows:
+        count += 1
+        if form == "ndjson":
+            out.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+        else:
+            values = None if row.fields is None else json.dumps(dict(row.fields), ensure_ascii=False)
+            writer.writerow([row.source_file, row.line, row.byte_position, ";".join(row.reasons), row.raw, values])
+    return count
+
+
+def _rows(path: Path) -> Iterator[QuarantinedRow]:
+    for batch in pq.ParquetFile(path).iter_batches(_BATCH):
+        for found in batch.to_pylist():
+            values = found["fields"]
+            yield QuarantinedRow(
+                source_file=found["source_file"],
+                line=found["line"],
+                byte_position=found["byte_position"],
+                reasons=tuple(found["reasons"]),
+                raw=found["raw"],
+                fields=None if values is None else json.loads(values),
+            )
+
+
+def _masked(row: QuarantinedRow, contract: Contract) -> QuarantinedRow:
+    shown = {c.name for c in contract.columns if not c.pii and not c.drop}
+    masked = row.fields and {
+        name: value if value is None or (name in shown and "@" not in str(value)) else MASK
+        for name, value in row.fields.items()
+    }
+    return replace(row, raw=None if row.raw is None else MASK, fields=masked)

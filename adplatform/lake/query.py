@@ -1,0 +1,119 @@
+"""Reading clean tables on this machine through the catalog, as any reader does: Glue locations, then Parquet files."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+from pyarrow.fs import FileSelector, FileSystem, S3FileSystem
+
+from adplatform.aws import Aws
+from adplatform.contracts.types import parse_type
+from adplatform.failures import PermanentFailure
+from adplatform.lake.parquet import arrow_type
+
+
+@dataclass(frozen=True)
+class OpenTable:
+    """A table as the catalog has it now. ``locations`` pairs partition values with where their files are."""
+
+    database: str
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    partition: tuple[str, str] | None
+    locations: tuple[tuple[str, str], ...]
+
+    @property
+    def qualified(self) -> str:
+        return f"{self.database}.{self.name}"
+
+
+def open_tables(glue: Any, database_prefix: str) -> Iterator[OpenTable]:
+    """Every table of every clean database."""
+    for page in glue.get_paginator("get_databases").paginate():
+        for database in page["DatabaseList"]:
+            if database["Name"].startswith(database_prefix):
+                yield from _tables(glue, database["Name"])
+
+
+def _tables(glue: Any, database: str) -> Iterator[OpenTable]:
+    for page in glue.get_paginator("get_tables").paginate(DatabaseName=database):
+        for table in page["TableList"]:
+            columns = tuple((c["Name"], c["Type"]) for c in table["StorageDescriptor"]["Columns"])
+            keys = table.get("PartitionKeys", [])
+            partition = (keys[0]["Name"], keys[0]["Type"]) if keys else None
+            locations = (
+                tuple(_partitions(glue, database, table["Name"]))
+                if partition
+                else (("", table["StorageDescriptor"]["Location"]),)
+            )
+            yield OpenTable(database, table["Name"], columns, partition, locations)
+
+
+def _partitions(glue: Any, database: str, table: str) -> Iterator[tuple[str, str]]:
+    pages = glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=table)
+    for page in pages:
+        for partition in page["Partitions"]:
+            yield partition["Values"][0], partition["StorageDescriptor"]["Location"]
+
+
+def run_query(
+    aws: Aws, glue: Any, database_prefix: str, sql: str, limit: int
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Column names and at most ``limit`` rows of a DuckDB query over ``<database>.<table>``.
+
+    Raises:
+        PermanentFailure: DuckDB does not understand the query.
+    """
+    s3 = _filesystem(aws)
+    with duckdb.connect() as con:
+        con.execute("set timezone = 'UTC'")
+        for table in open_tables(glue, database_prefix):
+            name = f"{table.database}__{table.name}"
+            con.register(name, dataset(s3, table))
+            con.execute(f'create schema if not exists "{table.database}"')
+            con.execute(f'create view "{table.database}"."{table.name}" as select * from "{name}"')
+        try:
+            result = con.execute(sql)
+        except duckdb.Error as e:
+            raise PermanentFailure(f"the query failed: {str(e).splitlines()[0]}") from e
+        names = [column[0] for column in result.description or ()]
+        return names, result.fetchmany(limit)
+
+
+def dataset(s3: FileSystem, table: OpenTable) -> ds.Dataset:
+    """The table's present files as one Arrow dataset; columns that older files lack are NULL."""
+    fields = [*table.columns, *([table.partition] if table.partition else [])]
+    schema = pa.schema([(name, arrow_type(parse_type(kind))) for name, kind in fields])
+    parts = [_part(s3, table, value, location, schema) for value, location in table.locations]
+    return ds.dataset(parts) if parts else ds.InMemoryDataset(schema.empty_table())
+
+
+def _part(s3: FileSystem, table: OpenTable, value: str, location: str, schema: pa.Schema) -> ds.Dataset:
+    at = urlsplit(location)
+    listed = s3.get_file_info(FileSelector(f"{at.netloc}{at.path}", allow_not_found=True))
+    paths = [f.path for f in listed if f.path.endswith(".parquet")]
+    constant = None
+    if table.partition:
+        name, _ = table.partition
+        constant = ds.field(name) == pa.scalar(value).cast(schema.field(name).type)
+    return ds.FileSystemDataset.from_paths(
+        paths, schema, ds.ParquetFileFormat(), s3, partitions=[constant] * len(paths) if constant is not None else None
+    )
+
+
+def _filesystem(aws: Aws) -> FileSystem:
+    """pyarrow ignores AWS_ENDPOINT_URL, so it must be told; otherwise it would go to the real S3."""
+    if aws.endpoint_url is None:
+        return S3FileSystem(region=aws.region)
+    at = urlsplit(aws.endpoint_url)
+    return S3FileSystem(
+        access_key="local",
+        secret_key="local",  # noqa: S106
+        region=aws.region,
+        scheme=at.scheme,
+        endpoint_override=at.netloc,
+    )

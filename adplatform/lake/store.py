@@ -1,0 +1,95 @@
+"""Writing immutable files to the zones: encrypted, checksummed, and verified before anyone relies on them."""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from boto3.s3.transfer import TransferConfig
+
+from adplatform.failures import TransientFailure
+from adplatform.lake.zones import Zones
+
+_PART = 32 * 2**20
+_TRANSFER = TransferConfig(multipart_threshold=_PART, multipart_chunksize=_PART, max_concurrency=4)
+_COPIES = 8
+_DELETE_BATCH = 1000  # S3 API reference, DeleteObjects: at most 1,000 keys
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One object as the bucket lists it. ``size`` is in bytes."""
+
+    key: str
+    size: int
+    last_modified: datetime
+
+
+@dataclass(frozen=True)
+class Store:
+    """The buckets of ``zones``. ``s3`` is a boto3 client."""
+
+    s3: Any
+    zones: Zones
+
+    def upload(self, path: Path, bucket: str, key: str) -> None:
+        """Stream a file to a key that nobody has written before.
+
+        Raises:
+            TransientFailure: what the bucket holds afterwards is not the file.
+        """
+        arguments = {**self.zones.put_arguments, "ChecksumAlgorithm": "SHA256"}
+        self.s3.upload_file(str(path), bucket, key, ExtraArgs=arguments, Config=_TRANSFER)
+        head = self.s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+        stored = head.get("ChecksumSHA256")
+        if head["ContentLength"] != path.stat().st_size or (stored and not _matches(path, stored)):
+            raise TransientFailure(f"s3://{bucket}/{key} does not hold what was uploaded; run the step again")
+
+    def copy(self, bucket: str, source: str, target: str) -> None:
+        """Copy within a bucket, by the server."""
+        self.s3.copy(
+            {"Bucket": bucket, "Key": source}, bucket, target, ExtraArgs=self.zones.put_arguments, Config=_TRANSFER
+        )
+
+    def copy_all(self, bucket: str, sources: Mapping[str, str]) -> None:
+        """Copy several objects at once; ``sources`` maps each target to what it is copied from."""
+        with ThreadPoolExecutor(max_workers=_COPIES) as pool:
+            for _ in pool.map(lambda target: self.copy(bucket, sources[target], target), sources):
+                pass
+
+    def download(self, bucket: str, key: str, path: Path) -> None:
+        self.s3.download_file(bucket, key, str(path), Config=_TRANSFER)
+
+    def listing(self, bucket: str, prefix: str) -> Iterator[Stored]:
+        for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for entry in page.get("Contents", ()):
+                yield Stored(entry["Key"], entry["Size"], entry["LastModified"])
+
+    def delete(self, bucket: str, keys: Iterable[str]) -> None:
+        """Delete objects; one that is gone already is no error.
+
+        Raises:
+            TransientFailure: the bucket refused some of them.
+        """
+        pending = list(keys)
+        for start in range(0, len(pending), _DELETE_BATCH):
+            batch = [{"Key": key} for key in pending[start : start + _DELETE_BATCH]]
+            answer = self.s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+            if answer.get("Errors"):
+                first = answer["Errors"][0]
+                raise TransientFailure(f"s3://{bucket}/{first['Key']} was not deleted: {first['Code']}")
+
+
+def _matches(path: Path, stored: str) -> bool:
+    """S3 gives the digest of the object, or of the digests of its parts with ``-<parts>`` (S3 user guide, checking
+    object integrity); some S3-compatible stores leave the suffix out."""
+    whole, parts = hashlib.sha256(), hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(_PART):
+            whole.update(part)
+            parts.update(hashlib.sha256(part).digest())
+    return stored.partition("-")[0] in {base64.b64encode(d.digest()).decode() for d in (whole, parts)}

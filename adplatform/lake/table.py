@@ -1,0 +1,112 @@
+"""What the catalog must know of a clean table, derived from the contract and the columns that a transform produced."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from adplatform.contracts.model import DELIVERY_DATE, Contract, Profile
+from adplatform.contracts.types import DataType
+from adplatform.failures import PermanentFailure
+from adplatform.transform.values import OutputColumn
+
+DATABASE_PREFIX = "clean_"
+
+
+class Named(Protocol):
+    """Whatever names a table of the catalog."""
+
+    @property
+    def database(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class TableName:
+    database: str
+    name: str
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """The clean table of a feed. ``columns`` leaves out the partition column, as the files do.
+
+    ``key`` and ``latest_by`` name columns of the table by which rows of different deliveries are compared; a personal
+    key is compared by its keyed digest. Both are empty when deliveries do not meet: with ``dt``, or no partition.
+    """
+
+    feed: str
+    database: str
+    name: str
+    description: str
+    columns: tuple[OutputColumn, ...]
+    partition: OutputColumn | None
+    key: tuple[str, ...]
+    latest_by: tuple[str, ...]
+    contract_hash: str
+
+    @property
+    def qualified(self) -> str:
+        return f"{self.database}.{self.name}"
+
+
+def table_name(feed: str, database_prefix: str = DATABASE_PREFIX) -> TableName:
+    """The table of ``feed`` (``"<source>/<feed>"``): one database per source."""
+    source, name = feed.split("/")
+    return TableName(database_prefix + source, name)
+
+
+def contract_hash(contract: Contract) -> str:
+    """Changes whenever anything in the contract changes."""
+    return hashlib.sha256(contract.model_dump_json().encode()).hexdigest()[:16]
+
+
+def table_spec(
+    feed: str,
+    contract: Contract,
+    columns: Iterable[OutputColumn],
+    *,
+    description: str = "",
+    database_prefix: str = DATABASE_PREFIX,
+) -> TableSpec:
+    """The table of ``feed`` (``"<source>/<feed>"``) with the ``columns`` of its files.
+
+    Raises:
+        PermanentFailure: the files lack a column that decides between rows of different deliveries.
+    """
+    named = table_name(feed, database_prefix)
+    output = tuple(columns)
+    partition = _partition(contract)
+    across = partition is not None and partition.name != DELIVERY_DATE
+    stored = {column.name for column in output} | ({partition.name} if partition else set())
+    key = tuple(_stored_name(contract, k) for k in contract.key) if across else ()
+    for column in (*key, *(contract.latest_by if across else ())):
+        if column not in stored:
+            raise PermanentFailure(f"{feed}: the staged files lack column {column}, by which its rows are compared")
+    return TableSpec(
+        feed=feed,
+        database=named.database,
+        name=named.name,
+        description=description,
+        columns=output,
+        partition=partition,
+        key=key,
+        latest_by=contract.latest_by if across else (),
+        contract_hash=contract_hash(contract),
+    )
+
+
+def _partition(contract: Contract) -> OutputColumn | None:
+    if contract.partition_by is None:
+        return None
+    if contract.partition_by == DELIVERY_DATE:
+        return OutputColumn(DELIVERY_DATE, DataType("date"), "Delivery date (UTC).")
+    column = contract.column(contract.partition_by)
+    return OutputColumn(column.name, column.data_type, column.comment, sources=(column.name,))
+
+
+def _stored_name(contract: Contract, name: str) -> str:
+    pii = contract.column(name).pii
+    return f"{name}_{Profile.LAKE}" if pii and Profile.LAKE in pii.profiles else name

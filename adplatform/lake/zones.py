@@ -1,0 +1,82 @@
+"""Where everything lies: the keys of the raw zone and the clean zone, and the encryption every write asks for."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from adplatform.contracts.model import DELIVERY_DATE
+
+# Hive's FileUtils.charToEscape. Spark and Athena take other characters from the path as they are, so a general URL
+# quoting would change what they read.
+_ESCAPED = frozenset("\"#%'*/:=?\\{[]^\x7f") | {chr(c) for c in range(0x20)}
+
+
+@dataclass(frozen=True)
+class Zones:
+    """One bucket for raw data, one for clean. ``feed`` is always ``"<source>/<feed>"``.
+
+    Every prefix ends with ``/``, so that work on one feed never touches another whose name merely starts alike.
+    ``kms_key_id`` None encrypts with the key that AWS manages for S3.
+    """
+
+    raw_bucket: str
+    clean_bucket: str
+    kms_key_id: str | None = None
+
+    @property
+    def put_arguments(self) -> dict[str, str]:
+        """What every S3 write passes: server-side encryption with KMS."""
+        encryption = {"ServerSideEncryption": "aws:kms"}
+        return encryption if self.kms_key_id is None else {**encryption, "SSEKMSKeyId": self.kms_key_id}
+
+    def landing(self, source: str) -> str:
+        """The only prefix that the source may write."""
+        return f"landing/{source}/"
+
+    def prepared(self, feed: str, day: date) -> str:
+        return _day("prepared", feed, day)
+
+    def archive(self, feed: str, day: date, below: str = "archive/") -> str:
+        return _day(below.rstrip("/"), feed, day)
+
+    def quarantine(self, feed: str, day: date) -> str:
+        return _day("quarantine", feed, day)
+
+    def manifests(self, feed: str, day: date) -> str:
+        return _day("manifests", feed, day)
+
+    def clean(self, feed: str) -> str:
+        """The root of the feed's table, with a copy of what its partitions show now (``adplatform.lake.path_copy``)."""
+        return f"{feed}/"
+
+    def versions(self, feed: str) -> str:
+        """Below it lies one prefix per publish attempt. No source has a name with a hyphen."""
+        return f"table-versions/{feed}/"
+
+    def version(self, feed: str, token: str) -> str:
+        """The location of one attempt. It has no ``=``, which readers of paths would take for one more column."""
+        return f"{self.versions(feed)}{token}/"
+
+    def raw_uri(self, key: str) -> str:
+        return f"s3://{self.raw_bucket}/{key}"
+
+    def clean_uri(self, key: str) -> str:
+        return f"s3://{self.clean_bucket}/{key}"
+
+    def clean_key(self, uri: str) -> str:
+        """The key of a URI in the clean bucket."""
+        return uri.removeprefix(f"s3://{self.clean_bucket}/")
+
+
+def partition_path(column: str, value: str) -> str:
+    """``column=value/`` with the value escaped as Hive escapes it."""
+    return f"{column}={''.join(_hive(value))}/"
+
+
+def _hive(value: str) -> Iterator[str]:
+    for character in value:
+        yield f"%{ord(character):02X}" if character in _ESCAPED else character
+
+
+def _day(zone: str, feed: str, day: date) -> str:
+    return f"{zone}/{feed}/{partition_path(DELIVERY_DATE, day.isoformat())}"

@@ -1,0 +1,93 @@
+"""A delivery whose versions alternate between two contents, and publishers that die before one of their writes."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from adplatform.aws import local_aws
+from adplatform.lake.attempt import Published
+from adplatform.lake.lake import Lake
+from adplatform.lake.publish import publish
+from adplatform.lake.table import TableSpec
+from adplatform.transform.values import Staged
+from adplatform_tests.lake.support import contract, make_lake, spec_of, staged
+
+DAY, OTHER_DAY = date(2026, 3, 1), date(2026, 3, 2)
+WRITES = ("Put", "Create", "Update", "Delete", "Copy", "Upload", "Complete")
+Places = Mapping[str, list[tuple[int, int]]]
+
+ODD: Places = {"de": [(1, 1)], "fr": [(1, 1)]}
+EVEN: Places = {"de": [(1, 3)], "it": [(1, 3)]}
+OTHER: Places = {"de": [(2, 2)]}
+
+
+def table(kind: str, source: str) -> TableSpec:
+    settings: dict[str, dict[str, Any]] = {
+        "daily": {},
+        "replaced": {"partition_by": None},
+        "keyed": {"partition_by": "place", "key": ("place", "id"), "latest_by": ("seen",)},
+    }
+    return spec_of(contract({"place": "string", "id": "bigint", "seen": "bigint"}, **settings[kind]), source=source)
+
+
+def stage(kind: str, source: str, temp: Path, places: Places) -> Staged:
+    spec = table(kind, source)
+    if kind == "keyed":
+        parts = {place: [{"id": i, "seen": seen} for i, seen in rows] for place, rows in places.items()}
+    else:
+        parts = {"": [{"place": p, "id": i, "seen": seen} for p, rows in places.items() for i, seen in rows]}
+    return staged(spec, temp, parts)
+
+
+def stage_version(kind: str, source: str, temp: Path, version: int) -> Staged:
+    return stage(kind, source, temp, ODD if version % 2 else EVEN)
+
+
+def put(lake: Lake, kind: str, source: str, temp: Path, delivery: Staged, version: int, day: date = DAY) -> Published:
+    return publish(lake, table(kind, source), day, version, delivery, run_id="run", temp=temp)
+
+
+def die_before_write(lake: Lake, which: str) -> None:
+    """Kill this process as the kernel would, just before a write that says more than "still here": the n-th one when
+    ``which`` is a number, else the first of that operation."""
+    count = 0
+
+    def watch(model: Any, params: dict[str, Any], **_: Any) -> None:
+        nonlocal count
+        count += model.name.startswith(WRITES) and "lease#" not in str(params["body"])
+        if which in (str(count), model.name):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    for client in (lake.store.s3, lake.catalog.glue, lake.ledger.client):
+        client.meta.events.register("before-call", watch)
+
+
+def main(endpoint: str) -> None:
+    """For each line of the input, ``[lake, kind, source, temp, which, version]``, publishes the version and dies before
+    that write.
+
+    The publisher is a fork of this process, which has opened no connection. Answers ``died`` or the exit status.
+    """
+    aws = local_aws(endpoint)
+    open_lake = cache(lambda name: make_lake(aws, name=name))
+    for line in sys.stdin:
+        name, kind, source, work, which, version = json.loads(line)
+        lake, temp = open_lake(name), Path(work)
+        delivery = stage_version(kind, source, temp, version)  # pyarrow imports pandas for it, here only once
+        child = os.fork()
+        if child == 0:
+            die_before_write(lake, which)
+            put(lake, kind, source, temp, delivery, version)
+            os._exit(0)
+        status = os.waitpid(child, 0)[1]
+        print("died" if os.WIFSIGNALED(status) else status, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

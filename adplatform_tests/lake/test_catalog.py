@@ -1,0 +1,127 @@
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from adplatform.contracts.types import parse_type
+from adplatform.failures import PermanentFailure
+from adplatform.lake.catalog import Catalog, Partition
+from adplatform.lake.lake import Lake
+from adplatform.lake.table import TableSpec
+from adplatform.transform.values import OutputColumn
+from adplatform_tests.lake.support import columns, contract, source_name, spec_of
+
+
+def daily(types: dict[str, str]) -> TableSpec:
+    return spec_of(contract(types), source=source_name())
+
+
+def stored(lake: Lake, spec: TableSpec) -> dict[str, object]:
+    found: dict[str, object] = lake.catalog.glue.get_table(DatabaseName=spec.database, Name=spec.name)["Table"]
+    return found
+
+
+def test_a_table_says_what_it_is_and_where_each_column_comes_from(lake: Lake) -> None:
+    email = OutputColumn("email_lake", parse_type("string"), "Keyed digest.", {"pii": "email"}, ("email",))
+    spec = replace(daily({"id": "bigint"}), columns=(email,), description="People.")
+    lake.catalog.ensure(spec, "s3://clean/x/")
+    table = stored(lake, spec)
+    assert table["TableType"] == "EXTERNAL_TABLE"
+    assert table["Description"] == "People."
+    assert table["PartitionKeys"] == [{"Name": "dt", "Type": "date", "Comment": "Delivery date (UTC)."}]
+    assert table["Parameters"] == {
+        "EXTERNAL": "TRUE",
+        "classification": "parquet",
+        "compressionType": "snappy",
+        "adplatform.feed": spec.feed,
+        "adplatform.contract": spec.contract_hash,
+    }
+    descriptor = table["StorageDescriptor"]
+    assert isinstance(descriptor, dict)
+    assert descriptor["SerdeInfo"]["SerializationLibrary"].endswith("ParquetHiveSerDe")
+    assert descriptor["Columns"] == [
+        {
+            "Name": "email_lake",
+            "Type": "string",
+            "Comment": "Keyed digest.",
+            "Parameters": {"pii": "email", "adplatform.sources": "email"},
+        }
+    ]
+
+
+def test_new_columns_come_last_and_lost_ones_stay(lake: Lake) -> None:
+    spec = daily({"a": "bigint", "b": "string"})
+    lake.catalog.ensure(spec, "s3://clean/x/")
+    table = lake.catalog.ensure(replace(spec, columns=columns({"c": "double", "b": "string"})), "s3://clean/other/")
+    assert table.columns == (("a", "bigint"), ("b", "string"), ("c", "double"))
+    assert table.location == "s3://clean/x/"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("int", "bigint"), ("string", "date"), ("decimal(9,2)", "decimal(12,2)")]
+)
+def test_a_changed_type_is_refused_and_named(lake: Lake, before: str, after: str) -> None:
+    spec = daily({"a": before})
+    lake.catalog.ensure(spec, "s3://clean/x/")
+    changed = replace(spec, columns=columns({"a": after}))
+    with pytest.raises(PermanentFailure, match="column a"):
+        lake.catalog.check(changed)
+    with pytest.raises(PermanentFailure, match="column a"):
+        lake.catalog.ensure(changed, "s3://clean/x/")
+
+
+def test_changed_partitioning_is_refused(lake: Lake) -> None:
+    spec = daily({"a": "bigint"})
+    lake.catalog.ensure(spec, "s3://clean/x/")
+    with pytest.raises(PermanentFailure, match="partitioned differently"):
+        lake.catalog.check(replace(spec, partition=None))
+
+
+def test_what_others_noted_on_the_table_stays(lake: Lake) -> None:
+    spec = daily({"a": "bigint"})
+    lake.catalog.ensure(spec, "s3://clean/x/")
+    table = stored(lake, spec)
+    glue_input = {k: table[k] for k in ("Name", "StorageDescriptor", "PartitionKeys", "TableType")}
+    lake.catalog.glue.update_table(
+        DatabaseName=spec.database, TableInput={**glue_input, "Owner": "them", "Parameters": {"theirs": "1"}}
+    )
+    lake.catalog.ensure(replace(spec, columns=columns({"a": "bigint", "b": "string"})), "s3://clean/x/")
+    assert stored(lake, spec)["Owner"] == "them"
+    table_now = lake.catalog.table(spec)
+    assert table_now is not None
+    assert table_now.parameters["theirs"] == "1"
+
+
+def test_concurrent_evolutions_lose_no_column(lake: Lake) -> None:
+    spec = daily({"a": "bigint"})
+    lake.catalog.ensure(spec, "s3://clean/x/")
+    wider = [replace(spec, columns=columns({"a": "bigint", f"c{i}": "string"})) for i in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda s: lake.catalog.ensure(s, "s3://clean/x/"), wider))
+    table = lake.catalog.table(spec)
+    assert table is not None
+    assert sorted(name for name, _ in table.columns) == ["a", "c0", "c1", "c2", "c3", "c4", "c5"]
+
+
+def test_concurrent_creations_end_in_one_table(lake: Lake) -> None:
+    spec = daily({"a": "bigint"})
+    with ThreadPoolExecutor(4) as pool:
+        tables = list(pool.map(lambda _: lake.catalog.ensure(spec, "s3://clean/x/"), range(4)))
+    assert len(set(map(str, tables))) == 1
+
+
+def test_a_partition_is_created_moved_and_removed(lake: Lake) -> None:
+    spec = daily({"a": "bigint"})
+    table = lake.catalog.ensure(spec, "s3://clean/x/")
+    for place in ("s3://clean/x/1/", "s3://clean/x/2/"):
+        lake.catalog.put_partition(spec, table, Partition("2026-03-01", place, {"n": "1"}))
+    found = lake.catalog.partition(spec, "2026-03-01")
+    assert found is not None
+    assert (found.location, found.parameters["n"]) == ("s3://clean/x/2/", "1")
+    lake.catalog.delete_partition(spec, "2026-03-01")
+    lake.catalog.delete_partition(spec, "2026-03-01")
+    assert lake.catalog.partition(spec, "2026-03-01") is None
+
+
+def test_a_feed_without_a_table_has_no_partitions(lake: Lake) -> None:
+    assert list(Catalog(lake.catalog.glue).partitions(daily({"a": "bigint"}))) == []

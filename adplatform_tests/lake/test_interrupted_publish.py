@@ -1,0 +1,131 @@
+"""Publishers that are killed."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adplatform.aws import Aws
+from adplatform.lake.attempt import Result
+from adplatform.lake.lake import Lake
+from adplatform.lake.retention import collect
+from adplatform.lake.table import TableSpec
+from adplatform_tests.lake import scenario
+from adplatform_tests.lake.support import make_lake, read_root_with_duckdb, read_with_duckdb, source_name
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One table of :mod:`scenario`. ``die`` publishes in a process that dies before a write, and says how it ended."""
+
+    lake: Lake
+    survivor: Lake
+    kind: str
+    source: str
+    temp: Path
+    die: Callable[[str, int], str]
+
+    @property
+    def spec(self) -> TableSpec:
+        return scenario.table(self.kind, self.source)
+
+    def publish_again(self, version: int) -> Result:
+        """When the leases of the dead have run out."""
+        delivery = scenario.stage_version(self.kind, self.source, self.temp, version)
+        return scenario.put(self.survivor, self.kind, self.source, self.temp, delivery, version).result
+
+    def shown(self) -> scenario.Places:
+        return _by_place(read_with_duckdb(self.lake, self.spec, self.temp))
+
+    def copied(self) -> scenario.Places:
+        """What a reader of the table's root sees."""
+        return _by_place(read_root_with_duckdb(self.lake, self.spec, self.temp))
+
+    def content(self, version: int) -> scenario.Places:
+        own = scenario.ODD if version % 2 else scenario.EVEN
+        return {**own, "de": [*own["de"], *scenario.OTHER["de"]]} if self.kind == "keyed" else own
+
+
+def _by_place(rows: list[dict[str, Any]]) -> scenario.Places:
+    found: dict[str, list[tuple[int, int]]] = {}
+    for row in rows:
+        found.setdefault(row["place"], []).append((row["id"], row["seen"]))
+    return {place: sorted(rows) for place, rows in found.items()}
+
+
+@pytest.fixture(scope="module")
+def mortal_publishers(aws: Aws) -> Iterator[Callable[..., str]]:
+    """Sends one line to :mod:`scenario` and returns its answer."""
+    command = [sys.executable, "-m", "adplatform_tests.lake.scenario", str(aws.endpoint_url)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        lines, answers = process.stdin, process.stdout
+
+        def send(*line: str | int) -> str:
+            lines.write(json.dumps(line) + "\n")
+            lines.flush()
+            return answers.readline().strip()
+
+        yield send
+        lines.close()
+
+
+@pytest.fixture
+def scene(aws: Aws, lake: Lake, temp: Path, kind: str, mortal_publishers: Callable[..., str]) -> Scene:
+    """Version 1 is published; a keyed table has another delivery, too."""
+    source, name = source_name(), lake.ledger.table.removeprefix("ledger-")
+    survivor = make_lake(aws, name=name)
+    hour_later = replace(survivor.ledger, now=lambda: datetime.now(UTC) + timedelta(hours=1))
+    scenario.put(lake, kind, source, temp, scenario.stage_version(kind, source, temp, 1), 1)
+    if kind == "keyed":
+        other = scenario.stage(kind, source, temp, scenario.OTHER)
+        scenario.put(lake, kind, source, temp, other, 1, scenario.OTHER_DAY)
+    die = partial(mortal_publishers, name, kind, source, str(temp))
+    return Scene(lake, replace(survivor, ledger=hour_later), kind, source, temp, die)
+
+
+@pytest.mark.parametrize("kind", ["daily", "replaced", "keyed"])
+def test_a_publisher_killed_before_any_write_leaves_old_or_new_and_a_rerun_completes(scene: Scene) -> None:
+    for number in count(1):
+        version = number + 1
+        end = scene.die(str(number), version)
+        old, new = scene.content(version - 1), scene.content(version)
+        seen = scene.shown()
+        if end != "died":
+            break
+        assert scene.kind == "keyed" or seen in (old, new)
+        for place in ("de", "fr", "it"):
+            assert seen.get(place) in (old.get(place), new.get(place)), (number, place)
+        assert scene.publish_again(version) in (Result.PUBLISHED, Result.ALREADY)
+        assert scene.shown() == new, number
+        assert scene.copied() == ({} if scene.kind == "replaced" else new), number
+    assert end == "0"
+    assert seen == new
+    assert number > {"daily": 5, "replaced": 2, "keyed": 15}[scene.kind]
+
+
+@pytest.mark.parametrize("kind", ["daily", "keyed"])
+@pytest.mark.parametrize("write", ["CopyObject", "DeleteObjects"])
+def test_a_path_copy_left_behind_by_a_killed_publisher_is_completed_by_a_rerun_and_by_a_collection(
+    scene: Scene, write: str
+) -> None:
+    assert scene.die(write, 2) == "died"
+    assert scene.copied() != scene.shown()
+    scene.publish_again(2)
+    assert scene.copied() == scene.content(2)
+    assert scene.die(write, 3) == "died"
+    shown = scene.shown()
+    assert scene.copied() != shown
+    lake, spec = scene.survivor, scene.spec
+    collected = collect(lake, spec.feed, spec, keep=timedelta(days=9), now=lake.ledger.now(), run_id="sweep")
+    assert collected.repaired
+    assert scene.copied() == scene.shown() == shown

@@ -1,0 +1,74 @@
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adplatform.failures import TransientFailure
+from adplatform.lake.lake import Lake
+from adplatform.lake.store import Store
+from adplatform.lake.zones import Zones, partition_path
+
+DAY = date(2026, 3, 1)
+ZONES = Zones("raw", "clean")
+
+
+def test_keys_name_zone_feed_and_day_and_end_with_a_slash() -> None:
+    assert ZONES.landing("partner") == "landing/partner/"
+    assert ZONES.prepared("partner/orders", DAY) == "prepared/partner/orders/dt=2026-03-01/"
+    assert ZONES.archive("partner/orders", DAY) == "archive/partner/orders/dt=2026-03-01/"
+    assert ZONES.quarantine("partner/orders", DAY) == "quarantine/partner/orders/dt=2026-03-01/"
+    assert ZONES.manifests("partner/orders", DAY) == "manifests/partner/orders/dt=2026-03-01/"
+    assert ZONES.version("partner/orders", "token") == "table-versions/partner/orders/token/"
+    assert ZONES.clean("partner/orders") == "partner/orders/"
+    assert ZONES.clean_key(ZONES.clean_uri("partner/orders/x")) == "partner/orders/x"
+
+
+def test_writes_ask_for_the_managed_key_or_for_the_given_one() -> None:
+    assert ZONES.put_arguments == {"ServerSideEncryption": "aws:kms"}
+    assert replace(ZONES, kms_key_id="k").put_arguments == {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "k"}
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        ("2026-03-01", "2026-03-01"),
+        ("a/b", "a%2Fb"),
+        ("50%", "50%25"),
+        ("x=y:z", "x%3Dy%3Az"),
+        ("new york", "new york"),
+        ("köln", "köln"),
+        ("tab\there", "tab%09here"),
+    ],
+)
+def test_partition_values_are_escaped_as_hive_does(value: str, path: str) -> None:
+    assert partition_path("p", value) == f"p={path}/"
+
+
+def test_a_file_in_many_parts_arrives_whole(lake: Lake, temp: Path) -> None:
+    path = temp / "big"
+    path.write_bytes(bytes(range(256)) * 4 * 1024 * 33)
+    bucket = lake.store.zones.clean_bucket
+    lake.store.upload(path, bucket, "big")
+    lake.store.copy(bucket, "big", "copy")
+    lake.store.download(bucket, "copy", temp / "back")
+    assert (temp / "back").read_bytes() == path.read_bytes()
+
+
+def test_an_upload_that_arrives_differently_is_noticed(lake: Lake, temp: Path) -> None:
+    class OtherContent:
+        """An S3 in which somebody else's object of the same size stands where ours should."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(lake.store.s3, name)
+
+        def upload_file(self, path: str, bucket: str, key: str, **options: Any) -> None:
+            other = temp / "other"
+            other.write_bytes(b"x" * Path(path).stat().st_size)
+            lake.store.s3.upload_file(str(other), bucket, key, **options)
+
+    path = temp / "mine"
+    path.write_bytes(b"mine")
+    with pytest.raises(TransientFailure, match="does not hold"):
+        Store(OtherContent(), lake.store.zones).upload(path, lake.store.zones.clean_bucket, "k")
