@@ -1,0 +1,1 @@
+from adplatform.cli.app import app as app

@@ -1,0 +1,42 @@
+"""The ``adplatform`` command."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from adplatform.cli import deliveries, history, project, quarantine
+from adplatform.cli.context import reported
+
+app = typer.Typer(
+    help="Advertising and marketing data into AWS: raw to clean, nothing lost, nothing twice.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _reporting(command: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with reported():
+            return command(*args, **kwargs)
+
+    run.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]  # typer reads the options from it
+    return run
+
+
+def _add(to: typer.Typer, *commands: Callable[..., Any]) -> None:
+    for command in commands:
+        to.command(command.__name__.strip("_").replace("_", "-"))(_reporting(command))
+
+
+_add(app, project.demo, project.dev, project.provision, project.validate, project.schema, project.onboard)
+_add(app, deliveries.push, deliveries.check_file, deliveries.process, deliveries.settle, deliveries.retry)
+_add(app, history.ledger, history.tables, history.query, history.collect)
+
+quarantine_app = typer.Typer(help="Files and rows that broke their contract.", no_args_is_help=True)
+_add(quarantine_app, quarantine.list_, quarantine.show, quarantine.replay, quarantine.drop)
+app.add_typer(quarantine_app, name="quarantine")

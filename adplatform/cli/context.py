@@ -1,0 +1,76 @@
+"""What every command needs: the declared sources, the services, a console, and one way to report a failure."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from adplatform.aws_errors import aws_failures
+from adplatform.contracts.source import FileSource
+from adplatform.contracts.yaml_files import read_declarations
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.services import Services, open_services
+from adplatform.flow.settings import Settings, read_settings
+from adplatform.flow.source import FeedFlow, Source, declared_source
+
+DEFS = Path(__file__).parents[1] / "defs"
+SOURCE_MODELS = {"PartnerPush": FileSource}
+
+PIPED_WIDTH = 160
+"""Characters of a line when nobody's terminal says otherwise."""
+
+console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+errors = Console(stderr=True)
+
+
+def declared_sources(settings: Settings) -> list[Source]:
+    """Every source below ``defs/``.
+
+    Raises:
+        PermanentFailure: a file has mistakes; names the first.
+    """
+    declared, mistakes = read_declarations(DEFS, SOURCE_MODELS)
+    if mistakes:
+        raise PermanentFailure(f"{mistakes[0]} (`adplatform validate` lists all)")
+    return [declared_source(d.model, settings.raw_bucket) for d in declared]
+
+
+def find_feed(sources: list[Source], name: str) -> tuple[Source, FeedFlow]:
+    """The feed called ``source/feed``.
+
+    Raises:
+        PermanentFailure: there is none; lists those there are.
+    """
+    for source in sources:
+        for flow in source.feeds:
+            if flow.name == name:
+                return source, flow
+    known = ", ".join(flow.name for source in sources for flow in source.feeds)
+    raise PermanentFailure(f"no feed {name!r}; there are {known}")
+
+
+def connect() -> Services:
+    return open_services(read_settings())
+
+
+def parse_day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as e:
+        raise PermanentFailure(f"{text!r} is not a date: write YYYY-MM-DD") from e
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Print a failure as one message and end with status 1; a traceback is for bugs only."""
+    try:
+        with aws_failures("AWS"):
+            yield
+    except (PermanentFailure, TransientFailure) as e:
+        errors.print(Text.assemble(("failed: ", "bold red"), str(e)), soft_wrap=True)
+        raise typer.Exit(1) from e

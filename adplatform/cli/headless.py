@@ -1,0 +1,100 @@
+"""Running the code location without its daemon: the same decisions, assets and resources, one process, until idle."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import dagster as dg
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from adplatform.cli.context import declared_sources
+from adplatform.components.arrival_automation import due_deliveries, request
+from adplatform.components.runs import RUN_KEY_TAG
+from adplatform.definitions import defs
+from adplatform.defs.alerts import failure_of_run
+from adplatform.flow.provision import open_settler
+from adplatform.flow.services import Services
+from adplatform.flow.settling import Due
+from adplatform.flow.source import Source
+from adplatform.local.dagster_home import prepare_dagster_home
+
+
+@dataclass(frozen=True)
+class Finished:
+    """One run that ended."""
+
+    feed: str
+    day: str
+    success: bool
+    run_id: str
+    error: str
+
+
+def process(
+    services: Services,
+    instance: dg.DagsterInstance,
+    *,
+    patience: float,
+    watch: Callable[[str], None],
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Finished]:
+    """Settle and run what is due, scheduled feeds too, until nothing was due for ``patience`` seconds.
+
+    ``watch`` is told what happens, for a progress display.
+    """
+    loaded = defs()
+    sources = declared_sources(services.settings)
+    idle_since = clock()
+    while True:
+        due = [d for source in sources for d in _due(services, source, instance)]
+        for each in due:
+            watch(f"{each.flow.name} {each.day}")
+            yield _run(loaded, request(each), services, instance)
+        if due:
+            idle_since = clock()
+        elif clock() - idle_since >= patience:
+            return
+        else:
+            watch("waiting for more files")
+            sleep(0.5)
+
+
+def _due(services: Services, source: Source, instance: dg.DagsterInstance) -> list[Due]:
+    settler = open_settler(services, source)
+    settler.receive()
+    settler.reconcile()
+    return due_deliveries(services, settler, instance)
+
+
+def _run(loaded: dg.Definitions, request: dg.RunRequest, services: Services, instance: dg.DagsterInstance) -> Finished:
+    keys = request.asset_selection or []
+    result = dg.materialize(
+        [loaded.resolve_assets_def(key) for key in keys],
+        partition_key=request.partition_key,
+        instance=instance,
+        tags={**request.tags, RUN_KEY_TAG: str(request.run_key)},
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        raise_on_error=False,
+    )
+    failed = [result.failure_data_for_node(step) for step in result.get_failed_step_keys()]
+    error = next((f.user_failure_data.description or "" for f in failed if f and f.user_failure_data), "")
+    if not result.success:
+        failure_of_run(services, result.dagster_run, error)
+    return Finished(request.tags["adplatform/feed"], str(request.partition_key), result.success, result.run_id, error)
+
+
+def process_all(services: Services, patience: float, console: Console, errors: Console) -> bool:
+    """Process until idle with a progress display; whether every run succeeded."""
+    home = prepare_dagster_home(services.settings.home)
+    ok = True
+    with dg.DagsterInstance.from_config(str(home)) as instance, errors.status("looking for files") as status:
+        for finished in process(services, instance, patience=patience, watch=status.update):
+            ok = ok and finished.success
+            mark = ("published ", "green") if finished.success else ("failed    ", "red")
+            console.print(Text.assemble(mark, f"{finished.feed} {finished.day}"))
+            if finished.error:
+                console.print(Padding(Text(finished.error), (0, 0, 0, 10)))
+    return ok

@@ -1,0 +1,122 @@
+"""Commands that look: the ledger, the tables, and what is in them."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE
+from rich.table import Table
+from rich.text import Text
+
+from adplatform.cli.context import connect, console, declared_sources, find_feed, parse_day
+from adplatform.flow.source import UNPLACED
+from adplatform.lake.retention import collect as collect_versions
+from adplatform.lake.table import table_name
+from adplatform.ledger.rows import Publication
+
+
+def ledger(
+    feed: Annotated[str | None, typer.Argument(help="A feed, as source/feed; all when not given.")] = None,
+    day: Annotated[str | None, typer.Argument(help="A delivery date: shows its objects, files and versions.")] = None,
+) -> None:
+    """Show what arrived, what became of it, and why."""
+    services = connect()
+    sources = declared_sources(services.settings)
+    if feed is None or day is None:
+        names = [feed] if feed else [flow.name for source in sources for flow in source.feeds]
+        table = Table("feed", "date", "state", "version", "pending", "changed", "note")
+        for name in names:
+            for d in services.ledger.deliveries(name):
+                changed = d.changed_at.isoformat(timespec="seconds") if d.changed_at else ""
+                note = d.error or d.settled_because
+                table.add_row(name, str(d.day), d.state, str(d.version), str(d.pending), changed, note)
+        console.print(table)
+        return
+    if not feed.endswith(UNPLACED):
+        find_feed(sources, feed)
+    date = parse_day(day)
+    objects = Table("#", "object", "bytes", "state", "seen by", "seen at", "now at", title="objects")
+    for o in services.ledger.objects(feed, date):
+        seen = o.seen_at.isoformat(timespec="seconds") if o.seen_at else ""
+        state = f"{o.state}: {o.reason}" if o.reason else o.state
+        objects.add_row(str(o.number or ""), o.key, str(o.size), state, o.seen_by, seen, o.archived_key or "landing")
+    console.print(objects)
+    versions = services.ledger.publications(feed, date)
+    console.print(publication_table([(feed, v) for v in versions], title="versions"))
+    for version in versions[-1:]:
+        files = Table("file", "outcome", "rows in", "clean", "superseded", "quarantined", "sha256", "reason",
+                      title=f"files of version {version.version}")  # fmt: skip
+        for f in services.ledger.file_outcomes(feed, date, version.version):
+            counts = [str(n) for n in (f.rows_in, f.clean, f.superseded, f.quarantined)]
+            files.add_row(f.origin, f.outcome, *counts, f.sha256[:12], f.reason)
+        console.print(files)
+
+
+def publication_table(rows: list[tuple[str, Publication]], title: str | None = None) -> Table:
+    """Per version: files, where the rows went and why, the table, and how long it took."""
+    table = Table(title=title, box=SIMPLE, pad_edge=False)
+    table.add_column("feed, table", no_wrap=True)
+    table.add_column("date", no_wrap=True)
+    for heading in ("version", "files", "rows in", "clean", "super-\nseded", "quaran-\ntined"):
+        table.add_column(heading, justify="right")
+    table.add_column("of these, by reason")
+    table.add_column("seconds", justify="right")
+    table.add_column("state")
+    for feed, p in rows:
+        counts = (p.version, p.objects, p.rows_in, p.clean, p.superseded, p.quarantined)
+        reasons = "\n".join(f"{count} {reason}" for reason, count in sorted(p.reasons.items()))
+        named = f"{feed}\n{p.table}" if p.table else feed
+        state = Text(str(p.state), style="red" if p.error else "green")
+        table.add_row(named, str(p.day), *(f"{n:,}" for n in counts), reasons, f"{p.seconds:.1f}", state)
+    return table
+
+
+def tables() -> None:
+    """List the clean tables, their columns and partitions."""
+    from adplatform.lake.query import open_tables  # noqa: PLC0415 - pyarrow.dataset brings all of pandas
+
+    services = connect()
+    listed = Table("table", "partitions", "columns")
+    for found in open_tables(services.glue, services.settings.database_prefix):
+        listed.add_row(found.qualified, str(len(found.locations)), ", ".join(name for name, _ in found.columns))
+    console.print(listed)
+
+
+def query(
+    sql: Annotated[str, typer.Argument(help="DuckDB SQL over the clean tables, e.g. select * from clean_acme.orders")],
+    limit: Annotated[int, typer.Option(help="Rows to show at most.")] = 50,
+) -> None:
+    """Query the clean tables on this machine, through the catalog as any reader would."""
+    from adplatform.lake.query import run_query  # noqa: PLC0415 - pyarrow.dataset brings all of pandas
+
+    services = connect()
+    names, rows = run_query(services.aws, services.glue, services.settings.database_prefix, sql, limit)
+    shown = Table(*names)
+    for row in rows:
+        shown.add_row(*("NULL" if v is None else str(v) for v in row))
+    console.print(shown)
+
+
+def collect(
+    dry_run: Annotated[bool, typer.Option(help="Only say what would be removed.")] = False,
+) -> None:
+    """Remove table versions that nothing has referred to for ADPLATFORM_KEEP_DAYS."""
+    services = connect()
+    settings, now = services.settings, services.ledger.now()
+    for source in declared_sources(settings):
+        for flow in source.feeds:
+            collected = collect_versions(
+                services.lake,
+                flow.name,
+                table_name(flow.name, settings.database_prefix),
+                keep=timedelta(days=settings.keep_days),
+                now=now,
+                run_id=f"collect/{now.isoformat()}",
+                dry_run=dry_run,
+            )
+            for location in collected.removed:
+                console.print(f"{'would remove' if dry_run else 'removed'} {location}", highlight=False, soft_wrap=True)
+            for folder in collected.repaired:
+                console.print(f"{'would repair' if dry_run else 'repaired'} {folder}", highlight=False, soft_wrap=True)
+            if collected.waiting:
+                console.print(f"{flow.name}: {len(collected.waiting)} replaced locations wait for their time")

@@ -1,0 +1,112 @@
+"""Commands for the project itself: try it, develop it, check and document what is declared."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from shutil import rmtree
+from typing import Annotated
+
+import typer
+
+from adplatform.cli.context import DEFS, SOURCE_MODELS, connect, console, declared_sources, errors
+from adplatform.contracts.source import FileSource
+from adplatform.contracts.yaml_files import read_declarations
+from adplatform.failures import PermanentFailure
+from adplatform.flow.provision import provision as provision_services
+from adplatform.flow.settings import read_settings
+from adplatform.flow.source import declared_source, make_source
+from adplatform.local.dagster_home import prepare_dagster_home
+from adplatform.transform.compile import compile_contract
+
+
+def provision() -> None:
+    """Make what the declared sources need and does not exist yet: buckets, ledger, queues, topics, hashing key."""
+    services = connect()
+    provision_services(services, declared_sources(services.settings))
+    console.print("everything the declared sources need is there")
+
+
+def demo(
+    fresh: Annotated[bool, typer.Option(help="Forget everything the embedded AWS holds, and start over.")] = False,
+) -> None:
+    """Two partners deliver encrypted and damaged files; see what becomes of them."""
+    settings = read_settings()
+    if settings.env != "local":
+        raise PermanentFailure("the demo runs on the embedded AWS only: unset ADPLATFORM_ENV")
+    if fresh:
+        for part in (settings.data, settings.home / "dagster", settings.temp):
+            rmtree(part, ignore_errors=True)
+    from adplatform.cli.demo import run_demo  # noqa: PLC0415 - Dagster takes seconds to import
+
+    services = connect()
+    run_demo(services, declared_sources(settings), console, errors)
+
+
+def dev(port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000) -> None:
+    """Start the UI with sensors and schedules on, on the embedded AWS that `demo` and `push` use."""
+    services = connect()
+    settings = services.settings
+    provision_services(services, declared_sources(settings))
+    console.print(f"Dagster opens on http://127.0.0.1:{port}; drop a file with `adplatform push <feed> <file>`")
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(prepare_dagster_home(settings.home)),
+        "ADPLATFORM_HOME": str(settings.home),
+    }
+    if services.aws.endpoint_url:
+        environment["AWS_ENDPOINT_URL"] = services.aws.endpoint_url
+    workspace = Path(__file__).parents[2] / "workspace.yaml"
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(command, env=environment) as process:
+        # Ctrl-C reaches Dagster too; it ends by itself and the embedded AWS saves its state after it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        raise typer.Exit(process.wait())
+
+
+def validate(
+    folder: Annotated[Path, typer.Argument(help="Where to look for defs.yaml files.", exists=True)] = DEFS,
+) -> None:
+    """Check every declared source and print file, line and reason of each mistake."""
+    declared, mistakes = read_declarations(folder, SOURCE_MODELS)
+    found = [str(m) for m in mistakes]
+    for entry in declared:
+        found += [f"{entry.file}:{entry.line}: {reason}" for reason in _unusable(entry.model)]
+    for text in found:
+        errors.print(text, highlight=False, soft_wrap=True, markup=False)
+    if found:
+        raise typer.Exit(1)
+    feeds = sum(len(entry.model.feeds) for entry in declared)
+    console.print(f"{len(declared)} sources with {feeds} feeds are valid")
+
+
+def _unusable(source: FileSource) -> list[str]:
+    """What only shows when a layout or contract is compiled."""
+    reasons = []
+    for feed in source.feeds:
+        try:
+            make_source(source.source, "any", [feed])
+            compile_contract(feed.contract)
+        except PermanentFailure as e:
+            reasons.append(f"feeds.{feed.name}: {e}")
+    return reasons
+
+
+def schema() -> None:
+    """Print the JSON Schema of a source's attributes, for editors."""
+    print(json.dumps(FileSource.model_json_schema(), indent=2))
+
+
+def onboard(source: Annotated[str, typer.Argument(help="A source.")]) -> None:
+    """Print the page to send to a partner: where to put which files, when, encrypted how, with which columns."""
+    from adplatform.cli.onboarding import onboarding_page  # noqa: PLC0415
+
+    settings = read_settings()
+    declared, _ = read_declarations(DEFS, SOURCE_MODELS)
+    model = next((d.model for d in declared if d.model.source == source), None)
+    if model is None:
+        raise PermanentFailure(f"no source {source!r}; there are {', '.join(d.model.source for d in declared)}")
+    print(onboarding_page(declared_source(model, settings.raw_bucket)))

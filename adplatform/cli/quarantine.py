@@ -1,0 +1,101 @@
+"""Commands for files and rows that broke their contract: look at them, try them again, or leave them out."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE
+from rich.table import Table
+from rich.text import Text
+
+from adplatform.cli.context import connect, console, declared_sources, find_feed, parse_day
+from adplatform.cli.deliveries import Day, FeedName, push
+from adplatform.failures import PermanentFailure
+from adplatform.flow.decisions import leave_out, try_again
+from adplatform.flow.services import Services
+from adplatform.lake.quarantine import Entry, entries, export, read_rows
+
+
+def list_(feed: Annotated[str | None, typer.Argument(help="A feed; all when not given.")] = None) -> None:
+    """List deliveries whose latest version has broken rows or files."""
+    services = connect()
+    sources = declared_sources(services.settings)
+    names = [find_feed(sources, feed)[1].name] if feed else [flow.name for s in sources for flow in s.feeds]
+    table = Table("feed", "date", "version", "rows", "reasons", "files", box=SIMPLE)
+    for name in names:
+        for entry in _latest(services, name):
+            reasons = "\n".join(f"{count} {reason}" for reason, count in sorted(entry.reasons.items()))
+            files = "\n".join(f.reason for f in entry.files)
+            table.add_row(name, str(entry.day), str(entry.version), str(entry.rows), reasons, Text(files))
+    console.print(table)
+
+
+def show(
+    feed: FeedName,
+    day: Day,
+    limit: Annotated[int, typer.Option(help="Rows at most.")] = 20,
+    reveal: Annotated[bool, typer.Option(help="Show personal values and raw text, too.")] = False,
+    to: Annotated[Path | None, typer.Option(help="Write all rows to this .csv or .ndjson file instead.")] = None,
+) -> None:
+    """Show the quarantined rows of a delivery's latest version, with reason and origin."""
+    services = connect()
+    _, flow = find_feed(declared_sources(services.settings), feed)
+    entry = next((e for e in _latest(services, flow.name) if e.day == parse_day(day)), None)
+    if entry is None or not entry.key:
+        console.print(f"{feed} {day}: no rows in quarantine")
+        return
+    rows = read_rows(services.store, entry.key, flow.feed.contract, limit=None if to else limit, reveal=reveal)
+    if to:
+        with to.open("w", encoding="utf-8", newline="") as out:
+            count = export(rows, "csv" if to.suffix == ".csv" else "ndjson", out)
+        console.print(f"{count} rows written to {to}")
+        return
+    table = Table("file", "line", "reasons", "row", box=SIMPLE)
+    for row in rows:
+        text = row.raw if row.raw is not None else json.dumps(dict(row.fields or {}), ensure_ascii=False)
+        file = row.source_file.rsplit("/", 1)[-1]
+        table.add_row(file, str(row.line or ""), "\n".join(row.reasons), Text(text))
+    console.print(table)
+
+
+def _latest(services: Services, feed: str) -> list[Entry]:
+    """The quarantine of the latest version of each date; earlier versions are history."""
+    versions = {p.day: p.version for p in services.ledger.publications(feed)}
+    return [e for e in entries(services.ledger, feed) if e.version == versions[e.day]]
+
+
+def replay(
+    feed: FeedName,
+    day: Day,
+    fixed: Annotated[
+        list[Path] | None,
+        typer.Option("--with", help="Files with corrected rows to add.", exists=True, dir_okay=False),
+    ] = None,
+) -> None:
+    """Process the delivery again from its originals, under the contract as it is now, as a new version.
+
+    Rows that meet the contract now move from the quarantine to the table. Files given with --with become part of the
+    delivery, so its counts still add up.
+    """
+    services = connect()
+    _, flow = find_feed(declared_sources(services.settings), feed)
+    delivery = services.ledger.delivery(flow.name, parse_day(day))
+    if not delivery.version:
+        raise PermanentFailure(f"{feed} {day}: no version has settled, so nothing is in quarantine")
+    if fixed and (flow.feed.pgp or flow.feed.arrival.complete_when == "manifest"):
+        raise PermanentFailure(f"{feed} takes encrypted or listed files only: ask the partner for a corrected delivery")
+    if fixed:
+        push(feed, fixed, date=day)
+    try_again(services, flow, delivery.day)
+    console.print(f"{feed} {day}: reopened; the sensor or `adplatform process` runs it")
+
+
+def drop(
+    feed: FeedName, day: Day, key: Annotated[str, typer.Argument(help="The object's key, or the end of it.")]
+) -> None:
+    """Leave a file out of its delivery for good. It is archived, and the ledger says that it was left out."""
+    services = connect()
+    _, flow = find_feed(declared_sources(services.settings), feed)
+    dropped = leave_out(services, flow, parse_day(day), key)
+    console.print(f"{dropped} is left out; the sensor or `adplatform process` publishes the rest", soft_wrap=True)

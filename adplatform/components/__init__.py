@@ -1,0 +1,1 @@
+from adplatform.components.partner_push import PartnerPush as PartnerPush

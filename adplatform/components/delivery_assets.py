@@ -1,0 +1,253 @@
+"""The raw and the clean asset of a feed, whatever engine brought its files."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+
+from adplatform.aws_errors import aws_failures
+from adplatform.components.metadata import (
+    clean_schema,
+    column_lineage,
+    ledger_hint,
+    outcome_table,
+    publication_metadata,
+    raw_schema,
+)
+from adplatform.components.runs import WORKER_TAG, InstanceRuns, worker
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow import clean, lifecycle, raw
+from adplatform.flow.close import close
+from adplatform.flow.services import Services
+from adplatform.flow.source import FeedFlow
+from adplatform.lake.audit import AuditFinding
+from adplatform.ledger.rows import Delivery, Outcome
+from adplatform.transform.compile import output_columns
+
+DEADLINE_TAG = "adplatform/deadline"
+FEED_TAG = "adplatform/feed"
+TOPIC_TAG = "adplatform/failure_topic"
+
+_AUDITS = {
+    "row_conservation": "Every row that came in is clean, superseded or quarantined.",
+    "schema": "The staged Parquet has the columns and types of the contract.",
+    "bounds": "Row counts and the share of quarantined rows are within the contract's bounds.",
+    "no_personal_data_in_clear": "Every personal column holds digests, masks or nothing.",
+    "manifest_rows": "Each file has the rows that the partner's manifest promises, where there is one.",
+}
+
+
+def raw_key(flow: FeedFlow) -> dg.AssetKey:
+    return dg.AssetKey(["raw", flow.source, flow.feed.name])
+
+
+def clean_key(flow: FeedFlow) -> dg.AssetKey:
+    return dg.AssetKey(["clean", flow.source, flow.feed.name])
+
+
+def delivery_partitions(flow: FeedFlow) -> dg.DailyPartitionsDefinition:
+    """One partition per delivery date, UTC; today's exists today, because partners deliver during the day."""
+    return dg.DailyPartitionsDefinition(start_date=flow.feed.start_date.isoformat(), end_offset=1)
+
+
+def raw_asset(flow: FeedFlow, owners: Sequence[str], kinds: set[str], tags: dict[str, str]) -> dg.AssetsDefinition:
+    """The files of a delivery, as received: checked, decrypted beside the original, accounted for."""
+    partitions = delivery_partitions(flow)
+    spec = dg.AssetSpec(
+        raw_key(flow),
+        description=flow.feed.description or f"Files of {flow.name} as the partner sent them.",
+        partitions_def=partitions,
+        group_name=flow.source,
+        owners=owners,
+        kinds=kinds,
+        tags=tags | {"zone": "raw"},
+        skippable=True,
+        metadata={
+            "dagster/column_schema": raw_schema(flow.feed.contract),
+            "adplatform/landing": flow.layout.template,
+            "adplatform/complete_when": flow.feed.arrival.complete_when,
+        },
+    )
+    delivered = dg.AssetCheckSpec(
+        "delivered", asset=spec.key, blocking=True, partitions_def=partitions, description="The delivery has arrived."
+    )
+    readable = dg.AssetCheckSpec(
+        "files_accepted",
+        asset=spec.key,
+        blocking=True,
+        partitions_def=partitions,
+        description="Every file is whole, decrypts, and bears a pinned signature.",
+    )
+
+    @dg.multi_asset(name=f"raw__{flow.source}__{flow.feed.name}", specs=[spec], check_specs=[delivered, readable])
+    def land(
+        context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        day = date.fromisoformat(context.partition_key)
+        if services.ledger.delivery(flow.name, day).version == 0:
+            yield _check(delivered, passed=False, description=f"nothing has settled for {day}")
+            raise dg.Failure(
+                f"{flow.name} {day} was not delivered. `adplatform ledger {flow.name} {day}` shows what arrived; "
+                "ask the partner, or settle what is there with `adplatform settle`.",
+                allow_retries=False,
+            )
+        if context.run.tags.get(DEADLINE_TAG):
+            for met in (delivered, readable):
+                yield _check(met, passed=True, description="it came meanwhile; its own run judges its files")
+            return
+        with _working(context, services, flow, day) as (delivery, work):
+            yield _check(delivered, passed=True, description=delivery.settled_because)
+            outcomes = raw.land(services, flow, day, delivery.version, work)
+            refused = [o for o in outcomes if o.outcome is Outcome.REFUSED]
+            yield _check(
+                readable,
+                passed=not refused,
+                description=f"{len(refused)} of {len(outcomes)} files refused",
+                files=outcome_table(outcomes),
+            )
+            clean.require_no_bad_file(flow, outcomes)
+            yield dg.MaterializeResult(
+                asset_key=spec.key,
+                data_version=dg.DataVersion(f"{day}/{delivery.version}"),
+                metadata={
+                    "dagster/uri": services.zones.raw_uri(services.zones.archive(flow.name, day, flow.archive)),
+                    "adplatform/version": delivery.version,
+                    "adplatform/settled_because": delivery.settled_because,
+                    "adplatform/files": len(outcomes),
+                    "adplatform/bytes": sum(o.bytes for o in outcomes),
+                    "adplatform/file_outcomes": outcome_table(outcomes),
+                    "adplatform/ledger": ledger_hint(flow, str(day)),
+                },
+            )
+            selected = context.run.asset_selection
+            if selected is not None and clean_key(flow) not in selected:
+                lifecycle.release(services, flow, day, context.run.run_id)
+
+    return land
+
+
+def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> dg.AssetsDefinition:
+    """The table of a feed: validated, de-identified, audited before anyone can read it."""
+    partitions = delivery_partitions(flow)
+    columns = output_columns(flow.feed.contract)
+    fresh = flow.feed.fresh_within
+    spec = dg.AssetSpec(
+        clean_key(flow),
+        deps=[raw_key(flow)],
+        description=flow.feed.description or f"Clean rows of {flow.name}.",
+        partitions_def=partitions,
+        group_name=flow.source,
+        owners=owners,
+        kinds={"parquet", "glue"},
+        tags=tags | {"zone": "clean"} | ({"pii": "hashed"} if any(flow.feed.contract.pii_columns()) else {}),
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh) if fresh else None,
+        metadata={
+            "dagster/column_schema": clean_schema(columns),
+            "dagster/column_lineage": column_lineage(raw_key(flow), flow.feed.contract, columns),
+        },
+    )
+    checks = [
+        dg.AssetCheckSpec(name, asset=spec.key, blocking=True, partitions_def=partitions, description=text)
+        for name, text in _AUDITS.items()
+    ]
+    suspicion = dg.AssetCheckSpec(
+        "suspected_personal_data",
+        asset=spec.key,
+        partitions_def=partitions,
+        description="Columns that nobody declared as personal hold no e-mail addresses.",
+    )
+
+    @dg.multi_asset(
+        name=f"clean__{flow.source}__{flow.feed.name}",
+        specs=[spec],
+        check_specs=[*checks, suspicion],
+        pool=f"publish_{flow.source}_{flow.feed.name}",
+    )
+    def transform(
+        context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        day, started = date.fromisoformat(context.partition_key), time.monotonic()
+        with _working(context, services, flow, day) as (delivery, work):
+            transformed = clean.transform_version(services, flow, day, delivery.version, work)
+            yield from (_audit_result(spec.key, finding) for finding in transformed.findings)
+            if transformed.refusals:
+                reasons = "; ".join(f"{f.name}: {f.description}" for f in transformed.refusals)
+                raise PermanentFailure(f"{flow.name} {day}: the audit refused version {delivery.version}: {reasons}")
+            clean.publish_version(services, flow, day, delivery.version, transformed, context.run.run_id, work)
+            publication = close(services, flow, delivery, time.monotonic() - started)
+            yield dg.MaterializeResult(
+                asset_key=spec.key,
+                data_version=dg.DataVersion(f"{day}/{delivery.version}"),
+                metadata={
+                    **publication_metadata(flow, publication),
+                    "dagster/table_name": publication.table,
+                    "dagster/uri": services.zones.clean_uri(services.zones.clean(flow.name)),
+                    "dagster/column_schema": clean_schema(transformed.staged.columns),
+                    "adplatform/file_outcomes": outcome_table(transformed.outcomes),
+                },
+            )
+
+    return transform
+
+
+@contextmanager
+def _working(
+    context: dg.AssetExecutionContext, services: Services, flow: FeedFlow, day: date
+) -> Iterator[tuple[Delivery, Path]]:
+    """Claim the delivery, give the step a private directory, and write a failure to the ledger before Dagster sees it.
+
+    Retries are the ledger's (``flow.settling``): they survive a crash of this process, a step's own would not.
+    """
+    run_id = context.run.run_id
+    context.instance.add_run_tags(run_id, {WORKER_TAG: worker()})
+    work = _private_directory(services.settings.temp, run_id, InstanceRuns(context.instance))
+    try:
+        with aws_failures(f"{flow.name} {day}"):
+            yield lifecycle.claim(services, flow, day, run_id), work
+    except (PermanentFailure, TransientFailure) as e:
+        lifecycle.fail(services, flow, day, run_id, e)
+        raise dg.Failure(
+            str(e), metadata={"adplatform/permanent": isinstance(e, PermanentFailure)}, allow_retries=False
+        ) from e
+    except Exception as e:
+        lifecycle.fail(services, flow, day, run_id, TransientFailure(f"unexpected {type(e).__name__}"))
+        raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _private_directory(temp: Path, run_id: str, runs: InstanceRuns) -> Path:
+    """A directory of this run. Those of killed runs, which may hold personal data in clear, are removed first."""
+    temp.mkdir(parents=True, exist_ok=True)
+    for left in temp.iterdir():
+        if not runs.alive(left.name.partition("_")[0]):
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{run_id}_", dir=temp))
+
+
+def _check(
+    spec: dg.AssetCheckSpec, *, passed: bool, description: str, files: dg.TableMetadataValue | None = None
+) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=spec.asset_key,
+        check_name=spec.name,
+        passed=passed,
+        description=description,
+        metadata={"files": files} if files else None,
+    )
+
+
+def _audit_result(key: dg.AssetKey, finding: AuditFinding) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=finding.name,
+        passed=finding.passed,
+        description=finding.description,
+        metadata=dict(finding.metrics),
+        severity=dg.AssetCheckSeverity.ERROR if finding.blocking else dg.AssetCheckSeverity.WARN,
+    )

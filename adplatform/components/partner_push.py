@@ -1,0 +1,60 @@
+"""Source pattern 3: partners push files to S3."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import dagster as dg
+from pydantic import BaseModel
+
+from adplatform.components.arrival_automation import (
+    arrivals_sensor,
+    collection_schedule,
+    deadline_schedule,
+    processing_schedule,
+)
+from adplatform.components.delivery_assets import clean_asset, raw_asset
+from adplatform.contracts.source import FileSource
+from adplatform.flow.settings import read_settings
+from adplatform.flow.source import declared_source
+
+
+@dataclass(frozen=True)
+class PartnerPush(dg.Component):
+    """A partner that pushes files into the landing zone: one pair of assets per feed.
+
+    Files settle by manifest, done-file, count or quiet period. A settled delivery is decrypted, validated against the
+    feed's contract, de-identified, audited and published as a Glue table; only then its files are archived.
+    """
+
+    declared: FileSource
+
+    @classmethod
+    def get_model_cls(cls) -> type[FileSource]:
+        """The attributes are the contract model itself: what is reviewed is what runs, so there are no templates."""
+        return FileSource
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        if not isinstance(attributes, FileSource):
+            raise dg.DagsterInvalidDefinitionError(f"{context.path}: a PartnerPush needs attributes")
+        return cls(attributes)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        settings = read_settings()
+        source = declared_source(self.declared, settings.raw_bucket)
+        sensor_status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
+        schedule_status = dg.DefaultScheduleStatus.RUNNING if settings.automation else dg.DefaultScheduleStatus.STOPPED
+        owners, tags = self.declared.owners, self.declared.tags
+        assets, schedules = [], [collection_schedule(source, schedule_status)]
+        for flow in source.feeds:
+            pair = [
+                raw_asset(flow, owners, {"s3", "pgp"} if flow.feed.pgp else {"s3"}, tags),
+                clean_asset(flow, owners, tags),
+            ]
+            if flow.feed.schedule:
+                schedules.append(processing_schedule(source, flow, pair, flow.feed.schedule, schedule_status))
+            if flow.feed.arrival.deadline is not None:
+                schedules.append(deadline_schedule(source, flow, pair, schedule_status))
+            assets += pair
+        sensor = arrivals_sensor(source, assets, self.declared.check_every, sensor_status)
+        return dg.Definitions(assets=assets, sensors=[sensor], schedules=schedules)

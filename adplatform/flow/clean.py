@@ -1,0 +1,219 @@
+"""The clean step: prepared files become staged Parquet, are audited, and only then become visible."""
+
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from adplatform.failures import PermanentFailure
+from adplatform.files.bad_file import BadFile
+from adplatform.files.input_file import InputFile
+from adplatform.files.unpack import UnpackLimits, unpack
+from adplatform.flow.raw import VersionObject, download, save, version_objects
+from adplatform.flow.services import Services
+from adplatform.flow.source import FeedFlow
+from adplatform.lake.attempt import Published
+from adplatform.lake.audit import AuditFinding, audit
+from adplatform.lake.publish import publish
+from adplatform.lake.quarantine import store_rows
+from adplatform.lake.table import table_spec
+from adplatform.ledger.rows import FileOutcome, Outcome
+from adplatform.privacy.keys import HashKey, fetch_key
+from adplatform.transform.duckdb_engine import EngineLimits, transform
+from adplatform.transform.values import Staged
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Transformed:
+    """A delivery version on local disk, judged but not visible yet."""
+
+    staged: Staged
+    outcomes: tuple[FileOutcome, ...]
+    findings: tuple[AuditFinding, ...]
+
+    @property
+    def refusals(self) -> tuple[AuditFinding, ...]:
+        return tuple(f for f in self.findings if f.blocking and not f.passed)
+
+
+def transform_version(services: Services, flow: FeedFlow, day: date, version: int, work: Path) -> Transformed:
+    """Fetch, unpack, transform and audit the files of a version that the raw step loaded.
+
+    Raises:
+        PermanentFailure: a file is bad and the feed refuses bad files, or the hashing key cannot be had.
+        TransientFailure: a service did not answer.
+    """
+    contract = flow.feed.contract
+    key = fetch_key(services.secrets, services.settings.hash_key_secret) if contract.needs_key else None
+    objects = version_objects(services, flow, day, version)
+    outcomes = {o.origin: o for o in services.ledger.file_outcomes(flow.name, day, version)}
+    inputs: dict[str, tuple[InputFile, ...]] = {}
+    for place, item in enumerate(objects):
+        outcome = outcomes[item.object.uri]
+        if outcome.outcome is Outcome.LOADED:
+            ordinal = sum(len(files) for files in inputs.values())
+            outcomes[outcome.origin], inputs[outcome.origin] = _fetch(
+                services, flow, item, outcome, ordinal, work / str(place)
+            )
+    try:
+        staged = _transform_good(services, flow, inputs, outcomes, day, key, work)
+    finally:
+        services.ledger.put_file_outcomes(flow.name, outcomes.values())
+    accounted = tuple(_counted(outcomes[origin], staged, inputs.get(origin, ())) for origin in outcomes)
+    services.ledger.put_file_outcomes(flow.name, accounted)
+    return Transformed(
+        staged,
+        accounted,
+        (*audit(staged, contract, _shown_rows(services, flow, day)), *_promised_rows(objects, accounted)),
+    )
+
+
+def _shown_rows(services: Services, flow: FeedFlow, day: date) -> int | None:
+    """How many rows of this delivery readers see now."""
+    published = services.ledger.delivery(flow.name, day).published
+    shown = services.ledger.publication(flow.name, day, published) if published else None
+    return shown.clean if shown else None
+
+
+def try_file(flow: FeedFlow, file: Path, work: Path) -> Staged:
+    """What would become of one decrypted file. Personal columns are hashed with a key that is thrown away.
+
+    Raises:
+        PermanentFailure: the file would be refused.
+    """
+    inputs = unpack(file, str(file), flow.feed.contract.format, work, 0, UnpackLimits())
+    key = HashKey("trial", os.urandom(32))
+    return transform(flow.feed.contract, inputs, date.today(), key, work / "transform", EngineLimits())  # noqa: DTZ011
+
+
+def publish_version(
+    services: Services, flow: FeedFlow, day: date, version: int, transformed: Transformed, run_id: str, work: Path
+) -> Published:
+    """Make an audited version visible and remember where its rows went."""
+    staged = transformed.staged
+    quarantine_key = ""
+    if staged.quarantine is not None:
+        quarantine_key = store_rows(services.store, flow.name, day, version, staged.quarantine)
+    table = table_spec(
+        flow.name,
+        flow.feed.contract,
+        staged.columns,
+        description=flow.feed.description,
+        database_prefix=services.settings.database_prefix,
+    )
+    published = publish(services.lake, table, day, version, staged, run_id=run_id, temp=work)
+    row = services.ledger.publication(flow.name, day, version)
+    if row is None:
+        raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
+    services.ledger.put_publication(
+        flow.name,
+        replace(
+            row,
+            run_id=run_id,
+            rows_in=staged.rows_in,
+            clean=staged.clean,
+            superseded=staged.superseded,
+            quarantined=staged.quarantined,
+            reasons=dict(staged.reasons),
+            table=table.qualified,
+            locations=published.locations,
+            quarantine_key=quarantine_key,
+        ),
+    )
+    return published
+
+
+def require_no_bad_file(flow: FeedFlow, outcomes: Iterable[FileOutcome]) -> None:
+    """Refuse the delivery when a file of it was refused, unless the feed goes on without bad files.
+
+    Raises:
+        PermanentFailure: names every refused file and its reason.
+    """
+    bad = [o for o in outcomes if o.outcome is Outcome.REFUSED]
+    if bad:
+        listed = "; ".join(o.reason for o in bad)
+        raise PermanentFailure(
+            f"{flow.name}: {len(bad)} file(s) refused, nothing published: {listed}. Ask the partner to send them again "
+            "under the same names, or leave them out with `adplatform quarantine drop`."
+        )
+
+
+def _fetch(
+    services: Services, flow: FeedFlow, item: VersionObject, outcome: FileOutcome, ordinal: int, folder: Path
+) -> tuple[FileOutcome, tuple[InputFile, ...]]:
+    folder.mkdir()
+    local = folder / "received"
+    if outcome.prepared_key:
+        prepared = services.s3.get_object(Bucket=services.zones.raw_bucket, Key=outcome.prepared_key)
+        save(prepared["Body"], local, prepared["ContentLength"], outcome.origin)
+    else:
+        outcome = replace(outcome, sha256=download(services, item.object, local))
+    try:
+        files = unpack(local, outcome.origin, flow.feed.contract.format, folder, ordinal, UnpackLimits())
+    except BadFile as e:
+        return _bad(flow, outcome, e), ()
+    return (outcome, files) if files else (replace(outcome, outcome=Outcome.EMPTY, reason="no bytes"), ())
+
+
+def _bad(flow: FeedFlow, outcome: FileOutcome, bad: BadFile) -> FileOutcome:
+    """The outcome of a bad file: put aside where the feed allows it, else refused."""
+    log.warning("%s", bad)
+    kind = Outcome.QUARANTINED if flow.feed.bad_file == "quarantine" else Outcome.REFUSED
+    return replace(outcome, outcome=kind, reason=str(bad))
+
+
+def _transform_good(
+    services: Services,
+    flow: FeedFlow,
+    inputs: dict[str, tuple[InputFile, ...]],
+    outcomes: dict[str, FileOutcome],
+    day: date,
+    key: HashKey | None,
+    work: Path,
+) -> Staged:
+    """Transform the files that are good; ``outcomes`` learns of those that are not."""
+    settings = services.settings
+    limits = EngineLimits(settings.memory_limit, settings.threads)
+    owner = {file.origin: origin for origin, files in inputs.items() for file in files}
+    while True:
+        require_no_bad_file(flow, outcomes.values())
+        good = [f for origin, files in inputs.items() if outcomes[origin].outcome is Outcome.LOADED for f in files]
+        folder = work / f"transform-{len(good)}"
+        try:
+            staged = transform(flow.feed.contract, good, day, key, folder, limits)
+        except BadFile as e:
+            outcomes[owner[e.origin]] = _bad(flow, outcomes[owner[e.origin]], e)
+            continue
+        for aside in staged.refused:
+            origin = owner[aside.origin]
+            outcomes[origin] = replace(outcomes[origin], outcome=Outcome.QUARANTINED, reason=aside.reason)
+        return staged
+
+
+def _counted(outcome: FileOutcome, staged: Staged, files: Iterable[InputFile]) -> FileOutcome:
+    """The outcome with the counts of the file, or of all members of an archive; no rows is EMPTY."""
+    mine = {file.origin for file in files}
+    counts = [c for c in staged.counts if c.origin in mine]
+    rows = sum(c.rows_in for c in counts)
+    if outcome.outcome is Outcome.LOADED and rows == 0:
+        return replace(outcome, outcome=Outcome.EMPTY, reason="no rows")
+    return replace(
+        outcome,
+        rows_in=rows,
+        clean=sum(c.clean for c in counts),
+        superseded=sum(c.superseded for c in counts),
+        quarantined=sum(c.quarantined for c in counts),
+    )
+
+
+def _promised_rows(objects: Iterable[VersionObject], outcomes: Iterable[FileOutcome]) -> tuple[AuditFinding, ...]:
+    """The partner's manifest says how many rows each file has; what was read must agree."""
+    read = {o.origin: o.rows_in for o in outcomes if o.outcome in (Outcome.LOADED, Outcome.EMPTY)}
+    promised = {o.object.uri: o.rows for o in objects if o.rows is not None and o.object.uri in read}
+    wrong = {origin: rows for origin, rows in promised.items() if read[origin] != rows}
+    text = "; ".join(f"{origin}: {read[origin]} rows, the manifest says {rows}" for origin, rows in wrong.items())
+    return (AuditFinding("manifest_rows", not wrong, True, text or "as the manifest says", {"files": len(promised)}),)

@@ -1,0 +1,144 @@
+"""The last step: source objects go to the archive, and only now; then the delivery counts as published."""
+
+import logging
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from pathlib import PurePosixPath
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from adplatform.failures import TransientFailure
+from adplatform.flow.lifecycle import claimed_by, holds
+from adplatform.flow.services import Services
+from adplatform.flow.settling import located
+from adplatform.flow.source import FeedFlow
+from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, Publication, RawObject, digest
+
+log = logging.getLogger(__name__)
+
+
+def archive(services: Services, flow: FeedFlow, day: date, settled_arrivals: int) -> int:
+    """Move every object version that the delivery had when it settled to the archive; returns how many moved.
+
+    Copy, compare, remember, delete, in this order: at any moment the ledger names a place where the object is. Only the
+    version that was settled is deleted, so a file that the partner overwrites meanwhile stays.
+
+    Raises:
+        TransientFailure: an original is not there, or its copy is not of its size; the original stays.
+    """
+    moved = 0
+    for obj in services.ledger.objects(flow.name, day):
+        excluded = obj.state is ObjectState.EXCLUDED
+        settled = excluded or (obj.state is ObjectState.ARRIVED and obj.number <= settled_arrivals)
+        if not settled:
+            continue
+        if not obj.archived_key:
+            if excluded and not _is_there(services.s3, obj):
+                continue
+            _copy(services, flow, obj)
+            moved += 1
+        _delete_original(services.s3, obj)
+    return moved
+
+
+def _is_there(s3: Any, obj: RawObject) -> bool:
+    try:
+        s3.head_object(**located(obj))
+    except ClientError as e:
+        if e.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 405):
+            return False
+        raise
+    return True
+
+
+def _copy(services: Services, flow: FeedFlow, obj: RawObject) -> None:
+    folder = services.zones.archive(flow.name, obj.day, flow.archive)
+    target = f"{folder}{digest(obj.key, obj.version)}/{PurePosixPath(obj.key).name}"
+    try:
+        services.s3.copy(
+            located(obj),
+            services.zones.raw_bucket,
+            target,
+            ExtraArgs={**services.zones.put_arguments, "CopySourceIfMatch": f'"{obj.etag}"'},
+        )
+    except ClientError as e:
+        if e.response["ResponseMetadata"]["HTTPStatusCode"] not in (404, 412):
+            raise
+        raise TransientFailure(f"{obj.uri}: version {obj.version} is not in the landing zone any more") from e
+    copied = services.s3.head_object(Bucket=services.zones.raw_bucket, Key=target)
+    if copied["ContentLength"] != obj.size:
+        raise TransientFailure(f"{obj.uri}: its archive copy has {copied['ContentLength']} of {obj.size} bytes")
+    services.ledger.update_object(flow.name, obj, archived_key=target)
+
+
+def _delete_original(s3: Any, obj: RawObject) -> None:
+    original = {"Bucket": obj.bucket, "Key": obj.key}
+    if obj.version_id:
+        s3.delete_object(**original, VersionId=obj.version_id)
+        return
+    # Without versions the key may hold a newer object by now, which must stay.
+    try:
+        head = s3.head_object(**original)
+    except ClientError as e:
+        if e.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            return
+        raise
+    if head["ETag"].strip('"') == obj.etag:
+        s3.delete_object(**original, IfMatch=head["ETag"])
+
+
+def close(services: Services, flow: FeedFlow, delivery: Delivery, seconds: float) -> Publication:
+    """Archive, notify, and mark the version as published. May run again after a crash at any point.
+
+    Raises:
+        TransientFailure: another run has taken the delivery.
+    """
+    claimed_by(services, flow, delivery.day, delivery.run_id)
+    archive(services, flow, delivery.day, delivery.settled_arrivals)
+    row = services.ledger.publication(flow.name, delivery.day, delivery.version)
+    if row is None:
+        raise TransientFailure(f"{flow.name} {delivery.day}: version {delivery.version} is not in the ledger")
+    done = replace(
+        row,
+        state=DeliveryState.PUBLISHED,
+        finished_at=services.ledger.now(),
+        seconds=Decimal(str(round(seconds, 3))),
+        error="",
+    )
+    services.ledger.put_publication(flow.name, done)
+
+    def published(seen: Delivery) -> Delivery | None:
+        mine = holds(seen, delivery.run_id)
+        return replace(seen, state=DeliveryState.PUBLISHED, published=delivery.version) if mine else None
+
+    if services.ledger.advance(flow.name, delivery.day, published) is None:
+        raise TransientFailure(f"{flow.name} {delivery.day} was taken by another run while this one closed it")
+    _tell(services, flow, done)
+    return done
+
+
+def _tell(services: Services, flow: FeedFlow, done: Publication) -> None:
+    """Readers see the version whether or not anybody can be told, so a message that fails is logged, not raised."""
+    subject = f"{flow.name} {done.day}: published version {done.version}"
+    try:
+        services.notifier(flow.topics).success("delivery_published", subject, facts(flow, done))
+    except (BotoCoreError, ClientError) as e:
+        log.error("%s, but nobody could be told: %s", subject, e)
+
+
+def facts(flow: FeedFlow, publication: Publication) -> dict[str, Any]:
+    """What a message says of a publication."""
+    return {
+        "feed": flow.name,
+        "date": publication.day.isoformat(),
+        "version": publication.version,
+        "table": publication.table,
+        "rows_in": publication.rows_in,
+        "clean": publication.clean,
+        "superseded": publication.superseded,
+        "quarantined": publication.quarantined,
+        "reasons": dict(publication.reasons),
+        "run_id": publication.run_id,
+    }

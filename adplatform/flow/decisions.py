@@ -1,0 +1,37 @@
+"""What an operator may decide about a delivery. Each decision is remembered in the ledger and makes a version due."""
+
+from datetime import date
+
+from adplatform.failures import PermanentFailure
+from adplatform.flow.services import Services
+from adplatform.flow.source import FeedFlow
+from adplatform.ledger.rows import Delivery, ObjectState
+
+
+def try_again(services: Services, flow: FeedFlow, day: date) -> Delivery:
+    """Process the delivery again from its originals: the contract, a key or the service is mended.
+
+    Raises:
+        PermanentFailure: nothing has arrived for that date.
+    """
+    if not services.ledger.delivery(flow.name, day).arrivals:
+        raise PermanentFailure(f"{flow.name} {day}: nothing has arrived for that date")
+    return services.ledger.reopen(flow.name, day)
+
+
+def leave_out(services: Services, flow: FeedFlow, day: date, key: str) -> str:
+    """Go on without the object whose key ends with ``key``; it will be archived. Returns its whole key.
+
+    Raises:
+        PermanentFailure: no object, or more than one, has such a key.
+    """
+    arrived = [o for o in services.ledger.objects(flow.name, day) if o.state is ObjectState.ARRIVED]
+    keys = sorted({o.key for o in arrived if o.key.endswith(key)})
+    if len(keys) != 1:
+        found = ", ".join(keys) or "none"
+        raise PermanentFailure(f"{flow.name} {day}: name one object; {key!r} is the end of {found}")
+    for obj in arrived:
+        if obj.key == keys[0]:
+            services.ledger.update_object(flow.name, obj, state=ObjectState.EXCLUDED, reason="left out by an operator")
+    services.ledger.reopen(flow.name, day)
+    return keys[0]

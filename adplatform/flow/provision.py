@@ -1,0 +1,154 @@
+"""Make sure everything a source needs exists. Idempotent: run it after every change of the definitions.
+
+In production the same resources come from ``deploy/``; the embedded AWS gets them from here.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from adplatform.failures import PermanentFailure
+from adplatform.flow.services import Services
+from adplatform.flow.settling import Settler
+from adplatform.flow.source import Source
+from adplatform.ledger.ledger import table_definition
+from adplatform.privacy.keys import create_key
+
+PREPARED_DAYS = 7
+"""Decrypted copies are kept this long for inspection; the encrypted originals stay in the archive."""
+
+
+def provision(services: Services, sources: Iterable[Source], random_bytes: Callable[[int], bytes] = os.urandom) -> None:
+    """Buckets, ledger, topics, hashing key, and for every source its queue and event rule."""
+    _buckets(services)
+    _ledger(services)
+    create_key(services.secrets, services.settings.hash_key_secret, random_bytes)
+    _topics(services)
+    for source in sources:
+        _arrivals(services, source)
+        own = {t for flow in source.feeds for t in (flow.topics.success, flow.topics.failure) if t}
+        for topic in own:
+            _topic(services, topic)
+
+
+def open_settler(services: Services, source: Source) -> Settler:
+    """The arrival side of a source. On the embedded AWS a source that was just declared gets what it needs here.
+
+    Raises:
+        PermanentFailure: nobody has made the source's queue in AWS.
+    """
+    if services.settings.env == "local" and not services.has_queue(source):
+        provision(services, [source])
+    return services.settler(source)
+
+
+def _buckets(services: Services) -> None:
+    s3, settings = services.s3, services.settings
+    for bucket in (settings.raw_bucket, settings.clean_bucket):
+        place = {"CreateBucketConfiguration": {"LocationConstraint": settings.region}}
+        elsewhere = place if settings.region != "us-east-1" else {}
+        _unless_exists("BucketAlreadyOwnedByYou", s3.create_bucket, Bucket=bucket, **elsewhere)
+        rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}, "BucketKeyEnabled": True}
+        s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+        if settings.env == "aws":  # the embedded AWS has no TLS
+            s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(_tls_only(bucket)))
+        closed = dict.fromkeys(
+            ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+        )
+        s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=closed)
+    s3.put_bucket_versioning(Bucket=settings.raw_bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_notification_configuration(
+        Bucket=settings.raw_bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+    expire = {
+        "ID": "decrypted-copies",
+        "Status": "Enabled",
+        "Filter": {"Prefix": "prepared/"},
+        "Expiration": {"Days": PREPARED_DAYS},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
+    }
+    parts = {
+        "ID": "unfinished-uploads",
+        "Status": "Enabled",
+        "Filter": {"Prefix": ""},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 3},
+    }
+    s3.put_bucket_lifecycle_configuration(Bucket=settings.raw_bucket, LifecycleConfiguration={"Rules": [expire, parts]})
+
+
+def _tls_only(bucket: str) -> dict[str, Any]:
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "TlsOnly",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ],
+    }
+
+
+def _ledger(services: Services) -> None:
+    client = services.aws.client("dynamodb")
+    _unless_exists("ResourceInUseException", client.create_table, **table_definition(services.settings.ledger_table))
+
+
+def _topics(services: Services) -> None:
+    settings = services.settings
+    arns = {"success": _topic(services, settings.success_topic), "failure": _topic(services, settings.failure_topic)}
+    for subscriber in services.settings.subscribers:
+        kind, _, endpoint = subscriber.partition("=")
+        if kind not in arns or not endpoint:
+            raise PermanentFailure(
+                f"ADPLATFORM_SUBSCRIBERS: {subscriber!r} is not success=<address> or failure=<address>, "
+                "with an e-mail address or an http(s) URL"
+            )
+        protocol = endpoint.partition("://")[0] if "://" in endpoint else "email"
+        services.sns.subscribe(TopicArn=arns[kind], Protocol=protocol, Endpoint=endpoint)
+
+
+def _topic(services: Services, topic: str) -> str:
+    arn: str = topic if topic.startswith("arn:") else services.sns.create_topic(Name=topic)["TopicArn"]
+    return arn
+
+
+def _arrivals(services: Services, source: Source) -> None:
+    """Object-created events below the source's prefix go to the source's own queue."""
+    sqs, events = services.sqs, services.aws.client("events")
+    name = services.settings.queue_prefix + source.name
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "events.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": arn,
+            }
+        ],
+    }
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy), "SqsManagedSseEnabled": "true"})
+    pattern = {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created"],
+        "detail": {"bucket": {"name": [source.bucket]}, "object": {"key": [{"prefix": source.prefix}]}},
+    }
+    events.put_rule(Name=name, EventPattern=json.dumps(pattern), State="ENABLED")
+    events.put_targets(Rule=name, Targets=[{"Id": "arrivals", "Arn": arn}])
+
+
+def _unless_exists(code: str, create: Callable[..., Any], **arguments: Any) -> None:
+    try:
+        create(**arguments)
+    except ClientError as e:
+        if e.response["Error"]["Code"] != code:
+            raise

@@ -1,0 +1,122 @@
+"""The services a flow talks to, made from the settings; the same object serves Dagster runs, the CLI and tests."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from adplatform.aws import Aws, local_aws
+from adplatform.contracts.feed import Feed
+from adplatform.contracts.source import PLATFORM_TOPICS, Topics
+from adplatform.failures import PermanentFailure
+from adplatform.flow.notifications import Notifier
+from adplatform.flow.settings import Settings
+from adplatform.flow.settling import Settler
+from adplatform.flow.source import Source, make_source
+from adplatform.lake.catalog import Catalog
+from adplatform.lake.lake import Lake
+from adplatform.lake.store import Store
+from adplatform.lake.zones import Zones
+from adplatform.ledger.ledger import Ledger
+from adplatform.local.endpoint import ensure
+
+
+@dataclass(frozen=True)
+class Services:
+    """Clients are made when first used, so a process pays only for what it talks to."""
+
+    settings: Settings
+    aws: Aws
+
+    @cached_property
+    def s3(self) -> Any:
+        return self.aws.client("s3")
+
+    @cached_property
+    def sqs(self) -> Any:
+        return self.aws.client("sqs")
+
+    @cached_property
+    def glue(self) -> Any:
+        return self.aws.client("glue")
+
+    @cached_property
+    def secrets(self) -> Any:
+        return self.aws.client("secretsmanager")
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger(self.aws.client("dynamodb"), self.settings.ledger_table)
+
+    @cached_property
+    def zones(self) -> Zones:
+        return Zones(self.settings.raw_bucket, self.settings.clean_bucket, self.settings.kms_key_id)
+
+    @cached_property
+    def store(self) -> Store:
+        return Store(self.s3, self.zones)
+
+    @cached_property
+    def lake(self) -> Lake:
+        return Lake(
+            self.store,
+            Catalog(self.glue),
+            self.ledger,
+            memory_limit=self.settings.memory_limit,
+            threads=self.settings.threads,
+            path_copies=self.settings.path_copies,
+        )
+
+    @cached_property
+    def sns(self) -> Any:
+        return self.aws.client("sns")
+
+    def notifier(self, topics: Topics = PLATFORM_TOPICS) -> Notifier:
+        """Messages to the source's own topics where it has some, else to the platform's."""
+        return Notifier(
+            self.sns,
+            self.topic_arn(topics.success or self.settings.success_topic),
+            self.topic_arn(topics.failure or self.settings.failure_topic),
+        )
+
+    @cached_property
+    def account(self) -> str:
+        return str(self.aws.client("sts").get_caller_identity()["Account"])
+
+    def topic_arn(self, topic: str) -> str:
+        return topic if topic.startswith("arn:") else f"arn:aws:sns:{self.aws.region}:{self.account}:{topic}"
+
+    def source(self, name: str, feeds: Iterable[Feed]) -> Source:
+        return make_source(name, self.settings.raw_bucket, feeds)
+
+    def has_queue(self, source: Source) -> bool:
+        """Whether the queue of the source's events is there."""
+        prefix = self.settings.queue_prefix + source.name
+        urls = self.sqs.list_queues(QueueNamePrefix=prefix).get("QueueUrls", [])
+        return any(url.endswith(f"/{prefix}") for url in urls)
+
+    def settler(self, source: Source) -> Settler:
+        """The arrival side of a source.
+
+        Raises:
+            PermanentFailure: nobody has made the source's queue.
+        """
+        name = self.settings.queue_prefix + source.name
+        try:
+            queue = self.sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        except self.sqs.exceptions.QueueDoesNotExist as e:
+            raise PermanentFailure(f"queue {name} does not exist: run `adplatform provision`") from e
+        here = replace(source, bucket=self.settings.raw_bucket)
+        return Settler(here, self.s3, self.sqs, queue, self.ledger, self.zones)
+
+
+def open_services(settings: Settings) -> Services:
+    """Connect; in local mode start the embedded AWS if no process has it running.
+
+    Raises:
+        PermanentFailure: local mode, but ``AWS_ENDPOINT_URL`` points off this machine.
+    """
+    if settings.env == "aws":
+        return Services(settings, Aws(region=settings.region))
+    return Services(settings, local_aws(os.environ.get("AWS_ENDPOINT_URL") or ensure(settings.data).url))

@@ -1,0 +1,124 @@
+"""A source as the flow sees it: its feeds, their layouts and where they land."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+
+from adplatform.contracts.feed import Feed
+from adplatform.contracts.source import PLATFORM_TOPICS, FileSource, Topics
+from adplatform.failures import PermanentFailure
+from adplatform.files.landing import Layout, Part, Place, layout_of
+from adplatform.ledger.rows import ObjectState, RawObject, unversioned
+
+UNPLACED = "_unplaced"
+"""The feed of the ledger under which objects are remembered that fit no feed of their source."""
+
+
+@dataclass(frozen=True)
+class FeedFlow:
+    """One feed with its full name ``source/feed`` and its compiled layout."""
+
+    source: str
+    feed: Feed
+    layout: Layout
+    topics: Topics = PLATFORM_TOPICS
+    archive: str = "archive/"
+
+    @property
+    def name(self) -> str:
+        return f"{self.source}/{self.feed.name}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source and its feeds. ``bucket`` and ``prefix`` are where it may write."""
+
+    name: str
+    bucket: str
+    prefix: str
+    feeds: tuple[FeedFlow, ...]
+
+    def place(self, key: str, last_modified: datetime) -> tuple[FeedFlow, Place] | None:
+        return next(_places(self.feeds, key, last_modified), None)
+
+
+def declared_source(declared: FileSource, bucket: str) -> Source:
+    """The source that YAML declares.
+
+    Raises:
+        PermanentFailure: a landing template is not one, or two feeds have the same.
+    """
+    source = make_source(declared.source, bucket, declared.feeds)
+    feeds = tuple(replace(flow, topics=declared.topics, archive=declared.archive) for flow in source.feeds)
+    return replace(source, feeds=feeds)
+
+
+def make_source(name: str, bucket: str, feeds: Iterable[Feed], prefix: str | None = None) -> Source:
+    """The source that writes below ``landing/<name>/`` of ``bucket``, or below ``prefix``.
+
+    Raises:
+        PermanentFailure: a landing template is not one, or two feeds have the same.
+    """
+    below = prefix or f"landing/{name}/"
+    flows = tuple(FeedFlow(name, feed, layout_of(below, feed)) for feed in feeds)
+    owners: dict[str, str] = {}
+    for flow in flows:
+        owner = owners.setdefault(flow.layout.template, flow.feed.name)
+        if owner != flow.feed.name:
+            raise PermanentFailure(f"feeds {owner} and {flow.feed.name} have the same landing {flow.feed.landing!r}")
+    return Source(name, bucket, below, flows)
+
+
+def to_object(
+    source: Source,
+    *,
+    key: str,
+    version_id: str | None,
+    size: int,
+    etag: str,
+    modified: datetime,
+    today: date,
+    sequencer: str,
+    seen_by: str,
+) -> tuple[str, RawObject]:
+    """The ledger row of an object and the full name of the feed it belongs to; ignored objects say why."""
+    version = version_id if version_id not in (None, "", "null") else unversioned(etag, size)
+    placed = source.place(key, modified.astimezone(UTC))
+    obj = RawObject(
+        day=placed[1].day if placed else modified.astimezone(UTC).date(),
+        bucket=source.bucket,
+        key=key,
+        version=str(version),
+        size=size,
+        etag=etag.strip('"'),
+        last_modified=modified.replace(microsecond=0),
+        sequencer=sequencer,
+        seen_by=seen_by,
+    )
+    if placed is None:
+        return f"{source.name}/{UNPLACED}", _ignored(
+            obj, "it fits no feed's landing layout, or the date in its key is none"
+        )
+    flow, place = placed
+    return flow.name, _ignored(obj, reason) if (reason := _refusal(flow.feed, place, today)) else obj
+
+
+def _refusal(feed: Feed, place: Place, today: date) -> str:
+    if place.part is Part.NOISE:
+        return place.reason
+    if place.day < feed.start_date:
+        return f"its date is before the feed's start_date {feed.start_date}"
+    late = feed.arrival.accept_late
+    if late is not None and today - place.day > late:
+        return f"its date is older than accept_late {late} allows"
+    return ""
+
+
+def _ignored(obj: RawObject, reason: str) -> RawObject:
+    return replace(obj, state=ObjectState.IGNORED, reason=reason)
+
+
+def _places(feeds: Iterable[FeedFlow], key: str, modified: datetime) -> Iterator[tuple[FeedFlow, Place]]:
+    for flow in feeds:
+        if place := flow.layout.place(key, modified):
+            yield flow, place

@@ -1,0 +1,35 @@
+"""Fixtures that several parts of the platform share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from adplatform.aws import Aws, local_aws
+from adplatform.flow.services import Services
+from adplatform.local.endpoint import ensure
+from adplatform_tests.support.platforms import make_services
+
+
+@pytest.fixture(scope="session")
+def aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of an embedded AWS that all tests of one xdist worker share: give buckets, queues and tables unique names."""
+    with ensure(tmp_path_factory.mktemp("aws")) as endpoint:
+        yield endpoint.url
+
+
+@pytest.fixture
+def aws(aws_endpoint: str) -> Aws:
+    return local_aws(aws_endpoint)
+
+
+@pytest.fixture
+def services(aws: Aws, tmp_path: Path) -> Services:
+    return make_services(aws, tmp_path / "home")
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral

@@ -1,0 +1,92 @@
+"""What the README tells a new user to do, done: its ten-line partner, on a copy of the project."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TODAY = datetime.now(UTC).date()
+PARTNER = re.compile(r"```yaml\n(type: adplatform.*?)```", re.DOTALL)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    copy = tmp_path / "project"
+    copy.mkdir()
+    shutil.copytree(ROOT / "adplatform", copy / "adplatform", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    return copy
+
+
+def adplatform(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "adplatform.cli", *arguments],
+        cwd=project,
+        env={**environment, "PYTHONPATH": str(project), "ADPLATFORM_HOME": str(project / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_the_partner_of_the_readme_is_added_by_yaml_alone(project: Path) -> None:
+    found = PARTNER.search((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert found
+    folder = project / "adplatform" / "defs" / "partners" / "acme"
+    folder.mkdir()
+    (folder / "defs.yaml").write_text(found[1] + "      arrival: {quiet_period: 1s}\n", encoding="utf-8")
+    assert adplatform(project, "validate").returncode == 0
+
+    orders = project / "orders.csv"
+    orders.write_text("order_id,email,amount\n1,Ann@Example.com,9.90\n2,bob@example.com,oops\n", encoding="utf-8")
+    tried = adplatform(project, "check-file", "acme/orders", str(orders))
+    assert "bad_decimal:amount" in tried.stdout
+    pushed = adplatform(project, "push", "acme/orders", str(orders))
+    assert pushed.returncode == 0, pushed.stderr
+    processed = adplatform(project, "process", "--wait", "4")
+    # One of two rows is broken, and a contract allows 20 % unless it says otherwise.
+    assert "failed    acme/orders" in processed.stdout
+
+    text = (folder / "defs.yaml").read_text(encoding="utf-8")
+    (folder / "defs.yaml").write_text(text + "      bounds: {max_quarantined: 0.5}\n", encoding="utf-8")
+    assert adplatform(project, "retry", "acme/orders", str(TODAY)).returncode == 0
+    processed = adplatform(project, "process")
+    assert processed.returncode == 0, processed.stdout + processed.stderr
+    read = adplatform(project, "query", "select order_id, length(email_lake), amount from clean_acme.orders")
+    assert [line.split() for line in read.stdout.splitlines() if "9.90" in line] == [
+        ["│", "1", "│", "64", "│", "9.90", "│"]
+    ]
+    shown = adplatform(project, "quarantine", "show", "acme/orders", str(TODAY))
+    assert "oops" in shown.stdout
+    assert "bob@example.com" not in shown.stdout
+
+
+def test_a_mistake_in_yaml_is_told_with_file_line_and_reason(project: Path) -> None:
+    file = project / "adplatform" / "defs" / "partners" / "northwind" / "defs.yaml"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    wrong = next(n for n, line in enumerate(lines) if "campaign_id:" in line)
+    lines[wrong] = lines[wrong].replace("bigint", "biggint")
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    told = adplatform(project, "validate")
+    assert told.returncode == 1
+    assert f"{file}:{wrong + 1}:" in told.stderr
+    assert "unknown type 'biggint'" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_local_mode_refuses_an_endpoint_that_is_not_this_machine(project: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(project), "AWS_ENDPOINT_URL": "http://203.0.113.7:4566"}
+    command = [sys.executable, "-W", "ignore", "-m", "adplatform.cli", "tables"]
+    told = subprocess.run(
+        command, cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert told.returncode == 1
+    assert "is not a loopback address" in told.stderr

@@ -1,0 +1,579 @@
+"""What the state machine meets only by luck: each way to lose, double or block an arrival, on purpose."""
+
+import json
+from contextlib import suppress
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow import lifecycle
+from adplatform.flow.close import close
+from adplatform.flow.settling import MAX_MANIFEST, Due, Problem
+from adplatform.flow.source import UNPLACED, make_source
+from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, RawObject
+from adplatform_tests.flow.fakes import client_error
+from adplatform_tests.flow.world import ARRIVALS, TODAY, Crash, NoRuns, World, crash, fake_world, feeds
+
+NOBODY = NoRuns()
+
+
+@pytest.fixture
+def world() -> World:
+    return fake_world()
+
+
+class Ended:
+    """Every run has ended, and every run key that was asked for launched one."""
+
+    def alive(self, run_id: str) -> bool:
+        return False
+
+    def spent(self, run_key: str) -> bool:
+        return True
+
+
+class Alive:
+    def alive(self, run_id: str) -> bool:
+        return True
+
+    def spent(self, run_key: str) -> bool:
+        return False
+
+
+def minutes(world: World, number: float) -> None:
+    world.clock.pass_by(timedelta(minutes=number))
+
+
+def delivery(world: World, feed: str = "quiet", day: date = TODAY) -> Delivery:
+    return world.ledger.delivery(f"acme/{feed}", day)
+
+
+def objects(world: World, feed: str = "quiet", day: date = TODAY) -> list[RawObject]:
+    return world.ledger.objects(f"acme/{feed}", day)
+
+
+def contents(world: World, feed: str = "quiet", day: date = TODAY) -> dict[str, bytes]:
+    """The files of the latest version and their bytes, as its manifest names them."""
+    body = world.body("raw", delivery(world, feed, day).manifest_key) or b""
+    known = {(o.key, o.version): o for o in objects(world, feed, day)}
+    found = {}
+    for entry in json.loads(body)["objects"]:
+        obj = known[entry["key"], entry["version"]]
+        where = ("raw", obj.archived_key) if obj.archived_key else (obj.bucket, obj.key, obj.version)
+        found[entry["key"].rsplit("/", 1)[-1]] = world.body(*where) or b"GONE"
+    return found
+
+
+def settled(world: World, feed: str = "quiet") -> Delivery:
+    """A delivery of two files, settled as version 1."""
+    for file in ("a.csv", "b.csv"):
+        world.deliver(feed, file)
+    world.tick(NOBODY)
+    minutes(world, 6)
+    assert world.tick(NOBODY) == [f"acme/{feed}:{TODAY}:v1:a1"]
+    return delivery(world, feed)
+
+
+def published(world: World, feed: str = "quiet") -> Delivery:
+    settled(world, feed)
+    run(world, feed)
+    return delivery(world, feed)
+
+
+def run(world: World, feed: str = "quiet", run_id: str = "run") -> None:
+    close(world, world.flow(feed), lifecycle.claim(world, world.flow(feed), TODAY, run_id), 1.0)
+
+
+# -- events
+
+
+def test_a_message_leaves_the_queue_only_when_the_ledger_has_its_object(world: World) -> None:
+    world.deliver("quiet", "a.csv")
+    world.fuse.left = 2
+    with pytest.raises(Crash):
+        world.settler.receive()
+    assert len(world.bare_sqs.in_flight) == 1
+    world.bare_sqs.time_out()
+    assert world.settler.receive() == 1
+    assert world.bare_sqs.in_flight == {}
+    assert [o.seen_by for o in objects(world)] == ["event"]
+
+
+@pytest.mark.parametrize("calls", range(12))
+def test_a_crash_at_any_call_of_receiving_loses_and_doubles_nothing(world: World, calls: int) -> None:
+    for file in ("a.csv", "b.csv"):
+        world.deliver("quiet", file)
+    world.fuse.happens, world.fuse.left = crash, calls
+    with pytest.raises(Crash):
+        world.settler.receive()
+    world.bare_sqs.time_out()
+    world.settler.receive()
+    assert [o.number for o in objects(world)] == [1, 2]
+    assert delivery(world).arrivals == 2
+
+
+def test_an_event_about_an_archived_object_is_no_arrival(world: World) -> None:
+    world.deliver("quiet", "a.csv")
+    events = list(world.bare_sqs.waiting)
+    published(world)
+    for event in events:
+        world.bare_sqs.send_message(QueueUrl="q", MessageBody=event)
+    assert world.settler.receive() == 0
+    assert world.bare_sqs.in_flight == {}
+    assert delivery(world).pending == 0
+
+
+def test_an_object_that_s3_does_not_describe_blocks_nobody_and_is_found_by_the_listing(world: World) -> None:
+    world.deliver("quiet", "secret.csv")
+    world.deliver("quiet", "a.csv")
+    world.bare_s3.forbidden.add(world.key("quiet", TODAY, "secret.csv"))
+    assert world.settler.receive() == 1
+    assert len(world.bare_sqs.in_flight) == 1
+    assert world.settler.reconcile() == 1
+    assert [o.seen_by for o in objects(world)] == ["event", "listing"]
+
+
+def test_an_outage_of_s3_fails_the_tick_and_keeps_the_message(world: World) -> None:
+    class Down:
+        def head_object(self, **_: Any) -> None:
+            raise client_error("InternalError", 500)
+
+    world.deliver("quiet", "a.csv")
+    with pytest.raises(ClientError):
+        replace(world.settler, s3=Down()).receive()
+    assert len(world.bare_sqs.in_flight) == 1
+
+
+@pytest.mark.parametrize(
+    "body", ["", "not JSON", "[]", '{"Records": 5}', '{"source": "aws.s3", "detail-type": "Object Created"}']
+)
+def test_a_message_that_is_none_is_dropped(world: World, body: str) -> None:
+    world.bare_sqs.send_message(QueueUrl="q", MessageBody=body)
+    world.deliver("quiet", "a.csv")
+    assert world.settler.receive() == 1
+    assert world.bare_sqs.in_flight == {}
+
+
+def test_an_event_of_another_bucket_or_source_is_not_ours(world: World) -> None:
+    world.put("landing/acme2/quiet/dt=2026-03-14/a.csv", b"1")
+    for bucket, key in (("other", world.key("quiet", TODAY, "a.csv")), ("raw", "landing/acme2/quiet/a.csv")):
+        detail = {"bucket": {"name": bucket}, "object": {"key": key}}
+        event = {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}
+        world.bare_sqs.send_message(QueueUrl="q", MessageBody=json.dumps(event))
+    assert world.settler.receive() == 0
+    assert world.settler.reconcile() == 0
+
+
+def test_an_event_without_a_version_records_the_version_that_is_there(world: World) -> None:
+    version = world.deliver("quiet", "a.csv")
+    detail = {"bucket": {"name": "raw"}, "object": {"key": world.key("quiet", TODAY, "a.csv")}}
+    event = {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}
+    world.messages(lambda _: [json.dumps(event), json.dumps(event)])
+    assert world.settler.receive() == 1
+    assert world.settler.reconcile() == 0
+    assert [o.version for o in objects(world)] == [version]
+
+
+# -- listings
+
+
+def test_a_listing_records_every_version_oldest_first_and_only_once(world: World) -> None:
+    for body in (b"1", b"2"):
+        world.deliver("quiet", "b.csv", body)
+    minutes(world, 1)
+    world.deliver("quiet", "a.csv")
+    world.messages(lambda _: [])
+    assert world.settler.reconcile() == 3
+    assert [(o.key[-5:], o.version) for o in objects(world)] == [
+        ("b.csv", "id-1"),
+        ("b.csv", "id-2"),
+        ("a.csv", "id-3"),
+    ]
+    minutes(world, 60 * 24)
+    assert world.settler.reconcile() == 0
+
+
+def test_objects_that_fit_no_feed_are_remembered_once_for_all_days(world: World) -> None:
+    world.put(world.source.prefix + "nowhere/a.csv", b"1")
+    assert world.settler.reconcile() == 1
+    minutes(world, 60 * 24 * 3)
+    assert world.settler.reconcile() == 0
+    assert world.settler.receive() == 0
+    (found,) = world.ledger.objects(f"acme/{UNPLACED}", TODAY)
+    assert (found.state, found.reason) == (
+        ObjectState.IGNORED,
+        "it fits no feed's landing layout, or the date in its key is none",
+    )
+
+
+@pytest.mark.parametrize(
+    ("day", "reason"),
+    [
+        (date(2025, 12, 31), "its date is before the feed's start_date 2026-01-01"),
+        (date(2026, 3, 3), "its date is older than accept_late 10 days, 0:00:00 allows"),
+        (date(2026, 3, 4), ""),
+    ],
+)
+def test_a_date_that_the_feed_does_not_accept_is_ignored_with_its_reason(day: date, reason: str) -> None:
+    world = fake_world({"quiet": {"accept_late": "10d"}})
+    world.deliver("quiet", "a.csv", day=day)
+    assert world.settler.receive() == 1
+    assert [(o.state is ObjectState.IGNORED, o.reason) for o in objects(world, day=day)] == [(bool(reason), reason)]
+    assert bool(world.ledger.active_deliveries("acme/quiet")) is not bool(reason)
+
+
+def test_an_object_whose_event_never_came_is_in_the_version_that_settles(world: World) -> None:
+    world.deliver("quiet", "a.csv")
+    world.tick(NOBODY)
+    minutes(world, 6)
+    world.deliver("quiet", "b.csv")
+    world.messages(lambda _: [])
+    assert world.tick(NOBODY) == []
+    assert [o.seen_by for o in objects(world)] == ["event", "listing"]
+    minutes(world, 6)
+    assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v1:a1"]
+    assert contents(world) == {"a.csv": b"1", "b.csv": b"1"}
+
+
+# -- which version of a key counts
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (0, 2, 1)])
+def test_of_versions_of_one_second_the_last_written_counts_whatever_order_events_come_in(
+    world: World, order: tuple[int, ...]
+) -> None:
+    for body in (b"1", b"2", b"3"):
+        world.deliver("quiet", "a.csv", body)
+    world.messages(lambda bodies: [bodies[n] for n in order])
+    world.tick(NOBODY)
+    minutes(world, 6)
+    world.tick(NOBODY)
+    assert contents(world) == {"a.csv": b"3"}
+
+
+def test_a_write_in_the_second_of_an_archived_one_is_newer(world: World) -> None:
+    world.clock.now = world.clock.now.replace(microsecond=0)
+    world.deliver("count", "a.csv", b"1")
+    world.deliver("count", "b.csv", b"1")
+    world.tick(NOBODY)
+    run(world, "count")
+    world.deliver("count", "a.csv", b"0")
+    assert world.tick(NOBODY) == [f"acme/count:{TODAY}:v2:a1"]
+    assert contents(world, "count") == {"a.csv": b"0", "b.csv": b"1"}
+    assert [o.place for o in objects(world, "count") if o.key.endswith("a.csv")] == [1, 2]
+
+
+@pytest.mark.parametrize("calls", range(1, 30, 2))
+def test_a_crash_half_way_through_archiving_does_not_bring_an_older_version_back(world: World, calls: int) -> None:
+    for body in (b"1", b"2", b"3"):
+        world.deliver("quiet", "a.csv", body)
+    world.messages(lambda bodies: [bodies[2], bodies[0], bodies[1]])
+    world.tick(NOBODY)
+    minutes(world, 6)
+    world.tick(NOBODY)
+    claimed = lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
+    world.fuse.left = calls
+    with suppress(Crash):
+        close(world, world.flow("quiet"), claimed, 1.0)
+    world.fuse.left = -1
+    lifecycle.fail(world, world.flow("quiet"), TODAY, "run", PermanentFailure("the archive is full"))
+    world.deliver("quiet", "late.csv")
+    world.tick(NOBODY)
+    minutes(world, 6)
+    world.tick(NOBODY)
+    assert (delivery(world).version, contents(world)) == (2, {"a.csv": b"3", "late.csv": b"1"})
+
+
+def test_a_file_restored_after_a_mistake_is_what_counts(world: World) -> None:
+    """A, settled; then B over it; then A again: comparing with the ledger's last would drop the second A."""
+    published(world)
+    world.deliver("quiet", "a.csv", b"wrong")
+    minutes(world, 1)
+    world.deliver("quiet", "a.csv", b"1")
+    world.messages(lambda bodies: bodies[::-1])
+    world.tick(NOBODY)
+    minutes(world, 6)
+    world.tick(NOBODY)
+    assert contents(world)["a.csv"] == b"1"
+    assert delivery(world).pending == 0
+
+
+# -- repeats
+
+
+def test_the_same_bytes_again_are_no_new_version(world: World) -> None:
+    published(world)
+    world.deliver("quiet", "a.csv")
+    world.tick(NOBODY)
+    minutes(world, 6)
+    assert world.tick(NOBODY) == []
+    assert (delivery(world).version, delivery(world).pending, delivery(world).state) == (1, 0, DeliveryState.PUBLISHED)
+    minutes(world, 60)
+    assert world.tick(NOBODY) == []
+
+
+def test_a_repeated_done_file_takes_the_corrections_before_it_at_once(world: World) -> None:
+    for file in ("a.csv", "_SUCCESS"):
+        world.deliver("done", file, b"1")
+    world.tick(NOBODY)
+    run(world, "done")
+    for file, body in (("a.csv", b"corrected"), ("_SUCCESS", b"1")):
+        world.deliver("done", file, body)
+    assert world.tick(NOBODY) == [f"acme/done:{TODAY}:v2:a1"]
+    assert contents(world, "done") == {"a.csv": b"corrected"}
+
+
+def test_the_same_bytes_after_a_failure_are_tried_again(world: World) -> None:
+    settled(world)
+    lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
+    lifecycle.fail(world, world.flow("quiet"), TODAY, "run", PermanentFailure("no key"))
+    world.deliver("quiet", "a.csv")
+    world.tick(NOBODY)
+    minutes(world, 6)
+    assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v2:a1"]
+
+
+def test_a_request_for_a_new_version_is_met_though_the_same_bytes_came_again(world: World) -> None:
+    published(world)
+    world.deliver("quiet", "a.csv")
+    world.tick(NOBODY)
+    world.ledger.reopen("acme/quiet", TODAY)
+    minutes(world, 6)
+    assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v2:a1"]
+
+
+# -- one version at a time
+
+
+def test_while_a_version_has_a_run_no_other_settles(world: World) -> None:
+    before = settled(world)
+    lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
+    world.deliver("quiet", "late.csv")
+    world.settler.receive()
+    minutes(world, 60)
+    assert world.tick(Alive()) == []
+    assert world.settler.settle(world.flow("quiet"), delivery(world), anyway=True) is None
+    assert delivery(world).version == before.version
+    close(world, world.flow("quiet"), delivery(world), 1.0)
+    assert world.tick(Alive()) == [f"acme/quiet:{TODAY}:v2:a1"]
+
+
+def test_a_settled_version_is_asked_for_under_one_key_until_it_runs(world: World) -> None:
+    settled(world)
+    keys = {key for _ in range(3) for key in world.tick(NOBODY)}
+    assert keys == {f"acme/quiet:{TODAY}:v1:a1"}
+
+
+@pytest.mark.parametrize("calls", range(8))
+def test_an_object_that_arrives_while_a_version_settles_is_in_it_or_pending(world: World, calls: int) -> None:
+    def late() -> None:
+        world.deliver("quiet", "late.csv")
+        world.settler.receive()
+
+    world.deliver("quiet", "a.csv")
+    world.tick(NOBODY)
+    minutes(world, 6)
+    world.fuse.happens, world.fuse.left = late, calls
+    done = world.settler.settle(world.flow("quiet"), delivery(world))
+    assert len(objects(world)) == 2
+    inside = set(contents(world)) if done else set()
+    pending = {o.key[-8:] for o in objects(world) if o.number > delivery(world).settled_arrivals}
+    assert ("late.csv" in inside) is not ("late.csv" in pending)
+
+
+# -- runs that end badly
+
+
+def test_a_run_that_died_is_tried_again_at_once_under_a_new_key(world: World) -> None:
+    settled(world)
+    lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
+    assert world.tick(Ended()) == [f"acme/quiet:{TODAY}:v1:a2"]
+    assert (delivery(world).state, delivery(world).error) == ("settled", "run run ended without a result")
+
+
+def test_a_run_that_never_claimed_its_delivery_is_tried_again_under_a_new_key(world: World) -> None:
+    settled(world)
+    assert world.tick(Ended()) == [f"acme/quiet:{TODAY}:v1:a2"]
+    assert delivery(world).error == "the run ended before it began its work"
+
+
+def test_a_run_that_says_why_it_failed_is_tried_again_after_a_wait(world: World) -> None:
+    settled(world)
+    lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
+    lifecycle.fail(world, world.flow("quiet"), TODAY, "run", TransientFailure("slow"))
+    minutes(world, 1)
+    assert world.tick(Ended()) == []
+    minutes(world, 1)
+    assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v1:a2"]
+
+
+def test_attempts_are_counted_and_end(world: World) -> None:
+    settled(world)
+    asked = []
+    for _ in range(12):
+        asked += world.tick(NOBODY)
+        world.tick(Ended())
+        minutes(world, 5)
+    assert list(dict.fromkeys(asked)) == [f"acme/quiet:{TODAY}:v1:a{n}" for n in (1, 2, 3)]
+    assert delivery(world).state is DeliveryState.FAILED
+
+
+def test_a_failed_version_is_tried_again_though_something_waits_that_never_completes(world: World) -> None:
+    world.deliver("listed", "a.csv")
+    world.deliver("listed", "manifest.json", b'{"files": [{"name": "a.csv"}]}')
+    assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a1"]
+    lifecycle.claim(world, world.flow("listed"), TODAY, "run")
+    world.deliver("listed", "stray.csv")
+    world.tick(Ended())
+    minutes(world, 2)
+    assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a2"]
+
+
+def test_a_permanent_failure_waits_for_an_object_or_an_operator(world: World) -> None:
+    settled(world)
+    lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
+    lifecycle.fail(world, world.flow("quiet"), TODAY, "run", PermanentFailure("bad file"))
+    minutes(world, 60 * 24)
+    assert world.tick(Ended()) == []
+    world.ledger.reopen("acme/quiet", TODAY)
+    assert world.tick(Ended()) == [f"acme/quiet:{TODAY}:v2:a1"]
+
+
+# -- partners' manifests
+
+
+def test_a_broken_manifest_is_told_once_and_holds_up_no_other_feed(world: World) -> None:
+    world.deliver("listed", "manifest.json", b"{")
+    settled(world)
+    flow = world.flow("listed")
+    error = delivery(world, "listed").error
+    assert error.startswith(f"s3://raw/{world.key('listed', TODAY, 'manifest.json')}: not a manifest")
+    assert Problem(flow, TODAY, error).facts == {"feed": "acme/listed", "date": str(TODAY), "error": error}
+    assert Problem(flow, TODAY, error).subject == f"acme/listed {TODAY}: cannot settle"
+    due, problems = world.settler.due(NOBODY)
+    assert [d.flow.name for d in due] == ["acme/quiet"]
+    assert problems == []
+
+
+def test_a_manifest_that_is_mended_settles_what_was_stuck(world: World) -> None:
+    world.deliver("listed", "a.csv")
+    world.deliver("listed", "manifest.json", b"{")
+    world.settler.receive()
+    assert [p.flow.name for p in world.settler.due(NOBODY)[1]] == ["acme/listed"]
+    minutes(world, 1)
+    world.deliver("listed", "manifest.json", b'{"files": [{"name": "a.csv"}]}')
+    assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a1"]
+    assert delivery(world, "listed").error == ""
+
+
+def test_a_manifest_that_cannot_be_read_is_a_problem_of_its_feed_only(world: World) -> None:
+    key = world.key("listed", TODAY, "manifest.json")
+    world.deliver("listed", "manifest.json", b'{"files": []}')
+    world.settler.receive()
+    world.bare_s3.forbidden.add(key)
+    settled(world)
+    assert f"s3://raw/{key}: the manifest cannot be read" in delivery(world, "listed").error
+
+
+def test_a_data_file_named_like_a_manifest_is_not_read_into_memory(world: World) -> None:
+    world.deliver("listed", "manifest.json", b"x" * (MAX_MANIFEST + 1))
+    world.settler.receive()
+    (problem,) = world.settler.due(NOBODY)[1]
+    assert "bytes are too many for a manifest" in problem.error
+
+
+def test_an_operator_can_settle_past_a_broken_manifest(world: World) -> None:
+    world.deliver("listed", "a.csv")
+    world.deliver("listed", "manifest.json", b"{")
+    world.settler.receive()
+    done = world.settler.settle(world.flow("listed"), delivery(world, "listed"), anyway=True)
+    assert done is not None
+    assert done.settled_because.startswith("an operator did not wait (s3://raw/")
+    assert contents(world, "listed") == {"a.csv": b"1"}
+
+
+def test_what_a_manifest_promises_goes_with_exactly_that_file(world: World) -> None:
+    """One listed name may be the end of another's path."""
+    listed = [{"name": "a.csv", "rows": 1, "sha256": "a" * 64}, {"name": "sub/a.csv", "rows": 2}]
+    for file, body in (("sub/a.csv", b"1"), ("a.csv", b"2"), ("manifest.json", json.dumps({"files": listed}).encode())):
+        world.deliver("listed", file, body)
+    world.tick(NOBODY)
+    entries = json.loads(world.body("raw", delivery(world, "listed").manifest_key) or b"")["objects"]
+    assert {e["key"].split(f"dt={TODAY}/")[1]: (e["rows"], e["sha256"]) for e in entries} == {
+        "a.csv": (1, "a" * 64),
+        "sub/a.csv": (2, None),
+    }
+
+
+def test_every_manifest_of_a_date_must_be_met(world: World) -> None:
+    for hour in ("00", "01"):
+        world.deliver("listed", f"{hour}/manifest.json", b'{"files": [{"name": "a.csv"}]}')
+    world.deliver("listed", "00/a.csv")
+    assert world.tick(NOBODY) == []
+    world.deliver("listed", "01/a.csv")
+    assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a1"]
+    assert delivery(world, "listed").settled_because == "all 2 listed files are there"
+
+
+# -- operators
+
+
+@pytest.mark.parametrize("feed", sorted(ARRIVALS))
+def test_an_operator_settles_what_is_there(world: World, feed: str) -> None:
+    world.deliver(feed, "a.csv")
+    world.settler.receive()
+    done = world.settler.settle(world.flow(feed), delivery(world, feed), anyway=True)
+    assert done is not None
+    assert done.settled_because.startswith("an operator did not wait (")
+    assert contents(world, feed) == {"a.csv": b"1"}
+
+
+def test_settling_before_it_is_complete_does_nothing(world: World) -> None:
+    world.deliver("quiet", "a.csv")
+    world.settler.receive()
+    assert world.settler.settle(world.flow("quiet"), delivery(world)) is None
+    assert delivery(world).version == 0
+
+
+def test_a_stray_file_does_not_keep_an_operators_request_waiting(world: World) -> None:
+    world.deliver("listed", "a.csv")
+    world.deliver("listed", "manifest.json", b'{"files": [{"name": "a.csv"}]}')
+    world.tick(NOBODY)
+    lifecycle.claim(world, world.flow("listed"), TODAY, "run")
+    lifecycle.fail(world, world.flow("listed"), TODAY, "run", PermanentFailure("no key"))
+    world.deliver("listed", "stray.csv")
+    world.ledger.reopen("acme/listed", TODAY)
+    assert world.tick(Ended()) == [f"acme/listed:{TODAY}:v2:a1"]
+    assert contents(world, "listed") == {"a.csv": b"1"}
+
+
+# -- the index
+
+
+def test_a_delivery_that_the_index_does_not_show_yet_is_found_by_a_later_tick(world: World) -> None:
+    world.deliver("count", "a.csv")
+    world.deliver("count", "b.csv")
+    world.dynamo.lagging = True
+    assert world.tick(NOBODY) == []
+    world.dynamo.catch_up()
+    assert world.tick(NOBODY) == [f"acme/count:{TODAY}:v1:a1"]
+
+
+def test_a_delivery_that_the_index_still_shows_is_not_run_again(world: World) -> None:
+    settled(world)
+    world.dynamo.catch_up()
+    world.dynamo.lagging = True
+    run(world)
+    assert world.tick(NOBODY) == []
+    assert delivery(world).state is DeliveryState.PUBLISHED
+
+
+def test_a_run_key_names_feed_date_version_and_attempt() -> None:
+    (feed,) = feeds({"quiet": {}})
+    flow = make_source("acme", "raw", [feed]).feeds[0]
+    keys = {Due(flow, day, v, a).run_key for day in (TODAY, TODAY + timedelta(1)) for v in (1, 11) for a in (1, 11)}
+    assert len(keys) == 8

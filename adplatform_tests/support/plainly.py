@@ -1,0 +1,110 @@
+"""A delivery's run without Dagster, in this process or in one that is killed: the same steps in the same order as
+``components.delivery_assets``. Imports little, because the killed processes are many."""
+
+import multiprocessing
+import os
+import signal
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adplatform.aws import Aws
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow import clean, lifecycle, raw
+from adplatform.flow.close import close
+from adplatform.flow.services import Services
+from adplatform.flow.settling import Due
+from adplatform.flow.source import Source
+
+
+class NoRunIsAlive:
+    """After a crash: whatever ran is dead, and a run key that was used is spent."""
+
+    def __init__(self, spent: frozenset[str] = frozenset()) -> None:
+        self._spent = spent
+
+    def alive(self, run_id: str) -> bool:
+        return False
+
+    def spent(self, run_key: str) -> bool:
+        return run_key in self._spent
+
+
+def run(services: Services, due: Due, run_id: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        first, second = Path(folder, "raw"), Path(folder, "clean")
+        first.mkdir()
+        second.mkdir()
+        try:
+            delivery = lifecycle.claim(services, due.flow, due.day, run_id)
+            clean.require_no_bad_file(due.flow, raw.land(services, due.flow, due.day, delivery.version, first))
+            done = clean.transform_version(services, due.flow, due.day, delivery.version, second)
+            if done.refusals:
+                raise PermanentFailure(str(done.refusals))
+            clean.publish_version(services, due.flow, due.day, delivery.version, done, run_id, second)
+            close(services, due.flow, delivery, 0)
+        except (PermanentFailure, TransientFailure) as e:
+            lifecycle.fail(services, due.flow, due.day, run_id, e)
+            raise
+
+
+def process(services: Services, source: Source, run_id: str) -> int:
+    """Settle and run until nothing is due; returns how many runs it took."""
+    settler, runs = services.settler(source), 0
+    while True:
+        settler.receive()
+        settler.reconcile()
+        due, _ = settler.due(NoRunIsAlive())
+        if not due:
+            return runs
+        for each in due:
+            runs += 1
+            run(services, each, f"{run_id}-{runs}")
+
+
+WRITES = ("Put", "Create", "Update", "Delete", "Transact", "Copy", "Complete", "Batch", "Publish")
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload([__name__])
+
+
+@dataclass(frozen=True)
+class CountingAws(Aws):
+    """Calls ``on_write`` before each request that changes something."""
+
+    on_write: Callable[[], None] = lambda: None
+
+    def client(self, service: str) -> Any:
+        client = super().client(service)
+
+        def before(model: Any, **_: Any) -> None:
+            if model.name.startswith(WRITES):
+                self.on_write()
+
+        client.meta.events.register("before-call", before)
+        return client
+
+
+def process_killed_at(services: Services, source: Source, writes: int) -> tuple[int, int]:
+    """Process in a child that is killed before its ``writes``-th write to AWS, 0 for never; exit code and writes."""
+    counted = PROCESSES.Value("i", 0)
+    blank = Services(services.settings, Aws(services.aws.region, services.aws.endpoint_url))
+    child = PROCESSES.Process(target=_process_until_killed, args=(blank, source, writes, counted))
+    child.start()
+    child.join(120)
+    if child.exitcode is None:
+        raise TimeoutError("the child neither ended nor was killed")
+    return child.exitcode, counted.value
+
+
+def _process_until_killed(services: Services, source: Source, writes: int, counted: Any) -> None:
+    def on_write() -> None:
+        with counted.get_lock():
+            counted.value += 1
+            now = counted.value
+        if now == writes:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    aws = CountingAws(services.aws.region, services.aws.endpoint_url, on_write)
+    process(Services(services.settings, aws), source, "killed")

@@ -1,0 +1,139 @@
+"""A whole platform of its own for one test: buckets, ledger, topics and queues with names nobody else uses."""
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from adplatform.aws import Aws
+from adplatform.components import PartnerPush
+from adplatform.contracts.source import FileSource
+from adplatform.flow.provision import provision
+from adplatform.flow.services import Services
+from adplatform.flow.settings import Settings
+from adplatform.flow.source import FeedFlow, Source, declared_source
+from adplatform.lake.query import run_query
+from adplatform.ledger.rows import Delivery
+
+TODAY = datetime.now(UTC).date()
+YESTERDAY = TODAY - timedelta(days=1)
+
+
+def make_services(aws: Aws, home: Path) -> Services:
+    unique = uuid.uuid4().hex[:8]
+    settings = Settings(
+        env="local",
+        home=home,
+        raw_bucket=f"raw-{unique}",
+        clean_bucket=f"clean-{unique}",
+        ledger_table=f"ledger-{unique}",
+        database_prefix=f"clean_{unique}_",
+        queue_prefix=f"arrivals-{unique}-",
+        success_topic=f"success-{unique}",
+        failure_topic=f"failure-{unique}",
+        hash_key_secret=f"hash-key-{unique}",
+    )
+    return Services(settings, aws)
+
+
+@dataclass(frozen=True)
+class Platform:
+    """One source on a platform of its own, run through Dagster as in production but in this process."""
+
+    services: Services
+    declared: FileSource
+    source: Source
+    definitions: dg.Definitions
+    instance: dg.DagsterInstance
+
+    def flow(self, name: str) -> FeedFlow:
+        return next(f for f in self.source.feeds if f.feed.name == name)
+
+    def put(self, key: str, body: bytes) -> None:
+        """A partner's upload below the source's landing prefix."""
+        self.services.s3.put_object(Bucket=self.services.zones.raw_bucket, Key=self.source.prefix + key, Body=body)
+
+    def tick(self) -> list[dg.RunRequest]:
+        sensor = self.definitions.resolve_sensor_def(f"{self.source.name}_arrivals")
+        context = dg.build_sensor_context(
+            instance=self.instance, definitions=self.definitions, resources={"services": self.services}
+        )
+        return list(sensor.evaluate_tick(context).run_requests or ())
+
+    def run(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
+        return dg.materialize(
+            [self.definitions.resolve_assets_def(key) for key in request.asset_selection or ()],
+            partition_key=request.partition_key,
+            instance=self.instance,
+            tags={**request.tags, "dagster/run_key": str(request.run_key)},
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,
+        )
+
+    def process(self) -> list[dg.ExecuteInProcessResult]:
+        """Run what is due until nothing is."""
+        results = []
+        while requests := self.tick():
+            results += [self.run(request) for request in requests]
+        return results
+
+    def delivery(self, feed: str, day: date = YESTERDAY) -> Delivery:
+        return self.services.ledger.delivery(f"{self.source.name}/{feed}", day)
+
+    def table(self, feed: str) -> str:
+        return f"{self.services.settings.database_prefix}{self.source.name}.{feed}"
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of a query; ``{feed}`` in it stands for that feed's table."""
+        named = sql.format(**{f.feed.name: self.table(f.feed.name) for f in self.source.feeds})
+        settings = self.services.settings
+        return run_query(self.services.aws, self.services.glue, settings.database_prefix, named, 1_000_000)[1]
+
+    @cached_property
+    def messages(self) -> "Inbox":
+        return Inbox.subscribe(self.services)
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """An SQS queue subscribed to both topics, as another tool would be."""
+
+    sqs: Any
+    url: str
+
+    @classmethod
+    def subscribe(cls, services: Services) -> "Inbox":
+        url = services.sqs.create_queue(QueueName=f"inbox-{uuid.uuid4().hex[:8]}")["QueueUrl"]
+        arn = services.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        sns = services.aws.client("sns")
+        for topic in (services.settings.success_topic, services.settings.failure_topic):
+            sns.subscribe(TopicArn=services.topic_arn(topic), Protocol="sqs", Endpoint=arn)
+        return cls(services.sqs, url)
+
+    def read(self) -> list[dict[str, Any]]:
+        found = []
+        while messages := self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                found.append(json.loads(json.loads(message["Body"])["Message"]))
+                self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+
+def make_platform(services: Services, attributes: Mapping[str, Any], instance: dg.DagsterInstance) -> Platform:
+    """The platform with one PartnerPush of the given attributes, provisioned."""
+    component = PartnerPush(FileSource.model_validate(dict(attributes)))
+    source = declared_source(component.declared, services.settings.raw_bucket)
+    provision(services, [source])
+    definitions = dg.Definitions.merge(
+        dg.component_defs(component=component),
+        dg.Definitions(
+            resources={"services": dg.ResourceDefinition.hardcoded_resource(services)}, executor=dg.in_process_executor
+        ),
+    )
+    return Platform(services, component.declared, source, definitions, instance)
