@@ -95,6 +95,8 @@ def query(
     for row in rows:
         shown.add_row(*("NULL" if v is None else str(v) for v in row))
     console.print(shown)
+    if len(rows) == limit:
+        console.print(f"the first {limit} rows; --limit shows more")
 
 
 def collect(

@@ -71,6 +71,10 @@ def _check(file: Path, node: yaml.Node, models: Mapping[str, type[M]]) -> Declar
         return [Mistake(file, node.start_mark.line + 1, "type", "is missing: say which component this is")]
     kind: str = document["type"]
     model = models.get(kind.rsplit(".", 1)[-1])
+    if model is None and kind.startswith("adplatform."):
+        return [
+            Mistake(file, node.start_mark.line + 1, "type", f"no component {kind!r}; there are {', '.join(models)}")
+        ]
     if model is None:
         return []
     try:

@@ -135,3 +135,12 @@ def test_a_broken_file_does_not_hide_the_others(tmp_path: Path) -> None:
         (tmp_path / name / "defs.yaml").write_text(text, encoding="utf-8")
     declared, wrong = read_declarations(tmp_path, {"PartnerPush": FileSource})
     assert ([d.model.source for d in declared], len(wrong)) == (["acme"], 1)
+
+
+def test_a_mistyped_component_of_ours_is_a_mistake_and_a_foreign_one_is_left_alone(tmp_path: Path) -> None:
+    text = "type: dagster.DefsFolderComponent\n---\ntype: adplatform.components.PartnerPushh\n"
+    (tmp_path / "defs.yaml").write_text(text, encoding="utf-8")
+    declared, mistakes = read_declarations(tmp_path, {"PartnerPush": FileSource})
+    assert declared == []
+    assert [(m.line, m.where) for m in mistakes] == [(3, "type")]
+    assert "no component 'adplatform.components.PartnerPushh'" in mistakes[0].reason
