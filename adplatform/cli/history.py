@@ -1,5 +1,6 @@
 """Commands that look: the ledger, the tables, and what is in them."""
 
+import time
 from datetime import timedelta
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from adplatform.cli.context import connect, console, declared_sources, find_feed, parse_day
 from adplatform.flow.source import UNPLACED
+from adplatform.lake.crawler import CrawlSettings, compare_with_crawler
 from adplatform.lake.retention import collect as collect_versions
 from adplatform.lake.table import table_name
 from adplatform.ledger.rows import Publication
@@ -122,3 +124,26 @@ def collect(
                 console.print(f"{'would repair' if dry_run else 'repaired'} {folder}", highlight=False, soft_wrap=True)
             if collected.waiting:
                 console.print(f"{flow.name}: {len(collected.waiting)} replaced locations wait for their time")
+
+
+def crawl(
+    feed: Annotated[str, typer.Argument(help="A feed, as source/feed.", show_default=False)],
+    role: Annotated[str, typer.Option(help="ARN of the role that the crawler reads with.")] = "",
+    database: Annotated[str, typer.Option(help="Database for the crawler alone.")] = "adplatform_crawled",
+) -> None:
+    """Let a Glue crawler read a table's files and compare what it finds with what is registered."""
+    services = connect()
+    _, flow = find_feed(declared_sources(services.settings), feed)
+    reader = role or f"arn:aws:iam::{services.account}:role/adplatform-crawler"
+    differences = compare_with_crawler(
+        services.lake,
+        flow.name,
+        table_name(flow.name, services.settings.database_prefix),
+        CrawlSettings(reader, database, poll=timedelta(seconds=1 if services.settings.env == "local" else 5)),
+        sleep=time.sleep,
+    )
+    for difference in differences:
+        console.print(difference, highlight=False, soft_wrap=True, markup=False)
+    if differences:
+        raise typer.Exit(1)
+    console.print("the crawler finds what is registered")
