@@ -44,7 +44,7 @@ def local_aws(endpoint_url: str) -> Aws:
         PermanentFailure: the host is not a loopback address, so data meant for a laptop could leave it.
     """
     host = urlsplit(endpoint_url).hostname or ""
-    if not _is_loopback(host):
+    if not is_loopback(host):
         raise PermanentFailure(
             f"local mode refuses endpoint {endpoint_url!r}: {host!r} is not a loopback address. "
             "Unset AWS_ENDPOINT_URL, or set ADPLATFORM_ENV=aws to use the real AWS."
@@ -52,7 +52,8 @@ def local_aws(endpoint_url: str) -> Aws:
     return Aws(region=os.environ.get("AWS_REGION", LOCAL_REGION), endpoint_url=endpoint_url)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can only reach this machine."""
     if host == "localhost":
         return True
     try:

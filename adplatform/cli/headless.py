@@ -10,14 +10,12 @@ from rich.padding import Padding
 from rich.text import Text
 
 from adplatform.cli.context import declared_sources
-from adplatform.components.arrival_automation import due_deliveries, request
+from adplatform.components.arrival_automation import due_now, request
+from adplatform.components.delivery_assets import FEED_TAG
 from adplatform.components.runs import RUN_KEY_TAG
 from adplatform.definitions import defs
 from adplatform.defs.alerts import failure_of_run
-from adplatform.flow.provision import open_settler
 from adplatform.flow.services import Services
-from adplatform.flow.settling import Due
-from adplatform.flow.source import Source
 from adplatform.local.dagster_home import prepare_dagster_home
 
 
@@ -28,7 +26,6 @@ class Finished:
     feed: str
     day: str
     success: bool
-    run_id: str
     error: str
 
 
@@ -49,7 +46,7 @@ def process(
     sources = declared_sources(services.settings)
     idle_since = clock()
     while True:
-        due = [d for source in sources for d in _due(services, source, instance)]
+        due = [d for source in sources for d in due_now(services, source, instance)]
         for each in due:
             watch(f"{each.flow.name} {each.day}")
             yield _run(loaded, request(each), services, instance)
@@ -60,13 +57,6 @@ def process(
         else:
             watch("waiting for more files")
             sleep(0.5)
-
-
-def _due(services: Services, source: Source, instance: dg.DagsterInstance) -> list[Due]:
-    settler = open_settler(services, source)
-    settler.receive()
-    settler.reconcile()
-    return due_deliveries(services, settler, instance)
 
 
 def _run(loaded: dg.Definitions, request: dg.RunRequest, services: Services, instance: dg.DagsterInstance) -> Finished:
@@ -83,7 +73,7 @@ def _run(loaded: dg.Definitions, request: dg.RunRequest, services: Services, ins
     error = next((f.user_failure_data.description or "" for f in failed if f and f.user_failure_data), "")
     if not result.success:
         failure_of_run(services, result.dagster_run, error)
-    return Finished(request.tags["adplatform/feed"], str(request.partition_key), result.success, result.run_id, error)
+    return Finished(request.tags[FEED_TAG], str(request.partition_key), result.success, error)
 
 
 def process_all(services: Services, patience: float, console: Console, errors: Console) -> bool:

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from adplatform.cli.context import connect, console, declared_sources, find_feed, parse_day
+from adplatform.flow.collection import collect_source
 from adplatform.flow.source import UNPLACED
 from adplatform.lake.crawler import CrawlSettings, compare_with_crawler
-from adplatform.lake.retention import collect as collect_versions
 from adplatform.lake.table import table_name
 from adplatform.ledger.rows import Publication
 
@@ -106,18 +106,9 @@ def collect(
 ) -> None:
     """Remove table versions that nothing has referred to for ADPLATFORM_KEEP_DAYS."""
     services = connect()
-    settings, now = services.settings, services.ledger.now()
-    for source in declared_sources(settings):
-        for flow in source.feeds:
-            collected = collect_versions(
-                services.lake,
-                flow.name,
-                table_name(flow.name, settings.database_prefix),
-                keep=timedelta(days=settings.keep_days),
-                now=now,
-                run_id=f"collect/{now.isoformat()}",
-                dry_run=dry_run,
-            )
+    run_id = f"collect/{services.ledger.now().isoformat()}"
+    for source in declared_sources(services.settings):
+        for flow, collected in collect_source(services, source, run_id, dry_run=dry_run):
             for location in collected.removed:
                 console.print(f"{'would remove' if dry_run else 'removed'} {location}", highlight=False, soft_wrap=True)
             for folder in collected.repaired:

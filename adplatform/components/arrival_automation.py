@@ -9,12 +9,11 @@ import dagster as dg
 
 from adplatform.components.delivery_assets import DEADLINE_TAG, FEED_TAG, TOPIC_TAG, clean_key, raw_key
 from adplatform.components.runs import InstanceRuns
+from adplatform.flow.collection import collect_source
 from adplatform.flow.provision import open_settler
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Due, Settler
 from adplatform.flow.source import FeedFlow, Source
-from adplatform.lake.retention import collect
-from adplatform.lake.table import table_name
 from adplatform.ledger.rows import DeliveryState
 
 log = logging.getLogger(__name__)
@@ -69,10 +68,7 @@ def processing_schedule(
         default_status=status,
     )
     def processing(context: dg.ScheduleEvaluationContext, services: dg.ResourceParam[Services]) -> list[dg.RunRequest]:
-        settler = open_settler(services, source)
-        settler.receive()
-        settler.reconcile()
-        due = due_deliveries(services, settler, context.instance)
+        due = due_now(services, source, context.instance)
         return [request(d) for d in due if d.flow.name == flow.name]
 
     return processing
@@ -118,16 +114,7 @@ def collection_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.
 
     @dg.op(name=f"{source.name}_collect_versions")
     def collect_versions(context: dg.OpExecutionContext, services: dg.ResourceParam[Services]) -> None:
-        settings, now = services.settings, services.ledger.now()
-        for flow in source.feeds:
-            collected = collect(
-                services.lake,
-                flow.name,
-                table_name(flow.name, settings.database_prefix),
-                keep=timedelta(days=settings.keep_days),
-                now=now,
-                run_id=context.run.run_id,
-            )
+        for flow, collected in collect_source(services, source, context.run.run_id):
             log.info("%s: removed %s, repaired %s", flow.name, collected.removed, collected.repaired)
 
     @dg.job(name=f"{source.name}_collect", description=f"Removes replaced versions of the tables of {source.name}.")
@@ -141,6 +128,14 @@ def collection_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.
         execution_timezone="UTC",
         default_status=status,
     )
+
+
+def due_now(services: Services, source: Source, instance: dg.DagsterInstance) -> list[Due]:
+    """What needs a run once all events and the whole landing zone were looked at."""
+    settler = open_settler(services, source)
+    settler.receive()
+    settler.reconcile()
+    return due_deliveries(services, settler, instance)
 
 
 def due_deliveries(services: Services, settler: Settler, instance: dg.DagsterInstance) -> list[Due]:

@@ -54,9 +54,6 @@ class Profile(StrEnum):
     CLEAR = "clear"
 
 
-DIGESTS = frozenset({Profile.LAKE, Profile.AMAZON_ADS, Profile.META, Profile.GOOGLE})
-
-
 def _one_or_many(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 

@@ -77,7 +77,7 @@ class Arrivals:
                 raise TransientFailure(f"s3://{event.bucket}/{event.key}: S3 does not describe it: {e}") from e
             raise
         found = {**head, "Key": event.key, "Size": head["ContentLength"]}
-        return self._record(*self._to_object(found, "event", event.sequencer))
+        return self._record(*self._to_object(found, "event"))
 
     def _record_listed(self, listed: Iterable[dict[str, Any]]) -> int:
         known: dict[tuple[str, date], set[str]] = {}
@@ -99,7 +99,7 @@ class Arrivals:
             log.warning("ignored %s: %s", obj.uri, obj.reason)
         return new
 
-    def _to_object(self, found: dict[str, Any], seen_by: str, sequencer: str = "") -> tuple[str, RawObject]:
+    def _to_object(self, found: dict[str, Any], seen_by: str) -> tuple[str, RawObject]:
         return to_object(
             self.source,
             key=found["Key"],
@@ -108,7 +108,6 @@ class Arrivals:
             etag=found["ETag"],
             modified=found["LastModified"],
             today=self.ledger.now().date(),
-            sequencer=sequencer,
             seen_by=seen_by,
         )
 

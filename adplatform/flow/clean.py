@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.files.bad_file import BadFile
 from adplatform.files.input_file import InputFile
 from adplatform.files.unpack import UnpackLimits, unpack
-from adplatform.flow.raw import VersionObject, download, save, version_objects
+from adplatform.flow.raw import VersionObject, download, save, verdict, version_objects
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.attempt import Published
@@ -61,8 +61,9 @@ def transform_version(services: Services, flow: FeedFlow, day: date, version: in
             )
     try:
         staged = _transform_good(services, flow, inputs, outcomes, day, key, work)
-    finally:
+    except (PermanentFailure, TransientFailure):
         services.ledger.put_file_outcomes(flow.name, outcomes.values())
+        raise
     accounted = tuple(_counted(outcomes[origin], staged, inputs.get(origin, ())) for origin in outcomes)
     services.ledger.put_file_outcomes(flow.name, accounted)
     return Transformed(
@@ -160,10 +161,8 @@ def _fetch(
 
 
 def _bad(flow: FeedFlow, outcome: FileOutcome, bad: BadFile) -> FileOutcome:
-    """The outcome of a bad file: put aside where the feed allows it, else refused."""
     log.warning("%s", bad)
-    kind = Outcome.QUARANTINED if flow.feed.bad_file == "quarantine" else Outcome.REFUSED
-    return replace(outcome, outcome=kind, reason=str(bad))
+    return replace(outcome, outcome=verdict(flow), reason=str(bad))
 
 
 def _transform_good(

@@ -40,7 +40,7 @@ def open_settler(services: Services, source: Source) -> Settler:
     Raises:
         PermanentFailure: nobody has made the source's queue in AWS.
     """
-    if services.settings.env == "local" and not services.has_queue(source):
+    if services.settings.env == "local" and services.queue_url(source) is None:
         provision(services, [source])
     return services.settler(source)
 

@@ -60,18 +60,26 @@ def land(services: Services, flow: FeedFlow, day: date, version: int, work: Path
     A refused file is an outcome, not an exception: the caller decides whether the delivery goes on without it.
     """
     objects = version_objects(services, flow, day, version)
+    begun = [(item, _begun(day, version, item.object)) for item in objects]
     if flow.feed.pgp is None:
-        outcomes = tuple(_land_plain(services, day, version, o, work) for o in objects)
+        outcomes = [_check_plain(services, item, o, work) if o.outcome is Outcome.LOADED else o for item, o in begun]
     else:
         keyring = fetch_keyring(services.secrets, flow.feed.pgp)
         with gpg_home(keyring.private_keys, keyring.signer_keys) as home:
             policy = SignaturePolicy(frozenset(flow.feed.pgp.signers) or home.signers, flow.feed.pgp.allow_unsigned)
-            outcomes = tuple(_land_encrypted(services, flow, day, version, o, work, home, policy) for o in objects)
-    if flow.feed.bad_file == "quarantine":
-        aside = Outcome.QUARANTINED
-        outcomes = tuple(replace(o, outcome=aside) if o.outcome is Outcome.REFUSED else o for o in outcomes)
-    services.ledger.put_file_outcomes(flow.name, outcomes)
-    return outcomes
+            prefix = services.zones.prepared(flow.name, day)
+            outcomes = [
+                _decrypt(services, item, o, prefix, work, home, policy) if o.outcome is Outcome.LOADED else o
+                for item, o in begun
+            ]
+    judged = tuple(replace(o, outcome=verdict(flow)) if o.outcome is Outcome.REFUSED else o for o in outcomes)
+    services.ledger.put_file_outcomes(flow.name, judged)
+    return judged
+
+
+def verdict(flow: FeedFlow) -> Outcome:
+    """What becomes of a bad file: put aside where the feed allows it, else refused."""
+    return Outcome.QUARANTINED if flow.feed.bad_file == "quarantine" else Outcome.REFUSED
 
 
 def download(services: Services, obj: RawObject, target: Path) -> str:
@@ -97,57 +105,59 @@ def save(body: Any, target: Path, size: int, origin: str) -> str:
     return digest.hexdigest()
 
 
-def _land_plain(services: Services, day: date, version: int, item: VersionObject, work: Path) -> FileOutcome:
+def _begun(day: date, version: int, obj: RawObject) -> FileOutcome:
+    begun = FileOutcome(day=day, version=version, origin=obj.uri, outcome=Outcome.LOADED, bytes=obj.size)
+    return begun if obj.size else replace(begun, outcome=Outcome.EMPTY, reason="no bytes")
+
+
+def _check_plain(services: Services, item: VersionObject, outcome: FileOutcome, work: Path) -> FileOutcome:
     obj = item.object
-    blank = FileOutcome(day=day, version=version, origin=obj.uri, outcome=Outcome.LOADED, bytes=obj.size)
-    if obj.size == 0:
-        return replace(blank, outcome=Outcome.EMPTY, reason="no bytes")
     if item.sha256 is not None:
         local = work / "checked"
-        got = download(services, obj, local)
+        checksum = download(services, obj, local)
         local.unlink()
-        if got != item.sha256.lower():
-            return _refused(
-                blank, "checksum", "its SHA-256 is not the one in the manifest; ask the partner to send it again"
-            )
+        if not _is_promised(item, checksum):
+            return _not_promised(outcome)
     head = work / "head"
     head.write_bytes(services.s3.get_object(**located(obj), Range="bytes=0-4095")["Body"].read())
     if is_openpgp(head):
-        return _refused(blank, "encrypted", "it is OpenPGP-encrypted but the feed has no pgp settings")
-    return blank
+        return _refused(outcome, "encrypted", "it is OpenPGP-encrypted but the feed has no pgp settings")
+    return outcome
 
 
-def _land_encrypted(
+def _decrypt(
     services: Services,
-    flow: FeedFlow,
-    day: date,
-    version: int,
     item: VersionObject,
+    outcome: FileOutcome,
+    prefix: str,
     work: Path,
     home: GpgHome,
     policy: SignaturePolicy,
 ) -> FileOutcome:
     obj = item.object
-    blank = FileOutcome(day=day, version=version, origin=obj.uri, outcome=Outcome.LOADED, bytes=obj.size)
-    if obj.size == 0:
-        return replace(blank, outcome=Outcome.EMPTY, reason="no bytes")
     cipher, plain = work / "cipher", work / "plain"
     checksum = download(services, obj, cipher)
-    blank = replace(blank, sha256=checksum)
-    if item.sha256 is not None and checksum != item.sha256.lower():
-        return _refused(
-            blank, "checksum", "its SHA-256 is not the one in the manifest; ask the partner to send it again"
-        )
+    outcome = replace(outcome, sha256=checksum)
+    if not _is_promised(item, checksum):
+        return _not_promised(outcome)
     try:
         decryption = decrypt(cipher, plain, home, policy, obj.uri)
     except BadFile as e:
-        return _refused(blank, e.reason, str(e))
+        return _refused(outcome, e.reason, str(e))
     finally:
         cipher.unlink(missing_ok=True)
-    key = f"{services.zones.prepared(flow.name, day)}{digest(obj.key, obj.version)}/{_plain_name(obj.key)}"
+    key = f"{prefix}{digest(obj.key, obj.version)}/{_plain_name(obj.key)}"
     services.store.upload(plain, services.zones.raw_bucket, key)
     plain.unlink()
-    return replace(blank, prepared_key=key, signer=decryption.signer or "", decryption_key=decryption.key)
+    return replace(outcome, prepared_key=key, signer=decryption.signer or "", decryption_key=decryption.key)
+
+
+def _is_promised(item: VersionObject, checksum: str) -> bool:
+    return item.sha256 is None or checksum == item.sha256.lower()
+
+
+def _not_promised(outcome: FileOutcome) -> FileOutcome:
+    return _refused(outcome, "checksum", "its SHA-256 is not the one in the manifest; ask the partner to send it again")
 
 
 def _plain_name(key: str) -> str:

@@ -1,19 +1,17 @@
 """The services a flow talks to, made from the settings; the same object serves Dagster runs, the CLI and tests."""
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from adplatform.aws import Aws, local_aws
-from adplatform.contracts.feed import Feed
 from adplatform.contracts.source import PLATFORM_TOPICS, Topics
 from adplatform.failures import PermanentFailure
 from adplatform.flow.notifications import Notifier
 from adplatform.flow.settings import Settings
 from adplatform.flow.settling import Settler
-from adplatform.flow.source import Source, make_source
+from adplatform.flow.source import Source
 from adplatform.lake.catalog import Catalog
 from adplatform.lake.lake import Lake
 from adplatform.lake.store import Store
@@ -87,14 +85,13 @@ class Services:
     def topic_arn(self, topic: str) -> str:
         return topic if topic.startswith("arn:") else f"arn:aws:sns:{self.aws.region}:{self.account}:{topic}"
 
-    def source(self, name: str, feeds: Iterable[Feed]) -> Source:
-        return make_source(name, self.settings.raw_bucket, feeds)
-
-    def has_queue(self, source: Source) -> bool:
-        """Whether the queue of the source's events is there."""
-        prefix = self.settings.queue_prefix + source.name
-        urls = self.sqs.list_queues(QueueNamePrefix=prefix).get("QueueUrls", [])
-        return any(url.endswith(f"/{prefix}") for url in urls)
+    def queue_url(self, source: Source) -> str | None:
+        """Where the source's events wait; None when nobody has made its queue."""
+        try:
+            url: str = self.sqs.get_queue_url(QueueName=self.settings.queue_prefix + source.name)["QueueUrl"]
+        except self.sqs.exceptions.QueueDoesNotExist:
+            return None
+        return url
 
     def settler(self, source: Source) -> Settler:
         """The arrival side of a source.
@@ -102,11 +99,10 @@ class Services:
         Raises:
             PermanentFailure: nobody has made the source's queue.
         """
-        name = self.settings.queue_prefix + source.name
-        try:
-            queue = self.sqs.get_queue_url(QueueName=name)["QueueUrl"]
-        except self.sqs.exceptions.QueueDoesNotExist as e:
-            raise PermanentFailure(f"queue {name} does not exist: run `adplatform provision`") from e
+        queue = self.queue_url(source)
+        if queue is None:
+            name = self.settings.queue_prefix + source.name
+            raise PermanentFailure(f"queue {name} does not exist: run `adplatform provision`")
         here = replace(source, bucket=self.settings.raw_bucket)
         return Settler(here, self.s3, self.sqs, queue, self.ledger, self.zones)
 

@@ -8,6 +8,7 @@ from adplatform.contracts.feed import Feed
 from adplatform.contracts.source import PLATFORM_TOPICS, FileSource, Topics
 from adplatform.failures import PermanentFailure
 from adplatform.files.landing import Layout, Part, Place, layout_of
+from adplatform.lake.zones import Zones
 from adplatform.ledger.rows import ObjectState, RawObject, unversioned
 
 UNPLACED = "_unplaced"
@@ -59,7 +60,7 @@ def make_source(name: str, bucket: str, feeds: Iterable[Feed], prefix: str | Non
     Raises:
         PermanentFailure: a landing template is not one, or two feeds have the same.
     """
-    below = prefix or f"landing/{name}/"
+    below = prefix or Zones.landing(name)
     flows = tuple(FeedFlow(name, feed, layout_of(below, feed)) for feed in feeds)
     owners: dict[str, str] = {}
     for flow in flows:
@@ -78,7 +79,6 @@ def to_object(
     etag: str,
     modified: datetime,
     today: date,
-    sequencer: str,
     seen_by: str,
 ) -> tuple[str, RawObject]:
     """The ledger row of an object and the full name of the feed it belongs to; ignored objects say why."""
@@ -92,7 +92,6 @@ def to_object(
         size=size,
         etag=etag.strip('"'),
         last_modified=modified.replace(microsecond=0),
-        sequencer=sequencer,
         seen_by=seen_by,
     )
     if placed is None:

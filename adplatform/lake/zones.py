@@ -29,7 +29,8 @@ class Zones:
         encryption = {"ServerSideEncryption": "aws:kms"}
         return encryption if self.kms_key_id is None else {**encryption, "SSEKMSKeyId": self.kms_key_id}
 
-    def landing(self, source: str) -> str:
+    @staticmethod
+    def landing(source: str) -> str:
         """The only prefix that the source may write."""
         return f"landing/{source}/"
 

@@ -68,7 +68,6 @@ class RawObject:
     size: int
     etag: str
     last_modified: datetime
-    sequencer: str = ""
     place: int = 0
     number: int = 0
     state: ObjectState = ObjectState.ARRIVED
@@ -145,7 +144,6 @@ class Publication:
     clean: int = 0
     superseded: int = 0
     quarantined: int = 0
-    corrected: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
     table: str = ""
     locations: tuple[str, ...] = ()

@@ -20,12 +20,12 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.exceptions import NotFound
 from werkzeug.serving import make_server
 
+from adplatform.aws import is_loopback
 from adplatform.failures import PermanentFailure
 from adplatform.local import crawler, glue, s3, secrets, sns, sqs
 from adplatform.local.bodies import Bodies
 from adplatform.local.endpoint import HEALTH_PATH, LOCK_NAME, RECORD_NAME
 from adplatform.local.errors import error_response
-from adplatform.local.loopback import is_loopback
 from adplatform.local.persistence import Snapshots
 from adplatform.local.state import LOCK
 

@@ -13,7 +13,7 @@ from adplatform.aws import Aws, local_aws
 from adplatform.contracts.feed import Feed
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
-from adplatform.flow.source import Source
+from adplatform.flow.source import Source, make_source
 from adplatform.lake.query import run_query
 from adplatform.ledger.rows import DeliveryState
 from adplatform_tests.support import plainly
@@ -45,7 +45,7 @@ x,c@example.com,2026-01-02
 
 def _deliver(aws: Aws, home: Path, feed: dict[str, Any]) -> tuple[Services, Source]:
     services = make_services(aws, home)
-    source = services.source("acme", [Feed.model_validate(feed)])
+    source = make_source("acme", services.settings.raw_bucket, [Feed.model_validate(feed)])
     provision(services, [source])
     for name, body in (("orders.csv", BODY), ("_SUCCESS", b"")):
         key = f"landing/acme/orders/dt={YESTERDAY}/{name}"

@@ -194,7 +194,7 @@ def fake_world(arrivals: dict[str, dict[str, Any]] = ARRIVALS) -> World:
 def real_world(aws: Aws, settings: Settings, arrivals: dict[str, dict[str, Any]] = ARRIVALS) -> World:
     """The same on the embedded AWS, provisioned as the platform does. S3 has its own clock."""
     services = Services(settings, aws)
-    source = services.source(f"s{uuid.uuid4().hex[:10]}", feeds(arrivals))
+    source = make_source(f"s{uuid.uuid4().hex[:10]}", services.settings.raw_bucket, feeds(arrivals))
     provision(services, [source])
     queue = services.sqs.get_queue_url(QueueName=settings.queue_prefix + source.name)["QueueUrl"]
     client = aws.client("dynamodb")

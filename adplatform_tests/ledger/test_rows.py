@@ -34,7 +34,7 @@ COUNTS = st.integers(0, 10**15)
 INSTANTS = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5.5))]), allow_imaginary=False)
 ROWS: dict[type, st.SearchStrategy[Any]] = {
     RawObject: st.builds(
-        RawObject, DAYS, TEXTS, TEXTS, TEXTS, COUNTS, TEXTS, INSTANTS, TEXTS, COUNTS, COUNTS,
+        RawObject, DAYS, TEXTS, TEXTS, TEXTS, COUNTS, TEXTS, INSTANTS, COUNTS, COUNTS,
         st.sampled_from(ObjectState), TEXTS, st.none() | INSTANTS, TEXTS, TEXTS,
     ),
     Delivery: st.builds(

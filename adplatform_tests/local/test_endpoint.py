@@ -15,9 +15,8 @@ from typing import Any
 
 import pytest
 
-from adplatform.aws import Aws, local_aws
+from adplatform.aws import Aws, is_loopback, local_aws
 from adplatform.local.endpoint import LOCK_NAME, ensure, is_locked
-from adplatform.local.loopback import is_loopback
 
 OWNER = """
     import os, sys, time
