@@ -1,0 +1,107 @@
+"""What Amazon's two report APIs have in common: an order, its progress, a document to fetch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class ReportStatus(StrEnum):
+    """What Amazon says of a report. EMPTY is an answer, not an error; GONE is a report that Amazon does not know."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    READY = "ready"
+    EMPTY = "empty"
+    FAILED = "failed"
+    GONE = "gone"
+
+
+@dataclass(frozen=True)
+class ReportOrder:
+    """What is asked of Amazon: one report for one scope and a range of dates, both ends included.
+
+    ``scope`` is a profile id (Ads) or a marketplace id (Selling Partner). ``configuration`` is the definition's part of
+    the request body: for Ads the whole ``configuration`` object, for the Selling Partner API ``reportOptions``.
+    """
+
+    name: str
+    report_type: str
+    scope: str
+    start: date
+    end: date
+    configuration: Mapping[str, Any]
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True)
+class Created:
+    """Amazon has the order. ``adopted`` when the report was there before: a lost answer, or an equal order of others."""
+
+    report_id: str
+    adopted: bool = False
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a report is. ``document`` names what to fetch (SP: document id); ``size`` is in bytes where told.
+
+    ``reason`` is Amazon's own text about a failure; ``retryable`` whether to order again later can help.
+    """
+
+    report_id: str
+    status: ReportStatus
+    document: str = ""
+    size: int | None = None
+    reason: str = ""
+    retryable: bool = False
+
+
+@dataclass(frozen=True)
+class Document:
+    """A report's bytes on disk, exactly as received. ``charset`` is the one its HTTP header names, "" for none."""
+
+    path: Path
+    size: int
+    sha256: str
+    charset: str = ""
+    content_type: str = ""
+    url_expires: datetime | None = field(default=None, repr=False)
+
+
+class ReportApi(Protocol):
+    """One of the two APIs, for one account in one region.
+
+    All calls wait for their token bucket, retry what may pass for a bounded time, and raise PermanentFailure or
+    TransientFailure for the rest.
+    """
+
+    def scopes(self) -> list["Scope"]:
+        """The profiles or marketplaces that the credentials can read."""
+
+    def create(self, order: ReportOrder, intended_at: datetime, *, again: bool) -> Created:
+        """Place the order. ``again`` says that an earlier attempt since ``intended_at`` may have been accepted unseen:
+        it is looked for first, so that no second report is made."""
+
+    def progress(self, order: ReportOrder, report_id: str) -> Progress:
+        """Ask how far the report is, and compare what Amazon made of the order with the order itself."""
+
+    def fetch(self, order: ReportOrder, progress: Progress, target: Path) -> Document:
+        """Stream the document to ``target`` and verify its size; a URL that expired is minted anew."""
+
+    def cancel(self, order: ReportOrder, report_id: str) -> None:
+        """Give up a report that waits for ever. One that cannot be cancelled any more is no error."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A profile or a marketplace: its id, and what its reports need to know of it."""
+
+    id: str
+    timezone: str
+    country: str = ""
+    currency: str = ""
+    name: str = ""
+    kind: str = ""
