@@ -7,6 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from adplatform.ledger.rows import Scope
+
 
 class ReportStatus(StrEnum):
     """What Amazon says of a report. EMPTY is an answer, not an error; GONE is a report that Amazon does not know."""
@@ -38,7 +40,7 @@ class ReportOrder:
 
 @dataclass(frozen=True)
 class Created:
-    """Amazon has the order. ``adopted`` when the report was there before: a lost answer, or an equal order of others."""
+    """Amazon has the order. ``adopted`` when it had it before: after a lost answer, or by an equal order of others."""
 
     report_id: str
     adopted: bool = False
@@ -78,7 +80,7 @@ class ReportApi(Protocol):
     TransientFailure for the rest.
     """
 
-    def scopes(self) -> list["Scope"]:
+    def scopes(self) -> list[Scope]:
         """The profiles or marketplaces that the credentials can read."""
 
     def create(self, order: ReportOrder, intended_at: datetime, *, again: bool) -> Created:
@@ -93,15 +95,3 @@ class ReportApi(Protocol):
 
     def cancel(self, order: ReportOrder, report_id: str) -> None:
         """Give up a report that waits for ever. One that cannot be cancelled any more is no error."""
-
-
-@dataclass(frozen=True)
-class Scope:
-    """A profile or a marketplace: its id, and what its reports need to know of it."""
-
-    id: str
-    timezone: str
-    country: str = ""
-    currency: str = ""
-    name: str = ""
-    kind: str = ""

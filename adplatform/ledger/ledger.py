@@ -21,13 +21,18 @@ from adplatform.ledger.rows import (
     DeliveryState,
     FileOutcome,
     ObjectState,
+    Observation,
     Placement,
+    Planned,
     Publication,
     R,
     RawObject,
+    Report,
     Retired,
     Row,
+    Scope,
     Slice,
+    active_reports,
     from_item,
     plain,
     to_item,
@@ -218,6 +223,59 @@ class Ledger:
 
     def delete(self, feed: str, row: Slice | Retired) -> None:
         self.client.delete_item(TableName=self.table, Key=_wire({"pk": f"feed#{feed}", "sk": row.sort_key}))
+
+    # -- reports
+
+    def report(self, feed: str, key: str) -> Report | None:
+        return self._get(Report, feed, f"report#{key}")
+
+    def reports(self, feed: str, since: date | None = None) -> list[Report]:
+        """The reports of a definition and scope that were asked on or after ``since``, oldest first."""
+        found = self._pages(
+            KeyConditionExpression="pk = :p AND sk BETWEEN :a AND :z",
+            ExpressionAttributeValues=_wire({":p": f"feed#{feed}", ":a": f"report#{since or ''}", ":z": "report#~"}),
+            ConsistentRead=True,
+        )
+        return [from_item(Report, item) for item in found]
+
+    def active_reports(self, source: str) -> list[Report]:
+        """Reports that have not ended. The index is eventually consistent: a later look sees what one misses."""
+        found = self._pages(
+            IndexName=ACTIVE_INDEX,
+            KeyConditionExpression="active_feed = :f",
+            ExpressionAttributeValues={":f": {"S": active_reports(source)}},
+        )
+        return [from_item(Report, item) for item in found]
+
+    def intend_report(self, report: Report) -> bool:
+        """Remember that a report will be asked for; False when that was known already."""
+        now = self.now()
+        row = replace(report, revision=1, intended_at=report.intended_at or now, changed_at=now)
+        return self._transact([self._put(report.feed, row, "attribute_not_exists(pk)", {})])
+
+    def change_report(self, seen: Report, **changes: Any) -> Report | None:
+        """Move the report on; None when somebody else changed it since ``seen``."""
+        row = replace(seen, **changes, revision=seen.revision + 1, changed_at=self.now())
+        return row if self._transact([self._put(seen.feed, row, "revision = :r", {":r": seen.revision})]) else None
+
+    def observations(self, feed: str, day: date | None = None) -> list[Observation]:
+        """What reports said of each date, in order of date and time of asking."""
+        return list(self._query(Observation, feed, f"observed#{day}#" if day else "observed#"))
+
+    def put_observation(self, feed: str, observation: Observation) -> None:
+        self._put_all(feed, [observation])
+
+    def planned(self, source: str) -> list[Planned]:
+        return list(self._query(Planned, source, "planned#"))
+
+    def put_planned(self, source: str, planned: Planned) -> None:
+        self._put_all(source, [planned])
+
+    def scopes(self, source: str) -> list[Scope]:
+        return list(self._query(Scope, source, "scope#"))
+
+    def put_scopes(self, source: str, scopes: Iterable[Scope]) -> None:
+        self._put_all(source, scopes)
 
     # -- leases
 

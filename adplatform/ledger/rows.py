@@ -12,7 +12,12 @@ pk                            sk                                   row
 ``feed#<source>/<feed>``      ``slice#<partition>#<day>``          :class:`Slice`, what a delivery gives a partition
 ``feed#<source>/<feed>``      ``placement#<day>``                  :class:`Placement`, the slices that are all in place
 ``feed#<source>/<feed>``      ``retired#<digest>``                 :class:`Retired`, a location nothing refers to
+``feed#<src>/<name>/<scope>`` ``report#<asked>#<start>_<end>#<n>`` :class:`Report`, in ``active`` until it has ended
+``feed#<src>/<feed>/<scope>`` ``observed#<day>#<as_of>``           :class:`Observation`, what a report said of a date
+``feed#<source>``             ``planned#<name>/<scope>``           :class:`Planned`, the last day that was planned
+``feed#<source>``             ``scope#<id>``                       :class:`Scope`, a profile or marketplace of it
 ``lease#<name>``              ``lease``                            holder and expiry of a lease
+``rate#<name>``               ``rate``                             when the next call of an operation may be made
 ============================  ===================================  ==================================================
 """
 
@@ -223,8 +228,169 @@ class Retired:
         return f"retired#{digest(self.location)}"
 
 
-Row = RawObject | Delivery | Publication | FileOutcome | Slice | Placement | Retired
-R = TypeVar("R", RawObject, Delivery, Publication, FileOutcome, Slice, Placement, Retired)
+class ReportState(StrEnum):
+    """Where a report stands. EMPTY is an outcome like LANDED: Amazon has no data for these dates."""
+
+    INTENDED = "intended"
+    REQUESTED = "requested"
+    READY = "ready"
+    STORED = "stored"
+    LANDED = "landed"
+    EMPTY = "empty"
+    FAILED = "failed"
+
+
+ENDED = frozenset({ReportState.LANDED, ReportState.EMPTY, ReportState.FAILED})
+
+
+@dataclass(frozen=True)
+class Report:
+    """One report asked of an API: from the intention, written before anybody is asked, to its slices.
+
+    ``asked_on`` is the date of asking in the scope's time zone and ``sequence`` counts the orders of one range on that
+    date from 1. ``waves`` maps the dates that were due to the age in days for which they were. ``report_id`` is stored
+    before the first poll. ``attempt`` counts the tries of the present step, which rests until ``not_before``.
+    ``revision`` counts the writes of the row, so that a write based on an older reading fails.
+    """
+
+    source: str
+    name: str
+    scope: str
+    asked_on: date
+    start: date
+    end: date
+    sequence: int
+    report_type: str
+    definition: str
+    state: ReportState = ReportState.INTENDED
+    revision: int = 0
+    waves: Mapping[str, int] = field(default_factory=dict)
+    report_id: str = ""
+    adopted: bool = False
+    attempt: int = 0
+    not_before: datetime | None = None
+    intended_at: datetime | None = None
+    requested_at: datetime | None = None
+    polls: int = 0
+    polled_at: datetime | None = None
+    overdue: bool = False
+    document: str = ""
+    ready_at: datetime | None = None
+    run_id: str = ""
+    bytes: int = 0
+    sha256: str = ""
+    charset: str = ""
+    raw_key: str = ""
+    stored_at: datetime | None = None
+    rows: int = 0
+    outside_rows: int = 0
+    outside_key: str = ""
+    landed_at: datetime | None = None
+    changed_at: datetime | None = None
+    error: str = ""
+    permanent: bool = False
+
+    @property
+    def feed(self) -> str:
+        return f"{self.source}/{self.name}/{self.scope}"
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    @property
+    def key(self) -> str:
+        """Its name among the reports of one definition and scope."""
+        return f"{self.asked_on}#{self.start}_{self.end}#{self.sequence:02d}"
+
+    @property
+    def sort_key(self) -> str:
+        return f"report#{self.key}"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What one report said of one date: totals per metric, and a digest of the rows that ignores their order.
+
+    ``landed`` tells whether it brought the rows that the table shows; one that repeated them did not.
+    """
+
+    day: date
+    as_of: datetime
+    age: int
+    wave: int
+    report_id: str
+    rows: int
+    content: str
+    landed: bool = True
+    totals: Mapping[str, Decimal] = field(default_factory=dict)
+
+    @property
+    def sort_key(self) -> str:
+        return f"observed#{self.day}#{self.as_of.astimezone(UTC).isoformat()}"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A profile or a marketplace that the source's credentials can read, as the API described it at ``seen_at``."""
+
+    id: str
+    timezone: str
+    country: str = ""
+    currency: str = ""
+    name: str = ""
+    kind: str = ""
+    seen_at: datetime | None = None
+
+    @property
+    def sort_key(self) -> str:
+        return f"scope#{self.id}"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Up to which local date the reports of one definition and scope have been planned."""
+
+    name: str
+    scope: str
+    day: date
+    definition: str
+    at_risk: int = 0
+    lost: int = 0
+    postponed: int = 0
+
+    @property
+    def sort_key(self) -> str:
+        return f"planned#{self.name}/{self.scope}"
+
+
+Row = (
+    RawObject
+    | Delivery
+    | Publication
+    | FileOutcome
+    | Slice
+    | Placement
+    | Retired
+    | Report
+    | Observation
+    | Planned
+    | Scope
+)
+R = TypeVar(
+    "R",
+    RawObject,
+    Delivery,
+    Publication,
+    FileOutcome,
+    Slice,
+    Placement,
+    Retired,
+    Report,
+    Observation,
+    Planned,
+    Scope,
+)
 
 
 def digest(*parts: str) -> str:
@@ -246,7 +412,14 @@ def to_item(feed: str, row: Row) -> Item:
             item[name] = plain(value)
     if isinstance(row, Delivery) and row.active:
         item["active_feed"] = feed
+    if isinstance(row, Report) and not row.ended:
+        item["active_feed"] = active_reports(row.source)
     return item
+
+
+def active_reports(source: str) -> str:
+    """Under which name the index lists the reports of a source that have not ended."""
+    return f"reports#{source}"
 
 
 def from_item(kind: type[R], item: Mapping[str, Any]) -> R:
@@ -274,5 +447,6 @@ def _typed(hint: Any, value: Any) -> Any:
     if origin in (datetime, date):
         return origin.fromisoformat(value)
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return {k: int(v) for k, v in value.items()}
+        number = get_args(hint)[1]
+        return {k: number(v) for k, v in value.items()}
     return hint(value) if hint in (int, Decimal) or issubclass(hint, StrEnum) else value

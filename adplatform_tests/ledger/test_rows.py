@@ -16,11 +16,16 @@ from adplatform.ledger.rows import (
     DeliveryState,
     FileOutcome,
     ObjectState,
+    Observation,
     Outcome,
     Placement,
+    Planned,
     Publication,
     RawObject,
+    Report,
+    ReportState,
     Retired,
+    Scope,
     Slice,
     digest,
     from_item,
@@ -52,6 +57,17 @@ ROWS: dict[type, st.SearchStrategy[Any]] = {
     Slice: st.builds(Slice, TEXTS, DAYS, COUNTS, TEXTS, COUNTS),
     Placement: st.builds(Placement, DAYS, COUNTS),
     Retired: st.builds(Retired, TEXTS, INSTANTS),
+    Report: st.builds(
+        Report, TEXTS, TEXTS, TEXTS, DAYS, DAYS, DAYS, st.integers(1, 99), TEXTS, TEXTS, st.sampled_from(ReportState),
+        waves=st.dictionaries(TEXTS.filter(bool), COUNTS, max_size=3), not_before=st.none() | INSTANTS,
+        overdue=st.booleans(), bytes=COUNTS, error=TEXTS,
+    ),
+    Observation: st.builds(
+        Observation, DAYS, INSTANTS, COUNTS, COUNTS, TEXTS, COUNTS, TEXTS, st.booleans(),
+        st.dictionaries(TEXTS.filter(bool), st.decimals(-(10**9), 10**9, places=6), max_size=3),
+    ),
+    Planned: st.builds(Planned, TEXTS, TEXTS, DAYS, TEXTS, COUNTS, COUNTS, COUNTS),
+    Scope: st.builds(Scope, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, st.none() | INSTANTS),
 }  # fmt: skip
 
 
