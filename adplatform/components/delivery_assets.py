@@ -33,13 +33,15 @@ DEADLINE_TAG = "adplatform/deadline"
 FEED_TAG = "adplatform/feed"
 TOPIC_TAG = "adplatform/failure_topic"
 
-_AUDITS = {
+AUDITS = {
     "row_conservation": "Every row that came in is clean, superseded or quarantined.",
     "schema": "The staged Parquet has the columns and types of the contract.",
     "bounds": "Row counts and the share of quarantined rows are within the contract's bounds.",
     "no_personal_data_in_clear": "Every personal column holds digests, masks or nothing.",
     "manifest_rows": "Each file has the rows that the partner's manifest promises, where there is one.",
 }
+SUSPICION = {"suspected_personal_data": "Columns that nobody declared as personal hold no e-mail addresses."}
+"""What does not keep a delivery from being published."""
 
 
 def raw_key(flow: FeedFlow) -> dg.AssetKey:
@@ -153,19 +155,17 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
     )
     checks = [
         dg.AssetCheckSpec(name, asset=spec.key, blocking=True, partitions_def=partitions, description=text)
-        for name, text in _AUDITS.items()
+        for name, text in AUDITS.items()
     ]
-    suspicion = dg.AssetCheckSpec(
-        "suspected_personal_data",
-        asset=spec.key,
-        partitions_def=partitions,
-        description="Columns that nobody declared as personal hold no e-mail addresses.",
-    )
+    suspicions = [
+        dg.AssetCheckSpec(name, asset=spec.key, partitions_def=partitions, description=text)
+        for name, text in SUSPICION.items()
+    ]
 
     @dg.multi_asset(
         name=f"clean__{flow.source}__{flow.feed.name}",
         specs=[spec],
-        check_specs=[*checks, suspicion],
+        check_specs=[*checks, *suspicions],
         pool=f"publish_{flow.source}_{flow.feed.name}",
     )
     def transform(
@@ -205,29 +205,32 @@ def _working(
     """
     run_id = context.run.run_id
     context.instance.add_run_tags(run_id, {WORKER_TAG: worker()})
-    work = _private_directory(services.settings.temp, run_id, InstanceRuns(context.instance))
-    try:
-        with aws_failures(f"{flow.name} {day}"):
-            yield lifecycle.claim(services, flow, day, run_id), work
-    except (PermanentFailure, TransientFailure) as e:
-        lifecycle.fail(services, flow, day, run_id, e)
-        raise dg.Failure(
-            str(e), metadata={"adplatform/permanent": isinstance(e, PermanentFailure)}, allow_retries=False
-        ) from e
-    except Exception as e:
-        lifecycle.fail(services, flow, day, run_id, TransientFailure(f"unexpected {type(e).__name__}"))
-        raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    with private_directory(services.settings.temp, run_id, InstanceRuns(context.instance)) as work:
+        try:
+            with aws_failures(f"{flow.name} {day}"):
+                yield lifecycle.claim(services, flow, day, run_id), work
+        except (PermanentFailure, TransientFailure) as e:
+            lifecycle.fail(services, flow, day, run_id, e)
+            raise dg.Failure(
+                str(e), metadata={"adplatform/permanent": isinstance(e, PermanentFailure)}, allow_retries=False
+            ) from e
+        except Exception as e:
+            lifecycle.fail(services, flow, day, run_id, TransientFailure(f"unexpected {type(e).__name__}"))
+            raise
 
 
-def _private_directory(temp: Path, run_id: str, runs: InstanceRuns) -> Path:
+@contextmanager
+def private_directory(temp: Path, run_id: str, runs: InstanceRuns) -> Iterator[Path]:
     """A directory of this run. Those of killed runs, which may hold personal data in clear, are removed first."""
     temp.mkdir(parents=True, exist_ok=True)
     for left in temp.iterdir():
         if not runs.alive(left.name.partition("_")[0]):
             shutil.rmtree(left, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{run_id}_", dir=temp))
+    work = Path(tempfile.mkdtemp(prefix=f"{run_id}_", dir=temp))
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _check(
@@ -250,4 +253,17 @@ def _audit_result(key: dg.AssetKey, finding: AuditFinding) -> dg.AssetCheckResul
         description=finding.description,
         metadata=dict(finding.metrics),
         severity=dg.AssetCheckSeverity.ERROR if finding.blocking else dg.AssetCheckSeverity.WARN,
+    )
+
+
+def audit_evaluation(key: dg.AssetKey, finding: AuditFinding, partition: str) -> dg.AssetCheckEvaluation:
+    """The same of one partition, for a step that works on many."""
+    return dg.AssetCheckEvaluation(
+        asset_key=key,
+        check_name=finding.name,
+        passed=finding.passed,
+        description=finding.description,
+        metadata={name: dg.MetadataValue.float(float(value)) for name, value in finding.metrics.items()},
+        severity=dg.AssetCheckSeverity.ERROR if finding.blocking else dg.AssetCheckSeverity.WARN,
+        partition=partition,
     )

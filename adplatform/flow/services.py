@@ -1,7 +1,9 @@
 """The services a flow talks to, made from the settings; the same object serves Dagster runs, the CLI and tests."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +18,7 @@ from adplatform.lake.catalog import Catalog
 from adplatform.lake.lake import Lake
 from adplatform.lake.store import Store
 from adplatform.lake.zones import Zones
-from adplatform.ledger.ledger import Ledger
+from adplatform.ledger.ledger import Ledger, utc_now
 from adplatform.local.endpoint import ensure
 
 
@@ -26,6 +28,7 @@ class Services:
 
     settings: Settings
     aws: Aws
+    now: Callable[[], datetime] = utc_now
 
     @cached_property
     def s3(self) -> Any:
@@ -45,7 +48,7 @@ class Services:
 
     @cached_property
     def ledger(self) -> Ledger:
-        return Ledger(self.aws.client("dynamodb"), self.settings.ledger_table)
+        return Ledger(self.aws.client("dynamodb"), self.settings.ledger_table, self.now)
 
     @cached_property
     def zones(self) -> Zones:

@@ -32,6 +32,7 @@ from adplatform.ledger.rows import (
     Row,
     Scope,
     Slice,
+    Stale,
     active_reports,
     from_item,
     plain,
@@ -276,6 +277,33 @@ class Ledger:
 
     def put_scopes(self, source: str, scopes: Iterable[Scope]) -> None:
         self._put_all(source, scopes)
+
+    def stale(self, feed: str) -> list[Stale]:
+        """The dates of a derived table that must be built anew."""
+        return list(self._query(Stale, feed, "stale#"))
+
+    def mark_stale(self, feed: str, day: date) -> None:
+        """An input of that date changed."""
+        self.client.update_item(
+            TableName=self.table,
+            Key=_wire({"pk": f"feed#{feed}", "sk": f"stale#{day}"}),
+            UpdateExpression="SET #d = :d, since = if_not_exists(since, :s) ADD marks :one",
+            ExpressionAttributeNames={"#d": "day"},
+            ExpressionAttributeValues=_wire({":d": plain(day), ":s": plain(self.now()), ":one": 1}),
+        )
+
+    def clear_stale(self, feed: str, built: Stale) -> bool:
+        """The date was built from what there was when ``built`` was read; False when an input changed since."""
+        try:
+            self.client.delete_item(
+                TableName=self.table,
+                Key=_wire({"pk": f"feed#{feed}", "sk": built.sort_key}),
+                ConditionExpression="marks = :m",
+                ExpressionAttributeValues=_wire({":m": built.marks}),
+            )
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
 
     # -- leases
 

@@ -16,6 +16,7 @@ pk                            sk                                   row
 ``feed#<src>/<feed>/<scope>`` ``observed#<day>#<as_of>``           :class:`Observation`, what a report said of a date
 ``feed#<source>``             ``planned#<name>/<scope>``           :class:`Planned`, the last day that was planned
 ``feed#<source>``             ``scope#<id>``                       :class:`Scope`, a profile or marketplace of it
+``feed#<source>/<feed>``      ``stale#<day>``                      :class:`Stale`, a derived date to be built anew
 ``lease#<name>``              ``lease``                            holder and expiry of a lease
 ``rate#<name>``               ``rate``                             when the next call of an operation may be made
 ============================  ===================================  ==================================================
@@ -229,18 +230,20 @@ class Retired:
 
 
 class ReportState(StrEnum):
-    """Where a report stands. EMPTY is an outcome like LANDED: Amazon has no data for these dates."""
+    """Where a report stands. LANDED: its slices are in the raw zone; DONE: the common flow has dealt with all of them.
+    EMPTY is an outcome like DONE: Amazon has no rows for these dates."""
 
     INTENDED = "intended"
     REQUESTED = "requested"
     READY = "ready"
     STORED = "stored"
     LANDED = "landed"
+    DONE = "done"
     EMPTY = "empty"
     FAILED = "failed"
 
 
-ENDED = frozenset({ReportState.LANDED, ReportState.EMPTY, ReportState.FAILED})
+ENDED = frozenset({ReportState.DONE, ReportState.EMPTY, ReportState.FAILED})
 
 
 @dataclass(frozen=True)
@@ -331,6 +334,19 @@ class Observation:
 
 
 @dataclass(frozen=True)
+class Stale:
+    """A date of a derived table whose inputs changed ``marks`` times since it was last built."""
+
+    day: date
+    marks: int
+    since: datetime
+
+    @property
+    def sort_key(self) -> str:
+        return f"stale#{self.day}"
+
+
+@dataclass(frozen=True)
 class Scope:
     """A profile or a marketplace that the source's credentials can read, as the API described it at ``seen_at``."""
 
@@ -390,6 +406,7 @@ R = TypeVar(
     Observation,
     Planned,
     Scope,
+    Stale,
 )
 
 

@@ -27,6 +27,7 @@ from adplatform.ledger.rows import (
     Retired,
     Scope,
     Slice,
+    Stale,
     digest,
     from_item,
     to_item,
@@ -66,6 +67,7 @@ ROWS: dict[type, st.SearchStrategy[Any]] = {
         Observation, DAYS, INSTANTS, COUNTS, COUNTS, TEXTS, COUNTS, TEXTS, st.booleans(),
         st.dictionaries(TEXTS.filter(bool), st.decimals(-(10**9), 10**9, places=6), max_size=3),
     ),
+    Stale: st.builds(Stale, DAYS, COUNTS, INSTANTS),
     Planned: st.builds(Planned, TEXTS, TEXTS, DAYS, TEXTS, COUNTS, COUNTS, COUNTS),
     Scope: st.builds(Scope, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, st.none() | INSTANTS),
 }  # fmt: skip
