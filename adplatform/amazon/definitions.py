@@ -1,0 +1,101 @@
+"""Report definitions: what is asked for, how the document is read, and the contract of each table it brings."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from hashlib import sha256
+from typing import Any, Literal
+
+from adplatform.amazon.restatement import RestatementPolicy
+from adplatform.contracts.feed import Feed
+from adplatform.contracts.model import Column, FileFormat
+
+STAMPS = (
+    Column(name="currency_code", source="_currency", comment="Currency of the account; the report names none itself."),
+    Column(name="as_of", type="timestamp", source="_as_of", required=True, comment="When these values were asked for."),
+    Column(name="wave", type="int", source="_wave", comment="Age of the date, in days, for which it was asked."),
+    Column(name="report_id", source="_report_id", comment="Amazon's id of the report that brought the row."),
+)
+"""What the platform adds to every row."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One table of a report.
+
+    ``records`` is the dotted path of its array in a JSON document, None for the document itself. ``date_field`` holds
+    the date of a row in its first ten characters; without one all rows belong to the report's only date. ``plotted``
+    names the metrics, as the report calls them, that the restatement audit follows.
+    """
+
+    feed: str
+    columns: tuple[Column, ...]
+    records: str | None = None
+    date_field: str | None = None
+    plotted: tuple[str, ...] = ()
+    description: str = ""
+    schema_policy: Literal["freeze", "evolve"] = "freeze"
+
+
+@dataclass(frozen=True)
+class ReportDefinition:
+    """One report to pull, again and again. ``configuration`` is the definition's part of the request body.
+
+    ``discovered`` reports are made by Amazon on its own schedule and only found; ``restricted`` ones hold personal data
+    and need a restricted data token.
+    """
+
+    name: str
+    api: Literal["ads", "selling_partner"]
+    report_type: str
+    layout: Literal["json", "tsv"]
+    configuration: Mapping[str, Any]
+    datasets: tuple[Dataset, ...]
+    policy: RestatementPolicy
+    attribution_days: int = 14
+    discovered: bool = False
+    restricted: bool = False
+    owners: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def definition_hash(self) -> str:
+        """Changes when what is asked of Amazon changes."""
+        asked = {"type": self.report_type, "configuration": self.configuration}
+        return sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+
+    def dataset(self, feed: str) -> Dataset:
+        return next(d for d in self.datasets if d.feed == feed)
+
+
+def feed(dataset: Dataset, start_date: date, landing: str) -> Feed:
+    """The feed whose files are the slices of a dataset. It has no key: Amazon may send equal rows, and all count."""
+    own = {c.name for c in dataset.columns}
+    return Feed(
+        name=dataset.feed,
+        description=dataset.description,
+        start_date=start_date,
+        landing=landing,
+        columns=(*dataset.columns, *(c for c in STAMPS if c.name not in own)),
+        format=FileFormat(kind="ndjson", compression="gzip"),
+        schema_policy=dataset.schema_policy,
+    )
+
+
+def snake_case(name: str) -> str:
+    """``campaignId`` to ``campaign_id``, ``purchases14d`` to ``purchases_14d``, ``amazon-order-id`` to
+    ``amazon_order_id``; a name that begins with a digit gets a leading underscore."""
+    text = re.sub(r"[^A-Za-z0-9]+", "_", name)
+    text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", text)
+    text = re.sub(r"(?<=[A-Za-z])(?=[0-9]+d$)", "_", text).lower().strip("_")
+    return f"_{text}" if text[:1].isdigit() else text
+
+
+def columns_of(fields: Iterable[tuple[str, str]], required: Sequence[str] = ()) -> tuple[Column, ...]:
+    """Columns for report fields given as (name in the report, type)."""
+    return tuple(
+        Column(name=snake_case(source), source=source, type=kind, required=source in required)
+        for source, kind in fields
+    )

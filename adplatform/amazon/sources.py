@@ -1,0 +1,235 @@
+"""Report accounts as YAML declares them: an Ads account, a seller."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import date, time, timedelta
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from adplatform.amazon import ads_definitions, selling_partner_definitions
+from adplatform.amazon.ads_definitions import AdsReport, ads_definition, without
+from adplatform.amazon.ads_report_types import report_type
+from adplatform.amazon.definitions import ReportDefinition
+from adplatform.contracts.feed import NAME, Duration
+from adplatform.contracts.model import Strict
+from adplatform.contracts.source import PLATFORM_TOPICS, Topics
+from adplatform.contracts.types import parse_type
+
+T = TypeVar("T")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def _one_id(value: Any) -> str:
+    text = str(value)
+    if isinstance(value, bool) or not isinstance(value, int | str) or not _ID.fullmatch(text):
+        raise ValueError(f"{value!r} is not an id: letters, digits, _ and - only")
+    return text
+
+
+Id = Annotated[str, BeforeValidator(_one_id, json_schema_input_type=str | int)]
+
+
+def _time(value: Any) -> Any:
+    if isinstance(value, int):  # YAML 1.1 reads 06:00 without quotes as a number in base 60
+        raise ValueError('put the time in quotes: "06:00"')
+    return value
+
+
+class Profiles(Strict):
+    """Which of the scopes that the credentials can read: all, or those of some countries and kinds."""
+
+    countries: tuple[Annotated[str, Field(pattern=r"^[A-Z]{2}$")], ...] = ()
+    types: tuple[Literal["seller", "vendor", "agency"], ...] = ()
+
+
+class Marketplaces(Strict):
+    """Which of the seller's marketplaces: all, or those of some countries."""
+
+    countries: tuple[Annotated[str, Field(pattern=r"^[A-Z]{2}$")], ...] = ()
+
+
+class Restatement(Strict):
+    """What may be changed of a report's restatement policy. Ages are in days."""
+
+    daily: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    waves: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    grace: int | None = Field(default=None, ge=0)
+    requests_per_day: int | None = Field(default=None, ge=1)
+    backfill_per_day: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        ages = [*(self.daily or ()), *(self.waves or ())]
+        if ages != sorted(set(ages)):
+            raise ValueError("daily and waves are ages that grow: for example daily [1, 2, 3], waves [7, 14]")
+        if self.daily == ():
+            raise ValueError("daily is empty: name at least the age of the first request")
+        return self
+
+    def applied(self, definition: ReportDefinition) -> ReportDefinition:
+        changes = {name: value for name, value in self if value is not None}
+        return replace(definition, policy=replace(definition.policy, **changes)) if changes else definition
+
+
+class OwnAdsReport(Strict):
+    """A report of the user's own, or a ready-made one (``extends``) with columns added and removed."""
+
+    name: Annotated[str, Field(pattern=NAME)]
+    extends: str | None = None
+    report_type: str | None = None
+    group_by: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    filters: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    unchecked_columns: dict[str, str] = Field(default_factory=dict)
+    """Columns that Amazon has and our list does not, with their types."""
+    description: str = ""
+    restatement: Restatement = Restatement()
+
+    @field_validator("unchecked_columns")
+    @classmethod
+    def _typed(cls, columns: dict[str, str]) -> dict[str, str]:
+        for kind in columns.values():
+            parse_type(kind)
+        return columns
+
+    @model_validator(mode="after")
+    def _accepted(self) -> Self:
+        self.definition()
+        return self
+
+    def definition(self) -> ReportDefinition:
+        base = self._base()
+        report = replace(
+            without(base, self.add, self.remove),
+            filters={**(base.filters or {}), **self.filters},
+            description=self.description or base.description,
+        )
+        return self.restatement.applied(ads_definition(self.name, report, self.unchecked_columns))
+
+    def _base(self) -> AdsReport:
+        if self.extends is None:
+            if self.report_type is None or not self.columns:
+                raise ValueError(f"{self.name}: give report_type, group_by and columns, or extends")
+            groups = self.group_by or tuple(report_type(self.report_type).groups)[:1]
+            return AdsReport(self.report_type, groups, self.columns)
+        if self.report_type or self.group_by or self.columns:
+            raise ValueError(
+                f"{self.name}: extends goes with add and remove, not with report_type, group_by or columns"
+            )
+        return _ready_made(self.extends, ads_definitions.READY_MADE)
+
+
+class OwnSellingPartnerReport(Strict):
+    """A ready-made report with other options or another restatement policy."""
+
+    name: str
+    options: dict[str, str] = Field(default_factory=dict)
+    restatement: Restatement = Restatement()
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        self.definition()
+        return self
+
+    def definition(self) -> ReportDefinition:
+        base = _ready_made(self.name, selling_partner_definitions.READY_MADE)
+        return self.restatement.applied(selling_partner_definitions.with_options(base, self.options))
+
+
+class ReportSource(Strict):
+    """What both kinds of account have in common.
+
+    ``credentials`` names a secret with the members client_id, client_secret and refresh_token. ``simulated`` accounts
+    are those of the simulated Amazon on this machine. ``history`` is how far back the first requests go, where that is
+    less than both ``start_date`` and what Amazon keeps. ``request_at`` is in each scope's own time zone.
+    """
+
+    source: Annotated[str, Field(pattern=NAME)]
+    region: Literal["na", "eu", "fe"] = "na"
+    credentials: str = Field(min_length=1)
+    simulated: bool = False
+    start_date: date
+    history: Duration | None = None
+    request_at: Annotated[time, BeforeValidator(_time, json_schema_input_type=str)] = time(6)
+    spread: Duration = timedelta(hours=1)
+    overdue_after: Duration = timedelta(hours=3)
+    give_up_after: Duration = timedelta(hours=24)
+    poll_every: Duration = timedelta(seconds=60)
+    fresh_within: Duration | None = timedelta(hours=36)
+    """The newest date of every scope must have ended within this time."""
+    owners: list[str] = Field(default_factory=list)
+    tags: dict[str, str] = Field(default_factory=dict)
+    check_every: int = Field(default=30, ge=1)
+    topics: Topics = PLATFORM_TOPICS
+    archive: Annotated[str, Field(pattern=r"^archive/([A-Za-z0-9._=-]+/)*$")] = "archive/"
+
+    def definitions(self) -> tuple[ReportDefinition, ...]:
+        raise NotImplementedError
+
+
+class AdsSource(ReportSource):
+    """An Amazon Ads account: its profiles and the reports to pull for each."""
+
+    profiles: tuple[Id, ...] | Profiles = Profiles()
+    reports: list[str | OwnAdsReport] = Field(min_length=1)
+
+    @field_validator("reports")
+    @classmethod
+    def _known(cls, reports: list[str | OwnAdsReport]) -> list[str | OwnAdsReport]:
+        _named_once(d for report in reports for d in [_ads(report)])
+        return reports
+
+    def definitions(self) -> tuple[ReportDefinition, ...]:
+        return tuple(_ads(report) for report in self.reports)
+
+
+class SellingPartnerSource(ReportSource):
+    """A seller or vendor: its marketplaces and the reports to pull for each."""
+
+    marketplaces: tuple[Id, ...] | Marketplaces = Marketplaces()
+    reports: list[str | OwnSellingPartnerReport] = Field(min_length=1)
+    finished_queue: str | None = None
+    """An SQS queue that is subscribed to REPORT_PROCESSING_FINISHED; without one reports are only polled."""
+
+    @field_validator("reports")
+    @classmethod
+    def _known(cls, reports: list[str | OwnSellingPartnerReport]) -> list[str | OwnSellingPartnerReport]:
+        _named_once(_selling_partner(report) for report in reports)
+        return reports
+
+    def definitions(self) -> tuple[ReportDefinition, ...]:
+        return tuple(_selling_partner(report) for report in self.reports)
+
+
+def _ads(report: str | OwnAdsReport) -> ReportDefinition:
+    if isinstance(report, OwnAdsReport):
+        return report.definition()
+    return ads_definition(report, _ready_made(report, ads_definitions.READY_MADE))
+
+
+def _selling_partner(report: str | OwnSellingPartnerReport) -> ReportDefinition:
+    if isinstance(report, OwnSellingPartnerReport):
+        return report.definition()
+    return _ready_made(report, selling_partner_definitions.READY_MADE)
+
+
+def _ready_made(name: str, known: Mapping[str, T]) -> T:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise ValueError(f"there is no ready-made report {name!r}{hint}; there are {', '.join(known)}")
+    return known[name]
+
+
+def _named_once(definitions: Iterable[ReportDefinition]) -> None:
+    seen: set[str] = set()
+    for definition in definitions:
+        for name in {definition.name, *(d.feed for d in definition.datasets)}:
+            if name in seen:
+                raise ValueError(f"report or table {name} is declared twice")
+            seen.add(name)
