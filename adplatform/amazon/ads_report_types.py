@@ -121,8 +121,8 @@ def check(
             raise ValueError(f"{kind.id}: column {column} does not go with time unit {time_unit}; use {instead}")
         if column not in allowed:
             raise ValueError(
-                f"{kind.id}: column {column!r} does not go with group_by {_listed(group_by)}{_nearest(column, allowed)};"
-                f" it takes {_listed(allowed)}. If Amazon has added it, give it under unchecked_columns with its type"
+                f"{kind.id}: column {column!r} does not go with group_by {_listed(group_by)}"
+                f"{_nearest(column, allowed)}; it takes {_listed(allowed)}. If Amazon has added it, give it under unchecked_columns with its type"
             )
     for field, values in filters.items():
         _check_filter(kind, group_by, field, values)

@@ -36,6 +36,8 @@ class RestatementPolicy:
     retention_days: int = 95
     requests_per_day: int = 2
     backfill_per_day: int = 4
+    closes: bool = True
+    """Whether the data as it is when retention ends matters; not where retention outlasts every restatement by far."""
 
     @property
     def first_age(self) -> int:
@@ -57,6 +59,8 @@ class RestatementPolicy:
         found = {age: age for age in self.daily if age <= last}
         found |= {age: min(age + self.grace, last) for age in self.waves if age <= last}
         newest = max(found)
+        if not self.closes:
+            return found
         closing = max(newest + self.grace + 1, last - RESTATED_FOR + 1)
         if closing <= last:
             found[closing] = last

@@ -89,6 +89,7 @@ _SALES_AND_TRAFFIC = ReportDefinition(
         retention_days=730,
         requests_per_day=8,
         backfill_per_day=30,
+        closes=False,
     ),
 )
 
@@ -133,7 +134,12 @@ _ALL_ORDERS = ReportDefinition(
         ),
     ),
     policy=RestatementPolicy(
-        daily=tuple(range(1, 8)), waves=(14, 21, 30, 60), max_range_days=30, retention_days=730, backfill_per_day=6
+        daily=tuple(range(1, 8)),
+        waves=(14, 21, 30, 60),
+        max_range_days=30,
+        retention_days=730,
+        backfill_per_day=6,
+        closes=False,
     ),
 )
 
@@ -165,7 +171,13 @@ _SEARCH_TERMS = ReportDefinition(
         ),
     ),
     policy=RestatementPolicy(
-        daily=(2, 3), waves=(7,), max_range_days=1, retention_days=730, requests_per_day=4, backfill_per_day=10
+        daily=(2, 3),
+        waves=(7,),
+        max_range_days=1,
+        retention_days=730,
+        requests_per_day=4,
+        backfill_per_day=10,
+        closes=False,
     ),
 )
 

@@ -7,7 +7,8 @@ import dagster as dg
 
 from adplatform.contracts.model import Contract
 from adplatform.flow.source import FeedFlow
-from adplatform.ledger.rows import FileOutcome, Publication
+from adplatform.lake.zones import Zones
+from adplatform.ledger.rows import FileOutcome, Publication, Report
 from adplatform.transform.values import OutputColumn
 
 
@@ -84,3 +85,18 @@ def publication_metadata(flow: FeedFlow, publication: Publication) -> Mapping[st
 def ledger_hint(flow: FeedFlow, day: str) -> dg.MarkdownMetadataValue:
     """How to see the whole history of a delivery."""
     return dg.MetadataValue.md(f"`adplatform ledger {flow.name} {day}`")
+
+
+def report_metadata(report: Report, zones: Zones, rows: int, changed: bool) -> Mapping[str, Any]:
+    """What a date of the raw asset shows of the report that brought it."""
+    return {
+        "dagster/uri": zones.raw_uri(report.raw_key) if report.raw_key else "",
+        "dagster/partition_row_count": rows,
+        "adplatform/report_id": report.report_id,
+        "adplatform/range": f"{report.start} to {report.end}",
+        "adplatform/asked_at": str(report.requested_at),
+        "adplatform/changed": changed,
+        "adplatform/bytes": report.bytes,
+        "adplatform/sha256": report.sha256,
+        "adplatform/ledger": dg.MetadataValue.md(f"`adplatform reports {report.feed}`"),
+    }

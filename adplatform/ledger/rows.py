@@ -372,7 +372,6 @@ class Planned:
     day: date
     definition: str
     at_risk: int = 0
-    lost: int = 0
     postponed: int = 0
 
     @property

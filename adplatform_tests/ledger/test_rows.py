@@ -68,7 +68,7 @@ ROWS: dict[type, st.SearchStrategy[Any]] = {
         st.dictionaries(TEXTS.filter(bool), st.decimals(-(10**9), 10**9, places=6), max_size=3),
     ),
     Stale: st.builds(Stale, DAYS, COUNTS, INSTANTS),
-    Planned: st.builds(Planned, TEXTS, TEXTS, DAYS, TEXTS, COUNTS, COUNTS, COUNTS),
+    Planned: st.builds(Planned, TEXTS, TEXTS, DAYS, TEXTS, COUNTS, COUNTS),
     Scope: st.builds(Scope, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, st.none() | INSTANTS),
 }  # fmt: skip
 
