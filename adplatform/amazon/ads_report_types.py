@@ -122,7 +122,8 @@ def check(
         if column not in allowed:
             raise ValueError(
                 f"{kind.id}: column {column!r} does not go with group_by {_listed(group_by)}"
-                f"{_nearest(column, allowed)}; it takes {_listed(allowed)}. If Amazon has added it, give it under unchecked_columns with its type"
+                f"{_nearest(column, allowed)}; it takes {_listed(allowed)}. "
+                "If Amazon has added it, give it under unchecked_columns with its type"
             )
     for field, values in filters.items():
         _check_filter(kind, group_by, field, values)

@@ -1,1 +1,2 @@
+from adplatform.components.amazon_ads_reports import AmazonAdsReports as AmazonAdsReports
 from adplatform.components.partner_push import PartnerPush as PartnerPush

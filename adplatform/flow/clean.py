@@ -99,14 +99,17 @@ def publish_version(
     quarantine_key = ""
     if staged.quarantine is not None:
         quarantine_key = store_rows(services.store, flow.name, day, version, staged.quarantine)
+    scope = flow.scope
     table = table_spec(
-        flow.name,
+        flow.table,
         flow.feed.contract,
         staged.columns,
         description=flow.feed.description,
         database_prefix=services.settings.database_prefix,
+        scope=scope.column if scope else None,
     )
-    published = publish(services.lake, table, day, version, staged, run_id=run_id, temp=work)
+    value = scope.value if scope else ""
+    published = publish(services.lake, table, day, version, staged, run_id=run_id, temp=work, scope=value)
     row = services.ledger.publication(flow.name, day, version)
     if row is None:
         raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")

@@ -18,7 +18,7 @@ def collect_source(
         PermanentFailure, TransientFailure: as :func:`adplatform.lake.retention.collect`.
     """
     settings, now = services.settings, services.ledger.now()
-    for flow in source.feeds:
-        table = table_name(flow.name, settings.database_prefix)
+    for flow in {flow.table: flow for flow in source.feeds}.values():
+        table = table_name(flow.table, settings.database_prefix)
         keep = timedelta(days=settings.keep_days)
-        yield flow, collect(services.lake, flow.name, table, keep=keep, now=now, run_id=run_id, dry_run=dry_run)
+        yield flow, collect(services.lake, flow.table, table, keep=keep, now=now, run_id=run_id, dry_run=dry_run)

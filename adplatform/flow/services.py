@@ -82,6 +82,11 @@ class Services:
         )
 
     @cached_property
+    def simulated_amazon(self) -> str | None:
+        """Where the simulated Amazon listens; None when there is none."""
+        return self.settings.simulated_amazon
+
+    @cached_property
     def account(self) -> str:
         return str(self.aws.client("sts").get_caller_identity()["Account"])
 

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
+from urllib.parse import urlsplit
 
+from adplatform.aws import is_loopback
 from adplatform.failures import PermanentFailure
 
 PREFIX = "ADPLATFORM_"
@@ -35,6 +37,8 @@ class Settings:
     """Whether current files are copied below each table's root, for readers that list paths."""
     automation: bool = True
     """Whether sensors and schedules are on when Dagster first sees them."""
+    simulated_amazon: str | None = None
+    """Address of a simulated Amazon on this machine, for accounts that are declared as simulated."""
     subscribers: tuple[str, ...] = ()
     """Who hears of success and failure: ``success=ops@example.com``, ``failure=https://hooks.example.com/x``."""
 
@@ -81,8 +85,15 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         keep_days=_whole(environ, "KEEP_DAYS", defaults.keep_days),
         path_copies=text("PATH_COPIES", "on") != "off",
         automation=text("AUTOMATION", "on") != "off",
+        simulated_amazon=_simulated(text("SIMULATED_AMAZON", "")),
         subscribers=tuple(s.strip() for s in text("SUBSCRIBERS", "").split(",") if s.strip()),
     )
+
+
+def _simulated(address: str) -> str | None:
+    if address and not is_loopback(urlsplit(address).hostname or ""):
+        raise PermanentFailure(f"{PREFIX}SIMULATED_AMAZON is {address!r}: a simulator runs on this machine only")
+    return address.rstrip("/") or None
 
 
 def _whole(environ: Mapping[str, str], name: str, default: int) -> int:

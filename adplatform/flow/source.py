@@ -1,5 +1,6 @@
 """A source as the flow sees it: its feeds, their layouts and where they land."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -11,23 +12,39 @@ from adplatform.files.landing import Layout, Part, Place, layout_of
 from adplatform.lake.zones import Zones
 from adplatform.ledger.rows import ObjectState, RawObject, unversioned
 
+SCOPE_VALUE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 UNPLACED = "_unplaced"
 """The feed of the ledger under which objects are remembered that fit no feed of their source."""
 
 
 @dataclass(frozen=True)
+class ScopeKey:
+    """The part of a table that is delivered apart from others: a column that partitions it beside the date, and its
+    value, for example an advertising profile."""
+
+    column: str
+    value: str
+
+
+@dataclass(frozen=True)
 class FeedFlow:
-    """One feed with its full name ``source/feed`` and its compiled layout."""
+    """One feed, or one scope of it, with its compiled layout. ``table`` is its full name ``source/feed``; ``name`` is
+    that of its deliveries, which ends with the scope's value where there is one."""
 
     source: str
     feed: Feed
     layout: Layout
     topics: Topics = PLATFORM_TOPICS
     archive: str = "archive/"
+    scope: ScopeKey | None = None
+
+    @property
+    def table(self) -> str:
+        return f"{self.source}/{self.feed.name}"
 
     @property
     def name(self) -> str:
-        return f"{self.source}/{self.feed.name}"
+        return f"{self.table}/{self.scope.value}" if self.scope else self.table
 
 
 @dataclass(frozen=True)
@@ -68,6 +85,18 @@ def make_source(name: str, bucket: str, feeds: Iterable[Feed], prefix: str | Non
         if owner != flow.feed.name:
             raise PermanentFailure(f"feeds {owner} and {flow.feed.name} have the same landing {flow.feed.landing!r}")
     return Source(name, bucket, below, flows)
+
+
+def scoped(flow: FeedFlow, prefix: str, key: ScopeKey) -> FeedFlow:
+    """The part of a feed that belongs to one scope, whose ``{scope}`` stands in the landing template.
+
+    Raises:
+        PermanentFailure: the value cannot be part of a key.
+    """
+    if not SCOPE_VALUE.fullmatch(key.value):
+        raise PermanentFailure(f"{flow.table}: {key.column} {key.value!r} may hold only letters, digits, _ and -")
+    feed = flow.feed.model_copy(update={"landing": flow.feed.landing.replace("{scope}", key.value)})
+    return replace(flow, feed=feed, layout=layout_of(prefix, feed), scope=key)
 
 
 def to_object(

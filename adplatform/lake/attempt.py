@@ -12,7 +12,7 @@ from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.lake.lake import Lake
 from adplatform.lake.parquet import write_empty
 from adplatform.lake.table import TableSpec
-from adplatform.lake.zones import partition_path
+from adplatform.lake.zones import JOINT, partition_folder
 from adplatform.transform.values import Staged, StagedFile
 
 _UPLOADS = 4
@@ -75,6 +75,13 @@ class Attempt:
     version: int
     run_id: str
     token: str
+    scope: str = ""
+
+    @property
+    def delivery_partition(self) -> str:
+        """The catalog's value of the partition that a delivery fills alone."""
+        day = self.day.isoformat()
+        return f"{day}{JOINT}{self.scope}" if self.table.scope else day
 
     def outcome(self, result: Result, rows: int, flips: tuple[Flip, ...], note: str) -> Published:
         token = self.token if result is Result.PUBLISHED else ""
@@ -109,7 +116,8 @@ def upload_files(lake: Lake, attempt: Attempt, partition: str, files: list[Stage
 
 def location_key(lake: Lake, attempt: Attempt, partition: str, suffix: str = "") -> str:
     prefix = lake.store.zones.version(attempt.table.feed, attempt.token + suffix)
-    return prefix + (partition_path(attempt.table.partition.name, partition) if attempt.table.partition else "")
+    columns = [column.name for column in attempt.table.partitions]
+    return prefix + (partition_folder(columns, partition) if columns else "")
 
 
 def require(lake: Lake, uploads: list[Upload]) -> None:
@@ -139,7 +147,7 @@ def _partition(attempt: Attempt, file: StagedFile) -> str:
     if key is None:
         allowed, value = file.partition == "", ""
     elif key.name == DELIVERY_DATE:
-        allowed, value = file.partition in ("", day), day
+        allowed, value = file.partition in ("", day), attempt.delivery_partition
     else:
         allowed, value = file.partition != "", file.partition
     if not allowed:

@@ -10,6 +10,7 @@ from typing import Any
 
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.lake.table import Named, TableSpec
+from adplatform.lake.zones import JOINT, partition_values
 from adplatform.transform.values import OutputColumn
 
 _ATTEMPTS = 10
@@ -42,7 +43,8 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Partition:
-    """Where one partition's files lie. ``value`` is as the catalog spells it, not as the path does."""
+    """Where one partition's files lie. ``value`` is as the catalog spells it, not as the path does; of a table with two
+    partition columns it is both values, joined by ``JOINT``."""
 
     value: str
     location: str
@@ -51,12 +53,12 @@ class Partition:
 
 @dataclass(frozen=True)
 class Table:
-    """A table as the catalog has it. ``columns`` are (name, Glue type), without the column ``partition``."""
+    """A table as the catalog has it. ``columns`` are (name, Glue type), without those in ``partitions``."""
 
     location: str
     columns: tuple[tuple[str, str], ...]
     parameters: Mapping[str, str]
-    partition: str | None
+    partitions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -107,9 +109,10 @@ class Catalog:
 
         return self._put(spec, location, parameters, move)
 
-    def partition(self, spec: Named, value: str) -> Partition | None:
+    def partition(self, spec: TableSpec, value: str) -> Partition | None:
+        values = partition_values(value, len(spec.partitions))
         try:
-            found = self.glue.get_partition(DatabaseName=spec.database, TableName=spec.name, PartitionValues=[value])
+            found = self.glue.get_partition(DatabaseName=spec.database, TableName=spec.name, PartitionValues=values)
         except self.glue.exceptions.EntityNotFoundException:
             return None
         return _partition(found["Partition"])
@@ -128,8 +131,9 @@ class Catalog:
     def put_partition(self, spec: Named, table: Table, partition: Partition) -> None:
         """Create the partition or move it; readers see the old location or the new one."""
         columns = [{"Name": name, "Type": hive} for name, hive in table.columns]
+        values = partition_values(partition.value, len(table.partitions))
         wanted = {
-            "Values": [partition.value],
+            "Values": values,
             "StorageDescriptor": _descriptor(columns, partition.location),
             "Parameters": {**_PARQUET, **partition.parameters},
         }
@@ -137,11 +141,12 @@ class Catalog:
         try:
             self.glue.create_partition(**where)
         except self.glue.exceptions.AlreadyExistsException:
-            self.glue.update_partition(**where, PartitionValueList=[partition.value])
+            self.glue.update_partition(**where, PartitionValueList=values)
 
-    def delete_partition(self, spec: Named, value: str) -> None:
+    def delete_partition(self, spec: TableSpec, value: str) -> None:
+        values = partition_values(value, len(spec.partitions))
         try:
-            self.glue.delete_partition(DatabaseName=spec.database, TableName=spec.name, PartitionValues=[value])
+            self.glue.delete_partition(DatabaseName=spec.database, TableName=spec.name, PartitionValues=values)
         except self.glue.exceptions.EntityNotFoundException:
             return
 
@@ -184,7 +189,7 @@ class Catalog:
             **_described(spec),
             "TableType": "EXTERNAL_TABLE",
             "StorageDescriptor": _descriptor([_column(c) for c in spec.columns], location),
-            "PartitionKeys": [_column(spec.partition)] if spec.partition else [],
+            "PartitionKeys": [_column(c) for c in spec.partitions],
             "Parameters": {"EXTERNAL": "TRUE", **_PARQUET, **_lineage(spec), **parameters},
         }
         try:
@@ -204,7 +209,7 @@ class Catalog:
 
 def _evolved(found: Json, spec: TableSpec) -> Json:
     """The table input with the columns of ``spec``: known ones keep their place and type, new ones come last."""
-    partitioning = [(spec.partition.name, spec.partition.type.hive)] if spec.partition else []
+    partitioning = [(c.name, c.type.hive) for c in spec.partitions]
     if [(c["Name"], c["Type"]) for c in found.get("PartitionKeys", [])] != partitioning:
         raise PermanentFailure(
             f"table {spec.qualified} is partitioned differently from the contract of {spec.feed}: "
@@ -266,9 +271,9 @@ def _table(found: Json) -> Table:
         location=descriptor["Location"],
         columns=tuple((c["Name"], c["Type"]) for c in descriptor["Columns"]),
         parameters=found.get("Parameters", {}),
-        partition=keys[0]["Name"] if keys else None,
+        partitions=tuple(key["Name"] for key in keys),
     )
 
 
 def _partition(found: Json) -> Partition:
-    return Partition(found["Values"][0], found["StorageDescriptor"]["Location"], found.get("Parameters", {}))
+    return Partition(JOINT.join(found["Values"]), found["StorageDescriptor"]["Location"], found.get("Parameters", {}))

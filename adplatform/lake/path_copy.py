@@ -6,13 +6,13 @@ overwritten. What a crash left undone, or a process did after it lost its lease,
 publishing again or ``retention.collect`` mends it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from adplatform.lake.lake import Lake
 from adplatform.lake.store import Stored
 from adplatform.lake.table import TableSpec
-from adplatform.lake.zones import partition_path
+from adplatform.lake.zones import partition_folder
 from adplatform.ledger.ledger import Lease
 
 
@@ -53,7 +53,7 @@ def repair(
     lake: Lake,
     lease: Lease,
     feed: str,
-    column: str,
+    columns: Sequence[str],
     shown: Mapping[str, str],
     versions: Mapping[str, Iterable[Stored]],
     *,
@@ -65,12 +65,12 @@ def repair(
     """
     zones = lake.store.zones
     root = zones.clean(feed)
-    locations = {root + partition_path(column, value): location for value, location in shown.items()}
+    locations = {root + partition_folder(columns, value): location for value, location in shown.items()}
     present: dict[str, list[Stored]] = {}
-    for stored in lake.store.listing(zones.clean_bucket, f"{root}{column}="):
-        folder, slash, _ = stored.key.removeprefix(root).partition("/")
-        if slash:
-            present.setdefault(f"{root}{folder}/", []).append(stored)
+    for stored in lake.store.listing(zones.clean_bucket, f"{root}{columns[0]}="):
+        parts = stored.key.removeprefix(root).split("/", len(columns))
+        if len(parts) > 1:
+            present.setdefault(f"{root}{'/'.join(parts[:-1])}/", []).append(stored)
     repaired = []
     for folder in sorted(locations.keys() | present.keys()):
         location = locations.get(folder, "")
@@ -92,7 +92,7 @@ def _difference_of(lake: Lake, table: TableSpec, value: str) -> _Difference:
         return _Difference({}, ())
     zones = lake.store.zones
     files = lake.store.listing(zones.clean_bucket, zones.clean_key(shown.location)) if shown else ()
-    folder = zones.clean(table.feed) + partition_path(table.partition.name, value)
+    folder = zones.clean(table.feed) + partition_folder([column.name for column in table.partitions], value)
     return _difference(lake, table.feed, folder, files, lake.store.listing(zones.clean_bucket, folder))
 
 

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 from adplatform.aws_errors import aws_failures
 from adplatform.contracts.model import DELIVERY_DATE
+from adplatform.failures import PermanentFailure
 from adplatform.lake.attempt import Attempt, Flip, Published, Result, Upload, require, upload
 from adplatform.lake.catalog import Partition, Table
 from adplatform.lake.lake import Lake
@@ -26,19 +27,22 @@ from adplatform.transform.values import Staged
 
 
 def publish(
-    lake: Lake, table: TableSpec, day: date, version: int, staged: Staged, *, run_id: str, temp: Path
+    lake: Lake, table: TableSpec, day: date, version: int, staged: Staged, *, run_id: str, temp: Path, scope: str = ""
 ) -> Published:
     """Show ``version`` of the delivery of ``day`` to the readers of ``table``.
 
     The same delivery may be published any number of times, by any number of processes: readers end up with the highest
-    version of it. ``temp`` is an existing directory for work files.
+    version of it. ``temp`` is an existing directory for work files, ``scope`` the delivery's value of the second
+    partition column where the table has one.
 
     Raises:
-        PermanentFailure: the table cannot take the columns, a staged file is outside the table's partitions, or AWS
-            does not allow it.
+        PermanentFailure: the table cannot take the columns, a staged file is outside the table's partitions, ``scope``
+            lacks or the table has none, or AWS does not allow it.
         TransientFailure: another publisher was in the way, or AWS did not answer; run the step again.
     """
-    attempt = Attempt(table, day, version, run_id, f"{day}-{version:04d}-{lake.token()}")
+    if bool(scope) != bool(table.scope):
+        raise PermanentFailure(f"{table.feed} {day}: scope {scope!r} does not fit the partitions of {table.qualified}")
+    attempt = Attempt(table, day, version, run_id, f"{day}-{version:04d}-{lake.token()}", scope)
     if table.partition is None:
         seen, show = _shown_table, _show_table
     elif table.partition.name == DELIVERY_DATE:
@@ -60,7 +64,7 @@ def publish(
 
 
 def _shown_day(lake: Lake, attempt: Attempt) -> Published | None:
-    value = attempt.day.isoformat()
+    value = attempt.delivery_partition
     partition = lake.catalog.partition(attempt.table, value)
     return None if partition is None or _over(attempt, partition) else _seen(attempt, value, partition)
 

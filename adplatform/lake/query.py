@@ -23,8 +23,8 @@ class OpenTable:
     database: str
     name: str
     columns: tuple[tuple[str, str], ...]
-    partition: tuple[str, str] | None
-    locations: tuple[tuple[str, str], ...]
+    partitions: tuple[tuple[str, str], ...]
+    locations: tuple[tuple[tuple[str, ...], str], ...]
 
     @property
     def qualified(self) -> str:
@@ -44,20 +44,20 @@ def _tables(glue: Any, database: str) -> Iterator[OpenTable]:
         for table in page["TableList"]:
             columns = tuple((c["Name"], c["Type"]) for c in table["StorageDescriptor"]["Columns"])
             keys = table.get("PartitionKeys", [])
-            partition = (keys[0]["Name"], keys[0]["Type"]) if keys else None
+            partitions = tuple((key["Name"], key["Type"]) for key in keys)
             locations = (
                 tuple(_partitions(glue, database, table["Name"]))
-                if partition
-                else (("", table["StorageDescriptor"]["Location"]),)
+                if partitions
+                else (((), table["StorageDescriptor"]["Location"]),)
             )
-            yield OpenTable(database, table["Name"], columns, partition, locations)
+            yield OpenTable(database, table["Name"], columns, partitions, locations)
 
 
-def _partitions(glue: Any, database: str, table: str) -> Iterator[tuple[str, str]]:
+def _partitions(glue: Any, database: str, table: str) -> Iterator[tuple[tuple[str, ...], str]]:
     pages = glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=table)
     for page in pages:
         for partition in page["Partitions"]:
-            yield partition["Values"][0], partition["StorageDescriptor"]["Location"]
+            yield tuple(partition["Values"]), partition["StorageDescriptor"]["Location"]
 
 
 def run_query(
@@ -86,20 +86,20 @@ def run_query(
 
 def dataset(s3: FileSystem, table: OpenTable) -> ds.Dataset:
     """The table's present files as one Arrow dataset; columns that older files lack are NULL."""
-    fields = [*table.columns, *([table.partition] if table.partition else [])]
+    fields = [*table.columns, *table.partitions]
     schema = pa.schema([(name, arrow_type(parse_type(kind))) for name, kind in fields])
-    parts = [_part(s3, table, value, location, schema) for value, location in table.locations]
+    parts = [_part(s3, table, values, location, schema) for values, location in table.locations]
     return ds.dataset(parts) if parts else ds.InMemoryDataset(schema.empty_table())
 
 
-def _part(s3: FileSystem, table: OpenTable, value: str, location: str, schema: pa.Schema) -> ds.Dataset:
+def _part(s3: FileSystem, table: OpenTable, values: tuple[str, ...], location: str, schema: pa.Schema) -> ds.Dataset:
     at = urlsplit(location)
     listed = s3.get_file_info(FileSelector(f"{at.netloc}{at.path}", allow_not_found=True))
     paths = [f.path for f in listed if f.path.endswith(".parquet")]
     constant = None
-    if table.partition:
-        name, _ = table.partition
-        constant = ds.field(name) == pa.scalar(value).cast(schema.field(name).type)
+    for (name, _), value in zip(table.partitions, values, strict=True):
+        equal = ds.field(name) == pa.scalar(value).cast(schema.field(name).type)
+        constant = equal if constant is None else constant & equal
     return ds.FileSystemDataset.from_paths(
         paths, schema, ds.ParquetFileFormat(), s3, partitions=[constant] * len(paths) if constant is not None else None
     )

@@ -54,9 +54,9 @@ def collect(
         referenced = {location for location in (shown.location, *partitions.values(), *slices) if location}
         locations = _locations(lake, feed)
         collected = _sweep(lake, lease, feed, locations, referenced, now, keep, dry_run)
-        if shown.partition is None:
+        if not shown.partitions:
             return collected
-        repaired = repair(lake, lease, feed, shown.partition, partitions, locations, dry_run=dry_run)
+        repaired = repair(lake, lease, feed, shown.partitions, partitions, locations, dry_run=dry_run)
         return replace(collected, repaired=repaired)
 
 

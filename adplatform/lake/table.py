@@ -33,6 +33,7 @@ class TableName:
 class TableSpec:
     """The clean table of a feed. ``columns`` leaves out the partition column, as the files do.
 
+    ``scope`` is a second partition column, whose values are published apart: an advertising profile, a marketplace.
     ``key`` and ``latest_by`` name columns of the table by which rows of different deliveries are compared; a personal
     key is compared by its keyed digest. Both are empty when deliveries do not meet: with ``dt``, or no partition.
     """
@@ -43,6 +44,7 @@ class TableSpec:
     description: str
     columns: tuple[OutputColumn, ...]
     partition: OutputColumn | None
+    scope: OutputColumn | None
     key: tuple[str, ...]
     latest_by: tuple[str, ...]
     contract_hash: str
@@ -50,6 +52,10 @@ class TableSpec:
     @property
     def qualified(self) -> str:
         return f"{self.database}.{self.name}"
+
+    @property
+    def partitions(self) -> tuple[OutputColumn, ...]:
+        return tuple(column for column in (self.partition, self.scope) if column)
 
 
 def table_name(feed: str, database_prefix: str = DATABASE_PREFIX) -> TableName:
@@ -70,16 +76,20 @@ def table_spec(
     *,
     description: str = "",
     database_prefix: str = DATABASE_PREFIX,
+    scope: str | None = None,
 ) -> TableSpec:
     """The table of ``feed`` (``"<source>/<feed>"``) with the ``columns`` of its files.
 
     Raises:
-        PermanentFailure: the files lack a column that decides between rows of different deliveries.
+        PermanentFailure: the files lack a column that decides between rows of different deliveries, or ``scope``, the
+            second partition column, cannot be one.
     """
     named = table_name(feed, database_prefix)
     output = tuple(columns)
     partition = _partition(contract)
     across = partition is not None and partition.name != DELIVERY_DATE
+    if scope and (across or partition is None or scope in {DELIVERY_DATE, *(column.name for column in output)}):
+        raise PermanentFailure(f"{feed}: {scope} can only be a partition beside {DELIVERY_DATE}, and no column as well")
     stored = {column.name for column in output} | ({partition.name} if partition else set())
     key = tuple(_stored_name(contract, k) for k in contract.key) if across else ()
     for column in (*key, *(contract.latest_by if across else ())):
@@ -92,6 +102,7 @@ def table_spec(
         description=description,
         columns=output,
         partition=partition,
+        scope=OutputColumn(scope, DataType("string")) if scope else None,
         key=key,
         latest_by=contract.latest_by if across else (),
         contract_hash=contract_hash(contract),

@@ -1,6 +1,6 @@
 """Where everything lies: the keys of the raw zone and the clean zone, and the encryption every write asks for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -69,9 +69,24 @@ class Zones:
         return uri.removeprefix(f"s3://{self.clean_bucket}/")
 
 
+JOINT = "\x1f"
+"""Between the values of a partition that has two. The first is a date, so what follows the first one is the second."""
+
+
 def partition_path(column: str, value: str) -> str:
     """``column=value/`` with the value escaped as Hive escapes it."""
     return f"{column}={''.join(_hive(value))}/"
+
+
+def partition_values(value: str, columns: int) -> list[str]:
+    """The values, one per column, that ``JOINT`` joins. The value of an only column may hold any character."""
+    return value.split(JOINT, columns - 1)
+
+
+def partition_folder(columns: Sequence[str], value: str) -> str:
+    """The folder of a partition with one or more columns; their values are joined by ``JOINT``."""
+    values = partition_values(value, len(columns))
+    return "".join(partition_path(column, part) for column, part in zip(columns, values, strict=True))
 
 
 def _hive(value: str) -> Iterator[str]:

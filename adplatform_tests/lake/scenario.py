@@ -25,15 +25,19 @@ Places = Mapping[str, list[tuple[int, int]]]
 ODD: Places = {"de": [(1, 1)], "fr": [(1, 1)]}
 EVEN: Places = {"de": [(1, 3)], "it": [(1, 3)]}
 OTHER: Places = {"de": [(2, 2)]}
+SCOPE, OTHER_SCOPE = "1", "2"
 
 
 def table(kind: str, source: str) -> TableSpec:
+    """Deliveries of a scoped table are of the scope ``SCOPE`` unless they say otherwise."""
     settings: dict[str, dict[str, Any]] = {
         "daily": {},
+        "scoped": {},
         "replaced": {"partition_by": None},
         "keyed": {"partition_by": "place", "key": ("place", "id"), "latest_by": ("seen",)},
     }
-    return spec_of(contract({"place": "string", "id": "bigint", "seen": "bigint"}, **settings[kind]), source=source)
+    rules = contract({"place": "string", "id": "bigint", "seen": "bigint"}, **settings[kind])
+    return spec_of(rules, source=source, scope="profile_id" if kind == "scoped" else None)
 
 
 def stage(kind: str, source: str, temp: Path, places: Places) -> Staged:
@@ -49,8 +53,18 @@ def stage_version(kind: str, source: str, temp: Path, version: int) -> Staged:
     return stage(kind, source, temp, ODD if version % 2 else EVEN)
 
 
-def put(lake: Lake, kind: str, source: str, temp: Path, delivery: Staged, version: int, day: date = DAY) -> Published:
-    return publish(lake, table(kind, source), day, version, delivery, run_id="run", temp=temp)
+def put(
+    lake: Lake,
+    kind: str,
+    source: str,
+    temp: Path,
+    delivery: Staged,
+    version: int,
+    day: date = DAY,
+    scope: str = SCOPE,
+) -> Published:
+    own = scope if kind == "scoped" else ""
+    return publish(lake, table(kind, source), day, version, delivery, run_id="run", temp=temp, scope=own)
 
 
 def die_before_write(lake: Lake, which: str) -> None:

@@ -55,9 +55,9 @@ def contract(types: Mapping[str, str], **settings: Any) -> Contract:
     return Contract(columns=declared, **settings)
 
 
-def spec_of(rules: Contract, *, source: str, feed: str = "report") -> TableSpec:
+def spec_of(rules: Contract, *, source: str, feed: str = "report", scope: str | None = None) -> TableSpec:
     stored = {c.name: c.type for c in rules.columns if c.name != rules.partition_by}
-    return table_spec(f"{source}/{feed}", rules, columns(stored), database_prefix="clean_")
+    return table_spec(f"{source}/{feed}", rules, columns(stored), database_prefix="clean_", scope=scope)
 
 
 def source_name() -> str:
@@ -86,13 +86,17 @@ def read_with_duckdb(lake: Lake, spec: TableSpec, directory: Path) -> list[dict[
     table = glue.get_table(DatabaseName=spec.database, Name=spec.name)["Table"]
     if table.get("PartitionKeys"):
         found = glue.get_paginator("get_partitions").paginate(DatabaseName=spec.database, TableName=spec.name)
-        places = [(p["Values"][0], p["StorageDescriptor"]["Location"]) for page in found for p in page["Partitions"]]
-        name = table["PartitionKeys"][0]["Name"]
+        names = [key["Name"] for key in table["PartitionKeys"]]
+        places = [
+            (dict(zip(names, p["Values"], strict=True)), p["StorageDescriptor"]["Location"])
+            for page in found
+            for p in page["Partitions"]
+        ]
     else:
-        places, name = [("", table["StorageDescriptor"]["Location"])], ""
+        places = [({}, table["StorageDescriptor"]["Location"])]
     rows = []
-    for value, location in places:
-        rows += [{**row, **({name: value} if name else {})} for row in read_location(s3, location, directory)]
+    for values, location in places:
+        rows += [{**row, **values} for row in read_location(s3, location, directory)]
     return _ordered(rows)
 
 

@@ -21,6 +21,9 @@ from adplatform.lake.table import TableSpec
 from adplatform_tests.lake import scenario
 from adplatform_tests.lake.support import make_lake, read_root_with_duckdb, read_with_duckdb, source_name
 
+_TWO = ("keyed", "scoped")
+"""Kinds of tables in which another delivery is seen beside the one that is restated."""
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -51,7 +54,7 @@ class Scene:
 
     def content(self, version: int) -> scenario.Places:
         own = scenario.ODD if version % 2 else scenario.EVEN
-        return {**own, "de": [*own["de"], *scenario.OTHER["de"]]} if self.kind == "keyed" else own
+        return {**own, "de": [*own["de"], *scenario.OTHER["de"]]} if self.kind in _TWO else own
 
 
 def _by_place(rows: list[dict[str, Any]]) -> scenario.Places:
@@ -81,19 +84,20 @@ def mortal_publishers(aws: Aws) -> Iterator[Callable[..., str]]:
 
 @pytest.fixture
 def scene(aws: Aws, lake: Lake, temp: Path, kind: str, mortal_publishers: Callable[..., str]) -> Scene:
-    """Version 1 is published; a keyed table has another delivery, too."""
+    """Version 1 is published; a keyed table has another day's delivery, too, and a scoped one another scope's."""
     source, name = source_name(), lake.ledger.table.removeprefix("ledger-")
     survivor = make_lake(aws, name=name)
     hour_later = replace(survivor.ledger, now=lambda: datetime.now(UTC) + timedelta(hours=1))
     scenario.put(lake, kind, source, temp, scenario.stage_version(kind, source, temp, 1), 1)
-    if kind == "keyed":
+    if kind in _TWO:
         other = scenario.stage(kind, source, temp, scenario.OTHER)
-        scenario.put(lake, kind, source, temp, other, 1, scenario.OTHER_DAY)
+        where: dict[str, Any] = {"day": scenario.OTHER_DAY} if kind == "keyed" else {"scope": scenario.OTHER_SCOPE}
+        scenario.put(lake, kind, source, temp, other, 1, **where)
     die = partial(mortal_publishers, name, kind, source, str(temp))
     return Scene(lake, replace(survivor, ledger=hour_later), kind, source, temp, die)
 
 
-@pytest.mark.parametrize("kind", ["daily", "replaced", "keyed"])
+@pytest.mark.parametrize("kind", ["daily", "scoped", "replaced", "keyed"])
 def test_a_publisher_killed_before_any_write_leaves_old_or_new_and_a_rerun_completes(scene: Scene) -> None:
     for number in count(1):
         version = number + 1
@@ -110,10 +114,10 @@ def test_a_publisher_killed_before_any_write_leaves_old_or_new_and_a_rerun_compl
         assert scene.copied() == ({} if scene.kind == "replaced" else new), number
     assert end == "0"
     assert seen == new
-    assert number > {"daily": 5, "replaced": 2, "keyed": 15}[scene.kind]
+    assert number > {"daily": 5, "scoped": 5, "replaced": 2, "keyed": 15}[scene.kind]
 
 
-@pytest.mark.parametrize("kind", ["daily", "keyed"])
+@pytest.mark.parametrize("kind", ["daily", "scoped", "keyed"])
 @pytest.mark.parametrize("write", ["CopyObject", "DeleteObjects"])
 def test_a_path_copy_left_behind_by_a_killed_publisher_is_completed_by_a_rerun_and_by_a_collection(
     scene: Scene, write: str

@@ -1,0 +1,204 @@
+"""Amazon Ads: profiles, and reports by the reporting API version 3 ("Offline Report")."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from adplatform.amazon.answers import Answer
+from adplatform.amazon.http import TIMEOUT, AmazonHttp, Call, Limit
+from adplatform.amazon.reports import Created, Document, Progress, ReportOrder, ReportStatus
+from adplatform.amazon.tokens import Tokens
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.ledger.ledger import Ledger
+from adplatform.ledger.rate_limits import RateLimits
+from adplatform.ledger.rows import Scope
+
+log = logging.getLogger(__name__)
+
+HOSTS = {
+    "na": "https://advertising-api.amazon.com",
+    "eu": "https://advertising-api-eu.amazon.com",
+    "fe": "https://advertising-api-fe.amazon.com",
+}
+TOKEN_URL = "https://api.amazon.com/auth/o2/token"  # noqa: S105 - an address
+_CREATE = "application/vnd.createasyncreportrequest.v3+json"
+_STATES = {"PENDING": ReportStatus.QUEUED, "PROCESSING": ReportStatus.PROCESSING, "FAILED": ReportStatus.FAILED}
+# Amazon names no rates, only that limits follow the load of its queue; these keep one account polite.
+_ORDERS, _POLLS, _LISTS = Limit(1.0, 10), Limit(5.0, 20), Limit(1.0, 5)
+_MINTINGS = 3
+
+
+@dataclass(frozen=True)
+class AdsReports:
+    """The Ads API for one account in one region; an :class:`adplatform.amazon.reports.ReportApi`."""
+
+    api: AmazonHttp
+
+    def scopes(self) -> list[Scope]:
+        """Profiles that the account may view, not only those that it may edit."""
+        answer = self.api.call(
+            "profiles",
+            "GET",
+            "/v2/profiles",
+            limit=_LISTS,
+            bucket="account",
+            params={"accessLevel": "view", "apiProgram": "report"},
+        )
+        self._required(answer, "profiles cannot be listed")
+        return [_scope(profile) for profile in answer.body]
+
+    def create(self, order: ReportOrder, intended_at: datetime, *, again: bool) -> Created:
+        """Place the order. An order that Amazon has already, from a lost answer for instance, is found by Amazon:
+        it answers 425 with the report's id, which is taken if that report is the same.
+
+        Raises:
+            PermanentFailure: Amazon refuses the order; with its reason.
+            TransientFailure: it cannot be placed now, or another report is in its way.
+        """
+        body = {
+            "name": order.name,
+            "startDate": order.start.isoformat(),
+            "endDate": order.end.isoformat(),
+            "configuration": order.configuration,
+        }
+        answer = self._call("create_report", "POST", "/reporting/reports", order, _ORDERS, json=body, kind=_CREATE)
+        if answer.meaning.answer is Answer.DUPLICATE:
+            return self._adopted(order, answer)
+        self._required(answer, f"Amazon refuses the order for profile {order.scope}")
+        report_id = str((answer.body or {}).get("reportId") or "")
+        if not report_id:
+            raise TransientFailure("Amazon took the order but named no report")
+        return Created(report_id)
+
+    def progress(self, order: ReportOrder, report_id: str) -> Progress:
+        report = self._report(order, report_id)
+        if report is None:
+            return Progress(report_id, ReportStatus.GONE, reason="Amazon does not know the report", retryable=True)
+        if differs := _difference(order, report):
+            return Progress(report_id, ReportStatus.FAILED, reason=f"Amazon made another report: {differs}")
+        status = str(report.get("status"))
+        if status == "COMPLETED" and report.get("url"):
+            return Progress(report_id, ReportStatus.READY, document=report_id, size=report.get("fileSize"))
+        if status == "FAILED":
+            reason = str(report.get("failureReason") or "Amazon gives no reason")
+            return Progress(report_id, ReportStatus.FAILED, reason=reason, retryable=True)
+        # COMPLETED without a URL has been seen for one poll.
+        return Progress(report_id, _STATES.get(status, ReportStatus.PROCESSING))
+
+    def fetch(self, order: ReportOrder, progress: Progress, target: Path) -> Document:
+        """Stream the document to ``target``; its URL is minted by every status call and asked for anew if it expired.
+
+        Raises:
+            TransientFailure: it cannot be had now, or its size is not the announced one.
+        """
+        for _ in range(_MINTINGS):
+            report = self._report(order, progress.report_id)
+            if report is None or not report.get("url"):
+                raise TransientFailure(f"report {progress.report_id} has no document at present")
+            document = self.api.download(str(report["url"]), target, report.get("fileSize"))
+            if document is not None:
+                return document
+        raise TransientFailure(f"the address of report {progress.report_id} expired {_MINTINGS} times")
+
+    def cancel(self, order: ReportOrder, report_id: str) -> None:
+        self._call("delete_report", "DELETE", f"/reporting/reports/{report_id}", order, _POLLS)
+
+    def _adopted(self, order: ReportOrder, answer: Call) -> Created:
+        other = answer.meaning.duplicate_of
+        if not other:
+            raise TransientFailure(
+                f"Amazon has the order already but does not say as which report: {answer.meaning.text}"
+            )
+        report = self._report(order, other)
+        if report is None:
+            raise TransientFailure(f"Amazon calls the order a duplicate of {other}, which it does not know")
+        if differs := _difference(order, report):
+            raise TransientFailure(
+                f"report {other} is in the way, which differs: {differs}; asked again when it has ended"
+            )
+        log.info("adopted report %s", other)
+        return Created(other, adopted=True)
+
+    def _report(self, order: ReportOrder, report_id: str) -> Mapping[str, Any] | None:
+        answer = self._call("get_report", "GET", f"/reporting/reports/{report_id}", order, _POLLS)
+        if answer.meaning.answer is Answer.GONE:
+            return None
+        self._required(answer, f"report {report_id} cannot be asked for")
+        return answer.body if isinstance(answer.body, dict) else {}
+
+    def _call(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        order: ReportOrder,
+        limit: Limit,
+        json: Any = None,
+        kind: str = "",
+    ) -> Call:
+        headers = {"Amazon-Advertising-API-Scope": order.scope, **({"Content-Type": kind} if kind else {})}
+        return self.api.call(operation, method, path, limit=limit, bucket=order.scope, headers=headers, json=json)
+
+    def _required(self, answer: Call, what: str) -> None:
+        if answer.meaning.answer is not Answer.OK:
+            raise PermanentFailure(f"{what}: {answer.meaning.answer}: {answer.meaning.text}".rstrip(": "))
+
+
+def _scope(profile: Mapping[str, Any]) -> Scope:
+    account = profile.get("accountInfo") or {}
+    return Scope(
+        id=str(profile["profileId"]),
+        timezone=str(profile.get("timezone") or "UTC"),
+        country=str(profile.get("countryCode") or ""),
+        currency=str(profile.get("currencyCode") or ""),
+        name=str(account.get("name") or ""),
+        kind=str(account.get("type") or ""),
+    )
+
+
+def _difference(order: ReportOrder, report: Mapping[str, Any]) -> str:
+    """How a report differs from the order; "" when it is the same. What Amazon does not repeat is not compared."""
+    made = report.get("configuration") or {}
+    pairs = [
+        ("startDate", order.start.isoformat(), report.get("startDate")),
+        ("endDate", order.end.isoformat(), report.get("endDate")),
+        *((name, _plain(wanted), _plain(made.get(name))) for name, wanted in order.configuration.items()),
+    ]
+    return "; ".join(f"{name} {found}" for name, wanted, found in pairs if found not in (None, wanted))
+
+
+def _plain(value: Any) -> Any:
+    """Columns, groupings and filters are sets."""
+    if isinstance(value, list):
+        return sorted(str(_plain(v)) for v in value)
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in sorted(value.items())}
+    return value
+
+
+def open_ads(
+    secrets: Any,
+    secret: str,
+    region: str,
+    ledger: Ledger,
+    directory: Path,
+    *,
+    sleep: Callable[[float], None],
+    endpoint: str | None = None,
+) -> AdsReports:
+    """The Ads API with the credentials in ``secret``. ``endpoint`` is a simulated Amazon in place of the real one;
+    ``directory`` is where tokens are shared."""
+    http = httpx.Client(timeout=TIMEOUT, follow_redirects=False)
+    token_url = f"{endpoint}/auth/o2/token" if endpoint else TOKEN_URL
+    tokens = Tokens(http, token_url, secrets, secret, directory, ledger.now)
+
+    def authorise(token: str) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {token}", "Amazon-Advertising-API-ClientId": tokens.client_id}
+
+    base = endpoint or HOSTS[region]
+    return AdsReports(AmazonHttp(http, base, tokens, authorise, RateLimits(ledger), sleep, ledger.now))

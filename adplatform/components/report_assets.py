@@ -1,0 +1,252 @@
+"""The assets of a report: the raw asset of its documents and the clean asset of each table that it brings.
+
+They belong to one step, because one document brings up to a month of dates: a run covers one report, and every date
+that it changed becomes a materialization of its own partition.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+
+from adplatform.amazon.definitions import ReportDefinition
+from adplatform.aws_errors import aws_failures
+from adplatform.components.delivery_assets import AUDITS, SUSPICION, audit_evaluation, private_directory
+from adplatform.components.metadata import (
+    clean_schema,
+    column_lineage,
+    publication_metadata,
+    raw_schema,
+    report_metadata,
+)
+from adplatform.components.runs import WORKER_TAG, InstanceRuns, worker
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.reports.account import Account
+from adplatform.flow.reports.connect import open_api
+from adplatform.flow.reports.land import Landed, claim, failed, finish, land, publish_slice
+from adplatform.flow.reports.plan import intend_days
+from adplatform.flow.services import Services
+from adplatform.flow.source import FeedFlow
+from adplatform.lake.audit import AuditFinding
+from adplatform.ledger.rows import Report
+from adplatform.transform.compile import output_columns
+
+log = logging.getLogger(__name__)
+
+REPORT_TAG = "adplatform/report"
+"""``<feed> <key>`` of the report that a run downloads. A run without it publishes what is there and orders the rest."""
+_AUDITS = {name: text for name, text in AUDITS.items() if name != "manifest_rows"} | SUSPICION
+DATE = "date"
+DATA_VERSION_TAG = "dagster/data_version"
+
+
+def raw_key(account: Account, name: str) -> dg.AssetKey:
+    return dg.AssetKey(["raw", account.source, name])
+
+
+def clean_key(account: Account, feed: str) -> dg.AssetKey:
+    return dg.AssetKey(["clean", account.source, feed])
+
+
+def scopes_definition(account: Account) -> dg.PartitionsDefinition[str]:
+    """The declared scopes, or those that the account's sensor discovers."""
+    if account.wanted:
+        return dg.StaticPartitionsDefinition(list(account.wanted))
+    return dg.DynamicPartitionsDefinition(name=f"{account.source}_{account.dimension}s")
+
+
+def report_partitions(account: Account) -> dg.MultiPartitionsDefinition:
+    """Report date by profile or marketplace. A date is one of the scope's own time zone, so today's exists already:
+    where it is tomorrow by UTC, today is over."""
+    days = dg.DailyPartitionsDefinition(start_date=account.start_date.isoformat(), end_offset=1)
+    return dg.MultiPartitionsDefinition({DATE: days, account.dimension: scopes_definition(account)})
+
+
+def partition_key(account: Account, day: date, scope: str) -> str:
+    return str(dg.MultiPartitionKey({DATE: day.isoformat(), account.dimension: scope}))
+
+
+def report_assets(
+    account: Account,
+    definition: ReportDefinition,
+    tables: Sequence[FeedFlow],
+    owners: Sequence[str],
+    tags: dict[str, str],
+) -> dg.AssetsDefinition:
+    """Raw and clean assets of one report definition, and the step that fills them."""
+    partitions = report_partitions(account)
+    raw = dg.AssetSpec(
+        raw_key(account, definition.name),
+        description=f"{definition.report_type} reports of {account.source}, exactly as Amazon sent them.",
+        partitions_def=partitions,
+        group_name=account.source,
+        owners=owners,
+        kinds={"s3", "json" if definition.layout == "json" else "csv"},
+        tags=tags | {"zone": "raw"},
+        metadata={
+            "dagster/column_schema": raw_schema(tables[0].feed.contract),
+            "adplatform/report_type": definition.report_type,
+            "adplatform/definition": definition.definition_hash,
+        },
+    )
+    clean = [_clean_spec(account, raw.key, table, partitions, owners, tags) for table in tables]
+    checks = [
+        dg.AssetCheckSpec(name, asset=spec.key, partitions_def=partitions, description=text)
+        for spec in clean
+        for name, text in _AUDITS.items()
+    ]
+
+    @dg.multi_asset(
+        name=f"report__{account.source}__{definition.name}",
+        specs=[raw, *clean],
+        check_specs=checks,
+        # One run fills any range of partitions; which of them it changes shows only in the document.
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=f"report_{account.source}_{definition.name}",
+    )
+    def pull(
+        context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        run_id = context.run.run_id
+        context.instance.add_run_tags(run_id, {WORKER_TAG: worker()})
+        with private_directory(services.settings.temp, run_id, InstanceRuns(context.instance)) as work:
+            step = _Step(context, services, account, definition, work)
+            tagged = context.run.tags.get(REPORT_TAG)
+            try:
+                with aws_failures(f"{account.source}/{definition.name}"):
+                    problems = step.download(tagged) if tagged else step.publish_asked()
+            except (PermanentFailure, TransientFailure) as e:
+                raise dg.Failure(str(e), allow_retries=False) from e
+        if problems:
+            raise dg.Failure("; ".join(problems), allow_retries=False)
+        # Which partitions changed was logged one by one: a result of the step would claim all of the run's range.
+        yield from ()
+
+    return pull
+
+
+def _clean_spec(
+    account: Account,
+    raw: dg.AssetKey,
+    table: FeedFlow,
+    partitions: dg.MultiPartitionsDefinition,
+    owners: Sequence[str],
+    tags: dict[str, str],
+) -> dg.AssetSpec:
+    columns = output_columns(table.feed.contract)
+    fresh = account.fresh_within
+    return dg.AssetSpec(
+        clean_key(account, table.feed.name),
+        deps=[raw],
+        description=table.feed.description or f"Rows of {table.name}, each date as it was last restated.",
+        partitions_def=partitions,
+        group_name=account.source,
+        owners=owners,
+        kinds={"parquet", "glue"},
+        tags=tags | {"zone": "clean"} | ({"pii": "hashed"} if any(table.feed.contract.pii_columns()) else {}),
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh) if fresh else None,
+        metadata={
+            "dagster/column_schema": clean_schema(columns),
+            "dagster/column_lineage": column_lineage(raw, table.feed.contract, columns),
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One run of the step. What is logged is recorded at once, so a date that was published stays recorded when a later
+    one fails."""
+
+    context: dg.AssetExecutionContext
+    services: Services
+    account: Account
+    definition: ReportDefinition
+    work: Path
+
+    def download(self, tagged: str) -> list[str]:
+        """Download the report, land its slices, publish the dates that it changed; what could not be published."""
+        feed, _, key = tagged.partition(" ")
+        report = self.services.ledger.report(feed, key)
+        if report is None or report.ended:
+            log.info("%s: %s; nothing to do", tagged, report.state if report else "not in the ledger")
+            return []
+        claimed = claim(self.services, report, self.context.run.run_id)
+        try:
+            api = lambda: open_api(self.services, self.account)  # noqa: E731
+            landed, slices = land(self.services, self.account, api, claimed, self.work)
+        except (PermanentFailure, TransientFailure) as e:
+            failed(self.services, self.account, claimed, e)
+            raise
+        self._log_landed(landed, slices)
+        outcomes = [self._publish(part.flow, part.day) for part in slices if part.changed]
+        problems = [problem for problem in outcomes if problem]
+        finish(self.services, landed, "; ".join(problems))
+        return problems
+
+    def publish_asked(self) -> list[str]:
+        """Publish what waits in the run's partitions, and order reports for dates of which nothing has come yet."""
+        problems: list[str] = []
+        missing: dict[str, set[date]] = {}
+        for day, scope in map(self._parts, self.context.partition_keys):
+            for dataset in self.definition.datasets:
+                flow = self.account.flow(dataset, scope)
+                if self.services.ledger.delivery(flow.name, day).arrivals:
+                    problems += filter(None, [self._publish(flow, day)])
+                else:
+                    missing.setdefault(scope, set()).add(day)
+        for scope, days in missing.items():
+            for report in intend_days(self.services, self.account, self.definition, scope, days):
+                log.info("%s %s will be asked for; a run of its own brings it", report.feed, report.key)
+        return problems
+
+    def _publish(self, flow: FeedFlow, day: date) -> str:
+        """Settle and publish one slice, unless readers see it; the problem if there is one."""
+        key = clean_key(self.account, flow.feed.name)
+        partition = partition_key(self.account, day, flow.scope.value if flow.scope else "")
+        if key not in self.context.selected_asset_keys:
+            return ""
+
+        def log_checks(findings: Iterable[AuditFinding]) -> None:
+            for finding in (f for f in findings if f.name in _AUDITS):
+                self.context.log_event(audit_evaluation(key, finding, partition))
+
+        try:
+            done = publish_slice(self.services, flow, day, self.context.run.run_id, self.work, log_checks)
+        except (PermanentFailure, TransientFailure) as e:
+            return f"{flow.name} {day}: {e}"
+        if done is None:
+            return ""
+        publication, transformed = done
+        self.context.log_event(
+            dg.AssetMaterialization(
+                key,
+                partition=partition,
+                metadata={
+                    **publication_metadata(flow, publication),
+                    "dagster/table_name": publication.table,
+                    "dagster/uri": self.services.zones.clean_uri(self.services.zones.clean(flow.table)),
+                    "dagster/column_schema": clean_schema(transformed.staged.columns),
+                },
+                tags={DATA_VERSION_TAG: f"{day}/{publication.version}"},
+            )
+        )
+        return ""
+
+    def _log_landed(self, report: Report, slices: Iterable[Landed]) -> None:
+        """A date with other rows than before is a materialization of the raw asset; with the same, an observation."""
+        key = raw_key(self.account, self.definition.name)
+        if key not in self.context.selected_asset_keys:
+            return
+        for part in slices:
+            partition = partition_key(self.account, part.day, report.scope)
+            metadata = report_metadata(report, self.services.zones, part.rows, part.changed)
+            event = dg.AssetMaterialization if part.changed else dg.AssetObservation
+            self.context.log_event(event(key, partition=partition, metadata=metadata))
+
+    def _parts(self, key: str) -> tuple[date, str]:
+        parts = report_partitions(self.account).get_partition_key_from_str(key).keys_by_dimension
+        return date.fromisoformat(parts[DATE]), parts[self.account.dimension]

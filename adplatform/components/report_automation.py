@@ -1,0 +1,170 @@
+"""What starts the runs of a report account: its sensor, and the job that places orders.
+
+Asking, waiting and downloading are separate, so that no run is held while Amazon makes a report.
+"""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from adplatform.components.delivery_assets import FEED_TAG, TOPIC_TAG
+from adplatform.components.report_assets import REPORT_TAG, clean_key, partition_key, raw_key, scopes_definition
+from adplatform.components.runs import InstanceRuns
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.reports.account import Account
+from adplatform.flow.reports.connect import open_api
+from adplatform.flow.reports.due import (
+    ReportDue,
+    deliveries_due,
+    orders_are_due,
+    place_orders,
+    poll_reports,
+    reports_due,
+)
+from adplatform.flow.services import Services
+from adplatform.flow.settling import Due
+
+log = logging.getLogger(__name__)
+
+ORDER_AGAIN_AFTER = 600
+"""Seconds before orders are tried again after a run of theirs failed."""
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+@dataclass(frozen=True)
+class Tick:
+    """What one look at an account found to do."""
+
+    orders: bool
+    reports: tuple[ReportDue, ...]
+    deliveries: tuple[Due, ...]
+
+
+def look(services: Services, account: Account, instance: dg.DagsterInstance) -> Tick:
+    """Poll what is on its way, then say what needs a run. A failure of Amazon's is in the ledger and the log."""
+    runs = InstanceRuns(instance)
+    orders = orders_are_due(services, account)
+    try:
+        poll_reports(services, account, lambda: open_api(services, account))
+    except (PermanentFailure, TransientFailure) as e:
+        log.error("%s: reports cannot be polled: %s", account.source, e)
+    deliveries, problems = deliveries_due(services, account, runs)
+    for problem in problems:
+        services.notifier(account.topics).failure("delivery_stuck", problem.subject, problem.facts)
+    return Tick(orders, tuple(reports_due(services, account, runs)), tuple(deliveries))
+
+
+def orders_job(account: Account) -> dg.JobDefinition:
+    """Plans what is due and asks Amazon for it; it never waits for a report."""
+
+    @dg.op(name=f"{account.source}_ask_for_reports", pool=f"orders_{account.source}")
+    def ask_for_reports(context: dg.OpExecutionContext, services: dg.ResourceParam[Services]) -> None:
+        try:
+            asked = place_orders(services, account, open_api(services, account))
+        except (PermanentFailure, TransientFailure) as e:
+            raise dg.Failure(str(e), allow_retries=False) from e
+        for report in asked:
+            context.log.info(f"{report.feed} {report.key}: {report.state} {report.report_id} {report.error}".rstrip())
+
+    @dg.job(
+        name=f"{account.source}_orders",
+        description=f"Asks Amazon for the reports of {account.source} that are due.",
+        tags=run_tags(account, account.source),
+    )
+    def orders() -> None:
+        ask_for_reports()
+
+    return orders
+
+
+def reports_sensor(
+    account: Account,
+    assets: Sequence[dg.AssetsDefinition],
+    orders: dg.JobDefinition,
+    seconds: int,
+    status: dg.DefaultSensorStatus,
+) -> dg.SensorDefinition:
+    """Polls reports, and starts a run for orders, for each report that is ready and each slice that waits."""
+    pull = dg.define_asset_job(f"{account.source}_reports", selection=list(assets))
+
+    @dg.sensor(
+        name=f"{account.source}_reports",
+        jobs=[orders, pull],
+        minimum_interval_seconds=seconds,
+        default_status=status,
+        description=f"Follows the reports of {account.source} from order to table.",
+    )
+    def reports(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
+        found = look(services, account, context.instance)
+        requests = [request_report(account, due, pull.name) for due in found.reports]
+        requests += [request_delivery(account, due, pull.name) for due in found.deliveries]
+        if found.orders and _may_order(context.instance, orders.name, time.time()):
+            requests.append(dg.RunRequest(job_name=orders.name, tags=run_tags(account, account.source)))
+        return dg.SensorResult(
+            run_requests=requests, dynamic_partitions_requests=_new_scopes(services, account, context.instance)
+        )
+
+    return reports
+
+
+def request_report(account: Account, due: ReportDue, job: str | None = None) -> dg.RunRequest:
+    """One run for one report; its partitions are the dates of the report's range."""
+    report = due.report
+    definition = account.definition(report.name)
+    datasets = definition.datasets if definition else ()
+    keys = [raw_key(account, report.name), *(clean_key(account, d.feed) for d in datasets)]
+    return dg.RunRequest(
+        run_key=due.run_key,
+        job_name=job,
+        asset_selection=keys,
+        tags={
+            **run_tags(account, report.feed),
+            REPORT_TAG: f"{report.feed} {report.key}",
+            RANGE_START: partition_key(account, report.start, report.scope),
+            RANGE_END: partition_key(account, report.end, report.scope),
+        },
+    )
+
+
+def request_delivery(account: Account, due: Due, job: str | None = None) -> dg.RunRequest:
+    """A run for a slice that an earlier run left unpublished."""
+    scope = due.flow.scope.value if due.flow.scope else ""
+    return dg.RunRequest(
+        run_key=due.run_key,
+        job_name=job,
+        partition_key=partition_key(account, due.day, scope),
+        asset_selection=[clean_key(account, due.flow.feed.name)],
+        tags=run_tags(account, due.flow.name),
+    )
+
+
+def run_tags(account: Account, feed: str) -> Mapping[str, str]:
+    topic = {TOPIC_TAG: account.topics.failure} if account.topics.failure else {}
+    return {FEED_TAG: feed, "source": account.source, **topic}
+
+
+def _may_order(instance: dg.DagsterInstance, job: str, now: float) -> bool:
+    """Whether no worker is at it, and none failed a moment ago: bad credentials should not make a run a minute."""
+    newest = instance.get_run_records(filters=dg.RunsFilter(job_name=job), limit=1)
+    if not newest:
+        return True
+    record = newest[0]
+    if InstanceRuns(instance).alive(record.dagster_run.run_id):
+        return False
+    failed = record.dagster_run.status is dg.DagsterRunStatus.FAILURE
+    return not failed or now - (record.end_time or 0) > ORDER_AGAIN_AFTER
+
+
+def _new_scopes(
+    services: Services, account: Account, instance: dg.DagsterInstance
+) -> list[dg.AddDynamicPartitionsRequest]:
+    """Profiles that were discovered since become partitions."""
+    definition = scopes_definition(account)
+    if not isinstance(definition, dg.DynamicPartitionsDefinition):
+        return []
+    known = set(instance.get_dynamic_partitions(str(definition.name)))
+    wanted = {scope.id for scope in services.ledger.scopes(account.source) if account.wants(scope)}
+    return [definition.build_add_request(sorted(wanted - known))] if wanted - known else []

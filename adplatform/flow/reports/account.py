@@ -1,0 +1,151 @@
+"""An account whose reports are pulled: what is asked for, for which scopes, and where it lands."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, time, timedelta
+
+from adplatform.amazon.definitions import Dataset, ReportDefinition, feed
+from adplatform.amazon.reports import ReportOrder
+from adplatform.amazon.sources import AdsSource, Profiles
+from adplatform.contracts.feed import Arrival
+from adplatform.contracts.model import Bounds
+from adplatform.contracts.source import PLATFORM_TOPICS, Topics
+from adplatform.files.landing import layout_of
+from adplatform.flow.source import FeedFlow, ScopeKey, scoped
+from adplatform.ledger.rows import Report, Scope, digest
+
+_ARRIVES_ALONE = {
+    "arrival": Arrival(complete_when="count", expected_files=1),
+    "bounds": Bounds(min_rows=0),  # Amazon takes rows away when it restates, in the end all of a date
+}
+LANDING = "report_type={feed}/report_date={date}/profile={scope}/{file}"
+SLICE_FILE = "rows.json.gz"
+"""One name for every version of a slice: a new one replaces the older, as a file does that a partner sends again."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """One account of the Ads or the Selling Partner API.
+
+    ``wanted`` are the scopes that are declared, empty for all that ``countries`` and ``kinds`` let through.
+    ``request_at`` is the time of day, in each scope's own time zone, from which yesterday is asked for; the orders of
+    different reports are spread over ``spread`` from then on. A report that is not ready ``overdue_after`` it was
+    asked for is told to people; after ``give_up_after`` it is cancelled and asked for anew.
+    """
+
+    source: str
+    api: str
+    definitions: tuple[ReportDefinition, ...]
+    scope_column: str
+    start_date: date
+    credentials: str = ""
+    region: str = "na"
+    simulated: bool = False
+    history: timedelta | None = None
+    request_at: time = time(6)
+    spread: timedelta = timedelta(0)
+    wanted: tuple[str, ...] = ()
+    countries: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    overdue_after: timedelta = timedelta(hours=3)
+    give_up_after: timedelta = timedelta(hours=24)
+    poll_every: timedelta = timedelta(seconds=60)
+    fresh_within: timedelta | None = timedelta(hours=36)
+    topics: Topics = PLATFORM_TOPICS
+    archive: str = "archive/"
+
+    @property
+    def dimension(self) -> str:
+        """What a scope is called: profile or marketplace."""
+        return self.scope_column.removesuffix("_id")
+
+    def definition(self, name: str) -> ReportDefinition | None:
+        return next((d for d in self.definitions if d.name == name), None)
+
+    def wants(self, scope: Scope) -> bool:
+        if self.wanted:
+            return scope.id in self.wanted
+        fits = not self.countries or scope.country in self.countries
+        return fits and (not self.kinds or scope.kind in self.kinds)
+
+    def offset(self, definition: ReportDefinition, scope: str) -> timedelta:
+        """How long after ``request_at`` this report's turn comes: the same every day, different for each."""
+        share = int(digest(self.source, definition.name, scope)[:8], 16) / 16**8
+        return self.spread * share
+
+    def order(self, report: Report, scope: Scope) -> ReportOrder | None:
+        """What to ask Amazon for; None when the definition was removed or changed since the report was intended."""
+        definition = self.definition(report.name)
+        if definition is None or definition.definition_hash != report.definition:
+            return None
+        return ReportOrder(
+            name=f"{report.feed} {report.start} {report.end}",
+            report_type=definition.report_type,
+            scope=report.scope,
+            start=report.start,
+            end=report.end,
+            configuration=definition.configuration,
+            timezone=scope.timezone,
+        )
+
+    def tables(self) -> list[tuple[ReportDefinition, FeedFlow]]:
+        """The feed of every dataset, for all scopes together."""
+        return [(each, self._table(dataset)) for each in self.definitions for dataset in each.datasets]
+
+    def scoped_flows(self, scopes: Iterable[str]) -> list[tuple[ReportDefinition, FeedFlow]]:
+        """The feed of every dataset and scope."""
+        wanted = list(scopes)
+        return [(each, self.scoped(flow, scope)) for each, flow in self.tables() for scope in wanted]
+
+    def flow(self, dataset: Dataset, scope: str) -> FeedFlow:
+        return self.scoped(self._table(dataset), scope)
+
+    def scoped(self, table: FeedFlow, scope: str) -> FeedFlow:
+        return scoped(table, self.slices, ScopeKey(self.scope_column, scope))
+
+    def _table(self, dataset: Dataset) -> FeedFlow:
+        declared = feed(dataset, self.start_date, LANDING).model_copy(update=_ARRIVES_ALONE)
+        any_scope = declared.model_copy(update={"landing": LANDING.replace("{scope}", "*")})
+        layout = layout_of(self.slices, any_scope)
+        return FeedFlow(self.source, declared, layout, self.topics, self.archive)
+
+    @property
+    def slices(self) -> str:
+        """The prefix of the raw zone below which slices wait to be published."""
+        return f"slices/{self.source}/"
+
+    def document_key(self, report: Report) -> str:
+        """Where a report is kept exactly as it was received."""
+        days = f"{report.start}" if report.start == report.end else f"{report.start}_{report.end}"
+        return (
+            f"reports/{self.source}/report_type={report.name}/report_date={days}/profile={report.scope}/"
+            f"{report.report_id}"
+        )
+
+
+def account_of(declared: AdsSource) -> Account:
+    """The account that YAML declares."""
+    profiles = declared.profiles
+    chosen = profiles if isinstance(profiles, Profiles) else Profiles()
+    return Account(
+        source=declared.source,
+        api="ads",
+        definitions=declared.definitions(),
+        scope_column="profile_id",
+        start_date=declared.start_date,
+        credentials=declared.credentials,
+        region=declared.region,
+        simulated=declared.simulated,
+        history=declared.history,
+        request_at=declared.request_at,
+        spread=declared.spread,
+        wanted=() if isinstance(profiles, Profiles) else profiles,
+        countries=chosen.countries,
+        kinds=chosen.types,
+        overdue_after=declared.overdue_after,
+        give_up_after=declared.give_up_after,
+        poll_every=declared.poll_every,
+        fresh_within=declared.fresh_within,
+        topics=declared.topics,
+        archive=declared.archive,
+    )

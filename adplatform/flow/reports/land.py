@@ -1,0 +1,288 @@
+"""From a report that is ready to slices in the raw zone: stored as received, verified, split, and each date's rows
+handed to the common flow.
+
+Slices of one date are kept in order of asking: a report that was asked for earlier but came later changes nothing. A
+slice that repeats what is there is noted and not published again.
+"""
+
+import gzip
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from adplatform.amazon.definitions import Dataset, ReportDefinition
+from adplatform.amazon.documents import verify
+from adplatform.amazon.reports import Document, Progress, ReportApi, ReportStatus
+from adplatform.amazon.slices import SliceFile, Split, split
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.clean import Transformed
+from adplatform.flow.publication import publish_delivery
+from adplatform.flow.reports.account import SLICE_FILE, Account
+from adplatform.flow.reports.ask import give_up
+from adplatform.flow.services import Services
+from adplatform.flow.settling import Settler
+from adplatform.flow.source import FeedFlow, Source
+from adplatform.lake.audit import AuditFinding
+from adplatform.ledger.ledger import Lease
+from adplatform.ledger.rows import DeliveryState, Observation, Publication, Report, ReportState, Scope
+
+log = logging.getLogger(__name__)
+
+EMPTY_SLICE = gzip.compress(b"", mtime=0)
+MAX_DOWNLOADS = 4
+FETCHABLE = (ReportState.READY, ReportState.STORED, ReportState.LANDED)
+DOWNLOAD_AGAIN_AFTER = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What one report brought to one date of one feed. ``changed`` when it has rows that nobody had before."""
+
+    flow: FeedFlow
+    day: date
+    rows: int
+    changed: bool
+
+
+def claim(services: Services, report: Report, run_id: str) -> Report:
+    """Take a report that is ready for this run.
+
+    Raises:
+        TransientFailure: another run has it, or it has ended.
+    """
+    if report.state not in FETCHABLE:
+        raise TransientFailure(f"{report.feed} {report.key} is {report.state}; this run has nothing to do")
+    taken = services.ledger.change_report(report, run_id=run_id, attempt=report.attempt + 1)
+    if taken is None:
+        raise TransientFailure(f"{report.feed} {report.key} was taken by another run")
+    return taken
+
+
+def land(
+    services: Services,
+    account: Account,
+    api: Callable[[], ReportApi],
+    claimed: Report,
+    work: Path,
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[Report, list[Landed]]:
+    """Store a claimed report and bring its slices to their deliveries. May run again after a crash at any point.
+
+    Raises:
+        TransientFailure: it can be tried again.
+        PermanentFailure: what Amazon delivered is no report, or its definition is not declared any more.
+    """
+    scope = next((s for s in services.ledger.scopes(account.source) if s.id == claimed.scope), None)
+    definition = account.definition(claimed.name)
+    if scope is None or definition is None:
+        raise PermanentFailure(f"{claimed.feed}: its definition or scope is not declared any more")
+    report, slices = claimed, []
+    if report.document or report.raw_key:
+        document = work / "document"
+        report = _stored(services, account, api, report, scope, document)
+        parts = _split(report, definition, scope, document, work)
+        report = _keep_outside(services, account, report, parts)
+        slices = list(parts.slices)
+    landed = [
+        each
+        for dataset in definition.datasets
+        for each in _land(services, account, report, definition, dataset, slices, sleep)
+    ]
+    now = services.ledger.now()
+    rows = sum(s.rows for s in slices)
+    changes = {"rows": rows, "landed_at": report.landed_at or now, "not_before": None}
+    return _must(services.ledger.change_report(report, state=ReportState.LANDED, **changes), report), landed
+
+
+def finish(services: Services, landed: Report, problems: str = "") -> Report | None:
+    """The common flow has dealt with every slice; ``problems`` says which dates it could not publish."""
+    state = ReportState.DONE if landed.rows else ReportState.EMPTY
+    return services.ledger.change_report(landed, state=state, run_id="", error=problems or landed.error)
+
+
+def failed(services: Services, account: Account, report: Report, error: Exception) -> Report | None:
+    """Write to the row that this run could not land the report: it rests, is asked for anew, or is given up."""
+    current = services.ledger.report(report.feed, report.key)
+    if current is None or current.ended or current.run_id != report.run_id:
+        return None
+    if isinstance(error, PermanentFailure):
+        return give_up(services, account, current, str(error), reorder=False)
+    if current.attempt >= MAX_DOWNLOADS:
+        return give_up(services, account, current, str(error), reorder=True)
+    rest = services.ledger.now() + DOWNLOAD_AGAIN_AFTER * 2 ** (current.attempt - 1)
+    return services.ledger.change_report(current, run_id="", error=str(error), not_before=rest)
+
+
+def _stored(
+    services: Services, account: Account, api: Callable[[], ReportApi], report: Report, scope: Scope, target: Path
+) -> Report:
+    """The document is on disk and in the raw zone, byte for byte as Amazon sent it."""
+    s3, bucket = services.s3, services.zones.raw_bucket
+    if report.raw_key:
+        s3.download_file(bucket, report.raw_key, str(target))
+        return report
+    order = account.order(report, scope)
+    if order is None:
+        raise PermanentFailure(f"{report.feed} {report.key}: the definition was changed since it was asked for")
+    ready = Progress(report.report_id, ReportStatus.READY, report.document, report.bytes or None)
+    document: Document = api().fetch(order, ready, target)
+    verify(target, f"{report.feed} report {report.report_id}")
+    key = account.document_key(report)
+    services.store.upload(target, bucket, key)
+    return _must(
+        services.ledger.change_report(
+            report,
+            state=ReportState.STORED,
+            raw_key=key,
+            bytes=document.size,
+            sha256=document.sha256,
+            charset=document.charset,
+            stored_at=services.ledger.now(),
+        ),
+        report,
+    )
+
+
+def _split(report: Report, definition: ReportDefinition, scope: Scope, document: Path, work: Path) -> Split:
+    fixed = {"_as_of": _as_of(report).isoformat(), "_report_id": report.report_id, "_currency": scope.currency}
+    waves = {day: _wave(report, definition, day) for day in _days(report)}
+    return split(
+        document,
+        definition.datasets,
+        definition.layout,
+        start=report.start,
+        end=report.end,
+        stamp=lambda day: {**fixed, "_wave": waves[day]},
+        charset=report.charset,
+        country=scope.country,
+        origin=f"{report.feed} report {report.report_id}",
+        work=work / "slices",
+    )
+
+
+def _keep_outside(services: Services, account: Account, report: Report, parts: Split) -> Report:
+    """Rows that belong to no date of the report are kept beside it and counted; nothing is dropped."""
+    if not parts.outside_rows:
+        return report
+    key = account.document_key(report).replace("reports/", "quarantine/", 1) + ".outside.json.gz"
+    services.store.upload(parts.outside, services.zones.raw_bucket, key)
+    log.warning("%s %s: %d rows are of no date that was asked for", report.feed, report.key, parts.outside_rows)
+    return _must(
+        services.ledger.change_report(report, outside_rows=parts.outside_rows, outside_key=key),
+        report,
+    )
+
+
+def _land(
+    services: Services,
+    account: Account,
+    report: Report,
+    definition: ReportDefinition,
+    dataset: Dataset,
+    slices: list[SliceFile],
+    sleep: Callable[[float], None],
+) -> list[Landed]:
+    """Every date of one dataset, those without rows too: that rows are gone is also something a report says."""
+    flow = account.flow(dataset, report.scope)
+    brought = {s.day: s for s in slices if s.feed == dataset.feed}
+    owner = f"{report.run_id}/{report.report_id}"
+    wait = timedelta(minutes=5)
+    with services.ledger.lease(f"land/{flow.name}", owner, ttl=timedelta(minutes=2), wait=wait, sleep=sleep) as lease:
+        return [_land_day(services, report, definition, flow, day, brought.get(day), lease) for day in _days(report)]
+
+
+def _land_day(
+    services: Services,
+    report: Report,
+    definition: ReportDefinition,
+    flow: FeedFlow,
+    day: date,
+    brought: SliceFile | None,
+    lease: Lease,
+) -> Landed:
+    rows, content = (brought.rows, brought.content) if brought else (0, "")
+    before = services.ledger.observations(flow.name, day)
+    own = next((o for o in before if o.report_id == report.report_id), None)
+    if own is not None:
+        return Landed(flow, day, rows, own.landed)
+    newest = before[-1] if before else None
+    as_of = _as_of(report)
+    changed = newest is None or (newest.as_of < as_of and (newest.rows, newest.content) != (rows, content))
+    lease.check()
+    if changed:
+        _put(services, flow, day, brought)
+    services.ledger.put_observation(
+        flow.name,
+        Observation(
+            day=day,
+            as_of=as_of,
+            age=(report.asked_on - day).days,
+            wave=_wave(report, definition, day),
+            report_id=report.report_id,
+            rows=rows,
+            content=content,
+            landed=changed,
+            totals=brought.totals if brought else {},
+        ),
+    )
+    return Landed(flow, day, rows, changed)
+
+
+def _put(services: Services, flow: FeedFlow, day: date, brought: SliceFile | None) -> None:
+    key = flow.layout.key(day, SLICE_FILE)
+    bucket = services.zones.raw_bucket
+    if brought is None:
+        services.s3.put_object(Bucket=bucket, Key=key, Body=EMPTY_SLICE, **services.zones.put_arguments)
+    else:
+        services.store.upload(brought.path, bucket, key)
+    slice_settler(services, (flow,)).reconcile(flow.layout.day_prefix(day))
+
+
+def publish_slice(
+    services: Services,
+    flow: FeedFlow,
+    day: date,
+    run_id: str,
+    work: Path,
+    audited: Callable[[Iterable[AuditFinding]], None] = lambda _: None,
+) -> tuple[Publication, Transformed] | None:
+    """Settle and publish the newest slice of a date; None when readers see it already.
+
+    Raises:
+        PermanentFailure, TransientFailure: as :func:`adplatform.flow.publication.publish_delivery`.
+    """
+    delivery = services.ledger.delivery(flow.name, day)
+    if delivery.pending:
+        slice_settler(services, (flow,)).settle(flow, delivery)
+    if services.ledger.delivery(flow.name, day).state in (DeliveryState.PUBLISHED, DeliveryState.OPEN):
+        return None
+    return publish_delivery(services, flow, day, run_id, work, audited)
+
+
+def slice_settler(services: Services, flows: tuple[FeedFlow, ...]) -> Settler:
+    """The arrival side of slices: what lands is recorded here at once, so there is no queue of events."""
+    first = flows[0]
+    source = Source(first.source, services.zones.raw_bucket, f"slices/{first.source}/", flows)
+    return Settler(source, services.s3, None, "", services.ledger, services.zones)
+
+
+def _days(report: Report) -> list[date]:
+    return [report.start + timedelta(days=n) for n in range((report.end - report.start).days + 1)]
+
+
+def _as_of(report: Report) -> datetime:
+    return (report.requested_at or report.intended_at or datetime.min.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _wave(report: Report, definition: ReportDefinition, day: date) -> int:
+    """The last wave of the policy that the date had reached when the report was asked for."""
+    return definition.policy.wave_at((report.asked_on - day).days)
+
+
+def _must(changed: Report | None, report: Report) -> Report:
+    if changed is None:
+        raise TransientFailure(f"{report.feed} {report.key} was taken by another run; this one stops")
+    return changed

@@ -1,0 +1,162 @@
+"""What to ask for, and when: each definition and scope is planned once on each of its own days."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from adplatform.amazon.definitions import ReportDefinition
+from adplatform.amazon.restatement import Window, plan
+from adplatform.flow.reports.account import Account
+from adplatform.flow.services import Services
+from adplatform.ledger.rows import Planned, Report, ReportState, Scope
+
+log = logging.getLogger(__name__)
+
+MARGIN = timedelta(days=3)
+"""Reports asked for before the oldest date that can be had, plus this, say nothing about dates that still can."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A definition and scope whose day has come. ``day`` is the date in the scope's time zone."""
+
+    definition: ReportDefinition
+    scope: Scope
+    day: date
+
+
+def turns(services: Services, account: Account) -> list[Turn]:
+    """What has not been planned today, where today's time of asking has come.
+
+    A definition that changed is planned at once, because its history has to be asked for anew.
+    """
+    now = services.ledger.now()
+    planned = {(p.name, p.scope): p for p in services.ledger.planned(account.source)}
+    return [turn for turn in _turns(services, account, now) if _is_due(account, turn, now, planned)]
+
+
+def _turns(services: Services, account: Account, now: datetime) -> Iterator[Turn]:
+    for scope in services.ledger.scopes(account.source):
+        if account.wants(scope):
+            for definition in account.definitions:
+                yield Turn(definition, scope, now.astimezone(ZoneInfo(scope.timezone)).date())
+
+
+def _is_due(account: Account, turn: Turn, now: datetime, planned: Mapping[tuple[str, str], Planned]) -> bool:
+    last = planned.get((turn.definition.name, turn.scope.id))
+    if last is not None and last.definition == turn.definition.definition_hash and last.day >= turn.day:
+        return False
+    opens = datetime.combine(turn.day, account.request_at, ZoneInfo(turn.scope.timezone))
+    # Added in UTC: wall-clock arithmetic across a change of daylight saving time is off by an hour.
+    return now >= opens.astimezone(now.tzinfo) + account.offset(turn.definition, turn.scope.id)
+
+
+def plan_turn(services: Services, account: Account, turn: Turn) -> list[Report]:
+    """Write the intentions of one turn to the ledger, and then that it was planned; both may be repeated.
+
+    Returns the reports that nobody had intended before.
+    """
+    definition, scope, ledger = turn.definition, turn.scope, services.ledger
+    feed = f"{account.source}/{definition.name}/{scope.id}"
+    known = ledger.reports(feed, since=turn.day - timedelta(days=definition.policy.retention_days) - MARGIN)
+    pulled = covered(known, definition.definition_hash)
+    today = [r for r in known if r.asked_on == turn.day]
+    spent = len({(r.start, r.end) for r in today if r.definition == definition.definition_hash})
+    first = max(account.start_date, turn.day - account.history) if account.history else account.start_date
+    planned = plan(definition.policy, turn.day, first, pulled, spent=spent)
+    intended = []
+    for window in planned.windows:
+        report = _intention(account, turn, window, sum((r.start, r.end) == (window.start, window.end) for r in today))
+        if ledger.intend_report(report):
+            intended.append(report)
+    ledger.put_planned(
+        account.source,
+        Planned(
+            definition.name,
+            scope.id,
+            turn.day,
+            definition.definition_hash,
+            at_risk=len(planned.at_risk),
+            postponed=planned.postponed,
+        ),
+    )
+    if planned.at_risk:
+        _tell_at_risk(services, account, feed, planned.at_risk)
+    return intended
+
+
+def covered(reports: list[Report], definition: str) -> dict[date, date]:
+    """For each date, the last day on which a report was asked for that brings it or still may."""
+    days: dict[date, date] = {}
+    for report in reports:
+        if report.definition == definition and report.state is not ReportState.FAILED:
+            for age in range((report.end - report.start).days + 1):
+                day = report.start + timedelta(days=age)
+                days[day] = max(report.asked_on, days.get(day, report.asked_on))
+    return days
+
+
+def _intention(account: Account, turn: Turn, window: Window, before: int) -> Report:
+    return Report(
+        source=account.source,
+        name=turn.definition.name,
+        scope=turn.scope.id,
+        asked_on=turn.day,
+        start=window.start,
+        end=window.end,
+        sequence=before + 1,
+        report_type=turn.definition.report_type,
+        definition=turn.definition.definition_hash,
+        waves={day.isoformat(): wave for day, wave in window.waves.items()},
+    )
+
+
+def _tell_at_risk(services: Services, account: Account, feed: str, at_risk: tuple[date, ...]) -> None:
+    first, last = min(at_risk), max(at_risk)
+    subject = f"{feed}: {len(at_risk)} dates will soon be past what Amazon keeps"
+    log.warning("%s: %s to %s", subject, first, last)
+    facts = {"feed": feed, "first": first, "last": last, "dates": len(at_risk)}
+    services.notifier(account.topics).failure("report_dates_at_risk", subject, facts)
+
+
+def intend_days(
+    services: Services, account: Account, definition: ReportDefinition, scope: str, days: set[date]
+) -> list[Report]:
+    """Intend reports that bring these days, in the longest ranges that Amazon takes; days that a report already on its
+    way brings, or that Amazon no longer keeps, are left out."""
+    ledger = services.ledger
+    zone = next((s.timezone for s in ledger.scopes(account.source) if s.id == scope), "UTC")
+    today = ledger.now().astimezone(ZoneInfo(zone)).date()
+    feed = f"{account.source}/{definition.name}/{scope}"
+    known = ledger.reports(feed, since=today - timedelta(days=definition.policy.retention_days) - MARGIN)
+    coming = covered([r for r in known if not r.ended], definition.definition_hash)
+    wanted = sorted(d for d in days - coming.keys() if definition.policy.can_be_had(d, today))
+    intended = []
+    for start, end in _ranges(wanted, definition.policy.max_range_days):
+        same = sum((r.asked_on, r.start, r.end) == (today, start, end) for r in known)
+        report = Report(
+            source=account.source,
+            name=definition.name,
+            scope=scope,
+            asked_on=today,
+            start=start,
+            end=end,
+            sequence=same + 1,
+            report_type=definition.report_type,
+            definition=definition.definition_hash,
+        )
+        if ledger.intend_report(report):
+            intended.append(report)
+    return intended
+
+
+def _ranges(days: list[date], longest: int) -> Iterator[tuple[date, date]]:
+    """The fewest ranges that hold all the days, none longer than ``longest`` days."""
+    rest = days
+    while rest:
+        last = rest[0] + timedelta(days=longest - 1)
+        inside = [d for d in rest if d <= last]
+        yield inside[0], inside[-1]
+        rest = rest[len(inside) :]

@@ -1,0 +1,350 @@
+"""The Amazon Ads API: profiles and asynchronous reports (reporting version 3)."""
+
+import json
+import math
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from werkzeug.wrappers import Response
+
+from adplatform.local.amazon import documents
+from adplatform.local.amazon.accounts import Profile
+from adplatform.local.amazon.calls import JSON, Call, answer, instant
+from adplatform.local.amazon.catalogue import REPORT_TYPES, ReportType
+from adplatform.local.amazon.downloads import signed
+from adplatform.local.amazon.faults import FATES
+from adplatform.local.amazon.world import AdsReport, World
+
+_CREATE = "application/vnd.createasyncreportrequest.v3+json"
+_CREATED = "application/vnd.createasyncreportresponse.v3+json"
+_GOT = "application/vnd.getasyncreportresponse.v3+json"
+_REQUIRED = ("adProduct", "columns", "format", "groupBy", "reportTypeId", "timeUnit")
+
+
+def profiles(call: Call) -> Response:
+    """``GET /v2/profiles``. Without ``accessLevel=view`` the list has only profiles with the right to edit: all."""
+    refused = _not_logged_in(call)
+    if refused is not None:
+        return refused
+    kinds = [kind for kind in call.request.args.get("profileTypeFilter", "").split(",") if kind]
+    return answer(
+        200,
+        [
+            {
+                "profileId": p.id,
+                "countryCode": p.country,
+                "currencyCode": p.currency,
+                "dailyBudget": 999999999.0,
+                "timezone": p.timezone,
+                "accountInfo": {
+                    "marketplaceStringId": p.marketplace,
+                    "id": p.entity,
+                    "type": p.kind,
+                    "name": p.name,
+                    "validPaymentMethod": True,
+                },
+            }
+            for p in call.world.accounts.profiles
+            if p.region == call.region and (not kinds or p.kind in kinds)
+        ],
+    )
+
+
+def create(call: Call) -> Response:
+    """``POST /reporting/reports``."""
+    refused = _not_allowed(call)
+    if refused is not None:
+        return refused
+    if call.request.mimetype not in (_CREATE, JSON):
+        return error(415, f"Cannot consume content type {call.request.mimetype or 'none'}")
+    body = call.json
+    if not isinstance(body, dict) or not isinstance(body.get("configuration"), dict):
+        return error(400, "configuration must not be null")
+    profile = call.world.accounts.profile(_scope(call))
+    assert profile is not None
+    problem = invalid(body, profile, call.now)
+    if problem:
+        return error(400, problem)
+    world, configuration = call.world, body["configuration"]
+    if call.fault("duplicate_without_id"):
+        return error(425, "The Request is a duplicate of : ")
+    if call.fault("duplicate_foreign"):
+        other = "SUMMARY" if configuration["timeUnit"] == "DAILY" else "DAILY"
+        return _duplicate(_stored(call, body, {**configuration, "timeUnit": other}))
+    same = _equal(world, call.region, _scope(call), body, call.now)
+    if same is not None:
+        done = _status(world, same, call.now) == "COMPLETED"
+        return answer(200, told(call, same, with_url=False), _CREATED) if done else _duplicate(same)
+    waits = _throttled(world, call.region, call.now)
+    if waits is not None:
+        return waits
+    if call.fault("bigger_range"):
+        earlier = date.fromisoformat(body["startDate"]) - timedelta(days=1)
+        body = {**body, "startDate": earlier.isoformat()}
+    report = _stored(call, body, configuration)
+    fate = call.fault(*FATES)
+    report.fate = fate.fault if fate else ""
+    return answer(200, told(call, report, with_url=False), _CREATED)
+
+
+def get(call: Call) -> Response:
+    """``GET /reporting/reports/{reportId}``; every answer about a finished report has a new URL."""
+    refused = _not_allowed(call)
+    if refused is not None:
+        return refused
+    report = _report(call)
+    if report is None or call.fault("forget"):
+        return error(404, f"Report not found: {call.argument}")
+    fate = call.fault(*FATES)
+    if fate is not None and fate.fault != "stuck":
+        report.fate = fate.fault
+    stuck = fate is not None and fate.fault == "stuck"
+    with_url = True
+    if not stuck and _status(call.world, report, call.now) == "COMPLETED":
+        with_url = call.fault("complete_without_url") is None
+    return answer(200, told(call, report, with_url=with_url, stuck=stuck), _GOT)
+
+
+def delete(call: Call) -> Response:
+    """``DELETE /reporting/reports/{reportId}``: only while it is PENDING."""
+    refused = _not_allowed(call)
+    if refused is not None:
+        return refused
+    report = _report(call)
+    if report is None:
+        return error(404, f"Report not found: {call.argument}")
+    if _status(call.world, report, call.now) != "PENDING":
+        return error(403, f"Report {report.id} cannot be deleted any more")
+    del call.world.ads_reports[report.id]
+    call.world.changed = True
+    return answer(200, {"reportId": report.id, "code": "200", "detail": f"Report {report.id} was deleted"})
+
+
+def error(status: int, detail: str) -> Response:
+    return answer(status, {"code": str(status), "detail": detail})
+
+
+def told(call: Call, report: AdsReport, *, with_url: bool, stuck: bool = False) -> dict[str, Any]:
+    """A report as the API describes it."""
+    world, now = call.world, call.now
+    status = "PENDING" if stuck else _status(world, report, now)
+    done = world.finished(report.created)
+    completed = status == "COMPLETED"
+    url = expires = None
+    if completed and report.size is None:
+        report.size = len(documents.ads_document(world, report))
+        world.changed = True
+    if completed and with_url:
+        seconds = world.settings.ads_url_seconds
+        minted = now - timedelta(seconds=seconds + 60) if call.fault("expired_url") else now
+        url = signed(call, f"/download/ads/{report.id}/report-{report.id}.json.gz", seconds, minted)
+        expires = (minted + timedelta(seconds=seconds)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return {
+        "reportId": report.id,
+        "status": status,
+        "name": report.name,
+        "startDate": report.start,
+        "endDate": report.end,
+        "configuration": {**report.configuration, "filters": report.configuration.get("filters")},
+        "createdAt": instant(report.created),
+        "updatedAt": instant(min(now.timestamp(), done)),
+        "generatedAt": instant(done) if completed else None,
+        "fileSize": report.size if completed else None,
+        "url": url,
+        "urlExpiresAt": expires,
+        "failureReason": "INTERNAL_ERROR" if status == "FAILED" else None,
+    }
+
+
+def _status(world: World, report: AdsReport, now: datetime) -> str:
+    waited = now.timestamp() - report.created
+    if report.fate == "stuck" or waited < world.settings.queue_seconds:
+        return "PENDING"
+    if now.timestamp() < world.finished(report.created):
+        return "PROCESSING"
+    return "FAILED" if report.fate else "COMPLETED"
+
+
+def _stored(call: Call, body: Mapping[str, Any], configuration: dict[str, Any]) -> AdsReport:
+    created = call.now.timestamp()
+    report = AdsReport(
+        id=str(uuid.uuid4()),
+        region=call.region,
+        scope=_scope(call),
+        name=body.get("name"),
+        start=body["startDate"],
+        end=body["endDate"],
+        configuration=configuration,
+        created=created,
+    )
+    call.world.forget_old_reports()
+    call.world.ads_reports[report.id] = report
+    call.world.changed = True
+    return report
+
+
+def _duplicate(report: AdsReport) -> Response:
+    return error(425, f"The Request is a duplicate of : {report.id}")
+
+
+def _equal(world: World, region: str, scope: str, body: Mapping[str, Any], now: datetime) -> AdsReport | None:
+    """An equal report that is not finished yet, or was finished not long ago."""
+    wanted = _canonical(body["configuration"], body["startDate"], body["endDate"])
+    for report in world.ads_reports.values():
+        if (report.region, report.scope) != (region, scope):
+            continue
+        if _canonical(report.configuration, report.start, report.end) != wanted:
+            continue
+        status = _status(world, report, now)
+        old = now.timestamp() - world.finished(report.created)
+        if status in ("PENDING", "PROCESSING") or (status == "COMPLETED" and old < world.settings.memo_seconds):
+            return report
+    return None
+
+
+def _canonical(configuration: Mapping[str, Any], start: str, end: str) -> str:
+    filters = sorted(json.dumps([f["field"], sorted(f["values"])]) for f in configuration.get("filters") or [])
+    rest = {name: value for name, value in configuration.items() if name not in ("columns", "groupBy", "filters")}
+    parts = [start, end, sorted(configuration["columns"]), sorted(configuration["groupBy"]), filters, rest]
+    return json.dumps(parts, sort_keys=True)
+
+
+def _throttled(world: World, region: str, now: datetime) -> Response | None:
+    limit = world.settings.ads_queue_limit
+    waiting = [
+        r
+        for r in world.ads_reports.values()
+        if r.region == region and _status(world, r, now) in ("PENDING", "PROCESSING")
+    ]
+    if limit is None or len(waiting) < limit:
+        return None
+    response = error(429, "Too Many Requests")
+    soonest = min((world.finished(r.created) for r in waiting), default=now.timestamp())
+    response.headers["Retry-After"] = str(max(1, math.ceil(soonest - now.timestamp())))
+    return response
+
+
+def _scope(call: Call) -> str:
+    return call.request.headers.get("Amazon-Advertising-API-Scope", "")
+
+
+def _report(call: Call) -> AdsReport | None:
+    call.world.forget_old_reports()
+    report = call.world.ads_reports.get(call.argument)
+    return report if report and (report.region, report.scope) == (call.region, _scope(call)) else None
+
+
+def _not_logged_in(call: Call) -> Response | None:
+    headers, world = call.request.headers, call.world
+    token = world.tokens.get(headers.get("Authorization", "").removeprefix("Bearer "))
+    if token is None or token.api != "ads" or token.expires <= call.now.timestamp():
+        return error(401, "Invalid or expired access token")
+    if headers.get("Amazon-Advertising-API-ClientId") != world.credentials["ads"].client_id:
+        return error(401, "Amazon-Advertising-API-ClientId header is missing or of another application")
+    return None
+
+
+def _not_allowed(call: Call) -> Response | None:
+    refused = _not_logged_in(call)
+    if refused is not None:
+        return refused
+    scope = _scope(call)
+    if not scope:
+        return error(401, "Scope header is missing")
+    profile = call.world.accounts.profile(scope)
+    if profile is None or profile.region != call.region:
+        return error(401, "No matching advertiser found for scope")
+    return None
+
+
+def invalid(body: Mapping[str, Any], profile: Profile, now: datetime) -> str:
+    """What Amazon would say against a request body, "" for nothing."""
+    configuration = body["configuration"]
+    for name in ("startDate", "endDate"):
+        if _date(body.get(name)) is None:
+            return f"{name} must be a date of the form YYYY-MM-DD"
+    for name in _REQUIRED:
+        if not configuration.get(name):
+            return f"configuration {name} must not be null or empty"
+    kind = REPORT_TYPES.get(configuration["reportTypeId"])
+    if kind is None:
+        return _values("reportTypeId", [configuration["reportTypeId"]], list(REPORT_TYPES))
+    if configuration["adProduct"] != kind.product:
+        return _values("adProduct", [configuration["adProduct"]], [kind.product])
+    if configuration["format"] != "GZIP_JSON":
+        return _values("format", [configuration["format"]], ["GZIP_JSON"])
+    if configuration["timeUnit"] not in ("SUMMARY", "DAILY"):
+        return _values("timeUnit", [configuration["timeUnit"]], ["SUMMARY", "DAILY"])
+    group_by = configuration["groupBy"]
+    unknown = [group for group in group_by if group not in kind.groups]
+    if unknown:
+        return _values("groupBy", unknown, list(kind.groups))
+    if {"adGroup", "campaignPlacement"} <= set(group_by):
+        return "configuration groupBy includes values that do not go together: (adGroup, campaignPlacement)"
+    return _columns(kind, configuration) or _filters(kind, configuration) or _range(kind, body, profile, now)
+
+
+def _values(field: str, given: Sequence[object], allowed: Sequence[str]) -> str:
+    named = ", ".join(map(str, given))
+    return f"configuration {field} includes invalid values: ({named}). Allowed values: ({', '.join(allowed)})"
+
+
+def _columns(kind: ReportType, configuration: Mapping[str, Any]) -> str:
+    columns, daily = configuration["columns"], configuration["timeUnit"] == "DAILY"
+    if daily and {"startDate", "endDate"} & set(columns):
+        return (
+            "configuration startDate and endDate are not supported columns for DAILY time unit. "
+            "Please use date instead."
+        )
+    if not daily and "date" in columns:
+        return (
+            "configuration date is not a supported column for SUMMARY time unit. "
+            "Please use startDate and/or endDate instead."
+        )
+    allowed = kind.allowed(configuration["groupBy"])
+    unknown = [column for column in columns if column not in allowed]
+    return _values("columns", unknown, allowed) if unknown else ""
+
+
+def _filters(kind: ReportType, configuration: Mapping[str, Any]) -> str:
+    for wanted in configuration.get("filters") or []:
+        name, values = wanted.get("field"), wanted.get("values", [])
+        for group in configuration["groupBy"]:
+            known = kind.groups[group].filters
+            if name in known and set(values) <= set(known[name]):
+                continue
+            allowed = "; ".join(f"field: {f}, values: {_quoted(v)}" for f, v in known.items())
+            return (
+                f"configuration filters includes fields: ({name}) which are invalid for groupBys: {group}. "
+                f"Allowed filters for groupBy {group}: ({allowed})"
+            )
+    return ""
+
+
+def _quoted(values: Sequence[str]) -> str:
+    return ", ".join((*values[:-1], f"'{values[-1]}'"))
+
+
+def _range(kind: ReportType, body: Mapping[str, Any], profile: Profile, now: datetime) -> str:
+    start, end = date.fromisoformat(body["startDate"]), date.fromisoformat(body["endDate"])
+    today = now.astimezone(ZoneInfo(profile.timezone)).date()
+    oldest = today - timedelta(days=kind.retention_days)
+    if start > end:
+        return f"startDate ({start}) must be equal to or before endDate ({end})"
+    if start < oldest:
+        return f"startDate ({start}) must be equal to or after report type data retention start date ({oldest})"
+    if end > today:
+        return f"endDate ({end}) must be equal to or before the current date ({today})"
+    if (end - start).days >= kind.max_range_days:
+        return f"The range from startDate to endDate must not be longer than {kind.max_range_days} days"
+    return ""
+
+
+def _date(value: object) -> date | None:
+    try:
+        return date.fromisoformat(str(value)) if len(str(value)) == 10 else None
+    except ValueError:
+        return None
