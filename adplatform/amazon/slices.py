@@ -1,12 +1,13 @@
 """Rows of a report to slices: the rows of each date apart, stamped, counted and digested."""
 
 import json
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Any
@@ -14,10 +15,12 @@ from typing import IO, Any
 from isal import igzip
 
 from adplatform.amazon.definitions import Dataset
-from adplatform.amazon.documents import Layout, Row, rows
+from adplatform.amazon.documents import MISFIT, Layout, Number, Row, rows
 from adplatform.contracts.types import DataType
+from adplatform.failures import PermanentFailure
 
 _MODULUS = 1 << 256
+_WIDE = Context(prec=100)
 _LONGEST = 40
 """Digits before or after the point of what counts as a number; a campaign may be called 1e999999999."""
 
@@ -67,25 +70,41 @@ def split(
     Raises:
         TransientFailure, PermanentFailure: as :func:`adplatform.amazon.documents.rows`.
     """
+    shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     found: list[SliceFile] = []
     outside_path, outside_rows, total = work / "outside.json.gz", 0, 0
     with igzip.open(outside_path, "wt", encoding="utf-8") as outside:
         for dataset in datasets:
+            if dataset.date_field is None and start != end:
+                raise PermanentFailure(
+                    f"{origin}: rows of {dataset.feed} have no date, so one day can be asked for at once"
+                )
             exact = {c.header: c.data_type for c in dataset.columns if c.data_type.name in ("decimal", "bigint", "int")}
+            needed = [c.header for c in dataset.columns if c.required]
+            placed = read = 0
             with ExitStack() as files:
                 days = [start + timedelta(days=n) for n in range((end - start).days + 1)]
-                slices = {day: _Slice.open(work / f"{dataset.feed}-{day}.json.gz", files) for day in days}
-                for row in rows(document, layout, dataset.records, charset=charset, country=country, origin=origin):
-                    total += 1
-                    day = _day(row, dataset.date_field, start)
-                    if day not in slices or "_fields" in row:
+                slices = {day.isoformat(): _Slice.open(work / f"{dataset.feed}-{day}.json.gz", files) for day in days}
+                for row in rows(
+                    document, layout, dataset.records, needed, charset=charset, country=country, origin=origin
+                ):
+                    read += 1
+                    text = start.isoformat() if dataset.date_field is None else _member(row, dataset.date_field)
+                    place = slices.get(text[:10]) if isinstance(text, str) and MISFIT not in row else None
+                    if place is None:
                         outside_rows += 1
-                        outside.write(json.dumps(row, ensure_ascii=False) + "\n")
+                        outside.write(json.dumps(row) + "\n")
                         continue
+                    placed += 1
                     _settle_numbers(row, exact)
-                    slices[day].add(row, stamp(day), dataset.plotted)
-            found += [slices[day].finished(dataset.feed, day) for day in days]
+                    place.add(row, stamp(date.fromisoformat(text[:10])), dataset.plotted)
+            if read and not placed:
+                raise PermanentFailure(
+                    f"{origin}: none of its {read} rows has a {dataset.date_field} of {start} to {end}; nothing was changed"
+                )
+            total += read
+            found += [slices[day.isoformat()].finished(dataset.feed, day) for day in days]
     return Split(tuple(found), total, outside_path, outside_rows)
 
 
@@ -110,20 +129,11 @@ class _Slice:
             value = _number(_member(row, metric))
             if value is not None:
                 self.totals[metric] += value
-        self.file.write(json.dumps({**row, **stamp}, ensure_ascii=False) + "\n")
+        self.file.write(json.dumps({**row, **stamp}) + "\n")
 
     def finished(self, feed: str, day: date) -> SliceFile:
-        return SliceFile(feed, day, self.path, self.rows, f"{self.rows}-{self.digest:064x}", dict(self.totals))
-
-
-def _day(row: Row, date_field: str | None, only: date) -> date | None:
-    if date_field is None:
-        return only
-    text = _member(row, date_field)
-    try:
-        return date.fromisoformat(str(text)[:10])
-    except ValueError:
-        return None
+        content = f"{self.digest:064x}" if self.rows else ""
+        return SliceFile(feed, day, self.path, self.rows, content, dict(self.totals))
 
 
 def _member(row: Row, path: str) -> Any:
@@ -151,7 +161,7 @@ def _exactly(text: str, kind: DataType) -> str:
     if value is None:
         return text
     if kind.name == "decimal":
-        return f"{value.quantize(Decimal(1).scaleb(-kind.scale), ROUND_HALF_EVEN):f}"
+        return f"{value.quantize(Decimal(1).scaleb(-kind.scale), ROUND_HALF_EVEN, context=_WIDE):f}"
     return str(int(value)) if value == value.to_integral_value() else text
 
 
@@ -166,14 +176,21 @@ def _number(value: Any) -> Decimal | None:
 
 
 def _digest(row: Row) -> int:
-    canonical = json.dumps(_canonical(row), sort_keys=True, ensure_ascii=False)
-    return int.from_bytes(blake2b(canonical.encode("utf-8", "surrogatepass"), digest_size=32).digest(), "big")
+    canonical = json.dumps(_canonical(row), sort_keys=True)
+    return int.from_bytes(blake2b(canonical.encode(), digest_size=32).digest(), "big")
 
 
 def _canonical(value: Any) -> Any:
+    """Numbers by their value, texts as they are: "007" is no 7."""
     if isinstance(value, dict):
         return {name: _canonical(member) for name, member in value.items()}
     if isinstance(value, list):
         return [_canonical(member) for member in value]
-    number = _number(value) if isinstance(value, int | str) else None
-    return value if number is None else format(number.normalize(), "f")
+    number = _number(value) if isinstance(value, Number) else None
+    return (
+        str(value) if number is None and isinstance(value, Number) else value if number is None else _shortest(number)
+    )
+
+
+def _shortest(number: Decimal) -> list[str]:
+    return [format(number.normalize(_WIDE), "f")]

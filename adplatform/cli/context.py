@@ -7,19 +7,22 @@ from datetime import date
 from pathlib import Path
 
 import typer
+from pydantic import BaseModel
 from rich.console import Console
 from rich.text import Text
 
+from adplatform.amazon.sources import AdsSource
 from adplatform.aws_errors import aws_failures
 from adplatform.contracts.source import FileSource
 from adplatform.contracts.yaml_files import read_declarations
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.reports.account import Account, account_of
 from adplatform.flow.services import Services, open_services
 from adplatform.flow.settings import Settings, read_settings
 from adplatform.flow.source import FeedFlow, Source, declared_source
 
 DEFS = Path(__file__).parents[1] / "defs"
-SOURCE_MODELS = {"PartnerPush": FileSource}
+SOURCE_MODELS: dict[str, type[BaseModel]] = {"PartnerPush": FileSource, "AmazonAdsReports": AdsSource}
 
 PIPED_WIDTH = 160
 """Characters of a line when nobody's terminal says otherwise."""
@@ -29,19 +32,32 @@ errors = Console(stderr=True)
 
 
 def declared_sources(settings: Settings) -> list[Source]:
-    """Every source below ``defs/``.
+    """Every source below ``defs/`` that brings files.
 
     Raises:
         PermanentFailure: a file has mistakes; names the first.
     """
+    return [declared_source(model, settings.raw_bucket) for model in _declared() if isinstance(model, FileSource)]
+
+
+def declared_accounts() -> list[Account]:
+    """Every account below ``defs/`` whose reports are pulled.
+
+    Raises:
+        PermanentFailure: a file has mistakes; names the first.
+    """
+    return [account_of(model) for model in _declared() if isinstance(model, AdsSource)]
+
+
+def _declared() -> list[BaseModel]:
     declared, mistakes = read_declarations(DEFS, SOURCE_MODELS)
     if mistakes:
         raise PermanentFailure(f"{mistakes[0]} (`adplatform validate` lists all)")
-    return [declared_source(d.model, settings.raw_bucket) for d in declared]
+    return [d.model for d in declared]
 
 
 def find_feed(sources: list[Source], name: str) -> tuple[Source, FeedFlow]:
-    """The feed called ``source/feed``.
+    """The feed called ``source/feed``, or the part of a report's table called ``source/feed/scope``.
 
     Raises:
         PermanentFailure: there is none; lists those there are.
@@ -50,7 +66,17 @@ def find_feed(sources: list[Source], name: str) -> tuple[Source, FeedFlow]:
         for flow in source.feeds:
             if flow.name == name:
                 return source, flow
-    known = ", ".join(flow.name for source in sources for flow in source.feeds)
+    tables = [(account, table) for account in declared_accounts() for _, table in account.tables()]
+    for account, table in tables:
+        if name.startswith(f"{table.table}/"):
+            flow = account.scoped(table, name.removeprefix(f"{table.table}/"))
+            return Source(account.source, read_settings().raw_bucket, account.slices, (flow,)), flow
+    known = ", ".join(
+        [
+            *(flow.name for source in sources for flow in source.feeds),
+            *(f"{table.table}/<{account.dimension}>" for account, table in tables),
+        ]
+    )
     raise PermanentFailure(f"no feed {name!r}; there are {known}")
 
 

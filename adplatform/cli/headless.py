@@ -9,12 +9,17 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from adplatform.cli.context import declared_sources
+from adplatform.cli.context import declared_accounts, declared_sources
 from adplatform.components.arrival_automation import due_now, request
 from adplatform.components.delivery_assets import FEED_TAG
+from adplatform.components.report_automation import RANGE_START, look, request_delivery, request_report
 from adplatform.components.runs import RUN_KEY_TAG
 from adplatform.definitions import defs
 from adplatform.defs.alerts import failure_of_run
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.reports.account import Account
+from adplatform.flow.reports.connect import open_api
+from adplatform.flow.reports.due import place_orders
 from adplatform.flow.services import Services
 from adplatform.local.dagster_home import prepare_dagster_home
 
@@ -43,14 +48,16 @@ def process(
     ``watch`` is told what happens, for a progress display.
     """
     loaded = defs()
-    sources = declared_sources(services.settings)
+    sources, accounts = declared_sources(services.settings), declared_accounts()
     idle_since = clock()
     while True:
         due = [d for source in sources for d in due_now(services, source, instance)]
         for each in due:
             watch(f"{each.flow.name} {each.day}")
             yield _run(loaded, request(each), services, instance)
-        if due:
+        ended = [finished for account in accounts for finished in _pull(loaded, account, services, instance, watch)]
+        yield from ended
+        if due or ended:
             idle_since = clock()
         elif clock() - idle_since >= patience:
             return
@@ -59,10 +66,35 @@ def process(
             sleep(0.5)
 
 
+def _pull(
+    loaded: dg.Definitions,
+    account: Account,
+    services: Services,
+    instance: dg.DagsterInstance,
+    watch: Callable[[str], None],
+) -> list[Finished]:
+    """One look at an account, and the runs that it asks for."""
+    found = look(services, account, instance)
+    if found.orders:
+        watch(f"asking for the reports of {account.source}")
+        try:
+            place_orders(services, account, open_api(services, account))
+        except (PermanentFailure, TransientFailure) as e:
+            return [Finished(account.source, "orders", False, str(e))]
+    requests = [request_report(account, due) for due in found.reports]
+    requests += [request_delivery(account, due) for due in found.deliveries]
+    finished = []
+    for each in requests:
+        watch(each.tags[FEED_TAG])
+        finished.append(_run(loaded, each, services, instance))
+    return finished
+
+
 def _run(loaded: dg.Definitions, request: dg.RunRequest, services: Services, instance: dg.DagsterInstance) -> Finished:
     keys = request.asset_selection or []
     result = dg.materialize(
-        [loaded.resolve_assets_def(key) for key in keys],
+        list({id(a): a for a in map(loaded.resolve_assets_def, keys)}.values()),
+        selection=keys,
         partition_key=request.partition_key,
         instance=instance,
         tags={**request.tags, RUN_KEY_TAG: str(request.run_key)},
@@ -73,7 +105,8 @@ def _run(loaded: dg.Definitions, request: dg.RunRequest, services: Services, ins
     error = next((f.user_failure_data.description or "" for f in failed if f and f.user_failure_data), "")
     if not result.success:
         failure_of_run(services, result.dagster_run, error)
-    return Finished(request.tags[FEED_TAG], str(request.partition_key), result.success, error)
+    day = request.partition_key or request.tags.get(RANGE_START, "")
+    return Finished(request.tags[FEED_TAG], day, result.success, error)
 
 
 def process_all(services: Services, patience: float, console: Console, errors: Console) -> bool:

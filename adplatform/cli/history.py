@@ -1,7 +1,7 @@
 """Commands that look: the ledger, the tables, and what is in them."""
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -9,12 +9,12 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
-from adplatform.cli.context import connect, console, declared_sources, find_feed, parse_day
+from adplatform.cli.context import connect, console, declared_accounts, declared_sources, find_feed, parse_day
 from adplatform.flow.collection import collect_source
 from adplatform.flow.source import UNPLACED
 from adplatform.lake.crawler import CrawlSettings, compare_with_crawler
 from adplatform.lake.table import table_name
-from adplatform.ledger.rows import Publication
+from adplatform.ledger.rows import Publication, Report
 
 
 def ledger(
@@ -52,6 +52,48 @@ def ledger(
             counts = [str(n) for n in (f.rows_in, f.clean, f.superseded, f.quarantined)]
             files.add_row(f.origin, f.outcome, *counts, f.sha256[:12], f.reason)
         console.print(files)
+
+
+def reports(
+    feed: Annotated[str | None, typer.Argument(help="source, source/report or source/report/profile.")] = None,
+    days: Annotated[int, typer.Option(help="Asked for within so many days.")] = 7,
+) -> None:
+    """Show the reports that were asked of Amazon, and where each stands."""
+    services = connect()
+    since = services.ledger.now().date() - timedelta(days=days)
+    headings = (
+        "report",
+        "asked on",
+        "dates",
+        "state",
+        "report id",
+        "polls",
+        "rows",
+        "bytes",
+        "asked",
+        "landed",
+        "note",
+    )
+    table = Table(*headings)
+    for account in declared_accounts():
+        for definition in account.definitions:
+            for scope in services.ledger.scopes(account.source):
+                name = f"{account.source}/{definition.name}/{scope.id}"
+                if feed is None or f"{name}/".startswith(f"{feed}/"):
+                    for r in services.ledger.reports(name, since):
+                        table.add_row(name, *_report_cells(r))
+    console.print(table)
+
+
+def _report_cells(r: Report) -> list[str]:
+    state = f"{r.state}, overdue" if r.overdue and not r.ended else str(r.state)
+    counts = [str(n) for n in (r.polls, r.rows, r.bytes)]
+    asked = [str(r.asked_on), f"{r.start} to {r.end}"]
+    return [*asked, state, r.report_id, *counts, _instant(r.requested_at), _instant(r.landed_at), r.error]
+
+
+def _instant(at: datetime | None) -> str:
+    return at.isoformat(timespec="seconds") if at else ""
 
 
 def publication_table(rows: list[tuple[str, Publication]], title: str | None = None) -> Table:
@@ -114,7 +156,7 @@ def collect(
             for folder in collected.repaired:
                 console.print(f"{'would repair' if dry_run else 'repaired'} {folder}", highlight=False, soft_wrap=True)
             if collected.waiting:
-                console.print(f"{flow.name}: {len(collected.waiting)} replaced locations wait for their time")
+                console.print(f"{flow.table}: {len(collected.waiting)} replaced locations wait for their time")
 
 
 def crawl(
@@ -128,8 +170,8 @@ def crawl(
     reader = role or f"arn:aws:iam::{services.account}:role/adplatform-crawler"
     differences = compare_with_crawler(
         services.lake,
-        flow.name,
-        table_name(flow.name, services.settings.database_prefix),
+        flow.table,
+        table_name(flow.table, services.settings.database_prefix),
         CrawlSettings(reader, database, poll=timedelta(seconds=1 if services.settings.env == "local" else 5)),
         sleep=time.sleep,
     )

@@ -10,14 +10,19 @@ from shutil import rmtree
 from typing import Annotated
 
 import typer
+from pydantic import BaseModel
 
+from adplatform.amazon.sources import AdsSource
 from adplatform.cli.context import DEFS, SOURCE_MODELS, connect, console, declared_sources, errors
+from adplatform.contracts.feed import Feed
 from adplatform.contracts.source import FileSource
 from adplatform.contracts.yaml_files import read_declarations
 from adplatform.failures import PermanentFailure
+from adplatform.files.landing import layout_of
 from adplatform.flow.provision import provision as provision_services
+from adplatform.flow.reports.account import account_of
 from adplatform.flow.settings import read_settings
-from adplatform.flow.source import declared_source, make_source
+from adplatform.flow.source import declared_source
 from adplatform.local.dagster_home import prepare_dagster_home
 from adplatform.transform.compile import compile_contract
 
@@ -74,30 +79,40 @@ def validate(
     declared, mistakes = read_declarations(folder, SOURCE_MODELS)
     found = [str(m) for m in mistakes]
     for entry in declared:
-        found += [f"{entry.file}:{entry.line}: {reason}" for reason in _unusable(entry.model)]
+        found += [f"{entry.file}:{entry.line}: {reason}" for reason in _unusable(_feeds(entry.model))]
     for text in found:
         errors.print(text, highlight=False, soft_wrap=True, markup=False)
     if found:
         raise typer.Exit(1)
-    feeds = sum(len(entry.model.feeds) for entry in declared)
+    feeds = sum(len(_feeds(entry.model)) for entry in declared)
     console.print(f"{len(declared)} sources with {feeds} feeds are valid")
 
 
-def _unusable(source: FileSource) -> list[str]:
+def _feeds(declared: BaseModel) -> list[Feed]:
+    if isinstance(declared, AdsSource):
+        return [flow.feed for _, flow in account_of(declared).tables()]
+    return declared.feeds if isinstance(declared, FileSource) else []
+
+
+def _unusable(feeds: list[Feed]) -> list[str]:
     """What only shows when a layout or contract is compiled."""
     reasons = []
-    for feed in source.feeds:
+    for feed in feeds:
         try:
-            make_source(source.source, "any", [feed])
+            layout_of("any/", feed.model_copy(update={"landing": feed.landing.replace("{scope}", "any")}))
             compile_contract(feed.contract)
         except PermanentFailure as e:
             reasons.append(f"feeds.{feed.name}: {e}")
     return reasons
 
 
-def schema() -> None:
-    """Print the JSON Schema of a source's attributes, for editors."""
-    print(json.dumps(FileSource.model_json_schema(), indent=2))
+def schema(
+    component: Annotated[str, typer.Argument(help=f"One of {', '.join(SOURCE_MODELS)}.")] = "PartnerPush",
+) -> None:
+    """Print the JSON Schema of a component's attributes, for editors."""
+    if component not in SOURCE_MODELS:
+        raise PermanentFailure(f"no component {component!r}; there are {', '.join(SOURCE_MODELS)}")
+    print(json.dumps(SOURCE_MODELS[component].model_json_schema(), indent=2))
 
 
 def onboard(source: Annotated[str, typer.Argument(help="A source.")]) -> None:
@@ -106,7 +121,8 @@ def onboard(source: Annotated[str, typer.Argument(help="A source.")]) -> None:
 
     settings = read_settings()
     declared, _ = read_declarations(DEFS, SOURCE_MODELS)
-    model = next((d.model for d in declared if d.model.source == source), None)
+    partners = [d.model for d in declared if isinstance(d.model, FileSource)]
+    model = next((partner for partner in partners if partner.source == source), None)
     if model is None:
-        raise PermanentFailure(f"no source {source!r}; there are {', '.join(d.model.source for d in declared)}")
+        raise PermanentFailure(f"no partner {source!r}; there are {', '.join(p.source for p in partners)}")
     print(onboarding_page(declared_source(model, settings.raw_bucket)))

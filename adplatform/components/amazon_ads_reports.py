@@ -10,6 +10,7 @@ from adplatform.amazon.sources import AdsSource
 from adplatform.components.report_assets import report_assets
 from adplatform.components.report_automation import orders_job, reports_sensor
 from adplatform.flow.reports.account import account_of
+from adplatform.flow.reports.connect import Connect, open_api
 from adplatform.flow.settings import read_settings
 
 
@@ -22,6 +23,7 @@ class AmazonAdsReports(dg.Component):
     """
 
     declared: AdsSource
+    connect: Connect = open_api
 
     @classmethod
     def get_model_cls(cls) -> type[AdsSource]:
@@ -38,9 +40,11 @@ class AmazonAdsReports(dg.Component):
         status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
         owners, tags = self.declared.owners, self.declared.tags
         assets = [
-            report_assets(account, definition, [t for d, t in account.tables() if d is definition], owners, tags)
+            report_assets(
+                account, definition, [t for d, t in account.tables() if d is definition], owners, tags, self.connect
+            )
             for definition in account.definitions
         ]
-        orders = orders_job(account)
-        sensor = reports_sensor(account, assets, orders, self.declared.check_every, status)
+        orders = orders_job(account, self.connect)
+        sensor = reports_sensor(account, assets, orders, self.declared.check_every, status, self.connect)
         return dg.Definitions(assets=assets, jobs=[orders], sensors=[sensor])

@@ -115,7 +115,7 @@ def collection_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.
     @dg.op(name=f"{source.name}_collect_versions")
     def collect_versions(context: dg.OpExecutionContext, services: dg.ResourceParam[Services]) -> None:
         for flow, collected in collect_source(services, source, context.run.run_id):
-            log.info("%s: removed %s, repaired %s", flow.name, collected.removed, collected.repaired)
+            log.info("%s: removed %s, repaired %s", flow.table, collected.removed, collected.repaired)
 
     @dg.job(name=f"{source.name}_collect", description=f"Removes replaced versions of the tables of {source.name}.")
     def collection() -> None:

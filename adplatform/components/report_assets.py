@@ -13,6 +13,7 @@ from pathlib import Path
 import dagster as dg
 
 from adplatform.amazon.definitions import ReportDefinition
+from adplatform.amazon.reports import ReportApi
 from adplatform.aws_errors import aws_failures
 from adplatform.components.delivery_assets import AUDITS, SUSPICION, audit_evaluation, private_directory
 from adplatform.components.metadata import (
@@ -25,7 +26,7 @@ from adplatform.components.metadata import (
 from adplatform.components.runs import WORKER_TAG, InstanceRuns, worker
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.reports.account import Account
-from adplatform.flow.reports.connect import open_api
+from adplatform.flow.reports.connect import Connect, open_api
 from adplatform.flow.reports.land import Landed, claim, failed, finish, land, publish_slice
 from adplatform.flow.reports.plan import intend_days
 from adplatform.flow.services import Services
@@ -75,6 +76,7 @@ def report_assets(
     tables: Sequence[FeedFlow],
     owners: Sequence[str],
     tags: dict[str, str],
+    connect: Connect = open_api,
 ) -> dg.AssetsDefinition:
     """Raw and clean assets of one report definition, and the step that fills them."""
     partitions = report_partitions(account)
@@ -114,7 +116,7 @@ def report_assets(
         run_id = context.run.run_id
         context.instance.add_run_tags(run_id, {WORKER_TAG: worker()})
         with private_directory(services.settings.temp, run_id, InstanceRuns(context.instance)) as work:
-            step = _Step(context, services, account, definition, work)
+            step = _Step(context, services, account, definition, work, connect)
             tagged = context.run.tags.get(REPORT_TAG)
             try:
                 with aws_failures(f"{account.source}/{definition.name}"):
@@ -166,6 +168,7 @@ class _Step:
     account: Account
     definition: ReportDefinition
     work: Path
+    connect: Connect
 
     def download(self, tagged: str) -> list[str]:
         """Download the report, land its slices, publish the dates that it changed; what could not be published."""
@@ -176,8 +179,7 @@ class _Step:
             return []
         claimed = claim(self.services, report, self.context.run.run_id)
         try:
-            api = lambda: open_api(self.services, self.account)  # noqa: E731
-            landed, slices = land(self.services, self.account, api, claimed, self.work)
+            landed, slices = land(self.services, self.account, self._api, claimed, self.work)
         except (PermanentFailure, TransientFailure) as e:
             failed(self.services, self.account, claimed, e)
             raise
@@ -246,6 +248,9 @@ class _Step:
             metadata = report_metadata(report, self.services.zones, part.rows, part.changed)
             event = dg.AssetMaterialization if part.changed else dg.AssetObservation
             self.context.log_event(event(key, partition=partition, metadata=metadata))
+
+    def _api(self) -> ReportApi:
+        return self.connect(self.services, self.account)
 
     def _parts(self, key: str) -> tuple[date, str]:
         parts = report_partitions(self.account).get_partition_key_from_str(key).keys_by_dimension

@@ -15,7 +15,7 @@ from adplatform.components.report_assets import REPORT_TAG, clean_key, partition
 from adplatform.components.runs import InstanceRuns
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.reports.account import Account
-from adplatform.flow.reports.connect import open_api
+from adplatform.flow.reports.connect import Connect, open_api
 from adplatform.flow.reports.due import (
     ReportDue,
     deliveries_due,
@@ -43,12 +43,12 @@ class Tick:
     deliveries: tuple[Due, ...]
 
 
-def look(services: Services, account: Account, instance: dg.DagsterInstance) -> Tick:
+def look(services: Services, account: Account, instance: dg.DagsterInstance, connect: Connect = open_api) -> Tick:
     """Poll what is on its way, then say what needs a run. A failure of Amazon's is in the ledger and the log."""
     runs = InstanceRuns(instance)
     orders = orders_are_due(services, account)
     try:
-        poll_reports(services, account, lambda: open_api(services, account))
+        poll_reports(services, account, lambda: connect(services, account))
     except (PermanentFailure, TransientFailure) as e:
         log.error("%s: reports cannot be polled: %s", account.source, e)
     deliveries, problems = deliveries_due(services, account, runs)
@@ -57,13 +57,13 @@ def look(services: Services, account: Account, instance: dg.DagsterInstance) -> 
     return Tick(orders, tuple(reports_due(services, account, runs)), tuple(deliveries))
 
 
-def orders_job(account: Account) -> dg.JobDefinition:
+def orders_job(account: Account, connect: Connect = open_api) -> dg.JobDefinition:
     """Plans what is due and asks Amazon for it; it never waits for a report."""
 
     @dg.op(name=f"{account.source}_ask_for_reports", pool=f"orders_{account.source}")
     def ask_for_reports(context: dg.OpExecutionContext, services: dg.ResourceParam[Services]) -> None:
         try:
-            asked = place_orders(services, account, open_api(services, account))
+            asked = place_orders(services, account, connect(services, account))
         except (PermanentFailure, TransientFailure) as e:
             raise dg.Failure(str(e), allow_retries=False) from e
         for report in asked:
@@ -86,6 +86,7 @@ def reports_sensor(
     orders: dg.JobDefinition,
     seconds: int,
     status: dg.DefaultSensorStatus,
+    connect: Connect = open_api,
 ) -> dg.SensorDefinition:
     """Polls reports, and starts a run for orders, for each report that is ready and each slice that waits."""
     pull = dg.define_asset_job(f"{account.source}_reports", selection=list(assets))
@@ -98,7 +99,7 @@ def reports_sensor(
         description=f"Follows the reports of {account.source} from order to table.",
     )
     def reports(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
-        found = look(services, account, context.instance)
+        found = look(services, account, context.instance, connect)
         requests = [request_report(account, due, pull.name) for due in found.reports]
         requests += [request_delivery(account, due, pull.name) for due in found.deliveries]
         if found.orders and _may_order(context.instance, orders.name, time.time()):

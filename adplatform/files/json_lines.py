@@ -18,7 +18,6 @@ _NUMBER_TAIL = 2
 """Characters that may stand between the end of a number and more of it: the parser takes 1 from a window of ``1e+``."""
 
 _SPACE = re.compile(r"[ \t\n\r]*")
-_LINE_ENDS = str.maketrans("\r\n", "  ")
 
 
 def json_lines(chunks: Iterable[str], records: str | None, origin: str) -> Iterator[bytes]:
@@ -45,7 +44,7 @@ def _elements(text: "_Text", path: list[str]) -> Iterator[bytes]:
         return
     while True:
         # A line end inside an element is between tokens: the parser refuses one inside a string.
-        yield text.value().translate(_LINE_ENDS).encode() + b"\n"
+        yield text.value().replace("\r", " ").replace("\n", " ").encode() + b"\n"
         if text.take(",]") == "]":
             return
 

@@ -12,7 +12,7 @@ from adplatform.files.landing import Layout, Part, Place, layout_of
 from adplatform.lake.zones import Zones
 from adplatform.ledger.rows import ObjectState, RawObject, unversioned
 
-SCOPE_VALUE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+SCOPE_VALUE = re.compile(r"(?!__HIVE_DEFAULT_PARTITION__$)[A-Za-z0-9_-]{1,64}")
 UNPLACED = "_unplaced"
 """The feed of the ledger under which objects are remembered that fit no feed of their source."""
 
@@ -95,6 +95,10 @@ def scoped(flow: FeedFlow, prefix: str, key: ScopeKey) -> FeedFlow:
     """
     if not SCOPE_VALUE.fullmatch(key.value):
         raise PermanentFailure(f"{flow.table}: {key.column} {key.value!r} may hold only letters, digits, _ and -")
+    if "{scope}" not in flow.feed.landing:
+        raise PermanentFailure(
+            f"{flow.table}: landing {flow.feed.landing!r} does not tell scopes apart; it lacks {{scope}}"
+        )
     feed = flow.feed.model_copy(update={"landing": flow.feed.landing.replace("{scope}", key.value)})
     return replace(flow, feed=feed, layout=layout_of(prefix, feed), scope=key)
 

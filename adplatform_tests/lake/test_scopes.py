@@ -1,5 +1,6 @@
 """Tables with a second partition column, whose values are delivered apart: advertising profiles, marketplaces."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from adplatform.aws import Aws
 from adplatform.failures import PermanentFailure
 from adplatform.lake.attempt import Published, Result
+from adplatform.lake.crawler import CrawlSettings, compare_with_crawler
 from adplatform.lake.lake import Lake
 from adplatform.lake.publish import publish
 from adplatform.lake.query import run_query
@@ -167,6 +169,15 @@ def test_a_collection_repairs_folders_of_scopes_and_what_lies_between_them(lake:
     assert below(lake, "") == sorted([*before, f"{spec.feed}/note.txt"])
     lake.store.delete(bucket, [f"{spec.feed}/note.txt"])
     assert len(seen(aws, lake, spec, temp)) == 3
+
+
+def test_a_crawler_agrees_with_what_was_registered(lake: Lake, temp: Path) -> None:
+    spec = scoped()
+    for scope, version in (("1", 1), ("2", 1), ("1", 2)):
+        put(lake, spec, temp, scope, version, [version])
+    role, database = "arn:aws:iam::123456789012:role/crawler", f"crawled_{spec.database}"
+    settings = CrawlSettings(role, database, timedelta(seconds=0.1), timedelta(seconds=20))
+    assert compare_with_crawler(lake, spec.feed, spec, settings, sleep=time.sleep) == ()
 
 
 def test_publishers_of_two_scopes_at_once_are_both_seen(aws: Aws, lake: Lake, temp: Path) -> None:

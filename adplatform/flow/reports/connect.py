@@ -1,12 +1,15 @@
 """The report API of an account, opened with its credentials: the real one, or the simulated one of this machine."""
 
 import time
+from collections.abc import Callable
 
 from adplatform.amazon.ads import open_ads
 from adplatform.amazon.reports import ReportApi
 from adplatform.failures import PermanentFailure
 from adplatform.flow.reports.account import Account
 from adplatform.flow.services import Services
+
+Connect = Callable[[Services, Account], ReportApi]
 
 
 def open_api(services: Services, account: Account) -> ReportApi:
