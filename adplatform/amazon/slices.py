@@ -101,7 +101,7 @@ def split(
                     place.add(row, stamp(date.fromisoformat(text[:10])), dataset.plotted)
             if read and not placed:
                 raise PermanentFailure(
-                    f"{origin}: none of its {read} rows has a {dataset.date_field} of {start} to {end}; nothing was changed"
+                    f"{origin}: none of its {read} rows has a {dataset.date_field} of {start} to {end}; nothing changed"
                 )
             total += read
             found += [slices[day.isoformat()].finished(dataset.feed, day) for day in days]
