@@ -19,6 +19,7 @@ from adplatform.lake.lake import Lake
 from adplatform.lake.store import Store
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger, utc_now
+from adplatform.local.amazon.endpoint import ensure as ensure_amazon
 from adplatform.local.endpoint import ensure
 
 
@@ -83,8 +84,10 @@ class Services:
 
     @cached_property
     def simulated_amazon(self) -> str | None:
-        """Where the simulated Amazon listens; None when there is none."""
-        return self.settings.simulated_amazon
+        """Where the simulated Amazon listens: on this machine, and nowhere else; None outside local mode."""
+        if self.settings.env == "aws":
+            return None
+        return self.settings.simulated_amazon or ensure_amazon(self.settings.home / "amazon").url
 
     @cached_property
     def account(self) -> str:

@@ -22,9 +22,7 @@ def open_api(services: Services, account: Account) -> ReportApi:
     if account.simulated:
         endpoint = services.simulated_amazon
         if endpoint is None:
-            raise PermanentFailure(
-                f"{account.source} is simulated: ADPLATFORM_SIMULATED_AMAZON names no simulator here"
-            )
+            raise PermanentFailure(f"{account.source} is simulated, which only the local mode can be")
         endpoint = f"{endpoint}/{account.region}"
     directory = services.settings.home / "tokens"
     return open_ads(

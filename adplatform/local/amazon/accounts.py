@@ -58,11 +58,19 @@ class Accounts:
     marketplaces: tuple[Marketplace, ...]
     seller: str
 
-    def profile(self, scope: str) -> Profile | None:
+    def find_profile(self, scope: str) -> Profile | None:
         return next((p for p in self.profiles if str(p.id) == scope), None)
 
-    def marketplace(self, id: str) -> Marketplace | None:
-        return next((m for m in self.marketplaces if m.id == id), None)
+    def profile(self, scope: str) -> Profile:
+        """Raises: KeyError: there is none."""
+        profile = self.find_profile(scope)
+        if profile is None:
+            raise KeyError(scope)
+        return profile
+
+    def marketplace(self, name: str) -> Marketplace:
+        """Raises: KeyError: there is none."""
+        return {m.id: m for m in self.marketplaces}[name]
 
 
 DEMO_CREDENTIALS: Mapping[Api, App] = {

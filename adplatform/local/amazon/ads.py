@@ -63,9 +63,7 @@ def create(call: Call) -> Response:
     body = call.json
     if not isinstance(body, dict) or not isinstance(body.get("configuration"), dict):
         return error(400, "configuration must not be null")
-    profile = call.world.accounts.profile(_scope(call))
-    assert profile is not None
-    problem = invalid(body, profile, call.now)
+    problem = invalid(body, call.world.accounts.profile(_scope(call)), call.now)
     if problem:
         return error(400, problem)
     world, configuration = call.world, body["configuration"]
@@ -228,7 +226,7 @@ def _throttled(world: World, region: str, now: datetime) -> Response | None:
 
 
 def _scope(call: Call) -> str:
-    return call.request.headers.get("Amazon-Advertising-API-Scope", "")
+    return str(call.request.headers.get("Amazon-Advertising-API-Scope", ""))
 
 
 def _report(call: Call) -> AdsReport | None:
@@ -254,7 +252,7 @@ def _not_allowed(call: Call) -> Response | None:
     scope = _scope(call)
     if not scope:
         return error(401, "Scope header is missing")
-    profile = call.world.accounts.profile(scope)
+    profile = call.world.accounts.find_profile(scope)
     if profile is None or profile.region != call.region:
         return error(401, "No matching advertiser found for scope")
     return None

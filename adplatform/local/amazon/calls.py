@@ -40,10 +40,10 @@ class Call:
 
     def fault(self, *kinds: str) -> Fault | None:
         """A fault of these kinds that was ordered for this request."""
-        fault = self.world.faults.take(self.operation, self.about, kinds)
-        if fault is not None:
-            self.world.changed = True
-        return fault
+        with self.world.lock:
+            fault = self.world.faults.take(self.operation, self.about, kinds)
+            self.world.changed |= fault is not None
+            return fault
 
 
 def answer(status: int, body: object, media_type: str = JSON) -> Response:

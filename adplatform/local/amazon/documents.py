@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
-from isal import igzip
+from isal import isal_zlib
 
 from adplatform.local.amazon import selling
 from adplatform.local.amazon.advertising import Query, Row, rows, summary
@@ -52,7 +52,6 @@ def ads_document(world: World, report: AdsReport) -> bytes:
 
 def _ads_rows(world: World, report: AdsReport) -> list[Row]:
     profile = world.accounts.profile(report.scope)
-    assert profile is not None
     query, seed = query_of(report.configuration), world.settings.seed
     start, end = date.fromisoformat(report.start), date.fromisoformat(report.end)
     as_of = datetime.fromtimestamp(report.created, UTC)
@@ -73,7 +72,6 @@ def sp_document(world: World, report: SpReport) -> SpDocument:
     if report.status == "FATAL":
         return SpDocument(iter([json.dumps({"errorDetails": report.error}).encode()]), "application/json", True)
     marketplace = world.accounts.marketplace(report.marketplaces[0])
-    assert marketplace is not None
     seed = world.settings.seed
     start, end = datetime.fromisoformat(report.start), datetime.fromisoformat(report.end)
     as_of = datetime.fromtimestamp(report.created, UTC)
@@ -121,7 +119,7 @@ def settlement_report(settlement: Settlement) -> SpReport:
 
 def zipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Gzip of the pieces, itself in pieces."""
-    compressor = igzip.compressobj(wbits=31)
+    compressor = isal_zlib.compressobj(wbits=31)
     for piece in pieces:
         yield compressor.compress(piece)
     yield compressor.flush()

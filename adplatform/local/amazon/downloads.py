@@ -4,12 +4,13 @@ import hashlib
 import hmac
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import IO
 from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
+from isal import igzip
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import FileWrapper
 
@@ -59,7 +60,7 @@ def download(call: Call) -> Response:
     _, _, store, *names = call.request.path.split("/")
     if store == "ads":
         return _ads(call, names[0])
-    return _selling_partner(call, names[0], names[1], encoded="content-encoding" in query)
+    return _selling_partner(call, names[0], names[1], query)
 
 
 def _ads(call: Call, report_id: str) -> Response:
@@ -68,23 +69,24 @@ def _ads(call: Call, report_id: str) -> Response:
         return refused(404, "NoSuchKey", "The specified key does not exist.")
     body = documents.ads_document(call.world, report)
     if call.fault("not_gzip", "identity_flagged_gzip"):
-        body = b"".join(_unzipped(body))
+        body = igzip.decompress(body)
     return _stored(_faulty(call, body), "application/octet-stream")
 
 
-def _selling_partner(call: Call, region: str, number: str, *, encoded: bool) -> Response:
+def _selling_partner(call: Call, region: str, number: str, query: Mapping[str, str]) -> Response:
     report = find(call.world, region, number)
     if report is None:
         return refused(404, "NoSuchKey", "The specified key does not exist.")
     document = documents.sp_document(call.world, report)
-    zipped = document.zipped and not call.fault("identity_flagged_gzip", "not_gzip")
+    plain = "stored" in query or call.fault("identity_flagged_gzip", "not_gzip")
+    zipped = document.zipped and not plain
     pieces = documents.zipped(document.pieces) if zipped else document.pieces
     changed = call.fault("corrupt_gzip", "error_text")
     if changed is not None:
         body = _ERROR_TEXT if changed.fault == "error_text" else _corrupted(b"".join(pieces))
         return _stored(body, document.content_type)
     response = _spooled(pieces, document.content_type)
-    if encoded and zipped:
+    if "content-encoding" in query and zipped:
         response.headers["Content-Encoding"] = "gzip"
     return response
 
@@ -96,10 +98,6 @@ def find(world: World, region: str, number: str) -> SpReport | None:
         return report if report.region == region else None
     own = (s for s in documents.known_settlements(world, region) if str(s.number) == number)
     return next((documents.settlement_report(s) for s in own), None)
-
-
-def _unzipped(body: bytes) -> Iterator[bytes]:
-    yield documents.igzip.decompress(body)
 
 
 def _faulty(call: Call, body: bytes) -> bytes:

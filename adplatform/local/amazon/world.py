@@ -179,6 +179,7 @@ class World:
         self.buckets: dict[str, tuple[float, float]] = {}
         self.bodies: dict[str, bytes] = {}
         self.changed = False
+        self._number = 50_000_000_000
         self._store = store
         if store is not None and store.exists():
             self._restore(json.loads(store.read_text(encoding="utf-8")))
@@ -242,6 +243,12 @@ class World:
                 token.expires = self.now().timestamp()
             self.changed = True
 
+    def next_number(self) -> str:
+        """A report id of the Selling Partner API that was never given before."""
+        self._number += 1
+        self.changed = True
+        return str(self._number)
+
     def forget_old_reports(self) -> None:
         oldest = self.now().timestamp() - REPORT_DAYS * 86_400
         self.ads_reports = {k: r for k, r in self.ads_reports.items() if r.created > oldest}
@@ -264,6 +271,7 @@ class World:
     def _saved(self) -> dict[str, Any]:
         return {
             "clock": self.clock.saved(),
+            "number": self._number,
             "settings": asdict(self.settings),
             "requests": self.requests.saved(),
             "faults": self.faults.pending(),
@@ -275,6 +283,7 @@ class World:
 
     def _restore(self, saved: Mapping[str, Any]) -> None:
         self.clock.restore(saved["clock"])
+        self._number = saved["number"]
         known = {f.name for f in fields(Settings)}
         self.settings = Settings(**{name: value for name, value in saved["settings"].items() if name in known})
         self.requests.restore(saved["requests"])

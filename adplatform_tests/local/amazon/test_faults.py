@@ -1,0 +1,185 @@
+"""Every fault that can be ordered, and how it shows to a client."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from adplatform.local.amazon.faults import KINDS
+from adplatform.local.amazon.selling import ALL_ORDERS, SALES_AND_TRAFFIC
+from adplatform.local.amazon.server import Server
+from adplatform_tests.local.amazon.support import HTTP, US, Ads, Selling, days_ago, login
+
+MARKETPLACE = "ATVPDKIKX0DER"
+
+
+def status(answered: httpx.Response) -> Any:
+    return answered.status_code
+
+
+def finished(ads: Ads) -> str:
+    report_id: str = ads.create(days_ago(3)).json()["reportId"]
+    ads.finish()
+    return report_id
+
+
+def downloaded(ads: Ads) -> httpx.Response:
+    return HTTP.get(ads.get(finished(ads)).json()["url"])
+
+
+def sp_finished(selling: Selling) -> dict[str, Any]:
+    return selling.finished(SALES_AND_TRAFFIC, MARKETPLACE, days_ago(4), days_ago(4))
+
+
+def sp_downloaded(selling: Selling) -> httpx.Response:
+    return HTTP.get(selling.document(sp_finished(selling)["reportDocumentId"]).json()["url"])
+
+
+def is_gzip(body: bytes) -> bool:
+    try:
+        gzip.decompress(body)
+    except (OSError, EOFError, zlib.error):
+        return False
+    return True
+
+
+Check = Callable[[Ads, Selling], bool]
+CASES: list[tuple[str, str, Check]] = [
+    (
+        "create_report",
+        "throttle",
+        lambda ads, _: (a := ads.create(days_ago(3))).status_code == 429 and a.headers["Retry-After"] == "1",
+    ),
+    (
+        "create_report",
+        "throttle_silent",
+        lambda ads, _: (a := ads.create(days_ago(3))).status_code == 429 and "Retry-After" not in a.headers,
+    ),
+    ("profiles", "server_error", lambda ads, _: status(ads.call("GET", "/v2/profiles")) == 500),
+    ("get_report", "bad_gateway", lambda ads, _: "<html>" in ads.get("any").text),
+    ("get_report", "unauthorized", lambda ads, _: status(ads.get("any")) == 401),
+    (
+        "get_report",
+        "revoke_scope",
+        lambda ads, _: ads.get("any").json()["detail"] == f"Not authorized to access scope {US}",
+    ),
+    ("create_report", "slow", lambda ads, _: status(ads.create(days_ago(3))) == 200),
+    ("create_report", "fail", lambda ads, _: ads.get(finished(ads)).json()["failureReason"] == "INTERNAL_ERROR"),
+    ("get_report", "fail", lambda ads, _: ads.get(finished(ads)).json()["status"] == "FAILED"),
+    ("create_report", "stuck", lambda ads, _: ads.get(finished(ads)).json()["status"] == "PENDING"),
+    (
+        "get_report",
+        "complete_without_url",
+        lambda ads, _: (
+            (told := ads.get(report := finished(ads)).json())["status"] == "COMPLETED"
+            and told["url"] is None
+            and ads.get(report).json()["url"] is not None
+        ),
+    ),
+    ("get_report", "forget", lambda ads, _: status(ads.get(finished(ads))) == 404),
+    ("get_report", "expired_url", lambda ads, _: status(downloaded(ads)) == 403),
+    ("download", "expired_url", lambda ads, _: "Request has expired" in downloaded(ads).text),
+    ("download", "not_gzip", lambda ads, _: downloaded(ads).content.startswith(b"[{")),
+    ("download", "corrupt_gzip", lambda ads, _: not is_gzip(downloaded(ads).content)),
+    ("download", "error_text", lambda ads, _: downloaded(ads).text.startswith("Sorry")),
+    ("download", "server_error", lambda ads, _: "<Code>InternalError</Code>" in downloaded(ads).text),
+    ("download", "throttle", lambda ads, _: "<Code>SlowDown</Code>" in downloaded(ads).text),
+    (
+        "create_report",
+        "duplicate_without_id",
+        lambda ads, _: ads.create(days_ago(3)).json()["detail"] == "The Request is a duplicate of : ",
+    ),
+    (
+        "create_report",
+        "duplicate_foreign",
+        lambda ads, _: (
+            ads.get(ads.create(days_ago(3)).json()["detail"].split(" : ")[1]).json()["configuration"]["timeUnit"]
+            == "SUMMARY"
+        ),
+    ),
+    (
+        "create_report",
+        "bigger_range",
+        lambda ads, _: ads.get(finished(ads)).json()["startDate"] == days_ago(4),
+    ),
+    ("token", "server_error", lambda ads, _: login(ads.server.url, "ads").json()["error"] == "server_error"),
+    (
+        "sp_create",
+        "throttle",
+        lambda _, sp: status(sp.create(ALL_ORDERS, MARKETPLACE, "2026-11-01", "2026-11-02")) == 429,
+    ),
+    ("sp_get", "unauthorized", lambda _, sp: status(sp.get("1")) == 403),
+    ("sp_get", "server_error", lambda _, sp: sp.get("1").json()["errors"][0]["code"] == "InternalFailure"),
+    ("sp_create", "cancel", lambda _, sp: sp_finished(sp)["processingStatus"] == "CANCELLED"),
+    (
+        "sp_create",
+        "fatal",
+        lambda _, sp: (t := sp_finished(sp))["processingStatus"] == "FATAL" and "reportDocumentId" not in t,
+    ),
+    ("sp_create", "fatal_document", lambda _, sp: "errorDetails" in json.loads(sp.fetch(sp_finished(sp))[0])),
+    ("sp_create", "stuck", lambda _, sp: sp_finished(sp)["processingStatus"] == "IN_QUEUE"),
+    ("sp_create", "bigger_range", lambda _, sp: sp_finished(sp)["dataStartTime"].startswith(days_ago(5))),
+    ("sp_document", "forget", lambda _, sp: status(sp.document(sp_finished(sp)["reportDocumentId"])) == 404),
+    ("sp_document", "expired_url", lambda _, sp: status(sp_downloaded(sp)) == 403),
+    ("sp_document", "identity_flagged_gzip", lambda _, sp: sp_downloaded(sp).content.startswith(b"{")),
+    ("download", "identity_flagged_gzip", lambda _, sp: sp_downloaded(sp).content.startswith(b"{")),
+]
+
+
+@pytest.mark.parametrize(("operation", "fault", "shows"), CASES, ids=[f"{o}-{f}" for o, f, _ in CASES])
+def test_fault_shows_once_and_then_no_more(server: Server, operation: str, fault: str, shows: Check) -> None:
+    server.world.fault(operation, fault)
+    assert shows(Ads(server), Selling(server))
+    assert server.world.faults.pending() == []
+
+
+def test_every_fault_has_a_case() -> None:
+    assert KINDS - {fault for _, fault, _ in CASES} == {"reset", "drop", "truncate"}
+
+
+def test_drop_does_nothing_and_reset_does_it_unseen(ads: Ads) -> None:
+    ads.headers()
+    ads.server.world.fault("create_report", "drop")
+    with pytest.raises(httpx.TransportError):
+        ads.create(days_ago(3))
+    assert not ads.server.world.ads_reports
+    ads.server.world.fault("create_report", "reset")
+    with pytest.raises(httpx.TransportError):
+        ads.create(days_ago(3))
+    (made,) = ads.server.world.ads_reports
+    assert ads.create(days_ago(3)).json()["detail"].endswith(made)
+    assert [c["answer"] for c in ads.server.world.requests.creates] == ["dropped", "200 but dropped", "425"]
+
+
+def test_truncated_body_is_shorter_than_it_says(ads: Ads) -> None:
+    ads.server.world.fault("download", "truncate")
+    with pytest.raises(httpx.RemoteProtocolError):
+        downloaded(ads)
+
+
+def test_fault_for_one_scope_after_some_requests_for_a_number_of_times(server: Server) -> None:
+    server.world.fault("get_report", "server_error", times=2, skip=1, match={"scope": US})
+    other, ads = Ads(server, "1460298317755031"), Ads(server)
+    assert [status(other.get("any")) for _ in range(3)] == [404, 404, 404]
+    assert [status(ads.get("any")) for _ in range(4)] == [404, 500, 500, 404]
+
+
+def test_fault_for_one_report_type_until_cleared(server: Server) -> None:
+    server.world.fault("create_report", "throttle", times=None, match={"report_type": "spCampaigns"})
+    ads = Ads(server)
+    assert [status(ads.create(days_ago(3))) for _ in range(3)] == [429] * 3
+    changed = {"reportTypeId": "spTargeting", "groupBy": ["targeting"], "columns": ["date", "clicks"]}
+    assert status(ads.create(days_ago(3), **changed)) == 200
+    server.world.faults.clear()
+    assert status(ads.create(days_ago(3))) == 200
+
+
+def test_unknown_faults_are_refused(server: Server) -> None:
+    with pytest.raises(ValueError, match="unknown operation"):
+        server.world.fault("nothing", "throttle")
+    answered = HTTP.post(f"{server.url}/_admin/faults", json={"operation": "token", "fault": "nothing"})
+    assert answered.status_code == 400
