@@ -1,17 +1,18 @@
 """Amazon Ads: profiles, and reports by the reporting API version 3 ("Offline Report")."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
 from adplatform.amazon.answers import Answer
 from adplatform.amazon.http import TIMEOUT, AmazonHttp, Call, Limit
-from adplatform.amazon.reports import Created, Document, Progress, ReportOrder, ReportStatus
+from adplatform.amazon.reports import Created, Discovered, Document, Progress, ReportOrder, ReportStatus
 from adplatform.amazon.tokens import Tokens
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.ledger.ledger import Ledger
@@ -50,9 +51,13 @@ class AdsReports:
             params={"accessLevel": "view", "apiProgram": "report"},
         )
         self._required(answer, "profiles cannot be listed")
-        return [_scope(profile) for profile in answer.body]
+        if not isinstance(answer.body, list):
+            raise TransientFailure("profiles cannot be listed: Amazon's answer is no list")
+        return [_scope(profile) for profile in answer.body if isinstance(profile, dict) and profile.get("profileId")]
 
-    def create(self, order: ReportOrder, intended_at: datetime, *, again: bool) -> Created:
+    def create(
+        self, order: ReportOrder, intended_at: datetime, *, again: bool, others: Collection[str] = ()
+    ) -> Created:
         """Place the order. An order that Amazon has already, from a lost answer for instance, is found by Amazon:
         it answers 425 with the report's id, which is taken if that report is the same.
 
@@ -70,7 +75,7 @@ class AdsReports:
         if answer.meaning.answer is Answer.DUPLICATE:
             return self._adopted(order, answer)
         self._required(answer, f"Amazon refuses the order for profile {order.scope}")
-        report_id = str((answer.body or {}).get("reportId") or "")
+        report_id = str(_members(answer).get("reportId") or "")
         if not report_id:
             raise TransientFailure("Amazon took the order but named no report")
         return Created(report_id)
@@ -83,7 +88,7 @@ class AdsReports:
             return Progress(report_id, ReportStatus.FAILED, reason=f"Amazon made another report: {differs}")
         status = str(report.get("status"))
         if status == "COMPLETED" and report.get("url"):
-            return Progress(report_id, ReportStatus.READY, document=report_id, size=report.get("fileSize"))
+            return Progress(report_id, ReportStatus.READY, document=report_id, size=_size(report))
         if status == "FAILED":
             reason = str(report.get("failureReason") or "Amazon gives no reason")
             return Progress(report_id, ReportStatus.FAILED, reason=reason, retryable=True)
@@ -100,13 +105,17 @@ class AdsReports:
             report = self._report(order, progress.report_id)
             if report is None or not report.get("url"):
                 raise TransientFailure(f"report {progress.report_id} has no document at present")
-            document = self.api.download(str(report["url"]), target, report.get("fileSize"))
+            document = self.api.download(str(report["url"]), target, _size(report))
             if document is not None:
                 return document
         raise TransientFailure(f"the address of report {progress.report_id} expired {_MINTINGS} times")
 
     def cancel(self, order: ReportOrder, report_id: str) -> None:
-        self._call("delete_report", "DELETE", f"/reporting/reports/{report_id}", order, _POLLS)
+        self._call("delete_report", "DELETE", _path(report_id), order, _POLLS)
+
+    def discover(self, report_type: str, since: datetime) -> list[Discovered]:
+        """The Ads API makes no reports by itself."""
+        return []
 
     def _adopted(self, order: ReportOrder, answer: Call) -> Created:
         other = answer.meaning.duplicate_of
@@ -125,11 +134,11 @@ class AdsReports:
         return Created(other, adopted=True)
 
     def _report(self, order: ReportOrder, report_id: str) -> Mapping[str, Any] | None:
-        answer = self._call("get_report", "GET", f"/reporting/reports/{report_id}", order, _POLLS)
+        answer = self._call("get_report", "GET", _path(report_id), order, _POLLS)
         if answer.meaning.answer is Answer.GONE:
             return None
         self._required(answer, f"report {report_id} cannot be asked for")
-        return answer.body if isinstance(answer.body, dict) else {}
+        return _members(answer)
 
     def _call(
         self,
@@ -149,6 +158,19 @@ class AdsReports:
             raise PermanentFailure(f"{what}: {answer.meaning.answer}: {answer.meaning.text}".rstrip(": "))
 
 
+def _members(answer: Call) -> Mapping[str, Any]:
+    return answer.body if isinstance(answer.body, dict) else {}
+
+
+def _path(report_id: str) -> str:
+    return f"/reporting/reports/{quote(report_id, safe='')}"
+
+
+def _size(report: Mapping[str, Any]) -> int | None:
+    told = str(report.get("fileSize"))
+    return int(told) if told.isdecimal() else None
+
+
 def _scope(profile: Mapping[str, Any]) -> Scope:
     account = profile.get("accountInfo") or {}
     return Scope(
@@ -164,10 +186,12 @@ def _scope(profile: Mapping[str, Any]) -> Scope:
 def _difference(order: ReportOrder, report: Mapping[str, Any]) -> str:
     """How a report differs from the order; "" when it is the same. What Amazon does not repeat is not compared."""
     made = report.get("configuration") or {}
+    unasked = {"filters": made["filters"]} if made.get("filters") and not order.configuration.get("filters") else {}
     pairs = [
         ("startDate", order.start.isoformat(), report.get("startDate")),
         ("endDate", order.end.isoformat(), report.get("endDate")),
         *((name, _plain(wanted), _plain(made.get(name))) for name, wanted in order.configuration.items()),
+        *((name, None, _plain(found)) for name, found in unasked.items()),
     ]
     return "; ".join(f"{name} {found}" for name, wanted, found in pairs if found not in (None, wanted))
 
@@ -193,7 +217,8 @@ def open_ads(
 ) -> AdsReports:
     """The Ads API with the credentials in ``secret``. ``endpoint`` is a simulated Amazon in place of the real one;
     ``directory`` is where tokens are shared."""
-    http = httpx.Client(timeout=TIMEOUT, follow_redirects=False)
+    # A proxy of the environment is no way to this machine.
+    http = httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=endpoint is None)
     token_url = f"{endpoint}/auth/o2/token" if endpoint else TOKEN_URL
     tokens = Tokens(http, token_url, secrets, secret, directory, ledger.now)
 

@@ -7,10 +7,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from typing import Any
 
-_DUPLICATE = re.compile(r"duplicate of\s*:?\s*([A-Za-z0-9-]{8,})", re.IGNORECASE)
-_NO_SCOPE = ("not authorized to access scope", "no matching advertiser found", "scope header is missing")
-_SHOWN = 500
+_DUPLICATE = re.compile(r"duplicate of\s*:?\s*([\w.-]*\d[\w-]*)", re.IGNORECASE)
+_NO_SCOPE = (
+    *("not authorized to access scope", "not authorized to manage this profile"),
+    *("no matching advertiser found", "scope header is missing"),
+)
+_TOKEN_REFUSED = ("expired", "token")
+_SECONDS = re.compile(r"\s*(\d+(?:\.\d*)?)\s*", re.ASCII)
+_SECRETS = re.compile(
+    r"""(?:Atz|Atna)\w*(?:\.\w+)?(?:\||%7C)[^\s"'<>&,;]+   # tokens of Login with Amazon
+    |(?<=bearer\ )[^\s"'<>,;]+
+    |(?<=[\w/])\?[^\s"'<>]*(?:signature|token)=[^\s"'<>]*  # the query of a signed URL
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_SHOWN = 8_000
+"""Characters: the list of allowed columns that Amazon sends is the answer to a refused order, and long."""
+_PAGE_SHOWN = 300
 _TOO_EARLY, _TOO_MANY = 425, 429
 
 
@@ -39,13 +54,17 @@ class Meaning:
 
 
 def meaning(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Meaning:
-    """What the answer of an Ads or Selling Partner operation means.
+    """What the answer of an Ads or Selling Partner operation means; ``headers`` by names in lower case.
 
     The Ads API says ``{"code", "detail"}`` (older parts ``details``), the Selling Partner API ``{"errors": [{"code",
     "message", "details"}]}`` and 403 for an expired token; gateways answer with any body.
+    Neither API redirects or answers with anything but JSON: such an answer is somebody else's on the way, and passes.
     """
     if 200 <= status < 300:
-        return Meaning(Answer.OK)
+        whole = not body.strip() or _parsed(body) is not _NO_JSON
+        return Meaning(Answer.OK) if whole else Meaning(Answer.TRANSIENT, f"HTTP {status} with a body that is no JSON")
+    if 300 <= status < 400:
+        return Meaning(Answer.TRANSIENT, f"HTTP {status}, a redirect, which is not followed with a token")
     text = error_text(body)
     after = _retry_after(headers.get("retry-after", ""), now)
     lower = text.lower()
@@ -56,44 +75,70 @@ def meaning(status: int, headers: Mapping[str, str], body: bytes, now: datetime)
         return Meaning(Answer.THROTTLED, text, after)
     if status == 401 and any(phrase in lower for phrase in _NO_SCOPE):
         return Meaning(Answer.FORBIDDEN, text)
-    if status == 401 or (status == 403 and ("expired" in lower or "token" in lower)):
+    if status == 401 or (status == 403 and any(word in lower for word in _TOKEN_REFUSED)):
         return Meaning(Answer.UNAUTHORIZED, text)
     if status == 403:
         return Meaning(Answer.FORBIDDEN, text)
     if status == 404:
         return Meaning(Answer.GONE, text)
     if status == 408 or status >= 500:
-        return Meaning(Answer.TRANSIENT, text, after)
-    return Meaning(Answer.INVALID, text)
+        return Meaning(Answer.TRANSIENT, text or f"HTTP {status}", after)
+    return Meaning(Answer.INVALID, text or f"HTTP {status}")
 
 
-def error_text(body: bytes) -> str:
-    """Amazon's explanation, shortened; of a body that is not JSON its beginning."""
-    try:
-        document = json.loads(body)
-    except ValueError:
-        return re.sub(r"\s+", " ", body[:_SHOWN].decode("utf-8", "replace")).strip()
+def error_text(body: bytes, *secrets: str) -> str:
+    """Amazon's explanation without what is secret; of a body that is not JSON its beginning, without markup.
+
+    Amazon API Gateway repeats the Authorization header that it cannot read; ``secrets`` are texts that the request had.
+    """
+    document = _parsed(body)
+    if document is _NO_JSON:
+        page = re.sub(r"(?is)<(style|script)\b.*?</\1>|<[^>]*>?", " ", body[:_SHOWN].decode("utf-8", "replace"))
+        text, shown = re.sub(r"\s+", " ", page).strip(), _PAGE_SHOWN
+    else:
+        text, shown = _explanation(document), _SHOWN
+    return without(text, *secrets)[:shown]
+
+
+def without(text: str, *secrets: str) -> str:
+    """A text for people, in which tokens, signatures and the given ``secrets`` are struck out."""
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "[secret]")
+    return _SECRETS.sub("[secret]", text)
+
+
+def _explanation(document: Any) -> str:
+    if isinstance(document, list):
+        return "; ".join(filter(None, map(_explanation, document)))
     if not isinstance(document, dict):
-        return ""
+        return "" if document is None else str(document)
     errors = document.get("errors")
-    if isinstance(errors, list):
-        parts = [
-            " ".join(str(e[n]) for n in ("code", "message", "details") if e.get(n))
+    if isinstance(errors, list) and errors:
+        return "; ".join(
+            " ".join(str(e[n]) for n in ("code", "message", "details") if e.get(n)) if isinstance(e, dict) else str(e)
             for e in errors
-            if isinstance(e, dict)
-        ]
-        return "; ".join(parts)[:_SHOWN]
-    named = (document.get(n) for n in ("detail", "details", "message", "error_description", "error"))
-    return next((str(text)[:_SHOWN] for text in named if text), "")
+        )
+    named = (document.get(n) for n in ("detail", "details", "message", "Message", "error_description", "error", "code"))
+    return next((str(text) for text in named if text), "")
+
+
+_NO_JSON = object()
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return _NO_JSON
 
 
 def _retry_after(text: str, now: datetime) -> float | None:
-    if not text:
-        return None
-    if text.strip().replace(".", "", 1).isdigit():
-        return float(text)
+    """Seconds; None for nothing that can be read (RFC 9110, 10.2.3: seconds or a date)."""
+    seconds = _SECONDS.fullmatch(text)
+    if seconds:
+        return float(seconds[1])
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return None
     return max((at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds(), 0.0)

@@ -7,7 +7,7 @@ on the date of the ad interaction, within the attribution window, and restated 1
 """
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -98,27 +98,30 @@ def unusual(
     changes: Iterable[Change],
     observations: Iterable[Observation],
     *,
-    attribution_days: int,
+    attribution_days: int | None,
     least_share: Decimal = Decimal("0.25"),
-    spread_factor: int = 6,
+    swing_factor: int = 5,
     least_history: int = 8,
     least_volume: Decimal = Decimal(100),
+    least_difference: Decimal = Decimal("0.01"),
 ) -> list[Finding]:
     """The changes that are out of line, in the order given; each is told once, by the first of these rules that fits.
 
     * All rows of a date vanished. (Its other changes of that moment are not told as well.)
     * A metric changed after its final age.
     * Impressions, clicks or cost changed when invalid-traffic correction was over.
-    * The share by which a metric changed lies farther from the median of other dates than ``least_share`` and than
-      ``spread_factor`` times their median absolute deviation. Compared are the steps of the same metric between the
-      same age bands in ``observations``, those without a change included, if other dates have ``least_history`` of
-      them and the greater of the two values is at least ``least_volume``, in the metric's own unit. Growth from zero
-      has no share: it is out of line where no other date did so.
+    * A metric changed by more than ``least_share``, and swung more than ``swing_factor`` times as far as is usual where
+      other dates changed at all. Compared are the steps of the same metric between the same age bands in
+      ``observations``, if other dates have ``least_history`` of them and the greater of the two values is at least
+      ``least_volume``, in the metric's own unit. A swing is the difference over the square root of the greater value:
+      a few orders more or less are much for a date with ten orders, and happen every day.
 
-    The second and third rule judge by the age of the earlier observation: a change between ages 2 and 9 may well have
-    happened at age 3.
+    The second and third rule are the Ads API's; without ``attribution_days`` they do not apply. They judge by the age
+    of the earlier observation: a change between ages 2 and 9 may well have happened at age 3. A difference below
+    ``least_difference`` is never told: amounts come as binary floating-point numbers, whose sums differ in the last
+    digits.
     """
-    judged = list(changes)
+    judged = [change for change in changes if abs(change.after - change.before) >= least_difference]
     vanished = {(c.day, c.age_before, c.age) for c in judged if _vanished(c)}
     history: dict[tuple[str, int, int], list[Change]] = defaultdict(list)
     for step in _steps(observations):
@@ -126,17 +129,16 @@ def unusual(
     findings = []
     for change in judged:
         if _vanished(change):
-            findings.append(Finding(change, f"{change.day}: all {change.before:f} rows vanished at age {change.age}"))
+            findings.append(
+                Finding(change, f"{change.day}: all {_number(change.before)} rows vanished at age {change.age}")
+            )
         elif (change.day, change.age_before, change.age) in vanished:
             continue
-        elif reason := _reason(change, attribution_days):
+        elif attribution_days is not None and (reason := _reason(change, attribution_days)):
             findings.append(Finding(change, f"{_told(change)}, though {reason}"))
-        elif max(abs(change.before), abs(change.after)) >= least_volume:
-            others = [step.relative for step in history[_peers(change)] if step.day != change.day]
-            usual = (
-                _outlier(change.relative, others, least_share, spread_factor) if len(others) >= least_history else ""
-            )
-            if usual:
+        elif _greater(change) >= least_volume and (change.relative is None or abs(change.relative) > least_share):
+            others = [_swing(step) for step in history[_peers(change)] if step.day != change.day]
+            if len(others) >= least_history and (usual := _outlier(change, others, swing_factor)):
                 findings.append(Finding(change, f"{_told(change)}; {usual}"))
     return findings
 
@@ -192,50 +194,56 @@ def _reason(change: Change, attribution_days: int) -> str:
     return ""
 
 
-def _outlier(
-    relative: Decimal | None, others: Sequence[Decimal | None], least_share: Decimal, spread_factor: int
-) -> str:
-    """What is usual, where the share is not; "" where it is."""
-    shares = [share for share in others if share is not None]
-    if relative is None:
-        return "no other date grew from zero at that age" if len(shares) == len(others) else ""
-    if not shares:
+def _greater(step: Change) -> Decimal:
+    return max(abs(step.before), abs(step.after))
+
+
+def _swing(step: Change) -> Decimal:
+    """How far a value moved, by the measure of chance: a count of n varies by about the square root of n."""
+    return abs(step.after - step.before) / _greater(step).sqrt() if step.after != step.before else Decimal(0)
+
+
+def _outlier(change: Change, others: Sequence[Decimal], swing_factor: int) -> str:
+    """What is usual, where the change is not; "" where it is."""
+    moved = [swing for swing in others if swing]
+    if not moved:
+        return "no other date changed at that age"
+    allowed = swing_factor * median(moved)
+    if _swing(change) <= allowed:
         return ""
-    middle = median(shares)
-    spread = median(abs(share - middle) for share in shares)
-    allowed = max(least_share, spread_factor * spread)
-    if abs(relative - middle) <= allowed:
-        return ""
-    return f"at that age {_percent(middle - allowed)} to {_percent(middle + allowed)} is usual"
+    return f"at that age a difference of up to {_number(allowed * _greater(change).sqrt())} is usual"
 
 
 def _told(change: Change) -> str:
-    by = f" ({_percent(change.relative)})" if change.relative is not None else ""
+    by = f" ({change.relative:+.1%})" if change.relative is not None else ""
     return (
-        f"{change.day}: {change.metric} changed from {change.before:f} to {change.after:f}{by} "
+        f"{change.day}: {change.metric} changed from {_number(change.before)} to {_number(change.after)}{by} "
         f"between ages {change.age_before} and {change.age}"
     )
 
 
-def _percent(share: Decimal) -> str:
-    return f"{share:+.1%}"
+def _number(value: Decimal) -> str:
+    """Whole numbers as they are, others to the cent."""
+    return f"{value:.0f}" if value == value.to_integral_value() else f"{value:.2f}"
 
 
 # -- the picture
 
-_WIDTH = 9.0
-_PANEL_HEIGHT = 2.4
-_DPI = 100
+_WIDTH, _PANEL_HEIGHT = 9.0, 2.2
+_DPI = 72
 _COLUMNS = 3
-_INK = "#333333"
-_PALE, _DARK = (0.80, 0.86, 0.92), (0.03, 0.19, 0.42)
+_INK, _AXIS, _GRID = "#333333", "#999999", "#e6e6e6"
+_BANDS_SHOWN = ((0.0, 1.0, "#dbe7f3"), (0.25, 0.75, "#a9c6e3"))
+_MEDIAN, _UNUSUAL = "#1f4e83", "#c62828"
+_UNUSUAL_SHOWN = 3
 
 
-def plot(observations: Iterable[Observation], metrics: Sequence[str]) -> bytes:
-    """A PNG, 900 pixels wide: how much of its last known value each date had at each age.
+def plot(observations: Iterable[Observation], metrics: Sequence[str], findings: Iterable[Finding] = ()) -> bytes:
+    """A PNG, 648 pixels wide: how much of its last known value each date had at each age.
 
-    One panel per metric, one line per date, the newest the darkest. A date is left out of a panel where its last known
-    value is zero or where it was observed only once.
+    One panel per metric: the middle of all dates, their middle half and their whole range, and over them the newest
+    dates of ``findings``, each labelled where it changed. A date keeps a value until it was observed again. It is
+    left out of a panel where its last known value is zero or where it was observed only once.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - takes a second to load, and few processes draw
 
@@ -243,65 +251,87 @@ def plot(observations: Iterable[Observation], metrics: Sequence[str]) -> bytes:
     for observation in sorted(observations, key=lambda o: (o.day, o.as_of)):
         by_day[observation.day].append(observation)
     if not by_day or not metrics:
-        figure = Figure(figsize=(_WIDTH, _PANEL_HEIGHT), dpi=_DPI)
-        figure.text(
-            0.5,
-            0.5,
-            "No date was observed yet" if metrics else "No metric to show",
-            ha="center",
-            va="center",
-            color=_INK,
-        )
+        figure = Figure(figsize=(_WIDTH, _PANEL_HEIGHT / 2), dpi=_DPI)
+        text = "No date was observed yet" if metrics else "No metric to show"
+        figure.text(0.5, 0.5, text, ha="center", va="center", color=_INK)
         return _png(figure)
     columns = min(_COLUMNS, len(metrics))
     panels = ceil(len(metrics) / columns)
     figure = Figure(figsize=(_WIDTH, _PANEL_HEIGHT * panels + 0.5), dpi=_DPI, layout="constrained")
-    first, last = min(by_day), max(by_day)
     figure.suptitle(
-        f"Share of the last known value, by age in days; one line per date, {first} (pale) to {last} (dark)",
-        fontsize=9,
+        f"Share of the last known value, by age in days, of the dates {min(by_day)} to {max(by_day)}\n"
+        "line: median; dark: middle half of the dates; pale: all dates; red: dates with an unusual change",
+        fontsize=8,
         color=_INK,
     )
-    axes = figure.subplots(panels, columns, squeeze=False, sharex=True)
+    unusual_ages: dict[str, dict[date, int]] = defaultdict(dict)
+    for finding in findings:
+        unusual_ages[finding.change.metric][finding.change.day] = finding.change.age
+    axes = figure.subplots(panels, columns, squeeze=False)
     oldest = max(observation.age for seen in by_day.values() for observation in seen)
     for number, panel in enumerate(axes.flat):
         if number >= len(metrics):
             panel.set_axis_off()
-            continue
-        if number + columns >= len(metrics):
-            panel.xaxis.set_tick_params(labelbottom=True)
-        _draw(panel, by_day, metrics[number], oldest)
+        else:
+            metric = metrics[number]
+            _draw(panel, metric, _shares(by_day, metric), unusual_ages[metric], oldest)
     return _png(figure)
 
 
-def _draw(panel: "Axes", by_day: Mapping[date, Sequence[Observation]], metric: str, oldest: int) -> None:
-    days = sorted(by_day)
-    drawn = False
-    for number, day in enumerate(days):
-        known = [(o.age, value) for o in by_day[day] if (value := _value(o, metric)) is not None]
-        if len(known) < 2 or not known[-1][1]:
-            continue
-        shares = [float(value / known[-1][1] * 100) for _, value in known]
-        panel.plot([age for age, _ in known], shares, color=_shade(number, len(days)), linewidth=0.8)
-        drawn = True
-    panel.set_title(metric, fontsize=9, color=_INK, loc="left")
+def _shares(by_day: Mapping[date, Sequence[Observation]], metric: str) -> dict[date, dict[int, float]]:
+    """Percent of its last known value, by date and by every age from the first to the last at which it was observed."""
+    found = {}
+    for day, seen in by_day.items():
+        known = [(o.age, value) for o in seen if (value := _value(o, metric)) is not None]
+        if len(known) > 1 and known[-1][1]:
+            percent = {age: float(value / known[-1][1] * 100) for age, value in known}
+            ages = sorted(percent)
+            found[day] = {age: percent[ages[bisect_right(ages, age) - 1]] for age in range(ages[0], ages[-1] + 1)}
+    return found
+
+
+def _draw(
+    panel: "Axes",
+    metric: str,
+    shares: Mapping[date, Mapping[int, float]],
+    unusual_ages: Mapping[date, int],
+    oldest: int,
+) -> None:
+    panel.set_title(metric.split(".", 1)[-1], fontsize=9, color=_INK, loc="left")
     panel.tick_params(labelsize=7, colors=_INK, length=2)
     panel.spines[["top", "right"]].set_visible(False)
-    panel.spines[["left", "bottom"]].set_color("#999999")
-    if drawn:
-        panel.set_xlim(0, oldest + 1)
-        panel.set_xticks(range(0, oldest + 2, 7) if oldest >= 14 else range(0, oldest + 2))
-        panel.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
-        panel.grid(axis="y", color="#e6e6e6", linewidth=0.6)
-        panel.set_axisbelow(True)
-    else:
+    panel.spines[["left", "bottom"]].set_color(_AXIS)
+    panel.set_xlim(0, oldest + 1)
+    panel.set_xticks(range(0, oldest + 2, 7 if oldest >= 14 else 1))
+    if not shares:
         panel.set_yticks([])
         panel.text(0.5, 0.5, "nothing to compare yet", transform=panel.transAxes, ha="center", fontsize=8, color=_INK)
+        return
+    by_age: dict[int, list[float]] = defaultdict(list)
+    for percents in shares.values():
+        for age, percent in percents.items():
+            by_age[age].append(percent)
+    ages = sorted(by_age)
+    for low, high, color in _BANDS_SHOWN:
+        lower, upper = ([_quantile(by_age[age], share) for age in ages] for share in (low, high))
+        panel.fill_between(ages, lower, upper, color=color, linewidth=0)
+    panel.plot(ages, [median(by_age[age]) for age in ages], color=_MEDIAN, linewidth=1.4)
+    for day in sorted(unusual_ages.keys() & shares.keys())[-_UNUSUAL_SHOWN:]:
+        points, age = shares[day], unusual_ages[day]
+        panel.plot(list(points), list(points.values()), color=_UNUSUAL, linewidth=0.9, drawstyle="steps-post")
+        panel.plot([age], [points[age]], color=_UNUSUAL, marker="o", markersize=3)
+        at = (age, points[age])
+        panel.annotate(f"{day:%m-%d}", at, (4, 3), textcoords="offset points", fontsize=7, color=_UNUSUAL)
+    values = [percent for seen in by_age.values() for percent in seen]
+    # At least a tenth is shown, so that a constant or a rounding difference does not look like a mountain.
+    panel.set_ylim(min(95.0, min(values) - 2), max(105.0, max(values) * 1.05))
+    panel.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
+    panel.grid(axis="y", color=_GRID, linewidth=0.6)
+    panel.set_axisbelow(True)
 
 
-def _shade(number: int, of: int) -> tuple[float, ...]:
-    share = number / (of - 1) if of > 1 else 1.0
-    return tuple(pale + (dark - pale) * share for pale, dark in zip(_PALE, _DARK, strict=True))
+def _quantile(values: Sequence[float], share: float) -> float:
+    return sorted(values)[round(share * (len(values) - 1))]
 
 
 def _png(figure: "Figure") -> bytes:

@@ -49,8 +49,8 @@ def _parsed(text: str, name: str) -> Credentials:
     except ValueError:
         document = None
     members = document if isinstance(document, dict) else {}
-    missing = [m for m in _MEMBERS if not isinstance(members.get(m), str) or not members[m]]
+    missing = [m for m in _MEMBERS if not isinstance(members.get(m), str) or not members[m].strip()]
     if missing:
         # Not chained: the parser's error quotes the secret.
         raise PermanentFailure(f"secret {name} is no JSON object with {', '.join(missing)}") from None
-    return Credentials(*(members[m] for m in _MEMBERS))
+    return Credentials(*(members[m].strip() for m in _MEMBERS))

@@ -28,7 +28,8 @@ class Dataset:
 
     ``records`` is the dotted path of its array in a JSON document, None for the document itself. ``date_field`` holds
     the date of a row in its first ten characters; without one all rows belong to the report's only date. ``plotted``
-    names the metrics, as the report calls them, that the restatement audit follows.
+    names the metrics, as the report calls them, that the restatement audit follows. The numbers and dates of a
+    ``localized`` table are spelled as in its marketplace's country.
     """
 
     feed: str
@@ -38,6 +39,7 @@ class Dataset:
     plotted: tuple[str, ...] = ()
     description: str = ""
     schema_policy: Literal["freeze", "evolve"] = "freeze"
+    localized: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class ReportDefinition:
     """One report to pull, again and again. ``configuration`` is the definition's part of the request body.
 
     ``discovered`` reports are made by Amazon on its own schedule and only found; ``restricted`` ones hold personal data
-    and need a restricted data token.
+    and need a restricted data token. ``dates_in`` says whose days the report's dates are: the scope's, or UTC's.
     """
 
     name: str
@@ -58,6 +60,7 @@ class ReportDefinition:
     attribution_days: int = 14
     discovered: bool = False
     restricted: bool = False
+    dates_in: Literal["scope", "utc"] = "scope"
     owners: tuple[str, ...] = field(default=())
 
     @cached_property

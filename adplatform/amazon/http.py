@@ -1,17 +1,26 @@
 """Calls to Amazon's APIs: paced, authorised, classified, and tried again for as long as that can help."""
 
 import logging
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import httpx
-from tenacity import RetryCallState, RetryError, Retrying, retry_if_result, stop_after_delay, wait_random_exponential
+from tenacity import (
+    RetryCallState,
+    RetryError,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_result,
+    stop_after_delay,
+    wait_random_exponential,
+)
 
-from adplatform.amazon.answers import Answer, Meaning, meaning
+from adplatform.amazon.answers import Answer, Meaning, meaning, without
 from adplatform.amazon.reports import Document
 from adplatform.amazon.tokens import Tokens
 from adplatform.failures import TransientFailure
@@ -24,8 +33,13 @@ FIRST_WAIT, LONGEST_WAIT = 2.0, 60.0
 """Seconds; waits between are drawn at random below a doubling bound."""
 PATIENCE = timedelta(minutes=3)
 """How long one call may go on trying; then its caller writes the failure down and comes back later."""
+LONGEST_PAUSE = timedelta(hours=1)
+"""For how long Amazon is believed that it wants no call."""
 CHUNK = 1 << 20
+_ANNOUNCED_RATE = "x-amzn-ratelimit-limit"
 _WHERE_EXPIRED = ("expired", "ExpiredToken", "AccessDenied")
+_LOGGERS = ("httpx", *(f"httpcore.{part}" for part in ("connection", "http11", "http2", "proxy", "socks")))
+_ADDRESS = re.compile(r"(https?://[^/?\s\"']+)[^\s\"']*")
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,10 @@ class Call:
 
 @dataclass(frozen=True)
 class AmazonHttp:
-    """An HTTP client for one account. ``authorise`` turns a token into the headers of the API."""
+    """An HTTP client for one account. ``authorise`` turns a token into the headers of the API.
+
+    From the first one on, what httpx logs in this process names hosts, and no more of an address.
+    """
 
     http: httpx.Client
     base: str
@@ -57,6 +74,10 @@ class AmazonHttp:
     sleep: Callable[[float], None]
     now: Callable[[], datetime]
     patience: timedelta = PATIENCE
+
+    def __post_init__(self) -> None:
+        for name in _LOGGERS:
+            logging.getLogger(name).addFilter(_without_addresses)
 
     def call(
         self,
@@ -77,24 +98,30 @@ class AmazonHttp:
             TransientFailure: it failed for now for longer than the patience.
         """
         name = f"{sha256(self.tokens.client_id.encode()).hexdigest()[:16]}/{bucket}/{operation}"
+        until = self.now() + self.patience
         refused: list[str] = []
 
         def attempt() -> Call:
-            self._wait_turn(name, limit)
-            token = self.tokens.get(refused[-1] if refused else "")
+            self._wait_turn(name, limit, until)
+            token = self._token(refused[-1] if refused else "", until)
             sent = {**self.authorise(token), **(headers or {})}
             try:
-                answer = self.http.request(method, self.base + path, headers=sent, json=json, params=params)
+                answer = self.http.request(
+                    method, self.base + path, headers=sent, json=json, params=params, follow_redirects=False
+                )
             except httpx.HTTPError as e:
                 return Call(Meaning(Answer.TRANSIENT, f"no answer ({type(e).__name__})"))
             found = meaning(answer.status_code, answer.headers, answer.content, self.now())
+            found = replace(found, text=without(found.text, token))
             log.debug("%s %s: %s %s", operation, bucket, answer.status_code, found.text)
+            if announced := answer.headers.get(_ANNOUNCED_RATE):
+                self.limits.learn(name, announced)
             if found.answer is Answer.UNAUTHORIZED:
                 if refused:
                     return Call(Meaning(Answer.FORBIDDEN, found.text))
                 refused.append(token)
             if found.answer is Answer.THROTTLED:
-                rest = min(found.retry_after or FIRST_WAIT, LONGEST_WAIT)
+                rest = min(found.retry_after or FIRST_WAIT, LONGEST_PAUSE.total_seconds())
                 self.limits.pause(name, self.now() + timedelta(seconds=rest), limit.rate, limit.burst)
             return Call(found, _json(answer) if found.answer is Answer.OK else None, answer.headers)
 
@@ -108,7 +135,7 @@ class AmazonHttp:
             last: Call = state.outcome.result() if state.outcome else Call(Meaning(Answer.OK))
             if last.meaning.answer is Answer.UNAUTHORIZED:
                 return 0.0
-            return min(last.meaning.retry_after or 0.0, LONGEST_WAIT) or drawn(state)
+            return min(last.meaning.retry_after or 0.0, LONGEST_PAUSE.total_seconds()) or drawn(state)
 
         began = self.now()
         try:
@@ -126,12 +153,22 @@ class AmazonHttp:
             text = f"{operation} failed for now: {last.meaning.answer}: {last.meaning.text}"
             raise TransientFailure(text.rstrip(": ")) from None
 
-    def _wait_turn(self, name: str, limit: Limit) -> None:
-        until = self.now() + self.patience
+    def _wait_turn(self, name: str, limit: Limit, until: datetime) -> None:
         while wait := self.limits.take(name, limit.rate, limit.burst):
             if self.now() + timedelta(seconds=wait) > until:
                 raise TransientFailure(f"{name.rpartition('/')[2]} may be called again in {wait:.0f} s")
             self.sleep(wait)
+
+    def _token(self, refused: str, until: datetime) -> str:
+        return Retrying(
+            retry=retry_if_exception_type(TransientFailure),
+            stop=lambda state: (
+                self.now() + timedelta(seconds=state.upcoming_sleep) > until or stop_after_delay(self.patience)(state)
+            ),
+            wait=wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
+            sleep=self.sleep,
+            reraise=True,
+        )(self.tokens.get, refused)
 
     def download(self, url: str, target: Path, expected: int | None) -> Document | None:
         """Stream a pre-signed URL to a file, byte for byte; None when the URL has expired. It gets no header of the
@@ -141,8 +178,9 @@ class AmazonHttp:
             TransientFailure: the connection broke, or fewer or more bytes came than were announced.
         """
         digest, size = sha256(), 0
+        plainly = {"Accept-Encoding": "identity"}
         try:
-            with self.http.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer:
+            with self.http.stream("GET", url, headers=plainly, follow_redirects=False) as answer:
                 if answer.status_code in (400, 403):
                     text = answer.read()[:2000].decode("utf-8", "replace")
                     if any(word in text for word in _WHERE_EXPIRED):
@@ -154,20 +192,25 @@ class AmazonHttp:
                         out.write(chunk)
                         digest.update(chunk)
                         size += len(chunk)
+                        if expected is not None and size > expected:
+                            break
+        except httpx.InvalidURL:
+            raise TransientFailure("the address of the report's document is none") from None
         except httpx.HTTPError as e:
             # Not chained: httpx names the URL, which is a credential.
             raise TransientFailure(f"the download broke off after {size} bytes ({type(e).__name__})") from None
-        announced = int(answer.headers.get("content-length") or size)
-        for promised in (announced, expected):
-            if promised is not None and promised != size:
-                raise TransientFailure(f"{size} bytes came where {promised} were announced")
-        kind, _, parameters = answer.headers.get("content-type", "").partition(";")
-        charset = parameters.partition("charset=")[2].strip()
-        return Document(target, size, digest.hexdigest(), charset, kind.strip())
+        if expected is not None and size != expected:
+            came = f"{size} bytes" if size < expected else f"more than {expected} bytes"
+            raise TransientFailure(f"{came} came where {expected} were announced")
+        kind = answer.headers.get("content-type", "").partition(";")[0]
+        return Document(target, size, digest.hexdigest(), answer.charset_encoding or "", kind.strip())
+
+
+def _without_addresses(record: logging.LogRecord) -> bool:
+    """A log filter that keeps of each address only its host: a signed one is a credential."""
+    record.msg, record.args = without(_ADDRESS.sub(r"\1/...", record.getMessage())), ()
+    return True
 
 
 def _json(answer: httpx.Response) -> Any:
-    try:
-        return answer.json() if answer.content else None
-    except ValueError:
-        return None
+    return answer.json() if answer.content.strip() else None

@@ -1,6 +1,6 @@
 """What Amazon's two report APIs have in common: an order, its progress, a document to fetch."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -36,6 +36,7 @@ class ReportOrder:
     end: date
     configuration: Mapping[str, Any]
     timezone: str = "UTC"
+    restricted: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,18 @@ class Document:
     url_expires: datetime | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True)
+class Discovered:
+    """A report that Amazon made on its own schedule, for the period ``start`` to ``end`` of ``scopes``."""
+
+    report_id: str
+    document: str
+    scopes: tuple[str, ...]
+    start: datetime
+    end: datetime
+    created: datetime
+
+
 class ReportApi(Protocol):
     """One of the two APIs, for one account in one region.
 
@@ -83,9 +96,11 @@ class ReportApi(Protocol):
     def scopes(self) -> list[Scope]:
         """The profiles or marketplaces that the credentials can read."""
 
-    def create(self, order: ReportOrder, intended_at: datetime, *, again: bool) -> Created:
+    def create(
+        self, order: ReportOrder, intended_at: datetime, *, again: bool, others: Collection[str] = ()
+    ) -> Created:
         """Place the order. ``again`` says that an earlier attempt since ``intended_at`` may have been accepted unseen:
-        it is looked for first, so that no second report is made."""
+        it is looked for first, so that no second report is made; ``others`` are ids that are known not to be it."""
 
     def progress(self, order: ReportOrder, report_id: str) -> Progress:
         """Ask how far the report is, and compare what Amazon made of the order with the order itself."""
@@ -95,3 +110,6 @@ class ReportApi(Protocol):
 
     def cancel(self, order: ReportOrder, report_id: str) -> None:
         """Give up a report that waits for ever. One that cannot be cancelled any more is no error."""
+
+    def discover(self, report_type: str, since: datetime) -> list[Discovered]:
+        """The finished reports of a type that Amazon made by itself since then; none where it makes none."""

@@ -133,6 +133,7 @@ _ALL_ORDERS = ReportDefinition(
             ),
         ),
     ),
+    dates_in="utc",
     policy=RestatementPolicy(
         daily=tuple(range(1, 8)),
         waves=(14, 21, 30, 60),
@@ -181,7 +182,41 @@ _SEARCH_TERMS = ReportDefinition(
     ),
 )
 
-READY_MADE: Mapping[str, ReportDefinition] = {d.name: d for d in (_SALES_AND_TRAFFIC, _ALL_ORDERS, _SEARCH_TERMS)}
+_SETTLEMENT_TEXTS = (
+    *("currency", "transaction-type", "order-id", "merchant-order-id", "adjustment-id", "shipment-id"),
+    *("marketplace-name", "amount-type", "amount-description", "fulfillment-id"),
+    *("order-item-code", "merchant-order-item-id", "merchant-adjustment-item-id", "sku", "promotion-id"),
+)
+_SETTLEMENTS = ReportDefinition(
+    name="settlements",
+    api="selling_partner",
+    report_type="GET_V2_SETTLEMENT_REPORT_DATA_FLAT_FILE_V2",
+    layout="tsv",
+    configuration={},
+    datasets=(
+        Dataset(
+            feed="settlements",
+            localized=True,
+            description="Payments to the seller, by the last date of their period: the total, then its parts.",
+            schema_policy="evolve",
+            columns=(
+                *columns_of([("settlement-id", "string")], required=("settlement-id",)),
+                *columns_of([(f"settlement-{edge}-date", "timestamp") for edge in ("start", "end")]),
+                *columns_of([("deposit-date", "timestamp"), ("total-amount", _MONEY)]),
+                *columns_of([(name, "string") for name in _SETTLEMENT_TEXTS]),
+                *columns_of([("amount", _MONEY), ("quantity-purchased", "int")]),
+                *columns_of([("posted-date", "date"), ("posted-date-time", "timestamp")]),
+            ),
+        ),
+    ),
+    policy=RestatementPolicy(daily=(1,), waves=(), retention_days=90, closes=False),
+    discovered=True,
+    dates_in="utc",
+)
+
+READY_MADE: Mapping[str, ReportDefinition] = {
+    d.name: d for d in (_SALES_AND_TRAFFIC, _ALL_ORDERS, _SEARCH_TERMS, _SETTLEMENTS)
+}
 
 
 def with_options(definition: ReportDefinition, options: Mapping[str, str]) -> ReportDefinition:

@@ -1,28 +1,42 @@
 """Rows of a report to slices: the rows of each date apart, stamped, counted and digested."""
 
 import json
+import re
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, NamedTuple
 
 from isal import igzip
 
 from adplatform.amazon.definitions import Dataset
 from adplatform.amazon.documents import MISFIT, Layout, Number, Row, rows
-from adplatform.contracts.types import DataType
+from adplatform.amazon.locales import plain_instant, plain_number
+from adplatform.contracts.model import Column
 from adplatform.failures import PermanentFailure
 
 _MODULUS = 1 << 256
-_WIDE = Context(prec=100)
-_LONGEST = 40
-"""Digits before or after the point of what counts as a number; a campaign may be called 1e999999999."""
+_WIDE = Context(prec=200)
+_KEPT = 1 << 16
+"""Numbers of a scale that are kept, so that most are worked out once."""
+_ORDERS_KEPT = 1 << 10
+_WRITTEN, _LARGEST, _SMALLEST = 80, 40, -400
+"""What counts as a number: its characters, and the powers of ten it lies between. Amazon may send 1e999999999."""
+_AS_NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_WHOLE = -1
+"""In place of a scale: the column is of whole numbers."""
+_WAITING = 8 << 20
+"""Characters of lines that wait in memory until they are written."""
+_DAY = re.compile(r"(\d{4}-\d\d-\d\d)(?!\d)", re.ASCII)
+_SEPARATOR = "\x1f"
+_encode = json.JSONEncoder().encode
+_encode_sorted = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -72,68 +86,132 @@ def split(
     """
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
+    files = _Files()
+    outside = files.open(work / "outside.json.gz")
     found: list[SliceFile] = []
-    outside_path, outside_rows, total = work / "outside.json.gz", 0, 0
-    with igzip.open(outside_path, "wt", encoding="utf-8") as outside:
-        for dataset in datasets:
-            if dataset.date_field is None and start != end:
-                raise PermanentFailure(
-                    f"{origin}: rows of {dataset.feed} have no date, so one day can be asked for at once"
-                )
-            exact = {c.header: c.data_type for c in dataset.columns if c.data_type.name in ("decimal", "bigint", "int")}
-            needed = [c.header for c in dataset.columns if c.required]
-            placed = read = 0
-            with ExitStack() as files:
-                days = [start + timedelta(days=n) for n in range((end - start).days + 1)]
-                slices = {day.isoformat(): _Slice.open(work / f"{dataset.feed}-{day}.json.gz", files) for day in days}
-                for row in rows(
-                    document, layout, dataset.records, needed, charset=charset, country=country, origin=origin
-                ):
-                    read += 1
-                    text = start.isoformat() if dataset.date_field is None else _member(row, dataset.date_field)
-                    place = slices.get(text[:10]) if isinstance(text, str) and MISFIT not in row else None
-                    if place is None:
-                        outside_rows += 1
-                        outside.write(json.dumps(row) + "\n")
-                        continue
+    outside_rows = total = 0
+    for dataset in datasets:
+        if dataset.date_field is None and start != end:
+            raise PermanentFailure(
+                f"{origin}: rows of {dataset.feed} have no date, so one day can be asked for at once"
+            )
+        members = _Members(dataset)
+        spelled = _spellings(dataset, country)
+        needed = [c.header for c in dataset.columns if c.required]
+        days = [start + timedelta(days=n) for n in range((end - start).days + 1)]
+        slices = {
+            day.isoformat(): _Slice(files, files.open(work / f"{dataset.feed}-{day}.json.gz"), stamp(day))
+            for day in days
+        }
+        placed = read = 0
+        for row in rows(document, layout, dataset.records, needed, charset=charset, country=country, origin=origin):
+            read += 1
+            for name, plain in spelled:
+                if isinstance(text := row.get(name), str):
+                    row[name] = plain(text, country)
+            day = start.isoformat() if dataset.date_field is None else _day(_member(row, dataset.date_field))
+            place = slices.get(day) if MISFIT not in row else None
+            try:
+                if place is None:
+                    files.write(outside, _encode(row) + "\n")
+                else:
                     placed += 1
-                    _settle_numbers(row, exact)
-                    place.add(row, stamp(date.fromisoformat(text[:10])), dataset.plotted)
-            if read and not placed:
-                raise PermanentFailure(
-                    f"{origin}: none of its {read} rows has a {dataset.date_field} of {start} to {end}; nothing changed"
-                )
-            total += read
-            found += [slices[day.isoformat()].finished(dataset.feed, day) for day in days]
-    return Split(tuple(found), total, outside_path, outside_rows)
+                    place.add(row, members)
+            except RecursionError as e:
+                raise PermanentFailure(f"{origin}: row {read} is nested too deeply") from e
+        if read and not placed:
+            wanted = f"has a {dataset.date_field} of {start} to {end}" if dataset.date_field else "fits the header"
+            raise PermanentFailure(f"{origin}: none of its {read} rows {wanted}; nothing changed")
+        total += read
+        outside_rows += read - placed
+        found += [slices[day.isoformat()].finished(dataset.feed, day) for day in days]
+    files.close()
+    return Split(tuple(found), total, outside, outside_rows)
+
+
+def _spellings(dataset: Dataset, country: str) -> list[tuple[str, Callable[[str, str], str]]]:
+    """Members of a flat file that each marketplace spells in its own way, with what makes them plain."""
+    if not dataset.localized:
+        return []
+    kinds = {"decimal": plain_number, "date": plain_instant, "timestamp": plain_instant}
+    return [(c.header, kinds[c.data_type.name]) for c in dataset.columns if c.data_type.name in kinds]
+
+
+class _Files:
+    """Gzip files that are written side by side, as many as there are dates. None is open: lines wait in memory and are
+    appended as a gzip member each time there are enough of them. Equal lines make equal files."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Path, list[str]] = {}
+        self._size = 0
+
+    def open(self, path: Path) -> Path:
+        self._waiting[path] = []
+        return path
+
+    def write(self, path: Path, line: str) -> None:
+        self._waiting[path].append(line)
+        self._size += len(line)
+        if self._size > _WAITING:
+            self._append()
+
+    def close(self) -> None:
+        self._append()
+        for path in self._waiting:
+            if not path.exists():
+                path.write_bytes(igzip.compress(b"", mtime=0))
+
+    def _append(self) -> None:
+        for path, lines in self._waiting.items():
+            if lines:
+                with path.open("ab") as file:
+                    file.write(igzip.compress("".join(lines).encode(), mtime=0))
+                lines.clear()
+        self._size = 0
 
 
 @dataclass
 class _Slice:
     """A slice while it is written."""
 
+    files: _Files
     path: Path
-    file: IO[str]
+    stamp: Mapping[str, str | int]
     rows: int = 0
     digest: int = 0
     totals: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
 
-    @classmethod
-    def open(cls, path: Path, files: ExitStack) -> "_Slice":
-        return cls(path, files.enter_context(igzip.open(path, "wt", encoding="utf-8")))
-
-    def add(self, row: Row, stamp: Mapping[str, str | int], followed: Iterable[str]) -> None:
+    def add(self, row: Row, members: "_Members") -> None:
         self.rows += 1
-        self.digest = (self.digest + _digest(row)) % _MODULUS
-        for metric in followed:
-            value = _number(_member(row, metric))
-            if value is not None:
-                self.totals[metric] += value
-        self.file.write(json.dumps({**row, **stamp}) + "\n")
+        canonical = members.settle(row)
+        self.digest += int.from_bytes(blake2b(canonical, digest_size=32).digest(), "big")
+        for metric, amount in members.amounts(row):
+            self.totals[metric] = _WIDE.add(self.totals[metric], amount)
+        self.files.write(self.path, self._line(row))
+
+    def _line(self, row: Row) -> str:
+        if row and self.stamp and self.stamp.keys().isdisjoint(row):
+            return f"{_encode(row)[:-1]}, {self._stamp_members}}}\n"
+        return _encode({**row, **self.stamp}) + "\n"
+
+    @cached_property
+    def _stamp_members(self) -> str:
+        return _encode(dict(self.stamp))[1:-1]
 
     def finished(self, feed: str, day: date) -> SliceFile:
-        content = f"{self.digest:064x}" if self.rows else ""
+        content = f"{self.digest % _MODULUS:064x}" if self.rows else ""
         return SliceFile(feed, day, self.path, self.rows, content, dict(self.totals))
+
+
+def _scale(column: Column) -> int | None:
+    kind = column.data_type
+    return kind.scale if kind.name == "decimal" else _WHOLE if kind.name in ("bigint", "int") else None
+
+
+def _day(value: Any) -> str:
+    """The date that a text begins with, "" for none."""
+    found = _DAY.match(value) if isinstance(value, str) else None
+    return found[1] if found else ""
 
 
 def _member(row: Row, path: str) -> Any:
@@ -145,52 +223,133 @@ def _member(row: Row, path: str) -> Any:
     return value
 
 
-def _settle_numbers(row: Row, exact: Mapping[str, DataType]) -> None:
-    """Numbers of exact columns in the spelling that the contract takes, where that loses nothing but noise."""
-    for path, kind in exact.items():
-        *parents, name = [path] if path in row else path.split(".")
-        holder: Any = row
-        for parent in parents:
-            holder = holder.get(parent) if isinstance(holder, dict) else None
-        if isinstance(holder, dict) and isinstance(holder.get(name), str):
-            holder[name] = _exactly(holder[name], kind)
+class _Read(NamedTuple):
+    """A number: as the slice spells it, as the digest does, and its value."""
+
+    written: Number
+    canonical: str
+    value: Decimal | None
 
 
-def _exactly(text: str, kind: DataType) -> str:
+class _Numbers(dict[str, _Read]):
+    """What numbers are in a column of this scale, worked out when one is first looked up."""
+
+    def __init__(self, scale: int | None) -> None:
+        super().__init__()
+        self._scale = scale
+
+    def __missing__(self, text: str) -> _Read:
+        if len(text) > _WRITTEN:
+            return _Read(Number(text), f"#{text}", None)
+        if len(self) >= _KEPT:
+            self.clear()
+        self[text] = read = _read(Number(text), self._scale)
+        return read
+
+
+_Order = tuple[str, tuple[tuple[str, _Numbers], ...]]
+
+
+class _Members:
+    """The members of a dataset's rows: how their numbers are written, compared and summed."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        scales = {c.header: _scale(c) for c in dataset.columns}
+        by_scale = {scale: _Numbers(scale) for scale in {None, *scales.values()}}
+        self._any = by_scale[None]
+        self._numbers = {path: by_scale[scale] for path, scale in scales.items()}
+        self._followed = [(metric, self._numbers.get(metric, self._any)) for metric in dataset.plotted]
+        self._orders: dict[tuple[str, ...], _Order] = {}
+
+    def settle(self, row: Row) -> bytes:
+        """Give the numbers of exact columns, in the row itself, the spelling that the contract takes, where that loses
+        nothing but noise.
+
+        Returns what the row is by value, for its digest: the order of members and the spelling of numbers do not
+        matter, and "007" is no 7.
+        """
+        names = tuple(row)
+        spelled, order = self._orders.get(names) or self._order(names)
+        parts = [spelled]
+        for name, numbers in order:
+            value = row[name]
+            kind = type(value)
+            if kind is Number:
+                row[name], canonical, _ = numbers[value]
+                parts.append(canonical)
+            elif kind is str:
+                parts.append("'" + value)
+            else:
+                parts.append(_encode_sorted(self._canonical(value, name)))
+        text = _SEPARATOR.join(parts)
+        if text.count(_SEPARATOR) != len(parts) - 1:
+            text = _encode_sorted(parts)
+        return text.encode("utf-8", "surrogatepass")
+
+    def amounts(self, row: Row) -> list[tuple[str, Decimal]]:
+        """The followed metrics of a settled row that are numbers."""
+        found = []
+        for metric, numbers in self._followed:
+            value = row[metric] if metric in row else _member(row, metric)
+            if isinstance(value, str):
+                amount = (numbers if type(value) is Number else self._any)[value].value
+                if amount is not None:
+                    found.append((metric, amount))
+        return found
+
+    def _order(self, names: tuple[str, ...]) -> _Order:
+        """The names as one text, and each with its numbers, sorted."""
+        if len(self._orders) >= _ORDERS_KEPT:
+            self._orders.clear()
+        ordered = sorted(names)
+        order = tuple((name, self._numbers.get(name, self._any)) for name in ordered)
+        self._orders[names] = _encode(ordered), order
+        return self._orders[names]
+
+    def _canonical(self, value: Any, path: str) -> Any:
+        """A member of a row, settled: texts and numbers so that they differ."""
+        match value:
+            case Number():
+                return self._any[value].canonical
+            case str():
+                return "'" + value
+            case list():
+                return [self._canonical(each, path) for each in value]
+            case dict():
+                return {name: self._nested(value, name, f"{path}.{name}") for name in value}
+            case _:
+                return value
+
+    def _nested(self, holder: dict[str, Any], name: str, path: str) -> Any:
+        value = holder[name]
+        if isinstance(value, Number):
+            holder[name], canonical, _ = self._numbers.get(path, self._any)[value]
+            return canonical
+        return self._canonical(value, path)
+
+
+def _read(text: Number, scale: int | None) -> _Read:
     value = _number(text)
     if value is None:
-        return text
-    if kind.name == "decimal":
-        return f"{value.quantize(Decimal(1).scaleb(-kind.scale), ROUND_HALF_EVEN, context=_WIDE):f}"
-    return str(int(value)) if value == value.to_integral_value() else text
+        return _Read(text, f"#{text}", None)
+    written = text
+    if scale == _WHOLE:
+        if not text.isdigit() and value == value.to_integral_value():
+            value = Decimal(int(value))
+            written = Number(value)
+    elif scale is not None and ("e" in text.lower() or len(text.partition(".")[2]) > scale):
+        value = value.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_EVEN, context=_WIDE)
+        written = Number(f"{value:f}")
+    return _Read(written, f"#{value.normalize(_WIDE) if value else 0:f}", value)
 
 
-def _number(value: Any) -> Decimal | None:
-    if isinstance(value, bool) or value is None or value == "":
+def _number(text: str) -> Decimal | None:
+    if not _AS_NUMBER.fullmatch(text):
         return None
     try:
-        number = Decimal(str(value))
+        value = Decimal(text)
     except InvalidOperation:
         return None
-    return number if number.is_finite() and abs(number.adjusted()) < _LONGEST else None
-
-
-def _digest(row: Row) -> int:
-    canonical = json.dumps(_canonical(row), sort_keys=True)
-    return int.from_bytes(blake2b(canonical.encode(), digest_size=32).digest(), "big")
-
-
-def _canonical(value: Any) -> Any:
-    """Numbers by their value, texts as they are: "007" is no 7."""
-    if isinstance(value, dict):
-        return {name: _canonical(member) for name, member in value.items()}
-    if isinstance(value, list):
-        return [_canonical(member) for member in value]
-    number = _number(value) if isinstance(value, Number) else None
-    return (
-        str(value) if number is None and isinstance(value, Number) else value if number is None else _shortest(number)
-    )
-
-
-def _shortest(number: Decimal) -> list[str]:
-    return [format(number.normalize(_WIDE), "f")]
+    if not value:
+        return Decimal(0)
+    return value if _SMALLEST < value.adjusted() < _LARGEST else None

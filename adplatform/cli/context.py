@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.text import Text
 
-from adplatform.amazon.sources import AdsSource
+from adplatform.amazon.sources import AdsSource, ReportSource, SellingPartnerSource
 from adplatform.aws_errors import aws_failures
 from adplatform.contracts.source import FileSource
 from adplatform.contracts.yaml_files import read_declarations
@@ -22,7 +22,11 @@ from adplatform.flow.settings import Settings, read_settings
 from adplatform.flow.source import FeedFlow, Source, declared_source
 
 DEFS = Path(__file__).parents[1] / "defs"
-SOURCE_MODELS: dict[str, type[BaseModel]] = {"PartnerPush": FileSource, "AmazonAdsReports": AdsSource}
+SOURCE_MODELS: dict[str, type[BaseModel]] = {
+    "PartnerPush": FileSource,
+    "AmazonAdsReports": AdsSource,
+    "SellingPartnerReports": SellingPartnerSource,
+}
 
 PIPED_WIDTH = 160
 """Characters of a line when nobody's terminal says otherwise."""
@@ -46,7 +50,7 @@ def declared_accounts() -> list[Account]:
     Raises:
         PermanentFailure: a file has mistakes; names the first.
     """
-    return [account_of(model) for model in _declared() if isinstance(model, AdsSource)]
+    return [account_of(model) for model in _declared() if isinstance(model, ReportSource)]
 
 
 def _declared() -> list[BaseModel]:

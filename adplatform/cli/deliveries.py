@@ -9,7 +9,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from adplatform.cli.context import connect, console, declared_sources, errors, find_feed, parse_day
+from adplatform.cli.context import connect, console, declared_accounts, declared_sources, errors, find_feed, parse_day
 from adplatform.failures import PermanentFailure
 from adplatform.flow.clean import try_file
 from adplatform.flow.decisions import try_again
@@ -72,7 +72,7 @@ def process(
     """Process whatever is due, here and now, without sensors or a daemon."""
     from adplatform.cli.headless import process_all  # noqa: PLC0415 - Dagster takes seconds to import
 
-    if not process_all(connect(), wait, console, errors):
+    if not process_all(connect(), declared_accounts(), wait, console, errors):
         raise typer.Exit(1)
 
 

@@ -5,17 +5,22 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from adplatform.cli.headless import process_all
-from adplatform.cli.history import publication_table
+from adplatform.cli.history import account_table, publication_table
 from adplatform.flow.provision import provision
+from adplatform.flow.reports.account import Account
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
 from adplatform.local.demo import Partners
 
+REPORTS_TAKE = 15
+"""Seconds without anything to do after which no report of the simulated Amazon is on its way."""
 FEEDS = ("northwind/campaign_daily", "clubcard/members", "clubcard/purchases")
 
 
-def run_demo(services: Services, sources: list[Source], console: Console, errors: Console) -> None:
-    """Seed the demo partners, let them deliver, process everything, and show what became of it."""
+def run_demo(
+    services: Services, sources: list[Source], accounts: list[Account], console: Console, errors: Console
+) -> None:
+    """Seed the demo partners, let them deliver, pull the reports of the demo accounts; show what became of all."""
     provision(services, sources)
 
     def upload(key: str, body: bytes) -> None:
@@ -23,18 +28,22 @@ def run_demo(services: Services, sources: list[Source], console: Console, errors
 
     if any(services.ledger.deliveries(feed) for feed in FEEDS):
         console.print("The partners have delivered already; processing whatever is still due.\n")
-        process_all(services, 0, console, errors)
+        process_all(services, [], 0, console, errors)
     else:
         with Partners(upload, services.secrets, datetime.now(UTC).date()) as partners:
             console.rule("Two partners deliver: encrypted campaigns and members, and plain purchases")
             partners.first_deliveries()
-            process_all(services, 7, console, errors)
+            process_all(services, [], 7, console, errors)
             console.rule("A damaged file comes again, and purchases are corrected after they were published")
             partners.second_deliveries()
-            process_all(services, 2, console, errors)
+            process_all(services, [], 2, console, errors)
     rows = [(feed, version) for feed in FEEDS for version in services.ledger.publications(feed)]
     console.print()
     console.print(publication_table(rows, title="What became of every delivery"))
+    console.rule("An Ads account and a seller: reports are asked for, awaited, and pulled date by date")
+    process_all(services, accounts, REPORTS_TAKE, console, errors)
+    console.print()
+    console.print(account_table(services, accounts, title="What became of every report"))
     console.print(HINTS, highlight=False, markup=False)
 
 
@@ -42,7 +51,10 @@ HINTS = """
 Look around (with .venv/bin on the PATH):
   adplatform query "select device, sum(cost) from clean_northwind.campaign_daily group by all"
   adplatform query "select email_lake, email_amazon_ads, country from clean_clubcard.members limit 3"
+  adplatform query "select ad_product, sum(cost), sum(sales) from clean_northwind_ads.ads_daily group by all"
+  adplatform query "select dt, units_ordered, sessions from clean_northwind_seller.sales_and_traffic_by_date"
   adplatform ledger northwind/campaign_daily
+  adplatform reports northwind_ads
   adplatform quarantine list
   make dev        the same data in Dagster's UI, with sensors on
 """

@@ -1,7 +1,7 @@
 """Running the code location without its daemon: the same decisions, assets and resources, one process, until idle."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from adplatform.cli.context import declared_accounts, declared_sources
+from adplatform.cli.context import declared_sources
 from adplatform.components.arrival_automation import due_now, request
 from adplatform.components.delivery_assets import FEED_TAG
-from adplatform.components.report_automation import RANGE_START, look, request_delivery, request_report
+from adplatform.components.report_automation import RANGE_START, add_partitions, look, request_delivery, request_report
 from adplatform.components.runs import RUN_KEY_TAG
 from adplatform.definitions import defs
 from adplatform.defs.alerts import failure_of_run
@@ -38,6 +38,7 @@ def process(
     services: Services,
     instance: dg.DagsterInstance,
     *,
+    accounts: Sequence[Account],
     patience: float,
     watch: Callable[[str], None],
     sleep: Callable[[float], None] = time.sleep,
@@ -48,7 +49,7 @@ def process(
     ``watch`` is told what happens, for a progress display.
     """
     loaded = defs()
-    sources, accounts = declared_sources(services.settings), declared_accounts()
+    sources = declared_sources(services.settings)
     idle_since = clock()
     while True:
         due = [d for source in sources for d in due_now(services, source, instance)]
@@ -81,6 +82,7 @@ def _pull(
             place_orders(services, account, open_api(services, account))
         except (PermanentFailure, TransientFailure) as e:
             return [Finished(account.source, "orders", False, str(e))]
+    add_partitions(services, account, instance)
     requests = [request_report(account, due) for due in found.reports]
     requests += [request_delivery(account, due) for due in found.deliveries]
     finished = []
@@ -102,19 +104,24 @@ def _run(loaded: dg.Definitions, request: dg.RunRequest, services: Services, ins
         raise_on_error=False,
     )
     failed = [result.failure_data_for_node(step) for step in result.get_failed_step_keys()]
-    error = next((f.user_failure_data.description or "" for f in failed if f and f.user_failure_data), "")
+    told = [f.user_failure_data.description or "" for f in failed if f and f.user_failure_data]
+    # The text of a mistake of ours may quote data, so only its name is shown.
+    bugs = [f"{f.error.cls_name}; the run's log says more" for f in failed if f and f.error]
+    error = next(iter(told + bugs), "")
     if not result.success:
         failure_of_run(services, result.dagster_run, error)
     day = request.partition_key or request.tags.get(RANGE_START, "")
     return Finished(request.tags[FEED_TAG], day, result.success, error)
 
 
-def process_all(services: Services, patience: float, console: Console, errors: Console) -> bool:
+def process_all(
+    services: Services, accounts: Sequence[Account], patience: float, console: Console, errors: Console
+) -> bool:
     """Process until idle with a progress display; whether every run succeeded."""
     home = prepare_dagster_home(services.settings.home)
     ok = True
     with dg.DagsterInstance.from_config(str(home)) as instance, errors.status("looking for files") as status:
-        for finished in process(services, instance, patience=patience, watch=status.update):
+        for finished in process(services, instance, accounts=accounts, patience=patience, watch=status.update):
             ok = ok and finished.success
             mark = ("published ", "green") if finished.success else ("failed    ", "red")
             console.print(Text.assemble(mark, f"{finished.feed} {finished.day}"))

@@ -1,7 +1,8 @@
 """Commands that look: the ledger, the tables, and what is in them."""
 
 import time
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -11,6 +12,8 @@ from rich.text import Text
 
 from adplatform.cli.context import connect, console, declared_accounts, declared_sources, find_feed, parse_day
 from adplatform.flow.collection import collect_source
+from adplatform.flow.reports.account import Account
+from adplatform.flow.services import Services
 from adplatform.flow.source import UNPLACED
 from adplatform.lake.crawler import CrawlSettings, compare_with_crawler
 from adplatform.lake.table import table_name
@@ -36,19 +39,19 @@ def ledger(
         return
     if not feed.endswith(UNPLACED):
         find_feed(sources, feed)
-    date = parse_day(day)
+    delivered = parse_day(day)
     objects = Table("#", "object", "bytes", "state", "seen by", "seen at", "now at", title="objects")
-    for o in services.ledger.objects(feed, date):
+    for o in services.ledger.objects(feed, delivered):
         seen = o.seen_at.isoformat(timespec="seconds") if o.seen_at else ""
         state = f"{o.state}: {o.reason}" if o.reason else o.state
         objects.add_row(str(o.number or ""), o.key, str(o.size), state, o.seen_by, seen, o.archived_key or "landing")
     console.print(objects)
-    versions = services.ledger.publications(feed, date)
+    versions = services.ledger.publications(feed, delivered)
     console.print(publication_table([(feed, v) for v in versions], title="versions"))
     for version in versions[-1:]:
         files = Table("file", "outcome", "rows in", "clean", "superseded", "quarantined", "sha256", "reason",
                       title=f"files of version {version.version}")  # fmt: skip
-        for f in services.ledger.file_outcomes(feed, date, version.version):
+        for f in services.ledger.file_outcomes(feed, delivered, version.version):
             counts = [str(n) for n in (f.rows_in, f.clean, f.superseded, f.quarantined)]
             files.add_row(f.origin, f.outcome, *counts, f.sha256[:12], f.reason)
         console.print(files)
@@ -61,28 +64,31 @@ def reports(
     """Show the reports that were asked of Amazon, and where each stands."""
     services = connect()
     since = services.ledger.now().date() - timedelta(days=days)
-    headings = (
-        "report",
-        "asked on",
-        "dates",
-        "state",
-        "report id",
-        "polls",
-        "rows",
-        "bytes",
-        "asked",
-        "landed",
-        "note",
-    )
-    table = Table(*headings)
-    for account in declared_accounts():
+
+    def asked_for(name: str) -> bool:
+        return feed is None or f"{name}/".startswith(f"{feed}/")
+
+    console.print(account_table(services, declared_accounts(), since=since, asked_for=asked_for))
+
+
+def account_table(
+    services: Services,
+    accounts: Iterable[Account],
+    *,
+    since: date | None = None,
+    asked_for: Callable[[str], bool] = lambda _: True,
+    title: str | None = None,
+) -> Table:
+    """Per report: what was asked for when, where it stands, and what it brought."""
+    columns = ("report", "asked on", "dates", "state", "report id", "polls", "rows", "bytes", "asked", "landed", "note")
+    table = Table(*columns, title=title, box=SIMPLE, pad_edge=False)
+    for account in accounts:
         for definition in account.definitions:
             for scope in services.ledger.scopes(account.source):
                 name = f"{account.source}/{definition.name}/{scope.id}"
-                if feed is None or f"{name}/".startswith(f"{feed}/"):
-                    for r in services.ledger.reports(name, since):
-                        table.add_row(name, *_report_cells(r))
-    console.print(table)
+                for r in services.ledger.reports(name, since) if asked_for(name) else ():
+                    table.add_row(name, *_report_cells(r))
+    return table
 
 
 def _report_cells(r: Report) -> list[str]:

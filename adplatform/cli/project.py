@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 from pydantic import BaseModel
 
-from adplatform.amazon.sources import AdsSource
-from adplatform.cli.context import DEFS, SOURCE_MODELS, connect, console, declared_sources, errors
+from adplatform.amazon.sources import ReportSource
+from adplatform.cli.context import DEFS, SOURCE_MODELS, connect, console, declared_accounts, declared_sources, errors
 from adplatform.contracts.feed import Feed
 from adplatform.contracts.source import FileSource
 from adplatform.contracts.yaml_files import read_declarations
@@ -37,17 +37,24 @@ def provision() -> None:
 def demo(
     fresh: Annotated[bool, typer.Option(help="Forget everything the embedded AWS holds, and start over.")] = False,
 ) -> None:
-    """Two partners deliver encrypted and damaged files; see what becomes of them."""
+    """Two partners deliver encrypted and damaged files, and an Ads account and a seller are pulled from a simulated
+    Amazon; see what becomes of it."""
     settings = read_settings()
     if settings.env != "local":
         raise PermanentFailure("the demo runs on the embedded AWS only: unset ADPLATFORM_ENV")
     if fresh:
-        for part in (settings.data, settings.home / "dagster", settings.temp):
+        for part in (
+            settings.data,
+            settings.home / "dagster",
+            settings.home / "amazon",
+            settings.home / "tokens",
+            settings.temp,
+        ):
             rmtree(part, ignore_errors=True)
     from adplatform.cli.demo import run_demo  # noqa: PLC0415 - Dagster takes seconds to import
 
     services = connect()
-    run_demo(services, declared_sources(settings), console, errors)
+    run_demo(services, declared_sources(settings), declared_accounts(), console, errors)
 
 
 def dev(port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000) -> None:
@@ -89,7 +96,7 @@ def validate(
 
 
 def _feeds(declared: BaseModel) -> list[Feed]:
-    if isinstance(declared, AdsSource):
+    if isinstance(declared, ReportSource):
         return [flow.feed for _, flow in account_of(declared).tables()]
     return declared.feeds if isinstance(declared, FileSource) else []
 

@@ -1,2 +1,3 @@
 from adplatform.components.amazon_ads_reports import AmazonAdsReports as AmazonAdsReports
 from adplatform.components.partner_push import PartnerPush as PartnerPush
+from adplatform.components.selling_partner_reports import SellingPartnerReports as SellingPartnerReports

@@ -7,7 +7,7 @@ that it changed becomes a materialization of its own partition.
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -27,13 +27,15 @@ from adplatform.components.runs import WORKER_TAG, InstanceRuns, worker
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.reports.account import Account
 from adplatform.flow.reports.connect import Connect, open_api
+from adplatform.flow.reports.fact import Fact, fact_of, mark
 from adplatform.flow.reports.land import Landed, claim, failed, finish, land, publish_slice
 from adplatform.flow.reports.plan import intend_days
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.audit import AuditFinding
-from adplatform.ledger.rows import Report
+from adplatform.ledger.rows import Publication, Report
 from adplatform.transform.compile import output_columns
+from adplatform.transform.values import OutputColumn
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +72,23 @@ def partition_key(account: Account, day: date, scope: str) -> str:
     return str(dg.MultiPartitionKey({DATE: day.isoformat(), account.dimension: scope}))
 
 
+def clean_materialization(
+    services: Services, account: Account, flow: FeedFlow, publication: Publication, columns: Iterable[OutputColumn]
+) -> dg.AssetMaterialization:
+    """One date of one scope of a table was published."""
+    return dg.AssetMaterialization(
+        clean_key(account, flow.feed.name),
+        partition=partition_key(account, publication.day, flow.scope.value if flow.scope else ""),
+        metadata={
+            **publication_metadata(flow, publication),
+            "dagster/table_name": publication.table,
+            "dagster/uri": services.zones.clean_uri(services.zones.clean(flow.table)),
+            "dagster/column_schema": clean_schema(columns),
+        },
+        tags={DATA_VERSION_TAG: f"{publication.day}/{publication.version}"},
+    )
+
+
 def report_assets(
     account: Account,
     definition: ReportDefinition,
@@ -79,7 +98,7 @@ def report_assets(
     connect: Connect = open_api,
 ) -> dg.AssetsDefinition:
     """Raw and clean assets of one report definition, and the step that fills them."""
-    partitions = report_partitions(account)
+    partitions, fact = report_partitions(account), fact_of(account)
     raw = dg.AssetSpec(
         raw_key(account, definition.name),
         description=f"{definition.report_type} reports of {account.source}, exactly as Amazon sent them.",
@@ -94,7 +113,9 @@ def report_assets(
             "adplatform/definition": definition.definition_hash,
         },
     )
-    clean = [_clean_spec(account, raw.key, table, partitions, owners, tags) for table in tables]
+    # Settlements come every other week: nobody can say when one is late.
+    fresh = None if definition.discovered else account.fresh_within
+    clean = [_clean_spec(account, raw.key, table, partitions, owners, tags, fresh) for table in tables]
     checks = [
         dg.AssetCheckSpec(name, asset=spec.key, partitions_def=partitions, description=text)
         for spec in clean
@@ -116,7 +137,7 @@ def report_assets(
         run_id = context.run.run_id
         context.instance.add_run_tags(run_id, {WORKER_TAG: worker()})
         with private_directory(services.settings.temp, run_id, InstanceRuns(context.instance)) as work:
-            step = _Step(context, services, account, definition, work, connect)
+            step = _Step(context, services, account, definition, fact, work, connect)
             tagged = context.run.tags.get(REPORT_TAG)
             try:
                 with aws_failures(f"{account.source}/{definition.name}"):
@@ -138,9 +159,9 @@ def _clean_spec(
     partitions: dg.MultiPartitionsDefinition,
     owners: Sequence[str],
     tags: dict[str, str],
+    fresh: timedelta | None,
 ) -> dg.AssetSpec:
     columns = output_columns(table.feed.contract)
-    fresh = account.fresh_within
     return dg.AssetSpec(
         clean_key(account, table.feed.name),
         deps=[raw],
@@ -167,6 +188,7 @@ class _Step:
     services: Services
     account: Account
     definition: ReportDefinition
+    fact: Fact | None
     work: Path
     connect: Connect
 
@@ -213,6 +235,7 @@ class _Step:
             return ""
 
         def log_checks(findings: Iterable[AuditFinding]) -> None:
+            mark(self.services, self.fact, flow, day)
             for finding in (f for f in findings if f.name in _AUDITS):
                 self.context.log_event(audit_evaluation(key, finding, partition))
 
@@ -223,19 +246,8 @@ class _Step:
         if done is None:
             return ""
         publication, transformed = done
-        self.context.log_event(
-            dg.AssetMaterialization(
-                key,
-                partition=partition,
-                metadata={
-                    **publication_metadata(flow, publication),
-                    "dagster/table_name": publication.table,
-                    "dagster/uri": self.services.zones.clean_uri(self.services.zones.clean(flow.table)),
-                    "dagster/column_schema": clean_schema(transformed.staged.columns),
-                },
-                tags={DATA_VERSION_TAG: f"{day}/{publication.version}"},
-            )
-        )
+        columns = transformed.staged.columns
+        self.context.log_event(clean_materialization(self.services, self.account, flow, publication, columns))
         return ""
 
     def _log_landed(self, report: Report, slices: Iterable[Landed]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from adplatform.components.delivery_assets import FEED_TAG, TOPIC_TAG
+from adplatform.components.fact_assets import FACT_TAG
 from adplatform.components.report_assets import REPORT_TAG, clean_key, partition_key, raw_key, scopes_definition
 from adplatform.components.runs import InstanceRuns
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -24,8 +25,10 @@ from adplatform.flow.reports.due import (
     poll_reports,
     reports_due,
 )
+from adplatform.flow.reports.fact import NAME, fact_of, facts_due
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Due
+from adplatform.ledger.rows import Stale
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +44,7 @@ class Tick:
     orders: bool
     reports: tuple[ReportDue, ...]
     deliveries: tuple[Due, ...]
+    facts: tuple[Stale, ...] = ()
 
 
 def look(services: Services, account: Account, instance: dg.DagsterInstance, connect: Connect = open_api) -> Tick:
@@ -54,7 +58,8 @@ def look(services: Services, account: Account, instance: dg.DagsterInstance, con
     deliveries, problems = deliveries_due(services, account, runs)
     for problem in problems:
         services.notifier(account.topics).failure("delivery_stuck", problem.subject, problem.facts)
-    return Tick(orders, tuple(reports_due(services, account, runs)), tuple(deliveries))
+    facts = tuple(facts_due(services, fact_of(account), runs))
+    return Tick(orders, tuple(reports_due(services, account, runs)), tuple(deliveries), facts)
 
 
 def orders_job(account: Account, connect: Connect = open_api) -> dg.JobDefinition:
@@ -88,7 +93,7 @@ def reports_sensor(
     status: dg.DefaultSensorStatus,
     connect: Connect = open_api,
 ) -> dg.SensorDefinition:
-    """Polls reports, and starts a run for orders, for each report that is ready and each slice that waits."""
+    """Polls reports, and starts a run for orders, each report that is ready, each slice that waits, and the fact."""
     pull = dg.define_asset_job(f"{account.source}_reports", selection=list(assets))
 
     @dg.sensor(
@@ -102,10 +107,12 @@ def reports_sensor(
         found = look(services, account, context.instance, connect)
         requests = [request_report(account, due, pull.name) for due in found.reports]
         requests += [request_delivery(account, due, pull.name) for due in found.deliveries]
-        if found.orders and _may_order(context.instance, orders.name, time.time()):
+        if found.orders and _may_start(context.instance, dg.RunsFilter(job_name=orders.name), time.time()):
             requests.append(dg.RunRequest(job_name=orders.name, tags=run_tags(account, account.source)))
+        if found.facts and _may_start(context.instance, _fact_runs(account), time.time()):
+            requests += request_facts(account, found.facts, scope_keys(account, context.instance), pull.name)
         return dg.SensorResult(
-            run_requests=requests, dynamic_partitions_requests=_new_scopes(services, account, context.instance)
+            run_requests=requests, dynamic_partitions_requests=_new_partitions(services, account, context.instance)
         )
 
     return reports
@@ -142,14 +149,43 @@ def request_delivery(account: Account, due: Due, job: str | None = None) -> dg.R
     )
 
 
+def request_facts(
+    account: Account, due: Sequence[Stale], scopes: Sequence[str], job: str | None = None
+) -> list[dg.RunRequest]:
+    """One run for all dates and scopes of the fact that are due, of those ``scopes`` that are partitions. It builds
+    what is due when it begins; its range of partitions is the smallest that holds them."""
+    wanted = [stale for stale in due if stale.scope in scopes]
+    if not wanted:
+        return []
+    among = sorted({stale.scope for stale in wanted}, key=scopes.index)
+    days = [stale.day for stale in wanted]
+    name = f"{account.source}/{NAME}"
+    return [
+        dg.RunRequest(
+            job_name=job,
+            asset_selection=[clean_key(account, NAME)],
+            tags={
+                **run_tags(account, name),
+                FACT_TAG: name,
+                RANGE_START: partition_key(account, min(days), among[0]),
+                RANGE_END: partition_key(account, max(days), among[-1]),
+            },
+        )
+    ]
+
+
+def _fact_runs(account: Account) -> dg.RunsFilter:
+    return dg.RunsFilter(tags={FACT_TAG: f"{account.source}/{NAME}"})
+
+
 def run_tags(account: Account, feed: str) -> Mapping[str, str]:
     topic = {TOPIC_TAG: account.topics.failure} if account.topics.failure else {}
     return {FEED_TAG: feed, "source": account.source, **topic}
 
 
-def _may_order(instance: dg.DagsterInstance, job: str, now: float) -> bool:
+def _may_start(instance: dg.DagsterInstance, alike: dg.RunsFilter, now: float) -> bool:
     """Whether no worker is at it, and none failed a moment ago: bad credentials should not make a run a minute."""
-    newest = instance.get_run_records(filters=dg.RunsFilter(job_name=job), limit=1)
+    newest = instance.get_run_records(filters=alike, limit=1)
     if not newest:
         return True
     record = newest[0]
@@ -159,13 +195,29 @@ def _may_order(instance: dg.DagsterInstance, job: str, now: float) -> bool:
     return not failed or now - (record.end_time or 0) > ORDER_AGAIN_AFTER
 
 
-def _new_scopes(
+def _new_partitions(
     services: Services, account: Account, instance: dg.DagsterInstance
 ) -> list[dg.AddDynamicPartitionsRequest]:
-    """Profiles that were discovered since become partitions."""
     definition = scopes_definition(account)
     if not isinstance(definition, dg.DynamicPartitionsDefinition):
         return []
-    known = set(instance.get_dynamic_partitions(str(definition.name)))
-    wanted = {scope.id for scope in services.ledger.scopes(account.source) if account.wants(scope)}
-    return [definition.build_add_request(sorted(wanted - known))] if wanted - known else []
+    new = _new_scopes(services, account, instance, str(definition.name))
+    return [definition.build_add_request(new)] if new else []
+
+
+def scope_keys(account: Account, instance: dg.DagsterInstance) -> Sequence[str]:
+    """The scopes that are partitions, in the order of their definition."""
+    return scopes_definition(account).get_partition_keys(dynamic_partitions_store=instance)
+
+
+def add_partitions(services: Services, account: Account, instance: dg.DagsterInstance) -> None:
+    """Profiles that were discovered since become partitions, where no sensor does it."""
+    definition = scopes_definition(account)
+    if isinstance(definition, dg.DynamicPartitionsDefinition):
+        name = str(definition.name)
+        instance.add_dynamic_partitions(name, _new_scopes(services, account, instance, name))
+
+
+def _new_scopes(services: Services, account: Account, instance: dg.DagsterInstance, name: str) -> list[str]:
+    known = set(instance.get_dynamic_partitions(name))
+    return sorted({s.id for s in services.ledger.scopes(account.source) if account.wants(s)} - known)

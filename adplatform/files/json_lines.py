@@ -6,8 +6,8 @@ parser comes out with another spelling (1e2, 1.10, 0.1 + 2**-60).
 
 import json
 import re
-from collections.abc import Iterable, Iterator
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NoReturn
 
 from adplatform.files.bad_file import BadFile, Reason
 
@@ -26,13 +26,29 @@ def json_lines(chunks: Iterable[str], records: str | None, origin: str) -> Itera
     Raises:
         BadFile: not JSON (with the byte, counted in UTF-8), something after it, or no array at that place.
     """
-    text = _Text(iter(chunks), origin)
+    # Numbers stay text: only their syntax matters here. A line end inside an element is between tokens: the parser
+    # refuses one inside a string.
+    for _, written in _document(_Text(iter(chunks), origin, str), records):
+        yield written.replace("\r", " ").replace("\n", " ").encode() + b"\n"
+
+
+def json_values(chunks: Iterable[str], records: str | None, origin: str, number: Callable[[str], Any]) -> Iterator[Any]:
+    """Each element of the array at ``records`` as a Python value; ``number`` makes one of a number as it was written.
+
+    Raises:
+        BadFile: as :func:`json_lines`.
+    """
+    for value, _ in _document(_Text(iter(chunks), origin, number), records):
+        yield value
+
+
+def _document(text: "_Text", records: str | None) -> Iterator[tuple[Any, str]]:
     yield from _elements(text, records.split(".") if records else [])
     if text.peek():
         text.refuse("is followed by something else")
 
 
-def _elements(text: "_Text", path: list[str]) -> Iterator[bytes]:
+def _elements(text: "_Text", path: list[str]) -> Iterator[tuple[Any, str]]:
     if path:
         yield from _elements_of_member(text, path)
         return
@@ -43,13 +59,12 @@ def _elements(text: "_Text", path: list[str]) -> Iterator[bytes]:
         text.take("]")
         return
     while True:
-        # A line end inside an element is between tokens: the parser refuses one inside a string.
-        yield text.value().replace("\r", " ").replace("\n", " ").encode() + b"\n"
+        yield text.value()
         if text.take(",]") == "]":
             return
 
 
-def _elements_of_member(text: "_Text", path: list[str]) -> Iterator[bytes]:
+def _elements_of_member(text: "_Text", path: list[str]) -> Iterator[tuple[Any, str]]:
     if text.peek() != "{":
         text.refuse(f"expected an object with the member {path[0]}, as records says", Reason.LAYOUT)
     text.take("{")
@@ -58,7 +73,7 @@ def _elements_of_member(text: "_Text", path: list[str]) -> Iterator[bytes]:
     while separator == ",":
         if text.peek() != '"':
             text.refuse("expected a member name")
-        name = json.loads(text.value())
+        name, _ = text.value()
         text.take(":")
         if name != path[0]:
             text.value()
@@ -79,15 +94,14 @@ def _no_constant(name: str) -> NoReturn:
 class _Text:
     """A window that moves over a stream of text."""
 
-    def __init__(self, chunks: Iterator[str], origin: str) -> None:
+    def __init__(self, chunks: Iterator[str], origin: str, number: Callable[[str], Any]) -> None:
         self._chunks = chunks
         self._origin = origin
         self._window = ""
         self._at = 0
         self._bytes_before = 0
         self._ended = False
-        # Numbers stay text: only their syntax matters here.
-        self._parse = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_no_constant).raw_decode
+        self._parse = json.JSONDecoder(parse_float=number, parse_int=number, parse_constant=_no_constant).raw_decode
 
     def peek(self) -> str:
         """The next character that is not white space, "" at the end."""
@@ -105,29 +119,29 @@ class _Text:
         self._at += 1
         return found
 
-    def value(self) -> str:
-        """The next value, as written."""
+    def value(self) -> tuple[Any, str]:
+        """The next value, and how it was written."""
         self.peek()
         while True:
-            end, error = self._try_value()
+            value, end, error = self._try_value()
             if error is None and (end + _NUMBER_TAIL < len(self._window) or self._ended):
-                value = self._window[self._at : end]
+                written = self._window[self._at : end]
                 self._at = end
-                return value
+                return value, written
             if self._ended or len(self._window) - self._at > MAX_ELEMENT:
                 self._at = end
                 self.refuse(error or f"an element has more than {MAX_ELEMENT} characters")
             self._grow()
 
-    def _try_value(self) -> tuple[int, str | None]:
-        """Where the value ends, or where and why it does not."""
+    def _try_value(self) -> tuple[Any, int, str | None]:
+        """The value and where it ends, or where and why it does not."""
         try:
-            _, end = self._parse(self._window, self._at)
+            value, end = self._parse(self._window, self._at)
         except json.JSONDecodeError as e:
-            return max(e.pos, self._at), e.msg
+            return None, max(e.pos, self._at), e.msg
         except RecursionError:
-            return self._at, "nested too deeply"
-        return end, None
+            return None, self._at, "nested too deeply"
+        return value, end, None
 
     def _grow(self) -> None:
         """At least doubles what is unread, so that a long value is not parsed again for every chunk."""

@@ -279,27 +279,35 @@ class Ledger:
         self._put_all(source, scopes)
 
     def stale(self, feed: str) -> list[Stale]:
-        """The dates of a derived table that must be built anew."""
+        """What must be built anew of a derived table, oldest date first."""
         return list(self._query(Stale, feed, "stale#"))
 
-    def mark_stale(self, feed: str, day: date) -> None:
-        """An input of that date changed."""
-        self.client.update_item(
+    def stale_date(self, feed: str, day: date, scope: str = "") -> Stale | None:
+        return self._get(Stale, feed, f"stale#{day}/{scope}")
+
+    def mark_stale(self, feed: str, day: date, scope: str = "") -> Stale:
+        """An input of that date and scope is about to change, or somebody wants it built."""
+        answer = self.client.update_item(
             TableName=self.table,
-            Key=_wire({"pk": f"feed#{feed}", "sk": f"stale#{day}"}),
-            UpdateExpression="SET #d = :d, since = if_not_exists(since, :s) ADD marks :one",
-            ExpressionAttributeNames={"#d": "day"},
-            ExpressionAttributeValues=_wire({":d": plain(day), ":s": plain(self.now()), ":one": 1}),
+            Key=_wire({"pk": f"feed#{feed}", "sk": f"stale#{day}/{scope}"}),
+            UpdateExpression="SET #d = :d, #c = :c, since = if_not_exists(since, :s) ADD marks :one",
+            ExpressionAttributeNames={"#d": "day", "#c": "scope"},
+            ExpressionAttributeValues=_wire({":d": plain(day), ":c": scope, ":s": plain(self.now()), ":one": 1}),
+            ReturnValues="ALL_NEW",
         )
+        return from_item(Stale, _unwire(answer["Attributes"]))
 
     def clear_stale(self, feed: str, built: Stale) -> bool:
-        """The date was built from what there was when ``built`` was read; False when an input changed since."""
+        """It was built from what there was when ``built`` was read; False when it was marked or built by others since.
+
+        A row that is marked again after it was cleared begins at one mark, so the instant of the first mark counts too.
+        """
         try:
             self.client.delete_item(
                 TableName=self.table,
                 Key=_wire({"pk": f"feed#{feed}", "sk": built.sort_key}),
-                ConditionExpression="marks = :m",
-                ExpressionAttributeValues=_wire({":m": built.marks}),
+                ConditionExpression="marks = :m AND since = :s",
+                ExpressionAttributeValues=_wire({":m": built.marks, ":s": plain(built.since)}),
             )
         except self.client.exceptions.ConditionalCheckFailedException:
             return False

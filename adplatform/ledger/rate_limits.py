@@ -4,11 +4,15 @@ A bucket is one instant, the theoretical arrival time of the next call if calls 
 algorithm): it needs no refill, survives any crash, and one conditional write takes a token.
 """
 
+import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from adplatform.ledger.ledger import Ledger
+
+SLOWEST, FASTEST = 1 / 3600, 1000.0
+"""Calls per second between which a rate that a service announces is believed."""
 
 
 @dataclass(frozen=True)
@@ -18,36 +22,67 @@ class RateLimits:
     ledger: Ledger
 
     def take(self, name: str, rate: float, burst: int) -> float:
-        """Take a token of ``rate`` per second, ``burst`` at once; 0, or the seconds to wait before asking again."""
-        client, table = self.ledger.client, self.ledger.table
+        """Take a token of ``rate`` per second, ``burst`` at once; 0, or the seconds to wait before asking again.
+
+        A rate that was learned for the bucket is used in the place of ``rate``.
+        """
         while True:
-            now = self.ledger.now()
-            found = client.get_item(TableName=table, Key=_key(name), ConsistentRead=True).get("Item", {})
-            seen = found.get("at", {}).get("S", "")
+            now = self.ledger.now().astimezone(UTC)
+            seen, learned = self._read(name)
             at = max(datetime.fromisoformat(seen), now) if seen else now
-            between = timedelta(seconds=1 / rate)
+            between = timedelta(seconds=1 / (learned or rate))
             wait = (at - between * (burst - 1) - now).total_seconds()
             if wait > 0:
                 return wait
-            condition = {
-                "ConditionExpression": "#a = :seen" if seen else "attribute_not_exists(#a)",
-                "ExpressionAttributeNames": {"#a": "at"},
-                **({"ExpressionAttributeValues": {":seen": {"S": seen}}} if seen else {}),
-            }
-            if self._put(name, at + between, condition):
+            unchanged = "#a = :seen" if seen else "attribute_not_exists(#a)"
+            if self._update(name, "at", at + between, unchanged, {":seen": {"S": seen}} if seen else {}):
                 return 0.0
 
     def pause(self, name: str, until: datetime, rate: float, burst: int) -> None:
-        """Let nobody take a token before ``until``: the service said that it has had enough."""
-        self._put(name, until + timedelta(seconds=1 / rate) * (burst - 1), {})
+        """Let nobody take a token before ``until``: the service said that it has had enough. A longer pause stays."""
+        _, learned = self._read(name)
+        at = until.astimezone(UTC) + timedelta(seconds=1 / (learned or rate)) * (burst - 1)
+        self._update(name, "at", at, "attribute_not_exists(#a) OR #a < :new", {})
 
-    def _put(self, name: str, at: datetime, condition: dict[str, Any]) -> bool:
+    def learn(self, name: str, announced: str) -> None:
+        """Note the rate per second that a service announces for the bucket. What cannot be one is ignored."""
+        rate = _number(announced)
+        if SLOWEST <= rate <= FASTEST:
+            self._update(name, "rate", rate, "attribute_not_exists(#a) OR #a <> :new", {})
+
+    def _read(self, name: str) -> tuple[str, float | None]:
+        """Instant and learned rate of a bucket; "" and None where there is none."""
+        client, table = self.ledger.client, self.ledger.table
+        found = client.get_item(TableName=table, Key=_key(name), ConsistentRead=True).get("Item", {})
+        rate = found.get("rate", {}).get("N")
+        return found.get("at", {}).get("S", ""), float(rate) if rate else None
+
+    def _update(self, name: str, attribute: str, new: datetime | float, condition: str, values: dict[str, Any]) -> bool:
+        """Set one attribute and leave the other; False if the condition does not hold.
+
+        Instants are compared as texts: all of them are in UTC, where a fraction sorts after none.
+        """
         client = self.ledger.client
+        value = {"S": new.isoformat()} if isinstance(new, datetime) else {"N": repr(new)}
         try:
-            client.put_item(TableName=self.ledger.table, Item={**_key(name), "at": {"S": at.isoformat()}}, **condition)
+            client.update_item(
+                TableName=self.ledger.table,
+                Key=_key(name),
+                UpdateExpression="SET #a = :new",
+                ConditionExpression=condition,
+                ExpressionAttributeNames={"#a": attribute},
+                ExpressionAttributeValues={":new": value, **values},
+            )
         except client.exceptions.ConditionalCheckFailedException:
             return False
         return True
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _key(name: str) -> dict[str, dict[str, str]]:

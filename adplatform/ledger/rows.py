@@ -13,10 +13,10 @@ pk                            sk                                   row
 ``feed#<source>/<feed>``      ``placement#<day>``                  :class:`Placement`, the slices that are all in place
 ``feed#<source>/<feed>``      ``retired#<digest>``                 :class:`Retired`, a location nothing refers to
 ``feed#<src>/<name>/<scope>`` ``report#<asked>#<start>_<end>#<n>`` :class:`Report`, in ``active`` until it has ended
-``feed#<src>/<feed>/<scope>`` ``observed#<day>#<as_of>``           :class:`Observation`, what a report said of a date
+``feed#<src>/<feed>/<scope>`` ``observed#<day>#<as_of>#<report>``  :class:`Observation`, what a report said of a date
 ``feed#<source>``             ``planned#<name>/<scope>``           :class:`Planned`, the last day that was planned
 ``feed#<source>``             ``scope#<id>``                       :class:`Scope`, a profile or marketplace of it
-``feed#<source>/<feed>``      ``stale#<day>``                      :class:`Stale`, a derived date to be built anew
+``feed#<source>/<feed>``      ``stale#<day>/<scope>``              :class:`Stale`, a derived date to be built anew
 ``lease#<name>``              ``lease``                            holder and expiry of a lease
 ``rate#<name>``               ``rate``                             when the next call of an operation may be made
 ============================  ===================================  ==================================================
@@ -330,20 +330,21 @@ class Observation:
 
     @property
     def sort_key(self) -> str:
-        return f"observed#{self.day}#{self.as_of.astimezone(UTC).isoformat()}"
+        return f"observed#{self.day}#{self.as_of.astimezone(UTC).isoformat()}#{self.report_id}"
 
 
 @dataclass(frozen=True)
 class Stale:
-    """A date of a derived table whose inputs changed ``marks`` times since it was last built."""
+    """A date, and scope where there are any, of a derived table that was marked ``marks`` times since it was built."""
 
     day: date
     marks: int
     since: datetime
+    scope: str = ""
 
     @property
     def sort_key(self) -> str:
-        return f"stale#{self.day}"
+        return f"stale#{self.day}/{self.scope}"
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 import gzip
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from adplatform.amazon.reports import Created, Document, Progress, ReportOrder, ReportStatus
+from adplatform.amazon.reports import Created, Discovered, Document, Progress, ReportOrder, ReportStatus
 from adplatform.failures import TransientFailure
 from adplatform.ledger.rows import Scope
 
@@ -43,7 +43,9 @@ class MemoryReports:
     def scopes(self) -> list[Scope]:
         return list(self.profiles)
 
-    def create(self, order: ReportOrder, intended_at: datetime, *, again: bool) -> Created:
+    def create(
+        self, order: ReportOrder, intended_at: datetime, *, again: bool, others: Collection[str] = ()
+    ) -> Created:
         for report_id, placed in self.placed.items():
             if placed.order == order and self.now() < placed.ready_at:
                 return Created(report_id, adopted=True)
@@ -79,3 +81,6 @@ class MemoryReports:
 
     def cancel(self, order: ReportOrder, report_id: str) -> None:
         self.cancelled.append(report_id)
+
+    def discover(self, report_type: str, since: datetime) -> list[Discovered]:
+        return []

@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
 from adplatform.amazon.definitions import Dataset, ReportDefinition, feed
 from adplatform.amazon.reports import ReportOrder
-from adplatform.amazon.sources import AdsSource, Profiles
+from adplatform.amazon.sources import AdsSource, Marketplaces, Profiles, ReportSource, SellingPartnerSource
 from adplatform.contracts.feed import Arrival
 from adplatform.contracts.model import Bounds
 from adplatform.contracts.source import PLATFORM_TOPICS, Topics
@@ -18,7 +20,6 @@ _ARRIVES_ALONE = {
     "arrival": Arrival(complete_when="count", expected_files=1),
     "bounds": Bounds(min_rows=0),  # Amazon takes rows away when it restates, in the end all of a date
 }
-LANDING = "report_type={feed}/report_date={date}/profile={scope}/{file}"
 SLICE_FILE = "rows.json.gz"
 """One name for every version of a slice: a new one replaces the older, as a file does that a partner sends again."""
 
@@ -30,7 +31,8 @@ class Account:
     ``wanted`` are the scopes that are declared, empty for all that ``countries`` and ``kinds`` let through.
     ``request_at`` is the time of day, in each scope's own time zone, from which yesterday is asked for; the orders of
     different reports are spread over ``spread`` from then on. A report that is not ready ``overdue_after`` it was
-    asked for is told to people; after ``give_up_after`` it is cancelled and asked for anew.
+    asked for is told to people; after ``give_up_after`` it is cancelled and asked for anew. ``finished_queue`` is an
+    SQS queue that tells of reports that are ready.
     """
 
     source: str
@@ -50,6 +52,7 @@ class Account:
     overdue_after: timedelta = timedelta(hours=3)
     give_up_after: timedelta = timedelta(hours=24)
     poll_every: timedelta = timedelta(seconds=60)
+    finished_queue: str = ""
     fresh_within: timedelta | None = timedelta(hours=36)
     topics: Topics = PLATFORM_TOPICS
     archive: str = "archive/"
@@ -59,6 +62,10 @@ class Account:
         """What a scope is called: profile or marketplace."""
         return self.scope_column.removesuffix("_id")
 
+    @property
+    def landing(self) -> str:
+        return f"report_type={{feed}}/report_date={{date}}/{self.dimension}={{scope}}/{{file}}"
+
     def definition(self, name: str) -> ReportDefinition | None:
         return next((d for d in self.definitions if d.name == name), None)
 
@@ -67,6 +74,10 @@ class Account:
             return scope.id in self.wanted
         fits = not self.countries or scope.country in self.countries
         return fits and (not self.kinds or scope.kind in self.kinds)
+
+    def first_day(self, today: date) -> date:
+        """The oldest date that is wanted."""
+        return max(self.start_date, today - self.history) if self.history else self.start_date
 
     def offset(self, definition: ReportDefinition, scope: str) -> timedelta:
         """How long after ``request_at`` this report's turn comes: the same every day, different for each."""
@@ -85,7 +96,7 @@ class Account:
             start=report.start,
             end=report.end,
             configuration=definition.configuration,
-            timezone=scope.timezone,
+            restricted=definition.restricted,
         )
 
     def tables(self) -> list[tuple[ReportDefinition, FeedFlow]]:
@@ -104,8 +115,8 @@ class Account:
         return scoped(table, self.slices, ScopeKey(self.scope_column, scope))
 
     def _table(self, dataset: Dataset) -> FeedFlow:
-        declared = feed(dataset, self.start_date, LANDING).model_copy(update=_ARRIVES_ALONE)
-        any_scope = declared.model_copy(update={"landing": LANDING.replace("{scope}", "*")})
+        declared = feed(dataset, self.start_date, self.landing).model_copy(update=_ARRIVES_ALONE)
+        any_scope = declared.model_copy(update={"landing": self.landing.replace("{scope}", "*")})
         layout = layout_of(self.slices, any_scope)
         return FeedFlow(self.source, declared, layout, self.topics, self.archive)
 
@@ -118,34 +129,50 @@ class Account:
         """Where a report is kept exactly as it was received."""
         days = f"{report.start}" if report.start == report.end else f"{report.start}_{report.end}"
         return (
-            f"reports/{self.source}/report_type={report.name}/report_date={days}/profile={report.scope}/"
+            f"reports/{self.source}/report_type={report.name}/report_date={days}/{self.dimension}={report.scope}/"
             f"{report.report_id}"
         )
 
 
-def account_of(declared: AdsSource) -> Account:
+def local_zone(definition: ReportDefinition, scope: Scope) -> ZoneInfo:
+    """The time zone in which a report's dates begin and end."""
+    return ZoneInfo("UTC" if definition.dates_in == "utc" else scope.timezone)
+
+
+def slice_file(definition: ReportDefinition, report_id: str) -> str:
+    """The name of a slice's file. Reports that Amazon makes by itself add to each other: two may end on one date."""
+    return f"{report_id}.json.gz" if definition.discovered else SLICE_FILE
+
+
+def account_of(declared: ReportSource) -> Account:
     """The account that YAML declares."""
-    profiles = declared.profiles
-    chosen = profiles if isinstance(profiles, Profiles) else Profiles()
-    return Account(
-        source=declared.source,
-        api="ads",
-        definitions=declared.definitions(),
-        scope_column="profile_id",
-        start_date=declared.start_date,
-        credentials=declared.credentials,
-        region=declared.region,
-        simulated=declared.simulated,
-        history=declared.history,
-        request_at=declared.request_at,
-        spread=declared.spread,
-        wanted=() if isinstance(profiles, Profiles) else profiles,
-        countries=chosen.countries,
-        kinds=chosen.types,
-        overdue_after=declared.overdue_after,
-        give_up_after=declared.give_up_after,
-        poll_every=declared.poll_every,
-        fresh_within=declared.fresh_within,
-        topics=declared.topics,
-        archive=declared.archive,
+    if isinstance(declared, AdsSource):
+        profiles = declared.profiles
+        chosen = profiles if isinstance(profiles, Profiles) else Profiles()
+        return Account(
+            api="ads",
+            scope_column="profile_id",
+            wanted=() if isinstance(profiles, Profiles) else profiles,
+            countries=chosen.countries,
+            kinds=chosen.types,
+            **_common(declared),
+        )
+    if isinstance(declared, SellingPartnerSource):
+        marketplaces = declared.marketplaces
+        return Account(
+            api="selling_partner",
+            scope_column="marketplace_id",
+            wanted=() if isinstance(marketplaces, Marketplaces) else marketplaces,
+            countries=marketplaces.countries if isinstance(marketplaces, Marketplaces) else (),
+            finished_queue=declared.finished_queue or "",
+            **_common(declared),
+        )
+    raise TypeError(f"{type(declared).__name__} is no account")
+
+
+def _common(declared: ReportSource) -> dict[str, Any]:
+    same = (
+        *("source", "start_date", "credentials", "region", "simulated", "history", "request_at", "spread"),
+        *("overdue_after", "give_up_after", "poll_every", "fresh_within", "topics", "archive"),
     )
+    return {"definitions": declared.definitions(), **{name: getattr(declared, name) for name in same}}

@@ -64,7 +64,9 @@ def request(services: Services, account: Account, api: ReportApi, report: Report
     if trying is None:
         return None
     try:
-        created = api.create(order, report.intended_at or ledger.now(), again=report.attempt > 0)
+        again = report.attempt > 0
+        others = _ids_of_equals(services, account, report) if again else ()
+        created = api.create(order, report.intended_at or ledger.now(), again=again, others=others)
     except TransientFailure as e:
         log.warning("%s %s: %s", report.feed, report.key, e)
         return ledger.change_report(trying, error=str(e), not_before=ledger.now() + _pause(trying.attempt))
@@ -82,6 +84,17 @@ def request(services: Services, account: Account, api: ReportApi, report: Report
     )
 
 
+def _ids_of_equals(services: Services, account: Account, report: Report) -> set[str]:
+    """Ids of the reports of this type and scope that were asked for since: none of them is the one that is missing."""
+    return {
+        known.report_id
+        for definition in account.definitions
+        if definition.report_type == report.report_type
+        for known in services.ledger.reports(f"{report.source}/{definition.name}/{report.scope}", report.asked_on)
+        if known.report_id
+    }
+
+
 def poll(services: Services, account: Account, api: ReportApi, report: Report, scope: Scope) -> Report | None:
     """Ask how far a requested report is and write down the answer; None when somebody else did.
 
@@ -94,6 +107,8 @@ def poll(services: Services, account: Account, api: ReportApi, report: Report, s
     try:
         progress = api.progress(order, report.report_id)
     except TransientFailure as e:
+        if now - (report.requested_at or now) >= account.give_up_after * 2:
+            return give_up(services, account, report, str(e), reorder=True)
         attempt = report.attempt + 1
         return ledger.change_report(report, error=str(e), attempt=attempt, not_before=now + _pause(attempt))
     except PermanentFailure as e:

@@ -1,13 +1,17 @@
 """The report API of an account, opened with its credentials: the real one, or the simulated one of this machine."""
 
+import json
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 
 from adplatform.amazon.ads import open_ads
 from adplatform.amazon.reports import ReportApi
+from adplatform.amazon.selling_partner import open_selling_partner
 from adplatform.failures import PermanentFailure
 from adplatform.flow.reports.account import Account
 from adplatform.flow.services import Services
+from adplatform.local.amazon.accounts import DEMO_CREDENTIALS
 
 Connect = Callable[[Services, Account], ReportApi]
 
@@ -24,8 +28,10 @@ def open_api(services: Services, account: Account) -> ReportApi:
         if endpoint is None:
             raise PermanentFailure(f"{account.source} is simulated, which only the local mode can be")
         endpoint = f"{endpoint}/{account.region}"
+        _keep_credentials(services, account)
     directory = services.settings.home / "tokens"
-    return open_ads(
+    opened = open_selling_partner if account.api == "selling_partner" else open_ads
+    return opened(
         services.secrets,
         account.credentials,
         account.region,
@@ -34,3 +40,13 @@ def open_api(services: Services, account: Account) -> ReportApi:
         sleep=time.sleep,
         endpoint=endpoint,
     )
+
+
+def _keep_credentials(services: Services, account: Account) -> None:
+    """What the simulated Amazon takes is no secret; where the account's secret is missing, it is put there."""
+    secrets = services.secrets
+    app = DEMO_CREDENTIALS["selling_partner" if account.api == "selling_partner" else "ads"]
+    try:
+        secrets.create_secret(Name=account.credentials, SecretString=json.dumps(asdict(app)))
+    except secrets.exceptions.ResourceExistsException:
+        return

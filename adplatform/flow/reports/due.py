@@ -9,8 +9,10 @@ from datetime import timedelta
 
 from adplatform.amazon.reports import ReportApi
 from adplatform.flow.reports.account import Account
-from adplatform.flow.reports.ask import may_be_asked, poll, refresh_scopes, request
-from adplatform.flow.reports.land import FETCHABLE, slice_settler
+from adplatform.flow.reports.ask import give_up, may_be_asked, poll, refresh_scopes, request
+from adplatform.flow.reports.discover import discover
+from adplatform.flow.reports.finished import receive_finished
+from adplatform.flow.reports.land import DOWNLOAD_AGAIN_AFTER, FETCHABLE, slice_settler
 from adplatform.flow.reports.plan import plan_turn, turns
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Due, Problem, Runs
@@ -18,6 +20,9 @@ from adplatform.ledger.rows import Report, ReportState
 
 POLL_BUDGET = timedelta(seconds=30)
 """How long one look may ask for progress: a sensor that takes a minute is cut off (Dagster, sensor evaluation)."""
+
+MAX_DEATHS = 6
+"""Runs of one report that may die without a word, of a mistake of ours or for lack of memory, before it is given up."""
 
 
 def orders_are_due(services: Services, account: Account) -> bool:
@@ -37,8 +42,11 @@ def place_orders(services: Services, account: Account, api: ReportApi) -> list[R
     """
     refresh_scopes(services, account, api)
     scopes = {scope.id: scope for scope in services.ledger.scopes(account.source)}
-    for turn in turns(services, account):
-        plan_turn(services, account, turn)
+    due = turns(services, account)
+    for turn in due:
+        if not turn.definition.discovered:
+            plan_turn(services, account, turn)
+    discover(services, account, api, [turn for turn in due if turn.definition.discovered])
     placed = (
         request(services, account, api, report, scopes[report.scope])
         for report in _intended(services, account)
@@ -59,6 +67,7 @@ def poll_reports(services: Services, account: Account, api: Callable[[], ReportA
     ``api`` is opened only if there is something to ask.
     """
     ledger = services.ledger
+    receive_finished(services, account)
     started = ledger.now()
     waiting = [
         r
@@ -97,15 +106,27 @@ def reports_due(services: Services, account: Account, runs: Runs) -> list[Report
         for report in services.ledger.active_reports(account.source)
         if report.state in FETCHABLE and may_be_asked(report, now) and not (report.run_id and runs.alive(report.run_id))
     ]
-    freed = (_freed(services, report, runs) for report in ready)
+    freed = (_freed(services, account, report, runs) for report in ready)
     return [ReportDue(report) for report in freed if report is not None]
 
 
-def _freed(services: Services, report: Report, runs: Runs) -> Report | None:
-    """The report, under a new run key if a run died before it could claim it: a run key launches only one run, ever."""
-    if not runs.spent(ReportDue(report).run_key):
+def _freed(services: Services, account: Account, report: Report, runs: Runs) -> Report | None:
+    """The report if it may run now, taken from a run that died: at once the first time, then after growing pauses.
+
+    A run that died before it could claim the report leaves its run key spent, and a run key launches only one run.
+    """
+    spent = runs.spent(ReportDue(report).run_key)
+    if not report.run_id and not spent:
         return report
-    return services.ledger.change_report(report, run_id="", attempt=report.attempt + 1)
+    deaths = report.attempt + spent
+    if deaths > MAX_DEATHS:
+        give_up(services, account, report, f"its run died {deaths} times", reorder=False)
+        return None
+    pause = DOWNLOAD_AGAIN_AFTER * 2 ** (deaths - 2) if deaths > 1 else timedelta(0)
+    freed = services.ledger.change_report(
+        report, run_id="", attempt=deaths, not_before=services.ledger.now() + pause if pause else None
+    )
+    return None if pause else freed
 
 
 def deliveries_due(services: Services, account: Account, runs: Runs) -> tuple[list[Due], list[Problem]]:

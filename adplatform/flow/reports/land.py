@@ -20,8 +20,9 @@ from adplatform.amazon.slices import SliceFile, Split, split
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.clean import Transformed
 from adplatform.flow.publication import publish_delivery
-from adplatform.flow.reports.account import SLICE_FILE, Account
+from adplatform.flow.reports.account import Account, slice_file
 from adplatform.flow.reports.ask import give_up
+from adplatform.flow.reports.discover import LISTED_FOR
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Settler
 from adplatform.flow.source import FeedFlow, Source
@@ -83,9 +84,10 @@ def land(
     if report.document or report.raw_key:
         document = work / "document"
         report = _stored(services, account, api, report, scope, document)
-        parts = _split(report, definition, scope, document, work)
-        report = _keep_outside(services, account, report, parts)
-        slices = list(parts.slices)
+        if verify(document, _origin(report)):
+            parts = _split(report, definition, scope, document, work)
+            report = _keep_outside(services, account, report, parts)
+            slices = list(parts.slices)
     landed = [
         each
         for dataset in definition.datasets
@@ -110,9 +112,14 @@ def failed(services: Services, account: Account, report: Report, error: Exceptio
         return None
     if isinstance(error, PermanentFailure):
         return give_up(services, account, current, str(error), reorder=False)
-    if current.attempt >= MAX_DOWNLOADS:
+    now, definition = services.ledger.now(), account.definition(current.name)
+    # What Amazon made by itself cannot be asked for anew; it is tried for as long as Amazon keeps it.
+    discovered = definition is not None and definition.discovered
+    if discovered and now - _as_of(current) > LISTED_FOR:
+        return give_up(services, account, current, str(error), reorder=False)
+    if not discovered and current.attempt >= MAX_DOWNLOADS:
         return give_up(services, account, current, str(error), reorder=True)
-    rest = services.ledger.now() + DOWNLOAD_AGAIN_AFTER * 2 ** (current.attempt - 1)
+    rest = now + DOWNLOAD_AGAIN_AFTER * 2 ** min(current.attempt - 1, 5)
     return services.ledger.change_report(current, run_id="", error=str(error), not_before=rest)
 
 
@@ -129,7 +136,9 @@ def _stored(
         raise PermanentFailure(f"{report.feed} {report.key}: the definition was changed since it was asked for")
     ready = Progress(report.report_id, ReportStatus.READY, report.document, report.bytes or None)
     document: Document = api().fetch(order, ready, target)
-    verify(target, f"{report.feed} report {report.report_id}")
+    if not verify(target, _origin(report)) and report.sequence == 1:
+        # A report without rows has a header or brackets, as a rule: nothing at all is believed the second time.
+        raise TransientFailure(f"{_origin(report)}: the document has no content")
     key = account.document_key(report)
     services.store.upload(target, bucket, key)
     return _must(
@@ -158,7 +167,7 @@ def _split(report: Report, definition: ReportDefinition, scope: Scope, document:
         stamp=lambda day: {**fixed, "_wave": waves[day]},
         charset=report.charset,
         country=scope.country,
-        origin=f"{report.feed} report {report.report_id}",
+        origin=_origin(report),
         work=work / "slices",
     )
 
@@ -210,10 +219,12 @@ def _land_day(
         return Landed(flow, day, rows, own.landed)
     newest = before[-1] if before else None
     as_of = _as_of(report)
-    changed = newest is None or (newest.as_of < as_of and (newest.rows, newest.content) != (rows, content))
+    adds = definition.discovered and rows > 0
+    replaces = newest is None or (newest.as_of < as_of and (newest.rows, newest.content) != (rows, content))
+    changed = adds or (replaces and not definition.discovered)
     lease.check()
     if changed:
-        _put(services, flow, day, brought)
+        _put(services, flow, day, slice_file(definition, report.report_id), brought)
     services.ledger.put_observation(
         flow.name,
         Observation(
@@ -231,8 +242,8 @@ def _land_day(
     return Landed(flow, day, rows, changed)
 
 
-def _put(services: Services, flow: FeedFlow, day: date, brought: SliceFile | None) -> None:
-    key = flow.layout.key(day, SLICE_FILE)
+def _put(services: Services, flow: FeedFlow, day: date, name: str, brought: SliceFile | None) -> None:
+    key = flow.layout.key(day, name)
     bucket = services.zones.raw_bucket
     if brought is None:
         services.s3.put_object(Bucket=bucket, Key=key, Body=EMPTY_SLICE, **services.zones.put_arguments)
@@ -267,6 +278,10 @@ def slice_settler(services: Services, flows: tuple[FeedFlow, ...]) -> Settler:
     first = flows[0]
     source = Source(first.source, services.zones.raw_bucket, f"slices/{first.source}/", flows)
     return Settler(source, services.s3, None, "", services.ledger, services.zones)
+
+
+def _origin(report: Report) -> str:
+    return f"{report.feed} report {report.report_id}"
 
 
 def _days(report: Report) -> list[date]:

@@ -4,11 +4,10 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.amazon.restatement import Window, plan
-from adplatform.flow.reports.account import Account
+from adplatform.flow.reports.account import Account, local_zone
 from adplatform.flow.services import Services
 from adplatform.ledger.rows import Planned, Report, ReportState, Scope
 
@@ -20,7 +19,7 @@ MARGIN = timedelta(days=3)
 
 @dataclass(frozen=True)
 class Turn:
-    """A definition and scope whose day has come. ``day`` is the date in the scope's time zone."""
+    """A definition and scope whose day has come. ``day`` is the date where the report's dates are counted."""
 
     definition: ReportDefinition
     scope: Scope
@@ -41,14 +40,14 @@ def _turns(services: Services, account: Account, now: datetime) -> Iterator[Turn
     for scope in services.ledger.scopes(account.source):
         if account.wants(scope):
             for definition in account.definitions:
-                yield Turn(definition, scope, now.astimezone(ZoneInfo(scope.timezone)).date())
+                yield Turn(definition, scope, now.astimezone(local_zone(definition, scope)).date())
 
 
 def _is_due(account: Account, turn: Turn, now: datetime, planned: Mapping[tuple[str, str], Planned]) -> bool:
     last = planned.get((turn.definition.name, turn.scope.id))
     if last is not None and last.definition == turn.definition.definition_hash and last.day >= turn.day:
         return False
-    opens = datetime.combine(turn.day, account.request_at, ZoneInfo(turn.scope.timezone))
+    opens = datetime.combine(turn.day, account.request_at, local_zone(turn.definition, turn.scope))
     # Added in UTC: wall-clock arithmetic across a change of daylight saving time is off by an hour.
     return now >= opens.astimezone(now.tzinfo) + account.offset(turn.definition, turn.scope.id)
 
@@ -64,8 +63,7 @@ def plan_turn(services: Services, account: Account, turn: Turn) -> list[Report]:
     pulled = covered(known, definition.definition_hash)
     today = [r for r in known if r.asked_on == turn.day]
     spent = len({(r.start, r.end) for r in today if r.definition == definition.definition_hash})
-    first = max(account.start_date, turn.day - account.history) if account.history else account.start_date
-    planned = plan(definition.policy, turn.day, first, pulled, spent=spent)
+    planned = plan(definition.policy, turn.day, account.first_day(turn.day), pulled, spent=spent)
     intended = []
     for window in planned.windows:
         report = _intention(account, turn, window, sum((r.start, r.end) == (window.start, window.end) for r in today))
@@ -125,10 +123,12 @@ def intend_days(
     services: Services, account: Account, definition: ReportDefinition, scope: str, days: set[date]
 ) -> list[Report]:
     """Intend reports that bring these days, in the longest ranges that Amazon takes; days that a report already on its
-    way brings, or that Amazon no longer keeps, are left out."""
+    way brings, or that Amazon no longer keeps, are left out, and nothing is asked for that Amazon makes by itself."""
     ledger = services.ledger
-    zone = next((s.timezone for s in ledger.scopes(account.source) if s.id == scope), "UTC")
-    today = ledger.now().astimezone(ZoneInfo(zone)).date()
+    known_scope = next((s for s in ledger.scopes(account.source) if s.id == scope), None)
+    if known_scope is None or definition.discovered:
+        return []
+    today = ledger.now().astimezone(local_zone(definition, known_scope)).date()
     feed = f"{account.source}/{definition.name}/{scope}"
     known = ledger.reports(feed, since=today - timedelta(days=definition.policy.retention_days) - MARGIN)
     coming = covered([r for r in known if not r.ended], definition.definition_hash)

@@ -1,0 +1,396 @@
+"""The Selling Partner API: marketplaces, and reports by the Reports API 2021-06-30."""
+
+import logging
+import platform
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+import httpx
+
+from adplatform.amazon.ads import TOKEN_URL
+from adplatform.amazon.answers import Answer
+from adplatform.amazon.documents import content, error_details
+from adplatform.amazon.http import TIMEOUT, AmazonHttp, Call, Limit
+from adplatform.amazon.reports import Created, Discovered, Document, Progress, ReportOrder, ReportStatus
+from adplatform.amazon.tokens import Tokens
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.files.bad_file import BadFile
+from adplatform.ledger.ledger import Ledger
+from adplatform.ledger.rate_limits import RateLimits
+from adplatform.ledger.rows import Scope
+
+log = logging.getLogger(__name__)
+
+HOSTS = {
+    "na": "https://sellingpartnerapi-na.amazon.com",
+    "eu": "https://sellingpartnerapi-eu.amazon.com",
+    "fe": "https://sellingpartnerapi-fe.amazon.com",
+}
+MARKETPLACE_ZONES: Mapping[str, str] = {
+    "ATVPDKIKX0DER": "America/Los_Angeles",  # US
+    "A2EUQ1WTGCTBG2": "America/Los_Angeles",  # CA
+    "A1AM78C64UM0Y8": "America/Los_Angeles",  # MX
+    "A2Q3Y263D00KWC": "America/Sao_Paulo",  # BR
+    "A28R8C7NBKEWEA": "Europe/Dublin",  # IE
+    "A1RKKUPIHCS9HS": "Europe/Madrid",  # ES
+    "A1F83G8C2ARO7P": "Europe/London",  # UK
+    "A13V1IB3VIYZZH": "Europe/Paris",  # FR
+    "AMEN7PMS3EDWL": "Europe/Brussels",  # BE
+    "A1805IZSGTT6HS": "Europe/Amsterdam",  # NL
+    "A1PA6795UKMFR9": "Europe/Berlin",  # DE
+    "APJ6JRA9NG5V4": "Europe/Rome",  # IT
+    "A2NODRKZP88ZB9": "Europe/Stockholm",  # SE
+    "AE08WJ6YKNBMC": "Africa/Johannesburg",  # ZA
+    "A1C3SOZRARQ6R3": "Europe/Warsaw",  # PL
+    "ARBP9OOSHTCHU": "Africa/Cairo",  # EG
+    "A33AVAJ2PDY3EV": "Europe/Istanbul",  # TR
+    "A17E79C6D8DWNP": "Asia/Riyadh",  # SA
+    "A2VIGQ35RCS4UG": "Asia/Dubai",  # AE
+    "A21TJRUUN4KGV": "Asia/Kolkata",  # IN
+    "A19VAU5U5O7RUS": "Asia/Singapore",  # SG
+    "A39IBJ37TRP1C6": "Australia/Sydney",  # AU
+    "A1VC38T7YXB528": "Asia/Tokyo",  # JP
+}
+"""The public marketplaces (SP-API, Marketplace IDs) and where their days begin; North America's do so in Seattle."""
+
+_REPORTS = "/reports/2021-06-30/reports"
+_DOCUMENTS = "/reports/2021-06-30/documents"
+_ACCESS_TOKEN = "x-amz-access-token"  # noqa: S105 - a header
+_CREATE_REPORT = "createReport"
+# Usage plans that the references of the Reports, Sellers and Tokens APIs name for each operation.
+_CREATING, _GETTING, _LISTING = Limit(0.0167, 15), Limit(2.0, 15), Limit(0.0222, 10)
+_CANCELLING, _MINTING = Limit(0.0222, 10), Limit(0.0167, 15)
+_RESTRICTING, _PARTICIPATING = Limit(1.0, 10), Limit(0.016, 15)
+_PAGE = 100
+_LISTED_FOR = timedelta(days=90) - timedelta(minutes=5)
+"""Amazon refuses to list reports that are older than 90 days; its clock is not ours."""
+_SKEW = timedelta(minutes=1)
+_MINTINGS = 3
+_STATES = {"IN_QUEUE": ReportStatus.QUEUED, "CANCELLED": ReportStatus.EMPTY}
+_PASSING = re.compile(
+    r"not yet|later time|again later|try again|internal|temporar|timed? ?out|client error occurred", re.IGNORECASE
+)
+"""What Amazon says of a report that it can make later. It calls data that are late a client error, too."""
+
+
+class ReportsHttp(AmazonHttp):
+    """Sends no order twice: Amazon makes a report of each. One whose answer was lost fails for now, so that its report
+    can be looked for first."""
+
+    def _until_settled(self, operation: str, attempt: Callable[[], Call]) -> Call:
+        def once() -> Call:
+            made = attempt()
+            if made.meaning.answer is Answer.TRANSIENT:
+                raise TransientFailure(f"{operation} may have been accepted: {made.meaning.text}".rstrip(": "))
+            return made
+
+        return super()._until_settled(operation, once if operation == _CREATE_REPORT else attempt)
+
+
+@dataclass(frozen=True)
+class SellingPartnerReports:
+    """The Selling Partner API for one seller in one region; an :class:`adplatform.amazon.reports.ReportApi`.
+
+    ``seller`` tells sellers of one application apart: Amazon counts calls for each pair of them.
+    """
+
+    api: ReportsHttp
+    seller: str
+
+    def scopes(self) -> list[Scope]:
+        """The marketplaces in which the seller takes part. Amazon lists ids of its own beside the public ones; those
+        are left out."""
+        path = "/sellers/v1/marketplaceParticipations"
+        answer = self._call("getMarketplaceParticipations", "GET", path, _PARTICIPATING)
+        _required(answer, "marketplaces cannot be listed")
+        taken = [
+            each["marketplace"]
+            for each in (answer.body or {}).get("payload") or []
+            if (each.get("participation") or {}).get("isParticipating")
+        ]
+        if unknown := [str(m["id"]) for m in taken if m["id"] not in MARKETPLACE_ZONES]:
+            log.info("left out what are no public marketplaces: %s", ", ".join(unknown))
+        return [_scope(m) for m in taken if m["id"] in MARKETPLACE_ZONES]
+
+    def create(
+        self, order: ReportOrder, intended_at: datetime, *, again: bool, others: Collection[str] = ()
+    ) -> Created:
+        """Place the order. With ``again`` a report of the same type, marketplace and range that was created since is
+        taken instead, the newest if there are several, but none of ``others``. Amazon does not say which
+        ``reportOptions`` a report has: one that another program ordered in the same minutes with different options
+        cannot be told from ours.
+
+        Raises:
+            PermanentFailure: Amazon refuses the order; with its reason.
+            TransientFailure: it cannot be placed now, or it is not known whether it was.
+        """
+        if again and (made := self._made(order, intended_at - _SKEW, others)):
+            log.info("adopted report %s", made)
+            return Created(made, adopted=True)
+        start, end = _range(order)
+        body = {
+            "reportType": order.report_type,
+            "marketplaceIds": [order.scope],
+            "dataStartTime": _text(start),
+            "dataEndTime": _text(end),
+            **({"reportOptions": dict(order.configuration)} if order.configuration else {}),
+        }
+        answer = self._call(_CREATE_REPORT, "POST", _REPORTS, _CREATING, json=body)
+        _required(answer, f"Amazon refuses the order for marketplace {order.scope}")
+        report_id = str((answer.body or {}).get("reportId") or "")
+        if not report_id:
+            raise TransientFailure("Amazon took the order but named no report")
+        return Created(report_id)
+
+    def progress(self, order: ReportOrder, report_id: str) -> Progress:
+        """A report that Amazon CANCELLED by itself has no data. One with another range than ordered has FAILED for
+        good: Amazon ignores what it does not understand in an order.
+
+        Raises:
+            PermanentFailure: the report may not be read.
+            TransientFailure: it cannot be asked for now.
+        """
+        answer = self._call("getReport", "GET", _report_path(report_id), _GETTING)
+        if answer.meaning.answer is Answer.GONE:
+            return Progress(report_id, ReportStatus.GONE, reason="Amazon does not know the report", retryable=True)
+        _required(answer, f"report {report_id} cannot be asked for")
+        report = answer.body if isinstance(answer.body, dict) else {}
+        if differs := _difference(order, report):
+            return Progress(report_id, ReportStatus.FAILED, reason=f"Amazon made another report: {differs}")
+        status, document = str(report.get("processingStatus")), str(report.get("reportDocumentId") or "")
+        if status == "DONE" and document:
+            return Progress(report_id, ReportStatus.READY, document=document)
+        if status == "FATAL":
+            reason = self._reason(order, document) if document else ""
+            retryable = not reason or _PASSING.search(reason) is not None
+            reason = reason or "Amazon gives no reason"
+            return Progress(report_id, ReportStatus.FAILED, reason=reason, retryable=retryable)
+        return Progress(report_id, _STATES.get(status, ReportStatus.PROCESSING))
+
+    def fetch(self, order: ReportOrder, progress: Progress, target: Path) -> Document:
+        """Stream the document to ``target`` as it is stored, compressed or not. Its URL lives for five minutes; one
+        that expired is minted anew.
+
+        Raises:
+            PermanentFailure: the document may not be read.
+            TransientFailure: it cannot be had now, or not all of it came.
+        """
+        document = self._downloaded(order, progress.document, target)
+        if document is None:
+            raise TransientFailure(f"report {progress.report_id} has no document at present")
+        return document
+
+    def cancel(self, order: ReportOrder, report_id: str) -> None:
+        """Amazon takes back only what is IN_QUEUE, and says 400 to the rest."""
+        answer = self._call("cancelReport", "DELETE", _report_path(report_id), _CANCELLING)
+        if answer.meaning.answer not in (Answer.INVALID, Answer.GONE):
+            _required(answer, f"report {report_id} cannot be cancelled")
+
+    def discover(self, report_type: str, since: datetime) -> list[Discovered]:
+        """Reports of a type that are DONE, the oldest first. Amazon lists no report that is older than 90 days. One
+        without a period counts for the instant at which it was made.
+
+        Raises:
+            PermanentFailure: reports may not be listed.
+            TransientFailure: they cannot be listed now.
+        """
+        oldest = self.api.now() - _LISTED_FOR
+        filters = {
+            "reportTypes": report_type,
+            "processingStatuses": "DONE",
+            "createdSince": _text(max(since, oldest)),
+        }
+        # By id: a report that is made meanwhile moves others to the next page.
+        found = {str(r["reportId"]): r for r in self._listed(filters) if r.get("reportDocumentId")}
+        return sorted(map(_discovered, found.values()), key=lambda each: (each.created, each.report_id))
+
+    def _made(self, order: ReportOrder, since: datetime, others: Collection[str]) -> str:
+        """The newest report that is what the order asks for, "" for none."""
+        filters = {
+            "reportTypes": order.report_type,
+            "marketplaceIds": order.scope,
+            "createdSince": _text(max(since, self.api.now() - _LISTED_FOR)),
+        }
+        told = ("reportType", "marketplaceIds", "dataStartTime", "dataEndTime")
+        same = [
+            report
+            for report in self._listed(filters)
+            if report.get("processingStatus") not in ("CANCELLED", "FATAL")
+            and report.get("reportId") not in others
+            and all(report.get(name) for name in told)
+            and not _difference(order, report)
+        ]
+        newest = max(same, key=lambda report: _instant(report["createdTime"]), default=None)
+        return str(newest["reportId"]) if newest else ""
+
+    def _listed(self, filters: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
+        asked: dict[str, Any] = {**filters, "pageSize": _PAGE}
+        while asked:
+            answer = self._call("getReports", "GET", _REPORTS, _LISTING, params=asked)
+            _required(answer, "reports cannot be listed")
+            page = answer.body or {}
+            yield from page.get("reports") or []
+            token = page.get("nextToken")
+            asked = {"nextToken": token} if token else {}
+
+    def _downloaded(self, order: ReportOrder, document_id: str, target: Path) -> Document | None:
+        """The document on disk; None when Amazon does not know it."""
+        for _ in range(_MINTINGS):
+            url = self._url(order, document_id)
+            if not url:
+                return None
+            document = self.api.download(url, target, None)
+            if document is not None:
+                return document
+        raise TransientFailure(f"the address of document {document_id} expired {_MINTINGS} times")
+
+    def _url(self, order: ReportOrder, document_id: str) -> str:
+        path = f"{_DOCUMENTS}/{quote(document_id, safe='')}"
+        token = self._restricted_token(path) if order.restricted else ""
+        answer = self._call("getReportDocument", "GET", path, _MINTING, token=token)
+        if answer.meaning.answer is Answer.GONE:
+            return ""
+        _required(answer, f"document {document_id} cannot be read")
+        return str((answer.body or {}).get("url") or "")
+
+    def _restricted_token(self, path: str) -> str:
+        """A token for personal data: for one document, as the Tokens API wants it for reports."""
+        asked = {"restrictedResources": [{"method": "GET", "path": path}]}
+        path = "/tokens/2021-03-01/restrictedDataToken"
+        answer = self._call("createRestrictedDataToken", "POST", path, _RESTRICTING, json=asked)
+        _required(answer, "Amazon gives no restricted data token")
+        token = str((answer.body or {}).get("restrictedDataToken") or "")
+        if not token:
+            raise TransientFailure("Amazon named no restricted data token")
+        return token
+
+    def _reason(self, order: ReportOrder, document_id: str) -> str:
+        """What the document of a FATAL report says, "" for nothing that can be read."""
+        with TemporaryDirectory() as folder:
+            target = Path(folder) / "reason"
+            if self._downloaded(order, document_id, target) is None:
+                return ""
+            try:
+                return error_details(next(content(target, f"document {document_id}"), b""))
+            except BadFile as e:
+                log.warning("the reason of a FATAL report cannot be read: %s", e)
+                return ""
+
+    def _call(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        limit: Limit,
+        *,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        token: str = "",
+    ) -> Call:
+        headers = {_ACCESS_TOKEN: token} if token else None
+        return self.api.call(
+            operation, method, path, limit=limit, bucket=self.seller, headers=headers, json=json, params=params
+        )
+
+
+def _required(answer: Call, what: str) -> None:
+    if answer.meaning.answer is not Answer.OK:
+        raise PermanentFailure(f"{what}: {answer.meaning.answer}: {answer.meaning.text}".rstrip(": "))
+
+
+def _report_path(report_id: str) -> str:
+    return f"{_REPORTS}/{quote(report_id, safe='')}"
+
+
+def _scope(marketplace: Mapping[str, Any]) -> Scope:
+    name = str(marketplace["id"])
+    return Scope(
+        id=name,
+        timezone=MARKETPLACE_ZONES[name],
+        country=str(marketplace.get("countryCode") or ""),
+        currency=str(marketplace.get("defaultCurrencyCode") or ""),
+        name=str(marketplace.get("name") or ""),
+        kind="seller",
+    )
+
+
+def _range(order: ReportOrder) -> tuple[datetime, datetime]:
+    """The first and the last second of the order's dates."""
+    midnight = time(0, tzinfo=ZoneInfo(order.timezone))
+    # By the next midnight: where clocks change at midnight, as in Cairo, 23:59:59 can be there twice.
+    after = datetime.combine(order.end + timedelta(days=1), midnight)
+    return datetime.combine(order.start, midnight).astimezone(UTC), after.astimezone(UTC) - timedelta(seconds=1)
+
+
+def _difference(order: ReportOrder, report: Mapping[str, Any]) -> str:
+    """How a report differs from the order; "" when it is the same. What Amazon does not repeat is not compared."""
+    parts = []
+    if (kind := report.get("reportType")) not in (None, order.report_type):
+        parts.append(f"type {kind} instead of {order.report_type}")
+    places = report.get("marketplaceIds")
+    if places and set(places) != {order.scope}:
+        parts.append(f"marketplaces {', '.join(map(str, places))} instead of {order.scope}")
+    told = [report.get(name) for name in ("dataStartTime", "dataEndTime")]
+    wanted = _range(order)
+    if any(text and _instant(text) != instant for text, instant in zip(told, wanted, strict=True)):
+        start, end = (_text(_instant(text)) if text else "?" for text in told)
+        parts.append(f"data from {start} to {end} instead of {_text(wanted[0])} to {_text(wanted[1])}")
+    return "; ".join(parts)
+
+
+def _discovered(report: Mapping[str, Any]) -> Discovered:
+    created = _instant(report.get("createdTime"))
+    return Discovered(
+        report_id=str(report["reportId"]),
+        document=str(report["reportDocumentId"]),
+        scopes=tuple(map(str, report.get("marketplaceIds") or ())),
+        start=_instant(report.get("dataStartTime") or report.get("createdTime")),
+        end=_instant(report.get("dataEndTime") or report.get("createdTime")),
+        created=created,
+    )
+
+
+def _text(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _instant(text: Any) -> datetime:
+    try:
+        instant = datetime.fromisoformat(str(text))
+    except ValueError as e:
+        raise PermanentFailure(f"Amazon describes a report with a time that is none: {text!r}") from e
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+def open_selling_partner(
+    secrets: Any,
+    secret: str,
+    region: str,
+    ledger: Ledger,
+    directory: Path,
+    *,
+    sleep: Callable[[float], None],
+    endpoint: str | None = None,
+) -> SellingPartnerReports:
+    """The Selling Partner API with the credentials in ``secret``. ``endpoint`` is a simulated Amazon in place of the
+    real one; ``directory`` is where tokens are shared."""
+    # Form: SP-API, Include a User-Agent header in all requests.
+    agent = f"adplatform/{version('adplatform')} (Language=Python/{platform.python_version()})"
+    http = httpx.Client(timeout=TIMEOUT, follow_redirects=False, headers={"User-Agent": agent})
+    token_url = f"{endpoint}/auth/o2/token" if endpoint else TOKEN_URL
+    tokens = Tokens(http, token_url, secrets, secret, directory, ledger.now)
+
+    def authorise(token: str) -> Mapping[str, str]:
+        return {_ACCESS_TOKEN: token, "x-amz-date": ledger.now().astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")}
+
+    base = endpoint or HOSTS[region]
+    api = ReportsHttp(http, base, tokens, authorise, RateLimits(ledger), sleep, ledger.now)
+    return SellingPartnerReports(api, f"{region}/{secret}")

@@ -1,0 +1,35 @@
+"""What an account whose reports are pulled consists of in Dagster, the same for every API."""
+
+import dagster as dg
+
+from adplatform.amazon.sources import ReportSource
+from adplatform.components.fact_assets import fact_asset
+from adplatform.components.report_assets import report_assets
+from adplatform.components.report_automation import orders_job, reports_sensor
+from adplatform.flow.reports.account import account_of
+from adplatform.flow.reports.connect import Connect
+from adplatform.flow.reports.fact import fact_of
+from adplatform.flow.settings import read_settings
+
+
+def account_definitions(declared: ReportSource, connect: Connect) -> dg.Definitions:
+    """Assets of every report, the job that asks for them, and the sensor that follows them."""
+    settings, account = read_settings(), account_of(declared)
+    status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
+    assets = [
+        report_assets(
+            account,
+            definition,
+            [t for d, t in account.tables() if d is definition],
+            declared.owners,
+            declared.tags,
+            connect,
+        )
+        for definition in account.definitions
+    ]
+    fact = fact_of(account)
+    if fact is not None:
+        assets.append(fact_asset(fact, declared.owners, declared.tags))
+    orders = orders_job(account, connect)
+    sensor = reports_sensor(account, assets, orders, declared.check_every, status, connect)
+    return dg.Definitions(assets=assets, jobs=[orders], sensors=[sensor])

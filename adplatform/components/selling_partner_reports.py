@@ -1,0 +1,37 @@
+"""Source pattern 1: reports of the Selling Partner API."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import dagster as dg
+from pydantic import BaseModel
+
+from adplatform.amazon.sources import SellingPartnerSource
+from adplatform.components.report_account import account_definitions
+from adplatform.flow.reports.connect import Connect, open_api
+
+
+@dataclass(frozen=True)
+class SellingPartnerReports(dg.Component):
+    """A seller or vendor: the reports of its marketplaces.
+
+    Reports that can be asked for are pulled again while Amazon corrects them; settlements, which Amazon makes by
+    itself, are found. Each report is a raw asset and a clean asset per table, partitioned by report date and
+    marketplace.
+    """
+
+    declared: SellingPartnerSource
+    connect: Connect = open_api
+
+    @classmethod
+    def get_model_cls(cls) -> type[SellingPartnerSource]:
+        return SellingPartnerSource
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        if not isinstance(attributes, SellingPartnerSource):
+            raise dg.DagsterInvalidDefinitionError(f"{context.path}: SellingPartnerReports needs attributes")
+        return cls(attributes)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        return account_definitions(self.declared, self.connect)

@@ -1,0 +1,85 @@
+"""Reports that Amazon makes on its own schedule: found, remembered, and then treated as any other."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+from adplatform.amazon.definitions import ReportDefinition
+from adplatform.amazon.reports import Discovered, ReportApi
+from adplatform.flow.reports.account import Account, local_zone
+from adplatform.flow.reports.plan import Turn
+from adplatform.flow.services import Services
+from adplatform.ledger.rows import Planned, Report, ReportState
+
+log = logging.getLogger(__name__)
+
+LISTED_FOR = timedelta(days=89)
+"""Amazon lists reports for 90 days after it made them."""
+
+
+def discover(services: Services, account: Account, api: ReportApi, turns: Iterable[Turn]) -> list[Report]:
+    """Enter in the ledger what Amazon has made since; those that are new. May be repeated.
+
+    Raises:
+        PermanentFailure, TransientFailure: as the API's calls do.
+    """
+    due = list(turns)
+    now = services.ledger.now()
+    scopes = {turn.scope.id: turn for turn in due}
+    new = []
+    for definition in {turn.definition.name: turn.definition for turn in due}.values():
+        for found in api.discover(definition.report_type, now - LISTED_FOR):
+            turn = next((scopes[s] for s in found.scopes if s in scopes), None)
+            if turn is None:
+                continue
+            report = _entered(services, account, definition, turn, found, now)
+            if report is not None:
+                new.append(report)
+    for turn in due:
+        planned = Planned(turn.definition.name, turn.scope.id, turn.day, turn.definition.definition_hash)
+        services.ledger.put_planned(account.source, planned)
+    return new
+
+
+def _entered(
+    services: Services, account: Account, definition: ReportDefinition, turn: Turn, found: Discovered, now: datetime
+) -> Report | None:
+    """A row for the report, unless there is one or it is of before the account's start. It counts for the date on which
+    its period ends."""
+    zone = local_zone(definition, turn.scope)
+    day, made = found.end.astimezone(zone).date(), found.created.astimezone(zone).date()
+    if day < account.first_day(turn.day):
+        return None
+    report = Report(
+        source=account.source,
+        name=definition.name,
+        scope=turn.scope.id,
+        asked_on=made,
+        start=day,
+        end=day,
+        sequence=1,
+        report_type=definition.report_type,
+        definition=definition.definition_hash,
+        state=ReportState.READY,
+        report_id=found.report_id,
+        adopted=True,
+        requested_at=found.created,
+        document=found.document,
+        ready_at=now,
+    )
+    return _first_free(services, report, services.ledger.reports(report.feed, since=made), made)
+
+
+def _first_free(services: Services, report: Report, known: list[Report], made: date) -> Report | None:
+    """The row under the first sequence that no other report made on that day has."""
+    if any(r.report_id == report.report_id for r in known):
+        return None
+    taken = {r.sequence for r in known if (r.asked_on, r.start, r.end) == (made, report.start, report.end)}
+    for sequence in range(1, len(taken) + 2):
+        if sequence not in taken:
+            numbered = replace(report, sequence=sequence)
+            if services.ledger.intend_report(numbered):
+                log.info("%s: found report %s", report.feed, report.report_id)
+                return numbered
+    return None

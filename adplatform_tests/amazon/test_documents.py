@@ -1,0 +1,370 @@
+"""What a document holds comes out whole and as it was spelled, or not at all."""
+
+import codecs
+import gzip
+import json
+import tracemalloc
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from isal import isal_zlib
+
+from adplatform.amazon.documents import MISFIT, Layout, Number, content, rows, verify
+from adplatform.failures import PermanentFailure, TransientFailure
+
+FAILURES = (PermanentFailure, TransientFailure)
+ROWS = [{"date": "2026-01-01", "campaignId": "158410630682987", "name": "Größe 大", "cost": "14.5", "adId": None}]
+JSON = '[{"date":"2026-01-01","campaignId":158410630682987,"name":"Größe 大","cost":14.5,"adId":null}]'.encode()
+ORDERS = "amazon-order-id\tproduct-name\titem-price\n026-1\tTasche\t19.90\n026-2\tGürtel\t\n"
+ORDER_ROWS = [
+    {"amazon-order-id": "026-1", "product-name": "Tasche", "item-price": "19.90"},
+    {"amazon-order-id": "026-2", "product-name": "Gürtel", "item-price": ""},
+]
+SECRET = "FwoGZXIvYXdzEBYaDHNlY3JldHNlY3JldHNlY3JldA"
+
+
+def read(
+    path: Path,
+    body: bytes,
+    layout: Layout = "json",
+    records: str | None = None,
+    needed: Iterable[str] = (),
+    charset: str = "",
+    country: str = "DE",
+) -> list[dict[str, Any]]:
+    """The rows of a document with these bytes, downloaded and verified."""
+    path = path / "document" if path.is_dir() else path
+    path.write_bytes(body)
+    verify(path, "it")
+    return list(rows(path, layout, records, tuple(needed), charset=charset, country=country, origin="it"))
+
+
+def table(path: Path, body: bytes, **more: Any) -> list[dict[str, Any]]:
+    return read(path, body, layout="tsv", **more)
+
+
+def zipped(body: bytes) -> bytes:
+    return gzip.compress(body, mtime=0)
+
+
+@pytest.mark.parametrize("body", [JSON, zipped(JSON), codecs.BOM_UTF8 + JSON, b" \r\n" + JSON + b"\n"])
+def test_json_is_read_however_it_is_packed(tmp_path: Path, body: bytes) -> None:
+    assert read(tmp_path, body) == ROWS
+
+
+def test_gzip_of_several_members_is_one_document(tmp_path: Path) -> None:
+    assert read(tmp_path, zipped(JSON[:40]) + zipped(JSON[40:])) == ROWS
+    assert read(tmp_path, zipped(JSON) + bytes(20)) == ROWS, "zero bytes after the last member are padding"
+
+
+@pytest.mark.parametrize("whole", [zipped(JSON), zipped(JSON[:40]) + zipped(JSON[40:])])
+def test_gzip_that_stops_at_any_byte_is_downloaded_again(tmp_path: Path, whole: bytes) -> None:
+    for end in range(len(whole)):
+        with pytest.raises(TransientFailure):
+            read(tmp_path, whole[:end])
+
+
+@pytest.mark.parametrize("layout", ["json", "tsv"])
+def test_a_byte_that_was_changed_anywhere_brings_no_other_rows(tmp_path: Path, layout: Layout) -> None:
+    whole, expected = (zipped(JSON), ROWS) if layout == "json" else (zipped(ORDERS.encode()), ORDER_ROWS)
+    accepted = []
+    for at in range(len(whole)):
+        for flip in (0x01, 0x80, 0xFF):
+            body = whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :]
+            try:
+                found = read(tmp_path, body, layout)
+            except FAILURES:
+                continue
+            assert found == expected
+            accepted.append(at)
+    unverified = {*range(3, 10), len(whole) - 9}
+    assert set(accepted) <= unverified, "flags, time and system in the gzip header; bits that fill the last byte"
+
+
+@pytest.mark.parametrize("tail", [b"x", b"\x1f\x8b", b"\x00x", b"<Error/>", JSON])
+def test_other_data_after_gzip_is_damage(tmp_path: Path, tail: bytes) -> None:
+    with pytest.raises(TransientFailure, match="truncated, changed or followed by other data"):
+        read(tmp_path, zipped(JSON) + tail)
+
+
+def test_rows_of_damaged_gzip_fail_without_verify_too(tmp_path: Path) -> None:
+    path = tmp_path / "document"
+    path.write_bytes(zipped(JSON)[:-1])
+    with pytest.raises(TransientFailure):
+        list(rows(path, "json", None, charset="", country="DE", origin="it"))
+
+
+@given(st.integers(1, len(JSON) - 1))
+def test_plain_json_that_stops_is_downloaded_again(tmp_path_factory: pytest.TempPathFactory, end: int) -> None:
+    with pytest.raises(TransientFailure):
+        read(tmp_path_factory.getbasetemp() / "stops", JSON[:end])
+
+
+@pytest.mark.parametrize("layout", ["json", "tsv"])
+@pytest.mark.parametrize("body", [b"", zipped(b""), zipped(b"") * 2], ids=["no bytes", "gzip of nothing", "twice"])
+def test_nothing_is_no_report_without_rows(tmp_path: Path, layout: Layout, body: bytes) -> None:
+    with pytest.raises(TransientFailure, match="no content"):
+        read(tmp_path, body, layout)
+    with pytest.raises(TransientFailure, match="no content"):
+        list(rows(tmp_path / "document", layout, None, charset="", country="DE", origin="it"))
+
+
+def test_reports_without_rows(tmp_path: Path) -> None:
+    assert read(tmp_path, zipped(b"[]")) == []
+    assert read(tmp_path, b'{"salesAndTrafficByDate": [], "x": {}}', records="salesAndTrafficByDate") == []
+    assert table(tmp_path, ORDERS.splitlines()[0].encode(), needed=["amazon-order-id"]) == []
+    assert table(tmp_path, ORDERS.splitlines()[0].encode() + b"\r\n") == []
+
+
+@pytest.mark.parametrize("body", [b"null", b'"text"', b"7", b"true", b"{}", b"[null]", b"[[]]", b"[1]", b'["a"]'])
+def test_json_that_is_no_array_of_objects_is_refused(tmp_path: Path, body: bytes) -> None:
+    with pytest.raises(PermanentFailure):
+        read(tmp_path, zipped(body))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[]]", b"[] x", b"[{}{}]", b"[{},]", b"[NaN]", b'[{"a":Infinity}]', b'[{"a":01}]', b"[{'a':1}]", b'[{"a":"\n"}]'],
+)
+def test_broken_json_is_downloaded_again(tmp_path: Path, body: bytes) -> None:
+    with pytest.raises(TransientFailure, match="JSON at byte"):
+        read(tmp_path, body)
+
+
+def test_numbers_keep_their_spelling_and_are_no_texts(tmp_path: Path) -> None:
+    spelled = ["9007199254740993", "18446744073709551615", "1E-7", "-0.0", "58.989999999999995", "1e999", "0", "1.10"]
+    body = f'[{{"n": [{", ".join(spelled)}], "id": {"9" * 5000}, "sku": "007"}}]'.encode()
+    (row,) = read(tmp_path, body)
+    assert row["n"] == spelled
+    assert {type(n) for n in (*row["n"], row["id"])} == {Number}
+    assert type(row["sku"]) is str
+    assert json.dumps(row["n"][:2]) == '["9007199254740993", "18446744073709551615"]'
+
+
+NESTED = b'{"reportSpecification": {"a": [1]}, "data": {"rows": [{"x": {"y": 1}}], "more": []}, "salesByAsin": null}'
+
+
+def test_records_are_found_at_their_path(tmp_path: Path) -> None:
+    assert read(tmp_path, zipped(NESTED), records="data.rows") == [{"x": {"y": "1"}}]
+    assert read(tmp_path, NESTED, records="data.more") == []
+
+
+@pytest.mark.parametrize("records", ["rows", "data", "data.none", "reportSpecification.a", "salesByAsin", None])
+def test_records_that_are_missing_are_refused(tmp_path: Path, records: str | None) -> None:
+    with pytest.raises(PermanentFailure, match="it: "):
+        read(tmp_path, NESTED, records=records)
+
+
+def test_deep_nesting_is_a_failure_that_names_the_document(tmp_path: Path) -> None:
+    with pytest.raises(TransientFailure, match="nested too deeply"):
+        read(tmp_path, b"[" * 100_000)
+
+
+def test_one_line_of_json_is_streamed(tmp_path: Path) -> None:
+    path, count, text = tmp_path / "document", 100_000, "x" * 500
+    compressor = isal_zlib.compressobj(level=1, wbits=31)
+    with path.open("wb") as file:
+        file.write(compressor.compress(b'{"reportSpecification":{},"records":['))
+        for n in range(count):
+            file.write(compressor.compress(f'{"," if n else ""}{{"rank":{n},"searchTerm":"{text}"}}'.encode()))
+        file.write(compressor.compress(b"]}") + compressor.flush())
+    tracemalloc.start()
+    try:
+        found = sum(1 for _ in rows(path, "json", "records", charset="", country="DE", origin="it"))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found == count
+    assert peak < 12 << 20
+
+
+@pytest.mark.parametrize("layout", ["json", "tsv"])
+@pytest.mark.parametrize("pack", [bytes, zipped])
+def test_amazons_error_document_is_quoted(tmp_path: Path, layout: Layout, pack: Any) -> None:
+    body = b'{\n "errorDetails": "dataStartTime must be the same day as\\ndataEndTime when reportPeriod=DAY"\n}'
+    with pytest.raises(PermanentFailure, match="made no report: dataStartTime must be the same day as dataEndTime"):
+        read(tmp_path, pack(body), layout, "salesAndTrafficByDate")
+
+
+def test_an_error_text_in_place_of_a_table_is_quoted(tmp_path: Path) -> None:
+    with pytest.raises(PermanentFailure, match=r"Date range exceeded\. Report can be requested only upto 30 days"):
+        table(tmp_path, b"Date range exceeded. Report can be requested only upto 30 days\r\n")
+    with pytest.raises(PermanentFailure, match="of GET_FLAT_FILE_ALL_ORDERS_DATA_BY_ORDER_DATE_GENERAL"):
+        table(tmp_path, b"There is no data of GET_FLAT_FILE_ALL_ORDERS_DATA_BY_ORDER_DATE_GENERAL")
+    with pytest.raises(PermanentFailure, match="expected an array"):
+        read(tmp_path, b'{"errorDetails": null}')
+    with pytest.raises(PermanentFailure, match="We could not make your report"):
+        read(tmp_path, b"We could not make your report. Try later, or write to help@example.com")
+
+
+S3_ERROR = f"""<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message>
+<AWSAccessKeyId>ASIAIOSFODNN7EXAMPLE</AWSAccessKeyId>
+<Token-0>{SECRET}</Token-0><HostId>
+ abc/def+1 </HostId></Error>""".encode()
+
+
+@pytest.mark.parametrize("layout", ["json", "tsv"])
+def test_an_error_of_the_storage_is_quoted_without_credentials(tmp_path: Path, layout: Layout) -> None:
+    with pytest.raises(PermanentFailure, match="ExpiredToken: The provided token has expired") as caught:
+        read(tmp_path, S3_ERROR, layout)
+    for hidden in (SECRET, "ASIAIOSFODNN7EXAMPLE", "abc/def", "Token-0"):
+        assert hidden not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+@pytest.mark.parametrize("layout", ["json", "tsv"])
+def test_a_web_page_is_no_report(tmp_path: Path, layout: Layout) -> None:
+    with pytest.raises(PermanentFailure, match="503 Service Unavailable"):
+        read(tmp_path, b"<!DOCTYPE html>\n<html><head><title>503 Service Unavailable</title></head></html>", layout)
+    with pytest.raises(PermanentFailure, match="a page of XML or HTML"):
+        read(tmp_path, f"<html><body data-key='{SECRET[:20]}'>\t<p>hello".encode(), layout)
+
+
+@pytest.mark.parametrize("layout", ["json", "tsv"])
+@pytest.mark.parametrize("text", [f"https://x.example/a?X-Amz-Signature={SECRET}", f"sign in with {SECRET}\nor"])
+def test_addresses_and_tokens_in_a_foreign_text_are_not_quoted(tmp_path: Path, layout: Layout, text: str) -> None:
+    with pytest.raises(PermanentFailure) as caught:
+        read(tmp_path, text.encode(), layout)
+    assert SECRET[:10] not in str(caught.value)
+
+
+@pytest.mark.parametrize("pack", [bytes, zipped, lambda b: b.replace(b"\n", b"\r\n"), lambda b: codecs.BOM_UTF8 + b])
+def test_tables_are_read_however_they_are_packed(tmp_path: Path, pack: Any) -> None:
+    assert table(tmp_path, pack(ORDERS.encode()), needed=["amazon-order-id"]) == ORDER_ROWS
+
+
+def test_quotes_and_carriage_returns_are_data(tmp_path: Path) -> None:
+    body = b'id\tname\r\n1\t15" monitor\r\n2\t"quoted"\r\n3\ta\rb\r\n4\tlast line'
+    names = ['15" monitor', '"quoted"', "a\rb", "last line"]
+    assert [row["name"] for row in table(tmp_path, body)] == names
+
+
+def test_rows_of_another_width_are_kept_apart(tmp_path: Path) -> None:
+    body = b"id\tname\n1\ta\n2\n\n3\tb\tc\n4\td\n\t\n"
+    assert table(tmp_path, body) == [
+        {"id": "1", "name": "a"},
+        {MISFIT: ["2"]},
+        {MISFIT: ["3", "b", "c"]},
+        {"id": "4", "name": "d"},
+        {"id": "", "name": ""},
+    ]
+
+
+def test_a_header_that_is_another_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PermanentFailure, match=r"lacks order-id, price; it begins 'id \| name'"):
+        table(tmp_path, b"id\tname\n1\ta\n", needed=["order-id", "id", "price"])
+    with pytest.raises(PermanentFailure, match="names name twice"):
+        table(tmp_path, b"id\tname\tname\n1\ta\tb\n")
+
+
+JAPANESE, WESTERN = "名前ー表示①髙", "Größe ’ € œ"
+
+
+@pytest.mark.parametrize(
+    ("sent", "charset", "country", "text"),
+    [
+        ("cp932", "", "JP", JAPANESE),
+        ("cp932", "Windows-31J", "JP", JAPANESE),
+        ("cp932", '"Shift_JIS"', "JP", JAPANESE),
+        ("cp932", "x-sjis", "JP", JAPANESE),
+        ("cp932", "utf-8", "JP", JAPANESE),
+        ("cp932", "us-ascii", "JP", JAPANESE),
+        ("cp932", "shift_jis", "US", JAPANESE),
+        ("cp1252", "", "DE", WESTERN),
+        ("cp1252", "ISO-8859-1", "DE", WESTERN),
+        ("cp1252", "latin1", "FR", WESTERN),
+        ("cp1252", "UTF-8", "DE", WESTERN),
+        ("cp1252", "Cp1252", "JP", "Größe"),
+        ("cp1250", "windows-1250", "PL", "Łódź"),
+        ("iso-8859-9", "iso-8859-9", "TR", "İğş"),
+        ("utf-8", "ISO-8859-1", "DE", WESTERN),
+        ("utf-8", "windows-31j", "JP", JAPANESE),
+        ("utf-8", "", "JP", JAPANESE),
+        ("utf-16", "", "DE", WESTERN),
+        ("utf-16", "ISO-8859-1", "JP", JAPANESE),
+        ("cp1252", "no-such-charset", "DE", WESTERN),
+        ("cp1252", "hex", "DE", WESTERN),
+        ("cp1252", "undefined", "DE", WESTERN),
+        ("cp1252", "unicode_escape", "DE", WESTERN + "\\u0041"),
+        ("cp1252", "utf-16", "DE", WESTERN),
+        ("cp1252", "../../x\0é", "DE", WESTERN),
+    ],
+)
+def test_texts_come_out_as_they_were_written(tmp_path: Path, sent: str, charset: str, country: str, text: str) -> None:
+    body = f"id\tname\n1\t{text}\n".encode(sent)
+    expected = [{"id": "1", "name": text}]
+    assert table(tmp_path, body, charset=charset, country=country, needed=["id", "name"]) == expected
+    assert table(tmp_path, zipped(body), charset=charset, country=country) == expected
+
+
+def test_a_header_that_is_wrong_loses_no_rows(tmp_path: Path) -> None:
+    body = f"id\tname\n1\t{WESTERN}\n".encode("cp1252")
+    for charset in ("utf-8", "euc-jp", "iso-2022-jp", "big5"):
+        assert table(tmp_path, body, charset=charset) == [{"id": "1", "name": WESTERN}], charset
+
+
+def test_a_byte_that_is_wrong_after_the_first_chunk_decides_too(tmp_path: Path) -> None:
+    lines = "1\tabcdefghijklmnop\n" * 100_000
+    found = table(tmp_path, f"id\tname\n{lines}2\tGrün\n".encode("cp1252"))
+    assert (len(found), found[-1]["name"]) == (100_001, "Grün")
+
+
+def test_text_in_no_charset_that_may_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PermanentFailure, match="not text in utf-8-sig or ascii or cp1252"):
+        table(tmp_path, b"id\tname\n1\t\x81\x8d\n", charset="us-ascii")
+    with pytest.raises(PermanentFailure, match="not text in utf-8-sig or cp932"):
+        table(tmp_path, b"id\tname\n1\t\x81 x\n", country="JP")
+    with pytest.raises(PermanentFailure, match="not text in utf-16"):
+        table(tmp_path, codecs.BOM_UTF16_LE + b"i\0d\0\t\0x")
+
+
+def test_json_in_another_charset_is_no_json(tmp_path: Path) -> None:
+    with pytest.raises(TransientFailure, match="not text in utf-8"):
+        read(tmp_path, '[{"name":"Größe"}]'.encode("cp1252"))
+
+
+names = st.text(st.characters(codec="utf-8"), max_size=8)
+values = st.recursive(
+    st.none() | st.booleans() | names | st.integers() | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.dictionaries(names, values, max_size=4), max_size=6), st.booleans())
+def test_any_json_rows_come_out_equal(
+    tmp_path_factory: pytest.TempPathFactory, wanted: list[dict[str, Any]], ascii_only: bool
+) -> None:
+    body = json.dumps(wanted, ensure_ascii=ascii_only).encode()
+    found = read(tmp_path_factory.getbasetemp() / "rows", zipped(body))
+    assert found == json.loads(body, parse_int=str, parse_float=str)
+
+
+fields = st.text(st.characters(codec="cp1252", exclude_characters="\t\n\r"), max_size=6)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(fields, min_size=3, max_size=3), max_size=6), st.sampled_from(["utf-8", "cp1252"]))
+def test_any_table_comes_out_equal(
+    tmp_path_factory: pytest.TempPathFactory, wanted: list[list[str]], encoding: str
+) -> None:
+    body = "".join("\t".join(line) + "\r\n" for line in [["a", "b", "c"], *wanted]).encode(encoding)
+    found = table(tmp_path_factory.getbasetemp() / "table", zipped(body))
+    if encoding == "utf-8" or not _is_utf8(body):
+        assert found == [dict(zip("abc", line, strict=True)) for line in wanted]
+
+
+def _is_utf8(body: bytes) -> bool:
+    return body.decode("utf-8", "replace").encode() == body
+
+
+def test_content_is_what_was_packed(tmp_path: Path) -> None:
+    path = tmp_path / "document"
+    for body in (zipped(b"abc"), b"abc"):
+        path.write_bytes(body)
+        assert b"".join(content(path, "it")) == b"abc"

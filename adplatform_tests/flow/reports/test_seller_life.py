@@ -1,0 +1,291 @@
+"""A seller's reports from order to table, against the simulated Selling Partner API."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adplatform.amazon.reports import Discovered, Document, Progress, ReportOrder
+from adplatform.amazon.selling_partner import SellingPartnerReports, open_selling_partner
+from adplatform.amazon.sources import SellingPartnerSource
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.provision import provision
+from adplatform.flow.reports.account import Account, account_of
+from adplatform.flow.reports.due import place_orders, poll_reports, reports_due
+from adplatform.flow.reports.land import claim, failed, finish, land, publish_slice
+from adplatform.flow.services import Services
+from adplatform.lake.query import run_query
+from adplatform.ledger.rows import Report, ReportState
+from adplatform.local.amazon.accounts import DEMO_ACCOUNTS, DEMO_CREDENTIALS
+from adplatform.local.amazon.selling import order_rows, sales_and_traffic, settlement_table, settlements
+from adplatform.local.amazon.server import serving
+from adplatform.local.amazon.world import Settings, World
+
+MORNING = datetime(2026, 9, 22, 9, tzinfo=UTC)
+GERMANY = next(m for m in DEMO_ACCOUNTS.marketplaces if m.country == "DE")
+
+
+class Nobody:
+    """Runs of an orchestrator in which every run has ended."""
+
+    def alive(self, run_id: str) -> bool:
+        return False
+
+    def spent(self, run_key: str) -> bool:
+        return False
+
+
+@dataclass
+class Seller:
+    """A German seller on a platform of its own, whose clock the test moves."""
+
+    services: Services
+    account: Account
+    api: SellingPartnerReports
+    world: World
+    at: list[datetime]
+    work: Path
+    runs: int = 0
+
+    def later(self, **by: float) -> None:
+        self.at[0] += timedelta(**by)
+        self.world.clock.set(self.at[0], frozen=True)
+
+    def orders(self) -> list[Report]:
+        return place_orders(self.services, self.account, self.api)
+
+    def poll(self) -> list[Report]:
+        return poll_reports(self.services, self.account, lambda: self.api)
+
+    def run_ready(self) -> None:
+        for due in reports_due(self.services, self.account, Nobody()):
+            self.runs += 1
+            claimed = claim(self.services, due.report, f"run-{self.runs}")
+            folder = self.work / f"run-{self.runs}"
+            folder.mkdir()
+            try:
+                landed, slices = land(
+                    self.services, self.account, lambda: self.api, claimed, folder, sleep=lambda _: None
+                )
+            except (PermanentFailure, TransientFailure) as e:
+                failed(self.services, self.account, claimed, e)
+                continue
+            for part in slices:
+                if part.changed:
+                    publish_slice(self.services, part.flow, part.day, f"run-{self.runs}", self.work)
+            finish(self.services, landed)
+
+    def day(self) -> None:
+        self.orders()
+        self.later(minutes=20)
+        self.poll()
+        self.run_ready()
+
+    def reports(self, name: str) -> list[Report]:
+        return self.services.ledger.reports(f"seller/{name}/{GERMANY.id}")
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        prefix = self.services.settings.database_prefix
+        return [tuple(r) for r in run_query(self.services.aws, self.services.glue, prefix, sql, 10**6)[1]]
+
+
+def declared(*reports: Any, **more: Any) -> Account:
+    settings = {
+        "source": "seller",
+        "region": "eu",
+        "credentials": "seller/secret",
+        "start_date": date(2026, 6, 1),
+        "history": "4d",
+        "spread": "0s",
+        "reports": list(reports),
+    }
+    return account_of(SellingPartnerSource.model_validate(settings | more))
+
+
+@pytest.fixture
+def seller(services: Services, tmp_path: Path) -> Iterator[Seller]:
+    at = [MORNING]
+    timed = replace(services, now=lambda: at[0])
+    provision(timed, [])
+    secret = json.dumps(asdict(DEMO_CREDENTIALS["selling_partner"]))
+    name = f"{timed.settings.database_prefix}seller/secret"
+    timed.secrets.create_secret(Name=name, SecretString=secret)
+    world = World(Settings(queue_seconds=60, processing_seconds=60))
+    world.clock.set(MORNING, frozen=True)
+
+    def sleep(seconds: float) -> None:
+        at[0] += timedelta(seconds=seconds)
+        world.clock.set(at[0], frozen=True)
+
+    work = tmp_path / "work"
+    work.mkdir()
+    with serving(world) as server:
+        endpoint, tokens = f"{server.url}/eu", tmp_path / "tokens"
+        api = open_selling_partner(timed.secrets, name, "eu", timed.ledger, tokens, sleep=sleep, endpoint=endpoint)
+        account = declared("sales_and_traffic", "all_orders", "settlements")
+        yield Seller(timed, account, api, world, at, work)
+
+
+def test_sales_come_one_day_at_a_time_and_are_what_the_report_says(seller: Seller) -> None:
+    seller.day()
+    asked = [(r.start, r.end, r.state) for r in seller.reports("sales_and_traffic")]
+    days = [date(2026, 9, 18) + timedelta(days=n) for n in range(3)]
+    assert asked == [(day, day, ReportState.DONE) for day in days]
+    prefix = seller.services.settings.database_prefix
+    found = seller.query(
+        f"""select dt, sales_by_date_units_ordered, sales_by_date_ordered_product_sales_amount
+            from {prefix}seller.sales_and_traffic_by_date order by dt"""
+    )
+    expected = []
+    for day in days:
+        document = sales_and_traffic(seller.world.settings.seed, GERMANY, day, day, {}, MORNING)
+        said = document["salesAndTrafficByDate"][0]["salesByDate"]
+        expected.append((day, said["unitsOrdered"], round(float(said["orderedProductSales"]["amount"]), 2)))
+    assert [(d, u, float(a)) for d, u, a in found] == expected
+
+
+def test_orders_of_a_date_are_all_there_with_places_hashed(seller: Seller) -> None:
+    seller.day()
+    prefix = seller.services.settings.database_prefix
+    found = seller.query(f"select amazon_order_id, dt from {prefix}seller.all_orders")
+    start = datetime(2026, 9, 18, tzinfo=UTC)
+    seed = seller.world.settings.seed
+    end = start + timedelta(days=4) - timedelta(seconds=1)
+    truth = [r["amazon-order-id"] for r in order_rows(seed, GERMANY, start, end, MORNING)]
+    assert sorted(i for i, _ in found) == sorted(truth)
+    assert {d for _, d in found} == {start.date() + timedelta(days=n) for n in range(4)}
+    columns = {c for (c,) in seller.query(f"select column_name from (describe {prefix}seller.all_orders)")}
+    assert "ship_city" not in columns
+    assert "ship_city_lake" in columns
+
+
+def test_settlements_are_found_by_themselves_and_read_in_german_spelling(seller: Seller) -> None:
+    [due] = settlements([GERMANY], MORNING - timedelta(days=14), MORNING)
+    seller.account = declared("settlements", history="14d")
+    seller.day()
+    [report] = seller.reports("settlements")
+    assert (report.state, report.adopted, report.start) == (ReportState.DONE, True, due.end.date())
+    prefix = seller.services.settings.database_prefix
+    lines = settlement_table(seller.world.settings.seed, due).decode("cp1252").splitlines()
+    header, total = (line.split("\t") for line in lines[:2])
+    said = Decimal(total[header.index("total-amount")].replace(".", "").replace(",", "."))
+    [(rows, amount, total_amount)] = seller.query(
+        f"select count(*), sum(amount), max(total_amount) from {prefix}seller.settlements"
+    )
+    assert rows == len(lines) - 1
+    assert Decimal(total_amount) == said
+    assert Decimal(amount) == said, "the parts add up to the total"
+    seller.later(days=1)
+    seller.day()
+    assert len(seller.reports("settlements")) == 1, "a report that is known is not found again"
+
+
+TABLE = "settlement-id\tcurrency\tamount\ttotal-amount\n{0}\tEUR\t\t{1}\n{0}\t\t{1}\t\n"
+
+
+@dataclass
+class TwoOnOneDate:
+    """An API that has made two settlement reports whose periods end on the same date."""
+
+    made: tuple[Discovered, ...]
+
+    def scopes(self) -> list[Any]:
+        return []
+
+    def discover(self, report_type: str, since: datetime) -> list[Discovered]:
+        return list(self.made)
+
+    def fetch(self, order: ReportOrder, progress: Progress, target: Path) -> Document:
+        body = TABLE.format(progress.report_id, "1.234,50").encode()
+        target.write_bytes(body)
+        return Document(target, len(body), sha256(body).hexdigest())
+
+
+def test_two_settlements_that_end_on_one_date_add_up(seller: Seller) -> None:
+    seller.account = declared("settlements", history="14d")
+    seller.orders()
+    for report in seller.services.ledger.active_reports("seller"):
+        seller.services.ledger.change_report(report, state=ReportState.EMPTY)
+    end, created = MORNING - timedelta(days=2), MORNING - timedelta(hours=3)
+    made = tuple(Discovered(f"s{n}", f"d{n}", (GERMANY.id,), end, end, created) for n in (1, 2))
+    seller.api = TwoOnOneDate(made)  # type: ignore[assignment]
+    seller.later(days=1)
+    seller.day()
+    prefix = seller.services.settings.database_prefix
+    found = seller.query(f"select settlement_id, sum(amount) from {prefix}seller.settlements group by all order by 1")
+    assert [(i, Decimal(a)) for i, a in found] == [("s1", Decimal("1234.5")), ("s2", Decimal("1234.5"))]
+    assert seller.query(f"select distinct dt from {prefix}seller.settlements") == [(end.date(),)]
+
+
+def test_a_message_that_a_report_is_finished_brings_its_poll_forward(seller: Seller) -> None:
+    queue = seller.services.sqs.create_queue(QueueName=f"{seller.services.settings.queue_prefix}finished")["QueueUrl"]
+    seller.account = declared("all_orders", finished_queue=queue, poll_every="10m")
+    [report] = [r for r in seller.orders() if r.state is ReportState.REQUESTED]
+    seller.later(minutes=3)
+    assert seller.poll() == [], "its first poll is later"
+
+    def tell(body: Any) -> None:
+        seller.services.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(body))
+
+    def finished(report_id: str) -> dict[str, Any]:
+        told = {"reportId": report_id, "reportType": report.report_type, "processingStatus": "DONE"}
+        payload = {"reportProcessingFinishedNotification": told}
+        return {"notificationType": "REPORT_PROCESSING_FINISHED", "payload": payload}
+
+    tell(finished("somebody-else's"))
+    tell("no notification at all")
+    tell({"TopicArn": "arn:aws:sns:x", "Message": json.dumps(finished(report.report_id))})
+    [polled] = seller.poll()
+    assert (polled.report_id, polled.state) == (report.report_id, ReportState.READY)
+    counts = seller.services.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
+    left = int(counts["ApproximateNumberOfMessages"]) + int(counts["ApproximateNumberOfMessagesNotVisible"])
+    assert left == 1, "what nobody understands stays for the dead-letter rule"
+
+
+def test_a_queue_that_is_not_there_stops_no_poll(seller: Seller) -> None:
+    seller.account = declared("all_orders", finished_queue="missing")
+    seller.orders()
+    seller.later(minutes=20)
+    assert [r.state for r in seller.poll()] == [ReportState.READY]
+
+
+def test_data_that_is_not_there_yet_is_asked_for_again(seller: Seller) -> None:
+    seller.account = declared("sales_and_traffic", history="2d")
+    seller.world.fault("sp_create", "fatal_document")
+    seller.orders()
+    seller.later(minutes=20)
+    seller.poll()
+    states = [(r.sequence, r.state) for r in seller.reports("sales_and_traffic")]
+    assert states == [(1, ReportState.FAILED), (2, ReportState.INTENDED)]
+    seller.later(minutes=60)
+    seller.day()
+    assert seller.reports("sales_and_traffic")[-1].state is ReportState.DONE
+
+
+def test_a_widened_range_is_refused_and_told(seller: Seller) -> None:
+    seller.account = declared("all_orders", history="2d")
+    seller.world.fault("sp_create", "bigger_range")
+    seller.day()
+    [report] = seller.reports("all_orders")
+    assert report.state is ReportState.FAILED
+    assert "2026-09-19" in report.error
+
+
+def test_a_lost_answer_makes_no_second_report(seller: Seller) -> None:
+    seller.account = declared("all_orders", history="2d")
+    seller.world.fault("sp_create", "drop")
+    seller.orders()
+    for _ in range(3):
+        seller.later(minutes=10)
+        seller.orders()
+        seller.poll()
+    seller.run_ready()
+    [report] = seller.reports("all_orders")
+    assert (report.state, report.adopted) == (ReportState.DONE, True)
+    assert len(seller.world.sp_reports) == 1
