@@ -11,6 +11,8 @@ import pytest
 from adplatform.definitions import defs
 
 ROOT = Path(__file__).parents[1]
+ADS_REPORTS = ["sp_ad_groups", "sb_campaigns", "sp_keywords"]
+SALES_AND_TRAFFIC = ["sales_and_traffic_by_date", "sales_and_traffic_by_asin"]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definiti
         )
         for spec in loaded.resolve_all_asset_specs()
     }
-    assert graph == {
+    partners = {
         "raw/northwind/campaign_daily": ([], "northwind", ["team:paid-media"], ["pgp", "s3"]),
         "clean/northwind/campaign_daily": (
             ["raw/northwind/campaign_daily"],
@@ -45,17 +47,59 @@ def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definiti
         "raw/clubcard/purchases": ([], "clubcard", ["team:crm"], ["s3"]),
         "clean/clubcard/purchases": (["raw/clubcard/purchases"], "clubcard", ["team:crm"], ["glue", "parquet"]),
     }
+    reports = {
+        **_report("northwind_ads", "team:paid-media", "json", {name: [name] for name in ADS_REPORTS}),
+        **_report("northwind_seller", "team:marketplaces", "json", {"sales_and_traffic": SALES_AND_TRAFFIC}),
+        **_report(
+            "northwind_seller", "team:marketplaces", "csv", {name: [name] for name in ("all_orders", "settlements")}
+        ),
+    }
+    fact = {
+        "clean/northwind_ads/ads_daily": (
+            ["clean/northwind_ads/sp_ad_groups", "clean/northwind_ads/sb_campaigns"],
+            "northwind_ads",
+            ["team:paid-media"],
+            ["duckdb", "glue", "parquet"],
+        )
+    }
+    audits = {
+        **_audits("northwind_ads", "team:paid-media", ADS_REPORTS),
+        **_audits("northwind_seller", "team:marketplaces", [*SALES_AND_TRAFFIC, "all_orders"]),
+    }
+    assert graph == partners | reports | fact | audits
 
 
-def test_every_clean_asset_has_a_freshness_policy(loaded: dg.Definitions) -> None:
+Node = tuple[list[str], str, list[str], list[str]]
+
+
+def _report(source: str, owner: str, layout: str, tables: dict[str, list[str]]) -> dict[str, Node]:
+    raw: dict[str, Node] = {f"raw/{source}/{name}": ([], source, [owner], [layout, "s3"]) for name in tables}
+    clean: dict[str, Node] = {
+        f"clean/{source}/{table}": ([f"raw/{source}/{name}"], source, [owner], ["glue", "parquet"])
+        for name, brought in tables.items()
+        for table in brought
+    }
+    return raw | clean
+
+
+def _audits(source: str, owner: str, tables: list[str]) -> dict[str, Node]:
+    return {
+        f"restatement/{source}/{table}": ([f"clean/{source}/{table}"], source, [owner], ["python"]) for table in tables
+    }
+
+
+def test_every_clean_asset_that_is_expected_daily_has_a_freshness_policy(loaded: dg.Definitions) -> None:
     clean = [s for s in loaded.resolve_all_asset_specs() if s.key.path[0] == "clean"]
-    assert all(spec.freshness_policy for spec in clean)
+    without = [spec.key.to_user_string() for spec in clean if not spec.freshness_policy]
+    assert without == ["clean/northwind_seller/settlements"], "nobody can say when Amazon makes one"
 
 
 def test_sensors_and_schedules_are_on_by_themselves(loaded: dg.Definitions) -> None:
     assert {s.name for s in loaded.sensors or ()} == {
         "northwind_arrivals",
         "clubcard_arrivals",
+        "northwind_ads_reports",
+        "northwind_seller_reports",
         "failed_runs",
         "failing_ticks",
         "stale_tables",
@@ -66,6 +110,10 @@ def test_sensors_and_schedules_are_on_by_themselves(loaded: dg.Definitions) -> N
         "northwind_campaign_daily_deadline",
         "northwind_collect_daily",
         "clubcard_collect_daily",
+        "northwind_ads_collect_daily",
+        "northwind_ads_restatement_audit",
+        "northwind_seller_collect_daily",
+        "northwind_seller_restatement_audit",
     }
     assert all(s.default_status is dg.DefaultScheduleStatus.RUNNING for s in schedules)
 
@@ -93,4 +141,4 @@ def test_definitions_load_from_a_built_wheel_elsewhere(tmp_path: Path) -> None:
     )
     file, assets = found.stdout.split()
     assert Path(file).is_relative_to(site)
-    assert int(assets) == 6
+    assert int(assets) == len(defs().assets or ())

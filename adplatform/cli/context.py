@@ -17,6 +17,7 @@ from adplatform.contracts.source import FileSource
 from adplatform.contracts.yaml_files import read_declarations
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.reports.account import Account, account_of
+from adplatform.flow.reports.fact import account_source, all_tables
 from adplatform.flow.services import Services, open_services
 from adplatform.flow.settings import Settings, read_settings
 from adplatform.flow.source import FeedFlow, Source, declared_source
@@ -70,11 +71,11 @@ def find_feed(sources: list[Source], name: str) -> tuple[Source, FeedFlow]:
         for flow in source.feeds:
             if flow.name == name:
                 return source, flow
-    tables = [(account, table) for account in declared_accounts() for _, table in account.tables()]
+    tables = [(account, table) for account in declared_accounts() for table in all_tables(account)]
     for account, table in tables:
         if name.startswith(f"{table.table}/"):
             flow = account.scoped(table, name.removeprefix(f"{table.table}/"))
-            return Source(account.source, read_settings().raw_bucket, account.slices, (flow,)), flow
+            return account_source(account, read_settings().raw_bucket, flow), flow
     known = ", ".join(
         [
             *(flow.name for source in sources for flow in source.feeds),

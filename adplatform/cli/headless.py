@@ -12,7 +12,15 @@ from rich.text import Text
 from adplatform.cli.context import declared_sources
 from adplatform.components.arrival_automation import due_now, request
 from adplatform.components.delivery_assets import FEED_TAG
-from adplatform.components.report_automation import RANGE_START, add_partitions, look, request_delivery, request_report
+from adplatform.components.report_automation import (
+    RANGE_START,
+    add_partitions,
+    look,
+    request_delivery,
+    request_facts,
+    request_report,
+    scope_keys,
+)
 from adplatform.components.runs import RUN_KEY_TAG
 from adplatform.definitions import defs
 from adplatform.defs.alerts import failure_of_run
@@ -51,12 +59,15 @@ def process(
     loaded = defs()
     sources = declared_sources(services.settings)
     idle_since = clock()
+    stuck: set[str] = set()
     while True:
         due = [d for source in sources for d in due_now(services, source, instance)]
         for each in due:
             watch(f"{each.flow.name} {each.day}")
             yield _run(loaded, request(each), services, instance)
-        ended = [finished for account in accounts for finished in _pull(loaded, account, services, instance, watch)]
+        ended = [
+            finished for account in accounts for finished in _pull(loaded, account, services, instance, watch, stuck)
+        ]
         yield from ended
         if due or ended:
             idle_since = clock()
@@ -73,22 +84,28 @@ def _pull(
     services: Services,
     instance: dg.DagsterInstance,
     watch: Callable[[str], None],
+    stuck: set[str],
 ) -> list[Finished]:
-    """One look at an account, and the runs that it asks for."""
+    """One look at an account, and the runs that it asks for. What would be asked for again as soon as it failed is
+    remembered as ``stuck`` and left alone."""
     found = look(services, account, instance)
-    if found.orders:
+    if found.orders and account.source not in stuck:
         watch(f"asking for the reports of {account.source}")
         try:
             place_orders(services, account, open_api(services, account))
         except (PermanentFailure, TransientFailure) as e:
+            stuck.add(account.source)
             return [Finished(account.source, "orders", False, str(e))]
     add_partitions(services, account, instance)
     requests = [request_report(account, due) for due in found.reports]
     requests += [request_delivery(account, due) for due in found.deliveries]
+    facts = request_facts(account, found.facts, scope_keys(account, instance)) if not requests else []
     finished = []
-    for each in requests:
+    for each in [*requests, *(fact for fact in facts if fact.tags[FEED_TAG] not in stuck)]:
         watch(each.tags[FEED_TAG])
         finished.append(_run(loaded, each, services, instance))
+        if each.run_key is None and not finished[-1].success:
+            stuck.add(each.tags[FEED_TAG])
     return finished
 
 
@@ -99,7 +116,7 @@ def _run(loaded: dg.Definitions, request: dg.RunRequest, services: Services, ins
         selection=keys,
         partition_key=request.partition_key,
         instance=instance,
-        tags={**request.tags, RUN_KEY_TAG: str(request.run_key)},
+        tags={**request.tags, **({RUN_KEY_TAG: request.run_key} if request.run_key else {})},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )

@@ -13,6 +13,7 @@ from rich.text import Text
 from adplatform.cli.context import connect, console, declared_accounts, declared_sources, find_feed, parse_day
 from adplatform.flow.collection import collect_source
 from adplatform.flow.reports.account import Account
+from adplatform.flow.reports.fact import account_source
 from adplatform.flow.services import Services
 from adplatform.flow.source import UNPLACED
 from adplatform.lake.crawler import CrawlSettings, compare_with_crawler
@@ -155,7 +156,8 @@ def collect(
     """Remove table versions that nothing has referred to for ADPLATFORM_KEEP_DAYS."""
     services = connect()
     run_id = f"collect/{services.ledger.now().isoformat()}"
-    for source in declared_sources(services.settings):
+    accounts = [account_source(account, services.settings.raw_bucket) for account in declared_accounts()]
+    for source in [*declared_sources(services.settings), *accounts]:
         for flow, collected in collect_source(services, source, run_id, dry_run=dry_run):
             for location in collected.removed:
                 console.print(f"{'would remove' if dry_run else 'removed'} {location}", highlight=False, soft_wrap=True)

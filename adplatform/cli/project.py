@@ -21,6 +21,7 @@ from adplatform.failures import PermanentFailure
 from adplatform.files.landing import layout_of
 from adplatform.flow.provision import provision as provision_services
 from adplatform.flow.reports.account import account_of
+from adplatform.flow.reports.fact import all_tables
 from adplatform.flow.settings import read_settings
 from adplatform.flow.source import declared_source
 from adplatform.local.dagster_home import prepare_dagster_home
@@ -97,7 +98,7 @@ def validate(
 
 def _feeds(declared: BaseModel) -> list[Feed]:
     if isinstance(declared, ReportSource):
-        return [flow.feed for _, flow in account_of(declared).tables()]
+        return [table.feed for table in all_tables(account_of(declared))]
     return declared.feeds if isinstance(declared, FileSource) else []
 
 

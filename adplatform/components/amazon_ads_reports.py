@@ -8,7 +8,6 @@ from pydantic import BaseModel
 
 from adplatform.amazon.sources import AdsSource
 from adplatform.components.report_account import account_definitions
-from adplatform.components.report_watch import watch_definitions
 from adplatform.flow.reports.connect import Connect, open_api
 
 
@@ -35,4 +34,4 @@ class AmazonAdsReports(dg.Component):
         return cls(attributes)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        return dg.Definitions.merge(account_definitions(self.declared, self.connect), watch_definitions(self.declared))
+        return account_definitions(self.declared, self.connect)

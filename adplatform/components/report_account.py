@@ -3,19 +3,22 @@
 import dagster as dg
 
 from adplatform.amazon.sources import ReportSource
+from adplatform.components.arrival_automation import collection_schedule
 from adplatform.components.fact_assets import fact_asset
 from adplatform.components.report_assets import report_assets
 from adplatform.components.report_automation import orders_job, reports_sensor
+from adplatform.components.report_watch import watch_definitions
 from adplatform.flow.reports.account import account_of
 from adplatform.flow.reports.connect import Connect
-from adplatform.flow.reports.fact import fact_of
+from adplatform.flow.reports.fact import account_source, fact_of
 from adplatform.flow.settings import read_settings
 
 
 def account_definitions(declared: ReportSource, connect: Connect) -> dg.Definitions:
-    """Assets of every report, the job that asks for them, and the sensor that follows them."""
+    """Assets of every report, the job that asks for them, the sensor that follows them, and the restatement audit."""
     settings, account = read_settings(), account_of(declared)
     status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
+    schedule_status = dg.DefaultScheduleStatus.RUNNING if settings.automation else dg.DefaultScheduleStatus.STOPPED
     assets = [
         report_assets(
             account,
@@ -32,4 +35,6 @@ def account_definitions(declared: ReportSource, connect: Connect) -> dg.Definiti
         assets.append(fact_asset(fact, declared.owners, declared.tags))
     orders = orders_job(account, connect)
     sensor = reports_sensor(account, assets, orders, declared.check_every, status, connect)
-    return dg.Definitions(assets=assets, jobs=[orders], sensors=[sensor])
+    collection = collection_schedule(account_source(account, settings.raw_bucket), schedule_status)
+    pulled = dg.Definitions(assets=assets, jobs=[orders], sensors=[sensor], schedules=[collection])
+    return dg.Definitions.merge(pulled, watch_definitions(account, declared.owners, declared.tags, schedule_status))

@@ -8,12 +8,11 @@ import dagster as dg
 
 from adplatform.amazon import audit
 from adplatform.amazon.definitions import ReportDefinition
-from adplatform.amazon.sources import ReportSource
 from adplatform.aws_errors import aws_failures
 from adplatform.components.report_assets import clean_key
 from adplatform.components.report_automation import run_tags
 from adplatform.failures import PermanentFailure, TransientFailure
-from adplatform.flow.reports.account import Account, account_of
+from adplatform.flow.reports.account import Account
 from adplatform.flow.reports.watch import (
     TOLD_FOR,
     AtRisk,
@@ -25,7 +24,6 @@ from adplatform.flow.reports.watch import (
     seen_on,
 )
 from adplatform.flow.services import Services
-from adplatform.flow.settings import read_settings
 
 SHOWN_PLOTS = 6
 SHOWN_CHANGES = 100
@@ -36,13 +34,13 @@ def watch_key(account: Account, feed: str) -> dg.AssetKey:
     return dg.AssetKey(["restatement", account.source, feed])
 
 
-def watch_definitions(declared: ReportSource) -> dg.Definitions:
+def watch_definitions(
+    account: Account, owners: Sequence[str], tags: dict[str, str], status: dg.DefaultScheduleStatus
+) -> dg.Definitions:
     """The audit of every table that is restated, and its schedule; reports that Amazon makes by itself add to each
     other, so they have none."""
-    account = account_of(declared)
-    status = dg.DefaultScheduleStatus.RUNNING if read_settings().automation else dg.DefaultScheduleStatus.STOPPED
     assets = [
-        watch_asset(account, definition, flow.feed.name, declared.owners, declared.tags)
+        watch_asset(account, definition, flow.feed.name, owners, tags)
         for definition, flow in account.tables()
         if not definition.discovered
     ]

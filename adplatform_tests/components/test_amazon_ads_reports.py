@@ -88,7 +88,7 @@ def test_the_sensor_orders_polls_and_downloads_and_dates_are_materialized_by_pro
     keys = {f"2026-06-{day:02d}|111" for day in range(5, 10)}
     assert instance.get_materialized_partitions(dg.AssetKey(["raw", "ads", "sp_small"])) == keys
     assert instance.get_materialized_partitions(dg.AssetKey(["clean", "ads", "sp_small"])) == keys
-    assert tick(defs, timed, instance) == []
+    assert [r.tags["adplatform/feed"] for r in tick(defs, timed, instance)] == ["ads/ads_daily"]
     checks = [
         e.asset_check_evaluation_data for e in result.all_events if e.event_type_value == "ASSET_CHECK_EVALUATION"
     ]

@@ -12,8 +12,11 @@ from dagster_shared.serdes import serialize_value
 
 from adplatform.amazon.sources import AdsSource, ReportSource, SellingPartnerSource
 from adplatform.components import AmazonAdsReports
+from adplatform.components.report_account import account_definitions
 from adplatform.components.report_watch import SHOWN_CHANGES, SHOWN_PLOTS, watch_definitions
 from adplatform.flow.provision import provision
+from adplatform.flow.reports.account import account_of
+from adplatform.flow.reports.connect import open_api
 from adplatform.flow.services import Services
 from adplatform.ledger.rows import Delivery, Observation, Planned, Scope
 from adplatform_tests.support.report_api import MemoryReports
@@ -47,14 +50,18 @@ def definitions(services: Any, defs: dg.Definitions) -> dg.Definitions:
     return dg.Definitions.merge(defs, dg.Definitions(resources=resources, executor=dg.in_process_executor))
 
 
+def audit(declared: ReportSource) -> dg.Definitions:
+    return watch_definitions(account_of(declared), declared.owners, declared.tags, dg.DefaultScheduleStatus.STOPPED)
+
+
 def audits(declared: ReportSource) -> dg.Definitions:
-    return definitions(None, watch_definitions(declared))
+    return definitions(None, audit(declared))
 
 
 def run(
     services: Services, instance: dg.DagsterInstance
 ) -> tuple[dg.ExecuteInProcessResult, dict[str, dg.AssetCheckEvaluation]]:
-    defs = definitions(services, watch_definitions(declare()))
+    defs = definitions(services, audit(declare()))
     result = dg.materialize([defs.resolve_assets_def(KEY)], instance=instance)
     return result, {check.check_name: check for check in result.get_asset_check_evaluations()}
 
@@ -73,8 +80,7 @@ def observe(services: Services, scope: str, day: date, age: int, clicks: int) ->
 
 
 def fill(services: Services, scopes: int, odd: dict[str, int] | None = None) -> None:
-    """Dates of 70 days for each scope, fresh and planned; clicks of scopes in ``odd`` double at age 9 that many days
-    ago."""
+    """Dates of three weeks for each scope, fresh; clicks of those in ``odd`` double at age 9 that many days ago."""
     ids = [f"{100 + n}" for n in range(scopes)]
     services.ledger.put_scopes("ads", [Scope(i, "America/Los_Angeles", "US", seen_at=NOON) for i in ids])
     for scope in ids:
@@ -85,7 +91,7 @@ def fill(services: Services, scopes: int, odd: dict[str, int] | None = None) -> 
                 observe(services, scope, day, age, 1000 - 10 * min(age, 3) - back)
         if scope in (odd or {}):
             day = TODAY - timedelta(days=9 + (odd or {})[scope])
-            observe(services, scope, day, 3, 500)
+            observe(services, scope, day, 4, 500)
             observe(services, scope, day, 9, 1000)
 
 
@@ -140,7 +146,7 @@ def test_checks_warn_of_recent_unusual_changes_stale_scopes_and_dates_at_risk(
     assert result.success
     assert {(c.passed, c.severity) for c in checks.values()} == {(False, dg.AssetCheckSeverity.WARN)}
     told = str(checks["usual_restatement"].description)
-    assert told.startswith("100: 2026-05-31: clicks changed from 500 to 1000 (+100.0%) between ages 3 and 9")
+    assert told.startswith("100: 2026-05-31: clicks changed from 500 to 1000 (+100.0%) between ages 4 and 9")
     assert "101:" not in told, "what was seen 8 days ago is no news"
     assert checks["fresh_by_data_date"].description == "333: newest date 2026-06-07 ended 60 hours ago"
     assert checks["within_retention"].description == "333: 3 dates are about to leave unread"
@@ -151,13 +157,13 @@ def test_checks_warn_of_recent_unusual_changes_stale_scopes_and_dates_at_risk(
 def test_of_very_many_scopes_those_with_the_newest_unusual_changes_are_plotted(
     timed: Services, instance: dg.DagsterInstance
 ) -> None:
-    fill(timed, 12, odd={"108": 1, "111": 8})
+    fill(timed, 9, odd={"108": 1, "104": 8})
     result, _ = run(timed, instance)
     shown = metadata(result)
     plots = [name for name in shown if name.startswith("plot ")]
     assert len(plots) == SHOWN_PLOTS
-    assert plots[:2] == ["plot 108", "plot 111"]
-    assert shown["scopes"].value == 12
+    assert plots[:2] == ["plot 108", "plot 104"]
+    assert shown["scopes"].value == 9
     assert len(shown["changes"].value.records) == SHOWN_CHANGES
     assert shown["changed values"].value > SHOWN_CHANGES
     assert all(len(shown[name].value) < 60_000 for name in plots)
@@ -203,7 +209,7 @@ def test_the_schedule_is_on_only_with_automation(
     monkeypatch: pytest.MonkeyPatch, automation: str, status: dg.DefaultScheduleStatus
 ) -> None:
     monkeypatch.setenv("ADPLATFORM_AUTOMATION", automation)
-    schedule = audits(declare()).resolve_schedule_def("ads_restatement_audit")
+    schedule = definitions(None, account_definitions(declare(), open_api)).resolve_schedule_def("ads_restatement_audit")
     assert schedule.default_status is status
 
 
@@ -221,4 +227,4 @@ def test_reports_that_amazon_makes_by_itself_are_not_audited() -> None:
     none = SellingPartnerSource.model_validate(declared | {"reports": ["settlements"]})
     assert keys(both) == {"all_orders"}
     assert keys(none) == set()
-    assert list(watch_definitions(none).schedules or ()) == []
+    assert list(audit(none).schedules or ()) == []

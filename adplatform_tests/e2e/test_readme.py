@@ -97,7 +97,6 @@ def test_local_mode_refuses_an_endpoint_that_is_not_this_machine(project: Path) 
 def test_the_ads_account_of_the_readme_is_valid_and_a_wrong_column_is_told_with_its_line(project: Path) -> None:
     _, account = PARTNER.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     defs = project / "adplatform" / "defs" / "amazon" / "ads" / "defs.yaml"
-    defs.parent.mkdir(parents=True)
     defs.write_text(account, encoding="utf-8")
     assert adplatform(project, "validate").returncode == 0
     defs.write_text(account.replace("keywordId,", "keywordID,"), encoding="utf-8")

@@ -279,7 +279,7 @@ def test_a_widened_range_is_refused_and_told(seller: Seller) -> None:
 
 def test_a_lost_answer_makes_no_second_report(seller: Seller) -> None:
     seller.account = declared("all_orders", history="2d")
-    seller.world.fault("sp_create", "drop")
+    seller.world.fault("sp_create", "reset")
     seller.orders()
     for _ in range(3):
         seller.later(minutes=10)

@@ -71,15 +71,15 @@ def intend(ledger: Ledger, account: Account, asked_on: date, start: date, end: d
 def test_restatements_are_told_by_scope_with_what_is_unusual(timed: Services) -> None:
     timed.ledger.put_scopes("ads", [JAPAN])
     odd, calm = TODAY - timedelta(days=10), TODAY - timedelta(days=9)
-    for age, clicks in ((1, 100), (3, 98), (9, 40)):
+    for age, clicks in ((1, 100), (4, 98), (9, 40)):
         observe(timed.ledger, odd, age, clicks=clicks)
-    for age, clicks in ((1, 100), (3, 99), (9, 99)):
+    for age, clicks in ((1, 100), (4, 99), (9, 99)):
         observe(timed.ledger, calm, age, clicks=clicks)
     account = ads()
     america, japan = restatements(timed, account, account.definitions[0], "sp_small")
     assert (america.scope.id, japan.scope.id) == ("111", "222")
     assert len(america.observations) == 6
-    assert [(c.day, c.age) for c in america.changes] == [(odd, 3), (odd, 9), (calm, 3)]
+    assert [(c.day, c.age) for c in america.changes] == [(odd, 4), (odd, 9), (calm, 4)]
     (finding,) = america.findings
     assert (finding.change.before, finding.change.after, type(finding.change.after)) == (98, 40, Decimal)
     assert america.recent(TODAY - timedelta(days=1)) == (finding,), "it was seen on the day before"
@@ -201,14 +201,10 @@ def test_dates_leave_retention_unread_when_nothing_is_planned_any_more(timed: Se
     account = ads()
     (definition,) = account.definitions
     timed.ledger.put_planned("ads", Planned("sp_small", "111", TODAY, definition.definition_hash))
-    first, last = date(2026, 6, 1), date(2026, 6, 9)
-    intend(timed.ledger, account, TODAY, date(2026, 1, 1), last)
+    intend(timed.ledger, account, TODAY, date(2026, 1, 1), TODAY - timedelta(days=1))
     assert at_risk(timed, account, definition) == []
-    at[0] += timedelta(days=definition.policy.last_age - 11)
-    assert at_risk(timed, account, definition) == [], "the oldest date that was not asked for has some days left"
-    at[0] = datetime(2026, 6, 10, 19, tzinfo=UTC) + timedelta(days=definition.policy.last_age)
+    at[0] += timedelta(days=5)
+    assert at_risk(timed, account, definition) == [], "the oldest dates were read when they were final"
+    at[0] = NOON + timedelta(days=definition.policy.last_age)
     (risk,) = at_risk(timed, account, definition)
-    assert risk.stands_still
-    assert risk.dates >= 1
-    assert risk.day == TODAY
-    assert first < TODAY
+    assert (risk.dates, risk.day, risk.stands_still) == (3, TODAY, True)
