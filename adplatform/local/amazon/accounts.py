@@ -19,7 +19,10 @@ class App:
 
 @dataclass(frozen=True)
 class Profile:
-    """One advertising profile. Its report dates are in ``timezone``; ``scale`` is the size of its traffic."""
+    """One advertising profile. Its report dates are in ``timezone``; ``scale`` is the size of its traffic.
+
+    ``access`` is what the account may do with its campaigns: one with "view" is not listed to those who want to edit.
+    """
 
     id: int
     region: str
@@ -31,6 +34,7 @@ class Profile:
     name: str
     entity: str
     scale: float = 1.0
+    access: Literal["view", "edit"] = "edit"
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ _PROFILES = (
     ),
     Profile(
         *(1460298317755031, "na", "CA", "CAD", "America/Toronto", "A2EUQ1WTGCTBG2"),
-        *("vendor", "Northwind Outdoor Canada – Québec", "ENTITY2DEMOCA", 0.5),
+        *("vendor", "Northwind Outdoor Canada – Québec", "ENTITY2DEMOCA", 0.5, "view"),
     ),
     Profile(
         *(4027711963358820, "eu", "DE", "EUR", "Europe/Berlin", "A1PA6795UKMFR9"),
