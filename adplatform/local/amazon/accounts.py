@@ -61,6 +61,7 @@ class Accounts:
     profiles: tuple[Profile, ...]
     marketplaces: tuple[Marketplace, ...]
     seller: str
+    store: str
 
     def find_profile(self, scope: str) -> Profile | None:
         return next((p for p in self.profiles if str(p.id) == scope), None)
@@ -119,4 +120,4 @@ _MARKETPLACES = (
         "A1VC38T7YXB528", "fe", "JP", "Amazon.co.jp", "JPY", "ja_JP", "www.amazon.co.jp", "Asia/Tokyo", "cp932", 0.8
     ),
 )
-DEMO_ACCOUNTS = Accounts(DEMO_CREDENTIALS, _PROFILES, _MARKETPLACES, "A1DEMOSELLER")
+DEMO_ACCOUNTS = Accounts(DEMO_CREDENTIALS, _PROFILES, _MARKETPLACES, "A1DEMOSELLER", "Northwind Outdoor")

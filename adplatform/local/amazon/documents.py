@@ -101,7 +101,8 @@ def sp_document(world: World, report: SpReport) -> SpDocument:
     if report.error:
         return SpDocument(iter([report.error.encode()]), content_type, zipped)
     if report.type == ALL_ORDERS:
-        orders = selling.order_rows(seed, marketplace, start, end, as_of)
+        places = map(world.accounts.marketplace, report.marketplaces)
+        orders = [row for place in places for row in selling.order_rows(seed, place, start, end, as_of)]
         if report.fate == "utf8_bom":
             return SpDocument(iter([selling.order_table(orders, "utf-8-sig")]), "text/plain; charset=UTF-8", zipped)
         table = selling.order_table(_faulty(orders, report.fate), marketplace.charset)

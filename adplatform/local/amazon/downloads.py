@@ -74,7 +74,8 @@ def _ads(call: Call, report_id: str) -> Response:
     if call.fault("not_gzip", "identity_flagged_gzip"):
         body = igzip.decompress(body)
     changed = call.fault(*_CHANGES)
-    return _stored(_CHANGES[changed.fault](body) if changed else body, "application/octet-stream")
+    body = _CHANGES[changed.fault](body) if changed else body
+    return _spooled(call, iter([body]), "application/octet-stream")
 
 
 def _selling_partner(call: Call, region: str, number: str, query: Mapping[str, str]) -> Response:
@@ -87,8 +88,8 @@ def _selling_partner(call: Call, region: str, number: str, query: Mapping[str, s
     pieces = documents.zipped(document.pieces) if zipped else document.pieces
     changed = call.fault(*_CHANGES)
     if changed is not None:
-        return _stored(_CHANGES[changed.fault](b"".join(pieces)), document.content_type)
-    response = _spooled(pieces, document.content_type)
+        pieces = iter([_CHANGES[changed.fault](b"".join(pieces))])
+    response = _spooled(call, pieces, document.content_type)
     if "content-encoding" in query and zipped:
         response.headers["Content-Encoding"] = "gzip"
     return response
@@ -116,12 +117,8 @@ _CHANGES: Mapping[str, Callable[[bytes], bytes]] = {
 """Faults that change a document."""
 
 
-def _stored(body: bytes, content_type: str) -> Response:
-    return Response(body, 200, content_type=content_type)
-
-
-def _spooled(pieces: Iterator[bytes], content_type: str) -> Response:
-    """The pieces with their length, which S3 always tells; large documents wait on disk."""
+def _spooled(call: Call, pieces: Iterator[bytes], content_type: str) -> Response:
+    """The pieces, or the range of them that is asked for, with their length; large documents wait on disk."""
     file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
     for piece in pieces:
         file.write(piece)
@@ -129,7 +126,7 @@ def _spooled(pieces: Iterator[bytes], content_type: str) -> Response:
     file.seek(0)
     response = Response(FileWrapper(file, 1 << 20), 200, content_type=content_type, direct_passthrough=True)
     response.headers["Content-Length"] = str(size)
-    return response
+    return response.make_conditional(call.request, accept_ranges=True, complete_length=size)
 
 
 def refused(status: int, code: str, message: str) -> Response:

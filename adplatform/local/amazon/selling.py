@@ -502,10 +502,17 @@ def _settled(marketplace: Marketplace, minor: int) -> str:
 
 # How a report ends
 
+_OPTIONS = {
+    "dateGranularity": ("DAY", "WEEK", "MONTH"),
+    "asinGranularity": ("PARENT", "CHILD", "SKU"),
+    "reportPeriod": ("DAY", "WEEK", "MONTH", "QUARTER"),
+}
+"""Options of analytical reports, which are of one marketplace each."""
+
 
 def outcome(
     report_type: str,
-    marketplace: Marketplace,
+    marketplaces: Sequence[Marketplace],
     start: datetime,
     end: datetime,
     options: Mapping[str, str],
@@ -513,16 +520,18 @@ def outcome(
     ready_days: int,
 ) -> Outcome:
     """What becomes of a report asked for at ``asked``; dates younger than ``ready_days`` are not ready."""
-    today = local_date(marketplace, asked)
+    today = local_date(marketplaces[0], asked)
     if start > end:
         return Outcome("FATAL", CLIENT_ERROR)
     if report_type == ALL_ORDERS:
         if end - start > timedelta(days=30, seconds=1):
             return Outcome("DONE", TOO_LONG)
         return Outcome("CANCELLED") if start > asked else Outcome("DONE")
+    if len(marketplaces) > 1 or any(options.get(name, values[0]) not in values for name, values in _OPTIONS.items()):
+        return Outcome("FATAL", CLIENT_ERROR)
     if report_type == SEARCH_TERMS:
         period = options.get("reportPeriod", "")
-        if period not in ("DAY", "WEEK", "MONTH", "QUARTER"):
+        if not period:
             return Outcome("FATAL", CLIENT_ERROR)
         if _whole(period, start.date()) != (start.date(), end.date()):
             return Outcome("FATAL", NOT_ONE_DAY if period == "DAY" else NOT_WHOLE.format(period))

@@ -116,6 +116,7 @@ def participations(call: Call) -> Response:
                         "domainName": m.domain,
                     },
                     "participation": {"isParticipating": True, "hasSuspendedListings": False},
+                    "storeName": call.world.accounts.store,
                 }
                 for m in call.world.accounts.marketplaces
                 if m.region == call.region
@@ -149,7 +150,7 @@ def create(call: Call) -> Response:
         return invalid_input("dataStartTime and dataEndTime must be ISO 8601 date times.")
     if call.fault("bigger_range"):
         start -= timedelta(days=1)
-    outcome = selling.outcome(kind, own[names[0]], start, end, options, now, world.settings.ready_days)
+    outcome = selling.outcome(kind, [own[name] for name in names], start, end, options, now, world.settings.ready_days)
     world.forget_old_reports()
     fate = call.fault(*FATES)
     report = SpReport(

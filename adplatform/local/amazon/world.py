@@ -150,7 +150,6 @@ class AdsReport:
     created: float
     fate: str = ""
     size: int | None = None
-    told_without_url: bool = False
 
 
 @dataclass

@@ -21,6 +21,7 @@ def test_marketplaces_of_each_region(server: Server) -> None:
         "eu": ["DE"],
         "fe": ["JP"],
     }
+    assert found["eu"][0]["storeName"] == "Northwind Outdoor"
     assert found["eu"][0]["participation"] == {"isParticipating": True, "hasSuspendedListings": False}
 
 
@@ -110,6 +111,8 @@ def test_too_long_a_range_gives_a_text_in_the_place_of_a_file(selling: Selling) 
         (SEARCH_TERMS, days_ago(4), days_ago(3), {"reportPeriod": "DAY"}, "dataStartTime must be the same day as"),
         (SEARCH_TERMS, days_ago(4), days_ago(3), {"reportPeriod": "WEEK"}, "dataStartTime and dataEndTime must be the"),
         (SEARCH_TERMS, days_ago(4), days_ago(4), {}, "A client error occurred"),
+        (SEARCH_TERMS, days_ago(4), days_ago(4), {"reportPeriod": "HOUR"}, "A client error occurred"),
+        (SALES_AND_TRAFFIC, days_ago(4), days_ago(4), {"dateGranularity": "YEAR"}, "A client error occurred"),
         (SALES_AND_TRAFFIC, days_ago(3), days_ago(4), {}, "A client error occurred"),
         (SALES_AND_TRAFFIC, days_ago(0), days_ago(0), {}, "The report data for the requested date range is not yet"),
     ],
@@ -120,6 +123,13 @@ def test_fatal_reports_say_why(
     told = selling.finished(report_type, US, start, end, reportOptions=options)
     assert told["processingStatus"] == "FATAL"
     assert json.loads(selling.fetch(told)[0])["errorDetails"].startswith(text)
+
+
+def test_orders_are_of_all_marketplaces_that_are_named_and_analyses_of_one(selling: Selling) -> None:
+    named = {"marketplaceIds": [US, "A2EUQ1WTGCTBG2"]}
+    table = selling.fetch(selling.finished(ALL_ORDERS, US, days_ago(3), days_ago(2), **named))[0].decode("cp1252")
+    assert {line.split("\t")[6] for line in table.splitlines()[1:]} == {"Amazon.com", "Amazon.ca"}
+    assert selling.finished(SALES_AND_TRAFFIC, US, days_ago(4), days_ago(4), **named)["processingStatus"] == "FATAL"
 
 
 def test_late_data_is_there_later(selling: Selling) -> None:
@@ -286,8 +296,10 @@ def test_token_bucket_of_each_operation(selling: Selling) -> None:
 def test_document_url_is_good_for_five_minutes(selling: Selling) -> None:
     told = selling.finished(ALL_ORDERS, US, days_ago(3), days_ago(2))
     url = selling.document(told["reportDocumentId"]).json()["url"]
+    whole, rest = HTTP.get(url), HTTP.get(url, headers={"Range": "bytes=10-"})
+    assert (rest.status_code, rest.content) == (206, whole.content[10:])
     selling.server.world.clock.advance(timedelta(minutes=5).total_seconds())
-    assert HTTP.get(url).status_code == 403
+    assert HTTP.get(url, headers={"Range": "bytes=10-"}).status_code == 403
     assert selling.document("amzn1.spdoc.1.4.na.1").status_code == 404
 
 
