@@ -19,7 +19,7 @@ from werkzeug.serving import make_server
 
 from adplatform.aws import is_loopback
 from adplatform.failures import PermanentFailure
-from adplatform.local import crawler, glue, s3, secrets, sns, sqs
+from adplatform.local import crawler, dynamodb, glue, s3, secrets, sns, sqs
 from adplatform.local.bodies import Bodies
 from adplatform.local.child import alone_in, recorded, stop_requested
 from adplatform.local.endpoint import HEALTH_PATH
@@ -189,6 +189,7 @@ def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     sns.install()
     sqs.install()
     secrets.install()
+    dynamodb.install()
     glue.install(lambda: snapshots.changed("glue"))
 
 
