@@ -69,8 +69,7 @@ def meaning(status: int, headers: Mapping[str, str], body: bytes, now: datetime)
     after = _retry_after(headers.get("retry-after", ""), now)
     lower = text.lower()
     if status == _TOO_EARLY:
-        found = _DUPLICATE.search(text)
-        return Meaning(Answer.DUPLICATE, text, after, found[1] if found else "")
+        return Meaning(Answer.DUPLICATE, text, after, _duplicated(text, body))
     if status == _TOO_MANY:
         return Meaning(Answer.THROTTLED, text, after)
     if status == 401 and any(phrase in lower for phrase in _NO_SCOPE):
@@ -84,6 +83,14 @@ def meaning(status: int, headers: Mapping[str, str], body: bytes, now: datetime)
     if status == 408 or status >= 500:
         return Meaning(Answer.TRANSIENT, text or f"HTTP {status}", after)
     return Meaning(Answer.INVALID, text or f"HTTP {status}")
+
+
+def _duplicated(text: str, body: bytes) -> str:
+    """The id of the report that an order duplicates: in prose as a rule, a member has been seen too; "" for none."""
+    if found := _DUPLICATE.search(text):
+        return found[1]
+    document = _parsed(body)
+    return str(document.get("reportId") or "") if isinstance(document, dict) else ""
 
 
 def error_text(body: bytes, *secrets: str) -> str:
