@@ -61,8 +61,12 @@ def meaning(status: int, headers: Mapping[str, str], body: bytes, now: datetime)
     Neither API redirects or answers with anything but JSON: such an answer is somebody else's on the way, and passes.
     """
     if 200 <= status < 300:
-        whole = not body.strip() or _parsed(body) is not _NO_JSON
-        return Meaning(Answer.OK) if whole else Meaning(Answer.TRANSIENT, f"HTTP {status} with a body that is no JSON")
+        document = _parsed(body) if body.strip() else None
+        if document is _NO_JSON:
+            return Meaning(Answer.TRANSIENT, f"HTTP {status} with a body that is no JSON")
+        if not isinstance(document, dict) or str(document.get("code")) != str(_TOO_EARLY):
+            return Meaning(Answer.OK)
+        status = _TOO_EARLY  # clients of Amazon's have seen the refusal of a duplicate with HTTP 200
     if 300 <= status < 400:
         return Meaning(Answer.TRANSIENT, f"HTTP {status}, a redirect, which is not followed with a token")
     text = error_text(body)

@@ -258,6 +258,7 @@ def test_profiles_that_are_no_list_are_asked_for_again(amazon: Amazon, body: Any
         reply(425, {"code": "425", "details": f"The request is a DUPLICATE of {ID}"}),
         reply(425, {"message": f"The Request is a duplicate of : {ID}"}),
         reply(425, {"code": "425", "reportId": ID}),
+        reply(200, {"code": "425", "detail": f"The Request is a duplicate of : {ID}"}),
         reply(425, {"code": "425", "detail": "Too early", "reportId": ID}),
         reply(425, f"The Request is a duplicate of : {ID}", content_type="text/plain"),
         reply(425, b"\xef\xbb\xbf" + json.dumps({"detail": f"The Request is a duplicate of : {ID}"}).encode()),
@@ -393,8 +394,9 @@ def test_a_refused_column_is_answered_with_the_allowed_ones(amazon: Amazon) -> N
     "text",
     ["Not authorized to access scope 4001002003004005", "No matching advertiser found for scope: 4001002003004005"],
 )
-def test_a_profile_that_may_not_be_read_is_a_permanent_failure_at_once(amazon: Amazon, text: str) -> None:
-    amazon.answers(f"POST {REPORTS}", error(401, text))
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_profile_that_may_not_be_read_is_a_permanent_failure_at_once(amazon: Amazon, status: int, text: str) -> None:
+    amazon.answers(f"POST {REPORTS}", error(status, text))
     with pytest.raises(PermanentFailure, match=f"have the advertiser grant access.*{text}"):
         amazon.create()
     assert len(amazon.asked(f"POST {REPORTS}")) == len(amazon.asked("POST /auth/o2/token")) == 1
