@@ -333,7 +333,10 @@ def test_unknown_faults_are_refused(server: Server) -> None:
     with pytest.raises(ValueError, match="cannot match profile, only region, scope, report_type, report_id"):
         server.world.fault("get_report", "throttle", match={"profile": US})
     for body, said in (
-        ({"operation": "token", "fault": "nothing"}, "token has no fault 'nothing'; known are access_denied, "),
+        (
+            {"operation": "token", "fault": "nothing"},
+            "Value error, token has no fault 'nothing'; known are access_denied, ",
+        ),
         ({"operation": "token"}, "missing a required argument: 'fault'; POST faults is (operation: "),
         ({"operation": "token", "fault": "slow", "seconds": "long"}, "seconds: Input should be a valid number"),
     ):
