@@ -78,6 +78,8 @@ def meaning(status: int, headers: Mapping[str, str], body: bytes, now: datetime)
         return Meaning(Answer.THROTTLED, text, after)
     if status == 401 and any(phrase in lower for phrase in _NO_SCOPE):
         return Meaning(Answer.FORBIDDEN, text)
+    if status != 401 and body.lstrip().startswith(b"<"):
+        return Meaning(Answer.TRANSIENT, text or f"HTTP {status} with a page", after)
     if status == 401 or (status == 403 and any(word in lower for word in _TOKEN_REFUSED)):
         return Meaning(Answer.UNAUTHORIZED, text)
     if status == 403:

@@ -460,6 +460,8 @@ def test_a_long_retry_after_is_written_down_and_not_slept_through(amazon: Amazon
     [
         reply(500, {"code": "500", "detail": "Internal Server Error"}),
         reply(502, "<html><head><title>502 Bad Gateway</title></head></html>", content_type="text/html"),
+        reply(404, "<html><title>404</title></html>", content_type="text/html"),
+        reply(403, "<html>Request blocked by the proxy</html>", content_type="text/html"),
         reply(503, b"\x00\xff", content_type="application/octet-stream"),
         reply(504, ""),
         reply(408, ""),

@@ -21,7 +21,7 @@ from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.clean import Transformed
 from adplatform.flow.publication import publish_delivery
 from adplatform.flow.reports.account import Account, local_zone, slice_file
-from adplatform.flow.reports.ask import give_up
+from adplatform.flow.reports.ask import DOUBTFUL, give_up, is_doubtful
 from adplatform.flow.reports.discover import LISTED_FOR
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Settler
@@ -72,6 +72,8 @@ def land(
 ) -> tuple[Report, list[Landed]]:
     """Store a claimed report and bring its slices to their deliveries. May run again after a crash at any point.
 
+    A document without rows where there were some ends the report, which is asked for once more.
+
     Raises:
         TransientFailure: it can be tried again.
         PermanentFailure: what Amazon delivered is no report, or its definition is not declared any more.
@@ -88,6 +90,8 @@ def land(
             parts = _split(report, definition, scope, document, work)
             report = _keep_outside(services, account, report, parts)
             slices = list(parts.slices)
+            if not definition.discovered and not parts.rows and is_doubtful(services, account, report):
+                return _must(give_up(services, account, report, DOUBTFUL, reorder=True), report), []
     landed = [
         each
         for dataset in definition.datasets
@@ -101,6 +105,8 @@ def land(
 
 def finish(services: Services, landed: Report, problems: str = "") -> Report | None:
     """The common flow has dealt with every slice; ``problems`` says which dates it could not publish."""
+    if landed.ended:
+        return landed
     state = ReportState.DONE if landed.rows else ReportState.EMPTY
     return services.ledger.change_report(landed, state=state, run_id="", error=problems or landed.error)
 

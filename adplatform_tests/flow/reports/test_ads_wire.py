@@ -18,6 +18,7 @@ from adplatform.amazon.ads import AdsReports, open_ads
 from adplatform.amazon.sources import AdsSource
 from adplatform.flow.provision import provision
 from adplatform.flow.reports.account import Account, account_of
+from adplatform.flow.reports.ask import DOUBTFUL
 from adplatform.flow.reports.due import place_orders, poll_reports, reports_due
 from adplatform.flow.reports.land import claim, finish, land, publish_slice
 from adplatform.flow.services import Services
@@ -52,6 +53,7 @@ class Ads:
     at: list[datetime]
     work: Path
     document: bytes = b""
+    orders: int = 0
     wire: Wire = field(init=False)
     api: AdsReports = field(init=False)
 
@@ -67,9 +69,14 @@ class Ads:
             return reply(401, {"code": "401", "detail": "Not authorized to access scope 222"})
         if seen.method == "POST":
             refused = "aColumn" in json.loads(seen.body)["configuration"]["columns"]
-            return reply(400, {"code": "400", "detail": REFUSED}) if refused else reply(200, {"reportId": "r-1"})
+            return reply(400, {"code": "400", "detail": REFUSED}) if refused else self.created()
         url = f"{self.wire.url}/document?X-Amz-Security-Token=S3CR3T&X-Amz-Signature=S3CR3T"
-        return reply(200, {"reportId": "r-1", "status": "COMPLETED", "fileSize": len(self.document), "url": url})
+        found = {"reportId": path.rpartition("/")[2], "status": "COMPLETED", "fileSize": len(self.document), "url": url}
+        return reply(200, found)
+
+    def created(self) -> bytes:
+        self.orders += 1
+        return reply(200, {"reportId": f"r-{self.orders}", "status": "PENDING"})
 
     def run(self, account: Account) -> list[Report]:
         """Order, poll and publish all that can be."""
@@ -185,3 +192,17 @@ def test_no_secret_and_no_signed_address_is_kept_anywhere(ads: Ads, caplog: pyte
     kept = " ".join(map(str, (reports, rows, objects, inbox.read(), caplog.text)))
     assert "Not authorized to access scope 222" in kept
     assert not [word for word in ("S3CR3T", "X-Amz-", "Atza", "Atzr") if word in kept]
+
+
+def test_an_empty_document_takes_rows_away_only_the_second_time(ads: Ads) -> None:
+    declared = account("sp_campaigns")
+    ads.document = gzip.compress(b'[{"date": "2026-06-09", "campaignId": 1}]')
+    ads.run(declared)
+    ads.document = gzip.compress(b"[]")
+    ads.at[0] += timedelta(days=1)
+    doubted = ads.run(declared)[1]
+    assert (doubted.state, doubted.error) == (ReportState.FAILED, DOUBTFUL)
+    assert ads.table("campaign_id", "sp_campaigns") == [(1,)]
+    ads.at[0] += timedelta(minutes=40)
+    assert [r.state for r in ads.run(declared)][:3] == [ReportState.DONE, ReportState.FAILED, ReportState.EMPTY]
+    assert ads.table("campaign_id", "sp_campaigns") == []
