@@ -19,6 +19,8 @@ SAFETY = 2
 may be under way, and clocks differ."""
 ABOUT_TO_LEAVE = 3
 """From how many days before the last day on which a date can be had it counts as being at risk."""
+CLOSED_BY = 90
+"""The age at which a date is closed also where Amazon keeps it for years: no restatement comes that late."""
 
 
 class Period(StrEnum):
@@ -97,21 +99,16 @@ class RestatementPolicy:
     def deadlines(self) -> Mapping[int, int]:
         """Every wave, as an age, with the age by which it must have been asked for; the closing wave comes last.
 
-        The closing wave takes what there is just before retention ends. It may wait longest, so that it costs about one
-        request a month.
+        All deadlines come before a date is at risk, so that one outage or failure does not lose a wave. The closing
+        wave takes what there is at the end: also what came on the day of the last wave after that wave was asked for.
+        It may wait longest, so that it costs about one request a month.
         """
-        last = self.last_age
-        found = {age: age for age in self.daily if age <= last}
-        found |= {age: min(age + self.grace, last) for age in self.waves if age <= last}
-        newest = max(found)
-        if not self.closes:
-            return found
-        closing = max(newest + self.grace + 1, last - RESTATED_FOR + 1)
-        if closing <= last:
-            found[closing] = last
-        elif newest < last:
-            found[last] = last
-        return found
+        safe = self.last_age - ABOUT_TO_LEAVE
+        found = {age: age for age in self.daily if age <= self.last_age}
+        found |= {age: max(age, min(age + self.grace, safe)) for age in self.waves if age <= self.last_age}
+        end = min(safe, CLOSED_BY)
+        closing = max(max(found) + self.grace + 1, end - RESTATED_FOR + 1)
+        return found | {closing: end} if self.closes and closing <= end else found
 
     def wave_at(self, age: int) -> int:
         """The last wave that a date of this age has reached; 0 when it has reached none."""
@@ -122,10 +119,30 @@ class RestatementPolicy:
 
 
 def ads_policy(attribution_days: int, retention_days: int, max_range_days: int) -> RestatementPolicy:
-    """The policy for a report of the Ads API whose longest attribution window is ``attribution_days``."""
+    """The policy for a report of the Ads API whose longest attribution window is ``attribution_days``.
+
+    Amazon asks for one or two requests a day (documentation of reporting version 3), also while history is read.
+    """
     final = attribution_days + RESTATED_FOR
     waves = tuple(age for age in (21, 28, 35, 42) if age < final)
-    return RestatementPolicy(waves=(*waves, final), retention_days=retention_days, max_range_days=max_range_days)
+    return RestatementPolicy(
+        waves=(*waves, final), retention_days=retention_days, max_range_days=max_range_days, backfill_per_day=2
+    )
+
+
+def single_day_policy(attribution_days: int, retention_days: int) -> RestatementPolicy:
+    """The policy for a report of the Ads API that only sums over its whole range: to say something of a date it is
+    asked for that date alone. No request serves two dates, so there are few waves, at five requests a day."""
+    waves = (7, 14, 28, attribution_days + RESTATED_FOR)
+    return RestatementPolicy(
+        daily=(1,),
+        waves=waves,
+        max_range_days=1,
+        retention_days=retention_days,
+        requests_per_day=6,
+        backfill_per_day=10,
+        closes=False,
+    )
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ _WAITING = 8 << 20
 _DAY = re.compile(r"(\d{4}-\d\d-\d\d)(?!\d)", re.ASCII)
 _OFFSET = re.compile(r"\d(Z|[+-]\d\d:?\d\d)\s*$", re.ASCII)
 _SEPARATOR = "\x1f"
+_ESCAPE = re.compile(r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|.)")
+"""An escape of a JSON text; the group is half of a pair of surrogates, which is no character."""
 _encode = json.JSONEncoder().encode
 _encode_sorted = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
@@ -84,7 +86,7 @@ def split(
     An instant with an offset counts for its date in ``zone``, without a zone for the date that is written.
 
     A value of a decimal column loses the noise that binary fractions leave beyond its scale, so that 58.989999999999995
-    is the 58.99 that was meant; the document itself stays as it came.
+    is the 58.99 that was meant, and half a character becomes U+FFFD; the document itself stays as it came.
 
     Raises:
         TransientFailure, PermanentFailure: as :func:`adplatform.amazon.documents.rows`.
@@ -203,8 +205,8 @@ class _Slice:
 
     def _line(self, row: Row) -> str:
         if row and self.stamp and self.stamp.keys().isdisjoint(row):
-            return f"{_encode(row)[:-1]}, {self._stamp_members}}}\n"
-        return _encode({**row, **self.stamp}) + "\n"
+            return f"{_characters(_encode(row))[:-1]}, {self._stamp_members}}}\n"
+        return _characters(_encode({**row, **self.stamp})) + "\n"
 
     @cached_property
     def _stamp_members(self) -> str:
@@ -213,6 +215,11 @@ class _Slice:
     def finished(self, feed: str, day: date) -> SliceFile:
         content = f"{self.digest % _MODULUS:064x}" if self.rows else ""
         return SliceFile(feed, day, self.path, self.rows, content, dict(self.totals))
+
+
+def _characters(line: str) -> str:
+    """A line without what is no character, as a name has it that was cut in the middle of one."""
+    return _ESCAPE.sub(lambda found: "\\ufffd" if found[1] else found[0], line) if "\\ud" in line else line
 
 
 def _scale(column: Column) -> int | None:

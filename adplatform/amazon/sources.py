@@ -64,7 +64,8 @@ class OwnAdsReport(Strict):
     remove: tuple[str, ...] = ()
     filters: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     unchecked_columns: dict[str, str] = Field(default_factory=dict)
-    """Columns that Amazon has and our list does not, with their types."""
+    """Columns that Amazon has and our list does not, or that are to have another type, with their types. Amazon's ids
+    go up to 2^64-1; one beyond ``bigint`` needs ``decimal(20,0)``."""
     description: str = ""
     restatement: Restatement = Restatement()
 

@@ -368,10 +368,23 @@ def test_a_table_without_its_column_of_dates_is_refused(work: Path) -> None:
 
 
 def test_texts_of_any_characters_come_through(work: Path) -> None:
-    name = 'Größe 大 😀 \ud800 \x00 \u2028 \\ " \t'
+    name = 'Größe 大 😀 \x00 \u2028 \\ " \t'
     found = cut(work, [{"date": "2026-01-01", "campaignName": name, "ключ": name}]).slices[0]
     assert lines(found.path)[0]["campaignName"] == lines(found.path)[0]["ключ"] == name
     assert gzip.decompress(found.path.read_bytes()).isascii()
+
+
+@pytest.mark.parametrize(
+    ("sent", "written"),
+    [
+        (r"cut \ud83d", "cut \N{REPLACEMENT CHARACTER}"),
+        (r"\ude00\ud83d\ud83d\ude00", "\N{REPLACEMENT CHARACTER}" * 2 + "😀"),
+        (r"\\ud83d \ud83d\\ude00", "\\ud83d \N{REPLACEMENT CHARACTER}\\ude00"),
+    ],
+)
+def test_half_a_character_costs_no_row(work: Path, sent: str, written: str) -> None:
+    row, _, _ = one(work, f'"campaignName": "{sent}", "clicks": 1')
+    assert (row["campaignName"], row["clicks"]) == (written, "1")
 
 
 def test_a_row_of_any_depth_is_split_or_refused(work: Path) -> None:
