@@ -102,7 +102,8 @@ def land(
 def finish(services: Services, landed: Report, problems: str = "") -> Report | None:
     """The common flow has dealt with every slice; ``problems`` says which dates it could not publish."""
     state = ReportState.DONE if landed.rows else ReportState.EMPTY
-    return services.ledger.change_report(landed, state=state, run_id="", error=problems or landed.error)
+    survived = landed.error if landed.attempt <= 1 or not landed.error else f"an earlier try failed: {landed.error}"
+    return services.ledger.change_report(landed, state=state, run_id="", error=problems or survived)
 
 
 def failed(services: Services, account: Account, report: Report, error: Exception) -> Report | None:
