@@ -108,7 +108,8 @@ def finish(services: Services, landed: Report, problems: str = "") -> Report | N
     if landed.ended:
         return landed
     state = ReportState.DONE if landed.rows else ReportState.EMPTY
-    return services.ledger.change_report(landed, state=state, run_id="", error=problems or landed.error)
+    survived = landed.error if landed.attempt <= 1 or not landed.error else f"an earlier try failed: {landed.error}"
+    return services.ledger.change_report(landed, state=state, run_id="", error=problems or survived)
 
 
 def failed(services: Services, account: Account, report: Report, error: Exception) -> Report | None:
