@@ -6,7 +6,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from functools import cached_property
 from hashlib import blake2b
@@ -34,6 +34,7 @@ _WHOLE = -1
 _WAITING = 8 << 20
 """Characters of lines that wait in memory until they are written."""
 _DAY = re.compile(r"(\d{4}-\d\d-\d\d)(?!\d)", re.ASCII)
+_OFFSET = re.compile(r"\d(Z|[+-]\d\d:?\d\d)\s*$", re.ASCII)
 _SEPARATOR = "\x1f"
 _ESCAPE = re.compile(r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|.)")
 """An escape of a JSON text; the group is half of a pair of surrogates, which is no character."""
@@ -77,8 +78,12 @@ def split(
     country: str,
     origin: str,
     work: Path,
+    zone: tzinfo | None = None,
+    private: bool = False,
 ) -> Split:
     """Write the slices of a document to the new directory ``work``.
+
+    An instant with an offset counts for its date in ``zone``, without a zone for the date that is written.
 
     A value of a decimal column loses the noise that binary fractions leave beyond its scale, so that 58.989999999999995
     is the 58.99 that was meant, and half a character becomes U+FFFD; the document itself stays as it came.
@@ -99,19 +104,26 @@ def split(
             )
         members = _Members(dataset)
         spelled = _spellings(dataset, country)
-        needed = [c.header for c in dataset.columns if c.required]
+        needed = [c.header for c in dataset.columns if c.required and c.header != dataset.date_field]
+        needed += [dataset.date_field] if dataset.date_field else []
         days = [start + timedelta(days=n) for n in range((end - start).days + 1)]
         slices = {
             day.isoformat(): _Slice(files, files.open(work / f"{dataset.feed}-{day}.json.gz"), stamp(day))
             for day in days
         }
         placed = read = 0
-        for row in rows(document, layout, dataset.records, needed, charset=charset, country=country, origin=origin):
+        for row in rows(
+            *(document, layout, dataset.records, needed),
+            charset=charset,
+            country=country,
+            origin=origin,
+            private=private,
+        ):
             read += 1
             for name, plain in spelled:
                 if isinstance(text := row.get(name), str):
                     row[name] = plain(text, country)
-            day = start.isoformat() if dataset.date_field is None else _day(_member(row, dataset.date_field))
+            day = start.isoformat() if dataset.date_field is None else _day(_member(row, dataset.date_field), zone)
             place = slices.get(day) if MISFIT not in row else None
             try:
                 if place is None:
@@ -215,10 +227,17 @@ def _scale(column: Column) -> int | None:
     return kind.scale if kind.name == "decimal" else _WHOLE if kind.name in ("bigint", "int") else None
 
 
-def _day(value: Any) -> str:
-    """The date that a text begins with, "" for none."""
+def _day(value: Any, zone: tzinfo | None) -> str:
+    """The date that a text begins with, "" for none; of an instant with an offset its date in the zone."""
     found = _DAY.match(value) if isinstance(value, str) else None
-    return found[1] if found else ""
+    if found is None:
+        return ""
+    if zone is None or not _OFFSET.search(value):
+        return found[1]
+    try:
+        return datetime.fromisoformat(value.strip()).astimezone(zone).date().isoformat()
+    except (ValueError, OverflowError):
+        return found[1]
 
 
 def _member(row: Row, path: str) -> Any:

@@ -130,7 +130,7 @@ def poll(services: Services, account: Account, api: ReportApi, report: Report, s
             return _empty(services, account, report, asked, progress)
         case ReportStatus.FAILED | ReportStatus.GONE:
             reason = progress.reason or f"Amazon says {progress.status}"
-            return give_up(services, account, report, reason, reorder=progress.retryable)
+            return give_up(services, account, asked, reason, reorder=progress.retryable)
         case _:
             return _still_waiting(services, account, api, order, report, asked)
 
@@ -145,7 +145,7 @@ def _still_waiting(
             api.cancel(order, report.report_id)
         except (PermanentFailure, TransientFailure) as e:
             log.warning("%s %s could not be cancelled: %s", report.feed, report.key, e)
-        return give_up(services, account, report, f"it was not ready {waited} after it was asked for", reorder=True)
+        return give_up(services, account, asked, f"it was not ready {waited} after it was asked for", reorder=True)
     overdue = waited >= account.overdue_after
     changed = ledger.change_report(
         report,
@@ -162,7 +162,7 @@ def _empty(services: Services, account: Account, report: Report, asked: Report, 
     """Amazon has no data, or gave up because it was busy: it says CANCELLED to both. Where that would take away rows
     that are there, it is asked once more before it is believed."""
     if is_doubtful(services, account, report):
-        return give_up(services, account, report, DOUBTFUL, reorder=True)
+        return give_up(services, account, asked, DOUBTFUL, reorder=True)
     return services.ledger.change_report(
         report,
         **{**_seen(asked), "error": progress.reason},

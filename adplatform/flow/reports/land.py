@@ -20,7 +20,7 @@ from adplatform.amazon.slices import SliceFile, Split, split
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.clean import Transformed
 from adplatform.flow.publication import publish_delivery
-from adplatform.flow.reports.account import Account, slice_file
+from adplatform.flow.reports.account import Account, local_zone, slice_file
 from adplatform.flow.reports.ask import DOUBTFUL, give_up, is_doubtful
 from adplatform.flow.reports.discover import LISTED_FOR
 from adplatform.flow.services import Services
@@ -175,6 +175,8 @@ def _split(report: Report, definition: ReportDefinition, scope: Scope, document:
         country=scope.country,
         origin=_origin(report),
         work=work / "slices",
+        zone=local_zone(definition, scope),
+        private=definition.restricted,
     )
 
 

@@ -92,14 +92,14 @@ def test_other_scopes_other_definitions_and_dates_that_are_long_final_are_left_o
     account = ads(profiles=[111])
     observe(timed.ledger, TODAY - timedelta(days=5), 1, report_id="before", clicks=1000)
     observe(timed.ledger, TODAY - timedelta(days=5), 5, report_id="now", clicks=10)
-    observe(timed.ledger, TODAY - timedelta(days=101), 1, clicks=7)
-    observe(timed.ledger, TODAY - timedelta(days=100), 1, clicks=7)
+    observe(timed.ledger, TODAY - timedelta(days=98), 1, clicks=7)
+    observe(timed.ledger, TODAY - timedelta(days=97), 1, clicks=7)
     day = TODAY - timedelta(days=4)
     intend(timed.ledger, account, day, day, day, definition="another", report_id="before")
     intend(timed.ledger, account, TODAY, day, day, report_id="now")
     (watched,) = restatements(timed, account, account.definitions[0], "sp_small")
     assert [o.age for o in watched.observations] == [1, 5]
-    assert watched.observations[0].day == TODAY - timedelta(days=100)
+    assert watched.observations[0].day == TODAY - timedelta(days=97)
     assert watched.changes == ()
 
 
