@@ -3,7 +3,7 @@
 import codecs
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +34,7 @@ _CHARSETS = {"shift_jis": "cp932", "iso8859-1": "cp1252"}
 """What Amazon names, and what its files are: supersets with the characters that sellers use."""
 _ASCII = bytes(set(range(0x20, 0x7F)) - {0x5C}) + b"\t\r\n+AGE-\\u0041"
 _QUOTED = re.compile(r'".*"', re.DOTALL)
+_SPECIFICATION = re.compile(r'\{\s*"reportSpecification"\s*:\s*')
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
 
@@ -142,6 +143,29 @@ def _lines(chunks: Iterable[str], origin: str) -> Iterator[str]:
 
 def _unquoted(field: str) -> str:
     return field[1:-1].replace('""', '"').strip() if _QUOTED.fullmatch(field) else field
+
+
+def other_options(path: Path, options: Mapping[str, str], origin: str) -> str:
+    """How the options that a JSON document says it was made with differ from these; "" where it does not say.
+
+    Amazon repeats the options of an analytics report at its beginning (``reportSpecification``), and nowhere else.
+    """
+    if not options:
+        return ""
+    found = _SPECIFICATION.match(_head(path, origin).decode("utf-8", "replace"))
+    if found is None:
+        return ""
+    try:
+        told = json.JSONDecoder().raw_decode(found.string, found.end())[0]["reportOptions"]
+        made = {option: told[option] for option in options if option in told}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return ", ".join(f"{o} {v} instead of {options[o]}" for o, v in made.items() if _listed(v) != _listed(options[o]))
+
+
+def _listed(value: Any) -> list[str]:
+    """The words of an option: lists of ASINs have no order."""
+    return sorted(str(value).split())
 
 
 def content(path: Path, origin: str) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ from isal import igzip
 
 from adplatform.amazon.definitions import Dataset
 from adplatform.amazon.documents import MISFIT, Layout, Number, Row, rows
-from adplatform.amazon.locales import plain_instant, plain_number
+from adplatform.amazon.locales import plain_date, plain_number, plain_timestamp
 from adplatform.contracts.model import Column
 from adplatform.failures import PermanentFailure
 
@@ -147,7 +147,7 @@ def _spellings(dataset: Dataset, country: str) -> list[tuple[str, Callable[[str,
     """Members of a flat file that each marketplace spells in its own way, with what makes them plain."""
     if not dataset.localized:
         return []
-    kinds = {"decimal": plain_number, "date": plain_instant, "timestamp": plain_instant}
+    kinds = {"decimal": plain_number, "date": plain_date, "timestamp": plain_timestamp}
     return [(c.header, kinds[c.data_type.name]) for c in dataset.columns if c.data_type.name in kinds]
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date, time, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from adplatform.amazon import ads_definitions
 from adplatform.amazon.ads_definitions import AdsReport, ads_definition, without
@@ -103,6 +103,10 @@ class OwnAdsReport(Strict):
         return ready_made(self.extends, ads_definitions.READY_MADE)
 
 
+_READY_MADE, _OWN = Tag("(ready-made)"), Tag("(own)")
+_KIND = Discriminator(lambda value: "(ready-made)" if isinstance(value, str) else "(own)")
+
+
 class ReportSource(Strict):
     """What both kinds of account have in common.
 
@@ -138,7 +142,7 @@ class AdsSource(ReportSource):
     """An Amazon Ads account: its profiles and the reports to pull for each."""
 
     profiles: tuple[Id, ...] | Profiles = Profiles()
-    reports: list[str | OwnAdsReport] = Field(min_length=1)
+    reports: list[Annotated[Annotated[str, _READY_MADE] | Annotated[OwnAdsReport, _OWN], _KIND]] = Field(min_length=1)
 
     @field_validator("reports")
     @classmethod
@@ -156,7 +160,9 @@ class SellingPartnerSource(ReportSource):
     partner: Literal["seller", "vendor"] = "seller"
     """Amazon tells sellers in which marketplaces they take part; those of a vendor are listed in ``marketplaces``."""
     marketplaces: tuple[Id, ...] | Marketplaces = Marketplaces()
-    reports: list[str | OwnSellingPartnerReport] = Field(min_length=1)
+    reports: list[Annotated[Annotated[str, _READY_MADE] | Annotated[OwnSellingPartnerReport, _OWN], _KIND]] = Field(
+        min_length=1
+    )
     finished_queue: str | None = None
     """An SQS queue that is subscribed to REPORT_PROCESSING_FINISHED; without one reports are only polled."""
 

@@ -106,7 +106,7 @@ def report_metadata(report: Report, scope: Scope | None = None) -> Mapping[str, 
         "bytes": report.bytes,
         "sha256": report.sha256,
         "rows_of_other_dates": report.outside_rows,
-        "error": report.error,
+        "note": report.error,
         "ledger": dg.MetadataValue.md(f"`adplatform reports {report.feed} {report.report_id or report.key}`"),
     }
     return {f"adplatform/{name}": value for name, value in shown.items() if value}

@@ -263,7 +263,7 @@ def test_nothing_is_asked_for_that_retention_excludes_at_any_moment_of_the_next_
             assert window.end < today
 
 
-WEEKLY = RestatementPolicy(
+BY_WEEK = RestatementPolicy(
     daily=(2, 3), waves=(7,), max_range_days=1, retention_days=200, requests_per_day=3, closes=False, period=Period.WEEK
 )
 
@@ -297,7 +297,7 @@ def test_weeks_begin_on_sunday_and_the_rest_with_their_first_date(period: Period
 
 def test_only_ends_of_periods_are_asked_for_each_with_all_its_waves() -> None:
     ages: dict[date, list[int]] = {}
-    for today, window in simulate(WEEKLY, START, 150):
+    for today, window in simulate(BY_WEEK, START, 150):
         assert window.start == window.end
         ages.setdefault(window.end, []).append((today - window.end).days)
     saturdays = [START + timedelta(days=n) for n in range(150) if (START + timedelta(days=n)).weekday() == 5]
@@ -308,11 +308,11 @@ def test_only_ends_of_periods_are_asked_for_each_with_all_its_waves() -> None:
 
 def test_no_period_that_began_before_retention_is_asked_for() -> None:
     today = date(2026, 7, 1)
-    held = plan(WEEKLY, today, date(2020, 1, 1), {}).windows
-    oldest = min(d for n in range(400) if WEEKLY.can_be_had(d := today - timedelta(days=n), today))
-    assert Period.WEEK.first_date(oldest) >= today - timedelta(days=WEEKLY.retention_days - 2)
-    assert all(WEEKLY.can_be_had(w.end, today) for w in held)
-    assert not WEEKLY.can_be_had(date(2026, 6, 28), today), "a Sunday"
+    held = plan(BY_WEEK, today, date(2020, 1, 1), {}).windows
+    oldest = min(d for n in range(400) if BY_WEEK.can_be_had(d := today - timedelta(days=n), today))
+    assert Period.WEEK.first_date(oldest) >= today - timedelta(days=BY_WEEK.retention_days - 2)
+    assert all(BY_WEEK.can_be_had(w.end, today) for w in held)
+    assert not BY_WEEK.can_be_had(date(2026, 6, 28), today), "a Sunday"
 
 
 def test_a_policy_that_can_ask_for_nothing_is_refused() -> None:

@@ -149,6 +149,7 @@ def test_what_does_not_fit_is_refused_with_what_would(report: Any, says: str) ->
     with pytest.raises(ValidationError) as refused:
         source(report)
     assert says in str(refused.value)
+    assert refused.value.error_count() == 1
 
 
 def test_two_reports_may_not_fill_one_table() -> None:

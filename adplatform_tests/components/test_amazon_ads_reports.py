@@ -149,7 +149,7 @@ def test_the_ui_tells_where_a_report_stands_from_its_order_to_its_end(
     ended = evaluate(defs, timed, instance)
     assert told(ended.asset_events) == ["111 2026-06-05 to 2026-06-09: failed"]
     (event,) = ended.asset_events
-    assert event.metadata["adplatform/error"].value == "internal error"
+    assert event.metadata["adplatform/note"].value == "internal error"
     assert event.metadata["adplatform/polls"].value == 3
     assert "adplatform reports ads/sp_small/111 report-00001" in str(event.metadata["adplatform/ledger"].value)
     at[0] += timedelta(hours=1)

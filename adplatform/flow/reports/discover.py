@@ -21,8 +21,8 @@ LISTED_FOR = timedelta(days=89)
 def discover(services: Services, account: Account, api: ReportApi, turns: Iterable[Turn]) -> list[Report]:
     """Enter in the ledger what Amazon has made since; those that are new. May be repeated.
 
-    A report that covers several marketplaces is entered once, for the first of them by id: their turns come at
-    different times of the day.
+    A report that covers several marketplaces is entered once, for the first of them that is wanted: their turns come
+    at different times of the day.
 
     Raises:
         PermanentFailure, TransientFailure: as the API's calls do.
@@ -34,7 +34,8 @@ def discover(services: Services, account: Account, api: ReportApi, turns: Iterab
     new = []
     for definition in {turn.definition.name: turn.definition for turn in due.values()}.values():
         for found in api.discover(definition.report_type, now - LISTED_FOR):
-            turn = due.get((definition.name, min(wanted.intersection(found.scopes), default="")))
+            home = next((scope for scope in found.scopes if scope in wanted), "")
+            turn = due.get((definition.name, home))
             if turn is None:
                 continue
             report = _entered(services, account, definition, turn, found, now)
@@ -72,7 +73,7 @@ def _entered(
         document=found.document,
         ready_at=now,
     )
-    # Another of its marketplaces may have it, of a time when this one was not wanted; that one's date may be a day off.
+    # Another of its marketplaces may have it, of a time when this one was not wanted; there its date may be a day off.
     feeds = [f"{account.source}/{definition.name}/{scope}" for scope in found.scopes]
     known = [r for feed in feeds for r in services.ledger.reports(feed, since=made - timedelta(days=1))]
     return _first_free(services, report, known, made)

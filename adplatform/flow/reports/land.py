@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from adplatform.amazon.definitions import Dataset, ReportDefinition
-from adplatform.amazon.documents import verify
+from adplatform.amazon.documents import other_options, verify
 from adplatform.amazon.reports import Document, Progress, ReportApi, ReportStatus
 from adplatform.amazon.slices import SliceFile, Split, split
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -108,7 +108,8 @@ def finish(services: Services, landed: Report, problems: str = "") -> Report | N
     if landed.ended:
         return landed
     state = ReportState.DONE if landed.rows else ReportState.EMPTY
-    return services.ledger.change_report(landed, state=state, run_id="", error=problems or landed.error)
+    survived = landed.error if landed.attempt <= 1 or not landed.error else f"an earlier try failed: {landed.error}"
+    return services.ledger.change_report(landed, state=state, run_id="", error=problems or survived)
 
 
 def failed(services: Services, account: Account, report: Report, error: Exception) -> Report | None:
@@ -162,6 +163,10 @@ def _stored(
 
 
 def _split(report: Report, definition: ReportDefinition, scope: Scope, document: Path, work: Path) -> Split:
+    # Lists of reports name no options: one that was looked for after a lost answer may be another definition's.
+    named = definition.configuration if report.adopted and definition.api == "selling_partner" else {}
+    if differs := other_options(document, named, _origin(report)):
+        raise PermanentFailure(f"{_origin(report)}: another report was adopted: {differs}; nothing changed")
     fixed = {"_as_of": _as_of(report).isoformat(), "_report_id": report.report_id, "_currency": scope.currency}
     waves = {day: _wave(report, definition, day) for day in _days(report)}
     return split(

@@ -67,15 +67,18 @@ class Accounts:
         return next((p for p in self.profiles if str(p.id) == scope), None)
 
     def profile(self, scope: str) -> Profile:
-        """Raises: KeyError: there is none."""
+        """Raises: ValueError: there is none."""
         profile = self.find_profile(scope)
         if profile is None:
-            raise KeyError(scope)
+            raise ValueError(f"there is no profile {scope!r}; known are {', '.join(str(p.id) for p in self.profiles)}")
         return profile
 
     def marketplace(self, name: str) -> Marketplace:
-        """Raises: KeyError: there is none."""
-        return {m.id: m for m in self.marketplaces}[name]
+        """Raises: ValueError: there is none."""
+        known = {m.id: m for m in self.marketplaces}
+        if name not in known:
+            raise ValueError(f"there is no marketplace {name!r}; known are {', '.join(known)}")
+        return known[name]
 
 
 DEMO_CREDENTIALS: Mapping[Api, App] = {

@@ -19,7 +19,7 @@ from adplatform.local.amazon.accounts import Api
 from adplatform.local.amazon.advertising import FOREVER, Query
 from adplatform.local.amazon.calls import Call, answer
 from adplatform.local.amazon.faults import KINDS, OPERATIONS
-from adplatform.local.amazon.world import World
+from adplatform.local.amazon.world import Settings, World
 
 
 def serve(call: Call) -> Response:
@@ -35,8 +35,8 @@ def serve(call: Call) -> Response:
         inspect.signature(do).bind(call.world, **given)
         done = do(call.world, **given)
     except ValidationError as e:
-        return answer(400, {"error": "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in e.errors())})
-    except (KeyError, TypeError, ValueError) as e:
+        return answer(400, {"error": "; ".join(": ".join((*map(str, p["loc"]), p["msg"])) for p in e.errors())})
+    except (TypeError, ValueError) as e:
         return answer(400, {"error": f"{e}; {method} {name} is {_told(do)}"})
     call.world.changed |= method != "GET"
     return answer(200, done)
@@ -47,6 +47,7 @@ def _index(world: World) -> dict[str, Any]:
     return {
         "calls": _calls(),
         "settings": asdict(world.settings),
+        "about_settings": " ".join(str(Settings.__doc__).split()),
         "faults": {
             operation: {name: kind.does for name, kind in sorted(KINDS.items()) if operation in kind.operations}
             for operation in OPERATIONS
@@ -102,7 +103,7 @@ def _fault(
     fault: str,
     times: int | None = 1,
     skip: int = 0,
-    match: Mapping[str, str] | None = None,
+    match: dict[str, str] | None = None,
     seconds: float = 1.0,
 ) -> list[dict[str, Any]]:
     """Order a fault for so many requests (null: for all) after the first to skip, of those that match: texts for

@@ -52,7 +52,7 @@ def download(call: Call) -> Response:
         )
     if any(name.lower().startswith("x-amz-") for name in call.request.headers.keys()):  # noqa: SIM118 - pairs otherwise
         return refused(403, "AccessDenied", "There were headers present in the request which were not signed")
-    if not hmac.compare_digest(given, _signature(call.request.path, query)):
+    if not hmac.compare_digest(given.encode(), _signature(call.request.path, query).encode()):
         return refused(403, "SignatureDoesNotMatch", "The request signature we calculated does not match")
     minted = datetime.strptime(query["X-Amz-Date"], _STAMP).replace(tzinfo=UTC)
     expires = minted + timedelta(seconds=int(query["X-Amz-Expires"]))
@@ -71,7 +71,7 @@ def _ads(call: Call, report_id: str) -> Response:
     if report is None:
         return refused(404, "NoSuchKey", "The specified key does not exist.")
     body = documents.ads_document(call.world, report)
-    if call.fault("not_gzip", "identity_flagged_gzip"):
+    if call.fault("not_gzip"):
         body = igzip.decompress(body)
     changed = call.fault(*_CHANGES)
     body = _CHANGES[changed.fault](body) if changed else body
@@ -84,7 +84,7 @@ def _selling_partner(call: Call, region: str, number: str, query: Mapping[str, s
         return refused(404, "NoSuchKey", "The specified key does not exist.")
     document = documents.sp_document(call.world, report)
     stored = query.get("stored", "gzip" if document.zipped else "identity")
-    zipped = stored == "gzip" and not call.fault("identity_flagged_gzip", "not_gzip")
+    zipped = stored == "gzip" and not call.fault("not_gzip")
     pieces = documents.zipped(document.pieces) if zipped else document.pieces
     changed = call.fault(*_CHANGES)
     if changed is not None:

@@ -72,7 +72,7 @@ _OF_ONE_OPERATION: Mapping[str, Kind] = {
     "corrupt_gzip": Kind("a wrong checksum at the end of the document", ("download",)),
     "not_gzip": Kind("the document uncompressed", ("download",)),
     "error_text": Kind("a sentence in the place of the document", ("download",)),
-    "identity_flagged_gzip": Kind("called GZIP, stored uncompressed", ("sp_document", "download")),
+    "identity_flagged_gzip": Kind("called GZIP, stored uncompressed", ("sp_document",)),
     "gzip_unflagged": Kind("stored as gzip, not called so", ("sp_document",)),
 }
 KINDS: Mapping[str, Kind] = {**AT_ANY_REQUEST, **FATES, **_OF_ONE_OPERATION}

@@ -118,18 +118,16 @@ def _about(call: Call) -> dict[str, str]:
         known["report_type"] = str(kind)
         if isinstance(body.get("marketplaceIds"), list) and body["marketplaceIds"]:
             known["scope"] = str(body["marketplaceIds"][0])
-    parts = call.request.path.split("/") if call.operation == "download" else [call.argument.rpartition(".")[2]]
-    for part in parts:
-        if part in world.ads_reports:
-            ads_report = world.ads_reports[part]
-            known |= {
-                "scope": ads_report.scope,
-                "report_type": str(ads_report.configuration["reportTypeId"]),
-                "report_id": part,
-            }
-        if part in world.sp_reports:
-            sp_report = world.sp_reports[part]
-            known |= {"scope": sp_report.marketplaces[0], "report_type": sp_report.type, "report_id": part}
+    if call.operation == "sp_reports":
+        known["report_type"] = call.request.args.get("reportTypes", "")
+    names = call.request.path.split("/")[3:] if call.operation == "download" else [call.argument.rpartition(".")[2]]
+    region = names[0] if names[0] in REGIONS else call.region
+    for name in names:
+        if report := world.ads_reports.get(name):
+            kind = report.configuration["reportTypeId"]
+            known |= {"region": report.region, "scope": report.scope, "report_type": kind, "report_id": name}
+        if made := downloads.find(world, region, name):
+            known |= {"region": region, "scope": made.marketplaces[0], "report_type": made.type, "report_id": name}
     return known
 
 

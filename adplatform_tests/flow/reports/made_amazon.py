@@ -3,10 +3,12 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from adplatform_tests.amazon.wire import Seen, reply
+from adplatform_tests.amazon.wire import RESET, Seen, reply
+from adplatform_tests.flow.reports.seller import MORNING
 
 Order = Mapping[str, Any]
 """The body of a createReport request."""
@@ -14,8 +16,9 @@ Order = Mapping[str, Any]
 
 @dataclass
 class MadeAmazon:
-    """Answers requests for reports, which are ready at once. Types in ``restricted`` are read with a restricted token
-    for the one document alone."""
+    """Answers requests for reports, which are ready at once; the next ``lose`` answers to orders are lost. Types in
+    ``restricted`` are read with a restricted token for the one document alone. Orders are made one second after the
+    other, from ``created`` on."""
 
     documents: Mapping[str, Callable[[Order], bytes]]
     marketplaces: Mapping[str, str] = field(default_factory=lambda: {"A1PA6795UKMFR9": "DE"})
@@ -24,6 +27,8 @@ class MadeAmazon:
     orders: list[Order] = field(default_factory=list)
     discovered: list[dict[str, Any]] = field(default_factory=list)
     tokens: dict[str, str] = field(default_factory=dict)
+    created: datetime = MORNING
+    lose: int = 0
     url: str = ""
 
     def ranges(self, report_type: str = "") -> list[tuple[str, str]]:
@@ -44,20 +49,29 @@ class MadeAmazon:
                 return reply(200, {"restrictedDataToken": token, "expiresIn": 3600})
             case ("POST", "/reports/2021-06-30/"):
                 self.orders.append(json.loads(seen.body))
+                self.lose -= 1
+                if self.lose >= 0:
+                    return RESET
                 return reply(202, {"reportId": str(len(self.orders))})
             case ("GET", "/reports/2021-06-30/"):
                 wanted = parse_qs(urlsplit(seen.path).query)["reportTypes"]
-                return reply(200, {"reports": [r for r in self.discovered if r["reportType"] in wanted]})
+                made = [*self.discovered, *(self._told(str(n)) for n in range(1, len(self.orders) + 1))]
+                return reply(200, {"reports": [report for report in made if report["reportType"] in wanted]})
             case ("GET", "/reports/2021-06-30/reports/"):
-                order = self.orders[int(last) - 1]
-                told = {"processingStatus": "DONE", "createdTime": order["dataEndTime"], "reportDocumentId": last}
-                return reply(200, {**order, "reportId": last, **told})
+                return reply(200, self._told(last))
             case ("GET", "/reports/2021-06-30/documents/"):
                 return self._document(last, self.tokens.get(seen.headers["x-amz-access-token"]) == path)
             case ("GET", "/download/"):
                 order = self._order(last)
                 return reply(200, self.documents[order["reportType"]](order), content_type=self._content_type())
         return reply(404, {"errors": [{"code": "NotFound", "message": path}]})
+
+    def _told(self, report_id: str) -> dict[str, Any]:
+        """What Amazon says of an order: not its options."""
+        order = {name: value for name, value in self.orders[int(report_id) - 1].items() if name != "reportOptions"}
+        created = (self.created + timedelta(seconds=int(report_id))).isoformat()
+        told = {"processingStatus": "DONE", "createdTime": created, "reportDocumentId": report_id}
+        return {**order, "reportId": report_id, **told}
 
     def _order(self, document: str) -> Order:
         return (

@@ -486,3 +486,33 @@ def test_dates_are_whole_where_clocks_change(opened: Open) -> None:
     seller.later(days=(datetime(2026, 10, 26, tzinfo=MORNING.tzinfo) - MORNING).days + 1)
     seller.orders()
     assert amazon.ranges() == [("2026-10-24T22:00:00Z", "2026-10-25T22:59:59Z")], "25 hours"
+
+
+def test_a_report_of_other_options_that_was_adopted_changes_nothing(opened: Open) -> None:
+    kind = "GET_BRAND_ANALYTICS_SEARCH_QUERY_PERFORMANCE_REPORT"
+
+    def document(order: Order) -> bytes:
+        asins = order["reportOptions"]["asin"].split()
+        return analytics(dataByAsin=lambda s, e: [row for a in asins for row in period(s, e, asin=a)])(order)
+
+    first, second = (
+        {"name": name, "extends": "search_query_performance", "options": {"asin": asin}}
+        for name, asin in (("first", "B000000001 B000000002"), ("second", "B000000003"))
+    )
+    amazon = MadeAmazon({kind: document}, lose=2)
+    seller = opened(amazon, first, second, history="9d")
+    seller.orders()
+    for _ in range(3):
+        seller.later(minutes=10)
+        seller.day()
+    reports = [*seller.reports("first"), *seller.reports("second")]
+    assert all(report.adopted for report in reports)
+    assert len(amazon.orders) == 2
+    mixed_up = [report for report in reports if report.state is ReportState.FAILED]
+    assert len(mixed_up) == 2, "each took the other's"
+    assert "asin B000000003 instead of B000000001 B000000002" in mixed_up[0].error
+    seller.later(days=1)
+    amazon.created = MORNING + timedelta(days=1)
+    seller.day()
+    assert seller.table("first", "asin") == [("B000000001",), ("B000000002",)]
+    assert seller.table("second", "asin") == [("B000000003",)]

@@ -86,6 +86,9 @@ def test_truth_is_what_an_old_date_says(server: Server) -> None:
     asked = {"marketplace": "ATVPDKIKX0DER", "report_type": SALES_AND_TRAFFIC, "date": days_ago(50)}
     assert HTTP.get(f"{server.url}/_admin/truth", params=asked).json()["salesAndTrafficByAsin"]
     assert HTTP.get(f"{server.url}/_admin/truth").status_code == 400
+    for unknown in ({"marketplace": "ATVPD"}, {"profile": "1", "columns": "clicks"}):
+        answered = HTTP.get(f"{server.url}/_admin/truth", params={**asked, **unknown})
+        assert (answered.status_code, "; known are " in answered.json()["error"]) == (400, True)
 
 
 def test_other_host_names_are_refused(server: Server) -> None:

@@ -269,6 +269,7 @@ def test_download_needs_the_signed_url_alone_and_in_time(ads: Ads) -> None:
     assert (with_login.status_code, "<Code>InvalidArgument</Code>" in with_login.text) == (400, True)
     signed_too_little = HTTP.get(told["url"], headers={"x-amz-access-token": "Atza|x"})
     assert (signed_too_little.status_code, "which were not signed" in signed_too_little.text) == (403, True)
+    assert HTTP.get(f"{told['url'].partition('X-Amz-Signature=')[0]}X-Amz-Signature=%C3%A9").status_code == 403
     assert HTTP.get(told["url"].replace("X-Amz-Expires=3600", "X-Amz-Expires=9999")).status_code == 403
     ads.server.world.clock.advance(3600)
     late = HTTP.get(told["url"])
