@@ -208,7 +208,7 @@ class OwnSellingPartnerReport(Table):
             daily=daily,
             waves=waves,
             max_range_days=longest,
-            retention_days=self.retention_days or _KEPT + period.longest,
+            retention_days=self.retention_days or _KEPT + period.longest - 1,
             requests_per_day=2 if longest > 1 else len(daily) + len(waves),
             backfill_per_day=4 if longest > 1 else 10,
             closes=False,

@@ -48,7 +48,7 @@ def test_what_is_not_said_of_an_own_report_is_safe() -> None:
     found = definition(OWN)
     [table] = found.datasets
     assert (found.restricted, found.dates_in, table.schema_policy, table.localized) == (False, "scope", "freeze", False)
-    assert (found.policy.max_range_days, found.policy.retention_days, found.policy.closes) == (30, 61, False)
+    assert (found.policy.max_range_days, found.policy.retention_days, found.policy.closes) == (30, 60, False)
     assert [(c.name, c.source) for c in table.columns] == [
         *(("asin", None), ("charge_date", "charge-date"), ("fee", None)),
     ]
