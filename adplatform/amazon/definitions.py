@@ -66,7 +66,9 @@ class ReportDefinition:
     @cached_property
     def definition_hash(self) -> str:
         """Changes when what is asked of Amazon changes."""
-        asked = {"type": self.report_type, "configuration": self.configuration}
+        asked: dict[str, Any] = {"type": self.report_type, "configuration": self.configuration}
+        if self.takes_instants and self.dates_in == "scope":
+            asked["dates_in"] = self.dates_in
         return sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
 
     @property

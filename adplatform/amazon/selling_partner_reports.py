@@ -24,8 +24,9 @@ _PERSONAL = re.compile(
 """Names that Amazon's reports give to columns with personal data."""
 _LISTED = 90
 """Days for which Amazon lists the reports that it made."""
-_LONGEST_RANGE, _KEPT = 30, 60
-"""Days asked for at once, and for which Amazon keeps data, where nothing is said: few report types have less."""
+_LONGEST_RANGE, _KEPT = 29, 60
+"""Days asked for at once, and for which Amazon keeps data, where nothing is said: few report types have less. Amazon
+makes flat files of 30 days at most, and where clocks go back a range is an hour longer than its days."""
 
 
 def _as_reported(value: Any) -> Any:
@@ -187,7 +188,7 @@ class OwnSellingPartnerReport(Table):
         for column in columns:
             if column.name in _RESERVED:
                 raise ValueError(f"{name}: the platform adds {column.name} itself; call the column otherwise")
-            if _PERSONAL.search(column.header) and not column.pii and not column.drop and not column.expression:
+            if _looks_personal(column):
                 raise ValueError(
                     f"{name}: column {column.header} looks personal: give it pii, or drop: true; where it is not,"
                     f" pii: {{kind: generic_id, profiles: clear}}"
@@ -208,7 +209,7 @@ class OwnSellingPartnerReport(Table):
             daily=daily,
             waves=waves,
             max_range_days=longest,
-            retention_days=self.retention_days or _KEPT + period.longest,
+            retention_days=self.retention_days or _KEPT + period.longest - 1,
             requests_per_day=2 if longest > 1 else len(daily) + len(waves),
             backfill_per_day=4 if longest > 1 else 10,
             closes=False,
@@ -253,6 +254,12 @@ class OwnSellingPartnerReport(Table):
         for name, columns in added.items():
             self._check_personal(name, columns)
         return added
+
+
+def _looks_personal(column: Column) -> bool:
+    """Whether its name is one of personal data, and nothing says what becomes of that."""
+    said = column.pii or column.drop or column.expression or column.data_type.name != "string"
+    return not said and _PERSONAL.search(column.header) is not None
 
 
 def _header(table: str, columns: tuple[Column, ...], setting: str, name: str, kinds: tuple[str, ...]) -> str:

@@ -14,6 +14,7 @@ import dagster as dg
 
 from adplatform.amazon.definitions import STAMPS, ReportDefinition
 from adplatform.amazon.reports import ReportApi
+from adplatform.amazon.restatement import Period
 from adplatform.aws_errors import aws_failures
 from adplatform.components.delivery_assets import AUDITS, SUSPICION, audit_evaluation, private_directory
 from adplatform.components.metadata import (
@@ -170,10 +171,10 @@ def asking_plan(definition: ReportDefinition) -> str:
     policy = definition.policy
     if definition.discovered:
         return "Amazon makes them by itself; they are looked for every day."
-    return (
-        f"Each date is asked for at the ages of {_runs(sorted(policy.deadlines))} days, in ranges of up to "
-        f"{policy.max_range_days} days; Amazon keeps {policy.retention_days} days."
-    )
+    ages, longest = _runs(sorted(policy.deadlines)), policy.max_range_days
+    what = f"{policy.period.lower()}, by its last date," if policy.period is not Period.DAY else "date"
+    how = "one at a time" if longest == 1 else f"in ranges of up to {longest} days"
+    return f"Each {what} is asked for at the ages of {ages} days, {how}; Amazon keeps {policy.retention_days} days."
 
 
 def _runs(numbers: Sequence[int]) -> str:

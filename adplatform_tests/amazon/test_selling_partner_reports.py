@@ -48,7 +48,7 @@ def test_what_is_not_said_of_an_own_report_is_safe() -> None:
     found = definition(OWN)
     [table] = found.datasets
     assert (found.restricted, found.dates_in, table.schema_policy, table.localized) == (False, "scope", "freeze", False)
-    assert (found.policy.max_range_days, found.policy.retention_days, found.policy.closes) == (30, 61, False)
+    assert (found.policy.max_range_days, found.policy.retention_days, found.policy.closes) == (29, 60, False)
     assert [(c.name, c.source) for c in table.columns] == [
         *(("asin", None), ("charge_date", "charge-date"), ("fee", None)),
     ]
@@ -56,6 +56,17 @@ def test_what_is_not_said_of_an_own_report_is_safe() -> None:
     undated = definition({k: v for k, v in OWN.items() if k != "date_field"})
     assert undated.policy.max_range_days == 1
     assert undated.policy.requests_per_day >= len(undated.policy.daily) + len(undated.policy.waves)
+
+
+def test_another_kind_of_day_is_another_report_to_ask_for() -> None:
+    there, utc = definition(OWN), definition(OWN | {"dates_in": "utc"})
+    assert there.definition_hash != utc.definition_hash
+    described = definition(OWN | {"description": "Fees.", "plotted": ["fee"]})
+    assert described.definition_hash == there.definition_hash
+
+
+def test_numbers_whose_names_look_personal_are_none() -> None:
+    assert definition(OWN | {"columns": {**OWN["columns"], "emailClicks": "bigint"}}).datasets
 
 
 def test_what_is_said_of_an_own_report_holds() -> None:
