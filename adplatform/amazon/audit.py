@@ -99,9 +99,9 @@ def unusual(
     observations: Iterable[Observation],
     *,
     attribution_days: int | None,
-    least_share: Decimal = Decimal("0.25"),
-    swing_factor: int = 5,
-    least_history: int = 8,
+    least_share: Decimal = Decimal("0.4"),
+    swing_factor: Decimal = Decimal("1.5"),
+    least_history: int = 20,
     least_volume: Decimal = Decimal(100),
     least_difference: Decimal = Decimal("0.01"),
 ) -> list[Finding]:
@@ -110,8 +110,8 @@ def unusual(
     * All rows of a date vanished. (Its other changes of that moment are not told as well.)
     * A metric changed after its final age.
     * Impressions, clicks or cost changed when invalid-traffic correction was over.
-    * A metric changed by more than ``least_share``, and swung more than ``swing_factor`` times as far as is usual where
-      other dates changed at all. Compared are the steps of the same metric between the same age bands in
+    * A metric changed by more than ``least_share``, and swung more than ``swing_factor`` times as far as any other date
+      did. Compared are the steps of the same metric between the same age bands in
       ``observations``, if other dates have ``least_history`` of them and the greater of the two values is at least
       ``least_volume``, in the metric's own unit. A swing is the difference over the square root of the greater value:
       a few orders more or less are much for a date with ten orders, and happen every day.
@@ -203,15 +203,15 @@ def _swing(step: Change) -> Decimal:
     return abs(step.after - step.before) / _greater(step).sqrt() if step.after != step.before else Decimal(0)
 
 
-def _outlier(change: Change, others: Sequence[Decimal], swing_factor: int) -> str:
-    """What is usual, where the change is not; "" where it is."""
-    moved = [swing for swing in others if swing]
-    if not moved:
+def _outlier(change: Change, others: Sequence[Decimal], swing_factor: Decimal) -> str:
+    """What is usual, where the change is not; "" where it is. Restatements are rare and large for an account of few
+    orders, so the measure is the farthest that another date moved, not what most dates do."""
+    farthest = max(others)
+    if not farthest:
         return "no other date changed at that age"
-    allowed = swing_factor * median(moved)
-    if _swing(change) <= allowed:
+    if _swing(change) <= swing_factor * farthest:
         return ""
-    return f"at that age a difference of up to {_number(allowed * _greater(change).sqrt())} is usual"
+    return f"no other date changed by more than {_number(farthest * _greater(change).sqrt())} at that age, for its size"
 
 
 def _told(change: Change) -> str:
@@ -229,21 +229,25 @@ def _number(value: Decimal) -> str:
 
 # -- the picture
 
-_WIDTH, _PANEL_HEIGHT = 9.0, 2.2
+_WIDTH, _PANEL_HEIGHT = 9.0, 2.3
 _DPI = 72
 _COLUMNS = 3
 _INK, _AXIS, _GRID = "#333333", "#999999", "#e6e6e6"
 _BANDS_SHOWN = ((0.0, 1.0, "#dbe7f3"), (0.25, 0.75, "#a9c6e3"))
 _MEDIAN, _UNUSUAL = "#1f4e83", "#c62828"
 _UNUSUAL_SHOWN = 3
+_MARKED_AGES = (1, 7, 14, 21, 28, 42, 58, 90)
+_LEAST_WIDTH = 7
+"""Ages that are shown at least. A panel ends soon after the last change of any date."""
 
 
 def plot(observations: Iterable[Observation], metrics: Sequence[str], findings: Iterable[Finding] = ()) -> bytes:
     """A PNG, 648 pixels wide: how much of its last known value each date had at each age.
 
     One panel per metric: the middle of all dates, their middle half and their whole range, and over them the newest
-    dates of ``findings``, each labelled where it changed. A date keeps a value until it was observed again. It is
-    left out of a panel where its last known value is zero or where it was observed only once.
+    dates of ``findings``, each labelled where it changed. A panel ends when no date changes any more. A date keeps a
+    value until it was observed again. It is left out of a panel where its last known value is zero or where it was
+    observed only once.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - takes a second to load, and few processes draw
 
@@ -259,8 +263,8 @@ def plot(observations: Iterable[Observation], metrics: Sequence[str], findings: 
     panels = ceil(len(metrics) / columns)
     figure = Figure(figsize=(_WIDTH, _PANEL_HEIGHT * panels + 0.5), dpi=_DPI, layout="constrained")
     figure.suptitle(
-        f"Share of the last known value, by age in days, of the dates {min(by_day)} to {max(by_day)}\n"
-        "line: median; dark: middle half of the dates; pale: all dates; red: dates with an unusual change",
+        f"How the dates {min(by_day)} to {max(by_day)} were restated: 100 % is what Amazon said last of each date\n"
+        "line: the middle date; dark: half of the dates; pale: all dates; red: dates with an unusual change",
         fontsize=8,
         color=_INK,
     )
@@ -268,13 +272,14 @@ def plot(observations: Iterable[Observation], metrics: Sequence[str], findings: 
     for finding in findings:
         unusual_ages[finding.change.metric][finding.change.day] = finding.change.age
     axes = figure.subplots(panels, columns, squeeze=False)
-    oldest = max(observation.age for seen in by_day.values() for observation in seen)
     for number, panel in enumerate(axes.flat):
         if number >= len(metrics):
             panel.set_axis_off()
         else:
             metric = metrics[number]
-            _draw(panel, metric, _shares(by_day, metric), unusual_ages[metric], oldest)
+            _draw(panel, metric, _shares(by_day, metric), unusual_ages[metric])
+            if number >= len(metrics) - columns:
+                panel.set_xlabel("days after the date", fontsize=7, color=_INK)
     return _png(figure)
 
 
@@ -295,15 +300,13 @@ def _draw(
     metric: str,
     shares: Mapping[date, Mapping[int, float]],
     unusual_ages: Mapping[date, int],
-    oldest: int,
 ) -> None:
     panel.set_title(metric.split(".", 1)[-1], fontsize=9, color=_INK, loc="left")
     panel.tick_params(labelsize=7, colors=_INK, length=2)
     panel.spines[["top", "right"]].set_visible(False)
     panel.spines[["left", "bottom"]].set_color(_AXIS)
-    panel.set_xlim(0, oldest + 1)
-    panel.set_xticks(range(0, oldest + 2, 7 if oldest >= 14 else 1))
     if not shares:
+        panel.set_xticks([])
         panel.set_yticks([])
         panel.text(0.5, 0.5, "nothing to compare yet", transform=panel.transAxes, ha="center", fontsize=8, color=_INK)
         return
@@ -312,6 +315,10 @@ def _draw(
         for age, percent in percents.items():
             by_age[age].append(percent)
     ages = sorted(by_age)
+    last = max((age for points in shares.values() for age in points if _moved(points, age)), default=0)
+    end = min(max(last + max(2, last // 8), _LEAST_WIDTH), max(_LEAST_WIDTH, ages[-1]))
+    panel.set_xlim(min(ages[0], 1), end)
+    panel.set_xticks([age for age in (range(1, end + 1) if end <= 10 else _MARKED_AGES) if age <= end])
     for low, high, color in _BANDS_SHOWN:
         lower, upper = ([_quantile(by_age[age], share) for age in ages] for share in (low, high))
         panel.fill_between(ages, lower, upper, color=color, linewidth=0)
@@ -321,13 +328,28 @@ def _draw(
         panel.plot(list(points), list(points.values()), color=_UNUSUAL, linewidth=0.9, drawstyle="steps-post")
         panel.plot([age], [points[age]], color=_UNUSUAL, marker="o", markersize=3)
         at = (age, points[age])
-        panel.annotate(f"{day:%m-%d}", at, (4, 3), textcoords="offset points", fontsize=7, color=_UNUSUAL)
+        side, shift = ("left", 4) if age < end * 0.7 else ("right", -4)
+        panel.annotate(
+            f"{day:%d %b}",
+            at,
+            (shift, 4),
+            textcoords="offset points",
+            ha=side,
+            fontsize=7,
+            color=_UNUSUAL,
+            weight="bold",
+        )
     values = [percent for seen in by_age.values() for percent in seen]
     # At least a tenth is shown, so that a constant or a rounding difference does not look like a mountain.
     panel.set_ylim(min(95.0, min(values) - 2), max(105.0, max(values) * 1.05))
     panel.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
-    panel.grid(axis="y", color=_GRID, linewidth=0.6)
+    panel.grid(color=_GRID, linewidth=0.6)
     panel.set_axisbelow(True)
+
+
+def _moved(points: Mapping[int, float], age: int) -> bool:
+    """By as much as can be seen."""
+    return age - 1 in points and abs(points[age] - points[age - 1]) > 0.1
 
 
 def _quantile(values: Sequence[float], share: float) -> float:

@@ -78,7 +78,7 @@ class Account:
         return fits and (not self.kinds or scope.kind in self.kinds)
 
     def first_day(self, today: date) -> date:
-        """The oldest date that is wanted."""
+        """The oldest date that is wanted when nothing has been read yet."""
         return max(self.start_date, today - self.history) if self.history else self.start_date
 
     def offset(self, definition: ReportDefinition, scope: str) -> timedelta:

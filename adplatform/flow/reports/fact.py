@@ -46,14 +46,21 @@ _LEVELS: tuple[tuple[str, frozenset[str]], ...] = (
     ("spCampaigns", frozenset({"campaign", "adGroup"})),
     ("sbAdGroup", frozenset({"adGroup"})),
     ("sdAdGroup", frozenset({"adGroup"})),
+    ("stCampaigns", frozenset({"campaign", "adGroup"})),
     ("spCampaigns", frozenset({"campaign"})),
     ("sbCampaigns", frozenset({"campaign"})),
     ("sdCampaigns", frozenset({"campaign"})),
+    ("stCampaigns", frozenset({"campaign"})),
 )
 """What each ad product may be taken from, the most detailed first. Each holds every campaign with an impression."""
-_ATTRIBUTED = "within 14 days of a click; for Sponsored Brands and Display also of a view"
+_ATTRIBUTED = "within 14 days of a click; except for Sponsored Products also of a view"
+_PROFILE = (
+    Column(name="profile_name", comment="Name of the advertiser's account when this date was built."),
+    Column(name="country_code", comment="Country of the profile's marketplace."),
+)
 _COLUMNS = (
-    Column(name="ad_product", required=True, comment="SPONSORED_PRODUCTS, SPONSORED_BRANDS or SPONSORED_DISPLAY."),
+    *_PROFILE,
+    Column(name="ad_product", required=True, comment="SPONSORED_PRODUCTS, _BRANDS, _DISPLAY or _TELEVISION."),
     Column(name="campaign_id", type="bigint", required=True),
     Column(name="campaign_name"),
     Column(name="ad_group_id", type="bigint", comment="NULL where the product is pulled by campaign only."),
@@ -82,7 +89,7 @@ _SOURCES: Mapping[str, tuple[str, ...]] = {
     "as_of": ("_as_of",),
 }
 """What each column is called in reports. Amazon attributes Sponsored Brands and Display over 14 days without saying so
-in the name; sales within another number of days are no stand-in."""
+in the name, and Television too; sales within another number of days are no stand-in."""
 _MEASURES = ("impressions", "clicks", "cost", "purchases", "units", "sales")
 
 
@@ -134,7 +141,7 @@ def fact_of(account: Account) -> Fact | None:
         raise PermanentFailure(f"{account.source}: {NAME} is the name of its daily fact; call the report otherwise")
     declared = Feed(
         name=NAME,
-        description="Impressions, clicks, cost and attributed sales by campaign, ad group and day, all ad products.",
+        description="Impressions, clicks, cost and attributed sales by profile, campaign, ad group and day.",
         start_date=account.start_date,
         landing=account.landing,
         columns=_COLUMNS,
@@ -286,6 +293,7 @@ def _published(
 def _write(services: Services, fact: Fact, scope: str, day: date, folder: Path, target: Path) -> AuditFinding:
     """Write the rows of one date and profile, and compare their sums with those of the tables."""
     settings = services.settings
+    profile = next((s for s in services.ledger.scopes(fact.account.source) if s.id == scope), None)
     options: dict[str, Any] = {
         "memory_limit": settings.memory_limit,
         "threads": settings.threads,
@@ -305,8 +313,12 @@ def _write(services: Services, fact: Fact, scope: str, day: date, folder: Path, 
                     wanted[each.product] = _sums(con, table)
             rows = " union all by name ".join([_no_rows(), *selects])
             names = ", ".join(c.name for c in _COLUMNS)
+            described = [profile.name or None, profile.country or None] if profile else [None, None]
             con.execute(
-                f"copy (select {names} from ({rows}) order by ad_product, campaign_id, ad_group_id)"
+                "create table profile as select ?::varchar as profile_name, ?::varchar as country_code", described
+            )
+            con.execute(
+                f"copy (select {names} from ({rows}), profile order by ad_product, campaign_id, ad_group_id)"
                 f" to {literal(str(target))} (format parquet, compression snappy)"
             )
             con.execute(f"create view written as select * from read_parquet({literal(str(target))})")
@@ -352,7 +364,7 @@ def _rows(con: duckdb.DuckDBPyConnection, each: FactInput, files: Sequence[Path]
         source = identifier(own) if own in present and own is not None else "null"
         return f"cast({source} as {sql_type(column.data_type)}) as {column.name}"
 
-    return f"select {', '.join(map(value, _COLUMNS[1:]))} from {scan}"
+    return f"select {', '.join(value(c) for c in _COLUMNS if c.name in _SOURCES)} from {scan}"
 
 
 def _grouped(table: str, product: str) -> str:
@@ -366,7 +378,7 @@ def _grouped(table: str, product: str) -> str:
 
 
 def _no_rows() -> str:
-    typed = (f"cast(null as {sql_type(c.data_type)}) as {c.name}" for c in _COLUMNS)
+    typed = (f"cast(null as {sql_type(c.data_type)}) as {c.name}" for c in _COLUMNS if c not in _PROFILE)
     return f"select {', '.join(typed)} where false"
 
 

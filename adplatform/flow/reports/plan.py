@@ -63,7 +63,7 @@ def plan_turn(services: Services, account: Account, turn: Turn) -> list[Report]:
     pulled = covered(known, definition.definition_hash)
     today = [r for r in known if r.asked_on == turn.day]
     spent = len({(r.start, r.end) for r in today if r.definition == definition.definition_hash})
-    planned = plan(definition.policy, turn.day, account.first_day(turn.day), pulled, spent=spent)
+    planned = plan(definition.policy, turn.day, oldest_wanted(account, turn.day, pulled), pulled, spent=spent)
     intended = []
     for window in planned.windows:
         report = _intention(account, turn, window, sum((r.start, r.end) == (window.start, window.end) for r in today))
@@ -83,6 +83,12 @@ def plan_turn(services: Services, account: Account, turn: Turn) -> list[Report]:
     if planned.at_risk:
         _tell_at_risk(services, account, feed, planned.at_risk)
     return intended
+
+
+def oldest_wanted(account: Account, today: date, pulled: Mapping[date, date]) -> date:
+    """``history`` limits how far back the first requests go. From then on dates are asked for until they are final,
+    and what an outage left out is asked for however long it was."""
+    return max(account.start_date, min([account.first_day(today), *pulled]))
 
 
 def covered(reports: list[Report], definition: str) -> dict[date, date]:

@@ -7,7 +7,7 @@ from adplatform.amazon import audit
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.amazon.restatement import plan
 from adplatform.flow.reports.account import Account, local_zone
-from adplatform.flow.reports.plan import covered
+from adplatform.flow.reports.plan import covered, oldest_wanted
 from adplatform.flow.services import Services
 from adplatform.ledger.rows import Planned, Scope
 
@@ -148,7 +148,7 @@ def _unread(services: Services, account: Account, definition: ReportDefinition, 
     reports = services.ledger.reports(feed, today - timedelta(days=policy.retention_days))
     pulled = covered(reports, definition.definition_hash)
     budget = max(policy.requests_per_day, policy.backfill_per_day)
-    return len(plan(policy, today, account.first_day(today), pulled, spent=budget).at_risk)
+    return len(plan(policy, today, oldest_wanted(account, today, pulled), pulled, spent=budget).at_risk)
 
 
 def wanted_scopes(services: Services, account: Account) -> list[Scope]:

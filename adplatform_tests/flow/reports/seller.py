@@ -53,7 +53,7 @@ class Seller:
     def poll(self) -> list[Report]:
         return poll_reports(self.services, self.account, lambda: self.api)
 
-    def run_ready(self) -> None:
+    def run_ready(self, *, publish: bool = True) -> None:
         for due in reports_due(self.services, self.account, Nobody()):
             self.runs += 1
             claimed = claim(self.services, due.report, f"run-{self.runs}")
@@ -67,7 +67,7 @@ class Seller:
                 failed(self.services, self.account, claimed, e)
                 continue
             for part in slices:
-                if part.changed:
+                if part.changed and publish:
                     publish_slice(self.services, part.flow, part.day, f"run-{self.runs}", self.work)
             finish(self.services, landed)
 

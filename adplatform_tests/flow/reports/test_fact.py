@@ -28,7 +28,10 @@ from adplatform.ledger.rows import DeliveryState, Scope
 from adplatform_tests.support.report_api import MemoryReports
 
 NOON = datetime(2026, 6, 10, 20, tzinfo=UTC)
-PROFILES = (Scope("111", "America/Los_Angeles", "US", "USD"), Scope("222", "America/Toronto", "CA", "CAD"))
+PROFILES = (
+    Scope("111", "America/Los_Angeles", "US", "USD", name="Northwind's"),
+    Scope("222", "America/Toronto", "CA", "CAD", name="Nord-Ouest – Québec"),
+)
 FIRST, LAST = date(2026, 6, 8), date(2026, 6, 9)
 BIG = 2**60 + 1
 IDS = ("campaignId", "campaignName", "adGroupId", "adGroupName")
@@ -198,8 +201,9 @@ class Pull:
 
     def rows(self) -> list[tuple[Any, ...]]:
         return self.query(
-            """select dt, profile_id, ad_product, campaign_id, campaign_name, ad_group_id, ad_group_name, currency_code,
-               impressions, clicks, cost, purchases, units, sales from {}.ads_daily order by all"""
+            """select dt, profile_id, profile_name, country_code, ad_product, campaign_id, campaign_name, ad_group_id,
+               ad_group_name, currency_code, impressions, clicks, cost, purchases, units, sales
+               from {}.ads_daily order by all"""
         )
 
     def versions(self) -> Counter[tuple[date, str]]:
@@ -215,7 +219,7 @@ class Pull:
     def expected(self) -> list[tuple[Any, ...]]:
         """What the fact must be, from what Amazon says now, without the platform's help."""
         products = {"sp": "SPONSORED_PRODUCTS", "sb": "SPONSORED_BRANDS", "sd": "SPONSORED_DISPLAY"}
-        currencies = {s.id: s.currency for s in PROFILES}
+        scopes = {s.id: s for s in PROFILES}
         found = []
         for (name, profile, day), rows in self.api.data.items():
             for r in rows:
@@ -226,8 +230,9 @@ class Pull:
                 ]
                 found.append(
                     (
-                        *(day, profile, products[name], r["campaignId"], r["campaignName"]),
-                        *(r.get("adGroupId"), r.get("adGroupName"), currencies[profile], r["impressions"], r["clicks"]),
+                        *(day, profile, scopes[profile].name, scopes[profile].country),
+                        *(products[name], r["campaignId"], r["campaignName"], r.get("adGroupId"), r.get("adGroupName")),
+                        *(scopes[profile].currency, r["impressions"], r["clicks"]),
                         *(money[0], r.get("purchases14d", r.get("purchases")), units, money[1]),
                     )
                 )
@@ -266,11 +271,11 @@ def test_the_fact_is_the_sum_of_all_products_by_profile_exactly(pull: Pull) -> N
     pull.api.data = {key: rows for key, rows in pull.api.data.items() if key[2] == LAST}
     assert sorted(pull.day()) == [(LAST, "111"), (LAST, "222")]
     assert same(pull)
-    found = {(r[1], r[2], r[3], r[5]): r for r in pull.rows()}
+    found = {(r[1], r[4], r[5], r[7]): r for r in pull.rows()}
     assert len(found) == 10
     brands = found["222", "SPONSORED_BRANDS", BIG + 2, None]
-    assert brands[7:] == ("CAD", 50, None, Decimal("123456789.123457"), 4, None, Decimal("1.5"))
-    assert found["111", "SPONSORED_PRODUCTS", BIG, BIG + 11][10] == Decimal("0.2")
+    assert brands[9:] == ("CAD", 50, None, Decimal("123456789.123457"), 4, None, Decimal("1.5"))
+    assert found["111", "SPONSORED_PRODUCTS", BIG, BIG + 11][12] == Decimal("0.2")
     assert {r[0] for r in pull.query("select distinct as_of from {}.ads_daily")} == {NOON}
     inputs = pull.query(
         """select dt, profile_id, sum(cost), sum(impressions) from (
@@ -444,6 +449,21 @@ def test_each_ad_product_is_taken_from_its_most_detailed_whole_report() -> None:
     without_ids = {**SB, "columns": ["date", "clicks"]}
     assert names(declared(without_ids)) == []
     assert names(declared({**SB, "name": "poor"}, "sb_campaigns")) == ["sb_campaigns"]
+
+
+def test_television_is_taken_too() -> None:
+    television = {
+        "name": "st",
+        "report_type": "stCampaigns",
+        "group_by": ["campaign", "adGroup"],
+        "columns": ["date", *IDS, *TRAFFIC, "purchases", "sales", "unitsSold"],
+    }
+    fact = fact_of(declared(television, "sp_campaigns"))
+    assert fact is not None
+    assert [(each.product, len(each.columns)) for each in fact.inputs] == [
+        ("SPONSORED_TELEVISION", 12),
+        ("SPONSORED_PRODUCTS", 10),
+    ]
 
 
 def test_columns_that_a_report_lacks_are_known_to_lack() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -14,7 +15,9 @@ import pytest
 
 from adplatform.amazon.reports import Discovered, Document, Progress, ReportOrder
 from adplatform.amazon.selling_partner import open_selling_partner
+from adplatform.failures import TransientFailure
 from adplatform.flow.provision import provision
+from adplatform.flow.reports.land import publish_slice
 from adplatform.flow.services import Services
 from adplatform.ledger.rows import ReportState
 from adplatform.local.amazon.accounts import DEMO_CREDENTIALS
@@ -213,3 +216,56 @@ def test_a_lost_answer_makes_no_second_report(seller: Simulated) -> None:
     [report] = seller.reports("all_orders")
     assert (report.state, report.adopted) == (ReportState.DONE, True)
     assert len(seller.world.sp_reports) == 1
+
+
+FAULTS = (
+    *(("sp_create", f) for f in ("cancel", "fatal_document", "throttle", "reset", "fatal", "server_error")),
+    *(("sp_get", f) for f in ("unauthorized", "bad_gateway", "throttle")),
+    *(("sp_document", f) for f in ("throttle", "expired_url")),
+    *(("download", f) for f in ("truncate", "corrupt_gzip", "reset")),
+    ("token", "server_error"),
+)
+
+
+def test_every_date_of_a_seller_is_the_truth_after_days_of_faults(seller: Simulated) -> None:
+    """Five days with three faults each and two without; sales and orders change until a date is three days old.
+
+    Amazon says first that it has no data of the oldest date, and is asked again when that is 7 days old.
+    """
+    seller.account = declared("sales_and_traffic", "all_orders")
+    for day in range(7):
+        for fault in FAULTS[3 * day : 3 * day + 3]:
+            seller.world.fault(*fault)
+        for _ in range(4):
+            with suppress(TransientFailure):
+                seller.orders()
+            seller.later(minutes=20)
+            seller.poll()
+            seller.run_ready(publish=False)
+            seller.later(minutes=70)
+        seller.later(hours=18)
+    assert seller.world.faults.pending() == [], "every fault struck"
+    reports = [*seller.reports("sales_and_traffic"), *seller.reports("all_orders")]
+    assert {ReportState.DONE, ReportState.EMPTY, ReportState.FAILED} == {r.state for r in reports}
+    [cancelled] = [r for r in reports if r.state is ReportState.EMPTY]
+    first, seed, later = date(2026, 9, 18), seller.world.settings.seed, seller.at[0] + timedelta(days=30)
+    assert cancelled.start == first
+    days = [first + timedelta(days=n) for n in range(7)]
+    for definition, flow in seller.account.scoped_flows([GERMANY.id]):
+        for day in days if "asin" not in flow.feed.name else ():
+            publish_slice(seller.services, flow, day, f"{definition.name}-{day}", seller.work)
+    prefix = seller.services.settings.database_prefix
+    sales = seller.query(
+        f"""select dt, sales_by_date_units_ordered, sales_by_date_orders_shipped, traffic_by_date_sessions
+            from {prefix}seller.sales_and_traffic_by_date order by dt"""
+    )
+    true_sales = []
+    for day in days:
+        [said] = sales_and_traffic(seed, GERMANY, day, day, {}, later)["salesAndTrafficByDate"]
+        told, seen = said["salesByDate"], said["trafficByDate"]
+        true_sales.append((day, told["unitsOrdered"], told["ordersShipped"], seen["sessions"]))
+    assert sales == true_sales
+    orders = seller.query(f"select amazon_order_id, order_status, quantity from {prefix}seller.all_orders order by all")
+    start = datetime(2026, 9, 18, tzinfo=UTC)
+    true_orders = order_rows(seed, GERMANY, start, start + timedelta(days=7, seconds=-1), later)
+    assert orders == sorted((r["amazon-order-id"], r["order-status"], int(r["quantity"])) for r in true_orders)

@@ -10,6 +10,7 @@ import pytest
 from adplatform.amazon.sources import AdsSource, SellingPartnerSource
 from adplatform.flow.provision import provision
 from adplatform.flow.reports.account import Account, account_of
+from adplatform.flow.reports.plan import oldest_wanted
 from adplatform.flow.reports.watch import at_risk, freshness, restatements
 from adplatform.flow.services import Services
 from adplatform.ledger.ledger import Ledger
@@ -198,6 +199,15 @@ def test_a_scope_whose_plan_found_no_date_to_ask_for_is_not_overdue(timed: Servi
     at[0] += timedelta(days=5)
     (found,) = freshness(timed, account, account.definitions[0], "sp_small", WITHIN)
     assert found.waiting
+
+
+def test_history_limits_the_first_requests_and_no_later_ones() -> None:
+    account = ads(history="10d", start_date="2026-05-01")
+    assert oldest_wanted(account, TODAY, {}) == TODAY - timedelta(days=10)
+    read = {date(2026, 5, 20): TODAY - timedelta(days=15)}
+    assert oldest_wanted(account, TODAY, read) == date(2026, 5, 20), "it is restated, and so is what an outage left out"
+    assert oldest_wanted(account, TODAY, {date(2026, 4, 1): TODAY}) == date(2026, 5, 1)
+    assert oldest_wanted(account, TODAY, {TODAY - timedelta(days=1): TODAY}) == TODAY - timedelta(days=10)
 
 
 def test_dates_at_risk_are_those_of_the_last_plan(timed: Services) -> None:
