@@ -112,7 +112,8 @@ class ReportSource(Strict):
 
     ``credentials`` names a secret with the members client_id, client_secret and refresh_token. ``simulated`` accounts
     are those of the simulated Amazon on this machine. ``history`` is how far back the first requests go, where that is
-    less than both ``start_date`` and what Amazon keeps. ``request_at`` is in each scope's own time zone.
+    less than both ``start_date`` and what Amazon keeps. ``request_at`` is in the time zone of the report's dates: the
+    scope's own, or UTC.
     """
 
     source: Annotated[str, Field(pattern=NAME)]
@@ -133,6 +134,18 @@ class ReportSource(Strict):
     check_every: int = Field(default=30, ge=1)
     topics: Topics = PLATFORM_TOPICS
     archive: Annotated[str, Field(pattern=r"^archive/([A-Za-z0-9._=-]+/)*$")] = "archive/"
+
+    @model_validator(mode="after")
+    def _times_fit(self) -> Self:
+        begin = timedelta(hours=self.request_at.hour, minutes=self.request_at.minute, seconds=self.request_at.second)
+        if begin + self.spread >= timedelta(days=1):
+            raise ValueError(
+                f"request_at {self.request_at:%H:%M} and spread {self.spread} go past midnight, when the day to ask on "
+                "is over: ask earlier or spread less"
+            )
+        if not timedelta(0) < self.poll_every <= self.overdue_after <= self.give_up_after:
+            raise ValueError("poll_every, overdue_after and give_up_after must grow in this order, from more than 0 s")
+        return self
 
     def definitions(self) -> tuple[ReportDefinition, ...]:
         raise NotImplementedError
