@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from isal import isal_zlib
 
-from adplatform.amazon.documents import MISFIT, Layout, Number, content, rows, verify
+from adplatform.amazon.documents import MISFIT, Layout, Number, content, other_options, rows, verify
 from adplatform.failures import PermanentFailure, TransientFailure
 
 FAILURES = (PermanentFailure, TransientFailure)
@@ -416,6 +416,26 @@ def test_any_table_comes_out_equal(
 
 def _is_utf8(body: bytes) -> bool:
     return body.decode("utf-8", "replace").encode() == body
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        ({"reportSpecification": {"reportOptions": {"asin": "B2 B1", "reportPeriod": "WEEK"}}, "rows": []}, ""),
+        ({"reportSpecification": {"reportOptions": {"reportPeriod": "WEEK"}}}, ""),
+        ({"reportSpecification": {"reportOptions": {"asin": "B1"}}}, "asin B1 instead of B1 B2"),
+        ({"reportSpecification": {"reportOptions": {"reportPeriod": "DAY"}}}, "reportPeriod DAY instead of WEEK"),
+        ({"reportSpecification": {"reportOptions": None}}, ""),
+        ({"reportSpecification": []}, ""),
+        ({"rows": []}, ""),
+        ([], ""),
+    ],
+)
+def test_a_document_says_with_which_options_it_was_made(tmp_path: Path, document: Any, says: str) -> None:
+    path = tmp_path / "document"
+    for body in (json.dumps(document, indent=1).encode(), zipped(json.dumps(document).encode())):
+        path.write_bytes(body)
+        assert other_options(path, {"asin": "B1 B2", "reportPeriod": "WEEK"}, "it") == says
 
 
 def test_content_is_what_was_packed(tmp_path: Path) -> None:

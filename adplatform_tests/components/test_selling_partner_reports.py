@@ -6,7 +6,9 @@ import dagster as dg
 
 from adplatform.amazon.sources import SellingPartnerSource
 from adplatform.components.report_account import account_definitions
+from adplatform.flow.reports.account import account_of
 from adplatform.flow.reports.connect import open_api
+from adplatform.flow.services import Services
 
 DECLARED = SellingPartnerSource.model_validate(
     {
@@ -50,3 +52,12 @@ def test_a_restricted_report_is_an_asset_whose_personal_columns_are_digests() ->
     assert {"order_id", "buyer_email_lake"} <= columns
     assert "buyer_email" not in columns
     assert table.tags["pii"] == "hashed"
+
+
+def test_a_vendor_has_the_marketplaces_that_are_declared(services: Services) -> None:
+    vendor = {"partner": "vendor", "marketplaces": ["A1VC38T7YXB528"], "reports": ["vendor_traffic"]}
+    declared = SellingPartnerSource.model_validate(DECLARED.model_dump(exclude={"reports"}) | vendor)
+    [scope] = open_api(services, account_of(declared)).scopes()
+    assert (scope.id, scope.country, scope.currency, scope.timezone, scope.kind) == (
+        *("A1VC38T7YXB528", "JP", "JPY", "Asia/Tokyo", "vendor"),
+    )

@@ -283,7 +283,7 @@ SHIPPING = {
 SHIPPED = (
     "order-id\tpurchase-date\tbuyer-email\trecipient-name\tship-city\tship-country\tquantity-purchased\n"
     "1\t2026-09-20T00:26:44+02:00\tann@example.com\tAnn Müller\tKöln\tDE\t1\n"
-    "2\t2026-09-21T21:59:59+00:00\tbob@example.com\tBob Groß\tGießen\tDE\t2\n"
+    "2\t2026-09-20T22:30:00+00:00\tbob@example.com\tBob Groß\tGießen\tDE\t2\n"
 )
 
 
