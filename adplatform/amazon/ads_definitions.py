@@ -6,11 +6,16 @@ from typing import Any
 
 from adplatform.amazon.ads_report_types import AdsReportType, check, column_type, report_type
 from adplatform.amazon.definitions import Dataset, ReportDefinition, columns_of
-from adplatform.amazon.restatement import ads_policy
+from adplatform.amazon.restatement import ads_policy, single_day_policy
 
 SHORT_ATTRIBUTION, LONG_ATTRIBUTION = 14, 30
 _REQUIRED = ("date", "campaignId", "adGroupId")
-_PLOTTED = ("impressions", "clicks", "cost", "purchases14d", "sales14d", "purchases", "sales")
+_WITHOUT_AD_GROUPS = "SPONSORED_BRANDS"
+"""Campaigns of the older kind have none."""
+_PLOTTED = (
+    *("impressions", "clicks", "cost", "purchases14d", "sales14d", "purchases", "sales"),
+    *("orders14d", "conversionsBrandHalo", "salesBrandHalo"),
+)
 
 _TRAFFIC = ("impressions", "clicks", "cost")
 _SP_SALES = tuple(f"{metric}{days}d" for metric in ("purchases", "sales", "unitsSoldClicks") for days in (1, 7, 14, 30))
@@ -158,24 +163,30 @@ READY_MADE: Mapping[str, AdsReport] = {
 def ads_definition(name: str, report: AdsReport, unchecked: Mapping[str, str] | None = None) -> ReportDefinition:
     """A definition of the Ads API, checked against its report type. ``unchecked`` maps further columns to their types.
 
+    A report type that only knows summaries is asked for one date at a time, so that its rows have a date, too.
+
     Raises:
         ValueError: the report type does not take a grouping, column or filter; or rows would have no date.
     """
     kind = report_type(report.report_type)
     own = dict(unchecked or {})
-    check(kind, report.group_by, "DAILY", [c for c in report.columns if c not in own], report.filters or {})
-    if "date" not in report.columns:
+    daily = "DAILY" in kind.time_units
+    unit = "DAILY" if daily else "SUMMARY"
+    check(kind, report.group_by, unit, [c for c in report.columns if c not in own], report.filters or {})
+    if daily and "date" not in report.columns:
         raise ValueError(f"{name}: columns lack date, by which rows are placed")
     columns = tuple(dict.fromkeys((*report.columns, *own)))
     attribution = LONG_ATTRIBUTION if any(c.endswith("30d") for c in columns) else SHORT_ATTRIBUTION
+    required = [c for c in _REQUIRED if c != "adGroupId" or kind.product != _WITHOUT_AD_GROUPS]
     dataset = Dataset(
         feed=name,
-        columns=columns_of(((c, own.get(c) or column_type(c)) for c in columns), _REQUIRED),
+        columns=columns_of(((c, own.get(c) or column_type(c)) for c in columns), required),
         date_field="date",
         plotted=tuple(c for c in _PLOTTED if c in columns),
         description=report.description or f"{report.report_type} by {', '.join(report.group_by)} and day.",
+        schema_policy="evolve",
     )
-    return ReportDefinition(
+    definition = ReportDefinition(
         name=name,
         api="ads",
         report_type=report.report_type,
@@ -184,6 +195,16 @@ def ads_definition(name: str, report: AdsReport, unchecked: Mapping[str, str] | 
         datasets=(dataset,),
         policy=ads_policy(attribution, kind.retention_days, kind.max_range_days),
         attribution_days=attribution,
+    )
+    return definition if daily else _one_date_at_a_time(definition)
+
+
+def _one_date_at_a_time(definition: ReportDefinition) -> ReportDefinition:
+    return replace(
+        definition,
+        configuration={**definition.configuration, "timeUnit": "SUMMARY"},
+        datasets=tuple(replace(dataset, date_field=None) for dataset in definition.datasets),
+        policy=single_day_policy(definition.attribution_days, definition.policy.retention_days),
     )
 
 

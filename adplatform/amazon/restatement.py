@@ -9,6 +9,7 @@ version 3, frequently asked questions). Data older than a report type's retentio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from enum import StrEnum
 from functools import cached_property
 
 RESTATED_FOR = 28
@@ -18,6 +19,41 @@ SAFETY = 2
 may be under way, and clocks differ."""
 ABOUT_TO_LEAVE = 3
 """From how many days before the last day on which a date can be had it counts as being at risk."""
+CLOSED_BY = 90
+"""The age at which a date is closed also where Amazon keeps it for years: no restatement comes that late."""
+
+
+class Period(StrEnum):
+    """What one report is about: a day, or a whole week from Sunday, month, quarter or year. The last date of a period
+    stands for it (Selling Partner API, ``reportPeriod``)."""
+
+    DAY = "DAY"
+    WEEK = "WEEK"
+    MONTH = "MONTH"
+    QUARTER = "QUARTER"
+    YEAR = "YEAR"
+
+    @property
+    def longest(self) -> int:
+        """In days."""
+        return {"DAY": 1, "WEEK": 7, "MONTH": 31, "QUARTER": 92, "YEAR": 366}[self]
+
+    def ends_on(self, day: date) -> bool:
+        return self.first_date(day + timedelta(days=1)) > day
+
+    def first_date(self, day: date) -> date:
+        """Of the period in which the date lies."""
+        match self:
+            case Period.WEEK:
+                return day - timedelta(days=(day.weekday() + 1) % 7)
+            case Period.MONTH:
+                return day.replace(day=1)
+            case Period.QUARTER:
+                return date(day.year, day.month - (day.month - 1) % 3, 1)
+            case Period.YEAR:
+                return date(day.year, 1, 1)
+            case _:
+                return day
 
 
 @dataclass(frozen=True)
@@ -26,7 +62,8 @@ class RestatementPolicy:
 
     Each age in ``daily`` has a request of its own. The later ``waves`` may wait up to ``grace`` days for a request that
     they can share. ``max_range_days`` and ``retention_days`` are the report type's limits. ``requests_per_day`` is for
-    one scope and definition; history that was never had may take ``backfill_per_day`` instead.
+    one scope and definition; history that was never had may take ``backfill_per_day`` instead. Where ``period`` is
+    longer than a day, only the last dates of periods are asked for, each with a request for its whole period.
     """
 
     daily: tuple[int, ...] = tuple(range(1, 15))
@@ -38,6 +75,16 @@ class RestatementPolicy:
     backfill_per_day: int = 4
     closes: bool = True
     """Whether the data as it is when retention ends matters; not where retention outlasts every restatement by far."""
+    period: Period = Period.DAY
+
+    def __post_init__(self) -> None:
+        if self.period is not Period.DAY and self.max_range_days != 1:
+            raise ValueError(f"max_range_days is {self.max_range_days}, but a request is for one {self.period}: set 1")
+        if self.first_age > self.last_age:
+            raise ValueError(
+                f"a date is first asked for at an age of {self.first_age} days, but may be at {self.last_age} at most"
+                f" with retention_days {self.retention_days}"
+            )
 
     @property
     def first_age(self) -> int:
@@ -46,41 +93,56 @@ class RestatementPolicy:
     @property
     def last_age(self) -> int:
         """The greatest age at which a date may be asked for."""
-        return self.retention_days - SAFETY
+        return self.retention_days - SAFETY - (self.period.longest - 1)
 
     @cached_property
     def deadlines(self) -> Mapping[int, int]:
         """Every wave, as an age, with the age by which it must have been asked for; the closing wave comes last.
 
-        The closing wave takes what there is just before retention ends. It may wait longest, so that it costs about one
-        request a month.
+        All deadlines come before a date is at risk, so that one outage or failure does not lose a wave. The closing
+        wave takes what there is at the end: also what came on the day of the last wave after that wave was asked for.
+        It may wait longest, so that it costs about one request a month.
         """
-        last = self.last_age
-        found = {age: age for age in self.daily if age <= last}
-        found |= {age: min(age + self.grace, last) for age in self.waves if age <= last}
-        newest = max(found)
-        if not self.closes:
-            return found
-        closing = max(newest + self.grace + 1, last - RESTATED_FOR + 1)
-        if closing <= last:
-            found[closing] = last
-        elif newest < last:
-            found[last] = last
-        return found
+        safe = self.last_age - ABOUT_TO_LEAVE
+        found = {age: age for age in self.daily if age <= self.last_age}
+        found |= {age: max(age, min(age + self.grace, safe)) for age in self.waves if age <= self.last_age}
+        end = min(safe, CLOSED_BY)
+        closing = max(max(found) + self.grace + 1, end - RESTATED_FOR + 1)
+        return found | {closing: end} if self.closes and closing <= end else found
 
     def wave_at(self, age: int) -> int:
         """The last wave that a date of this age has reached; 0 when it has reached none."""
         return max((wave for wave in self.deadlines if wave <= age), default=0)
 
     def can_be_had(self, day: date, today: date) -> bool:
-        return self.first_age <= (today - day).days <= self.last_age
+        return self.first_age <= (today - day).days <= self.last_age and self.period.ends_on(day)
 
 
 def ads_policy(attribution_days: int, retention_days: int, max_range_days: int) -> RestatementPolicy:
-    """The policy for a report of the Ads API whose longest attribution window is ``attribution_days``."""
+    """The policy for a report of the Ads API whose longest attribution window is ``attribution_days``.
+
+    Amazon asks for one or two requests a day (documentation of reporting version 3), also while history is read.
+    """
     final = attribution_days + RESTATED_FOR
     waves = tuple(age for age in (21, 28, 35, 42) if age < final)
-    return RestatementPolicy(waves=(*waves, final), retention_days=retention_days, max_range_days=max_range_days)
+    return RestatementPolicy(
+        waves=(*waves, final), retention_days=retention_days, max_range_days=max_range_days, backfill_per_day=2
+    )
+
+
+def single_day_policy(attribution_days: int, retention_days: int) -> RestatementPolicy:
+    """The policy for a report of the Ads API that only sums over its whole range: to say something of a date it is
+    asked for that date alone. No request serves two dates, so there are few waves, at five requests a day."""
+    waves = (7, 14, 28, attribution_days + RESTATED_FOR)
+    return RestatementPolicy(
+        daily=(1,),
+        waves=waves,
+        max_range_days=1,
+        retention_days=retention_days,
+        requests_per_day=6,
+        backfill_per_day=10,
+        closes=False,
+    )
 
 
 @dataclass(frozen=True)
@@ -137,6 +199,8 @@ def _due(policy: RestatementPolicy, today: date, first: date, pulled: Mapping[da
         day = today - timedelta(days=age)
         if day < first:
             return
+        if not policy.period.ends_on(day):
+            continue
         last = pulled.get(day)
         covered = (last - day).days if last else -1
         open_waves = [wave for wave in policy.deadlines if covered < wave <= age]

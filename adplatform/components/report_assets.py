@@ -131,6 +131,7 @@ def report_assets(
     )
     # Settlements come every other week: nobody can say when one is late.
     fresh = None if definition.discovered else account.fresh_within
+    fresh = fresh + timedelta(days=definition.policy.period.longest - 1) if fresh else None
     clean = [_clean_spec(account, raw.key, table, partitions, owners, tags, fresh) for table in tables]
     checks = [audit_check(spec.key, name, text, partitions) for spec in clean for name, text in _AUDITS.items()]
 

@@ -209,7 +209,7 @@ def test_raw_assets_show_the_columns_of_the_documents_and_when_dates_are_asked_f
     columns = [column.name for column in specs["raw"].metadata["dagster/column_schema"].columns]
     assert columns == ["date", "campaignId", "clicks", "sales14d"]
     assert str(specs["raw"].description).endswith(
-        "asked for at the ages of 1 to 14, 21, 28, 35, 42, 66 days, in ranges of up to 31 days; Amazon keeps 95 days."
+        "asked for at the ages of 1 to 14, 21, 28, 35, 42, 63 days, in ranges of up to 31 days; Amazon keeps 95 days."
     )
     lineage = specs["clean"].metadata["dagster/column_lineage"].deps_by_column
     assert {"campaign_id", "as_of"} & set(lineage) == {"campaign_id"}, "stamps are of no document"

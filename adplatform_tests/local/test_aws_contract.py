@@ -754,6 +754,47 @@ def test_transaction_writes_all_or_nothing_under_contention(aws: Aws, table: str
     assert kept == {"claim", f"mark{wins.index(True)}"}
 
 
+def test_a_cancelled_transaction_leaves_every_item_as_it_was(aws: Aws, table: str) -> None:
+    dynamodb = aws.client("dynamodb")
+    rows = {name: {"pk": {"S": "p"}, "sk": {"S": name}, "n": {"N": "1"}} for name in ("changed", "deleted")}
+    for row in rows.values():
+        dynamodb.put_item(TableName=table, Item=row)
+
+    def key(name: str) -> dict[str, Any]:
+        return {"TableName": table, "Key": {"pk": {"S": "p"}, "sk": {"S": name}}}
+
+    bump = {"UpdateExpression": "ADD n :one", "ExpressionAttributeValues": {":one": {"N": "1"}}}
+    operations = [
+        {"Update": key("changed") | bump},
+        {"Delete": key("deleted")},
+        {"Update": key("made") | bump},
+        {"ConditionCheck": key("missing") | {"ConditionExpression": "attribute_exists(pk)"}},
+    ]
+    with pytest.raises(ClientError, match="TransactionCanceled"):
+        dynamodb.transact_write_items(TransactItems=operations)
+    assert dynamodb.scan(TableName=table)["Items"] == list(rows.values())
+    dynamodb.transact_write_items(TransactItems=operations[:3])
+    left = {item["sk"]["S"]: item["n"]["N"] for item in dynamodb.scan(TableName=table)["Items"]}
+    assert left == {"changed": "2", "made": "1"}
+
+
+def test_a_query_finds_the_items_of_its_key_in_order_page_by_page(aws: Aws, table: str) -> None:
+    dynamodb = aws.client("dynamodb")
+    for n in range(12):
+        dynamodb.put_item(TableName=table, Item={"pk": {"S": f"p{n % 2}"}, "sk": {"S": f"{n:02d}"}})
+    wanted: dict[str, Any] = {
+        "TableName": table,
+        "KeyConditionExpression": "pk = :p AND sk >= :from",
+        "ExpressionAttributeValues": {":p": {"S": "p1"}, ":from": {"S": "03"}},
+    }
+    first = dynamodb.query(**wanted, Limit=2)
+    assert [item["sk"]["S"] for item in first["Items"]] == ["03", "05"]
+    rest = dynamodb.query(**wanted, ExclusiveStartKey=first["LastEvaluatedKey"], ConsistentRead=True)
+    assert [item["sk"]["S"] for item in rest["Items"]] == ["07", "09", "11"]
+    backwards = dynamodb.query(**wanted, ScanIndexForward=False)["Items"]
+    assert [item["sk"]["S"] for item in backwards] == ["11", "09", "07", "05", "03"]
+
+
 # Secrets Manager and KMS
 
 

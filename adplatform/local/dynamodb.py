@@ -1,0 +1,86 @@
+"""DynamoDB tables whose queries and transactions cost what they touch, not what the table holds."""
+
+import copy
+from typing import Any
+
+from moto.dynamodb import models
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
+
+_moto_transaction = models.DynamoDBBackend.transact_write_items
+
+
+class LocalTable(models.Table):
+    """moto sorts all items of a table for each query, and copies all of them for each transaction."""
+
+    in_transaction = False
+
+    def query(
+        self, hash_key: DynamoType | None, comparison: str | None, bounds: list[DynamoType], *args: Any, **kwargs: Any
+    ) -> Any:
+        """moto's query, on a table that holds nothing but what can be found; the fifth of ``args`` is the index."""
+        narrow = self
+        if self.range_key_attr is not None and hash_key is not None:
+            narrow = copy.copy(self)
+            narrow.items = (
+                {hash_key: self._between(hash_key, comparison, bounds)} if args[4] is None else self._of(args[4])
+            )
+        return super(LocalTable, narrow).query(hash_key, comparison, bounds, *args, **kwargs)
+
+    def _between(
+        self, hash_key: DynamoType, comparison: str | None, bounds: list[DynamoType]
+    ) -> dict[DynamoType, Item]:
+        items: dict[DynamoType, Item] = self.items.get(hash_key, {})
+        return items if comparison is None else {k: item for k, item in items.items() if k.compare(comparison, bounds)}
+
+    def _of(self, index: str) -> dict[DynamoType, dict[DynamoType, Item]]:
+        names = [key["AttributeName"] for key in self.get_index(index, error_if_not=True).schema]
+        return {
+            hash_key: {key: item for key, item in items.items() if all(name in item.attrs for name in names)}
+            for hash_key, items in self.items.items()
+        }
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "LocalTable":
+        """In a transaction the table itself: what is cancelled is undone item by item."""
+        if self.in_transaction:
+            return self
+        twin: LocalTable = object.__new__(type(self))
+        memo[id(self)] = twin
+        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return twin
+
+    def put_back(self, key: tuple[DynamoType, DynamoType], item: Item | None) -> None:
+        if item is None:
+            self.items[key[0]].pop(key[1], None)
+        else:
+            self.items[key[0]][key[1]] = item
+
+
+def _transact_write_items(self: models.DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
+    before = [_touched(self, operation) for item in transact_items for operation in item.values()]
+    kept = [(table, key, copy.deepcopy(table.get_item(*key))) for table, key in filter(None, before)]
+    for table, _, _ in kept:
+        table.in_transaction = True
+    try:
+        _moto_transaction(self, transact_items)
+    except Exception:
+        for table, key, item in kept:
+            table.put_back(key, item)
+        raise
+    finally:
+        for table, _, _ in kept:
+            table.in_transaction = False
+
+
+def _touched(
+    backend: models.DynamoDBBackend, operation: dict[str, Any]
+) -> tuple[LocalTable, tuple[DynamoType, DynamoType]] | None:
+    """The table and key that one operation of a transaction names; None leaves them to moto."""
+    table, key = backend.tables.get(operation.get("TableName")), operation.get("Item") or operation.get("Key") or {}
+    if not isinstance(table, LocalTable) or not {table.hash_key_attr, table.range_key_attr} <= key.keys():
+        return None
+    return table, (DynamoType(key[table.hash_key_attr]), DynamoType(key[table.range_key_attr]))
+
+
+def install() -> None:
+    models.Table = LocalTable
+    models.DynamoDBBackend.transact_write_items = _transact_write_items
