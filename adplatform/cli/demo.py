@@ -84,7 +84,7 @@ Look around (with .venv/bin on the PATH):
   adplatform query "select ad_product, sum(cost), sum(sales) from clean_northwind_ads.ads_daily group by all"
   adplatform query "select dt, units_ordered, sessions from clean_northwind_seller.sales_and_traffic_by_date"
   adplatform ledger northwind/campaign_daily
-  adplatform reports northwind_ads             and with the id of a report after it: its whole life
+  adplatform reports northwind_ads      (add the id of a report to see its whole life)
   adplatform quarantine list
   make dev        the same data in Dagster's UI, with sensors on
 """

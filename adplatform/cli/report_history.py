@@ -158,7 +158,7 @@ def _facts(services: Services, feed: ReportFeed, r: Report) -> Iterator[tuple[st
     yield "type", f"{r.report_type}, definition {r.definition}{'' if current else ', which was changed since'}"
     yield feed.account.dimension, " ".join(filter(None, (scope.id, scope.country, scope.currency, scope.timezone)))
     yield "dates", f"{dates(r.start, r.end)}, asked for on {r.asked_on} there"
-    yield "waves due", _waves(r.waves)
+    yield "ages due", _ages(r.waves)
     yield "order", f"number {r.sequence} of these dates on that day" if r.sequence > 1 else ""
     yield "next order", f"{again.key}: {again.state}" if again else ""
     yield "attempts", f"{r.attempt} of the present step" if r.attempt and not r.ended else ""
@@ -255,8 +255,9 @@ def _notes(definition: ReportDefinition, r: Report, now: datetime) -> Iterator[s
         yield f"rests until {instant(r.not_before)}"
 
 
-def _waves(waves: Mapping[str, int]) -> str:
-    return ", ".join(f"{day} at {age} days" for day, age in sorted(waves.items()))
+def _ages(waves: Mapping[str, int]) -> str:
+    """The dates that were due, each with the age in days for which it was."""
+    return ", ".join(f"{day}: {age}" for day, age in sorted(waves.items()))
 
 
 def _days(report: Report) -> list[date]:

@@ -141,8 +141,8 @@ def _change_records(watched: Iterable[Watched]) -> list[dg.TableRecord]:
                 "metric": change.metric,
                 "from age": change.age_before,
                 "to age": change.age,
-                "before": f"{change.before:f}",
-                "after": f"{change.after:f}",
+                "before": f"{change.before.normalize():f}",
+                "after": f"{change.after.normalize():f}",
                 "change": f"{change.relative:+.1%}" if change.relative is not None else "",
                 "unusual": out_of_line,
             }

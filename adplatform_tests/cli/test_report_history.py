@@ -98,7 +98,7 @@ def test_the_life_of_a_report_has_every_step_its_document_and_what_it_said(timed
         f"{FEED} 2026-06-10#2026-06-08_2026-06-09#01",
         "Amazon had the order already; its report was taken over; 3 rows of other dates kept aside",
         "1460298317755031 CA CAD America/Toronto",
-        "2026-06-08 at 2 days, 2026-06-09 at 1 days",
+        "2026-06-08: 2, 2026-06-09: 1",
         f"s3://{timed.zones.raw_bucket}/reports/ads/sp_small.json.gz",
         "3,178",
         "ab" * 32,

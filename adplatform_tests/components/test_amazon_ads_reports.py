@@ -15,6 +15,7 @@ from adplatform.components import AmazonAdsReports, report_assets
 from adplatform.flow.provision import provision
 from adplatform.flow.reports.account import account_of
 from adplatform.flow.services import Services
+from adplatform.ledger.rows import Scope
 from adplatform_tests.support.report_api import MemoryReports
 
 NOON = datetime(2026, 6, 10, 20, tzinfo=UTC)
@@ -56,9 +57,9 @@ def timed(services: Services, at: list[datetime]) -> Services:
     return moved
 
 
-def definitions(services: Services, api: MemoryReports) -> dg.Definitions:
+def definitions(services: Services, api: MemoryReports, declared: AdsSource = DECLARED) -> dg.Definitions:
     return dg.Definitions.merge(
-        dg.component_defs(component=AmazonAdsReports(DECLARED, lambda *_: api)),
+        dg.component_defs(component=AmazonAdsReports(declared, lambda *_: api)),
         dg.Definitions(
             resources={"services": dg.ResourceDefinition.hardcoded_resource(services)}, executor=dg.in_process_executor
         ),
@@ -224,3 +225,20 @@ def test_a_raw_asset_of_several_tables_shows_the_columns_of_all() -> None:
     step = report_assets.report_assets(account, definition, [flow for _, flow in account.tables()], [], {})
     (raw,) = [spec for spec in step.specs if spec.key.path[0] == "raw"]
     assert {"date", "childAsin"} <= {column.name for column in raw.metadata["dagster/column_schema"].columns}
+
+
+def test_profiles_that_are_discovered_become_partitions_while_the_sensor_runs(
+    timed: Services, at: list[datetime], instance: dg.DagsterInstance
+) -> None:
+    discovering = AdsSource.model_validate(
+        DECLARED.model_dump(exclude_unset=True) | {"profiles": {"countries": ["US"]}}
+    )
+    api = MemoryReports(lambda: at[0], rows)
+    defs = definitions(timed, api, discovering)
+    assert not evaluate(defs, timed, instance).dynamic_partitions_requests, "nobody is known yet"
+    for known, added in ((1, ["111"]), (2, ["222"])):
+        api.profiles = tuple(Scope(f"{n}{n}{n}", "America/Los_Angeles", "US", "USD") for n in range(1, known + 1))
+        assert defs.resolve_job_def("ads_orders").execute_in_process(instance=instance).success
+        (request,) = evaluate(defs, timed, instance).dynamic_partitions_requests or ()
+        assert (request.partitions_def_name, request.partition_keys) == ("ads_profiles", added)
+        instance.add_dynamic_partitions("ads_profiles", added)
