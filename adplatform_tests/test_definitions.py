@@ -24,6 +24,12 @@ def test_definitions_are_loadable(loaded: dg.Definitions) -> None:
     dg.Definitions.validate_loadable(loaded)
 
 
+def test_loading_prints_no_warning_of_a_beta_parameter_that_nobody_uses() -> None:
+    code = "from adplatform.definitions import defs; defs().get_repository_def()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "SensorDefinition" not in done.stderr
+
+
 def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definitions) -> None:
     graph = {
         spec.key.to_user_string(): (
@@ -84,7 +90,8 @@ def _report(source: str, owner: str, layout: str, tables: dict[str, list[str]]) 
 
 def _audits(source: str, owner: str, tables: list[str]) -> dict[str, Node]:
     return {
-        f"restatement/{source}/{table}": ([f"clean/{source}/{table}"], source, [owner], ["python"]) for table in tables
+        f"restatement/{source}/{table}": ([f"clean/{source}/{table}"], source, [owner], ["audit", "python"])
+        for table in tables
     }
 
 

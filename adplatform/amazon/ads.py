@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from zoneinfo import available_timezones
 
 import httpx
 
@@ -28,10 +29,16 @@ HOSTS = {
 }
 TOKEN_URL = "https://api.amazon.com/auth/o2/token"  # noqa: S105 - an address
 _CREATE = "application/vnd.createasyncreportrequest.v3+json"
-_STATES = {"PENDING": ReportStatus.QUEUED, "PROCESSING": ReportStatus.PROCESSING, "FAILED": ReportStatus.FAILED}
+_STATES = {"PENDING": ReportStatus.QUEUED, "PROCESSING": ReportStatus.PROCESSING}
+_ENDED = ("FAILED", "FAILURE", "CANCELLED")
+"""The first is documented; clients of Amazon's watch for the others too."""
 # Amazon names no rates, only that limits follow the load of its queue; these keep one account polite.
 _ORDERS, _POLLS, _LISTS = Limit(1.0, 10), Limit(5.0, 20), Limit(1.0, 5)
 _MINTINGS = 3
+_TO_DO = {
+    Answer.INVALID: " (correct the report's definition)",
+    Answer.FORBIDDEN: " (have the advertiser grant access, or leave the profile out)",
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,8 @@ class AdsReports:
         self._required(answer, "profiles cannot be listed")
         if not isinstance(answer.body, list):
             raise TransientFailure("profiles cannot be listed: Amazon's answer is no list")
-        return [_scope(profile) for profile in answer.body if isinstance(profile, dict) and profile.get("profileId")]
+        named = (_scope(profile) for profile in answer.body if isinstance(profile, dict) and profile.get("profileId"))
+        return [scope for scope in named if _has_days(scope)]
 
     def create(
         self, order: ReportOrder, intended_at: datetime, *, again: bool, others: Collection[str] = ()
@@ -74,7 +82,8 @@ class AdsReports:
         answer = self._call("create_report", "POST", "/reporting/reports", order, _ORDERS, json=body, kind=_CREATE)
         if answer.meaning.answer is Answer.DUPLICATE:
             return self._adopted(order, answer)
-        self._required(answer, f"Amazon refuses the order for profile {order.scope}")
+        to_do = _TO_DO.get(answer.meaning.answer, "")
+        self._required(answer, f"Amazon refuses the order for profile {order.scope}{to_do}")
         report_id = str(_members(answer).get("reportId") or "")
         if not report_id:
             raise TransientFailure("Amazon took the order but named no report")
@@ -86,11 +95,13 @@ class AdsReports:
             return Progress(report_id, ReportStatus.GONE, reason="Amazon does not know the report", retryable=True)
         if differs := _difference(order, report):
             return Progress(report_id, ReportStatus.FAILED, reason=f"Amazon made another report: {differs}")
-        status = str(report.get("status"))
+        status = str(report.get("status") or "")
+        if not status:
+            raise TransientFailure(f"Amazon's answer about report {report_id} names no status")
         if status == "COMPLETED" and report.get("url"):
             return Progress(report_id, ReportStatus.READY, document=report_id, size=_size(report))
-        if status == "FAILED":
-            reason = str(report.get("failureReason") or "Amazon gives no reason")
+        if status in _ENDED:
+            reason = str(report.get("failureReason") or f"Amazon says {status} and gives no reason")
             return Progress(report_id, ReportStatus.FAILED, reason=reason, retryable=True)
         # COMPLETED without a URL has been seen for one poll.
         return Progress(report_id, _STATES.get(status, ReportStatus.PROCESSING))
@@ -167,12 +178,22 @@ def _path(report_id: str) -> str:
 
 
 def _size(report: Mapping[str, Any]) -> int | None:
-    told = str(report.get("fileSize"))
+    """In bytes; Amazon declares it as any number."""
+    told = str(report.get("fileSize")).removesuffix(".0")
     return int(told) if told.isdecimal() else None
 
 
+def _has_days(scope: Scope) -> bool:
+    """Whether it can be told when the days of a profile begin; one profile of a new zone holds up no other."""
+    known = scope.timezone in available_timezones()
+    if not known:
+        log.error("profile %s is left out: its time zone %r is unknown here; update tzdata", scope.id, scope.timezone)
+    return known
+
+
 def _scope(profile: Mapping[str, Any]) -> Scope:
-    account = profile.get("accountInfo") or {}
+    told = profile.get("accountInfo")
+    account = told if isinstance(told, dict) else {}
     return Scope(
         id=str(profile["profileId"]),
         timezone=str(profile.get("timezone") or "UTC"),
@@ -185,7 +206,8 @@ def _scope(profile: Mapping[str, Any]) -> Scope:
 
 def _difference(order: ReportOrder, report: Mapping[str, Any]) -> str:
     """How a report differs from the order; "" when it is the same. What Amazon does not repeat is not compared."""
-    made = report.get("configuration") or {}
+    told = report.get("configuration")
+    made = told if isinstance(told, dict) else {}
     unasked = {"filters": made["filters"]} if made.get("filters") and not order.configuration.get("filters") else {}
     pairs = [
         ("startDate", order.start.isoformat(), report.get("startDate")),

@@ -10,7 +10,12 @@ from adplatform.amazon.restatement import ads_policy, single_day_policy
 
 SHORT_ATTRIBUTION, LONG_ATTRIBUTION = 14, 30
 _REQUIRED = ("date", "campaignId", "adGroupId")
-_PLOTTED = ("impressions", "clicks", "cost", "purchases14d", "sales14d", "purchases", "sales")
+_WITHOUT_AD_GROUPS = "SPONSORED_BRANDS"
+"""Campaigns of the older kind have none."""
+_PLOTTED = (
+    *("impressions", "clicks", "cost", "purchases14d", "sales14d", "purchases", "sales"),
+    *("orders14d", "conversionsBrandHalo", "salesBrandHalo"),
+)
 
 _TRAFFIC = ("impressions", "clicks", "cost")
 _SP_SALES = tuple(f"{metric}{days}d" for metric in ("purchases", "sales", "unitsSoldClicks") for days in (1, 7, 14, 30))
@@ -172,12 +177,14 @@ def ads_definition(name: str, report: AdsReport, unchecked: Mapping[str, str] | 
         raise ValueError(f"{name}: columns lack date, by which rows are placed")
     columns = tuple(dict.fromkeys((*report.columns, *own)))
     attribution = LONG_ATTRIBUTION if any(c.endswith("30d") for c in columns) else SHORT_ATTRIBUTION
+    required = [c for c in _REQUIRED if c != "adGroupId" or kind.product != _WITHOUT_AD_GROUPS]
     dataset = Dataset(
         feed=name,
-        columns=columns_of(((c, own.get(c) or column_type(c)) for c in columns), _REQUIRED),
+        columns=columns_of(((c, own.get(c) or column_type(c)) for c in columns), required),
         date_field="date",
         plotted=tuple(c for c in _PLOTTED if c in columns),
         description=report.description or f"{report.report_type} by {', '.join(report.group_by)} and day.",
+        schema_policy="evolve",
     )
     definition = ReportDefinition(
         name=name,

@@ -74,13 +74,18 @@ def _texts(values: object) -> list[str]:
     return [str(value) for value in values]  # type: ignore[attr-defined]
 
 
+def report_types() -> Mapping[str, AdsReportType]:
+    """All report types by their ids."""
+    return _catalogue().report_types
+
+
 def report_type(name: str) -> AdsReportType:
     """The report type called ``name``.
 
     Raises:
         ValueError: there is none; names the nearest.
     """
-    types = _catalogue().report_types
+    types = report_types()
     if name not in types:
         raise ValueError(f"report type {name!r} is not one of the Ads API{_nearest(name, types)}: {_listed(types)}")
     return types[name]

@@ -61,20 +61,25 @@ def meaning(status: int, headers: Mapping[str, str], body: bytes, now: datetime)
     Neither API redirects or answers with anything but JSON: such an answer is somebody else's on the way, and passes.
     """
     if 200 <= status < 300:
-        whole = not body.strip() or _parsed(body) is not _NO_JSON
-        return Meaning(Answer.OK) if whole else Meaning(Answer.TRANSIENT, f"HTTP {status} with a body that is no JSON")
+        document = _parsed(body) if body.strip() else None
+        if document is _NO_JSON:
+            return Meaning(Answer.TRANSIENT, f"HTTP {status} with a body that is no JSON")
+        if not isinstance(document, dict) or str(document.get("code")) != str(_TOO_EARLY):
+            return Meaning(Answer.OK)
+        status = _TOO_EARLY  # clients of Amazon's have seen the refusal of a duplicate with HTTP 200
     if 300 <= status < 400:
         return Meaning(Answer.TRANSIENT, f"HTTP {status}, a redirect, which is not followed with a token")
     text = error_text(body)
     after = _retry_after(headers.get("retry-after", ""), now)
     lower = text.lower()
     if status == _TOO_EARLY:
-        found = _DUPLICATE.search(text)
-        return Meaning(Answer.DUPLICATE, text, after, found[1] if found else "")
+        return Meaning(Answer.DUPLICATE, text, after, _duplicated(text, body))
     if status == _TOO_MANY:
         return Meaning(Answer.THROTTLED, text, after)
     if status == 401 and any(phrase in lower for phrase in _NO_SCOPE):
         return Meaning(Answer.FORBIDDEN, text)
+    if status != 401 and body.lstrip().startswith(b"<"):
+        return Meaning(Answer.TRANSIENT, text or f"HTTP {status} with a page", after)
     if status == 401 or (status == 403 and any(word in lower for word in _TOKEN_REFUSED)):
         return Meaning(Answer.UNAUTHORIZED, text)
     if status == 403:
@@ -84,6 +89,14 @@ def meaning(status: int, headers: Mapping[str, str], body: bytes, now: datetime)
     if status == 408 or status >= 500:
         return Meaning(Answer.TRANSIENT, text or f"HTTP {status}", after)
     return Meaning(Answer.INVALID, text or f"HTTP {status}")
+
+
+def _duplicated(text: str, body: bytes) -> str:
+    """The id of the report that an order duplicates: in prose as a rule, a member has been seen too; "" for none."""
+    if found := _DUPLICATE.search(text):
+        return found[1]
+    document = _parsed(body)
+    return str(document.get("reportId") or "") if isinstance(document, dict) else ""
 
 
 def error_text(body: bytes, *secrets: str) -> str:

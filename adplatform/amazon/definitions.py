@@ -66,8 +66,16 @@ class ReportDefinition:
     @cached_property
     def definition_hash(self) -> str:
         """Changes when what is asked of Amazon changes."""
-        asked = {"type": self.report_type, "configuration": self.configuration}
+        asked: dict[str, Any] = {"type": self.report_type, "configuration": self.configuration}
+        if self.takes_instants and self.dates_in == "scope":
+            asked["dates_in"] = self.dates_in
         return sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def takes_instants(self) -> bool:
+        """Whether a range is asked for from midnight to midnight where its dates are; the time of day of a range is
+        ignored for reports in JSON (SP-API, Analytics reports), so those get dates alone."""
+        return self.api == "selling_partner" and self.layout == "tsv"
 
     def dataset(self, feed: str) -> Dataset:
         return next(d for d in self.datasets if d.feed == feed)
@@ -89,8 +97,9 @@ def feed(dataset: Dataset, start_date: date, landing: str) -> Feed:
 
 def snake_case(name: str) -> str:
     """``campaignId`` to ``campaign_id``, ``purchases14d`` to ``purchases_14d``, ``amazon-order-id`` to
-    ``amazon_order_id``; a name that begins with a digit gets a leading underscore."""
-    text = re.sub(r"[^A-Za-z0-9]+", "_", name)
+    ``amazon_order_id``, ``unitsOrderedB2B`` to ``units_ordered_b2b``; a name that begins with a digit gets a leading
+    underscore."""
+    text = re.sub(r"[^A-Za-z0-9]+", "_", name.replace("B2B", "B2b"))
     text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", text)
     text = re.sub(r"(?<=[A-Za-z])(?=[0-9]+d$)", "_", text).lower().strip("_")
     return f"_{text}" if text[:1].isdigit() else text

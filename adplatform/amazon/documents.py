@@ -3,7 +3,7 @@
 import codecs
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +33,8 @@ _LONGEST_LINE = 64 << 20
 _CHARSETS = {"shift_jis": "cp932", "iso8859-1": "cp1252"}
 """What Amazon names, and what its files are: supersets with the characters that sellers use."""
 _ASCII = bytes(set(range(0x20, 0x7F)) - {0x5C}) + b"\t\r\n+AGE-\\u0041"
+_QUOTED = re.compile(r'".*"', re.DOTALL)
+_SPECIFICATION = re.compile(r'\{\s*"reportSpecification"\s*:\s*')
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
 
@@ -45,8 +47,11 @@ def rows(
     charset: str,
     country: str,
     origin: str,
+    private: bool = False,
 ) -> Iterator[Row]:
     """The rows of one dataset of a document; numbers are :class:`Number`. A table must have the ``needed`` columns.
+
+    Nothing of a ``private`` document is quoted in a failure, but what Amazon says in the place of a report.
 
     ``charset`` is what the HTTP header named, "" for nothing. Whether the document is compressed is seen from its
     bytes: Amazon's flags are wrong at times.
@@ -57,9 +62,9 @@ def rows(
     """
     try:
         if layout == "json":
-            yield from _json_rows(path, records, origin)
+            yield from _json_rows(path, records, origin, private)
         else:
-            yield from _tsv_rows(path, needed, charset, country, origin)
+            yield from _tsv_rows(path, needed, charset, country, origin, private)
     except BadFile as e:
         # A plain document has no checksum: one that stops in the middle shows as bad syntax.
         if e.reason in (Reason.DAMAGED, Reason.SYNTAX, Reason.ENCODING):
@@ -67,49 +72,100 @@ def rows(
         raise PermanentFailure(f"{origin}: not the report that was asked for: {e}") from e
 
 
-def _json_rows(path: Path, records: str | None, origin: str) -> Iterator[Row]:
+def _json_rows(path: Path, records: str | None, origin: str, private: bool) -> Iterator[Row]:
     head = _head(path, origin)
     if head[:1] not in (b"[", b"{") or error_details(head):
-        raise _no_report(head, origin)
+        raise _no_report(head, origin, private)
     for row in json_values(_text(path, "utf-8-sig", origin), records, origin, Number):
         if not isinstance(row, dict):
             raise PermanentFailure(f"{origin}: a row is of type {type(row).__name__}, not an object")
         yield row
 
 
-def _tsv_rows(path: Path, needed: Sequence[str], charset: str, country: str, origin: str) -> Iterator[Row]:
-    """Fields are split at tabs alone: quotes and carriage returns inside them are data."""
+def _tsv_rows(
+    path: Path, needed: Sequence[str], charset: str, country: str, origin: str, private: bool
+) -> Iterator[Row]:
+    """Fields are split at tabs alone: quotes and carriage returns inside them are data, unless every name in the header
+    is quoted."""
     head = _head(path, origin)
     lines = _lines(_text(path, _encoding(path, head, charset, country, origin), origin), origin)
     header = [name.strip() for name in next(lines, "").split("\t")]
+    quoted = all(_QUOTED.fullmatch(name) for name in header)
+    if quoted:
+        header = list(map(_unquoted, header))
     if len(header) < 2 or head[:1] in (b"<", b"{", b"["):
-        raise _no_report(head, origin)
+        raise _no_report(head, origin, private)
     missing = [name for name in needed if name not in header]
     if missing:
+        begins = "" if private else f"; it begins {_masked(' | '.join(header))!r}"
         raise PermanentFailure(
-            f"{origin}: not the table that was asked for: its header lacks {', '.join(missing)};"
-            f" it begins {_masked(' | '.join(header))!r}"
+            f"{origin}: not the table that was asked for: its header lacks {', '.join(missing)}{begins}"
         )
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise PermanentFailure(f"{origin}: the header names {', '.join(map(_masked, twice))} twice")
+        names = f"{len(twice)} columns" if private else ", ".join(map(_masked, twice))
+        raise PermanentFailure(f"{origin}: the header names {names} twice")
+    short: list[list[str]] = []
     for line in lines:
-        fields = line.split("\t")
-        if len(fields) == len(header):
-            yield dict(zip(header, fields, strict=True))
-        elif line.strip():
-            yield {MISFIT: fields}
+        if not line.strip():
+            continue
+        fields = line.removesuffix("\n").removesuffix("\r").split("\t")
+        if quoted:
+            fields = list(map(_unquoted, fields))
+        if 1 < len(fields) < len(header) and line.endswith("\n"):
+            short.append(fields)
+            continue
+        yield from _completed(short, header)
+        short.clear()
+        yield dict(zip(header, fields, strict=True)) if len(fields) == len(header) else {MISFIT: fields}
+    yield from _completed(short, header)
+
+
+def _completed(short: Sequence[list[str]], header: Sequence[str]) -> Iterator[Row]:
+    """Lines in a row that lack fields. One alone lacks the last ones, which Amazon leaves out where they are empty;
+    several may be the pieces of a row with line ends in it, and fit nowhere."""
+    for fields in short:
+        lacking = [""] * (len(header) - len(fields))
+        yield dict(zip(header, fields + lacking, strict=True)) if len(short) == 1 else {MISFIT: fields}
 
 
 def _lines(chunks: Iterable[str], origin: str) -> Iterator[str]:
+    """Lines with their ends; the last one may have none."""
     rest = ""
     for chunk in chunks:
         *whole, rest = (rest + chunk).split("\n")
-        yield from (line.removesuffix("\r") for line in whole)
+        yield from (f"{line}\n" for line in whole)
         if len(rest) > _LONGEST_LINE:
             raise BadFile(origin, Reason.LAYOUT, f"a line has more than {_LONGEST_LINE} characters")
     if rest:
-        yield rest.removesuffix("\r")
+        yield rest
+
+
+def _unquoted(field: str) -> str:
+    return field[1:-1].replace('""', '"').strip() if _QUOTED.fullmatch(field) else field
+
+
+def other_options(path: Path, options: Mapping[str, str], origin: str) -> str:
+    """How the options that a JSON document says it was made with differ from these; "" where it does not say.
+
+    Amazon repeats the options of an analytics report at its beginning (``reportSpecification``), and nowhere else.
+    """
+    if not options:
+        return ""
+    found = _SPECIFICATION.match(_head(path, origin).decode("utf-8", "replace"))
+    if found is None:
+        return ""
+    try:
+        told = json.JSONDecoder().raw_decode(found.string, found.end())[0]["reportOptions"]
+        made = {option: told[option] for option in options if option in told}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return ", ".join(f"{o} {v} instead of {options[o]}" for o, v in made.items() if _listed(v) != _listed(options[o]))
+
+
+def _listed(value: Any) -> list[str]:
+    """The words of an option: lists of ASINs have no order."""
+    return sorted(str(value).split())
 
 
 def content(path: Path, origin: str) -> Iterator[bytes]:
@@ -194,13 +250,14 @@ def _named(charset: str) -> list[str]:
         return []
 
 
-def _no_report(head: bytes, origin: str) -> PermanentFailure | TransientFailure:
+def _no_report(head: bytes, origin: str, private: bool) -> PermanentFailure | TransientFailure:
     """What to raise about a document that is another thing than a report."""
     if _BINARY.search(head):
         return TransientFailure(f"{origin}: neither text nor gzip: the document is damaged")
     if reason := error_details(head):
         return PermanentFailure(f"{origin}: Amazon made no report: {reason}")
-    return PermanentFailure(f"{origin}: not the report that was asked for: {_readable(head)}")
+    shown = "it is kept in the raw zone and not shown, as it may be personal" if private else _readable(head)
+    return PermanentFailure(f"{origin}: not the report that was asked for: {shown}")
 
 
 def _readable(head: bytes) -> str:

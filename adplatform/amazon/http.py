@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
+from json import loads
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from tenacity import (
@@ -35,7 +36,13 @@ PATIENCE = timedelta(minutes=3)
 """How long one call may go on trying; then its caller writes the failure down and comes back later."""
 LONGEST_PAUSE = timedelta(hours=1)
 """For how long Amazon is believed that it wants no call."""
-CHUNK = 1 << 20
+REFUSALS = 4
+"""How often a token is refused, three times a fresh one, until that is believed: gateways have refused good ones."""
+LONGEST_ANSWER = timedelta(minutes=2)
+"""For how long an answer may trickle in; the timeout of the client is for each piece of it."""
+SLOWEST, SLOW_START = 16 << 10, timedelta(minutes=1)
+"""Bytes per second that a download must have come to on average, once it has lasted this long."""
+_NO_ACCESS = "fresh tokens are refused too; has the application access to this API, and is the secret that of this one?"
 _ANNOUNCED_RATE = "x-amzn-ratelimit-limit"
 _WHERE_EXPIRED = ("expired", "ExpiredToken", "AccessDenied")
 _LOGGERS = ("httpx", *(f"httpcore.{part}" for part in ("connection", "http11", "http2", "proxy", "socks")))
@@ -57,6 +64,14 @@ class Call:
     meaning: Meaning
     body: Any = None
     headers: Mapping[str, str] | None = None
+
+
+class _Received(NamedTuple):
+    """A whole answer; names of headers in any case."""
+
+    status: int
+    headers: httpx.Headers
+    content: bytes
 
 
 @dataclass(frozen=True)
@@ -103,29 +118,40 @@ class AmazonHttp:
 
         def attempt() -> Call:
             self._wait_turn(name, limit, until)
-            token = self._token(refused[-1] if refused else "", until)
+            token = self._token(refused[0] if refused else "", until)
             sent = {**self.authorise(token), **(headers or {})}
             try:
-                answer = self.http.request(
-                    method, self.base + path, headers=sent, json=json, params=params, follow_redirects=False
-                )
+                answer = self._received(method, self.base + path, headers=sent, json=json, params=params)
             except httpx.HTTPError as e:
                 return Call(Meaning(Answer.TRANSIENT, f"no answer ({type(e).__name__})"))
-            found = meaning(answer.status_code, answer.headers, answer.content, self.now())
+            found = meaning(answer.status, answer.headers, answer.content, self.now())
             found = replace(found, text=without(found.text, token))
-            log.debug("%s %s: %s %s", operation, bucket, answer.status_code, found.text)
+            log.debug("%s %s: %s %s", operation, bucket, answer.status, found.text)
             if announced := answer.headers.get(_ANNOUNCED_RATE):
                 self.limits.learn(name, announced)
             if found.answer is Answer.UNAUTHORIZED:
-                if refused:
-                    return Call(Meaning(Answer.FORBIDDEN, found.text))
                 refused.append(token)
+                if len(refused) == REFUSALS:
+                    return Call(Meaning(Answer.FORBIDDEN, f"{found.text}: {_NO_ACCESS}"))
+                if len(refused) > 1:
+                    return Call(Meaning(Answer.TRANSIENT, found.text))
             if found.answer is Answer.THROTTLED:
                 rest = min(found.retry_after or FIRST_WAIT, LONGEST_PAUSE.total_seconds())
                 self.limits.pause(name, self.now() + timedelta(seconds=rest), limit.rate, limit.burst)
-            return Call(found, _json(answer) if found.answer is Answer.OK else None, answer.headers)
+            whole = found.answer is Answer.OK and answer.content.strip()
+            return Call(found, loads(answer.content) if whole else None, answer.headers)
 
         return self._until_settled(operation, attempt)
+
+    def _received(self, method: str, url: str, **sent: Any) -> _Received:
+        """The whole answer; ``httpx.ReadTimeout`` when it trickles in for too long."""
+        parts, latest = [], self.now() + LONGEST_ANSWER
+        with self.http.stream(method, url, follow_redirects=False, **sent) as answer:
+            for part in answer.iter_bytes():
+                parts.append(part)
+                if self.now() > latest:
+                    raise httpx.ReadTimeout("the answer trickles in")
+        return _Received(answer.status_code, answer.headers, b"".join(parts))
 
     def _until_settled(self, operation: str, attempt: Callable[[], Call]) -> Call:
         again = (Answer.THROTTLED, Answer.TRANSIENT, Answer.UNAUTHORIZED)
@@ -172,28 +198,35 @@ class AmazonHttp:
 
     def download(self, url: str, target: Path, expected: int | None) -> Document | None:
         """Stream a pre-signed URL to a file, byte for byte; None when the URL has expired. It gets no header of the
-        API: storage refuses a request that is signed twice.
+        API: storage refuses a request that is signed twice, and may redirect one.
 
         Raises:
-            TransientFailure: the connection broke, or fewer or more bytes came than were announced.
+            TransientFailure: the connection broke or trickles, fewer or more bytes came than were announced, or a web
+                page in the place of a document.
         """
-        digest, size = sha256(), 0
+        digest, size, began = sha256(), 0, self.now()
         plainly = {"Accept-Encoding": "identity"}
         try:
-            with self.http.stream("GET", url, headers=plainly, follow_redirects=False) as answer:
+            with self.http.stream("GET", url, headers=plainly, follow_redirects=True) as answer:
                 if answer.status_code in (400, 403):
                     text = answer.read()[:2000].decode("utf-8", "replace")
                     if any(word in text for word in _WHERE_EXPIRED):
                         return None
                 if answer.status_code != 200:
                     raise TransientFailure(f"the report's document cannot be downloaded: HTTP {answer.status_code}")
+                kind = answer.headers.get("content-type", "").partition(";")[0].strip()
+                if kind.lower() == "text/html":
+                    raise TransientFailure("a web page came in the place of the report's document")
                 with target.open("wb") as out:
-                    for chunk in answer.iter_raw(CHUNK):
+                    for chunk in answer.iter_raw():
                         out.write(chunk)
                         digest.update(chunk)
                         size += len(chunk)
                         if expected is not None and size > expected:
                             break
+                        lasted = self.now() - began
+                        if lasted > SLOW_START and size < SLOWEST * lasted.total_seconds():
+                            raise TransientFailure(f"the download trickles: {size} bytes in {lasted}")
         except httpx.InvalidURL:
             raise TransientFailure("the address of the report's document is none") from None
         except httpx.HTTPError as e:
@@ -202,15 +235,10 @@ class AmazonHttp:
         if expected is not None and size != expected:
             came = f"{size} bytes" if size < expected else f"more than {expected} bytes"
             raise TransientFailure(f"{came} came where {expected} were announced")
-        kind = answer.headers.get("content-type", "").partition(";")[0]
-        return Document(target, size, digest.hexdigest(), answer.charset_encoding or "", kind.strip())
+        return Document(target, size, digest.hexdigest(), answer.charset_encoding or "", kind)
 
 
 def _without_addresses(record: logging.LogRecord) -> bool:
     """A log filter that keeps of each address only its host: a signed one is a credential."""
     record.msg, record.args = without(_ADDRESS.sub(r"\1/...", record.getMessage())), ()
     return True
-
-
-def _json(answer: httpx.Response) -> Any:
-    return answer.json() if answer.content.strip() else None

@@ -5,10 +5,21 @@ import re
 _COMMA = frozenset({"BE", "BR", "DE", "ES", "FR", "IT", "NL", "PL", "SE", "TR"})
 """Countries whose files write 1.234,56."""
 _MONTH_FIRST = frozenset({"US"})
-_GROUPING = re.compile(r"(?<=\d)[.,'\s](?=\d{3}(?!\d))")
+_GROUPING = re.compile(r"(?<=\d)[.,'\s](?=(?:\d\d[.,'\s])*\d{3}(?!\d))")
+"""Groups of three, and of two before them, as in India."""
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
-_YEAR_LAST = re.compile(r"(\d{1,2})([./])(\d{1,2})\2(\d{4})\b")
-_YEAR_FIRST = re.compile(r"(\d{4})([./])(\d{1,2})\2(\d{1,2})\b")
+_YEAR_LAST = re.compile(r"(\d{1,2})([./])(\d{1,2})\2(\d{4}|\d\d)(?!\d)")
+_YEAR_FIRST = re.compile(r"(\d{4})([./])(\d{1,2})\2(\d{1,2})(?!\d)")
+_SHORT_YEAR_FIRST = re.compile(r"(\d\d)(/)(\d{1,2})/(\d{1,2})(?!\d)")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_HOUR = re.compile(r"(?<=[ T])(\d)(?=:\d\d)")
+_ZONES = {
+    **{"UTC": "+00:00", "GMT": "+00:00", "BST": "+01:00"},
+    **{"CET": "+01:00", "CEST": "+02:00", "MET": "+01:00", "MEST": "+02:00", "EET": "+02:00", "EEST": "+03:00"},
+    **{"PST": "-08:00", "PDT": "-07:00", "JST": "+09:00", "AEST": "+10:00", "AEDT": "+11:00", "BRT": "-03:00"},
+}
+"""Names of zones that Amazon's files write, without those that mean several."""
+_ZONE = re.compile(rf"(?<=\d) ({'|'.join(_ZONES)})$")
 
 
 def plain_number(text: str, country: str) -> str:
@@ -16,7 +27,7 @@ def plain_number(text: str, country: str) -> str:
 
     The mark that comes last separates the decimals, unless exactly three digits follow it: then the country decides.
     """
-    stripped = text.strip()
+    stripped = text.strip().replace("\u2212", "-")
     marks = [c for c in stripped if c in ".,"]
     if not marks:
         number = _GROUPING.sub("", stripped)
@@ -30,14 +41,35 @@ def plain_number(text: str, country: str) -> str:
 
 def plain_instant(text: str, country: str) -> str:
     """``07.09.2026 09:46:25 UTC`` to ``2026-09-07 09:46:25+00:00`` and ``09/07/2026`` of the United States, which alone
-    write the month first, to ``2026-09-07``; what is no date stays as it is."""
+    write the month first, to ``2026-09-07``; what is no date stays as it is. Of two digits, a year is of this century;
+    Japan writes it first."""
     stripped = text.strip()
-    if found := _YEAR_LAST.match(stripped):
+    if country == "JP" and (found := _SHORT_YEAR_FIRST.match(stripped)):
+        year, _, month, day = found.groups()
+    elif found := _YEAR_LAST.match(stripped):
         first, mark, second, year = found.groups()
         day, month = (second, first) if mark == "/" and country in _MONTH_FIRST else (first, second)
     elif found := _YEAR_FIRST.match(stripped):
         year, _, month, day = found.groups()
     else:
-        return re.sub(r"(?<=\d) UTC$", "+00:00", stripped) if stripped.endswith(" UTC") else text
-    rest = re.sub(r" UTC$", "+00:00", stripped[found.end() :])
-    return f"{year}-{int(month):02}-{int(day):02}{rest}"
+        return _time(stripped) if _ZONE.search(stripped) else text
+    century = "20" if len(year) == 2 else ""
+    return f"{century}{year}-{int(month):02}-{int(day):02}{_time(stripped[found.end() :])}"
+
+
+def plain_date(text: str, country: str) -> str:
+    """As :func:`plain_instant`, without a time of day."""
+    plain = plain_instant(text, country)
+    found = _DATE.match(plain)
+    return found[0] if found and plain[found.end() :][:1] in (" ", "T") else plain
+
+
+def plain_timestamp(text: str, country: str) -> str:
+    """As :func:`plain_instant`; a date alone is its midnight in UTC."""
+    plain = plain_instant(text, country)
+    return f"{plain} 00:00:00+00:00" if _DATE.fullmatch(plain) else plain
+
+
+def _time(text: str) -> str:
+    """The rest of an instant, with two digits for the hour and an offset for the name of a zone."""
+    return _ZONE.sub(lambda zone: _ZONES[zone[1]], _HOUR.sub(r"0\1", text))

@@ -9,6 +9,7 @@ version 3, frequently asked questions). Data older than a report type's retentio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from enum import StrEnum
 from functools import cached_property
 
 RESTATED_FOR = 28
@@ -22,13 +23,47 @@ CLOSED_BY = 90
 """The age at which a date is closed also where Amazon keeps it for years: no restatement comes that late."""
 
 
+class Period(StrEnum):
+    """What one report is about: a day, or a whole week from Sunday, month, quarter or year. The last date of a period
+    stands for it (Selling Partner API, ``reportPeriod``)."""
+
+    DAY = "DAY"
+    WEEK = "WEEK"
+    MONTH = "MONTH"
+    QUARTER = "QUARTER"
+    YEAR = "YEAR"
+
+    @property
+    def longest(self) -> int:
+        """In days."""
+        return {"DAY": 1, "WEEK": 7, "MONTH": 31, "QUARTER": 92, "YEAR": 366}[self]
+
+    def ends_on(self, day: date) -> bool:
+        return self.first_date(day + timedelta(days=1)) > day
+
+    def first_date(self, day: date) -> date:
+        """Of the period in which the date lies."""
+        match self:
+            case Period.WEEK:
+                return day - timedelta(days=(day.weekday() + 1) % 7)
+            case Period.MONTH:
+                return day.replace(day=1)
+            case Period.QUARTER:
+                return date(day.year, day.month - (day.month - 1) % 3, 1)
+            case Period.YEAR:
+                return date(day.year, 1, 1)
+            case _:
+                return day
+
+
 @dataclass(frozen=True)
 class RestatementPolicy:
     """At which ages, in days, a date is asked for, and within which limits.
 
     Each age in ``daily`` has a request of its own. The later ``waves`` may wait up to ``grace`` days for a request that
     they can share. ``max_range_days`` and ``retention_days`` are the report type's limits. ``requests_per_day`` is for
-    one scope and definition; history that was never had may take ``backfill_per_day`` instead.
+    one scope and definition; history that was never had may take ``backfill_per_day`` instead. Where ``period`` is
+    longer than a day, only the last dates of periods are asked for, each with a request for its whole period.
     """
 
     daily: tuple[int, ...] = tuple(range(1, 15))
@@ -40,6 +75,16 @@ class RestatementPolicy:
     backfill_per_day: int = 4
     closes: bool = True
     """Whether the data as it is when retention ends matters; not where retention outlasts every restatement by far."""
+    period: Period = Period.DAY
+
+    def __post_init__(self) -> None:
+        if self.period is not Period.DAY and self.max_range_days != 1:
+            raise ValueError(f"max_range_days is {self.max_range_days}, but a request is for one {self.period}: set 1")
+        if self.first_age > self.last_age:
+            raise ValueError(
+                f"a date is first asked for at an age of {self.first_age} days, but may be at {self.last_age} at most"
+                f" with retention_days {self.retention_days}"
+            )
 
     @property
     def first_age(self) -> int:
@@ -48,7 +93,7 @@ class RestatementPolicy:
     @property
     def last_age(self) -> int:
         """The greatest age at which a date may be asked for."""
-        return self.retention_days - SAFETY
+        return self.retention_days - SAFETY - (self.period.longest - 1)
 
     @cached_property
     def deadlines(self) -> Mapping[int, int]:
@@ -70,7 +115,7 @@ class RestatementPolicy:
         return max((wave for wave in self.deadlines if wave <= age), default=0)
 
     def can_be_had(self, day: date, today: date) -> bool:
-        return self.first_age <= (today - day).days <= self.last_age
+        return self.first_age <= (today - day).days <= self.last_age and self.period.ends_on(day)
 
 
 def ads_policy(attribution_days: int, retention_days: int, max_range_days: int) -> RestatementPolicy:
@@ -154,6 +199,8 @@ def _due(policy: RestatementPolicy, today: date, first: date, pulled: Mapping[da
         day = today - timedelta(days=age)
         if day < first:
             return
+        if not policy.period.ends_on(day):
+            continue
         last = pulled.get(day)
         covered = (last - day).days if last else -1
         open_waves = [wave for wave in policy.deadlines if covered < wave <= age]

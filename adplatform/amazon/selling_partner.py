@@ -19,6 +19,7 @@ from adplatform.amazon.ads import TOKEN_URL
 from adplatform.amazon.answers import Answer
 from adplatform.amazon.documents import content, error_details
 from adplatform.amazon.http import TIMEOUT, AmazonHttp, Call, Limit
+from adplatform.amazon.marketplaces import MARKETPLACES
 from adplatform.amazon.reports import Created, Discovered, Document, Progress, ReportOrder, ReportStatus
 from adplatform.amazon.tokens import Tokens
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -34,33 +35,6 @@ HOSTS = {
     "eu": "https://sellingpartnerapi-eu.amazon.com",
     "fe": "https://sellingpartnerapi-fe.amazon.com",
 }
-MARKETPLACE_ZONES: Mapping[str, str] = {
-    "ATVPDKIKX0DER": "America/Los_Angeles",  # US
-    "A2EUQ1WTGCTBG2": "America/Los_Angeles",  # CA
-    "A1AM78C64UM0Y8": "America/Los_Angeles",  # MX
-    "A2Q3Y263D00KWC": "America/Sao_Paulo",  # BR
-    "A28R8C7NBKEWEA": "Europe/Dublin",  # IE
-    "A1RKKUPIHCS9HS": "Europe/Madrid",  # ES
-    "A1F83G8C2ARO7P": "Europe/London",  # UK
-    "A13V1IB3VIYZZH": "Europe/Paris",  # FR
-    "AMEN7PMS3EDWL": "Europe/Brussels",  # BE
-    "A1805IZSGTT6HS": "Europe/Amsterdam",  # NL
-    "A1PA6795UKMFR9": "Europe/Berlin",  # DE
-    "APJ6JRA9NG5V4": "Europe/Rome",  # IT
-    "A2NODRKZP88ZB9": "Europe/Stockholm",  # SE
-    "AE08WJ6YKNBMC": "Africa/Johannesburg",  # ZA
-    "A1C3SOZRARQ6R3": "Europe/Warsaw",  # PL
-    "ARBP9OOSHTCHU": "Africa/Cairo",  # EG
-    "A33AVAJ2PDY3EV": "Europe/Istanbul",  # TR
-    "A17E79C6D8DWNP": "Asia/Riyadh",  # SA
-    "A2VIGQ35RCS4UG": "Asia/Dubai",  # AE
-    "A21TJRUUN4KGV": "Asia/Kolkata",  # IN
-    "A19VAU5U5O7RUS": "Asia/Singapore",  # SG
-    "A39IBJ37TRP1C6": "Australia/Sydney",  # AU
-    "A1VC38T7YXB528": "Asia/Tokyo",  # JP
-}
-"""The public marketplaces (SP-API, Marketplace IDs) and where their days begin; North America's do so in Seattle."""
-
 _REPORTS = "/reports/2021-06-30/reports"
 _DOCUMENTS = "/reports/2021-06-30/documents"
 _ACCESS_TOKEN = "x-amz-access-token"  # noqa: S105 - a header
@@ -99,15 +73,19 @@ class ReportsHttp(AmazonHttp):
 class SellingPartnerReports:
     """The Selling Partner API for one seller in one region; an :class:`adplatform.amazon.reports.ReportApi`.
 
-    ``seller`` tells sellers of one application apart: Amazon counts calls for each pair of them.
+    ``seller`` tells sellers of one application apart: Amazon counts calls for each pair of them. ``marketplaces`` are
+    those of a vendor, empty for a seller.
     """
 
     api: ReportsHttp
     seller: str
+    marketplaces: tuple[str, ...] = ()
 
     def scopes(self) -> list[Scope]:
         """The marketplaces in which the seller takes part. Amazon lists ids of its own beside the public ones; those
-        are left out."""
+        are left out. Of a vendor it lists none: those that are declared."""
+        if self.marketplaces:
+            return [_vendor_scope(name) for name in self.marketplaces]
         path = "/sellers/v1/marketplaceParticipations"
         answer = self._call("getMarketplaceParticipations", "GET", path, _PARTICIPATING)
         _required(answer, "marketplaces cannot be listed")
@@ -116,9 +94,9 @@ class SellingPartnerReports:
             for each in (answer.body or {}).get("payload") or []
             if (each.get("participation") or {}).get("isParticipating")
         ]
-        if unknown := [str(m["id"]) for m in taken if m["id"] not in MARKETPLACE_ZONES]:
+        if unknown := [str(m["id"]) for m in taken if m["id"] not in MARKETPLACES]:
             log.info("left out what are no public marketplaces: %s", ", ".join(unknown))
-        return [_scope(m) for m in taken if m["id"] in MARKETPLACE_ZONES]
+        return [_scope(m) for m in taken if m["id"] in MARKETPLACES]
 
     def create(
         self, order: ReportOrder, intended_at: datetime, *, again: bool, others: Collection[str] = ()
@@ -314,12 +292,17 @@ def _scope(marketplace: Mapping[str, Any]) -> Scope:
     name = str(marketplace["id"])
     return Scope(
         id=name,
-        timezone=MARKETPLACE_ZONES[name],
+        timezone=MARKETPLACES[name].timezone,
         country=str(marketplace.get("countryCode") or ""),
         currency=str(marketplace.get("defaultCurrencyCode") or ""),
         name=str(marketplace.get("name") or ""),
         kind="seller",
     )
+
+
+def _vendor_scope(name: str) -> Scope:
+    country, currency, timezone = MARKETPLACES[name]
+    return Scope(id=name, timezone=timezone, country=country, currency=currency, kind="vendor")
 
 
 def _range(order: ReportOrder) -> tuple[datetime, datetime]:
@@ -379,9 +362,10 @@ def open_selling_partner(
     *,
     sleep: Callable[[float], None],
     endpoint: str | None = None,
+    marketplaces: tuple[str, ...] = (),
 ) -> SellingPartnerReports:
-    """The Selling Partner API with the credentials in ``secret``. ``endpoint`` is a simulated Amazon in place of the
-    real one; ``directory`` is where tokens are shared."""
+    """The Selling Partner API with the credentials in ``secret``; ``marketplaces`` are those of a vendor. ``endpoint``
+    is a simulated Amazon in place of the real one; ``directory`` is where tokens are shared."""
     # Form: SP-API, Include a User-Agent header in all requests.
     agent = f"adplatform/{version('adplatform')} (Language=Python/{platform.python_version()})"
     http = httpx.Client(timeout=TIMEOUT, follow_redirects=False, headers={"User-Agent": agent})
@@ -393,4 +377,4 @@ def open_selling_partner(
 
     base = endpoint or HOSTS[region]
     api = ReportsHttp(http, base, tokens, authorise, RateLimits(ledger), sleep, ledger.now)
-    return SellingPartnerReports(api, f"{region}/{secret}")
+    return SellingPartnerReports(api, f"{region}/{secret}", marketplaces)

@@ -1,97 +1,13 @@
-"""Ready-made reports of the Selling Partner API (Reports API 2021-06-30)."""
+"""Ready-made reports of the Selling Partner API (Reports API 2021-06-30), and what becomes of their options."""
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 
+from adplatform.amazon.analytics_definitions import ANALYTICS, MONEY
 from adplatform.amazon.definitions import Dataset, ReportDefinition, columns_of, snake_case
-from adplatform.amazon.restatement import RestatementPolicy
+from adplatform.amazon.restatement import Period, RestatementPolicy
 from adplatform.contracts.model import Column, Pii, PiiKind
-
-_MONEY = "decimal(18,6)"
-
-
-def _amounts(prefix: str, names: tuple[str, ...]) -> list[tuple[str, str]]:
-    return [
-        field
-        for name in names
-        for field in ((f"{prefix}.{name}.amount", _MONEY), (f"{prefix}.{name}.currencyCode", "string"))
-    ]
-
-
-def _fields(prefix: str, kind: str, names: tuple[str, ...]) -> list[tuple[str, str]]:
-    return [(f"{prefix}.{name}", kind) for name in names]
-
-
-_VIEWS = ("browserPageViews", "mobileAppPageViews", "pageViews", "browserSessions", "mobileAppSessions", "sessions")
-_VIEW_SHARES = (
-    "browserPageViewsPercentage",
-    "mobileAppPageViewsPercentage",
-    "pageViewsPercentage",
-    "browserSessionPercentage",
-    "mobileAppSessionPercentage",
-    "sessionPercentage",
-)
-_SALES_AND_TRAFFIC = ReportDefinition(
-    name="sales_and_traffic",
-    api="selling_partner",
-    report_type="GET_SALES_AND_TRAFFIC_REPORT",
-    layout="json",
-    configuration={"dateGranularity": "DAY", "asinGranularity": "CHILD"},
-    datasets=(
-        Dataset(
-            feed="sales_and_traffic_by_date",
-            records="salesAndTrafficByDate",
-            date_field="date",
-            description="Sales and traffic of a marketplace by day.",
-            plotted=("salesByDate.orderedProductSales.amount", "salesByDate.unitsOrdered", "trafficByDate.sessions"),
-            schema_policy="evolve",
-            columns=columns_of(
-                [
-                    ("date", "date"),
-                    *_amounts("salesByDate", ("orderedProductSales", "averageSellingPrice", "claimsAmount")),
-                    *_amounts("salesByDate", ("shippedProductSales", "averageSalesPerOrderItem")),
-                    *_fields("salesByDate", "bigint", ("unitsOrdered", "totalOrderItems", "unitsRefunded")),
-                    *_fields("salesByDate", "bigint", ("claimsGranted", "unitsShipped", "ordersShipped")),
-                    *_fields("salesByDate", "double", ("averageUnitsPerOrderItem", "refundRate")),
-                    *_fields("trafficByDate", "bigint", (*_VIEWS, "feedbackReceived", "negativeFeedbackReceived")),
-                    *_fields("trafficByDate", "double", ("buyBoxPercentage", "orderItemSessionPercentage")),
-                    *_fields("trafficByDate", "double", ("unitSessionPercentage", "averageOfferCount")),
-                    *_fields("trafficByDate", "double", ("averageParentItems", "receivedNegativeFeedbackRate")),
-                ],
-                required=("date",),
-            ),
-        ),
-        Dataset(
-            feed="sales_and_traffic_by_asin",
-            records="salesAndTrafficByAsin",
-            description="Sales and traffic of a marketplace by day and child product.",
-            plotted=("salesByAsin.orderedProductSales.amount", "salesByAsin.unitsOrdered", "trafficByAsin.sessions"),
-            schema_policy="evolve",
-            columns=columns_of(
-                [
-                    ("parentAsin", "string"),
-                    ("childAsin", "string"),
-                    ("sku", "string"),
-                    *_fields("salesByAsin", "bigint", ("unitsOrdered", "totalOrderItems")),
-                    *_amounts("salesByAsin", ("orderedProductSales",)),
-                    *_fields("trafficByAsin", "bigint", _VIEWS),
-                    *_fields("trafficByAsin", "double", (*_VIEW_SHARES, "buyBoxPercentage", "unitSessionPercentage")),
-                ],
-                required=("parentAsin",),
-            ),
-        ),
-    ),
-    # byAsin is summed over the whole range, so every day is a request of its own; Amazon corrects it for about 3 days.
-    policy=RestatementPolicy(
-        daily=(2, 3, 4, 7),
-        waves=(14, 30),
-        max_range_days=1,
-        retention_days=730,
-        requests_per_day=8,
-        backfill_per_day=30,
-        closes=False,
-    ),
-)
 
 _ORDER_TEXTS = (
     *("amazon-order-id", "merchant-order-id"),
@@ -109,6 +25,15 @@ def _place(source: str, kind: PiiKind) -> Column:
     return Column(name=snake_case(source), source=source, pii=Pii(kind=kind, country_column="ship_country"))
 
 
+_ORDER_COLUMNS = (
+    *columns_of([(name, "string") for name in _ORDER_TEXTS], required=("amazon-order-id",)),
+    *columns_of([("purchase-date", "timestamp")], required=("purchase-date",)),
+    *columns_of([("last-updated-date", "timestamp"), ("quantity", "int")]),
+    *columns_of([(name, MONEY) for name in _ORDER_MONEY]),
+    _place("ship-city", PiiKind.CITY),
+    _place("ship-state", PiiKind.STATE),
+    _place("ship-postal-code", PiiKind.POSTAL_CODE),
+)
 _ALL_ORDERS = ReportDefinition(
     name="all_orders",
     api="selling_partner",
@@ -122,15 +47,7 @@ _ALL_ORDERS = ReportDefinition(
             description="Order items by date of purchase (UTC), with the state the order has by now.",
             plotted=("quantity", "item-price"),
             schema_policy="evolve",
-            columns=(
-                *columns_of([(name, "string") for name in _ORDER_TEXTS], required=("amazon-order-id",)),
-                *columns_of([("purchase-date", "timestamp")], required=("purchase-date",)),
-                *columns_of([("last-updated-date", "timestamp"), ("quantity", "int")]),
-                *columns_of([(name, _MONEY) for name in _ORDER_MONEY]),
-                _place("ship-city", PiiKind.CITY),
-                _place("ship-state", PiiKind.STATE),
-                _place("ship-postal-code", PiiKind.POSTAL_CODE),
-            ),
+            columns=_ORDER_COLUMNS,
         ),
     ),
     dates_in="utc",
@@ -144,41 +61,27 @@ _ALL_ORDERS = ReportDefinition(
     ),
 )
 
-_SEARCH_TERMS = ReportDefinition(
-    name="search_terms",
+# Each date is complete when it is over. An order that changes again moves to the date of that change, so older dates
+# are not asked for again but to find what was late.
+_UPDATED_ORDERS = ReportDefinition(
+    name="updated_orders",
     api="selling_partner",
-    report_type="GET_BRAND_ANALYTICS_SEARCH_TERMS_REPORT",
-    layout="json",
-    configuration={"reportPeriod": "DAY"},
+    report_type="GET_FLAT_FILE_ALL_ORDERS_DATA_BY_LAST_UPDATE_GENERAL",
+    layout="tsv",
+    configuration={},
     datasets=(
         Dataset(
-            feed="search_terms",
-            records="dataByDepartmentAndSearchTerm",
-            description="Brand Analytics: what shoppers searched for and clicked, by day.",
+            feed="updated_orders",
+            date_field="last-updated-date",
+            description="Order items by date of their last change (UTC), as they were then.",
+            plotted=("quantity", "item-price"),
             schema_policy="evolve",
-            columns=columns_of(
-                [
-                    ("departmentName", "string"),
-                    ("searchTerm", "string"),
-                    ("searchFrequencyRank", "bigint"),
-                    ("clickedAsin", "string"),
-                    ("clickedItemName", "string"),
-                    ("clickShareRank", "int"),
-                    ("clickShare", "double"),
-                    ("conversionShare", "double"),
-                ],
-                required=("searchTerm",),
-            ),
+            columns=_ORDER_COLUMNS,
         ),
     ),
+    dates_in="utc",
     policy=RestatementPolicy(
-        daily=(2, 3),
-        waves=(7,),
-        max_range_days=1,
-        retention_days=730,
-        requests_per_day=4,
-        backfill_per_day=10,
-        closes=False,
+        daily=(1, 2), waves=(), max_range_days=30, retention_days=730, backfill_per_day=6, closes=False
     ),
 )
 
@@ -202,9 +105,9 @@ _SETTLEMENTS = ReportDefinition(
             columns=(
                 *columns_of([("settlement-id", "string")], required=("settlement-id",)),
                 *columns_of([(f"settlement-{edge}-date", "timestamp") for edge in ("start", "end")]),
-                *columns_of([("deposit-date", "timestamp"), ("total-amount", _MONEY)]),
+                *columns_of([("deposit-date", "timestamp"), ("total-amount", MONEY)]),
                 *columns_of([(name, "string") for name in _SETTLEMENT_TEXTS]),
-                *columns_of([("amount", _MONEY), ("quantity-purchased", "int")]),
+                *columns_of([("amount", MONEY), ("quantity-purchased", "int")]),
                 *columns_of([("posted-date", "date"), ("posted-date-time", "timestamp")]),
             ),
         ),
@@ -215,10 +118,82 @@ _SETTLEMENTS = ReportDefinition(
 )
 
 READY_MADE: Mapping[str, ReportDefinition] = {
-    d.name: d for d in (_SALES_AND_TRAFFIC, _ALL_ORDERS, _SEARCH_TERMS, _SETTLEMENTS)
+    d.name: d for d in (ANALYTICS[0], _ALL_ORDERS, _UPDATED_ORDERS, _SETTLEMENTS, *ANALYTICS[1:])
 }
+
+_FROM_WEEK = ("WEEK", "MONTH", "QUARTER")
+_FROM_DAY = ("DAY", *_FROM_WEEK)
+_VENDOR = {"reportPeriod": (*_FROM_DAY, "YEAR")}
+_VIEWS = {"distributorView": ("MANUFACTURING", "SOURCING")}
+_ANY: tuple[str, ...] = ()
+_OPTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "GET_SALES_AND_TRAFFIC_REPORT": {
+        "dateGranularity": ("DAY", "WEEK", "MONTH"),
+        "asinGranularity": ("PARENT", "CHILD", "SKU"),
+    },
+    "GET_BRAND_ANALYTICS_SEARCH_TERMS_REPORT": {"reportPeriod": _FROM_DAY},
+    "GET_BRAND_ANALYTICS_MARKET_BASKET_REPORT": {"reportPeriod": _FROM_DAY},
+    "GET_BRAND_ANALYTICS_REPEAT_PURCHASE_REPORT": {"reportPeriod": _FROM_WEEK},
+    "GET_BRAND_ANALYTICS_SEARCH_QUERY_PERFORMANCE_REPORT": {"reportPeriod": _FROM_WEEK, "asin": _ANY},
+    "GET_BRAND_ANALYTICS_SEARCH_CATALOG_PERFORMANCE_REPORT": {"reportPeriod": _FROM_WEEK, "asins": _ANY},
+    "GET_VENDOR_SALES_REPORT": {**_VENDOR, **_VIEWS, "sellingProgram": ("RETAIL", "BUSINESS", "FRESH")},
+    "GET_VENDOR_TRAFFIC_REPORT": _VENDOR,
+    "GET_VENDOR_INVENTORY_REPORT": {**_VENDOR, **_VIEWS, "sellingProgram": ("RETAIL", "FRESH")},
+}
+"""The options of report types and the values that Amazon takes; it ignores what it does not know."""
+_REQUIRED = ("reportPeriod", "asin", "distributorView", "sellingProgram")
+_PERIODS = ("reportPeriod", "dateGranularity")
+_LONGEST_LIST = 200
+"""Characters of a list of ASINs."""
+
+
+def check_options(name: str, report_type: str, options: Mapping[str, str]) -> None:
+    """Refuse options that Amazon would ignore or answer with a FATAL report; types that are not listed take any.
+
+    Raises:
+        ValueError: with what may stand there.
+    """
+    known = _OPTIONS.get(report_type, {})
+    for option, value in options.items():
+        if known and option not in known:
+            near = difflib.get_close_matches(option, known, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise ValueError(f"{name}: {report_type} has no option {option}{hint}; it has {', '.join(known)}")
+        if (choices := known.get(option)) and value not in choices:
+            raise ValueError(f"{name}: option {option} is {value!r}; Amazon takes {', '.join(choices)}")
+        if option in ("asin", "asins") and len(value) > _LONGEST_LIST:
+            raise ValueError(
+                f"{name}: option {option} has {len(value)} characters, and Amazon takes {_LONGEST_LIST}: declare a"
+                f" further report for the rest"
+            )
+    if missing := [option for option in known if option in _REQUIRED and not options.get(option)]:
+        raise ValueError(f"{name}: {report_type} needs the options {', '.join(missing)}")
+
+
+def period_of(options: Mapping[str, str]) -> Period:
+    """The period that one report with these options is about.
+
+    Raises:
+        ValueError: there is no such period.
+    """
+    asked = next((options[option] for option in _PERIODS if option in options), Period.DAY)
+    if asked not in set(Period):
+        raise ValueError(f"{asked!r} is no period; there are {', '.join(Period)}")
+    return Period(asked)
 
 
 def with_options(definition: ReportDefinition, options: Mapping[str, str]) -> ReportDefinition:
-    """The definition with other ``reportOptions``."""
-    return replace(definition, configuration={**definition.configuration, **options})
+    """The definition with other ``reportOptions``. Where they make its period another, one period is asked for at a
+    time, and all rows belong to it that do not name the end of theirs.
+
+    Raises:
+        ValueError: as :func:`check_options`.
+    """
+    asked = {**definition.configuration, **options}
+    check_options(definition.name, definition.report_type, asked)
+    period = period_of(asked)
+    if period is definition.policy.period:
+        return replace(definition, configuration=asked)
+    dated = (d if d.date_field in (None, "endDate") else replace(d, date_field=None) for d in definition.datasets)
+    policy = replace(definition.policy, period=period, max_range_days=1)
+    return replace(definition, configuration=asked, policy=policy, datasets=tuple(dated))

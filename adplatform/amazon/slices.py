@@ -6,7 +6,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from functools import cached_property
 from hashlib import blake2b
@@ -17,7 +17,7 @@ from isal import igzip
 
 from adplatform.amazon.definitions import Dataset
 from adplatform.amazon.documents import MISFIT, Layout, Number, Row, rows
-from adplatform.amazon.locales import plain_instant, plain_number
+from adplatform.amazon.locales import plain_date, plain_number, plain_timestamp
 from adplatform.contracts.model import Column
 from adplatform.failures import PermanentFailure
 
@@ -34,7 +34,10 @@ _WHOLE = -1
 _WAITING = 8 << 20
 """Characters of lines that wait in memory until they are written."""
 _DAY = re.compile(r"(\d{4}-\d\d-\d\d)(?!\d)", re.ASCII)
+_OFFSET = re.compile(r"\d(Z|[+-]\d\d:?\d\d)\s*$", re.ASCII)
 _SEPARATOR = "\x1f"
+_ESCAPE = re.compile(r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|.)")
+"""An escape of a JSON text; the group is half of a pair of surrogates, which is no character."""
 _encode = json.JSONEncoder().encode
 _encode_sorted = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
@@ -75,11 +78,15 @@ def split(
     country: str,
     origin: str,
     work: Path,
+    zone: tzinfo | None = None,
+    private: bool = False,
 ) -> Split:
     """Write the slices of a document to the new directory ``work``.
 
+    An instant with an offset counts for its date in ``zone``, without a zone for the date that is written.
+
     A value of a decimal column loses the noise that binary fractions leave beyond its scale, so that 58.989999999999995
-    is the 58.99 that was meant; the document itself stays as it came.
+    is the 58.99 that was meant, and half a character becomes U+FFFD; the document itself stays as it came.
 
     Raises:
         TransientFailure, PermanentFailure: as :func:`adplatform.amazon.documents.rows`.
@@ -97,19 +104,26 @@ def split(
             )
         members = _Members(dataset)
         spelled = _spellings(dataset, country)
-        needed = [c.header for c in dataset.columns if c.required]
+        needed = [c.header for c in dataset.columns if c.required and c.header != dataset.date_field]
+        needed += [dataset.date_field] if dataset.date_field else []
         days = [start + timedelta(days=n) for n in range((end - start).days + 1)]
         slices = {
             day.isoformat(): _Slice(files, files.open(work / f"{dataset.feed}-{day}.json.gz"), stamp(day))
             for day in days
         }
         placed = read = 0
-        for row in rows(document, layout, dataset.records, needed, charset=charset, country=country, origin=origin):
+        for row in rows(
+            *(document, layout, dataset.records, needed),
+            charset=charset,
+            country=country,
+            origin=origin,
+            private=private,
+        ):
             read += 1
             for name, plain in spelled:
                 if isinstance(text := row.get(name), str):
                     row[name] = plain(text, country)
-            day = start.isoformat() if dataset.date_field is None else _day(_member(row, dataset.date_field))
+            day = start.isoformat() if dataset.date_field is None else _day(_member(row, dataset.date_field), zone)
             place = slices.get(day) if MISFIT not in row else None
             try:
                 if place is None:
@@ -133,7 +147,7 @@ def _spellings(dataset: Dataset, country: str) -> list[tuple[str, Callable[[str,
     """Members of a flat file that each marketplace spells in its own way, with what makes them plain."""
     if not dataset.localized:
         return []
-    kinds = {"decimal": plain_number, "date": plain_instant, "timestamp": plain_instant}
+    kinds = {"decimal": plain_number, "date": plain_date, "timestamp": plain_timestamp}
     return [(c.header, kinds[c.data_type.name]) for c in dataset.columns if c.data_type.name in kinds]
 
 
@@ -191,8 +205,8 @@ class _Slice:
 
     def _line(self, row: Row) -> str:
         if row and self.stamp and self.stamp.keys().isdisjoint(row):
-            return f"{_encode(row)[:-1]}, {self._stamp_members}}}\n"
-        return _encode({**row, **self.stamp}) + "\n"
+            return f"{_characters(_encode(row))[:-1]}, {self._stamp_members}}}\n"
+        return _characters(_encode({**row, **self.stamp})) + "\n"
 
     @cached_property
     def _stamp_members(self) -> str:
@@ -203,15 +217,27 @@ class _Slice:
         return SliceFile(feed, day, self.path, self.rows, content, dict(self.totals))
 
 
+def _characters(line: str) -> str:
+    """A line without what is no character, as a name has it that was cut in the middle of one."""
+    return _ESCAPE.sub(lambda found: "\\ufffd" if found[1] else found[0], line) if "\\ud" in line else line
+
+
 def _scale(column: Column) -> int | None:
     kind = column.data_type
     return kind.scale if kind.name == "decimal" else _WHOLE if kind.name in ("bigint", "int") else None
 
 
-def _day(value: Any) -> str:
-    """The date that a text begins with, "" for none."""
+def _day(value: Any, zone: tzinfo | None) -> str:
+    """The date that a text begins with, "" for none; of an instant with an offset its date in the zone."""
     found = _DAY.match(value) if isinstance(value, str) else None
-    return found[1] if found else ""
+    if found is None:
+        return ""
+    if zone is None or not _OFFSET.search(value):
+        return found[1]
+    try:
+        return datetime.fromisoformat(value.strip()).astimezone(zone).date().isoformat()
+    except (ValueError, OverflowError):
+        return found[1]
 
 
 def _member(row: Row, path: str) -> Any:

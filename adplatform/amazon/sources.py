@@ -1,24 +1,25 @@
 """Report accounts as YAML declares them: an Ads account, a seller."""
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, time, timedelta
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from adplatform.amazon import ads_definitions, selling_partner_definitions
+from adplatform.amazon import ads_definitions
 from adplatform.amazon.ads_definitions import AdsReport, ads_definition, without
 from adplatform.amazon.ads_report_types import report_type
+from adplatform.amazon.declared import Restatement, ready_made
 from adplatform.amazon.definitions import ReportDefinition
+from adplatform.amazon.marketplaces import MARKETPLACES
+from adplatform.amazon.selling_partner_reports import OwnSellingPartnerReport, selling_partner_definition
 from adplatform.contracts.feed import NAME, Duration
 from adplatform.contracts.model import Strict
 from adplatform.contracts.source import PLATFORM_TOPICS, Topics
 from adplatform.contracts.types import parse_type
 
-T = TypeVar("T")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -51,29 +52,6 @@ class Marketplaces(Strict):
     countries: tuple[Annotated[str, Field(pattern=r"^[A-Z]{2}$")], ...] = ()
 
 
-class Restatement(Strict):
-    """What may be changed of a report's restatement policy. Ages are in days."""
-
-    daily: tuple[Annotated[int, Field(ge=1)], ...] | None = None
-    waves: tuple[Annotated[int, Field(ge=1)], ...] | None = None
-    grace: int | None = Field(default=None, ge=0)
-    requests_per_day: int | None = Field(default=None, ge=1)
-    backfill_per_day: int | None = Field(default=None, ge=1)
-
-    @model_validator(mode="after")
-    def _ascending(self) -> Self:
-        ages = [*(self.daily or ()), *(self.waves or ())]
-        if ages != sorted(set(ages)):
-            raise ValueError("daily and waves are ages that grow: for example daily [1, 2, 3], waves [7, 14]")
-        if self.daily == ():
-            raise ValueError("daily is empty: name at least the age of the first request")
-        return self
-
-    def applied(self, definition: ReportDefinition) -> ReportDefinition:
-        changes = {name: value for name, value in self if value is not None}
-        return replace(definition, policy=replace(definition.policy, **changes)) if changes else definition
-
-
 class OwnAdsReport(Strict):
     """A report of the user's own, or a ready-made one (``extends``) with columns added and removed."""
 
@@ -86,7 +64,8 @@ class OwnAdsReport(Strict):
     remove: tuple[str, ...] = ()
     filters: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     unchecked_columns: dict[str, str] = Field(default_factory=dict)
-    """Columns that Amazon has and our list does not, with their types."""
+    """Columns that Amazon has and our list does not, or that are to have another type, with their types. Amazon's ids
+    go up to 2^64-1; one beyond ``bigint`` needs ``decimal(20,0)``."""
     description: str = ""
     restatement: Restatement = Restatement()
 
@@ -121,24 +100,11 @@ class OwnAdsReport(Strict):
             raise ValueError(
                 f"{self.name}: extends goes with add and remove, not with report_type, group_by or columns"
             )
-        return _ready_made(self.extends, ads_definitions.READY_MADE)
+        return ready_made(self.extends, ads_definitions.READY_MADE)
 
 
-class OwnSellingPartnerReport(Strict):
-    """A ready-made report with other options or another restatement policy."""
-
-    name: str
-    options: dict[str, str] = Field(default_factory=dict)
-    restatement: Restatement = Restatement()
-
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        self.definition()
-        return self
-
-    def definition(self) -> ReportDefinition:
-        base = _ready_made(self.name, selling_partner_definitions.READY_MADE)
-        return self.restatement.applied(selling_partner_definitions.with_options(base, self.options))
+_READY_MADE, _OWN = Tag("(ready-made)"), Tag("(own)")
+_KIND = Discriminator(lambda value: "(ready-made)" if isinstance(value, str) else "(own)")
 
 
 class ReportSource(Strict):
@@ -146,7 +112,8 @@ class ReportSource(Strict):
 
     ``credentials`` names a secret with the members client_id, client_secret and refresh_token. ``simulated`` accounts
     are those of the simulated Amazon on this machine. ``history`` is how far back the first requests go, where that is
-    less than both ``start_date`` and what Amazon keeps. ``request_at`` is in each scope's own time zone.
+    less than both ``start_date`` and what Amazon keeps. ``request_at`` is in the time zone of the report's dates: the
+    scope's own, or UTC.
     """
 
     source: Annotated[str, Field(pattern=NAME)]
@@ -168,6 +135,18 @@ class ReportSource(Strict):
     topics: Topics = PLATFORM_TOPICS
     archive: Annotated[str, Field(pattern=r"^archive/([A-Za-z0-9._=-]+/)*$")] = "archive/"
 
+    @model_validator(mode="after")
+    def _times_fit(self) -> Self:
+        begin = timedelta(hours=self.request_at.hour, minutes=self.request_at.minute, seconds=self.request_at.second)
+        if begin + self.spread >= timedelta(days=1):
+            raise ValueError(
+                f"request_at {self.request_at:%H:%M} and spread {self.spread} go past midnight, when the day to ask on "
+                "is over: ask earlier or spread less"
+            )
+        if not timedelta(0) < self.poll_every <= self.overdue_after <= self.give_up_after:
+            raise ValueError("poll_every, overdue_after and give_up_after must grow in this order, from more than 0 s")
+        return self
+
     def definitions(self) -> tuple[ReportDefinition, ...]:
         raise NotImplementedError
 
@@ -176,7 +155,7 @@ class AdsSource(ReportSource):
     """An Amazon Ads account: its profiles and the reports to pull for each."""
 
     profiles: tuple[Id, ...] | Profiles = Profiles()
-    reports: list[str | OwnAdsReport] = Field(min_length=1)
+    reports: list[Annotated[Annotated[str, _READY_MADE] | Annotated[OwnAdsReport, _OWN], _KIND]] = Field(min_length=1)
 
     @field_validator("reports")
     @classmethod
@@ -191,39 +170,39 @@ class AdsSource(ReportSource):
 class SellingPartnerSource(ReportSource):
     """A seller or vendor: its marketplaces and the reports to pull for each."""
 
+    partner: Literal["seller", "vendor"] = "seller"
+    """Amazon tells sellers in which marketplaces they take part; those of a vendor are listed in ``marketplaces``."""
     marketplaces: tuple[Id, ...] | Marketplaces = Marketplaces()
-    reports: list[str | OwnSellingPartnerReport] = Field(min_length=1)
+    reports: list[Annotated[Annotated[str, _READY_MADE] | Annotated[OwnSellingPartnerReport, _OWN], _KIND]] = Field(
+        min_length=1
+    )
     finished_queue: str | None = None
     """An SQS queue that is subscribed to REPORT_PROCESSING_FINISHED; without one reports are only polled."""
 
     @field_validator("reports")
     @classmethod
     def _known(cls, reports: list[str | OwnSellingPartnerReport]) -> list[str | OwnSellingPartnerReport]:
-        _named_once(_selling_partner(report) for report in reports)
+        _named_once(selling_partner_definition(report) for report in reports)
         return reports
 
+    @model_validator(mode="after")
+    def _marketplaces_of_a_vendor(self) -> Self:
+        if self.partner == "vendor":
+            listed = self.marketplaces if isinstance(self.marketplaces, tuple) else ()
+            if unknown := [m for m in listed if m not in MARKETPLACES]:
+                raise ValueError(f"marketplaces: {', '.join(unknown)} is no marketplace; there are {_marketplaces()}")
+            if not listed:
+                raise ValueError(f"marketplaces: list those of the vendor by id; there are {_marketplaces()}")
+        return self
+
     def definitions(self) -> tuple[ReportDefinition, ...]:
-        return tuple(_selling_partner(report) for report in self.reports)
+        return tuple(selling_partner_definition(report) for report in self.reports)
 
 
 def _ads(report: str | OwnAdsReport) -> ReportDefinition:
     if isinstance(report, OwnAdsReport):
         return report.definition()
-    return ads_definition(report, _ready_made(report, ads_definitions.READY_MADE))
-
-
-def _selling_partner(report: str | OwnSellingPartnerReport) -> ReportDefinition:
-    if isinstance(report, OwnSellingPartnerReport):
-        return report.definition()
-    return _ready_made(report, selling_partner_definitions.READY_MADE)
-
-
-def _ready_made(name: str, known: Mapping[str, T]) -> T:
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise ValueError(f"there is no ready-made report {name!r}{hint}; there are {', '.join(known)}")
-    return known[name]
+    return ads_definition(report, ready_made(report, ads_definitions.READY_MADE))
 
 
 def _named_once(definitions: Iterable[ReportDefinition]) -> None:
@@ -233,3 +212,7 @@ def _named_once(definitions: Iterable[ReportDefinition]) -> None:
             if name in seen:
                 raise ValueError(f"report or table {name} is declared twice")
             seen.add(name)
+
+
+def _marketplaces() -> str:
+    return ", ".join(f"{name} ({m.country})" for name, m in MARKETPLACES.items())

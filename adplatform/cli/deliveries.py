@@ -31,6 +31,8 @@ def push(
     """Drop files into a feed's landing zone, as a partner would."""
     services = connect()
     source, flow = find_feed(declared_sources(services.settings), feed)
+    if flow.scope:
+        raise PermanentFailure(f"{feed} is filled from reports that Amazon makes; nothing can be pushed to it")
     day = parse_day(date) if date else datetime.now(UTC).date()
     if name and len(files) > 1:
         raise PermanentFailure("--name is for a single file")
@@ -80,6 +82,8 @@ def settle(feed: FeedName, day: Day) -> None:
     """Settle a delivery with what is there, without waiting for the rest."""
     services = connect()
     source, flow = find_feed(declared_sources(services.settings), feed)
+    if flow.scope:
+        raise PermanentFailure(f"{feed} is filled from reports, whose dates settle by themselves; see `retry`")
     settler = open_settler(services, source)
     settler.receive()
     settler.reconcile(flow.layout.day_prefix(parse_day(day)))

@@ -1,11 +1,14 @@
 """The demo: what `make demo` shows."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import httpx
 from rich.console import Console
 
 from adplatform.cli.headless import process_all
-from adplatform.cli.history import account_table, publication_table
+from adplatform.cli.history import publication_table
+from adplatform.cli.report_history import life, report_feeds, report_tables
 from adplatform.flow.provision import provision
 from adplatform.flow.reports.account import Account
 from adplatform.flow.services import Services
@@ -14,6 +17,12 @@ from adplatform.local.demo import Partners
 
 REPORTS_TAKE = 15
 """Seconds without anything to do after which no report of the simulated Amazon is on its way."""
+FAULTS = (
+    {"operation": "create_report", "fault": "reset", "match": {"report_type": "spTargeting"}},
+    {"operation": "get_report", "fault": "throttle_silent"},
+    {"operation": "download", "fault": "expired_url"},
+)
+"""An answer that is lost on its way back, a 429 that does not say for how long, an address that has expired."""
 FEEDS = ("northwind/campaign_daily", "clubcard/members", "clubcard/purchases")
 
 
@@ -41,10 +50,31 @@ def run_demo(
     console.print()
     console.print(publication_table(rows, title="What became of every delivery"))
     console.rule("An Ads account and a seller: reports are asked for, awaited, and pulled date by date")
+    if not any(services.ledger.scopes(account.source) for account in accounts):
+        _disturb(services)
     process_all(services, accounts, REPORTS_TAKE, console, errors)
     console.print()
-    console.print(account_table(services, accounts, title="What became of every report"))
+    for table in report_tables(services, report_feeds(services, accounts)):
+        console.print(table)
+    _show_survivor(services, accounts, console)
     console.print(HINTS, highlight=False, markup=False)
+
+
+def _disturb(services: Services) -> None:
+    """Order the faults that the reports will have to survive."""
+    with httpx.Client(trust_env=False) as http:
+        for fault in FAULTS:
+            http.post(f"{services.simulated_amazon}/_admin/faults", json=fault).raise_for_status()
+
+
+def _show_survivor(services: Services, accounts: Sequence[Account], console: Console) -> None:
+    """The life of a report whose order was taken although its answer was lost."""
+    feeds = [feed for feed in report_feeds(services, accounts) if not feed.definition.discovered]
+    adopted = [(feed, r) for feed in feeds for r in services.ledger.reports(feed.name) if r.adopted]
+    for feed, report in adopted[:1]:
+        console.rule("Amazon took an order, its answer was lost; asked again, it named the report: none was made twice")
+        for part in life(services, feed, report):
+            console.print(part)
 
 
 HINTS = """
@@ -54,7 +84,7 @@ Look around (with .venv/bin on the PATH):
   adplatform query "select ad_product, sum(cost), sum(sales) from clean_northwind_ads.ads_daily group by all"
   adplatform query "select dt, units_ordered, sessions from clean_northwind_seller.sales_and_traffic_by_date"
   adplatform ledger northwind/campaign_daily
-  adplatform reports northwind_ads
+  adplatform reports northwind_ads             and with the id of a report after it: its whole life
   adplatform quarantine list
   make dev        the same data in Dagster's UI, with sensors on
 """

@@ -12,7 +12,9 @@ from rich.text import Text
 from adplatform.cli.context import declared_sources
 from adplatform.components.arrival_automation import due_now, request
 from adplatform.components.delivery_assets import FEED_TAG
+from adplatform.components.report_assets import day_of
 from adplatform.components.report_automation import (
+    RANGE_END,
     RANGE_START,
     add_partitions,
     look,
@@ -34,10 +36,10 @@ from adplatform.local.dagster_home import prepare_dagster_home
 
 @dataclass(frozen=True)
 class Finished:
-    """One run that ended."""
+    """One run that ended. ``dates`` are those of its partitions: a date, or the first and the last."""
 
     feed: str
-    day: str
+    dates: str
     success: bool
     error: str
 
@@ -127,8 +129,12 @@ def _run(loaded: dg.Definitions, request: dg.RunRequest, services: Services, ins
     error = next(iter(told + bugs), "")
     if not result.success:
         failure_of_run(services, result.dagster_run, error)
-    day = request.partition_key or request.tags.get(RANGE_START, "")
-    return Finished(request.tags[FEED_TAG], day, result.success, error)
+    return Finished(request.tags[FEED_TAG], _dates(request), result.success, error)
+
+
+def _dates(request: dg.RunRequest) -> str:
+    first, last = (day_of(request.partition_key or request.tags.get(tag, "")) for tag in (RANGE_START, RANGE_END))
+    return first if first == last else f"{first} to {last}"
 
 
 def process_all(
@@ -141,7 +147,7 @@ def process_all(
         for finished in process(services, instance, accounts=accounts, patience=patience, watch=status.update):
             ok = ok and finished.success
             mark = ("published ", "green") if finished.success else ("failed    ", "red")
-            console.print(Text.assemble(mark, f"{finished.feed} {finished.day}"))
+            console.print(Text.assemble(mark, f"{finished.feed} {finished.dates}"))
             if finished.error:
                 console.print(Padding(Text(finished.error), (0, 0, 0, 10)))
     return ok

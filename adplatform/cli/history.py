@@ -1,106 +1,101 @@
 """Commands that look: the ledger, the tables, and what is in them."""
 
 import time
-from collections.abc import Callable, Iterable
-from datetime import date, datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 from rich.box import SIMPLE
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from adplatform.cli.context import connect, console, declared_accounts, declared_sources, find_feed, parse_day
+from adplatform.cli.report_history import dates, instant, judged, observation_table
 from adplatform.flow.collection import collect_source
 from adplatform.flow.reports.account import Account
-from adplatform.flow.reports.fact import account_source
+from adplatform.flow.reports.fact import account_source, all_tables
 from adplatform.flow.services import Services
-from adplatform.flow.source import UNPLACED
+from adplatform.flow.source import UNPLACED, Source
 from adplatform.lake.crawler import CrawlSettings, compare_with_crawler
 from adplatform.lake.table import table_name
-from adplatform.ledger.rows import Publication, Report
+from adplatform.ledger.rows import Publication
 
 
 def ledger(
-    feed: Annotated[str | None, typer.Argument(help="A feed, as source/feed; all when not given.")] = None,
-    day: Annotated[str | None, typer.Argument(help="A delivery date: shows its objects, files and versions.")] = None,
+    feed: Annotated[
+        str | None, typer.Argument(help="source, source/feed or source/table/profile; all when not given.")
+    ] = None,
+    day: Annotated[str | None, typer.Argument(help="A date: shows its reports or objects, files and versions.")] = None,
 ) -> None:
     """Show what arrived, what became of it, and why."""
     services = connect()
-    sources = declared_sources(services.settings)
+    sources, accounts = declared_sources(services.settings), declared_accounts()
     if feed is None or day is None:
-        names = [feed] if feed else [flow.name for source in sources for flow in source.feeds]
-        table = Table("feed", "date", "state", "version", "pending", "changed", "note")
-        for name in names:
-            for d in services.ledger.deliveries(name):
-                changed = d.changed_at.isoformat(timespec="seconds") if d.changed_at else ""
-                note = d.error or d.settled_because
-                table.add_row(name, str(d.day), d.state, str(d.version), str(d.pending), changed, note)
-        console.print(table)
+        console.print(_delivery_table(services, sources, accounts, feed))
         return
-    if not feed.endswith(UNPLACED):
-        find_feed(sources, feed)
+    flow = None if feed.endswith(UNPLACED) else find_feed(sources, feed)[1]
     delivered = parse_day(day)
-    objects = Table("#", "object", "bytes", "state", "seen by", "seen at", "now at", title="objects")
+    if flow is not None and (said := judged(services.ledger.observations(feed, delivered))):
+        datasets = {f"{a.source}/{d.feed}": d for a in accounts for each in a.definitions for d in each.datasets}
+        console.print(observation_table(datasets.get(flow.table), said, f"what reports said of {delivered}"))
+    objects = Table(
+        "#", _long("object"), "bytes", "state", "seen by", "seen at (UTC)", _long("now at"), title="objects"
+    )
     for o in services.ledger.objects(feed, delivered):
-        seen = o.seen_at.isoformat(timespec="seconds") if o.seen_at else ""
         state = f"{o.state}: {o.reason}" if o.reason else o.state
-        objects.add_row(str(o.number or ""), o.key, str(o.size), state, o.seen_by, seen, o.archived_key or "landing")
+        place = o.archived_key or "landing"
+        objects.add_row(str(o.number or ""), o.key, str(o.size), state, o.seen_by, instant(o.seen_at), place)
     console.print(objects)
     versions = services.ledger.publications(feed, delivered)
     console.print(publication_table([(feed, v) for v in versions], title="versions"))
     for version in versions[-1:]:
-        files = Table("file", "outcome", "rows in", "clean", "superseded", "quarantined", "sha256", "reason",
-                      title=f"files of version {version.version}")  # fmt: skip
+        files = Table(_long("file"), "outcome", "rows in", "clean", "superseded", "quarantined", "sha256",
+                      _long("reason"), title=f"files of version {version.version}")  # fmt: skip
         for f in services.ledger.file_outcomes(feed, delivered, version.version):
             counts = [str(n) for n in (f.rows_in, f.clean, f.superseded, f.quarantined)]
             files.add_row(f.origin, f.outcome, *counts, f.sha256[:12], f.reason)
         console.print(files)
 
 
-def reports(
-    feed: Annotated[str | None, typer.Argument(help="source, source/report or source/report/profile.")] = None,
-    days: Annotated[int, typer.Option(help="Asked for within so many days.")] = 7,
-) -> None:
-    """Show the reports that were asked of Amazon, and where each stands."""
-    services = connect()
-    since = services.ledger.now().date() - timedelta(days=days)
-
-    def asked_for(name: str) -> bool:
-        return feed is None or f"{name}/".startswith(f"{feed}/")
-
-    console.print(account_table(services, declared_accounts(), since=since, asked_for=asked_for))
+def _long(heading: str) -> Column:
+    """A column whose texts are broken, never cut: people copy keys."""
+    return Column(heading, overflow="fold")
 
 
-def account_table(
-    services: Services,
-    accounts: Iterable[Account],
-    *,
-    since: date | None = None,
-    asked_for: Callable[[str], bool] = lambda _: True,
-    title: str | None = None,
+def _delivery_table(
+    services: Services, sources: Sequence[Source], accounts: Sequence[Account], wanted: str | None
 ) -> Table:
-    """Per report: what was asked for when, where it stands, and what it brought."""
-    columns = ("report", "asked on", "dates", "state", "report id", "polls", "rows", "bytes", "asked", "landed", "note")
-    table = Table(*columns, title=title, box=SIMPLE, pad_edge=False)
-    for account in accounts:
-        for definition in account.definitions:
-            for scope in services.ledger.scopes(account.source):
-                name = f"{account.source}/{definition.name}/{scope.id}"
-                for r in services.ledger.reports(name, since) if asked_for(name) else ():
-                    table.add_row(name, *_report_cells(r))
+    """One row per delivery; of several parts of an account's tables, one for all dates of a part that stand alike."""
+    one_by_one = [flow.name for source in sources for flow in source.feeds]
+    parts = [
+        f"{table.table}/{scope.id}"
+        for account in accounts
+        for scopes in [services.ledger.scopes(account.source)]
+        for table in all_tables(account)
+        for scope in scopes
+    ]
+    names = [name for name in [*one_by_one, *parts] if wanted is None or f"{name}/".startswith(f"{wanted}/")]
+    if not names and wanted is not None:
+        names = [wanted]
+        if not wanted.endswith(UNPLACED) and not any(t.table == wanted for a in accounts for t in all_tables(a)):
+            find_feed(list(sources), wanted)
+    table = Table(_long("feed"), "date", "state", "version", "pending", "changed (UTC)", _long("note"))
+    for name in names:
+        deliveries = services.ledger.deliveries(name)
+        if name in parts and len(names) > 1:
+            for state in sorted({d.state for d in deliveries}):
+                alike = [d for d in deliveries if d.state is state]
+                first, last = min(d.day for d in alike), max(d.day for d in alike)
+                changed = instant(max(d.changed_at for d in alike if d.changed_at))
+                note = next((d.error for d in alike if d.error), "")
+                counted = f"{dates(first, last)}, {len(alike)} dates" if len(alike) > 1 else str(first)
+                table.add_row(name, counted, state, "", str(sum(d.pending for d in alike)), changed, note)
+        else:
+            for d in deliveries:
+                changed, note = instant(d.changed_at), d.error or d.settled_because
+                table.add_row(name, str(d.day), d.state, str(d.version), str(d.pending), changed, note)
     return table
-
-
-def _report_cells(r: Report) -> list[str]:
-    state = f"{r.state}, overdue" if r.overdue and not r.ended else str(r.state)
-    counts = [str(n) for n in (r.polls, r.rows, r.bytes)]
-    asked = [str(r.asked_on), f"{r.start} to {r.end}"]
-    return [*asked, state, r.report_id, *counts, _instant(r.requested_at), _instant(r.landed_at), r.error]
-
-
-def _instant(at: datetime | None) -> str:
-    return at.isoformat(timespec="seconds") if at else ""
 
 
 def publication_table(rows: list[tuple[str, Publication]], title: str | None = None) -> Table:

@@ -9,11 +9,13 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
-from adplatform.cli.context import connect, console, declared_sources, find_feed, parse_day
+from adplatform.cli.context import connect, console, declared_accounts, declared_sources, find_feed, parse_day
 from adplatform.cli.deliveries import Day, FeedName, push
 from adplatform.failures import PermanentFailure
 from adplatform.flow.decisions import leave_out, try_again
+from adplatform.flow.reports.fact import all_tables
 from adplatform.flow.services import Services
+from adplatform.flow.source import Source
 from adplatform.lake.quarantine import Entry, entries, export, read_rows
 
 
@@ -21,7 +23,7 @@ def list_(feed: Annotated[str | None, typer.Argument(help="A feed; all when not 
     """List deliveries whose latest version has broken rows or files."""
     services = connect()
     sources = declared_sources(services.settings)
-    names = [find_feed(sources, feed)[1].name] if feed else [flow.name for s in sources for flow in s.feeds]
+    names = [find_feed(sources, feed)[1].name] if feed else _all_feeds(services, sources)
     table = Table("feed", "date", "version", "rows", "reasons", "files", box=SIMPLE)
     for name in names:
         for entry in _latest(services, name):
@@ -29,6 +31,16 @@ def list_(feed: Annotated[str | None, typer.Argument(help="A feed; all when not 
             files = "\n".join(f.reason for f in entry.files)
             table.add_row(name, str(entry.day), str(entry.version), str(entry.rows), reasons, Text(files))
     console.print(table)
+
+
+def _all_feeds(services: Services, sources: list[Source]) -> list[str]:
+    """Every feed, and every scope that is known of an account's tables."""
+    return [flow.name for source in sources for flow in source.feeds] + [
+        f"{table.table}/{scope.id}"
+        for account in declared_accounts()
+        for table in all_tables(account)
+        for scope in services.ledger.scopes(account.source)
+    ]
 
 
 def show(

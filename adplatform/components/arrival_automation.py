@@ -125,6 +125,7 @@ def collection_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.
         name=f"{source.name}_collect_daily",
         job=collection,
         cron_schedule="17 3 * * *",
+        description=f"Removes replaced versions of the tables of {source.name} whose time is over.",
         execution_timezone="UTC",
         default_status=status,
     )

@@ -14,6 +14,7 @@ from adplatform.components.delivery_assets import AUDITS, SUSPICION, audit_evalu
 from adplatform.components.metadata import clean_schema
 from adplatform.components.report_assets import (
     DATE,
+    audit_check,
     clean_key,
     clean_materialization,
     partition_key,
@@ -61,10 +62,7 @@ def fact_asset(fact: Fact, owners: Sequence[str], tags: dict[str, str]) -> dg.As
             "dagster/column_lineage": _lineage(fact),
         },
     )
-    checks = [
-        dg.AssetCheckSpec(name, asset=spec.key, partitions_def=partitions, description=text)
-        for name, text in _AUDITS.items()
-    ]
+    checks = [audit_check(spec.key, name, text, partitions) for name, text in _AUDITS.items()]
 
     @dg.multi_asset(
         name=f"fact__{account.source}__{table.feed.name}",

@@ -1,6 +1,6 @@
 """Contracts, audits and publications as Dagster shows them: column schemas, column lineage, tables of counts."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -8,12 +8,13 @@ import dagster as dg
 from adplatform.contracts.model import Contract
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.zones import Zones
-from adplatform.ledger.rows import FileOutcome, Publication, Report
+from adplatform.ledger.rows import FileOutcome, Observation, Publication, Report, Scope
 from adplatform.transform.values import OutputColumn
 
 
-def raw_schema(contract: Contract) -> dg.TableSchema:
-    """The columns as the files carry them."""
+def raw_schema(*contracts: Contract, without: Collection[str] = ()) -> dg.TableSchema:
+    """The columns as the files carry them, for all tables that are made of them; ``without`` names headers of ours."""
+    columns = {c.header: c for contract in contracts for c in contract.read_columns if c.header not in without}
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
@@ -23,7 +24,7 @@ def raw_schema(contract: Contract) -> dg.TableSchema:
                 dg.TableColumnConstraints(nullable=not column.required),
                 {"pii": str(column.pii.kind)} if column.pii else {},
             )
-            for column in contract.read_columns
+            for column in columns.values()
         ]
     )
 
@@ -34,14 +35,16 @@ def clean_schema(columns: Iterable[OutputColumn]) -> dg.TableSchema:
     )
 
 
-def column_lineage(raw: dg.AssetKey, contract: Contract, columns: Iterable[OutputColumn]) -> dg.TableColumnLineage:
-    """Which columns of the files each column of the table is made of."""
-    headers = {column.name: column.header for column in contract.read_columns}
+def column_lineage(
+    raw: dg.AssetKey, contract: Contract, columns: Iterable[OutputColumn], without: Collection[str] = ()
+) -> dg.TableColumnLineage:
+    """Which columns of the files each column of the table is made of; ``without`` names headers of ours."""
+    headers = {column.name: column.header for column in contract.read_columns if column.header not in without}
     return dg.TableColumnLineage(
         {
             column.name: [dg.TableColumnDep(raw, headers[source]) for source in column.sources if source in headers]
             for column in columns
-            if column.sources
+            if any(source in headers for source in column.sources)
         }
     )
 
@@ -87,16 +90,49 @@ def ledger_hint(flow: FeedFlow, day: str) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"`adplatform ledger {flow.name} {day}`")
 
 
-def report_metadata(report: Report, zones: Zones, rows: int, changed: bool) -> Mapping[str, Any]:
-    """What a date of the raw asset shows of the report that brought it."""
+def report_metadata(report: Report, scope: Scope | None = None) -> Mapping[str, Any]:
+    """Where a report stands; what is not known yet is left out."""
+    described = f"{scope.id} {scope.country} {scope.currency} {scope.timezone}" if scope else report.scope
+    instants = {"asked_at": report.requested_at, "ready_at": report.ready_at}
+    shown = {
+        "state": f"{report.state}, overdue" if report.overdue and not report.ended else str(report.state),
+        "report_id": report.report_id,
+        "report_type": report.report_type,
+        "scope": described,
+        "range": f"{report.start} to {report.end}",
+        **{name: dg.MetadataValue.timestamp(at) for name, at in instants.items() if at},
+        "polls": report.polls,
+        "taken_over": "yes: Amazon had the order already" if report.adopted else "",
+        "bytes": report.bytes,
+        "sha256": report.sha256,
+        "rows_of_other_dates": report.outside_rows,
+        "note": report.error,
+        "ledger": dg.MetadataValue.md(f"`adplatform reports {report.feed} {report.report_id or report.key}`"),
+    }
+    return {f"adplatform/{name}": value for name, value in shown.items() if value}
+
+
+def slice_metadata(
+    report: Report, scope: Scope | None, zones: Zones, *, age: int, wave: int, rows: int, changed: bool
+) -> Mapping[str, Any]:
+    """What a date of the raw asset shows of the report that brought it. ``age`` is the date's when it was asked for."""
     return {
-        "dagster/uri": zones.raw_uri(report.raw_key) if report.raw_key else "",
+        **({"dagster/uri": zones.raw_uri(report.raw_key)} if report.raw_key else {}),
         "dagster/partition_row_count": rows,
-        "adplatform/report_id": report.report_id,
-        "adplatform/range": f"{report.start} to {report.end}",
-        "adplatform/asked_at": str(report.requested_at),
+        "adplatform/age": age,
+        "adplatform/wave": wave,
         "adplatform/changed": changed,
-        "adplatform/bytes": report.bytes,
-        "adplatform/sha256": report.sha256,
-        "adplatform/ledger": dg.MetadataValue.md(f"`adplatform reports {report.feed}`"),
+        **report_metadata(report, scope),
+    }
+
+
+def observation_metadata(observed: Observation | None) -> Mapping[str, Any]:
+    """As of when the rows of a date are, and which report brought them."""
+    if observed is None:
+        return {}
+    return {
+        "adplatform/as_of": dg.MetadataValue.timestamp(observed.as_of),
+        "adplatform/age": observed.age,
+        "adplatform/wave": observed.wave,
+        "adplatform/report_id": observed.report_id,
     }

@@ -12,16 +12,19 @@ from pathlib import Path
 
 import dagster as dg
 
-from adplatform.amazon.definitions import ReportDefinition
+from adplatform.amazon.definitions import STAMPS, ReportDefinition
 from adplatform.amazon.reports import ReportApi
+from adplatform.amazon.restatement import Period
 from adplatform.aws_errors import aws_failures
 from adplatform.components.delivery_assets import AUDITS, SUSPICION, audit_evaluation, private_directory
 from adplatform.components.metadata import (
     clean_schema,
     column_lineage,
+    observation_metadata,
     publication_metadata,
     raw_schema,
     report_metadata,
+    slice_metadata,
 )
 from adplatform.components.runs import WORKER_TAG, InstanceRuns, worker
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -33,7 +36,7 @@ from adplatform.flow.reports.plan import intend_days
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.audit import AuditFinding
-from adplatform.ledger.rows import Publication, Report
+from adplatform.ledger.rows import Observation, Publication, Report, ReportState
 from adplatform.transform.compile import output_columns
 from adplatform.transform.values import OutputColumn
 
@@ -41,6 +44,8 @@ log = logging.getLogger(__name__)
 
 REPORT_TAG = "adplatform/report"
 """``<feed> <key>`` of the report that a run downloads. A run without it publishes what is there and orders the rest."""
+_STAMPED = frozenset(column.header for column in STAMPS)
+"""What the documents do not carry."""
 _AUDITS = {name: text for name, text in AUDITS.items() if name != "manifest_rows"} | SUSPICION
 DATE = "date"
 DATA_VERSION_TAG = "dagster/data_version"
@@ -72,15 +77,26 @@ def partition_key(account: Account, day: date, scope: str) -> str:
     return str(dg.MultiPartitionKey({DATE: day.isoformat(), account.dimension: scope}))
 
 
+def day_of(key: str) -> str:
+    """The date of a partition; it comes first, because dimensions are in alphabetical order."""
+    return key.partition("|")[0]
+
+
 def clean_materialization(
-    services: Services, account: Account, flow: FeedFlow, publication: Publication, columns: Iterable[OutputColumn]
+    services: Services,
+    account: Account,
+    flow: FeedFlow,
+    publication: Publication,
+    columns: Iterable[OutputColumn],
+    observed: Observation | None = None,
 ) -> dg.AssetMaterialization:
-    """One date of one scope of a table was published."""
+    """One date of one scope of a table was published, with the rows that ``observed`` brought."""
     return dg.AssetMaterialization(
         clean_key(account, flow.feed.name),
         partition=partition_key(account, publication.day, flow.scope.value if flow.scope else ""),
         metadata={
             **publication_metadata(flow, publication),
+            **observation_metadata(observed),
             "dagster/table_name": publication.table,
             "dagster/uri": services.zones.clean_uri(services.zones.clean(flow.table)),
             "dagster/column_schema": clean_schema(columns),
@@ -101,26 +117,24 @@ def report_assets(
     partitions, fact = report_partitions(account), fact_of(account)
     raw = dg.AssetSpec(
         raw_key(account, definition.name),
-        description=f"{definition.report_type} reports of {account.source}, exactly as Amazon sent them.",
+        description=f"{definition.report_type} reports of {account.source}, exactly as Amazon sent them. "
+        + asking_plan(definition),
         partitions_def=partitions,
         group_name=account.source,
         owners=owners,
         kinds={"s3", "json" if definition.layout == "json" else "csv"},
         tags=tags | {"zone": "raw"},
         metadata={
-            "dagster/column_schema": raw_schema(tables[0].feed.contract),
+            "dagster/column_schema": raw_schema(*(table.feed.contract for table in tables), without=_STAMPED),
             "adplatform/report_type": definition.report_type,
             "adplatform/definition": definition.definition_hash,
         },
     )
     # Settlements come every other week: nobody can say when one is late.
     fresh = None if definition.discovered else account.fresh_within
+    fresh = fresh + timedelta(days=definition.policy.period.longest - 1) if fresh else None
     clean = [_clean_spec(account, raw.key, table, partitions, owners, tags, fresh) for table in tables]
-    checks = [
-        dg.AssetCheckSpec(name, asset=spec.key, partitions_def=partitions, description=text)
-        for spec in clean
-        for name, text in _AUDITS.items()
-    ]
+    checks = [audit_check(spec.key, name, text, partitions) for spec in clean for name, text in _AUDITS.items()]
 
     @dg.multi_asset(
         name=f"report__{account.source}__{definition.name}",
@@ -152,6 +166,31 @@ def report_assets(
     return pull
 
 
+def asking_plan(definition: ReportDefinition) -> str:
+    """When the dates of a report are asked for, in words."""
+    policy = definition.policy
+    if definition.discovered:
+        return "Amazon makes them by itself; they are looked for every day."
+    ages, longest = _runs(sorted(policy.deadlines)), policy.max_range_days
+    what = f"{policy.period.lower()}, by its last date," if policy.period is not Period.DAY else "date"
+    how = "one at a time" if longest == 1 else f"in ranges of up to {longest} days"
+    return f"Each {what} is asked for at the ages of {ages} days, {how}; Amazon keeps {policy.retention_days} days."
+
+
+def _runs(numbers: Sequence[int]) -> str:
+    """``1 to 14, 21, 28``: what follows each other in one."""
+    starts = [n for n in numbers if n - 1 not in numbers]
+    ends = [n for n in numbers if n + 1 not in numbers]
+    return ", ".join(f"{a}" if a == b else f"{a} to {b}" for a, b in zip(starts, ends, strict=True))
+
+
+def audit_check(key: dg.AssetKey, name: str, text: str, partitions: dg.PartitionsDefinition[str]) -> dg.AssetCheckSpec:
+    """A check that keeps a date from being published, or one that only says what it suspects."""
+    return dg.AssetCheckSpec(
+        name, asset=key, blocking=name not in SUSPICION, partitions_def=partitions, description=text
+    )
+
+
 def _clean_spec(
     account: Account,
     raw: dg.AssetKey,
@@ -174,9 +213,16 @@ def _clean_spec(
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh) if fresh else None,
         metadata={
             "dagster/column_schema": clean_schema(columns),
-            "dagster/column_lineage": column_lineage(raw, table.feed.contract, columns),
+            "dagster/column_lineage": column_lineage(raw, table.feed.contract, columns, _STAMPED),
         },
     )
+
+
+def _next_step(report: Report) -> str:
+    """What happens to a report that could not be landed."""
+    if report.state is ReportState.FAILED:
+        return "; it is given up" if report.permanent else "; it is asked for anew, at most a few times a day"
+    return f"; it is tried again from {report.not_before:%Y-%m-%d %H:%M:%S} UTC" if report.not_before else ""
 
 
 @dataclass(frozen=True)
@@ -203,8 +249,9 @@ class _Step:
         try:
             landed, slices = land(self.services, self.account, self._api, claimed, self.work)
         except (PermanentFailure, TransientFailure) as e:
-            failed(self.services, self.account, claimed, e)
-            raise
+            after = failed(self.services, self.account, claimed, e) or claimed
+            told = f"{feed} {report.start} to {report.end}, report {report.report_id}: {e}{_next_step(after)}"
+            raise dg.Failure(told, metadata=report_metadata(after), allow_retries=False) from e
         self._log_landed(landed, slices)
         outcomes = [self._publish(part.flow, part.day) for part in slices if part.changed]
         problems = [problem for problem in outcomes if problem]
@@ -246,8 +293,11 @@ class _Step:
         if done is None:
             return ""
         publication, transformed = done
-        columns = transformed.staged.columns
-        self.context.log_event(clean_materialization(self.services, self.account, flow, publication, columns))
+        observed = [o for o in self.services.ledger.observations(flow.name, day) if o.landed][-1:]
+        event = clean_materialization(
+            self.services, self.account, flow, publication, transformed.staged.columns, *observed
+        )
+        self.context.log_event(event)
         return ""
 
     def _log_landed(self, report: Report, slices: Iterable[Landed]) -> None:
@@ -255,9 +305,19 @@ class _Step:
         key = raw_key(self.account, self.definition.name)
         if key not in self.context.selected_asset_keys:
             return
+        scope = next((s for s in self.services.ledger.scopes(self.account.source) if s.id == report.scope), None)
         for part in slices:
             partition = partition_key(self.account, part.day, report.scope)
-            metadata = report_metadata(report, self.services.zones, part.rows, part.changed)
+            age = (report.asked_on - part.day).days
+            metadata = slice_metadata(
+                report,
+                scope,
+                self.services.zones,
+                age=age,
+                wave=self.definition.policy.wave_at(age),
+                rows=part.rows,
+                changed=part.changed,
+            )
             event = dg.AssetMaterialization if part.changed else dg.AssetObservation
             self.context.log_event(event(key, partition=partition, metadata=metadata))
 

@@ -5,6 +5,7 @@ Asking, waiting and downloading are separate, so that no run is held while Amazo
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ import dagster as dg
 
 from adplatform.components.delivery_assets import FEED_TAG, TOPIC_TAG
 from adplatform.components.fact_assets import FACT_TAG
+from adplatform.components.metadata import report_metadata
 from adplatform.components.report_assets import REPORT_TAG, clean_key, partition_key, raw_key, scopes_definition
 from adplatform.components.runs import InstanceRuns
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -28,7 +30,7 @@ from adplatform.flow.reports.due import (
 from adplatform.flow.reports.fact import NAME, fact_of, facts_due
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Due
-from adplatform.ledger.rows import Stale
+from adplatform.ledger.rows import Report, Scope, Stale
 
 log = logging.getLogger(__name__)
 
@@ -39,27 +41,59 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 
 @dataclass(frozen=True)
 class Tick:
-    """What one look at an account found to do."""
+    """What one look at an account found to do. ``news`` are reports that turned out ready, failed or overdue."""
 
     orders: bool
     reports: tuple[ReportDue, ...]
     deliveries: tuple[Due, ...]
     facts: tuple[Stale, ...] = ()
+    news: tuple[Report, ...] = ()
 
 
 def look(services: Services, account: Account, instance: dg.DagsterInstance, connect: Connect = open_api) -> Tick:
     """Poll what is on its way, then say what needs a run. A failure of Amazon's is in the ledger and the log."""
     runs = InstanceRuns(instance)
     orders = orders_are_due(services, account)
+    before = {(r.feed, r.key): (r.state, r.overdue) for r in services.ledger.active_reports(account.source)}
+    polled: list[Report] = []
     try:
-        poll_reports(services, account, lambda: connect(services, account))
+        polled = poll_reports(services, account, lambda: connect(services, account))
     except (PermanentFailure, TransientFailure) as e:
         log.error("%s: reports cannot be polled: %s", account.source, e)
     deliveries, problems = deliveries_due(services, account, runs)
     for problem in problems:
         services.notifier(account.topics).failure("delivery_stuck", problem.subject, problem.facts)
     facts = tuple(facts_due(services, fact_of(account), runs))
-    return Tick(orders, tuple(reports_due(services, account, runs)), tuple(deliveries), facts)
+    news = tuple(r for r in polled if before.get((r.feed, r.key)) != (r.state, r.overdue))
+    return Tick(orders, tuple(reports_due(services, account, runs)), tuple(deliveries), facts, news)
+
+
+def standing(services: Services, account: Account) -> str:
+    """What an account waits for, in a sentence."""
+    active = services.ledger.active_reports(account.source)
+    if not active:
+        return "nothing is due, and no report is on its way"
+    counts = Counter(f"{r.state}, overdue" if r.overdue else str(r.state) for r in active)
+    told = "; ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    rests = [r.not_before for r in active if r.not_before and r.not_before > services.ledger.now()]
+    soonest = f"; the next is looked at from {min(rests):%Y-%m-%d %H:%M:%S} UTC" if rests else ""
+    return f"nothing to start; reports on their way: {told}{soonest}"
+
+
+def report_event(account: Account, report: Report, scope: Scope | None) -> dg.AssetObservation:
+    """Where a report stands, among the events of its raw asset. Its dates are many, so it has no partition."""
+    what = report_metadata(report, scope)
+    return dg.AssetObservation(
+        raw_key(account, report.name),
+        description=f"{report.scope} {report.start} to {report.end}: {what['adplatform/state']}",
+        metadata=what,
+    )
+
+
+def report_events(services: Services, account: Account, reports: Sequence[Report]) -> list[dg.AssetObservation]:
+    scopes = {scope.id: scope for scope in services.ledger.scopes(account.source)} if reports else {}
+    known = {definition.name for definition in account.definitions}
+    return [report_event(account, r, scopes.get(r.scope)) for r in reports if r.name in known]
 
 
 def orders_job(account: Account, connect: Connect = open_api) -> dg.JobDefinition:
@@ -73,10 +107,12 @@ def orders_job(account: Account, connect: Connect = open_api) -> dg.JobDefinitio
             raise dg.Failure(str(e), allow_retries=False) from e
         for report in asked:
             context.log.info(f"{report.feed} {report.key}: {report.state} {report.report_id} {report.error}".rstrip())
+        for event in report_events(services, account, asked):
+            context.log_event(event)
 
     @dg.job(
         name=f"{account.source}_orders",
-        description=f"Asks Amazon for the reports of {account.source} that are due.",
+        description=f"Asks Amazon for the reports of {account.source} that are due; it never waits for one.",
         tags=run_tags(account, account.source),
     )
     def orders() -> None:
@@ -101,7 +137,8 @@ def reports_sensor(
         jobs=[orders, pull],
         minimum_interval_seconds=seconds,
         default_status=status,
-        description=f"Follows the reports of {account.source} from order to table.",
+        description=f"Follows the reports of {account.source} from order to table: polls them, and starts a run for "
+        "orders, for each report that is ready, for dates that wait, and for the daily fact.",
     )
     def reports(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
         found = look(services, account, context.instance, connect)
@@ -112,7 +149,10 @@ def reports_sensor(
         if found.facts and _may_start(context.instance, _fact_runs(account), time.time()):
             requests += request_facts(account, found.facts, scope_keys(account, context.instance), pull.name)
         return dg.SensorResult(
-            run_requests=requests, dynamic_partitions_requests=_new_partitions(services, account, context.instance)
+            run_requests=requests,
+            skip_reason=None if requests else standing(services, account),
+            dynamic_partitions_requests=_new_partitions(services, account, context.instance),
+            asset_events=report_events(services, account, found.news),
         )
 
     return reports

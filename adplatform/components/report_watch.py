@@ -56,10 +56,11 @@ def watch_asset(
     spec = dg.AssetSpec(
         key,
         deps=[dg.AssetDep(clean_key(account, feed), partition_mapping=dg.AllPartitionMapping())],
-        description=f"How the dates of {account.source}/{feed} changed from wave to wave.",
+        description=f"How the dates of {account.source}/{feed} changed each time they were asked for again: a plot per "
+        f"{account.dimension}, the newest changes, and what is unusual, late or about to be lost.",
         group_name=account.source,
         owners=owners,
-        kinds={"python"},
+        kinds={"audit", "python"},
         tags=tags | {"zone": "audit"},
     )
     usual = dg.AssetCheckSpec(
@@ -151,15 +152,20 @@ def _change_records(watched: Iterable[Watched]) -> list[dg.TableRecord]:
 
 
 def _risk(risk: AtRisk) -> str:
-    why = f"; nothing was planned since {risk.day}, see the runs of the orders job" if risk.stands_still else ""
-    return f"{risk.scope}: {risk.dates} dates are about to leave unread{why}"
+    why = (
+        f"nothing was planned since {risk.day}, see the runs of the orders job"
+        if risk.stands_still
+        else "the requests of a day are not enough; materialize them by hand to ask for them now"
+    )
+    return f"{risk.scope}: {risk.dates} dates will soon be older than Amazon keeps and are not read yet: {why}"
 
 
 def _stale(scope: Freshness) -> str:
     hours = int(scope.age / timedelta(hours=1)) if scope.age else 0
     if scope.newest is None:
         return f"{scope.scope.id}: nothing was published in the {hours} hours since it was first waited for"
-    return f"{scope.scope.id}: newest date {scope.newest} ended {hours} hours ago"
+    allowed = int(scope.allowed / timedelta(hours=1))
+    return f"{scope.scope.id}: newest date {scope.newest} ended {hours} hours ago, {allowed} are allowed"
 
 
 def _fresh(scopes: Sequence[Freshness]) -> str:

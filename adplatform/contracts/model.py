@@ -253,6 +253,12 @@ def _column(name: Any, settings: Any) -> Any:
     return {"name": name, **settings}
 
 
+Columns = Annotated[
+    tuple[Column, ...],
+    BeforeValidator(_columns, json_schema_input_type=dict[str, ColumnSettings | str | None]),
+]
+
+
 class Contract(Strict):
     """Columns, keys, privacy and checks of one feed.
 
@@ -264,10 +270,7 @@ class Contract(Strict):
     ``quarantine`` puts the file aside and goes on without it.
     """
 
-    columns: Annotated[
-        tuple[Column, ...],
-        BeforeValidator(_columns, json_schema_input_type=dict[str, ColumnSettings | str | None]),
-    ]
+    columns: Columns
     format: FileFormat = FileFormat()
     key: Names = ()
     latest_by: Names = ()

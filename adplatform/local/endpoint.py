@@ -1,4 +1,5 @@
 """Finds or starts the embedded AWS of a data directory, so that all processes of one machine share one endpoint.
+Other servers that are shared so start as another ``Child``.
 
 The child holds ``server.lock`` for as long as it lives; that lock, not a process id or an open port, says whether
 there is one. This module is imported by every process of the platform and therefore imports no server code.
@@ -36,8 +37,19 @@ _owned_guard = threading.Lock()
 
 
 @dataclass(frozen=True)
+class Child:
+    """What is started: a module that takes a data directory and ``--owner-pid``, and its name in messages."""
+
+    module: str
+    name: str
+
+
+EMBEDDED_AWS = Child("adplatform.local", "embedded AWS")
+
+
+@dataclass(frozen=True)
 class Endpoint:
-    """A running embedded AWS. As a context manager it stops at the end if this process started it."""
+    """A running child. As a context manager it stops at the end if this process started it."""
 
     url: str
     data: Path
@@ -65,7 +77,7 @@ class Endpoint:
         self.stop()
 
 
-def ensure(data: Path, *, environ: Mapping[str, str] | None = None) -> Endpoint:
+def ensure(data: Path, *, environ: Mapping[str, str] | None = None, child: Child = EMBEDDED_AWS) -> Endpoint:
     """The embedded AWS that keeps its state in ``data``, started if no process runs it yet.
 
     The child lives until its owner, the process whose call started it, calls ``stop()`` or ends in whatever way.
@@ -79,12 +91,12 @@ def ensure(data: Path, *, environ: Mapping[str, str] | None = None) -> Endpoint:
     # For its owner only: the state contains the secrets and keys of the embedded AWS.
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _exclusive(data / "ensure.lock"):
-        url = _running_url(data)
+        url = _running_url(data, child)
         with _owned_guard:
             mine = _owned.get(data)
         if url is not None:
             return mine if mine is not None and mine.url == url else Endpoint(url, data)
-        endpoint = _start(data, os.environ if environ is None else environ)
+        endpoint = _start(data, os.environ if environ is None else environ, child)
         with _owned_guard:
             _owned[data] = endpoint
         return endpoint
@@ -100,12 +112,12 @@ def is_locked(path: Path) -> bool:
         return False
 
 
-def _start(data: Path, environ: Mapping[str, str]) -> Endpoint:
+def _start(data: Path, environ: Mapping[str, str], child: Child) -> Endpoint:
     (data / RECORD_NAME).unlink(missing_ok=True)
     log = data / LOG_NAME
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "adplatform.local", str(data), "--owner-pid", str(os.getpid())],
+            [sys.executable, "-m", child.module, str(data), "--owner-pid", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -115,16 +127,16 @@ def _start(data: Path, environ: Mapping[str, str]) -> Endpoint:
     deadline = time.monotonic() + START_SECONDS
     while (url := _recorded_url(data)) is None:
         if process.poll() is not None:
-            raise PermanentFailure(f"the embedded AWS did not start: {_tail(log)}")
+            raise PermanentFailure(f"the {child.name} did not start: {_tail(log)}")
         if time.monotonic() > deadline:
             process.kill()
             process.wait()
-            raise TransientFailure(f"the embedded AWS was not ready after {START_SECONDS:.0f} s; its log is {log}")
+            raise TransientFailure(f"the {child.name} was not ready after {START_SECONDS:.0f} s; its log is {log}")
         time.sleep(0.02)
     return Endpoint(url, data, process)
 
 
-def _running_url(data: Path) -> str | None:
+def _running_url(data: Path, child: Child) -> str | None:
     """The URL of the child that holds the lock, or None if there is none or it just ended."""
     deadline = time.monotonic() + START_SECONDS
     while is_locked(data / LOCK_NAME):
@@ -133,7 +145,7 @@ def _running_url(data: Path) -> str | None:
             return url
         if time.monotonic() > deadline:
             raise TransientFailure(
-                f"an embedded AWS holds {data / LOCK_NAME} but does not answer; its log is {data / LOG_NAME}. "
+                f"the {child.name} holds {data / LOCK_NAME} but does not answer; its log is {data / LOG_NAME}. "
                 "Stop the process that holds the lock and try again."
             )
         time.sleep(0.05)

@@ -1,13 +1,10 @@
 """The child process: an HTTP front on loopback before moto's dispatcher, and the loop that saves what changed."""
 
-import fcntl
 import io
 import json
 import logging
 import os
 import re
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -24,13 +21,13 @@ from adplatform.aws import is_loopback
 from adplatform.failures import PermanentFailure
 from adplatform.local import crawler, dynamodb, glue, s3, secrets, sns, sqs
 from adplatform.local.bodies import Bodies
-from adplatform.local.endpoint import HEALTH_PATH, LOCK_NAME, RECORD_NAME
+from adplatform.local.child import alone_in, recorded, stop_requested
+from adplatform.local.endpoint import HEALTH_PATH
 from adplatform.local.errors import error_response
 from adplatform.local.persistence import Snapshots
 from adplatform.local.state import LOCK
 
 SAVE_EVERY_SECONDS = 0.5
-LOCK_SECONDS = 60.0
 _READ = re.compile(r"(Get|List|Describe|Head|BatchGet|Query|Scan|Search|TransactGet)")
 
 log = logging.getLogger(__name__)
@@ -164,9 +161,7 @@ def serve(data: Path, host: str, port: int, owner_pid: int) -> None:
         )
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    data.mkdir(parents=True, exist_ok=True)
-    with (data / LOCK_NAME).open("a") as lock:
-        _lock(lock, data)
+    with alone_in(data):
         bodies = Bodies(data / "s3")
         snapshots = Snapshots(data / "state", bodies)
         _install(bodies, snapshots)
@@ -177,13 +172,12 @@ def serve(data: Path, host: str, port: int, owner_pid: int) -> None:
         server = make_server(host, port, front, threaded=True, request_handler=Handler)
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        _write_record(data / RECORD_NAME, f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}")
-        _save_until(_stop_requested(), snapshots, owner_pid)
-        front.ending = True
-        # Held until the process ends: nothing may be acknowledged that the last snapshot does not contain.
-        LOCK.acquire()
-        snapshots.save()
-        (data / RECORD_NAME).unlink(missing_ok=True)
+        with recorded(data, f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}"):
+            _save_until(stop_requested(), snapshots, owner_pid)
+            front.ending = True
+            # Held until the process ends: nothing may be acknowledged that the last snapshot does not contain.
+            LOCK.acquire()
+            snapshots.save()
         logging.shutdown()
         os._exit(0)
 
@@ -199,33 +193,6 @@ def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     glue.install(lambda: snapshots.changed("glue"))
 
 
-def _lock(lock: Any, data: Path) -> None:
-    """Waits for a predecessor that is still saving its state."""
-    deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as e:
-            if time.monotonic() > deadline:
-                raise PermanentFailure(f"another process already serves {data}") from e
-            time.sleep(0.05)
-        else:
-            return
-
-
-def _stop_requested() -> threading.Event:
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
-
-    def wait_for_end_of_input() -> None:
-        sys.stdin.buffer.read()
-        stop.set()
-
-    threading.Thread(target=wait_for_end_of_input, daemon=True).start()
-    return stop
-
-
 def _save_until(stop: threading.Event, snapshots: Snapshots, owner_pid: int) -> None:
     pause = SAVE_EVERY_SECONDS
     # A process forked from the owner may keep stdin open; the parent's id tells the owner's end all the same.
@@ -233,9 +200,3 @@ def _save_until(stop: threading.Event, snapshots: Snapshots, owner_pid: int) -> 
         started = time.monotonic()
         snapshots.save()
         pause = max(SAVE_EVERY_SECONDS, 5 * (time.monotonic() - started))
-
-
-def _write_record(path: Path, url: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"url": url, "pid": os.getpid()}), encoding="utf-8")
-    temporary.replace(path)

@@ -250,8 +250,63 @@ def test_rows_of_another_width_are_kept_apart(tmp_path: Path) -> None:
         {MISFIT: ["2"]},
         {MISFIT: ["3", "b", "c"]},
         {"id": "4", "name": "d"},
-        {"id": "", "name": ""},
     ]
+
+
+def test_last_fields_that_are_left_out_are_empty(tmp_path: Path) -> None:
+    body = b"id\tname\tprice\tsku\n1\ta\n2\tb\t3.50\ts\n3\tc\n"
+    assert table(tmp_path, body) == [
+        {"id": "1", "name": "a", "price": "", "sku": ""},
+        {"id": "2", "name": "b", "price": "3.50", "sku": "s"},
+        {"id": "3", "name": "c", "price": "", "sku": ""},
+    ]
+
+
+def test_pieces_of_a_row_are_not_taken_for_rows(tmp_path: Path) -> None:
+    cut_by_a_line_end = b"id\tname\tprice\tsku\n1\ta\nb\t3.50\ts\n2\tc\t1\ts\n"
+    assert table(tmp_path, cut_by_a_line_end) == [
+        {MISFIT: ["1", "a"]},
+        {MISFIT: ["b", "3.50", "s"]},
+        {"id": "2", "name": "c", "price": "1", "sku": "s"},
+    ]
+    cut_off = b"id\tname\tprice\tsku\n1\ta\t2.5"
+    assert table(tmp_path, cut_off) == [{MISFIT: ["1", "a", "2.5"]}]
+
+
+def test_a_table_whose_header_is_quoted_is_read_without_its_quotes(tmp_path: Path) -> None:
+    body = b'"id"\t"name"\r\n"1"\t"a ""big"" one"\r\n"2"\t""\r\n"3"\t15"\r\n'
+    assert table(tmp_path, body) == [
+        {"id": "1", "name": 'a "big" one'},
+        {"id": "2", "name": ""},
+        {"id": "3", "name": '15"'},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("layout", "body"),
+    [
+        ("tsv", b"id\tAnn Example\n"),
+        ("tsv", b"order-id\tAnn Example\tAnn Example\n"),
+        ("tsv", b"Ann Example"),
+        ("tsv", b'[{"name": "Ann Example"}]'),
+        ("json", b"Ann Example\t1\n"),
+        ("json", b'[["Ann Example"]]'),
+        ("json", b'[{"name": "Ann Example"'),
+    ],
+)
+def test_nothing_of_a_private_document_is_quoted(tmp_path: Path, layout: Layout, body: bytes) -> None:
+    path = tmp_path / "document"
+    path.write_bytes(body)
+    with pytest.raises(FAILURES) as failure:
+        list(rows(path, layout, None, ["order-id"], charset="", country="DE", origin="it", private=True))
+    assert "Ann" not in f"{failure.value} {failure.value.__cause__}"
+
+
+def test_what_amazon_says_in_the_place_of_a_private_document_is_quoted(tmp_path: Path) -> None:
+    path = tmp_path / "document"
+    path.write_bytes(b'{"errorDetails": "Not yet."}')
+    with pytest.raises(PermanentFailure, match="Not yet"):
+        list(rows(path, "tsv", None, charset="", country="DE", origin="it", private=True))
 
 
 def test_a_header_that_is_another_one_is_refused(tmp_path: Path) -> None:
@@ -356,7 +411,7 @@ def test_any_table_comes_out_equal(
     body = "".join("\t".join(line) + "\r\n" for line in [["a", "b", "c"], *wanted]).encode(encoding)
     found = table(tmp_path_factory.getbasetemp() / "table", zipped(body))
     if encoding == "utf-8" or not _is_utf8(body):
-        assert found == [dict(zip("abc", line, strict=True)) for line in wanted]
+        assert found == [dict(zip("abc", line, strict=True)) for line in wanted if "".join(line).strip()]
 
 
 def _is_utf8(body: bytes) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adplatform.amazon.locales import plain_instant, plain_number
+from adplatform.amazon.locales import plain_date, plain_instant, plain_number, plain_timestamp
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,8 @@ from adplatform.amazon.locales import plain_instant, plain_number
         ("1.234", "DE", "1.234".replace(".", "")),
         ("1.234", "US", "1.234"),
         ("12.34", "DE", "12.34"),
+        ("12,34,567.89", "IN", "1234567.89"),
+        ("\u22121\u00a0234,56", "SE", "-1234.56"),
         ("0", "DE", "0"),
         ("-5", "US", "-5"),
     ],
@@ -55,9 +57,32 @@ def test_an_amount_written_by_any_country_comes_back_exactly(amount: Decimal, co
         ("2026-09-07 09:46:25 UTC", "US", "2026-09-07 09:46:25+00:00"),
         ("2026-09-07", "DE", "2026-09-07"),
         ("2026-09-07T09:46:25+00:00", "DE", "2026-09-07T09:46:25+00:00"),
+        ("2026/09/07 8:05:00 JST", "JP", "2026-09-07 08:05:00+09:00"),
+        ("2026-09-07 07:35:42 PDT", "US", "2026-09-07 07:35:42-07:00"),
+        ("07/09/2026 09:46:25 MEST", "FR", "2026-09-07 09:46:25+02:00"),
+        ("7.9.26", "DE", "2026-09-07"),
+        ("9/7/26", "US", "2026-09-07"),
+        ("26/9/7", "JP", "2026-09-07"),
+        ("1.2.345", "DE", "1.2.345"),
+        ("2026-09-07 09:46:25 XYZ", "DE", "2026-09-07 09:46:25 XYZ"),
         ("soon", "DE", "soon"),
         ("", "DE", ""),
     ],
 )
 def test_an_instant_is_read_as_its_marketplace_writes_it(text: str, country: str, instant: str) -> None:
     assert plain_instant(text, country) == instant
+
+
+@pytest.mark.parametrize(
+    ("text", "day", "timestamp"),
+    [
+        ("17.03.2026", "2026-03-17", "2026-03-17 00:00:00+00:00"),
+        ("2026-03-17", "2026-03-17", "2026-03-17 00:00:00+00:00"),
+        ("17.03.2026 10:00:00 UTC", "2026-03-17", "2026-03-17 10:00:00+00:00"),
+        ("2026-03-17T10:00:00+00:00", "2026-03-17", "2026-03-17T10:00:00+00:00"),
+        ("2026-03-171", "2026-03-171", "2026-03-171"),
+        ("", "", ""),
+    ],
+)
+def test_a_column_of_dates_has_no_time_and_one_of_instants_has_one(text: str, day: str, timestamp: str) -> None:
+    assert (plain_date(text, "DE"), plain_timestamp(text, "DE")) == (day, timestamp)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from adplatform.amazon.ads_definitions import AdsReport, ads_definition
 from adplatform.amazon.ads_report_types import report_type
-from adplatform.amazon.restatement import RestatementPolicy, Window, ads_policy, plan
+from adplatform.amazon.restatement import Period, RestatementPolicy, Window, ads_policy, plan
 
 START = date(2026, 1, 1)
 SP = ads_policy(14, retention_days=95, max_range_days=31)
@@ -261,3 +261,62 @@ def test_nothing_is_asked_for_that_retention_excludes_at_any_moment_of_the_next_
         for window in plan(policy, today, date(2025, 1, 1), {}).windows:
             assert window.start >= oldest
             assert window.end < today
+
+
+BY_WEEK = RestatementPolicy(
+    daily=(2, 3), waves=(7,), max_range_days=1, retention_days=200, requests_per_day=3, closes=False, period=Period.WEEK
+)
+
+
+@given(st.dates(date(2020, 1, 1), date(2035, 12, 31)), st.sampled_from(Period))
+def test_every_date_is_in_one_period_that_begins_and_ends(day: date, period: Period) -> None:
+    first = period.first_date(day)
+    last = next(d for n in range(period.longest) if period.ends_on(d := day + timedelta(days=n)))
+    inside = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    assert day in inside
+    assert len(inside) <= period.longest
+    assert {period.first_date(d) for d in inside} == {first}
+    assert [d for d in inside if period.ends_on(d)] == [last]
+    assert period.first_date(last + timedelta(days=1)) == last + timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("period", "first", "last"),
+    [
+        (Period.DAY, date(2026, 2, 28), date(2026, 2, 28)),
+        (Period.WEEK, date(2026, 2, 22), date(2026, 2, 28)),
+        (Period.MONTH, date(2026, 2, 1), date(2026, 2, 28)),
+        (Period.QUARTER, date(2026, 1, 1), date(2026, 3, 31)),
+        (Period.YEAR, date(2026, 1, 1), date(2026, 12, 31)),
+    ],
+)
+def test_weeks_begin_on_sunday_and_the_rest_with_their_first_date(period: Period, first: date, last: date) -> None:
+    assert period.first_date(date(2026, 2, 28)) == first
+    assert period.ends_on(last)
+
+
+def test_only_ends_of_periods_are_asked_for_each_with_all_its_waves() -> None:
+    ages: dict[date, list[int]] = {}
+    for today, window in simulate(BY_WEEK, START, 150):
+        assert window.start == window.end
+        ages.setdefault(window.end, []).append((today - window.end).days)
+    saturdays = [START + timedelta(days=n) for n in range(150) if (START + timedelta(days=n)).weekday() == 5]
+    assert [day for day in saturdays if (START + timedelta(days=150) - day).days >= 2] == sorted(ages)
+    settled = [found for day, found in ages.items() if (START + timedelta(days=150) - day).days > 13]
+    assert all(found[:2] == [2, 3] and len(found) == 3 for found in settled)
+
+
+def test_no_period_that_began_before_retention_is_asked_for() -> None:
+    today = date(2026, 7, 1)
+    held = plan(BY_WEEK, today, date(2020, 1, 1), {}).windows
+    oldest = min(d for n in range(400) if BY_WEEK.can_be_had(d := today - timedelta(days=n), today))
+    assert Period.WEEK.first_date(oldest) >= today - timedelta(days=BY_WEEK.retention_days - 2)
+    assert all(BY_WEEK.can_be_had(w.end, today) for w in held)
+    assert not BY_WEEK.can_be_had(date(2026, 6, 28), today), "a Sunday"
+
+
+def test_a_policy_that_can_ask_for_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="first asked for at an age of 60 days, but may be at 58"):
+        RestatementPolicy(daily=(60,), retention_days=60)
+    with pytest.raises(ValueError, match="a request is for one WEEK: set 1"):
+        RestatementPolicy(period=Period.WEEK)

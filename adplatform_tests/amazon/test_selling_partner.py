@@ -17,8 +17,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from werkzeug.serving import make_server
 
+from adplatform.amazon.marketplaces import MARKETPLACES
 from adplatform.amazon.reports import Created, Progress, ReportApi, ReportOrder, ReportStatus
-from adplatform.amazon.selling_partner import HOSTS, MARKETPLACE_ZONES, SellingPartnerReports, open_selling_partner
+from adplatform.amazon.selling_partner import HOSTS, SellingPartnerReports, open_selling_partner
 from adplatform.aws import local_aws
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.ledger.ledger import Ledger, table_definition
@@ -194,9 +195,9 @@ def test_marketplaces_that_are_none_are_left_out(amazon: Amazon, api: SellingPar
 
 
 def test_every_marketplace_has_a_time_zone() -> None:
-    assert len(MARKETPLACE_ZONES) == 23
-    assert all(ZoneInfo(zone).key == zone for zone in MARKETPLACE_ZONES.values())
-    assert all(MARKETPLACE_ZONES[m.id] == m.timezone for m in DEMO_ACCOUNTS.marketplaces)
+    assert len(MARKETPLACES) == 23
+    assert all(ZoneInfo(m.timezone).key == m.timezone for m in MARKETPLACES.values())
+    assert all(MARKETPLACES[m.id] == (m.country, m.currency, m.timezone) for m in DEMO_ACCOUNTS.marketplaces)
 
 
 # From order to document

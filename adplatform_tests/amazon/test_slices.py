@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
@@ -70,6 +71,7 @@ def cut(
     start: date = START,
     end: date = END,
     stamp: Callable[[date], Mapping[str, str | int]] = stamped,
+    zone: ZoneInfo | None = None,
 ) -> Split:
     text = body if isinstance(body, str | bytes) else json.dumps(body)
     document = work.with_suffix(".document")
@@ -85,6 +87,7 @@ def cut(
         country="DE",
         origin="it",
         work=work,
+        zone=zone,
     )
 
 
@@ -330,7 +333,7 @@ def test_rows_without_a_date_need_a_report_of_one_day(work: Path) -> None:
 def test_tables_are_cut_by_the_date_in_their_instants(work: Path) -> None:
     body = (
         "order-id\tpurchase-date\tquantity\titem-price\n"
-        "1\t2026-01-01T23:59:59+00:00\t1\t19.90\n2\t2026-01-02T00:00:00+00:00\t007\t\n3\t2026-01-03\n"
+        "1\t2026-01-01T23:59:59+00:00\t1\t19.90\n2\t2026-01-02T00:00:00+00:00\t007\t\n3\t2026-01-03\t1\t2\t3\n"
         "4\t2025-12-31T23:59:59+00:00\t1\t1\n"
     )
     found = cut(work, body, [ORDERS], "tsv")
@@ -338,15 +341,50 @@ def test_tables_are_cut_by_the_date_in_their_instants(work: Path) -> None:
     assert lines(found.slices[1].path)[0]["quantity"] == "007"
     assert [s.totals for s in found.slices] == [{"item-price": Decimal("19.90")}, {}, {}]
     outside = lines(found.outside)
-    assert outside[0] == {MISFIT: ["3", "2026-01-03"]}
+    assert outside[0] == {MISFIT: ["3", "2026-01-03", "1", "2", "3"]}
     assert outside[1]["order-id"] == "4"
 
 
+@pytest.mark.parametrize(
+    ("zone", "rows"),
+    [("UTC", [0, 1, 1]), ("America/Los_Angeles", [1, 1, 0]), ("Asia/Tokyo", [0, 1, 1]), (None, [1, 0, 1])],
+)
+def test_an_instant_with_an_offset_counts_for_its_date_where_dates_are_counted(
+    work: Path, zone: str | None, rows: list[int]
+) -> None:
+    body = (
+        "order-id\tpurchase-date\tquantity\titem-price\n"
+        "1\t2026-01-01T18:30:00-08:00\t1\t1\n2\t2026-01-03T04:00:00+09:00\t1\t1\n"
+    )
+    if zone == "UTC":
+        body = body.replace("2026-01-03T04:00:00+09:00", "2026-01-03T00:00:00Z")
+    found = cut(work, body, [ORDERS], "tsv", zone=ZoneInfo(zone) if zone else None)
+    assert [s.rows for s in found.slices] == rows
+
+
+def test_a_table_without_its_column_of_dates_is_refused(work: Path) -> None:
+    with pytest.raises(PermanentFailure, match="lacks purchase-date"):
+        cut(work, "order-id\tquantity\n", [ORDERS], "tsv")
+
+
 def test_texts_of_any_characters_come_through(work: Path) -> None:
-    name = 'Größe 大 😀 \ud800 \x00 \u2028 \\ " \t'
+    name = 'Größe 大 😀 \x00 \u2028 \\ " \t'
     found = cut(work, [{"date": "2026-01-01", "campaignName": name, "ключ": name}]).slices[0]
     assert lines(found.path)[0]["campaignName"] == lines(found.path)[0]["ключ"] == name
     assert gzip.decompress(found.path.read_bytes()).isascii()
+
+
+@pytest.mark.parametrize(
+    ("sent", "written"),
+    [
+        (r"cut \ud83d", "cut \N{REPLACEMENT CHARACTER}"),
+        (r"\ude00\ud83d\ud83d\ude00", "\N{REPLACEMENT CHARACTER}" * 2 + "😀"),
+        (r"\\ud83d \ud83d\\ude00", "\\ud83d \N{REPLACEMENT CHARACTER}\\ude00"),
+    ],
+)
+def test_half_a_character_costs_no_row(work: Path, sent: str, written: str) -> None:
+    row, _, _ = one(work, f'"campaignName": "{sent}", "clicks": 1')
+    assert (row["campaignName"], row["clicks"]) == (written, "1")
 
 
 def test_a_row_of_any_depth_is_split_or_refused(work: Path) -> None:

@@ -1,13 +1,16 @@
 """An Ads account as Dagster runs it: one run per report, one materialization per date that changed."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from adplatform.amazon.sources import AdsSource
+from adplatform.amazon.reports import ReportStatus
+from adplatform.amazon.sources import AdsSource, SellingPartnerSource
 from adplatform.components import AmazonAdsReports, report_assets
 from adplatform.flow.provision import provision
 from adplatform.flow.reports.account import account_of
@@ -62,9 +65,18 @@ def definitions(services: Services, api: MemoryReports) -> dg.Definitions:
     )
 
 
-def tick(defs: dg.Definitions, services: Services, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
+def evaluate(defs: dg.Definitions, services: Services, instance: dg.DagsterInstance) -> SensorExecutionData:
     context = dg.build_sensor_context(instance=instance, definitions=defs, resources={"services": services})
-    return list(defs.resolve_sensor_def("ads_reports").evaluate_tick(context).run_requests or ())
+    return defs.resolve_sensor_def("ads_reports").evaluate_tick(context)
+
+
+def tick(defs: dg.Definitions, services: Services, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
+    return list(evaluate(defs, services, instance).run_requests or ())
+
+
+def told(events: Iterable[Any]) -> list[str]:
+    """The descriptions of the observations among events."""
+    return [str(event.description) for event in events if isinstance(event, dg.AssetObservation)]
 
 
 def test_the_sensor_orders_polls_and_downloads_and_dates_are_materialized_by_profile(
@@ -112,3 +124,103 @@ def test_a_report_whose_run_was_killed_is_run_again_at_once(
     (again,) = tick(defs, timed, instance)
     assert again.run_key != download.run_key
     assert again.tags[report_assets.REPORT_TAG] == download.tags[report_assets.REPORT_TAG]
+
+
+def test_the_ui_tells_where_a_report_stands_from_its_order_to_its_end(
+    timed: Services, at: list[datetime], instance: dg.DagsterInstance
+) -> None:
+    api = MemoryReports(lambda: at[0], rows, takes=timedelta(hours=5), outcomes=[ReportStatus.FAILED])
+    defs = definitions(timed, api)
+    ordered = defs.resolve_job_def("ads_orders").execute_in_process(instance=instance)
+    assert [
+        e.event_specific_data.asset_observation.description
+        for e in ordered.all_events
+        if e.event_type_value == "ASSET_OBSERVATION"
+    ] == ["111 2026-06-05 to 2026-06-09: requested"]
+    at[0] += timedelta(hours=1)
+    waiting = evaluate(defs, timed, instance)
+    assert told(waiting.asset_events) == [], "nothing happened"
+    assert str(waiting.skip_message).startswith("nothing to start; reports on their way: 1 requested; the next is")
+    at[0] += timedelta(hours=3)
+    late = evaluate(defs, timed, instance)
+    assert told(late.asset_events) == ["111 2026-06-05 to 2026-06-09: requested, overdue"]
+    assert "1 requested, overdue" in str(late.skip_message)
+    at[0] += timedelta(hours=1)
+    ended = evaluate(defs, timed, instance)
+    assert told(ended.asset_events) == ["111 2026-06-05 to 2026-06-09: failed"]
+    (event,) = ended.asset_events
+    assert event.metadata["adplatform/note"].value == "internal error"
+    assert event.metadata["adplatform/polls"].value == 3
+    assert "adplatform reports ads/sp_small/111 report-00001" in str(event.metadata["adplatform/ledger"].value)
+    at[0] += timedelta(hours=1)
+    defs.resolve_job_def("ads_orders").execute_in_process(instance=instance)
+    at[0] += timedelta(hours=6)
+    assert told(evaluate(defs, timed, instance).asset_events) == ["111 2026-06-05 to 2026-06-09: ready"]
+
+
+def test_a_run_that_fails_says_which_report_and_what_becomes_of_it(
+    timed: Services, at: list[datetime], instance: dg.DagsterInstance
+) -> None:
+    api = MemoryReports(lambda: at[0], rows, broken_downloads=1)
+    defs = definitions(timed, api)
+    defs.resolve_job_def("ads_orders").execute_in_process(instance=instance)
+    at[0] += timedelta(minutes=20)
+    (download,) = tick(defs, timed, instance)
+    result = dg.materialize(
+        [defs.resolve_assets_def(dg.AssetKey(["raw", "ads", "sp_small"]))],
+        instance=instance,
+        tags=download.tags,
+        raise_on_error=False,
+    )
+    failure = result.failure_data_for_node("report__ads__sp_small")
+    assert failure is not None
+    assert failure.user_failure_data is not None
+    text = str(failure.user_failure_data.description)
+    assert text.startswith("ads/sp_small/111 2026-06-05 to 2026-06-09, report report-00001: ")
+    assert text.endswith("; it is tried again from 2026-06-10 20:25:00 UTC")
+
+
+def test_dates_show_which_report_brought_them_as_of_when_and_at_which_age(
+    timed: Services, at: list[datetime], instance: dg.DagsterInstance
+) -> None:
+    defs = definitions(timed, MemoryReports(lambda: at[0], rows))
+    defs.resolve_job_def("ads_orders").execute_in_process(instance=instance)
+    at[0] += timedelta(minutes=20)
+    (download,) = tick(defs, timed, instance)
+    assets = [defs.resolve_assets_def(dg.AssetKey(["raw", "ads", "sp_small"]))]
+    result = dg.materialize(assets, instance=instance, tags=download.tags)
+    for zone, instant in (("raw", "adplatform/asked_at"), ("clean", "adplatform/as_of")):
+        (event,) = [
+            e.materialization
+            for e in result.get_asset_materialization_events()
+            if e.materialization.asset_key.path[0] == zone and e.partition == "2026-06-07|111"
+        ]
+        assert event.metadata["adplatform/age"].value == 3
+        assert event.metadata["adplatform/wave"].value == 3
+        assert event.metadata["adplatform/report_id"].value == "report-00001"
+        assert event.metadata[instant].value == NOON.timestamp()
+
+
+def test_raw_assets_show_the_columns_of_the_documents_and_when_dates_are_asked_for(timed: Services) -> None:
+    raw = definitions(timed, MemoryReports(lambda: NOON, rows)).resolve_assets_def(
+        dg.AssetKey(["raw", "ads", "sp_small"])
+    )
+    specs = {spec.key.path[0]: spec for spec in raw.specs}
+    columns = [column.name for column in specs["raw"].metadata["dagster/column_schema"].columns]
+    assert columns == ["date", "campaignId", "clicks", "sales14d"]
+    assert str(specs["raw"].description).endswith(
+        "asked for at the ages of 1 to 14, 21, 28, 35, 42, 63 days, in ranges of up to 31 days; Amazon keeps 95 days."
+    )
+    lineage = specs["clean"].metadata["dagster/column_lineage"].deps_by_column
+    assert {"campaign_id", "as_of"} & set(lineage) == {"campaign_id"}, "stamps are of no document"
+    blocking = {check.name for check in raw.check_specs if check.blocking}
+    assert blocking == {"row_conservation", "schema", "bounds", "no_personal_data_in_clear"}
+
+
+def test_a_raw_asset_of_several_tables_shows_the_columns_of_all() -> None:
+    declared = {"source": "shop", "credentials": "s", "start_date": "2026-01-01", "reports": ["sales_and_traffic"]}
+    account = account_of(SellingPartnerSource.model_validate(declared))
+    (definition,) = account.definitions
+    step = report_assets.report_assets(account, definition, [flow for _, flow in account.tables()], [], {})
+    (raw,) = [spec for spec in step.specs if spec.key.path[0] == "raw"]
+    assert {"date", "childAsin"} <= {column.name for column in raw.metadata["dagster/column_schema"].columns}

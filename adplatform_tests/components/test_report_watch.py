@@ -148,8 +148,13 @@ def test_checks_warn_of_recent_unusual_changes_stale_scopes_and_dates_at_risk(
     told = str(checks["usual_restatement"].description)
     assert told.startswith("100: 2026-05-31: clicks changed from 500 to 1000 (+100.0%) between ages 4 and 9")
     assert "101:" not in told, "what was seen 8 days ago is no news"
-    assert checks["fresh_by_data_date"].description == "333: newest date 2026-06-07 ended 60 hours ago"
-    assert checks["within_retention"].description == "333: 3 dates are about to leave unread"
+    assert checks["fresh_by_data_date"].description == (
+        "333: newest date 2026-06-07 ended 60 hours ago, 36 are allowed"
+    )
+    assert checks["within_retention"].description == (
+        "333: 3 dates will soon be older than Amazon keeps and are not read yet: the requests of a day are not enough; "
+        "materialize them by hand to ask for them now"
+    )
     shown = metadata(result)
     assert (shown["unusual changes"].value, shown["recent unusual changes"].value) == (2, 1)
 

@@ -28,7 +28,8 @@ SLICE_FILE = "rows.json.gz"
 class Account:
     """One account of the Ads or the Selling Partner API.
 
-    ``wanted`` are the scopes that are declared, empty for all that ``countries`` and ``kinds`` let through.
+    ``wanted`` are the scopes that are declared, empty for all that ``countries`` and ``kinds`` let through. Amazon does
+    not tell those of a ``vendor``.
     ``request_at`` is the time of day, in each scope's own time zone, from which yesterday is asked for; the orders of
     different reports are spread over ``spread`` from then on. A report that is not ready ``overdue_after`` it was
     asked for is told to people; after ``give_up_after`` it is cancelled and asked for anew. ``finished_queue`` is an
@@ -49,6 +50,7 @@ class Account:
     wanted: tuple[str, ...] = ()
     countries: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
+    vendor: bool = False
     overdue_after: timedelta = timedelta(hours=3)
     give_up_after: timedelta = timedelta(hours=24)
     poll_every: timedelta = timedelta(seconds=60)
@@ -93,9 +95,10 @@ class Account:
             name=f"{report.feed} {report.start} {report.end}",
             report_type=definition.report_type,
             scope=report.scope,
-            start=report.start,
+            start=definition.policy.period.first_date(report.start),
             end=report.end,
             configuration=definition.configuration,
+            timezone=scope.timezone if definition.takes_instants and definition.dates_in == "scope" else "UTC",
             restricted=definition.restricted,
         )
 
@@ -165,6 +168,7 @@ def account_of(declared: ReportSource) -> Account:
             wanted=() if isinstance(marketplaces, Marketplaces) else marketplaces,
             countries=marketplaces.countries if isinstance(marketplaces, Marketplaces) else (),
             finished_queue=declared.finished_queue or "",
+            vendor=declared.partner == "vendor",
             **_common(declared),
         )
     raise TypeError(f"{type(declared).__name__} is no account")

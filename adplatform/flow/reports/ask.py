@@ -25,6 +25,7 @@ ASK_AGAIN_AFTER = timedelta(minutes=5)
 """Wait after a call that failed for now; doubled with each attempt, up to the next constant."""
 LONGEST_WAIT = timedelta(hours=2)
 SLOWEST_POLL = timedelta(minutes=10)
+DOUBTFUL = "Amazon says there is no data, but there was before; asked once more"
 
 
 def refresh_scopes(services: Services, account: Account, api: ReportApi) -> list[Scope]:
@@ -129,7 +130,7 @@ def poll(services: Services, account: Account, api: ReportApi, report: Report, s
             return _empty(services, account, report, asked, progress)
         case ReportStatus.FAILED | ReportStatus.GONE:
             reason = progress.reason or f"Amazon says {progress.status}"
-            return give_up(services, account, report, reason, reorder=progress.retryable)
+            return give_up(services, account, asked, reason, reorder=progress.retryable)
         case _:
             return _still_waiting(services, account, api, order, report, asked)
 
@@ -144,7 +145,7 @@ def _still_waiting(
             api.cancel(order, report.report_id)
         except (PermanentFailure, TransientFailure) as e:
             log.warning("%s %s could not be cancelled: %s", report.feed, report.key, e)
-        return give_up(services, account, report, f"it was not ready {waited} after it was asked for", reorder=True)
+        return give_up(services, account, asked, f"it was not ready {waited} after it was asked for", reorder=True)
     overdue = waited >= account.overdue_after
     changed = ledger.change_report(
         report,
@@ -160,9 +161,8 @@ def _still_waiting(
 def _empty(services: Services, account: Account, report: Report, asked: Report, progress: Progress) -> Report | None:
     """Amazon has no data, or gave up because it was busy: it says CANCELLED to both. Where that would take away rows
     that are there, it is asked once more before it is believed."""
-    if report.sequence == 1 and _has_rows(services, account, report):
-        reason = "Amazon says there is no data, but there was before; asked once more"
-        return give_up(services, account, report, reason, reorder=True)
+    if is_doubtful(services, account, report):
+        return give_up(services, account, asked, DOUBTFUL, reorder=True)
     return services.ledger.change_report(
         report,
         **{**_seen(asked), "error": progress.reason},
@@ -173,7 +173,10 @@ def _empty(services: Services, account: Account, report: Report, asked: Report, 
     )
 
 
-def _has_rows(services: Services, account: Account, report: Report) -> bool:
+def is_doubtful(services: Services, account: Account, report: Report) -> bool:
+    """Whether it is to be believed only the second time that no date of the report has rows: where there were some."""
+    if report.sequence > 1:
+        return False
     definition = account.definition(report.name)
     feeds = [f"{report.source}/{d.feed}/{report.scope}" for d in definition.datasets] if definition else []
     days = [report.start + timedelta(days=n) for n in range((report.end - report.start).days + 1)]

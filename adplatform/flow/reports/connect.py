@@ -30,16 +30,11 @@ def open_api(services: Services, account: Account) -> ReportApi:
         endpoint = f"{endpoint}/{account.region}"
         _keep_credentials(services, account)
     directory = services.settings.home / "tokens"
-    opened = open_selling_partner if account.api == "selling_partner" else open_ads
-    return opened(
-        services.secrets,
-        account.credentials,
-        account.region,
-        services.ledger,
-        directory,
-        sleep=time.sleep,
-        endpoint=endpoint,
-    )
+    given = (services.secrets, account.credentials, account.region, services.ledger, directory)
+    if account.api == "selling_partner":
+        marketplaces = account.wanted if account.vendor else ()
+        return open_selling_partner(*given, sleep=time.sleep, endpoint=endpoint, marketplaces=marketplaces)
+    return open_ads(*given, sleep=time.sleep, endpoint=endpoint)
 
 
 def _keep_credentials(services: Services, account: Account) -> None:

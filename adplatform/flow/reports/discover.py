@@ -21,22 +21,27 @@ LISTED_FOR = timedelta(days=89)
 def discover(services: Services, account: Account, api: ReportApi, turns: Iterable[Turn]) -> list[Report]:
     """Enter in the ledger what Amazon has made since; those that are new. May be repeated.
 
+    A report that covers several marketplaces is entered once, for the first of them that is wanted: their turns come
+    at different times of the day.
+
     Raises:
         PermanentFailure, TransientFailure: as the API's calls do.
     """
-    due = list(turns)
+    due = {(turn.definition.name, turn.scope.id): turn for turn in turns}
     now = services.ledger.now()
-    scopes = {turn.scope.id: turn for turn in due}
+    known = services.ledger.scopes(account.source)
+    wanted = {scope.id for scope in known if account.wants(scope)}
     new = []
-    for definition in {turn.definition.name: turn.definition for turn in due}.values():
+    for definition in {turn.definition.name: turn.definition for turn in due.values()}.values():
         for found in api.discover(definition.report_type, now - LISTED_FOR):
-            turn = next((scopes[s] for s in found.scopes if s in scopes), None)
+            home = next((scope for scope in found.scopes if scope in wanted), "")
+            turn = due.get((definition.name, home))
             if turn is None:
                 continue
             report = _entered(services, account, definition, turn, found, now)
             if report is not None:
                 new.append(report)
-    for turn in due:
+    for turn in due.values():
         planned = Planned(turn.definition.name, turn.scope.id, turn.day, turn.definition.definition_hash)
         services.ledger.put_planned(account.source, planned)
     return new
@@ -68,14 +73,18 @@ def _entered(
         document=found.document,
         ready_at=now,
     )
-    return _first_free(services, report, services.ledger.reports(report.feed, since=made), made)
+    # Another of its marketplaces may have it, of a time when this one was not wanted; there its date may be a day off.
+    feeds = [f"{account.source}/{definition.name}/{scope}" for scope in found.scopes]
+    known = [r for feed in feeds for r in services.ledger.reports(feed, since=made - timedelta(days=1))]
+    return _first_free(services, report, known, made)
 
 
 def _first_free(services: Services, report: Report, known: list[Report], made: date) -> Report | None:
     """The row under the first sequence that no other report made on that day has."""
     if any(r.report_id == report.report_id for r in known):
         return None
-    taken = {r.sequence for r in known if (r.asked_on, r.start, r.end) == (made, report.start, report.end)}
+    same = (report.feed, made, report.start, report.end)
+    taken = {r.sequence for r in known if (r.feed, r.asked_on, r.start, r.end) == same}
     for sequence in range(1, len(taken) + 2):
         if sequence not in taken:
             numbered = replace(report, sequence=sequence)

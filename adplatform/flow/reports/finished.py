@@ -61,22 +61,32 @@ def _receive(services: Services, account: Account) -> int:
 
 
 def finished_report(body: str) -> str:
-    """The id of the report that a message is about, "" when it is no such message (notification version 2020-09-04);
-    an envelope of SNS around it is opened."""
+    """The id of the report that a message is about, "" when it is no such message (notification version 2020-09-04).
+
+    Envelopes of SNS and EventBridge around it are opened. Amazon writes names like ``notificationType`` with a capital
+    in some of them.
+    """
     message = _members(body)
     if "TopicArn" in message:
         message = _members(message.get("Message"))
-    if message.get("notificationType") != NOTIFICATION:
+    if "detail-type" in message:
+        message = _members(message.get("detail"))
+    if _named(message, "notificationType") != NOTIFICATION:
         return ""
-    payload = message.get("payload")
-    told = payload.get("reportProcessingFinishedNotification") if isinstance(payload, dict) else None
-    report_id = told.get("reportId") if isinstance(told, dict) else None
+    payload = _members(_named(message, "payload"))
+    report_id = _members(_named(payload, "reportProcessingFinishedNotification")).get("reportId")
     return report_id if isinstance(report_id, str) else ""
 
 
-def _members(text: Any) -> dict[str, Any]:
-    try:
-        document = json.loads(text) if isinstance(text, str) else None
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
+def _named(members: dict[str, Any], name: str) -> Any:
+    return members.get(name, members.get(name[0].upper() + name[1:]))
+
+
+def _members(value: Any) -> dict[str, Any]:
+    """The members of an object, or of a text that is one; none of anything else."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return {}
+    return value if isinstance(value, dict) else {}

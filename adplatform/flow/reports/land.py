@@ -14,14 +14,14 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from adplatform.amazon.definitions import Dataset, ReportDefinition
-from adplatform.amazon.documents import verify
+from adplatform.amazon.documents import other_options, verify
 from adplatform.amazon.reports import Document, Progress, ReportApi, ReportStatus
 from adplatform.amazon.slices import SliceFile, Split, split
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.clean import Transformed
 from adplatform.flow.publication import publish_delivery
-from adplatform.flow.reports.account import Account, slice_file
-from adplatform.flow.reports.ask import give_up
+from adplatform.flow.reports.account import Account, local_zone, slice_file
+from adplatform.flow.reports.ask import DOUBTFUL, give_up, is_doubtful
 from adplatform.flow.reports.discover import LISTED_FOR
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Settler
@@ -72,6 +72,8 @@ def land(
 ) -> tuple[Report, list[Landed]]:
     """Store a claimed report and bring its slices to their deliveries. May run again after a crash at any point.
 
+    A document without rows where there were some ends the report, which is asked for once more.
+
     Raises:
         TransientFailure: it can be tried again.
         PermanentFailure: what Amazon delivered is no report, or its definition is not declared any more.
@@ -88,6 +90,8 @@ def land(
             parts = _split(report, definition, scope, document, work)
             report = _keep_outside(services, account, report, parts)
             slices = list(parts.slices)
+            if not definition.discovered and not parts.rows and is_doubtful(services, account, report):
+                return _must(give_up(services, account, report, DOUBTFUL, reorder=True), report), []
     landed = [
         each
         for dataset in definition.datasets
@@ -101,8 +105,11 @@ def land(
 
 def finish(services: Services, landed: Report, problems: str = "") -> Report | None:
     """The common flow has dealt with every slice; ``problems`` says which dates it could not publish."""
+    if landed.ended:
+        return landed
     state = ReportState.DONE if landed.rows else ReportState.EMPTY
-    return services.ledger.change_report(landed, state=state, run_id="", error=problems or landed.error)
+    survived = landed.error if landed.attempt <= 1 or not landed.error else f"an earlier try failed: {landed.error}"
+    return services.ledger.change_report(landed, state=state, run_id="", error=problems or survived)
 
 
 def failed(services: Services, account: Account, report: Report, error: Exception) -> Report | None:
@@ -156,6 +163,10 @@ def _stored(
 
 
 def _split(report: Report, definition: ReportDefinition, scope: Scope, document: Path, work: Path) -> Split:
+    # Lists of reports name no options: one that was looked for after a lost answer may be another definition's.
+    named = definition.configuration if report.adopted and definition.api == "selling_partner" else {}
+    if differs := other_options(document, named, _origin(report)):
+        raise PermanentFailure(f"{_origin(report)}: another report was adopted: {differs}; nothing changed")
     fixed = {"_as_of": _as_of(report).isoformat(), "_report_id": report.report_id, "_currency": scope.currency}
     waves = {day: _wave(report, definition, day) for day in _days(report)}
     return split(
@@ -169,6 +180,8 @@ def _split(report: Report, definition: ReportDefinition, scope: Scope, document:
         country=scope.country,
         origin=_origin(report),
         work=work / "slices",
+        zone=local_zone(definition, scope),
+        private=definition.restricted,
     )
 
 

@@ -86,10 +86,11 @@ def freshness(
 ) -> list[Freshness]:
     """How fresh each scope is, by the dates of its data.
 
-    ``within`` is for dates that are asked for the day after; where a report's first age is later, so is its data.
+    ``within`` is for dates that are asked for the day after; where a report's first age is later, so is its data, and
+    the next period is as old as it is long.
     """
     now = services.ledger.now()
-    later = timedelta(days=definition.policy.first_age - 1)
+    later = timedelta(days=definition.policy.first_age - 1 + definition.policy.period.longest - 1)
     planned = {p.scope for p in _planned(services, account, definition)}
     found = []
     for scope in wanted_scopes(services, account):

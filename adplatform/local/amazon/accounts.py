@@ -19,7 +19,10 @@ class App:
 
 @dataclass(frozen=True)
 class Profile:
-    """One advertising profile. Its report dates are in ``timezone``; ``scale`` is the size of its traffic."""
+    """One advertising profile. Its report dates are in ``timezone``; ``scale`` is the size of its traffic.
+
+    ``access`` is what the account may do with its campaigns: one with "view" is not listed to those who want to edit.
+    """
 
     id: int
     region: str
@@ -31,6 +34,7 @@ class Profile:
     name: str
     entity: str
     scale: float = 1.0
+    access: Literal["view", "edit"] = "edit"
 
 
 @dataclass(frozen=True)
@@ -57,20 +61,24 @@ class Accounts:
     profiles: tuple[Profile, ...]
     marketplaces: tuple[Marketplace, ...]
     seller: str
+    store: str
 
     def find_profile(self, scope: str) -> Profile | None:
         return next((p for p in self.profiles if str(p.id) == scope), None)
 
     def profile(self, scope: str) -> Profile:
-        """Raises: KeyError: there is none."""
+        """Raises: ValueError: there is none."""
         profile = self.find_profile(scope)
         if profile is None:
-            raise KeyError(scope)
+            raise ValueError(f"there is no profile {scope!r}; known are {', '.join(str(p.id) for p in self.profiles)}")
         return profile
 
     def marketplace(self, name: str) -> Marketplace:
-        """Raises: KeyError: there is none."""
-        return {m.id: m for m in self.marketplaces}[name]
+        """Raises: ValueError: there is none."""
+        known = {m.id: m for m in self.marketplaces}
+        if name not in known:
+            raise ValueError(f"there is no marketplace {name!r}; known are {', '.join(known)}")
+        return known[name]
 
 
 DEMO_CREDENTIALS: Mapping[Api, App] = {
@@ -92,7 +100,7 @@ _PROFILES = (
     ),
     Profile(
         *(1460298317755031, "na", "CA", "CAD", "America/Toronto", "A2EUQ1WTGCTBG2"),
-        *("vendor", "Northwind Outdoor Canada – Québec", "ENTITY2DEMOCA", 0.5),
+        *("vendor", "Northwind Outdoor Canada – Québec", "ENTITY2DEMOCA", 0.5, "view"),
     ),
     Profile(
         *(4027711963358820, "eu", "DE", "EUR", "Europe/Berlin", "A1PA6795UKMFR9"),
@@ -115,4 +123,4 @@ _MARKETPLACES = (
         "A1VC38T7YXB528", "fe", "JP", "Amazon.co.jp", "JPY", "ja_JP", "www.amazon.co.jp", "Asia/Tokyo", "cp932", 0.8
     ),
 )
-DEMO_ACCOUNTS = Accounts(DEMO_CREDENTIALS, _PROFILES, _MARKETPLACES, "A1DEMOSELLER")
+DEMO_ACCOUNTS = Accounts(DEMO_CREDENTIALS, _PROFILES, _MARKETPLACES, "A1DEMOSELLER", "Northwind Outdoor")

@@ -1,122 +1,202 @@
-"""The server's own API below ``/_admin``: its clock, faults and counters, for tests and demonstrations."""
+"""The server's own API below ``/_admin``: its clock, faults and counters, for tests and demonstrations.
 
+``GET /_admin`` lists every call with its parameters, the settings, the operations and all faults that each has. GET
+takes parameters in the query, POST a JSON object. Answers are JSON; what cannot be done is 400 with the reason.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Any
 
+from pydantic import ValidationError
 from werkzeug.wrappers import Response
 
+from adplatform.amazon.ads_report_types import report_type as ads_report_type
 from adplatform.local.amazon import advertising, selling
+from adplatform.local.amazon.accounts import Api
 from adplatform.local.amazon.advertising import FOREVER, Query
 from adplatform.local.amazon.calls import Call, answer
-from adplatform.local.amazon.catalogue import REPORT_TYPES
-from adplatform.local.amazon.world import World
+from adplatform.local.amazon.faults import KINDS, OPERATIONS
+from adplatform.local.amazon.world import Settings, World
 
 
 def serve(call: Call) -> Response:
-    """Answers ``call``; what cannot be done is 400 with the reason."""
+    """Answers ``call``."""
     method, name = call.request.method, call.argument
+    do = _CALLS.get((method, name))
+    if do is None:
+        return answer(404, {"error": f"no {method} {name}; known are {', '.join(_calls())}"})
+    given = call.json if call.request.get_data() else call.request.args.to_dict()
+    if not isinstance(given, dict):
+        return answer(400, {"error": "the body is not a JSON object"})
     try:
-        if (method, name) == ("GET", "truth"):
-            return answer(200, _truth(call))
-        if method == "GET" and name in _READ:
-            return answer(200, _READ[name](call.world))
-        if method == "DELETE" and name == "faults":
-            call.world.faults.clear()
-            call.world.changed = True
-            return answer(200, [])
-        if method == "POST" and name in _CHANGE:
-            body = call.json if call.request.get_data() else {}
-            if not isinstance(body, dict):
-                raise ValueError("the body is not a JSON object")
-            done = _CHANGE[name](call.world, body)
-            call.world.changed = True
-            return answer(200, done)
-    except (KeyError, TypeError, ValueError) as e:
-        return answer(400, {"error": f"{type(e).__name__}: {e}"})
-    return answer(404, {"error": f"no {method} {name}"})
+        inspect.signature(do).bind(call.world, **given)
+        done = do(call.world, **given)
+    except ValidationError as e:
+        return answer(400, {"error": "; ".join(": ".join((*map(str, p["loc"]), p["msg"])) for p in e.errors())})
+    except (TypeError, ValueError) as e:
+        return answer(400, {"error": f"{e}; {method} {name} is {_told(do)}"})
+    call.world.changed |= method != "GET"
+    return answer(200, done)
+
+
+def _index(world: World) -> dict[str, Any]:
+    """This list."""
+    return {
+        "calls": _calls(),
+        "settings": asdict(world.settings),
+        "about_settings": " ".join(str(Settings.__doc__).split()),
+        "faults": {
+            operation: {name: kind.does for name, kind in sorted(KINDS.items()) if operation in kind.operations}
+            for operation in OPERATIONS
+        },
+    }
+
+
+def _calls() -> dict[str, str]:
+    return {f"{method} {name}".strip(): _told(do) for (method, name), do in _CALLS.items()}
+
+
+def _told(do: Callable[..., Any]) -> str:
+    _, *parameters = map(
+        str, inspect.signature(do).replace(return_annotation=inspect.Signature.empty).parameters.values()
+    )
+    return f"({', '.join(p for p in parameters if p != '*')}): {' '.join(str(do.__doc__).split())}"
 
 
 def _clock(world: World) -> dict[str, Any]:
+    """The server's time, and whether it stands still."""
     return {"now": world.now().isoformat(), "frozen": world.clock.frozen}
 
 
-def _set_clock(world: World, body: dict[str, Any]) -> dict[str, Any]:
-    now = datetime.fromisoformat(body["now"]) if "now" in body else world.now()
-    world.clock.set(now.replace(tzinfo=UTC) if now.tzinfo is None else now, frozen=body.get("frozen"))
-    world.clock.advance(float(body.get("advance", 0)))
+def _set_clock(world: World, now: str = "", advance: float = 0, frozen: bool | None = None) -> dict[str, Any]:
+    """Set the time to an ISO 8601 instant, advance it by seconds, stop it or let it run."""
+    instant = datetime.fromisoformat(now) if now else world.now()
+    instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant
+    seconds = float(advance)
+    world.clock.set(instant, frozen=frozen)
+    world.clock.advance(seconds)
     return _clock(world)
 
 
-def _set(world: World, body: dict[str, Any]) -> dict[str, Any]:
-    world.set(**body)
+def _settings(world: World) -> dict[str, Any]:
+    """Every setting."""
     return asdict(world.settings)
 
 
-def _fault(world: World, body: dict[str, Any]) -> list[dict[str, Any]]:
-    world.fault(**body)
+def _set(world: World, **settings: Any) -> dict[str, Any]:
+    """Change the settings that are named."""
+    world.set(**settings)
+    return _settings(world)
+
+
+def _faults(world: World) -> list[dict[str, Any]]:
+    """The faults that are still to come."""
     return world.faults.pending()
 
 
-def _revoke(world: World, body: dict[str, Any]) -> dict[str, Any]:
-    world.revoke(body.get("api"), revoked=body.get("revoked", True))
-    return {api: login.revoked for api, login in world.credentials.items()}
+def _fault(
+    world: World,
+    operation: str,
+    fault: str,
+    times: int | None = 1,
+    skip: int = 0,
+    match: dict[str, str] | None = None,
+    seconds: float = 1.0,
+) -> list[dict[str, Any]]:
+    """Order a fault for so many requests (null: for all) after the first to skip, of those that match: texts for
+    region, scope (profile or marketplace), report_type or report_id."""
+    world.fault(operation, fault, times=times, skip=skip, match=match, seconds=seconds)
+    return world.faults.pending()
 
 
-def _rotate(world: World, body: dict[str, Any]) -> dict[str, Any]:
-    return {"client_secret": world.rotate_secret(body["api"], keep_previous=body.get("keep_previous", True))}
+def _no_faults(world: World) -> list[dict[str, Any]]:
+    """Forget the faults that are still to come."""
+    world.faults.clear()
+    return []
 
 
-def _expire(world: World, _: dict[str, Any]) -> dict[str, Any]:
-    world.expire_tokens()
-    return {"expired": len(world.tokens)}
+def _requests(world: World) -> dict[str, Any]:
+    """What was asked of the server: counts by operation, answers by status, orders of reports, refreshed tokens."""
+    return world.requests.saved()
 
 
 def _reports(world: World) -> dict[str, Any]:
+    """The reports that there are."""
     return {
         "ads": [asdict(report) for report in world.ads_reports.values()],
         "selling_partner": [asdict(report) for report in world.sp_reports.values()],
     }
 
 
-_READ = {
-    "clock": _clock,
-    "settings": lambda world: asdict(world.settings),
-    "faults": lambda world: world.faults.pending(),
-    "requests": lambda world: world.requests.saved(),
-    "reports": _reports,
-}
-_CHANGE = {
-    "clock": _set_clock,
-    "settings": _set,
-    "faults": _fault,
-    "revoke": _revoke,
-    "rotate_secret": _rotate,
-    "expire_tokens": _expire,
-}
+def _revoke(world: World, api: Api | None = None, revoked: bool = True) -> dict[str, Any]:
+    """The account withdraws its permission from the application of one API (ads, selling_partner) or of both, or gives
+    it again."""
+    world.revoke(api, revoked=revoked)
+    return {api: login.revoked for api, login in world.credentials.items()}
 
 
-def _truth(call: Call) -> Any:
-    """What a date says once nothing changes any more: of an Ads report type and profile, or a marketplace."""
-    asked, world = call.request.args, call.world
-    day, kind = date.fromisoformat(asked["date"]), asked["report_type"]
-    if "profile" in asked:
-        group_by = tuple(asked["group_by"].split(","))
-        columns = tuple(asked["columns"].split(",")) if "columns" in asked else _daily(kind, group_by)
-        profile = world.accounts.profile(asked["profile"])
-        return advertising.truth(Query(kind, group_by, columns), profile, day, world.settings.seed)
-    marketplace = world.accounts.marketplace(asked["marketplace"])
+def _rotate(world: World, api: Api, keep_previous: bool = True) -> dict[str, Any]:
+    """A new client secret for the application of an API; the previous one may stay good."""
+    return {"client_secret": world.rotate_secret(api, keep_previous=keep_previous)}
+
+
+def _expire(world: World) -> dict[str, Any]:
+    """No access token is good any more."""
+    world.expire_tokens()
+    return {"expired": len(world.tokens)}
+
+
+def _truth(
+    world: World,
+    report_type: str,
+    date: str,
+    profile: str = "",
+    group_by: str = "",
+    columns: str = "",
+    marketplace: str = "",
+    asin_granularity: str = "CHILD",
+) -> Any:
+    """What a date says once nothing changes any more: for a profile with group_by and columns (apart by commas;
+    default: all), or for a marketplace."""
+    day, seed = _day(date), world.settings.seed
+    if profile:
+        groups = tuple(group_by.split(","))
+        query = Query(report_type, groups, tuple(columns.split(",")) if columns else _daily(report_type, groups))
+        return advertising.truth(query, world.accounts.profile(profile), day, seed)
+    place = world.accounts.marketplace(marketplace)
     final = datetime.fromordinal(day.toordinal() + FOREVER).replace(tzinfo=UTC)
-    seed = world.settings.seed
-    if kind == selling.SALES_AND_TRAFFIC:
-        options = {"asinGranularity": asked.get("asin_granularity", "CHILD")}
-        return selling.sales_and_traffic(seed, marketplace, day, day, options, final)
-    if kind == selling.ALL_ORDERS:
+    if report_type == selling.SALES_AND_TRAFFIC:
+        return selling.sales_and_traffic(seed, place, day, day, {"asinGranularity": asin_granularity}, final)
+    if report_type == selling.ALL_ORDERS:
         start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        end = start.replace(hour=23, minute=59, second=59)
-        return selling.order_rows(seed, marketplace, start, end, final)
-    raise ValueError(f"no truth of {kind}")
+        return selling.order_rows(seed, place, start, start.replace(hour=23, minute=59, second=59), final)
+    raise ValueError(f"there is no truth of {report_type}")
 
 
-def _daily(kind: str, group_by: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(c for c in REPORT_TYPES[kind].allowed(group_by) if c not in ("startDate", "endDate"))
+def _day(text: str) -> date:
+    return date.fromisoformat(text)
+
+
+def _daily(report_type: str, group_by: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(ads_report_type(report_type).allowed(group_by) - {"startDate", "endDate"}))
+
+
+_CALLS: Mapping[tuple[str, str], Callable[..., Any]] = {
+    ("GET", ""): _index,
+    ("GET", "clock"): _clock,
+    ("POST", "clock"): _set_clock,
+    ("GET", "settings"): _settings,
+    ("POST", "settings"): _set,
+    ("GET", "faults"): _faults,
+    ("POST", "faults"): _fault,
+    ("DELETE", "faults"): _no_faults,
+    ("GET", "requests"): _requests,
+    ("GET", "reports"): _reports,
+    ("GET", "truth"): _truth,
+    ("POST", "revoke"): _revoke,
+    ("POST", "rotate_secret"): _rotate,
+    ("POST", "expire_tokens"): _expire,
+}

@@ -25,7 +25,7 @@ Row = dict[str, Any]
 FOREVER = 10_000
 """An age in days at which every date is final."""
 
-_SHAPES = {"sp": (4, 2, 4), "sb": (3, 2, 4), "sd": (3, 2, 4)}
+_SHAPES = {"sp": (4, 2, 4), "sb": (3, 2, 4), "sd": (3, 2, 4), "st": (2, 1, 2)}
 """Campaigns, ad groups of each, targets of each of those."""
 _ATOMS_PER_TARGET = 3
 _ADS_PER_GROUP = 3
@@ -143,6 +143,8 @@ def truth(query: Query, profile: Profile, day: date, seed: int) -> list[Row]:
 
 def _live(query: Query, profile: Profile, day: date, days_old: int, seed: int) -> list[Live]:
     product = query.report_type[:2]
+    if product not in _SHAPES:
+        return []
     alive = (_at(atom, days_old) for atom in _atoms(seed, profile, product, day))
     kept = [live for live in alive if live is not None and _passes(query.filters, live, profile)]
     return [live for live in kept if live.clicks] if query.report_type.endswith("SearchTerm") else kept
@@ -406,6 +408,9 @@ _DIMENSIONS: Mapping[str, Callable[[Live, Profile], Any]] = {
     "campaignApplicableBudgetRuleName": lambda *_: None,
     "campaignBiddingStrategy": lambda *_: "optimizeForSales",
     "campaignPriceTypeCode": lambda *_: "CPC",
+    "marketplaceId": lambda _, profile: profile.marketplace,
+    "segmentClassCode": lambda *_: "AUDIENCE",
+    "segmentName": lambda *_: "Purchased brand’s product",
     "costType": lambda *_: "CPC",
     "bidOptimization": lambda *_: "clicks",
     "portfolioId": lambda live, _: live.atom.target.group.campaign.portfolio,
@@ -448,6 +453,11 @@ _COUNT = re.compile(
 _RATE = re.compile(r".*(Rate|Percentage|ROAS|Share|Average)(14d)?|(newToBrand)?[eE]CP\w+")
 _RATIO = re.compile(r"(acos|roas)Clicks(7|14)d")
 _SHARE = re.compile(r"(kindle|qualified|royalty)\w+")
+
+
+def is_metric(column: str) -> bool:
+    """Whether a column counts or measures, rather than names what its row is about."""
+    return column not in _DIMENSIONS and column not in _OF_PURCHASE and column not in ("date", "startDate", "endDate")
 
 
 @functools.cache

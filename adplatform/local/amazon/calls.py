@@ -47,8 +47,8 @@ class Call:
 
 
 def answer(status: int, body: object, media_type: str = JSON) -> Response:
-    """A JSON answer with a request id, as all of Amazon's APIs give one."""
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    """A JSON answer with a request id, as all of Amazon's APIs give one; of None an empty one."""
+    text = "" if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     response = Response(text.encode(), status, content_type=media_type)
     response.headers["x-amzn-RequestId"] = secrets.token_hex(16)
     return response

@@ -5,12 +5,13 @@ import json
 import random
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import NamedTuple
 
 from isal import isal_zlib
 
 from adplatform.local.amazon import selling
-from adplatform.local.amazon.advertising import Query, Row, rows, summary
+from adplatform.local.amazon.advertising import Query, Row, is_metric, rows, summary
 from adplatform.local.amazon.selling import ALL_ORDERS, SALES_AND_TRAFFIC, SEARCH_TERMS, SETTLEMENT, Settlement
 from adplatform.local.amazon.world import REPORT_DAYS, AdsReport, SpReport, World
 
@@ -56,9 +57,17 @@ def _ads_rows(world: World, report: AdsReport) -> list[Row]:
     start, end = date.fromisoformat(report.start), date.fromisoformat(report.end)
     as_of = datetime.fromtimestamp(report.created, UTC)
     if query.time_unit == "SUMMARY":
-        return summary(query, profile, start, end, as_of, seed)
-    days = (start + timedelta(days=n) for n in range((end - start).days + 1))
-    return [row for day in days for row in rows(query, profile, day, as_of, seed)]
+        found = summary(query, profile, start, end, as_of, seed)
+    else:
+        days = (start + timedelta(days=n) for n in range((end - start).days + 1))
+        found = [row for day in days for row in rows(query, profile, day, as_of, seed)]
+    if report.fate == "empty":
+        return []
+    if report.fate == "duplicate_row":
+        return [*found, *found[-1:]]
+    if report.fate == "null_metrics" and found:
+        return [{c: None if is_metric(c) else value for c, value in found[0].items()}, *found[1:]]
+    return found
 
 
 def _shuffled(row: Row, order: random.Random) -> Row:
@@ -77,9 +86,12 @@ def sp_document(world: World, report: SpReport) -> SpDocument:
     as_of = datetime.fromtimestamp(report.created, UTC)
     if report.type == SALES_AND_TRAFFIC:
         body = selling.sales_and_traffic(seed, marketplace, start.date(), end.date(), report.options, as_of)
+        if report.fate == "empty":
+            body |= {"salesAndTrafficByDate": [], "salesAndTrafficByAsin": []}
         return SpDocument(iter([json.dumps(body, ensure_ascii=False).encode()]), "application/json", True)
     if report.type == SEARCH_TERMS:
-        period, terms = report.options["reportPeriod"], world.settings.search_terms
+        period = report.options["reportPeriod"]
+        terms = 0 if report.fate == "empty" else world.settings.search_terms
         return SpDocument(
             selling.search_terms(seed, marketplace, start.date(), end.date(), period, terms), "application/json", True
         )
@@ -89,10 +101,25 @@ def sp_document(world: World, report: SpReport) -> SpDocument:
     if report.error:
         return SpDocument(iter([report.error.encode()]), content_type, zipped)
     if report.type == ALL_ORDERS:
-        table = selling.order_table(selling.order_rows(seed, marketplace, start, end, as_of), marketplace.charset)
+        places = map(world.accounts.marketplace, report.marketplaces)
+        orders = [row for place in places for row in selling.order_rows(seed, place, start, end, as_of)]
+        if report.fate == "utf8_bom":
+            return SpDocument(iter([selling.order_table(orders, "utf-8-sig")]), "text/plain; charset=UTF-8", zipped)
+        table = selling.order_table(_faulty(orders, report.fate), marketplace.charset)
         return SpDocument(iter([table]), content_type, zipped)
     found = next(s for s in known_settlements(world, report.region) if str(s.number) == report.id)
     return SpDocument(iter([selling.settlement_table(seed, found)]), content_type, zipped)
+
+
+def _faulty(orders: list[dict[str, str]], fate: str) -> list[dict[str, str]]:
+    """The rows as a fault has them."""
+    if fate == "empty":
+        return []
+    if fate == "carriage_return":
+        return [{**row, "product-name": row["product-name"].replace(" ", "\r", 1)} for row in orders]
+    if fate == "grouped_thousands":
+        return [{**row, "item-price": f"{Decimal(row['item-price']):,}" if row["item-price"] else ""} for row in orders]
+    return orders
 
 
 def known_settlements(world: World, region: str) -> list[Settlement]:

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import IO
 from urllib.parse import urlencode
@@ -21,7 +21,6 @@ from adplatform.local.amazon.world import SpReport, World
 _KEY = b"the test server signs only for itself"
 _STAMP = "%Y%m%dT%H%M%SZ"
 _IN_MEMORY = 32 << 20
-_ERROR_TEXT = b"Sorry, something went wrong on our end."
 
 
 def signed(call: Call, path: str, seconds: int, minted: datetime, **more: str) -> str:
@@ -51,12 +50,16 @@ def download(call: Call) -> Response:
             "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string "
             "parameter or the Authorization header should be specified",
         )
-    if not hmac.compare_digest(given, _signature(call.request.path, query)):
+    if any(name.lower().startswith("x-amz-") for name in call.request.headers.keys()):  # noqa: SIM118 - pairs otherwise
+        return refused(403, "AccessDenied", "There were headers present in the request which were not signed")
+    if not hmac.compare_digest(given.encode(), _signature(call.request.path, query).encode()):
         return refused(403, "SignatureDoesNotMatch", "The request signature we calculated does not match")
     minted = datetime.strptime(query["X-Amz-Date"], _STAMP).replace(tzinfo=UTC)
     expires = minted + timedelta(seconds=int(query["X-Amz-Expires"]))
     if call.now >= expires or call.fault("expired_url"):
         return refused(403, "AccessDenied", "Request has expired")
+    if call.fault("expired_session"):
+        return refused(400, "ExpiredToken", "The provided token has expired.")
     _, _, store, *names = call.request.path.split("/")
     if store == "ads":
         return _ads(call, names[0])
@@ -68,9 +71,11 @@ def _ads(call: Call, report_id: str) -> Response:
     if report is None:
         return refused(404, "NoSuchKey", "The specified key does not exist.")
     body = documents.ads_document(call.world, report)
-    if call.fault("not_gzip", "identity_flagged_gzip"):
+    if call.fault("not_gzip"):
         body = igzip.decompress(body)
-    return _stored(_faulty(call, body), "application/octet-stream")
+    changed = call.fault(*_CHANGES)
+    body = _CHANGES[changed.fault](body) if changed else body
+    return _spooled(call, iter([body]), "application/octet-stream")
 
 
 def _selling_partner(call: Call, region: str, number: str, query: Mapping[str, str]) -> Response:
@@ -78,14 +83,13 @@ def _selling_partner(call: Call, region: str, number: str, query: Mapping[str, s
     if report is None:
         return refused(404, "NoSuchKey", "The specified key does not exist.")
     document = documents.sp_document(call.world, report)
-    plain = "stored" in query or call.fault("identity_flagged_gzip", "not_gzip")
-    zipped = document.zipped and not plain
+    stored = query.get("stored", "gzip" if document.zipped else "identity")
+    zipped = stored == "gzip" and not call.fault("not_gzip")
     pieces = documents.zipped(document.pieces) if zipped else document.pieces
-    changed = call.fault("corrupt_gzip", "error_text")
+    changed = call.fault(*_CHANGES)
     if changed is not None:
-        body = _ERROR_TEXT if changed.fault == "error_text" else _corrupted(b"".join(pieces))
-        return _stored(body, document.content_type)
-    response = _spooled(pieces, document.content_type)
+        pieces = iter([_CHANGES[changed.fault](b"".join(pieces))])
+    response = _spooled(call, pieces, document.content_type)
     if "content-encoding" in query and zipped:
         response.headers["Content-Encoding"] = "gzip"
     return response
@@ -100,24 +104,21 @@ def find(world: World, region: str, number: str) -> SpReport | None:
     return next((documents.settlement_report(s) for s in own), None)
 
 
-def _faulty(call: Call, body: bytes) -> bytes:
-    changed = call.fault("corrupt_gzip", "error_text")
-    if changed is None:
-        return body
-    return _ERROR_TEXT if changed.fault == "error_text" else _corrupted(body)
-
-
 def _corrupted(body: bytes) -> bytes:
     """The bytes with a wrong checksum in the gzip trailer."""
     return body[:-8] + bytes(byte ^ 0xFF for byte in body[-8:-4]) + body[-4:]
 
 
-def _stored(body: bytes, content_type: str) -> Response:
-    return Response(body, 200, content_type=content_type)
+_CHANGES: Mapping[str, Callable[[bytes], bytes]] = {
+    "corrupt_gzip": _corrupted,
+    "cut": lambda body: body[: len(body) // 2],
+    "error_text": lambda _: b"Sorry, something went wrong on our end.",
+}
+"""Faults that change a document."""
 
 
-def _spooled(pieces: Iterator[bytes], content_type: str) -> Response:
-    """The pieces with their length, which S3 always tells; large documents wait on disk."""
+def _spooled(call: Call, pieces: Iterator[bytes], content_type: str) -> Response:
+    """The pieces, or the range of them that is asked for, with their length; large documents wait on disk."""
     file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
     for piece in pieces:
         file.write(piece)
@@ -125,7 +126,7 @@ def _spooled(pieces: Iterator[bytes], content_type: str) -> Response:
     file.seek(0)
     response = Response(FileWrapper(file, 1 << 20), 200, content_type=content_type, direct_passthrough=True)
     response.headers["Content-Length"] = str(size)
-    return response
+    return response.make_conditional(call.request, accept_ranges=True, complete_length=size)
 
 
 def refused(status: int, code: str, message: str) -> Response:

@@ -34,8 +34,8 @@ CLIENT_ERROR = (
     "request again."
 )
 NOT_ONE_DAY = "dataStartTime must be the same day as dataEndTime when reportPeriod=DAY"
-NOT_ONE_WEEK = (
-    "dataStartTime must be a Sunday and dataEndTime the Saturday of the same week when reportPeriod=WEEK"  # our words
+NOT_WHOLE = (
+    "dataStartTime and dataEndTime must be the first and last day of one period when reportPeriod={}"  # our words
 )
 TOO_LONG = "Date range exceeded. Report can be requested only upto 30 days"
 
@@ -147,8 +147,10 @@ def _whole(granularity: str, day: date) -> tuple[date, date]:
     if granularity == "WEEK":
         first = day - timedelta(days=(day.weekday() + 1) % 7)
         return first, first + timedelta(days=6)
-    if granularity == "MONTH":
-        return day.replace(day=1), (day.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+    if granularity in ("MONTH", "QUARTER"):
+        months = 3 if granularity == "QUARTER" else 1
+        first = day.replace(month=day.month - (day.month - 1) % months, day=1)
+        return first, (first + timedelta(days=31 * months)).replace(day=1) - timedelta(days=1)
     return day, day
 
 
@@ -500,10 +502,17 @@ def _settled(marketplace: Marketplace, minor: int) -> str:
 
 # How a report ends
 
+_OPTIONS = {
+    "dateGranularity": ("DAY", "WEEK", "MONTH"),
+    "asinGranularity": ("PARENT", "CHILD", "SKU"),
+    "reportPeriod": ("DAY", "WEEK", "MONTH", "QUARTER"),
+}
+"""Options of analytical reports, which are of one marketplace each."""
+
 
 def outcome(
     report_type: str,
-    marketplace: Marketplace,
+    marketplaces: Sequence[Marketplace],
     start: datetime,
     end: datetime,
     options: Mapping[str, str],
@@ -511,21 +520,21 @@ def outcome(
     ready_days: int,
 ) -> Outcome:
     """What becomes of a report asked for at ``asked``; dates younger than ``ready_days`` are not ready."""
-    today = local_date(marketplace, asked)
+    today = local_date(marketplaces[0], asked)
     if start > end:
         return Outcome("FATAL", CLIENT_ERROR)
     if report_type == ALL_ORDERS:
         if end - start > timedelta(days=30, seconds=1):
             return Outcome("DONE", TOO_LONG)
         return Outcome("CANCELLED") if start > asked else Outcome("DONE")
+    if len(marketplaces) > 1 or any(options.get(name, values[0]) not in values for name, values in _OPTIONS.items()):
+        return Outcome("FATAL", CLIENT_ERROR)
     if report_type == SEARCH_TERMS:
-        period, problem = options.get("reportPeriod"), ""
-        if period == "DAY" and start.date() != end.date():
-            problem = NOT_ONE_DAY
-        if period == "WEEK" and (start.weekday() != 6 or (end.date() - start.date()).days != 6):
-            problem = NOT_ONE_WEEK
-        if problem or period not in ("DAY", "WEEK"):
-            return Outcome("FATAL", problem or CLIENT_ERROR)
+        period = options.get("reportPeriod", "")
+        if not period:
+            return Outcome("FATAL", CLIENT_ERROR)
+        if _whole(period, start.date()) != (start.date(), end.date()):
+            return Outcome("FATAL", NOT_ONE_DAY if period == "DAY" else NOT_WHOLE.format(period))
     if (today - end.date()).days < ready_days:
         return Outcome("FATAL", NOT_YET)
     return Outcome("CANCELLED") if (today - end.date()).days > 730 else Outcome("DONE")

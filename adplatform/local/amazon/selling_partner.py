@@ -26,6 +26,7 @@ _RATES = {
 """Requests per second and burst, as the API's models document them."""
 _STATUSES = ("IN_QUEUE", "IN_PROGRESS", "DONE", "CANCELLED", "FATAL")
 _DOCUMENT_PREFIX = "amzn1.spdoc.1.4"
+EXPIRED = "The access token you provided has expired."
 _NOT_FOUND = "The requested resource doesn't exist."
 
 
@@ -46,20 +47,30 @@ def served(handler: Callable[[Call], Response]) -> Callable[[Call], Response]:
 
 
 def _not_allowed(call: Call) -> Response | None:
-    text = call.request.headers.get("x-amz-access-token", "")
+    text = _token(call)
     if not text:
-        return error(403, "MissingAuthenticationToken", "Missing Authentication Token")
+        return unauthorized("Access token is missing in the request header.")
     token = call.world.tokens.get(text)
     path = call.request.path.removeprefix(f"/{call.region}")
     if token is None or token.api != "selling_partner" or token.path not in ("", path):
         return unauthorized("The access token you provided is revoked, malformed or invalid.")
     if token.expires <= call.now.timestamp():
-        return unauthorized("The access token you provided has expired.")
-    return None
+        return unauthorized(EXPIRED)
+    return unauthorized("") if token.grantless else None
+
+
+def _token(call: Call) -> str:
+    return str(call.request.headers.get("x-amz-access-token", ""))
 
 
 def unauthorized(details: str) -> Response:
     return error(403, "Unauthorized", "Access to requested resource is denied.", details)
+
+
+def unavailable(status: int) -> Response:
+    """500 or 503."""
+    code = "InternalFailure" if status == 500 else "ServiceUnavailable"
+    return error(status, code, "We encountered an internal error. Please try again.")
 
 
 def throttled() -> Response:
@@ -67,12 +78,12 @@ def throttled() -> Response:
 
 
 def _throttled(call: Call) -> Response | None:
-    """A token bucket for each pair of app and seller, and operation."""
+    """A token bucket for each pair of app and seller, and operation. In each region the seller is another account."""
     world, speed = call.world, call.world.settings.sp_speed
     if speed is None:
         return None
     rate, burst = _RATES[call.operation]
-    key = f"{world.credentials['selling_partner'].client_id}|{world.accounts.seller}|{call.operation}"
+    key = f"{world.credentials['selling_partner'].client_id}|{call.region}/{world.accounts.seller}|{call.operation}"
     now = call.now.timestamp()
     tokens, at = world.buckets.get(key, (float(burst), now))
     tokens = min(float(burst), tokens + (now - at) * rate * speed)
@@ -105,6 +116,7 @@ def participations(call: Call) -> Response:
                         "domainName": m.domain,
                     },
                     "participation": {"isParticipating": True, "hasSuspendedListings": False},
+                    "storeName": call.world.accounts.store,
                 }
                 for m in call.world.accounts.marketplaces
                 if m.region == call.region
@@ -129,8 +141,8 @@ def create(call: Call) -> Response:
     if not isinstance(names, list) or not 1 <= len(names) <= 25:
         return invalid_input("marketplaceIds must have 1 to 25 values.")
     own = {m.id: m for m in world.accounts.marketplaces if m.region == call.region}
-    if any(name not in own for name in names):
-        return invalid_input(f"Invalid marketplaceIds: {', '.join(str(n) for n in names if n not in own)}")
+    if foreign := [str(name) for name in names if str(name) not in own]:
+        return invalid_input(f"Invalid marketplaceIds: {', '.join(foreign)}")
     if not isinstance(options, dict) or not all(isinstance(value, str) for value in options.values()):
         return invalid_input("reportOptions must map strings to strings.")
     start, end = _instant(body.get("dataStartTime"), now), _instant(body.get("dataEndTime"), now)
@@ -138,7 +150,7 @@ def create(call: Call) -> Response:
         return invalid_input("dataStartTime and dataEndTime must be ISO 8601 date times.")
     if call.fault("bigger_range"):
         start -= timedelta(days=1)
-    outcome = selling.outcome(kind, own[names[0]], start, end, options, now, world.settings.ready_days)
+    outcome = selling.outcome(kind, [own[name] for name in names], start, end, options, now, world.settings.ready_days)
     world.forget_old_reports()
     fate = call.fault(*FATES)
     report = SpReport(
@@ -164,10 +176,10 @@ def _doom(report: SpReport, fate: str) -> None:
     """Give a report the end that a fault names."""
     if fate == "cancel":
         report.status = "CANCELLED"
-    elif fate == "stuck":
-        report.fate = "stuck"
-    else:
+    elif fate in ("fatal", "fatal_document"):
         report.status, report.error = "FATAL", selling.CLIENT_ERROR if fate == "fatal_document" else ""
+    else:
+        report.fate = fate
 
 
 def _instant(value: object, default: datetime) -> datetime | None:
@@ -188,10 +200,10 @@ def get(call: Call) -> Response:
     if report is None or call.fault("forget"):
         return error(404, "NotFound", _NOT_FOUND)
     fate = call.fault(*FATES)
-    stuck = fate is not None and fate.fault == "stuck"
-    if fate is not None and not stuck:
+    says = _WAITS.get(fate.fault) if fate else None
+    if fate is not None and says is None:
         _doom(report, fate.fault)
-    return answer(200, _told(call.world, report, stuck=stuck))
+    return answer(200, _told(call.world, report, says))
 
 
 @served
@@ -204,7 +216,11 @@ def cancel(call: Call) -> Response:
         return invalid_input(f"Report {report.id} is not in the queue any more.")
     report.status, report.fate = "CANCELLED", "cancelled"
     call.world.changed = True
-    return answer(200, {})
+    return answer(200, None)
+
+
+_WAITS = {"stuck": "IN_QUEUE", "stuck_processing": "IN_PROGRESS"}
+"""What a report says for ever under a fault."""
 
 
 def _status(world: World, report: SpReport) -> str:
@@ -213,11 +229,13 @@ def _status(world: World, report: SpReport) -> str:
         return report.status
     if report.fate == "stuck" or now < report.created + world.settings.queue_seconds:
         return "IN_QUEUE"
-    return "IN_PROGRESS" if now < world.finished(report.created) else report.status
+    if report.fate == "stuck_processing" or now < world.finished(report.created):
+        return "IN_PROGRESS"
+    return report.status
 
 
-def _told(world: World, report: SpReport, *, stuck: bool = False) -> dict[str, Any]:
-    status = "IN_QUEUE" if stuck else _status(world, report)
+def _told(world: World, report: SpReport, says: str | None = None) -> dict[str, Any]:
+    status = says or _status(world, report)
     told: dict[str, Any] = {
         "reportId": report.id,
         "reportType": report.type,
@@ -231,9 +249,13 @@ def _told(world: World, report: SpReport, *, stuck: bool = False) -> dict[str, A
         told["processingStartTime"] = _iso(report.created + world.settings.queue_seconds)
     if status in ("DONE", "CANCELLED", "FATAL"):
         told["processingEndTime"] = _iso(world.finished(report.created))
-    if status == "DONE" or (status == "FATAL" and report.error):
+    if _has_document(report, status):
         told["reportDocumentId"] = f"{_DOCUMENT_PREFIX}.{report.region}.{report.id}"
     return told
+
+
+def _has_document(report: SpReport, status: str) -> bool:
+    return status == "DONE" or (status == "FATAL" and report.error != "")
 
 
 def _iso(seconds: float) -> str:
@@ -266,7 +288,7 @@ def reports(call: Call) -> Response:
             return invalid_input("Invalid nextToken.")
         return _page(call, search)
     size = arguments.get("pageSize", "10")
-    if not size.isdigit() or not 1 <= int(size) <= 100:
+    if not size.isdecimal() or not 1 <= int(size) <= 100:
         return invalid_input("pageSize must be from 1 to 100.")
     since = _instant(arguments.get("createdSince"), now - timedelta(days=REPORT_DAYS))
     until = _instant(arguments.get("createdUntil"), now)
@@ -312,24 +334,26 @@ def _page(call: Call, search: _Search) -> Response:
 
 @served
 def document(call: Call) -> Response:
-    """``GET /reports/2021-06-30/documents/{reportDocumentId}``."""
+    """``GET /reports/2021-06-30/documents/{reportDocumentId}``. Personal data open only with a restricted token."""
     world, number = call.world, call.argument.rpartition(".")[2]
     report = find(world, call.region, number)
     known = report is not None and call.argument == f"{_DOCUMENT_PREFIX}.{call.region}.{number}"
-    if report is None or not known or _status(world, report) not in ("DONE", "FATAL") or call.fault("forget"):
+    if report is None or not known or not _has_document(report, _status(world, report)) or call.fault("forget"):
         return error(404, "NotFound", _NOT_FOUND)
+    if report.type in world.settings.restricted_types and not world.tokens[_token(call)].path:
+        return unauthorized("")
     seconds = world.settings.sp_url_seconds
     minted = call.now - timedelta(seconds=seconds + 60) if call.fault("expired_url") else call.now
-    encoded = call.request.args.get("enableContentEncodingUrlHeader") == "true"
-    more = {"content-encoding": "gzip"} if encoded else {}
-    flagged = call.fault("identity_flagged_gzip")
-    if flagged:
-        more["stored"] = "identity"
+    zipped = documents.sp_document(world, report).zipped
+    lie = call.fault("identity_flagged_gzip", "gzip_unflagged")
+    more = {} if lie is None else {"stored": "identity" if lie.fault == "identity_flagged_gzip" else "gzip"}
+    if call.request.args.get("enableContentEncodingUrlHeader") == "true":
+        more["content-encoding"] = "gzip"
     told = {
         "reportDocumentId": call.argument,
         "url": signed(call, f"/download/sp/{call.region}/{number}", seconds, minted, **more),
     }
-    if flagged or documents.sp_document(world, report).zipped:
+    if zipped if lie is None else lie.fault == "identity_flagged_gzip":
         told["compressionAlgorithm"] = "GZIP"
     return answer(200, told)
 

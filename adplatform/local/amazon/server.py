@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
 from adplatform.aws import is_loopback
@@ -54,8 +54,9 @@ class Handler(WSGIRequestHandler):
 class Application:
     """The WSGI application of one world."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, alive: Callable[[], bool] = lambda: True) -> None:
         self._world = world
+        self._alive = alive
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         request = Request(environ)
@@ -76,11 +77,11 @@ class Application:
         if not is_loopback(re.sub(r":\d+$", "", request.host).strip("[]")):
             return answer(403, {"code": "403", "detail": "only loopback host names are served"})
         if request.path == HEALTH_PATH:
-            return answer(200, {})
+            return answer(200 if self._alive() else 503, {})
         request.get_data(cache=True)
-        if request.path.startswith("/_admin/"):
+        if f"{request.path}/".startswith("/_admin/"):
             with world.lock:
-                response: Response | None = admin.serve(Call(world, request, "admin", "", request.path[8:]))
+                response: Response | None = admin.serve(Call(world, request, "admin", "", request.path[8:].strip("/")))
         else:
             call, handler = _routed(world, request)
             if handler is None:
@@ -117,18 +118,16 @@ def _about(call: Call) -> dict[str, str]:
         known["report_type"] = str(kind)
         if isinstance(body.get("marketplaceIds"), list) and body["marketplaceIds"]:
             known["scope"] = str(body["marketplaceIds"][0])
-    parts = call.request.path.split("/") if call.operation == "download" else [call.argument.rpartition(".")[2]]
-    for part in parts:
-        if part in world.ads_reports:
-            ads_report = world.ads_reports[part]
-            known |= {
-                "scope": ads_report.scope,
-                "report_type": str(ads_report.configuration["reportTypeId"]),
-                "report_id": part,
-            }
-        if part in world.sp_reports:
-            sp_report = world.sp_reports[part]
-            known |= {"scope": sp_report.marketplaces[0], "report_type": sp_report.type, "report_id": part}
+    if call.operation == "sp_reports":
+        known["report_type"] = call.request.args.get("reportTypes", "")
+    names = call.request.path.split("/")[3:] if call.operation == "download" else [call.argument.rpartition(".")[2]]
+    region = names[0] if names[0] in REGIONS else call.region
+    for name in names:
+        if report := world.ads_reports.get(name):
+            kind = report.configuration["reportTypeId"]
+            known |= {"region": report.region, "scope": report.scope, "report_type": kind, "report_id": name}
+        if made := downloads.find(world, region, name):
+            known |= {"region": region, "scope": made.marketplaces[0], "report_type": made.type, "report_id": name}
     return known
 
 
@@ -178,32 +177,49 @@ def _count(call: Call, status: str, response: Response | None) -> None:
 
 def _broken(call: Call, fault: Fault) -> Response | None:
     """The answer that a fault gives in the place of the operation's, None if it gives none."""
-    selling = call.operation.startswith("sp_")
-    if fault.fault == "bad_gateway":
-        return Response("<html><body><h1>502 Bad Gateway</h1></body></html>", 502, content_type="text/html")
-    if fault.fault == "server_error":
-        if call.operation == "token":
-            body: dict[str, Any] = {"error": "server_error", "error_description": "An unexpected error occurred"}
-            return answer(500, body)
-        if call.operation == "download":
-            return downloads.refused(500, "InternalError", "We encountered an internal error. Please try again.")
-        if selling:
-            return selling_partner.error(500, "InternalFailure", "We encountered an internal error. Please try again.")
-        return ads.error(500, "Internal Server Error")
-    if fault.fault in ("throttle", "throttle_silent"):
-        if call.operation == "download":
-            return downloads.refused(503, "SlowDown", "Please reduce your request rate.")
-        if selling:
-            return selling_partner.throttled()
-        response = ads.error(429, "Too Many Requests")
-        if fault.fault == "throttle":
+    kind = fault.fault
+    if kind in _PAGES:
+        return Response(f"<html><body><h1>{_PAGES[kind]}</h1></body></html>", _PAGES[kind], content_type="text/html")
+    if kind in ("throttle", "throttle_silent"):
+        response = _refused(call, 429)
+        if kind == "throttle" and not call.operation.startswith("sp_"):
             response.headers["Retry-After"] = f"{fault.seconds:g}"
         return response
-    if fault.fault == "unauthorized":
-        return selling_partner.unauthorized("") if selling else ads.error(401, "Invalid or expired access token")
-    if fault.fault == "revoke_scope":
+    if kind in _REFUSALS:
+        return _refused(call, _REFUSALS[kind])
+    if kind == "expired_token":
+        return selling_partner.unauthorized(selling_partner.EXPIRED)
+    if kind == "revoke_scope":
         return ads.error(401, f"Not authorized to access scope {call.about.get('scope', '')}")
-    return None
+    return login.refused(kind) if kind in login.ERRORS else None
+
+
+_PAGES = {"bad_gateway": "502 Bad Gateway", "gateway_timeout": "504 Gateway Timeout"}
+_REFUSALS = {"server_error": 500, "unavailable": 503, "unauthorized": 401, "forbidden": 403}
+
+
+def _refused(call: Call, status: int) -> Response:
+    """A refusal in the words of the operation's API."""
+    if call.operation == "token":
+        return login.refused("server_error" if status == 500 else "temporarily_unavailable", status=status)
+    if call.operation == "download":
+        if status == 500:
+            return downloads.refused(500, "InternalError", "We encountered an internal error. Please try again.")
+        return downloads.refused(503, "SlowDown", "Please reduce your request rate.")
+    if not call.operation.startswith("sp_"):
+        return ads.error(status, _ADS_WORDS[status])
+    if status == 401:
+        return selling_partner.unauthorized("")
+    return selling_partner.throttled() if status == 429 else selling_partner.unavailable(status)
+
+
+_ADS_WORDS = {
+    401: "Invalid or expired access token",
+    403: "Forbidden",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
 
 
 _CUT = "X-Cut"
@@ -231,18 +247,13 @@ class Server:
     world: World
 
 
-def listening(world: World, port: int = 0) -> BaseWSGIServer:
-    """A server of the world on 127.0.0.1 that does not serve yet; port 0 takes a free one."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = make_server("127.0.0.1", port, Application(world), threaded=True, request_handler=Handler)
-    server.daemon_threads = True
-    return server
-
-
 @contextmanager
-def serving(world: World, port: int = 0) -> Iterator[Server]:
-    """Serves the world on 127.0.0.1 in a thread until the end of the context."""
-    server = listening(world, port)
+def serving(world: World, port: int = 0, alive: Callable[[], bool] = lambda: True) -> Iterator[Server]:
+    """Serves the world on 127.0.0.1 in a thread until the end of the context; port 0 takes a free one. A server that is
+    not ``alive`` any more tells those who look for one to wait for the next."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = make_server("127.0.0.1", port, Application(world, alive), threaded=True, request_handler=Handler)
+    server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

@@ -6,10 +6,12 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from adplatform.local.amazon.accounts import DEMO_ACCOUNTS, Accounts, Api
 from adplatform.local.amazon.faults import Fault, Faults
@@ -26,7 +28,9 @@ class Settings:
     ``memo_seconds``: how long an Ads report that is ready answers an equal order. ``ads_queue_limit``: unfinished Ads
     reports of a region beyond which it throttles. ``sp_speed``: what the Selling Partner API's real rates are
     multiplied by, None for no limits. ``search_terms``: terms of a Brand Analytics report, about 700 bytes each.
-    ``ready_days``: age from which dates of analytical Selling Partner reports are ready.
+    ``ready_days``: age from which dates of analytical Selling Partner reports are ready. ``ads_retry_after``: whether a
+    full queue tells how long to wait. ``withdrawn_columns``: columns that Ads reports do not take any more.
+    ``restricted_types``: Selling Partner reports whose documents open only with a restricted data token.
     """
 
     seed: int = 7
@@ -40,6 +44,20 @@ class Settings:
     sp_speed: float | None = None
     search_terms: int = 200
     ready_days: int = 1
+    ads_retry_after: bool = True
+    withdrawn_columns: tuple[str, ...] = ()
+    restricted_types: tuple[str, ...] = ()
+
+    def changed(self, changes: Mapping[str, Any]) -> "Settings":
+        """These settings with some changed.
+
+        Raises:
+            ValueError: there is no such setting, or it does not take the value.
+        """
+        known = [f.name for f in fields(self)]
+        if unknown := sorted(set(changes) - set(known)):
+            raise ValueError(f"unknown setting {', '.join(unknown)}; known are {', '.join(known)}")
+        return TypeAdapter(Settings).validate_python({**asdict(self), **changes})
 
 
 class Clock:
@@ -110,11 +128,12 @@ class Credentials:
 
 @dataclass
 class AccessToken:
-    """One access token. ``path`` is what a restricted one is for."""
+    """One access token. ``path`` is what a restricted one is for; a ``grantless`` one opens no seller's data."""
 
     api: Api
     expires: float
     path: str = ""
+    grantless: bool = False
 
 
 @dataclass
@@ -131,7 +150,6 @@ class AdsReport:
     created: float
     fate: str = ""
     size: int | None = None
-    told_without_url: bool = False
 
 
 @dataclass
@@ -197,45 +215,56 @@ class World:
         match: Mapping[str, str] | None = None,
         seconds: float = 1.0,
     ) -> None:
-        """Order a fault; see :class:`~adplatform.local.amazon.faults.Fault`."""
+        """Order a fault; see :class:`~adplatform.local.amazon.faults.Fault`.
+
+        Raises:
+            ValueError: there is no such fault.
+        """
+        told = {name: str(value) for name, value in (match or {}).items()}
+        ordered = {"operation": operation, "fault": fault, "times": times, "skip": skip, "seconds": seconds}
         with self.lock:
-            self.faults.add(Fault(operation, fault, times, skip, dict(match or {}), seconds))
+            self.faults.add(TypeAdapter(Fault).validate_python({**ordered, "match": told}))
             self.changed = True
 
     def set(self, **settings: Any) -> None:
         """Change settings.
 
         Raises:
-            TypeError: there is no such setting.
+            ValueError: there is no such setting, or it does not take the value.
         """
         with self.lock:
-            self.settings = replace(self.settings, **settings)
+            self.settings = self.settings.changed(settings)
             self.changed = True
 
-    def issue(self, api: Api, path: str = "") -> str:
-        """A new access token, or with a path a restricted one."""
+    def issue(self, api: Api, path: str = "", *, grantless: bool = False) -> str:
+        """A new access token, with a path a restricted one."""
         token = f"{'Atz.sprdt|' if path else 'Atza|'}{secrets.token_hex(24)}"
         now = self.now().timestamp()
         self.tokens = {text: known for text, known in self.tokens.items() if known.expires > now - 86_400}
-        self.tokens[token] = AccessToken(api, now + self.settings.token_seconds, path)
+        self.tokens[token] = AccessToken(api, now + self.settings.token_seconds, path, grantless)
         self.changed = True
         return token
 
     def revoke(self, api: Api | None = None, *, revoked: bool = True) -> None:
         """The account withdraws its permission from an app, or gives it again."""
         with self.lock:
-            for name in self.credentials if api is None else (api,):
-                self.credentials[name].revoked = revoked
+            for login in self.credentials.values() if api is None else (self._login(api),):
+                login.revoked = revoked
             self.changed = True
 
     def rotate_secret(self, api: Api, *, keep_previous: bool = True) -> str:
         """A new client secret; with ``keep_previous`` the old one stays valid, too."""
         with self.lock:
-            login = self.credentials[api]
+            login = self._login(api)
             login.previous_secret = login.secret if keep_previous else None
             login.secret = f"demo-secret-{secrets.token_hex(8)}"
             self.changed = True
             return login.secret
+
+    def _login(self, api: Api) -> Credentials:
+        if api not in self.credentials:
+            raise ValueError(f"there is no API {api!r}; known are {', '.join(self.credentials)}")
+        return self.credentials[api]
 
     def expire_tokens(self) -> None:
         with self.lock:
@@ -284,8 +313,7 @@ class World:
     def _restore(self, saved: Mapping[str, Any]) -> None:
         self.clock.restore(saved["clock"])
         self._number = saved["number"]
-        known = {f.name for f in fields(Settings)}
-        self.settings = Settings(**{name: value for name, value in saved["settings"].items() if name in known})
+        self.settings = Settings().changed(saved["settings"])
         self.requests.restore(saved["requests"])
         for fault in saved["faults"]:
             self.faults.add(Fault(**fault))

@@ -258,6 +258,9 @@ def test_a_broken_download_rests_and_is_tried_again(pull: Pull) -> None:
     (again,) = pull.ready()
     pull.run(again)
     assert len(pull.table()) == 5
+    (done,) = pull.reports()
+    assert done.state is ReportState.DONE
+    assert done.error.startswith("an earlier try failed: "), "what was survived stays readable, and as such"
 
 
 def test_a_failed_report_is_asked_for_again_and_told_only_when_it_keeps_failing(pull: Pull) -> None:
@@ -269,6 +272,7 @@ def test_a_failed_report_is_asked_for_again_and_told_only_when_it_keeps_failing(
         pull.poll()
         pull.later(minutes=35)
     assert [(r.sequence, r.state) for r in pull.reports()] == [(n, ReportState.FAILED) for n in (1, 2, 3)]
+    assert all(r.polls == 1 for r in pull.reports()), "the poll that told of the failure counts"
     assert [m["event"] for m in inbox.read()] == ["report_failed"]
     pull.later(days=1)
     pull.day()

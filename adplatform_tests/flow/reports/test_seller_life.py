@@ -3,9 +3,10 @@
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,104 +14,28 @@ from typing import Any
 import pytest
 
 from adplatform.amazon.reports import Discovered, Document, Progress, ReportOrder
-from adplatform.amazon.selling_partner import SellingPartnerReports, open_selling_partner
-from adplatform.amazon.sources import SellingPartnerSource
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.amazon.selling_partner import open_selling_partner
+from adplatform.failures import TransientFailure
 from adplatform.flow.provision import provision
-from adplatform.flow.reports.account import Account, account_of
-from adplatform.flow.reports.due import place_orders, poll_reports, reports_due
-from adplatform.flow.reports.land import claim, failed, finish, land, publish_slice
+from adplatform.flow.reports.land import publish_slice
 from adplatform.flow.services import Services
-from adplatform.lake.query import run_query
-from adplatform.ledger.rows import Report, ReportState
-from adplatform.local.amazon.accounts import DEMO_ACCOUNTS, DEMO_CREDENTIALS
+from adplatform.ledger.rows import ReportState
+from adplatform.local.amazon.accounts import DEMO_CREDENTIALS
 from adplatform.local.amazon.selling import order_rows, sales_and_traffic, settlement_table, settlements
 from adplatform.local.amazon.server import serving
 from adplatform.local.amazon.world import Settings, World
-
-MORNING = datetime(2026, 9, 22, 9, tzinfo=UTC)
-GERMANY = next(m for m in DEMO_ACCOUNTS.marketplaces if m.country == "DE")
-
-
-class Nobody:
-    """Runs of an orchestrator in which every run has ended."""
-
-    def alive(self, run_id: str) -> bool:
-        return False
-
-    def spent(self, run_key: str) -> bool:
-        return False
+from adplatform_tests.flow.reports.seller import GERMANY, MORNING, Seller, declared
 
 
 @dataclass
-class Seller:
-    """A German seller on a platform of its own, whose clock the test moves."""
+class Simulated(Seller):
+    """The seller of the simulated Amazon."""
 
-    services: Services
-    account: Account
-    api: SellingPartnerReports
-    world: World
-    at: list[datetime]
-    work: Path
-    runs: int = 0
-
-    def later(self, **by: float) -> None:
-        self.at[0] += timedelta(**by)
-        self.world.clock.set(self.at[0], frozen=True)
-
-    def orders(self) -> list[Report]:
-        return place_orders(self.services, self.account, self.api)
-
-    def poll(self) -> list[Report]:
-        return poll_reports(self.services, self.account, lambda: self.api)
-
-    def run_ready(self, *, publish: bool = True) -> None:
-        for due in reports_due(self.services, self.account, Nobody()):
-            self.runs += 1
-            claimed = claim(self.services, due.report, f"run-{self.runs}")
-            folder = self.work / f"run-{self.runs}"
-            folder.mkdir()
-            try:
-                landed, slices = land(
-                    self.services, self.account, lambda: self.api, claimed, folder, sleep=lambda _: None
-                )
-            except (PermanentFailure, TransientFailure) as e:
-                failed(self.services, self.account, claimed, e)
-                continue
-            for part in slices:
-                if part.changed and publish:
-                    publish_slice(self.services, part.flow, part.day, f"run-{self.runs}", self.work)
-            finish(self.services, landed)
-
-    def day(self) -> None:
-        self.orders()
-        self.later(minutes=20)
-        self.poll()
-        self.run_ready()
-
-    def reports(self, name: str) -> list[Report]:
-        return self.services.ledger.reports(f"seller/{name}/{GERMANY.id}")
-
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
-        prefix = self.services.settings.database_prefix
-        return [tuple(r) for r in run_query(self.services.aws, self.services.glue, prefix, sql, 10**6)[1]]
-
-
-def declared(*reports: Any, **more: Any) -> Account:
-    settings = {
-        "source": "seller",
-        "region": "eu",
-        "credentials": "seller/secret",
-        "start_date": date(2026, 6, 1),
-        "history": "4d",
-        "spread": "0s",
-        "reports": list(reports),
-    }
-    return account_of(SellingPartnerSource.model_validate(settings | more))
+    world: World = field(default_factory=World)
 
 
 @pytest.fixture
-def seller(services: Services, tmp_path: Path) -> Iterator[Seller]:
+def seller(services: Services, tmp_path: Path) -> Iterator[Simulated]:
     at = [MORNING]
     timed = replace(services, now=lambda: at[0])
     provision(timed, [])
@@ -130,10 +55,11 @@ def seller(services: Services, tmp_path: Path) -> Iterator[Seller]:
         endpoint, tokens = f"{server.url}/eu", tmp_path / "tokens"
         api = open_selling_partner(timed.secrets, name, "eu", timed.ledger, tokens, sleep=sleep, endpoint=endpoint)
         account = declared("sales_and_traffic", "all_orders", "settlements")
-        yield Seller(timed, account, api, world, at, work)
+        moved = partial(world.clock.set, frozen=True)
+        yield Simulated(timed, account, api, at, work, moved, world=world)
 
 
-def test_sales_come_one_day_at_a_time_and_are_what_the_report_says(seller: Seller) -> None:
+def test_sales_come_one_day_at_a_time_and_are_what_the_report_says(seller: Simulated) -> None:
     seller.day()
     asked = [(r.start, r.end, r.state) for r in seller.reports("sales_and_traffic")]
     days = [date(2026, 9, 18) + timedelta(days=n) for n in range(3)]
@@ -151,7 +77,7 @@ def test_sales_come_one_day_at_a_time_and_are_what_the_report_says(seller: Selle
     assert [(d, u, float(a)) for d, u, a in found] == expected
 
 
-def test_orders_of_a_date_are_all_there_with_places_hashed(seller: Seller) -> None:
+def test_orders_of_a_date_are_all_there_with_places_hashed(seller: Simulated) -> None:
     seller.day()
     prefix = seller.services.settings.database_prefix
     found = seller.query(f"select amazon_order_id, dt from {prefix}seller.all_orders")
@@ -166,7 +92,7 @@ def test_orders_of_a_date_are_all_there_with_places_hashed(seller: Seller) -> No
     assert "ship_city_lake" in columns
 
 
-def test_settlements_are_found_by_themselves_and_read_in_german_spelling(seller: Seller) -> None:
+def test_settlements_are_found_by_themselves_and_read_in_german_spelling(seller: Simulated) -> None:
     [due] = settlements([GERMANY], MORNING - timedelta(days=14), MORNING)
     seller.account = declared("settlements", history="14d")
     seller.day()
@@ -208,7 +134,7 @@ class TwoOnOneDate:
         return Document(target, len(body), sha256(body).hexdigest())
 
 
-def test_two_settlements_that_end_on_one_date_add_up(seller: Seller) -> None:
+def test_two_settlements_that_end_on_one_date_add_up(seller: Simulated) -> None:
     seller.account = declared("settlements", history="14d")
     seller.orders()
     for report in seller.services.ledger.active_reports("seller"):
@@ -224,7 +150,7 @@ def test_two_settlements_that_end_on_one_date_add_up(seller: Seller) -> None:
     assert seller.query(f"select distinct dt from {prefix}seller.settlements") == [(end.date(),)]
 
 
-def test_a_message_that_a_report_is_finished_brings_its_poll_forward(seller: Seller) -> None:
+def test_a_message_that_a_report_is_finished_brings_its_poll_forward(seller: Simulated) -> None:
     queue = seller.services.sqs.create_queue(QueueName=f"{seller.services.settings.queue_prefix}finished")["QueueUrl"]
     seller.account = declared("all_orders", finished_queue=queue, poll_every="10m")
     [report] = [r for r in seller.orders() if r.state is ReportState.REQUESTED]
@@ -249,14 +175,14 @@ def test_a_message_that_a_report_is_finished_brings_its_poll_forward(seller: Sel
     assert left == 1, "what nobody understands stays for the dead-letter rule"
 
 
-def test_a_queue_that_is_not_there_stops_no_poll(seller: Seller) -> None:
+def test_a_queue_that_is_not_there_stops_no_poll(seller: Simulated) -> None:
     seller.account = declared("all_orders", finished_queue="missing")
     seller.orders()
     seller.later(minutes=20)
     assert [r.state for r in seller.poll()] == [ReportState.READY]
 
 
-def test_data_that_is_not_there_yet_is_asked_for_again(seller: Seller) -> None:
+def test_data_that_is_not_there_yet_is_asked_for_again(seller: Simulated) -> None:
     seller.account = declared("sales_and_traffic", history="2d")
     seller.world.fault("sp_create", "fatal_document")
     seller.orders()
@@ -269,7 +195,7 @@ def test_data_that_is_not_there_yet_is_asked_for_again(seller: Seller) -> None:
     assert seller.reports("sales_and_traffic")[-1].state is ReportState.DONE
 
 
-def test_a_widened_range_is_refused_and_told(seller: Seller) -> None:
+def test_a_widened_range_is_refused_and_told(seller: Simulated) -> None:
     seller.account = declared("all_orders", history="2d")
     seller.world.fault("sp_create", "bigger_range")
     seller.day()
@@ -278,7 +204,7 @@ def test_a_widened_range_is_refused_and_told(seller: Seller) -> None:
     assert "2026-09-19" in report.error
 
 
-def test_a_lost_answer_makes_no_second_report(seller: Seller) -> None:
+def test_a_lost_answer_makes_no_second_report(seller: Simulated) -> None:
     seller.account = declared("all_orders", history="2d")
     seller.world.fault("sp_create", "reset")
     seller.orders()
@@ -301,7 +227,7 @@ FAULTS = (
 )
 
 
-def test_every_date_of_a_seller_is_the_truth_after_days_of_faults(seller: Seller) -> None:
+def test_every_date_of_a_seller_is_the_truth_after_days_of_faults(seller: Simulated) -> None:
     """Five days with three faults each and two without; sales and orders change until a date is three days old.
 
     Amazon says first that it has no data of the oldest date, and is asked again when that is 7 days old.

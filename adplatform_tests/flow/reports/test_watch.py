@@ -157,6 +157,21 @@ def test_a_report_that_is_first_asked_for_at_age_2_may_be_a_day_older(timed: Ser
     assert found.overdue
 
 
+@pytest.mark.parametrize(("days", "overdue"), [(8, False), (9, True)])
+def test_a_week_is_fresh_until_the_next_one_should_have_come(
+    timed: Services, at: list[datetime], days: int, overdue: bool
+) -> None:
+    report = {"name": "vendor_traffic", "options": {"reportPeriod": "WEEK"}}
+    declared = {"source": "shop", "credentials": "s", "start_date": "2026-01-01", "reports": [report]}
+    account = account_of(SellingPartnerSource.model_validate(declared))
+    timed.ledger.put_scopes("shop", [Scope("A1VC38T7YXB528", "Asia/Tokyo", "JP", seen_at=at[0])])
+    saturday = date(2026, 6, 6)
+    publish(timed.ledger, "shop/vendor_traffic_total/A1VC38T7YXB528", saturday)
+    at[0] = datetime(2026, 6, 6, 15, tzinfo=UTC) + timedelta(days=days)
+    (found,) = freshness(timed, account, account.definitions[0], "vendor_traffic_total", timedelta(days=1, hours=12))
+    assert (found.age, found.overdue) == (timedelta(days=days), overdue)
+
+
 def test_a_new_scope_is_waited_for_from_when_it_was_seen_and_then_from_its_first_report(
     timed: Services, at: list[datetime]
 ) -> None:

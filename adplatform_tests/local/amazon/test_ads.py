@@ -10,9 +10,16 @@ import pytest
 from adplatform.local.amazon.server import Server
 from adplatform_tests.local.amazon.support import COLUMNS, GERMANY, HTTP, JAPAN, NOW, US, Ads, days_ago, login
 
+READING = {"accessLevel": "view", "apiProgram": "report"}
+
+
+def profiles(ads: Ads, **asked: str) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = ads.call("GET", "/v2/profiles", params=asked).json()
+    return listed
+
 
 def test_each_region_lists_its_own_profiles(server: Server) -> None:
-    listed = {region: Ads(server, region=region).call("GET", "/v2/profiles").json() for region in ("na", "eu", "fe")}
+    listed = {region: profiles(Ads(server, region=region), **READING) for region in ("na", "eu", "fe")}
     assert {region: [p["countryCode"] for p in found] for region, found in listed.items()} == {
         "na": ["US", "CA"],
         "eu": ["DE"],
@@ -20,8 +27,24 @@ def test_each_region_lists_its_own_profiles(server: Server) -> None:
     }
     assert listed["na"][0]["profileId"] == int(US)
     assert listed["fe"][0]["timezone"] == "Asia/Tokyo"
-    vendors = Ads(server).call("GET", "/v2/profiles", params={"profileTypeFilter": "vendor"}).json()
+    vendors = profiles(Ads(server), **READING, profileTypeFilter="vendor,agency")
     assert [p["accountInfo"]["type"] for p in vendors] == ["vendor"]
+    assert "dailyBudget" not in vendors[0]
+    payable = profiles(Ads(server), **READING, validPaymentMethodFilter="true")
+    assert [p["countryCode"] for p in payable] == ["US"]
+
+
+@pytest.mark.parametrize("asked", [{}, {"accessLevel": "view"}, {"apiProgram": "report"}, {"accessLevel": "edit"}])
+def test_a_profile_that_may_only_be_read_is_listed_to_readers_of_reports(ads: Ads, asked: dict[str, str]) -> None:
+    assert [p["countryCode"] for p in profiles(ads, **asked)] == ["US"]
+
+
+def test_unknown_filters_of_profiles_are_refused(ads: Ads) -> None:
+    answered = ads.call("GET", "/v2/profiles", params={"accessLevel": "read"})
+    assert (answered.status_code, answered.json()["detail"]) == (
+        400,
+        "accessLevel includes invalid values: (read). Allowed values: (edit, view)",
+    )
 
 
 def test_report_from_order_to_rows(ads: Ads) -> None:
@@ -79,7 +102,7 @@ RETENTION_START = NOW.date() - timedelta(days=95)
 REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         {"columns": ["date", "targeting"]},
-        "configuration columns includes invalid values: (targeting). Allowed values: (impressions, ",
+        "configuration columns includes invalid values: (targeting). Allowed values: (addToList, ",
     ),
     (
         {"columns": ["startDate", "clicks"]},
@@ -112,6 +135,15 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"start": days_ago(40), "end": days_ago(9)}, "The range from startDate to endDate must not be longer than 31"),
     ({"start": days_ago(3), "end": days_ago(-3)}, "endDate ("),
     ({"start": "yesterday"}, "startDate must be a date"),
+    (
+        {"timeUnit": "HOURLY"},
+        "configuration timeUnit includes invalid values: (HOURLY). Allowed values: (DAILY, SUMMARY)",
+    ),
+    ({"reportTypeId": "dspCampaign", "adProduct": "DEMAND_SIDE_PLATFORM"}, "Invalid Advertiser or Marketplace ID."),
+    ({"groupBy": "campaign"}, "configuration groupBy has a value of a wrong type"),
+    ({"columns": [["date"]]}, "configuration columns has a value of a wrong type"),
+    ({"reportTypeId": ["spCampaigns"]}, "configuration reportTypeId has a value of a wrong type"),
+    ({"filters": [{"field": "campaignStatus"}]}, "configuration filters must be a list of objects"),
 ]
 
 
@@ -124,6 +156,14 @@ def test_invalid_orders_are_refused_in_amazons_words(ads: Ads, changed: dict[str
     answered = ads.create(start, end, **configuration)
     assert (answered.status_code, answered.json()["code"]) == (400, "400")
     assert answered.json()["detail"].startswith(detail)
+
+
+def test_a_column_that_amazon_withdraws_is_refused_with_those_that_are_left(ads: Ads) -> None:
+    ads.server.world.set(withdrawn_columns=("cost",))
+    detail = ads.create(days_ago(3)).json()["detail"]
+    assert detail.startswith("configuration columns includes invalid values: (cost). Allowed values: (")
+    assert ", clicks, costPerClick, " in detail
+    assert ads.create(days_ago(3), columns=["date", "clicks"]).status_code == 200
 
 
 def test_31_days_and_the_oldest_date_are_taken(ads: Ads) -> None:
@@ -161,6 +201,7 @@ def test_pending_report_can_be_deleted(ads: Ads) -> None:
     report_id = ads.create(days_ago(3)).json()["reportId"]
     deleted = ads.call("DELETE", f"/reporting/reports/{report_id}")
     assert (deleted.status_code, deleted.json()["reportId"]) == (200, report_id)
+    assert deleted.headers["Content-Type"] == "application/vnd.deleteasyncreportresponse.v3+json"
     assert ads.get(report_id).status_code == 404
     other = ads.create(days_ago(3)).json()["reportId"]
     ads.finish()
@@ -172,6 +213,8 @@ def test_full_queue_throttles_with_time_to_wait(ads: Ads) -> None:
     ads.create(days_ago(3))
     answered = ads.create(days_ago(4))
     assert (answered.status_code, answered.headers["Retry-After"]) == (429, "5")
+    ads.server.world.set(ads_retry_after=False)
+    assert "Retry-After" not in ads.create(days_ago(4)).headers
     ads.finish()
     assert ads.create(days_ago(4)).status_code == 200
 
@@ -180,6 +223,7 @@ def test_full_queue_throttles_with_time_to_wait(ads: Ads) -> None:
     ("headers", "detail"),
     [
         ({"Authorization": "Bearer Atza|unknown"}, "Invalid or expired access token"),
+        ({"Authorization": ""}, "Invalid or expired access token"),
         ({"Amazon-Advertising-API-ClientId": "other"}, "Amazon-Advertising-API-ClientId header is missing"),
         ({"Amazon-Advertising-API-Scope": ""}, "Scope header is missing"),
         ({"Amazon-Advertising-API-Scope": "1"}, "No matching advertiser found for scope"),
@@ -204,6 +248,16 @@ def test_media_types(ads: Ads) -> None:
     answered = ads.call("POST", "/reporting/reports", content="{}", headers={"Content-Type": "text/plain"})
     assert answered.status_code == 415
     assert ads.call("POST", "/reporting/reports", json={}).status_code == 400, "plain JSON is taken, too"
+    report_id = ads.create(days_ago(3)).json()["reportId"]
+    path, vendor = f"/reporting/reports/{report_id}", "application/vnd.getasyncreportresponse.v3+json"
+    for accepted, told in (("*/*", vendor), (vendor, vendor), ("application/json", "application/json")):
+        assert ads.call("GET", path, headers={"Accept": accepted}).headers["Content-Type"] == told
+    assert ads.call("GET", path, headers={"Accept": "application/vnd.spcampaign.v3+json"}).status_code == 406
+
+
+def test_the_token_is_taken_as_a_bearer_only(ads: Ads) -> None:
+    token = ads.headers()["Authorization"].removeprefix("Bearer ")
+    assert ads.call("GET", "/v2/profiles", headers={"Authorization": token}).status_code == 401
 
 
 def test_download_needs_the_signed_url_alone_and_in_time(ads: Ads) -> None:
@@ -213,6 +267,9 @@ def test_download_needs_the_signed_url_alone_and_in_time(ads: Ads) -> None:
     assert told["urlExpiresAt"] == "2026-11-20T19:01:00.000000Z"
     with_login = HTTP.get(told["url"], headers={"Authorization": "Bearer x"})
     assert (with_login.status_code, "<Code>InvalidArgument</Code>" in with_login.text) == (400, True)
+    signed_too_little = HTTP.get(told["url"], headers={"x-amz-access-token": "Atza|x"})
+    assert (signed_too_little.status_code, "which were not signed" in signed_too_little.text) == (403, True)
+    assert HTTP.get(f"{told['url'].partition('X-Amz-Signature=')[0]}X-Amz-Signature=%C3%A9").status_code == 403
     assert HTTP.get(told["url"].replace("X-Amz-Expires=3600", "X-Amz-Expires=9999")).status_code == 403
     ads.server.world.clock.advance(3600)
     late = HTTP.get(told["url"])

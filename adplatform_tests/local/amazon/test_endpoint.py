@@ -1,15 +1,18 @@
 """The test server as a child process: shared, ending with its owner, and keeping its state."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from adplatform.local.amazon.accounts import DEMO_CREDENTIALS
 from adplatform.local.amazon.endpoint import ensure
-from adplatform.local.amazon.server import Server
+from adplatform.local.amazon.server import Server, serving
 from adplatform.local.amazon.world import World
-from adplatform.local.endpoint import LOCK_NAME, is_locked
-from adplatform_tests.local.amazon.support import HTTP, US, Ads, days_ago
+from adplatform.local.endpoint import HEALTH_PATH, LOCK_NAME, is_locked
+from adplatform_tests.local.amazon.support import HTTP, US, Ads, days_ago, login
 
 OWNER = """
 import os, sys
@@ -59,6 +62,35 @@ def test_other_processes_share_it_and_it_ends_with_its_owner(tmp_path: Path) -> 
         owner.wait()
     with ensure(tmp_path) as endpoint:
         assert endpoint.owned, "a new child takes over once the first has ended"
+
+
+def test_a_server_whose_owner_is_gone_is_not_taken_for_a_running_one() -> None:
+    alive = [True]
+    with serving(World(), alive=lambda: alive[0]) as running:
+        assert HTTP.get(f"{running.url}{HEALTH_PATH}").status_code == 200
+        alive[0] = False
+        assert HTTP.get(f"{running.url}{HEALTH_PATH}").status_code == 503
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_person_can_start_it_alone(tmp_path: Path, kept: bool) -> None:
+    command = [sys.executable, "-m", "adplatform.local.amazon", *([str(tmp_path)] if kept else [])]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[5]
+        assert HTTP.get(f"{url}/_admin").json()["calls"]
+        told = login(url, "selling_partner")
+        assert told.status_code == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+        told_of = process.stdout.read()
+        assert DEMO_CREDENTIALS["ads"].refresh_token in told_of
+        assert US in told_of
+    finally:
+        process.kill()
+        process.wait()
+    assert (tmp_path / "world.json").exists() is kept
 
 
 def test_state_is_readable_in_one_process_too(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from adplatform.local.amazon.accounts import DEMO_CREDENTIALS
 from adplatform.local.amazon.server import Server
-from adplatform_tests.local.amazon.support import HTTP, login
+from adplatform_tests.local.amazon.support import HTTP, Selling, login
 
 
 def test_refresh_token_gives_access_token_and_comes_back(server: Server) -> None:
@@ -25,7 +25,8 @@ def test_refresh_token_gives_access_token_and_comes_back(server: Server) -> None
         ({"refresh_token": "Atzr|other"}, 400, "invalid_grant"),
         ({"grant_type": "password"}, 400, "unsupported_grant_type"),
         ({"grant_type": ""}, 400, "invalid_request"),
-        ({"grant_type": "client_credentials"}, 400, "invalid_scope"),
+        ({"refresh_token": ""}, 400, "invalid_request"),
+        ({"grant_type": "client_credentials"}, 400, "unauthorized_client"),
     ],
 )
 def test_wrong_logins(server: Server, changed: dict[str, str], status: int, error: str) -> None:
@@ -40,10 +41,39 @@ def test_only_a_form_body_is_read(server: Server) -> None:
     assert HTTP.post(f"{server.url}/auth/o2/token", params=values).status_code == 400
 
 
-def test_grantless_token_has_no_refresh_token(server: Server) -> None:
-    scope = "sellingpartnerapi::notifications"
-    body = login(server.url, "selling_partner", grant_type="client_credentials", scope=scope).json()
+def test_a_grantless_token_opens_no_sellers_data(server: Server) -> None:
+    grantless = {"grant_type": "client_credentials", "scope": "sellingpartnerapi::notifications"}
+    body = login(server.url, "selling_partner", **grantless).json()
     assert "refresh_token" not in body
+    assert Selling(server, token=body["access_token"]).get("1").status_code == 403
+    assert login(server.url, "selling_partner", **{**grantless, "scope": "profile"}).json()["error"] == "invalid_scope"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        *((code, 400) for code in ("access_denied", "invalid_grant", "invalid_request", "invalid_scope")),
+        *(
+            ("unauthorized_client", 400),
+            ("invalid_client", 401),
+            ("server_error", 500),
+            ("temporarily_unavailable", 503),
+        ),
+    ],
+)
+def test_every_error_of_login_with_amazon_can_be_ordered(server: Server, error: str, status: int) -> None:
+    server.world.fault("token", error)
+    answered = login(server.url, "ads")
+    assert (answered.status_code, answered.json()["error"]) == (status, error)
+    assert answered.json()["error_description"]
+    assert login(server.url, "ads").status_code == 200
+
+
+def test_login_throttles_in_its_own_words(server: Server) -> None:
+    server.world.fault("token", "throttle")
+    answered = login(server.url, "ads")
+    assert (answered.status_code, answered.headers["Retry-After"]) == (429, "1")
+    assert set(answered.json()) == {"error", "error_description"}
 
 
 def test_withdrawn_permission_and_rotated_secret(server: Server) -> None:

@@ -21,6 +21,7 @@ def test_marketplaces_of_each_region(server: Server) -> None:
         "eu": ["DE"],
         "fe": ["JP"],
     }
+    assert found["eu"][0]["storeName"] == "Northwind Outdoor"
     assert found["eu"][0]["participation"] == {"isParticipating": True, "hasSuspendedListings": False}
 
 
@@ -108,8 +109,10 @@ def test_too_long_a_range_gives_a_text_in_the_place_of_a_file(selling: Selling) 
     ("report_type", "start", "end", "options", "text"),
     [
         (SEARCH_TERMS, days_ago(4), days_ago(3), {"reportPeriod": "DAY"}, "dataStartTime must be the same day as"),
-        (SEARCH_TERMS, days_ago(4), days_ago(3), {"reportPeriod": "WEEK"}, "dataStartTime must be a Sunday"),
+        (SEARCH_TERMS, days_ago(4), days_ago(3), {"reportPeriod": "WEEK"}, "dataStartTime and dataEndTime must be the"),
         (SEARCH_TERMS, days_ago(4), days_ago(4), {}, "A client error occurred"),
+        (SEARCH_TERMS, days_ago(4), days_ago(4), {"reportPeriod": "HOUR"}, "A client error occurred"),
+        (SALES_AND_TRAFFIC, days_ago(4), days_ago(4), {"dateGranularity": "YEAR"}, "A client error occurred"),
         (SALES_AND_TRAFFIC, days_ago(3), days_ago(4), {}, "A client error occurred"),
         (SALES_AND_TRAFFIC, days_ago(0), days_ago(0), {}, "The report data for the requested date range is not yet"),
     ],
@@ -120,6 +123,13 @@ def test_fatal_reports_say_why(
     told = selling.finished(report_type, US, start, end, reportOptions=options)
     assert told["processingStatus"] == "FATAL"
     assert json.loads(selling.fetch(told)[0])["errorDetails"].startswith(text)
+
+
+def test_orders_are_of_all_marketplaces_that_are_named_and_analyses_of_one(selling: Selling) -> None:
+    named = {"marketplaceIds": [US, "A2EUQ1WTGCTBG2"]}
+    table = selling.fetch(selling.finished(ALL_ORDERS, US, days_ago(3), days_ago(2), **named))[0].decode("cp1252")
+    assert {line.split("\t")[6] for line in table.splitlines()[1:]} == {"Amazon.com", "Amazon.ca"}
+    assert selling.finished(SALES_AND_TRAFFIC, US, days_ago(4), days_ago(4), **named)["processingStatus"] == "FATAL"
 
 
 def test_late_data_is_there_later(selling: Selling) -> None:
@@ -143,6 +153,19 @@ def test_search_terms_are_one_line_and_as_long_as_wanted(selling: Selling) -> No
     rows = json.loads(body)["dataByDepartmentAndSearchTerm"]
     assert len(rows) == 3 * 7_001
     assert rows[-1]["searchFrequencyRank"] == 7_001
+
+
+@pytest.mark.parametrize(
+    ("period", "start", "end"),
+    [
+        ("WEEK", "2026-11-08", "2026-11-14"),
+        ("MONTH", "2026-10-01", "2026-10-31"),
+        ("QUARTER", "2026-07-01", "2026-09-30"),
+    ],
+)
+def test_search_terms_of_whole_periods(selling: Selling, period: str, start: str, end: str) -> None:
+    told = selling.finished(SEARCH_TERMS, US, start, end, reportOptions={"reportPeriod": period})
+    assert json.loads(selling.fetch(told)[0])["reportSpecification"]["dataEndTime"] == end
 
 
 def test_settlements_come_by_themselves_every_14_days(selling: Selling) -> None:
@@ -189,6 +212,7 @@ def test_reports_are_listed_page_by_page(selling: Selling) -> None:
     assert token is None
     assert sorted(seen) == sorted(ids)
     assert selling.call("GET", path, params={**params, "nextToken": "x"}).status_code == 400
+    assert selling.call("GET", path, params={**params, "pageSize": "²"}).status_code == 400
     assert selling.call("GET", path).status_code == 400
     filters = {**params, "processingStatuses": "DONE"}
     assert selling.call("GET", path, params=filters).json()["reports"] == []
@@ -199,7 +223,8 @@ def test_reports_are_listed_page_by_page(selling: Selling) -> None:
     [
         ({"reportType": "GET_NOTHING"}, "Invalid Report Type: GET_NOTHING"),
         ({"marketplaceIds": []}, "marketplaceIds must have"),
-        ({"marketplaceIds": [JP]}, "Invalid marketplaceIds"),
+        ({"marketplaceIds": [JP]}, f"Invalid marketplaceIds: {JP}"),
+        ({"marketplaceIds": [[US]]}, "Invalid marketplaceIds: ['"),
         ({"dataStartTime": "soon"}, "dataStartTime and dataEndTime must be"),
         ({"reportOptions": {"a": 1}}, "reportOptions must map"),
     ],
@@ -220,9 +245,16 @@ def test_unknown_keys_are_silently_ignored_and_equal_orders_are_two_reports(sell
     assert selling.get(first["reportId"]).json()["dataEndTime"] == NOW.isoformat()
 
 
+def test_a_fatal_report_without_document_has_none_to_be_read(selling: Selling) -> None:
+    selling.server.world.fault("sp_create", "fatal")
+    told = selling.finished(ALL_ORDERS, US, days_ago(3), days_ago(2))
+    assert selling.document(f"amzn1.spdoc.1.4.na.{told['reportId']}").status_code == 404
+
+
 def test_only_a_queued_report_can_be_cancelled(selling: Selling) -> None:
     first, second = (selling.create(ALL_ORDERS, US, days_ago(3), days_ago(2)).json()["reportId"] for _ in range(2))
-    assert selling.call("DELETE", f"/reports/2021-06-30/reports/{first}").status_code == 200
+    cancelled = selling.call("DELETE", f"/reports/2021-06-30/reports/{first}")
+    assert (cancelled.status_code, cancelled.content) == (200, b"")
     assert selling.get(first).json()["processingStatus"] == "CANCELLED"
     selling.server.world.clock.advance(60)
     assert selling.call("DELETE", f"/reports/2021-06-30/reports/{second}").status_code == 400
@@ -241,10 +273,9 @@ def test_expired_token_is_403_with_its_reason_and_no_rate(selling: Selling) -> N
         }
     ]
     assert "x-amzn-RateLimit-Limit" not in answered.headers
-    assert (
-        selling.call("GET", "/sellers/v1/marketplaceParticipations", headers={"x-amz-access-token": ""}).status_code
-        == 403
-    )
+    missing = selling.call("GET", "/sellers/v1/marketplaceParticipations", headers={"x-amz-access-token": ""})
+    details = missing.json()["errors"][0]["details"]
+    assert (missing.status_code, details) == (403, "Access token is missing in the request header.")
 
 
 def test_token_bucket_of_each_operation(selling: Selling) -> None:
@@ -254,6 +285,10 @@ def test_token_bucket_of_each_operation(selling: Selling) -> None:
     assert answers[-1].json()["errors"][0]["code"] == "QuotaExceeded"
     assert not {"x-amzn-RateLimit-Limit", "Retry-After"} & set(answers[-1].headers)
     assert selling.get("1").status_code == 404, "operations have buckets of their own"
+    german = Selling(selling.server, "eu")
+    assert german.create(ALL_ORDERS, DE, days_ago(3), days_ago(2)).status_code == 202, (
+        "and so has each region's account"
+    )
     selling.server.world.clock.advance(60)
     assert selling.create(ALL_ORDERS, US, days_ago(3), days_ago(2)).status_code == 202
 
@@ -261,8 +296,10 @@ def test_token_bucket_of_each_operation(selling: Selling) -> None:
 def test_document_url_is_good_for_five_minutes(selling: Selling) -> None:
     told = selling.finished(ALL_ORDERS, US, days_ago(3), days_ago(2))
     url = selling.document(told["reportDocumentId"]).json()["url"]
+    whole, rest = HTTP.get(url), HTTP.get(url, headers={"Range": "bytes=10-"})
+    assert (rest.status_code, rest.content) == (206, whole.content[10:])
     selling.server.world.clock.advance(timedelta(minutes=5).total_seconds())
-    assert HTTP.get(url).status_code == 403
+    assert HTTP.get(url, headers={"Range": "bytes=10-"}).status_code == 403
     assert selling.document("amzn1.spdoc.1.4.na.1").status_code == 404
 
 
@@ -275,6 +312,11 @@ def test_restricted_token_opens_one_document_only(selling: Selling) -> None:
     assert restricted.token.startswith("Atz.sprdt|")
     assert restricted.call("GET", path).status_code == 200
     assert restricted.get(told["reportId"]).status_code == 403
+    selling.server.world.set(restricted_types=(ALL_ORDERS,))
+    assert selling.call("GET", path).status_code == 403, "personal data do not open with the seller's own token"
+    assert restricted.call("GET", path).status_code == 200
+    selling.server.world.expire_tokens()
+    assert restricted.call("GET", path).json()["errors"][0]["details"].endswith("has expired.")
 
 
 def test_old_reports_are_forgotten(selling: Selling) -> None:

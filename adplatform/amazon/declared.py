@@ -1,0 +1,59 @@
+"""What the declared reports of both APIs have in common."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import Field, model_validator
+
+from adplatform.amazon.definitions import ReportDefinition
+from adplatform.contracts.model import Strict
+
+T = TypeVar("T")
+
+
+class Restatement(Strict):
+    """What may be changed of a report's restatement policy. Ages are in days."""
+
+    daily: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    waves: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    grace: int | None = Field(default=None, ge=0)
+    requests_per_day: int | None = Field(default=None, ge=1)
+    backfill_per_day: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        ages = [*(self.daily or ()), *(self.waves or ())]
+        if ages != sorted(set(ages)):
+            raise ValueError("daily and waves are ages that grow: for example daily [1, 2, 3], waves [7, 14]")
+        if self.daily == ():
+            raise ValueError("daily is empty: name at least the age of the first request")
+        return self
+
+    def applied(self, definition: ReportDefinition) -> ReportDefinition:
+        """The definition with what is given here. Where a request brings one date only, there may be as many a day as
+        there are ages.
+
+        Raises:
+            ValueError: no age is within what Amazon keeps.
+        """
+        changes: dict[str, Any] = {name: value for name, value in self if value is not None}
+        if not changes:
+            return definition
+        policy = replace(definition.policy, **changes)
+        if policy.max_range_days == 1 and self.requests_per_day is None:
+            ages = len(policy.daily) + len(policy.waves)
+            policy = replace(policy, requests_per_day=max(policy.requests_per_day, ages))
+        return replace(definition, policy=policy)
+
+
+def ready_made(name: str, known: Mapping[str, T]) -> T:
+    """Raises:
+    ValueError: there is none of this name; with those that there are.
+    """
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise ValueError(f"there is no ready-made report {name!r}{hint}; there are {', '.join(known)}")
+    return known[name]

@@ -1,0 +1,32 @@
+"""What an account declares about time."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from adplatform.amazon.sources import AdsSource
+
+
+def declare(**times: Any) -> AdsSource:
+    account = {"source": "ads", "credentials": "ads", "start_date": "2026-01-01", "reports": ["sp_campaigns"]}
+    return AdsSource.model_validate(account | times)
+
+
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [
+        ({"request_at": "23:30", "spread": "1h"}, "request_at 23:30 and spread 1:00:00 go past midnight"),
+        ({"request_at": "00:00", "spread": "24h"}, "go past midnight"),
+        ({"poll_every": "0s"}, "must grow in this order"),
+        ({"overdue_after": "30s"}, "must grow in this order"),
+        ({"give_up_after": "2h"}, "must grow in this order"),
+    ],
+)
+def test_times_at_which_nothing_would_be_asked_or_told_are_refused(times: dict[str, str], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        declare(**times)
+
+
+def test_requests_may_be_spread_until_midnight() -> None:
+    assert declare(request_at="22:59", spread="1h").request_at.hour == 22

@@ -1,0 +1,52 @@
+"""A seller's own and weekly reports as assets."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from adplatform.amazon.sources import SellingPartnerSource
+from adplatform.components.report_account import account_definitions
+from adplatform.flow.reports.connect import open_api
+
+DECLARED = SellingPartnerSource.model_validate(
+    {
+        "source": "shop",
+        "credentials": "s",
+        "start_date": "2026-01-01",
+        "reports": [
+            "sales_and_traffic",
+            "repeat_purchase",
+            {
+                "name": "orders_to_ship",
+                "report_type": "GET_FLAT_FILE_ORDER_REPORT_DATA_SHIPPING",
+                "format": "tsv",
+                "restricted": True,
+                "date_field": "purchase-date",
+                "columns": {"order-id": None, "purchase-date": "timestamp", "buyer-email": {"pii": "email"}},
+            },
+        ],
+    }
+)
+
+
+def spec(*path: str) -> dg.AssetSpec:
+    services = dg.Definitions(resources={"services": dg.ResourceDefinition.none_resource()})
+    defs = dg.Definitions.merge(account_definitions(DECLARED, open_api), services)
+    return defs.resolve_assets_def(dg.AssetKey([*path])).get_asset_spec(dg.AssetKey([*path]))
+
+
+def test_a_week_is_asked_for_by_its_last_date_and_is_fresh_six_days_longer() -> None:
+    assert "Each week, by its last date, is asked for at the ages of 2 to 3, 7 days, one at a time" in str(
+        spec("raw", "shop", "repeat_purchase").description
+    )
+    for table, longer in (("sales_and_traffic_by_date", 0), ("repeat_purchase", 6)):
+        window = timedelta(hours=36, days=longer)
+        assert spec("clean", "shop", table).freshness_policy == dg.FreshnessPolicy.time_window(fail_window=window)
+
+
+def test_a_restricted_report_is_an_asset_whose_personal_columns_are_digests() -> None:
+    table = spec("clean", "shop", "orders_to_ship")
+    columns = {column.name for column in table.metadata["dagster/column_schema"].columns}
+    assert {"order_id", "buyer_email_lake"} <= columns
+    assert "buyer_email" not in columns
+    assert table.tags["pii"] == "hashed"
