@@ -5,5 +5,13 @@ class PermanentFailure(Exception):
     """Trying again cannot help: bad input, bad configuration, broken file. The message says what to do."""
 
 
+class AccessRefused(PermanentFailure):
+    """The credentials may not do it until somebody changes that; nothing is wrong with what was asked."""
+
+
+class CredentialsRefused(AccessRefused):
+    """The credentials are good for nothing at all."""
+
+
 class TransientFailure(Exception):
     """Trying again may help: throttling, timeouts, a service that is down."""

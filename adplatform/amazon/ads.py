@@ -1,9 +1,10 @@
 """Amazon Ads: profiles, and reports by the reporting API version 3 ("Offline Report")."""
 
 import logging
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,10 +13,18 @@ from zoneinfo import available_timezones
 import httpx
 
 from adplatform.amazon.answers import Answer
-from adplatform.amazon.http import TIMEOUT, AmazonHttp, Call, Limit
-from adplatform.amazon.reports import Created, Discovered, Document, Progress, ReportOrder, ReportStatus
+from adplatform.amazon.http import PATIENCE, AmazonHttp, Call, Limit, timeout
+from adplatform.amazon.reports import (
+    Created,
+    Discovered,
+    Document,
+    PastRetention,
+    Progress,
+    ReportOrder,
+    ReportStatus,
+)
 from adplatform.amazon.tokens import Tokens
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import AccessRefused, PermanentFailure, TransientFailure
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.rate_limits import RateLimits
 from adplatform.ledger.rows import Scope
@@ -35,6 +44,8 @@ _ENDED = ("FAILED", "FAILURE", "CANCELLED")
 # Amazon names no rates, only that limits follow the load of its queue; these keep one account polite.
 _ORDERS, _POLLS, _LISTS = Limit(1.0, 10), Limit(5.0, 20), Limit(1.0, 5)
 _MINTINGS = 3
+_KEPT_FROM = re.compile(r"retention start date \((\d{4}-\d\d-\d\d)\)")
+"""In Amazon's refusal of an order that begins before what it keeps of the report type."""
 _TO_DO = {
     Answer.INVALID: " (correct the report's definition)",
     Answer.FORBIDDEN: " (have the advertiser grant access, or leave the profile out)",
@@ -71,6 +82,8 @@ class AdsReports:
 
         Raises:
             PermanentFailure: Amazon refuses the order; with its reason.
+            PastRetention: its first dates are not kept any more.
+            AccessRefused: the profile may not be read.
             TransientFailure: it cannot be placed now, or another report is in its way.
         """
         body = {
@@ -82,8 +95,10 @@ class AdsReports:
         answer = self._call("create_report", "POST", "/reporting/reports", order, _ORDERS, json=body, kind=_CREATE)
         if answer.meaning.answer is Answer.DUPLICATE:
             return self._adopted(order, answer)
-        to_do = _TO_DO.get(answer.meaning.answer, "")
-        self._required(answer, f"Amazon refuses the order for profile {order.scope}{to_do}")
+        what = f"Amazon refuses the order for profile {order.scope}{_TO_DO.get(answer.meaning.answer, '')}"
+        if kept := _KEPT_FROM.search(answer.meaning.text):
+            raise PastRetention(f"{what}: {answer.meaning.text}", date.fromisoformat(kept[1]))
+        self._required(answer, what)
         report_id = str(_members(answer).get("reportId") or "")
         if not report_id:
             raise TransientFailure("Amazon took the order but named no report")
@@ -166,7 +181,8 @@ class AdsReports:
 
     def _required(self, answer: Call, what: str) -> None:
         if answer.meaning.answer is not Answer.OK:
-            raise PermanentFailure(f"{what}: {answer.meaning.answer}: {answer.meaning.text}".rstrip(": "))
+            kind = AccessRefused if answer.meaning.answer is Answer.FORBIDDEN else PermanentFailure
+            raise kind(f"{what}: {answer.meaning.answer}: {answer.meaning.text}".rstrip(": "))
 
 
 def _members(answer: Call) -> Mapping[str, Any]:
@@ -236,11 +252,12 @@ def open_ads(
     *,
     sleep: Callable[[float], None],
     endpoint: str | None = None,
+    patience: timedelta = PATIENCE,
 ) -> AdsReports:
     """The Ads API with the credentials in ``secret``. ``endpoint`` is a simulated Amazon in place of the real one;
     ``directory`` is where tokens are shared."""
     # A proxy of the environment is no way to this machine.
-    http = httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=endpoint is None)
+    http = httpx.Client(timeout=timeout(patience), follow_redirects=False, trust_env=endpoint is None)
     token_url = f"{endpoint}/auth/o2/token" if endpoint else TOKEN_URL
     tokens = Tokens(http, token_url, secrets, secret, directory, ledger.now)
 
@@ -248,4 +265,4 @@ def open_ads(
         return {"Authorization": f"Bearer {token}", "Amazon-Advertising-API-ClientId": tokens.client_id}
 
     base = endpoint or HOSTS[region]
-    return AdsReports(AmazonHttp(http, base, tokens, authorise, RateLimits(ledger), sleep, ledger.now))
+    return AdsReports(AmazonHttp(http, base, tokens, authorise, RateLimits(ledger), sleep, ledger.now, patience))

@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from adplatform.aws_errors import aws_failures
-from adplatform.failures import PermanentFailure
+from adplatform.failures import CredentialsRefused, PermanentFailure
 
 CURRENT, PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
 _MEMBERS = ("client_id", "client_secret", "refresh_token")
@@ -26,21 +26,25 @@ def read_credentials(secrets: Any, name: str, stage: str = CURRENT) -> Credentia
     """The credentials in the secret ``name``; None when it has no version of that stage.
 
     Raises:
-        PermanentFailure: there is no such secret, it may not be read, or it lacks a member.
+        CredentialsRefused: there is no such secret, it may not be read, or it lacks a member.
         TransientFailure: Secrets Manager does not answer.
     """
-    with aws_failures(f"secret {name}"):
-        try:
+    try:
+        with aws_failures(f"secret {name}"):
             found = secrets.get_secret_value(SecretId=name, VersionStage=stage)
-        except ClientError as e:
-            if e.response["Error"]["Code"] != "ResourceNotFoundException":
-                raise
-            if stage != CURRENT:
-                return None
-            raise PermanentFailure(
-                f"secret {name} does not exist: make it, a JSON object with {', '.join(_MEMBERS)}"
-            ) from e
+    except PermanentFailure as e:
+        if not _is_missing(e.__cause__):
+            raise CredentialsRefused(str(e)) from e
+        if stage != CURRENT:
+            return None
+        raise CredentialsRefused(
+            f"secret {name} does not exist: make it, a JSON object with {', '.join(_MEMBERS)}"
+        ) from e
     return _parsed(found.get("SecretString", ""), name)
+
+
+def _is_missing(error: BaseException | None) -> bool:
+    return isinstance(error, ClientError) and error.response["Error"]["Code"] == "ResourceNotFoundException"
 
 
 def _parsed(text: str, name: str) -> Credentials:
@@ -52,5 +56,5 @@ def _parsed(text: str, name: str) -> Credentials:
     missing = [m for m in _MEMBERS if not isinstance(members.get(m), str) or not members[m].strip()]
     if missing:
         # Not chained: the parser's error quotes the secret.
-        raise PermanentFailure(f"secret {name} is no JSON object with {', '.join(missing)}") from None
+        raise CredentialsRefused(f"secret {name} is no JSON object with {', '.join(missing)}") from None
     return Credentials(*(members[m].strip() for m in _MEMBERS))

@@ -25,19 +25,18 @@ from adplatform.amazon.answers import Answer, Meaning, meaning, without
 from adplatform.amazon.reports import Document
 from adplatform.amazon.tokens import Tokens
 from adplatform.failures import TransientFailure
-from adplatform.ledger.rate_limits import RateLimits
+from adplatform.ledger.rate_limits import LONGEST_PAUSE, RateLimits
 
 log = logging.getLogger(__name__)
 
-TIMEOUT = httpx.Timeout(60, connect=10)
 FIRST_WAIT, LONGEST_WAIT = 2.0, 60.0
 """Seconds; waits between are drawn at random below a doubling bound."""
 PATIENCE = timedelta(minutes=3)
 """How long one call may go on trying; then its caller writes the failure down and comes back later."""
-LONGEST_PAUSE = timedelta(hours=1)
-"""For how long Amazon is believed that it wants no call."""
 REFUSALS = 4
 """How often a token is refused, three times a fresh one, until that is believed: gateways have refused good ones."""
+LONGEST_SILENCE, LONGEST_CONNECT = 60.0, 10.0
+"""Seconds without a byte of an answer, and without a connection, after which a call has failed."""
 LONGEST_ANSWER = timedelta(minutes=2)
 """For how long an answer may trickle in; the timeout of the client is for each piece of it."""
 SLOWEST, SLOW_START = 16 << 10, timedelta(minutes=1)
@@ -145,7 +144,7 @@ class AmazonHttp:
 
     def _received(self, method: str, url: str, **sent: Any) -> _Received:
         """The whole answer; ``httpx.ReadTimeout`` when it trickles in for too long."""
-        parts, latest = [], self.now() + LONGEST_ANSWER
+        parts, latest = [], self.now() + min(LONGEST_ANSWER, self.patience)
         with self.http.stream(method, url, follow_redirects=False, **sent) as answer:
             for part in answer.iter_bytes():
                 parts.append(part)
@@ -236,6 +235,12 @@ class AmazonHttp:
             came = f"{size} bytes" if size < expected else f"more than {expected} bytes"
             raise TransientFailure(f"{came} came where {expected} were announced")
         return Document(target, size, digest.hexdigest(), answer.charset_encoding or "", kind)
+
+
+def timeout(patience: timedelta) -> httpx.Timeout:
+    """For how long one answer is waited for by a caller of that patience."""
+    seconds = patience.total_seconds()
+    return httpx.Timeout(min(LONGEST_SILENCE, seconds), connect=min(LONGEST_CONNECT, seconds))
 
 
 def _without_addresses(record: logging.LogRecord) -> bool:

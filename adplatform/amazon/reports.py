@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from adplatform.failures import PermanentFailure
 from adplatform.ledger.rows import Scope
 
 
@@ -86,11 +87,19 @@ class Discovered:
     created: datetime
 
 
+class PastRetention(PermanentFailure):
+    """Amazon keeps the report type's data only from ``oldest`` on, and the order begins before."""
+
+    def __init__(self, text: str, oldest: date) -> None:
+        super().__init__(text)
+        self.oldest = oldest
+
+
 class ReportApi(Protocol):
     """One of the two APIs, for one account in one region.
 
-    All calls wait for their token bucket, retry what may pass for a bounded time, and raise PermanentFailure or
-    TransientFailure for the rest.
+    All calls wait for their token bucket, retry what may pass for a bounded time, and raise PermanentFailure,
+    AccessRefused where it is about permissions, or TransientFailure for the rest.
     """
 
     def scopes(self) -> list[Scope]:

@@ -18,11 +18,11 @@ import httpx
 from adplatform.amazon.ads import TOKEN_URL
 from adplatform.amazon.answers import Answer
 from adplatform.amazon.documents import content, error_details
-from adplatform.amazon.http import TIMEOUT, AmazonHttp, Call, Limit
+from adplatform.amazon.http import PATIENCE, AmazonHttp, Call, Limit, timeout
 from adplatform.amazon.marketplaces import MARKETPLACES
 from adplatform.amazon.reports import Created, Discovered, Document, Progress, ReportOrder, ReportStatus
 from adplatform.amazon.tokens import Tokens
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import AccessRefused, PermanentFailure, TransientFailure
 from adplatform.files.bad_file import BadFile
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.rate_limits import RateLimits
@@ -46,7 +46,8 @@ _RESTRICTING, _PARTICIPATING = Limit(1.0, 10), Limit(0.016, 15)
 _PAGE = 100
 _LISTED_FOR = timedelta(days=90) - timedelta(minutes=5)
 """Amazon refuses to list reports that are older than 90 days; its clock is not ours."""
-_SKEW = timedelta(minutes=1)
+_SKEW = timedelta(minutes=30)
+"""How far our clock may be ahead of Amazon's when a report is looked for that it may have made."""
 _MINTINGS = 3
 _STATES = {"IN_QUEUE": ReportStatus.QUEUED, "CANCELLED": ReportStatus.EMPTY}
 _PASSING = re.compile(
@@ -281,7 +282,8 @@ class SellingPartnerReports:
 
 def _required(answer: Call, what: str) -> None:
     if answer.meaning.answer is not Answer.OK:
-        raise PermanentFailure(f"{what}: {answer.meaning.answer}: {answer.meaning.text}".rstrip(": "))
+        kind = AccessRefused if answer.meaning.answer is Answer.FORBIDDEN else PermanentFailure
+        raise kind(f"{what}: {answer.meaning.answer}: {answer.meaning.text}".rstrip(": "))
 
 
 def _report_path(report_id: str) -> str:
@@ -363,12 +365,13 @@ def open_selling_partner(
     sleep: Callable[[float], None],
     endpoint: str | None = None,
     marketplaces: tuple[str, ...] = (),
+    patience: timedelta = PATIENCE,
 ) -> SellingPartnerReports:
     """The Selling Partner API with the credentials in ``secret``; ``marketplaces`` are those of a vendor. ``endpoint``
     is a simulated Amazon in place of the real one; ``directory`` is where tokens are shared."""
     # Form: SP-API, Include a User-Agent header in all requests.
     agent = f"adplatform/{version('adplatform')} (Language=Python/{platform.python_version()})"
-    http = httpx.Client(timeout=TIMEOUT, follow_redirects=False, headers={"User-Agent": agent})
+    http = httpx.Client(timeout=timeout(patience), follow_redirects=False, headers={"User-Agent": agent})
     token_url = f"{endpoint}/auth/o2/token" if endpoint else TOKEN_URL
     tokens = Tokens(http, token_url, secrets, secret, directory, ledger.now)
 
@@ -376,5 +379,5 @@ def open_selling_partner(
         return {_ACCESS_TOKEN: token, "x-amz-date": ledger.now().astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")}
 
     base = endpoint or HOSTS[region]
-    api = ReportsHttp(http, base, tokens, authorise, RateLimits(ledger), sleep, ledger.now)
+    api = ReportsHttp(http, base, tokens, authorise, RateLimits(ledger), sleep, ledger.now, patience)
     return SellingPartnerReports(api, f"{region}/{secret}", marketplaces)

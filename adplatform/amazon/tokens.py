@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from adplatform.amazon.answers import error_text
 from adplatform.amazon.credentials import PREVIOUS, Credentials, read_credentials
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import CredentialsRefused, PermanentFailure, TransientFailure
 
 EARLY = timedelta(seconds=300)
 """How long before it expires a token is replaced."""
@@ -58,7 +58,7 @@ class Tokens:
         """A token that is good for a while and is not the one that was ``refused``.
 
         Raises:
-            PermanentFailure: the authorisation was revoked, or the client's secret is wrong.
+            CredentialsRefused: the authorisation was revoked, or the client's secret is wrong.
             TransientFailure: Login with Amazon does not answer.
         """
         credentials = self._credentials(anew=bool(refused))
@@ -76,7 +76,7 @@ class Tokens:
             return kept[0]
         credentials = read_credentials(self.secrets, self.secret)
         if credentials is None:
-            raise PermanentFailure(f"secret {self.secret} has no current version")
+            raise CredentialsRefused(f"secret {self.secret} has no current version")
         self._kept[self.secret] = (credentials, self.now())
         return credentials
 
@@ -108,17 +108,17 @@ class Tokens:
                 answer = answer if _error(second) else second
         error = _error(answer)
         if error == _WRONG_SECRET:
-            raise PermanentFailure(
+            raise CredentialsRefused(
                 f"Login with Amazon does not accept client_secret of secret {self.secret}: store the present one"
             )
         if error in _REVOKED:
-            raise PermanentFailure(
+            raise CredentialsRefused(
                 f"Login with Amazon says {error} to the refresh_token of secret {self.secret}: it was revoked; "
                 "authorise the application again and store the new one"
             )
         if error in _MALFORMED:
             said = error_text(answer.content, credentials.client_secret, credentials.refresh_token)
-            raise PermanentFailure(f"Login with Amazon refuses secret {self.secret}: {error}: {said}")
+            raise CredentialsRefused(f"Login with Amazon refuses secret {self.secret}: {error}: {said}")
         token = self._issued(answer) if answer.status_code == 200 else None
         if token is None:
             # Its own errors are known: what else comes is from a gateway on the way.

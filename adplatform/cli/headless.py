@@ -23,7 +23,7 @@ from adplatform.components.report_automation import (
     request_report,
     scope_keys,
 )
-from adplatform.components.runs import RUN_KEY_TAG
+from adplatform.components.runs import RUN_KEY_TAG, TOLD_TAG
 from adplatform.definitions import defs
 from adplatform.defs.alerts import failure_of_run
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -127,7 +127,8 @@ def _run(loaded: dg.Definitions, request: dg.RunRequest, services: Services, ins
     # The text of a mistake of ours may quote data, so only its name is shown.
     bugs = [f"{f.error.cls_name}; the run's log says more" for f in failed if f and f.error]
     error = next(iter(told + bugs), "")
-    if not result.success:
+    ended = instance.get_run_by_id(result.run_id)
+    if not result.success and ended is not None and TOLD_TAG not in ended.tags:
         failure_of_run(services, result.dagster_run, error)
     return Finished(request.tags[FEED_TAG], _dates(request), result.success, error)
 

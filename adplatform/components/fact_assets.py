@@ -20,9 +20,9 @@ from adplatform.components.report_assets import (
     partition_key,
     report_partitions,
 )
-from adplatform.components.runs import WORKER_TAG, InstanceRuns, worker
+from adplatform.components.runs import WORKER_TAG, InstanceRuns, note_failure, worker
 from adplatform.failures import PermanentFailure, TransientFailure
-from adplatform.flow.reports.fact import EQUALS_INPUTS, Fact, build, built, facts_due
+from adplatform.flow.reports.fact import EQUALS_INPUTS, NAME, Fact, build, built, facts_due
 from adplatform.flow.services import Services
 from adplatform.lake.audit import AuditFinding
 from adplatform.ledger.rows import Stale
@@ -37,6 +37,11 @@ _AUDITS = {
     **{name: AUDITS[name] for name in ("row_conservation", "schema", "bounds")},
     **SUSPICION,
 }
+
+
+def fact_runs(source: str) -> dg.RunsFilter:
+    """The runs that build what is due of a source's fact."""
+    return dg.RunsFilter(tags={FACT_TAG: f"{source}/{NAME}"})
 
 
 def fact_key(fact: Fact) -> dg.AssetKey:
@@ -87,6 +92,9 @@ def fact_asset(fact: Fact, owners: Sequence[str], tags: dict[str, str]) -> dg.As
                 raise dg.Failure(str(e), allow_retries=False) from e
             problems = [problem for each in wanted if (problem := step.build(each))]
         if problems:
+            if FACT_TAG in context.run.tags:
+                failure = PermanentFailure("; ".join(problems))
+                note_failure(context.instance, context.run, fact_runs(account.source), failure)
             raise dg.Failure("; ".join(problems), allow_retries=False)
         yield from ()
 

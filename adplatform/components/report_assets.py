@@ -13,6 +13,7 @@ from pathlib import Path
 import dagster as dg
 
 from adplatform.amazon.definitions import STAMPS, ReportDefinition
+from adplatform.amazon.http import PATIENCE
 from adplatform.amazon.reports import ReportApi
 from adplatform.amazon.restatement import Period
 from adplatform.aws_errors import aws_failures
@@ -26,7 +27,7 @@ from adplatform.components.metadata import (
     report_metadata,
     slice_metadata,
 )
-from adplatform.components.runs import WORKER_TAG, InstanceRuns, worker
+from adplatform.components.runs import TOLD_TAG, WORKER_TAG, InstanceRuns, worker
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.reports.account import Account
 from adplatform.flow.reports.connect import Connect, open_api
@@ -250,6 +251,8 @@ class _Step:
             landed, slices = land(self.services, self.account, self._api, claimed, self.work)
         except (PermanentFailure, TransientFailure) as e:
             after = failed(self.services, self.account, claimed, e) or claimed
+            # The report is tried again by itself, or people were told that it is not.
+            self.context.instance.add_run_tags(self.context.run.run_id, {TOLD_TAG: "by the ledger"})
             told = f"{feed} {report.start} to {report.end}, report {report.report_id}: {e}{_next_step(after)}"
             raise dg.Failure(told, metadata=report_metadata(after), allow_retries=False) from e
         self._log_landed(landed, slices)
@@ -322,7 +325,7 @@ class _Step:
             self.context.log_event(event(key, partition=partition, metadata=metadata))
 
     def _api(self) -> ReportApi:
-        return self.connect(self.services, self.account)
+        return self.connect(self.services, self.account, PATIENCE)
 
     def _parts(self, key: str) -> tuple[date, str]:
         parts = report_partitions(self.account).get_partition_key_from_str(key).keys_by_dimension

@@ -11,15 +11,18 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from adplatform.amazon.http import PATIENCE
+from adplatform.aws_errors import aws_failures
 from adplatform.components.delivery_assets import FEED_TAG, TOPIC_TAG
-from adplatform.components.fact_assets import FACT_TAG
+from adplatform.components.fact_assets import FACT_TAG, fact_runs
 from adplatform.components.metadata import report_metadata
 from adplatform.components.report_assets import REPORT_TAG, clean_key, partition_key, raw_key, scopes_definition
-from adplatform.components.runs import InstanceRuns
+from adplatform.components.runs import WORKER_TAG, InstanceRuns, may_start, note_failure, worker
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.reports.account import Account
 from adplatform.flow.reports.connect import Connect, open_api
 from adplatform.flow.reports.due import (
+    POLL_PATIENCE,
     ReportDue,
     deliveries_due,
     orders_are_due,
@@ -34,8 +37,6 @@ from adplatform.ledger.rows import Report, Scope, Stale
 
 log = logging.getLogger(__name__)
 
-ORDER_AGAIN_AFTER = 600
-"""Seconds before orders are tried again after a run of theirs failed."""
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -57,7 +58,7 @@ def look(services: Services, account: Account, instance: dg.DagsterInstance, con
     before = {(r.feed, r.key): (r.state, r.overdue) for r in services.ledger.active_reports(account.source)}
     polled: list[Report] = []
     try:
-        polled = poll_reports(services, account, lambda: connect(services, account))
+        polled = poll_reports(services, account, lambda: connect(services, account, POLL_PATIENCE))
     except (PermanentFailure, TransientFailure) as e:
         log.error("%s: reports cannot be polled: %s", account.source, e)
     deliveries, problems = deliveries_due(services, account, runs)
@@ -101,9 +102,12 @@ def orders_job(account: Account, connect: Connect = open_api) -> dg.JobDefinitio
 
     @dg.op(name=f"{account.source}_ask_for_reports", pool=f"orders_{account.source}")
     def ask_for_reports(context: dg.OpExecutionContext, services: dg.ResourceParam[Services]) -> None:
+        context.instance.add_run_tags(context.run.run_id, {WORKER_TAG: worker()})
         try:
-            asked = place_orders(services, account, connect(services, account))
+            with aws_failures(account.source):
+                asked = place_orders(services, account, connect(services, account, PATIENCE))
         except (PermanentFailure, TransientFailure) as e:
+            note_failure(context.instance, context.run, _orders_runs(account), e)
             raise dg.Failure(str(e), allow_retries=False) from e
         for report in asked:
             context.log.info(f"{report.feed} {report.key}: {report.state} {report.report_id} {report.error}".rstrip())
@@ -111,7 +115,7 @@ def orders_job(account: Account, connect: Connect = open_api) -> dg.JobDefinitio
             context.log_event(event)
 
     @dg.job(
-        name=f"{account.source}_orders",
+        name=_orders_name(account),
         description=f"Asks Amazon for the reports of {account.source} that are due; it never waits for one.",
         tags=run_tags(account, account.source),
     )
@@ -119,6 +123,14 @@ def orders_job(account: Account, connect: Connect = open_api) -> dg.JobDefinitio
         ask_for_reports()
 
     return orders
+
+
+def _orders_name(account: Account) -> str:
+    return f"{account.source}_orders"
+
+
+def _orders_runs(account: Account) -> dg.RunsFilter:
+    return dg.RunsFilter(job_name=_orders_name(account))
 
 
 def reports_sensor(
@@ -144,9 +156,9 @@ def reports_sensor(
         found = look(services, account, context.instance, connect)
         requests = [request_report(account, due, pull.name) for due in found.reports]
         requests += [request_delivery(account, due, pull.name) for due in found.deliveries]
-        if found.orders and _may_start(context.instance, dg.RunsFilter(job_name=orders.name), time.time()):
+        if found.orders and may_start(context.instance, _orders_runs(account), time.time()):
             requests.append(dg.RunRequest(job_name=orders.name, tags=run_tags(account, account.source)))
-        if found.facts and _may_start(context.instance, _fact_runs(account), time.time()):
+        if found.facts and may_start(context.instance, fact_runs(account.source), time.time()):
             requests += request_facts(account, found.facts, scope_keys(account, context.instance), pull.name)
         return dg.SensorResult(
             run_requests=requests,
@@ -214,25 +226,9 @@ def request_facts(
     ]
 
 
-def _fact_runs(account: Account) -> dg.RunsFilter:
-    return dg.RunsFilter(tags={FACT_TAG: f"{account.source}/{NAME}"})
-
-
 def run_tags(account: Account, feed: str) -> Mapping[str, str]:
     topic = {TOPIC_TAG: account.topics.failure} if account.topics.failure else {}
     return {FEED_TAG: feed, "source": account.source, **topic}
-
-
-def _may_start(instance: dg.DagsterInstance, alike: dg.RunsFilter, now: float) -> bool:
-    """Whether no worker is at it, and none failed a moment ago: bad credentials should not make a run a minute."""
-    newest = instance.get_run_records(filters=alike, limit=1)
-    if not newest:
-        return True
-    record = newest[0]
-    if InstanceRuns(instance).alive(record.dagster_run.run_id):
-        return False
-    failed = record.dagster_run.status is dg.DagsterRunStatus.FAILURE
-    return not failed or now - (record.end_time or 0) > ORDER_AGAIN_AFTER
 
 
 def _new_partitions(

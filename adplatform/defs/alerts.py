@@ -5,6 +5,7 @@ import json
 import dagster as dg
 
 from adplatform.components.delivery_assets import DEADLINE_TAG, FEED_TAG, TOPIC_TAG
+from adplatform.components.runs import TOLD_TAG
 from adplatform.contracts.source import Topics
 from adplatform.flow.services import Services
 from adplatform.flow.settings import read_settings
@@ -35,7 +36,8 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
         name="failed_runs", monitor_all_code_locations=True, default_status=status, minimum_interval_seconds=15
     )
     def failed_runs(context: dg.RunFailureSensorContext, services: dg.ResourceParam[Services]) -> None:
-        if context.dagster_run.tags.get("dagster/will_retry") != "true":
+        tags = context.dagster_run.tags
+        if tags.get("dagster/will_retry") != "true" and TOLD_TAG not in tags:
             failure_of_run(services, context.dagster_run, run_error(context))
 
     @dg.sensor(name="failing_ticks", default_status=status, minimum_interval_seconds=60)

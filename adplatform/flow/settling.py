@@ -117,21 +117,22 @@ class Settler:
         """Settle what is complete; name the settled versions whose run has not started and what newly cannot settle."""
         due: list[Due] = []
         problems: list[Problem] = []
-        for flow in self.source.feeds:
-            for active in self.ledger.active_deliveries(flow.name):
-                if active.day < flow.feed.start_date:
-                    early = f"its date is before the feed's start_date {flow.feed.start_date}: lower that to process it"
-                    problems += self._stuck(flow, active.day, early)
-                    continue
-                delivery = self._without_dead_run(flow, active.day, runs)
-                try:
-                    if delivery.pending and delivery.state not in BUSY:
-                        self.settle(flow, delivery)
-                except PermanentFailure as e:
-                    problems += self._stuck(flow, active.day, str(e))
-                delivery = self._retried(flow, active.day)
-                if delivery.state is DeliveryState.SETTLED:
-                    due.append(_due(flow, delivery))
+        flows = {flow.name: (place, flow) for place, flow in enumerate(self.source.feeds)}
+        found = [(*flows[name], d) for name, d in self.ledger.active_deliveries(self.source.name) if name in flows]
+        for _, flow, active in sorted(found, key=lambda each: each[0]):
+            if active.day < flow.feed.start_date:
+                early = f"its date is before the feed's start_date {flow.feed.start_date}: lower that to process it"
+                problems += self._stuck(flow, active.day, early)
+                continue
+            delivery = self._without_dead_run(flow, active.day, runs)
+            try:
+                if delivery.pending and delivery.state not in BUSY:
+                    self.settle(flow, delivery)
+            except PermanentFailure as e:
+                problems += self._stuck(flow, active.day, str(e))
+            delivery = self._retried(flow, active.day)
+            if delivery.state is DeliveryState.SETTLED:
+                due.append(_due(flow, delivery))
         return due, problems
 
     def settle(self, flow: FeedFlow, delivery: Delivery, *, anyway: bool = False) -> Delivery | None:

@@ -33,6 +33,8 @@ from adplatform.ledger.rows import (
     Scope,
     Slice,
     Stale,
+    Trouble,
+    active_deliveries,
     active_reports,
     from_item,
     plain,
@@ -67,6 +69,10 @@ def table_definition(table: str) -> dict[str, Any]:
     }
 
 
+class LeaseHeld(TransientFailure):
+    """Somebody else has the lease."""
+
+
 @dataclass(frozen=True)
 class Ledger:
     """The ledger in ``table``. ``client`` is a boto3 DynamoDB client."""
@@ -84,14 +90,15 @@ class Ledger:
     def deliveries(self, feed: str) -> list[Delivery]:
         return list(self._query(Delivery, feed, "delivery#"))
 
-    def active_deliveries(self, feed: str) -> list[Delivery]:
-        """Deliveries with something to do. The index is eventually consistent: a later tick sees what one misses."""
-        found = self._pages(
-            IndexName=ACTIVE_INDEX,
-            KeyConditionExpression="active_feed = :f",
-            ExpressionAttributeValues={":f": {"S": feed}},
-        )
-        return [from_item(Delivery, i) for i in found]
+    def active_deliveries(self, source: str) -> list[tuple[str, Delivery]]:
+        """Deliveries of a source with something to do, each with the name of its feed, sorted by it and the date.
+
+        One query for all feeds: an account may have thousands. The index is eventually consistent: a later tick sees
+        what one misses.
+        """
+        found = self._active(active_deliveries(source))
+        named = [(str(i["pk"]).removeprefix("feed#"), from_item(Delivery, i)) for i in found]
+        return sorted(named, key=lambda each: (each[0], each[1].day))
 
     def objects(self, feed: str, day: date) -> list[RawObject]:
         """Every object version of the delivery, in order of arrival."""
@@ -241,12 +248,7 @@ class Ledger:
 
     def active_reports(self, source: str) -> list[Report]:
         """Reports that have not ended. The index is eventually consistent: a later look sees what one misses."""
-        found = self._pages(
-            IndexName=ACTIVE_INDEX,
-            KeyConditionExpression="active_feed = :f",
-            ExpressionAttributeValues={":f": {"S": active_reports(source)}},
-        )
-        return [from_item(Report, item) for item in found]
+        return [from_item(Report, item) for item in self._active(active_reports(source))]
 
     def intend_report(self, report: Report) -> bool:
         """Remember that a report will be asked for; False when that was known already."""
@@ -277,6 +279,18 @@ class Ledger:
 
     def put_scopes(self, source: str, scopes: Iterable[Scope]) -> None:
         self._put_all(source, scopes)
+
+    def troubles(self, source: str) -> dict[str, Trouble]:
+        return {trouble.what: trouble for trouble in self._query(Trouble, source, "trouble#")}
+
+    def note_trouble(self, source: str, what: str, error: str) -> Trouble:
+        """Remember what is refused, since now."""
+        trouble = Trouble(what, error, self.now())
+        self._put_all(source, [trouble])
+        return trouble
+
+    def clear_trouble(self, source: str, what: str) -> None:
+        self.client.delete_item(TableName=self.table, Key=_wire({"pk": f"feed#{source}", "sk": f"trouble#{what}"}))
 
     def stale(self, feed: str) -> list[Stale]:
         """What must be built anew of a derived table, oldest date first."""
@@ -322,13 +336,13 @@ class Ledger:
         """Hold ``name`` alone. A holder that died is displaced after ``ttl``.
 
         Raises:
-            TransientFailure: another holder kept it for longer than ``wait``.
+            LeaseHeld: another holder kept it for longer than ``wait``.
         """
         held = Lease(self, name, owner, ttl)
         give_up = self.now() + wait
         while not held.take():
             if self.now() >= give_up:
-                raise TransientFailure(f"lease {name} is held by another run; try again when that run has ended")
+                raise LeaseHeld(f"lease {name} is held by another run; try again when that run has ended")
             sleep(0.2)
         try:
             yield held
@@ -350,6 +364,13 @@ class Ledger:
             ConsistentRead=True,
         ):
             yield from_item(kind, item)
+
+    def _active(self, name: str) -> Iterator[dict[str, Any]]:
+        return self._pages(
+            IndexName=ACTIVE_INDEX,
+            KeyConditionExpression="active_feed = :f",
+            ExpressionAttributeValues={":f": {"S": name}},
+        )
 
     def _pages(self, **query: Any) -> Iterator[dict[str, Any]]:
         for page in self.client.get_paginator("query").paginate(TableName=self.table, **query):

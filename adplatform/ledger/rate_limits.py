@@ -13,6 +13,8 @@ from adplatform.ledger.ledger import Ledger
 
 SLOWEST, FASTEST = 1 / 3600, 1000.0
 """Calls per second between which a rate that a service announces is believed."""
+LONGEST_PAUSE = timedelta(hours=1)
+"""For how long a service is believed that it wants no call."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,10 @@ class RateLimits:
         while True:
             now = self.ledger.now().astimezone(UTC)
             seen, learned = self._read(name)
-            at = max(datetime.fromisoformat(seen), now) if seen else now
             between = timedelta(seconds=1 / (learned or rate))
+            at = max(datetime.fromisoformat(seen), now) if seen else now
+            if at - now > LONGEST_PAUSE + between * (burst + 1):
+                at = now  # written by a clock that was ahead
             wait = (at - between * (burst - 1) - now).total_seconds()
             if wait > 0:
                 return wait

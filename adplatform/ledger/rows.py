@@ -16,6 +16,7 @@ pk                            sk                                   row
 ``feed#<src>/<feed>/<scope>`` ``observed#<day>#<as_of>#<report>``  :class:`Observation`, what a report said of a date
 ``feed#<source>``             ``planned#<name>/<scope>``           :class:`Planned`, the last day that was planned
 ``feed#<source>``             ``scope#<id>``                       :class:`Scope`, a profile or marketplace of it
+``feed#<source>``             ``trouble#<what>``                   :class:`Trouble`, what people were told already
 ``feed#<source>/<feed>``      ``stale#<day>/<scope>``              :class:`Stale`, a derived date to be built anew
 ``lease#<name>``              ``lease``                            holder and expiry of a lease
 ``rate#<name>``               ``rate``                             when the next call of an operation may be made
@@ -28,6 +29,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from urllib.parse import quote
@@ -380,6 +382,19 @@ class Planned:
         return f"planned#{self.name}/{self.scope}"
 
 
+@dataclass(frozen=True)
+class Trouble:
+    """What Amazon refuses a source at present, a scope for example; people were told when it began."""
+
+    what: str
+    error: str
+    since: datetime
+
+    @property
+    def sort_key(self) -> str:
+        return f"trouble#{self.what}"
+
+
 Row = (
     RawObject
     | Delivery
@@ -392,6 +407,7 @@ Row = (
     | Observation
     | Planned
     | Scope
+    | Trouble
 )
 R = TypeVar(
     "R",
@@ -407,6 +423,7 @@ R = TypeVar(
     Planned,
     Scope,
     Stale,
+    Trouble,
 )
 
 
@@ -428,10 +445,15 @@ def to_item(feed: str, row: Row) -> Item:
         if name in required or value not in ("", None, (), {}):
             item[name] = plain(value)
     if isinstance(row, Delivery) and row.active:
-        item["active_feed"] = feed
+        item["active_feed"] = active_deliveries(feed.partition("/")[0])
     if isinstance(row, Report) and not row.ended:
         item["active_feed"] = active_reports(row.source)
     return item
+
+
+def active_deliveries(source: str) -> str:
+    """Under which name the index lists the deliveries of a source with something to do."""
+    return f"deliveries#{source}"
 
 
 def active_reports(source: str) -> str:
@@ -440,8 +462,14 @@ def active_reports(source: str) -> str:
 
 
 def from_item(kind: type[R], item: Mapping[str, Any]) -> R:
-    hints = get_type_hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]  # mypy takes the class for one of its unhashable values
     return kind(**{f.name: _typed(hints[f.name], item[f.name]) for f in fields(kind) if f.name in item})
+
+
+@cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    """Resolving them takes longer than all the rest of reading a row."""
+    return get_type_hints(kind)
 
 
 def plain(value: Any) -> Any:

@@ -321,7 +321,7 @@ def test_only_the_same_report_is_adopted_and_the_newest_of_several(amazon: Amazo
     amazon.world.clock.advance(5)
     newest = created(api, asked)
     assert api.create(asked, NOW, again=True) == Created(newest, adopted=True)
-    later = NOW + timedelta(minutes=10)
+    later = NOW + timedelta(hours=1)
     amazon.world.clock.set(later)
     assert not api.create(asked, later, again=True).adopted, "what was made before the intention is another's"
 

@@ -14,7 +14,7 @@ from adplatform.failures import TransientFailure
 from adplatform.ledger.ledger import Lease, Ledger, table_definition
 from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, Publication, RawObject, Retired
 
-FEED = "acme/orders"
+SOURCE, FEED = "acme", "acme/orders"
 DAY = date(2026, 3, 14)
 NOW = datetime(2026, 3, 14, 9, tzinfo=UTC)
 
@@ -55,14 +55,14 @@ def test_an_object_is_recorded_once_and_opens_its_delivery(ledger: Ledger) -> No
     delivery = ledger.delivery(FEED, DAY)
     assert (delivery.arrivals, delivery.pending, delivery.state) == (2, 2, DeliveryState.OPEN)
     assert [(o.version, o.number, o.seen_at) for o in ledger.objects(FEED, DAY)] == [("v1", 1, NOW), ("v2", 2, NOW)]
-    assert [d.day for d in ledger.active_deliveries(FEED)] == [DAY]
+    assert [(feed, d.day) for feed, d in ledger.active_deliveries(SOURCE)] == [(FEED, DAY)]
 
 
 def test_an_ignored_object_is_remembered_and_opens_nothing(ledger: Ledger) -> None:
     noise = obj("a.tmp", state=ObjectState.IGNORED, reason="unfinished")
     assert ledger.record_object(FEED, noise)
     assert not ledger.record_object(FEED, noise)
-    assert ledger.active_deliveries(FEED) == []
+    assert ledger.active_deliveries(SOURCE) == []
     assert [o.number for o in ledger.objects(FEED, DAY)] == [0]
 
 
@@ -161,7 +161,8 @@ def test_feeds_and_dates_that_begin_alike_are_kept_apart(ledger: Ledger) -> None
     ledger.record_object("acme/orders", replace(obj("c"), day=date(2026, 3, 15)))
     assert [o.key[-1] for o in ledger.objects("acme/orders", DAY)] == ["a"]
     assert [d.day for d in ledger.deliveries("acme/orders2")] == [DAY]
-    assert len(ledger.active_deliveries("acme/orders")) == 2
+    assert [feed for feed, _ in ledger.active_deliveries("acme")] == ["acme/orders", "acme/orders", "acme/orders2"]
+    assert ledger.active_deliveries("acm") == []
 
 
 def test_results_of_more_than_one_page_are_whole(ledger: Ledger) -> None:

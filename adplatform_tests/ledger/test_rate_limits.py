@@ -141,6 +141,15 @@ def test_an_announced_rate_outlives_calls_and_pauses(limits: RateLimits, clock: 
     assert limits.take("bucket", 10.0, 3) == pytest.approx(2)
 
 
+def test_a_pause_that_a_clock_far_ahead_wrote_holds_nobody_back_once_the_clock_is_right(
+    limits: RateLimits, clock: Clock
+) -> None:
+    limits.pause("bucket", START + timedelta(days=1), 1.0, 10)
+    assert granted(limits, 1.0, 10) == 10
+    limits.pause("bucket", clock.at + timedelta(hours=1), 1.0, 10)
+    assert limits.take("bucket", 1.0, 10) == pytest.approx(3600)
+
+
 @pytest.mark.parametrize(
     "announced", ["0", "-1", "", "fast", "nan", "inf", "1e-9", "1e9", "0.5, 0.5", "0.0", "1/60", "0x1"]
 )

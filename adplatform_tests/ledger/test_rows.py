@@ -103,7 +103,7 @@ def test_only_a_delivery_with_work_due_is_in_the_index() -> None:
     busy = [Delivery(day=day, state=state) for state in (DeliveryState.SETTLED, DeliveryState.RUNNING)]
     waiting = [Delivery(day=day, arrivals=1), Delivery(day=day, state=DeliveryState.FAILED)]
     assert not any("active_feed" in to_item("acme/orders", d) for d in idle)
-    assert all(to_item("acme/orders", d)["active_feed"] == "acme/orders" for d in busy + waiting)
+    assert all(to_item("acme/orders", d)["active_feed"] == "deliveries#acme" for d in busy + waiting)
 
 
 def test_versions_sort_as_numbers_do() -> None:

@@ -9,8 +9,8 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from adplatform.amazon.reports import Created, Discovered, Document, Progress, ReportOrder, ReportStatus
-from adplatform.failures import TransientFailure
+from adplatform.amazon.reports import Created, Discovered, Document, PastRetention, Progress, ReportOrder, ReportStatus
+from adplatform.failures import AccessRefused, CredentialsRefused, TransientFailure
 from adplatform.ledger.rows import Scope
 
 Rows = Callable[[str, date, datetime], list[dict[str, Any]]]
@@ -39,13 +39,32 @@ class MemoryReports:
     broken_downloads: int = 0
     placed: dict[str, Ordered] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
+    """Profiles that may not be read at present."""
+    revoked: bool = False
+    down: bool = False
+    kept_from: date = date.min
+    calls: int = 0
+
+    def _called(self, scope: str = "") -> None:
+        self.calls += 1
+        if self.revoked:
+            raise CredentialsRefused("invalid_grant")
+        if scope in self.refused:
+            raise AccessRefused(f"Not authorized to access scope {scope}")
+        if self.down and scope:
+            raise TransientFailure("HTTP 503")
 
     def scopes(self) -> list[Scope]:
+        self._called()
         return list(self.profiles)
 
     def create(
         self, order: ReportOrder, intended_at: datetime, *, again: bool, others: Collection[str] = ()
     ) -> Created:
+        self._called(order.scope)
+        if order.start < self.kept_from:
+            raise PastRetention(f"data retention start date ({self.kept_from})", self.kept_from)
         for report_id, placed in self.placed.items():
             if placed.order == order and self.now() < placed.ready_at:
                 return Created(report_id, adopted=True)
@@ -58,6 +77,7 @@ class MemoryReports:
         return Created(report_id)
 
     def progress(self, order: ReportOrder, report_id: str) -> Progress:
+        self._called(order.scope)
         placed = self.placed[report_id]
         assert placed.order == order
         if self.now() < placed.ready_at:
@@ -69,6 +89,7 @@ class MemoryReports:
         return Progress(report_id, ReportStatus.READY, document=report_id)
 
     def fetch(self, order: ReportOrder, progress: Progress, target: Path) -> Document:
+        self._called(order.scope)
         placed = self.placed[progress.report_id]
         days = [order.start + timedelta(days=n) for n in range((order.end - order.start).days + 1)]
         rows = [row for day in days for row in self.rows(order.scope, day, placed.at)]

@@ -86,10 +86,20 @@ class Account:
         share = int(digest(self.source, definition.name, scope)[:8], 16) / 16**8
         return self.spread * share
 
-    def order(self, report: Report, scope: Scope) -> ReportOrder | None:
-        """What to ask Amazon for; None when the definition was removed or changed since the report was intended."""
+    def gate(self, report: Report) -> str:
+        """What Amazon gives access to: a profile of the Ads API, a type of report of the Selling Partner API."""
+        return report.scope if self.api == "ads" else report.name
+
+    def declared(self, report: Report, scope: Scope) -> ReportDefinition | None:
+        """The report's definition; None when it was removed or changed since, or its scope was."""
         definition = self.definition(report.name)
-        if definition is None or definition.definition_hash != report.definition:
+        asked = definition is not None and definition.definition_hash == report.definition
+        return definition if asked and self.wants(scope) else None
+
+    def order(self, report: Report, scope: Scope) -> ReportOrder | None:
+        """What to ask Amazon for; None when the report is not declared any more."""
+        definition = self.declared(report, scope)
+        if definition is None:
             return None
         return ReportOrder(
             name=f"{report.feed} {report.start} {report.end}",
@@ -110,6 +120,17 @@ class Account:
         """The feed of every dataset and scope."""
         wanted = list(scopes)
         return [(each, self.scoped(flow, scope)) for each, flow in self.tables() for scope in wanted]
+
+    def named_flows(self, names: Iterable[str]) -> list[tuple[ReportDefinition, FeedFlow]]:
+        """The feeds of these names, as deliveries have them; those that are not declared any more are left out."""
+        tables = {flow.feed.name: (definition, flow) for definition, flow in self.tables()}
+        found = []
+        for name in names:
+            feed, _, scope = name.removeprefix(f"{self.source}/").partition("/")
+            if feed in tables and scope:
+                definition, flow = tables[feed]
+                found.append((definition, self.scoped(flow, scope)))
+        return found
 
     def flow(self, dataset: Dataset, scope: str) -> FeedFlow:
         return self.scoped(self._table(dataset), scope)

@@ -5,16 +5,19 @@ again, and a report whose id is stored is only ever polled.
 """
 
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adplatform.amazon.reports import Progress, ReportApi, ReportOrder, ReportStatus
-from adplatform.failures import PermanentFailure, TransientFailure
-from adplatform.flow.reports.account import Account
+from adplatform.amazon.reports import PastRetention, Progress, ReportApi, ReportOrder, ReportStatus
+from adplatform.failures import AccessRefused, CredentialsRefused, PermanentFailure, TransientFailure
+from adplatform.flow.reports.account import Account, local_zone
+from adplatform.flow.reports.plan import covered
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import Report, ReportState, Scope
+from adplatform.ledger.rows import Report, ReportState, Scope, Trouble
 
 log = logging.getLogger(__name__)
 
@@ -24,43 +27,71 @@ REORDER_AFTER = timedelta(minutes=30)
 ASK_AGAIN_AFTER = timedelta(minutes=5)
 """Wait after a call that failed for now; doubled with each attempt, up to the next constant."""
 LONGEST_WAIT = timedelta(hours=2)
+CLOCKS_DIFFER = timedelta(hours=1)
+"""What the ledger has from further in the future was written by a clock that was wrong."""
 SLOWEST_POLL = timedelta(minutes=10)
+MOST_NAMED = 50
+"""Reports that one message names."""
+NOT_DECLARED = "its definition or scope was removed or changed"
 DOUBTFUL = "Amazon says there is no data, but there was before; asked once more"
 
 
-def refresh_scopes(services: Services, account: Account, api: ReportApi) -> list[Scope]:
-    """Learn from Amazon which profiles or marketplaces there are; those it no longer names stay as they were.
+def refresh_scopes(services: Services, account: Account, api: ReportApi) -> None:
+    """Learn from Amazon which profiles or marketplaces there are; those it no longer names stay as they were. Declared
+    ones that it never named are told to people once, and hold up no others.
 
     Raises:
-        PermanentFailure: a declared scope is not among those that the credentials can read.
+        PermanentFailure: none that is wanted was ever among those that the credentials can read.
     """
-    now = services.ledger.now()
-    found = [replace(scope, seen_at=now) for scope in api.scopes()]
-    services.ledger.put_scopes(account.source, found)
-    missing = sorted(set(account.wanted) - {scope.id for scope in found})
-    known = {scope.id for scope in services.ledger.scopes(account.source)}
-    if unknown := [scope for scope in missing if scope not in known]:
-        listed = ", ".join(sorted(s.id for s in found)) or "none"
+    ledger = services.ledger
+    found = [replace(scope, seen_at=ledger.now()) for scope in api.scopes()]
+    ledger.put_scopes(account.source, found)
+    scopes = ledger.scopes(account.source)
+    listed = ", ".join(sorted(s.id for s in found)) or "none"
+    can = f"in region {account.region} these credentials can read {listed}"
+    if not any(account.wants(scope) for scope in scopes):
+        wanted = ", ".join(account.wanted) or f"a {account.dimension} that is wanted"
         raise PermanentFailure(
-            f"{account.source}: {', '.join(unknown)} cannot be read with these credentials in this region; they can "
-            f"read {listed}. Correct the list, the region, or who authorised the credentials"
+            f"{account.source}: {wanted} cannot be read: {can}. Correct the list, the region, or who authorised them"
         )
-    return [scope for scope in found if account.wants(scope)]
+    known, troubles = {scope.id for scope in scopes}, ledger.troubles(account.source)
+    for scope in account.wanted:
+        if scope in known and missing(scope) in troubles:
+            ledger.clear_trouble(account.source, missing(scope))
+        elif scope not in known and missing(scope) not in troubles:
+            what = f"{account.dimension} {scope} cannot be read: {can}"
+            facts = {"source": account.source, account.dimension: scope, "error": what}
+            tell(services, account, "access_refused", f"{account.source}: {what}", facts)
+            ledger.note_trouble(account.source, missing(scope), what)
+
+
+def missing(scope: str) -> str:
+    """Under which name it is noted that a declared scope was never named by Amazon."""
+    return f"missing/{scope}"
 
 
 def may_be_asked(report: Report, now: datetime) -> bool:
-    return report.not_before is None or report.not_before <= now
+    """Whether its rest is over. One that was written by a clock that was ahead of this one is."""
+    rests = report.not_before is not None and report.not_before > now
+    return not rests or (report.changed_at is not None and report.changed_at - now > CLOCKS_DIFFER)
 
 
 def request(services: Services, account: Account, api: ReportApi, report: Report, scope: Scope) -> Report | None:
     """Ask Amazon for an intended report and store its id; None when somebody else is at it.
 
-    A failure is written to the row, never raised: one scope that may not be read holds up no other.
+    A failure is written to the row, so that one scope that may not be read holds up no other.
+
+    Raises:
+        AccessRefused: Amazon gives no access to it, nor to others of its gate.
     """
-    order = account.order(report, scope)
-    if order is None:
-        return give_up(services, account, report, "the definition was removed or changed", reorder=False)
+    order, definition = account.order(report, scope), account.declared(report, scope)
+    if order is None or definition is None:
+        return withdraw(services, report, NOT_DECLARED)
     ledger = services.ledger
+    today = ledger.now().astimezone(local_zone(definition, scope)).date()
+    if (today - report.start).days >= definition.policy.retention_days:
+        oldest = today - timedelta(days=definition.policy.last_age)
+        return _clipped(services, account, report, today, oldest)
     trying = ledger.change_report(report, attempt=report.attempt + 1)
     if trying is None:
         return None
@@ -70,7 +101,15 @@ def request(services: Services, account: Account, api: ReportApi, report: Report
         created = api.create(order, report.intended_at or ledger.now(), again=again, others=others)
     except TransientFailure as e:
         log.warning("%s %s: %s", report.feed, report.key, e)
-        return ledger.change_report(trying, error=str(e), not_before=ledger.now() + _pause(trying.attempt))
+        return rest(services, trying, str(e), _pause(trying.attempt))
+    except AccessRefused as e:
+        # Amazon has not taken the order: no other worker needs to look for it.
+        refused(services, account, replace(trying, attempt=report.attempt), e)
+        raise
+    except PastRetention as e:
+        if e.oldest <= report.start:
+            return give_up(services, account, trying, str(e), reorder=False)
+        return _clipped(services, account, trying, today, e.oldest)
     except PermanentFailure as e:
         return give_up(services, account, trying, str(e), reorder=False)
     return ledger.change_report(
@@ -85,13 +124,81 @@ def request(services: Services, account: Account, api: ReportApi, report: Report
     )
 
 
+def rest(services: Services, report: Report, error: str, pause: timedelta) -> Report | None:
+    """Leave a report as it is for a while, and note why."""
+    return services.ledger.change_report(report, error=error, run_id="", not_before=services.ledger.now() + pause)
+
+
+def refused(services: Services, account: Account, report: Report, error: AccessRefused) -> Report | None:
+    """Let a report rest that Amazon gives no access to, the longer the longer that lasts. People are told when it
+    begins; that the credentials are good for nothing is told by the job that places orders."""
+    ledger, gate = services.ledger, account.gate(report)
+    if isinstance(error, CredentialsRefused):
+        return rest(services, report, str(error), ASK_AGAIN_AFTER)
+    lasts = ledger.now() - note_refusal(services, account, gate, error).since
+    return rest(services, report, str(error), min(max(lasts / 2, ASK_AGAIN_AFTER), LONGEST_WAIT))
+
+
+def note_refusal(services: Services, account: Account, gate: str, error: PermanentFailure) -> Trouble:
+    """Remember that Amazon gives no access to a gate; people are told when it begins."""
+    known = services.ledger.troubles(account.source).get(gate)
+    if known is not None:
+        return known
+    facts = {"source": account.source, "refused": gate, "error": str(error)}
+    tell(services, account, "access_refused", f"{account.source}: no access to {gate}; others go on", facts)
+    return services.ledger.note_trouble(account.source, gate, str(error))
+
+
+def withdraw(services: Services, report: Report, why: str) -> Report | None:
+    """End a report that nobody wants any more, without alarm. Its dates count as not asked for."""
+    log.info("%s %s is not pursued: %s", report.feed, report.key, why)
+    return services.ledger.change_report(report, state=ReportState.FAILED, error=why, not_before=None, run_id="")
+
+
+def _clipped(services: Services, account: Account, report: Report, today: date, oldest: date) -> Report | None:
+    """End an order whose first dates Amazon does not keep any more, and intend one for the others. People are told of
+    dates that leave unread."""
+    ledger = services.ledger
+    gone = f"Amazon keeps nothing before {oldest}"
+    if oldest <= report.end:
+        clipped = Report(
+            source=report.source,
+            name=report.name,
+            scope=report.scope,
+            asked_on=today,
+            start=oldest,
+            end=report.end,
+            sequence=1,
+            report_type=report.report_type,
+            definition=report.definition,
+            waves={day: wave for day, wave in report.waves.items() if date.fromisoformat(day) >= oldest},
+        )
+        ledger.intend_report(clipped)
+        gone += f"; {oldest} to {report.end} is asked for instead"
+    others = [r for r in ledger.reports(report.feed, report.start) if r.key != report.key]
+    read = covered(others, report.definition)
+    ended = withdraw(services, report, gone)
+    first = max(report.start, account.first_day(today))
+    lost = [day for day in _dates(first, min(oldest - timedelta(days=1), report.end)) if day not in read]
+    if ended is not None and lost:
+        facts = {"feed": report.feed, "first": lost[0], "last": lost[-1], "error": gone}
+        tell(services, account, "report_dates_lost", f"{report.feed}: too late for {lost[0]} to {lost[-1]}", facts)
+    return ended
+
+
+def _dates(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
 def _ids_of_equals(services: Services, account: Account, report: Report) -> set[str]:
-    """Ids of the reports of this type and scope that were asked for since: none of them is the one that is missing."""
+    """Ids of the reports of this type and scope that were asked for since: none of them is the one that is missing.
+    Clocks differ, so those of the day before are among them."""
+    since = report.asked_on - timedelta(days=1)
     return {
         known.report_id
         for definition in account.definitions
         if definition.report_type == report.report_type
-        for known in services.ledger.reports(f"{report.source}/{definition.name}/{report.scope}", report.asked_on)
+        for known in services.ledger.reports(f"{report.source}/{definition.name}/{report.scope}", since)
         if known.report_id
     }
 
@@ -99,11 +206,14 @@ def _ids_of_equals(services: Services, account: Account, report: Report) -> set[
 def poll(services: Services, account: Account, api: ReportApi, report: Report, scope: Scope) -> Report | None:
     """Ask how far a requested report is and write down the answer; None when somebody else did.
 
-    Failures are written to the row, never raised.
+    A failure is written to the row.
+
+    Raises:
+        AccessRefused: Amazon gives no access to it, nor to others of its gate.
     """
     order = account.order(report, scope)
     if order is None:
-        return give_up(services, account, report, "the definition was removed or changed", reorder=False)
+        return withdraw(services, report, NOT_DECLARED)
     ledger, now = services.ledger, services.ledger.now()
     try:
         progress = api.progress(order, report.report_id)
@@ -111,7 +221,13 @@ def poll(services: Services, account: Account, api: ReportApi, report: Report, s
         if now - (report.requested_at or now) >= account.give_up_after * 2:
             return give_up(services, account, report, str(e), reorder=True)
         attempt = report.attempt + 1
-        return ledger.change_report(report, error=str(e), attempt=attempt, not_before=now + _pause(attempt))
+        return rest(services, replace(report, attempt=attempt), str(e), _pause(attempt))
+    except AccessRefused as e:
+        if now - (report.requested_at or now) >= account.give_up_after * 2 and not isinstance(e, CredentialsRefused):
+            withdraw(services, report, str(e))
+        else:
+            refused(services, account, report, e)
+        raise
     except PermanentFailure as e:
         return give_up(services, account, report, str(e), reorder=False)
     asked = replace(report, polls=report.polls + 1, polled_at=now, attempt=0, error="")
@@ -146,16 +262,12 @@ def _still_waiting(
         except (PermanentFailure, TransientFailure) as e:
             log.warning("%s %s could not be cancelled: %s", report.feed, report.key, e)
         return give_up(services, account, asked, f"it was not ready {waited} after it was asked for", reorder=True)
-    overdue = waited >= account.overdue_after
-    changed = ledger.change_report(
+    return ledger.change_report(
         report,
         **_seen(asked),
-        overdue=overdue,
+        overdue=waited >= account.overdue_after,
         not_before=now + min(account.poll_every * 1.5 ** min(report.polls, 20), SLOWEST_POLL),
     )
-    if overdue and not report.overdue and changed is not None:
-        _tell(services, account, changed, "report_overdue", f"is not ready {waited} after it was asked for")
-    return changed
 
 
 def _empty(services: Services, account: Account, report: Report, asked: Report, progress: Progress) -> Report | None:
@@ -185,9 +297,12 @@ def is_doubtful(services: Services, account: Account, report: Report) -> bool:
 
 
 def give_up(services: Services, account: Account, report: Report, error: str, *, reorder: bool) -> Report | None:
-    """End a report that brought nothing. Its dates count as not asked for; ``reorder`` asks again on the same day."""
+    """End a report that brought nothing. Its dates count as not asked for; ``reorder`` asks again on the same day. What
+    was planned days ago is not asked for again: later plans have its dates. One that is not asked for again by itself
+    is ``permanent``, and :func:`tell_reports` should tell it."""
     ledger = services.ledger
-    again = reorder and report.sequence < MAX_ORDERS
+    overtaken = bool(report.waves) and (ledger.now().date() - report.asked_on).days > 1
+    again = reorder and report.sequence < MAX_ORDERS and not overtaken
     if again:
         ledger.intend_report(
             Report(
@@ -204,25 +319,44 @@ def give_up(services: Services, account: Account, report: Report, error: str, *,
                 not_before=ledger.now() + REORDER_AFTER * 2 ** (report.sequence - 1),
             )
         )
-    ended = ledger.change_report(
-        report, state=ReportState.FAILED, error=error, permanent=not reorder, not_before=None, run_id=""
-    )
     log.warning("%s %s failed: %s%s", report.feed, report.key, error, "; it is asked for again" if again else "")
-    if ended is not None and not again:
-        _tell(services, account, ended, "report_failed", f"failed: {error}")
-    return ended
+    permanent = not again and not (reorder and overtaken)
+    return ledger.change_report(
+        report, state=ReportState.FAILED, error=error, permanent=permanent, not_before=None, run_id=""
+    )
 
 
-def _tell(services: Services, account: Account, report: Report, event: str, what: str) -> None:
-    facts = {
-        "feed": report.feed,
-        "start": report.start,
-        "end": report.end,
-        "report_id": report.report_id,
-        "state": str(report.state),
-        "error": report.error,
+def tell_reports(services: Services, account: Account, event: str, what: str, reports: Sequence[Report]) -> None:
+    """Tell people of reports that had the same fate, all in one message."""
+    if not reports:
+        return
+    first = reports[0]
+    facts: dict[str, Any] = {
+        "feed": first.feed,
+        "start": first.start,
+        "end": first.end,
+        "report_id": first.report_id,
+        "state": str(first.state),
+        "error": first.error,
     }
-    subject = f"{report.feed} {report.start} to {report.end} {what}"
+    named = [f"{r.feed} {r.start} to {r.end}" for r in reports]
+    subject = f"{named[0]} {what}"
+    if len(named) > 1:
+        facts |= {"reports": len(named), "others": named[1:MOST_NAMED]}
+        subject = f"{account.source}: {len(named)} reports, {subject}"
+    tell(services, account, event, subject, facts)
+
+
+def tell_given_up(services: Services, account: Account, reports: Iterable[Report | None]) -> None:
+    """Tell people of those that are not asked for again by themselves."""
+    given_up = [r for r in reports if r is not None and r.state is ReportState.FAILED and r.permanent]
+    reason = f"failed: {given_up[0].error}" if given_up else ""
+    tell_reports(services, account, "report_failed", reason, given_up)
+
+
+def tell(services: Services, account: Account, event: str, subject: str, facts: dict[str, Any]) -> None:
+    """Tell those who hear of failures. The ledger knows it too, so a message that cannot be sent is only logged."""
+    log.warning("%s", subject)
     try:
         services.notifier(account.topics).failure(event, subject, facts)
     except (BotoCoreError, ClientError) as e:

@@ -4,8 +4,10 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import timedelta
 
 from adplatform.amazon.ads import open_ads
+from adplatform.amazon.http import PATIENCE
 from adplatform.amazon.reports import ReportApi
 from adplatform.amazon.selling_partner import open_selling_partner
 from adplatform.failures import PermanentFailure
@@ -13,10 +15,11 @@ from adplatform.flow.reports.account import Account
 from adplatform.flow.services import Services
 from adplatform.local.amazon.accounts import DEMO_CREDENTIALS
 
-Connect = Callable[[Services, Account], ReportApi]
+Connect = Callable[[Services, Account, timedelta], ReportApi]
+"""Opens the API for calls that may each go on for so long."""
 
 
-def open_api(services: Services, account: Account) -> ReportApi:
+def open_api(services: Services, account: Account, patience: timedelta = PATIENCE) -> ReportApi:
     """Credentials are read when the first call needs a token.
 
     Raises:
@@ -33,8 +36,10 @@ def open_api(services: Services, account: Account) -> ReportApi:
     given = (services.secrets, account.credentials, account.region, services.ledger, directory)
     if account.api == "selling_partner":
         marketplaces = account.wanted if account.vendor else ()
-        return open_selling_partner(*given, sleep=time.sleep, endpoint=endpoint, marketplaces=marketplaces)
-    return open_ads(*given, sleep=time.sleep, endpoint=endpoint)
+        return open_selling_partner(
+            *given, sleep=time.sleep, endpoint=endpoint, marketplaces=marketplaces, patience=patience
+        )
+    return open_ads(*given, sleep=time.sleep, endpoint=endpoint, patience=patience)
 
 
 def _keep_credentials(services: Services, account: Account) -> None:

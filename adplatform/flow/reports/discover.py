@@ -42,9 +42,14 @@ def discover(services: Services, account: Account, api: ReportApi, turns: Iterab
             if report is not None:
                 new.append(report)
     for turn in due.values():
-        planned = Planned(turn.definition.name, turn.scope.id, turn.day, turn.definition.definition_hash)
-        services.ledger.put_planned(account.source, planned)
+        looked(services, account, turn)
     return new
+
+
+def looked(services: Services, account: Account, turn: Turn) -> None:
+    """The turn is over; the next day looks again."""
+    planned = Planned(turn.definition.name, turn.scope.id, turn.day, turn.definition.definition_hash)
+    services.ledger.put_planned(account.source, planned)
 
 
 def _entered(
@@ -81,7 +86,8 @@ def _entered(
 
 def _first_free(services: Services, report: Report, known: list[Report], made: date) -> Report | None:
     """The row under the first sequence that no other report made on that day has."""
-    if any(r.report_id == report.report_id for r in known):
+    # One that was withdrawn while its definition or scope was not declared is found anew.
+    if any(r.report_id == report.report_id and (r.state is not ReportState.FAILED or r.permanent) for r in known):
         return None
     same = (report.feed, made, report.start, report.end)
     taken = {r.sequence for r in known if (r.feed, r.asked_on, r.start, r.end) == same}

@@ -17,11 +17,21 @@ from adplatform.amazon.definitions import Dataset, ReportDefinition
 from adplatform.amazon.documents import other_options, verify
 from adplatform.amazon.reports import Document, Progress, ReportApi, ReportStatus
 from adplatform.amazon.slices import SliceFile, Split, split
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import AccessRefused, PermanentFailure, TransientFailure
 from adplatform.flow.clean import Transformed
 from adplatform.flow.publication import publish_delivery
 from adplatform.flow.reports.account import Account, local_zone, slice_file
-from adplatform.flow.reports.ask import DOUBTFUL, give_up, is_doubtful
+from adplatform.flow.reports.ask import (
+    CLOCKS_DIFFER,
+    DOUBTFUL,
+    NOT_DECLARED,
+    give_up,
+    is_doubtful,
+    refused,
+    rest,
+    tell_given_up,
+    withdraw,
+)
 from adplatform.flow.reports.discover import LISTED_FOR
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Settler
@@ -36,6 +46,10 @@ EMPTY_SLICE = gzip.compress(b"", mtime=0)
 MAX_DOWNLOADS = 4
 FETCHABLE = (ReportState.READY, ReportState.STORED, ReportState.LANDED)
 DOWNLOAD_AGAIN_AFTER = timedelta(minutes=5)
+
+
+class NotDeclared(PermanentFailure):
+    """A report's definition or scope was removed or changed while it was on its way."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +90,13 @@ def land(
 
     Raises:
         TransientFailure: it can be tried again.
-        PermanentFailure: what Amazon delivered is no report, or its definition is not declared any more.
+        PermanentFailure: what Amazon delivered is no report.
+        NotDeclared: nobody wants it any more.
     """
     scope = next((s for s in services.ledger.scopes(account.source) if s.id == claimed.scope), None)
-    definition = account.definition(claimed.name)
+    definition = account.declared(claimed, scope) if scope else None
     if scope is None or definition is None:
-        raise PermanentFailure(f"{claimed.feed}: its definition or scope is not declared any more")
+        raise NotDeclared(NOT_DECLARED)
     report, slices = claimed, []
     if report.document or report.raw_key:
         document = work / "document"
@@ -117,6 +132,16 @@ def failed(services: Services, account: Account, report: Report, error: Exceptio
     current = services.ledger.report(report.feed, report.key)
     if current is None or current.ended or current.run_id != report.run_id:
         return None
+    ended = _after(services, account, current, error)
+    tell_given_up(services, account, [ended])
+    return ended
+
+
+def _after(services: Services, account: Account, current: Report, error: Exception) -> Report | None:
+    if isinstance(error, AccessRefused):
+        return refused(services, account, current, error)
+    if isinstance(error, NotDeclared):
+        return withdraw(services, current, str(error))
     if isinstance(error, PermanentFailure):
         return give_up(services, account, current, str(error), reorder=False)
     now, definition = services.ledger.now(), account.definition(current.name)
@@ -126,8 +151,7 @@ def failed(services: Services, account: Account, report: Report, error: Exceptio
         return give_up(services, account, current, str(error), reorder=False)
     if not discovered and current.attempt >= MAX_DOWNLOADS:
         return give_up(services, account, current, str(error), reorder=True)
-    rest = now + DOWNLOAD_AGAIN_AFTER * 2 ** min(current.attempt - 1, 5)
-    return services.ledger.change_report(current, run_id="", error=str(error), not_before=rest)
+    return rest(services, current, str(error), DOWNLOAD_AGAIN_AFTER * 2 ** min(current.attempt - 1, 5))
 
 
 def _stored(
@@ -140,7 +164,7 @@ def _stored(
         return report
     order = account.order(report, scope)
     if order is None:
-        raise PermanentFailure(f"{report.feed} {report.key}: the definition was changed since it was asked for")
+        raise NotDeclared(NOT_DECLARED)
     ready = Progress(report.report_id, ReportStatus.READY, report.document, report.bytes or None)
     document: Document = api().fetch(order, ready, target)
     if not verify(target, _origin(report)) and report.sequence == 1:
@@ -230,10 +254,14 @@ def _land_day(
     own = next((o for o in before if o.report_id == report.report_id), None)
     if own is not None:
         return Landed(flow, day, rows, own.landed)
+    # A clock that was far ahead said when these were asked for: they are older than they say.
+    misdated = [o for o in before if o.as_of - services.ledger.now() > CLOCKS_DIFFER]
     newest = before[-1] if before else None
     as_of = _as_of(report)
     adds = definition.discovered and rows > 0
-    replaces = newest is None or (newest.as_of < as_of and (newest.rows, newest.content) != (rows, content))
+    replaces = (
+        newest is None or bool(misdated) or (newest.as_of < as_of and (newest.rows, newest.content) != (rows, content))
+    )
     changed = adds or (replaces and not definition.discovered)
     lease.check()
     if changed:

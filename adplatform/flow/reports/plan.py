@@ -13,6 +13,7 @@ from adplatform.ledger.rows import Planned, Report, ReportState, Scope
 
 log = logging.getLogger(__name__)
 
+A_DAY = timedelta(days=1)
 MARGIN = timedelta(days=3)
 """Reports asked for before the oldest date that can be had, plus this, say nothing about dates that still can."""
 
@@ -45,30 +46,31 @@ def _turns(services: Services, account: Account, now: datetime) -> Iterator[Turn
 
 def _is_due(account: Account, turn: Turn, now: datetime, planned: Mapping[tuple[str, str], Planned]) -> bool:
     last = planned.get((turn.definition.name, turn.scope.id))
-    if last is not None and last.definition == turn.definition.definition_hash and last.day >= turn.day:
+    # A day that is further in the future than time zones reach was planned by a clock that was wrong.
+    planned_day = last is not None and turn.day <= last.day <= turn.day + A_DAY
+    if planned_day and last is not None and last.definition == turn.definition.definition_hash:
         return False
     opens = datetime.combine(turn.day, account.request_at, local_zone(turn.definition, turn.scope))
     # Added in UTC: wall-clock arithmetic across a change of daylight saving time is off by an hour.
     return now >= opens.astimezone(now.tzinfo) + account.offset(turn.definition, turn.scope.id)
 
 
-def plan_turn(services: Services, account: Account, turn: Turn) -> list[Report]:
+def plan_turn(services: Services, account: Account, turn: Turn) -> tuple[date, ...]:
     """Write the intentions of one turn to the ledger, and then that it was planned; both may be repeated.
 
-    Returns the reports that nobody had intended before.
+    Returns the dates that will soon not be had any more.
     """
     definition, scope, ledger = turn.definition, turn.scope, services.ledger
     feed = f"{account.source}/{definition.name}/{scope.id}"
-    known = ledger.reports(feed, since=turn.day - timedelta(days=definition.policy.retention_days) - MARGIN)
+    since = turn.day - timedelta(days=definition.policy.retention_days) - MARGIN
+    known = _still_asked(services, turn, ledger.reports(feed, since))
     pulled = covered(known, definition.definition_hash)
     today = [r for r in known if r.asked_on == turn.day]
     spent = len({(r.start, r.end) for r in today if r.definition == definition.definition_hash})
     planned = plan(definition.policy, turn.day, oldest_wanted(account, turn.day, pulled), pulled, spent=spent)
-    intended = []
     for window in planned.windows:
-        report = _intention(account, turn, window, sum((r.start, r.end) == (window.start, window.end) for r in today))
-        if ledger.intend_report(report):
-            intended.append(report)
+        before = sum((r.start, r.end) == (window.start, window.end) for r in today)
+        ledger.intend_report(_intention(account, turn, window, before))
     ledger.put_planned(
         account.source,
         Planned(
@@ -80,9 +82,24 @@ def plan_turn(services: Services, account: Account, turn: Turn) -> list[Report]:
             postponed=planned.postponed,
         ),
     )
-    if planned.at_risk:
-        _tell_at_risk(services, account, feed, planned.at_risk)
-    return intended
+    return planned.at_risk
+
+
+def _still_asked(services: Services, turn: Turn, reports: list[Report]) -> list[Report]:
+    """The reports without those that were planned on an earlier day and never asked for: this plan has their dates, in
+    ranges that Amazon still keeps. Also without those of a clock that was far ahead."""
+    kept = []
+    for report in reports:
+        idle = report.state is ReportState.INTENDED and report.attempt == 0 and report.asked_on < turn.day
+        late = f"not asked for before {turn.day}, when its dates were planned anew"
+        replaced = (
+            idle
+            and report.waves
+            and services.ledger.change_report(report, state=ReportState.FAILED, error=late, not_before=None)
+        )
+        if not replaced and report.asked_on <= turn.day + A_DAY:
+            kept.append(report)
+    return kept
 
 
 def oldest_wanted(account: Account, today: date, pulled: Mapping[date, date]) -> date:
@@ -115,14 +132,6 @@ def _intention(account: Account, turn: Turn, window: Window, before: int) -> Rep
         definition=turn.definition.definition_hash,
         waves={day.isoformat(): wave for day, wave in window.waves.items()},
     )
-
-
-def _tell_at_risk(services: Services, account: Account, feed: str, at_risk: tuple[date, ...]) -> None:
-    first, last = min(at_risk), max(at_risk)
-    subject = f"{feed}: {len(at_risk)} dates will soon be past what Amazon keeps"
-    log.warning("%s: %s to %s", subject, first, last)
-    facts = {"feed": feed, "first": first, "last": last, "dates": len(at_risk)}
-    services.notifier(account.topics).failure("report_dates_at_risk", subject, facts)
 
 
 def intend_days(

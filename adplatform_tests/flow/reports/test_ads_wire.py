@@ -139,7 +139,7 @@ def test_whatever_a_report_holds_is_in_the_table_or_kept_aside(ads: Ads) -> None
     ads.document = gzip.compress(rows.encode())
     landed, taken = ads.run(account("sb_targeting"))
     assert (landed.state, landed.rows, landed.outside_rows) == (ReportState.DONE, 7, 1)
-    assert taken.state is ReportState.FAILED
+    assert taken.state is ReportState.INTENDED
     columns = "campaign_id, ad_group_id, keyword_id, keyword_text, clicks, cost, sales"
     assert ads.table(columns, "sb_targeting") == [
         (2, None, None, None, 1, Decimal("0.01"), None),
@@ -165,15 +165,16 @@ def test_a_refused_column_is_told_with_the_allowed_ones_and_a_lost_profile_holds
     inbox = Inbox.subscribe(ads.services)
     wrong = {"name": "wrong", "extends": "sp_campaigns", "unchecked_columns": {"aColumn": "bigint"}}
     refused, taken = ads.run(account(wrong))
-    for report, says in ((refused, REFUSED), (taken, "Not authorized to access scope 222")):
-        assert (report.state, report.permanent, report.report_id) == (ReportState.FAILED, True, "")
-        assert says in report.error
+    assert (refused.state, refused.permanent, refused.report_id) == (ReportState.FAILED, True, "")
+    assert REFUSED in refused.error
+    assert (taken.state, taken.report_id) == (ReportState.INTENDED, ""), "it rests until access is given again"
+    assert "Not authorized to access scope 222" in taken.error
     assert "(correct the report's definition)" in refused.error
     assert "(have the advertiser grant access, or leave the profile out)" in taken.error
-    told = {message["feed"]: message for message in inbox.read()}
-    assert {name: message["error"] for name, message in told.items()} == {r.feed: r.error for r in (refused, taken)}
+    told = {message["event"]: message["error"] for message in inbox.read()}
+    assert told == {"report_failed": refused.error, "access_refused": taken.error}
     ads.document = gzip.compress(b'[{"date": "2026-06-09", "campaignId": 1}]')
-    assert [r.state for r in ads.run(account("sp_campaigns"))] == [ReportState.DONE, ReportState.FAILED]
+    assert [r.state for r in ads.run(account("sp_campaigns"))] == [ReportState.DONE, ReportState.INTENDED]
 
 
 def test_no_secret_and_no_signed_address_is_kept_anywhere(ads: Ads, caplog: pytest.LogCaptureFixture) -> None:
