@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -12,7 +12,7 @@ from adplatform.components.runs import InstanceRuns
 from adplatform.flow.collection import collect_source
 from adplatform.flow.provision import open_settler
 from adplatform.flow.services import Services
-from adplatform.flow.settling import Due, Settler
+from adplatform.flow.settling import Due, Problem, Settler
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.ledger.rows import DeliveryState
 
@@ -142,10 +142,15 @@ def due_now(services: Services, source: Source, instance: dg.DagsterInstance) ->
 def due_deliveries(services: Services, settler: Settler, instance: dg.DagsterInstance) -> list[Due]:
     """What needs a run; what newly cannot settle is told to those who hear of failures."""
     due, problems = settler.due(InstanceRuns(instance))
+    tell_stuck(services, problems)
+    return due
+
+
+def tell_stuck(services: Services, problems: Iterable[Problem]) -> None:
+    """Tell of deliveries that cannot settle."""
     for problem in problems:
         log.error("%s %s: %s", problem.flow.name, problem.day, problem.error)
         services.notifier(problem.flow.topics).failure("delivery_stuck", problem.subject, problem.facts)
-    return due
 
 
 def due_date(at: datetime, deadline: timedelta) -> date:

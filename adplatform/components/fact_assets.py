@@ -87,7 +87,7 @@ def fact_asset(fact: Fact, owners: Sequence[str], tags: dict[str, str]) -> dg.As
             step = _Step(context, services, fact, work)
             try:
                 with aws_failures(table.name):
-                    wanted = facts_due(services, fact, runs) if FACT_TAG in context.run.tags else step.marked()
+                    wanted = facts_due(services, fact, runs)[0] if FACT_TAG in context.run.tags else step.marked()
             except (PermanentFailure, TransientFailure) as e:
                 raise dg.Failure(str(e), allow_retries=False) from e
             problems = [problem for each in wanted if (problem := step.build(each))]

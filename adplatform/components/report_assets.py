@@ -248,7 +248,8 @@ class _Step:
             return []
         claimed = claim(self.services, report, self.context.run.run_id)
         try:
-            landed, slices = land(self.services, self.account, self._api, claimed, self.work)
+            with aws_failures(feed):
+                landed, slices = land(self.services, self.account, self._api, claimed, self.work)
         except (PermanentFailure, TransientFailure) as e:
             after = failed(self.services, self.account, claimed, e) or claimed
             # The report is tried again by itself, or people were told that it is not.
@@ -290,7 +291,8 @@ class _Step:
                 self.context.log_event(audit_evaluation(key, finding, partition))
 
         try:
-            done = publish_slice(self.services, flow, day, self.context.run.run_id, self.work, log_checks)
+            with aws_failures(flow.name):
+                done = publish_slice(self.services, flow, day, self.context.run.run_id, self.work, log_checks)
         except (PermanentFailure, TransientFailure) as e:
             return f"{flow.name} {day}: {e}"
         if done is None:

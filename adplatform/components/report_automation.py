@@ -13,6 +13,7 @@ import dagster as dg
 
 from adplatform.amazon.http import PATIENCE
 from adplatform.aws_errors import aws_failures
+from adplatform.components.arrival_automation import tell_stuck
 from adplatform.components.delivery_assets import FEED_TAG, TOPIC_TAG
 from adplatform.components.fact_assets import FACT_TAG, fact_runs
 from adplatform.components.metadata import report_metadata
@@ -62,11 +63,10 @@ def look(services: Services, account: Account, instance: dg.DagsterInstance, con
     except (PermanentFailure, TransientFailure) as e:
         log.error("%s: reports cannot be polled: %s", account.source, e)
     deliveries, problems = deliveries_due(services, account, runs)
-    for problem in problems:
-        services.notifier(account.topics).failure("delivery_stuck", problem.subject, problem.facts)
-    facts = tuple(facts_due(services, fact_of(account), runs))
+    facts, unbuilt = facts_due(services, fact_of(account), runs)
+    tell_stuck(services, [*problems, *unbuilt])
     news = tuple(r for r in polled if before.get((r.feed, r.key)) != (r.state, r.overdue))
-    return Tick(orders, tuple(reports_due(services, account, runs)), tuple(deliveries), facts, news)
+    return Tick(orders, tuple(reports_due(services, account, runs)), tuple(deliveries), tuple(facts), news)
 
 
 def standing(services: Services, account: Account) -> str:

@@ -5,8 +5,13 @@ from the data.
 """
 
 import json
+import logging
 from dataclasses import dataclass
 from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+log = logging.getLogger(__name__)
 
 SUBJECT_LIMIT = 100
 """SNS API reference, Publish: subjects are ASCII, without line breaks, and under 100 characters."""
@@ -24,7 +29,11 @@ class Notifier:
         self._publish(self.success_topic, event, subject, facts)
 
     def failure(self, event: str, subject: str, facts: dict[str, Any]) -> None:
-        self._publish(self.failure_topic, event, subject, facts)
+        """Tell what went wrong. A message that cannot be sent is logged: it must not stop the work that goes on."""
+        try:
+            self._publish(self.failure_topic, event, subject, facts)
+        except (BotoCoreError, ClientError) as e:
+            log.error("%s, but nobody could be told: %s", subject, e)
 
     def _publish(self, topic: str, event: str, subject: str, facts: dict[str, Any]) -> None:
         machine = json.dumps({"event": event, **facts}, sort_keys=True, default=str)

@@ -90,6 +90,11 @@ class Ledger:
     def deliveries(self, feed: str) -> list[Delivery]:
         return list(self._query(Delivery, feed, "delivery#"))
 
+    def newest_published(self, feed: str) -> Delivery | None:
+        """The delivery of the newest date that readers can see."""
+        newest_first = self._query_range(Delivery, feed, "delivery#", "delivery#~", forward=False)
+        return next((delivery for delivery in newest_first if delivery.published), None)
+
     def active_deliveries(self, source: str) -> list[tuple[str, Delivery]]:
         """Deliveries of a source with something to do, each with the name of its feed, sorted by it and the date.
 
@@ -239,12 +244,7 @@ class Ledger:
 
     def reports(self, feed: str, since: date | None = None) -> list[Report]:
         """The reports of a definition and scope that were asked on or after ``since``, oldest first."""
-        found = self._pages(
-            KeyConditionExpression="pk = :p AND sk BETWEEN :a AND :z",
-            ExpressionAttributeValues=_wire({":p": f"feed#{feed}", ":a": f"report#{since or ''}", ":z": "report#~"}),
-            ConsistentRead=True,
-        )
-        return [from_item(Report, item) for item in found]
+        return list(self._query_range(Report, feed, f"report#{since or ''}", "report#~"))
 
     def active_reports(self, source: str) -> list[Report]:
         """Reports that have not ended. The index is eventually consistent: a later look sees what one misses."""
@@ -252,18 +252,24 @@ class Ledger:
 
     def intend_report(self, report: Report) -> bool:
         """Remember that a report will be asked for; False when that was known already."""
-        now = self.now()
-        row = replace(report, revision=1, intended_at=report.intended_at or now, changed_at=now)
-        return self._transact([self._put(report.feed, row, "attribute_not_exists(pk)", {})])
+        return self._transact([self._intention(report)])
 
-    def change_report(self, seen: Report, **changes: Any) -> Report | None:
-        """Move the report on; None when somebody else changed it since ``seen``."""
+    def change_report(self, seen: Report, successor: Report | None = None, **changes: Any) -> Report | None:
+        """Move the report on, and in the same transaction intend its ``successor``, which may be known already; None
+        when somebody else changed the report since ``seen``."""
         row = replace(seen, **changes, revision=seen.revision + 1, changed_at=self.now())
-        return row if self._transact([self._put(seen.feed, row, "revision = :r", {":r": seen.revision})]) else None
+        write = self._put(seen.feed, row, "revision = :r", {":r": seen.revision})
+        if successor is not None and self.report(successor.feed, successor.key) is None:
+            return row if self._transact([write, self._intention(successor)]) else None
+        return row if self._transact([write]) else None
 
-    def observations(self, feed: str, day: date | None = None) -> list[Observation]:
-        """What reports said of each date, in order of date and time of asking."""
-        return list(self._query(Observation, feed, f"observed#{day}#" if day else "observed#"))
+    def observations(self, feed: str, day: date) -> list[Observation]:
+        """What reports said of a date, in order of asking."""
+        return list(self._query(Observation, feed, f"observed#{day}#"))
+
+    def observations_since(self, feed: str, day: date) -> list[Observation]:
+        """What reports said of each date from ``day`` on, in order of date and time of asking."""
+        return list(self._query_range(Observation, feed, f"observed#{day}", "observed#~"))
 
     def put_observation(self, feed: str, observation: Observation) -> None:
         self._put_all(feed, [observation])
@@ -365,6 +371,15 @@ class Ledger:
         ):
             yield from_item(kind, item)
 
+    def _query_range(self, kind: type[R], feed: str, first: str, last: str, *, forward: bool = True) -> Iterator[R]:
+        for item in self._pages(
+            KeyConditionExpression="pk = :p AND sk BETWEEN :a AND :z",
+            ExpressionAttributeValues=_wire({":p": f"feed#{feed}", ":a": first, ":z": last}),
+            ScanIndexForward=forward,
+            ConsistentRead=True,
+        ):
+            yield from_item(kind, item)
+
     def _active(self, name: str) -> Iterator[dict[str, Any]]:
         return self._pages(
             IndexName=ACTIVE_INDEX,
@@ -383,6 +398,11 @@ class Ledger:
     def _put(self, feed: str, row: Row, condition: str, values: dict[str, Any]) -> dict[str, Any]:
         write = {"TableName": self.table, "Item": _wire(to_item(feed, row)), "ConditionExpression": condition}
         return {"Put": {**write, **({"ExpressionAttributeValues": _wire(values)} if values else {})}}
+
+    def _intention(self, report: Report) -> dict[str, Any]:
+        now = self.now()
+        row = replace(report, revision=1, intended_at=report.intended_at or now, changed_at=now)
+        return self._put(report.feed, row, "attribute_not_exists(pk)", {})
 
     def _delivery_write(self, feed: str, seen: Delivery, new: Delivery) -> dict[str, Any]:
         """Replace the delivery if nobody wrote it since it was ``seen``."""

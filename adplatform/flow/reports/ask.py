@@ -10,8 +10,6 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from adplatform.amazon.reports import PastRetention, Progress, ReportApi, ReportOrder, ReportStatus
 from adplatform.failures import AccessRefused, CredentialsRefused, PermanentFailure, TransientFailure
 from adplatform.flow.reports.account import Account, local_zone
@@ -149,35 +147,26 @@ def note_refusal(services: Services, account: Account, gate: str, error: Permane
     return services.ledger.note_trouble(account.source, gate, str(error))
 
 
-def withdraw(services: Services, report: Report, why: str) -> Report | None:
+def withdraw(services: Services, report: Report, why: str, successor: Report | None = None) -> Report | None:
     """End a report that nobody wants any more, without alarm. Its dates count as not asked for."""
     log.info("%s %s is not pursued: %s", report.feed, report.key, why)
-    return services.ledger.change_report(report, state=ReportState.FAILED, error=why, not_before=None, run_id="")
+    return services.ledger.change_report(
+        report, successor=successor, state=ReportState.FAILED, error=why, not_before=None, run_id=""
+    )
 
 
 def _clipped(services: Services, account: Account, report: Report, today: date, oldest: date) -> Report | None:
     """End an order whose first dates Amazon does not keep any more, and intend one for the others. People are told of
     dates that leave unread."""
     ledger = services.ledger
-    gone = f"Amazon keeps nothing before {oldest}"
+    gone, clipped = f"Amazon keeps nothing before {oldest}", None
     if oldest <= report.end:
-        clipped = Report(
-            source=report.source,
-            name=report.name,
-            scope=report.scope,
-            asked_on=today,
-            start=oldest,
-            end=report.end,
-            sequence=1,
-            report_type=report.report_type,
-            definition=report.definition,
-            waves={day: wave for day, wave in report.waves.items() if date.fromisoformat(day) >= oldest},
-        )
-        ledger.intend_report(clipped)
+        waves = {day: wave for day, wave in report.waves.items() if date.fromisoformat(day) >= oldest}
+        clipped = _anew(report, asked_on=today, start=oldest, sequence=1, waves=waves)
         gone += f"; {oldest} to {report.end} is asked for instead"
     others = [r for r in ledger.reports(report.feed, report.start) if r.key != report.key]
     read = covered(others, report.definition)
-    ended = withdraw(services, report, gone)
+    ended = withdraw(services, report, gone, clipped)
     first = max(report.start, account.first_day(today))
     lost = [day for day in _dates(first, min(oldest - timedelta(days=1), report.end)) if day not in read]
     if ended is not None and lost:
@@ -303,27 +292,34 @@ def give_up(services: Services, account: Account, report: Report, error: str, *,
     ledger = services.ledger
     overtaken = bool(report.waves) and (ledger.now().date() - report.asked_on).days > 1
     again = reorder and report.sequence < MAX_ORDERS and not overtaken
-    if again:
-        ledger.intend_report(
-            Report(
-                source=report.source,
-                name=report.name,
-                scope=report.scope,
-                asked_on=report.asked_on,
-                start=report.start,
-                end=report.end,
-                sequence=report.sequence + 1,
-                report_type=report.report_type,
-                definition=report.definition,
-                waves=report.waves,
-                not_before=ledger.now() + REORDER_AFTER * 2 ** (report.sequence - 1),
-            )
-        )
+    pause = REORDER_AFTER * 2 ** (report.sequence - 1)
     log.warning("%s %s failed: %s%s", report.feed, report.key, error, "; it is asked for again" if again else "")
-    permanent = not again and not (reorder and overtaken)
     return ledger.change_report(
-        report, state=ReportState.FAILED, error=error, permanent=permanent, not_before=None, run_id=""
+        report,
+        successor=_anew(report, sequence=report.sequence + 1, not_before=ledger.now() + pause) if again else None,
+        state=ReportState.FAILED,
+        error=error,
+        permanent=not again and not (reorder and overtaken),
+        not_before=None,
+        run_id="",
     )
+
+
+def _anew(report: Report, **changes: Any) -> Report:
+    """The same order once more, of which nothing has happened yet."""
+    order = Report(
+        source=report.source,
+        name=report.name,
+        scope=report.scope,
+        asked_on=report.asked_on,
+        start=report.start,
+        end=report.end,
+        sequence=report.sequence,
+        report_type=report.report_type,
+        definition=report.definition,
+        waves=report.waves,
+    )
+    return replace(order, **changes)
 
 
 def tell_reports(services: Services, account: Account, event: str, what: str, reports: Sequence[Report]) -> None:
@@ -357,15 +353,12 @@ def tell_given_up(services: Services, account: Account, reports: Iterable[Report
 def tell(services: Services, account: Account, event: str, subject: str, facts: dict[str, Any]) -> None:
     """Tell those who hear of failures. The ledger knows it too, so a message that cannot be sent is only logged."""
     log.warning("%s", subject)
-    try:
-        services.notifier(account.topics).failure(event, subject, facts)
-    except (BotoCoreError, ClientError) as e:
-        log.error("%s, but nobody could be told: %s", subject, e)
+    services.notifier(account.topics).failure(event, subject, facts)
 
 
 def _pause(attempt: int) -> timedelta:
     return min(ASK_AGAIN_AFTER * float(2 ** min(attempt - 1, 10)), LONGEST_WAIT)
 
 
-def _seen(asked: Report) -> dict[str, object]:
+def _seen(asked: Report) -> dict[str, Any]:
     return {name: getattr(asked, name) for name in ("polls", "polled_at", "attempt", "error")}

@@ -286,12 +286,13 @@ def _freed(services: Services, account: Account, report: Report, runs: Runs) -> 
     spent = runs.spent(ReportDue(report).run_key)
     if not report.run_id and not spent:
         return report
-    deaths = report.attempt + spent
-    if deaths > MAX_DEATHS:
+    deaths, definition = report.attempt + spent, account.definition(report.name)
+    # What Amazon made by itself cannot be asked for anew, so it is never given up for deaths of ours.
+    if deaths > MAX_DEATHS and not (definition and definition.discovered):
         ended = give_up(services, account, report, f"its run died {deaths} times", reorder=False)
         tell_given_up(services, account, [ended])
         return None
-    pause = DOWNLOAD_AGAIN_AFTER * 2 ** (deaths - 2) if deaths > 1 else timedelta(0)
+    pause = DOWNLOAD_AGAIN_AFTER * 2 ** min(deaths - 2, 5) if deaths > 1 else timedelta(0)
     freed = services.ledger.change_report(
         report, run_id="", attempt=deaths, not_before=services.ledger.now() + pause if pause else None
     )

@@ -26,7 +26,7 @@ from adplatform.files.landing import layout_of
 from adplatform.flow.reports.account import Account
 from adplatform.flow.reports.land import FETCHABLE, publish_slice, slice_settler
 from adplatform.flow.services import Services
-from adplatform.flow.settling import Runs
+from adplatform.flow.settling import Problem, Runs
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.table import table_spec
@@ -205,20 +205,20 @@ def mark(services: Services, fact: Fact | None, flow: FeedFlow, day: date) -> No
         services.ledger.mark_stale(fact.table.table, day, flow.scope.value)
 
 
-def facts_due(services: Services, fact: Fact | None, runs: Runs) -> list[Stale]:
+def facts_due(services: Services, fact: Fact | None, runs: Runs) -> tuple[list[Stale], list[Problem]]:
     """What to build now: every marked date, once no report is on its way to being published or it has waited for
-    ``WAITS``. Deliveries of the fact whose run was killed are freed."""
+    ``WAITS``. Deliveries of the fact whose run was killed are freed; those that newly cannot settle are named."""
     if fact is None:
-        return []
+        return [], []
     ledger = services.ledger
     marked = ledger.stale(fact.table.table)
     if not marked:
-        return []
+        return [], []
     coming = any(r.state in FETCHABLE for r in ledger.active_reports(fact.account.source))
     due = [each for each in marked if not coming or ledger.now() - each.since >= WAITS]
-    if due:
-        slice_settler(services, tuple(fact.flow(scope) for scope in sorted({each.scope for each in due}))).due(runs)
-    return due
+    flows = tuple(fact.flow(scope) for scope in sorted({each.scope for each in due}))
+    problems = slice_settler(services, flows).due(runs)[1] if flows else []
+    return due, problems
 
 
 def build(

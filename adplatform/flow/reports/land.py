@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from adplatform.amazon.definitions import Dataset, ReportDefinition
 from adplatform.amazon.documents import other_options, verify
@@ -114,7 +115,7 @@ def land(
     ]
     now = services.ledger.now()
     rows = sum(s.rows for s in slices)
-    changes = {"rows": rows, "landed_at": report.landed_at or now, "not_before": None}
+    changes: dict[str, Any] = {"rows": rows, "landed_at": report.landed_at or now, "not_before": None}
     return _must(services.ledger.change_report(report, state=ReportState.LANDED, **changes), report), landed
 
 

@@ -1,7 +1,7 @@
 """What to ask for, and when: each definition and scope is planned once on each of its own days."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -67,7 +67,8 @@ def plan_turn(services: Services, account: Account, turn: Turn) -> tuple[date, .
     pulled = covered(known, definition.definition_hash)
     today = [r for r in known if r.asked_on == turn.day]
     spent = len({(r.start, r.end) for r in today if r.definition == definition.definition_hash})
-    planned = plan(definition.policy, turn.day, oldest_wanted(account, turn.day, pulled), pulled, spent=spent)
+    oldest = oldest_wanted(account, turn.day, covered(known))
+    planned = plan(definition.policy, turn.day, oldest, pulled, spent=spent)
     for window in planned.windows:
         before = sum((r.start, r.end) == (window.start, window.end) for r in today)
         ledger.intend_report(_intention(account, turn, window, before))
@@ -102,17 +103,18 @@ def _still_asked(services: Services, turn: Turn, reports: list[Report]) -> list[
     return kept
 
 
-def oldest_wanted(account: Account, today: date, pulled: Mapping[date, date]) -> date:
-    """``history`` limits how far back the first requests go. From then on dates are asked for until they are final,
-    and what an outage left out is asked for however long it was."""
-    return max(account.start_date, min([account.first_day(today), *pulled]))
+def oldest_wanted(account: Account, today: date, read: Iterable[date]) -> date:
+    """``history`` limits how far back the first requests go. From then on dates that were ``read``, under whatever
+    definition, are asked for until they are final, and what an outage left out is asked for however long it was."""
+    return max(account.start_date, min([account.first_day(today), *read]))
 
 
-def covered(reports: list[Report], definition: str) -> dict[date, date]:
-    """For each date, the last day on which a report was asked for that brings it or still may."""
+def covered(reports: Iterable[Report], definition: str | None = None) -> dict[date, date]:
+    """For each date, the last day on which a report of the definition, or of any, was asked for that brings it or still
+    may."""
     days: dict[date, date] = {}
     for report in reports:
-        if report.definition == definition and report.state is not ReportState.FAILED:
+        if definition in (None, report.definition) and report.state is not ReportState.FAILED:
             for age in range((report.end - report.start).days + 1):
                 day = report.start + timedelta(days=age)
                 days[day] = max(report.asked_on, days.get(day, report.asked_on))

@@ -49,8 +49,8 @@ def restatements(services: Services, account: Account, definition: ReportDefinit
         others = {r.report_id for r in reports if r.definition != definition.definition_hash}
         observations = tuple(
             audit.Observation(o.day, o.as_of, o.age, dict(o.totals), o.rows)
-            for o in services.ledger.observations(account.flow(definition.dataset(feed), scope.id).name)
-            if o.day >= since and o.report_id not in others
+            for o in services.ledger.observations_since(account.flow(definition.dataset(feed), scope.id).name, since)
+            if o.report_id not in others
         )
         changes = tuple(audit.changes(observations))
         findings = tuple(audit.unusual(changes, observations, attribution_days=attribution_days))
@@ -95,10 +95,10 @@ def freshness(
     found = []
     for scope in wanted_scopes(services, account):
         flow = account.flow(definition.dataset(feed), scope.id)
-        newest = max((d.day for d in services.ledger.deliveries(flow.name) if d.published), default=None)
+        newest = services.ledger.newest_published(flow.name)
         if newest is not None:
-            ended = datetime.combine(newest + timedelta(days=1), time(), local_zone(definition, scope))
-            found.append(Freshness(scope, newest, now - ended, within + later))
+            ended = datetime.combine(newest.day + timedelta(days=1), time(), local_zone(definition, scope))
+            found.append(Freshness(scope, newest.day, now - ended, within + later))
         else:
             since = _waiting_since(services, account, definition, scope, scope.id in planned)
             found.append(Freshness(scope, None, now - since if since else None, within))
@@ -148,7 +148,8 @@ def _unread(services: Services, account: Account, definition: ReportDefinition, 
     reports = services.ledger.reports(feed, today - timedelta(days=policy.retention_days))
     pulled = covered(reports, definition.definition_hash)
     budget = max(policy.requests_per_day, policy.backfill_per_day)
-    return len(plan(policy, today, oldest_wanted(account, today, pulled), pulled, spent=budget).at_risk)
+    oldest = oldest_wanted(account, today, covered(reports))
+    return len(plan(policy, today, oldest, pulled, spent=budget).at_risk)
 
 
 def wanted_scopes(services: Services, account: Account) -> list[Scope]:

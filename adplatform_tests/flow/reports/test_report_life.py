@@ -323,7 +323,7 @@ def test_rows_that_did_not_change_are_not_published_again(pull: Pull) -> None:
     pull.day()
     pull.later(days=1)
     pull.day()
-    observed = pull.services.ledger.observations(FEED)
+    observed = pull.services.ledger.observations_since(FEED, date.min)
     assert [(o.day.day, o.age, o.landed) for o in observed if o.as_of > NOON + timedelta(hours=5)] == [
         (5, 6, False),
         (6, 5, False),
