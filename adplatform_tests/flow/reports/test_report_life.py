@@ -335,7 +335,7 @@ def test_rows_that_did_not_change_are_not_published_again(pull: Pull) -> None:
     assert observed[0].totals == {"clicks": 97, "sales14d": 10}
 
 
-def test_a_profile_that_nobody_may_read_holds_up_no_other(pull: Pull) -> None:
+def test_a_profile_has_its_turn_in_its_own_time_zone(pull: Pull) -> None:
     pull.api.profiles = (*pull.api.profiles, Scope("222", "Asia/Tokyo", "JP", "JPY"))
     pull.orders()
     tokyo = pull.services.ledger.reports("ads/sp_small/222")

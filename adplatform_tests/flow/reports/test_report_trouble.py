@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from adplatform.failures import CredentialsRefused, PermanentFailure, TransientFailure
+from adplatform.flow.reports.ask import give_up
 from adplatform.flow.reports.due import deliveries_due, orders_are_due, reports_due
 from adplatform.flow.reports.plan import Turn, plan_turn
 from adplatform.ledger.rows import Planned, Report, ReportState, Scope
@@ -293,3 +294,32 @@ def test_a_plan_of_a_clock_far_ahead_is_drawn_up_again(pull: Pull) -> None:
     ahead = Planned("sp_small", SCOPE, NOON.date() + timedelta(days=40), definition.definition_hash)
     pull.services.ledger.put_planned("ads", ahead)
     assert orders_are_due(pull.services, pull.account)
+
+
+def test_a_report_that_another_worker_moved_on_is_not_asked_for_again(pull: Pull) -> None:
+    (asked,) = pull.orders()
+    pull.later(minutes=20)
+    pull.poll()
+    assert give_up(pull.services, pull.account, asked, "seen before the other worker", reorder=True) is None
+    assert [(r.sequence, r.state) for r in pull.reports()] == [(1, ReportState.READY)]
+
+
+def test_a_range_that_was_ordered_again_by_hand_can_still_be_given_up(pull: Pull) -> None:
+    (asked,) = pull.orders()
+    by_hand = replace(asked, sequence=2, state=ReportState.INTENDED, report_id="", waves={})
+    assert pull.services.ledger.intend_report(by_hand)
+    assert give_up(pull.services, pull.account, asked, "broken", reorder=True) is not None
+    assert [(r.sequence, r.state) for r in pull.reports()] == [(1, ReportState.FAILED), (2, ReportState.INTENDED)]
+
+
+def test_a_changed_definition_asks_again_for_all_that_was_read_whatever_history_says(pull: Pull) -> None:
+    pull.account = account(history="3d")
+    for _ in range(6):
+        pull.day()
+        pull.later(hours=23, minutes=40)
+    oldest = min(r.start for r in pull.reports())
+    changed = {"name": "sp_small", **SMALL, "columns": [*SMALL["columns"], "impressions"]}
+    pull.account = account(history="3d", reports=[changed])
+    pull.orders()
+    assert min(r.start for r in of(pull, ReportState.REQUESTED)) == oldest
+    assert oldest < pull.at[0].date() - timedelta(days=6), "which is longer ago than history"

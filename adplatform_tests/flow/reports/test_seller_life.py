@@ -17,6 +17,7 @@ from adplatform.amazon.reports import Discovered, Document, Progress, ReportOrde
 from adplatform.amazon.selling_partner import open_selling_partner
 from adplatform.failures import TransientFailure
 from adplatform.flow.provision import provision
+from adplatform.flow.reports.due import reports_due
 from adplatform.flow.reports.land import publish_slice
 from adplatform.flow.services import Services
 from adplatform.ledger.rows import ReportState
@@ -24,7 +25,7 @@ from adplatform.local.amazon.accounts import DEMO_CREDENTIALS
 from adplatform.local.amazon.selling import order_rows, sales_and_traffic, settlement_table, settlements
 from adplatform.local.amazon.server import serving
 from adplatform.local.amazon.world import Settings, World
-from adplatform_tests.flow.reports.seller import GERMANY, MORNING, Seller, declared
+from adplatform_tests.flow.reports.seller import GERMANY, MORNING, Nobody, Seller, declared
 
 
 @dataclass
@@ -132,6 +133,20 @@ class TwoOnOneDate:
         body = TABLE.format(progress.report_id, "1.234,50").encode()
         target.write_bytes(body)
         return Document(target, len(body), sha256(body).hexdigest())
+
+
+def test_a_settlement_is_not_given_up_however_often_its_run_dies(seller: Simulated) -> None:
+    seller.account = declared("settlements", history="14d")
+    seller.orders()
+    for died in range(9):
+        for report in seller.reports("settlements"):
+            seller.services.ledger.change_report(report, run_id=f"killed-{died}", attempt=report.attempt + 1)
+        seller.later(hours=4)
+        reports_due(seller.services, seller.account, Nobody())
+    seller.later(hours=4)
+    due = reports_due(seller.services, seller.account, Nobody())
+    assert {d.report.state for d in due} == {ReportState.READY}
+    assert len(due) == len(seller.reports("settlements")) > 0
 
 
 def test_two_settlements_that_end_on_one_date_add_up(seller: Simulated) -> None:
