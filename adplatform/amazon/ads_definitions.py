@@ -221,7 +221,7 @@ def _configuration(kind: AdsReportType, report: AdsReport, columns: Sequence[str
     }
 
 
-def without(report: AdsReport, add: Sequence[str], remove: Sequence[str]) -> AdsReport:
+def with_columns(report: AdsReport, add: Sequence[str], remove: Sequence[str]) -> AdsReport:
     """The report with columns added and removed.
 
     Raises:

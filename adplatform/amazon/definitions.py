@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from hashlib import sha256
@@ -61,7 +61,6 @@ class ReportDefinition:
     discovered: bool = False
     restricted: bool = False
     dates_in: Literal["scope", "utc"] = "scope"
-    owners: tuple[str, ...] = field(default=())
 
     @cached_property
     def definition_hash(self) -> str:

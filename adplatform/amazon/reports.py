@@ -1,7 +1,7 @@
 """What Amazon's two report APIs have in common: an order, its progress, a document to fetch."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -71,18 +71,15 @@ class Document:
     size: int
     sha256: str
     charset: str = ""
-    content_type: str = ""
-    url_expires: datetime | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
 class Discovered:
-    """A report that Amazon made on its own schedule, for the period ``start`` to ``end`` of ``scopes``."""
+    """A report that Amazon made on its own schedule, for a period of ``scopes`` that ends at ``end``."""
 
     report_id: str
     document: str
     scopes: tuple[str, ...]
-    start: datetime
     end: datetime
     created: datetime
 

@@ -20,6 +20,7 @@ from adplatform.amazon.answers import error_text
 from adplatform.amazon.credentials import PREVIOUS, Credentials, read_credentials
 from adplatform.failures import CredentialsRefused, PermanentFailure, TransientFailure
 
+TOKEN_URL = "https://api.amazon.com/auth/o2/token"  # noqa: S105 - an address
 EARLY = timedelta(seconds=300)
 """How long before it expires a token is replaced."""
 KEPT = timedelta(seconds=60)
@@ -157,7 +158,7 @@ def _object(answer: httpx.Response) -> dict[str, Any]:
     """The body as a JSON object, an empty one if it is none."""
     try:
         document = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 
@@ -165,7 +166,7 @@ def _object(answer: httpx.Response) -> dict[str, Any]:
 def _number(value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan
 
 

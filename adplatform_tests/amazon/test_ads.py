@@ -375,6 +375,56 @@ def test_an_order_without_a_report_in_the_answer_is_asked_again_later(amazon: Am
         amazon.create()
 
 
+NO_OBJECTS: tuple[Any, ...] = (None, [], [None], "text", 7, True)
+
+
+@pytest.mark.parametrize(
+    ("route", "ask"),
+    [
+        ("GET /v2/profiles", lambda amazon: amazon.api.scopes()),
+        (f"POST {REPORTS}", lambda amazon: amazon.create()),
+        (f"GET {REPORT}", lambda amazon: amazon.progress()),
+        (f"GET {REPORT}", lambda amazon: amazon.fetch()),
+    ],
+    ids=["profiles", "order", "report", "document"],
+)
+def test_an_answer_that_is_no_object_fails_for_now(amazon: Amazon, route: str, ask: Callable[[Amazon], Any]) -> None:
+    lists = ([], [None]) if route == "GET /v2/profiles" else ()
+    for body in (body for body in NO_OBJECTS if body not in lists):
+        amazon.answers(route, reply(200, json.dumps(body)))
+        with pytest.raises(TransientFailure, match=r"Amazon|has no document at present"):
+            ask(amazon)
+    assert not amazon.slept
+
+
+def test_any_answer_to_a_cancellation_is_none_to_fail_at(amazon: Amazon) -> None:
+    for body in NO_OBJECTS:
+        amazon.answers(f"DELETE {REPORT}", reply(200, json.dumps(body)))
+        amazon.api.cancel(ORDER, ID)
+
+
+def test_profiles_that_are_no_objects_are_left_out(amazon: Amazon) -> None:
+    odd = [None, 7, "text", [], {}, {"profileId": None}, {"profileId": 1, "timezone": ["UTC"]}]
+    profile = {"profileId": 2, "timezone": "UTC", "accountInfo": "text"}
+    amazon.answers("GET /v2/profiles", reply(200, [*odd, profile]))
+    assert [scope.id for scope in amazon.api.scopes()] == ["2"]
+
+
+@pytest.mark.parametrize("configuration", ["text", 7, [], [7]])
+def test_a_report_whose_configuration_is_no_object_is_compared_by_the_rest(amazon: Amazon, configuration: Any) -> None:
+    amazon.told(amazon.report(configuration=configuration))
+    assert amazon.progress().status is ReportStatus.READY
+    amazon.told(amazon.report(configuration=configuration, startDate=["2026-11-06"]))
+    assert "another report: startDate" in amazon.progress().reason
+
+
+def test_a_retention_date_that_is_none_is_a_refusal_all_the_same(amazon: Amazon) -> None:
+    text = "Report start date must be after retention start date (2026-13-45)"
+    amazon.answers(f"POST {REPORTS}", error(400, text))
+    with pytest.raises(PermanentFailure, match=r"refuses the order for profile .*2026-13-45"):
+        amazon.create()
+
+
 # Refusals
 
 

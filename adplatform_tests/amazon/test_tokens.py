@@ -373,6 +373,8 @@ def test_a_refusal_is_permanent_and_says_what_to_do(bench: Bench, status: int, c
         reply(200, {"access_token": "Atza|S3CR3T"}),
         reply(200, {"access_token": "Atza|S3CR3T", "expires_in": "soon"}),
         reply(200, b'{"access_token": "Atza|S3CR3T", "expires_in": NaN}'),
+        reply(200, {"access_token": "Atza|S3CR3T", "expires_in": 10**400}),
+        reply(200, b"[" * 100_000),
         reply(200, b'{"access_token": "Atza|S3CR3T-cut', content_length="500"),
         b"garbage\r\n\r\n",
         RESET,
