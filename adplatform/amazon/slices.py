@@ -92,7 +92,7 @@ def split(
                 f"{origin}: rows of {dataset.feed} have no date, so one day can be asked for at once"
             )
         values = RowValues(dataset)
-        spelled = _spellings(dataset, country)
+        spelled = _spellings(dataset)
         needed = [c.header for c in dataset.columns if c.required and c.header != dataset.date_field]
         needed += [dataset.date_field] if dataset.date_field else []
         days = [start + timedelta(days=n) for n in range((end - start).days + 1)]
@@ -132,7 +132,7 @@ def split(
     return Split(tuple(found), total, outside, outside_rows)
 
 
-def _spellings(dataset: Dataset, country: str) -> list[tuple[str, Callable[[str, str], str]]]:
+def _spellings(dataset: Dataset) -> list[tuple[str, Callable[[str, str], str]]]:
     """Members of a flat file that each marketplace spells in its own way, with what makes them plain."""
     if not dataset.localized:
         return []
