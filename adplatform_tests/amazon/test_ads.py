@@ -18,9 +18,9 @@ import pytest
 from adplatform.amazon.ads import HOSTS, AdsReports, open_ads
 from adplatform.amazon.http import PATIENCE, REFUSALS
 from adplatform.amazon.reports import Created, Progress, ReportApi, ReportOrder, ReportStatus
-from adplatform.aws import local_aws
 from adplatform.failures import PermanentFailure, TransientFailure
-from adplatform.ledger.ledger import Ledger, table_definition
+from adplatform.ledger.ledger import Ledger
+from adplatform_tests.amazon.shared import Shared
 from adplatform_tests.amazon.wire import RESET, Seen, Wire, in_turn, reply, serving_bytes
 
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
@@ -107,23 +107,6 @@ class Amazon:
         body = document.path.read_bytes()
         assert (document.size, document.sha256) == (len(body), hashlib.sha256(body).hexdigest())
         return body
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What takes long to make. One ledger serves all tests: buckets are told apart by the client's id."""
-
-    secrets: Any
-    dynamodb: Any
-    table: str
-
-
-@pytest.fixture(scope="module")
-def shared(aws_endpoint: str) -> Shared:
-    aws, table = local_aws(aws_endpoint), f"ledger-{uuid.uuid4().hex}"
-    dynamodb = aws.client("dynamodb")
-    dynamodb.create_table(**table_definition(table))
-    return Shared(aws.client("secretsmanager"), dynamodb, table)
 
 
 @pytest.fixture

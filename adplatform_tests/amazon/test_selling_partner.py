@@ -20,13 +20,13 @@ from werkzeug.serving import make_server
 from adplatform.amazon.marketplaces import MARKETPLACES
 from adplatform.amazon.reports import Created, Progress, ReportApi, ReportOrder, ReportStatus
 from adplatform.amazon.selling_partner import HOSTS, SellingPartnerReports, open_selling_partner
-from adplatform.aws import local_aws
 from adplatform.failures import PermanentFailure, TransientFailure
-from adplatform.ledger.ledger import Ledger, table_definition
+from adplatform.ledger.ledger import Ledger
 from adplatform.local.amazon.accounts import DEMO_ACCOUNTS, DEMO_CREDENTIALS
 from adplatform.local.amazon.selling import ALL_ORDERS, SALES_AND_TRAFFIC, SEARCH_TERMS, SETTLEMENT
 from adplatform.local.amazon.server import Application, Handler
 from adplatform.local.amazon.world import SpReport, World
+from adplatform_tests.amazon.shared import Shared
 
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 TODAY = NOW.date()
@@ -112,23 +112,6 @@ class Amazon:
 
     def reports(self) -> list[SpReport]:
         return list(self.world.sp_reports.values())
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What takes long to make. One ledger serves all tests: buckets are told apart by the name of the secret."""
-
-    secrets: Any
-    dynamodb: Any
-    table: str
-
-
-@pytest.fixture(scope="module")
-def shared(aws_endpoint: str) -> Shared:
-    aws, table = local_aws(aws_endpoint), f"ledger-{uuid.uuid4().hex}"
-    dynamodb = aws.client("dynamodb")
-    dynamodb.create_table(**table_definition(table))
-    return Shared(aws.client("secretsmanager"), dynamodb, table)
 
 
 @pytest.fixture
