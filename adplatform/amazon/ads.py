@@ -11,7 +11,7 @@ from urllib.parse import quote
 from zoneinfo import available_timezones
 
 from adplatform.amazon.answers import Outcome
-from adplatform.amazon.http import PATIENCE, Address, AmazonHttp, Answer, Limit, open_http
+from adplatform.amazon.http import PATIENCE, Address, AmazonHttp, Answer, Limit, open_http, plain_text
 from adplatform.amazon.reports import (
     Created,
     Discovered,
@@ -93,7 +93,7 @@ class AdsReports:
         if oldest := _kept_from(answer.meaning.text):
             raise PastRetention(f"{what}: {answer.meaning.text}", oldest)
         answer.require(what)
-        report_id = str(answer.members().get("reportId") or "")
+        report_id = plain_text(answer.members(), "reportId")
         if not report_id:
             raise TransientFailure("Amazon took the order but named no report")
         return Created(report_id)
@@ -125,7 +125,8 @@ class AdsReports:
 
         def address() -> Address | None:
             report = self._report(order, progress.report_id) or {}
-            return Address(str(report["url"]), _size(report)) if report.get("url") else None
+            url = plain_text(report, "url")
+            return Address(url, _size(report)) if url else None
 
         document = self.api.download(address, target, what)
         if document is None:

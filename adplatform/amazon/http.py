@@ -95,6 +95,13 @@ class Answer:
         raise TransientFailure(f"Amazon's answer to {self.operation} has no list of {name}")
 
 
+def plain_text(members: Mapping[str, Any], name: str) -> str:
+    """An id, an address or a token in a JSON object: printable ASCII; "" for what no request can hold."""
+    value = members.get(name)
+    text = str(value) if isinstance(value, str | int) else ""
+    return text if text.isascii() and text.isprintable() else ""
+
+
 class Address(NamedTuple):
     """Where a document can be downloaded for a while, and its size in bytes where Amazon announced it."""
 
@@ -241,8 +248,8 @@ class AmazonHttp:
         return lambda state: self.now() + timedelta(seconds=state.upcoming_sleep) > until or counted(state)
 
     def download(self, address: Callable[[], Address | None], target: Path, what: str) -> Document | None:
-        """Stream a document to a file, byte for byte, as :meth:`_streamed` does. ``address`` asks Amazon where it is,
-        again each time that an address has expired. None when Amazon has no address of it.
+        """Stream a document to a file, byte for byte. ``address`` asks Amazon where it is, again each time that an
+        address has expired; None when Amazon has no address of it.
 
         Raises:
             TransientFailure: it cannot be had now, or not all of it came; ``what`` is the document in the text.

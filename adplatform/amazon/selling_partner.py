@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from adplatform.amazon.answers import Outcome
 from adplatform.amazon.documents import content, error_details
-from adplatform.amazon.http import PATIENCE, Address, AmazonHttp, Answer, Limit, open_http
+from adplatform.amazon.http import PATIENCE, Address, AmazonHttp, Answer, Limit, open_http, plain_text
 from adplatform.amazon.marketplaces import MARKETPLACES
 from adplatform.amazon.reports import Created, Discovered, Document, Progress, ReportOrder, ReportStatus
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -104,7 +104,7 @@ class SellingPartnerReports:
         # Amazon makes a report of each order: one whose answer was lost is looked for before it is sent again.
         answer = self._call("createReport", "POST", _REPORTS, _CREATING, json=body, repeatable=False)
         answer.require(f"Amazon refuses the order for marketplace {order.scope}")
-        report_id = str(answer.members().get("reportId") or "")
+        report_id = plain_text(answer.members(), "reportId")
         if not report_id:
             raise TransientFailure("Amazon took the order but named no report")
         return Created(report_id)
@@ -124,7 +124,7 @@ class SellingPartnerReports:
         report = answer.members()
         if differs := _difference(order, report):
             return Progress(report_id, ReportStatus.FAILED, reason=f"Amazon made another report: {differs}")
-        status, document = (str(report.get(name) or "") for name in ("processingStatus", "reportDocumentId"))
+        status, document = (plain_text(report, name) for name in ("processingStatus", "reportDocumentId"))
         if not status:
             raise TransientFailure(f"Amazon's answer about report {report_id} names no status")
         if status == "DONE" and document:
@@ -170,10 +170,9 @@ class SellingPartnerReports:
             "createdSince": _text(max(since, oldest)),
         }
         # By id: a report that is made meanwhile moves others to the next page.
-        found = {
-            str(r["reportId"]): r for r in self._listed(filters) if r.get("reportId") and r.get("reportDocumentId")
-        }
-        return sorted(map(_discovered, found.values()), key=lambda each: (each.created, each.report_id))
+        done = (_discovered(report) for report in self._listed(filters) if plain_text(report, "reportDocumentId"))
+        found = {each.report_id: each for each in done if each.report_id}
+        return sorted(found.values(), key=lambda each: (each.created, each.report_id))
 
     def _made(self, order: ReportOrder, since: datetime, others: Collection[str]) -> str:
         """The newest report that is what the order asks for, "" for none."""
@@ -182,17 +181,17 @@ class SellingPartnerReports:
             "marketplaceIds": order.scope,
             "createdSince": _text(max(since, self.api.now() - _LISTED_FOR)),
         }
-        told = ("reportId", "reportType", "marketplaceIds", "dataStartTime", "dataEndTime")
+        told = ("reportType", "marketplaceIds", "dataStartTime", "dataEndTime")
         same = [
             report
             for report in self._listed(filters)
             if report.get("processingStatus") not in ("CANCELLED", "FATAL")
-            and str(report.get("reportId")) not in others
+            and plain_text(report, "reportId") not in ("", *others)
             and all(report.get(name) for name in told)
             and not _difference(order, report)
         ]
         newest = max(same, key=lambda report: _instant(report.get("createdTime")), default=None)
-        return str(newest["reportId"]) if newest else ""
+        return plain_text(newest, "reportId") if newest else ""
 
     def _listed(self, filters: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
         asked: dict[str, Any] = {**filters, "pageSize": _PAGE}
@@ -200,8 +199,8 @@ class SellingPartnerReports:
             answer = self._call("getReports", "GET", _REPORTS, _LISTING, params=asked)
             answer.require("reports cannot be listed")
             yield from answer.items("reports")
-            token = answer.members().get("nextToken")
-            asked = {"nextToken": str(token)} if token else {}
+            token = plain_text(answer.members(), "nextToken")
+            asked = {"nextToken": token} if token else {}
 
     def _downloaded(self, order: ReportOrder, document_id: str, target: Path) -> Document | None:
         """The document on disk; None when Amazon does not know it."""
@@ -214,8 +213,8 @@ class SellingPartnerReports:
         if answer.meaning.outcome is Outcome.GONE:
             return None
         answer.require(f"document {document_id} cannot be read")
-        url = answer.members().get("url")
-        return Address(str(url)) if url else None
+        url = plain_text(answer.members(), "url")
+        return Address(url) if url else None
 
     def _restricted_token(self, path: str) -> str:
         """A token for personal data: for one document, as the Tokens API wants it for reports."""
@@ -223,7 +222,7 @@ class SellingPartnerReports:
         path = "/tokens/2021-03-01/restrictedDataToken"
         answer = self._call("createRestrictedDataToken", "POST", path, _RESTRICTING, json=asked)
         answer.require("Amazon gives no restricted data token")
-        token = str(answer.members().get("restrictedDataToken") or "")
+        token = plain_text(answer.members(), "restrictedDataToken")
         if not token:
             raise TransientFailure("Amazon named no restricted data token")
         return token
@@ -322,8 +321,8 @@ def _places(report: Mapping[str, Any]) -> tuple[str, ...]:
 def _discovered(report: Mapping[str, Any]) -> Discovered:
     created = _instant(report.get("createdTime"))
     return Discovered(
-        report_id=str(report["reportId"]),
-        document=str(report["reportDocumentId"]),
+        report_id=plain_text(report, "reportId"),
+        document=plain_text(report, "reportDocumentId"),
         scopes=_places(report),
         end=_instant(report.get("dataEndTime") or report.get("createdTime")),
         created=created,

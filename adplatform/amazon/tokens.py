@@ -129,7 +129,7 @@ class Tokens:
     def _issued(self, answer: httpx.Response) -> Token | None:
         body = _object(answer)
         value, seconds = body.get("access_token"), _number(body.get("expires_in"))
-        if not isinstance(value, str) or not value or not math.isfinite(seconds):
+        if not isinstance(value, str) or not value.isascii() or not value or not math.isfinite(seconds):
             return None
         lifetime = timedelta(seconds=min(max(seconds, 0.0), _LONGEST.total_seconds()))
         return Token(value, self.now() + lifetime - min(EARLY, lifetime / 5))

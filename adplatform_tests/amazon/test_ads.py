@@ -635,7 +635,7 @@ def test_a_download_that_trickles_is_given_up(amazon: Amazon) -> None:
         amazon.fetch()
 
 
-@pytest.mark.parametrize("url", ["no address", "https://[", "ftp://S3CR3T"])
+@pytest.mark.parametrize("url", ["no address", "https://[", "ftp://S3CR3T", "https://\ud800/S3CR3T", ["S3CR3T"]])
 def test_an_address_that_is_none_fails_for_now(amazon: Amazon, url: str) -> None:
     amazon.told(amazon.report(url=url))
     with pytest.raises(TransientFailure) as failure:

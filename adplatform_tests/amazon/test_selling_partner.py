@@ -285,7 +285,7 @@ def test_an_order_that_did_not_arrive_is_placed_once(amazon: Amazon, api: Sellin
 
 def test_an_order_is_not_placed_while_it_cannot_be_looked_for(amazon: Amazon, api: SellingPartnerReports) -> None:
     amazon.world.fault("sp_reports", "server_error", times=None)
-    with pytest.raises(TransientFailure, match="getReports failed for now"):
+    with pytest.raises(TransientFailure, match=r"getReports (failed for now|may be called again)"):
         api.create(order(), NOW, again=True)
     assert not amazon.reports()
 
@@ -686,6 +686,19 @@ def test_a_time_that_is_none_is_a_permanent_failure_that_shows_it(
     amazon.front.answers[REPORTS] = {"reports": [{"reportId": "1", "reportDocumentId": "1", "createdTime": time}]}
     with pytest.raises(PermanentFailure, match="a time that is none"):
         api.discover(SETTLEMENT, NOW)
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "S3CR3T\r\nx: y", "\u00fc", {"a": "S3CR3T"}, ["S3CR3T"]])
+def test_what_no_request_can_hold_fails_for_now(amazon: Amazon, api: SellingPartnerReports, odd: Any) -> None:
+    target, answers = amazon.folder / "document", amazon.front.answers
+    restricted, document = ASKING["restricted"][0], f"{DOCUMENTS}1"
+    answers |= {restricted: {"restrictedDataToken": odd}, document: {"url": odd}, REPORTS: {"reportId": odd}}
+    with pytest.raises(TransientFailure, match="named no restricted data token"):
+        fetched(api, target, restricted=True)
+    with pytest.raises(TransientFailure, match="has no document at present"):
+        fetched(api, target)
+    with pytest.raises(TransientFailure, match="named no report"):
+        created(api, order())
 
 
 # The simulated Amazon

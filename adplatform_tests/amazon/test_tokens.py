@@ -369,6 +369,7 @@ def test_a_refusal_is_permanent_and_says_what_to_do(bench: Bench, status: int, c
         reply(200, ["Atza|S3CR3T"]),
         reply(200, {"token_type": "bearer", "expires_in": 3600}),
         reply(200, {"access_token": "", "expires_in": 3600}),
+        reply(200, {"access_token": "Atza|\u00fcS3CR3T", "expires_in": 3600}),
         reply(200, {"access_token": {"a": "S3CR3T"}, "expires_in": 3600}),
         reply(200, {"access_token": "Atza|S3CR3T"}),
         reply(200, {"access_token": "Atza|S3CR3T", "expires_in": "soon"}),
