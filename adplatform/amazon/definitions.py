@@ -48,6 +48,7 @@ class ReportDefinition:
 
     ``discovered`` reports are made by Amazon on its own schedule and only found; ``restricted`` ones hold personal data
     and need a restricted data token. ``dates_in`` says whose days the report's dates are: the scope's, or UTC's.
+    ``attribution_days`` is for how long after an ad interaction a conversion counts for it.
     """
 
     name: str

@@ -28,6 +28,8 @@ class ReportOrder:
 
     ``scope`` is a profile id (Ads) or a marketplace id (Selling Partner). ``configuration`` is the definition's part of
     the request body: for Ads the whole ``configuration`` object, for the Selling Partner API ``reportOptions``.
+    ``timezone`` says where the dates begin and end, for reports that are asked for by instants. A ``restricted`` report
+    holds personal data and is fetched with a token of its own.
     """
 
     name: str
