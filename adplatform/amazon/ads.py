@@ -10,10 +10,8 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import available_timezones
 
-import httpx
-
-from adplatform.amazon.answers import Answer
-from adplatform.amazon.http import PATIENCE, AmazonHttp, Call, Limit, timeout
+from adplatform.amazon.answers import Outcome
+from adplatform.amazon.http import PATIENCE, Address, AmazonHttp, Answer, Limit, open_http, plain_text
 from adplatform.amazon.reports import (
     Created,
     Discovered,
@@ -23,10 +21,8 @@ from adplatform.amazon.reports import (
     ReportOrder,
     ReportStatus,
 )
-from adplatform.amazon.tokens import Tokens
-from adplatform.failures import AccessRefused, PermanentFailure, TransientFailure
+from adplatform.failures import TransientFailure
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.rate_limits import RateLimits
 from adplatform.ledger.rows import Scope
 
 log = logging.getLogger(__name__)
@@ -36,19 +32,17 @@ HOSTS = {
     "eu": "https://advertising-api-eu.amazon.com",
     "fe": "https://advertising-api-fe.amazon.com",
 }
-TOKEN_URL = "https://api.amazon.com/auth/o2/token"  # noqa: S105 - an address
 _CREATE = "application/vnd.createasyncreportrequest.v3+json"
 _STATES = {"PENDING": ReportStatus.QUEUED, "PROCESSING": ReportStatus.PROCESSING}
 _ENDED = ("FAILED", "FAILURE", "CANCELLED")
 """The first is documented; clients of Amazon's watch for the others too."""
 # Amazon names no rates, only that limits follow the load of its queue; these keep one account polite.
 _ORDERS, _POLLS, _LISTS = Limit(1.0, 10), Limit(5.0, 20), Limit(1.0, 5)
-_MINTINGS = 3
 _KEPT_FROM = re.compile(r"retention start date \((\d{4}-\d\d-\d\d)\)")
 """In Amazon's refusal of an order that begins before what it keeps of the report type."""
 _TO_DO = {
-    Answer.INVALID: " (correct the report's definition)",
-    Answer.FORBIDDEN: " (have the advertiser grant access, or leave the profile out)",
+    Outcome.INVALID: " (correct the report's definition)",
+    Outcome.FORBIDDEN: " (have the advertiser grant access, or leave the profile out)",
 }
 
 
@@ -68,7 +62,7 @@ class AdsReports:
             bucket="account",
             params={"accessLevel": "view", "apiProgram": "report"},
         )
-        self._required(answer, "profiles cannot be listed")
+        answer.require("profiles cannot be listed")
         if not isinstance(answer.body, list):
             raise TransientFailure("profiles cannot be listed: Amazon's answer is no list")
         named = (_scope(profile) for profile in answer.body if isinstance(profile, dict) and profile.get("profileId"))
@@ -93,13 +87,13 @@ class AdsReports:
             "configuration": order.configuration,
         }
         answer = self._call("create_report", "POST", "/reporting/reports", order, _ORDERS, json=body, kind=_CREATE)
-        if answer.meaning.answer is Answer.DUPLICATE:
+        if answer.meaning.outcome is Outcome.DUPLICATE:
             return self._adopted(order, answer)
-        what = f"Amazon refuses the order for profile {order.scope}{_TO_DO.get(answer.meaning.answer, '')}"
-        if kept := _KEPT_FROM.search(answer.meaning.text):
-            raise PastRetention(f"{what}: {answer.meaning.text}", date.fromisoformat(kept[1]))
-        self._required(answer, what)
-        report_id = str(_members(answer).get("reportId") or "")
+        what = f"Amazon refuses the order for profile {order.scope}{_TO_DO.get(answer.meaning.outcome, '')}"
+        if oldest := _kept_from(answer.meaning.text):
+            raise PastRetention(f"{what}: {answer.meaning.text}", oldest)
+        answer.require(what)
+        report_id = plain_text(answer.members(), "reportId")
         if not report_id:
             raise TransientFailure("Amazon took the order but named no report")
         return Created(report_id)
@@ -127,14 +121,17 @@ class AdsReports:
         Raises:
             TransientFailure: it cannot be had now, or its size is not the announced one.
         """
-        for _ in range(_MINTINGS):
-            report = self._report(order, progress.report_id)
-            if report is None or not report.get("url"):
-                raise TransientFailure(f"report {progress.report_id} has no document at present")
-            document = self.api.download(str(report["url"]), target, _size(report))
-            if document is not None:
-                return document
-        raise TransientFailure(f"the address of report {progress.report_id} expired {_MINTINGS} times")
+        what = f"report {progress.report_id}"
+
+        def address() -> Address | None:
+            report = self._report(order, progress.report_id) or {}
+            url = plain_text(report, "url")
+            return Address(url, _size(report)) if url else None
+
+        document = self.api.download(address, target, what)
+        if document is None:
+            raise TransientFailure(f"{what} has no document at present")
+        return document
 
     def cancel(self, order: ReportOrder, report_id: str) -> None:
         self._call("delete_report", "DELETE", _path(report_id), order, _POLLS)
@@ -143,7 +140,7 @@ class AdsReports:
         """The Ads API makes no reports by itself."""
         return []
 
-    def _adopted(self, order: ReportOrder, answer: Call) -> Created:
+    def _adopted(self, order: ReportOrder, answer: Answer) -> Created:
         other = answer.meaning.duplicate_of
         if not other:
             raise TransientFailure(
@@ -161,10 +158,10 @@ class AdsReports:
 
     def _report(self, order: ReportOrder, report_id: str) -> Mapping[str, Any] | None:
         answer = self._call("get_report", "GET", _path(report_id), order, _POLLS)
-        if answer.meaning.answer is Answer.GONE:
+        if answer.meaning.outcome is Outcome.GONE:
             return None
-        self._required(answer, f"report {report_id} cannot be asked for")
-        return _members(answer)
+        answer.require(f"report {report_id} cannot be asked for")
+        return answer.members()
 
     def _call(
         self,
@@ -175,22 +172,22 @@ class AdsReports:
         limit: Limit,
         json: Any = None,
         kind: str = "",
-    ) -> Call:
+    ) -> Answer:
         headers = {"Amazon-Advertising-API-Scope": order.scope, **({"Content-Type": kind} if kind else {})}
         return self.api.call(operation, method, path, limit=limit, bucket=order.scope, headers=headers, json=json)
-
-    def _required(self, answer: Call, what: str) -> None:
-        if answer.meaning.answer is not Answer.OK:
-            kind = AccessRefused if answer.meaning.answer is Answer.FORBIDDEN else PermanentFailure
-            raise kind(f"{what}: {answer.meaning.answer}: {answer.meaning.text}".rstrip(": "))
-
-
-def _members(answer: Call) -> Mapping[str, Any]:
-    return answer.body if isinstance(answer.body, dict) else {}
 
 
 def _path(report_id: str) -> str:
     return f"/reporting/reports/{quote(report_id, safe='')}"
+
+
+def _kept_from(text: str) -> date | None:
+    """The first date of the report type that Amazon keeps, where its refusal names one."""
+    found = _KEPT_FROM.search(text)
+    try:
+        return date.fromisoformat(found[1]) if found else None
+    except ValueError:
+        return None
 
 
 def _size(report: Mapping[str, Any]) -> int | None:
@@ -256,13 +253,9 @@ def open_ads(
 ) -> AdsReports:
     """The Ads API with the credentials in ``secret``. ``endpoint`` is a simulated Amazon in place of the real one;
     ``directory`` is where tokens are shared."""
-    # A proxy of the environment is no way to this machine.
-    http = httpx.Client(timeout=timeout(patience), follow_redirects=False, trust_env=endpoint is None)
-    token_url = f"{endpoint}/auth/o2/token" if endpoint else TOKEN_URL
-    tokens = Tokens(http, token_url, secrets, secret, directory, ledger.now)
 
-    def authorise(token: str) -> Mapping[str, str]:
-        return {"Authorization": f"Bearer {token}", "Amazon-Advertising-API-ClientId": tokens.client_id}
+    def authorise(token: str, client_id: str) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {token}", "Amazon-Advertising-API-ClientId": client_id}
 
-    base = endpoint or HOSTS[region]
-    return AdsReports(AmazonHttp(http, base, tokens, authorise, RateLimits(ledger), sleep, ledger.now, patience))
+    given = (secrets, secret, HOSTS[region], ledger, directory)
+    return AdsReports(open_http(*given, authorise=authorise, sleep=sleep, endpoint=endpoint, patience=patience))

@@ -19,7 +19,6 @@ _PLOTTED = (
 
 _TRAFFIC = ("impressions", "clicks", "cost")
 _SP_SALES = tuple(f"{metric}{days}d" for metric in ("purchases", "sales", "unitsSoldClicks") for days in (1, 7, 14, 30))
-_SP_SKU = ("purchasesSameSku14d", "attributedSalesSameSku14d", "unitsSoldSameSku14d")
 _SALES = ("purchases", "purchasesClicks", "sales", "salesClicks", "unitsSold", "unitsSoldClicks")
 _SB_SALES = ("purchases", "purchasesClicks", "sales", "salesClicks", "unitsSold")
 _NEW = ("newToBrandPurchases", "newToBrandSales", "newToBrandUnitsSold")
@@ -221,7 +220,7 @@ def _configuration(kind: AdsReportType, report: AdsReport, columns: Sequence[str
     }
 
 
-def without(report: AdsReport, add: Sequence[str], remove: Sequence[str]) -> AdsReport:
+def with_columns(report: AdsReport, add: Sequence[str], remove: Sequence[str]) -> AdsReport:
     """The report with columns added and removed.
 
     Raises:

@@ -1,6 +1,5 @@
 """The report types of the Ads API: which columns each takes under which grouping, and its limits."""
 
-import difflib
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +7,8 @@ from importlib import resources
 
 import yaml
 
-PERIOD_COLUMNS = ("date", "startDate", "endDate")
+from adplatform.amazon.hints import did_you_mean
+
 _APART = frozenset({"adGroup", "campaignPlacement"})
 """Groupings of spCampaigns that the API takes with campaign, but refuses together."""
 
@@ -87,7 +87,7 @@ def report_type(name: str) -> AdsReportType:
     """
     types = report_types()
     if name not in types:
-        raise ValueError(f"report type {name!r} is not one of the Ads API{_nearest(name, types)}: {_listed(types)}")
+        raise ValueError(f"report type {name!r} is not one of the Ads API{did_you_mean(name, types)}: {_listed(types)}")
     return types[name]
 
 
@@ -112,7 +112,7 @@ def check(
         raise ValueError(f"{kind.id}: group_by is empty; it takes {_listed(kind.groups)}")
     for group in group_by:
         if group not in kind.groups:
-            near = _nearest(group, kind.groups)
+            near = did_you_mean(group, kind.groups)
             raise ValueError(f"{kind.id}: group_by {group!r} is unknown{near}; it takes {_listed(kind.groups)}")
     if set(group_by) >= _APART:
         raise ValueError(f"{kind.id}: group_by takes adGroup or campaignPlacement, not both")
@@ -127,7 +127,7 @@ def check(
         if column not in allowed:
             raise ValueError(
                 f"{kind.id}: column {column!r} does not go with group_by {_listed(group_by)}"
-                f"{_nearest(column, allowed)}; it takes {_listed(allowed)}. "
+                f"{did_you_mean(column, allowed)}; it takes {_listed(allowed)}. "
                 "If Amazon has added it, give it under unchecked_columns with its type"
             )
     for field, values in filters.items():
@@ -146,12 +146,6 @@ def _check_filter(kind: AdsReportType, group_by: Sequence[str], field: str, valu
             raise ValueError(
                 f"{kind.id}: filter {field} does not take {_listed(unknown)}, only {_listed(known[field])}"
             )
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    by_lower = {k.lower(): k for k in known}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return f" (did you mean {by_lower[near[0]]}?)" if near else ""
 
 
 def _listed(names: Iterable[str]) -> str:

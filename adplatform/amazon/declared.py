@@ -1,6 +1,5 @@
 """What the declared reports of both APIs have in common."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Self, TypeVar
@@ -8,6 +7,7 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import Field, model_validator
 
 from adplatform.amazon.definitions import ReportDefinition
+from adplatform.amazon.hints import did_you_mean
 from adplatform.contracts.model import Strict
 
 T = TypeVar("T")
@@ -49,11 +49,13 @@ class Restatement(Strict):
 
 
 def ready_made(name: str, known: Mapping[str, T]) -> T:
-    """Raises:
-    ValueError: there is none of this name; with those that there are.
+    """The ready-made report of this name.
+
+    Raises:
+        ValueError: there is none; with those that there are.
     """
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise ValueError(f"there is no ready-made report {name!r}{hint}; there are {', '.join(known)}")
+        raise ValueError(
+            f"there is no ready-made report {name!r}{did_you_mean(name, known)}; there are {', '.join(known)}"
+        )
     return known[name]

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from hashlib import sha256
@@ -48,6 +48,7 @@ class ReportDefinition:
 
     ``discovered`` reports are made by Amazon on its own schedule and only found; ``restricted`` ones hold personal data
     and need a restricted data token. ``dates_in`` says whose days the report's dates are: the scope's, or UTC's.
+    ``attribution_days`` is for how long after an ad interaction a conversion counts for it.
     """
 
     name: str
@@ -61,7 +62,6 @@ class ReportDefinition:
     discovered: bool = False
     restricted: bool = False
     dates_in: Literal["scope", "utc"] = "scope"
-    owners: tuple[str, ...] = field(default=())
 
     @cached_property
     def definition_hash(self) -> str:

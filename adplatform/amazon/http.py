@@ -21,10 +21,11 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from adplatform.amazon.answers import Answer, Meaning, meaning, without
+from adplatform.amazon.answers import Meaning, Outcome, meaning, without
 from adplatform.amazon.reports import Document
-from adplatform.amazon.tokens import Tokens
-from adplatform.failures import TransientFailure
+from adplatform.amazon.tokens import TOKEN_URL, Tokens
+from adplatform.failures import AccessRefused, PermanentFailure, TransientFailure
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.rate_limits import LONGEST_PAUSE, RateLimits
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ SLOWEST, SLOW_START = 16 << 10, timedelta(minutes=1)
 """Bytes per second that a download must have come to on average, once it has lasted this long."""
 _NO_ACCESS = "fresh tokens are refused too; has the application access to this API, and is the secret that of this one?"
 _ANNOUNCED_RATE = "x-amzn-ratelimit-limit"
+_ADDRESSES = 3
+"""How many addresses of one document are tried: each lives for minutes, and may have expired when it is used."""
 _WHERE_EXPIRED = ("expired", "ExpiredToken", "AccessDenied")
 _LOGGERS = ("httpx", *(f"httpcore.{part}" for part in ("connection", "http11", "http2", "proxy", "socks")))
 _ADDRESS = re.compile(r"(https?://[^/?\s\"']+)[^\s\"']*")
@@ -57,12 +60,53 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Call:
-    """An answer and what it means."""
+class Answer:
+    """The answer to an operation: what it means, and its JSON where it was accepted (None for an empty body)."""
 
+    operation: str
     meaning: Meaning
     body: Any = None
-    headers: Mapping[str, str] | None = None
+
+    def require(self, what: str) -> None:
+        """Check that Amazon accepted. ``what`` begins the failure's text.
+
+        Raises:
+            AccessRefused: it is forbidden.
+            PermanentFailure: it was refused for another reason.
+        """
+        if self.meaning.outcome is not Outcome.OK:
+            kind = AccessRefused if self.meaning.outcome is Outcome.FORBIDDEN else PermanentFailure
+            raise kind(f"{what}: {self.meaning.outcome}: {self.meaning.text}".rstrip(": "))
+
+    def members(self) -> Mapping[str, Any]:
+        """The JSON object that was answered; an empty one for any other body, so that the caller misses a member."""
+        return self.body if isinstance(self.body, dict) else {}
+
+    def items(self, name: str) -> list[Mapping[str, Any]]:
+        """The JSON objects in the list ``name`` of the body; none where the list is left out or null.
+
+        Raises:
+            TransientFailure: the body is no object, or this no list of objects.
+        """
+        if isinstance(self.body, dict):
+            listed = self.body.get(name) or []
+            if isinstance(listed, list) and all(isinstance(each, dict) for each in listed):
+                return listed
+        raise TransientFailure(f"Amazon's answer to {self.operation} has no list of {name}")
+
+
+def plain_text(members: Mapping[str, Any], name: str) -> str:
+    """An id, an address or a token in a JSON object: printable ASCII; "" for what no request can hold."""
+    value = members.get(name)
+    text = str(value) if isinstance(value, str | int) else ""
+    return text if text.isascii() and text.isprintable() else ""
+
+
+class Address(NamedTuple):
+    """Where a document can be downloaded for a while, and its size in bytes where Amazon announced it."""
+
+    url: str
+    size: int | None = None
 
 
 class _Received(NamedTuple):
@@ -75,7 +119,7 @@ class _Received(NamedTuple):
 
 @dataclass(frozen=True)
 class AmazonHttp:
-    """An HTTP client for one account. ``authorise`` turns a token into the headers of the API.
+    """An HTTP client for one account. ``authorise`` turns a token and the client's id into the headers of the API.
 
     From the first one on, what httpx logs in this process names hosts, and no more of an address.
     """
@@ -83,7 +127,7 @@ class AmazonHttp:
     http: httpx.Client
     base: str
     tokens: Tokens
-    authorise: Callable[[str], Mapping[str, str]]
+    authorise: Callable[[str, str], Mapping[str, str]]
     limits: RateLimits
     sleep: Callable[[float], None]
     now: Callable[[], datetime]
@@ -104,43 +148,52 @@ class AmazonHttp:
         headers: Mapping[str, str] | None = None,
         json: Any = None,
         params: Mapping[str, Any] | None = None,
-    ) -> Call:
-        """One operation, in the pace of its bucket, again where it was throttled or failed for now.
+        repeatable: bool = True,
+    ) -> Answer:
+        """One operation, in the pace of its bucket, again where it was throttled or failed for now. One that is not
+        ``repeatable`` fails for now when its answer is lost: Amazon may have done what was asked.
 
         Raises:
             PermanentFailure: the credentials do not work.
             TransientFailure: it failed for now for longer than the patience.
         """
-        name = f"{sha256(self.tokens.client_id.encode()).hexdigest()[:16]}/{bucket}/{operation}"
+        client_id = self.tokens.client_id
+        name = f"{sha256(client_id.encode()).hexdigest()[:16]}/{bucket}/{operation}"
         until = self.now() + self.patience
         refused: list[str] = []
 
-        def attempt() -> Call:
+        def attempt() -> Answer:
             self._wait_turn(name, limit, until)
             token = self._token(refused[0] if refused else "", until)
-            sent = {**self.authorise(token), **(headers or {})}
+            sent = {**self.authorise(token, client_id), **(headers or {})}
             try:
                 answer = self._received(method, self.base + path, headers=sent, json=json, params=params)
             except httpx.HTTPError as e:
-                return Call(Meaning(Answer.TRANSIENT, f"no answer ({type(e).__name__})"))
+                return Answer(operation, Meaning(Outcome.TRANSIENT, f"no answer ({type(e).__name__})"))
             found = meaning(answer.status, answer.headers, answer.content, self.now())
             found = replace(found, text=without(found.text, token))
             log.debug("%s %s: %s %s", operation, bucket, answer.status, found.text)
             if announced := answer.headers.get(_ANNOUNCED_RATE):
                 self.limits.learn(name, announced)
-            if found.answer is Answer.UNAUTHORIZED:
+            if found.outcome is Outcome.UNAUTHORIZED:
                 refused.append(token)
                 if len(refused) == REFUSALS:
-                    return Call(Meaning(Answer.FORBIDDEN, f"{found.text}: {_NO_ACCESS}"))
+                    return Answer(operation, Meaning(Outcome.FORBIDDEN, f"{found.text}: {_NO_ACCESS}"))
                 if len(refused) > 1:
-                    return Call(Meaning(Answer.TRANSIENT, found.text))
-            if found.answer is Answer.THROTTLED:
+                    return Answer(operation, Meaning(Outcome.TRANSIENT, found.text))
+            if found.outcome is Outcome.THROTTLED:
                 rest = min(found.retry_after or FIRST_WAIT, LONGEST_PAUSE.total_seconds())
                 self.limits.pause(name, self.now() + timedelta(seconds=rest), limit.rate, limit.burst)
-            whole = found.answer is Answer.OK and answer.content.strip()
-            return Call(found, loads(answer.content) if whole else None, answer.headers)
+            told = found.outcome is Outcome.OK and answer.content.strip()
+            return Answer(operation, found, loads(answer.content) if told else None)
 
-        return self._until_settled(operation, attempt)
+        def once() -> Answer:
+            made = attempt()
+            if made.meaning.outcome is Outcome.TRANSIENT:
+                raise TransientFailure(f"{operation} may have been accepted: {made.meaning.text}".rstrip(": "))
+            return made
+
+        return self._until_settled(attempt if repeatable else once, until)
 
     def _received(self, method: str, url: str, **sent: Any) -> _Received:
         """The whole answer; ``httpx.ReadTimeout`` when it trickles in for too long."""
@@ -152,30 +205,26 @@ class AmazonHttp:
                     raise httpx.ReadTimeout("the answer trickles in")
         return _Received(answer.status_code, answer.headers, b"".join(parts))
 
-    def _until_settled(self, operation: str, attempt: Callable[[], Call]) -> Call:
-        again = (Answer.THROTTLED, Answer.TRANSIENT, Answer.UNAUTHORIZED)
+    def _until_settled(self, attempt: Callable[[], Answer], until: datetime) -> Answer:
+        again = (Outcome.THROTTLED, Outcome.TRANSIENT, Outcome.UNAUTHORIZED)
         drawn = wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
 
         def wait(state: RetryCallState) -> float:
-            last: Call = state.outcome.result() if state.outcome else Call(Meaning(Answer.OK))
-            if last.meaning.answer is Answer.UNAUTHORIZED:
+            last = state.outcome.result().meaning if state.outcome else Meaning(Outcome.OK)
+            if last.outcome is Outcome.UNAUTHORIZED:
                 return 0.0
-            return min(last.meaning.retry_after or 0.0, LONGEST_PAUSE.total_seconds()) or drawn(state)
+            return min(last.retry_after or 0.0, LONGEST_PAUSE.total_seconds()) or drawn(state)
 
-        began = self.now()
         try:
             return Retrying(
-                retry=retry_if_result(lambda call: call.meaning.answer in again),
-                stop=lambda state: (
-                    self.now() - began + timedelta(seconds=state.upcoming_sleep) > self.patience
-                    or stop_after_delay(self.patience)(state)
-                ),
+                retry=retry_if_result(lambda answer: answer.meaning.outcome in again),
+                stop=self._out_of_patience(until),
                 wait=wait,
                 sleep=self.sleep,
             )(attempt)
         except RetryError as e:
-            last: Call = e.last_attempt.result()
-            text = f"{operation} failed for now: {last.meaning.answer}: {last.meaning.text}"
+            last: Answer = e.last_attempt.result()
+            text = f"{last.operation} failed for now: {last.meaning.outcome}: {last.meaning.text}"
             raise TransientFailure(text.rstrip(": ")) from None
 
     def _wait_turn(self, name: str, limit: Limit, until: datetime) -> None:
@@ -187,17 +236,36 @@ class AmazonHttp:
     def _token(self, refused: str, until: datetime) -> str:
         return Retrying(
             retry=retry_if_exception_type(TransientFailure),
-            stop=lambda state: (
-                self.now() + timedelta(seconds=state.upcoming_sleep) > until or stop_after_delay(self.patience)(state)
-            ),
+            stop=self._out_of_patience(until),
             wait=wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
             sleep=self.sleep,
             reraise=True,
         )(self.tokens.get, refused)
 
-    def download(self, url: str, target: Path, expected: int | None) -> Document | None:
-        """Stream a pre-signed URL to a file, byte for byte; None when the URL has expired. It gets no header of the
-        API: storage refuses a request that is signed twice, and may redirect one.
+    def _out_of_patience(self, until: datetime) -> Callable[[RetryCallState], bool]:
+        """By our clock, which may be set back meanwhile, or by the machine's, which only counts up."""
+        counted = stop_after_delay(self.patience)
+        return lambda state: self.now() + timedelta(seconds=state.upcoming_sleep) > until or counted(state)
+
+    def download(self, address: Callable[[], Address | None], target: Path, what: str) -> Document | None:
+        """Stream a document to a file, byte for byte. ``address`` asks Amazon where it is, again each time that an
+        address has expired; None when Amazon has no address of it.
+
+        Raises:
+            TransientFailure: it cannot be had now, or not all of it came; ``what`` is the document in the text.
+        """
+        for _ in range(_ADDRESSES):
+            told = address()
+            if told is None:
+                return None
+            document = self._streamed(told.url, target, told.size)
+            if document is not None:
+                return document
+        raise TransientFailure(f"the address of {what} expired {_ADDRESSES} times")
+
+    def _streamed(self, url: str, target: Path, expected: int | None) -> Document | None:
+        """The file of a pre-signed URL; None when the URL has expired. The request has no header of the API: storage
+        refuses a request that is signed twice, and may redirect one.
 
         Raises:
             TransientFailure: the connection broke or trickles, fewer or more bytes came than were announced, or a web
@@ -234,7 +302,29 @@ class AmazonHttp:
         if expected is not None and size != expected:
             came = f"{size} bytes" if size < expected else f"more than {expected} bytes"
             raise TransientFailure(f"{came} came where {expected} were announced")
-        return Document(target, size, digest.hexdigest(), answer.charset_encoding or "", kind)
+        return Document(target, size, digest.hexdigest(), answer.charset_encoding or "")
+
+
+def open_http(
+    secrets: Any,
+    secret: str,
+    host: str,
+    ledger: Ledger,
+    directory: Path,
+    *,
+    authorise: Callable[[str, str], Mapping[str, str]],
+    sleep: Callable[[float], None],
+    endpoint: str | None,
+    patience: timedelta,
+    headers: Mapping[str, str] | None = None,
+) -> AmazonHttp:
+    """A client for the account whose credentials are in ``secret``. ``endpoint`` is a simulated Amazon in place of
+    ``host``; ``directory`` is where tokens are shared; ``headers`` go with every request."""
+    # A proxy of the environment is no way to a simulated Amazon, which is on this machine.
+    http = httpx.Client(timeout=timeout(patience), follow_redirects=False, trust_env=endpoint is None, headers=headers)
+    token_url = f"{endpoint}/auth/o2/token" if endpoint else TOKEN_URL
+    tokens = Tokens(http, token_url, secrets, secret, directory, ledger.now)
+    return AmazonHttp(http, endpoint or host, tokens, authorise, RateLimits(ledger), sleep, ledger.now, patience)
 
 
 def timeout(patience: timedelta) -> httpx.Timeout:

@@ -1,7 +1,7 @@
 """What Amazon's two report APIs have in common: an order, its progress, a document to fetch."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +28,8 @@ class ReportOrder:
 
     ``scope`` is a profile id (Ads) or a marketplace id (Selling Partner). ``configuration`` is the definition's part of
     the request body: for Ads the whole ``configuration`` object, for the Selling Partner API ``reportOptions``.
+    ``timezone`` says where the dates begin and end, for reports that are asked for by instants. A ``restricted`` report
+    holds personal data and is fetched with a token of its own.
     """
 
     name: str
@@ -71,18 +73,15 @@ class Document:
     size: int
     sha256: str
     charset: str = ""
-    content_type: str = ""
-    url_expires: datetime | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
 class Discovered:
-    """A report that Amazon made on its own schedule, for the period ``start`` to ``end`` of ``scopes``."""
+    """A report that Amazon made on its own schedule, for a period of ``scopes`` that ends at ``end``."""
 
     report_id: str
     document: str
     scopes: tuple[str, ...]
-    start: datetime
     end: datetime
     created: datetime
 

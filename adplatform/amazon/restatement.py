@@ -166,7 +166,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Due:
-    """A date with uncovered waves. It is ``urgent`` when one of them may wait no longer."""
+    """A date with uncovered waves. It is ``urgent`` when one of them may wait no longer, ``never`` when nothing of the
+    date was had yet."""
 
     day: date
     age: int

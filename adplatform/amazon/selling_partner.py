@@ -13,19 +13,14 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-import httpx
-
-from adplatform.amazon.ads import TOKEN_URL
-from adplatform.amazon.answers import Answer
+from adplatform.amazon.answers import Outcome
 from adplatform.amazon.documents import content, error_details
-from adplatform.amazon.http import PATIENCE, AmazonHttp, Call, Limit, timeout
+from adplatform.amazon.http import PATIENCE, Address, AmazonHttp, Answer, Limit, open_http, plain_text
 from adplatform.amazon.marketplaces import MARKETPLACES
 from adplatform.amazon.reports import Created, Discovered, Document, Progress, ReportOrder, ReportStatus
-from adplatform.amazon.tokens import Tokens
-from adplatform.failures import AccessRefused, PermanentFailure, TransientFailure
+from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.files.bad_file import BadFile
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.rate_limits import RateLimits
 from adplatform.ledger.rows import Scope
 
 log = logging.getLogger(__name__)
@@ -38,36 +33,20 @@ HOSTS = {
 _REPORTS = "/reports/2021-06-30/reports"
 _DOCUMENTS = "/reports/2021-06-30/documents"
 _ACCESS_TOKEN = "x-amz-access-token"  # noqa: S105 - a header
-_CREATE_REPORT = "createReport"
 # Usage plans that the references of the Reports, Sellers and Tokens APIs name for each operation.
 _CREATING, _GETTING, _LISTING = Limit(0.0167, 15), Limit(2.0, 15), Limit(0.0222, 10)
-_CANCELLING, _MINTING = Limit(0.0222, 10), Limit(0.0167, 15)
+_CANCELLING, _READING = Limit(0.0222, 10), Limit(0.0167, 15)
 _RESTRICTING, _PARTICIPATING = Limit(1.0, 10), Limit(0.016, 15)
 _PAGE = 100
 _LISTED_FOR = timedelta(days=90) - timedelta(minutes=5)
 """Amazon refuses to list reports that are older than 90 days; its clock is not ours."""
 _SKEW = timedelta(minutes=30)
 """How far our clock may be ahead of Amazon's when a report is looked for that it may have made."""
-_MINTINGS = 3
 _STATES = {"IN_QUEUE": ReportStatus.QUEUED, "CANCELLED": ReportStatus.EMPTY}
 _PASSING = re.compile(
     r"not yet|later time|again later|try again|internal|temporar|timed? ?out|client error occurred", re.IGNORECASE
 )
 """What Amazon says of a report that it can make later. It calls data that are late a client error, too."""
-
-
-class ReportsHttp(AmazonHttp):
-    """Sends no order twice: Amazon makes a report of each. One whose answer was lost fails for now, so that its report
-    can be looked for first."""
-
-    def _until_settled(self, operation: str, attempt: Callable[[], Call]) -> Call:
-        def once() -> Call:
-            made = attempt()
-            if made.meaning.answer is Answer.TRANSIENT:
-                raise TransientFailure(f"{operation} may have been accepted: {made.meaning.text}".rstrip(": "))
-            return made
-
-        return super()._until_settled(operation, once if operation == _CREATE_REPORT else attempt)
 
 
 @dataclass(frozen=True)
@@ -78,7 +57,7 @@ class SellingPartnerReports:
     those of a vendor, empty for a seller.
     """
 
-    api: ReportsHttp
+    api: AmazonHttp
     seller: str
     marketplaces: tuple[str, ...] = ()
 
@@ -89,15 +68,15 @@ class SellingPartnerReports:
             return [_vendor_scope(name) for name in self.marketplaces]
         path = "/sellers/v1/marketplaceParticipations"
         answer = self._call("getMarketplaceParticipations", "GET", path, _PARTICIPATING)
-        _required(answer, "marketplaces cannot be listed")
+        answer.require("marketplaces cannot be listed")
         taken = [
-            each["marketplace"]
-            for each in (answer.body or {}).get("payload") or []
-            if (each.get("participation") or {}).get("isParticipating")
+            _object(each.get("marketplace"))
+            for each in answer.items("payload")
+            if _object(each.get("participation")).get("isParticipating")
         ]
-        if unknown := [str(m["id"]) for m in taken if m["id"] not in MARKETPLACES]:
+        if unknown := [name for m in taken if (name := str(m.get("id"))) not in MARKETPLACES]:
             log.info("left out what are no public marketplaces: %s", ", ".join(unknown))
-        return [_scope(m) for m in taken if m["id"] in MARKETPLACES]
+        return [_scope(m) for m in taken if str(m.get("id")) in MARKETPLACES]
 
     def create(
         self, order: ReportOrder, intended_at: datetime, *, again: bool, others: Collection[str] = ()
@@ -122,9 +101,10 @@ class SellingPartnerReports:
             "dataEndTime": _text(end),
             **({"reportOptions": dict(order.configuration)} if order.configuration else {}),
         }
-        answer = self._call(_CREATE_REPORT, "POST", _REPORTS, _CREATING, json=body)
-        _required(answer, f"Amazon refuses the order for marketplace {order.scope}")
-        report_id = str((answer.body or {}).get("reportId") or "")
+        # Amazon makes a report of each order: one whose answer was lost is looked for before it is sent again.
+        answer = self._call("createReport", "POST", _REPORTS, _CREATING, json=body, repeatable=False)
+        answer.require(f"Amazon refuses the order for marketplace {order.scope}")
+        report_id = plain_text(answer.members(), "reportId")
         if not report_id:
             raise TransientFailure("Amazon took the order but named no report")
         return Created(report_id)
@@ -138,13 +118,15 @@ class SellingPartnerReports:
             TransientFailure: it cannot be asked for now.
         """
         answer = self._call("getReport", "GET", _report_path(report_id), _GETTING)
-        if answer.meaning.answer is Answer.GONE:
+        if answer.meaning.outcome is Outcome.GONE:
             return Progress(report_id, ReportStatus.GONE, reason="Amazon does not know the report", retryable=True)
-        _required(answer, f"report {report_id} cannot be asked for")
-        report = answer.body if isinstance(answer.body, dict) else {}
+        answer.require(f"report {report_id} cannot be asked for")
+        report = answer.members()
         if differs := _difference(order, report):
             return Progress(report_id, ReportStatus.FAILED, reason=f"Amazon made another report: {differs}")
-        status, document = str(report.get("processingStatus")), str(report.get("reportDocumentId") or "")
+        status, document = (plain_text(report, name) for name in ("processingStatus", "reportDocumentId"))
+        if not status:
+            raise TransientFailure(f"Amazon's answer about report {report_id} names no status")
         if status == "DONE" and document:
             return Progress(report_id, ReportStatus.READY, document=document)
         if status == "FATAL":
@@ -170,8 +152,8 @@ class SellingPartnerReports:
     def cancel(self, order: ReportOrder, report_id: str) -> None:
         """Amazon takes back only what is IN_QUEUE, and says 400 to the rest."""
         answer = self._call("cancelReport", "DELETE", _report_path(report_id), _CANCELLING)
-        if answer.meaning.answer not in (Answer.INVALID, Answer.GONE):
-            _required(answer, f"report {report_id} cannot be cancelled")
+        if answer.meaning.outcome not in (Outcome.INVALID, Outcome.GONE):
+            answer.require(f"report {report_id} cannot be cancelled")
 
     def discover(self, report_type: str, since: datetime) -> list[Discovered]:
         """Reports of a type that are DONE, the oldest first. Amazon lists no report that is older than 90 days. One
@@ -188,8 +170,9 @@ class SellingPartnerReports:
             "createdSince": _text(max(since, oldest)),
         }
         # By id: a report that is made meanwhile moves others to the next page.
-        found = {str(r["reportId"]): r for r in self._listed(filters) if r.get("reportDocumentId")}
-        return sorted(map(_discovered, found.values()), key=lambda each: (each.created, each.report_id))
+        done = (_discovered(report) for report in self._listed(filters) if plain_text(report, "reportDocumentId"))
+        found = {each.report_id: each for each in done if each.report_id}
+        return sorted(found.values(), key=lambda each: (each.created, each.report_id))
 
     def _made(self, order: ReportOrder, since: datetime, others: Collection[str]) -> str:
         """The newest report that is what the order asks for, "" for none."""
@@ -203,50 +186,43 @@ class SellingPartnerReports:
             report
             for report in self._listed(filters)
             if report.get("processingStatus") not in ("CANCELLED", "FATAL")
-            and report.get("reportId") not in others
+            and plain_text(report, "reportId") not in ("", *others)
             and all(report.get(name) for name in told)
             and not _difference(order, report)
         ]
-        newest = max(same, key=lambda report: _instant(report["createdTime"]), default=None)
-        return str(newest["reportId"]) if newest else ""
+        newest = max(same, key=lambda report: _instant(report.get("createdTime")), default=None)
+        return plain_text(newest, "reportId") if newest else ""
 
     def _listed(self, filters: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
         asked: dict[str, Any] = {**filters, "pageSize": _PAGE}
         while asked:
             answer = self._call("getReports", "GET", _REPORTS, _LISTING, params=asked)
-            _required(answer, "reports cannot be listed")
-            page = answer.body or {}
-            yield from page.get("reports") or []
-            token = page.get("nextToken")
+            answer.require("reports cannot be listed")
+            yield from answer.items("reports")
+            token = plain_text(answer.members(), "nextToken")
             asked = {"nextToken": token} if token else {}
 
     def _downloaded(self, order: ReportOrder, document_id: str, target: Path) -> Document | None:
         """The document on disk; None when Amazon does not know it."""
-        for _ in range(_MINTINGS):
-            url = self._url(order, document_id)
-            if not url:
-                return None
-            document = self.api.download(url, target, None)
-            if document is not None:
-                return document
-        raise TransientFailure(f"the address of document {document_id} expired {_MINTINGS} times")
+        return self.api.download(lambda: self._address(order, document_id), target, f"document {document_id}")
 
-    def _url(self, order: ReportOrder, document_id: str) -> str:
+    def _address(self, order: ReportOrder, document_id: str) -> Address | None:
         path = f"{_DOCUMENTS}/{quote(document_id, safe='')}"
         token = self._restricted_token(path) if order.restricted else ""
-        answer = self._call("getReportDocument", "GET", path, _MINTING, token=token)
-        if answer.meaning.answer is Answer.GONE:
-            return ""
-        _required(answer, f"document {document_id} cannot be read")
-        return str((answer.body or {}).get("url") or "")
+        answer = self._call("getReportDocument", "GET", path, _READING, token=token)
+        if answer.meaning.outcome is Outcome.GONE:
+            return None
+        answer.require(f"document {document_id} cannot be read")
+        url = plain_text(answer.members(), "url")
+        return Address(url) if url else None
 
     def _restricted_token(self, path: str) -> str:
         """A token for personal data: for one document, as the Tokens API wants it for reports."""
         asked = {"restrictedResources": [{"method": "GET", "path": path}]}
         path = "/tokens/2021-03-01/restrictedDataToken"
         answer = self._call("createRestrictedDataToken", "POST", path, _RESTRICTING, json=asked)
-        _required(answer, "Amazon gives no restricted data token")
-        token = str((answer.body or {}).get("restrictedDataToken") or "")
+        answer.require("Amazon gives no restricted data token")
+        token = plain_text(answer.members(), "restrictedDataToken")
         if not token:
             raise TransientFailure("Amazon named no restricted data token")
         return token
@@ -273,21 +249,26 @@ class SellingPartnerReports:
         json: Any = None,
         params: Mapping[str, Any] | None = None,
         token: str = "",
-    ) -> Call:
-        headers = {_ACCESS_TOKEN: token} if token else None
+        repeatable: bool = True,
+    ) -> Answer:
         return self.api.call(
-            operation, method, path, limit=limit, bucket=self.seller, headers=headers, json=json, params=params
+            *(operation, method, path),
+            limit=limit,
+            bucket=self.seller,
+            headers={_ACCESS_TOKEN: token} if token else None,
+            json=json,
+            params=params,
+            repeatable=repeatable,
         )
-
-
-def _required(answer: Call, what: str) -> None:
-    if answer.meaning.answer is not Answer.OK:
-        kind = AccessRefused if answer.meaning.answer is Answer.FORBIDDEN else PermanentFailure
-        raise kind(f"{what}: {answer.meaning.answer}: {answer.meaning.text}".rstrip(": "))
 
 
 def _report_path(report_id: str) -> str:
     return f"{_REPORTS}/{quote(report_id, safe='')}"
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    """A member of an answer that is to be an object; an empty one for what is none."""
+    return value if isinstance(value, dict) else {}
 
 
 def _scope(marketplace: Mapping[str, Any]) -> Scope:
@@ -320,9 +301,9 @@ def _difference(order: ReportOrder, report: Mapping[str, Any]) -> str:
     parts = []
     if (kind := report.get("reportType")) not in (None, order.report_type):
         parts.append(f"type {kind} instead of {order.report_type}")
-    places = report.get("marketplaceIds")
+    places = _places(report)
     if places and set(places) != {order.scope}:
-        parts.append(f"marketplaces {', '.join(map(str, places))} instead of {order.scope}")
+        parts.append(f"marketplaces {', '.join(places)} instead of {order.scope}")
     told = [report.get(name) for name in ("dataStartTime", "dataEndTime")]
     wanted = _range(order)
     if any(text and _instant(text) != instant for text, instant in zip(told, wanted, strict=True)):
@@ -331,13 +312,18 @@ def _difference(order: ReportOrder, report: Mapping[str, Any]) -> str:
     return "; ".join(parts)
 
 
+def _places(report: Mapping[str, Any]) -> tuple[str, ...]:
+    """The marketplaces of a report."""
+    told = report.get("marketplaceIds") or []
+    return tuple(map(str, told if isinstance(told, list) else [told]))
+
+
 def _discovered(report: Mapping[str, Any]) -> Discovered:
     created = _instant(report.get("createdTime"))
     return Discovered(
-        report_id=str(report["reportId"]),
-        document=str(report["reportDocumentId"]),
-        scopes=tuple(map(str, report.get("marketplaceIds") or ())),
-        start=_instant(report.get("dataStartTime") or report.get("createdTime")),
+        report_id=plain_text(report, "reportId"),
+        document=plain_text(report, "reportDocumentId"),
+        scopes=_places(report),
         end=_instant(report.get("dataEndTime") or report.get("createdTime")),
         created=created,
     )
@@ -350,9 +336,9 @@ def _text(instant: datetime) -> str:
 def _instant(text: Any) -> datetime:
     try:
         instant = datetime.fromisoformat(str(text))
-    except ValueError as e:
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except (ValueError, OverflowError) as e:
         raise PermanentFailure(f"Amazon describes a report with a time that is none: {text!r}") from e
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
 def open_selling_partner(
@@ -371,13 +357,11 @@ def open_selling_partner(
     is a simulated Amazon in place of the real one; ``directory`` is where tokens are shared."""
     # Form: SP-API, Include a User-Agent header in all requests.
     agent = f"adplatform/{version('adplatform')} (Language=Python/{platform.python_version()})"
-    http = httpx.Client(timeout=timeout(patience), follow_redirects=False, headers={"User-Agent": agent})
-    token_url = f"{endpoint}/auth/o2/token" if endpoint else TOKEN_URL
-    tokens = Tokens(http, token_url, secrets, secret, directory, ledger.now)
 
-    def authorise(token: str) -> Mapping[str, str]:
+    def authorise(token: str, _client_id: str) -> Mapping[str, str]:
         return {_ACCESS_TOKEN: token, "x-amz-date": ledger.now().astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")}
 
-    base = endpoint or HOSTS[region]
-    api = ReportsHttp(http, base, tokens, authorise, RateLimits(ledger), sleep, ledger.now, patience)
+    given = (secrets, secret, HOSTS[region], ledger, directory)
+    named = {"User-Agent": agent}
+    api = open_http(*given, authorise=authorise, sleep=sleep, endpoint=endpoint, patience=patience, headers=named)
     return SellingPartnerReports(api, f"{region}/{secret}", marketplaces)

@@ -1,11 +1,11 @@
 """Ready-made reports of the Selling Partner API (Reports API 2021-06-30), and what becomes of their options."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 
 from adplatform.amazon.analytics_definitions import ANALYTICS, MONEY
 from adplatform.amazon.definitions import Dataset, ReportDefinition, columns_of, snake_case
+from adplatform.amazon.hints import did_you_mean
 from adplatform.amazon.restatement import Period, RestatementPolicy
 from adplatform.contracts.model import Column, Pii, PiiKind
 
@@ -34,55 +34,53 @@ _ORDER_COLUMNS = (
     _place("ship-state", PiiKind.STATE),
     _place("ship-postal-code", PiiKind.POSTAL_CODE),
 )
-_ALL_ORDERS = ReportDefinition(
-    name="all_orders",
-    api="selling_partner",
-    report_type="GET_FLAT_FILE_ALL_ORDERS_DATA_BY_ORDER_DATE_GENERAL",
-    layout="tsv",
-    configuration={},
-    datasets=(
-        Dataset(
-            feed="all_orders",
-            date_field="purchase-date",
-            description="Order items by date of purchase (UTC), with the state the order has by now.",
-            plotted=("quantity", "item-price"),
-            schema_policy="evolve",
-            columns=_ORDER_COLUMNS,
-        ),
-    ),
-    dates_in="utc",
-    policy=RestatementPolicy(
-        daily=tuple(range(1, 8)),
-        waves=(14, 21, 30, 60),
-        max_range_days=30,
-        retention_days=730,
-        backfill_per_day=6,
-        closes=False,
-    ),
-)
 
+
+def _orders(name: str, report_type: str, by: str, description: str, policy: RestatementPolicy) -> ReportDefinition:
+    """A report of order items, a date of which is that of the column ``by`` (UTC)."""
+    dataset = Dataset(
+        feed=name,
+        date_field=by,
+        description=description,
+        plotted=("quantity", "item-price"),
+        schema_policy="evolve",
+        columns=_ORDER_COLUMNS,
+    )
+    return ReportDefinition(
+        name=name,
+        api="selling_partner",
+        report_type=report_type,
+        layout="tsv",
+        configuration={},
+        datasets=(dataset,),
+        dates_in="utc",
+        policy=policy,
+    )
+
+
+_ORDERS_POLICY = RestatementPolicy(
+    daily=tuple(range(1, 8)),
+    waves=(14, 21, 30, 60),
+    max_range_days=30,
+    retention_days=730,
+    backfill_per_day=6,
+    closes=False,
+)
+_ALL_ORDERS = _orders(
+    "all_orders",
+    "GET_FLAT_FILE_ALL_ORDERS_DATA_BY_ORDER_DATE_GENERAL",
+    "purchase-date",
+    "Order items by date of purchase (UTC), with the state the order has by now.",
+    _ORDERS_POLICY,
+)
 # Each date is complete when it is over. An order that changes again moves to the date of that change, so older dates
 # are not asked for again but to find what was late.
-_UPDATED_ORDERS = ReportDefinition(
-    name="updated_orders",
-    api="selling_partner",
-    report_type="GET_FLAT_FILE_ALL_ORDERS_DATA_BY_LAST_UPDATE_GENERAL",
-    layout="tsv",
-    configuration={},
-    datasets=(
-        Dataset(
-            feed="updated_orders",
-            date_field="last-updated-date",
-            description="Order items by date of their last change (UTC), as they were then.",
-            plotted=("quantity", "item-price"),
-            schema_policy="evolve",
-            columns=_ORDER_COLUMNS,
-        ),
-    ),
-    dates_in="utc",
-    policy=RestatementPolicy(
-        daily=(1, 2), waves=(), max_range_days=30, retention_days=730, backfill_per_day=6, closes=False
-    ),
+_UPDATED_ORDERS = _orders(
+    "updated_orders",
+    "GET_FLAT_FILE_ALL_ORDERS_DATA_BY_LAST_UPDATE_GENERAL",
+    "last-updated-date",
+    "Order items by date of their last change (UTC), as they were then.",
+    replace(_ORDERS_POLICY, daily=(1, 2), waves=()),
 )
 
 _SETTLEMENT_TEXTS = (
@@ -156,8 +154,7 @@ def check_options(name: str, report_type: str, options: Mapping[str, str]) -> No
     known = _OPTIONS.get(report_type, {})
     for option, value in options.items():
         if known and option not in known:
-            near = difflib.get_close_matches(option, known, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
+            hint = did_you_mean(option, known)
             raise ValueError(f"{name}: {report_type} has no option {option}{hint}; it has {', '.join(known)}")
         if (choices := known.get(option)) and value not in choices:
             raise ValueError(f"{name}: option {option} is {value!r}; Amazon takes {', '.join(choices)}")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from adplatform.amazon import ads_definitions
-from adplatform.amazon.ads_definitions import AdsReport, ads_definition, without
+from adplatform.amazon.ads_definitions import AdsReport, ads_definition, with_columns
 from adplatform.amazon.ads_report_types import report_type
 from adplatform.amazon.declared import Restatement, ready_made
 from adplatform.amazon.definitions import ReportDefinition
@@ -84,7 +84,7 @@ class OwnAdsReport(Strict):
     def definition(self) -> ReportDefinition:
         base = self._base()
         report = replace(
-            without(base, self.add, self.remove),
+            with_columns(base, self.add, self.remove),
             filters={**(base.filters or {}), **self.filters},
             description=self.description or base.description,
         )

@@ -20,6 +20,7 @@ from adplatform.amazon.answers import error_text
 from adplatform.amazon.credentials import PREVIOUS, Credentials, read_credentials
 from adplatform.failures import CredentialsRefused, PermanentFailure, TransientFailure
 
+TOKEN_URL = "https://api.amazon.com/auth/o2/token"  # noqa: S105 - an address
 EARLY = timedelta(seconds=300)
 """How long before it expires a token is replaced."""
 KEPT = timedelta(seconds=60)
@@ -128,7 +129,7 @@ class Tokens:
     def _issued(self, answer: httpx.Response) -> Token | None:
         body = _object(answer)
         value, seconds = body.get("access_token"), _number(body.get("expires_in"))
-        if not isinstance(value, str) or not value or not math.isfinite(seconds):
+        if not isinstance(value, str) or not value.isascii() or not value or not math.isfinite(seconds):
             return None
         lifetime = timedelta(seconds=min(max(seconds, 0.0), _LONGEST.total_seconds()))
         return Token(value, self.now() + lifetime - min(EARLY, lifetime / 5))
@@ -157,7 +158,7 @@ def _object(answer: httpx.Response) -> dict[str, Any]:
     """The body as a JSON object, an empty one if it is none."""
     try:
         document = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 
@@ -165,7 +166,7 @@ def _object(answer: httpx.Response) -> dict[str, Any]:
 def _number(value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan
 
 

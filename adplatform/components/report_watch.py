@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from adplatform.amazon import audit
+from adplatform.amazon import audit, audit_plot
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.aws_errors import aws_failures
 from adplatform.components.report_assets import clean_key
@@ -103,7 +103,7 @@ def _metadata(watched: Sequence[Watched], metrics: Sequence[str], since: date) -
     shown: dict[str, dg.MetadataValue] = {}
     for each in sorted(watched, key=_interest, reverse=True)[:SHOWN_PLOTS]:
         if each.observations:
-            picture = base64.b64encode(audit.plot(each.observations, metrics, each.findings)).decode()
+            picture = base64.b64encode(audit_plot.plot(each.observations, metrics, each.findings)).decode()
             shown[f"plot {each.scope.id}"] = dg.MetadataValue.md(
                 f"![Restatement of {each.scope.id}](data:image/png;base64,{picture})"
             )

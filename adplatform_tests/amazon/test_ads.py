@@ -18,9 +18,9 @@ import pytest
 from adplatform.amazon.ads import HOSTS, AdsReports, open_ads
 from adplatform.amazon.http import PATIENCE, REFUSALS
 from adplatform.amazon.reports import Created, Progress, ReportApi, ReportOrder, ReportStatus
-from adplatform.aws import local_aws
 from adplatform.failures import PermanentFailure, TransientFailure
-from adplatform.ledger.ledger import Ledger, table_definition
+from adplatform.ledger.ledger import Ledger
+from adplatform_tests.amazon.shared import Shared
 from adplatform_tests.amazon.wire import RESET, Seen, Wire, in_turn, reply, serving_bytes
 
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
@@ -107,23 +107,6 @@ class Amazon:
         body = document.path.read_bytes()
         assert (document.size, document.sha256) == (len(body), hashlib.sha256(body).hexdigest())
         return body
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What takes long to make. One ledger serves all tests: buckets are told apart by the client's id."""
-
-    secrets: Any
-    dynamodb: Any
-    table: str
-
-
-@pytest.fixture(scope="module")
-def shared(aws_endpoint: str) -> Shared:
-    aws, table = local_aws(aws_endpoint), f"ledger-{uuid.uuid4().hex}"
-    dynamodb = aws.client("dynamodb")
-    dynamodb.create_table(**table_definition(table))
-    return Shared(aws.client("secretsmanager"), dynamodb, table)
 
 
 @pytest.fixture
@@ -375,6 +358,56 @@ def test_an_order_without_a_report_in_the_answer_is_asked_again_later(amazon: Am
         amazon.create()
 
 
+NO_OBJECTS: tuple[Any, ...] = (None, [], [None], "text", 7, True)
+
+
+@pytest.mark.parametrize(
+    ("route", "ask"),
+    [
+        ("GET /v2/profiles", lambda amazon: amazon.api.scopes()),
+        (f"POST {REPORTS}", lambda amazon: amazon.create()),
+        (f"GET {REPORT}", lambda amazon: amazon.progress()),
+        (f"GET {REPORT}", lambda amazon: amazon.fetch()),
+    ],
+    ids=["profiles", "order", "report", "document"],
+)
+def test_an_answer_that_is_no_object_fails_for_now(amazon: Amazon, route: str, ask: Callable[[Amazon], Any]) -> None:
+    lists = ([], [None]) if route == "GET /v2/profiles" else ()
+    for body in (body for body in NO_OBJECTS if body not in lists):
+        amazon.answers(route, reply(200, json.dumps(body)))
+        with pytest.raises(TransientFailure, match=r"Amazon|has no document at present"):
+            ask(amazon)
+    assert not amazon.slept
+
+
+def test_any_answer_to_a_cancellation_is_none_to_fail_at(amazon: Amazon) -> None:
+    for body in NO_OBJECTS:
+        amazon.answers(f"DELETE {REPORT}", reply(200, json.dumps(body)))
+        amazon.api.cancel(ORDER, ID)
+
+
+def test_profiles_that_are_no_objects_are_left_out(amazon: Amazon) -> None:
+    odd = [None, 7, "text", [], {}, {"profileId": None}, {"profileId": 1, "timezone": ["UTC"]}]
+    profile = {"profileId": 2, "timezone": "UTC", "accountInfo": "text"}
+    amazon.answers("GET /v2/profiles", reply(200, [*odd, profile]))
+    assert [scope.id for scope in amazon.api.scopes()] == ["2"]
+
+
+@pytest.mark.parametrize("configuration", ["text", 7, [], [7]])
+def test_a_report_whose_configuration_is_no_object_is_compared_by_the_rest(amazon: Amazon, configuration: Any) -> None:
+    amazon.told(amazon.report(configuration=configuration))
+    assert amazon.progress().status is ReportStatus.READY
+    amazon.told(amazon.report(configuration=configuration, startDate=["2026-11-06"]))
+    assert "another report: startDate" in amazon.progress().reason
+
+
+def test_a_retention_date_that_is_none_is_a_refusal_all_the_same(amazon: Amazon) -> None:
+    text = "Report start date must be after retention start date (2026-13-45)"
+    amazon.answers(f"POST {REPORTS}", error(400, text))
+    with pytest.raises(PermanentFailure, match=r"refuses the order for profile .*2026-13-45"):
+        amazon.create()
+
+
 # Refusals
 
 
@@ -602,7 +635,7 @@ def test_a_download_that_trickles_is_given_up(amazon: Amazon) -> None:
         amazon.fetch()
 
 
-@pytest.mark.parametrize("url", ["no address", "https://[", "ftp://S3CR3T"])
+@pytest.mark.parametrize("url", ["no address", "https://[", "ftp://S3CR3T", "https://\ud800/S3CR3T", ["S3CR3T"]])
 def test_an_address_that_is_none_fails_for_now(amazon: Amazon, url: str) -> None:
     amazon.told(amazon.report(url=url))
     with pytest.raises(TransientFailure) as failure:

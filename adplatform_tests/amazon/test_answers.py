@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adplatform.amazon.answers import Answer, Meaning, error_text, meaning
+from adplatform.amazon.answers import Meaning, Outcome, error_text, meaning
 
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 ID = "a15115d8-3da4-49a4-95d5-cc0a3af5f85d"
@@ -31,51 +31,51 @@ DENIED = "Access to requested resource is denied."
 @pytest.mark.parametrize(
     ("found", "answer"),
     [
-        (said(200, {"reportId": ID}), Answer.OK),
-        (said(202, {"reportId": "1"}), Answer.OK),
-        (said(207, {"success": []}), Answer.OK),
-        (said(200, b""), Answer.OK),
-        (said(204, b" \n"), Answer.OK),
-        (said(200, b'{"reportId": "a15115'), Answer.TRANSIENT),
-        (said(200, b"<html>Log in to the hotel's network</html>"), Answer.TRANSIENT),
-        (said(301, b"", location="https://elsewhere"), Answer.TRANSIENT),
-        (said(302, b"", location="https://elsewhere"), Answer.TRANSIENT),
-        (said(307), Answer.TRANSIENT),
-        (ads(400, "configuration columns includes invalid values: (x)"), Answer.INVALID),
-        (sp(400, "InvalidInput", "Invalid marketplace"), Answer.INVALID),
-        (ads(401, "Invalid or expired access token"), Answer.UNAUTHORIZED),
-        (said(401, {"code": "401", "details": "Authentication failed"}), Answer.UNAUTHORIZED),
-        (said(401), Answer.UNAUTHORIZED),
-        (ads(401, "Not authorized to access scope 3184075526400117"), Answer.FORBIDDEN),
-        (ads(401, "No matching advertiser found for scope"), Answer.FORBIDDEN),
-        (ads(401, "Scope header is missing"), Answer.FORBIDDEN),
-        (said(401, {"code": "401", "details": "Not authorized to manage this profile."}), Answer.FORBIDDEN),
-        (sp(403, "Unauthorized", DENIED, "The access token you provided has expired."), Answer.UNAUTHORIZED),
-        (sp(403, "Unauthorized", DENIED, "The access token you provided is malformed."), Answer.UNAUTHORIZED),
-        (said(403, {"message": "The security token included in the request is expired"}), Answer.UNAUTHORIZED),
-        (sp(403, "Unauthorized", DENIED), Answer.FORBIDDEN),
-        (ads(403, "Forbidden"), Answer.FORBIDDEN),
-        *((said(status, b"\n<html>Request blocked</html>"), Answer.TRANSIENT) for status in (400, 403, 404, 418)),
-        (said(401, b"<html>Log in</html>"), Answer.UNAUTHORIZED),
-        (ads(404, "Report not found"), Answer.GONE),
-        (said(406), Answer.INVALID),
-        (said(408), Answer.TRANSIENT),
-        (sp(413, "InvalidInput", "too large"), Answer.INVALID),
-        (ads(415, "Cannot consume content type"), Answer.INVALID),
-        (ads(422, "Unprocessable Entity"), Answer.INVALID),
-        (ads(425, f"The Request is a duplicate of : {ID}"), Answer.DUPLICATE),
-        (ads(429, "Too Many Requests"), Answer.THROTTLED),
-        (sp(429, "QuotaExceeded", "You exceeded your quota for the requested resource."), Answer.THROTTLED),
-        (said(429, b"<html>slow down</html>"), Answer.THROTTLED),
-        (ads(500, "Internal Server Error"), Answer.TRANSIENT),
-        (said(502, b"<html><h1>502 Bad Gateway</h1></html>"), Answer.TRANSIENT),
-        (sp(503, "InternalFailure", "We encountered an internal error."), Answer.TRANSIENT),
-        (said(504), Answer.TRANSIENT),
-        (said(599, b"\xff\xfe\x00"), Answer.TRANSIENT),
+        (said(200, {"reportId": ID}), Outcome.OK),
+        (said(202, {"reportId": "1"}), Outcome.OK),
+        (said(207, {"success": []}), Outcome.OK),
+        (said(200, b""), Outcome.OK),
+        (said(204, b" \n"), Outcome.OK),
+        (said(200, b'{"reportId": "a15115'), Outcome.TRANSIENT),
+        (said(200, b"<html>Log in to the hotel's network</html>"), Outcome.TRANSIENT),
+        (said(301, b"", location="https://elsewhere"), Outcome.TRANSIENT),
+        (said(302, b"", location="https://elsewhere"), Outcome.TRANSIENT),
+        (said(307), Outcome.TRANSIENT),
+        (ads(400, "configuration columns includes invalid values: (x)"), Outcome.INVALID),
+        (sp(400, "InvalidInput", "Invalid marketplace"), Outcome.INVALID),
+        (ads(401, "Invalid or expired access token"), Outcome.UNAUTHORIZED),
+        (said(401, {"code": "401", "details": "Authentication failed"}), Outcome.UNAUTHORIZED),
+        (said(401), Outcome.UNAUTHORIZED),
+        (ads(401, "Not authorized to access scope 3184075526400117"), Outcome.FORBIDDEN),
+        (ads(401, "No matching advertiser found for scope"), Outcome.FORBIDDEN),
+        (ads(401, "Scope header is missing"), Outcome.FORBIDDEN),
+        (said(401, {"code": "401", "details": "Not authorized to manage this profile."}), Outcome.FORBIDDEN),
+        (sp(403, "Unauthorized", DENIED, "The access token you provided has expired."), Outcome.UNAUTHORIZED),
+        (sp(403, "Unauthorized", DENIED, "The access token you provided is malformed."), Outcome.UNAUTHORIZED),
+        (said(403, {"message": "The security token included in the request is expired"}), Outcome.UNAUTHORIZED),
+        (sp(403, "Unauthorized", DENIED), Outcome.FORBIDDEN),
+        (ads(403, "Forbidden"), Outcome.FORBIDDEN),
+        *((said(status, b"\n<html>Request blocked</html>"), Outcome.TRANSIENT) for status in (400, 403, 404, 418)),
+        (said(401, b"<html>Log in</html>"), Outcome.UNAUTHORIZED),
+        (ads(404, "Report not found"), Outcome.GONE),
+        (said(406), Outcome.INVALID),
+        (said(408), Outcome.TRANSIENT),
+        (sp(413, "InvalidInput", "too large"), Outcome.INVALID),
+        (ads(415, "Cannot consume content type"), Outcome.INVALID),
+        (ads(422, "Unprocessable Entity"), Outcome.INVALID),
+        (ads(425, f"The Request is a duplicate of : {ID}"), Outcome.DUPLICATE),
+        (ads(429, "Too Many Requests"), Outcome.THROTTLED),
+        (sp(429, "QuotaExceeded", "You exceeded your quota for the requested resource."), Outcome.THROTTLED),
+        (said(429, b"<html>slow down</html>"), Outcome.THROTTLED),
+        (ads(500, "Internal Server Error"), Outcome.TRANSIENT),
+        (said(502, b"<html><h1>502 Bad Gateway</h1></html>"), Outcome.TRANSIENT),
+        (sp(503, "InternalFailure", "We encountered an internal error."), Outcome.TRANSIENT),
+        (said(504), Outcome.TRANSIENT),
+        (said(599, b"\xff\xfe\x00"), Outcome.TRANSIENT),
     ],
 )
-def test_what_an_answer_means(found: Meaning, answer: Answer) -> None:
-    assert found.answer is answer
+def test_what_an_answer_means(found: Meaning, answer: Outcome) -> None:
+    assert found.outcome is answer
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_what_an_answer_means(found: Meaning, answer: Answer) -> None:
 )
 def test_the_report_that_an_order_duplicates(text: str, report: str) -> None:
     for found in (ads(425, text), said(425, text.encode())):
-        assert (found.answer, found.duplicate_of) == (Answer.DUPLICATE, report)
+        assert (found.outcome, found.duplicate_of) == (Outcome.DUPLICATE, report)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adplatform.amazon import audit
+from adplatform.amazon import audit, audit_plot
 from adplatform.amazon.ads_definitions import READY_MADE, ads_definition
 from adplatform.amazon.audit import Finding, Observation
 from adplatform.amazon.restatement import plan
@@ -256,7 +256,7 @@ MANY = [
 @pytest.mark.parametrize("observations", [[], MANY[:1], MANY[:9], MANY, [replace(MANY[0], totals={}, rows=0)]])
 @pytest.mark.parametrize("metrics", [(), ("clicks",), ("clicks", "cost", "sales14d", audit.ROWS)])
 def test_a_plot_is_a_png_that_fits_in_an_event(observations: list[Observation], metrics: tuple[str, ...]) -> None:
-    png = audit.plot(observations, metrics, unusual(observations))
+    png = audit_plot.plot(observations, metrics, unusual(observations))
     height, width, _ = matplotlib.image.imread(BytesIO(png), format="png").shape
     assert width == 648
     assert height > 50
@@ -268,5 +268,5 @@ def test_a_date_with_an_unusual_change_is_drawn_over_the_others() -> None:
     odd = [replace(o, totals={"clicks": Decimal(200)}) if o.day == DAY and o.age > 7 else o for o in calm]
     findings = unusual(odd)
     assert findings
-    assert audit.plot(odd, ["clicks"], findings) != audit.plot(odd, ["clicks"])
-    assert audit.plot(odd, ["clicks"]) == audit.plot(list(reversed(odd)), ["clicks"])
+    assert audit_plot.plot(odd, ["clicks"], findings) != audit_plot.plot(odd, ["clicks"])
+    assert audit_plot.plot(odd, ["clicks"]) == audit_plot.plot(list(reversed(odd)), ["clicks"])

@@ -155,7 +155,7 @@ def test_two_settlements_that_end_on_one_date_add_up(seller: Simulated) -> None:
     for report in seller.services.ledger.active_reports("seller"):
         seller.services.ledger.change_report(report, state=ReportState.EMPTY)
     end, created = MORNING - timedelta(days=2), MORNING - timedelta(hours=3)
-    made = tuple(Discovered(f"s{n}", f"d{n}", (GERMANY.id,), end, end, created) for n in (1, 2))
+    made = tuple(Discovered(f"s{n}", f"d{n}", (GERMANY.id,), end, created) for n in (1, 2))
     seller.api = TwoOnOneDate(made)  # type: ignore[assignment]
     seller.later(days=1)
     seller.day()

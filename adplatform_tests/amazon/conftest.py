@@ -1,0 +1,17 @@
+"""Fixtures of the tests of Amazon's clients."""
+
+import uuid
+
+import pytest
+
+from adplatform.aws import local_aws
+from adplatform.ledger.ledger import table_definition
+from adplatform_tests.amazon.shared import Shared
+
+
+@pytest.fixture(scope="module")
+def shared(aws_endpoint: str) -> Shared:
+    aws, table = local_aws(aws_endpoint), f"ledger-{uuid.uuid4().hex}"
+    dynamodb = aws.client("dynamodb")
+    dynamodb.create_table(**table_definition(table))
+    return Shared(aws.client("secretsmanager"), dynamodb, table)
