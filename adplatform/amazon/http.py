@@ -59,6 +59,14 @@ class Limit:
     burst: int
 
 
+class TurnIsLater(TransientFailure):
+    """The pace of an operation allows no call before ``wait`` is over. Amazon was not asked."""
+
+    def __init__(self, text: str, wait: timedelta) -> None:
+        super().__init__(text)
+        self.wait = wait
+
+
 @dataclass(frozen=True)
 class Answer:
     """The answer to an operation: what it means, and its JSON where it was accepted (None for an empty body)."""
@@ -149,12 +157,14 @@ class AmazonHttp:
         json: Any = None,
         params: Mapping[str, Any] | None = None,
         repeatable: bool = True,
+        turn_within: timedelta | None = None,
     ) -> Answer:
         """One operation, in the pace of its bucket, again where it was throttled or failed for now. One that is not
         ``repeatable`` fails for now when its answer is lost: Amazon may have done what was asked.
 
         Raises:
             PermanentFailure: the credentials do not work.
+            TurnIsLater: the pace allows no call within ``turn_within``, or the patience.
             TransientFailure: it failed for now for longer than the patience.
         """
         client_id = self.tokens.client_id
@@ -163,7 +173,7 @@ class AmazonHttp:
         refused: list[str] = []
 
         def attempt() -> Answer:
-            self._wait_turn(name, limit, until)
+            self._wait_turn(name, limit, until if turn_within is None else min(until, self.now() + turn_within))
             token = self._token(refused[0] if refused else "", until)
             sent = {**self.authorise(token, client_id), **(headers or {})}
             try:
@@ -230,7 +240,8 @@ class AmazonHttp:
     def _wait_turn(self, name: str, limit: Limit, until: datetime) -> None:
         while wait := self.limits.take(name, limit.rate, limit.burst):
             if self.now() + timedelta(seconds=wait) > until:
-                raise TransientFailure(f"{name.rpartition('/')[2]} may be called again in {wait:.0f} s")
+                text = f"{name.rpartition('/')[2]} may be called again in {wait:.0f} s"
+                raise TurnIsLater(text, timedelta(seconds=wait))
             self.sleep(wait)
 
     def _token(self, refused: str, until: datetime) -> str:

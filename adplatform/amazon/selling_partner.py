@@ -34,6 +34,8 @@ _REPORTS = "/reports/2021-06-30/reports"
 _DOCUMENTS = "/reports/2021-06-30/documents"
 _ACCESS_TOKEN = "x-amz-access-token"  # noqa: S105 - a header
 # Usage plans that the references of the Reports, Sellers and Tokens APIs name for each operation.
+_ORDERED_WITHIN = timedelta(seconds=15)
+"""At one order a minute a worker does not wait for its turn: what is left is asked for by a later one."""
 _CREATING, _GETTING, _LISTING = Limit(0.0167, 15), Limit(2.0, 15), Limit(0.0222, 10)
 _CANCELLING, _READING = Limit(0.0222, 10), Limit(0.0167, 15)
 _RESTRICTING, _PARTICIPATING = Limit(1.0, 10), Limit(0.016, 15)
@@ -102,7 +104,9 @@ class SellingPartnerReports:
             **({"reportOptions": dict(order.configuration)} if order.configuration else {}),
         }
         # Amazon makes a report of each order: one whose answer was lost is looked for before it is sent again.
-        answer = self._call("createReport", "POST", _REPORTS, _CREATING, json=body, repeatable=False)
+        answer = self._call(
+            "createReport", "POST", _REPORTS, _CREATING, json=body, repeatable=False, turn_within=_ORDERED_WITHIN
+        )
         answer.require(f"Amazon refuses the order for marketplace {order.scope}")
         report_id = plain_text(answer.members(), "reportId")
         if not report_id:
@@ -250,6 +254,7 @@ class SellingPartnerReports:
         params: Mapping[str, Any] | None = None,
         token: str = "",
         repeatable: bool = True,
+        turn_within: timedelta | None = None,
     ) -> Answer:
         return self.api.call(
             *(operation, method, path),
@@ -259,6 +264,7 @@ class SellingPartnerReports:
             json=json,
             params=params,
             repeatable=repeatable,
+            turn_within=turn_within,
         )
 
 

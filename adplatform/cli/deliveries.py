@@ -74,7 +74,10 @@ def process(
     """Process whatever is due, here and now, without sensors or a daemon."""
     from adplatform.cli.headless import process_all  # noqa: PLC0415 - Dagster takes seconds to import
 
-    if not process_all(connect(), declared_accounts(), wait, console, errors):
+    services = connect()
+    if services.settings.env == "local":
+        provision(services, declared_sources(services.settings))
+    if not process_all(services, declared_accounts(), wait, console, errors):
         raise typer.Exit(1)
 
 

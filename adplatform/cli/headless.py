@@ -22,6 +22,7 @@ from adplatform.components.report_automation import (
     request_facts,
     request_report,
     scope_keys,
+    standing,
 )
 from adplatform.components.runs import RUN_KEY_TAG, TOLD_TAG
 from adplatform.definitions import defs
@@ -67,10 +68,11 @@ def process(
         for each in due:
             watch(f"{each.flow.name} {each.day}")
             yield _run(loaded, request(each), services, instance)
-        ended = [
-            finished for account in accounts for finished in _pull(loaded, account, services, instance, watch, stuck)
-        ]
-        yield from ended
+        ended = 0
+        for account in accounts:
+            for finished in _pull(loaded, account, services, instance, watch, stuck):
+                ended += 1
+                yield finished
         if due or ended:
             idle_since = clock()
         elif clock() - idle_since >= patience:
@@ -151,4 +153,7 @@ def process_all(
             console.print(Text.assemble(mark, f"{finished.feed} {finished.dates}"))
             if finished.error:
                 console.print(Padding(Text(finished.error), (0, 0, 0, 10)))
+    for account in accounts:
+        if services.ledger.active_reports(account.source):
+            console.print(f"{account.source}: {standing(services, account)}", highlight=False, soft_wrap=True)
     return ok

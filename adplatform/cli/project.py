@@ -86,8 +86,13 @@ def validate(
     """Check every declared source and print file, line and reason of each mistake."""
     declared, mistakes = read_declarations(folder, SOURCE_MODELS)
     found = [str(m) for m in mistakes]
+    sources: dict[str, str] = {}
     for entry in declared:
-        found += [f"{entry.file}:{entry.line}: {reason}" for reason in _unusable(_feeds(entry.model))]
+        place, name = f"{entry.file}:{entry.line}", str(getattr(entry.model, "source", ""))
+        if name in sources:
+            found.append(f"{place}: source: {name} is declared in {sources[name]} already; give it another name")
+        sources.setdefault(name, place)
+        found += [f"{place}: {reason}" for reason in _unusable(entry.model)]
     for text in found:
         errors.print(text, highlight=False, soft_wrap=True, markup=False)
     if found:
@@ -102,8 +107,12 @@ def _feeds(declared: BaseModel) -> list[Feed]:
     return declared.feeds if isinstance(declared, FileSource) else []
 
 
-def _unusable(feeds: list[Feed]) -> list[str]:
-    """What only shows when a layout or contract is compiled."""
+def _unusable(declared: BaseModel) -> list[str]:
+    """What only shows when tables, layouts and contracts are made of a declaration."""
+    try:
+        feeds = _feeds(declared)
+    except PermanentFailure as e:
+        return [str(e)]
     reasons = []
     for feed in feeds:
         try:

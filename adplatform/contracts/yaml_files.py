@@ -10,7 +10,15 @@ from pydantic import BaseModel, ValidationError
 from yaml.constructor import ConstructorError
 
 M = TypeVar("M", bound=BaseModel)
-_REASONS = {"extra_forbidden": "unknown setting", "missing": "is missing"}
+_LIST, _MAPPING = "must be a list: [first, second]", "must be a mapping: {name: value}"
+_REASONS = {
+    "extra_forbidden": "unknown setting",
+    "missing": "is missing",
+    "tuple_type": _LIST,
+    "list_type": _LIST,
+    "dict_type": _MAPPING,
+    "string_type": "must be a text; put it in quotes",
+}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from adplatform.amazon.http import TurnIsLater
 from adplatform.amazon.reports import PastRetention, Progress, ReportApi, ReportOrder, ReportStatus
 from adplatform.failures import AccessRefused, CredentialsRefused, PermanentFailure, TransientFailure
 from adplatform.flow.reports.account import Account, local_zone
@@ -81,6 +82,7 @@ def request(services: Services, account: Account, api: ReportApi, report: Report
 
     Raises:
         AccessRefused: Amazon gives no access to it, nor to others of its gate.
+        TurnIsLater: it cannot be asked for yet; it rests until it can.
     """
     order, definition = account.order(report, scope), account.declared(report, scope)
     if order is None or definition is None:
@@ -97,6 +99,9 @@ def request(services: Services, account: Account, api: ReportApi, report: Report
         again = report.attempt > 0
         others = _ids_of_equals(services, account, report) if again else ()
         created = api.create(order, report.intended_at or ledger.now(), again=again, others=others)
+    except TurnIsLater as e:
+        rest(services, replace(trying, attempt=report.attempt), str(e), max(e.wait, ASK_AGAIN_AFTER))
+        raise
     except TransientFailure as e:
         log.warning("%s %s: %s", report.feed, report.key, e)
         return rest(services, trying, str(e), _pause(trying.attempt))

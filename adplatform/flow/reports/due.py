@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
 
+from adplatform.amazon.http import TurnIsLater
 from adplatform.amazon.reports import ReportApi
 from adplatform.failures import AccessRefused, CredentialsRefused, PermanentFailure, TransientFailure
 from adplatform.flow.reports.account import Account
@@ -165,6 +166,9 @@ def _ask(services: Services, account: Account, api: ReportApi, lease: Lease) -> 
         except AccessRefused as e:
             closed[gate] = e
             continue
+        except TurnIsLater as e:
+            resting[gate] = str(e)
+            continue
         if asked is None:
             continue
         yield asked
@@ -180,9 +184,11 @@ def _ask(services: Services, account: Account, api: ReportApi, lease: Lease) -> 
 
 
 def _intended(services: Services, account: Account) -> list[Report]:
+    """What may be asked for now, the newest dates first."""
     now = services.ledger.now()
     active = services.ledger.active_reports(account.source)
-    return [r for r in active if r.state is ReportState.INTENDED and may_be_asked(r, now)]
+    intended = [r for r in active if r.state is ReportState.INTENDED and may_be_asked(r, now)]
+    return sorted(intended, key=lambda r: r.end, reverse=True)
 
 
 def poll_reports(services: Services, account: Account, api: Callable[[], ReportApi]) -> list[Report]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from adplatform.amazon.definitions import Dataset, ReportDefinition
 from adplatform.amazon.documents import other_options, verify
+from adplatform.amazon.http import TurnIsLater
 from adplatform.amazon.reports import Document, Progress, ReportApi, ReportStatus
 from adplatform.amazon.slices import SliceFile, Split, split
 from adplatform.failures import AccessRefused, PermanentFailure, TransientFailure
@@ -150,7 +151,7 @@ def _after(services: Services, account: Account, current: Report, error: Excepti
     discovered = definition is not None and definition.discovered
     if discovered and now - _as_of(current) > LISTED_FOR:
         return give_up(services, account, current, str(error), reorder=False)
-    if not discovered and current.attempt >= MAX_DOWNLOADS:
+    if not discovered and current.attempt >= MAX_DOWNLOADS and not isinstance(error, TurnIsLater):
         return give_up(services, account, current, str(error), reorder=True)
     return rest(services, current, str(error), DOWNLOAD_AGAIN_AFTER * 2 ** min(current.attempt - 1, 5))
 

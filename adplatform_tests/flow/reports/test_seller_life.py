@@ -135,6 +135,20 @@ class TwoOnOneDate:
         return Document(target, len(body), sha256(body).hexdigest())
 
 
+def test_no_worker_waits_for_the_pace_of_orders_and_the_newest_dates_are_asked_for_first(seller: Simulated) -> None:
+    seller.account = declared("sales_and_traffic", history="25d")
+    began = seller.at[0]
+    asked = seller.orders()
+    assert seller.at[0] - began < timedelta(minutes=1)
+    left = [r for r in seller.reports("sales_and_traffic") if r.state is ReportState.INTENDED]
+    assert len(asked) == 15, "what Amazon takes at once"
+    assert max(r.start for r in left) < min(r.start for r in asked)
+    assert {r.attempt for r in left} == {0}
+    seller.later(minutes=6)
+    assert len(seller.orders()) == 6
+    assert len(seller.world.sp_reports) == 21
+
+
 def test_a_settlement_is_not_given_up_however_often_its_run_dies(seller: Simulated) -> None:
     seller.account = declared("settlements", history="14d")
     seller.orders()

@@ -1,0 +1,77 @@
+"""What the commands for the project itself say of declarations, and what the demo tells people to try."""
+
+import re
+from pathlib import Path
+
+import pytest
+import sqlglot
+import typer
+from sqlglot import exp
+
+from adplatform.cli.context import SOURCE_MODELS, declared_accounts, declared_sources
+from adplatform.cli.demo import HINTS
+from adplatform.cli.project import validate
+from adplatform.contracts.yaml_files import read_declarations
+from adplatform.flow.reports.fact import all_tables
+from adplatform.flow.settings import read_settings
+from adplatform.transform.compile import output_columns
+
+README = Path(__file__).parents[2] / "README.md"
+ADS = """
+type: adplatform.components.AmazonAdsReports
+attributes: {{source: {source}, credentials: ads, start_date: 2026-01-01, reports: [{report}]}}
+"""
+
+
+def declare(folder: Path, source: str, report: str = "sp_campaigns") -> None:
+    folder.mkdir()
+    (folder / "defs.yaml").write_text(ADS.format(source=source, report=report), encoding="utf-8")
+
+
+def test_mistakes_that_only_show_between_or_behind_declarations_are_told_with_file_and_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declare(tmp_path / "a", "ads")
+    declare(tmp_path / "b", "ads")
+    declare(tmp_path / "c", "brand", "{name: ads_daily, extends: sp_campaigns}")
+    with pytest.raises(typer.Exit):
+        validate(tmp_path)
+    twice, taken = capsys.readouterr().err.splitlines()
+    assert twice.startswith(f"{tmp_path}/b/defs.yaml:2: source: ads is declared in {tmp_path}/a/defs.yaml:2 already")
+    assert taken.startswith(f"{tmp_path}/c/defs.yaml:2: brand: ads_daily is the name of its daily fact")
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("profiles: {countries: US}", "must be a list"),
+        ("tags: owner", "must be a mapping"),
+        ("profiles: {countries: [NO]}", "must be a text; put it in quotes"),
+    ],
+)
+def test_values_of_a_wrong_kind_are_told_in_the_words_of_yaml(tmp_path: Path, setting: str, told: str) -> None:
+    file = tmp_path / "defs.yaml"
+    file.write_text(
+        "type: adplatform.components.AmazonAdsReports\nattributes:\n  source: ads\n  credentials: ads\n"
+        f"  start_date: 2026-01-01\n  reports: [sp_campaigns]\n  {setting}\n",
+        encoding="utf-8",
+    )
+    _, mistakes = read_declarations(tmp_path, SOURCE_MODELS)
+    assert any(told in mistake.reason and mistake.line == 7 for mistake in mistakes), mistakes
+
+
+@pytest.mark.parametrize("text", [HINTS, README.read_text(encoding="utf-8")], ids=["demo", "README"])
+def test_queries_that_people_are_told_to_try_name_tables_and_columns_that_there_are(text: str) -> None:
+    settings = read_settings()
+    flows = [flow for source in declared_sources(settings) for flow in source.feeds]
+    flows += [flow for account in declared_accounts() for flow in all_tables(account)]
+    known = {f"clean_{flow.source}.{flow.feed.name}": output_columns(flow.feed.contract) for flow in flows}
+    queries = [
+        sqlglot.parse_one(q.replace("group by all", "").replace("order by 1", ""), read="duckdb")
+        for q in re.findall(r'adplatform query "(select[^"]*northwind[^"]*|select[^"]*clubcard[^"]*)"', text)
+    ]
+    assert queries
+    for query in queries:
+        [table] = query.find_all(exp.Table)
+        columns = {c.name for c in known[f"{table.db}.{table.name}"]} | {"dt"}
+        assert {column.name for column in query.find_all(exp.Column)} <= columns
