@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from yaml.constructor import ConstructorError
 
 M = TypeVar("M", bound=BaseModel)
-_LIST, _MAPPING = "must be a list: [first, second]", "must be a mapping: {name: value}"
+_LIST, _MAPPING = "must be a list, or a mapping where each has a name", "must be a mapping: {name: value}"
 _REASONS = {
     "extra_forbidden": "unknown setting",
     "missing": "is missing",

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from werkzeug.serving import make_server
 
+from adplatform.amazon.http import TurnIsLater
 from adplatform.amazon.marketplaces import MARKETPLACES
 from adplatform.amazon.reports import Created, Progress, ReportApi, ReportOrder, ReportStatus
 from adplatform.amazon.selling_partner import HOSTS, SellingPartnerReports, open_selling_partner
@@ -472,14 +473,18 @@ def test_other_reports_take_no_restricted_token(amazon: Amazon, api: SellingPart
 # Pace and tokens
 
 
-def test_orders_keep_to_amazons_rate(amazon: Amazon, api: SellingPartnerReports) -> None:
+def test_orders_keep_to_amazons_rate_and_nobody_waits_for_it(amazon: Amazon, api: SellingPartnerReports) -> None:
     amazon.world.set(sp_speed=1.0)
-    for number in range(17):
+    for number in range(15):
         created(api, order(age=4 + number))
-        if number == 14:
-            assert not amazon.slept
+    for number in range(15, 17):
+        with pytest.raises(TurnIsLater) as later:
+            created(api, order(age=4 + number))
+        assert timedelta(seconds=55) < later.value.wait < timedelta(seconds=65)
+        assert not amazon.slept
+        amazon.world.clock.advance(later.value.wait.total_seconds())
+        created(api, order(age=4 + number))
     assert amazon.answers("sp_create") == {"202": 17}
-    assert 110 < sum(amazon.slept) < 130
 
 
 def test_each_seller_and_operation_has_a_pace_of_its_own(amazon: Amazon, api: SellingPartnerReports) -> None:
@@ -488,15 +493,25 @@ def test_each_seller_and_operation_has_a_pace_of_its_own(amazon: Amazon, api: Se
     api.progress(order(), "1")
     created(amazon.open(), order())
     assert not amazon.slept
-    created(api, order())
-    assert amazon.slept
+    with pytest.raises(TurnIsLater):
+        created(api, order())
 
 
 def test_throttling_without_retry_after_is_waited_out(amazon: Amazon, api: SellingPartnerReports) -> None:
-    amazon.world.fault("sp_create", "throttle", times=2)
-    created(api, order())
-    assert amazon.answers("sp_create") == {"429": 2, "202": 1}
+    amazon.world.fault("sp_get", "throttle", times=2)
+    report_id = created(api, order())
+    api.progress(order(), report_id)
+    assert amazon.answers("sp_get") == {"429": 2, "200": 1}
     assert sum(amazon.slept) > 2
+
+
+def test_an_order_that_is_throttled_again_is_left_for_later(amazon: Amazon, api: SellingPartnerReports) -> None:
+    amazon.world.fault("sp_create", "throttle", times=2)
+    with pytest.raises(TurnIsLater):
+        created(api, order())
+    amazon.world.clock.advance(60)
+    created(api, order())
+    assert len(amazon.reports()) == 1
 
 
 def test_throttling_with_retry_after_waits_as_long_as_it_says(amazon: Amazon, api: SellingPartnerReports) -> None:
