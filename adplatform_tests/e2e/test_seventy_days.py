@@ -28,6 +28,7 @@ from adplatform.local.amazon.accounts import DEMO_ACCOUNTS, DEMO_CREDENTIALS
 from adplatform.local.amazon.advertising import Query, rows, truth
 from adplatform.local.amazon.server import serving
 from adplatform.local.amazon.world import Settings, World
+from adplatform_tests.support.runs import Nobody
 from benchmarks.restatement import lookback, run
 from benchmarks.restatement import ours as planned
 
@@ -54,16 +55,6 @@ FAULTS = (
     *(("token", f) for f in ("server_error", "reset")),
     *(("profiles", f) for f in ("throttle", "server_error")),
 )
-
-
-class Nobody:
-    """Runs of an orchestrator in which every run has ended."""
-
-    def alive(self, run_id: str) -> bool:
-        return False
-
-    def spent(self, run_key: str) -> bool:
-        return False
 
 
 @dataclass

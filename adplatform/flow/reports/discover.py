@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 LISTED_FOR = timedelta(days=89)
 """Amazon lists reports for 90 days after it made them."""
+CLOCKS_DIFFER = timedelta(days=1)
+"""Days of the marketplace and of whoever looked."""
 
 
 def discover(services: Services, account: Account, api: ReportApi, turns: Iterable[Turn]) -> list[Report]:
@@ -31,6 +33,7 @@ def discover(services: Services, account: Account, api: ReportApi, turns: Iterab
     now = services.ledger.now()
     known = services.ledger.scopes(account.source)
     wanted = {scope.id for scope in known if account.wants(scope)}
+    looked_on = {(p.name, p.scope): p.day for p in services.ledger.planned(account.source)}
     new = []
     for definition in {turn.definition.name: turn.definition for turn in due.values()}.values():
         for found in api.discover(definition.report_type, now - LISTED_FOR):
@@ -38,7 +41,8 @@ def discover(services: Services, account: Account, api: ReportApi, turns: Iterab
             turn = due.get((definition.name, home))
             if turn is None:
                 continue
-            report = _entered(services, account, definition, turn, found, now)
+            last = looked_on.get((definition.name, home))
+            report = _entered(services, account, definition, turn, found, now, last)
             if report is not None:
                 new.append(report)
     for turn in due.values():
@@ -53,13 +57,20 @@ def looked(services: Services, account: Account, turn: Turn) -> None:
 
 
 def _entered(
-    services: Services, account: Account, definition: ReportDefinition, turn: Turn, found: Discovered, now: datetime
+    services: Services,
+    account: Account,
+    definition: ReportDefinition,
+    turn: Turn,
+    found: Discovered,
+    now: datetime,
+    last: date | None,
 ) -> Report | None:
     """A row for the report, unless there is one or it is of before the account's start. It counts for the date on which
-    its period ends."""
+    its period ends. What was made since the ``last`` look is wanted however long that is ago."""
     zone = local_zone(definition, turn.scope)
     day, made = found.end.astimezone(zone).date(), found.created.astimezone(zone).date()
-    if day < account.first_day(turn.day):
+    made_since = last is not None and made >= last - CLOCKS_DIFFER
+    if day < (account.start_date if made_since else account.first_day(turn.day)):
         return None
     report = Report(
         source=account.source,

@@ -16,19 +16,10 @@ from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
 from adplatform.ledger.rows import Report
 from adplatform.local.amazon.accounts import DEMO_ACCOUNTS
+from adplatform_tests.support.runs import Nobody
 
 MORNING = datetime(2026, 9, 22, 9, tzinfo=UTC)
 GERMANY = next(m for m in DEMO_ACCOUNTS.marketplaces if m.country == "DE")
-
-
-class Nobody:
-    """Runs of an orchestrator in which every run has ended."""
-
-    def alive(self, run_id: str) -> bool:
-        return False
-
-    def spent(self, run_key: str) -> bool:
-        return False
 
 
 @dataclass

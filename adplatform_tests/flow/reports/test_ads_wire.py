@@ -26,23 +26,13 @@ from adplatform.lake.query import run_query
 from adplatform.ledger.rows import Report, ReportState
 from adplatform_tests.amazon.wire import Seen, Wire, reply, serving_bytes
 from adplatform_tests.support.platforms import Inbox
+from adplatform_tests.support.runs import Nobody
 
 NOON = datetime(2026, 6, 10, 20, tzinfo=UTC)
 DAY = "2026-06-09"
 PROFILES = [{"profileId": n, "countryCode": "US", "timezone": "America/Los_Angeles"} for n in (111, 222)]
 ALLOWED = ", ".join(f"aColumnOfAmazons{n}" for n in range(200))
 REFUSED = f"configuration columns includes invalid values: (aColumn). Allowed values: ({ALLOWED})"
-
-
-@dataclass(frozen=True)
-class Nobody:
-    """Runs of an orchestrator in which every run has ended."""
-
-    def alive(self, run_id: str) -> bool:
-        return False
-
-    def spent(self, run_key: str) -> bool:
-        return False
 
 
 @dataclass

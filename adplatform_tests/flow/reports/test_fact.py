@@ -4,7 +4,7 @@ import gzip
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -26,6 +26,7 @@ from adplatform.flow.source import FeedFlow
 from adplatform.lake.query import run_query
 from adplatform.ledger.rows import DeliveryState, Scope
 from adplatform_tests.support.report_api import MemoryReports
+from adplatform_tests.support.runs import Nobody
 
 NOON = datetime(2026, 6, 10, 20, tzinfo=UTC)
 PROFILES = (
@@ -81,17 +82,6 @@ def first_rows() -> dict[Key, list[Row]]:
             row(LAST, BIG + 3, 77, impressions=1, clicks=0, cost=0.000001, purchases=0, sales=0, unitsSold=0)
         ]
     return found
-
-
-@dataclass
-class Nobody:
-    living: set[str] = field(default_factory=set)
-
-    def alive(self, run_id: str) -> bool:
-        return run_id in self.living
-
-    def spent(self, run_key: str) -> bool:
-        return False
 
 
 class Api(MemoryReports):

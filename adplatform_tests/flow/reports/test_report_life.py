@@ -1,7 +1,7 @@
 """The life of a report in the ledger: from the plan to the table, through crashes, lost answers and restatements."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from adplatform.lake.query import run_query
 from adplatform.ledger.rows import Report, ReportState, Scope
 from adplatform_tests.support.platforms import Inbox
 from adplatform_tests.support.report_api import MemoryReports
+from adplatform_tests.support.runs import Nobody
 
 SCOPE = "111"
 FEED = f"ads/sp_small/{SCOPE}"
@@ -38,19 +39,6 @@ def rows(scope: str, day: date, as_of: datetime) -> list[dict[str, Any]]:
 def truth(day: date) -> list[tuple[int, int, float]]:
     final = rows(SCOPE, day, datetime(2030, 1, 1, tzinfo=UTC))
     return [(r["campaignId"], r["clicks"], r["sales14d"]) for r in final]
-
-
-@dataclass
-class Nobody:
-    """Runs of an orchestrator in which every run has ended, and those of ``living`` have not."""
-
-    living: set[str] = field(default_factory=set)
-
-    def alive(self, run_id: str) -> bool:
-        return run_id in self.living
-
-    def spent(self, run_key: str) -> bool:
-        return False
 
 
 @dataclass

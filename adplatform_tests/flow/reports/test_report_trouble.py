@@ -15,8 +15,9 @@ from adplatform.flow.reports.ask import give_up
 from adplatform.flow.reports.due import deliveries_due, orders_are_due, reports_due
 from adplatform.flow.reports.plan import Turn, plan_turn
 from adplatform.ledger.rows import Planned, Report, ReportState, Scope
-from adplatform_tests.flow.reports.test_report_life import FEED, NOON, SCOPE, Nobody, Pull, account, pull
+from adplatform_tests.flow.reports.test_report_life import FEED, NOON, SCOPE, Pull, account, pull
 from adplatform_tests.support.platforms import Inbox
+from adplatform_tests.support.runs import Nobody
 
 __all__ = ["pull"]
 OTHER = Scope("222", "America/Los_Angeles", "US", "USD")

@@ -25,7 +25,8 @@ from adplatform.local.amazon.accounts import DEMO_CREDENTIALS
 from adplatform.local.amazon.selling import order_rows, sales_and_traffic, settlement_table, settlements
 from adplatform.local.amazon.server import serving
 from adplatform.local.amazon.world import Settings, World
-from adplatform_tests.flow.reports.seller import GERMANY, MORNING, Nobody, Seller, declared
+from adplatform_tests.flow.reports.seller import GERMANY, MORNING, Seller, declared
+from adplatform_tests.support.runs import Nobody
 
 
 @dataclass
@@ -133,6 +134,17 @@ class TwoOnOneDate:
         body = TABLE.format(progress.report_id, "1.234,50").encode()
         target.write_bytes(body)
         return Document(target, len(body), sha256(body).hexdigest())
+
+
+def test_a_settlement_that_was_made_during_an_outage_is_found_however_short_history_is(seller: Simulated) -> None:
+    seller.account = declared("settlements", history="4d")
+    seller.orders()
+    before = Discovered("old", "d0", (GERMANY.id,), *[MORNING - timedelta(days=30)] * 2)
+    during = Discovered("new", "d1", (GERMANY.id,), *[MORNING + timedelta(days=2)] * 2)
+    seller.api = TwoOnOneDate((before, during))  # type: ignore[assignment]
+    seller.later(days=20)
+    seller.orders()
+    assert {"new", "old"} & {r.report_id for r in seller.reports("settlements")} == {"new"}
 
 
 def test_no_worker_waits_for_the_pace_of_orders_and_the_newest_dates_are_asked_for_first(seller: Simulated) -> None:

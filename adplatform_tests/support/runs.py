@@ -1,0 +1,16 @@
+"""Runs of an orchestrator that is not there."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Nobody:
+    """Every run has ended, but those of ``living``."""
+
+    living: set[str] = field(default_factory=set)
+
+    def alive(self, run_id: str) -> bool:
+        return run_id in self.living
+
+    def spent(self, run_key: str) -> bool:
+        return False
