@@ -239,11 +239,10 @@ def test_damaged_message_is_refused_and_leaves_nothing_behind(
     recipient = workshop.partner("us", algorithm)  # type: ignore[arg-type]
     signed_message = workshop.encrypt(DATA, recipient, signers=[partner])
     unsigned_message = workshop.encrypt(DATA, recipient, compress="none")
-    # gpg may meet the signature over the damaged content first, and stops there.
-    assert refusal(DAMAGE[damage](signed_message), tmp_path, home, signed).reason in (
-        Reason.DAMAGED,
-        Reason.BAD_SIGNATURE,
-    )
+    # gpg may meet the signature over the damaged content first, and stops there; where a second message follows, it
+    # depends on the first one's bytes whether gpg still takes it for one.
+    expected = {Reason.DAMAGED, Reason.BAD_SIGNATURE} | ({Reason.SEVERAL_MESSAGES} if damage == "sent twice" else set())
+    assert refusal(DAMAGE[damage](signed_message), tmp_path, home, signed).reason in expected
     assert refusal(DAMAGE[damage](unsigned_message), tmp_path, home, unsigned).reason in (
         Reason.DAMAGED,
         Reason.SEVERAL_MESSAGES,
