@@ -26,7 +26,7 @@ pk                            sk                                   row
 import hashlib
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
@@ -302,6 +302,11 @@ class Report:
     @property
     def ended(self) -> bool:
         return self.state in ENDED
+
+    @property
+    def days(self) -> list[date]:
+        """The dates of its range, the oldest first."""
+        return [self.start + timedelta(days=n) for n in range((self.end - self.start).days + 1)]
 
     @property
     def key(self) -> str:

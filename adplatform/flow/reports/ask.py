@@ -172,16 +172,12 @@ def _clipped(services: Services, account: Account, report: Report, today: date, 
     others = [r for r in ledger.reports(report.feed, report.start) if r.key != report.key]
     read = covered(others, report.definition)
     ended = withdraw(services, report, gone, clipped)
-    first = max(report.start, account.first_day(today))
-    lost = [day for day in _dates(first, min(oldest - timedelta(days=1), report.end)) if day not in read]
+    first = account.first_day(today)
+    lost = [day for day in report.days if first <= day < oldest and day not in read]
     if ended is not None and lost:
         facts = {"feed": report.feed, "first": lost[0], "last": lost[-1], "error": gone}
         tell(services, account, "report_dates_lost", f"{report.feed}: too late for {lost[0]} to {lost[-1]}", facts)
     return ended
-
-
-def _dates(first: date, last: date) -> list[date]:
-    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
 def _ids_of_equals(services: Services, account: Account, report: Report) -> set[str]:
@@ -285,8 +281,7 @@ def is_doubtful(services: Services, account: Account, report: Report) -> bool:
         return False
     definition = account.definition(report.name)
     feeds = [f"{report.source}/{d.feed}/{report.scope}" for d in definition.datasets] if definition else []
-    days = [report.start + timedelta(days=n) for n in range((report.end - report.start).days + 1)]
-    newest = (services.ledger.observations(feed, day)[-1:] for feed in feeds for day in days)
+    newest = (services.ledger.observations(feed, day)[-1:] for feed in feeds for day in report.days)
     return any(o.rows for observed in newest for o in observed)
 
 

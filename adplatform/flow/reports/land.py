@@ -194,7 +194,7 @@ def _split(report: Report, definition: ReportDefinition, scope: Scope, document:
     if differs := other_options(document, named, _origin(report)):
         raise PermanentFailure(f"{_origin(report)}: another report was adopted: {differs}; nothing changed")
     fixed = {"_as_of": _as_of(report).isoformat(), "_report_id": report.report_id, "_currency": scope.currency}
-    waves = {day: _wave(report, definition, day) for day in _days(report)}
+    waves = {day: _wave(report, definition, day) for day in report.days}
     return split(
         document,
         definition.datasets,
@@ -239,7 +239,7 @@ def _land(
     owner = f"{report.run_id}/{report.report_id}"
     wait = timedelta(minutes=5)
     with services.ledger.lease(f"land/{flow.name}", owner, ttl=timedelta(minutes=2), wait=wait, sleep=sleep) as lease:
-        return [_land_day(services, report, definition, flow, day, brought.get(day), lease) for day in _days(report)]
+        return [_land_day(services, report, definition, flow, day, brought.get(day), lease) for day in report.days]
 
 
 def _land_day(
@@ -325,10 +325,6 @@ def slice_settler(services: Services, flows: tuple[FeedFlow, ...]) -> Settler:
 
 def _origin(report: Report) -> str:
     return f"{report.feed} report {report.report_id}"
-
-
-def _days(report: Report) -> list[date]:
-    return [report.start + timedelta(days=n) for n in range((report.end - report.start).days + 1)]
 
 
 def _as_of(report: Report) -> datetime:

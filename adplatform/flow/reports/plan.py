@@ -115,8 +115,7 @@ def covered(reports: Iterable[Report], definition: str | None = None) -> dict[da
     days: dict[date, date] = {}
     for report in reports:
         if definition in (None, report.definition) and report.state is not ReportState.FAILED:
-            for age in range((report.end - report.start).days + 1):
-                day = report.start + timedelta(days=age)
+            for day in report.days:
                 days[day] = max(report.asked_on, days.get(day, report.asked_on))
     return days
 
