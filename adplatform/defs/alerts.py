@@ -4,6 +4,7 @@ import json
 
 import dagster as dg
 
+from adplatform.components.cursors import read_cursor
 from adplatform.components.delivery_assets import DEADLINE_TAG, FEED_TAG, TOPIC_TAG
 from adplatform.components.runs import TOLD_TAG
 from adplatform.contracts.source import Topics
@@ -43,7 +44,7 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
     @dg.sensor(name="failing_ticks", default_status=status, minimum_interval_seconds=60)
     def failing_ticks(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
         """A sensor or schedule that raises shows red in the UI and nowhere else."""
-        known: dict[str, bool] = json.loads(context.cursor) if context.cursor else {}
+        known = read_cursor(context.cursor, dict[str, bool]) or {}
         failing: dict[str, bool] = {}
         for state in context.instance.all_instigator_state():
             ticks = context.instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=5)
@@ -62,7 +63,7 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
     @dg.sensor(name="stale_tables", default_status=status, minimum_interval_seconds=300)
     def stale_tables(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
         """Dagster evaluates freshness policies; telling somebody is ours."""
-        known: list[str] = json.loads(context.cursor) if context.cursor else []
+        known = read_cursor(context.cursor, list[str]) or []
         if context.repository_def is None:
             return dg.SensorResult(cursor=json.dumps(known))
         keys = [k for k in context.repository_def.asset_graph.get_all_asset_keys() if k.path[0] == "clean"]

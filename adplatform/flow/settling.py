@@ -46,6 +46,8 @@ RETRY_AFTER = timedelta(minutes=2)
 MAX_MANIFEST = 16 * 2**20
 MOST_STARTED = 200
 """Runs that one look asks for; each is asked for again until it has begun."""
+FRESH = timedelta(minutes=1)
+"""How old a listing may be that stands for one before a delivery settles."""
 BUSY = (DeliveryState.SETTLED, DeliveryState.RUNNING)
 """While a version waits for its run or has one, no other version settles."""
 
@@ -136,7 +138,9 @@ class _Listings:
     begun: dict[str, datetime] = field(default_factory=dict)
     cut: set[str] = field(default_factory=set)
 
-    def cover(self, prefix: str, since: datetime) -> bool:
+    def cover(self, prefix: str, since: datetime, after: datetime | None = None) -> bool:
+        """Whether a listing that began after both instants has all of the prefix."""
+        since = max(since, after or since)
         begun = self.begun.get(prefix)
         return (begun is not None and begun > since) or (self.round is not None and self.round.covers(prefix, since))
 
@@ -187,10 +191,10 @@ class Settler:
         """Move up to ``limit`` event messages into the ledger; returns how many new objects they brought."""
         return self._arrivals.receive(limit, budget)
 
-    def reconcile(self, prefix: str | None = None) -> int:
+    def reconcile(self, prefix: str | None = None, budget: Budget = UNLIMITED) -> int:
         """Record every object version below ``prefix`` that the ledger lacks, or ignores though the present declaration
         takes it; returns how many."""
-        return self._arrivals.reconcile(prefix)[0]
+        return self._arrivals.reconcile(prefix, budget)[0]
 
     def go_on_listing(self, listing: Round, budget: Budget) -> tuple[int, Round]:
         """The same for the whole landing zone, as far as the budget goes; where it stands goes into the next call."""
@@ -327,20 +331,20 @@ class Settler:
 
     def _listed_again(self, flow: FeedFlow, day: date, objects: Sequence[RawObject], listings: _Listings) -> bool:
         """Whether all is recorded that was written before the last of ``objects`` was seen: by a listing that began
-        later, this one if need be."""
+        later, a moment ago or now. Where that takes more than one look, an older one has to do."""
         prefix = flow.layout.day_prefix(day)
         seen = max((o.seen_at for o in objects if o.seen_at), default=datetime.max.replace(tzinfo=UTC))
-        if listings.cover(prefix, seen):
+        begun = self.ledger.now()
+        if listings.cover(prefix, seen, begun - FRESH):
             return True
         if prefix in listings.cut:
-            return False
-        begun = self.ledger.now()
+            return listings.cover(prefix, seen)
         whole = self._arrivals.reconcile(prefix, listings.budget.share(0.5))[1]
         if whole:
             listings.begun[prefix] = begun
         else:
             listings.cut.add(prefix)
-        return whole
+        return whole or listings.cover(prefix, seen)
 
     def _known_wait(self, flow: FeedFlow, row: Delivery, rule: str) -> Wait | None:
         """What the row alone says it waits for; None when that takes a judgement."""
