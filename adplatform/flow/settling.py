@@ -233,10 +233,10 @@ class Settler:
                 waiting.append(Waiting(flows[name], row.day, wait))
             else:
                 groups[name].append(row)
+        at, place = mark or Mark(), list(flows).index
+        names = _from_mark(list(flows), place, place(at.feed) if at.feed in flows else None)
         turns = in_turns(
-            [(name, row) for row in _from_mark(groups[name], lambda row: row.day, days.get(name))]
-            for days in [mark.days if mark else {}]
-            for name in _from_mark(list(groups), list(groups).index, mark.feed if mark else None)
+            [(name, row) for row in _from_mark(groups[name], lambda row: row.day, at.days.get(name))] for name in names
         )
         listings = _Listings(budget, listing)
         due: list[Due] = []
@@ -247,12 +247,11 @@ class Settler:
             if looked and (budget.spent or (most is not None and len(due) >= most)):
                 stopped = looked
                 break
-            looked = Mark(name, {**((looked or mark or Mark()).days), name: row.day})
+            looked = Mark(name, {**(looked or at).days, name: row.day})
             found = self._look_at(flows[name], row, runs, rules[name], listings)
             due += found.due
             problems += found.problems
             waiting += found.waiting
-        place = list(flows).index
         due.sort(key=lambda each: (place(each.flow.name), each.day))
         return Look(tuple(due), tuple(problems), tuple(waiting), stopped)
 
