@@ -301,4 +301,4 @@ class FakeDynamo:
 
 
 def _key(item: dict[str, Any]) -> tuple[str, str]:
-    return _value(item["pk"]), _value(item["sk"])
+    return item["pk"]["S"], item["sk"]["S"]
