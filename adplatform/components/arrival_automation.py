@@ -21,7 +21,7 @@ from adplatform.flow.provision import open_settler
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Due, Look, Mark, Problem, Waiting
 from adplatform.flow.source import FeedFlow, Source
-from adplatform.ledger.rows import DeliveryState, digest
+from adplatform.ledger.rows import digest
 
 log = logging.getLogger(__name__)
 
@@ -141,8 +141,7 @@ def deadline_schedule(
         day = due_date(context.scheduled_execution_time, deadline)
         if day < flow.feed.start_date:
             return dg.SkipReason(f"{day} is before the feed's start_date")
-        delivery = services.ledger.delivery(flow.name, day)
-        if delivery.version > 0 or delivery.state is not DeliveryState.OPEN:
+        if services.ledger.delivery(flow.name, day).version > 0:
             return dg.SkipReason(f"{day} was delivered")
         tags = {**run_tags(flow), DEADLINE_TAG: "missed"}
         return dg.RunRequest(

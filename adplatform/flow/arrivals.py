@@ -72,11 +72,11 @@ class Arrivals:
         """Go on with a round of listing, the lanes in turns, by one page at least; how many new objects it brought, and
         where it stands."""
         new, left = 0, dict(listing.left)
-        waiting = deque(left)
+        waiting, lanes = deque(left), self.source.lanes
         while waiting and (left == listing.left or not budget.spent):
             lane = waiting.popleft()
             at = left.pop(lane)
-            nested = [each for each in self.source.lanes if each != lane and each.startswith(lane)]
+            nested = [each for each in lanes if each != lane and each.startswith(lane)]
             page = list_page(self.s3, self.source.bucket, lane, at, nested)
             count, whole = self._record_page(page.versions, budget.share(1 / (len(waiting) + 1)))
             new += count

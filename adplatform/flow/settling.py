@@ -147,10 +147,11 @@ class _Listings:
 
 @dataclass(frozen=True)
 class _Manifests:
-    """What the manifests of a delivery list together, None when there are none, and the refused ones with their
-    reasons. ``final`` is whether reading them again changes nothing."""
+    """What the ``used`` manifests of a delivery list together, None when there are none, and the refused ones with
+    their reasons. ``final`` is whether reading them again changes nothing."""
 
     listed: dict[str, ListedFile] | None = None
+    used: tuple[RawObject, ...] = ()
     refused: tuple[tuple[RawObject, str], ...] = ()
     final: bool = True
 
@@ -233,8 +234,8 @@ class Settler:
                 waiting.append(Waiting(flows[name], row.day, wait))
             else:
                 groups[name].append(row)
-        at, place = mark or Mark(), list(flows).index
-        names = _from_mark(list(flows), place, place(at.feed) if at.feed in flows else None)
+        at, place = mark or Mark(), {name: n for n, name in enumerate(flows)}
+        names = _from_mark(list(flows), place.__getitem__, place.get(at.feed))
         turns = in_turns(
             [(name, row) for row in _from_mark(groups[name], lambda row: row.day, at.days.get(name))] for name in names
         )
@@ -242,17 +243,17 @@ class Settler:
         due: list[Due] = []
         problems: list[Problem] = []
         stopped: Mark | None = None
-        looked: Mark | None = None
+        looked, days = "", dict(at.days)
         for name, row in turns:
             if looked and (budget.spent or (most is not None and len(due) >= most)):
-                stopped = looked
+                stopped = Mark(looked, days)
                 break
-            looked = Mark(name, {**(looked or at).days, name: row.day})
+            looked, days[name] = name, row.day
             found = self._look_at(flows[name], row, runs, rules[name], listings)
             due += found.due
             problems += found.problems
             waiting += found.waiting
-        due.sort(key=lambda each: (place(each.flow.name), each.day))
+        due.sort(key=lambda each: (place[each.flow.name], each.day))
         return Look(tuple(due), tuple(problems), tuple(waiting), stopped)
 
     def waits(self, flow: FeedFlow, delivery: Delivery) -> Wait | None:
@@ -360,7 +361,11 @@ class Settler:
 
     def _rule(self, flow: FeedFlow) -> str:
         """What a judgement depends on beside the delivery and its objects: the declaration."""
-        return digest(flow.feed.arrival.model_dump_json(), *(each.layout.template for each in self.source.feeds))
+        return digest(flow.feed.arrival.model_dump_json(), self._layouts)
+
+    @cached_property
+    def _layouts(self) -> str:
+        return digest(*(flow.layout.template for flow in self.source.feeds))
 
     def _decide(self, flow: FeedFlow, delivery: Delivery, rule: str, *, anyway: bool = False) -> _Judged:
         """Judge the delivery, remember what it waits for, and have people notified of manifests that are of no use."""
@@ -376,6 +381,9 @@ class Settler:
             return _Judged(Wait(str(e)), objects, e.manifests)
         for manifest, reason in judged.manifests.refused:
             self.ledger.refuse_object(flow.name, manifest, reason, MEND_MANIFEST)
+        for manifest in judged.manifests.used:
+            if manifest.reason:
+                self.ledger.update_object(flow.name, manifest, reason="")
         if isinstance(judged.decision, Wait):
             self._remember(flow, delivery, judged.decision, rule, judged.manifests)
         return judged
@@ -400,7 +408,8 @@ class Settler:
             return _Manifests()
         listed: dict[str, ListedFile] = {}
         refused: list[tuple[RawObject, str]] = []
-        usable, final = False, True
+        used: list[RawObject] = []
+        final = True
         for versions in versions_by_key(o for o in objects if flow.layout.is_marker(o.key)):
             for version in versions:
                 try:
@@ -413,11 +422,12 @@ class Settler:
                     refused.append((version, str(e)))
                     final = final and not isinstance(e, Unreadable)
                 else:
-                    usable = True
+                    used.append(version)
                     break
-        if refused and not usable:
-            raise UnusableManifests(_Manifests(None, tuple(refused), final))
-        return _Manifests(listed if usable else None, tuple(refused), final)
+        manifests = _Manifests(listed if used else None, tuple(used), tuple(refused), final)
+        if refused and not used:
+            raise UnusableManifests(manifests)
+        return manifests
 
     def _why_not(self, flow: FeedFlow, day: date, key: str) -> str:
         """Why no data file of the delivery can have this key; empty when one can."""

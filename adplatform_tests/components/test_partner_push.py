@@ -207,6 +207,25 @@ def test_the_deadline_asks_for_a_run_that_fails_when_nothing_came(acme: Platform
     assert [(c.check_name, c.passed) for c in result.get_asset_check_evaluations()] == [("delivered", False)]
 
 
+def test_the_deadline_also_asks_for_a_date_that_cannot_settle(services: Services, instance: dg.DagsterInstance) -> None:
+    listed = {**ORDERS, "arrival": {"complete_when": "manifest", "deadline": "9h"}}
+    platform = make_platform(services, {"source": "acme", "feeds": [listed]}, instance)
+    platform.put(f"orders/dt={YESTERDAY}/manifest.json", b"{")
+    assert platform.tick() == []
+    assert platform.delivery("orders").state is DeliveryState.FAILED
+    schedule = platform.definitions.resolve_schedule_def("acme_orders_deadline")
+    context = dg.build_schedule_context(
+        instance=instance,
+        scheduled_execution_time=datetime.combine(YESTERDAY + timedelta(days=1), time(9), UTC),
+        resources={"services": services},
+        repository_def=platform.definitions.get_repository_def(),
+    )
+    [request] = schedule.evaluate_tick(context).run_requests or ()
+    result = platform.run(request)
+    assert [(c.check_name, c.passed) for c in result.get_asset_check_evaluations()] == [("delivered", False)]
+    assert "not a manifest" in platform.delivery("orders").error
+
+
 def test_the_daily_collection_removes_replaced_versions_when_their_time_has_come(acme: Platform) -> None:
     deliver(acme)
     acme.process()

@@ -280,6 +280,22 @@ def test_a_date_whose_listing_takes_more_than_one_look_settles_by_a_round_of_lis
     assert [(d.version, d.flow.feed.name) for d in found.due] == [(1, "quiet")]
 
 
+def test_a_listing_of_some_minutes_ago_does_not_stand_for_the_one_before_settling() -> None:
+    world, meter = metered({"quiet": {"quiet_period": "6m"}})
+    world.deliver("quiet", "a.csv")
+    progress = Progress()
+    for _ in range(11):
+        _, progress = look(world, meter, progress)
+    assert progress.listing is not None
+    assert progress.listing.started > world.ledger.objects("acme/quiet", TODAY)[0].seen_at  # type: ignore[operator]
+    world.deliver("quiet", "b.csv")
+    world.messages(lambda _: [])
+    world.clock.pass_by(timedelta(seconds=90))
+    found, progress = look(world, meter, progress)
+    assert found.due == ()
+    assert len(world.ledger.objects("acme/quiet", TODAY)) == 2
+
+
 # -- listing in parts
 
 LANES = ["quiet/dt=2026-03-14/", "done/dt=2026-03-14/", "nowhere/", "quiet/", "zzz/"]

@@ -137,6 +137,29 @@ def test_an_object_that_s3_does_not_describe_blocks_nobody_and_is_found_by_the_l
     assert [o.seen_by for o in objects(world)] == ["event", "listing"]
 
 
+@pytest.mark.parametrize("version", ["garbage", None])
+def test_a_message_about_an_object_that_s3_never_describes_leaves_when_the_listing_has_it(
+    world: World, version: str | None
+) -> None:
+    world.deliver("quiet", "secret.csv")
+    key = world.key("quiet", TODAY, "secret.csv")
+    world.bare_s3.forbidden.add(key)
+    thing = {"key": key, **({"version-id": version} if version else {})}
+    event = {
+        "source": "aws.s3",
+        "detail-type": "Object Created",
+        "detail": {"bucket": {"name": "raw"}, "object": thing},
+    }
+    world.messages(lambda bodies: [*bodies, json.dumps(event)])
+    world.settler.receive()
+    assert len(world.bare_sqs.in_flight) == (1 if version else 2)
+    world.settler.reconcile()
+    world.bare_sqs.time_out()
+    assert world.settler.receive() == 0
+    assert world.bare_sqs.in_flight == {}
+    assert len(objects(world)) == 1
+
+
 def test_an_outage_of_s3_fails_the_tick_and_keeps_the_message(world: World) -> None:
     class Down:
         def head_object(self, **_: Any) -> None:
@@ -635,6 +658,7 @@ def test_a_manifest_that_s3_hands_out_again_settles_what_was_stuck(world: World)
     assert len(world.settler.due(NOBODY)[1]) == 1
     world.bare_s3.forbidden.clear()
     assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a1"]
+    assert [o.reason for o in objects(world, "listed")] == ["", ""]
 
 
 # -- what a delivery waits for
