@@ -59,7 +59,7 @@ def list_page(s3: Any, bucket: str, prefix: str, position: Position, without: It
     except ClientError as e:
         if not position.version or e.response["ResponseMetadata"]["HTTPStatusCode"] != 400:
             raise
-        return Page((), Position(position.key))
+        return Page((), Position(position.key[:-1]))  # a little before the key, whose marker is gone
     versions: list[Version] = answer.get("Versions", [])
     following = None
     if answer.get("IsTruncated"):

@@ -160,7 +160,9 @@ class LocalS3Backend(models.S3Backend):
             newest_first = [_marked_latest(v, n == 0) for n, v in enumerate(reversed(kept.getlist(name)))]
             if key_marker and name == key_marker:
                 ids = [v.version_id for v in newest_first]
-                newest_first = newest_first[ids.index(version_id_marker) + 1 :] if version_id_marker in ids else []
+                gone = len(ids) if not version_id_marker else 0
+                behind = ids.index(version_id_marker) + 1 if version_id_marker in ids else gone
+                newest_first = newest_first[behind:]
             group = prefix + name[len(prefix) :].partition(delimiter)[0] + delimiter if delimiter else ""
             if delimiter and name.startswith(group):
                 if group != key_marker and not (key_marker or "").startswith(group) and group not in prefixes:

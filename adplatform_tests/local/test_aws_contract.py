@@ -275,6 +275,7 @@ def test_a_listing_of_versions_goes_on_behind_its_marker_whether_that_is_there_o
     assert listed(KeyMarker="a") == listed(KeyMarker="a!") == newest_first[1:]
     assert listed(KeyMarker="b") == listed(KeyMarker="b\U0010ffff") == newest_first[4:]
     assert listed(KeyMarker="b", VersionIdMarker=ids[3]) == newest_first[2:]
+    assert listed(KeyMarker="b", VersionIdMarker="gone") == newest_first[1:], "none is lost"
     paged, pages = (
         [],
         s3.get_paginator("list_object_versions").paginate(Bucket=bucket, PaginationConfig={"PageSize": 2}),
