@@ -1,14 +1,11 @@
 """Where everything lies: the keys of the raw zone and the clean zone, and the encryption every write asks for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from adplatform.contracts.model import DELIVERY_DATE
-
-# Hive's FileUtils.charToEscape. Spark and Athena take other characters from the path as they are, so a general URL
-# quoting would change what they read.
-_ESCAPED = frozenset("\"#%'*/:=?\\{[]^\x7f") | {chr(c) for c in range(0x20)}
+from adplatform.transform.partition_values import escape
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ JOINT = "\x1f"
 
 def partition_path(column: str, value: str) -> str:
     """``column=value/`` with the value escaped as Hive escapes it."""
-    return f"{column}={''.join(_hive(value))}/"
+    return f"{column}={escape(value)}/"
 
 
 def partition_values(value: str, columns: int) -> list[str]:
@@ -87,11 +84,6 @@ def partition_folder(columns: Sequence[str], value: str) -> str:
     """The folder of a partition with one or more columns; their values are joined by ``JOINT``."""
     values = partition_values(value, len(columns))
     return "".join(partition_path(column, part) for column, part in zip(columns, values, strict=True))
-
-
-def _hive(value: str) -> Iterator[str]:
-    for character in value:
-        yield f"%{ord(character):02X}" if character in _ESCAPED else character
 
 
 def _day(zone: str, feed: str, day: date) -> str:

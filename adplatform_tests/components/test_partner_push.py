@@ -153,6 +153,31 @@ def test_empty_files_are_an_outcome_and_leave_an_empty_partition(acme: Platform)
     assert outcome.outcome is Outcome.EMPTY
 
 
+REGIONS: dict[str, Any] = {
+    "name": "regions",
+    "start_date": "2026-01-01",
+    "arrival": {"complete_when": "done_file"},
+    "columns": {"id": {"type": "bigint", "required": True}, "region": {"required": True}},
+    "partition_by": "region",
+    "bounds": {"max_quarantined": 1},
+}
+
+
+def test_a_row_whose_value_cannot_be_a_partition_is_put_aside_and_the_others_are_published(
+    services: Services, instance: dg.DagsterInstance
+) -> None:
+    platform = make_platform(services, {"source": "acme", "feeds": [REGIONS]}, instance)
+    longest = "x" * 512
+    platform.put(f"regions/dt={YESTERDAY}/a.csv", f"id,region\n1,A\n2,{'é' * 400}\n3,{longest}\n".encode())
+    platform.put(f"regions/dt={YESTERDAY}/_SUCCESS", b"")
+    [result] = platform.process()
+    assert result.success
+    assert platform.query("select id, region from {regions} order by 1") == [(1, "A"), (3, longest)]
+    publication = services.ledger.publication("acme/regions", YESTERDAY, 1)
+    assert publication is not None
+    assert (publication.state, publication.reasons) == (DeliveryState.PUBLISHED, {"bad_partition:region": 1})
+
+
 def test_success_is_told_with_counts_and_without_personal_data(acme: Platform) -> None:
     inbox = acme.messages
     deliver(acme)
