@@ -1,8 +1,8 @@
 """Commands that look: the ledger, the tables, and what is in them."""
 
 import time
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from typing import Annotated
 
 import typer
@@ -18,6 +18,7 @@ from adplatform.flow.reports.fact import account_source, all_tables
 from adplatform.flow.services import Services
 from adplatform.flow.source import UNPLACED, Source
 from adplatform.lake.crawler import CrawlSettings, compare_with_crawler
+from adplatform.lake.details import read_details
 from adplatform.lake.table import table_name
 from adplatform.ledger.rows import Publication
 
@@ -27,6 +28,9 @@ def ledger(
         str | None, typer.Argument(help="source, source/feed or source/table/profile; all when not given.")
     ] = None,
     day: Annotated[str | None, typer.Argument(help="A date: shows its reports or objects, files and versions.")] = None,
+    details: Annotated[
+        bool, typer.Option(help="With a date: all locations and reasons of the latest version.")
+    ] = False,
 ) -> None:
     """Show what arrived, what became of it, and why."""
     services = connect()
@@ -36,6 +40,9 @@ def ledger(
         return
     flow = None if feed.endswith(UNPLACED) else find_feed(sources, feed)[1]
     delivered = parse_day(day)
+    if details:
+        _print_details(services, feed, delivered)
+        return
     if flow is not None and (said := judged(services.ledger.observations(feed, delivered))):
         datasets = {f"{a.source}/{d.feed}": d for a in accounts for each in a.definitions for d in each.datasets}
         console.print(observation_table(datasets.get(flow.table), said, f"what reports said of {delivered}"))
@@ -56,6 +63,13 @@ def ledger(
             counts = [str(n) for n in (f.rows_in, f.clean, f.superseded, f.quarantined)]
             files.add_row(f.origin, f.outcome, *counts, f.sha256[:12], f.reason)
         console.print(files)
+
+
+def _print_details(services: Services, feed: str, day: date) -> None:
+    for version in services.ledger.publications(feed, day)[-1:]:
+        found = read_details(services.store, version)
+        for text in (*found.locations, *reason_lines(found.reasons).splitlines()):
+            console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def _long(heading: str) -> Column:
@@ -110,11 +124,17 @@ def publication_table(rows: list[tuple[str, Publication]], title: str | None = N
     table.add_column("state")
     for feed, p in rows:
         counts = (p.version, p.objects, p.rows_in, p.clean, p.superseded, p.quarantined)
-        reasons = "\n".join(f"{count} {reason}" for reason, count in sorted(p.reasons.items()))
+        reasons = reason_lines(p.reasons, p.reason_count)
         named = f"{feed}\n{p.table}" if p.table else feed
         state = Text(str(p.state), style="red" if p.error else "green")
         table.add_row(named, str(p.day), *(f"{n:,}" for n in counts), reasons, f"{p.seconds:.1f}", state)
     return table
+
+
+def reason_lines(reasons: Mapping[str, int], known: int = 0) -> str:
+    """A line for each reason that the ledger has, and how many there are beside."""
+    more = [f"and {known - len(reasons):,} more reasons"] if known > len(reasons) else []
+    return "\n".join([*(f"{count} {reason}" for reason, count in sorted(reasons.items())), *more])
 
 
 def tables() -> None:

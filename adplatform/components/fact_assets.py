@@ -21,7 +21,7 @@ from adplatform.components.report_assets import (
     report_partitions,
 )
 from adplatform.components.runs import WORKER_TAG, InstanceRuns, note_failure, worker
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import PermanentFailure, TransientFailure, clipped, listed
 from adplatform.flow.reports.fact import EQUALS_INPUTS, NAME, Fact, build, built, facts_due
 from adplatform.flow.services import Services
 from adplatform.lake.audit import AuditFinding
@@ -92,10 +92,11 @@ def fact_asset(fact: Fact, owners: Sequence[str], tags: dict[str, str]) -> dg.As
                 raise dg.Failure(str(e), allow_retries=False) from e
             problems = [problem for each in wanted if (problem := step.build(each))]
         if problems:
+            told = listed(problems, separator="; ")
             if FACT_TAG in context.run.tags:
-                failure = PermanentFailure("; ".join(problems))
+                failure = PermanentFailure(told)
                 note_failure(context.instance, context.run, fact_runs(account.source), failure)
-            raise dg.Failure("; ".join(problems), allow_retries=False)
+            raise dg.Failure(clipped(told), allow_retries=False)
         yield from ()
 
     return build_fact

@@ -28,7 +28,7 @@ from adplatform.components.metadata import (
     slice_metadata,
 )
 from adplatform.components.runs import TOLD_TAG, WORKER_TAG, InstanceRuns, worker
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import PermanentFailure, TransientFailure, clipped, listed
 from adplatform.flow.reports.account import Account
 from adplatform.flow.reports.connect import Connect, open_api
 from adplatform.flow.reports.fact import Fact, fact_of, mark
@@ -160,7 +160,7 @@ def report_assets(
             except (PermanentFailure, TransientFailure) as e:
                 raise dg.Failure(str(e), allow_retries=False) from e
         if problems:
-            raise dg.Failure("; ".join(problems), allow_retries=False)
+            raise dg.Failure(clipped(listed(problems, separator="; ")), allow_retries=False)
         # Which partitions changed was logged one by one: a result of the step would claim all of the run's range.
         yield from ()
 
@@ -259,7 +259,7 @@ class _Step:
         self._log_landed(landed, slices)
         outcomes = [self._publish(part.flow, part.day) for part in slices if part.changed]
         problems = [problem for problem in outcomes if problem]
-        finish(self.services, landed, "; ".join(problems))
+        finish(self.services, landed, listed(problems, separator="; "))
         return problems
 
     def publish_asked(self) -> list[str]:

@@ -11,7 +11,7 @@ from adplatform.amazon.definitions import ReportDefinition
 from adplatform.aws_errors import aws_failures
 from adplatform.components.report_assets import clean_key
 from adplatform.components.report_automation import run_tags
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import PermanentFailure, TransientFailure, listed
 from adplatform.flow.reports.account import Account
 from adplatform.flow.reports.watch import (
     TOLD_FOR,
@@ -27,7 +27,6 @@ from adplatform.flow.services import Services
 
 SHOWN_PLOTS = 6
 SHOWN_CHANGES = 100
-SHOWN_PROBLEMS = 10
 
 
 def watch_key(account: Account, feed: str) -> dg.AssetKey:
@@ -176,13 +175,11 @@ def _fresh(scopes: Sequence[Freshness]) -> str:
 
 
 def _check(spec: dg.AssetCheckSpec, problems: Sequence[str], good: str) -> dg.AssetCheckResult:
-    more = len(problems) - SHOWN_PROBLEMS
-    told = "; ".join(problems[:SHOWN_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
     return dg.AssetCheckResult(
         asset_key=spec.asset_key,
         check_name=spec.name,
         passed=not problems,
-        description=told or good,
+        description=listed(problems, separator="; ") or good,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"problems": len(problems)},
     )

@@ -221,7 +221,7 @@ class FileFormat(Strict):
 class RowCheck(Strict):
     """A Spark SQL condition that every row must meet; rows that do not are quarantined as ``check:<name>``."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,126}$")]
     expression: str
 
 
@@ -267,8 +267,9 @@ class Contract(Strict):
     delivery), or a column of the table (they are compared across deliveries but within a partition, so the column must
     be part of the key), or null for a table that each delivery replaces as a whole. Rows whose text cannot name a
     partition are quarantined as ``bad_partition``: none, control characters, or over 512 bytes once escaped as in a
-    path (``adplatform.transform.partition_values``). ``schema_policy`` says what a column that nobody declared does: ``freeze`` refuses the file, ``evolve`` adds it to the table as text,
-    ``quarantine`` puts the file aside and goes on without it.
+    path (``adplatform.transform.partition_values``). ``schema_policy`` says what a column that nobody declared does:
+    ``freeze`` refuses the file, ``evolve`` adds it to the table as text, ``quarantine`` puts the file aside and goes on
+    without it.
     """
 
     columns: Columns

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import MAX_TEXT, PermanentFailure, TransientFailure, clipped, listed
 from adplatform.files.bad_file import BadFile
 from adplatform.files.input_file import InputFile
 from adplatform.files.unpack import UnpackLimits, unpack
@@ -16,6 +16,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.attempt import Published
 from adplatform.lake.audit import AuditFinding, audit
+from adplatform.lake.details import with_details
 from adplatform.lake.publish import publish
 from adplatform.lake.quarantine import store_rows
 from adplatform.lake.table import table_spec
@@ -113,21 +114,18 @@ def publish_version(
     row = services.ledger.publication(flow.name, day, version)
     if row is None:
         raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
-    services.ledger.put_publication(
-        flow.name,
-        replace(
-            row,
-            run_id=run_id,
-            rows_in=staged.rows_in,
-            clean=staged.clean,
-            superseded=staged.superseded,
-            quarantined=staged.quarantined,
-            reasons=dict(staged.reasons),
-            table=table.qualified,
-            locations=published.locations,
-            quarantine_key=quarantine_key,
-        ),
+    row = replace(
+        row,
+        run_id=run_id,
+        rows_in=staged.rows_in,
+        clean=staged.clean,
+        superseded=staged.superseded,
+        quarantined=staged.quarantined,
+        table=table.qualified,
+        quarantine_key=quarantine_key,
     )
+    row = with_details(services.store, flow.name, row, published.locations, staged.reasons)
+    services.ledger.put_publication(flow.name, row)
     return published
 
 
@@ -139,10 +137,10 @@ def require_no_bad_file(flow: FeedFlow, outcomes: Iterable[FileOutcome]) -> None
     """
     bad = [o for o in outcomes if o.outcome is Outcome.REFUSED]
     if bad:
-        listed = "; ".join(o.reason for o in bad)
+        reasons = clipped(listed((o.reason for o in bad), separator="; "), MAX_TEXT // 2)
         raise PermanentFailure(
-            f"{flow.name}: {len(bad)} file(s) refused, nothing published: {listed}. Ask the partner to send them again "
-            "under the same names, or leave them out with `adplatform quarantine drop`."
+            f"{flow.name}: {len(bad)} file(s) refused, nothing published: {reasons}. Ask the partner to send them "
+            "again under the same names, or leave them out with `adplatform quarantine drop`."
         )
 
 
@@ -217,5 +215,5 @@ def _promised_rows(objects: Iterable[VersionObject], outcomes: Iterable[FileOutc
     read = {o.origin: o.rows_in for o in outcomes if o.outcome in (Outcome.LOADED, Outcome.EMPTY)}
     promised = {o.object.uri: o.rows for o in objects if o.rows is not None and o.object.uri in read}
     wrong = {origin: rows for origin, rows in promised.items() if read[origin] != rows}
-    text = "; ".join(f"{origin}: {read[origin]} rows, the manifest says {rows}" for origin, rows in wrong.items())
+    text = listed((f"{o}: {read[o]} rows, the manifest says {rows}" for o, rows in wrong.items()), separator="; ")
     return (AuditFinding("manifest_rows", not wrong, True, text or "as the manifest says", {"files": len(promised)}),)

@@ -14,6 +14,7 @@ from adplatform.flow.lifecycle import claimed_by, holds
 from adplatform.flow.services import Services
 from adplatform.flow.settling import located
 from adplatform.flow.source import FeedFlow
+from adplatform.lake.zones import file_key
 from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, Publication, RawObject, digest
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ def _is_there(s3: Any, obj: RawObject) -> bool:
 
 def _copy(services: Services, flow: FeedFlow, obj: RawObject) -> None:
     folder = services.zones.archive(flow.name, obj.day, flow.archive)
-    target = f"{folder}{digest(obj.key, obj.version)}/{PurePosixPath(obj.key).name}"
+    target = file_key(f"{folder}{digest(obj.key, obj.version)}/", PurePosixPath(obj.key).name)
     try:
         services.s3.copy(
             located(obj),

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, listed
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.rows import Delivery, ObjectState
@@ -28,7 +28,7 @@ def leave_out(services: Services, flow: FeedFlow, day: date, key: str) -> str:
     arrived = [o for o in services.ledger.objects(flow.name, day) if o.state is ObjectState.ARRIVED]
     keys = sorted({o.key for o in arrived if o.key.endswith(key)})
     if len(keys) != 1:
-        found = ", ".join(keys) or "none"
+        found = listed(keys) or "none"
         raise PermanentFailure(f"{flow.name} {day}: name one object; {key!r} is the end of {found}")
     for obj in arrived:
         if obj.key == keys[0]:

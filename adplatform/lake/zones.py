@@ -43,6 +43,9 @@ class Zones:
     def manifests(self, feed: str, day: date) -> str:
         return _day("manifests", feed, day)
 
+    def publications(self, feed: str, day: date) -> str:
+        return _day("publications", feed, day)
+
     def clean(self, feed: str) -> str:
         """The root of the feed's table, with a copy of what its partitions show now (``adplatform.lake.path_copy``)."""
         return f"{feed}/"
@@ -64,6 +67,16 @@ class Zones:
     def clean_key(self, uri: str) -> str:
         """The key of a URI in the clean bucket."""
         return uri.removeprefix(f"s3://{self.clean_bucket}/")
+
+
+MAX_KEY = 1024
+"""Bytes of UTF-8 in a key (S3 user guide, object key naming)."""
+
+
+def file_key(folder: str, name: str) -> str:
+    """The key of a file in a folder that is its own. Where S3 takes no such key, the name loses its beginning."""
+    room = MAX_KEY - len(folder.encode())
+    return folder + name.encode()[-room:].decode(errors="ignore")
 
 
 JOINT = "\x1f"

@@ -36,6 +36,7 @@ from adplatform.ledger.rows import (
     Trouble,
     active_deliveries,
     active_reports,
+    attribute,
     from_item,
     plain,
     to_item,
@@ -189,7 +190,7 @@ class Ledger:
             UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changes),
             ConditionExpression="attribute_exists(pk)",
             ExpressionAttributeNames=names,
-            ExpressionAttributeValues=_wire({f":{name}": plain(value) for name, value in changes.items()}),
+            ExpressionAttributeValues=_wire({f":{n}": attribute(n, value) for n, value in changes.items()}),
         )
 
     # -- publications, file outcomes, slices

@@ -21,6 +21,9 @@ pk                            sk                                   row
 ``lease#<name>``              ``lease``                            holder and expiry of a lease
 ``rate#<name>``               ``rate``                             when the next call of an operation may be made
 ============================  ===================================  ==================================================
+
+An item may have 400 KB (DynamoDB Developer Guide, "Constraints"), so none grows with the data: texts are cut at
+``MAX_TEXT`` characters, and what there may be any number of is in an object that the item names.
 """
 
 import hashlib
@@ -34,7 +37,11 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from urllib.parse import quote
 
+from adplatform.failures import clipped
+from adplatform.ledger.item_size import require_fit
+
 Item = dict[str, Any]
+_TEXTS = frozenset({"error", "reason", "settled_because"})
 
 
 class DeliveryState(StrEnum):
@@ -138,7 +145,11 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Publication:
-    """One settled version of a delivery and what became of it. Counts are rows."""
+    """One settled version of a delivery and what became of it. Counts are rows.
+
+    ``reasons`` are the most frequent and ``locations`` the first of ``reason_count`` and ``location_count``; where
+    there are more, ``details_key`` names the object with all of them. ``adplatform.lake.details`` reads either.
+    """
 
     day: date
     version: int
@@ -155,6 +166,9 @@ class Publication:
     reasons: Mapping[str, int] = field(default_factory=dict)
     table: str = ""
     locations: tuple[str, ...] = ()
+    reason_count: int = 0
+    location_count: int = 0
+    details_key: str = ""
     quarantine_key: str = ""
     seconds: Decimal = Decimal(0)
     finished_at: datetime | None = None
@@ -443,16 +457,21 @@ def unversioned(etag: str, size: int) -> str:
 
 
 def to_item(feed: str, row: Row) -> Item:
-    """The row as a DynamoDB item (resource-style values); optional attributes that are empty are left out."""
+    """The row as a DynamoDB item (resource-style values); optional attributes that are empty are left out.
+
+    Raises:
+        PermanentFailure: DynamoDB takes no item of that size, or no such sort key.
+    """
     item: Item = {"pk": f"feed#{feed}", "sk": row.sort_key}
     required = {f.name for f in fields(row) if f.default is MISSING and f.default_factory is MISSING}
     for name, value in asdict(row).items():
         if name in required or value not in ("", None, (), {}):
-            item[name] = plain(value)
+            item[name] = attribute(name, value)
     if isinstance(row, Delivery) and row.active:
         item["active_feed"] = active_deliveries(feed.partition("/")[0])
     if isinstance(row, Report) and not row.ended:
         item["active_feed"] = active_reports(row.source)
+    require_fit(item)
     return item
 
 
@@ -475,6 +494,11 @@ def from_item(kind: type[R], item: Mapping[str, Any]) -> R:
 def _hints(kind: type[Any]) -> dict[str, Any]:
     """Resolving them takes longer than all the rest of reading a row."""
     return get_type_hints(kind)
+
+
+def attribute(name: str, value: Any) -> Any:
+    """A named attribute as DynamoDB keeps it, a text for people cut to its limit."""
+    return clipped(value) if name in _TEXTS else plain(value)
 
 
 def plain(value: Any) -> Any:

@@ -13,7 +13,9 @@ from adplatform.components import PartnerPush
 from adplatform.components.runs import WORKER_TAG
 from adplatform.flow.lifecycle import claim
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import DeliveryState, Outcome
+from adplatform.lake.details import read_details
+from adplatform.ledger.item_size import MAX_ITEM, item_size
+from adplatform.ledger.rows import DeliveryState, Outcome, to_item
 from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform
 
 ORDERS: dict[str, Any] = {
@@ -176,6 +178,55 @@ def test_a_row_whose_value_cannot_be_a_partition_is_put_aside_and_the_others_are
     publication = services.ledger.publication("acme/regions", YESTERDAY, 1)
     assert publication is not None
     assert (publication.state, publication.reasons) == (DeliveryState.PUBLISHED, {"bad_partition:region": 1})
+
+
+@pytest.mark.parametrize("partitions", [55, pytest.param(510, marks=pytest.mark.slow)])
+def test_a_delivery_of_many_partitions_is_published_and_all_its_locations_are_remembered(
+    services: Services, instance: dg.DagsterInstance, partitions: int
+) -> None:
+    off = Services(replace(services.settings, path_copies=False), services.aws)
+    platform = make_platform(off, {"source": "acme", "feeds": [REGIONS]}, instance)
+    inbox = platform.messages
+    rows = "".join(f"{n},{n:03d}{'x' * 500}\n" for n in range(partitions))
+    platform.put(f"regions/dt={YESTERDAY}/a.csv", f"id,region\n{rows}".encode())
+    platform.put(f"regions/dt={YESTERDAY}/_SUCCESS", b"")
+    [result] = platform.process()
+    assert result.success
+    assert platform.query("select count(*), count(distinct region) from {regions}") == [(partitions, partitions)]
+    row = off.ledger.publication("acme/regions", YESTERDAY, 1)
+    assert row is not None
+    assert row.state is DeliveryState.PUBLISHED
+    assert (row.location_count, bool(row.details_key)) == (partitions, True)
+    assert item_size(to_item("acme/regions", row)) < MAX_ITEM / 4
+    locations = read_details(off.store, row).locations
+    assert len(set(locations)) == partitions
+    assert [m["event"] for m in inbox.read()] == ["delivery_published"]
+
+
+def test_a_refusal_about_thousands_of_columns_fails_once_and_says_the_first_and_how_many(acme: Platform) -> None:
+    header = ",".join(["order_id", "email", "amount", *(f"{'c' * 300}_{n}" for n in range(2_500))])
+    inbox = acme.messages
+    deliver(acme, f"{header}\n{',' * 2_502}\n".encode())
+    [result] = acme.process()
+    assert not result.success
+    delivery = acme.delivery("orders")
+    assert (delivery.state, delivery.permanent, delivery.published) == (DeliveryState.FAILED, True, 0)
+    assert "and 2,490 more; declare them, or set schema_policy" in delivery.error
+    assert item_size(to_item("acme/orders", delivery)) < MAX_ITEM / 40
+    assert acme.tick() == []
+    assert inbox.read() == []
+
+
+def test_a_file_with_the_longest_of_names_is_published_and_archived(acme: Platform) -> None:
+    name = "n" * (1020 - len(f"{acme.source.prefix}orders/dt={YESTERDAY}/")) + ".csv"
+    deliver(acme, name=name)
+    [result] = acme.process()
+    assert result.success
+    bucket = acme.services.zones.raw_bucket
+    archived = acme.services.s3.list_objects_v2(Bucket=bucket, Prefix="archive/acme/orders/")["Contents"]
+    assert sorted(o["Size"] for o in archived) == [0, len(BODY)]
+    assert max(len(o["Key"].encode()) for o in archived) == 1024
+    assert any(o["Key"].endswith("nnn.csv") for o in archived)
 
 
 def test_success_is_told_with_counts_and_without_personal_data(acme: Platform) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from adplatform.amazon.http import TurnIsLater
 from adplatform.amazon.reports import PastRetention, Progress, ReportApi, ReportOrder, ReportStatus
-from adplatform.failures import AccessRefused, CredentialsRefused, PermanentFailure, TransientFailure
+from adplatform.failures import AccessRefused, CredentialsRefused, PermanentFailure, TransientFailure, listed
 from adplatform.flow.reports.account import Account, local_zone
 from adplatform.flow.reports.plan import covered
 from adplatform.flow.services import Services
@@ -46,10 +46,10 @@ def refresh_scopes(services: Services, account: Account, api: ReportApi) -> None
     found = [replace(scope, seen_at=ledger.now()) for scope in api.scopes()]
     ledger.put_scopes(account.source, found)
     scopes = ledger.scopes(account.source)
-    listed = ", ".join(sorted(s.id for s in found)) or "none"
-    can = f"in region {account.region} these credentials can read {listed}"
+    readable = listed(sorted(s.id for s in found), MOST_NAMED) or "none"
+    can = f"in region {account.region} these credentials can read {readable}"
     if not any(account.wants(scope) for scope in scopes):
-        wanted = ", ".join(account.wanted) or f"a {account.dimension} that is wanted"
+        wanted = listed(account.wanted, MOST_NAMED) or f"a {account.dimension} that is wanted"
         raise PermanentFailure(
             f"{account.source}: {wanted} cannot be read: {can}. Correct the list, the region, or who authorised them"
         )
