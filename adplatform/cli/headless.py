@@ -12,6 +12,7 @@ from rich.text import Text
 from adplatform.cli.context import declared_sources
 from adplatform.components.arrival_automation import due_now, request
 from adplatform.components.delivery_assets import FEED_TAG
+from adplatform.components.errors import step_error
 from adplatform.components.report_assets import day_of
 from adplatform.components.report_automation import (
     RANGE_END,
@@ -124,11 +125,8 @@ def _run(loaded: dg.Definitions, request: dg.RunRequest, services: Services, ins
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )
-    failed = [result.failure_data_for_node(step) for step in result.get_failed_step_keys()]
-    told = [f.user_failure_data.description or "" for f in failed if f and f.user_failure_data]
-    # The text of a mistake of ours may quote data, so only its name is shown.
-    bugs = [f"{f.error.cls_name}; the run's log says more" for f in failed if f and f.error]
-    error = next(iter(told + bugs), "")
+    failed = [step_error(result.failure_data_for_node(step), step) for step in result.get_failed_step_keys()]
+    error = next(filter(None, failed), "")
     ended = instance.get_run_by_id(result.run_id)
     if not result.success and ended is not None and TOLD_TAG not in ended.tags:
         failure_of_run(services, result.dagster_run, error)

@@ -77,7 +77,7 @@ def processing_schedule(
 def deadline_schedule(
     source: Source, flow: FeedFlow, assets: Sequence[dg.AssetsDefinition], status: dg.DefaultScheduleStatus
 ) -> dg.ScheduleDefinition:
-    """Runs a date that was not delivered in time: its failing ``delivered`` check is the alert."""
+    """Runs a date that was not delivered in time: its ``delivered`` check fails, and the run says so once a date."""
     deadline = flow.feed.arrival.deadline or timedelta()
     minutes = int(deadline.total_seconds() // 60)
 

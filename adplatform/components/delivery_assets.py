@@ -18,6 +18,7 @@ from adplatform.components.metadata import (
     outcome_table,
     publication_metadata,
     raw_schema,
+    topic_metadata,
 )
 from adplatform.components.runs import WORKER_TAG, InstanceRuns, worker
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -25,6 +26,7 @@ from adplatform.flow import clean, lifecycle, raw
 from adplatform.flow.close import close
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
+from adplatform.flow.undelivered import tell_undelivered, undelivered
 from adplatform.lake.audit import AuditFinding
 from adplatform.ledger.rows import Delivery, Outcome
 from adplatform.transform.compile import output_columns
@@ -32,6 +34,7 @@ from adplatform.transform.compile import output_columns
 DEADLINE_TAG = "adplatform/deadline"
 FEED_TAG = "adplatform/feed"
 TOPIC_TAG = "adplatform/failure_topic"
+BACKFILL_TAG = "dagster/backfill"
 
 AUDITS = {
     "row_conservation": "Every row that came in is clean, superseded or quarantined.",
@@ -73,10 +76,12 @@ def raw_asset(flow: FeedFlow, owners: Sequence[str], kinds: set[str], tags: dict
             "dagster/column_schema": raw_schema(flow.feed.contract),
             "adplatform/landing": flow.layout.template,
             "adplatform/complete_when": flow.feed.arrival.complete_when,
+            **topic_metadata(flow.topics),
         },
     )
+    # Not blocking: a blocking check fails its step, and Dagster then shows every check of the run as failed.
     delivered = dg.AssetCheckSpec(
-        "delivered", asset=spec.key, blocking=True, partitions_def=partitions, description="The delivery has arrived."
+        "delivered", asset=spec.key, partitions_def=partitions, description="The delivery has arrived."
     )
     readable = dg.AssetCheckSpec(
         "files_accepted",
@@ -90,15 +95,14 @@ def raw_asset(flow: FeedFlow, owners: Sequence[str], kinds: set[str], tags: dict
     def land(
         context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        day = date.fromisoformat(context.partition_key)
-        if services.ledger.delivery(flow.name, day).version == 0:
-            yield _check(delivered, passed=False, description=f"nothing has settled for {day}")
-            raise dg.Failure(
-                f"{flow.name} {day} was not delivered. `adplatform ledger {flow.name} {day}` shows what arrived; "
-                "ask the partner, or settle what is there with `adplatform settle`.",
-                allow_retries=False,
-            )
-        if context.run.tags.get(DEADLINE_TAG):
+        day, tags = date.fromisoformat(context.partition_key), context.run.tags
+        if absent := undelivered(services, flow, day):
+            yield _check(delivered, passed=False, description=absent)
+            yield _check(readable, passed=True, description="no file came, so none was refused")
+            missed, backfill = DEADLINE_TAG in tags, tags.get(BACKFILL_TAG, "")
+            tell_undelivered(services, flow, day, absent, context.run.run_id, missed=missed, backfill=backfill)
+            return
+        if DEADLINE_TAG in tags:
             for met in (delivered, readable):
                 yield _check(met, passed=True, description="it came meanwhile; its own run judges its files")
             return
@@ -151,6 +155,7 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
         metadata={
             "dagster/column_schema": clean_schema(columns),
             "dagster/column_lineage": column_lineage(raw_key(flow), flow.feed.contract, columns),
+            **topic_metadata(flow.topics),
         },
     )
     checks = [

@@ -11,7 +11,7 @@ import dagster as dg
 
 from adplatform.aws_errors import aws_failures
 from adplatform.components.delivery_assets import AUDITS, SUSPICION, audit_evaluation, private_directory
-from adplatform.components.metadata import clean_schema
+from adplatform.components.metadata import clean_schema, topic_metadata
 from adplatform.components.report_assets import (
     DATE,
     audit_check,
@@ -65,6 +65,7 @@ def fact_asset(fact: Fact, owners: Sequence[str], tags: dict[str, str]) -> dg.As
         metadata={
             "dagster/column_schema": clean_schema(output_columns(table.feed.contract)),
             "dagster/column_lineage": _lineage(fact),
+            **topic_metadata(account.topics),
         },
     )
     checks = [audit_check(spec.key, name, text, partitions) for name, text in _AUDITS.items()]

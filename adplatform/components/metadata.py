@@ -6,12 +6,19 @@ from typing import Any
 import dagster as dg
 
 from adplatform.contracts.model import Contract
+from adplatform.contracts.source import Topics
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.zones import Zones
 from adplatform.ledger.rows import FileOutcome, Observation, Outcome, Publication, Report, Scope
 from adplatform.transform.values import OutputColumn
 
 SHOWN_FILES = 200
+FAILURE_TOPIC = "adplatform/failure_topic"
+
+
+def topic_metadata(topics: Topics) -> dict[str, str]:
+    """Who hears of failures of an asset, for runs that carry no tags of ours; nothing where it is the platform's."""
+    return {FAILURE_TOPIC: topics.failure} if topics.failure else {}
 
 
 def raw_schema(*contracts: Contract, without: Collection[str] = ()) -> dg.TableSchema:

@@ -26,6 +26,7 @@ from adplatform.components.metadata import (
     raw_schema,
     report_metadata,
     slice_metadata,
+    topic_metadata,
 )
 from adplatform.components.runs import TOLD_TAG, WORKER_TAG, InstanceRuns, worker
 from adplatform.failures import PermanentFailure, TransientFailure, clipped, listed
@@ -129,6 +130,7 @@ def report_assets(
             "dagster/column_schema": raw_schema(*(table.feed.contract for table in tables), without=_STAMPED),
             "adplatform/report_type": definition.report_type,
             "adplatform/definition": definition.definition_hash,
+            **topic_metadata(account.topics),
         },
     )
     # Settlements come every other week: nobody can say when one is late.
@@ -215,6 +217,7 @@ def _clean_spec(
         metadata={
             "dagster/column_schema": clean_schema(columns),
             "dagster/column_lineage": column_lineage(raw, table.feed.contract, columns, _STAMPED),
+            **topic_metadata(account.topics),
         },
     )
 

@@ -9,6 +9,7 @@ import dagster as dg
 from adplatform.amazon import audit, audit_plot
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.aws_errors import aws_failures
+from adplatform.components.metadata import topic_metadata
 from adplatform.components.report_assets import clean_key
 from adplatform.components.report_automation import run_tags
 from adplatform.failures import PermanentFailure, TransientFailure, listed
@@ -61,6 +62,7 @@ def watch_asset(
         owners=owners,
         kinds={"audit", "python"},
         tags=tags | {"zone": "audit"},
+        metadata=topic_metadata(account.topics),
     )
     usual = dg.AssetCheckSpec(
         "usual_restatement", asset=key, description="No date changed later, or by more, than dates usually do."

@@ -33,6 +33,7 @@ from adplatform.ledger.rows import (
     Scope,
     Slice,
     Stale,
+    Told,
     Trouble,
     active_deliveries,
     active_reports,
@@ -43,6 +44,8 @@ from adplatform.ledger.rows import (
 )
 
 ACTIVE_INDEX = "active"
+REMEMBER_TOLD = timedelta(days=90)
+"""For longer than any backfill takes."""
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
 
@@ -235,7 +238,7 @@ class Ledger:
     def put_retired(self, feed: str, rows: Iterable[Retired]) -> None:
         self._put_all(feed, rows)
 
-    def delete(self, feed: str, row: Slice | Retired) -> None:
+    def delete(self, feed: str, row: Slice | Retired | Told) -> None:
         self.client.delete_item(TableName=self.table, Key=_wire({"pk": f"feed#{feed}", "sk": row.sort_key}))
 
     # -- reports
@@ -298,6 +301,16 @@ class Ledger:
 
     def clear_trouble(self, source: str, what: str) -> None:
         self.client.delete_item(TableName=self.table, Key=_wire({"pk": f"feed#{source}", "sk": f"trouble#{what}"}))
+
+    def note_told(self, feed: str, what: str) -> Told | None:
+        """Take it upon the caller to tell people; None when somebody did before. Notes of long ago go."""
+        told = Told(what, self.now())
+        if not self._transact([self._put(feed, told, "attribute_not_exists(pk)", {})]):
+            return None
+        for old in self._query(Told, feed, "told#"):
+            if told.at - old.at > REMEMBER_TOLD:
+                self.delete(feed, old)
+        return told
 
     def stale(self, feed: str) -> list[Stale]:
         """What must be built anew of a derived table, oldest date first."""

@@ -17,6 +17,7 @@ pk                            sk                                   row
 ``feed#<source>``             ``planned#<name>/<scope>``           :class:`Planned`, the last day that was planned
 ``feed#<source>``             ``scope#<id>``                       :class:`Scope`, a profile or marketplace of it
 ``feed#<source>``             ``trouble#<what>``                   :class:`Trouble`, what people were told already
+``feed#<source>/<feed>``      ``told#<what>``                      :class:`Told`, what people are told only once
 ``feed#<source>/<feed>``      ``stale#<day>/<scope>``              :class:`Stale`, a derived date to be built anew
 ``lease#<name>``              ``lease``                            holder and expiry of a lease
 ``rate#<name>``               ``rate``                             when the next call of an operation may be made
@@ -414,6 +415,18 @@ class Trouble:
         return f"trouble#{self.what}"
 
 
+@dataclass(frozen=True)
+class Told:
+    """A message that many runs may have reason to send and one sends: of a backfill, or of a date's deadline."""
+
+    what: str
+    at: datetime
+
+    @property
+    def sort_key(self) -> str:
+        return f"told#{self.what}"
+
+
 Row = (
     RawObject
     | Delivery
@@ -427,6 +440,7 @@ Row = (
     | Planned
     | Scope
     | Trouble
+    | Told
 )
 R = TypeVar(
     "R",
@@ -443,6 +457,7 @@ R = TypeVar(
     Scope,
     Stale,
     Trouble,
+    Told,
 )
 
 

@@ -1,21 +1,26 @@
 """One partner, end to end through Dagster's own sensor, assets and checks, on real S3, SQS, SNS, Glue and DynamoDB."""
 
+import asyncio
 import socket
 import subprocess
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.loader import LoadingContextForTest
 
 from adplatform.components import PartnerPush
 from adplatform.components.runs import WORKER_TAG
+from adplatform.contracts.source import Topics
 from adplatform.flow.lifecycle import claim
 from adplatform.flow.services import Services
+from adplatform.flow.undelivered import tell_undelivered
 from adplatform.lake.details import read_details
 from adplatform.ledger.item_size import MAX_ITEM, item_size
-from adplatform.ledger.rows import DeliveryState, Outcome, to_item
+from adplatform.ledger.rows import DeliveryState, Outcome, Told, to_item
 from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform
 
 ORDERS: dict[str, Any] = {
@@ -268,7 +273,88 @@ def test_a_bad_partner_manifest_is_told_once_and_does_not_stop_other_feeds(
     assert "not a manifest" in stuck[0]["error"]
 
 
-def test_the_deadline_asks_for_a_run_that_fails_when_nothing_came(acme: Platform) -> None:
+def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    return {c.check_name: c.passed for c in result.get_asset_check_evaluations()}
+
+
+def by_hand(platform: Platform, *, day: date = YESTERDAY, tags: Mapping[str, str] | None = None) -> dg.RunRequest:
+    """What "Materialize" in the UI does: both assets of a date, and no tags of ours."""
+    keys = [dg.AssetKey(["raw", "acme", "orders"]), dg.AssetKey(["clean", "acme", "orders"])]
+    return dg.RunRequest(partition_key=day.isoformat(), asset_selection=keys, tags=tags or {})
+
+
+def resolved_checks(platform: Platform) -> dict[str, str]:
+    """What the UI shows of every check that a run was to evaluate."""
+    context = LoadingContextForTest(platform.instance)
+    graph = platform.definitions.get_repository_def().asset_graph
+    records = platform.instance.event_log_storage.get_latest_asset_check_execution_by_key(list(graph.asset_check_keys))
+    return {key.name: asyncio.run(record.resolve_status(context)).value for key, record in records.items()}
+
+
+def test_a_run_by_hand_of_a_date_that_was_not_delivered_fails_one_check_and_nothing_else(acme: Platform) -> None:
+    inbox = acme.messages
+    result = acme.run(by_hand(acme))
+    assert result.success
+    assert [name for name, passed in checks(result).items() if not passed] == ["delivered"]
+    assert result.get_asset_materialization_events() == []
+    assert [e.event_type_value for e in result.events_for_node("clean__acme__orders")] == ["STEP_SKIPPED"]
+    shown = resolved_checks(acme)
+    assert [name for name, status in shown.items() if "FAILED" in status] == ["delivered"]
+    told = next(c.description for c in result.get_asset_check_evaluations() if not c.passed)
+    assert told is not None
+    assert told.startswith(f"acme/orders {YESTERDAY} was not delivered. `adplatform ledger acme/orders {YESTERDAY}`")
+    [message] = inbox.read()
+    assert message == {
+        "event": "not_delivered",
+        "feed": "acme/orders",
+        "date": YESTERDAY.isoformat(),
+        "run_id": result.run_id,
+        "error": told,
+    }
+    assert acme.delivery("orders").revision == 0, "nothing was claimed"
+
+
+def test_a_delivery_that_comes_after_such_a_run_is_published_as_ever(acme: Platform) -> None:
+    acme.run(by_hand(acme))
+    deliver(acme)
+    [result] = acme.process()
+    assert checks(result) == dict.fromkeys(CHECKS, True)
+    assert acme.query("select count(*) from {orders}") == [(1,)]
+
+
+def test_a_backfill_over_dates_that_were_not_delivered_sends_one_message(acme: Platform) -> None:
+    inbox = acme.messages
+    days = [YESTERDAY - timedelta(days=n) for n in range(5)]
+    for day in days:
+        assert acme.run(by_hand(acme, day=day, tags={"dagster/backfill": "abcdefgh"})).success
+    [message] = inbox.read()
+    assert (message["event"], message["feed"], message["date"]) == ("not_delivered", "acme/orders", str(days[0]))
+    assert message["backfill"] == "abcdefgh"
+    acme.run(by_hand(acme, tags={"dagster/backfill": "ijklmnop"}))
+    assert [m["backfill"] for m in inbox.read()] == ["ijklmnop"]
+
+
+def test_a_message_of_a_backfill_that_could_not_be_sent_is_sent_by_its_next_date(acme: Platform) -> None:
+    services = acme.services
+    unheard = replace(acme.flow("orders"), topics=Topics(failure="no-such-topic"))
+    tell_undelivered(services, unheard, YESTERDAY, "e", "r", backfill="abcdefgh")
+    inbox = acme.messages
+    for _ in range(2):
+        tell_undelivered(services, acme.flow("orders"), YESTERDAY, "e", "r", backfill="abcdefgh")
+    assert [m["backfill"] for m in inbox.read()] == ["abcdefgh"]
+
+
+def test_what_was_told_long_ago_is_forgotten(acme: Platform) -> None:
+    ledger = acme.services.ledger
+    for days, backfill in ((200, "old"), (50, "new"), (0, "newest")):
+        past = replace(ledger, now=lambda days=days: ledger.now() - timedelta(days=days))
+        assert past.note_told("acme/orders", f"backfill/{backfill}")
+    kept = [told.what for told in ledger._query(Told, "acme/orders", "told#")]
+    assert kept == ["backfill/new", "backfill/newest"]
+
+
+def test_the_deadline_asks_for_a_run_whose_check_fails_and_tells_once_when_nothing_came(acme: Platform) -> None:
+    inbox = acme.messages
     schedule = acme.definitions.resolve_schedule_def("acme_orders_deadline")
     context = dg.build_schedule_context(
         instance=acme.instance,
@@ -278,9 +364,12 @@ def test_the_deadline_asks_for_a_run_that_fails_when_nothing_came(acme: Platform
     )
     [request] = schedule.evaluate_tick(context).run_requests or ()
     assert request.partition_key == YESTERDAY.isoformat()
-    result = acme.run(request)
-    assert not result.success
-    assert [(c.check_name, c.passed) for c in result.get_asset_check_evaluations()] == [("delivered", False)]
+    for _ in range(2):
+        result = acme.run(request)
+        assert result.success
+        assert [name for name, passed in checks(result).items() if not passed] == ["delivered"]
+    [message] = inbox.read()
+    assert (message["event"], message["feed"], message["date"]) == ("delivery_missed", "acme/orders", str(YESTERDAY))
 
 
 def test_the_daily_collection_removes_replaced_versions_when_their_time_has_come(acme: Platform) -> None:
