@@ -11,7 +11,6 @@ from rich.text import Text
 
 from adplatform.cli.context import declared_sources
 from adplatform.components.arrival_automation import due_now, request
-from adplatform.components.delivery_assets import FEED_TAG
 from adplatform.components.report_assets import day_of
 from adplatform.components.report_automation import (
     RANGE_END,
@@ -24,7 +23,7 @@ from adplatform.components.report_automation import (
     scope_keys,
     standing,
 )
-from adplatform.components.runs import RUN_KEY_TAG, TOLD_TAG
+from adplatform.components.runs import FEED_TAG, RUN_KEY_TAG, TOLD_TAG, WORKER_TAG
 from adplatform.definitions import defs
 from adplatform.defs.alerts import failure_of_run
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -32,6 +31,7 @@ from adplatform.flow.reports.account import Account
 from adplatform.flow.reports.connect import open_api
 from adplatform.flow.reports.due import place_orders
 from adplatform.flow.services import Services
+from adplatform.ledger.workers import this_worker
 from adplatform.local.dagster_home import prepare_dagster_home
 
 
@@ -120,7 +120,11 @@ def _run(loaded: dg.Definitions, request: dg.RunRequest, services: Services, ins
         selection=keys,
         partition_key=request.partition_key,
         instance=instance,
-        tags={**request.tags, **({RUN_KEY_TAG: request.run_key} if request.run_key else {})},
+        tags={
+            **request.tags,
+            **({RUN_KEY_TAG: request.run_key} if request.run_key else {}),
+            WORKER_TAG: str(this_worker()),
+        },
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )

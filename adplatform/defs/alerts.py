@@ -4,8 +4,9 @@ import json
 
 import dagster as dg
 
-from adplatform.components.delivery_assets import DEADLINE_TAG, FEED_TAG, TOPIC_TAG
-from adplatform.components.runs import TOLD_TAG
+from adplatform.components.delivery_assets import DEADLINE_TAG, TOPIC_TAG
+from adplatform.components.ownership import automated
+from adplatform.components.runs import FEED_TAG, TOLD_TAG
 from adplatform.contracts.source import Topics
 from adplatform.flow.services import Services
 from adplatform.flow.settings import read_settings
@@ -41,6 +42,7 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
             failure_of_run(services, context.dagster_run, run_error(context))
 
     @dg.sensor(name="failing_ticks", default_status=status, minimum_interval_seconds=60)
+    @automated
     def failing_ticks(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
         """A sensor or schedule that raises shows red in the UI and nowhere else."""
         known: dict[str, bool] = json.loads(context.cursor) if context.cursor else {}
@@ -60,6 +62,7 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
         return dg.SensorResult(cursor=json.dumps(failing))
 
     @dg.sensor(name="stale_tables", default_status=status, minimum_interval_seconds=300)
+    @automated
     def stale_tables(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
         """Dagster evaluates freshness policies; telling somebody is ours."""
         known: list[str] = json.loads(context.cursor) if context.cursor else []

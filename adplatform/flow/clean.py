@@ -108,26 +108,25 @@ def publish_version(
         database_prefix=services.settings.database_prefix,
         scope=scope.column if scope else None,
     )
-    value = scope.value if scope else ""
-    published = publish(services.lake, table, day, version, staged, run_id=run_id, temp=work, scope=value)
     row = services.ledger.publication(flow.name, day, version)
     if row is None:
         raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
-    services.ledger.put_publication(
-        flow.name,
-        replace(
-            row,
-            run_id=run_id,
-            rows_in=staged.rows_in,
-            clean=staged.clean,
-            superseded=staged.superseded,
-            quarantined=staged.quarantined,
-            reasons=dict(staged.reasons),
-            table=table.qualified,
-            locations=published.locations,
-            quarantine_key=quarantine_key,
-        ),
+    # Noted before anybody sees it: whoever closes the version after this run has died finds its counts.
+    counted = replace(
+        row,
+        run_id=run_id,
+        rows_in=staged.rows_in,
+        clean=staged.clean,
+        superseded=staged.superseded,
+        quarantined=staged.quarantined,
+        reasons=dict(staged.reasons),
+        table=table.qualified,
+        quarantine_key=quarantine_key,
     )
+    services.ledger.put_publication(flow.name, counted)
+    value = scope.value if scope else ""
+    published = publish(services.lake, table, day, version, staged, run_id=run_id, temp=work, scope=value)
+    services.ledger.put_publication(flow.name, replace(counted, locations=published.locations))
     return published
 
 

@@ -1,6 +1,5 @@
 """One partner, end to end through Dagster's own sensor, assets and checks, on real S3, SQS, SNS, Glue and DynamoDB."""
 
-import socket
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
@@ -14,6 +13,7 @@ from adplatform.components.runs import WORKER_TAG
 from adplatform.flow.lifecycle import claim
 from adplatform.flow.services import Services
 from adplatform.ledger.rows import DeliveryState, Outcome
+from adplatform.ledger.workers import identity_of
 from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform
 
 ORDERS: dict[str, Any] = {
@@ -241,7 +241,7 @@ def test_a_run_whose_process_was_killed_is_found_dead_and_its_delivery_runs_agai
         run = acme.instance.create_run_for_job(
             acme.definitions.resolve_implicit_global_asset_job_def(),
             status=dg.DagsterRunStatus.STARTED,
-            tags={"dagster/run_key": str(request.run_key), WORKER_TAG: f"{socket.gethostname()}:{process.pid}"},
+            tags={"dagster/run_key": str(request.run_key), WORKER_TAG: str(identity_of(process.pid))},
         )
         claim(acme.services, acme.flow("orders"), YESTERDAY, run.run_id)
         assert acme.tick() == []
