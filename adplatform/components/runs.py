@@ -109,9 +109,7 @@ class InstanceRuns:
         found = self.instance.get_run_by_id(run)
         last = [found] if found else self._launched_as(run)[:1]
         for each in last:
-            if each.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING):
-                return Ending.STOPPED
-            if each.tags.get(_REASON_TAG) == _INTERRUPTED:
+            if was_stopped(each):
                 return Ending.STOPPED
             if each.tags.get(FAILURE_TAG) == EnvironmentFailure.__name__:
                 return Ending.HINDERED
@@ -165,6 +163,12 @@ class InstanceRuns:
         began = record.start_time if record else None
         waited = self.clock() - began if began else 0.0
         return "nobody has begun to work on it" if waited > BEGINS_WITHIN.total_seconds() else ""
+
+
+def was_stopped(run: dg.DagsterRun) -> bool:
+    """Whether somebody outside ended the run: in the UI, by a signal, with the machine."""
+    canceled = run.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING)
+    return canceled or run.tags.get(_REASON_TAG) == _INTERRUPTED
 
 
 def _is_launched_here(run: dg.DagsterRun) -> bool:
