@@ -7,8 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
-from adplatform.components.delivery_assets import DEADLINE_TAG, FEED_TAG, TOPIC_TAG, clean_key, raw_key
-from adplatform.components.runs import InstanceRuns
+from adplatform.components.delivery_assets import DEADLINE_TAG, TOPIC_TAG, clean_key, raw_key
+from adplatform.components.ownership import automated
+from adplatform.components.runs import FEED_TAG, at_work, runs_of, work_ended
 from adplatform.flow.collection import collect_source
 from adplatform.flow.provision import open_settler
 from adplatform.flow.services import Services
@@ -38,6 +39,7 @@ def arrivals_sensor(
         default_status=status,
         description=f"Settles what {source.name} delivers and starts its runs.",
     )
+    @automated
     def arrivals(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
         settler = open_settler(services, source)
         now = services.ledger.now()
@@ -67,6 +69,7 @@ def processing_schedule(
         execution_timezone="UTC",
         default_status=status,
     )
+    @automated
     def processing(context: dg.ScheduleEvaluationContext, services: dg.ResourceParam[Services]) -> list[dg.RunRequest]:
         due = due_now(services, source, context.instance)
         return [request(d) for d in due if d.flow.name == flow.name]
@@ -89,6 +92,7 @@ def deadline_schedule(
         default_status=status,
         description=f"Checks that each date of {flow.name} is there {deadline} after its end.",
     )
+    @automated
     def missed(
         context: dg.ScheduleEvaluationContext, services: dg.ResourceParam[Services]
     ) -> dg.RunRequest | dg.SkipReason:
@@ -114,14 +118,16 @@ def collection_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.
 
     @dg.op(name=f"{source.name}_collect_versions")
     def collect_versions(context: dg.OpExecutionContext, services: dg.ResourceParam[Services]) -> None:
-        for flow, collected in collect_source(services, source, context.run.run_id):
-            log.info("%s: removed %s, repaired %s", flow.table, collected.removed, collected.repaired)
+        with at_work(context, services, context.op.name):
+            for flow, collected in collect_source(services, source, context.run.run_id):
+                log.info("%s: removed %s, repaired %s", flow.table, collected.removed, collected.repaired)
+        work_ended(context, services, context.op.name)
 
     @dg.job(name=f"{source.name}_collect", description=f"Removes replaced versions of the tables of {source.name}.")
     def collection() -> None:
         collect_versions()
 
-    return dg.ScheduleDefinition(
+    @dg.schedule(
         name=f"{source.name}_collect_daily",
         job=collection,
         cron_schedule="17 3 * * *",
@@ -129,6 +135,11 @@ def collection_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.
         execution_timezone="UTC",
         default_status=status,
     )
+    @automated
+    def daily(context: dg.ScheduleEvaluationContext, services: dg.ResourceParam[Services]) -> dg.RunRequest:
+        return dg.RunRequest()
+
+    return daily
 
 
 def due_now(services: Services, source: Source, instance: dg.DagsterInstance) -> list[Due]:
@@ -141,7 +152,9 @@ def due_now(services: Services, source: Source, instance: dg.DagsterInstance) ->
 
 def due_deliveries(services: Services, settler: Settler, instance: dg.DagsterInstance) -> list[Due]:
     """What needs a run; what newly cannot settle is told to those who hear of failures."""
-    due, problems = settler.due(InstanceRuns(instance))
+    runs = runs_of(services, instance)
+    runs.sweep()
+    due, problems = settler.due(runs)
     tell_stuck(services, problems)
     return due
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from adplatform.components.delivery_assets import FEED_TAG, TOPIC_TAG
+from adplatform.components.delivery_assets import TOPIC_TAG
 from adplatform.components.errors import run_error, sentence
 from adplatform.components.metadata import FAILURE_TOPIC
+from adplatform.components.ownership import automated
 from adplatform.components.report_automation import RANGE_END, RANGE_START
-from adplatform.components.runs import TOLD_TAG
+from adplatform.components.runs import FEED_TAG, TOLD_TAG
 from adplatform.contracts.source import Topics
 from adplatform.failures import listed
 from adplatform.flow.services import Services
@@ -70,6 +71,7 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
             failure_of_run(services, context.dagster_run, run_error(context), context.repository_def)
 
     @dg.sensor(name="failing_ticks", default_status=status, minimum_interval_seconds=60)
+    @automated
     def failing_ticks(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
         """A sensor or schedule that raises shows red in the UI and nowhere else."""
         known: dict[str, bool] = json.loads(context.cursor) if context.cursor else {}
@@ -86,6 +88,7 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
         return dg.SensorResult(cursor=json.dumps(failing))
 
     @dg.sensor(name="stale_tables", default_status=status, minimum_interval_seconds=300)
+    @automated
     def stale_tables(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
         """Dagster evaluates freshness policies; telling somebody is ours."""
         known: list[str] = json.loads(context.cursor) if context.cursor else []

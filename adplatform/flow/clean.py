@@ -109,12 +109,11 @@ def publish_version(
         database_prefix=services.settings.database_prefix,
         scope=scope.column if scope else None,
     )
-    value = scope.value if scope else ""
-    published = publish(services.lake, table, day, version, staged, run_id=run_id, temp=work, scope=value)
     row = services.ledger.publication(flow.name, day, version)
     if row is None:
         raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
-    row = replace(
+    # Noted before anybody sees it: whoever closes the version after this run has died finds its counts.
+    counted = replace(
         row,
         run_id=run_id,
         rows_in=staged.rows_in,
@@ -124,7 +123,11 @@ def publish_version(
         table=table.qualified,
         quarantine_key=quarantine_key,
     )
-    row = with_details(services.store, flow.name, row, published.locations, staged.reasons)
+    counted = with_details(services.store, flow.name, counted, (), staged.reasons)
+    services.ledger.put_publication(flow.name, counted)
+    value = scope.value if scope else ""
+    published = publish(services.lake, table, day, version, staged, run_id=run_id, temp=work, scope=value)
+    row = with_details(services.store, flow.name, counted, published.locations, staged.reasons)
     services.ledger.put_publication(flow.name, row)
     return published
 

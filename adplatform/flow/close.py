@@ -9,8 +9,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adplatform.failures import TransientFailure
-from adplatform.flow.lifecycle import claimed_by, holds
+from adplatform.failures import ClaimLost, TransientFailure
+from adplatform.flow.lifecycle import claimed_by, holds, no_longer_hindered
 from adplatform.flow.services import Services
 from adplatform.flow.settling import located
 from adplatform.flow.source import FeedFlow
@@ -94,7 +94,8 @@ def close(services: Services, flow: FeedFlow, delivery: Delivery, seconds: float
     """Archive, notify, and mark the version as published. May run again after a crash at any point.
 
     Raises:
-        TransientFailure: another run has taken the delivery.
+        ClaimLost: another run has taken the delivery.
+        TransientFailure: the version is not in the ledger, or an original is not where it was.
     """
     claimed_by(services, flow, delivery.day, delivery.run_id)
     archive(services, flow, delivery.day, delivery.settled_arrivals)
@@ -112,10 +113,13 @@ def close(services: Services, flow: FeedFlow, delivery: Delivery, seconds: float
 
     def published(seen: Delivery) -> Delivery | None:
         mine = holds(seen, delivery.run_id)
-        return replace(seen, state=DeliveryState.PUBLISHED, published=delivery.version) if mine else None
+        closed = replace(seen, state=DeliveryState.PUBLISHED, published=delivery.version, deaths=0, hindered=0)
+        return closed if mine else None
 
     if services.ledger.advance(flow.name, delivery.day, published) is None:
-        raise TransientFailure(f"{flow.name} {delivery.day} was taken by another run while this one closed it")
+        raise ClaimLost(f"{flow.name} {delivery.day} was taken by another run while this one closed it")
+    if delivery.hindered:
+        no_longer_hindered(services, flow, delivery.day)
     _tell(services, flow, done)
     return done
 

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, Protocol
@@ -28,6 +29,8 @@ from adplatform.files.arrivals import (
     reopened,
 )
 from adplatform.flow.arrivals import Arrivals
+from adplatform.flow.patience import MAX_ATTEMPTS, MAX_DEATHS, after_death, after_failure, after_hindrance
+from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger
@@ -35,14 +38,19 @@ from adplatform.ledger.rows import Delivery, DeliveryState, RawObject
 
 log = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 3
-RETRY_AFTER = timedelta(minutes=2)
-"""Wait before attempt 2; doubled before attempt 3."""
 MAX_MANIFEST = 16 * 2**20
 BUSY = (DeliveryState.SETTLED, DeliveryState.RUNNING)
 """While a version waits for its run or has one, no other version settles."""
 
 Entry = dict[str, Any]
+
+
+class Ending(StrEnum):
+    """How a run ended that said nothing of its delivery to the ledger."""
+
+    DIED = "died"
+    STOPPED = "stopped"
+    HINDERED = "hindered"
 
 
 class Runs(Protocol):
@@ -54,32 +62,37 @@ class Runs(Protocol):
     def spent(self, run_key: str) -> bool:
         """Whether a run was launched under this key and has ended."""
 
+    def ending(self, run: str) -> Ending:
+        """How the run of that id or key ended, which is not alive, or spent."""
+
 
 @dataclass(frozen=True)
 class Due:
-    """A settled delivery version that needs a run. ``run_key`` is the same however often it is asked for."""
+    """A settled delivery version that needs a run. ``run_key`` is the same however often it is asked for, and another
+    for each launch, because a key launches one run, ever."""
 
     flow: FeedFlow
     day: date
     version: int
-    attempt: int
+    launch: int
 
     @property
     def run_key(self) -> str:
-        return f"{self.flow.name}:{self.day}:v{self.version}:a{self.attempt}"
+        return f"{self.flow.name}:{self.day}:v{self.version}:a{self.launch}"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A delivery that cannot settle until somebody acts."""
+    """A delivery that stays as it is until somebody acts."""
 
     flow: FeedFlow
     day: date
     error: str
+    what: str = "cannot settle"
 
     @property
     def subject(self) -> str:
-        return f"{self.flow.name} {self.day}: cannot settle"
+        return f"{self.flow.name} {self.day}: {self.what}"
 
     @property
     def facts(self) -> dict[str, str]:
@@ -124,7 +137,7 @@ class Settler:
                 early = f"its date is before the feed's start_date {flow.feed.start_date}: lower that to process it"
                 problems += self._stuck(flow, active.day, early)
                 continue
-            delivery = self._without_dead_run(flow, active.day, runs)
+            delivery = self._without_dead_run(flow, active.day, runs, problems)
             try:
                 if delivery.pending and delivery.state not in BUSY:
                     self.settle(flow, delivery)
@@ -209,41 +222,73 @@ class Settler:
         self.s3.put_object(Bucket=self.zones.raw_bucket, Key=key, Body=body, **self.zones.put_arguments)
         return key
 
-    def _without_dead_run(self, flow: FeedFlow, day: date, runs: Runs) -> Delivery:
-        """The delivery; settled for another attempt at once if its run ended without a word (killed, never started)."""
+    def _without_dead_run(self, flow: FeedFlow, day: date, runs: Runs, problems: list[Problem]) -> Delivery:
+        """The delivery; free again if its run ended without a word: stopped from outside, killed, or never started.
+
+        ``problems`` learns of one whose runs died too often.
+        """
         delivery = self.ledger.delivery(flow.name, day)
-        error = ""
         if delivery.state is DeliveryState.RUNNING and not runs.alive(delivery.run_id):
-            error = f"run {delivery.run_id} ended without a result"
-        # The run died before it could claim the delivery, and a run key launches only one run, ever.
-        elif delivery.state is DeliveryState.SETTLED and runs.spent(_due(flow, delivery).run_key):
-            error = "the run ended before it began its work"
-        if not error:
+            ended, error = delivery.run_id, f"run {delivery.run_id} ended without a result"
+        # The run ended before it could claim the delivery, and a run key launches only one run, ever.
+        elif delivery.state is DeliveryState.SETTLED and runs.spent(key := _due(flow, delivery).run_key):
+            ended, error = key, "the run ended before it began its work"
+        else:
             return delivery
-        again = delivery.attempt < MAX_ATTEMPTS
-        changed = self.ledger.change(
-            flow.name,
-            delivery,
-            state=DeliveryState.SETTLED if again else DeliveryState.FAILED,
-            attempt=delivery.attempt + again,
-            run_id="",
-            error=error,
-        )
+        visible = {"published": delivery.version} if shown(self.ledger, flow, delivery) else {}
+        how = runs.ending(ended)
+        if how is Ending.STOPPED:
+            changed = self._launch(flow, delivery, error=f"{error}: it was stopped from outside", **visible)
+        elif how is Ending.HINDERED:
+            times = delivery.hindered + 1
+            changed = self._rest(flow, delivery, after_hindrance(times), hindered=times, error=error, **visible)
+        else:
+            deaths = delivery.deaths + 1
+            given_up = deaths > MAX_DEATHS and not visible
+            if given_up:
+                error = f"{error}; its runs died {deaths} times. `adplatform retry {flow.name} {day}` tries again"
+            pause = after_death(deaths)
+            changes = {"deaths": deaths, "error": error, **visible}
+            if pause or given_up:
+                changed = self._rest(flow, delivery, pause, **changes)
+            else:
+                changed = self._launch(flow, delivery, **changes)
+            if given_up and changed is not None:
+                problems.append(Problem(flow, day, error, "is given up"))
         return changed or self.ledger.delivery(flow.name, day)
 
-    def _retried(self, flow: FeedFlow, day: date) -> Delivery:
-        """The delivery; settled again when a transient failure is due for another attempt. A permanent one waits for
-        new objects or an operator."""
-        delivery = self.ledger.delivery(flow.name, day)
-        if delivery.state is not DeliveryState.FAILED or delivery.permanent or delivery.attempt >= MAX_ATTEMPTS:
-            return delivery
-        wait = RETRY_AFTER * 2 ** (delivery.attempt - 1)
-        if delivery.changed_at and self.ledger.now() - delivery.changed_at < wait:
-            return delivery
-        retried = self.ledger.change(
-            flow.name, delivery, state=DeliveryState.SETTLED, attempt=delivery.attempt + 1, run_id=""
+    def _launch(self, flow: FeedFlow, delivery: Delivery, **changes: Any) -> Delivery | None:
+        """Ask for another run of the version, under a key of its own."""
+        return self.ledger.change(
+            flow.name,
+            delivery,
+            state=DeliveryState.SETTLED,
+            launches=delivery.launch + 1,
+            run_id="",
+            not_before=None,
+            **changes,
         )
-        return retried or self.ledger.delivery(flow.name, day)
+
+    def _rest(self, flow: FeedFlow, delivery: Delivery, pause: timedelta, **changes: Any) -> Delivery | None:
+        """Leave the version alone for a while."""
+        until = self.ledger.now() + pause
+        return self.ledger.change(
+            flow.name, delivery, state=DeliveryState.FAILED, run_id="", not_before=until, **changes
+        )
+
+    def _retried(self, flow: FeedFlow, day: date) -> Delivery:
+        """The delivery; settled again when its rest is over. A permanent failure waits for new objects or an operator,
+        and so does one that was tried often enough, unless readers see it: then it is closed, however long it takes."""
+        delivery = self.ledger.delivery(flow.name, day)
+        spent = delivery.attempt > MAX_ATTEMPTS or delivery.deaths > MAX_DEATHS
+        if delivery.state is not DeliveryState.FAILED or delivery.permanent:
+            return delivery
+        if spent and delivery.published < delivery.version:
+            return delivery
+        changed_at = delivery.changed_at or self.ledger.now()
+        if self.ledger.now() < (delivery.not_before or changed_at + after_failure(delivery.attempt)):
+            return delivery
+        return self._launch(flow, delivery) or self.ledger.delivery(flow.name, day)
 
     def _stuck(self, flow: FeedFlow, day: date, error: str) -> list[Problem]:
         """Remember the error, so that it is told once. A failed version with attempts left keeps them."""
@@ -256,7 +301,7 @@ class Settler:
 
 
 def _due(flow: FeedFlow, delivery: Delivery) -> Due:
-    return Due(flow, delivery.day, delivery.version, delivery.attempt)
+    return Due(flow, delivery.day, delivery.version, delivery.launch)
 
 
 def _manifest_entry(obj: RawObject, listed: ListedFile | None) -> Entry:

@@ -145,6 +145,10 @@ class Ledger:
             version=seen.version + 1,
             settled_arrivals=seen.arrivals,
             attempt=1,
+            launches=1,
+            deaths=0,
+            hindered=0,
+            not_before=None,
             run_id="",
             manifest_key=manifest_key,
             settled_at=now,
@@ -298,6 +302,15 @@ class Ledger:
         trouble = Trouble(what, error, self.now())
         self._put_all(source, [trouble])
         return trouble
+
+    def begin_trouble(self, source: str, what: str, error: str) -> bool:
+        """The same for one of many who see it begin; False when somebody has noted it already."""
+        item = _wire(to_item(source, Trouble(what, error, self.now())))
+        try:
+            self.client.put_item(TableName=self.table, Item=item, ConditionExpression="attribute_not_exists(pk)")
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
 
     def clear_trouble(self, source: str, what: str) -> None:
         self.client.delete_item(TableName=self.table, Key=_wire({"pk": f"feed#{source}", "sk": f"trouble#{what}"}))

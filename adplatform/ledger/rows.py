@@ -21,6 +21,8 @@ pk                            sk                                   row
 ``feed#<source>/<feed>``      ``stale#<day>/<scope>``              :class:`Stale`, a derived date to be built anew
 ``lease#<name>``              ``lease``                            holder and expiry of a lease
 ``rate#<name>``               ``rate``                             when the next call of an operation may be made
+``worker#<run>``              the work                             who works on a run (``adplatform.ledger.workers``)
+``automation``                ``owner``                            which orchestrator starts runs by itself
 ============================  ===================================  ==================================================
 
 An item may have 400 KB (DynamoDB Developer Guide, "Constraints"), so none grows with the data: texts are cut at
@@ -113,6 +115,10 @@ class Delivery:
     Objects whose ``number`` is above ``settled_arrivals`` are pending: they belong to no version yet. ``version`` is
     the latest settled one and ``published`` the latest that readers can see, 0 for none. ``revision`` counts the writes
     of this row, so that a write based on an older reading fails.
+
+    Of the version that has settled, ``attempt`` numbers the attempt at the work that is due or under way, ``launches``
+    the runs that were asked for, ``deaths`` those that ended without a word, and ``hindered`` those that could not work
+    where they ran. After a failure it rests until ``not_before``.
     """
 
     day: date
@@ -123,6 +129,10 @@ class Delivery:
     version: int = 0
     published: int = 0
     attempt: int = 0
+    launches: int = 0
+    deaths: int = 0
+    hindered: int = 0
+    not_before: datetime | None = None
     run_id: str = ""
     manifest_key: str = ""
     settled_at: datetime | None = None
@@ -134,6 +144,11 @@ class Delivery:
     @property
     def pending(self) -> int:
         return self.arrivals - self.settled_arrivals
+
+    @property
+    def launch(self) -> int:
+        """The number of the run that is due or under way. Rows that count no launches have one for each attempt."""
+        return self.launches or self.attempt
 
     @property
     def active(self) -> bool:
@@ -269,7 +284,8 @@ class Report:
 
     ``asked_on`` is the date of asking in the scope's time zone and ``sequence`` counts the orders of one range on that
     date from 1. ``waves`` maps the dates that were due to the age in days for which they were. ``report_id`` is stored
-    before the first poll. ``attempt`` counts the tries of the present step, which rests until ``not_before``.
+    before the first poll. ``attempt`` counts the tries of the present step, which rests until ``not_before``, and
+    ``returned`` the runs that spent none, because they were stopped or hindered.
     ``revision`` counts the writes of the row, so that a write based on an older reading fails.
     """
 
@@ -288,6 +304,7 @@ class Report:
     report_id: str = ""
     adopted: bool = False
     attempt: int = 0
+    returned: int = 0
     not_before: datetime | None = None
     intended_at: datetime | None = None
     requested_at: datetime | None = None

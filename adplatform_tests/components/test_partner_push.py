@@ -1,7 +1,6 @@
 """One partner, end to end through Dagster's own sensor, assets and checks, on real S3, SQS, SNS, Glue and DynamoDB."""
 
 import asyncio
-import socket
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,6 +20,7 @@ from adplatform.flow.undelivered import tell_undelivered
 from adplatform.lake.details import read_details
 from adplatform.ledger.item_size import MAX_ITEM, item_size
 from adplatform.ledger.rows import DeliveryState, Outcome, Told, to_item
+from adplatform.ledger.workers import identity_of
 from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform
 
 ORDERS: dict[str, Any] = {
@@ -406,7 +406,7 @@ def test_a_run_whose_process_was_killed_is_found_dead_and_its_delivery_runs_agai
         run = acme.instance.create_run_for_job(
             acme.definitions.resolve_implicit_global_asset_job_def(),
             status=dg.DagsterRunStatus.STARTED,
-            tags={"dagster/run_key": str(request.run_key), WORKER_TAG: f"{socket.gethostname()}:{process.pid}"},
+            tags={"dagster/run_key": str(request.run_key), WORKER_TAG: str(identity_of(process.pid))},
         )
         claim(acme.services, acme.flow("orders"), YESTERDAY, run.run_id)
         assert acme.tick() == []

@@ -157,6 +157,11 @@ class FakeDynamo:
             raise ConditionalCheckFailedException({"Error": {"Code": "ConditionalCheckFailedException"}}, "PutItem")
         self._write(Item)
 
+    def delete_item(self, *, TableName: str, Key: dict[str, Any]) -> None:
+        self.items.pop(_key(Key), None)
+        if not self.lagging:
+            self.catch_up()
+
     def update_item(
         self,
         *,

@@ -33,6 +33,7 @@ from adplatform.lake.table import table_spec
 from adplatform.lake.zones import JOINT
 from adplatform.ledger.rows import DeliveryState, Publication, Stale
 from adplatform.transform.compile import output_columns
+from adplatform.transform.exhaustion import ran_out
 from adplatform.transform.rules import identifier, literal, sql_type
 
 NAME = "ads_daily"
@@ -324,7 +325,7 @@ def _write(services: Services, fact: Fact, scope: str, day: date, folder: Path, 
             con.execute(f"create view written as select * from read_parquet({literal(str(target))})")
             return _compared(con, wanted)
         except (duckdb.OutOfMemoryException, duckdb.IOException) as e:
-            raise TransientFailure(f"{fact.table.name} {day}: DuckDB ran out of memory or disk") from e
+            raise ran_out(f"{fact.table.name} {day}", e) from e
         except duckdb.Error as e:
             raise PermanentFailure(f"{fact.table.name} {day} cannot be computed: {str(e).splitlines()[0]}") from e
 
