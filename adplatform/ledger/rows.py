@@ -137,7 +137,8 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Publication:
-    """One settled version of a delivery and what became of it. Counts are rows."""
+    """One settled version of a delivery and what became of it. Counts are rows. ``note`` is what a reader of the table
+    should know beside that: it is published, and yet not what they see, for example."""
 
     day: date
     version: int
@@ -158,6 +159,7 @@ class Publication:
     seconds: Decimal = Decimal(0)
     finished_at: datetime | None = None
     error: str = ""
+    note: str = ""
 
     @property
     def sort_key(self) -> str:
