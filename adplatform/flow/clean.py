@@ -14,13 +14,13 @@ from adplatform.files.unpack import UnpackLimits, unpack
 from adplatform.flow.raw import VersionObject, download, save, verdict, version_objects
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.lake.attempt import Published
+from adplatform.lake.attempt import Published, Result
 from adplatform.lake.audit import AuditFinding, audit
 from adplatform.lake.details import with_details
 from adplatform.lake.publish import publish
 from adplatform.lake.quarantine import store_rows
-from adplatform.lake.table import table_spec
-from adplatform.ledger.rows import FileOutcome, Outcome
+from adplatform.lake.table import TableSpec, table_spec
+from adplatform.ledger.rows import FileOutcome, Outcome, Publication
 from adplatform.privacy.keys import HashKey, fetch_key
 from adplatform.transform.duckdb_engine import EngineLimits, transform
 from adplatform.transform.values import Staged
@@ -35,6 +35,8 @@ class Transformed:
     staged: Staged
     outcomes: tuple[FileOutcome, ...]
     findings: tuple[AuditFinding, ...]
+    key_id: str = ""
+    """Names the key that hashed the personal columns; "" when the contract needs none."""
 
     @property
     def refusals(self) -> tuple[AuditFinding, ...]:
@@ -71,6 +73,7 @@ def transform_version(services: Services, flow: FeedFlow, day: date, version: in
         staged,
         accounted,
         (*audit(staged, contract, _shown_rows(services, flow, day)), *_promised_rows(objects, accounted)),
+        key.id if key else "",
     )
 
 
@@ -95,8 +98,14 @@ def try_file(flow: FeedFlow, file: Path, work: Path) -> Staged:
 def publish_version(
     services: Services, flow: FeedFlow, day: date, version: int, transformed: Transformed, run_id: str, work: Path
 ) -> Published:
-    """Make an audited version visible and remember where its rows went."""
+    """Make an audited version visible and remember where its rows went.
+
+    Raises:
+        PermanentFailure: the ledger lacks versions of this delivery, or readers see another one.
+        TransientFailure: as :func:`adplatform.lake.publish.publish`.
+    """
     staged = transformed.staged
+    row = _settled(services, flow, day, version)
     quarantine_key = ""
     if staged.quarantine is not None:
         quarantine_key = store_rows(services.store, flow.name, day, version, staged.quarantine)
@@ -109,9 +118,6 @@ def publish_version(
         database_prefix=services.settings.database_prefix,
         scope=scope.column if scope else None,
     )
-    row = services.ledger.publication(flow.name, day, version)
-    if row is None:
-        raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
     # Noted before anybody sees it: whoever closes the version after this run has died finds its counts.
     counted = replace(
         row,
@@ -125,11 +131,50 @@ def publish_version(
     )
     counted = with_details(services.store, flow.name, counted, (), staged.reasons)
     services.ledger.put_publication(flow.name, counted)
-    value = scope.value if scope else ""
-    published = publish(services.lake, table, day, version, staged, run_id=run_id, temp=work, scope=value)
-    row = with_details(services.store, flow.name, counted, published.locations, staged.reasons)
-    services.ledger.put_publication(flow.name, row)
+    published = publish(
+        services.lake,
+        table,
+        day,
+        version,
+        staged,
+        run_id=run_id,
+        temp=work,
+        scope=scope.value if scope else "",
+        key_id=transformed.key_id,
+        manifest=row.manifest_key,
+    )
+    note = "" if published.result is not Result.SUPERSEDED else _not_shown(flow, table, day, version, published)
+    done = with_details(services.store, flow.name, counted, published.locations, staged.reasons)
+    services.ledger.put_publication(flow.name, replace(done, note=note))
     return published
+
+
+def _settled(services: Services, flow: FeedFlow, day: date, version: int) -> Publication:
+    """The row of a settled version, if the ledger has those before it as well: versions are numbered without a gap,
+    except above settlements that the ledger has forgotten."""
+    rows = {row.version: row for row in services.ledger.publications(flow.name, day)}
+    if version not in rows:
+        raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
+    if lost := [str(number) for number in range(1, version) if number not in rows]:
+        raise PermanentFailure(
+            f"{flow.name} {day}: the ledger knows nothing of version {', '.join(lost)}, which readers may see; "
+            f"version {version} is not published. `adplatform doctor` compares, and restores the ledger with --repair"
+        )
+    return rows[version]
+
+
+def _not_shown(flow: FeedFlow, table: TableSpec, day: date, version: int, published: Published) -> str:
+    """What to say of a version that is published behind another date.
+
+    Raises:
+        PermanentFailure: every date of the table has readers of its own.
+    """
+    if table.partition is None and published.newer_day:
+        return f"{published.note}, which replaces this one"
+    raise PermanentFailure(
+        f"{flow.name} {day}: version {version} is not shown: {published.note}, which the ledger places above it; "
+        "`adplatform doctor` compares them"
+    )
 
 
 def require_no_bad_file(flow: FeedFlow, outcomes: Iterable[FileOutcome]) -> None:

@@ -7,6 +7,7 @@ object out of a version that looks complete.
 
 import json
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -39,6 +40,7 @@ from adplatform.ledger.rows import Delivery, DeliveryState, RawObject
 log = logging.getLogger(__name__)
 
 MAX_MANIFEST = 16 * 2**20
+_MANIFEST = re.compile(r"v(\d+)-[0-9a-f]+\.json")
 BUSY = (DeliveryState.SETTLED, DeliveryState.RUNNING)
 """While a version waits for its run or has one, no other version settles."""
 
@@ -173,9 +175,15 @@ class Settler:
         if not (anyway or reopened(delivery, objects)) and self._is_published(delivery, entries):
             log.info("%s %s: the same files came again", flow.name, delivery.day)
             return self.ledger.change(flow.name, delivery, settled_arrivals=delivery.arrivals)
-        manifest_key = self._write_manifest(flow, delivery, decision.because, entries)
+        version = self._next_version(flow, delivery, objects)
+        manifest_key = self._write_manifest(flow, delivery.day, version, decision.because, entries)
         return self.ledger.settle(
-            flow.name, delivery, objects=len(entries), manifest_key=manifest_key, because=decision.because
+            flow.name,
+            delivery,
+            objects=len(entries),
+            manifest_key=manifest_key,
+            because=decision.because,
+            version=version,
         )
 
     def _decide(
@@ -204,21 +212,34 @@ class Settler:
     def _is_published(self, delivery: Delivery, entries: Iterable[Entry]) -> bool:
         if delivery.state is not DeliveryState.PUBLISHED or delivery.published != delivery.version:
             return False
-        body = self.s3.get_object(Bucket=self.zones.raw_bucket, Key=delivery.manifest_key)["Body"].read()
-        return set(map(_content, json.loads(body)["objects"])) == set(map(_content, entries))
+        published = read_settlement(self.s3, self.zones, delivery.manifest_key)["objects"]
+        return set(map(_content, published)) == set(map(_content, entries))
 
-    def _write_manifest(self, flow: FeedFlow, delivery: Delivery, because: str, entries: Sequence[Entry]) -> str:
-        """What the version consists of, as an immutable object; named by content, so a lost race leaves no harm."""
+    def _next_version(self, flow: FeedFlow, delivery: Delivery, objects: Iterable[RawObject]) -> int:
+        """Above what the ledger knows, and above every settlement that it must have forgotten: one of objects that it
+        does not know. (A manifest of known objects alone may be what a lost race left.)"""
+        known = {(o.key, o.version) for o in objects}
+        highest = delivery.version
+        for number, key in manifests_of(self.s3, self.zones, flow.name, delivery.day):
+            if number > highest:
+                entries = read_settlement(self.s3, self.zones, key)["objects"]
+                if not {(e["key"], e["version"]) for e in entries} <= known:
+                    highest = number
+        return highest + 1
+
+    def _write_manifest(self, flow: FeedFlow, day: date, version: int, because: str, entries: Sequence[Entry]) -> str:
+        """What the version consists of, as an immutable object. Its name is that of the settlement: no two have one."""
         document = {
             "feed": flow.name,
-            "date": delivery.day.isoformat(),
-            "version": delivery.version + 1,
+            "date": day.isoformat(),
+            "version": version,
             "because": because,
+            "settled_at": self.ledger.now().isoformat(),
             "objects": entries,
         }
         body = json.dumps(document, indent=1, sort_keys=True).encode()
-        name = f"v{delivery.version + 1:04d}-{sha256(body).hexdigest()[:16]}.json"
-        key = f"{self.zones.manifests(flow.name, delivery.day)}{name}"
+        name = f"v{version:04d}-{sha256(body).hexdigest()[:16]}.json"
+        key = f"{self.zones.manifests(flow.name, day)}{name}"
         self.s3.put_object(Bucket=self.zones.raw_bucket, Key=key, Body=body, **self.zones.put_arguments)
         return key
 
@@ -311,9 +332,24 @@ def _manifest_entry(obj: RawObject, listed: ListedFile | None) -> Entry:
         "version": obj.version,
         "size": obj.size,
         "etag": obj.etag,
+        "last_modified": obj.last_modified.isoformat(),
         "sha256": listed.sha256 if listed else None,
         "rows": listed.rows if listed else None,
     }
+
+
+def manifests_of(s3: Any, zones: Zones, feed: str, day: date) -> list[tuple[int, str]]:
+    """Number and key of every manifest of a delivery, lowest number first."""
+    prefix = zones.manifests(feed, day)
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=zones.raw_bucket, Prefix=prefix)
+    keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+    return sorted((int(found[1]), key) for key in keys if (found := _MANIFEST.fullmatch(key.removeprefix(prefix))))
+
+
+def read_settlement(s3: Any, zones: Zones, key: str) -> dict[str, Any]:
+    """The manifest of a settled version."""
+    document: dict[str, Any] = json.loads(s3.get_object(Bucket=zones.raw_bucket, Key=key)["Body"].read())
+    return document
 
 
 def _content(entry: Entry) -> tuple[Any, ...]:

@@ -8,4 +8,6 @@ from adplatform.ledger.rows import Delivery
 def shown(ledger: Ledger, flow: FeedFlow, delivery: Delivery) -> bool:
     """Whether every partition shows the delivery's latest version, so that nothing but closing it is left to do."""
     placement = ledger.placement(flow.name, delivery.day)
-    return placement is not None and placement.version == delivery.version > 0
+    if placement is None or not placement.version == delivery.version > 0:
+        return False
+    return placement.manifest in ("", delivery.manifest_key)

@@ -54,6 +54,10 @@ class Zones:
         """Below it lies one prefix per publish attempt. No source has a name with a hyphen."""
         return f"table-versions/{feed}/"
 
+    def slice_lists(self, feed: str) -> str:
+        """Below it lie the lists of the slices that partitions of a table partitioned by a column show."""
+        return f"table-slices/{feed}/"
+
     def version(self, feed: str, token: str) -> str:
         """The location of one attempt. It has no ``=``, which readers of paths would take for one more column."""
         return f"{self.versions(feed)}{token}/"

@@ -40,12 +40,16 @@ from adplatform.ledger.rows import (
     attribute,
     from_item,
     plain,
+    slices_of,
     to_item,
 )
 
 ACTIVE_INDEX = "active"
 REMEMBER_TOLD = timedelta(days=90)
 """For longer than any backfill takes."""
+_KEEPS = 3
+_EARLIER_KEY_PARTS = 2  # "#" in the key of a slice that names no version; quoting leaves none in the partition
+_LONGEST_EARLIER_KEY = 1024 - len("2026-01-01")  # DynamoDB Developer Guide, sort key length: longer ones never existed
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
 
@@ -136,13 +140,16 @@ class Ledger:
             if self._transact([self._delivery_write(feed, delivery, reopened)]):
                 return self.delivery(feed, day)
 
-    def settle(self, feed: str, seen: Delivery, *, objects: int, manifest_key: str, because: str) -> Delivery | None:
-        """Close the set of objects as the next version; None when anything arrived or changed since ``seen``."""
+    def settle(
+        self, feed: str, seen: Delivery, *, objects: int, manifest_key: str, because: str, version: int = 0
+    ) -> Delivery | None:
+        """Close the set of objects as ``version``, by default the next; None when anything arrived or changed since
+        ``seen``."""
         now = self.now()
         settled = replace(
             seen,
             state=DeliveryState.SETTLED,
-            version=seen.version + 1,
+            version=version or seen.version + 1,
             settled_arrivals=seen.arrivals,
             attempt=1,
             launches=1,
@@ -188,6 +195,14 @@ class Ledger:
         changed = self._transact([self._delivery_write(feed, seen, replace(seen, **changes))])
         return self.delivery(feed, seen.day) if changed else None
 
+    def put_rows(self, feed: str, rows: Iterable[RawObject | Publication | Slice]) -> None:
+        """Write rows as they are, over those that have their keys."""
+        self._put_all(feed, rows)
+
+    def restore_delivery(self, feed: str, seen: Delivery, restored: Delivery, shown: Publication) -> bool:
+        """Replace a delivery and the version of it that readers see; False when it was changed since ``seen``."""
+        return self._transact([self._delivery_write(feed, seen, restored), self._put(feed, shown, "", {})])
+
     def update_object(self, feed: str, obj: RawObject, **changes: Any) -> None:
         """Change some attributes of a recorded object and leave the others as they are by now."""
         names = {f"#{name}": name for name in changes}
@@ -218,14 +233,30 @@ class Ledger:
         self._put_all(feed, outcomes)
 
     def slices(self, feed: str, partition: str) -> list[Slice]:
-        """What each delivery contributes to the partition, oldest delivery date first."""
-        return list(self._query(Slice, feed, f"slice#{quote(partition, safe='')}#"))
+        """What each delivery version contributes to the partition, oldest delivery date first."""
+        return list(self._query(Slice, feed, slices_of(partition)))
 
     def slices_of_day(self, feed: str, day: date) -> list[Slice]:
-        return [s for s in self._query(Slice, feed, "slice#") if s.day == day]
+        """What every version of the delivery contributes to any partition."""
+        return [s for s in self.all_slices(feed) if s.day == day]
 
     def all_slices(self, feed: str) -> list[Slice]:
+        """Slices of every delivery, version and partition, those with keys of the earlier form too."""
         return list(self._query(Slice, feed, "slice#"))
+
+    def earlier_slices(self, feed: str, partition: str | None = None) -> list[Slice]:
+        """Slices, of one partition or of all, whose keys name no version: ``slice#<partition>#<day>``."""
+        prefix = "slice#" if partition is None else f"slice#{quote(partition, safe='')}#"
+        if len(prefix) > _LONGEST_EARLIER_KEY:
+            return []
+        items = self._items(feed, prefix)
+        return [from_item(Slice, item) for item in items if item["sk"].count("#") == _EARLIER_KEY_PARTS]
+
+    def upgrade_slice(self, feed: str, earlier: Slice) -> None:
+        """Give one of :meth:`earlier_slices` the key of today. May be interrupted and repeated."""
+        self._put_all(feed, [earlier])
+        key = f"slice#{quote(earlier.partition, safe='')}#{earlier.day}"
+        self.client.delete_item(TableName=self.table, Key=_wire({"pk": f"feed#{feed}", "sk": key}))
 
     def put_slices(self, feed: str, slices: Iterable[Slice]) -> None:
         self._put_all(feed, slices)
@@ -233,8 +264,24 @@ class Ledger:
     def placement(self, feed: str, day: date) -> Placement | None:
         return self._get(Placement, feed, f"placement#{day}")
 
-    def put_placement(self, feed: str, placement: Placement) -> None:
-        self._put_all(feed, [placement])
+    def placements(self, feed: str, since: datetime | None = None) -> list[Placement]:
+        """What readers see of each delivery, oldest date first; with ``since`` those that were placed since then."""
+        found = list(self._query(Placement, feed, "placement#"))
+        return found if since is None else [p for p in found if p.placed_at and p.placed_at >= since]
+
+    def put_placement(self, feed: str, placement: Placement) -> bool:
+        """Note what readers see; False, and nothing changes, when a newer version is placed already."""
+        try:
+            self.client.put_item(
+                TableName=self.table,
+                Item=_wire(to_item(feed, placement)),
+                ConditionExpression="attribute_not_exists(pk) OR #v <= :v",
+                ExpressionAttributeNames={"#v": "version"},
+                ExpressionAttributeValues=_wire({":v": placement.version}),
+            )
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
 
     def retired(self, feed: str) -> list[Retired]:
         return list(self._query(Retired, feed, "retired#"))
@@ -391,12 +438,15 @@ class Ledger:
         return from_item(kind, _unwire(found["Item"])) if "Item" in found else None
 
     def _query(self, kind: type[R], feed: str, prefix: str) -> Iterator[R]:
-        for item in self._pages(
+        for item in self._items(feed, prefix):
+            yield from_item(kind, item)
+
+    def _items(self, feed: str, prefix: str) -> Iterator[dict[str, Any]]:
+        return self._pages(
             KeyConditionExpression="pk = :p AND begins_with(sk, :s)",
             ExpressionAttributeValues={":p": {"S": f"feed#{feed}"}, ":s": {"S": prefix}},
             ConsistentRead=True,
-        ):
-            yield from_item(kind, item)
+        )
 
     def _query_range(self, kind: type[R], feed: str, first: str, last: str, *, forward: bool = True) -> Iterator[R]:
         for item in self._pages(
@@ -423,8 +473,9 @@ class Ledger:
             self.client.put_item(TableName=self.table, Item=_wire(to_item(feed, row)))
 
     def _put(self, feed: str, row: Row, condition: str, values: dict[str, Any]) -> dict[str, Any]:
-        write = {"TableName": self.table, "Item": _wire(to_item(feed, row)), "ConditionExpression": condition}
-        return {"Put": {**write, **({"ExpressionAttributeValues": _wire(values)} if values else {})}}
+        write = {"TableName": self.table, "Item": _wire(to_item(feed, row))}
+        conditions = {"ConditionExpression": condition} if condition else {}
+        return {"Put": {**write, **conditions, **({"ExpressionAttributeValues": _wire(values)} if values else {})}}
 
     def _intention(self, report: Report) -> dict[str, Any]:
         now = self.now()
@@ -467,25 +518,34 @@ class Lease:
             {"#o": "owner", "#u": "until"},
         )
 
-    def check(self) -> None:
-        """Keep the lease before a step that must not overlap.
+    def check(self, needs: timedelta = timedelta(0)) -> None:
+        """Keep the lease before a step that must not overlap. At the return it lasts for ``needs`` at least, which is
+        what the step may take.
 
         Raises:
-            TransientFailure: it ran out and another holder took it, even one that has released it since.
+            TransientFailure: it ran out and another holder took it, even one that has released it since, or the ledger
+                answers too slowly to keep it.
         """
-        if not self._put("#o = :o", {":o": self.owner}, {"#o": "owner"}):
-            raise TransientFailure(
-                f"lease {self.name} was lost to another run: this one stops before it overwrites newer work"
-            )
+        for _ in range(_KEEPS):
+            asked = self.ledger.now()
+            if not self._put("#o = :o", {":o": self.owner}, {"#o": "owner"}, needs):
+                raise TransientFailure(
+                    f"lease {self.name} was lost to another run: this one stops before it overwrites newer work"
+                )
+            if self.ledger.now() + needs <= asked + self._length(needs):
+                return
+        raise TransientFailure(f"the ledger answers too slowly to keep lease {self.name}; run the step again")
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Keep the lease during one long step. A loss shows at the next :meth:`check`."""
+    def kept(self, needs: timedelta = timedelta(0)) -> Iterator[None]:
+        """Keep the lease during one long step, whose single calls may take ``needs``. A loss shows at the next
+        :meth:`check`."""
         done = threading.Event()
+        pause = self.ttl / 3
 
         def keep() -> None:
-            while not done.wait(self.ttl.total_seconds() / 3):
-                self.check()
+            while not done.wait(pause.total_seconds()):
+                self.check(needs + pause if needs else needs)
 
         with ThreadPoolExecutor(max_workers=1) as keeper:
             keeper.submit(keep)
@@ -507,8 +567,14 @@ class Lease:
     def _key(self) -> dict[str, Any]:
         return {"pk": f"lease#{self.name}", "sk": "lease"}
 
-    def _put(self, expression: str, values: dict[str, Any], names: dict[str, str]) -> bool:
-        until = (self.ledger.now() + self.ttl).isoformat()
+    def _length(self, needs: timedelta) -> timedelta:
+        """For how long the lease is kept at once; the margin is for the call that keeps it."""
+        return max(self.ttl, needs + self.ttl / 6)
+
+    def _put(
+        self, expression: str, values: dict[str, Any], names: dict[str, str], needs: timedelta = timedelta(0)
+    ) -> bool:
+        until = (self.ledger.now() + self._length(needs)).isoformat()
         item = _wire({**self._key(), "owner": self.owner, "until": until})
         return self._conditional(
             lambda condition: self.ledger.client.put_item(TableName=self.ledger.table, Item=item, **condition),
