@@ -86,9 +86,14 @@ def provenance(placement: Placement, run_id: str, published_at: str) -> dict[str
 
 
 def is_known(ledger: Ledger, shown: Settled) -> bool:
-    """Whether the ledger remembers this settlement, and not another one under its number."""
+    """Whether the ledger remembers this settlement, and not another one under its number.
+
+    Nothing is placed over what the ledger does not know, so what is older than the placed version came late.
+    """
     placement = ledger.placement(shown.feed, shown.day)
-    if placement is not None and shown.is_same(placement.version, placement.manifest):
+    if placement is not None and (
+        placement.version > shown.version or shown.is_same(placement.version, placement.manifest)
+    ):
         return True
     publication = ledger.publication(shown.feed, shown.day, shown.version)
     return publication is not None and shown.is_same(publication.version, publication.manifest_key)
