@@ -1,46 +1,39 @@
-"""The command that compares what ledger, catalog and raw zone say, and restores the ledger."""
+"""The command that examines the ledger against everything else that knows."""
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from adplatform.cli.context import connect, console, declared_accounts, declared_sources
-from adplatform.failures import PermanentFailure
-from adplatform.flow.doctor import ExaminedTable, examine
-from adplatform.flow.reports.fact import all_tables
-from adplatform.flow.settings import Settings
+from adplatform.flow.doctor import Finding, examine
+from adplatform.flow.reports.fact import account_source
+from adplatform.flow.services import Services
 
 
 def doctor(
-    name: Annotated[str | None, typer.Argument(help="A source, or source/feed; all when not given.")] = None,
-    repair: Annotated[bool, typer.Option(help="Restore what the ledger lacks; without it nothing is written.")] = False,
+    repair: Annotated[bool, typer.Option(help="Restore what the ledger lacks; else only say what would be.")] = False,
 ) -> None:
-    """Compare ledger, catalog and raw zone, and restore a ledger that was lost or put back from a backup."""
+    """Compare ledger, catalog, manifests and raw zone, for a ledger that was lost or restored from an older backup."""
     services = connect()
-    tables = [t for t in _tables(services.settings) if name is None or f"{t.flow.table}/".startswith(f"{name}/")]
-    if not tables:
-        raise PermanentFailure(f"no source or feed {name!r}; `adplatform ledger` lists them")
-    run_id = f"doctor/{services.ledger.now().isoformat()}"
-    shown = Table("feed", "date", "difference", "what to do")
-    left = found = 0
-    for table in tables:
-        for each in examine(services, table, run_id, repair=repair):
-            found += 1
-            left += not each.repaired
-            shown.add_row(each.feed, str(each.day or ""), each.problem, each.remedy)
-    if found:
-        console.print(shown)
-    console.print(f"{len(tables)} tables examined, {found} differences, {found - left} repaired")
-    if left:
+    found = list(_examined(services, repair))
+    if not found:
+        console.print("ledger, catalog, manifests and raw zone agree")
+        return
+    heading = "restored" if repair else "--repair would"
+    table = Table(Column("feed", overflow="fold"), "date", Column("problem", overflow="fold"), Column(heading))
+    for each in found:
+        table.add_row(each.feed, str(each.day or ""), each.problem, each.done or "nothing: see the problem")
+    console.print(table)
+    if not repair or any(not each.done for each in found):
         raise typer.Exit(1)
 
 
-def _tables(settings: Settings) -> Iterator[ExaminedTable]:
-    for source in declared_sources(settings):
-        yield from map(ExaminedTable, source.feeds)
+def _examined(services: Services, repair: bool) -> Iterator[Finding]:
+    run_id = f"doctor/{services.ledger.now().isoformat()}"
+    for source in declared_sources(services.settings):
+        yield from examine(services, source, run_id, repair=repair)
     for account in declared_accounts():
-        for table in all_tables(account):
-            yield ExaminedTable(table, partial(account.scoped, table))
+        source = account_source(account, services.settings.raw_bucket)
+        yield from examine(services, source, run_id, repair=repair, part=account.scoped)

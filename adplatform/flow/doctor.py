@@ -1,451 +1,509 @@
-"""Restoring the ledger from what survives it: the catalog, the manifests of settled versions, and the raw zone.
+"""The ledger examined against what the catalog, the manifests and the raw zone know, and given back what it lacks.
 
-A ledger that was lost, or restored from an older backup, does not know versions that readers see. Nothing is replaced
-meanwhile (``adplatform.lake.entry``). What a delivery was is written elsewhere, too: its manifest lists the objects of
-each version, the archive holds them, and the catalog says which version readers see. From these its rows are made
-again, so that what arrived since becomes the next version, beside the objects that were published before.
+The ledger may have been lost, or restored from a backup that knows less than readers see. What readers see is what
+counts: the settlement that an entry of the catalog names was published, its objects are those of its manifest. Objects
+that came later wait for the next version, which holds them and the others together; a delivery that readers see only
+a part of is made due again. A delivery on which all agree is never touched.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
-from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
+from datetime import date, datetime, timedelta
 from typing import Any
 
-import pyarrow.parquet as pq
-from botocore.exceptions import ClientError
-
 from adplatform.aws_errors import aws_failures
-from adplatform.contracts.model import DELIVERY_DATE
+from adplatform.flow.close import archive_key, is_there
+from adplatform.flow.collection import named_table, tables_of
 from adplatform.flow.services import Services
-from adplatform.flow.settling import located, manifests_of, read_settlement
-from adplatform.flow.source import FeedFlow
-from adplatform.lake.catalog import Partition
-from adplatform.lake.entry import PUBLISHED_AT, ROWS, SLICES, Settled, is_known, read_list, settled
-from adplatform.lake.table import Named, table_name
+from adplatform.flow.settling import Settler, manifests_of, read_settlement
+from adplatform.flow.source import FeedFlow, Source
+from adplatform.lake.agreement import compare
+from adplatform.lake.entry import placement_of, settled
+from adplatform.lake.evidence import has_rows, shown_slices
+from adplatform.lake.table import Named, TableSpec
+from adplatform.ledger.ledger import Lease
 from adplatform.ledger.rows import (
+    Delivery,
     DeliveryState,
     ObjectState,
     Placement,
     Publication,
     RawObject,
     Slice,
-    digest,
 )
 
-RESTORED = "restored from catalog, manifest and archive; superseded rows were not counted again"
+SEEN_BY = "doctor"
 _TRIES = 5
-
-
-Entry = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class ExaminedTable:
-    """A table to look at. ``scoped`` gives the feed of one scope's deliveries where the table has scopes."""
-
-    flow: FeedFlow
-    scoped: Callable[[str], FeedFlow] | None = None
-
-    def delivered(self, name: str) -> FeedFlow:
-        """The feed that the ledger calls ``name``."""
-        scope = name.removeprefix(f"{self.flow.table}/") if name != self.flow.table else ""
-        return self.scoped(scope) if self.scoped and scope else self.flow
+_WORKING = (DeliveryState.SETTLED, DeliveryState.RUNNING, DeliveryState.FAILED)
 
 
 @dataclass(frozen=True)
-class Difference:
-    """Something that ledger, catalog and raw zone do not agree on, and what was or can be done."""
+class Finding:
+    """What is wrong with a table or one of its deliveries. ``done`` is what was repaired, or would be; "" when nothing
+    can be done here."""
 
     feed: str
     day: date | None
     problem: str
-    remedy: str
-    repaired: bool = False
+    done: str
 
 
-@dataclass
-class _Seen:
-    """What readers see of one delivery. A delivery of a table that is partitioned by a column may be seen in several
-    versions when it was interrupted."""
+@dataclass(frozen=True)
+class _Shown:
+    """What readers see of a delivery. ``whole``: all of it, and no other version beside it."""
 
-    versions: list[Settled] = field(default_factory=list)
-    location: str = ""
-    rows: int = 0
-    published_at: datetime | None = None
-    key_id: str = ""
-    slices: list[Slice] = field(default_factory=list)
-
-    @property
-    def newest(self) -> Settled | None:
-        return max(self.versions, key=lambda each: each.version, default=None)
+    placement: Placement
+    table: str
+    slices: tuple[Slice, ...] = ()
+    whole: bool = True
 
 
 @dataclass(frozen=True)
 class _Manifest:
-    """One settled version as the raw zone remembers it."""
+    """One settled version as its manifest describes it. ``entries`` maps key and version of objects to what it says."""
 
-    version: int
+    number: int
     key: str
     settled_at: datetime
     because: str
-    entries: Sequence[Entry]
+    entries: Mapping[tuple[str, str], Mapping[str, Any]]
 
 
-def examine(services: Services, table: ExaminedTable, run_id: str, *, repair: bool) -> list[Difference]:
-    """What differs between ledger, catalog and raw zone for one table; with ``repair`` the ledger is restored, under
-    the lease of the table's publishers. What agrees is not touched, so it may be repeated after a crash at any point.
+@dataclass
+class _Objects:
+    """The objects of a delivery as they are to be: ``settled`` ones, those that wait for the next version, and those
+    whose bytes are nowhere."""
+
+    settled: list[RawObject] = field(default_factory=list)
+    waiting: list[RawObject] = field(default_factory=list)
+    aside: list[RawObject] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    landed: bool = False
+
+
+def examine(
+    services: Services,
+    source: Source,
+    run_id: str,
+    *,
+    repair: bool,
+    part: Callable[[FeedFlow, str], FeedFlow] | None = None,
+) -> Iterator[Finding]:
+    """Examine every table of a source. ``part`` gives the flow of one scope, where scopes are delivered apart.
+
+    Safe beside running publishers: the table is theirs while they hold it, and a delivery that moves on meanwhile is
+    looked at again.
 
     Raises:
-        PermanentFailure, TransientFailure: AWS does not allow it or does not answer, or another run holds the table.
+        PermanentFailure: AWS does not allow it.
+        TransientFailure: a publisher held the table for too long, or AWS did not answer.
     """
-    with aws_failures(f"the ledger of {table.flow.table}"):
-        if not repair:
-            return list(_examined(services, table, repair=False))
-        with services.lake.alone(table.flow.table, run_id) as lease, lease.kept():
-            return list(_examined(services, table, repair=True))
+    temp = services.settings.temp
+    temp.mkdir(parents=True, exist_ok=True)
+    if repair and part is None:
+        _settler(services, source).reconcile()
+    for table in tables_of(source):
+        with aws_failures(f"the table of {table.table}"), ExitStack() as stack:
+            lease = stack.enter_context(services.lake.alone(table.table, run_id)) if repair else None
+            yield from _Table(services, source, table, part, lease, run_id).examine()
 
 
-def _examined(services: Services, table: ExaminedTable, *, repair: bool) -> Iterator[Difference]:
-    named = table_name(table.flow.table, services.settings.database_prefix)
-    yield from _earlier_slices(services, table.flow, repair=repair)
-    seen: dict[tuple[str, date], _Seen] = {}
-    yield from _look(services, table.flow, named, seen)
-    highest = _highest_manifests(services, table)
-    for name, day in sorted(seen.keys() | highest.keys()):
-        shown = seen.get((name, day), _Seen())
-        if not _agrees(services, table.delivered(name), day, shown, highest.get((name, day), 0)):
-            restoring = _Restoring(services, table.delivered(name), day, shown, f"{named.database}.{named.name}")
-            yield from restoring.run(repair=repair)
-
-
-def _earlier_slices(services: Services, flow: FeedFlow, *, repair: bool) -> Iterator[Difference]:
-    earlier = services.ledger.earlier_slices(flow.table)
-    if not earlier:
-        return
-    if repair:
-        for part in earlier:
-            services.ledger.upgrade_slice(flow.table, part)
-    problem = f"{len(earlier)} slices have keys of an earlier release"
-    yield Difference(flow.table, None, problem, "they get keys of this release", repair)
-
-
-# -- what readers see
-
-
-def _look(
-    services: Services, flow: FeedFlow, named: Named, seen: dict[tuple[str, date], _Seen]
-) -> Iterator[Difference]:
-    """Fill ``seen`` from the catalog; what it shows without saying of which deliveries is a difference."""
-    table = services.lake.catalog.table(named)
-    if table is None:
-        return
-    if not table.partitions:
-        _add(seen, settled(flow.table, table), table.location, table.parameters)
-        return
-    for partition in services.lake.catalog.partitions(named):
-        if SLICES not in partition.parameters:
-            _add(seen, settled(flow.table, partition), partition.location, partition.parameters)
-            continue
-        slices = read_list(services.store, partition)
-        if slices is None:
-            slices = _only_slice(services, flow, partition)
-        if slices is None:
-            if not _is_remembered(services, flow, partition):
-                problem = f"partition {partition.value!r} does not say of which deliveries its rows are"
-                yield Difference(flow.table, None, problem, "publish its deliveries again: `adplatform retry`")
-            continue
-        for part in slices:
-            _add(
-                seen,
-                Settled(flow.table, part.day, part.version, part.manifest),
-                "",
-                partition.parameters,
-                replace(part, partition=partition.value),
-            )
-
-
-def _add(
-    seen: dict[tuple[str, date], _Seen],
-    shown: Settled | None,
-    location: str,
-    parameters: Mapping[str, str],
-    part: Slice | None = None,
-) -> None:
-    if shown is None:
-        return
-    delivery = seen.setdefault((shown.feed, shown.day), _Seen())
-    delivery.versions.append(shown)
-    delivery.location = location
-    delivery.rows += part.rows if part else int(parameters.get(ROWS, 0))
-    if PUBLISHED_AT in parameters:
-        delivery.published_at = datetime.fromisoformat(parameters[PUBLISHED_AT])
-    if part:
-        delivery.slices.append(part)
-
-
-def _only_slice(services: Services, flow: FeedFlow, partition: Partition) -> list[Slice] | None:
-    """The slice of a partition that shows the files of one delivery, whose location begins with date and version."""
-    if partition.parameters.get("adplatform.deliveries") != "1":
-        return None
-    token = services.zones.clean_key(partition.location).removeprefix(services.zones.versions(flow.table))
-    day, version = token[:10], token[11:15]
-    rows = int(partition.parameters[ROWS])
-    return [Slice(partition.value, date.fromisoformat(day), int(version), partition.location, rows)]
-
-
-def _is_remembered(services: Services, flow: FeedFlow, partition: Partition) -> bool:
-    """Whether the ledger has as many deliveries with rows in the partition as it shows."""
-    versions = {placement.day: placement.version for placement in services.ledger.placements(flow.table)}
-    known = services.ledger.slices(flow.table, partition.value)
-    counted = [part for part in known if part.location and versions.get(part.day) == part.version]
-    return str(len(counted)) == partition.parameters.get("adplatform.deliveries")
-
-
-# -- what the raw zone remembers
-
-
-def _highest_manifests(services: Services, table: ExaminedTable) -> dict[tuple[str, date], int]:
-    """The highest number of a manifest of each feed and date of the table."""
-    below = f"manifests/{table.flow.table}/"
-    found: dict[tuple[str, date], int] = {}
-    for stored in services.store.listing(services.zones.raw_bucket, below):
-        *scope, folder, name = stored.key.removeprefix(below).split("/")
-        if folder.startswith(f"{DELIVERY_DATE}=") and len(scope) == (1 if table.scoped else 0):
-            key = ("/".join([table.flow.table, *scope]), date.fromisoformat(folder.removeprefix(f"{DELIVERY_DATE}=")))
-            found[key] = max(found.get(key, 0), int(name[1:].partition("-")[0]))
-    return found
-
-
-def _agrees(services: Services, flow: FeedFlow, day: date, seen: _Seen, highest_manifest: int) -> bool:
-    """Whether the ledger knows all that readers see of the delivery or, where they see nothing, every manifest."""
-    ledger = services.ledger
-    if seen.newest is None:
-        return _highest_published(services, flow, day) >= highest_manifest
-    if ledger.delivery(flow.name, day).version < seen.newest.version:
-        return False
-    if not all(is_known(ledger, each) for each in seen.versions):
-        return False
-    known = {(s.partition, s.location) for s in ledger.slices_of_day(flow.table, day)} if seen.slices else set()
-    return all((s.partition, s.location) in known for s in seen.slices)
-
-
-def _highest_published(services: Services, flow: FeedFlow, day: date) -> int:
-    versions = services.ledger.publications(flow.name, day)
-    return max((v.version for v in versions if v.state is DeliveryState.PUBLISHED), default=0)
-
-
-# -- one delivery
+def _settler(services: Services, source: Source) -> Settler:
+    here = replace(source, bucket=services.zones.raw_bucket)
+    return Settler(here, services.s3, None, "", services.ledger, services.zones)
 
 
 @dataclass(frozen=True)
-class _Restoring:
-    """One delivery that the ledger does not know as it is."""
-
+class _Table:
     services: Services
+    source: Source
+    flow: FeedFlow
+    part: Callable[[FeedFlow, str], FeedFlow] | None
+    lease: Lease | None
+    run_id: str
+
+    def examine(self) -> Iterator[Finding]:
+        named = named_table(self.services, self.flow)
+        if isinstance(named, TableSpec) and (earlier := self.services.ledger.earlier_slices(self.flow.table)):
+            for each in earlier if self.lease else ():
+                self.services.ledger.upgrade_slice(self.flow.table, each)
+            yield self._finding(f"{len(earlier)} slices have keys of an earlier form", "gave them keys of today")
+        shown, problems = self._shown(named)
+        for problem in problems:
+            yield Finding(self.flow.table, None, problem, "")
+        scopes = self._scopes(shown)
+        for scope in scopes:
+            flow = self.part(self.flow, scope) if self.part else self.flow
+            mine = {day: each for (feed, day), each in shown.items() if feed == flow.name}
+            yield from self._deliveries(flow, mine, named)
+        yield from self._compare(named, scopes)
+
+    def _finding(self, problem: str, done: str, day: date | None = None, feed: str = "") -> Finding:
+        return Finding(feed or self.flow.table, day, problem, done)
+
+    def _scopes(self, shown: Iterable[tuple[str, date]]) -> list[str]:
+        """All that anybody knows; one empty one for a table that is delivered whole."""
+        if self.part is None:
+            return [""]
+        ledger, zones = self.services.ledger, self.services.zones
+        known = {scope.id for scope in ledger.scopes(self.flow.source)}
+        known |= {feed.removeprefix(f"{self.flow.table}/") for feed, _ in shown}
+        prefix = zones.manifests_of(self.flow.table)
+        pages = self.services.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=zones.raw_bucket, Prefix=prefix, Delimiter="/"
+        )
+        known |= {
+            found["Prefix"].removeprefix(prefix).rstrip("/")
+            for page in pages
+            for found in page.get("CommonPrefixes", ())
+        }
+        return sorted(known)
+
+    # -- what readers see
+
+    def _shown(self, named: Named) -> tuple[dict[tuple[str, date], _Shown], list[str]]:
+        lake, feed, now = self.services.lake, self.flow.table, self.services.ledger.now()
+        qualified = f"{named.database}.{named.name}"
+        if isinstance(named, TableSpec):
+            days, problems = shown_slices(lake, named, self.lease, self.services.settings.temp)
+            found = {}
+            for day, each in days.items():
+                rows, key_id = sum(s.rows for s in each.slices), each.slices[0].key_id
+                placement = Placement(day, each.version, each.manifest, "", rows, key_id, now)
+                found[feed, day] = _Shown(placement, qualified, (*each.slices, *each.others), each.whole)
+            return found, problems
+        table = lake.catalog.table(named)
+        if table is None:
+            return {}, []
+        entries: list[Any] = list(lake.catalog.partitions(named)) if table.partitions else [table]
+        seen = {settled(feed, entry): entry for entry in entries}
+        return {
+            (each.feed, each.day): _Shown(placement_of(each, entry, now), qualified)
+            for each, entry in seen.items()
+            if each is not None
+        }, []
+
+    # -- deliveries
+
+    def _deliveries(self, flow: FeedFlow, shown: Mapping[date, _Shown], named: Named) -> Iterator[Finding]:
+        services = self.services
+        manifests = manifests_of(services.s3, services.zones, flow.name)
+        days = {d.day for d in services.ledger.deliveries(flow.name)} | manifests.keys() | shown.keys()
+        for day in sorted(days):
+            if self.part and self.lease:
+                _settler(services, Source(flow.source, "", self.source.prefix, (flow,))).reconcile(
+                    flow.layout.day_prefix(day)
+                )
+            for _ in range(_TRIES):
+                found = _Examined(self, flow, day, shown.get(day), named, manifests.get(day, []))
+                finding, settled_now = found.result()
+                if settled_now:
+                    break
+            else:
+                finding = self._finding("it keeps changing; run this again", "", day, flow.name)
+            if finding:
+                yield finding
+
+    def _compare(self, named: Named, scopes: Iterable[str]) -> Iterator[Finding]:
+        temp = self.services.settings.temp
+        compared = compare(
+            self.services.lake,
+            self.lease,
+            self.flow.table,
+            named,
+            run_id=self.run_id,
+            temp=temp,
+            scopes=[scope for scope in scopes if scope],
+        )
+        for sentence in compared.repaired:
+            yield self._finding(sentence, "made the catalog show what is placed")
+        if self.lease is not None:  # before a repair the ledger lacks what was found above
+            for sentence in compared.to_report:
+                yield self._finding(sentence, "")
+
+
+@dataclass(frozen=True)
+class _Examined:
+    """One delivery. ``numbered`` are numbers and keys of its manifests."""
+
+    table: _Table
     flow: FeedFlow
     day: date
-    seen: _Seen
-    table: str
+    shown: _Shown | None
+    named: Named
+    numbered: list[tuple[int, str]]
 
-    def run(self, *, repair: bool) -> Iterator[Difference]:
-        manifests, archived = self._manifests(), self._archived()
-        chosen = self._chosen(manifests, archived)
-        if chosen is None:
-            if (newest := self.seen.newest) is not None:
-                problem = f"readers see version {newest.version}, which the ledger does not know; its manifest is gone"
-                yield self._difference(problem, "have its files sent again; until then readers see what they see")
-            return
-        how = "readers see it" if self.seen.versions else "it was archived"
-        problem = f"the ledger does not know version {chosen.version} as {how}"
-        if self.services.ledger.delivery(self.flow.name, self.day).state is DeliveryState.RUNNING:
-            yield self._difference(problem, "a run works on the date: look again when it has ended")
-            return
-        lost = [entry["key"] for entry in chosen.entries if not self._is_there(entry, archived)]
-        if lost:
-            text = (
-                f"{len(lost)} of the {len(chosen.entries)} files of version {chosen.version} are gone, first {lost[0]}"
-            )
-            yield self._difference(text, "have them sent again before anything else changes that date")
-        restored = repair and any(self._restored(chosen, manifests, archived) for _ in range(_TRIES))
-        remedy = f"version {chosen.version} is restored" if restored else "`adplatform doctor --repair` restores it"
-        yield self._difference(problem, remedy, restored)
+    def result(self) -> tuple[Finding | None, bool]:
+        """What was found, if anything, and whether that is settled: False when somebody moved the delivery on."""
+        ledger = self.table.services.ledger
+        delivery = ledger.delivery(self.flow.name, self.day)
+        publications = {p.version: p for p in ledger.publications(self.flow.name, self.day)}
+        problem = self._problem(delivery, publications)
+        if not problem:
+            return None, True
+        if delivery.state is DeliveryState.RUNNING:
+            return self._found(f"{problem}; run {delivery.run_id} is at it, look again when it has ended", ""), True
+        manifests = self._manifests()
+        published = self._published(manifests)
+        if published is None:
+            return self._found(f"{problem}; no manifest tells what it was made of", ""), True
+        return self._restore(problem, delivery, publications, manifests, published)
 
-    def _difference(self, problem: str, remedy: str, repaired: bool = False) -> Difference:
-        return Difference(self.flow.name, self.day, problem, remedy, repaired)
+    def _found(self, problem: str, done: str) -> Finding:
+        return Finding(self.flow.name, self.day, problem, done)
 
-    def _manifests(self) -> list[_Manifest]:
-        s3, zones = self.services.s3, self.services.zones
-        found = []
-        for number, key in manifests_of(s3, zones, self.flow.name, self.day):
-            document = read_settlement(s3, zones, key)
-            at = document.get("settled_at")
-            settled_at = datetime.fromisoformat(at) if at else self._written_at(key)
-            found.append(_Manifest(number, key, settled_at, document["because"], document["objects"]))
-        return found
+    # -- judging
 
-    def _written_at(self, key: str) -> datetime:
-        head = self.services.s3.head_object(Bucket=self.services.zones.raw_bucket, Key=key)
-        return head["LastModified"]  # type: ignore[no-any-return]
+    def _problem(self, delivery: Delivery, publications: Mapping[int, Publication]) -> str:
+        """What is wrong; "" when all agree, or the platform is about to settle it by itself."""
+        if lost := [n for n in range(1, delivery.version + 1) if n not in publications]:
+            return f"the ledger lacks version {', '.join(map(str, lost))}"
+        if self.shown is None:
+            return self._not_shown(delivery, publications)
+        seen = self.shown.placement
+        known = publications.get(seen.version)
+        if known is None or (seen.manifest and known.manifest_key != seen.manifest):
+            return f"readers see version {seen.version}, which the ledger does not know"
+        moving = delivery.pending or delivery.state in _WORKING
+        if delivery.version < seen.version or (delivery.published != seen.version and not moving):
+            return f"readers see version {seen.version}, the ledger says {delivery.published or 'none'}"
+        if self.shown.slices:
+            ledger = self.table.services.ledger
+            remembered = set(map(_place, ledger.slices_of_day(self.flow.table, self.day)))
+            if not remembered.issuperset(map(_place, self.shown.slices)):
+                return "the ledger lacks slices that readers see"
+            placement = ledger.placement(self.flow.name, self.day)
+            if placement is None and not moving:
+                return "the ledger does not say that it is placed"
+        return ""
 
-    def _archived(self) -> set[str]:
-        prefix = self.services.zones.archive(self.flow.name, self.day, self.flow.archive)
-        return {stored.key for stored in self.services.store.listing(self.services.zones.raw_bucket, prefix)}
-
-    def _archive_key(self, key: str, version: str) -> str:
-        folder = self.services.zones.archive(self.flow.name, self.day, self.flow.archive)
-        return f"{folder}{digest(key, version)}/{PurePosixPath(key).name}"
-
-    def _chosen(self, manifests: Sequence[_Manifest], archived: Collection[str]) -> _Manifest | None:
-        """The version that readers see or, where they see nothing of the delivery, the newest whose objects were
-        archived and that the ledger does not know; None when there is none."""
-        shown = self.seen.newest
-        if shown is not None:
-            named = [m for m in manifests if m.version == shown.version and shown.manifest in ("", m.key)]
-            return max(named, key=lambda m: m.settled_at, default=None)
-        highest = _highest_published(self.services, self.flow, self.day)
-        unknown = [m for m in manifests if m.version > highest and m.entries]
-        closed = [m for m in unknown if all(self._archive_key(e["key"], e["version"]) in archived for e in m.entries)]
-        return max(closed, key=lambda m: (m.version, m.settled_at), default=None)
-
-    def _is_there(self, entry: Entry, archived: Collection[str]) -> bool:
-        if self._archive_key(entry["key"], entry["version"]) in archived:
-            return True
-        try:
-            self.services.s3.head_object(**located(self._object(entry, 0, archived, self.day_end)))
-        except ClientError as e:
-            if e.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 405):
-                return False
-            raise
-        return True
+    def _not_shown(self, delivery: Delivery, publications: Mapping[int, Publication]) -> str:
+        if delivery.published:
+            row = publications.get(delivery.published)
+            hidden = row is not None and row.clean > 0 if isinstance(self.named, TableSpec) else self._by_date
+            waits = delivery.pending or delivery.state in _WORKING
+            return "the ledger says it is published, readers do not see it" if hidden and not waits else ""
+        if delivery.version or delivery.state in _WORKING or not self.numbered:
+            return ""
+        closed = self._closed(self._manifests())
+        return f"version {closed.number} was published, and the ledger does not know it" if closed else ""
 
     @property
-    def day_end(self) -> datetime:
-        return datetime.combine(self.day, datetime.max.time(), UTC)
+    def _by_date(self) -> bool:
+        """Whether every delivery has an entry of its own. Only the newest of a table without partitions is shown."""
+        return self.flow.feed.contract.partition_by is not None
 
-    def _restored(self, chosen: _Manifest, manifests: Sequence[_Manifest], archived: Collection[str]) -> bool:
-        """Make the rows of the delivery again; False when it changed meanwhile. The delivery and the version that is
-        seen come last, in one write, so a crash before leaves them as unknown as they were."""
-        ledger, name = self.services.ledger, self.flow.name
-        before = ledger.delivery(name, self.day)
-        settled_objects, pending = self._objects(chosen, manifests, archived)
-        # What readers see counts as placed under one version, whatever was interrupted; the next one replaces it all.
-        interrupted = len({each.version for each in self.seen.versions}) > 1
-        highest = max(chosen.version, before.version, *(m.version for m in manifests))
-        delivery = replace(
-            before,
+    # -- what the raw zone says
+
+    def _manifests(self) -> list[_Manifest]:
+        return [_manifest(self.table.services, number, key) for number, key in self.numbered]
+
+    def _published(self, manifests: list[_Manifest]) -> _Manifest | None:
+        if self.shown is None:
+            return self._closed(manifests)
+        seen = self.shown.placement
+        fitting = [m for m in manifests if m.key == seen.manifest or (not seen.manifest and m.number == seen.version)]
+        return fitting[-1] if fitting else None
+
+    def _closed(self, manifests: list[_Manifest]) -> _Manifest | None:
+        """The last version whose objects are all in the archive, where only a published version brings them."""
+        archived = self._archived()
+        for manifest in sorted(manifests, key=lambda m: m.settled_at, reverse=True):
+            if manifest.entries and all(self._archive_key(*each) in archived for each in manifest.entries):
+                return manifest
+        return None
+
+    def _archived(self) -> set[str]:
+        zones, store = self.table.services.zones, self.table.services.store
+        folder = zones.archive(self.flow.name, self.day, self.flow.archive)
+        return {stored.key for stored in store.listing(zones.raw_bucket, folder)}
+
+    def _archive_key(self, key: str, version: str) -> str:
+        return archive_key(self.table.services.zones, self.flow, self.day, key, version)
+
+    # -- restoring
+
+    def _restore(
+        self,
+        problem: str,
+        delivery: Delivery,
+        publications: Mapping[int, Publication],
+        manifests: list[_Manifest],
+        published: _Manifest,
+    ) -> tuple[Finding, bool]:
+        version = self.shown.placement.version if self.shown else published.number
+        objects = self._objects(delivery, manifests, published, version)
+        empty = self.shown is None and not self._hidden(version)
+        again = (
+            objects.landed or (self.shown is None and not empty) or (self.shown is not None and not self.shown.whole)
+        )
+        lost = f"; the bytes of {', '.join(objects.lost)} are nowhere" if objects.lost else ""
+        waiting = f", {len(objects.waiting)} objects wait for the next" if objects.waiting else ""
+        due = ", it is due again" if again and not objects.waiting else ""
+        done = f"restored version {version} of {len(objects.settled)} objects{waiting}{due}"
+        if self.table.lease is None:
+            return self._found(problem + lost, done), True
+        ledger, feed = self.table.services.ledger, self.flow.name
+        self.table.lease.check(self.table.services.lake.call)
+        ledger.put_objects(feed, [*objects.settled, *objects.waiting, *objects.aside])
+        self._put_publications(publications, manifests, published, version, delivery)
+        if self.shown is not None:
+            ledger.put_slices(self.flow.table, self.shown.slices)
+            ledger.put_placement(feed, self.shown.placement)
+        elif empty and self._by_date:
+            ledger.put_placement(feed, Placement(self.day, version, published.key, placed_at=ledger.now()))
+        highest = max(delivery.version, version, *(m.number for m in manifests))
+        moved = ledger.change(
+            feed,
+            delivery,
             state=DeliveryState.PUBLISHED,
-            arrivals=len(settled_objects) + len(pending) + interrupted,
-            settled_arrivals=len(settled_objects),
             version=highest,
-            published=chosen.version,
+            published=version,
+            settled_arrivals=len(objects.settled),
+            arrivals=len(objects.settled) + len(objects.waiting) + again,
+            manifest_key=published.key,
+            settled_at=published.settled_at,
+            settled_because=published.because,
+            attempt=0,
             run_id="",
-            manifest_key=chosen.key,
-            settled_at=chosen.settled_at,
-            settled_because=chosen.because,
             error="",
             permanent=False,
         )
-        known = {row.version for row in ledger.publications(name, self.day)}
-        others = {m.version: m for m in sorted(manifests, key=lambda m: m.settled_at) if m.version != chosen.version}
-        history = [
-            self._history(number, others.get(number), chosen)
-            for number in range(1, highest + 1)
-            if number != chosen.version and number not in known
-        ]
-        slices = [replace(part, version=chosen.version) for part in self.seen.slices]
-        rows: list[RawObject | Publication | Slice] = [*settled_objects, *pending, *history, *slices]
-        ledger.put_rows(name, rows)
-        if self.seen.versions:
-            ledger.put_placement(name, self._placement(chosen))
-        return ledger.restore_delivery(name, before, delivery, self._publication(chosen))
+        return self._found(problem + lost, done), moved is not None
 
-    def _objects(
-        self, chosen: _Manifest, manifests: Sequence[_Manifest], archived: Collection[str]
-    ) -> tuple[list[RawObject], list[RawObject]]:
-        """The objects that belong to versions, numbered from 1, and behind them those that wait for the next one."""
-        present = {(o.key, o.version): o for o in self.services.ledger.objects(self.flow.name, self.day)}
-        own = {(e["key"], e["version"]): e for e in chosen.entries}
-        settled_objects = [
-            self._object(entry, number, archived, chosen.settled_at) for number, entry in enumerate(own.values(), 1)
-        ]
-        names = {key for key, _ in own}
-        elsewhere = {(e["key"], e["version"]): e for m in manifests for e in m.entries if e["key"] not in names}
-        for key, version in elsewhere.keys() - own.keys() - present.keys():
-            if self._archive_key(key, version) in archived:
-                left_out = self._object(elsewhere[key, version], len(settled_objects) + 1, archived, chosen.settled_at)
-                reason = f"not among the files of version {chosen.version}"
-                settled_objects.append(replace(left_out, state=ObjectState.EXCLUDED, reason=reason))
-        arrived = [o for place, o in present.items() if place not in own and o.state is ObjectState.ARRIVED]
-        for each in arrived:
-            if each.archived_key:
-                settled_objects.append(replace(each, number=len(settled_objects) + 1))
-        waiting = sorted((o for o in arrived if not o.archived_key), key=lambda o: o.number)
-        return settled_objects, [replace(o, number=len(settled_objects) + n) for n, o in enumerate(waiting, 1)]
+    def _hidden(self, version: int) -> bool:
+        """Whether a version that readers do not see has rows that they should see."""
+        if isinstance(self.named, TableSpec):
+            return has_rows(self.table.services.lake, self.flow.table, self.day, version)
+        return self._by_date
 
-    def _object(self, entry: Entry, number: int, archived: Collection[str], settled_at: datetime) -> RawObject:
-        place = self._archive_key(entry["key"], entry["version"])
-        modified = entry.get("last_modified")
-        return RawObject(
-            day=self.day,
-            bucket=entry["bucket"],
-            key=entry["key"],
-            version=entry["version"],
-            size=entry["size"],
-            etag=entry["etag"],
-            last_modified=datetime.fromisoformat(modified) if modified else settled_at.replace(microsecond=0),
-            number=number,
-            seen_at=settled_at,
-            seen_by="doctor",
-            archived_key=place if place in archived else "",
-        )
+    def _objects(self, delivery: Delivery, manifests: list[_Manifest], published: _Manifest, version: int) -> _Objects:
+        services = self.table.services
+        known = {(o.key, o.version): o for o in services.ledger.objects(self.flow.name, self.day)}
+        archived = self._archived()
+        named: dict[tuple[str, str], RawObject] = {}
+        for manifest in manifests:
+            for (key, version_id), entry in manifest.entries.items():
+                there = self._archive_key(key, version_id)
+                obj = known.get((key, version_id)) or _object(self.day, entry, manifest)
+                named[key, version_id] = replace(obj, archived_key=there if there in archived else obj.archived_key)
+        # A number may have been given twice: by the ledger that was lost, and by the one that followed.
+        earlier = {each for m in manifests if m.settled_at <= published.settled_at for each in m.entries}
+        found = _Objects()
+        for each, obj in named.items():
+            if each in published.entries:
+                self._settle(found, obj)
+            elif each in known:
+                (found.settled if each in earlier else found.waiting).append(obj)
+            elif not obj.archived_key:
+                continue  # a listing brings it if it is there
+            elif each in earlier:
+                reason = f"not part of version {version}, which readers saw when the ledger was restored"
+                found.aside.append(replace(obj, state=ObjectState.EXCLUDED, reason=reason))
+            else:
+                found.waiting.append(obj)
+        for each, obj in known.items():
+            if each in named or obj.state is ObjectState.IGNORED:
+                continue
+            past = obj.state is ObjectState.EXCLUDED or (obj.archived_key and obj.number <= delivery.settled_arrivals)
+            (found.settled if past else found.waiting).append(obj)
+        order = sorted(found.settled, key=lambda o: (o.last_modified, o.number))
+        found.settled = [replace(obj, number=n) for n, obj in enumerate(order, start=1)]
+        late = sorted(found.waiting, key=lambda o: (o.number or len(known) + 1, o.last_modified))
+        found.waiting = [replace(obj, number=n) for n, obj in enumerate(late, start=len(order) + 1)]
+        return found
 
-    def _placement(self, chosen: _Manifest) -> Placement:
-        seen = self.seen
-        at = seen.published_at or chosen.settled_at
-        return Placement(self.day, chosen.version, chosen.key, seen.location, seen.rows, seen.key_id, at)
+    def _settle(self, found: _Objects, obj: RawObject) -> None:
+        """An object of what readers see: it stays part of the delivery even if its bytes are gone, so that no later
+        version quietly does without it."""
+        if not obj.archived_key:
+            if is_there(self.table.services.s3, obj):
+                found.landed = True
+            else:
+                found.lost.append(obj.uri)
+        arrived = obj if obj.state is ObjectState.EXCLUDED else replace(obj, state=ObjectState.ARRIVED, reason="")
+        found.settled.append(arrived)
 
-    def _publication(self, chosen: _Manifest) -> Publication:
-        quarantine_key, quarantined = self._quarantined(chosen.version)
+    def _put_publications(
+        self,
+        publications: Mapping[int, Publication],
+        manifests: list[_Manifest],
+        published: _Manifest,
+        version: int,
+        delivery: Delivery,
+    ) -> None:
+        """The rows of all versions that there have been; what is there and right stays."""
+        ledger = self.table.services.ledger
+        by_number = {m.number: m for m in sorted(manifests, key=lambda m: m.settled_at)}
+        for number in range(1, max(delivery.version, version, *by_number) + 1):
+            row = publications.get(number)
+            if number == version:
+                if row is None or row.manifest_key != published.key or row.state is not DeliveryState.PUBLISHED:
+                    ledger.put_publication(self.flow.name, self._publication(published, version))
+            elif row is None:
+                ledger.put_publication(self.flow.name, _lost(self.day, number, by_number.get(number), ledger.now()))
+
+    def _publication(self, manifest: _Manifest, version: int) -> Publication:
+        placement = self.shown.placement if self.shown else None
         return Publication(
             day=self.day,
-            version=chosen.version,
-            objects=len(chosen.entries),
-            manifest_key=chosen.key,
-            settled_at=chosen.settled_at,
-            settled_because=chosen.because,
+            version=version,
+            objects=len(manifest.entries),
+            manifest_key=manifest.key,
+            settled_at=manifest.settled_at,
+            settled_because=manifest.because,
             state=DeliveryState.PUBLISHED,
-            rows_in=self.seen.rows + quarantined,
-            clean=self.seen.rows,
-            quarantined=quarantined,
-            table=self.table if self.seen.versions else "",
-            locations=(self.seen.location,) if self.seen.location else (),
-            quarantine_key=quarantine_key,
-            finished_at=self.seen.published_at,
-            note=RESTORED,
+            rows_in=placement.rows if placement else 0,
+            clean=placement.rows if placement else 0,
+            table=self.shown.table if self.shown else "",
+            locations=(placement.location,) if placement and placement.location else (),
+            finished_at=self.table.services.ledger.now(),
+            note="restored by adplatform doctor; rows_in counts clean rows only",
         )
 
-    def _quarantined(self, version: int) -> tuple[str, int]:
-        """Key and number of the version's quarantined rows."""
-        bucket = self.services.zones.raw_bucket
-        key = f"{self.services.zones.quarantine(self.flow.name, self.day)}rows-{version:04d}.parquet"
-        if not any(stored.key == key for stored in self.services.store.listing(bucket, key)):
-            return "", 0
-        with TemporaryDirectory() as directory:
-            path = Path(directory) / "rows.parquet"
-            self.services.store.download(bucket, key, path)
-            return key, pq.read_metadata(path).num_rows
 
-    def _history(self, number: int, manifest: _Manifest | None, chosen: _Manifest) -> Publication:
-        """A version that readers do not see. Versions are numbered without a gap, so each has a row."""
-        return Publication(
-            day=self.day,
-            version=number,
-            objects=len(manifest.entries) if manifest else 0,
-            manifest_key=manifest.key if manifest else "",
-            settled_at=manifest.settled_at if manifest else chosen.settled_at,
-            settled_because=manifest.because if manifest else "",
-            state=DeliveryState.SETTLED,
-            note=f"{RESTORED}; what became of it is not known",
-        )
+def _manifest(services: Services, number: int, key: str) -> _Manifest:
+    body, written = read_settlement(services.s3, services.zones, key), None
+    if "settled_at" not in body:  # of an older release; S3 has the instant
+        written = services.s3.head_object(Bucket=services.zones.raw_bucket, Key=key)["LastModified"]
+    at = written or datetime.fromisoformat(body["settled_at"])
+    entries = {(entry["key"], entry["version"]): entry for entry in body["objects"]}
+    return _Manifest(number, key, at, body["because"], entries)
+
+
+def _object(day: date, entry: Mapping[str, Any], manifest: _Manifest) -> RawObject:
+    # What settled arrived before that; whatever arrives later is newer.
+    said = entry.get("last_modified")
+    modified = datetime.fromisoformat(said) if said else manifest.settled_at - timedelta(seconds=1)
+    return RawObject(
+        day=day,
+        bucket=entry["bucket"],
+        key=entry["key"],
+        version=entry["version"],
+        size=entry["size"],
+        etag=entry["etag"],
+        last_modified=modified.replace(microsecond=0),
+        seen_at=manifest.settled_at,
+        seen_by=SEEN_BY,
+    )
+
+
+def _lost(day: date, number: int, manifest: _Manifest | None, now: datetime) -> Publication:
+    error = "the ledger was lost; readers see another version"
+    if manifest is None:
+        return Publication(day, number, 0, "", now, "", DeliveryState.FAILED, error=error)
+    return Publication(
+        day,
+        number,
+        len(manifest.entries),
+        manifest.key,
+        manifest.settled_at,
+        manifest.because,
+        DeliveryState.FAILED,
+        error=error,
+    )
+
+
+def _place(part: Slice) -> tuple[str, int, str]:
+    return part.partition, part.version, part.location

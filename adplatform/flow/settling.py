@@ -40,7 +40,7 @@ from adplatform.ledger.rows import Delivery, DeliveryState, RawObject
 log = logging.getLogger(__name__)
 
 MAX_MANIFEST = 16 * 2**20
-_MANIFEST = re.compile(r"v(\d+)-[0-9a-f]+\.json")
+_MANIFEST = re.compile(r"dt=(\d{4}-\d{2}-\d{2})/v(\d+)-[0-9a-f]+\.json")
 BUSY = (DeliveryState.SETTLED, DeliveryState.RUNNING)
 """While a version waits for its run or has one, no other version settles."""
 
@@ -220,7 +220,7 @@ class Settler:
         does not know. (A manifest of known objects alone may be what a lost race left.)"""
         known = {(o.key, o.version) for o in objects}
         highest = delivery.version
-        for number, key in manifests_of(self.s3, self.zones, flow.name, delivery.day):
+        for number, key in manifests_of(self.s3, self.zones, flow.name, delivery.day).get(delivery.day, ()):
             if number > highest:
                 entries = read_settlement(self.s3, self.zones, key)["objects"]
                 if not {(e["key"], e["version"]) for e in entries} <= known:
@@ -338,12 +338,16 @@ def _manifest_entry(obj: RawObject, listed: ListedFile | None) -> Entry:
     }
 
 
-def manifests_of(s3: Any, zones: Zones, feed: str, day: date) -> list[tuple[int, str]]:
-    """Number and key of every manifest of a delivery, lowest number first."""
-    prefix = zones.manifests(feed, day)
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=zones.raw_bucket, Prefix=prefix)
-    keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-    return sorted((int(found[1]), key) for key in keys if (found := _MANIFEST.fullmatch(key.removeprefix(prefix))))
+def manifests_of(s3: Any, zones: Zones, feed: str, day: date | None = None) -> dict[date, list[tuple[int, str]]]:
+    """Number and key of every manifest of a delivery, or of all of a feed, by date and lowest number first."""
+    prefix = zones.manifests_of(feed)
+    below = prefix if day is None else zones.manifests(feed, day)
+    found: dict[date, list[tuple[int, str]]] = {}
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=zones.raw_bucket, Prefix=below):
+        for entry in page.get("Contents", ()):
+            if named := _MANIFEST.fullmatch(entry["Key"].removeprefix(prefix)):
+                found.setdefault(date.fromisoformat(named[1]), []).append((int(named[2]), entry["Key"]))
+    return {each: sorted(manifests) for each, manifests in found.items()}
 
 
 def read_settlement(s3: Any, zones: Zones, key: str) -> dict[str, Any]:

@@ -16,7 +16,17 @@ from adplatform.contracts.model import DELIVERY_DATE
 from adplatform.failures import PermanentFailure
 from adplatform.lake.attempt import Writer
 from adplatform.lake.catalog import Partition, Table
-from adplatform.lake.entry import DOCTOR, ROWS, SLICES, Entry, delivery_feed, is_known, provenance, settled, unknown
+from adplatform.lake.entry import (
+    DOCTOR,
+    SLICES,
+    Entry,
+    delivery_feed,
+    is_known,
+    placement_of,
+    provenance,
+    settled,
+    unknown,
+)
 from adplatform.lake.lake import Lake
 from adplatform.lake.path_copy import follow
 from adplatform.lake.slices import counting, make, placed_versions, shows, unknown_in
@@ -180,9 +190,7 @@ def _compare_entry(
     if placement is None or (not same and (placement.day, placement.version) < (seen.day, seen.version)):
         found.noted.append(f"{scene.where(value)}: readers see {seen}")
         if scene.lease is not None:
-            rows, now = int(entry.parameters.get(ROWS, 0)), lake.ledger.now()
-            noted = Placement(seen.day, seen.version, seen.manifest, entry.location, rows, placed_at=now)
-            lake.ledger.put_placement(seen.feed, noted)
+            lake.ledger.put_placement(seen.feed, placement_of(seen, entry, lake.ledger.now()))
         return
     wanted = f"version {placement.version} of the delivery of {placement.day}"
     zones = lake.store.zones

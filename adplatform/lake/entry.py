@@ -9,7 +9,7 @@ ledger that was lost, or restored from an older backup, would take rows away tha
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from adplatform.failures import PermanentFailure
@@ -22,7 +22,7 @@ from adplatform.ledger.rows import Placement, Slice, digest, plain
 
 DAY, VERSION, MANIFEST, ROWS = "adplatform.day", "adplatform.version", "adplatform.manifest", "adplatform.rows"
 SLICES, SLICE_LIST = "adplatform.slices", "adplatform.slice_list"
-RUN, PUBLISHED_AT = "adplatform.run", "adplatform.published_at"
+RUN, PUBLISHED_AT, KEY = "adplatform.run", "adplatform.published_at", "adplatform.hash_key"
 DOCTOR = "`adplatform doctor` compares them, and restores the ledger with --repair"
 
 Entry = Partition | Table
@@ -65,6 +65,13 @@ def settled(feed: str, shown: Entry) -> Settled | None:
     )
 
 
+def placement_of(shown: Settled, entry: Entry, now: datetime) -> Placement:
+    """What the ledger is to remember of an entry that one delivery fills."""
+    found = entry.parameters
+    rows, key_id = int(found.get(ROWS, 0)), found.get(KEY, "")
+    return Placement(shown.day, shown.version, shown.manifest, entry.location, rows, key_id, now)
+
+
 def provenance(placement: Placement, run_id: str, published_at: str) -> dict[str, str]:
     """The parameters of an entry that one delivery fills."""
     return {
@@ -72,15 +79,21 @@ def provenance(placement: Placement, run_id: str, published_at: str) -> dict[str
         VERSION: str(placement.version),
         MANIFEST: placement.manifest,
         ROWS: str(placement.rows),
+        KEY: placement.key_id,
         RUN: run_id,
         PUBLISHED_AT: published_at,
     }
 
 
 def is_known(ledger: Ledger, shown: Settled) -> bool:
-    """Whether the ledger remembers this settlement, and not another one under its number."""
+    """Whether the ledger remembers this settlement, and not another one under its number.
+
+    Nothing is placed over what the ledger does not know, so what is older than the placed version came late.
+    """
     placement = ledger.placement(shown.feed, shown.day)
-    if placement is not None and shown.is_same(placement.version, placement.manifest):
+    if placement is not None and (
+        placement.version > shown.version or shown.is_same(placement.version, placement.manifest)
+    ):
         return True
     publication = ledger.publication(shown.feed, shown.day, shown.version)
     return publication is not None and shown.is_same(publication.version, publication.manifest_key)

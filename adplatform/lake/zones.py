@@ -1,11 +1,14 @@
 """Where everything lies: the keys of the raw zone and the clean zone, and the encryption every write asks for."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from adplatform.contracts.model import DELIVERY_DATE
 from adplatform.transform.partition_values import escape
+
+_ESCAPE = re.compile("%([0-9A-F]{2})")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,10 @@ class Zones:
 
     def publications(self, feed: str, day: date) -> str:
         return _day("publications", feed, day)
+
+    def manifests_of(self, feed: str) -> str:
+        """Below it lie the manifests of all dates of a feed, or of all scopes of a table."""
+        return f"manifests/{feed}/"
 
     def clean(self, feed: str) -> str:
         """The root of the feed's table, with a copy of what its partitions show now (``adplatform.lake.path_copy``)."""
@@ -90,6 +97,11 @@ JOINT = "\x1f"
 def partition_path(column: str, value: str) -> str:
     """``column=value/`` with the value escaped as Hive escapes it."""
     return f"{column}={escape(value)}/"
+
+
+def partition_value(folder: str) -> str:
+    """The value of a folder as :func:`partition_path` names it."""
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), folder.rstrip("/").partition("=")[2])
 
 
 def partition_values(value: str, columns: int) -> list[str]:

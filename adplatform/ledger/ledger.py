@@ -132,6 +132,11 @@ class Ledger:
             if self._transact(writes):
                 return True
 
+    def put_objects(self, feed: str, objects: Iterable[RawObject]) -> None:
+        """Write objects as they are, for a ledger that has forgotten them; the caller changes the delivery that counts
+        them."""
+        self._put_all(feed, objects)
+
     def reopen(self, feed: str, day: date) -> Delivery:
         """Make a new version due although nothing arrived: the contract, a key or a decision changed."""
         while True:
@@ -194,14 +199,6 @@ class Ledger:
         """Move the delivery on; None when somebody else changed it since ``seen``."""
         changed = self._transact([self._delivery_write(feed, seen, replace(seen, **changes))])
         return self.delivery(feed, seen.day) if changed else None
-
-    def put_rows(self, feed: str, rows: Iterable[RawObject | Publication | Slice]) -> None:
-        """Write rows as they are, over those that have their keys."""
-        self._put_all(feed, rows)
-
-    def restore_delivery(self, feed: str, seen: Delivery, restored: Delivery, shown: Publication) -> bool:
-        """Replace a delivery and the version of it that readers see; False when it was changed since ``seen``."""
-        return self._transact([self._delivery_write(feed, seen, restored), self._put(feed, shown, "", {})])
 
     def update_object(self, feed: str, obj: RawObject, **changes: Any) -> None:
         """Change some attributes of a recorded object and leave the others as they are by now."""
@@ -473,9 +470,8 @@ class Ledger:
             self.client.put_item(TableName=self.table, Item=_wire(to_item(feed, row)))
 
     def _put(self, feed: str, row: Row, condition: str, values: dict[str, Any]) -> dict[str, Any]:
-        write = {"TableName": self.table, "Item": _wire(to_item(feed, row))}
-        conditions = {"ConditionExpression": condition} if condition else {}
-        return {"Put": {**write, **conditions, **({"ExpressionAttributeValues": _wire(values)} if values else {})}}
+        write = {"TableName": self.table, "Item": _wire(to_item(feed, row)), "ConditionExpression": condition}
+        return {"Put": {**write, **({"ExpressionAttributeValues": _wire(values)} if values else {})}}
 
     def _intention(self, report: Report) -> dict[str, Any]:
         now = self.now()
