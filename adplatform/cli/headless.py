@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import dagster as dg
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from adplatform.cli.context import declared_sources
 from adplatform.components import ownership
-from adplatform.components.arrival_automation import due_now, request
+from adplatform.components.arrival_automation import look_at_source, request
 from adplatform.components.errors import step_error
 from adplatform.components.report_assets import day_of
 from adplatform.components.report_automation import (
@@ -29,12 +30,17 @@ from adplatform.components.runs import FEED_TAG, RUN_KEY_TAG, TOLD_TAG, WORKER_T
 from adplatform.definitions import defs
 from adplatform.defs.alerts import failure_of_run
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.budget import Budget, in_turns
+from adplatform.flow.looks import Progress
 from adplatform.flow.reports.account import Account
 from adplatform.flow.reports.connect import open_api
 from adplatform.flow.reports.due import place_orders
 from adplatform.flow.services import Services
 from adplatform.ledger.workers import this_worker
 from adplatform.local.dagster_home import prepare_dagster_home
+
+LOOK_AGAIN = 60.0
+"""Seconds after which what is due is looked at again, so that the runs of one source hold up no other's."""
 
 
 @dataclass(frozen=True)
@@ -71,18 +77,26 @@ def process(
     sources = declared_sources(services.settings)
     idle_since = clock()
     stuck: set[str] = set()
+    progress = {source.name: Progress() for source in sources}
     while True:
         ownership.require(services, instance)
-        due = [d for source in sources for d in due_now(services, source, instance)]
+        found = []
+        for source in sources:
+            budget, before = Budget.of(services.settings.tick_seconds, clock), progress[source.name]
+            seen, progress[source.name] = look_at_source(services, source, instance, budget, before, timedelta(0))
+            found.append(seen.due)
+        due, began = list(in_turns(found)), clock()
         for each in due:
             watch(f"{each.flow.name} {each.day}")
             yield _run(loaded, request(each), services, instance)
+            if clock() - began >= LOOK_AGAIN:
+                break
         ended = 0
         for account in accounts:
             for finished in _pull(loaded, account, services, instance, watch, stuck):
                 ended += 1
                 yield finished
-        if due or ended:
+        if due or ended or not all(each.at_end for each in progress.values()):
             idle_since = clock()
         elif clock() - idle_since >= patience:
             return

@@ -16,11 +16,11 @@ from adplatform.flow.collection import collect_source
 from adplatform.flow.reports.account import Account
 from adplatform.flow.reports.fact import account_source, all_tables
 from adplatform.flow.services import Services
-from adplatform.flow.source import UNPLACED, Source
+from adplatform.flow.source import Source
 from adplatform.lake.crawler import CrawlSettings, compare_with_crawler
 from adplatform.lake.details import read_details
 from adplatform.lake.table import table_name
-from adplatform.ledger.rows import Publication
+from adplatform.ledger.rows import UNPLACED, Publication
 
 
 def ledger(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from adplatform.components.cursors import read_cursor
 from adplatform.components.delivery_assets import TOPIC_TAG
 from adplatform.components.errors import run_error, sentence
 from adplatform.components.metadata import FAILURE_TOPIC
@@ -74,7 +75,7 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
     @automated
     def failing_ticks(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
         """A sensor or schedule that raises shows red in the UI and nowhere else."""
-        known: dict[str, bool] = json.loads(context.cursor) if context.cursor else {}
+        known = read_cursor(context.cursor, dict[str, bool]) or {}
         failing: dict[str, bool] = {}
         for state in context.instance.all_instigator_state():
             ticks = context.instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=5)
@@ -91,7 +92,7 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
     @automated
     def stale_tables(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
         """Dagster evaluates freshness policies; telling somebody is ours."""
-        known: list[str] = json.loads(context.cursor) if context.cursor else []
+        known = read_cursor(context.cursor, list[str]) or []
         if context.repository_def is None:
             return dg.SensorResult(cursor=json.dumps(known))
         keys = [k for k in context.repository_def.asset_graph.get_all_asset_keys() if k.path[0] == "clean"]

@@ -37,6 +37,8 @@ class Settings:
     """How long a replaced version of a table stays readable for those who hold its location."""
     path_copies: bool = True
     """Whether current files are copied below each table's root, for readers that list paths."""
+    tick_seconds: int = 25
+    """How long one look at a source may take; Dagster ends a sensor's tick after 60 seconds."""
     automation: bool = True
     """Whether sensors and schedules are on when Dagster first sees them."""
     simulated_amazon: str | None = None
@@ -99,6 +101,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         memory_limit=text("MEMORY_LIMIT", defaults.memory_limit),
         threads=_whole(environ, "THREADS", defaults.threads),
         keep_days=_whole(environ, "KEEP_DAYS", defaults.keep_days),
+        tick_seconds=_whole(environ, "TICK_SECONDS", defaults.tick_seconds),
         path_copies=text("PATH_COPIES", "on") != "off",
         automation=text("AUTOMATION", "on") != "off",
         simulated_amazon=_simulated(text("SIMULATED_AMAZON", "")),

@@ -14,6 +14,8 @@ pk                            sk                                   row
 ``feed#<source>/<feed>``      ``retired#<digest>``                 :class:`Retired`, a location nothing refers to
 ``feed#<src>/<name>/<scope>`` ``report#<asked>#<start>_<end>#<n>`` :class:`Report`, in ``active`` until it has ended
 ``feed#<src>/<feed>/<scope>`` ``observed#<day>#<as_of>#<report>``  :class:`Observation`, what a report said of a date
+``feed#<source>``             ``ignored#<digest>``                 :class:`Ignored`, where an ignored object's row is
+``feed#<source>``             ``refused#<digest>``                 :class:`Refused`, of which nobody was notified yet
 ``feed#<source>``             ``planned#<name>/<scope>``           :class:`Planned`, the last day that was planned
 ``feed#<source>``             ``scope#<id>``                       :class:`Scope`, a profile or marketplace of it
 ``feed#<source>``             ``trouble#<what>``                   :class:`Trouble`, what people were told already
@@ -43,7 +45,10 @@ from adplatform.failures import clipped
 from adplatform.ledger.item_size import require_fit
 
 Item = dict[str, Any]
-_TEXTS = frozenset({"error", "note", "reason", "settled_because"})
+_TEXTS = frozenset({"error", "note", "reason", "settled_because", "waiting"})
+
+UNPLACED = "_unplaced"
+"""The feed of a source under which objects are remembered that fit none of its feeds."""
 
 
 class DeliveryState(StrEnum):
@@ -103,8 +108,42 @@ class RawObject:
         return None if self.version == unversioned(self.etag, self.size) else self.version
 
     @property
+    def identity(self) -> str:
+        return digest(self.bucket, self.key, self.version)
+
+    @property
     def sort_key(self) -> str:
-        return f"object#{self.day}#{digest(self.bucket, self.key, self.version)}"
+        return f"object#{self.day}#{self.identity}"
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """The feed and date under which the row of an ignored object is, found by the object's identity."""
+
+    identity: str
+    feed: str
+    day: date
+
+    @property
+    def sort_key(self) -> str:
+        return f"ignored#{self.identity}"
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Objects of a feed that were refused for one reason since somebody was last notified: how many, the key of the
+    first, and what there is to do."""
+
+    feed: str
+    reason: str
+    objects: int
+    first: str
+    since: datetime
+    action: str = ""
+
+    @property
+    def sort_key(self) -> str:
+        return f"refused#{digest(self.feed, self.reason)}"
 
 
 @dataclass(frozen=True)
@@ -113,7 +152,9 @@ class Delivery:
 
     Objects whose ``number`` is above ``settled_arrivals`` are pending: they belong to no version yet. ``version`` is
     the latest settled one and ``published`` the latest that readers can see, 0 for none. ``revision`` counts the writes
-    of this row, so that a write based on an older reading fails.
+    of this row, so that a write based on an older reading fails. ``waiting`` says what the delivery lacked when it was
+    last judged, ``waiting_until`` when time alone completes it, and ``waiting_as`` what that judgement was about, so
+    that it need not be repeated.
 
     Of the version that has settled, ``attempt`` numbers the attempt at the work that is due or under way, ``launches``
     the runs that were asked for, ``deaths`` those that ended without a word, and ``hindered`` those that could not work
@@ -139,6 +180,9 @@ class Delivery:
     changed_at: datetime | None = None
     error: str = ""
     permanent: bool = False
+    waiting: str = ""
+    waiting_until: datetime | None = None
+    waiting_as: str = ""
 
     @property
     def pending(self) -> int:
@@ -461,6 +505,8 @@ class Told:
 
 Row = (
     RawObject
+    | Ignored
+    | Refused
     | Delivery
     | Publication
     | FileOutcome
@@ -477,6 +523,8 @@ Row = (
 R = TypeVar(
     "R",
     RawObject,
+    Ignored,
+    Refused,
     Delivery,
     Publication,
     FileOutcome,

@@ -40,7 +40,7 @@ from adplatform.flow.reports.finished import receive_finished
 from adplatform.flow.reports.land import FETCHABLE, slice_settler
 from adplatform.flow.reports.plan import Turn, plan_turn, turns
 from adplatform.flow.services import Services
-from adplatform.flow.settling import Due, Ending, Problem, Runs
+from adplatform.flow.settling import MOST_STARTED, Due, Ending, Problem, Runs
 from adplatform.ledger.ledger import Lease, LeaseHeld
 from adplatform.ledger.rows import Report, ReportState
 
@@ -53,8 +53,6 @@ ALONE_FOR = timedelta(seconds=60)
 """After which a worker that died while it placed orders is followed by another."""
 ENOUGH_FAILED = 3
 """Failures for now, of profiles or report types in a row, after which Amazon is left alone."""
-MOST_STARTED = 200
-"""Runs that one look asks for; each is asked for again until it has begun."""
 
 
 def orders_are_due(services: Services, account: Account) -> bool:

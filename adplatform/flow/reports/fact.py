@@ -147,7 +147,7 @@ def fact_of(account: Account) -> Fact | None:
         landing=account.landing,
         columns=_COLUMNS,
         format=FileFormat(kind="parquet"),
-        arrival=Arrival(complete_when="count", expected_files=1),
+        arrival=Arrival(complete_when="count", expected_files=1, accept_early=None),
         bounds=Bounds(min_rows=0, max_quarantined=0),
         fresh_within=account.fresh_within,
     )
