@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 
 from adplatform.amazon.definitions import ReportDefinition
+from adplatform.aws import longest_call
 from adplatform.contracts.feed import Arrival, Feed
 from adplatform.contracts.model import Bounds, Column, FileFormat
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -254,8 +255,10 @@ def build(
             if not finding.passed:
                 raise PermanentFailure(f"{flow.name} {day}: {finding.description}")
             # Whoever lost the lease may have read older rows than those that are published by now.
-            lease.check()
-            services.store.upload(folder / _FILE, services.zones.raw_bucket, flow.layout.key(day, _FILE))
+            call = longest_call(services.s3)
+            lease.check(call)
+            with lease.kept(call):
+                services.store.upload(folder / _FILE, services.zones.raw_bucket, flow.layout.key(day, _FILE))
         slice_settler(services, (flow,)).reconcile(flow.layout.day_prefix(day))
         return Built(flow, seen, _published(services, flow, day, run_id, work, audited))
 

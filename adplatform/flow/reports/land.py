@@ -19,6 +19,7 @@ from adplatform.amazon.documents import other_options, verify
 from adplatform.amazon.http import TurnIsLater
 from adplatform.amazon.reports import Document, Progress, ReportApi, ReportStatus
 from adplatform.amazon.slices import SliceFile, Split, split
+from adplatform.aws import longest_call
 from adplatform.failures import AccessRefused, ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow.publication import publish_delivery
 from adplatform.flow.reports.account import Account, local_zone, slice_file
@@ -280,9 +281,11 @@ def _land_day(
         newest is None or bool(misdated) or (newest.as_of < as_of and (newest.rows, newest.content) != (rows, content))
     )
     changed = adds or (replaces and not definition.discovered)
-    lease.check()
+    call = longest_call(services.s3)
+    lease.check(call)
     if changed:
-        _put(services, flow, day, slice_file(definition, report.report_id), brought)
+        with lease.kept(call):
+            _put(services, flow, day, slice_file(definition, report.report_id), brought)
     services.ledger.put_observation(
         flow.name,
         Observation(
