@@ -50,8 +50,7 @@ def read_progress(cursor: str | None, source: Source) -> Progress:
     if read is None:
         return Progress()
     left = {lane: Position(*at) for lane, at in read.left.items() if at[0].startswith(lane) or at == ("", "")}
-    fits = read.lanes == _lanes(source) and set(left) == set(read.left)
-    listing = Round(read.listed, left) if fits else None
+    listing = Round(read.listed, left) if read.lanes == _lanes(source) and set(left) == set(read.left) else None
     return Progress(listing, Mark(read.feed, read.days) if read.feed else None)
 
 

@@ -79,16 +79,21 @@ class Layout:
         return key
 
     def _part(self, file: str) -> tuple[Part, str]:
-        if self.is_marker(file):
+        if self._marks(file):
             return Part.MARKER, ""
         reason = noise(file)
         return (Part.NOISE, reason) if reason else (Part.DATA, "")
 
-    def is_marker(self, name: str) -> bool:
+    def is_marker(self, key: str) -> bool:
+        """Whether a key of this feed is a marker, by what stands for ``{file}``."""
+        match = self.pattern.fullmatch(key)
+        return self._marks((match.groupdict().get("file") if match else None) or key)
+
+    def _marks(self, file: str) -> bool:
         marker = {"done_file": self.arrival.done_file, "manifest": self.arrival.manifest}.get(
             self.arrival.complete_when
         )
-        last = name.rsplit("/", 1)[-1]
+        last = file.rsplit("/", 1)[-1]
         return marker is not None and bool(last) and fnmatchcase(last, marker)
 
 

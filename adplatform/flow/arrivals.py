@@ -37,10 +37,10 @@ class Arrivals:
         A message leaves the queue when the ledger has its objects. One whose object S3 refuses to describe (no
         permission for its key, for example) stays, to be tried again after its visibility timeout and to show in the
         age of the queue, until a listing has brought its object; it holds up nothing. So do those that the budget
-        leaves no time for.
+        leaves no time for, which is enough for one at least.
         """
         new = handled = 0
-        while handled < limit and not budget.spent:
+        while handled < limit and not (handled and budget.spent):
             answer = self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10, VisibilityTimeout=300)
             messages = answer.get("Messages", [])
             if not messages:
@@ -69,10 +69,11 @@ class Arrivals:
         return new, True
 
     def go_on(self, listing: Round, budget: Budget) -> tuple[int, Round]:
-        """Go on with a round of listing, the lanes in turns; how many new objects it brought, and where it stands."""
+        """Go on with a round of listing, the lanes in turns, by one page at least; how many new objects it brought, and
+        where it stands."""
         new, left = 0, dict(listing.left)
         waiting = deque(left)
-        while waiting and not budget.spent:
+        while waiting and (left == listing.left or not budget.spent):
             lane = waiting.popleft()
             at = left.pop(lane)
             nested = [each for each in self.source.lanes if each != lane and each.startswith(lane)]

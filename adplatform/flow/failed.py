@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from adplatform.flow.patience import MAX_ATTEMPTS, MAX_DEATHS
+from adplatform.flow.patience import is_given_up
 from adplatform.flow.reports.account import Account
 from adplatform.flow.reports.fact import all_tables
 from adplatform.flow.reports.plan import covered
@@ -32,9 +32,7 @@ class FailedDelivery:
 
     def _next(self) -> str:
         d = self.delivery
-        hidden = d.published < d.version
-        given_up = d.permanent or (hidden and (d.attempt > MAX_ATTEMPTS or d.deaths > MAX_DEATHS))
-        if not given_up and d.not_before:
+        if not is_given_up(d) and d.not_before:
             return f"; it is tried again from {_instant(d.not_before)}"
         return f"; mend it, then `adplatform retry {self.name} {d.day}`"
 

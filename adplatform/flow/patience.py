@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from adplatform.ledger.rows import Delivery
+
 MAX_ATTEMPTS = 3
 RETRY_AFTER = timedelta(minutes=2)
 """The wait after the first attempt that failed; doubled after each that follows."""
@@ -25,3 +27,10 @@ def after_death(deaths: int) -> timedelta:
 def after_hindrance(times: int) -> timedelta:
     """The wait after the place where work runs hindered it so many times in a row."""
     return min(HINDERED_AGAIN_AFTER * float(2 ** min(times - 1, 10)), LONGEST_PAUSE)
+
+
+def is_given_up(delivery: Delivery) -> bool:
+    """Whether only a new object or an operator moves a failed delivery on. One that readers see is closed, however long
+    that takes."""
+    hidden = delivery.published < delivery.version
+    return delivery.permanent or (hidden and (delivery.attempt > MAX_ATTEMPTS or delivery.deaths > MAX_DEATHS))

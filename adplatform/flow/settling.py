@@ -35,7 +35,7 @@ from adplatform.files.landing import Part
 from adplatform.flow.arrivals import Arrivals
 from adplatform.flow.budget import UNLIMITED, Budget, in_turns
 from adplatform.flow.listing import Round
-from adplatform.flow.patience import MAX_ATTEMPTS, MAX_DEATHS, after_death, after_failure, after_hindrance
+from adplatform.flow.patience import MAX_DEATHS, after_death, after_failure, after_hindrance, is_given_up
 from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.zones import Zones
@@ -248,10 +248,10 @@ class Settler:
                 waiting.append(Waiting(flows[name], row.day, wait))
             else:
                 groups[name].append(row)
+        at, place = mark or Mark(), list(flows).index
+        names = _from_mark(list(flows), place, place(at.feed) if at.feed in flows else None)
         turns = in_turns(
-            [(name, row) for row in _from_mark(groups[name], lambda row: row.day, days.get(name))]
-            for days in [mark.days if mark else {}]
-            for name in _from_mark(list(groups), list(groups).index, mark.feed if mark else None)
+            [(name, row) for row in _from_mark(groups[name], lambda row: row.day, at.days.get(name))] for name in names
         )
         listings = _Listings(budget, listing)
         due: list[Due] = []
@@ -262,12 +262,11 @@ class Settler:
             if looked and (budget.spent or (most is not None and len(due) >= most)):
                 stopped = looked
                 break
-            looked = Mark(name, {**((looked or mark or Mark()).days), name: row.day})
+            looked = Mark(name, {**(looked or at).days, name: row.day})
             found = self._look_at(flows[name], row, runs, rules[name], listings)
             due += found.due
             problems += found.problems
             waiting += found.waiting
-        place = list(flows).index
         due.sort(key=lambda each: (place(each.flow.name), each.day))
         return Look(tuple(due), tuple(problems), tuple(waiting), stopped)
 
@@ -547,10 +546,7 @@ class Settler:
         """The delivery; settled again when its rest is over. A permanent failure waits for new objects or an operator,
         and so does one that was tried often enough, unless readers see it: then it is closed, however long it takes."""
         delivery = self.ledger.delivery(flow.name, day)
-        spent = delivery.attempt > MAX_ATTEMPTS or delivery.deaths > MAX_DEATHS
-        if delivery.state is not DeliveryState.FAILED or delivery.permanent:
-            return delivery
-        if spent and delivery.published < delivery.version:
+        if delivery.state is not DeliveryState.FAILED or is_given_up(delivery):
             return delivery
         changed_at = delivery.changed_at or self.ledger.now()
         if self.ledger.now() < (delivery.not_before or changed_at + after_failure(delivery.attempt)):

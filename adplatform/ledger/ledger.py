@@ -127,6 +127,10 @@ class Ledger:
         rows = self._get_many((feed, obj.sort_key) for feed, obj in found)
         return {key: from_item(RawObject, item) for key, item in rows.items()}
 
+    def ignored(self, source: str) -> list[Ignored]:
+        """Where the ignored objects of a source are."""
+        return list(self._query(Ignored, source, "ignored#"))
+
     def ignored_objects(self, feed: str) -> list[RawObject]:
         """The ignored objects of all dates of a feed, oldest date first. It reads the rows of all its objects."""
         objects = self._query(RawObject, feed, "object#")

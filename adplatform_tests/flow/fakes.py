@@ -6,10 +6,12 @@ Their behaviour is checked against the embedded AWS by running the same machine 
 import io
 import itertools
 import re
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import md5
+from itertools import takewhile
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
@@ -146,6 +148,28 @@ class ConditionalCheckFailedException(ClientError):
     pass
 
 
+class Items(dict[tuple[str, str], dict[str, Any]]):
+    """Items by partition and sort key; those of a partition are found by the beginning of their sort keys."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sorted: dict[str, list[str]] = {}
+
+    def __setitem__(self, key: tuple[str, str], item: dict[str, Any]) -> None:
+        if key not in self:
+            insort(self._sorted.setdefault(key[0], []), key[1])
+        super().__setitem__(key, item)
+
+    def __delitem__(self, key: tuple[str, str]) -> None:
+        super().__delitem__(key)
+        self._sorted[key[0]].remove(key[1])
+
+    def beginning(self, pk: str, prefix: str) -> list[dict[str, Any]]:
+        keys = self._sorted.get(pk, [])
+        found = takewhile(lambda key: key.startswith(prefix), keys[bisect_left(keys, prefix) :])
+        return [self[pk, key] for key in found]
+
+
 class FakeDynamo:
     """One table. The index lags behind until :meth:`catch_up`, as a global secondary index may."""
 
@@ -154,12 +178,25 @@ class FakeDynamo:
         ConditionalCheckFailedException = ConditionalCheckFailedException
 
     def __init__(self) -> None:
-        self.items: dict[tuple[str, str], dict[str, Any]] = {}
+        self.items = Items()
         self.index: dict[tuple[str, str], dict[str, Any]] = {}
         self.lagging = False
+        self._behind = False
 
     def catch_up(self) -> None:
         self.index = {key: item for key, item in self.items.items() if "active_feed" in item}
+        self._behind = False
+
+    def _enter(self, key: tuple[str, str]) -> None:
+        """Bring the index up to date after one item has changed."""
+        self._behind = self._behind or self.lagging
+        if self.lagging:
+            return
+        if self._behind:
+            self.catch_up()
+        self.index.pop(key, None)
+        if "active_feed" in self.items.get(key, {}):
+            self.index[key] = self.items[key]
 
     def batch_get_item(self, *, RequestItems: dict[str, Any]) -> dict[str, Any]:
         [(table, wanted)] = RequestItems.items()
@@ -223,9 +260,9 @@ class FakeDynamo:
         self._write(item)
 
     def _delete(self, key: dict[str, Any]) -> None:
-        self.items.pop(_key(key), None)
-        if not self.lagging:
-            self.catch_up()
+        if _key(key) in self.items:
+            del self.items[_key(key)]
+        self._enter(_key(key))
 
     def get_paginator(self, _: str) -> Pages:
         return Pages(self._query)
@@ -235,7 +272,7 @@ class FakeDynamo:
         if IndexName:
             found = [item for _, item in sorted(self.index.items()) if _value(item["active_feed"]) == values[":f"]]
         else:
-            found = [i for k, i in sorted(self.items.items()) if k[0] == values[":p"] and k[1].startswith(values[":s"])]
+            found = self.items.beginning(values[":p"], values[":s"])
         return {"Items": found}
 
     def _holds(self, item: dict[str, Any], write: dict[str, Any]) -> bool:
@@ -263,9 +300,8 @@ class FakeDynamo:
 
     def _write(self, item: dict[str, Any]) -> None:
         self.items[_key(item)] = item
-        if not self.lagging:
-            self.catch_up()
+        self._enter(_key(item))
 
 
 def _key(item: dict[str, Any]) -> tuple[str, str]:
-    return _value(item["pk"]), _value(item["sk"])
+    return item["pk"]["S"], item["sk"]["S"]

@@ -651,6 +651,151 @@ def test_every_manifest_of_a_date_must_be_met(world: World) -> None:
     assert delivery(world, "listed").settled_because == "all 2 listed files are there"
 
 
+IMPOSSIBLE = {
+    "../a.csv": "leads out of the manifest's folder",
+    "/a.csv": "is an address",
+    "manifest.json": "is a manifest itself",
+    "sub/manifest.json": "is a manifest itself",
+    "_tmp/a.csv": "never counts as a file: '_tmp' is the name of a hidden file or folder",
+    "a.csv.part": "never counts as a file: 'a.csv.part' is the name of an unfinished file",
+}
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_a_manifest_that_can_never_be_met_is_reported_once_with_its_reason(world: World, name: str) -> None:
+    world.deliver("listed", "a.csv")
+    world.deliver("listed", "manifest.json", json.dumps({"files": [{"name": name}]}).encode())
+    world.settler.receive()
+    (problem,) = world.settler.due(NOBODY)[1]
+    assert IMPOSSIBLE[name] in problem.error
+    assert (delivery(world, "listed").state, delivery(world, "listed").error) == ("failed", problem.error)
+    [manifest] = [o for o in objects(world, "listed") if o.key.endswith("manifest.json")]
+    assert (manifest.state, manifest.reason) == (ObjectState.ARRIVED, problem.error)
+    minutes(world, 60)
+    assert world.settler.due(NOBODY) == ([], [])
+    assert world.ledger.refused("acme") == []
+    world.deliver("listed", "manifest.json", b'{"files": [{"name": "a.csv"}]}')
+    assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("2026-03-13_a.csv", "which belongs to 2026-03-13"),
+        ("other_2026-03-14_a.csv", "which belongs to acme/other"),
+        ("a.csv", "which fits no feed's landing layout"),
+        ("2026-03-14_a.csv", ""),
+    ],
+)
+def test_a_manifest_lists_only_files_of_its_own_feed_and_date(name: str, reason: str) -> None:
+    """And it is found where dates stand in the names of files."""
+    world = fake_world({"listed": {"complete_when": "manifest"}, "other": {}})
+    landings = ("in/{date}_{file}", "in/other_{date}_{file}")
+    moved = [f.feed.model_copy(update={"landing": to}) for f, to in zip(world.source.feeds, landings, strict=True)]
+    world = replace(world, source=make_source("acme", "raw", moved))
+    for file, body in (
+        ("2026-03-14_a.csv", b"1"),
+        ("2026-03-14_manifest.json", json.dumps({"files": [{"name": name}]}).encode()),
+    ):
+        world.put(f"{world.source.prefix}in/{file}", body)
+    world.settler.receive()
+    due, problems = world.settler.due(NOBODY)
+    if reason:
+        assert [reason in problem.error for problem in problems] == [True]
+    else:
+        assert [d.run_key for d in due] == [f"acme/listed:{TODAY}:v1:a1"]
+
+
+def test_a_broken_manifest_beside_good_ones_is_reported_once_and_does_not_hold_them_up(world: World) -> None:
+    world.deliver("listed", "00/manifest.json", b'{"files": [{"name": "a.csv"}]}')
+    world.deliver("listed", "00/a.csv")
+    world.deliver("listed", "01/manifest.json", b"{")
+    assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a1"]
+    assert list(contents(world, "listed")) == ["a.csv"]
+    [refused] = world.ledger.refused("acme")
+    assert (refused.feed, refused.objects, refused.first) == (
+        "acme/listed",
+        1,
+        f"s3://raw/{world.key('listed', TODAY, '01/manifest.json')}",
+    )
+    assert "not a manifest" in refused.reason
+    assert "ask the sender to send a correct manifest" in refused.action
+    assert world.ledger.clear_refused("acme", refused)
+    run(world, "listed")
+    world.deliver("listed", "00/stray.csv")
+    world.tick(NOBODY)
+    assert world.ledger.refused("acme") == []
+    minutes(world, 1)
+    world.deliver("listed", "01/manifest.json", b'{"files": [{"name": "b.csv"}]}')
+    world.deliver("listed", "01/b.csv")
+    assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v2:a1"]
+    assert sorted(contents(world, "listed")) == ["a.csv", "b.csv"]
+
+
+def test_of_a_manifest_that_was_sent_again_broken_the_good_one_counts_and_keeps_its_files_expected(
+    world: World,
+) -> None:
+    world.deliver("listed", "manifest.json", b'{"files": [{"name": "a.csv"}, {"name": "b.csv"}]}')
+    minutes(world, 1)
+    world.deliver("listed", "manifest.json", b'{"files": "all"}')
+    world.deliver("listed", "a.csv")
+    assert world.tick(NOBODY) == []
+    assert delivery(world, "listed").waiting == "1 of 2 listed files are missing, first 'b.csv'"
+    assert [r.objects for r in world.ledger.refused("acme")] == [1]
+    world.deliver("listed", "b.csv")
+    assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a1"]
+    assert sorted(contents(world, "listed")) == ["a.csv", "b.csv"]
+
+
+def test_all_broken_manifests_of_a_date_are_reported_each_once(world: World) -> None:
+    for hour in ("00", "01", "02"):
+        world.deliver("listed", f"{hour}/manifest.json", b"{")
+    world.settler.receive()
+    assert len(world.settler.due(NOBODY)[1]) == 1
+    assert len(world.ledger.refused("acme")) == 2
+    assert world.settler.due(NOBODY)[1] == []
+    assert len(world.ledger.refused("acme")) == 2
+
+
+def test_a_manifest_that_s3_hands_out_again_settles_what_was_stuck(world: World) -> None:
+    """Permission is no property of the manifest, so it is asked for again."""
+    key = world.key("listed", TODAY, "manifest.json")
+    for file, body in (("a.csv", b"1"), ("manifest.json", b'{"files": [{"name": "a.csv"}]}')):
+        world.deliver("listed", file, body)
+    world.settler.receive()
+    world.bare_s3.forbidden.add(key)
+    assert len(world.settler.due(NOBODY)[1]) == 1
+    world.bare_s3.forbidden.clear()
+    assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a1"]
+
+
+# -- what a delivery waits for
+
+
+def test_what_a_delivery_waits_for_is_said_without_changing_anything(world: World) -> None:
+    world.deliver("quiet", "a.csv")
+    world.deliver("listed", "a.csv")
+    world.deliver("count", "a.csv")
+    world.settler.receive()
+    before = dict(world.dynamo.items)
+
+    def waits(feed: str) -> str:
+        wait = world.settler.waits(world.flow(feed), delivery(world, feed))
+        return f"{wait.because} {wait.until}" if wait else ""
+
+    told = {feed: waits(feed) for feed in ("quiet", "listed", "count", "done")}
+    assert told == {
+        "quiet": f"objects may still come {world.clock() + timedelta(minutes=5)}",
+        "listed": "no manifest.json yet None",
+        "count": "1 of 2 files None",
+        "done": "",
+    }
+    assert world.dynamo.items == before
+    world.deliver("count", "b.csv")
+    world.settler.receive()
+    assert waits("count") == "complete, 2 of 2 files: the next look takes it None"
+
+
 # -- operators
 
 
