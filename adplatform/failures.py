@@ -15,3 +15,8 @@ class CredentialsRefused(AccessRefused):
 
 class TransientFailure(Exception):
     """Trying again may help: throttling, timeouts, a service that is down."""
+
+
+class EnvironmentFailure(TransientFailure):
+    """Nothing is wrong with the work: the place where it runs cannot do it at present. A permission, a key, credentials
+    or room on the disk are missing, and somebody may have to act. It counts as no attempt."""

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
@@ -18,6 +18,8 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 from adplatform.failures import PermanentFailure, TransientFailure
 
 KEY_BYTES = 32
+ID_LENGTH = 8
+"""A key is named by this many first characters of its secret's version."""
 _BLOCK_BYTES = 64
 _FEWEST_DISTINCT_BYTES = 8
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2}){32,}")
@@ -89,10 +91,19 @@ def fetch_key(secrets: Any, secret_name: str) -> HashKey:
         TransientFailure: throttled, or the service cannot be reached or fails.
     """
     answer = _call(secrets.get_secret_value, secret_name, SecretId=secret_name)
+    return key_in(answer, secret_name)
+
+
+def key_in(answer: Mapping[str, Any], secret_name: str) -> HashKey:
+    """The key in an answer of GetSecretValue.
+
+    Raises:
+        PermanentFailure: it is not a key.
+    """
     binary = answer.get("SecretBinary")
     secret = bytes(binary) if binary is not None else _decode(answer.get("SecretString", ""), secret_name)
     try:
-        return HashKey(answer["VersionId"][:8], secret)
+        return HashKey(answer["VersionId"][:ID_LENGTH], secret)
     except PermanentFailure as e:
         raise PermanentFailure(f"secret {secret_name!r}: {e}") from e
 
@@ -103,9 +114,14 @@ def create_key(secrets: Any, secret_name: str, random_bytes: Callable[[int], byt
     Raises:
         PermanentFailure, TransientFailure: as :func:`fetch_key`.
     """
-    text = json.dumps({"key": base64.b64encode(random_bytes(KEY_BYTES)).decode()})
+    text = new_secret(random_bytes)
     _call(secrets.create_secret, secret_name, "ResourceExistsException", Name=secret_name, SecretString=text)
     return fetch_key(secrets, secret_name)
+
+
+def new_secret(random_bytes: Callable[[int], bytes]) -> str:
+    """The SecretString of a key that nobody has had before."""
+    return json.dumps({"key": base64.b64encode(random_bytes(KEY_BYTES)).decode()})
 
 
 def _call(operation: Callable[..., Any], secret_name: str, fine: str = "", **arguments: Any) -> Any:
