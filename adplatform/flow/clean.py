@@ -34,6 +34,8 @@ class Transformed:
     staged: Staged
     outcomes: tuple[FileOutcome, ...]
     findings: tuple[AuditFinding, ...]
+    key_id: str = ""
+    """Names the key that hashed the personal columns; "" when the contract needs none."""
 
     @property
     def refusals(self) -> tuple[AuditFinding, ...]:
@@ -70,6 +72,7 @@ def transform_version(services: Services, flow: FeedFlow, day: date, version: in
         staged,
         accounted,
         (*audit(staged, contract, _shown_rows(services, flow, day)), *_promised_rows(objects, accounted)),
+        key.id if key else "",
     )
 
 
@@ -96,6 +99,9 @@ def publish_version(
 ) -> Published:
     """Make an audited version visible and remember where its rows went."""
     staged = transformed.staged
+    row = services.ledger.publication(flow.name, day, version)
+    if row is None:
+        raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
     quarantine_key = ""
     if staged.quarantine is not None:
         quarantine_key = store_rows(services.store, flow.name, day, version, staged.quarantine)
@@ -108,11 +114,18 @@ def publish_version(
         database_prefix=services.settings.database_prefix,
         scope=scope.column if scope else None,
     )
-    value = scope.value if scope else ""
-    published = publish(services.lake, table, day, version, staged, run_id=run_id, temp=work, scope=value)
-    row = services.ledger.publication(flow.name, day, version)
-    if row is None:
-        raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
+    published = publish(
+        services.lake,
+        table,
+        day,
+        version,
+        staged,
+        run_id=run_id,
+        temp=work,
+        scope=scope.value if scope else "",
+        key_id=transformed.key_id,
+        manifest=row.manifest_key,
+    )
     services.ledger.put_publication(
         flow.name,
         replace(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from adplatform.lake.lake import Lake
 from adplatform.lake.parquet import write_empty
 from adplatform.lake.table import TableSpec
 from adplatform.lake.zones import JOINT, partition_folder
+from adplatform.ledger.rows import Placement
 from adplatform.transform.values import Staged, StagedFile
 
 _UPLOADS = 4
@@ -68,7 +69,10 @@ class Upload:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try to publish one version of a delivery. ``token`` is its own, so it writes where nobody else does."""
+    """One try to publish one version of a delivery. ``token`` is its own, so it writes where nobody else does.
+
+    ``key_id`` names the hashing key of its personal columns and ``manifest`` the settlement that it shows.
+    """
 
     table: TableSpec
     day: date
@@ -76,6 +80,17 @@ class Attempt:
     run_id: str
     token: str
     scope: str = ""
+    key_id: str = ""
+    manifest: str = ""
+
+    @property
+    def feed(self) -> str:
+        """Under which the ledger keeps the delivery: each scope of a table has deliveries of its own."""
+        return f"{self.table.feed}/{self.scope}" if self.scope else self.table.feed
+
+    def placement(self, location: str, rows: int, now: datetime) -> Placement:
+        """What the ledger remembers once readers see this attempt."""
+        return Placement(self.day, self.version, self.manifest, location, rows, self.key_id, now)
 
     @property
     def delivery_partition(self) -> str:

@@ -20,20 +20,31 @@ from adplatform.lake.attempt import Attempt, Flip, Published, Result, Upload, re
 from adplatform.lake.catalog import Partition, Table
 from adplatform.lake.lake import Lake
 from adplatform.lake.path_copy import complete, follow
-from adplatform.lake.slices import place, placed
+from adplatform.lake.slices import forget, place, placed
 from adplatform.lake.table import TableSpec
 from adplatform.ledger.ledger import Lease
 from adplatform.transform.values import Staged
 
 
 def publish(
-    lake: Lake, table: TableSpec, day: date, version: int, staged: Staged, *, run_id: str, temp: Path, scope: str = ""
+    lake: Lake,
+    table: TableSpec,
+    day: date,
+    version: int,
+    staged: Staged,
+    *,
+    run_id: str,
+    temp: Path,
+    scope: str = "",
+    key_id: str = "",
+    manifest: str = "",
 ) -> Published:
     """Show ``version`` of the delivery of ``day`` to the readers of ``table``.
 
     The same delivery may be published any number of times, by any number of processes: readers end up with the highest
     version of it. ``temp`` is an existing directory for work files, ``scope`` the delivery's value of the second
-    partition column where the table has one.
+    partition column where the table has one. ``key_id`` names the key that hashed personal columns, "" when there are
+    none, and ``manifest`` the settlement.
 
     Raises:
         PermanentFailure: the table cannot take the columns, a staged file is outside the table's partitions, ``scope``
@@ -42,7 +53,7 @@ def publish(
     """
     if bool(scope) != bool(table.scope):
         raise PermanentFailure(f"{table.feed} {day}: scope {scope!r} does not fit the partitions of {table.qualified}")
-    attempt = Attempt(table, day, version, run_id, f"{day}-{version:04d}-{lake.token()}", scope)
+    attempt = Attempt(table, day, version, run_id, f"{day}-{version:04d}-{lake.token()}", scope, key_id, manifest)
     if table.partition is None:
         seen, show = _shown_table, _show_table
     elif table.partition.name == DELIVERY_DATE:
@@ -60,7 +71,24 @@ def publish(
                     published = seen(lake, attempt) or show(lake, lease, attempt, uploads, Path(work))
         if published.result is not Result.PUBLISHED:
             complete(lake, table, (flip.partition for flip in published.flips), run_id)
+        if published.result is Result.ALREADY:
+            _note(lake, attempt, published)
         return published
+
+
+def _note(lake: Lake, attempt: Attempt, published: Published) -> None:
+    """Remember what an attempt showed that died before it could: what is placed, and which slices never count again."""
+    if attempt.table.partition is not None and attempt.table.partition.name != DELIVERY_DATE:
+        forget(lake, attempt)
+        return
+    placement = lake.ledger.placement(attempt.feed, attempt.day)
+    if placement is None or placement.version < attempt.version:
+        (flip,) = published.flips
+        with lake.alone(attempt.table.feed, attempt.run_id):
+            placement = lake.ledger.placement(attempt.feed, attempt.day)
+            if placement is None or placement.version < attempt.version:
+                noted = attempt.placement(flip.location, flip.rows, lake.ledger.now())
+                lake.ledger.put_placement(attempt.feed, noted)
 
 
 def _shown_day(lake: Lake, attempt: Attempt) -> Published | None:
@@ -79,6 +107,8 @@ def _show_day(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload],
     lake.catalog.put_partition(
         attempt.table, table, Partition(files.partition, location, _provenance(lake, attempt, files.rows))
     )
+    lease.check()
+    lake.ledger.put_placement(attempt.feed, attempt.placement(location, files.rows, lake.ledger.now()))
     follow(lake, lease, attempt.table, files.partition)
     return attempt.outcome(
         Result.PUBLISHED, files.rows, (Flip(files.partition, location, files.rows),), f"version {attempt.version}"
@@ -99,6 +129,8 @@ def _show_table(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload
     )
     if table.location != location:
         return _seen(attempt, "", table)
+    lease.check()
+    lake.ledger.put_placement(attempt.feed, attempt.placement(location, files.rows, lake.ledger.now()))
     return attempt.outcome(
         Result.PUBLISHED, files.rows, (Flip("", location, files.rows),), f"version {attempt.version}"
     )
@@ -130,6 +162,7 @@ def _provenance(lake: Lake, attempt: Attempt, rows: int) -> dict[str, str]:
     return {
         "adplatform.day": attempt.day.isoformat(),
         "adplatform.version": str(attempt.version),
+        "adplatform.manifest": attempt.manifest,
         "adplatform.rows": str(rows),
         "adplatform.run": attempt.run_id,
         "adplatform.published_at": lake.ledger.now().isoformat(),

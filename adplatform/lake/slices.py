@@ -1,16 +1,19 @@
 """Publishing to a table that is partitioned by a column of the data.
 
-There a delivery contributes to several partitions and a partition holds rows of several deliveries. What a delivery
-contributes to a partition is a slice: immutable files that stay, remembered in the ledger. A partition is made from its
-slices alone, so the table does not depend on the order in which deliveries were published or on how often. Keys are
-compared within a partition.
+There a delivery contributes to several partitions and a partition holds rows of several deliveries. What a version of a
+delivery contributes to a partition is a slice: immutable files that stay, remembered in the ledger. A partition is made
+from slices alone, of each delivery those of the version that is placed, so the table does not depend on the order in
+which deliveries were published or on how often. Keys are compared within a partition.
 
 A crash is repaired by the next attempt: slices are written first, those that the new version has no rows for as slices
-without a location; then every partition with a slice of the day is made anew and its path copy with it; only then are
-the slices without a location deleted and the version noted as placed.
+without a location; then every partition with a slice of the day is made anew, and only when all are made are readers
+led to them. Then the version is noted as placed: until that moment its slices count for nobody else, and from then on
+those of older versions do not. Path copies follow, and only then are slices deleted that no longer count.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,9 +25,23 @@ from adplatform.lake.merge import merge
 from adplatform.lake.path_copy import follow
 from adplatform.lake.store import Stored
 from adplatform.ledger.ledger import Lease
-from adplatform.ledger.rows import Placement, Slice, digest
+from adplatform.ledger.rows import Slice, digest
 
 _MERGED = "-merged"
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A partition made of its slices. ``partition`` None: it has no rows. ``shown`` when the catalog has it already."""
+
+    value: str
+    partition: Partition | None
+    rows: int
+    shown: bool
+
+    @property
+    def flip(self) -> Flip:
+        return Flip(self.value, self.partition.location if self.partition else "", self.rows)
 
 
 def placed(lake: Lake, attempt: Attempt) -> Published | None:
@@ -39,10 +56,13 @@ def placed(lake: Lake, attempt: Attempt) -> Published | None:
         return attempt.outcome(Result.SUPERSEDED, 0, (), note)
     if complete < attempt.version:
         return None
-    shown = (lake.catalog.partition(attempt.table, s.partition) for s in own)
-    flips = tuple(_flip(partition) for partition in shown if partition)
+    flips = []
+    for value in sorted({s.partition for s in own}):
+        shown = lake.catalog.partition(attempt.table, value)
+        flips.append(_flip(shown) if shown else Flip(value, "", 0))
+    rows = sum(s.rows for s in own if s.version == complete)
     note = f"readers see version {complete} of the delivery of {attempt.day}"
-    return attempt.outcome(Result.ALREADY, sum(s.rows for s in own), flips, note)
+    return attempt.outcome(Result.ALREADY, rows, tuple(flips), note)
 
 
 def place(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], work: Path) -> Published:
@@ -50,42 +70,66 @@ def place(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], wor
     feed, day, version, zones = attempt.table.feed, attempt.day, attempt.version, lake.store.zones
     lease.check()
     table = lake.catalog.ensure(attempt.table, zones.clean_uri(zones.clean(feed)))
-    new = {u.partition: Slice(u.partition, day, version, zones.clean_uri(u.prefix), u.rows) for u in uploads}
+    new = {
+        u.partition: Slice(
+            u.partition, day, version, zones.clean_uri(u.prefix), u.rows, attempt.key_id, attempt.manifest
+        )
+        for u in uploads
+    }
     before = {s.partition for s in lake.ledger.slices_of_day(feed, day)}
     emptied = [Slice(partition, day, version) for partition in sorted(before - new.keys())]
+    counted = {**_placed_versions(lake, feed), day: version}
     lease.check()
     lake.ledger.put_slices(feed, [*new.values(), *emptied])
-    flips = []
-    for partition in sorted(before | new.keys()):
-        flips.append(_show(lake, lease, attempt, table, partition, work))
-        follow(lake, lease, attempt.table, partition)
+    with lease.kept():
+        made = [_make(lake, attempt, table, value, counted, work) for value in sorted(before | new.keys())]
+    for each in made:
+        _show(lake, lease, attempt, table, each)
     lease.check()
-    for gone in emptied:
-        lake.ledger.delete(feed, gone)
-    lake.ledger.put_placement(feed, Placement(day, version))
-    return attempt.outcome(Result.PUBLISHED, sum(s.rows for s in new.values()), tuple(flips), f"version {version}")
+    rows = sum(s.rows for s in new.values())
+    lake.ledger.put_placement(feed, attempt.placement("", rows, lake.ledger.now()))
+    for each in made:
+        follow(lake, lease, attempt.table, each.value)
+    forget(lake, attempt)
+    return attempt.outcome(Result.PUBLISHED, rows, tuple(each.flip for each in made), f"version {version}")
 
 
-def _show(lake: Lake, lease: Lease, attempt: Attempt, table: Table, value: str, work: Path) -> Flip:
-    """Make the partition from its slices, unless it shows exactly them."""
+def forget(lake: Lake, attempt: Attempt) -> None:
+    """Delete the day's slices that can never count again, once partitions and path copies are without them."""
+    feed = attempt.table.feed
+    for part in lake.ledger.slices_of_day(feed, attempt.day):
+        if part.version < attempt.version or (part.version == attempt.version and not part.location):
+            lake.ledger.delete(feed, part)
+
+
+def _placed_versions(lake: Lake, feed: str) -> dict[date, int]:
+    return {placement.day: placement.version for placement in lake.ledger.placements(feed)}
+
+
+def _make(lake: Lake, attempt: Attempt, table: Table, value: str, counted: Mapping[date, int], work: Path) -> _Made:
+    """The partition from the slices that count, as the catalog is to have it; nothing is shown yet."""
     spec = attempt.table
-    slices = [s for s in lake.ledger.slices(spec.feed, value) if s.location]
-    if not slices:
-        lease.check()
-        lake.catalog.delete_partition(spec, value)
-        return Flip(value, "", 0)
-    made_of = digest(",".join(spec.key), ",".join(spec.latest_by), *(s.location for s in slices))
+    if lake.ledger.earlier_slices(spec.feed, value):
+        raise PermanentFailure(
+            f"table {spec.qualified}, partition {value!r}: the ledger keeps its slices in an earlier form; "
+            "run `adplatform doctor --repair`"
+        )
+    known = lake.ledger.slices(spec.feed, value)
+    slices = [s for s in known if s.location and counted.get(s.day) == s.version]
+    _require_one_key(spec.qualified, value, slices)
     shown = lake.catalog.partition(spec, value)
+    if not slices:
+        return _Made(value, None, 0, shown is None)
+    made_of = digest(",".join(spec.key), ",".join(spec.latest_by), *(s.location for s in slices))
     if shown is not None and shown.parameters.get("adplatform.slices") == made_of:
-        return _flip(shown)
+        return _Made(value, shown, int(shown.parameters["adplatform.rows"]), True)
     if len(slices) == 1:
         location, rows = slices[0].location, slices[0].rows
     elif spec.key:
-        with lease.kept(), TemporaryDirectory(dir=work) as directory:
+        with TemporaryDirectory(dir=work) as directory:
             location, rows = _latest(lake, attempt, table, value, slices, Path(directory))
     else:
-        with lease.kept():
-            location, rows = _union(lake, attempt, value, slices)
+        location, rows = _union(lake, attempt, value, slices)
     parameters = {
         "adplatform.slices": made_of,
         "adplatform.deliveries": str(len(slices)),
@@ -93,9 +137,27 @@ def _show(lake: Lake, lease: Lease, attempt: Attempt, table: Table, value: str, 
         "adplatform.run": attempt.run_id,
         "adplatform.published_at": lake.ledger.now().isoformat(),
     }
+    return _Made(value, Partition(value, location, parameters), rows, False)
+
+
+def _require_one_key(table: str, value: str, slices: Iterable[Slice]) -> None:
+    """Digests of two keys never meet: one person would be two rows, and joins would find half of them."""
+    ids = sorted({s.key_id for s in slices if s.key_id})
+    if len(ids) > 1:
+        raise PermanentFailure(
+            f"table {table}, partition {value!r}: its deliveries were hashed with different keys, "
+            f"{' and '.join(ids)}; publish them all under one key with `adplatform keys rotate`"
+        )
+
+
+def _show(lake: Lake, lease: Lease, attempt: Attempt, table: Table, made: _Made) -> None:
+    if made.shown:
+        return
     lease.check()
-    lake.catalog.put_partition(spec, table, Partition(value, location, parameters))
-    return Flip(value, location, rows)
+    if made.partition is None:
+        lake.catalog.delete_partition(attempt.table, made.value)
+    else:
+        lake.catalog.put_partition(attempt.table, table, made.partition)
 
 
 def _latest(

@@ -38,10 +38,13 @@ from adplatform.ledger.rows import (
     active_reports,
     from_item,
     plain,
+    slices_of,
     to_item,
 )
 
 ACTIVE_INDEX = "active"
+_EARLIER_KEY_PARTS = 2  # "#" in the key of a slice that names no version; quoting leaves none in the partition
+_LONGEST_EARLIER_KEY = 1024 - len("2026-01-01")  # DynamoDB Developer Guide, sort key length: longer ones never existed
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
 
@@ -210,20 +213,40 @@ class Ledger:
         self._put_all(feed, outcomes)
 
     def slices(self, feed: str, partition: str) -> list[Slice]:
-        """What each delivery contributes to the partition, oldest delivery date first."""
-        return list(self._query(Slice, feed, f"slice#{quote(partition, safe='')}#"))
+        """What each delivery version contributes to the partition, oldest delivery date first."""
+        return list(self._query(Slice, feed, slices_of(partition)))
 
     def slices_of_day(self, feed: str, day: date) -> list[Slice]:
-        return [s for s in self._query(Slice, feed, "slice#") if s.day == day]
+        """What every version of the delivery contributes to any partition."""
+        return [s for s in self.all_slices(feed) if s.day == day]
 
     def all_slices(self, feed: str) -> list[Slice]:
+        """Slices of every delivery, version and partition, those with keys of the earlier form too."""
         return list(self._query(Slice, feed, "slice#"))
+
+    def earlier_slices(self, feed: str, partition: str | None = None) -> list[Slice]:
+        """Slices, of one partition or of all, whose keys name no version: ``slice#<partition>#<day>``."""
+        prefix = "slice#" if partition is None else f"slice#{quote(partition, safe='')}#"
+        if len(prefix) > _LONGEST_EARLIER_KEY:
+            return []
+        items = self._items(feed, prefix)
+        return [from_item(Slice, item) for item in items if item["sk"].count("#") == _EARLIER_KEY_PARTS]
+
+    def upgrade_slice(self, feed: str, earlier: Slice) -> None:
+        """Give one of :meth:`earlier_slices` the key of today. May be interrupted and repeated."""
+        self._put_all(feed, [earlier])
+        key = f"slice#{quote(earlier.partition, safe='')}#{earlier.day}"
+        self.client.delete_item(TableName=self.table, Key=_wire({"pk": f"feed#{feed}", "sk": key}))
 
     def put_slices(self, feed: str, slices: Iterable[Slice]) -> None:
         self._put_all(feed, slices)
 
     def placement(self, feed: str, day: date) -> Placement | None:
         return self._get(Placement, feed, f"placement#{day}")
+
+    def placements(self, feed: str) -> list[Placement]:
+        """What readers see of each delivery, oldest date first."""
+        return list(self._query(Placement, feed, "placement#"))
 
     def put_placement(self, feed: str, placement: Placement) -> None:
         self._put_all(feed, [placement])
@@ -364,12 +387,15 @@ class Ledger:
         return from_item(kind, _unwire(found["Item"])) if "Item" in found else None
 
     def _query(self, kind: type[R], feed: str, prefix: str) -> Iterator[R]:
-        for item in self._pages(
+        for item in self._items(feed, prefix):
+            yield from_item(kind, item)
+
+    def _items(self, feed: str, prefix: str) -> Iterator[dict[str, Any]]:
+        return self._pages(
             KeyConditionExpression="pk = :p AND begins_with(sk, :s)",
             ExpressionAttributeValues={":p": {"S": f"feed#{feed}"}, ":s": {"S": prefix}},
             ConsistentRead=True,
-        ):
-            yield from_item(kind, item)
+        )
 
     def _query_range(self, kind: type[R], feed: str, first: str, last: str, *, forward: bool = True) -> Iterator[R]:
         for item in self._pages(

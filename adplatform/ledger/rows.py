@@ -9,8 +9,8 @@ pk                            sk                                   row
 ``feed#<source>/<feed>``      ``object#<day>#<digest>``            :class:`RawObject`, one per object version
 ``feed#<source>/<feed>``      ``version#<day>#<0001>``             :class:`Publication`, one per settled version
 ``feed#<source>/<feed>``      ``file#<day>#<0001>#<digest>``       :class:`FileOutcome`, one per file of a version
-``feed#<source>/<feed>``      ``slice#<partition>#<day>``          :class:`Slice`, what a delivery gives a partition
-``feed#<source>/<feed>``      ``placement#<day>``                  :class:`Placement`, the slices that are all in place
+``feed#<source>/<feed>``      ``slice#<digest>#<day>#<0001>``      :class:`Slice`, what a version gives a partition
+``feed#<source>/<feed>``      ``placement#<day>``                  :class:`Placement`, what readers see of a delivery
 ``feed#<source>/<feed>``      ``retired#<digest>``                 :class:`Retired`, a location nothing refers to
 ``feed#<src>/<name>/<scope>`` ``report#<asked>#<start>_<end>#<n>`` :class:`Report`, in ``active`` until it has ended
 ``feed#<src>/<feed>/<scope>`` ``observed#<day>#<as_of>#<report>``  :class:`Observation`, what a report said of a date
@@ -32,7 +32,6 @@ from enum import StrEnum
 from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
-from urllib.parse import quote
 
 Item = dict[str, Any]
 
@@ -193,7 +192,9 @@ class FileOutcome:
 class Slice:
     """The rows one delivery version contributes to one partition of a table partitioned by a column.
 
-    Without a location it says that the version has no rows there any more and the partition must be made without it.
+    It counts once its version is the placed one of its delivery (:class:`Placement`). Without a location it says that
+    the version has no rows there any more and the partition must be made without it. ``manifest`` names the settlement
+    and ``key_id`` the hashing key of its personal columns, "" where there is none.
     """
 
     partition: str
@@ -201,18 +202,29 @@ class Slice:
     version: int
     location: str = ""
     rows: int = 0
+    key_id: str = ""
+    manifest: str = ""
 
     @property
     def sort_key(self) -> str:
-        return f"slice#{quote(self.partition, safe='')}#{self.day}"
+        return f"{slices_of(self.partition)}{self.day}#{self.version:04d}"
 
 
 @dataclass(frozen=True)
 class Placement:
-    """The latest version of a delivery of which every slice is in its partition."""
+    """The version of a delivery that readers see, by all the ledger knows.
+
+    ``manifest`` names its settlement; ``location`` and ``rows`` are its files where a delivery has some of its own, in
+    a table partitioned by a column its slices have them. ``key_id`` is as in :class:`Slice`.
+    """
 
     day: date
     version: int
+    manifest: str = ""
+    location: str = ""
+    rows: int = 0
+    key_id: str = ""
+    placed_at: datetime | None = None
 
     @property
     def sort_key(self) -> str:
@@ -435,6 +447,11 @@ R = TypeVar(
 def digest(*parts: str) -> str:
     """A short, stable name for values too long for a sort key (DynamoDB Developer Guide: 1,024 bytes)."""
     return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:32]
+
+
+def slices_of(partition: str) -> str:
+    """What the sort keys of a partition's slices begin with."""
+    return f"slice#{digest(partition)}#"
 
 
 def unversioned(etag: str, size: int) -> str:
