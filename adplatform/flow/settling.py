@@ -31,7 +31,7 @@ from adplatform.flow.arrivals import Arrivals
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.rows import Delivery, DeliveryState, RawObject
+from adplatform.ledger.rows import Delivery, DeliveryState, RawObject, RotationState, TableRotation
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,14 @@ class Settler:
         problems: list[Problem] = []
         flows = {flow.name: (place, flow) for place, flow in enumerate(self.source.feeds)}
         found = [(*flows[name], d) for name, d in self.ledger.active_deliveries(self.source.name) if name in flows]
+        rotating = self._rotating()
         for _, flow, active in sorted(found, key=lambda each: each[0]):
+            if rotation := rotating.get(flow.table):
+                log.info(
+                    "%s %s waits: its table is on its way to hashing key %s, %d of %d deliveries are made",
+                    *(flow.name, active.day, rotation.key_id, rotation.staged, rotation.deliveries),
+                )
+                continue
             if active.day < flow.feed.start_date:
                 early = f"its date is before the feed's start_date {flow.feed.start_date}: lower that to process it"
                 problems += self._stuck(flow, active.day, early)
@@ -134,6 +141,10 @@ class Settler:
             if delivery.state is DeliveryState.SETTLED:
                 due.append(_due(flow, delivery))
         return due, problems
+
+    def _rotating(self) -> dict[str, TableRotation]:
+        """The tables whose deliveries are being made under another hashing key, to be shown together."""
+        return {r.table: r for r in self.ledger.table_rotations() if r.state is RotationState.RUNNING}
 
     def settle(self, flow: FeedFlow, delivery: Delivery, *, anyway: bool = False) -> Delivery | None:
         """Settle the delivery if it is complete (or ``anyway``); None when it is not, has a run, or changed meanwhile.

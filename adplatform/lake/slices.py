@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.lake.attempt import Attempt, Flip, Published, Result, Upload, location_key, upload_files
 from adplatform.lake.catalog import Partition, Table
 from adplatform.lake.lake import Lake
@@ -70,12 +70,7 @@ def place(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], wor
     feed, day, version, zones = attempt.table.feed, attempt.day, attempt.version, lake.store.zones
     lease.check()
     table = lake.catalog.ensure(attempt.table, zones.clean_uri(zones.clean(feed)))
-    new = {
-        u.partition: Slice(
-            u.partition, day, version, zones.clean_uri(u.prefix), u.rows, attempt.key_id, attempt.manifest
-        )
-        for u in uploads
-    }
+    new = _slices(lake, attempt, uploads)
     before = {s.partition for s in lake.ledger.slices_of_day(feed, day)}
     emptied = [Slice(partition, day, version) for partition in sorted(before - new.keys())]
     counted = {**_placed_versions(lake, feed), day: version}
@@ -92,6 +87,69 @@ def place(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], wor
         follow(lake, lease, attempt.table, each.value)
     forget(lake, attempt)
     return attempt.outcome(Result.PUBLISHED, rows, tuple(each.flip for each in made), f"version {version}")
+
+
+def stage(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload]) -> None:
+    """Remember the slices of a version that :func:`place_together` will show; until then they count for nobody."""
+    lease.check()
+    feed, new = attempt.table.feed, _slices(lake, attempt, uploads)
+    for part in lake.ledger.slices_of_day(feed, attempt.day):
+        if part.version == attempt.version and part.partition not in new:
+            lake.ledger.delete(feed, part)
+    lake.ledger.put_slices(feed, new.values())
+
+
+def place_together(lake: Lake, lease: Lease, attempts: Sequence[Attempt], work: Path) -> tuple[Flip, ...]:
+    """Show staged versions, all of one table and under one hashing key, in the place of all that have another key.
+
+    Every partition is made before readers are led to the first, and each is made under the new key alone: readers see a
+    partition under the old key or under the new one. May be repeated after a crash at any point.
+
+    Raises:
+        TransientFailure: another delivery was published under another key meanwhile; it must be staged, too.
+        PermanentFailure: files of a slice are gone.
+    """
+    first, zones = attempts[0], lake.store.zones
+    feed, counted = first.table.feed, {attempt.day: attempt.version for attempt in attempts}
+    placements = lake.ledger.placements(feed)
+    others = [str(p.day) for p in placements if p.day not in counted and p.key_id != first.key_id]
+    if others:
+        raise TransientFailure(f"{feed}: {', '.join(others)} was published under another hashing key meanwhile")
+    counted = {p.day: p.version for p in placements} | counted
+    lease.check()
+    table = lake.catalog.ensure(first.table, zones.clean_uri(zones.clean(feed)))
+    values = sorted({s.partition for s in lake.ledger.all_slices(feed)})
+    with lease.kept():
+        made = [_make(lake, first, table, value, counted, work) for value in values]
+    for each in made:
+        _show(lake, lease, first, table, each)
+    for attempt in attempts:
+        lease.check()
+        own = [s for s in lake.ledger.slices_of_day(feed, attempt.day) if s.version == attempt.version]
+        lake.ledger.put_placement(feed, attempt.placement("", sum(s.rows for s in own), lake.ledger.now()))
+    for each in made:
+        follow(lake, lease, first.table, each.value)
+    now_placed = _placed_versions(lake, feed)
+    for part in lake.ledger.all_slices(feed):
+        if part.version < now_placed.get(part.day, 0):
+            lake.ledger.delete(feed, part)
+    return tuple(each.flip for each in made)
+
+
+def _slices(lake: Lake, attempt: Attempt, uploads: Iterable[Upload]) -> dict[str, Slice]:
+    zones = lake.store.zones
+    return {
+        u.partition: Slice(
+            u.partition,
+            attempt.day,
+            attempt.version,
+            zones.clean_uri(u.prefix),
+            u.rows,
+            attempt.key_id,
+            attempt.manifest,
+        )
+        for u in uploads
+    }
 
 
 def forget(lake: Lake, attempt: Attempt) -> None:

@@ -17,9 +17,12 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from adplatform.failures import TransientFailure
 from adplatform.ledger.rows import (
+    KEYS,
+    LAKE_KEY,
     Delivery,
     DeliveryState,
     FileOutcome,
+    LakeKey,
     ObjectState,
     Observation,
     Placement,
@@ -33,6 +36,7 @@ from adplatform.ledger.rows import (
     Scope,
     Slice,
     Stale,
+    TableRotation,
     Trouble,
     active_deliveries,
     active_reports,
@@ -135,14 +139,24 @@ class Ledger:
             if self._transact([self._delivery_write(feed, delivery, reopened)]):
                 return self.delivery(feed, day)
 
-    def settle(self, feed: str, seen: Delivery, *, objects: int, manifest_key: str, because: str) -> Delivery | None:
-        """Close the set of objects as the next version; None when anything arrived or changed since ``seen``."""
+    def settle(
+        self,
+        feed: str,
+        seen: Delivery,
+        *,
+        objects: int,
+        manifest_key: str,
+        because: str,
+        settled_arrivals: int | None = None,
+    ) -> Delivery | None:
+        """Close the set of objects as the next version; None when anything arrived or changed since ``seen``. Arrivals
+        above ``settled_arrivals``, none by default, stay pending."""
         now = self.now()
         settled = replace(
             seen,
             state=DeliveryState.SETTLED,
             version=seen.version + 1,
-            settled_arrivals=seen.arrivals,
+            settled_arrivals=seen.arrivals if settled_arrivals is None else settled_arrivals,
             attempt=1,
             run_id="",
             manifest_key=manifest_key,
@@ -259,6 +273,29 @@ class Ledger:
 
     def delete(self, feed: str, row: Slice | Retired) -> None:
         self.client.delete_item(TableName=self.table, Key=_wire({"pk": f"feed#{feed}", "sk": row.sort_key}))
+
+    # -- hashing keys
+
+    def lake_key(self) -> LakeKey | None:
+        return self._get(LakeKey, KEYS, LAKE_KEY)
+
+    def begin_lake_key(self, key_id: str) -> LakeKey:
+        """The key of the lake; ``key_id`` from now on when there was none."""
+        first = LakeKey(key_id, self.now())
+        self._transact([self._put(KEYS, first, "attribute_not_exists(pk)", {})])
+        return self.lake_key() or first
+
+    def put_lake_key(self, key: LakeKey) -> None:
+        self._put_all(KEYS, [key])
+
+    def table_rotation(self, table: str) -> TableRotation | None:
+        return self._get(TableRotation, KEYS, f"table#{table}")
+
+    def table_rotations(self) -> list[TableRotation]:
+        return list(self._query(TableRotation, KEYS, "table#"))
+
+    def put_table_rotation(self, rotation: TableRotation) -> None:
+        self._put_all(KEYS, [rotation])
 
     # -- reports
 

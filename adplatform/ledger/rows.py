@@ -18,6 +18,8 @@ pk                            sk                                   row
 ``feed#<source>``             ``scope#<id>``                       :class:`Scope`, a profile or marketplace of it
 ``feed#<source>``             ``trouble#<what>``                   :class:`Trouble`, what people were told already
 ``feed#<source>/<feed>``      ``stale#<day>/<scope>``              :class:`Stale`, a derived date to be built anew
+``feed#_keys``                ``lake``                             :class:`LakeKey`, the hashing key of the lake
+``feed#_keys``                ``table#<source>/<feed>``            :class:`TableRotation`, its way to another key
 ``lease#<name>``              ``lease``                            holder and expiry of a lease
 ``rate#<name>``               ``rate``                             when the next call of an operation may be made
 ============================  ===================================  ==================================================
@@ -34,6 +36,10 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 Item = dict[str, Any]
+
+KEYS = "_keys"
+"""In the place of a feed: what concerns the hashing key of the lake."""
+LAKE_KEY = "lake"
 
 
 class DeliveryState(StrEnum):
@@ -137,7 +143,10 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Publication:
-    """One settled version of a delivery and what became of it. Counts are rows."""
+    """One settled version of a delivery and what became of it. Counts are rows.
+
+    ``key_id`` names the hashing key of its digests, ``previous_key_id`` that of the digests kept beside them.
+    """
 
     day: date
     version: int
@@ -158,6 +167,8 @@ class Publication:
     seconds: Decimal = Decimal(0)
     finished_at: datetime | None = None
     error: str = ""
+    key_id: str = ""
+    previous_key_id: str = ""
 
     @property
     def sort_key(self) -> str:
@@ -412,6 +423,59 @@ class Trouble:
         return f"trouble#{self.what}"
 
 
+@dataclass(frozen=True)
+class LakeKey:
+    """The hashing key that all tables of the lake are to share, by its id.
+
+    ``previous_id`` is the key before it. ``next_version`` is the secret's version of a key that is about to be made,
+    ``next_dual_until`` its ``dual_until``: when digests under the previous key are no longer stored beside the current
+    ones. ``rotating`` until every delivery that can be made again is under this key.
+    """
+
+    key_id: str
+    since: datetime
+    previous_id: str = ""
+    next_version: str = ""
+    next_dual_until: datetime | None = None
+    dual_until: datetime | None = None
+    rotating: bool = False
+
+    @property
+    def sort_key(self) -> str:
+        return LAKE_KEY
+
+    def dual(self, now: datetime) -> bool:
+        """Whether digests under the previous key are to be stored, too."""
+        return bool(self.previous_id) and self.dual_until is not None and now < self.dual_until
+
+
+class RotationState(StrEnum):
+    """KEPT: the table stays under its key, because originals that it is made of are gone."""
+
+    RUNNING = "running"
+    DONE = "done"
+    KEPT = "kept"
+
+
+@dataclass(frozen=True)
+class TableRotation:
+    """The way of one table from the key ``from_id`` ("" when unknown) to ``key_id``. ``staged`` of ``deliveries`` are
+    made and not shown yet; ``left`` deliveries stay under an earlier key because their originals are gone."""
+
+    table: str
+    from_id: str
+    key_id: str
+    state: RotationState
+    started_at: datetime
+    deliveries: int = 0
+    staged: int = 0
+    left: int = 0
+
+    @property
+    def sort_key(self) -> str:
+        return f"table#{self.table}"
+
+
 Row = (
     RawObject
     | Delivery
@@ -425,6 +489,8 @@ Row = (
     | Planned
     | Scope
     | Trouble
+    | LakeKey
+    | TableRotation
 )
 R = TypeVar(
     "R",
@@ -441,6 +507,8 @@ R = TypeVar(
     Scope,
     Stale,
     Trouble,
+    LakeKey,
+    TableRotation,
 )
 
 
