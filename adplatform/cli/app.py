@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from adplatform.cli import deliveries, history, keys, project, quarantine, report_history
+from adplatform.cli import deliveries, doctor, history, keys, project, quarantine, report_history
 from adplatform.cli.context import reported
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ def _add(to: typer.Typer, *commands: Callable[..., Any]) -> None:
 _add(app, project.demo, project.dev, project.provision, project.validate, project.schema, project.onboard)
 _add(app, deliveries.push, deliveries.check_file, deliveries.process, deliveries.settle, deliveries.retry)
 _add(app, history.ledger, report_history.reports, history.tables, history.query, history.collect, history.crawl)
+_add(app, doctor.doctor)
 
 quarantine_app = typer.Typer(help="Files and rows that broke their contract.", no_args_is_help=True)
 _add(quarantine_app, quarantine.list_, quarantine.show, quarantine.replay, quarantine.drop)

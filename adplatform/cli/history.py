@@ -112,7 +112,7 @@ def publication_table(rows: list[tuple[str, Publication]], title: str | None = N
         counts = (p.version, p.objects, p.rows_in, p.clean, p.superseded, p.quarantined)
         reasons = "\n".join(f"{count} {reason}" for reason, count in sorted(p.reasons.items()))
         named = f"{feed}\n{p.table}" if p.table else feed
-        state = Text(str(p.state), style="red" if p.error else "green")
+        state = Text(f"{p.state}: {p.note}" if p.note else p.state, style="red" if p.error else "green")
         table.add_row(named, str(p.day), *(f"{n:,}" for n in counts), reasons, f"{p.seconds:.1f}", state)
     return table
 
@@ -158,6 +158,10 @@ def collect(
                 console.print(f"{'would remove' if dry_run else 'removed'} {location}", highlight=False, soft_wrap=True)
             for folder in collected.repaired:
                 console.print(f"{'would repair' if dry_run else 'repaired'} {folder}", highlight=False, soft_wrap=True)
+            for sentence in (*collected.compared.repaired, *collected.compared.to_report):
+                console.print(sentence, highlight=False, soft_wrap=True, markup=False)
+            if collected.compared.unclear:
+                console.print(f"{flow.table}: nothing is removed until that is clear")
             if collected.waiting:
                 console.print(f"{flow.table}: {len(collected.waiting)} replaced locations wait for their time")
 

@@ -9,7 +9,7 @@ import dagster as dg
 
 from adplatform.components.delivery_assets import DEADLINE_TAG, FEED_TAG, TOPIC_TAG, clean_key, raw_key
 from adplatform.components.runs import InstanceRuns
-from adplatform.flow.collection import collect_source
+from adplatform.flow.collection import collect_source, compare_recent
 from adplatform.flow.provision import open_settler
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Due, Problem, Settler
@@ -116,6 +116,8 @@ def collection_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.
     def collect_versions(context: dg.OpExecutionContext, services: dg.ResourceParam[Services]) -> None:
         for flow, collected in collect_source(services, source, context.run.run_id):
             log.info("%s: removed %s, repaired %s", flow.table, collected.removed, collected.repaired)
+            if collected.compared.unclear:
+                log.error("%s: nothing was removed: %s", flow.table, "; ".join(collected.compared.unclear))
 
     @dg.job(name=f"{source.name}_collect", description=f"Removes replaced versions of the tables of {source.name}.")
     def collection() -> None:
@@ -126,6 +128,28 @@ def collection_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.
         job=collection,
         cron_schedule="17 3 * * *",
         description=f"Removes replaced versions of the tables of {source.name} whose time is over.",
+        execution_timezone="UTC",
+        default_status=status,
+    )
+
+
+def comparison_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+    """Compares the catalog with what the ledger says was published lately, and repairs what a late write changed."""
+
+    @dg.op(name=f"{source.name}_compare_catalog")
+    def compare_catalog(context: dg.OpExecutionContext, services: dg.ResourceParam[Services]) -> None:
+        for flow, compared in compare_recent(services, source, context.run.run_id):
+            log.info("%s: repaired %s, to look at %s", flow.table, compared.repaired, compared.to_report)
+
+    @dg.job(name=f"{source.name}_compare", description=f"Compares the catalog of {source.name} with the ledger.")
+    def comparison() -> None:
+        compare_catalog()
+
+    return dg.ScheduleDefinition(
+        name=f"{source.name}_compare_hourly",
+        job=comparison,
+        cron_schedule="41 * * * *",
+        description=f"Repairs what a late write made of the tables of {source.name}.",
         execution_timezone="UTC",
         default_status=status,
     )

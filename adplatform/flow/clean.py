@@ -15,7 +15,7 @@ from adplatform.flow.hashing_keys import HashingKeys, hashing_keys, one_key_find
 from adplatform.flow.raw import VersionObject, download, save, verdict, version_objects
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.lake.attempt import Published
+from adplatform.lake.attempt import Published, Result
 from adplatform.lake.audit import AuditFinding, audit
 from adplatform.lake.publish import publish
 from adplatform.lake.quarantine import store_rows
@@ -113,7 +113,9 @@ def publish_version(
     """Make an audited version visible and remember where its rows went.
 
     Raises:
+        PermanentFailure: the ledger lacks versions of this delivery, or readers see another one.
         EnvironmentFailure: the hashing key was replaced meanwhile.
+        TransientFailure: as :func:`adplatform.lake.publish.publish`.
     """
     staged, scope = transformed.staged, flow.scope
     require_current(services, flow, transformed.key_id)
@@ -132,7 +134,8 @@ def publish_version(
         key_id=transformed.key_id,
         manifest=row.manifest_key,
     )
-    services.ledger.put_publication(flow.name, replace(counted, locations=published.locations))
+    note = "" if published.result is not Result.SUPERSEDED else _not_shown(flow, table, day, version, published)
+    services.ledger.put_publication(flow.name, replace(counted, locations=published.locations, note=note))
     return published
 
 
@@ -170,13 +173,6 @@ def table_of(services: Services, flow: FeedFlow, columns: Iterable[OutputColumn]
     )
 
 
-def _settled(services: Services, flow: FeedFlow, day: date, version: int) -> Publication:
-    row = services.ledger.publication(flow.name, day, version)
-    if row is None:
-        raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
-    return row
-
-
 def _counted_version(
     services: Services, flow: FeedFlow, row: Publication, transformed: Transformed, run_id: str
 ) -> Publication:
@@ -197,6 +193,34 @@ def _counted_version(
         quarantine_key=quarantine_key,
         key_id=transformed.key_id,
         previous_key_id=transformed.previous_key_id,
+    )
+
+
+def _settled(services: Services, flow: FeedFlow, day: date, version: int) -> Publication:
+    """The row of a settled version, if the ledger has those before it as well: versions are numbered without a gap,
+    except above settlements that the ledger has forgotten."""
+    rows = {row.version: row for row in services.ledger.publications(flow.name, day)}
+    if version not in rows:
+        raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
+    if lost := [str(number) for number in range(1, version) if number not in rows]:
+        raise PermanentFailure(
+            f"{flow.name} {day}: the ledger knows nothing of version {', '.join(lost)}, which readers may see; "
+            f"version {version} is not published. `adplatform doctor` compares, and restores the ledger with --repair"
+        )
+    return rows[version]
+
+
+def _not_shown(flow: FeedFlow, table: TableSpec, day: date, version: int, published: Published) -> str:
+    """What to say of a version that is published behind another date.
+
+    Raises:
+        PermanentFailure: every date of the table has readers of its own.
+    """
+    if table.partition is None and published.newer_day:
+        return f"{published.note}, which replaces this one"
+    raise PermanentFailure(
+        f"{flow.name} {day}: version {version} is not shown: {published.note}, which the ledger places above it; "
+        "`adplatform doctor` compares them"
     )
 
 

@@ -14,6 +14,7 @@ from adplatform.flow.lifecycle import claimed_by, holds
 from adplatform.flow.services import Services
 from adplatform.flow.settling import located
 from adplatform.flow.source import FeedFlow
+from adplatform.lake.zones import Zones
 from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, Publication, RawObject, digest
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def archive(services: Services, flow: FeedFlow, day: date, settled_arrivals: int
         if not settled:
             continue
         if not obj.archived_key:
-            if excluded and not _is_there(services.s3, obj):
+            if excluded and not is_there(services.s3, obj):
                 continue
             _copy(services, flow, obj)
             moved += 1
@@ -43,7 +44,8 @@ def archive(services: Services, flow: FeedFlow, day: date, settled_arrivals: int
     return moved
 
 
-def _is_there(s3: Any, obj: RawObject) -> bool:
+def is_there(s3: Any, obj: RawObject) -> bool:
+    """Whether the object is where the ledger says."""
     try:
         s3.head_object(**located(obj))
     except ClientError as e:
@@ -53,9 +55,13 @@ def _is_there(s3: Any, obj: RawObject) -> bool:
     return True
 
 
+def archive_key(zones: Zones, flow: FeedFlow, day: date, key: str, version: str) -> str:
+    """Where the archive keeps an object version of the delivery."""
+    return f"{zones.archive(flow.name, day, flow.archive)}{digest(key, version)}/{PurePosixPath(key).name}"
+
+
 def _copy(services: Services, flow: FeedFlow, obj: RawObject) -> None:
-    folder = services.zones.archive(flow.name, obj.day, flow.archive)
-    target = f"{folder}{digest(obj.key, obj.version)}/{PurePosixPath(obj.key).name}"
+    target = archive_key(services.zones, flow, obj.day, obj.key, obj.version)
     try:
         services.s3.copy(
             located(obj),

@@ -23,8 +23,8 @@ from adplatform.flow.close import close
 from adplatform.flow.hashing_keys import ADVICE, HashingKeys, meets_deliveries, rotation_keys
 from adplatform.flow.raw import version_objects
 from adplatform.flow.services import Services
-from adplatform.flow.settling import Runs, located
-from adplatform.flow.source import FeedFlow
+from adplatform.flow.settling import Runs, Settler, located
+from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.rotation import show_together
 from adplatform.ledger.ledger import Lease
 from adplatform.ledger.rows import (
@@ -373,9 +373,9 @@ def _make_again(services: Services, item: Remake, key: LakeKey, work: Work) -> s
     if that is refused, what readers see."""
     flow, day, problem = item.flow, item.day, ""
     for _ in range(2):
-        settled = _settled_again(services, item, key, work.runs)
-        if isinstance(settled, str):
-            return settled
+        settled, ours = _settled_again(services, item, key, work.runs)
+        if settled is None:
+            return ours
         problem = work.make(flow, day)
         placed = next((p for p in _shown(services, flow) if p.day == day), None)
         if placed is None or placed.key_id == key.key_id:
@@ -384,43 +384,30 @@ def _make_again(services: Services, item: Remake, key: LakeKey, work: Work) -> s
             raise TransientFailure(
                 f"{item.name}: made under key {placed.key_id}, not {key.key_id}: the current key was replaced meanwhile"
             )
-        if settled.manifest_key == _manifest(services, item):
+        if ours:
             return problem
     return problem
 
 
-def _manifest(services: Services, item: Remake) -> str:
-    version = services.ledger.publication(item.flow.name, item.day, item.version)
-    return version.manifest_key if version else ""
-
-
-def _settled_again(services: Services, item: Remake, key: LakeKey, runs: Runs) -> Delivery | str:
-    """The delivery, settled as a new version of the objects that readers see, unless another version has settled; what
-    is in the way where it is not. What came since stays pending."""
-    flow, day, ledger = item.flow, item.day, services.ledger
+def _settled_again(services: Services, item: Remake, key: LakeKey, runs: Runs) -> tuple[Delivery | None, str]:
+    """The delivery, settled as a new version of the objects that readers see, and why; with "" one that had settled
+    already. Without a delivery, what is in the way."""
+    flow, day = item.flow, item.day
+    source = Source(flow.source, services.zones.raw_bucket, "", (flow,))
+    settler = Settler(source, services.s3, None, "", services.ledger, services.zones)
+    because = f"made again under hashing key {key.key_id}"
     while True:
         seen = _freed(services, flow, day, runs)
         if seen.state is DeliveryState.RUNNING:
-            return f"{item.name}: run {seen.run_id} is at it; {ADVICE} again when it has ended"
+            return None, f"{item.name}: run {seen.run_id} is at it; {ADVICE} again when it has ended"
         if seen.state is DeliveryState.SETTLED:
-            return seen
-        shown = ledger.publication(flow.name, day, item.version)
+            return seen, because if seen.settled_because == because else ""
+        shown = services.ledger.publication(flow.name, day, item.version)
         if shown is None:
-            return f"{item.name}: version {item.version} is not in the ledger"
-        arrivals = seen.settled_arrivals
-        if seen.version != item.version:
-            numbers = [o.object.number for o in version_objects(services, flow, day, item.version)]
-            arrivals = min(arrivals, max(numbers, default=0))
-        settled = ledger.settle(
-            flow.name,
-            seen,
-            objects=shown.objects,
-            manifest_key=shown.manifest_key,
-            because=f"made again under hashing key {key.key_id}",
-            settled_arrivals=arrivals,
-        )
+            return None, f"{item.name}: version {item.version} is not in the ledger; `adplatform doctor` restores it"
+        settled = settler.settle_again(flow, seen, shown, because)
         if settled is not None:
-            return settled
+            return settled, because
 
 
 def _freed(services: Services, flow: FeedFlow, day: date, runs: Runs) -> Delivery:
@@ -495,13 +482,13 @@ def _stage_again(services: Services, item: Remake, key: LakeKey, keys: HashingKe
     """Make a delivery again and keep it until the whole table is shown; the problem, "" for none."""
     flow, problem = item.flow, ""
     for _ in range(2):
-        settled = _settled_again(services, item, key, work.runs)
-        if isinstance(settled, str):
-            return settled
+        settled, ours = _settled_again(services, item, key, work.runs)
+        if settled is None:
+            return ours
         if _is_staged(services, flow, settled, keys):
             return ""
         problem = _stage(services, flow, settled, keys, work)
-        if not problem or settled.manifest_key == _manifest(services, item):
+        if not problem or ours:
             return problem
     return problem
 

@@ -7,6 +7,7 @@ object out of a version that looks complete.
 
 import json
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -31,7 +32,7 @@ from adplatform.flow.arrivals import Arrivals
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.rows import Delivery, DeliveryState, RawObject, RotationState, TableRotation
+from adplatform.ledger.rows import Delivery, DeliveryState, Publication, RawObject, RotationState, TableRotation
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ MAX_ATTEMPTS = 3
 RETRY_AFTER = timedelta(minutes=2)
 """Wait before attempt 2; doubled before attempt 3."""
 MAX_MANIFEST = 16 * 2**20
+_MANIFEST = re.compile(r"dt=(\d{4}-\d{2}-\d{2})/v(\d+)-[0-9a-f]+\.json")
 BUSY = (DeliveryState.SETTLED, DeliveryState.RUNNING)
 """While a version waits for its run or has one, no other version settles."""
 
@@ -171,9 +173,36 @@ class Settler:
         if not (anyway or reopened(delivery, objects)) and self._is_published(delivery, entries):
             log.info("%s %s: the same files came again", flow.name, delivery.day)
             return self.ledger.change(flow.name, delivery, settled_arrivals=delivery.arrivals)
-        manifest_key = self._write_manifest(flow, delivery, decision.because, entries)
+        version = self._next_version(flow, delivery, objects)
+        manifest_key = self._write_manifest(flow, delivery.day, version, decision.because, entries)
         return self.ledger.settle(
-            flow.name, delivery, objects=len(entries), manifest_key=manifest_key, because=decision.because
+            flow.name,
+            delivery,
+            objects=len(entries),
+            manifest_key=manifest_key,
+            because=decision.because,
+            version=version,
+        )
+
+    def settle_again(self, flow: FeedFlow, seen: Delivery, shown: Publication, because: str) -> Delivery | None:
+        """Close the objects of a version that readers see as a new one; None when the delivery changed since ``seen``.
+
+        What came since then stays pending, or becomes it again.
+        """
+        entries = read_settlement(self.s3, self.zones, shown.manifest_key)["objects"]
+        objects, arrivals = self.ledger.objects(flow.name, seen.day), seen.settled_arrivals
+        if seen.version != shown.version:
+            own = {(entry["key"], entry["version"]) for entry in entries}
+            arrivals = min(arrivals, max((o.number for o in objects if (o.key, o.version) in own), default=0))
+        version = self._next_version(flow, seen, objects)
+        return self.ledger.settle(
+            flow.name,
+            seen,
+            objects=len(entries),
+            manifest_key=self._write_manifest(flow, seen.day, version, because, entries),
+            because=because,
+            version=version,
+            settled_arrivals=arrivals,
         )
 
     def _decide(
@@ -202,21 +231,34 @@ class Settler:
     def _is_published(self, delivery: Delivery, entries: Iterable[Entry]) -> bool:
         if delivery.state is not DeliveryState.PUBLISHED or delivery.published != delivery.version:
             return False
-        body = self.s3.get_object(Bucket=self.zones.raw_bucket, Key=delivery.manifest_key)["Body"].read()
-        return set(map(_content, json.loads(body)["objects"])) == set(map(_content, entries))
+        published = read_settlement(self.s3, self.zones, delivery.manifest_key)["objects"]
+        return set(map(_content, published)) == set(map(_content, entries))
 
-    def _write_manifest(self, flow: FeedFlow, delivery: Delivery, because: str, entries: Sequence[Entry]) -> str:
-        """What the version consists of, as an immutable object; named by content, so a lost race leaves no harm."""
+    def _next_version(self, flow: FeedFlow, delivery: Delivery, objects: Iterable[RawObject]) -> int:
+        """Above what the ledger knows, and above every settlement that it must have forgotten: one of objects that it
+        does not know. (A manifest of known objects alone may be what a lost race left.)"""
+        known = {(o.key, o.version) for o in objects}
+        highest = delivery.version
+        for number, key in manifests_of(self.s3, self.zones, flow.name, delivery.day).get(delivery.day, ()):
+            if number > highest:
+                entries = read_settlement(self.s3, self.zones, key)["objects"]
+                if not {(e["key"], e["version"]) for e in entries} <= known:
+                    highest = number
+        return highest + 1
+
+    def _write_manifest(self, flow: FeedFlow, day: date, version: int, because: str, entries: Sequence[Entry]) -> str:
+        """What the version consists of, as an immutable object. Its name is that of the settlement: no two have one."""
         document = {
             "feed": flow.name,
-            "date": delivery.day.isoformat(),
-            "version": delivery.version + 1,
+            "date": day.isoformat(),
+            "version": version,
             "because": because,
+            "settled_at": self.ledger.now().isoformat(),
             "objects": entries,
         }
         body = json.dumps(document, indent=1, sort_keys=True).encode()
-        name = f"v{delivery.version + 1:04d}-{sha256(body).hexdigest()[:16]}.json"
-        key = f"{self.zones.manifests(flow.name, delivery.day)}{name}"
+        name = f"v{version:04d}-{sha256(body).hexdigest()[:16]}.json"
+        key = f"{self.zones.manifests(flow.name, day)}{name}"
         self.s3.put_object(Bucket=self.zones.raw_bucket, Key=key, Body=body, **self.zones.put_arguments)
         return key
 
@@ -277,9 +319,28 @@ def _manifest_entry(obj: RawObject, listed: ListedFile | None) -> Entry:
         "version": obj.version,
         "size": obj.size,
         "etag": obj.etag,
+        "last_modified": obj.last_modified.isoformat(),
         "sha256": listed.sha256 if listed else None,
         "rows": listed.rows if listed else None,
     }
+
+
+def manifests_of(s3: Any, zones: Zones, feed: str, day: date | None = None) -> dict[date, list[tuple[int, str]]]:
+    """Number and key of every manifest of a delivery, or of all of a feed, by date and lowest number first."""
+    prefix = zones.manifests_of(feed)
+    below = prefix if day is None else zones.manifests(feed, day)
+    found: dict[date, list[tuple[int, str]]] = {}
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=zones.raw_bucket, Prefix=below):
+        for entry in page.get("Contents", ()):
+            if named := _MANIFEST.fullmatch(entry["Key"].removeprefix(prefix)):
+                found.setdefault(date.fromisoformat(named[1]), []).append((int(named[2]), entry["Key"]))
+    return {each: sorted(manifests) for each, manifests in found.items()}
+
+
+def read_settlement(s3: Any, zones: Zones, key: str) -> dict[str, Any]:
+    """The manifest of a settled version."""
+    document: dict[str, Any] = json.loads(s3.get_object(Bucket=zones.raw_bucket, Key=key)["Body"].read())
+    return document
 
 
 def _content(entry: Entry) -> tuple[Any, ...]:

@@ -42,7 +42,7 @@ class Published:
     """What publishing came to, and what readers see of the delivery now.
 
     ``token`` names the attempt, "" when nothing was published. ``rows`` are the delivery's own; a flip counts all rows
-    of its partition.
+    of its partition. ``newer_day`` when they see a newer date, which has replaced this one.
     """
 
     result: Result
@@ -51,6 +51,7 @@ class Published:
     rows: int
     flips: tuple[Flip, ...]
     note: str
+    newer_day: bool = False
 
     @property
     def locations(self) -> tuple[str, ...]:
@@ -68,17 +69,23 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """One try to publish one version of a delivery. ``token`` is its own, so it writes where nobody else does.
+class Writer:
+    """Who writes files of a table. ``token`` is its own, so it writes where nobody else does."""
+
+    table: TableSpec
+    run_id: str
+    token: str
+
+
+@dataclass(frozen=True)
+class Attempt(Writer):
+    """One try to publish one version of a delivery.
 
     ``key_id`` names the hashing key of its personal columns and ``manifest`` the settlement that it shows.
     """
 
-    table: TableSpec
     day: date
     version: int
-    run_id: str
-    token: str
     scope: str = ""
     key_id: str = ""
     manifest: str = ""
@@ -117,9 +124,9 @@ def upload(lake: Lake, attempt: Attempt, staged: Staged, work: Path) -> list[Upl
     return [upload_files(lake, attempt, value, files) for value, files in sorted(groups.items())]
 
 
-def upload_files(lake: Lake, attempt: Attempt, partition: str, files: list[StagedFile], suffix: str = "") -> Upload:
-    """Write the files of one partition; ``suffix`` makes it another location of the same attempt."""
-    prefix = location_key(lake, attempt, partition, suffix)
+def upload_files(lake: Lake, writer: Writer, partition: str, files: list[StagedFile], suffix: str = "") -> Upload:
+    """Write the files of one partition; ``suffix`` makes it another location of the same writer."""
+    prefix = location_key(lake, writer, partition, suffix)
     keys = {f"{prefix}part-{number:05d}.parquet": file for number, file in enumerate(files)}
     bucket = lake.store.zones.clean_bucket
     with ThreadPoolExecutor(max_workers=_UPLOADS) as pool:
@@ -129,9 +136,9 @@ def upload_files(lake: Lake, attempt: Attempt, partition: str, files: list[Stage
     return Upload(partition, prefix, sizes, sum(file.rows for file in files))
 
 
-def location_key(lake: Lake, attempt: Attempt, partition: str, suffix: str = "") -> str:
-    prefix = lake.store.zones.version(attempt.table.feed, attempt.token + suffix)
-    columns = [column.name for column in attempt.table.partitions]
+def location_key(lake: Lake, writer: Writer, partition: str, suffix: str = "") -> str:
+    prefix = lake.store.zones.version(writer.table.feed, writer.token + suffix)
+    columns = writer.table.partition_names
     return prefix + (partition_folder(columns, partition) if columns else "")
 
 
@@ -148,8 +155,7 @@ def require(lake: Lake, uploads: list[Upload]) -> None:
 
 
 def _with_rows_or_schema(attempt: Attempt, staged: Staged, work: Path) -> tuple[StagedFile, ...]:
-    by_column = attempt.table.partition is not None and attempt.table.partition.name != DELIVERY_DATE
-    if staged.files or by_column:
+    if staged.files or attempt.table.by_column:
         return staged.files
     empty = work / "empty.parquet"
     write_empty(attempt.table.columns, empty)

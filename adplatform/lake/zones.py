@@ -1,11 +1,13 @@
 """Where everything lies: the keys of the raw zone and the clean zone, and the encryption every write asks for."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from adplatform.contracts.model import DELIVERY_DATE
 
+_ESCAPE = re.compile("%([0-9A-F]{2})")
 # Hive's FileUtils.charToEscape. Spark and Athena take other characters from the path as they are, so a general URL
 # quoting would change what they read.
 _ESCAPED = frozenset("\"#%'*/:=?\\{[]^\x7f") | {chr(c) for c in range(0x20)}
@@ -46,6 +48,10 @@ class Zones:
     def manifests(self, feed: str, day: date) -> str:
         return _day("manifests", feed, day)
 
+    def manifests_of(self, feed: str) -> str:
+        """Below it lie the manifests of all dates of a feed, or of all scopes of a table."""
+        return f"manifests/{feed}/"
+
     def clean(self, feed: str) -> str:
         """The root of the feed's table, with a copy of what its partitions show now (``adplatform.lake.path_copy``)."""
         return f"{feed}/"
@@ -53,6 +59,10 @@ class Zones:
     def versions(self, feed: str) -> str:
         """Below it lies one prefix per publish attempt. No source has a name with a hyphen."""
         return f"table-versions/{feed}/"
+
+    def slice_lists(self, feed: str) -> str:
+        """Below it lie the lists of the slices that partitions of a table partitioned by a column show."""
+        return f"table-slices/{feed}/"
 
     def version(self, feed: str, token: str) -> str:
         """The location of one attempt. It has no ``=``, which readers of paths would take for one more column."""
@@ -76,6 +86,11 @@ JOINT = "\x1f"
 def partition_path(column: str, value: str) -> str:
     """``column=value/`` with the value escaped as Hive escapes it."""
     return f"{column}={''.join(_hive(value))}/"
+
+
+def partition_value(folder: str) -> str:
+    """The value of a folder as :func:`partition_path` names it."""
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), folder.rstrip("/").partition("=")[2])
 
 
 def partition_values(value: str, columns: int) -> list[str]:

@@ -47,6 +47,7 @@ from adplatform.ledger.rows import (
 )
 
 ACTIVE_INDEX = "active"
+_KEEPS = 3
 _EARLIER_KEY_PARTS = 2  # "#" in the key of a slice that names no version; quoting leaves none in the partition
 _LONGEST_EARLIER_KEY = 1024 - len("2026-01-01")  # DynamoDB Developer Guide, sort key length: longer ones never existed
 _serialize = TypeSerializer().serialize
@@ -131,6 +132,11 @@ class Ledger:
             if self._transact(writes):
                 return True
 
+    def put_objects(self, feed: str, objects: Iterable[RawObject]) -> None:
+        """Write objects as they are, for a ledger that has forgotten them; the caller changes the delivery that counts
+        them."""
+        self._put_all(feed, objects)
+
     def reopen(self, feed: str, day: date) -> Delivery:
         """Make a new version due although nothing arrived: the contract, a key or a decision changed."""
         while True:
@@ -147,15 +153,16 @@ class Ledger:
         objects: int,
         manifest_key: str,
         because: str,
+        version: int = 0,
         settled_arrivals: int | None = None,
     ) -> Delivery | None:
-        """Close the set of objects as the next version; None when anything arrived or changed since ``seen``. Arrivals
-        above ``settled_arrivals``, none by default, stay pending."""
+        """Close the set of objects as ``version``, by default the next; None when anything arrived or changed since
+        ``seen``. Arrivals above ``settled_arrivals``, none by default, stay pending."""
         now = self.now()
         settled = replace(
             seen,
             state=DeliveryState.SETTLED,
-            version=seen.version + 1,
+            version=version or seen.version + 1,
             settled_arrivals=seen.arrivals if settled_arrivals is None else settled_arrivals,
             attempt=1,
             run_id="",
@@ -258,12 +265,24 @@ class Ledger:
     def placement(self, feed: str, day: date) -> Placement | None:
         return self._get(Placement, feed, f"placement#{day}")
 
-    def placements(self, feed: str) -> list[Placement]:
-        """What readers see of each delivery, oldest date first."""
-        return list(self._query(Placement, feed, "placement#"))
+    def placements(self, feed: str, since: datetime | None = None) -> list[Placement]:
+        """What readers see of each delivery, oldest date first; with ``since`` those that were placed since then."""
+        found = list(self._query(Placement, feed, "placement#"))
+        return found if since is None else [p for p in found if p.placed_at and p.placed_at >= since]
 
-    def put_placement(self, feed: str, placement: Placement) -> None:
-        self._put_all(feed, [placement])
+    def put_placement(self, feed: str, placement: Placement) -> bool:
+        """Note what readers see; False, and nothing changes, when a newer version is placed already."""
+        try:
+            self.client.put_item(
+                TableName=self.table,
+                Item=_wire(to_item(feed, placement)),
+                ConditionExpression="attribute_not_exists(pk) OR #v <= :v",
+                ExpressionAttributeNames={"#v": "version"},
+                ExpressionAttributeValues=_wire({":v": placement.version}),
+            )
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
 
     def retired(self, feed: str) -> list[Retired]:
         return list(self._query(Retired, feed, "retired#"))
@@ -503,25 +522,34 @@ class Lease:
             {"#o": "owner", "#u": "until"},
         )
 
-    def check(self) -> None:
-        """Keep the lease before a step that must not overlap.
+    def check(self, needs: timedelta = timedelta(0)) -> None:
+        """Keep the lease before a step that must not overlap. At the return it lasts for ``needs`` at least, which is
+        what the step may take.
 
         Raises:
-            TransientFailure: it ran out and another holder took it, even one that has released it since.
+            TransientFailure: it ran out and another holder took it, even one that has released it since, or the ledger
+                answers too slowly to keep it.
         """
-        if not self._put("#o = :o", {":o": self.owner}, {"#o": "owner"}):
-            raise TransientFailure(
-                f"lease {self.name} was lost to another run: this one stops before it overwrites newer work"
-            )
+        for _ in range(_KEEPS):
+            asked = self.ledger.now()
+            if not self._put("#o = :o", {":o": self.owner}, {"#o": "owner"}, needs):
+                raise TransientFailure(
+                    f"lease {self.name} was lost to another run: this one stops before it overwrites newer work"
+                )
+            if self.ledger.now() + needs <= asked + self._length(needs):
+                return
+        raise TransientFailure(f"the ledger answers too slowly to keep lease {self.name}; run the step again")
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Keep the lease during one long step. A loss shows at the next :meth:`check`."""
+    def kept(self, needs: timedelta = timedelta(0)) -> Iterator[None]:
+        """Keep the lease during one long step, whose single calls may take ``needs``. A loss shows at the next
+        :meth:`check`."""
         done = threading.Event()
+        pause = self.ttl / 3
 
         def keep() -> None:
-            while not done.wait(self.ttl.total_seconds() / 3):
-                self.check()
+            while not done.wait(pause.total_seconds()):
+                self.check(needs + pause if needs else needs)
 
         with ThreadPoolExecutor(max_workers=1) as keeper:
             keeper.submit(keep)
@@ -543,8 +571,14 @@ class Lease:
     def _key(self) -> dict[str, Any]:
         return {"pk": f"lease#{self.name}", "sk": "lease"}
 
-    def _put(self, expression: str, values: dict[str, Any], names: dict[str, str]) -> bool:
-        until = (self.ledger.now() + self.ttl).isoformat()
+    def _length(self, needs: timedelta) -> timedelta:
+        """For how long the lease is kept at once; the margin is for the call that keeps it."""
+        return max(self.ttl, needs + self.ttl / 6)
+
+    def _put(
+        self, expression: str, values: dict[str, Any], names: dict[str, str], needs: timedelta = timedelta(0)
+    ) -> bool:
+        until = (self.ledger.now() + self._length(needs)).isoformat()
         item = _wire({**self._key(), "owner": self.owner, "until": until})
         return self._conditional(
             lambda condition: self.ledger.client.put_item(TableName=self.ledger.table, Item=item, **condition),

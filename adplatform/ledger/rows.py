@@ -143,10 +143,9 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Publication:
-    """One settled version of a delivery and what became of it. Counts are rows.
-
-    ``key_id`` names the hashing key of its digests, ``previous_key_id`` that of the digests kept beside them.
-    """
+    """One settled version of a delivery and what became of it. Counts are rows. ``note`` is what a reader of the table
+    should know beside that: it is published, and yet not what they see, for example. ``key_id`` names the hashing key
+    of its digests, ``previous_key_id`` that of the digests kept beside them."""
 
     day: date
     version: int
@@ -167,6 +166,7 @@ class Publication:
     seconds: Decimal = Decimal(0)
     finished_at: datetime | None = None
     error: str = ""
+    note: str = ""
     key_id: str = ""
     previous_key_id: str = ""
 

@@ -78,8 +78,11 @@ class FakeS3:
     def delete_object(self, *, Bucket: str, Key: str, VersionId: str) -> None:
         self.keys[Key] = [v for v in self.keys.get(Key, []) if v.version_id != VersionId]
 
-    def get_paginator(self, _: str) -> Pages:
-        return Pages(self._list_versions)
+    def get_paginator(self, operation: str) -> Pages:
+        return Pages(self._list_versions if operation == "list_object_versions" else self._list)
+
+    def _list(self, *, Bucket: str, Prefix: str) -> dict[str, Any]:
+        return {"Contents": [{"Key": key} for key in sorted(self.keys) if key.startswith(Prefix) and self.keys[key]]}
 
     def _list_versions(self, *, Bucket: str, Prefix: str) -> dict[str, Any]:
         found = [

@@ -4,7 +4,7 @@ that is killed."""
 import os
 import signal
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -14,7 +14,7 @@ from typing import Any
 from adplatform.aws import Aws
 from adplatform.contracts.feed import Feed
 from adplatform.failures import PermanentFailure, TransientFailure
-from adplatform.flow.key_rotation import RUN_PREFIX, Outcome, Wish, Work, rotate
+from adplatform.flow.key_rotation import RUN_PREFIX, Outcome, Step, Wish, Work, rotate
 from adplatform.flow.provision import provision
 from adplatform.flow.publication import publish_delivery
 from adplatform.flow.services import Services
@@ -117,7 +117,7 @@ class Club:
     def never_alive(self) -> NoRunIsAlive:
         return NoRunIsAlive()
 
-    def rotate(self, wish: Wish = Wish(), flows: Iterable[FeedFlow] = ()) -> Outcome:  # noqa: B008 - immutable
+    def rotate(self, wish: Wish = Wish(), watch: Callable[[Step], None] = lambda _: None) -> Outcome:  # noqa: B008
         services = self.services
 
         def make(flow: FeedFlow, when: date) -> str:
@@ -129,12 +129,12 @@ class Club:
 
         temp = services.settings.home / "tmp"
         temp.mkdir(parents=True, exist_ok=True)
-        work = Work(make, NoRunIsAlive(), services.settings.home / "rotation", RUN_PREFIX + uuid.uuid4().hex[:6])
+        own = services.settings.home / "rotation"
         return rotate(
             services,
-            [*flows] or list(self.flows),
+            self.flows,
             wish,
-            work,
+            Work(make, NoRunIsAlive(), own, RUN_PREFIX + uuid.uuid4().hex[:6], watch),
             version=str(uuid.uuid4()),
             random_bytes=os.urandom,
             sleep=lambda _: None,
@@ -148,21 +148,29 @@ def make_club(aws: Aws, home: Path, feeds: Iterable[dict[str, Any]] = FEEDS) -> 
     return Club(services, source)
 
 
-def rotate_killed_at(club: Club, writes: int, wish: Wish = Wish()) -> tuple[int, int]:  # noqa: B008 - immutable
+def rotate_killed_at(club: Club, writes: int) -> tuple[int, int]:
     """Rotate in a child that is killed before its ``writes``-th write to AWS, 0 for never; exit code and writes."""
     counted = plainly.PROCESSES.Value("i", 0)
-    blank = Club(
-        Services(club.services.settings, Aws(club.services.aws.region, club.services.aws.endpoint_url)), club.source
-    )
-    child = plainly.PROCESSES.Process(target=_rotate_until_killed, args=(blank, wish, writes, counted))
+    return _in_child(club, _rotate_until_write, writes, counted), counted.value
+
+
+def rotate_killed_in(club: Club, table: str, done: int) -> int:
+    """Rotate in a child that is killed when ``done`` deliveries of a table are made; its exit code."""
+    return _in_child(club, _rotate_until_step, table, done)
+
+
+def _in_child(club: Club, target: Callable[..., None], *arguments: Any) -> int:
+    aws = Aws(club.services.aws.region, club.services.aws.endpoint_url)
+    blank = Club(Services(club.services.settings, aws), club.source)
+    child = plainly.PROCESSES.Process(target=target, args=(blank, *arguments))
     child.start()
     child.join(120)
     if child.exitcode is None:
         raise TimeoutError("the child neither ended nor was killed")
-    return child.exitcode, counted.value
+    return child.exitcode
 
 
-def _rotate_until_killed(club: Club, wish: Wish, writes: int, counted: Any) -> None:
+def _rotate_until_write(club: Club, writes: int, counted: Any) -> None:
     def on_write() -> None:
         with counted.get_lock():
             counted.value += 1
@@ -171,4 +179,12 @@ def _rotate_until_killed(club: Club, wish: Wish, writes: int, counted: Any) -> N
             os.kill(os.getpid(), signal.SIGKILL)
 
     aws = plainly.CountingAws(club.services.aws.region, club.services.aws.endpoint_url, on_write)
-    Club(Services(club.services.settings, aws), club.source).rotate(wish)
+    Club(Services(club.services.settings, aws), club.source).rotate()
+
+
+def _rotate_until_step(club: Club, table: str, done: int) -> None:
+    def watch(step: Step) -> None:
+        if (step.table, step.done) == (table, done):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    club.rotate(watch=watch)

@@ -2,7 +2,6 @@
 
 import signal
 from datetime import timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from adplatform_tests.flow.rotations import (
     members,
     purchases,
     rotate_killed_at,
+    rotate_killed_in,
 )
 
 DUAL = Wish(dual=timedelta(days=30))
@@ -256,8 +256,7 @@ def columns(club: Club, table: str) -> list[dict[str, Any]]:
 
 def test_new_deliveries_of_a_table_on_its_way_wait_without_an_attempt_and_are_taken_in(busy_club: Club) -> None:
     club = busy_club
-    code, _ = rotate_killed_at(club, writes_until_staged(club))
-    assert code == -signal.SIGKILL
+    assert rotate_killed_in(club, "club/members", 1) == -signal.SIGKILL
     rotation = club.services.ledger.table_rotation("club/members")
     assert rotation is not None
     assert rotation.state is RotationState.RUNNING
@@ -272,11 +271,6 @@ def test_new_deliveries_of_a_table_on_its_way_wait_without_an_attempt_and_are_ta
     later.process()
     assert club.query("select max(seen), count(*) from {members} where region = 'de'") == [(9, 2)]
     assert club.keys("members") == {club.key_id}
-
-
-def writes_until_staged(club: Club) -> int:
-    """Well within the staging of the first table, members: past the key (5 writes) and the beginning."""
-    return 22
 
 
 def test_a_key_that_was_replaced_while_a_delivery_was_made_is_not_shown(club: Club) -> None:
@@ -298,52 +292,63 @@ def test_a_key_that_was_replaced_while_a_delivery_was_made_is_not_shown(club: Cl
 
 
 SMALL = (MEMBERS, PURCHASES)
-KILLS = 6
-"""Each group kills at every sixth write. The quick ones are part of every run, the others of ``make slow``."""
+GROUPS = 6
+"""Each group kills at every sixth write, all in ``make slow``; a few moments are part of every run."""
 
 
-@pytest.mark.parametrize("group", [pytest.param(g, marks=() if g == 1 else pytest.mark.slow) for g in range(KILLS)])
+def small_club(aws: Aws, home: Path) -> Club:
+    club = make_club(aws, home, SMALL)
+    club.put("members", day(3), members(("de", "ann", 1), ("fr", "eve", 1)))
+    club.put("members", day(2), members(("de", "ann", 2), ("de", "bob", 1)))
+    club.put("purchases", day(3), purchases(("ann", "1.00"), ("eve", "2.00")))
+    club.process()
+    return club
+
+
+def seen(club: Club) -> tuple[Any, ...]:
+    """What readers see, and how many originals are in the archive."""
+    archived = club.services.s3.list_objects_v2(Bucket=club.services.zones.raw_bucket, Prefix="archive/")
+    return club.query(JOINED), club.query(ROWS), archived["KeyCount"]
+
+
+def kill_and_go_on(aws: Aws, home: Path, moment: int) -> None:
+    club = small_club(aws, home)
+    before = seen(club)
+    code, _ = rotate_killed_at(club, moment)
+    assert code == -signal.SIGKILL, moment
+    assert club.query("select count(distinct (region, email_lake)), count(*) from {members}") == [(3, 3)], moment
+    assert club.query("select region from {members} group by 1 having count(distinct _pii_key_id) > 1") == [], moment
+    later = club.later(timedelta(hours=1))
+    done = later.rotate()
+    later.process()
+    assert done.problems == (), moment
+    assert seen(club) == before, moment
+    assert club.keys("members") == club.keys("purchases") == {club.key_id}, moment
+    deliveries = [d for f in club.flows for d in club.services.ledger.deliveries(f.name)]
+    assert {d.state for d in deliveries} == {DeliveryState.PUBLISHED}, moment
+    # One new version each, and one more at most for the delivery whose run was killed.
+    assert {d.version for d in deliveries} <= {2, 3}, moment
+    later.rotate(Wish(adopt=True))
+    assert deliveries == [d for f in club.flows for d in club.services.ledger.deliveries(f.name)], moment
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
+def test_a_killed_rotation_goes_on_and_ends_with_the_same_rows_under_one_key(
+    aws: Aws, tmp_path: Path, share: float
+) -> None:
+    kill_and_go_on(aws, tmp_path, round(share * WRITES))
+
+
+WRITES = 90
+"""About as many as the rotation of the small club makes."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", range(GROUPS))
 def test_a_rotation_killed_at_any_write_goes_on_and_ends_with_the_same_rows_under_one_key(
     aws: Aws, tmp_path: Path, group: int
 ) -> None:
-    def started(name: str) -> tuple[Club, tuple[Any, ...]]:
-        club = make_club(aws, tmp_path / name, SMALL)
-        club.put("members", day(3), members(("de", "ann", 1), ("fr", "eve", 1)))
-        club.put("members", day(2), members(("de", "ann", 2), ("de", "bob", 1)))
-        club.put("purchases", day(3), purchases(("ann", "1.00"), ("eve", "2.00")))
-        club.process()
-        return club, outcome(club)
-
-    def outcome(club: Club) -> tuple[Any, ...]:
-        versions = [p for f in club.flows for p in club.services.ledger.publications(f.name)]
-        archived = club.services.s3.list_objects_v2(Bucket=club.services.zones.raw_bucket, Prefix="archive/")
-        return (
-            club.query(JOINED),
-            club.query(ROWS),
-            sum(p.clean for p in versions if p.version == 1),
-            archived["KeyCount"],
-        )
-
-    club, _ = started("whole")
-    code, writes = rotate_killed_at(club, 0)
+    code, writes = rotate_killed_at(small_club(aws, tmp_path / "whole"), 0)
     assert code == 0
-    for moment in count(1 + group, KILLS):
-        if moment > writes:
-            break
-        club, before = started(f"at-{moment}")
-        code, _ = rotate_killed_at(club, moment)
-        assert code == -signal.SIGKILL
-        assert len(club.query("select distinct region, email_lake from {members}")) == len(club.query(ROWS)), moment
-        for place in ("de", "fr"):
-            ids = club.query(f"select distinct _pii_key_id from {{members}} where region = '{place}'")
-            assert len(ids) == 1, f"two keys in a partition after a kill before write {moment}"
-        later = club.later(timedelta(hours=1))
-        done = later.rotate()
-        later.process()
-        assert done.problems == ()
-        assert outcome(club) == before, f"killed before write {moment} of {writes}"
-        assert club.keys("members") == club.keys("purchases") == {club.key_id}
-        states = {d.state for f in club.flows for d in club.services.ledger.deliveries(f.name)}
-        assert states == {DeliveryState.PUBLISHED}, moment
-        # One new version each, and one more at most for the delivery whose run was killed.
-        assert {d.version for f in club.flows for d in club.services.ledger.deliveries(f.name)} <= {2, 3}
+    for moment in range(1 + group, writes + 1, GROUPS):
+        kill_and_go_on(aws, tmp_path / f"at-{moment}", moment)
