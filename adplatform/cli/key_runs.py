@@ -1,5 +1,6 @@
 """The runs of a key rotation: Dagster's, in this process, as ``adplatform process`` makes them."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -38,7 +39,7 @@ def headless_work(services: Services, accounts: Sequence[Account], watch: Callab
             instance.report_runless_asset_event(_materialization(flow, publication))
 
         temp = services.settings.home / "rotation"
-        yield Work(make, InstanceRuns(instance), temp, RUN_PREFIX + random_token(), watch, closed)
+        yield Work(make, InstanceRuns(instance), temp, RUN_PREFIX + random_token(), time.sleep, watch, closed)
 
 
 def _request(account: Account | None, flow: FeedFlow, day: date) -> dg.RunRequest:

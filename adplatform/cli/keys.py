@@ -1,7 +1,6 @@
 """Commands for the hashing key: which tables are under which key, bring all to one, retire earlier ones."""
 
 import secrets
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -79,9 +78,7 @@ def rotate(
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=errors) as progress, headless_work(services, accounts, _watch(progress)) as work:
-        outcome = key_rotation.rotate(
-            services, flows, wish, work, version=version, random_bytes=secrets.token_bytes, sleep=time.sleep
-        )
+        outcome = key_rotation.rotate(services, flows, wish, work, version=version, random_bytes=secrets.token_bytes)
     _show_outcome(outcome)
 
 

@@ -44,6 +44,8 @@ LEASE = "hashing-key"
 RUN_PREFIX = "keys-"
 _LEASE_TTL = timedelta(minutes=1)
 _PASSES = 5
+_LOOK_EVERY, _LOOKS = timedelta(seconds=3), 600
+"""How often, and how many times, to look whether a run of somebody else has ended."""
 _COLD = ("GLACIER", "DEEP_ARCHIVE")
 
 
@@ -125,6 +127,7 @@ class Work:
     runs: Runs
     temp: Path
     run_id: str
+    sleep: Callable[[float], None]
     watch: Callable[[Step], None] = lambda _: None
     closed: Callable[[FeedFlow, Publication], None] = lambda *_: None
 
@@ -186,7 +189,6 @@ def rotate(
     *,
     version: str,
     random_bytes: Callable[[int], bytes],
-    sleep: Callable[[float], None],
 ) -> Outcome:
     """Bring every table to one key. May be killed at any moment and run again.
 
@@ -196,7 +198,7 @@ def rotate(
     """
     with (
         aws_failures("the rotation of the hashing key"),
-        services.ledger.lease(LEASE, work.run_id, ttl=_LEASE_TTL, wait=_LEASE_TTL * 1.5, sleep=sleep) as lease,
+        services.ledger.lease(LEASE, work.run_id, ttl=_LEASE_TTL, wait=_LEASE_TTL * 1.5, sleep=work.sleep) as lease,
         lease.kept(),
     ):
         shutil.rmtree(work.temp, ignore_errors=True)
@@ -373,10 +375,11 @@ def _make_again(services: Services, item: Remake, key: LakeKey, work: Work) -> s
     if that is refused, what readers see."""
     flow, day, problem = item.flow, item.day, ""
     for _ in range(2):
-        settled, ours = _settled_again(services, item, key, work.runs)
+        settled, ours = _settled_again(services, item, key, work)
         if settled is None:
             return ours
         problem = work.make(flow, day)
+        _free(services, flow, day, work)
         placed = next((p for p in _shown(services, flow) if p.day == day), None)
         if placed is None or placed.key_id == key.key_id:
             return ""
@@ -389,7 +392,7 @@ def _make_again(services: Services, item: Remake, key: LakeKey, work: Work) -> s
     return problem
 
 
-def _settled_again(services: Services, item: Remake, key: LakeKey, runs: Runs) -> tuple[Delivery | None, str]:
+def _settled_again(services: Services, item: Remake, key: LakeKey, work: Work) -> tuple[Delivery | None, str]:
     """The delivery, settled as a new version of the objects that readers see, and why; with "" one that had settled
     already. Without a delivery, what is in the way."""
     flow, day = item.flow, item.day
@@ -397,7 +400,7 @@ def _settled_again(services: Services, item: Remake, key: LakeKey, runs: Runs) -
     settler = Settler(source, services.s3, None, "", services.ledger, services.zones)
     because = f"made again under hashing key {key.key_id}"
     while True:
-        seen = _freed(services, flow, day, runs)
+        seen = _free(services, flow, day, work)
         if seen.state is DeliveryState.RUNNING:
             return None, f"{item.name}: run {seen.run_id} is at it; {ADVICE} again when it has ended"
         if seen.state is DeliveryState.SETTLED:
@@ -410,12 +413,18 @@ def _settled_again(services: Services, item: Remake, key: LakeKey, runs: Runs) -
             return settled, because
 
 
-def _freed(services: Services, flow: FeedFlow, day: date, runs: Runs) -> Delivery:
-    """The delivery, taken from a run that is dead. Only one rotation is at work, so those of earlier ones are."""
+def _free(services: Services, flow: FeedFlow, day: date, work: Work) -> Delivery:
+    """The delivery, once no run is at it: taken from one that is dead, or awaited for some time. Only one rotation is
+    at work, so runs of earlier ones are dead."""
     seen = services.ledger.delivery(flow.name, day)
-    if seen.state is DeliveryState.RUNNING and (seen.run_id.startswith(RUN_PREFIX) or not runs.alive(seen.run_id)):
-        services.ledger.change(flow.name, seen, state=DeliveryState.SETTLED, run_id="")
-        return services.ledger.delivery(flow.name, day)
+    for _ in range(_LOOKS):
+        if seen.state is not DeliveryState.RUNNING:
+            break
+        if seen.run_id.startswith(RUN_PREFIX) or not work.runs.alive(seen.run_id):
+            services.ledger.change(flow.name, seen, state=DeliveryState.SETTLED, run_id="")
+        else:
+            work.sleep(_LOOK_EVERY.total_seconds())
+        seen = services.ledger.delivery(flow.name, day)
     return seen
 
 
@@ -482,7 +491,7 @@ def _stage_again(services: Services, item: Remake, key: LakeKey, keys: HashingKe
     """Make a delivery again and keep it until the whole table is shown; the problem, "" for none."""
     flow, problem = item.flow, ""
     for _ in range(2):
-        settled, ours = _settled_again(services, item, key, work.runs)
+        settled, ours = _settled_again(services, item, key, work)
         if settled is None:
             return ours
         if _is_staged(services, flow, settled, keys):
@@ -528,7 +537,7 @@ def _in_hand(services: Services, flow: FeedFlow, keys: HashingKeys) -> dict[date
 
 
 def _finish(services: Services, flow: FeedFlow, day: date, work: Work) -> None:
-    _freed(services, flow, day, work.runs)
+    _free(services, flow, day, work)
     claimed = lifecycle.claim(services, flow, day, work.run_id)
     version = services.ledger.publication(flow.name, day, claimed.version)
     seconds = (services.ledger.now() - claimed.settled_at).total_seconds() if version and claimed.settled_at else 0

@@ -134,10 +134,9 @@ class Club:
             services,
             self.flows,
             wish,
-            Work(make, NoRunIsAlive(), own, RUN_PREFIX + uuid.uuid4().hex[:6], watch),
+            Work(make, NoRunIsAlive(), own, RUN_PREFIX + uuid.uuid4().hex[:6], lambda _: None, watch),
             version=str(uuid.uuid4()),
             random_bytes=os.urandom,
-            sleep=lambda _: None,
         )
 
 
