@@ -88,7 +88,7 @@ def process(
         due, began = list(in_turns(found)), clock()
         for each in due:
             watch(f"{each.flow.name} {each.day}")
-            yield _run(loaded, request(each), services, instance)
+            yield run_request(loaded, request(each), services, instance)
             if clock() - began >= LOOK_AGAIN:
                 break
         ended = 0
@@ -130,13 +130,16 @@ def _pull(
     finished = []
     for each in [*requests, *(fact for fact in facts if fact.tags[FEED_TAG] not in stuck)]:
         watch(each.tags[FEED_TAG])
-        finished.append(_run(loaded, each, services, instance))
+        finished.append(run_request(loaded, each, services, instance))
         if each.run_key is None and not finished[-1].success:
             stuck.add(each.tags[FEED_TAG])
     return finished
 
 
-def _run(loaded: dg.Definitions, request: dg.RunRequest, services: Services, instance: dg.DagsterInstance) -> Finished:
+def run_request(
+    loaded: dg.Definitions, request: dg.RunRequest, services: Services, instance: dg.DagsterInstance
+) -> Finished:
+    """Run it in this process; people hear of a failure as they would by a daemon."""
     keys = request.asset_selection or []
     result = dg.materialize(
         list({id(a): a for a in map(loaded.resolve_assets_def, keys)}.values()),

@@ -46,7 +46,10 @@ AUDITS = {
     "no_personal_data_in_clear": "Every personal column holds digests, masks or nothing.",
     "manifest_rows": "Each file has the rows that the partner's manifest promises, where there is one.",
 }
-SUSPICION = {"suspected_personal_data": "Columns that nobody declared as personal hold no e-mail addresses."}
+SUSPICION = {
+    "suspected_personal_data": "Columns that nobody declared as personal hold no e-mail addresses.",
+    "one_hashing_key": "Personal columns are hashed with the same key as the rest of the lake.",
+}
 """What does not keep a delivery from being published."""
 
 

@@ -15,7 +15,9 @@ from adplatform.contracts.types import DataType, parse_type
 IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,126}")
 DELIVERY_DATE = "dt"
 """The partition column of every table that is partitioned by delivery date."""
-SYSTEM_COLUMNS = ("_source_file", "_pii_key_id")
+PREVIOUS_KEY_ID = "_pii_previous_key_id"
+"""The column that names the key of the digests that are kept under the key before the current one."""
+SYSTEM_COLUMNS = ("_source_file", "_pii_key_id", PREVIOUS_KEY_ID)
 _RESERVED = frozenset({DELIVERY_DATE, *SYSTEM_COLUMNS})
 
 DATE_FORMATS = ("%Y%m%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d")

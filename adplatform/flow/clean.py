@@ -11,6 +11,7 @@ from adplatform.failures import MAX_TEXT, PermanentFailure, TransientFailure, cl
 from adplatform.files.bad_file import BadFile
 from adplatform.files.input_file import InputFile
 from adplatform.files.unpack import UnpackLimits, unpack
+from adplatform.flow.hashing_keys import HashingKeys, hashing_keys, one_key_finding, require_current
 from adplatform.flow.raw import VersionObject, download, save, verdict, version_objects
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
@@ -19,11 +20,12 @@ from adplatform.lake.audit import AuditFinding, audit
 from adplatform.lake.details import with_details
 from adplatform.lake.publish import publish
 from adplatform.lake.quarantine import store_rows
+from adplatform.lake.rotation import stage_version
 from adplatform.lake.table import TableSpec, table_spec
 from adplatform.ledger.rows import FileOutcome, Outcome, Publication
-from adplatform.privacy.keys import HashKey, fetch_key
+from adplatform.privacy.keys import HashKey
 from adplatform.transform.duckdb_engine import EngineLimits, transform
-from adplatform.transform.values import Staged
+from adplatform.transform.values import OutputColumn, Staged
 
 log = logging.getLogger(__name__)
 
@@ -37,21 +39,27 @@ class Transformed:
     findings: tuple[AuditFinding, ...]
     key_id: str = ""
     """Names the key that hashed the personal columns; "" when the contract needs none."""
+    previous_key_id: str = ""
+    """Names the key of the digests that are kept beside those; "" when there are none."""
 
     @property
     def refusals(self) -> tuple[AuditFinding, ...]:
         return tuple(f for f in self.findings if f.blocking and not f.passed)
 
 
-def transform_version(services: Services, flow: FeedFlow, day: date, version: int, work: Path) -> Transformed:
-    """Fetch, unpack, transform and audit the files of a version that the raw step loaded.
+def transform_version(
+    services: Services, flow: FeedFlow, day: date, version: int, work: Path, keys: HashingKeys | None = None
+) -> Transformed:
+    """Fetch, unpack, transform and audit the files of a version that the raw step loaded. ``keys`` are those of a
+    rotation; by default the feed's own.
 
     Raises:
         PermanentFailure: a file is bad and the feed refuses bad files, or the hashing key cannot be had.
+        KeysDiffer: the delivery's table is under another hashing key.
         TransientFailure: a service did not answer.
     """
     contract = flow.feed.contract
-    key = fetch_key(services.secrets, services.settings.hash_key_secret) if contract.needs_key else None
+    keys = keys or hashing_keys(services, flow)
     objects = version_objects(services, flow, day, version)
     outcomes = {o.origin: o for o in services.ledger.file_outcomes(flow.name, day, version)}
     inputs: dict[str, tuple[InputFile, ...]] = {}
@@ -63,7 +71,7 @@ def transform_version(services: Services, flow: FeedFlow, day: date, version: in
                 services, flow, item, outcome, ordinal, work / str(place)
             )
     try:
-        staged = _transform_good(services, flow, inputs, outcomes, day, key, work)
+        staged = _transform_good(services, flow, inputs, outcomes, day, keys, work)
     except (PermanentFailure, TransientFailure):
         services.ledger.put_file_outcomes(flow.name, outcomes.values())
         raise
@@ -72,8 +80,13 @@ def transform_version(services: Services, flow: FeedFlow, day: date, version: in
     return Transformed(
         staged,
         accounted,
-        (*audit(staged, contract, _shown_rows(services, flow, day)), *_promised_rows(objects, accounted)),
-        key.id if key else "",
+        (
+            *audit(staged, contract, _shown_rows(services, flow, day)),
+            *_promised_rows(objects, accounted),
+            one_key_finding(services, flow, keys),
+        ),
+        keys.current.id if keys else "",
+        keys.previous_id if keys else "",
     )
 
 
@@ -102,35 +115,16 @@ def publish_version(
 
     Raises:
         PermanentFailure: the ledger lacks versions of this delivery, or readers see another one.
+        EnvironmentFailure: the hashing key was replaced meanwhile.
         TransientFailure: as :func:`adplatform.lake.publish.publish`.
     """
-    staged = transformed.staged
+    staged, scope = transformed.staged, flow.scope
+    require_current(services, flow, transformed.key_id)
     row = _settled(services, flow, day, version)
-    quarantine_key = ""
-    if staged.quarantine is not None:
-        quarantine_key = store_rows(services.store, flow.name, day, version, staged.quarantine)
-    scope = flow.scope
-    table = table_spec(
-        flow.table,
-        flow.feed.contract,
-        staged.columns,
-        description=flow.feed.description,
-        database_prefix=services.settings.database_prefix,
-        scope=scope.column if scope else None,
-    )
+    counted = _counted_version(services, flow, row, transformed, run_id)
     # Noted before anybody sees it: whoever closes the version after this run has died finds its counts.
-    counted = replace(
-        row,
-        run_id=run_id,
-        rows_in=staged.rows_in,
-        clean=staged.clean,
-        superseded=staged.superseded,
-        quarantined=staged.quarantined,
-        table=table.qualified,
-        quarantine_key=quarantine_key,
-    )
-    counted = with_details(services.store, flow.name, counted, (), staged.reasons)
     services.ledger.put_publication(flow.name, counted)
+    table = table_of(services, flow, staged.columns)
     published = publish(
         services.lake,
         table,
@@ -147,6 +141,63 @@ def publish_version(
     done = with_details(services.store, flow.name, counted, published.locations, staged.reasons)
     services.ledger.put_publication(flow.name, replace(done, note=note))
     return published
+
+
+def stage_for_rotation(
+    services: Services, flow: FeedFlow, day: date, version: int, transformed: Transformed, run_id: str, work: Path
+) -> None:
+    """Keep an audited version where it can be shown together with the others of its table.
+
+    Raises: as :func:`adplatform.lake.rotation.stage_version`.
+    """
+    row = _settled(services, flow, day, version)
+    counted = _counted_version(services, flow, row, transformed, run_id)
+    stage_version(
+        services.lake,
+        table_of(services, flow, transformed.staged.columns),
+        day,
+        version,
+        transformed.staged,
+        run_id=run_id,
+        temp=work,
+        key_id=transformed.key_id,
+        manifest=row.manifest_key,
+    )
+    services.ledger.put_publication(flow.name, counted)
+
+
+def table_of(services: Services, flow: FeedFlow, columns: Iterable[OutputColumn]) -> TableSpec:
+    return table_spec(
+        flow.table,
+        flow.feed.contract,
+        columns,
+        description=flow.feed.description,
+        database_prefix=services.settings.database_prefix,
+        scope=flow.scope.column if flow.scope else None,
+    )
+
+
+def _counted_version(
+    services: Services, flow: FeedFlow, row: Publication, transformed: Transformed, run_id: str
+) -> Publication:
+    """The version with where its rows went; the quarantined ones are stored."""
+    staged = transformed.staged
+    quarantine_key = ""
+    if staged.quarantine is not None:
+        quarantine_key = store_rows(services.store, flow.name, row.day, row.version, staged.quarantine)
+    counted = replace(
+        row,
+        run_id=run_id,
+        rows_in=staged.rows_in,
+        clean=staged.clean,
+        superseded=staged.superseded,
+        quarantined=staged.quarantined,
+        table=table_of(services, flow, staged.columns).qualified,
+        quarantine_key=quarantine_key,
+        key_id=transformed.key_id,
+        previous_key_id=transformed.previous_key_id,
+    )
+    return with_details(services.store, flow.name, counted, (), staged.reasons)
 
 
 def _settled(services: Services, flow: FeedFlow, day: date, version: int) -> Publication:
@@ -220,7 +271,7 @@ def _transform_good(
     inputs: dict[str, tuple[InputFile, ...]],
     outcomes: dict[str, FileOutcome],
     day: date,
-    key: HashKey | None,
+    keys: HashingKeys | None,
     work: Path,
 ) -> Staged:
     """Transform the files that are good; ``outcomes`` learns of those that are not."""
@@ -232,7 +283,8 @@ def _transform_good(
         good = [f for origin, files in inputs.items() if outcomes[origin].outcome is Outcome.LOADED for f in files]
         folder = work / f"transform-{len(good)}"
         try:
-            staged = transform(flow.feed.contract, good, day, key, folder, limits)
+            current, previous = (keys.current, keys.previous) if keys else (None, None)
+            staged = transform(flow.feed.contract, good, day, current, folder, limits, previous)
         except BadFile as e:
             outcomes[owner[e.origin]] = _bad(flow, outcomes[owner[e.origin]], e)
             continue

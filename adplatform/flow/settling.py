@@ -40,7 +40,7 @@ from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.rows import Delivery, DeliveryState, RawObject, digest
+from adplatform.ledger.rows import Delivery, DeliveryState, Publication, RawObject, RotationState, TableRotation, digest
 
 log = logging.getLogger(__name__)
 
@@ -239,10 +239,14 @@ class Settler:
         """
         flows = {flow.name: flow for flow in self.source.feeds if only in (None, flow.name)}
         rules = {name: self._rule(flow) for name, flow in flows.items()}
+        rotating = self._rotating()
         waiting: list[Waiting] = []
         groups: dict[str, list[Delivery]] = {name: [] for name in flows}
         for name, row in self.ledger.active_deliveries(self.source.name):
             if name not in flows or _at_rest(row):
+                continue
+            if rotation := rotating.get(flows[name].table):
+                waiting.append(Waiting(flows[name], row.day, _rotation_wait(rotation)))
                 continue
             if wait := self._known_wait(flows[name], row, rules[name]):
                 waiting.append(Waiting(flows[name], row.day, wait))
@@ -281,6 +285,10 @@ class Settler:
         except PermanentFailure as e:
             return Wait(str(e))
         return decision if isinstance(decision, Wait) else Wait(f"complete, {decision.because}: the next look takes it")
+
+    def _rotating(self) -> dict[str, TableRotation]:
+        """The tables whose deliveries are being made under another hashing key, to be shown together."""
+        return {r.table: r for r in self.ledger.table_rotations() if r.state is RotationState.RUNNING}
 
     def settle(self, flow: FeedFlow, delivery: Delivery, *, anyway: bool = False) -> Delivery | None:
         """Settle the delivery if it is complete (or ``anyway``); None when it is not, has a run, or changed meanwhile.
@@ -347,6 +355,27 @@ class Settler:
             manifest_key=manifest_key,
             because=decision.because,
             version=version,
+        )
+
+    def settle_again(self, flow: FeedFlow, seen: Delivery, shown: Publication, because: str) -> Delivery | None:
+        """Close the objects of a version that readers see as a new one; None when the delivery changed since ``seen``.
+
+        What came since then stays pending, or becomes it again.
+        """
+        entries = read_settlement(self.s3, self.zones, shown.manifest_key)["objects"]
+        objects, arrivals = self.ledger.objects(flow.name, seen.day), seen.settled_arrivals
+        if seen.version != shown.version:
+            own = {(entry["key"], entry["version"]) for entry in entries}
+            arrivals = min(arrivals, max((o.number for o in objects if (o.key, o.version) in own), default=0))
+        version = self._next_version(flow, seen, objects)
+        return self.ledger.settle(
+            flow.name,
+            seen,
+            objects=len(entries),
+            manifest_key=self._write_manifest(flow, seen.day, version, because, entries),
+            because=because,
+            version=version,
+            settled_arrivals=arrivals,
         )
 
     def _listed_again(self, flow: FeedFlow, day: date, objects: Sequence[RawObject], listings: _Listings) -> bool:
@@ -572,6 +601,13 @@ def _look(
 def _at_rest(row: Delivery) -> bool:
     """Whether only an object or an operator can move it on."""
     return row.state is DeliveryState.FAILED and row.permanent and not row.pending
+
+
+def _rotation_wait(rotation: TableRotation) -> Wait:
+    return Wait(
+        f"its table is on its way to hashing key {rotation.key_id}, {rotation.staged} of {rotation.deliveries} "
+        "deliveries are made"
+    )
 
 
 def _judged_as(delivery: Delivery, rule: str) -> str:

@@ -96,12 +96,7 @@ def place(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], wor
     """
     feed, day, version, zones = attempt.table.feed, attempt.day, attempt.version, lake.store.zones
     table = lake.catalog.ensure(attempt.table, zones.clean_uri(zones.clean(feed)), lambda: lease.check(lake.call))
-    new = {
-        u.partition: Slice(
-            u.partition, day, version, zones.clean_uri(u.prefix), u.rows, attempt.key_id, attempt.manifest
-        )
-        for u in uploads
-    }
+    new = slices_of(lake, attempt, uploads)
     before = {s.partition for s in lake.ledger.slices_of_day(feed, day)}
     emptied = [Slice(partition, day, version) for partition in sorted(before - new.keys())]
     versions = placed_versions(lake, feed)
@@ -121,6 +116,15 @@ def place(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], wor
         follow(lake, lease, feed, attempt.table, table.partitions, each.value)
     forget(lake, feed, lake.ledger.slices_of_day(feed, day), {day: version})
     return attempt.outcome(Result.PUBLISHED, rows, tuple(each.flip for each in made), f"version {version}")
+
+
+def slices_of(lake: Lake, attempt: Attempt, uploads: Iterable[Upload]) -> dict[str, Slice]:
+    """What an attempt contributes to each partition."""
+    uri, key_id, manifest = lake.store.zones.clean_uri, attempt.key_id, attempt.manifest
+    return {
+        u.partition: Slice(u.partition, attempt.day, attempt.version, uri(u.prefix), u.rows, key_id, manifest)
+        for u in uploads
+    }
 
 
 def forget(lake: Lake, feed: str, slices: Iterable[Slice], versions: Mapping[date, int]) -> None:

@@ -17,11 +17,14 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from adplatform.failures import TransientFailure
 from adplatform.ledger.rows import (
+    KEYS,
+    LAKE_KEY,
     UNPLACED,
     Delivery,
     DeliveryState,
     FileOutcome,
     Ignored,
+    LakeKey,
     ObjectState,
     Observation,
     Placement,
@@ -36,6 +39,7 @@ from adplatform.ledger.rows import (
     Scope,
     Slice,
     Stale,
+    TableRotation,
     Told,
     Trouble,
     active_deliveries,
@@ -215,16 +219,24 @@ class Ledger:
                 return self.delivery(feed, day)
 
     def settle(
-        self, feed: str, seen: Delivery, *, objects: int, manifest_key: str, because: str, version: int = 0
+        self,
+        feed: str,
+        seen: Delivery,
+        *,
+        objects: int,
+        manifest_key: str,
+        because: str,
+        version: int = 0,
+        settled_arrivals: int | None = None,
     ) -> Delivery | None:
         """Close the set of objects as ``version``, by default the next; None when anything arrived or changed since
-        ``seen``."""
+        ``seen``. Arrivals above ``settled_arrivals``, none by default, stay pending."""
         now = self.now()
         settled = replace(
             seen,
             state=DeliveryState.SETTLED,
             version=version or seen.version + 1,
-            settled_arrivals=seen.arrivals,
+            settled_arrivals=seen.arrivals if settled_arrivals is None else settled_arrivals,
             attempt=1,
             launches=1,
             deaths=0,
@@ -373,6 +385,29 @@ class Ledger:
 
     def delete(self, feed: str, row: Slice | Retired | Told) -> None:
         self.client.delete_item(TableName=self.table, Key=_wire({"pk": f"feed#{feed}", "sk": row.sort_key}))
+
+    # -- hashing keys
+
+    def lake_key(self) -> LakeKey | None:
+        return self._get(LakeKey, KEYS, LAKE_KEY)
+
+    def begin_lake_key(self, key_id: str) -> LakeKey:
+        """The key of the lake; ``key_id`` from now on when there was none."""
+        first = LakeKey(key_id, self.now())
+        self._transact([self._put(KEYS, first, "attribute_not_exists(pk)", {})])
+        return self.lake_key() or first
+
+    def put_lake_key(self, key: LakeKey) -> None:
+        self._put_all(KEYS, [key])
+
+    def table_rotation(self, table: str) -> TableRotation | None:
+        return self._get(TableRotation, KEYS, f"table#{table}")
+
+    def table_rotations(self) -> list[TableRotation]:
+        return list(self._query(TableRotation, KEYS, "table#"))
+
+    def put_table_rotation(self, rotation: TableRotation) -> None:
+        self._put_all(KEYS, [rotation])
 
     # -- reports
 

@@ -21,6 +21,8 @@ pk                            sk                                   row
 ``feed#<source>``             ``trouble#<what>``                   :class:`Trouble`, what people were told already
 ``feed#<source>/<feed>``      ``told#<what>``                      :class:`Told`, what people are told only once
 ``feed#<source>/<feed>``      ``stale#<day>/<scope>``              :class:`Stale`, a derived date to be built anew
+``feed#_keys``                ``lake``                             :class:`LakeKey`, the hashing key of the lake
+``feed#_keys``                ``table#<source>/<feed>``            :class:`TableRotation`, its way to another key
 ``lease#<name>``              ``lease``                            holder and expiry of a lease
 ``rate#<name>``               ``rate``                             when the next call of an operation may be made
 ``worker#<run>``              the work                             who works on a run (``adplatform.ledger.workers``)
@@ -49,6 +51,10 @@ _TEXTS = frozenset({"error", "note", "reason", "settled_because", "waiting"})
 
 UNPLACED = "_unplaced"
 """The feed of a source under which objects are remembered that fit none of its feeds."""
+
+KEYS = "_keys"
+"""In the place of a feed: what concerns the hashing key of the lake."""
+LAKE_KEY = "lake"
 
 
 class DeliveryState(StrEnum):
@@ -209,7 +215,7 @@ class Publication:
     ``reasons`` are the most frequent and ``locations`` the first of ``reason_count`` and ``location_count``; where
     there are more, ``details_key`` names the object with all of them. ``adplatform.lake.details`` reads either.
     ``note`` is what a reader of the table should know beside that: it is published, and yet not what they see, for
-    example.
+    example. ``key_id`` names the hashing key of its digests, ``previous_key_id`` that of the digests kept beside them.
     """
 
     day: date
@@ -235,6 +241,8 @@ class Publication:
     finished_at: datetime | None = None
     error: str = ""
     note: str = ""
+    key_id: str = ""
+    previous_key_id: str = ""
 
     @property
     def sort_key(self) -> str:
@@ -503,6 +511,59 @@ class Told:
         return f"told#{self.what}"
 
 
+@dataclass(frozen=True)
+class LakeKey:
+    """The hashing key that all tables of the lake are to share, by its id.
+
+    ``previous_id`` is the key before it. ``next_version`` is the secret's version of a key that is about to be made,
+    ``next_dual_until`` its ``dual_until``: when digests under the previous key are no longer stored beside the current
+    ones. ``rotating`` until every delivery that can be made again is under this key.
+    """
+
+    key_id: str
+    since: datetime
+    previous_id: str = ""
+    next_version: str = ""
+    next_dual_until: datetime | None = None
+    dual_until: datetime | None = None
+    rotating: bool = False
+
+    @property
+    def sort_key(self) -> str:
+        return LAKE_KEY
+
+    def dual(self, now: datetime) -> bool:
+        """Whether digests under the previous key are to be stored, too."""
+        return bool(self.previous_id) and self.dual_until is not None and now < self.dual_until
+
+
+class RotationState(StrEnum):
+    """KEPT: the table stays under its key, because originals that it is made of are gone."""
+
+    RUNNING = "running"
+    DONE = "done"
+    KEPT = "kept"
+
+
+@dataclass(frozen=True)
+class TableRotation:
+    """The way of one table from the key ``from_id`` ("" when unknown) to ``key_id``. ``staged`` of ``deliveries`` are
+    made and not shown yet; ``left`` deliveries stay under an earlier key because their originals are gone."""
+
+    table: str
+    from_id: str
+    key_id: str
+    state: RotationState
+    started_at: datetime
+    deliveries: int = 0
+    staged: int = 0
+    left: int = 0
+
+    @property
+    def sort_key(self) -> str:
+        return f"table#{self.table}"
+
+
 Row = (
     RawObject
     | Ignored
@@ -519,6 +580,8 @@ Row = (
     | Scope
     | Trouble
     | Told
+    | LakeKey
+    | TableRotation
 )
 R = TypeVar(
     "R",
@@ -538,6 +601,8 @@ R = TypeVar(
     Stale,
     Trouble,
     Told,
+    LakeKey,
+    TableRotation,
 )
 
 

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -17,6 +17,8 @@ from adplatform.aws_errors import secret_failures
 from adplatform.failures import PermanentFailure
 
 KEY_BYTES = 32
+ID_LENGTH = 8
+"""A key is named by this many first characters of its secret's version."""
 _BLOCK_BYTES = 64
 _FEWEST_DISTINCT_BYTES = 8
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2}){32,}")
@@ -75,10 +77,19 @@ def fetch_key(secrets: Any, secret_name: str) -> HashKey:
     """
     with secret_failures(f"hashing key, secret {secret_name!r}"):
         answer = secrets.get_secret_value(SecretId=secret_name)
+    return key_in(answer, secret_name)
+
+
+def key_in(answer: Mapping[str, Any], secret_name: str) -> HashKey:
+    """The key in an answer of GetSecretValue.
+
+    Raises:
+        PermanentFailure: it is not a key.
+    """
     binary = answer.get("SecretBinary")
     secret = bytes(binary) if binary is not None else _decode(answer.get("SecretString", ""), secret_name)
     try:
-        return HashKey(answer["VersionId"][:8], secret)
+        return HashKey(answer["VersionId"][:ID_LENGTH], secret)
     except PermanentFailure as e:
         raise PermanentFailure(f"secret {secret_name!r}: {e}") from e
 
@@ -89,13 +100,18 @@ def create_key(secrets: Any, secret_name: str, random_bytes: Callable[[int], byt
     Raises:
         PermanentFailure, EnvironmentFailure, TransientFailure: as :func:`fetch_key`.
     """
-    text = json.dumps({"key": base64.b64encode(random_bytes(KEY_BYTES)).decode()})
+    text = new_secret(random_bytes)
     with (
         secret_failures(f"hashing key, secret {secret_name!r}"),
         suppress(secrets.exceptions.ResourceExistsException),
     ):
         secrets.create_secret(Name=secret_name, SecretString=text)
     return fetch_key(secrets, secret_name)
+
+
+def new_secret(random_bytes: Callable[[int], bytes]) -> str:
+    """The SecretString of a key that nobody has had before."""
+    return json.dumps({"key": base64.b64encode(random_bytes(KEY_BYTES)).decode()})
 
 
 def _decode(text: str, secret_name: str) -> bytes:

@@ -66,10 +66,12 @@ def transform(
     key: HashKey | None,
     work: Path,
     limits: EngineLimits,
+    previous: HashKey | None = None,
 ) -> Staged:
     """Validate, quarantine, cast, de-identify and deduplicate the files of one delivery.
 
-    Writes below ``work``, which must be an empty directory of this run: ``clean/`` and ``quarantine.parquet``.
+    With ``previous`` the digests under that key stand beside those under ``key``. Writes below ``work``, which must be
+    an empty directory of this run: ``clean/`` and ``quarantine.parquet``.
 
     Raises:
         PermanentFailure: a file breaks the contract as a whole, the contract cannot be computed, or it needs a key
@@ -85,10 +87,11 @@ def transform(
         )
     with _connect(files, work, limits) as con:
         if any(True for _ in contract.pii_columns()):
-            privacy.register(con, key)
+            privacy.register(con, key, previous)
         reading = _READERS[contract.format.kind](con, contract, files, work / "links")
         accepted = reading.accepted
-        statements = compile_contract(accepted.contract, key.id if key else None)
+        previous_id = previous.id if previous else None
+        statements = compile_contract(accepted.contract, key.id if key else None, previous_key_id=previous_id)
         refused = {r.origin for r in accepted.refused}
         read = [file for file in files if file.origin not in refused]
         _validate(con, statements, read)
@@ -100,7 +103,7 @@ def transform(
         if contract.format.kind == "csv":
             refuse_unread(contract, [file for file, count in zip(read, counts, strict=True) if not count.rows_in])
         return Staged(
-            columns=output_columns(accepted.contract),
+            columns=output_columns(accepted.contract, previous=previous is not None),
             files=staged,
             quarantine=quarantine,
             counts=counts,

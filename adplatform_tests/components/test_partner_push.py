@@ -43,6 +43,7 @@ CHECKS = {
     "bounds",
     "no_personal_data_in_clear",
     "suspected_personal_data",
+    "one_hashing_key",
     "manifest_rows",
 }
 
