@@ -175,7 +175,9 @@ def choose(services: Services, flows: Sequence[FeedFlow], wish: Wish, version: s
     if target is None:
         if not wish.new_key and lake.next_version and current.version != lake.next_version:
             version = lake.next_version
-        target = Target(version[:ID_LENGTH], current.id, "a new key", version)
+        # Exports are under the key that a rotation which was not finished comes from.
+        before = lake.previous_id if lake.rotating and lake.previous_id else current.id
+        target = Target(version[:ID_LENGTH], before, "a new key", version)
     if wish.dual and not target.previous_id:
         raise PermanentFailure("digests under the previous key are wanted, and the ledger knows of none")
     return target
@@ -265,7 +267,8 @@ def retire_keys(
 def _begun(services: Services, flows: Sequence[FeedFlow], wish: Wish, current: str, lake: LakeKey) -> Target | None:
     """The key of a rotation that was begun, by us or by a new value of the secret; None when one is to be made."""
     before = lake.key_id if lake.key_id != current else lake.previous_id
-    if lake.next_version and lake.next_version[:ID_LENGTH] != current and lake.key_id == current:
+    about_to_be_made = lake.next_version and lake.next_version[:ID_LENGTH] != current and lake.key_id == current
+    if about_to_be_made and not wish.adopt:
         return None
     if lake.rotating:
         return Target(current, before, "a rotation that was begun")
@@ -434,7 +437,7 @@ def _free(services: Services, flow: FeedFlow, day: date, work: Work) -> Delivery
 def _whole_table(
     services: Services, flow: FeedFlow, due: Sequence[Remake], key: LakeKey, work: Work, lease: Lease
 ) -> tuple[int, dict[str, str]]:
-    ledger, gone = services.ledger, [each for each in due if each.gone]
+    ledger, gone = services.ledger, [each for each in due if each.gone and each.key_id != key.key_id]
     rotation = ledger.table_rotation(flow.table)
     from_id = next((each.key_id for each in due if each.key_id), key.previous_id)
     same = rotation is not None and rotation.key_id == key.key_id
@@ -442,6 +445,7 @@ def _whole_table(
     if gone:
         _keep(services, flow, from_id, key, len(gone))
         return 0, {}
+    due = [each for each in due if not each.gone]
     keys, problems = rotation_keys(services), dict[str, str]()
     if keys.current.id != key.key_id:
         raise TransientFailure(f"hashing key {key.key_id} was replaced by {keys.current.id} meanwhile: {ADVICE} again")
@@ -546,7 +550,7 @@ def _finish(services: Services, flow: FeedFlow, day: date, work: Work) -> None:
 
 def _note_left(services: Services, flow: FeedFlow, left: Iterable[Remake], key: LakeKey) -> None:
     """Remember how many deliveries of a table stay under an earlier key."""
-    mine = [each for each in left if each.flow.table == flow.table]
+    mine = [each for each in left if each.flow.table == flow.table and each.key_id != key.key_id]
     known = services.ledger.table_rotation(flow.table)
     if meets_deliveries(flow) or len(mine) == (known.left if known else 0):
         return

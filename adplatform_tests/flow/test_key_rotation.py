@@ -80,7 +80,7 @@ def test_one_person_before_and_after_another_key_is_refused_and_after_a_rotation
     assert {d.state for d in club.services.ledger.deliveries("club/members")} == {DeliveryState.PUBLISHED}
 
 
-def test_the_lake_itself_refuses_slices_of_two_keys_where_the_personal_column_is_not_in_the_key(
+def test_deliveries_of_two_keys_do_not_meet_where_the_personal_column_is_not_in_the_key_either(
     aws: Aws, tmp_path: Path
 ) -> None:
     feed = {**MEMBERS, "key": ["region", "seen"], "latest_by": []}
@@ -190,7 +190,7 @@ def test_a_table_whose_deliveries_meet_keeps_its_key_where_an_original_is_gone_a
     before, rows = club.key_id, club.query(ROWS)
     remove_originals(club, "members", 3)
     outcome = club.rotate()
-    assert [left.name for left in outcome.left] == [f"club/members {d}" for d in (day(2), day(3))] or outcome.left
+    assert [left.name for left in outcome.left] == [f"club/members {day(3)}"]
     assert club.keys("members") == {before}
     assert club.query(ROWS) == rows
     club.deliver("members", day(1), members(("de", "ann", 9)))
@@ -233,6 +233,7 @@ def test_digests_under_both_keys_join_with_exports_made_before_until_the_period_
         fetch_earlier_key(club.services.secrets, club.services.settings.hash_key_secret, before.id)
 
 
+@pytest.mark.slow
 def test_digests_under_both_keys_can_be_asked_for_when_a_rotation_is_over(busy_club: Club) -> None:
     club = busy_club
     before = key_of(club)
@@ -332,7 +333,7 @@ def kill_and_go_on(aws: Aws, home: Path, moment: int) -> None:
     assert deliveries == [d for f in club.flows for d in club.services.ledger.deliveries(f.name)], moment
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
+@pytest.mark.parametrize("share", [0.4, 0.8])
 def test_a_killed_rotation_goes_on_and_ends_with_the_same_rows_under_one_key(
     aws: Aws, tmp_path: Path, share: float
 ) -> None:
