@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import dagster as dg
 from rich.console import Console
@@ -10,8 +11,9 @@ from rich.padding import Padding
 from rich.text import Text
 
 from adplatform.cli.context import declared_sources
-from adplatform.components.arrival_automation import due_now, request
-from adplatform.components.delivery_assets import FEED_TAG
+from adplatform.components import ownership
+from adplatform.components.arrival_automation import look_at_source, request
+from adplatform.components.errors import step_error
 from adplatform.components.report_assets import day_of
 from adplatform.components.report_automation import (
     RANGE_END,
@@ -24,25 +26,33 @@ from adplatform.components.report_automation import (
     scope_keys,
     standing,
 )
-from adplatform.components.runs import RUN_KEY_TAG, TOLD_TAG
+from adplatform.components.runs import FEED_TAG, RUN_KEY_TAG, TOLD_TAG, WORKER_TAG, was_stopped
 from adplatform.definitions import defs
 from adplatform.defs.alerts import failure_of_run
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.budget import Budget, in_turns
+from adplatform.flow.looks import Progress
 from adplatform.flow.reports.account import Account
 from adplatform.flow.reports.connect import open_api
 from adplatform.flow.reports.due import place_orders
 from adplatform.flow.services import Services
+from adplatform.ledger.workers import this_worker
 from adplatform.local.dagster_home import prepare_dagster_home
+
+LOOK_AGAIN = 60.0
+"""Seconds after which what is due is looked at again, so that the runs of one source hold up no other's."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """One run that ended. ``dates`` are those of its partitions: a date, or the first and the last."""
+    """One run that ended. ``dates`` are those of its partitions: a date, or the first and the last. One that is
+    ``lost`` found another run at work, and did nothing."""
 
     feed: str
     dates: str
     success: bool
     error: str
+    lost: bool = False
 
 
 def process(
@@ -58,22 +68,35 @@ def process(
     """Settle and run what is due, scheduled feeds too, until nothing was due for ``patience`` seconds.
 
     ``watch`` is told what happens, for a progress display.
+
+    Raises:
+        PermanentFailure: another Dagster instance owns the automation.
+        KeyboardInterrupt: a run was stopped from outside, and so is this.
     """
     loaded = defs()
     sources = declared_sources(services.settings)
     idle_since = clock()
     stuck: set[str] = set()
+    progress = {source.name: Progress() for source in sources}
     while True:
-        due = [d for source in sources for d in due_now(services, source, instance)]
+        ownership.require(services, instance)
+        found = []
+        for source in sources:
+            budget, before = Budget.of(services.settings.tick_seconds, clock), progress[source.name]
+            seen, progress[source.name] = look_at_source(services, source, instance, budget, before, timedelta(0))
+            found.append(seen.due)
+        due, began = list(in_turns(found)), clock()
         for each in due:
             watch(f"{each.flow.name} {each.day}")
             yield run_request(loaded, request(each), services, instance)
+            if clock() - began >= LOOK_AGAIN:
+                break
         ended = 0
         for account in accounts:
             for finished in _pull(loaded, account, services, instance, watch, stuck):
                 ended += 1
                 yield finished
-        if due or ended:
+        if due or ended or not all(each.at_end for each in progress.values()):
             idle_since = clock()
         elif clock() - idle_since >= patience:
             return
@@ -123,19 +146,23 @@ def run_request(
         selection=keys,
         partition_key=request.partition_key,
         instance=instance,
-        tags={**request.tags, **({RUN_KEY_TAG: request.run_key} if request.run_key else {})},
+        tags={
+            **request.tags,
+            **({RUN_KEY_TAG: request.run_key} if request.run_key else {}),
+            WORKER_TAG: str(this_worker()),
+        },
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )
-    failed = [result.failure_data_for_node(step) for step in result.get_failed_step_keys()]
-    told = [f.user_failure_data.description or "" for f in failed if f and f.user_failure_data]
-    # The text of a mistake of ours may quote data, so only its name is shown.
-    bugs = [f"{f.error.cls_name}; the run's log says more" for f in failed if f and f.error]
-    error = next(iter(told + bugs), "")
+    failed = [step_error(result.failure_data_for_node(step), step) for step in result.get_failed_step_keys()]
+    error = next(filter(None, failed), "")
     ended = instance.get_run_by_id(result.run_id)
+    if ended is not None and was_stopped(ended):
+        raise KeyboardInterrupt
     if not result.success and ended is not None and TOLD_TAG not in ended.tags:
         failure_of_run(services, result.dagster_run, error)
-    return Finished(request.tags[FEED_TAG], _dates(request), result.success, error)
+    lost = request.partition_key is not None and result.success and not result.get_asset_materialization_events()
+    return Finished(request.tags[FEED_TAG], _dates(request), result.success, error, lost)
 
 
 def _dates(request: dg.RunRequest) -> str:
@@ -144,14 +171,25 @@ def _dates(request: dg.RunRequest) -> str:
 
 
 def process_all(
-    services: Services, accounts: Sequence[Account], patience: float, console: Console, errors: Console
+    services: Services,
+    accounts: Sequence[Account],
+    patience: float,
+    console: Console,
+    errors: Console,
+    *,
+    take_over: bool = False,
 ) -> bool:
-    """Process until idle with a progress display; whether every run succeeded."""
+    """Process until idle with a progress display; whether the last run of everything succeeded."""
     home = prepare_dagster_home(services.settings.home)
-    ok = True
+    ended: dict[tuple[str, str], bool] = {}
     with dg.DagsterInstance.from_config(str(home)) as instance, errors.status("looking for files") as status:
+        if take_over:
+            ownership.take_over(services, instance)
         for finished in process(services, instance, accounts=accounts, patience=patience, watch=status.update):
-            ok = ok and finished.success
+            ended[finished.feed, finished.dates] = finished.success
+            if finished.lost:
+                console.print(f"{finished.feed} {finished.dates}: another process works on it", highlight=False)
+                continue
             mark = ("published ", "green") if finished.success else ("failed    ", "red")
             console.print(Text.assemble(mark, f"{finished.feed} {finished.dates}"))
             if finished.error:
@@ -159,4 +197,4 @@ def process_all(
     for account in accounts:
         if services.ledger.active_reports(account.source):
             console.print(f"{account.source}: {standing(services, account)}", highlight=False, soft_wrap=True)
-    return ok
+    return all(ended.values())

@@ -1,25 +1,28 @@
 """Commands that look: the ledger, the tables, and what is in them."""
 
 import time
-from collections.abc import Sequence
-from datetime import timedelta
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from typing import Annotated
 
 import typer
 from rich.box import SIMPLE
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from adplatform.cli.context import connect, console, declared_accounts, declared_sources, find_feed, parse_day
 from adplatform.cli.report_history import dates, instant, judged, observation_table
+from adplatform.cli.standing import delivery_line, ignored_of, ignored_table, long, verdict, waits, what_lacks
 from adplatform.flow.collection import collect_source
 from adplatform.flow.reports.account import Account
 from adplatform.flow.reports.fact import account_source, all_tables
 from adplatform.flow.services import Services
-from adplatform.flow.source import UNPLACED, Source
+from adplatform.flow.source import Source
 from adplatform.lake.crawler import CrawlSettings, compare_with_crawler
+from adplatform.lake.details import read_details
 from adplatform.lake.table import table_name
-from adplatform.ledger.rows import Publication
+from adplatform.ledger.rows import UNPLACED, ObjectState, Publication
 
 
 def ledger(
@@ -27,40 +30,69 @@ def ledger(
         str | None, typer.Argument(help="source, source/feed or source/table/profile; all when not given.")
     ] = None,
     day: Annotated[str | None, typer.Argument(help="A date: shows its reports or objects, files and versions.")] = None,
+    details: Annotated[
+        bool, typer.Option(help="With a date: all locations and reasons of the latest version.")
+    ] = False,
 ) -> None:
     """Show what arrived, what became of it, and why."""
     services = connect()
     sources, accounts = declared_sources(services.settings), declared_accounts()
     if feed is None or day is None:
         console.print(_delivery_table(services, sources, accounts, feed))
+        _print_ignored(services, sources, feed)
         return
-    flow = None if feed.endswith(UNPLACED) else find_feed(sources, feed)[1]
+    owner, _, name = feed.partition("/")
+    source, flow = next((each for each in sources if each.name == owner), None), None
+    if name != UNPLACED:
+        source, flow = find_feed(sources, feed)
     delivered = parse_day(day)
+    if details:
+        _print_details(services, feed, delivered)
+        return
+    if source and flow:
+        delivery = services.ledger.delivery(feed, delivered)
+        console.print(delivery_line(feed, delivery, what_lacks(services, source, flow, delivery)))
     if flow is not None and (said := judged(services.ledger.observations(feed, delivered))):
         datasets = {f"{a.source}/{d.feed}": d for a in accounts for each in a.definitions for d in each.datasets}
         console.print(observation_table(datasets.get(flow.table), said, f"what reports said of {delivered}"))
-    objects = Table(
-        "#", _long("object"), "bytes", "state", "seen by", "seen at (UTC)", _long("now at"), title="objects"
-    )
+    objects = Table("#", long("object"), "bytes", "state", "seen by", "seen at (UTC)", long("now at"), title="objects")
     for o in services.ledger.objects(feed, delivered):
         state = f"{o.state}: {o.reason}" if o.reason else o.state
+        if source and o.state is ObjectState.IGNORED:
+            state += f"; under the present declaration {verdict(source, o)}"
         place = o.archived_key or "landing"
         objects.add_row(str(o.number or ""), o.key, str(o.size), state, o.seen_by, instant(o.seen_at), place)
     console.print(objects)
     versions = services.ledger.publications(feed, delivered)
     console.print(publication_table([(feed, v) for v in versions], title="versions"))
     for version in versions[-1:]:
-        files = Table(_long("file"), "outcome", "rows in", "clean", "superseded", "quarantined", "sha256",
-                      _long("reason"), title=f"files of version {version.version}")  # fmt: skip
+        files = Table(long("file"), "outcome", "rows in", "clean", "superseded", "quarantined", "sha256",
+                      long("reason"), title=f"files of version {version.version}")  # fmt: skip
         for f in services.ledger.file_outcomes(feed, delivered, version.version):
             counts = [str(n) for n in (f.rows_in, f.clean, f.superseded, f.quarantined)]
             files.add_row(f.origin, f.outcome, *counts, f.sha256[:12], f.reason)
         console.print(files)
 
 
-def _long(heading: str) -> Column:
-    """A column whose texts are broken, never cut: people copy keys."""
-    return Column(heading, overflow="fold")
+def _print_details(services: Services, feed: str, day: date) -> None:
+    for version in services.ledger.publications(feed, day)[-1:]:
+        found = read_details(services.store, version)
+        for text in (*found.locations, *reason_lines(found.reasons).splitlines()):
+            console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def _print_ignored(services: Services, sources: Sequence[Source], wanted: str | None) -> None:
+    """The ignored objects of a feed; of more than one, how many each has."""
+    for source in sources:
+        names = [*(flow.name for flow in source.feeds), f"{source.name}/{UNPLACED}"]
+        if wanted in names:
+            table = ignored_table(source, ignored_of(services, source, wanted))
+            if table:
+                console.print(table)
+        elif wanted in (None, source.name):
+            counts = Counter(at.feed for at in services.ledger.ignored(source.name))
+            for name, count in sorted(counts.items()):
+                console.print(f"{name}: {count} ignored objects; `adplatform ledger {name}` says why", soft_wrap=True)
 
 
 def _delivery_table(
@@ -80,7 +112,8 @@ def _delivery_table(
         names = [wanted]
         if not wanted.endswith(UNPLACED) and not any(t.table == wanted for a in accounts for t in all_tables(a)):
             find_feed(list(sources), wanted)
-    table = Table(_long("feed"), "date", "state", "version", "pending", "changed (UTC)", _long("note"))
+    flows = {flow.name: (source, flow) for source in sources for flow in source.feeds}
+    table = Table(long("feed"), "date", "state", "version", "pending", "changed (UTC)", long("note"))
     for name in names:
         deliveries = services.ledger.deliveries(name)
         if name in parts and len(names) > 1:
@@ -93,7 +126,9 @@ def _delivery_table(
                 table.add_row(name, counted, state, "", str(sum(d.pending for d in alike)), changed, note)
         else:
             for d in deliveries:
-                changed, note = instant(d.changed_at), d.error or d.settled_because
+                wait = what_lacks(services, *flows[name], d) if name in flows else None
+                lacks = waits(wait) if wait and wait.because != d.error else ""
+                changed, note = instant(d.changed_at), d.error or lacks or d.settled_because
                 table.add_row(name, str(d.day), d.state, str(d.version), str(d.pending), changed, note)
     return table
 
@@ -110,11 +145,17 @@ def publication_table(rows: list[tuple[str, Publication]], title: str | None = N
     table.add_column("state")
     for feed, p in rows:
         counts = (p.version, p.objects, p.rows_in, p.clean, p.superseded, p.quarantined)
-        reasons = "\n".join(f"{count} {reason}" for reason, count in sorted(p.reasons.items()))
+        reasons = reason_lines(p.reasons, p.reason_count)
         named = f"{feed}\n{p.table}" if p.table else feed
         state = Text(f"{p.state}: {p.note}" if p.note else p.state, style="red" if p.error else "green")
         table.add_row(named, str(p.day), *(f"{n:,}" for n in counts), reasons, f"{p.seconds:.1f}", state)
     return table
+
+
+def reason_lines(reasons: Mapping[str, int], known: int = 0) -> str:
+    """A line for each reason that the ledger has, and how many there are beside."""
+    more = [f"and {known - len(reasons):,} more reasons"] if known > len(reasons) else []
+    return "\n".join([*(f"{count} {reason}" for reason, count in sorted(reasons.items())), *more])
 
 
 def tables() -> None:

@@ -10,7 +10,7 @@ import dagster as dg
 from adplatform.cli.headless import run_request
 from adplatform.components import arrival_automation, delivery_assets, report_assets, report_automation
 from adplatform.components.metadata import publication_metadata
-from adplatform.components.runs import InstanceRuns
+from adplatform.components.runs import runs_of
 from adplatform.definitions import defs
 from adplatform.flow.key_rotation import RUN_PREFIX, Step, Work
 from adplatform.flow.reports.account import Account
@@ -39,7 +39,7 @@ def headless_work(services: Services, accounts: Sequence[Account], watch: Callab
             instance.report_runless_asset_event(_materialization(flow, publication))
 
         temp = services.settings.home / "rotation"
-        yield Work(make, InstanceRuns(instance), temp, RUN_PREFIX + random_token(), time.sleep, watch, closed)
+        yield Work(make, runs_of(services, instance), temp, RUN_PREFIX + random_token(), time.sleep, watch, closed)
 
 
 def _request(account: Account | None, flow: FeedFlow, day: date) -> dg.RunRequest:

@@ -114,6 +114,11 @@ def _unusable(declared: BaseModel) -> list[str]:
     except PermanentFailure as e:
         return [str(e)]
     reasons = []
+    if isinstance(declared, FileSource):
+        try:
+            read_settings().queue_name(declared.source)
+        except PermanentFailure as e:
+            reasons.append(str(e))
     for feed in feeds:
         try:
             layout_of("any/", feed.model_copy(update={"landing": feed.landing.replace("{scope}", "any")}))

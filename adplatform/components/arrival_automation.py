@@ -1,34 +1,85 @@
 """What starts runs: the arrivals sensor of a source, the processing schedule and the deadline schedule of a feed."""
 
-import json
 import logging
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import Literal
 
 import dagster as dg
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from adplatform.components.delivery_assets import DEADLINE_TAG, FEED_TAG, TOPIC_TAG, clean_key, raw_key
-from adplatform.components.runs import InstanceRuns
+from adplatform.components.cursors import read_cursor
+from adplatform.components.delivery_assets import DEADLINE_TAG, TOPIC_TAG, clean_key, raw_key
+from adplatform.components.ownership import automated
+from adplatform.components.runs import FEED_TAG, at_work, runs_of, work_ended
+from adplatform.contracts.source import Topics
+from adplatform.flow.budget import Budget
 from adplatform.flow.collection import collect_source, compare_recent
+from adplatform.flow.listing import Position, Round
+from adplatform.flow.looks import LIST_EVERY, Progress, look_at
 from adplatform.flow.provision import open_settler
 from adplatform.flow.services import Services
-from adplatform.flow.settling import Due, Problem, Settler
+from adplatform.flow.settling import Due, Look, Mark, Problem, Waiting
 from adplatform.flow.source import FeedFlow, Source
-from adplatform.ledger.rows import DeliveryState
+from adplatform.ledger.rows import DeliveryState, digest
 
 log = logging.getLogger(__name__)
 
-LIST_EVERY = timedelta(minutes=5)
-"""How often the landing zone is listed for objects whose events were lost."""
+MOST_SHOWN = 5
+"""Waiting deliveries that a tick names."""
+
+
+class ArrivalsCursor(BaseModel):
+    """Where the last tick stopped. ``lanes`` names the prefixes that its round of listing is about, ``left`` those not
+    at their end, with the key and version behind which each goes on; ``days`` are of each feed the last looked at."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    version: Literal[2] = 2
+    lanes: str
+    listed: AwareDatetime
+    left: dict[str, tuple[str, str]] = {}
+    feed: str = ""
+    days: dict[str, date] = {}
+
+
+def read_progress(cursor: str | None, source: Source) -> Progress:
+    """What an earlier tick left to do; of a cursor that fits no lanes of the source, nothing."""
+    read = read_cursor(cursor, ArrivalsCursor)
+    if read is None:
+        return Progress()
+    left = {lane: Position(*at) for lane, at in read.left.items() if at[0].startswith(lane) or at == ("", "")}
+    listing = Round(read.listed, left) if read.lanes == _lanes(source) and set(left) == set(read.left) else None
+    return Progress(listing, Mark(read.feed, read.days) if read.feed else None)
+
+
+def write_progress(progress: Progress, source: Source, now: datetime) -> str:
+    listing, mark = progress.listing or Round(now), progress.mark or Mark()
+    return ArrivalsCursor(
+        lanes=_lanes(source),
+        listed=listing.started,
+        left={lane: (at.key, at.version) for lane, at in listing.left.items()},
+        feed=mark.feed,
+        days=dict(mark.days),
+    ).model_dump_json()
+
+
+def _lanes(source: Source) -> str:
+    return digest(*source.lanes)
 
 
 def arrivals_sensor(
-    source: Source, assets: Sequence[dg.AssetsDefinition], seconds: int, status: dg.DefaultSensorStatus
+    source: Source,
+    assets: Sequence[dg.AssetsDefinition],
+    seconds: int,
+    status: dg.DefaultSensorStatus,
+    clock: Callable[[], float] = time.monotonic,
 ) -> dg.SensorDefinition:
     """Object events into the ledger, settled deliveries into runs. Feeds with a schedule wait for it.
 
     The ledger remembers everything, so a tick that dies at any point is repeated by the next, and the cursor holds
-    nothing but the time of the last listing.
+    nothing but where to go on.
     """
 
     @dg.sensor(
@@ -38,19 +89,17 @@ def arrivals_sensor(
         default_status=status,
         description=f"Settles what {source.name} delivers and starts its runs.",
     )
+    @automated
     def arrivals(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
-        settler = open_settler(services, source)
-        now = services.ledger.now()
-        listed = json.loads(context.cursor)["listed"] if context.cursor else None
-        found = settler.receive()
-        if listed is None or now - datetime.fromisoformat(listed) >= LIST_EVERY:
-            found += settler.reconcile()
-            listed = now.isoformat()
-        due = due_deliveries(services, settler, context.instance)
-        if found:
-            log.info("%d new objects", found)
-        requests = [request(d) for d in due if d.flow.feed.schedule is None]
-        return dg.SensorResult(run_requests=requests, cursor=json.dumps({"version": 1, "listed": listed}))
+        budget = Budget.of(services.settings.tick_seconds, clock)
+        before = read_progress(context.cursor, source)
+        found, progress = look_at_source(services, source, context.instance, budget, before)
+        requests = [request(d) for d in found.due if d.flow.feed.schedule is None]
+        return dg.SensorResult(
+            run_requests=requests,
+            skip_reason=None if requests else standing(found, progress),
+            cursor=write_progress(progress, source, services.ledger.now()),
+        )
 
     return arrivals
 
@@ -67,9 +116,9 @@ def processing_schedule(
         execution_timezone="UTC",
         default_status=status,
     )
+    @automated
     def processing(context: dg.ScheduleEvaluationContext, services: dg.ResourceParam[Services]) -> list[dg.RunRequest]:
-        due = due_now(services, source, context.instance)
-        return [request(d) for d in due if d.flow.name == flow.name]
+        return [request(d) for d in due_of_feed(services, source, flow, context.instance)]
 
     return processing
 
@@ -77,7 +126,7 @@ def processing_schedule(
 def deadline_schedule(
     source: Source, flow: FeedFlow, assets: Sequence[dg.AssetsDefinition], status: dg.DefaultScheduleStatus
 ) -> dg.ScheduleDefinition:
-    """Runs a date that was not delivered in time: its failing ``delivered`` check is the alert."""
+    """Runs a date that was not delivered in time: its ``delivered`` check fails, and the run says so once a date."""
     deadline = flow.feed.arrival.deadline or timedelta()
     minutes = int(deadline.total_seconds() // 60)
 
@@ -89,6 +138,7 @@ def deadline_schedule(
         default_status=status,
         description=f"Checks that each date of {flow.name} is there {deadline} after its end.",
     )
+    @automated
     def missed(
         context: dg.ScheduleEvaluationContext, services: dg.ResourceParam[Services]
     ) -> dg.RunRequest | dg.SkipReason:
@@ -112,62 +162,130 @@ def deadline_schedule(
 def collection_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
     """Removes replaced versions of the source's tables once a day, and mends their path copies."""
 
-    @dg.op(name=f"{source.name}_collect_versions")
-    def collect_versions(context: dg.OpExecutionContext, services: dg.ResourceParam[Services]) -> None:
-        for flow, collected in collect_source(services, source, context.run.run_id):
+    def collect_versions(services: Services, run_id: str) -> None:
+        for flow, collected in collect_source(services, source, run_id):
             log.info("%s: removed %s, repaired %s", flow.table, collected.removed, collected.repaired)
             if collected.compared.unclear:
                 log.error("%s: nothing was removed: %s", flow.table, "; ".join(collected.compared.unclear))
 
-    @dg.job(name=f"{source.name}_collect", description=f"Removes replaced versions of the tables of {source.name}.")
-    def collection() -> None:
-        collect_versions()
-
-    return dg.ScheduleDefinition(
-        name=f"{source.name}_collect_daily",
-        job=collection,
-        cron_schedule="17 3 * * *",
-        description=f"Removes replaced versions of the tables of {source.name} whose time is over.",
-        execution_timezone="UTC",
-        default_status=status,
-    )
+    job = _job(source, "collect", collect_versions, f"Removes replaced versions of the tables of {source.name}.")
+    return _schedule(job, "daily", "17 3 * * *", status)
 
 
 def comparison_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
     """Compares the catalog with what the ledger says was published lately, and repairs what a late write changed."""
 
-    @dg.op(name=f"{source.name}_compare_catalog")
-    def compare_catalog(context: dg.OpExecutionContext, services: dg.ResourceParam[Services]) -> None:
-        for flow, compared in compare_recent(services, source, context.run.run_id):
+    def compare_catalog(services: Services, run_id: str) -> None:
+        for flow, compared in compare_recent(services, source, run_id):
             log.info("%s: repaired %s, to look at %s", flow.table, compared.repaired, compared.to_report)
 
-    @dg.job(name=f"{source.name}_compare", description=f"Compares the catalog of {source.name} with the ledger.")
-    def comparison() -> None:
-        compare_catalog()
+    job = _job(source, "compare", compare_catalog, f"Repairs what a late write made of the tables of {source.name}.")
+    return _schedule(job, "hourly", "41 * * * *", status)
 
-    return dg.ScheduleDefinition(
-        name=f"{source.name}_compare_hourly",
-        job=comparison,
-        cron_schedule="41 * * * *",
-        description=f"Repairs what a late write made of the tables of {source.name}.",
+
+def _job(source: Source, name: str, work: Callable[[Services, str], None], description: str) -> dg.JobDefinition:
+    """A job of one op that does ``work`` with the services and its run's id."""
+
+    @dg.op(name=f"{source.name}_{work.__name__}")
+    def step(context: dg.OpExecutionContext, services: dg.ResourceParam[Services]) -> None:
+        with at_work(context, services, context.op.name):
+            work(services, context.run.run_id)
+        work_ended(context, services, context.op.name)
+
+    @dg.job(name=f"{source.name}_{name}", description=description)
+    def whole() -> None:
+        step()
+
+    return whole
+
+
+def _schedule(job: dg.JobDefinition, often: str, cron: str, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=f"{job.name}_{often}",
+        job=job,
+        cron_schedule=cron,
+        description=job.description,
         execution_timezone="UTC",
         default_status=status,
     )
+    @automated
+    def run(context: dg.ScheduleEvaluationContext, services: dg.ResourceParam[Services]) -> dg.RunRequest:
+        return dg.RunRequest()
+
+    return run
 
 
-def due_now(services: Services, source: Source, instance: dg.DagsterInstance) -> list[Due]:
-    """What needs a run once all events and the whole landing zone were looked at."""
+def look_at_source(
+    services: Services,
+    source: Source,
+    instance: dg.DagsterInstance,
+    budget: Budget,
+    before: Progress,
+    every: timedelta = LIST_EVERY,
+) -> tuple[Look, Progress]:
+    """One look at a source; those who hear of failures are notified of what newly cannot settle or is refused."""
+    runs = runs_of(services, instance)
+    runs.sweep()
+    found, progress = look_at(open_settler(services, source), runs, budget, before, every)
+    tell_stuck(services, found.problems)
+    notify_refused(services, source)
+    return found, progress
+
+
+def due_of_feed(
+    services: Services,
+    source: Source,
+    flow: FeedFlow,
+    instance: dg.DagsterInstance,
+    clock: Callable[[], float] = time.monotonic,
+) -> list[Due]:
+    """What needs a run of one feed, once its landing zone was looked at."""
+    budget = Budget.of(services.settings.tick_seconds, clock)
     settler = open_settler(services, source)
-    settler.receive()
-    settler.reconcile()
-    return due_deliveries(services, settler, instance)
+    settler.reconcile(flow.layout.prefix, budget.share(0.5))
+    runs = runs_of(services, instance)
+    runs.sweep()
+    found = settler.look(runs, budget, only=flow.name)
+    tell_stuck(services, found.problems)
+    notify_refused(services, source)
+    return list(found.due)
 
 
-def due_deliveries(services: Services, settler: Settler, instance: dg.DagsterInstance) -> list[Due]:
-    """What needs a run; what newly cannot settle is told to those who hear of failures."""
-    due, problems = settler.due(InstanceRuns(instance))
-    tell_stuck(services, problems)
-    return due
+def standing(found: Look, progress: Progress) -> str:
+    """What a source waits for, in a sentence."""
+    more = "" if progress.at_end else "; more is to be looked at by the next tick"
+    if not found.waiting:
+        return f"nothing to start{more}"
+    shown = [f"{each.flow.name} {each.day}: {_waits(each)}" for each in found.waiting[:MOST_SHOWN]]
+    left = len(found.waiting) - len(shown)
+    return f"nothing to start; {len(found.waiting)} deliveries wait: {'; '.join(shown)}" + (
+        f"; and {left} more{more}" if left else more
+    )
+
+
+def _waits(waiting: Waiting) -> str:
+    until = f" (until {waiting.wait.until:%Y-%m-%d %H:%M} UTC)" if waiting.wait.until else ""
+    return f"{waiting.wait.because}{until}"
+
+
+def notify_refused(services: Services, source: Source) -> None:
+    """Notify of objects that are ignored though somebody meant to deliver them, each once."""
+    topics: Mapping[str, Topics] = {flow.name: flow.topics for flow in source.feeds}
+    for refused in services.ledger.refused(source.name):
+        count = f"{refused.objects} objects" if refused.objects != 1 else "an object"
+        log.warning("%s: %s refused, first %s: %s", refused.feed, count, refused.first, refused.reason)
+        services.notifier(topics.get(refused.feed, source.feeds[0].topics)).failure(
+            "objects_refused",
+            f"{refused.feed}: {count} refused",
+            {
+                "feed": refused.feed,
+                "objects": refused.objects,
+                "first": refused.first,
+                "reason": refused.reason,
+                "action": refused.action,
+            },
+        )
+        services.ledger.clear_refused(source.name, refused)
 
 
 def tell_stuck(services: Services, problems: Iterable[Problem]) -> None:

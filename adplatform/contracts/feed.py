@@ -51,7 +51,10 @@ class Arrival(Strict):
     deadline: Duration | None = None
     """How long after the end of the delivery date (UTC) the delivery must be there; later is a failed check."""
     accept_late: Duration | None = None
-    """How long after its date a delivery may still arrive or change; None accepts any age."""
+    """How long after the end of its date (UTC) an object of the delivery may still be written, by the object's own
+    LastModified; None accepts any age."""
+    accept_early: Duration | None = timedelta(days=2)
+    """How long before the begin of its date (UTC) an object may be written, by the same measure; None accepts any."""
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
@@ -88,7 +91,8 @@ class Feed(Contract):
     """
 
     name: Annotated[str, Field(pattern=NAME)]
-    description: str = ""
+    description: str = Field(default="", max_length=2048)
+    """The table's too, of which Glue takes 2,048 characters (Glue web API, DescriptionString)."""
     start_date: date
     landing: str = "{feed}/dt={date}/{file}"
     arrival: Arrival = Arrival()

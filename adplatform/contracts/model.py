@@ -223,7 +223,7 @@ class FileFormat(Strict):
 class RowCheck(Strict):
     """A Spark SQL condition that every row must meet; rows that do not are quarantined as ``check:<name>``."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,126}$")]
     expression: str
 
 
@@ -267,9 +267,11 @@ class Contract(Strict):
     ``key`` with ``latest_by`` keeps one row per key: the greatest ``latest_by`` (NULL is smallest) and, among equals,
     the row that came last. ``partition_by`` is ``dt`` for the delivery date (rows of one key are compared within a
     delivery), or a column of the table (they are compared across deliveries but within a partition, so the column must
-    be part of the key), or null for a table that each delivery replaces as a whole. ``schema_policy`` says what a
-    column that nobody declared does: ``freeze`` refuses the file, ``evolve`` adds it to the table as text,
-    ``quarantine`` puts the file aside and goes on without it.
+    be part of the key), or null for a table that each delivery replaces as a whole. Rows whose text cannot name a
+    partition are quarantined as ``bad_partition``: none, control characters, or over 512 bytes once escaped as in a
+    path (``adplatform.transform.partition_values``). ``schema_policy`` says what a column that nobody declared does:
+    ``freeze`` refuses the file, ``evolve`` adds it to the table as text, ``quarantine`` puts the file aside and goes on
+    without it.
     """
 
     columns: Columns

@@ -1,16 +1,20 @@
 """When is a delivery complete? A pure decision over what the ledger knows, so that every interleaving can be tested."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adplatform.contracts.feed import Arrival
 from adplatform.failures import PermanentFailure
+from adplatform.files.events import LONGEST_KEY
 from adplatform.files.landing import Layout
 from adplatform.ledger.rows import Delivery, ObjectState, RawObject
+
+MOST_SHOWN = 200
+"""Characters of a name that a message quotes."""
 
 
 @dataclass(frozen=True)
@@ -68,19 +72,66 @@ def listed_files(manifest: PartnerManifest, manifest_key: str) -> dict[str, List
     return {str(folder / file.name): file for file in manifest.files}
 
 
-def newest_versions(objects: Iterable[RawObject]) -> tuple[RawObject, ...]:
-    """The newest arrived version of each key, in order of arrival.
+def checked_files(
+    manifest: PartnerManifest, manifest_key: str, origin: str, why_not: Callable[[str], str]
+) -> dict[str, ListedFile]:
+    """The files of a manifest by their full key. ``why_not`` says of a key why no data file of the delivery can have
+    it; empty when one can.
+
+    Raises:
+        PermanentFailure: it lists what can never arrive; the message names the first such file.
+    """
+    names: dict[str, str] = {}
+    for file in manifest.files:
+        reason = _unusable(file.name)
+        key = str(PurePosixPath(manifest_key).parent / file.name) if not reason else ""
+        if key in names:
+            reason = "is listed twice" if names[key] == file.name else f"is the same file as {names[key]!r}"
+        reason = reason or why_not(key)
+        if not reason and len(key.encode()) > LONGEST_KEY:
+            reason = f"makes a key of more than {LONGEST_KEY} bytes"
+        if reason:
+            raise PermanentFailure(
+                f"{origin}: it lists {_shortened(file.name)!r}, which {reason}; ask the sender to correct the manifest "
+                "and send it again"
+            )
+        names[key] = file.name
+    return listed_files(manifest, manifest_key)
+
+
+def _unusable(name: str) -> str:
+    """Why a name is no path below the manifest's folder; empty when it is one."""
+    parts = name.split("/")
+    if not name.strip():
+        return "is empty"
+    if "://" in name or name.startswith("/"):
+        return "is an address, not a name relative to the manifest"
+    if ".." in parts:
+        return "leads out of the manifest's folder"
+    if parts[-1] in ("", "."):
+        return "is a folder, not a file"
+    return "holds half a character" if name.encode("utf-8", "ignore").decode() != name else ""
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= MOST_SHOWN else f"{name[:MOST_SHOWN]}..."
+
+
+def versions_by_key(objects: Iterable[RawObject]) -> list[list[RawObject]]:
+    """The arrived versions of each key, the newest first.
 
     S3 dates versions by the second, so those of one second need their ``place`` (see ``Settler``).
     """
-    newest: dict[str, RawObject] = {}
+    keys: dict[str, list[RawObject]] = {}
     for obj in objects:
-        if obj.state is not ObjectState.ARRIVED:
-            continue
-        kept = newest.get(obj.key)
-        if kept is None or (obj.last_modified, obj.place) > (kept.last_modified, kept.place):
-            newest[obj.key] = obj
-    return tuple(sorted(newest.values(), key=lambda o: o.number))
+        if obj.state is ObjectState.ARRIVED:
+            keys.setdefault(obj.key, []).append(obj)
+    return [sorted(versions, key=lambda o: (o.last_modified, o.place), reverse=True) for versions in keys.values()]
+
+
+def newest_versions(objects: Iterable[RawObject]) -> tuple[RawObject, ...]:
+    """The newest arrived version of each key, in order of arrival."""
+    return tuple(sorted((versions[0] for versions in versions_by_key(objects)), key=lambda o: o.number))
 
 
 def unordered(objects: Iterable[RawObject]) -> list[list[RawObject]]:
@@ -102,6 +153,12 @@ def reopened(delivery: Delivery, objects: Iterable[RawObject]) -> bool:
     return delivery.version > 0 and delivery.pending > len(pending_objects(delivery, objects))
 
 
+def not_begun(day: date, now: datetime) -> Wait | None:
+    if now.date() >= day:
+        return None
+    return Wait("its date has not begun", datetime.combine(day, datetime.min.time(), UTC))
+
+
 def decide(
     layout: Layout,
     delivery: Delivery,
@@ -114,8 +171,8 @@ def decide(
     ``listed`` is what the partner's manifests list, by full key; None when there is none.
     """
     arrival = layout.arrival
-    if now.date() < delivery.day:
-        return Wait("its date has not begun", datetime.combine(delivery.day, datetime.min.time(), UTC))
+    if early := not_begun(delivery.day, now):
+        return early
     current = newest_versions(objects)
     data = tuple(o for o in current if not layout.is_marker(o.key))
     markers = [o for o in current if layout.is_marker(o.key)]

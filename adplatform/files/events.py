@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_plus
 
+LONGEST_KEY = 1024
+"""Bytes of a key in UTF-8 (S3 User Guide, object key names)."""
+
 
 @dataclass(frozen=True)
 class ObjectCreated:
@@ -37,13 +40,14 @@ def parse_events(body: str) -> Iterator[ObjectCreated]:
 def _created(detail: Any, version: str, decode: Callable[[str], str]) -> Iterator[ObjectCreated]:
     bucket, thing = (detail.get("bucket"), detail.get("object")) if isinstance(detail, dict) else (None, None)
     name, key = _text(bucket, "name"), _text(thing, "key")
-    if name and key:
-        yield ObjectCreated(name, decode(key), _text(thing, version) or None, _text(thing, "sequencer"))
+    if name and key and len(decoded := decode(key).encode()) <= LONGEST_KEY:
+        yield ObjectCreated(name, decoded.decode(), _text(thing, version) or None, _text(thing, "sequencer"))
 
 
 def _text(members: Any, name: str) -> str:
+    """A member that is a text; JSON can also spell halves of characters, which are none."""
     value = members.get(name) if isinstance(members, dict) else None
-    return value if isinstance(value, str) else ""
+    return value if isinstance(value, str) and value.encode("utf-8", "ignore").decode() == value else ""
 
 
 def _json_object(text: Any) -> dict[str, Any]:

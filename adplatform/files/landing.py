@@ -79,23 +79,33 @@ class Layout:
         return key
 
     def _part(self, file: str) -> tuple[Part, str]:
-        name = file.rsplit("/", 1)[-1]
-        if not name:
-            return Part.NOISE, "a folder, not a file"
-        if self.is_marker(name):
+        if self._marks(file):
             return Part.MARKER, ""
-        if name.lower().endswith(UNFINISHED):
-            return Part.NOISE, f"{name!r} is the name of an unfinished file"
-        hidden = next((part for part in file.split("/") if part.startswith(HIDDEN)), None)
-        if hidden is not None:
-            return Part.NOISE, f"{hidden!r} is the name of a hidden file or folder"
-        return Part.DATA, ""
+        reason = noise(file)
+        return (Part.NOISE, reason) if reason else (Part.DATA, "")
 
-    def is_marker(self, name: str) -> bool:
+    def is_marker(self, key: str) -> bool:
+        """Whether a key of this feed is a marker, by what stands for ``{file}``."""
+        match = self.pattern.fullmatch(key)
+        return self._marks((match.groupdict().get("file") if match else None) or key)
+
+    def _marks(self, file: str) -> bool:
         marker = {"done_file": self.arrival.done_file, "manifest": self.arrival.manifest}.get(
             self.arrival.complete_when
         )
-        return marker is not None and fnmatchcase(name.rsplit("/", 1)[-1], marker)
+        last = file.rsplit("/", 1)[-1]
+        return marker is not None and bool(last) and fnmatchcase(last, marker)
+
+
+def noise(file: str) -> str:
+    """Why a path is no file that anybody means to deliver; empty when it may be one."""
+    name = file.rsplit("/", 1)[-1]
+    if not name:
+        return "a folder, not a file"
+    if name.lower().endswith(UNFINISHED):
+        return f"{name!r} is the name of an unfinished file"
+    hidden = next((part for part in file.split("/") if part.startswith(HIDDEN)), None)
+    return f"{hidden!r} is the name of a hidden file or folder" if hidden is not None else ""
 
 
 def layout_of(source_prefix: str, feed: Feed) -> Layout:

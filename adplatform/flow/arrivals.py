@@ -1,7 +1,8 @@
 """What arrives in the landing zone, from events and listings into the ledger, once each and in S3's own order."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -11,9 +12,11 @@ from botocore.exceptions import ClientError
 from adplatform.failures import TransientFailure
 from adplatform.files.arrivals import unordered
 from adplatform.files.events import ObjectCreated, parse_events
-from adplatform.flow.source import FeedFlow, Source, to_object
+from adplatform.flow.budget import UNLIMITED, Budget, in_turns
+from adplatform.flow.listing import Round, Version, list_page, list_versions
+from adplatform.flow.source import FeedFlow, Source, refusal, to_object
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.rows import RawObject
+from adplatform.ledger.rows import ObjectState, RawObject
 
 log = logging.getLogger(__name__)
 
@@ -28,32 +31,61 @@ class Arrivals:
     queue_url: str
     ledger: Ledger
 
-    def receive(self, limit: int = 100) -> int:
+    def receive(self, limit: int = 100, budget: Budget = UNLIMITED) -> int:
         """Move up to ``limit`` event messages into the ledger; returns how many new objects they brought.
 
         A message leaves the queue when the ledger has its objects. One whose object S3 refuses to describe (no
         permission for its key, for example) stays, to be tried again after its visibility timeout and to show in the
-        age of the queue; it holds up nothing, and the listing brings its object.
+        age of the queue, until a listing has brought its object; it holds up nothing. So do those that the budget
+        leaves no time for, which is enough for one at least.
         """
         new = handled = 0
-        while handled < limit:
+        while handled < limit and not (handled and budget.spent):
             answer = self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10, VisibilityTimeout=300)
             messages = answer.get("Messages", [])
             if not messages:
                 break
-            handled += len(messages)
             for message in messages:
+                handled += 1
                 try:
-                    new += sum(self._arrived(event) for event in parse_events(message["Body"]))
+                    new += sum([self._arrived(event) for event in parse_events(message["Body"])])
                 except TransientFailure as e:
                     log.warning("%s", e)
-                    continue
-                self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+                else:
+                    self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+                if budget.spent:
+                    break
         return new
 
-    def reconcile(self, prefix: str | None = None) -> int:
-        """Record every object version below ``prefix`` that the ledger lacks, oldest first; returns how many."""
-        return self._record_listed(self._versions(prefix or self.source.prefix))
+    def reconcile(self, prefix: str | None = None, budget: Budget = UNLIMITED) -> tuple[int, bool]:
+        """Record every object version below ``prefix`` that the ledger lacks, or ignores and would take by now; how
+        many, and whether the budget was enough for all."""
+        new = 0
+        for page in list_versions(self.s3, self.source.bucket, prefix or self.source.prefix):
+            count, whole = self._record_page(page.versions, budget)
+            new += count
+            if not whole or (budget.spent and page.next):
+                return new, False
+        return new, True
+
+    def go_on(self, listing: Round, budget: Budget) -> tuple[int, Round]:
+        """Go on with a round of listing, the lanes in turns, by one page at least; how many new objects it brought, and
+        where it stands."""
+        new, left = 0, dict(listing.left)
+        waiting = deque(left)
+        while waiting and (left == listing.left or not budget.spent):
+            lane = waiting.popleft()
+            at = left.pop(lane)
+            nested = [each for each in self.source.lanes if each != lane and each.startswith(lane)]
+            page = list_page(self.s3, self.source.bucket, lane, at, nested)
+            count, whole = self._record_page(page.versions, budget.share(1 / (len(waiting) + 1)))
+            new += count
+            if not whole:
+                left[lane] = at
+            elif page.next:
+                left[lane] = page.next
+                waiting.append(lane)
+        return new, Round(listing.started, left)
 
     def objects(self, flow: FeedFlow, day: date) -> list[RawObject]:
         """The objects of the delivery, those of one key and second in S3's own order."""
@@ -73,33 +105,49 @@ class Arrivals:
             status = e.response["ResponseMetadata"]["HTTPStatusCode"]
             if status in (404, 405):
                 return False  # archived by an earlier version of the delivery, or withdrawn by the partner
-            if status < 500:
-                raise TransientFailure(f"s3://{event.bucket}/{event.key}: S3 does not describe it: {e}") from e
-            raise
+            if status >= 500:
+                raise
+            if self._all_known(event):
+                return False
+            raise TransientFailure(f"s3://{event.bucket}/{event.key}: S3 does not describe it: {e}") from e
         found = {**head, "Key": event.key, "Size": head["ContentLength"]}
         return self._record(*self._to_object(found, "event"))
 
-    def _record_listed(self, listed: Iterable[dict[str, Any]]) -> int:
-        known: dict[tuple[str, date], set[str]] = {}
-        new: list[tuple[str, RawObject]] = []
-        for version in listed:
-            feed, obj = self._to_object(version, "listing")
-            if (feed, obj.day) not in known:
-                known[feed, obj.day] = {o.sort_key for o in self.ledger.objects(feed, obj.day)}
-            if obj.sort_key not in known[feed, obj.day]:
-                new.append((feed, obj))
+    def _all_known(self, event: ObjectCreated) -> bool:
+        """Whether the ledger has whatever S3 lists of the event's object, which it does not describe."""
+        listed = [
+            self._to_object(v, "listing")
+            for v in self._versions_of(event.key)
+            if event.version_id in (None, "", "null", v.get("VersionId"))
+        ]
+        return len(self.ledger.known_objects(listed)) == len(listed)
+
+    def _record_page(self, versions: Iterable[Version], budget: Budget) -> tuple[int, bool]:
+        """Record what the ledger lacks, at least one and the feeds in turns; how many, and whether all."""
+        found = [self._to_object(version, "listing") for version in versions]
+        known = self.ledger.known_objects(found)
         # S3 lists the versions of a key newest first, and dates them by the second.
-        new.reverse()
-        new.sort(key=lambda found: found[1].last_modified)
-        return sum(self._record(feed, obj) for feed, obj in new)
+        news = [(feed, obj) for feed, obj in reversed(found) if _is_news(known.get((feed, obj.sort_key)), obj)]
+        news.sort(key=lambda each: each[1].last_modified)
+        feeds: Mapping[str, list[tuple[str, RawObject]]] = {feed: [] for feed, _ in news}
+        for feed, obj in news:
+            feeds[feed].append((feed, obj))
+        new = done = 0
+        for feed, obj in in_turns(feeds.values()):
+            new += self._record(feed, obj)
+            done += 1
+            if budget.spent:
+                break
+        return new, done == len(news)
 
     def _record(self, feed: str, obj: RawObject) -> bool:
-        new = self.ledger.record_object(feed, obj)
+        refused = refusal(self.source, obj)
+        new = self.ledger.record_object(feed, obj, refused.action if refused else "")
         if new and obj.reason:
             log.warning("ignored %s: %s", obj.uri, obj.reason)
         return new
 
-    def _to_object(self, found: dict[str, Any], seen_by: str) -> tuple[str, RawObject]:
+    def _to_object(self, found: Version, seen_by: str) -> tuple[str, RawObject]:
         return to_object(
             self.source,
             key=found["Key"],
@@ -107,18 +155,23 @@ class Arrivals:
             size=found["Size"],
             etag=found["ETag"],
             modified=found["LastModified"],
-            today=self.ledger.now().date(),
             seen_by=seen_by,
         )
 
-    def _versions(self, prefix: str) -> Iterator[dict[str, Any]]:
-        for page in self.s3.get_paginator("list_object_versions").paginate(Bucket=self.source.bucket, Prefix=prefix):
-            yield from page.get("Versions", [])
+    def _versions_of(self, key: str) -> list[Version]:
+        """All versions of a key, newest first. Keys that begin with it come behind it."""
+        found: list[Version] = []
+        for page in list_versions(self.s3, self.source.bucket, key):
+            its = [v for v in page.versions if v["Key"] == key]
+            found += its
+            if len(its) < len(page.versions):
+                break
+        return found
 
     def _put_in_order(self, flow: FeedFlow, day: date, key: str) -> None:
         """All versions that S3 lists are recorded first, so one that is recorded later is newer and comes behind."""
-        listed = [v for v in self._versions(key) if v["Key"] == key]
-        self._record_listed(listed)
+        listed = self._versions_of(key)
+        self._record_page(listed, UNLIMITED)
         age = {self._to_object(v, "listing")[1].version: -n for n, v in enumerate(listed)}
         for group in unordered(o for o in self.ledger.objects(flow.name, day) if o.key == key):
             # What the archive holds was settled before the others came.
@@ -126,3 +179,9 @@ class Arrivals:
             new.sort(key=lambda o: age.get(o.version, -len(age)))
             for place, obj in enumerate(new, start=1 + max(o.place for o in group)):
                 self.ledger.update_object(flow.name, obj, place=place)
+
+
+def _is_news(known: RawObject | None, obj: RawObject) -> bool:
+    return known is None or (
+        known.state is ObjectState.IGNORED and (obj.state is ObjectState.ARRIVED or obj.reason != known.reason)
+    )

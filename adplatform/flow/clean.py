@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import MAX_TEXT, PermanentFailure, TransientFailure, clipped, listed
 from adplatform.files.bad_file import BadFile
 from adplatform.files.input_file import InputFile
 from adplatform.files.unpack import UnpackLimits, unpack
@@ -17,6 +17,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.attempt import Published, Result
 from adplatform.lake.audit import AuditFinding, audit
+from adplatform.lake.details import with_details
 from adplatform.lake.publish import publish
 from adplatform.lake.quarantine import store_rows
 from adplatform.lake.rotation import stage_version
@@ -121,6 +122,8 @@ def publish_version(
     require_current(services, flow, transformed.key_id)
     row = _settled(services, flow, day, version)
     counted = _counted_version(services, flow, row, transformed, run_id)
+    # Noted before anybody sees it: whoever closes the version after this run has died finds its counts.
+    services.ledger.put_publication(flow.name, counted)
     table = table_of(services, flow, staged.columns)
     published = publish(
         services.lake,
@@ -135,7 +138,8 @@ def publish_version(
         manifest=row.manifest_key,
     )
     note = "" if published.result is not Result.SUPERSEDED else _not_shown(flow, table, day, version, published)
-    services.ledger.put_publication(flow.name, replace(counted, locations=published.locations, note=note))
+    done = with_details(services.store, flow.name, counted, published.locations, staged.reasons)
+    services.ledger.put_publication(flow.name, replace(done, note=note))
     return published
 
 
@@ -181,19 +185,19 @@ def _counted_version(
     quarantine_key = ""
     if staged.quarantine is not None:
         quarantine_key = store_rows(services.store, flow.name, row.day, row.version, staged.quarantine)
-    return replace(
+    counted = replace(
         row,
         run_id=run_id,
         rows_in=staged.rows_in,
         clean=staged.clean,
         superseded=staged.superseded,
         quarantined=staged.quarantined,
-        reasons=dict(staged.reasons),
         table=table_of(services, flow, staged.columns).qualified,
         quarantine_key=quarantine_key,
         key_id=transformed.key_id,
         previous_key_id=transformed.previous_key_id,
     )
+    return with_details(services.store, flow.name, counted, (), staged.reasons)
 
 
 def _settled(services: Services, flow: FeedFlow, day: date, version: int) -> Publication:
@@ -232,10 +236,10 @@ def require_no_bad_file(flow: FeedFlow, outcomes: Iterable[FileOutcome]) -> None
     """
     bad = [o for o in outcomes if o.outcome is Outcome.REFUSED]
     if bad:
-        listed = "; ".join(o.reason for o in bad)
+        reasons = clipped(listed((o.reason for o in bad), separator="; "), MAX_TEXT // 2)
         raise PermanentFailure(
-            f"{flow.name}: {len(bad)} file(s) refused, nothing published: {listed}. Ask the partner to send them again "
-            "under the same names, or leave them out with `adplatform quarantine drop`."
+            f"{flow.name}: {len(bad)} file(s) refused, nothing published: {reasons}. Ask the partner to send them "
+            "again under the same names, or leave them out with `adplatform quarantine drop`."
         )
 
 
@@ -311,5 +315,5 @@ def _promised_rows(objects: Iterable[VersionObject], outcomes: Iterable[FileOutc
     read = {o.origin: o.rows_in for o in outcomes if o.outcome in (Outcome.LOADED, Outcome.EMPTY)}
     promised = {o.object.uri: o.rows for o in objects if o.rows is not None and o.object.uri in read}
     wrong = {origin: rows for origin, rows in promised.items() if read[origin] != rows}
-    text = "; ".join(f"{origin}: {read[origin]} rows, the manifest says {rows}" for origin, rows in wrong.items())
+    text = listed((f"{o}: {read[o]} rows, the manifest says {rows}" for o, rows in wrong.items()), separator="; ")
     return (AuditFinding("manifest_rows", not wrong, True, text or "as the manifest says", {"files": len(promised)}),)

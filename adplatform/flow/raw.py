@@ -17,6 +17,7 @@ from adplatform.files.pgp import decrypt
 from adplatform.flow.services import Services
 from adplatform.flow.settling import located, read_settlement
 from adplatform.flow.source import FeedFlow
+from adplatform.lake.zones import file_key
 from adplatform.ledger.rows import FileOutcome, Outcome, RawObject, digest
 
 log = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ def _decrypt(
         return _refused(outcome, e.reason, str(e))
     finally:
         cipher.unlink(missing_ok=True)
-    key = f"{prefix}{digest(obj.key, obj.version)}/{_plain_name(obj.key)}"
+    key = file_key(f"{prefix}{digest(obj.key, obj.version)}/", _plain_name(obj.key))
     services.store.upload(plain, services.zones.raw_bucket, key)
     plain.unlink()
     return replace(outcome, prepared_key=key, signer=decryption.signer or "", decryption_key=decryption.key)

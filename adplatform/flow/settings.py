@@ -11,6 +11,8 @@ from adplatform.aws import is_loopback
 from adplatform.failures import PermanentFailure
 
 PREFIX = "ADPLATFORM_"
+_RULE_NAME = 64
+"""Characters of a rule's name (EventBridge API reference, PutRule); a queue's may have 80."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,28 @@ class Settings:
     """How long a replaced version of a table stays readable for those who hold its location."""
     path_copies: bool = True
     """Whether current files are copied below each table's root, for readers that list paths."""
+    tick_seconds: int = 25
+    """How long one look at a source may take; Dagster ends a sensor's tick after 60 seconds."""
     automation: bool = True
     """Whether sensors and schedules are on when Dagster first sees them."""
     simulated_amazon: str | None = None
     """Address of a simulated Amazon on this machine, for accounts that are declared as simulated."""
     subscribers: tuple[str, ...] = ()
     """Who hears of success and failure: ``success=ops@example.com``, ``failure=https://hooks.example.com/x``."""
+
+    def queue_name(self, source: str) -> str:
+        """The name of a source's queue, and of the rule that fills it.
+
+        Raises:
+            PermanentFailure: AWS takes no such name.
+        """
+        name = self.queue_prefix + source
+        if len(name) > _RULE_NAME:
+            raise PermanentFailure(
+                f"source {source!r}: the name is too long: EventBridge takes {_RULE_NAME} characters for a rule, and "
+                f"{self.queue_prefix!r} before it leaves {_RULE_NAME - len(self.queue_prefix)}"
+            )
+        return name
 
     @property
     def data(self) -> Path:
@@ -83,6 +101,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         memory_limit=text("MEMORY_LIMIT", defaults.memory_limit),
         threads=_whole(environ, "THREADS", defaults.threads),
         keep_days=_whole(environ, "KEEP_DAYS", defaults.keep_days),
+        tick_seconds=_whole(environ, "TICK_SECONDS", defaults.tick_seconds),
         path_copies=text("PATH_COPIES", "on") != "off",
         automation=text("AUTOMATION", "on") != "off",
         simulated_amazon=_simulated(text("SIMULATED_AMAZON", "")),

@@ -8,12 +8,13 @@ object out of a version that looks complete.
 import json
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -22,29 +23,52 @@ from adplatform.files.arrivals import (
     ListedFile,
     Settle,
     Wait,
+    checked_files,
     decide,
-    listed_files,
     newest_versions,
+    not_begun,
     parse_manifest,
     reopened,
+    versions_by_key,
 )
+from adplatform.files.landing import Part
 from adplatform.flow.arrivals import Arrivals
+from adplatform.flow.budget import UNLIMITED, Budget, in_turns
+from adplatform.flow.listing import Round
+from adplatform.flow.patience import MAX_DEATHS, after_death, after_failure, after_hindrance, is_given_up
+from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.rows import Delivery, DeliveryState, Publication, RawObject, RotationState, TableRotation
+from adplatform.ledger.rows import Delivery, DeliveryState, Publication, RawObject, RotationState, TableRotation, digest
 
 log = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 3
-RETRY_AFTER = timedelta(minutes=2)
-"""Wait before attempt 2; doubled before attempt 3."""
 MAX_MANIFEST = 16 * 2**20
 _MANIFEST = re.compile(r"dt=(\d{4}-\d{2}-\d{2})/v(\d+)-[0-9a-f]+\.json")
+MOST_STARTED = 200
+"""Runs that one look asks for; each is asked for again until it has begun."""
+FRESH = timedelta(minutes=1)
+"""How old a listing may be that stands for one before a delivery settles."""
 BUSY = (DeliveryState.SETTLED, DeliveryState.RUNNING)
 """While a version waits for its run or has one, no other version settles."""
 
+MEND_MANIFEST = "ask the sender to send a correct manifest; the date goes on without this one"
+
 Entry = dict[str, Any]
+T = TypeVar("T")
+
+
+class Unreadable(PermanentFailure):
+    """A manifest that S3 does not hand out; it may another time."""
+
+
+class Ending(StrEnum):
+    """How a run ended that said nothing of its delivery to the ledger."""
+
+    DIED = "died"
+    STOPPED = "stopped"
+    HINDERED = "hindered"
 
 
 class Runs(Protocol):
@@ -56,36 +80,109 @@ class Runs(Protocol):
     def spent(self, run_key: str) -> bool:
         """Whether a run was launched under this key and has ended."""
 
+    def ending(self, run: str) -> Ending:
+        """How the run of that id or key ended, which is not alive, or spent."""
+
 
 @dataclass(frozen=True)
 class Due:
-    """A settled delivery version that needs a run. ``run_key`` is the same however often it is asked for."""
+    """A settled delivery version that needs a run. ``run_key`` is the same however often it is asked for, and another
+    for each launch, because a key launches one run, ever."""
 
     flow: FeedFlow
     day: date
     version: int
-    attempt: int
+    launch: int
 
     @property
     def run_key(self) -> str:
-        return f"{self.flow.name}:{self.day}:v{self.version}:a{self.attempt}"
+        return f"{self.flow.name}:{self.day}:v{self.version}:a{self.launch}"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A delivery that cannot settle until somebody acts."""
+    """A delivery that stays as it is until somebody acts."""
 
     flow: FeedFlow
     day: date
     error: str
+    what: str = "cannot settle"
 
     @property
     def subject(self) -> str:
-        return f"{self.flow.name} {self.day}: cannot settle"
+        return f"{self.flow.name} {self.day}: {self.what}"
 
     @property
     def facts(self) -> dict[str, str]:
         return {"feed": self.flow.name, "date": self.day.isoformat(), "error": self.error}
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A delivery that is not complete, and what it waits for."""
+
+    flow: FeedFlow
+    day: date
+    wait: Wait
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where a look that was cut short goes on: with the feed behind ``feed``, and of each feed behind its date."""
+
+    feed: str = ""
+    days: Mapping[str, date] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at the deliveries of a source found. ``mark`` is None when it came to its end."""
+
+    due: tuple[Due, ...]
+    problems: tuple[Problem, ...]
+    waiting: tuple[Waiting, ...]
+    mark: Mark | None
+
+
+@dataclass(frozen=True)
+class _Listings:
+    """Which prefixes were listed lately, so that deliveries that share one need not list it each."""
+
+    budget: Budget = UNLIMITED
+    round: Round | None = None
+    begun: dict[str, datetime] = field(default_factory=dict)
+    cut: set[str] = field(default_factory=set)
+
+    def cover(self, prefix: str, since: datetime, after: datetime | None = None) -> bool:
+        """Whether a listing that began after both instants has all of the prefix."""
+        since = max(since, after or since)
+        begun = self.begun.get(prefix)
+        return (begun is not None and begun > since) or (self.round is not None and self.round.covers(prefix, since))
+
+
+@dataclass(frozen=True)
+class _Manifests:
+    """What the manifests of a delivery list together, None when there are none, and the refused ones with their
+    reasons. ``final`` is whether reading them again changes nothing."""
+
+    listed: dict[str, ListedFile] | None = None
+    refused: tuple[tuple[RawObject, str], ...] = ()
+    final: bool = True
+
+
+class UnusableManifests(PermanentFailure):
+    """None of the manifests of a delivery can be met; the message is about the first."""
+
+    def __init__(self, manifests: _Manifests) -> None:
+        super().__init__(manifests.refused[0][1])
+        self.manifests = manifests
+
+
+@dataclass(frozen=True)
+class _Judged:
+    decision: Settle | Wait
+    objects: Sequence[RawObject]
+    manifests: _Manifests = _Manifests()
 
 
 @dataclass(frozen=True)
@@ -105,44 +202,89 @@ class Settler:
     def _arrivals(self) -> Arrivals:
         return Arrivals(self.source, self.s3, self.sqs, self.queue_url, self.ledger)
 
-    def receive(self, limit: int = 100) -> int:
+    def receive(self, limit: int = 100, budget: Budget = UNLIMITED) -> int:
         """Move up to ``limit`` event messages into the ledger; returns how many new objects they brought."""
-        return self._arrivals.receive(limit)
+        return self._arrivals.receive(limit, budget)
 
-    def reconcile(self, prefix: str | None = None) -> int:
-        """Record every object version below ``prefix`` that the ledger lacks; returns how many."""
-        return self._arrivals.reconcile(prefix)
+    def reconcile(self, prefix: str | None = None, budget: Budget = UNLIMITED) -> int:
+        """Record every object version below ``prefix`` that the ledger lacks, or ignores though the present declaration
+        takes it; returns how many."""
+        return self._arrivals.reconcile(prefix, budget)[0]
+
+    def go_on_listing(self, listing: Round, budget: Budget) -> tuple[int, Round]:
+        """The same for the whole landing zone, as far as the budget goes; where it stands goes into the next call."""
+        return self._arrivals.go_on(listing, budget)
 
     # -- deliveries
 
     def due(self, runs: Runs) -> tuple[list[Due], list[Problem]]:
         """Settle what is complete; name the settled versions whose run has not started and what newly cannot settle."""
+        found = self.look(runs)
+        return list(found.due), list(found.problems)
+
+    def look(
+        self,
+        runs: Runs,
+        budget: Budget = UNLIMITED,
+        mark: Mark | None = None,
+        *,
+        listing: Round | None = None,
+        most: int | None = None,
+        only: str | None = None,
+    ) -> Look:
+        """The same within a budget and for ``most`` runs, the feeds in turns, or ``only`` for one; goes on at the mark
+        where an earlier look stopped.
+
+        What the index of active deliveries shows to be waiting costs no call. ``listing`` is the last round of listing.
+        """
+        flows = {flow.name: flow for flow in self.source.feeds if only in (None, flow.name)}
+        rules = {name: self._rule(flow) for name, flow in flows.items()}
+        rotating = self._rotating()
+        waiting: list[Waiting] = []
+        groups: dict[str, list[Delivery]] = {name: [] for name in flows}
+        for name, row in self.ledger.active_deliveries(self.source.name):
+            if name not in flows or _at_rest(row):
+                continue
+            if rotation := rotating.get(flows[name].table):
+                waiting.append(Waiting(flows[name], row.day, _rotation_wait(rotation)))
+                continue
+            if wait := self._known_wait(flows[name], row, rules[name]):
+                waiting.append(Waiting(flows[name], row.day, wait))
+            else:
+                groups[name].append(row)
+        at, place = mark or Mark(), list(flows).index
+        names = _from_mark(list(flows), place, place(at.feed) if at.feed in flows else None)
+        turns = in_turns(
+            [(name, row) for row in _from_mark(groups[name], lambda row: row.day, at.days.get(name))] for name in names
+        )
+        listings = _Listings(budget, listing)
         due: list[Due] = []
         problems: list[Problem] = []
-        flows = {flow.name: (place, flow) for place, flow in enumerate(self.source.feeds)}
-        found = [(*flows[name], d) for name, d in self.ledger.active_deliveries(self.source.name) if name in flows]
-        rotating = self._rotating()
-        for _, flow, active in sorted(found, key=lambda each: each[0]):
-            if rotation := rotating.get(flow.table):
-                log.info(
-                    "%s %s waits: its table is on its way to hashing key %s, %d of %d deliveries are made",
-                    *(flow.name, active.day, rotation.key_id, rotation.staged, rotation.deliveries),
-                )
-                continue
-            if active.day < flow.feed.start_date:
-                early = f"its date is before the feed's start_date {flow.feed.start_date}: lower that to process it"
-                problems += self._stuck(flow, active.day, early)
-                continue
-            delivery = self._without_dead_run(flow, active.day, runs)
-            try:
-                if delivery.pending and delivery.state not in BUSY:
-                    self.settle(flow, delivery)
-            except PermanentFailure as e:
-                problems += self._stuck(flow, active.day, str(e))
-            delivery = self._retried(flow, active.day)
-            if delivery.state is DeliveryState.SETTLED:
-                due.append(_due(flow, delivery))
-        return due, problems
+        stopped: Mark | None = None
+        looked: Mark | None = None
+        for name, row in turns:
+            if looked and (budget.spent or (most is not None and len(due) >= most)):
+                stopped = looked
+                break
+            looked = Mark(name, {**(looked or at).days, name: row.day})
+            found = self._look_at(flows[name], row, runs, rules[name], listings)
+            due += found.due
+            problems += found.problems
+            waiting += found.waiting
+        due.sort(key=lambda each: (place(each.flow.name), each.day))
+        return Look(tuple(due), tuple(problems), tuple(waiting), stopped)
+
+    def waits(self, flow: FeedFlow, delivery: Delivery) -> Wait | None:
+        """What a delivery with something pending waits for; None when nothing is. Changes nothing."""
+        if not delivery.pending or delivery.state in BUSY:
+            return None
+        if known := self._known_wait(flow, delivery, self._rule(flow)):
+            return known
+        try:
+            decision = self._judge(flow, delivery, self.ledger.objects(flow.name, delivery.day)).decision
+        except PermanentFailure as e:
+            return Wait(str(e))
+        return decision if isinstance(decision, Wait) else Wait(f"complete, {decision.because}: the next look takes it")
 
     def _rotating(self) -> dict[str, TableRotation]:
         """The tables whose deliveries are being made under another hashing key, to be shown together."""
@@ -155,18 +297,49 @@ class Settler:
         object under KMS an ETag of its own, so such a repeat is published again: harmless, only not free.)
 
         Raises:
-            PermanentFailure: a partner's manifest cannot be read, and it is not to settle ``anyway``.
+            PermanentFailure: no manifest of the partner can be used, and it is not to settle ``anyway``.
         """
-        if not anyway and isinstance(self._decide(flow, delivery)[0], Wait):
-            return None
-        self.reconcile(flow.layout.day_prefix(delivery.day))
+        done = self._settle(flow, delivery, _Listings(), anyway=anyway)
+        return None if isinstance(done, Wait) else done
+
+    def _look_at(self, flow: FeedFlow, row: Delivery, runs: Runs, rule: str, listings: _Listings) -> Look:
+        if row.day < flow.feed.start_date:
+            early = f"its date is before the feed's start_date {flow.feed.start_date}: lower that to process it"
+            return _look(problems=self._stuck(flow, row.day, early) if row.error != early else [])
+        problems: list[Problem] = []
+        waiting: list[Waiting] = []
+        delivery = self._without_dead_run(flow, row.day, runs, problems)
+        if delivery.pending and delivery.state not in BUSY:
+            try:
+                wait = self._known_wait(flow, delivery, rule) or self._settle(flow, delivery, listings, rule)
+            except PermanentFailure as e:
+                problems += self._stuck(flow, row.day, str(e))
+            else:
+                if isinstance(wait, Wait):
+                    waiting.append(Waiting(flow, row.day, wait))
+                    if delivery.state is not DeliveryState.FAILED:
+                        return _look(waiting=waiting)
+        delivery = self._retried(flow, row.day)
+        due = [_due(flow, delivery)] if delivery.state is DeliveryState.SETTLED else []
+        return _look(due, problems, waiting)
+
+    def _settle(
+        self, flow: FeedFlow, delivery: Delivery, listings: _Listings, rule: str = "", *, anyway: bool = False
+    ) -> Delivery | Wait | None:
+        """As :meth:`settle`, or what it waits for, which is remembered under a ``rule``."""
+        judged = self._decide(flow, delivery, rule, anyway=anyway)
+        if isinstance(judged.decision, Wait) and not anyway:
+            return judged.decision
+        if not self._listed_again(flow, delivery.day, judged.objects, listings):
+            return Wait("its landing zone is being listed, which takes more than one look")
         delivery = self.ledger.delivery(flow.name, delivery.day)
         if delivery.state in BUSY:
             return None
-        decision, objects, listed = self._decide(flow, delivery, anyway=anyway)
+        judged = self._decide(flow, delivery, rule, anyway=anyway)
+        decision, objects, listed = judged.decision, judged.objects, judged.manifests.listed or {}
         if isinstance(decision, Wait):
             if not anyway:
-                return None
+                return decision
             data = tuple(o for o in newest_versions(objects) if not flow.layout.is_marker(o.key))
             decision = Settle(f"an operator did not wait ({decision.because})", data)
         entries = [_manifest_entry(o, listed.get(o.key)) for o in decision.objects]
@@ -205,28 +378,110 @@ class Settler:
             settled_arrivals=arrivals,
         )
 
-    def _decide(
-        self, flow: FeedFlow, delivery: Delivery, *, anyway: bool = False
-    ) -> tuple[Settle | Wait, Sequence[RawObject], Mapping[str, ListedFile]]:
-        """The decision, the objects it is about, and what the partner's manifests list."""
+    def _listed_again(self, flow: FeedFlow, day: date, objects: Sequence[RawObject], listings: _Listings) -> bool:
+        """Whether all is recorded that was written before the last of ``objects`` was seen: by a listing that began
+        later, a moment ago or now. Where that takes more than one look, an older one has to do."""
+        prefix = flow.layout.day_prefix(day)
+        seen = max((o.seen_at for o in objects if o.seen_at), default=datetime.max.replace(tzinfo=UTC))
+        begun = self.ledger.now()
+        if listings.cover(prefix, seen, begun - FRESH):
+            return True
+        if prefix in listings.cut:
+            return listings.cover(prefix, seen)
+        whole = self._arrivals.reconcile(prefix, listings.budget.share(0.5))[1]
+        if whole:
+            listings.begun[prefix] = begun
+        else:
+            listings.cut.add(prefix)
+        return whole or listings.cover(prefix, seen)
+
+    def _known_wait(self, flow: FeedFlow, row: Delivery, rule: str) -> Wait | None:
+        """What the row alone says it waits for; None when that takes a judgement."""
+        if not row.pending or not (row.permanent or row.state in (DeliveryState.OPEN, DeliveryState.PUBLISHED)):
+            return None
+        now = self.ledger.now()
+        if row.day < flow.feed.start_date:
+            return None
+        if early := not_begun(row.day, now):
+            return early
+        if row.waiting_as != _judged_as(row, rule) or (row.waiting_until and now >= row.waiting_until):
+            return None
+        return Wait(row.waiting, row.waiting_until)
+
+    def _rule(self, flow: FeedFlow) -> str:
+        """What a judgement depends on beside the delivery and its objects: the declaration."""
+        return digest(flow.feed.arrival.model_dump_json(), *(each.layout.template for each in self.source.feeds))
+
+    def _decide(self, flow: FeedFlow, delivery: Delivery, rule: str, *, anyway: bool = False) -> _Judged:
+        """Judge the delivery, remember what it waits for, and have people notified of manifests that are of no use."""
         objects = self._arrivals.objects(flow, delivery.day)
         try:
-            listed = self._listed(flow, objects)
-        except PermanentFailure as e:
+            judged = self._judge(flow, delivery, objects)
+        except UnusableManifests as e:
+            for number, (manifest, reason) in enumerate(e.manifests.refused):
+                self.ledger.refuse_object(flow.name, manifest, reason, MEND_MANIFEST if number else "")
             if not anyway:
+                self._remember(flow, delivery, Wait(str(e)), rule, e.manifests)
                 raise
-            return Wait(str(e)), objects, {}
-        return decide(flow.layout, delivery, objects, self.ledger.now(), listed), objects, listed or {}
+            return _Judged(Wait(str(e)), objects, e.manifests)
+        for manifest, reason in judged.manifests.refused:
+            self.ledger.refuse_object(flow.name, manifest, reason, MEND_MANIFEST)
+        if isinstance(judged.decision, Wait):
+            self._remember(flow, delivery, judged.decision, rule, judged.manifests)
+        return judged
 
-    def _listed(self, flow: FeedFlow, objects: Iterable[RawObject]) -> dict[str, ListedFile] | None:
-        """What all manifests of the delivery list together; None when there is none."""
+    def _remember(self, flow: FeedFlow, delivery: Delivery, wait: Wait, rule: str, manifests: _Manifests) -> None:
+        if rule and manifests.final and delivery.revision:
+            self.ledger.note_waiting(flow.name, delivery, wait.because, wait.until, _judged_as(delivery, rule))
+
+    def _judge(self, flow: FeedFlow, delivery: Delivery, objects: Sequence[RawObject]) -> _Judged:
+        """The decision and what it is about. Changes nothing.
+
+        Raises:
+            UnusableManifests: there are manifests, but none that can be met.
+        """
+        manifests = self._manifests(flow, delivery.day, objects)
+        decision = decide(flow.layout, delivery, objects, self.ledger.now(), manifests.listed)
+        return _Judged(decision, objects, manifests)
+
+    def _manifests(self, flow: FeedFlow, day: date, objects: Iterable[RawObject]) -> _Manifests:
+        """What all manifests of the delivery list together, of each the newest version that can be met."""
         if flow.feed.arrival.complete_when != "manifest":
-            return None
-        manifests = [o for o in newest_versions(objects) if flow.layout.is_marker(o.key)]
+            return _Manifests()
         listed: dict[str, ListedFile] = {}
-        for manifest in manifests:
-            listed |= listed_files(parse_manifest(_read_manifest(self.s3, manifest), manifest.uri), manifest.key)
-        return listed if manifests else None
+        refused: list[tuple[RawObject, str]] = []
+        usable, final = False, True
+        for versions in versions_by_key(o for o in objects if flow.layout.is_marker(o.key)):
+            for version in versions:
+                try:
+                    body = _read_manifest(self.s3, version)
+                    manifest = parse_manifest(body, version.uri)
+                    listed |= checked_files(
+                        manifest, version.key, version.uri, lambda key: self._why_not(flow, day, key)
+                    )
+                except PermanentFailure as e:
+                    refused.append((version, str(e)))
+                    final = final and not isinstance(e, Unreadable)
+                else:
+                    usable = True
+                    break
+        if refused and not usable:
+            raise UnusableManifests(_Manifests(None, tuple(refused), final))
+        return _Manifests(listed if usable else None, tuple(refused), final)
+
+    def _why_not(self, flow: FeedFlow, day: date, key: str) -> str:
+        """Why no data file of the delivery can have this key; empty when one can."""
+        placed = self.source.place(key, datetime.combine(day, time(), UTC))
+        if placed is None:
+            return "fits no feed's landing layout"
+        owner, place = placed
+        if owner.name != flow.name:
+            return f"belongs to {owner.name}"
+        if place.day != day:
+            return f"belongs to {place.day}"
+        if place.part is Part.MARKER:
+            return "is a manifest itself"
+        return f"never counts as a file: {place.reason}" if place.part is Part.NOISE else ""
 
     def _is_published(self, delivery: Delivery, entries: Iterable[Entry]) -> bool:
         if delivery.state is not DeliveryState.PUBLISHED or delivery.published != delivery.version:
@@ -262,41 +517,70 @@ class Settler:
         self.s3.put_object(Bucket=self.zones.raw_bucket, Key=key, Body=body, **self.zones.put_arguments)
         return key
 
-    def _without_dead_run(self, flow: FeedFlow, day: date, runs: Runs) -> Delivery:
-        """The delivery; settled for another attempt at once if its run ended without a word (killed, never started)."""
+    def _without_dead_run(self, flow: FeedFlow, day: date, runs: Runs, problems: list[Problem]) -> Delivery:
+        """The delivery; free again if its run ended without a word: stopped from outside, killed, or never started.
+
+        ``problems`` learns of one whose runs died too often.
+        """
         delivery = self.ledger.delivery(flow.name, day)
-        error = ""
         if delivery.state is DeliveryState.RUNNING and not runs.alive(delivery.run_id):
-            error = f"run {delivery.run_id} ended without a result"
-        # The run died before it could claim the delivery, and a run key launches only one run, ever.
-        elif delivery.state is DeliveryState.SETTLED and runs.spent(_due(flow, delivery).run_key):
-            error = "the run ended before it began its work"
-        if not error:
+            ended, error = delivery.run_id, f"run {delivery.run_id} ended without a result"
+        # The run ended before it could claim the delivery, and a run key launches only one run, ever.
+        elif delivery.state is DeliveryState.SETTLED and runs.spent(key := _due(flow, delivery).run_key):
+            ended, error = key, "the run ended before it began its work"
+        else:
             return delivery
-        again = delivery.attempt < MAX_ATTEMPTS
-        changed = self.ledger.change(
-            flow.name,
-            delivery,
-            state=DeliveryState.SETTLED if again else DeliveryState.FAILED,
-            attempt=delivery.attempt + again,
-            run_id="",
-            error=error,
-        )
+        visible = {"published": delivery.version} if shown(self.ledger, flow, delivery) else {}
+        how = runs.ending(ended)
+        if how is Ending.STOPPED:
+            changed = self._launch(flow, delivery, error=f"{error}: it was stopped from outside", **visible)
+        elif how is Ending.HINDERED:
+            times = delivery.hindered + 1
+            changed = self._rest(flow, delivery, after_hindrance(times), hindered=times, error=error, **visible)
+        else:
+            deaths = delivery.deaths + 1
+            given_up = deaths > MAX_DEATHS and not visible
+            if given_up:
+                error = f"{error}; its runs died {deaths} times. `adplatform retry {flow.name} {day}` tries again"
+            pause = after_death(deaths)
+            changes = {"deaths": deaths, "error": error, **visible}
+            if pause or given_up:
+                changed = self._rest(flow, delivery, pause, **changes)
+            else:
+                changed = self._launch(flow, delivery, **changes)
+            if given_up and changed is not None:
+                problems.append(Problem(flow, day, error, "is given up"))
         return changed or self.ledger.delivery(flow.name, day)
 
-    def _retried(self, flow: FeedFlow, day: date) -> Delivery:
-        """The delivery; settled again when a transient failure is due for another attempt. A permanent one waits for
-        new objects or an operator."""
-        delivery = self.ledger.delivery(flow.name, day)
-        if delivery.state is not DeliveryState.FAILED or delivery.permanent or delivery.attempt >= MAX_ATTEMPTS:
-            return delivery
-        wait = RETRY_AFTER * 2 ** (delivery.attempt - 1)
-        if delivery.changed_at and self.ledger.now() - delivery.changed_at < wait:
-            return delivery
-        retried = self.ledger.change(
-            flow.name, delivery, state=DeliveryState.SETTLED, attempt=delivery.attempt + 1, run_id=""
+    def _launch(self, flow: FeedFlow, delivery: Delivery, **changes: Any) -> Delivery | None:
+        """Ask for another run of the version, under a key of its own."""
+        return self.ledger.change(
+            flow.name,
+            delivery,
+            state=DeliveryState.SETTLED,
+            launches=delivery.launch + 1,
+            run_id="",
+            not_before=None,
+            **changes,
         )
-        return retried or self.ledger.delivery(flow.name, day)
+
+    def _rest(self, flow: FeedFlow, delivery: Delivery, pause: timedelta, **changes: Any) -> Delivery | None:
+        """Leave the version alone for a while."""
+        until = self.ledger.now() + pause
+        return self.ledger.change(
+            flow.name, delivery, state=DeliveryState.FAILED, run_id="", not_before=until, **changes
+        )
+
+    def _retried(self, flow: FeedFlow, day: date) -> Delivery:
+        """The delivery; settled again when its rest is over. A permanent failure waits for new objects or an operator,
+        and so does one that was tried often enough, unless readers see it: then it is closed, however long it takes."""
+        delivery = self.ledger.delivery(flow.name, day)
+        if delivery.state is not DeliveryState.FAILED or is_given_up(delivery):
+            return delivery
+        changed_at = delivery.changed_at or self.ledger.now()
+        if self.ledger.now() < (delivery.not_before or changed_at + after_failure(delivery.attempt)):
+            return delivery
+        return self._launch(flow, delivery) or self.ledger.delivery(flow.name, day)
 
     def _stuck(self, flow: FeedFlow, day: date, error: str) -> list[Problem]:
         """Remember the error, so that it is told once. A failed version with attempts left keeps them."""
@@ -308,8 +592,37 @@ class Settler:
         return [Problem(flow, day, error)]
 
 
+def _look(
+    due: Iterable[Due] = (), problems: Iterable[Problem] = (), waiting: Iterable[Waiting] = (), mark: Mark | None = None
+) -> Look:
+    return Look(tuple(due), tuple(problems), tuple(waiting), mark)
+
+
+def _at_rest(row: Delivery) -> bool:
+    """Whether only an object or an operator can move it on."""
+    return row.state is DeliveryState.FAILED and row.permanent and not row.pending
+
+
+def _rotation_wait(rotation: TableRotation) -> Wait:
+    return Wait(
+        f"its table is on its way to hashing key {rotation.key_id}, {rotation.staged} of {rotation.deliveries} "
+        "deliveries are made"
+    )
+
+
+def _judged_as(delivery: Delivery, rule: str) -> str:
+    return f"{delivery.arrivals}/{delivery.settled_arrivals}/{rule}"
+
+
+def _from_mark(items: Sequence[T], order: Callable[[T], Any], mark: Any) -> list[T]:
+    """The items behind the mark, then those up to it."""
+    if mark is None:
+        return list(items)
+    return sorted(items, key=lambda item: (order(item) <= mark, order(item)))
+
+
 def _due(flow: FeedFlow, delivery: Delivery) -> Due:
-    return Due(flow, delivery.day, delivery.version, delivery.attempt)
+    return Due(flow, delivery.day, delivery.version, delivery.launch)
 
 
 def _manifest_entry(obj: RawObject, listed: ListedFile | None) -> Entry:
@@ -355,7 +668,7 @@ def _read_manifest(s3: Any, obj: RawObject) -> bytes:
     except ClientError as e:
         if e.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
             raise
-        raise PermanentFailure(f"{obj.uri}: the manifest cannot be read, ask the partner to send it again: {e}") from e
+        raise Unreadable(f"{obj.uri}: the manifest cannot be read, ask the partner to send it again: {e}") from e
 
 
 def read_object(s3: Any, obj: RawObject) -> bytes:

@@ -3,18 +3,16 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime, time, timedelta
 
 from adplatform.contracts.feed import Feed
 from adplatform.contracts.source import PLATFORM_TOPICS, FileSource, Topics
 from adplatform.failures import PermanentFailure
-from adplatform.files.landing import Layout, Part, Place, layout_of
+from adplatform.files.landing import Layout, Part, Place, layout_of, noise
 from adplatform.lake.zones import Zones
-from adplatform.ledger.rows import ObjectState, RawObject, unversioned
+from adplatform.ledger.rows import UNPLACED, ObjectState, RawObject, unversioned
 
 SCOPE_VALUE = re.compile(r"(?!__HIVE_DEFAULT_PARTITION__$)[A-Za-z0-9_-]{1,64}")
-UNPLACED = "_unplaced"
-"""The feed of the ledger under which objects are remembered that fit no feed of their source."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,15 @@ class FeedFlow:
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """Why an object is ignored, and what makes its source take it. Nobody is notified of one without an action: it is
+    noise, such as a folder or an unfinished file."""
+
+    reason: str
+    action: str = ""
+
+
+@dataclass(frozen=True)
 class Source:
     """A source and its feeds. ``bucket`` and ``prefix`` are where it may write."""
 
@@ -58,6 +65,12 @@ class Source:
 
     def place(self, key: str, last_modified: datetime) -> tuple[FeedFlow, Place] | None:
         return next(_places(self.feeds, key, last_modified), None)
+
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """The prefixes that are listed one beside the other, so that a feed with many objects holds up no other. Where
+        one begins with another, the shorter leaves it out; the source's own brings what fits no feed."""
+        return tuple(sorted({self.prefix, *(flow.layout.prefix for flow in self.feeds)}))
 
 
 def declared_source(declared: FileSource, bucket: str) -> Source:
@@ -111,43 +124,60 @@ def to_object(
     size: int,
     etag: str,
     modified: datetime,
-    today: date,
     seen_by: str,
 ) -> tuple[str, RawObject]:
-    """The ledger row of an object and the full name of the feed it belongs to; ignored objects say why."""
+    """The ledger row of an object and the full name of the feed it belongs to; ignored objects say why.
+
+    The object's own time decides, so that nothing depends on when the platform comes to look.
+    """
     version = version_id if version_id not in (None, "", "null") else unversioned(etag, size)
-    placed = source.place(key, modified.astimezone(UTC))
+    modified = modified.astimezone(UTC).replace(microsecond=0)
+    placed = source.place(key, modified)
+    refused = _refusal(source, placed, key, modified)
     obj = RawObject(
-        day=placed[1].day if placed else modified.astimezone(UTC).date(),
+        day=placed[1].day if placed else modified.date(),
         bucket=source.bucket,
         key=key,
         version=str(version),
         size=size,
         etag=etag.strip('"'),
-        last_modified=modified.replace(microsecond=0),
+        last_modified=modified,
         seen_by=seen_by,
+        state=ObjectState.IGNORED if refused else ObjectState.ARRIVED,
+        reason=refused.reason if refused else "",
     )
+    return placed[0].name if placed else f"{source.name}/{UNPLACED}", obj
+
+
+def refusal(source: Source, obj: RawObject) -> Refusal | None:
+    """Why the present declaration ignores an object; None when it takes it."""
+    return _refusal(source, source.place(obj.key, obj.last_modified), obj.key, obj.last_modified)
+
+
+def _refusal(source: Source, placed: tuple[FeedFlow, Place] | None, key: str, modified: datetime) -> Refusal | None:
     if placed is None:
-        return f"{source.name}/{UNPLACED}", _ignored(
-            obj, "it fits no feed's landing layout, or the date in its key is none"
+        no_file = noise(key.removeprefix(source.prefix))
+        return Refusal(
+            "it fits no feed's landing layout, or the date in its key is none",
+            "" if no_file else "correct the feed's `landing`, or ask the sender to put it where `landing` says",
         )
     flow, place = placed
-    return flow.name, _ignored(obj, reason) if (reason := _refusal(flow.feed, place, today)) else obj
-
-
-def _refusal(feed: Feed, place: Place, today: date) -> str:
+    feed, arrival = flow.feed, flow.feed.arrival
     if place.part is Part.NOISE:
-        return place.reason
+        return Refusal(place.reason)
     if place.day < feed.start_date:
-        return f"its date is before the feed's start_date {feed.start_date}"
-    late = feed.arrival.accept_late
-    if late is not None and today - place.day > late:
-        return f"its date is older than accept_late {late} allows"
-    return ""
-
-
-def _ignored(obj: RawObject, reason: str) -> RawObject:
-    return replace(obj, state=ObjectState.IGNORED, reason=reason)
+        return Refusal(f"its date is before the feed's start_date {feed.start_date}", "lower start_date to take it")
+    begin = datetime.combine(place.day, time(), UTC)
+    if arrival.accept_late is not None and modified - begin >= arrival.accept_late + timedelta(days=1):
+        return Refusal(
+            f"its date is older than accept_late {arrival.accept_late} allows", "lengthen accept_late to take it"
+        )
+    if arrival.accept_early is not None and begin - modified > arrival.accept_early:
+        return Refusal(
+            f"its date is further ahead than accept_early {arrival.accept_early} allows",
+            "lengthen accept_early to take it, or ask the sender to send it again when its date is nearer",
+        )
+    return None
 
 
 def _places(feeds: Iterable[FeedFlow], key: str, modified: datetime) -> Iterator[tuple[FeedFlow, Place]]:

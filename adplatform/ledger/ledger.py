@@ -5,7 +5,7 @@ the same work twice. The ledger knows no rules of arrival; ``adplatform.files.ar
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,9 +19,11 @@ from adplatform.failures import TransientFailure
 from adplatform.ledger.rows import (
     KEYS,
     LAKE_KEY,
+    UNPLACED,
     Delivery,
     DeliveryState,
     FileOutcome,
+    Ignored,
     LakeKey,
     ObjectState,
     Observation,
@@ -30,6 +32,7 @@ from adplatform.ledger.rows import (
     Publication,
     R,
     RawObject,
+    Refused,
     Report,
     Retired,
     Row,
@@ -37,9 +40,11 @@ from adplatform.ledger.rows import (
     Slice,
     Stale,
     TableRotation,
+    Told,
     Trouble,
     active_deliveries,
     active_reports,
+    attribute,
     from_item,
     plain,
     slices_of,
@@ -47,9 +52,13 @@ from adplatform.ledger.rows import (
 )
 
 ACTIVE_INDEX = "active"
+REMEMBER_TOLD = timedelta(days=90)
+"""For longer than any backfill takes."""
 _KEEPS = 3
 _EARLIER_KEY_PARTS = 2  # "#" in the key of a slice that names no version; quoting leaves none in the partition
 _LONGEST_EARLIER_KEY = 1024 - len("2026-01-01")  # DynamoDB Developer Guide, sort key length: longer ones never existed
+MOST_READ = 100
+"""Keys of one call (DynamoDB API reference, BatchGetItem)."""
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
 
@@ -117,20 +126,84 @@ class Ledger:
         """Every object version of the delivery, in order of arrival."""
         return sorted(self._query(RawObject, feed, f"object#{day}#"), key=lambda o: o.number)
 
-    def record_object(self, feed: str, obj: RawObject) -> bool:
-        """Remember that an object arrived; False when it was known already. Only an arrived one opens the delivery."""
+    def known_objects(self, found: Iterable[tuple[str, RawObject]]) -> dict[tuple[str, str], RawObject]:
+        """Those objects, each with the name of its feed, whose rows are there; by feed and sort key."""
+        rows = self._get_many((feed, obj.sort_key) for feed, obj in found)
+        return {key: from_item(RawObject, item) for key, item in rows.items()}
+
+    def ignored(self, source: str) -> list[Ignored]:
+        """Where the ignored objects of a source are."""
+        return list(self._query(Ignored, source, "ignored#"))
+
+    def ignored_objects(self, feed: str) -> list[RawObject]:
+        """The ignored objects of all dates of a feed, oldest date first. It reads the rows of all its objects."""
+        objects = self._query(RawObject, feed, "object#")
+        return [obj for obj in objects if obj.state is ObjectState.IGNORED]
+
+    def record_object(self, feed: str, obj: RawObject, action: str = "") -> bool:
+        """Remember that an object arrived; False when it was known already. Only an arrived one opens the delivery.
+
+        An object that was ignored so far, under this feed and date or others, moves here; if it counts as arrived by
+        now that is an arrival like any other. With an ``action``, what there is to do about it, an object that is
+        ignored for the first time counts among those of which somebody has to be notified (:meth:`refused`).
+        """
+        source = feed.partition("/")[0]
+        here, pointer = (feed, obj.sort_key), (source, f"ignored#{obj.identity}")
+        unplaced = (f"{source}/{UNPLACED}", replace(obj, day=obj.last_modified.astimezone(UTC).date()).sort_key)
+        opens = obj.state is ObjectState.ARRIVED
         while True:
-            if self._get(RawObject, feed, obj.sort_key) is not None:
+            rows = self._get_many([here, pointer, unplaced])
+            known = from_item(RawObject, rows[here]) if here in rows else None
+            if known and (known.state is not ObjectState.IGNORED or (not opens and known.reason == obj.reason)):
                 return False
-            delivery = self.delivery(feed, obj.day)
-            opens = obj.state is ObjectState.ARRIVED
-            number = delivery.arrivals + 1 if opens else 0
-            row = replace(obj, number=number, seen_at=obj.seen_at or self.now())
-            writes = [self._put(feed, row, "attribute_not_exists(pk)", {})]
+            at = from_item(Ignored, rows[pointer]) if pointer in rows else None
+            there = (at.feed, replace(obj, day=at.day).sort_key) if at else unplaced if unplaced in rows else here
+            first = known is None and there == here
+            row = replace(obj, seen_at=obj.seen_at or self.now())
             if opens:
-                writes.append(self._delivery_write(feed, delivery, replace(delivery, arrivals=number)))
+                delivery = self.delivery(feed, obj.day)
+                row = replace(row, number=delivery.arrivals + 1)
+                writes = [self._delivery_write(feed, delivery, replace(delivery, arrivals=row.number))]
+                writes += [{"Delete": {"TableName": self.table, "Key": _key(*pointer)}}] if at else []
+            else:
+                writes = [self._put(source, Ignored(obj.identity, feed, obj.day))]
+                writes += [self._refused_write(feed, obj.uri, obj.reason, action)] if action and first else []
+            writes.append(
+                self._put(feed, row, "#state = :state", {":state": str(ObjectState.IGNORED)}, state="state")
+                if known
+                else self._put(feed, row, "attribute_not_exists(pk)")
+            )
+            writes += [self._delete_ignored(*there)] if there != here else []
             if self._transact(writes):
-                return True
+                return opens or first
+
+    def refuse_object(self, feed: str, obj: RawObject, reason: str, action: str = "") -> bool:
+        """Note why an arrived object is of no use, and with an ``action`` that somebody has to be notified; False when
+        that was noted already."""
+        update = {
+            "TableName": self.table,
+            "Key": _key(feed, obj.sort_key),
+            "UpdateExpression": "SET #reason = :reason",
+            "ConditionExpression": "attribute_exists(pk) AND (attribute_not_exists(#reason) OR #reason <> :reason)",
+            "ExpressionAttributeNames": {"#reason": "reason"},
+            "ExpressionAttributeValues": _wire({":reason": reason}),
+        }
+        counted = [self._refused_write(feed, obj.uri, reason, action)] if action else []
+        while not self._transact([{"Update": update}, *counted]):
+            found = self._get(RawObject, feed, obj.sort_key)
+            if found is None or found.reason == reason:
+                return False
+        return True
+
+    def refused(self, source: str) -> list[Refused]:
+        """Objects of which somebody has to be notified."""
+        return list(self._query(Refused, source, "refused#"))
+
+    def clear_refused(self, source: str, notified: Refused) -> bool:
+        """Somebody was notified of these; False when more have come since."""
+        return self._delete_if(
+            source, notified, "objects = :n AND since = :s", {":n": notified.objects, ":s": plain(notified.since)}
+        )
 
     def put_objects(self, feed: str, objects: Iterable[RawObject]) -> None:
         """Write objects as they are, for a ledger that has forgotten them; the caller changes the delivery that counts
@@ -165,6 +238,10 @@ class Ledger:
             version=version or seen.version + 1,
             settled_arrivals=seen.arrivals if settled_arrivals is None else settled_arrivals,
             attempt=1,
+            launches=1,
+            deaths=0,
+            hindered=0,
+            not_before=None,
             run_id="",
             manifest_key=manifest_key,
             settled_at=now,
@@ -182,7 +259,7 @@ class Ledger:
         )
         writes = [
             self._delivery_write(feed, seen, settled),
-            self._put(feed, publication, "attribute_not_exists(pk)", {}),
+            self._put(feed, publication, "attribute_not_exists(pk)"),
         ]
         return self.delivery(feed, seen.day) if self._transact(writes) else None
 
@@ -204,6 +281,22 @@ class Ledger:
         changed = self._transact([self._delivery_write(feed, seen, replace(seen, **changes))])
         return self.delivery(feed, seen.day) if changed else None
 
+    def note_waiting(self, feed: str, seen: Delivery, because: str, until: datetime | None, judged: str) -> None:
+        """Remember what the delivery lacks, unless somebody else changed it since ``seen``. Nothing about it changes,
+        so this is no new revision."""
+        values = {":waiting": because, ":as": judged, ":r": seen.revision}
+        when = "SET waiting_until = :until," if until else "REMOVE waiting_until SET"
+        try:
+            self.client.update_item(
+                TableName=self.table,
+                Key=_key(feed, seen.sort_key),
+                UpdateExpression=f"{when} waiting = :waiting, waiting_as = :as",
+                ConditionExpression="revision = :r",
+                ExpressionAttributeValues=_wire({**values, **({":until": plain(until)} if until else {})}),
+            )
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return
+
     def update_object(self, feed: str, obj: RawObject, **changes: Any) -> None:
         """Change some attributes of a recorded object and leave the others as they are by now."""
         names = {f"#{name}": name for name in changes}
@@ -213,7 +306,7 @@ class Ledger:
             UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changes),
             ConditionExpression="attribute_exists(pk)",
             ExpressionAttributeNames=names,
-            ExpressionAttributeValues=_wire({f":{name}": plain(value) for name, value in changes.items()}),
+            ExpressionAttributeValues=_wire({f":{n}": attribute(n, value) for n, value in changes.items()}),
         )
 
     # -- publications, file outcomes, slices
@@ -290,7 +383,7 @@ class Ledger:
     def put_retired(self, feed: str, rows: Iterable[Retired]) -> None:
         self._put_all(feed, rows)
 
-    def delete(self, feed: str, row: Slice | Retired) -> None:
+    def delete(self, feed: str, row: Slice | Retired | Told) -> None:
         self.client.delete_item(TableName=self.table, Key=_wire({"pk": f"feed#{feed}", "sk": row.sort_key}))
 
     # -- hashing keys
@@ -374,8 +467,27 @@ class Ledger:
         self._put_all(source, [trouble])
         return trouble
 
+    def begin_trouble(self, source: str, what: str, error: str) -> bool:
+        """The same for one of many who see it begin; False when somebody has noted it already."""
+        item = _wire(to_item(source, Trouble(what, error, self.now())))
+        try:
+            self.client.put_item(TableName=self.table, Item=item, ConditionExpression="attribute_not_exists(pk)")
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
     def clear_trouble(self, source: str, what: str) -> None:
         self.client.delete_item(TableName=self.table, Key=_wire({"pk": f"feed#{source}", "sk": f"trouble#{what}"}))
+
+    def note_told(self, feed: str, what: str) -> Told | None:
+        """Take it upon the caller to tell people; None when somebody did before. Notes of long ago go."""
+        told = Told(what, self.now())
+        if not self._transact([self._put(feed, told, "attribute_not_exists(pk)", {})]):
+            return None
+        for old in self._query(Told, feed, "told#"):
+            if told.at - old.at > REMEMBER_TOLD:
+                self.delete(feed, old)
+        return told
 
     def stale(self, feed: str) -> list[Stale]:
         """What must be built anew of a derived table, oldest date first."""
@@ -401,16 +513,7 @@ class Ledger:
 
         A row that is marked again after it was cleared begins at one mark, so the instant of the first mark counts too.
         """
-        try:
-            self.client.delete_item(
-                TableName=self.table,
-                Key=_wire({"pk": f"feed#{feed}", "sk": built.sort_key}),
-                ConditionExpression="marks = :m AND since = :s",
-                ExpressionAttributeValues=_wire({":m": built.marks, ":s": plain(built.since)}),
-            )
-        except self.client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+        return self._delete_if(feed, built, "marks = :m AND since = :s", {":m": built.marks, ":s": plain(built.since)})
 
     # -- leases
 
@@ -441,6 +544,21 @@ class Ledger:
             TableName=self.table, Key=_wire({"pk": f"feed#{feed}", "sk": sort_key}), ConsistentRead=True
         )
         return from_item(kind, _unwire(found["Item"])) if "Item" in found else None
+
+    def _get_many(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
+        """The items that are there, by feed and sort key."""
+        left = list(dict.fromkeys(keys))
+        found: dict[tuple[str, str], dict[str, Any]] = {}
+        while left:
+            batch, left = left[:MOST_READ], left[MOST_READ:]
+            wanted = {"Keys": [_key(*key) for key in batch], "ConsistentRead": True}
+            answer = self.client.batch_get_item(RequestItems={self.table: wanted})
+            for item in map(_unwire, answer["Responses"].get(self.table, [])):
+                found[item["pk"].removeprefix("feed#"), item["sk"]] = item
+            # Under load DynamoDB answers some of them only.
+            unread = map(_unwire, answer.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", []))
+            left += [(key["pk"].removeprefix("feed#"), key["sk"]) for key in unread]
+        return found
 
     def _query(self, kind: type[R], feed: str, prefix: str) -> Iterator[R]:
         for item in self._items(feed, prefix):
@@ -477,20 +595,59 @@ class Ledger:
         for row in rows:
             self.client.put_item(TableName=self.table, Item=_wire(to_item(feed, row)))
 
-    def _put(self, feed: str, row: Row, condition: str, values: dict[str, Any]) -> dict[str, Any]:
-        write = {"TableName": self.table, "Item": _wire(to_item(feed, row)), "ConditionExpression": condition}
-        return {"Put": {**write, **({"ExpressionAttributeValues": _wire(values)} if values else {})}}
+    def _put(
+        self, feed: str, row: Row, condition: str = "", values: dict[str, Any] | None = None, **names: str
+    ) -> dict[str, Any]:
+        write = {"TableName": self.table, "Item": _wire(to_item(feed, row))}
+        return {"Put": {**write, **_condition(condition, values, names)}}
+
+    def _delete_ignored(self, feed: str, sort_key: str) -> dict[str, Any]:
+        ignored = {":state": str(ObjectState.IGNORED)}
+        condition = _condition("attribute_not_exists(pk) OR #state = :state", ignored, {"state": "state"})
+        return {"Delete": {"TableName": self.table, "Key": _key(feed, sort_key), **condition}}
+
+    def _refused_write(self, feed: str, first: str, reason: str, action: str) -> dict[str, Any]:
+        row = Refused(feed, reason, 1, first, self.now(), action)
+        values = {
+            ":feed": feed,
+            ":reason": reason,
+            ":first": first,
+            ":since": plain(row.since),
+            ":action": action,
+            ":one": 1,
+        }
+        return {
+            "Update": {
+                "TableName": self.table,
+                "Key": _key(feed.partition("/")[0], row.sort_key),
+                "UpdateExpression": "SET #feed = :feed, #reason = :reason, #action = :action, "
+                "#first = if_not_exists(#first, :first), #since = if_not_exists(#since, :since) ADD #objects :one",
+                "ExpressionAttributeNames": {
+                    f"#{name}": name for name in ("feed", "reason", "action", "first", "since", "objects")
+                },
+                "ExpressionAttributeValues": _wire(values),
+            }
+        }
+
+    def _delete_if(self, feed: str, row: Row | Stale, condition: str, values: dict[str, Any]) -> bool:
+        try:
+            self.client.delete_item(
+                TableName=self.table, Key=_key(feed, row.sort_key), **_condition(condition, values, {})
+            )
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
 
     def _intention(self, report: Report) -> dict[str, Any]:
         now = self.now()
         row = replace(report, revision=1, intended_at=report.intended_at or now, changed_at=now)
-        return self._put(report.feed, row, "attribute_not_exists(pk)", {})
+        return self._put(report.feed, row, "attribute_not_exists(pk)")
 
     def _delivery_write(self, feed: str, seen: Delivery, new: Delivery) -> dict[str, Any]:
         """Replace the delivery if nobody wrote it since it was ``seen``."""
         row = replace(new, revision=seen.revision + 1, changed_at=self.now())
         if seen.revision == 0:
-            return self._put(feed, row, "attribute_not_exists(pk)", {})
+            return self._put(feed, row, "attribute_not_exists(pk)")
         return self._put(feed, row, "revision = :r", {":r": seen.revision})
 
     def _transact(self, writes: list[dict[str, Any]]) -> bool:
@@ -601,6 +758,18 @@ class Lease:
         except self.ledger.client.exceptions.ConditionalCheckFailedException:
             return False
         return True
+
+
+def _key(feed: str, sort_key: str) -> dict[str, Any]:
+    return _wire({"pk": f"feed#{feed}", "sk": sort_key})
+
+
+def _condition(condition: str, values: Mapping[str, Any] | None, names: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        **({"ConditionExpression": condition} if condition else {}),
+        **({"ExpressionAttributeValues": _wire(dict(values))} if values else {}),
+        **({"ExpressionAttributeNames": {f"#{name}": attribute for name, attribute in names.items()}} if names else {}),
+    }
 
 
 def _wire(item: dict[str, Any]) -> dict[str, Any]:

@@ -14,15 +14,23 @@ pk                            sk                                   row
 ``feed#<source>/<feed>``      ``retired#<digest>``                 :class:`Retired`, a location nothing refers to
 ``feed#<src>/<name>/<scope>`` ``report#<asked>#<start>_<end>#<n>`` :class:`Report`, in ``active`` until it has ended
 ``feed#<src>/<feed>/<scope>`` ``observed#<day>#<as_of>#<report>``  :class:`Observation`, what a report said of a date
+``feed#<source>``             ``ignored#<digest>``                 :class:`Ignored`, where an ignored object's row is
+``feed#<source>``             ``refused#<digest>``                 :class:`Refused`, of which nobody was notified yet
 ``feed#<source>``             ``planned#<name>/<scope>``           :class:`Planned`, the last day that was planned
 ``feed#<source>``             ``scope#<id>``                       :class:`Scope`, a profile or marketplace of it
 ``feed#<source>``             ``trouble#<what>``                   :class:`Trouble`, what people were told already
+``feed#<source>/<feed>``      ``told#<what>``                      :class:`Told`, what people are told only once
 ``feed#<source>/<feed>``      ``stale#<day>/<scope>``              :class:`Stale`, a derived date to be built anew
 ``feed#_keys``                ``lake``                             :class:`LakeKey`, the hashing key of the lake
 ``feed#_keys``                ``table#<source>/<feed>``            :class:`TableRotation`, its way to another key
 ``lease#<name>``              ``lease``                            holder and expiry of a lease
 ``rate#<name>``               ``rate``                             when the next call of an operation may be made
+``worker#<run>``              the work                             who works on a run (``adplatform.ledger.workers``)
+``automation``                ``owner``                            which orchestrator starts runs by itself
 ============================  ===================================  ==================================================
+
+An item may have 400 KB (DynamoDB Developer Guide, "Constraints"), so none grows with the data: texts are cut at
+``MAX_TEXT`` characters, and what there may be any number of is in an object that the item names.
 """
 
 import hashlib
@@ -35,7 +43,14 @@ from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from adplatform.failures import clipped
+from adplatform.ledger.item_size import require_fit
+
 Item = dict[str, Any]
+_TEXTS = frozenset({"error", "note", "reason", "settled_because", "waiting"})
+
+UNPLACED = "_unplaced"
+"""The feed of a source under which objects are remembered that fit none of its feeds."""
 
 KEYS = "_keys"
 """In the place of a feed: what concerns the hashing key of the lake."""
@@ -99,8 +114,42 @@ class RawObject:
         return None if self.version == unversioned(self.etag, self.size) else self.version
 
     @property
+    def identity(self) -> str:
+        return digest(self.bucket, self.key, self.version)
+
+    @property
     def sort_key(self) -> str:
-        return f"object#{self.day}#{digest(self.bucket, self.key, self.version)}"
+        return f"object#{self.day}#{self.identity}"
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """The feed and date under which the row of an ignored object is, found by the object's identity."""
+
+    identity: str
+    feed: str
+    day: date
+
+    @property
+    def sort_key(self) -> str:
+        return f"ignored#{self.identity}"
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Objects of a feed that were refused for one reason since somebody was last notified: how many, the key of the
+    first, and what there is to do."""
+
+    feed: str
+    reason: str
+    objects: int
+    first: str
+    since: datetime
+    action: str = ""
+
+    @property
+    def sort_key(self) -> str:
+        return f"refused#{digest(self.feed, self.reason)}"
 
 
 @dataclass(frozen=True)
@@ -109,7 +158,13 @@ class Delivery:
 
     Objects whose ``number`` is above ``settled_arrivals`` are pending: they belong to no version yet. ``version`` is
     the latest settled one and ``published`` the latest that readers can see, 0 for none. ``revision`` counts the writes
-    of this row, so that a write based on an older reading fails.
+    of this row, so that a write based on an older reading fails. ``waiting`` says what the delivery lacked when it was
+    last judged, ``waiting_until`` when time alone completes it, and ``waiting_as`` what that judgement was about, so
+    that it need not be repeated.
+
+    Of the version that has settled, ``attempt`` numbers the attempt at the work that is due or under way, ``launches``
+    the runs that were asked for, ``deaths`` those that ended without a word, and ``hindered`` those that could not work
+    where they ran. After a failure it rests until ``not_before``.
     """
 
     day: date
@@ -120,6 +175,10 @@ class Delivery:
     version: int = 0
     published: int = 0
     attempt: int = 0
+    launches: int = 0
+    deaths: int = 0
+    hindered: int = 0
+    not_before: datetime | None = None
     run_id: str = ""
     manifest_key: str = ""
     settled_at: datetime | None = None
@@ -127,10 +186,18 @@ class Delivery:
     changed_at: datetime | None = None
     error: str = ""
     permanent: bool = False
+    waiting: str = ""
+    waiting_until: datetime | None = None
+    waiting_as: str = ""
 
     @property
     def pending(self) -> int:
         return self.arrivals - self.settled_arrivals
+
+    @property
+    def launch(self) -> int:
+        """The number of the run that is due or under way. Rows that count no launches have one for each attempt."""
+        return self.launches or self.attempt
 
     @property
     def active(self) -> bool:
@@ -143,9 +210,13 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Publication:
-    """One settled version of a delivery and what became of it. Counts are rows. ``note`` is what a reader of the table
-    should know beside that: it is published, and yet not what they see, for example. ``key_id`` names the hashing key
-    of its digests, ``previous_key_id`` that of the digests kept beside them."""
+    """One settled version of a delivery and what became of it. Counts are rows.
+
+    ``reasons`` are the most frequent and ``locations`` the first of ``reason_count`` and ``location_count``; where
+    there are more, ``details_key`` names the object with all of them. ``adplatform.lake.details`` reads either.
+    ``note`` is what a reader of the table should know beside that: it is published, and yet not what they see, for
+    example. ``key_id`` names the hashing key of its digests, ``previous_key_id`` that of the digests kept beside them.
+    """
 
     day: date
     version: int
@@ -162,6 +233,9 @@ class Publication:
     reasons: Mapping[str, int] = field(default_factory=dict)
     table: str = ""
     locations: tuple[str, ...] = ()
+    reason_count: int = 0
+    location_count: int = 0
+    details_key: str = ""
     quarantine_key: str = ""
     seconds: Decimal = Decimal(0)
     finished_at: datetime | None = None
@@ -277,7 +351,8 @@ class Report:
 
     ``asked_on`` is the date of asking in the scope's time zone and ``sequence`` counts the orders of one range on that
     date from 1. ``waves`` maps the dates that were due to the age in days for which they were. ``report_id`` is stored
-    before the first poll. ``attempt`` counts the tries of the present step, which rests until ``not_before``.
+    before the first poll. ``attempt`` counts the tries of the present step, which rests until ``not_before``, and
+    ``returned`` the runs that spent none, because they were stopped or hindered.
     ``revision`` counts the writes of the row, so that a write based on an older reading fails.
     """
 
@@ -296,6 +371,7 @@ class Report:
     report_id: str = ""
     adopted: bool = False
     attempt: int = 0
+    returned: int = 0
     not_before: datetime | None = None
     intended_at: datetime | None = None
     requested_at: datetime | None = None
@@ -424,6 +500,18 @@ class Trouble:
 
 
 @dataclass(frozen=True)
+class Told:
+    """A message that many runs may have reason to send and one sends: of a backfill, or of a date's deadline."""
+
+    what: str
+    at: datetime
+
+    @property
+    def sort_key(self) -> str:
+        return f"told#{self.what}"
+
+
+@dataclass(frozen=True)
 class LakeKey:
     """The hashing key that all tables of the lake are to share, by its id.
 
@@ -478,6 +566,8 @@ class TableRotation:
 
 Row = (
     RawObject
+    | Ignored
+    | Refused
     | Delivery
     | Publication
     | FileOutcome
@@ -489,12 +579,15 @@ Row = (
     | Planned
     | Scope
     | Trouble
+    | Told
     | LakeKey
     | TableRotation
 )
 R = TypeVar(
     "R",
     RawObject,
+    Ignored,
+    Refused,
     Delivery,
     Publication,
     FileOutcome,
@@ -507,6 +600,7 @@ R = TypeVar(
     Scope,
     Stale,
     Trouble,
+    Told,
     LakeKey,
     TableRotation,
 )
@@ -528,16 +622,21 @@ def unversioned(etag: str, size: int) -> str:
 
 
 def to_item(feed: str, row: Row) -> Item:
-    """The row as a DynamoDB item (resource-style values); optional attributes that are empty are left out."""
+    """The row as a DynamoDB item (resource-style values); optional attributes that are empty are left out.
+
+    Raises:
+        PermanentFailure: DynamoDB takes no item of that size, or no such sort key.
+    """
     item: Item = {"pk": f"feed#{feed}", "sk": row.sort_key}
     required = {f.name for f in fields(row) if f.default is MISSING and f.default_factory is MISSING}
     for name, value in asdict(row).items():
         if name in required or value not in ("", None, (), {}):
-            item[name] = plain(value)
+            item[name] = attribute(name, value)
     if isinstance(row, Delivery) and row.active:
         item["active_feed"] = active_deliveries(feed.partition("/")[0])
     if isinstance(row, Report) and not row.ended:
         item["active_feed"] = active_reports(row.source)
+    require_fit(item)
     return item
 
 
@@ -560,6 +659,11 @@ def from_item(kind: type[R], item: Mapping[str, Any]) -> R:
 def _hints(kind: type[Any]) -> dict[str, Any]:
     """Resolving them takes longer than all the rest of reading a row."""
     return get_type_hints(kind)
+
+
+def attribute(name: str, value: Any) -> Any:
+    """A named attribute as DynamoDB keeps it, a text for people cut to its limit."""
+    return clipped(value) if name in _TEXTS else plain(value)
 
 
 def plain(value: Any) -> Any:

@@ -5,6 +5,7 @@ several conditional writers win.
 """
 
 import base64
+import copy
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -138,6 +139,50 @@ class LocalS3Backend(models.S3Backend):
             for version in doomed:
                 notifications.send_event(self.account_id, events.OBJECT_REMOVED_DELETE_EVENT, bucket, version)
         return success, headers
+
+    def list_object_versions(
+        self,
+        bucket_name: str,
+        delimiter: str | None = None,
+        key_marker: str | None = None,
+        max_keys: int | None = 1000,
+        prefix: str = "",
+        version_id_marker: str | None = None,
+    ) -> tuple[list[Any], list[str], list[Any], str | None, str | None]:
+        """moto copies every version of the bucket for every page, begins a page one version too late when its marker is
+        no key, and answers nothing at all when its version was deleted meanwhile."""
+        kept = self.get_bucket(bucket_name).keys
+        found: list[tuple[str, Any]] = []
+        prefixes: list[str] = []
+        for name in sorted(dict.keys(kept)):
+            if not name.startswith(prefix) or (key_marker and name < key_marker):
+                continue
+            newest_first = [_marked_latest(v, n == 0) for n, v in enumerate(reversed(kept.getlist(name)))]
+            if key_marker and name == key_marker:
+                ids = [v.version_id for v in newest_first]
+                newest_first = newest_first[ids.index(version_id_marker) + 1 :] if version_id_marker in ids else []
+            group = prefix + name[len(prefix) :].partition(delimiter)[0] + delimiter if delimiter else ""
+            if delimiter and name.startswith(group):
+                if group != key_marker and not (key_marker or "").startswith(group) and group not in prefixes:
+                    prefixes.append(group)
+                    found.append((group, None))
+            else:
+                found += [(name, version) for version in newest_first]
+            if max_keys is not None and len(found) > max_keys:
+                break
+        page = found[:max_keys]
+        more = len(found) > len(page)
+        versions = [v for _, v in page if isinstance(v, models.FakeKey)]
+        deleted = [v for _, v in page if isinstance(v, models.FakeDeleteMarker)]
+        last_name, last = page[-1] if page else ("", None)
+        groups = [name for name, v in page if v is None]
+        return versions, groups, deleted, last_name if more else None, last.version_id if more and last else None
+
+
+def _marked_latest(version: Any, latest: bool) -> Any:
+    shown = copy.copy(version)
+    shown.is_latest = latest
+    return shown
 
 
 class LocalS3Response(responses.S3Response):

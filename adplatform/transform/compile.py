@@ -18,7 +18,7 @@ from adplatform.contracts.model import DELIVERY_DATE, PREVIOUS_KEY_ID, Column, C
 from adplatform.contracts.types import DataType
 from adplatform.failures import PermanentFailure
 from adplatform.privacy.outputs import PiiOutput, pii_outputs
-from adplatform.transform import expressions, rules
+from adplatform.transform import expressions, partition_values, rules
 from adplatform.transform.rules import identifier, literal
 from adplatform.transform.values import OutputColumn
 
@@ -28,7 +28,6 @@ INTERNAL_COLUMNS = (
     # DuckDB's own, which a column of that name would hide.
     *("rowid", "file_index"),
 )
-HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 SEPARATOR = ";"
 """Stands between the reasons of a row; neither column names nor check names can hold it."""
 
@@ -198,7 +197,7 @@ def _type_reasons(contract: Contract, column: Column) -> Iterator[str]:
     if name == contract.partition_by and column.expression:
         yield f"case when {value} is null and {absent} then 'bad_partition:{name}' end"
     if name == contract.partition_by and column.data_type.name == "string":
-        yield f"case when {value} in ('', '{HIVE_NULL}') then 'bad_partition:{name}' end"
+        yield f"case when {partition_values.unusable(value)} then 'bad_partition:{name}' end"
 
 
 def _value_reasons(column: Column) -> Iterator[str]:

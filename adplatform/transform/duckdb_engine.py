@@ -16,12 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adplatform.contracts.model import DELIVERY_DATE, Contract
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
 from adplatform.privacy import duckdb as privacy
 from adplatform.privacy.keys import HashKey
 from adplatform.transform.compile import Statements, compile_contract, output_columns, partition_column
+from adplatform.transform.exhaustion import ran_out
 from adplatform.transform.json_lines import read_json_lines
 from adplatform.transform.layouts import refuse_unread
 from adplatform.transform.parquet import read_parquet
@@ -75,7 +76,8 @@ def transform(
     Raises:
         PermanentFailure: a file breaks the contract as a whole, the contract cannot be computed, or it needs a key
             that is not there.
-        TransientFailure: the machine ran out of memory or disk.
+        TransientFailure: the machine ran out of memory.
+        EnvironmentFailure: the disk has no room.
     """
     if contract.needs_key and key is None:
         raise PermanentFailure("the contract hashes personal data and no hashing key was given; nothing was read")
@@ -127,7 +129,7 @@ def _connect(files: Sequence[InputFile], work: Path, limits: EngineLimits) -> It
             con.execute("set TimeZone = 'UTC'")
             yield con
         except (duckdb.OutOfMemoryException, duckdb.IOException) as e:
-            raise TransientFailure(f"DuckDB ran out of memory or disk under a limit of {limits.memory_limit}") from e
+            raise ran_out(f"the transform under a limit of {limits.memory_limit}", e) from e
         except duckdb.Error as e:
             # Without "from e": DuckDB quotes the offending line, which may hold personal data.
             raise _unreadable(e, files, work) from None

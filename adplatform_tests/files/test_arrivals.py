@@ -5,13 +5,17 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adplatform.contracts.feed import Feed
 from adplatform.failures import PermanentFailure
 from adplatform.files.arrivals import (
     ListedFile,
+    PartnerManifest,
     Settle,
     Wait,
+    checked_files,
     decide,
     listed_files,
     newest_versions,
@@ -232,3 +236,44 @@ def test_a_broken_manifest_is_refused_with_its_first_mistake(body: bytes, senten
         parse_manifest(body, "s3://raw/manifest.json")
     assert str(refused.value).startswith("s3://raw/manifest.json: ")
     assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        ([""], "lists '', which is empty"),
+        (["  "], "which is empty"),
+        (["../other/a.csv"], "lists '../other/a.csv', which leads out of the manifest's folder"),
+        (["sub/../../a.csv"], "which leads out of the manifest's folder"),
+        ([".."], "which leads out of the manifest's folder"),
+        (["/landing/acme/a.csv"], "which is an address, not a name relative to the manifest"),
+        (["s3://raw/a.csv"], "which is an address, not a name relative to the manifest"),
+        (["sub/"], "which is a folder, not a file"),
+        (["."], "which is a folder, not a file"),
+        (["a.csv", "a.csv"], "lists 'a.csv', which is listed twice"),
+        (["a.csv", "./a.csv"], "lists './a.csv', which is the same file as 'a.csv'"),
+        (["taken.csv"], "lists 'taken.csv', which is somebody else's"),
+        (["x" * 1100], "which makes a key of more than 1024 bytes"),
+    ],
+)
+def test_a_manifest_that_can_never_be_met_is_refused_with_the_first_such_file(names: list[str], sentence: str) -> None:
+    manifest = PartnerManifest(files=tuple(ListedFile(name=name) for name in ["good.csv", *names]))
+    why_not = {f"{FOLDER}/taken.csv": "is somebody else's"}
+    with pytest.raises(PermanentFailure) as refused:
+        checked_files(manifest, f"{FOLDER}/manifest.json", "s3://raw/manifest.json", lambda key: why_not.get(key, ""))
+    assert str(refused.value).startswith("s3://raw/manifest.json: it lists ")
+    assert sentence in str(refused.value)
+    assert str(refused.value).endswith("ask the sender to correct the manifest and send it again")
+    assert len(str(refused.value)) < 500
+
+
+@given(st.lists(st.text(max_size=12), max_size=4))
+def test_whatever_a_manifest_lists_is_refused_or_can_be_met(names: list[str]) -> None:
+    manifest = PartnerManifest(files=tuple(ListedFile(name=name) for name in names))
+    try:
+        files = checked_files(manifest, f"{FOLDER}/manifest.json", "origin", lambda _: "")
+    except PermanentFailure as e:
+        assert str(e).startswith("origin: it lists ")
+    else:
+        assert len(files) == len(names)
+        assert all(key.startswith(f"{FOLDER}/") and not key.endswith("/") for key in files)

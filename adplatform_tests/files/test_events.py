@@ -105,3 +105,24 @@ def test_no_message_is_poison(content: Any) -> None:
     if isinstance(content, dict):
         parse(json.dumps({"source": "aws.s3", "detail-type": "Object Created", **content}))
         parse(json.dumps({"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", **content}]}))
+
+
+HALF = "\\ud800"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(bridge("a")).replace('"a"', f'"landing/{HALF}"'),
+        json.dumps(bridge("a")).replace('"v1"', f'"{HALF}"').replace('"a"', f'"{HALF}"'),
+        json.dumps(bridge("k" * 1025)),
+        json.dumps({"Records": [record("é" * 513)]}),
+    ],
+)
+def test_a_key_that_no_object_can_have_is_dropped(text: str) -> None:
+    """Asking S3 for it would fail, and the message would come back for ever."""
+    assert list(parse_events(text)) == []
+
+
+def test_the_longest_key_is_taken() -> None:
+    assert [e.key for e in parse({"Records": [record("é" * 512)]})] == ["é" * 512]

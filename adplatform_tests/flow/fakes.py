@@ -5,10 +5,13 @@ Their behaviour is checked against the embedded AWS by running the same machine 
 
 import io
 import itertools
+import re
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import md5
+from itertools import takewhile
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
@@ -48,10 +51,10 @@ class Pages:
 
 
 class FakeS3:
-    """A versioned bucket. ``written`` is told of every new object version."""
+    """A versioned bucket. ``written`` is told of every new object version; a listing comes in pages of ``page``."""
 
     def __init__(self, now: Callable[[], datetime], written: Callable[[str, str, str], None]) -> None:
-        self.now, self.written = now, written
+        self.now, self.written, self.page = now, written, 1000
         self.keys: dict[str, list[Version]] = {}
         self.forbidden: set[str] = set()
         self._ids = itertools.count(1)
@@ -79,19 +82,28 @@ class FakeS3:
         self.keys[Key] = [v for v in self.keys.get(Key, []) if v.version_id != VersionId]
 
     def get_paginator(self, operation: str) -> Pages:
-        return Pages(self._list_versions if operation == "list_object_versions" else self._list)
+        return Pages(self.list_object_versions if operation == "list_object_versions" else self._list)
 
     def _list(self, *, Bucket: str, Prefix: str) -> dict[str, Any]:
         return {"Contents": [{"Key": key} for key in sorted(self.keys) if key.startswith(Prefix) and self.keys[key]]}
 
-    def _list_versions(self, *, Bucket: str, Prefix: str) -> dict[str, Any]:
+    def list_object_versions(
+        self, *, Bucket: str, Prefix: str, KeyMarker: str = "", VersionIdMarker: str = ""
+    ) -> dict[str, Any]:
         found = [
             {**v.described, "Key": key, "Size": len(v.body)}
             for key in sorted(self.keys)
-            if key.startswith(Prefix)
+            if key.startswith(Prefix) and (key > KeyMarker or (VersionIdMarker and key == KeyMarker))
             for v in reversed(self.keys[key])
         ]
-        return {"Versions": found} if found else {}
+        if VersionIdMarker:
+            places = [n for n, v in enumerate(found) if (v["Key"], v["VersionId"]) == (KeyMarker, VersionIdMarker)]
+            if not places:
+                raise client_error("InvalidArgument", 400, "ListObjectVersions")
+            found = found[places[0] + 1 :]
+        page, more = found[: self.page], found[self.page :]
+        last = {"NextKeyMarker": page[-1]["Key"], "NextVersionIdMarker": page[-1]["VersionId"]} if more else {}
+        return {"IsTruncated": bool(more), **last, **({"Versions": page} if page else {})}
 
     def _find(self, key: str, version_id: str | None) -> Version:
         if key in self.forbidden:
@@ -136,6 +148,28 @@ class ConditionalCheckFailedException(ClientError):
     pass
 
 
+class Items(dict[tuple[str, str], dict[str, Any]]):
+    """Items by partition and sort key; those of a partition are found by the beginning of their sort keys."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sorted: dict[str, list[str]] = {}
+
+    def __setitem__(self, key: tuple[str, str], item: dict[str, Any]) -> None:
+        if key not in self:
+            insort(self._sorted.setdefault(key[0], []), key[1])
+        super().__setitem__(key, item)
+
+    def __delitem__(self, key: tuple[str, str]) -> None:
+        super().__delitem__(key)
+        self._sorted[key[0]].remove(key[1])
+
+    def beginning(self, pk: str, prefix: str) -> list[dict[str, Any]]:
+        keys = self._sorted.get(pk, [])
+        found = takewhile(lambda key: key.startswith(prefix), keys[bisect_left(keys, prefix) :])
+        return [self[pk, key] for key in found]
+
+
 class FakeDynamo:
     """One table. The index lags behind until :meth:`catch_up`, as a global secondary index may."""
 
@@ -144,12 +178,31 @@ class FakeDynamo:
         ConditionalCheckFailedException = ConditionalCheckFailedException
 
     def __init__(self) -> None:
-        self.items: dict[tuple[str, str], dict[str, Any]] = {}
+        self.items = Items()
         self.index: dict[tuple[str, str], dict[str, Any]] = {}
         self.lagging = False
+        self._behind = False
 
     def catch_up(self) -> None:
         self.index = {key: item for key, item in self.items.items() if "active_feed" in item}
+        self._behind = False
+
+    def _enter(self, key: tuple[str, str]) -> None:
+        """Bring the index up to date after one item has changed."""
+        self._behind = self._behind or self.lagging
+        if self.lagging:
+            return
+        if self._behind:
+            self.catch_up()
+        self.index.pop(key, None)
+        if "active_feed" in self.items.get(key, {}):
+            self.index[key] = self.items[key]
+
+    def batch_get_item(self, *, RequestItems: dict[str, Any]) -> dict[str, Any]:
+        [(table, wanted)] = RequestItems.items()
+        keys = [_key(key) for key in wanted["Keys"]]
+        assert len(set(keys)) == len(keys) <= 100
+        return {"Responses": {table: [self.items[key] for key in keys if key in self.items]}, "UnprocessedKeys": {}}
 
     def get_item(self, *, TableName: str, Key: dict[str, Any], ConsistentRead: bool) -> dict[str, Any]:
         item = self.items.get(_key(Key))
@@ -160,31 +213,56 @@ class FakeDynamo:
             raise ConditionalCheckFailedException({"Error": {"Code": "ConditionalCheckFailedException"}}, "PutItem")
         self._write(Item)
 
-    def update_item(
-        self,
-        *,
-        TableName: str,
-        Key: dict[str, Any],
-        UpdateExpression: str,
-        ExpressionAttributeNames: dict[str, str],
-        ExpressionAttributeValues: dict[str, Any],
-        ConditionExpression: str,
-    ) -> None:
-        assert ConditionExpression == "attribute_exists(pk)"
-        assert _key(Key) in self.items
-        sets = [part.split(" = ") for part in UpdateExpression.removeprefix("SET ").split(", ")]
-        changes = {ExpressionAttributeNames[name]: ExpressionAttributeValues[value] for name, value in sets}
-        self._write({**self.items[_key(Key)], **changes})
+    def update_item(self, *, Key: dict[str, Any], **update: Any) -> None:
+        if not self._holds(Key, update):
+            raise ConditionalCheckFailedException({"Error": {"Code": "ConditionalCheckFailedException"}}, "UpdateItem")
+        self._update({"Key": Key, **update})
+
+    def delete_item(self, *, Key: dict[str, Any], **condition: Any) -> None:
+        if not self._holds(Key, condition):
+            raise ConditionalCheckFailedException({"Error": {"Code": "ConditionalCheckFailedException"}}, "DeleteItem")
+        self._delete(Key)
 
     def transact_write_items(self, *, TransactItems: list[dict[str, Any]]) -> None:
-        puts = [item["Put"] for item in TransactItems]
-        held = [self._holds(p["Item"], p) for p in puts]
+        writes = [write for item in TransactItems for write in item.items()]
+        places = [_key(write.get("Item") or write["Key"]) for _, write in writes]
+        assert len(set(places)) == len(places), "DynamoDB refuses two writes of one item in one transaction"
+        held = [self._holds(write.get("Item") or write["Key"], write) for _, write in writes]
         if not all(held):
             reasons = [{"Code": "None" if ok else "ConditionalCheckFailed"} for ok in held]
             answer: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
             raise TransactionCanceledException(answer, "TransactWriteItems")
-        for put in puts:
-            self._write(put["Item"])
+        for kind, write in writes:
+            if kind == "Put":
+                self._write(write["Item"])
+            elif kind == "Update":
+                self._update(write)
+            else:
+                self._delete(write["Key"])
+
+    def _update(self, update: dict[str, Any]) -> None:
+        item = dict(self.items.get(_key(update["Key"]), update["Key"]))
+        values = update["ExpressionAttributeValues"]
+        names = update.get("ExpressionAttributeNames", {})
+        clauses = re.findall(r"(SET|ADD|REMOVE) (.*?)(?= (?:SET|ADD|REMOVE) |$)", update["UpdateExpression"])
+        for kind, clause in clauses:
+            for part in re.split(r", (?![^(]*\))", clause):
+                name, _, value = part.partition(" = " if kind == "SET" else " ")
+                name = names.get(name, name)
+                if kind == "REMOVE":
+                    item.pop(name, None)
+                elif kind == "ADD":
+                    item[name] = {"N": str(_value(item.get(name, {"N": "0"})) + _value(values[value]))}
+                elif value.startswith("if_not_exists"):
+                    item.setdefault(name, values[value[:-1].split(", ")[1]])
+                else:
+                    item[name] = values[value]
+        self._write(item)
+
+    def _delete(self, key: dict[str, Any]) -> None:
+        if _key(key) in self.items:
+            del self.items[_key(key)]
+        self._enter(_key(key))
 
     def get_paginator(self, _: str) -> Pages:
         return Pages(self._query)
@@ -194,7 +272,7 @@ class FakeDynamo:
         if IndexName:
             found = [item for _, item in sorted(self.index.items()) if _value(item["active_feed"]) == values[":f"]]
         else:
-            found = [i for k, i in sorted(self.items.items()) if k[0] == values[":p"] and k[1].startswith(values[":s"])]
+            found = self.items.beginning(values[":p"], values[":s"])
         return {"Items": found}
 
     def _holds(self, item: dict[str, Any], write: dict[str, Any]) -> bool:
@@ -204,16 +282,26 @@ class FakeDynamo:
                 return True
             case "attribute_not_exists(pk)":
                 return present is None
+            case "attribute_exists(pk)":
+                return present is not None
             case "revision = :r":
                 return present is not None and present["revision"] == write["ExpressionAttributeValues"][":r"]
+            case "#state = :state":
+                return present is not None and present["state"] == write["ExpressionAttributeValues"][":state"]
+            case "attribute_not_exists(pk) OR #state = :state":
+                return present is None or present["state"] == write["ExpressionAttributeValues"][":state"]
+            case "attribute_exists(pk) AND (attribute_not_exists(#reason) OR #reason <> :reason)":
+                return present is not None and present.get("reason") != write["ExpressionAttributeValues"][":reason"]
+            case "objects = :n AND since = :s":
+                values = write["ExpressionAttributeValues"]
+                return present is not None and (present["objects"], present["since"]) == (values[":n"], values[":s"])
             case other:
                 raise NotImplementedError(other)
 
     def _write(self, item: dict[str, Any]) -> None:
         self.items[_key(item)] = item
-        if not self.lagging:
-            self.catch_up()
+        self._enter(_key(item))
 
 
 def _key(item: dict[str, Any]) -> tuple[str, str]:
-    return _value(item["pk"]), _value(item["sk"])
+    return item["pk"]["S"], item["sk"]["S"]

@@ -16,7 +16,9 @@ from adplatform.flow.doctor import Finding, examine
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, ScopeKey, Source, make_source, scoped
+from adplatform.lake.entry import MANIFEST, SLICE_LIST
 from adplatform.lake.query import run_query
+from adplatform.lake.table import table_name
 from adplatform.ledger.ledger import table_definition
 from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState
 from adplatform_tests.support import plainly
@@ -290,3 +292,69 @@ def test_a_ledger_that_agrees_is_left_alone(scene: Scene) -> None:
     assert scene.doctor(repair=True) == []
     leases = [item for item in scene.items() if item["pk"]["S"].startswith("lease#")]
     assert [item for item in scene.items() if item not in leases] == [i for i in before if i not in leases]
+
+
+@pytest.mark.parametrize("kind", ["shared"])
+@pytest.mark.parametrize("flips", [1, 2])
+def test_a_delivery_half_shown_when_the_ledger_was_lost_is_shown_whole_after_it(scene: Scene, flips: int) -> None:
+    scene.sent("other", "other.csv", OTHER, BEFORE)
+    scene.sent("one", "a.csv", FIRST)
+    scene.send("b.csv", [*SECOND, (7, "es"), (8, "nl")])
+    count = 0
+
+    def stop(model: Any, **_: Any) -> None:
+        nonlocal count
+        count += model.name in ("UpdatePartition", "CreatePartition")
+        if count > flips:
+            raise KeyboardInterrupt
+
+    scene.services.glue.meta.events.register("before-call", stop)
+    with pytest.raises(KeyboardInterrupt):
+        scene.process("stopped between two partitions")
+    scene.services.glue.meta.events.unregister("before-call", stop)
+    scene.lose_ledger()
+    assert scene.doctor(repair=True) != []
+    scene.process("healed")
+    assert scene.rows() == sorted([*FIRST, *SECOND, (7, "es"), (8, "nl"), *OTHER])
+    assert scene.doctor(repair=True) == []
+
+
+@pytest.mark.parametrize("kind", ["daily", "shared"])
+@pytest.mark.parametrize("lost", [False, True], ids=["ledger kept", "ledger lost"])
+def test_entries_and_slices_of_an_earlier_release_are_upgraded(scene: Scene, lost: bool) -> None:
+    """They name neither manifest nor slices, and the keys of slices no version."""
+    published_twice(scene)
+    before = scene.rows()
+    as_of_an_earlier_release(scene)
+    if lost:
+        scene.lose_ledger()
+        scene.send("c.csv", LATE)
+        with pytest.raises(PermanentFailure, match="adplatform doctor"):
+            scene.process("after the loss")
+    scene.doctor(repair=True)
+    assert scene.rows() == before
+    assert scene.doctor(repair=True) == []
+    if not lost:
+        scene.send("c.csv", LATE)
+    scene.process("healed")
+    assert scene.rows() == sorted(FIRST + SECOND + LATE + OTHER)
+    scene.sent("more", "d.csv", [(12, "fr")], BEFORE)
+    assert scene.rows() == sorted([*FIRST, *SECOND, *LATE, *OTHER, (12, "fr")])
+
+
+def as_of_an_earlier_release(scene: Scene) -> None:
+    services, feed = scene.services, scene.flow.table
+    name = table_name(feed, services.settings.database_prefix)
+    table = services.lake.catalog.table(name)
+    assert table is not None
+    for partition in services.lake.catalog.partitions(name):
+        kept = {k: v for k, v in partition.parameters.items() if k not in (MANIFEST, SLICE_LIST)}
+        services.lake.catalog.put_partition(name, table, replace(partition, parameters=kept))
+    client, ledger = services.ledger.client, services.settings.ledger_table
+    for item in scene.items():
+        if item["sk"]["S"].startswith("slice#"):
+            client.delete_item(TableName=ledger, Key={key: item[key] for key in ("pk", "sk")})
+            earlier = f"slice#{item['partition']['S']}#{item['day']['S']}"
+            client.put_item(TableName=ledger, Item={**item, "sk": {"S": earlier}})
+        elif item["sk"]["S"].startswith("placement#") and scene.kind == "daily":
+            client.delete_item(TableName=ledger, Key={key: item[key] for key in ("pk", "sk")})

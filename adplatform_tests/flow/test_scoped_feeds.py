@@ -76,7 +76,6 @@ def test_an_object_belongs_to_the_delivery_of_its_scope() -> None:
             size=1,
             etag="e",
             modified=NOW,
-            today=TODAY,
             seen_by="test",
         )
         for value in ("456", "123", "789")

@@ -1,6 +1,7 @@
 """What the state machine meets only by luck: each way to lose, double or block an arrival, on purpose."""
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
@@ -9,12 +10,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import lifecycle
 from adplatform.flow.close import close
-from adplatform.flow.settling import MAX_MANIFEST, Due, Problem
+from adplatform.flow.settling import MAX_MANIFEST, Due, Ending, Problem, Runs
 from adplatform.flow.source import UNPLACED, make_source
-from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, RawObject
+from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, Placement, RawObject
 from adplatform_tests.flow.fakes import client_error
 from adplatform_tests.flow.world import ARRIVALS, TODAY, Crash, NoRuns, World, crash, fake_world, feeds
 
@@ -35,6 +36,9 @@ class Ended:
     def spent(self, run_key: str) -> bool:
         return True
 
+    def ending(self, run: str) -> Ending:
+        return Ending.DIED
+
 
 class Alive:
     def alive(self, run_id: str) -> bool:
@@ -42,6 +46,9 @@ class Alive:
 
     def spent(self, run_key: str) -> bool:
         return False
+
+    def ending(self, run: str) -> Ending:
+        return Ending.DIED
 
 
 def minutes(world: World, number: float) -> None:
@@ -411,15 +418,140 @@ def test_a_run_that_says_why_it_failed_is_tried_again_after_a_wait(world: World)
     assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v1:a2"]
 
 
+def fails(world: World, error: Exception, feed: str = "quiet", run_id: str = "run") -> None:
+    lifecycle.claim(world, world.flow(feed), TODAY, run_id)
+    assert lifecycle.fail(world, world.flow(feed), TODAY, run_id, error)
+
+
+def launches(world: World, runs: Runs, hours: int, end: Callable[[], object]) -> list[tuple[int, str]]:
+    """Minutes after which runs were asked for, and the number in their keys, when ``end`` ends each."""
+    began, asked = world.clock(), []
+    for _ in range(hours * 60):
+        for key in world.tick(NOBODY):
+            asked.append((int((world.clock() - began).total_seconds() // 60), key.rpartition(":a")[2]))
+            end()
+        world.settler.due(runs)
+        minutes(world, 1)
+    return asked
+
+
 def test_attempts_are_counted_and_end(world: World) -> None:
     settled(world)
+    asked = launches(world, Ended(), 24, lambda: fails(world, TransientFailure("slow")))
+    assert asked == [(0, "1"), (2, "2"), (6, "3")]
+    assert (delivery(world).state, delivery(world).error) == (DeliveryState.FAILED, "slow")
+
+
+def test_runs_that_die_are_no_attempts_but_they_end_too_and_people_hear_of_it(world: World) -> None:
+    settled(world)
+    told = []
+
+    class Tells(Ended):
+        def ending(self, run: str) -> Ending:
+            return Ending.DIED
+
     asked = []
-    for _ in range(12):
+    for _ in range(24 * 60):
         asked += world.tick(NOBODY)
-        world.tick(Ended())
-        minutes(world, 5)
-    assert list(dict.fromkeys(asked)) == [f"acme/quiet:{TODAY}:v1:a{n}" for n in (1, 2, 3)]
-    assert delivery(world).state is DeliveryState.FAILED
+        told += world.settler.due(Tells())[1]
+        minutes(world, 1)
+    assert list(dict.fromkeys(asked)) == [f"acme/quiet:{TODAY}:v1:a{n}" for n in range(1, 8)]
+    assert (delivery(world).state, delivery(world).attempt, delivery(world).deaths) == (DeliveryState.FAILED, 1, 7)
+    assert [p.subject for p in told] == [f"acme/quiet {TODAY}: is given up"]
+    assert "its runs died 7 times. `adplatform retry acme/quiet" in told[0].error
+
+
+def test_the_pauses_between_deaths_grow(world: World) -> None:
+    settled(world)
+    asked = launches(world, Ended(), 24, lambda: lifecycle.claim(world, world.flow("quiet"), TODAY, "run"))
+    assert asked == [(0, "1"), (1, "2"), (6, "3"), (16, "4"), (36, "5"), (76, "6"), (156, "7")]
+
+
+class Stopped(Ended):
+    def ending(self, run: str) -> Ending:
+        return Ending.STOPPED
+
+
+@pytest.mark.parametrize("claims", [True, False])
+def test_a_run_that_is_stopped_from_outside_is_no_attempt_however_often(world: World, claims: bool) -> None:
+    settled(world)
+    for number in range(1, 20):
+        assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v1:a{number}"]
+        if claims:
+            lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
+        assert [d.launch for d in world.settler.due(Stopped())[0]] == [number + 1]
+    run(world)
+    assert (delivery(world).attempt, delivery(world).deaths) == (1, 0)
+
+
+def test_a_run_that_lets_go_is_no_attempt_and_the_next_has_a_key_of_its_own(world: World) -> None:
+    settled(world)
+    lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
+    lifecycle.release(world, world.flow("quiet"), TODAY, "run")
+    assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v1:a2"]
+    assert (delivery(world).attempt, delivery(world).deaths) == (1, 0)
+
+
+def test_what_hinders_is_no_attempt_is_tried_ever_less_often_and_told_once_for_all_of_a_source(world: World) -> None:
+    told: list[str] = []
+    world.told = lambda event, *_: told.append(event)
+    settled(world)
+    asked = launches(world, Ended(), 12, lambda: fails(world, EnvironmentFailure("no key")))
+    assert [minute for minute, _ in asked] == [0, 5, 15, 35, 75, 155, 275, 395, 515, 635]
+    for file in ("a.csv", "b.csv"):
+        world.deliver("count", file)
+    world.tick(NOBODY)
+    fails(world, EnvironmentFailure("no key"), "count")
+    assert told == ["delivery_hindered"]
+    assert (delivery(world).attempt, delivery(world).permanent) == (1, False)
+    minutes(world, 120)
+    for feed in ("count", "quiet"):
+        world.tick(NOBODY)
+        run(world, feed)
+        assert (delivery(world, feed).state, delivery(world, feed).hindered) == (DeliveryState.PUBLISHED, 0)
+    world.deliver("quiet", "c.csv")
+    world.tick(NOBODY)
+    minutes(world, 6)
+    world.tick(NOBODY)
+    fails(world, EnvironmentFailure("the disk is full"))
+    assert told == ["delivery_hindered"] * 2
+
+
+def test_a_run_that_was_hindered_before_it_could_claim_rests_too(world: World) -> None:
+    class Hindered(Ended):
+        def ending(self, run: str) -> Ending:
+            return Ending.HINDERED
+
+    settled(world)
+    assert world.settler.due(Hindered()) == ([], [])
+    assert (delivery(world).hindered, delivery(world).attempt, delivery(world).deaths) == (1, 1, 0)
+    minutes(world, 5)
+    assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v1:a2"]
+
+
+def test_a_version_that_readers_see_is_never_left_failed_and_hidden(world: World) -> None:
+    settled(world)
+    world.ledger.put_placement("acme/quiet", Placement(TODAY, 1))
+    for _ in range(5):
+        fails(world, TransientFailure("the archive does not answer"))
+    assert (delivery(world).published, world.ledger.publications("acme/quiet")[0].state) == (1, DeliveryState.SETTLED)
+    minutes(world, 120)
+    assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v1:a2"]
+    run(world)
+    assert delivery(world).state is DeliveryState.PUBLISHED
+
+
+def test_a_version_that_readers_see_is_closed_however_many_runs_died(world: World) -> None:
+    settled(world)
+    world.ledger.put_placement("acme/quiet", Placement(TODAY, 1))
+    for death in range(1, 10):
+        lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
+        assert world.settler.due(Ended())[1] == []
+        minutes(world, 120)
+        assert (delivery(world).published, delivery(world).deaths) == (1, death)
+        assert len(world.tick(NOBODY)) == 1
+    run(world)
+    assert delivery(world).state is DeliveryState.PUBLISHED
 
 
 def test_a_failed_version_is_tried_again_though_something_waits_that_never_completes(world: World) -> None:
@@ -517,6 +649,151 @@ def test_every_manifest_of_a_date_must_be_met(world: World) -> None:
     world.deliver("listed", "01/a.csv")
     assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a1"]
     assert delivery(world, "listed").settled_because == "all 2 listed files are there"
+
+
+IMPOSSIBLE = {
+    "../a.csv": "leads out of the manifest's folder",
+    "/a.csv": "is an address",
+    "manifest.json": "is a manifest itself",
+    "sub/manifest.json": "is a manifest itself",
+    "_tmp/a.csv": "never counts as a file: '_tmp' is the name of a hidden file or folder",
+    "a.csv.part": "never counts as a file: 'a.csv.part' is the name of an unfinished file",
+}
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_a_manifest_that_can_never_be_met_is_reported_once_with_its_reason(world: World, name: str) -> None:
+    world.deliver("listed", "a.csv")
+    world.deliver("listed", "manifest.json", json.dumps({"files": [{"name": name}]}).encode())
+    world.settler.receive()
+    (problem,) = world.settler.due(NOBODY)[1]
+    assert IMPOSSIBLE[name] in problem.error
+    assert (delivery(world, "listed").state, delivery(world, "listed").error) == ("failed", problem.error)
+    [manifest] = [o for o in objects(world, "listed") if o.key.endswith("manifest.json")]
+    assert (manifest.state, manifest.reason) == (ObjectState.ARRIVED, problem.error)
+    minutes(world, 60)
+    assert world.settler.due(NOBODY) == ([], [])
+    assert world.ledger.refused("acme") == []
+    world.deliver("listed", "manifest.json", b'{"files": [{"name": "a.csv"}]}')
+    assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("2026-03-13_a.csv", "which belongs to 2026-03-13"),
+        ("other_2026-03-14_a.csv", "which belongs to acme/other"),
+        ("a.csv", "which fits no feed's landing layout"),
+        ("2026-03-14_a.csv", ""),
+    ],
+)
+def test_a_manifest_lists_only_files_of_its_own_feed_and_date(name: str, reason: str) -> None:
+    """And it is found where dates stand in the names of files."""
+    world = fake_world({"listed": {"complete_when": "manifest"}, "other": {}})
+    landings = ("in/{date}_{file}", "in/other_{date}_{file}")
+    moved = [f.feed.model_copy(update={"landing": to}) for f, to in zip(world.source.feeds, landings, strict=True)]
+    world = replace(world, source=make_source("acme", "raw", moved))
+    for file, body in (
+        ("2026-03-14_a.csv", b"1"),
+        ("2026-03-14_manifest.json", json.dumps({"files": [{"name": name}]}).encode()),
+    ):
+        world.put(f"{world.source.prefix}in/{file}", body)
+    world.settler.receive()
+    due, problems = world.settler.due(NOBODY)
+    if reason:
+        assert [reason in problem.error for problem in problems] == [True]
+    else:
+        assert [d.run_key for d in due] == [f"acme/listed:{TODAY}:v1:a1"]
+
+
+def test_a_broken_manifest_beside_good_ones_is_reported_once_and_does_not_hold_them_up(world: World) -> None:
+    world.deliver("listed", "00/manifest.json", b'{"files": [{"name": "a.csv"}]}')
+    world.deliver("listed", "00/a.csv")
+    world.deliver("listed", "01/manifest.json", b"{")
+    assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a1"]
+    assert list(contents(world, "listed")) == ["a.csv"]
+    [refused] = world.ledger.refused("acme")
+    assert (refused.feed, refused.objects, refused.first) == (
+        "acme/listed",
+        1,
+        f"s3://raw/{world.key('listed', TODAY, '01/manifest.json')}",
+    )
+    assert "not a manifest" in refused.reason
+    assert "ask the sender to send a correct manifest" in refused.action
+    assert world.ledger.clear_refused("acme", refused)
+    run(world, "listed")
+    world.deliver("listed", "00/stray.csv")
+    world.tick(NOBODY)
+    assert world.ledger.refused("acme") == []
+    minutes(world, 1)
+    world.deliver("listed", "01/manifest.json", b'{"files": [{"name": "b.csv"}]}')
+    world.deliver("listed", "01/b.csv")
+    assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v2:a1"]
+    assert sorted(contents(world, "listed")) == ["a.csv", "b.csv"]
+
+
+def test_of_a_manifest_that_was_sent_again_broken_the_good_one_counts_and_keeps_its_files_expected(
+    world: World,
+) -> None:
+    world.deliver("listed", "manifest.json", b'{"files": [{"name": "a.csv"}, {"name": "b.csv"}]}')
+    minutes(world, 1)
+    world.deliver("listed", "manifest.json", b'{"files": "all"}')
+    world.deliver("listed", "a.csv")
+    assert world.tick(NOBODY) == []
+    assert delivery(world, "listed").waiting == "1 of 2 listed files are missing, first 'b.csv'"
+    assert [r.objects for r in world.ledger.refused("acme")] == [1]
+    world.deliver("listed", "b.csv")
+    assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a1"]
+    assert sorted(contents(world, "listed")) == ["a.csv", "b.csv"]
+
+
+def test_all_broken_manifests_of_a_date_are_reported_each_once(world: World) -> None:
+    for hour in ("00", "01", "02"):
+        world.deliver("listed", f"{hour}/manifest.json", b"{")
+    world.settler.receive()
+    assert len(world.settler.due(NOBODY)[1]) == 1
+    assert len(world.ledger.refused("acme")) == 2
+    assert world.settler.due(NOBODY)[1] == []
+    assert len(world.ledger.refused("acme")) == 2
+
+
+def test_a_manifest_that_s3_hands_out_again_settles_what_was_stuck(world: World) -> None:
+    """Permission is no property of the manifest, so it is asked for again."""
+    key = world.key("listed", TODAY, "manifest.json")
+    for file, body in (("a.csv", b"1"), ("manifest.json", b'{"files": [{"name": "a.csv"}]}')):
+        world.deliver("listed", file, body)
+    world.settler.receive()
+    world.bare_s3.forbidden.add(key)
+    assert len(world.settler.due(NOBODY)[1]) == 1
+    world.bare_s3.forbidden.clear()
+    assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a1"]
+
+
+# -- what a delivery waits for
+
+
+def test_what_a_delivery_waits_for_is_said_without_changing_anything(world: World) -> None:
+    world.deliver("quiet", "a.csv")
+    world.deliver("listed", "a.csv")
+    world.deliver("count", "a.csv")
+    world.settler.receive()
+    before = dict(world.dynamo.items)
+
+    def waits(feed: str) -> str:
+        wait = world.settler.waits(world.flow(feed), delivery(world, feed))
+        return f"{wait.because} {wait.until}" if wait else ""
+
+    told = {feed: waits(feed) for feed in ("quiet", "listed", "count", "done")}
+    assert told == {
+        "quiet": f"objects may still come {world.clock() + timedelta(minutes=5)}",
+        "listed": "no manifest.json yet None",
+        "count": "1 of 2 files None",
+        "done": "",
+    }
+    assert world.dynamo.items == before
+    world.deliver("count", "b.csv")
+    world.settler.receive()
+    assert waits("count") == "complete, 2 of 2 files: the next look takes it None"
 
 
 # -- operators

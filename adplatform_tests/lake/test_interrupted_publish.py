@@ -47,6 +47,8 @@ class Scene:
     def publish_again(self, version: int) -> Result:
         """When the leases of the dead have run out."""
         delivery = scenario.stage_version(self.kind, self.source, self.temp, version)
+        with self.survivor.alone(self.spec.feed, "survivor"):
+            pass  # who finds the version published takes no lease, and the next to die would wait for the dead
         return scenario.put(self.survivor, self.kind, self.source, self.temp, delivery, version).result
 
     def publish_other(self, version: int) -> Result:

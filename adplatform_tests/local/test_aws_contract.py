@@ -263,6 +263,35 @@ def test_versions_are_kept_and_deleted_one_by_one(s3: Any, bucket: str) -> None:
     assert "DeleteMarkers" not in listed
 
 
+def test_a_listing_of_versions_goes_on_behind_its_marker_whether_that_is_there_or_not(s3: Any, bucket: str) -> None:
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    ids = [s3.put_object(Bucket=bucket, Key=key, Body=b"")["VersionId"] for key in ("a", "b", "b", "b", "c/1", "c/2")]
+
+    def listed(**markers: str) -> list[str]:
+        return [v["VersionId"] for v in s3.list_object_versions(Bucket=bucket, **markers).get("Versions", [])]
+
+    newest_first = [ids[0], ids[3], ids[2], ids[1], ids[4], ids[5]]
+    assert listed() == newest_first
+    assert listed(KeyMarker="a") == listed(KeyMarker="a!") == newest_first[1:]
+    assert listed(KeyMarker="b") == listed(KeyMarker="b\U0010ffff") == newest_first[4:]
+    assert listed(KeyMarker="b", VersionIdMarker=ids[3]) == newest_first[2:]
+    paged, pages = (
+        [],
+        s3.get_paginator("list_object_versions").paginate(Bucket=bucket, PaginationConfig={"PageSize": 2}),
+    )
+    for page in pages:
+        paged.append([v["VersionId"] for v in page["Versions"]])
+    assert paged == [newest_first[:2], newest_first[2:4], newest_first[4:]]
+    assert [v["IsLatest"] for v in s3.list_object_versions(Bucket=bucket, Prefix="b")["Versions"]] == [
+        True,
+        False,
+        False,
+    ]
+    folders = s3.list_object_versions(Bucket=bucket, Delimiter="/")
+    assert [p["Prefix"] for p in folders["CommonPrefixes"]] == ["c/"]
+    assert [v["Key"] for v in folders["Versions"]] == ["a", "b", "b", "b"]
+
+
 def test_kms_encryption_is_recorded_with_the_object(s3: Any, aws: Aws, bucket: str) -> None:
     key_id = aws.client("kms").create_key()["KeyMetadata"]["KeyId"]
     s3.put_object(Bucket=bucket, Key="k", Body=b"", ServerSideEncryption="aws:kms", SSEKMSKeyId=key_id)

@@ -17,7 +17,7 @@ from adplatform.flow.source import FeedFlow, ScopeKey, scoped
 from adplatform.ledger.rows import Report, Scope, digest
 
 _ARRIVES_ALONE = {
-    "arrival": Arrival(complete_when="count", expected_files=1),
+    "arrival": Arrival(complete_when="count", expected_files=1, accept_early=None),
     "bounds": Bounds(min_rows=0),  # Amazon takes rows away when it restates, in the end all of a date
 }
 SLICE_FILE = "rows.json.gz"

@@ -1,0 +1,101 @@
+"""Where a delivery stands and what happens next, and which ignored objects the present declaration would take."""
+
+from collections.abc import Iterable
+
+from rich.table import Column, Table
+
+from adplatform.cli.report_history import instant
+from adplatform.files.arrivals import Wait
+from adplatform.flow.looks import LIST_EVERY
+from adplatform.flow.patience import MAX_ATTEMPTS, is_given_up
+from adplatform.flow.services import Services
+from adplatform.flow.settling import Settler
+from adplatform.flow.source import FeedFlow, Source, refusal
+from adplatform.ledger.rows import UNPLACED, Delivery, DeliveryState, RawObject
+
+MOST_LISTED = 100
+"""Ignored objects that are shown."""
+
+
+def long(heading: str) -> Column:
+    """A column whose texts are broken, never cut: people copy keys."""
+    return Column(heading, overflow="fold")
+
+
+def what_lacks(services: Services, source: Source, flow: FeedFlow, delivery: Delivery) -> Wait | None:
+    """What a delivery waits for, judged now; None when it waits for nothing."""
+    return Settler(source, services.s3, None, "", services.ledger, services.zones).waits(flow, delivery)
+
+
+def waits(wait: Wait) -> str:
+    return f"waits: {wait.because}" + (f", until {instant(wait.until)} UTC" if wait.until else "")
+
+
+def next_step(name: str, delivery: Delivery, wait: Wait | None) -> str:
+    """What happens next to a delivery, and what a person can do."""
+    match delivery.state:
+        case DeliveryState.SETTLED:
+            return f"the next look starts attempt {delivery.attempt} of {MAX_ATTEMPTS}"
+        case DeliveryState.RUNNING:
+            return f"run {delivery.run_id} is at work"
+    if wait and wait.because == delivery.error:
+        return f"judged again when an object comes; `adplatform settle {name} {delivery.day}` takes what is there"
+    if wait:
+        return waits(wait)
+    if delivery.state is DeliveryState.FAILED:
+        if not is_given_up(delivery):
+            when = f" from {instant(delivery.not_before)} UTC" if delivery.not_before else ""
+            return f"it is tried again by itself{when}"
+        return f"nothing until an object comes, or `adplatform retry {name} {delivery.day}`"
+    if delivery.state is DeliveryState.PUBLISHED:
+        return "nothing; a late or corrected file opens the date again"
+    return "nothing has arrived"
+
+
+def delivery_line(name: str, delivery: Delivery, wait: Wait | None) -> Table:
+    """The delivery itself: state, versions, attempts, error and what happens next."""
+    table = Table(
+        "state", "version", "readers see", "pending", "attempt", "changed (UTC)", long("error"), long("next"),
+        title=f"delivery {name} {delivery.day}",
+    )  # fmt: skip
+    counts = (delivery.version, delivery.published, delivery.pending, delivery.attempt)
+    shown = [str(n or "") for n in counts]
+    table.add_row(delivery.state, *shown, instant(delivery.changed_at), delivery.error, next_step(name, delivery, wait))
+    return table
+
+
+def ignored_table(source: Source, objects: Iterable[RawObject]) -> Table | None:
+    """Ignored objects with the reason, and what the present declaration makes of each; None when there are none."""
+    rows = list(objects)
+    if not rows:
+        return None
+    more = len(rows) - MOST_LISTED
+    table = Table(
+        long("object"), "date", "written (UTC)", long("ignored because"), long("under the present declaration"),
+        title="ignored objects",
+        caption=f"and {more} more" if more > 0 else None,
+    )  # fmt: skip
+    for obj in rows[:MOST_LISTED]:
+        table.add_row(obj.key, str(obj.day), instant(obj.last_modified), obj.reason, verdict(source, obj))
+    return table
+
+
+def verdict(source: Source, obj: RawObject) -> str:
+    """What the present declaration makes of an ignored object."""
+    refused = refusal(source, obj)
+    if refused is None:
+        minutes = int(LIST_EVERY.total_seconds() // 60)
+        return f"taken, if it is still there, by the next listing, within {minutes} minutes, or by `adplatform process`"
+    changed = f"ignored: {refused.reason}" if refused.reason != obj.reason else "ignored"
+    return f"{changed}; {refused.action}" if refused.action else f"{changed}, as nobody means to deliver it"
+
+
+def ignored_of(services: Services, source: Source, feed: str) -> list[RawObject]:
+    """The ignored objects of a feed, and those that fit no feed so far but would fit this one."""
+    own = services.ledger.ignored_objects(feed)
+    unplaced = f"{source.name}/{UNPLACED}"
+    if feed == unplaced:
+        return own
+    strays = services.ledger.ignored_objects(unplaced)
+    placed = ((obj, source.place(obj.key, obj.last_modified)) for obj in strays)
+    return own + [obj for obj, place in placed if place and place[0].name == feed]
