@@ -1,9 +1,11 @@
 """Running the code location without its daemon: the same decisions, assets and resources, one process, until idle."""
 
+import fcntl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import dagster as dg
 from rich.console import Console
@@ -170,6 +172,18 @@ def _dates(request: dg.RunRequest) -> str:
     return first if first == last else f"{first} to {last}"
 
 
+def _opened(home: Path) -> dg.DagsterInstance:
+    """The instance of a home. Its first process makes the tables, which two at once cannot do on SQLite."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / ".opening").open("w", encoding="ascii") as door:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        instance = dg.DagsterInstance.from_config(str(prepare_dagster_home(home)))
+        instance.get_runs(limit=1)
+        instance.all_instigator_state()
+        instance.get_dynamic_partitions("none")
+        return instance
+
+
 def process_all(
     services: Services,
     accounts: Sequence[Account],
@@ -180,9 +194,8 @@ def process_all(
     take_over: bool = False,
 ) -> bool:
     """Process until idle with a progress display; whether the last run of everything succeeded."""
-    home = prepare_dagster_home(services.settings.home)
     ended: dict[tuple[str, str], bool] = {}
-    with dg.DagsterInstance.from_config(str(home)) as instance, errors.status("looking for files") as status:
+    with _opened(services.settings.home) as instance, errors.status("looking for files") as status:
         if take_over:
             ownership.take_over(services, instance)
         for finished in process(services, instance, accounts=accounts, patience=patience, watch=status.update):

@@ -97,7 +97,12 @@ def raw_asset(flow: FeedFlow, owners: Sequence[str], kinds: set[str], tags: dict
         description="Every file is whole, decrypts, and bears a pinned signature.",
     )
 
-    @dg.multi_asset(name=f"raw__{flow.source}__{flow.feed.name}", specs=[spec], check_specs=[delivered, readable])
+    @dg.multi_asset(
+        name=f"raw__{flow.source}__{flow.feed.name}",
+        specs=[spec],
+        check_specs=[delivered, readable],
+        can_subset=True,  # a run that has nothing to do judges nothing
+    )
     def land(
         context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
@@ -181,6 +186,7 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
         name=f"clean__{flow.source}__{flow.feed.name}",
         specs=[spec],
         check_specs=[*checks, *suspicions],
+        can_subset=True,  # a run that has nothing to do judges nothing
         pool=f"publish_{flow.source}_{flow.feed.name}",
     )
     def transform(

@@ -440,3 +440,96 @@ def test_an_empty_delivery_does_not_replace_published_rows_unless_the_contract_s
     assert not result.success
     assert "no row is left of the 1 that readers see" in acme.delivery("orders").error
     assert acme.query("select count(*) from {orders}") == [(1,)]
+
+
+def look(platform: Platform, cursor: str | None = None) -> dg.SensorResult | Any:
+    sensor = platform.definitions.resolve_sensor_def(f"{platform.source.name}_arrivals")
+    resources = {"services": platform.services}
+    return sensor.evaluate_tick(
+        dg.build_sensor_context(
+            instance=platform.instance, definitions=platform.definitions, resources=resources, cursor=cursor
+        )
+    )
+
+
+def test_a_tick_says_what_deliveries_wait_for(services: Services, instance: dg.DagsterInstance) -> None:
+    quiet = {**ORDERS, "name": "quiet", "arrival": {"quiet_period": "30d", "max_wait": "60d"}}
+    platform = make_platform(services, {"source": "acme", "feeds": [ORDERS, quiet]}, instance)
+    assert look(platform).skip_message == "nothing to start"
+    for n in range(6):
+        platform.put(f"orders/dt={YESTERDAY - timedelta(days=n)}/a.csv", BODY)
+    platform.put(f"quiet/dt={YESTERDAY}/a.csv", BODY)
+    message = look(platform).skip_message
+    assert message.startswith("nothing to start; 7 deliveries wait: acme/")
+    assert f"acme/orders {YESTERDAY - timedelta(days=5)}: no _SUCCESS yet" in message
+    assert f"acme/quiet {YESTERDAY}: objects may still come (until " in message
+    assert message.endswith("; and 2 more")
+    assert look(platform).skip_message.startswith("nothing to start; 7 deliveries wait")
+
+
+def test_a_tick_without_time_goes_on_with_the_next(services: Services, instance: dg.DagsterInstance) -> None:
+    hasty = replace(services, settings=replace(services.settings, tick_seconds=0))
+    platform = make_platform(hasty, {"source": "acme", "feeds": [ORDERS]}, instance)
+    days = [YESTERDAY - timedelta(days=n) for n in range(4)]
+    for day in days:
+        platform.put(f"orders/dt={day}/a.csv", BODY)
+        platform.put(f"orders/dt={day}/_SUCCESS", b"")
+    cursor, keys, cut = None, set(), 0
+    for _ in range(30):
+        data = look(platform, cursor)
+        cursor = data.cursor
+        keys |= {request.run_key for request in data.run_requests or ()}
+        cut += "more is to be looked at" in (data.skip_message or "")
+    assert keys == {f"acme/orders:{day}:v1:a1" for day in days}
+    assert cut
+
+
+def test_refused_objects_are_reported_once_together_and_noise_is_not(acme: Platform) -> None:
+    inbox = acme.messages
+    for n in range(3):
+        acme.put(f"orders/dt=2025-01-0{n + 1}/a.csv", BODY)
+    far = YESTERDAY + timedelta(days=400)
+    for key in (f"orders/dt={far}/a.csv", "elsewhere/a.csv", "orders/", f"orders/dt={YESTERDAY}/a.csv.part"):
+        acme.put(key, b"")
+    for _ in range(3):
+        acme.tick()
+    messages = {(m["event"], m["feed"], m["objects"], m["reason"], m["action"]) for m in inbox.read()}
+    assert messages == {
+        (
+            "objects_refused",
+            "acme/orders",
+            3,
+            "its date is before the feed's start_date 2026-01-01",
+            "lower start_date to take it",
+        ),
+        (
+            "objects_refused",
+            "acme/orders",
+            1,
+            "its date is further ahead than accept_early 2 days, 0:00:00 allows",
+            "lengthen accept_early to take it, or ask the sender to send it again when its date is nearer",
+        ),
+        (
+            "objects_refused",
+            "acme/_unplaced",
+            1,
+            "it fits no feed's landing layout, or the date in its key is none",
+            "correct the feed's `landing`, or ask the sender to put it where `landing` says",
+        ),
+    }
+    acme.tick()
+    assert inbox.read() == []
+
+
+def test_a_back_fill_takes_what_was_before_the_start_date(services: Services, instance: dg.DagsterInstance) -> None:
+    old = YESTERDAY - timedelta(days=40)
+    feed = {**ORDERS, "start_date": YESTERDAY.isoformat(), "bounds": {"max_quarantined": 1}}
+    platform = make_platform(services, {"source": "acme", "feeds": [feed]}, instance)
+    for day in (old, YESTERDAY):
+        platform.put(f"orders/dt={day}/a.csv", f"order_id,email,amount\n{day.day},a@example.com,1\n".encode())
+        platform.put(f"orders/dt={day}/_SUCCESS", b"")
+    assert [r.success for r in platform.process()] == [True]
+    lowered = make_platform(services, {"source": "acme", "feeds": [{**feed, "start_date": str(old)}]}, instance)
+    assert [r.success for r in lowered.process()] == [True]
+    assert lowered.query("select count(*) from {orders}") == [(2,)]
+    assert lowered.process() == []

@@ -5,7 +5,7 @@ Whatever happened, when the faults stop the platform must come to rest with ever
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from random import Random
@@ -16,7 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow import lifecycle
+from adplatform.flow.budget import Budget
 from adplatform.flow.close import close
+from adplatform.flow.looks import Progress, look_at
 from adplatform.flow.patience import MAX_ATTEMPTS
 from adplatform.flow.settling import Due, Ending, located
 from adplatform.flow.source import FeedFlow
@@ -61,6 +63,7 @@ class SettlingMachine(RuleBasedStateMachine):
         today = world.clock().date()
         self.days = [today - timedelta(days=1), today, today + timedelta(days=1)]
         self.feed = "quiet"
+        self.progress = Progress()
         self.puts: list[Put] = []
         self.excluded: set[str] = set()
         self.runs: dict[str, Run] = {}
@@ -196,9 +199,23 @@ class SettlingMachine(RuleBasedStateMachine):
     def _ticks(self, accident: Accident) -> None:
         self._with(accident, self._tick)
 
+    @rule(calls=st.integers(0, 60), times=st.integers(1, 3), accident=ACCIDENTS)
+    def ticks_without_time(self, calls: int, times: int, accident: Accident) -> None:
+        """Each goes on where the last stopped; one that dies leaves nothing behind."""
+        for _ in range(times):
+            self._with(accident, lambda: self._hasty_tick(calls))
+
+    def _hasty_tick(self, calls: int) -> None:
+        budget = Budget.of(calls, lambda: self.world.fuse.burned)
+        found, self.progress = look_at(self.world.settler, self, budget, self.progress, timedelta(minutes=1))
+        self._launch(found.due)
+
     def _tick(self) -> None:
         self.world.settler.receive()
         due, _ = self.world.settler.due(self)
+        self._launch(due)
+
+    def _launch(self, due: Iterable[Due]) -> None:
         for each in due:
             meaning = (each.flow.name, each.day, each.version, each.launch)
             assert self.meaning.setdefault(each.run_key, meaning) == meaning
@@ -367,7 +384,7 @@ class SettlingMachine(RuleBasedStateMachine):
         delivery = self.delivery(day)
         newest = {p.key: p for p in self.puts if p.day == day and p.version not in self.excluded}
         data = {k: p.body for k, p in newest.items() if p.file in FILES}
-        markers = [p for p in newest.values() if p.file not in FILES]
+        markers = [p for p in self.puts if p.day == day and p.file not in FILES and p.body != b"{"][-1:]
         assert delivery.state not in (DeliveryState.SETTLED, DeliveryState.RUNNING)
         match self.feed:
             case "quiet":
@@ -384,7 +401,7 @@ class SettlingMachine(RuleBasedStateMachine):
         assert self.tables[day] == (delivery.published, expected)
 
     def _listed(self, markers: list[Put], data: dict[str, bytes]) -> dict[str, bytes] | None:
-        if not markers or markers[0].body == b"{":
+        if not markers:
             return None
         found = {}
         for file in json.loads(markers[0].body)["files"]:

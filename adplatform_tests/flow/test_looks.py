@@ -330,6 +330,17 @@ def test_a_round_goes_on_though_the_version_it_stopped_at_is_gone() -> None:
     assert (count, listing.left) == (1, {})
 
 
+def test_a_round_that_has_not_begun_by_the_clock_is_none() -> None:
+    """Else nothing would be listed until then."""
+    world, meter = metered({"quiet": {}})
+    world.deliver("quiet", "a.csv")
+    world.messages(lambda _: [])
+    _, progress = look(world, meter, Progress(new_round(world.clock() + timedelta(days=300), [])))
+    assert progress.listing is not None
+    assert progress.listing.started < world.clock()
+    assert world.ledger.delivery("acme/quiet", TODAY).pending == 1
+
+
 def test_turns_are_taken_until_all_are_through() -> None:
     assert list(in_turns(["abc", "", "d", "ef"])) == ["a", "d", "e", "b", "f", "c"]
 

@@ -42,8 +42,10 @@ class Fuse:
 
     left: int = -1
     happens: Callable[[], object] = crash
+    burned: int = 0
 
     def burn(self) -> None:
+        self.burned += 1
         self.left -= 1
         if self.left == -1:
             self.happens()

@@ -271,3 +271,105 @@ def test_a_lease_is_kept_by_checking_it(ledger: Ledger) -> None:
 def test_of_many_that_want_a_lease_one_gets_it(ledger: Ledger) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(lambda n: Lease(ledger, "publish", str(n), TTL).take(), range(8))) == 1
+
+
+IGNORED = {"state": ObjectState.IGNORED, "reason": "too late"}
+
+
+def everything(ledger: Ledger) -> list[str]:
+    pages = ledger.client.get_paginator("scan").paginate(TableName=ledger.table)
+    return sorted(f"{i['pk']['S']} {i['sk']['S'].split('#')[0]}" for page in pages for i in page["Items"])
+
+
+def test_an_ignored_object_arrives_once_when_its_declaration_takes_it(ledger: Ledger) -> None:
+    assert ledger.record_object(FEED, obj("a", **IGNORED), "lengthen accept_late")
+    assert everything(ledger) == ["feed#acme ignored", "feed#acme refused", "feed#acme/orders object"]
+    with ThreadPoolExecutor(8) as pool:
+        new = list(pool.map(lambda _: ledger.record_object(FEED, obj("a", seen_by="listing")), range(8)))
+    assert sum(new) == 1
+    [taken] = ledger.objects(FEED, DAY)
+    assert (taken.state, taken.reason, taken.number, taken.seen_by) == (ObjectState.ARRIVED, "", 1, "listing")
+    assert everything(ledger) == ["feed#acme refused", "feed#acme/orders delivery", "feed#acme/orders object"]
+    assert not ledger.record_object(FEED, obj("a", **IGNORED))
+    assert ledger.objects(FEED, DAY) == [taken]
+
+
+@pytest.mark.parametrize("old_release", [False, True])
+def test_an_object_that_fitted_no_feed_moves_to_the_feed_it_fits(ledger: Ledger, old_release: bool) -> None:
+    stray = obj("a", **IGNORED)
+    ledger.record_object("acme/_unplaced", stray)
+    if old_release:
+        ledger.client.delete_item(
+            TableName=ledger.table, Key={"pk": {"S": "feed#acme"}, "sk": {"S": f"ignored#{stray.identity}"}}
+        )
+    other = replace(stray, day=date(2026, 3, 1), reason="too early")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: ledger.record_object(FEED, other), range(8)))
+    assert everything(ledger) == ["feed#acme ignored", "feed#acme/orders object"]
+    assert [(o.day, o.reason) for o in ledger.ignored_objects(FEED)] == [(date(2026, 3, 1), "too early")]
+    with ThreadPoolExecutor(8) as pool:
+        new = list(pool.map(lambda _: ledger.record_object("acme/members", obj("a")), range(8)))
+    assert sum(new) == 1
+    assert everything(ledger) == ["feed#acme/members delivery", "feed#acme/members object"]
+
+
+def test_refusals_are_counted_by_many_at_once_and_cleared_by_one(ledger: Ledger) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: ledger.record_object(FEED, obj(f"f{n % 12}", **IGNORED), "do something"), range(24)))
+    [refused] = ledger.refused(SOURCE)
+    assert (refused.feed, refused.reason, refused.objects, refused.action) == (FEED, "too late", 12, "do something")
+    assert refused.first.startswith("s3://raw/landing/acme/orders/f")
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(lambda _: ledger.clear_refused(SOURCE, refused), range(8))) == 1
+    assert ledger.refused(SOURCE) == []
+
+
+def test_an_object_is_refused_once(ledger: Ledger) -> None:
+    ledger.record_object(FEED, obj("manifest.json"))
+    [manifest] = ledger.objects(FEED, DAY)
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(lambda _: ledger.refuse_object(FEED, manifest, "broken", "send it again"), range(8))) == 1
+    assert not ledger.refuse_object(FEED, manifest, "broken")
+    assert [(o.state, o.reason, o.number) for o in ledger.objects(FEED, DAY)] == [(ObjectState.ARRIVED, "broken", 1)]
+    assert [r.objects for r in ledger.refused(SOURCE)] == [1]
+    assert not ledger.refuse_object(FEED, obj("unknown"), "broken")
+
+
+def test_what_a_delivery_waits_for_is_no_change_of_it(ledger: Ledger) -> None:
+    ledger.record_object(FEED, obj("a"))
+    seen = ledger.delivery(FEED, DAY)
+    ledger.note_waiting(FEED, seen, "1 of 2 files", NOW, "1/0/x")
+    noted = ledger.delivery(FEED, DAY)
+    assert noted == replace(seen, waiting="1 of 2 files", waiting_until=NOW, waiting_as="1/0/x")
+    ledger.note_waiting(FEED, seen, "no manifest", None, "1/0/y")
+    assert ledger.delivery(FEED, DAY) == replace(seen, waiting="no manifest", waiting_as="1/0/y")
+    ledger.record_object(FEED, obj("b"))
+    ledger.note_waiting(FEED, seen, "late", None, "late")
+    assert ledger.delivery(FEED, DAY).waiting == "no manifest"
+
+
+def test_known_objects_are_found_by_the_hundred(ledger: Ledger) -> None:
+    known = [obj(f"f{n}") for n in range(130)]
+    ledger._put_all(FEED, known)
+    asked = [(FEED, each) for each in [*known, *known, obj("unknown")]]
+    assert ledger.known_objects(asked) == {(FEED, o.sort_key): o for o in known}
+    assert ledger.known_objects([]) == {}
+
+
+def test_what_a_batch_leaves_unread_is_asked_for_again(ledger: Ledger) -> None:
+    class Busy:
+        calls = 0
+
+        def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:
+            self.calls += 1
+            [(table, wanted)] = RequestItems.items()
+            keys = wanted["Keys"]
+            some = {table: {**wanted, "Keys": keys[:1]}}
+            answer: dict[str, Any] = ledger.client.batch_get_item(RequestItems=some)
+            return {**answer, "UnprocessedKeys": {table: {**wanted, "Keys": keys[1:]}} if keys[1:] else {}}
+
+    known = [obj(f"f{n}") for n in range(5)]
+    ledger._put_all(FEED, known)
+    busy = Busy()
+    found = replace(ledger, client=busy).known_objects((FEED, each) for each in known)
+    assert (len(found), busy.calls) == (5, 5)

@@ -15,6 +15,7 @@ from adplatform.ledger.rows import (
     Delivery,
     DeliveryState,
     FileOutcome,
+    Ignored,
     ObjectState,
     Observation,
     Outcome,
@@ -22,6 +23,7 @@ from adplatform.ledger.rows import (
     Planned,
     Publication,
     RawObject,
+    Refused,
     Report,
     ReportState,
     Retired,
@@ -45,8 +47,10 @@ ROWS: dict[type, st.SearchStrategy[Any]] = {
     ),
     Delivery: st.builds(
         Delivery, DAYS, COUNTS, st.sampled_from(DeliveryState), COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, TEXTS, TEXTS,
-        st.none() | INSTANTS, TEXTS, st.none() | INSTANTS, TEXTS, st.booleans(),
+        st.none() | INSTANTS, TEXTS, st.none() | INSTANTS, TEXTS, st.booleans(), TEXTS, st.none() | INSTANTS, TEXTS,
     ),
+    Ignored: st.builds(Ignored, TEXTS, TEXTS, DAYS),
+    Refused: st.builds(Refused, TEXTS, TEXTS, COUNTS, TEXTS, INSTANTS, TEXTS),
     Publication: st.builds(
         Publication, DAYS, st.integers(1, 9999), COUNTS, TEXTS, INSTANTS, TEXTS,
         reasons=st.dictionaries(TEXTS.filter(bool), COUNTS, max_size=3),
