@@ -7,7 +7,7 @@ deliveries wait.
 """
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -451,10 +451,11 @@ def _whole_table(
         raise TransientFailure(f"hashing key {key.key_id} was replaced by {keys.current.id} meanwhile: {ADVICE} again")
     rotation = TableRotation(flow.table, from_id, key.key_id, RotationState.RUNNING, started, len(due))
     ledger.put_table_rotation(rotation)
+    rows = _staged_rows(services, flow, key.key_id)
     for number, each in enumerate(due):
         work.watch(Step(flow.table, number, len(due), f"{each.day} staged"))
         lease.check()
-        if problem := _stage_again(services, each, key, keys, work):
+        if problem := _stage_again(services, each, key, keys, rows, work):
             problems[each.name] = problem
         rotation = replace(rotation, staged=number + 1 - len(problems))
         ledger.put_table_rotation(rotation)
@@ -491,14 +492,21 @@ def _keep(services: Services, flow: FeedFlow, from_id: str, key: LakeKey, left: 
     services.ledger.put_table_rotation(kept)
 
 
-def _stage_again(services: Services, item: Remake, key: LakeKey, keys: HashingKeys, work: Work) -> str:
+def _stage_again(
+    services: Services,
+    item: Remake,
+    key: LakeKey,
+    keys: HashingKeys,
+    rows: Mapping[tuple[date, int], int],
+    work: Work,
+) -> str:
     """Make a delivery again and keep it until the whole table is shown; the problem, "" for none."""
     flow, problem = item.flow, ""
     for _ in range(2):
         settled, ours = _settled_again(services, item, key, work)
         if settled is None:
             return ours
-        if _is_staged(services, flow, settled, keys):
+        if _is_staged(services, flow, settled, keys, rows):
             return ""
         problem = _stage(services, flow, settled, keys, work)
         if not problem or ours:
@@ -525,17 +533,31 @@ def _stage(services: Services, flow: FeedFlow, settled: Delivery, keys: HashingK
     return ""
 
 
-def _is_staged(services: Services, flow: FeedFlow, delivery: Delivery, keys: HashingKeys) -> bool:
+def _staged_rows(services: Services, flow: FeedFlow, key_id: str) -> dict[tuple[date, int], int]:
+    """Rows of all slices under a key, by date and version."""
+    rows: dict[tuple[date, int], int] = {}
+    for part in services.ledger.all_slices(flow.name):
+        if part.key_id == key_id:
+            rows[part.day, part.version] = rows.get((part.day, part.version), 0) + part.rows
+    return rows
+
+
+def _is_staged(
+    services: Services, flow: FeedFlow, delivery: Delivery, keys: HashingKeys, rows: Mapping[tuple[date, int], int]
+) -> bool:
     version = services.ledger.publication(flow.name, delivery.day, delivery.version)
-    return version is not None and (version.key_id, version.previous_key_id) == (keys.current.id, keys.previous_id)
+    if version is None or (version.key_id, version.previous_key_id) != (keys.current.id, keys.previous_id):
+        return False
+    # An ordinary run that was refused has noted its counts and may have no slices.
+    return rows.get((delivery.day, delivery.version), 0) == version.clean
 
 
 def _in_hand(services: Services, flow: FeedFlow, keys: HashingKeys) -> dict[date, Publication]:
     """The staged versions, and those that are shown and not yet closed."""
-    found = {}
+    found, rows = {}, _staged_rows(services, flow, keys.current.id)
     for listed in services.ledger.deliveries(flow.name):
         version = services.ledger.publication(flow.name, listed.day, listed.version)
-        if version is not None and listed.published < listed.version and _is_staged(services, flow, listed, keys):
+        if version is not None and listed.published < listed.version and _is_staged(services, flow, listed, keys, rows):
             found[listed.day] = version
     return found
 

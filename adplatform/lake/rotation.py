@@ -89,15 +89,16 @@ def _place_together(
         raise TransientFailure(f"{feed}: {', '.join(others)} was published under another hashing key meanwhile")
     seen = {p.day: p.version for p in placements}
     table = lake.catalog.ensure(spec, zones.clean_uri(zones.clean(feed)), lambda: lease.check(lake.call))
-    values = sorted({s.partition for s in lake.ledger.all_slices(feed)})
+    slices = lake.ledger.all_slices(feed)
+    values = sorted({s.partition for s in slices})
     with lease.kept(lake.call):
         made = [make(lake, attempts[0], table, value, seen | staged, work, seen=seen) for value in values]
     for each in made:
         show(lake, lease, spec, table, each)
     for attempt in attempts:
-        own = [s for s in lake.ledger.slices_of_day(feed, attempt.day) if s.version == attempt.version]
+        rows = sum(s.rows for s in slices if (s.day, s.version) == (attempt.day, attempt.version))
         lease.check(lake.call)
-        lake.ledger.put_placement(feed, attempt.placement("", sum(s.rows for s in own), lake.ledger.now()))
+        lake.ledger.put_placement(feed, attempt.placement("", rows, lake.ledger.now()))
     for each in made:
         follow(lake, lease, feed, spec, table.partitions, each.value)
     forget(lake, feed, lake.ledger.all_slices(feed), placed_versions(lake, feed))
