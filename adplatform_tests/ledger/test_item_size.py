@@ -64,9 +64,12 @@ def test_texts_of_any_length_fit_into_every_kind_of_row(ledger: Ledger, row: Any
 def test_every_text_for_people_has_a_limit() -> None:
     """A new row that names one differently would escape it."""
     texts = {
-        f.name for kind in map(type, ROWS) for f in fields(kind) if f.name in ("error", "reason", "note", "because")
+        f.name
+        for kind in map(type, ROWS)
+        for f in fields(kind)
+        if f.name in ("error", "reason", "note", "because", "waiting")
     }
-    assert texts == {"error", "reason"}
+    assert texts == {"error", "note", "reason", "waiting"}
 
 
 def test_an_object_that_is_put_aside_later_has_its_reason_cut_too(ledger: Ledger) -> None:
