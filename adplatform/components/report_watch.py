@@ -209,6 +209,6 @@ def watch_schedule(
     )
     @automated
     def audited(context: dg.ScheduleEvaluationContext, services: dg.ResourceParam[Services]) -> dg.RunRequest:
-        return dg.RunRequest()
+        return dg.RunRequest(tags=run_tags(account, account.source))
 
     return audited
