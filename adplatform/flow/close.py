@@ -125,7 +125,9 @@ def close(services: Services, flow: FeedFlow, delivery: Delivery, seconds: float
         raise ClaimLost(f"{flow.name} {delivery.day} was taken by another run while this one closed it")
     if delivery.hindered:
         no_longer_hindered(services, flow, delivery.day)
-    _tell(services, flow, done)
+    # A second run of a version that is published and closed changes nothing, and nobody need hear of it.
+    if row.state is not DeliveryState.PUBLISHED or delivery.published != delivery.version:
+        _tell(services, flow, done)
     return done
 
 

@@ -124,6 +124,7 @@ def test_two_processes_at_once_publish_every_row_once_and_report_no_failure(proj
     assert {len(project.services.ledger.publications(FEED, day)) for day in days} == {1}
 
 
+@pytest.mark.slow
 def test_a_process_that_is_terminated_lets_go_of_its_delivery_and_spends_no_attempt(
     services: Services, tmp_path: Path
 ) -> None:
