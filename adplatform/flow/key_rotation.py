@@ -274,7 +274,9 @@ def _begun(services: Services, flows: Sequence[FeedFlow], wish: Wish, current: s
         return Target(current, before, "a rotation that was begun")
     if lake.key_id != current:
         return Target(current, before, f"the current value of the secret, newer than key {lake.key_id} of the lake")
-    others = [r.key_id for r in plan(services, flows, current) if r.key_id and not r.gone]
+    items = plan(services, flows, current)
+    fixed = {each.flow.table for each in items if each.gone and meets_deliveries(each.flow)}
+    others = [r.key_id for r in items if r.key_id and not r.gone and r.flow.table not in fixed]
     if others:
         return Target(current, before or others[0], "the current value of the secret; some tables have another key")
     return Target(current, before, "the current value of the secret") if wish.adopt else None
