@@ -7,8 +7,9 @@ Their texts go into ledger rows, messages and metadata, which all have limits, s
 import errno
 from collections.abc import Iterable
 
-MAX_TEXT = 4_000
-"""Characters of a text for people, at most 16 KB in UTF-8. A ledger row has several and may have 400 KB."""
+MAX_TEXT = 8_000
+"""Characters of a text for people, at most 32 KB in UTF-8: all that Amazon says of a wrong column, with the hundreds
+that it allows. A ledger row has up to two and may have 400 KB."""
 SHOWN = 10
 """How many of many names a text lists."""
 _MACHINE = frozenset(

@@ -145,9 +145,8 @@ def retry(
     done = [retry_delivery(services, f) for f in deliveries] + [retry_report(services, f) for f in reports]
     for sentence in done:
         console.print(sentence, highlight=False, soft_wrap=True)
-    console.print(
-        f"{len(done)} retried; the sensor or `adplatform process` runs them" if done else "nothing has failed"
-    )
+    nothing = f"nothing of {name} has failed" if name else "nothing has failed"
+    console.print(f"{len(done)} retried; the sensor or `adplatform process` runs them" if done else nothing)
 
 
 def _is_of(feed: str, wanted: str | None) -> bool:

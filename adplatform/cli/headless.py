@@ -80,6 +80,7 @@ def process(
     idle_since = clock()
     stuck: set[str] = set()
     progress = {source.name: Progress() for source in sources}
+    at_end: set[str] = set()
     while True:
         ownership.require(services, instance)
         found = []
@@ -98,7 +99,8 @@ def process(
             for finished in _pull(loaded, account, services, instance, watch, stuck):
                 ended += 1
                 yield finished
-        if due or ended or not all(each.at_end for each in progress.values()):
+        at_end = set() if due or ended else at_end | {name for name, each in progress.items() if each.at_end}
+        if at_end < progress.keys():
             idle_since = clock()
         elif clock() - idle_since >= patience:
             return

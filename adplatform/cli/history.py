@@ -63,6 +63,9 @@ def ledger(
         place = o.archived_key or "landing"
         objects.add_row(str(o.number or ""), o.key, str(o.size), state, o.seen_by, instant(o.seen_at), place)
     console.print(objects)
+    delivery = services.ledger.delivery(feed, delivered)
+    if delivery.error:
+        console.print(Text.assemble((f"{delivery.state}: ", "red"), delivery.error), soft_wrap=True)
     versions = services.ledger.publications(feed, delivered)
     console.print(publication_table([(feed, v) for v in versions], title="versions"))
     for version in versions[-1:]:

@@ -40,7 +40,7 @@ def private_directory(temp: Path, run_id: str) -> Iterator[Path]:
 def _made(temp: Path, run_id: str) -> tuple[Path, IO[str]]:
     temp.mkdir(parents=True, exist_ok=True)
     # One at a time: between its making and its locking a directory looks like one of a dead run.
-    with (temp / LOCK).open("w", encoding="ascii") as door:
+    with temp.with_name(f"{temp.name}{LOCK}").open("w", encoding="ascii") as door:
         fcntl.flock(door, fcntl.LOCK_EX)
         for left in temp.iterdir():
             if left.is_dir() and not _is_held(left / LOCK):

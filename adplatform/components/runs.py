@@ -146,18 +146,17 @@ class InstanceRuns:
         tagged = WorkerIdentity.parse(run.tags.get(WORKER_TAG, ""))
         if tagged is not None and tagged.is_here:
             return "" if tagged.exists else f"its process {tagged.pid} on {tagged.host} is gone"
+        watched = self.instance.run_launcher.supports_check_run_worker_health
         if seen is False:
-            return "its process has shown no sign of life for minutes"
+            return "" if watched else "its process has shown no sign of life for minutes"
         if tagged is None and _is_launched_here(run):
             launched = _launched(self.instance, run.run_id)
             return "" if launched is None or _is_launched(launched) else f"its process {launched[0]} is gone"
-        return self._never_began(run) if tagged is None else ""
+        return self._never_began(run) if tagged is None and not watched else ""
 
     def _never_began(self, run: dg.DagsterRun) -> str:
-        """Why a run is dead whose process nobody has ever seen. The runs of others are none of our business, and some
-        launchers can say more."""
-        ours = run.status is dg.DagsterRunStatus.STARTED and FEED_TAG in run.tags
-        if not ours or self.instance.run_launcher.supports_check_run_worker_health:
+        """Why a run is dead whose process nobody has ever seen. The runs of others are none of our business."""
+        if run.status is not dg.DagsterRunStatus.STARTED or FEED_TAG not in run.tags:
             return ""
         record = self.instance.get_run_record_by_id(run.run_id)
         began = record.start_time if record else None

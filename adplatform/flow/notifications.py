@@ -21,7 +21,7 @@ SUBJECT_LIMIT = 100
 
 MESSAGE_LIMIT = 256 * 1024
 """Bytes of a message with its attributes (SNS API reference, Publish)."""
-_BOUNDS = ((50, MAX_TEXT), (50, MAX_TEXT // 4), (10, MAX_TEXT // 20))
+_BOUNDS = ((50, MAX_TEXT), (50, MAX_TEXT // 8), (10, MAX_TEXT // 40))
 """How many of many values a message names and how many characters of each text: the first pair that fits is taken."""
 
 

@@ -239,19 +239,20 @@ class Settler:
         """
         flows = {flow.name: flow for flow in self.source.feeds if only in (None, flow.name)}
         rules = {name: self._rule(flow) for name, flow in flows.items()}
-        rotating = self._rotating()
         waiting: list[Waiting] = []
         groups: dict[str, list[Delivery]] = {name: [] for name in flows}
         for name, row in self.ledger.active_deliveries(self.source.name):
             if name not in flows or _at_rest(row):
                 continue
-            if rotation := rotating.get(flows[name].table):
-                waiting.append(Waiting(flows[name], row.day, _rotation_wait(rotation)))
-                continue
             if wait := self._known_wait(flows[name], row, rules[name]):
                 waiting.append(Waiting(flows[name], row.day, wait))
             else:
                 groups[name].append(row)
+        rotating = self._rotating() if any(groups.values()) else {}
+        for name, rotation in ((name, rotating.get(flow.table)) for name, flow in flows.items()):
+            if rotation:
+                waiting += [Waiting(flows[name], row.day, _rotation_wait(rotation)) for row in groups[name]]
+                groups[name] = []
         at, place = mark or Mark(), list(flows).index
         names = _from_mark(list(flows), place, place(at.feed) if at.feed in flows else None)
         turns = in_turns(

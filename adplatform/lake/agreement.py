@@ -249,8 +249,8 @@ def _compare_partition(
     if partition is not None and (problem := unknown_in(lake, spec, partition, known, slices)):
         found.unclear.append(problem)
         return
-    placed = ", ".join(f"{part.day} v{part.version}" for part in slices) or "nothing"
-    sentence = f"{scene.where(value)}: readers saw other slices than those that are placed: {placed}"
+    last = f", the last of {slices[-1].day}" if slices else ""
+    sentence = f"{scene.where(value)}: readers saw other slices than the {len(slices)} that are placed{last}"
     if lease is None:
         found.repaired.append(sentence)
         return

@@ -55,6 +55,7 @@ ACTIVE_INDEX = "active"
 REMEMBER_TOLD = timedelta(days=90)
 """For longer than any backfill takes."""
 _KEEPS = 3
+_MARGIN = 1.2
 _EARLIER_KEY_PARTS = 2  # "#" in the key of a slice that names no version; quoting leaves none in the partition
 _LONGEST_EARLIER_KEY = 1024 - len("2026-01-01")  # DynamoDB Developer Guide, sort key length: longer ones never existed
 MOST_READ = 100
@@ -730,7 +731,7 @@ class Lease:
 
     def _length(self, needs: timedelta) -> timedelta:
         """For how long the lease is kept at once; the margin is for the call that keeps it."""
-        return max(self.ttl, needs + self.ttl / 6)
+        return max(self.ttl, needs * _MARGIN)
 
     def _put(
         self, expression: str, values: dict[str, Any], names: dict[str, str], needs: timedelta = timedelta(0)

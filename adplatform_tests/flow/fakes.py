@@ -290,6 +290,9 @@ class FakeDynamo:
                 return present is not None and present["state"] == write["ExpressionAttributeValues"][":state"]
             case "attribute_not_exists(pk) OR #state = :state":
                 return present is None or present["state"] == write["ExpressionAttributeValues"][":state"]
+            case "attribute_not_exists(pk) OR #v <= :v":
+                wanted = int(_value(write["ExpressionAttributeValues"][":v"]))
+                return present is None or int(_value(present["version"])) <= wanted
             case "attribute_exists(pk) AND (attribute_not_exists(#reason) OR #reason <> :reason)":
                 return present is not None and present.get("reason") != write["ExpressionAttributeValues"][":reason"]
             case "objects = :n AND since = :s":
