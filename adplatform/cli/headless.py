@@ -174,7 +174,7 @@ def _dates(request: dg.RunRequest) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-def _opened(home: Path) -> dg.DagsterInstance:
+def opened(home: Path) -> dg.DagsterInstance:
     """The instance of a home. Its first process makes the tables, which two at once cannot do on SQLite."""
     home.mkdir(parents=True, exist_ok=True)
     with (home / ".opening").open("w", encoding="ascii") as door:
@@ -197,7 +197,7 @@ def process_all(
 ) -> bool:
     """Process until idle with a progress display; whether the last run of everything succeeded."""
     ended: dict[tuple[str, str], bool] = {}
-    with _opened(services.settings.home) as instance, errors.status("looking for files") as status:
+    with opened(services.settings.home) as instance, errors.status("looking for files") as status:
         if take_over:
             ownership.take_over(services, instance)
         for finished in process(services, instance, accounts=accounts, patience=patience, watch=status.update):

@@ -7,8 +7,8 @@ from datetime import date
 
 import dagster as dg
 
-from adplatform.cli.headless import run_request
-from adplatform.components import arrival_automation, delivery_assets, report_assets, report_automation
+from adplatform.cli.headless import opened, run_request
+from adplatform.components import arrival_automation, delivery_assets, ownership, report_assets, report_automation
 from adplatform.components.metadata import publication_metadata
 from adplatform.components.runs import runs_of
 from adplatform.definitions import defs
@@ -18,15 +18,18 @@ from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.lake import random_token
 from adplatform.ledger.rows import Publication
-from adplatform.local.dagster_home import prepare_dagster_home
 
 
 @contextmanager
 def headless_work(services: Services, accounts: Sequence[Account], watch: Callable[[Step], None]) -> Iterator[Work]:
-    """How a rotation works from the command line."""
-    home = prepare_dagster_home(services.settings.home)
+    """How a rotation works from the command line.
+
+    Raises:
+        PermanentFailure: another Dagster instance owns the automation.
+    """
     owners = {account.source: account for account in accounts}
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    with opened(services.settings.home) as instance:
+        ownership.require(services, instance)
         loaded = defs()
         for account in accounts:
             report_automation.add_partitions(services, account, instance)

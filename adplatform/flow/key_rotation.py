@@ -274,7 +274,9 @@ def _begun(services: Services, flows: Sequence[FeedFlow], wish: Wish, current: s
         return Target(current, before, "a rotation that was begun")
     if lake.key_id != current:
         return Target(current, before, f"the current value of the secret, newer than key {lake.key_id} of the lake")
-    others = [r.key_id for r in plan(services, flows, current) if r.key_id and not r.gone]
+    items = plan(services, flows, current)
+    fixed = {each.flow.table for each in items if each.gone and meets_deliveries(each.flow)}
+    others = [r.key_id for r in items if r.key_id and not r.gone and r.flow.table not in fixed]
     if others:
         return Target(current, before or others[0], "the current value of the secret; some tables have another key")
     return Target(current, before, "the current value of the secret") if wish.adopt else None
@@ -386,6 +388,8 @@ def _make_again(services: Services, item: Remake, key: LakeKey, work: Work) -> s
         placed = next((p for p in _shown(services, flow) if p.day == day), None)
         if placed is None or placed.key_id == key.key_id:
             return ""
+        if not problem and placed.version == item.version:
+            return f"{item.name}: another run had it and did not publish it; {ADVICE} again"
         if not problem:
             raise TransientFailure(
                 f"{item.name}: made under key {placed.key_id}, not {key.key_id}: the current key was replaced meanwhile"
@@ -588,8 +592,9 @@ def _welcome(services: Services, flow: FeedFlow, work: Work) -> dict[str, str]:
         return problems
     for seen in services.ledger.deliveries(flow.name):
         refused = seen.state is DeliveryState.FAILED and ADVICE in seen.error
+        again = {"attempt": 1, "deaths": 0, "launches": seen.launch + 1, "not_before": None, "run_id": ""}
         if refused and services.ledger.change(
-            flow.name, seen, state=DeliveryState.SETTLED, attempt=1, run_id="", error="", permanent=False
+            flow.name, seen, state=DeliveryState.SETTLED, error="", permanent=False, **again
         ):
             work.watch(Step(flow.table, 0, 1, f"{seen.day} had to wait"))
             if problem := work.make(flow, seen.day):

@@ -196,6 +196,8 @@ def test_a_table_whose_deliveries_meet_keeps_its_key_where_an_original_is_gone_a
     club.deliver("members", day(1), members(("de", "ann", 9)))
     assert club.keys("members") == {before}
     assert club.query("select max(seen), count(*) from {members} where region = 'de'") == [(9, 2)]
+    assert club.rotate().key.key_id != outcome.key.key_id
+    assert club.keys("members") == {before}
 
 
 def remove_originals(club: Club, feed: str, ago: int) -> None:
