@@ -4,6 +4,7 @@ import ipaddress
 import os
 import threading
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +16,11 @@ from adplatform.failures import PermanentFailure
 
 _making_clients = threading.Lock()
 LOCAL_REGION = "us-east-1"
+CALL_BUDGET = timedelta(seconds=50)
+"""What one call may take with all its attempts and the pauses between them, so that a lease can outlast it."""
+_ATTEMPTS = 3
+_LONGEST_PAUSE = 20  # seconds; botocore's standard retry mode waits up to 2 ** n seconds before retry n, at most this
+_CONNECT_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -30,11 +36,38 @@ class Aws:
             return boto3.Session(region_name=self.region)
         return boto3.Session("local", "local", region_name=self.region)
 
-    def client(self, service: str) -> Any:
-        """A new boto3 client with standard retries; thread-safe, so callers may keep it."""
-        config = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=60)
+    def client(self, service: str, budget: timedelta = CALL_BUDGET) -> Any:
+        """A new boto3 client whose calls end within ``budget``; thread-safe, so callers may keep it."""
+        config = _bounded(budget)
         with _making_clients:  # a boto3 session is for one thread at a time, its clients are for many
             return self._session.client(service, endpoint_url=self.endpoint_url, config=config)
+
+
+def longest_call(client: Any) -> timedelta:
+    """What one call of a boto3 client may take until it has ended or will never reach the service any more.
+
+    An answer that trickles in takes longer, but then the service has dealt with the call.
+    """
+    config = client.meta.config
+    attempts = int((config.retries or {}).get("total_max_attempts", _ATTEMPTS))
+    return timedelta(seconds=attempts * (config.connect_timeout + config.read_timeout) + _pauses(attempts))
+
+
+def _bounded(budget: timedelta) -> Config:
+    """Time-outs and attempts that use up ``budget`` when nobody answers."""
+    attempt = (budget.total_seconds() - _pauses(_ATTEMPTS)) / _ATTEMPTS
+    if attempt <= 0:
+        raise ValueError(f"{budget} is too short for {_ATTEMPTS} attempts with their pauses")
+    connect = attempt * _CONNECT_SHARE
+    return Config(
+        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        connect_timeout=connect,
+        read_timeout=attempt - connect,
+    )
+
+
+def _pauses(attempts: int) -> float:
+    return float(sum(min(2**n, _LONGEST_PAUSE) for n in range(attempts - 1)))
 
 
 def local_aws(endpoint_url: str) -> Aws:

@@ -1,78 +1,140 @@
-"""Where botocore's errors become ours, so that the flow above knows which of them may pass."""
+"""Where botocore's errors become ours, so that the flow above knows which of them may pass.
+
+botocore's own retry checkers say what is worth another try at once (AWS SDKs and Tools Reference Guide, *Retry
+behavior*). They know nothing of lost races between our own calls, nor of permissions, keys and credentials that come
+back when somebody mends them: those are listed here, from the error lists of the services' API references.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 from boto3.exceptions import Boto3Error
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
-from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore import exceptions as boto
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.retries.standard import RetryContext, ThrottledRetryableChecker, TransientRetryableChecker
 
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure, is_of_machine, local_failure
 
-# AWS SDKs and tools reference guide, retry behavior; then lost races and credentials that the next run has anew.
+_AGAIN = (TransientRetryableChecker(), ThrottledRetryableChecker())
 _PASSING = frozenset(
     {
-        "BandwidthLimitExceeded",
-        "EC2ThrottledException",
-        "InternalError",
-        "InternalFailure",
-        "InternalServiceException",
-        "LimitExceededException",
-        "PriorRequestNotComplete",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "ServiceUnavailable",
-        "SlowDown",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-        "TransactionInProgressException",
-        "ConcurrentModificationException",
-        "OperationTimeoutException",
-        "ExpiredToken",
-        "ExpiredTokenException",
+        # Lost races
+        *("ConcurrentModificationException", "ConditionalRequestConflict", "OperationAborted"),
+        *("ReplicatedWriteConflictException", "TransactionConflictException"),
+        # Bodies that were damaged on their way
+        *("BadDigest", "IncompleteBody", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"),
+        # Services that are down, where the status does not say so
+        *("InternalError", "InternalFailure", "InternalServerError", "InternalServiceError"),
+        *("InternalServiceErrorException", "InternalServiceException", "OperationTimeoutException"),
+        *("ServiceUnavailable", "ServiceUnavailableException", "DependencyTimeoutException"),
     }
 )
-_CONFLICT, _FORBIDDEN = 409, 403
+_HINDERED = frozenset(
+    {
+        # Credentials that ran out, were rotated, or are signed by a clock that is wrong
+        *("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired", "RequestTimeTooSkewed"),
+        *("AuthFailure", "IncompleteSignature", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidSecurity"),
+        *("InvalidSignatureException", "InvalidToken", "MissingAuthenticationToken"),
+        *("MissingAuthenticationTokenException", "SignatureDoesNotMatch", "UnrecognizedClientException"),
+        # Accounts
+        *("AccountProblem", "AllAccessDisabled", "NotSignedUp", "OptInRequired", "OptInRequiredException"),
+        *("ResourceNumberLimitExceededException", "ServiceQuotaExceededException"),
+        # Keys
+        *("DecryptionFailure", "DisabledException", "EncryptionFailure", "GlueEncryptionException"),
+        "KeyUnavailableException",
+    }
+)
+_DENIED = ("AccessDenied", "Unauthorized", "NotAuthorized", "Forbidden")
+_NO_ANSWER = (
+    *(boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, boto.ChecksumError),
+    *(boto.FlexibleChecksumError, boto.AwsChunkedWrapperError, boto.CapacityNotAvailableError),
+)
+_UNPREPARED = (
+    *(boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError, boto.NoAuthTokenError),
+    *(boto.TokenRetrievalError, boto.UnknownTokenProviderError, boto.UnknownCredentialError, boto.SSOError),
+    *(boto.LoginError, boto.RefreshWithMFAUnsupportedError, boto.MetadataRetrievalError, boto.ProfileNotFound),
+    *(boto.ConfigNotFound, boto.ConfigParseError, boto.InvalidConfigError, boto.BaseEndpointResolverError),
+    *(boto.InvalidProxiesConfigError, boto.InvalidIMDSEndpointError, boto.InvalidIMDSEndpointModeError),
+    boto.MissingDependencyException,
+)
+"""This machine has no credentials, or no usable configuration."""
+_CONFLICT, _TIMEOUT, _TOO_MANY = 409, 408, 429
+_UNAUTHENTICATED, _FORBIDDEN = 401, 403
 
 
 @contextmanager
-def aws_failures(what: str) -> Iterator[None]:
-    """Run AWS calls whose errors nobody expects. ``what`` names the resource and begins the message.
+def aws_failures(what: str, *, hindering: tuple[str, ...] = ()) -> Iterator[None]:
+    """Run work whose errors nobody expects, of AWS and of this machine's disk. ``what`` names the resource and begins
+    the message; ``hindering`` are error codes that somebody has to mend outside of the work.
 
     Raises:
         TransientFailure: throttled, in conflict with another call, or the service fails or cannot be reached.
-        PermanentFailure: not allowed, no credentials, or refused for another reason.
+        EnvironmentFailure: not allowed, a key or credentials cannot be used, the disk is full.
+        PermanentFailure: refused for another reason.
     """
     try:
         yield
     except (Boto3Error, BotoCoreError, ClientError) as e:
         # boto3's transfer manager hides the service's answer in an error of its own (S3UploadFailedError).
         cause = e.__context__ if isinstance(e, Boto3Error) and e.__context__ is not None else e
-        raise _failure(what, cause) from e
+        raise _failure(what, cause, hindering) from e
+    except OSError as e:
+        if not is_of_machine(e):
+            raise
+        raise local_failure(what, e) from e
 
 
-def _failure(what: str, error: BaseException) -> PermanentFailure | TransientFailure:
+@contextmanager
+def secret_failures(what: str) -> Iterator[None]:
+    """Read a secret. One that is missing, or scheduled for deletion, can be restored: whatever needs it waits.
+
+    Raises:
+        TransientFailure, EnvironmentFailure, PermanentFailure: as :func:`aws_failures`.
+    """
+    with aws_failures(what, hindering=("ResourceNotFoundException", "InvalidRequestException")):
+        yield
+
+
+def _failure(what: str, error: BaseException, hindering: tuple[str, ...]) -> PermanentFailure | TransientFailure:
     if isinstance(error, ClientError):
-        return _refusal(what, error)
-    if isinstance(error, BotoConnectionError | HTTPClientError | IncompleteReadError | Boto3Error):
+        return _refusal(what, error, hindering)
+    if isinstance(error, OSError) and is_of_machine(error):
+        return local_failure(what, error)
+    if isinstance(error, (*_NO_ANSWER, Boto3Error)):
         return TransientFailure(f"{what}: AWS does not answer ({type(error).__name__}); run the step again")
+    if isinstance(error, _UNPREPARED):
+        return EnvironmentFailure(
+            f"{what}: AWS cannot be asked: {error}. Give this process credentials and a region that work"
+        )
     return PermanentFailure(f"{what}: AWS cannot be asked: {error}")
 
 
-def _refusal(what: str, error: ClientError) -> PermanentFailure | TransientFailure:
+def _refusal(what: str, error: ClientError, hindering: tuple[str, ...]) -> PermanentFailure | TransientFailure:
     details = error.response.get("Error", {})
     code, said = details.get("Code", ""), details.get("Message", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if code in _PASSING or status == _CONFLICT or status >= 500:
+    # S3, SNS and SQS hand on what the key service says: KMS.ThrottlingException, KMSDisabledException, KmsDisabled.
+    key_service = code.lower().startswith("kms")
+    if (key_service and any(word in code for word in ("Throttl", "Internal"))) or _passes(error, code, status):
         return TransientFailure(f"{what}: {error.operation_name} failed for now ({code}); run the step again")
-    if status == _FORBIDDEN or code.startswith(("AccessDenied", "UnauthorizedOperation")):
-        return PermanentFailure(
+    if code.startswith(_DENIED) or (status in (_UNAUTHENTICATED, _FORBIDDEN) and code not in _HINDERED):
+        return EnvironmentFailure(
             f"{what}: {error.operation_name} is not allowed ({code}: {said}). Let the role do this and use the KMS key"
         )
+    if key_service or code in _HINDERED or code in hindering:
+        return EnvironmentFailure(
+            f"{what}: {error.operation_name} cannot be done at present ({code}: {said}). Mend the key, the credentials "
+            "or the account that it needs"
+        )
     return PermanentFailure(f"{what}: {error.operation_name} was refused ({code}: {said})")
+
+
+def _passes(error: ClientError, code: str, status: int) -> bool:
+    answer = SimpleNamespace(status_code=status)
+    context = RetryContext(attempt_number=1, parsed_response=error.response, http_response=answer)
+    return (
+        any(checker.is_retryable(context) for checker in _AGAIN)
+        or code in _PASSING
+        or (status in (_TIMEOUT, _CONFLICT, _TOO_MANY) or status >= 500)
+    )

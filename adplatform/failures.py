@@ -1,7 +1,48 @@
-"""The two ways work can fail: for good, or for now. Everything below the Dagster layers raises one of these."""
+"""The ways work can fail: for good, for now, or for the place where it runs. Everything below the Dagster layers raises
+one of these.
+
+Their texts go into ledger rows, messages and metadata, which all have limits, so a text is cut here and nowhere else.
+"""
+
+import errno
+from collections.abc import Iterable
+
+MAX_TEXT = 8_000
+"""Characters of a text for people, at most 32 KB in UTF-8: all that Amazon says of a wrong column, with the hundreds
+that it allows. A ledger row has up to two and may have 400 KB."""
+SHOWN = 10
+"""How many of many names a text lists."""
+_MACHINE = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOMEM, errno.EIO),
+        *(errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ENODEV, errno.ENXIO),
+    }
+)
+"""Disk full, over quota, read-only, forbidden, broken or gone; no memory or file handles left. A file that is missing
+may be a mistake of ours."""
 
 
-class PermanentFailure(Exception):
+def clipped(text: str, limit: int = MAX_TEXT) -> str:
+    """The text in at most ``limit`` characters; one that is cut says how much is left out. Twice changes nothing."""
+    if len(text) <= limit:
+        return text
+    kept = max(limit - 40, 0)
+    return f"{text[:kept]} ... and {len(text) - kept:,} more characters"[:limit]
+
+
+def listed(items: Iterable[str], shown: int = SHOWN, separator: str = ", ") -> str:
+    """The first of them and how many more there are."""
+    every = list(items)
+    more = [f"and {len(every) - shown:,} more"] if len(every) > shown else []
+    return separator.join([*every[:shown], *more])
+
+
+class _Failure(Exception):
+    def __str__(self) -> str:
+        return clipped(super().__str__())
+
+
+class PermanentFailure(_Failure):
     """Trying again cannot help: bad input, bad configuration, broken file. The message says what to do."""
 
 
@@ -13,5 +54,28 @@ class CredentialsRefused(AccessRefused):
     """The credentials are good for nothing at all."""
 
 
-class TransientFailure(Exception):
+class TransientFailure(_Failure):
     """Trying again may help: throttling, timeouts, a service that is down."""
+
+
+class EnvironmentFailure(TransientFailure):
+    """Nothing is wrong with the work: the place where it runs cannot do it at present. A permission, a key, credentials
+    or room on the disk are missing, and somebody may have to act. It counts as no attempt."""
+
+
+class ClaimLost(TransientFailure):
+    """Another run has the work, which is no failure of this one: it has nothing left to do."""
+
+
+def local_failure(what: str, error: OSError) -> TransientFailure:
+    """What an error of this machine's files means for ``what``; an errno that no disk explains is an attempt's own."""
+    text = f"{what}: local disk: {error.strerror or type(error).__name__}"
+    if not is_of_machine(error):
+        return TransientFailure(text)
+    place = f" ({error.filename})" if error.filename else ""
+    return EnvironmentFailure(f"{text}{place}. Make room, or let this process write below ADPLATFORM_HOME and TMPDIR")
+
+
+def is_of_machine(error: OSError) -> bool:
+    """Whether the machine, not the work, is to blame."""
+    return error.errno in _MACHINE

@@ -116,10 +116,14 @@ def test_sensors_and_schedules_are_on_by_themselves(loaded: dg.Definitions) -> N
     assert {s.name for s in schedules} == {
         "northwind_campaign_daily_deadline",
         "northwind_collect_daily",
+        "northwind_compare_hourly",
         "clubcard_collect_daily",
+        "clubcard_compare_hourly",
         "northwind_ads_collect_daily",
+        "northwind_ads_compare_hourly",
         "northwind_ads_restatement_audit",
         "northwind_seller_collect_daily",
+        "northwind_seller_compare_hourly",
         "northwind_seller_restatement_audit",
     }
     assert all(s.default_status is dg.DefaultScheduleStatus.RUNNING for s in schedules)

@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from adplatform.aws_errors import aws_failures
-from adplatform.failures import CredentialsRefused, PermanentFailure
+from adplatform.failures import CredentialsRefused, EnvironmentFailure, PermanentFailure
 
 CURRENT, PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
 _MEMBERS = ("client_id", "client_secret", "refresh_token")
@@ -32,7 +32,7 @@ def read_credentials(secrets: Any, name: str, stage: str = CURRENT) -> Credentia
     try:
         with aws_failures(f"secret {name}"):
             found = secrets.get_secret_value(SecretId=name, VersionStage=stage)
-    except PermanentFailure as e:
+    except (PermanentFailure, EnvironmentFailure) as e:
         if not _is_missing(e.__cause__):
             raise CredentialsRefused(str(e)) from e
         if stage != CURRENT:

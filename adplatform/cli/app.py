@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from adplatform.cli import deliveries, history, project, quarantine, report_history
+from adplatform.cli import deliveries, doctor, history, keys, project, quarantine, report_history
 from adplatform.cli.context import reported
 
 app = typer.Typer(
@@ -36,7 +36,18 @@ def _add(to: typer.Typer, *commands: Callable[..., Any]) -> None:
 _add(app, project.demo, project.dev, project.provision, project.validate, project.schema, project.onboard)
 _add(app, deliveries.push, deliveries.check_file, deliveries.process, deliveries.settle, deliveries.retry)
 _add(app, history.ledger, report_history.reports, history.tables, history.query, history.collect, history.crawl)
+_add(app, doctor.doctor)
 
 quarantine_app = typer.Typer(help="Files and rows that broke their contract.", no_args_is_help=True)
 _add(quarantine_app, quarantine.list_, quarantine.show, quarantine.replay, quarantine.drop)
 app.add_typer(quarantine_app, name="quarantine")
+
+keys_app = typer.Typer(help="The hashing key of personal data: where it is used, and its rotation.")
+_add(keys_app, keys.status, keys.rotate, keys.retire)
+app.add_typer(keys_app, name="keys")
+
+
+@keys_app.callback(invoke_without_command=True)
+def _keys(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        _reporting(keys.status)()

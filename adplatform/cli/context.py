@@ -21,6 +21,7 @@ from adplatform.flow.reports.fact import account_source, all_tables
 from adplatform.flow.services import Services, open_services
 from adplatform.flow.settings import Settings, read_settings
 from adplatform.flow.source import FeedFlow, Source, declared_source
+from adplatform.local.endpoint import stopped_at_the_end
 
 DEFS = Path(__file__).parents[1] / "defs"
 SOURCE_MODELS: dict[str, type[BaseModel]] = {
@@ -100,7 +101,7 @@ def parse_day(text: str) -> date:
 def reported() -> Iterator[None]:
     """Print a failure as one message and end with status 1; a traceback is for bugs only."""
     try:
-        with aws_failures("AWS"):
+        with stopped_at_the_end(), aws_failures("AWS"):
             yield
     except (PermanentFailure, TransientFailure) as e:
         errors.print(Text.assemble(("failed: ", "bold red"), str(e)), soft_wrap=True)

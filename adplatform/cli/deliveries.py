@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
+from rich.text import Text
 
 from adplatform.cli.context import connect, console, declared_accounts, declared_sources, errors, find_feed, parse_day
 from adplatform.failures import PermanentFailure
 from adplatform.flow.clean import try_file
-from adplatform.flow.decisions import try_again
+from adplatform.flow.decisions import retry_delivery, retry_report, try_again
+from adplatform.flow.failed import failed_deliveries, failed_reports
 from adplatform.flow.provision import open_settler, provision
 from adplatform.flow.settings import read_settings
 from adplatform.flow.settling import BUSY
@@ -70,14 +72,24 @@ def check_file(feed: FeedName, file: Annotated[Path, typer.Argument(exists=True,
 
 def process(
     wait: Annotated[float, typer.Option(help="Stop when nothing was due for this many seconds.")] = 0,
+    take_over: Annotated[
+        bool, typer.Option(help="Start runs here from now on, whichever Dagster instance did before.")
+    ] = False,
 ) -> None:
-    """Process whatever is due, here and now, without sensors or a daemon."""
+    """Process whatever is due, here and now, without sensors or a daemon. Ends with status 1 while anything has
+    failed."""
     from adplatform.cli.headless import process_all  # noqa: PLC0415 - Dagster takes seconds to import
 
     services = connect()
+    sources, accounts = declared_sources(services.settings), declared_accounts()
     if services.settings.env == "local":
-        provision(services, declared_sources(services.settings))
-    if not process_all(services, declared_accounts(), wait, console, errors):
+        provision(services, sources)
+    ok = process_all(services, accounts, wait, console, errors, take_over=take_over)
+    deliveries = failed_deliveries(services, sources, accounts)
+    given_up = [report for report in failed_reports(services, accounts) if report.given_up]
+    for failed in [*deliveries, *given_up]:
+        console.print(Text.assemble(("has failed ", "red"), str(failed)), soft_wrap=True)
+    if deliveries or given_up or not ok:
         raise typer.Exit(1)
 
 
@@ -105,9 +117,37 @@ def settle(feed: FeedName, day: Day) -> None:
     console.print(f"{feed} {day}: version {settled.version} settled; the sensor or `adplatform process` runs it")
 
 
-def retry(feed: FeedName, day: Day) -> None:
-    """Process a delivery again as a new version: after a fix of the contract, a key or the partner's file."""
+def retry(
+    name: Annotated[str | None, typer.Argument(help="A source, or a feed as source/feed.", show_default=False)] = None,
+    day: Annotated[
+        str | None, typer.Argument(help="A delivery date of a feed, YYYY-MM-DD.", show_default=False)
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Everything that has failed.")] = False,
+) -> None:
+    """Process again what has failed: everything, all of a source or feed, or one delivery, failed or not, as a new
+    version after a fix of the contract, a key or the partner's file."""
+    if everything == (name is not None):
+        raise PermanentFailure("say what to retry: a feed and a date, a source or feed, or --all")
     services = connect()
-    _, flow = find_feed(declared_sources(services.settings), feed)
-    try_again(services, flow, parse_day(day))
-    console.print(f"{feed} {day}: reopened; the sensor or `adplatform process` runs it")
+    sources, accounts = declared_sources(services.settings), declared_accounts()
+    if name is not None and day is not None:
+        if name in {source.name for source in sources} | {account.source for account in accounts}:
+            raise PermanentFailure(f"{name} is a source: name one of its feeds before the date, or leave the date out")
+        _, flow = find_feed(sources, name)
+        try_again(services, flow, parse_day(day))
+        console.print(f"{name} {day}: reopened; the sensor or `adplatform process` runs it")
+        return
+    known = [source.name for source in sources] + [account.source for account in accounts]
+    if name is not None and name.partition("/")[0] not in known:
+        raise PermanentFailure(f"no source {name.partition('/')[0]!r}; there are {', '.join(known)}")
+    deliveries = [f for f in failed_deliveries(services, sources, accounts) if _is_of(f.name, name)]
+    reports = [f for f in failed_reports(services, accounts) if _is_of(f.name, name)]
+    done = [retry_delivery(services, f) for f in deliveries] + [retry_report(services, f) for f in reports]
+    for sentence in done:
+        console.print(sentence, highlight=False, soft_wrap=True)
+    nothing = f"nothing of {name} has failed" if name else "nothing has failed"
+    console.print(f"{len(done)} retried; the sensor or `adplatform process` runs them" if done else nothing)
+
+
+def _is_of(feed: str, wanted: str | None) -> bool:
+    return wanted is None or f"{feed}/".startswith(f"{wanted}/")

@@ -1,9 +1,11 @@
 """Running the code location without its daemon: the same decisions, assets and resources, one process, until idle."""
 
+import fcntl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import dagster as dg
 from rich.console import Console
@@ -11,8 +13,9 @@ from rich.padding import Padding
 from rich.text import Text
 
 from adplatform.cli.context import declared_sources
+from adplatform.components import ownership
 from adplatform.components.arrival_automation import look_at_source, request
-from adplatform.components.delivery_assets import FEED_TAG
+from adplatform.components.errors import step_error
 from adplatform.components.report_assets import day_of
 from adplatform.components.report_automation import (
     RANGE_END,
@@ -25,7 +28,7 @@ from adplatform.components.report_automation import (
     scope_keys,
     standing,
 )
-from adplatform.components.runs import RUN_KEY_TAG, TOLD_TAG
+from adplatform.components.runs import FEED_TAG, RUN_KEY_TAG, TOLD_TAG, WORKER_TAG, was_stopped
 from adplatform.definitions import defs
 from adplatform.defs.alerts import failure_of_run
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -35,6 +38,7 @@ from adplatform.flow.reports.account import Account
 from adplatform.flow.reports.connect import open_api
 from adplatform.flow.reports.due import place_orders
 from adplatform.flow.services import Services
+from adplatform.ledger.workers import this_worker
 from adplatform.local.dagster_home import prepare_dagster_home
 
 LOOK_AGAIN = 60.0
@@ -43,12 +47,14 @@ LOOK_AGAIN = 60.0
 
 @dataclass(frozen=True)
 class Finished:
-    """One run that ended. ``dates`` are those of its partitions: a date, or the first and the last."""
+    """One run that ended. ``dates`` are those of its partitions: a date, or the first and the last. One that is
+    ``lost`` found another run at work, and did nothing."""
 
     feed: str
     dates: str
     success: bool
     error: str
+    lost: bool = False
 
 
 def process(
@@ -64,6 +70,10 @@ def process(
     """Settle and run what is due, scheduled feeds too, until nothing was due for ``patience`` seconds.
 
     ``watch`` is told what happens, for a progress display.
+
+    Raises:
+        PermanentFailure: another Dagster instance owns the automation.
+        KeyboardInterrupt: a run was stopped from outside, and so is this.
     """
     loaded = defs()
     sources = declared_sources(services.settings)
@@ -72,6 +82,7 @@ def process(
     progress = {source.name: Progress() for source in sources}
     at_end: set[str] = set()
     while True:
+        ownership.require(services, instance)
         found = []
         for source in sources:
             budget, before = Budget.of(services.settings.tick_seconds, clock), progress[source.name]
@@ -80,7 +91,7 @@ def process(
         due, began = list(in_turns(found)), clock()
         for each in due:
             watch(f"{each.flow.name} {each.day}")
-            yield _run(loaded, request(each), services, instance)
+            yield run_request(loaded, request(each), services, instance)
             if clock() - began >= LOOK_AGAIN:
                 break
         ended = 0
@@ -123,32 +134,39 @@ def _pull(
     finished = []
     for each in [*requests, *(fact for fact in facts if fact.tags[FEED_TAG] not in stuck)]:
         watch(each.tags[FEED_TAG])
-        finished.append(_run(loaded, each, services, instance))
+        finished.append(run_request(loaded, each, services, instance))
         if each.run_key is None and not finished[-1].success:
             stuck.add(each.tags[FEED_TAG])
     return finished
 
 
-def _run(loaded: dg.Definitions, request: dg.RunRequest, services: Services, instance: dg.DagsterInstance) -> Finished:
+def run_request(
+    loaded: dg.Definitions, request: dg.RunRequest, services: Services, instance: dg.DagsterInstance
+) -> Finished:
+    """Run it in this process; people hear of a failure as they would by a daemon."""
     keys = request.asset_selection or []
     result = dg.materialize(
         list({id(a): a for a in map(loaded.resolve_assets_def, keys)}.values()),
         selection=keys,
         partition_key=request.partition_key,
         instance=instance,
-        tags={**request.tags, **({RUN_KEY_TAG: request.run_key} if request.run_key else {})},
+        tags={
+            **request.tags,
+            **({RUN_KEY_TAG: request.run_key} if request.run_key else {}),
+            WORKER_TAG: str(this_worker()),
+        },
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )
-    failed = [result.failure_data_for_node(step) for step in result.get_failed_step_keys()]
-    told = [f.user_failure_data.description or "" for f in failed if f and f.user_failure_data]
-    # The text of a mistake of ours may quote data, so only its name is shown.
-    bugs = [f"{f.error.cls_name}; the run's log says more" for f in failed if f and f.error]
-    error = next(iter(told + bugs), "")
+    failed = [step_error(result.failure_data_for_node(step), step) for step in result.get_failed_step_keys()]
+    error = next(filter(None, failed), "")
     ended = instance.get_run_by_id(result.run_id)
+    if ended is not None and was_stopped(ended):
+        raise KeyboardInterrupt
     if not result.success and ended is not None and TOLD_TAG not in ended.tags:
         failure_of_run(services, result.dagster_run, error)
-    return Finished(request.tags[FEED_TAG], _dates(request), result.success, error)
+    lost = request.partition_key is not None and result.success and not result.get_asset_materialization_events()
+    return Finished(request.tags[FEED_TAG], _dates(request), result.success, error, lost)
 
 
 def _dates(request: dg.RunRequest) -> str:
@@ -156,15 +174,37 @@ def _dates(request: dg.RunRequest) -> str:
     return first if first == last else f"{first} to {last}"
 
 
+def opened(home: Path) -> dg.DagsterInstance:
+    """The instance of a home. Its first process makes the tables, which two at once cannot do on SQLite."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / ".opening").open("w", encoding="ascii") as door:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        instance = dg.DagsterInstance.from_config(str(prepare_dagster_home(home)))
+        instance.get_runs(limit=1)
+        instance.all_instigator_state()
+        instance.get_dynamic_partitions("none")
+        return instance
+
+
 def process_all(
-    services: Services, accounts: Sequence[Account], patience: float, console: Console, errors: Console
+    services: Services,
+    accounts: Sequence[Account],
+    patience: float,
+    console: Console,
+    errors: Console,
+    *,
+    take_over: bool = False,
 ) -> bool:
-    """Process until idle with a progress display; whether every run succeeded."""
-    home = prepare_dagster_home(services.settings.home)
-    ok = True
-    with dg.DagsterInstance.from_config(str(home)) as instance, errors.status("looking for files") as status:
+    """Process until idle with a progress display; whether the last run of everything succeeded."""
+    ended: dict[tuple[str, str], bool] = {}
+    with opened(services.settings.home) as instance, errors.status("looking for files") as status:
+        if take_over:
+            ownership.take_over(services, instance)
         for finished in process(services, instance, accounts=accounts, patience=patience, watch=status.update):
-            ok = ok and finished.success
+            ended[finished.feed, finished.dates] = finished.success
+            if finished.lost:
+                console.print(f"{finished.feed} {finished.dates}: another process works on it", highlight=False)
+                continue
             mark = ("published ", "green") if finished.success else ("failed    ", "red")
             console.print(Text.assemble(mark, f"{finished.feed} {finished.dates}"))
             if finished.error:
@@ -172,4 +212,4 @@ def process_all(
     for account in accounts:
         if services.ledger.active_reports(account.source):
             console.print(f"{account.source}: {standing(services, account)}", highlight=False, soft_wrap=True)
-    return ok
+    return all(ended.values())

@@ -2,8 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from typing import Annotated
 
 import typer
@@ -20,6 +20,7 @@ from adplatform.flow.reports.fact import account_source, all_tables
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
 from adplatform.lake.crawler import CrawlSettings, compare_with_crawler
+from adplatform.lake.details import read_details
 from adplatform.lake.table import table_name
 from adplatform.ledger.rows import UNPLACED, ObjectState, Publication
 
@@ -29,6 +30,9 @@ def ledger(
         str | None, typer.Argument(help="source, source/feed or source/table/profile; all when not given.")
     ] = None,
     day: Annotated[str | None, typer.Argument(help="A date: shows its reports or objects, files and versions.")] = None,
+    details: Annotated[
+        bool, typer.Option(help="With a date: all locations and reasons of the latest version.")
+    ] = False,
 ) -> None:
     """Show what arrived, what became of it, and why."""
     services = connect()
@@ -42,6 +46,9 @@ def ledger(
     if name != UNPLACED:
         source, flow = find_feed(sources, feed)
     delivered = parse_day(day)
+    if details:
+        _print_details(services, feed, delivered)
+        return
     if source and flow:
         delivery = services.ledger.delivery(feed, delivered)
         console.print(delivery_line(feed, delivery, what_lacks(services, source, flow, delivery)))
@@ -56,6 +63,9 @@ def ledger(
         place = o.archived_key or "landing"
         objects.add_row(str(o.number or ""), o.key, str(o.size), state, o.seen_by, instant(o.seen_at), place)
     console.print(objects)
+    delivery = services.ledger.delivery(feed, delivered)
+    if delivery.error:
+        console.print(Text.assemble((f"{delivery.state}: ", "red"), delivery.error), soft_wrap=True)
     versions = services.ledger.publications(feed, delivered)
     console.print(publication_table([(feed, v) for v in versions], title="versions"))
     for version in versions[-1:]:
@@ -65,6 +75,13 @@ def ledger(
             counts = [str(n) for n in (f.rows_in, f.clean, f.superseded, f.quarantined)]
             files.add_row(f.origin, f.outcome, *counts, f.sha256[:12], f.reason)
         console.print(files)
+
+
+def _print_details(services: Services, feed: str, day: date) -> None:
+    for version in services.ledger.publications(feed, day)[-1:]:
+        found = read_details(services.store, version)
+        for text in (*found.locations, *reason_lines(found.reasons).splitlines()):
+            console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def _print_ignored(services: Services, sources: Sequence[Source], wanted: str | None) -> None:
@@ -131,11 +148,17 @@ def publication_table(rows: list[tuple[str, Publication]], title: str | None = N
     table.add_column("state")
     for feed, p in rows:
         counts = (p.version, p.objects, p.rows_in, p.clean, p.superseded, p.quarantined)
-        reasons = "\n".join(f"{count} {reason}" for reason, count in sorted(p.reasons.items()))
+        reasons = reason_lines(p.reasons, p.reason_count)
         named = f"{feed}\n{p.table}" if p.table else feed
-        state = Text(str(p.state), style="red" if p.error else "green")
+        state = Text(f"{p.state}: {p.note}" if p.note else p.state, style="red" if p.error else "green")
         table.add_row(named, str(p.day), *(f"{n:,}" for n in counts), reasons, f"{p.seconds:.1f}", state)
     return table
+
+
+def reason_lines(reasons: Mapping[str, int], known: int = 0) -> str:
+    """A line for each reason that the ledger has, and how many there are beside."""
+    more = [f"and {known - len(reasons):,} more reasons"] if known > len(reasons) else []
+    return "\n".join([*(f"{count} {reason}" for reason, count in sorted(reasons.items())), *more])
 
 
 def tables() -> None:
@@ -179,6 +202,10 @@ def collect(
                 console.print(f"{'would remove' if dry_run else 'removed'} {location}", highlight=False, soft_wrap=True)
             for folder in collected.repaired:
                 console.print(f"{'would repair' if dry_run else 'repaired'} {folder}", highlight=False, soft_wrap=True)
+            for sentence in (*collected.compared.repaired, *collected.compared.to_report):
+                console.print(sentence, highlight=False, soft_wrap=True, markup=False)
+            if collected.compared.unclear:
+                console.print(f"{flow.table}: nothing is removed until that is clear")
             if collected.waiting:
                 console.print(f"{flow.table}: {len(collected.waiting)} replaced locations wait for their time")
 

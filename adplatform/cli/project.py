@@ -2,8 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from shutil import rmtree
@@ -14,6 +12,7 @@ from pydantic import BaseModel
 
 from adplatform.amazon.sources import ReportSource
 from adplatform.cli.context import DEFS, SOURCE_MODELS, connect, console, declared_accounts, declared_sources, errors
+from adplatform.cli.process_group import run_to_the_end
 from adplatform.contracts.feed import Feed
 from adplatform.contracts.source import FileSource
 from adplatform.contracts.yaml_files import read_declarations
@@ -73,11 +72,7 @@ def dev(port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000) -> No
         environment["AWS_ENDPOINT_URL"] = services.aws.endpoint_url
     workspace = Path(__file__).parents[2] / "workspace.yaml"
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)]
-    with subprocess.Popen(command, env=environment) as process:
-        # Ctrl-C reaches Dagster too; it ends by itself and the embedded AWS saves its state after it.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-        raise typer.Exit(process.wait())
+    raise typer.Exit(run_to_the_end(command, environment))
 
 
 def validate(
@@ -114,6 +109,11 @@ def _unusable(declared: BaseModel) -> list[str]:
     except PermanentFailure as e:
         return [str(e)]
     reasons = []
+    if isinstance(declared, FileSource):
+        try:
+            read_settings().queue_name(declared.source)
+        except PermanentFailure as e:
+            reasons.append(str(e))
     for feed in feeds:
         try:
             layout_of("any/", feed.model_copy(update={"landing": feed.landing.replace("{scope}", "any")}))

@@ -11,12 +11,15 @@ from rich.text import Text
 
 from adplatform.cli.context import connect, console, declared_accounts, declared_sources, find_feed, parse_day
 from adplatform.cli.deliveries import Day, FeedName, push
-from adplatform.failures import PermanentFailure
+from adplatform.cli.history import reason_lines
+from adplatform.failures import PermanentFailure, listed
 from adplatform.flow.decisions import leave_out, try_again
 from adplatform.flow.reports.fact import all_tables
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
 from adplatform.lake.quarantine import Entry, entries, export, read_rows
+
+SHOWN_FILES = 20
 
 
 def list_(feed: Annotated[str | None, typer.Argument(help="A feed; all when not given.")] = None) -> None:
@@ -27,8 +30,8 @@ def list_(feed: Annotated[str | None, typer.Argument(help="A feed; all when not 
     table = Table("feed", "date", "version", "rows", "reasons", "files", box=SIMPLE)
     for name in names:
         for entry in _latest(services, name):
-            reasons = "\n".join(f"{count} {reason}" for reason, count in sorted(entry.reasons.items()))
-            files = "\n".join(f.reason for f in entry.files)
+            reasons = reason_lines(entry.reasons, entry.reason_count)
+            files = listed((f.reason for f in entry.files), SHOWN_FILES, "\n")
             table.add_row(name, str(entry.day), str(entry.version), str(entry.rows), reasons, Text(files))
     console.print(table)
 

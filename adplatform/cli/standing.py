@@ -7,8 +7,9 @@ from rich.table import Column, Table
 from adplatform.cli.report_history import instant
 from adplatform.files.arrivals import Wait
 from adplatform.flow.looks import LIST_EVERY
+from adplatform.flow.patience import MAX_ATTEMPTS, is_given_up
 from adplatform.flow.services import Services
-from adplatform.flow.settling import MAX_ATTEMPTS, Settler
+from adplatform.flow.settling import Settler
 from adplatform.flow.source import FeedFlow, Source, refusal
 from adplatform.ledger.rows import UNPLACED, Delivery, DeliveryState, RawObject
 
@@ -42,8 +43,9 @@ def next_step(name: str, delivery: Delivery, wait: Wait | None) -> str:
     if wait:
         return waits(wait)
     if delivery.state is DeliveryState.FAILED:
-        if not delivery.permanent and delivery.attempt < MAX_ATTEMPTS:
-            return f"attempt {delivery.attempt + 1} of {MAX_ATTEMPTS} follows by itself"
+        if not is_given_up(delivery):
+            when = f" from {instant(delivery.not_before)} UTC" if delivery.not_before else ""
+            return f"it is tried again by itself{when}"
         return f"nothing until an object comes, or `adplatform retry {name} {delivery.day}`"
     if delivery.state is DeliveryState.PUBLISHED:
         return "nothing; a late or corrected file opens the date again"

@@ -10,11 +10,12 @@ import dagster as dg
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from adplatform.components.cursors import read_cursor
-from adplatform.components.delivery_assets import DEADLINE_TAG, FEED_TAG, TOPIC_TAG, clean_key, raw_key
-from adplatform.components.runs import InstanceRuns
+from adplatform.components.delivery_assets import DEADLINE_TAG, TOPIC_TAG, clean_key, raw_key
+from adplatform.components.ownership import automated
+from adplatform.components.runs import FEED_TAG, at_work, runs_of, work_ended
 from adplatform.contracts.source import Topics
 from adplatform.flow.budget import Budget
-from adplatform.flow.collection import collect_source
+from adplatform.flow.collection import collect_source, compare_recent
 from adplatform.flow.listing import Position, Round
 from adplatform.flow.looks import LIST_EVERY, Progress, look_at
 from adplatform.flow.provision import open_settler
@@ -88,6 +89,7 @@ def arrivals_sensor(
         default_status=status,
         description=f"Settles what {source.name} delivers and starts its runs.",
     )
+    @automated
     def arrivals(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
         budget = Budget.of(services.settings.tick_seconds, clock)
         before = read_progress(context.cursor, source)
@@ -114,6 +116,7 @@ def processing_schedule(
         execution_timezone="UTC",
         default_status=status,
     )
+    @automated
     def processing(context: dg.ScheduleEvaluationContext, services: dg.ResourceParam[Services]) -> list[dg.RunRequest]:
         return [request(d) for d in due_of_feed(services, source, flow, context.instance)]
 
@@ -123,7 +126,7 @@ def processing_schedule(
 def deadline_schedule(
     source: Source, flow: FeedFlow, assets: Sequence[dg.AssetsDefinition], status: dg.DefaultScheduleStatus
 ) -> dg.ScheduleDefinition:
-    """Runs a date that was not delivered in time: its failing ``delivered`` check is the alert."""
+    """Runs a date that was not delivered in time: its ``delivered`` check fails, and the run says so once a date."""
     deadline = flow.feed.arrival.deadline or timedelta()
     minutes = int(deadline.total_seconds() // 60)
 
@@ -135,6 +138,7 @@ def deadline_schedule(
         default_status=status,
         description=f"Checks that each date of {flow.name} is there {deadline} after its end.",
     )
+    @automated
     def missed(
         context: dg.ScheduleEvaluationContext, services: dg.ResourceParam[Services]
     ) -> dg.RunRequest | dg.SkipReason:
@@ -157,23 +161,57 @@ def deadline_schedule(
 def collection_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
     """Removes replaced versions of the source's tables once a day, and mends their path copies."""
 
-    @dg.op(name=f"{source.name}_collect_versions")
-    def collect_versions(context: dg.OpExecutionContext, services: dg.ResourceParam[Services]) -> None:
-        for flow, collected in collect_source(services, source, context.run.run_id):
+    def collect_versions(services: Services, run_id: str) -> None:
+        for flow, collected in collect_source(services, source, run_id):
             log.info("%s: removed %s, repaired %s", flow.table, collected.removed, collected.repaired)
+            if collected.compared.unclear:
+                log.error("%s: nothing was removed: %s", flow.table, "; ".join(collected.compared.unclear))
 
-    @dg.job(name=f"{source.name}_collect", description=f"Removes replaced versions of the tables of {source.name}.")
-    def collection() -> None:
-        collect_versions()
+    job = _job(source, "collect", collect_versions, f"Removes replaced versions of the tables of {source.name}.")
+    return _schedule(job, "daily", "17 3 * * *", status)
 
-    return dg.ScheduleDefinition(
-        name=f"{source.name}_collect_daily",
-        job=collection,
-        cron_schedule="17 3 * * *",
-        description=f"Removes replaced versions of the tables of {source.name} whose time is over.",
+
+def comparison_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+    """Compares the catalog with what the ledger says was published lately, and repairs what a late write changed."""
+
+    def compare_catalog(services: Services, run_id: str) -> None:
+        for flow, compared in compare_recent(services, source, run_id):
+            log.info("%s: repaired %s, to look at %s", flow.table, compared.repaired, compared.to_report)
+
+    job = _job(source, "compare", compare_catalog, f"Repairs what a late write made of the tables of {source.name}.")
+    return _schedule(job, "hourly", "41 * * * *", status)
+
+
+def _job(source: Source, name: str, work: Callable[[Services, str], None], description: str) -> dg.JobDefinition:
+    """A job of one op that does ``work`` with the services and its run's id."""
+
+    @dg.op(name=f"{source.name}_{work.__name__}")
+    def step(context: dg.OpExecutionContext, services: dg.ResourceParam[Services]) -> None:
+        with at_work(context, services, context.op.name):
+            work(services, context.run.run_id)
+        work_ended(context, services, context.op.name)
+
+    @dg.job(name=f"{source.name}_{name}", description=description)
+    def whole() -> None:
+        step()
+
+    return whole
+
+
+def _schedule(job: dg.JobDefinition, often: str, cron: str, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=f"{job.name}_{often}",
+        job=job,
+        cron_schedule=cron,
+        description=job.description,
         execution_timezone="UTC",
         default_status=status,
     )
+    @automated
+    def run(context: dg.ScheduleEvaluationContext, services: dg.ResourceParam[Services]) -> dg.RunRequest:
+        return dg.RunRequest()
+
+    return run
 
 
 def look_at_source(
@@ -185,7 +223,9 @@ def look_at_source(
     every: timedelta = LIST_EVERY,
 ) -> tuple[Look, Progress]:
     """One look at a source; those who hear of failures are notified of what newly cannot settle or is refused."""
-    found, progress = look_at(open_settler(services, source), InstanceRuns(instance), budget, before, every)
+    runs = runs_of(services, instance)
+    runs.sweep()
+    found, progress = look_at(open_settler(services, source), runs, budget, before, every)
     tell_stuck(services, found.problems)
     notify_refused(services, source)
     return found, progress
@@ -202,7 +242,9 @@ def due_of_feed(
     budget = Budget.of(services.settings.tick_seconds, clock)
     settler = open_settler(services, source)
     settler.reconcile(flow.layout.prefix, budget.share(0.5))
-    found = settler.look(InstanceRuns(instance), budget, only=flow.name)
+    runs = runs_of(services, instance)
+    runs.sweep()
+    found = settler.look(runs, budget, only=flow.name)
     tell_stuck(services, found.problems)
     notify_refused(services, source)
     return list(found.due)

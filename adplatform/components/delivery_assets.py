@@ -1,7 +1,6 @@
 """The raw and the clean asset of a feed, whatever engine brought its files."""
 
-import shutil
-import tempfile
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import dagster as dg
+from botocore.exceptions import BotoCoreError, ClientError
 
 from adplatform.aws_errors import aws_failures
 from adplatform.components.metadata import (
@@ -18,20 +18,26 @@ from adplatform.components.metadata import (
     outcome_table,
     publication_metadata,
     raw_schema,
+    topic_metadata,
 )
-from adplatform.components.runs import WORKER_TAG, InstanceRuns, worker
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.components.private_directory import private_directory
+from adplatform.components.runs import FAILURE_TAG, FEED_TAG, TOLD_TAG, at_work, note_failure, work_ended
+from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import clean, lifecycle, raw
 from adplatform.flow.close import close
 from adplatform.flow.services import Services
+from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow
+from adplatform.flow.undelivered import tell_undelivered, undelivered
 from adplatform.lake.audit import AuditFinding
 from adplatform.ledger.rows import Delivery, Outcome
 from adplatform.transform.compile import output_columns
 
+log = logging.getLogger(__name__)
+
 DEADLINE_TAG = "adplatform/deadline"
-FEED_TAG = "adplatform/feed"
 TOPIC_TAG = "adplatform/failure_topic"
+BACKFILL_TAG = "dagster/backfill"
 
 AUDITS = {
     "row_conservation": "Every row that came in is clean, superseded or quarantined.",
@@ -40,7 +46,10 @@ AUDITS = {
     "no_personal_data_in_clear": "Every personal column holds digests, masks or nothing.",
     "manifest_rows": "Each file has the rows that the partner's manifest promises, where there is one.",
 }
-SUSPICION = {"suspected_personal_data": "Columns that nobody declared as personal hold no e-mail addresses."}
+SUSPICION = {
+    "suspected_personal_data": "Columns that nobody declared as personal hold no e-mail addresses.",
+    "one_hashing_key": "Personal columns are hashed with the same key as the rest of the lake.",
+}
 """What does not keep a delivery from being published."""
 
 
@@ -73,10 +82,12 @@ def raw_asset(flow: FeedFlow, owners: Sequence[str], kinds: set[str], tags: dict
             "dagster/column_schema": raw_schema(flow.feed.contract),
             "adplatform/landing": flow.layout.template,
             "adplatform/complete_when": flow.feed.arrival.complete_when,
+            **topic_metadata(flow.topics),
         },
     )
+    # Not blocking: a blocking check fails its step, and Dagster then shows every check of the run as failed.
     delivered = dg.AssetCheckSpec(
-        "delivered", asset=spec.key, blocking=True, partitions_def=partitions, description="The delivery has arrived."
+        "delivered", asset=spec.key, partitions_def=partitions, description="The delivery has arrived."
     )
     readable = dg.AssetCheckSpec(
         "files_accepted",
@@ -86,25 +97,32 @@ def raw_asset(flow: FeedFlow, owners: Sequence[str], kinds: set[str], tags: dict
         description="Every file is whole, decrypts, and bears a pinned signature.",
     )
 
-    @dg.multi_asset(name=f"raw__{flow.source}__{flow.feed.name}", specs=[spec], check_specs=[delivered, readable])
+    @dg.multi_asset(
+        name=f"raw__{flow.source}__{flow.feed.name}",
+        specs=[spec],
+        check_specs=[delivered, readable],
+        can_subset=True,  # a run that has nothing to do judges nothing
+    )
     def land(
         context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        day = date.fromisoformat(context.partition_key)
-        if services.ledger.delivery(flow.name, day).version == 0:
-            yield _check(delivered, passed=False, description=f"nothing has settled for {day}")
-            raise dg.Failure(
-                f"{flow.name} {day} was not delivered. `adplatform ledger {flow.name} {day}` shows what arrived; "
-                "ask the partner, or settle what is there with `adplatform settle`.",
-                allow_retries=False,
-            )
-        if context.run.tags.get(DEADLINE_TAG):
+        day, tags = date.fromisoformat(context.partition_key), context.run.tags
+        if absent := undelivered(services, flow, day):
+            yield _check(delivered, passed=False, description=absent)
+            yield _check(readable, passed=True, description="no file came, so none was refused")
+            missed, backfill = DEADLINE_TAG in tags, tags.get(BACKFILL_TAG, "")
+            tell_undelivered(services, flow, day, absent, context.run.run_id, missed=missed, backfill=backfill)
+            return
+        if DEADLINE_TAG in tags:
             for met in (delivered, readable):
                 yield _check(met, passed=True, description="it came meanwhile; its own run judges its files")
             return
-        with _working(context, services, flow, day) as (delivery, work):
+        with silently(), _working(context, services, flow, day) as (delivery, work):
             yield _check(delivered, passed=True, description=delivery.settled_because)
-            outcomes = raw.land(services, flow, day, delivery.version, work)
+            if shown(services.ledger, flow, delivery):
+                outcomes = tuple(services.ledger.file_outcomes(flow.name, day, delivery.version))
+            else:
+                outcomes = raw.land(services, flow, day, delivery.version, work)
             refused = [o for o in outcomes if o.outcome is Outcome.REFUSED]
             yield _check(
                 readable,
@@ -147,10 +165,12 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
         owners=owners,
         kinds={"parquet", "glue"},
         tags=tags | {"zone": "clean"} | ({"pii": "hashed"} if any(flow.feed.contract.pii_columns()) else {}),
+        skippable=True,
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh) if fresh else None,
         metadata={
             "dagster/column_schema": clean_schema(columns),
             "dagster/column_lineage": column_lineage(raw_key(flow), flow.feed.contract, columns),
+            **topic_metadata(flow.topics),
         },
     )
     checks = [
@@ -166,20 +186,27 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
         name=f"clean__{flow.source}__{flow.feed.name}",
         specs=[spec],
         check_specs=[*checks, *suspicions],
+        can_subset=True,  # a run that has nothing to do judges nothing
         pool=f"publish_{flow.source}_{flow.feed.name}",
     )
     def transform(
         context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         day, started = date.fromisoformat(context.partition_key), time.monotonic()
-        with _working(context, services, flow, day) as (delivery, work):
-            transformed = clean.transform_version(services, flow, day, delivery.version, work)
-            yield from (_audit_result(spec.key, finding) for finding in transformed.findings)
-            if transformed.refusals:
-                reasons = "; ".join(f"{f.name}: {f.description}" for f in transformed.refusals)
-                raise PermanentFailure(f"{flow.name} {day}: the audit refused version {delivery.version}: {reasons}")
-            clean.publish_version(services, flow, day, delivery.version, transformed, context.run.run_id, work)
+        with silently(), _working(context, services, flow, day) as (delivery, work):
+            table = columns
+            if not shown(services.ledger, flow, delivery):
+                transformed = clean.transform_version(services, flow, day, delivery.version, work)
+                yield from (_audit_result(spec.key, finding) for finding in transformed.findings)
+                if transformed.refusals:
+                    reasons = "; ".join(f"{f.name}: {f.description}" for f in transformed.refusals)
+                    raise PermanentFailure(
+                        f"{flow.name} {day}: the audit refused version {delivery.version}: {reasons}"
+                    )
+                clean.publish_version(services, flow, day, delivery.version, transformed, context.run.run_id, work)
+                table = transformed.staged.columns
             publication = close(services, flow, delivery, time.monotonic() - started)
+            outcomes = services.ledger.file_outcomes(flow.name, day, delivery.version)
             yield dg.MaterializeResult(
                 asset_key=spec.key,
                 data_version=dg.DataVersion(f"{day}/{delivery.version}"),
@@ -187,8 +214,8 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
                     **publication_metadata(flow, publication),
                     "dagster/table_name": publication.table,
                     "dagster/uri": services.zones.clean_uri(services.zones.clean(flow.name)),
-                    "dagster/column_schema": clean_schema(transformed.staged.columns),
-                    "adplatform/file_outcomes": outcome_table(transformed.outcomes),
+                    "dagster/column_schema": clean_schema(table),
+                    "adplatform/file_outcomes": outcome_table(outcomes),
                 },
             )
 
@@ -201,36 +228,81 @@ def _working(
 ) -> Iterator[tuple[Delivery, Path]]:
     """Claim the delivery, give the step a private directory, and write a failure to the ledger before Dagster sees it.
 
-    Retries are the ledger's (``flow.settling``): they survive a crash of this process, a step's own would not.
+    Retries are the ledger's (``flow.settling``): they survive a crash of this process, a step's own would not. A
+    delivery that another run has ends the step without a failure (see :func:`silently`).
     """
-    run_id = context.run.run_id
-    context.instance.add_run_tags(run_id, {WORKER_TAG: worker()})
-    with private_directory(services.settings.temp, run_id, InstanceRuns(context.instance)) as work:
+    run_id, work = context.run.run_id, f"{flow.name} {day}"
+    claimed: Delivery | None = None
+    try:
+        with aws_failures(work), at_work(context, services, work):
+            claimed = lifecycle.claim(services, flow, day, run_id)
+            with private_directory(services.settings.temp, run_id) as directory:
+                yield claimed, directory
+            if not lifecycle.holds(services.ledger.delivery(flow.name, day), run_id):
+                work_ended(context, services, work)
+    except (PermanentFailure, TransientFailure) as e:
+        told = False
         try:
-            with aws_failures(f"{flow.name} {day}"):
-                yield lifecycle.claim(services, flow, day, run_id), work
-        except (PermanentFailure, TransientFailure) as e:
-            lifecycle.fail(services, flow, day, run_id, e)
-            raise dg.Failure(
-                str(e), metadata={"adplatform/permanent": isinstance(e, PermanentFailure)}, allow_retries=False
-            ) from e
-        except Exception as e:
-            lifecycle.fail(services, flow, day, run_id, TransientFailure(f"unexpected {type(e).__name__}"))
-            raise
+            with aws_failures(work):
+                work_ended(context, services, work)
+                lost = isinstance(e, ClaimLost) or (
+                    claimed is not None and not lifecycle.fail(services, flow, day, run_id, e)
+                )
+                told = claimed is not None
+        except EnvironmentFailure as hindered:
+            note_hindrance(context, hindered, flow.name)
+            raise dg.Failure(str(hindered), allow_retries=False) from hindered
+        if lost:
+            raise NothingToDo(str(e)) from e
+        note_hindrance(context, e, flow.name, told=told)
+        raise dg.Failure(
+            str(e), metadata={"adplatform/permanent": isinstance(e, PermanentFailure)}, allow_retries=False
+        ) from e
+    except Exception as e:
+        lifecycle.fail(services, flow, day, run_id, TransientFailure(f"unexpected {type(e).__name__}"))
+        raise
+    except GeneratorExit:  # Dagster stopped between two events; the next tick asks it why
+        raise
+    except BaseException:  # interruptions, Dagster's too, are no Exceptions
+        with stopping(context):
+            lifecycle.release(services, flow, day, run_id)
+            work_ended(context, services, work)
+        raise
+
+
+class NothingToDo(Exception):
+    """Another run has the work. Only :func:`silently` sees it."""
 
 
 @contextmanager
-def private_directory(temp: Path, run_id: str, runs: InstanceRuns) -> Iterator[Path]:
-    """A directory of this run. Those of killed runs, which may hold personal data in clear, are removed first."""
-    temp.mkdir(parents=True, exist_ok=True)
-    for left in temp.iterdir():
-        if not runs.alive(left.name.partition("_")[0]):
-            shutil.rmtree(left, ignore_errors=True)
-    work = Path(tempfile.mkdtemp(prefix=f"{run_id}_", dir=temp))
+def silently() -> Iterator[None]:
+    """End the step as it is when another run has its work: it materializes nothing, and nothing has failed."""
     try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        yield
+    except NothingToDo as e:
+        log.info("%s; nothing is left to do here", e)
+
+
+@contextmanager
+def stopping(context: dg.AssetExecutionContext) -> Iterator[None]:
+    """Put away what a step holds that is stopped from outside. What cannot be put away is freed by the next tick."""
+    try:
+        yield
+        context.instance.add_run_tags(context.run.run_id, {TOLD_TAG: "it was stopped from outside"})
+    except (BotoCoreError, ClientError) as e:
+        log.warning("%s was stopped and could not say so to the ledger: %s", context.run.run_id, e)
+
+
+def note_hindrance(context: dg.AssetExecutionContext, error: Exception, feed: str, *, told: bool = False) -> None:
+    """Mark a run that was hindered where it ran: it is no attempt. People need not be told of it when the ledger has
+    ``told`` them, or the run before was hindered, too."""
+    if not isinstance(error, EnvironmentFailure):
+        return
+    if told:
+        tags = {FAILURE_TAG: EnvironmentFailure.__name__, TOLD_TAG: "by the ledger, when it began"}
+        context.instance.add_run_tags(context.run.run_id, tags)
+    else:
+        note_failure(context.instance, context.run, dg.RunsFilter(tags={FEED_TAG: feed}), EnvironmentFailure())
 
 
 def _check(

@@ -10,8 +10,9 @@ from pathlib import Path
 import dagster as dg
 
 from adplatform.aws_errors import aws_failures
-from adplatform.components.delivery_assets import AUDITS, SUSPICION, audit_evaluation, private_directory
-from adplatform.components.metadata import clean_schema
+from adplatform.components.delivery_assets import AUDITS, SUSPICION, audit_evaluation, note_hindrance
+from adplatform.components.metadata import clean_schema, topic_metadata
+from adplatform.components.private_directory import private_directory
 from adplatform.components.report_assets import (
     DATE,
     audit_check,
@@ -20,11 +21,12 @@ from adplatform.components.report_assets import (
     partition_key,
     report_partitions,
 )
-from adplatform.components.runs import WORKER_TAG, InstanceRuns, note_failure, worker
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.components.runs import at_work, note_failure, runs_of, work_ended
+from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure, clipped, listed
 from adplatform.flow.reports.fact import EQUALS_INPUTS, NAME, Fact, build, built, facts_due
 from adplatform.flow.services import Services
 from adplatform.lake.audit import AuditFinding
+from adplatform.ledger.ledger import LeaseHeld
 from adplatform.ledger.rows import Stale
 from adplatform.transform.compile import output_columns
 
@@ -65,6 +67,7 @@ def fact_asset(fact: Fact, owners: Sequence[str], tags: dict[str, str]) -> dg.As
         metadata={
             "dagster/column_schema": clean_schema(output_columns(table.feed.contract)),
             "dagster/column_lineage": _lineage(fact),
+            **topic_metadata(account.topics),
         },
     )
     checks = [audit_check(spec.key, name, text, partitions) for name, text in _AUDITS.items()]
@@ -81,21 +84,26 @@ def fact_asset(fact: Fact, owners: Sequence[str], tags: dict[str, str]) -> dg.As
     def build_fact(
         context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
     ) -> Iterator[dg.MaterializeResult[None]]:
-        run_id, runs = context.run.run_id, InstanceRuns(context.instance)
-        context.instance.add_run_tags(run_id, {WORKER_TAG: worker()})
-        with private_directory(services.settings.temp, run_id, runs) as work:
-            step = _Step(context, services, fact, work)
-            try:
-                with aws_failures(table.name):
-                    wanted = facts_due(services, fact, runs)[0] if FACT_TAG in context.run.tags else step.marked()
-            except (PermanentFailure, TransientFailure) as e:
-                raise dg.Failure(str(e), allow_retries=False) from e
-            problems = [problem for each in wanted if (problem := step.build(each))]
+        run_id, name = context.run.run_id, f"{account.source}/{NAME}"
+        try:
+            with (
+                aws_failures(table.name),
+                at_work(context, services, name),
+                private_directory(services.settings.temp, run_id) as work,
+            ):
+                step, runs = _Step(context, services, fact, work), runs_of(services, context.instance)
+                wanted = facts_due(services, fact, runs)[0] if FACT_TAG in context.run.tags else step.marked()
+                problems = [problem for each in wanted if (problem := step.build(each))]
+                work_ended(context, services, name)
+        except (PermanentFailure, TransientFailure) as e:
+            note_hindrance(context, e, name)
+            raise dg.Failure(str(e), allow_retries=False) from e
         if problems:
+            told = listed(problems, separator="; ")
             if FACT_TAG in context.run.tags:
-                failure = PermanentFailure("; ".join(problems))
+                failure = PermanentFailure(told)
                 note_failure(context.instance, context.run, fact_runs(account.source), failure)
-            raise dg.Failure("; ".join(problems), allow_retries=False)
+            raise dg.Failure(clipped(told), allow_retries=False)
         yield from ()
 
     return build_fact
@@ -156,6 +164,8 @@ class _Step:
                 account, publication = self.fact.account, done.publication
                 self.context.log_event(clean_materialization(self.services, account, done.flow, publication, columns))
                 built(self.services, self.fact, done)
+        except (ClaimLost, LeaseHeld) as e:
+            log.info("%s %s: %s; a later run builds it", self.fact.table.name, partition, e)
         except (PermanentFailure, TransientFailure) as e:
             return f"{partition}: {e}"
         return ""

@@ -6,10 +6,19 @@ from typing import Any
 import dagster as dg
 
 from adplatform.contracts.model import Contract
+from adplatform.contracts.source import Topics
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.zones import Zones
-from adplatform.ledger.rows import FileOutcome, Observation, Publication, Report, Scope
+from adplatform.ledger.rows import FileOutcome, Observation, Outcome, Publication, Report, Scope
 from adplatform.transform.values import OutputColumn
+
+SHOWN_FILES = 200
+FAILURE_TOPIC = "adplatform/failure_topic"
+
+
+def topic_metadata(topics: Topics) -> dict[str, str]:
+    """Who hears of failures of an asset, for runs that carry no tags of ours; nothing where it is the platform's."""
+    return {FAILURE_TOPIC: topics.failure} if topics.failure else {}
 
 
 def raw_schema(*contracts: Contract, without: Collection[str] = ()) -> dg.TableSchema:
@@ -50,7 +59,12 @@ def column_lineage(
 
 
 def outcome_table(outcomes: Iterable[FileOutcome]) -> dg.TableMetadataValue:
-    """One record per file."""
+    """One record per file, of many files those that gave no rows first; the ledger has all of them."""
+    every = list(outcomes)
+    shown = (
+        sorted(every, key=lambda o: o.outcome is Outcome.LOADED)[:SHOWN_FILES] if len(every) > SHOWN_FILES else every
+    )
+    rest = [dg.TableRecord({"file": f"and {len(every) - SHOWN_FILES:,} more"})] if len(every) > SHOWN_FILES else []
     return dg.MetadataValue.table(
         [
             dg.TableRecord(
@@ -65,8 +79,9 @@ def outcome_table(outcomes: Iterable[FileOutcome]) -> dg.TableMetadataValue:
                     "reason": outcome.reason,
                 }
             )
-            for outcome in outcomes
+            for outcome in shown
         ]
+        + rest
         or [dg.TableRecord({"file": "none"})]
     )
 
@@ -81,6 +96,7 @@ def publication_metadata(flow: FeedFlow, publication: Publication) -> Mapping[st
         "adplatform/quarantined": publication.quarantined,
         "adplatform/quarantine_reasons": dict(publication.reasons),
         "adplatform/locations": list(publication.locations),
+        "adplatform/location_count": publication.location_count,
         "adplatform/ledger": ledger_hint(flow, str(publication.day)),
     }
 

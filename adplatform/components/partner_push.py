@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from adplatform.components.arrival_automation import (
     arrivals_sensor,
     collection_schedule,
+    comparison_schedule,
     deadline_schedule,
     processing_schedule,
 )
@@ -45,7 +46,8 @@ class PartnerPush(dg.Component):
         sensor_status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
         schedule_status = dg.DefaultScheduleStatus.RUNNING if settings.automation else dg.DefaultScheduleStatus.STOPPED
         owners, tags = self.declared.owners, self.declared.tags
-        assets, schedules = [], [collection_schedule(source, schedule_status)]
+        assets: list[dg.AssetsDefinition] = []
+        schedules = [collection_schedule(source, schedule_status), comparison_schedule(source, schedule_status)]
         for flow in source.feeds:
             pair = [
                 raw_asset(flow, owners, {"s3", "pgp"} if flow.feed.pgp else {"s3"}, tags),

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from adplatform.amazon.sources import ReportSource
-from adplatform.components.arrival_automation import collection_schedule
+from adplatform.components.arrival_automation import collection_schedule, comparison_schedule
 from adplatform.components.fact_assets import fact_asset
 from adplatform.components.report_assets import report_assets
 from adplatform.components.report_automation import orders_job, reports_sensor
@@ -35,6 +35,7 @@ def account_definitions(declared: ReportSource, connect: Connect) -> dg.Definiti
         assets.append(fact_asset(fact, declared.owners, declared.tags))
     orders = orders_job(account, connect)
     sensor = reports_sensor(account, assets, orders, declared.check_every, status, connect)
-    collection = collection_schedule(account_source(account, settings.raw_bucket), schedule_status)
-    pulled = dg.Definitions(assets=assets, jobs=[orders], sensors=[sensor], schedules=[collection])
+    source = account_source(account, settings.raw_bucket)
+    care = [collection_schedule(source, schedule_status), comparison_schedule(source, schedule_status)]
+    pulled = dg.Definitions(assets=assets, jobs=[orders], sensors=[sensor], schedules=care)
     return dg.Definitions.merge(pulled, watch_definitions(account, declared.owners, declared.tags, schedule_status))

@@ -17,7 +17,15 @@ from adplatform.amazon.http import PATIENCE
 from adplatform.amazon.reports import ReportApi
 from adplatform.amazon.restatement import Period
 from adplatform.aws_errors import aws_failures
-from adplatform.components.delivery_assets import AUDITS, SUSPICION, audit_evaluation, private_directory
+from adplatform.components.delivery_assets import (
+    AUDITS,
+    SUSPICION,
+    NothingToDo,
+    audit_evaluation,
+    note_hindrance,
+    silently,
+    stopping,
+)
 from adplatform.components.metadata import (
     clean_schema,
     column_lineage,
@@ -26,13 +34,22 @@ from adplatform.components.metadata import (
     raw_schema,
     report_metadata,
     slice_metadata,
+    topic_metadata,
 )
-from adplatform.components.runs import TOLD_TAG, WORKER_TAG, InstanceRuns, worker
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.components.private_directory import private_directory
+from adplatform.components.runs import FEED_TAG, TOLD_TAG, at_work, work_ended
+from adplatform.failures import (
+    ClaimLost,
+    EnvironmentFailure,
+    PermanentFailure,
+    TransientFailure,
+    clipped,
+    listed,
+)
 from adplatform.flow.reports.account import Account
 from adplatform.flow.reports.connect import Connect, open_api
 from adplatform.flow.reports.fact import Fact, fact_of, mark
-from adplatform.flow.reports.land import Landed, claim, failed, finish, land, publish_slice
+from adplatform.flow.reports.land import Landed, claim, failed, finish, land, publish_slice, release
 from adplatform.flow.reports.plan import intend_days
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
@@ -129,6 +146,7 @@ def report_assets(
             "dagster/column_schema": raw_schema(*(table.feed.contract for table in tables), without=_STAMPED),
             "adplatform/report_type": definition.report_type,
             "adplatform/definition": definition.definition_hash,
+            **topic_metadata(account.topics),
         },
     )
     # Settlements come every other week: nobody can say when one is late.
@@ -149,18 +167,27 @@ def report_assets(
     def pull(
         context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
     ) -> Iterator[dg.MaterializeResult[None]]:
-        run_id = context.run.run_id
-        context.instance.add_run_tags(run_id, {WORKER_TAG: worker()})
-        with private_directory(services.settings.temp, run_id, InstanceRuns(context.instance)) as work:
-            step = _Step(context, services, account, definition, fact, work, connect)
-            tagged = context.run.tags.get(REPORT_TAG)
+        run_id, name = context.run.run_id, f"{account.source}/{definition.name}"
+        with silently():
             try:
-                with aws_failures(f"{account.source}/{definition.name}"):
+                with (
+                    aws_failures(name),
+                    at_work(context, services, name),
+                    private_directory(services.settings.temp, run_id) as work,
+                ):
+                    step = _Step(context, services, account, definition, fact, work, connect)
+                    tagged = context.run.tags.get(REPORT_TAG)
                     problems = step.download(tagged) if tagged else step.publish_asked()
+                    work_ended(context, services, name)
+            except ClaimLost as e:
+                raise NothingToDo(str(e)) from e
             except (PermanentFailure, TransientFailure) as e:
+                note_hindrance(context, e, context.run.tags.get(FEED_TAG, name))
                 raise dg.Failure(str(e), allow_retries=False) from e
-        if problems:
-            raise dg.Failure("; ".join(problems), allow_retries=False)
+            if problems:
+                if all(isinstance(problem, EnvironmentFailure) for problem in problems):
+                    note_hindrance(context, problems[0], name, told=True)
+                raise dg.Failure(clipped(listed(map(str, problems), separator="; ")), allow_retries=False)
         # Which partitions changed was logged one by one: a result of the step would claim all of the run's range.
         yield from ()
 
@@ -215,6 +242,7 @@ def _clean_spec(
         metadata={
             "dagster/column_schema": clean_schema(columns),
             "dagster/column_lineage": column_lineage(raw, table.feed.contract, columns, _STAMPED),
+            **topic_metadata(account.topics),
         },
     )
 
@@ -239,7 +267,7 @@ class _Step:
     work: Path
     connect: Connect
 
-    def download(self, tagged: str) -> list[str]:
+    def download(self, tagged: str) -> list[Exception]:
         """Download the report, land its slices, publish the dates that it changed; what could not be published."""
         feed, _, key = tagged.partition(" ")
         report = self.services.ledger.report(feed, key)
@@ -250,21 +278,29 @@ class _Step:
         try:
             with aws_failures(feed):
                 landed, slices = land(self.services, self.account, self._api, claimed, self.work)
+        except ClaimLost:
+            raise
         except (PermanentFailure, TransientFailure) as e:
-            after = failed(self.services, self.account, claimed, e) or claimed
+            after = failed(self.services, self.account, claimed, e)
+            if after is None:
+                raise ClaimLost(f"{tagged} was taken by another run; this one stops") from e
             # The report is tried again by itself, or people were told that it is not.
             self.context.instance.add_run_tags(self.context.run.run_id, {TOLD_TAG: "by the ledger"})
             told = f"{feed} {report.start} to {report.end}, report {report.report_id}: {e}{_next_step(after)}"
             raise dg.Failure(told, metadata=report_metadata(after), allow_retries=False) from e
+        except BaseException:  # interruptions, Dagster's too, are no Exceptions
+            with stopping(self.context):
+                release(self.services, claimed)
+            raise
         self._log_landed(landed, slices)
         outcomes = [self._publish(part.flow, part.day) for part in slices if part.changed]
         problems = [problem for problem in outcomes if problem]
-        finish(self.services, landed, "; ".join(problems))
+        finish(self.services, landed, listed(map(str, problems), separator="; "))
         return problems
 
-    def publish_asked(self) -> list[str]:
+    def publish_asked(self) -> list[Exception]:
         """Publish what waits in the run's partitions, and order reports for dates of which nothing has come yet."""
-        problems: list[str] = []
+        problems: list[Exception] = []
         missing: dict[str, set[date]] = {}
         for day, scope in map(self._parts, self.context.partition_keys):
             for dataset in self.definition.datasets:
@@ -278,12 +314,12 @@ class _Step:
                 log.info("%s %s will be asked for; a run of its own brings it", report.feed, report.key)
         return problems
 
-    def _publish(self, flow: FeedFlow, day: date) -> str:
+    def _publish(self, flow: FeedFlow, day: date) -> Exception | None:
         """Settle and publish one slice, unless readers see it; the problem if there is one."""
         key = clean_key(self.account, flow.feed.name)
         partition = partition_key(self.account, day, flow.scope.value if flow.scope else "")
         if key not in self.context.selected_asset_keys:
-            return ""
+            return None
 
         def log_checks(findings: Iterable[AuditFinding]) -> None:
             mark(self.services, self.fact, flow, day)
@@ -293,17 +329,18 @@ class _Step:
         try:
             with aws_failures(flow.name):
                 done = publish_slice(self.services, flow, day, self.context.run.run_id, self.work, log_checks)
+        except ClaimLost as e:
+            log.info("%s; that one publishes it", e)
+            return None
         except (PermanentFailure, TransientFailure) as e:
-            return f"{flow.name} {day}: {e}"
+            return type(e)(f"{flow.name} {day}: {e}")
         if done is None:
-            return ""
-        publication, transformed = done
+            return None
+        publication, columns = done
         observed = [o for o in self.services.ledger.observations(flow.name, day) if o.landed][-1:]
-        event = clean_materialization(
-            self.services, self.account, flow, publication, transformed.staged.columns, *observed
-        )
+        event = clean_materialization(self.services, self.account, flow, publication, columns, *observed)
         self.context.log_event(event)
-        return ""
+        return None
 
     def _log_landed(self, report: Report, slices: Iterable[Landed]) -> None:
         """A date with other rows than before is a materialization of the raw asset; with the same, an observation."""

@@ -14,11 +14,12 @@ import dagster as dg
 from adplatform.amazon.http import PATIENCE
 from adplatform.aws_errors import aws_failures
 from adplatform.components.arrival_automation import tell_stuck
-from adplatform.components.delivery_assets import FEED_TAG, TOPIC_TAG
+from adplatform.components.delivery_assets import TOPIC_TAG
 from adplatform.components.fact_assets import FACT_TAG, fact_runs
 from adplatform.components.metadata import report_metadata
+from adplatform.components.ownership import automated
 from adplatform.components.report_assets import REPORT_TAG, clean_key, partition_key, raw_key, scopes_definition
-from adplatform.components.runs import WORKER_TAG, InstanceRuns, may_start, note_failure, worker
+from adplatform.components.runs import FEED_TAG, at_work, may_start, note_failure, runs_of, work_ended
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.reports.account import Account
 from adplatform.flow.reports.connect import Connect, open_api
@@ -54,7 +55,8 @@ class Tick:
 
 def look(services: Services, account: Account, instance: dg.DagsterInstance, connect: Connect = open_api) -> Tick:
     """Poll what is on its way, then say what needs a run. A failure of Amazon's is in the ledger and the log."""
-    runs = InstanceRuns(instance)
+    runs = runs_of(services, instance)
+    runs.sweep()
     orders = orders_are_due(services, account)
     before = {(r.feed, r.key): (r.state, r.overdue) for r in services.ledger.active_reports(account.source)}
     polled: list[Report] = []
@@ -102,10 +104,10 @@ def orders_job(account: Account, connect: Connect = open_api) -> dg.JobDefinitio
 
     @dg.op(name=f"{account.source}_ask_for_reports", pool=f"orders_{account.source}")
     def ask_for_reports(context: dg.OpExecutionContext, services: dg.ResourceParam[Services]) -> None:
-        context.instance.add_run_tags(context.run.run_id, {WORKER_TAG: worker()})
         try:
-            with aws_failures(account.source):
+            with aws_failures(account.source), at_work(context, services, context.op.name):
                 asked = place_orders(services, account, connect(services, account, PATIENCE))
+                work_ended(context, services, context.op.name)
         except (PermanentFailure, TransientFailure) as e:
             note_failure(context.instance, context.run, _orders_runs(account), e)
             raise dg.Failure(str(e), allow_retries=False) from e
@@ -152,13 +154,14 @@ def reports_sensor(
         description=f"Follows the reports of {account.source} from order to table: polls them, and starts a run for "
         "orders, for each report that is ready, for dates that wait, and for the daily fact.",
     )
+    @automated
     def reports(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
         found = look(services, account, context.instance, connect)
         requests = [request_report(account, due, pull.name) for due in found.reports]
         requests += [request_delivery(account, due, pull.name) for due in found.deliveries]
-        if found.orders and may_start(context.instance, _orders_runs(account), time.time()):
+        if found.orders and may_start(runs_of(services, context.instance), _orders_runs(account), time.time()):
             requests.append(dg.RunRequest(job_name=orders.name, tags=run_tags(account, account.source)))
-        if found.facts and may_start(context.instance, fact_runs(account.source), time.time()):
+        if found.facts and may_start(runs_of(services, context.instance), fact_runs(account.source), time.time()):
             requests += request_facts(account, found.facts, scope_keys(account, context.instance), pull.name)
         return dg.SensorResult(
             run_requests=requests,

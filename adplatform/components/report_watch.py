@@ -9,9 +9,12 @@ import dagster as dg
 from adplatform.amazon import audit, audit_plot
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.aws_errors import aws_failures
+from adplatform.components.metadata import topic_metadata
+from adplatform.components.ownership import automated
 from adplatform.components.report_assets import clean_key
 from adplatform.components.report_automation import run_tags
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.components.runs import at_work, work_ended
+from adplatform.failures import PermanentFailure, TransientFailure, listed
 from adplatform.flow.reports.account import Account
 from adplatform.flow.reports.watch import (
     TOLD_FOR,
@@ -27,7 +30,6 @@ from adplatform.flow.services import Services
 
 SHOWN_PLOTS = 6
 SHOWN_CHANGES = 100
-SHOWN_PROBLEMS = 10
 
 
 def watch_key(account: Account, feed: str) -> dg.AssetKey:
@@ -62,6 +64,7 @@ def watch_asset(
         owners=owners,
         kinds={"audit", "python"},
         tags=tags | {"zone": "audit"},
+        metadata=topic_metadata(account.topics),
     )
     usual = dg.AssetCheckSpec(
         "usual_restatement", asset=key, description="No date changed later, or by more, than dates usually do."
@@ -78,12 +81,16 @@ def watch_asset(
         specs=[spec],
         check_specs=[usual, kept, *([fresh] if within else [])],
     )
-    def watch(services: dg.ResourceParam[Services]) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    def watch(
+        context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        work = f"restatement {account.source}/{feed}"
         try:
-            with aws_failures(f"{account.source}/{feed}"):
+            with aws_failures(f"{account.source}/{feed}"), at_work(context, services, work):
                 watched = restatements(services, account, definition, feed)
                 risky = at_risk(services, account, definition)
                 ages = freshness(services, account, definition, feed, within) if within else []
+                work_ended(context, services, work)
         except (PermanentFailure, TransientFailure) as e:
             raise dg.Failure(str(e), allow_retries=False) from e
         since = services.ledger.now().date() - TOLD_FOR
@@ -176,13 +183,11 @@ def _fresh(scopes: Sequence[Freshness]) -> str:
 
 
 def _check(spec: dg.AssetCheckSpec, problems: Sequence[str], good: str) -> dg.AssetCheckResult:
-    more = len(problems) - SHOWN_PROBLEMS
-    told = "; ".join(problems[:SHOWN_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
     return dg.AssetCheckResult(
         asset_key=spec.asset_key,
         check_name=spec.name,
         passed=not problems,
-        description=told or good,
+        description=listed(problems, separator="; ") or good,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"problems": len(problems)},
     )
@@ -192,7 +197,8 @@ def watch_schedule(
     account: Account, assets: Sequence[dg.AssetsDefinition], status: dg.DefaultScheduleStatus
 ) -> dg.ScheduleDefinition:
     """Four times a day, so that stale data is told within hours wherever its account is."""
-    return dg.ScheduleDefinition(
+
+    @dg.schedule(
         name=f"{account.source}_restatement_audit",
         target=list(assets),
         cron_schedule="40 */6 * * *",
@@ -201,3 +207,8 @@ def watch_schedule(
         tags=run_tags(account, account.source),
         description=f"Audits how {account.source} is restated, how fresh its data is, and which dates are at risk.",
     )
+    @automated
+    def audited(context: dg.ScheduleEvaluationContext, services: dg.ResourceParam[Services]) -> dg.RunRequest:
+        return dg.RunRequest(tags=run_tags(account, account.source))
+
+    return audited

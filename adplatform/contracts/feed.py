@@ -91,7 +91,8 @@ class Feed(Contract):
     """
 
     name: Annotated[str, Field(pattern=NAME)]
-    description: str = ""
+    description: str = Field(default="", max_length=2048)
+    """The table's too, of which Glue takes 2,048 characters (Glue web API, DescriptionString)."""
     start_date: date
     landing: str = "{feed}/dt={date}/{file}"
     arrival: Arrival = Arrival()

@@ -15,7 +15,9 @@ from adplatform.contracts.types import DataType, parse_type
 IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,126}")
 DELIVERY_DATE = "dt"
 """The partition column of every table that is partitioned by delivery date."""
-SYSTEM_COLUMNS = ("_source_file", "_pii_key_id")
+PREVIOUS_KEY_ID = "_pii_previous_key_id"
+"""The column that names the key of the digests that are kept under the key before the current one."""
+SYSTEM_COLUMNS = ("_source_file", "_pii_key_id", PREVIOUS_KEY_ID)
 _RESERVED = frozenset({DELIVERY_DATE, *SYSTEM_COLUMNS})
 
 DATE_FORMATS = ("%Y%m%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d")
@@ -221,7 +223,7 @@ class FileFormat(Strict):
 class RowCheck(Strict):
     """A Spark SQL condition that every row must meet; rows that do not are quarantined as ``check:<name>``."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,126}$")]
     expression: str
 
 
@@ -265,9 +267,11 @@ class Contract(Strict):
     ``key`` with ``latest_by`` keeps one row per key: the greatest ``latest_by`` (NULL is smallest) and, among equals,
     the row that came last. ``partition_by`` is ``dt`` for the delivery date (rows of one key are compared within a
     delivery), or a column of the table (they are compared across deliveries but within a partition, so the column must
-    be part of the key), or null for a table that each delivery replaces as a whole. ``schema_policy`` says what a
-    column that nobody declared does: ``freeze`` refuses the file, ``evolve`` adds it to the table as text,
-    ``quarantine`` puts the file aside and goes on without it.
+    be part of the key), or null for a table that each delivery replaces as a whole. Rows whose text cannot name a
+    partition are quarantined as ``bad_partition``: none, control characters, or over 512 bytes once escaped as in a
+    path (``adplatform.transform.partition_values``). ``schema_policy`` says what a column that nobody declared does:
+    ``freeze`` refuses the file, ``evolve`` adds it to the table as text, ``quarantine`` puts the file aside and goes on
+    without it.
     """
 
     columns: Columns

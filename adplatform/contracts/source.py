@@ -29,7 +29,7 @@ class FileSource(Strict):
     check_every: int = Field(default=30, ge=1)
     """Seconds between two looks at what has arrived."""
     topics: Topics = PLATFORM_TOPICS
-    archive: Annotated[str, Field(pattern=r"^archive/([A-Za-z0-9._=-]+/)*$")] = "archive/"
+    archive: Annotated[str, Field(pattern=r"^archive/([A-Za-z0-9._=-]+/)*$", max_length=256)] = "archive/"
     """The prefix below which published source files are kept, as ``<archive><source>/<feed>/dt=<date>/``."""
 
     @field_validator("feeds")

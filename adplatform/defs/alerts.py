@@ -1,35 +1,65 @@
 """Who hears when something breaks: failed runs, failing sensors and schedules, stale tables."""
 
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import dagster as dg
 
 from adplatform.components.cursors import read_cursor
-from adplatform.components.delivery_assets import DEADLINE_TAG, FEED_TAG, TOPIC_TAG
-from adplatform.components.runs import TOLD_TAG
+from adplatform.components.delivery_assets import TOPIC_TAG
+from adplatform.components.errors import run_error, sentence
+from adplatform.components.metadata import FAILURE_TOPIC
+from adplatform.components.ownership import automated
+from adplatform.components.report_automation import RANGE_END, RANGE_START
+from adplatform.components.runs import FEED_TAG, TOLD_TAG
 from adplatform.contracts.source import Topics
+from adplatform.failures import listed
 from adplatform.flow.services import Services
 from adplatform.flow.settings import read_settings
 
-MAX_TEXT = 2000
-"""Characters of an error that a message carries."""
+_PARTITION, _FIRST, _LAST = "dagster/partition", RANGE_START, RANGE_END
 
 
-def failure_of_run(services: Services, run: dg.DagsterRun, error: str) -> None:
-    """Tell the failure topic about a run. A missed deadline is its own event, so it can go to other people."""
-    feed, day = run.tags.get(FEED_TAG, "unknown feed"), run.tags.get("dagster/partition", "")
-    missed = run.tags.get(DEADLINE_TAG) == "missed"
-    services.notifier(Topics(failure=run.tags.get(TOPIC_TAG))).failure(
-        "delivery_missed" if missed else "run_failed",
-        f"{feed} {day}: {'not delivered in time' if missed else 'run failed'}",
-        {"feed": feed, "date": day, "run_id": run.run_id, "job": run.job_name, "error": error[:MAX_TEXT]},
+@dataclass(frozen=True)
+class Concern:
+    """Whom a run or an asset concerns: feeds by name, and their source's failure topic; None is the platform's."""
+
+    feed: str
+    topic: str | None
+
+
+def concern_of(keys: Iterable[dg.AssetKey], repository: dg.RepositoryDefinition | None) -> Concern:
+    """What assets have in common; those of sources with different topics concern the platform's."""
+    found = sorted(keys)
+    names = listed(dict.fromkeys("/".join(key.path[1:] or key.path) for key in found))
+    graph = repository.asset_graph if repository else None
+    topics = {graph.get(k).metadata.get(FAILURE_TOPIC) if graph and graph.has(k) else None for k in found}
+    return Concern(names, topics.pop() if len(topics) == 1 else None)
+
+
+def concern_of_run(run: dg.DagsterRun, repository: dg.RepositoryDefinition | None) -> Concern:
+    """What a run is about: runs that the platform starts say it themselves, the others by what they materialize."""
+    if FEED_TAG in run.tags:
+        return Concern(run.tags[FEED_TAG], run.tags.get(TOPIC_TAG))
+    keys = run.asset_selection or {check.asset_key for check in run.asset_check_selection or ()}
+    if not keys and repository is not None and repository.has_job(run.job_name):
+        keys = set(repository.get_job(run.job_name).asset_layer.selected_asset_keys)
+    return concern_of(keys, repository) if keys else Concern(f"job {run.job_name}", None)
+
+
+def failure_of_run(
+    services: Services, run: dg.DagsterRun, error: str, repository: dg.RepositoryDefinition | None = None
+) -> None:
+    """Tell the failure topic about a run, once, however many assets it has."""
+    concern = concern_of_run(run, repository)
+    first, last = (run.tags.get(tag, run.tags.get(_PARTITION, "")) for tag in (_FIRST, _LAST))
+    day = first if first == last else f"{first} to {last}"
+    services.notifier(Topics(failure=concern.topic)).failure(
+        "run_failed",
+        f"{concern.feed} {day}".rstrip() + ": run failed",
+        {"feed": concern.feed, "date": day, "run_id": run.run_id, "job": run.job_name, "error": error},
     )
-
-
-def run_error(context: dg.RunFailureSensorContext) -> str:
-    """The message of the step that failed, which says what to do, else that of the run."""
-    steps = [e.step_failure_data.error for e in context.get_step_failure_events()]
-    return next((e.message for e in steps if e), context.failure_event.message or "")
 
 
 def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
@@ -39,9 +69,10 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
     def failed_runs(context: dg.RunFailureSensorContext, services: dg.ResourceParam[Services]) -> None:
         tags = context.dagster_run.tags
         if tags.get("dagster/will_retry") != "true" and TOLD_TAG not in tags:
-            failure_of_run(services, context.dagster_run, run_error(context))
+            failure_of_run(services, context.dagster_run, run_error(context), context.repository_def)
 
     @dg.sensor(name="failing_ticks", default_status=status, minimum_interval_seconds=60)
+    @automated
     def failing_ticks(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
         """A sensor or schedule that raises shows red in the UI and nowhere else."""
         known = read_cursor(context.cursor, dict[str, bool]) or {}
@@ -52,15 +83,13 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
             if ticks and ticks[0].is_failure:
                 failing[state.instigator_name] = True
                 if state.instigator_name not in known:
-                    error = ticks[0].error.message if ticks[0].error else ""
-                    services.notifier().failure(
-                        "tick_failed",
-                        f"{state.instigator_name} fails",
-                        {"name": state.instigator_name, "error": error[:MAX_TEXT]},
-                    )
+                    name = state.instigator_name
+                    error = sentence(ticks[0].error, f"a tick of {name}")
+                    services.notifier().failure("tick_failed", f"{name} fails", {"name": name, "error": error})
         return dg.SensorResult(cursor=json.dumps(failing))
 
     @dg.sensor(name="stale_tables", default_status=status, minimum_interval_seconds=300)
+    @automated
     def stale_tables(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
         """Dagster evaluates freshness policies; telling somebody is ours."""
         known = read_cursor(context.cursor, list[str]) or []
@@ -71,7 +100,11 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
         stale = sorted(k.to_user_string() for k, r in records.items() if r.freshness_state == "FAIL")
         for name in stale:
             if name not in known:
-                services.notifier().failure("table_stale", f"{name} is stale", {"asset": name})
+                concern = concern_of([dg.AssetKey.from_user_string(name)], context.repository_def)
+                why = f"nothing was published to {concern.feed} for longer than its fresh_within allows"
+                services.notifier(Topics(failure=concern.topic)).failure(
+                    "table_stale", f"{name} is stale", {"asset": name, "feed": concern.feed, "error": why}
+                )
         return dg.SensorResult(cursor=json.dumps(stale))
 
     return [failed_runs, failing_ticks, stale_tables]

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from adplatform.failures import PermanentFailure
+from adplatform.failures import MAX_TEXT, PermanentFailure, clipped
 
 
 class Reason(StrEnum):
@@ -43,4 +43,4 @@ class BadFile(PermanentFailure):
         self.message = message
 
     def __str__(self) -> str:
-        return f"{self.origin}: {self.message} [{self.reason}]"
+        return f"{clipped(self.origin, MAX_TEXT // 2)}: {clipped(self.message, MAX_TEXT // 3)} [{self.reason}]"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.files.keyring import Key
 
 MAX_HOME = 80
@@ -60,6 +60,7 @@ def gpg_home(
     such a place, else in the temporary directory.
 
     Raises:
+        EnvironmentFailure: no place is writable.
         PermanentFailure: gpg is not installed, a secret holds no usable key, or its passphrase does not fit.
         TransientFailure: gpg or its agent does not answer.
     """
@@ -78,7 +79,7 @@ def _short_directory(base: Path | None) -> Path:
     for place in places:
         if place and len(os.fsencode(place)) < MAX_HOME - 12 and place.is_dir() and os.access(place, os.W_OK | os.X_OK):
             return place.absolute()
-    raise PermanentFailure("gpg needs a writable directory with a path below 68 characters: set TMPDIR to one")
+    raise EnvironmentFailure("gpg needs a writable directory with a path below 68 characters: set TMPDIR to one")
 
 
 @contextmanager

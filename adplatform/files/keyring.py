@@ -7,12 +7,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from adplatform.aws_errors import secret_failures
 from adplatform.contracts.feed import Pgp
-from adplatform.failures import PermanentFailure, TransientFailure
-
-_TRANSIENT = frozenset({"ThrottlingException", "TooManyRequestsException", "InternalServiceError", "RequestTimeout"})
+from adplatform.failures import PermanentFailure
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,8 @@ def fetch_keyring(secrets_client: Any, pgp: Pgp) -> Keyring:
     """Every key ``pgp`` names. One that is missing fails the whole: a file would look as if it had the wrong key.
 
     Raises:
-        PermanentFailure: a secret does not exist, may not be read or is not a key.
+        EnvironmentFailure: a secret does not exist or may not be read.
+        PermanentFailure: a secret is not a key.
         TransientFailure: Secrets Manager throttles or does not answer.
     """
     return Keyring(
@@ -44,17 +42,8 @@ def fetch_keyring(secrets_client: Any, pgp: Pgp) -> Keyring:
 
 
 def _fetch(secrets_client: Any, name: str) -> Key:
-    try:
+    with secret_failures(f"secret {name}"):
         response = secrets_client.get_secret_value(SecretId=name)
-    except ClientError as e:
-        code = e.response["Error"]["Code"]
-        if code in _TRANSIENT or e.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
-            raise TransientFailure(f"secret {name}: Secrets Manager answered {code}") from e
-        raise PermanentFailure(
-            f"secret {name} cannot be read: {code}. Create it, or let the task role read it (and its KMS key)."
-        ) from e
-    except BotoCoreError as e:
-        raise TransientFailure(f"secret {name}: Secrets Manager does not answer ({type(e).__name__})") from e
     if "SecretString" in response:
         return parse_key(name, response["SecretString"])
     return Key(name, bytes(response["SecretBinary"]))

@@ -18,7 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import PermanentFailure, TransientFailure, local_failure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.gpg_home import GpgHome
 from adplatform.files.gpg_status import SignaturePolicy, StatusLine, decrypting_key, parse_status, signer
@@ -53,7 +53,8 @@ def decrypt(
     Raises:
         BadFile: the message is damaged, not for us, not (well) signed, or no encrypted message at all.
         PermanentFailure: gpg is not installed.
-        TransientFailure: gpg or its agent hangs or fails, or the disk is full.
+        TransientFailure: gpg or its agent hangs or fails.
+        EnvironmentFailure: the disk is full, or cannot be written.
     """
     target.unlink(missing_ok=True)
     try:
@@ -64,7 +65,7 @@ def decrypt(
             signed_by = signer(status, policy, origin)
             plaintext.replace(target)
     except OSError as e:
-        raise TransientFailure(f"{origin}: local disk: {e.strerror}") from e
+        raise local_failure(origin, e) from e
     return Decryption(key, signed_by, size)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adplatform.contracts.model import FileFormat
-from adplatform.failures import TransientFailure
+from adplatform.failures import local_failure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.compression import CHUNK, decompressed, member_content, opened_zip, zip_members
 from adplatform.files.input_file import InputFile
@@ -79,13 +79,13 @@ def unpack(
 
     Raises:
         BadFile: damaged, another format than ``fmt`` says, unsafe or above ``limits``; nothing is left in ``work``.
-        TransientFailure: the disk is full.
+        EnvironmentFailure: the disk is full, or cannot be written.
     """
     try:
         with tempfile.TemporaryDirectory(prefix=".unpack-", dir=work) as scratch:
             return _unpack(path, origin, fmt, work, ordinal, limits, Path(scratch))
     except OSError as e:
-        raise TransientFailure(f"{origin}: local disk: {e.strerror}") from e
+        raise local_failure(origin, e) from e
 
 
 def _unpack(

@@ -7,22 +7,25 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import MAX_TEXT, PermanentFailure, TransientFailure, clipped, listed
 from adplatform.files.bad_file import BadFile
 from adplatform.files.input_file import InputFile
 from adplatform.files.unpack import UnpackLimits, unpack
+from adplatform.flow.hashing_keys import HashingKeys, hashing_keys, one_key_finding, require_current
 from adplatform.flow.raw import VersionObject, download, save, verdict, version_objects
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.lake.attempt import Published
+from adplatform.lake.attempt import Published, Result
 from adplatform.lake.audit import AuditFinding, audit
+from adplatform.lake.details import with_details
 from adplatform.lake.publish import publish
 from adplatform.lake.quarantine import store_rows
-from adplatform.lake.table import table_spec
-from adplatform.ledger.rows import FileOutcome, Outcome
-from adplatform.privacy.keys import HashKey, fetch_key
+from adplatform.lake.rotation import stage_version
+from adplatform.lake.table import TableSpec, table_spec
+from adplatform.ledger.rows import FileOutcome, Outcome, Publication
+from adplatform.privacy.keys import HashKey
 from adplatform.transform.duckdb_engine import EngineLimits, transform
-from adplatform.transform.values import Staged
+from adplatform.transform.values import OutputColumn, Staged
 
 log = logging.getLogger(__name__)
 
@@ -34,21 +37,29 @@ class Transformed:
     staged: Staged
     outcomes: tuple[FileOutcome, ...]
     findings: tuple[AuditFinding, ...]
+    key_id: str = ""
+    """Names the key that hashed the personal columns; "" when the contract needs none."""
+    previous_key_id: str = ""
+    """Names the key of the digests that are kept beside those; "" when there are none."""
 
     @property
     def refusals(self) -> tuple[AuditFinding, ...]:
         return tuple(f for f in self.findings if f.blocking and not f.passed)
 
 
-def transform_version(services: Services, flow: FeedFlow, day: date, version: int, work: Path) -> Transformed:
-    """Fetch, unpack, transform and audit the files of a version that the raw step loaded.
+def transform_version(
+    services: Services, flow: FeedFlow, day: date, version: int, work: Path, keys: HashingKeys | None = None
+) -> Transformed:
+    """Fetch, unpack, transform and audit the files of a version that the raw step loaded. ``keys`` are those of a
+    rotation; by default the feed's own.
 
     Raises:
         PermanentFailure: a file is bad and the feed refuses bad files, or the hashing key cannot be had.
+        KeysDiffer: the delivery's table is under another hashing key.
         TransientFailure: a service did not answer.
     """
     contract = flow.feed.contract
-    key = fetch_key(services.secrets, services.settings.hash_key_secret) if contract.needs_key else None
+    keys = keys or hashing_keys(services, flow)
     objects = version_objects(services, flow, day, version)
     outcomes = {o.origin: o for o in services.ledger.file_outcomes(flow.name, day, version)}
     inputs: dict[str, tuple[InputFile, ...]] = {}
@@ -60,7 +71,7 @@ def transform_version(services: Services, flow: FeedFlow, day: date, version: in
                 services, flow, item, outcome, ordinal, work / str(place)
             )
     try:
-        staged = _transform_good(services, flow, inputs, outcomes, day, key, work)
+        staged = _transform_good(services, flow, inputs, outcomes, day, keys, work)
     except (PermanentFailure, TransientFailure):
         services.ledger.put_file_outcomes(flow.name, outcomes.values())
         raise
@@ -69,7 +80,13 @@ def transform_version(services: Services, flow: FeedFlow, day: date, version: in
     return Transformed(
         staged,
         accounted,
-        (*audit(staged, contract, _shown_rows(services, flow, day)), *_promised_rows(objects, accounted)),
+        (
+            *audit(staged, contract, _shown_rows(services, flow, day)),
+            *_promised_rows(objects, accounted),
+            one_key_finding(services, flow, keys),
+        ),
+        keys.current.id if keys else "",
+        keys.previous_id if keys else "",
     )
 
 
@@ -94,41 +111,121 @@ def try_file(flow: FeedFlow, file: Path, work: Path) -> Staged:
 def publish_version(
     services: Services, flow: FeedFlow, day: date, version: int, transformed: Transformed, run_id: str, work: Path
 ) -> Published:
-    """Make an audited version visible and remember where its rows went."""
+    """Make an audited version visible and remember where its rows went.
+
+    Raises:
+        PermanentFailure: the ledger lacks versions of this delivery, or readers see another one.
+        EnvironmentFailure: the hashing key was replaced meanwhile.
+        TransientFailure: as :func:`adplatform.lake.publish.publish`.
+    """
+    staged, scope = transformed.staged, flow.scope
+    require_current(services, flow, transformed.key_id)
+    row = _settled(services, flow, day, version)
+    counted = _counted_version(services, flow, row, transformed, run_id)
+    # Noted before anybody sees it: whoever closes the version after this run has died finds its counts.
+    services.ledger.put_publication(flow.name, counted)
+    table = table_of(services, flow, staged.columns)
+    published = publish(
+        services.lake,
+        table,
+        day,
+        version,
+        staged,
+        run_id=run_id,
+        temp=work,
+        scope=scope.value if scope else "",
+        key_id=transformed.key_id,
+        manifest=row.manifest_key,
+    )
+    note = "" if published.result is not Result.SUPERSEDED else _not_shown(flow, table, day, version, published)
+    done = with_details(services.store, flow.name, counted, published.locations, staged.reasons)
+    services.ledger.put_publication(flow.name, replace(done, note=note))
+    return published
+
+
+def stage_for_rotation(
+    services: Services, flow: FeedFlow, day: date, version: int, transformed: Transformed, run_id: str, work: Path
+) -> None:
+    """Keep an audited version where it can be shown together with the others of its table.
+
+    Raises: as :func:`adplatform.lake.rotation.stage_version`.
+    """
+    row = _settled(services, flow, day, version)
+    counted = _counted_version(services, flow, row, transformed, run_id)
+    stage_version(
+        services.lake,
+        table_of(services, flow, transformed.staged.columns),
+        day,
+        version,
+        transformed.staged,
+        run_id=run_id,
+        temp=work,
+        key_id=transformed.key_id,
+        manifest=row.manifest_key,
+    )
+    services.ledger.put_publication(flow.name, counted)
+
+
+def table_of(services: Services, flow: FeedFlow, columns: Iterable[OutputColumn]) -> TableSpec:
+    return table_spec(
+        flow.table,
+        flow.feed.contract,
+        columns,
+        description=flow.feed.description,
+        database_prefix=services.settings.database_prefix,
+        scope=flow.scope.column if flow.scope else None,
+    )
+
+
+def _counted_version(
+    services: Services, flow: FeedFlow, row: Publication, transformed: Transformed, run_id: str
+) -> Publication:
+    """The version with where its rows went; the quarantined ones are stored."""
     staged = transformed.staged
     quarantine_key = ""
     if staged.quarantine is not None:
-        quarantine_key = store_rows(services.store, flow.name, day, version, staged.quarantine)
-    scope = flow.scope
-    table = table_spec(
-        flow.table,
-        flow.feed.contract,
-        staged.columns,
-        description=flow.feed.description,
-        database_prefix=services.settings.database_prefix,
-        scope=scope.column if scope else None,
+        quarantine_key = store_rows(services.store, flow.name, row.day, row.version, staged.quarantine)
+    counted = replace(
+        row,
+        run_id=run_id,
+        rows_in=staged.rows_in,
+        clean=staged.clean,
+        superseded=staged.superseded,
+        quarantined=staged.quarantined,
+        table=table_of(services, flow, staged.columns).qualified,
+        quarantine_key=quarantine_key,
+        key_id=transformed.key_id,
+        previous_key_id=transformed.previous_key_id,
     )
-    value = scope.value if scope else ""
-    published = publish(services.lake, table, day, version, staged, run_id=run_id, temp=work, scope=value)
-    row = services.ledger.publication(flow.name, day, version)
-    if row is None:
+    return with_details(services.store, flow.name, counted, (), staged.reasons)
+
+
+def _settled(services: Services, flow: FeedFlow, day: date, version: int) -> Publication:
+    """The row of a settled version, if the ledger has those before it as well: versions are numbered without a gap,
+    except above settlements that the ledger has forgotten."""
+    rows = {row.version: row for row in services.ledger.publications(flow.name, day)}
+    if version not in rows:
         raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
-    services.ledger.put_publication(
-        flow.name,
-        replace(
-            row,
-            run_id=run_id,
-            rows_in=staged.rows_in,
-            clean=staged.clean,
-            superseded=staged.superseded,
-            quarantined=staged.quarantined,
-            reasons=dict(staged.reasons),
-            table=table.qualified,
-            locations=published.locations,
-            quarantine_key=quarantine_key,
-        ),
+    if lost := [str(number) for number in range(1, version) if number not in rows]:
+        raise PermanentFailure(
+            f"{flow.name} {day}: the ledger knows nothing of version {', '.join(lost)}, which readers may see; "
+            f"version {version} is not published. `adplatform doctor` compares, and restores the ledger with --repair"
+        )
+    return rows[version]
+
+
+def _not_shown(flow: FeedFlow, table: TableSpec, day: date, version: int, published: Published) -> str:
+    """What to say of a version that is published behind another date.
+
+    Raises:
+        PermanentFailure: every date of the table has readers of its own.
+    """
+    if table.partition is None and published.newer_day:
+        return f"{published.note}, which replaces this one"
+    raise PermanentFailure(
+        f"{flow.name} {day}: version {version} is not shown: {published.note}, which the ledger places above it; "
+        "`adplatform doctor` compares them"
     )
-    return published
 
 
 def require_no_bad_file(flow: FeedFlow, outcomes: Iterable[FileOutcome]) -> None:
@@ -139,10 +236,10 @@ def require_no_bad_file(flow: FeedFlow, outcomes: Iterable[FileOutcome]) -> None
     """
     bad = [o for o in outcomes if o.outcome is Outcome.REFUSED]
     if bad:
-        listed = "; ".join(o.reason for o in bad)
+        reasons = clipped(listed((o.reason for o in bad), separator="; "), MAX_TEXT // 2)
         raise PermanentFailure(
-            f"{flow.name}: {len(bad)} file(s) refused, nothing published: {listed}. Ask the partner to send them again "
-            "under the same names, or leave them out with `adplatform quarantine drop`."
+            f"{flow.name}: {len(bad)} file(s) refused, nothing published: {reasons}. Ask the partner to send them "
+            "again under the same names, or leave them out with `adplatform quarantine drop`."
         )
 
 
@@ -174,7 +271,7 @@ def _transform_good(
     inputs: dict[str, tuple[InputFile, ...]],
     outcomes: dict[str, FileOutcome],
     day: date,
-    key: HashKey | None,
+    keys: HashingKeys | None,
     work: Path,
 ) -> Staged:
     """Transform the files that are good; ``outcomes`` learns of those that are not."""
@@ -186,7 +283,8 @@ def _transform_good(
         good = [f for origin, files in inputs.items() if outcomes[origin].outcome is Outcome.LOADED for f in files]
         folder = work / f"transform-{len(good)}"
         try:
-            staged = transform(flow.feed.contract, good, day, key, folder, limits)
+            current, previous = (keys.current, keys.previous) if keys else (None, None)
+            staged = transform(flow.feed.contract, good, day, current, folder, limits, previous)
         except BadFile as e:
             outcomes[owner[e.origin]] = _bad(flow, outcomes[owner[e.origin]], e)
             continue
@@ -217,5 +315,5 @@ def _promised_rows(objects: Iterable[VersionObject], outcomes: Iterable[FileOutc
     read = {o.origin: o.rows_in for o in outcomes if o.outcome in (Outcome.LOADED, Outcome.EMPTY)}
     promised = {o.object.uri: o.rows for o in objects if o.rows is not None and o.object.uri in read}
     wrong = {origin: rows for origin, rows in promised.items() if read[origin] != rows}
-    text = "; ".join(f"{origin}: {read[origin]} rows, the manifest says {rows}" for origin, rows in wrong.items())
+    text = listed((f"{o}: {read[o]} rows, the manifest says {rows}" for o, rows in wrong.items()), separator="; ")
     return (AuditFinding("manifest_rows", not wrong, True, text or "as the manifest says", {"files": len(promised)}),)

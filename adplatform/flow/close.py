@@ -9,11 +9,12 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adplatform.failures import TransientFailure
-from adplatform.flow.lifecycle import claimed_by, holds
+from adplatform.failures import ClaimLost, TransientFailure
+from adplatform.flow.lifecycle import claimed_by, holds, no_longer_hindered
 from adplatform.flow.services import Services
 from adplatform.flow.settling import located
 from adplatform.flow.source import FeedFlow
+from adplatform.lake.zones import Zones, file_key
 from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, Publication, RawObject, digest
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def archive(services: Services, flow: FeedFlow, day: date, settled_arrivals: int
         if not settled:
             continue
         if not obj.archived_key:
-            if excluded and not _is_there(services.s3, obj):
+            if excluded and not is_there(services.s3, obj):
                 continue
             _copy(services, flow, obj)
             moved += 1
@@ -43,7 +44,8 @@ def archive(services: Services, flow: FeedFlow, day: date, settled_arrivals: int
     return moved
 
 
-def _is_there(s3: Any, obj: RawObject) -> bool:
+def is_there(s3: Any, obj: RawObject) -> bool:
+    """Whether the object is where the ledger says."""
     try:
         s3.head_object(**located(obj))
     except ClientError as e:
@@ -53,9 +55,13 @@ def _is_there(s3: Any, obj: RawObject) -> bool:
     return True
 
 
+def archive_key(zones: Zones, flow: FeedFlow, day: date, key: str, version: str) -> str:
+    """Where the archive keeps an object version of the delivery."""
+    return file_key(f"{zones.archive(flow.name, day, flow.archive)}{digest(key, version)}/", PurePosixPath(key).name)
+
+
 def _copy(services: Services, flow: FeedFlow, obj: RawObject) -> None:
-    folder = services.zones.archive(flow.name, obj.day, flow.archive)
-    target = f"{folder}{digest(obj.key, obj.version)}/{PurePosixPath(obj.key).name}"
+    target = archive_key(services.zones, flow, obj.day, obj.key, obj.version)
     try:
         services.s3.copy(
             located(obj),
@@ -93,7 +99,8 @@ def close(services: Services, flow: FeedFlow, delivery: Delivery, seconds: float
     """Archive, notify, and mark the version as published. May run again after a crash at any point.
 
     Raises:
-        TransientFailure: another run has taken the delivery.
+        ClaimLost: another run has taken the delivery.
+        TransientFailure: the version is not in the ledger, or an original is not where it was.
     """
     claimed_by(services, flow, delivery.day, delivery.run_id)
     archive(services, flow, delivery.day, delivery.settled_arrivals)
@@ -111,11 +118,16 @@ def close(services: Services, flow: FeedFlow, delivery: Delivery, seconds: float
 
     def published(seen: Delivery) -> Delivery | None:
         mine = holds(seen, delivery.run_id)
-        return replace(seen, state=DeliveryState.PUBLISHED, published=delivery.version) if mine else None
+        closed = replace(seen, state=DeliveryState.PUBLISHED, published=delivery.version, deaths=0, hindered=0)
+        return closed if mine else None
 
     if services.ledger.advance(flow.name, delivery.day, published) is None:
-        raise TransientFailure(f"{flow.name} {delivery.day} was taken by another run while this one closed it")
-    _tell(services, flow, done)
+        raise ClaimLost(f"{flow.name} {delivery.day} was taken by another run while this one closed it")
+    if delivery.hindered:
+        no_longer_hindered(services, flow, delivery.day)
+    # A second run of a version that is published and closed changes nothing, and nobody need hear of it.
+    if row.state is not DeliveryState.PUBLISHED or delivery.published != delivery.version:
+        _tell(services, flow, done)
     return done
 
 

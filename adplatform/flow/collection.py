@@ -1,24 +1,120 @@
-"""The retention of a source's tables, as its schedule and the command line both apply it."""
+"""The care of a source's tables, as its schedules and the command line apply it: catalog and ledger are compared, what
+readers cannot reach any more is removed."""
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
+from adplatform.aws_errors import aws_failures
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
+from adplatform.lake.agreement import Compared, compare
 from adplatform.lake.retention import Collected, collect
-from adplatform.lake.table import table_name
+from adplatform.lake.table import Named, table_name, table_spec
+from adplatform.lake.zones import JOINT
+from adplatform.ledger.rows import Placement
+from adplatform.transform.compile import output_columns, partition_column
+
+RECENT = timedelta(days=2)
+"""For how long after its publication a delivery is compared with the catalog every hour; later it is once a day."""
+_MOST_NAMED = 20
 
 
 def collect_source(
     services: Services, source: Source, run_id: str, *, dry_run: bool = False
 ) -> Iterator[tuple[FeedFlow, Collected]]:
-    """Remove what nothing has referred to for ``keep_days``, feed by feed.
+    """Compare each table with the ledger, and remove what nothing has referred to for ``keep_days``.
 
     Raises:
         PermanentFailure, TransientFailure: as :func:`adplatform.lake.retention.collect`.
     """
     settings, now = services.settings, services.ledger.now()
-    for flow in {flow.table: flow for flow in source.feeds}.values():
-        table = table_name(flow.table, settings.database_prefix)
+    for flow in tables_of(source):
+        table = named_table(services, flow)
         keep = timedelta(days=settings.keep_days)
-        yield flow, collect(services.lake, flow.table, table, keep=keep, now=now, run_id=run_id, dry_run=dry_run)
+        collected = collect(services.lake, flow.table, table, keep=keep, now=now, run_id=run_id, dry_run=dry_run)
+        if not dry_run:
+            report(services, flow, collected.compared, whole=True)
+        yield flow, collected
+
+
+def compare_recent(services: Services, source: Source, run_id: str) -> Iterator[tuple[FeedFlow, Compared]]:
+    """Compare what was placed in the last days with the catalog, repair what is certain and report the rest.
+
+    Raises:
+        PermanentFailure: AWS does not allow it.
+        TransientFailure: another run holds a table, or AWS did not answer.
+    """
+    since = services.ledger.now() - RECENT
+    scopes = [scope.id for scope in services.ledger.scopes(source.name)]
+    temp = services.settings.temp
+    temp.mkdir(parents=True, exist_ok=True)
+    for flow in tables_of(source):
+        with aws_failures(f"the table of {flow.table}"):
+            recent = {
+                scope: services.ledger.placements(f"{flow.table}/{scope}" if scope else flow.table, since)
+                for scope in ["", *scopes]
+            }
+            if any(recent.values()):
+                compared = _compare(services, flow, _partitions(services, flow, recent), run_id, temp)
+                report(services, flow, compared, whole=False)
+                yield flow, compared
+
+
+def tables_of(source: Source) -> list[FeedFlow]:
+    """One flow for each table of the source."""
+    return list({flow.table: flow for flow in source.feeds}.values())
+
+
+def named_table(services: Services, flow: FeedFlow) -> Named:
+    """The table of a feed, with all that is needed to merge slices where deliveries meet in a partition."""
+    prefix = services.settings.database_prefix
+    if partition_column(flow.feed.contract) is None:
+        return table_name(flow.table, prefix)
+    contract = flow.feed.contract
+    return table_spec(flow.table, contract, output_columns(contract), database_prefix=prefix)
+
+
+def report(services: Services, flow: FeedFlow, compared: Compared, *, whole: bool) -> None:
+    """Say what was repaired, and once what somebody must look at. Only the comparison of the ``whole`` table knows that
+    there is nothing any more."""
+    notifier, facts = services.notifier(flow.topics), {"table": flow.table}
+    if compared.repaired:
+        subject = f"{flow.table}: readers saw something else than what is published; it is repaired"
+        notifier.failure("catalog_repaired", subject, {**facts, "repaired": _first(compared.repaired)})
+    what = f"catalog/{flow.table}"
+    told = services.ledger.troubles(flow.source).get(what)
+    if compared.to_report:
+        text = "; ".join(_first(compared.to_report))
+        if told is None or (whole and told.error != text):
+            services.ledger.note_trouble(flow.source, what, text)
+            subject = f"{flow.table}: catalog and ledger disagree; run `adplatform doctor`"
+            notifier.failure("catalog_disagrees", subject, {**facts, "problems": _first(compared.to_report)})
+    elif told is not None and whole:
+        services.ledger.clear_trouble(flow.source, what)
+
+
+def _first(sentences: tuple[str, ...]) -> list[str]:
+    more = len(sentences) - _MOST_NAMED
+    return [*sentences[:_MOST_NAMED], *([f"and {more} more"] if more > 0 else [])]
+
+
+def _compare(services: Services, flow: FeedFlow, values: set[str], run_id: str, temp: Path) -> Compared:
+    """Looks first, and holds up publishers only where there is something to repair."""
+    lake, table = services.lake, named_table(services, flow)
+    seen = compare(lake, None, flow.table, table, values=values, run_id=run_id, temp=temp)
+    if not seen:
+        return seen
+    with lake.alone(flow.table, run_id) as lease:
+        return compare(lake, lease, flow.table, table, values=values, run_id=run_id, temp=temp)
+
+
+def _partitions(services: Services, flow: FeedFlow, recent: dict[str, list[Placement]]) -> set[str]:
+    if partition_column(flow.feed.contract) is not None:
+        days = {placement.day for placement in recent[""]}
+        return {part.partition for part in services.ledger.all_slices(flow.table) if part.day in days}
+    return {
+        f"{placement.day}{JOINT}{scope}" if scope else str(placement.day)
+        for scope, placements in recent.items()
+        for placement in placements
+    }

@@ -2,10 +2,12 @@
 
 from datetime import date
 
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, listed
+from adplatform.flow.failed import FailedDelivery, FailedReport
+from adplatform.flow.reports.plan import intend_days
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.ledger.rows import Delivery, ObjectState
+from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState
 
 
 def try_again(services: Services, flow: FeedFlow, day: date) -> Delivery:
@@ -19,6 +21,40 @@ def try_again(services: Services, flow: FeedFlow, day: date) -> Delivery:
     return services.ledger.reopen(flow.name, day)
 
 
+def retry_delivery(services: Services, failed: FailedDelivery) -> str:
+    """Run a failed delivery again now; what was done, in a sentence. What cannot pass by itself was mended in the
+    contract, a key or the file, so it is processed from its originals as a new version; all else goes on with the
+    version that there is, and with all its attempts."""
+    flow, delivery = failed.flow, failed.delivery
+    if delivery.permanent or delivery.version == 0:
+        services.ledger.reopen(flow.name, delivery.day)
+        return f"{flow.name} {delivery.day}: reopened, to be processed as a new version"
+    changed = services.ledger.change(
+        flow.name,
+        delivery,
+        state=DeliveryState.SETTLED,
+        launches=delivery.launch + 1,
+        attempt=1,
+        deaths=0,
+        not_before=None,
+        run_id="",
+    )
+    what = f"version {delivery.version} is due again" if changed else "it changed meanwhile and was left alone"
+    return f"{flow.name} {delivery.day}: {what}"
+
+
+def retry_report(services: Services, failed: FailedReport) -> str:
+    """Ask for a report that was given up once more, or end the rest of one that rests; what was done, in a sentence."""
+    report, account = failed.report, failed.account
+    what = f"{report.feed} {report.start} to {report.end}"
+    if not failed.given_up:
+        changed = services.ledger.change_report(report, not_before=None)
+        return f"{what}: {'it is tried again now' if changed else 'it changed meanwhile and was left alone'}"
+    definition = account.definition(report.name)
+    intended = intend_days(services, account, definition, report.scope, set(report.days)) if definition else []
+    return f"{what}: {'asked for once more' if intended else 'Amazon does not keep it, or it is on its way already'}"
+
+
 def leave_out(services: Services, flow: FeedFlow, day: date, key: str) -> str:
     """Go on without the object whose key ends with ``key``; it will be archived. Returns its whole key.
 
@@ -28,7 +64,7 @@ def leave_out(services: Services, flow: FeedFlow, day: date, key: str) -> str:
     arrived = [o for o in services.ledger.objects(flow.name, day) if o.state is ObjectState.ARRIVED]
     keys = sorted({o.key for o in arrived if o.key.endswith(key)})
     if len(keys) != 1:
-        found = ", ".join(keys) or "none"
+        found = listed(keys) or "none"
         raise PermanentFailure(f"{flow.name} {day}: name one object; {key!r} is the end of {found}")
     for obj in arrived:
         if obj.key == keys[0]:

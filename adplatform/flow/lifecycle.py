@@ -5,11 +5,17 @@ Objects may arrive at any moment, so every step here applies to the delivery as 
 
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure
+from adplatform.flow.patience import after_failure, after_hindrance
 from adplatform.flow.services import Services
+from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.rows import Delivery, DeliveryState
+
+HINDRANCE = "hindrance/deliveries"
+"""Under which name it is noted that people know what hinders a source's deliveries."""
 
 
 def claim(services: Services, flow: FeedFlow, day: date, run_id: str) -> Delivery:
@@ -17,8 +23,7 @@ def claim(services: Services, flow: FeedFlow, day: date, run_id: str) -> Deliver
 
     Raises:
         PermanentFailure: nothing has settled for that date.
-        TransientFailure: another run has it. If that run is dead, the next tick of the source's sensor frees the
-            delivery.
+        ClaimLost: another run has it. If that run is dead, the next tick of the source's sensor frees the delivery.
     """
 
     def take(seen: Delivery) -> Delivery | None:
@@ -28,19 +33,23 @@ def claim(services: Services, flow: FeedFlow, day: date, run_id: str) -> Deliver
             )
         if seen.state is DeliveryState.RUNNING:
             return None
-        return replace(seen, state=DeliveryState.RUNNING, run_id=run_id, error="", permanent=False)
+        return replace(seen, state=DeliveryState.RUNNING, run_id=run_id, not_before=None, error="", permanent=False)
 
     return services.ledger.advance(flow.name, day, take) or claimed_by(services, flow, day, run_id)
 
 
 def release(services: Services, flow: FeedFlow, day: date, run_id: str) -> None:
-    """Let go of a delivery that this run does not mean to publish; the next tick runs what is still due."""
+    """Let go of a delivery that this run does not publish, because it was stopped or was not meant to; the next tick
+    runs what is still due."""
+    delivery = services.ledger.delivery(flow.name, day)
+    row = services.ledger.publication(flow.name, day, delivery.version)
+    closed = row is not None and row.state is DeliveryState.PUBLISHED
 
     def released(seen: Delivery) -> Delivery | None:
         if not holds(seen, run_id):
             return None
-        shown = seen.published == seen.version
-        return replace(seen, state=DeliveryState.PUBLISHED if shown else DeliveryState.SETTLED, run_id="")
+        state = DeliveryState.PUBLISHED if closed and seen.published == seen.version else DeliveryState.SETTLED
+        return replace(seen, state=state, run_id="", launches=seen.launch + 1)
 
     services.ledger.advance(flow.name, day, released)
 
@@ -49,11 +58,11 @@ def claimed_by(services: Services, flow: FeedFlow, day: date, run_id: str) -> De
     """The delivery, if this run still holds it.
 
     Raises:
-        TransientFailure: another run holds it.
+        ClaimLost: another run holds it.
     """
     delivery = services.ledger.delivery(flow.name, day)
     if not holds(delivery, run_id):
-        raise TransientFailure(f"{flow.name} {day} is held by run {delivery.run_id or 'none'}; this one stops")
+        raise ClaimLost(f"{flow.name} {day} is held by run {delivery.run_id or 'none'}; this one stops")
     return delivery
 
 
@@ -61,19 +70,66 @@ def holds(delivery: Delivery, run_id: str) -> bool:
     return delivery.state is DeliveryState.RUNNING and delivery.run_id == run_id
 
 
-def fail(services: Services, flow: FeedFlow, day: date, run_id: str, error: Exception) -> None:
-    """Write the failure to the ledger, where the next tick finds it. A run that lost the delivery changes nothing."""
+def fail(services: Services, flow: FeedFlow, day: date, run_id: str, error: Exception) -> bool:
+    """Write the failure to the ledger, where the next tick finds it; False when this run has lost the delivery, and
+    nothing has failed.
+
+    What hinders a source's deliveries where they run is told once, when it begins.
+    """
     delivery = services.ledger.delivery(flow.name, day)
     if not holds(delivery, run_id):
-        return
-    text, permanent = str(error), isinstance(error, PermanentFailure)
+        return False
+    text = str(error)
+    visible = shown(services.ledger, flow, delivery)
     row = services.ledger.publication(flow.name, day, delivery.version)
     if row is not None:
-        services.ledger.put_publication(flow.name, replace(row, state=DeliveryState.FAILED, run_id=run_id, error=text))
+        state = row.state if visible else DeliveryState.FAILED
+        services.ledger.put_publication(flow.name, replace(row, state=state, run_id=run_id, error=text))
 
     def failed(seen: Delivery) -> Delivery | None:
-        return (
-            replace(seen, state=DeliveryState.FAILED, error=text, permanent=permanent) if holds(seen, run_id) else None
-        )
+        if not holds(seen, run_id):
+            return None
+        changes = _after(services, seen, error)
+        if visible:
+            changes["published"] = seen.version
+        return replace(seen, state=DeliveryState.FAILED, error=text, **changes)
 
-    services.ledger.advance(flow.name, day, failed)
+    if services.ledger.advance(flow.name, day, failed) is None:
+        return False
+    if isinstance(error, EnvironmentFailure):
+        _tell_hindered(services, flow, delivery, text)
+    return True
+
+
+def _after(services: Services, seen: Delivery, error: Exception) -> dict[str, Any]:
+    """What a failure of its kind changes: the counts, and until when the delivery rests."""
+    if isinstance(error, PermanentFailure):
+        return {"permanent": True}
+    now = services.ledger.now()
+    if isinstance(error, EnvironmentFailure):
+        times = seen.hindered + 1
+        return {"hindered": times, "not_before": now + after_hindrance(times)}
+    return {"attempt": seen.attempt + 1, "not_before": now + after_failure(seen.attempt)}
+
+
+def _tell_hindered(services: Services, flow: FeedFlow, delivery: Delivery, error: str) -> None:
+    """Tell people of what hinders a source, unless they know."""
+    if delivery.hindered:
+        return
+    if not _others_hindered(services, flow, delivery.day):
+        services.ledger.clear_trouble(flow.source, HINDRANCE)
+    if services.ledger.begin_trouble(flow.source, HINDRANCE, error):
+        facts = {"feed": flow.name, "date": delivery.day.isoformat(), "error": error}
+        subject = f"{flow.source}: deliveries wait for the place where they run"
+        services.notifier(flow.topics).failure("delivery_hindered", subject, facts)
+
+
+def no_longer_hindered(services: Services, flow: FeedFlow, day: date) -> None:
+    """What hindered a delivery is over; once it is for all of a source, the next time is told again."""
+    if not _others_hindered(services, flow, day):
+        services.ledger.clear_trouble(flow.source, HINDRANCE)
+
+
+def _others_hindered(services: Services, flow: FeedFlow, day: date) -> bool:
+    active = services.ledger.active_deliveries(flow.source)
+    return any(other.hindered for name, other in active if (name, other.day) != (flow.name, day))

@@ -11,10 +11,18 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adplatform.failures import MAX_TEXT, clipped
+
 log = logging.getLogger(__name__)
 
 SUBJECT_LIMIT = 100
 """SNS API reference, Publish: subjects are ASCII, without line breaks, and under 100 characters."""
+
+
+MESSAGE_LIMIT = 256 * 1024
+"""Bytes of a message with its attributes (SNS API reference, Publish)."""
+_BOUNDS = ((50, MAX_TEXT), (50, MAX_TEXT // 8), (10, MAX_TEXT // 40))
+"""How many of many values a message names and how many characters of each text: the first pair that fits is taken."""
 
 
 @dataclass(frozen=True)
@@ -28,23 +36,58 @@ class Notifier:
     def success(self, event: str, subject: str, facts: dict[str, Any]) -> None:
         self._publish(self.success_topic, event, subject, facts)
 
-    def failure(self, event: str, subject: str, facts: dict[str, Any]) -> None:
-        """Tell what went wrong. A message that cannot be sent is logged: it must not stop the work that goes on."""
+    def failure(self, event: str, subject: str, facts: dict[str, Any]) -> bool:
+        """Tell what went wrong; whether it was sent. A message that cannot be sent is logged: it must not stop the work
+        that goes on."""
         try:
             self._publish(self.failure_topic, event, subject, facts)
         except (BotoCoreError, ClientError) as e:
             log.error("%s, but nobody could be told: %s", subject, e)
+            return False
+        return True
 
     def _publish(self, topic: str, event: str, subject: str, facts: dict[str, Any]) -> None:
-        machine = json.dumps({"event": event, **facts}, sort_keys=True, default=str)
-        readable = "\n".join([subject, "", *(f"{name}: {_shown(value)}" for name, value in facts.items())])
         self.sns.publish(
             TopicArn=topic,
             Subject=subject.encode("ascii", "replace").decode().replace("\n", " ")[: SUBJECT_LIMIT - 1],
             MessageStructure="json",
-            Message=json.dumps({"default": machine, "email": readable}),
+            Message=message_of(event, subject, facts),
             MessageAttributes={"event": {"DataType": "String", "StringValue": event}},
         )
+
+
+def message_of(event: str, subject: str, facts: dict[str, Any]) -> str:
+    """What is sent: JSON for machines and a text for e-mail, with as much of long texts and lists as a message takes.
+
+    Lists and mappings that are cut are counted beside, as ``<name>_count``.
+    """
+    message = ""
+    for many, long in _BOUNDS:
+        bounded = _bounded(facts, many, long)
+        machine = json.dumps({"event": event, **bounded}, sort_keys=True, default=str)
+        readable = "\n".join([clipped(subject, long), "", *(f"{n}: {_shown(v)}" for n, v in bounded.items())])
+        message = json.dumps({"default": machine, "email": readable})
+        if len(message) < MESSAGE_LIMIT - len(event):
+            break
+    return message
+
+
+def _bounded(facts: dict[str, Any], many: int, long: int) -> dict[str, Any]:
+    bounded: dict[str, Any] = {}
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            bounded[name] = {clipped(str(k), long): _text(v, long) for k, v in list(value.items())[:many]}
+        elif isinstance(value, list | tuple):
+            bounded[name] = [_text(v, long) for v in value[:many]]
+        else:
+            bounded[name] = _text(value, long)
+        if isinstance(value, dict | list | tuple) and len(value) > many:
+            bounded[f"{name}_count"] = len(value)
+    return bounded
+
+
+def _text(value: Any, long: int) -> Any:
+    return clipped(value, long) if isinstance(value, str) else value
 
 
 def _shown(value: Any) -> str:

@@ -122,7 +122,7 @@ def _topic(services: Services, topic: str) -> str:
 def _arrivals(services: Services, source: Source) -> None:
     """Object-created events below the source's prefix go to the source's own queue."""
     sqs, events = services.sqs, services.aws.client("events")
-    name = services.settings.queue_prefix + source.name
+    name = services.settings.queue_name(source.name)
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     policy = {

@@ -4,7 +4,6 @@ import logging
 from dataclasses import dataclass, replace
 from datetime import date
 from hashlib import sha256
-from json import loads
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,8 +15,9 @@ from adplatform.files.keyring import fetch_keyring
 from adplatform.files.magic import is_openpgp
 from adplatform.files.pgp import decrypt
 from adplatform.flow.services import Services
-from adplatform.flow.settling import located
+from adplatform.flow.settling import located, read_settlement
 from adplatform.flow.source import FeedFlow
+from adplatform.lake.zones import file_key
 from adplatform.ledger.rows import FileOutcome, Outcome, RawObject, digest
 
 log = logging.getLogger(__name__)
@@ -41,10 +41,10 @@ def version_objects(services: Services, flow: FeedFlow, day: date, version: int)
     publication = services.ledger.publication(flow.name, day, version)
     if publication is None:
         raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
-    body = services.s3.get_object(Bucket=services.zones.raw_bucket, Key=publication.manifest_key)["Body"].read()
+    entries = read_settlement(services.s3, services.zones, publication.manifest_key)["objects"]
     known = {(o.key, o.version): o for o in services.ledger.objects(flow.name, day)}
     found = []
-    for entry in loads(body)["objects"]:
+    for entry in entries:
         obj = known.get((entry["key"], entry["version"]))
         if obj is None:
             raise PermanentFailure(
@@ -146,7 +146,7 @@ def _decrypt(
         return _refused(outcome, e.reason, str(e))
     finally:
         cipher.unlink(missing_ok=True)
-    key = f"{prefix}{digest(obj.key, obj.version)}/{_plain_name(obj.key)}"
+    key = file_key(f"{prefix}{digest(obj.key, obj.version)}/", _plain_name(obj.key))
     services.store.upload(plain, services.zones.raw_bucket, key)
     plain.unlink()
     return replace(outcome, prepared_key=key, signer=decryption.signer or "", decryption_key=decryption.key)

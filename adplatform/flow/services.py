@@ -99,7 +99,7 @@ class Services:
     def queue_url(self, source: Source) -> str | None:
         """Where the source's events wait; None when nobody has made its queue."""
         try:
-            url: str = self.sqs.get_queue_url(QueueName=self.settings.queue_prefix + source.name)["QueueUrl"]
+            url: str = self.sqs.get_queue_url(QueueName=self.settings.queue_name(source.name))["QueueUrl"]
         except self.sqs.exceptions.QueueDoesNotExist:
             return None
         return url
@@ -112,7 +112,7 @@ class Services:
         """
         queue = self.queue_url(source)
         if queue is None:
-            name = self.settings.queue_prefix + source.name
+            name = self.settings.queue_name(source.name)
             raise PermanentFailure(f"queue {name} does not exist: run `adplatform provision`")
         here = replace(source, bucket=self.settings.raw_bucket)
         return Settler(here, self.s3, self.sqs, queue, self.ledger, self.zones)

@@ -11,6 +11,8 @@ from adplatform.aws import is_loopback
 from adplatform.failures import PermanentFailure
 
 PREFIX = "ADPLATFORM_"
+_RULE_NAME = 64
+"""Characters of a rule's name (EventBridge API reference, PutRule); a queue's may have 80."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,20 @@ class Settings:
     """Address of a simulated Amazon on this machine, for accounts that are declared as simulated."""
     subscribers: tuple[str, ...] = ()
     """Who hears of success and failure: ``success=ops@example.com``, ``failure=https://hooks.example.com/x``."""
+
+    def queue_name(self, source: str) -> str:
+        """The name of a source's queue, and of the rule that fills it.
+
+        Raises:
+            PermanentFailure: AWS takes no such name.
+        """
+        name = self.queue_prefix + source
+        if len(name) > _RULE_NAME:
+            raise PermanentFailure(
+                f"source {source!r}: the name is too long: EventBridge takes {_RULE_NAME} characters for a rule, and "
+                f"{self.queue_prefix!r} before it leaves {_RULE_NAME - len(self.queue_prefix)}"
+            )
+        return name
 
     @property
     def data(self) -> Path:

@@ -7,9 +7,11 @@ object out of a version that looks complete.
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, Protocol, TypeVar
@@ -33,17 +35,17 @@ from adplatform.files.landing import Part
 from adplatform.flow.arrivals import Arrivals
 from adplatform.flow.budget import UNLIMITED, Budget, in_turns
 from adplatform.flow.listing import Round
+from adplatform.flow.patience import MAX_DEATHS, after_death, after_failure, after_hindrance, is_given_up
+from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.rows import Delivery, DeliveryState, RawObject, digest
+from adplatform.ledger.rows import Delivery, DeliveryState, Publication, RawObject, RotationState, TableRotation, digest
 
 log = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 3
-RETRY_AFTER = timedelta(minutes=2)
-"""Wait before attempt 2; doubled before attempt 3."""
 MAX_MANIFEST = 16 * 2**20
+_MANIFEST = re.compile(r"dt=(\d{4}-\d{2}-\d{2})/v(\d+)-[0-9a-f]+\.json")
 MOST_STARTED = 200
 """Runs that one look asks for; each is asked for again until it has begun."""
 FRESH = timedelta(minutes=1)
@@ -61,6 +63,14 @@ class Unreadable(PermanentFailure):
     """A manifest that S3 does not hand out; it may another time."""
 
 
+class Ending(StrEnum):
+    """How a run ended that said nothing of its delivery to the ledger."""
+
+    DIED = "died"
+    STOPPED = "stopped"
+    HINDERED = "hindered"
+
+
 class Runs(Protocol):
     """What the orchestrator knows of runs."""
 
@@ -70,32 +80,37 @@ class Runs(Protocol):
     def spent(self, run_key: str) -> bool:
         """Whether a run was launched under this key and has ended."""
 
+    def ending(self, run: str) -> Ending:
+        """How the run of that id or key ended, which is not alive, or spent."""
+
 
 @dataclass(frozen=True)
 class Due:
-    """A settled delivery version that needs a run. ``run_key`` is the same however often it is asked for."""
+    """A settled delivery version that needs a run. ``run_key`` is the same however often it is asked for, and another
+    for each launch, because a key launches one run, ever."""
 
     flow: FeedFlow
     day: date
     version: int
-    attempt: int
+    launch: int
 
     @property
     def run_key(self) -> str:
-        return f"{self.flow.name}:{self.day}:v{self.version}:a{self.attempt}"
+        return f"{self.flow.name}:{self.day}:v{self.version}:a{self.launch}"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A delivery that cannot settle until somebody acts."""
+    """A delivery that stays as it is until somebody acts."""
 
     flow: FeedFlow
     day: date
     error: str
+    what: str = "cannot settle"
 
     @property
     def subject(self) -> str:
-        return f"{self.flow.name} {self.day}: cannot settle"
+        return f"{self.flow.name} {self.day}: {self.what}"
 
     @property
     def facts(self) -> dict[str, str]:
@@ -234,6 +249,11 @@ class Settler:
                 waiting.append(Waiting(flows[name], row.day, wait))
             else:
                 groups[name].append(row)
+        rotating = self._rotating() if any(groups.values()) else {}
+        for name, rotation in ((name, rotating.get(flow.table)) for name, flow in flows.items()):
+            if rotation:
+                waiting += [Waiting(flows[name], row.day, _rotation_wait(rotation)) for row in groups[name]]
+                groups[name] = []
         at, place = mark or Mark(), {name: n for n, name in enumerate(flows)}
         names = _from_mark(list(flows), place.__getitem__, place.get(at.feed))
         turns = in_turns(
@@ -268,6 +288,10 @@ class Settler:
             return Wait(str(e))
         return decision if isinstance(decision, Wait) else Wait(f"complete, {decision.because}: the next look takes it")
 
+    def _rotating(self) -> dict[str, TableRotation]:
+        """The tables whose deliveries are being made under another hashing key, to be shown together."""
+        return {r.table: r for r in self.ledger.table_rotations() if r.state is RotationState.RUNNING}
+
     def settle(self, flow: FeedFlow, delivery: Delivery, *, anyway: bool = False) -> Delivery | None:
         """Settle the delivery if it is complete (or ``anyway``); None when it is not, has a run, or changed meanwhile.
 
@@ -286,7 +310,7 @@ class Settler:
             return _look(problems=self._stuck(flow, row.day, early) if row.error != early else [])
         problems: list[Problem] = []
         waiting: list[Waiting] = []
-        delivery = self._without_dead_run(flow, row.day, runs)
+        delivery = self._without_dead_run(flow, row.day, runs, problems)
         if delivery.pending and delivery.state not in BUSY:
             try:
                 wait = self._known_wait(flow, delivery, rule) or self._settle(flow, delivery, listings, rule)
@@ -324,9 +348,36 @@ class Settler:
         if not (anyway or reopened(delivery, objects)) and self._is_published(delivery, entries):
             log.info("%s %s: the same files came again", flow.name, delivery.day)
             return self.ledger.change(flow.name, delivery, settled_arrivals=delivery.arrivals)
-        manifest_key = self._write_manifest(flow, delivery, decision.because, entries)
+        version = self._next_version(flow, delivery, objects)
+        manifest_key = self._write_manifest(flow, delivery.day, version, decision.because, entries)
         return self.ledger.settle(
-            flow.name, delivery, objects=len(entries), manifest_key=manifest_key, because=decision.because
+            flow.name,
+            delivery,
+            objects=len(entries),
+            manifest_key=manifest_key,
+            because=decision.because,
+            version=version,
+        )
+
+    def settle_again(self, flow: FeedFlow, seen: Delivery, shown: Publication, because: str) -> Delivery | None:
+        """Close the objects of a version that readers see as a new one; None when the delivery changed since ``seen``.
+
+        What came since then stays pending, or becomes it again.
+        """
+        entries = read_settlement(self.s3, self.zones, shown.manifest_key)["objects"]
+        objects, arrivals = self.ledger.objects(flow.name, seen.day), seen.settled_arrivals
+        if seen.version != shown.version:
+            own = {(entry["key"], entry["version"]) for entry in entries}
+            arrivals = min(arrivals, max((o.number for o in objects if (o.key, o.version) in own), default=0))
+        version = self._next_version(flow, seen, objects)
+        return self.ledger.settle(
+            flow.name,
+            seen,
+            objects=len(entries),
+            manifest_key=self._write_manifest(flow, seen.day, version, because, entries),
+            because=because,
+            version=version,
+            settled_arrivals=arrivals,
         )
 
     def _listed_again(self, flow: FeedFlow, day: date, objects: Sequence[RawObject], listings: _Listings) -> bool:
@@ -446,59 +497,101 @@ class Settler:
     def _is_published(self, delivery: Delivery, entries: Iterable[Entry]) -> bool:
         if delivery.state is not DeliveryState.PUBLISHED or delivery.published != delivery.version:
             return False
-        body = self.s3.get_object(Bucket=self.zones.raw_bucket, Key=delivery.manifest_key)["Body"].read()
-        return set(map(_content, json.loads(body)["objects"])) == set(map(_content, entries))
+        published = read_settlement(self.s3, self.zones, delivery.manifest_key)["objects"]
+        return set(map(_content, published)) == set(map(_content, entries))
 
-    def _write_manifest(self, flow: FeedFlow, delivery: Delivery, because: str, entries: Sequence[Entry]) -> str:
-        """What the version consists of, as an immutable object; named by content, so a lost race leaves no harm."""
+    def _next_version(self, flow: FeedFlow, delivery: Delivery, objects: Iterable[RawObject]) -> int:
+        """Above what the ledger knows, and above every settlement that it must have forgotten: one of objects that it
+        does not know. (A manifest of known objects alone may be what a lost race left.)"""
+        known = {(o.key, o.version) for o in objects}
+        highest = delivery.version
+        for number, key in manifests_of(self.s3, self.zones, flow.name, delivery.day).get(delivery.day, ()):
+            if number > highest:
+                entries = read_settlement(self.s3, self.zones, key)["objects"]
+                if not {(e["key"], e["version"]) for e in entries} <= known:
+                    highest = number
+        return highest + 1
+
+    def _write_manifest(self, flow: FeedFlow, day: date, version: int, because: str, entries: Sequence[Entry]) -> str:
+        """What the version consists of, as an immutable object. Its name is that of the settlement: no two have one."""
         document = {
             "feed": flow.name,
-            "date": delivery.day.isoformat(),
-            "version": delivery.version + 1,
+            "date": day.isoformat(),
+            "version": version,
             "because": because,
+            "settled_at": self.ledger.now().isoformat(),
             "objects": entries,
         }
         body = json.dumps(document, indent=1, sort_keys=True).encode()
-        name = f"v{delivery.version + 1:04d}-{sha256(body).hexdigest()[:16]}.json"
-        key = f"{self.zones.manifests(flow.name, delivery.day)}{name}"
+        name = f"v{version:04d}-{sha256(body).hexdigest()[:16]}.json"
+        key = f"{self.zones.manifests(flow.name, day)}{name}"
         self.s3.put_object(Bucket=self.zones.raw_bucket, Key=key, Body=body, **self.zones.put_arguments)
         return key
 
-    def _without_dead_run(self, flow: FeedFlow, day: date, runs: Runs) -> Delivery:
-        """The delivery; settled for another attempt at once if its run ended without a word (killed, never started)."""
+    def _without_dead_run(self, flow: FeedFlow, day: date, runs: Runs, problems: list[Problem]) -> Delivery:
+        """The delivery; free again if its run ended without a word: stopped from outside, killed, or never started.
+
+        ``problems`` learns of one whose runs died too often.
+        """
         delivery = self.ledger.delivery(flow.name, day)
-        error = ""
         if delivery.state is DeliveryState.RUNNING and not runs.alive(delivery.run_id):
-            error = f"run {delivery.run_id} ended without a result"
-        # The run died before it could claim the delivery, and a run key launches only one run, ever.
-        elif delivery.state is DeliveryState.SETTLED and runs.spent(_due(flow, delivery).run_key):
-            error = "the run ended before it began its work"
-        if not error:
+            ended, error = delivery.run_id, f"run {delivery.run_id} ended without a result"
+        # The run ended before it could claim the delivery, and a run key launches only one run, ever.
+        elif delivery.state is DeliveryState.SETTLED and runs.spent(key := _due(flow, delivery).run_key):
+            ended, error = key, "the run ended before it began its work"
+        else:
             return delivery
-        again = delivery.attempt < MAX_ATTEMPTS
-        changed = self.ledger.change(
-            flow.name,
-            delivery,
-            state=DeliveryState.SETTLED if again else DeliveryState.FAILED,
-            attempt=delivery.attempt + again,
-            run_id="",
-            error=error,
-        )
+        visible = {"published": delivery.version} if shown(self.ledger, flow, delivery) else {}
+        how = runs.ending(ended)
+        if how is Ending.STOPPED:
+            changed = self._launch(flow, delivery, error=f"{error}: it was stopped from outside", **visible)
+        elif how is Ending.HINDERED:
+            times = delivery.hindered + 1
+            changed = self._rest(flow, delivery, after_hindrance(times), hindered=times, error=error, **visible)
+        else:
+            deaths = delivery.deaths + 1
+            given_up = deaths > MAX_DEATHS and not visible
+            if given_up:
+                error = f"{error}; its runs died {deaths} times. `adplatform retry {flow.name} {day}` tries again"
+            pause = after_death(deaths)
+            changes = {"deaths": deaths, "error": error, **visible}
+            if pause or given_up:
+                changed = self._rest(flow, delivery, pause, **changes)
+            else:
+                changed = self._launch(flow, delivery, **changes)
+            if given_up and changed is not None:
+                problems.append(Problem(flow, day, error, "is given up"))
         return changed or self.ledger.delivery(flow.name, day)
 
-    def _retried(self, flow: FeedFlow, day: date) -> Delivery:
-        """The delivery; settled again when a transient failure is due for another attempt. A permanent one waits for
-        new objects or an operator."""
-        delivery = self.ledger.delivery(flow.name, day)
-        if delivery.state is not DeliveryState.FAILED or delivery.permanent or delivery.attempt >= MAX_ATTEMPTS:
-            return delivery
-        wait = RETRY_AFTER * 2 ** (delivery.attempt - 1)
-        if delivery.changed_at and self.ledger.now() - delivery.changed_at < wait:
-            return delivery
-        retried = self.ledger.change(
-            flow.name, delivery, state=DeliveryState.SETTLED, attempt=delivery.attempt + 1, run_id=""
+    def _launch(self, flow: FeedFlow, delivery: Delivery, **changes: Any) -> Delivery | None:
+        """Ask for another run of the version, under a key of its own."""
+        return self.ledger.change(
+            flow.name,
+            delivery,
+            state=DeliveryState.SETTLED,
+            launches=delivery.launch + 1,
+            run_id="",
+            not_before=None,
+            **changes,
         )
-        return retried or self.ledger.delivery(flow.name, day)
+
+    def _rest(self, flow: FeedFlow, delivery: Delivery, pause: timedelta, **changes: Any) -> Delivery | None:
+        """Leave the version alone for a while."""
+        until = self.ledger.now() + pause
+        return self.ledger.change(
+            flow.name, delivery, state=DeliveryState.FAILED, run_id="", not_before=until, **changes
+        )
+
+    def _retried(self, flow: FeedFlow, day: date) -> Delivery:
+        """The delivery; settled again when its rest is over. A permanent failure waits for new objects or an operator,
+        and so does one that was tried often enough, unless readers see it: then it is closed, however long it takes."""
+        delivery = self.ledger.delivery(flow.name, day)
+        if delivery.state is not DeliveryState.FAILED or is_given_up(delivery):
+            return delivery
+        changed_at = delivery.changed_at or self.ledger.now()
+        if self.ledger.now() < (delivery.not_before or changed_at + after_failure(delivery.attempt)):
+            return delivery
+        return self._launch(flow, delivery) or self.ledger.delivery(flow.name, day)
 
     def _stuck(self, flow: FeedFlow, day: date, error: str) -> list[Problem]:
         """Remember the error, so that it is told once. A failed version with attempts left keeps them."""
@@ -521,6 +614,13 @@ def _at_rest(row: Delivery) -> bool:
     return row.state is DeliveryState.FAILED and row.permanent and not row.pending
 
 
+def _rotation_wait(rotation: TableRotation) -> Wait:
+    return Wait(
+        f"its table is on its way to hashing key {rotation.key_id}, {rotation.staged} of {rotation.deliveries} "
+        "deliveries are made"
+    )
+
+
 def _judged_as(delivery: Delivery, rule: str) -> str:
     return f"{delivery.arrivals}/{delivery.settled_arrivals}/{rule}"
 
@@ -533,7 +633,7 @@ def _from_mark(items: Sequence[T], order: Callable[[T], Any], mark: Any) -> list
 
 
 def _due(flow: FeedFlow, delivery: Delivery) -> Due:
-    return Due(flow, delivery.day, delivery.version, delivery.attempt)
+    return Due(flow, delivery.day, delivery.version, delivery.launch)
 
 
 def _manifest_entry(obj: RawObject, listed: ListedFile | None) -> Entry:
@@ -543,9 +643,28 @@ def _manifest_entry(obj: RawObject, listed: ListedFile | None) -> Entry:
         "version": obj.version,
         "size": obj.size,
         "etag": obj.etag,
+        "last_modified": obj.last_modified.isoformat(),
         "sha256": listed.sha256 if listed else None,
         "rows": listed.rows if listed else None,
     }
+
+
+def manifests_of(s3: Any, zones: Zones, feed: str, day: date | None = None) -> dict[date, list[tuple[int, str]]]:
+    """Number and key of every manifest of a delivery, or of all of a feed, by date and lowest number first."""
+    prefix = zones.manifests_of(feed)
+    below = prefix if day is None else zones.manifests(feed, day)
+    found: dict[date, list[tuple[int, str]]] = {}
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=zones.raw_bucket, Prefix=below):
+        for entry in page.get("Contents", ()):
+            if named := _MANIFEST.fullmatch(entry["Key"].removeprefix(prefix)):
+                found.setdefault(date.fromisoformat(named[1]), []).append((int(named[2]), entry["Key"]))
+    return {each: sorted(manifests) for each, manifests in found.items()}
+
+
+def read_settlement(s3: Any, zones: Zones, key: str) -> dict[str, Any]:
+    """The manifest of a settled version."""
+    document: dict[str, Any] = json.loads(s3.get_object(Bucket=zones.raw_bucket, Key=key)["Body"].read())
+    return document
 
 
 def _content(entry: Entry) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from adplatform.lake.lake import Lake
 from adplatform.lake.parquet import write_empty
 from adplatform.lake.table import TableSpec
 from adplatform.lake.zones import JOINT, partition_folder
+from adplatform.ledger.rows import Placement
 from adplatform.transform.values import Staged, StagedFile
 
 _UPLOADS = 4
@@ -41,7 +42,7 @@ class Published:
     """What publishing came to, and what readers see of the delivery now.
 
     ``token`` names the attempt, "" when nothing was published. ``rows`` are the delivery's own; a flip counts all rows
-    of its partition.
+    of its partition. ``newer_day`` when they see a newer date, which has replaced this one.
     """
 
     result: Result
@@ -50,6 +51,7 @@ class Published:
     rows: int
     flips: tuple[Flip, ...]
     note: str
+    newer_day: bool = False
 
     @property
     def locations(self) -> tuple[str, ...]:
@@ -67,15 +69,35 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """One try to publish one version of a delivery. ``token`` is its own, so it writes where nobody else does."""
+class Writer:
+    """Who writes files of a table. ``token`` is its own, so it writes where nobody else does."""
 
     table: TableSpec
-    day: date
-    version: int
     run_id: str
     token: str
+
+
+@dataclass(frozen=True)
+class Attempt(Writer):
+    """One try to publish one version of a delivery.
+
+    ``key_id`` names the hashing key of its personal columns and ``manifest`` the settlement that it shows.
+    """
+
+    day: date
+    version: int
     scope: str = ""
+    key_id: str = ""
+    manifest: str = ""
+
+    @property
+    def feed(self) -> str:
+        """Under which the ledger keeps the delivery: each scope of a table has deliveries of its own."""
+        return f"{self.table.feed}/{self.scope}" if self.scope else self.table.feed
+
+    def placement(self, location: str, rows: int, now: datetime) -> Placement:
+        """What the ledger remembers once readers see this attempt."""
+        return Placement(self.day, self.version, self.manifest, location, rows, self.key_id, now)
 
     @property
     def delivery_partition(self) -> str:
@@ -102,9 +124,9 @@ def upload(lake: Lake, attempt: Attempt, staged: Staged, work: Path) -> list[Upl
     return [upload_files(lake, attempt, value, files) for value, files in sorted(groups.items())]
 
 
-def upload_files(lake: Lake, attempt: Attempt, partition: str, files: list[StagedFile], suffix: str = "") -> Upload:
-    """Write the files of one partition; ``suffix`` makes it another location of the same attempt."""
-    prefix = location_key(lake, attempt, partition, suffix)
+def upload_files(lake: Lake, writer: Writer, partition: str, files: list[StagedFile], suffix: str = "") -> Upload:
+    """Write the files of one partition; ``suffix`` makes it another location of the same writer."""
+    prefix = location_key(lake, writer, partition, suffix)
     keys = {f"{prefix}part-{number:05d}.parquet": file for number, file in enumerate(files)}
     bucket = lake.store.zones.clean_bucket
     with ThreadPoolExecutor(max_workers=_UPLOADS) as pool:
@@ -114,9 +136,9 @@ def upload_files(lake: Lake, attempt: Attempt, partition: str, files: list[Stage
     return Upload(partition, prefix, sizes, sum(file.rows for file in files))
 
 
-def location_key(lake: Lake, attempt: Attempt, partition: str, suffix: str = "") -> str:
-    prefix = lake.store.zones.version(attempt.table.feed, attempt.token + suffix)
-    columns = [column.name for column in attempt.table.partitions]
+def location_key(lake: Lake, writer: Writer, partition: str, suffix: str = "") -> str:
+    prefix = lake.store.zones.version(writer.table.feed, writer.token + suffix)
+    columns = writer.table.partition_names
     return prefix + (partition_folder(columns, partition) if columns else "")
 
 
@@ -133,8 +155,7 @@ def require(lake: Lake, uploads: list[Upload]) -> None:
 
 
 def _with_rows_or_schema(attempt: Attempt, staged: Staged, work: Path) -> tuple[StagedFile, ...]:
-    by_column = attempt.table.partition is not None and attempt.table.partition.name != DELIVERY_DATE
-    if staged.files or by_column:
+    if staged.files or attempt.table.by_column:
         return staged.files
     empty = work / "empty.parquet"
     write_empty(attempt.table.columns, empty)

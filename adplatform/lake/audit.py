@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from adplatform.contracts.model import Contract
+from adplatform.failures import listed
 from adplatform.lake.parquet import arrow_type
 from adplatform.privacy.scan import scan_for_leaks
 from adplatform.transform.values import Staged
@@ -90,7 +91,7 @@ def _misfits(staged: Staged, footer: pq.FileMetaData) -> Iterator[str]:
     if found.names != names:
         lost, extra = set(names) - set(found.names), set(found.names) - set(names)
         yield (
-            f"columns differ: lacks {sorted(lost)}, adds {sorted(extra)}"
+            f"columns differ: lacks {listed(sorted(lost)) or 'none'}, adds {listed(sorted(extra)) or 'none'}"
             if lost or extra
             else "columns are out of order"
         )
@@ -150,4 +151,4 @@ def _personal_data(staged: Staged, contract: Contract) -> Iterator[AuditFinding]
 
 
 def _described(problems: Sequence[str], good: str, advice: str = "") -> str:
-    return "; ".join(problems) + advice if problems else good
+    return listed(problems, separator="; ") + advice if problems else good

@@ -4,7 +4,7 @@ Locations and partitions are what readers follow, so changing one is what publis
 the end: Athena, Spark and awswrangler read older Parquet files through it as they are.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from adplatform.lake.zones import JOINT, partition_values
 from adplatform.transform.values import OutputColumn
 
 _ATTEMPTS = 10
+_BATCH = 1000  # Glue web API, BatchGetPartition: at most 1,000 values
 _STORAGE = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
     "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
@@ -81,19 +82,27 @@ class Catalog:
         if found is not None:
             _evolved(found, spec)
 
-    def ensure(self, spec: TableSpec, location: str) -> Table:
-        """Create the table at ``location``, or add to an existing one what is new in ``spec``.
+    def ensure(self, spec: TableSpec, location: str, check: Callable[[], None] = lambda: None) -> Table:
+        """Create the table at ``location``, or add to an existing one what is new in ``spec``. ``check`` is called
+        before each call that writes.
 
         Raises:
             PermanentFailure: a column changed its type, or the partitioning changed.
             TransientFailure: other writers kept changing the table.
         """
-        return self._put(spec, location, {}, lambda table: table)
+        return self._put(spec, location, {}, lambda table: table, check)
 
     def show(
-        self, spec: TableSpec, location: str, parameters: Mapping[str, str], *, over: Callable[[Table], bool]
+        self,
+        spec: TableSpec,
+        location: str,
+        parameters: Mapping[str, str],
+        *,
+        over: Callable[[Table], bool],
+        check: Callable[[], None] = lambda: None,
     ) -> Table:
-        """Make the table read ``location``, if it is ``over`` what the table shows at that moment.
+        """Make the table read ``location``, if it is ``over`` what the table shows at that moment. ``check`` is called
+        before each call that writes.
 
         Raises: as :meth:`ensure`.
         """
@@ -107,10 +116,12 @@ class Catalog:
                 "Parameters": {**table["Parameters"], **parameters},
             }
 
-        return self._put(spec, location, parameters, move)
+        return self._put(spec, location, parameters, move, check)
 
     def partition(self, spec: TableSpec, value: str) -> Partition | None:
-        values = partition_values(value, len(spec.partitions))
+        return self.partition_of(spec, partition_values(value, len(spec.partitions)))
+
+    def partition_of(self, spec: Named, values: list[str]) -> Partition | None:
         try:
             found = self.glue.get_partition(DatabaseName=spec.database, TableName=spec.name, PartitionValues=values)
         except self.glue.exceptions.EntityNotFoundException:
@@ -128,8 +139,30 @@ class Catalog:
         except self.glue.exceptions.EntityNotFoundException:
             return
 
-    def put_partition(self, spec: Named, table: Table, partition: Partition) -> None:
-        """Create the partition or move it; readers see the old location or the new one."""
+    def some_partitions(self, spec: Named, values: Iterable[str], columns: int) -> Iterator[Partition]:
+        """Those of the partitions that there are."""
+        wanted = [{"Values": partition_values(value, columns)} for value in values]
+        while wanted:
+            batch, wanted = wanted[:_BATCH], wanted[_BATCH:]
+            try:
+                answer = self.glue.batch_get_partition(
+                    DatabaseName=spec.database, TableName=spec.name, PartitionsToGet=batch
+                )
+            except self.glue.exceptions.EntityNotFoundException:
+                return
+            yield from map(_partition, answer.get("Partitions", ()))
+            wanted += answer.get("UnprocessedKeys", [])
+
+    def put_partition(
+        self, spec: Named, table: Table, partition: Partition, check: Callable[[], None] = lambda: None
+    ) -> None:
+        """Create the partition or move it; readers see the old location or the new one.
+
+        ``check`` is called before the one call that writes. A creation never moves what somebody else made meanwhile.
+
+        Raises:
+            TransientFailure: the partition was made or removed by somebody else meanwhile.
+        """
         columns = [{"Name": name, "Type": hive} for name, hive in table.columns]
         values = partition_values(partition.value, len(table.partitions))
         wanted = {
@@ -138,10 +171,19 @@ class Catalog:
             "Parameters": {**_PARQUET, **partition.parameters},
         }
         where = {"DatabaseName": spec.database, "TableName": spec.name, "PartitionInput": wanted}
+        exists = self.partition_of(spec, values) is not None
+        check()
         try:
-            self.glue.create_partition(**where)
-        except self.glue.exceptions.AlreadyExistsException:
-            self.glue.update_partition(**where, PartitionValueList=values)
+            if exists:
+                self.glue.update_partition(**where, PartitionValueList=values)
+            else:
+                self.glue.create_partition(**where)
+        except (self.glue.exceptions.AlreadyExistsException, self.glue.exceptions.EntityNotFoundException) as e:
+            made = self.partition_of(spec, values)  # by an attempt of the same call, perhaps, whose answer was lost
+            if made is None or made.location != partition.location:
+                raise TransientFailure(
+                    f"partition {partition.value!r} of {spec.database}.{spec.name} was changed by others; run again"
+                ) from e
 
     def delete_partition(self, spec: TableSpec, value: str) -> None:
         values = partition_values(value, len(spec.partitions))
@@ -158,17 +200,24 @@ class Catalog:
         return found
 
     def _put(
-        self, spec: TableSpec, location: str, parameters: Mapping[str, str], change: Callable[[Json], Json]
+        self,
+        spec: TableSpec,
+        location: str,
+        parameters: Mapping[str, str],
+        change: Callable[[Json], Json],
+        check: Callable[[], None],
     ) -> Table:
         self._ensure_database(spec)
         for _ in range(_ATTEMPTS):
             found = self._get(spec)
             if found is None:
+                check()
                 self._create(spec, location, parameters)
                 continue
             wanted = change(_evolved(found, spec))
             if wanted == _input(found):
                 return _table(found)
+            check()
             self._replace(spec, wanted, found["VersionId"])
         raise TransientFailure(f"table {spec.qualified} is being changed by others; run again")
 
@@ -197,7 +246,21 @@ class Catalog:
         except self.glue.exceptions.AlreadyExistsException:
             return
 
-    def _replace(self, spec: TableSpec, wanted: Json, version_id: str) -> None:
+    def move(self, spec: Named, location: str, parameters: Mapping[str, str], check: Callable[[], None]) -> None:
+        """Make an existing table read ``location`` unless it changes meanwhile."""
+        found = self._get(spec)
+        if found is None:
+            return
+        table = _input(found)
+        wanted = {
+            **table,
+            "StorageDescriptor": {**table["StorageDescriptor"], "Location": location},
+            "Parameters": {**table.get("Parameters", {}), **parameters},
+        }
+        check()
+        self._replace(spec, wanted, found["VersionId"])
+
+    def _replace(self, spec: Named, wanted: Json, version_id: str) -> None:
         """Does nothing when the table changed since it was read. Glue limits the versions of a table: keep none."""
         try:
             self.glue.update_table(

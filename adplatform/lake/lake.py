@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+from adplatform.aws import CALL_BUDGET, longest_call
 from adplatform.lake.catalog import Catalog
 from adplatform.lake.store import Store
 from adplatform.ledger.ledger import Lease, Ledger
@@ -21,7 +22,8 @@ class Lake:
     """The clean zone: its files, its catalog and what the ledger remembers of it.
 
     ``path_copies`` keeps current files below each table's root for readers of paths (``adplatform.lake.path_copy``).
-    ``lease_ttl`` must be longer than one AWS call with its retries; ``memory_limit`` and ``threads`` bound a merge.
+    A publisher's lease is kept for ``lease_ttl`` at once, and for longer where one of the clients' calls may take
+    longer. ``memory_limit`` and ``threads`` bound a merge.
     """
 
     store: Store
@@ -29,11 +31,16 @@ class Lake:
     ledger: Ledger
     sleep: Callable[[float], None] = time.sleep
     token: Callable[[], str] = random_token
-    lease_ttl: timedelta = timedelta(seconds=60)
+    lease_ttl: timedelta = CALL_BUDGET * 1.2
     lease_wait: timedelta = timedelta(minutes=10)
     memory_limit: str = "2GB"
     threads: int = 2
     path_copies: bool = True
+
+    @property
+    def call(self) -> timedelta:
+        """What one call of the clients may take, which is what the lease must last before each."""
+        return max(map(longest_call, (self.store.s3, self.catalog.glue, self.ledger.client)))
 
     @contextmanager
     def alone(self, feed: str, run_id: str) -> Iterator[Lease]:

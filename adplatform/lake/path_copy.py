@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from adplatform.lake.lake import Lake
 from adplatform.lake.store import Stored
-from adplatform.lake.table import TableSpec
-from adplatform.lake.zones import partition_folder
+from adplatform.lake.table import Named, TableSpec
+from adplatform.lake.zones import partition_folder, partition_values
 from adplatform.ledger.ledger import Lease
 
 
@@ -27,13 +27,13 @@ class _Difference:
         return bool(self.missing or self.extra)
 
 
-def follow(lake: Lake, lease: Lease, table: TableSpec, value: str) -> None:
+def follow(lake: Lake, lease: Lease, feed: str, table: Named, columns: Sequence[str], value: str) -> None:
     """Make the partition's folder hold exactly the files that the catalog shows, or nothing when copies are off.
 
     Raises:
         TransientFailure: the lease was lost.
     """
-    _apply(lake, lease, _difference_of(lake, table, value))
+    _apply(lake, lease, _difference_of(lake, feed, table, columns, value))
 
 
 def complete(lake: Lake, table: TableSpec, values: Iterable[str], run_id: str) -> None:
@@ -42,11 +42,12 @@ def complete(lake: Lake, table: TableSpec, values: Iterable[str], run_id: str) -
     Raises:
         TransientFailure: another run held the feed, or the lease was lost.
     """
-    behind = [value for value in values if _difference_of(lake, table, value)]
+    columns = table.partition_names
+    behind = [value for value in values if _difference_of(lake, table.feed, table, columns, value)]
     if behind:
         with lake.alone(table.feed, run_id) as lease:
             for value in behind:
-                follow(lake, lease, table, value)
+                follow(lake, lease, table.feed, table, columns, value)
 
 
 def repair(
@@ -84,16 +85,16 @@ def repair(
     return tuple(repaired)
 
 
-def _difference_of(lake: Lake, table: TableSpec, value: str) -> _Difference:
-    if table.partition is None:
+def _difference_of(lake: Lake, feed: str, table: Named, columns: Sequence[str], value: str) -> _Difference:
+    if not columns:
         return _Difference({}, ())
-    shown = lake.catalog.partition(table, value)
-    if shown is not None and not _is_version(lake, table.feed, shown.location):
+    shown = lake.catalog.partition_of(table, partition_values(value, len(columns)))
+    if shown is not None and not _is_version(lake, feed, shown.location):
         return _Difference({}, ())
     zones = lake.store.zones
     files = lake.store.listing(zones.clean_bucket, zones.clean_key(shown.location)) if shown else ()
-    folder = zones.clean(table.feed) + partition_folder([column.name for column in table.partitions], value)
-    return _difference(lake, table.feed, folder, files, lake.store.listing(zones.clean_bucket, folder))
+    folder = zones.clean(feed) + partition_folder(columns, value)
+    return _difference(lake, feed, folder, files, lake.store.listing(zones.clean_bucket, folder))
 
 
 def _is_version(lake: Lake, feed: str, location: str) -> bool:
@@ -116,9 +117,8 @@ def _name(lake: Lake, feed: str, key: str) -> str:
 def _apply(lake: Lake, lease: Lease, difference: _Difference) -> None:
     bucket = lake.store.zones.clean_bucket
     if difference.missing:
-        lease.check()
-        with lease.kept():
+        lease.check(lake.call)
+        with lease.kept(lake.call):
             lake.store.copy_all(bucket, difference.missing)
     if difference.extra:
-        lease.check()
-        lake.store.delete(bucket, difference.extra)
+        lake.store.delete(bucket, difference.extra, lambda: lease.check(lake.call))

@@ -1,136 +1,217 @@
 """Publishing: what was staged and audited becomes what readers see, in one step per partition.
 
 Every attempt writes to a new location, so a crashed one leaves nothing but files that nobody refers to. Then, under
-the feed's lease, the catalog is pointed at the new location, and the path copy follows it. Readers of the catalog see
-the old location or the new one, and the old files stay until ``retention`` removes them.
+the feed's lease, the catalog is pointed at the new location, the ledger notes that, and the path copy follows. Readers
+of the catalog see the old location or the new one, and the old files stay until ``retention`` removes them.
 
-Glue can make a change of a table depend on its version, but not a change of a partition. For partitions the lease alone
-keeps publishers apart: a process that stops between its last check of the lease and the call that follows, and wakes
-after the lease ran out, can still make that one call.
+Glue can make a change of a table depend on its version, and the creation of a partition on its absence, but not a
+change of a partition. For that the lease alone keeps publishers apart: it is kept before each call for longer than the
+call may take. A process that stops between the two and wakes after the lease ran out can still make that one call; who
+gave up on a call, or lost the lease, compares catalog and ledger when it has the lease again, and so does
+``agreement.compare`` from time to time for those that died.
 """
 
+import logging
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from adplatform.aws_errors import aws_failures
-from adplatform.contracts.model import DELIVERY_DATE
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.lake.agreement import compare
 from adplatform.lake.attempt import Attempt, Flip, Published, Result, Upload, require, upload
-from adplatform.lake.catalog import Partition, Table
+from adplatform.lake.catalog import Partition
+from adplatform.lake.entry import ROWS, Entry, Settled, is_known, provenance, require_known, settled, unknown
 from adplatform.lake.lake import Lake
 from adplatform.lake.path_copy import complete, follow
-from adplatform.lake.slices import place, placed
+from adplatform.lake.slices import forget, place, placed
 from adplatform.lake.table import TableSpec
 from adplatform.ledger.ledger import Lease
 from adplatform.transform.values import Staged
 
+log = logging.getLogger(__name__)
+
 
 def publish(
-    lake: Lake, table: TableSpec, day: date, version: int, staged: Staged, *, run_id: str, temp: Path, scope: str = ""
+    lake: Lake,
+    table: TableSpec,
+    day: date,
+    version: int,
+    staged: Staged,
+    *,
+    run_id: str,
+    temp: Path,
+    scope: str = "",
+    key_id: str = "",
+    manifest: str = "",
 ) -> Published:
     """Show ``version`` of the delivery of ``day`` to the readers of ``table``.
 
     The same delivery may be published any number of times, by any number of processes: readers end up with the highest
     version of it. ``temp`` is an existing directory for work files, ``scope`` the delivery's value of the second
-    partition column where the table has one.
+    partition column where the table has one. ``key_id`` names the key that hashed personal columns, "" when there are
+    none, and ``manifest`` the settlement.
 
     Raises:
         PermanentFailure: the table cannot take the columns, a staged file is outside the table's partitions, ``scope``
-            lacks or the table has none, or AWS does not allow it.
+            lacks or the table has none, readers see what the ledger does not know, slices of two hashing keys would
+            meet, or AWS does not allow it.
         TransientFailure: another publisher was in the way, or AWS did not answer; run the step again.
     """
     if bool(scope) != bool(table.scope):
         raise PermanentFailure(f"{table.feed} {day}: scope {scope!r} does not fit the partitions of {table.qualified}")
-    attempt = Attempt(table, day, version, run_id, f"{day}-{version:04d}-{lake.token()}", scope)
+    token = f"{day}-{version:04d}-{lake.token()}"
+    attempt = Attempt(table, run_id, token, day, version, scope, key_id, manifest)
     if table.partition is None:
         seen, show = _shown_table, _show_table
-    elif table.partition.name == DELIVERY_DATE:
-        seen, show = _shown_day, _show_day
-    else:
+    elif table.by_column:
         seen, show = placed, place
+    else:
+        seen, show = _shown_day, _show_day
     with aws_failures(f"table {table.qualified}, {lake.store.zones.clean_uri(lake.store.zones.versions(table.feed))}"):
         lake.catalog.check(table)
-        published = seen(lake, attempt)
+        published = seen(lake, attempt, alone=False)
         if published is None:
             with TemporaryDirectory(dir=temp) as work:
                 uploads = upload(lake, attempt, staged, Path(work))
-                with lake.alone(table.feed, run_id) as lease:
-                    require(lake, uploads)
-                    published = seen(lake, attempt) or show(lake, lease, attempt, uploads, Path(work))
+                published = _alone(lake, attempt, uploads, Path(work), seen, show)
         if published.result is not Result.PUBLISHED:
             complete(lake, table, (flip.partition for flip in published.flips), run_id)
+        if published.result is Result.ALREADY:
+            _note(lake, attempt, published)
         return published
 
 
-def _shown_day(lake: Lake, attempt: Attempt) -> Published | None:
+def _alone(
+    lake: Lake,
+    attempt: Attempt,
+    uploads: list[Upload],
+    work: Path,
+    seen: Callable[..., Published | None],
+    show: Callable[[Lake, Lease, Attempt, list[Upload], Path], Published],
+) -> Published:
+    doubtful = False
+    try:
+        with lake.alone(attempt.table.feed, attempt.run_id) as lease:
+            require(lake, uploads)
+            published = seen(lake, attempt, alone=True)
+            if published is None:
+                doubtful = True
+                published = show(lake, lease, attempt, uploads, work)
+            return published
+    except (PermanentFailure, TransientFailure, BotoCoreError, ClientError):
+        if doubtful:
+            _look_again(lake, attempt, {each.partition for each in uploads}, work)
+        raise
+
+
+def _look_again(lake: Lake, attempt: Attempt, values: set[str], work: Path) -> None:
+    """This attempt may have written what it knows nothing of, and others may have published meanwhile."""
+    table = attempt.table
+    try:
+        if table.by_column:
+            values |= {s.partition for s in lake.ledger.slices_of_day(table.feed, attempt.day)}
+        with lake.alone(table.feed, attempt.run_id) as lease:
+            compared = compare(lake, lease, table.feed, table, values=values, run_id=attempt.run_id, temp=work)
+    except (PermanentFailure, TransientFailure, BotoCoreError, ClientError) as e:
+        log.warning("%s: catalog and ledger could not be compared after a failure: %s", table.qualified, e)
+        return
+    for repaired in compared.repaired:
+        log.warning("%s", repaired)
+
+
+def _note(lake: Lake, attempt: Attempt, published: Published) -> None:
+    """Remember what an attempt showed that died before it could: what is placed, and which slices never count again."""
+    if attempt.table.by_column:
+        own = lake.ledger.slices_of_day(attempt.table.feed, attempt.day)
+        forget(lake, attempt.table.feed, own, {attempt.day: attempt.version})
+        return
+    placement = lake.ledger.placement(attempt.feed, attempt.day)
+    if placement is None or placement.version < attempt.version:
+        (flip,) = published.flips
+        lake.ledger.put_placement(attempt.feed, attempt.placement(flip.location, flip.rows, lake.ledger.now()))
+
+
+def _shown_day(lake: Lake, attempt: Attempt, *, alone: bool) -> Published | None:
     value = attempt.delivery_partition
     partition = lake.catalog.partition(attempt.table, value)
-    return None if partition is None or _over(attempt, partition) else _seen(attempt, value, partition)
+    return None if partition is None else _judged(lake, attempt, value, partition, alone)
 
 
 def _show_day(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], work: Path) -> Published:
     (files,) = uploads
-    zones = lake.store.zones
-    lease.check()
-    table = lake.catalog.ensure(attempt.table, zones.clean_uri(zones.clean(attempt.table.feed)))
-    location = zones.clean_uri(files.prefix)
-    lease.check()
-    lake.catalog.put_partition(
-        attempt.table, table, Partition(files.partition, location, _provenance(lake, attempt, files.rows))
-    )
-    follow(lake, lease, attempt.table, files.partition)
-    return attempt.outcome(
-        Result.PUBLISHED, files.rows, (Flip(files.partition, location, files.rows),), f"version {attempt.version}"
-    )
+    zones, feed = lake.store.zones, attempt.table.feed
+    table = lake.catalog.ensure(attempt.table, zones.clean_uri(zones.clean(feed)), lambda: lease.check(lake.call))
+    location, parameters = _entry(lake, attempt, files)
+    partition = Partition(files.partition, location, parameters)
+    lake.catalog.put_partition(attempt.table, table, partition, lambda: lease.check(lake.call))
+    published = _shown_now(lake, lease, attempt, files, location)
+    follow(lake, lease, feed, attempt.table, table.partitions, files.partition)
+    return published
 
 
-def _shown_table(lake: Lake, attempt: Attempt) -> Published | None:
+def _shown_table(lake: Lake, attempt: Attempt, *, alone: bool) -> Published | None:
     table = lake.catalog.table(attempt.table)
-    return None if table is None or _over(attempt, table) else _seen(attempt, "", table)
+    return None if table is None else _judged(lake, attempt, "", table, alone)
 
 
 def _show_table(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], work: Path) -> Published:
     (files,) = uploads
-    location = lake.store.zones.clean_uri(files.prefix)
-    lease.check()
+    location, parameters = _entry(lake, attempt, files)
     table = lake.catalog.show(
-        attempt.table, location, _provenance(lake, attempt, files.rows), over=lambda shown: _over(attempt, shown)
+        attempt.table,
+        location,
+        parameters,
+        over=lambda shown: _judged(lake, attempt, "", shown, alone=True) is None,
+        check=lambda: lease.check(lake.call),
     )
-    if table.location != location:
-        return _seen(attempt, "", table)
-    return attempt.outcome(
-        Result.PUBLISHED, files.rows, (Flip("", location, files.rows),), f"version {attempt.version}"
-    )
+    if table.location != location and (published := _judged(lake, attempt, "", table, alone=True)):
+        return published
+    return _shown_now(lake, lease, attempt, files, location)
 
 
-def _over(attempt: Attempt, shown: Partition | Table) -> bool:
-    """Whether the attempt is newer than what readers see. What somebody else registered is older than everything."""
-    return (attempt.day.isoformat(), attempt.version) > _identity(shown)
+def _entry(lake: Lake, attempt: Attempt, files: Upload) -> tuple[str, dict[str, str]]:
+    """Location and parameters of an entry that the attempt fills."""
+    location, now = lake.store.zones.clean_uri(files.prefix), lake.ledger.now()
+    return location, provenance(attempt.placement(location, files.rows, now), attempt.run_id, now.isoformat())
 
 
-def _identity(shown: Partition | Table) -> tuple[str, int]:
-    return shown.parameters.get("adplatform.day", ""), int(shown.parameters.get("adplatform.version", 0))
+def _shown_now(lake: Lake, lease: Lease, attempt: Attempt, files: Upload, location: str) -> Published:
+    lease.check(lake.call)
+    lake.ledger.put_placement(attempt.feed, attempt.placement(location, files.rows, lake.ledger.now()))
+    flip = Flip(files.partition, location, files.rows)
+    return attempt.outcome(Result.PUBLISHED, files.rows, (flip,), f"version {attempt.version}")
 
 
-def _seen(attempt: Attempt, value: str, shown: Partition | Table) -> Published:
-    """The outcome when readers see this delivery, or a newer one, without this attempt."""
-    day, version = _identity(shown)
-    rows = int(shown.parameters["adplatform.rows"])
-    same = (day, version) == (attempt.day.isoformat(), attempt.version)
-    return attempt.outcome(
-        Result.ALREADY if same else Result.SUPERSEDED,
-        rows if same else 0,
-        (Flip(value, shown.location, rows),),
-        f"readers see version {version} of the delivery of {day}",
-    )
+def _judged(lake: Lake, attempt: Attempt, value: str, entry: Entry, alone: bool) -> Published | None:
+    """The outcome when readers see this delivery, or a newer one, without this attempt; None when the attempt is newer
+    than what they see. What somebody else registered is older than everything.
+
+    Whoever is not ``alone`` may meet a publisher that has led readers to files of which the ledger is about to hear.
+
+    Raises:
+        PermanentFailure: the ledger does not know what readers see.
+    """
+    shown = settled(attempt.table.feed, entry)
+    if shown is None:
+        return None
+    if shown.day == attempt.day and shown.version == attempt.version:
+        if not shown.is_same(attempt.version, attempt.manifest):
+            raise PermanentFailure(f"{unknown(attempt.table, value, shown)}. Nothing was replaced")
+        return _seen(attempt, value, entry, shown, Result.ALREADY)
+    if not alone and not is_known(lake.ledger, shown):
+        return None
+    require_known(lake.ledger, attempt.table, value, [shown])
+    if (attempt.day, attempt.version) > (shown.day, shown.version):
+        return None
+    return replace(_seen(attempt, value, entry, shown, Result.SUPERSEDED), newer_day=shown.day > attempt.day)
 
 
-def _provenance(lake: Lake, attempt: Attempt, rows: int) -> dict[str, str]:
-    return {
-        "adplatform.day": attempt.day.isoformat(),
-        "adplatform.version": str(attempt.version),
-        "adplatform.rows": str(rows),
-        "adplatform.run": attempt.run_id,
-        "adplatform.published_at": lake.ledger.now().isoformat(),
-    }
+def _seen(attempt: Attempt, value: str, entry: Entry, shown: Settled, result: Result) -> Published:
+    rows = int(entry.parameters[ROWS])
+    flip = Flip(value, entry.location, rows)
+    return attempt.outcome(result, rows if result is Result.ALREADY else 0, (flip,), f"readers see {shown}")

@@ -37,7 +37,10 @@ class QuarantinedRow:
 
 @dataclass(frozen=True)
 class Entry:
-    """What one delivery version left in the quarantine. ``key`` is "" without rows; ``files`` were put aside whole."""
+    """What one delivery version left in the quarantine. ``key`` is "" without rows; ``files`` were put aside whole.
+
+    ``reasons`` are the most frequent of ``reason_count``.
+    """
 
     day: date
     version: int
@@ -45,6 +48,7 @@ class Entry:
     rows: int
     reasons: Mapping[str, int]
     files: tuple[FileOutcome, ...]
+    reason_count: int = 0
 
 
 def store_rows(store: Store, feed: str, day: date, version: int, rows: Path) -> str:
@@ -74,6 +78,7 @@ def entries(ledger: Ledger, feed: str, day: date | None = None) -> list[Entry]:
                     publication.quarantined,
                     publication.reasons,
                     files,
+                    publication.reason_count,
                 )
             )
     return found

@@ -5,24 +5,33 @@ ago. So a location is removed only after it has been seen unreferenced for the w
 least that far apart.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from adplatform.aws_errors import aws_failures
+from adplatform.contracts.model import DELIVERY_DATE
+from adplatform.lake.agreement import Compared, compare
+from adplatform.lake.entry import SLICE_LIST
 from adplatform.lake.lake import Lake
 from adplatform.lake.path_copy import repair
+from adplatform.lake.slices import forget, placed_versions
 from adplatform.lake.store import Stored
 from adplatform.lake.table import Named
 from adplatform.ledger.ledger import Lease
 from adplatform.ledger.rows import Retired
 
+_SCOPE = re.compile(rf"/{DELIVERY_DATE}=[^/]+/[^/=]+=([^/]+)/$")
+
 
 @dataclass(frozen=True)
 class Collected:
-    """``removed`` locations with their objects and bytes; ``waiting`` are unreferenced ones that stay for now.
+    """``removed`` locations; ``waiting`` are unreferenced ones that stay for now. ``objects`` and ``bytes`` count all
+    that was removed, lists of slices too.
 
-    ``repaired`` folders below the table's root were not what the catalog shows.
+    ``repaired`` folders below the table's root were not what the catalog shows. ``compared`` is what the comparison of
+    catalog and ledger came to; while it leaves something unclear, nothing is removed or repaired.
     """
 
     removed: tuple[str, ...] = ()
@@ -30,33 +39,48 @@ class Collected:
     bytes: int = 0
     waiting: tuple[str, ...] = ()
     repaired: tuple[str, ...] = ()
+    compared: Compared = field(default_factory=Compared)
 
 
 def collect(
     lake: Lake, feed: str, table: Named, *, keep: timedelta, now: datetime, run_id: str, dry_run: bool = False
 ) -> Collected:
-    """Remove what neither the catalog nor a slice has referred to for ``keep``, which must be longer than any query or
-    publication takes; then repair the path copies. ``dry_run`` says what would be done and remembers nothing.
+    """Compare the table with the ledger, remove what neither catalog nor ledger has referred to for ``keep``, which
+    must be longer than any query or publication takes, and repair the path copies. ``dry_run`` says what would be done
+    and remembers nothing.
 
     Safe beside publishers: it works under their lease, and an attempt whose files are gone refuses to show them.
-    Without a table nothing is removed, because then everything looks unreferenced.
+    Without a table nothing is removed, because then everything looks unreferenced. A table partitioned by a column is
+    repaired only where ``table`` is a :class:`TableSpec`.
 
     Raises:
         PermanentFailure: AWS does not allow it.
         TransientFailure: another run holds the feed, S3 refused to delete, or AWS did not answer.
     """
     with aws_failures(f"the clean zone of {feed}"), lake.alone(feed, run_id) as lease:
-        shown = lake.catalog.table(table)
-        if shown is None:
+        if lake.catalog.table(table) is None:
             return Collected()
-        partitions = {partition.value: partition.location for partition in lake.catalog.partitions(table)}
-        slices = [part.location for part in lake.ledger.all_slices(feed)]
-        referenced = {location for location in (shown.location, *partitions.values(), *slices) if location}
         locations = _locations(lake, feed)
+        compared = compare(lake, None if dry_run else lease, feed, table, run_id=run_id, scopes=_scopes(locations))
+        shown = lake.catalog.table(table)
+        if compared.unclear or shown is None:
+            return Collected(compared=compared)
+        partitions = list(lake.catalog.partitions(table))
+        referenced = {shown.location, *(partition.location for partition in partitions)}
+        slices = lake.ledger.all_slices(feed)
+        referenced |= {part.location for part in slices}
+        for scope in {""} | _scopes(locations):
+            own = f"{feed}/{scope}" if scope else feed
+            referenced |= {placement.location for placement in lake.ledger.placements(own)}
+        referenced |= {lake.store.zones.clean_uri(p.parameters.get(SLICE_LIST, "")) for p in partitions}
         collected = _sweep(lake, lease, feed, locations, referenced, now, keep, dry_run)
+        collected = replace(collected, compared=compared)
         if not shown.partitions:
             return collected
-        repaired = repair(lake, lease, feed, shown.partitions, partitions, locations, dry_run=dry_run)
+        where = {partition.value: partition.location for partition in partitions}
+        repaired = repair(lake, lease, feed, shown.partitions, where, locations, dry_run=dry_run)
+        if not dry_run:
+            forget(lake, feed, slices, placed_versions(lake, feed))
         return replace(collected, repaired=repaired)
 
 
@@ -81,23 +105,29 @@ def _sweep(
     }
     if not dry_run:
         for objects in due.values():
-            lease.check()
-            lake.store.delete(lake.store.zones.clean_bucket, [o.key for o in objects])
+            lake.store.delete(lake.store.zones.clean_bucket, [o.key for o in objects], lambda: lease.check(lake.call))
         lake.ledger.put_retired(feed, (Retired(location, now) for location in idle.keys() - marks.keys()))
         for location in marks.keys() - (idle.keys() - due.keys()):
             lake.ledger.delete(feed, marks[location])
     return Collected(
-        removed=tuple(sorted(due)),
+        removed=tuple(sorted(location for location in due if location.endswith("/"))),
         objects=sum(len(objects) for objects in due.values()),
         bytes=sum(o.size for objects in due.values() for o in objects),
-        waiting=tuple(sorted(idle.keys() - due.keys())),
+        waiting=tuple(sorted(location for location in idle.keys() - due.keys() if location.endswith("/"))),
     )
 
 
 def _locations(lake: Lake, feed: str) -> dict[str, list[Stored]]:
-    """The objects of all versions by the folder they lie in."""
+    """The objects of all versions by the folder they lie in, and each list of slices by its own address."""
     zones = lake.store.zones
     found: dict[str, list[Stored]] = {}
     for stored in lake.store.listing(zones.clean_bucket, zones.versions(feed)):
         found.setdefault(zones.clean_uri(stored.key.rpartition("/")[0] + "/"), []).append(stored)
+    for stored in lake.store.listing(zones.clean_bucket, zones.slice_lists(feed)):
+        found[zones.clean_uri(stored.key)] = [stored]
     return found
+
+
+def _scopes(locations: Iterable[str]) -> set[str]:
+    """The scopes of which there are files."""
+    return {match[1] for location in locations if (match := _SCOPE.search(location))}

@@ -1,34 +1,71 @@
 """Publishing to a table that is partitioned by a column of the data.
 
-There a delivery contributes to several partitions and a partition holds rows of several deliveries. What a delivery
-contributes to a partition is a slice: immutable files that stay, remembered in the ledger. A partition is made from its
-slices alone, so the table does not depend on the order in which deliveries were published or on how often. Keys are
-compared within a partition.
+There a delivery contributes to several partitions and a partition holds rows of several deliveries. What a version of a
+delivery contributes to a partition is a slice: immutable files that stay, remembered in the ledger. A partition is made
+from slices alone, of each delivery those of the version that is placed, so the table does not depend on the order in
+which deliveries were published or on how often. Keys are compared within a partition.
 
 A crash is repaired by the next attempt: slices are written first, those that the new version has no rows for as slices
-without a location; then every partition with a slice of the day is made anew and its path copy with it; only then are
-the slices without a location deleted and the version noted as placed.
+without a location; then every partition with a slice of the day is made anew, and only when all are made are readers
+led to them. Then the version is noted as placed: until that moment its slices count for nobody else, and from then on
+those of older versions do not. Path copies follow, and only then are slices deleted that no longer count.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from adplatform.failures import PermanentFailure
-from adplatform.lake.attempt import Attempt, Flip, Published, Result, Upload, location_key, upload_files
+from adplatform.lake.attempt import Attempt, Flip, Published, Result, Upload, Writer, location_key, upload_files
 from adplatform.lake.catalog import Partition, Table
+from adplatform.lake.entry import (
+    DOCTOR,
+    PUBLISHED_AT,
+    ROWS,
+    RUN,
+    SLICE_LIST,
+    SLICES,
+    Settled,
+    is_known,
+    list_key,
+    made_of,
+    read_list,
+    unknown,
+    write_list,
+)
 from adplatform.lake.lake import Lake
 from adplatform.lake.merge import merge
 from adplatform.lake.path_copy import follow
 from adplatform.lake.store import Stored
+from adplatform.lake.table import Named, TableSpec
 from adplatform.ledger.ledger import Lease
-from adplatform.ledger.rows import Placement, Slice, digest
+from adplatform.ledger.rows import Slice
 
 _MERGED = "-merged"
 
 
-def placed(lake: Lake, attempt: Attempt) -> Published | None:
-    """The outcome when the day's slices hold this version already, or a newer one; None when there is work to do."""
+@dataclass(frozen=True)
+class Made:
+    """A partition made of its slices. ``partition`` None: it has no rows. ``shown`` when the catalog has it already."""
+
+    value: str
+    partition: Partition | None
+    rows: int
+    shown: bool
+
+    @property
+    def flip(self) -> Flip:
+        return Flip(self.value, self.partition.location if self.partition else "", self.rows)
+
+
+def placed(lake: Lake, attempt: Attempt, *, alone: bool) -> Published | None:
+    """The outcome when the day's slices hold this version already, or a newer one; None when there is work to do.
+
+    Raises:
+        PermanentFailure: another settlement is placed under the attempt's number.
+    """
     feed = attempt.table.feed
     own = lake.ledger.slices_of_day(feed, attempt.day)
     placement = lake.ledger.placement(feed, attempt.day)
@@ -37,81 +74,205 @@ def placed(lake: Lake, attempt: Attempt) -> Published | None:
     if newest > attempt.version:
         note = f"version {newest} of the delivery of {attempt.day} came before this one"
         return attempt.outcome(Result.SUPERSEDED, 0, (), note)
-    if complete < attempt.version:
+    if placement is None or complete < attempt.version:
         return None
-    shown = (lake.catalog.partition(attempt.table, s.partition) for s in own)
-    flips = tuple(_flip(partition) for partition in shown if partition)
+    shown = Settled(feed, attempt.day, placement.version, placement.manifest)
+    if not shown.is_same(attempt.version, attempt.manifest):
+        raise PermanentFailure(f"{unknown(attempt.table, '', shown)}. Nothing was replaced")
+    flips = []
+    for value in sorted({s.partition for s in own}):
+        partition = lake.catalog.partition(attempt.table, value)
+        flips.append(_flip(partition) if partition else Flip(value, "", 0))
+    rows = sum(s.rows for s in own if s.version == complete)
     note = f"readers see version {complete} of the delivery of {attempt.day}"
-    return attempt.outcome(Result.ALREADY, sum(s.rows for s in own), flips, note)
+    return attempt.outcome(Result.ALREADY, rows, tuple(flips), note)
 
 
 def place(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], work: Path) -> Published:
-    """Put the delivery's slices in the place of those it had before, and make the partitions concerned anew."""
+    """Put the delivery's slices in the place of those it had before, and make the partitions concerned anew.
+
+    Raises:
+        PermanentFailure: a partition shows what the ledger does not know, or slices of another hashing key.
+    """
     feed, day, version, zones = attempt.table.feed, attempt.day, attempt.version, lake.store.zones
-    lease.check()
-    table = lake.catalog.ensure(attempt.table, zones.clean_uri(zones.clean(feed)))
-    new = {u.partition: Slice(u.partition, day, version, zones.clean_uri(u.prefix), u.rows) for u in uploads}
+    table = lake.catalog.ensure(attempt.table, zones.clean_uri(zones.clean(feed)), lambda: lease.check(lake.call))
+    new = slices_of(lake, attempt, uploads)
     before = {s.partition for s in lake.ledger.slices_of_day(feed, day)}
     emptied = [Slice(partition, day, version) for partition in sorted(before - new.keys())]
-    lease.check()
+    versions = placed_versions(lake, feed)
+    lease.check(lake.call)
     lake.ledger.put_slices(feed, [*new.values(), *emptied])
-    flips = []
-    for partition in sorted(before | new.keys()):
-        flips.append(_show(lake, lease, attempt, table, partition, work))
-        follow(lake, lease, attempt.table, partition)
-    lease.check()
-    for gone in emptied:
-        lake.ledger.delete(feed, gone)
-    lake.ledger.put_placement(feed, Placement(day, version))
-    return attempt.outcome(Result.PUBLISHED, sum(s.rows for s in new.values()), tuple(flips), f"version {version}")
+    with lease.kept(lake.call):
+        made = [
+            make(lake, attempt, table, value, {**versions, day: version}, work, seen=versions)
+            for value in sorted(before | new.keys())
+        ]
+    for each in made:
+        show(lake, lease, attempt.table, table, each)
+    rows = sum(s.rows for s in new.values())
+    lease.check(lake.call)
+    lake.ledger.put_placement(feed, attempt.placement("", rows, lake.ledger.now()))
+    for each in made:
+        follow(lake, lease, feed, attempt.table, table.partitions, each.value)
+    forget(lake, feed, lake.ledger.slices_of_day(feed, day), {day: version})
+    return attempt.outcome(Result.PUBLISHED, rows, tuple(each.flip for each in made), f"version {version}")
 
 
-def _show(lake: Lake, lease: Lease, attempt: Attempt, table: Table, value: str, work: Path) -> Flip:
-    """Make the partition from its slices, unless it shows exactly them."""
-    spec = attempt.table
-    slices = [s for s in lake.ledger.slices(spec.feed, value) if s.location]
-    if not slices:
-        lease.check()
-        lake.catalog.delete_partition(spec, value)
-        return Flip(value, "", 0)
-    made_of = digest(",".join(spec.key), ",".join(spec.latest_by), *(s.location for s in slices))
+def slices_of(lake: Lake, attempt: Attempt, uploads: Iterable[Upload]) -> dict[str, Slice]:
+    """What an attempt contributes to each partition."""
+    uri, key_id, manifest = lake.store.zones.clean_uri, attempt.key_id, attempt.manifest
+    return {
+        u.partition: Slice(u.partition, attempt.day, attempt.version, uri(u.prefix), u.rows, key_id, manifest)
+        for u in uploads
+    }
+
+
+def forget(lake: Lake, feed: str, slices: Iterable[Slice], versions: Mapping[date, int]) -> None:
+    """Delete the slices that can never count again, once partitions and path copies are without them. ``versions`` are
+    placed."""
+    for part in slices:
+        placed = versions.get(part.day, 0)
+        if part.version < placed or (part.version == placed and not part.location):
+            lake.ledger.delete(feed, part)
+
+
+def placed_versions(lake: Lake, feed: str) -> dict[date, int]:
+    return {placement.day: placement.version for placement in lake.ledger.placements(feed)}
+
+
+def counting(slices: Iterable[Slice], versions: Mapping[date, int]) -> list[Slice]:
+    """Those with rows, of the version that counts of their delivery."""
+    return [s for s in slices if s.location and versions.get(s.day) == s.version]
+
+
+def make(
+    lake: Lake,
+    writer: Writer,
+    table: Table,
+    value: str,
+    versions: Mapping[date, int],
+    work: Path,
+    *,
+    seen: Mapping[date, int],
+) -> Made:
+    """The partition from the slices of these ``versions``, as the catalog is to have it; nothing is shown yet.
+
+    ``seen`` are the versions that readers see by all the ledger knows.
+
+    Raises:
+        PermanentFailure: it shows what the ledger does not know, slices have gone, or two hashing keys would meet.
+    """
+    spec = writer.table
+    if lake.ledger.earlier_slices(spec.feed, value):
+        raise PermanentFailure(
+            f"table {spec.qualified}, partition {value!r}: the ledger keeps its slices in an earlier form; "
+            "`adplatform doctor --repair` changes that"
+        )
+    known = lake.ledger.slices(spec.feed, value)
+    slices = counting(known, versions)
     shown = lake.catalog.partition(spec, value)
-    if shown is not None and shown.parameters.get("adplatform.slices") == made_of:
-        return _flip(shown)
-    if len(slices) == 1:
+    if shown is not None:
+        if slices and is_made_of(spec, shown, slices) and _lists(lake, spec.feed, shown, slices):
+            return Made(value, shown, int(shown.parameters[ROWS]), True)
+        if problem := unknown_in(lake, spec, shown, known, counting(known, seen)):
+            raise PermanentFailure(f"{problem}. Nothing was replaced")
+    if not slices:
+        return Made(value, None, 0, shown is None)
+    _require_one_key(spec.qualified, value, slices)
+    if shown is not None and is_made_of(spec, shown, slices):
+        location, rows = shown.location, int(shown.parameters[ROWS])
+    elif len(slices) == 1:
         location, rows = slices[0].location, slices[0].rows
     elif spec.key:
-        with lease.kept(), TemporaryDirectory(dir=work) as directory:
-            location, rows = _latest(lake, attempt, table, value, slices, Path(directory))
+        with TemporaryDirectory(dir=work) as directory:
+            location, rows = _latest(lake, writer, table, value, slices, Path(directory))
     else:
-        with lease.kept():
-            location, rows = _union(lake, attempt, value, slices)
+        location, rows = _union(lake, writer, value, slices)
     parameters = {
-        "adplatform.slices": made_of,
+        SLICES: made_of(spec.key, spec.latest_by, slices),
+        SLICE_LIST: write_list(lake.store, spec.feed, slices),
         "adplatform.deliveries": str(len(slices)),
-        "adplatform.rows": str(rows),
-        "adplatform.run": attempt.run_id,
-        "adplatform.published_at": lake.ledger.now().isoformat(),
+        ROWS: str(rows),
+        RUN: writer.run_id,
+        PUBLISHED_AT: lake.ledger.now().isoformat(),
     }
-    lease.check()
-    lake.catalog.put_partition(spec, table, Partition(value, location, parameters))
-    return Flip(value, location, rows)
+    return Made(value, Partition(value, location, parameters), rows, False)
+
+
+def is_made_of(spec: TableSpec, shown: Partition, slices: Sequence[Slice]) -> bool:
+    return shown.parameters.get(SLICES) == made_of(spec.key, spec.latest_by, slices)
+
+
+def unknown_in(lake: Lake, spec: TableSpec, shown: Partition, known: Iterable[Slice], seen: Sequence[Slice]) -> str:
+    """What the partition shows that the ledger does not know; "" when it knows everything.
+
+    ``known`` are all slices of the partition in the ledger, ``seen`` those that readers see by all it knows.
+    """
+    if SLICES not in shown.parameters or _lists(lake, spec.feed, shown, seen):
+        return ""
+    listed = read_list(lake.store, shown)
+    if listed is None:
+        if is_made_of(spec, shown, seen):
+            return ""
+        return (
+            f"table {spec.qualified}, partition {shown.value!r}: it does not say which deliveries it shows, and they "
+            f"are not those of the ledger; {DOCTOR}"
+        )
+    remembered = {(s.day, s.version, s.location) for s in known}
+    for part in listed:
+        if (part.day, part.version, part.location) not in remembered:
+            each = Settled(spec.feed, part.day, part.version, part.manifest)
+            if not is_known(lake.ledger, each):
+                return unknown(spec, shown.value, each)
+    return ""
+
+
+def shows(lake: Lake, feed: str, table: Named, shown: Partition, slices: Sequence[Slice]) -> bool:
+    """Whether readers of the partition see exactly these slices, merged by any rules."""
+    if shown.parameters.get(SLICE_LIST):
+        return _lists(lake, feed, shown, slices)
+    return isinstance(table, TableSpec) and bool(slices) and is_made_of(table, shown, slices)
+
+
+def _lists(lake: Lake, feed: str, shown: Partition, slices: Sequence[Slice]) -> bool:
+    return bool(slices) and list_key(lake.store, feed, slices) == shown.parameters.get(SLICE_LIST)
+
+
+def _require_one_key(table: str, value: str, slices: Iterable[Slice]) -> None:
+    """Digests of two keys never meet: one person would be two rows, and joins would find half of them."""
+    ids = sorted({s.key_id for s in slices if s.key_id})
+    if len(ids) > 1:
+        raise PermanentFailure(
+            f"table {table}, partition {value!r}: its deliveries were hashed with different keys, "
+            f"{' and '.join(ids)}; publish them all under one key with `adplatform keys rotate`"
+        )
+
+
+def show(lake: Lake, lease: Lease, spec: TableSpec, table: Table, made: Made) -> None:
+    """Lead readers to what was made."""
+    if made.shown:
+        return
+    if made.partition is None:
+        lease.check(lake.call)
+        lake.catalog.delete_partition(spec, made.value)
+    else:
+        lake.catalog.put_partition(spec, table, made.partition, lambda: lease.check(lake.call))
 
 
 def _latest(
-    lake: Lake, attempt: Attempt, table: Table, value: str, slices: Sequence[Slice], work: Path
+    lake: Lake, writer: Writer, table: Table, value: str, slices: Sequence[Slice], work: Path
 ) -> tuple[str, int]:
     """Location and rows of the latest row per key."""
     files = merge(
         [_download(lake, part, work / f"{number:05d}") for number, part in enumerate(slices)],
         [name for name, _ in table.columns],
-        key=attempt.table.key,
-        latest_by=attempt.table.latest_by,
+        key=writer.table.key,
+        latest_by=writer.table.latest_by,
         target=work / "merged",
         memory_limit=lake.memory_limit,
         threads=lake.threads,
     )
-    merged = upload_files(lake, attempt, value, files, _MERGED)
+    merged = upload_files(lake, writer, value, files, _MERGED)
     return lake.store.zones.clean_uri(merged.prefix), merged.rows
 
 
@@ -124,9 +285,9 @@ def _download(lake: Lake, part: Slice, directory: Path) -> list[Path]:
     return paths
 
 
-def _union(lake: Lake, attempt: Attempt, value: str, slices: Sequence[Slice]) -> tuple[str, int]:
+def _union(lake: Lake, writer: Writer, value: str, slices: Sequence[Slice]) -> tuple[str, int]:
     """Location and rows of all rows together. The service copies; no file is read here."""
-    prefix = location_key(lake, attempt, value, _MERGED)
+    prefix = location_key(lake, writer, value, _MERGED)
     sources = {f"{prefix}{s.day}-{Path(o.key).name}": o.key for s in slices for o in _objects(lake, s)}
     lake.store.copy_all(lake.store.zones.clean_bucket, sources)
     return lake.store.zones.clean_uri(prefix), sum(s.rows for s in slices)
@@ -144,4 +305,4 @@ def _objects(lake: Lake, part: Slice) -> list[Stored]:
 
 
 def _flip(partition: Partition) -> Flip:
-    return Flip(partition.value, partition.location, int(partition.parameters["adplatform.rows"]))
+    return Flip(partition.value, partition.location, int(partition.parameters[ROWS]))

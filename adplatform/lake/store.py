@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -69,14 +69,15 @@ class Store:
             for entry in page.get("Contents", ()):
                 yield Stored(entry["Key"], entry["Size"], entry["LastModified"])
 
-    def delete(self, bucket: str, keys: Iterable[str]) -> None:
-        """Delete objects; one that is gone already is no error.
+    def delete(self, bucket: str, keys: Iterable[str], check: Callable[[], None] = lambda: None) -> None:
+        """Delete objects; one that is gone already is no error. ``check`` is called before each call.
 
         Raises:
             TransientFailure: the bucket refused some of them.
         """
         pending = list(keys)
         for start in range(0, len(pending), _DELETE_BATCH):
+            check()
             batch = [{"Key": key} for key in pending[start : start + _DELETE_BATCH]]
             answer = self.s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
             if answer.get("Errors"):

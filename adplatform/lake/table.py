@@ -57,6 +57,15 @@ class TableSpec:
     def partitions(self) -> tuple[OutputColumn, ...]:
         return tuple(column for column in (self.partition, self.scope) if column)
 
+    @property
+    def partition_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.partitions)
+
+    @property
+    def by_column(self) -> bool:
+        """Whether deliveries meet in its partitions."""
+        return self.partition is not None and self.partition.name != DELIVERY_DATE
+
 
 def table_name(feed: str, database_prefix: str = DATABASE_PREFIX) -> TableName:
     """The table of ``feed`` (``"<source>/<feed>"``): one database per source."""

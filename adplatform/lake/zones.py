@@ -1,14 +1,14 @@
 """Where everything lies: the keys of the raw zone and the clean zone, and the encryption every write asks for."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from adplatform.contracts.model import DELIVERY_DATE
+from adplatform.transform.partition_values import escape
 
-# Hive's FileUtils.charToEscape. Spark and Athena take other characters from the path as they are, so a general URL
-# quoting would change what they read.
-_ESCAPED = frozenset("\"#%'*/:=?\\{[]^\x7f") | {chr(c) for c in range(0x20)}
+_ESCAPE = re.compile("%([0-9A-F]{2})")
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,13 @@ class Zones:
     def manifests(self, feed: str, day: date) -> str:
         return _day("manifests", feed, day)
 
+    def publications(self, feed: str, day: date) -> str:
+        return _day("publications", feed, day)
+
+    def manifests_of(self, feed: str) -> str:
+        """Below it lie the manifests of all dates of a feed, or of all scopes of a table."""
+        return f"manifests/{feed}/"
+
     def clean(self, feed: str) -> str:
         """The root of the feed's table, with a copy of what its partitions show now (``adplatform.lake.path_copy``)."""
         return f"{feed}/"
@@ -53,6 +60,10 @@ class Zones:
     def versions(self, feed: str) -> str:
         """Below it lies one prefix per publish attempt. No source has a name with a hyphen."""
         return f"table-versions/{feed}/"
+
+    def slice_lists(self, feed: str) -> str:
+        """Below it lie the lists of the slices that partitions of a table partitioned by a column show."""
+        return f"table-slices/{feed}/"
 
     def version(self, feed: str, token: str) -> str:
         """The location of one attempt. It has no ``=``, which readers of paths would take for one more column."""
@@ -69,13 +80,28 @@ class Zones:
         return uri.removeprefix(f"s3://{self.clean_bucket}/")
 
 
+MAX_KEY = 1024
+"""Bytes of UTF-8 in a key (S3 user guide, object key naming)."""
+
+
+def file_key(folder: str, name: str) -> str:
+    """The key of a file in a folder that is its own. Where S3 takes no such key, the name loses its beginning."""
+    room = MAX_KEY - len(folder.encode())
+    return folder + name.encode()[-room:].decode(errors="ignore")
+
+
 JOINT = "\x1f"
 """Between the values of a partition that has two. The first is a date, so what follows the first one is the second."""
 
 
 def partition_path(column: str, value: str) -> str:
     """``column=value/`` with the value escaped as Hive escapes it."""
-    return f"{column}={''.join(_hive(value))}/"
+    return f"{column}={escape(value)}/"
+
+
+def partition_value(folder: str) -> str:
+    """The value of a folder as :func:`partition_path` names it."""
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), folder.rstrip("/").partition("=")[2])
 
 
 def partition_values(value: str, columns: int) -> list[str]:
@@ -87,11 +113,6 @@ def partition_folder(columns: Sequence[str], value: str) -> str:
     """The folder of a partition with one or more columns; their values are joined by ``JOINT``."""
     values = partition_values(value, len(columns))
     return "".join(partition_path(column, part) for column, part in zip(columns, values, strict=True))
-
-
-def _hive(value: str) -> Iterator[str]:
-    for character in value:
-        yield f"%{ord(character):02X}" if character in _ESCAPED else character
 
 
 def _day(zone: str, feed: str, day: date) -> str:

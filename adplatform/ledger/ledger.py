@@ -17,11 +17,14 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from adplatform.failures import TransientFailure
 from adplatform.ledger.rows import (
+    KEYS,
+    LAKE_KEY,
     UNPLACED,
     Delivery,
     DeliveryState,
     FileOutcome,
     Ignored,
+    LakeKey,
     ObjectState,
     Observation,
     Placement,
@@ -36,15 +39,25 @@ from adplatform.ledger.rows import (
     Scope,
     Slice,
     Stale,
+    TableRotation,
+    Told,
     Trouble,
     active_deliveries,
     active_reports,
+    attribute,
     from_item,
     plain,
+    slices_of,
     to_item,
 )
 
 ACTIVE_INDEX = "active"
+REMEMBER_TOLD = timedelta(days=90)
+"""For longer than any backfill takes."""
+_KEEPS = 3
+_MARGIN = 1.2
+_EARLIER_KEY_PARTS = 2  # "#" in the key of a slice that names no version; quoting leaves none in the partition
+_LONGEST_EARLIER_KEY = 1024 - len("2026-01-01")  # DynamoDB Developer Guide, sort key length: longer ones never existed
 MOST_READ = 100
 """Keys of one call (DynamoDB API reference, BatchGetItem)."""
 _serialize = TypeSerializer().serialize
@@ -193,6 +206,11 @@ class Ledger:
             source, notified, "objects = :n AND since = :s", {":n": notified.objects, ":s": plain(notified.since)}
         )
 
+    def put_objects(self, feed: str, objects: Iterable[RawObject]) -> None:
+        """Write objects as they are, for a ledger that has forgotten them; the caller changes the delivery that counts
+        them."""
+        self._put_all(feed, objects)
+
     def reopen(self, feed: str, day: date) -> Delivery:
         """Make a new version due although nothing arrived: the contract, a key or a decision changed."""
         while True:
@@ -201,15 +219,30 @@ class Ledger:
             if self._transact([self._delivery_write(feed, delivery, reopened)]):
                 return self.delivery(feed, day)
 
-    def settle(self, feed: str, seen: Delivery, *, objects: int, manifest_key: str, because: str) -> Delivery | None:
-        """Close the set of objects as the next version; None when anything arrived or changed since ``seen``."""
+    def settle(
+        self,
+        feed: str,
+        seen: Delivery,
+        *,
+        objects: int,
+        manifest_key: str,
+        because: str,
+        version: int = 0,
+        settled_arrivals: int | None = None,
+    ) -> Delivery | None:
+        """Close the set of objects as ``version``, by default the next; None when anything arrived or changed since
+        ``seen``. Arrivals above ``settled_arrivals``, none by default, stay pending."""
         now = self.now()
         settled = replace(
             seen,
             state=DeliveryState.SETTLED,
-            version=seen.version + 1,
-            settled_arrivals=seen.arrivals,
+            version=version or seen.version + 1,
+            settled_arrivals=seen.arrivals if settled_arrivals is None else settled_arrivals,
             attempt=1,
+            launches=1,
+            deaths=0,
+            hindered=0,
+            not_before=None,
             run_id="",
             manifest_key=manifest_key,
             settled_at=now,
@@ -274,7 +307,7 @@ class Ledger:
             UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changes),
             ConditionExpression="attribute_exists(pk)",
             ExpressionAttributeNames=names,
-            ExpressionAttributeValues=_wire({f":{name}": plain(value) for name, value in changes.items()}),
+            ExpressionAttributeValues=_wire({f":{n}": attribute(n, value) for n, value in changes.items()}),
         )
 
     # -- publications, file outcomes, slices
@@ -295,14 +328,30 @@ class Ledger:
         self._put_all(feed, outcomes)
 
     def slices(self, feed: str, partition: str) -> list[Slice]:
-        """What each delivery contributes to the partition, oldest delivery date first."""
-        return list(self._query(Slice, feed, f"slice#{quote(partition, safe='')}#"))
+        """What each delivery version contributes to the partition, oldest delivery date first."""
+        return list(self._query(Slice, feed, slices_of(partition)))
 
     def slices_of_day(self, feed: str, day: date) -> list[Slice]:
-        return [s for s in self._query(Slice, feed, "slice#") if s.day == day]
+        """What every version of the delivery contributes to any partition."""
+        return [s for s in self.all_slices(feed) if s.day == day]
 
     def all_slices(self, feed: str) -> list[Slice]:
+        """Slices of every delivery, version and partition, those with keys of the earlier form too."""
         return list(self._query(Slice, feed, "slice#"))
+
+    def earlier_slices(self, feed: str, partition: str | None = None) -> list[Slice]:
+        """Slices, of one partition or of all, whose keys name no version: ``slice#<partition>#<day>``."""
+        prefix = "slice#" if partition is None else f"slice#{quote(partition, safe='')}#"
+        if len(prefix) > _LONGEST_EARLIER_KEY:
+            return []
+        items = self._items(feed, prefix)
+        return [from_item(Slice, item) for item in items if item["sk"].count("#") == _EARLIER_KEY_PARTS]
+
+    def upgrade_slice(self, feed: str, earlier: Slice) -> None:
+        """Give one of :meth:`earlier_slices` the key of today. May be interrupted and repeated."""
+        self._put_all(feed, [earlier])
+        key = f"slice#{quote(earlier.partition, safe='')}#{earlier.day}"
+        self.client.delete_item(TableName=self.table, Key=_wire({"pk": f"feed#{feed}", "sk": key}))
 
     def put_slices(self, feed: str, slices: Iterable[Slice]) -> None:
         self._put_all(feed, slices)
@@ -310,8 +359,24 @@ class Ledger:
     def placement(self, feed: str, day: date) -> Placement | None:
         return self._get(Placement, feed, f"placement#{day}")
 
-    def put_placement(self, feed: str, placement: Placement) -> None:
-        self._put_all(feed, [placement])
+    def placements(self, feed: str, since: datetime | None = None) -> list[Placement]:
+        """What readers see of each delivery, oldest date first; with ``since`` those that were placed since then."""
+        found = list(self._query(Placement, feed, "placement#"))
+        return found if since is None else [p for p in found if p.placed_at and p.placed_at >= since]
+
+    def put_placement(self, feed: str, placement: Placement) -> bool:
+        """Note what readers see; False, and nothing changes, when a newer version is placed already."""
+        try:
+            self.client.put_item(
+                TableName=self.table,
+                Item=_wire(to_item(feed, placement)),
+                ConditionExpression="attribute_not_exists(pk) OR #v <= :v",
+                ExpressionAttributeNames={"#v": "version"},
+                ExpressionAttributeValues=_wire({":v": placement.version}),
+            )
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
 
     def retired(self, feed: str) -> list[Retired]:
         return list(self._query(Retired, feed, "retired#"))
@@ -319,8 +384,31 @@ class Ledger:
     def put_retired(self, feed: str, rows: Iterable[Retired]) -> None:
         self._put_all(feed, rows)
 
-    def delete(self, feed: str, row: Slice | Retired) -> None:
+    def delete(self, feed: str, row: Slice | Retired | Told) -> None:
         self.client.delete_item(TableName=self.table, Key=_wire({"pk": f"feed#{feed}", "sk": row.sort_key}))
+
+    # -- hashing keys
+
+    def lake_key(self) -> LakeKey | None:
+        return self._get(LakeKey, KEYS, LAKE_KEY)
+
+    def begin_lake_key(self, key_id: str) -> LakeKey:
+        """The key of the lake; ``key_id`` from now on when there was none."""
+        first = LakeKey(key_id, self.now())
+        self._transact([self._put(KEYS, first, "attribute_not_exists(pk)", {})])
+        return self.lake_key() or first
+
+    def put_lake_key(self, key: LakeKey) -> None:
+        self._put_all(KEYS, [key])
+
+    def table_rotation(self, table: str) -> TableRotation | None:
+        return self._get(TableRotation, KEYS, f"table#{table}")
+
+    def table_rotations(self) -> list[TableRotation]:
+        return list(self._query(TableRotation, KEYS, "table#"))
+
+    def put_table_rotation(self, rotation: TableRotation) -> None:
+        self._put_all(KEYS, [rotation])
 
     # -- reports
 
@@ -380,8 +468,27 @@ class Ledger:
         self._put_all(source, [trouble])
         return trouble
 
+    def begin_trouble(self, source: str, what: str, error: str) -> bool:
+        """The same for one of many who see it begin; False when somebody has noted it already."""
+        item = _wire(to_item(source, Trouble(what, error, self.now())))
+        try:
+            self.client.put_item(TableName=self.table, Item=item, ConditionExpression="attribute_not_exists(pk)")
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
     def clear_trouble(self, source: str, what: str) -> None:
         self.client.delete_item(TableName=self.table, Key=_wire({"pk": f"feed#{source}", "sk": f"trouble#{what}"}))
+
+    def note_told(self, feed: str, what: str) -> Told | None:
+        """Take it upon the caller to tell people; None when somebody did before. Notes of long ago go."""
+        told = Told(what, self.now())
+        if not self._transact([self._put(feed, told, "attribute_not_exists(pk)", {})]):
+            return None
+        for old in self._query(Told, feed, "told#"):
+            if told.at - old.at > REMEMBER_TOLD:
+                self.delete(feed, old)
+        return told
 
     def stale(self, feed: str) -> list[Stale]:
         """What must be built anew of a derived table, oldest date first."""
@@ -455,12 +562,15 @@ class Ledger:
         return found
 
     def _query(self, kind: type[R], feed: str, prefix: str) -> Iterator[R]:
-        for item in self._pages(
+        for item in self._items(feed, prefix):
+            yield from_item(kind, item)
+
+    def _items(self, feed: str, prefix: str) -> Iterator[dict[str, Any]]:
+        return self._pages(
             KeyConditionExpression="pk = :p AND begins_with(sk, :s)",
             ExpressionAttributeValues={":p": {"S": f"feed#{feed}"}, ":s": {"S": prefix}},
             ConsistentRead=True,
-        ):
-            yield from_item(kind, item)
+        )
 
     def _query_range(self, kind: type[R], feed: str, first: str, last: str, *, forward: bool = True) -> Iterator[R]:
         for item in self._pages(
@@ -570,25 +680,34 @@ class Lease:
             {"#o": "owner", "#u": "until"},
         )
 
-    def check(self) -> None:
-        """Keep the lease before a step that must not overlap.
+    def check(self, needs: timedelta = timedelta(0)) -> None:
+        """Keep the lease before a step that must not overlap. At the return it lasts for ``needs`` at least, which is
+        what the step may take.
 
         Raises:
-            TransientFailure: it ran out and another holder took it, even one that has released it since.
+            TransientFailure: it ran out and another holder took it, even one that has released it since, or the ledger
+                answers too slowly to keep it.
         """
-        if not self._put("#o = :o", {":o": self.owner}, {"#o": "owner"}):
-            raise TransientFailure(
-                f"lease {self.name} was lost to another run: this one stops before it overwrites newer work"
-            )
+        for _ in range(_KEEPS):
+            asked = self.ledger.now()
+            if not self._put("#o = :o", {":o": self.owner}, {"#o": "owner"}, needs):
+                raise TransientFailure(
+                    f"lease {self.name} was lost to another run: this one stops before it overwrites newer work"
+                )
+            if self.ledger.now() + needs <= asked + self._length(needs):
+                return
+        raise TransientFailure(f"the ledger answers too slowly to keep lease {self.name}; run the step again")
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Keep the lease during one long step. A loss shows at the next :meth:`check`."""
+    def kept(self, needs: timedelta = timedelta(0)) -> Iterator[None]:
+        """Keep the lease during one long step, whose single calls may take ``needs``. A loss shows at the next
+        :meth:`check`."""
         done = threading.Event()
+        pause = self.ttl / 3
 
         def keep() -> None:
-            while not done.wait(self.ttl.total_seconds() / 3):
-                self.check()
+            while not done.wait(pause.total_seconds()):
+                self.check(needs + pause if needs else needs)
 
         with ThreadPoolExecutor(max_workers=1) as keeper:
             keeper.submit(keep)
@@ -610,8 +729,14 @@ class Lease:
     def _key(self) -> dict[str, Any]:
         return {"pk": f"lease#{self.name}", "sk": "lease"}
 
-    def _put(self, expression: str, values: dict[str, Any], names: dict[str, str]) -> bool:
-        until = (self.ledger.now() + self.ttl).isoformat()
+    def _length(self, needs: timedelta) -> timedelta:
+        """For how long the lease is kept at once; the margin is for the call that keeps it."""
+        return max(self.ttl, needs * _MARGIN)
+
+    def _put(
+        self, expression: str, values: dict[str, Any], names: dict[str, str], needs: timedelta = timedelta(0)
+    ) -> bool:
+        until = (self.ledger.now() + self._length(needs)).isoformat()
         item = _wire({**self._key(), "owner": self.owner, "until": until})
         return self._conditional(
             lambda condition: self.ledger.client.put_item(TableName=self.ledger.table, Item=item, **condition),

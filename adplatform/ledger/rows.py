@@ -9,8 +9,8 @@ pk                            sk                                   row
 ``feed#<source>/<feed>``      ``object#<day>#<digest>``            :class:`RawObject`, one per object version
 ``feed#<source>/<feed>``      ``version#<day>#<0001>``             :class:`Publication`, one per settled version
 ``feed#<source>/<feed>``      ``file#<day>#<0001>#<digest>``       :class:`FileOutcome`, one per file of a version
-``feed#<source>/<feed>``      ``slice#<partition>#<day>``          :class:`Slice`, what a delivery gives a partition
-``feed#<source>/<feed>``      ``placement#<day>``                  :class:`Placement`, the slices that are all in place
+``feed#<source>/<feed>``      ``slice#<digest>#<day>#<0001>``      :class:`Slice`, what a version gives a partition
+``feed#<source>/<feed>``      ``placement#<day>``                  :class:`Placement`, what readers see of a delivery
 ``feed#<source>/<feed>``      ``retired#<digest>``                 :class:`Retired`, a location nothing refers to
 ``feed#<src>/<name>/<scope>`` ``report#<asked>#<start>_<end>#<n>`` :class:`Report`, in ``active`` until it has ended
 ``feed#<src>/<feed>/<scope>`` ``observed#<day>#<as_of>#<report>``  :class:`Observation`, what a report said of a date
@@ -19,10 +19,18 @@ pk                            sk                                   row
 ``feed#<source>``             ``planned#<name>/<scope>``           :class:`Planned`, the last day that was planned
 ``feed#<source>``             ``scope#<id>``                       :class:`Scope`, a profile or marketplace of it
 ``feed#<source>``             ``trouble#<what>``                   :class:`Trouble`, what people were told already
+``feed#<source>/<feed>``      ``told#<what>``                      :class:`Told`, what people are told only once
 ``feed#<source>/<feed>``      ``stale#<day>/<scope>``              :class:`Stale`, a derived date to be built anew
+``feed#_keys``                ``lake``                             :class:`LakeKey`, the hashing key of the lake
+``feed#_keys``                ``table#<source>/<feed>``            :class:`TableRotation`, its way to another key
 ``lease#<name>``              ``lease``                            holder and expiry of a lease
 ``rate#<name>``               ``rate``                             when the next call of an operation may be made
+``worker#<run>``              the work                             who works on a run (``adplatform.ledger.workers``)
+``automation``                ``owner``                            which orchestrator starts runs by itself
 ============================  ===================================  ==================================================
+
+An item may have 400 KB (DynamoDB Developer Guide, "Constraints"), so none grows with the data: texts are cut at
+``MAX_TEXT`` characters, and what there may be any number of is in an object that the item names.
 """
 
 import hashlib
@@ -34,12 +42,19 @@ from enum import StrEnum
 from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
-from urllib.parse import quote
+
+from adplatform.failures import clipped
+from adplatform.ledger.item_size import require_fit
 
 Item = dict[str, Any]
+_TEXTS = frozenset({"error", "note", "reason", "settled_because", "waiting"})
 
 UNPLACED = "_unplaced"
 """The feed of a source under which objects are remembered that fit none of its feeds."""
+
+KEYS = "_keys"
+"""In the place of a feed: what concerns the hashing key of the lake."""
+LAKE_KEY = "lake"
 
 
 class DeliveryState(StrEnum):
@@ -146,6 +161,10 @@ class Delivery:
     of this row, so that a write based on an older reading fails. ``waiting`` says what the delivery lacked when it was
     last judged, ``waiting_until`` when time alone completes it, and ``waiting_as`` what that judgement was about, so
     that it need not be repeated.
+
+    Of the version that has settled, ``attempt`` numbers the attempt at the work that is due or under way, ``launches``
+    the runs that were asked for, ``deaths`` those that ended without a word, and ``hindered`` those that could not work
+    where they ran. After a failure it rests until ``not_before``.
     """
 
     day: date
@@ -156,6 +175,10 @@ class Delivery:
     version: int = 0
     published: int = 0
     attempt: int = 0
+    launches: int = 0
+    deaths: int = 0
+    hindered: int = 0
+    not_before: datetime | None = None
     run_id: str = ""
     manifest_key: str = ""
     settled_at: datetime | None = None
@@ -172,6 +195,11 @@ class Delivery:
         return self.arrivals - self.settled_arrivals
 
     @property
+    def launch(self) -> int:
+        """The number of the run that is due or under way. Rows that count no launches have one for each attempt."""
+        return self.launches or self.attempt
+
+    @property
     def active(self) -> bool:
         return self.pending > 0 or self.state in (DeliveryState.SETTLED, DeliveryState.RUNNING, DeliveryState.FAILED)
 
@@ -182,7 +210,13 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Publication:
-    """One settled version of a delivery and what became of it. Counts are rows."""
+    """One settled version of a delivery and what became of it. Counts are rows.
+
+    ``reasons`` are the most frequent and ``locations`` the first of ``reason_count`` and ``location_count``; where
+    there are more, ``details_key`` names the object with all of them. ``adplatform.lake.details`` reads either.
+    ``note`` is what a reader of the table should know beside that: it is published, and yet not what they see, for
+    example. ``key_id`` names the hashing key of its digests, ``previous_key_id`` that of the digests kept beside them.
+    """
 
     day: date
     version: int
@@ -199,10 +233,16 @@ class Publication:
     reasons: Mapping[str, int] = field(default_factory=dict)
     table: str = ""
     locations: tuple[str, ...] = ()
+    reason_count: int = 0
+    location_count: int = 0
+    details_key: str = ""
     quarantine_key: str = ""
     seconds: Decimal = Decimal(0)
     finished_at: datetime | None = None
     error: str = ""
+    note: str = ""
+    key_id: str = ""
+    previous_key_id: str = ""
 
     @property
     def sort_key(self) -> str:
@@ -237,7 +277,9 @@ class FileOutcome:
 class Slice:
     """The rows one delivery version contributes to one partition of a table partitioned by a column.
 
-    Without a location it says that the version has no rows there any more and the partition must be made without it.
+    It counts once its version is the placed one of its delivery (:class:`Placement`). Without a location it says that
+    the version has no rows there any more and the partition must be made without it. ``manifest`` names the settlement
+    and ``key_id`` the hashing key of its personal columns, "" where there is none.
     """
 
     partition: str
@@ -245,18 +287,29 @@ class Slice:
     version: int
     location: str = ""
     rows: int = 0
+    key_id: str = ""
+    manifest: str = ""
 
     @property
     def sort_key(self) -> str:
-        return f"slice#{quote(self.partition, safe='')}#{self.day}"
+        return f"{slices_of(self.partition)}{self.day}#{self.version:04d}"
 
 
 @dataclass(frozen=True)
 class Placement:
-    """The latest version of a delivery of which every slice is in its partition."""
+    """The version of a delivery that readers see, by all the ledger knows.
+
+    ``manifest`` names its settlement; ``location`` and ``rows`` are its files where a delivery has some of its own, in
+    a table partitioned by a column its slices have them. ``key_id`` is as in :class:`Slice`.
+    """
 
     day: date
     version: int
+    manifest: str = ""
+    location: str = ""
+    rows: int = 0
+    key_id: str = ""
+    placed_at: datetime | None = None
 
     @property
     def sort_key(self) -> str:
@@ -298,7 +351,8 @@ class Report:
 
     ``asked_on`` is the date of asking in the scope's time zone and ``sequence`` counts the orders of one range on that
     date from 1. ``waves`` maps the dates that were due to the age in days for which they were. ``report_id`` is stored
-    before the first poll. ``attempt`` counts the tries of the present step, which rests until ``not_before``.
+    before the first poll. ``attempt`` counts the tries of the present step, which rests until ``not_before``, and
+    ``returned`` the runs that spent none, because they were stopped or hindered.
     ``revision`` counts the writes of the row, so that a write based on an older reading fails.
     """
 
@@ -317,6 +371,7 @@ class Report:
     report_id: str = ""
     adopted: bool = False
     attempt: int = 0
+    returned: int = 0
     not_before: datetime | None = None
     intended_at: datetime | None = None
     requested_at: datetime | None = None
@@ -444,6 +499,71 @@ class Trouble:
         return f"trouble#{self.what}"
 
 
+@dataclass(frozen=True)
+class Told:
+    """A message that many runs may have reason to send and one sends: of a backfill, or of a date's deadline."""
+
+    what: str
+    at: datetime
+
+    @property
+    def sort_key(self) -> str:
+        return f"told#{self.what}"
+
+
+@dataclass(frozen=True)
+class LakeKey:
+    """The hashing key that all tables of the lake are to share, by its id.
+
+    ``previous_id`` is the key before it. ``next_version`` is the secret's version of a key that is about to be made,
+    ``next_dual_until`` its ``dual_until``: when digests under the previous key are no longer stored beside the current
+    ones. ``rotating`` until every delivery that can be made again is under this key.
+    """
+
+    key_id: str
+    since: datetime
+    previous_id: str = ""
+    next_version: str = ""
+    next_dual_until: datetime | None = None
+    dual_until: datetime | None = None
+    rotating: bool = False
+
+    @property
+    def sort_key(self) -> str:
+        return LAKE_KEY
+
+    def dual(self, now: datetime) -> bool:
+        """Whether digests under the previous key are to be stored, too."""
+        return bool(self.previous_id) and self.dual_until is not None and now < self.dual_until
+
+
+class RotationState(StrEnum):
+    """KEPT: the table stays under its key, because originals that it is made of are gone."""
+
+    RUNNING = "running"
+    DONE = "done"
+    KEPT = "kept"
+
+
+@dataclass(frozen=True)
+class TableRotation:
+    """The way of one table from the key ``from_id`` ("" when unknown) to ``key_id``. ``staged`` of ``deliveries`` are
+    made and not shown yet; ``left`` deliveries stay under an earlier key because their originals are gone."""
+
+    table: str
+    from_id: str
+    key_id: str
+    state: RotationState
+    started_at: datetime
+    deliveries: int = 0
+    staged: int = 0
+    left: int = 0
+
+    @property
+    def sort_key(self) -> str:
+        return f"table#{self.table}"
+
+
 Row = (
     RawObject
     | Ignored
@@ -459,6 +579,9 @@ Row = (
     | Planned
     | Scope
     | Trouble
+    | Told
+    | LakeKey
+    | TableRotation
 )
 R = TypeVar(
     "R",
@@ -477,6 +600,9 @@ R = TypeVar(
     Scope,
     Stale,
     Trouble,
+    Told,
+    LakeKey,
+    TableRotation,
 )
 
 
@@ -485,22 +611,32 @@ def digest(*parts: str) -> str:
     return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:32]
 
 
+def slices_of(partition: str) -> str:
+    """What the sort keys of a partition's slices begin with."""
+    return f"slice#{digest(partition)}#"
+
+
 def unversioned(etag: str, size: int) -> str:
     """The identity of an object in a bucket without versioning."""
     return f"{etag.strip(chr(34))}+{size}"
 
 
 def to_item(feed: str, row: Row) -> Item:
-    """The row as a DynamoDB item (resource-style values); optional attributes that are empty are left out."""
+    """The row as a DynamoDB item (resource-style values); optional attributes that are empty are left out.
+
+    Raises:
+        PermanentFailure: DynamoDB takes no item of that size, or no such sort key.
+    """
     item: Item = {"pk": f"feed#{feed}", "sk": row.sort_key}
     required = {f.name for f in fields(row) if f.default is MISSING and f.default_factory is MISSING}
     for name, value in asdict(row).items():
         if name in required or value not in ("", None, (), {}):
-            item[name] = plain(value)
+            item[name] = attribute(name, value)
     if isinstance(row, Delivery) and row.active:
         item["active_feed"] = active_deliveries(feed.partition("/")[0])
     if isinstance(row, Report) and not row.ended:
         item["active_feed"] = active_reports(row.source)
+    require_fit(item)
     return item
 
 
@@ -523,6 +659,11 @@ def from_item(kind: type[R], item: Mapping[str, Any]) -> R:
 def _hints(kind: type[Any]) -> dict[str, Any]:
     """Resolving them takes longer than all the rest of reading a row."""
     return get_type_hints(kind)
+
+
+def attribute(name: str, value: Any) -> Any:
+    """A named attribute as DynamoDB keeps it, a text for people cut to its limit."""
+    return clipped(value) if name in _TEXTS else plain(value)
 
 
 def plain(value: Any) -> Any:

@@ -1,11 +1,12 @@
 """``python -m adplatform.local DATA``: the child process that ``endpoint.ensure`` starts."""
 
 import argparse
+import logging
 import os
-import sys
 from pathlib import Path
 
 from adplatform.failures import PermanentFailure
+from adplatform.local.child import report
 
 
 def main() -> int:
@@ -14,6 +15,7 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1", help="loopback address to listen on")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
     parser.add_argument("--owner-pid", type=int, default=os.getppid(), help="stop when this parent process ends")
+    parser.add_argument("--report-fd", type=int, default=2, help="where to say why it ends before it should")
     arguments = parser.parse_args()
     # Read by moto when it is imported: no web page of another origin may call the endpoint.
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
@@ -22,10 +24,14 @@ def main() -> int:
     try:
         serve(arguments.data.resolve(), arguments.host, arguments.port, arguments.owner_pid)
     except PermanentFailure as failure:
-        print(failure, file=sys.stderr)
-        return 2
+        return report(arguments.report_fd, str(failure))
+    except OSError as e:
+        return report(arguments.report_fd, f"{arguments.data} cannot be used: {e}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    logging.shutdown()
+    # At once: other threads may still hold requests that nothing is to answer any more.
+    os._exit(status)

@@ -8,13 +8,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from adplatform.failures import PermanentFailure
 from adplatform.local.endpoint import LOCK_NAME, RECORD_NAME
 
 LOCK_SECONDS = 60.0
+FAILED = 2
+"""Exit status of a child that did not do all it should."""
 
 
 @contextmanager
@@ -47,6 +49,14 @@ def recorded(data: Path, url: str) -> Iterator[None]:
     temporary.replace(path)
     yield
     path.unlink(missing_ok=True)
+
+
+def report(fd: int, text: str) -> int:
+    """Say why this process ends, to its owner or on stderr, and what its status is. The owner listens on a pipe,
+    because a full disk takes no log."""
+    with suppress(OSError):
+        os.write(fd, f"{text}\n".encode())
+    return FAILED
 
 
 def stop_requested(*, with_input: bool = True) -> threading.Event:

@@ -1,10 +1,20 @@
-"""DynamoDB tables whose queries and transactions cost what they touch, not what the table holds."""
+"""DynamoDB tables whose queries and transactions cost what they touch, not what the table holds, and transactions that
+may be sent twice."""
 
 import copy
+import hashlib
+import json
+import time
 from typing import Any
 
-from moto.dynamodb import models
+from moto.core.responses import ActionResult
+from moto.dynamodb import models, urls
+from moto.dynamodb.exceptions import ERROR_TYPE_PREFIX, DynamodbException
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
+from moto.dynamodb.responses import DynamoHandler
+
+_TOKEN_SECONDS = 600
+"""For how long a ClientRequestToken is remembered (DynamoDB API reference, TransactWriteItems)."""
 
 _moto_transaction = models.DynamoDBBackend.transact_write_items
 
@@ -81,6 +91,34 @@ def _touched(
     return table, (DynamoType(key[table.hash_key_attr]), DynamoType(key[table.range_key_attr]))
 
 
+class IdempotentParameterMismatchException(DynamodbException):
+    def __init__(self) -> None:
+        super().__init__(
+            ERROR_TYPE_PREFIX + "IdempotentParameterMismatchException",
+            "The request uses the same client token as a previous, but non-identical request.",
+        )
+
+
+class LocalDynamoHandler(DynamoHandler):
+    def transact_write_items(self) -> Any:
+        """moto does not know the token: a client whose answer was lost would find its own write in the way."""
+        token, now = self.body.get("ClientRequestToken"), time.time()
+        if token is None:
+            return super().transact_write_items()
+        seen: dict[str, tuple[str, float]] = self.dynamodb_backend.__dict__.setdefault("transaction_tokens", {})
+        for old in [each for each, (_, at) in seen.items() if now - at > _TOKEN_SECONDS]:
+            del seen[old]
+        content = hashlib.sha256(json.dumps(self.body["TransactItems"], sort_keys=True).encode()).hexdigest()
+        if token in seen:
+            if seen[token][0] != content:
+                raise IdempotentParameterMismatchException
+            return ActionResult({"ConsumedCapacity": [], "ItemCollectionMetrics": {}})
+        answer = super().transact_write_items()
+        seen[token] = (content, now)
+        return answer
+
+
 def install() -> None:
+    urls.url_paths["{0}/"] = LocalDynamoHandler.dispatch
     models.Table = LocalTable
     models.DynamoDBBackend.transact_write_items = _transact_write_items

@@ -14,11 +14,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 from urllib.parse import urlsplit
 
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -49,11 +49,14 @@ EMBEDDED_AWS = Child("adplatform.local", "embedded AWS")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A running child. As a context manager it stops at the end if this process started it."""
+    """A running child. As a context manager it stops at the end if this process started it. ``report`` is where the
+    child says why it ended before it should, or what it could not save."""
 
     url: str
     data: Path
+    child: Child
     process: subprocess.Popen[bytes] | None = None
+    report: IO[str] | None = None
 
     @property
     def owned(self) -> bool:
@@ -61,20 +64,52 @@ class Endpoint:
         return self.process is not None
 
     def stop(self) -> None:
-        """Ends the child after it saved its state; does nothing unless this process started it."""
-        if self.process is None:
+        """Ends the child after it saved its state; does nothing unless this process started it.
+
+        Raises:
+            PermanentFailure: not everything was saved; says what and why.
+            TransientFailure: the child has not ended after ``STOP_SECONDS``.
+        """
+        if self.process is None or self.report is None:
             return
         with _owned_guard:
-            _owned.pop(self.data, None)
+            if _owned.get(self.data) is self:
+                del _owned[self.data]
         if self.process.stdin is not None:
             self.process.stdin.close()
-        self.process.wait(timeout=STOP_SECONDS)
+        try:
+            status = self.process.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired as e:
+            raise TransientFailure(
+                f"the {self.child.name} (process {self.process.pid}) is still not done with saving after "
+                f"{STOP_SECONDS:.0f} s; its log is {self.data / LOG_NAME}"
+            ) from e
+        if status:
+            raise PermanentFailure(f"the {self.child.name} ended badly: {_ending(status, self.report)}")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+@contextmanager
+def stopped_at_the_end() -> Iterator[None]:
+    """Stops whatever children this process starts within the context, and says so if they could not save everything.
+
+    Raises: as :meth:`Endpoint.stop`, of the first that fails; the others are stopped all the same.
+    """
+    with _owned_guard:
+        before = set(_owned.values())
+    try:
+        yield
+    finally:
+        with _owned_guard:
+            started = set(_owned.values()) - before
+        with ExitStack() as stack:
+            for endpoint in started:
+                stack.callback(endpoint.stop)
 
 
 def ensure(data: Path, *, environ: Mapping[str, str] | None = None, child: Child = EMBEDDED_AWS) -> Endpoint:
@@ -95,7 +130,7 @@ def ensure(data: Path, *, environ: Mapping[str, str] | None = None, child: Child
         with _owned_guard:
             mine = _owned.get(data)
         if url is not None:
-            return mine if mine is not None and mine.url == url else Endpoint(url, data)
+            return mine if mine is not None and mine.url == url else Endpoint(url, data, child)
         endpoint = _start(data, os.environ if environ is None else environ, child)
         with _owned_guard:
             _owned[data] = endpoint
@@ -115,25 +150,29 @@ def is_locked(path: Path) -> bool:
 def _start(data: Path, environ: Mapping[str, str], child: Child) -> Endpoint:
     (data / RECORD_NAME).unlink(missing_ok=True)
     log = data / LOG_NAME
-    with log.open("wb") as output:
+    reading, writing = os.pipe()
+    report = os.fdopen(reading, encoding="utf-8", errors="replace")
+    command = [sys.executable, "-m", child.module, str(data), "--owner-pid", str(os.getpid())]
+    with log.open("wb") as output, os.fdopen(writing, "wb"):
         process = subprocess.Popen(
-            [sys.executable, "-m", child.module, str(data), "--owner-pid", str(os.getpid())],
+            [*command, "--report-fd", str(writing)],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
+            pass_fds=[writing],
             env={k: v for k, v in environ.items() if not k.startswith(_FOREIGN_SETTINGS)},
             start_new_session=True,
         )
     deadline = time.monotonic() + START_SECONDS
     while (url := _recorded_url(data)) is None:
-        if process.poll() is not None:
-            raise PermanentFailure(f"the {child.name} did not start: {_tail(log)}")
+        if (status := process.poll()) is not None:
+            raise PermanentFailure(f"the {child.name} did not start: {_ending(status, report)} {_tail(log)}".strip())
         if time.monotonic() > deadline:
             process.kill()
             process.wait()
             raise TransientFailure(f"the {child.name} was not ready after {START_SECONDS:.0f} s; its log is {log}")
         time.sleep(0.02)
-    return Endpoint(url, data, process)
+    return Endpoint(url, data, child, process, report)
 
 
 def _running_url(data: Path, child: Child) -> str | None:
@@ -170,8 +209,15 @@ def _answers(url: str) -> bool:
         connection.close()
 
 
+def _ending(status: int, report: IO[str]) -> str:
+    """Why a child ended with ``status``."""
+    if status < 0:
+        return f"signal {-status} killed it, and what it had not saved yet is lost"
+    return report.read().strip() or f"its status is {status}"
+
+
 def _tail(log: Path, characters: int = 2000) -> str:
-    return log.read_text(encoding="utf-8", errors="replace")[-characters:].strip() or f"nothing in its log {log}"
+    return log.read_text(encoding="utf-8", errors="replace")[-characters:].strip()
 
 
 @contextmanager

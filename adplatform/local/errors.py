@@ -5,7 +5,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from xml.sax.saxutils import escape
 
-_PHRASES = {403: "403 Forbidden", 501: "501 Not Implemented"}
+_PHRASES = {403: "403 Forbidden", 501: "501 Not Implemented", 503: "503 Service Unavailable"}
+
+
+class NotSaved(Exception):
+    """The disk does not take what a request would change. The message says what failed, where, and what to do."""
 
 
 def error_response(

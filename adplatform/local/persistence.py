@@ -1,4 +1,8 @@
-"""Snapshots of moto's services, one file each, pickled. Only files whose checksum is right are unpickled."""
+"""Snapshots of moto's services, one file each, pickled. Only files whose checksum is right are unpickled.
+
+What was acknowledged is saved at the next save, or writes are refused from then on until a save works again: a client
+never hears yes to more than one interval of work that a crash would lose.
+"""
 
 import copyreg
 import logging
@@ -13,6 +17,7 @@ from moto.backends import get_backend
 from moto.core.base_backend import BackendDict
 
 from adplatform.local.bodies import Bodies
+from adplatform.local.errors import NotSaved
 from adplatform.local.snapshot_file import damaged, read_snapshot, write_snapshot
 from adplatform.local.state import LOCK
 
@@ -30,6 +35,7 @@ class Snapshots:
         self._bodies = bodies
         self._changed: set[str] = set()
         self._being_saved: set[str] = set()
+        self._failures: dict[str, Exception] = {}
 
     def changed(self, service: str) -> None:
         """Notes that the next ``save`` must write ``service``, a moto service name, and what it delivers to."""
@@ -40,19 +46,42 @@ class Snapshots:
         """The services whose snapshots are behind."""
         return sorted(self._changed | self._being_saved)
 
+    def failure(self) -> str | None:
+        """Why the last save did not write everything, and what to do; None if it did."""
+        failures = dict(self._failures)
+        if not failures:
+            return None
+        reasons = {_reason(failure) for failure in failures.values()}
+        return (
+            f"the state of {', '.join(sorted(failures))} cannot be saved in {self._directory}: "
+            f"{'; '.join(sorted(reasons))}. Free space there or mend what is wrong; saving is tried again by itself"
+        )
+
+    def require_saved(self, service: str) -> None:
+        """Refuses a write after a failed save: every one if the disk failed, those of a service whose state cannot be
+        expressed as a snapshot.
+
+        Raises:
+            NotSaved: the last save failed.
+        """
+        failures = dict(self._failures)
+        if service in failures or any(isinstance(failure, OSError) for failure in failures.values()):
+            raise NotSaved(f"writes are refused: {self.failure()}")
+
     def save(self) -> None:
-        """Writes every service that changed since its last snapshot. What fails is logged: one service that cannot be
-        written must not end the endpoint or keep others from being written."""
+        """Writes every service that changed since its last snapshot, and tries again what failed before: one service
+        that cannot be written must not end the endpoint or keep others from being written."""
         for service in sorted(self._changed):
             self._being_saved.add(service)
             try:
                 self._save(service)
-            except OSError:
-                log.exception("the state of %s is not saved yet", service)
+            except Exception as e:
                 self._changed.add(service)
-            except Exception:
-                log.exception("the state of %s cannot be saved and is lost when the embedded AWS ends", service)
+                if service not in self._failures:
+                    log.exception("the state of %s is not saved", service)
+                self._failures[service] = e
             else:
+                self._failures.pop(service, None)
                 self._being_saved.discard(service)
 
     def load(self) -> None:
@@ -70,9 +99,13 @@ class Snapshots:
         with LOCK:
             self._changed.discard(service)
             payload = _dumped(service)
-            discarded = self._bodies.take_discarded() if service == "s3" else []
+            discarded = self._bodies.discarded() if service == "s3" else 0
         write_snapshot(self._directory / f"{service}.snapshot", payload)
-        self._bodies.delete(discarded)
+        self._bodies.delete_discarded(discarded)
+
+
+def _reason(failure: Exception) -> str:
+    return str(failure.strerror) if isinstance(failure, OSError) else f"{type(failure).__name__}: {failure}"
 
 
 def _dumped(service: str) -> bytes:

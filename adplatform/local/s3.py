@@ -7,7 +7,8 @@ several conditional writers win.
 import base64
 import copy
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from xml.etree import ElementTree
 
@@ -18,7 +19,7 @@ from moto.settings import S3_UPLOAD_PART_MIN_SIZE
 from moto.utilities.utils import md5_hash
 
 from adplatform.local import s3_events
-from adplatform.local.bodies import Bodies
+from adplatform.local.bodies import Bodies, Body
 from adplatform.local.state import LOCK
 
 SENT_AT_ONCE = 1 << 20
@@ -42,7 +43,10 @@ UNSUPPORTED_SUBRESOURCES = frozenset(
     }
 )
 
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+
 _bodies: Bodies
+_require_saved: Callable[[], None]
 
 
 class DiskKey(models.FakeKey):
@@ -60,10 +64,10 @@ class DiskKey(models.FakeKey):
         return memoryview(b"") if self._body is None else _bodies.read(self._body)
 
     @value.setter
-    def value(self, new_value: bytes | memoryview | list[memoryview]) -> None:
-        chunks = new_value if isinstance(new_value, list) else [new_value]
+    def value(self, new_value: bytes | memoryview | Body) -> None:
         previous = self._body
-        self._body, self.contentsize, md5 = _bodies.write(chunks)
+        stored = new_value if isinstance(new_value, Body) else _bodies.write([new_value])
+        self._body, self.contentsize, md5 = stored
         self._etag = self._etag or md5
         if previous is not None:
             _bodies.discard(previous)
@@ -86,8 +90,9 @@ class DiskKey(models.FakeKey):
 
 
 class DiskMultipart(models.FakeMultipart):
-    def complete(self, body: Iterator[tuple[int, str]]) -> tuple[list[memoryview], str, tuple[str, str, int] | None]:
-        """The parts to be joined, the ETag and the checksum. moto joins the parts in memory, several times over."""
+    def complete(self, body: Iterator[tuple[int, str]]) -> tuple[Body, str, tuple[str, str, int] | None]:
+        """The joined parts, the ETag and the checksum. moto joins the parts in memory, several times over, and forgets
+        them before it stores the object, so that a client could not try again when the disk is full."""
         parts: list[DiskKey] = []
         for number, etag in body:
             part = self.parts.get(number)
@@ -100,7 +105,7 @@ class DiskMultipart(models.FakeMultipart):
             raise MalformedXML
         etags = md5_hash(b"".join(bytes.fromhex(part.etag.strip('"')) for part in parts))
         values = [part.value for part in parts]
-        return values, f"{etags.hexdigest()}-{len(parts)}", self._checksum(values)
+        return _bodies.write(values), f"{etags.hexdigest()}-{len(parts)}", self._checksum(values)
 
     def _checksum(self, values: list[memoryview]) -> tuple[str, str, int] | None:
         algorithm = self.metadata.get("x-amz-checksum-algorithm")
@@ -190,12 +195,12 @@ def _marked_latest(version: Any, latest: bool) -> Any:
 class LocalS3Response(responses.S3Response):
     def _bucket_response(self, request: Any, full_url: str) -> Any:
         _refuse_unsupported(request)
-        with LOCK:
+        with _locked(request):
             return super()._bucket_response(request, full_url)
 
     def _key_response(self, request: Any, full_url: str) -> Any:
         _refuse_unsupported(request)
-        with LOCK:
+        with _locked(request):
             return super()._key_response(request, full_url)
 
     def get_bucket_notification(self) -> Any:
@@ -220,6 +225,14 @@ def _in_pieces(body: memoryview) -> Iterator[bytes]:
         yield bytes(body[start : start + SENT_AT_ONCE])
 
 
+@contextmanager
+def _locked(request: Any) -> Iterator[None]:
+    with LOCK:
+        if request.method not in _READS:
+            _require_saved()
+        yield
+
+
 def _refuse_unsupported(request: Any) -> None:
     unsupported = UNSUPPORTED_SUBRESOURCES.intersection(request.args)
     if unsupported:
@@ -237,9 +250,10 @@ def _reduce_versions(store: Any) -> tuple[Any, ...]:
     return _restored_versions, ({name: store.getlist(name) for name in dict.keys(store)},)
 
 
-def install(bodies: Bodies) -> None:
-    global _bodies  # noqa: PLW0603 - moto itself creates the keys
-    _bodies = bodies
+def install(bodies: Bodies, require_saved: Callable[[], None]) -> None:
+    """``require_saved`` is called before each write, and refuses it by raising ``NotSaved``."""
+    global _bodies, _require_saved
+    _bodies, _require_saved = bodies, require_saved
     models.FakeKey = DiskKey
     models.FakeMultipart = DiskMultipart
     models.MultipartDict = Multiparts

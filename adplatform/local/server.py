@@ -23,12 +23,12 @@ from adplatform.local import crawler, dynamodb, glue, s3, secrets, sns, sqs
 from adplatform.local.bodies import Bodies
 from adplatform.local.child import alone_in, recorded, stop_requested
 from adplatform.local.endpoint import HEALTH_PATH
-from adplatform.local.errors import error_response
+from adplatform.local.errors import NotSaved, error_response
 from adplatform.local.persistence import Snapshots
 from adplatform.local.state import LOCK
 
 SAVE_EVERY_SECONDS = 0.5
-_READ = re.compile(r"(Get|List|Describe|Head|BatchGet|Query|Scan|Search|TransactGet)")
+_READ = re.compile(r"(Get|List|Describe|Head|BatchGet|Query|Scan|Search|TransactGet|Decrypt|Encrypt|Verify)")
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +88,8 @@ class Front:
         try:
             _refuse_reset(environ)
             return self._serve(environ, start_response)
+        except NotSaved as e:
+            return error_response(environ, start_response, 503, "NotSaved", str(e))
         except NotImplementedError as e:
             message = f"the embedded AWS does not implement it: {e}"
             return error_response(environ, start_response, 501, "NotImplemented", message)
@@ -102,12 +104,15 @@ class Front:
         if is_s3:
             _declare_object(environ)
         body = b"" if is_s3 else _received(environ)
+        writes = not _only_reads(environ, body)
         try:
             # S3 takes the lock itself, after it has received the body.
             with nullcontext() if is_s3 else LOCK:
+                if writes and not is_s3:
+                    self._snapshots.require_saved(app.service)
                 return app(environ, start_response)  # type: ignore[no-any-return]
         finally:
-            if not _only_reads(environ, body):
+            if writes:
                 self._snapshots.changed(app.service)
 
 
@@ -149,10 +154,12 @@ def _host_name(environ: dict[str, Any]) -> str:
 
 
 def serve(data: Path, host: str, port: int, owner_pid: int) -> None:
-    """Serves the embedded AWS until SIGTERM, the end of stdin or the end of the process ``owner_pid``.
+    """Serves the embedded AWS until SIGTERM, the end of stdin or the end of the process ``owner_pid``, and saves its
+    state. The caller ends the process at once: what is asked meanwhile waits, so that nothing is acknowledged any more.
 
     Raises:
-        PermanentFailure: ``host`` is not loopback, the state is damaged, or another process serves ``data``.
+        PermanentFailure: ``host`` is not loopback, the state is damaged, another process serves ``data``, or in the end
+            not everything could be saved.
     """
     if not is_loopback(host):
         raise PermanentFailure(
@@ -178,14 +185,15 @@ def serve(data: Path, host: str, port: int, owner_pid: int) -> None:
             # Held until the process ends: nothing may be acknowledged that the last snapshot does not contain.
             LOCK.acquire()
             snapshots.save()
-        logging.shutdown()
-        os._exit(0)
+            failure = snapshots.failure()
+        if failure is not None:
+            raise PermanentFailure(f"{failure}. What was written since the last save is lost")
 
 
 def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     # moto keeps every model instance it ever made, for a dashboard.
     common_models.BaseModel.__new__ = lambda cls, *_, **__: object.__new__(cls)
-    s3.install(bodies)
+    s3.install(bodies, lambda: snapshots.require_saved("s3"))
     sns.install()
     sqs.install()
     secrets.install()

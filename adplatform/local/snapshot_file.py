@@ -6,6 +6,7 @@ Written to a temporary file, synced and renamed, so that a process killed at any
 import hashlib
 import json
 import os
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,14 +14,24 @@ from adplatform.failures import PermanentFailure
 
 
 def write_snapshot(path: Path, payload: bytes) -> None:
+    """Replaces the snapshot.
+
+    Raises:
+        OSError: the disk does not take it; the old snapshot stays, and nothing of the new one.
+    """
     header = {"moto": version("moto"), "sha256": hashlib.sha256(payload).hexdigest()}
     temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        file.write(json.dumps(header).encode() + b"\n")
-        file.write(payload)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(json.dumps(header).encode() + b"\n")
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 def read_snapshot(path: Path) -> bytes:

@@ -15,6 +15,7 @@ from adplatform.privacy.keys import HashKey
 from adplatform.privacy.rules import RULES, function_name, normalised, unkeyed_output
 from adplatform.privacy.text import BLANKS
 
+_HMAC, _PREVIOUS_HMAC = "adp_hmac", "adp_hmac_previous"
 _EMAIL = "regexp_full_match(v, '[!-?A-~]+@[!-?A-~]+')"
 _ALPHANUMERIC = "regexp_replace(lower(v), '[^a-z0-9]', '', 'g')"
 _NORTH_AMERICAN = (
@@ -48,47 +49,50 @@ _PLAIN: Mapping[tuple[Profile, PiiKind], tuple[str, str]] = {
 """Kinds that DuckDB does alone when they are written plainly: what is plain of ``v``, and its normalised form."""
 
 
-def register(con: duckdb.DuckDBPyConnection, key: HashKey | None) -> None:
+def register(con: duckdb.DuckDBPyConnection, key: HashKey | None, previous: HashKey | None = None) -> None:
     """Create the functions that ``pii_outputs`` calls, and ``adp_is_digest(v)``, on this connection.
 
     Its cursors do not have them. May be called again, also with another key. Without a key there are no ``adp_lake_``
-    functions, so what needs one fails. The key is handed over as a bound value and stays in a temporary table: no
-    statement, plan, log or catalog shows it, but who may run SQL on this connection can read the table.
+    functions, so what needs one fails; the same goes for ``previous`` and ``adp_lake_previous_``. A key is handed over
+    as a bound value and stays in a temporary table: no statement, plan, log or catalog shows it, but who may run SQL on
+    this connection can read the table.
     """
     con.execute(
         "CREATE OR REPLACE TEMP MACRO adp_is_digest(v) AS CASE WHEN strlen(v) >= 64 "
         f"THEN regexp_full_match(trim(v, '{BLANKS}'), '[0-9a-fA-F]{{64}}') ELSE false END"
     )
-    _register_hmac(con, key)
+    _register_hmac(con, _HMAC, key)
+    _register_hmac(con, _PREVIOUS_HMAC, previous)
     known = {name for (name,) in con.execute("SELECT DISTINCT function_name FROM duckdb_functions()").fetchall()}
     for profile, kind in RULES:
-        name = function_name(profile, kind)
-        if profile is Profile.LAKE and key is None:
-            con.execute(f"DROP MACRO IF EXISTS {name}")
-            continue
+        name, before = function_name(profile, kind), function_name(profile, kind, previous=True)
         if f"{name}_any" not in known:
             _create_python_function(con, f"{name}_any", profile, kind)
-        con.execute(_macro(name, profile, kind))
+        if profile is not Profile.LAKE:
+            con.execute(_macro(name, profile, kind, _HMAC))
+            continue
+        for macro, hmac, held in ((name, _HMAC, key), (before, _PREVIOUS_HMAC, previous)):
+            con.execute(_macro(macro, profile, kind, hmac) if held else f"DROP MACRO IF EXISTS {macro}")
 
 
-def _register_hmac(con: duckdb.DuckDBPyConnection, key: HashKey | None) -> None:
+def _register_hmac(con: duckdb.DuckDBPyConnection, name: str, key: HashKey | None) -> None:
     """RFC 2104 in SQL: DuckDB has no HMAC, and a Python one is slower and runs on one thread."""
-    con.execute("CREATE OR REPLACE TEMP TABLE adp_hmac_pads (inner_pad BLOB, outer_pad BLOB)")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {name}_pads (inner_pad BLOB, outer_pad BLOB)")
     if key is not None:
-        con.execute("INSERT INTO adp_hmac_pads VALUES (?, ?)", list(key.pads()))
+        con.execute(f"INSERT INTO {name}_pads VALUES (?, ?)", list(key.pads()))
     con.execute(
-        "CREATE OR REPLACE TEMP MACRO adp_hmac(plain) AS sha256((SELECT outer_pad FROM adp_hmac_pads) "
-        "|| unhex(sha256((SELECT inner_pad FROM adp_hmac_pads) || encode(plain))))"
+        f"CREATE OR REPLACE TEMP MACRO {name}(plain) AS sha256((SELECT outer_pad FROM {name}_pads) "
+        f"|| unhex(sha256((SELECT inner_pad FROM {name}_pads) || encode(plain))))"
     )
 
 
-def _macro(name: str, profile: Profile, kind: PiiKind) -> str:
+def _macro(name: str, profile: Profile, kind: PiiKind, hmac: str) -> str:
     rule = RULES[profile, kind]
     parameters = "v, country" if rule.takes_country else "v"
-    slow = f"{name}_any({parameters})"
+    slow = f"{function_name(profile, kind)}_any({parameters})"
     guard, plain = _PLAIN.get((profile, kind), ("false", "NULL"))
     if profile is Profile.LAKE:
-        body = f"adp_hmac(CASE WHEN {guard} THEN {plain} WHEN v IS NOT NULL THEN {slow} END)"
+        body = f"{hmac}(CASE WHEN {guard} THEN {plain} WHEN v IS NOT NULL THEN {slow} END)"
     else:
         body = f"CASE WHEN {guard} THEN sha256({plain}) WHEN v IS NOT NULL THEN {slow} END"
     return f"CREATE OR REPLACE TEMP MACRO {name}({parameters}) AS {body}"

@@ -9,33 +9,19 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NoReturn
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as BotoConnectionError
-
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.aws_errors import secret_failures
+from adplatform.failures import PermanentFailure
 
 KEY_BYTES = 32
+ID_LENGTH = 8
+"""A key is named by this many first characters of its secret's version."""
 _BLOCK_BYTES = 64
 _FEWEST_DISTINCT_BYTES = 8
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2}){32,}")
-_TRANSIENT_CODES = frozenset(
-    {
-        "InternalServiceError",
-        "InternalServiceErrorException",
-        "InternalFailure",
-        "LimitExceededException",
-        "RequestLimitExceeded",
-        "RequestTimeout",
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-    }
-)
 
 
 class HashKey:
@@ -85,14 +71,25 @@ def fetch_key(secrets: Any, secret_name: str) -> HashKey:
     ``{"key": "<base64>"}``. The key's id is the first eight characters of the secret's version.
 
     Raises:
-        PermanentFailure: no such secret, no permission, cannot be decrypted, or not a key.
+        EnvironmentFailure: no such secret, no permission, or it cannot be decrypted.
+        PermanentFailure: it is not a key.
         TransientFailure: throttled, or the service cannot be reached or fails.
     """
-    answer = _call(secrets.get_secret_value, secret_name, SecretId=secret_name)
+    with secret_failures(f"hashing key, secret {secret_name!r}"):
+        answer = secrets.get_secret_value(SecretId=secret_name)
+    return key_in(answer, secret_name)
+
+
+def key_in(answer: Mapping[str, Any], secret_name: str) -> HashKey:
+    """The key in an answer of GetSecretValue.
+
+    Raises:
+        PermanentFailure: it is not a key.
+    """
     binary = answer.get("SecretBinary")
     secret = bytes(binary) if binary is not None else _decode(answer.get("SecretString", ""), secret_name)
     try:
-        return HashKey(answer["VersionId"][:8], secret)
+        return HashKey(answer["VersionId"][:ID_LENGTH], secret)
     except PermanentFailure as e:
         raise PermanentFailure(f"secret {secret_name!r}: {e}") from e
 
@@ -101,32 +98,20 @@ def create_key(secrets: Any, secret_name: str, random_bytes: Callable[[int], byt
     """The current key, made from ``random_bytes(32)`` if the secret does not exist yet. An existing one is kept.
 
     Raises:
-        PermanentFailure, TransientFailure: as :func:`fetch_key`.
+        PermanentFailure, EnvironmentFailure, TransientFailure: as :func:`fetch_key`.
     """
-    text = json.dumps({"key": base64.b64encode(random_bytes(KEY_BYTES)).decode()})
-    _call(secrets.create_secret, secret_name, "ResourceExistsException", Name=secret_name, SecretString=text)
+    text = new_secret(random_bytes)
+    with (
+        secret_failures(f"hashing key, secret {secret_name!r}"),
+        suppress(secrets.exceptions.ResourceExistsException),
+    ):
+        secrets.create_secret(Name=secret_name, SecretString=text)
     return fetch_key(secrets, secret_name)
 
 
-def _call(operation: Callable[..., Any], secret_name: str, fine: str = "", **arguments: Any) -> Any:
-    """The operation's answer; None when it failed with the error code ``fine``."""
-    try:
-        return operation(**arguments)
-    except ClientError as e:
-        code = e.response.get("Error", {}).get("Code", "")
-        status = e.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if code == fine:
-            return None
-        if code in _TRANSIENT_CODES or status >= 500:
-            raise TransientFailure(f"secret {secret_name!r} cannot be had now: Secrets Manager says {code}") from e
-        raise PermanentFailure(
-            f"secret {secret_name!r} cannot be had: Secrets Manager says {code}. Check its name, that it is not "
-            "scheduled for deletion, and that this role may read the secret and use its KMS key."
-        ) from e
-    except (HTTPClientError, BotoConnectionError) as e:
-        raise TransientFailure(f"secret {secret_name!r} cannot be had now: no connection ({type(e).__name__})") from e
-    except BotoCoreError as e:
-        raise PermanentFailure(f"secret {secret_name!r} cannot be asked for: {type(e).__name__}") from e
+def new_secret(random_bytes: Callable[[int], bytes]) -> str:
+    """The SecretString of a key that nobody has had before."""
+    return json.dumps({"key": base64.b64encode(random_bytes(KEY_BYTES)).decode()})
 
 
 def _decode(text: str, secret_name: str) -> bytes:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from adplatform.contracts.model import Column, Pii, Profile
+from adplatform.contracts.model import PREVIOUS_KEY_ID, Column, Pii, Profile
 from adplatform.failures import PermanentFailure
 from adplatform.privacy.rules import RULES, Form, function_name
 
@@ -14,6 +14,7 @@ _SUFFIXES = {
     Profile.GOOGLE: "google",
     Profile.MASK: "masked",
 }
+_PREVIOUS = "previous"
 _COMMENTS: Mapping[Form, str] = {
     "digest": "SHA-256 of {name} as {profile} normalises it",
     "normalised": "{name} in clear, as {profile} takes it",
@@ -28,7 +29,7 @@ class PiiOutput:
     ``register``.
 
     It reads the raw columns as strings, by the names the contract gives them. ``tags`` are ``pii`` (the kind),
-    ``profile`` and ``form`` (see ``Form``).
+    ``profile`` and ``form`` (see ``Form``), and ``key: previous`` for a digest under the key before the current one.
     """
 
     name: str
@@ -38,16 +39,23 @@ class PiiOutput:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def pii_outputs(column: Column, pii: Pii) -> tuple[PiiOutput, ...]:
-    """The outputs of ``column`` in the order of its profiles; none for ``drop``.
+def pii_outputs(column: Column, pii: Pii, *, previous: bool = False) -> tuple[PiiOutput, ...]:
+    """The outputs of ``column`` in the order of its profiles; none for ``drop``. With ``previous`` its lake digest is
+    followed by one under the previous key.
 
     Raises:
         PermanentFailure: a profile has no rule for this kind of value, or cannot do without a country.
     """
-    return tuple(_output(column, pii, profile) for profile in pii.profiles if profile is not Profile.DROP)
+    outputs = []
+    for profile in pii.profiles:
+        if profile is not Profile.DROP:
+            outputs.append(_output(column, pii, profile))
+        if profile is Profile.LAKE and previous:
+            outputs.append(_output(column, pii, profile, previous=True))
+    return tuple(outputs)
 
 
-def _output(column: Column, pii: Pii, profile: Profile) -> PiiOutput:
+def _output(column: Column, pii: Pii, profile: Profile, *, previous: bool = False) -> PiiOutput:
     if profile is Profile.CLEAR:
         return PiiOutput(column.name, _quoted(column.name), "clear", *_described(column, pii, profile, "clear"))
     rule = RULES.get((profile, pii.kind))
@@ -62,12 +70,12 @@ def _output(column: Column, pii: Pii, profile: Profile) -> PiiOutput:
             f"column {column.name}: profile {profile} normalises {pii.kind} by country: give country or country_column"
         )
     arguments = f"{_quoted(column.name)}, {country}" if rule.takes_country else _quoted(column.name)
-    return PiiOutput(
-        f"{column.name}_{_SUFFIXES[profile]}",
-        f"{function_name(profile, pii.kind)}({arguments})",
-        rule.form,
-        *_described(column, pii, profile, rule.form),
-    )
+    comment, tags = _described(column, pii, profile, rule.form)
+    name, call = f"{column.name}_{_SUFFIXES[profile]}", function_name(profile, pii.kind, previous=previous)
+    if previous:
+        name, tags = f"{name}_{_PREVIOUS}", {**tags, "key": _PREVIOUS}
+        comment = f"HMAC-SHA-256 of the canonical {column.name} under the key before; its id is in {PREVIOUS_KEY_ID}"
+    return PiiOutput(name, f"{call}({arguments})", rule.form, comment, tags)
 
 
 def _quoted(name: str) -> str:

@@ -69,8 +69,9 @@ RULES: Mapping[tuple[Profile, PiiKind], Rule] = {
 """Pairs that are missing have no rule: the platforms take device ids in clear only, and Meta takes no street."""
 
 
-def function_name(profile: Profile, kind: PiiKind) -> str:
-    return f"adp_{profile}_{kind}"
+def function_name(profile: Profile, kind: PiiKind, *, previous: bool = False) -> str:
+    """``previous`` names the keyed function of the key before the current one."""
+    return f"adp_{profile}_previous_{kind}" if previous else f"adp_{profile}_{kind}"
 
 
 def normalised(profile: Profile, kind: PiiKind, value: str | None, country: str | None = None) -> str | None:

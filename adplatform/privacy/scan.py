@@ -48,7 +48,11 @@ def scan_for_leaks(parquet: Sequence[Path], contract: Contract, memory_limit: st
     """
     if not parquet:
         return LeakScan((), ())
-    outputs = {output.name: output for column, pii in contract.pii_columns() for output in pii_outputs(column, pii)}
+    outputs = {
+        output.name: output
+        for column, pii in contract.pii_columns()
+        for output in pii_outputs(column, pii, previous=True)
+    }
     with duckdb.connect(config={"memory_limit": memory_limit}) as con:
         types = _column_types(con, parquet)
         shapes = {

@@ -19,23 +19,31 @@ KeyLoader = Callable[[], HashKey]
 _keys: dict[str, HashKey] = {}
 
 
-def register(spark: Any, key: HashKey | None, load_key: KeyLoader | None = None) -> None:
+def register(
+    spark: Any,
+    key: HashKey | None,
+    load_key: KeyLoader | None = None,
+    previous: HashKey | None = None,
+    load_previous: KeyLoader | None = None,
+) -> None:
     """Create the functions that ``pii_outputs`` calls, and ``adp_is_digest(v)``, in this session.
 
-    Without a key there are no ``adp_lake_`` functions, so a query that needs one fails. ``load_key`` is needed when
-    Python workers are other processes than this one, which they are everywhere but with a Sail server within it.
+    Without a key there are no ``adp_lake_`` functions, so a query that needs one fails; the same goes for ``previous``
+    and ``adp_lake_previous_``. The loaders are needed when Python workers are other processes than this one, which they
+    are everywhere but with a Sail server within it.
     """
     from pyspark.sql.functions import pandas_udf  # noqa: PLC0415
     from pyspark.sql.types import BooleanType, StringType  # noqa: PLC0415
 
-    if key is not None:
-        _keys[key.id] = key
+    _keys.update({each.id: each for each in (key, previous) if each})
     for (profile, kind), rule in RULES.items():
-        if profile is Profile.LAKE and key is None:
-            continue
-        batch = _batch(profile, kind, key.id if key else "", load_key)
-        function = _with_country(batch) if rule.takes_country else _without_country(batch)
-        spark.udf.register(function_name(profile, kind), pandas_udf(function, StringType()))
+        keyed = profile is Profile.LAKE
+        for before, held, load in ((False, key, load_key), (True, previous, load_previous)):
+            if (held is None) if keyed else before:
+                continue
+            batch = _batch(profile, kind, held.id if held else "", load)
+            function = _with_country(batch) if rule.takes_country else _without_country(batch)
+            spark.udf.register(function_name(profile, kind, previous=before), pandas_udf(function, StringType()))
     spark.udf.register("adp_is_digest", pandas_udf(_is_digest(), BooleanType()))
 
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from adplatform.contracts.model import DELIVERY_DATE, Column, Contract
+from adplatform.contracts.model import DELIVERY_DATE, PREVIOUS_KEY_ID, Column, Contract
 from adplatform.contracts.types import DataType
 from adplatform.failures import PermanentFailure
 from adplatform.privacy.outputs import PiiOutput, pii_outputs
-from adplatform.transform import expressions, rules
+from adplatform.transform import expressions, partition_values, rules
 from adplatform.transform.rules import identifier, literal
 from adplatform.transform.values import OutputColumn
 
@@ -28,7 +28,6 @@ INTERNAL_COLUMNS = (
     # DuckDB's own, which a column of that name would hide.
     *("rowid", "file_index"),
 )
-HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 SEPARATOR = ";"
 """Stands between the reasons of a row; neither column names nor check names can hold it."""
 
@@ -49,12 +48,15 @@ class Statements:
 
 
 def compile_contract(
-    contract: Contract, key_id: str | None = None, carried: tuple[str, ...] = ("_file",)
+    contract: Contract,
+    key_id: str | None = None,
+    carried: tuple[str, ...] = ("_file",),
+    previous_key_id: str | None = None,
 ) -> Statements:
     """The statements of a contract.
 
-    ``key_id`` names the hashing key and is stored beside what it hashed. ``carried`` are the columns of ``raw`` that
-    ``validate`` hands on.
+    ``key_id`` names the hashing key and is stored beside what it hashed; with ``previous_key_id`` each digest has one
+    under the key before beside it. ``carried`` are the columns of ``raw`` that ``validate`` hands on.
 
     Raises:
         PermanentFailure: an expression, pattern or bound that cannot be computed alike on every engine.
@@ -68,7 +70,7 @@ def compile_contract(
             f"select _file, string_split(_reasons, '{SEPARATOR}') as reasons, _fields as fields"
             " from validated where _reasons <> ''"
         ),
-        clean=_clean(contract, key_id),
+        clean=_clean(contract, key_id, previous_key_id),
         key=tuple(_key_expression(contract.column(name)) for name in contract.key),
         latest_first=", ".join(
             (*(f"{identifier(name)} desc nulls last" for name in contract.latest_by), "_file desc", "_row desc")
@@ -76,12 +78,15 @@ def compile_contract(
     )
 
 
-def output_columns(contract: Contract) -> tuple[OutputColumn, ...]:
-    """The columns of the clean table in stored order, without the partition column (the path carries that)."""
-    columns = [output for _, output in _outputs(contract)]
+def output_columns(contract: Contract, *, previous: bool = False) -> tuple[OutputColumn, ...]:
+    """The columns of the clean table in stored order, without the partition column (the path carries that).
+    ``previous`` adds digests under the key before the current one."""
+    columns = [output for _, output in _outputs(contract, previous)]
     columns.append(OutputColumn("_source_file", STRING, "The raw object the row came from"))
     if contract.needs_key:
         columns.append(OutputColumn("_pii_key_id", STRING, "The key that hashed the row's personal data"))
+        if previous:
+            columns.append(OutputColumn(PREVIOUS_KEY_ID, STRING, "The key of the row's digests under the key before"))
     return tuple(columns)
 
 
@@ -90,11 +95,11 @@ def partition_column(contract: Contract) -> Column | None:
     return None if contract.partition_by in (None, DELIVERY_DATE) else contract.column(str(contract.partition_by))
 
 
-def _outputs(contract: Contract) -> Iterator[tuple[str, OutputColumn]]:
+def _outputs(contract: Contract, previous: bool) -> Iterator[tuple[str, OutputColumn]]:
     """Each stored data column with the SQL over ``latest`` that computes it."""
     for column in contract.columns:
         if column.pii and not column.drop:
-            for output in pii_outputs(column, column.pii):
+            for output in pii_outputs(column, column.pii, previous=previous):
                 yield output.expression, _pii_column(column, output)
         elif not column.drop and column.name != contract.partition_by:
             sources = (
@@ -192,7 +197,7 @@ def _type_reasons(contract: Contract, column: Column) -> Iterator[str]:
     if name == contract.partition_by and column.expression:
         yield f"case when {value} is null and {absent} then 'bad_partition:{name}' end"
     if name == contract.partition_by and column.data_type.name == "string":
-        yield f"case when {value} in ('', '{HIVE_NULL}') then 'bad_partition:{name}' end"
+        yield f"case when {partition_values.unusable(value)} then 'bad_partition:{name}' end"
 
 
 def _value_reasons(column: Column) -> Iterator[str]:
@@ -210,11 +215,14 @@ def _value_reasons(column: Column) -> Iterator[str]:
         yield f"case when {value} > {rules.bound(column, 'max', column.max)} then 'above_max:{name}' end"
 
 
-def _clean(contract: Contract, key_id: str | None) -> str:
-    columns = [f"{expression} as {identifier(output.name)}" for expression, output in _outputs(contract)]
+def _clean(contract: Contract, key_id: str | None, previous_key_id: str | None) -> str:
+    outputs = _outputs(contract, previous_key_id is not None)
+    columns = [f"{expression} as {identifier(output.name)}" for expression, output in outputs]
     columns.append('_origin as "_source_file"')
     if contract.needs_key:
         columns.append(f'{literal(key_id or "")} as "_pii_key_id"')
+        if previous_key_id is not None:
+            columns.append(f"{literal(previous_key_id)} as {identifier(PREVIOUS_KEY_ID)}")
     partition = partition_column(contract)
     if partition:
         columns.append(identifier(partition.name))

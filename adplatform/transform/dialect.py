@@ -3,7 +3,7 @@
 import sqlglot
 from sqlglot import exp
 
-_RENAMED = {"MAKE_TIMESTAMPTZ": "TIMESTAMP_MICROS"}
+_RENAMED = {"MAKE_TIMESTAMPTZ": "TIMESTAMP_MICROS", "STRLEN": "OCTET_LENGTH"}
 
 
 def to_spark(sql: str) -> str:

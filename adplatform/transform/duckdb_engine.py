@@ -16,12 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adplatform.contracts.model import DELIVERY_DATE, Contract
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
 from adplatform.privacy import duckdb as privacy
 from adplatform.privacy.keys import HashKey
 from adplatform.transform.compile import Statements, compile_contract, output_columns, partition_column
+from adplatform.transform.exhaustion import ran_out
 from adplatform.transform.json_lines import read_json_lines
 from adplatform.transform.layouts import refuse_unread
 from adplatform.transform.parquet import read_parquet
@@ -65,15 +66,18 @@ def transform(
     key: HashKey | None,
     work: Path,
     limits: EngineLimits,
+    previous: HashKey | None = None,
 ) -> Staged:
     """Validate, quarantine, cast, de-identify and deduplicate the files of one delivery.
 
-    Writes below ``work``, which must be an empty directory of this run: ``clean/`` and ``quarantine.parquet``.
+    With ``previous`` the digests under that key stand beside those under ``key``. Writes below ``work``, which must be
+    an empty directory of this run: ``clean/`` and ``quarantine.parquet``.
 
     Raises:
         PermanentFailure: a file breaks the contract as a whole, the contract cannot be computed, or it needs a key
             that is not there.
-        TransientFailure: the machine ran out of memory or disk.
+        TransientFailure: the machine ran out of memory.
+        EnvironmentFailure: the disk has no room.
     """
     if contract.needs_key and key is None:
         raise PermanentFailure("the contract hashes personal data and no hashing key was given; nothing was read")
@@ -83,10 +87,11 @@ def transform(
         )
     with _connect(files, work, limits) as con:
         if any(True for _ in contract.pii_columns()):
-            privacy.register(con, key)
+            privacy.register(con, key, previous)
         reading = _READERS[contract.format.kind](con, contract, files, work / "links")
         accepted = reading.accepted
-        statements = compile_contract(accepted.contract, key.id if key else None)
+        previous_id = previous.id if previous else None
+        statements = compile_contract(accepted.contract, key.id if key else None, previous_key_id=previous_id)
         refused = {r.origin for r in accepted.refused}
         read = [file for file in files if file.origin not in refused]
         _validate(con, statements, read)
@@ -98,7 +103,7 @@ def transform(
         if contract.format.kind == "csv":
             refuse_unread(contract, [file for file, count in zip(read, counts, strict=True) if not count.rows_in])
         return Staged(
-            columns=output_columns(accepted.contract),
+            columns=output_columns(accepted.contract, previous=previous is not None),
             files=staged,
             quarantine=quarantine,
             counts=counts,
@@ -124,7 +129,7 @@ def _connect(files: Sequence[InputFile], work: Path, limits: EngineLimits) -> It
             con.execute("set TimeZone = 'UTC'")
             yield con
         except (duckdb.OutOfMemoryException, duckdb.IOException) as e:
-            raise TransientFailure(f"DuckDB ran out of memory or disk under a limit of {limits.memory_limit}") from e
+            raise ran_out(f"the transform under a limit of {limits.memory_limit}", e) from e
         except duckdb.Error as e:
             # Without "from e": DuckDB quotes the offending line, which may hold personal data.
             raise _unreadable(e, files, work) from None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adplatform.contracts.model import IDENTIFIER, Column, Contract, FileFormat
+from adplatform.failures import clipped, listed
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
 from adplatform.transform.values import RefusedFile
@@ -164,13 +165,13 @@ def _evolved(contract: Contract, extra: dict[str, Column], file: InputFile, head
         raise BadFile(
             file.origin,
             Reason.LAYOUT,
-            f"undeclared column {header!r} has no name of its own in the table; declare it with source",
+            f"undeclared column {clipped(header, 100)!r} has no name of its own in the table; declare it with source",
         )
     return Column(name=name, source=header)
 
 
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(repr(name) for name in names)
+    return listed(repr(clipped(name, 100)) for name in names)
 
 
 def _has_data_after(path: Path, offset: int) -> bool:

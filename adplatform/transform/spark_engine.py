@@ -42,12 +42,15 @@ def transform(
     origins: Mapping[int, str],
     key: HashKey | None,
     load_key: KeyLoader | None = None,
+    previous: HashKey | None = None,
+    load_previous: KeyLoader | None = None,
 ) -> SparkResult:
     """The clean and the quarantined rows, to be computed when they are written.
 
     ``raw`` has each read column as text under its contract name, ``_file`` (a key of ``origins``), ``_row`` (grows
     along each file) and ``_corrupt_record`` (the text of a record that could not be split, its columns then NULL).
-    ``load_key`` lets Python workers in other processes have the key.
+    ``load_key`` lets Python workers in other processes have the key. With ``previous`` the digests under that key stand
+    beside those under ``key``.
 
     Raises:
         PermanentFailure: the contract cannot be computed, or needs a key that is not there.
@@ -57,8 +60,9 @@ def transform(
     for name, value in _SETTINGS.items():
         spark.conf.set(name, value)
     if any(True for _ in contract.pii_columns()):
-        privacy.register(spark, key, load_key)
-    statements = compile_contract(contract, key.id if key else None, carried=("_file", "_row"))
+        privacy.register(spark, key, load_key, previous, load_previous)
+    key_id, previous_id = key.id if key else None, previous.id if previous else None
+    statements = compile_contract(contract, key_id, ("_file", "_row"), previous_id)
     raw.createOrReplaceTempView("received")
     spark.createDataFrame(list(origins.items()), "_file int, _origin string").createOrReplaceTempView("files")
     views = {

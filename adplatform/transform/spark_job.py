@@ -16,6 +16,7 @@ from adplatform.aws import Aws
 from adplatform.contracts.model import Contract
 from adplatform.failures import PermanentFailure
 from adplatform.files.input_file import InputFile
+from adplatform.privacy.key_versions import fetch_earlier_key
 from adplatform.privacy.keys import HashKey, fetch_key
 from adplatform.privacy.spark import KeyLoader
 from adplatform.transform import spark_engine
@@ -32,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one delivery.
 
     ``--contract`` is the path of the contract as JSON, ``--files`` that of a list of ``{"path", "origin", "ordinal"}``;
-    both may be on S3, as ``--output`` may.
+    both may be on S3, as ``--output`` may. ``--previous-key`` is the id of the key before the current one, when digests
+    under both are wanted.
 
     Raises:
         PermanentFailure: a file breaks the contract as a whole, or a setting is wrong.
@@ -41,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in ("contract", "files", "output"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--key-secret")
+    parser.add_argument("--previous-key")
     parser.add_argument("--region", default="us-east-1")
     given, _ = parser.parse_known_args(arguments)
 
@@ -51,8 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     listed = json.loads(_text(spark, given.files))
     files = [InputFile(Path(f["path"]), f["origin"], f["ordinal"]) for f in listed]
     load_key = partial(_load_key, given.region, given.key_secret) if given.key_secret else None
-    key = load_key() if load_key else None
-    run(spark, contract, files, {f["ordinal"]: f["path"] for f in listed}, given.output, key, load_key)
+    load_previous = None
+    if given.key_secret and given.previous_key:
+        load_previous = partial(_load_previous, given.region, given.key_secret, given.previous_key)
+    paths = {f["ordinal"]: f["path"] for f in listed}
+    keys = (load_key() if load_key else None, load_key, load_previous() if load_previous else None, load_previous)
+    run(spark, contract, files, paths, given.output, *keys)
 
 
 def run(
@@ -63,6 +70,8 @@ def run(
     output: str,
     key: HashKey | None,
     load_key: KeyLoader | None = None,
+    previous: HashKey | None = None,
+    load_previous: KeyLoader | None = None,
 ) -> None:
     """Stage one delivery of CSV or Parquet files. ``paths`` are where Spark finds the files, by ordinal.
 
@@ -82,7 +91,8 @@ def run(
     reduce(lambda left, right: left.unionByName(right), received).write.parquet(f"{output}/received")
     origins = {file.ordinal: file.origin for file in files}
     raw = spark.read.parquet(f"{output}/received")
-    result = spark_engine.transform(spark, accepted.contract, raw, origins, key, load_key)
+    keys = (key, load_key, previous, load_previous)
+    result = spark_engine.transform(spark, accepted.contract, raw, origins, *keys)
     counts = spark_engine.stage(spark, accepted.contract, result, output)
     rows = [json.dumps(asdict(count)) for count in counts]
     spark.createDataFrame([(row,) for row in rows], "value string").coalesce(1).write.text(f"{output}/counts")
@@ -152,6 +162,10 @@ def _text(spark: "SparkSession", path: str) -> str:
 
 def _load_key(region: str, secret: str) -> HashKey:
     return fetch_key(Aws(region).client("secretsmanager"), secret)
+
+
+def _load_previous(region: str, secret: str, key_id: str) -> HashKey:
+    return fetch_earlier_key(Aws(region).client("secretsmanager"), secret, key_id)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,23 @@ def test_mistakes_that_only_show_between_or_behind_declarations_are_told_with_fi
     assert taken.startswith(f"{tmp_path}/c/defs.yaml:2: brand: ads_daily is the name of its daily fact")
 
 
+def test_a_source_whose_queue_or_rule_could_not_be_named_is_refused_with_the_limit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    partner = (
+        "type: adplatform.components.PartnerPush\nattributes:\n  source: {}\n"
+        "  feeds: [{{name: orders, start_date: 2026-01-01, columns: {{id: string}}}}]\n"
+    )
+    for name in ("a" * 44, "b" * 45):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "defs.yaml").write_text(partner.format(name), encoding="utf-8")
+    with pytest.raises(typer.Exit):
+        validate(tmp_path)
+    [told] = capsys.readouterr().err.splitlines()
+    assert f"source '{'b' * 45}': the name is too long: EventBridge takes 64 characters" in told
+    assert told.endswith("leaves 44")
+
+
 @pytest.mark.parametrize(
     ("setting", "told"),
     [

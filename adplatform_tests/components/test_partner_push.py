@@ -1,19 +1,26 @@
 """One partner, end to end through Dagster's own sensor, assets and checks, on real S3, SQS, SNS, Glue and DynamoDB."""
 
-import socket
+import asyncio
 import subprocess
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.loader import LoadingContextForTest
 
 from adplatform.components import PartnerPush
 from adplatform.components.runs import WORKER_TAG
+from adplatform.contracts.source import Topics
 from adplatform.flow.lifecycle import claim
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import DeliveryState, Outcome
+from adplatform.flow.undelivered import tell_undelivered
+from adplatform.lake.details import read_details
+from adplatform.ledger.item_size import MAX_ITEM, item_size
+from adplatform.ledger.rows import DeliveryState, Outcome, Told, to_item
+from adplatform.ledger.workers import identity_of
 from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform
 
 ORDERS: dict[str, Any] = {
@@ -36,6 +43,7 @@ CHECKS = {
     "bounds",
     "no_personal_data_in_clear",
     "suspected_personal_data",
+    "one_hashing_key",
     "manifest_rows",
 }
 
@@ -153,6 +161,80 @@ def test_empty_files_are_an_outcome_and_leave_an_empty_partition(acme: Platform)
     assert outcome.outcome is Outcome.EMPTY
 
 
+REGIONS: dict[str, Any] = {
+    "name": "regions",
+    "start_date": "2026-01-01",
+    "arrival": {"complete_when": "done_file"},
+    "columns": {"id": {"type": "bigint", "required": True}, "region": {"required": True}},
+    "partition_by": "region",
+    "bounds": {"max_quarantined": 1},
+}
+
+
+def test_a_row_whose_value_cannot_be_a_partition_is_put_aside_and_the_others_are_published(
+    services: Services, instance: dg.DagsterInstance
+) -> None:
+    platform = make_platform(services, {"source": "acme", "feeds": [REGIONS]}, instance)
+    longest = "x" * 512
+    platform.put(f"regions/dt={YESTERDAY}/a.csv", f"id,region\n1,A\n2,{'é' * 400}\n3,{longest}\n".encode())
+    platform.put(f"regions/dt={YESTERDAY}/_SUCCESS", b"")
+    [result] = platform.process()
+    assert result.success
+    assert platform.query("select id, region from {regions} order by 1") == [(1, "A"), (3, longest)]
+    publication = services.ledger.publication("acme/regions", YESTERDAY, 1)
+    assert publication is not None
+    assert (publication.state, publication.reasons) == (DeliveryState.PUBLISHED, {"bad_partition:region": 1})
+
+
+@pytest.mark.parametrize("partitions", [55, pytest.param(510, marks=pytest.mark.slow)])
+def test_a_delivery_of_many_partitions_is_published_and_all_its_locations_are_remembered(
+    services: Services, instance: dg.DagsterInstance, partitions: int
+) -> None:
+    off = Services(replace(services.settings, path_copies=False), services.aws)
+    platform = make_platform(off, {"source": "acme", "feeds": [REGIONS]}, instance)
+    inbox = platform.messages
+    rows = "".join(f"{n},{n:03d}{'x' * 500}\n" for n in range(partitions))
+    platform.put(f"regions/dt={YESTERDAY}/a.csv", f"id,region\n{rows}".encode())
+    platform.put(f"regions/dt={YESTERDAY}/_SUCCESS", b"")
+    [result] = platform.process()
+    assert result.success
+    assert platform.query("select count(*), count(distinct region) from {regions}") == [(partitions, partitions)]
+    row = off.ledger.publication("acme/regions", YESTERDAY, 1)
+    assert row is not None
+    assert row.state is DeliveryState.PUBLISHED
+    assert (row.location_count, bool(row.details_key)) == (partitions, True)
+    assert item_size(to_item("acme/regions", row)) < MAX_ITEM / 4
+    locations = read_details(off.store, row).locations
+    assert len(set(locations)) == partitions
+    assert [m["event"] for m in inbox.read()] == ["delivery_published"]
+
+
+def test_a_refusal_about_thousands_of_columns_fails_once_and_says_the_first_and_how_many(acme: Platform) -> None:
+    header = ",".join(["order_id", "email", "amount", *(f"{'c' * 300}_{n}" for n in range(2_500))])
+    inbox = acme.messages
+    deliver(acme, f"{header}\n{',' * 2_502}\n".encode())
+    [result] = acme.process()
+    assert not result.success
+    delivery = acme.delivery("orders")
+    assert (delivery.state, delivery.permanent, delivery.published) == (DeliveryState.FAILED, True, 0)
+    assert "and 2,490 more; declare them, or set schema_policy" in delivery.error
+    assert item_size(to_item("acme/orders", delivery)) < MAX_ITEM / 40
+    assert acme.tick() == []
+    assert inbox.read() == []
+
+
+def test_a_file_with_the_longest_of_names_is_published_and_archived(acme: Platform) -> None:
+    name = "n" * (1020 - len(f"{acme.source.prefix}orders/dt={YESTERDAY}/")) + ".csv"
+    deliver(acme, name=name)
+    [result] = acme.process()
+    assert result.success
+    bucket = acme.services.zones.raw_bucket
+    archived = acme.services.s3.list_objects_v2(Bucket=bucket, Prefix="archive/acme/orders/")["Contents"]
+    assert sorted(o["Size"] for o in archived) == [0, len(BODY)]
+    assert max(len(o["Key"].encode()) for o in archived) == 1024
+    assert any(o["Key"].endswith("nnn.csv") for o in archived)
+
+
 def test_success_is_told_with_counts_and_without_personal_data(acme: Platform) -> None:
     inbox = acme.messages
     deliver(acme)
@@ -192,7 +274,88 @@ def test_a_bad_partner_manifest_is_told_once_and_does_not_stop_other_feeds(
     assert "not a manifest" in stuck[0]["error"]
 
 
-def test_the_deadline_asks_for_a_run_that_fails_when_nothing_came(acme: Platform) -> None:
+def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    return {c.check_name: c.passed for c in result.get_asset_check_evaluations()}
+
+
+def by_hand(platform: Platform, *, day: date = YESTERDAY, tags: Mapping[str, str] | None = None) -> dg.RunRequest:
+    """What "Materialize" in the UI does: both assets of a date, and no tags of ours."""
+    keys = [dg.AssetKey(["raw", "acme", "orders"]), dg.AssetKey(["clean", "acme", "orders"])]
+    return dg.RunRequest(partition_key=day.isoformat(), asset_selection=keys, tags=tags or {})
+
+
+def resolved_checks(platform: Platform) -> dict[str, str]:
+    """What the UI shows of every check that a run was to evaluate."""
+    context = LoadingContextForTest(platform.instance)
+    graph = platform.definitions.get_repository_def().asset_graph
+    records = platform.instance.event_log_storage.get_latest_asset_check_execution_by_key(list(graph.asset_check_keys))
+    return {key.name: asyncio.run(record.resolve_status(context)).value for key, record in records.items()}
+
+
+def test_a_run_by_hand_of_a_date_that_was_not_delivered_fails_one_check_and_nothing_else(acme: Platform) -> None:
+    inbox = acme.messages
+    result = acme.run(by_hand(acme))
+    assert result.success
+    assert [name for name, passed in checks(result).items() if not passed] == ["delivered"]
+    assert result.get_asset_materialization_events() == []
+    assert [e.event_type_value for e in result.events_for_node("clean__acme__orders")] == ["STEP_SKIPPED"]
+    shown = resolved_checks(acme)
+    assert [name for name, status in shown.items() if "FAILED" in status] == ["delivered"]
+    told = next(c.description for c in result.get_asset_check_evaluations() if not c.passed)
+    assert told is not None
+    assert told.startswith(f"acme/orders {YESTERDAY} was not delivered. `adplatform ledger acme/orders {YESTERDAY}`")
+    [message] = inbox.read()
+    assert message == {
+        "event": "not_delivered",
+        "feed": "acme/orders",
+        "date": YESTERDAY.isoformat(),
+        "run_id": result.run_id,
+        "error": told,
+    }
+    assert acme.delivery("orders").revision == 0, "nothing was claimed"
+
+
+def test_a_delivery_that_comes_after_such_a_run_is_published_as_ever(acme: Platform) -> None:
+    acme.run(by_hand(acme))
+    deliver(acme)
+    [result] = acme.process()
+    assert checks(result) == dict.fromkeys(CHECKS, True)
+    assert acme.query("select count(*) from {orders}") == [(1,)]
+
+
+def test_a_backfill_over_dates_that_were_not_delivered_sends_one_message(acme: Platform) -> None:
+    inbox = acme.messages
+    days = [YESTERDAY - timedelta(days=n) for n in range(5)]
+    for day in days:
+        assert acme.run(by_hand(acme, day=day, tags={"dagster/backfill": "abcdefgh"})).success
+    [message] = inbox.read()
+    assert (message["event"], message["feed"], message["date"]) == ("not_delivered", "acme/orders", str(days[0]))
+    assert message["backfill"] == "abcdefgh"
+    acme.run(by_hand(acme, tags={"dagster/backfill": "ijklmnop"}))
+    assert [m["backfill"] for m in inbox.read()] == ["ijklmnop"]
+
+
+def test_a_message_of_a_backfill_that_could_not_be_sent_is_sent_by_its_next_date(acme: Platform) -> None:
+    services = acme.services
+    unheard = replace(acme.flow("orders"), topics=Topics(failure="no-such-topic"))
+    tell_undelivered(services, unheard, YESTERDAY, "e", "r", backfill="abcdefgh")
+    inbox = acme.messages
+    for _ in range(2):
+        tell_undelivered(services, acme.flow("orders"), YESTERDAY, "e", "r", backfill="abcdefgh")
+    assert [m["backfill"] for m in inbox.read()] == ["abcdefgh"]
+
+
+def test_what_was_told_long_ago_is_forgotten(acme: Platform) -> None:
+    ledger = acme.services.ledger
+    for days, backfill in ((200, "old"), (50, "new"), (0, "newest")):
+        past = replace(ledger, now=lambda days=days: ledger.now() - timedelta(days=days))
+        assert past.note_told("acme/orders", f"backfill/{backfill}")
+    kept = [told.what for told in ledger._query(Told, "acme/orders", "told#")]
+    assert kept == ["backfill/new", "backfill/newest"]
+
+
+def test_the_deadline_asks_for_a_run_whose_check_fails_and_tells_once_when_nothing_came(acme: Platform) -> None:
+    inbox = acme.messages
     schedule = acme.definitions.resolve_schedule_def("acme_orders_deadline")
     context = dg.build_schedule_context(
         instance=acme.instance,
@@ -202,9 +365,12 @@ def test_the_deadline_asks_for_a_run_that_fails_when_nothing_came(acme: Platform
     )
     [request] = schedule.evaluate_tick(context).run_requests or ()
     assert request.partition_key == YESTERDAY.isoformat()
-    result = acme.run(request)
-    assert not result.success
-    assert [(c.check_name, c.passed) for c in result.get_asset_check_evaluations()] == [("delivered", False)]
+    for _ in range(2):
+        result = acme.run(request)
+        assert result.success
+        assert [name for name, passed in checks(result).items() if not passed] == ["delivered"]
+    [message] = inbox.read()
+    assert (message["event"], message["feed"], message["date"]) == ("delivery_missed", "acme/orders", str(YESTERDAY))
 
 
 def test_the_deadline_also_asks_for_a_date_that_cannot_settle(services: Services, instance: dg.DagsterInstance) -> None:
@@ -260,7 +426,7 @@ def test_a_run_whose_process_was_killed_is_found_dead_and_its_delivery_runs_agai
         run = acme.instance.create_run_for_job(
             acme.definitions.resolve_implicit_global_asset_job_def(),
             status=dg.DagsterRunStatus.STARTED,
-            tags={"dagster/run_key": str(request.run_key), WORKER_TAG: f"{socket.gethostname()}:{process.pid}"},
+            tags={"dagster/run_key": str(request.run_key), WORKER_TAG: str(identity_of(process.pid))},
         )
         claim(acme.services, acme.flow("orders"), YESTERDAY, run.run_id)
         assert acme.tick() == []

@@ -13,11 +13,12 @@ import pytest
 from adplatform.amazon.sources import AdsSource
 from adplatform.components import AmazonAdsReports
 from adplatform.components.report_automation import look
-from adplatform.components.runs import TOLD_TAG, WORKER_TAG, may_start, worker
+from adplatform.components.runs import TOLD_TAG, WORKER_TAG, may_start, runs_of
 from adplatform.flow.provision import provision
 from adplatform.flow.reports.account import account_of
 from adplatform.flow.services import Services
 from adplatform.ledger.rows import ReportState, Scope
+from adplatform.ledger.workers import identity_of, this_worker
 from adplatform_tests.components.test_amazon_ads_reports import NOON, definitions, rows, tick
 from adplatform_tests.support.report_api import MemoryReports
 
@@ -64,17 +65,20 @@ def test_orders_go_on_after_the_process_that_placed_them_was_killed(
     assert ended.success
     told = instance.get_run_by_id(ended.run_id)
     assert told is not None
-    assert told.tags[WORKER_TAG] == worker()
-    gone = subprocess.Popen(["true"])
+    assert told.tags[WORKER_TAG] == str(this_worker())
+    gone = subprocess.Popen(["sleep", "600"])
+    dying = identity_of(gone.pid)
+    gone.kill()
     gone.wait()
-    host = worker().rpartition(":")[0]
     instance.create_run_for_job(
-        defs.resolve_job_def("ads_orders"), status=dg.DagsterRunStatus.STARTED, tags={WORKER_TAG: f"{host}:{gone.pid}"}
+        defs.resolve_job_def("ads_orders"), status=dg.DagsterRunStatus.STARTED, tags={WORKER_TAG: str(dying)}
     )
     at[0] += timedelta(days=1)
     tick(defs, timed, instance)
     assert [r.status for r in instance.get_runs(limit=1)] == [dg.DagsterRunStatus.FAILURE]
-    assert may_start(instance, dg.RunsFilter(job_name="ads_orders"), datetime.now(UTC).timestamp() + 601)
+    assert may_start(
+        runs_of(timed, instance), dg.RunsFilter(job_name="ads_orders"), datetime.now(UTC).timestamp() + 601
+    )
 
 
 def test_orders_that_keep_failing_are_told_once_and_tried_less_and_less_often(
@@ -88,12 +92,12 @@ def test_orders_that_keep_failing_are_told_once_and_tried_less_and_less_often(
         assert run is not None
         told.append(TOLD_TAG not in run.tags)
         now = datetime.now(UTC).timestamp()
-        waits.append(next(m for m in range(0, 200, 5) if may_start(instance, alike, now + 60 * m + 30)))
+        waits.append(next(m for m in range(0, 200, 5) if may_start(runs_of(timed, instance), alike, now + 60 * m + 30)))
     assert told == [True, False, False, False, False, False]
     assert waits == [10, 20, 40, 80, 120, 120]
     api.revoked = False
     assert orders(defs, instance).success
-    assert may_start(instance, alike, datetime.now(UTC).timestamp())
+    assert may_start(runs_of(timed, instance), alike, datetime.now(UTC).timestamp())
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,10 @@ def test_the_component_audits_every_table_in_one_schedule(timed: Services, insta
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("40 */6 * * *", "UTC")
     tick = schedule.evaluate_tick(
         dg.build_schedule_context(
-            instance=instance, scheduled_execution_time=NOON, repository_def=defs.get_repository_def()
+            instance=instance,
+            scheduled_execution_time=NOON,
+            repository_def=defs.get_repository_def(),
+            resources={"services": timed},
         )
     )
     (request,) = tick.run_requests or ()

@@ -10,31 +10,15 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from adplatform_tests.support.projects import ROOT, adplatform, copy_project
+
 TODAY = datetime.now(UTC).date()
 PARTNER = re.compile(r"```yaml\n(type: adplatform.*?)```", re.DOTALL)
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    copy = tmp_path / "project"
-    copy.mkdir()
-    shutil.copytree(ROOT / "adplatform", copy / "adplatform", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", copy)
-    return copy
-
-
-def adplatform(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "adplatform.cli", *arguments],
-        cwd=project,
-        env={**environment, "PYTHONPATH": str(project), "ADPLATFORM_HOME": str(project / "home")},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    return copy_project(tmp_path / "project")
 
 
 def test_the_partner_of_the_readme_is_added_by_yaml_alone(project: Path) -> None:

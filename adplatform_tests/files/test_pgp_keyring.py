@@ -12,7 +12,7 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 from adplatform.contracts.feed import Pgp
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.files.keyring import Key, fetch_keyring
 
 KEY = "-----BEGIN PGP PRIVATE KEY BLOCK-----\n"
@@ -53,16 +53,16 @@ def test_every_named_key_is_fetched_in_its_form(secrets: Any) -> None:
 
 def test_one_missing_key_of_several_fails_the_whole(secrets: Any) -> None:
     secrets.create_secret(Name="several/there", SecretString=KEY)
-    with pytest.raises(PermanentFailure, match=r"several/absent.*ResourceNotFoundException"):
+    with pytest.raises(EnvironmentFailure, match=r"several/absent.*ResourceNotFoundException"):
         fetch_keyring(secrets, pgp("several/there", "several/absent"))
-    with pytest.raises(PermanentFailure, match="several/absent"):
+    with pytest.raises(EnvironmentFailure, match="several/absent"):
         fetch_keyring(secrets, pgp("several/there", signers=("several/absent",)))
 
 
 def test_secret_that_waits_for_its_deletion_is_missing(secrets: Any) -> None:
     secrets.create_secret(Name="deleted/key", SecretString=KEY)
     secrets.delete_secret(SecretId="deleted/key")
-    with pytest.raises(PermanentFailure, match="deleted/key"):
+    with pytest.raises(EnvironmentFailure, match="deleted/key"):
         fetch_keyring(secrets, pgp("deleted/key"))
 
 
@@ -110,8 +110,8 @@ def failing() -> Iterator[str]:
         ("400/ThrottlingException", TransientFailure),
         ("500/InternalServiceError", TransientFailure),
         ("503/ServiceUnavailable", TransientFailure),
-        ("400/AccessDeniedException", PermanentFailure),
-        ("400/DecryptionFailure", PermanentFailure),
+        ("400/AccessDeniedException", EnvironmentFailure),
+        ("400/DecryptionFailure", EnvironmentFailure),
     ],
 )
 def test_what_may_pass_is_told_from_what_will_not(failing: str, answer: str, failure: type[Exception]) -> None:

@@ -81,8 +81,11 @@ class FakeS3:
     def delete_object(self, *, Bucket: str, Key: str, VersionId: str) -> None:
         self.keys[Key] = [v for v in self.keys.get(Key, []) if v.version_id != VersionId]
 
-    def get_paginator(self, _: str) -> Pages:
-        return Pages(self.list_object_versions)
+    def get_paginator(self, operation: str) -> Pages:
+        return Pages(self.list_object_versions if operation == "list_object_versions" else self._list)
+
+    def _list(self, *, Bucket: str, Prefix: str) -> dict[str, Any]:
+        return {"Contents": [{"Key": key} for key in sorted(self.keys) if key.startswith(Prefix) and self.keys[key]]}
 
     def list_object_versions(
         self, *, Bucket: str, Prefix: str, KeyMarker: str = "", VersionIdMarker: str = ""
@@ -287,6 +290,9 @@ class FakeDynamo:
                 return present is not None and present["state"] == write["ExpressionAttributeValues"][":state"]
             case "attribute_not_exists(pk) OR #state = :state":
                 return present is None or present["state"] == write["ExpressionAttributeValues"][":state"]
+            case "attribute_not_exists(pk) OR #v <= :v":
+                wanted = int(_value(write["ExpressionAttributeValues"][":v"]))
+                return present is None or int(_value(present["version"])) <= wanted
             case "attribute_exists(pk) AND (attribute_not_exists(#reason) OR #reason <> :reason)":
                 return present is not None and present.get("reason") != write["ExpressionAttributeValues"][":reason"]
             case "objects = :n AND since = :s":

@@ -19,7 +19,8 @@ from adplatform.flow import lifecycle
 from adplatform.flow.budget import Budget
 from adplatform.flow.close import close
 from adplatform.flow.looks import Progress, look_at
-from adplatform.flow.settling import MAX_ATTEMPTS, Due, located
+from adplatform.flow.patience import MAX_ATTEMPTS
+from adplatform.flow.settling import Due, Ending, located
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState
 from adplatform_tests.flow.world import ARRIVALS, Crash, World, crash
@@ -95,6 +96,9 @@ class SettlingMachine(RuleBasedStateMachine):
     def spent(self, run_key: str) -> bool:
         mine = [r for r in self.runs.values() if r.due.run_key == run_key]
         return bool(mine) and all(r.ended for r in mine)
+
+    def ending(self, run: str) -> Ending:
+        return Ending.DIED
 
     # -- partners
 
@@ -213,7 +217,7 @@ class SettlingMachine(RuleBasedStateMachine):
 
     def _launch(self, due: Iterable[Due]) -> None:
         for each in due:
-            meaning = (each.flow.name, each.day, each.version, each.attempt)
+            meaning = (each.flow.name, each.day, each.version, each.launch)
             assert self.meaning.setdefault(each.run_key, meaning) == meaning
             if each.run_key not in {r.due.run_key for r in self.runs.values()}:
                 run_id = f"run-{len(self.runs)}"

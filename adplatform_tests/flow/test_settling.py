@@ -1,6 +1,7 @@
 """What the state machine meets only by luck: each way to lose, double or block an arrival, on purpose."""
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
@@ -9,12 +10,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import lifecycle
 from adplatform.flow.close import close
-from adplatform.flow.settling import MAX_MANIFEST, Due, Problem
+from adplatform.flow.settling import MAX_MANIFEST, Due, Ending, Problem, Runs
 from adplatform.flow.source import UNPLACED, make_source
-from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, RawObject
+from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, Placement, RawObject
 from adplatform_tests.flow.fakes import client_error
 from adplatform_tests.flow.world import ARRIVALS, TODAY, Crash, NoRuns, World, crash, fake_world, feeds
 
@@ -35,6 +36,9 @@ class Ended:
     def spent(self, run_key: str) -> bool:
         return True
 
+    def ending(self, run: str) -> Ending:
+        return Ending.DIED
+
 
 class Alive:
     def alive(self, run_id: str) -> bool:
@@ -42,6 +46,9 @@ class Alive:
 
     def spent(self, run_key: str) -> bool:
         return False
+
+    def ending(self, run: str) -> Ending:
+        return Ending.DIED
 
 
 def minutes(world: World, number: float) -> None:
@@ -434,15 +441,140 @@ def test_a_run_that_says_why_it_failed_is_tried_again_after_a_wait(world: World)
     assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v1:a2"]
 
 
+def fails(world: World, error: Exception, feed: str = "quiet", run_id: str = "run") -> None:
+    lifecycle.claim(world, world.flow(feed), TODAY, run_id)
+    assert lifecycle.fail(world, world.flow(feed), TODAY, run_id, error)
+
+
+def launches(world: World, runs: Runs, hours: int, end: Callable[[], object]) -> list[tuple[int, str]]:
+    """Minutes after which runs were asked for, and the number in their keys, when ``end`` ends each."""
+    began, asked = world.clock(), []
+    for _ in range(hours * 60):
+        for key in world.tick(NOBODY):
+            asked.append((int((world.clock() - began).total_seconds() // 60), key.rpartition(":a")[2]))
+            end()
+        world.settler.due(runs)
+        minutes(world, 1)
+    return asked
+
+
 def test_attempts_are_counted_and_end(world: World) -> None:
     settled(world)
+    asked = launches(world, Ended(), 24, lambda: fails(world, TransientFailure("slow")))
+    assert asked == [(0, "1"), (2, "2"), (6, "3")]
+    assert (delivery(world).state, delivery(world).error) == (DeliveryState.FAILED, "slow")
+
+
+def test_runs_that_die_are_no_attempts_but_they_end_too_and_people_hear_of_it(world: World) -> None:
+    settled(world)
+    told = []
+
+    class Tells(Ended):
+        def ending(self, run: str) -> Ending:
+            return Ending.DIED
+
     asked = []
-    for _ in range(12):
+    for _ in range(24 * 60):
         asked += world.tick(NOBODY)
-        world.tick(Ended())
-        minutes(world, 5)
-    assert list(dict.fromkeys(asked)) == [f"acme/quiet:{TODAY}:v1:a{n}" for n in (1, 2, 3)]
-    assert delivery(world).state is DeliveryState.FAILED
+        told += world.settler.due(Tells())[1]
+        minutes(world, 1)
+    assert list(dict.fromkeys(asked)) == [f"acme/quiet:{TODAY}:v1:a{n}" for n in range(1, 8)]
+    assert (delivery(world).state, delivery(world).attempt, delivery(world).deaths) == (DeliveryState.FAILED, 1, 7)
+    assert [p.subject for p in told] == [f"acme/quiet {TODAY}: is given up"]
+    assert "its runs died 7 times. `adplatform retry acme/quiet" in told[0].error
+
+
+def test_the_pauses_between_deaths_grow(world: World) -> None:
+    settled(world)
+    asked = launches(world, Ended(), 24, lambda: lifecycle.claim(world, world.flow("quiet"), TODAY, "run"))
+    assert asked == [(0, "1"), (1, "2"), (6, "3"), (16, "4"), (36, "5"), (76, "6"), (156, "7")]
+
+
+class Stopped(Ended):
+    def ending(self, run: str) -> Ending:
+        return Ending.STOPPED
+
+
+@pytest.mark.parametrize("claims", [True, False])
+def test_a_run_that_is_stopped_from_outside_is_no_attempt_however_often(world: World, claims: bool) -> None:
+    settled(world)
+    for number in range(1, 20):
+        assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v1:a{number}"]
+        if claims:
+            lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
+        assert [d.launch for d in world.settler.due(Stopped())[0]] == [number + 1]
+    run(world)
+    assert (delivery(world).attempt, delivery(world).deaths) == (1, 0)
+
+
+def test_a_run_that_lets_go_is_no_attempt_and_the_next_has_a_key_of_its_own(world: World) -> None:
+    settled(world)
+    lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
+    lifecycle.release(world, world.flow("quiet"), TODAY, "run")
+    assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v1:a2"]
+    assert (delivery(world).attempt, delivery(world).deaths) == (1, 0)
+
+
+def test_what_hinders_is_no_attempt_is_tried_ever_less_often_and_told_once_for_all_of_a_source(world: World) -> None:
+    told: list[str] = []
+    world.told = lambda event, *_: told.append(event)
+    settled(world)
+    asked = launches(world, Ended(), 12, lambda: fails(world, EnvironmentFailure("no key")))
+    assert [minute for minute, _ in asked] == [0, 5, 15, 35, 75, 155, 275, 395, 515, 635]
+    for file in ("a.csv", "b.csv"):
+        world.deliver("count", file)
+    world.tick(NOBODY)
+    fails(world, EnvironmentFailure("no key"), "count")
+    assert told == ["delivery_hindered"]
+    assert (delivery(world).attempt, delivery(world).permanent) == (1, False)
+    minutes(world, 120)
+    for feed in ("count", "quiet"):
+        world.tick(NOBODY)
+        run(world, feed)
+        assert (delivery(world, feed).state, delivery(world, feed).hindered) == (DeliveryState.PUBLISHED, 0)
+    world.deliver("quiet", "c.csv")
+    world.tick(NOBODY)
+    minutes(world, 6)
+    world.tick(NOBODY)
+    fails(world, EnvironmentFailure("the disk is full"))
+    assert told == ["delivery_hindered"] * 2
+
+
+def test_a_run_that_was_hindered_before_it_could_claim_rests_too(world: World) -> None:
+    class Hindered(Ended):
+        def ending(self, run: str) -> Ending:
+            return Ending.HINDERED
+
+    settled(world)
+    assert world.settler.due(Hindered()) == ([], [])
+    assert (delivery(world).hindered, delivery(world).attempt, delivery(world).deaths) == (1, 1, 0)
+    minutes(world, 5)
+    assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v1:a2"]
+
+
+def test_a_version_that_readers_see_is_never_left_failed_and_hidden(world: World) -> None:
+    settled(world)
+    world.ledger.put_placement("acme/quiet", Placement(TODAY, 1))
+    for _ in range(5):
+        fails(world, TransientFailure("the archive does not answer"))
+    assert (delivery(world).published, world.ledger.publications("acme/quiet")[0].state) == (1, DeliveryState.SETTLED)
+    minutes(world, 120)
+    assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v1:a2"]
+    run(world)
+    assert delivery(world).state is DeliveryState.PUBLISHED
+
+
+def test_a_version_that_readers_see_is_closed_however_many_runs_died(world: World) -> None:
+    settled(world)
+    world.ledger.put_placement("acme/quiet", Placement(TODAY, 1))
+    for death in range(1, 10):
+        lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
+        assert world.settler.due(Ended())[1] == []
+        minutes(world, 120)
+        assert (delivery(world).published, delivery(world).deaths) == (1, death)
+        assert len(world.tick(NOBODY)) == 1
+    run(world)
+    assert delivery(world).state is DeliveryState.PUBLISHED
 
 
 def test_a_failed_version_is_tried_again_though_something_waits_that_never_completes(world: World) -> None:

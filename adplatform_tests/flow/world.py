@@ -13,7 +13,7 @@ from adplatform.contracts.feed import Feed
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.settings import Settings
-from adplatform.flow.settling import Runs, Settler
+from adplatform.flow.settling import Ending, Runs, Settler
 from adplatform.flow.source import FeedFlow, Source, make_source
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger
@@ -82,12 +82,16 @@ class Clock:
         self.now += time
 
 
-class Silence:
-    """Nobody to notify."""
+@dataclass
+class Hears:
+    """Who is notified."""
+
+    told: Callable[..., object]
 
     def success(self, *_: Any) -> None: ...
 
-    def failure(self, *_: Any) -> None: ...
+    def failure(self, *message: Any) -> None:
+        self.told(*message)
 
 
 @dataclass
@@ -103,9 +107,10 @@ class World:
     source: Source
     clock: Clock
     fuse: Fuse = field(default_factory=Fuse)
+    told: Callable[..., object] = lambda *_: None
 
-    def notifier(self, _: Any) -> Silence:
-        return Silence()
+    def notifier(self, _: Any) -> Hears:
+        return Hears(self.told)
 
     @property
     def s3(self) -> Any:
@@ -168,6 +173,9 @@ class NoRuns:
 
     def spent(self, run_key: str) -> bool:
         return False
+
+    def ending(self, run: str) -> Ending:
+        return Ending.DIED
 
 
 def feeds(arrivals: dict[str, dict[str, Any]]) -> list[Feed]:

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from adplatform.lake.attempt import Published
 from adplatform.lake.lake import Lake
 from adplatform.lake.publish import publish
 from adplatform.lake.table import TableSpec
+from adplatform.ledger.rows import Publication
 from adplatform.transform.values import Staged
 from adplatform_tests.lake.support import contract, make_lake, spec_of, staged
 
@@ -63,8 +64,37 @@ def put(
     day: date = DAY,
     scope: str = SCOPE,
 ) -> Published:
+    settle(lake, kind, source, version, day, scope)
+    return show(lake, kind, source, temp, delivery, version, day, scope)
+
+
+def settle(lake: Lake, kind: str, source: str, version: int, day: date = DAY, scope: str = SCOPE) -> None:
+    """The ledger knows a version before anybody publishes it."""
+    feed = table(kind, source).feed + (f"/{scope}" if kind == "scoped" else "")
+    manifest = _manifest(source, day, version, scope)
+    lake.ledger.put_publication(feed, Publication(day, version, 1, manifest, datetime.now(UTC), "test"))
+
+
+def show(
+    lake: Lake,
+    kind: str,
+    source: str,
+    temp: Path,
+    delivery: Staged,
+    version: int,
+    day: date = DAY,
+    scope: str = SCOPE,
+) -> Published:
+    """Publish a version that has settled."""
     own = scope if kind == "scoped" else ""
-    return publish(lake, table(kind, source), day, version, delivery, run_id="run", temp=temp, scope=own)
+    manifest = _manifest(source, day, version, scope)
+    return publish(
+        lake, table(kind, source), day, version, delivery, run_id="run", temp=temp, scope=own, manifest=manifest
+    )
+
+
+def _manifest(source: str, day: date, version: int, scope: str) -> str:
+    return f"manifests/{source}/{scope}/{day}/v{version}"
 
 
 def die_before_write(lake: Lake, which: str) -> None:
@@ -96,8 +126,9 @@ def main(endpoint: str) -> None:
         delivery = stage_version(kind, source, temp, version)  # pyarrow imports pandas for it, here only once
         child = os.fork()
         if child == 0:
+            settle(lake, kind, source, version)
             die_before_write(lake, which)
-            put(lake, kind, source, temp, delivery, version)
+            show(lake, kind, source, temp, delivery, version)
             os._exit(0)
         status = os.waitpid(child, 0)[1]
         print("died" if os.WIFSIGNALED(status) else status, flush=True)

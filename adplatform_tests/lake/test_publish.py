@@ -7,7 +7,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from adplatform.aws import Aws
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.lake.attempt import Result
 from adplatform.lake.lake import Lake
 from adplatform.lake.publish import publish
@@ -114,9 +114,9 @@ def test_a_staged_file_of_another_day_is_refused_before_anything_is_shown(lake: 
 @pytest.mark.parametrize(
     ("client", "operation", "code", "status", "failure"),
     [
-        ("glue", "CreatePartition", "AccessDeniedException", 400, PermanentFailure),
+        ("glue", "CreatePartition", "AccessDeniedException", 400, EnvironmentFailure),
         ("glue", "GetTable", "ThrottlingException", 400, TransientFailure),
-        ("s3", "PutObject", "AccessDenied", 403, PermanentFailure),
+        ("s3", "PutObject", "AccessDenied", 403, EnvironmentFailure),
         ("s3", "CopyObject", "SlowDown", 503, TransientFailure),
         ("dynamodb", "PutItem", "ProvisionedThroughputExceededException", 400, TransientFailure),
     ],

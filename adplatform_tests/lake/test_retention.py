@@ -7,6 +7,7 @@ import pytest
 
 from adplatform.aws import Aws
 from adplatform.failures import TransientFailure
+from adplatform.lake.catalog import Partition
 from adplatform.lake.lake import Lake
 from adplatform.lake.publish import publish
 from adplatform.lake.retention import Collected, collect
@@ -64,9 +65,16 @@ def test_a_location_that_came_into_use_is_no_longer_counted_as_idle(lake: Lake, 
     assert shown is not None
     assert table is not None
     old = replace(shown, location=sweep(lake, spec, timedelta(days=1)).waiting[0])
-    lake.catalog.put_partition(spec, table, old)
+
+    def lead_to(partition: Partition) -> None:
+        placement = lake.ledger.placement(spec.feed, DAY)
+        assert placement is not None
+        lake.catalog.put_partition(spec, table, partition)
+        lake.ledger.put_placement(spec.feed, replace(placement, location=partition.location))
+
+    lead_to(old)
     assert sweep(lake, spec, timedelta(days=2)).waiting == tuple(started)
-    lake.catalog.put_partition(spec, table, shown)
+    lead_to(shown)
     copy = lake.store.zones.clean_uri(f"{spec.feed}/dt={DAY}/")
     assert sweep(lake, spec, timedelta(days=4.5)) == Collected(waiting=(old.location,), repaired=(copy,))
 

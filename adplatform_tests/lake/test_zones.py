@@ -8,7 +8,8 @@ import pytest
 from adplatform.failures import TransientFailure
 from adplatform.lake.lake import Lake
 from adplatform.lake.store import Store
-from adplatform.lake.zones import Zones, partition_path
+from adplatform.lake.zones import Zones, file_key, partition_path
+from adplatform.transform.partition_values import MAX_ESCAPED
 
 DAY = date(2026, 3, 1)
 ZONES = Zones("raw", "clean")
@@ -72,3 +73,22 @@ def test_an_upload_that_arrives_differently_is_noticed(lake: Lake, temp: Path) -
     path.write_bytes(b"mine")
     with pytest.raises(TransientFailure, match="does not hold"):
         Store(OtherContent(), lake.store.zones).upload(path, lake.store.zones.clean_bucket, "k")
+
+
+def test_a_file_keeps_its_name_and_of_one_that_is_too_long_the_ending() -> None:
+    folder = "archive/partner/orders/dt=2026-03-01/0123/"
+    assert file_key(folder, "a.csv") == f"{folder}a.csv"
+    key = file_key(folder, "é" * 600 + ".csv")
+    assert 1022 <= len(key.encode()) <= 1024
+    assert key.startswith(f"{folder}é")
+    assert key.endswith("é.csv")
+
+
+def test_the_longest_partition_fits_into_keys_of_s3_and_names_of_hive() -> None:
+    source, feed, column = "s" * 63, "f" * 63, "c" * 127
+    folder = partition_path(column, "é" * (MAX_ESCAPED // 2))
+    token, file = f"{DAY}-0001-0123abcd-merged", f"{DAY}-part-00000.parquet"
+    name = f"{source}/{feed}"
+    for key in (f"{ZONES.version(name, token)}{folder}{file}", f"{ZONES.clean(name)}{folder}{token}-{file}"):
+        assert len(key.encode()) < 1024
+    assert len(folder.encode()) <= 767

@@ -167,7 +167,7 @@ def test_feeds_and_dates_that_begin_alike_are_kept_apart(ledger: Ledger) -> None
 
 def test_results_of_more_than_one_page_are_whole(ledger: Ledger) -> None:
     large = "x" * 300_000
-    row = Publication(DAY, 1, 1, "m", NOW, "quiet", error=large)
+    row = Publication(DAY, 1, 1, "m", NOW, "quiet", run_id=large)
     for version in range(1, 6):
         ledger.put_publication(FEED, replace(row, version=version))
     pages = ledger.client.get_paginator("query").paginate(

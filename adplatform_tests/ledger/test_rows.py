@@ -46,8 +46,9 @@ ROWS: dict[type, st.SearchStrategy[Any]] = {
         st.sampled_from(ObjectState), TEXTS, st.none() | INSTANTS, TEXTS, TEXTS,
     ),
     Delivery: st.builds(
-        Delivery, DAYS, COUNTS, st.sampled_from(DeliveryState), COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, TEXTS, TEXTS,
-        st.none() | INSTANTS, TEXTS, st.none() | INSTANTS, TEXTS, st.booleans(), TEXTS, st.none() | INSTANTS, TEXTS,
+        Delivery, DAYS, COUNTS, st.sampled_from(DeliveryState), COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS,
+        COUNTS, st.none() | INSTANTS, TEXTS, TEXTS, st.none() | INSTANTS, TEXTS, st.none() | INSTANTS, TEXTS,
+        st.booleans(), TEXTS, st.none() | INSTANTS, TEXTS,
     ),
     Ignored: st.builds(Ignored, TEXTS, TEXTS, DAYS),
     Refused: st.builds(Refused, TEXTS, TEXTS, COUNTS, TEXTS, INSTANTS, TEXTS),

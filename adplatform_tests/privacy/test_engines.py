@@ -7,9 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adplatform.contracts.model import PiiKind, Profile
 from adplatform.privacy.duckdb import register
 from adplatform.privacy.keys import HashKey
-from adplatform.privacy.rules import RULES, function_name
+from adplatform.privacy.rules import RULES, function_name, normalised
+from adplatform.privacy.spark import register as register_spark
 from adplatform_tests.privacy import reference
 from adplatform_tests.privacy.conftest import SECRET
 
@@ -122,6 +124,25 @@ def test_registering_again_takes_the_new_key(con: duckdb.DuckDBPyConnection) -> 
     (old,) = outputs(con, "adp_lake_email(v)", ["a@b.de"])
     register(con, HashKey("next", SECRET[::-1]))
     assert outputs(con, "adp_lake_email(v)", ["a@b.de"]) == [reference.keyed(SECRET[::-1], "a@b.de")] != [old]
+
+
+@pytest.mark.parametrize("country", ["US", "DE"])
+def test_a_previous_key_gives_its_own_digests_beside_the_current_ones(
+    con: duckdb.DuckDBPyConnection, spark: Any, key: HashKey, country: str
+) -> None:
+    previous = HashKey("before", SECRET[::-1])
+    register(con, key, previous)
+    texts = ["a@b.de", "Ä@b.de", "+1 (202) 555-0143", "030 1234567", "no number", ""]
+    for kind, arguments in (("email", "v"), ("phone", f"v, '{country}'"), ("city", "v")):
+        plain = [normalised(Profile.LAKE, PiiKind(kind), text, country) for text in texts]
+        wanted = [None if text is None else previous.hmac(text) for text in plain]
+        assert outputs(con, f"adp_lake_previous_{kind}({arguments})", texts) == wanted
+    register_spark(spark, key, previous=previous)
+    [(now, before)] = spark.sql("SELECT adp_lake_email('A@b.de'), adp_lake_previous_email('A@b.de')").collect()
+    assert (now, before) == (key.hmac("a@b.de"), previous.hmac("a@b.de"))
+    register(con, key)
+    with pytest.raises(duckdb.CatalogException, match="adp_lake_previous_email"):
+        con.execute("SELECT adp_lake_previous_email('a@b.de')")
 
 
 @pytest.mark.parametrize("length", [32, 64, 65, 100])

@@ -19,6 +19,7 @@ from adplatform.privacy.spark import register as register_spark
 from adplatform_tests.privacy.conftest import SECRET
 
 QUERY = "SELECT adp_lake_email(v), adp_lake_phone(v, 'US') FROM (VALUES ('a@b.de'), ('ä@b.de')) t(v)"
+PREVIOUS_QUERY = QUERY.replace("adp_lake_", "adp_lake_previous_")
 
 
 def spellings(key: HashKey) -> list[bytes]:
@@ -47,19 +48,21 @@ def everything(con: duckdb.DuckDBPyConnection, query: str) -> str:
 CATALOGS = ("functions", "tables", "columns", "views", "variables", "settings", "prepared_statements", "databases")
 
 
-def test_duckdb_shows_the_key_nowhere(key: HashKey, tmp_path: Path) -> None:
+@pytest.mark.parametrize("query", [QUERY, PREVIOUS_QUERY])
+def test_duckdb_shows_the_key_nowhere(key: HashKey, tmp_path: Path, query: str) -> None:
+    other = HashKey("other-key", bytes(range(90, 122)))
     database = tmp_path / "work.duckdb"
     with duckdb.connect(database) as con:
         con.execute("CALL enable_logging(level = 'trace')")
-        register(con, key)
-        con.execute(f"CREATE TABLE t AS {QUERY}")
-        shown = [everything(con, f"{way} {QUERY}") for way in ("EXPLAIN", "EXPLAIN ANALYZE", "EXPLAIN (FORMAT json)")]
+        register(con, *((other, key) if query == PREVIOUS_QUERY else (key,)))
+        con.execute(f"CREATE TABLE t AS {query}")
+        shown = [everything(con, f"{way} {query}") for way in ("EXPLAIN", "EXPLAIN ANALYZE", "EXPLAIN (FORMAT json)")]
         con.execute("PRAGMA explain_output = 'all'")
-        shown += [everything(con, f"EXPLAIN {QUERY}")]
+        shown += [everything(con, f"EXPLAIN {query}")]
         shown += [everything(con, f"SELECT * FROM duckdb_{catalog}()") for catalog in CATALOGS]
         logs = everything(con, "SELECT * FROM duckdb_logs")
         with pytest.raises(duckdb.Error) as failure:
-            con.execute(f"SELECT CAST(d AS INTEGER) FROM ({QUERY}) q(d, e)").fetchall()
+            con.execute(f"SELECT CAST(d AS INTEGER) FROM ({query}) q(d, e)").fetchall()
     assert "adp_hmac_pads" in logs
     for text in (*shown, logs, str(failure.value)):
         assert_hidden(key, text)
@@ -89,6 +92,10 @@ class RecordedSession:
 
 def test_spark_is_given_the_name_of_the_key_only(key: HashKey) -> None:
     session = RecordedSession()
+    register_spark(session, HashKey("other-key", bytes(range(90, 122))), previous=key)
+    assert key.id.encode() in session.shipped["adp_lake_previous_email"]
+    for command in session.shipped.values():
+        assert_hidden(key, command)
     register_spark(session, key)
     assert key.id.encode() in session.shipped["adp_lake_email"]
     for command in session.shipped.values():

@@ -14,7 +14,7 @@ import pytest
 from botocore.stub import Stubber
 
 from adplatform.aws import Aws, local_aws
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.privacy.keys import HashKey, create_key, fetch_key
 from adplatform_tests.privacy.conftest import SECRET
 
@@ -70,20 +70,20 @@ def test_what_is_not_a_key_is_refused_without_being_quoted(secrets: Any, content
     assert all(str(value) not in told for value in content.values())
 
 
-def test_a_missing_or_deleted_secret_is_permanent(secrets: Any) -> None:
-    with pytest.raises(PermanentFailure, match="ResourceNotFoundException"):
+def test_whatever_needs_a_missing_or_deleted_secret_waits(secrets: Any) -> None:
+    with pytest.raises(EnvironmentFailure, match="ResourceNotFoundException"):
         fetch_key(secrets, "adplatform/absent")
     name = new_secret(secrets, SecretBinary=SECRET)
     secrets.delete_secret(SecretId=name)
-    with pytest.raises(PermanentFailure, match="InvalidRequestException"):
+    with pytest.raises(EnvironmentFailure, match="InvalidRequestException"):
         fetch_key(secrets, name)
 
 
 @pytest.mark.parametrize(
     ("code", "status", "failure"),
     [
-        ("AccessDeniedException", 400, PermanentFailure),
-        ("DecryptionFailure", 400, PermanentFailure),
+        ("AccessDeniedException", 400, EnvironmentFailure),
+        ("DecryptionFailure", 400, EnvironmentFailure),
         ("InvalidParameterException", 400, PermanentFailure),
         ("ThrottlingException", 400, TransientFailure),
         ("InternalServiceError", 500, TransientFailure),

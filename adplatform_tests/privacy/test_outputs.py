@@ -22,6 +22,15 @@ def test_every_profile_gets_a_column_of_its_own() -> None:
     }
 
 
+def test_a_digest_under_the_previous_key_stands_beside_the_lake_digest_alone() -> None:
+    pii = Pii(kind=PiiKind.PHONE, profiles=(Profile.META, Profile.LAKE, Profile.MASK), country="DE")
+    both = pii_outputs(Column(name="ph"), pii, previous=True)
+    assert [o.name for o in both] == ["ph_meta", "ph_lake", "ph_lake_previous", "ph_masked"]
+    assert both[2].expression == "adp_lake_previous_phone(\"ph\", 'DE')"
+    assert both[2].tags == {"pii": "phone", "profile": "lake", "form": "digest", "key": "previous"}
+    assert [o for o in both if o is not both[2]] == list(pii_outputs(Column(name="ph"), pii))
+
+
 def test_clear_keeps_the_column_and_drop_leaves_nothing() -> None:
     assert outputs("em", kind="email", profiles="clear") == {"em": '"em"'}
     assert outputs("em", kind="email", profiles="drop") == {}

@@ -15,7 +15,7 @@ from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow import clean, lifecycle, raw
 from adplatform.flow.close import close
 from adplatform.flow.services import Services
-from adplatform.flow.settling import Due
+from adplatform.flow.settling import Due, Ending
 from adplatform.flow.source import Source
 
 
@@ -30,6 +30,9 @@ class NoRunIsAlive:
 
     def spent(self, run_key: str) -> bool:
         return run_key in self._spent
+
+    def ending(self, run: str) -> Ending:
+        return Ending.DIED
 
 
 def run(services: Services, due: Due, run_id: str) -> None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from adplatform.flow.settling import Ending
+
 
 @dataclass
 class Nobody:
@@ -14,3 +16,6 @@ class Nobody:
 
     def spent(self, run_key: str) -> bool:
         return False
+
+    def ending(self, run: str) -> Ending:
+        return Ending.DIED

@@ -202,6 +202,12 @@ BAD: dict[str, list[tuple[str, str]]] = {
     "code": [(text, "pattern") for text in ("AB12", "AB1234", "ab123", "xAB123", "AB123\n", "", "AB12٣")],
 }
 _REQUIRED = ("day", "account", "ad")
+GOOD_PARTITIONS = ["a-1", " a-1", "A-1", "广告", "a;1", "tab\tbed", "100 %", "x" * 512, "é" * 256, "/" * 170 + "xy"]
+"""Texts that may name a partition: 512 bytes of UTF-8, escaped as in a path, are the most."""
+BAD_PARTITIONS = [
+    *("", "__HIVE_DEFAULT_PARTITION__", "two\nlines", "nul\x00byte", "\x1f", "del\x7f", "next\u0085line", "\ufffe"),
+    *("x" * 513, "é" * 257, "é" * 400, "/" * 170 + "xyz", "广" * 171),
+]
 
 
 @dataclass
@@ -222,6 +228,24 @@ class Delivery:
         )
 
 
+@dataclass(frozen=True)
+class _Palettes:
+    """What cells are drawn from: per column, texts with their meaning, and texts with the reason against them."""
+
+    good: dict[str, list[tuple[Any, Any]]]
+    bad: dict[str, list[tuple[str, str]]]
+
+
+def _palettes(partition_by: str | None) -> _Palettes:
+    """A column of text that names partitions may hold less than another."""
+    if partition_by != "ad":
+        return _Palettes(GOOD, BAD)
+    return _Palettes(
+        GOOD | {"ad": [(value, value) for value in GOOD_PARTITIONS]},
+        BAD | {"ad": [(value, "bad_partition") for value in BAD_PARTITIONS]},
+    )
+
+
 @dataclass
 class _Good:
     file: int
@@ -235,6 +259,7 @@ def make(
     """Three files: plain; CRLF with a byte order mark and reordered columns; blank lines and no final line end."""
     draw = random.Random(seed)
     delivery = Delivery(contract(partition_by))
+    palettes = _palettes(partition_by)
     good: list[_Good] = []
     directory.mkdir(parents=True, exist_ok=True)
     for ordinal in range(3):
@@ -248,11 +273,11 @@ def make(
             if ordinal == 2 and kind < 0.05:
                 file.put(b"")
             elif kind < 0.12 and structural:
-                _structural(draw, file, delivery, origin)
+                _structural(draw, palettes, file, delivery, origin)
             elif kind < 0.3:
-                _bad_row(draw, file, delivery, origin)
+                _bad_row(draw, palettes, file, delivery, origin)
             else:
-                cells, values = _good_row(draw)
+                cells, values = _good_row(draw, palettes)
                 file.row(cells)
                 good.append(_Good(ordinal, len(good), values))
         if ordinal == 2 and structural:
@@ -290,19 +315,19 @@ class _File:
         return str(text)
 
 
-def _good_row(draw: random.Random) -> tuple[dict[str, Any], dict[str, Any]]:
-    drawn = {name: draw.choice(palette) for name, palette in GOOD.items()}
+def _good_row(draw: random.Random, palettes: _Palettes) -> tuple[dict[str, Any], dict[str, Any]]:
+    drawn = {name: draw.choice(palette) for name, palette in palettes.good.items()}
     if drawn["impressions"][1] is not None and drawn["clicks"][1] is not None:
         drawn["clicks"] = draw.choice([("-3", -3), (str(drawn["impressions"][1]), drawn["impressions"][1])])
     cells = {_header(name): cell for name, (cell, _) in drawn.items()}
     return cells, {name: value for name, (_, value) in drawn.items()}
 
 
-def _bad_row(draw: random.Random, file: _File, delivery: Delivery, origin: str) -> None:
-    cells, _ = _good_row(draw)
+def _bad_row(draw: random.Random, palettes: _Palettes, file: _File, delivery: Delivery, origin: str) -> None:
+    cells, _ = _good_row(draw, palettes)
     reasons = set()
-    for name in draw.sample(sorted(BAD), draw.randint(0, 2)):
-        text, reason = draw.choice(BAD[name])
+    for name in draw.sample(sorted(palettes.bad), draw.randint(0, 2)):
+        text, reason = draw.choice(palettes.bad[name])
         cells[_header(name)] = text
         reasons.add(f"{reason}:{name}")
     if draw.random() < 0.3 or not reasons:
@@ -320,8 +345,8 @@ def _bad_row(draw: random.Random, file: _File, delivery: Delivery, origin: str) 
     delivery.bad.append((origin, frozenset(reasons), fields))
 
 
-def _structural(draw: random.Random, file: _File, delivery: Delivery, origin: str) -> None:
-    cells, _ = _good_row(draw)
+def _structural(draw: random.Random, palettes: _Palettes, file: _File, delivery: Delivery, origin: str) -> None:
+    cells, _ = _good_row(draw, palettes)
     line, reason = file.line(cells), "column_count"
     match draw.randrange(4):
         case 0:

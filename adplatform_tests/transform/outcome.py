@@ -17,7 +17,7 @@ def clean_rows(staged: Staged, partition_by: str | None) -> list[dict[str, Any]]
     for file in staged.files:
         for row in pq.ParquetFile(file.path).read().to_pylist():
             if partition_by not in (None, "dt"):
-                row["day"] = date.fromisoformat(file.partition)
+                row[partition_by] = date.fromisoformat(file.partition) if partition_by == "day" else file.partition
             rows.append(row)
     return rows
 

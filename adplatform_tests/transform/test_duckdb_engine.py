@@ -217,6 +217,31 @@ def test_partition_values_are_given_back_as_they_are(tmp_path: Path) -> None:
     assert staged.reasons == {"bad_partition:name": 2}
 
 
+def test_a_delivery_may_span_many_partitions(tmp_path: Path) -> None:
+    feed = contract(TWO | {"name": {"required": True}}, partition_by="name")
+    values = [f"{n:03d}{'é' * 254}" for n in range(600)]
+    content = "id,name\n" + "".join(f"{n},{value}\n" for n, value in enumerate(values))
+    staged = run(tmp_path, feed, content.encode())
+    assert sorted(file.partition for file in staged.files) == values
+    assert staged.quarantined == 0
+
+
+def test_a_computed_partition_is_judged_by_what_it_comes_to(tmp_path: Path) -> None:
+    half = "x" * 257
+    columns = TWO | {"region": {"expression": "concat(name, name)"}}
+    staged = run(tmp_path, contract(columns, partition_by="region"), f"id,name\n1,a\n2,{half}\n3,\n".encode())
+    assert [file.partition for file in staged.files] == ["aa"]
+    assert staged.reasons == {"bad_partition:region": 2}
+
+
+def test_dates_and_numbers_can_always_be_partitions(tmp_path: Path) -> None:
+    for kind, value in (("date", "2026-03-14"), ("bigint", "-9223372036854775808"), ("int", "0")):
+        feed = contract({"id": {"type": kind, "required": True}, "name": "string"}, partition_by="id")
+        (tmp_path / kind).mkdir()
+        staged = run(tmp_path / kind, feed, f"id,name\n{value},a\nx,b\n".encode())
+        assert ([file.partition for file in staged.files], staged.reasons) == ([value], {f"bad_{kind}:id": 1})
+
+
 def test_nothing_is_read_without_the_key(tmp_path: Path) -> None:
     feed = contract(TWO | {"name": {"pii": "email"}})
     with pytest.raises(PermanentFailure, match="no hashing key"):

@@ -10,7 +10,7 @@ from adplatform_tests.transform import oracle
 from adplatform_tests.transform.outcome import bad_values, clean_rows, comparable, counted, given, quarantine_rows
 
 
-@pytest.mark.parametrize(("seed", "partition_by"), [(1, "dt"), (2, "day"), (3, None), (4, "day")])
+@pytest.mark.parametrize(("seed", "partition_by"), [(1, "dt"), (2, "day"), (3, None), (4, "day"), (5, "ad")])
 def test_duckdb_output_is_exactly_the_truth(tmp_path: Path, seed: int, partition_by: str | None) -> None:
     truth = oracle.make(tmp_path / "in", seed, partition_by)
     staged = transform(

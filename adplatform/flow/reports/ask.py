@@ -12,7 +12,14 @@ from typing import Any
 
 from adplatform.amazon.http import TurnIsLater
 from adplatform.amazon.reports import PastRetention, Progress, ReportApi, ReportOrder, ReportStatus
-from adplatform.failures import AccessRefused, CredentialsRefused, PermanentFailure, TransientFailure
+from adplatform.failures import (
+    AccessRefused,
+    CredentialsRefused,
+    EnvironmentFailure,
+    PermanentFailure,
+    TransientFailure,
+    listed,
+)
 from adplatform.flow.reports.account import Account, local_zone
 from adplatform.flow.reports.plan import covered
 from adplatform.flow.services import Services
@@ -32,6 +39,8 @@ SLOWEST_POLL = timedelta(minutes=10)
 MOST_NAMED = 50
 """Reports that one message names."""
 NOT_DECLARED = "its definition or scope was removed or changed"
+HINDRANCE = "hindrance/reports"
+"""Under which name it is noted that people know what hinders an account's reports on this side of Amazon."""
 DOUBTFUL = "Amazon says there is no data, but there was before; asked once more"
 
 
@@ -46,10 +55,10 @@ def refresh_scopes(services: Services, account: Account, api: ReportApi) -> None
     found = [replace(scope, seen_at=ledger.now()) for scope in api.scopes()]
     ledger.put_scopes(account.source, found)
     scopes = ledger.scopes(account.source)
-    listed = ", ".join(sorted(s.id for s in found)) or "none"
-    can = f"in region {account.region} these credentials can read {listed}"
+    readable = listed(sorted(s.id for s in found), MOST_NAMED) or "none"
+    can = f"in region {account.region} these credentials can read {readable}"
     if not any(account.wants(scope) for scope in scopes):
-        wanted = ", ".join(account.wanted) or f"a {account.dimension} that is wanted"
+        wanted = listed(account.wanted, MOST_NAMED) or f"a {account.dimension} that is wanted"
         raise PermanentFailure(
             f"{account.source}: {wanted} cannot be read: {can}. Correct the list, the region, or who authorised them"
         )
@@ -142,6 +151,23 @@ def refused(services: Services, account: Account, report: Report, error: AccessR
     return rest(services, report, str(error), min(max(lasts / 2, ASK_AGAIN_AFTER), LONGEST_WAIT))
 
 
+def returned(report: Report) -> Report:
+    """The report as if this claim of it had never been, but for the run that it took."""
+    return replace(report, attempt=max(report.attempt - 1, 0), returned=report.returned + 1)
+
+
+def hindered(services: Services, account: Account, report: Report, error: EnvironmentFailure) -> Report | None:
+    """Let a report rest because the place where it is worked on cannot do it, the longer the longer that lasts. It is
+    no attempt. People are told when it begins."""
+    ledger = services.ledger
+    if HINDRANCE not in ledger.troubles(account.source) and ledger.begin_trouble(account.source, HINDRANCE, str(error)):
+        facts = {"source": account.source, "feed": report.feed, "error": str(error)}
+        tell(services, account, "reports_hindered", f"{account.source}: reports wait for the place they run in", facts)
+    trouble = ledger.troubles(account.source).get(HINDRANCE)
+    lasts = ledger.now() - trouble.since if trouble else timedelta(0)
+    return rest(services, returned(report), str(error), min(max(lasts / 2, ASK_AGAIN_AFTER), LONGEST_WAIT))
+
+
 def note_refusal(services: Services, account: Account, gate: str, error: PermanentFailure) -> Trouble:
     """Remember that Amazon gives no access to a gate; people are told when it begins."""
     known = services.ledger.troubles(account.source).get(gate)
@@ -208,7 +234,8 @@ def poll(services: Services, account: Account, api: ReportApi, report: Report, s
     try:
         progress = api.progress(order, report.report_id)
     except TransientFailure as e:
-        if now - (report.requested_at or now) >= account.give_up_after * 2:
+        too_long = now - (report.requested_at or now) >= account.give_up_after * 2
+        if too_long and not isinstance(e, EnvironmentFailure):
             return give_up(services, account, report, str(e), reorder=True)
         attempt = report.attempt + 1
         return rest(services, replace(report, attempt=attempt), str(e), _pause(attempt))

@@ -7,13 +7,14 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import uuid4
 
 from adplatform.amazon.http import TurnIsLater
 from adplatform.amazon.reports import ReportApi
 from adplatform.failures import AccessRefused, CredentialsRefused, PermanentFailure, TransientFailure
+from adplatform.flow.patience import MAX_DEATHS, after_death, after_hindrance
 from adplatform.flow.reports.account import Account
 from adplatform.flow.reports.ask import (
     ASK_AGAIN_AFTER,
@@ -28,6 +29,7 @@ from adplatform.flow.reports.ask import (
     refused,
     request,
     rest,
+    returned,
     tell,
     tell_given_up,
     tell_reports,
@@ -35,10 +37,10 @@ from adplatform.flow.reports.ask import (
 )
 from adplatform.flow.reports.discover import discover, looked
 from adplatform.flow.reports.finished import receive_finished
-from adplatform.flow.reports.land import DOWNLOAD_AGAIN_AFTER, FETCHABLE, slice_settler
+from adplatform.flow.reports.land import FETCHABLE, slice_settler
 from adplatform.flow.reports.plan import Turn, plan_turn, turns
 from adplatform.flow.services import Services
-from adplatform.flow.settling import MOST_STARTED, Due, Problem, Runs
+from adplatform.flow.settling import MOST_STARTED, Due, Ending, Problem, Runs
 from adplatform.ledger.ledger import Lease, LeaseHeld
 from adplatform.ledger.rows import Report, ReportState
 
@@ -51,8 +53,6 @@ ALONE_FOR = timedelta(seconds=60)
 """After which a worker that died while it placed orders is followed by another."""
 ENOUGH_FAILED = 3
 """Failures for now, of profiles or report types in a row, after which Amazon is left alone."""
-MAX_DEATHS = 6
-"""Runs of one report that may die without a word, of a mistake of ours or for lack of memory, before it is given up."""
 
 
 def orders_are_due(services: Services, account: Account) -> bool:
@@ -256,7 +256,7 @@ class ReportDue:
 
     @property
     def run_key(self) -> str:
-        return f"{self.report.feed}:{self.report.key}:a{self.report.attempt}"
+        return f"{self.report.feed}:{self.report.key}:a{self.report.attempt + self.report.returned}"
 
 
 def reports_due(services: Services, account: Account, runs: Runs) -> list[ReportDue]:
@@ -289,16 +289,24 @@ def _freed(services: Services, account: Account, report: Report, runs: Runs) -> 
     spent = runs.spent(ReportDue(report).run_key)
     if not report.run_id and not spent:
         return report
+    how = runs.ending(report.run_id or ReportDue(report).run_key)
+    if how is not Ending.DIED:
+        given_back = returned(report) if report.run_id else replace(report, returned=report.returned + 1)
+        pause = after_hindrance(given_back.returned) if how is Ending.HINDERED else timedelta(0)
+        return _free(services, given_back, pause)
     deaths, definition = report.attempt + spent, account.definition(report.name)
     # What Amazon made by itself cannot be asked for anew, so it is never given up for deaths of ours.
     if deaths > MAX_DEATHS and not (definition and definition.discovered):
         ended = give_up(services, account, report, f"its run died {deaths} times", reorder=False)
         tell_given_up(services, account, [ended])
         return None
-    pause = DOWNLOAD_AGAIN_AFTER * 2 ** min(deaths - 2, 5) if deaths > 1 else timedelta(0)
-    freed = services.ledger.change_report(
-        report, run_id="", attempt=deaths, not_before=services.ledger.now() + pause if pause else None
-    )
+    return _free(services, replace(report, attempt=deaths), after_death(deaths))
+
+
+def _free(services: Services, report: Report, pause: timedelta) -> Report | None:
+    """Take the report from its run; None while it rests."""
+    until = services.ledger.now() + pause if pause else None
+    freed = services.ledger.change_report(report, run_id="", not_before=until)
     return None if pause else freed
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 
 from adplatform.amazon.definitions import ReportDefinition
+from adplatform.aws import longest_call
 from adplatform.contracts.feed import Arrival, Feed
 from adplatform.contracts.model import Bounds, Column, FileFormat
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -33,6 +34,7 @@ from adplatform.lake.table import table_spec
 from adplatform.lake.zones import JOINT
 from adplatform.ledger.rows import DeliveryState, Publication, Stale
 from adplatform.transform.compile import output_columns
+from adplatform.transform.exhaustion import ran_out
 from adplatform.transform.rules import identifier, literal, sql_type
 
 NAME = "ads_daily"
@@ -253,8 +255,10 @@ def build(
             if not finding.passed:
                 raise PermanentFailure(f"{flow.name} {day}: {finding.description}")
             # Whoever lost the lease may have read older rows than those that are published by now.
-            lease.check()
-            services.store.upload(folder / _FILE, services.zones.raw_bucket, flow.layout.key(day, _FILE))
+            call = longest_call(services.s3)
+            lease.check(call)
+            with lease.kept(call):
+                services.store.upload(folder / _FILE, services.zones.raw_bucket, flow.layout.key(day, _FILE))
         slice_settler(services, (flow,)).reconcile(flow.layout.day_prefix(day))
         return Built(flow, seen, _published(services, flow, day, run_id, work, audited))
 
@@ -324,7 +328,7 @@ def _write(services: Services, fact: Fact, scope: str, day: date, folder: Path, 
             con.execute(f"create view written as select * from read_parquet({literal(str(target))})")
             return _compared(con, wanted)
         except (duckdb.OutOfMemoryException, duckdb.IOException) as e:
-            raise TransientFailure(f"{fact.table.name} {day}: DuckDB ran out of memory or disk") from e
+            raise ran_out(f"{fact.table.name} {day}", e) from e
         except duckdb.Error as e:
             raise PermanentFailure(f"{fact.table.name} {day} cannot be computed: {str(e).splitlines()[0]}") from e
 

@@ -19,18 +19,21 @@ from adplatform.amazon.documents import other_options, verify
 from adplatform.amazon.http import TurnIsLater
 from adplatform.amazon.reports import Document, Progress, ReportApi, ReportStatus
 from adplatform.amazon.slices import SliceFile, Split, split
-from adplatform.failures import AccessRefused, PermanentFailure, TransientFailure
-from adplatform.flow.clean import Transformed
+from adplatform.aws import longest_call
+from adplatform.failures import AccessRefused, ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow.publication import publish_delivery
 from adplatform.flow.reports.account import Account, local_zone, slice_file
 from adplatform.flow.reports.ask import (
     CLOCKS_DIFFER,
     DOUBTFUL,
+    HINDRANCE,
     NOT_DECLARED,
     give_up,
+    hindered,
     is_doubtful,
     refused,
     rest,
+    returned,
     tell_given_up,
     withdraw,
 )
@@ -41,6 +44,7 @@ from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.audit import AuditFinding
 from adplatform.ledger.ledger import Lease
 from adplatform.ledger.rows import DeliveryState, Observation, Publication, Report, ReportState, Scope
+from adplatform.transform.values import OutputColumn
 
 log = logging.getLogger(__name__)
 
@@ -68,14 +72,22 @@ def claim(services: Services, report: Report, run_id: str) -> Report:
     """Take a report that is ready for this run.
 
     Raises:
-        TransientFailure: another run has it, or it has ended.
+        ClaimLost: another run has it, or it has ended.
     """
     if report.state not in FETCHABLE:
-        raise TransientFailure(f"{report.feed} {report.key} is {report.state}; this run has nothing to do")
+        raise ClaimLost(f"{report.feed} {report.key} is {report.state}; this run has nothing to do")
     taken = services.ledger.change_report(report, run_id=run_id, attempt=report.attempt + 1)
     if taken is None:
-        raise TransientFailure(f"{report.feed} {report.key} was taken by another run")
+        raise ClaimLost(f"{report.feed} {report.key} was taken by another run")
     return taken
+
+
+def release(services: Services, claimed: Report) -> Report | None:
+    """Let go of a report whose run is stopped from outside, as if it had never been claimed."""
+    current = services.ledger.report(claimed.feed, claimed.key)
+    if current is None or current.ended or current.run_id != claimed.run_id:
+        return None
+    return services.ledger.change_report(returned(current), run_id="")
 
 
 def land(
@@ -125,6 +137,8 @@ def finish(services: Services, landed: Report, problems: str = "") -> Report | N
     if landed.ended:
         return landed
     state = ReportState.DONE if landed.rows else ReportState.EMPTY
+    if landed.returned:
+        services.ledger.clear_trouble(landed.source, HINDRANCE)
     survived = landed.error if landed.attempt <= 1 or not landed.error else f"an earlier try failed: {landed.error}"
     return services.ledger.change_report(landed, state=state, run_id="", error=problems or survived)
 
@@ -142,6 +156,8 @@ def failed(services: Services, account: Account, report: Report, error: Exceptio
 def _after(services: Services, account: Account, current: Report, error: Exception) -> Report | None:
     if isinstance(error, AccessRefused):
         return refused(services, account, current, error)
+    if isinstance(error, EnvironmentFailure):
+        return hindered(services, account, current, error)
     if isinstance(error, NotDeclared):
         return withdraw(services, current, str(error))
     if isinstance(error, PermanentFailure):
@@ -265,9 +281,11 @@ def _land_day(
         newest is None or bool(misdated) or (newest.as_of < as_of and (newest.rows, newest.content) != (rows, content))
     )
     changed = adds or (replaces and not definition.discovered)
-    lease.check()
+    call = longest_call(services.s3)
+    lease.check(call)
     if changed:
-        _put(services, flow, day, slice_file(definition, report.report_id), brought)
+        with lease.kept(call):
+            _put(services, flow, day, slice_file(definition, report.report_id), brought)
     services.ledger.put_observation(
         flow.name,
         Observation(
@@ -302,11 +320,11 @@ def publish_slice(
     run_id: str,
     work: Path,
     audited: Callable[[Iterable[AuditFinding]], None] = lambda _: None,
-) -> tuple[Publication, Transformed] | None:
+) -> tuple[Publication, tuple[OutputColumn, ...]] | None:
     """Settle and publish the newest slice of a date; None when readers see it already.
 
     Raises:
-        PermanentFailure, TransientFailure: as :func:`adplatform.flow.publication.publish_delivery`.
+        PermanentFailure, ClaimLost, TransientFailure: as :func:`adplatform.flow.publication.publish_delivery`.
     """
     delivery = services.ledger.delivery(flow.name, day)
     if delivery.pending:
@@ -338,5 +356,5 @@ def _wave(report: Report, definition: ReportDefinition, day: date) -> int:
 
 def _must(changed: Report | None, report: Report) -> Report:
     if changed is None:
-        raise TransientFailure(f"{report.feed} {report.key} was taken by another run; this one stops")
+        raise ClaimLost(f"{report.feed} {report.key} was taken by another run; this one stops")
     return changed

@@ -4,13 +4,14 @@ import argparse
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from adplatform.failures import PermanentFailure
 from adplatform.local.amazon.accounts import REGIONS, Accounts
 from adplatform.local.amazon.server import serving
 from adplatform.local.amazon.world import World
-from adplatform.local.child import alone_in, recorded, stop_requested
+from adplatform.local.child import alone_in, recorded, report, stop_requested
 
 STATE_NAME = "world.json"
 SAVE_EVERY_SECONDS = 0.5
@@ -26,6 +27,7 @@ def main() -> int:
     parser.add_argument("data", type=Path, nargs="?", help="directory to keep its state in; default: nothing is kept")
     parser.add_argument("--port", type=int, default=0, help="default: a free one")
     parser.add_argument("--owner-pid", type=int, help="end with this parent process, and when stdin ends")
+    parser.add_argument("--report-fd", type=int, default=2, help="where to say why it ends before it should")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     try:
@@ -34,8 +36,9 @@ def main() -> int:
         else:
             serve_from(arguments.data.resolve(), arguments.port, arguments.owner_pid)
     except PermanentFailure as failure:
-        print(failure, file=sys.stderr)
-        return 2
+        return report(arguments.report_fd, str(failure))
+    except OSError as e:
+        return report(arguments.report_fd, f"the state cannot be saved, and what changed last is lost: {e}")
     return 0
 
 
@@ -72,9 +75,11 @@ def serve(world: World, port: int, owner_pid: int | None, data: Path | None = No
             seen = 0
             while not stop.wait(SAVE_EVERY_SECONDS) and alive():
                 served = world.requests.counts.total()
-                if served != seen:
+                if served == seen:
+                    continue
+                with suppress(OSError):  # told to whoever changes something, and at the end
                     world.save()
-                seen = served
+                    seen = served
 
 
 def _told(url: str, accounts: Accounts) -> str:

@@ -287,15 +287,18 @@ class World:
         return created + self.settings.queue_seconds + self.settings.processing_seconds
 
     def save(self) -> None:
-        """Write the state to the store as a whole, if it has one."""
+        """Write the state to the store as a whole, if it has one.
+
+        Raises:
+            OSError: the disk does not take it; the next save tries again.
+        """
         with self.lock:
+            if self._store is not None:
+                temporary = self._store.with_suffix(".tmp")
+                temporary.write_text(json.dumps(self._saved()), encoding="utf-8")
+                temporary.chmod(0o600)
+                temporary.replace(self._store)
             self.changed = False
-            if self._store is None:
-                return
-            temporary = self._store.with_suffix(".tmp")
-            temporary.write_text(json.dumps(self._saved()), encoding="utf-8")
-            temporary.chmod(0o600)
-            temporary.replace(self._store)
 
     def _saved(self) -> dict[str, Any]:
         return {

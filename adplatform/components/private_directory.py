@@ -1,0 +1,62 @@
+"""Work directories that nobody else can read, and that do not outlive their run."""
+
+import fcntl
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from adplatform.failures import EnvironmentFailure
+
+LOCK = ".lock"
+
+
+@contextmanager
+def private_directory(temp: Path, run_id: str) -> Iterator[Path]:
+    """A directory of this run. Those of killed runs, which may hold personal data in clear, are removed first.
+
+    Each is known by a lock that its process holds and the kernel releases when the process dies, so that it does not
+    matter who else knows the run.
+
+    Raises:
+        EnvironmentFailure: ``temp`` cannot be used.
+    """
+    try:
+        work, lock = _made(temp, run_id)
+    except OSError as e:
+        raise EnvironmentFailure(
+            f"work directory {temp} cannot be used: {e.strerror}. Make room there, let this process write it, or set "
+            "ADPLATFORM_HOME to another place"
+        ) from e
+    with lock:
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _made(temp: Path, run_id: str) -> tuple[Path, IO[str]]:
+    temp.mkdir(parents=True, exist_ok=True)
+    # One at a time: between its making and its locking a directory looks like one of a dead run.
+    with temp.with_name(f"{temp.name}{LOCK}").open("w", encoding="ascii") as door:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        for left in temp.iterdir():
+            if left.is_dir() and not _is_held(left / LOCK):
+                shutil.rmtree(left, ignore_errors=True)
+        work = Path(tempfile.mkdtemp(prefix=f"{run_id}_", dir=temp))
+        lock = (work / LOCK).open("w", encoding="ascii")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return work, lock
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        with lock.open(encoding="ascii") as seen:
+            fcntl.flock(seen, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

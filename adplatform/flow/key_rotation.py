@@ -1,0 +1,608 @@
+"""Bringing every table of the lake to one hashing key, by making its deliveries again from their originals.
+
+What is left to do is read from the ledger each time, so a rotation that was killed goes on where it was. Tables in
+which a delivery has its dates, or the whole table, to itself are made delivery by delivery, in the normal flow. A table
+in which deliveries meet is staged as a whole first and then shown (``adplatform.lake.rotation``); until then its new
+deliveries wait.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from botocore.exceptions import ClientError
+
+from adplatform.aws_errors import aws_failures
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow import clean, lifecycle, raw
+from adplatform.flow.close import close
+from adplatform.flow.hashing_keys import ADVICE, HashingKeys, meets_deliveries, rotation_keys
+from adplatform.flow.raw import version_objects
+from adplatform.flow.services import Services
+from adplatform.flow.settling import Runs, Settler, located
+from adplatform.flow.source import FeedFlow, Source
+from adplatform.lake.rotation import show_together
+from adplatform.ledger.ledger import Lease
+from adplatform.ledger.rows import (
+    Delivery,
+    DeliveryState,
+    LakeKey,
+    Placement,
+    Publication,
+    RotationState,
+    TableRotation,
+)
+from adplatform.privacy.key_versions import current_version, keep_reachable, key_versions, put_key, retire
+from adplatform.privacy.keys import ID_LENGTH
+from adplatform.transform.compile import output_columns
+
+LEASE = "hashing-key"
+RUN_PREFIX = "keys-"
+_LEASE_TTL = timedelta(minutes=1)
+_PASSES = 5
+_LOOK_EVERY, _LOOKS = timedelta(seconds=3), 600
+"""How often, and how many times, to look whether a run of somebody else has ended."""
+_COLD = ("GLACIER", "DEEP_ARCHIVE")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an operator wants. By default a rotation that was begun, here or by a new value of the secret, is finished,
+    and only then the next one makes a new key. ``new_key`` makes one in any case, ``adopt`` in none."""
+
+    new_key: bool = False
+    adopt: bool = False
+    dual: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """The key to bring everything to; ``version`` is that of a key still to be made, ``key_id`` its id."""
+
+    key_id: str
+    previous_id: str
+    why: str
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What of a table is under one key, by the ledger; ``key_id`` is "" where that was not recorded."""
+
+    table: str
+    key_id: str
+    deliveries: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Remake:
+    """A delivery that readers see under another key. ``gone`` says why it cannot be made again, if so."""
+
+    flow: FeedFlow
+    day: date
+    version: int
+    key_id: str
+    rows: int
+    objects: int
+    bytes: int
+    gone: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.flow.name} {self.day}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """Progress within one table."""
+
+    table: str
+    done: int
+    total: int
+    what: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a rotation came to. It is complete when there are no ``problems``."""
+
+    key: LakeKey
+    made: int
+    left: tuple[Remake, ...]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Work:
+    """How a rotation works. ``make`` runs a settled delivery through the normal flow and returns the problem, "" for
+    none; ``closed`` hears of each delivery of a table that was shown as a whole. ``temp`` is a directory of rotations
+    alone: what a killed one left there, which may be personal data in clear, is removed."""
+
+    make: Callable[[FeedFlow, date], str]
+    runs: Runs
+    temp: Path
+    run_id: str
+    sleep: Callable[[float], None]
+    watch: Callable[[Step], None] = lambda _: None
+    closed: Callable[[FeedFlow, Publication], None] = lambda *_: None
+
+
+def usage(services: Services, flows: Iterable[FeedFlow]) -> list[Usage]:
+    """How many deliveries and rows of each table are under which key; tables without digests are left out."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for flow in _hashed(flows):
+        for shown in _shown(services, flow):
+            counts = found.setdefault((flow.table, shown.key_id), [0, 0])
+            counts[0] += 1
+            counts[1] += shown.rows
+    return [Usage(table, key_id, *counts) for (table, key_id), counts in found.items()]
+
+
+def plan(services: Services, flows: Iterable[FeedFlow], key_id: str, previous_id: str = "") -> list[Remake]:
+    """What readers see under another key than ``key_id``, table by table, the newest date first. With ``previous_id``
+    also what lacks digests under that key.
+
+    Raises:
+        PermanentFailure, TransientFailure: AWS refuses, or does not answer.
+    """
+    found = []
+    for flow in _hashed(flows):
+        versions = {(p.day, p.version): p for p in services.ledger.publications(flow.name)}
+        for shown in reversed(_shown(services, flow)):
+            version = versions.get((shown.day, shown.version))
+            before = version.previous_key_id if version else ""
+            if shown.key_id != key_id or (previous_id and before != previous_id):
+                found.append(_remake(services, flow, shown))
+    return sorted(found, key=lambda each: each.flow.table)
+
+
+def choose(services: Services, flows: Sequence[FeedFlow], wish: Wish, version: str) -> Target:
+    """Which key a rotation would bring everything to; a new one would be ``version`` of the secret (a UUID).
+
+    Raises:
+        PermanentFailure: digests under a previous key are wanted and there is none.
+        TransientFailure: AWS does not answer.
+    """
+    secrets, name = services.secrets, services.settings.hash_key_secret
+    current = current_version(secrets, name)
+    lake = services.ledger.lake_key() or LakeKey(current.id, services.ledger.now())
+    target = None if wish.new_key else _begun(services, flows, wish, current.id, lake)
+    if target is None:
+        if not wish.new_key and lake.next_version and current.version != lake.next_version:
+            version = lake.next_version
+        # Exports are under the key that a rotation which was not finished comes from.
+        before = lake.previous_id if lake.rotating and lake.previous_id else current.id
+        target = Target(version[:ID_LENGTH], before, "a new key", version)
+    if wish.dual and not target.previous_id:
+        raise PermanentFailure("digests under the previous key are wanted, and the ledger knows of none")
+    return target
+
+
+def rotate(
+    services: Services,
+    flows: Sequence[FeedFlow],
+    wish: Wish,
+    work: Work,
+    *,
+    version: str,
+    random_bytes: Callable[[int], bytes],
+) -> Outcome:
+    """Bring every table to one key. May be killed at any moment and run again.
+
+    Raises:
+        PermanentFailure: the key cannot be made or read.
+        TransientFailure: another rotation is at work, the current key was replaced meanwhile, or AWS does not answer.
+    """
+    with (
+        aws_failures("the rotation of the hashing key"),
+        services.ledger.lease(LEASE, work.run_id, ttl=_LEASE_TTL, wait=_LEASE_TTL * 1.5, sleep=work.sleep) as lease,
+        lease.kept(),
+    ):
+        shutil.rmtree(work.temp, ignore_errors=True)
+        work.temp.mkdir(parents=True)
+        key = _begin(services, choose(services, flows, wish, version), wish, random_bytes)
+        made, problems, left = 0, dict[str, str](), list[Remake]()
+        tables = {flow.table: flow for flow in _hashed(flows)}
+        tried: set[str] = set()
+        for _ in range(_PASSES):
+            due = plan(services, flows, key.key_id, _dual_id(services, key))
+            left = [each for each in due if each.gone]
+            begun = {r.table for r in services.ledger.table_rotations() if r.state is RotationState.RUNNING}
+            untried = {each.flow.table for each in due if each.name not in tried} | ((begun & tables.keys()) - tried)
+            if not untried:
+                break
+            for table in sorted(untried):
+                mine = [each for each in due if each.flow.table == table and each.name not in problems]
+                tried |= {table, *(each.name for each in mine)}
+                done, failed = _table(services, tables[table], mine, key, work, lease)
+                made += done
+                problems |= failed
+        for flow in _hashed(flows):
+            _note_left(services, flow, left, key)
+            problems |= _welcome(services, flow, work)
+        if not problems:
+            key = replace(key, rotating=False)
+            services.ledger.put_lake_key(key)
+        return Outcome(key, made, tuple(left), tuple(problems.values()))
+
+
+def retire_keys(
+    services: Services, flows: Sequence[FeedFlow], *, end_dual: bool = False
+) -> tuple[list[str], list[str]]:
+    """Take their labels from earlier keys that nothing needs any more: the retired ids, and those still in use.
+
+    Raises:
+        PermanentFailure: digests under the previous key are still being made, or a rotation is not finished.
+    """
+    secrets, name, ledger = services.secrets, services.settings.hash_key_secret, services.ledger
+    lake = ledger.lake_key()
+    if lake is None:
+        return [], []
+    if lake.rotating or lake.next_version:
+        raise PermanentFailure(f"a rotation to key {lake.key_id} is not finished: {ADVICE} goes on with it")
+    if lake.dual_until and ledger.now() < lake.dual_until:
+        if not end_dual:
+            raise PermanentFailure(
+                f"until {lake.dual_until:%Y-%m-%d %H:%M} UTC digests under key {lake.previous_id} are stored, too; "
+                "`adplatform keys retire --now` ends that"
+            )
+        lake = replace(lake, dual_until=None)
+        ledger.put_lake_key(lake)
+    used = {each.key_id for each in usage(services, flows)} | {lake.key_id}
+    earlier = [v.id for v in key_versions(secrets, name) if not v.current]
+    for key_id in earlier:
+        if key_id not in used:
+            retire(secrets, name, key_id)
+    return [k for k in earlier if k not in used], [k for k in earlier if k in used]
+
+
+# -- the key
+
+
+def _begun(services: Services, flows: Sequence[FeedFlow], wish: Wish, current: str, lake: LakeKey) -> Target | None:
+    """The key of a rotation that was begun, by us or by a new value of the secret; None when one is to be made."""
+    before = lake.key_id if lake.key_id != current else lake.previous_id
+    about_to_be_made = lake.next_version and lake.next_version[:ID_LENGTH] != current and lake.key_id == current
+    if about_to_be_made and not wish.adopt:
+        return None
+    if lake.rotating:
+        return Target(current, before, "a rotation that was begun")
+    if lake.key_id != current:
+        return Target(current, before, f"the current value of the secret, newer than key {lake.key_id} of the lake")
+    items = plan(services, flows, current)
+    fixed = {each.flow.table for each in items if each.gone and meets_deliveries(each.flow)}
+    others = [r.key_id for r in items if r.key_id and not r.gone and r.flow.table not in fixed]
+    if others:
+        return Target(current, before or others[0], "the current value of the secret; some tables have another key")
+    return Target(current, before, "the current value of the secret") if wish.adopt else None
+
+
+def _begin(services: Services, target: Target, wish: Wish, random_bytes: Callable[[int], bytes]) -> LakeKey:
+    """The target is the current key of the secret and the key of the lake."""
+    secrets, name, ledger = services.secrets, services.settings.hash_key_secret, services.ledger
+    now = ledger.now()
+    lake = ledger.lake_key() or LakeKey(target.previous_id or target.key_id, now)
+    dual_until = now + wish.dual if wish.dual else None
+    if target.version:
+        dual_until = dual_until or (lake.next_dual_until if lake.next_version == target.version else None)
+        lake = replace(lake, next_version=target.version, next_dual_until=dual_until)
+        ledger.put_lake_key(lake)
+        put_key(secrets, name, target.version, random_bytes)
+    for earlier in {u for u in (target.previous_id, lake.key_id) if u and u != target.key_id}:
+        if not keep_reachable(secrets, name, earlier) and wish.dual and earlier == target.previous_id:
+            raise PermanentFailure(
+                f"key {earlier} cannot be had from secret {name!r} any more, so no digests under it can be made; "
+                "run without --dual"
+            )
+    same = lake.key_id == target.key_id
+    if dual_until is None:
+        meant = lake.next_dual_until if lake.next_version[:ID_LENGTH] == target.key_id else None
+        dual_until = lake.dual_until if same else meant
+    key = LakeKey(
+        target.key_id,
+        lake.since if same else now,
+        target.previous_id,
+        dual_until=dual_until,
+        rotating=True,
+    )
+    ledger.put_lake_key(key)
+    return key
+
+
+def _dual_id(services: Services, key: LakeKey) -> str:
+    return key.previous_id if key.dual(services.ledger.now()) else ""
+
+
+# -- what is to be made
+
+
+def _hashed(flows: Iterable[FeedFlow]) -> Iterator[FeedFlow]:
+    return (flow for flow in flows if flow.feed.contract.needs_key)
+
+
+def _shown(services: Services, flow: FeedFlow) -> list[Placement]:
+    """What readers see of each delivery, the oldest date first; of a table that deliveries replace, the last alone."""
+    ledger = services.ledger
+    placed = {p.day: p for p in ledger.placements(flow.name)}
+    for delivery in ledger.deliveries(flow.name):
+        if delivery.published and delivery.day not in placed:
+            version = ledger.publication(flow.name, delivery.day, delivery.published)
+            rows, key_id = (version.clean, version.key_id) if version else (0, "")
+            placed[delivery.day] = Placement(delivery.day, delivery.published, rows=rows, key_id=key_id)
+    days = sorted(placed)
+    return [placed[day] for day in (days[-1:] if flow.feed.contract.partition_by is None else days)]
+
+
+def _remake(services: Services, flow: FeedFlow, shown: Placement) -> Remake:
+    objects, size, gone = 0, 0, ""
+    try:
+        for item in version_objects(services, flow, shown.day, shown.version):
+            head = services.s3.head_object(**located(item.object))
+            objects, size = objects + 1, size + head["ContentLength"]
+            if head.get("StorageClass") in _COLD and 'ongoing-request="false"' not in head.get("Restore", ""):
+                gone = gone or f"{item.object.uri} is in {head['StorageClass']}: restore it first"
+    except PermanentFailure as e:
+        gone = str(e)
+    except ClientError as e:
+        if e.response["ResponseMetadata"]["HTTPStatusCode"] not in (404, 405):
+            raise
+        gone = "an original, or the list of originals, is not there any more"
+    return Remake(flow, shown.day, shown.version, shown.key_id, shown.rows, objects, size, gone)
+
+
+# -- making it
+
+
+def _table(
+    services: Services, flow: FeedFlow, due: Sequence[Remake], key: LakeKey, work: Work, lease: Lease
+) -> tuple[int, dict[str, str]]:
+    """How many deliveries of a table were made, and the problems of the others by delivery."""
+    if meets_deliveries(flow):
+        return _whole_table(services, flow, due, key, work, lease)
+    problems: dict[str, str] = {}
+    todo = [each for each in due if not each.gone]
+    for number, each in enumerate(todo):
+        work.watch(Step(flow.table, number, len(todo), str(each.day)))
+        lease.check()
+        if problem := _make_again(services, each, key, work):
+            problems[each.name] = problem
+    work.watch(Step(flow.table, len(todo), len(todo), "done"))
+    return len(todo) - len(problems), problems
+
+
+def _make_again(services: Services, item: Remake, key: LakeKey, work: Work) -> str:
+    """Make a delivery again in the normal flow; the problem, "" for none. What had settled already is made first, and
+    if that is refused, what readers see."""
+    flow, day, problem = item.flow, item.day, ""
+    for _ in range(2):
+        settled, ours = _settled_again(services, item, key, work)
+        if settled is None:
+            return ours
+        problem = work.make(flow, day)
+        _free(services, flow, day, work)
+        placed = next((p for p in _shown(services, flow) if p.day == day), None)
+        if placed is None or placed.key_id == key.key_id:
+            return ""
+        if not problem and placed.version == item.version:
+            return f"{item.name}: another run had it and did not publish it; {ADVICE} again"
+        if not problem:
+            raise TransientFailure(
+                f"{item.name}: made under key {placed.key_id}, not {key.key_id}: the current key was replaced meanwhile"
+            )
+        if ours:
+            return problem
+    return problem
+
+
+def _settled_again(services: Services, item: Remake, key: LakeKey, work: Work) -> tuple[Delivery | None, str]:
+    """The delivery, settled as a new version of the objects that readers see, and why; with "" one that had settled
+    already. Without a delivery, what is in the way."""
+    flow, day = item.flow, item.day
+    source = Source(flow.source, services.zones.raw_bucket, "", (flow,))
+    settler = Settler(source, services.s3, None, "", services.ledger, services.zones)
+    because = f"made again under hashing key {key.key_id}"
+    while True:
+        seen = _free(services, flow, day, work)
+        if seen.state is DeliveryState.RUNNING:
+            return None, f"{item.name}: run {seen.run_id} is at it; {ADVICE} again when it has ended"
+        if seen.state is DeliveryState.SETTLED:
+            return seen, because if seen.settled_because == because else ""
+        shown = services.ledger.publication(flow.name, day, item.version)
+        if shown is None:
+            return None, f"{item.name}: version {item.version} is not in the ledger; `adplatform doctor` restores it"
+        settled = settler.settle_again(flow, seen, shown, because)
+        if settled is not None:
+            return settled, because
+
+
+def _free(services: Services, flow: FeedFlow, day: date, work: Work) -> Delivery:
+    """The delivery, once no run is at it: taken from one that is dead, or awaited for some time. Only one rotation is
+    at work, so runs of earlier ones are dead."""
+    seen = services.ledger.delivery(flow.name, day)
+    for _ in range(_LOOKS):
+        if seen.state is not DeliveryState.RUNNING:
+            break
+        if seen.run_id.startswith(RUN_PREFIX) or not work.runs.alive(seen.run_id):
+            services.ledger.change(flow.name, seen, state=DeliveryState.SETTLED, run_id="")
+        else:
+            work.sleep(_LOOK_EVERY.total_seconds())
+        seen = services.ledger.delivery(flow.name, day)
+    return seen
+
+
+# -- a table in which deliveries meet
+
+
+def _whole_table(
+    services: Services, flow: FeedFlow, due: Sequence[Remake], key: LakeKey, work: Work, lease: Lease
+) -> tuple[int, dict[str, str]]:
+    ledger, gone = services.ledger, [each for each in due if each.gone and each.key_id != key.key_id]
+    rotation = ledger.table_rotation(flow.table)
+    from_id = next((each.key_id for each in due if each.key_id), key.previous_id)
+    same = rotation is not None and rotation.key_id == key.key_id
+    started: datetime = rotation.started_at if rotation is not None and same else ledger.now()
+    if gone:
+        _keep(services, flow, from_id, key, len(gone))
+        return 0, {}
+    due = [each for each in due if not each.gone]
+    keys, problems = rotation_keys(services), dict[str, str]()
+    if keys.current.id != key.key_id:
+        raise TransientFailure(f"hashing key {key.key_id} was replaced by {keys.current.id} meanwhile: {ADVICE} again")
+    rotation = TableRotation(flow.table, from_id, key.key_id, RotationState.RUNNING, started, len(due))
+    ledger.put_table_rotation(rotation)
+    rows = _staged_rows(services, flow, key.key_id)
+    for number, each in enumerate(due):
+        work.watch(Step(flow.table, number, len(due), f"{each.day} staged"))
+        lease.check()
+        if problem := _stage_again(services, each, key, keys, rows, work):
+            problems[each.name] = problem
+        rotation = replace(rotation, staged=number + 1 - len(problems))
+        ledger.put_table_rotation(rotation)
+    if problems:
+        return 0, problems
+    hand = _in_hand(services, flow, keys)
+    if any(p.key_id != key.key_id and p.day not in hand for p in _shown(services, flow)):
+        return 0, {}  # published meanwhile by a run that had the other key already: the next pass stages it, too
+    if hand:
+        work.watch(Step(flow.table, len(due), len(due), "shown"))
+        table = clean.table_of(services, flow, output_columns(flow.feed.contract, previous=keys.previous is not None))
+        versions = {day: (version.version, version.manifest_key) for day, version in hand.items()}
+        show_together(services.lake, table, versions, run_id=work.run_id, temp=work.temp, key_id=key.key_id)
+    for day in sorted(hand):
+        _finish(services, flow, day, work)
+    ledger.put_table_rotation(replace(rotation, state=RotationState.DONE, staged=len(due)))
+    return len(due), {}
+
+
+def _keep(services: Services, flow: FeedFlow, from_id: str, key: LakeKey, left: int) -> None:
+    """Leave the table under its key: under two keys its rows could not be merged. Its deliveries go on with that key.
+
+    Raises:
+        PermanentFailure: that key cannot be had any more.
+    """
+    reachable = from_id and keep_reachable(services.secrets, services.settings.hash_key_secret, from_id)
+    if not reachable:
+        raise PermanentFailure(
+            f"{flow.table}: originals of {left} deliveries are gone, so it cannot leave key {from_id or 'unknown'}, "
+            "and that key cannot be had any more. Bring back the originals"
+        )
+    now = services.ledger.now()
+    kept = TableRotation(flow.table, from_id, key.key_id, RotationState.KEPT, now, left=left)
+    services.ledger.put_table_rotation(kept)
+
+
+def _stage_again(
+    services: Services,
+    item: Remake,
+    key: LakeKey,
+    keys: HashingKeys,
+    rows: Mapping[tuple[date, int], int],
+    work: Work,
+) -> str:
+    """Make a delivery again and keep it until the whole table is shown; the problem, "" for none."""
+    flow, problem = item.flow, ""
+    for _ in range(2):
+        settled, ours = _settled_again(services, item, key, work)
+        if settled is None:
+            return ours
+        if _is_staged(services, flow, settled, keys, rows):
+            return ""
+        problem = _stage(services, flow, settled, keys, work)
+        if not problem or ours:
+            return problem
+    return problem
+
+
+def _stage(services: Services, flow: FeedFlow, settled: Delivery, keys: HashingKeys, work: Work) -> str:
+    day, version = settled.day, settled.version
+    try:
+        with aws_failures(f"{flow.name} {day}"), TemporaryDirectory(dir=work.temp) as directory:
+            folder = Path(directory)
+            lifecycle.claim(services, flow, day, work.run_id)
+            clean.require_no_bad_file(flow, raw.land(services, flow, day, version, folder))
+            transformed = clean.transform_version(services, flow, day, version, folder, keys)
+            if transformed.refusals:
+                reasons = "; ".join(f"{f.name}: {f.description}" for f in transformed.refusals)
+                raise PermanentFailure(f"{flow.name} {day}: the audit refused version {version}: {reasons}")
+            clean.stage_for_rotation(services, flow, day, version, transformed, work.run_id, folder)
+            lifecycle.release(services, flow, day, work.run_id)
+    except (PermanentFailure, TransientFailure) as e:
+        lifecycle.fail(services, flow, day, work.run_id, e)
+        return f"{flow.name} {day}: {e}"
+    return ""
+
+
+def _staged_rows(services: Services, flow: FeedFlow, key_id: str) -> dict[tuple[date, int], int]:
+    """Rows of all slices under a key, by date and version."""
+    rows: dict[tuple[date, int], int] = {}
+    for part in services.ledger.all_slices(flow.name):
+        if part.key_id == key_id:
+            rows[part.day, part.version] = rows.get((part.day, part.version), 0) + part.rows
+    return rows
+
+
+def _is_staged(
+    services: Services, flow: FeedFlow, delivery: Delivery, keys: HashingKeys, rows: Mapping[tuple[date, int], int]
+) -> bool:
+    version = services.ledger.publication(flow.name, delivery.day, delivery.version)
+    if version is None or (version.key_id, version.previous_key_id) != (keys.current.id, keys.previous_id):
+        return False
+    # An ordinary run that was refused has noted its counts and may have no slices.
+    return rows.get((delivery.day, delivery.version), 0) == version.clean
+
+
+def _in_hand(services: Services, flow: FeedFlow, keys: HashingKeys) -> dict[date, Publication]:
+    """The staged versions, and those that are shown and not yet closed."""
+    found, rows = {}, _staged_rows(services, flow, keys.current.id)
+    for listed in services.ledger.deliveries(flow.name):
+        version = services.ledger.publication(flow.name, listed.day, listed.version)
+        if version is not None and listed.published < listed.version and _is_staged(services, flow, listed, keys, rows):
+            found[listed.day] = version
+    return found
+
+
+def _finish(services: Services, flow: FeedFlow, day: date, work: Work) -> None:
+    _free(services, flow, day, work)
+    claimed = lifecycle.claim(services, flow, day, work.run_id)
+    version = services.ledger.publication(flow.name, day, claimed.version)
+    seconds = (services.ledger.now() - claimed.settled_at).total_seconds() if version and claimed.settled_at else 0
+    work.closed(flow, close(services, flow, claimed, seconds))
+
+
+def _note_left(services: Services, flow: FeedFlow, left: Iterable[Remake], key: LakeKey) -> None:
+    """Remember how many deliveries of a table stay under an earlier key."""
+    mine = [each for each in left if each.flow.table == flow.table and each.key_id != key.key_id]
+    known = services.ledger.table_rotation(flow.table)
+    if meets_deliveries(flow) or len(mine) == (known.left if known else 0):
+        return
+    done = TableRotation(flow.table, "", key.key_id, RotationState.DONE, services.ledger.now(), left=len(mine))
+    services.ledger.put_table_rotation(done)
+
+
+def _welcome(services: Services, flow: FeedFlow, work: Work) -> dict[str, str]:
+    """Take in what was refused while the table was under another key; the problems by delivery."""
+    problems: dict[str, str] = {}
+    rotation = services.ledger.table_rotation(flow.table)
+    if rotation is not None and rotation.state is RotationState.RUNNING:
+        return problems
+    for seen in services.ledger.deliveries(flow.name):
+        refused = seen.state is DeliveryState.FAILED and ADVICE in seen.error
+        again = {"attempt": 1, "deaths": 0, "launches": seen.launch + 1, "not_before": None, "run_id": ""}
+        if refused and services.ledger.change(
+            flow.name, seen, state=DeliveryState.SETTLED, error="", permanent=False, **again
+        ):
+            work.watch(Step(flow.table, 0, 1, f"{seen.day} had to wait"))
+            if problem := work.make(flow, seen.day):
+                problems[f"{flow.name} {seen.day}"] = problem
+    return problems
+
+
+def tables_of(items: Iterable[Remake]) -> list[tuple[FeedFlow, list[Remake]]]:
+    """The items table by table."""
+    grouped = groupby(sorted(items, key=lambda each: each.flow.table), key=lambda each: each.flow.table)
+    return [(found[0].flow, found) for found in (list(group) for _, group in grouped)]

@@ -1,0 +1,38 @@
+"""A date of which nothing has settled: what is said about it, and who is told how often."""
+
+from datetime import date
+
+from adplatform.flow.services import Services
+from adplatform.flow.source import FeedFlow
+
+
+def undelivered(services: Services, flow: FeedFlow, day: date) -> str:
+    """What to know and do about a date of which nothing has settled; "" when something has."""
+    delivery = services.ledger.delivery(flow.name, day)
+    if delivery.version:
+        return ""
+    why = f"It cannot settle: {delivery.error}. " if delivery.error else ""
+    return (
+        f"{flow.name} {day} was not delivered. {why}`adplatform ledger {flow.name} {day}` shows what arrived; "
+        "ask the partner, or settle what is there with `adplatform settle`."
+    )
+
+
+def tell_undelivered(
+    services: Services, flow: FeedFlow, day: date, error: str, run_id: str, *, missed: bool = False, backfill: str = ""
+) -> None:
+    """Tell those who hear of the source's failures: of a deadline that was ``missed`` once a date, of a ``backfill``
+    once for all its dates, of a run that somebody started each time."""
+    what = f"deadline/{day}" if missed else f"backfill/{backfill}" if backfill else ""
+    note = services.ledger.note_told(flow.name, what) if what else None
+    if what and note is None:
+        return
+    facts = {"feed": flow.name, "date": day.isoformat(), "run_id": run_id, "error": error}
+    if backfill and not missed:
+        subject = f"{flow.name}: backfill {backfill} asks for dates that were not delivered, for example {day}"
+        facts |= {"backfill": backfill, "dates": "the failed checks `delivered` of the backfill say which"}
+    else:
+        subject = f"{flow.name} {day}: not delivered" + (" in time" if missed else "")
+    event = "delivery_missed" if missed else "not_delivered"
+    if not services.notifier(flow.topics).failure(event, subject, facts) and note is not None:
+        services.ledger.delete(flow.name, note)

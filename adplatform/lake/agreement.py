@@ -1,0 +1,275 @@
+"""The comparison of catalog and ledger: what readers see is what the ledger says they see.
+
+A process that was taken for dead can still make the catalog show an older version, at any later time, and nobody
+publishes a delivery again that the ledger calls published. What is certain is repaired: the ledger knows what the
+catalog shows, and that something else is placed. What is not is reported and left alone: settlements that the ledger
+does not know, and deliveries that the catalog does not show, because somebody may have removed them on purpose.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from adplatform.contracts.model import DELIVERY_DATE
+from adplatform.failures import PermanentFailure
+from adplatform.lake.attempt import Writer
+from adplatform.lake.catalog import Partition, Table
+from adplatform.lake.entry import (
+    DOCTOR,
+    SLICES,
+    Entry,
+    delivery_feed,
+    is_known,
+    placement_of,
+    provenance,
+    settled,
+    unknown,
+)
+from adplatform.lake.lake import Lake
+from adplatform.lake.path_copy import follow
+from adplatform.lake.slices import counting, make, placed_versions, shows, unknown_in
+from adplatform.lake.slices import show as show_slices
+from adplatform.lake.table import Named, TableSpec
+from adplatform.lake.zones import JOINT
+from adplatform.ledger.ledger import Lease
+from adplatform.ledger.rows import Placement, Slice
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Sentences. ``repaired``: readers saw something else than what is placed. ``unclear``: nobody may replace or
+    remove anything before somebody has looked. ``missing``: the catalog does not show what is placed. ``noted``: the
+    ledger had not noted yet what readers see."""
+
+    repaired: tuple[str, ...] = ()
+    unclear: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    noted: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.repaired or self.unclear or self.missing or self.noted)
+
+    @property
+    def to_report(self) -> tuple[str, ...]:
+        """What does not mend itself."""
+        return (*self.unclear, *self.missing)
+
+
+@dataclass
+class _Found:
+    repaired: list[str] = field(default_factory=list)
+    unclear: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    noted: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """One table; nothing is written without a ``lease``."""
+
+    lake: Lake
+    lease: Lease | None
+    feed: str
+    table: Named
+    shown: Table
+    run_id: str
+    found: _Found
+
+    def where(self, value: str) -> str:
+        named = f", partition {value.replace(JOINT, '/')!r}" if value else ""
+        return f"table {self.table.database}.{self.table.name}{named}"
+
+
+def compare(
+    lake: Lake,
+    lease: Lease | None,
+    feed: str,
+    table: Named,
+    *,
+    run_id: str,
+    temp: Path | None = None,
+    values: Iterable[str] | None = None,
+    scopes: Iterable[str] = (),
+) -> Compared:
+    """Compare some partitions, or the whole table, and repair what is certain; without a ``lease`` only say what would
+    be repaired.
+
+    ``values`` are partitions, None for all: then ``scopes`` names those of which the catalog may show nothing. Slices
+    are merged below ``temp``, for which ``table`` must be a :class:`TableSpec`. Without a table all agrees.
+
+    Raises:
+        TransientFailure: the lease was lost.
+    """
+    shown = lake.catalog.table(table)
+    if shown is None:
+        return Compared()
+    scene = _Scene(lake, lease, feed, table, shown, run_id, _Found())
+    if not shown.partitions:
+        _compare_whole(scene)
+    elif shown.partitions[0] == DELIVERY_DATE:
+        _compare_days(scene, None if values is None else sorted(values), scopes)
+    else:
+        with TemporaryDirectory(dir=temp) as work:
+            _compare_shared(scene, None if values is None else sorted(values), Path(work))
+    found = scene.found
+    return Compared(tuple(found.repaired), tuple(found.unclear), tuple(found.missing), tuple(found.noted))
+
+
+def _entries(scene: _Scene, values: Iterable[str] | None) -> dict[str, Partition]:
+    catalog, columns = scene.lake.catalog, len(scene.shown.partitions)
+    found = catalog.partitions(scene.table) if values is None else catalog.some_partitions(scene.table, values, columns)
+    return {partition.value: partition for partition in found}
+
+
+# -- entries that one delivery fills
+
+
+def _compare_whole(scene: _Scene) -> None:
+    """A table that each delivery replaces: readers see the newest."""
+    placement = max(scene.lake.ledger.placements(scene.feed), key=lambda p: p.day, default=None)
+
+    def move(location: str, parameters: Mapping[str, str], check: Callable[[], None]) -> None:
+        scene.lake.catalog.move(scene.table, location, parameters, check)
+
+    _compare_entry(scene, "", scene.shown, placement, move)
+
+
+def _compare_days(scene: _Scene, values: Iterable[str] | None, scopes: Iterable[str]) -> None:
+    ledger = scene.lake.ledger
+    entries = _entries(scene, values)
+    placements: dict[str, Placement] = {}
+    if values is None:
+        suffixes = {value.partition(JOINT)[2] for value in entries} | set(scopes)
+        for scope in suffixes or {""}:
+            joined = f"{JOINT}{scope}" if scope else ""
+            for each in ledger.placements(delivery_feed(scene.feed, joined)):
+                placements[f"{each.day}{joined}"] = each
+    else:
+        for value in values:
+            day = date.fromisoformat(value.partition(JOINT)[0])
+            if (placement := ledger.placement(delivery_feed(scene.feed, value), day)) is not None:
+                placements[value] = placement
+    for value in sorted(entries.keys() | placements.keys()):
+        _compare_day(scene, value, entries.get(value), placements.get(value))
+
+
+def _compare_day(scene: _Scene, value: str, partition: Partition | None, placement: Placement | None) -> None:
+    def move(location: str, parameters: Mapping[str, str], check: Callable[[], None]) -> None:
+        entry = Partition(value, location, parameters)
+        scene.lake.catalog.put_partition(scene.table, scene.shown, entry, check)
+        _follow(scene, value)
+
+    if partition is not None:
+        _compare_entry(scene, value, partition, placement, move)
+    elif placement is not None:
+        scene.found.missing.append(
+            f"{scene.where(value)}: the ledger says that readers see version {placement.version}, the catalog does not "
+            f"have it; {DOCTOR}"
+        )
+
+
+def _compare_entry(
+    scene: _Scene,
+    value: str,
+    entry: Entry,
+    placement: Placement | None,
+    move: Callable[[str, Mapping[str, str], Callable[[], None]], None],
+) -> None:
+    lake, found = scene.lake, scene.found
+    seen = settled(scene.feed, entry)
+    if seen is None:
+        return
+    same = placement is not None and seen.day == placement.day and seen.is_same(placement.version, placement.manifest)
+    if placement is not None and same and placement.location in ("", entry.location):
+        return
+    if not same and not is_known(lake.ledger, seen):
+        found.unclear.append(unknown(scene.table, value, seen))
+        return
+    if placement is None or (not same and (placement.day, placement.version) < (seen.day, seen.version)):
+        found.noted.append(f"{scene.where(value)}: readers see {seen}")
+        if scene.lease is not None:
+            lake.ledger.put_placement(seen.feed, placement_of(seen, entry, lake.ledger.now()))
+        return
+    wanted = f"version {placement.version} of the delivery of {placement.day}"
+    zones = lake.store.zones
+    if not any(True for _ in lake.store.listing(zones.clean_bucket, zones.clean_key(placement.location))):
+        found.unclear.append(
+            f"{scene.where(value)}: readers see {seen}; {placement.location}, where {wanted} was, is empty; {DOCTOR}"
+        )
+        return
+    found.repaired.append(f"{scene.where(value)}: readers saw {seen} at {entry.location} instead of {wanted}")
+    if scene.lease is not None:
+        parameters = provenance(placement, scene.run_id, lake.ledger.now().isoformat())
+        move(placement.location, parameters, _check(scene, scene.lease))
+
+
+# -- entries that deliveries share
+
+
+def _compare_shared(scene: _Scene, values: Iterable[str] | None, work: Path) -> None:
+    ledger = scene.lake.ledger
+    versions = placed_versions(scene.lake, scene.feed)
+    entries = _entries(scene, values)
+    known: dict[str, list[Slice]] = {}
+    if values is None:
+        for part in ledger.all_slices(scene.feed):
+            known.setdefault(part.partition, []).append(part)
+        earlier = {part.partition for part in ledger.earlier_slices(scene.feed)}
+    else:
+        known = {value: ledger.slices(scene.feed, value) for value in values}
+        earlier = {value for value in known if ledger.earlier_slices(scene.feed, value)}
+    for value in sorted(entries.keys() | known.keys() | earlier):
+        if value in earlier:
+            scene.found.unclear.append(f"{scene.where(value)}: the ledger keeps slices in an earlier form; {DOCTOR}")
+        else:
+            _compare_partition(scene, value, entries.get(value), known.get(value, []), versions, work)
+
+
+def _compare_partition(
+    scene: _Scene,
+    value: str,
+    partition: Partition | None,
+    known: list[Slice],
+    versions: Mapping[date, int],
+    work: Path,
+) -> None:
+    lake, lease, spec, found = scene.lake, scene.lease, scene.table, scene.found
+    slices = counting(known, versions)
+    if partition is None and not slices:
+        return
+    if partition is not None and (
+        SLICES not in partition.parameters or shows(lake, scene.feed, spec, partition, slices)
+    ):
+        return
+    if not isinstance(spec, TableSpec):
+        found.unclear.append(f"{scene.where(value)}: readers see other slices than those that are placed; {DOCTOR}")
+        return
+    if partition is not None and (problem := unknown_in(lake, spec, partition, known, slices)):
+        found.unclear.append(problem)
+        return
+    last = f", the last of {slices[-1].day}" if slices else ""
+    sentence = f"{scene.where(value)}: readers saw other slices than the {len(slices)} that are placed{last}"
+    if lease is None:
+        found.repaired.append(sentence)
+        return
+    writer = Writer(spec, scene.run_id, f"repair-{lake.token()}")
+    try:
+        with lease.kept(lake.call):
+            made = make(lake, writer, scene.shown, value, versions, work, seen=versions)
+    except PermanentFailure as e:
+        found.unclear.append(str(e))
+        return
+    show_slices(lake, lease, spec, scene.shown, made)
+    _follow(scene, value)
+    found.repaired.append(sentence)
+
+
+def _follow(scene: _Scene, value: str) -> None:
+    if scene.lease is not None:
+        follow(scene.lake, scene.lease, scene.feed, scene.table, scene.shown.partitions, value)
+
+
+def _check(scene: _Scene, lease: Lease) -> Callable[[], None]:
+    return lambda: lease.check(scene.lake.call)

@@ -1,0 +1,68 @@
+"""Work directories: a lock that the kernel releases says whose process is dead."""
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from adplatform.components.private_directory import LOCK, private_directory
+from adplatform.failures import EnvironmentFailure
+
+HOLD = """
+import sys
+from pathlib import Path
+from adplatform.components.private_directory import private_directory
+with private_directory(Path(sys.argv[1]), "another-run") as work:
+    (work / "secret.csv").write_text("ann@example.com")
+    print(work, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_directory_is_private_and_gone_afterwards(tmp_path: Path) -> None:
+    with private_directory(tmp_path / "tmp", "run") as work:
+        assert stat.S_IMODE(work.stat().st_mode) == 0o700
+        (work / "deep").mkdir()
+        (work / "deep" / "file").touch()
+    assert [p.name for p in (tmp_path / "tmp").iterdir()] == [LOCK]
+
+
+def test_that_of_a_live_process_stays_and_that_of_a_killed_one_is_removed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        secret = Path(holder.stdout.readline().strip()) / "secret.csv"
+        with private_directory(tmp_path, "run"):
+            assert secret.exists()
+        holder.kill()
+        holder.wait()
+        assert secret.exists()
+        with private_directory(tmp_path, "run"):
+            assert not secret.parent.exists()
+
+
+def test_what_was_left_without_a_lock_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "old_run").mkdir()
+    (tmp_path / "old_run" / "secret.csv").touch()
+    with private_directory(tmp_path, "run"):
+        assert not (tmp_path / "old_run").exists()
+
+
+def test_many_directories_of_one_run_stand_side_by_side(tmp_path: Path) -> None:
+    with private_directory(tmp_path, "run") as one, private_directory(tmp_path, "run") as two:
+        assert one.exists()
+        assert two.exists()
+        assert one != two
+
+
+def test_a_place_that_cannot_be_used_hinders_and_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(
+            EnvironmentFailure, match=f"work directory {tmp_path}/file/tmp cannot be used: .*ADPLATFORM_HOME"
+        ),
+        private_directory(tmp_path / "file" / "tmp", "run"),
+    ):
+        pass

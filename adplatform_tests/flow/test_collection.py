@@ -1,0 +1,155 @@
+"""The care of tables: what a late write changed is repaired and reported; what cannot be repaired is reported once."""
+
+import json
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adplatform.aws import Aws, local_aws
+from adplatform.contracts.feed import Feed
+from adplatform.flow.collection import compare_recent
+from adplatform.flow.provision import provision
+from adplatform.flow.services import Services
+from adplatform.flow.source import Source, make_source
+from adplatform.lake.catalog import Partition
+from adplatform.lake.table import table_name
+from adplatform.ledger.rows import DeliveryState
+from adplatform_tests.support import plainly
+from adplatform_tests.support.platforms import YESTERDAY, make_services
+
+BEFORE = YESTERDAY - timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Scene:
+    services: Services
+    source: Source
+
+    def send(self, file: str, rows: list[tuple[int, str]], day: date = YESTERDAY) -> None:
+        body = "id,region\n" + "".join(f"{number},{region}\n" for number, region in rows)
+        key = self.source.feeds[0].layout.key(day, file)
+        self.services.s3.put_object(Bucket=self.services.zones.raw_bucket, Key=key, Body=body.encode())
+        plainly.process(self.services, self.source, f"{day}-{file}")
+
+    def partitions(self) -> dict[str, Partition]:
+        name = table_name("acme/orders", self.services.settings.database_prefix)
+        return {partition.value: partition for partition in self.services.lake.catalog.partitions(name)}
+
+    def put_back(self, partition: Partition) -> None:
+        """What a late write leaves: the entry as it was once."""
+        name = table_name("acme/orders", self.services.settings.database_prefix)
+        table = self.services.lake.catalog.table(name)
+        assert table is not None
+        self.services.lake.catalog.put_partition(name, table, partition)
+
+    def compare(self, days: float = 0) -> list[tuple[int, int]]:
+        """How much was repaired and is to be looked at, table by table, so many days from now."""
+        later = Services(self.services.settings, self.services.aws)
+        ahead = self.services.ledger
+        later.__dict__["ledger"] = replace(ahead, now=lambda: self.services.now() + timedelta(days=days))
+        found = compare_recent(later, self.source, "hourly")
+        return [(len(compared.repaired), len(compared.to_report)) for _, compared in found]
+
+    def told(self) -> list[dict[str, Any]]:
+        """Everything that was said to those who hear of failures."""
+        url = self.services.sqs.get_queue_url(QueueName=self.services.settings.queue_prefix + "told")["QueueUrl"]
+        said = []
+        while found := self.services.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in found:
+                said.append(json.loads(json.loads(message["Body"])["Message"]))
+                self.services.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return said
+
+
+@pytest.fixture(scope="module")
+def aws(aws_endpoint: str) -> Aws:
+    """One for all tests: a session reads the service models, which take longer than most tests."""
+    return local_aws(aws_endpoint)
+
+
+@pytest.fixture
+def scene(aws: Aws, tmp_path: Path, partition_by: str | None) -> Scene:
+    services = make_services(aws, tmp_path / "home")
+    declared = {
+        "name": "orders",
+        "start_date": "2026-01-01",
+        "arrival": {"complete_when": "count", "expected_files": 1},
+        "columns": {"id": {"type": "bigint", "required": True}, "region": {"type": "string", "required": True}},
+        "partition_by": partition_by,
+    }
+    source = make_source("acme", services.settings.raw_bucket, [Feed.model_validate(declared)])
+    provision(services, [source])
+    queue = services.sqs.create_queue(QueueName=services.settings.queue_prefix + "told")["QueueUrl"]
+    arn = services.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    topic = services.topic_arn(services.settings.failure_topic)
+    services.sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    return Scene(services, source)
+
+
+@pytest.mark.parametrize("partition_by", ["dt", "region"])
+def test_the_hourly_comparison_repairs_a_late_write_and_says_so(scene: Scene) -> None:
+    scene.send("a.csv", [(1, "de")])
+    old = scene.partitions()
+    scene.send("b.csv", [(2, "de")])
+    new = scene.partitions()
+    (value,) = new
+    assert scene.compare() == [(0, 0)]
+    scene.put_back(old[value])
+    assert scene.compare() == [(1, 0)]
+    assert scene.partitions()[value].location == new[value].location
+    assert scene.partitions()[value].parameters["adplatform.rows"] == "2"
+    assert scene.compare() == [(0, 0)]
+    [said] = scene.told()
+    assert (said["event"], said["table"], len(said["repaired"])) == ("catalog_repaired", "acme/orders", 1)
+    assert "clean" in said["repaired"][0]
+    assert value in said["repaired"][0]
+    scene.put_back(old[value])
+    assert scene.compare(days=3) == []
+
+
+@pytest.mark.parametrize("partition_by", ["dt", "region"])
+def test_what_the_ledger_does_not_know_is_reported_once_and_left_alone(scene: Scene) -> None:
+    scene.send("a.csv", [(1, "de")])
+    table, client = scene.services.settings.ledger_table, scene.services.ledger.client
+    backup = client.scan(TableName=table)["Items"]
+    scene.send("b.csv", [(2, "de")])
+    for item in client.scan(TableName=table)["Items"]:
+        client.delete_item(TableName=table, Key={name: item[name] for name in ("pk", "sk")})
+    for item in backup:
+        client.put_item(TableName=table, Item=item)
+    shown = scene.partitions()
+    for _ in range(3):
+        assert scene.compare() == [(0, 1)]
+    assert scene.partitions() == shown
+    [said] = scene.told()
+    assert said["event"] == "catalog_disagrees"
+    assert "adplatform doctor" in said["problems"][0]
+
+
+@pytest.mark.parametrize("partition_by", ["dt"])
+def test_a_partition_that_somebody_dropped_is_reported_and_not_brought_back(scene: Scene) -> None:
+    scene.send("a.csv", [(1, "de")])
+    name = table_name("acme/orders", scene.services.settings.database_prefix)
+    scene.services.glue.delete_partition(
+        DatabaseName=name.database, TableName=name.name, PartitionValues=[str(YESTERDAY)]
+    )
+    assert scene.compare() == [(0, 1)]
+    assert scene.partitions() == {}
+
+
+@pytest.mark.parametrize("partition_by", [None])
+def test_an_older_date_of_a_table_that_each_delivery_replaces_is_closed_with_a_note(scene: Scene) -> None:
+    scene.send("new.csv", [(2, "de")])
+    scene.send("old.csv", [(1, "de")], BEFORE)
+    delivery = scene.services.ledger.delivery("acme/orders", BEFORE)
+    publication = scene.services.ledger.publication("acme/orders", BEFORE, 1)
+    assert publication is not None
+    assert (delivery.state, delivery.published) == (DeliveryState.PUBLISHED, 1)
+    assert publication.note == f"readers see version 1 of the delivery of {YESTERDAY}, which replaces this one"
+    newest = scene.services.ledger.publication("acme/orders", YESTERDAY, 1)
+    assert newest is not None
+    assert newest.note == ""
+    assert scene.compare() == [(0, 0)]

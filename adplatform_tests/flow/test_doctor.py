@@ -1,0 +1,360 @@
+"""A ledger that was lost, or restored from an older backup: nothing is replaced, and everything can be given back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adplatform.aws import Aws, local_aws
+from adplatform.contracts.feed import Feed
+from adplatform.failures import PermanentFailure
+from adplatform.flow.collection import collect_source
+from adplatform.flow.doctor import Finding, examine
+from adplatform.flow.provision import provision
+from adplatform.flow.services import Services
+from adplatform.flow.source import FeedFlow, ScopeKey, Source, make_source, scoped
+from adplatform.lake.entry import MANIFEST, SLICE_LIST
+from adplatform.lake.query import run_query
+from adplatform.lake.table import table_name
+from adplatform.ledger.ledger import table_definition
+from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState
+from adplatform_tests.support import plainly
+from adplatform_tests.support.platforms import YESTERDAY, make_services
+
+BEFORE = YESTERDAY - timedelta(days=1)
+Row = tuple[int, str]
+LANDING = {"scoped": "{feed}/dt={date}/{scope}/{file}"}
+PARTITIONED = {"daily": "dt", "shared": "region", "replaced": None, "scoped": "dt"}
+
+
+@dataclass
+class Scene:
+    """One table of one source, and a partner that sends files of rows."""
+
+    services: Services
+    kind: str
+    source: Source
+    table: FeedFlow
+    part: Callable[[FeedFlow, str], FeedFlow] | None
+
+    @property
+    def flow(self) -> FeedFlow:
+        return self.source.feeds[0]
+
+    @property
+    def name(self) -> str:
+        return self.flow.name
+
+    def send(self, file: str, rows: list[Row], day: date = YESTERDAY) -> None:
+        body = "id,region\n" + "".join(f"{number},{region}\n" for number, region in rows)
+        key = self.flow.layout.key(day, file)
+        self.services.s3.put_object(Bucket=self.services.zones.raw_bucket, Key=key, Body=body.encode())
+
+    def process(self, run: str) -> None:
+        plainly.process(self.services, self.source, run)
+
+    def sent(self, run: str, file: str, rows: list[Row], day: date = YESTERDAY) -> None:
+        self.send(file, rows, day)
+        self.process(run)
+
+    def rows(self) -> list[Row]:
+        sql = f"select id, region from {self.services.settings.database_prefix}acme.orders"
+        _, rows = run_query(self.services.aws, self.services.glue, self.services.settings.database_prefix, sql, 1000)
+        return sorted((int(number), str(region)) for number, region in rows)
+
+    def doctor(self, *, repair: bool) -> list[Finding]:
+        whole = replace(self.source, feeds=(self.table,)) if self.part else self.source
+        return list(examine(self.services, whole, "doctor", repair=repair, part=self.part))
+
+    def delivery(self, day: date = YESTERDAY) -> Delivery:
+        return self.services.ledger.delivery(self.name, day)
+
+    def items(self) -> list[dict[str, Any]]:
+        client, table = self.services.ledger.client, self.services.settings.ledger_table
+        return [item for page in client.get_paginator("scan").paginate(TableName=table) for item in page["Items"]]
+
+    def lose_ledger(self, backup: list[dict[str, Any]] | None = None) -> None:
+        """Delete the table and make it again, with what a backup has."""
+        client, table = self.services.ledger.client, self.services.settings.ledger_table
+        client.delete_table(TableName=table)
+        client.create_table(**table_definition(table))
+        for item in backup or ():
+            client.put_item(TableName=table, Item=item)
+
+
+@pytest.fixture(scope="module")
+def aws(aws_endpoint: str) -> Aws:
+    """One for all tests: a session reads the service models, which take longer than most tests."""
+    return local_aws(aws_endpoint)
+
+
+@pytest.fixture
+def scene(aws: Aws, tmp_path: Path, kind: str) -> Scene:
+    services = make_services(aws, tmp_path / "home")
+    declared = {
+        "name": "orders",
+        "start_date": "2026-01-01",
+        "arrival": {"complete_when": "count", "expected_files": 1},
+        "columns": {"id": {"type": "bigint", "required": True}, "region": {"type": "string", "required": True}},
+        "partition_by": PARTITIONED[kind],
+        "landing": LANDING.get(kind, "{feed}/dt={date}/{file}"),
+    }
+    feed = Feed.model_validate(declared)
+    if kind != "scoped":
+        source = make_source("acme", services.settings.raw_bucket, [feed])
+        provision(services, [source])
+        return Scene(services, kind, source, source.feeds[0], None)
+    bare = make_source("acme", services.settings.raw_bucket, [feed.model_copy(update={"landing": "x/{file}"})])
+    table = replace(bare.feeds[0], feed=feed)
+
+    def part(flow: FeedFlow, value: str) -> FeedFlow:
+        return scoped(flow, bare.prefix, ScopeKey("profile", value))
+
+    source = replace(bare, feeds=(part(table, "7"),))
+    provision(services, [source])
+    return Scene(services, kind, source, table, part)
+
+
+ALL = pytest.mark.parametrize("kind", list(PARTITIONED))
+
+
+def expected(scene: Scene, day: list[Row], other: list[Row]) -> list[Row]:
+    return sorted(day if scene.kind == "replaced" else [*day, *other])
+
+
+FIRST: list[Row] = [(1, "de"), (2, "fr")]
+SECOND: list[Row] = [(3, "de"), (4, "it")]
+OTHER: list[Row] = [(10, "de"), (11, "it")]
+LATE: list[Row] = [(5, "it"), (6, "es")]
+
+
+def published_twice(scene: Scene) -> None:
+    scene.sent("other", "other.csv", OTHER, BEFORE)
+    scene.sent("one", "a.csv", FIRST)
+    scene.sent("two", "b.csv", SECOND)
+    assert scene.rows() == expected(scene, FIRST + SECOND, OTHER)
+
+
+@ALL
+def test_after_the_ledger_was_lost_a_correction_fails_loudly_and_the_doctor_brings_all_rows_back(scene: Scene) -> None:
+    published_twice(scene)
+    before = scene.rows()
+    scene.lose_ledger()
+    scene.send("c.csv", LATE)
+    with pytest.raises(PermanentFailure, match="adplatform doctor"):
+        scene.process("after the loss")
+    assert scene.rows() == before
+    delivery = scene.delivery()
+    assert (delivery.state, delivery.permanent, delivery.version > 2) == (DeliveryState.FAILED, True, True)
+    told = scene.doctor(repair=False)
+    assert scene.delivery() == delivery
+    assert {finding.day for finding in told if finding.done} >= {YESTERDAY}
+    assert [finding for finding in scene.doctor(repair=True) if not finding.done] == []
+    assert scene.rows() == before
+    assert scene.doctor(repair=False) == []
+    restored = scene.delivery()
+    assert (restored.published, restored.settled_arrivals, restored.pending) == (2, 2, 1)
+    scene.process("healed")
+    assert scene.rows() == expected(scene, FIRST + SECOND + LATE, OTHER)
+    assert scene.delivery().state is DeliveryState.PUBLISHED
+    scene.sent("more", "d.csv", [(12, "fr")], BEFORE)
+    assert scene.rows() == expected(scene, FIRST + SECOND + LATE, [*OTHER, (12, "fr")])
+    assert scene.doctor(repair=True) == []
+
+
+@ALL
+def test_an_older_backup_is_no_ground_to_replace_what_was_published_since(scene: Scene) -> None:
+    scene.sent("other", "other.csv", OTHER, BEFORE)
+    scene.sent("one", "a.csv", FIRST)
+    backup = scene.items()
+    scene.sent("two", "b.csv", SECOND)
+    before = scene.rows()
+    scene.lose_ledger(backup)
+    scene.send("c.csv", LATE)
+    with pytest.raises(PermanentFailure, match="adplatform doctor"):
+        scene.process("after the restore")
+    assert scene.rows() == before
+    assert [finding for finding in scene.doctor(repair=True) if not finding.done] == []
+    assert scene.rows() == before
+    scene.process("healed")
+    assert scene.rows() == expected(scene, FIRST + SECOND + LATE, OTHER)
+    assert scene.doctor(repair=True) == []
+
+
+@pytest.mark.parametrize("kind", ["daily", "shared"])
+def test_the_same_number_with_another_manifest_is_refused(scene: Scene) -> None:
+    """A retry after the backup settled the same objects again, so nothing tells the two settlements apart but this."""
+    scene.sent("one", "a.csv", FIRST)
+    backup = scene.items()
+    scene.services.ledger.reopen(scene.name, YESTERDAY)
+    scene.process("retried")
+    assert scene.delivery().published == 2
+    scene.lose_ledger(backup)
+    scene.services.ledger.reopen(scene.name, YESTERDAY)
+    with pytest.raises(PermanentFailure, match="adplatform doctor"):
+        scene.process("retried once more")
+    scene.doctor(repair=True)
+    scene.sent("healed", "b.csv", SECOND)
+    assert scene.rows() == sorted(FIRST + SECOND)
+
+
+@pytest.mark.parametrize("kind", ["shared"])
+def test_a_delivery_of_another_date_removes_no_rows_that_the_ledger_forgot(scene: Scene) -> None:
+    published_twice(scene)
+    before = scene.rows()
+    scene.lose_ledger()
+    newer = YESTERDAY + timedelta(days=1)
+    scene.send("today.csv", [(20, "de")], newer)
+    with pytest.raises(PermanentFailure, match=r"partition 'de'.*adplatform doctor"):
+        scene.process("newer")
+    assert scene.rows() == before
+    scene.doctor(repair=True)
+    scene.services.ledger.reopen(scene.name, newer)
+    scene.process("healed")
+    assert scene.rows() == sorted([*before, (20, "de")])
+
+
+@pytest.mark.parametrize("kind", ["daily", "shared"])
+def test_nothing_is_collected_while_the_ledger_does_not_know_what_readers_see(scene: Scene) -> None:
+    published_twice(scene)
+    scene.lose_ledger()
+    later = Services(scene.services.settings, scene.services.aws)
+    later.__dict__["ledger"] = replace(scene.services.ledger, now=lambda: scene.services.now() + timedelta(days=99))
+    for services in (scene.services, later):
+        [(_, collected)] = collect_source(services, scene.source, "collect")
+        assert (collected.removed, collected.waiting) == ((), ())
+        assert any("adplatform doctor" in sentence for sentence in collected.compared.unclear)
+    assert scene.services.ledger.troubles("acme").keys() == {"catalog/acme/orders"}
+    scene.doctor(repair=True)
+    [(_, collected)] = collect_source(scene.services, scene.source, "collect")
+    assert collected.compared.unclear == ()
+    assert collected.waiting
+    assert scene.services.ledger.troubles("acme") == {}
+
+
+@pytest.mark.parametrize("kind", ["daily"])
+def test_what_was_left_out_stays_out_after_the_ledger_was_lost(scene: Scene) -> None:
+    scene.sent("one", "a.csv", FIRST)
+    (first,) = scene.services.ledger.objects(scene.name, YESTERDAY)
+    scene.services.ledger.update_object(scene.name, first, state=ObjectState.EXCLUDED, reason="left out")
+    scene.sent("two", "b.csv", SECOND)
+    assert scene.rows() == SECOND
+    scene.lose_ledger()
+    scene.doctor(repair=True)
+    assert [(o.state, o.key[-5:]) for o in scene.services.ledger.objects(scene.name, YESTERDAY)] == [
+        (ObjectState.EXCLUDED, "a.csv"),
+        (ObjectState.ARRIVED, "b.csv"),
+    ]
+    scene.sent("three", "c.csv", LATE)
+    assert scene.rows() == sorted(SECOND + LATE)
+
+
+@pytest.mark.parametrize("kind", ["daily", "shared"])
+def test_a_correction_of_a_file_is_newer_than_the_file_after_the_ledger_was_lost(scene: Scene) -> None:
+    scene.sent("one", "a.csv", FIRST)
+    scene.lose_ledger()
+    scene.send("a.csv", SECOND)
+    scene.doctor(repair=True)
+    scene.process("healed")
+    assert scene.rows() == SECOND
+
+
+@pytest.mark.parametrize("kind", ["daily", "shared"])
+def test_a_delivery_whose_files_had_not_been_archived_is_closed_after_the_ledger_was_lost(scene: Scene) -> None:
+    scene.send("a.csv", FIRST)
+
+    def stop(**_: Any) -> None:
+        raise KeyboardInterrupt
+
+    scene.services.s3.meta.events.register("before-call.s3.DeleteObject", stop)
+    with pytest.raises(KeyboardInterrupt):
+        scene.process("stopped while it closes")
+    scene.services.s3.meta.events.unregister("before-call.s3.DeleteObject", stop)
+    archive = [o.key for o in scene.services.store.listing(scene.services.zones.raw_bucket, "archive/")]
+    scene.services.store.delete(scene.services.zones.raw_bucket, archive)
+    scene.lose_ledger()
+    scene.doctor(repair=True)
+    scene.process("healed")
+    assert scene.rows() == FIRST
+    assert scene.delivery().state is DeliveryState.PUBLISHED
+    landing = scene.services.store.listing(scene.services.zones.raw_bucket, "landing/")
+    assert list(landing) == []
+
+
+@pytest.mark.parametrize("kind", ["daily", "shared", "replaced"])
+def test_a_ledger_that_agrees_is_left_alone(scene: Scene) -> None:
+    published_twice(scene)
+    before = scene.items()
+    assert scene.doctor(repair=False) == []
+    assert scene.doctor(repair=True) == []
+    leases = [item for item in scene.items() if item["pk"]["S"].startswith("lease#")]
+    assert [item for item in scene.items() if item not in leases] == [i for i in before if i not in leases]
+
+
+@pytest.mark.parametrize("kind", ["shared"])
+@pytest.mark.parametrize("flips", [1, 2])
+def test_a_delivery_half_shown_when_the_ledger_was_lost_is_shown_whole_after_it(scene: Scene, flips: int) -> None:
+    scene.sent("other", "other.csv", OTHER, BEFORE)
+    scene.sent("one", "a.csv", FIRST)
+    scene.send("b.csv", [*SECOND, (7, "es"), (8, "nl")])
+    count = 0
+
+    def stop(model: Any, **_: Any) -> None:
+        nonlocal count
+        count += model.name in ("UpdatePartition", "CreatePartition")
+        if count > flips:
+            raise KeyboardInterrupt
+
+    scene.services.glue.meta.events.register("before-call", stop)
+    with pytest.raises(KeyboardInterrupt):
+        scene.process("stopped between two partitions")
+    scene.services.glue.meta.events.unregister("before-call", stop)
+    scene.lose_ledger()
+    assert scene.doctor(repair=True) != []
+    scene.process("healed")
+    assert scene.rows() == sorted([*FIRST, *SECOND, (7, "es"), (8, "nl"), *OTHER])
+    assert scene.doctor(repair=True) == []
+
+
+@pytest.mark.parametrize("kind", ["daily", "shared"])
+@pytest.mark.parametrize("lost", [False, True], ids=["ledger kept", "ledger lost"])
+def test_entries_and_slices_of_an_earlier_release_are_upgraded(scene: Scene, lost: bool) -> None:
+    """They name neither manifest nor slices, and the keys of slices no version."""
+    published_twice(scene)
+    before = scene.rows()
+    as_of_an_earlier_release(scene)
+    if lost:
+        scene.lose_ledger()
+        scene.send("c.csv", LATE)
+        with pytest.raises(PermanentFailure, match="adplatform doctor"):
+            scene.process("after the loss")
+    scene.doctor(repair=True)
+    assert scene.rows() == before
+    assert scene.doctor(repair=True) == []
+    if not lost:
+        scene.send("c.csv", LATE)
+    scene.process("healed")
+    assert scene.rows() == sorted(FIRST + SECOND + LATE + OTHER)
+    scene.sent("more", "d.csv", [(12, "fr")], BEFORE)
+    assert scene.rows() == sorted([*FIRST, *SECOND, *LATE, *OTHER, (12, "fr")])
+
+
+def as_of_an_earlier_release(scene: Scene) -> None:
+    services, feed = scene.services, scene.flow.table
+    name = table_name(feed, services.settings.database_prefix)
+    table = services.lake.catalog.table(name)
+    assert table is not None
+    for partition in services.lake.catalog.partitions(name):
+        kept = {k: v for k, v in partition.parameters.items() if k not in (MANIFEST, SLICE_LIST)}
+        services.lake.catalog.put_partition(name, table, replace(partition, parameters=kept))
+    client, ledger = services.ledger.client, services.settings.ledger_table
+    for item in scene.items():
+        if item["sk"]["S"].startswith("slice#"):
+            client.delete_item(TableName=ledger, Key={key: item[key] for key in ("pk", "sk")})
+            earlier = f"slice#{item['partition']['S']}#{item['day']['S']}"
+            client.put_item(TableName=ledger, Item={**item, "sk": {"S": earlier}})
+        elif item["sk"]["S"].startswith("placement#") and scene.kind == "daily":
+            client.delete_item(TableName=ledger, Key={key: item[key] for key in ("pk", "sk")})

@@ -1,0 +1,357 @@
+"""Another hashing key never doubles a person, and a rotation brings every table to one key whatever interrupts it."""
+
+import signal
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adplatform.aws import Aws
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow import clean, lifecycle, raw
+from adplatform.flow.hashing_keys import KeysDiffer, hashing_keys
+from adplatform.flow.key_rotation import Wish, plan, retire_keys, usage
+from adplatform.ledger.rows import DeliveryState, RotationState
+from adplatform.privacy.key_versions import fetch_earlier_key
+from adplatform.privacy.keys import HashKey, fetch_key
+from adplatform_tests.flow.rotations import (
+    JOINED,
+    MEMBERS,
+    PURCHASES,
+    Club,
+    day,
+    make_club,
+    members,
+    purchases,
+    rotate_killed_at,
+    rotate_killed_in,
+)
+
+DUAL = Wish(dual=timedelta(days=30))
+
+
+@pytest.fixture
+def club(aws: Aws, tmp_path: Path) -> Club:
+    return make_club(aws, tmp_path / "home")
+
+
+@pytest.fixture
+def busy_club(club: Club) -> Club:
+    """Two deliveries of members share partitions; purchases of two dates; buyers are replaced by each delivery."""
+    fill(club)
+    return club
+
+
+def fill(club: Club) -> None:
+    club.put("members", day(3), members(("de", "ann", 1), ("de", "bob", 1), ("fr", "eve", 1)))
+    club.put("members", day(2), members(("de", "ann", 2), ("it", "joe", 1)))
+    club.put("purchases", day(3), purchases(("ann", "1.00"), ("eve", "2.00")))
+    club.put("purchases", day(2), purchases(("ann", "3.00"), ("zoe", "4.00")))
+    club.put("latest_buyers", day(3), purchases(("bob", "5.00")))
+    club.process()
+    club.deliver("latest_buyers", day(2), purchases(("ann", "6.00")))
+
+
+ROWS = "select region, seen, count(*) from {members} group by all"
+
+
+def key_of(club: Club) -> HashKey:
+    return fetch_key(club.services.secrets, club.services.settings.hash_key_secret)
+
+
+def digest(key: HashKey, person: str) -> str:
+    return key.hmac(f"{person}@example.com")
+
+
+def test_one_person_before_and_after_another_key_is_refused_and_after_a_rotation_one_row(club: Club) -> None:
+    club.deliver("members", day(3), members(("de", "ann", 1)))
+    club.replace_key()
+    club.put("members", day(2), members(("de", "ann", 2)))
+    with pytest.raises(KeysDiffer, match="adplatform keys rotate"):
+        club.process()
+    assert club.query("select seen from {members}") == [(1,)]
+    outcome = club.rotate()
+    assert (outcome.problems, outcome.left) == ((), ())
+    assert outcome.key.key_id == club.key_id
+    assert club.query("select region, email_lake, seen, _pii_key_id from {members}") == [
+        ("de", digest(key_of(club), "ann"), 2, club.key_id)
+    ]
+    assert {d.state for d in club.services.ledger.deliveries("club/members")} == {DeliveryState.PUBLISHED}
+
+
+def test_deliveries_of_two_keys_do_not_meet_where_the_personal_column_is_not_in_the_key_either(
+    aws: Aws, tmp_path: Path
+) -> None:
+    feed = {**MEMBERS, "key": ["region", "seen"], "latest_by": []}
+    club = make_club(aws, tmp_path, [feed])
+    club.deliver("members", day(3), members(("de", "ann", 1)))
+    club.replace_key()
+    with pytest.raises(KeysDiffer, match=r"club/members waits"):
+        club.deliver("members", day(2), members(("de", "ann", 2)))
+    assert len(club.keys("members")) == 1
+
+
+def test_a_date_under_another_key_than_the_lake_is_published_with_a_warning(club: Club) -> None:
+    club.deliver("purchases", day(3), purchases(("ann", "1.00")))
+    before, after = club.key_id, club.replace_key()
+    club.deliver("purchases", day(2), purchases(("ann", "2.00")))
+    assert club.keys("purchases") == {before, after}
+    found = {(u.table, u.key_id): (u.deliveries, u.rows) for u in usage(club.services, club.flows)}
+    assert found == {("club/purchases", before): (1, 1), ("club/purchases", after): (1, 1)}
+
+
+def test_joins_over_tables_count_the_same_persons_before_and_after_a_rotation(busy_club: Club) -> None:
+    club = busy_club
+    before, joined, rows = club.key_id, club.query(JOINED), club.query(ROWS)
+    assert [tuple(map(int, found)) for found in joined] == [(2, 3, 6)]
+    outcome = club.rotate()
+    assert outcome.problems == ()
+    assert outcome.made == 5
+    assert outcome.key.key_id == club.key_id != before
+    assert (club.query(JOINED), club.query(ROWS)) == (joined, rows)
+    assert {club.key_id} == club.keys("members") | club.keys("purchases") | club.keys("latest_buyers")
+    assert {u.key_id for u in usage(club.services, club.flows)} == {club.key_id}
+    assert plan(club.services, club.flows, club.key_id) == []
+
+
+def test_a_rotation_makes_new_versions_and_what_comes_later_joins_them(busy_club: Club) -> None:
+    club = busy_club
+    club.rotate()
+    assert [d.version for d in club.services.ledger.deliveries("club/purchases")] == [2, 2]
+    club.deliver("members", day(1), members(("de", "ann", 9), ("it", "new", 1)))
+    club.deliver("members", day(2), members(("de", "bob", 7)), "corrected.csv")
+    assert club.query("select region, seen from {members}") == [("de", 7), ("de", 9), ("fr", 1), ("it", 1), ("it", 1)]
+    assert len(club.keys("members")) == 1
+
+
+def test_two_rotations_in_a_row_end_under_the_last_key(busy_club: Club) -> None:
+    club = busy_club
+    joined, ids = club.query(JOINED), [club.key_id]
+    for _ in range(2):
+        assert club.rotate().problems == ()
+        ids.append(club.key_id)
+    assert len(set(ids)) == 3
+    assert club.query(JOINED) == joined
+    assert club.keys("members") == club.keys("purchases") == {ids[-1]}
+    for earlier in ids[:-1]:
+        assert fetch_earlier_key(club.services.secrets, club.services.settings.hash_key_secret, earlier).id == earlier
+
+
+def test_a_rotation_with_nothing_to_do_changes_nothing(busy_club: Club) -> None:
+    club = busy_club
+    club.rotate()
+    before = club.key_id, [d.version for d in club.services.ledger.deliveries("club/members")]
+    outcome = club.rotate(Wish(adopt=True))
+    assert (outcome.made, outcome.problems, outcome.key.rotating) == (0, (), False)
+    assert (club.key_id, [d.version for d in club.services.ledger.deliveries("club/members")]) == before
+
+
+def test_a_value_that_somebody_gave_the_secret_is_what_a_rotation_goes_to(busy_club: Club) -> None:
+    club = busy_club
+    joined, key_id = club.query(JOINED), club.replace_key()
+    outcome = club.rotate()
+    assert outcome.key.key_id == club.key_id == key_id
+    assert club.query(JOINED) == joined
+
+
+def test_a_correction_that_was_refused_stays_due_and_the_rows_that_readers_see_move_to_the_new_key(club: Club) -> None:
+    club.deliver("purchases", day(3), purchases(("ann", "1.00")))
+    with pytest.raises(PermanentFailure, match="bounds"):
+        club.deliver("purchases", day(3), b"email,amount\na@example.com,many\n", "part.csv")
+    outcome = club.rotate()
+    assert outcome.problems == ()
+    assert club.query("select amount::int, _pii_key_id from {purchases}") == [(1, club.key_id)]
+    delivery = club.services.ledger.delivery("club/purchases", day(3))
+    assert delivery.pending == 1
+    with pytest.raises(PermanentFailure, match="bounds"):
+        club.process()
+
+
+def test_deliveries_without_their_originals_are_named_and_left(busy_club: Club) -> None:
+    club = busy_club
+    before = club.key_id
+    remove_originals(club, "purchases", 3)
+    outcome = club.rotate()
+    assert [left.name for left in outcome.left] == [f"club/purchases {day(3)}"]
+    assert outcome.problems == ()
+    assert club.keys("purchases") == {before, club.key_id}
+    assert club.query("select sum(amount)::int from {purchases}") == [(10,)]
+    rotation = club.services.ledger.table_rotation("club/purchases")
+    assert rotation is not None
+    assert (rotation.state, rotation.left) == (RotationState.DONE, 1)
+    assert retire_keys(club.services, club.flows) == ([], [before])
+
+
+def test_a_table_whose_deliveries_meet_keeps_its_key_where_an_original_is_gone_and_goes_on_with_it(
+    busy_club: Club,
+) -> None:
+    club = busy_club
+    before, rows = club.key_id, club.query(ROWS)
+    remove_originals(club, "members", 3)
+    outcome = club.rotate()
+    assert [left.name for left in outcome.left] == [f"club/members {day(3)}"]
+    assert club.keys("members") == {before}
+    assert club.query(ROWS) == rows
+    club.deliver("members", day(1), members(("de", "ann", 9)))
+    assert club.keys("members") == {before}
+    assert club.query("select max(seen), count(*) from {members} where region = 'de'") == [(9, 2)]
+    assert club.rotate().key.key_id != outcome.key.key_id
+    assert club.keys("members") == {before}
+
+
+def remove_originals(club: Club, feed: str, ago: int) -> None:
+    s3, bucket = club.services.s3, club.services.zones.raw_bucket
+    for obj in club.services.ledger.objects(f"club/{feed}", day(ago)):
+        for version in s3.list_object_versions(Bucket=bucket, Prefix=obj.archived_key)["Versions"]:
+            s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
+
+
+def test_digests_under_both_keys_join_with_exports_made_before_until_the_period_is_over(busy_club: Club) -> None:
+    club = busy_club
+    before = key_of(club)
+    export = {email for (email,) in club.query("select email_lake from {members}")}
+    assert club.rotate(DUAL).problems == ()
+    after = key_of(club)
+    shown = club.query("select email_lake, email_lake_previous, _pii_key_id, _pii_previous_key_id from {members}")
+    assert {previous for _, previous, *_ in shown} == export
+    assert {row[2:] for row in shown} == {(after.id, before.id)}
+    assert digest(after, "ann") in {now for now, *_ in shown}
+    club.deliver("purchases", day(1), purchases(("ann", "7.00")))
+    both = (digest(after, "ann"), digest(before, "ann"))
+    assert club.query("select email_lake, email_lake_previous from {purchases} where amount = 7") == [both]
+    catalog = {c["Name"]: c for c in columns(club, "members")}
+    assert catalog["email_lake_previous"]["Parameters"]["key"] == "previous"
+    with pytest.raises(PermanentFailure, match="--now"):
+        retire_keys(club.services, club.flows)
+    over = club.later(timedelta(days=31))
+    over.put("purchases", day(0), purchases(("ann", "8.00")))
+    over.process()
+    assert club.query("select email_lake, email_lake_previous from {purchases} where amount = 8") == [
+        (digest(after, "ann"), None)
+    ]
+    assert retire_keys(over.services, over.flows) == ([before.id], [])
+    with pytest.raises(PermanentFailure, match=before.id):
+        fetch_earlier_key(club.services.secrets, club.services.settings.hash_key_secret, before.id)
+
+
+@pytest.mark.slow
+def test_digests_under_both_keys_can_be_asked_for_when_a_rotation_is_over(busy_club: Club) -> None:
+    club = busy_club
+    before = key_of(club)
+    club.rotate()
+    outcome = club.rotate(Wish(adopt=True, dual=timedelta(days=1)))
+    assert (outcome.problems, outcome.made) == ((), 5)
+    assert outcome.key.key_id == club.key_id
+    wanted = {(digest(before, person),) for person in ("ann", "bob", "eve", "joe")}
+    assert set(club.query("select email_lake_previous from {members}")) == wanted
+    club.rotate(Wish(adopt=True))
+    assert club.rotate(Wish(adopt=True)).made == 0
+
+
+def columns(club: Club, table: str) -> list[dict[str, Any]]:
+    database = f"{club.services.settings.database_prefix}club"
+    found: list[dict[str, Any]] = club.services.glue.get_table(DatabaseName=database, Name=table)["Table"][
+        "StorageDescriptor"
+    ]["Columns"]
+    return found
+
+
+def test_new_deliveries_of_a_table_on_its_way_wait_without_an_attempt_and_are_taken_in(busy_club: Club) -> None:
+    club = busy_club
+    assert rotate_killed_in(club, "club/members", 1) == -signal.SIGKILL
+    rotation = club.services.ledger.table_rotation("club/members")
+    assert rotation is not None
+    assert rotation.state is RotationState.RUNNING
+    club.put("members", day(1), members(("de", "ann", 9)))
+    later = club.later(timedelta(hours=1))
+    later.process()
+    waiting = club.services.ledger.delivery("club/members", day(1))
+    assert (waiting.state, waiting.pending, waiting.version) == (DeliveryState.OPEN, 1, 0)
+    with pytest.raises(KeysDiffer, match=r"on its way to hashing key .*deliveries are made"):
+        hashing_keys(later.services, later.flow("members"))
+    assert later.rotate().problems == ()
+    later.process()
+    assert club.query("select max(seen), count(*) from {members} where region = 'de'") == [(9, 2)]
+    assert club.keys("members") == {club.key_id}
+
+
+def test_a_key_that_was_replaced_while_a_delivery_was_made_is_not_shown(club: Club) -> None:
+    club.deliver("purchases", day(3), purchases(("ann", "1.00")))
+    services, flow = club.services, club.flow("purchases")
+    club.put("purchases", day(2), purchases(("ann", "2.00")))
+    settler = services.settler(club.source)
+    settler.receive()
+    assert len(settler.due(club.never_alive)[0]) == 1
+    folder = services.settings.home / "slow"
+    folder.mkdir(parents=True)
+    claimed = lifecycle.claim(services, flow, day(2), "slow")
+    raw.land(services, flow, day(2), claimed.version, folder)
+    made = clean.transform_version(services, flow, day(2), claimed.version, folder)
+    club.rotate()
+    with pytest.raises(TransientFailure, match="made again"):
+        clean.publish_version(services, flow, day(2), claimed.version, made, "slow", folder)
+    assert club.keys("purchases") == {club.key_id}
+
+
+SMALL = (MEMBERS, PURCHASES)
+GROUPS = 6
+"""Each group kills at every sixth write, all in ``make slow``; a few moments are part of every run."""
+
+
+def small_club(aws: Aws, home: Path) -> Club:
+    club = make_club(aws, home, SMALL)
+    club.put("members", day(3), members(("de", "ann", 1), ("fr", "eve", 1)))
+    club.put("members", day(2), members(("de", "ann", 2), ("de", "bob", 1)))
+    club.put("purchases", day(3), purchases(("ann", "1.00"), ("eve", "2.00")))
+    club.process()
+    return club
+
+
+def seen(club: Club) -> tuple[Any, ...]:
+    """What readers see, and how many originals are in the archive."""
+    archived = club.services.s3.list_objects_v2(Bucket=club.services.zones.raw_bucket, Prefix="archive/")
+    return club.query(JOINED), club.query(ROWS), archived["KeyCount"]
+
+
+def kill_and_go_on(aws: Aws, home: Path, moment: int) -> None:
+    club = small_club(aws, home)
+    before = seen(club)
+    code, _ = rotate_killed_at(club, moment)
+    assert code == -signal.SIGKILL, moment
+    assert club.query("select count(distinct (region, email_lake)), count(*) from {members}") == [(3, 3)], moment
+    assert club.query("select region from {members} group by 1 having count(distinct _pii_key_id) > 1") == [], moment
+    later = club.later(timedelta(hours=1))
+    done = later.rotate()
+    later.process()
+    assert done.problems == (), moment
+    assert seen(club) == before, moment
+    assert club.keys("members") == club.keys("purchases") == {club.key_id}, moment
+    deliveries = [d for f in club.flows for d in club.services.ledger.deliveries(f.name)]
+    assert {d.state for d in deliveries} == {DeliveryState.PUBLISHED}, moment
+    # One new version each, and one more at most for the delivery whose run was killed.
+    assert {d.version for d in deliveries} <= {2, 3}, moment
+    later.rotate(Wish(adopt=True))
+    assert deliveries == [d for f in club.flows for d in club.services.ledger.deliveries(f.name)], moment
+
+
+@pytest.mark.parametrize("share", [0.4, 0.8])
+def test_a_killed_rotation_goes_on_and_ends_with_the_same_rows_under_one_key(
+    aws: Aws, tmp_path: Path, share: float
+) -> None:
+    kill_and_go_on(aws, tmp_path, round(share * WRITES))
+
+
+WRITES = 90
+"""About as many as the rotation of the small club makes."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_a_rotation_killed_at_any_write_goes_on_and_ends_with_the_same_rows_under_one_key(
+    aws: Aws, tmp_path: Path, group: int
+) -> None:
+    code, writes = rotate_killed_at(small_club(aws, tmp_path / "whole"), 0)
+    assert code == 0
+    for moment in range(1 + group, writes + 1, GROUPS):
+        kill_and_go_on(aws, tmp_path / f"at-{moment}", moment)
