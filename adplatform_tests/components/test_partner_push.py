@@ -388,7 +388,7 @@ def test_the_deadline_also_asks_for_a_date_that_cannot_settle(services: Services
     )
     [request] = schedule.evaluate_tick(context).run_requests or ()
     result = platform.run(request)
-    assert [(c.check_name, c.passed) for c in result.get_asset_check_evaluations()] == [("delivered", False)]
+    assert [c.check_name for c in result.get_asset_check_evaluations() if not c.passed] == ["delivered"]
     assert "not a manifest" in platform.delivery("orders").error
 
 
