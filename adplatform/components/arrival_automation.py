@@ -268,12 +268,13 @@ def _waits(waiting: Waiting) -> str:
 
 
 def notify_refused(services: Services, source: Source) -> None:
-    """Notify of objects that are ignored though somebody meant to deliver them, each once."""
+    """Notify of objects that are ignored though somebody meant to deliver them, each once; again with the next look
+    when the message cannot be sent."""
     topics: Mapping[str, Topics] = {flow.name: flow.topics for flow in source.feeds}
     for refused in services.ledger.refused(source.name):
         count = f"{refused.objects} objects" if refused.objects != 1 else "an object"
         log.warning("%s: %s refused, first %s: %s", refused.feed, count, refused.first, refused.reason)
-        services.notifier(topics.get(refused.feed, source.feeds[0].topics)).failure(
+        sent = services.notifier(topics.get(refused.feed, source.feeds[0].topics)).failure(
             "objects_refused",
             f"{refused.feed}: {count} refused",
             {
@@ -284,7 +285,8 @@ def notify_refused(services: Services, source: Source) -> None:
                 "action": refused.action,
             },
         )
-        services.ledger.clear_refused(source.name, refused)
+        if sent:
+            services.ledger.clear_refused(source.name, refused)
 
 
 def tell_stuck(services: Services, problems: Iterable[Problem]) -> None:

@@ -552,3 +552,14 @@ def test_a_back_fill_takes_what_was_before_the_start_date(services: Services, in
     assert [r.success for r in lowered.process()] == [True]
     assert lowered.query("select count(*) from {orders}") == [(2,)]
     assert lowered.process() == []
+
+
+def test_a_refusal_of_which_nobody_could_be_notified_is_reported_by_a_later_tick(acme: Platform) -> None:
+    settings = replace(acme.services.settings, failure_topic="arn:aws:sns:us-east-1:123456789012:gone")
+    mute = replace(acme, services=replace(acme.services, settings=settings))
+    acme.put("orders/dt=2025-01-01/a.csv", BODY)
+    mute.tick()
+    inbox = acme.messages
+    for _ in range(2):
+        acme.tick()
+    assert [(m["event"], m["objects"]) for m in inbox.read()] == [("objects_refused", 1)]
