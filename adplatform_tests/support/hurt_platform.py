@@ -14,7 +14,7 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -116,19 +116,22 @@ class Trial:
 
     # -- processes
 
-    def command(self, *arguments: str) -> "subprocess.Popen[bytes]":
+    def run(self, command: Sequence[str], log: str) -> "subprocess.Popen[bytes]":
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        log = (self.folder / f"{arguments[0]}.log").open("ab")
-        with log:
+        with (self.folder / f"{log}.log").open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", "adplatform.cli", *arguments],
+                command,
                 cwd=self.project,
                 env={**kept, "PYTHONPATH": str(self.project), "ADPLATFORM_HOME": str(self.home)},
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def command(self, *arguments: str, within: Sequence[str] = ()) -> "subprocess.Popen[bytes]":
+        """One of ours, run ``within`` another command that takes it as its arguments."""
+        return self.run([*within, sys.executable, "-W", "ignore", "-m", "adplatform.cli", *arguments], arguments[0])
 
     def living(self) -> dict[int, str]:
         """Every process of this platform and what it is, found by its environment."""
@@ -145,12 +148,12 @@ class Trial:
                 found[int(folder.name)] = kind
         return found
 
-    def start_dev(self) -> None:
+    def start_dev(self, within: Sequence[str] = ()) -> None:
         self.say("start dev")
-        self.dev = self.command("dev", "--port", str(self.port))
-        self.await_(self._ui_answers, STARTS_WITHIN, "the UI does not answer")
+        self.dev = self.command("dev", "--port", str(self.port), within=within)
+        self.await_(self.ui_answers, STARTS_WITHIN, "the UI does not answer")
 
-    def _ui_answers(self) -> bool:
+    def ui_answers(self) -> bool:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/server_info", timeout=5) as answer:
                 return bool(answer.status == 200)
@@ -172,6 +175,10 @@ class Trial:
 
     def _tree(self) -> dict[int, str]:
         return {pid: kind for pid, kind in self.living().items() if kind not in ("process", "aws")}
+
+    def end_all(self) -> None:
+        for pid in self.living():
+            _kill(pid, signal.SIGKILL)
 
     def kill(self) -> None:
         victims = self.living()
@@ -284,8 +291,7 @@ def hurt(folder: Path, seed: int, kills: int) -> Hurt:
         trial.push()
         return _end(trial)
     finally:
-        for pid in trial.living():
-            _kill(pid, signal.SIGKILL)
+        trial.end_all()
 
 
 def _end(trial: Trial) -> Hurt:
