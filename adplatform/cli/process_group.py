@@ -1,12 +1,13 @@
-"""A command with all its processes, ended as one."""
+"""A command with all its processes, ended as one. Run as a script, it ends a process group when its stdin ends."""
 
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -22,31 +23,45 @@ class Patience:
     kill: float = 1
 
 
-def run_to_the_end(command: Sequence[str], environment: Mapping[str, str], patience: Patience = Patience()) -> int:
-    """Run a command until it ends, and return its status, or until this process gets SIGINT or SIGTERM: then every
-    process of the command is interrupted, terminated and killed in turn, and the status is 0.
-
-    The command is the leader of a process group of its own, so a Ctrl-C reaches it through this process alone. To be
-    called by the main thread.
-    """
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """Set by SIGINT and SIGTERM within the context. To be entered by the main thread."""
     stop = threading.Event()
     # Also where SIGINT was ignored when this process began (nohup, a job in the background of a script): exec gives a
     # child the default for each signal that has a handler here, and would let it go on ignoring one that is ignored.
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in STOPS}
     try:
-        process = subprocess.Popen(command, env=dict(environment), start_new_session=True)
-        while process.poll() is None and not stop.wait(_LOOK_EVERY):
-            continue
-        asked = stop.is_set()
-        _end(process, patience)
-        return 0 if asked else process.wait()
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _end(leader: "subprocess.Popen[bytes]", patience: Patience) -> None:
-    """End whatever is left of the group. The leader's children may outlive it."""
+def run_to_the_end(
+    command: Sequence[str], environment: Mapping[str, str], stop: threading.Event, patience: Patience = Patience()
+) -> int:
+    """Run a command until it ends, and return its status, or until ``stop`` is set: then every process of the command
+    is interrupted, terminated and killed in turn, and the status is 0. The same happens to them when this process is
+    killed.
+
+    The command is the leader of a process group of its own, so a Ctrl-C reaches it through this process alone. To be
+    called within :func:`stop_signals`, for the command would ignore the signals that this process ignores.
+    """
+    if stop.is_set():
+        return 0
+    process = subprocess.Popen(command, env=dict(environment), start_new_session=True)
+    with _guarded(process.pid, patience):
+        while process.poll() is None and not stop.wait(_LOOK_EVERY):
+            continue
+        asked = stop.is_set()
+        end_group(process.pid, patience, process.poll)
+        status = process.wait()
+    return 0 if asked else status
+
+
+def end_group(group: int, patience: Patience, reap: Callable[[], object] = lambda: None) -> None:
+    """End every process of the group: those of a command may outlive its leader. ``reap`` is called while waiting, so
+    that an ended child of this process does not count."""
     for number, seconds in (
         (signal.SIGINT, patience.interrupt),
         (signal.SIGTERM, patience.terminate),
@@ -54,11 +69,33 @@ def _end(leader: "subprocess.Popen[bytes]", patience: Patience) -> None:
     ):
         deadline = time.monotonic() + seconds
         with suppress(ProcessLookupError):
-            os.killpg(leader.pid, number)
+            os.killpg(group, number)
             while time.monotonic() < deadline:
-                leader.poll()
-                os.killpg(leader.pid, 0)
+                reap()
+                os.killpg(group, 0)
                 time.sleep(_LOOK_EVERY)
             continue
-        break
-    leader.wait()
+        return
+
+
+@contextmanager
+def _guarded(group: int, patience: Patience) -> Iterator[None]:
+    """Within the context another process ends the group if this one dies, which closes the pipe between them."""
+    seconds = map(str, (patience.interrupt, patience.terminate, patience.kill))
+    # Isolated: a directory of modules that is first on the path could hide those of Python.
+    command = [sys.executable, "-I", __file__, str(group), *seconds]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as guard:
+        try:
+            yield
+        finally:
+            guard.kill()
+
+
+def _end_with_stdin(group: str, *seconds: str) -> None:
+    while os.read(sys.stdin.fileno(), 4096):
+        continue
+    end_group(int(group), Patience(*map(float, seconds)))
+
+
+if __name__ == "__main__":
+    _end_with_stdin(*sys.argv[1:])

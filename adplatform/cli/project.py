@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from adplatform.amazon.sources import ReportSource
 from adplatform.cli.context import DEFS, SOURCE_MODELS, connect, console, declared_accounts, declared_sources, errors
-from adplatform.cli.process_group import run_to_the_end
+from adplatform.cli.process_group import run_to_the_end, stop_signals
 from adplatform.contracts.feed import Feed
 from adplatform.contracts.source import FileSource
 from adplatform.contracts.yaml_files import read_declarations
@@ -59,20 +59,21 @@ def demo(
 
 def dev(port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000) -> None:
     """Start the UI with sensors and schedules on, on the embedded AWS that `demo` and `push` use."""
-    services = connect()
-    settings = services.settings
-    provision_services(services, declared_sources(settings))
-    console.print(f"Dagster opens on http://127.0.0.1:{port}; drop a file with `adplatform push <feed> <file>`")
-    environment = {
-        **os.environ,
-        "DAGSTER_HOME": str(prepare_dagster_home(settings.home)),
-        "ADPLATFORM_HOME": str(settings.home),
-    }
-    if services.aws.endpoint_url:
-        environment["AWS_ENDPOINT_URL"] = services.aws.endpoint_url
-    workspace = Path(__file__).parents[2] / "workspace.yaml"
-    command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)]
-    raise typer.Exit(run_to_the_end(command, environment))
+    with stop_signals() as stop:
+        services = connect()
+        settings = services.settings
+        provision_services(services, declared_sources(settings))
+        console.print(f"Dagster opens on http://127.0.0.1:{port}; drop a file with `adplatform push <feed> <file>`")
+        environment = {
+            **os.environ,
+            "DAGSTER_HOME": str(prepare_dagster_home(settings.home)),
+            "ADPLATFORM_HOME": str(settings.home),
+        }
+        if services.aws.endpoint_url:
+            environment["AWS_ENDPOINT_URL"] = services.aws.endpoint_url
+        workspace = Path(__file__).parents[2] / "workspace.yaml"
+        command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)]
+        raise typer.Exit(run_to_the_end(command, environment, stop))
 
 
 def validate(

@@ -91,8 +91,14 @@ def _delete_original(s3: Any, obj: RawObject) -> None:
         if e.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
             return
         raise
-    if head["ETag"].strip('"') == obj.etag:
+    if head["ETag"].strip('"') != obj.etag:
+        return
+    try:
         s3.delete_object(**original, IfMatch=head["ETag"])
+    except ClientError as e:
+        # 404: deleted by this call already, whose first answer was lost. 412: a newer object came meanwhile.
+        if e.response["ResponseMetadata"]["HTTPStatusCode"] not in (404, 412):
+            raise
 
 
 def close(services: Services, flow: FeedFlow, delivery: Delivery, seconds: float) -> Publication:

@@ -20,8 +20,9 @@ time.sleep({seconds})
 """
 RUNNER = """
 import os, sys
-from adplatform.cli.process_group import Patience, run_to_the_end
-sys.exit(run_to_the_end(sys.argv[1:], os.environ, Patience(1, 0.5, 0.5)))
+from adplatform.cli.process_group import Patience, run_to_the_end, stop_signals
+with stop_signals() as stop:
+    sys.exit(run_to_the_end(sys.argv[1:], os.environ, stop, Patience(1, 0.5, 0.5)))
 """
 
 
@@ -76,3 +77,20 @@ def test_a_command_that_ends_by_itself_takes_its_children_along(tmp_path: Path) 
     runner, listed = start(tmp_path, STUBBORN, seconds=0.1)
     assert runner.wait(timeout=30) == 0
     assert living(listed) == []
+
+
+def test_a_killed_runner_leaves_no_process_behind(tmp_path: Path) -> None:
+    runner, listed = start(tmp_path, POLITE, STUBBORN)
+    runner.kill()
+    runner.wait()
+    deadline = time.monotonic() + 20
+    while living(listed):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_signal_before_the_command_starts_is_not_lost() -> None:
+    code = RUNNER.replace("    sys.exit", "    os.kill(os.getpid(), 2)\n    sys.exit")
+    assert "os.kill" in code
+    command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-c", code, "sleep", "600"]
+    assert subprocess.run(command, check=False, timeout=30).returncode == 0

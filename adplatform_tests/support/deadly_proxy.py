@@ -32,6 +32,8 @@ def deadly(url: str, fate: Fate) -> Iterator[str]:
     target = urlsplit(url)
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # else a client that expects a 100 waits a second for it
+
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             name = self.headers.get("X-Amz-Target") or f"{self.command} {self.path}"
