@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from adplatform.failures import PermanentFailure
+from adplatform.failures import EnvironmentFailure, PermanentFailure
 from adplatform.lake.attempt import Result
 from adplatform.lake.lake import Lake
 from adplatform.lake.publish import publish
@@ -53,7 +53,7 @@ def test_a_version_that_failed_between_two_partitions_is_not_shown_with_the_next
         put(lake, spec, temp, DAY, 1, before)
     operation = "UpdatePartition" if before else "CreatePartition"
     refusal = refuse(lake, operation, "fr")
-    with pytest.raises(PermanentFailure, match="AccessDenied"):
+    with pytest.raises(EnvironmentFailure, match="AccessDenied"):
         put(lake, spec, temp, DAY, 2, {"de": [11], "fr": [12], "it": [13]})
     put(lake, spec, temp, OTHER_DAY, 1, {"de": [100], "it": [101]})
     mine = [(place, i) for place, ids in before.items() for i in ids]
