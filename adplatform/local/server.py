@@ -42,11 +42,16 @@ class Handler(MotoRequestHandler):
 class Dispatcher(DomainDispatcherApplication):
     def __init__(self) -> None:
         super().__init__(_create_app)
+        self._backends: dict[str, Any] = {}
 
     def get_backend_for_host(self, host: str | None) -> Any:
-        backend = None if host is None else super().get_backend_for_host(host)
-        if host is not None and backend is None:
+        if host is None:
+            return None
+        # moto lists its own directory to answer this, for each request.
+        backend = self._backends.get(host) or super().get_backend_for_host(host)
+        if backend is None:
             raise NotImplementedError(f"the service {host.partition('.')[0]}")
+        self._backends[host] = backend
         return backend
 
     def infer_service_region_host(self, environ: dict[str, Any], path: str) -> Any:
