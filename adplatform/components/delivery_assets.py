@@ -21,7 +21,7 @@ from adplatform.components.metadata import (
     topic_metadata,
 )
 from adplatform.components.private_directory import private_directory
-from adplatform.components.runs import FAILURE_TAG, FEED_TAG, TOLD_TAG, at_work, note_failure, work_ended
+from adplatform.components.runs import FAILURE_TAG, FEED_TAG, TOLD_TAG, at_work, note_failure, say_of, work_ended
 from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import clean, lifecycle, raw
 from adplatform.flow.close import close
@@ -288,7 +288,7 @@ def stopping(context: dg.AssetExecutionContext) -> Iterator[None]:
     """Put away what a step holds that is stopped from outside. What cannot be put away is freed by the next tick."""
     try:
         yield
-        context.instance.add_run_tags(context.run.run_id, {TOLD_TAG: "it was stopped from outside"})
+        say_of(context.instance, context.run.run_id, {TOLD_TAG: "it was stopped from outside"})
     except (BotoCoreError, ClientError) as e:
         log.warning("%s was stopped and could not say so to the ledger: %s", context.run.run_id, e)
 
@@ -300,7 +300,7 @@ def note_hindrance(context: dg.AssetExecutionContext, error: Exception, feed: st
         return
     if told:
         tags = {FAILURE_TAG: EnvironmentFailure.__name__, TOLD_TAG: "by the ledger, when it began"}
-        context.instance.add_run_tags(context.run.run_id, tags)
+        say_of(context.instance, context.run.run_id, tags)
     else:
         note_failure(context.instance, context.run, dg.RunsFilter(tags={FEED_TAG: feed}), EnvironmentFailure())
 

@@ -12,7 +12,7 @@ from adplatform.components.errors import run_error, sentence
 from adplatform.components.metadata import FAILURE_TOPIC
 from adplatform.components.ownership import automated
 from adplatform.components.report_automation import RANGE_END, RANGE_START
-from adplatform.components.runs import FEED_TAG, TOLD_TAG
+from adplatform.components.runs import FEED_TAG, TOLD_TAG, said_of
 from adplatform.contracts.source import Topics
 from adplatform.failures import listed
 from adplatform.flow.services import Services
@@ -67,9 +67,9 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
         name="failed_runs", monitor_all_code_locations=True, default_status=status, minimum_interval_seconds=15
     )
     def failed_runs(context: dg.RunFailureSensorContext, services: dg.ResourceParam[Services]) -> None:
-        tags = context.dagster_run.tags
-        if tags.get("dagster/will_retry") != "true" and TOLD_TAG not in tags:
-            failure_of_run(services, context.dagster_run, run_error(context), context.repository_def)
+        run = context.dagster_run
+        if run.tags.get("dagster/will_retry") != "true" and not said_of(run, TOLD_TAG):
+            failure_of_run(services, run, run_error(context), context.repository_def)
 
     @dg.sensor(name="failing_ticks", default_status=status, minimum_interval_seconds=60)
     @automated

@@ -9,6 +9,7 @@ import pytest
 from dagster._utils.error import serializable_error_info_from_exc_info
 
 from adplatform.components.errors import sentence, step_error, without_classes
+from adplatform.components.runs import TOLD_TAG
 from adplatform.defs.alerts import build_alerts, concern_of
 from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile, Reason
@@ -57,9 +58,14 @@ def started_by_hand(platform: Platform, feeds: Sequence[str], executed: Sequence
     )
 
 
-def alert(platform: Platform, result: dg.ExecuteInProcessResult, selection: Sequence[str] | None = None) -> None:
+def alert(
+    platform: Platform,
+    result: dg.ExecuteInProcessResult,
+    selection: Sequence[str] | None = None,
+    tags: dict[str, str] | None = None,
+) -> None:
     """What the sensor does of a run that failed."""
-    run = result.dagster_run
+    run = result.dagster_run._replace(tags={**result.dagster_run.tags, **(tags or {})})
     if selection is not None:
         run = run._replace(asset_selection=frozenset(dg.AssetKey(key.split("/")) for key in selection))
     event = next(e for e in result.all_events if e.event_type_value == "PIPELINE_FAILURE")
@@ -81,13 +87,18 @@ def test_a_failed_run_by_hand_is_told_by_feed_to_the_topic_of_its_source(acme: P
     acme.tick()
     result = started_by_hand(acme, ["orders"])
     assert not result.success
-    alert(acme, result, ["raw/acme/orders", "clean/acme/orders"])
+    selection = ["raw/acme/orders", "clean/acme/orders"]
+    alert(acme, result, selection)
     [message] = inbox.read()
     assert (message["event"], message["feed"], message["date"]) == ("run_failed", "acme/orders", str(YESTERDAY))
     assert message["error"] == acme.delivery("orders").error
     assert "a.csv: declared columns are missing from the header" in message["error"]
     assert not CLASS.search(message["error"])
     assert everybody.read() == []
+    alert(acme, result, selection, tags={TOLD_TAG: f"{result.run_id}: by the ledger"})
+    assert inbox.read() == []
+    alert(acme, result, selection, tags={TOLD_TAG: "the run that was executed again: by the ledger"})
+    assert len(inbox.read()) == 1
 
 
 def test_several_assets_of_a_run_are_one_message_that_names_their_feeds(acme: Platform) -> None:

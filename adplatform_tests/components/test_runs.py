@@ -13,7 +13,16 @@ import pytest
 from dagster._core.events import DagsterEvent, EngineEventData
 
 from adplatform.components.ownership import take_over
-from adplatform.components.runs import BEGINS_WITHIN, TOLD_TAG, WORKER_TAG, InstanceRuns, runs_of
+from adplatform.components.runs import (
+    BEGINS_WITHIN,
+    FAILURE_TAG,
+    TOLD_TAG,
+    WORKER_TAG,
+    InstanceRuns,
+    runs_of,
+    said_of,
+    say_of,
+)
 from adplatform.flow.lifecycle import claim
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Ending
@@ -134,6 +143,31 @@ def test_a_run_of_another_instance_lives_as_long_as_it_shows_it(
     assert status(acme, run) is dg.DagsterRunStatus.STARTED
 
 
+@pytest.mark.parametrize("at_creation", [False, True])
+def test_a_run_that_is_executed_again_lives_and_fails_for_itself(
+    acme: Platform, gone: WorkerIdentity, at_creation: bool
+) -> None:
+    first = started(acme, **({"adplatform__worker": str(gone)} if at_creation else {}))
+    said = {TOLD_TAG: "by the ledger", FAILURE_TAG: "EnvironmentFailure"}
+    say_of(acme.instance, first.run_id, said if at_creation else {**said, WORKER_TAG: str(gone)})
+    runs = runs_of(acme.services, acme.instance)
+    assert not runs.alive(first.run_id)
+    copied = acme.instance.get_run_by_id(first.run_id)
+    assert copied is not None
+    again = acme.instance.create_run_for_job(
+        acme.definitions.resolve_implicit_global_asset_job_def(),
+        status=dg.DagsterRunStatus.STARTED,
+        tags=copied.tags,
+        parent_run_id=first.run_id,
+        root_run_id=first.run_id,
+    )
+    assert runs.alive(again.run_id)
+    assert status(acme, again) is dg.DagsterRunStatus.STARTED
+    acme.instance.report_run_failed(again)
+    assert (runs.ending(first.run_id), runs.ending(again.run_id)) == (Ending.HINDERED, Ending.DIED)
+    assert (said_of(copied, TOLD_TAG), said_of(again, TOLD_TAG)) == ("by the ledger", "")
+
+
 def test_how_a_run_ended(acme: Platform) -> None:
     runs = runs_of(acme.services, acme.instance)
     canceled, failed, interrupted, hindered = (started(acme, dagster__run_key=f"key-{n}") for n in range(4))
@@ -165,7 +199,7 @@ def test_a_run_shows_who_works_on_it_from_before_its_claim_until_it_has_ended(ac
     result = acme.run(request)
     run = acme.instance.get_run_by_id(result.run_id)
     assert run is not None
-    assert run.tags[WORKER_TAG] == str(this_worker())
+    assert said_of(run, WORKER_TAG) == str(this_worker())
     assert Workers(acme.services.ledger).live(result.run_id) is None
 
 
@@ -221,7 +255,7 @@ def test_a_temporary_directory_that_cannot_be_used_burns_no_attempt_and_is_told_
         assert not result.success
         run = acme.instance.get_run_by_id(result.run_id)
         assert run is not None
-        assert TOLD_TAG in run.tags
+        assert said_of(run, TOLD_TAG) == "by the ledger, when it began"
         delivery = acme.delivery("orders")
         assert (delivery.attempt, delivery.hindered, delivery.permanent) == (1, times, False)
         assert acme.tick() == []
