@@ -554,7 +554,7 @@ class Settler:
             if given_up:
                 error = f"{error}; its runs died {deaths} times. `adplatform retry {flow.name} {day}` tries again"
             pause = after_death(deaths)
-            changes = {"deaths": deaths, "error": error, **visible}
+            changes = {"deaths": deaths, "hindered": 0, "error": error, **visible}
             if pause or given_up:
                 changed = self._rest(flow, delivery, pause, **changes)
             else:

@@ -540,6 +540,56 @@ def test_what_hinders_is_no_attempt_is_tried_ever_less_often_and_told_once_for_a
     assert told == ["delivery_hindered"] * 2
 
 
+@pytest.mark.parametrize("ends", [PermanentFailure("a bad file"), TransientFailure("S3 does not answer")])
+def test_a_delivery_that_fails_for_itself_does_not_keep_a_later_hindrance_silent(world: World, ends: Exception) -> None:
+    told: list[str] = []
+    world.told = lambda event, *_: told.append(event)
+    settled(world)
+    fails(world, EnvironmentFailure("no key"))
+    minutes(world, 5)
+    world.tick(NOBODY)
+    fails(world, ends)
+    for file in ("a.csv", "b.csv"):
+        world.deliver("count", file)
+    world.tick(NOBODY)
+    fails(world, EnvironmentFailure("no key"), "count")
+    assert told == ["delivery_hindered"] * 2
+    assert delivery(world).hindered == 0
+
+
+def test_each_cause_of_a_hindrance_is_told_and_again_when_the_message_was_not_sent(world: World) -> None:
+    told: list[str] = []
+    answers = [False, True, True]
+    world.told = lambda _event, _subject, facts: told.append(facts["error"]) or answers[len(told) - 1]
+    settled(world)
+    full = EnvironmentFailure("quiet: the disk is full", cause="disk")
+    for error in (
+        full,
+        full,
+        full,
+        EnvironmentFailure("no key"),
+        EnvironmentFailure("count: the disk is full", cause="disk"),
+    ):
+        fails(world, error)
+        minutes(world, 120)
+        world.tick(NOBODY)
+    assert told == ["quiet: the disk is full"] * 2 + ["no key"]
+
+
+def test_a_feed_that_was_removed_while_it_was_hindered_keeps_nobody_silent(world: World) -> None:
+    told: list[str] = []
+    world.told = lambda event, *_: told.append(event)
+    settled(world)
+    fails(world, EnvironmentFailure("no key"))
+    minutes(world, 60 * 25)
+    for file in ("a.csv", "b.csv"):
+        world.deliver("count", file)
+    world.settler.receive()
+    world.settler.look(NOBODY, only="acme/count")
+    fails(world, EnvironmentFailure("no key"), "count")
+    assert told == ["delivery_hindered"] * 2
+
+
 def test_a_run_that_was_hindered_before_it_could_claim_rests_too(world: World) -> None:
     class Hindered(Ended):
         def ending(self, run: str) -> Ending:
