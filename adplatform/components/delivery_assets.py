@@ -107,7 +107,9 @@ def raw_asset(flow: FeedFlow, owners: Sequence[str], kinds: set[str], tags: dict
         context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         day, tags = date.fromisoformat(context.partition_key), context.run.tags
-        if absent := undelivered(services, flow, day):
+        with _unclaimed(context, flow, day):
+            absent = undelivered(services, flow, day)
+        if absent:
             yield _check(delivered, passed=False, description=absent)
             yield _check(readable, passed=True, description="no file came, so none was refused")
             missed, backfill = DEADLINE_TAG in tags, tags.get(BACKFILL_TAG, "")
@@ -223,6 +225,17 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
 
 
 @contextmanager
+def _unclaimed(context: dg.AssetExecutionContext, flow: FeedFlow, day: date) -> Iterator[None]:
+    """Ask the ledger of a delivery that this run has not claimed. What keeps the run from asking is no attempt."""
+    try:
+        with aws_failures(f"{flow.name} {day}"):
+            yield
+    except TransientFailure as e:
+        note_hindrance(context, EnvironmentFailure(str(e)), flow.name)
+        raise dg.Failure(str(e), allow_retries=False) from e
+
+
+@contextmanager
 def _working(
     context: dg.AssetExecutionContext, services: Services, flow: FeedFlow, day: date
 ) -> Iterator[tuple[Delivery, Path]]:
@@ -254,7 +267,8 @@ def _working(
             raise dg.Failure(str(hindered), allow_retries=False) from hindered
         if lost:
             raise NothingToDo(str(e)) from e
-        note_hindrance(context, e, flow.name, told=told)
+        before_its_work = claimed is None and isinstance(e, TransientFailure)
+        note_hindrance(context, EnvironmentFailure(str(e)) if before_its_work else e, flow.name, told=told)
         raise dg.Failure(
             str(e), metadata={"adplatform/permanent": isinstance(e, PermanentFailure)}, allow_retries=False
         ) from e

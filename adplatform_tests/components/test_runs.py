@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from botocore.awsrequest import AWSResponse
 from dagster._core.events import DagsterEvent, EngineEventData
 
 from adplatform.components.ownership import take_over
@@ -265,6 +266,29 @@ def test_a_temporary_directory_that_cannot_be_used_burns_no_attempt_and_is_told_
     assert result.success
     assert [m["event"] for m in inbox.read()] == ["delivery_hindered", "delivery_published"]
     assert acme.query("select count(*) from {orders}") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "call"),
+    [
+        ("ExpiredTokenException", 400, "GetItem"),
+        ("ProvisionedThroughputExceededException", 400, "GetItem"),
+        ("ProvisionedThroughputExceededException", 400, "PutItem"),
+    ],
+    ids=["denied", "throttled", "throttled when it begins its work"],
+)
+def test_a_run_that_cannot_reach_the_ledger_before_its_claim_is_no_death(
+    acme: Platform, code: str, status: int, call: str
+) -> None:
+    deliver(acme)
+    [request] = acme.tick()
+    answer = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    events, hook = acme.services.ledger.client.meta.events, f"before-call.dynamodb.{call}"
+    events.register(hook, refuse := lambda **_: (AWSResponse("", status, {}, None), answer))
+    assert not acme.run(request).success
+    events.unregister(hook, refuse)
+    acme.tick()
+    assert (acme.delivery("orders").hindered, acme.delivery("orders").deaths) == (1, 0)
 
 
 def test_without_the_hashing_key_nothing_is_lost_and_the_delivery_waits(acme: Platform) -> None:
