@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Literal
 
 import dagster as dg
@@ -16,6 +17,7 @@ from adplatform.components.runs import FEED_TAG, at_work, runs_of, work_ended
 from adplatform.contracts.source import Topics
 from adplatform.flow.budget import Budget
 from adplatform.flow.collection import collect_source, compare_recent
+from adplatform.flow.hindrances import begin_hindrance, end_hindrances
 from adplatform.flow.listing import Position, Round
 from adplatform.flow.looks import LIST_EVERY, Progress, look_at
 from adplatform.flow.provision import open_settler
@@ -26,6 +28,8 @@ from adplatform.ledger.rows import digest
 
 log = logging.getLogger(__name__)
 
+ARRIVALS = "arrivals"
+"""The kind of work that is hindered when deliveries cannot be judged."""
 MOST_SHOWN = 5
 """Waiting deliveries that a tick names."""
 
@@ -227,6 +231,7 @@ def look_at_source(
     runs.sweep()
     found, progress = look_at(open_settler(services, source), runs, budget, before, every)
     tell_stuck(services, found.problems)
+    tell_hindered(services, source, found)
     notify_refused(services, source)
     return found, progress
 
@@ -246,6 +251,7 @@ def due_of_feed(
     runs.sweep()
     found = settler.look(runs, budget, only=flow.name)
     tell_stuck(services, found.problems)
+    tell_hindered(services, source, found)
     notify_refused(services, source)
     return list(found.due)
 
@@ -294,6 +300,17 @@ def tell_stuck(services: Services, problems: Iterable[Problem]) -> None:
     for problem in problems:
         log.error("%s %s: %s", problem.flow.name, problem.day, problem.error)
         services.notifier(problem.flow.topics).failure("delivery_stuck", problem.subject, problem.facts)
+
+
+def tell_hindered(services: Services, source: Source, found: Look) -> None:
+    """Tell of what keeps deliveries from being judged where the platform runs, when it begins."""
+    for hindrance in found.hindrances:
+        facts = {"source": source.name, "error": str(hindrance)}
+        subject = f"{source.name}: deliveries cannot be judged where the platform runs"
+        tell = partial(services.notifier(source.feeds[0].topics).failure, "arrivals_hindered", subject, facts)
+        begin_hindrance(services, source.name, ARRIVALS, hindrance, tell)
+    if found.mark is None and not found.hindrances:
+        end_hindrances(services, source.name, ARRIVALS)
 
 
 def due_date(at: datetime, deadline: timedelta) -> date:

@@ -675,13 +675,63 @@ def test_a_manifest_that_is_mended_settles_what_was_stuck(world: World) -> None:
     assert delivery(world, "listed").error == ""
 
 
-def test_a_manifest_that_cannot_be_read_is_a_problem_of_its_feed_only(world: World) -> None:
+def test_a_manifest_that_is_gone_is_a_problem_of_its_feed_only(world: World) -> None:
     key = world.key("listed", TODAY, "manifest.json")
     world.deliver("listed", "manifest.json", b'{"files": []}')
     world.settler.receive()
-    world.bare_s3.forbidden.add(key)
+    world.bare_s3.keys[key].clear()
     settled(world)
     assert f"s3://raw/{key}: the manifest cannot be read" in delivery(world, "listed").error
+
+
+def test_manifests_that_are_denied_hinder_the_source_and_are_no_problem_of_their_dates(world: World) -> None:
+    days = [TODAY, TODAY - timedelta(days=1)]
+    for day in days:
+        world.deliver("listed", "manifest.json", b'{"files": []}', day)
+        world.bare_s3.forbidden.add(world.key("listed", day, "manifest.json"))
+    world.settler.reconcile()
+    found = world.settler.look(NOBODY)
+    assert (found.problems, len(found.waiting)) == ((), 2)
+    assert {hindrance.cause for hindrance in found.hindrances} == {"HeadObject: 403"}
+    assert [delivery(world, "listed", day).state for day in days] == [DeliveryState.OPEN] * 2
+    assert world.settler.settle(world.flow("listed"), delivery(world, "listed"), anyway=True) is not None
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "denied"])
+def test_a_date_whose_settlement_cannot_be_read_holds_up_no_other(world: World, gone: bool) -> None:
+    first = published(world, "count")
+    minutes(world, 1)
+    world.deliver("count", "a.csv", b"2")
+    if gone:
+        world.bare_s3.keys[first.manifest_key].clear()
+    else:
+        world.bare_s3.forbidden.add(first.manifest_key)
+    world.deliver("done", "_SUCCESS")
+    world.deliver("done", "a.csv")
+    world.settler.receive()
+    found = world.settler.look(NOBODY)
+    assert [due.flow.name for due in found.due] == ["acme/done"]
+    assert (len(found.problems), len(found.hindrances)) == ((1, 0) if gone else (0, 1))
+
+
+@pytest.mark.parametrize("was_published", [False, True])
+def test_a_stuck_date_whose_manifest_is_mended_waits_like_any_other(world: World, was_published: bool) -> None:
+    if was_published:
+        world.deliver("listed", "manifest.json", b'{"files": []}')
+        world.tick(NOBODY)
+        run(world, "listed")
+        world.bare_s3.keys[delivery(world, "listed").manifest_key].clear()
+        minutes(world, 1)
+    world.deliver("listed", "manifest.json", b'{"files": []}' if was_published else b"{")
+    world.tick(NOBODY)
+    assert delivery(world, "listed").state is DeliveryState.FAILED
+    minutes(world, 1)
+    world.deliver("listed", "manifest.json", b'{"files": [{"name": "a.csv"}]}')
+    for _ in range(2):
+        assert world.tick(NOBODY) == []
+    found = delivery(world, "listed")
+    expected = DeliveryState.PUBLISHED if was_published else DeliveryState.OPEN
+    assert (found.state, found.permanent, found.error) == (expected, False, "")
 
 
 def test_a_data_file_named_like_a_manifest_is_not_read_into_memory(world: World) -> None:
@@ -837,7 +887,7 @@ def test_a_manifest_that_s3_hands_out_again_settles_what_was_stuck(world: World)
         world.deliver("listed", file, body)
     world.settler.receive()
     world.bare_s3.forbidden.add(key)
-    assert len(world.settler.due(NOBODY)[1]) == 1
+    assert len(world.settler.look(NOBODY).hindrances) == 1
     world.bare_s3.forbidden.clear()
     assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a1"]
     assert [o.reason for o in objects(world, "listed")] == ["", ""]
