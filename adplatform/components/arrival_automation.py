@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from adplatform.components.cursors import read_cursor
 from adplatform.components.delivery_assets import DEADLINE_TAG, TOPIC_TAG, clean_key, raw_key
 from adplatform.components.ownership import automated
-from adplatform.components.runs import FEED_TAG, at_work, runs_of, work_ended
+from adplatform.components.runs import FEED_TAG, RUN_KEY_TAG, at_work, runs_of, work_ended
 from adplatform.contracts.source import Topics
 from adplatform.flow.budget import Budget
 from adplatform.flow.collection import collect_source, compare_recent
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 ARRIVALS = "arrivals"
 """The kind of work that is hindered when deliveries cannot be judged."""
+_DEADLINES = 3
+"""Dates whose deadline a tick asks about: the tick of an earlier one may have been skipped, or failed."""
 MOST_SHOWN = 5
 """Waiting deliveries that a tick names."""
 
@@ -145,21 +147,32 @@ def deadline_schedule(
     @automated
     def missed(
         context: dg.ScheduleEvaluationContext, services: dg.ResourceParam[Services]
-    ) -> dg.RunRequest | dg.SkipReason:
-        day = due_date(context.scheduled_execution_time, deadline)
-        if day < flow.feed.start_date:
-            return dg.SkipReason(f"{day} is before the feed's start_date")
-        if services.ledger.delivery(flow.name, day).version > 0:
-            return dg.SkipReason(f"{day} was delivered")
-        tags = {**run_tags(flow), DEADLINE_TAG: "missed"}
-        return dg.RunRequest(
-            run_key=f"deadline:{flow.name}:{day}",
-            partition_key=day.isoformat(),
-            tags=tags,
-            asset_selection=[raw_key(flow)],
-        )
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        last = due_date(context.scheduled_execution_time, deadline)
+        days = [last - timedelta(days=n) for n in reversed(range(_DEADLINES))]
+        asked = [
+            dg.RunRequest(
+                run_key=key,
+                partition_key=day.isoformat(),
+                tags={**run_tags(flow), DEADLINE_TAG: "missed"},
+                asset_selection=[raw_key(flow)],
+            )
+            for day, key in ((day, f"deadline:{flow.name}:{day}") for day in days)
+            if day >= flow.feed.start_date
+            and not services.ledger.delivery(flow.name, day).version
+            and not _was_judged(context, key)
+        ]
+        return asked or dg.SkipReason(f"every date up to {last} was delivered or is known to be missed")
 
     return missed
+
+
+def _was_judged(context: dg.ScheduleEvaluationContext, run_key: str) -> bool:
+    """Whether a run of that key did not fail. Dagster looks for one of the same tick only."""
+    if context.instance_ref is None:  # evaluated by hand
+        return False
+    runs = context.instance.get_runs(filters=dg.RunsFilter(tags={RUN_KEY_TAG: run_key}))
+    return any(run.status is not dg.DagsterRunStatus.FAILURE for run in runs)
 
 
 def collection_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
