@@ -24,6 +24,7 @@ from adplatform.flow.provision import open_settler
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Due, Look, Mark, Problem, Waiting
 from adplatform.flow.source import FeedFlow, Source
+from adplatform.flow.untold import tell_untold
 from adplatform.ledger.rows import digest
 
 log = logging.getLogger(__name__)
@@ -243,7 +244,7 @@ def look_at_source(
     runs = runs_of(services, instance)
     runs.sweep()
     found, progress = look_at(open_settler(services, source), runs, budget, before, every)
-    tell_stuck(services, found.problems)
+    tell_stuck(services, source.name, found.problems)
     tell_hindered(services, source, found)
     notify_refused(services, source)
     return found, progress
@@ -263,7 +264,7 @@ def due_of_feed(
     runs = runs_of(services, instance)
     runs.sweep()
     found = settler.look(runs, budget, only=flow.name)
-    tell_stuck(services, found.problems)
+    tell_stuck(services, source.name, found.problems)
     tell_hindered(services, source, found)
     notify_refused(services, source)
     return list(found.due)
@@ -308,11 +309,11 @@ def notify_refused(services: Services, source: Source) -> None:
             services.ledger.clear_refused(source.name, refused)
 
 
-def tell_stuck(services: Services, problems: Iterable[Problem]) -> None:
-    """Tell of deliveries that cannot settle."""
+def tell_stuck(services: Services, source: str, problems: Iterable[Problem]) -> None:
+    """Tell of deliveries that cannot settle, and whatever else of the source is still to be told."""
     for problem in problems:
         log.error("%s %s: %s", problem.flow.name, problem.day, problem.error)
-        services.notifier(problem.flow.topics).failure("delivery_stuck", problem.subject, problem.facts)
+    tell_untold(services, source)
 
 
 def tell_hindered(services: Services, source: Source, found: Look) -> None:

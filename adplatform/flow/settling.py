@@ -39,7 +39,16 @@ from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.rows import Delivery, DeliveryState, Publication, RawObject, RotationState, TableRotation, digest
+from adplatform.ledger.rows import (
+    Delivery,
+    DeliveryState,
+    Publication,
+    RawObject,
+    RotationState,
+    TableRotation,
+    Untold,
+    digest,
+)
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +123,11 @@ class Problem:
     @property
     def facts(self) -> dict[str, str]:
         return {"feed": self.flow.name, "date": self.day.isoformat(), "error": self.error}
+
+    @property
+    def untold(self) -> Untold:
+        """The message that people get of it, which is written together with it."""
+        return Untold.of(self.flow.topics.failure, "delivery_stuck", self.subject, self.facts)
 
 
 @dataclass(frozen=True)
@@ -572,12 +586,17 @@ class Settler:
                 error = f"{error}; its runs died {deaths} times. `adplatform retry {flow.name} {day}` tries again"
             pause = after_death(deaths)
             changes = {"deaths": deaths, "hindered": 0, "error": error, **visible}
-            if pause or given_up:
+            problem = Problem(flow, day, error, "is given up")
+            if given_up:
+                state = DeliveryState.FAILED
+                changed = self.ledger.change_untold(
+                    flow.name, delivery, problem.untold, state=state, run_id="", not_before=None, **changes
+                )
+                problems += [problem] if changed else []
+            elif pause:
                 changed = self._rest(flow, delivery, pause, **changes)
             else:
                 changed = self._launch(flow, delivery, **changes)
-            if given_up and changed is not None:
-                problems.append(Problem(flow, day, error, "is given up"))
         return changed or self.ledger.delivery(flow.name, day)
 
     def _launch(self, flow: FeedFlow, delivery: Delivery, **changes: Any) -> Delivery | None:
@@ -616,8 +635,11 @@ class Settler:
         if delivery.error == error or delivery.state in BUSY:
             return []
         permanent = delivery.permanent or delivery.state is not DeliveryState.FAILED
-        self.ledger.change(flow.name, delivery, state=DeliveryState.FAILED, permanent=permanent, error=error)
-        return [Problem(flow, day, error)]
+        problem, state = Problem(flow, day, error), DeliveryState.FAILED
+        changed = self.ledger.change_untold(
+            flow.name, delivery, problem.untold, state=state, permanent=permanent, error=error
+        )
+        return [problem] if changed else []
 
     def _no_longer_stuck(self, flow: FeedFlow, day: date) -> None:
         """What kept a delivery from settling is mended and it waits like any other, unless a run of it has failed."""

@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from botocore.awsrequest import AWSResponse
 from dagster._utils.error import serializable_error_info_from_exc_info
 
+from adplatform.components.delivery_assets import TOPIC_TAG
 from adplatform.components.errors import sentence, step_error, without_classes
-from adplatform.components.runs import TOLD_TAG
-from adplatform.defs.alerts import build_alerts, concern_of
+from adplatform.components.runs import FEED_TAG, TOLD_TAG
+from adplatform.defs.alerts import build_alerts, concern_of, failure_of_run
 from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.flow.services import Services
@@ -157,3 +160,20 @@ def test_what_dagster_says_of_itself_is_told_without_its_classes() -> None:
     assert without_classes(text) == "Could not reach user code server"
     assert step_error(None, "s") == ""
     assert sentence(None, "s") == ""
+
+
+def test_a_failed_run_that_could_not_be_told_is_told_when_it_can_be(acme: Platform, tmp_path: Path) -> None:
+    services, inbox, topic = acme.services, inbox_of(acme), acme.services.settings.failure_topic + "-acme"
+    run = acme.instance.create_run_for_job(
+        acme.definitions.resolve_implicit_global_asset_job_def(), tags={FEED_TAG: "acme/orders", TOPIC_TAG: topic}
+    )
+    answer = {"Error": {"Code": "Throttling", "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    events, hook = services.sns.meta.events, "before-call.sns.Publish"
+    events.register(hook, refuse := lambda **_: (AWSResponse("", 400, {}, None), answer))
+    failure_of_run(services, run, "it broke")
+    events.unregister(hook, refuse)
+    assert inbox.read() == []
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        for _ in range(2):
+            SENSOR["failing_ticks"](dg.build_sensor_context(instance=instance, resources={"services": services}))
+    assert [message["error"] for message in inbox.read()] == ["it broke"]

@@ -24,7 +24,8 @@ from adplatform.flow.hindrances import begin_hindrance
 from adplatform.flow.reports.account import Account, local_zone
 from adplatform.flow.reports.plan import covered
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import Report, ReportState, Scope, Trouble
+from adplatform.flow.untold import tell as send
+from adplatform.ledger.rows import Report, ReportState, Scope, Trouble, Untold
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +169,7 @@ def hindered(services: Services, account: Account, report: Report, error: Enviro
         account.source,
         REPORTS,
         error,
-        lambda: tell(services, account, "reports_hindered", subject, facts),
+        lambda: services.notifier(account.topics).failure("reports_hindered", subject, facts),
     )
     lasts = ledger.now() - trouble.since if trouble else timedelta(0)
     return rest(services, returned(report), str(error), min(max(lasts / 2, ASK_AGAIN_AFTER), LONGEST_WAIT))
@@ -383,10 +384,10 @@ def tell_given_up(services: Services, account: Account, reports: Iterable[Report
     tell_reports(services, account, "report_failed", reason, given_up)
 
 
-def tell(services: Services, account: Account, event: str, subject: str, facts: dict[str, Any]) -> bool:
-    """Tell those who hear of failures; whether it was sent."""
+def tell(services: Services, account: Account, event: str, subject: str, facts: dict[str, Any]) -> None:
+    """Tell those who hear of failures, now or with a later look."""
     log.warning("%s", subject)
-    return services.notifier(account.topics).failure(event, subject, facts)
+    send(services, account.source, Untold.of(account.topics.failure, event, subject, facts))
 
 
 def _pause(attempt: int) -> timedelta:
