@@ -21,7 +21,16 @@ from adplatform.components.metadata import (
     topic_metadata,
 )
 from adplatform.components.private_directory import private_directory
-from adplatform.components.runs import FAILURE_TAG, FEED_TAG, TOLD_TAG, at_work, note_failure, say_of, work_ended
+from adplatform.components.runs import (
+    FAILURE_TAG,
+    FEED_TAG,
+    TOLD_TAG,
+    at_work,
+    note_failure,
+    say_of,
+    took_too_long,
+    work_ended,
+)
 from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import clean, lifecycle, raw
 from adplatform.flow.close import close
@@ -278,8 +287,11 @@ def _working(
     except GeneratorExit:  # Dagster stopped between two events; the next tick asks it why
         raise
     except BaseException:  # interruptions, Dagster's too, are no Exceptions
-        with stopping(context):
-            lifecycle.release(services, flow, day, run_id)
+        with stopping(context) as too_long:
+            if too_long is None:
+                lifecycle.release(services, flow, day, run_id)
+            else:
+                lifecycle.fail(services, flow, day, run_id, too_long)
             work_ended(context, services, work)
         raise
 
@@ -298,10 +310,20 @@ def silently() -> Iterator[None]:
 
 
 @contextmanager
-def stopping(context: dg.AssetExecutionContext) -> Iterator[None]:
-    """Put away what a step holds that is stopped from outside. What cannot be put away is freed by the next tick."""
+def stopping(context: dg.AssetExecutionContext) -> Iterator[TransientFailure | None]:
+    """Put away what a step holds that is stopped from outside. What cannot be put away is freed by the next tick.
+
+    It is no attempt, unless Dagster stops the run because it takes too long: that is the failure that is handed out.
+    """
+    late = took_too_long(context.instance, context.run)
     try:
-        yield
+        yield (
+            TransientFailure("its run took longer than a run may (max_runtime_seconds of dagster.yaml)")
+            if late
+            else None
+        )
+        if late:
+            return
         say_of(context.instance, context.run.run_id, {TOLD_TAG: "it was stopped from outside"})
     except (BotoCoreError, ClientError) as e:
         log.warning("%s was stopped and could not say so to the ledger: %s", context.run.run_id, e)

@@ -289,8 +289,11 @@ class _Step:
             told = f"{feed} {report.start} to {report.end}, report {report.report_id}: {e}{_next_step(after)}"
             raise dg.Failure(told, metadata=report_metadata(after), allow_retries=False) from e
         except BaseException:  # interruptions, Dagster's too, are no Exceptions
-            with stopping(self.context):
-                release(self.services, claimed)
+            with stopping(self.context) as too_long:
+                if too_long is None:
+                    release(self.services, claimed)
+                else:
+                    failed(self.services, self.account, claimed, too_long)
             raise
         self._log_landed(landed, slices)
         outcomes = [self._publish(part.flow, part.day) for part in slices if part.changed]

@@ -35,6 +35,8 @@ _REMEMBERED = 6
 _LAUNCHED = re.compile(r"Started process for run \(pid: (\d+)\)")
 _SERVER_TAG = "dagster/grpc_info"
 _REASON_TAG, _INTERRUPTED = "dagster/failure_reason", "UNEXPECTED_TERMINATION"
+# dagster/_daemon/monitoring/run_monitoring.py
+_TOO_LONG = "exceeding maximum runtime"
 _CLOCKS_DIFFER = 10.0
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
@@ -124,7 +126,7 @@ class InstanceRuns:
         found = self.instance.get_run_by_id(run)
         last = [found] if found else self._launched_as(run)[:1]
         for each in last:
-            if was_stopped(each):
+            if was_stopped(each) and not took_too_long(self.instance, each):
                 return Ending.STOPPED
             if said_of(each, FAILURE_TAG) == EnvironmentFailure.__name__:
                 return Ending.HINDERED
@@ -183,6 +185,12 @@ def was_stopped(run: dg.DagsterRun) -> bool:
     """Whether somebody outside ended the run: in the UI, by a signal, with the machine."""
     canceled = run.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING)
     return canceled or run.tags.get(_REASON_TAG) == _INTERRUPTED
+
+
+def took_too_long(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether Dagster ended the run because it had lasted for as long as a run may."""
+    entries = instance.all_logs(run.run_id, of_type=DagsterEventType.PIPELINE_CANCELING)
+    return any(entry.dagster_event and _TOO_LONG in (entry.dagster_event.message or "") for entry in entries)
 
 
 def _is_launched_here(run: dg.DagsterRun) -> bool:

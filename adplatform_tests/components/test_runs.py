@@ -3,6 +3,7 @@
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from botocore.awsrequest import AWSResponse
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import DagsterEvent, EngineEventData
 
 from adplatform.components.ownership import take_over
@@ -192,6 +194,26 @@ def test_a_run_that_somebody_cancels_is_no_attempt_and_the_next_tick_runs_it_aga
     assert again.run_key == f"{FEED}:{YESTERDAY}:v1:a2"
     assert acme.run(again).success
     assert (acme.delivery("orders").attempt, acme.delivery("orders").deaths) == (1, 0)
+
+
+def test_a_delivery_whose_runs_take_too_long_is_tried_as_often_as_any_that_fails(acme: Platform) -> None:
+    deliver(acme)
+    [request] = acme.tick()
+
+    def interrupt(**_: Any) -> None:
+        """Dagster's monitoring ends the run."""
+        [run] = acme.instance.get_runs(limit=1)
+        acme.instance.report_run_canceling(run, "Canceling due to exceeding maximum runtime of 5 seconds.")
+        raise DagsterExecutionInterruptedError
+
+    acme.services.glue.meta.events.register("before-call.glue.CreateTable", interrupt)
+    with suppress(DagsterExecutionInterruptedError):
+        acme.run(request)
+    found = acme.delivery("orders")
+    assert (found.state, found.attempt) == (DeliveryState.FAILED, 2)
+    assert "took longer than a run may" in found.error
+    [run] = acme.instance.get_runs(limit=1)
+    assert (said_of(run, TOLD_TAG), runs_of(acme.services, acme.instance).ending(run.run_id)) == ("", Ending.DIED)
 
 
 def test_a_run_shows_who_works_on_it_from_before_its_claim_until_it_has_ended(acme: Platform) -> None:
