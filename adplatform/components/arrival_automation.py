@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 ARRIVALS = "arrivals"
 """The kind of work that is hindered when deliveries cannot be judged."""
+_REFUSED_EVERY = timedelta(hours=1)
 _DEADLINES = 3
 """Dates whose deadline a tick asks about: the tick of an earlier one may have been skipped, or failed."""
 MOST_SHOWN = 5
@@ -288,10 +289,14 @@ def _waits(waiting: Waiting) -> str:
 
 
 def notify_refused(services: Services, source: Source) -> None:
-    """Notify of objects that are ignored though somebody meant to deliver them, each once; again with the next look
-    when the message cannot be sent."""
+    """Notify of objects that are ignored though somebody meant to deliver them, each once and those of one reason in a
+    message an hour; again with the next look when the message cannot be sent."""
     topics: Mapping[str, Topics] = {flow.name: flow.topics for flow in source.feeds}
-    for refused in services.ledger.refused(source.name):
+    ledger = services.ledger
+    for refused in ledger.refused(source.name):
+        told = ledger.told(source.name, refused.sort_key)
+        if told is not None and ledger.now() - told.at < _REFUSED_EVERY:
+            continue
         count = f"{refused.objects} objects" if refused.objects != 1 else "an object"
         log.warning("%s: %s refused, first %s: %s", refused.feed, count, refused.first, refused.reason)
         sent = services.notifier(topics.get(refused.feed, source.feeds[0].topics)).failure(
@@ -306,7 +311,8 @@ def notify_refused(services: Services, source: Source) -> None:
             },
         )
         if sent:
-            services.ledger.clear_refused(source.name, refused)
+            ledger.put_told(source.name, refused.sort_key)
+            ledger.clear_refused(source.name, refused)
 
 
 def tell_stuck(services: Services, source: str, problems: Iterable[Problem]) -> None:

@@ -202,10 +202,21 @@ class Ledger:
         return list(self._query(Refused, source, "refused#"))
 
     def clear_refused(self, source: str, notified: Refused) -> bool:
-        """Somebody was notified of these; False when more have come since."""
-        return self._delete_if(
-            source, notified, "objects = :n AND since = :s", {":n": notified.objects, ":s": plain(notified.since)}
-        )
+        """Somebody was notified of these; False when more have come since, which are left."""
+        values = {":n": notified.objects, ":s": plain(notified.since)}
+        if self._delete_if(source, notified, "objects = :n AND since = :s", values):
+            return True
+        try:
+            self.client.update_item(
+                TableName=self.table,
+                Key=_key(source, notified.sort_key),
+                UpdateExpression="ADD objects :told",
+                ConditionExpression="objects > :n AND since = :s",
+                ExpressionAttributeValues=_wire({**values, ":told": -notified.objects}),
+            )
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return False
+        return False
 
     def put_objects(self, feed: str, objects: Iterable[RawObject]) -> None:
         """Write objects as they are, for a ledger that has forgotten them; the caller changes the delivery that counts
@@ -499,10 +510,22 @@ class Ledger:
         told = Told(what, self.now())
         if not self._transact([self._put(feed, told, "attribute_not_exists(pk)", {})]):
             return None
-        for old in self._query(Told, feed, "told#"):
-            if told.at - old.at > REMEMBER_TOLD:
-                self.delete(feed, old)
+        self._forget_told(feed, told.at)
         return told
+
+    def told(self, feed: str, what: str) -> Told | None:
+        return self._get(Told, feed, f"told#{what}")
+
+    def put_told(self, feed: str, what: str) -> None:
+        """People were told, now. Notes of long ago go."""
+        told = Told(what, self.now())
+        self._put_all(feed, [told])
+        self._forget_told(feed, told.at)
+
+    def _forget_told(self, feed: str, now: datetime) -> None:
+        for old in self._query(Told, feed, "told#"):
+            if now - old.at > REMEMBER_TOLD:
+                self.delete(feed, old)
 
     def stale(self, feed: str) -> list[Stale]:
         """What must be built anew of a derived table, oldest date first."""

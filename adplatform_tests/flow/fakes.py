@@ -298,6 +298,11 @@ class FakeDynamo:
             case "objects = :n AND since = :s":
                 values = write["ExpressionAttributeValues"]
                 return present is not None and (present["objects"], present["since"]) == (values[":n"], values[":s"])
+            case "objects > :n AND since = :s":
+                values = write["ExpressionAttributeValues"]
+                if present is None or present["since"] != values[":s"]:
+                    return False
+                return int(_value(present["objects"])) > int(_value(values[":n"]))
             case other:
                 raise NotImplementedError(other)
 

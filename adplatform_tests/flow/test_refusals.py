@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from adplatform.components.arrival_automation import notify_refused
 from adplatform.flow.source import UNPLACED, make_source
 from adplatform.ledger.rows import DeliveryState, Ignored, ObjectState, RawObject, Refused
 from adplatform_tests.flow.test_settling import contents, delivery, minutes, run
@@ -146,7 +147,19 @@ def test_what_is_refused_while_somebody_is_notified_is_reported_with_the_next_me
     world.settler.receive()
     assert not world.ledger.clear_refused("acme", first)
     [left] = world.ledger.refused("acme")
-    assert left == Refused(first.feed, first.reason, 2, first.first, first.since, first.action)
+    assert left == Refused(first.feed, first.reason, 1, first.first, first.since, first.action)
+
+
+def test_a_flood_of_refused_objects_is_a_message_an_hour_and_each_object_is_in_one() -> None:
+    world = fake_world({"quiet": {"accept_late": "1d"}})
+    counts: list[int] = []
+    world.told = lambda _event, _subject, facts: counts.append(facts["objects"])
+    for tick in range(61):
+        world.deliver("quiet", f"{tick}.csv", day=OLD)
+        world.settler.receive()
+        notify_refused(world, world.source)
+        minutes(world, 1)
+    assert counts == [1, 60]
 
 
 @pytest.mark.parametrize("calls", range(1, 12))
