@@ -255,10 +255,11 @@ class Settler:
         """
         flows = {flow.name: flow for flow in self.source.feeds if only in (None, flow.name)}
         rules = {name: self._rule(flow) for name, flow in flows.items()}
+        now = self.ledger.now()
         waiting: list[Waiting] = []
         groups: dict[str, list[Delivery]] = {name: [] for name in flows}
         for name, row in self.ledger.active_deliveries(self.source.name):
-            if name not in flows or _at_rest(row):
+            if name not in flows or _at_rest(row, now):
                 continue
             if wait := self._known_wait(flows[name], row, rules[name]):
                 waiting.append(Waiting(flows[name], row.day, wait))
@@ -657,9 +658,11 @@ def _look(
     return Look(tuple(due), tuple(problems), tuple(waiting), mark)
 
 
-def _at_rest(row: Delivery) -> bool:
-    """Whether only an object or an operator can move it on."""
-    return row.state is DeliveryState.FAILED and row.permanent and not row.pending
+def _at_rest(row: Delivery, now: datetime) -> bool:
+    """Whether nothing but time, an object or an operator can move it on."""
+    if row.state is not DeliveryState.FAILED or row.pending:
+        return False
+    return is_given_up(row) or (row.not_before is not None and now < row.not_before)
 
 
 def _rotation_wait(rotation: TableRotation) -> Wait:

@@ -465,6 +465,20 @@ def test_attempts_are_counted_and_end(world: World) -> None:
     assert (delivery(world).state, delivery(world).error) == (DeliveryState.FAILED, "slow")
 
 
+def test_a_delivery_that_rests_or_is_given_up_costs_a_look_no_call(world: World) -> None:
+    settled(world)
+    for attempt in range(1, 4):
+        fails(world, TransientFailure("slow"))
+        before = world.fuse.burned
+        assert world.settler.due(NOBODY) == ([], [])
+        assert world.fuse.burned - before == 1, "the query for what is active"
+        minutes(world, 60)
+        assert len(world.tick(NOBODY)) == (attempt < 3)
+    before = world.fuse.burned
+    assert world.settler.due(NOBODY) == ([], [])
+    assert world.fuse.burned - before == 1
+
+
 def test_runs_that_die_are_no_attempts_but_they_end_too_and_people_hear_of_it(world: World) -> None:
     settled(world)
     told = []
