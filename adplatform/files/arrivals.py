@@ -19,10 +19,12 @@ MOST_SHOWN = 200
 
 @dataclass(frozen=True)
 class Settle:
-    """The delivery is complete. ``objects`` are its data, the newest version of each key."""
+    """The delivery is complete. ``objects`` are its data, the newest version of each key; ``until`` is when it was to
+    settle though more still comes."""
 
     because: str
     objects: tuple[RawObject, ...]
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,7 @@ def _quiet(arrival: Arrival, pending: Sequence[RawObject], data: tuple[RawObject
     if now >= quiet_at:
         return Settle(f"no new object for {arrival.quiet_period}", data)
     if now >= latest_at:
-        return Settle(f"objects still come after {arrival.max_wait}", data)
+        return Settle(f"objects still come after {arrival.max_wait}", data, latest_at)
     return Wait("objects may still come", min(quiet_at, latest_at))
 
 

@@ -34,8 +34,8 @@ def look_at(
 
     Everything found is in the ledger at once, so whoever dies here loses nothing, and ``before`` may be anything.
     """
-    now = settler.ledger.now()
     settler.receive(MOST_EVENTS, budget.share(EVENTS))
+    now = settler.ledger.now()
     listing = before.listing
     if listing is None or listing.started > now or (not listing.left and now - listing.started >= every):
         listing = new_round(now, settler.source.lanes)

@@ -359,7 +359,8 @@ class Settler:
         judged = self._decide(flow, delivery, rule, anyway=anyway)
         if isinstance(judged.decision, Wait) and not anyway:
             return judged.decision
-        if not self._listed_again(flow, delivery.day, judged.objects, listings):
+        until = judged.decision.until if isinstance(judged.decision, Settle) else None
+        if not self._listed_again(flow, delivery.day, judged.objects, listings, until):
             return Wait("its landing zone is being listed, which takes more than one look")
         delivery = self.ledger.delivery(flow.name, delivery.day)
         if delivery.state in BUSY:
@@ -407,11 +408,15 @@ class Settler:
             settled_arrivals=arrivals,
         )
 
-    def _listed_again(self, flow: FeedFlow, day: date, objects: Sequence[RawObject], listings: _Listings) -> bool:
-        """Whether all is recorded that was written before the last of ``objects`` was seen: by a listing that began
-        later, a moment ago or now. Where that takes more than one look, an older one has to do."""
+    def _listed_again(
+        self, flow: FeedFlow, day: date, objects: Sequence[RawObject], listings: _Listings, until: datetime | None
+    ) -> bool:
+        """Whether all is recorded that was written before the last of ``objects`` was seen, of those up to ``until``:
+        by a listing that began later, a moment ago or now. Where that takes more than one look, an older one has to
+        do."""
         prefix = flow.layout.day_prefix(day)
-        seen = max((o.seen_at for o in objects if o.seen_at), default=datetime.max.replace(tzinfo=UTC))
+        times = (o.seen_at for o in objects if o.seen_at and (until is None or o.seen_at <= until))
+        seen = max(times, default=datetime.max.replace(tzinfo=UTC))
         begun = self.ledger.now()
         if listings.cover(prefix, seen, begun - FRESH):
             return True

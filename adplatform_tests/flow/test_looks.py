@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adplatform.flow.budget import UNLIMITED, Budget, in_turns
-from adplatform.flow.listing import Position, new_round
+from adplatform.flow.listing import Position, Round, new_round
 from adplatform.flow.looks import LIST_EVERY, Progress, look_at
 from adplatform.flow.settling import MOST_STARTED, Look
 from adplatform.flow.source import make_source
@@ -300,6 +300,32 @@ def test_a_listing_of_some_minutes_ago_does_not_stand_for_the_one_before_settlin
 
 LANES = ["quiet/dt=2026-03-14/", "done/dt=2026-03-14/", "nowhere/", "quiet/", "zzz/"]
 KEYS = st.lists(st.tuples(st.sampled_from(LANES), st.sampled_from("abcd"), st.integers(1, 4)), max_size=12)
+
+
+def test_a_steady_stream_into_a_prefix_that_no_look_can_list_settles_when_its_longest_wait_is_over() -> None:
+    world = fake_world({"stream": {"complete_when": "quiet", "quiet_period": "5m", "max_wait": "30m"}})
+    world.bare_s3.page = 1
+    for minute in range(34):
+        world.deliver("stream", f"{minute}.csv")
+        world.settler.receive()
+        world.clock.pass_by(timedelta(minutes=1))
+        if minute == 31:
+            listing = Round(world.clock(), {})
+    spent = Budget(lambda: 1.0, 0.0)
+    early = Round(listing.started - timedelta(minutes=3), {})
+    assert world.settler.look(NOBODY, spent, listing=early).due == ()
+    [due] = world.settler.look(NOBODY, spent, listing=listing).due
+    assert due.flow.name == "acme/stream"
+
+
+def test_a_round_that_begins_with_a_look_covers_what_its_events_brought() -> None:
+    world, meter = metered({"count": {"complete_when": "count", "expected_files": 1}})
+    unmetered(world, lambda bare: bare.deliver("count", "a.csv"))
+    _, progress = look(world, meter, Progress())
+    [obj] = world.ledger.objects("acme/count", TODAY)
+    assert progress.listing is not None
+    assert obj.seen_at is not None
+    assert progress.listing.started > obj.seen_at
 
 
 @settings(max_examples=80, deadline=None)
