@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from adplatform.components.arrival_automation import tell_hindered
 from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import lifecycle
 from adplatform.flow.close import close
-from adplatform.flow.settling import MAX_MANIFEST, Due, Ending, Problem, Runs
+from adplatform.flow.settling import MAX_MANIFEST, Due, Ending, Look, Problem, Runs
 from adplatform.flow.source import UNPLACED, make_source
 from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, Placement, RawObject
 from adplatform_tests.flow.fakes import client_error
@@ -709,6 +710,15 @@ def test_manifests_that_are_denied_hinder_the_source_and_are_no_problem_of_their
     assert {hindrance.cause for hindrance in found.hindrances} == {"HeadObject: 403"}
     assert [delivery(world, "listed", day).state for day in days] == [DeliveryState.OPEN] * 2
     assert world.settler.settle(world.flow("listed"), delivery(world, "listed"), anyway=True) is not None
+
+
+def test_a_denial_of_many_dates_is_one_message_until_it_is_over(world: World) -> None:
+    told: list[str] = []
+    world.told = lambda event, *_: told.append(event)
+    denied = EnvironmentFailure("manifest.json: GetObject is not allowed", cause="GetObject")
+    for hindrances in ((denied, denied), (denied,), (), (denied,)):
+        tell_hindered(world, world.source, Look((), (), (), None, hindrances))
+    assert told == ["arrivals_hindered"] * 2
 
 
 @pytest.mark.parametrize("gone", [True, False], ids=["gone", "denied"])
