@@ -207,10 +207,10 @@ class Catalog:
         change: Callable[[Json], Json],
         check: Callable[[], None],
     ) -> Table:
-        self._ensure_database(spec)
         for _ in range(_ATTEMPTS):
             found = self._get(spec)
             if found is None:
+                self._ensure_database(spec)
                 check()
                 self._create(spec, location, parameters)
                 continue

@@ -216,8 +216,8 @@ class Ledger:
         while True:
             delivery = self.delivery(feed, day)
             reopened = replace(delivery, arrivals=delivery.arrivals + 1)
-            if self._transact([self._delivery_write(feed, delivery, reopened)]):
-                return self.delivery(feed, day)
+            if (written := self._move(feed, delivery, reopened)) is not None:
+                return written
 
     def settle(
         self,
@@ -258,11 +258,7 @@ class Ledger:
             settled_at=now,
             settled_because=because,
         )
-        writes = [
-            self._delivery_write(feed, seen, settled),
-            self._put(feed, publication, "attribute_not_exists(pk)"),
-        ]
-        return self.delivery(feed, seen.day) if self._transact(writes) else None
+        return self._move(feed, seen, settled, self._put(feed, publication, "attribute_not_exists(pk)"))
 
     def advance(self, feed: str, day: date, step: Callable[[Delivery], Delivery | None]) -> Delivery | None:
         """Apply ``step`` to the delivery as it is, anew when an object arrives meanwhile; None when ``step`` declines.
@@ -274,13 +270,12 @@ class Ledger:
             moved = step(seen)
             if moved is None:
                 return None
-            if self._transact([self._delivery_write(feed, seen, moved)]):
-                return self.delivery(feed, day)
+            if (written := self._move(feed, seen, moved)) is not None:
+                return written
 
     def change(self, feed: str, seen: Delivery, **changes: Any) -> Delivery | None:
         """Move the delivery on; None when somebody else changed it since ``seen``."""
-        changed = self._transact([self._delivery_write(feed, seen, replace(seen, **changes))])
-        return self.delivery(feed, seen.day) if changed else None
+        return self._move(feed, seen, replace(seen, **changes))
 
     def note_waiting(self, feed: str, seen: Delivery, because: str, until: datetime | None, judged: str) -> None:
         """Remember what the delivery lacks, unless somebody else changed it since ``seen``. Nothing about it changes,
@@ -643,6 +638,11 @@ class Ledger:
         now = self.now()
         row = replace(report, revision=1, intended_at=report.intended_at or now, changed_at=now)
         return self._put(report.feed, row, "attribute_not_exists(pk)")
+
+    def _move(self, feed: str, seen: Delivery, new: Delivery, *others: dict[str, Any]) -> Delivery | None:
+        """The delivery as it was written, together with ``others``; None when a condition of them did not hold."""
+        write = self._delivery_write(feed, seen, new)
+        return from_item(Delivery, _unwire(write["Put"]["Item"])) if self._transact([write, *others]) else None
 
     def _delivery_write(self, feed: str, seen: Delivery, new: Delivery) -> dict[str, Any]:
         """Replace the delivery if nobody wrote it since it was ``seen``."""

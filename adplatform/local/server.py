@@ -9,10 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from moto.core import common_models
+from moto.core import common_models, responses
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.exceptions import NotFound
 from werkzeug.serving import make_server
@@ -37,6 +38,9 @@ class Handler(MotoRequestHandler):
     """Answers small requests without waiting for the client's delayed acknowledgement."""
 
     disable_nagle_algorithm = True
+
+    def log_request(self, *_: object) -> None:
+        """Writes no access log."""
 
 
 class Dispatcher(DomainDispatcherApplication):
@@ -198,6 +202,8 @@ def serve(data: Path, host: str, port: int, owner_pid: int) -> None:
 def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     # moto keeps every model instance it ever made, for a dashboard.
     common_models.BaseModel.__new__ = lambda cls, *_, **__: object.__new__(cls)
+    # moto inspects the class of its answers anew for each request.
+    responses.method_names_from_class = cache(responses.method_names_from_class)
     s3.install(bodies, lambda: snapshots.require_saved("s3"))
     sns.install()
     sqs.install()
