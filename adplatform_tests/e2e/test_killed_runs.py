@@ -21,7 +21,7 @@ from adplatform_tests.support.platforms import YESTERDAY, make_services
 
 GROUPS = 12
 """Each group kills at every twelfth write. The quick ones are part of every run, the others of ``make slow``."""
-QUICK = (("dt", 3), ("dt", 9), ("day", 1), ("day", 7))
+QUICK = (("dt", 3), ("day", 7))
 
 ORDERS = {
     "name": "orders",
