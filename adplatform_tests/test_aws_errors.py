@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import boto3.exceptions
 import botocore.exceptions
 import pytest
-from boto3.exceptions import S3UploadFailedError
+from boto3.exceptions import Boto3Error, S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from s3transfer.exceptions import RetriesExceededError as TransferRetriesExceededError
 
 from adplatform.aws import Aws
 from adplatform.aws_errors import aws_failures, secret_failures
@@ -140,6 +142,15 @@ def test_every_error_of_botocore_itself_has_its_verdict() -> None:
     assert {"ParamValidationError", "UnknownServiceError", "WaiterError"} <= {
         n for n, verdict in verdicts.items() if verdict is PermanentFailure
     }
+
+
+def test_every_error_of_boto3_itself_may_pass_whatever_it_was_raised_from() -> None:
+    for kind in vars(boto3.exceptions).values():
+        if isinstance(kind, type) and issubclass(kind, Boto3Error):
+            error = kind.__new__(kind)
+            for hidden in (None, TransferRetriesExceededError(TimeoutError()), KeyError("x")):
+                error.__context__ = hidden
+                assert type(judged(error)) is TransientFailure, (kind, hidden)
 
 
 def test_a_secret_that_is_missing_or_to_be_deleted_can_be_restored() -> None:
