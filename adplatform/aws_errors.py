@@ -37,6 +37,8 @@ _HINDERED = frozenset(
         *("AuthFailure", "IncompleteSignature", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidSecurity"),
         *("InvalidSignatureException", "InvalidToken", "MissingAuthenticationToken"),
         *("MissingAuthenticationTokenException", "SignatureDoesNotMatch", "UnrecognizedClientException"),
+        # The same as an answer to HEAD, which has no body to name a code
+        "400",
         # Accounts
         *("AccountProblem", "AllAccessDisabled", "NotSignedUp", "OptInRequired", "OptInRequiredException"),
         *("ResourceNumberLimitExceededException", "ServiceQuotaExceededException"),

@@ -91,7 +91,9 @@ def test_a_denial_a_key_or_credentials_hinder_and_spend_no_attempt(code: str) ->
     assert type(judged(refusal(code, 400))) is EnvironmentFailure
 
 
-@pytest.mark.parametrize(("code", "status"), [("403", 403), ("401", 401), ("SomethingNew", 403), ("", 403)])
+@pytest.mark.parametrize(
+    ("code", "status"), [("403", 403), ("401", 401), ("400", 400), ("SomethingNew", 403), ("", 403)]
+)
 def test_a_denial_that_only_its_status_shows_hinders(code: str, status: int) -> None:
     assert type(judged(refusal(code, status))) is EnvironmentFailure
 
