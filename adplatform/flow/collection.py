@@ -105,7 +105,7 @@ def _compare(services: Services, flow: FeedFlow, values: set[str], run_id: str, 
     seen = compare(lake, None, flow.table, table, values=values, run_id=run_id, temp=temp)
     if not seen:
         return seen
-    with lake.alone(flow.table, run_id) as lease:
+    with lake.alone(flow.table, run_id) as lease, lease.kept(lake.call):
         return compare(lake, lease, flow.table, table, values=values, run_id=run_id, temp=temp)
 
 

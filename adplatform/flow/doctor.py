@@ -106,6 +106,8 @@ def examine(
     for table in tables_of(source):
         with aws_failures(f"the table of {table.table}"), ExitStack() as stack:
             lease = stack.enter_context(services.lake.alone(table.table, run_id)) if repair else None
+            if lease is not None:
+                stack.enter_context(lease.kept(services.lake.call))
             yield from _Table(services, source, table, part, lease, run_id).examine()
 
 

@@ -57,7 +57,7 @@ def collect(
         PermanentFailure: AWS does not allow it.
         TransientFailure: another run holds the feed, S3 refused to delete, or AWS did not answer.
     """
-    with aws_failures(f"the clean zone of {feed}"), lake.alone(feed, run_id) as lease:
+    with aws_failures(f"the clean zone of {feed}"), lake.alone(feed, run_id) as lease, lease.kept(lake.call):
         if lake.catalog.table(table) is None:
             return Collected()
         locations = _locations(lake, feed)

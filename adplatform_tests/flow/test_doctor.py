@@ -1,5 +1,6 @@
 """A ledger that was lost, or restored from an older backup: nothing is replaced, and everything can be given back."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -19,7 +20,7 @@ from adplatform.flow.source import FeedFlow, ScopeKey, Source, make_source, scop
 from adplatform.lake.entry import MANIFEST, SLICE_LIST
 from adplatform.lake.query import run_query
 from adplatform.lake.table import table_name
-from adplatform.ledger.ledger import table_definition
+from adplatform.ledger.ledger import Lease, table_definition
 from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState
 from adplatform_tests.support import plainly
 from adplatform_tests.support.platforms import YESTERDAY, make_services
@@ -292,6 +293,22 @@ def test_a_ledger_that_agrees_is_left_alone(scene: Scene) -> None:
     assert scene.doctor(repair=True) == []
     leases = [item for item in scene.items() if item["pk"]["S"].startswith("lease#")]
     assert [item for item in scene.items() if item not in leases] == [i for i in before if i not in leases]
+
+
+@pytest.mark.parametrize("kind", ["daily"])
+def test_a_repair_keeps_its_lease_while_it_only_reads(scene: Scene) -> None:
+    scene.sent("one", "a.csv", FIRST)
+    ledger, taken = scene.services.ledger, []
+    scene.services.__dict__["lake"] = replace(scene.services.lake, lease_ttl=timedelta(seconds=0.6))
+
+    def read_slowly(**_: Any) -> None:
+        scene.services.glue.meta.events.unregister("before-call.glue.GetPartitions", read_slowly)
+        time.sleep(0.8)
+        taken.append(Lease(ledger, f"publish/{scene.name}", "another", timedelta(minutes=1)).take())
+
+    scene.services.glue.meta.events.register("before-call.glue.GetPartitions", read_slowly)
+    assert scene.doctor(repair=True) == []
+    assert taken == [False]
 
 
 @pytest.mark.parametrize("kind", ["shared"])
