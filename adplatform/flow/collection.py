@@ -29,10 +29,20 @@ def collect_source(
         PermanentFailure, TransientFailure: as :func:`adplatform.lake.retention.collect`.
     """
     settings, now = services.settings, services.ledger.now()
+    settings.temp.mkdir(parents=True, exist_ok=True)
     for flow in tables_of(source):
         table = named_table(services, flow)
         keep = timedelta(days=settings.keep_days)
-        collected = collect(services.lake, flow.table, table, keep=keep, now=now, run_id=run_id, dry_run=dry_run)
+        collected = collect(
+            services.lake,
+            flow.table,
+            table,
+            keep=keep,
+            now=now,
+            run_id=run_id,
+            temp=settings.temp,
+            dry_run=dry_run,
+        )
         if not dry_run:
             report(services, flow, collected.compared, whole=True)
         yield flow, collected

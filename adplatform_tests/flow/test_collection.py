@@ -10,7 +10,7 @@ import pytest
 
 from adplatform.aws import Aws, local_aws
 from adplatform.contracts.feed import Feed
-from adplatform.flow.collection import compare_recent
+from adplatform.flow.collection import collect_source, compare_recent
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source, make_source
@@ -138,6 +138,17 @@ def test_a_partition_that_somebody_dropped_is_reported_and_not_brought_back(scen
     )
     assert scene.compare() == [(0, 1)]
     assert scene.partitions() == {}
+
+
+@pytest.mark.parametrize("partition_by", ["region"])
+def test_a_collection_merges_where_the_settings_say(scene: Scene) -> None:
+    scene.send("a.csv", [(1, "de")])
+    temp, seen = scene.services.settings.temp, []
+    scene.services.glue.meta.events.register(
+        "before-call.glue.GetPartitions", lambda **_: seen.append(len(list(temp.glob("*"))))
+    )
+    list(collect_source(scene.services, scene.source, "daily"))
+    assert seen[0] == 1
 
 
 @pytest.mark.parametrize("partition_by", [None])
