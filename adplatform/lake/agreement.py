@@ -3,7 +3,9 @@
 A process that was taken for dead can still make the catalog show an older version, at any later time, and nobody
 publishes a delivery again that the ledger calls published. What is certain is repaired: the ledger knows what the
 catalog shows, and that something else is placed. What is not is reported and left alone: settlements that the ledger
-does not know, and deliveries that the catalog does not show, because somebody may have removed them on purpose.
+does not know, and deliveries by date that the catalog does not show, because somebody may have removed them on purpose.
+A partition that deliveries share is made anew when it is gone: a late removal of one that had become empty looks the
+same, and must not hide the rows that came since.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -60,7 +60,8 @@ def shown_slices(
                 if found is None:
                     problems.append(
                         f"table {spec.qualified}, partition {partition.value!r}: which deliveries it shows cannot be "
-                        "found out; publish each again with `adplatform retry`, then drop the partition"
+                        "found out. Drop the partition: it is made anew of what the ledger places; publish deliveries "
+                        "that it lacks then again with `adplatform retry`"
                     )
                     continue
                 if lease is not None and table is not None:

@@ -45,6 +45,10 @@ class Scene:
         assert table is not None
         self.services.lake.catalog.put_partition(name, table, partition)
 
+    def drop(self, value: str) -> None:
+        name = table_name("acme/orders", self.services.settings.database_prefix)
+        self.services.glue.delete_partition(DatabaseName=name.database, TableName=name.name, PartitionValues=[value])
+
     def compare(self, days: float = 0) -> list[tuple[int, int]]:
         """How much was repaired and is to be looked at, table by table, so many days from now."""
         later = Services(self.services.settings, self.services.aws)
@@ -132,12 +136,18 @@ def test_what_the_ledger_does_not_know_is_reported_once_and_left_alone(scene: Sc
 @pytest.mark.parametrize("partition_by", ["dt"])
 def test_a_partition_that_somebody_dropped_is_reported_and_not_brought_back(scene: Scene) -> None:
     scene.send("a.csv", [(1, "de")])
-    name = table_name("acme/orders", scene.services.settings.database_prefix)
-    scene.services.glue.delete_partition(
-        DatabaseName=name.database, TableName=name.name, PartitionValues=[str(YESTERDAY)]
-    )
+    scene.drop(str(YESTERDAY))
     assert scene.compare() == [(0, 1)]
     assert scene.partitions() == {}
+
+
+@pytest.mark.parametrize("partition_by", ["region"])
+def test_a_partition_that_deliveries_share_is_made_anew_when_it_is_gone(scene: Scene) -> None:
+    scene.send("a.csv", [(1, "de")])
+    before = scene.partitions()
+    scene.drop("de")
+    assert scene.compare() == [(1, 0)]
+    assert scene.partitions()["de"].location == before["de"].location
 
 
 @pytest.mark.parametrize("partition_by", ["region"])

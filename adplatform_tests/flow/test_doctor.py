@@ -17,7 +17,7 @@ from adplatform.flow.doctor import Finding, examine
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, ScopeKey, Source, make_source, scoped
-from adplatform.lake.entry import MANIFEST, SLICE_LIST
+from adplatform.lake.entry import MANIFEST, SLICE_LIST, SLICES
 from adplatform.lake.query import run_query
 from adplatform.lake.table import table_name
 from adplatform.ledger.ledger import Lease, table_definition
@@ -334,6 +334,22 @@ def test_a_delivery_half_shown_when_the_ledger_was_lost_is_shown_whole_after_it(
     scene.process("healed")
     assert scene.rows() == sorted([*FIRST, *SECOND, (7, "es"), (8, "nl"), *OTHER])
     assert scene.doctor(repair=True) == []
+
+
+@pytest.mark.parametrize("kind", ["shared"])
+def test_a_partition_that_tells_nothing_is_dropped_and_made_anew_as_the_doctor_says(scene: Scene) -> None:
+    scene.sent("one", "a.csv", FIRST)
+    name, catalog = table_name(scene.flow.table, scene.services.settings.database_prefix), scene.services.lake.catalog
+    table, partition = catalog.table(name), catalog.partition_of(name, ["de"])
+    assert table is not None
+    assert partition is not None
+    catalog.put_partition(name, table, replace(partition, parameters={SLICES: "of an earlier release"}))
+    assert any("Drop the partition" in finding.problem for finding in scene.doctor(repair=True))
+    catalog.glue.delete_partition(DatabaseName=name.database, TableName=name.name, PartitionValues=["de"])
+    assert [finding for finding in scene.doctor(repair=True) if not finding.done] == []
+    anew = catalog.partition_of(name, ["de"])
+    assert anew is not None
+    assert anew.location == partition.location
 
 
 @pytest.mark.parametrize("kind", ["daily", "shared"])
