@@ -9,7 +9,7 @@ same, and must not hide the rows that came since.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -57,6 +57,15 @@ class Compared:
     def to_report(self) -> tuple[str, ...]:
         """What does not mend itself."""
         return (*self.unclear, *self.missing)
+
+    def still(self, later: "Compared") -> "Compared":
+        """What a later comparison says too, for one that is made while publishers go on."""
+        return Compared(
+            *(
+                tuple(sentence for sentence in before if sentence in after)
+                for before, after in zip(astuple(self), astuple(later), strict=True)
+            )
+        )
 
 
 @dataclass

@@ -17,9 +17,10 @@ from adplatform.flow.doctor import Finding, examine
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, ScopeKey, Source, make_source, scoped
+from adplatform.lake.catalog import Partition
 from adplatform.lake.entry import MANIFEST, SLICE_LIST, SLICES
 from adplatform.lake.query import run_query
-from adplatform.lake.table import table_name
+from adplatform.lake.table import TableName, table_name
 from adplatform.ledger.ledger import Lease, table_definition
 from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState
 from adplatform_tests.support import plainly
@@ -65,6 +66,13 @@ class Scene:
         sql = f"select id, region from {self.services.settings.database_prefix}acme.orders"
         _, rows = run_query(self.services.aws, self.services.glue, self.services.settings.database_prefix, sql, 1000)
         return sorted((int(number), str(region)) for number, region in rows)
+
+    @property
+    def named(self) -> TableName:
+        return table_name(self.flow.table, self.services.settings.database_prefix)
+
+    def partitions(self) -> list[Partition]:
+        return sorted(self.services.lake.catalog.partitions(self.named), key=lambda partition: partition.value)
 
     def doctor(self, *, repair: bool) -> list[Finding]:
         whole = replace(self.source, feeds=(self.table,)) if self.part else self.source
@@ -293,6 +301,48 @@ def test_a_ledger_that_agrees_is_left_alone(scene: Scene) -> None:
     assert scene.doctor(repair=True) == []
     leases = [item for item in scene.items() if item["pk"]["S"].startswith("lease#")]
     assert [item for item in scene.items() if item not in leases] == [i for i in before if i not in leases]
+
+
+@pytest.mark.parametrize("kind", ["daily", "shared"])
+def test_an_older_version_in_the_catalog_is_replaced_by_the_one_that_an_intact_ledger_places(scene: Scene) -> None:
+    scene.sent("one", "a.csv", FIRST)
+    older = scene.partitions()
+    scene.sent("two", "b.csv", SECOND)
+    delivery, newer = scene.delivery(), scene.partitions()
+    table = scene.services.lake.catalog.table(scene.named)
+    assert table is not None
+    for partition in older:
+        scene.services.lake.catalog.put_partition(scene.named, table, partition)
+    told = scene.doctor(repair=True)
+    assert {finding.done for finding in told} == {"made the catalog show what is placed"}
+    assert scene.delivery() == delivery
+    assert [(p.value, p.location) for p in scene.partitions()] == [(p.value, p.location) for p in newer]
+
+
+@pytest.mark.parametrize("kind", ["daily"])
+def test_a_look_says_that_a_dropped_partition_is_gone_though_its_delivery_waits_for_more(scene: Scene) -> None:
+    scene.sent("one", "a.csv", FIRST)
+    scene.services.ledger.reopen(scene.name, YESTERDAY)
+    [partition] = scene.partitions()
+    scene.services.glue.delete_partition(
+        DatabaseName=scene.named.database, TableName=scene.named.name, PartitionValues=[partition.value]
+    )
+    [finding] = scene.doctor(repair=False)
+    assert (finding.done, str(YESTERDAY) in finding.problem) == ("", True)
+
+
+@pytest.mark.parametrize("kind", ["daily"])
+def test_publishers_that_go_on_while_the_doctor_only_looks_are_no_fault(scene: Scene) -> None:
+    scene.sent("one", "a.csv", FIRST)
+
+    def publish(**_: Any) -> None:
+        scene.services.glue.meta.events.unregister("after-call.glue.GetPartitions", publish)
+        scene.sent("two", "b.csv", SECOND)
+        scene.sent("other", "other.csv", OTHER, BEFORE)
+
+    scene.services.glue.meta.events.register("after-call.glue.GetPartitions", publish)
+    assert scene.doctor(repair=False) == []
+    assert scene.delivery().published == 2
 
 
 @pytest.mark.parametrize("kind", ["daily"])
