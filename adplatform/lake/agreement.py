@@ -31,7 +31,7 @@ from adplatform.lake.entry import (
 )
 from adplatform.lake.lake import Lake
 from adplatform.lake.path_copy import follow
-from adplatform.lake.slices import counting, make, placed_versions, shows, unknown_in
+from adplatform.lake.slices import counting, make, placed_versions, require_makeable, shows, unknown_in
 from adplatform.lake.slices import show as show_slices
 from adplatform.lake.table import Named, TableSpec
 from adplatform.lake.zones import JOINT
@@ -262,6 +262,11 @@ def _compare_partition(
         return
     last = f", the last of {slices[-1].day}" if slices else ""
     sentence = f"{scene.where(value)}: readers saw other slices than the {len(slices)} that are placed{last}"
+    try:
+        require_makeable(lake, spec, value, slices)
+    except PermanentFailure as e:
+        found.unclear.append(str(e))
+        return
     if lease is None:
         found.repaired.append(sentence)
         return

@@ -199,6 +199,17 @@ def make(
     return Made(value, Partition(value, location, parameters), rows, False)
 
 
+def require_makeable(lake: Lake, spec: TableSpec, value: str, slices: Sequence[Slice]) -> None:
+    """Say before it is tried that a partition cannot be made of these slices.
+
+    Raises:
+        PermanentFailure: slices have gone, or two hashing keys would meet.
+    """
+    _require_one_key(spec.qualified, value, slices)
+    for part in slices:
+        _objects(lake, part)
+
+
 def is_made_of(spec: TableSpec, shown: Partition, slices: Sequence[Slice]) -> bool:
     return shown.parameters.get(SLICES) == made_of(spec.key, spec.latest_by, slices)
 

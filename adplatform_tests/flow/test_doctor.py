@@ -331,6 +331,22 @@ def test_a_look_says_that_a_dropped_partition_is_gone_though_its_delivery_waits_
     assert (finding.done, str(YESTERDAY) in finding.problem) == ("", True)
 
 
+@pytest.mark.parametrize("kind", ["shared"])
+def test_a_look_does_not_promise_a_partition_of_slices_that_are_gone(scene: Scene) -> None:
+    scene.sent("one", "a.csv", [(1, "de")])
+    [older] = scene.partitions()
+    scene.sent("other", "b.csv", [(2, "de"), (3, "fr")], BEFORE)
+    table = scene.services.lake.catalog.table(scene.named)
+    assert table is not None
+    scene.services.lake.catalog.put_partition(scene.named, table, older)
+    bucket = scene.services.zones.clean_bucket
+    [gone] = [part.location for part in scene.services.ledger.slices(scene.name, "de") if part.day == BEFORE]
+    objects = scene.services.store.listing(bucket, scene.services.zones.clean_key(gone))
+    scene.services.store.delete(bucket, [stored.key for stored in objects])
+    [finding] = scene.doctor(repair=False)
+    assert (finding.done, f"{gone} is gone" in finding.problem) == ("", True)
+
+
 @pytest.mark.parametrize("kind", ["daily"])
 def test_publishers_that_go_on_while_the_doctor_only_looks_are_no_fault(scene: Scene) -> None:
     scene.sent("one", "a.csv", FIRST)
