@@ -319,7 +319,21 @@ class Ledger:
         return list(self._query(Publication, feed, f"version#{day}#" if day else "version#"))
 
     def put_publication(self, feed: str, publication: Publication) -> None:
+        """Write the row as it is, for whoever closes the version or restores the ledger."""
         self.client.put_item(TableName=self.table, Item=_wire(to_item(feed, publication)))
+
+    def note_publication(self, feed: str, publication: Publication) -> None:
+        """Note how far a version has come. One that is published stays as it is: whoever notes that wakes late."""
+        over = "attribute_not_exists(pk) OR #state <> :published"
+        published = {":published": str(DeliveryState.PUBLISHED)}
+        try:
+            self.client.put_item(
+                TableName=self.table,
+                Item=_wire(to_item(feed, publication)),
+                **_condition(over, published, {"state": "state"}),
+            )
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return
 
     def file_outcomes(self, feed: str, day: date, version: int) -> list[FileOutcome]:
         return list(self._query(FileOutcome, feed, f"file#{day}#{version:04d}#"))

@@ -348,6 +348,17 @@ def test_what_a_delivery_waits_for_is_no_change_of_it(ledger: Ledger) -> None:
     assert ledger.delivery(FEED, DAY).waiting == "no manifest"
 
 
+def test_whoever_notes_a_version_late_changes_nothing_of_one_that_is_published(ledger: Ledger) -> None:
+    row = Publication(DAY, 1, 1, "m", NOW, "quiet")
+    for noted in (row, replace(row, clean=3)):
+        ledger.note_publication(FEED, noted)
+        assert ledger.publications(FEED) == [noted]
+    done = replace(row, clean=3, state=DeliveryState.PUBLISHED, finished_at=NOW)
+    ledger.put_publication(FEED, done)
+    ledger.note_publication(FEED, replace(row, clean=4))
+    assert ledger.publications(FEED) == [done]
+
+
 def test_known_objects_are_found_by_the_hundred(ledger: Ledger) -> None:
     known = [obj(f"f{n}") for n in range(130)]
     ledger._put_all(FEED, known)
