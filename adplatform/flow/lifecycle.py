@@ -121,7 +121,8 @@ def _tell_hindered(services: Services, flow: FeedFlow, delivery: Delivery, error
     if services.ledger.begin_trouble(flow.source, HINDRANCE, error):
         facts = {"feed": flow.name, "date": delivery.day.isoformat(), "error": error}
         subject = f"{flow.source}: deliveries wait for the place where they run"
-        services.notifier(flow.topics).failure("delivery_hindered", subject, facts)
+        if not services.notifier(flow.topics).failure("delivery_hindered", subject, facts):
+            services.ledger.clear_trouble(flow.source, HINDRANCE)
 
 
 def no_longer_hindered(services: Services, flow: FeedFlow, day: date) -> None:

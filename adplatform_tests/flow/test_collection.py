@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from adplatform.aws import Aws, local_aws
 from adplatform.contracts.feed import Feed
-from adplatform.flow.collection import collect_source, compare_recent
+from adplatform.flow.collection import collect_source, compare_recent, report
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source, make_source
+from adplatform.lake.agreement import Compared
 from adplatform.lake.catalog import Partition
 from adplatform.lake.table import table_name
 from adplatform.ledger.rows import DeliveryState
@@ -139,6 +141,24 @@ def test_a_partition_that_somebody_dropped_is_reported_and_not_brought_back(scen
     scene.drop(str(YESTERDAY))
     assert scene.compare() == [(0, 1)]
     assert scene.partitions() == {}
+
+
+@pytest.mark.parametrize("partition_by", ["dt"])
+def test_what_somebody_must_look_at_is_told_once_it_can_be_sent_and_once_however_long_it_is(scene: Scene) -> None:
+    services, [flow] = scene.services, scene.source.feeds
+    long = Compared(missing=("of one partition " * 1000, "of another"))
+
+    def unsent(**_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="sns")
+
+    client = services.notifier(flow.topics).sns
+    client.meta.events.register("before-call.sns.Publish", unsent)
+    report(services, flow, long, whole=True)
+    client.meta.events.unregister("before-call.sns.Publish", unsent)
+    assert scene.told() == []
+    for _ in range(3):
+        report(services, flow, long, whole=True)
+    assert [said["event"] for said in scene.told()] == ["catalog_disagrees"]
 
 
 @pytest.mark.parametrize("partition_by", ["region"])

@@ -551,6 +551,21 @@ def test_what_hinders_is_no_attempt_is_tried_ever_less_often_and_told_once_for_a
     assert told == ["delivery_hindered"] * 2
 
 
+def test_what_hinders_is_told_with_the_next_delivery_when_it_could_not_be_sent(world: World) -> None:
+    sent = [False, True, True]
+    world.told = lambda *_: sent.pop(0)
+    for file in ("a.csv", "b.csv", "_SUCCESS"):
+        world.deliver("count", file)
+        world.deliver("done", file)
+        world.deliver("quiet", file)
+    world.tick(NOBODY)
+    minutes(world, 6)
+    world.tick(NOBODY)
+    for feed in ("quiet", "count", "done"):
+        fails(world, EnvironmentFailure("disk full"), feed)
+    assert sent == [True]
+
+
 def test_a_run_that_was_hindered_before_it_could_claim_rests_too(world: World) -> None:
     class Hindered(Ended):
         def ending(self, run: str) -> Ending:
