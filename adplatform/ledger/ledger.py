@@ -484,12 +484,7 @@ class Ledger:
 
     def begin_trouble(self, source: str, what: str, error: str) -> bool:
         """The same for one of many who see it begin; False when somebody has noted it already."""
-        item = _wire(to_item(source, Trouble(what, error, self.now())))
-        try:
-            self.client.put_item(TableName=self.table, Item=item, ConditionExpression="attribute_not_exists(pk)")
-        except self.client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+        return self._transact([self._put(source, Trouble(what, error, self.now()), "attribute_not_exists(pk)")])
 
     def clear_trouble(self, source: str, what: str) -> None:
         self.client.delete_item(TableName=self.table, Key=_wire({"pk": f"feed#{source}", "sk": f"trouble#{what}"}))
@@ -645,13 +640,8 @@ class Ledger:
         }
 
     def _delete_if(self, feed: str, row: Row | Stale, condition: str, values: dict[str, Any]) -> bool:
-        try:
-            self.client.delete_item(
-                TableName=self.table, Key=_key(feed, row.sort_key), **_condition(condition, values, {})
-            )
-        except self.client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+        key = {"TableName": self.table, "Key": _key(feed, row.sort_key)}
+        return self._transact([{"Delete": {**key, **_condition(condition, values, {})}}])
 
     def _intention(self, report: Report) -> dict[str, Any]:
         now = self.now()
@@ -666,7 +656,11 @@ class Ledger:
         return self._put(feed, row, "revision = :r", {":r": seen.revision})
 
     def _transact(self, writes: list[dict[str, Any]]) -> bool:
-        """Whether all conditions held. Anything but a failed condition or a conflict is an error."""
+        """Whether all conditions held. Anything but a failed condition or a conflict is an error.
+
+        A transaction is sent again as the same one when its answer is lost. A single write that cannot be repeated goes
+        this way too: sent again, it would meet itself and be taken for somebody else's.
+        """
         try:
             self.client.transact_write_items(TransactItems=writes)
         except self.client.exceptions.TransactionCanceledException as e:

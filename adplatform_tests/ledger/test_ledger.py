@@ -348,6 +348,19 @@ def test_what_a_delivery_waits_for_is_no_change_of_it(ledger: Ledger) -> None:
     assert ledger.delivery(FEED, DAY).waiting == "no manifest"
 
 
+def test_a_write_whose_answer_is_lost_is_not_taken_for_somebody_elses(ledger: Ledger) -> None:
+    ledger.record_object(FEED, obj("a"))
+    ledger.refuse_object(FEED, obj("a"), "bad", "send it again")
+    stale, [refused] = ledger.mark_stale(FEED, DAY), ledger.refused(SOURCE)
+    ledger.client.meta.events.register("needs-retry.dynamodb", lambda attempts, **_: 0 if attempts == 1 else None)
+    assert ledger.begin_trouble(SOURCE, "hindrance", "no key")
+    assert not ledger.begin_trouble(SOURCE, "hindrance", "no key")
+    assert ledger.note_told(FEED, "deadline")
+    assert ledger.clear_refused(SOURCE, refused)
+    assert ledger.clear_stale(FEED, stale)
+    assert not ledger.clear_stale(FEED, stale)
+
+
 def test_whoever_notes_a_version_late_changes_nothing_of_one_that_is_published(ledger: Ledger) -> None:
     row = Publication(DAY, 1, 1, "m", NOW, "quiet")
     for noted in (row, replace(row, clean=3)):
