@@ -5,6 +5,7 @@ the same work twice. The ledger knows no rules of arrival; ``adplatform.files.ar
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from urllib.parse import quote
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
+from adplatform.batches import answered
 from adplatform.failures import TransientFailure
 from adplatform.ledger.rows import (
     KEYS,
@@ -98,6 +100,7 @@ class Ledger:
     client: Any
     table: str
     now: Callable[[], datetime] = utc_now
+    sleep: Callable[[float], None] = time.sleep
 
     # -- objects and deliveries
 
@@ -557,18 +560,19 @@ class Ledger:
 
     def _get_many(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
         """The items that are there, by feed and sort key."""
-        left = list(dict.fromkeys(keys))
         found: dict[tuple[str, str], dict[str, Any]] = {}
-        while left:
-            batch, left = left[:MOST_READ], left[MOST_READ:]
-            wanted = {"Keys": [_key(*key) for key in batch], "ConsistentRead": True}
-            answer = self.client.batch_get_item(RequestItems={self.table: wanted})
-            for item in map(_unwire, answer["Responses"].get(self.table, [])):
+        for items in answered(f"table {self.table}", dict.fromkeys(keys), MOST_READ, self._read, self.sleep):
+            for item in items:
                 found[item["pk"].removeprefix("feed#"), item["sk"]] = item
-            # Under load DynamoDB answers some of them only.
-            unread = map(_unwire, answer.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", []))
-            left += [(key["pk"].removeprefix("feed#"), key["sk"]) for key in unread]
         return found
+
+    def _read(self, keys: list[tuple[str, str]]) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+        """The items of these keys, and the keys that were left unread."""
+        wanted = {"Keys": [_key(*key) for key in keys], "ConsistentRead": True}
+        answer = self.client.batch_get_item(RequestItems={self.table: wanted})
+        unread = map(_unwire, answer.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", []))
+        left = [(key["pk"].removeprefix("feed#"), key["sk"]) for key in unread]
+        return list(map(_unwire, answer["Responses"].get(self.table, []))), left
 
     def _query(self, kind: type[R], feed: str, prefix: str) -> Iterator[R]:
         for item in self._items(feed, prefix):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from adplatform.aws import Aws
+from adplatform.batches import FIRST_PAUSE
 from adplatform.failures import TransientFailure
 from adplatform.ledger.ledger import Lease, Ledger, table_definition
 from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, Publication, RawObject, Retired
@@ -394,6 +395,6 @@ def test_what_a_batch_leaves_unread_is_asked_for_again(ledger: Ledger) -> None:
 
     known = [obj(f"f{n}") for n in range(5)]
     ledger._put_all(FEED, known)
-    busy = Busy()
-    found = replace(ledger, client=busy).known_objects((FEED, each) for each in known)
-    assert (len(found), busy.calls) == (5, 5)
+    busy, pauses = Busy(), list[float]()
+    found = replace(ledger, client=busy, sleep=pauses.append).known_objects((FEED, each) for each in known)
+    assert (len(found), busy.calls, pauses) == (5, 5, [FIRST_PAUSE] * 4)
