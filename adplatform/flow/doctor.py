@@ -367,7 +367,13 @@ class _Examined:
         manifests: list[_Manifest],
         published: _Manifest,
     ) -> tuple[Finding, bool]:
+        ledger, feed = self.table.services.ledger, self.flow.name
         version = self.shown.placement.version if self.shown else published.number
+        placed = ledger.placement(feed, self.day)
+        if placed is not None and placed.version > version:
+            return self._found(
+                f"{problem}; it says that version {placed.version} is placed, and knows no more", ""
+            ), True
         objects = self._objects(delivery, manifests, published, version)
         empty = self.shown is None and not self._hidden(version)
         again = (
@@ -379,7 +385,6 @@ class _Examined:
         done = f"restored version {version} of {len(objects.settled)} objects{waiting}{due}"
         if self.table.lease is None:
             return self._found(problem + lost, done), True
-        ledger, feed = self.table.services.ledger, self.flow.name
         self.table.lease.check(self.table.services.lake.call)
         ledger.put_objects(feed, [*objects.settled, *objects.waiting, *objects.aside])
         self._put_publications(publications, manifests, published, version, delivery)

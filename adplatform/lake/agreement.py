@@ -205,7 +205,8 @@ def _compare_entry(
         return
     wanted = f"version {placement.version} of the delivery of {placement.day}"
     zones = lake.store.zones
-    if not any(True for _ in lake.store.listing(zones.clean_bucket, zones.clean_key(placement.location))):
+    files = lake.store.listing(zones.clean_bucket, zones.clean_key(placement.location)) if placement.location else ()
+    if not any(True for _ in files):
         found.unclear.append(
             f"{scene.where(value)}: readers see {seen}; {placement.location}, where {wanted} was, is empty; {DOCTOR}"
         )

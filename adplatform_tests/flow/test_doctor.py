@@ -320,6 +320,21 @@ def test_an_older_version_in_the_catalog_is_replaced_by_the_one_that_an_intact_l
 
 
 @pytest.mark.parametrize("kind", ["daily"])
+def test_a_newer_version_of_which_the_ledger_has_nothing_but_its_place_is_left_to_people(scene: Scene) -> None:
+    scene.sent("one", "a.csv", FIRST)
+    ledger, delivery = scene.services.ledger, scene.delivery()
+    placement, row = ledger.placement(scene.name, YESTERDAY), ledger.publication(scene.name, YESTERDAY, 1)
+    assert placement is not None
+    assert row is not None
+    ledger.put_placement(scene.name, replace(placement, version=2))
+    key = {"pk": {"S": f"feed#{scene.name}"}, "sk": {"S": row.sort_key}}
+    ledger.client.delete_item(TableName=ledger.table, Key=key)
+    [finding] = [each for each in scene.doctor(repair=True) if each.day]
+    assert (finding.done, "version 2 is placed" in finding.problem) == ("", True)
+    assert (scene.delivery(), ledger.publications(scene.name)) == (delivery, [])
+
+
+@pytest.mark.parametrize("kind", ["daily"])
 def test_a_look_says_that_a_dropped_partition_is_gone_though_its_delivery_waits_for_more(scene: Scene) -> None:
     scene.sent("one", "a.csv", FIRST)
     scene.services.ledger.reopen(scene.name, YESTERDAY)
