@@ -84,7 +84,7 @@ def fail(services: Services, flow: FeedFlow, day: date, run_id: str, error: Exce
     row = services.ledger.publication(flow.name, day, delivery.version)
     if row is not None:
         state = row.state if visible else DeliveryState.FAILED
-        services.ledger.put_publication(flow.name, replace(row, state=state, run_id=run_id, error=text))
+        services.ledger.note_publication(flow.name, replace(row, state=state, run_id=run_id, error=text))
 
     def failed(seen: Delivery) -> Delivery | None:
         if not holds(seen, run_id):
@@ -121,7 +121,8 @@ def _tell_hindered(services: Services, flow: FeedFlow, delivery: Delivery, error
     if services.ledger.begin_trouble(flow.source, HINDRANCE, error):
         facts = {"feed": flow.name, "date": delivery.day.isoformat(), "error": error}
         subject = f"{flow.source}: deliveries wait for the place where they run"
-        services.notifier(flow.topics).failure("delivery_hindered", subject, facts)
+        if not services.notifier(flow.topics).failure("delivery_hindered", subject, facts):
+            services.ledger.clear_trouble(flow.source, HINDRANCE)
 
 
 def no_longer_hindered(services: Services, flow: FeedFlow, day: date) -> None:

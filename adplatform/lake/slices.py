@@ -18,7 +18,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from adplatform.failures import PermanentFailure
-from adplatform.lake.attempt import Attempt, Flip, Published, Result, Upload, Writer, location_key, upload_files
+from adplatform.lake.attempt import (
+    Attempt,
+    Flip,
+    Published,
+    Result,
+    Upload,
+    Writer,
+    location_key,
+    note_shown,
+    upload_files,
+)
 from adplatform.lake.catalog import Partition, Table
 from adplatform.lake.entry import (
     DOCTOR,
@@ -111,7 +121,7 @@ def place(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], wor
         show(lake, lease, attempt.table, table, each)
     rows = sum(s.rows for s in new.values())
     lease.check(lake.call)
-    lake.ledger.put_placement(feed, attempt.placement("", rows, lake.ledger.now()))
+    note_shown(lake, attempt, "", rows)
     for each in made:
         follow(lake, lease, feed, attempt.table, table.partitions, each.value)
     forget(lake, feed, lake.ledger.slices_of_day(feed, day), {day: version})
@@ -197,6 +207,17 @@ def make(
         PUBLISHED_AT: lake.ledger.now().isoformat(),
     }
     return Made(value, Partition(value, location, parameters), rows, False)
+
+
+def require_makeable(lake: Lake, spec: TableSpec, value: str, slices: Sequence[Slice]) -> None:
+    """Say before it is tried that a partition cannot be made of these slices.
+
+    Raises:
+        PermanentFailure: slices have gone, or two hashing keys would meet.
+    """
+    _require_one_key(spec.qualified, value, slices)
+    for part in slices:
+        _objects(lake, part)
 
 
 def is_made_of(spec: TableSpec, shown: Partition, slices: Sequence[Slice]) -> bool:

@@ -5,6 +5,7 @@ the same work twice. The ledger knows no rules of arrival; ``adplatform.files.ar
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from urllib.parse import quote
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
+from adplatform.batches import answered
 from adplatform.failures import TransientFailure
 from adplatform.ledger.rows import (
     KEYS,
@@ -98,6 +100,7 @@ class Ledger:
     client: Any
     table: str
     now: Callable[[], datetime] = utc_now
+    sleep: Callable[[float], None] = time.sleep
 
     # -- objects and deliveries
 
@@ -314,7 +317,21 @@ class Ledger:
         return list(self._query(Publication, feed, f"version#{day}#" if day else "version#"))
 
     def put_publication(self, feed: str, publication: Publication) -> None:
+        """Write the row as it is, for whoever closes the version or restores the ledger."""
         self.client.put_item(TableName=self.table, Item=_wire(to_item(feed, publication)))
+
+    def note_publication(self, feed: str, publication: Publication) -> None:
+        """Note how far a version has come. One that is published stays as it is: whoever notes that wakes late."""
+        over = "attribute_not_exists(pk) OR #state <> :published"
+        published = {":published": str(DeliveryState.PUBLISHED)}
+        try:
+            self.client.put_item(
+                TableName=self.table,
+                Item=_wire(to_item(feed, publication)),
+                **_condition(over, published, {"state": "state"}),
+            )
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return
 
     def file_outcomes(self, feed: str, day: date, version: int) -> list[FileOutcome]:
         return list(self._query(FileOutcome, feed, f"file#{day}#{version:04d}#"))
@@ -465,12 +482,7 @@ class Ledger:
 
     def begin_trouble(self, source: str, what: str, error: str) -> bool:
         """The same for one of many who see it begin; False when somebody has noted it already."""
-        item = _wire(to_item(source, Trouble(what, error, self.now())))
-        try:
-            self.client.put_item(TableName=self.table, Item=item, ConditionExpression="attribute_not_exists(pk)")
-        except self.client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+        return self._transact([self._put(source, Trouble(what, error, self.now()), "attribute_not_exists(pk)")])
 
     def clear_trouble(self, source: str, what: str) -> None:
         self.client.delete_item(TableName=self.table, Key=_wire({"pk": f"feed#{source}", "sk": f"trouble#{what}"}))
@@ -543,18 +555,19 @@ class Ledger:
 
     def _get_many(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
         """The items that are there, by feed and sort key."""
-        left = list(dict.fromkeys(keys))
         found: dict[tuple[str, str], dict[str, Any]] = {}
-        while left:
-            batch, left = left[:MOST_READ], left[MOST_READ:]
-            wanted = {"Keys": [_key(*key) for key in batch], "ConsistentRead": True}
-            answer = self.client.batch_get_item(RequestItems={self.table: wanted})
-            for item in map(_unwire, answer["Responses"].get(self.table, [])):
+        for items in answered(f"table {self.table}", dict.fromkeys(keys), MOST_READ, self._read, self.sleep):
+            for item in items:
                 found[item["pk"].removeprefix("feed#"), item["sk"]] = item
-            # Under load DynamoDB answers some of them only.
-            unread = map(_unwire, answer.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", []))
-            left += [(key["pk"].removeprefix("feed#"), key["sk"]) for key in unread]
         return found
+
+    def _read(self, keys: list[tuple[str, str]]) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+        """The items of these keys, and the keys that were left unread."""
+        wanted = {"Keys": [_key(*key) for key in keys], "ConsistentRead": True}
+        answer = self.client.batch_get_item(RequestItems={self.table: wanted})
+        unread = map(_unwire, answer.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", []))
+        left = [(key["pk"].removeprefix("feed#"), key["sk"]) for key in unread]
+        return list(map(_unwire, answer["Responses"].get(self.table, []))), left
 
     def _query(self, kind: type[R], feed: str, prefix: str) -> Iterator[R]:
         for item in self._items(feed, prefix):
@@ -626,13 +639,8 @@ class Ledger:
         }
 
     def _delete_if(self, feed: str, row: Row | Stale, condition: str, values: dict[str, Any]) -> bool:
-        try:
-            self.client.delete_item(
-                TableName=self.table, Key=_key(feed, row.sort_key), **_condition(condition, values, {})
-            )
-        except self.client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+        key = {"TableName": self.table, "Key": _key(feed, row.sort_key)}
+        return self._transact([{"Delete": {**key, **_condition(condition, values, {})}}])
 
     def _intention(self, report: Report) -> dict[str, Any]:
         now = self.now()
@@ -652,7 +660,11 @@ class Ledger:
         return self._put(feed, row, "revision = :r", {":r": seen.revision})
 
     def _transact(self, writes: list[dict[str, Any]]) -> bool:
-        """Whether all conditions held. Anything but a failed condition or a conflict is an error."""
+        """Whether all conditions held. Anything but a failed condition or a conflict is an error.
+
+        A transaction is sent again as the same one when its answer is lost. A single write that cannot be repeated goes
+        this way too: sent again, it would meet itself and be taken for somebody else's.
+        """
         try:
             self.client.transact_write_items(TransactItems=writes)
         except self.client.exceptions.TransactionCanceledException as e:

@@ -15,7 +15,7 @@ from adplatform.flow import lifecycle
 from adplatform.flow.close import close
 from adplatform.flow.settling import MAX_MANIFEST, Due, Ending, Problem, Runs
 from adplatform.flow.source import UNPLACED, make_source
-from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, Placement, RawObject
+from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, Placement, Publication, RawObject
 from adplatform_tests.flow.fakes import client_error
 from adplatform_tests.flow.world import ARRIVALS, TODAY, Crash, NoRuns, World, crash, fake_world, feeds
 
@@ -398,7 +398,18 @@ def test_a_settled_version_is_asked_for_under_one_key_until_it_runs(world: World
     assert keys == {f"acme/quiet:{TODAY}:v1:a1"}
 
 
-@pytest.mark.parametrize("calls", range(8))
+def test_a_version_settles_above_those_that_the_delivery_does_not_know_of(world: World) -> None:
+    """As a doctor leaves it that is killed before it changes the delivery."""
+    for version in (1, 2):
+        restored = Publication(TODAY, version, 1, f"manifests/{version}", world.clock(), "quiet")
+        world.ledger.put_publication("acme/quiet", restored)
+    world.deliver("quiet", "a.csv")
+    world.tick(NOBODY)
+    minutes(world, 6)
+    assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v3:a1"]
+
+
+@pytest.mark.parametrize("calls", range(9))
 def test_an_object_that_arrives_while_a_version_settles_is_in_it_or_pending(world: World, calls: int) -> None:
     def late() -> None:
         world.deliver("quiet", "late.csv")
@@ -538,6 +549,21 @@ def test_what_hinders_is_no_attempt_is_tried_ever_less_often_and_told_once_for_a
     world.tick(NOBODY)
     fails(world, EnvironmentFailure("the disk is full"))
     assert told == ["delivery_hindered"] * 2
+
+
+def test_what_hinders_is_told_with_the_next_delivery_when_it_could_not_be_sent(world: World) -> None:
+    sent = [False, True, True]
+    world.told = lambda *_: sent.pop(0)
+    for file in ("a.csv", "b.csv", "_SUCCESS"):
+        world.deliver("count", file)
+        world.deliver("done", file)
+        world.deliver("quiet", file)
+    world.tick(NOBODY)
+    minutes(world, 6)
+    world.tick(NOBODY)
+    for feed in ("quiet", "count", "done"):
+        fails(world, EnvironmentFailure("disk full"), feed)
+    assert sent == [True]
 
 
 def test_a_run_that_was_hindered_before_it_could_claim_rests_too(world: World) -> None:

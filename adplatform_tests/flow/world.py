@@ -84,14 +84,14 @@ class Clock:
 
 @dataclass
 class Hears:
-    """Who is notified."""
+    """Who is notified. ``told`` answers False for a message that could not be sent."""
 
     told: Callable[..., object]
 
     def success(self, *_: Any) -> None: ...
 
-    def failure(self, *message: Any) -> None:
-        self.told(*message)
+    def failure(self, *message: Any) -> bool:
+        return self.told(*message) is not False
 
 
 @dataclass
