@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from adplatform.aws import Aws, local_aws
+from adplatform.aws import Aws
 from adplatform.contracts.feed import Feed
 from adplatform.flow.collection import collect_source, compare_recent, report
 from adplatform.flow.provision import provision
@@ -68,12 +68,6 @@ class Scene:
                 said.append(json.loads(json.loads(message["Body"])["Message"]))
                 self.services.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return said
-
-
-@pytest.fixture(scope="module")
-def aws(aws_endpoint: str) -> Aws:
-    """One for all tests: a session reads the service models, which take longer than most tests."""
-    return local_aws(aws_endpoint)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adplatform.aws import Aws, local_aws
+from adplatform.aws import Aws
 from adplatform.contracts.feed import Feed
 from adplatform.failures import PermanentFailure
 from adplatform.flow.collection import collect_source
@@ -94,12 +94,6 @@ class Scene:
             client.put_item(TableName=table, Item=item)
 
 
-@pytest.fixture(scope="module")
-def aws(aws_endpoint: str) -> Aws:
-    """One for all tests: a session reads the service models, which take longer than most tests."""
-    return local_aws(aws_endpoint)
-
-
 @pytest.fixture
 def scene(aws: Aws, tmp_path: Path, kind: str) -> Scene:
     services = make_services(aws, tmp_path / "home")
@@ -127,7 +121,11 @@ def scene(aws: Aws, tmp_path: Path, kind: str) -> Scene:
     return Scene(services, kind, source, table, part)
 
 
-ALL = pytest.mark.parametrize("kind", list(PARTITIONED))
+QUICK = ("shared", "daily")
+ALL = pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=() if kind in QUICK else pytest.mark.slow) for kind in PARTITIONED]
+)
+BOTH = pytest.mark.parametrize("kind", ["shared", pytest.param("daily", marks=pytest.mark.slow)])
 
 
 def expected(scene: Scene, day: list[Row], other: list[Row]) -> list[Row]:
@@ -193,7 +191,7 @@ def test_an_older_backup_is_no_ground_to_replace_what_was_published_since(scene:
     assert scene.doctor(repair=True) == []
 
 
-@pytest.mark.parametrize("kind", ["daily", "shared"])
+@BOTH
 def test_the_same_number_with_another_manifest_is_refused(scene: Scene) -> None:
     """A retry after the backup settled the same objects again, so nothing tells the two settlements apart but this."""
     scene.sent("one", "a.csv", FIRST)
@@ -226,7 +224,7 @@ def test_a_delivery_of_another_date_removes_no_rows_that_the_ledger_forgot(scene
     assert scene.rows() == sorted([*before, (20, "de")])
 
 
-@pytest.mark.parametrize("kind", ["daily", "shared"])
+@BOTH
 def test_nothing_is_collected_while_the_ledger_does_not_know_what_readers_see(scene: Scene) -> None:
     published_twice(scene)
     scene.lose_ledger()
@@ -261,7 +259,7 @@ def test_what_was_left_out_stays_out_after_the_ledger_was_lost(scene: Scene) -> 
     assert scene.rows() == sorted(SECOND + LATE)
 
 
-@pytest.mark.parametrize("kind", ["daily", "shared"])
+@BOTH
 def test_a_correction_of_a_file_is_newer_than_the_file_after_the_ledger_was_lost(scene: Scene) -> None:
     scene.sent("one", "a.csv", FIRST)
     scene.lose_ledger()
@@ -271,7 +269,7 @@ def test_a_correction_of_a_file_is_newer_than_the_file_after_the_ledger_was_lost
     assert scene.rows() == SECOND
 
 
-@pytest.mark.parametrize("kind", ["daily", "shared"])
+@BOTH
 def test_a_delivery_whose_files_had_not_been_archived_is_closed_after_the_ledger_was_lost(scene: Scene) -> None:
     scene.send("a.csv", FIRST)
 
@@ -293,7 +291,7 @@ def test_a_delivery_whose_files_had_not_been_archived_is_closed_after_the_ledger
     assert list(landing) == []
 
 
-@pytest.mark.parametrize("kind", ["daily", "shared", "replaced"])
+@ALL
 def test_a_ledger_that_agrees_is_left_alone(scene: Scene) -> None:
     published_twice(scene)
     before = scene.items()
@@ -303,7 +301,7 @@ def test_a_ledger_that_agrees_is_left_alone(scene: Scene) -> None:
     assert [item for item in scene.items() if item not in leases] == [i for i in before if i not in leases]
 
 
-@pytest.mark.parametrize("kind", ["daily", "shared"])
+@BOTH
 def test_an_older_version_in_the_catalog_is_replaced_by_the_one_that_an_intact_ledger_places(scene: Scene) -> None:
     scene.sent("one", "a.csv", FIRST)
     older = scene.partitions()
@@ -393,7 +391,7 @@ def test_a_repair_keeps_its_lease_while_it_only_reads(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("kind", ["shared"])
-@pytest.mark.parametrize("flips", [1, 2])
+@pytest.mark.parametrize("flips", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_delivery_half_shown_when_the_ledger_was_lost_is_shown_whole_after_it(scene: Scene, flips: int) -> None:
     scene.sent("other", "other.csv", OTHER, BEFORE)
     scene.sent("one", "a.csv", FIRST)
@@ -433,8 +431,10 @@ def test_a_partition_that_tells_nothing_is_dropped_and_made_anew_as_the_doctor_s
     assert anew.location == partition.location
 
 
-@pytest.mark.parametrize("kind", ["daily", "shared"])
-@pytest.mark.parametrize("lost", [False, True], ids=["ledger kept", "ledger lost"])
+@BOTH
+@pytest.mark.parametrize(
+    "lost", [pytest.param(False, marks=pytest.mark.slow, id="ledger kept"), pytest.param(True, id="ledger lost")]
+)
 def test_entries_and_slices_of_an_earlier_release_are_upgraded(scene: Scene, lost: bool) -> None:
     """They name neither manifest nor slices, and the keys of slices no version."""
     published_twice(scene)
