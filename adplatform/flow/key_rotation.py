@@ -8,6 +8,7 @@ deliveries wait.
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -132,6 +133,10 @@ class Work:
     closed: Callable[[FeedFlow, Publication], None] = lambda *_: None
 
 
+class KeyReplaced(TransientFailure):
+    """The key that everything is brought to is not the current one any more."""
+
+
 def usage(services: Services, flows: Iterable[FeedFlow]) -> list[Usage]:
     """How many deliveries and rows of each table are under which key; tables without digests are left out."""
     found: dict[tuple[str, str], list[int]] = {}
@@ -192,11 +197,13 @@ def rotate(
     version: str,
     random_bytes: Callable[[int], bytes],
 ) -> Outcome:
-    """Bring every table to one key. May be killed at any moment and run again.
+    """Bring every table to one key. May be killed at any moment and run again. A table or delivery that cannot be moved
+    is a problem of its own, and those behind it go on.
 
     Raises:
         PermanentFailure: the key cannot be made or read.
-        TransientFailure: another rotation is at work, the current key was replaced meanwhile, or AWS does not answer.
+        KeyReplaced: the current key was replaced meanwhile.
+        TransientFailure: another rotation is at work, or AWS does not answer.
     """
     with (
         aws_failures("the rotation of the hashing key"),
@@ -219,12 +226,17 @@ def rotate(
             for table in sorted(untried):
                 mine = [each for each in due if each.flow.table == table and each.name not in problems]
                 tried |= {table, *(each.name for each in mine)}
-                done, failed = _table(services, tables[table], mine, key, work, lease)
-                made += done
-                problems |= failed
+                lease.check()
+                with _apart(table, problems):
+                    done, failed = _table(services, tables[table], mine, key, work, lease)
+                    made += done
+                    problems |= failed
         for flow in _hashed(flows):
-            _note_left(services, flow, left, key)
-            problems |= _welcome(services, flow, work)
+            lease.check()
+            with _apart(flow.name, problems):
+                _note_left(services, flow, left, key)
+                problems |= _welcome(services, flow, work)
+        lease.check()
         if not problems:
             key = replace(key, rotating=False)
             services.ledger.put_lake_key(key)
@@ -358,6 +370,23 @@ def _remake(services: Services, flow: FeedFlow, shown: Placement) -> Remake:
 # -- making it
 
 
+@contextmanager
+def _apart(name: str, problems: dict[str, str]) -> Iterator[None]:
+    """A failure of one table or delivery is noted among the problems, so that the others go on.
+
+    Raises:
+        KeyReplaced: no other could go on either.
+    """
+    try:
+        with aws_failures(name):
+            yield
+    except KeyReplaced:
+        raise
+    except (PermanentFailure, TransientFailure) as e:
+        text = str(e)
+        problems[name] = text if name in text else f"{name}: {text}"
+
+
 def _table(
     services: Services, flow: FeedFlow, due: Sequence[Remake], key: LakeKey, work: Work, lease: Lease
 ) -> tuple[int, dict[str, str]]:
@@ -369,8 +398,9 @@ def _table(
     for number, each in enumerate(todo):
         work.watch(Step(flow.table, number, len(todo), str(each.day)))
         lease.check()
-        if problem := _make_again(services, each, key, work):
-            problems[each.name] = problem
+        with _apart(each.name, problems):
+            if problem := _make_again(services, each, key, work):
+                problems[each.name] = problem
     work.watch(Step(flow.table, len(todo), len(todo), "done"))
     return len(todo) - len(problems), problems
 
@@ -391,7 +421,7 @@ def _make_again(services: Services, item: Remake, key: LakeKey, work: Work) -> s
         if not problem and placed.version == item.version:
             return f"{item.name}: another run had it and did not publish it; {ADVICE} again"
         if not problem:
-            raise TransientFailure(
+            raise KeyReplaced(
                 f"{item.name}: made under key {placed.key_id}, not {key.key_id}: the current key was replaced meanwhile"
             )
         if ours:
@@ -452,15 +482,16 @@ def _whole_table(
     due = [each for each in due if not each.gone]
     keys, problems = rotation_keys(services), dict[str, str]()
     if keys.current.id != key.key_id:
-        raise TransientFailure(f"hashing key {key.key_id} was replaced by {keys.current.id} meanwhile: {ADVICE} again")
+        raise KeyReplaced(f"hashing key {key.key_id} was replaced by {keys.current.id} meanwhile: {ADVICE} again")
     rotation = TableRotation(flow.table, from_id, key.key_id, RotationState.RUNNING, started, len(due))
     ledger.put_table_rotation(rotation)
     rows = _staged_rows(services, flow, key.key_id)
     for number, each in enumerate(due):
         work.watch(Step(flow.table, number, len(due), f"{each.day} staged"))
         lease.check()
-        if problem := _stage_again(services, each, key, keys, rows, work):
-            problems[each.name] = problem
+        with _apart(each.name, problems):
+            if problem := _stage_again(services, each, key, keys, rows, work):
+                problems[each.name] = problem
         rotation = replace(rotation, staged=number + 1 - len(problems))
         ledger.put_table_rotation(rotation)
     if problems:
@@ -593,12 +624,14 @@ def _welcome(services: Services, flow: FeedFlow, work: Work) -> dict[str, str]:
     for seen in services.ledger.deliveries(flow.name):
         refused = seen.state is DeliveryState.FAILED and ADVICE in seen.error
         again = {"attempt": 1, "deaths": 0, "launches": seen.launch + 1, "not_before": None, "run_id": ""}
-        if refused and services.ledger.change(
-            flow.name, seen, state=DeliveryState.SETTLED, error="", permanent=False, **again
-        ):
-            work.watch(Step(flow.table, 0, 1, f"{seen.day} had to wait"))
-            if problem := work.make(flow, seen.day):
-                problems[f"{flow.name} {seen.day}"] = problem
+        name = f"{flow.name} {seen.day}"
+        with _apart(name, problems):
+            if refused and services.ledger.change(
+                flow.name, seen, state=DeliveryState.SETTLED, error="", permanent=False, **again
+            ):
+                work.watch(Step(flow.table, 0, 1, f"{seen.day} had to wait"))
+                if problem := work.make(flow, seen.day):
+                    problems[name] = problem
     return problems
 
 

@@ -200,6 +200,21 @@ def test_a_table_whose_deliveries_meet_keeps_its_key_where_an_original_is_gone_a
     assert club.keys("members") == {before}
 
 
+def test_a_table_that_cannot_be_moved_is_a_problem_of_its_own_and_those_behind_it_move(club: Club) -> None:
+    club.put("members", day(3), members(("de", "ann", 1)))
+    club.put("purchases", day(3), purchases(("ann", "1.00")))
+    club.process()
+    before = club.key_id
+    for _ in range(2):  # of two values given by hand the first stays reachable and the one before it does not
+        after = club.replace_key()
+    remove_originals(club, "members", 3)
+    outcome = club.rotate()
+    [problem] = outcome.problems
+    assert f"club/members: originals of 1 deliveries are gone, so it cannot leave key {before}" in problem
+    assert outcome.key.rotating
+    assert (club.keys("members"), club.keys("purchases")) == ({before}, {after})
+
+
 def remove_originals(club: Club, feed: str, ago: int) -> None:
     s3, bucket = club.services.s3, club.services.zones.raw_bucket
     for obj in club.services.ledger.objects(f"club/{feed}", day(ago)):
