@@ -163,6 +163,8 @@ def _watch(progress: Progress) -> Callable[[Step], None]:
 def _show_outcome(outcome: Outcome) -> None:
     _show_left(outcome.left)
     key = outcome.key
+    for lost in outcome.lost:
+        errors.print(f"key {lost} cannot be had any more: nothing joins with exports made with it", soft_wrap=True)
     if outcome.problems:
         for problem in outcome.problems:
             errors.print(problem, highlight=False, soft_wrap=True)

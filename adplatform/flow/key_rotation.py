@@ -110,12 +110,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a rotation came to. It is complete when there are no ``problems``."""
+    """What a rotation came to. It is complete when there are no ``problems``. ``lost`` are keys that cannot be
+    had any more: of the lake until then, or of tables on their way or staying under theirs."""
 
     key: LakeKey
     made: int
     left: tuple[Remake, ...]
     problems: tuple[str, ...]
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -180,8 +182,9 @@ def choose(services: Services, flows: Sequence[FeedFlow], wish: Wish, version: s
     if target is None:
         if not wish.new_key and lake.next_version and current.version != lake.next_version:
             version = lake.next_version
-        # Exports are under the key that a rotation which was not finished comes from.
-        before = lake.previous_id if lake.rotating and lake.previous_id else current.id
+        # Exports are under the key that a rotation which was not finished comes from, and never under a value that
+        # the secret was given since.
+        before = lake.previous_id if lake.rotating and lake.previous_id else lake.key_id
         target = Target(version[:ID_LENGTH], before, "a new key", version)
     if wish.dual and not target.previous_id:
         raise PermanentFailure("digests under the previous key are wanted, and the ledger knows of none")
@@ -212,8 +215,8 @@ def rotate(
     ):
         shutil.rmtree(work.temp, ignore_errors=True)
         work.temp.mkdir(parents=True)
-        key = _begin(services, choose(services, flows, wish, version), wish, random_bytes)
-        made, problems, left = 0, dict[str, str](), list[Remake]()
+        key, lost = _begin(services, choose(services, flows, wish, version), wish, random_bytes)
+        made, left, problems = 0, list[Remake](), dict[str, str]()
         tables = {flow.table: flow for flow in _hashed(flows)}
         tried: set[str] = set()
         for _ in range(_PASSES):
@@ -240,7 +243,7 @@ def rotate(
         if not problems:
             key = replace(key, rotating=False)
             services.ledger.put_lake_key(key)
-        return Outcome(key, made, tuple(left), tuple(problems.values()))
+        return Outcome(key, made, tuple(left), tuple(problems.values()), tuple(sorted(lost)))
 
 
 def retire_keys(
@@ -265,7 +268,7 @@ def retire_keys(
             )
         lake = replace(lake, dual_until=None)
         ledger.put_lake_key(lake)
-    used = {each.key_id for each in usage(services, flows)} | {lake.key_id}
+    used = {each.key_id for each in usage(services, flows)} | {lake.key_id} | _held_ids(services)
     earlier = [v.id for v in key_versions(secrets, name) if not v.current]
     for key_id in earlier:
         if key_id not in used:
@@ -294,23 +297,27 @@ def _begun(services: Services, flows: Sequence[FeedFlow], wish: Wish, current: s
     return Target(current, before, "the current value of the secret") if wish.adopt else None
 
 
-def _begin(services: Services, target: Target, wish: Wish, random_bytes: Callable[[int], bytes]) -> LakeKey:
-    """The target is the current key of the secret and the key of the lake."""
+def _begin(
+    services: Services, target: Target, wish: Wish, random_bytes: Callable[[int], bytes]
+) -> tuple[LakeKey, set[str]]:
+    """The target is the current key of the secret and the key of the lake; the ids of those before that are lost."""
     secrets, name, ledger = services.secrets, services.settings.hash_key_secret, services.ledger
     now = ledger.now()
     lake = ledger.lake_key() or LakeKey(target.previous_id or target.key_id, now)
     dual_until = now + wish.dual if wish.dual else None
+    needed = {lake.key_id, current_version(secrets, name).id, *_held_ids(services)} - {"", target.key_id}
+    # Before the new value: it takes the only label of the value before the current one.
+    lost = {u for u in sorted(needed | {target.previous_id} - {""}) if not keep_reachable(secrets, name, u)}
+    if wish.dual and target.previous_id in lost:
+        raise PermanentFailure(
+            f"key {target.previous_id} cannot be had from secret {name!r} any more, so no digests under it can be "
+            "made; run without --dual"
+        )
     if target.version:
         dual_until = dual_until or (lake.next_dual_until if lake.next_version == target.version else None)
         lake = replace(lake, next_version=target.version, next_dual_until=dual_until)
         ledger.put_lake_key(lake)
         put_key(secrets, name, target.version, random_bytes)
-    for earlier in {u for u in (target.previous_id, lake.key_id) if u and u != target.key_id}:
-        if not keep_reachable(secrets, name, earlier) and wish.dual and earlier == target.previous_id:
-            raise PermanentFailure(
-                f"key {earlier} cannot be had from secret {name!r} any more, so no digests under it can be made; "
-                "run without --dual"
-            )
     same = lake.key_id == target.key_id
     if dual_until is None:
         meant = lake.next_dual_until if lake.next_version[:ID_LENGTH] == target.key_id else None
@@ -323,7 +330,12 @@ def _begin(services: Services, target: Target, wish: Wish, random_bytes: Callabl
         rotating=True,
     )
     ledger.put_lake_key(key)
-    return key
+    return key, lost & needed
+
+
+def _held_ids(services: Services) -> set[str]:
+    """The keys of tables on their way or staying under theirs, also of sources that are not declared here."""
+    return {r.from_id for r in services.ledger.table_rotations() if r.state is not RotationState.DONE}
 
 
 def _dual_id(services: Services, key: LakeKey) -> str:

@@ -211,8 +211,27 @@ def test_a_table_that_cannot_be_moved_is_a_problem_of_its_own_and_those_behind_i
     outcome = club.rotate()
     [problem] = outcome.problems
     assert f"club/members: originals of 1 deliveries are gone, so it cannot leave key {before}" in problem
-    assert outcome.key.rotating
+    assert (outcome.key.rotating, outcome.lost) == (True, (before,))
     assert (club.keys("members"), club.keys("purchases")) == ({before}, {after})
+
+
+def test_a_new_key_keeps_the_one_of_the_lake_and_those_of_tables_that_stay_reachable(club: Club) -> None:
+    club.put("members", day(3), members(("de", "ann", 1)))
+    club.put("purchases", day(3), purchases(("ann", "1.00")))
+    club.process()
+    before = key_of(club)
+    remove_originals(club, "members", 3)
+    by_hand = club.replace_key()
+    outcome = club.rotate(Wish(new_key=True, dual=timedelta(days=30)))
+    assert (outcome.problems, outcome.lost) == ((), ())
+    assert outcome.key.key_id == club.key_id != by_hand
+    assert (club.keys("members"), club.keys("purchases")) == ({before.id}, {club.key_id})
+    assert club.query("select email_lake_previous from {purchases}") == [(digest(before, "ann"),)]
+    # Elsewhere the source of the table that stays is not declared.
+    retired = retire_keys(club.services, [club.flow("purchases")], end_dual=True)
+    assert retired == ([by_hand], [before.id])
+    club.deliver("members", day(2), members(("de", "ann", 2)))
+    assert club.keys("members") == {before.id}
 
 
 def remove_originals(club: Club, feed: str, ago: int) -> None:
