@@ -47,8 +47,8 @@ def status() -> None:
     table = Table("table", "key", "deliveries", "rows", "note")
     wanted = lake.key_id if lake else current
     for each in usage(services, _flows(services, declared_accounts())):
-        note = _note(rotations.get(each.table), each.key_id, wanted)
-        table.add_row(each.table, each.key_id or "not recorded", f"{each.deliveries:,}", f"{each.rows:,}", note)
+        text = note(rotations.get(each.table), each.key_id, wanted)
+        table.add_row(each.table, each.key_id or "not recorded", f"{each.deliveries:,}", f"{each.rows:,}", text)
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
     console.print(table)
@@ -116,11 +116,14 @@ def _period(text: str) -> timedelta:
     return period
 
 
-def _note(rotation: TableRotation | None, key_id: str, wanted: str) -> str:
+def note(rotation: TableRotation | None, key_id: str, wanted: str) -> str:
+    """What to say of the deliveries of a table that are under ``key_id``, "" where that was not recorded."""
     if rotation is not None and rotation.state is RotationState.RUNNING:
         return f"on its way to {rotation.key_id}: {rotation.staged} of {rotation.deliveries} made; new deliveries wait"
     if rotation is not None and rotation.state is RotationState.KEPT:
         return f"stays under its key: originals of {rotation.left} deliveries are gone"
+    if not key_id:
+        return "nobody knows under which key: `adplatform keys rotate`"
     return "" if key_id == wanted else "joins with the others are wrong: `adplatform keys rotate`"
 
 

@@ -10,9 +10,9 @@ import pytest
 from adplatform.aws import Aws
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow import clean, lifecycle, raw
-from adplatform.flow.hashing_keys import KeysDiffer, hashing_keys
+from adplatform.flow.hashing_keys import HashingKeys, KeysDiffer, hashing_keys
 from adplatform.flow.key_rotation import Wish, plan, retire_keys, usage
-from adplatform.ledger.rows import DeliveryState, RotationState
+from adplatform.ledger.rows import DeliveryState, LakeKey, Placement, RotationState
 from adplatform.privacy.key_versions import fetch_earlier_key
 from adplatform.privacy.keys import HashKey, fetch_key
 from adplatform_tests.flow.rotations import (
@@ -78,6 +78,16 @@ def test_one_person_before_and_after_another_key_is_refused_and_after_a_rotation
         ("de", digest(key_of(club), "ann"), 2, club.key_id)
     ]
     assert {d.state for d in club.services.ledger.deliveries("club/members")} == {DeliveryState.PUBLISHED}
+
+
+def test_a_delivery_waits_where_nobody_knows_the_key_of_its_table(club: Club) -> None:
+    ledger, flow, key = club.services.ledger, club.flow("members"), club.key_id
+    ledger.put_placement(flow.name, Placement(day(3), 1, rows=1))
+    ledger.begin_lake_key(key)
+    assert hashing_keys(club.services, flow) == HashingKeys(key_of(club))
+    ledger.put_lake_key(LakeKey(key, ledger.now(), "earlier", rotating=True))
+    with pytest.raises(KeysDiffer, match="under hashing key unknown"):
+        hashing_keys(club.services, flow)
 
 
 def test_deliveries_of_two_keys_do_not_meet_where_the_personal_column_is_not_in_the_key_either(
