@@ -7,6 +7,7 @@ from datetime import date
 
 import dagster as dg
 
+from adplatform.cli.context import declared_sources
 from adplatform.cli.headless import opened, run_request
 from adplatform.components import arrival_automation, delivery_assets, ownership, report_assets, report_automation
 from adplatform.components.metadata import publication_metadata
@@ -14,7 +15,9 @@ from adplatform.components.runs import runs_of
 from adplatform.definitions import defs
 from adplatform.flow.key_rotation import RUN_PREFIX, Step, Work
 from adplatform.flow.reports.account import Account
+from adplatform.flow.reports.land import slice_settler
 from adplatform.flow.services import Services
+from adplatform.flow.settling import Settler
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.lake import random_token
 from adplatform.ledger.rows import Publication
@@ -28,6 +31,13 @@ def headless_work(services: Services, accounts: Sequence[Account], watch: Callab
         PermanentFailure: another Dagster instance owns the automation.
     """
     owners = {account.source: account for account in accounts}
+    sources = {source.name: source for source in declared_sources(services.settings)}
+
+    def settler(flow: FeedFlow) -> Settler:
+        if flow.source in owners:
+            return slice_settler(services, (flow,))
+        return Settler(sources[flow.source], services.s3, None, "", services.ledger, services.zones)
+
     with opened(services.settings.home) as instance:
         ownership.require(services, instance)
         loaded = defs()
@@ -42,7 +52,9 @@ def headless_work(services: Services, accounts: Sequence[Account], watch: Callab
             instance.report_runless_asset_event(_materialization(flow, publication))
 
         temp = services.settings.home / "rotation"
-        yield Work(make, runs_of(services, instance), temp, RUN_PREFIX + random_token(), time.sleep, watch, closed)
+        yield Work(
+            settler, make, runs_of(services, instance), temp, RUN_PREFIX + random_token(), time.sleep, watch, closed
+        )
 
 
 def _request(account: Account | None, flow: FeedFlow, day: date) -> dg.RunRequest:

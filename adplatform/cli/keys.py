@@ -79,7 +79,7 @@ def rotate(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=errors) as progress, headless_work(services, accounts, _watch(progress)) as work:
         outcome = key_rotation.rotate(services, flows, wish, work, version=version, random_bytes=secrets.token_bytes)
-    _show_outcome(outcome)
+    show_outcome(outcome)
 
 
 def retire(
@@ -163,11 +163,21 @@ def _watch(progress: Progress) -> Callable[[Step], None]:
     return watch
 
 
-def _show_outcome(outcome: Outcome) -> None:
+def show_outcome(outcome: Outcome) -> None:
+    """What a rotation came to.
+
+    Raises:
+        PermanentFailure: it is not complete.
+    """
     _show_left(outcome.left)
     key = outcome.key
     for lost in outcome.lost:
         errors.print(f"key {lost} cannot be had any more: nothing joins with exports made with it", soft_wrap=True)
+    if not outcome.new_key:
+        text = (
+            f"no new key was made: key {key.key_id} is the one that a rotation was begun to, or that was there before"
+        )
+        console.print(f"{text}; `adplatform keys rotate --new-key` makes one", highlight=False, soft_wrap=True)
     if outcome.problems:
         for problem in outcome.problems:
             errors.print(problem, highlight=False, soft_wrap=True)

@@ -24,8 +24,9 @@ from adplatform.flow.close import close
 from adplatform.flow.hashing_keys import ADVICE, HashingKeys, meets_deliveries, rotation_keys
 from adplatform.flow.raw import version_objects
 from adplatform.flow.services import Services
-from adplatform.flow.settling import Runs, Settler, located
-from adplatform.flow.source import FeedFlow, Source
+from adplatform.flow.settling import Runs, Settler, UnusableManifests, located
+from adplatform.flow.shown import shown as is_shown
+from adplatform.flow.source import FeedFlow
 from adplatform.lake.rotation import show_together
 from adplatform.ledger.ledger import Lease
 from adplatform.ledger.rows import (
@@ -111,21 +112,25 @@ class Step:
 @dataclass(frozen=True)
 class Outcome:
     """What a rotation came to. It is complete when there are no ``problems``. ``lost`` are keys that cannot be
-    had any more: of the lake until then, or of tables on their way or staying under theirs."""
+    had any more: of the lake until then, or of tables on their way or staying under theirs. ``new_key`` says whether
+    the key was made for this rotation."""
 
     key: LakeKey
     made: int
     left: tuple[Remake, ...]
     problems: tuple[str, ...]
     lost: tuple[str, ...] = ()
+    new_key: bool = True
 
 
 @dataclass(frozen=True)
 class Work:
-    """How a rotation works. ``make`` runs a settled delivery through the normal flow and returns the problem, "" for
-    none; ``closed`` hears of each delivery of a table that was shown as a whole. ``temp`` is a directory of rotations
-    alone: what a killed one left there, which may be personal data in clear, is removed."""
+    """How a rotation works. ``settler`` is the arrival side of a feed's source. ``make`` runs a settled delivery
+    through the normal flow and returns the problem, "" for none; ``closed`` hears of each delivery of a table that was
+    shown as a whole. ``temp`` is a directory of rotations alone: what a killed one left there, which may be personal
+    data in clear, is removed."""
 
+    settler: Callable[[FeedFlow], Settler]
     make: Callable[[FeedFlow, date], str]
     runs: Runs
     temp: Path
@@ -215,7 +220,8 @@ def rotate(
     ):
         shutil.rmtree(work.temp, ignore_errors=True)
         work.temp.mkdir(parents=True)
-        key, lost = _begin(services, choose(services, flows, wish, version), wish, random_bytes)
+        target = choose(services, flows, wish, version)
+        key, lost = _begin(services, target, wish, random_bytes)
         made, left, problems = 0, list[Remake](), dict[str, str]()
         tables = {flow.table: flow for flow in _hashed(flows)}
         tried: set[str] = set()
@@ -243,7 +249,7 @@ def rotate(
         if not problems:
             key = replace(key, rotating=False)
             services.ledger.put_lake_key(key)
-        return Outcome(key, made, tuple(left), tuple(problems.values()), tuple(sorted(lost)))
+        return Outcome(key, made, tuple(left), tuple(problems.values()), tuple(sorted(lost)), bool(target.version))
 
 
 def retire_keys(
@@ -444,9 +450,7 @@ def _make_again(services: Services, item: Remake, key: LakeKey, work: Work) -> s
 def _settled_again(services: Services, item: Remake, key: LakeKey, work: Work) -> tuple[Delivery | None, str]:
     """The delivery, settled as a new version of the objects that readers see, and why; with "" one that had settled
     already. Without a delivery, what is in the way."""
-    flow, day = item.flow, item.day
-    source = Source(flow.source, services.zones.raw_bucket, "", (flow,))
-    settler = Settler(source, services.s3, None, "", services.ledger, services.zones)
+    flow, day, settler = item.flow, item.day, work.settler(item.flow)
     because = f"made again under hashing key {key.key_id}"
     while True:
         seen = _free(services, flow, day, work)
@@ -454,12 +458,23 @@ def _settled_again(services: Services, item: Remake, key: LakeKey, work: Work) -
             return None, f"{item.name}: run {seen.run_id} is at it; {ADVICE} again when it has ended"
         if seen.state is DeliveryState.SETTLED:
             return seen, because if seen.settled_because == because else ""
+        if seen.pending and _take_in(settler, flow, seen):
+            continue
         shown = services.ledger.publication(flow.name, day, item.version)
         if shown is None:
             return None, f"{item.name}: version {item.version} is not in the ledger; `adplatform doctor` restores it"
         settled = settler.settle_again(flow, seen, shown, because)
         if settled is not None:
             return settled, because
+
+
+def _take_in(settler: Settler, flow: FeedFlow, seen: Delivery) -> bool:
+    """Whether what came since is settled, or is what readers see. A table on its way takes corrections from nobody
+    else, and may need one to get there."""
+    try:
+        return settler.settle(flow, seen) is not None
+    except UnusableManifests:
+        return False
 
 
 def _free(services: Services, flow: FeedFlow, day: date, work: Work) -> Delivery:
@@ -516,10 +531,13 @@ def _whole_table(
         table = clean.table_of(services, flow, output_columns(flow.feed.contract, previous=keys.previous is not None))
         versions = {day: (version.version, version.manifest_key) for day, version in hand.items()}
         show_together(services.lake, table, versions, run_id=work.run_id, temp=work.temp, key_id=key.key_id)
-    for day in sorted(hand):
-        _finish(services, flow, day, work)
+    for day, version in sorted(hand.items()):
+        name = f"{flow.name} {day}"
+        lease.check()
+        with _apart(name, problems):
+            _finish(services, flow, version, work)
     ledger.put_table_rotation(replace(rotation, state=RotationState.DONE, staged=len(due)))
-    return len(due), {}
+    return len(due), problems
 
 
 def _keep(services: Services, flow: FeedFlow, from_id: str, key: LakeKey, left: int) -> None:
@@ -609,12 +627,25 @@ def _in_hand(services: Services, flow: FeedFlow, keys: HashingKeys) -> dict[date
     return found
 
 
-def _finish(services: Services, flow: FeedFlow, day: date, work: Work) -> None:
+def _finish(services: Services, flow: FeedFlow, made: Publication, work: Work) -> None:
+    """Close a version that readers see. One that settled meanwhile, of which they see nothing yet, stays due.
+
+    Raises: as :func:`adplatform.flow.close.close`; the ledger knows of it, and the next run closes the version.
+    """
+    day = made.day
     _free(services, flow, day, work)
     claimed = lifecycle.claim(services, flow, day, work.run_id)
-    version = services.ledger.publication(flow.name, day, claimed.version)
-    seconds = (services.ledger.now() - claimed.settled_at).total_seconds() if version and claimed.settled_at else 0
-    work.closed(flow, close(services, flow, claimed, seconds))
+    if claimed.version != made.version and not is_shown(services.ledger, flow, claimed):
+        lifecycle.release(services, flow, day, work.run_id)
+        return
+    seconds = (services.ledger.now() - claimed.settled_at).total_seconds() if claimed.settled_at else 0
+    try:
+        with aws_failures(f"{flow.name} {day}"):
+            done = close(services, flow, claimed, seconds)
+    except (PermanentFailure, TransientFailure) as e:
+        lifecycle.fail(services, flow, day, work.run_id, e)
+        raise
+    work.closed(flow, done)
 
 
 def _note_left(services: Services, flow: FeedFlow, left: Iterable[Remake], key: LakeKey) -> None:

@@ -127,6 +127,7 @@ class Club:
                 return str(e)
             return ""
 
+        settler = services.settler(self.source)
         temp = services.settings.home / "tmp"
         temp.mkdir(parents=True, exist_ok=True)
         own = services.settings.home / "rotation"
@@ -134,7 +135,9 @@ class Club:
             services,
             self.flows,
             wish,
-            Work(make, NoRunIsAlive(), own, RUN_PREFIX + uuid.uuid4().hex[:6], lambda _: None, watch),
+            Work(
+                lambda _: settler, make, NoRunIsAlive(), own, RUN_PREFIX + uuid.uuid4().hex[:6], lambda _: None, watch
+            ),
             version=str(uuid.uuid4()),
             random_bytes=os.urandom,
         )

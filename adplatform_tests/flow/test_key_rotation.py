@@ -11,7 +11,7 @@ from adplatform.aws import Aws
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow import clean, lifecycle, raw
 from adplatform.flow.hashing_keys import HashingKeys, KeysDiffer, hashing_keys
-from adplatform.flow.key_rotation import Wish, plan, retire_keys, usage
+from adplatform.flow.key_rotation import Step, Wish, plan, retire_keys, usage
 from adplatform.ledger.rows import DeliveryState, LakeKey, Placement, RotationState
 from adplatform.privacy.key_versions import fetch_earlier_key
 from adplatform.privacy.keys import HashKey, fetch_key
@@ -178,6 +178,46 @@ def test_a_correction_that_was_refused_stays_due_and_the_rows_that_readers_see_m
         club.process()
 
 
+def test_a_table_on_its_way_takes_the_correction_that_its_failure_asks_for(club: Club) -> None:
+    club.deliver("members", day(3), members(("de", "ann", 1)))
+    stored = stored_original(club, "members", 3)
+    club.services.s3.put_object(**stored, Body=b"region,email,seen\nde,ann@example.com,?\n")
+    [problem] = club.rotate().problems
+    assert "bounds" in problem
+    rotation = club.services.ledger.table_rotation("club/members")
+    assert rotation is not None
+    assert rotation.state is RotationState.RUNNING
+    club.put("members", day(3), members(("de", "ann", 5)))
+    club.process()
+    assert club.query("select seen from {members}") == [(1,)]
+    assert club.rotate().problems == ()
+    assert club.query("select seen, _pii_key_id from {members}") == [(5, club.key_id)]
+    assert club.services.ledger.delivery("club/members", day(3)).state is DeliveryState.PUBLISHED
+
+
+def test_a_version_that_settles_while_its_table_is_shown_is_not_taken_for_the_one_that_readers_see(club: Club) -> None:
+    club.deliver("members", day(3), members(("de", "ann", 1)))
+    services, flow = club.services, club.flow("members")
+
+    def settle_another(step: Step) -> None:
+        if step.what == "shown":
+            lifecycle.claim(services, flow, day(3), "other")
+            lifecycle.fail(services, flow, day(3), "other", PermanentFailure("refused"))
+            club.put("members", day(3), members(("de", "ann", 7)))
+            settler = services.settler(club.source)
+            settler.receive()
+            assert settler.settle(flow, services.ledger.delivery(flow.name, day(3))) is not None
+
+    assert club.rotate(watch=settle_another).problems == ()
+    delivery = services.ledger.delivery(flow.name, day(3))
+    assert (delivery.state, delivery.version, delivery.published) == (DeliveryState.SETTLED, 3, 1)
+    assert club.query("select seen, _pii_key_id from {members}") == [(1, club.key_id)]
+    club.process()
+    assert club.query("select seen, _pii_key_id from {members}") == [(7, club.key_id)]
+    originals = services.s3.list_objects_v2(Bucket=services.zones.raw_bucket, Prefix="archive/")
+    assert originals["KeyCount"] == 2
+
+
 def test_deliveries_without_their_originals_are_named_and_left(busy_club: Club) -> None:
     club = busy_club
     before = club.key_id
@@ -242,6 +282,12 @@ def test_a_new_key_keeps_the_one_of_the_lake_and_those_of_tables_that_stay_reach
     assert retired == ([by_hand], [before.id])
     club.deliver("members", day(2), members(("de", "ann", 2)))
     assert club.keys("members") == {before.id}
+
+
+def stored_original(club: Club, feed: str, ago: int) -> dict[str, str]:
+    """Where the archive has the one file of a delivery."""
+    [obj] = club.services.ledger.objects(f"club/{feed}", day(ago))
+    return {"Bucket": club.services.zones.raw_bucket, "Key": obj.archived_key}
 
 
 def remove_originals(club: Club, feed: str, ago: int) -> None:
