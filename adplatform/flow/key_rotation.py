@@ -6,7 +6,6 @@ in which deliveries meet is staged as a whole first and then shown (``adplatform
 deliveries wait.
 """
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -127,8 +126,7 @@ class Outcome:
 class Work:
     """How a rotation works. ``settler`` is the arrival side of a feed's source. ``make`` runs a settled delivery
     through the normal flow and returns the problem, "" for none; ``closed`` hears of each delivery of a table that was
-    shown as a whole. ``temp`` is a directory of rotations alone: what a killed one left there, which may be personal
-    data in clear, is removed."""
+    shown as a whole. ``temp`` is a private directory of this rotation (``flow.private_directory``)."""
 
     settler: Callable[[FeedFlow], Settler]
     make: Callable[[FeedFlow, date], str]
@@ -218,8 +216,6 @@ def rotate(
         services.ledger.lease(LEASE, work.run_id, ttl=_LEASE_TTL, wait=_LEASE_TTL * 1.5, sleep=work.sleep) as lease,
         lease.kept(),
     ):
-        shutil.rmtree(work.temp, ignore_errors=True)
-        work.temp.mkdir(parents=True)
         target = choose(services, flows, wish, version)
         key, lost = _begin(services, target, wish, random_bytes)
         made, left, problems = 0, list[Remake](), dict[str, str]()

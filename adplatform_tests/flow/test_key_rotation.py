@@ -353,6 +353,7 @@ def test_new_deliveries_of_a_table_on_its_way_wait_without_an_attempt_and_are_ta
     rotation = club.services.ledger.table_rotation("club/members")
     assert rotation is not None
     assert rotation.state is RotationState.RUNNING
+    assert len(list(club.services.settings.temp.iterdir())) == 1  # what the killed one left
     club.put("members", day(1), members(("de", "ann", 9)))
     later = club.later(timedelta(hours=1))
     later.process()
@@ -361,6 +362,7 @@ def test_new_deliveries_of_a_table_on_its_way_wait_without_an_attempt_and_are_ta
     with pytest.raises(KeysDiffer, match=r"on its way to hashing key .*deliveries are made"):
         hashing_keys(later.services, later.flow("members"))
     assert later.rotate().problems == ()
+    assert list(club.services.settings.temp.iterdir()) == []
     later.process()
     assert club.query("select max(seen), count(*) from {members} where region = 'de'") == [(9, 2)]
     assert club.keys("members") == {club.key_id}
