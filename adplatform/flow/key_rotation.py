@@ -241,6 +241,7 @@ def rotate(
             with _apart(flow.name, problems):
                 _note_left(services, flow, left, key)
                 problems |= _welcome(services, flow, work)
+        _end_bare(services, flows)
         lease.check()
         if not problems:
             key = replace(key, rotating=False)
@@ -652,6 +653,14 @@ def _note_left(services: Services, flow: FeedFlow, left: Iterable[Remake], key: 
         return
     done = TableRotation(flow.table, "", key.key_id, RotationState.DONE, services.ledger.now(), left=len(mine))
     services.ledger.put_table_rotation(done)
+
+
+def _end_bare(services: Services, flows: Iterable[FeedFlow]) -> None:
+    """End the way of tables whose contracts hash nothing any more: no key is needed for them."""
+    bare = {flow.table for flow in flows if not flow.feed.contract.needs_key}
+    for rotation in services.ledger.table_rotations():
+        if rotation.table in bare and rotation.state is RotationState.RUNNING:
+            services.ledger.put_table_rotation(replace(rotation, state=RotationState.DONE))
 
 
 def _welcome(services: Services, flow: FeedFlow, work: Work) -> dict[str, str]:

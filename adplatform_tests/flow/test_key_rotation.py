@@ -1,6 +1,7 @@
 """Another hashing key never doubles a person, and a rotation brings every table to one key whatever interrupts it."""
 
 import signal
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,13 @@ from typing import Any
 import pytest
 
 from adplatform.aws import Aws
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.contracts.feed import Feed
+from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import clean, lifecycle, raw
 from adplatform.flow.hashing_keys import HashingKeys, KeysDiffer, hashing_keys
 from adplatform.flow.key_rotation import Step, Wish, plan, retire_keys, usage
-from adplatform.ledger.rows import DeliveryState, LakeKey, Placement, RotationState
+from adplatform.flow.source import make_source
+from adplatform.ledger.rows import DeliveryState, LakeKey, Placement, RotationState, TableRotation
 from adplatform.privacy.key_versions import fetch_earlier_key
 from adplatform.privacy.keys import HashKey, fetch_key
 from adplatform_tests.flow.rotations import (
@@ -321,7 +324,7 @@ def test_digests_under_both_keys_join_with_exports_made_before_until_the_period_
         (digest(after, "ann"), None)
     ]
     assert retire_keys(over.services, over.flows) == ([before.id], [])
-    with pytest.raises(PermanentFailure, match=before.id):
+    with pytest.raises(EnvironmentFailure, match=before.id):
         fetch_earlier_key(club.services.secrets, club.services.settings.hash_key_secret, before.id)
 
 
@@ -366,6 +369,14 @@ def test_new_deliveries_of_a_table_on_its_way_wait_without_an_attempt_and_are_ta
     later.process()
     assert club.query("select max(seen), count(*) from {members} where region = 'de'") == [(9, 2)]
     assert club.keys("members") == {club.key_id}
+
+
+def test_a_rotation_ends_the_way_of_a_table_that_hashes_nothing_any_more(club: Club) -> None:
+    ledger, bare = club.services.ledger, {**PURCHASES, "columns": {"amount": "decimal(10,2)"}}
+    ledger.put_table_rotation(TableRotation("club/purchases", "k1", "k2", RotationState.RUNNING, ledger.now()))
+    changed = make_source("club", club.services.settings.raw_bucket, [Feed.model_validate(bare)])
+    assert replace(club, source=changed).rotate().problems == ()
+    assert [r.state for r in ledger.table_rotations()] == [RotationState.DONE]
 
 
 def test_a_key_that_was_replaced_while_a_delivery_was_made_is_not_shown(club: Club) -> None:
