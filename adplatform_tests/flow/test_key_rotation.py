@@ -46,6 +46,11 @@ def busy_club(club: Club) -> Club:
     return club
 
 
+@pytest.fixture
+def small(aws: Aws, tmp_path: Path) -> Club:
+    return small_club(aws, tmp_path / "home")
+
+
 def fill(club: Club) -> None:
     club.put("members", day(3), members(("de", "ann", 1), ("de", "bob", 1), ("fr", "eve", 1)))
     club.put("members", day(2), members(("de", "ann", 2), ("it", "joe", 1)))
@@ -54,6 +59,15 @@ def fill(club: Club) -> None:
     club.put("latest_buyers", day(3), purchases(("bob", "5.00")))
     club.process()
     club.deliver("latest_buyers", day(2), purchases(("ann", "6.00")))
+
+
+def small_club(aws: Aws, home: Path) -> Club:
+    club = make_club(aws, home, (MEMBERS, PURCHASES))
+    club.put("members", day(3), members(("de", "ann", 1), ("fr", "eve", 1)))
+    club.put("members", day(2), members(("de", "ann", 2), ("de", "bob", 1)))
+    club.put("purchases", day(3), purchases(("ann", "1.00"), ("eve", "2.00")))
+    club.process()
+    return club
 
 
 ROWS = "select region, seen, count(*) from {members} group by all"
@@ -114,58 +128,45 @@ def test_a_date_under_another_key_than_the_lake_is_published_with_a_warning(club
     assert found == {("club/purchases", before): (1, 1), ("club/purchases", after): (1, 1)}
 
 
-def test_joins_over_tables_count_the_same_persons_before_and_after_a_rotation(busy_club: Club) -> None:
-    club = busy_club
-    before, joined, rows = club.key_id, club.query(JOINED), club.query(ROWS)
+def test_rotations_one_after_the_other_bring_every_table_to_one_key_and_joins_count_the_same_persons(
+    busy_club: Club,
+) -> None:
+    club, ledger = busy_club, busy_club.services.ledger
+    ids, joined, rows = [club.key_id], club.query(JOINED), club.query(ROWS)
     assert [tuple(map(int, found)) for found in joined] == [(2, 3, 6)]
     outcome = club.rotate()
-    assert outcome.problems == ()
-    assert outcome.made == 5
-    assert outcome.key.key_id == club.key_id != before
+    assert (outcome.problems, outcome.made) == ((), 5)
+    ids.append(club.key_id)
+    require_one_key(club, outcome.key.key_id)
     assert (club.query(JOINED), club.query(ROWS)) == (joined, rows)
-    assert {club.key_id} == club.keys("members") | club.keys("purchases") | club.keys("latest_buyers")
-    assert {u.key_id for u in usage(club.services, club.flows)} == {club.key_id}
     assert plan(club.services, club.flows, club.key_id) == []
+    assert [d.version for d in ledger.deliveries("club/purchases")] == [2, 2]
 
+    before = club.key_id, [d.version for d in ledger.deliveries("club/members")]
+    nothing = club.rotate(Wish(adopt=True))
+    assert (nothing.made, nothing.problems, nothing.key.rotating) == (0, (), False)
+    assert (club.key_id, [d.version for d in ledger.deliveries("club/members")]) == before
 
-def test_a_rotation_makes_new_versions_and_what_comes_later_joins_them(busy_club: Club) -> None:
-    club = busy_club
-    club.rotate()
-    assert [d.version for d in club.services.ledger.deliveries("club/purchases")] == [2, 2]
-    club.deliver("members", day(1), members(("de", "ann", 9), ("it", "new", 1)))
-    club.deliver("members", day(2), members(("de", "bob", 7)), "corrected.csv")
-    assert club.query("select region, seen from {members}") == [("de", 7), ("de", 9), ("fr", 1), ("it", 1), ("it", 1)]
-    assert len(club.keys("members")) == 1
-
-
-def test_two_rotations_in_a_row_end_under_the_last_key(busy_club: Club) -> None:
-    club = busy_club
-    joined, ids = club.query(JOINED), [club.key_id]
-    for _ in range(2):
-        assert club.rotate().problems == ()
-        ids.append(club.key_id)
-    assert len(set(ids)) == 3
+    ids.append(club.replace_key())
+    outcome = club.rotate()
+    assert outcome.key.key_id == club.key_id == ids[-1]
+    require_one_key(club, ids[-1])
     assert club.query(JOINED) == joined
-    assert club.keys("members") == club.keys("purchases") == {ids[-1]}
+    assert len(set(ids)) == 3
     for earlier in ids[:-1]:
         assert fetch_earlier_key(club.services.secrets, club.services.settings.hash_key_secret, earlier).id == earlier
 
-
-def test_a_rotation_with_nothing_to_do_changes_nothing(busy_club: Club) -> None:
-    club = busy_club
-    club.rotate()
-    before = club.key_id, [d.version for d in club.services.ledger.deliveries("club/members")]
-    outcome = club.rotate(Wish(adopt=True))
-    assert (outcome.made, outcome.problems, outcome.key.rotating) == (0, (), False)
-    assert (club.key_id, [d.version for d in club.services.ledger.deliveries("club/members")]) == before
+    club.put("members", day(1), members(("de", "ann", 9), ("it", "new", 1)))
+    club.put("members", day(2), members(("de", "bob", 7)), "corrected.csv")
+    club.process()
+    assert club.query("select region, seen from {members}") == [("de", 7), ("de", 9), ("fr", 1), ("it", 1), ("it", 1)]
+    assert club.keys("members") == {ids[-1]}
 
 
-def test_a_value_that_somebody_gave_the_secret_is_what_a_rotation_goes_to(busy_club: Club) -> None:
-    club = busy_club
-    joined, key_id = club.query(JOINED), club.replace_key()
-    outcome = club.rotate()
-    assert outcome.key.key_id == club.key_id == key_id
-    assert club.query(JOINED) == joined
+def require_one_key(club: Club, key_id: str) -> None:
+    assert club.key_id == key_id
+    assert club.keys("members") == club.keys("purchases") == club.keys("latest_buyers") == {key_id}
+    assert {u.key_id for u in usage(club.services, club.flows)} == {key_id}
 
 
 def test_a_correction_that_was_refused_stays_due_and_the_rows_that_readers_see_move_to_the_new_key(club: Club) -> None:
@@ -221,31 +222,26 @@ def test_a_version_that_settles_while_its_table_is_shown_is_not_taken_for_the_on
     assert originals["KeyCount"] == 2
 
 
-def test_deliveries_without_their_originals_are_named_and_left(busy_club: Club) -> None:
-    club = busy_club
-    before = club.key_id
+def test_deliveries_without_their_originals_are_left_and_keep_the_key_of_a_table_in_which_they_meet_others(
+    small: Club,
+) -> None:
+    club, before, rows = small, small.key_id, small.query(ROWS)
+    club.deliver("purchases", day(2), purchases(("ann", "3.00"), ("zoe", "4.00")))
+    remove_originals(club, "members", 3)
     remove_originals(club, "purchases", 3)
     outcome = club.rotate()
-    assert [left.name for left in outcome.left] == [f"club/purchases {day(3)}"]
+    assert [left.name for left in outcome.left] == [f"club/members {day(3)}", f"club/purchases {day(3)}"]
     assert outcome.problems == ()
-    assert club.keys("purchases") == {before, club.key_id}
-    assert club.query("select sum(amount)::int from {purchases}") == [(10,)]
+    assert (club.keys("members"), club.keys("purchases")) == ({before}, {before, club.key_id})
+    assert (club.query(ROWS), club.query("select sum(amount)::int from {purchases}")) == (rows, [(10,)])
     rotation = club.services.ledger.table_rotation("club/purchases")
     assert rotation is not None
     assert (rotation.state, rotation.left) == (RotationState.DONE, 1)
+    assert {(u.table, u.key_id) for u in usage(club.services, [club.flow("purchases")])} == {
+        ("club/purchases", before),
+        ("club/purchases", club.key_id),
+    }
     assert retire_keys(club.services, club.flows) == ([], [before])
-
-
-def test_a_table_whose_deliveries_meet_keeps_its_key_where_an_original_is_gone_and_goes_on_with_it(
-    busy_club: Club,
-) -> None:
-    club = busy_club
-    before, rows = club.key_id, club.query(ROWS)
-    remove_originals(club, "members", 3)
-    outcome = club.rotate()
-    assert [left.name for left in outcome.left] == [f"club/members {day(3)}"]
-    assert club.keys("members") == {before}
-    assert club.query(ROWS) == rows
     club.deliver("members", day(1), members(("de", "ann", 9)))
     assert club.keys("members") == {before}
     assert club.query("select max(seen), count(*) from {members} where region = 'de'") == [(9, 2)]
@@ -300,8 +296,8 @@ def remove_originals(club: Club, feed: str, ago: int) -> None:
             s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
 
 
-def test_digests_under_both_keys_join_with_exports_made_before_until_the_period_is_over(busy_club: Club) -> None:
-    club = busy_club
+def test_digests_under_both_keys_join_with_exports_made_before_until_the_period_is_over(small: Club) -> None:
+    club = small
     before = key_of(club)
     export = {email for (email,) in club.query("select email_lake from {members}")}
     assert club.rotate(DUAL).problems == ()
@@ -350,8 +346,8 @@ def columns(club: Club, table: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_new_deliveries_of_a_table_on_its_way_wait_without_an_attempt_and_are_taken_in(busy_club: Club) -> None:
-    club = busy_club
+def test_new_deliveries_of_a_table_on_its_way_wait_without_an_attempt_and_are_taken_in(small: Club) -> None:
+    club = small
     assert rotate_killed_in(club, "club/members", 1) == -signal.SIGKILL
     rotation = club.services.ledger.table_rotation("club/members")
     assert rotation is not None
@@ -397,18 +393,8 @@ def test_a_key_that_was_replaced_while_a_delivery_was_made_is_not_shown(club: Cl
     assert club.keys("purchases") == {club.key_id}
 
 
-SMALL = (MEMBERS, PURCHASES)
 GROUPS = 6
 """Each group kills at every sixth write, all in ``make slow``; a few moments are part of every run."""
-
-
-def small_club(aws: Aws, home: Path) -> Club:
-    club = make_club(aws, home, SMALL)
-    club.put("members", day(3), members(("de", "ann", 1), ("fr", "eve", 1)))
-    club.put("members", day(2), members(("de", "ann", 2), ("de", "bob", 1)))
-    club.put("purchases", day(3), purchases(("ann", "1.00"), ("eve", "2.00")))
-    club.process()
-    return club
 
 
 def seen(club: Club) -> tuple[Any, ...]:
