@@ -20,11 +20,11 @@ from adplatform.components.metadata import (
     raw_schema,
     topic_metadata,
 )
-from adplatform.components.private_directory import private_directory
 from adplatform.components.runs import FAILURE_TAG, FEED_TAG, TOLD_TAG, at_work, note_failure, work_ended
 from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import clean, lifecycle, raw
 from adplatform.flow.close import close
+from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
 from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow

@@ -250,9 +250,10 @@ class Settler:
             else:
                 groups[name].append(row)
         rotating = self._rotating() if any(groups.values()) else {}
-        for name, rotation in ((name, rotating.get(flow.table)) for name, flow in flows.items()):
-            if rotation:
-                waiting += [Waiting(flows[name], row.day, _rotation_wait(rotation)) for row in groups[name]]
+        for name, flow in flows.items():
+            rotation = rotating.get(flow.table)
+            if rotation and flow.feed.contract.needs_key:
+                waiting += [Waiting(flow, row.day, _rotation_wait(rotation)) for row in groups[name]]
                 groups[name] = []
         at, place = mark or Mark(), {name: n for n, name in enumerate(flows)}
         names = _from_mark(list(flows), place.__getitem__, place.get(at.feed))

@@ -25,7 +25,7 @@ from adplatform.local.bodies import Bodies
 from adplatform.local.child import alone_in, recorded, stop_requested
 from adplatform.local.endpoint import HEALTH_PATH
 from adplatform.local.errors import NotSaved, error_response
-from adplatform.local.persistence import Snapshots
+from adplatform.local.persistence import Snapshots, written
 from adplatform.local.state import LOCK
 
 SAVE_EVERY_SECONDS = 0.5
@@ -114,15 +114,9 @@ class Front:
             _declare_object(environ)
         body = b"" if is_s3 else _received(environ)
         writes = not _only_reads(environ, body)
-        try:
-            # S3 takes the lock itself, after it has received the body.
-            with nullcontext() if is_s3 else LOCK:
-                if writes and not is_s3:
-                    self._snapshots.require_saved(app.service)
-                return app(environ, start_response)  # type: ignore[no-any-return]
-        finally:
-            if writes:
-                self._snapshots.changed(app.service)
+        # S3 does the same itself, after it has received the body.
+        with nullcontext() if is_s3 else written(self._snapshots, app.service) if writes else LOCK:
+            return app(environ, start_response)  # type: ignore[no-any-return]
 
 
 def _refuse_reset(environ: dict[str, Any]) -> None:
@@ -204,7 +198,7 @@ def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     common_models.BaseModel.__new__ = lambda cls, *_, **__: object.__new__(cls)
     # moto inspects the class of its answers anew for each request.
     responses.method_names_from_class = cache(responses.method_names_from_class)
-    s3.install(bodies, lambda: snapshots.require_saved("s3"))
+    s3.install(bodies, lambda: written(snapshots, "s3"))
     sns.install()
     sqs.install()
     secrets.install()

@@ -13,9 +13,20 @@ from botocore.exceptions import ClientError
 from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import lifecycle
 from adplatform.flow.close import close
+from adplatform.flow.decisions import retry_delivery
+from adplatform.flow.failed import FailedDelivery
 from adplatform.flow.settling import MAX_MANIFEST, Due, Ending, Problem, Runs
 from adplatform.flow.source import UNPLACED, make_source
-from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, Placement, Publication, RawObject
+from adplatform.ledger.rows import (
+    Delivery,
+    DeliveryState,
+    ObjectState,
+    Placement,
+    Publication,
+    RawObject,
+    RotationState,
+    TableRotation,
+)
 from adplatform_tests.flow.fakes import client_error
 from adplatform_tests.flow.world import ARRIVALS, TODAY, Crash, NoRuns, World, crash, fake_world, feeds
 
@@ -904,3 +915,19 @@ def test_a_run_key_names_feed_date_version_and_attempt() -> None:
     flow = make_source("acme", "raw", [feed]).feeds[0]
     keys = {Due(flow, day, v, a).run_key for day in (TODAY, TODAY + timedelta(1)) for v in (1, 11) for a in (1, 11)}
     assert len(keys) == 8
+
+
+def test_a_table_on_its_way_to_another_hashing_key_waits_for_it_only_while_its_contract_needs_one(world: World) -> None:
+    world.ledger.put_table_rotation(TableRotation("acme/quiet", "k1", "k2", RotationState.RUNNING, world.clock()))
+    assert settled(world).version == 1
+
+
+def test_a_retry_that_changed_nothing_does_not_count(world: World) -> None:
+    flow = world.flow("quiet")
+    settled(world)
+    lifecycle.claim(world, flow, TODAY, "run")
+    lifecycle.fail(world, flow, TODAY, "run", TransientFailure("later"))
+    failed = FailedDelivery(flow, delivery(world))
+    assert retry_delivery(world, failed).changed
+    again = retry_delivery(world, failed)
+    assert (again.changed, "changed meanwhile" in again.sentence) == (False, True)
