@@ -112,7 +112,8 @@ def _failure(what: str, error: BaseException, hindering: tuple[str, ...]) -> Per
         return TransientFailure(f"{what}: AWS does not answer ({type(error).__name__}); run the step again")
     if isinstance(error, _UNPREPARED):
         return EnvironmentFailure(
-            f"{what}: AWS cannot be asked: {error}. Give this process credentials and a region that work"
+            f"{what}: AWS cannot be asked: {error}. Give this process credentials and a region that work",
+            cause=type(error).__name__,
         )
     return PermanentFailure(f"{what}: AWS cannot be asked: {error}")
 
@@ -127,12 +128,14 @@ def _refusal(what: str, error: ClientError, hindering: tuple[str, ...]) -> Perma
         return TransientFailure(f"{what}: {error.operation_name} failed for now ({code}); run the step again")
     if code.startswith(_DENIED) or (status in (_UNAUTHENTICATED, _FORBIDDEN) and code not in _HINDERED):
         return EnvironmentFailure(
-            f"{what}: {error.operation_name} is not allowed ({code}: {said}). Let the role do this and use the KMS key"
+            f"{what}: {error.operation_name} is not allowed ({code}: {said}). Let the role do this and use the KMS key",
+            cause=f"{error.operation_name}: {code}",
         )
     if key_service or code in _HINDERED or code in hindering:
         return EnvironmentFailure(
             f"{what}: {error.operation_name} cannot be done at present ({code}: {said}). Mend the key, the credentials "
-            "or the account that it needs"
+            "or the account that it needs",
+            cause=f"{error.operation_name}: {code}",
         )
     return PermanentFailure(f"{what}: {error.operation_name} was refused ({code}: {said})")
 

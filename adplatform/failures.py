@@ -60,7 +60,13 @@ class TransientFailure(_Failure):
 
 class EnvironmentFailure(TransientFailure):
     """Nothing is wrong with the work: the place where it runs cannot do it at present. A permission, a key, credentials
-    or room on the disk are missing, and somebody may have to act. It counts as no attempt."""
+    or room on the disk are missing, and somebody may have to act. It counts as no attempt.
+
+    ``cause`` is what other work has in common that is hindered by the same, by default the message."""
+
+    def __init__(self, message: str = "", *, cause: str = "") -> None:
+        super().__init__(message)
+        self.cause = cause or message
 
 
 class ClaimLost(TransientFailure):
@@ -73,7 +79,10 @@ def local_failure(what: str, error: OSError) -> TransientFailure:
     if not is_of_machine(error):
         return TransientFailure(text)
     place = f" ({error.filename})" if error.filename else ""
-    return EnvironmentFailure(f"{text}{place}. Make room, or let this process write below ADPLATFORM_HOME and TMPDIR")
+    return EnvironmentFailure(
+        f"{text}{place}. Make room, or let this process write below ADPLATFORM_HOME and TMPDIR",
+        cause=f"local disk: {error.errno}",
+    )
 
 
 def is_of_machine(error: OSError) -> bool:

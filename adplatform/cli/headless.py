@@ -28,7 +28,7 @@ from adplatform.components.report_automation import (
     scope_keys,
     standing,
 )
-from adplatform.components.runs import FEED_TAG, RUN_KEY_TAG, TOLD_TAG, WORKER_TAG, was_stopped
+from adplatform.components.runs import FEED_TAG, RUN_KEY_TAG, TOLD_TAG, WORKER_TAG, said_of, was_stopped
 from adplatform.definitions import defs
 from adplatform.defs.alerts import failure_of_run
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -163,7 +163,7 @@ def run_request(
     ended = instance.get_run_by_id(result.run_id)
     if ended is not None and was_stopped(ended):
         raise KeyboardInterrupt
-    if not result.success and ended is not None and TOLD_TAG not in ended.tags:
+    if not result.success and ended is not None and not said_of(ended, TOLD_TAG):
         failure_of_run(services, result.dagster_run, error)
     lost = request.partition_key is not None and result.success and not result.get_asset_materialization_events()
     return Finished(request.tags[FEED_TAG], _dates(request), result.success, error, lost)

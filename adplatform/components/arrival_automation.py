@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Literal
 
 import dagster as dg
@@ -12,20 +13,26 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from adplatform.components.cursors import read_cursor
 from adplatform.components.delivery_assets import DEADLINE_TAG, TOPIC_TAG, clean_key, raw_key
 from adplatform.components.ownership import automated
-from adplatform.components.runs import FEED_TAG, at_work, runs_of, work_ended
+from adplatform.components.runs import FEED_TAG, RUN_KEY_TAG, at_work, runs_of, work_ended
 from adplatform.contracts.source import Topics
 from adplatform.flow.budget import Budget
 from adplatform.flow.collection import collect_source, compare_recent
+from adplatform.flow.hindrances import begin_hindrance, end_hindrances
 from adplatform.flow.listing import Position, Round
 from adplatform.flow.looks import LIST_EVERY, Progress, look_at
 from adplatform.flow.provision import open_settler
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Due, Look, Mark, Problem, Waiting
 from adplatform.flow.source import FeedFlow, Source
+from adplatform.flow.untold import tell_untold
 from adplatform.ledger.rows import digest
 
 log = logging.getLogger(__name__)
 
+ARRIVALS = "arrivals"
+"""The kind of work that is hindered when deliveries cannot be judged."""
+_DEADLINES = 3
+"""Dates whose deadline a tick asks about: the tick of an earlier one may have been skipped, or failed."""
 MOST_SHOWN = 5
 """Waiting deliveries that a tick names."""
 
@@ -141,21 +148,32 @@ def deadline_schedule(
     @automated
     def missed(
         context: dg.ScheduleEvaluationContext, services: dg.ResourceParam[Services]
-    ) -> dg.RunRequest | dg.SkipReason:
-        day = due_date(context.scheduled_execution_time, deadline)
-        if day < flow.feed.start_date:
-            return dg.SkipReason(f"{day} is before the feed's start_date")
-        if services.ledger.delivery(flow.name, day).version > 0:
-            return dg.SkipReason(f"{day} was delivered")
-        tags = {**run_tags(flow), DEADLINE_TAG: "missed"}
-        return dg.RunRequest(
-            run_key=f"deadline:{flow.name}:{day}",
-            partition_key=day.isoformat(),
-            tags=tags,
-            asset_selection=[raw_key(flow)],
-        )
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        last = due_date(context.scheduled_execution_time, deadline)
+        days = [last - timedelta(days=n) for n in reversed(range(_DEADLINES))]
+        asked = [
+            dg.RunRequest(
+                run_key=key,
+                partition_key=day.isoformat(),
+                tags={**run_tags(flow), DEADLINE_TAG: "missed"},
+                asset_selection=[raw_key(flow)],
+            )
+            for day, key in ((day, f"deadline:{flow.name}:{day}") for day in days)
+            if day >= flow.feed.start_date
+            and not services.ledger.delivery(flow.name, day).version
+            and not _was_judged(context, key)
+        ]
+        return asked or dg.SkipReason(f"every date up to {last} was delivered or is known to be missed")
 
     return missed
+
+
+def _was_judged(context: dg.ScheduleEvaluationContext, run_key: str) -> bool:
+    """Whether a run of that key did not fail. Dagster looks for one of the same tick only."""
+    if context.instance_ref is None:  # evaluated by hand
+        return False
+    runs = context.instance.get_runs(filters=dg.RunsFilter(tags={RUN_KEY_TAG: run_key}))
+    return any(run.status is not dg.DagsterRunStatus.FAILURE for run in runs)
 
 
 def collection_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
@@ -226,7 +244,8 @@ def look_at_source(
     runs = runs_of(services, instance)
     runs.sweep()
     found, progress = look_at(open_settler(services, source), runs, budget, before, every)
-    tell_stuck(services, found.problems)
+    tell_stuck(services, source.name, found.problems)
+    tell_hindered(services, source, found)
     notify_refused(services, source)
     return found, progress
 
@@ -245,7 +264,8 @@ def due_of_feed(
     runs = runs_of(services, instance)
     runs.sweep()
     found = settler.look(runs, budget, only=flow.name)
-    tell_stuck(services, found.problems)
+    tell_stuck(services, source.name, found.problems)
+    tell_hindered(services, source, found)
     notify_refused(services, source)
     return list(found.due)
 
@@ -289,11 +309,22 @@ def notify_refused(services: Services, source: Source) -> None:
             services.ledger.clear_refused(source.name, refused)
 
 
-def tell_stuck(services: Services, problems: Iterable[Problem]) -> None:
-    """Tell of deliveries that cannot settle."""
+def tell_stuck(services: Services, source: str, problems: Iterable[Problem]) -> None:
+    """Tell of deliveries that cannot settle, and whatever else of the source is still to be told."""
     for problem in problems:
         log.error("%s %s: %s", problem.flow.name, problem.day, problem.error)
-        services.notifier(problem.flow.topics).failure("delivery_stuck", problem.subject, problem.facts)
+    tell_untold(services, source)
+
+
+def tell_hindered(services: Services, source: Source, found: Look) -> None:
+    """Tell of what keeps deliveries from being judged where the platform runs, when it begins."""
+    for hindrance in found.hindrances:
+        facts = {"source": source.name, "error": str(hindrance)}
+        subject = f"{source.name}: deliveries cannot be judged where the platform runs"
+        tell = partial(services.notifier(source.feeds[0].topics).failure, "arrivals_hindered", subject, facts)
+        begin_hindrance(services, source.name, ARRIVALS, hindrance, tell)
+    if found.mark is None and not found.hindrances:
+        end_hindrances(services, source.name, ARRIVALS)
 
 
 def due_date(at: datetime, deadline: timedelta) -> date:

@@ -20,7 +20,16 @@ from adplatform.components.metadata import (
     raw_schema,
     topic_metadata,
 )
-from adplatform.components.runs import FAILURE_TAG, FEED_TAG, TOLD_TAG, at_work, note_failure, work_ended
+from adplatform.components.runs import (
+    FAILURE_TAG,
+    FEED_TAG,
+    TOLD_TAG,
+    at_work,
+    note_failure,
+    say_of,
+    took_too_long,
+    work_ended,
+)
 from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import clean, lifecycle, raw
 from adplatform.flow.close import close
@@ -107,7 +116,9 @@ def raw_asset(flow: FeedFlow, owners: Sequence[str], kinds: set[str], tags: dict
         context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         day, tags = date.fromisoformat(context.partition_key), context.run.tags
-        if absent := undelivered(services, flow, day):
+        with _unclaimed(context, flow, day):
+            absent = undelivered(services, flow, day)
+        if absent:
             yield _check(delivered, passed=False, description=absent)
             yield _check(readable, passed=True, description="no file came, so none was refused")
             missed, backfill = DEADLINE_TAG in tags, tags.get(BACKFILL_TAG, "")
@@ -223,6 +234,17 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
 
 
 @contextmanager
+def _unclaimed(context: dg.AssetExecutionContext, flow: FeedFlow, day: date) -> Iterator[None]:
+    """Ask the ledger of a delivery that this run has not claimed. What keeps the run from asking is no attempt."""
+    try:
+        with aws_failures(f"{flow.name} {day}"):
+            yield
+    except TransientFailure as e:
+        note_hindrance(context, EnvironmentFailure(str(e)), flow.name)
+        raise dg.Failure(str(e), allow_retries=False) from e
+
+
+@contextmanager
 def _working(
     context: dg.AssetExecutionContext, services: Services, flow: FeedFlow, day: date
 ) -> Iterator[tuple[Delivery, Path]]:
@@ -254,7 +276,8 @@ def _working(
             raise dg.Failure(str(hindered), allow_retries=False) from hindered
         if lost:
             raise NothingToDo(str(e)) from e
-        note_hindrance(context, e, flow.name, told=told)
+        before_its_work = claimed is None and isinstance(e, TransientFailure)
+        note_hindrance(context, EnvironmentFailure(str(e)) if before_its_work else e, flow.name, told=told)
         raise dg.Failure(
             str(e), metadata={"adplatform/permanent": isinstance(e, PermanentFailure)}, allow_retries=False
         ) from e
@@ -264,8 +287,11 @@ def _working(
     except GeneratorExit:  # Dagster stopped between two events; the next tick asks it why
         raise
     except BaseException:  # interruptions, Dagster's too, are no Exceptions
-        with stopping(context):
-            lifecycle.release(services, flow, day, run_id)
+        with stopping(context) as too_long:
+            if too_long is None:
+                lifecycle.release(services, flow, day, run_id)
+            else:
+                lifecycle.fail(services, flow, day, run_id, too_long)
             work_ended(context, services, work)
         raise
 
@@ -284,11 +310,21 @@ def silently() -> Iterator[None]:
 
 
 @contextmanager
-def stopping(context: dg.AssetExecutionContext) -> Iterator[None]:
-    """Put away what a step holds that is stopped from outside. What cannot be put away is freed by the next tick."""
+def stopping(context: dg.AssetExecutionContext) -> Iterator[TransientFailure | None]:
+    """Put away what a step holds that is stopped from outside. What cannot be put away is freed by the next tick.
+
+    It is no attempt, unless Dagster stops the run because it takes too long: that is the failure that is handed out.
+    """
+    late = took_too_long(context.instance, context.run)
     try:
-        yield
-        context.instance.add_run_tags(context.run.run_id, {TOLD_TAG: "it was stopped from outside"})
+        yield (
+            TransientFailure("its run took longer than a run may (max_runtime_seconds of dagster.yaml)")
+            if late
+            else None
+        )
+        if late:
+            return
+        say_of(context.instance, context.run.run_id, {TOLD_TAG: "it was stopped from outside"})
     except (BotoCoreError, ClientError) as e:
         log.warning("%s was stopped and could not say so to the ledger: %s", context.run.run_id, e)
 
@@ -300,7 +336,7 @@ def note_hindrance(context: dg.AssetExecutionContext, error: Exception, feed: st
         return
     if told:
         tags = {FAILURE_TAG: EnvironmentFailure.__name__, TOLD_TAG: "by the ledger, when it began"}
-        context.instance.add_run_tags(context.run.run_id, tags)
+        say_of(context.instance, context.run.run_id, tags)
     else:
         note_failure(context.instance, context.run, dg.RunsFilter(tags={FEED_TAG: feed}), EnvironmentFailure())
 

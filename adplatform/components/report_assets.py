@@ -36,7 +36,7 @@ from adplatform.components.metadata import (
     slice_metadata,
     topic_metadata,
 )
-from adplatform.components.runs import FEED_TAG, TOLD_TAG, at_work, work_ended
+from adplatform.components.runs import FEED_TAG, TOLD_TAG, at_work, say_of, work_ended
 from adplatform.failures import (
     ClaimLost,
     EnvironmentFailure,
@@ -285,12 +285,15 @@ class _Step:
             if after is None:
                 raise ClaimLost(f"{tagged} was taken by another run; this one stops") from e
             # The report is tried again by itself, or people were told that it is not.
-            self.context.instance.add_run_tags(self.context.run.run_id, {TOLD_TAG: "by the ledger"})
+            say_of(self.context.instance, self.context.run.run_id, {TOLD_TAG: "by the ledger"})
             told = f"{feed} {report.start} to {report.end}, report {report.report_id}: {e}{_next_step(after)}"
             raise dg.Failure(told, metadata=report_metadata(after), allow_retries=False) from e
         except BaseException:  # interruptions, Dagster's too, are no Exceptions
-            with stopping(self.context):
-                release(self.services, claimed)
+            with stopping(self.context) as too_long:
+                if too_long is None:
+                    release(self.services, claimed)
+                else:
+                    failed(self.services, self.account, claimed, too_long)
             raise
         self._log_landed(landed, slices)
         outcomes = [self._publish(part.flow, part.day) for part in slices if part.changed]

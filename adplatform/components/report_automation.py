@@ -66,7 +66,7 @@ def look(services: Services, account: Account, instance: dg.DagsterInstance, con
         log.error("%s: reports cannot be polled: %s", account.source, e)
     deliveries, problems = deliveries_due(services, account, runs)
     facts, unbuilt = facts_due(services, fact_of(account), runs)
-    tell_stuck(services, [*problems, *unbuilt])
+    tell_stuck(services, account.source, [*problems, *unbuilt])
     news = tuple(r for r in polled if before.get((r.feed, r.key)) != (r.state, r.overdue))
     return Tick(orders, tuple(reports_due(services, account, runs)), tuple(deliveries), tuple(facts), news)
 

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -35,6 +35,8 @@ _REMEMBERED = 6
 _LAUNCHED = re.compile(r"Started process for run \(pid: (\d+)\)")
 _SERVER_TAG = "dagster/grpc_info"
 _REASON_TAG, _INTERRUPTED = "dagster/failure_reason", "UNEXPECTED_TERMINATION"
+# dagster/_daemon/monitoring/run_monitoring.py
+_TOO_LONG = "exceeding maximum runtime"
 _CLOCKS_DIFFER = 10.0
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
@@ -42,6 +44,21 @@ _UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+_WHOSE = ": "
+
+
+def say_of(instance: dg.DagsterInstance, run_id: str, tags: Mapping[str, str]) -> None:
+    """Tag a run with what is true of itself: whoever executes it again in Dagster's UI gets a copy of its tags."""
+    instance.add_run_tags(run_id, {tag: f"{run_id}{_WHOSE}{said}" for tag, said in tags.items()})
+
+
+def said_of(run: dg.DagsterRun, tag: str) -> str:
+    """What a tag says of this run; "" where it has none, or only a copy of another run's. One that names no run was
+    given to the run that was created with it."""
+    whose, named, said = run.tags.get(tag, "").partition(_WHOSE)
+    if named:
+        return said if whose == run.run_id else ""
+    return whose if run.parent_run_id is None else ""
 
 
 @contextmanager
@@ -50,7 +67,7 @@ def at_work(context: dg.AssetExecutionContext | dg.OpExecutionContext, services:
     about. To be entered before anything is claimed, and to be followed by
     :func:`work_ended` when nothing is left to do."""
     runner = _runner(context.instance, context.run)
-    context.instance.add_run_tags(context.run.run_id, {WORKER_TAG: str(runner)})
+    say_of(context.instance, context.run.run_id, {WORKER_TAG: str(runner)})
     with Workers(services.ledger).beating(context.run.run_id, work, runner):
         yield
 
@@ -109,9 +126,9 @@ class InstanceRuns:
         found = self.instance.get_run_by_id(run)
         last = [found] if found else self._launched_as(run)[:1]
         for each in last:
-            if was_stopped(each):
+            if was_stopped(each) and not took_too_long(self.instance, each):
                 return Ending.STOPPED
-            if each.tags.get(FAILURE_TAG) == EnvironmentFailure.__name__:
+            if said_of(each, FAILURE_TAG) == EnvironmentFailure.__name__:
                 return Ending.HINDERED
         return Ending.DIED
 
@@ -143,7 +160,7 @@ class InstanceRuns:
         seen = self.workers.live(run.run_id)
         if seen:
             return ""
-        tagged = WorkerIdentity.parse(run.tags.get(WORKER_TAG, ""))
+        tagged = WorkerIdentity.parse(said_of(run, WORKER_TAG))
         if tagged is not None and tagged.is_here:
             return "" if tagged.exists else f"its process {tagged.pid} on {tagged.host} is gone"
         watched = self.instance.run_launcher.supports_check_run_worker_health
@@ -168,6 +185,12 @@ def was_stopped(run: dg.DagsterRun) -> bool:
     """Whether somebody outside ended the run: in the UI, by a signal, with the machine."""
     canceled = run.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELING)
     return canceled or run.tags.get(_REASON_TAG) == _INTERRUPTED
+
+
+def took_too_long(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether Dagster ended the run because it had lasted for as long as a run may."""
+    entries = instance.all_logs(run.run_id, of_type=DagsterEventType.PIPELINE_CANCELING)
+    return any(entry.dagster_event and _TOO_LONG in (entry.dagster_event.message or "") for entry in entries)
 
 
 def _is_launched_here(run: dg.DagsterRun) -> bool:
@@ -200,6 +223,6 @@ def note_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, alike: dg.Run
     """Mark a run that is about to fail. People need not be told when the one before failed in the same way."""
     kind = type(error).__name__
     before = [r for r in instance.get_runs(filters=alike, limit=2) if r.run_id != run.run_id][:1]
-    known = any(r.status is dg.DagsterRunStatus.FAILURE and r.tags.get(FAILURE_TAG) == kind for r in before)
+    known = any(r.status is dg.DagsterRunStatus.FAILURE and said_of(r, FAILURE_TAG) == kind for r in before)
     told = {TOLD_TAG: "the run before failed, too"} if known else {}
-    instance.add_run_tags(run.run_id, {FAILURE_TAG: kind, **told})
+    say_of(instance, run.run_id, {FAILURE_TAG: kind, **told})

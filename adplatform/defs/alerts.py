@@ -12,11 +12,12 @@ from adplatform.components.errors import run_error, sentence
 from adplatform.components.metadata import FAILURE_TOPIC
 from adplatform.components.ownership import automated
 from adplatform.components.report_automation import RANGE_END, RANGE_START
-from adplatform.components.runs import FEED_TAG, TOLD_TAG
-from adplatform.contracts.source import Topics
+from adplatform.components.runs import FEED_TAG, TOLD_TAG, said_of
 from adplatform.failures import listed
 from adplatform.flow.services import Services
 from adplatform.flow.settings import read_settings
+from adplatform.flow.untold import PLATFORM, tell, tell_untold
+from adplatform.ledger.rows import Untold
 
 _PARTITION, _FIRST, _LAST = "dagster/partition", RANGE_START, RANGE_END
 
@@ -55,11 +56,9 @@ def failure_of_run(
     concern = concern_of_run(run, repository)
     first, last = (run.tags.get(tag, run.tags.get(_PARTITION, "")) for tag in (_FIRST, _LAST))
     day = first if first == last else f"{first} to {last}"
-    services.notifier(Topics(failure=concern.topic)).failure(
-        "run_failed",
-        f"{concern.feed} {day}".rstrip() + ": run failed",
-        {"feed": concern.feed, "date": day, "run_id": run.run_id, "job": run.job_name, "error": error},
-    )
+    facts = {"feed": concern.feed, "date": day, "run_id": run.run_id, "job": run.job_name, "error": error}
+    subject = f"{concern.feed} {day}".rstrip() + ": run failed"
+    tell(services, PLATFORM, Untold.of(concern.topic, "run_failed", subject, facts))
 
 
 def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
@@ -67,14 +66,16 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
         name="failed_runs", monitor_all_code_locations=True, default_status=status, minimum_interval_seconds=15
     )
     def failed_runs(context: dg.RunFailureSensorContext, services: dg.ResourceParam[Services]) -> None:
-        tags = context.dagster_run.tags
-        if tags.get("dagster/will_retry") != "true" and TOLD_TAG not in tags:
-            failure_of_run(services, context.dagster_run, run_error(context), context.repository_def)
+        run = context.dagster_run
+        if run.tags.get("dagster/will_retry") != "true" and not said_of(run, TOLD_TAG):
+            failure_of_run(services, run, run_error(context), context.repository_def)
 
     @dg.sensor(name="failing_ticks", default_status=status, minimum_interval_seconds=60)
     @automated
     def failing_ticks(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
-        """A sensor or schedule that raises shows red in the UI and nowhere else."""
+        """A sensor or schedule that raises shows red in the UI and nowhere else. What could not be told of the platform
+        is told here, too."""
+        tell_untold(services, PLATFORM)
         known = read_cursor(context.cursor, dict[str, bool]) or {}
         failing: dict[str, bool] = {}
         for state in context.instance.all_instigator_state():
@@ -85,7 +86,8 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
                 if state.instigator_name not in known:
                     name = state.instigator_name
                     error = sentence(ticks[0].error, f"a tick of {name}")
-                    services.notifier().failure("tick_failed", f"{name} fails", {"name": name, "error": error})
+                    facts = {"name": name, "error": error}
+                    tell(services, PLATFORM, Untold.of(None, "tick_failed", f"{name} fails", facts))
         return dg.SensorResult(cursor=json.dumps(failing))
 
     @dg.sensor(name="stale_tables", default_status=status, minimum_interval_seconds=300)
@@ -102,9 +104,9 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
             if name not in known:
                 concern = concern_of([dg.AssetKey.from_user_string(name)], context.repository_def)
                 why = f"nothing was published to {concern.feed} for longer than its fresh_within allows"
-                services.notifier(Topics(failure=concern.topic)).failure(
-                    "table_stale", f"{name} is stale", {"asset": name, "feed": concern.feed, "error": why}
-                )
+                facts = {"asset": name, "feed": concern.feed, "error": why}
+                message = Untold.of(concern.topic, "table_stale", f"{name} is stale", facts)
+                tell(services, PLATFORM, message)
         return dg.SensorResult(cursor=json.dumps(stale))
 
     return [failed_runs, failing_ticks, stale_tables]

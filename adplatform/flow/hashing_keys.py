@@ -100,7 +100,8 @@ def require_current(services: Services, flow: FeedFlow, key_id: str) -> None:
     current = fetch_key(services.secrets, services.settings.hash_key_secret).id
     if current != key_id:
         raise EnvironmentFailure(
-            f"{flow.name}: hashing key {key_id} was replaced by {current} meanwhile; the delivery is made again"
+            f"{flow.name}: hashing key {key_id} was replaced by {current} meanwhile; the delivery is made again",
+            cause=f"hashing key {key_id}",
         )
 
 

@@ -4,18 +4,20 @@ Objects may arrive at any moment, so every step here applies to the delivery as 
 """
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure
+from adplatform.flow.hindrances import begin_hindrance, end_hindrances
 from adplatform.flow.patience import after_failure, after_hindrance
 from adplatform.flow.services import Services
 from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.rows import Delivery, DeliveryState
 
-HINDRANCE = "hindrance/deliveries"
-"""Under which name it is noted that people know what hinders a source's deliveries."""
+DELIVERIES = "deliveries"
+_HINDERED_LATELY = timedelta(days=1)
+"""A hindered delivery is tried every few hours; one that rests for longer has no feed any more."""
 
 
 def claim(services: Services, flow: FeedFlow, day: date, run_id: str) -> Delivery:
@@ -97,40 +99,42 @@ def fail(services: Services, flow: FeedFlow, day: date, run_id: str, error: Exce
     if services.ledger.advance(flow.name, day, failed) is None:
         return False
     if isinstance(error, EnvironmentFailure):
-        _tell_hindered(services, flow, delivery, text)
+        _tell_hindered(services, flow, delivery, error)
+    elif delivery.hindered:
+        no_longer_hindered(services, flow, day)
     return True
 
 
 def _after(services: Services, seen: Delivery, error: Exception) -> dict[str, Any]:
     """What a failure of its kind changes: the counts, and until when the delivery rests."""
     if isinstance(error, PermanentFailure):
-        return {"permanent": True}
+        return {"permanent": True, "hindered": 0}
     now = services.ledger.now()
     if isinstance(error, EnvironmentFailure):
         times = seen.hindered + 1
         return {"hindered": times, "not_before": now + after_hindrance(times)}
-    return {"attempt": seen.attempt + 1, "not_before": now + after_failure(seen.attempt)}
+    return {"attempt": seen.attempt + 1, "hindered": 0, "not_before": now + after_failure(seen.attempt)}
 
 
-def _tell_hindered(services: Services, flow: FeedFlow, delivery: Delivery, error: str) -> None:
+def _tell_hindered(services: Services, flow: FeedFlow, delivery: Delivery, error: EnvironmentFailure) -> None:
     """Tell people of what hinders a source, unless they know."""
-    if delivery.hindered:
-        return
-    if not _others_hindered(services, flow, delivery.day):
-        services.ledger.clear_trouble(flow.source, HINDRANCE)
-    if services.ledger.begin_trouble(flow.source, HINDRANCE, error):
-        facts = {"feed": flow.name, "date": delivery.day.isoformat(), "error": error}
-        subject = f"{flow.source}: deliveries wait for the place where they run"
-        if not services.notifier(flow.topics).failure("delivery_hindered", subject, facts):
-            services.ledger.clear_trouble(flow.source, HINDRANCE)
+    facts = {"feed": flow.name, "date": delivery.day.isoformat(), "error": str(error)}
+    subject = f"{flow.source}: deliveries wait for the place where they run"
+    if not delivery.hindered:
+        no_longer_hindered(services, flow, delivery.day)
+    begin_hindrance(
+        services,
+        flow.source,
+        DELIVERIES,
+        error,
+        lambda: services.notifier(flow.topics).failure("delivery_hindered", subject, facts),
+    )
 
 
 def no_longer_hindered(services: Services, flow: FeedFlow, day: date) -> None:
-    """What hindered a delivery is over; once it is for all of a source, the next time is told again."""
-    if not _others_hindered(services, flow, day):
-        services.ledger.clear_trouble(flow.source, HINDRANCE)
-
-
-def _others_hindered(services: Services, flow: FeedFlow, day: date) -> bool:
+    """Nothing hinders a delivery; once nothing does any of a source, the next time is told again."""
+    since = services.ledger.now() - _HINDERED_LATELY
     active = services.ledger.active_deliveries(flow.source)
-    return any(other.hindered for name, other in active if (name, other.day) != (flow.name, day))
+    others = (other for name, other in active if (name, other.day) != (flow.name, day))
+    if not any(other.hindered and other.changed_at and other.changed_at > since for other in others):
+        end_hindrances(services, flow.source, DELIVERIES)

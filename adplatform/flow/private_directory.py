@@ -1,6 +1,7 @@
 """Work directories that nobody else can read, and that do not outlive their run."""
 
 import fcntl
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import IO
 
 from adplatform.failures import EnvironmentFailure
+
+log = logging.getLogger(__name__)
 
 LOCK = ".lock"
 
@@ -58,5 +61,8 @@ def _is_held(lock: Path) -> bool:
     except FileNotFoundError:
         return False
     except BlockingIOError:
+        return True
+    except PermissionError:
+        log.warning("%s belongs to another user and is left alone", lock.parent)
         return True
     return False

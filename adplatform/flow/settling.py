@@ -16,9 +16,8 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any, Protocol, TypeVar
 
-from botocore.exceptions import ClientError
-
-from adplatform.failures import PermanentFailure
+from adplatform.aws_errors import aws_failures
+from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.files.arrivals import (
     ListedFile,
     Settle,
@@ -40,7 +39,16 @@ from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.rows import Delivery, DeliveryState, Publication, RawObject, RotationState, TableRotation, digest
+from adplatform.ledger.rows import (
+    Delivery,
+    DeliveryState,
+    Publication,
+    RawObject,
+    RotationState,
+    TableRotation,
+    Untold,
+    digest,
+)
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +124,11 @@ class Problem:
     def facts(self) -> dict[str, str]:
         return {"feed": self.flow.name, "date": self.day.isoformat(), "error": self.error}
 
+    @property
+    def untold(self) -> Untold:
+        """The message that people get of it, which is written together with it."""
+        return Untold.of(self.flow.topics.failure, "delivery_stuck", self.subject, self.facts)
+
 
 @dataclass(frozen=True)
 class Waiting:
@@ -136,12 +149,14 @@ class Mark:
 
 @dataclass(frozen=True)
 class Look:
-    """What a look at the deliveries of a source found. ``mark`` is None when it came to its end."""
+    """What a look at the deliveries of a source found. ``mark`` is None when it came to its end; ``hindrances`` are
+    what kept it from judging some of them."""
 
     due: tuple[Due, ...]
     problems: tuple[Problem, ...]
     waiting: tuple[Waiting, ...]
     mark: Mark | None
+    hindrances: tuple[EnvironmentFailure, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -263,6 +278,7 @@ class Settler:
         listings = _Listings(budget, listing)
         due: list[Due] = []
         problems: list[Problem] = []
+        hindrances: list[EnvironmentFailure] = []
         stopped: Mark | None = None
         looked, days = "", dict(at.days)
         for name, row in turns:
@@ -274,8 +290,9 @@ class Settler:
             due += found.due
             problems += found.problems
             waiting += found.waiting
+            hindrances += found.hindrances
         due.sort(key=lambda each: (place[each.flow.name], each.day))
-        return Look(tuple(due), tuple(problems), tuple(waiting), stopped)
+        return Look(tuple(due), tuple(problems), tuple(waiting), stopped, tuple(hindrances))
 
     def waits(self, flow: FeedFlow, delivery: Delivery) -> Wait | None:
         """What a delivery with something pending waits for; None when nothing is. Changes nothing."""
@@ -285,7 +302,7 @@ class Settler:
             return known
         try:
             decision = self._judge(flow, delivery, self.ledger.objects(flow.name, delivery.day)).decision
-        except PermanentFailure as e:
+        except (PermanentFailure, TransientFailure) as e:
             return Wait(str(e))
         return decision if isinstance(decision, Wait) else Wait(f"complete, {decision.because}: the next look takes it")
 
@@ -311,20 +328,29 @@ class Settler:
             return _look(problems=self._stuck(flow, row.day, early) if row.error != early else [])
         problems: list[Problem] = []
         waiting: list[Waiting] = []
+        hindrances: list[EnvironmentFailure] = []
         delivery = self._without_dead_run(flow, row.day, runs, problems)
         if delivery.pending and delivery.state not in BUSY:
+            known = self._known_wait(flow, delivery, rule)
             try:
-                wait = self._known_wait(flow, delivery, rule) or self._settle(flow, delivery, listings, rule)
+                with aws_failures(f"{flow.name} {row.day}"):
+                    wait = known or self._settle(flow, delivery, listings, rule)
             except PermanentFailure as e:
                 problems += self._stuck(flow, row.day, str(e))
+            except TransientFailure as e:
+                log.warning("%s", e)
+                waiting.append(Waiting(flow, row.day, Wait(str(e))))
+                hindrances += [e] if isinstance(e, EnvironmentFailure) else []
             else:
                 if isinstance(wait, Wait):
                     waiting.append(Waiting(flow, row.day, wait))
                     if delivery.state is not DeliveryState.FAILED:
                         return _look(waiting=waiting)
+                    if not known:
+                        self._no_longer_stuck(flow, row.day)
         delivery = self._retried(flow, row.day)
         due = [_due(flow, delivery)] if delivery.state is DeliveryState.SETTLED else []
-        return _look(due, problems, waiting)
+        return Look(tuple(due), tuple(problems), tuple(waiting), None, tuple(hindrances))
 
     def _settle(
         self, flow: FeedFlow, delivery: Delivery, listings: _Listings, rule: str = "", *, anyway: bool = False
@@ -431,6 +457,10 @@ class Settler:
                 self._remember(flow, delivery, Wait(str(e)), rule, e.manifests)
                 raise
             return _Judged(Wait(str(e)), objects, e.manifests)
+        except EnvironmentFailure as e:
+            if not anyway:
+                raise
+            return _Judged(Wait(str(e)), objects)
         for manifest, reason in judged.manifests.refused:
             self.ledger.refuse_object(flow.name, manifest, reason, MEND_MANIFEST)
         for manifest in judged.manifests.used:
@@ -449,6 +479,7 @@ class Settler:
 
         Raises:
             UnusableManifests: there are manifests, but none that can be met.
+            TransientFailure: S3 does not hand one out at present, or not to us.
         """
         manifests = self._manifests(flow, delivery.day, objects)
         decision = decide(flow.layout, delivery, objects, self.ledger.now(), manifests.listed)
@@ -557,13 +588,18 @@ class Settler:
             if given_up:
                 error = f"{error}; its runs died {deaths} times. `adplatform retry {flow.name} {day}` tries again"
             pause = after_death(deaths)
-            changes = {"deaths": deaths, "error": error, **visible}
-            if pause or given_up:
+            changes = {"deaths": deaths, "hindered": 0, "error": error, **visible}
+            problem = Problem(flow, day, error, "is given up")
+            if given_up:
+                state = DeliveryState.FAILED
+                changed = self.ledger.change_untold(
+                    flow.name, delivery, problem.untold, state=state, run_id="", not_before=None, **changes
+                )
+                problems += [problem] if changed else []
+            elif pause:
                 changed = self._rest(flow, delivery, pause, **changes)
             else:
                 changed = self._launch(flow, delivery, **changes)
-            if given_up and changed is not None:
-                problems.append(Problem(flow, day, error, "is given up"))
         return changed or self.ledger.delivery(flow.name, day)
 
     def _launch(self, flow: FeedFlow, delivery: Delivery, **changes: Any) -> Delivery | None:
@@ -602,8 +638,20 @@ class Settler:
         if delivery.error == error or delivery.state in BUSY:
             return []
         permanent = delivery.permanent or delivery.state is not DeliveryState.FAILED
-        self.ledger.change(flow.name, delivery, state=DeliveryState.FAILED, permanent=permanent, error=error)
-        return [Problem(flow, day, error)]
+        problem, state = Problem(flow, day, error), DeliveryState.FAILED
+        changed = self.ledger.change_untold(
+            flow.name, delivery, problem.untold, state=state, permanent=permanent, error=error
+        )
+        return [problem] if changed else []
+
+    def _no_longer_stuck(self, flow: FeedFlow, day: date) -> None:
+        """What kept a delivery from settling is mended and it waits like any other, unless a run of it has failed."""
+        delivery = self.ledger.delivery(flow.name, day)
+        row = self.ledger.publication(flow.name, day, delivery.version)
+        closed = row is not None and row.state is DeliveryState.PUBLISHED and delivery.published == delivery.version
+        if delivery.state is DeliveryState.FAILED and delivery.permanent and (closed or not delivery.version):
+            state = DeliveryState.PUBLISHED if closed else DeliveryState.OPEN
+            self.ledger.change(flow.name, delivery, state=state, permanent=False, error="")
 
 
 def _look(
@@ -678,11 +726,12 @@ def _read_manifest(s3: Any, obj: RawObject) -> bytes:
     if obj.size > MAX_MANIFEST:
         raise PermanentFailure(f"{obj.uri}: {obj.size} bytes are too many for a manifest; the limit is {MAX_MANIFEST}")
     try:
-        return read_object(s3, obj)
-    except ClientError as e:
-        if e.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
-            raise
-        raise Unreadable(f"{obj.uri}: the manifest cannot be read, ask the partner to send it again: {e}") from e
+        with aws_failures(obj.uri):
+            return read_object(s3, obj)
+    except PermanentFailure as e:
+        raise Unreadable(
+            f"{obj.uri}: the manifest cannot be read, ask the partner to send it again: {e.__cause__}"
+        ) from e
 
 
 def read_object(s3: Any, obj: RawObject) -> bytes:

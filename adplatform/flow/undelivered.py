@@ -4,6 +4,8 @@ from datetime import date
 
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
+from adplatform.flow.untold import tell
+from adplatform.ledger.rows import Untold
 
 
 def undelivered(services: Services, flow: FeedFlow, day: date) -> str:
@@ -34,5 +36,7 @@ def tell_undelivered(
     else:
         subject = f"{flow.name} {day}: not delivered" + (" in time" if missed else "")
     event = "delivery_missed" if missed else "not_delivered"
-    if not services.notifier(flow.topics).failure(event, subject, facts) and note is not None:
+    if note is None or missed:  # no other run says so
+        tell(services, flow.source, Untold.of(flow.topics.failure, event, subject, facts))
+    elif not services.notifier(flow.topics).failure(event, subject, facts):
         services.ledger.delete(flow.name, note)

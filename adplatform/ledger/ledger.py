@@ -44,6 +44,7 @@ from adplatform.ledger.rows import (
     TableRotation,
     Told,
     Trouble,
+    Untold,
     active_deliveries,
     active_reports,
     attribute,
@@ -280,6 +281,12 @@ class Ledger:
         """Move the delivery on; None when somebody else changed it since ``seen``."""
         return self._move(feed, seen, replace(seen, **changes))
 
+    def change_untold(self, feed: str, seen: Delivery, message: Untold, **changes: Any) -> Delivery | None:
+        """The same of which somebody has to be told; either both are written or nothing."""
+        moved = self._delivery_write(feed, seen, replace(seen, **changes))
+        changed = self._transact([moved, self._put(feed.partition("/")[0], message)])
+        return self.delivery(feed, seen.day) if changed else None
+
     def note_waiting(self, feed: str, seen: Delivery, because: str, until: datetime | None, judged: str) -> None:
         """Remember what the delivery lacks, unless somebody else changed it since ``seen``. Nothing about it changes,
         so this is no new revision."""
@@ -396,7 +403,7 @@ class Ledger:
     def put_retired(self, feed: str, rows: Iterable[Retired]) -> None:
         self._put_all(feed, rows)
 
-    def delete(self, feed: str, row: Slice | Retired | Told) -> None:
+    def delete(self, feed: str, row: Slice | Retired | Told | Untold) -> None:
         self.client.delete_item(TableName=self.table, Key=_wire({"pk": f"feed#{feed}", "sk": row.sort_key}))
 
     # -- hashing keys
@@ -486,6 +493,13 @@ class Ledger:
 
     def clear_trouble(self, source: str, what: str) -> None:
         self.client.delete_item(TableName=self.table, Key=_wire({"pk": f"feed#{source}", "sk": f"trouble#{what}"}))
+
+    def untold(self, source: str) -> list[Untold]:
+        """Messages that are still to be sent."""
+        return list(self._query(Untold, source, "untold#"))
+
+    def put_untold(self, source: str, message: Untold) -> None:
+        self._put_all(source, [message])
 
     def note_told(self, feed: str, what: str) -> Told | None:
         """Take it upon the caller to tell people; None when somebody did before. Notes of long ago go."""

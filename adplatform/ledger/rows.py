@@ -19,6 +19,7 @@ pk                            sk                                   row
 ``feed#<source>``             ``planned#<name>/<scope>``           :class:`Planned`, the last day that was planned
 ``feed#<source>``             ``scope#<id>``                       :class:`Scope`, a profile or marketplace of it
 ``feed#<source>``             ``trouble#<what>``                   :class:`Trouble`, what people were told already
+``feed#<source>``             ``untold#<digest>``                  :class:`Untold`, a message that is still to be sent
 ``feed#<source>/<feed>``      ``told#<what>``                      :class:`Told`, what people are told only once
 ``feed#<source>/<feed>``      ``stale#<day>/<scope>``              :class:`Stale`, a derived date to be built anew
 ``feed#_keys``                ``lake``                             :class:`LakeKey`, the hashing key of the lake
@@ -34,6 +35,7 @@ An item may have 400 KB (DynamoDB Developer Guide, "Constraints"), so none grows
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
@@ -41,7 +43,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from adplatform.failures import clipped
 from adplatform.ledger.item_size import require_fit
@@ -512,6 +514,24 @@ class Told:
 
 
 @dataclass(frozen=True)
+class Untold:
+    """A message of a failure that nobody has got yet; ``facts`` is JSON, and an empty ``topic`` the platform's."""
+
+    event: str
+    subject: str
+    facts: str
+    topic: str = ""
+
+    @classmethod
+    def of(cls, topic: str | None, event: str, subject: str, facts: Mapping[str, Any]) -> Self:
+        return cls(event, subject, json.dumps(facts, default=str, sort_keys=True), topic or "")
+
+    @property
+    def sort_key(self) -> str:
+        return f"untold#{digest(self.event, self.subject, self.facts, self.topic)}"
+
+
+@dataclass(frozen=True)
 class LakeKey:
     """The hashing key that all tables of the lake are to share, by its id.
 
@@ -585,6 +605,7 @@ Row = (
     | Scope
     | Trouble
     | Told
+    | Untold
     | LakeKey
     | TableRotation
 )
@@ -606,6 +627,7 @@ R = TypeVar(
     Stale,
     Trouble,
     Told,
+    Untold,
     LakeKey,
     TableRotation,
 )

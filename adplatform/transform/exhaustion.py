@@ -16,5 +16,7 @@ def ran_out(what: str, error: duckdb.OutOfMemoryException | duckdb.IOException) 
     """The disk is the machine's fault; memory is shared with runs that end, or too little for the data."""
     text = str(error)
     if _SPILL in text or any(reason in text for reason in _DISK):
-        return EnvironmentFailure(f"{what}: DuckDB has no room on the local disk. Make room below ADPLATFORM_HOME")
+        return EnvironmentFailure(
+            f"{what}: DuckDB has no room on the local disk. Make room below ADPLATFORM_HOME", cause="DuckDB: no room"
+        )
     return TransientFailure(f"{what}: DuckDB ran out of memory or disk")

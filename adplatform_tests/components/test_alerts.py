@@ -2,14 +2,18 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from botocore.awsrequest import AWSResponse
 from dagster._utils.error import serializable_error_info_from_exc_info
 
+from adplatform.components.delivery_assets import TOPIC_TAG
 from adplatform.components.errors import sentence, step_error, without_classes
-from adplatform.defs.alerts import build_alerts, concern_of
+from adplatform.components.runs import FEED_TAG, TOLD_TAG
+from adplatform.defs.alerts import build_alerts, concern_of, failure_of_run
 from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.flow.services import Services
@@ -57,9 +61,14 @@ def started_by_hand(platform: Platform, feeds: Sequence[str], executed: Sequence
     )
 
 
-def alert(platform: Platform, result: dg.ExecuteInProcessResult, selection: Sequence[str] | None = None) -> None:
+def alert(
+    platform: Platform,
+    result: dg.ExecuteInProcessResult,
+    selection: Sequence[str] | None = None,
+    tags: dict[str, str] | None = None,
+) -> None:
     """What the sensor does of a run that failed."""
-    run = result.dagster_run
+    run = result.dagster_run._replace(tags={**result.dagster_run.tags, **(tags or {})})
     if selection is not None:
         run = run._replace(asset_selection=frozenset(dg.AssetKey(key.split("/")) for key in selection))
     event = next(e for e in result.all_events if e.event_type_value == "PIPELINE_FAILURE")
@@ -81,13 +90,18 @@ def test_a_failed_run_by_hand_is_told_by_feed_to_the_topic_of_its_source(acme: P
     acme.tick()
     result = started_by_hand(acme, ["orders"])
     assert not result.success
-    alert(acme, result, ["raw/acme/orders", "clean/acme/orders"])
+    selection = ["raw/acme/orders", "clean/acme/orders"]
+    alert(acme, result, selection)
     [message] = inbox.read()
     assert (message["event"], message["feed"], message["date"]) == ("run_failed", "acme/orders", str(YESTERDAY))
     assert message["error"] == acme.delivery("orders").error
     assert "a.csv: declared columns are missing from the header" in message["error"]
     assert not CLASS.search(message["error"])
     assert everybody.read() == []
+    alert(acme, result, selection, tags={TOLD_TAG: f"{result.run_id}: by the ledger"})
+    assert inbox.read() == []
+    alert(acme, result, selection, tags={TOLD_TAG: "the run that was executed again: by the ledger"})
+    assert len(inbox.read()) == 1
 
 
 def test_several_assets_of_a_run_are_one_message_that_names_their_feeds(acme: Platform) -> None:
@@ -146,3 +160,20 @@ def test_what_dagster_says_of_itself_is_told_without_its_classes() -> None:
     assert without_classes(text) == "Could not reach user code server"
     assert step_error(None, "s") == ""
     assert sentence(None, "s") == ""
+
+
+def test_a_failed_run_that_could_not_be_told_is_told_when_it_can_be(acme: Platform, tmp_path: Path) -> None:
+    services, inbox, topic = acme.services, inbox_of(acme), acme.services.settings.failure_topic + "-acme"
+    run = acme.instance.create_run_for_job(
+        acme.definitions.resolve_implicit_global_asset_job_def(), tags={FEED_TAG: "acme/orders", TOPIC_TAG: topic}
+    )
+    answer = {"Error": {"Code": "Throttling", "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    events, hook = services.sns.meta.events, "before-call.sns.Publish"
+    events.register(hook, refuse := lambda **_: (AWSResponse("", 400, {}, None), answer))
+    failure_of_run(services, run, "it broke")
+    events.unregister(hook, refuse)
+    assert inbox.read() == []
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        for _ in range(2):
+            SENSOR["failing_ticks"](dg.build_sensor_context(instance=instance, resources={"services": services}))
+    assert [message["error"] for message in inbox.read()] == ["it broke"]

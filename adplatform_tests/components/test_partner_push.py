@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -12,6 +13,7 @@ import pytest
 from dagster._core.loader import LoadingContextForTest
 
 from adplatform.components import PartnerPush
+from adplatform.components.ownership import take_over
 from adplatform.components.runs import WORKER_TAG
 from adplatform.contracts.source import Topics
 from adplatform.flow.lifecycle import claim
@@ -354,16 +356,36 @@ def test_what_was_told_long_ago_is_forgotten(acme: Platform) -> None:
     assert kept == ["backfill/new", "backfill/newest"]
 
 
+def deadline(platform: Platform, days: int = 0) -> list[dg.RunRequest]:
+    """What the tick of yesterday's deadline asks for, or one some days later."""
+    context = dg.build_schedule_context(
+        instance=platform.instance,
+        scheduled_execution_time=datetime.combine(YESTERDAY + timedelta(days=1 + days), time(9), UTC),
+        resources={"services": platform.services},
+        repository_def=platform.definitions.get_repository_def(),
+    )
+    schedule = platform.definitions.resolve_schedule_def("acme_orders_deadline")
+    return list(schedule.evaluate_tick(context).run_requests or ())
+
+
+def test_a_deadline_whose_tick_was_skipped_is_asked_about_by_the_next_and_once(acme: Platform, tmp_path: Path) -> None:
+    acme.services.ledger.settle("acme/orders", acme.delivery("orders"), objects=1, manifest_key="m", because="it came")
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as lasting:
+        take_over(acme.services, lasting)
+        later = replace(acme, instance=lasting)
+        asked = deadline(later, days=2)
+        assert [r.partition_key for r in asked] == [str(YESTERDAY + timedelta(days=n)) for n in (1, 2)]
+        run = lasting.create_run_for_job(
+            acme.definitions.resolve_implicit_global_asset_job_def(), tags={"dagster/run_key": str(asked[0].run_key)}
+        )
+        assert deadline(later, days=2) == asked[1:]
+        lasting.report_run_failed(run)
+        assert deadline(later, days=2) == asked
+
+
 def test_the_deadline_asks_for_a_run_whose_check_fails_and_tells_once_when_nothing_came(acme: Platform) -> None:
     inbox = acme.messages
-    schedule = acme.definitions.resolve_schedule_def("acme_orders_deadline")
-    context = dg.build_schedule_context(
-        instance=acme.instance,
-        scheduled_execution_time=datetime.combine(YESTERDAY + timedelta(days=1), time(9), UTC),
-        resources={"services": acme.services},
-        repository_def=acme.definitions.get_repository_def(),
-    )
-    [request] = schedule.evaluate_tick(context).run_requests or ()
+    [_, _, request] = deadline(acme)
     assert request.partition_key == YESTERDAY.isoformat()
     for _ in range(2):
         result = acme.run(request)
@@ -379,14 +401,8 @@ def test_the_deadline_also_asks_for_a_date_that_cannot_settle(services: Services
     platform.put(f"orders/dt={YESTERDAY}/manifest.json", b"{")
     assert platform.tick() == []
     assert platform.delivery("orders").state is DeliveryState.FAILED
-    schedule = platform.definitions.resolve_schedule_def("acme_orders_deadline")
-    context = dg.build_schedule_context(
-        instance=instance,
-        scheduled_execution_time=datetime.combine(YESTERDAY + timedelta(days=1), time(9), UTC),
-        resources={"services": services},
-        repository_def=platform.definitions.get_repository_def(),
-    )
-    [request] = schedule.evaluate_tick(context).run_requests or ()
+    [_, _, request] = deadline(platform)
+    assert request.partition_key == YESTERDAY.isoformat()
     result = platform.run(request)
     assert [c.check_name for c in result.get_asset_check_evaluations() if not c.passed] == ["delivered"]
     assert "not a manifest" in platform.delivery("orders").error

@@ -13,7 +13,7 @@ import pytest
 from adplatform.amazon.sources import AdsSource
 from adplatform.components import AmazonAdsReports
 from adplatform.components.report_automation import look
-from adplatform.components.runs import TOLD_TAG, WORKER_TAG, may_start, runs_of
+from adplatform.components.runs import TOLD_TAG, WORKER_TAG, may_start, runs_of, said_of
 from adplatform.flow.provision import provision
 from adplatform.flow.reports.account import account_of
 from adplatform.flow.services import Services
@@ -65,7 +65,7 @@ def test_orders_go_on_after_the_process_that_placed_them_was_killed(
     assert ended.success
     told = instance.get_run_by_id(ended.run_id)
     assert told is not None
-    assert told.tags[WORKER_TAG] == str(this_worker())
+    assert said_of(told, WORKER_TAG) == str(this_worker())
     gone = subprocess.Popen(["sleep", "600"])
     dying = identity_of(gone.pid)
     gone.kill()
@@ -90,7 +90,7 @@ def test_orders_that_keep_failing_are_told_once_and_tried_less_and_less_often(
     for _ in range(6):
         run = instance.get_run_by_id(orders(defs, instance).run_id)
         assert run is not None
-        told.append(TOLD_TAG not in run.tags)
+        told.append(not said_of(run, TOLD_TAG))
         now = datetime.now(UTC).timestamp()
         waits.append(next(m for m in range(0, 200, 5) if may_start(runs_of(timed, instance), alike, now + 60 * m + 30)))
     assert told == [True, False, False, False, False, False]

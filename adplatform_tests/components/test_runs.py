@@ -3,6 +3,7 @@
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +11,21 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from botocore.awsrequest import AWSResponse
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import DagsterEvent, EngineEventData
 
 from adplatform.components.ownership import take_over
-from adplatform.components.runs import BEGINS_WITHIN, TOLD_TAG, WORKER_TAG, InstanceRuns, runs_of
+from adplatform.components.runs import (
+    BEGINS_WITHIN,
+    FAILURE_TAG,
+    TOLD_TAG,
+    WORKER_TAG,
+    InstanceRuns,
+    runs_of,
+    said_of,
+    say_of,
+)
 from adplatform.flow.lifecycle import claim
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Ending
@@ -134,6 +146,31 @@ def test_a_run_of_another_instance_lives_as_long_as_it_shows_it(
     assert status(acme, run) is dg.DagsterRunStatus.STARTED
 
 
+@pytest.mark.parametrize("at_creation", [False, True])
+def test_a_run_that_is_executed_again_lives_and_fails_for_itself(
+    acme: Platform, gone: WorkerIdentity, at_creation: bool
+) -> None:
+    first = started(acme, **({"adplatform__worker": str(gone)} if at_creation else {}))
+    said = {TOLD_TAG: "by the ledger", FAILURE_TAG: "EnvironmentFailure"}
+    say_of(acme.instance, first.run_id, said if at_creation else {**said, WORKER_TAG: str(gone)})
+    runs = runs_of(acme.services, acme.instance)
+    assert not runs.alive(first.run_id)
+    copied = acme.instance.get_run_by_id(first.run_id)
+    assert copied is not None
+    again = acme.instance.create_run_for_job(
+        acme.definitions.resolve_implicit_global_asset_job_def(),
+        status=dg.DagsterRunStatus.STARTED,
+        tags=copied.tags,
+        parent_run_id=first.run_id,
+        root_run_id=first.run_id,
+    )
+    assert runs.alive(again.run_id)
+    assert status(acme, again) is dg.DagsterRunStatus.STARTED
+    acme.instance.report_run_failed(again)
+    assert (runs.ending(first.run_id), runs.ending(again.run_id)) == (Ending.HINDERED, Ending.DIED)
+    assert (said_of(copied, TOLD_TAG), said_of(again, TOLD_TAG)) == ("by the ledger", "")
+
+
 def test_how_a_run_ended(acme: Platform) -> None:
     runs = runs_of(acme.services, acme.instance)
     canceled, failed, interrupted, hindered = (started(acme, dagster__run_key=f"key-{n}") for n in range(4))
@@ -159,13 +196,33 @@ def test_a_run_that_somebody_cancels_is_no_attempt_and_the_next_tick_runs_it_aga
     assert (acme.delivery("orders").attempt, acme.delivery("orders").deaths) == (1, 0)
 
 
+def test_a_delivery_whose_runs_take_too_long_is_tried_as_often_as_any_that_fails(acme: Platform) -> None:
+    deliver(acme)
+    [request] = acme.tick()
+
+    def interrupt(**_: Any) -> None:
+        """Dagster's monitoring ends the run."""
+        [run] = acme.instance.get_runs(limit=1)
+        acme.instance.report_run_canceling(run, "Canceling due to exceeding maximum runtime of 5 seconds.")
+        raise DagsterExecutionInterruptedError
+
+    acme.services.glue.meta.events.register("before-call.glue.CreateTable", interrupt)
+    with suppress(DagsterExecutionInterruptedError):
+        acme.run(request)
+    found = acme.delivery("orders")
+    assert (found.state, found.attempt) == (DeliveryState.FAILED, 2)
+    assert "took longer than a run may" in found.error
+    [run] = acme.instance.get_runs(limit=1)
+    assert (said_of(run, TOLD_TAG), runs_of(acme.services, acme.instance).ending(run.run_id)) == ("", Ending.DIED)
+
+
 def test_a_run_shows_who_works_on_it_from_before_its_claim_until_it_has_ended(acme: Platform) -> None:
     deliver(acme)
     [request] = acme.tick()
     result = acme.run(request)
     run = acme.instance.get_run_by_id(result.run_id)
     assert run is not None
-    assert run.tags[WORKER_TAG] == str(this_worker())
+    assert said_of(run, WORKER_TAG) == str(this_worker())
     assert Workers(acme.services.ledger).live(result.run_id) is None
 
 
@@ -221,7 +278,7 @@ def test_a_temporary_directory_that_cannot_be_used_burns_no_attempt_and_is_told_
         assert not result.success
         run = acme.instance.get_run_by_id(result.run_id)
         assert run is not None
-        assert TOLD_TAG in run.tags
+        assert said_of(run, TOLD_TAG) == "by the ledger, when it began"
         delivery = acme.delivery("orders")
         assert (delivery.attempt, delivery.hindered, delivery.permanent) == (1, times, False)
         assert acme.tick() == []
@@ -231,6 +288,29 @@ def test_a_temporary_directory_that_cannot_be_used_burns_no_attempt_and_is_told_
     assert result.success
     assert [m["event"] for m in inbox.read()] == ["delivery_hindered", "delivery_published"]
     assert acme.query("select count(*) from {orders}") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "call"),
+    [
+        ("ExpiredTokenException", 400, "GetItem"),
+        ("ProvisionedThroughputExceededException", 400, "GetItem"),
+        ("ProvisionedThroughputExceededException", 400, "PutItem"),
+    ],
+    ids=["denied", "throttled", "throttled when it begins its work"],
+)
+def test_a_run_that_cannot_reach_the_ledger_before_its_claim_is_no_death(
+    acme: Platform, code: str, status: int, call: str
+) -> None:
+    deliver(acme)
+    [request] = acme.tick()
+    answer = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    events, hook = acme.services.ledger.client.meta.events, f"before-call.dynamodb.{call}"
+    events.register(hook, refuse := lambda **_: (AWSResponse("", status, {}, None), answer))
+    assert not acme.run(request).success
+    events.unregister(hook, refuse)
+    acme.tick()
+    assert (acme.delivery("orders").hindered, acme.delivery("orders").deaths) == (1, 0)
 
 
 def test_without_the_hashing_key_nothing_is_lost_and_the_delivery_waits(acme: Platform) -> None:

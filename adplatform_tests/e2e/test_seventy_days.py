@@ -104,7 +104,8 @@ class Simulation:
 
     def publish(self, days: list[date]) -> None:
         """What is waiting to be published, several dates at a time."""
-        (_, flow), *_ = self.account.scoped_flows([str(PROFILE.id)])
+        (_, table), *_ = self.account.tables()
+        flow = self.account.scoped(table, str(PROFILE.id))
 
         def one(day: date) -> None:
             work = self.work / str(day)

@@ -1,8 +1,11 @@
 """Work directories: a lock that the kernel releases says whose process is dead."""
 
+import os
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,8 @@ from adplatform.flow.private_directory import private_directory
 
 HOLD = """
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from adplatform.flow.private_directory import private_directory
 with private_directory(Path(sys.argv[1]), "another-run") as work:
@@ -19,6 +24,18 @@ with private_directory(Path(sys.argv[1]), "another-run") as work:
     print(work, flush=True)
     sys.stdin.read()
 """
+
+
+@contextmanager
+def another_user() -> Iterator[None]:
+    """Whoever runs the tests is somebody else for a moment; that takes root, and nobody else owns a file."""
+    if os.geteuid():
+        pytest.skip("only root can be somebody else")
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def test_a_directory_is_private_and_gone_afterwards(tmp_path: Path) -> None:
@@ -48,6 +65,20 @@ def test_what_was_left_without_a_lock_is_removed(tmp_path: Path) -> None:
     (tmp_path / "old_run" / "secret.csv").touch()
     with private_directory(tmp_path, "run"):
         assert not (tmp_path / "old_run").exists()
+
+
+def test_that_of_another_user_is_left_alone_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)  # what is above is closed to others
+    tmp_path.chmod(0o777)
+    with private_directory(Path("tmp"), "theirs"):
+        for opened in ("tmp", "tmp.lock"):
+            Path(opened).chmod(0o777)
+        with another_user(), private_directory(Path("tmp"), "ours") as work:
+            assert work.exists()
+        [theirs] = Path("tmp").iterdir()
+    assert f"{theirs} belongs to another user and is left alone" in caplog.text
 
 
 def test_many_directories_of_one_run_stand_side_by_side(tmp_path: Path) -> None:

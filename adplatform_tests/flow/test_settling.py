@@ -577,6 +577,56 @@ def test_what_hinders_is_told_with_the_next_delivery_when_it_could_not_be_sent(w
     assert sent == [True]
 
 
+@pytest.mark.parametrize("ends", [PermanentFailure("a bad file"), TransientFailure("S3 does not answer")])
+def test_a_delivery_that_fails_for_itself_does_not_keep_a_later_hindrance_silent(world: World, ends: Exception) -> None:
+    told: list[str] = []
+    world.told = lambda event, *_: told.append(event)
+    settled(world)
+    fails(world, EnvironmentFailure("no key"))
+    minutes(world, 5)
+    world.tick(NOBODY)
+    fails(world, ends)
+    for file in ("a.csv", "b.csv"):
+        world.deliver("count", file)
+    world.tick(NOBODY)
+    fails(world, EnvironmentFailure("no key"), "count")
+    assert told == ["delivery_hindered"] * 2
+    assert delivery(world).hindered == 0
+
+
+def test_each_cause_of_a_hindrance_is_told_and_again_when_the_message_was_not_sent(world: World) -> None:
+    told: list[str] = []
+    answers = [False, True, True]
+    world.told = lambda _event, _subject, facts: told.append(facts["error"]) or answers[len(told) - 1]
+    settled(world)
+    full = EnvironmentFailure("quiet: the disk is full", cause="disk")
+    for error in (
+        full,
+        full,
+        full,
+        EnvironmentFailure("no key"),
+        EnvironmentFailure("count: the disk is full", cause="disk"),
+    ):
+        fails(world, error)
+        minutes(world, 120)
+        world.tick(NOBODY)
+    assert told == ["quiet: the disk is full"] * 2 + ["no key"]
+
+
+def test_a_feed_that_was_removed_while_it_was_hindered_keeps_nobody_silent(world: World) -> None:
+    told: list[str] = []
+    world.told = lambda event, *_: told.append(event)
+    settled(world)
+    fails(world, EnvironmentFailure("no key"))
+    minutes(world, 60 * 25)
+    for file in ("a.csv", "b.csv"):
+        world.deliver("count", file)
+    world.settler.receive()
+    world.settler.look(NOBODY, only="acme/count")
+    fails(world, EnvironmentFailure("no key"), "count")
+    assert told == ["delivery_hindered"] * 2
+
+
 def test_a_run_that_was_hindered_before_it_could_claim_rests_too(world: World) -> None:
     class Hindered(Ended):
         def ending(self, run: str) -> Ending:
@@ -662,13 +712,63 @@ def test_a_manifest_that_is_mended_settles_what_was_stuck(world: World) -> None:
     assert delivery(world, "listed").error == ""
 
 
-def test_a_manifest_that_cannot_be_read_is_a_problem_of_its_feed_only(world: World) -> None:
+def test_a_manifest_that_is_gone_is_a_problem_of_its_feed_only(world: World) -> None:
     key = world.key("listed", TODAY, "manifest.json")
     world.deliver("listed", "manifest.json", b'{"files": []}')
     world.settler.receive()
-    world.bare_s3.forbidden.add(key)
+    world.bare_s3.keys[key].clear()
     settled(world)
     assert f"s3://raw/{key}: the manifest cannot be read" in delivery(world, "listed").error
+
+
+def test_manifests_that_are_denied_hinder_the_source_and_are_no_problem_of_their_dates(world: World) -> None:
+    days = [TODAY, TODAY - timedelta(days=1)]
+    for day in days:
+        world.deliver("listed", "manifest.json", b'{"files": []}', day)
+        world.bare_s3.forbidden.add(world.key("listed", day, "manifest.json"))
+    world.settler.reconcile()
+    found = world.settler.look(NOBODY)
+    assert (found.problems, len(found.waiting)) == ((), 2)
+    assert {hindrance.cause for hindrance in found.hindrances} == {"HeadObject: 403"}
+    assert [delivery(world, "listed", day).state for day in days] == [DeliveryState.OPEN] * 2
+    assert world.settler.settle(world.flow("listed"), delivery(world, "listed"), anyway=True) is not None
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "denied"])
+def test_a_date_whose_settlement_cannot_be_read_holds_up_no_other(world: World, gone: bool) -> None:
+    first = published(world, "count")
+    minutes(world, 1)
+    world.deliver("count", "a.csv", b"2")
+    if gone:
+        world.bare_s3.keys[first.manifest_key].clear()
+    else:
+        world.bare_s3.forbidden.add(first.manifest_key)
+    world.deliver("done", "_SUCCESS")
+    world.deliver("done", "a.csv")
+    world.settler.receive()
+    found = world.settler.look(NOBODY)
+    assert [due.flow.name for due in found.due] == ["acme/done"]
+    assert (len(found.problems), len(found.hindrances)) == ((1, 0) if gone else (0, 1))
+
+
+@pytest.mark.parametrize("was_published", [False, True])
+def test_a_stuck_date_whose_manifest_is_mended_waits_like_any_other(world: World, was_published: bool) -> None:
+    if was_published:
+        world.deliver("listed", "manifest.json", b'{"files": []}')
+        world.tick(NOBODY)
+        run(world, "listed")
+        world.bare_s3.keys[delivery(world, "listed").manifest_key].clear()
+        minutes(world, 1)
+    world.deliver("listed", "manifest.json", b'{"files": []}' if was_published else b"{")
+    world.tick(NOBODY)
+    assert delivery(world, "listed").state is DeliveryState.FAILED
+    minutes(world, 1)
+    world.deliver("listed", "manifest.json", b'{"files": [{"name": "a.csv"}]}')
+    for _ in range(2):
+        assert world.tick(NOBODY) == []
+    found = delivery(world, "listed")
+    expected = DeliveryState.PUBLISHED if was_published else DeliveryState.OPEN
+    assert (found.state, found.permanent, found.error) == (expected, False, "")
 
 
 def test_a_data_file_named_like_a_manifest_is_not_read_into_memory(world: World) -> None:
@@ -824,7 +924,7 @@ def test_a_manifest_that_s3_hands_out_again_settles_what_was_stuck(world: World)
         world.deliver("listed", file, body)
     world.settler.receive()
     world.bare_s3.forbidden.add(key)
-    assert len(world.settler.due(NOBODY)[1]) == 1
+    assert len(world.settler.look(NOBODY).hindrances) == 1
     world.bare_s3.forbidden.clear()
     assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a1"]
     assert [o.reason for o in objects(world, "listed")] == ["", ""]

@@ -84,7 +84,7 @@ class Clock:
 
 @dataclass
 class Hears:
-    """Who is notified. ``told`` answers False for a message that could not be sent."""
+    """Who is notified; of nothing where ``told`` returns False."""
 
     told: Callable[..., object]
 

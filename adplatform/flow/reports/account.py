@@ -116,11 +116,6 @@ class Account:
         """The feed of every dataset, for all scopes together."""
         return [(each, self._table(dataset)) for each in self.definitions for dataset in each.datasets]
 
-    def scoped_flows(self, scopes: Iterable[str]) -> list[tuple[ReportDefinition, FeedFlow]]:
-        """The feed of every dataset and scope."""
-        wanted = list(scopes)
-        return [(each, self.scoped(flow, scope)) for each, flow in self.tables() for scope in wanted]
-
     def named_flows(self, names: Iterable[str]) -> list[tuple[ReportDefinition, FeedFlow]]:
         """The feeds of these names, as deliveries have them; those that are not declared any more are left out."""
         tables = {flow.feed.name: (definition, flow) for definition, flow in self.tables()}

@@ -20,10 +20,12 @@ from adplatform.failures import (
     TransientFailure,
     listed,
 )
+from adplatform.flow.hindrances import begin_hindrance
 from adplatform.flow.reports.account import Account, local_zone
 from adplatform.flow.reports.plan import covered
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import Report, ReportState, Scope, Trouble
+from adplatform.flow.untold import tell as send
+from adplatform.ledger.rows import Report, ReportState, Scope, Trouble, Untold
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +41,8 @@ SLOWEST_POLL = timedelta(minutes=10)
 MOST_NAMED = 50
 """Reports that one message names."""
 NOT_DECLARED = "its definition or scope was removed or changed"
-HINDRANCE = "hindrance/reports"
-"""Under which name it is noted that people know what hinders an account's reports on this side of Amazon."""
+REPORTS = "reports"
+"""The kind of an account's work that something may hinder on this side of Amazon."""
 DOUBTFUL = "Amazon says there is no data, but there was before; asked once more"
 
 
@@ -160,10 +162,15 @@ def hindered(services: Services, account: Account, report: Report, error: Enviro
     """Let a report rest because the place where it is worked on cannot do it, the longer the longer that lasts. It is
     no attempt. People are told when it begins."""
     ledger = services.ledger
-    if HINDRANCE not in ledger.troubles(account.source) and ledger.begin_trouble(account.source, HINDRANCE, str(error)):
-        facts = {"source": account.source, "feed": report.feed, "error": str(error)}
-        tell(services, account, "reports_hindered", f"{account.source}: reports wait for the place they run in", facts)
-    trouble = ledger.troubles(account.source).get(HINDRANCE)
+    facts = {"source": account.source, "feed": report.feed, "error": str(error)}
+    subject = f"{account.source}: reports wait for the place they run in"
+    trouble = begin_hindrance(
+        services,
+        account.source,
+        REPORTS,
+        error,
+        lambda: services.notifier(account.topics).failure("reports_hindered", subject, facts),
+    )
     lasts = ledger.now() - trouble.since if trouble else timedelta(0)
     return rest(services, returned(report), str(error), min(max(lasts / 2, ASK_AGAIN_AFTER), LONGEST_WAIT))
 
@@ -378,9 +385,9 @@ def tell_given_up(services: Services, account: Account, reports: Iterable[Report
 
 
 def tell(services: Services, account: Account, event: str, subject: str, facts: dict[str, Any]) -> None:
-    """Tell those who hear of failures. The ledger knows it too, so a message that cannot be sent is only logged."""
+    """Tell those who hear of failures, now or with a later look."""
     log.warning("%s", subject)
-    services.notifier(account.topics).failure(event, subject, facts)
+    send(services, account.source, Untold.of(account.topics.failure, event, subject, facts))
 
 
 def _pause(attempt: int) -> timedelta:

@@ -21,13 +21,14 @@ from adplatform.amazon.reports import Document, Progress, ReportApi, ReportStatu
 from adplatform.amazon.slices import SliceFile, Split, split
 from adplatform.aws import longest_call
 from adplatform.failures import AccessRefused, ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
+from adplatform.flow.hindrances import end_hindrances
 from adplatform.flow.publication import publish_delivery
 from adplatform.flow.reports.account import Account, local_zone, slice_file
 from adplatform.flow.reports.ask import (
     CLOCKS_DIFFER,
     DOUBTFUL,
-    HINDRANCE,
     NOT_DECLARED,
+    REPORTS,
     give_up,
     hindered,
     is_doubtful,
@@ -138,7 +139,7 @@ def finish(services: Services, landed: Report, problems: str = "") -> Report | N
         return landed
     state = ReportState.DONE if landed.rows else ReportState.EMPTY
     if landed.returned:
-        services.ledger.clear_trouble(landed.source, HINDRANCE)
+        end_hindrances(services, landed.source, REPORTS)
     survived = landed.error if landed.attempt <= 1 or not landed.error else f"an earlier try failed: {landed.error}"
     return services.ledger.change_report(landed, state=state, run_id="", error=problems or survived)
 
@@ -148,6 +149,8 @@ def failed(services: Services, account: Account, report: Report, error: Exceptio
     current = services.ledger.report(report.feed, report.key)
     if current is None or current.ended or current.run_id != report.run_id:
         return None
+    if current.returned and not isinstance(error, EnvironmentFailure):
+        end_hindrances(services, account.source, REPORTS)
     ended = _after(services, account, current, error)
     tell_given_up(services, account, [ended])
     return ended

@@ -118,7 +118,7 @@ class Pull:
         return f"run-{self.runs}"
 
     def input(self, name: str, scope: str) -> FeedFlow:
-        return next(t for _, t in self.account.scoped_flows([scope]) if t.feed.name == name)
+        return next(self.account.scoped(t, scope) for _, t in self.account.tables() if t.feed.name == name)
 
     def put(self, name: str, scope: str, day: date) -> None:
         """What Amazon says now of one date of one report, as a slice that waits to be published."""

@@ -8,7 +8,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from adplatform.aws_errors import aws_failures
-from adplatform.failures import ClaimLost, EnvironmentFailure
+from adplatform.failures import ClaimLost, EnvironmentFailure, TransientFailure
 from adplatform.flow.reports.due import ReportDue, deliveries_due, reports_due
 from adplatform.flow.reports.land import MAX_DOWNLOADS, claim, failed, land, release
 from adplatform.flow.settling import Ending
@@ -114,3 +114,13 @@ def test_a_report_that_another_run_has_is_lost_not_failed(pull: Pull) -> None:
         land(pull.services, pull.account, lambda: pull.api, report, pull.work, sleep=lambda _: None)
     assert failed(pull.services, pull.account, report, ClaimLost("lost")) is None
     assert pull.reports() == [claimed]
+
+
+def test_a_report_that_fails_for_itself_does_not_keep_a_later_hindrance_silent(pull: Pull) -> None:
+    report = ready(pull)
+    claimed = claim(pull.services, report, "one")
+    failed(pull.services, pull.account, claimed, EnvironmentFailure("no key"))
+    (resting,) = pull.reports()
+    claimed = claim(pull.services, resting, "two")
+    assert failed(pull.services, pull.account, claimed, TransientFailure("no answer")) is not None
+    assert pull.services.ledger.troubles("ads") == {}

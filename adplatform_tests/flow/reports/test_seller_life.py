@@ -294,7 +294,8 @@ def test_every_date_of_a_seller_is_the_truth_after_days_of_faults(seller: Simula
     first, seed, later = date(2026, 9, 18), seller.world.settings.seed, seller.at[0] + timedelta(days=30)
     assert cancelled.start == first
     days = [first + timedelta(days=n) for n in range(7)]
-    for definition, flow in seller.account.scoped_flows([GERMANY.id]):
+    for definition, table in seller.account.tables():
+        flow = seller.account.scoped(table, GERMANY.id)
         for day in days if "asin" not in flow.feed.name else ():
             publish_slice(seller.services, flow, day, f"{definition.name}-{day}", seller.work)
     prefix = seller.services.settings.database_prefix

@@ -1,0 +1,28 @@
+"""What hinders a source's work where it runs: people hear of each cause once, when it begins."""
+
+from collections.abc import Callable
+
+from adplatform.failures import EnvironmentFailure
+from adplatform.flow.services import Services
+from adplatform.ledger.rows import Trouble, digest
+
+
+def begin_hindrance(
+    services: Services, source: str, work: str, error: EnvironmentFailure, tell: Callable[[], bool]
+) -> Trouble | None:
+    """Note what hinders a kind of work of the source, and ``tell`` people unless they know of its cause. None when they
+    cannot be told: the next that is hindered tries again."""
+    ledger, name = services.ledger, f"hindrance/{work}/{digest(error.cause)}"
+    known = ledger.troubles(source).get(name)
+    if known is not None:
+        return known
+    if ledger.begin_trouble(source, name, str(error)) and not tell():
+        ledger.clear_trouble(source, name)
+    return ledger.troubles(source).get(name)
+
+
+def end_hindrances(services: Services, source: str, work: str) -> None:
+    """The work goes on; whatever hinders it the next time is told again."""
+    for name in services.ledger.troubles(source):
+        if name.startswith(f"hindrance/{work}"):
+            services.ledger.clear_trouble(source, name)

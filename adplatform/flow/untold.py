@@ -1,0 +1,28 @@
+"""Messages of failures that are sent until they are: what the platform knows is no news only once somebody got it."""
+
+import json
+
+from adplatform.contracts.source import Topics
+from adplatform.flow.services import Services
+from adplatform.ledger.rows import Untold
+
+PLATFORM = "_platform"
+"""In the place of a source: messages about the platform, or about several sources."""
+
+
+def tell(services: Services, source: str, message: Untold) -> None:
+    """Send a message, or keep it for :func:`tell_untold`."""
+    if not _sent(services, message):
+        services.ledger.put_untold(source, message)
+
+
+def tell_untold(services: Services, source: str) -> None:
+    """Send what is still to be sent; what cannot be sent stays."""
+    for message in services.ledger.untold(source):
+        if _sent(services, message):
+            services.ledger.delete(source, message)
+
+
+def _sent(services: Services, message: Untold) -> bool:
+    notifier = services.notifier(Topics(failure=message.topic or None))
+    return notifier.failure(message.event, message.subject, json.loads(message.facts))
