@@ -37,6 +37,8 @@ _HINDERED = frozenset(
         *("AuthFailure", "IncompleteSignature", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidSecurity"),
         *("InvalidSignatureException", "InvalidToken", "MissingAuthenticationToken"),
         *("MissingAuthenticationTokenException", "SignatureDoesNotMatch", "UnrecognizedClientException"),
+        # The same as an answer to HEAD, which has no body to name a code
+        "400",
         # Accounts
         *("AccountProblem", "AllAccessDisabled", "NotSignedUp", "OptInRequired", "OptInRequiredException"),
         *("ResourceNumberLimitExceededException", "ServiceQuotaExceededException"),
@@ -76,9 +78,7 @@ def aws_failures(what: str, *, hindering: tuple[str, ...] = ()) -> Iterator[None
     try:
         yield
     except (Boto3Error, BotoCoreError, ClientError) as e:
-        # boto3's transfer manager hides the service's answer in an error of its own (S3UploadFailedError).
-        cause = e.__context__ if isinstance(e, Boto3Error) and e.__context__ is not None else e
-        raise _failure(what, cause, hindering) from e
+        raise _failure(what, _cause(e), hindering) from e
     except OSError as e:
         if not is_of_machine(e):
             raise
@@ -94,6 +94,13 @@ def secret_failures(what: str) -> Iterator[None]:
     """
     with aws_failures(what, hindering=("ResourceNotFoundException", "InvalidRequestException")):
         yield
+
+
+def _cause(error: Exception) -> BaseException:
+    """boto3's transfer manager hides the service's answer to an upload in an error of its own (S3UploadFailedError).
+    What it says of a download (RetriesExceededError) hides one of its own kind, which tells less."""
+    hidden = error.__context__ if isinstance(error, Boto3Error) else None
+    return hidden if isinstance(hidden, (ClientError, BotoCoreError, OSError)) else error
 
 
 def _failure(what: str, error: BaseException, hindering: tuple[str, ...]) -> PermanentFailure | TransientFailure:

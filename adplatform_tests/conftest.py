@@ -9,7 +9,7 @@ import pytest
 from adplatform.aws import Aws, local_aws
 from adplatform.flow.services import Services
 from adplatform.local.endpoint import ensure
-from adplatform_tests.support.platforms import make_services
+from adplatform_tests.support.platforms import drop_table, make_services
 
 
 @pytest.fixture(scope="session")
@@ -19,14 +19,18 @@ def aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield endpoint.url
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def aws(aws_endpoint: str) -> Aws:
+    """One for all tests: a session reads the service models, which takes longer than many a test."""
     return local_aws(aws_endpoint)
 
 
 @pytest.fixture
-def services(aws: Aws, tmp_path: Path) -> Services:
-    return make_services(aws, tmp_path / "home")
+def services(aws: Aws, tmp_path: Path) -> Iterator[Services]:
+    made = make_services(aws, tmp_path / "home")
+    yield made
+    # The embedded AWS saves all its tables again and again: those of tests that have ended would slow the others down.
+    drop_table(aws, made.settings.ledger_table)
 
 
 @pytest.fixture

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import boto3.exceptions
 import botocore.exceptions
 import pytest
-from boto3.exceptions import S3UploadFailedError
+from boto3.exceptions import Boto3Error, S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from s3transfer.exceptions import RetriesExceededError as TransferRetriesExceededError
 
 from adplatform.aws import Aws
 from adplatform.aws_errors import aws_failures, secret_failures
@@ -89,7 +91,9 @@ def test_a_denial_a_key_or_credentials_hinder_and_spend_no_attempt(code: str) ->
     assert type(judged(refusal(code, 400))) is EnvironmentFailure
 
 
-@pytest.mark.parametrize(("code", "status"), [("403", 403), ("401", 401), ("SomethingNew", 403), ("", 403)])
+@pytest.mark.parametrize(
+    ("code", "status"), [("403", 403), ("401", 401), ("400", 400), ("SomethingNew", 403), ("", 403)]
+)
 def test_a_denial_that_only_its_status_shows_hinders(code: str, status: int) -> None:
     assert type(judged(refusal(code, status))) is EnvironmentFailure
 
@@ -140,6 +144,15 @@ def test_every_error_of_botocore_itself_has_its_verdict() -> None:
     assert {"ParamValidationError", "UnknownServiceError", "WaiterError"} <= {
         n for n, verdict in verdicts.items() if verdict is PermanentFailure
     }
+
+
+def test_every_error_of_boto3_itself_may_pass_whatever_it_was_raised_from() -> None:
+    for kind in vars(boto3.exceptions).values():
+        if isinstance(kind, type) and issubclass(kind, Boto3Error):
+            error = kind.__new__(kind)
+            for hidden in (None, TransferRetriesExceededError(TimeoutError()), KeyError("x")):
+                error.__context__ = hidden
+                assert type(judged(error)) is TransientFailure, (kind, hidden)
 
 
 def test_a_secret_that_is_missing_or_to_be_deleted_can_be_restored() -> None:

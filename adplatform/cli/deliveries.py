@@ -1,6 +1,7 @@
 """Commands that bring files in and move deliveries on."""
 
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -16,8 +17,12 @@ from adplatform.flow.clean import try_file
 from adplatform.flow.decisions import retry_delivery, retry_report, try_again
 from adplatform.flow.failed import failed_deliveries, failed_reports
 from adplatform.flow.provision import open_settler, provision
+from adplatform.flow.reports.account import Account
+from adplatform.flow.reports.fact import all_tables
 from adplatform.flow.settings import read_settings
 from adplatform.flow.settling import BUSY
+from adplatform.flow.source import Source
+from adplatform.ledger.ledger import Ledger
 
 FeedName = Annotated[str, typer.Argument(help="A feed, as source/feed.", show_default=False)]
 Day = Annotated[str, typer.Argument(help="The delivery date, YYYY-MM-DD.", show_default=False)]
@@ -137,16 +142,38 @@ def retry(
         try_again(services, flow, parse_day(day))
         console.print(f"{name} {day}: reopened; the sensor or `adplatform process` runs it")
         return
-    known = [source.name for source in sources] + [account.source for account in accounts]
-    if name is not None and name.partition("/")[0] not in known:
-        raise PermanentFailure(f"no source {name.partition('/')[0]!r}; there are {', '.join(known)}")
+    if name is not None:
+        require_known(services.ledger, sources, accounts, name)
     deliveries = [f for f in failed_deliveries(services, sources, accounts) if _is_of(f.name, name)]
     reports = [f for f in failed_reports(services, accounts) if _is_of(f.name, name)]
     done = [retry_delivery(services, f) for f in deliveries] + [retry_report(services, f) for f in reports]
-    for sentence in done:
-        console.print(sentence, highlight=False, soft_wrap=True)
+    for each in done:
+        console.print(each.sentence, highlight=False, soft_wrap=True)
     nothing = f"nothing of {name} has failed" if name else "nothing has failed"
-    console.print(f"{len(done)} retried; the sensor or `adplatform process` runs them" if done else nothing)
+    count = sum(each.changed for each in done)
+    console.print(f"{count} retried; the sensor or `adplatform process` runs them" if done else nothing)
+
+
+def require_known(ledger: Ledger, sources: Sequence[Source], accounts: Sequence[Account], name: str) -> None:
+    """
+    Raises:
+        PermanentFailure: nothing declared is called so: no source or feed, and no table or report of an account, with
+            or without one of the scopes that the ledger knows.
+    """
+    owner = name.partition("/")[0]
+    known = [source.name for source in sources] + [account.source for account in accounts]
+    if owner not in known:
+        raise PermanentFailure(f"no source {owner!r}; there are {', '.join(known)}")
+    feeds = [flow.name for source in sources if source.name == owner for flow in source.feeds]
+    scoped: list[str] = []
+    for account in accounts:
+        if account.source == owner:
+            tables = {table.table for table in all_tables(account)}
+            tables |= {f"{owner}/{definition.name}" for definition in account.definitions}
+            feeds += sorted(tables)
+            scoped += [f"{table}/{scope.id}" for table in tables for scope in ledger.scopes(owner)]
+    if name not in (owner, *feeds, *scoped):
+        raise PermanentFailure(f"{owner} has nothing called {name!r}; there are {', '.join(feeds)}")
 
 
 def _is_of(feed: str, wanted: str | None) -> bool:

@@ -1,10 +1,9 @@
 """The command that examines the ledger against everything else that knows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import typer
-from rich.table import Column, Table
 
 from adplatform.cli.context import connect, console, declared_accounts, declared_sources
 from adplatform.flow.doctor import Finding, examine
@@ -17,17 +16,23 @@ def doctor(
 ) -> None:
     """Compare ledger, catalog, manifests and raw zone, for a ledger that was lost or restored from an older backup."""
     services = connect()
-    found = list(_examined(services, repair))
-    if not found:
-        console.print("ledger, catalog, manifests and raw zone agree")
-        return
-    heading = "restored" if repair else "--repair would"
-    table = Table(Column("feed", overflow="fold"), "date", Column("problem", overflow="fold"), Column(heading))
-    for each in found:
-        table.add_row(each.feed, str(each.day or ""), each.problem, each.done or "nothing: see the problem")
-    console.print(table)
-    if not repair or any(not each.done for each in found):
+    if not show(_examined(services, repair), repair=repair):
         raise typer.Exit(1)
+
+
+def show(found: Iterable[Finding], *, repair: bool) -> bool:
+    """Print each finding as it comes, for a repair may be stopped; whether nothing is wrong any more."""
+    none, left = True, False
+    for each in found:
+        none, left = False, left or not repair or not each.done
+        what = f"{each.feed} {each.day}" if each.day else each.feed
+        then = (
+            f"{'done' if repair else 'with --repair'}: {each.done}" if each.done else "nothing is done, see the problem"
+        )
+        console.print(f"{what}: {each.problem}; {then}", highlight=False, soft_wrap=True, markup=False)
+    if none:
+        console.print("ledger, catalog, manifests and raw zone agree")
+    return not left
 
 
 def _examined(services: Services, repair: bool) -> Iterator[Finding]:

@@ -47,8 +47,8 @@ def status() -> None:
     table = Table("table", "key", "deliveries", "rows", "note")
     wanted = lake.key_id if lake else current
     for each in usage(services, _flows(services, declared_accounts())):
-        note = _note(rotations.get(each.table), each.key_id, wanted)
-        table.add_row(each.table, each.key_id or "not recorded", f"{each.deliveries:,}", f"{each.rows:,}", note)
+        text = note(rotations.get(each.table), each.key_id, wanted)
+        table.add_row(each.table, each.key_id or "not recorded", f"{each.deliveries:,}", f"{each.rows:,}", text)
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
     console.print(table)
@@ -79,7 +79,7 @@ def rotate(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=errors) as progress, headless_work(services, accounts, _watch(progress)) as work:
         outcome = key_rotation.rotate(services, flows, wish, work, version=version, random_bytes=secrets.token_bytes)
-    _show_outcome(outcome)
+    show_outcome(outcome)
 
 
 def retire(
@@ -116,11 +116,14 @@ def _period(text: str) -> timedelta:
     return period
 
 
-def _note(rotation: TableRotation | None, key_id: str, wanted: str) -> str:
+def note(rotation: TableRotation | None, key_id: str, wanted: str) -> str:
+    """What to say of the deliveries of a table that are under ``key_id``, "" where that was not recorded."""
     if rotation is not None and rotation.state is RotationState.RUNNING:
         return f"on its way to {rotation.key_id}: {rotation.staged} of {rotation.deliveries} made; new deliveries wait"
     if rotation is not None and rotation.state is RotationState.KEPT:
         return f"stays under its key: originals of {rotation.left} deliveries are gone"
+    if not key_id:
+        return "nobody knows under which key: `adplatform keys rotate`"
     return "" if key_id == wanted else "joins with the others are wrong: `adplatform keys rotate`"
 
 
@@ -160,9 +163,21 @@ def _watch(progress: Progress) -> Callable[[Step], None]:
     return watch
 
 
-def _show_outcome(outcome: Outcome) -> None:
+def show_outcome(outcome: Outcome) -> None:
+    """What a rotation came to.
+
+    Raises:
+        PermanentFailure: it is not complete.
+    """
     _show_left(outcome.left)
     key = outcome.key
+    for lost in outcome.lost:
+        errors.print(f"key {lost} cannot be had any more: nothing joins with exports made with it", soft_wrap=True)
+    if not outcome.new_key:
+        text = (
+            f"no new key was made: key {key.key_id} is the one that a rotation was begun to, or that was there before"
+        )
+        console.print(f"{text}; `adplatform keys rotate --new-key` makes one", highlight=False, soft_wrap=True)
     if outcome.problems:
         for problem in outcome.problems:
             errors.print(problem, highlight=False, soft_wrap=True)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 _LOOK_EVERY = 0.1
@@ -23,22 +23,40 @@ class Patience:
     kill: float = 1
 
 
+@dataclass
+class Stop:
+    """Whether this process was asked to stop. ``heeded`` once something looks at that; until then the signal itself
+    ends what is being done."""
+
+    asked: threading.Event = field(default_factory=threading.Event)
+    heeded: bool = False
+
+    def hear(self, *_: object) -> None:
+        self.asked.set()
+        if not self.heeded:
+            raise KeyboardInterrupt
+
+
 @contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """Set by SIGINT and SIGTERM within the context. To be entered by the main thread."""
-    stop = threading.Event()
+def stop_signals() -> Iterator[Stop]:
+    """Hears SIGINT and SIGTERM within the context, which ends quietly if one comes before something heeds it. To be
+    entered by the main thread."""
+    stop = Stop()
     # Also where SIGINT was ignored when this process began (nohup, a job in the background of a script): exec gives a
     # child the default for each signal that has a handler here, and would let it go on ignoring one that is ignored.
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in STOPS}
+    before = {number: signal.signal(number, stop.hear) for number in STOPS}
     try:
         yield stop
+    except KeyboardInterrupt:
+        if not stop.asked.is_set():
+            raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def run_to_the_end(
-    command: Sequence[str], environment: Mapping[str, str], stop: threading.Event, patience: Patience = Patience()
+    command: Sequence[str], environment: Mapping[str, str], stop: Stop, patience: Patience = Patience()
 ) -> int:
     """Run a command until it ends, and return its status, or until ``stop`` is set: then every process of the command
     is interrupted, terminated and killed in turn, and the status is 0. The same happens to them when this process is
@@ -47,15 +65,18 @@ def run_to_the_end(
     The command is the leader of a process group of its own, so a Ctrl-C reaches it through this process alone. To be
     called within :func:`stop_signals`, for the command would ignore the signals that this process ignores.
     """
-    if stop.is_set():
-        return 0
+    stop.heeded = True
     process = subprocess.Popen(command, env=dict(environment), start_new_session=True)
-    with _guarded(process.pid, patience):
-        while process.poll() is None and not stop.wait(_LOOK_EVERY):
-            continue
-        asked = stop.is_set()
+    try:
+        with _guarded(process.pid, patience):
+            while process.poll() is None and not stop.asked.wait(_LOOK_EVERY):
+                continue
+            asked = stop.asked.is_set()
+            end_group(process.pid, patience, process.poll)
+            status = process.wait()
+    except BaseException:  # also where nobody could be made to guard it
         end_group(process.pid, patience, process.poll)
-        status = process.wait()
+        raise
     return 0 if asked else status
 
 

@@ -20,7 +20,6 @@ from adplatform.components.metadata import (
     raw_schema,
     topic_metadata,
 )
-from adplatform.components.private_directory import private_directory
 from adplatform.components.runs import (
     FAILURE_TAG,
     FEED_TAG,
@@ -34,6 +33,7 @@ from adplatform.components.runs import (
 from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import clean, lifecycle, raw
 from adplatform.flow.close import close
+from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
 from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow

@@ -12,7 +12,6 @@ import dagster as dg
 from adplatform.aws_errors import aws_failures
 from adplatform.components.delivery_assets import AUDITS, SUSPICION, audit_evaluation, note_hindrance
 from adplatform.components.metadata import clean_schema, topic_metadata
-from adplatform.components.private_directory import private_directory
 from adplatform.components.report_assets import (
     DATE,
     audit_check,
@@ -23,6 +22,7 @@ from adplatform.components.report_assets import (
 )
 from adplatform.components.runs import at_work, note_failure, runs_of, work_ended
 from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure, clipped, listed
+from adplatform.flow.private_directory import private_directory
 from adplatform.flow.reports.fact import EQUALS_INPUTS, NAME, Fact, build, built, facts_due
 from adplatform.flow.services import Services
 from adplatform.lake.audit import AuditFinding

@@ -36,7 +36,6 @@ from adplatform.components.metadata import (
     slice_metadata,
     topic_metadata,
 )
-from adplatform.components.private_directory import private_directory
 from adplatform.components.runs import FEED_TAG, TOLD_TAG, at_work, say_of, work_ended
 from adplatform.failures import (
     ClaimLost,
@@ -46,6 +45,7 @@ from adplatform.failures import (
     clipped,
     listed,
 )
+from adplatform.flow.private_directory import private_directory
 from adplatform.flow.reports.account import Account
 from adplatform.flow.reports.connect import Connect, open_api
 from adplatform.flow.reports.fact import Fact, fact_of, mark

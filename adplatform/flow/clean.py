@@ -123,7 +123,7 @@ def publish_version(
     row = _settled(services, flow, day, version)
     counted = _counted_version(services, flow, row, transformed, run_id)
     # Noted before anybody sees it: whoever closes the version after this run has died finds its counts.
-    services.ledger.put_publication(flow.name, counted)
+    services.ledger.note_publication(flow.name, counted)
     table = table_of(services, flow, staged.columns)
     published = publish(
         services.lake,
@@ -139,7 +139,7 @@ def publish_version(
     )
     note = "" if published.result is not Result.SUPERSEDED else _not_shown(flow, table, day, version, published)
     done = with_details(services.store, flow.name, counted, published.locations, staged.reasons)
-    services.ledger.put_publication(flow.name, replace(done, note=note))
+    services.ledger.note_publication(flow.name, replace(done, note=note))
     return published
 
 
@@ -163,7 +163,7 @@ def stage_for_rotation(
         key_id=transformed.key_id,
         manifest=row.manifest_key,
     )
-    services.ledger.put_publication(flow.name, counted)
+    services.ledger.note_publication(flow.name, counted)
 
 
 def table_of(services: Services, flow: FeedFlow, columns: Iterable[OutputColumn]) -> TableSpec:

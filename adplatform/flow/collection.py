@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from adplatform.aws_errors import aws_failures
+from adplatform.failures import clipped
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.agreement import Compared, compare
@@ -29,10 +30,20 @@ def collect_source(
         PermanentFailure, TransientFailure: as :func:`adplatform.lake.retention.collect`.
     """
     settings, now = services.settings, services.ledger.now()
+    settings.temp.mkdir(parents=True, exist_ok=True)
     for flow in tables_of(source):
         table = named_table(services, flow)
         keep = timedelta(days=settings.keep_days)
-        collected = collect(services.lake, flow.table, table, keep=keep, now=now, run_id=run_id, dry_run=dry_run)
+        collected = collect(
+            services.lake,
+            flow.table,
+            table,
+            keep=keep,
+            now=now,
+            run_id=run_id,
+            temp=settings.temp,
+            dry_run=dry_run,
+        )
         if not dry_run:
             report(services, flow, collected.compared, whole=True)
         yield flow, collected
@@ -76,8 +87,8 @@ def named_table(services: Services, flow: FeedFlow) -> Named:
 
 
 def report(services: Services, flow: FeedFlow, compared: Compared, *, whole: bool) -> None:
-    """Say what was repaired, and once what somebody must look at. Only the comparison of the ``whole`` table knows that
-    there is nothing any more."""
+    """Say what was repaired, and once what somebody must look at; again when it could not be sent. Only the comparison
+    of the ``whole`` table knows that there is nothing any more."""
     notifier, facts = services.notifier(flow.topics), {"table": flow.table}
     if compared.repaired:
         subject = f"{flow.table}: readers saw something else than what is published; it is repaired"
@@ -85,11 +96,11 @@ def report(services: Services, flow: FeedFlow, compared: Compared, *, whole: boo
     what = f"catalog/{flow.table}"
     told = services.ledger.troubles(flow.source).get(what)
     if compared.to_report:
-        text = "; ".join(_first(compared.to_report))
+        text = clipped("; ".join(_first(compared.to_report)))
         if told is None or (whole and told.error != text):
-            services.ledger.note_trouble(flow.source, what, text)
             subject = f"{flow.table}: catalog and ledger disagree; run `adplatform doctor`"
-            notifier.failure("catalog_disagrees", subject, {**facts, "problems": _first(compared.to_report)})
+            if notifier.failure("catalog_disagrees", subject, {**facts, "problems": _first(compared.to_report)}):
+                services.ledger.note_trouble(flow.source, what, text)
     elif told is not None and whole:
         services.ledger.clear_trouble(flow.source, what)
 
@@ -105,7 +116,7 @@ def _compare(services: Services, flow: FeedFlow, values: set[str], run_id: str, 
     seen = compare(lake, None, flow.table, table, values=values, run_id=run_id, temp=temp)
     if not seen:
         return seen
-    with lake.alone(flow.table, run_id) as lease:
+    with lake.alone(flow.table, run_id) as lease, lease.kept(lake.call):
         return compare(lake, lease, flow.table, table, values=values, run_id=run_id, temp=temp)
 
 

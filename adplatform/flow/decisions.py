@@ -1,5 +1,6 @@
 """What an operator may decide about a delivery. Each decision is remembered in the ledger and makes a version due."""
 
+from dataclasses import dataclass
 from datetime import date
 
 from adplatform.failures import PermanentFailure, listed
@@ -21,14 +22,22 @@ def try_again(services: Services, flow: FeedFlow, day: date) -> Delivery:
     return services.ledger.reopen(flow.name, day)
 
 
-def retry_delivery(services: Services, failed: FailedDelivery) -> str:
-    """Run a failed delivery again now; what was done, in a sentence. What cannot pass by itself was mended in the
+@dataclass(frozen=True)
+class Retried:
+    """What was done about something that failed, in a sentence, and whether that changed anything."""
+
+    sentence: str
+    changed: bool
+
+
+def retry_delivery(services: Services, failed: FailedDelivery) -> Retried:
+    """Run a failed delivery again now. What cannot pass by itself was mended in the
     contract, a key or the file, so it is processed from its originals as a new version; all else goes on with the
     version that there is, and with all its attempts."""
     flow, delivery = failed.flow, failed.delivery
     if delivery.permanent or delivery.version == 0:
         services.ledger.reopen(flow.name, delivery.day)
-        return f"{flow.name} {delivery.day}: reopened, to be processed as a new version"
+        return Retried(f"{flow.name} {delivery.day}: reopened, to be processed as a new version", True)
     changed = services.ledger.change(
         flow.name,
         delivery,
@@ -40,19 +49,21 @@ def retry_delivery(services: Services, failed: FailedDelivery) -> str:
         run_id="",
     )
     what = f"version {delivery.version} is due again" if changed else "it changed meanwhile and was left alone"
-    return f"{flow.name} {delivery.day}: {what}"
+    return Retried(f"{flow.name} {delivery.day}: {what}", changed is not None)
 
 
-def retry_report(services: Services, failed: FailedReport) -> str:
-    """Ask for a report that was given up once more, or end the rest of one that rests; what was done, in a sentence."""
+def retry_report(services: Services, failed: FailedReport) -> Retried:
+    """Ask for a report that was given up once more, or end the rest of one that rests."""
     report, account = failed.report, failed.account
     what = f"{report.feed} {report.start} to {report.end}"
     if not failed.given_up:
         changed = services.ledger.change_report(report, not_before=None)
-        return f"{what}: {'it is tried again now' if changed else 'it changed meanwhile and was left alone'}"
+        done = "it is tried again now" if changed else "it changed meanwhile and was left alone"
+        return Retried(f"{what}: {done}", bool(changed))
     definition = account.definition(report.name)
     intended = intend_days(services, account, definition, report.scope, set(report.days)) if definition else []
-    return f"{what}: {'asked for once more' if intended else 'Amazon does not keep it, or it is on its way already'}"
+    done = "asked for once more" if intended else "Amazon does not keep it, or it is on its way already"
+    return Retried(f"{what}: {done}", bool(intended))
 
 
 def leave_out(services: Services, flow: FeedFlow, day: date, key: str) -> str:

@@ -6,7 +6,7 @@ that came later wait for the next version, which holds them and the others toget
 a part of is made due again. A delivery on which all agree is never touched.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -18,7 +18,7 @@ from adplatform.flow.collection import named_table, tables_of
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Settler, manifests_of, read_settlement
 from adplatform.flow.source import FeedFlow, Source
-from adplatform.lake.agreement import compare
+from adplatform.lake.agreement import Compared, compare
 from adplatform.lake.entry import placement_of, settled
 from adplatform.lake.evidence import has_rows, shown_slices
 from adplatform.lake.table import Named, TableSpec
@@ -106,6 +106,8 @@ def examine(
     for table in tables_of(source):
         with aws_failures(f"the table of {table.table}"), ExitStack() as stack:
             lease = stack.enter_context(services.lake.alone(table.table, run_id)) if repair else None
+            if lease is not None:
+                stack.enter_context(lease.kept(services.lake.call))
             yield from _Table(services, source, table, part, lease, run_id).examine()
 
 
@@ -133,11 +135,18 @@ class _Table:
         for problem in problems:
             yield Finding(self.flow.table, None, problem, "")
         scopes = self._scopes(shown)
-        for scope in scopes:
-            flow = self.part(self.flow, scope) if self.part else self.flow
-            mine = {day: each for (feed, day), each in shown.items() if feed == flow.name}
-            yield from self._deliveries(flow, mine, named)
-        yield from self._compare(named, scopes)
+        found = self._deliveries(scopes, shown, named)
+        if (
+            self.lease is None
+        ):  # publishers go on: what is wrong now has to be so beside a catalog that is read after it
+            doubtful = {(each.feed, each.day) for each in found}
+            shown = self._shown(named)[0] if doubtful else {}
+            found = self._deliveries(scopes, shown, named, doubtful)
+        dates = set()
+        for finding in found:
+            yield finding
+            dates.add(str(finding.day))
+        yield from self._compare(named, scopes, dates)
 
     def _finding(self, problem: str, done: str, day: date | None = None, feed: str = "") -> Finding:
         return Finding(feed or self.flow.table, day, problem, done)
@@ -186,11 +195,30 @@ class _Table:
 
     # -- deliveries
 
-    def _deliveries(self, flow: FeedFlow, shown: Mapping[date, _Shown], named: Named) -> Iterator[Finding]:
+    def _deliveries(
+        self,
+        scopes: Iterable[str],
+        shown: Mapping[tuple[str, date], _Shown],
+        named: Named,
+        only: Set[tuple[str, date | None]] | None = None,
+    ) -> Iterator[Finding]:
+        for scope in scopes:
+            flow = self.part(self.flow, scope) if self.part else self.flow
+            if only is None or any(feed == flow.name for feed, _ in only):
+                mine = {day: each for (feed, day), each in shown.items() if feed == flow.name}
+                yield from self._deliveries_of(flow, mine, named, only)
+
+    def _deliveries_of(
+        self,
+        flow: FeedFlow,
+        shown: Mapping[date, _Shown],
+        named: Named,
+        only: Set[tuple[str, date | None]] | None,
+    ) -> Iterator[Finding]:
         services = self.services
         manifests = manifests_of(services.s3, services.zones, flow.name)
         days = {d.day for d in services.ledger.deliveries(flow.name)} | manifests.keys() | shown.keys()
-        for day in sorted(days):
+        for day in sorted(day for day in days if only is None or (flow.name, day) in only):
             if self.part and self.lease:
                 _settler(services, Source(flow.source, "", self.source.prefix, (flow,))).reconcile(
                     flow.layout.day_prefix(day)
@@ -205,21 +233,27 @@ class _Table:
             if finding:
                 yield finding
 
-    def _compare(self, named: Named, scopes: Iterable[str]) -> Iterator[Finding]:
-        temp = self.services.settings.temp
-        compared = compare(
+    def _compared(self, named: Named, scopes: Iterable[str]) -> Compared:
+        return compare(
             self.services.lake,
             self.lease,
             self.flow.table,
             named,
             run_id=self.run_id,
-            temp=temp,
+            temp=self.services.settings.temp,
             scopes=[scope for scope in scopes if scope],
         )
+
+    def _compare(self, named: Named, scopes: Iterable[str], found: Set[str]) -> Iterator[Finding]:
+        """What the comparison says. Before a repair the ledger lacks what was ``found`` of these dates, so that goes
+        without saying."""
+        compared = self._compared(named, scopes)
+        if self.lease is None and compared:
+            compared = compared.still(self._compared(named, scopes))
         for sentence in compared.repaired:
             yield self._finding(sentence, "made the catalog show what is placed")
-        if self.lease is not None:  # before a repair the ledger lacks what was found above
-            for sentence in compared.to_report:
+        for sentence in compared.to_report:
+            if self.lease is not None or not any(each in sentence for each in found):
                 yield self._finding(sentence, "")
 
 
@@ -261,7 +295,10 @@ class _Examined:
             return f"the ledger lacks version {', '.join(map(str, lost))}"
         if self.shown is None:
             return self._not_shown(delivery, publications)
-        seen = self.shown.placement
+        seen, ledger = self.shown.placement, self.table.services.ledger
+        placed = ledger.placement(self.flow.name, self.day)
+        if placed is not None and placed.version > seen.version and placed.version in publications:
+            return ""  # a late write, which the comparison mends
         known = publications.get(seen.version)
         if known is None or (seen.manifest and known.manifest_key != seen.manifest):
             return f"readers see version {seen.version}, which the ledger does not know"
@@ -269,12 +306,10 @@ class _Examined:
         if delivery.version < seen.version or (delivery.published != seen.version and not moving):
             return f"readers see version {seen.version}, the ledger says {delivery.published or 'none'}"
         if self.shown.slices:
-            ledger = self.table.services.ledger
             remembered = set(map(_place, ledger.slices_of_day(self.flow.table, self.day)))
             if not remembered.issuperset(map(_place, self.shown.slices)):
                 return "the ledger lacks slices that readers see"
-            placement = ledger.placement(self.flow.name, self.day)
-            if placement is None and not moving:
+            if placed is None and not moving:
                 return "the ledger does not say that it is placed"
         return ""
 
@@ -332,7 +367,13 @@ class _Examined:
         manifests: list[_Manifest],
         published: _Manifest,
     ) -> tuple[Finding, bool]:
+        ledger, feed = self.table.services.ledger, self.flow.name
         version = self.shown.placement.version if self.shown else published.number
+        placed = ledger.placement(feed, self.day)
+        if placed is not None and placed.version > version:
+            return self._found(
+                f"{problem}; it says that version {placed.version} is placed, and knows no more", ""
+            ), True
         objects = self._objects(delivery, manifests, published, version)
         empty = self.shown is None and not self._hidden(version)
         again = (
@@ -344,7 +385,6 @@ class _Examined:
         done = f"restored version {version} of {len(objects.settled)} objects{waiting}{due}"
         if self.table.lease is None:
             return self._found(problem + lost, done), True
-        ledger, feed = self.table.services.ledger, self.flow.name
         self.table.lease.check(self.table.services.lake.call)
         ledger.put_objects(feed, [*objects.settled, *objects.waiting, *objects.aside])
         self._put_publications(publications, manifests, published, version, delivery)

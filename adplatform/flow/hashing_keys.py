@@ -51,10 +51,17 @@ def hashing_keys(services: Services, flow: FeedFlow) -> HashingKeys | None:
         return HashingKeys(kept_key(services, rotation))
     key = fetch_key(services.secrets, services.settings.hash_key_secret)
     if meets_deliveries(flow):
-        others = sorted({p.key_id for p in services.ledger.placements(flow.name)} - {"", key.id})
+        others = _other_keys(services, flow, key.id)
         if others or (rotation is not None and rotation.state is RotationState.RUNNING):
             raise KeysDiffer(_waits(flow, key.id, " and ".join(others), rotation))
     return HashingKeys(key, _previous(services, key))
+
+
+def _other_keys(services: Services, flow: FeedFlow, key_id: str) -> list[str]:
+    """The keys of what readers see of the feed, without ``key_id``; "unknown" for what may be under another."""
+    found, lake = {p.key_id for p in services.ledger.placements(flow.name)}, services.ledger.lake_key()
+    unknown = "" in found and lake is not None and not lake.is_of_unrecorded(key_id)
+    return [*sorted(found - {"", key_id}), *(["unknown"] if unknown else [])]
 
 
 def kept_key(services: Services, rotation: TableRotation) -> HashKey:

@@ -6,8 +6,8 @@ in which deliveries meet is staged as a whole first and then shown (``adplatform
 deliveries wait.
 """
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -23,8 +23,9 @@ from adplatform.flow.close import close
 from adplatform.flow.hashing_keys import ADVICE, HashingKeys, meets_deliveries, rotation_keys
 from adplatform.flow.raw import version_objects
 from adplatform.flow.services import Services
-from adplatform.flow.settling import Runs, Settler, located
-from adplatform.flow.source import FeedFlow, Source
+from adplatform.flow.settling import Runs, Settler, UnusableManifests, located
+from adplatform.flow.shown import shown as is_shown
+from adplatform.flow.source import FeedFlow
 from adplatform.lake.rotation import show_together
 from adplatform.ledger.ledger import Lease
 from adplatform.ledger.rows import (
@@ -109,20 +110,25 @@ class Step:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a rotation came to. It is complete when there are no ``problems``."""
+    """What a rotation came to. It is complete when there are no ``problems``. ``lost`` are keys that cannot be
+    had any more: of the lake until then, or of tables on their way or staying under theirs. ``new_key`` says whether
+    the key was made for this rotation."""
 
     key: LakeKey
     made: int
     left: tuple[Remake, ...]
     problems: tuple[str, ...]
+    lost: tuple[str, ...] = ()
+    new_key: bool = True
 
 
 @dataclass(frozen=True)
 class Work:
-    """How a rotation works. ``make`` runs a settled delivery through the normal flow and returns the problem, "" for
-    none; ``closed`` hears of each delivery of a table that was shown as a whole. ``temp`` is a directory of rotations
-    alone: what a killed one left there, which may be personal data in clear, is removed."""
+    """How a rotation works. ``settler`` is the arrival side of a feed's source. ``make`` runs a settled delivery
+    through the normal flow and returns the problem, "" for none; ``closed`` hears of each delivery of a table that was
+    shown as a whole. ``temp`` is a private directory of this rotation (``flow.private_directory``)."""
 
+    settler: Callable[[FeedFlow], Settler]
     make: Callable[[FeedFlow, date], str]
     runs: Runs
     temp: Path
@@ -130,6 +136,10 @@ class Work:
     sleep: Callable[[float], None]
     watch: Callable[[Step], None] = lambda _: None
     closed: Callable[[FeedFlow, Publication], None] = lambda *_: None
+
+
+class KeyReplaced(TransientFailure):
+    """The key that everything is brought to is not the current one any more."""
 
 
 def usage(services: Services, flows: Iterable[FeedFlow]) -> list[Usage]:
@@ -175,8 +185,9 @@ def choose(services: Services, flows: Sequence[FeedFlow], wish: Wish, version: s
     if target is None:
         if not wish.new_key and lake.next_version and current.version != lake.next_version:
             version = lake.next_version
-        # Exports are under the key that a rotation which was not finished comes from.
-        before = lake.previous_id if lake.rotating and lake.previous_id else current.id
+        # Exports are under the key that a rotation which was not finished comes from, and never under a value that
+        # the secret was given since.
+        before = lake.previous_id if lake.rotating and lake.previous_id else lake.key_id
         target = Target(version[:ID_LENGTH], before, "a new key", version)
     if wish.dual and not target.previous_id:
         raise PermanentFailure("digests under the previous key are wanted, and the ledger knows of none")
@@ -192,21 +203,22 @@ def rotate(
     version: str,
     random_bytes: Callable[[int], bytes],
 ) -> Outcome:
-    """Bring every table to one key. May be killed at any moment and run again.
+    """Bring every table to one key. May be killed at any moment and run again. A table or delivery that cannot be moved
+    is a problem of its own, and those behind it go on.
 
     Raises:
         PermanentFailure: the key cannot be made or read.
-        TransientFailure: another rotation is at work, the current key was replaced meanwhile, or AWS does not answer.
+        KeyReplaced: the current key was replaced meanwhile.
+        TransientFailure: another rotation is at work, or AWS does not answer.
     """
     with (
         aws_failures("the rotation of the hashing key"),
         services.ledger.lease(LEASE, work.run_id, ttl=_LEASE_TTL, wait=_LEASE_TTL * 1.5, sleep=work.sleep) as lease,
         lease.kept(),
     ):
-        shutil.rmtree(work.temp, ignore_errors=True)
-        work.temp.mkdir(parents=True)
-        key = _begin(services, choose(services, flows, wish, version), wish, random_bytes)
-        made, problems, left = 0, dict[str, str](), list[Remake]()
+        target = choose(services, flows, wish, version)
+        key, lost = _begin(services, target, wish, random_bytes)
+        made, left, problems = 0, list[Remake](), dict[str, str]()
         tables = {flow.table: flow for flow in _hashed(flows)}
         tried: set[str] = set()
         for _ in range(_PASSES):
@@ -219,16 +231,22 @@ def rotate(
             for table in sorted(untried):
                 mine = [each for each in due if each.flow.table == table and each.name not in problems]
                 tried |= {table, *(each.name for each in mine)}
-                done, failed = _table(services, tables[table], mine, key, work, lease)
-                made += done
-                problems |= failed
+                lease.check()
+                with _apart(table, problems):
+                    done, failed = _table(services, tables[table], mine, key, work, lease)
+                    made += done
+                    problems |= failed
         for flow in _hashed(flows):
-            _note_left(services, flow, left, key)
-            problems |= _welcome(services, flow, work)
+            lease.check()
+            with _apart(flow.name, problems):
+                _note_left(services, flow, left, key)
+                problems |= _welcome(services, flow, work)
+        _end_bare(services, flows)
+        lease.check()
         if not problems:
             key = replace(key, rotating=False)
             services.ledger.put_lake_key(key)
-        return Outcome(key, made, tuple(left), tuple(problems.values()))
+        return Outcome(key, made, tuple(left), tuple(problems.values()), tuple(sorted(lost)), bool(target.version))
 
 
 def retire_keys(
@@ -253,7 +271,7 @@ def retire_keys(
             )
         lake = replace(lake, dual_until=None)
         ledger.put_lake_key(lake)
-    used = {each.key_id for each in usage(services, flows)} | {lake.key_id}
+    used = {each.key_id for each in usage(services, flows)} | {lake.key_id} | _held_ids(services)
     earlier = [v.id for v in key_versions(secrets, name) if not v.current]
     for key_id in earlier:
         if key_id not in used:
@@ -282,23 +300,27 @@ def _begun(services: Services, flows: Sequence[FeedFlow], wish: Wish, current: s
     return Target(current, before, "the current value of the secret") if wish.adopt else None
 
 
-def _begin(services: Services, target: Target, wish: Wish, random_bytes: Callable[[int], bytes]) -> LakeKey:
-    """The target is the current key of the secret and the key of the lake."""
+def _begin(
+    services: Services, target: Target, wish: Wish, random_bytes: Callable[[int], bytes]
+) -> tuple[LakeKey, set[str]]:
+    """The target is the current key of the secret and the key of the lake; the ids of those before that are lost."""
     secrets, name, ledger = services.secrets, services.settings.hash_key_secret, services.ledger
     now = ledger.now()
     lake = ledger.lake_key() or LakeKey(target.previous_id or target.key_id, now)
     dual_until = now + wish.dual if wish.dual else None
+    needed = {lake.key_id, current_version(secrets, name).id, *_held_ids(services)} - {"", target.key_id}
+    # Before the new value: it takes the only label of the value before the current one.
+    lost = {u for u in sorted(needed | {target.previous_id} - {""}) if not keep_reachable(secrets, name, u)}
+    if wish.dual and target.previous_id in lost:
+        raise PermanentFailure(
+            f"key {target.previous_id} cannot be had from secret {name!r} any more, so no digests under it can be "
+            "made; run without --dual"
+        )
     if target.version:
         dual_until = dual_until or (lake.next_dual_until if lake.next_version == target.version else None)
         lake = replace(lake, next_version=target.version, next_dual_until=dual_until)
         ledger.put_lake_key(lake)
         put_key(secrets, name, target.version, random_bytes)
-    for earlier in {u for u in (target.previous_id, lake.key_id) if u and u != target.key_id}:
-        if not keep_reachable(secrets, name, earlier) and wish.dual and earlier == target.previous_id:
-            raise PermanentFailure(
-                f"key {earlier} cannot be had from secret {name!r} any more, so no digests under it can be made; "
-                "run without --dual"
-            )
     same = lake.key_id == target.key_id
     if dual_until is None:
         meant = lake.next_dual_until if lake.next_version[:ID_LENGTH] == target.key_id else None
@@ -311,7 +333,12 @@ def _begin(services: Services, target: Target, wish: Wish, random_bytes: Callabl
         rotating=True,
     )
     ledger.put_lake_key(key)
-    return key
+    return key, lost & needed
+
+
+def _held_ids(services: Services) -> set[str]:
+    """The keys of tables on their way or staying under theirs, also of sources that are not declared here."""
+    return {r.from_id for r in services.ledger.table_rotations() if r.state is not RotationState.DONE}
 
 
 def _dual_id(services: Services, key: LakeKey) -> str:
@@ -358,6 +385,23 @@ def _remake(services: Services, flow: FeedFlow, shown: Placement) -> Remake:
 # -- making it
 
 
+@contextmanager
+def _apart(name: str, problems: dict[str, str]) -> Iterator[None]:
+    """A failure of one table or delivery is noted among the problems, so that the others go on.
+
+    Raises:
+        KeyReplaced: no other could go on either.
+    """
+    try:
+        with aws_failures(name):
+            yield
+    except KeyReplaced:
+        raise
+    except (PermanentFailure, TransientFailure) as e:
+        text = str(e)
+        problems[name] = text if name in text else f"{name}: {text}"
+
+
 def _table(
     services: Services, flow: FeedFlow, due: Sequence[Remake], key: LakeKey, work: Work, lease: Lease
 ) -> tuple[int, dict[str, str]]:
@@ -369,8 +413,9 @@ def _table(
     for number, each in enumerate(todo):
         work.watch(Step(flow.table, number, len(todo), str(each.day)))
         lease.check()
-        if problem := _make_again(services, each, key, work):
-            problems[each.name] = problem
+        with _apart(each.name, problems):
+            if problem := _make_again(services, each, key, work):
+                problems[each.name] = problem
     work.watch(Step(flow.table, len(todo), len(todo), "done"))
     return len(todo) - len(problems), problems
 
@@ -391,7 +436,7 @@ def _make_again(services: Services, item: Remake, key: LakeKey, work: Work) -> s
         if not problem and placed.version == item.version:
             return f"{item.name}: another run had it and did not publish it; {ADVICE} again"
         if not problem:
-            raise TransientFailure(
+            raise KeyReplaced(
                 f"{item.name}: made under key {placed.key_id}, not {key.key_id}: the current key was replaced meanwhile"
             )
         if ours:
@@ -402,9 +447,7 @@ def _make_again(services: Services, item: Remake, key: LakeKey, work: Work) -> s
 def _settled_again(services: Services, item: Remake, key: LakeKey, work: Work) -> tuple[Delivery | None, str]:
     """The delivery, settled as a new version of the objects that readers see, and why; with "" one that had settled
     already. Without a delivery, what is in the way."""
-    flow, day = item.flow, item.day
-    source = Source(flow.source, services.zones.raw_bucket, "", (flow,))
-    settler = Settler(source, services.s3, None, "", services.ledger, services.zones)
+    flow, day, settler = item.flow, item.day, work.settler(item.flow)
     because = f"made again under hashing key {key.key_id}"
     while True:
         seen = _free(services, flow, day, work)
@@ -412,12 +455,23 @@ def _settled_again(services: Services, item: Remake, key: LakeKey, work: Work) -
             return None, f"{item.name}: run {seen.run_id} is at it; {ADVICE} again when it has ended"
         if seen.state is DeliveryState.SETTLED:
             return seen, because if seen.settled_because == because else ""
+        if seen.pending and _take_in(settler, flow, seen):
+            continue
         shown = services.ledger.publication(flow.name, day, item.version)
         if shown is None:
             return None, f"{item.name}: version {item.version} is not in the ledger; `adplatform doctor` restores it"
         settled = settler.settle_again(flow, seen, shown, because)
         if settled is not None:
             return settled, because
+
+
+def _take_in(settler: Settler, flow: FeedFlow, seen: Delivery) -> bool:
+    """Whether what came since is settled, or is what readers see. A table on its way takes corrections from nobody
+    else, and may need one to get there."""
+    try:
+        return settler.settle(flow, seen) is not None
+    except UnusableManifests:
+        return False
 
 
 def _free(services: Services, flow: FeedFlow, day: date, work: Work) -> Delivery:
@@ -452,15 +506,16 @@ def _whole_table(
     due = [each for each in due if not each.gone]
     keys, problems = rotation_keys(services), dict[str, str]()
     if keys.current.id != key.key_id:
-        raise TransientFailure(f"hashing key {key.key_id} was replaced by {keys.current.id} meanwhile: {ADVICE} again")
+        raise KeyReplaced(f"hashing key {key.key_id} was replaced by {keys.current.id} meanwhile: {ADVICE} again")
     rotation = TableRotation(flow.table, from_id, key.key_id, RotationState.RUNNING, started, len(due))
     ledger.put_table_rotation(rotation)
     rows = _staged_rows(services, flow, key.key_id)
     for number, each in enumerate(due):
         work.watch(Step(flow.table, number, len(due), f"{each.day} staged"))
         lease.check()
-        if problem := _stage_again(services, each, key, keys, rows, work):
-            problems[each.name] = problem
+        with _apart(each.name, problems):
+            if problem := _stage_again(services, each, key, keys, rows, work):
+                problems[each.name] = problem
         rotation = replace(rotation, staged=number + 1 - len(problems))
         ledger.put_table_rotation(rotation)
     if problems:
@@ -473,10 +528,13 @@ def _whole_table(
         table = clean.table_of(services, flow, output_columns(flow.feed.contract, previous=keys.previous is not None))
         versions = {day: (version.version, version.manifest_key) for day, version in hand.items()}
         show_together(services.lake, table, versions, run_id=work.run_id, temp=work.temp, key_id=key.key_id)
-    for day in sorted(hand):
-        _finish(services, flow, day, work)
+    for day, version in sorted(hand.items()):
+        name = f"{flow.name} {day}"
+        lease.check()
+        with _apart(name, problems):
+            _finish(services, flow, version, work)
     ledger.put_table_rotation(replace(rotation, state=RotationState.DONE, staged=len(due)))
-    return len(due), {}
+    return len(due), problems
 
 
 def _keep(services: Services, flow: FeedFlow, from_id: str, key: LakeKey, left: int) -> None:
@@ -566,12 +624,25 @@ def _in_hand(services: Services, flow: FeedFlow, keys: HashingKeys) -> dict[date
     return found
 
 
-def _finish(services: Services, flow: FeedFlow, day: date, work: Work) -> None:
+def _finish(services: Services, flow: FeedFlow, made: Publication, work: Work) -> None:
+    """Close a version that readers see. One that settled meanwhile, of which they see nothing yet, stays due.
+
+    Raises: as :func:`adplatform.flow.close.close`; the ledger knows of it, and the next run closes the version.
+    """
+    day = made.day
     _free(services, flow, day, work)
     claimed = lifecycle.claim(services, flow, day, work.run_id)
-    version = services.ledger.publication(flow.name, day, claimed.version)
-    seconds = (services.ledger.now() - claimed.settled_at).total_seconds() if version and claimed.settled_at else 0
-    work.closed(flow, close(services, flow, claimed, seconds))
+    if claimed.version != made.version and not is_shown(services.ledger, flow, claimed):
+        lifecycle.release(services, flow, day, work.run_id)
+        return
+    seconds = (services.ledger.now() - claimed.settled_at).total_seconds() if claimed.settled_at else 0
+    try:
+        with aws_failures(f"{flow.name} {day}"):
+            done = close(services, flow, claimed, seconds)
+    except (PermanentFailure, TransientFailure) as e:
+        lifecycle.fail(services, flow, day, work.run_id, e)
+        raise
+    work.closed(flow, done)
 
 
 def _note_left(services: Services, flow: FeedFlow, left: Iterable[Remake], key: LakeKey) -> None:
@@ -584,6 +655,14 @@ def _note_left(services: Services, flow: FeedFlow, left: Iterable[Remake], key: 
     services.ledger.put_table_rotation(done)
 
 
+def _end_bare(services: Services, flows: Iterable[FeedFlow]) -> None:
+    """End the way of tables whose contracts hash nothing any more: no key is needed for them."""
+    bare = {flow.table for flow in flows if not flow.feed.contract.needs_key}
+    for rotation in services.ledger.table_rotations():
+        if rotation.table in bare and rotation.state is RotationState.RUNNING:
+            services.ledger.put_table_rotation(replace(rotation, state=RotationState.DONE))
+
+
 def _welcome(services: Services, flow: FeedFlow, work: Work) -> dict[str, str]:
     """Take in what was refused while the table was under another key; the problems by delivery."""
     problems: dict[str, str] = {}
@@ -593,12 +672,14 @@ def _welcome(services: Services, flow: FeedFlow, work: Work) -> dict[str, str]:
     for seen in services.ledger.deliveries(flow.name):
         refused = seen.state is DeliveryState.FAILED and ADVICE in seen.error
         again = {"attempt": 1, "deaths": 0, "launches": seen.launch + 1, "not_before": None, "run_id": ""}
-        if refused and services.ledger.change(
-            flow.name, seen, state=DeliveryState.SETTLED, error="", permanent=False, **again
-        ):
-            work.watch(Step(flow.table, 0, 1, f"{seen.day} had to wait"))
-            if problem := work.make(flow, seen.day):
-                problems[f"{flow.name} {seen.day}"] = problem
+        name = f"{flow.name} {seen.day}"
+        with _apart(name, problems):
+            if refused and services.ledger.change(
+                flow.name, seen, state=DeliveryState.SETTLED, error="", permanent=False, **again
+            ):
+                work.watch(Step(flow.table, 0, 1, f"{seen.day} had to wait"))
+                if problem := work.make(flow, seen.day):
+                    problems[name] = problem
     return problems
 
 

@@ -86,7 +86,7 @@ def fail(services: Services, flow: FeedFlow, day: date, run_id: str, error: Exce
     row = services.ledger.publication(flow.name, day, delivery.version)
     if row is not None:
         state = row.state if visible else DeliveryState.FAILED
-        services.ledger.put_publication(flow.name, replace(row, state=state, run_id=run_id, error=text))
+        services.ledger.note_publication(flow.name, replace(row, state=state, run_id=run_id, error=text))
 
     def failed(seen: Delivery) -> Delivery | None:
         if not holds(seen, run_id):

@@ -266,9 +266,10 @@ class Settler:
             else:
                 groups[name].append(row)
         rotating = self._rotating() if any(groups.values()) else {}
-        for name, rotation in ((name, rotating.get(flow.table)) for name, flow in flows.items()):
-            if rotation:
-                waiting += [Waiting(flows[name], row.day, _rotation_wait(rotation)) for row in groups[name]]
+        for name, flow in flows.items():
+            rotation = rotating.get(flow.table)
+            if rotation and flow.feed.contract.needs_key:
+                waiting += [Waiting(flow, row.day, _rotation_wait(rotation)) for row in groups[name]]
                 groups[name] = []
         at, place = mark or Mark(), {name: n for n, name in enumerate(flows)}
         names = _from_mark(list(flows), place.__getitem__, place.get(at.feed))
@@ -539,9 +540,11 @@ class Settler:
 
     def _next_version(self, flow: FeedFlow, delivery: Delivery, objects: Iterable[RawObject]) -> int:
         """Above what the ledger knows, and above every settlement that it must have forgotten: one of objects that it
-        does not know. (A manifest of known objects alone may be what a lost race left.)"""
+        does not know. (A manifest of known objects alone may be what a lost race left.) A doctor that was stopped may
+        have left versions of which the delivery does not know yet."""
         known = {(o.key, o.version) for o in objects}
-        highest = delivery.version
+        versions = (row.version for row in self.ledger.publications(flow.name, delivery.day))
+        highest = max((delivery.version, *versions))
         for number, key in manifests_of(self.s3, self.zones, flow.name, delivery.day).get(delivery.day, ()):
             if number > highest:
                 entries = read_settlement(self.s3, self.zones, key)["objects"]

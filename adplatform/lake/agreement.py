@@ -3,11 +3,13 @@
 A process that was taken for dead can still make the catalog show an older version, at any later time, and nobody
 publishes a delivery again that the ledger calls published. What is certain is repaired: the ledger knows what the
 catalog shows, and that something else is placed. What is not is reported and left alone: settlements that the ledger
-does not know, and deliveries that the catalog does not show, because somebody may have removed them on purpose.
+does not know, and deliveries by date that the catalog does not show, because somebody may have removed them on purpose.
+A partition that deliveries share is made anew when it is gone: a late removal of one that had become empty looks the
+same, and must not hide the rows that came since.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +31,7 @@ from adplatform.lake.entry import (
 )
 from adplatform.lake.lake import Lake
 from adplatform.lake.path_copy import follow
-from adplatform.lake.slices import counting, make, placed_versions, shows, unknown_in
+from adplatform.lake.slices import counting, make, placed_versions, require_makeable, shows, unknown_in
 from adplatform.lake.slices import show as show_slices
 from adplatform.lake.table import Named, TableSpec
 from adplatform.lake.zones import JOINT
@@ -55,6 +57,15 @@ class Compared:
     def to_report(self) -> tuple[str, ...]:
         """What does not mend itself."""
         return (*self.unclear, *self.missing)
+
+    def still(self, later: "Compared") -> "Compared":
+        """What a later comparison says too, for one that is made while publishers go on."""
+        return Compared(
+            *(
+                tuple(sentence for sentence in before if sentence in after)
+                for before, after in zip(astuple(self), astuple(later), strict=True)
+            )
+        )
 
 
 @dataclass
@@ -194,7 +205,8 @@ def _compare_entry(
         return
     wanted = f"version {placement.version} of the delivery of {placement.day}"
     zones = lake.store.zones
-    if not any(True for _ in lake.store.listing(zones.clean_bucket, zones.clean_key(placement.location))):
+    files = lake.store.listing(zones.clean_bucket, zones.clean_key(placement.location)) if placement.location else ()
+    if not any(True for _ in files):
         found.unclear.append(
             f"{scene.where(value)}: readers see {seen}; {placement.location}, where {wanted} was, is empty; {DOCTOR}"
         )
@@ -251,6 +263,11 @@ def _compare_partition(
         return
     last = f", the last of {slices[-1].day}" if slices else ""
     sentence = f"{scene.where(value)}: readers saw other slices than the {len(slices)} that are placed{last}"
+    try:
+        require_makeable(lake, spec, value, slices)
+    except PermanentFailure as e:
+        found.unclear.append(str(e))
+        return
     if lease is None:
         found.repaired.append(sentence)
         return

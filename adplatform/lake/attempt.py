@@ -154,6 +154,19 @@ def require(lake: Lake, uploads: list[Upload]) -> None:
             raise TransientFailure(f"{wanted.prefix} is not complete any more; run the step again")
 
 
+def note_shown(lake: Lake, attempt: Attempt, location: str, rows: int) -> None:
+    """Note that readers were led to the attempt.
+
+    Raises:
+        TransientFailure: a newer version is placed, so they were led back.
+    """
+    if not lake.ledger.put_placement(attempt.feed, attempt.placement(location, rows, lake.ledger.now())):
+        raise TransientFailure(
+            f"{attempt.feed} {attempt.day}: a newer version than {attempt.version} was placed meanwhile; run the step "
+            "again"
+        )
+
+
 def _with_rows_or_schema(attempt: Attempt, staged: Staged, work: Path) -> tuple[StagedFile, ...]:
     if staged.files or attempt.table.by_column:
         return staged.files

@@ -4,10 +4,12 @@ Locations and partitions are what readers follow, so changing one is what publis
 the end: Athena, Spark and awswrangler read older Parquet files through it as they are.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from adplatform.batches import answered
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.lake.table import Named, TableSpec
 from adplatform.lake.zones import JOINT, partition_values
@@ -67,6 +69,7 @@ class Catalog:
     """The Glue Data Catalog. ``glue`` is a boto3 client."""
 
     glue: Any
+    sleep: Callable[[float], None] = time.sleep
 
     def table(self, spec: Named) -> Table | None:
         found = self._get(spec)
@@ -140,18 +143,23 @@ class Catalog:
             return
 
     def some_partitions(self, spec: Named, values: Iterable[str], columns: int) -> Iterator[Partition]:
-        """Those of the partitions that there are."""
-        wanted = [{"Values": partition_values(value, columns)} for value in values]
-        while wanted:
-            batch, wanted = wanted[:_BATCH], wanted[_BATCH:]
+        """Those of the partitions that there are.
+
+        Raises:
+            TransientFailure: Glue is too busy to answer.
+        """
+        where = {"DatabaseName": spec.database, "TableName": spec.name}
+
+        def ask(keys: list[Json]) -> tuple[list[Json], list[Json]]:
             try:
-                answer = self.glue.batch_get_partition(
-                    DatabaseName=spec.database, TableName=spec.name, PartitionsToGet=batch
-                )
+                answer = self.glue.batch_get_partition(**where, PartitionsToGet=keys)
             except self.glue.exceptions.EntityNotFoundException:
-                return
-            yield from map(_partition, answer.get("Partitions", ()))
-            wanted += answer.get("UnprocessedKeys", [])
+                return [], []
+            return answer.get("Partitions", []), answer.get("UnprocessedKeys", [])
+
+        wanted = [{"Values": partition_values(value, columns)} for value in values]
+        for found in answered(f"table {spec.database}.{spec.name}", wanted, _BATCH, ask, self.sleep):
+            yield from map(_partition, found)
 
     def put_partition(
         self, spec: Named, table: Table, partition: Partition, check: Callable[[], None] = lambda: None
@@ -207,10 +215,10 @@ class Catalog:
         change: Callable[[Json], Json],
         check: Callable[[], None],
     ) -> Table:
-        self._ensure_database(spec)
         for _ in range(_ATTEMPTS):
             found = self._get(spec)
             if found is None:
+                self._ensure_database(spec)
                 check()
                 self._create(spec, location, parameters)
                 continue

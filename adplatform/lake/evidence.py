@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import pyarrow.parquet as pq
 
 from adplatform.lake.catalog import Partition
-from adplatform.lake.entry import PUBLISHED_AT, RUN, SLICE_LIST, SLICES, read_list, write_list
+from adplatform.lake.entry import SLICE_LIST, SLICES, read_list, write_list
 from adplatform.lake.lake import Lake
 from adplatform.lake.slices import is_made_of
 from adplatform.lake.table import TableSpec
@@ -60,7 +60,8 @@ def shown_slices(
                 if found is None:
                     problems.append(
                         f"table {spec.qualified}, partition {partition.value!r}: which deliveries it shows cannot be "
-                        "found out; publish each again with `adplatform retry`, then drop the partition"
+                        "found out. Drop the partition: it is made anew of what the ledger places; publish deliveries "
+                        "that it lacks then again with `adplatform retry`"
                     )
                     continue
                 if lease is not None and table is not None:
@@ -79,11 +80,6 @@ def has_rows(lake: Lake, feed: str, day: date, version: int) -> bool:
     zones = lake.store.zones
     found = lake.store.listing(zones.clean_bucket, f"{zones.versions(feed)}{day}-{version:04d}-")
     return any(True for _ in found)
-
-
-def published_by(partition: Partition) -> tuple[str, str]:
-    """Run and time of the publication of an entry."""
-    return partition.parameters.get(RUN, ""), partition.parameters.get(PUBLISHED_AT, "")
 
 
 def _folders(lake: Lake, feed: str) -> dict[str, dict[str, list[str]]]:

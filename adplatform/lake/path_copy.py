@@ -62,7 +62,8 @@ def repair(
 ) -> tuple[str, ...]:
     """Make all folders of the table what the catalog shows; the folders that were not.
 
-    ``shown`` maps partition values to locations, ``versions`` maps the locations of the feed to what they hold.
+    ``shown`` maps partition values to locations, ``versions`` maps the locations of the feed to what they hold; one
+    that it lacks was written since, and is listed.
     """
     zones = lake.store.zones
     root = zones.clean(feed)
@@ -77,7 +78,8 @@ def repair(
         location = locations.get(folder, "")
         if location and not _is_version(lake, feed, location):
             continue
-        difference = _difference(lake, feed, folder, versions.get(location, ()), present.get(folder, ()))
+        files = versions[location] if location in versions else _files(lake, location)
+        difference = _difference(lake, feed, folder, files, present.get(folder, ()))
         if difference:
             repaired.append(zones.clean_uri(folder))
             if not dry_run:
@@ -92,9 +94,14 @@ def _difference_of(lake: Lake, feed: str, table: Named, columns: Sequence[str], 
     if shown is not None and not _is_version(lake, feed, shown.location):
         return _Difference({}, ())
     zones = lake.store.zones
-    files = lake.store.listing(zones.clean_bucket, zones.clean_key(shown.location)) if shown else ()
+    files = _files(lake, shown.location if shown else "")
     folder = zones.clean(feed) + partition_folder(columns, value)
     return _difference(lake, feed, folder, files, lake.store.listing(zones.clean_bucket, folder))
+
+
+def _files(lake: Lake, location: str) -> Iterable[Stored]:
+    zones = lake.store.zones
+    return lake.store.listing(zones.clean_bucket, zones.clean_key(location)) if location else ()
 
 
 def _is_version(lake: Lake, feed: str, location: str) -> bool:

@@ -23,7 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adplatform.aws_errors import aws_failures
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.lake.agreement import compare
-from adplatform.lake.attempt import Attempt, Flip, Published, Result, Upload, require, upload
+from adplatform.lake.attempt import Attempt, Flip, Published, Result, Upload, note_shown, require, upload
 from adplatform.lake.catalog import Partition
 from adplatform.lake.entry import ROWS, Entry, Settled, is_known, provenance, require_known, settled, unknown
 from adplatform.lake.lake import Lake
@@ -182,7 +182,7 @@ def _entry(lake: Lake, attempt: Attempt, files: Upload) -> tuple[str, dict[str, 
 
 def _shown_now(lake: Lake, lease: Lease, attempt: Attempt, files: Upload, location: str) -> Published:
     lease.check(lake.call)
-    lake.ledger.put_placement(attempt.feed, attempt.placement(location, files.rows, lake.ledger.now()))
+    note_shown(lake, attempt, location, files.rows)
     flip = Flip(files.partition, location, files.rows)
     return attempt.outcome(Result.PUBLISHED, files.rows, (flip,), f"version {attempt.version}")
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from adplatform.aws_errors import aws_failures
 from adplatform.contracts.model import DELIVERY_DATE
@@ -43,7 +44,15 @@ class Collected:
 
 
 def collect(
-    lake: Lake, feed: str, table: Named, *, keep: timedelta, now: datetime, run_id: str, dry_run: bool = False
+    lake: Lake,
+    feed: str,
+    table: Named,
+    *,
+    keep: timedelta,
+    now: datetime,
+    run_id: str,
+    temp: Path | None = None,
+    dry_run: bool = False,
 ) -> Collected:
     """Compare the table with the ledger, remove what neither catalog nor ledger has referred to for ``keep``, which
     must be longer than any query or publication takes, and repair the path copies. ``dry_run`` says what would be done
@@ -51,17 +60,19 @@ def collect(
 
     Safe beside publishers: it works under their lease, and an attempt whose files are gone refuses to show them.
     Without a table nothing is removed, because then everything looks unreferenced. A table partitioned by a column is
-    repaired only where ``table`` is a :class:`TableSpec`.
+    repaired only where ``table`` is a :class:`TableSpec`; its slices are merged below ``temp``.
 
     Raises:
         PermanentFailure: AWS does not allow it.
         TransientFailure: another run holds the feed, S3 refused to delete, or AWS did not answer.
     """
-    with aws_failures(f"the clean zone of {feed}"), lake.alone(feed, run_id) as lease:
+    with aws_failures(f"the clean zone of {feed}"), lake.alone(feed, run_id) as lease, lease.kept(lake.call):
         if lake.catalog.table(table) is None:
             return Collected()
         locations = _locations(lake, feed)
-        compared = compare(lake, None if dry_run else lease, feed, table, run_id=run_id, scopes=_scopes(locations))
+        compared = compare(
+            lake, None if dry_run else lease, feed, table, run_id=run_id, temp=temp, scopes=_scopes(locations)
+        )
         shown = lake.catalog.table(table)
         if compared.unclear or shown is None:
             return Collected(compared=compared)

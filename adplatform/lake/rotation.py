@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from adplatform.aws_errors import aws_failures
 from adplatform.failures import TransientFailure
-from adplatform.lake.attempt import Attempt, Flip, require, upload
+from adplatform.lake.attempt import Attempt, Flip, note_shown, require, upload
 from adplatform.lake.lake import Lake
 from adplatform.lake.path_copy import follow
 from adplatform.lake.slices import forget, make, placed_versions, show, slices_of
@@ -98,7 +98,7 @@ def _place_together(
     for attempt in attempts:
         rows = sum(s.rows for s in slices if (s.day, s.version) == (attempt.day, attempt.version))
         lease.check(lake.call)
-        lake.ledger.put_placement(feed, attempt.placement("", rows, lake.ledger.now()))
+        note_shown(lake, attempt, "", rows)
     for each in made:
         follow(lake, lease, feed, spec, table.partitions, each.value)
     forget(lake, feed, lake.ledger.all_slices(feed), placed_versions(lake, feed))

@@ -18,7 +18,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from adplatform.failures import PermanentFailure
-from adplatform.lake.attempt import Attempt, Flip, Published, Result, Upload, Writer, location_key, upload_files
+from adplatform.lake.attempt import (
+    Attempt,
+    Flip,
+    Published,
+    Result,
+    Upload,
+    Writer,
+    location_key,
+    note_shown,
+    upload_files,
+)
 from adplatform.lake.catalog import Partition, Table
 from adplatform.lake.entry import (
     DOCTOR,
@@ -41,7 +51,7 @@ from adplatform.lake.path_copy import follow
 from adplatform.lake.store import Stored
 from adplatform.lake.table import Named, TableSpec
 from adplatform.ledger.ledger import Lease
-from adplatform.ledger.rows import Slice
+from adplatform.ledger.rows import RotationState, Slice
 
 _MERGED = "-merged"
 
@@ -111,7 +121,7 @@ def place(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], wor
         show(lake, lease, attempt.table, table, each)
     rows = sum(s.rows for s in new.values())
     lease.check(lake.call)
-    lake.ledger.put_placement(feed, attempt.placement("", rows, lake.ledger.now()))
+    note_shown(lake, attempt, "", rows)
     for each in made:
         follow(lake, lease, feed, attempt.table, table.partitions, each.value)
     forget(lake, feed, lake.ledger.slices_of_day(feed, day), {day: version})
@@ -178,7 +188,7 @@ def make(
             raise PermanentFailure(f"{problem}. Nothing was replaced")
     if not slices:
         return Made(value, None, 0, shown is None)
-    _require_one_key(spec.qualified, value, slices)
+    _require_one_key(lake, spec, value, slices)
     if shown is not None and is_made_of(spec, shown, slices):
         location, rows = shown.location, int(shown.parameters[ROWS])
     elif len(slices) == 1:
@@ -197,6 +207,17 @@ def make(
         PUBLISHED_AT: lake.ledger.now().isoformat(),
     }
     return Made(value, Partition(value, location, parameters), rows, False)
+
+
+def require_makeable(lake: Lake, spec: TableSpec, value: str, slices: Sequence[Slice]) -> None:
+    """Say before it is tried that a partition cannot be made of these slices.
+
+    Raises:
+        PermanentFailure: slices have gone, or two hashing keys would meet.
+    """
+    _require_one_key(lake, spec, value, slices)
+    for part in slices:
+        _objects(lake, part)
 
 
 def is_made_of(spec: TableSpec, shown: Partition, slices: Sequence[Slice]) -> bool:
@@ -238,14 +259,25 @@ def _lists(lake: Lake, feed: str, shown: Partition, slices: Sequence[Slice]) -> 
     return bool(slices) and list_key(lake.store, feed, slices) == shown.parameters.get(SLICE_LIST)
 
 
-def _require_one_key(table: str, value: str, slices: Iterable[Slice]) -> None:
+def _require_one_key(lake: Lake, spec: TableSpec, value: str, slices: Iterable[Slice]) -> None:
     """Digests of two keys never meet: one person would be two rows, and joins would find half of them."""
-    ids = sorted({s.key_id for s in slices if s.key_id})
+    found = {s.key_id for s in slices}
+    ids = sorted(found - {""})
+    if "" in found and len(ids) == 1 and not _is_of_unrecorded(lake, spec, ids[0]):
+        ids.append("an unknown one")
     if len(ids) > 1:
         raise PermanentFailure(
-            f"table {table}, partition {value!r}: its deliveries were hashed with different keys, "
+            f"table {spec.qualified}, partition {value!r}: its deliveries were hashed with different keys, "
             f"{' and '.join(ids)}; publish them all under one key with `adplatform keys rotate`"
         )
+
+
+def _is_of_unrecorded(lake: Lake, spec: TableSpec, key_id: str) -> bool:
+    """Whether rows whose key was not recorded count as made with this one. Those of a table that stays under its key
+    do: which it is was decided when it was left there."""
+    key, rotation = lake.ledger.lake_key(), lake.ledger.table_rotation(spec.feed)
+    kept = rotation is not None and rotation.state is RotationState.KEPT and rotation.from_id == key_id
+    return kept or key is None or key.is_of_unrecorded(key_id)
 
 
 def show(lake: Lake, lease: Lease, spec: TableSpec, table: Table, made: Made) -> None:

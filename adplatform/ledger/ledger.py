@@ -5,6 +5,7 @@ the same work twice. The ledger knows no rules of arrival; ``adplatform.files.ar
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from urllib.parse import quote
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
+from adplatform.batches import answered
 from adplatform.failures import TransientFailure
 from adplatform.ledger.rows import (
     KEYS,
@@ -99,6 +101,7 @@ class Ledger:
     client: Any
     table: str
     now: Callable[[], datetime] = utc_now
+    sleep: Callable[[float], None] = time.sleep
 
     # -- objects and deliveries
 
@@ -228,8 +231,8 @@ class Ledger:
         while True:
             delivery = self.delivery(feed, day)
             reopened = replace(delivery, arrivals=delivery.arrivals + 1)
-            if self._transact([self._delivery_write(feed, delivery, reopened)]):
-                return self.delivery(feed, day)
+            if (written := self._move(feed, delivery, reopened)) is not None:
+                return written
 
     def settle(
         self,
@@ -270,11 +273,7 @@ class Ledger:
             settled_at=now,
             settled_because=because,
         )
-        writes = [
-            self._delivery_write(feed, seen, settled),
-            self._put(feed, publication, "attribute_not_exists(pk)"),
-        ]
-        return self.delivery(feed, seen.day) if self._transact(writes) else None
+        return self._move(feed, seen, settled, self._put(feed, publication, "attribute_not_exists(pk)"))
 
     def advance(self, feed: str, day: date, step: Callable[[Delivery], Delivery | None]) -> Delivery | None:
         """Apply ``step`` to the delivery as it is, anew when an object arrives meanwhile; None when ``step`` declines.
@@ -286,13 +285,12 @@ class Ledger:
             moved = step(seen)
             if moved is None:
                 return None
-            if self._transact([self._delivery_write(feed, seen, moved)]):
-                return self.delivery(feed, day)
+            if (written := self._move(feed, seen, moved)) is not None:
+                return written
 
     def change(self, feed: str, seen: Delivery, **changes: Any) -> Delivery | None:
         """Move the delivery on; None when somebody else changed it since ``seen``."""
-        changed = self._transact([self._delivery_write(feed, seen, replace(seen, **changes))])
-        return self.delivery(feed, seen.day) if changed else None
+        return self._move(feed, seen, replace(seen, **changes))
 
     def change_untold(self, feed: str, seen: Delivery, message: Untold, **changes: Any) -> Delivery | None:
         """The same of which somebody has to be told; either both are written or nothing."""
@@ -337,7 +335,21 @@ class Ledger:
         return list(self._query(Publication, feed, f"version#{day}#" if day else "version#"))
 
     def put_publication(self, feed: str, publication: Publication) -> None:
+        """Write the row as it is, for whoever closes the version or restores the ledger."""
         self.client.put_item(TableName=self.table, Item=_wire(to_item(feed, publication)))
+
+    def note_publication(self, feed: str, publication: Publication) -> None:
+        """Note how far a version has come. One that is published stays as it is: whoever notes that wakes late."""
+        over = "attribute_not_exists(pk) OR #state <> :published"
+        published = {":published": str(DeliveryState.PUBLISHED)}
+        try:
+            self.client.put_item(
+                TableName=self.table,
+                Item=_wire(to_item(feed, publication)),
+                **_condition(over, published, {"state": "state"}),
+            )
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return
 
     def file_outcomes(self, feed: str, day: date, version: int) -> list[FileOutcome]:
         return list(self._query(FileOutcome, feed, f"file#{day}#{version:04d}#"))
@@ -488,12 +500,7 @@ class Ledger:
 
     def begin_trouble(self, source: str, what: str, error: str) -> bool:
         """The same for one of many who see it begin; False when somebody has noted it already."""
-        item = _wire(to_item(source, Trouble(what, error, self.now())))
-        try:
-            self.client.put_item(TableName=self.table, Item=item, ConditionExpression="attribute_not_exists(pk)")
-        except self.client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+        return self._transact([self._put(source, Trouble(what, error, self.now()), "attribute_not_exists(pk)")])
 
     def clear_trouble(self, source: str, what: str) -> None:
         self.client.delete_item(TableName=self.table, Key=_wire({"pk": f"feed#{source}", "sk": f"trouble#{what}"}))
@@ -585,18 +592,19 @@ class Ledger:
 
     def _get_many(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
         """The items that are there, by feed and sort key."""
-        left = list(dict.fromkeys(keys))
         found: dict[tuple[str, str], dict[str, Any]] = {}
-        while left:
-            batch, left = left[:MOST_READ], left[MOST_READ:]
-            wanted = {"Keys": [_key(*key) for key in batch], "ConsistentRead": True}
-            answer = self.client.batch_get_item(RequestItems={self.table: wanted})
-            for item in map(_unwire, answer["Responses"].get(self.table, [])):
+        for items in answered(f"table {self.table}", dict.fromkeys(keys), MOST_READ, self._read, self.sleep):
+            for item in items:
                 found[item["pk"].removeprefix("feed#"), item["sk"]] = item
-            # Under load DynamoDB answers some of them only.
-            unread = map(_unwire, answer.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", []))
-            left += [(key["pk"].removeprefix("feed#"), key["sk"]) for key in unread]
         return found
+
+    def _read(self, keys: list[tuple[str, str]]) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+        """The items of these keys, and the keys that were left unread."""
+        wanted = {"Keys": [_key(*key) for key in keys], "ConsistentRead": True}
+        answer = self.client.batch_get_item(RequestItems={self.table: wanted})
+        unread = map(_unwire, answer.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", []))
+        left = [(key["pk"].removeprefix("feed#"), key["sk"]) for key in unread]
+        return list(map(_unwire, answer["Responses"].get(self.table, []))), left
 
     def _query(self, kind: type[R], feed: str, prefix: str) -> Iterator[R]:
         for item in self._items(feed, prefix):
@@ -668,18 +676,18 @@ class Ledger:
         }
 
     def _delete_if(self, feed: str, row: Row | Stale, condition: str, values: dict[str, Any]) -> bool:
-        try:
-            self.client.delete_item(
-                TableName=self.table, Key=_key(feed, row.sort_key), **_condition(condition, values, {})
-            )
-        except self.client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+        key = {"TableName": self.table, "Key": _key(feed, row.sort_key)}
+        return self._transact([{"Delete": {**key, **_condition(condition, values, {})}}])
 
     def _intention(self, report: Report) -> dict[str, Any]:
         now = self.now()
         row = replace(report, revision=1, intended_at=report.intended_at or now, changed_at=now)
         return self._put(report.feed, row, "attribute_not_exists(pk)")
+
+    def _move(self, feed: str, seen: Delivery, new: Delivery, *others: dict[str, Any]) -> Delivery | None:
+        """The delivery as it was written, together with ``others``; None when a condition of them did not hold."""
+        write = self._delivery_write(feed, seen, new)
+        return from_item(Delivery, _unwire(write["Put"]["Item"])) if self._transact([write, *others]) else None
 
     def _delivery_write(self, feed: str, seen: Delivery, new: Delivery) -> dict[str, Any]:
         """Replace the delivery if nobody wrote it since it was ``seen``."""
@@ -689,7 +697,11 @@ class Ledger:
         return self._put(feed, row, "revision = :r", {":r": seen.revision})
 
     def _transact(self, writes: list[dict[str, Any]]) -> bool:
-        """Whether all conditions held. Anything but a failed condition or a conflict is an error."""
+        """Whether all conditions held. Anything but a failed condition or a conflict is an error.
+
+        A transaction is sent again as the same one when its answer is lost. A single write that cannot be repeated goes
+        this way too: sent again, it would meet itself and be taken for somebody else's.
+        """
         try:
             self.client.transact_write_items(TransactItems=writes)
         except self.client.exceptions.TransactionCanceledException as e:

@@ -552,6 +552,11 @@ class LakeKey:
     def sort_key(self) -> str:
         return LAKE_KEY
 
+    def is_of_unrecorded(self, key_id: str) -> bool:
+        """Whether rows whose key was not recorded count as made with this one, the lake's: no rotation
+        is bringing them to it."""
+        return key_id == self.key_id and not self.rotating
+
     def dual(self, now: datetime) -> bool:
         """Whether digests under the previous key are to be stored, too."""
         return bool(self.previous_id) and self.dual_until is not None and now < self.dual_until

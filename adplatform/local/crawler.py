@@ -86,7 +86,7 @@ class CrawledTable:
 
 
 def start(crawler: Any, changed: Callable[[], None]) -> None:
-    """Begins a crawl in the background and calls ``changed`` once it has ended. Callers hold the lock.
+    """Begins a crawl in the background and calls ``changed``, under the lock, once it has ended. Callers hold the lock.
 
     Raises:
         CrawlerRunningException: the crawler already runs.
@@ -105,11 +105,12 @@ def _run(crawler: Any, crawl: Any, changed: Callable[[], None]) -> None:
                 crawl.finish("COMPLETED")
             else:
                 crawl.finish("STOPPED")
+            changed()
     except Exception as e:
         log.exception("crawler %s", crawler.name)
         with LOCK:
             crawl.finish("FAILED", f"{type(e).__name__}: {e}")
-    changed()
+            changed()
 
 
 def _crawl(backend: Any, target: dict[str, Any]) -> Iterable[CrawledTable]:

@@ -7,6 +7,8 @@ never hears yes to more than one interval of work that a crash would lose.
 import copyreg
 import logging
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,22 @@ class Snapshots:
             discarded = self._bodies.discarded() if service == "s3" else 0
         write_snapshot(self._directory / f"{service}.snapshot", payload)
         self._bodies.delete_discarded(discarded)
+
+
+@contextmanager
+def written(snapshots: Snapshots, service: str) -> Iterator[None]:
+    """Holds the lock while something of the service may change, and notes that before it is released: by the time of an
+    answer the next save knows, also the last one, which takes the lock for good.
+
+    Raises:
+        NotSaved: the last save failed.
+    """
+    with LOCK:
+        snapshots.require_saved(service)
+        try:
+            yield
+        finally:
+            snapshots.changed(service)
 
 
 def _reason(failure: Exception) -> str:

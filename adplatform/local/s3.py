@@ -8,7 +8,7 @@ import base64
 import copy
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from xml.etree import ElementTree
 
@@ -46,7 +46,7 @@ UNSUPPORTED_SUBRESOURCES = frozenset(
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _bodies: Bodies
-_require_saved: Callable[[], None]
+_written: Callable[[], AbstractContextManager[None]]
 
 
 class DiskKey(models.FakeKey):
@@ -227,9 +227,7 @@ def _in_pieces(body: memoryview) -> Iterator[bytes]:
 
 @contextmanager
 def _locked(request: Any) -> Iterator[None]:
-    with LOCK:
-        if request.method not in _READS:
-            _require_saved()
+    with LOCK if request.method in _READS else _written():
         yield
 
 
@@ -250,10 +248,10 @@ def _reduce_versions(store: Any) -> tuple[Any, ...]:
     return _restored_versions, ({name: store.getlist(name) for name in dict.keys(store)},)
 
 
-def install(bodies: Bodies, require_saved: Callable[[], None]) -> None:
-    """``require_saved`` is called before each write, and refuses it by raising ``NotSaved``."""
-    global _bodies, _require_saved
-    _bodies, _require_saved = bodies, require_saved
+def install(bodies: Bodies, written: Callable[[], AbstractContextManager[None]]) -> None:
+    """``written`` surrounds each write, holds the lock, and may refuse it by raising ``NotSaved``."""
+    global _bodies, _written
+    _bodies, _written = bodies, written
     models.FakeKey = DiskKey
     models.FakeMultipart = DiskMultipart
     models.MultipartDict = Multiparts

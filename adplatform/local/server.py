@@ -9,10 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from moto.core import common_models
+from moto.core import common_models, responses
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.exceptions import NotFound
 from werkzeug.serving import make_server
@@ -24,7 +25,7 @@ from adplatform.local.bodies import Bodies
 from adplatform.local.child import alone_in, recorded, stop_requested
 from adplatform.local.endpoint import HEALTH_PATH
 from adplatform.local.errors import NotSaved, error_response
-from adplatform.local.persistence import Snapshots
+from adplatform.local.persistence import Snapshots, written
 from adplatform.local.state import LOCK
 
 SAVE_EVERY_SECONDS = 0.5
@@ -37,6 +38,9 @@ class Handler(MotoRequestHandler):
     """Answers small requests without waiting for the client's delayed acknowledgement."""
 
     disable_nagle_algorithm = True
+
+    def log_request(self, *_: object) -> None:
+        """Writes no access log."""
 
 
 class Dispatcher(DomainDispatcherApplication):
@@ -110,15 +114,9 @@ class Front:
             _declare_object(environ)
         body = b"" if is_s3 else _received(environ)
         writes = not _only_reads(environ, body)
-        try:
-            # S3 takes the lock itself, after it has received the body.
-            with nullcontext() if is_s3 else LOCK:
-                if writes and not is_s3:
-                    self._snapshots.require_saved(app.service)
-                return app(environ, start_response)  # type: ignore[no-any-return]
-        finally:
-            if writes:
-                self._snapshots.changed(app.service)
+        # S3 does the same itself, after it has received the body.
+        with nullcontext() if is_s3 else written(self._snapshots, app.service) if writes else LOCK:
+            return app(environ, start_response)  # type: ignore[no-any-return]
 
 
 def _refuse_reset(environ: dict[str, Any]) -> None:
@@ -198,7 +196,9 @@ def serve(data: Path, host: str, port: int, owner_pid: int) -> None:
 def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     # moto keeps every model instance it ever made, for a dashboard.
     common_models.BaseModel.__new__ = lambda cls, *_, **__: object.__new__(cls)
-    s3.install(bodies, lambda: snapshots.require_saved("s3"))
+    # moto inspects the class of its answers anew for each request.
+    responses.method_names_from_class = cache(responses.method_names_from_class)
+    s3.install(bodies, lambda: written(snapshots, "s3"))
     sns.install()
     sqs.install()
     secrets.install()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from adplatform.aws_errors import aws_failures
+from adplatform.aws_errors import secret_failures
 from adplatform.failures import PermanentFailure
 from adplatform.privacy.keys import ID_LENGTH, HashKey, key_in, new_secret
 
@@ -40,10 +40,10 @@ def key_versions(secrets: Any, secret_name: str) -> list[KeyVersion]:
     """Every version that can still be had by a label.
 
     Raises:
-        PermanentFailure: there is no such secret, or it may not be described.
+        EnvironmentFailure: there is no such secret, or it may not be described.
         TransientFailure: the service does not answer.
     """
-    with aws_failures(f"hashing key, secret {secret_name!r}"):
+    with secret_failures(f"hashing key, secret {secret_name!r}"):
         stages = secrets.describe_secret(SecretId=secret_name).get("VersionIdsToStages", {})
     return [KeyVersion(version, frozenset(labels)) for version, labels in stages.items() if labels]
 
@@ -63,10 +63,12 @@ def fetch_earlier_key(secrets: Any, secret_name: str, key_id: str) -> HashKey:
     """A key that :func:`keep_reachable` labelled.
 
     Raises:
-        PermanentFailure: it has no label any more, may not be read, or is not a key.
+        EnvironmentFailure: it has no label any more, which can be given again for as long as the version is there, or
+            may not be read.
+        PermanentFailure: it is not a key.
         TransientFailure: the service does not answer.
     """
-    with aws_failures(f"earlier hashing key {key_id!r}, label {label(key_id)} of secret {secret_name!r}"):
+    with secret_failures(f"earlier hashing key {key_id!r}, label {label(key_id)} of secret {secret_name!r}"):
         answer = secrets.get_secret_value(SecretId=secret_name, VersionStage=label(key_id))
     return key_in(answer, secret_name)
 
@@ -78,7 +80,7 @@ def put_key(secrets: Any, secret_name: str, version: str, random_bytes: Callable
     """
     if any(v.version == version for v in key_versions(secrets, secret_name)):
         return
-    with aws_failures(f"hashing key, secret {secret_name!r}"):
+    with secret_failures(f"hashing key, secret {secret_name!r}"):
         secrets.put_secret_value(
             SecretId=secret_name, ClientRequestToken=version, SecretString=new_secret(random_bytes)
         )
@@ -93,7 +95,7 @@ def keep_reachable(secrets: Any, secret_name: str, key_id: str) -> bool:
     if found is None:
         return False
     if label(key_id) not in found.labels:
-        with aws_failures(f"hashing key {key_id!r}, secret {secret_name!r}"):
+        with secret_failures(f"hashing key {key_id!r}, secret {secret_name!r}"):
             secrets.update_secret_version_stage(
                 SecretId=secret_name, VersionStage=label(key_id), MoveToVersionId=found.version
             )
@@ -107,7 +109,7 @@ def retire(secrets: Any, secret_name: str, key_id: str) -> None:
     """
     for found in key_versions(secrets, secret_name):
         if found.id == key_id and not found.current:
-            with aws_failures(f"hashing key {key_id!r}, secret {secret_name!r}"):
+            with secret_failures(f"hashing key {key_id!r}, secret {secret_name!r}"):
                 for each in sorted(found.labels & {label(key_id), _PREVIOUS}):
                     secrets.update_secret_version_stage(
                         SecretId=secret_name, VersionStage=each, RemoveFromVersionId=found.version

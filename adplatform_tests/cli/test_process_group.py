@@ -94,3 +94,26 @@ def test_a_signal_before_the_command_starts_is_not_lost() -> None:
     assert "os.kill" in code
     command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-c", code, "sleep", "600"]
     assert subprocess.run(command, check=False, timeout=30).returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_what_is_done_before_the_command_starts(number: signal.Signals) -> None:
+    code = RUNNER.replace(
+        "    sys.exit", "    print('at work', flush=True)\n    __import__('time').sleep(60)\n    sys.exit"
+    )
+    runner = subprocess.Popen([sys.executable, "-c", code, "sleep", "600"], stdout=subprocess.PIPE)
+    assert runner.stdout is not None
+    assert runner.stdout.readline() == b"at work\n"
+    began = time.monotonic()
+    runner.send_signal(number)
+    assert runner.wait(timeout=30) == 0
+    assert time.monotonic() - began < 30
+
+
+def test_a_command_that_nobody_can_guard_is_ended(tmp_path: Path) -> None:
+    listed = tmp_path / "children"
+    code = RUNNER.replace("with stop", "sys.executable = '/none'\nwith stop")
+    leader = [sys.executable, "-c", LEADER.replace("{seconds}", "600"), str(listed), POLITE]
+    ended = subprocess.run([sys.executable, "-c", code, *leader], check=False, capture_output=True, timeout=30)
+    assert b"FileNotFoundError" in ended.stderr
+    assert not listed.exists() or living(listed) == []

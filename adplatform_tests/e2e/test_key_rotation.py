@@ -1,17 +1,16 @@
 """Another hashing key, seen in Dagster and brought to all tables from the command line."""
 
-import json
-import shutil
 from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
-from adplatform_tests.flow.rotations import JOINED, MEMBERS, PURCHASES, members, purchases
+from adplatform_tests.flow.rotations import JOINED, MEMBERS, PURCHASES, Club, members, purchases
 from adplatform_tests.support.platforms import TODAY, YESTERDAY, Platform, make_platform
-from adplatform_tests.support.projects import adplatform, copy_project
+from adplatform_tests.support.projects import Project
 
 CLUB = {"source": "club", "feeds": [MEMBERS, PURCHASES]}
 
@@ -44,32 +43,28 @@ def test_a_date_under_a_key_that_others_have_not_is_a_warning_in_dagster_and_sli
     assert platform.query("select count(*) from {members}") == [(1,)]
 
 
-def test_the_command_plans_rotates_and_shows_what_is_under_which_key(tmp_path: Path) -> None:
-    project = copy_project(tmp_path / "project")
-    shutil.rmtree(project / "adplatform" / "defs" / "amazon")
-    folder = project / "adplatform" / "defs" / "partners" / "club"
-    folder.mkdir()
-    declared = {"type": "adplatform.components.PartnerPush", "attributes": CLUB}
-    (folder / "defs.yaml").write_text(json.dumps(declared), encoding="utf-8")
-    (project / "m.csv").write_bytes(members(("de", "ann", 1), ("fr", "eve", 1)))
-    (project / "p.csv").write_bytes(purchases(("ann", "1.00"), ("eve", "2.00")))
-    for feed, file in (("members", "m.csv"), ("purchases", "p.csv")):
-        assert adplatform(project, "push", f"club/{feed}", str(project / file), "--date", str(TODAY)).returncode == 0
-    assert adplatform(project, "process").returncode == 0
-    join = JOINED.format(members="clean_club.members", purchases="clean_club.purchases")
-    before = adplatform(project, "query", join).stdout
-    planned = adplatform(project, "keys", "rotate", "--plan")
+def test_the_command_plans_rotates_and_shows_what_is_under_which_key(services: Services, tmp_path: Path) -> None:
+    project = Project.copy(tmp_path, services, source="club", feeds=[MEMBERS, PURCHASES])
+    club = Club(services, project.source)
+    provision(services, [club.source])
+    club.put("members", TODAY, members(("de", "ann", 1), ("fr", "eve", 1)))
+    club.put("purchases", TODAY, purchases(("ann", "1.00"), ("eve", "2.00")))
+    club.process()
+    joined, before = club.query(JOINED), club.key_id
+    planned = project.run("keys", "rotate", "--plan")
     assert planned.returncode == 0, planned.stderr
     assert "as a whole" in planned.stdout
     assert "one by one" in planned.stdout
-    rotated = adplatform(project, "keys", "rotate", "--dual", "30d")
+    assert (club.key_id, club.keys("members")) == (before, {before})
+    rotated = project.run("keys", "rotate", "--dual", "30d")
     assert rotated.returncode == 0, rotated.stdout + rotated.stderr
     assert "2 deliveries were made again" in rotated.stdout
-    assert adplatform(project, "query", join).stdout == before
-    shown = adplatform(project, "keys")
+    assert club.query(JOINED) == joined
+    assert club.keys("members") == club.keys("purchases") == {club.key_id} != {before}
+    shown = project.run("keys")
     assert shown.returncode == 0, shown.stderr
     assert "club/members" in shown.stdout
     assert "joins with the others are wrong" not in shown.stdout
-    early = adplatform(project, "keys", "retire")
+    early = project.run("keys", "retire")
     assert early.returncode == 1
     assert "--now" in early.stderr

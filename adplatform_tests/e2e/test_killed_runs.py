@@ -19,9 +19,9 @@ from adplatform.ledger.rows import DeliveryState
 from adplatform_tests.support import plainly
 from adplatform_tests.support.platforms import YESTERDAY, make_services
 
-GROUPS = 6
-"""Each group kills at every sixth write. The quick ones are part of every run, the others of ``make slow``."""
-QUICK = (("dt", 0), ("dt", 3), ("day", 1), ("day", 4))
+GROUPS = 12
+"""Each group kills at every twelfth write. The quick ones are part of every run, the others of ``make slow``."""
+QUICK = (("dt", 3), ("day", 7))
 
 ORDERS = {
     "name": "orders",

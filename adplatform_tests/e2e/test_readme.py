@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from adplatform.local.endpoint import ensure
 from adplatform_tests.support.projects import ROOT, adplatform, copy_project
 
 TODAY = datetime.now(UTC).date()
@@ -24,6 +25,11 @@ def project(tmp_path: Path) -> Path:
 def test_the_partner_of_the_readme_is_added_by_yaml_alone(project: Path) -> None:
     # `process` would pull the demo's accounts too, which takes a minute.
     shutil.rmtree(project / "adplatform" / "defs" / "amazon")
+    with ensure(project / "home" / "aws"):  # so that not each command starts its own
+        _add_the_partner(project)
+
+
+def _add_the_partner(project: Path) -> None:
     found = PARTNER.search((ROOT / "README.md").read_text(encoding="utf-8"))
     assert found
     folder = project / "adplatform" / "defs" / "partners" / "acme"

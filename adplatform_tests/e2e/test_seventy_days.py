@@ -185,8 +185,10 @@ def simulation(services: Services, tmp_path: Path) -> Iterator[Simulation]:
 
 @pytest.mark.parametrize(
     ("days", "faulty"),
-    [(16, (3, 1)), pytest.param(70, (1, 2), marks=[pytest.mark.slow, pytest.mark.timeout(1500)])],
-    ids=["16 days", "70 days"],
+    [
+        pytest.param(16, (3, 1), marks=pytest.mark.slow, id="16 days"),
+        pytest.param(70, (1, 2), marks=[pytest.mark.slow, pytest.mark.timeout(1500)], id="70 days"),
+    ],
 )
 def test_every_date_is_what_amazon_says_after_days_of_faults(
     simulation: Simulation, days: int, faulty: tuple[int, int]

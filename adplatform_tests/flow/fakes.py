@@ -286,6 +286,8 @@ class FakeDynamo:
                 return present is not None
             case "revision = :r":
                 return present is not None and present["revision"] == write["ExpressionAttributeValues"][":r"]
+            case "attribute_not_exists(pk) OR #state <> :published":
+                return present is None or present["state"] != write["ExpressionAttributeValues"][":published"]
             case "#state = :state":
                 return present is not None and present["state"] == write["ExpressionAttributeValues"][":state"]
             case "attribute_not_exists(pk) OR #state = :state":

@@ -15,6 +15,7 @@ from adplatform.aws import Aws
 from adplatform.contracts.feed import Feed
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.key_rotation import RUN_PREFIX, Outcome, Step, Wish, Work, rotate
+from adplatform.flow.private_directory import private_directory
 from adplatform.flow.provision import provision
 from adplatform.flow.publication import publish_delivery
 from adplatform.flow.services import Services
@@ -127,17 +128,11 @@ class Club:
                 return str(e)
             return ""
 
-        temp = services.settings.home / "tmp"
-        temp.mkdir(parents=True, exist_ok=True)
-        own = services.settings.home / "rotation"
-        return rotate(
-            services,
-            self.flows,
-            wish,
-            Work(make, NoRunIsAlive(), own, RUN_PREFIX + uuid.uuid4().hex[:6], lambda _: None, watch),
-            version=str(uuid.uuid4()),
-            random_bytes=os.urandom,
-        )
+        settler = services.settler(self.source)
+        run_id = RUN_PREFIX + uuid.uuid4().hex[:6]
+        with private_directory(services.settings.temp, run_id) as temp:
+            work = Work(lambda _: settler, make, NoRunIsAlive(), temp, run_id, lambda _: None, watch)
+            return rotate(services, self.flows, wish, work, version=str(uuid.uuid4()), random_bytes=os.urandom)
 
 
 def make_club(aws: Aws, home: Path, feeds: Iterable[dict[str, Any]] = FEEDS) -> Club:

@@ -253,3 +253,13 @@ def test_a_bucket_without_versions_keeps_an_object_that_was_overwritten_meanwhil
 
 def _encryption(world: World, key: str) -> Any:
     return world.bare_s3.head_object(Bucket=world.zones.raw_bucket, Key=key)["ServerSideEncryption"]
+
+
+@pytest.mark.parametrize("calls", range(5))
+def test_a_failure_that_is_told_late_leaves_a_published_version_as_it_is(world: World, calls: int) -> None:
+    delivery = claim(world)
+    world.fuse.happens, world.fuse.left = lambda: close(world, flow(world), delivery, 1.0), calls
+    lifecycle.fail(world, flow(world), TODAY, "run", TransientFailure("slow"))
+    row = world.ledger.publication(FEED, TODAY, 1)
+    assert row is not None
+    assert (row.state, row.error, row.finished_at is not None) == (DeliveryState.PUBLISHED, "", True)

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
-from adplatform.aws import Aws, local_aws
+from adplatform.aws import Aws
 from adplatform.contracts.feed import Feed
-from adplatform.flow.collection import compare_recent
+from adplatform.flow.collection import collect_source, compare_recent, report
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source, make_source
+from adplatform.lake.agreement import Compared
 from adplatform.lake.catalog import Partition
 from adplatform.lake.table import table_name
 from adplatform.ledger.rows import DeliveryState
@@ -45,6 +47,10 @@ class Scene:
         assert table is not None
         self.services.lake.catalog.put_partition(name, table, partition)
 
+    def drop(self, value: str) -> None:
+        name = table_name("acme/orders", self.services.settings.database_prefix)
+        self.services.glue.delete_partition(DatabaseName=name.database, TableName=name.name, PartitionValues=[value])
+
     def compare(self, days: float = 0) -> list[tuple[int, int]]:
         """How much was repaired and is to be looked at, table by table, so many days from now."""
         later = Services(self.services.settings, self.services.aws)
@@ -62,12 +68,6 @@ class Scene:
                 said.append(json.loads(json.loads(message["Body"])["Message"]))
                 self.services.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return said
-
-
-@pytest.fixture(scope="module")
-def aws(aws_endpoint: str) -> Aws:
-    """One for all tests: a session reads the service models, which take longer than most tests."""
-    return local_aws(aws_endpoint)
 
 
 @pytest.fixture
@@ -132,12 +132,47 @@ def test_what_the_ledger_does_not_know_is_reported_once_and_left_alone(scene: Sc
 @pytest.mark.parametrize("partition_by", ["dt"])
 def test_a_partition_that_somebody_dropped_is_reported_and_not_brought_back(scene: Scene) -> None:
     scene.send("a.csv", [(1, "de")])
-    name = table_name("acme/orders", scene.services.settings.database_prefix)
-    scene.services.glue.delete_partition(
-        DatabaseName=name.database, TableName=name.name, PartitionValues=[str(YESTERDAY)]
-    )
+    scene.drop(str(YESTERDAY))
     assert scene.compare() == [(0, 1)]
     assert scene.partitions() == {}
+
+
+@pytest.mark.parametrize("partition_by", ["dt"])
+def test_what_somebody_must_look_at_is_told_once_it_can_be_sent_and_once_however_long_it_is(scene: Scene) -> None:
+    services, [flow] = scene.services, scene.source.feeds
+    long = Compared(missing=("of one partition " * 1000, "of another"))
+
+    def unsent(**_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="sns")
+
+    client = services.notifier(flow.topics).sns
+    client.meta.events.register("before-call.sns.Publish", unsent)
+    report(services, flow, long, whole=True)
+    client.meta.events.unregister("before-call.sns.Publish", unsent)
+    assert scene.told() == []
+    for _ in range(3):
+        report(services, flow, long, whole=True)
+    assert [said["event"] for said in scene.told()] == ["catalog_disagrees"]
+
+
+@pytest.mark.parametrize("partition_by", ["region"])
+def test_a_partition_that_deliveries_share_is_made_anew_when_it_is_gone(scene: Scene) -> None:
+    scene.send("a.csv", [(1, "de")])
+    before = scene.partitions()
+    scene.drop("de")
+    assert scene.compare() == [(1, 0)]
+    assert scene.partitions()["de"].location == before["de"].location
+
+
+@pytest.mark.parametrize("partition_by", ["region"])
+def test_a_collection_merges_where_the_settings_say(scene: Scene) -> None:
+    scene.send("a.csv", [(1, "de")])
+    temp, seen = scene.services.settings.temp, []
+    scene.services.glue.meta.events.register(
+        "before-call.glue.GetPartitions", lambda **_: seen.append(len(list(temp.glob("*"))))
+    )
+    list(collect_source(scene.services, scene.source, "daily"))
+    assert seen[0] == 1
 
 
 @pytest.mark.parametrize("partition_by", [None])

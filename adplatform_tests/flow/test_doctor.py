@@ -1,5 +1,6 @@
 """A ledger that was lost, or restored from an older backup: nothing is replaced, and everything can be given back."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adplatform.aws import Aws, local_aws
+from adplatform.aws import Aws
 from adplatform.contracts.feed import Feed
 from adplatform.failures import PermanentFailure
 from adplatform.flow.collection import collect_source
@@ -16,10 +17,11 @@ from adplatform.flow.doctor import Finding, examine
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, ScopeKey, Source, make_source, scoped
-from adplatform.lake.entry import MANIFEST, SLICE_LIST
+from adplatform.lake.catalog import Partition
+from adplatform.lake.entry import MANIFEST, SLICE_LIST, SLICES
 from adplatform.lake.query import run_query
-from adplatform.lake.table import table_name
-from adplatform.ledger.ledger import table_definition
+from adplatform.lake.table import TableName, table_name
+from adplatform.ledger.ledger import Lease, table_definition
 from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState
 from adplatform_tests.support import plainly
 from adplatform_tests.support.platforms import YESTERDAY, make_services
@@ -65,6 +67,13 @@ class Scene:
         _, rows = run_query(self.services.aws, self.services.glue, self.services.settings.database_prefix, sql, 1000)
         return sorted((int(number), str(region)) for number, region in rows)
 
+    @property
+    def named(self) -> TableName:
+        return table_name(self.flow.table, self.services.settings.database_prefix)
+
+    def partitions(self) -> list[Partition]:
+        return sorted(self.services.lake.catalog.partitions(self.named), key=lambda partition: partition.value)
+
     def doctor(self, *, repair: bool) -> list[Finding]:
         whole = replace(self.source, feeds=(self.table,)) if self.part else self.source
         return list(examine(self.services, whole, "doctor", repair=repair, part=self.part))
@@ -83,12 +92,6 @@ class Scene:
         client.create_table(**table_definition(table))
         for item in backup or ():
             client.put_item(TableName=table, Item=item)
-
-
-@pytest.fixture(scope="module")
-def aws(aws_endpoint: str) -> Aws:
-    """One for all tests: a session reads the service models, which take longer than most tests."""
-    return local_aws(aws_endpoint)
 
 
 @pytest.fixture
@@ -118,7 +121,11 @@ def scene(aws: Aws, tmp_path: Path, kind: str) -> Scene:
     return Scene(services, kind, source, table, part)
 
 
-ALL = pytest.mark.parametrize("kind", list(PARTITIONED))
+QUICK = ("shared", "daily")
+ALL = pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=() if kind in QUICK else pytest.mark.slow) for kind in PARTITIONED]
+)
+BOTH = pytest.mark.parametrize("kind", ["shared", pytest.param("daily", marks=pytest.mark.slow)])
 
 
 def expected(scene: Scene, day: list[Row], other: list[Row]) -> list[Row]:
@@ -184,7 +191,7 @@ def test_an_older_backup_is_no_ground_to_replace_what_was_published_since(scene:
     assert scene.doctor(repair=True) == []
 
 
-@pytest.mark.parametrize("kind", ["daily", "shared"])
+@BOTH
 def test_the_same_number_with_another_manifest_is_refused(scene: Scene) -> None:
     """A retry after the backup settled the same objects again, so nothing tells the two settlements apart but this."""
     scene.sent("one", "a.csv", FIRST)
@@ -217,7 +224,7 @@ def test_a_delivery_of_another_date_removes_no_rows_that_the_ledger_forgot(scene
     assert scene.rows() == sorted([*before, (20, "de")])
 
 
-@pytest.mark.parametrize("kind", ["daily", "shared"])
+@BOTH
 def test_nothing_is_collected_while_the_ledger_does_not_know_what_readers_see(scene: Scene) -> None:
     published_twice(scene)
     scene.lose_ledger()
@@ -252,7 +259,7 @@ def test_what_was_left_out_stays_out_after_the_ledger_was_lost(scene: Scene) -> 
     assert scene.rows() == sorted(SECOND + LATE)
 
 
-@pytest.mark.parametrize("kind", ["daily", "shared"])
+@BOTH
 def test_a_correction_of_a_file_is_newer_than_the_file_after_the_ledger_was_lost(scene: Scene) -> None:
     scene.sent("one", "a.csv", FIRST)
     scene.lose_ledger()
@@ -262,7 +269,7 @@ def test_a_correction_of_a_file_is_newer_than_the_file_after_the_ledger_was_lost
     assert scene.rows() == SECOND
 
 
-@pytest.mark.parametrize("kind", ["daily", "shared"])
+@BOTH
 def test_a_delivery_whose_files_had_not_been_archived_is_closed_after_the_ledger_was_lost(scene: Scene) -> None:
     scene.send("a.csv", FIRST)
 
@@ -284,7 +291,7 @@ def test_a_delivery_whose_files_had_not_been_archived_is_closed_after_the_ledger
     assert list(landing) == []
 
 
-@pytest.mark.parametrize("kind", ["daily", "shared", "replaced"])
+@ALL
 def test_a_ledger_that_agrees_is_left_alone(scene: Scene) -> None:
     published_twice(scene)
     before = scene.items()
@@ -294,8 +301,97 @@ def test_a_ledger_that_agrees_is_left_alone(scene: Scene) -> None:
     assert [item for item in scene.items() if item not in leases] == [i for i in before if i not in leases]
 
 
+@BOTH
+def test_an_older_version_in_the_catalog_is_replaced_by_the_one_that_an_intact_ledger_places(scene: Scene) -> None:
+    scene.sent("one", "a.csv", FIRST)
+    older = scene.partitions()
+    scene.sent("two", "b.csv", SECOND)
+    delivery, newer = scene.delivery(), scene.partitions()
+    table = scene.services.lake.catalog.table(scene.named)
+    assert table is not None
+    for partition in older:
+        scene.services.lake.catalog.put_partition(scene.named, table, partition)
+    told = scene.doctor(repair=True)
+    assert {finding.done for finding in told} == {"made the catalog show what is placed"}
+    assert scene.delivery() == delivery
+    assert [(p.value, p.location) for p in scene.partitions()] == [(p.value, p.location) for p in newer]
+
+
+@pytest.mark.parametrize("kind", ["daily"])
+def test_a_newer_version_of_which_the_ledger_has_nothing_but_its_place_is_left_to_people(scene: Scene) -> None:
+    scene.sent("one", "a.csv", FIRST)
+    ledger, delivery = scene.services.ledger, scene.delivery()
+    placement, row = ledger.placement(scene.name, YESTERDAY), ledger.publication(scene.name, YESTERDAY, 1)
+    assert placement is not None
+    assert row is not None
+    ledger.put_placement(scene.name, replace(placement, version=2))
+    key = {"pk": {"S": f"feed#{scene.name}"}, "sk": {"S": row.sort_key}}
+    ledger.client.delete_item(TableName=ledger.table, Key=key)
+    [finding] = [each for each in scene.doctor(repair=True) if each.day]
+    assert (finding.done, "version 2 is placed" in finding.problem) == ("", True)
+    assert (scene.delivery(), ledger.publications(scene.name)) == (delivery, [])
+
+
+@pytest.mark.parametrize("kind", ["daily"])
+def test_a_look_says_that_a_dropped_partition_is_gone_though_its_delivery_waits_for_more(scene: Scene) -> None:
+    scene.sent("one", "a.csv", FIRST)
+    scene.services.ledger.reopen(scene.name, YESTERDAY)
+    [partition] = scene.partitions()
+    scene.services.glue.delete_partition(
+        DatabaseName=scene.named.database, TableName=scene.named.name, PartitionValues=[partition.value]
+    )
+    [finding] = scene.doctor(repair=False)
+    assert (finding.done, str(YESTERDAY) in finding.problem) == ("", True)
+
+
 @pytest.mark.parametrize("kind", ["shared"])
-@pytest.mark.parametrize("flips", [1, 2])
+def test_a_look_does_not_promise_a_partition_of_slices_that_are_gone(scene: Scene) -> None:
+    scene.sent("one", "a.csv", [(1, "de")])
+    [older] = scene.partitions()
+    scene.sent("other", "b.csv", [(2, "de"), (3, "fr")], BEFORE)
+    table = scene.services.lake.catalog.table(scene.named)
+    assert table is not None
+    scene.services.lake.catalog.put_partition(scene.named, table, older)
+    bucket = scene.services.zones.clean_bucket
+    [gone] = [part.location for part in scene.services.ledger.slices(scene.name, "de") if part.day == BEFORE]
+    objects = scene.services.store.listing(bucket, scene.services.zones.clean_key(gone))
+    scene.services.store.delete(bucket, [stored.key for stored in objects])
+    [finding] = scene.doctor(repair=False)
+    assert (finding.done, f"{gone} is gone" in finding.problem) == ("", True)
+
+
+@pytest.mark.parametrize("kind", ["daily"])
+def test_publishers_that_go_on_while_the_doctor_only_looks_are_no_fault(scene: Scene) -> None:
+    scene.sent("one", "a.csv", FIRST)
+
+    def publish(**_: Any) -> None:
+        scene.services.glue.meta.events.unregister("after-call.glue.GetPartitions", publish)
+        scene.sent("two", "b.csv", SECOND)
+        scene.sent("other", "other.csv", OTHER, BEFORE)
+
+    scene.services.glue.meta.events.register("after-call.glue.GetPartitions", publish)
+    assert scene.doctor(repair=False) == []
+    assert scene.delivery().published == 2
+
+
+@pytest.mark.parametrize("kind", ["daily"])
+def test_a_repair_keeps_its_lease_while_it_only_reads(scene: Scene) -> None:
+    scene.sent("one", "a.csv", FIRST)
+    ledger, taken = scene.services.ledger, []
+    scene.services.__dict__["lake"] = replace(scene.services.lake, lease_ttl=timedelta(seconds=0.6))
+
+    def read_slowly(**_: Any) -> None:
+        scene.services.glue.meta.events.unregister("before-call.glue.GetPartitions", read_slowly)
+        time.sleep(0.8)
+        taken.append(Lease(ledger, f"publish/{scene.name}", "another", timedelta(minutes=1)).take())
+
+    scene.services.glue.meta.events.register("before-call.glue.GetPartitions", read_slowly)
+    assert scene.doctor(repair=True) == []
+    assert taken == [False]
+
+
+@pytest.mark.parametrize("kind", ["shared"])
+@pytest.mark.parametrize("flips", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_delivery_half_shown_when_the_ledger_was_lost_is_shown_whole_after_it(scene: Scene, flips: int) -> None:
     scene.sent("other", "other.csv", OTHER, BEFORE)
     scene.sent("one", "a.csv", FIRST)
@@ -319,8 +415,26 @@ def test_a_delivery_half_shown_when_the_ledger_was_lost_is_shown_whole_after_it(
     assert scene.doctor(repair=True) == []
 
 
-@pytest.mark.parametrize("kind", ["daily", "shared"])
-@pytest.mark.parametrize("lost", [False, True], ids=["ledger kept", "ledger lost"])
+@pytest.mark.parametrize("kind", ["shared"])
+def test_a_partition_that_tells_nothing_is_dropped_and_made_anew_as_the_doctor_says(scene: Scene) -> None:
+    scene.sent("one", "a.csv", FIRST)
+    name, catalog = table_name(scene.flow.table, scene.services.settings.database_prefix), scene.services.lake.catalog
+    table, partition = catalog.table(name), catalog.partition_of(name, ["de"])
+    assert table is not None
+    assert partition is not None
+    catalog.put_partition(name, table, replace(partition, parameters={SLICES: "of an earlier release"}))
+    assert any("Drop the partition" in finding.problem for finding in scene.doctor(repair=True))
+    catalog.glue.delete_partition(DatabaseName=name.database, TableName=name.name, PartitionValues=["de"])
+    assert [finding for finding in scene.doctor(repair=True) if not finding.done] == []
+    anew = catalog.partition_of(name, ["de"])
+    assert anew is not None
+    assert anew.location == partition.location
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "lost", [pytest.param(False, marks=pytest.mark.slow, id="ledger kept"), pytest.param(True, id="ledger lost")]
+)
 def test_entries_and_slices_of_an_earlier_release_are_upgraded(scene: Scene, lost: bool) -> None:
     """They name neither manifest nor slices, and the keys of slices no version."""
     published_twice(scene)

@@ -14,9 +14,20 @@ from adplatform.components.arrival_automation import tell_hindered
 from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import lifecycle
 from adplatform.flow.close import close
+from adplatform.flow.decisions import retry_delivery
+from adplatform.flow.failed import FailedDelivery
 from adplatform.flow.settling import MAX_MANIFEST, Due, Ending, Look, Problem, Runs
 from adplatform.flow.source import UNPLACED, make_source
-from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, Placement, RawObject
+from adplatform.ledger.rows import (
+    Delivery,
+    DeliveryState,
+    ObjectState,
+    Placement,
+    Publication,
+    RawObject,
+    RotationState,
+    TableRotation,
+)
 from adplatform_tests.flow.fakes import client_error
 from adplatform_tests.flow.world import ARRIVALS, TODAY, Crash, NoRuns, World, crash, fake_world, feeds
 
@@ -399,7 +410,18 @@ def test_a_settled_version_is_asked_for_under_one_key_until_it_runs(world: World
     assert keys == {f"acme/quiet:{TODAY}:v1:a1"}
 
 
-@pytest.mark.parametrize("calls", range(8))
+def test_a_version_settles_above_those_that_the_delivery_does_not_know_of(world: World) -> None:
+    """As a doctor leaves it that is killed before it changes the delivery."""
+    for version in (1, 2):
+        restored = Publication(TODAY, version, 1, f"manifests/{version}", world.clock(), "quiet")
+        world.ledger.put_publication("acme/quiet", restored)
+    world.deliver("quiet", "a.csv")
+    world.tick(NOBODY)
+    minutes(world, 6)
+    assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v3:a1"]
+
+
+@pytest.mark.parametrize("calls", range(9))
 def test_an_object_that_arrives_while_a_version_settles_is_in_it_or_pending(world: World, calls: int) -> None:
     def late() -> None:
         world.deliver("quiet", "late.csv")
@@ -553,6 +575,21 @@ def test_what_hinders_is_no_attempt_is_tried_ever_less_often_and_told_once_for_a
     world.tick(NOBODY)
     fails(world, EnvironmentFailure("the disk is full"))
     assert told == ["delivery_hindered"] * 2
+
+
+def test_what_hinders_is_told_with_the_next_delivery_when_it_could_not_be_sent(world: World) -> None:
+    sent = [False, True, True]
+    world.told = lambda *_: sent.pop(0)
+    for file in ("a.csv", "b.csv", "_SUCCESS"):
+        world.deliver("count", file)
+        world.deliver("done", file)
+        world.deliver("quiet", file)
+    world.tick(NOBODY)
+    minutes(world, 6)
+    world.tick(NOBODY)
+    for feed in ("quiet", "count", "done"):
+        fails(world, EnvironmentFailure("disk full"), feed)
+    assert sent == [True]
 
 
 @pytest.mark.parametrize("ends", [PermanentFailure("a bad file"), TransientFailure("S3 does not answer")])
@@ -1002,3 +1039,19 @@ def test_a_run_key_names_feed_date_version_and_attempt() -> None:
     flow = make_source("acme", "raw", [feed]).feeds[0]
     keys = {Due(flow, day, v, a).run_key for day in (TODAY, TODAY + timedelta(1)) for v in (1, 11) for a in (1, 11)}
     assert len(keys) == 8
+
+
+def test_a_table_on_its_way_to_another_hashing_key_waits_for_it_only_while_its_contract_needs_one(world: World) -> None:
+    world.ledger.put_table_rotation(TableRotation("acme/quiet", "k1", "k2", RotationState.RUNNING, world.clock()))
+    assert settled(world).version == 1
+
+
+def test_a_retry_that_changed_nothing_does_not_count(world: World) -> None:
+    flow = world.flow("quiet")
+    settled(world)
+    lifecycle.claim(world, flow, TODAY, "run")
+    lifecycle.fail(world, flow, TODAY, "run", TransientFailure("later"))
+    failed = FailedDelivery(flow, delivery(world))
+    assert retry_delivery(world, failed).changed
+    again = retry_delivery(world, failed)
+    assert (again.changed, "changed meanwhile" in again.sentence) == (False, True)

@@ -1,21 +1,19 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from adplatform.aws import Aws, local_aws
+from adplatform.aws import Aws
 from adplatform.lake.lake import Lake
 from adplatform_tests.lake.support import make_lake
-
-
-@pytest.fixture(scope="session")
-def aws(aws_endpoint: str) -> Aws:
-    """One for all tests: a session reads the service models, which take longer than most tests."""
-    return local_aws(aws_endpoint)
+from adplatform_tests.support.platforms import drop_table
 
 
 @pytest.fixture
-def lake(aws: Aws) -> Lake:
-    return make_lake(aws)
+def lake(aws: Aws) -> Iterator[Lake]:
+    made = make_lake(aws)
+    yield made
+    drop_table(aws, made.ledger.table)
 
 
 @pytest.fixture

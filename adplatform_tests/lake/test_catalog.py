@@ -1,10 +1,11 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from adplatform.contracts.types import parse_type
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.lake.catalog import Catalog, Partition
 from adplatform.lake.lake import Lake
 from adplatform.lake.table import TableSpec
@@ -125,3 +126,25 @@ def test_a_partition_is_created_moved_and_removed(lake: Lake) -> None:
 
 def test_a_feed_without_a_table_has_no_partitions(lake: Lake) -> None:
     assert list(Catalog(lake.catalog.glue).partitions(daily({"a": "bigint"}))) == []
+
+
+def test_partitions_that_glue_is_too_busy_for_are_asked_for_after_longer_and_longer_pauses(lake: Lake) -> None:
+    spec = daily({"id": "bigint"})
+    table = lake.catalog.ensure(spec, "s3://clean/x/")
+    lake.catalog.put_partition(spec, table, Partition("2026-03-01", "s3://clean/x/1/"))
+    busy, pauses = 3, list[float]()
+
+    def leave_out(parsed: dict[str, Any], **_: Any) -> None:
+        nonlocal busy
+        busy -= 1
+        if busy >= 0:
+            parsed |= {"Partitions": [], "UnprocessedKeys": [{"Values": ["2026-03-01"]}]}
+
+    lake.catalog.glue.meta.events.register("after-call.glue.BatchGetPartition", leave_out)
+    patient = replace(lake.catalog, sleep=pauses.append)
+    assert [found.value for found in patient.some_partitions(spec, ["2026-03-01"], 1)] == ["2026-03-01"]
+    assert pauses == [0.1, 0.2, 0.4]
+    busy = 100
+    with pytest.raises(TransientFailure, match="too busy"):
+        list(patient.some_partitions(spec, ["2026-03-01"], 1))
+    assert len(pauses) < 12

@@ -116,6 +116,20 @@ def test_a_collection_keeps_what_is_published_although_readers_see_an_older_vers
     assert scene.shown() == scene.copied() == published
 
 
+@pytest.mark.parametrize("kind", ["daily"])
+def test_a_publisher_of_an_older_version_than_the_placed_one_leads_readers_back(scene: Scene) -> None:
+    """It meets what a late write has left, so nothing tells it before its own write."""
+    catalog, spec = scene.lake.catalog, scene.spec
+    table, [late] = catalog.table(spec), list(catalog.partitions(spec))
+    assert table is not None
+    scene.put(scene.lake, 3)
+    placed = list(catalog.partitions(spec))
+    catalog.put_partition(spec, table, late)
+    with pytest.raises(TransientFailure, match="a newer version than 2 was placed"):
+        scene.put(scene.lake, 2)
+    assert [shown.location for shown in catalog.partitions(spec)] == [shown.location for shown in placed]
+
+
 @KINDS
 def test_a_publisher_that_lost_its_lease_in_a_call_repairs_what_it_wrote(scene: Scene) -> None:
     slow = Slow("UpdatePartition", 1, request=True)

@@ -173,6 +173,21 @@ def test_a_collection_repairs_folders_that_differ_and_a_dry_run_only_names_them(
     ]
 
 
+def test_a_collection_copies_a_partition_that_it_has_just_made_anew(lake: Lake, temp: Path) -> None:
+    spec = placed()
+    put(lake, spec, temp, 0, 1, {"de": [1]})
+    alone = lake.catalog.partition(spec, "de")
+    put(lake, spec, temp, 1, 1, {"de": [2]})
+    table = lake.catalog.table(spec)
+    assert alone is not None
+    assert table is not None
+    lake.catalog.put_partition(spec, table, alone)
+    assert len(sweep(lake, spec).compared.repaired) == 1
+    rows = read_with_duckdb(lake, spec, temp)
+    assert [row["id"] for row in rows] == [1, 2]
+    assert read_root_with_duckdb(lake, spec, temp) == rows
+
+
 def test_what_others_keep_at_the_root_or_beside_it_stays(lake: Lake, temp: Path) -> None:
     source = source_name()
     spec, other, zones = daily(source), daily(source, "report_2"), lake.store.zones

@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from adplatform.lake.lake import Lake
 from adplatform.lake.publish import publish
 from adplatform.lake.retention import Collected, collect
 from adplatform.lake.table import TableSpec, table_name
+from adplatform.ledger.ledger import Lease
 from adplatform_tests.lake.support import contract, make_lake, read_with_duckdb, source_name, spec_of, staged
 
 DAY, KEEP = date(2026, 3, 1), timedelta(days=3)
@@ -106,6 +108,22 @@ def test_slices_and_merged_partitions_in_use_stay(lake: Lake, temp: Path) -> Non
     delivery = staged(spec, temp, {"de": [{"id": 4}]})
     publish(lake, spec, date(2026, 3, 4), 1, delivery, run_id="r", temp=temp)
     assert sorted(r["id"] for r in read_with_duckdb(lake, spec, temp) if r["place"] == "de") == [1, 2, 3, 4]
+
+
+def test_a_collection_keeps_its_lease_while_it_only_reads(aws: Aws, lake: Lake, temp: Path) -> None:
+    spec = daily()
+    put(lake, spec, temp, 1)
+    reading = replace(make_lake(aws, name=lake.ledger.table.removeprefix("ledger-")), lease_ttl=timedelta(seconds=0.6))
+    taken = []
+
+    def read_slowly(**_: Any) -> None:
+        reading.catalog.glue.meta.events.unregister("before-call.glue.GetPartitions", read_slowly)
+        time.sleep(0.8)
+        taken.append(Lease(lake.ledger, f"publish/{spec.feed}", "another", lake.lease_ttl).take())
+
+    reading.catalog.glue.meta.events.register("before-call.glue.GetPartitions", read_slowly)
+    assert sweep(reading, spec, timedelta()) == Collected()
+    assert taken == [False]
 
 
 def test_another_feed_whose_name_starts_alike_is_left_alone(lake: Lake, temp: Path) -> None:

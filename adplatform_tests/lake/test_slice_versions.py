@@ -13,7 +13,7 @@ from adplatform.lake.attempt import Result
 from adplatform.lake.lake import Lake
 from adplatform.lake.publish import publish
 from adplatform.lake.table import TableSpec
-from adplatform.ledger.rows import Slice
+from adplatform.ledger.rows import LakeKey, RotationState, Slice, TableRotation
 from adplatform_tests.lake.support import contract, read_with_duckdb, source_name, spec_of, staged
 
 DAY, OTHER_DAY = date(2026, 3, 1), date(2026, 3, 2)
@@ -97,6 +97,21 @@ def test_slices_of_two_hashing_keys_never_meet_in_a_partition(lake: Lake, temp: 
     placement = lake.ledger.placement(spec.feed, DAY)
     assert placement is not None
     assert (placement.version, placement.rows, placement.key_id) == (2, 1, "key-2026")
+
+
+def test_slices_whose_hashing_key_nobody_recorded_count_as_of_the_lake_and_of_no_other(lake: Lake, temp: Path) -> None:
+    spec = table()
+    lake.ledger.begin_lake_key("key-2025")
+    put(lake, spec, temp, DAY, 1, {"de": [1]})
+    with pytest.raises(PermanentFailure, match="key-2026 and an unknown one"):
+        put(lake, spec, temp, OTHER_DAY, 1, {"de": [2]}, "key-2026")
+    assert put(lake, spec, temp, OTHER_DAY, 2, {"de": [2]}, "key-2025") is Result.PUBLISHED
+    lake.ledger.put_lake_key(LakeKey("key-2026", lake.ledger.now(), "key-2025", rotating=True))
+    with pytest.raises(PermanentFailure, match="an unknown one"):
+        put(lake, spec, temp, date(2026, 3, 3), 1, {"de": [3]}, "key-2025")
+    kept = TableRotation(spec.feed, "key-2025", "key-2026", RotationState.KEPT, lake.ledger.now())
+    lake.ledger.put_table_rotation(kept)
+    assert put(lake, spec, temp, date(2026, 3, 3), 2, {"de": [3]}, "key-2025") is Result.PUBLISHED
 
 
 @pytest.mark.parametrize("place", ["de", "a/b#c", "0" * 32])

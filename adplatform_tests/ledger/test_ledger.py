@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from adplatform.aws import Aws
+from adplatform.batches import FIRST_PAUSE
 from adplatform.failures import TransientFailure
 from adplatform.ledger.ledger import Lease, Ledger, table_definition
 from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, Publication, RawObject, Retired
@@ -348,6 +349,30 @@ def test_what_a_delivery_waits_for_is_no_change_of_it(ledger: Ledger) -> None:
     assert ledger.delivery(FEED, DAY).waiting == "no manifest"
 
 
+def test_a_write_whose_answer_is_lost_is_not_taken_for_somebody_elses(ledger: Ledger) -> None:
+    ledger.record_object(FEED, obj("a"))
+    ledger.refuse_object(FEED, obj("a"), "bad", "send it again")
+    stale, [refused] = ledger.mark_stale(FEED, DAY), ledger.refused(SOURCE)
+    ledger.client.meta.events.register("needs-retry.dynamodb", lambda attempts, **_: 0 if attempts == 1 else None)
+    assert ledger.begin_trouble(SOURCE, "hindrance", "no key")
+    assert not ledger.begin_trouble(SOURCE, "hindrance", "no key")
+    assert ledger.note_told(FEED, "deadline")
+    assert ledger.clear_refused(SOURCE, refused)
+    assert ledger.clear_stale(FEED, stale)
+    assert not ledger.clear_stale(FEED, stale)
+
+
+def test_whoever_notes_a_version_late_changes_nothing_of_one_that_is_published(ledger: Ledger) -> None:
+    row = Publication(DAY, 1, 1, "m", NOW, "quiet")
+    for noted in (row, replace(row, clean=3)):
+        ledger.note_publication(FEED, noted)
+        assert ledger.publications(FEED) == [noted]
+    done = replace(row, clean=3, state=DeliveryState.PUBLISHED, finished_at=NOW)
+    ledger.put_publication(FEED, done)
+    ledger.note_publication(FEED, replace(row, clean=4))
+    assert ledger.publications(FEED) == [done]
+
+
 def test_known_objects_are_found_by_the_hundred(ledger: Ledger) -> None:
     known = [obj(f"f{n}") for n in range(130)]
     ledger._put_all(FEED, known)
@@ -370,6 +395,6 @@ def test_what_a_batch_leaves_unread_is_asked_for_again(ledger: Ledger) -> None:
 
     known = [obj(f"f{n}") for n in range(5)]
     ledger._put_all(FEED, known)
-    busy = Busy()
-    found = replace(ledger, client=busy).known_objects((FEED, each) for each in known)
-    assert (len(found), busy.calls) == (5, 5)
+    busy, pauses = Busy(), list[float]()
+    found = replace(ledger, client=busy, sleep=pauses.append).known_objects((FEED, each) for each in known)
+    assert (len(found), busy.calls, pauses) == (5, 5, [FIRST_PAUSE] * 4)

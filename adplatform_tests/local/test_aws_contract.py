@@ -845,6 +845,17 @@ def test_default_secret_value_follows_the_current_label(aws: Aws) -> None:
     assert secrets.get_secret_value(SecretId=name, VersionStage="AWSPREVIOUS")["SecretString"] == "new"
 
 
+def test_a_version_that_is_not_current_any_more_keeps_labels_of_its_own(aws: Aws) -> None:
+    secrets = aws.client("secretsmanager")
+    name = unique("secret")
+    old = secrets.create_secret(Name=name, SecretString="old")["VersionId"]
+    secrets.update_secret_version_stage(SecretId=name, VersionStage="kept", MoveToVersionId=old)
+    for value in ("new", "newest"):
+        secrets.put_secret_value(SecretId=name, SecretString=value)
+    assert secrets.get_secret_value(SecretId=name, VersionStage="kept")["SecretString"] == "old"
+    assert secrets.get_secret_value(SecretId=name)["SecretString"] == "newest"
+
+
 def test_missing_secret_has_its_own_error(aws: Aws) -> None:
     secrets = aws.client("secretsmanager")
     assert error_code(lambda: secrets.get_secret_value(SecretId=unique("absent"))) == "ResourceNotFoundException"

@@ -1,6 +1,8 @@
 """What the embedded AWS keeps when it ends, and when it is killed."""
 
 import json
+import subprocess
+import sys
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +35,47 @@ def kill(endpoint: Endpoint) -> None:
     assert endpoint.process is not None
     endpoint.process.kill()
     endpoint.process.wait()
+
+
+WRITE = """
+import sys
+from pathlib import Path
+from werkzeug.test import Client
+from adplatform.local import server
+from adplatform.local.bodies import Bodies
+from adplatform.local.persistence import Snapshots
+from adplatform.local.state import LOCK
+
+class Watched(Snapshots):
+    def changed(self, service):
+        super().changed(service)
+        print(service, LOCK._is_owned())
+
+bodies = Bodies(Path(sys.argv[1]) / "s3")
+snapshots = Watched(Path(sys.argv[1]) / "state", bodies)
+server._install(bodies, snapshots)
+client = Client(server.Front(snapshots))
+signed = "AWS4-HMAC-SHA256 Credential=a/20260301/us-east-1/{}/aws4_request, SignedHeaders=host, Signature=0"
+create = b"Action=CreateQueue&QueueName=q"
+for service, method, body in (("s3", "PUT", b""), ("sqs", "POST", create), ("s3", "GET", b"")):
+    form = "application/x-www-form-urlencoded" if service == "sqs" else "text/plain"
+    headers = {"Authorization": signed.format(service), "Content-Type": form}
+    path = "/a-bucket" if service == "s3" else "/"
+    answer = client.open(path, method=method, data=body, headers=headers, base_url="http://127.0.0.1")
+    assert answer.status_code == 200, answer.data
+"""
+
+
+def test_a_write_is_noted_for_the_next_save_before_the_last_save_can_begin(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", WRITE, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines() == ["s3 True", "sqs True"]
 
 
 def test_state_of_every_service_survives_the_killing_of_the_child(tmp_path: Path) -> None:

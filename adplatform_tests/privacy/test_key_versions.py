@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from adplatform.aws import Aws
-from adplatform.failures import PermanentFailure
+from adplatform.failures import EnvironmentFailure
 from adplatform.privacy.key_versions import (
     current_version,
     fetch_earlier_key,
@@ -58,12 +58,12 @@ def test_a_retired_key_cannot_be_had_and_the_current_one_never_is_retired(secret
     keep_reachable(secrets, name, first.id)
     retire(secrets, name, first.id)
     retire(secrets, name, version[:8])
-    with pytest.raises(PermanentFailure, match=first.id):
+    with pytest.raises(EnvironmentFailure, match=first.id):
         fetch_earlier_key(secrets, name, first.id)
     assert [v.id for v in key_versions(secrets, name)] == [version[:8]]
     assert not keep_reachable(secrets, name, first.id)
 
 
 def test_a_secret_that_is_not_there_is_named(secrets: Any) -> None:
-    with pytest.raises(PermanentFailure, match="no-such-secret"):
+    with pytest.raises(EnvironmentFailure, match="no-such-secret"):
         current_version(secrets, "no-such-secret")

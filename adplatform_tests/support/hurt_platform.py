@@ -60,9 +60,9 @@ KINDS = ("run worker", "run worker", "run worker", "daemon", "code server", "pro
 """What is killed, likelier the more often it is listed."""
 _MARKS = (
     ("run worker", ("multiprocessing.spawn", "execute_run")),
-    ("code server", ("api\0grpc", "code-server")),
     ("daemon", ("dagster._daemon",)),
     ("webserver", ("dagster_webserver",)),
+    ("code server", ("api\0grpc", "code-server\0start")),
     ("dagster", ("dagster\0dev",)),
     ("dev", ("adplatform.cli\0dev",)),
     ("process", ("adplatform.cli\0process",)),

@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -40,6 +41,12 @@ def make_services(aws: Aws, home: Path) -> Services:
         hash_key_secret=f"hash-key-{unique}",
     )
     return Services(settings, aws)
+
+
+def drop_table(aws: Aws, name: str) -> None:
+    dynamodb = aws.client("dynamodb")
+    with suppress(dynamodb.exceptions.ResourceNotFoundException):
+        dynamodb.delete_table(TableName=name)
 
 
 @dataclass(frozen=True)

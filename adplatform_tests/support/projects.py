@@ -27,7 +27,8 @@ ORDERS: dict[str, Any] = {
 
 def copy_project(target: Path) -> Path:
     target.mkdir()
-    shutil.copytree(ROOT / "adplatform", target / "adplatform", ignore=shutil.ignore_patterns("__pycache__"))
+    # With its bytecode: its commands start in half the time.
+    shutil.copytree(ROOT / "adplatform", target / "adplatform")
     shutil.copy(ROOT / "pyproject.toml", target)
     return target
 
@@ -51,19 +52,28 @@ class Project:
 
     folder: Path
     services: Services
-    feed: dict[str, Any] = field(default_factory=lambda: dict(ORDERS))
+    feeds: list[dict[str, Any]] = field(default_factory=lambda: [ORDERS])
+    name: str = "acme"
 
     @classmethod
-    def copy(cls, folder: Path, services: Services, feed: dict[str, Any] | None = None) -> "Project":
-        project = cls(folder / "project", services, feed or dict(ORDERS))
+    def copy(
+        cls,
+        folder: Path,
+        services: Services,
+        feed: dict[str, Any] | None = None,
+        *,
+        source: str = "acme",
+        feeds: list[dict[str, Any]] | None = None,
+    ) -> "Project":
+        project = cls(folder / "project", services, feeds or [feed or dict(ORDERS)], source)
         copy_project(project.folder)
         for part in ("amazon", "partners"):
             shutil.rmtree(project.folder / "adplatform" / "defs" / part)
         declared = {
             "type": "adplatform.components.PartnerPush",
-            "attributes": {"source": "acme", "feeds": [project.feed]},
+            "attributes": {"source": project.name, "feeds": project.feeds},
         }
-        place = project.folder / "adplatform" / "defs" / "partners" / "acme"
+        place = project.folder / "adplatform" / "defs" / "partners" / project.name
         place.mkdir(parents=True)
         (place / "defs.yaml").write_text(yaml.safe_dump(declared), encoding="utf-8")
         return project
@@ -74,7 +84,7 @@ class Project:
 
     @property
     def source(self) -> Source:
-        return make_source("acme", self.services.settings.raw_bucket, [Feed.model_validate(self.feed)])
+        return make_source(self.name, self.services.settings.raw_bucket, [Feed.model_validate(f) for f in self.feeds])
 
     def start(
         self, *arguments: str, home: Path | None = None, endpoint: str | None = None, **environment: str

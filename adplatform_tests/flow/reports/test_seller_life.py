@@ -62,6 +62,7 @@ def seller(services: Services, tmp_path: Path) -> Iterator[Simulated]:
 
 
 def test_sales_come_one_day_at_a_time_and_are_what_the_report_says(seller: Simulated) -> None:
+    seller.account = declared("sales_and_traffic")
     seller.day()
     asked = [(r.start, r.end, r.state) for r in seller.reports("sales_and_traffic")]
     days = [date(2026, 9, 18) + timedelta(days=n) for n in range(3)]
@@ -80,6 +81,7 @@ def test_sales_come_one_day_at_a_time_and_are_what_the_report_says(seller: Simul
 
 
 def test_orders_of_a_date_are_all_there_with_places_hashed(seller: Simulated) -> None:
+    seller.account = declared("all_orders")
     seller.day()
     prefix = seller.services.settings.database_prefix
     found = seller.query(f"select amazon_order_id, dt from {prefix}seller.all_orders")

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from adplatform.components.private_directory import private_directory
 from adplatform.failures import EnvironmentFailure
+from adplatform.flow.private_directory import private_directory
 
 HOLD = """
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from adplatform.components.private_directory import private_directory
+from adplatform.flow.private_directory import private_directory
 with private_directory(Path(sys.argv[1]), "another-run") as work:
     (work / "secret.csv").write_text("ann@example.com")
     print(work, flush=True)
