@@ -276,41 +276,50 @@ class FakeDynamo:
         return {"Items": found}
 
     def _holds(self, item: dict[str, Any], write: dict[str, Any]) -> bool:
+        condition = write.get("ConditionExpression")
+        if condition is None:
+            return True
+        values = {name: _value(value) for name, value in write.get("ExpressionAttributeValues", {}).items()}
         present = self.items.get(_key(item))
-        match write.get("ConditionExpression"):
-            case None:
-                return True
-            case "attribute_not_exists(pk)":
-                return present is None
-            case "attribute_exists(pk)":
-                return present is not None
-            case "revision = :r":
-                return present is not None and present["revision"] == write["ExpressionAttributeValues"][":r"]
-            case "attribute_not_exists(pk) OR #state <> :published":
-                return present is None or present["state"] != write["ExpressionAttributeValues"][":published"]
-            case "#state = :state":
-                return present is not None and present["state"] == write["ExpressionAttributeValues"][":state"]
-            case "attribute_not_exists(pk) OR #state = :state":
-                return present is None or present["state"] == write["ExpressionAttributeValues"][":state"]
-            case "attribute_not_exists(pk) OR #v <= :v":
-                wanted = int(_value(write["ExpressionAttributeValues"][":v"]))
-                return present is None or int(_value(present["version"])) <= wanted
-            case "attribute_exists(pk) AND (attribute_not_exists(#reason) OR #reason <> :reason)":
-                return present is not None and present.get("reason") != write["ExpressionAttributeValues"][":reason"]
-            case "objects = :n AND since = :s":
-                values = write["ExpressionAttributeValues"]
-                return present is not None and (present["objects"], present["since"]) == (values[":n"], values[":s"])
-            case "objects > :n AND since = :s":
-                values = write["ExpressionAttributeValues"]
-                if present is None or present["since"] != values[":s"]:
-                    return False
-                return int(_value(present["objects"])) > int(_value(values[":n"]))
-            case other:
-                raise NotImplementedError(other)
+        return _CONDITIONS[condition](None if present is None else _Plain(present), values)
 
     def _write(self, item: dict[str, Any]) -> None:
         self.items[_key(item)] = item
         self._enter(_key(item))
+
+
+class _Plain:
+    """The attributes of an item, None where it has none."""
+
+    def __init__(self, item: dict[str, Any]) -> None:
+        self._item = item
+
+    def __getitem__(self, name: str) -> Any:
+        return _value(self._item[name]) if name in self._item else None
+
+
+_CONDITIONS: dict[str, Callable[[_Plain | None, dict[str, Any]], bool]] = {
+    "attribute_not_exists(pk)": lambda row, _: row is None,
+    "attribute_exists(pk)": lambda row, _: row is not None,
+    "revision = :r": lambda row, values: row is not None and row["revision"] == values[":r"],
+    "attribute_not_exists(pk) OR #state <> :published": (
+        lambda row, values: row is None or row["state"] != values[":published"]
+    ),
+    "#state = :state": lambda row, values: row is not None and row["state"] == values[":state"],
+    "attribute_not_exists(pk) OR #state = :state": lambda row, values: row is None or row["state"] == values[":state"],
+    "attribute_not_exists(pk) OR #v <= :v": (
+        lambda row, values: row is None or int(row["version"]) <= int(values[":v"])
+    ),
+    "attribute_exists(pk) AND (attribute_not_exists(#reason) OR #reason <> :reason)": (
+        lambda row, values: row is not None and row["reason"] != values[":reason"]
+    ),
+    "objects = :n AND since = :s": (
+        lambda row, values: row is not None and (row["objects"], row["since"]) == (values[":n"], values[":s"])
+    ),
+    "objects > :n AND since = :s": (
+        lambda row, values: row is not None and row["since"] == values[":s"] and int(row["objects"]) > int(values[":n"])
+    ),
+}
 
 
 def _key(item: dict[str, Any]) -> tuple[str, str]:
