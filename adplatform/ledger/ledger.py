@@ -22,6 +22,7 @@ from adplatform.ledger.rows import (
     KEYS,
     LAKE_KEY,
     UNPLACED,
+    Arrived,
     Delivery,
     DeliveryState,
     FileOutcome,
@@ -149,15 +150,20 @@ class Ledger:
         """Remember that an object arrived; False when it was known already. Only an arrived one opens the delivery.
 
         An object that was ignored so far, under this feed and date or others, moves here; if it counts as arrived by
-        now that is an arrival like any other. With an ``action``, what there is to do about it, an object that is
+        now that is an arrival like any other. One that has arrived under others stays there, so that its rows are never
+        published twice. With an ``action``, what there is to do about it, an object that is
         ignored for the first time counts among those of which somebody has to be notified (:meth:`refused`).
         """
         source = feed.partition("/")[0]
         here, pointer = (feed, obj.sort_key), (source, f"ignored#{obj.identity}")
+        arrived = Arrived(obj.identity, feed, obj.day)
         unplaced = (f"{source}/{UNPLACED}", replace(obj, day=obj.last_modified.astimezone(UTC).date()).sort_key)
         opens = obj.state is ObjectState.ARRIVED
         while True:
-            rows = self._get_many([here, pointer, unplaced])
+            rows = self._get_many([here, pointer, unplaced, (source, arrived.sort_key)])
+            first_arrival = rows.get((source, arrived.sort_key))
+            if first_arrival is not None and from_item(Arrived, first_arrival) != arrived:
+                return False
             known = from_item(RawObject, rows[here]) if here in rows else None
             if known and (known.state is not ObjectState.IGNORED or (not opens and known.reason == obj.reason)):
                 return False
@@ -170,6 +176,7 @@ class Ledger:
                 row = replace(row, number=delivery.arrivals + 1)
                 writes = [self._delivery_write(feed, delivery, replace(delivery, arrivals=row.number))]
                 writes += [{"Delete": {"TableName": self.table, "Key": _key(*pointer)}}] if at else []
+                writes += [] if first_arrival else [self._put(source, arrived, "attribute_not_exists(pk)")]
             else:
                 writes = [self._put(source, Ignored(obj.identity, feed, obj.day))]
                 writes += [self._refused_write(feed, obj.uri, obj.reason, action)] if action and first else []

@@ -138,6 +138,20 @@ class Ignored:
 
 
 @dataclass(frozen=True)
+class Arrived:
+    """The feed and date under which an object has arrived, found by its identity: a declaration that reads its key
+    differently later does not make it arrive twice."""
+
+    identity: str
+    feed: str
+    day: date
+
+    @property
+    def sort_key(self) -> str:
+        return f"arrived#{self.identity}"
+
+
+@dataclass(frozen=True)
 class Refused:
     """Objects of a feed that were refused for one reason since somebody was last notified: how many, the key of the
     first, and what there is to do."""
@@ -591,6 +605,7 @@ class TableRotation:
 
 Row = (
     RawObject
+    | Arrived
     | Ignored
     | Refused
     | Delivery
@@ -612,6 +627,7 @@ Row = (
 R = TypeVar(
     "R",
     RawObject,
+    Arrived,
     Ignored,
     Refused,
     Delivery,

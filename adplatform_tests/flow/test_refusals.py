@@ -310,6 +310,22 @@ def test_an_object_that_an_older_release_ignored_is_taken_too(change: str) -> No
     assert taken.state is ObjectState.ARRIVED
 
 
+@pytest.mark.parametrize("settled", [False, True])
+def test_an_object_that_arrived_under_one_date_does_not_arrive_again_under_another(settled: bool) -> None:
+    world = declared(fake_world({"quiet": {"quiet_period": "5m"}}), landing="quiet/{date:%d.%m.%y}/{file}")
+    world.put(world.source.prefix + "quiet/12.03.26/a.csv", b"1")
+    world.settler.receive()
+    if settled:
+        minutes(world, 10)
+        assert world.tick(NOBODY) == ["acme/quiet:2026-03-12:v1:a1"]
+    corrected = declared(world, landing="quiet/{date:%y.%m.%d}/{file}")
+    assert corrected.settler.reconcile() == 0
+    assert [(o.day, o.state) for o in rows(corrected)] == [(date(2026, 3, 12), ObjectState.ARRIVED)]
+    assert corrected.ledger.delivery("acme/quiet", date(2012, 3, 26)).arrivals == 0
+    world.put(world.source.prefix + "quiet/26.03.12/a.csv", b"1")
+    assert corrected.settler.reconcile() == 1
+
+
 def test_an_object_that_arrived_stays_whatever_the_declaration_says_later() -> None:
     world = fake_world({"quiet": {}})
     world.deliver("quiet", "a.csv")
