@@ -15,7 +15,7 @@ from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, RawObje
 from adplatform_tests.flow.world import TODAY, Crash, NoRuns, World, crash, fake_world, real_world
 
 FEED = "acme/count"
-CALLS_OF_CLOSING = 15
+CALLS_OF_CLOSING = 14
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -108,13 +109,14 @@ def test_a_publisher_that_lost_its_lease_stops_before_it_overwrites_newer_work(
     spec, name = table("dt"), lake.ledger.table.removeprefix("ledger-")
     put(lake, spec, temp, 1)
     slow = make_lake(aws, name=name)
+    looks = count(1)
 
     def overtake(**_: Any) -> None:
-        slow.catalog.glue.meta.events.unregister("before-call.glue.GetDatabase", overtake)
-        fast = make_lake(aws, name=name)
-        put(replace(fast, ledger=replace(fast.ledger, now=later(61))), spec, temp, 3)
+        if next(looks) == 2:  # the first is before the lease
+            fast = make_lake(aws, name=name)
+            put(replace(fast, ledger=replace(fast.ledger, now=later(61))), spec, temp, 3)
 
-    slow.catalog.glue.meta.events.register("before-call.glue.GetDatabase", overtake)
+    slow.catalog.glue.meta.events.register("before-call.glue.GetTable", overtake)
     with pytest.raises(TransientFailure, match="lost to another run"):
         put(slow, spec, temp, 2)
     assert {row["version"] for row in read_with_duckdb(lake, spec, temp)} == {3}
