@@ -20,8 +20,8 @@ from adplatform_tests.support import plainly
 from adplatform_tests.support.deadly_proxy import Fate, deadly
 from adplatform_tests.support.platforms import YESTERDAY, make_services
 
-GROUPS = 40
-"""Each group loses the answer to every fortieth write. The quick one is part of every run, the others of
+GROUPS = 80
+"""Each group loses the answer to every eightieth write. The quick one is part of every run, the others of
 ``make slow``."""
 QUICK = (("region", 30),)
 READ = re.compile(r"(Get|List|Describe|Query|Scan|BatchGet)")

@@ -89,7 +89,7 @@ def is_claim(target: str, body: str) -> bool:
         pytest.param(is_heartbeat, False, id="before-the-heartbeat", marks=pytest.mark.slow),
         pytest.param(is_heartbeat, True, id="after-the-heartbeat", marks=pytest.mark.slow),
         pytest.param(is_claim, False, id="before-the-claim", marks=pytest.mark.slow),
-        pytest.param(is_claim, True, id="after-the-claim"),
+        pytest.param(is_claim, True, id="after-the-claim", marks=pytest.mark.slow),
     ],
 )
 def test_a_process_that_is_killed_around_its_claim_is_followed_by_the_next(

@@ -201,7 +201,9 @@ def _together(*steps: Any) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 12))])
-@pytest.mark.parametrize("declared", [ADS, SELLER], ids=["ads", "selling_partner"])
+@pytest.mark.parametrize(
+    "declared", [pytest.param(ADS, id="ads"), pytest.param(SELLER, marks=pytest.mark.slow, id="selling_partner")]
+)
 def test_a_network_that_loses_cuts_and_repeats_makes_no_second_report(
     services: Services, amazon: Server, tmp_path: Path, declared: dict[str, Any], seed: int
 ) -> None:
