@@ -24,6 +24,7 @@ from adplatform.flow.reports.fact import all_tables
 from adplatform.flow.settings import read_settings
 from adplatform.flow.source import declared_source
 from adplatform.local.dagster_home import prepare_dagster_home
+from adplatform.local.endpoint import own
 from adplatform.transform.compile import compile_contract
 
 
@@ -60,8 +61,10 @@ def demo(
 def dev(port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000) -> None:
     """Start the UI with sensors and schedules on, on the embedded AWS that `demo` and `push` use."""
     with stop_signals() as stop:
+        settings = read_settings()
+        if settings.env == "local" and "AWS_ENDPOINT_URL" not in os.environ:
+            own(settings.data, lambda: console.print("another command has the embedded AWS; waiting for it to end"))
         services = connect()
-        settings = services.settings
         provision_services(services, declared_sources(settings))
         console.print(f"Dagster opens on http://127.0.0.1:{port}; drop a file with `adplatform push <feed> <file>`")
         environment = {

@@ -20,6 +20,7 @@ from adplatform.flow.collection import collect_source, compare_recent
 from adplatform.flow.hindrances import begin_hindrance, end_hindrances
 from adplatform.flow.listing import Position, Round
 from adplatform.flow.looks import LIST_EVERY, Progress, look_at
+from adplatform.flow.private_directory import remove_left
 from adplatform.flow.provision import open_settler
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Due, Look, Mark, Problem, Waiting
@@ -244,6 +245,7 @@ def look_at_source(
     """One look at a source; those who hear of failures are notified of what newly cannot settle or is refused."""
     runs = runs_of(services, instance)
     runs.sweep()
+    remove_left(services.settings.temp)
     found, progress = look_at(open_settler(services, source), runs, budget, before, every)
     tell_stuck(services, source.name, found.problems)
     tell_hindered(services, source, found)

@@ -40,14 +40,35 @@ def private_directory(temp: Path, run_id: str) -> Iterator[Path]:
             shutil.rmtree(work, ignore_errors=True)
 
 
-def _made(temp: Path, run_id: str) -> tuple[Path, IO[str]]:
-    temp.mkdir(parents=True, exist_ok=True)
-    # One at a time: between its making and its locking a directory looks like one of a dead run.
+def remove_left(temp: Path) -> None:
+    """Remove what killed runs have left: a delivery that only has to be closed makes no directory of its own."""
+    if not temp.is_dir():
+        return
+    try:
+        with _door(temp):
+            _remove_left(temp)
+    except OSError as e:
+        log.warning("work directories in %s cannot be looked through: %s", temp, e.strerror)
+
+
+@contextmanager
+def _door(temp: Path) -> Iterator[None]:
+    """One at a time: between its making and its locking a directory looks like one of a dead run."""
     with temp.with_name(f"{temp.name}{LOCK}").open("w", encoding="ascii") as door:
         fcntl.flock(door, fcntl.LOCK_EX)
-        for left in temp.iterdir():
-            if left.is_dir() and not _is_held(left / LOCK):
-                shutil.rmtree(left, ignore_errors=True)
+        yield
+
+
+def _remove_left(temp: Path) -> None:
+    for left in temp.iterdir():
+        if left.is_dir() and not _is_held(left / LOCK):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _made(temp: Path, run_id: str) -> tuple[Path, IO[str]]:
+    temp.mkdir(parents=True, exist_ok=True)
+    with _door(temp):
+        _remove_left(temp)
         work = Path(tempfile.mkdtemp(prefix=f"{run_id}_", dir=temp))
         lock = (work / LOCK).open("w", encoding="ascii")
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -29,6 +29,7 @@ RECORD_NAME = "endpoint.json"
 LOG_NAME = "endpoint.log"
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
+OWN_AGAIN_SECONDS = 0.5
 # Credentials, profiles or endpoints of the real AWS must not reach the child, nor settings of another moto.
 _FOREIGN_SETTINGS = ("AWS_", "MOTO_", "BOTO_")
 
@@ -135,6 +136,21 @@ def ensure(data: Path, *, environ: Mapping[str, str] | None = None, child: Child
         with _owned_guard:
             _owned[data] = endpoint
         return endpoint
+
+
+def own(data: Path, waits: Callable[[], None], *, sleep: Callable[[float], None] = time.sleep) -> Endpoint:
+    """As :func:`ensure`, but this process's own child, which ends with no other: one that another process started is
+    waited for to end. ``waits`` is called once where there is one.
+
+    Raises: as :func:`ensure`.
+    """
+    endpoint = ensure(data)
+    if not endpoint.owned:
+        waits()
+    while not endpoint.owned:
+        sleep(OWN_AGAIN_SECONDS)
+        endpoint = ensure(data)
+    return endpoint
 
 
 def is_locked(path: Path) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from adplatform.failures import EnvironmentFailure
-from adplatform.flow.private_directory import private_directory
+from adplatform.flow.private_directory import private_directory, remove_left
 
 HOLD = """
 import sys
@@ -97,3 +97,17 @@ def test_a_place_that_cannot_be_used_hinders_and_is_named(tmp_path: Path) -> Non
         private_directory(tmp_path / "file" / "tmp", "run"),
     ):
         pass
+
+
+def test_what_a_killed_run_has_left_is_removed_though_nobody_makes_a_directory(tmp_path: Path) -> None:
+    remove_left(tmp_path / "never made")
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "tmp")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        left = Path(process.stdout.readline().strip())
+        remove_left(tmp_path / "tmp")
+        assert (left / "secret.csv").exists(), "its process lives"
+        process.kill()
+        process.wait()
+    remove_left(tmp_path / "tmp")
+    assert not left.exists()

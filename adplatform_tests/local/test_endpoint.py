@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from adplatform.aws import Aws, is_loopback, local_aws
-from adplatform.local.endpoint import LOCK_NAME, ensure, is_locked
+from adplatform.local.endpoint import LOCK_NAME, ensure, is_locked, own
 
 OWNER = """
     import os, sys, time
@@ -103,6 +103,28 @@ def test_all_processes_that_ask_at_once_share_one_child(tmp_path: Path, started:
     assert (reused.url, reused.owned) == (answers[0][0], False)
     reused.stop()
     assert is_locked(tmp_path / LOCK_NAME), "only the owner stops it"
+
+
+def test_whoever_needs_a_child_of_its_own_waits_until_that_of_another_has_ended(
+    tmp_path: Path, started: list[subprocess.Popen[str]]
+) -> None:
+    owner = run_python(OWNER, str(tmp_path))
+    started.append(owner)
+    url, _ = said(owner)
+    happened: list[str] = []
+
+    def sleep(seconds: float) -> None:
+        if happened == ["waits"]:
+            happened.append("killed")
+            owner.kill()
+        time.sleep(seconds)
+
+    with own(tmp_path, lambda: happened.append("waits"), sleep=sleep) as endpoint:
+        assert (endpoint.owned, happened) == (True, ["waits", "killed"])
+        assert endpoint.url != url
+        again = own(tmp_path, lambda: happened.append("waits again"))
+        assert again is endpoint
+    assert "waits again" not in happened
 
 
 @pytest.mark.parametrize("extra", [[], ["fork"]])
