@@ -136,9 +136,8 @@ class _Table:
             yield Finding(self.flow.table, None, problem, "")
         scopes = self._scopes(shown)
         found = self._deliveries(scopes, shown, named)
-        if (
-            self.lease is None
-        ):  # publishers go on: what is wrong now has to be so beside a catalog that is read after it
+        if self.lease is None:
+            # Publishers go on: what is wrong now has to be so beside a catalog that is read after it.
             doubtful = {(each.feed, each.day) for each in found}
             shown = self._shown(named)[0] if doubtful else {}
             found = self._deliveries(scopes, shown, named, doubtful)

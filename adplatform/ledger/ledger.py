@@ -301,9 +301,7 @@ class Ledger:
 
     def change_untold(self, feed: str, seen: Delivery, message: Untold, **changes: Any) -> Delivery | None:
         """The same of which somebody has to be told; either both are written or nothing."""
-        moved = self._delivery_write(feed, seen, replace(seen, **changes))
-        changed = self._transact([moved, self._put(feed.partition("/")[0], message)])
-        return self.delivery(feed, seen.day) if changed else None
+        return self._move(feed, seen, replace(seen, **changes), self._put(feed.partition("/")[0], message))
 
     def note_waiting(self, feed: str, seen: Delivery, because: str, until: datetime | None, judged: str) -> None:
         """Remember what the delivery lacks, unless somebody else changed it since ``seen``. Nothing about it changes,

@@ -15,6 +15,7 @@ pk                            sk                                   row
 ``feed#<src>/<name>/<scope>`` ``report#<asked>#<start>_<end>#<n>`` :class:`Report`, in ``active`` until it has ended
 ``feed#<src>/<feed>/<scope>`` ``observed#<day>#<as_of>#<report>``  :class:`Observation`, what a report said of a date
 ``feed#<source>``             ``ignored#<digest>``                 :class:`Ignored`, where an ignored object's row is
+``feed#<source>``             ``arrived#<digest>``                 :class:`Arrived`, where an object has arrived
 ``feed#<source>``             ``refused#<digest>``                 :class:`Refused`, of which nobody was notified yet
 ``feed#<source>``             ``planned#<name>/<scope>``           :class:`Planned`, the last day that was planned
 ``feed#<source>``             ``scope#<id>``                       :class:`Scope`, a profile or marketplace of it
