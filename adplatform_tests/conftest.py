@@ -6,9 +6,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from adplatform.aws import Aws, local_aws
 from adplatform.flow.services import Services
 from adplatform.local.endpoint import ensure
+from adplatform.platform.aws import Aws, local_aws
 from adplatform_tests.support.platforms import drop_table, make_services
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from math import ceil
 
-from adplatform.amazon.ads_definitions import READY_MADE, ads_definition
+from adplatform.amazon.ads.definitions import READY_MADE, ads_definition
 from adplatform.amazon.restatement import plan
-from adplatform.local.amazon.accounts import DEMO_ACCOUNTS, Profile
-from adplatform.local.amazon.advertising import Query, rows, truth
+from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS, Profile
+from adplatform.local.world.amazon.advertising import Query, rows, truth
 
 SALES = "sales14d"
 QUERY = Query("spCampaigns", ("campaign",), ("date", "campaignId", "impressions", "clicks", "cost", SALES))

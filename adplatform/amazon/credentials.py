@@ -6,8 +6,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from adplatform.aws_errors import aws_failures
 from adplatform.failures import CredentialsRefused, EnvironmentFailure, PermanentFailure
+from adplatform.platform.aws_errors import aws_failures
 
 CURRENT, PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
 _MEMBERS = ("client_id", "client_secret", "refresh_token")

@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from adplatform.amazon import ads_definitions
-from adplatform.amazon.ads_definitions import AdsReport, ads_definition, with_columns
-from adplatform.amazon.ads_report_types import report_type
+from adplatform.amazon.ads import definitions as ads_definitions
+from adplatform.amazon.ads.definitions import AdsReport, ads_definition, with_columns
+from adplatform.amazon.ads.report_types import report_type
 from adplatform.amazon.declared import Restatement, ready_made
 from adplatform.amazon.definitions import ReportDefinition
-from adplatform.amazon.marketplaces import MARKETPLACES
-from adplatform.amazon.selling_partner_reports import OwnSellingPartnerReport, selling_partner_definition
+from adplatform.amazon.selling_partner.marketplaces import MARKETPLACES
+from adplatform.amazon.selling_partner.reports import OwnSellingPartnerReport, selling_partner_definition
 from adplatform.contracts.feed import NAME, Duration
 from adplatform.contracts.model import Strict
 from adplatform.contracts.source import PLATFORM_TOPICS, Topics

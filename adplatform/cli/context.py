@@ -12,16 +12,16 @@ from rich.console import Console
 from rich.text import Text
 
 from adplatform.amazon.sources import AdsSource, ReportSource, SellingPartnerSource
-from adplatform.aws_errors import aws_failures
 from adplatform.contracts.source import FileSource
 from adplatform.contracts.yaml_files import read_declarations
 from adplatform.failures import PermanentFailure, TransientFailure
-from adplatform.flow.reports.account import Account, account_of
-from adplatform.flow.reports.fact import account_source, all_tables
 from adplatform.flow.services import Services, open_services
-from adplatform.flow.settings import Settings, read_settings
 from adplatform.flow.source import FeedFlow, Source, declared_source
 from adplatform.local.endpoint import stopped_at_the_end
+from adplatform.platform.aws_errors import aws_failures
+from adplatform.platform.settings import Settings, read_settings
+from adplatform.pull.account import Account, account_of
+from adplatform.pull.fact import account_source, all_tables
 
 DEFS = Path(__file__).parents[1] / "defs"
 SOURCE_MODELS: dict[str, type[BaseModel]] = {

@@ -14,15 +14,17 @@ from rich.text import Text
 from adplatform.cli.context import connect, console, declared_accounts, declared_sources, errors, find_feed, parse_day
 from adplatform.failures import PermanentFailure
 from adplatform.flow.clean import try_file
-from adplatform.flow.decisions import retry_delivery, retry_report, try_again
-from adplatform.flow.failed import failed_deliveries, failed_reports
+from adplatform.flow.decisions import retry_delivery, try_again
+from adplatform.flow.failed import FailedDelivery, failed_deliveries
 from adplatform.flow.provision import open_settler, provision
-from adplatform.flow.reports.account import Account
-from adplatform.flow.reports.fact import all_tables
-from adplatform.flow.settings import read_settings
+from adplatform.flow.services import Services
 from adplatform.flow.settling import BUSY
 from adplatform.flow.source import Source
 from adplatform.ledger.ledger import Ledger
+from adplatform.platform.settings import read_settings
+from adplatform.pull.account import Account
+from adplatform.pull.fact import all_tables
+from adplatform.pull.failed import failed_reports, retry_report
 
 FeedName = Annotated[str, typer.Argument(help="A feed, as source/feed.", show_default=False)]
 Day = Annotated[str, typer.Argument(help="The delivery date, YYYY-MM-DD.", show_default=False)]
@@ -90,7 +92,7 @@ def process(
     if services.settings.env == "local":
         provision(services, sources)
     ok = process_all(services, accounts, wait, console, errors, take_over=take_over)
-    deliveries = failed_deliveries(services, sources, accounts)
+    deliveries = _failed_deliveries(services, sources, accounts)
     given_up = [report for report in failed_reports(services, accounts) if report.given_up]
     for failed in [*deliveries, *given_up]:
         console.print(Text.assemble(("has failed ", "red"), str(failed)), soft_wrap=True)
@@ -144,7 +146,7 @@ def retry(
         return
     if name is not None:
         require_known(services.ledger, sources, accounts, name)
-    deliveries = [f for f in failed_deliveries(services, sources, accounts) if _is_of(f.name, name)]
+    deliveries = [f for f in _failed_deliveries(services, sources, accounts) if _is_of(f.name, name)]
     reports = [f for f in failed_reports(services, accounts) if _is_of(f.name, name)]
     done = [retry_delivery(services, f) for f in deliveries] + [retry_report(services, f) for f in reports]
     for each in done:
@@ -152,6 +154,19 @@ def retry(
     nothing = f"nothing of {name} has failed" if name else "nothing has failed"
     count = sum(each.changed for each in done)
     console.print(f"{count} retried; the sensor or `adplatform process` runs them" if done else nothing)
+
+
+def _failed_deliveries(
+    services: Services, sources: Sequence[Source], accounts: Sequence[Account]
+) -> list[FailedDelivery]:
+    found: list[FailedDelivery] = []
+    for source in sources:
+        found += failed_deliveries(services, source.name, {flow.name: flow for flow in source.feeds})
+    for account in accounts:
+        scopes = services.ledger.scopes(account.source)
+        tables = [account.scoped(table, scope.id) for table in all_tables(account) for scope in scopes]
+        found += failed_deliveries(services, account.source, {flow.name: flow for flow in tables})
+    return found
 
 
 def require_known(ledger: Ledger, sources: Sequence[Source], accounts: Sequence[Account], name: str) -> None:

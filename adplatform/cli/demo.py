@@ -10,10 +10,10 @@ from adplatform.cli.headless import process_all
 from adplatform.cli.history import publication_table
 from adplatform.cli.report_history import life, report_feeds, report_tables
 from adplatform.flow.provision import provision
-from adplatform.flow.reports.account import Account
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
 from adplatform.local.demo import Partners
+from adplatform.pull.account import Account
 
 REPORTS_TAKE = 15
 """Seconds without anything to do after which no report of the simulated Amazon is on its way."""

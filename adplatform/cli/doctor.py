@@ -7,8 +7,8 @@ import typer
 
 from adplatform.cli.context import connect, console, declared_accounts, declared_sources
 from adplatform.flow.doctor import Finding, examine
-from adplatform.flow.reports.fact import account_source
 from adplatform.flow.services import Services
+from adplatform.pull.fact import account_source
 
 
 def doctor(

@@ -13,11 +13,12 @@ from rich.padding import Padding
 from rich.text import Text
 
 from adplatform.cli.context import declared_sources
-from adplatform.components import ownership
-from adplatform.components.arrival_automation import look_at_source, request
-from adplatform.components.errors import step_error
-from adplatform.components.report_assets import day_of
-from adplatform.components.report_automation import (
+from adplatform.components.assembly import ownership
+from adplatform.components.assembly.alerts import failure_of_run
+from adplatform.components.assembly.arrival_automation import look_at_source, request
+from adplatform.components.assembly.errors import step_error
+from adplatform.components.assembly.report_assets import day_of
+from adplatform.components.assembly.report_automation import (
     RANGE_END,
     RANGE_START,
     add_partitions,
@@ -28,18 +29,17 @@ from adplatform.components.report_automation import (
     scope_keys,
     standing,
 )
-from adplatform.components.runs import FEED_TAG, RUN_KEY_TAG, TOLD_TAG, WORKER_TAG, said_of, was_stopped
+from adplatform.components.assembly.runs import FEED_TAG, RUN_KEY_TAG, TOLD_TAG, WORKER_TAG, said_of, was_stopped
 from adplatform.definitions import defs
-from adplatform.defs.alerts import failure_of_run
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.budget import Budget, in_turns
 from adplatform.flow.looks import Progress
-from adplatform.flow.reports.account import Account
-from adplatform.flow.reports.connect import open_api
-from adplatform.flow.reports.due import place_orders
 from adplatform.flow.services import Services
 from adplatform.ledger.workers import this_worker
 from adplatform.local.dagster_home import prepare_dagster_home
+from adplatform.pull.account import Account
+from adplatform.pull.connect import open_api
+from adplatform.pull.due import place_orders
 
 LOOK_AGAIN = 60.0
 """Seconds after which what is due is looked at again, so that the runs of one source hold up no other's."""

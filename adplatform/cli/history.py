@@ -15,14 +15,14 @@ from adplatform.cli.context import connect, console, declared_accounts, declared
 from adplatform.cli.report_history import dates, instant, judged, observation_table
 from adplatform.cli.standing import delivery_line, ignored_of, ignored_table, long, verdict, waits, what_lacks
 from adplatform.flow.collection import collect_source
-from adplatform.flow.reports.account import Account
-from adplatform.flow.reports.fact import account_source, all_tables
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
 from adplatform.lake.crawler import CrawlSettings, compare_with_crawler
 from adplatform.lake.details import read_details
 from adplatform.lake.table import table_name
 from adplatform.ledger.rows import UNPLACED, ObjectState, Publication
+from adplatform.pull.account import Account
+from adplatform.pull.fact import account_source, all_tables
 
 
 def ledger(

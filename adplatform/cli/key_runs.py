@@ -10,22 +10,28 @@ import dagster as dg
 
 from adplatform.cli.context import declared_sources
 from adplatform.cli.headless import opened, run_request
-from adplatform.components import arrival_automation, delivery_assets, ownership, report_assets, report_automation
-from adplatform.components.metadata import publication_metadata
-from adplatform.components.report_assets import clean_materialization
-from adplatform.components.runs import runs_of
+from adplatform.components.assembly import (
+    arrival_automation,
+    delivery_assets,
+    ownership,
+    report_assets,
+    report_automation,
+)
+from adplatform.components.assembly.metadata import publication_metadata
+from adplatform.components.assembly.report_assets import clean_materialization
+from adplatform.components.assembly.runs import runs_of
 from adplatform.definitions import defs
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.key_rotation import RUN_PREFIX, Step, Work
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.publication import publish_delivery
-from adplatform.flow.reports.account import Account
-from adplatform.flow.reports.land import slice_settler
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Settler
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.lake import random_token
 from adplatform.ledger.rows import Publication
+from adplatform.pull.account import Account
+from adplatform.pull.land import slice_settler
 
 
 @contextmanager

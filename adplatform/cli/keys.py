@@ -18,12 +18,12 @@ from adplatform.failures import PermanentFailure
 from adplatform.flow import key_rotation
 from adplatform.flow.hashing_keys import meets_deliveries
 from adplatform.flow.key_rotation import Outcome, Remake, Step, Target, Wish, choose, plan, retire_keys, usage
-from adplatform.flow.reports.account import Account
-from adplatform.flow.reports.fact import all_tables
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.rows import RotationState, TableRotation
 from adplatform.privacy.key_versions import key_versions
+from adplatform.pull.account import Account
+from adplatform.pull.fact import all_tables
 
 
 def status() -> None:

@@ -19,12 +19,12 @@ from adplatform.contracts.yaml_files import read_declarations
 from adplatform.failures import PermanentFailure
 from adplatform.files.landing import layout_of
 from adplatform.flow.provision import provision as provision_services
-from adplatform.flow.reports.account import account_of
-from adplatform.flow.reports.fact import all_tables
-from adplatform.flow.settings import read_settings
 from adplatform.flow.source import declared_source
 from adplatform.local.dagster_home import prepare_dagster_home
 from adplatform.local.endpoint import own
+from adplatform.platform.settings import read_settings
+from adplatform.pull.account import account_of
+from adplatform.pull.fact import all_tables
 from adplatform.transform.compile import compile_contract
 
 

@@ -14,10 +14,10 @@ from adplatform.cli.deliveries import Day, FeedName, push
 from adplatform.cli.history import reason_lines
 from adplatform.failures import PermanentFailure, listed
 from adplatform.flow.decisions import leave_out, try_again
-from adplatform.flow.reports.fact import all_tables
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
 from adplatform.lake.quarantine import Entry, entries, export, read_rows
+from adplatform.pull.fact import all_tables
 
 SHOWN_FILES = 20
 

@@ -16,9 +16,9 @@ from rich.text import Text
 from adplatform.amazon.definitions import Dataset, ReportDefinition
 from adplatform.cli.context import connect, console, declared_accounts
 from adplatform.failures import PermanentFailure
-from adplatform.flow.reports.account import Account
 from adplatform.flow.services import Services
 from adplatform.ledger.rows import Observation, Report, ReportState, Scope
+from adplatform.pull.account import Account
 
 _COLORS = {ReportState.DONE: "green", ReportState.EMPTY: "green", ReportState.FAILED: "red"}
 

@@ -7,8 +7,8 @@ import dagster as dg
 from pydantic import BaseModel
 
 from adplatform.amazon.sources import AdsSource
-from adplatform.components.report_account import account_definitions
-from adplatform.flow.reports.connect import Connect, open_api
+from adplatform.components.assembly.report_account import account_definitions
+from adplatform.pull.connect import Connect, open_api
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,17 @@ from typing import Self
 import dagster as dg
 from pydantic import BaseModel
 
-from adplatform.components.arrival_automation import (
+from adplatform.components.assembly.arrival_automation import (
     arrivals_sensor,
     collection_schedule,
     comparison_schedule,
     deadline_schedule,
     processing_schedule,
 )
-from adplatform.components.delivery_assets import clean_asset, raw_asset
+from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset
 from adplatform.contracts.source import FileSource
-from adplatform.flow.settings import read_settings
 from adplatform.flow.source import declared_source
+from adplatform.platform.settings import read_settings
 
 
 @dataclass(frozen=True)

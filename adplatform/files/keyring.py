@@ -7,9 +7,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from adplatform.aws_errors import secret_failures
 from adplatform.contracts.feed import Pgp
 from adplatform.failures import PermanentFailure
+from adplatform.platform.aws_errors import secret_failures
 
 
 @dataclass(frozen=True)

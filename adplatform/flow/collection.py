@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from adplatform.aws_errors import aws_failures
 from adplatform.failures import clipped
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
@@ -14,6 +13,7 @@ from adplatform.lake.retention import Collected, collect
 from adplatform.lake.table import Named, table_name, table_spec
 from adplatform.lake.zones import JOINT
 from adplatform.ledger.rows import Placement
+from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.compile import output_columns, partition_column
 
 RECENT = timedelta(days=2)

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from adplatform.failures import PermanentFailure, listed
-from adplatform.flow.failed import FailedDelivery, FailedReport
-from adplatform.flow.reports.plan import intend_days
+from adplatform.flow.failed import FailedDelivery
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState
@@ -50,20 +49,6 @@ def retry_delivery(services: Services, failed: FailedDelivery) -> Retried:
     )
     what = f"version {delivery.version} is due again" if changed else "it changed meanwhile and was left alone"
     return Retried(f"{flow.name} {delivery.day}: {what}", changed is not None)
-
-
-def retry_report(services: Services, failed: FailedReport) -> Retried:
-    """Ask for a report that was given up once more, or end the rest of one that rests."""
-    report, account = failed.report, failed.account
-    what = f"{report.feed} {report.start} to {report.end}"
-    if not failed.given_up:
-        changed = services.ledger.change_report(report, not_before=None)
-        done = "it is tried again now" if changed else "it changed meanwhile and was left alone"
-        return Retried(f"{what}: {done}", bool(changed))
-    definition = account.definition(report.name)
-    intended = intend_days(services, account, definition, report.scope, set(report.days)) if definition else []
-    done = "asked for once more" if intended else "Amazon does not keep it, or it is on its way already"
-    return Retried(f"{what}: {done}", bool(intended))
 
 
 def leave_out(services: Services, flow: FeedFlow, day: date, key: str) -> str:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from adplatform.aws_errors import aws_failures
 from adplatform.flow.close import archive_key, is_there
 from adplatform.flow.collection import named_table, tables_of
 from adplatform.flow.services import Services
@@ -32,6 +31,7 @@ from adplatform.ledger.rows import (
     RawObject,
     Slice,
 )
+from adplatform.platform.aws_errors import aws_failures
 
 SEEN_BY = "doctor"
 _TRIES = 5

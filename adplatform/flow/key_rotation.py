@@ -16,7 +16,6 @@ from tempfile import TemporaryDirectory
 
 from botocore.exceptions import ClientError
 
-from adplatform.aws_errors import aws_failures
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow import clean, lifecycle, raw
 from adplatform.flow.close import close
@@ -37,6 +36,7 @@ from adplatform.ledger.rows import (
     RotationState,
     TableRotation,
 )
+from adplatform.platform.aws_errors import aws_failures
 from adplatform.privacy.key_versions import current_version, keep_reachable, key_versions, put_key, retire
 from adplatform.privacy.keys import ID_LENGTH
 from adplatform.transform.compile import output_columns

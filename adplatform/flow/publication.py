@@ -6,7 +6,6 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from adplatform.aws_errors import aws_failures
 from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure
 from adplatform.flow import clean, lifecycle, raw
 from adplatform.flow.close import close
@@ -15,6 +14,7 @@ from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.audit import AuditFinding
 from adplatform.ledger.rows import Delivery, Publication
+from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.compile import output_columns
 from adplatform.transform.values import OutputColumn
 

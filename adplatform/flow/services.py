@@ -7,11 +7,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from adplatform.aws import Aws, local_aws
 from adplatform.contracts.source import PLATFORM_TOPICS, Topics
 from adplatform.failures import PermanentFailure
-from adplatform.flow.notifications import Notifier
-from adplatform.flow.settings import Settings
 from adplatform.flow.settling import Settler
 from adplatform.flow.source import Source
 from adplatform.lake.catalog import Catalog
@@ -19,8 +16,11 @@ from adplatform.lake.lake import Lake
 from adplatform.lake.store import Store
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger, utc_now
-from adplatform.local.amazon.endpoint import ensure as ensure_amazon
 from adplatform.local.endpoint import ensure
+from adplatform.local.world.amazon.endpoint import ensure as ensure_amazon
+from adplatform.platform.aws import Aws, local_aws
+from adplatform.platform.notifications import Notifier
+from adplatform.platform.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any, Protocol, TypeVar
 
-from adplatform.aws_errors import aws_failures
 from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.files.arrivals import (
     ListedFile,
@@ -49,6 +48,7 @@ from adplatform.ledger.rows import (
     Untold,
     digest,
 )
+from adplatform.platform.aws_errors import aws_failures
 
 log = logging.getLogger(__name__)
 

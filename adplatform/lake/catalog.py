@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from adplatform.batches import answered
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.lake.table import Named, TableSpec
 from adplatform.lake.zones import JOINT, partition_values
+from adplatform.platform.batches import answered
 from adplatform.transform.values import OutputColumn
 
 _ATTEMPTS = 10

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from adplatform.aws_errors import aws_failures
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.lake.catalog import Table
 from adplatform.lake.lake import Lake
 from adplatform.lake.table import Named
+from adplatform.platform.aws_errors import aws_failures
 
 _BUSY = ("RUNNING", "STOPPING")
 # bucket, table-versions, source, feed, attempt (Glue Developer Guide, table location and partitioning level)

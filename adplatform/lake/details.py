@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from adplatform.aws_errors import aws_failures
 from adplatform.lake.store import Store
 from adplatform.ledger.rows import Publication
+from adplatform.platform.aws_errors import aws_failures
 
 KEPT = 50
 """How many locations, and how many reasons, stand in the ledger itself."""

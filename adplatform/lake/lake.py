@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from adplatform.aws import CALL_BUDGET, longest_call
 from adplatform.lake.catalog import Catalog
 from adplatform.lake.store import Store
 from adplatform.ledger.ledger import Lease, Ledger
+from adplatform.platform.aws import CALL_BUDGET, longest_call
 
 
 def random_token() -> str:

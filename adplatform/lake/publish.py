@@ -20,7 +20,6 @@ from tempfile import TemporaryDirectory
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adplatform.aws_errors import aws_failures
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.lake.agreement import compare
 from adplatform.lake.attempt import Attempt, Flip, Published, Result, Upload, note_shown, require, upload
@@ -31,6 +30,7 @@ from adplatform.lake.path_copy import complete, follow
 from adplatform.lake.slices import forget, place, placed
 from adplatform.lake.table import TableSpec
 from adplatform.ledger.ledger import Lease
+from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.values import Staged
 
 log = logging.getLogger(__name__)

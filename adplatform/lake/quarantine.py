@@ -12,11 +12,11 @@ from typing import Literal, TextIO
 
 import pyarrow.parquet as pq
 
-from adplatform.aws_errors import aws_failures
 from adplatform.contracts.model import Contract
 from adplatform.lake.store import Store
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.rows import FileOutcome, Outcome
+from adplatform.platform.aws_errors import aws_failures
 
 MASK = "***"
 _BATCH = 10_000

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow.fs import FileSelector, FileSystem, S3FileSystem
 
-from adplatform.aws import Aws
 from adplatform.contracts.types import parse_type
 from adplatform.failures import PermanentFailure
 from adplatform.lake.parquet import arrow_type
+from adplatform.platform.aws import Aws
 
 
 @dataclass(frozen=True)

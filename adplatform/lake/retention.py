@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from adplatform.aws_errors import aws_failures
 from adplatform.contracts.model import DELIVERY_DATE
 from adplatform.lake.agreement import Compared, compare
 from adplatform.lake.entry import SLICE_LIST
@@ -22,6 +21,7 @@ from adplatform.lake.store import Stored
 from adplatform.lake.table import Named
 from adplatform.ledger.ledger import Lease
 from adplatform.ledger.rows import Retired
+from adplatform.platform.aws_errors import aws_failures
 
 _SCOPE = re.compile(rf"/{DELIVERY_DATE}=[^/]+/[^/=]+=([^/]+)/$")
 

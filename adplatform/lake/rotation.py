@@ -10,7 +10,6 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from adplatform.aws_errors import aws_failures
 from adplatform.failures import TransientFailure
 from adplatform.lake.attempt import Attempt, Flip, note_shown, require, upload
 from adplatform.lake.lake import Lake
@@ -18,6 +17,7 @@ from adplatform.lake.path_copy import follow
 from adplatform.lake.slices import forget, make, placed_versions, show, slices_of
 from adplatform.lake.table import TableSpec
 from adplatform.ledger.ledger import Lease
+from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.values import Staged
 
 

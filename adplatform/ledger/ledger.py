@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
-from adplatform.batches import answered
 from adplatform.failures import TransientFailure
 from adplatform.ledger.rows import (
     KEYS,
@@ -54,6 +53,7 @@ from adplatform.ledger.rows import (
     slices_of,
     to_item,
 )
+from adplatform.platform.batches import answered
 
 ACTIVE_INDEX = "active"
 REMEMBER_TOLD = timedelta(days=90)

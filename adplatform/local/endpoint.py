@@ -45,7 +45,7 @@ class Child:
     name: str
 
 
-EMBEDDED_AWS = Child("adplatform.local", "embedded AWS")
+EMBEDDED_AWS = Child("adplatform.local.aws", "embedded AWS")
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from adplatform.aws_errors import secret_failures
 from adplatform.failures import PermanentFailure
+from adplatform.platform.aws_errors import secret_failures
 from adplatform.privacy.keys import ID_LENGTH, HashKey, key_in, new_secret
 
 _CURRENT, _PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"

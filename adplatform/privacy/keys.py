@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from adplatform.aws_errors import secret_failures
 from adplatform.failures import PermanentFailure
+from adplatform.platform.aws_errors import secret_failures
 
 KEY_BYTES = 32
 ID_LENGTH = 8

@@ -5,7 +5,7 @@ import functools
 import dagster as dg
 
 from adplatform.flow.services import Services, open_services
-from adplatform.flow.settings import Settings, read_settings
+from adplatform.platform.settings import Settings, read_settings
 
 
 @functools.cache

@@ -4,8 +4,8 @@ import uuid
 
 import pytest
 
-from adplatform.aws import local_aws
 from adplatform.ledger.ledger import table_definition
+from adplatform.platform.aws import local_aws
 from adplatform_tests.amazon.shared import Shared
 
 

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adplatform.amazon import audit, audit_plot
-from adplatform.amazon.ads_definitions import READY_MADE, ads_definition
+from adplatform.amazon.ads.definitions import READY_MADE, ads_definition
 from adplatform.amazon.audit import Finding, Observation
 from adplatform.amazon.restatement import plan
-from adplatform.local.amazon.accounts import DEMO_ACCOUNTS
-from adplatform.local.amazon.advertising import Query, rows
+from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS
+from adplatform.local.world.amazon.advertising import Query, rows
 
 DAY = date(2026, 6, 1)
 AGES = (1, 2, 3, 4, 7, 14, 28, 42, 58)

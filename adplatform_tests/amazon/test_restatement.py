@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adplatform.amazon.ads_definitions import AdsReport, ads_definition
-from adplatform.amazon.ads_report_types import report_type
+from adplatform.amazon.ads.definitions import AdsReport, ads_definition
+from adplatform.amazon.ads.report_types import report_type
 from adplatform.amazon.restatement import Period, RestatementPolicy, Window, ads_policy, plan
 
 START = date(2026, 1, 1)

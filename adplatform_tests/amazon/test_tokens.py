@@ -21,10 +21,10 @@ import pytest
 
 from adplatform.amazon.credentials import Credentials, read_credentials
 from adplatform.amazon.tokens import KEPT, Token, Tokens
-from adplatform.aws import Aws
 from adplatform.failures import PermanentFailure, TransientFailure
-from adplatform.local.amazon.server import serving
-from adplatform.local.amazon.world import World
+from adplatform.local.world.amazon.server import serving
+from adplatform.local.world.amazon.world import World
+from adplatform.platform.aws import Aws
 from adplatform_tests.amazon.wire import RESET, Seen, Wire, in_turn, reply, serving_bytes
 
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
@@ -141,7 +141,7 @@ import sys, httpx
 from datetime import UTC, datetime
 from pathlib import Path
 from adplatform.amazon.tokens import Tokens
-from adplatform.aws import local_aws
+from adplatform.platform.aws import local_aws
 aws, url, name, directory = sys.argv[1:]
 secrets = local_aws(aws).client("secretsmanager")
 tokens = Tokens(httpx.Client(), url, secrets, name, Path(directory), lambda: datetime(2026, 11, 20, 18, tzinfo=UTC))

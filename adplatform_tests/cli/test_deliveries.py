@@ -8,9 +8,9 @@ from adplatform.cli.context import declared_accounts, declared_sources
 from adplatform.cli.deliveries import require_known
 from adplatform.failures import PermanentFailure
 from adplatform.flow.provision import provision
-from adplatform.flow.reports.fact import all_tables
 from adplatform.flow.services import Services
 from adplatform.ledger.rows import Scope
+from adplatform.pull.fact import all_tables
 
 
 def test_what_is_to_be_retried_is_looked_up_among_all_that_is_declared(services: Services) -> None:

@@ -12,8 +12,8 @@ from adplatform.cli.context import SOURCE_MODELS, declared_accounts, declared_so
 from adplatform.cli.demo import HINTS
 from adplatform.cli.project import validate
 from adplatform.contracts.yaml_files import read_declarations
-from adplatform.flow.reports.fact import all_tables
-from adplatform.flow.settings import read_settings
+from adplatform.platform.settings import read_settings
+from adplatform.pull.fact import all_tables
 from adplatform.transform.compile import output_columns
 
 README = Path(__file__).parents[2] / "README.md"

@@ -12,9 +12,9 @@ from adplatform.amazon.sources import AdsSource
 from adplatform.cli.report_history import find_report, judged, life, report_feeds, report_tables
 from adplatform.failures import PermanentFailure
 from adplatform.flow.provision import provision
-from adplatform.flow.reports.account import Account, account_of
 from adplatform.flow.services import Services
 from adplatform.ledger.rows import Observation, Report, ReportState, Scope
+from adplatform.pull.account import Account, account_of
 
 NOON = datetime(2026, 6, 10, 19, tzinfo=UTC)
 SCOPE = Scope("1460298317755031", "America/Toronto", "CA", "CAD")

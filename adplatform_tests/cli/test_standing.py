@@ -114,7 +114,7 @@ import itertools
 import dagster as dg
 from adplatform.cli.headless import process
 from adplatform.flow.services import open_services
-from adplatform.flow.settings import read_settings
+from adplatform.platform.settings import read_settings
 with dg.DagsterInstance.ephemeral() as instance:
     services = open_services(read_settings())
     slow = itertools.count(0, 0.1).__next__

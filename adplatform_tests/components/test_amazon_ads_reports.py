@@ -11,11 +11,12 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from adplatform.amazon.reports import ReportStatus
 from adplatform.amazon.sources import AdsSource, SellingPartnerSource
-from adplatform.components import AmazonAdsReports, report_assets
+from adplatform.components import AmazonAdsReports
+from adplatform.components.assembly import report_assets
 from adplatform.flow.provision import provision
-from adplatform.flow.reports.account import account_of
 from adplatform.flow.services import Services
 from adplatform.ledger.rows import Scope
+from adplatform.pull.account import account_of
 from adplatform_tests.support.report_api import MemoryReports
 
 NOON = datetime(2026, 6, 10, 20, tzinfo=UTC)

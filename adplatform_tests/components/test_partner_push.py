@@ -13,8 +13,8 @@ import pytest
 from dagster._core.loader import LoadingContextForTest
 
 from adplatform.components import PartnerPush
-from adplatform.components.ownership import take_over
-from adplatform.components.runs import WORKER_TAG
+from adplatform.components.assembly.ownership import take_over
+from adplatform.components.assembly.runs import WORKER_TAG
 from adplatform.contracts.source import Topics
 from adplatform.flow.lifecycle import claim
 from adplatform.flow.services import Services

@@ -5,10 +5,10 @@ from datetime import timedelta
 import dagster as dg
 
 from adplatform.amazon.sources import SellingPartnerSource
-from adplatform.components.report_account import account_definitions
-from adplatform.flow.reports.account import account_of
-from adplatform.flow.reports.connect import open_api
+from adplatform.components.assembly.report_account import account_definitions
 from adplatform.flow.services import Services
+from adplatform.pull.account import account_of
+from adplatform.pull.connect import open_api
 
 DECLARED = SellingPartnerSource.model_validate(
     {

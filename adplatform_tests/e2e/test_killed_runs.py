@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from adplatform.aws import Aws, local_aws
 from adplatform.contracts.feed import Feed
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source, make_source
 from adplatform.lake.query import run_query
 from adplatform.ledger.rows import DeliveryState
+from adplatform.platform.aws import Aws, local_aws
 from adplatform_tests.support import plainly
 from adplatform_tests.support.platforms import YESTERDAY, make_services
 

@@ -14,20 +14,20 @@ from typing import Any
 
 import pytest
 
-from adplatform.amazon.ads import AdsReports, open_ads
+from adplatform.amazon.ads.client import AdsReports, open_ads
 from adplatform.amazon.sources import AdsSource
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.provision import provision
-from adplatform.flow.reports.account import Account, account_of
-from adplatform.flow.reports.due import place_orders, poll_reports, reports_due
-from adplatform.flow.reports.land import claim, failed, finish, land, publish_slice
 from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
 from adplatform.ledger.rows import ReportState
-from adplatform.local.amazon.accounts import DEMO_ACCOUNTS, DEMO_CREDENTIALS
-from adplatform.local.amazon.advertising import Query, rows, truth
-from adplatform.local.amazon.server import serving
-from adplatform.local.amazon.world import Settings, World
+from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS, DEMO_CREDENTIALS
+from adplatform.local.world.amazon.advertising import Query, rows, truth
+from adplatform.local.world.amazon.server import serving
+from adplatform.local.world.amazon.world import Settings, World
+from adplatform.pull.account import Account, account_of
+from adplatform.pull.due import place_orders, poll_reports, reports_due
+from adplatform.pull.land import claim, failed, finish, land, publish_slice
 from adplatform_tests.support.runs import Nobody
 from benchmarks.restatement import lookback, run
 from benchmarks.restatement import ours as planned

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from adplatform.aws import Aws
 from adplatform.contracts.feed import Feed
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.key_rotation import RUN_PREFIX, Outcome, Step, Wish, Work, rotate
@@ -21,6 +20,7 @@ from adplatform.flow.publication import publish_delivery
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source, make_source
 from adplatform.lake.query import run_query
+from adplatform.platform.aws import Aws
 from adplatform.privacy.key_versions import current_version
 from adplatform_tests.support import plainly
 from adplatform_tests.support.plainly import NoRunIsAlive

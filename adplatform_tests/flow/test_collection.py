@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from adplatform.aws import Aws
 from adplatform.contracts.feed import Feed
 from adplatform.flow.collection import collect_source, compare_recent, report
 from adplatform.flow.provision import provision
@@ -19,6 +18,7 @@ from adplatform.lake.agreement import Compared
 from adplatform.lake.catalog import Partition
 from adplatform.lake.table import table_name
 from adplatform.ledger.rows import DeliveryState
+from adplatform.platform.aws import Aws
 from adplatform_tests.support import plainly
 from adplatform_tests.support.platforms import YESTERDAY, make_services
 

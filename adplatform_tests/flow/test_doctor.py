@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from adplatform.aws import Aws
 from adplatform.contracts.feed import Feed
 from adplatform.failures import PermanentFailure
 from adplatform.flow.collection import collect_source
@@ -23,6 +22,7 @@ from adplatform.lake.query import run_query
 from adplatform.lake.table import TableName, table_name
 from adplatform.ledger.ledger import Lease, table_definition
 from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState
+from adplatform.platform.aws import Aws
 from adplatform_tests.support import plainly
 from adplatform_tests.support.platforms import YESTERDAY, make_services
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from adplatform.aws import Aws
 from adplatform.contracts.feed import Feed
 from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import clean, lifecycle, raw
@@ -16,6 +15,7 @@ from adplatform.flow.hashing_keys import HashingKeys, KeysDiffer, hashing_keys
 from adplatform.flow.key_rotation import Step, Wish, plan, retire_keys, usage
 from adplatform.flow.source import make_source
 from adplatform.ledger.rows import DeliveryState, LakeKey, Placement, RotationState, TableRotation
+from adplatform.platform.aws import Aws
 from adplatform.privacy.key_versions import fetch_earlier_key
 from adplatform.privacy.keys import HashKey, fetch_key
 from adplatform_tests.flow.rotations import (

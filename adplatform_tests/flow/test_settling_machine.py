@@ -5,8 +5,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from adplatform.aws import Aws
-from adplatform.flow.settings import Settings
+from adplatform.platform.aws import Aws
+from adplatform.platform.settings import Settings
 from adplatform_tests.flow.machine import SettlingMachine
 from adplatform_tests.flow.world import fake_world, real_world
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from adplatform.aws import Aws
 from adplatform.contracts.feed import Feed
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
-from adplatform.flow.settings import Settings
 from adplatform.flow.settling import Ending, Runs, Settler
 from adplatform.flow.source import FeedFlow, Source, make_source
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger
+from adplatform.platform.aws import Aws
+from adplatform.platform.settings import Settings
 from adplatform_tests.flow.fakes import FakeDynamo, FakeS3, FakeSqs
 
 TODAY = date(2026, 3, 14)

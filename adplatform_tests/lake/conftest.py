@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from adplatform.aws import Aws
 from adplatform.lake.lake import Lake
+from adplatform.platform.aws import Aws
 from adplatform_tests.lake.support import make_lake
 from adplatform_tests.support.platforms import drop_table
 

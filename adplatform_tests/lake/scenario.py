@@ -10,12 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from adplatform.aws import local_aws
 from adplatform.lake.attempt import Published
 from adplatform.lake.lake import Lake
 from adplatform.lake.publish import publish
 from adplatform.lake.table import TableSpec
 from adplatform.ledger.rows import Publication
+from adplatform.platform.aws import local_aws
 from adplatform.transform.values import Staged
 from adplatform_tests.lake.support import contract, make_lake, spec_of, staged
 

@@ -11,7 +11,6 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adplatform.aws import Aws
 from adplatform.contracts.model import Contract
 from adplatform.contracts.types import parse_type
 from adplatform.lake.catalog import Catalog
@@ -21,6 +20,7 @@ from adplatform.lake.store import Store
 from adplatform.lake.table import TableSpec, table_spec
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger, table_definition
+from adplatform.platform.aws import Aws
 from adplatform.transform.values import FileCount, OutputColumn, Staged, StagedFile
 
 Rows = Sequence[Mapping[str, Any]]

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from adplatform.aws import Aws
 from adplatform.failures import TransientFailure
 from adplatform.lake.attempt import Published, Result
 from adplatform.lake.lake import Lake
 from adplatform.lake.publish import publish
 from adplatform.lake.table import TableSpec
 from adplatform.ledger.ledger import Lease, Ledger
+from adplatform.platform.aws import Aws
 from adplatform_tests.lake.support import (
     contract,
     make_lake,

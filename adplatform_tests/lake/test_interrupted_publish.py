@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from adplatform.aws import Aws
 from adplatform.lake.attempt import Result
 from adplatform.lake.lake import Lake
 from adplatform.lake.retention import collect
 from adplatform.lake.table import TableSpec
+from adplatform.platform.aws import Aws
 from adplatform_tests.lake import scenario
 from adplatform_tests.lake.support import make_lake, read_root_with_duckdb, read_with_duckdb, source_name
 

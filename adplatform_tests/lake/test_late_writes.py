@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from adplatform.aws import Aws, local_aws, longest_call
 from adplatform.failures import TransientFailure
 from adplatform.lake.agreement import Compared, compare
 from adplatform.lake.attempt import Result
@@ -19,6 +18,7 @@ from adplatform.lake.catalog import Catalog
 from adplatform.lake.lake import Lake
 from adplatform.lake.retention import Collected, collect
 from adplatform.lake.table import TableSpec
+from adplatform.platform.aws import Aws, local_aws, longest_call
 from adplatform_tests.lake import scenario
 from adplatform_tests.lake.support import make_lake, read_root_with_duckdb, read_with_duckdb, source_name
 from adplatform_tests.support.slow_proxy import Slow, slowed

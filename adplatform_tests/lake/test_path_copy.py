@@ -9,16 +9,16 @@ from typing import Any
 import awswrangler as wr
 import pytest
 
-from adplatform.aws import Aws
 from adplatform.failures import TransientFailure
 from adplatform.flow.services import Services
-from adplatform.flow.settings import read_settings
 from adplatform.lake.attempt import Published, Result
 from adplatform.lake.catalog import Partition
 from adplatform.lake.lake import Lake
 from adplatform.lake.publish import publish
 from adplatform.lake.retention import Collected, collect
 from adplatform.lake.table import TableSpec
+from adplatform.platform.aws import Aws
+from adplatform.platform.settings import read_settings
 from adplatform_tests.lake.support import (
     contract,
     make_lake,

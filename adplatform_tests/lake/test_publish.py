@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from adplatform.aws import Aws
 from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.lake.attempt import Result
 from adplatform.lake.lake import Lake
 from adplatform.lake.publish import publish
 from adplatform.lake.table import TableSpec
+from adplatform.platform.aws import Aws
 from adplatform_tests.lake.support import (
     contract,
     read_root_with_duckdb,

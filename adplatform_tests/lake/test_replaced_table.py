@@ -3,11 +3,11 @@
 from datetime import date
 from pathlib import Path
 
-from adplatform.aws import Aws
 from adplatform.lake.attempt import Result
 from adplatform.lake.lake import Lake
 from adplatform.lake.publish import publish
 from adplatform.lake.table import TableSpec
+from adplatform.platform.aws import Aws
 from adplatform_tests.lake.support import (
     contract,
     read_with_duckdb,

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from adplatform.aws import Aws
 from adplatform.failures import TransientFailure
 from adplatform.lake.catalog import Partition
 from adplatform.lake.lake import Lake
@@ -14,6 +13,7 @@ from adplatform.lake.publish import publish
 from adplatform.lake.retention import Collected, collect
 from adplatform.lake.table import TableSpec, table_name
 from adplatform.ledger.ledger import Lease
+from adplatform.platform.aws import Aws
 from adplatform_tests.lake.support import contract, make_lake, read_with_duckdb, source_name, spec_of, staged
 
 DAY, KEEP = date(2026, 3, 1), timedelta(days=3)

@@ -9,7 +9,6 @@ from typing import Any
 import awswrangler as wr
 import pytest
 
-from adplatform.aws import Aws
 from adplatform.failures import PermanentFailure
 from adplatform.lake.attempt import Published, Result
 from adplatform.lake.crawler import CrawlSettings, compare_with_crawler
@@ -18,6 +17,7 @@ from adplatform.lake.publish import publish
 from adplatform.lake.query import run_query
 from adplatform.lake.retention import Collected, collect
 from adplatform.lake.table import TableSpec, table_name
+from adplatform.platform.aws import Aws
 from adplatform_tests.lake.support import (
     contract,
     make_lake,

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adplatform.aws import Aws
 from adplatform.contracts.model import Contract
 from adplatform.failures import PermanentFailure
 from adplatform.lake.attempt import Result
 from adplatform.lake.lake import Lake
 from adplatform.lake.publish import publish
 from adplatform.lake.table import TableSpec, table_spec
+from adplatform.platform.aws import Aws
 from adplatform_tests.lake.support import (
     columns,
     contract,

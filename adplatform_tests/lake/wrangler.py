@@ -6,8 +6,8 @@ from typing import Any
 import awswrangler as wr
 import boto3
 
-from adplatform.aws import Aws
 from adplatform.lake.table import TableSpec
+from adplatform.platform.aws import Aws
 
 
 def read_with_wrangler(aws: Aws, spec: TableSpec) -> list[dict[str, Any]]:

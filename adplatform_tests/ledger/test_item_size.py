@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from adplatform.aws import Aws
 from adplatform.failures import MAX_TEXT, PermanentFailure, TransientFailure, clipped, listed
 from adplatform.ledger.item_size import MAX_ITEM, item_size
 from adplatform.ledger.ledger import Ledger, table_definition
@@ -24,6 +23,7 @@ from adplatform.ledger.rows import (
     Trouble,
     to_item,
 )
+from adplatform.platform.aws import Aws
 
 DAY, NOW = date(2026, 3, 14), datetime(2026, 3, 14, 9, tzinfo=UTC)
 ENDLESS = "é" * 300_000

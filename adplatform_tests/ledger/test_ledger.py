@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from adplatform.aws import Aws
-from adplatform.batches import FIRST_PAUSE
 from adplatform.failures import TransientFailure
 from adplatform.ledger.ledger import Lease, Ledger, table_definition
 from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, Publication, RawObject, Retired
+from adplatform.platform.aws import Aws
+from adplatform.platform.batches import FIRST_PAUSE
 
 SOURCE, FEED = "acme", "acme/orders"
 DAY = date(2026, 3, 14)

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from adplatform.aws import Aws
 from adplatform.ledger.ledger import Ledger, table_definition
 from adplatform.ledger.rate_limits import RateLimits
+from adplatform.platform.aws import Aws
 
 START = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 

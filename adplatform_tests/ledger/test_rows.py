@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adplatform.aws import Aws
 from adplatform.ledger.ledger import Ledger, table_definition
 from adplatform.ledger.rows import (
     Delivery,
@@ -35,6 +34,7 @@ from adplatform.ledger.rows import (
     to_item,
     unversioned,
 )
+from adplatform.platform.aws import Aws
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 DAYS = st.dates(date(2000, 1, 1), date(2100, 1, 1))

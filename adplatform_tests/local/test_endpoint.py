@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from adplatform.aws import Aws, is_loopback, local_aws
 from adplatform.local.endpoint import LOCK_NAME, ensure, is_locked, own
+from adplatform.platform.aws import Aws, is_loopback, local_aws
 
 OWNER = """
     import os, sys, time
@@ -33,7 +33,7 @@ OWNER = """
 COMMITTER = """
     import json, sys, uuid
     from botocore.exceptions import ClientError
-    from adplatform.aws import Aws, local_aws
+    from adplatform.platform.aws import Aws, local_aws
     url, lake, writer = sys.argv[1:]
     aws = local_aws(url)
     s3, glue = aws.client("s3"), aws.client("glue")
@@ -167,7 +167,7 @@ def test_stale_record_and_settings_of_the_real_aws_do_not_mislead(tmp_path: Path
 
 
 def test_listening_beyond_this_machine_is_refused(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "adplatform.local", str(tmp_path), "--host", "0.0.0.0"]
+    command = [sys.executable, "-m", "adplatform.local.aws", str(tmp_path), "--host", "0.0.0.0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2
     assert "refuses to listen on '0.0.0.0'" in done.stderr

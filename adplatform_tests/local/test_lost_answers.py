@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from adplatform.aws import local_aws
 from adplatform.ledger.ledger import table_definition
 from adplatform.local.endpoint import ensure
+from adplatform.platform.aws import local_aws
 
 TOKEN = "a7c1f1d0-5b1e-4b53-8a53-000000000001"
 

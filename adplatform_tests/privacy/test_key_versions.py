@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from adplatform.aws import Aws
 from adplatform.failures import EnvironmentFailure
+from adplatform.platform.aws import Aws
 from adplatform.privacy.key_versions import (
     current_version,
     fetch_earlier_key,

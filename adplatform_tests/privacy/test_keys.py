@@ -13,8 +13,8 @@ import botocore.session
 import pytest
 from botocore.stub import Stubber
 
-from adplatform.aws import Aws, local_aws
 from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
+from adplatform.platform.aws import Aws, local_aws
 from adplatform.privacy.keys import HashKey, create_key, fetch_key
 from adplatform_tests.privacy.conftest import SECRET
 

@@ -24,12 +24,12 @@ import dagster as dg
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adplatform.aws import local_aws
 from adplatform.flow.services import Services
-from adplatform.flow.settings import Settings
 from adplatform.lake.query import run_query
 from adplatform.ledger.rows import DeliveryState
 from adplatform.local.endpoint import RECORD_NAME, ensure
+from adplatform.platform.aws import local_aws
+from adplatform.platform.settings import Settings
 from adplatform_tests.support.projects import copy_project
 
 ORDERS: dict[str, Any] = {
@@ -66,7 +66,7 @@ _MARKS = (
     ("dagster", ("dagster\0dev",)),
     ("dev", ("adplatform.cli\0dev",)),
     ("process", ("adplatform.cli\0process",)),
-    ("aws", ("adplatform.local\0",)),
+    ("aws", ("adplatform.local.aws\0",)),
 )
 
 Row = tuple[object, ...]

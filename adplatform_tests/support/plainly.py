@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adplatform.aws import Aws
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow import clean, lifecycle, raw
 from adplatform.flow.close import close
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Due, Ending
 from adplatform.flow.source import Source
+from adplatform.platform.aws import Aws
 
 
 class NoRunIsAlive:

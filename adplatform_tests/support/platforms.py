@@ -12,15 +12,15 @@ from typing import Any
 
 import dagster as dg
 
-from adplatform.aws import Aws
 from adplatform.components import PartnerPush
 from adplatform.contracts.source import FileSource
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
-from adplatform.flow.settings import Settings
 from adplatform.flow.source import FeedFlow, Source, declared_source
 from adplatform.lake.query import run_query
 from adplatform.ledger.rows import Delivery
+from adplatform.platform.aws import Aws
+from adplatform.platform.settings import Settings
 
 TODAY = datetime.now(UTC).date()
 YESTERDAY = TODAY - timedelta(days=1)

@@ -15,19 +15,19 @@ from uuid import uuid4
 
 import httpx
 
-from adplatform.amazon.ads import open_ads
+from adplatform.amazon.ads.client import open_ads
 from adplatform.amazon.reports import ReportApi
-from adplatform.amazon.selling_partner import open_selling_partner
+from adplatform.amazon.selling_partner.client import open_selling_partner
 from adplatform.amazon.sources import AdsSource, SellingPartnerSource
-from adplatform.aws import Aws
 from adplatform.failures import PermanentFailure, TransientFailure
-from adplatform.flow.reports.account import Account, account_of
-from adplatform.flow.reports.due import deliveries_due, place_orders, poll_reports, reports_due
-from adplatform.flow.reports.land import claim, failed, finish, land, publish_slice
 from adplatform.flow.services import Services
-from adplatform.flow.settings import Settings
 from adplatform.ledger.rows import Report
-from adplatform.local.amazon.accounts import DEMO_CREDENTIALS
+from adplatform.local.world.amazon.accounts import DEMO_CREDENTIALS
+from adplatform.platform.aws import Aws
+from adplatform.platform.settings import Settings
+from adplatform.pull.account import Account, account_of
+from adplatform.pull.due import deliveries_due, place_orders, poll_reports, reports_due
+from adplatform.pull.land import claim, failed, finish, land, publish_slice
 from adplatform_tests.support.plainly import PROCESSES, WRITES, NoRunIsAlive
 
 

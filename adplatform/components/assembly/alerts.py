@@ -1,0 +1,111 @@
+"""Who hears when something breaks: failed runs, failing sensors and schedules, stale tables."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import dagster as dg
+
+from adplatform.components.assembly.cursors import read_cursor
+from adplatform.components.assembly.delivery_assets import TOPIC_TAG
+from adplatform.components.assembly.errors import run_error, sentence
+from adplatform.components.assembly.metadata import FAILURE_TOPIC
+from adplatform.components.assembly.ownership import automated
+from adplatform.components.assembly.report_automation import RANGE_END, RANGE_START
+from adplatform.components.assembly.runs import FEED_TAG, TOLD_TAG, said_of
+from adplatform.failures import listed
+from adplatform.flow.services import Services
+from adplatform.flow.untold import PLATFORM, tell, tell_untold
+from adplatform.ledger.rows import Untold
+
+_PARTITION, _FIRST, _LAST = "dagster/partition", RANGE_START, RANGE_END
+
+
+@dataclass(frozen=True)
+class Concern:
+    """Whom a run or an asset concerns: feeds by name, and their source's failure topic; None is the platform's."""
+
+    feed: str
+    topic: str | None
+
+
+def concern_of(keys: Iterable[dg.AssetKey], repository: dg.RepositoryDefinition | None) -> Concern:
+    """What assets have in common; those of sources with different topics concern the platform's."""
+    found = sorted(keys)
+    names = listed(dict.fromkeys("/".join(key.path[1:] or key.path) for key in found))
+    graph = repository.asset_graph if repository else None
+    topics = {graph.get(k).metadata.get(FAILURE_TOPIC) if graph and graph.has(k) else None for k in found}
+    return Concern(names, topics.pop() if len(topics) == 1 else None)
+
+
+def concern_of_run(run: dg.DagsterRun, repository: dg.RepositoryDefinition | None) -> Concern:
+    """What a run is about: runs that the platform starts say it themselves, the others by what they materialize."""
+    if FEED_TAG in run.tags:
+        return Concern(run.tags[FEED_TAG], run.tags.get(TOPIC_TAG))
+    keys = run.asset_selection or {check.asset_key for check in run.asset_check_selection or ()}
+    if not keys and repository is not None and repository.has_job(run.job_name):
+        keys = set(repository.get_job(run.job_name).asset_layer.selected_asset_keys)
+    return concern_of(keys, repository) if keys else Concern(f"job {run.job_name}", None)
+
+
+def failure_of_run(
+    services: Services, run: dg.DagsterRun, error: str, repository: dg.RepositoryDefinition | None = None
+) -> None:
+    """Tell the failure topic about a run, once, however many assets it has."""
+    concern = concern_of_run(run, repository)
+    first, last = (run.tags.get(tag, run.tags.get(_PARTITION, "")) for tag in (_FIRST, _LAST))
+    day = first if first == last else f"{first} to {last}"
+    facts = {"feed": concern.feed, "date": day, "run_id": run.run_id, "job": run.job_name, "error": error}
+    subject = f"{concern.feed} {day}".rstrip() + ": run failed"
+    tell(services, PLATFORM, Untold.of(concern.topic, "run_failed", subject, facts))
+
+
+def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
+    @dg.run_failure_sensor(
+        name="failed_runs", monitor_all_code_locations=True, default_status=status, minimum_interval_seconds=15
+    )
+    def failed_runs(context: dg.RunFailureSensorContext, services: dg.ResourceParam[Services]) -> None:
+        run = context.dagster_run
+        if run.tags.get("dagster/will_retry") != "true" and not said_of(run, TOLD_TAG):
+            failure_of_run(services, run, run_error(context), context.repository_def)
+
+    @dg.sensor(name="failing_ticks", default_status=status, minimum_interval_seconds=60)
+    @automated
+    def failing_ticks(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
+        """A sensor or schedule that raises shows red in the UI and nowhere else. What could not be told of the platform
+        is told here, too."""
+        tell_untold(services, PLATFORM)
+        known = read_cursor(context.cursor, dict[str, bool]) or {}
+        failing: dict[str, bool] = {}
+        for state in context.instance.all_instigator_state():
+            ticks = context.instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=5)
+            ticks = [tick for tick in ticks if tick.is_completed or tick.is_failure][:1]
+            if ticks and ticks[0].is_failure:
+                failing[state.instigator_name] = True
+                if state.instigator_name not in known:
+                    name = state.instigator_name
+                    error = sentence(ticks[0].error, f"a tick of {name}")
+                    facts = {"name": name, "error": error}
+                    tell(services, PLATFORM, Untold.of(None, "tick_failed", f"{name} fails", facts))
+        return dg.SensorResult(cursor=json.dumps(failing))
+
+    @dg.sensor(name="stale_tables", default_status=status, minimum_interval_seconds=300)
+    @automated
+    def stale_tables(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
+        """Dagster evaluates freshness policies; telling somebody is ours."""
+        known = read_cursor(context.cursor, list[str]) or []
+        if context.repository_def is None:
+            return dg.SensorResult(cursor=json.dumps(known))
+        keys = [k for k in context.repository_def.asset_graph.get_all_asset_keys() if k.path[0] == "clean"]
+        records = context.instance.get_freshness_state_records(keys)
+        stale = sorted(k.to_user_string() for k, r in records.items() if r.freshness_state == "FAIL")
+        for name in stale:
+            if name not in known:
+                concern = concern_of([dg.AssetKey.from_user_string(name)], context.repository_def)
+                why = f"nothing was published to {concern.feed} for longer than its fresh_within allows"
+                facts = {"asset": name, "feed": concern.feed, "error": why}
+                message = Untold.of(concern.topic, "table_stale", f"{name} is stale", facts)
+                tell(services, PLATFORM, message)
+        return dg.SensorResult(cursor=json.dumps(stale))
+
+    return [failed_runs, failing_ticks, stale_tables]

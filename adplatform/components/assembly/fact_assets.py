@@ -1,0 +1,171 @@
+"""The asset of an account's daily fact. A run of the sensor builds every date that is due; a run that somebody starts
+builds its partitions."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+
+from adplatform.components.assembly.delivery_assets import AUDITS, SUSPICION, audit_evaluation, note_hindrance
+from adplatform.components.assembly.metadata import clean_schema, topic_metadata
+from adplatform.components.assembly.report_assets import (
+    DATE,
+    audit_check,
+    clean_key,
+    clean_materialization,
+    partition_key,
+    report_partitions,
+)
+from adplatform.components.assembly.runs import at_work, note_failure, runs_of, work_ended
+from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure, clipped, listed
+from adplatform.flow.private_directory import private_directory
+from adplatform.flow.services import Services
+from adplatform.lake.audit import AuditFinding
+from adplatform.ledger.ledger import LeaseHeld
+from adplatform.ledger.rows import Stale
+from adplatform.platform.aws_errors import aws_failures
+from adplatform.pull.fact import EQUALS_INPUTS, NAME, Fact, build, built, facts_due
+from adplatform.transform.compile import output_columns
+
+log = logging.getLogger(__name__)
+
+FACT_TAG = "adplatform/fact"
+"""The fact of which a run builds what is due. A run without it builds its own partitions."""
+_AUDITS = {
+    EQUALS_INPUTS: "Every sum of an ad product is that of the table it is taken from.",
+    **{name: AUDITS[name] for name in ("row_conservation", "schema", "bounds")},
+    **SUSPICION,
+}
+
+
+def fact_runs(source: str) -> dg.RunsFilter:
+    """The runs that build what is due of a source's fact."""
+    return dg.RunsFilter(tags={FACT_TAG: f"{source}/{NAME}"})
+
+
+def fact_key(fact: Fact) -> dg.AssetKey:
+    return clean_key(fact.account, fact.table.feed.name)
+
+
+def fact_asset(fact: Fact, owners: Sequence[str], tags: dict[str, str]) -> dg.AssetsDefinition:
+    """The fact, which depends on the tables that it is taken from and has their partitions."""
+    account, table = fact.account, fact.table
+    partitions, fresh = report_partitions(account), account.fresh_within
+    spec = dg.AssetSpec(
+        fact_key(fact),
+        deps=[clean_key(account, each.table.feed.name) for each in fact.inputs],
+        description=table.feed.description,
+        partitions_def=partitions,
+        group_name=account.source,
+        owners=owners,
+        kinds={"parquet", "glue", "duckdb"},
+        tags=tags | {"zone": "clean"},
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh) if fresh else None,
+        metadata={
+            "dagster/column_schema": clean_schema(output_columns(table.feed.contract)),
+            "dagster/column_lineage": _lineage(fact),
+            **topic_metadata(account.topics),
+        },
+    )
+    checks = [audit_check(spec.key, name, text, partitions) for name, text in _AUDITS.items()]
+
+    @dg.multi_asset(
+        name=f"fact__{account.source}__{table.feed.name}",
+        specs=[spec],
+        check_specs=checks,
+        # What is due is known when the run begins, so no partition is promised before.
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=f"fact_{account.source}",
+    )
+    def build_fact(
+        context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        run_id, name = context.run.run_id, f"{account.source}/{NAME}"
+        try:
+            with (
+                aws_failures(table.name),
+                at_work(context, services, name),
+                private_directory(services.settings.temp, run_id) as work,
+            ):
+                step, runs = _Step(context, services, fact, work), runs_of(services, context.instance)
+                wanted = facts_due(services, fact, runs)[0] if FACT_TAG in context.run.tags else step.marked()
+                problems = [problem for each in wanted if (problem := step.build(each))]
+                work_ended(context, services, name)
+        except (PermanentFailure, TransientFailure) as e:
+            note_hindrance(context, e, name)
+            raise dg.Failure(str(e), allow_retries=False) from e
+        if problems:
+            told = listed(problems, separator="; ")
+            if FACT_TAG in context.run.tags:
+                failure = PermanentFailure(told)
+                note_failure(context.instance, context.run, fact_runs(account.source), failure)
+            raise dg.Failure(clipped(told), allow_retries=False)
+        yield from ()
+
+    return build_fact
+
+
+def _lineage(fact: Fact) -> dg.TableColumnLineage:
+    """Which columns of the tables each column of the fact is made of."""
+    return dg.TableColumnLineage(
+        {
+            column.name: [
+                dg.TableColumnDep(clean_key(fact.account, each.table.feed.name), each.columns[column.name])
+                for each in fact.inputs
+                if column.name in each.columns
+            ]
+            for column in fact.table.feed.columns
+            if any(column.name in each.columns for each in fact.inputs)
+        }
+    )
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One run of the step. What is logged is recorded at once, and only then the mark of a date is taken away."""
+
+    context: dg.AssetExecutionContext
+    services: Services
+    fact: Fact
+    work: Path
+
+    def marked(self) -> list[Stale]:
+        """The run's partitions, all to be built whether or not a table changed."""
+        partitions = report_partitions(self.fact.account)
+        found = []
+        for key in self.context.partition_keys:
+            parts = partitions.get_partition_key_from_str(key).keys_by_dimension
+            day, scope = date.fromisoformat(parts[DATE]), parts[self.fact.account.dimension]
+            found.append(self.services.ledger.mark_stale(self.fact.table.table, day, scope))
+        return found
+
+    def build(self, marked: Stale) -> str:
+        """Build one date of one profile; the problem if there is one."""
+        key, run_id = fact_key(self.fact), self.context.run.run_id
+        partition = partition_key(self.fact.account, marked.day, marked.scope)
+
+        def log_checks(findings: Iterable[AuditFinding]) -> None:
+            for finding in (f for f in findings if f.name in _AUDITS):
+                self.context.log_event(audit_evaluation(key, finding, partition))
+
+        try:
+            with aws_failures(f"{self.fact.table.name} {partition}"):
+                done = build(self.services, self.fact, marked.scope, marked.day, run_id, self.work, log_checks)
+                if done is None:
+                    log.info(
+                        "%s %s: a table is being published; a later run builds it", self.fact.table.name, partition
+                    )
+                    return ""
+                columns = output_columns(done.flow.feed.contract)
+                account, publication = self.fact.account, done.publication
+                self.context.log_event(clean_materialization(self.services, account, done.flow, publication, columns))
+                built(self.services, self.fact, done)
+        except (ClaimLost, LeaseHeld) as e:
+            log.info("%s %s: %s; a later run builds it", self.fact.table.name, partition, e)
+        except (PermanentFailure, TransientFailure) as e:
+            return f"{partition}: {e}"
+        return ""

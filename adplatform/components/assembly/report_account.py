@@ -1,0 +1,41 @@
+"""What an account whose reports are pulled consists of in Dagster, the same for every API."""
+
+import dagster as dg
+
+from adplatform.amazon.sources import ReportSource
+from adplatform.components.assembly.arrival_automation import collection_schedule, comparison_schedule
+from adplatform.components.assembly.fact_assets import fact_asset
+from adplatform.components.assembly.report_assets import report_assets
+from adplatform.components.assembly.report_automation import orders_job, reports_sensor
+from adplatform.components.assembly.report_watch import watch_definitions
+from adplatform.platform.settings import read_settings
+from adplatform.pull.account import account_of
+from adplatform.pull.connect import Connect
+from adplatform.pull.fact import account_source, fact_of
+
+
+def account_definitions(declared: ReportSource, connect: Connect) -> dg.Definitions:
+    """Assets of every report, the job that asks for them, the sensor that follows them, and the restatement audit."""
+    settings, account = read_settings(), account_of(declared)
+    status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
+    schedule_status = dg.DefaultScheduleStatus.RUNNING if settings.automation else dg.DefaultScheduleStatus.STOPPED
+    assets = [
+        report_assets(
+            account,
+            definition,
+            [t for d, t in account.tables() if d is definition],
+            declared.owners,
+            declared.tags,
+            connect,
+        )
+        for definition in account.definitions
+    ]
+    fact = fact_of(account)
+    if fact is not None:
+        assets.append(fact_asset(fact, declared.owners, declared.tags))
+    orders = orders_job(account, connect)
+    sensor = reports_sensor(account, assets, orders, declared.check_every, status, connect)
+    source = account_source(account, settings.raw_bucket)
+    care = [collection_schedule(source, schedule_status), comparison_schedule(source, schedule_status)]
+    pulled = dg.Definitions(assets=assets, jobs=[orders], sensors=[sensor], schedules=care)
+    return dg.Definitions.merge(pulled, watch_definitions(account, declared.owners, declared.tags, schedule_status))

@@ -1,0 +1,374 @@
+"""The assets of a report: the raw asset of its documents and the clean asset of each table that it brings.
+
+They belong to one step, because one document brings up to a month of dates: a run covers one report, and every date
+that it changed becomes a materialization of its own partition.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+
+from adplatform.amazon.definitions import STAMPS, ReportDefinition
+from adplatform.amazon.http import PATIENCE
+from adplatform.amazon.reports import ReportApi
+from adplatform.amazon.restatement import Period
+from adplatform.components.assembly.delivery_assets import (
+    AUDITS,
+    SUSPICION,
+    NothingToDo,
+    audit_evaluation,
+    note_hindrance,
+    silently,
+    stopping,
+)
+from adplatform.components.assembly.metadata import (
+    clean_schema,
+    column_lineage,
+    observation_metadata,
+    publication_metadata,
+    raw_schema,
+    report_metadata,
+    slice_metadata,
+    topic_metadata,
+)
+from adplatform.components.assembly.runs import FEED_TAG, TOLD_TAG, at_work, say_of, work_ended
+from adplatform.failures import (
+    ClaimLost,
+    EnvironmentFailure,
+    PermanentFailure,
+    TransientFailure,
+    clipped,
+    listed,
+)
+from adplatform.flow.private_directory import private_directory
+from adplatform.flow.services import Services
+from adplatform.flow.source import FeedFlow
+from adplatform.lake.audit import AuditFinding
+from adplatform.ledger.rows import Observation, Publication, Report, ReportState
+from adplatform.platform.aws_errors import aws_failures
+from adplatform.pull.account import Account
+from adplatform.pull.connect import Connect, open_api
+from adplatform.pull.fact import Fact, fact_of, mark
+from adplatform.pull.land import Landed, claim, failed, finish, land, publish_slice, release
+from adplatform.pull.plan import intend_days
+from adplatform.transform.compile import output_columns
+from adplatform.transform.values import OutputColumn
+
+log = logging.getLogger(__name__)
+
+REPORT_TAG = "adplatform/report"
+"""``<feed> <key>`` of the report that a run downloads. A run without it publishes what is there and orders the rest."""
+_STAMPED = frozenset(column.header for column in STAMPS)
+"""What the documents do not carry."""
+_AUDITS = {name: text for name, text in AUDITS.items() if name != "manifest_rows"} | SUSPICION
+DATE = "date"
+DATA_VERSION_TAG = "dagster/data_version"
+
+
+def raw_key(account: Account, name: str) -> dg.AssetKey:
+    return dg.AssetKey(["raw", account.source, name])
+
+
+def clean_key(account: Account, feed: str) -> dg.AssetKey:
+    return dg.AssetKey(["clean", account.source, feed])
+
+
+def scopes_definition(account: Account) -> dg.PartitionsDefinition[str]:
+    """The declared scopes, or those that the account's sensor discovers."""
+    if account.wanted:
+        return dg.StaticPartitionsDefinition(list(account.wanted))
+    return dg.DynamicPartitionsDefinition(name=f"{account.source}_{account.dimension}s")
+
+
+def report_partitions(account: Account) -> dg.MultiPartitionsDefinition:
+    """Report date by profile or marketplace. A date is one of the scope's own time zone, so today's exists already:
+    where it is tomorrow by UTC, today is over."""
+    days = dg.DailyPartitionsDefinition(start_date=account.start_date.isoformat(), end_offset=1)
+    return dg.MultiPartitionsDefinition({DATE: days, account.dimension: scopes_definition(account)})
+
+
+def partition_key(account: Account, day: date, scope: str) -> str:
+    return str(dg.MultiPartitionKey({DATE: day.isoformat(), account.dimension: scope}))
+
+
+def day_of(key: str) -> str:
+    """The date of a partition; it comes first, because dimensions are in alphabetical order."""
+    return key.partition("|")[0]
+
+
+def clean_materialization(
+    services: Services,
+    account: Account,
+    flow: FeedFlow,
+    publication: Publication,
+    columns: Iterable[OutputColumn],
+    observed: Observation | None = None,
+) -> dg.AssetMaterialization:
+    """One date of one scope of a table was published, with the rows that ``observed`` brought."""
+    return dg.AssetMaterialization(
+        clean_key(account, flow.feed.name),
+        partition=partition_key(account, publication.day, flow.scope.value if flow.scope else ""),
+        metadata={
+            **publication_metadata(flow, publication),
+            **observation_metadata(observed),
+            "dagster/table_name": publication.table,
+            "dagster/uri": services.zones.clean_uri(services.zones.clean(flow.table)),
+            "dagster/column_schema": clean_schema(columns),
+        },
+        tags={DATA_VERSION_TAG: f"{publication.day}/{publication.version}"},
+    )
+
+
+def report_assets(
+    account: Account,
+    definition: ReportDefinition,
+    tables: Sequence[FeedFlow],
+    owners: Sequence[str],
+    tags: dict[str, str],
+    connect: Connect = open_api,
+) -> dg.AssetsDefinition:
+    """Raw and clean assets of one report definition, and the step that fills them."""
+    partitions, fact = report_partitions(account), fact_of(account)
+    raw = dg.AssetSpec(
+        raw_key(account, definition.name),
+        description=f"{definition.report_type} reports of {account.source}, exactly as Amazon sent them. "
+        + asking_plan(definition),
+        partitions_def=partitions,
+        group_name=account.source,
+        owners=owners,
+        kinds={"s3", "json" if definition.layout == "json" else "csv"},
+        tags=tags | {"zone": "raw"},
+        metadata={
+            "dagster/column_schema": raw_schema(*(table.feed.contract for table in tables), without=_STAMPED),
+            "adplatform/report_type": definition.report_type,
+            "adplatform/definition": definition.definition_hash,
+            **topic_metadata(account.topics),
+        },
+    )
+    # Settlements come every other week: nobody can say when one is late.
+    fresh = None if definition.discovered else account.fresh_within
+    fresh = fresh + timedelta(days=definition.policy.period.longest - 1) if fresh else None
+    clean = [_clean_spec(account, raw.key, table, partitions, owners, tags, fresh) for table in tables]
+    checks = [audit_check(spec.key, name, text, partitions) for spec in clean for name, text in _AUDITS.items()]
+
+    @dg.multi_asset(
+        name=f"report__{account.source}__{definition.name}",
+        specs=[raw, *clean],
+        check_specs=checks,
+        # One run fills any range of partitions; which of them it changes shows only in the document.
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=f"report_{account.source}_{definition.name}",
+    )
+    def pull(
+        context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        run_id, name = context.run.run_id, f"{account.source}/{definition.name}"
+        with silently():
+            try:
+                with (
+                    aws_failures(name),
+                    at_work(context, services, name),
+                    private_directory(services.settings.temp, run_id) as work,
+                ):
+                    step = _Step(context, services, account, definition, fact, work, connect)
+                    tagged = context.run.tags.get(REPORT_TAG)
+                    problems = step.download(tagged) if tagged else step.publish_asked()
+                    work_ended(context, services, name)
+            except ClaimLost as e:
+                raise NothingToDo(str(e)) from e
+            except (PermanentFailure, TransientFailure) as e:
+                note_hindrance(context, e, context.run.tags.get(FEED_TAG, name))
+                raise dg.Failure(str(e), allow_retries=False) from e
+            if problems:
+                if all(isinstance(problem, EnvironmentFailure) for problem in problems):
+                    note_hindrance(context, problems[0], name, told=True)
+                raise dg.Failure(clipped(listed(map(str, problems), separator="; ")), allow_retries=False)
+        # Which partitions changed was logged one by one: a result of the step would claim all of the run's range.
+        yield from ()
+
+    return pull
+
+
+def asking_plan(definition: ReportDefinition) -> str:
+    """When the dates of a report are asked for, in words."""
+    policy = definition.policy
+    if definition.discovered:
+        return "Amazon makes them by itself; they are looked for every day."
+    ages, longest = _runs(sorted(policy.deadlines)), policy.max_range_days
+    what = f"{policy.period.lower()}, by its last date," if policy.period is not Period.DAY else "date"
+    how = "one at a time" if longest == 1 else f"in ranges of up to {longest} days"
+    return f"Each {what} is asked for at the ages of {ages} days, {how}; Amazon keeps {policy.retention_days} days."
+
+
+def _runs(numbers: Sequence[int]) -> str:
+    """``1 to 14, 21, 28``: what follows each other in one."""
+    starts = [n for n in numbers if n - 1 not in numbers]
+    ends = [n for n in numbers if n + 1 not in numbers]
+    return ", ".join(f"{a}" if a == b else f"{a} to {b}" for a, b in zip(starts, ends, strict=True))
+
+
+def audit_check(key: dg.AssetKey, name: str, text: str, partitions: dg.PartitionsDefinition[str]) -> dg.AssetCheckSpec:
+    """A check that keeps a date from being published, or one that only says what it suspects."""
+    return dg.AssetCheckSpec(
+        name, asset=key, blocking=name not in SUSPICION, partitions_def=partitions, description=text
+    )
+
+
+def _clean_spec(
+    account: Account,
+    raw: dg.AssetKey,
+    table: FeedFlow,
+    partitions: dg.MultiPartitionsDefinition,
+    owners: Sequence[str],
+    tags: dict[str, str],
+    fresh: timedelta | None,
+) -> dg.AssetSpec:
+    columns = output_columns(table.feed.contract)
+    return dg.AssetSpec(
+        clean_key(account, table.feed.name),
+        deps=[raw],
+        description=table.feed.description or f"Rows of {table.name}, each date as it was last restated.",
+        partitions_def=partitions,
+        group_name=account.source,
+        owners=owners,
+        kinds={"parquet", "glue"},
+        tags=tags | {"zone": "clean"} | ({"pii": "hashed"} if any(table.feed.contract.pii_columns()) else {}),
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh) if fresh else None,
+        metadata={
+            "dagster/column_schema": clean_schema(columns),
+            "dagster/column_lineage": column_lineage(raw, table.feed.contract, columns, _STAMPED),
+            **topic_metadata(account.topics),
+        },
+    )
+
+
+def _next_step(report: Report) -> str:
+    """What happens to a report that could not be landed."""
+    if report.state is ReportState.FAILED:
+        return "; it is given up" if report.permanent else "; it is asked for anew, at most a few times a day"
+    return f"; it is tried again from {report.not_before:%Y-%m-%d %H:%M:%S} UTC" if report.not_before else ""
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One run of the step. What is logged is recorded at once, so a date that was published stays recorded when a later
+    one fails."""
+
+    context: dg.AssetExecutionContext
+    services: Services
+    account: Account
+    definition: ReportDefinition
+    fact: Fact | None
+    work: Path
+    connect: Connect
+
+    def download(self, tagged: str) -> list[Exception]:
+        """Download the report, land its slices, publish the dates that it changed; what could not be published."""
+        feed, _, key = tagged.partition(" ")
+        report = self.services.ledger.report(feed, key)
+        if report is None or report.ended:
+            log.info("%s: %s; nothing to do", tagged, report.state if report else "not in the ledger")
+            return []
+        claimed = claim(self.services, report, self.context.run.run_id)
+        try:
+            with aws_failures(feed):
+                landed, slices = land(self.services, self.account, self._api, claimed, self.work)
+        except ClaimLost:
+            raise
+        except (PermanentFailure, TransientFailure) as e:
+            after = failed(self.services, self.account, claimed, e)
+            if after is None:
+                raise ClaimLost(f"{tagged} was taken by another run; this one stops") from e
+            # The report is tried again by itself, or people were told that it is not.
+            say_of(self.context.instance, self.context.run.run_id, {TOLD_TAG: "by the ledger"})
+            told = f"{feed} {report.start} to {report.end}, report {report.report_id}: {e}{_next_step(after)}"
+            raise dg.Failure(told, metadata=report_metadata(after), allow_retries=False) from e
+        except BaseException:  # interruptions, Dagster's too, are no Exceptions
+            with stopping(self.context) as too_long:
+                if too_long is None:
+                    release(self.services, claimed)
+                else:
+                    failed(self.services, self.account, claimed, too_long)
+            raise
+        self._log_landed(landed, slices)
+        outcomes = [self._publish(part.flow, part.day) for part in slices if part.changed]
+        problems = [problem for problem in outcomes if problem]
+        finish(self.services, landed, listed(map(str, problems), separator="; "))
+        return problems
+
+    def publish_asked(self) -> list[Exception]:
+        """Publish what waits in the run's partitions, and order reports for dates of which nothing has come yet."""
+        problems: list[Exception] = []
+        missing: dict[str, set[date]] = {}
+        for day, scope in map(self._parts, self.context.partition_keys):
+            for dataset in self.definition.datasets:
+                flow = self.account.flow(dataset, scope)
+                if self.services.ledger.delivery(flow.name, day).arrivals:
+                    problems += filter(None, [self._publish(flow, day)])
+                else:
+                    missing.setdefault(scope, set()).add(day)
+        for scope, days in missing.items():
+            for report in intend_days(self.services, self.account, self.definition, scope, days):
+                log.info("%s %s will be asked for; a run of its own brings it", report.feed, report.key)
+        return problems
+
+    def _publish(self, flow: FeedFlow, day: date) -> Exception | None:
+        """Settle and publish one slice, unless readers see it; the problem if there is one."""
+        key = clean_key(self.account, flow.feed.name)
+        partition = partition_key(self.account, day, flow.scope.value if flow.scope else "")
+        if key not in self.context.selected_asset_keys:
+            return None
+
+        def log_checks(findings: Iterable[AuditFinding]) -> None:
+            mark(self.services, self.fact, flow, day)
+            for finding in (f for f in findings if f.name in _AUDITS):
+                self.context.log_event(audit_evaluation(key, finding, partition))
+
+        try:
+            with aws_failures(flow.name):
+                done = publish_slice(self.services, flow, day, self.context.run.run_id, self.work, log_checks)
+        except ClaimLost as e:
+            log.info("%s; that one publishes it", e)
+            return None
+        except (PermanentFailure, TransientFailure) as e:
+            return type(e)(f"{flow.name} {day}: {e}")
+        if done is None:
+            return None
+        publication, columns = done
+        observed = [o for o in self.services.ledger.observations(flow.name, day) if o.landed][-1:]
+        event = clean_materialization(self.services, self.account, flow, publication, columns, *observed)
+        self.context.log_event(event)
+        return None
+
+    def _log_landed(self, report: Report, slices: Iterable[Landed]) -> None:
+        """A date with other rows than before is a materialization of the raw asset; with the same, an observation."""
+        key = raw_key(self.account, self.definition.name)
+        if key not in self.context.selected_asset_keys:
+            return
+        scope = next((s for s in self.services.ledger.scopes(self.account.source) if s.id == report.scope), None)
+        for part in slices:
+            partition = partition_key(self.account, part.day, report.scope)
+            age = (report.asked_on - part.day).days
+            metadata = slice_metadata(
+                report,
+                scope,
+                self.services.zones,
+                age=age,
+                wave=self.definition.policy.wave_at(age),
+                rows=part.rows,
+                changed=part.changed,
+            )
+            event = dg.AssetMaterialization if part.changed else dg.AssetObservation
+            self.context.log_event(event(key, partition=partition, metadata=metadata))
+
+    def _api(self) -> ReportApi:
+        return self.connect(self.services, self.account, PATIENCE)
+
+    def _parts(self, key: str) -> tuple[date, str]:
+        parts = report_partitions(self.account).get_partition_key_from_str(key).keys_by_dimension
+        return date.fromisoformat(parts[DATE]), parts[self.account.dimension]

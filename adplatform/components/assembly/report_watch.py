@@ -1,0 +1,214 @@
+"""The restatement audit of a report's table: how each date changed from wave to wave, as an asset with plots."""
+
+import base64
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, timedelta
+
+import dagster as dg
+
+from adplatform.amazon import audit, audit_plot
+from adplatform.amazon.definitions import ReportDefinition
+from adplatform.components.assembly.metadata import topic_metadata
+from adplatform.components.assembly.ownership import automated
+from adplatform.components.assembly.report_assets import clean_key
+from adplatform.components.assembly.report_automation import run_tags
+from adplatform.components.assembly.runs import at_work, work_ended
+from adplatform.failures import PermanentFailure, TransientFailure, listed
+from adplatform.flow.services import Services
+from adplatform.platform.aws_errors import aws_failures
+from adplatform.pull.account import Account
+from adplatform.pull.watch import (
+    TOLD_FOR,
+    AtRisk,
+    Freshness,
+    Watched,
+    at_risk,
+    freshness,
+    restatements,
+    seen_on,
+)
+
+SHOWN_PLOTS = 6
+SHOWN_CHANGES = 100
+
+
+def watch_key(account: Account, feed: str) -> dg.AssetKey:
+    return dg.AssetKey(["restatement", account.source, feed])
+
+
+def watch_definitions(
+    account: Account, owners: Sequence[str], tags: dict[str, str], status: dg.DefaultScheduleStatus
+) -> dg.Definitions:
+    """The audit of every table that is restated, and its schedule; reports that Amazon makes by itself add to each
+    other, so they have none."""
+    assets = [
+        watch_asset(account, definition, flow.feed.name, owners, tags)
+        for definition, flow in account.tables()
+        if not definition.discovered
+    ]
+    return dg.Definitions(assets=assets, schedules=[watch_schedule(account, assets, status)] if assets else [])
+
+
+def watch_asset(
+    account: Account, definition: ReportDefinition, feed: str, owners: Sequence[str], tags: dict[str, str]
+) -> dg.AssetsDefinition:
+    """Reads the ledger alone: the totals of each date and wave were noted when its slice landed. It has no partitions,
+    because each run looks at all dates and scopes together."""
+    key, within = watch_key(account, feed), account.fresh_within
+    spec = dg.AssetSpec(
+        key,
+        deps=[dg.AssetDep(clean_key(account, feed), partition_mapping=dg.AllPartitionMapping())],
+        description=f"How the dates of {account.source}/{feed} changed each time they were asked for again: a plot per "
+        f"{account.dimension}, the newest changes, and what is unusual, late or about to be lost.",
+        group_name=account.source,
+        owners=owners,
+        kinds={"audit", "python"},
+        tags=tags | {"zone": "audit"},
+        metadata=topic_metadata(account.topics),
+    )
+    usual = dg.AssetCheckSpec(
+        "usual_restatement", asset=key, description="No date changed later, or by more, than dates usually do."
+    )
+    fresh = dg.AssetCheckSpec(
+        "fresh_by_data_date", asset=key, description="The newest published date of every scope ended recently."
+    )
+    kept = dg.AssetCheckSpec(
+        "within_retention", asset=key, description="No date is about to leave Amazon's retention unread."
+    )
+
+    @dg.multi_asset(
+        name=f"restatement__{account.source}__{feed}",
+        specs=[spec],
+        check_specs=[usual, kept, *([fresh] if within else [])],
+    )
+    def watch(
+        context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        work = f"restatement {account.source}/{feed}"
+        try:
+            with aws_failures(f"{account.source}/{feed}"), at_work(context, services, work):
+                watched = restatements(services, account, definition, feed)
+                risky = at_risk(services, account, definition)
+                ages = freshness(services, account, definition, feed, within) if within else []
+                work_ended(context, services, work)
+        except (PermanentFailure, TransientFailure) as e:
+            raise dg.Failure(str(e), allow_retries=False) from e
+        since = services.ledger.now().date() - TOLD_FOR
+        metrics = (*definition.dataset(feed).plotted, audit.ROWS)
+        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(watched, metrics, since))
+        findings = [f"{w.scope.id}: {finding}" for w in watched for finding in w.recent(since)]
+        yield _check(usual, findings, f"no date changed unusually in the last {TOLD_FOR.days} days")
+        yield _check(kept, [_risk(risk) for risk in risky], "all dates that Amazon keeps are read or planned")
+        if within:
+            yield _check(fresh, [_stale(f) for f in ages if f.overdue], _fresh(ages))
+
+    return watch
+
+
+def _metadata(watched: Sequence[Watched], metrics: Sequence[str], since: date) -> dict[str, dg.MetadataValue]:
+    """Plots of the scopes that deserve a look most, the newest changes, and counts of everything."""
+    shown: dict[str, dg.MetadataValue] = {}
+    for each in sorted(watched, key=_interest, reverse=True)[:SHOWN_PLOTS]:
+        if each.observations:
+            picture = base64.b64encode(audit_plot.plot(each.observations, metrics, each.findings)).decode()
+            shown[f"plot {each.scope.id}"] = dg.MetadataValue.md(
+                f"![Restatement of {each.scope.id}](data:image/png;base64,{picture})"
+            )
+    records = _change_records(watched)
+    if records:
+        shown["changes"] = dg.MetadataValue.table(records)
+    return {
+        **shown,
+        "scopes": dg.MetadataValue.int(len(watched)),
+        "plotted scopes": dg.MetadataValue.int(sum(name.startswith("plot ") for name in shown)),
+        "changed values": dg.MetadataValue.int(sum(len(w.changes) for w in watched)),
+        "unusual changes": dg.MetadataValue.int(sum(len(w.findings) for w in watched)),
+        "recent unusual changes": dg.MetadataValue.int(sum(len(w.recent(since)) for w in watched)),
+    }
+
+
+def _interest(watched: Watched) -> tuple[date, int]:
+    """The most recent unusual change first, then the greatest number of rows."""
+    newest = max((seen_on(finding.change) for finding in watched.findings), default=date.min)
+    return newest, sum(observation.rows for observation in watched.observations)
+
+
+def _change_records(watched: Iterable[Watched]) -> list[dg.TableRecord]:
+    """The newest changes of all scopes, of one day the unusual ones first."""
+    rows = []
+    for each in watched:
+        unusual = {finding.change for finding in each.findings}
+        rows += [(each.scope.id, change, change in unusual) for change in each.changes]
+    rows.sort(key=lambda row: (seen_on(row[1]), row[2]), reverse=True)
+    return [
+        dg.TableRecord(
+            {
+                "scope": scope,
+                "date": change.day.isoformat(),
+                "metric": change.metric,
+                "from age": change.age_before,
+                "to age": change.age,
+                "before": f"{change.before.normalize():f}",
+                "after": f"{change.after.normalize():f}",
+                "change": f"{change.relative:+.1%}" if change.relative is not None else "",
+                "unusual": out_of_line,
+            }
+        )
+        for scope, change, out_of_line in rows[:SHOWN_CHANGES]
+    ]
+
+
+def _risk(risk: AtRisk) -> str:
+    why = (
+        f"nothing was planned since {risk.day}, see the runs of the orders job"
+        if risk.stands_still
+        else "the requests of a day are not enough; materialize them by hand to ask for them now"
+    )
+    return f"{risk.scope}: {risk.dates} dates will soon be older than Amazon keeps and are not read yet: {why}"
+
+
+def _stale(scope: Freshness) -> str:
+    hours = int(scope.age / timedelta(hours=1)) if scope.age else 0
+    if scope.newest is None:
+        return f"{scope.scope.id}: nothing was published in the {hours} hours since it was first waited for"
+    allowed = int(scope.allowed / timedelta(hours=1))
+    return f"{scope.scope.id}: newest date {scope.newest} ended {hours} hours ago, {allowed} are allowed"
+
+
+def _fresh(scopes: Sequence[Freshness]) -> str:
+    if not scopes:
+        return "no scope is known yet"
+    waiting = sum(scope.waiting for scope in scopes)
+    return f"{len(scopes) - waiting} scopes are fresh" + (f", {waiting} have no data yet" if waiting else "")
+
+
+def _check(spec: dg.AssetCheckSpec, problems: Sequence[str], good: str) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=spec.asset_key,
+        check_name=spec.name,
+        passed=not problems,
+        description=listed(problems, separator="; ") or good,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"problems": len(problems)},
+    )
+
+
+def watch_schedule(
+    account: Account, assets: Sequence[dg.AssetsDefinition], status: dg.DefaultScheduleStatus
+) -> dg.ScheduleDefinition:
+    """Four times a day, so that stale data is told within hours wherever its account is."""
+
+    @dg.schedule(
+        name=f"{account.source}_restatement_audit",
+        target=list(assets),
+        cron_schedule="40 */6 * * *",
+        execution_timezone="UTC",
+        default_status=status,
+        tags=run_tags(account, account.source),
+        description=f"Audits how {account.source} is restated, how fresh its data is, and which dates are at risk.",
+    )
+    @automated
+    def audited(context: dg.ScheduleEvaluationContext, services: dg.ResourceParam[Services]) -> dg.RunRequest:
+        return dg.RunRequest(tags=run_tags(account, account.source))
+
+    return audited

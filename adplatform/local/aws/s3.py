@@ -1,0 +1,275 @@
+"""S3 with bodies on disk, lazy ranged reads, and reads and writes of one object in a definite order.
+
+moto keeps every body in memory or in an open temporary file each, reads the whole object for every range, and lets
+several conditional writers win.
+"""
+
+import base64
+import copy
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+from xml.etree import ElementTree
+
+from moto.s3 import models, notifications, responses
+from moto.s3.exceptions import EntityTooSmall, InvalidPart, MalformedXML, NoSuchUpload
+from moto.s3.utils import _VersionedKeyStore, compute_checksum
+from moto.settings import S3_UPLOAD_PART_MIN_SIZE
+from moto.utilities.utils import md5_hash
+
+from adplatform.local.aws import s3_events
+from adplatform.local.aws.bodies import Bodies, Body
+from adplatform.local.aws.state import LOCK
+
+SENT_AT_ONCE = 1 << 20
+# Sub-resources that moto does not know. It would take such a request for one about the bucket or object itself.
+UNSUPPORTED_SUBRESOURCES = frozenset(
+    {
+        "abac",
+        "analytics",
+        "annotation",
+        "encryption-configuration",
+        "intelligent-tiering",
+        "metadataConfiguration",
+        "metadataInventoryTable",
+        "metadataJournalTable",
+        "metadataTable",
+        "metrics",
+        "renameObject",
+        "requestPayment",
+        "session",
+        "torrent",
+    }
+)
+
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_bodies: Bodies
+_written: Callable[[], AbstractContextManager[None]]
+
+
+class DiskKey(models.FakeKey):
+    """An object version or part whose body is a file. Only its name, size and MD5 stay in memory."""
+
+    _body: str | None = None
+    _etag: str | None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        del self._value_buffer, self.lock
+
+    @property
+    def value(self) -> memoryview:
+        return memoryview(b"") if self._body is None else _bodies.read(self._body)
+
+    @value.setter
+    def value(self, new_value: bytes | memoryview | Body) -> None:
+        previous = self._body
+        stored = new_value if isinstance(new_value, Body) else _bodies.write([new_value])
+        self._body, self.contentsize, md5 = stored
+        self._etag = self._etag or md5
+        if previous is not None:
+            _bodies.discard(previous)
+
+    @property
+    def etag(self) -> str:
+        return f'"{self._etag}"'
+
+    def dispose(self, garbage: bool = False) -> None:
+        if not garbage and self._body is not None:
+            _bodies.discard(self._body)
+            self._body = None
+        self.disposed = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+
+class DiskMultipart(models.FakeMultipart):
+    def complete(self, body: Iterator[tuple[int, str]]) -> tuple[Body, str, tuple[str, str, int] | None]:
+        """The joined parts, the ETag and the checksum. moto joins the parts in memory, several times over, and forgets
+        them before it stores the object, so that a client could not try again when the disk is full."""
+        parts: list[DiskKey] = []
+        for number, etag in body:
+            part = self.parts.get(number)
+            if part is None or part.etag.strip('"') != etag.strip('"'):
+                raise InvalidPart
+            if parts and parts[-1].contentsize < S3_UPLOAD_PART_MIN_SIZE:
+                raise EntityTooSmall
+            parts.append(part)
+        if not parts:
+            raise MalformedXML
+        etags = md5_hash(b"".join(bytes.fromhex(part.etag.strip('"')) for part in parts))
+        values = [part.value for part in parts]
+        return _bodies.write(values), f"{etags.hexdigest()}-{len(parts)}", self._checksum(values)
+
+    def _checksum(self, values: list[memoryview]) -> tuple[str, str, int] | None:
+        algorithm = self.metadata.get("x-amz-checksum-algorithm")
+        kind = self.metadata.get("x-amz-checksum-type", "COMPOSITE")
+        if algorithm in {"CRC32", "SHA1", "SHA256"} and kind == "COMPOSITE":
+            joined = b"".join(compute_checksum(value, algorithm, encode_base64=False) for value in values)
+            return kind, compute_checksum(joined, algorithm).decode(), len(values)
+        if algorithm == "CRC32":
+            crc = 0
+            for value in values:
+                crc = zlib.crc32(value, crc)
+            return kind, base64.b64encode(crc.to_bytes(4, "big")).decode(), 1
+        # moto would answer with the CRC32 under the name of the algorithm asked for.
+        return None
+
+
+class Multiparts(models.MultipartDict):
+    def __missing__(self, upload_id: str) -> Any:
+        """moto fails on parts of unknown uploads with a KeyError."""
+        raise NoSuchUpload(upload_id=upload_id)
+
+
+class LocalS3Backend(models.S3Backend):
+    def delete_object(
+        self, bucket_name: str, key_name: str, version_id: str | None = None, bypass: bool = False
+    ) -> tuple[bool, dict[str, Any]]:
+        """In a versioned bucket moto only announces the deletion of an object's last version."""
+        bucket = self.get_bucket(bucket_name)
+        doomed = [v for v in bucket.keys.getlist(key_name, []) if v.version_id == version_id]
+        success, headers = super().delete_object(bucket_name, key_name, version_id, bypass)
+        if success and bucket.is_versioned and key_name in bucket.keys:
+            events = notifications.S3NotificationEvent
+            if version_id is None:
+                marker = events.OBJECT_REMOVED_DELETE_MARKER_CREATED_EVENT
+                notifications.send_event(self.account_id, marker, bucket, bucket.keys[key_name])
+            for version in doomed:
+                notifications.send_event(self.account_id, events.OBJECT_REMOVED_DELETE_EVENT, bucket, version)
+        return success, headers
+
+    def list_object_versions(
+        self,
+        bucket_name: str,
+        delimiter: str | None = None,
+        key_marker: str | None = None,
+        max_keys: int | None = 1000,
+        prefix: str = "",
+        version_id_marker: str | None = None,
+    ) -> tuple[list[Any], list[str], list[Any], str | None, str | None]:
+        """moto copies every version of the bucket for every page, begins a page one version too late when its marker is
+        no key, and answers nothing at all when its version was deleted meanwhile."""
+        kept = self.get_bucket(bucket_name).keys
+        found: list[tuple[str, Any]] = []
+        prefixes: list[str] = []
+        for name in sorted(dict.keys(kept)):
+            if not name.startswith(prefix) or (key_marker and name < key_marker):
+                continue
+            newest_first = [_marked_latest(v, n == 0) for n, v in enumerate(reversed(kept.getlist(name)))]
+            if key_marker and name == key_marker:
+                ids = [v.version_id for v in newest_first]
+                gone = len(ids) if not version_id_marker else 0
+                behind = ids.index(version_id_marker) + 1 if version_id_marker in ids else gone
+                newest_first = newest_first[behind:]
+            group = prefix + name[len(prefix) :].partition(delimiter)[0] + delimiter if delimiter else ""
+            if delimiter and name.startswith(group):
+                if group != key_marker and not (key_marker or "").startswith(group) and group not in prefixes:
+                    prefixes.append(group)
+                    found.append((group, None))
+            else:
+                found += [(name, version) for version in newest_first]
+            if max_keys is not None and len(found) > max_keys:
+                break
+        page = found[:max_keys]
+        more = len(found) > len(page)
+        versions = [v for _, v in page if isinstance(v, models.FakeKey)]
+        deleted = [v for _, v in page if isinstance(v, models.FakeDeleteMarker)]
+        last_name, last = page[-1] if page else ("", None)
+        groups = [name for name, v in page if v is None]
+        return versions, groups, deleted, last_name if more else None, last.version_id if more and last else None
+
+
+def _marked_latest(version: Any, latest: bool) -> Any:
+    shown = copy.copy(version)
+    shown.is_latest = latest
+    return shown
+
+
+class LocalS3Response(responses.S3Response):
+    def _bucket_response(self, request: Any, full_url: str) -> Any:
+        _refuse_unsupported(request)
+        with _locked(request):
+            return super()._bucket_response(request, full_url)
+
+    def _key_response(self, request: Any, full_url: str) -> Any:
+        _refuse_unsupported(request)
+        with _locked(request):
+            return super()._key_response(request, full_url)
+
+    def get_bucket_notification(self) -> Any:
+        """moto leaves out whether events go to EventBridge."""
+        status, headers, body = super().get_bucket_notification()
+        configuration = self.backend.get_bucket_notification_configuration(self.bucket_name)
+        if configuration is not None and configuration.event_bridge is not None:
+            root = ElementTree.fromstring(body)  # noqa: S314 - written by moto
+            ElementTree.SubElement(root, "EventBridgeConfiguration")
+            body = ElementTree.tostring(root)
+        return status, headers, body
+
+    def key_response(self, request: Any, full_url: str, headers: Any) -> Any:
+        status, response_headers, body = super().key_response(request, full_url, headers)
+        if isinstance(body, memoryview):
+            body = bytes(body) if len(body) <= SENT_AT_ONCE else _in_pieces(body)
+        return status, response_headers, body
+
+
+def _in_pieces(body: memoryview) -> Iterator[bytes]:
+    for start in range(0, len(body), SENT_AT_ONCE):
+        yield bytes(body[start : start + SENT_AT_ONCE])
+
+
+@contextmanager
+def _locked(request: Any) -> Iterator[None]:
+    with LOCK if request.method in _READS else _written():
+        yield
+
+
+def _refuse_unsupported(request: Any) -> None:
+    unsupported = UNSUPPORTED_SUBRESOURCES.intersection(request.args)
+    if unsupported:
+        raise NotImplementedError(f"S3 {request.method} ?{min(unsupported)}")
+
+
+def _restored_versions(versions: dict[str, list[Any]]) -> Any:
+    store = _VersionedKeyStore()
+    for name, kept in versions.items():
+        dict.__setitem__(store, name, kept)
+    return store
+
+
+def _reduce_versions(store: Any) -> tuple[Any, ...]:
+    return _restored_versions, ({name: store.getlist(name) for name in dict.keys(store)},)
+
+
+def install(bodies: Bodies, written: Callable[[], AbstractContextManager[None]]) -> None:
+    """``written`` surrounds each write, holds the lock, and may refuse it by raising ``NotSaved``."""
+    global _bodies, _written
+    _bodies, _written = bodies, written
+    models.FakeKey = DiskKey
+    models.FakeMultipart = DiskMultipart
+    models.MultipartDict = Multiparts
+    models.s3_backends.backend = LocalS3Backend
+    # A dict subclass whose items() hide all versions but the last, also from pickle.
+    _VersionedKeyStore.__reduce__ = _reduce_versions
+    responses.S3Response = LocalS3Response
+    s3_events.install()
+
+
+def after_load() -> None:
+    """Rebuilds what moto keeps outside of its backends, and deletes the bodies that no key refers to."""
+    referenced: set[str] = set()
+    for account, partition, backend in models.s3_backends.iter_backends():
+        for bucket in backend.buckets.values():
+            models.s3_backends.bucket_accounts[bucket.name] = (partition, account)
+            for versions in dict.values(bucket.keys):
+                referenced.update(v._body for v in versions if isinstance(v, DiskKey) and v._body is not None)
+            for multipart in bucket.multiparts.values():
+                referenced.update(part._body for part in multipart.parts.values() if part._body is not None)
+    _bodies.delete_all_but(referenced)

@@ -1,0 +1,215 @@
+"""The child process: an HTTP front on loopback before moto's dispatcher, and the loop that saves what changed."""
+
+import io
+import json
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from moto.core import common_models, responses
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.exceptions import NotFound
+from werkzeug.serving import make_server
+
+from adplatform.failures import PermanentFailure
+from adplatform.local.aws import crawler, dynamodb, glue, s3, secrets, sns, sqs
+from adplatform.local.aws.bodies import Bodies
+from adplatform.local.aws.errors import NotSaved, error_response
+from adplatform.local.aws.persistence import Snapshots, written
+from adplatform.local.aws.state import LOCK
+from adplatform.local.child import alone_in, recorded, stop_requested
+from adplatform.local.endpoint import HEALTH_PATH
+from adplatform.platform.aws import is_loopback
+
+SAVE_EVERY_SECONDS = 0.5
+_READ = re.compile(r"(Get|List|Describe|Head|BatchGet|Query|Scan|Search|TransactGet|Decrypt|Encrypt|Verify)")
+
+log = logging.getLogger(__name__)
+
+
+class Handler(MotoRequestHandler):
+    """Answers small requests without waiting for the client's delayed acknowledgement."""
+
+    disable_nagle_algorithm = True
+
+    def log_request(self, *_: object) -> None:
+        """Writes no access log."""
+
+
+class Dispatcher(DomainDispatcherApplication):
+    def __init__(self) -> None:
+        super().__init__(_create_app)
+        self._backends: dict[str, Any] = {}
+
+    def get_backend_for_host(self, host: str | None) -> Any:
+        if host is None:
+            return None
+        # moto lists its own directory to answer this, for each request.
+        backend = self._backends.get(host) or super().get_backend_for_host(host)
+        if backend is None:
+            raise NotImplementedError(f"the service {host.partition('.')[0]}")
+        self._backends[host] = backend
+        return backend
+
+    def infer_service_region_host(self, environ: dict[str, Any], path: str) -> Any:
+        """A visited SubscribeURL of SNS carries no signature to tell the service from."""
+        if "HTTP_AUTHORIZATION" not in environ and "Action=ConfirmSubscription" in environ["QUERY_STRING"]:
+            return "sns.us-east-1.amazonaws.com"
+        return super().infer_service_region_host(environ, path)
+
+
+def _create_app(service: str) -> Any:
+    if service == "ssm":
+        from adplatform.local.aws import ssm  # noqa: PLC0415
+
+        ssm.install()
+    app = create_backend_app(service)
+    app.register_error_handler(NotFound, _unknown_path)
+    return app
+
+
+def _unknown_path(_: NotFound) -> None:
+    raise NotImplementedError("this request")
+
+
+class Front:
+    """The WSGI application: routes to moto, holds the lock around it, notes what changed, and words the errors."""
+
+    def __init__(self, snapshots: Snapshots) -> None:
+        self._moto = Dispatcher()
+        self._snapshots = snapshots
+        self.ending = False
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if not is_loopback(_host_name(environ)):
+            return error_response(environ, start_response, 403, "AccessDenied", "only loopback host names are served")
+        if environ["PATH_INFO"] == HEALTH_PATH:
+            status = "503 Service Unavailable" if self.ending else "200 OK"
+            start_response(status, [("Content-Type", "application/json")])
+            return [json.dumps({"unsaved": self._snapshots.unsaved()}).encode()]
+        try:
+            _refuse_reset(environ)
+            return self._serve(environ, start_response)
+        except NotSaved as e:
+            return error_response(environ, start_response, 503, "NotSaved", str(e))
+        except NotImplementedError as e:
+            message = f"the embedded AWS does not implement it: {e}"
+            return error_response(environ, start_response, 501, "NotImplemented", message)
+        except Exception as e:
+            # 501 and not 500: moto failed on this request and would again, so clients must not retry it.
+            log.exception("%s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            return error_response(environ, start_response, 501, "InternalFailure", f"{type(e).__name__}: {e}")
+
+    def _serve(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        app = self._moto.get_application(environ)
+        is_s3 = app.service == "s3"
+        if is_s3:
+            _declare_object(environ)
+        body = b"" if is_s3 else _received(environ)
+        writes = not _only_reads(environ, body)
+        # S3 does the same itself, after it has received the body.
+        with nullcontext() if is_s3 else written(self._snapshots, app.service) if writes else LOCK:
+            return app(environ, start_response)  # type: ignore[no-any-return]
+
+
+def _refuse_reset(environ: dict[str, Any]) -> None:
+    """Of moto's own API only the state transitions are served: a reset would delete everything."""
+    path = environ["PATH_INFO"]
+    if path.startswith("/moto-api") and not path.startswith("/moto-api/state-manager/"):
+        raise NotImplementedError(f"moto's own {path}")
+
+
+def _declare_object(environ: dict[str, Any]) -> None:
+    """Some HTTP clients call every body a form; moto would parse it as one and store nothing."""
+    if environ["REQUEST_METHOD"] == "PUT" and "x-www-form-urlencoded" in environ.get("CONTENT_TYPE", ""):
+        environ["CONTENT_TYPE"] = "binary/octet-stream"
+
+
+def _received(environ: dict[str, Any]) -> bytes:
+    """The whole request body, so that no client is waited for under the lock."""
+    length = environ.get("CONTENT_LENGTH")
+    body = b""
+    if length:
+        body = environ["wsgi.input"].read(int(length))
+    elif environ.get("wsgi.input_terminated"):
+        body = environ["wsgi.input"].read()
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body
+
+
+def _only_reads(environ: dict[str, Any], body: bytes) -> bool:
+    action = re.search(rb"(?:^|&)Action=(\w+)", environ["QUERY_STRING"].encode() or body[:4096])
+    operation = environ.get("HTTP_X_AMZ_TARGET", "").rsplit(".", 1)[-1] or (action.group(1).decode() if action else "")
+    if operation:
+        return _READ.match(operation) is not None
+    return environ["REQUEST_METHOD"] in {"GET", "HEAD", "OPTIONS"}
+
+
+def _host_name(environ: dict[str, Any]) -> str:
+    return re.sub(r":\d+$", "", environ.get("HTTP_HOST", "127.0.0.1")).strip("[]")
+
+
+def serve(data: Path, host: str, port: int, owner_pid: int) -> None:
+    """Serves the embedded AWS until SIGTERM, the end of stdin or the end of the process ``owner_pid``, and saves its
+    state. The caller ends the process at once: what is asked meanwhile waits, so that nothing is acknowledged any more.
+
+    Raises:
+        PermanentFailure: ``host`` is not loopback, the state is damaged, another process serves ``data``, or in the end
+            not everything could be saved.
+    """
+    if not is_loopback(host):
+        raise PermanentFailure(
+            f"the embedded AWS refuses to listen on {host!r}: only a loopback address such as 127.0.0.1 keeps its "
+            "data on this machine."
+        )
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    with alone_in(data):
+        bodies = Bodies(data / "s3")
+        snapshots = Snapshots(data / "state", bodies)
+        _install(bodies, snapshots)
+        snapshots.load()
+        s3.after_load()
+        crawler.after_load()
+        front = Front(snapshots)
+        server = make_server(host, port, front, threaded=True, request_handler=Handler)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with recorded(data, f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}"):
+            _save_until(stop_requested(), snapshots, owner_pid)
+            front.ending = True
+            # Held until the process ends: nothing may be acknowledged that the last snapshot does not contain.
+            LOCK.acquire()
+            snapshots.save()
+            failure = snapshots.failure()
+        if failure is not None:
+            raise PermanentFailure(f"{failure}. What was written since the last save is lost")
+
+
+def _install(bodies: Bodies, snapshots: Snapshots) -> None:
+    # moto keeps every model instance it ever made, for a dashboard.
+    common_models.BaseModel.__new__ = lambda cls, *_, **__: object.__new__(cls)
+    # moto inspects the class of its answers anew for each request.
+    responses.method_names_from_class = cache(responses.method_names_from_class)
+    s3.install(bodies, lambda: written(snapshots, "s3"))
+    sns.install()
+    sqs.install()
+    secrets.install()
+    dynamodb.install()
+    glue.install(lambda: snapshots.changed("glue"))
+
+
+def _save_until(stop: threading.Event, snapshots: Snapshots, owner_pid: int) -> None:
+    pause = SAVE_EVERY_SECONDS
+    # A process forked from the owner may keep stdin open; the parent's id tells the owner's end all the same.
+    while not stop.wait(pause) and os.getppid() == owner_pid:
+        started = time.monotonic()
+        snapshots.save()
+        pause = max(SAVE_EVERY_SECONDS, 5 * (time.monotonic() - started))

@@ -1,0 +1,202 @@
+"""The server's own API below ``/_admin``: its clock, faults and counters, for tests and demonstrations.
+
+``GET /_admin`` lists every call with its parameters, the settings, the operations and all faults that each has. GET
+takes parameters in the query, POST a JSON object. Answers are JSON; what cannot be done is 400 with the reason.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from typing import Any
+
+from pydantic import ValidationError
+from werkzeug.wrappers import Response
+
+from adplatform.amazon.ads.report_types import report_type as ads_report_type
+from adplatform.local.world.amazon import advertising, selling
+from adplatform.local.world.amazon.accounts import Api
+from adplatform.local.world.amazon.advertising import FOREVER, Query
+from adplatform.local.world.amazon.calls import Call, answer
+from adplatform.local.world.amazon.faults import KINDS, OPERATIONS
+from adplatform.local.world.amazon.world import Settings, World
+
+
+def serve(call: Call) -> Response:
+    """Answers ``call``."""
+    method, name = call.request.method, call.argument
+    do = _CALLS.get((method, name))
+    if do is None:
+        return answer(404, {"error": f"no {method} {name}; known are {', '.join(_calls())}"})
+    given = call.json if call.request.get_data() else call.request.args.to_dict()
+    if not isinstance(given, dict):
+        return answer(400, {"error": "the body is not a JSON object"})
+    try:
+        inspect.signature(do).bind(call.world, **given)
+        done = do(call.world, **given)
+    except ValidationError as e:
+        return answer(400, {"error": "; ".join(": ".join((*map(str, p["loc"]), p["msg"])) for p in e.errors())})
+    except (TypeError, ValueError) as e:
+        return answer(400, {"error": f"{e}; {method} {name} is {_told(do)}"})
+    call.world.changed |= method != "GET"
+    return answer(200, done)
+
+
+def _index(world: World) -> dict[str, Any]:
+    """This list."""
+    return {
+        "calls": _calls(),
+        "settings": asdict(world.settings),
+        "about_settings": " ".join(str(Settings.__doc__).split()),
+        "faults": {
+            operation: {name: kind.does for name, kind in sorted(KINDS.items()) if operation in kind.operations}
+            for operation in OPERATIONS
+        },
+    }
+
+
+def _calls() -> dict[str, str]:
+    return {f"{method} {name}".strip(): _told(do) for (method, name), do in _CALLS.items()}
+
+
+def _told(do: Callable[..., Any]) -> str:
+    _, *parameters = map(
+        str, inspect.signature(do).replace(return_annotation=inspect.Signature.empty).parameters.values()
+    )
+    return f"({', '.join(p for p in parameters if p != '*')}): {' '.join(str(do.__doc__).split())}"
+
+
+def _clock(world: World) -> dict[str, Any]:
+    """The server's time, and whether it stands still."""
+    return {"now": world.now().isoformat(), "frozen": world.clock.frozen}
+
+
+def _set_clock(world: World, now: str = "", advance: float = 0, frozen: bool | None = None) -> dict[str, Any]:
+    """Set the time to an ISO 8601 instant, advance it by seconds, stop it or let it run."""
+    instant = datetime.fromisoformat(now) if now else world.now()
+    instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant
+    seconds = float(advance)
+    world.clock.set(instant, frozen=frozen)
+    world.clock.advance(seconds)
+    return _clock(world)
+
+
+def _settings(world: World) -> dict[str, Any]:
+    """Every setting."""
+    return asdict(world.settings)
+
+
+def _set(world: World, **settings: Any) -> dict[str, Any]:
+    """Change the settings that are named."""
+    world.set(**settings)
+    return _settings(world)
+
+
+def _faults(world: World) -> list[dict[str, Any]]:
+    """The faults that are still to come."""
+    return world.faults.pending()
+
+
+def _fault(
+    world: World,
+    operation: str,
+    fault: str,
+    times: int | None = 1,
+    skip: int = 0,
+    match: dict[str, str] | None = None,
+    seconds: float = 1.0,
+) -> list[dict[str, Any]]:
+    """Order a fault for so many requests (null: for all) after the first to skip, of those that match: texts for
+    region, scope (profile or marketplace), report_type or report_id."""
+    world.fault(operation, fault, times=times, skip=skip, match=match, seconds=seconds)
+    return world.faults.pending()
+
+
+def _no_faults(world: World) -> list[dict[str, Any]]:
+    """Forget the faults that are still to come."""
+    world.faults.clear()
+    return []
+
+
+def _requests(world: World) -> dict[str, Any]:
+    """What was asked of the server: counts by operation, answers by status, orders of reports, refreshed tokens."""
+    return world.requests.saved()
+
+
+def _reports(world: World) -> dict[str, Any]:
+    """The reports that there are."""
+    return {
+        "ads": [asdict(report) for report in world.ads_reports.values()],
+        "selling_partner": [asdict(report) for report in world.sp_reports.values()],
+    }
+
+
+def _revoke(world: World, api: Api | None = None, revoked: bool = True) -> dict[str, Any]:
+    """The account withdraws its permission from the application of one API (ads, selling_partner) or of both, or gives
+    it again."""
+    world.revoke(api, revoked=revoked)
+    return {api: login.revoked for api, login in world.credentials.items()}
+
+
+def _rotate(world: World, api: Api, keep_previous: bool = True) -> dict[str, Any]:
+    """A new client secret for the application of an API; the previous one may stay good."""
+    return {"client_secret": world.rotate_secret(api, keep_previous=keep_previous)}
+
+
+def _expire(world: World) -> dict[str, Any]:
+    """No access token is good any more."""
+    world.expire_tokens()
+    return {"expired": len(world.tokens)}
+
+
+def _truth(
+    world: World,
+    report_type: str,
+    date: str,
+    profile: str = "",
+    group_by: str = "",
+    columns: str = "",
+    marketplace: str = "",
+    asin_granularity: str = "CHILD",
+) -> Any:
+    """What a date says once nothing changes any more: for a profile with group_by and columns (apart by commas;
+    default: all), or for a marketplace."""
+    day, seed = _day(date), world.settings.seed
+    if profile:
+        groups = tuple(group_by.split(","))
+        query = Query(report_type, groups, tuple(columns.split(",")) if columns else _daily(report_type, groups))
+        return advertising.truth(query, world.accounts.profile(profile), day, seed)
+    place = world.accounts.marketplace(marketplace)
+    final = datetime.fromordinal(day.toordinal() + FOREVER).replace(tzinfo=UTC)
+    if report_type == selling.SALES_AND_TRAFFIC:
+        return selling.sales_and_traffic(seed, place, day, day, {"asinGranularity": asin_granularity}, final)
+    if report_type == selling.ALL_ORDERS:
+        start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        return selling.order_rows(seed, place, start, start.replace(hour=23, minute=59, second=59), final)
+    raise ValueError(f"there is no truth of {report_type}")
+
+
+def _day(text: str) -> date:
+    return date.fromisoformat(text)
+
+
+def _daily(report_type: str, group_by: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(ads_report_type(report_type).allowed(group_by) - {"startDate", "endDate"}))
+
+
+_CALLS: Mapping[tuple[str, str], Callable[..., Any]] = {
+    ("GET", ""): _index,
+    ("GET", "clock"): _clock,
+    ("POST", "clock"): _set_clock,
+    ("GET", "settings"): _settings,
+    ("POST", "settings"): _set,
+    ("GET", "faults"): _faults,
+    ("POST", "faults"): _fault,
+    ("DELETE", "faults"): _no_faults,
+    ("GET", "requests"): _requests,
+    ("GET", "reports"): _reports,
+    ("GET", "truth"): _truth,
+    ("POST", "revoke"): _revoke,
+    ("POST", "rotate_secret"): _rotate,
+    ("POST", "expire_tokens"): _expire,
+}

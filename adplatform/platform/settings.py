@@ -1,0 +1,122 @@
+"""Where the platform runs and what its parts are called; read from the environment by whoever starts something."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+from urllib.parse import urlsplit
+
+from adplatform.failures import PermanentFailure
+from adplatform.platform.aws import is_loopback
+
+PREFIX = "ADPLATFORM_"
+_RULE_NAME = 64
+"""Characters of a rule's name (EventBridge API reference, PutRule); a queue's may have 80."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Names and limits. In ``local`` everything lives on the embedded AWS, with its files below ``home``."""
+
+    env: Literal["local", "aws"]
+    home: Path
+    region: str = "us-east-1"
+    raw_bucket: str = "adplatform-raw"
+    clean_bucket: str = "adplatform-clean"
+    ledger_table: str = "adplatform-ledger"
+    database_prefix: str = "clean_"
+    queue_prefix: str = "adplatform-arrivals-"
+    success_topic: str = "adplatform-success"
+    failure_topic: str = "adplatform-failure"
+    hash_key_secret: str = "adplatform/hash-key"  # noqa: S105 - a name, not a secret
+    kms_key_id: str | None = None
+    memory_limit: str = "2GB"
+    threads: int = 2
+    keep_days: int = 14
+    """How long a replaced version of a table stays readable for those who hold its location."""
+    path_copies: bool = True
+    """Whether current files are copied below each table's root, for readers that list paths."""
+    tick_seconds: int = 25
+    """How long one look at a source may take; Dagster ends a sensor's tick after 60 seconds."""
+    automation: bool = True
+    """Whether sensors and schedules are on when Dagster first sees them."""
+    simulated_amazon: str | None = None
+    """Address of a simulated Amazon on this machine, for accounts that are declared as simulated."""
+    subscribers: tuple[str, ...] = ()
+    """Who hears of success and failure: ``success=ops@example.com``, ``failure=https://hooks.example.com/x``."""
+
+    def queue_name(self, source: str) -> str:
+        """The name of a source's queue, and of the rule that fills it.
+
+        Raises:
+            PermanentFailure: AWS takes no such name.
+        """
+        name = self.queue_prefix + source
+        if len(name) > _RULE_NAME:
+            raise PermanentFailure(
+                f"source {source!r}: the name is too long: EventBridge takes {_RULE_NAME} characters for a rule, and "
+                f"{self.queue_prefix!r} before it leaves {_RULE_NAME - len(self.queue_prefix)}"
+            )
+        return name
+
+    @property
+    def data(self) -> Path:
+        """Where the embedded AWS keeps its state."""
+        return self.home / "aws"
+
+    @property
+    def temp(self) -> Path:
+        """Work files; each run makes and removes a private directory below it."""
+        return self.home / "tmp"
+
+
+def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings that ``ADPLATFORM_*`` variables give, over the defaults.
+
+    Raises:
+        PermanentFailure: a value is not usable; names the variable.
+    """
+
+    def text(name: str, default: str) -> str:
+        return environ.get(PREFIX + name) or default
+
+    env = text("ENV", "local")
+    if env not in ("local", "aws"):
+        raise PermanentFailure(f"{PREFIX}ENV is {env!r}: use local or aws")
+    defaults = Settings(env="local", home=Path())
+    return Settings(
+        env=cast(Literal["local", "aws"], env),
+        home=Path(text("HOME", ".adplatform")).absolute(),
+        region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or defaults.region,
+        raw_bucket=text("RAW_BUCKET", defaults.raw_bucket),
+        clean_bucket=text("CLEAN_BUCKET", defaults.clean_bucket),
+        ledger_table=text("LEDGER_TABLE", defaults.ledger_table),
+        database_prefix=text("DATABASE_PREFIX", defaults.database_prefix),
+        queue_prefix=text("QUEUE_PREFIX", defaults.queue_prefix),
+        success_topic=text("SUCCESS_TOPIC", defaults.success_topic),
+        failure_topic=text("FAILURE_TOPIC", defaults.failure_topic),
+        hash_key_secret=text("HASH_KEY_SECRET", defaults.hash_key_secret),
+        kms_key_id=environ.get(PREFIX + "KMS_KEY_ID") or None,
+        memory_limit=text("MEMORY_LIMIT", defaults.memory_limit),
+        threads=_whole(environ, "THREADS", defaults.threads),
+        keep_days=_whole(environ, "KEEP_DAYS", defaults.keep_days),
+        tick_seconds=_whole(environ, "TICK_SECONDS", defaults.tick_seconds),
+        path_copies=text("PATH_COPIES", "on") != "off",
+        automation=text("AUTOMATION", "on") != "off",
+        simulated_amazon=_simulated(text("SIMULATED_AMAZON", "")),
+        subscribers=tuple(s.strip() for s in text("SUBSCRIBERS", "").split(",") if s.strip()),
+    )
+
+
+def _simulated(address: str) -> str | None:
+    if address and not is_loopback(urlsplit(address).hostname or ""):
+        raise PermanentFailure(f"{PREFIX}SIMULATED_AMAZON is {address!r}: a simulator runs on this machine only")
+    return address.rstrip("/") or None
+
+
+def _whole(environ: Mapping[str, str], name: str, default: int) -> int:
+    value = environ.get(PREFIX + name) or str(default)
+    if not value.isascii() or not value.isdigit() or int(value) < 1:
+        raise PermanentFailure(f"{PREFIX}{name} is {value!r}: use a whole number from 1")
+    return int(value)

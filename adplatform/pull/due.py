@@ -1,0 +1,334 @@
+"""What the reports of an account need now: orders to place, downloads to run, deliveries to publish.
+
+The ledger remembers everything, so this may be asked at any time, by any number of processes, and die anywhere.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from uuid import uuid4
+
+from adplatform.amazon.http import TurnIsLater
+from adplatform.amazon.reports import ReportApi
+from adplatform.failures import AccessRefused, CredentialsRefused, PermanentFailure, TransientFailure
+from adplatform.flow.patience import MAX_DEATHS, after_death, after_hindrance
+from adplatform.flow.services import Services
+from adplatform.flow.settling import MOST_STARTED, Due, Ending, Problem, Runs
+from adplatform.ledger.ledger import Lease, LeaseHeld
+from adplatform.ledger.rows import Report, ReportState
+from adplatform.pull.account import Account
+from adplatform.pull.ask import (
+    ASK_AGAIN_AFTER,
+    MOST_NAMED,
+    NOT_DECLARED,
+    give_up,
+    may_be_asked,
+    missing,
+    note_refusal,
+    poll,
+    refresh_scopes,
+    refused,
+    request,
+    rest,
+    returned,
+    tell,
+    tell_given_up,
+    tell_reports,
+    withdraw,
+)
+from adplatform.pull.discover import discover, looked
+from adplatform.pull.finished import receive_finished
+from adplatform.pull.land import FETCHABLE, slice_settler
+from adplatform.pull.plan import Turn, plan_turn, turns
+
+log = logging.getLogger(__name__)
+
+POLL_BUDGET, POLL_PATIENCE = timedelta(seconds=20), timedelta(seconds=10)
+"""How long one look may ask for progress, and how long for that of one report: a sensor that takes a minute is cut off
+(Dagster, sensor evaluation)."""
+ALONE_FOR = timedelta(seconds=60)
+"""After which a worker that died while it placed orders is followed by another."""
+ENOUGH_FAILED = 3
+"""Failures for now, of profiles or report types in a row, after which Amazon is left alone."""
+
+
+def orders_are_due(services: Services, account: Account) -> bool:
+    """Whether somebody should run :func:`place_orders`."""
+    known = services.ledger.scopes(account.source)
+    if not any(account.wants(scope) for scope in known):
+        return True
+    unknown = set(account.wanted) - {scope.id for scope in known}
+    if unknown and {missing(scope) for scope in unknown} - services.ledger.troubles(account.source).keys():
+        return True
+    return bool(turns(services, account)) or bool(_intended(services, account))
+
+
+def place_orders(
+    services: Services, account: Account, api: ReportApi, sleep: Callable[[float], None] = time.sleep
+) -> list[Report]:
+    """Plan every turn that has come and ask for all that is intended, one worker at a time: who comes while another is
+    at it leaves all to that one.
+
+    Raises:
+        PermanentFailure: the credentials do not work, or no scope that is wanted can be read.
+        TransientFailure: Amazon does not answer, or this worker lost its turn to another.
+    """
+    name, owner = f"orders/{account.source}", uuid4().hex
+    with ExitStack() as stack:
+        try:
+            lease = stack.enter_context(
+                services.ledger.lease(name, owner, ttl=ALONE_FOR, wait=ALONE_FOR * 1.5, sleep=sleep)
+            )
+        except LeaseHeld:
+            log.info("%s: another worker places the orders", account.source)
+            return []
+        stack.enter_context(lease.kept())
+        refresh_scopes(services, account, api)
+        due = turns(services, account)
+        _plan(services, account, [turn for turn in due if not turn.definition.discovered])
+        delayed = _discover(services, account, api, [turn for turn in due if turn.definition.discovered])
+        placed: list[Report] = []
+        try:
+            for asked in _ask(services, account, api, lease):
+                placed.append(asked)
+        finally:
+            tell_given_up(services, account, placed)
+        if delayed is not None:
+            raise delayed
+        return placed
+
+
+def _plan(services: Services, account: Account, due: Iterable[Turn]) -> None:
+    planned = [(turn, plan_turn(services, account, turn)) for turn in due]
+    at_risk = {f"{turn.definition.name}/{turn.scope.id}": dates for turn, dates in planned if dates}
+    if at_risk:
+        feeds = list(at_risk)
+        first, last = min(map(min, at_risk.values())), max(map(max, at_risk.values()))
+        subject = f"{account.source}: dates of {len(feeds)} reports will soon be past what Amazon keeps"
+        facts = {"source": account.source, "first": first, "last": last, "feeds": feeds[:MOST_NAMED]}
+        tell(services, account, "report_dates_at_risk", subject, facts)
+
+
+def _discover(
+    services: Services, account: Account, api: ReportApi, due: Sequence[Turn]
+) -> PermanentFailure | TransientFailure | None:
+    """Enter what Amazon has made by itself. A type of report that cannot be listed holds up no other; the failure that
+    is worth another try soon is returned."""
+    delayed: PermanentFailure | TransientFailure | None = None
+    for name in {turn.definition.name for turn in due}:
+        its = [turn for turn in due if turn.definition.name == name]
+        try:
+            discover(services, account, api, its)
+        except (CredentialsRefused, TransientFailure) as e:
+            delayed = e
+        except PermanentFailure as e:
+            note_refusal(services, account, name, e)
+            for turn in its:
+                looked(services, account, turn)
+        else:
+            if name in services.ledger.troubles(account.source):
+                services.ledger.clear_trouble(account.source, name)
+    return delayed
+
+
+def _ask(services: Services, account: Account, api: ReportApi, lease: Lease) -> Iterator[Report]:
+    """Ask for what is intended. Where one report was refused, or failed for now, the others of its gate rest with it.
+
+    Raises:
+        TransientFailure: several gates in a row failed for now: so will the rest.
+    """
+    scopes = {scope.id: scope for scope in services.ledger.scopes(account.source)}
+    troubles = services.ledger.troubles(account.source)
+    closed: dict[str, AccessRefused] = {}
+    resting: dict[str, str] = {}
+    failing = 0
+    for report in _intended(services, account):
+        if report.scope not in scopes:
+            continue
+        lease.check()
+        gate = account.gate(report)
+        if gate in resting:
+            rest(services, report, resting[gate], ASK_AGAIN_AFTER)
+            continue
+        if gate in closed:
+            refused(services, account, report, closed[gate])
+            continue
+        try:
+            asked = request(services, account, api, report, scopes[report.scope])
+        except CredentialsRefused:
+            raise
+        except AccessRefused as e:
+            closed[gate] = e
+            continue
+        except TurnIsLater as e:
+            resting[gate] = str(e)
+            continue
+        if asked is None:
+            continue
+        yield asked
+        if asked.state is ReportState.INTENDED:
+            resting[gate] = asked.error
+            failing += 1
+            if failing >= ENOUGH_FAILED:
+                raise TransientFailure(f"{account.source}: Amazon takes no orders at present: {asked.error}")
+        elif asked.state is ReportState.REQUESTED:
+            failing = 0
+            if troubles.pop(gate, None) is not None:
+                services.ledger.clear_trouble(account.source, gate)
+
+
+def _intended(services: Services, account: Account) -> list[Report]:
+    """What may be asked for now, the newest dates first."""
+    now = services.ledger.now()
+    active = services.ledger.active_reports(account.source)
+    intended = [r for r in active if r.state is ReportState.INTENDED and may_be_asked(r, now)]
+    return sorted(intended, key=lambda r: r.end, reverse=True)
+
+
+def poll_reports(services: Services, account: Account, api: Callable[[], ReportApi]) -> list[Report]:
+    """Ask for the progress of what was asked for, the longest unasked first; those that changed.
+
+    ``api`` is opened only if there is something to ask.
+
+    Raises:
+        CredentialsRefused: they are good for nothing.
+    """
+    ledger = services.ledger
+    receive_finished(services, account)
+    now = ledger.now()
+    active = ledger.active_reports(account.source)
+    waiting = [r for r in active if r.state is ReportState.REQUESTED and may_be_asked(r, now)]
+    if not waiting:
+        return []
+    changed: list[Report] = []
+    overdue: list[Report] = []
+    try:
+        for before, asked in _progress(services, account, api(), waiting):
+            changed.append(asked)
+            if asked.overdue and not before.overdue:
+                overdue.append(asked)
+    finally:
+        tell_reports(services, account, "report_overdue", f"is not ready after {account.overdue_after}", overdue)
+        tell_given_up(services, account, changed)
+    return changed
+
+
+def _progress(
+    services: Services, account: Account, api: ReportApi, waiting: Sequence[Report]
+) -> Iterator[tuple[Report, Report]]:
+    """Reports before and after they were asked for, for as long as one look may take and Amazon answers."""
+    ledger, started = services.ledger, services.ledger.now()
+    scopes = {scope.id: scope for scope in ledger.scopes(account.source)}
+    troubles = ledger.troubles(account.source)
+    closed: dict[str, AccessRefused] = {}
+    failing = 0
+    for report in sorted(waiting, key=lambda r: r.polled_at or r.requested_at or started):
+        if ledger.now() - started > POLL_BUDGET or failing >= ENOUGH_FAILED:
+            return
+        gate = account.gate(report)
+        if gate in closed:
+            refused(services, account, report, closed[gate])
+            continue
+        try:
+            asked = poll(services, account, api, report, scopes[report.scope])
+        except CredentialsRefused:
+            raise
+        except AccessRefused as e:
+            closed[gate] = e
+            continue
+        if asked is None:
+            continue
+        yield report, asked
+        failed = asked.state is ReportState.REQUESTED and asked.attempt > 0
+        failing = failing + 1 if failed else 0
+        if not failed and troubles.pop(gate, None) is not None:
+            ledger.clear_trouble(account.source, gate)
+
+
+@dataclass(frozen=True)
+class ReportDue:
+    """A report to download. ``run_key`` is the same however often it is asked for."""
+
+    report: Report
+
+    @property
+    def run_key(self) -> str:
+        return f"{self.report.feed}:{self.report.key}:a{self.report.attempt + self.report.returned}"
+
+
+def reports_due(services: Services, account: Account, runs: Runs) -> list[ReportDue]:
+    """Reports that are ready and have no live run, the longest waiting first, and not more than a look can start. One
+    whose run was killed is free again at once; one that is not declared any more is withdrawn."""
+    now = services.ledger.now()
+    scopes = {scope.id: scope for scope in services.ledger.scopes(account.source)}
+    active = services.ledger.active_reports(account.source)
+    ready = [r for r in active if r.state in FETCHABLE and may_be_asked(r, now)]
+    due: list[ReportDue] = []
+    for report in sorted(ready, key=lambda r: r.ready_at or now):
+        if len(due) >= MOST_STARTED:
+            break
+        if report.run_id and runs.alive(report.run_id):
+            continue
+        if report.scope not in scopes or account.declared(report, scopes[report.scope]) is None:
+            withdraw(services, report, NOT_DECLARED)
+            continue
+        freed = _freed(services, account, report, runs)
+        if freed is not None:
+            due.append(ReportDue(freed))
+    return due
+
+
+def _freed(services: Services, account: Account, report: Report, runs: Runs) -> Report | None:
+    """The report if it may run now, taken from a run that died: at once the first time, then after growing pauses.
+
+    A run that died before it could claim the report leaves its run key spent, and a run key launches only one run.
+    """
+    spent = runs.spent(ReportDue(report).run_key)
+    if not report.run_id and not spent:
+        return report
+    how = runs.ending(report.run_id or ReportDue(report).run_key)
+    if how is not Ending.DIED:
+        given_back = returned(report) if report.run_id else replace(report, returned=report.returned + 1)
+        pause = after_hindrance(given_back.returned) if how is Ending.HINDERED else timedelta(0)
+        return _free(services, given_back, pause)
+    deaths, definition = report.attempt + spent, account.definition(report.name)
+    # What Amazon made by itself cannot be asked for anew, so it is never given up for deaths of ours.
+    if deaths > MAX_DEATHS and not (definition and definition.discovered):
+        ended = give_up(services, account, report, f"its run died {deaths} times", reorder=False)
+        tell_given_up(services, account, [ended])
+        return None
+    return _free(services, replace(report, attempt=deaths), after_death(deaths))
+
+
+def _free(services: Services, report: Report, pause: timedelta) -> Report | None:
+    """Take the report from its run; None while it rests."""
+    until = services.ledger.now() + pause if pause else None
+    freed = services.ledger.change_report(report, run_id="", not_before=until)
+    return None if pause else freed
+
+
+def deliveries_due(services: Services, account: Account, runs: Runs) -> tuple[list[Due], list[Problem]]:
+    """Slices that landed and are not published: those whose run was killed, or failed and may be tried again.
+
+    What a live run has landed is that run's to publish, and what the run of a report that is due again will publish is
+    only freed from the run that was killed.
+    """
+    waiting = services.ledger.active_deliveries(account.source)
+    if not waiting:
+        return [], []
+    active = [r for r in services.ledger.active_reports(account.source) if r.state in FETCHABLE]
+    live = {(r.name, r.scope) for r in active if r.run_id and runs.alive(r.run_id)}
+    wanted = {scope.id for scope in services.ledger.scopes(account.source) if account.wants(scope)}
+    owners: dict[str, tuple[str, str]] = {}
+    idle = []
+    for definition, flow in account.named_flows(dict.fromkeys(name for name, _ in waiting)):
+        scope = flow.scope.value if flow.scope else ""
+        owners[flow.name] = (definition.name, scope)
+        if scope in wanted and owners[flow.name] not in live:
+            idle.append(flow)
+    due, problems = slice_settler(services, tuple(idle)).due(runs) if idle else ([], [])
+    coming = {(r.name, r.scope) for r in active}
+    return [d for d in due if owners[d.flow.name] not in coming], problems

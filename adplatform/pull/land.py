@@ -1,0 +1,363 @@
+"""From a report that is ready to slices in the raw zone: stored as received, verified, split, and each date's rows
+handed to the common flow.
+
+Slices of one date are kept in order of asking: a report that was asked for earlier but came later changes nothing. A
+slice that repeats what is there is noted and not published again.
+"""
+
+import gzip
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from adplatform.amazon.definitions import Dataset, ReportDefinition
+from adplatform.amazon.documents import other_options, verify
+from adplatform.amazon.http import TurnIsLater
+from adplatform.amazon.reports import Document, Progress, ReportApi, ReportStatus
+from adplatform.amazon.slices import SliceFile, Split, split
+from adplatform.failures import AccessRefused, ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
+from adplatform.flow.hindrances import end_hindrances
+from adplatform.flow.publication import publish_delivery
+from adplatform.flow.services import Services
+from adplatform.flow.settling import Settler
+from adplatform.flow.source import FeedFlow, Source
+from adplatform.lake.audit import AuditFinding
+from adplatform.ledger.ledger import Lease
+from adplatform.ledger.rows import DeliveryState, Observation, Publication, Report, ReportState, Scope
+from adplatform.platform.aws import longest_call
+from adplatform.pull.account import Account, local_zone, slice_file
+from adplatform.pull.ask import (
+    CLOCKS_DIFFER,
+    DOUBTFUL,
+    NOT_DECLARED,
+    REPORTS,
+    give_up,
+    hindered,
+    is_doubtful,
+    refused,
+    rest,
+    returned,
+    tell_given_up,
+    withdraw,
+)
+from adplatform.pull.discover import LISTED_FOR
+from adplatform.transform.values import OutputColumn
+
+log = logging.getLogger(__name__)
+
+EMPTY_SLICE = gzip.compress(b"", mtime=0)
+MAX_DOWNLOADS = 4
+FETCHABLE = (ReportState.READY, ReportState.STORED, ReportState.LANDED)
+DOWNLOAD_AGAIN_AFTER = timedelta(minutes=5)
+
+
+class NotDeclared(PermanentFailure):
+    """A report's definition or scope was removed or changed while it was on its way."""
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What one report brought to one date of one feed. ``changed`` when it has rows that nobody had before."""
+
+    flow: FeedFlow
+    day: date
+    rows: int
+    changed: bool
+
+
+def claim(services: Services, report: Report, run_id: str) -> Report:
+    """Take a report that is ready for this run.
+
+    Raises:
+        ClaimLost: another run has it, or it has ended.
+    """
+    if report.state not in FETCHABLE:
+        raise ClaimLost(f"{report.feed} {report.key} is {report.state}; this run has nothing to do")
+    taken = services.ledger.change_report(report, run_id=run_id, attempt=report.attempt + 1)
+    if taken is None:
+        raise ClaimLost(f"{report.feed} {report.key} was taken by another run")
+    return taken
+
+
+def release(services: Services, claimed: Report) -> Report | None:
+    """Let go of a report whose run is stopped from outside, as if it had never been claimed."""
+    current = services.ledger.report(claimed.feed, claimed.key)
+    if current is None or current.ended or current.run_id != claimed.run_id:
+        return None
+    return services.ledger.change_report(returned(current), run_id="")
+
+
+def land(
+    services: Services,
+    account: Account,
+    api: Callable[[], ReportApi],
+    claimed: Report,
+    work: Path,
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[Report, list[Landed]]:
+    """Store a claimed report and bring its slices to their deliveries. May run again after a crash at any point.
+
+    A document without rows where there were some ends the report, which is asked for once more.
+
+    Raises:
+        TransientFailure: it can be tried again.
+        PermanentFailure: what Amazon delivered is no report.
+        NotDeclared: nobody wants it any more.
+    """
+    scope = next((s for s in services.ledger.scopes(account.source) if s.id == claimed.scope), None)
+    definition = account.declared(claimed, scope) if scope else None
+    if scope is None or definition is None:
+        raise NotDeclared(NOT_DECLARED)
+    report, slices = claimed, []
+    if report.document or report.raw_key:
+        document = work / "document"
+        report = _stored(services, account, api, report, scope, document)
+        if verify(document, _origin(report)):
+            parts = _split(report, definition, scope, document, work)
+            report = _keep_outside(services, account, report, parts)
+            slices = list(parts.slices)
+            if not definition.discovered and not parts.rows and is_doubtful(services, account, report):
+                return _must(give_up(services, account, report, DOUBTFUL, reorder=True), report), []
+    landed = [
+        each
+        for dataset in definition.datasets
+        for each in _land(services, account, report, definition, dataset, slices, sleep)
+    ]
+    now = services.ledger.now()
+    rows = sum(s.rows for s in slices)
+    changes: dict[str, Any] = {"rows": rows, "landed_at": report.landed_at or now, "not_before": None}
+    return _must(services.ledger.change_report(report, state=ReportState.LANDED, **changes), report), landed
+
+
+def finish(services: Services, landed: Report, problems: str = "") -> Report | None:
+    """The common flow has dealt with every slice; ``problems`` says which dates it could not publish."""
+    if landed.ended:
+        return landed
+    state = ReportState.DONE if landed.rows else ReportState.EMPTY
+    if landed.returned:
+        end_hindrances(services, landed.source, REPORTS)
+    survived = landed.error if landed.attempt <= 1 or not landed.error else f"an earlier try failed: {landed.error}"
+    return services.ledger.change_report(landed, state=state, run_id="", error=problems or survived)
+
+
+def failed(services: Services, account: Account, report: Report, error: Exception) -> Report | None:
+    """Write to the row that this run could not land the report: it rests, is asked for anew, or is given up."""
+    current = services.ledger.report(report.feed, report.key)
+    if current is None or current.ended or current.run_id != report.run_id:
+        return None
+    if current.returned and not isinstance(error, EnvironmentFailure):
+        end_hindrances(services, account.source, REPORTS)
+    ended = _after(services, account, current, error)
+    tell_given_up(services, account, [ended])
+    return ended
+
+
+def _after(services: Services, account: Account, current: Report, error: Exception) -> Report | None:
+    if isinstance(error, AccessRefused):
+        return refused(services, account, current, error)
+    if isinstance(error, EnvironmentFailure):
+        return hindered(services, account, current, error)
+    if isinstance(error, NotDeclared):
+        return withdraw(services, current, str(error))
+    if isinstance(error, PermanentFailure):
+        return give_up(services, account, current, str(error), reorder=False)
+    now, definition = services.ledger.now(), account.definition(current.name)
+    # What Amazon made by itself cannot be asked for anew; it is tried for as long as Amazon keeps it.
+    discovered = definition is not None and definition.discovered
+    if discovered and now - _as_of(current) > LISTED_FOR:
+        return give_up(services, account, current, str(error), reorder=False)
+    if not discovered and current.attempt >= MAX_DOWNLOADS and not isinstance(error, TurnIsLater):
+        return give_up(services, account, current, str(error), reorder=True)
+    return rest(services, current, str(error), DOWNLOAD_AGAIN_AFTER * 2 ** min(current.attempt - 1, 5))
+
+
+def _stored(
+    services: Services, account: Account, api: Callable[[], ReportApi], report: Report, scope: Scope, target: Path
+) -> Report:
+    """The document is on disk and in the raw zone, byte for byte as Amazon sent it."""
+    s3, bucket = services.s3, services.zones.raw_bucket
+    if report.raw_key:
+        s3.download_file(bucket, report.raw_key, str(target))
+        return report
+    order = account.order(report, scope)
+    if order is None:
+        raise NotDeclared(NOT_DECLARED)
+    ready = Progress(report.report_id, ReportStatus.READY, report.document, report.bytes or None)
+    document: Document = api().fetch(order, ready, target)
+    if not verify(target, _origin(report)) and report.sequence == 1:
+        # A report without rows has a header or brackets, as a rule: nothing at all is believed the second time.
+        raise TransientFailure(f"{_origin(report)}: the document has no content")
+    key = account.document_key(report)
+    services.store.upload(target, bucket, key)
+    return _must(
+        services.ledger.change_report(
+            report,
+            state=ReportState.STORED,
+            raw_key=key,
+            bytes=document.size,
+            sha256=document.sha256,
+            charset=document.charset,
+            stored_at=services.ledger.now(),
+        ),
+        report,
+    )
+
+
+def _split(report: Report, definition: ReportDefinition, scope: Scope, document: Path, work: Path) -> Split:
+    # Lists of reports name no options: one that was looked for after a lost answer may be another definition's.
+    named = definition.configuration if report.adopted and definition.api == "selling_partner" else {}
+    if differs := other_options(document, named, _origin(report)):
+        raise PermanentFailure(f"{_origin(report)}: another report was adopted: {differs}; nothing changed")
+    fixed = {"_as_of": _as_of(report).isoformat(), "_report_id": report.report_id, "_currency": scope.currency}
+    waves = {day: _wave(report, definition, day) for day in report.days}
+    return split(
+        document,
+        definition.datasets,
+        definition.layout,
+        start=report.start,
+        end=report.end,
+        stamp=lambda day: {**fixed, "_wave": waves[day]},
+        charset=report.charset,
+        country=scope.country,
+        origin=_origin(report),
+        work=work / "slices",
+        zone=local_zone(definition, scope),
+        private=definition.restricted,
+    )
+
+
+def _keep_outside(services: Services, account: Account, report: Report, parts: Split) -> Report:
+    """Rows that belong to no date of the report are kept beside it and counted; nothing is dropped."""
+    if not parts.outside_rows:
+        return report
+    key = account.document_key(report).replace("reports/", "quarantine/", 1) + ".outside.json.gz"
+    services.store.upload(parts.outside, services.zones.raw_bucket, key)
+    log.warning("%s %s: %d rows are of no date that was asked for", report.feed, report.key, parts.outside_rows)
+    return _must(
+        services.ledger.change_report(report, outside_rows=parts.outside_rows, outside_key=key),
+        report,
+    )
+
+
+def _land(
+    services: Services,
+    account: Account,
+    report: Report,
+    definition: ReportDefinition,
+    dataset: Dataset,
+    slices: list[SliceFile],
+    sleep: Callable[[float], None],
+) -> list[Landed]:
+    """Every date of one dataset, those without rows too: that rows are gone is also something a report says."""
+    flow = account.flow(dataset, report.scope)
+    brought = {s.day: s for s in slices if s.feed == dataset.feed}
+    owner = f"{report.run_id}/{report.report_id}"
+    wait = timedelta(minutes=5)
+    with services.ledger.lease(f"land/{flow.name}", owner, ttl=timedelta(minutes=2), wait=wait, sleep=sleep) as lease:
+        return [_land_day(services, report, definition, flow, day, brought.get(day), lease) for day in report.days]
+
+
+def _land_day(
+    services: Services,
+    report: Report,
+    definition: ReportDefinition,
+    flow: FeedFlow,
+    day: date,
+    brought: SliceFile | None,
+    lease: Lease,
+) -> Landed:
+    rows, content = (brought.rows, brought.content) if brought else (0, "")
+    before = services.ledger.observations(flow.name, day)
+    own = next((o for o in before if o.report_id == report.report_id), None)
+    if own is not None:
+        return Landed(flow, day, rows, own.landed)
+    # A clock that was far ahead said when these were asked for: they are older than they say.
+    misdated = [o for o in before if o.as_of - services.ledger.now() > CLOCKS_DIFFER]
+    newest = before[-1] if before else None
+    as_of = _as_of(report)
+    adds = definition.discovered and rows > 0
+    replaces = (
+        newest is None or bool(misdated) or (newest.as_of < as_of and (newest.rows, newest.content) != (rows, content))
+    )
+    changed = adds or (replaces and not definition.discovered)
+    call = longest_call(services.s3)
+    lease.check(call)
+    if changed:
+        with lease.kept(call):
+            _put(services, flow, day, slice_file(definition, report.report_id), brought)
+    services.ledger.put_observation(
+        flow.name,
+        Observation(
+            day=day,
+            as_of=as_of,
+            age=(report.asked_on - day).days,
+            wave=_wave(report, definition, day),
+            report_id=report.report_id,
+            rows=rows,
+            content=content,
+            landed=changed,
+            totals=brought.totals if brought else {},
+        ),
+    )
+    return Landed(flow, day, rows, changed)
+
+
+def _put(services: Services, flow: FeedFlow, day: date, name: str, brought: SliceFile | None) -> None:
+    key = flow.layout.key(day, name)
+    bucket = services.zones.raw_bucket
+    if brought is None:
+        services.s3.put_object(Bucket=bucket, Key=key, Body=EMPTY_SLICE, **services.zones.put_arguments)
+    else:
+        services.store.upload(brought.path, bucket, key)
+    slice_settler(services, (flow,)).reconcile(flow.layout.day_prefix(day))
+
+
+def publish_slice(
+    services: Services,
+    flow: FeedFlow,
+    day: date,
+    run_id: str,
+    work: Path,
+    audited: Callable[[Iterable[AuditFinding]], None] = lambda _: None,
+) -> tuple[Publication, tuple[OutputColumn, ...]] | None:
+    """Settle and publish the newest slice of a date; None when readers see it already.
+
+    Raises:
+        PermanentFailure, ClaimLost, TransientFailure: as :func:`adplatform.flow.publication.publish_delivery`.
+    """
+    delivery = services.ledger.delivery(flow.name, day)
+    if delivery.pending:
+        slice_settler(services, (flow,)).settle(flow, delivery)
+    if services.ledger.delivery(flow.name, day).state in (DeliveryState.PUBLISHED, DeliveryState.OPEN):
+        return None
+    return publish_delivery(services, flow, day, run_id, work, audited)
+
+
+def slice_settler(services: Services, flows: tuple[FeedFlow, ...]) -> Settler:
+    """The arrival side of slices: what lands is recorded here at once, so there is no queue of events."""
+    first = flows[0]
+    source = Source(first.source, services.zones.raw_bucket, f"slices/{first.source}/", flows)
+    return Settler(source, services.s3, None, "", services.ledger, services.zones)
+
+
+def _origin(report: Report) -> str:
+    return f"{report.feed} report {report.report_id}"
+
+
+def _as_of(report: Report) -> datetime:
+    return (report.requested_at or report.intended_at or datetime.min.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _wave(report: Report, definition: ReportDefinition, day: date) -> int:
+    """The last wave of the policy that the date had reached when the report was asked for."""
+    return definition.policy.wave_at((report.asked_on - day).days)
+
+
+def _must(changed: Report | None, report: Report) -> Report:
+    if changed is None:
+        raise ClaimLost(f"{report.feed} {report.key} was taken by another run; this one stops")
+    return changed

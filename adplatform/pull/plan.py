@@ -1,0 +1,178 @@
+"""What to ask for, and when: each definition and scope is planned once on each of its own days."""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from adplatform.amazon.definitions import ReportDefinition
+from adplatform.amazon.restatement import Window, plan
+from adplatform.flow.services import Services
+from adplatform.ledger.rows import Planned, Report, ReportState, Scope
+from adplatform.pull.account import Account, local_zone
+
+log = logging.getLogger(__name__)
+
+A_DAY = timedelta(days=1)
+MARGIN = timedelta(days=3)
+"""Reports asked for before the oldest date that can be had, plus this, say nothing about dates that still can."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A definition and scope whose day has come. ``day`` is the date where the report's dates are counted."""
+
+    definition: ReportDefinition
+    scope: Scope
+    day: date
+
+
+def turns(services: Services, account: Account) -> list[Turn]:
+    """What has not been planned today, where today's time of asking has come.
+
+    A definition that changed is planned at once, because its history has to be asked for anew.
+    """
+    now = services.ledger.now()
+    planned = {(p.name, p.scope): p for p in services.ledger.planned(account.source)}
+    return [turn for turn in _turns(services, account, now) if _is_due(account, turn, now, planned)]
+
+
+def _turns(services: Services, account: Account, now: datetime) -> Iterator[Turn]:
+    for scope in services.ledger.scopes(account.source):
+        if account.wants(scope):
+            for definition in account.definitions:
+                yield Turn(definition, scope, now.astimezone(local_zone(definition, scope)).date())
+
+
+def _is_due(account: Account, turn: Turn, now: datetime, planned: Mapping[tuple[str, str], Planned]) -> bool:
+    last = planned.get((turn.definition.name, turn.scope.id))
+    # A day that is further in the future than time zones reach was planned by a clock that was wrong.
+    planned_day = last is not None and turn.day <= last.day <= turn.day + A_DAY
+    if planned_day and last is not None and last.definition == turn.definition.definition_hash:
+        return False
+    opens = datetime.combine(turn.day, account.request_at, local_zone(turn.definition, turn.scope))
+    # Added in UTC: wall-clock arithmetic across a change of daylight saving time is off by an hour.
+    return now >= opens.astimezone(now.tzinfo) + account.offset(turn.definition, turn.scope.id)
+
+
+def plan_turn(services: Services, account: Account, turn: Turn) -> tuple[date, ...]:
+    """Write the intentions of one turn to the ledger, and then that it was planned; both may be repeated.
+
+    Returns the dates that will soon not be had any more.
+    """
+    definition, scope, ledger = turn.definition, turn.scope, services.ledger
+    feed = f"{account.source}/{definition.name}/{scope.id}"
+    since = turn.day - timedelta(days=definition.policy.retention_days) - MARGIN
+    known = _still_asked(services, turn, ledger.reports(feed, since))
+    pulled = covered(known, definition.definition_hash)
+    today = [r for r in known if r.asked_on == turn.day]
+    spent = len({(r.start, r.end) for r in today if r.definition == definition.definition_hash})
+    oldest = oldest_wanted(account, turn.day, covered(known))
+    planned = plan(definition.policy, turn.day, oldest, pulled, spent=spent)
+    for window in planned.windows:
+        before = sum((r.start, r.end) == (window.start, window.end) for r in today)
+        ledger.intend_report(_intention(account, turn, window, before))
+    ledger.put_planned(
+        account.source,
+        Planned(
+            definition.name,
+            scope.id,
+            turn.day,
+            definition.definition_hash,
+            at_risk=len(planned.at_risk),
+            postponed=planned.postponed,
+        ),
+    )
+    return planned.at_risk
+
+
+def _still_asked(services: Services, turn: Turn, reports: list[Report]) -> list[Report]:
+    """The reports without those that were planned on an earlier day and never asked for: this plan has their dates, in
+    ranges that Amazon still keeps. Also without those of a clock that was far ahead."""
+    kept = []
+    for report in reports:
+        idle = report.state is ReportState.INTENDED and report.attempt == 0 and report.asked_on < turn.day
+        late = f"not asked for before {turn.day}, when its dates were planned anew"
+        replaced = (
+            idle
+            and report.waves
+            and services.ledger.change_report(report, state=ReportState.FAILED, error=late, not_before=None)
+        )
+        if not replaced and report.asked_on <= turn.day + A_DAY:
+            kept.append(report)
+    return kept
+
+
+def oldest_wanted(account: Account, today: date, read: Iterable[date]) -> date:
+    """``history`` limits how far back the first requests go. From then on dates that were ``read``, under whatever
+    definition, are asked for until they are final, and what an outage left out is asked for however long it was."""
+    return max(account.start_date, min([account.first_day(today), *read]))
+
+
+def covered(reports: Iterable[Report], definition: str | None = None) -> dict[date, date]:
+    """For each date, the last day on which a report of the definition, or of any, was asked for that brings it or still
+    may."""
+    days: dict[date, date] = {}
+    for report in reports:
+        if definition in (None, report.definition) and report.state is not ReportState.FAILED:
+            for day in report.days:
+                days[day] = max(report.asked_on, days.get(day, report.asked_on))
+    return days
+
+
+def _intention(account: Account, turn: Turn, window: Window, before: int) -> Report:
+    return Report(
+        source=account.source,
+        name=turn.definition.name,
+        scope=turn.scope.id,
+        asked_on=turn.day,
+        start=window.start,
+        end=window.end,
+        sequence=before + 1,
+        report_type=turn.definition.report_type,
+        definition=turn.definition.definition_hash,
+        waves={day.isoformat(): wave for day, wave in window.waves.items()},
+    )
+
+
+def intend_days(
+    services: Services, account: Account, definition: ReportDefinition, scope: str, days: set[date]
+) -> list[Report]:
+    """Intend reports that bring these days, in the longest ranges that Amazon takes; days that a report already on its
+    way brings, or that Amazon no longer keeps, are left out, and nothing is asked for that Amazon makes by itself."""
+    ledger = services.ledger
+    known_scope = next((s for s in ledger.scopes(account.source) if s.id == scope), None)
+    if known_scope is None or definition.discovered:
+        return []
+    today = ledger.now().astimezone(local_zone(definition, known_scope)).date()
+    feed = f"{account.source}/{definition.name}/{scope}"
+    known = ledger.reports(feed, since=today - timedelta(days=definition.policy.retention_days) - MARGIN)
+    coming = covered([r for r in known if not r.ended], definition.definition_hash)
+    wanted = sorted(d for d in days - coming.keys() if definition.policy.can_be_had(d, today))
+    intended = []
+    for start, end in _ranges(wanted, definition.policy.max_range_days):
+        same = sum((r.asked_on, r.start, r.end) == (today, start, end) for r in known)
+        report = Report(
+            source=account.source,
+            name=definition.name,
+            scope=scope,
+            asked_on=today,
+            start=start,
+            end=end,
+            sequence=same + 1,
+            report_type=definition.report_type,
+            definition=definition.definition_hash,
+        )
+        if ledger.intend_report(report):
+            intended.append(report)
+    return intended
+
+
+def _ranges(days: list[date], longest: int) -> Iterator[tuple[date, date]]:
+    """The fewest ranges that hold all the days, none longer than ``longest`` days."""
+    rest = days
+    while rest:
+        last = rest[0] + timedelta(days=longest - 1)
+        inside = [d for d in rest if d <= last]
+        yield inside[0], inside[-1]
+        rest = rest[len(inside) :]

@@ -1,0 +1,164 @@
+"""What the ledger tells of a report's restatements, freshness and retention, across the scopes of an account."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+from adplatform.amazon import audit
+from adplatform.amazon.definitions import ReportDefinition
+from adplatform.amazon.restatement import plan
+from adplatform.flow.services import Services
+from adplatform.ledger.rows import Planned, Scope
+from adplatform.pull.account import Account, local_zone
+from adplatform.pull.plan import covered, oldest_wanted
+
+TOLD_FOR = timedelta(days=7)
+"""How long a change that is unusual counts as news."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The restatement history of one table and scope."""
+
+    scope: Scope
+    observations: tuple[audit.Observation, ...]
+    changes: tuple[audit.Change, ...]
+    findings: tuple[audit.Finding, ...]
+
+    def recent(self, since: date) -> tuple[audit.Finding, ...]:
+        """The findings of reports that were asked for on or after ``since``, by the scope's date."""
+        return tuple(finding for finding in self.findings if seen_on(finding.change) >= since)
+
+
+def seen_on(change: audit.Change) -> date:
+    """The scope's date on which the report was asked for that brought the change."""
+    return change.day + timedelta(days=change.age)
+
+
+def restatements(services: Services, account: Account, definition: ReportDefinition, feed: str) -> list[Watched]:
+    """How each date of a table changed from wave to wave, and what of that is unusual, for every scope.
+
+    Dates count until their last wave is over, and ``TOLD_FOR`` longer. What was asked for by another version of the
+    definition is left out: other filters have other totals.
+    """
+    kept = timedelta(days=max(definition.policy.deadlines.values())) + TOLD_FOR
+    attribution_days = definition.attribution_days if definition.api == "ads" else None
+    watched = []
+    for scope in wanted_scopes(services, account):
+        since = _today(services, definition, scope) - kept
+        reports = services.ledger.reports(f"{account.source}/{definition.name}/{scope.id}", since)
+        others = {r.report_id for r in reports if r.definition != definition.definition_hash}
+        observations = tuple(
+            audit.Observation(o.day, o.as_of, o.age, dict(o.totals), o.rows)
+            for o in services.ledger.observations_since(account.flow(definition.dataset(feed), scope.id).name, since)
+            if o.report_id not in others
+        )
+        changes = tuple(audit.changes(observations))
+        findings = tuple(audit.unusual(changes, observations, attribution_days=attribution_days))
+        watched.append(Watched(scope, observations, changes, findings))
+    return watched
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How old the newest published date of a scope is.
+
+    ``age`` is the time since that date ended where the report's dates are counted; without any date, the time since the
+    first report was intended, or the scope was last seen; None where there is nothing to wait for.
+    """
+
+    scope: Scope
+    newest: date | None
+    age: timedelta | None
+    allowed: timedelta
+
+    @property
+    def overdue(self) -> bool:
+        return self.age is not None and self.age > self.allowed
+
+    @property
+    def waiting(self) -> bool:
+        """Whether nothing has been published yet, and need not have been."""
+        return self.newest is None and not self.overdue
+
+
+def freshness(
+    services: Services, account: Account, definition: ReportDefinition, feed: str, within: timedelta
+) -> list[Freshness]:
+    """How fresh each scope is, by the dates of its data.
+
+    ``within`` is for dates that are asked for the day after; where a report's first age is later, so is its data, and
+    the next period is as old as it is long.
+    """
+    now = services.ledger.now()
+    later = timedelta(days=definition.policy.first_age - 1 + definition.policy.period.longest - 1)
+    planned = {p.scope for p in _planned(services, account, definition)}
+    found = []
+    for scope in wanted_scopes(services, account):
+        flow = account.flow(definition.dataset(feed), scope.id)
+        newest = services.ledger.newest_published(flow.name)
+        if newest is not None:
+            ended = datetime.combine(newest.day + timedelta(days=1), time(), local_zone(definition, scope))
+            found.append(Freshness(scope, newest.day, now - ended, within + later))
+        else:
+            since = _waiting_since(services, account, definition, scope, scope.id in planned)
+            found.append(Freshness(scope, None, now - since if since else None, within))
+    return found
+
+
+def _waiting_since(
+    services: Services, account: Account, definition: ReportDefinition, scope: Scope, planned: bool
+) -> datetime | None:
+    """From when a scope without data is waited for. Each run of the orders job sees the scopes anew, then plans them:
+    one that has not been planned for long after it was seen is forgotten. One that was planned without a report has no
+    date yet that could be had."""
+    first = next(iter(services.ledger.reports(f"{account.source}/{definition.name}/{scope.id}")), None)
+    if first is not None:
+        return first.intended_at
+    return None if planned else scope.seen_at
+
+
+@dataclass(frozen=True)
+class AtRisk:
+    """Dates of a scope that will soon be past what Amazon keeps, as planned on ``day``, and are not going to be asked
+    for before. ``stands_still`` when nothing was planned since."""
+
+    scope: str
+    dates: int
+    day: date
+    stands_still: bool
+
+
+def at_risk(services: Services, account: Account, definition: ReportDefinition) -> list[AtRisk]:
+    """The scopes with dates at risk. A plan older than yesterday is drawn up anew, as if nothing could be asked for."""
+    scopes = {scope.id: scope for scope in wanted_scopes(services, account)}
+    found = []
+    for planned in _planned(services, account, definition):
+        if planned.scope in scopes:
+            today = _today(services, definition, scopes[planned.scope])
+            stands_still = planned.day < today - timedelta(days=1)
+            dates = _unread(services, account, definition, planned, today) if stands_still else planned.at_risk
+            if dates:
+                found.append(AtRisk(planned.scope, dates, planned.day, stands_still))
+    return found
+
+
+def _unread(services: Services, account: Account, definition: ReportDefinition, planned: Planned, today: date) -> int:
+    policy = definition.policy
+    feed = f"{account.source}/{definition.name}/{planned.scope}"
+    reports = services.ledger.reports(feed, today - timedelta(days=policy.retention_days))
+    pulled = covered(reports, definition.definition_hash)
+    budget = max(policy.requests_per_day, policy.backfill_per_day)
+    oldest = oldest_wanted(account, today, covered(reports))
+    return len(plan(policy, today, oldest, pulled, spent=budget).at_risk)
+
+
+def wanted_scopes(services: Services, account: Account) -> list[Scope]:
+    return [scope for scope in services.ledger.scopes(account.source) if account.wants(scope)]
+
+
+def _planned(services: Services, account: Account, definition: ReportDefinition) -> list[Planned]:
+    return [p for p in services.ledger.planned(account.source) if p.name == definition.name]
+
+
+def _today(services: Services, definition: ReportDefinition, scope: Scope) -> date:
+    return services.ledger.now().astimezone(local_zone(definition, scope)).date()

@@ -1,0 +1,122 @@
+"""Reports of the Ads API as they are declared: checked before Amazon is asked, typed so that nothing is lost."""
+
+import re
+from typing import Any
+
+import pytest
+
+from adplatform.amazon.ads.definitions import READY_MADE, ads_definition
+from adplatform.amazon.ads.report_types import column_type, report_type
+from adplatform.amazon.definitions import STAMPS
+from adplatform.amazon.sources import AdsSource
+
+MONEY = re.compile(r"cost$|budgetAmount$|sales(?!Percentage|Rate)|royalties", re.IGNORECASE)
+COUNTS = re.compile("(newToBrand)?(Impressions|Clicks|Purchases|UnitsSold|Orders|Conversions)", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("name", READY_MADE)
+def test_a_ready_made_report_is_one_that_amazon_takes(name: str) -> None:
+    definition = ads_definition(name, READY_MADE[name])
+    kind, asked = report_type(definition.report_type), definition.configuration
+    assert set(asked["columns"]) <= kind.allowed(asked["groupBy"])
+    assert (asked["adProduct"], asked["timeUnit"], asked["format"]) == (kind.product, "DAILY", "GZIP_JSON")
+    assert definition.policy.retention_days == kind.retention_days
+    assert definition.policy.max_range_days == kind.max_range_days
+    assert definition.attribution_days == (30 if "sales30d" in asked["columns"] else 14)
+    assert definition.datasets[0].plotted
+
+
+@pytest.mark.parametrize("name", READY_MADE)
+def test_the_columns_of_a_ready_made_report_hold_what_amazon_sends(name: str) -> None:
+    columns = ads_definition(name, READY_MADE[name]).datasets[0].columns
+    for column in columns:
+        kind = str(column.type)
+        if column.header.endswith("Id"):
+            assert kind == "bigint", column.header
+        elif MONEY.search(column.header):
+            assert kind == "decimal(18,6)", column.header
+        elif COUNTS.match(column.header):
+            assert kind == "bigint", column.header
+        else:
+            assert kind == ("date" if column.header == "date" else "string"), column.header
+    names = [column.name for column in (*columns, *STAMPS)]
+    assert len(set(names)) == len(names)
+
+
+def test_what_places_a_row_is_required_and_no_more() -> None:
+    def required(name: str) -> list[str]:
+        return [c.header for c in ads_definition(name, READY_MADE[name]).datasets[0].columns if c.required]
+
+    assert required("sp_targeting") == required("sd_targeting") == ["date", "campaignId", "adGroupId"]
+    assert required("sb_targeting") == ["date", "campaignId"], "older campaigns of Sponsored Brands have no ad groups"
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [
+        ("onTargetCostPerImpression", "decimal(18,6)"),
+        ("eCPAppStoreOpens", "decimal(18,6)"),
+        ("kindleEditionNormalizedPagesRoyalties14d", "decimal(18,6)"),
+        ("clickThroughRate", "double"),
+        ("topOfSearchImpressionShare", "double"),
+        ("portfolioId", "bigint"),
+        ("campaignApplicableBudgetRuleId", "string"),
+        ("entityId", "string"),
+        ("aColumnThatIsNew", "bigint"),
+    ],
+)
+def test_types_of_columns(column: str, kind: str) -> None:
+    assert column_type(column) == kind
+
+
+def report(**changes: Any) -> dict[str, Any]:
+    columns = ["date", "campaignId", "clicks", "cost"]
+    return {"name": "mine", "report_type": "spCampaigns", "group_by": ["campaign"], "columns": columns, **changes}
+
+
+def source(declared: Any) -> AdsSource:
+    return AdsSource.model_validate(
+        {"source": "ads", "credentials": "a", "start_date": "2026-01-01", "reports": [declared]}
+    )
+
+
+@pytest.mark.parametrize(
+    ("declared", "says"),
+    [
+        (
+            "sp_campaign",
+            r"no ready-made report 'sp_campaign' \(did you mean sp_campaigns\?\); there are sp_campaigns, ",
+        ),
+        (report(report_type="spCampaign"), r"'spCampaign' is not one of the Ads API \(did you mean spCampaigns\?\)"),
+        (
+            report(columns=["date", "cilcks"]),
+            r"column 'cilcks' does not go .* \(did you mean clicks\?\); it takes addTo",
+        ),
+        (report(columns=["date", "adGroupId"]), "column 'adGroupId' does not go with group_by campaign"),
+        (report(columns=["date", "startDate"]), "column startDate does not go with time unit DAILY; use date"),
+        (report(columns=["campaignId"]), "columns lack date, by which rows are placed"),
+        (
+            report(group_by=["adGroups"]),
+            r"'adGroups' is unknown \(did you mean adGroup\?\); it takes adGroup, campaign, ",
+        ),
+        (report(group_by=["campaign", "adGroup", "campaignPlacement"]), "takes adGroup or campaignPlacement, not both"),
+        (report(filters={"campaignStatus": ["ON"]}), "does not take ON, only ENABLED, PAUSED, ARCHIVED"),
+        (
+            report(filters={"adStatus": ["ENABLED"]}),
+            "filter 'adStatus' does not go with campaign; it takes campaignStat",
+        ),
+        (report(unchecked_columns={"new": "money"}), "money"),
+        ({"name": "mine", "extends": "sp_campaigns", "remove": ["x"]}, "x cannot be removed: the report has date, "),
+    ],
+)
+def test_a_mistake_is_told_with_what_is_right(declared: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        source(declared)
+
+
+def test_a_column_that_is_new_or_of_another_type_is_declared_with_its_type() -> None:
+    own = {"brandNew": "decimal(10,2)", "campaignId": "decimal(20,0)"}
+    (definition,) = source(report(unchecked_columns=own)).definitions()
+    assert definition.configuration["columns"] == ["date", "campaignId", "clicks", "cost", "brandNew"]
+    types = {c.header: str(c.type) for c in definition.datasets[0].columns}
+    assert {name: types[name] for name in own} == own

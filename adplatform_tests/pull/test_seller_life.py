@@ -1,0 +1,315 @@
+"""A seller's reports from order to table, against the simulated Selling Partner API."""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adplatform.amazon.reports import Discovered, Document, Progress, ReportOrder
+from adplatform.amazon.selling_partner.client import open_selling_partner
+from adplatform.failures import TransientFailure
+from adplatform.flow.provision import provision
+from adplatform.flow.services import Services
+from adplatform.ledger.rows import ReportState
+from adplatform.local.world.amazon.accounts import DEMO_CREDENTIALS
+from adplatform.local.world.amazon.selling import order_rows, sales_and_traffic, settlement_table, settlements
+from adplatform.local.world.amazon.server import serving
+from adplatform.local.world.amazon.world import Settings, World
+from adplatform.pull.due import reports_due
+from adplatform.pull.land import publish_slice
+from adplatform_tests.pull.seller import GERMANY, MORNING, Seller, declared
+from adplatform_tests.support.runs import Nobody
+
+
+@dataclass
+class Simulated(Seller):
+    """The seller of the simulated Amazon."""
+
+    world: World = field(default_factory=World)
+
+
+@pytest.fixture
+def seller(services: Services, tmp_path: Path) -> Iterator[Simulated]:
+    at = [MORNING]
+    timed = replace(services, now=lambda: at[0])
+    provision(timed, [])
+    secret = json.dumps(asdict(DEMO_CREDENTIALS["selling_partner"]))
+    name = f"{timed.settings.database_prefix}seller/secret"
+    timed.secrets.create_secret(Name=name, SecretString=secret)
+    world = World(Settings(queue_seconds=60, processing_seconds=60))
+    world.clock.set(MORNING, frozen=True)
+
+    def sleep(seconds: float) -> None:
+        at[0] += timedelta(seconds=seconds)
+        world.clock.set(at[0], frozen=True)
+
+    work = tmp_path / "work"
+    work.mkdir()
+    with serving(world) as server:
+        endpoint, tokens = f"{server.url}/eu", tmp_path / "tokens"
+        api = open_selling_partner(timed.secrets, name, "eu", timed.ledger, tokens, sleep=sleep, endpoint=endpoint)
+        account = declared("sales_and_traffic", "all_orders", "settlements")
+        moved = partial(world.clock.set, frozen=True)
+        yield Simulated(timed, account, api, at, work, moved, world=world)
+
+
+def test_sales_come_one_day_at_a_time_and_are_what_the_report_says(seller: Simulated) -> None:
+    seller.account = declared("sales_and_traffic")
+    seller.day()
+    asked = [(r.start, r.end, r.state) for r in seller.reports("sales_and_traffic")]
+    days = [date(2026, 9, 18) + timedelta(days=n) for n in range(3)]
+    assert asked == [(day, day, ReportState.DONE) for day in days]
+    prefix = seller.services.settings.database_prefix
+    found = seller.query(
+        f"""select dt, sales_by_date_units_ordered, sales_by_date_ordered_product_sales_amount
+            from {prefix}seller.sales_and_traffic_by_date order by dt"""
+    )
+    expected = []
+    for day in days:
+        document = sales_and_traffic(seller.world.settings.seed, GERMANY, day, day, {}, MORNING)
+        said = document["salesAndTrafficByDate"][0]["salesByDate"]
+        expected.append((day, said["unitsOrdered"], round(float(said["orderedProductSales"]["amount"]), 2)))
+    assert [(d, u, float(a)) for d, u, a in found] == expected
+
+
+def test_orders_of_a_date_are_all_there_with_places_hashed(seller: Simulated) -> None:
+    seller.account = declared("all_orders")
+    seller.day()
+    prefix = seller.services.settings.database_prefix
+    found = seller.query(f"select amazon_order_id, dt from {prefix}seller.all_orders")
+    start = datetime(2026, 9, 18, tzinfo=UTC)
+    seed = seller.world.settings.seed
+    end = start + timedelta(days=4) - timedelta(seconds=1)
+    truth = [r["amazon-order-id"] for r in order_rows(seed, GERMANY, start, end, MORNING)]
+    assert sorted(i for i, _ in found) == sorted(truth)
+    assert {d for _, d in found} == {start.date() + timedelta(days=n) for n in range(4)}
+    columns = {c for (c,) in seller.query(f"select column_name from (describe {prefix}seller.all_orders)")}
+    assert "ship_city" not in columns
+    assert "ship_city_lake" in columns
+
+
+def test_settlements_are_found_by_themselves_and_read_in_german_spelling(seller: Simulated) -> None:
+    [due] = settlements([GERMANY], MORNING - timedelta(days=14), MORNING)
+    seller.account = declared("settlements", history="14d")
+    seller.day()
+    [report] = seller.reports("settlements")
+    assert (report.state, report.adopted, report.start) == (ReportState.DONE, True, due.end.date())
+    prefix = seller.services.settings.database_prefix
+    lines = settlement_table(seller.world.settings.seed, due).decode("cp1252").splitlines()
+    header, total = (line.split("\t") for line in lines[:2])
+    said = Decimal(total[header.index("total-amount")].replace(".", "").replace(",", "."))
+    [(rows, amount, total_amount)] = seller.query(
+        f"select count(*), sum(amount), max(total_amount) from {prefix}seller.settlements"
+    )
+    assert rows == len(lines) - 1
+    assert Decimal(total_amount) == said
+    assert Decimal(amount) == said, "the parts add up to the total"
+    seller.later(days=1)
+    seller.day()
+    assert len(seller.reports("settlements")) == 1, "a report that is known is not found again"
+
+
+TABLE = "settlement-id\tcurrency\tamount\ttotal-amount\n{0}\tEUR\t\t{1}\n{0}\t\t{1}\t\n"
+
+
+@dataclass
+class TwoOnOneDate:
+    """An API that has made two settlement reports whose periods end on the same date."""
+
+    made: tuple[Discovered, ...]
+
+    def scopes(self) -> list[Any]:
+        return []
+
+    def discover(self, report_type: str, since: datetime) -> list[Discovered]:
+        return list(self.made)
+
+    def fetch(self, order: ReportOrder, progress: Progress, target: Path) -> Document:
+        body = TABLE.format(progress.report_id, "1.234,50").encode()
+        target.write_bytes(body)
+        return Document(target, len(body), sha256(body).hexdigest())
+
+
+def test_a_settlement_that_was_made_during_an_outage_is_found_however_short_history_is(seller: Simulated) -> None:
+    seller.account = declared("settlements", history="4d")
+    seller.orders()
+    before = Discovered("old", "d0", (GERMANY.id,), *[MORNING - timedelta(days=30)] * 2)
+    during = Discovered("new", "d1", (GERMANY.id,), *[MORNING + timedelta(days=2)] * 2)
+    seller.api = TwoOnOneDate((before, during))  # type: ignore[assignment]
+    seller.later(days=20)
+    seller.orders()
+    assert {"new", "old"} & {r.report_id for r in seller.reports("settlements")} == {"new"}
+
+
+def test_no_worker_waits_for_the_pace_of_orders_and_the_newest_dates_are_asked_for_first(seller: Simulated) -> None:
+    seller.account = declared("sales_and_traffic", history="25d")
+    began = seller.at[0]
+    asked = seller.orders()
+    assert seller.at[0] - began < timedelta(minutes=1)
+    left = [r for r in seller.reports("sales_and_traffic") if r.state is ReportState.INTENDED]
+    assert len(asked) == 15, "what Amazon takes at once"
+    assert max(r.start for r in left) < min(r.start for r in asked)
+    assert {r.attempt for r in left} == {0}
+    seller.later(minutes=6)
+    assert len(seller.orders()) == 6
+    assert len(seller.world.sp_reports) == 21
+
+
+def test_a_settlement_is_not_given_up_however_often_its_run_dies(seller: Simulated) -> None:
+    seller.account = declared("settlements", history="14d")
+    seller.orders()
+    for died in range(9):
+        for report in seller.reports("settlements"):
+            seller.services.ledger.change_report(report, run_id=f"killed-{died}", attempt=report.attempt + 1)
+        seller.later(hours=4)
+        reports_due(seller.services, seller.account, Nobody())
+    seller.later(hours=4)
+    due = reports_due(seller.services, seller.account, Nobody())
+    assert {d.report.state for d in due} == {ReportState.READY}
+    assert len(due) == len(seller.reports("settlements")) > 0
+
+
+def test_two_settlements_that_end_on_one_date_add_up(seller: Simulated) -> None:
+    seller.account = declared("settlements", history="14d")
+    seller.orders()
+    for report in seller.services.ledger.active_reports("seller"):
+        seller.services.ledger.change_report(report, state=ReportState.EMPTY)
+    end, created = MORNING - timedelta(days=2), MORNING - timedelta(hours=3)
+    made = tuple(Discovered(f"s{n}", f"d{n}", (GERMANY.id,), end, created) for n in (1, 2))
+    seller.api = TwoOnOneDate(made)  # type: ignore[assignment]
+    seller.later(days=1)
+    seller.day()
+    prefix = seller.services.settings.database_prefix
+    found = seller.query(f"select settlement_id, sum(amount) from {prefix}seller.settlements group by all order by 1")
+    assert [(i, Decimal(a)) for i, a in found] == [("s1", Decimal("1234.5")), ("s2", Decimal("1234.5"))]
+    assert seller.query(f"select distinct dt from {prefix}seller.settlements") == [(end.date(),)]
+
+
+def test_a_message_that_a_report_is_finished_brings_its_poll_forward(seller: Simulated) -> None:
+    queue = seller.services.sqs.create_queue(QueueName=f"{seller.services.settings.queue_prefix}finished")["QueueUrl"]
+    seller.account = declared("all_orders", finished_queue=queue, poll_every="10m")
+    [report] = [r for r in seller.orders() if r.state is ReportState.REQUESTED]
+    seller.later(minutes=3)
+    assert seller.poll() == [], "its first poll is later"
+
+    def tell(body: Any) -> None:
+        seller.services.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(body))
+
+    def finished(report_id: str) -> dict[str, Any]:
+        told = {"reportId": report_id, "reportType": report.report_type, "processingStatus": "DONE"}
+        payload = {"reportProcessingFinishedNotification": told}
+        return {"notificationType": "REPORT_PROCESSING_FINISHED", "payload": payload}
+
+    tell(finished("somebody-else's"))
+    tell("no notification at all")
+    tell({"TopicArn": "arn:aws:sns:x", "Message": json.dumps(finished(report.report_id))})
+    [polled] = seller.poll()
+    assert (polled.report_id, polled.state) == (report.report_id, ReportState.READY)
+    counts = seller.services.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
+    left = int(counts["ApproximateNumberOfMessages"]) + int(counts["ApproximateNumberOfMessagesNotVisible"])
+    assert left == 1, "what nobody understands stays for the dead-letter rule"
+
+
+def test_a_queue_that_is_not_there_stops_no_poll(seller: Simulated) -> None:
+    seller.account = declared("all_orders", finished_queue="missing")
+    seller.orders()
+    seller.later(minutes=20)
+    assert [r.state for r in seller.poll()] == [ReportState.READY]
+
+
+def test_data_that_is_not_there_yet_is_asked_for_again(seller: Simulated) -> None:
+    seller.account = declared("sales_and_traffic", history="2d")
+    seller.world.fault("sp_create", "fatal_document")
+    seller.orders()
+    seller.later(minutes=20)
+    seller.poll()
+    states = [(r.sequence, r.state) for r in seller.reports("sales_and_traffic")]
+    assert states == [(1, ReportState.FAILED), (2, ReportState.INTENDED)]
+    seller.later(minutes=60)
+    seller.day()
+    assert seller.reports("sales_and_traffic")[-1].state is ReportState.DONE
+
+
+def test_a_widened_range_is_refused_and_told(seller: Simulated) -> None:
+    seller.account = declared("all_orders", history="2d")
+    seller.world.fault("sp_create", "bigger_range")
+    seller.day()
+    [report] = seller.reports("all_orders")
+    assert report.state is ReportState.FAILED
+    assert "2026-09-19" in report.error
+
+
+def test_a_lost_answer_makes_no_second_report(seller: Simulated) -> None:
+    seller.account = declared("all_orders", history="2d")
+    seller.world.fault("sp_create", "reset")
+    seller.orders()
+    for _ in range(3):
+        seller.later(minutes=10)
+        seller.orders()
+        seller.poll()
+    seller.run_ready()
+    [report] = seller.reports("all_orders")
+    assert (report.state, report.adopted) == (ReportState.DONE, True)
+    assert len(seller.world.sp_reports) == 1
+
+
+FAULTS = (
+    *(("sp_create", f) for f in ("cancel", "fatal_document", "throttle", "reset", "fatal", "server_error")),
+    *(("sp_get", f) for f in ("unauthorized", "bad_gateway", "throttle")),
+    *(("sp_document", f) for f in ("throttle", "expired_url")),
+    *(("download", f) for f in ("truncate", "corrupt_gzip", "reset")),
+    ("token", "server_error"),
+)
+
+
+def test_every_date_of_a_seller_is_the_truth_after_days_of_faults(seller: Simulated) -> None:
+    """Five days with three faults each and two without; sales and orders change until a date is three days old.
+
+    Amazon says first that it has no data of the oldest date, and is asked again when that is 7 days old.
+    """
+    seller.account = declared("sales_and_traffic", "all_orders")
+    for day in range(7):
+        for fault in FAULTS[3 * day : 3 * day + 3]:
+            seller.world.fault(*fault)
+        for _ in range(4):
+            with suppress(TransientFailure):
+                seller.orders()
+            seller.later(minutes=20)
+            seller.poll()
+            seller.run_ready(publish=False)
+            seller.later(minutes=70)
+        seller.later(hours=18)
+    assert seller.world.faults.pending() == [], "every fault struck"
+    reports = [*seller.reports("sales_and_traffic"), *seller.reports("all_orders")]
+    assert {ReportState.DONE, ReportState.EMPTY, ReportState.FAILED} == {r.state for r in reports}
+    [cancelled] = [r for r in reports if r.state is ReportState.EMPTY]
+    first, seed, later = date(2026, 9, 18), seller.world.settings.seed, seller.at[0] + timedelta(days=30)
+    assert cancelled.start == first
+    days = [first + timedelta(days=n) for n in range(7)]
+    for definition, table in seller.account.tables():
+        flow = seller.account.scoped(table, GERMANY.id)
+        for day in days if "asin" not in flow.feed.name else ():
+            publish_slice(seller.services, flow, day, f"{definition.name}-{day}", seller.work)
+    prefix = seller.services.settings.database_prefix
+    sales = seller.query(
+        f"""select dt, sales_by_date_units_ordered, sales_by_date_orders_shipped, traffic_by_date_sessions
+            from {prefix}seller.sales_and_traffic_by_date order by dt"""
+    )
+    true_sales = []
+    for day in days:
+        [said] = sales_and_traffic(seed, GERMANY, day, day, {}, later)["salesAndTrafficByDate"]
+        told, seen = said["salesByDate"], said["trafficByDate"]
+        true_sales.append((day, told["unitsOrdered"], told["ordersShipped"], seen["sessions"]))
+    assert sales == true_sales
+    orders = seller.query(f"select amazon_order_id, order_status, quantity from {prefix}seller.all_orders order by all")
+    start = datetime(2026, 9, 18, tzinfo=UTC)
+    true_orders = order_rows(seed, GERMANY, start, start + timedelta(days=7, seconds=-1), later)
+    assert orders == sorted((r["amazon-order-id"], r["order-status"], int(r["quantity"])) for r in true_orders)
