@@ -22,9 +22,9 @@ from adplatform.components.assembly.report_assets import clean_materialization
 from adplatform.components.assembly.runs import runs_of
 from adplatform.definitions import defs
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.delivery import publish_delivery
 from adplatform.flow.key_rotation import RUN_PREFIX, Step, Work
 from adplatform.flow.private_directory import private_directory
-from adplatform.flow.publication import publish_delivery
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Settler
 from adplatform.flow.source import FeedFlow, Source

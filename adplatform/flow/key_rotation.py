@@ -7,7 +7,7 @@ deliveries wait.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow import clean, lifecycle, raw
 from adplatform.flow.close import close
+from adplatform.flow.delivery import judge, working
 from adplatform.flow.hashing_keys import ADVICE, HashingKeys, meets_deliveries, rotation_keys
 from adplatform.flow.raw import version_objects
 from adplatform.flow.services import Services
@@ -577,20 +578,14 @@ def _stage_again(
 
 
 def _stage(services: Services, flow: FeedFlow, settled: Delivery, keys: HashingKeys, work: Work) -> str:
-    day, version = settled.day, settled.version
+    day, version, run_id = settled.day, settled.version, work.run_id
     try:
-        with aws_failures(f"{flow.name} {day}"), TemporaryDirectory(dir=work.temp) as directory:
-            folder = Path(directory)
-            lifecycle.claim(services, flow, day, work.run_id)
+        with working(services, flow, day, run_id, TemporaryDirectory(dir=work.temp)) as (claimed, folder):
             clean.require_no_bad_file(flow, raw.land(services, flow, day, version, folder))
-            transformed = clean.transform_version(services, flow, day, version, folder, keys)
-            if transformed.refusals:
-                reasons = "; ".join(f"{f.name}: {f.description}" for f in transformed.refusals)
-                raise PermanentFailure(f"{flow.name} {day}: the audit refused version {version}: {reasons}")
-            clean.stage_for_rotation(services, flow, day, version, transformed, work.run_id, folder)
-            lifecycle.release(services, flow, day, work.run_id)
+            if judged := judge(services, flow, claimed, folder, keys=keys):
+                clean.stage_for_rotation(services, flow, day, version, judged, run_id, folder)
+            lifecycle.release(services, flow, day, run_id)
     except (PermanentFailure, TransientFailure) as e:
-        lifecycle.fail(services, flow, day, work.run_id, e)
         return f"{flow.name} {day}: {e}"
     return ""
 
@@ -631,17 +626,12 @@ def _finish(services: Services, flow: FeedFlow, made: Publication, work: Work) -
     """
     day = made.day
     _free(services, flow, day, work)
-    claimed = lifecycle.claim(services, flow, day, work.run_id)
-    if claimed.version != made.version and not is_shown(services.ledger, flow, claimed):
-        lifecycle.release(services, flow, day, work.run_id)
-        return
-    seconds = (services.ledger.now() - claimed.settled_at).total_seconds() if claimed.settled_at else 0
-    try:
-        with aws_failures(f"{flow.name} {day}"):
-            done = close(services, flow, claimed, seconds)
-    except (PermanentFailure, TransientFailure) as e:
-        lifecycle.fail(services, flow, day, work.run_id, e)
-        raise
+    with working(services, flow, day, work.run_id, nullcontext(work.temp)) as (claimed, _):
+        if claimed.version != made.version and not is_shown(services.ledger, flow, claimed):
+            lifecycle.release(services, flow, day, work.run_id)
+            return
+        seconds = (services.ledger.now() - claimed.settled_at).total_seconds() if claimed.settled_at else 0
+        done = close(services, flow, claimed, seconds)
     work.closed(flow, done)
 
 

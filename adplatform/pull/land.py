@@ -20,8 +20,8 @@ from adplatform.amazon.http import TurnIsLater
 from adplatform.amazon.reports import Document, Progress, ReportApi, ReportStatus
 from adplatform.amazon.slices import SliceFile, Split, split
 from adplatform.failures import AccessRefused, ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
+from adplatform.flow.delivery import publish_delivery
 from adplatform.flow.hindrances import end_hindrances
-from adplatform.flow.publication import publish_delivery
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Settler
 from adplatform.flow.source import FeedFlow, Source
@@ -327,7 +327,7 @@ def publish_slice(
     """Settle and publish the newest slice of a date; None when readers see it already.
 
     Raises:
-        PermanentFailure, ClaimLost, TransientFailure: as :func:`adplatform.flow.publication.publish_delivery`.
+        PermanentFailure, ClaimLost, TransientFailure: as :func:`adplatform.flow.delivery.publish_delivery`.
     """
     delivery = services.ledger.delivery(flow.name, day)
     if delivery.pending:

@@ -13,10 +13,10 @@ from typing import Any
 
 from adplatform.contracts.feed import Feed
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.delivery import publish_delivery
 from adplatform.flow.key_rotation import RUN_PREFIX, Outcome, Step, Wish, Work, rotate
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.provision import provision
-from adplatform.flow.publication import publish_delivery
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source, make_source
 from adplatform.lake.query import run_query

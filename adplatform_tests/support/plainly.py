@@ -1,5 +1,5 @@
-"""A delivery's run without Dagster, in this process or in one that is killed: the same steps in the same order as
-``components.delivery_assets``. Imports little, because the killed processes are many."""
+"""A delivery's run without Dagster, in this process or in one that is killed. Imports little, because the killed
+processes are many."""
 
 import multiprocessing
 import os
@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adplatform.failures import PermanentFailure, TransientFailure
-from adplatform.flow import clean, lifecycle, raw
-from adplatform.flow.close import close
+from adplatform.flow.delivery import publish_delivery
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Due, Ending
 from adplatform.flow.source import Source
@@ -37,20 +35,7 @@ class NoRunIsAlive:
 
 def run(services: Services, due: Due, run_id: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        first, second = Path(folder, "raw"), Path(folder, "clean")
-        first.mkdir()
-        second.mkdir()
-        try:
-            delivery = lifecycle.claim(services, due.flow, due.day, run_id)
-            clean.require_no_bad_file(due.flow, raw.land(services, due.flow, due.day, delivery.version, first))
-            done = clean.transform_version(services, due.flow, due.day, delivery.version, second)
-            if done.refusals:
-                raise PermanentFailure(str(done.refusals))
-            clean.publish_version(services, due.flow, due.day, delivery.version, done, run_id, second)
-            close(services, due.flow, delivery, 0)
-        except (PermanentFailure, TransientFailure) as e:
-            lifecycle.fail(services, due.flow, due.day, run_id, e)
-            raise
+        publish_delivery(services, due.flow, due.day, run_id, Path(folder))
 
 
 def process(services: Services, source: Source, run_id: str) -> int:

@@ -1,7 +1,6 @@
 """The raw and the clean asset of a feed, whatever engine brought its files."""
 
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -30,11 +29,10 @@ from adplatform.components.assembly.runs import (
     work_ended,
 )
 from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
-from adplatform.flow import clean, lifecycle, raw
-from adplatform.flow.close import close
+from adplatform.flow import clean, lifecycle
+from adplatform.flow.delivery import NotWritten, judge, land, publish, working
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
-from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.undelivered import tell_undelivered, undelivered
 from adplatform.lake.audit import AuditFinding
@@ -112,7 +110,7 @@ def raw_asset(flow: FeedFlow, owners: Sequence[str], kinds: set[str], tags: dict
         check_specs=[delivered, readable],
         can_subset=True,  # a run that has nothing to do judges nothing
     )
-    def land(
+    def received(
         context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         day, tags = date.fromisoformat(context.partition_key), context.run.tags
@@ -130,10 +128,7 @@ def raw_asset(flow: FeedFlow, owners: Sequence[str], kinds: set[str], tags: dict
             return
         with silently(), _working(context, services, flow, day) as (delivery, work):
             yield _check(delivered, passed=True, description=delivery.settled_because)
-            if shown(services.ledger, flow, delivery):
-                outcomes = tuple(services.ledger.file_outcomes(flow.name, day, delivery.version))
-            else:
-                outcomes = raw.land(services, flow, day, delivery.version, work)
+            outcomes = land(services, flow, delivery, work)
             refused = [o for o in outcomes if o.outcome is Outcome.REFUSED]
             yield _check(
                 readable,
@@ -159,7 +154,7 @@ def raw_asset(flow: FeedFlow, owners: Sequence[str], kinds: set[str], tags: dict
             if selected is not None and clean_key(flow) not in selected:
                 lifecycle.release(services, flow, day, context.run.run_id)
 
-    return land
+    return received
 
 
 def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> dg.AssetsDefinition:
@@ -203,20 +198,15 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
     def transform(
         context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        day, started = date.fromisoformat(context.partition_key), time.monotonic()
+        day = date.fromisoformat(context.partition_key)
+
+        found: list[AuditFinding] = []
         with silently(), _working(context, services, flow, day) as (delivery, work):
-            table = columns
-            if not shown(services.ledger, flow, delivery):
-                transformed = clean.transform_version(services, flow, day, delivery.version, work)
-                yield from (_audit_result(spec.key, finding) for finding in transformed.findings)
-                if transformed.refusals:
-                    reasons = "; ".join(f"{f.name}: {f.description}" for f in transformed.refusals)
-                    raise PermanentFailure(
-                        f"{flow.name} {day}: the audit refused version {delivery.version}: {reasons}"
-                    )
-                clean.publish_version(services, flow, day, delivery.version, transformed, context.run.run_id, work)
-                table = transformed.staged.columns
-            publication = close(services, flow, delivery, time.monotonic() - started)
+            try:
+                judged = judge(services, flow, delivery, work, found.extend)
+            finally:
+                yield from (_audit_result(spec.key, finding) for finding in found)
+            publication, table = publish(services, flow, delivery, work, judged)
             outcomes = services.ledger.file_outcomes(flow.name, day, delivery.version)
             yield dg.MaterializeResult(
                 asset_key=spec.key,
@@ -248,52 +238,45 @@ def _unclaimed(context: dg.AssetExecutionContext, flow: FeedFlow, day: date) -> 
 def _working(
     context: dg.AssetExecutionContext, services: Services, flow: FeedFlow, day: date
 ) -> Iterator[tuple[Delivery, Path]]:
-    """Claim the delivery, give the step a private directory, and write a failure to the ledger before Dagster sees it.
+    """Work on the delivery where everybody can see that this run does. Another run's delivery ends the step without a
+    failure (see :func:`silently`)."""
+    run_id, work, claimed = context.run.run_id, f"{flow.name} {day}", False
 
-    Retries are the ledger's (``flow.settling``): they survive a crash of this process, a step's own would not. A
-    delivery that another run has ends the step without a failure (see :func:`silently`).
-    """
-    run_id, work = context.run.run_id, f"{flow.name} {day}"
-    claimed: Delivery | None = None
+    @contextmanager
+    def stopped() -> Iterator[TransientFailure | None]:
+        with stopping(context) as too_long:
+            yield too_long
+            work_ended(context, services, work)
+
+    directory = private_directory(services.settings.temp, run_id)
     try:
-        with aws_failures(work), at_work(context, services, work):
-            claimed = lifecycle.claim(services, flow, day, run_id)
-            with private_directory(services.settings.temp, run_id) as directory:
-                yield claimed, directory
+        with aws_failures(work):
+            with at_work(context, services, work), working(services, flow, day, run_id, directory, stopped) as begun:
+                claimed = True
+                yield begun
             if not lifecycle.holds(services.ledger.delivery(flow.name, day), run_id):
                 work_ended(context, services, work)
+    except ClaimLost as e:
+        _end(context, services, work)
+        raise NothingToDo(str(e)) from e
     except (PermanentFailure, TransientFailure) as e:
-        told = False
-        try:
-            with aws_failures(work):
-                work_ended(context, services, work)
-                lost = isinstance(e, ClaimLost) or (
-                    claimed is not None and not lifecycle.fail(services, flow, day, run_id, e)
-                )
-                told = claimed is not None
-        except EnvironmentFailure as hindered:
-            note_hindrance(context, hindered, flow.name)
-            raise dg.Failure(str(hindered), allow_retries=False) from hindered
-        if lost:
-            raise NothingToDo(str(e)) from e
-        before_its_work = claimed is None and isinstance(e, TransientFailure)
-        note_hindrance(context, EnvironmentFailure(str(e)) if before_its_work else e, flow.name, told=told)
+        _end(context, services, work)
+        # What keeps a run from claiming a delivery is no attempt.
+        unclaimed = isinstance(e, TransientFailure) and not claimed
+        noted = EnvironmentFailure(str(e)) if unclaimed else e
+        note_hindrance(context, noted, flow.name, told=claimed and not isinstance(e, NotWritten))
         raise dg.Failure(
             str(e), metadata={"adplatform/permanent": isinstance(e, PermanentFailure)}, allow_retries=False
         ) from e
-    except Exception as e:
-        lifecycle.fail(services, flow, day, run_id, TransientFailure(f"unexpected {type(e).__name__}"))
-        raise
-    except GeneratorExit:  # Dagster stopped between two events; the next tick asks it why
-        raise
-    except BaseException:  # interruptions, Dagster's too, are no Exceptions
-        with stopping(context) as too_long:
-            if too_long is None:
-                lifecycle.release(services, flow, day, run_id)
-            else:
-                lifecycle.fail(services, flow, day, run_id, too_long)
+
+
+def _end(context: dg.AssetExecutionContext, services: Services, work: str) -> None:
+    """The work has ended; where the ledger cannot note that, the end of the run says so."""
+    try:
+        with aws_failures(work):
             work_ended(context, services, work)
-        raise
+    except (PermanentFailure, TransientFailure) as e:
+        log.warning("%s: %s", work, e)
 
 
 class NothingToDo(Exception):

@@ -1,0 +1,148 @@
+"""One run of a delivery, the same for every pattern: claimed, landed, judged, published and closed, or failed in the
+ledger."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
+from adplatform.flow import clean, lifecycle, raw
+from adplatform.flow.close import close
+from adplatform.flow.hashing_keys import HashingKeys
+from adplatform.flow.services import Services
+from adplatform.flow.shown import shown
+from adplatform.flow.source import FeedFlow
+from adplatform.lake.audit import AuditFinding
+from adplatform.ledger.rows import Delivery, FileOutcome, Publication
+from adplatform.platform.aws_errors import aws_failures
+from adplatform.transform.compile import output_columns
+from adplatform.transform.values import OutputColumn
+
+Audited = Callable[[Iterable[AuditFinding]], None]
+"""Learns what an audit found, passed or not, before anything is published."""
+
+
+class NotWritten(EnvironmentFailure):
+    """A failure that could not be written to the ledger."""
+
+
+def _stopped() -> AbstractContextManager[TransientFailure | None]:
+    return nullcontext()
+
+
+@contextmanager
+def working(
+    services: Services,
+    flow: FeedFlow,
+    day: date,
+    run_id: str,
+    directory: AbstractContextManager[Path | str],
+    stopped: Callable[[], AbstractContextManager[TransientFailure | None]] = _stopped,
+) -> Iterator[tuple[Delivery, Path]]:
+    """Claim the delivery and work on it in a private directory; a failure is written to the ledger before it is raised.
+
+    Retries are the ledger's (``flow.settling``): they survive a crash of this process. Within ``stopped`` the delivery
+    is put away when the work is interrupted from outside: released, or failed with what that yields.
+
+    Raises:
+        ClaimLost: another run has the delivery.
+        NotWritten: the ledger could not be told of a failure.
+        PermanentFailure: a file or the audit forbids it.
+        TransientFailure: a service did not answer.
+    """
+    name, claimed = f"{flow.name} {day}", False
+    try:
+        with aws_failures(name):
+            delivery = lifecycle.claim(services, flow, day, run_id)
+            claimed = True
+            with directory as work:
+                yield delivery, Path(work)
+    except ClaimLost:
+        raise
+    except (PermanentFailure, TransientFailure) as e:
+        if claimed and not _failed(services, flow, day, run_id, e):
+            raise ClaimLost(str(e)) from e
+        raise
+    except GeneratorExit:  # the orchestrator stopped between two events; the next look asks it why
+        raise
+    except Exception as e:
+        lifecycle.fail(services, flow, day, run_id, TransientFailure(f"unexpected {type(e).__name__}"))
+        raise
+    except BaseException:  # interruptions are no Exceptions, whoever raises them
+        with stopped() as failure:
+            if failure is None:
+                lifecycle.release(services, flow, day, run_id)
+            else:
+                lifecycle.fail(services, flow, day, run_id, failure)
+        raise
+
+
+def _failed(services: Services, flow: FeedFlow, day: date, run_id: str, error: Exception) -> bool:
+    """Write the failure to the ledger; whether this run still has the delivery."""
+    try:
+        with aws_failures(f"{flow.name} {day}"):
+            return lifecycle.fail(services, flow, day, run_id, error)
+    except EnvironmentFailure as e:
+        raise NotWritten(str(e)) from e
+
+
+def land(services: Services, flow: FeedFlow, delivery: Delivery, work: Path) -> tuple[FileOutcome, ...]:
+    """What became of each file of the claimed version; a version that readers see is not looked at again."""
+    if shown(services.ledger, flow, delivery):
+        return tuple(services.ledger.file_outcomes(flow.name, delivery.day, delivery.version))
+    return raw.land(services, flow, delivery.day, delivery.version, work)
+
+
+def judge(
+    services: Services,
+    flow: FeedFlow,
+    delivery: Delivery,
+    work: Path,
+    audited: Audited = lambda _: None,
+    keys: HashingKeys | None = None,
+) -> clean.Transformed | None:
+    """Transform and audit the files of the claimed version that have landed; None when readers see it already.
+    ``keys`` are those of a rotation.
+
+    Raises:
+        PermanentFailure: the audit refuses it; what it found was given to ``audited`` before.
+    """
+    day, version = delivery.day, delivery.version
+    if shown(services.ledger, flow, delivery):
+        return None
+    transformed = clean.transform_version(services, flow, day, version, work, keys)
+    audited(transformed.findings)
+    if transformed.refusals:
+        reasons = "; ".join(f"{f.name}: {f.description}" for f in transformed.refusals)
+        raise PermanentFailure(f"{flow.name} {day}: the audit refused version {version}: {reasons}")
+    return transformed
+
+
+def publish(
+    services: Services, flow: FeedFlow, delivery: Delivery, work: Path, judged: clean.Transformed | None
+) -> tuple[Publication, tuple[OutputColumn, ...]]:
+    """Publish and close the claimed version; without something that was ``judged``, only close it. The publication,
+    and the columns of its table.
+
+    Raises: as :func:`working`.
+    """
+    columns = output_columns(flow.feed.contract)
+    if judged is not None:
+        clean.publish_version(services, flow, delivery.day, delivery.version, judged, delivery.run_id, work)
+        columns = judged.staged.columns
+    now = services.ledger.now()
+    return close(services, flow, delivery, (now - (delivery.changed_at or now)).total_seconds()), columns
+
+
+def publish_delivery(
+    services: Services, flow: FeedFlow, day: date, run_id: str, temp: Path, audited: Audited = lambda _: None
+) -> tuple[Publication, tuple[OutputColumn, ...]]:
+    """All of it in one go, with a directory of its own below ``temp``, which is this run's.
+
+    Raises: as :func:`working`.
+    """
+    with working(services, flow, day, run_id, TemporaryDirectory(dir=temp)) as (delivery, work):
+        clean.require_no_bad_file(flow, land(services, flow, delivery, work))
+        return publish(services, flow, delivery, work, judge(services, flow, delivery, work, audited))
