@@ -1,7 +1,6 @@
 """Commands that bring files in and move deliveries on."""
 
 import tempfile
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,20 +10,15 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 from rich.text import Text
 
-from adplatform.cli.context import connect, console, declared_accounts, declared_sources, errors, find_feed, parse_day
+from adplatform.cli.context import connect, console, errors, parse_day
 from adplatform.failures import PermanentFailure
 from adplatform.flow.clean import try_file
-from adplatform.flow.decisions import retry_delivery, try_again
-from adplatform.flow.failed import FailedDelivery, failed_deliveries
+from adplatform.flow.decisions import try_again
+from adplatform.flow.pattern import find_feed, require_known
 from adplatform.flow.provision import open_settler, provision
-from adplatform.flow.services import Services
 from adplatform.flow.settling import BUSY
-from adplatform.flow.source import Source
-from adplatform.ledger.ledger import Ledger
+from adplatform.patterns import declared_patterns
 from adplatform.platform.settings import read_settings
-from adplatform.pull.account import Account
-from adplatform.pull.fact import all_tables
-from adplatform.pull.failed import failed_reports, retry_report
 
 FeedName = Annotated[str, typer.Argument(help="A feed, as source/feed.", show_default=False)]
 Day = Annotated[str, typer.Argument(help="The delivery date, YYYY-MM-DD.", show_default=False)]
@@ -39,14 +33,14 @@ def push(
 ) -> None:
     """Drop files into a feed's landing zone, as a partner would."""
     services = connect()
-    source, flow = find_feed(declared_sources(services.settings), feed)
-    if flow.scope:
-        raise PermanentFailure(f"{feed} is filled from reports that Amazon makes; nothing can be pushed to it")
+    pattern, flow = find_feed(declared_patterns(services.settings), feed)
+    if not pattern.source.takes_files:
+        raise PermanentFailure(f"{feed} is filled by the platform itself; nothing can be pushed to it")
     day = parse_day(date) if date else datetime.now(UTC).date()
     if name and len(files) > 1:
         raise PermanentFailure("--name is for a single file")
     if services.settings.env == "local":
-        provision(services, [source])
+        provision(services, [pattern.source])
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=errors, transient=True) as progress:
         for file in files:
@@ -64,7 +58,7 @@ def push(
 
 def check_file(feed: FeedName, file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)]) -> None:
     """Try a decrypted file against a feed's contract, on this machine, without any service."""
-    _, flow = find_feed(declared_sources(read_settings()), feed)
+    _, flow = find_feed(declared_patterns(read_settings()), feed)
     with tempfile.TemporaryDirectory() as work:
         staged = try_file(flow, file, Path(work))
     table = Table("rows", "count")
@@ -85,28 +79,27 @@ def process(
 ) -> None:
     """Process whatever is due, here and now, without sensors or a daemon. Ends with status 1 while anything has
     failed."""
-    from adplatform.cli.headless import process_all  # noqa: PLC0415 - Dagster takes seconds to import
+    from adplatform.cli.headless import declared_automations, process_all  # noqa: PLC0415 - Dagster takes seconds to import
 
     services = connect()
-    sources, accounts = declared_sources(services.settings), declared_accounts()
+    patterns = declared_patterns(services.settings)
     if services.settings.env == "local":
-        provision(services, sources)
-    ok = process_all(services, accounts, wait, console, errors, take_over=take_over)
-    deliveries = _failed_deliveries(services, sources, accounts)
-    given_up = [report for report in failed_reports(services, accounts) if report.given_up]
-    for failed in [*deliveries, *given_up]:
-        console.print(Text.assemble(("has failed ", "red"), str(failed)), soft_wrap=True)
-    if deliveries or given_up or not ok:
+        provision(services, [pattern.source for pattern in patterns])
+    ok = process_all(services, declared_automations(), wait, console, errors, take_over=take_over)
+    failed = [each for pattern in patterns for each in pattern.failed(services) if each.counts]
+    for each in failed:
+        console.print(Text.assemble(("has failed ", "red"), str(each)), soft_wrap=True)
+    if failed or not ok:
         raise typer.Exit(1)
 
 
 def settle(feed: FeedName, day: Day) -> None:
     """Settle a delivery with what is there, without waiting for the rest."""
     services = connect()
-    source, flow = find_feed(declared_sources(services.settings), feed)
-    if flow.scope:
-        raise PermanentFailure(f"{feed} is filled from reports, whose dates settle by themselves; see `retry`")
-    settler = open_settler(services, source)
+    pattern, flow = find_feed(declared_patterns(services.settings), feed)
+    if not pattern.source.takes_files:
+        raise PermanentFailure(f"{feed} is filled by the platform itself, and its dates settle so too; see `retry`")
+    settler = open_settler(services, pattern.source)
     settler.receive()
     settler.reconcile(flow.layout.day_prefix(parse_day(day)))
     delivery = services.ledger.delivery(flow.name, parse_day(day))
@@ -136,59 +129,23 @@ def retry(
     if everything == (name is not None):
         raise PermanentFailure("say what to retry: a feed and a date, a source or feed, or --all")
     services = connect()
-    sources, accounts = declared_sources(services.settings), declared_accounts()
+    patterns = declared_patterns(services.settings)
     if name is not None and day is not None:
-        if name in {source.name for source in sources} | {account.source for account in accounts}:
+        if name in {pattern.source.name for pattern in patterns}:
             raise PermanentFailure(f"{name} is a source: name one of its feeds before the date, or leave the date out")
-        _, flow = find_feed(sources, name)
+        _, flow = find_feed(patterns, name)
         try_again(services, flow, parse_day(day))
         console.print(f"{name} {day}: reopened; the sensor or `adplatform process` runs it")
         return
     if name is not None:
-        require_known(services.ledger, sources, accounts, name)
-    deliveries = [f for f in _failed_deliveries(services, sources, accounts) if _is_of(f.name, name)]
-    reports = [f for f in failed_reports(services, accounts) if _is_of(f.name, name)]
-    done = [retry_delivery(services, f) for f in deliveries] + [retry_report(services, f) for f in reports]
-    for each in done:
-        console.print(each.sentence, highlight=False, soft_wrap=True)
+        require_known(services.ledger, patterns, name)
+    failed = [each for pattern in patterns for each in pattern.failed(services) if _is_of(each.name, name)]
+    done = [each.retry(services) for each in failed]
+    for retried in done:
+        console.print(retried.sentence, highlight=False, soft_wrap=True)
     nothing = f"nothing of {name} has failed" if name else "nothing has failed"
-    count = sum(each.changed for each in done)
+    count = sum(retried.changed for retried in done)
     console.print(f"{count} retried; the sensor or `adplatform process` runs them" if done else nothing)
-
-
-def _failed_deliveries(
-    services: Services, sources: Sequence[Source], accounts: Sequence[Account]
-) -> list[FailedDelivery]:
-    found: list[FailedDelivery] = []
-    for source in sources:
-        found += failed_deliveries(services, source.name, {flow.name: flow for flow in source.feeds})
-    for account in accounts:
-        scopes = services.ledger.scopes(account.source)
-        tables = [account.scoped(table, scope.id) for table in all_tables(account) for scope in scopes]
-        found += failed_deliveries(services, account.source, {flow.name: flow for flow in tables})
-    return found
-
-
-def require_known(ledger: Ledger, sources: Sequence[Source], accounts: Sequence[Account], name: str) -> None:
-    """
-    Raises:
-        PermanentFailure: nothing declared is called so: no source or feed, and no table or report of an account, with
-            or without one of the scopes that the ledger knows.
-    """
-    owner = name.partition("/")[0]
-    known = [source.name for source in sources] + [account.source for account in accounts]
-    if owner not in known:
-        raise PermanentFailure(f"no source {owner!r}; there are {', '.join(known)}")
-    feeds = [flow.name for source in sources if source.name == owner for flow in source.feeds]
-    scoped: list[str] = []
-    for account in accounts:
-        if account.source == owner:
-            tables = {table.table for table in all_tables(account)}
-            tables |= {f"{owner}/{definition.name}" for definition in account.definitions}
-            feeds += sorted(tables)
-            scoped += [f"{table}/{scope.id}" for table in tables for scope in ledger.scopes(owner)]
-    if name not in (owner, *feeds, *scoped):
-        raise PermanentFailure(f"{owner} has nothing called {name!r}; there are {', '.join(feeds)}")
 
 
 def _is_of(feed: str, wanted: str | None) -> bool:

@@ -6,14 +6,16 @@ from datetime import UTC, datetime
 import httpx
 from rich.console import Console
 
-from adplatform.cli.headless import process_all
+from adplatform.cli.headless import declared_automations, process_all
 from adplatform.cli.history import publication_table
 from adplatform.cli.report_history import life, report_feeds, report_tables
+from adplatform.flow.pattern import Pattern
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
-from adplatform.flow.source import Source
 from adplatform.local.demo import Partners
+from adplatform.patterns import of_kind
 from adplatform.pull.account import Account
+from adplatform.pull.pattern import PulledReports
 
 REPORTS_TAKE = 15
 """Seconds without anything to do after which no report of the simulated Amazon is on its way."""
@@ -26,33 +28,35 @@ FAULTS = (
 FEEDS = ("northwind/campaign_daily", "clubcard/members", "clubcard/purchases")
 
 
-def run_demo(
-    services: Services, sources: list[Source], accounts: list[Account], console: Console, errors: Console
-) -> None:
+def run_demo(services: Services, patterns: list[Pattern], console: Console, errors: Console) -> None:
     """Seed the demo partners, let them deliver, pull the reports of the demo accounts; show what became of all."""
-    provision(services, sources)
+    provision(services, [pattern.source for pattern in patterns])
+    automations = declared_automations()
+    files = {pattern.source.name for pattern in patterns if pattern.source.takes_files}
+    partners_only = [each for each in automations if each.source in files]
+    accounts = [pulled.account for pulled in of_kind(patterns, PulledReports)]
 
     def upload(key: str, body: bytes) -> None:
         services.s3.put_object(Bucket=services.zones.raw_bucket, Key=key, Body=body, **services.zones.put_arguments)
 
     if any(services.ledger.deliveries(feed) for feed in FEEDS):
         console.print("The partners have delivered already; processing whatever is still due.\n")
-        process_all(services, [], 0, console, errors)
+        process_all(services, partners_only, 0, console, errors)
     else:
         with Partners(upload, services.secrets, datetime.now(UTC).date()) as partners:
             console.rule("Two partners deliver: encrypted campaigns and members, and plain purchases")
             partners.first_deliveries()
-            process_all(services, [], 7, console, errors)
+            process_all(services, partners_only, 7, console, errors)
             console.rule("A damaged file comes again, and purchases are corrected after they were published")
             partners.second_deliveries()
-            process_all(services, [], 2, console, errors)
+            process_all(services, partners_only, 2, console, errors)
     rows = [(feed, version) for feed in FEEDS for version in services.ledger.publications(feed)]
     console.print()
     console.print(publication_table(rows, title="What became of every delivery"))
     console.rule("An Ads account and a seller: reports are asked for, awaited, and pulled date by date")
     if not any(services.ledger.scopes(account.source) for account in accounts):
         _disturb(services)
-    process_all(services, accounts, REPORTS_TAKE, console, errors)
+    process_all(services, automations, REPORTS_TAKE, console, errors)
     console.print()
     for table in report_tables(services, report_feeds(services, accounts)):
         console.print(table)

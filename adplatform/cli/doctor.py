@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from adplatform.cli.context import connect, console, declared_accounts, declared_sources
+from adplatform.cli.context import connect, console
 from adplatform.flow.doctor import Finding, examine
 from adplatform.flow.services import Services
-from adplatform.pull.fact import account_source
+from adplatform.patterns import declared_patterns
 
 
 def doctor(
@@ -37,8 +37,5 @@ def show(found: Iterable[Finding], *, repair: bool) -> bool:
 
 def _examined(services: Services, repair: bool) -> Iterator[Finding]:
     run_id = f"doctor/{services.ledger.now().isoformat()}"
-    for source in declared_sources(services.settings):
-        yield from examine(services, source, run_id, repair=repair)
-    for account in declared_accounts():
-        source = account_source(account, services.settings.raw_bucket)
-        yield from examine(services, source, run_id, repair=repair, part=account.scoped)
+    for pattern in declared_patterns(services.settings):
+        yield from examine(services, pattern.source, run_id, repair=repair, part=pattern.part)

@@ -12,43 +12,30 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from adplatform.cli.context import declared_sources
+from adplatform import components
 from adplatform.components.assembly import ownership
 from adplatform.components.assembly.alerts import failure_of_run
-from adplatform.components.assembly.arrival_automation import look_at_source, request
+from adplatform.components.assembly.automation import Automation, Looking, Tick
 from adplatform.components.assembly.errors import step_error
 from adplatform.components.assembly.report_assets import day_of
-from adplatform.components.assembly.report_automation import (
-    RANGE_END,
-    RANGE_START,
-    add_partitions,
-    look,
-    request_delivery,
-    request_facts,
-    request_report,
-    scope_keys,
-    standing,
-)
+from adplatform.components.assembly.reports import RANGE_END, RANGE_START
 from adplatform.components.assembly.runs import FEED_TAG, RUN_KEY_TAG, TOLD_TAG, WORKER_TAG, said_of, was_stopped
 from adplatform.definitions import defs
-from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.budget import Budget, in_turns
-from adplatform.flow.looks import Progress
 from adplatform.flow.services import Services
 from adplatform.ledger.workers import this_worker
 from adplatform.local.dagster_home import prepare_dagster_home
-from adplatform.pull.account import Account
-from adplatform.pull.connect import open_api
-from adplatform.pull.due import place_orders
+from adplatform.patterns import faultless_defs
 
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 LOOK_AGAIN = 60.0
 """Seconds after which what is due is looked at again, so that the runs of one source hold up no other's."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """One run that ended. ``dates`` are those of its partitions: a date, or the first and the last. One that is
-    ``lost`` found another run at work, and did nothing."""
+    """One run that ended. ``dates`` are those of its partitions: a date, the first and the last, or "" when it has none
+    and publishes nothing. One that is ``lost`` found another run at work, and did nothing."""
 
     feed: str
     dates: str
@@ -57,87 +44,68 @@ class Finished:
     lost: bool = False
 
 
+def declared_automations() -> list[Automation]:
+    """The automation of every declared source.
+
+    Raises:
+        PermanentFailure: a file has mistakes; names the first.
+    """
+    found: list[Automation] = [getattr(components, each.kind)(each.model).automation() for each in faultless_defs()]
+    return found
+
+
 def process(
     services: Services,
     instance: dg.DagsterInstance,
+    automations: Sequence[Automation],
     *,
-    accounts: Sequence[Account],
     patience: float,
     watch: Callable[[str], None],
+    stands: Callable[[str], None] = lambda _: None,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Finished]:
     """Settle and run what is due, scheduled feeds too, until nothing was due for ``patience`` seconds.
 
-    ``watch`` is told what happens, for a progress display.
+    ``watch`` gets what happens, for a progress display, and ``stands`` in the end what each source waits for.
 
     Raises:
         PermanentFailure: another Dagster instance owns the automation.
         KeyboardInterrupt: a run was stopped from outside, and so is this.
     """
-    loaded = defs()
-    sources = declared_sources(services.settings)
+    loaded, since = defs(), time.time()
     idle_since = clock()
-    stuck: set[str] = set()
-    progress = {source.name: Progress() for source in sources}
+    cursors: dict[str, str | None] = {}
     at_end: set[str] = set()
     while True:
         ownership.require(services, instance)
-        found = []
-        for source in sources:
-            budget, before = Budget.of(services.settings.tick_seconds, clock), progress[source.name]
-            seen, progress[source.name] = look_at_source(services, source, instance, budget, before, timedelta(0))
-            found.append(seen.due)
-        due, began = list(in_turns(found)), clock()
-        for each in due:
-            watch(f"{each.flow.name} {each.day}")
-            yield run_request(loaded, request(each), services, instance)
+        ticks: dict[str, Tick] = {}
+        for each in automations:
+            budget = Budget.of(services.settings.tick_seconds, clock)
+            how = Looking(budget, cursors.get(each.source), since, everything=True, list_every=timedelta(0))
+            ticks[each.source] = tick = each.look(services, instance, how)
+            cursors[each.source] = tick.cursor
+            for new in each.new_partitions(services, instance):
+                instance.add_dynamic_partitions(new.partitions_def_name, list(new.partition_keys))
+            for event in tick.events:
+                instance.report_runless_asset_event(event)
+        requests, began = list(in_turns(tick.requests for tick in ticks.values())), clock()
+        for request in requests:
+            watch(f"{request.tags[FEED_TAG]} {_dates(request)}".rstrip())
+            yield run_request(loaded, request, services, instance)
             if clock() - began >= LOOK_AGAIN:
                 break
-        ended = 0
-        for account in accounts:
-            for finished in _pull(loaded, account, services, instance, watch, stuck):
-                ended += 1
-                yield finished
-        at_end = set() if due or ended else at_end | {name for name, each in progress.items() if each.at_end}
-        if at_end < progress.keys():
+        at_end = set() if requests else at_end | {name for name, tick in ticks.items() if tick.at_end}
+        if at_end < ticks.keys():
             idle_since = clock()
         elif clock() - idle_since >= patience:
+            for name, tick in ticks.items():
+                if tick.waits:
+                    stands(f"{name}: {tick.standing}")
             return
         else:
             watch("waiting for more files")
             sleep(0.5)
-
-
-def _pull(
-    loaded: dg.Definitions,
-    account: Account,
-    services: Services,
-    instance: dg.DagsterInstance,
-    watch: Callable[[str], None],
-    stuck: set[str],
-) -> list[Finished]:
-    """One look at an account, and the runs that it asks for. What would be asked for again as soon as it failed is
-    remembered as ``stuck`` and left alone."""
-    found = look(services, account, instance)
-    if found.orders and account.source not in stuck:
-        watch(f"asking for the reports of {account.source}")
-        try:
-            place_orders(services, account, open_api(services, account))
-        except (PermanentFailure, TransientFailure) as e:
-            stuck.add(account.source)
-            return [Finished(account.source, "orders", False, str(e))]
-    add_partitions(services, account, instance)
-    requests = [request_report(account, due) for due in found.reports]
-    requests += [request_delivery(account, due) for due in found.deliveries]
-    facts = request_facts(account, found.facts, scope_keys(account, instance)) if not requests else []
-    finished = []
-    for each in [*requests, *(fact for fact in facts if fact.tags[FEED_TAG] not in stuck)]:
-        watch(each.tags[FEED_TAG])
-        finished.append(run_request(loaded, each, services, instance))
-        if each.run_key is None and not finished[-1].success:
-            stuck.add(each.tags[FEED_TAG])
-    return finished
 
 
 def run_request(
@@ -145,19 +113,21 @@ def run_request(
 ) -> Finished:
     """Run it in this process; people hear of a failure as they would by a daemon."""
     keys = request.asset_selection or []
-    result = dg.materialize(
-        list({id(a): a for a in map(loaded.resolve_assets_def, keys)}.values()),
-        selection=keys,
-        partition_key=request.partition_key,
-        instance=instance,
-        tags={
-            **request.tags,
-            **({RUN_KEY_TAG: request.run_key} if request.run_key else {}),
-            WORKER_TAG: str(this_worker()),
-        },
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        raise_on_error=False,
-    )
+    run_key = {RUN_KEY_TAG: request.run_key} if request.run_key else {}
+    tags = {**request.tags, **run_key, WORKER_TAG: str(this_worker())}
+    if keys:
+        result = dg.materialize(
+            list({id(a): a for a in map(loaded.resolve_assets_def, keys)}.values()),
+            selection=keys,
+            partition_key=request.partition_key,
+            instance=instance,
+            tags=tags,
+            run_config=_QUIET,
+            raise_on_error=False,
+        )
+    else:
+        job = loaded.resolve_job_def(str(request.job_name))
+        result = job.execute_in_process(run_config=_QUIET, instance=instance, tags=tags, raise_on_error=False)
     failed = [step_error(result.failure_data_for_node(step), step) for step in result.get_failed_step_keys()]
     error = next(filter(None, failed), "")
     ended = instance.get_run_by_id(result.run_id)
@@ -188,7 +158,7 @@ def opened(home: Path) -> dg.DagsterInstance:
 
 def process_all(
     services: Services,
-    accounts: Sequence[Account],
+    automations: Sequence[Automation],
     patience: float,
     console: Console,
     errors: Console,
@@ -200,8 +170,13 @@ def process_all(
     with opened(services.settings.home) as instance, errors.status("looking for files") as status:
         if take_over:
             ownership.take_over(services, instance)
-        for finished in process(services, instance, accounts=accounts, patience=patience, watch=status.update):
+        waiting: list[str] = []
+        for finished in process(
+            services, instance, automations, patience=patience, watch=status.update, stands=waiting.append
+        ):
             ended[finished.feed, finished.dates] = finished.success
+            if finished.success and not finished.dates:
+                continue
             if finished.lost:
                 console.print(f"{finished.feed} {finished.dates}: another process works on it", highlight=False)
                 continue
@@ -209,7 +184,6 @@ def process_all(
             console.print(Text.assemble(mark, f"{finished.feed} {finished.dates}"))
             if finished.error:
                 console.print(Padding(Text(finished.error), (0, 0, 0, 10)))
-    for account in accounts:
-        if services.ledger.active_reports(account.source):
-            console.print(f"{account.source}: {standing(services, account)}", highlight=False, soft_wrap=True)
+        for sentence in waiting:
+            console.print(sentence, highlight=False, soft_wrap=True)
     return all(ended.values())

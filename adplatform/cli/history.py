@@ -11,18 +11,18 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
-from adplatform.cli.context import connect, console, declared_accounts, declared_sources, find_feed, parse_day
+from adplatform.cli.context import connect, console, parse_day
 from adplatform.cli.report_history import dates, instant, judged, observation_table
 from adplatform.cli.standing import delivery_line, ignored_of, ignored_table, long, verdict, waits, what_lacks
 from adplatform.flow.collection import collect_source
+from adplatform.flow.pattern import Pattern, find_feed
 from adplatform.flow.services import Services
-from adplatform.flow.source import Source
 from adplatform.lake.crawler import CrawlSettings, compare_with_crawler
 from adplatform.lake.details import read_details
 from adplatform.lake.table import table_name
 from adplatform.ledger.rows import UNPLACED, ObjectState, Publication
-from adplatform.pull.account import Account
-from adplatform.pull.fact import account_source, all_tables
+from adplatform.patterns import declared_patterns, of_kind
+from adplatform.pull.pattern import PulledReports
 
 
 def ledger(
@@ -36,30 +36,31 @@ def ledger(
 ) -> None:
     """Show what arrived, what became of it, and why."""
     services = connect()
-    sources, accounts = declared_sources(services.settings), declared_accounts()
+    patterns = declared_patterns(services.settings)
     if feed is None or day is None:
-        console.print(_delivery_table(services, sources, accounts, feed))
-        _print_ignored(services, sources, feed)
+        console.print(_delivery_table(services, patterns, feed))
+        _print_ignored(services, patterns, feed)
         return
     owner, _, name = feed.partition("/")
-    source, flow = next((each for each in sources if each.name == owner), None), None
+    pattern, flow = next((each for each in patterns if each.source.name == owner), None), None
     if name != UNPLACED:
-        source, flow = find_feed(sources, feed)
+        pattern, flow = find_feed(patterns, feed)
     delivered = parse_day(day)
     if details:
         _print_details(services, feed, delivered)
         return
-    if source and flow:
+    if pattern and flow:
         delivery = services.ledger.delivery(feed, delivered)
-        console.print(delivery_line(feed, delivery, what_lacks(services, source, flow, delivery)))
+        console.print(delivery_line(feed, delivery, what_lacks(services, pattern, flow, delivery)))
     if flow is not None and (said := judged(services.ledger.observations(feed, delivered))):
+        accounts = [pulled.account for pulled in of_kind(patterns, PulledReports)]
         datasets = {f"{a.source}/{d.feed}": d for a in accounts for each in a.definitions for d in each.datasets}
         console.print(observation_table(datasets.get(flow.table), said, f"what reports said of {delivered}"))
     objects = Table("#", long("object"), "bytes", "state", "seen by", "seen at (UTC)", long("now at"), title="objects")
     for o in services.ledger.objects(feed, delivered):
         state = f"{o.state}: {o.reason}" if o.reason else o.state
-        if source and o.state is ObjectState.IGNORED:
-            state += f"; under the present declaration {verdict(source, o)}"
+        if pattern and o.state is ObjectState.IGNORED:
+            state += f"; under the present declaration {verdict(pattern.source, o)}"
         place = o.archived_key or "landing"
         objects.add_row(str(o.number or ""), o.key, str(o.size), state, o.seen_by, instant(o.seen_at), place)
     console.print(objects)
@@ -84,9 +85,9 @@ def _print_details(services: Services, feed: str, day: date) -> None:
             console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
-def _print_ignored(services: Services, sources: Sequence[Source], wanted: str | None) -> None:
+def _print_ignored(services: Services, patterns: Sequence[Pattern], wanted: str | None) -> None:
     """The ignored objects of a feed; of more than one, how many each has."""
-    for source in sources:
+    for source in (pattern.source for pattern in patterns if pattern.source.takes_files):
         names = [*(flow.name for flow in source.feeds), f"{source.name}/{UNPLACED}"]
         if wanted in names:
             table = ignored_table(source, ignored_of(services, source, wanted))
@@ -98,28 +99,20 @@ def _print_ignored(services: Services, sources: Sequence[Source], wanted: str | 
                 console.print(f"{name}: {count} ignored objects; `adplatform ledger {name}` says why", soft_wrap=True)
 
 
-def _delivery_table(
-    services: Services, sources: Sequence[Source], accounts: Sequence[Account], wanted: str | None
-) -> Table:
-    """One row per delivery; of several parts of an account's tables, one for all dates of a part that stand alike."""
-    one_by_one = [flow.name for source in sources for flow in source.feeds]
-    parts = [
-        f"{table.table}/{scope.id}"
-        for account in accounts
-        for scopes in [services.ledger.scopes(account.source)]
-        for table in all_tables(account)
-        for scope in scopes
-    ]
-    names = [name for name in [*one_by_one, *parts] if wanted is None or f"{name}/".startswith(f"{wanted}/")]
+def _delivery_table(services: Services, patterns: Sequence[Pattern], wanted: str | None) -> Table:
+    """One row per delivery; of several scopes of a table, one for all dates of a scope that stand alike."""
+    flows = {flow.name: (pattern, flow) for pattern in patterns for flow in pattern.deliveries(services.ledger)}
+    names = [name for name in flows if wanted is None or f"{name}/".startswith(f"{wanted}/")]
     if not names and wanted is not None:
         names = [wanted]
-        if not wanted.endswith(UNPLACED) and not any(t.table == wanted for a in accounts for t in all_tables(a)):
-            find_feed(list(sources), wanted)
-    flows = {flow.name: (source, flow) for source in sources for flow in source.feeds}
+        tables = {flow.table for pattern in patterns for flow in pattern.source.feeds}
+        if not wanted.endswith(UNPLACED) and wanted not in tables:
+            find_feed(patterns, wanted)
     table = Table(long("feed"), "date", "state", "version", "pending", "changed (UTC)", long("note"))
     for name in names:
         deliveries = services.ledger.deliveries(name)
-        if name in parts and len(names) > 1:
+        scoped = name in flows and flows[name][1].scope is not None
+        if scoped and len(names) > 1:
             for state in sorted({d.state for d in deliveries}):
                 alike = [d for d in deliveries if d.state is state]
                 first, last = min(d.day for d in alike), max(d.day for d in alike)
@@ -129,7 +122,7 @@ def _delivery_table(
                 table.add_row(name, counted, state, "", str(sum(d.pending for d in alike)), changed, note)
         else:
             for d in deliveries:
-                wait = what_lacks(services, *flows[name], d) if name in flows else None
+                wait = what_lacks(services, *flows[name], d) if name in flows and not scoped else None
                 lacks = waits(wait) if wait and wait.because != d.error else ""
                 changed, note = instant(d.changed_at), d.error or lacks or d.settled_because
                 table.add_row(name, str(d.day), d.state, str(d.version), str(d.pending), changed, note)
@@ -195,8 +188,7 @@ def collect(
     """Remove table versions that nothing has referred to for ADPLATFORM_KEEP_DAYS."""
     services = connect()
     run_id = f"collect/{services.ledger.now().isoformat()}"
-    accounts = [account_source(account, services.settings.raw_bucket) for account in declared_accounts()]
-    for source in [*declared_sources(services.settings), *accounts]:
+    for source in (pattern.source for pattern in declared_patterns(services.settings)):
         for flow, collected in collect_source(services, source, run_id, dry_run=dry_run):
             for location in collected.removed:
                 console.print(f"{'would remove' if dry_run else 'removed'} {location}", highlight=False, soft_wrap=True)
@@ -217,7 +209,7 @@ def crawl(
 ) -> None:
     """Let a Glue crawler read a table's files and compare what it finds with what is registered."""
     services = connect()
-    _, flow = find_feed(declared_sources(services.settings), feed)
+    _, flow = find_feed(declared_patterns(services.settings), feed)
     reader = role or f"arn:aws:iam::{services.account}:role/adplatform-crawler"
     differences = compare_with_crawler(
         services.lake,

@@ -11,19 +11,19 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from adplatform.cli.context import connect, console, declared_accounts, declared_sources, errors
+from adplatform.cli.context import connect, console, errors
 from adplatform.cli.report_history import dates
 from adplatform.contracts.feed import parse_duration
 from adplatform.failures import PermanentFailure
 from adplatform.flow import key_rotation
 from adplatform.flow.hashing_keys import meets_deliveries
 from adplatform.flow.key_rotation import Outcome, Remake, Step, Target, Wish, choose, plan, retire_keys, usage
+from adplatform.flow.pattern import Pattern
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.rows import RotationState, TableRotation
+from adplatform.patterns import declared_patterns
 from adplatform.privacy.key_versions import key_versions
-from adplatform.pull.account import Account
-from adplatform.pull.fact import all_tables
 
 
 def status() -> None:
@@ -46,7 +46,7 @@ def status() -> None:
         lines.append(f"earlier keys that can be had: {', '.join(earlier)}")
     table = Table("table", "key", "deliveries", "rows", "note")
     wanted = lake.key_id if lake else current
-    for each in usage(services, _flows(services, declared_accounts())):
+    for each in usage(services, _flows(services, declared_patterns(services.settings))):
         text = note(rotations.get(each.table), each.key_id, wanted)
         table.add_row(each.table, each.key_id or "not recorded", f"{each.deliveries:,}", f"{each.rows:,}", text)
     for line in lines:
@@ -68,8 +68,9 @@ def rotate(
     if new_key and adopt:
         raise PermanentFailure("--new-key makes a key and --adopt makes none: give one of them")
     wish = Wish(new_key, adopt, _period(dual) if dual else None)
-    services, accounts, version = connect(), declared_accounts(), str(uuid.uuid4())
-    flows = _flows(services, accounts)
+    services, version = connect(), str(uuid.uuid4())
+    patterns = declared_patterns(services.settings)
+    flows = _flows(services, patterns)
     target = choose(services, flows, wish, version)
     _show_plan(services, flows, target, target.previous_id if wish.dual else "")
     if plan:
@@ -77,7 +78,7 @@ def rotate(
     from adplatform.cli.key_runs import headless_work  # noqa: PLC0415 - Dagster takes seconds to import
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors) as progress, headless_work(services, accounts, _watch(progress)) as work:
+    with Progress(*columns, console=errors) as progress, headless_work(services, patterns, _watch(progress)) as work:
         outcome = key_rotation.rotate(services, flows, wish, work, version=version, random_bytes=secrets.token_bytes)
     show_outcome(outcome)
 
@@ -89,21 +90,15 @@ def retire(
 ) -> None:
     """Give up earlier keys that nothing needs any more."""
     services = connect()
-    retired, used = retire_keys(services, _flows(services, declared_accounts()), end_dual=now)
+    retired, used = retire_keys(services, _flows(services, declared_patterns(services.settings)), end_dual=now)
     console.print(f"retired: {', '.join(retired) or 'none'}", highlight=False)
     for key_id in used:
         console.print(f"kept: {key_id}, which `adplatform keys` shows in use", highlight=False)
 
 
-def _flows(services: Services, accounts: Sequence[Account]) -> list[FeedFlow]:
-    """Every feed, and every scope of an account's tables that the ledger knows."""
-    scoped = [
-        account.scoped(table, scope.id)
-        for account in accounts
-        for scope in services.ledger.scopes(account.source)
-        for table in all_tables(account)
-    ]
-    return [*(flow for source in declared_sources(services.settings) for flow in source.feeds), *scoped]
+def _flows(services: Services, patterns: Sequence[Pattern]) -> list[FeedFlow]:
+    """Every feed as its deliveries are named."""
+    return [flow for pattern in patterns for flow in pattern.deliveries(services.ledger)]
 
 
 def _period(text: str) -> timedelta:

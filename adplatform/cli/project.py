@@ -10,28 +10,23 @@ from typing import Annotated
 import typer
 from pydantic import BaseModel
 
-from adplatform.amazon.sources import ReportSource
-from adplatform.cli.context import DEFS, SOURCE_MODELS, connect, console, declared_accounts, declared_sources, errors
+from adplatform.cli.context import connect, console, errors
 from adplatform.cli.process_group import run_to_the_end, stop_signals
-from adplatform.contracts.feed import Feed
-from adplatform.contracts.source import FileSource
-from adplatform.contracts.yaml_files import read_declarations
+from adplatform.contracts.yaml_files import Declared
 from adplatform.failures import PermanentFailure
 from adplatform.files.landing import layout_of
 from adplatform.flow.provision import provision as provision_services
-from adplatform.flow.source import declared_source
 from adplatform.local.dagster_home import prepare_dagster_home
 from adplatform.local.endpoint import own
+from adplatform.patterns import DEFS, KINDS, Models, declared_patterns, pattern_of, read_defs
 from adplatform.platform.settings import read_settings
-from adplatform.pull.account import account_of
-from adplatform.pull.fact import all_tables
 from adplatform.transform.compile import compile_contract
 
 
 def provision() -> None:
     """Make what the declared sources need and does not exist yet: buckets, ledger, queues, topics, hashing key."""
     services = connect()
-    provision_services(services, declared_sources(services.settings))
+    provision_services(services, [p.source for p in declared_patterns(services.settings)])
     console.print("everything the declared sources need is there")
 
 
@@ -55,7 +50,7 @@ def demo(
     from adplatform.cli.demo import run_demo  # noqa: PLC0415 - Dagster takes seconds to import
 
     services = connect()
-    run_demo(services, declared_sources(settings), declared_accounts(), console, errors)
+    run_demo(services, declared_patterns(settings), console, errors)
 
 
 def dev(port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000) -> None:
@@ -65,7 +60,7 @@ def dev(port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000) -> No
         if settings.env == "local" and "AWS_ENDPOINT_URL" not in os.environ:
             own(settings.data, lambda: console.print("another command has the embedded AWS; waiting for it to end"))
         services = connect()
-        provision_services(services, declared_sources(settings))
+        provision_services(services, [p.source for p in declared_patterns(settings)])
         console.print(f"Dagster opens on http://127.0.0.1:{port}; drop a file with `adplatform push <feed> <file>`")
         environment = {
             **os.environ,
@@ -83,67 +78,55 @@ def validate(
     folder: Annotated[Path, typer.Argument(help="Where to look for defs.yaml files.", exists=True)] = DEFS,
 ) -> None:
     """Check every declared source and print file, line and reason of each mistake."""
-    declared, mistakes = read_declarations(folder, SOURCE_MODELS)
+    declared, mistakes = read_defs(folder)
     found = [str(m) for m in mistakes]
     sources: dict[str, str] = {}
+    feeds = 0
     for entry in declared:
         place, name = f"{entry.file}:{entry.line}", str(getattr(entry.model, "source", ""))
         if name in sources:
             found.append(f"{place}: source: {name} is declared in {sources[name]} already; give it another name")
         sources.setdefault(name, place)
-        found += [f"{place}: {reason}" for reason in _unusable(entry.model)]
+        reasons, tables = _looked_at(entry)
+        found += [f"{place}: {reason}" for reason in reasons]
+        feeds += tables
     for text in found:
         errors.print(text, highlight=False, soft_wrap=True, markup=False)
     if found:
         raise typer.Exit(1)
-    feeds = sum(len(_feeds(entry.model)) for entry in declared)
     console.print(f"{len(declared)} sources with {feeds} feeds are valid")
 
 
-def _feeds(declared: BaseModel) -> list[Feed]:
-    if isinstance(declared, ReportSource):
-        return [table.feed for table in all_tables(account_of(declared))]
-    return declared.feeds if isinstance(declared, FileSource) else []
-
-
-def _unusable(declared: BaseModel) -> list[str]:
-    """What only shows when tables, layouts and contracts are made of a declaration."""
+def _looked_at(declared: Declared[BaseModel]) -> tuple[list[str], int]:
+    """What only shows when tables, layouts and contracts are made of a declaration, and how many feeds it has."""
     try:
-        feeds = _feeds(declared)
+        feeds = [flow.feed for flow in pattern_of(declared, read_settings()).source.feeds]
     except PermanentFailure as e:
-        return [str(e)]
+        return [str(e)], 0
     reasons = []
-    if isinstance(declared, FileSource):
-        try:
-            read_settings().queue_name(declared.source)
-        except PermanentFailure as e:
-            reasons.append(str(e))
     for feed in feeds:
         try:
             layout_of("any/", feed.model_copy(update={"landing": feed.landing.replace("{scope}", "any")}))
             compile_contract(feed.contract)
         except PermanentFailure as e:
             reasons.append(f"feeds.{feed.name}: {e}")
-    return reasons
+    return reasons, len(feeds)
 
 
 def schema(
-    component: Annotated[str, typer.Argument(help=f"One of {', '.join(SOURCE_MODELS)}.")] = "PartnerPush",
+    component: Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}.")] = "PartnerPush",
 ) -> None:
     """Print the JSON Schema of a component's attributes, for editors."""
-    if component not in SOURCE_MODELS:
-        raise PermanentFailure(f"no component {component!r}; there are {', '.join(SOURCE_MODELS)}")
-    print(json.dumps(SOURCE_MODELS[component].model_json_schema(), indent=2))
+    if component not in KINDS:
+        raise PermanentFailure(f"no component {component!r}; there are {', '.join(KINDS)}")
+    print(json.dumps(Models()[component].model_json_schema(), indent=2))
 
 
 def onboard(source: Annotated[str, typer.Argument(help="A source.")]) -> None:
     """Print the page to send to a partner: where to put which files, when, encrypted how, with which columns."""
     from adplatform.cli.onboarding import onboarding_page  # noqa: PLC0415
 
-    settings = read_settings()
-    declared, _ = read_declarations(DEFS, SOURCE_MODELS)
-    partners = [d.model for d in declared if isinstance(d.model, FileSource)]
-    model = next((partner for partner in partners if partner.source == source), None)
-    if model is None:
-        raise PermanentFailure(f"no partner {source!r}; there are {', '.join(p.source for p in partners)}")
-    print(onboarding_page(declared_source(model, settings.raw_bucket)))
+    takers = {p.source.name: p.source for p in declared_patterns(read_settings()) if p.source.takes_files}
+    if source not in takers:
+        raise PermanentFailure(f"no partner {source!r}; there are {', '.join(takers)}")
+    print(onboarding_page(takers[source]))

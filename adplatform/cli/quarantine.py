@@ -9,15 +9,15 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
-from adplatform.cli.context import connect, console, declared_accounts, declared_sources, find_feed, parse_day
+from adplatform.cli.context import connect, console, parse_day
 from adplatform.cli.deliveries import Day, FeedName, push
 from adplatform.cli.history import reason_lines
 from adplatform.failures import PermanentFailure, listed
 from adplatform.flow.decisions import leave_out, try_again
+from adplatform.flow.pattern import Pattern, find_feed
 from adplatform.flow.services import Services
-from adplatform.flow.source import Source
 from adplatform.lake.quarantine import Entry, entries, export, read_rows
-from adplatform.pull.fact import all_tables
+from adplatform.patterns import declared_patterns
 
 SHOWN_FILES = 20
 
@@ -25,8 +25,8 @@ SHOWN_FILES = 20
 def list_(feed: Annotated[str | None, typer.Argument(help="A feed; all when not given.")] = None) -> None:
     """List deliveries whose latest version has broken rows or files."""
     services = connect()
-    sources = declared_sources(services.settings)
-    names = [find_feed(sources, feed)[1].name] if feed else _all_feeds(services, sources)
+    patterns = declared_patterns(services.settings)
+    names = [find_feed(patterns, feed)[1].name] if feed else _all_feeds(services, patterns)
     table = Table("feed", "date", "version", "rows", "reasons", "files", box=SIMPLE)
     for name in names:
         for entry in _latest(services, name):
@@ -36,14 +36,8 @@ def list_(feed: Annotated[str | None, typer.Argument(help="A feed; all when not 
     console.print(table)
 
 
-def _all_feeds(services: Services, sources: list[Source]) -> list[str]:
-    """Every feed, and every scope that is known of an account's tables."""
-    return [flow.name for source in sources for flow in source.feeds] + [
-        f"{table.table}/{scope.id}"
-        for account in declared_accounts()
-        for table in all_tables(account)
-        for scope in services.ledger.scopes(account.source)
-    ]
+def _all_feeds(services: Services, patterns: list[Pattern]) -> list[str]:
+    return [flow.name for pattern in patterns for flow in pattern.deliveries(services.ledger)]
 
 
 def show(
@@ -55,7 +49,7 @@ def show(
 ) -> None:
     """Show the quarantined rows of a delivery's latest version, with reason and origin."""
     services = connect()
-    _, flow = find_feed(declared_sources(services.settings), feed)
+    _, flow = find_feed(declared_patterns(services.settings), feed)
     entry = next((e for e in _latest(services, flow.name) if e.day == parse_day(day)), None)
     if entry is None or not entry.key:
         console.print(f"{feed} {day}: no rows in quarantine")
@@ -94,7 +88,7 @@ def replay(
     delivery, so its counts still add up.
     """
     services = connect()
-    _, flow = find_feed(declared_sources(services.settings), feed)
+    _, flow = find_feed(declared_patterns(services.settings), feed)
     delivery = services.ledger.delivery(flow.name, parse_day(day))
     if not delivery.version:
         raise PermanentFailure(f"{feed} {day}: no version has settled, so nothing is in quarantine")
@@ -111,6 +105,6 @@ def drop(
 ) -> None:
     """Leave a file out of its delivery for good. It is archived, and the ledger says that it was left out."""
     services = connect()
-    _, flow = find_feed(declared_sources(services.settings), feed)
+    _, flow = find_feed(declared_patterns(services.settings), feed)
     dropped = leave_out(services, flow, parse_day(day), key)
     console.print(f"{dropped} is left out; the sensor or `adplatform process` publishes the rest", soft_wrap=True)

@@ -14,11 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from adplatform.amazon.definitions import Dataset, ReportDefinition
-from adplatform.cli.context import connect, console, declared_accounts
+from adplatform.cli.context import connect, console
 from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform.ledger.rows import Observation, Report, ReportState, Scope
+from adplatform.patterns import declared_patterns, of_kind
 from adplatform.pull.account import Account
+from adplatform.pull.pattern import PulledReports
 
 _COLORS = {ReportState.DONE: "green", ReportState.EMPTY: "green", ReportState.FAILED: "red"}
 
@@ -45,7 +47,8 @@ def reports(
 ) -> None:
     """Show the reports that were asked of Amazon and where each stands, or the whole life of one."""
     services = connect()
-    feeds = report_feeds(services, declared_accounts(), feed)
+    accounts = [pulled.account for pulled in of_kind(declared_patterns(services.settings), PulledReports)]
+    feeds = report_feeds(services, accounts, feed)
     if report is not None:
         for part in life(services, *find_report(services, feeds, report)):
             console.print(part)

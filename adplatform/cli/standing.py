@@ -8,8 +8,8 @@ from adplatform.cli.report_history import instant
 from adplatform.files.arrivals import Wait
 from adplatform.flow.looks import LIST_EVERY
 from adplatform.flow.patience import MAX_ATTEMPTS, is_given_up
+from adplatform.flow.pattern import Pattern, settler_of
 from adplatform.flow.services import Services
-from adplatform.flow.settling import Settler
 from adplatform.flow.source import FeedFlow, Source, refusal
 from adplatform.ledger.rows import UNPLACED, Delivery, DeliveryState, RawObject
 
@@ -22,9 +22,9 @@ def long(heading: str) -> Column:
     return Column(heading, overflow="fold")
 
 
-def what_lacks(services: Services, source: Source, flow: FeedFlow, delivery: Delivery) -> Wait | None:
+def what_lacks(services: Services, pattern: Pattern, flow: FeedFlow, delivery: Delivery) -> Wait | None:
     """What a delivery waits for, judged now; None when it waits for nothing."""
-    return Settler(source, services.s3, None, "", services.ledger, services.zones).waits(flow, delivery)
+    return settler_of(services, pattern, flow).waits(flow, delivery)
 
 
 def waits(wait: Wait) -> str:

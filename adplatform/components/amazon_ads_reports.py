@@ -8,6 +8,8 @@ from pydantic import BaseModel
 
 from adplatform.amazon.sources import AdsSource
 from adplatform.components.assembly.report_account import account_definitions
+from adplatform.components.assembly.reports import Reports
+from adplatform.pull.account import account_of
 from adplatform.pull.connect import Connect, open_api
 
 
@@ -32,6 +34,9 @@ class AmazonAdsReports(dg.Component):
         if not isinstance(attributes, AdsSource):
             raise dg.DagsterInvalidDefinitionError(f"{context.path}: AmazonAdsReports needs attributes")
         return cls(attributes)
+
+    def automation(self) -> Reports:
+        return Reports(account_of(self.declared), self.connect)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         return account_definitions(self.declared, self.connect)

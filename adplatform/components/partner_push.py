@@ -6,16 +6,16 @@ from typing import Self
 import dagster as dg
 from pydantic import BaseModel
 
-from adplatform.components.assembly.arrival_automation import (
+from adplatform.components.assembly.arrivals import (
+    Arrivals,
     arrivals_sensor,
-    collection_schedule,
-    comparison_schedule,
     deadline_schedule,
     processing_schedule,
 )
+from adplatform.components.assembly.care import care_schedules
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset
 from adplatform.contracts.source import FileSource
-from adplatform.flow.source import declared_source
+from adplatform.flow.pushed import pushed_files
 from adplatform.platform.settings import read_settings
 
 
@@ -40,14 +40,17 @@ class PartnerPush(dg.Component):
             raise dg.DagsterInvalidDefinitionError(f"{context.path}: a PartnerPush needs attributes")
         return cls(attributes)
 
+    def automation(self) -> Arrivals:
+        return Arrivals(pushed_files(self.declared, read_settings()).source)
+
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         settings = read_settings()
-        source = declared_source(self.declared, settings.raw_bucket)
+        source = pushed_files(self.declared, settings).source
         sensor_status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
         schedule_status = dg.DefaultScheduleStatus.RUNNING if settings.automation else dg.DefaultScheduleStatus.STOPPED
         owners, tags = self.declared.owners, self.declared.tags
         assets: list[dg.AssetsDefinition] = []
-        schedules = [collection_schedule(source, schedule_status), comparison_schedule(source, schedule_status)]
+        schedules = care_schedules(source, schedule_status)
         for flow in source.feeds:
             pair = [
                 raw_asset(flow, owners, {"s3", "pgp"} if flow.feed.pgp else {"s3"}, tags),

@@ -36,11 +36,12 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Declared(Generic[M]):
-    """One document of a ``defs.yaml``, checked against the model of its component type."""
+    """One document of a ``defs.yaml``, checked against the model of its component type, whose name is ``kind``."""
 
     file: Path
     line: int
     model: M
+    kind: str = ""
 
 
 def read_declarations(root: Path, models: Mapping[str, type[M]]) -> tuple[list[Declared[M]], list[Mistake]]:
@@ -78,7 +79,8 @@ def _check(file: Path, node: yaml.Node, models: Mapping[str, type[M]]) -> Declar
     if not isinstance(document, dict) or not isinstance(document.get("type"), str):
         return [Mistake(file, node.start_mark.line + 1, "type", "is missing: say which component this is")]
     kind: str = document["type"]
-    model = models.get(kind.rsplit(".", 1)[-1])
+    name = kind.rsplit(".", 1)[-1]
+    model = models.get(name)
     if model is None and kind.startswith("adplatform."):
         return [
             Mistake(file, node.start_mark.line + 1, "type", f"no component {kind!r}; there are {', '.join(models)}")
@@ -87,7 +89,7 @@ def _check(file: Path, node: yaml.Node, models: Mapping[str, type[M]]) -> Declar
         return []
     try:
         attributes = document.get("attributes") or {}
-        return Declared(file, node.start_mark.line + 1, model.model_validate(attributes))
+        return Declared(file, node.start_mark.line + 1, model.model_validate(attributes), name)
     except ValidationError as e:
         return [_mistake(file, node, error) for error in e.errors(include_url=False)]
 

@@ -1,13 +1,11 @@
 """What an operator may decide about a delivery. Each decision is remembered in the ledger and makes a version due."""
 
-from dataclasses import dataclass
 from datetime import date
 
 from adplatform.failures import PermanentFailure, listed
-from adplatform.flow.failed import FailedDelivery
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState
+from adplatform.ledger.rows import Delivery, ObjectState
 
 
 def try_again(services: Services, flow: FeedFlow, day: date) -> Delivery:
@@ -19,36 +17,6 @@ def try_again(services: Services, flow: FeedFlow, day: date) -> Delivery:
     if not services.ledger.delivery(flow.name, day).arrivals:
         raise PermanentFailure(f"{flow.name} {day}: nothing has arrived for that date")
     return services.ledger.reopen(flow.name, day)
-
-
-@dataclass(frozen=True)
-class Retried:
-    """What was done about something that failed, in a sentence, and whether that changed anything."""
-
-    sentence: str
-    changed: bool
-
-
-def retry_delivery(services: Services, failed: FailedDelivery) -> Retried:
-    """Run a failed delivery again now. What cannot pass by itself was mended in the
-    contract, a key or the file, so it is processed from its originals as a new version; all else goes on with the
-    version that there is, and with all its attempts."""
-    flow, delivery = failed.flow, failed.delivery
-    if delivery.permanent or delivery.version == 0:
-        services.ledger.reopen(flow.name, delivery.day)
-        return Retried(f"{flow.name} {delivery.day}: reopened, to be processed as a new version", True)
-    changed = services.ledger.change(
-        flow.name,
-        delivery,
-        state=DeliveryState.SETTLED,
-        launches=delivery.launch + 1,
-        attempt=1,
-        deaths=0,
-        not_before=None,
-        run_id="",
-    )
-    what = f"version {delivery.version} is due again" if changed else "it changed meanwhile and was left alone"
-    return Retried(f"{flow.name} {delivery.day}: {what}", changed is not None)
 
 
 def leave_out(services: Services, flow: FeedFlow, day: date, key: str) -> str:

@@ -1,10 +1,11 @@
 """Deliveries that have failed and stay so: they wait for somebody, or for a while."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from adplatform.flow.patience import is_given_up
+from adplatform.flow.retried import Retried
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.rows import Delivery, DeliveryState
@@ -12,12 +13,35 @@ from adplatform.ledger.rows import Delivery, DeliveryState
 
 @dataclass(frozen=True)
 class FailedDelivery:
+    """As ``adplatform.flow.pattern.Failed``."""
+
     flow: FeedFlow
     delivery: Delivery
+    counts: bool = True
 
     @property
     def name(self) -> str:
         return self.flow.name
+
+    def retry(self, services: Services) -> Retried:
+        """Run it again now. What cannot pass by itself was mended in the contract, a key or the file, so it is
+        processed from its originals as a new version; all else goes on with the version that there is."""
+        name, delivery = f"{self.flow.name} {self.delivery.day}", self.delivery
+        if delivery.permanent or delivery.version == 0:
+            services.ledger.reopen(self.flow.name, delivery.day)
+            return Retried(f"{name}: reopened, to be processed as a new version", True)
+        changed = services.ledger.change(
+            self.flow.name,
+            delivery,
+            state=DeliveryState.SETTLED,
+            launches=delivery.launch + 1,
+            attempt=1,
+            deaths=0,
+            not_before=None,
+            run_id="",
+        )
+        what = f"version {delivery.version} is due again" if changed else "it changed meanwhile and was left alone"
+        return Retried(f"{name}: {what}", changed is not None)
 
     def __str__(self) -> str:
         d = self.delivery
@@ -31,13 +55,13 @@ class FailedDelivery:
         return f"; mend it, then `adplatform retry {self.name} {d.day}`"
 
 
-def failed_deliveries(services: Services, source: str, flows: Mapping[str, FeedFlow]) -> list[FailedDelivery]:
-    """The deliveries of a source that have failed, of the feeds in ``flows``, which are by name."""
-    active = services.ledger.active_deliveries(source)
+def failed_deliveries(services: Services, source: str, flows: Iterable[FeedFlow]) -> list[FailedDelivery]:
+    """The deliveries of these feeds of a source that have failed."""
+    by_name = {flow.name: flow for flow in flows}
     return [
-        FailedDelivery(flows[name], delivery)
-        for name, delivery in active
-        if name in flows and delivery.state is DeliveryState.FAILED
+        FailedDelivery(by_name[name], delivery)
+        for name, delivery in services.ledger.active_deliveries(source)
+        if name in by_name and delivery.state is DeliveryState.FAILED
     ]
 
 

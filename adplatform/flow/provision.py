@@ -22,13 +22,14 @@ PREPARED_DAYS = 7
 
 
 def provision(services: Services, sources: Iterable[Source], random_bytes: Callable[[int], bytes] = os.urandom) -> None:
-    """Buckets, ledger, topics, hashing key, and for every source its queue and event rule."""
+    """Buckets, ledger, topics, hashing key, and for every source that takes files its queue and event rule."""
     _buckets(services)
     _ledger(services)
     create_key(services.secrets, services.settings.hash_key_secret, random_bytes)
     _topics(services)
     for source in sources:
-        _arrivals(services, source)
+        if source.takes_files:
+            _arrivals(services, source)
         own = {t for flow in source.feeds for t in (flow.topics.success, flow.topics.failure) if t}
         for topic in own:
             _topic(services, topic)

@@ -56,12 +56,14 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Source:
-    """A source and its feeds. ``bucket`` and ``prefix`` are where it may write."""
+    """A source and its feeds. ``bucket`` and ``prefix`` are where it may write; one that ``takes_files`` from anybody
+    has a queue for the events of its objects."""
 
     name: str
     bucket: str
     prefix: str
     feeds: tuple[FeedFlow, ...]
+    takes_files: bool = True
 
     def place(self, key: str, last_modified: datetime) -> tuple[FeedFlow, Place] | None:
         return next(_places(self.feeds, key, last_modified), None)

@@ -25,7 +25,7 @@ from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.files.landing import layout_of
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Problem, Runs
-from adplatform.flow.source import FeedFlow, Source
+from adplatform.flow.source import FeedFlow
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.table import table_spec
 from adplatform.lake.zones import JOINT
@@ -154,17 +154,6 @@ def fact_of(account: Account) -> Fact | None:
     )
     layout = layout_of(account.slices, declared.model_copy(update={"landing": account.landing.replace("{scope}", "*")}))
     return Fact(account, inputs, FeedFlow(account.source, declared, layout, account.topics, account.archive))
-
-
-def all_tables(account: Account) -> list[FeedFlow]:
-    """Every table of an account: those of its reports, and the fact."""
-    fact = fact_of(account)
-    return [*(table for _, table in account.tables()), *([fact.table] if fact else [])]
-
-
-def account_source(account: Account, bucket: str, *feeds: FeedFlow) -> Source:
-    """An account as the source of its slices, of these feeds or of all."""
-    return Source(account.source, bucket, account.slices, feeds or tuple(all_tables(account)))
 
 
 def _inputs(tables: Sequence[tuple[ReportDefinition, FeedFlow]]) -> tuple[FactInput, ...]:

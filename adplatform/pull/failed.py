@@ -1,11 +1,10 @@
 """Reports that were given up, or that rest after an error."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from adplatform.flow.decisions import Retried
 from adplatform.flow.failed import instant
+from adplatform.flow.retried import Retried
 from adplatform.flow.services import Services
 from adplatform.ledger.rows import Report, ReportState
 from adplatform.pull.account import Account
@@ -17,7 +16,7 @@ LATELY = timedelta(days=3)
 
 @dataclass(frozen=True)
 class FailedReport:
-    """A report that was given up, or one that rests because of an error."""
+    """A report that was given up, or one that rests because of an error; as ``adplatform.flow.pattern.Failed``."""
 
     account: Account
     report: Report
@@ -27,42 +26,40 @@ class FailedReport:
         return self.report.feed
 
     @property
-    def given_up(self) -> bool:
+    def counts(self) -> bool:
+        """Only one that was given up: the others are on their way."""
         return self.report.ended
+
+    def retry(self, services: Services) -> Retried:
+        """Ask for a report that was given up once more, or end the rest of one that rests."""
+        report, account = self.report, self.account
+        what = f"{report.feed} {report.start} to {report.end}"
+        if not self.counts:
+            changed = services.ledger.change_report(report, not_before=None)
+            done = "it is tried again now" if changed else "it changed meanwhile and was left alone"
+            return Retried(f"{what}: {done}", bool(changed))
+        definition = account.definition(report.name)
+        days = set(report.days)
+        intended = intend_days(services, account, definition, report.scope, days) if definition else []
+        done = "asked for once more" if intended else "Amazon does not keep it, or it is on its way already"
+        return Retried(f"{what}: {done}", bool(intended))
 
     def __str__(self) -> str:
         r = self.report
-        what = "" if self.given_up or not r.not_before else f"; it is tried again from {instant(r.not_before)}"
-        mend = f"; mend it, then `adplatform retry {r.feed}`" if self.given_up else what
+        what = "" if self.counts or not r.not_before else f"; it is tried again from {instant(r.not_before)}"
+        mend = f"; mend it, then `adplatform retry {r.feed}`" if self.counts else what
         return f"{r.feed} {r.start} to {r.end}: {r.error or 'failed'}{mend}"
 
 
-def failed_reports(services: Services, accounts: Sequence[Account]) -> list[FailedReport]:
+def failed_reports(services: Services, account: Account) -> list[FailedReport]:
     """Reports that were given up lately and whose dates no other report brings, and those that rest after an error."""
-    now = services.ledger.now()
-    found = []
-    for account in accounts:
-        resting = [r for r in services.ledger.active_reports(account.source) if r.error and r.not_before]
-        found += [FailedReport(account, r) for r in resting if r.not_before and r.not_before > now]
-        scopes = [scope.id for scope in services.ledger.scopes(account.source) if account.wants(scope)]
+    ledger, now = services.ledger, services.ledger.now()
+    resting = [r for r in ledger.active_reports(account.source) if r.error and r.not_before and r.not_before > now]
+    found = [FailedReport(account, r) for r in resting]
+    for scope in (scope.id for scope in ledger.scopes(account.source) if account.wants(scope)):
         for definition in account.definitions:
-            for scope in scopes:
-                asked = services.ledger.reports(f"{account.source}/{definition.name}/{scope}", (now - LATELY).date())
-                brought = covered(asked, definition.definition_hash)
-                given_up = [r for r in asked if r.state is ReportState.FAILED and r.permanent]
-                found += [FailedReport(account, r) for r in given_up if not brought.keys() >= set(r.days)]
+            asked = ledger.reports(f"{account.source}/{definition.name}/{scope}", (now - LATELY).date())
+            brought = covered(asked, definition.definition_hash)
+            given_up = [r for r in asked if r.state is ReportState.FAILED and r.permanent]
+            found += [FailedReport(account, r) for r in given_up if not brought.keys() >= set(r.days)]
     return found
-
-
-def retry_report(services: Services, failed: FailedReport) -> Retried:
-    """Ask for a report that was given up once more, or end the rest of one that rests."""
-    report, account = failed.report, failed.account
-    what = f"{report.feed} {report.start} to {report.end}"
-    if not failed.given_up:
-        changed = services.ledger.change_report(report, not_before=None)
-        done = "it is tried again now" if changed else "it changed meanwhile and was left alone"
-        return Retried(f"{what}: {done}", bool(changed))
-    definition = account.definition(report.name)
-    intended = intend_days(services, account, definition, report.scope, set(report.days)) if definition else []
-    done = "asked for once more" if intended else "Amazon does not keep it, or it is on its way already"
-    return Retried(f"{what}: {done}", bool(intended))

@@ -340,7 +340,7 @@ def publish_slice(
 def slice_settler(services: Services, flows: tuple[FeedFlow, ...]) -> Settler:
     """The arrival side of slices: what lands is recorded here at once, so there is no queue of events."""
     first = flows[0]
-    source = Source(first.source, services.zones.raw_bucket, f"slices/{first.source}/", flows)
+    source = Source(first.source, services.zones.raw_bucket, f"slices/{first.source}/", flows, takes_files=False)
     return Settler(source, services.s3, None, "", services.ledger, services.zones)
 
 

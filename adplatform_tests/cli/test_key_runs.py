@@ -7,8 +7,10 @@ import dagster as dg
 import pytest
 
 from adplatform.cli.key_runs import work_of
+from adplatform.components.assembly.arrivals import Arrivals
 from adplatform.flow.key_rotation import RUN_PREFIX, Outcome, Wish, rotate
 from adplatform.flow.private_directory import private_directory
+from adplatform.flow.pushed import PushedFiles
 from adplatform.flow.services import Services
 from adplatform_tests.flow.rotations import PURCHASES, day, purchases
 from adplatform_tests.support import plainly
@@ -33,7 +35,8 @@ def club(**changes: Any) -> dict[str, Any]:
 
 def rotated(platform: Platform, temp: Path, run_id: str) -> Outcome:
     services, flows = platform.services, platform.source.feeds
-    work = work_of(services, platform.instance, platform.definitions, [platform.source], (), temp, run_id)
+    patterns, automations = [PushedFiles(platform.source)], [Arrivals(platform.source)]
+    work = work_of(services, platform.instance, platform.definitions, patterns, automations, temp, run_id)
     return rotate(services, flows, Wish(), work, version=VERSION, random_bytes=lambda count: bytes(range(count)))
 
 

@@ -8,12 +8,10 @@ import sqlglot
 import typer
 from sqlglot import exp
 
-from adplatform.cli.context import SOURCE_MODELS, declared_accounts, declared_sources
 from adplatform.cli.demo import HINTS
 from adplatform.cli.project import validate
-from adplatform.contracts.yaml_files import read_declarations
+from adplatform.patterns import declared_patterns, read_defs
 from adplatform.platform.settings import read_settings
-from adplatform.pull.fact import all_tables
 from adplatform.transform.compile import output_columns
 
 README = Path(__file__).parents[2] / "README.md"
@@ -73,15 +71,14 @@ def test_values_of_a_wrong_kind_are_told_in_the_words_of_yaml(tmp_path: Path, se
         f"  start_date: 2026-01-01\n  reports: [sp_campaigns]\n  {setting}\n",
         encoding="utf-8",
     )
-    _, mistakes = read_declarations(tmp_path, SOURCE_MODELS)
+    _, mistakes = read_defs(tmp_path)
     assert any(told in mistake.reason and mistake.line == 7 for mistake in mistakes), mistakes
 
 
 @pytest.mark.parametrize("text", [HINTS, README.read_text(encoding="utf-8")], ids=["demo", "README"])
 def test_queries_that_people_are_told_to_try_name_tables_and_columns_that_there_are(text: str) -> None:
     settings = read_settings()
-    flows = [flow for source in declared_sources(settings) for flow in source.feeds]
-    flows += [flow for account in declared_accounts() for flow in all_tables(account)]
+    flows = [flow for pattern in declared_patterns(settings) for flow in pattern.source.feeds]
     known = {f"clean_{flow.source}.{flow.feed.name}": output_columns(flow.feed.contract) for flow in flows}
     queries = [
         sqlglot.parse_one(q.replace("group by all", "").replace("order by 1", ""), read="duckdb")

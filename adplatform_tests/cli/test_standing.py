@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from adplatform.cli.context import declared_sources
 from adplatform.cli.standing import MOST_LISTED, ignored_of, ignored_table, next_step, verdict, waits, what_lacks
 from adplatform.contracts.feed import Feed
 from adplatform.files.arrivals import Wait
 from adplatform.flow.provision import provision
+from adplatform.flow.pushed import PushedFiles
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source, make_source
 from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState
+from adplatform.patterns import declared_patterns
 from adplatform_tests.support.platforms import TODAY, YESTERDAY
 
 DAY = date(2026, 3, 14)
@@ -97,14 +98,14 @@ def test_what_a_delivery_lacks_is_judged_now_without_a_queue(services: Services)
     put(services, f"orders/dt={YESTERDAY}/manifest.json", json.dumps({"files": [{"name": "a.csv"}]}).encode())
     services.settler(listed).reconcile()
     flow = listed.feeds[0]
-    wait = what_lacks(services, listed, flow, services.ledger.delivery(flow.name, YESTERDAY))
+    wait = what_lacks(services, PushedFiles(listed), flow, services.ledger.delivery(flow.name, YESTERDAY))
     assert wait is not None
     assert waits(wait) == "waits: 1 of 1 listed files are missing, first 'a.csv'"
     put(services, f"orders/dt={YESTERDAY}/manifest.json", b"{")
     services.settler(listed).reconcile()
     broken = services.ledger.objects(flow.name, YESTERDAY)[0]
     services.ledger.update_object(flow.name, broken, state=ObjectState.EXCLUDED)
-    wait = what_lacks(services, listed, flow, services.ledger.delivery(flow.name, YESTERDAY))
+    wait = what_lacks(services, PushedFiles(listed), flow, services.ledger.delivery(flow.name, YESTERDAY))
     assert wait is not None
     assert "not a manifest" in waits(wait)
 
@@ -112,13 +113,15 @@ def test_what_a_delivery_lacks_is_judged_now_without_a_queue(services: Services)
 PROCESS = """
 import itertools
 import dagster as dg
-from adplatform.cli.headless import process
+from adplatform.cli.headless import declared_automations, process
 from adplatform.flow.services import open_services
+from adplatform.patterns import declared_patterns
 from adplatform.platform.settings import read_settings
 with dg.DagsterInstance.ephemeral() as instance:
     services = open_services(read_settings())
     slow = itertools.count(0, 0.1).__next__
-    for finished in process(services, instance, accounts=(), patience=0, watch=lambda _: None, clock=slow):
+    files = [each for each in declared_automations() if each.source in ("northwind", "clubcard")]
+    for finished in process(services, instance, files, patience=0, watch=lambda _: None, clock=slow):
         print("published" if finished.success else finished.error, finished.feed, finished.dates)
 """
 
@@ -162,7 +165,8 @@ def purchase(number: int) -> bytes:
 
 
 def test_the_ledger_command_shows_the_delivery_and_what_was_ignored(aws_endpoint: str, services: Services) -> None:
-    clubcard = next(each for each in declared_sources(services.settings) if each.name == "clubcard")
+    sources = [pattern.source for pattern in declared_patterns(services.settings)]
+    clubcard = next(each for each in sources if each.name == "clubcard")
     provision(services, [clubcard])
     bucket = services.zones.raw_bucket
     for key in (f"dt={YESTERDAY}/a.json", "dt=2025-12-31/a.json", f"dt={YESTERDAY}/_tmp"):

@@ -1,6 +1,5 @@
 """The JSON Schema that editors use must accept what the model accepts, or people learn to ignore it."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,12 +7,9 @@ import yaml
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-import adplatform
-from adplatform.cli.context import SOURCE_MODELS
 from adplatform.contracts.source import FileSource
-from adplatform.contracts.yaml_files import read_declarations
+from adplatform.patterns import DEFS, Models, read_defs
 
-DEFS = Path(adplatform.__file__).parent / "defs"
 SCHEMA = Draft202012Validator(FileSource.model_json_schema())
 
 
@@ -62,9 +58,9 @@ def test_the_schema_refuses_what_the_model_refuses(feed: dict[str, Any]) -> None
 
 
 def test_shipped_definitions_are_valid_for_the_model_and_the_schema() -> None:
-    declared, mistakes = read_declarations(DEFS, SOURCE_MODELS)
+    declared, mistakes = read_defs(DEFS)
     assert [str(m) for m in mistakes] == []
-    assert {type(entry.model) for entry in declared} == set(SOURCE_MODELS.values()), "one of each is shipped"
+    assert {type(entry.model) for entry in declared} == set(Models().values()), "one of each is shipped"
     for entry in declared:
         schema = Draft202012Validator(type(entry.model).model_json_schema())
         for document in yaml.load_all(entry.file.read_text(encoding="utf-8"), _JsonLoader):

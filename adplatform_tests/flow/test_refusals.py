@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adplatform.components.assembly.arrival_automation import notify_refused
+from adplatform.flow.notices import notify_refused
 from adplatform.flow.source import UNPLACED, make_source
 from adplatform.ledger.rows import DeliveryState, Ignored, ObjectState, RawObject, Refused
 from adplatform_tests.flow.test_settling import contents, delivery, minutes, run

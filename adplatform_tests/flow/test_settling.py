@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from adplatform.components.assembly.arrival_automation import tell_hindered
 from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import lifecycle
 from adplatform.flow.close import close
-from adplatform.flow.decisions import retry_delivery
 from adplatform.flow.failed import FailedDelivery
+from adplatform.flow.notices import notify_hindered
 from adplatform.flow.settling import MAX_MANIFEST, Due, Ending, Look, Problem, Runs
 from adplatform.flow.source import UNPLACED, make_source
 from adplatform.ledger.rows import (
@@ -754,7 +753,7 @@ def test_a_denial_of_many_dates_is_one_message_until_it_is_over(world: World) ->
     world.told = lambda event, *_: told.append(event)
     denied = EnvironmentFailure("manifest.json: GetObject is not allowed", cause="GetObject")
     for hindrances in ((denied, denied), (denied,), (), (denied,)):
-        tell_hindered(world, world.source, Look((), (), (), None, hindrances))
+        notify_hindered(world, world.source, Look((), (), (), None, hindrances))
     assert told == ["arrivals_hindered"] * 2
 
 
@@ -1052,6 +1051,6 @@ def test_a_retry_that_changed_nothing_does_not_count(world: World) -> None:
     lifecycle.claim(world, flow, TODAY, "run")
     lifecycle.fail(world, flow, TODAY, "run", TransientFailure("later"))
     failed = FailedDelivery(flow, delivery(world))
-    assert retry_delivery(world, failed).changed
-    again = retry_delivery(world, failed)
+    assert failed.retry(world).changed
+    again = failed.retry(world)
     assert (again.changed, "changed meanwhile" in again.sentence) == (False, True)

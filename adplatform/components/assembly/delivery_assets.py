@@ -10,11 +10,11 @@ import dagster as dg
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adplatform.components.assembly.metadata import (
+    clean_metadata,
     clean_schema,
     column_lineage,
     ledger_hint,
     outcome_table,
-    publication_metadata,
     raw_schema,
     topic_metadata,
 )
@@ -212,10 +212,7 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
                 asset_key=spec.key,
                 data_version=dg.DataVersion(f"{day}/{delivery.version}"),
                 metadata={
-                    **publication_metadata(flow, publication),
-                    "dagster/table_name": publication.table,
-                    "dagster/uri": services.zones.clean_uri(services.zones.clean(flow.name)),
-                    "dagster/column_schema": clean_schema(table),
+                    **clean_metadata(services, flow, publication, table),
                     "adplatform/file_outcomes": outcome_table(outcomes),
                 },
             )

@@ -7,6 +7,7 @@ import dagster as dg
 
 from adplatform.contracts.model import Contract
 from adplatform.contracts.source import Topics
+from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.zones import Zones
 from adplatform.ledger.rows import FileOutcome, Observation, Outcome, Publication, Report, Scope
@@ -14,6 +15,7 @@ from adplatform.transform.values import OutputColumn
 
 SHOWN_FILES = 200
 FAILURE_TOPIC = "adplatform/failure_topic"
+DATA_VERSION_TAG = "dagster/data_version"
 
 
 def topic_metadata(topics: Topics) -> dict[str, str]:
@@ -98,6 +100,18 @@ def publication_metadata(flow: FeedFlow, publication: Publication) -> Mapping[st
         "adplatform/locations": list(publication.locations),
         "adplatform/location_count": publication.location_count,
         "adplatform/ledger": ledger_hint(flow, str(publication.day)),
+    }
+
+
+def clean_metadata(
+    services: Services, flow: FeedFlow, publication: Publication, columns: Iterable[OutputColumn]
+) -> Mapping[str, Any]:
+    """The same with the table, its columns and where it is."""
+    return {
+        **publication_metadata(flow, publication),
+        "dagster/table_name": publication.table,
+        "dagster/uri": services.zones.clean_uri(services.zones.clean(flow.table)),
+        "dagster/column_schema": clean_schema(columns),
     }
 
 

@@ -3,15 +3,16 @@
 import dagster as dg
 
 from adplatform.amazon.sources import ReportSource
-from adplatform.components.assembly.arrival_automation import collection_schedule, comparison_schedule
+from adplatform.components.assembly.care import care_schedules
 from adplatform.components.assembly.fact_assets import fact_asset
 from adplatform.components.assembly.report_assets import report_assets
-from adplatform.components.assembly.report_automation import orders_job, reports_sensor
 from adplatform.components.assembly.report_watch import watch_definitions
+from adplatform.components.assembly.reports import orders_job, reports_sensor
 from adplatform.platform.settings import read_settings
 from adplatform.pull.account import account_of
 from adplatform.pull.connect import Connect
-from adplatform.pull.fact import account_source, fact_of
+from adplatform.pull.fact import fact_of
+from adplatform.pull.pattern import account_source
 
 
 def account_definitions(declared: ReportSource, connect: Connect) -> dg.Definitions:
@@ -35,7 +36,6 @@ def account_definitions(declared: ReportSource, connect: Connect) -> dg.Definiti
         assets.append(fact_asset(fact, declared.owners, declared.tags))
     orders = orders_job(account, connect)
     sensor = reports_sensor(account, assets, orders, declared.check_every, status, connect)
-    source = account_source(account, settings.raw_bucket)
-    care = [collection_schedule(source, schedule_status), comparison_schedule(source, schedule_status)]
+    care = care_schedules(account_source(account, settings.raw_bucket), schedule_status)
     pulled = dg.Definitions(assets=assets, jobs=[orders], sensors=[sensor], schedules=care)
     return dg.Definitions.merge(pulled, watch_definitions(account, declared.owners, declared.tags, schedule_status))

@@ -26,10 +26,11 @@ from adplatform.components.assembly.delivery_assets import (
     stopping,
 )
 from adplatform.components.assembly.metadata import (
+    DATA_VERSION_TAG,
+    clean_metadata,
     clean_schema,
     column_lineage,
     observation_metadata,
-    publication_metadata,
     raw_schema,
     report_metadata,
     slice_metadata,
@@ -66,7 +67,6 @@ _STAMPED = frozenset(column.header for column in STAMPS)
 """What the documents do not carry."""
 _AUDITS = {name: text for name, text in AUDITS.items() if name != "manifest_rows"} | SUSPICION
 DATE = "date"
-DATA_VERSION_TAG = "dagster/data_version"
 
 
 def raw_key(account: Account, name: str) -> dg.AssetKey:
@@ -113,11 +113,8 @@ def clean_materialization(
         clean_key(account, flow.feed.name),
         partition=partition_key(account, publication.day, flow.scope.value if flow.scope else ""),
         metadata={
-            **publication_metadata(flow, publication),
+            **clean_metadata(services, flow, publication, columns),
             **observation_metadata(observed),
-            "dagster/table_name": publication.table,
-            "dagster/uri": services.zones.clean_uri(services.zones.clean(flow.table)),
-            "dagster/column_schema": clean_schema(columns),
         },
         tags={DATA_VERSION_TAG: f"{publication.day}/{publication.version}"},
     )

@@ -11,7 +11,7 @@ from adplatform.amazon.definitions import ReportDefinition
 from adplatform.components.assembly.metadata import topic_metadata
 from adplatform.components.assembly.ownership import automated
 from adplatform.components.assembly.report_assets import clean_key
-from adplatform.components.assembly.report_automation import run_tags
+from adplatform.components.assembly.reports import run_tags
 from adplatform.components.assembly.runs import at_work, work_ended
 from adplatform.failures import PermanentFailure, TransientFailure, listed
 from adplatform.flow.services import Services

@@ -203,15 +203,16 @@ def runs_of(services: Services, instance: dg.DagsterInstance) -> InstanceRuns:
     return InstanceRuns(instance, Workers(services.ledger))
 
 
-def may_start(runs: InstanceRuns, alike: dg.RunsFilter, now: float) -> bool:
+def may_start(runs: InstanceRuns, alike: dg.RunsFilter, now: float, since: float = 0.0) -> bool:
     """Whether none alike is at work, and none failed a moment ago: what is broken for long should not make a run a
-    minute."""
+    minute. What failed before ``since``, in seconds since 1970 as ``now``, does not count."""
     records = runs.instance.get_run_records(filters=alike, limit=_REMEMBERED)
     if not records:
         return True
     if runs.alive(records[0].dagster_run.run_id):
         return False
-    failures = len(list(takewhile(lambda r: r.dagster_run.status is dg.DagsterRunStatus.FAILURE, records)))
+    recent = takewhile(lambda r: float(r.end_time or 0) >= since, records)
+    failures = len(list(takewhile(lambda r: r.dagster_run.status is dg.DagsterRunStatus.FAILURE, recent)))
     if not failures:
         return True
     pause = min(AGAIN_AFTER * float(2 ** (failures - 1)), LONGEST_PAUSE)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from adplatform.components.assembly.arrival_automation import ArrivalsCursor, read_progress, write_progress
+from adplatform.components.assembly.arrivals import ArrivalsCursor, read_progress, write_progress
 from adplatform.components.assembly.cursors import read_cursor
 from adplatform.definitions import defs
 from adplatform.flow.listing import Position, Round

@@ -10,7 +10,7 @@ import pytest
 from adplatform.amazon.sources import AdsSource
 from adplatform.components import AmazonAdsReports
 from adplatform.components.assembly.fact_assets import FACT_TAG
-from adplatform.components.assembly.report_automation import RANGE_END, RANGE_START, request_facts
+from adplatform.components.assembly.reports import RANGE_END, RANGE_START, request_facts
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.lake.query import run_query

@@ -1,34 +1,33 @@
-"""What starts the runs of a report account: its sensor, and the job that places orders.
-
-Asking, waiting and downloading are separate, so that no run is held while Amazon makes a report.
-"""
+"""What starts the runs of a report account: its sensor, and the job that places orders."""
 
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import dagster as dg
 
 from adplatform.amazon.http import PATIENCE
-from adplatform.components.assembly.arrival_automation import tell_stuck
+from adplatform.components.assembly.automation import Looking, Tick, source_sensor
 from adplatform.components.assembly.delivery_assets import TOPIC_TAG
 from adplatform.components.assembly.fact_assets import FACT_TAG, fact_runs
 from adplatform.components.assembly.metadata import report_metadata
-from adplatform.components.assembly.ownership import automated
 from adplatform.components.assembly.report_assets import (
     REPORT_TAG,
     clean_key,
+    clean_materialization,
     partition_key,
     raw_key,
     scopes_definition,
 )
 from adplatform.components.assembly.runs import FEED_TAG, at_work, may_start, note_failure, runs_of, work_ended
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.notices import notify_stuck
 from adplatform.flow.services import Services
-from adplatform.flow.settling import Due
-from adplatform.ledger.rows import Report, Scope, Stale
+from adplatform.flow.source import FeedFlow
+from adplatform.ledger.rows import Publication, Report, Scope, Stale
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.pull.account import Account
 from adplatform.pull.connect import Connect, open_api
@@ -42,6 +41,7 @@ from adplatform.pull.due import (
     reports_due,
 )
 from adplatform.pull.fact import NAME, fact_of, facts_due
+from adplatform.transform.values import OutputColumn
 
 log = logging.getLogger(__name__)
 
@@ -49,32 +49,63 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 
 
 @dataclass(frozen=True)
-class Tick:
-    """What one look at an account found to do. ``news`` are reports that turned out ready, failed or overdue."""
+class Reports:
+    """The runs of a report account; as ``adplatform.components.assembly.automation.Automation``. Asking, waiting and
+    downloading are separate, so that no run is held while a report is made."""
 
-    orders: bool
-    reports: tuple[ReportDue, ...]
-    deliveries: tuple[Due, ...]
-    facts: tuple[Stale, ...] = ()
-    news: tuple[Report, ...] = ()
+    account: Account
+    connect: Connect = open_api
 
+    @property
+    def source(self) -> str:
+        return self.account.source
 
-def look(services: Services, account: Account, instance: dg.DagsterInstance, connect: Connect = open_api) -> Tick:
-    """Poll what is on its way, then say what needs a run. A failure of Amazon's is in the ledger and the log."""
-    runs = runs_of(services, instance)
-    runs.sweep()
-    orders = orders_are_due(services, account)
-    before = {(r.feed, r.key): (r.state, r.overdue) for r in services.ledger.active_reports(account.source)}
-    polled: list[Report] = []
-    try:
-        polled = poll_reports(services, account, lambda: connect(services, account, POLL_PATIENCE))
-    except (PermanentFailure, TransientFailure) as e:
-        log.error("%s: reports cannot be polled: %s", account.source, e)
-    deliveries, problems = deliveries_due(services, account, runs)
-    facts, unbuilt = facts_due(services, fact_of(account), runs)
-    tell_stuck(services, account.source, [*problems, *unbuilt])
-    news = tuple(r for r in polled if before.get((r.feed, r.key)) != (r.state, r.overdue))
-    return Tick(orders, tuple(reports_due(services, account, runs)), tuple(deliveries), tuple(facts), news)
+    def look(self, services: Services, instance: dg.DagsterInstance, how: Looking) -> Tick:
+        """Poll what is on its way, then say what needs a run: orders, each report that is ready, each slice that waits,
+        and the fact. A failure of the API's is in the ledger and the log."""
+        account, runs = self.account, runs_of(services, instance)
+        runs.sweep()
+        orders = orders_are_due(services, account)
+        before = {(r.feed, r.key): (r.state, r.overdue) for r in services.ledger.active_reports(account.source)}
+        polled: list[Report] = []
+        try:
+            polled = poll_reports(services, account, lambda: self.connect(services, account, POLL_PATIENCE))
+        except (PermanentFailure, TransientFailure) as e:
+            log.error("%s: reports cannot be polled: %s", account.source, e)
+        deliveries, problems = deliveries_due(services, account, runs)
+        facts, unbuilt = facts_due(services, fact_of(account), runs)
+        notify_stuck(services, account.source, [*problems, *unbuilt])
+        requests = [request_report(account, due) for due in reports_due(services, account, runs)]
+        requests += [request_delivery(account, due.flow, due.day, due.run_key) for due in deliveries]
+        if orders and may_start(runs, _orders_runs(account), time.time(), how.since):
+            requests.append(dg.RunRequest(job_name=_orders_name(account), tags=run_tags(account, account.source)))
+        if facts and may_start(runs, fact_runs(account.source), time.time(), how.since):
+            requests += request_facts(account, facts, scope_keys(account, instance))
+        news = [r for r in polled if before.get((r.feed, r.key)) != (r.state, r.overdue)]
+        return Tick(
+            tuple(requests),
+            standing(services, account),
+            waits=bool(services.ledger.active_reports(account.source)),
+            events=tuple(report_events(services, account, news)),
+        )
+
+    def new_partitions(self, services: Services, instance: dg.DagsterInstance) -> list[dg.AddDynamicPartitionsRequest]:
+        """The scopes that were discovered since."""
+        definition = scopes_definition(self.account)
+        if not isinstance(definition, dg.DynamicPartitionsDefinition):
+            return []
+        known = set(instance.get_dynamic_partitions(str(definition.name)))
+        scopes = services.ledger.scopes(self.account.source)
+        new = sorted({scope.id for scope in scopes if self.account.wants(scope)} - known)
+        return [definition.build_add_request(new)] if new else []
+
+    def request(self, flow: FeedFlow, day: date) -> dg.RunRequest:
+        return request_delivery(self.account, flow, day)
+
+    def materialization(
+        self, services: Services, flow: FeedFlow, publication: Publication, columns: Iterable[OutputColumn]
+    ) -> dg.AssetMaterialization:
+        return clean_materialization(services, self.account, flow, publication, columns)
 
 
 def standing(services: Services, account: Account) -> str:
@@ -83,10 +114,10 @@ def standing(services: Services, account: Account) -> str:
     if not active:
         return "nothing is due, and no report is on its way"
     counts = Counter(f"{r.state}, overdue" if r.overdue else str(r.state) for r in active)
-    told = "; ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    shown = "; ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     rests = [r.not_before for r in active if r.not_before and r.not_before > services.ledger.now()]
     soonest = f"; the next is looked at from {min(rests):%Y-%m-%d %H:%M:%S} UTC" if rests else ""
-    return f"nothing to start; reports on their way: {told}{soonest}"
+    return f"nothing to start; reports on their way: {shown}{soonest}"
 
 
 def report_event(account: Account, report: Report, scope: Scope | None) -> dg.AssetObservation:
@@ -133,6 +164,10 @@ def orders_job(account: Account, connect: Connect = open_api) -> dg.JobDefinitio
     return orders
 
 
+def _pull_name(account: Account) -> str:
+    return f"{account.source}_reports"
+
+
 def _orders_name(account: Account) -> str:
     return f"{account.source}_orders"
 
@@ -150,36 +185,18 @@ def reports_sensor(
     connect: Connect = open_api,
 ) -> dg.SensorDefinition:
     """Polls reports, and starts a run for orders, each report that is ready, each slice that waits, and the fact."""
-    pull = dg.define_asset_job(f"{account.source}_reports", selection=list(assets))
-
-    @dg.sensor(
-        name=f"{account.source}_reports",
-        jobs=[orders, pull],
-        minimum_interval_seconds=seconds,
-        default_status=status,
-        description=f"Follows the reports of {account.source} from order to table: polls them, and starts a run for "
-        "orders, for each report that is ready, for dates that wait, and for the daily fact.",
+    return source_sensor(
+        Reports(account, connect),
+        f"{account.source}_reports",
+        f"Follows the reports of {account.source} from order to table: polls them, and starts a run for orders, for "
+        "each report that is ready, for dates that wait, and for the daily fact.",
+        seconds,
+        status,
+        jobs=[orders, dg.define_asset_job(_pull_name(account), selection=list(assets))],
     )
-    @automated
-    def reports(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
-        found = look(services, account, context.instance, connect)
-        requests = [request_report(account, due, pull.name) for due in found.reports]
-        requests += [request_delivery(account, due, pull.name) for due in found.deliveries]
-        if found.orders and may_start(runs_of(services, context.instance), _orders_runs(account), time.time()):
-            requests.append(dg.RunRequest(job_name=orders.name, tags=run_tags(account, account.source)))
-        if found.facts and may_start(runs_of(services, context.instance), fact_runs(account.source), time.time()):
-            requests += request_facts(account, found.facts, scope_keys(account, context.instance), pull.name)
-        return dg.SensorResult(
-            run_requests=requests,
-            skip_reason=None if requests else standing(services, account),
-            dynamic_partitions_requests=_new_partitions(services, account, context.instance),
-            asset_events=report_events(services, account, found.news),
-        )
-
-    return reports
 
 
-def request_report(account: Account, due: ReportDue, job: str | None = None) -> dg.RunRequest:
+def request_report(account: Account, due: ReportDue) -> dg.RunRequest:
     """One run for one report; its partitions are the dates of the report's range."""
     report = due.report
     definition = account.definition(report.name)
@@ -187,7 +204,7 @@ def request_report(account: Account, due: ReportDue, job: str | None = None) -> 
     keys = [raw_key(account, report.name), *(clean_key(account, d.feed) for d in datasets)]
     return dg.RunRequest(
         run_key=due.run_key,
-        job_name=job,
+        job_name=_pull_name(account),
         asset_selection=keys,
         tags={
             **run_tags(account, report.feed),
@@ -198,21 +215,18 @@ def request_report(account: Account, due: ReportDue, job: str | None = None) -> 
     )
 
 
-def request_delivery(account: Account, due: Due, job: str | None = None) -> dg.RunRequest:
+def request_delivery(account: Account, flow: FeedFlow, day: date, run_key: str | None = None) -> dg.RunRequest:
     """A run for a slice that an earlier run left unpublished."""
-    scope = due.flow.scope.value if due.flow.scope else ""
     return dg.RunRequest(
-        run_key=due.run_key,
-        job_name=job,
-        partition_key=partition_key(account, due.day, scope),
-        asset_selection=[clean_key(account, due.flow.feed.name)],
-        tags=run_tags(account, due.flow.name),
+        run_key=run_key,
+        job_name=_pull_name(account),
+        partition_key=partition_key(account, day, flow.scope.value if flow.scope else ""),
+        asset_selection=[clean_key(account, flow.feed.name)],
+        tags=run_tags(account, flow.name),
     )
 
 
-def request_facts(
-    account: Account, due: Sequence[Stale], scopes: Sequence[str], job: str | None = None
-) -> list[dg.RunRequest]:
+def request_facts(account: Account, due: Sequence[Stale], scopes: Sequence[str]) -> list[dg.RunRequest]:
     """One run for all dates and scopes of the fact that are due, of those ``scopes`` that are partitions. It builds
     what is due when it begins; its range of partitions is the smallest that holds them."""
     wanted = [stale for stale in due if stale.scope in scopes]
@@ -223,7 +237,7 @@ def request_facts(
     name = f"{account.source}/{NAME}"
     return [
         dg.RunRequest(
-            job_name=job,
+            job_name=_pull_name(account),
             asset_selection=[clean_key(account, NAME)],
             tags={
                 **run_tags(account, name),
@@ -240,29 +254,6 @@ def run_tags(account: Account, feed: str) -> Mapping[str, str]:
     return {FEED_TAG: feed, "source": account.source, **topic}
 
 
-def _new_partitions(
-    services: Services, account: Account, instance: dg.DagsterInstance
-) -> list[dg.AddDynamicPartitionsRequest]:
-    definition = scopes_definition(account)
-    if not isinstance(definition, dg.DynamicPartitionsDefinition):
-        return []
-    new = _new_scopes(services, account, instance, str(definition.name))
-    return [definition.build_add_request(new)] if new else []
-
-
 def scope_keys(account: Account, instance: dg.DagsterInstance) -> Sequence[str]:
     """The scopes that are partitions, in the order of their definition."""
     return scopes_definition(account).get_partition_keys(dynamic_partitions_store=instance)
-
-
-def add_partitions(services: Services, account: Account, instance: dg.DagsterInstance) -> None:
-    """Profiles that were discovered since become partitions, where no sensor does it."""
-    definition = scopes_definition(account)
-    if isinstance(definition, dg.DynamicPartitionsDefinition):
-        name = str(definition.name)
-        instance.add_dynamic_partitions(name, _new_scopes(services, account, instance, name))
-
-
-def _new_scopes(services: Services, account: Account, instance: dg.DagsterInstance, name: str) -> list[str]:
-    known = set(instance.get_dynamic_partitions(name))
-    return sorted({s.id for s in services.ledger.scopes(account.source) if account.wants(s)} - known)

@@ -12,8 +12,10 @@ import pytest
 
 from adplatform.amazon.sources import AdsSource
 from adplatform.components import AmazonAdsReports
-from adplatform.components.assembly.report_automation import look
+from adplatform.components.assembly.automation import Looking
+from adplatform.components.assembly.reports import Reports
 from adplatform.components.assembly.runs import TOLD_TAG, WORKER_TAG, may_start, runs_of, said_of
+from adplatform.flow.budget import UNLIMITED
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.ledger.rows import ReportState, Scope
@@ -125,7 +127,7 @@ def test_a_look_at_many_profiles_asks_the_ledger_no_more_often_than_one_at_few(
 
     def calls() -> Counter[str]:
         asked.clear()
-        look(timed, account, instance, lambda *_: MemoryReports(lambda: at[0], rows))
+        Reports(account, lambda *_: MemoryReports(lambda: at[0], rows)).look(timed, instance, Looking(UNLIMITED))
         return Counter(asked)
 
     timed.ledger.put_scopes("ads", [Scope("100", "America/Los_Angeles")])

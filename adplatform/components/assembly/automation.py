@@ -1,0 +1,97 @@
+"""What starts the runs of a source: one look, the same for its sensor and for a process without a daemon."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Protocol
+
+import dagster as dg
+
+from adplatform.components.assembly.ownership import automated
+from adplatform.flow.budget import Budget
+from adplatform.flow.looks import LIST_EVERY
+from adplatform.flow.services import Services
+from adplatform.flow.source import FeedFlow
+from adplatform.ledger.rows import Publication
+from adplatform.transform.values import OutputColumn
+
+
+@dataclass(frozen=True)
+class Looking:
+    """How to look at a source. ``cursor`` is what the look before left. Failures of runs before ``since``, in seconds
+    since 1970, hold up nothing. ``everything`` brings also what waits for its schedule."""
+
+    budget: Budget
+    cursor: str | None = None
+    since: float = 0.0
+    everything: bool = False
+    list_every: timedelta = LIST_EVERY
+
+
+@dataclass(frozen=True)
+class Tick:
+    """What one look found: the runs to start, and in a sentence where the source stands; ``waits`` when something is on
+    its way. Another look goes on where one stopped that did not come to its end."""
+
+    requests: tuple[dg.RunRequest, ...]
+    standing: str
+    waits: bool = False
+    cursor: str | None = None
+    at_end: bool = True
+    events: tuple[dg.AssetObservation, ...] = ()
+
+
+class Automation(Protocol):
+    """The runs of one source."""
+
+    @property
+    def source(self) -> str:
+        """The name of the source."""
+
+    def look(self, services: Services, instance: dg.DagsterInstance, how: Looking) -> Tick:
+        """Bring the ledger up to date and say what needs a run."""
+
+    def new_partitions(
+        self, services: Services, instance: dg.DagsterInstance
+    ) -> Iterable[dg.AddDynamicPartitionsRequest]:
+        """Partitions that the source has by now and Dagster does not know."""
+
+    def request(self, flow: FeedFlow, day: date) -> dg.RunRequest:
+        """A run of one delivery, without a key: it may be asked for again at once."""
+
+    def materialization(
+        self, services: Services, flow: FeedFlow, publication: Publication, columns: Iterable[OutputColumn]
+    ) -> dg.AssetMaterialization:
+        """What Dagster is to know of a delivery that was published without a run."""
+
+
+def source_sensor(
+    automation: Automation,
+    name: str,
+    description: str,
+    seconds: int,
+    status: dg.DefaultSensorStatus,
+    clock: Callable[[], float] = time.monotonic,
+    **targets: Any,
+) -> dg.SensorDefinition:
+    """The sensor of a source; ``targets`` are its jobs or assets, as ``dg.sensor`` takes them.
+
+    The ledger remembers everything, so a tick that dies at any point is repeated by the next, and the cursor holds
+    nothing but where to go on.
+    """
+
+    @dg.sensor(name=name, description=description, minimum_interval_seconds=seconds, default_status=status, **targets)
+    @automated
+    def look(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
+        how = Looking(Budget.of(services.settings.tick_seconds, clock), context.cursor)
+        tick = automation.look(services, context.instance, how)
+        return dg.SensorResult(
+            run_requests=list(tick.requests),
+            skip_reason=None if tick.requests else tick.standing,
+            cursor=tick.cursor,
+            dynamic_partitions_requests=list(automation.new_partitions(services, context.instance)),
+            asset_events=list(tick.events),
+        )
+
+    return look

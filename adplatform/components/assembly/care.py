@@ -1,0 +1,75 @@
+"""The care of a source's tables: jobs that collect replaced versions and compare the catalog with the ledger."""
+
+import logging
+from collections.abc import Callable
+
+import dagster as dg
+
+from adplatform.components.assembly.ownership import automated
+from adplatform.components.assembly.runs import at_work, work_ended
+from adplatform.flow.collection import collect_source, compare_recent
+from adplatform.flow.services import Services
+from adplatform.flow.source import Source
+
+log = logging.getLogger(__name__)
+
+
+def care_schedules(source: Source, status: dg.DefaultScheduleStatus) -> list[dg.ScheduleDefinition]:
+    """What every source has for its tables."""
+    return [collection_schedule(source, status), comparison_schedule(source, status)]
+
+
+def collection_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+    """Removes replaced versions of the source's tables once a day, and mends their path copies."""
+
+    def collect_versions(services: Services, run_id: str) -> None:
+        for flow, collected in collect_source(services, source, run_id):
+            log.info("%s: removed %s, repaired %s", flow.table, collected.removed, collected.repaired)
+            if collected.compared.unclear:
+                log.error("%s: nothing was removed: %s", flow.table, "; ".join(collected.compared.unclear))
+
+    job = _job(source, "collect", collect_versions, f"Removes replaced versions of the tables of {source.name}.")
+    return _schedule(job, "daily", "17 3 * * *", status)
+
+
+def comparison_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+    """Compares the catalog with what the ledger says was published lately, and repairs what a late write changed."""
+
+    def compare_catalog(services: Services, run_id: str) -> None:
+        for flow, compared in compare_recent(services, source, run_id):
+            log.info("%s: repaired %s, to look at %s", flow.table, compared.repaired, compared.to_report)
+
+    job = _job(source, "compare", compare_catalog, f"Repairs what a late write made of the tables of {source.name}.")
+    return _schedule(job, "hourly", "41 * * * *", status)
+
+
+def _job(source: Source, name: str, work: Callable[[Services, str], None], description: str) -> dg.JobDefinition:
+    """A job of one op that does ``work`` with the services and its run's id."""
+
+    @dg.op(name=f"{source.name}_{work.__name__}")
+    def step(context: dg.OpExecutionContext, services: dg.ResourceParam[Services]) -> None:
+        with at_work(context, services, context.op.name):
+            work(services, context.run.run_id)
+        work_ended(context, services, context.op.name)
+
+    @dg.job(name=f"{source.name}_{name}", description=description)
+    def whole() -> None:
+        step()
+
+    return whole
+
+
+def _schedule(job: dg.JobDefinition, often: str, cron: str, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=f"{job.name}_{often}",
+        job=job,
+        cron_schedule=cron,
+        description=job.description,
+        execution_timezone="UTC",
+        default_status=status,
+    )
+    @automated
+    def run(context: dg.ScheduleEvaluationContext, services: dg.ResourceParam[Services]) -> dg.RunRequest:
+        return dg.RunRequest()
+
+    return run

@@ -1,0 +1,64 @@
+"""What people are notified of after a look at a source, each once."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from functools import partial
+
+from adplatform.contracts.source import Topics
+from adplatform.flow.hindrances import begin_hindrance, end_hindrances
+from adplatform.flow.services import Services
+from adplatform.flow.settling import Look, Problem
+from adplatform.flow.source import Source
+from adplatform.flow.untold import tell_untold
+
+log = logging.getLogger(__name__)
+
+ARRIVALS = "arrivals"
+"""The kind of work that is hindered when deliveries cannot be judged."""
+_REFUSED_EVERY = timedelta(hours=1)
+
+
+def notify_refused(services: Services, source: Source) -> None:
+    """Notify of objects that are ignored though somebody meant to deliver them, each once and those of one reason in a
+    message an hour; again with the next look when the message cannot be sent."""
+    topics: Mapping[str, Topics] = {flow.name: flow.topics for flow in source.feeds}
+    ledger = services.ledger
+    for refused in ledger.refused(source.name):
+        told = ledger.told(source.name, refused.sort_key)
+        if told is not None and ledger.now() - told.at < _REFUSED_EVERY:
+            continue
+        count = f"{refused.objects} objects" if refused.objects != 1 else "an object"
+        log.warning("%s: %s refused, first %s: %s", refused.feed, count, refused.first, refused.reason)
+        sent = services.notifier(topics.get(refused.feed, source.feeds[0].topics)).failure(
+            "objects_refused",
+            f"{refused.feed}: {count} refused",
+            {
+                "feed": refused.feed,
+                "objects": refused.objects,
+                "first": refused.first,
+                "reason": refused.reason,
+                "action": refused.action,
+            },
+        )
+        if sent:
+            ledger.put_told(source.name, refused.sort_key)
+            ledger.clear_refused(source.name, refused)
+
+
+def notify_stuck(services: Services, source: str, problems: Iterable[Problem]) -> None:
+    """Notify of deliveries that newly cannot settle, and of whatever could not be sent before."""
+    for problem in problems:
+        log.error("%s %s: %s", problem.flow.name, problem.day, problem.error)
+    tell_untold(services, source)
+
+
+def notify_hindered(services: Services, source: Source, found: Look) -> None:
+    """Notify of what keeps deliveries from being judged where the platform runs, when it begins."""
+    for hindrance in found.hindrances:
+        facts = {"source": source.name, "error": str(hindrance)}
+        subject = f"{source.name}: deliveries cannot be judged where the platform runs"
+        tell = partial(services.notifier(source.feeds[0].topics).failure, "arrivals_hindered", subject, facts)
+        begin_hindrance(services, source.name, ARRIVALS, hindrance, tell)
+    if found.mark is None and not found.hindrances:
+        end_hindrances(services, source.name, ARRIVALS)

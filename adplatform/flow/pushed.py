@@ -1,0 +1,48 @@
+"""The pattern of files that a sender puts into a landing zone, as often and as much as it likes."""
+
+from dataclasses import dataclass
+
+from adplatform.contracts.source import FileSource
+from adplatform.flow.failed import FailedDelivery, failed_deliveries
+from adplatform.flow.services import Services
+from adplatform.flow.source import FeedFlow, Source, declared_source
+from adplatform.ledger.ledger import Ledger
+from adplatform.platform.settings import Settings
+
+
+@dataclass(frozen=True)
+class PushedFiles:
+    """As ``adplatform.flow.pattern.Pattern``. Each feed has one delivery a date."""
+
+    source: Source
+    part: None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(flow.name for flow in self.source.feeds)
+
+    def find(self, name: str) -> FeedFlow | None:
+        return next((flow for flow in self.source.feeds if flow.name == name), None)
+
+    def deliveries(self, ledger: Ledger) -> list[FeedFlow]:
+        return list(self.source.feeds)
+
+    def arrivals(self, flow: FeedFlow) -> Source:
+        return self.source
+
+    def failing(self, ledger: Ledger) -> list[str]:
+        return list(self.names)
+
+    def failed(self, services: Services) -> list[FailedDelivery]:
+        return failed_deliveries(services, self.source.name, self.source.feeds)
+
+
+def pushed_files(declared: FileSource, settings: Settings) -> PushedFiles:
+    """The pattern that YAML declares.
+
+    Raises:
+        PermanentFailure: AWS takes no queue of the source's name, a landing template is invalid, or two feeds have the
+            same.
+    """
+    settings.queue_name(declared.source)
+    return PushedFiles(declared_source(declared, settings.raw_bucket))

@@ -1,0 +1,95 @@
+"""The source patterns, by the component that declares one in a ``defs.yaml``; each is imported when first needed.
+
+A new pattern is entered here and in ``adplatform.components``.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from adplatform.contracts.yaml_files import Declared, Mistake, read_declarations
+from adplatform.failures import PermanentFailure
+from adplatform.flow.pattern import Pattern
+from adplatform.platform.settings import Settings
+
+DEFS = Path(__file__).parent / "defs"
+P = TypeVar("P", bound=Pattern)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Where the model of a component's attributes is, and what makes a pattern of one, as ``module:name``."""
+
+    model: str
+    pattern: str
+
+
+KINDS: Mapping[str, Kind] = {
+    "PartnerPush": Kind("adplatform.contracts.source:FileSource", "adplatform.flow.pushed:pushed_files"),
+    "AmazonAdsReports": Kind("adplatform.amazon.sources:AdsSource", "adplatform.pull.pattern:pulled_reports"),
+    "SellingPartnerReports": Kind(
+        "adplatform.amazon.sources:SellingPartnerSource", "adplatform.pull.pattern:pulled_reports"
+    ),
+}
+
+
+class Models(Mapping[str, type[BaseModel]]):
+    """The model of each component's attributes."""
+
+    def __getitem__(self, kind: str) -> type[BaseModel]:
+        model: type[BaseModel] = _named(KINDS[kind].model)
+        return model
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(KINDS)
+
+    def __len__(self) -> int:
+        return len(KINDS)
+
+
+def read_defs(folder: Path = DEFS) -> tuple[list[Declared[BaseModel]], list[Mistake]]:
+    """Every declared source below ``folder``, and every mistake in the files."""
+    return read_declarations(folder, Models())
+
+
+def faultless_defs(folder: Path = DEFS) -> list[Declared[BaseModel]]:
+    """
+    Raises:
+        PermanentFailure: a file has mistakes; names the first.
+    """
+    declared, mistakes = read_defs(folder)
+    if mistakes:
+        raise PermanentFailure(f"{mistakes[0]} (`adplatform validate` lists all)")
+    return declared
+
+
+def pattern_of(declared: Declared[BaseModel], settings: Settings) -> Pattern:
+    """
+    Raises:
+        PermanentFailure: as what makes a pattern of that kind: its tables or layouts cannot be made.
+    """
+    make: Callable[[BaseModel, Settings], Pattern] = _named(KINDS[declared.kind].pattern)
+    return make(declared.model, settings)
+
+
+def declared_patterns(settings: Settings, folder: Path = DEFS) -> list[Pattern]:
+    """Every declared source.
+
+    Raises:
+        PermanentFailure: a file has mistakes; names the first.
+    """
+    return [pattern_of(each, settings) for each in faultless_defs(folder)]
+
+
+def of_kind(patterns: list[Pattern], kind: type[P]) -> list[P]:
+    """Those of one pattern, for what only that pattern has."""
+    return [pattern for pattern in patterns if isinstance(pattern, kind)]
+
+
+def _named(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
