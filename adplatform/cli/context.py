@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.text import Text
 
 from adplatform.failures import PermanentFailure, TransientFailure
-from adplatform.flow.services import Services, open_services
+from adplatform.flow.services import Services
 from adplatform.local.endpoint import stopped_at_the_end
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.settings import read_settings
+from adplatform.resources.connection import open_services
 
 PIPED_WIDTH = 160
 """Characters of a line when nobody's terminal says otherwise."""

@@ -16,6 +16,7 @@ from adplatform.local.demo import Partners
 from adplatform.patterns import of_kind
 from adplatform.pull.account import Account
 from adplatform.pull.pattern import PulledReports
+from adplatform.resources.report_apis import simulated_amazon
 
 REPORTS_TAKE = 15
 """Seconds without anything to do after which no report of the simulated Amazon is on its way."""
@@ -68,7 +69,7 @@ def _disturb(services: Services) -> None:
     """Order the faults that the reports will have to survive."""
     with httpx.Client(trust_env=False) as http:
         for fault in FAULTS:
-            http.post(f"{services.simulated_amazon}/_admin/faults", json=fault).raise_for_status()
+            http.post(f"{simulated_amazon(services.settings)}/_admin/faults", json=fault).raise_for_status()
 
 
 def _show_survivor(services: Services, accounts: Sequence[Account], console: Console) -> None:

@@ -10,7 +10,8 @@ from adplatform.amazon.sources import AdsSource
 from adplatform.components.assembly.report_account import account_definitions
 from adplatform.components.assembly.reports import Reports
 from adplatform.pull.account import account_of
-from adplatform.pull.connect import Connect, open_api
+from adplatform.pull.connect import Connect
+from adplatform.resources.report_apis import open_api
 
 
 @dataclass(frozen=True)

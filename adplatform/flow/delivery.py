@@ -25,7 +25,8 @@ Audited = Callable[[Iterable[AuditFinding]], None]
 
 
 class NotWritten(EnvironmentFailure):
-    """A failure that could not be written to the ledger."""
+    """A failure of which the ledger knows nothing: it kept the run from claiming the delivery, or could not be written.
+    It is no attempt."""
 
 
 def _stopped() -> AbstractContextManager[TransientFailure | None]:
@@ -48,7 +49,7 @@ def working(
 
     Raises:
         ClaimLost: another run has the delivery.
-        NotWritten: the ledger could not be told of a failure.
+        NotWritten: the delivery could not be claimed, or a failure not be written.
         PermanentFailure: a file or the audit forbids it.
         TransientFailure: a service did not answer.
     """
@@ -62,6 +63,8 @@ def working(
     except ClaimLost:
         raise
     except (PermanentFailure, TransientFailure) as e:
+        if not claimed and isinstance(e, TransientFailure):
+            raise NotWritten(str(e)) from e
         if claimed and not _failed(services, flow, day, run_id, e):
             raise ClaimLost(str(e)) from e
         raise

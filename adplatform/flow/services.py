@@ -1,6 +1,5 @@
 """The services a flow talks to, made from the settings; the same object serves Dagster runs, the CLI and tests."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,9 +15,7 @@ from adplatform.lake.lake import Lake
 from adplatform.lake.store import Store
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger, utc_now
-from adplatform.local.endpoint import ensure
-from adplatform.local.world.amazon.endpoint import ensure as ensure_amazon
-from adplatform.platform.aws import Aws, local_aws
+from adplatform.platform.aws import Aws
 from adplatform.platform.notifications import Notifier
 from adplatform.platform.settings import Settings
 
@@ -83,13 +80,6 @@ class Services:
         )
 
     @cached_property
-    def simulated_amazon(self) -> str | None:
-        """Where the simulated Amazon listens: on this machine, and nowhere else; None outside local mode."""
-        if self.settings.env == "aws":
-            return None
-        return self.settings.simulated_amazon or ensure_amazon(self.settings.home / "amazon").url
-
-    @cached_property
     def account(self) -> str:
         return str(self.aws.client("sts").get_caller_identity()["Account"])
 
@@ -116,14 +106,3 @@ class Services:
             raise PermanentFailure(f"queue {name} does not exist: run `adplatform provision`")
         here = replace(source, bucket=self.settings.raw_bucket)
         return Settler(here, self.s3, self.sqs, queue, self.ledger, self.zones)
-
-
-def open_services(settings: Settings) -> Services:
-    """Connect; in local mode start the embedded AWS if no process has it running.
-
-    Raises:
-        PermanentFailure: local mode, but ``AWS_ENDPOINT_URL`` points off this machine.
-    """
-    if settings.env == "aws":
-        return Services(settings, Aws(region=settings.region))
-    return Services(settings, local_aws(os.environ.get("AWS_ENDPOINT_URL") or ensure(settings.data).url))

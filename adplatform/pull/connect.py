@@ -1,52 +1,11 @@
-"""The report API of an account, opened with its credentials: the real one, or the simulated one of this machine."""
+"""How the API of an account is opened by whoever composes the platform."""
 
-import json
-import time
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import timedelta
 
-from adplatform.amazon.ads.client import open_ads
-from adplatform.amazon.http import PATIENCE
 from adplatform.amazon.reports import ReportApi
-from adplatform.amazon.selling_partner.client import open_selling_partner
-from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
-from adplatform.local.world.amazon.accounts import DEMO_CREDENTIALS
 from adplatform.pull.account import Account
 
 Connect = Callable[[Services, Account, timedelta], ReportApi]
 """Opens the API for calls that may each go on for so long."""
-
-
-def open_api(services: Services, account: Account, patience: timedelta = PATIENCE) -> ReportApi:
-    """Credentials are read when the first call needs a token.
-
-    Raises:
-        PermanentFailure: a simulated account outside local mode.
-    """
-    endpoint = None
-    if account.simulated:
-        endpoint = services.simulated_amazon
-        if endpoint is None:
-            raise PermanentFailure(f"{account.source} is simulated, which only the local mode can be")
-        endpoint = f"{endpoint}/{account.region}"
-        _keep_credentials(services, account)
-    directory = services.settings.home / "tokens"
-    given = (services.secrets, account.credentials, account.region, services.ledger, directory)
-    if account.api == "selling_partner":
-        marketplaces = account.wanted if account.vendor else ()
-        return open_selling_partner(
-            *given, sleep=time.sleep, endpoint=endpoint, marketplaces=marketplaces, patience=patience
-        )
-    return open_ads(*given, sleep=time.sleep, endpoint=endpoint, patience=patience)
-
-
-def _keep_credentials(services: Services, account: Account) -> None:
-    """What the simulated Amazon takes is no secret; where the account's secret is missing, it is put there."""
-    secrets = services.secrets
-    app = DEMO_CREDENTIALS["selling_partner" if account.api == "selling_partner" else "ads"]
-    try:
-        secrets.create_secret(Name=account.credentials, SecretString=json.dumps(asdict(app)))
-    except secrets.exceptions.ResourceExistsException:
-        return

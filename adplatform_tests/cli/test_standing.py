@@ -114,7 +114,7 @@ PROCESS = """
 import itertools
 import dagster as dg
 from adplatform.cli.headless import declared_automations, process
-from adplatform.flow.services import open_services
+from adplatform.resources.connection import open_services
 from adplatform.patterns import declared_patterns
 from adplatform.platform.settings import read_settings
 with dg.DagsterInstance.ephemeral() as instance:

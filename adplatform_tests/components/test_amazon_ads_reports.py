@@ -17,6 +17,7 @@ from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.ledger.rows import Scope
 from adplatform.pull.account import account_of
+from adplatform_tests.support.platforms import resources_with
 from adplatform_tests.support.report_api import MemoryReports
 
 NOON = datetime(2026, 6, 10, 20, tzinfo=UTC)
@@ -61,14 +62,12 @@ def timed(services: Services, at: list[datetime]) -> Services:
 def definitions(services: Services, api: MemoryReports, declared: AdsSource = DECLARED) -> dg.Definitions:
     return dg.Definitions.merge(
         dg.component_defs(component=AmazonAdsReports(declared, lambda *_: api)),
-        dg.Definitions(
-            resources={"services": dg.ResourceDefinition.hardcoded_resource(services)}, executor=dg.in_process_executor
-        ),
+        dg.Definitions(resources=resources_with(services), executor=dg.in_process_executor),
     )
 
 
 def evaluate(defs: dg.Definitions, services: Services, instance: dg.DagsterInstance) -> SensorExecutionData:
-    context = dg.build_sensor_context(instance=instance, definitions=defs, resources={"services": services})
+    context = dg.build_sensor_context(instance=instance, definitions=defs, resources=resources_with(services))
     return defs.resolve_sensor_def("ads_reports").evaluate_tick(context)
 
 

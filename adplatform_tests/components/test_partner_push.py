@@ -23,7 +23,7 @@ from adplatform.lake.details import read_details
 from adplatform.ledger.item_size import MAX_ITEM, item_size
 from adplatform.ledger.rows import DeliveryState, Outcome, Told, to_item
 from adplatform.ledger.workers import identity_of
-from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform
+from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform, resources_with
 
 ORDERS: dict[str, Any] = {
     "name": "orders",
@@ -361,7 +361,7 @@ def deadline(platform: Platform, days: int = 0) -> list[dg.RunRequest]:
     context = dg.build_schedule_context(
         instance=platform.instance,
         scheduled_execution_time=datetime.combine(YESTERDAY + timedelta(days=1 + days), time(9), UTC),
-        resources={"services": platform.services},
+        resources=resources_with(platform.services),
         repository_def=platform.definitions.get_repository_def(),
     )
     schedule = platform.definitions.resolve_schedule_def("acme_orders_deadline")
@@ -422,13 +422,9 @@ def test_the_daily_collection_removes_replaced_versions_when_their_time_has_come
 
     assert len(versions()) == 2
     for days in (0, 15):
-        later = Services(acme.services.settings, acme.services.aws)
-        ledger = later.ledger
-        later.__dict__["ledger"] = replace(
-            ledger, now=lambda ledger=ledger, days=days: ledger.now() + timedelta(days=days)
-        )
+        later = replace(acme.services, now=lambda days=days: acme.services.now() + timedelta(days=days))
         job = dg.Definitions.merge(
-            dg.component_defs(component=PartnerPush(acme.declared)), dg.Definitions(resources={"services": later})
+            dg.component_defs(component=PartnerPush(acme.declared)), dg.Definitions(resources=resources_with(later))
         ).resolve_job_def("acme_collect")
         assert job.execute_in_process(instance=acme.instance).success
     assert len(versions()) == 1
@@ -479,7 +475,7 @@ def test_an_empty_delivery_does_not_replace_published_rows_unless_the_contract_s
 
 def look(platform: Platform, cursor: str | None = None) -> dg.SensorResult | Any:
     sensor = platform.definitions.resolve_sensor_def(f"{platform.source.name}_arrivals")
-    resources = {"services": platform.services}
+    resources = resources_with(platform.services)
     return sensor.evaluate_tick(
         dg.build_sensor_context(
             instance=platform.instance, definitions=platform.definitions, resources=resources, cursor=cursor

@@ -8,7 +8,8 @@ from adplatform.amazon.sources import SellingPartnerSource
 from adplatform.components.assembly.report_account import account_definitions
 from adplatform.flow.services import Services
 from adplatform.pull.account import account_of
-from adplatform.pull.connect import open_api
+from adplatform.resources.report_apis import open_api
+from adplatform_tests.support.platforms import RESOURCES
 
 DECLARED = SellingPartnerSource.model_validate(
     {
@@ -32,8 +33,8 @@ DECLARED = SellingPartnerSource.model_validate(
 
 
 def spec(*path: str) -> dg.AssetSpec:
-    services = dg.Definitions(resources={"services": dg.ResourceDefinition.none_resource()})
-    defs = dg.Definitions.merge(account_definitions(DECLARED, open_api), services)
+    resources = dg.Definitions(resources=dict.fromkeys(RESOURCES, dg.ResourceDefinition.none_resource()))
+    defs = dg.Definitions.merge(account_definitions(DECLARED, open_api), resources)
     return defs.resolve_assets_def(dg.AssetKey([*path])).get_asset_spec(dg.AssetKey([*path]))
 
 

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -43,6 +43,37 @@ def make_services(aws: Aws, home: Path) -> Services:
     return Services(settings, aws)
 
 
+@dataclass(frozen=True)
+class Given:
+    """In the place of any resource: what one has of these services."""
+
+    services: Services
+
+    @property
+    def now(self) -> Callable[[], datetime]:
+        return self.services.now
+
+    def settings(self) -> dict[str, Any]:
+        return dict(vars(self.services.settings))
+
+    def clients(self) -> dict[str, Callable[[], Any]]:
+        services = self.services
+        kept = {"s3": "s3", "sqs": "sqs", "sns": "sns", "glue": "glue", "secretsmanager": "secrets"}
+        made = ("dynamodb", "events", "sts")
+        return {
+            **{name: lambda attribute=attribute: getattr(services, attribute) for name, attribute in kept.items()},
+            **{name: lambda name=name: services.aws.client(name) for name in made},
+        }
+
+
+RESOURCES = ("s3", "secrets", "catalog", "ledger", "notifications", "queues", "machine")
+
+
+def resources_with(services: Services) -> dict[str, Any]:
+    """The resources of a code location, all with what these services have."""
+    return dict.fromkeys(RESOURCES, Given(services))
+
+
 def drop_table(aws: Aws, name: str) -> None:
     dynamodb = aws.client("dynamodb")
     with suppress(dynamodb.exceptions.ResourceNotFoundException):
@@ -69,7 +100,7 @@ class Platform:
     def tick(self) -> list[dg.RunRequest]:
         sensor = self.definitions.resolve_sensor_def(f"{self.source.name}_arrivals")
         context = dg.build_sensor_context(
-            instance=self.instance, definitions=self.definitions, resources={"services": self.services}
+            instance=self.instance, definitions=self.definitions, resources=resources_with(self.services)
         )
         return list(sensor.evaluate_tick(context).run_requests or ())
 
@@ -139,8 +170,6 @@ def make_platform(services: Services, attributes: Mapping[str, Any], instance: d
     provision(services, [source])
     definitions = dg.Definitions.merge(
         dg.component_defs(component=component),
-        dg.Definitions(
-            resources={"services": dg.ResourceDefinition.hardcoded_resource(services)}, executor=dg.in_process_executor
-        ),
+        dg.Definitions(resources=resources_with(services), executor=dg.in_process_executor),
     )
     return Platform(services, component.declared, source, definitions, instance)

@@ -17,6 +17,7 @@ from adplatform.failures import listed
 from adplatform.flow.services import Services
 from adplatform.flow.untold import PLATFORM, tell, tell_untold
 from adplatform.ledger.rows import Untold
+from adplatform.resources.named import LedgerResource, NotificationsResource, services_of
 
 _PARTITION, _FIRST, _LAST = "dagster/partition", RANGE_START, RANGE_END
 
@@ -64,16 +65,22 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
     @dg.run_failure_sensor(
         name="failed_runs", monitor_all_code_locations=True, default_status=status, minimum_interval_seconds=15
     )
-    def failed_runs(context: dg.RunFailureSensorContext, services: dg.ResourceParam[Services]) -> None:
+    def failed_runs(
+        context: dg.RunFailureSensorContext, ledger: LedgerResource, notifications: NotificationsResource
+    ) -> None:
+        services = services_of(ledger, notifications)
         run = context.dagster_run
         if run.tags.get("dagster/will_retry") != "true" and not said_of(run, TOLD_TAG):
             failure_of_run(services, run, run_error(context), context.repository_def)
 
     @dg.sensor(name="failing_ticks", default_status=status, minimum_interval_seconds=60)
     @automated
-    def failing_ticks(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
+    def failing_ticks(
+        context: dg.SensorEvaluationContext, ledger: LedgerResource, notifications: NotificationsResource
+    ) -> dg.SensorResult:
         """A sensor or schedule that raises shows red in the UI and nowhere else. What could not be told of the platform
         is told here, too."""
+        services = services_of(ledger, notifications)
         tell_untold(services, PLATFORM)
         known = read_cursor(context.cursor, dict[str, bool]) or {}
         failing: dict[str, bool] = {}
@@ -91,8 +98,11 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
 
     @dg.sensor(name="stale_tables", default_status=status, minimum_interval_seconds=300)
     @automated
-    def stale_tables(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
-        """Dagster evaluates freshness policies; telling somebody is ours."""
+    def stale_tables(
+        context: dg.SensorEvaluationContext, ledger: LedgerResource, notifications: NotificationsResource
+    ) -> dg.SensorResult:
+        """Dagster evaluates freshness policies; notifying people is ours."""
+        services = services_of(ledger, notifications)
         known = read_cursor(context.cursor, list[str]) or []
         if context.repository_def is None:
             return dg.SensorResult(cursor=json.dumps(known))

@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 import dagster as dg
+from dagster_aws.s3.resources import S3Resource
+from dagster_aws.secretsmanager.resources import SecretsManagerResource
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from adplatform.components.assembly.automation import Looking, Tick, source_sensor
@@ -26,6 +28,13 @@ from adplatform.flow.services import Services
 from adplatform.flow.settling import Due, Look, Mark, Waiting
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.ledger.rows import Publication, digest
+from adplatform.resources.named import (
+    LedgerResource,
+    MachineResource,
+    NotificationsResource,
+    QueuesResource,
+    services_of,
+)
 from adplatform.transform.values import OutputColumn
 
 log = logging.getLogger(__name__)
@@ -146,7 +155,16 @@ def processing_schedule(
         default_status=status,
     )
     @automated
-    def processing(context: dg.ScheduleEvaluationContext, services: dg.ResourceParam[Services]) -> list[dg.RunRequest]:
+    def processing(
+        context: dg.ScheduleEvaluationContext,
+        s3: S3Resource,
+        secrets: SecretsManagerResource,
+        ledger: LedgerResource,
+        notifications: NotificationsResource,
+        queues: QueuesResource,
+        machine: MachineResource,
+    ) -> list[dg.RunRequest]:
+        services = services_of(s3, secrets, ledger, notifications, queues, machine)
         return [request(d.flow, d.day, d.run_key) for d in due_of_feed(services, source, flow, context.instance)]
 
     return processing
@@ -168,9 +186,8 @@ def deadline_schedule(
         description=f"Checks that each date of {flow.name} is there {deadline} after its end.",
     )
     @automated
-    def missed(
-        context: dg.ScheduleEvaluationContext, services: dg.ResourceParam[Services]
-    ) -> list[dg.RunRequest] | dg.SkipReason:
+    def missed(context: dg.ScheduleEvaluationContext, ledger: LedgerResource) -> list[dg.RunRequest] | dg.SkipReason:
+        services = services_of(ledger)
         last = due_date(context.scheduled_execution_time, deadline)
         days = [last - timedelta(days=n) for n in reversed(range(_DEADLINES))]
         asked = [

@@ -7,6 +7,8 @@ from datetime import date, timedelta
 from typing import Any, Protocol
 
 import dagster as dg
+from dagster_aws.s3.resources import S3Resource
+from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
 from adplatform.components.assembly.ownership import automated
 from adplatform.flow.budget import Budget
@@ -14,6 +16,13 @@ from adplatform.flow.looks import LIST_EVERY
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.rows import Publication
+from adplatform.resources.named import (
+    LedgerResource,
+    MachineResource,
+    NotificationsResource,
+    QueuesResource,
+    services_of,
+)
 from adplatform.transform.values import OutputColumn
 
 
@@ -83,7 +92,16 @@ def source_sensor(
 
     @dg.sensor(name=name, description=description, minimum_interval_seconds=seconds, default_status=status, **targets)
     @automated
-    def look(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SensorResult:
+    def look(
+        context: dg.SensorEvaluationContext,
+        s3: S3Resource,
+        secrets: SecretsManagerResource,
+        ledger: LedgerResource,
+        notifications: NotificationsResource,
+        queues: QueuesResource,
+        machine: MachineResource,
+    ) -> dg.SensorResult:
+        services = services_of(s3, secrets, ledger, notifications, queues, machine)
         how = Looking(Budget.of(services.settings.tick_seconds, clock), context.cursor)
         tick = automation.look(services, context.instance, how)
         return dg.SensorResult(

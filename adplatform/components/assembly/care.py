@@ -4,12 +4,20 @@ import logging
 from collections.abc import Callable
 
 import dagster as dg
+from dagster_aws.s3.resources import S3Resource
 
 from adplatform.components.assembly.ownership import automated
 from adplatform.components.assembly.runs import at_work, work_ended
 from adplatform.flow.collection import collect_source, compare_recent
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
+from adplatform.resources.named import (
+    CatalogResource,
+    LedgerResource,
+    MachineResource,
+    NotificationsResource,
+    services_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +55,15 @@ def _job(source: Source, name: str, work: Callable[[Services, str], None], descr
     """A job of one op that does ``work`` with the services and its run's id."""
 
     @dg.op(name=f"{source.name}_{work.__name__}")
-    def step(context: dg.OpExecutionContext, services: dg.ResourceParam[Services]) -> None:
+    def step(
+        context: dg.OpExecutionContext,
+        s3: S3Resource,
+        catalog: CatalogResource,
+        ledger: LedgerResource,
+        notifications: NotificationsResource,
+        machine: MachineResource,
+    ) -> None:
+        services = services_of(s3, catalog, ledger, notifications, machine)
         with at_work(context, services, context.op.name):
             work(services, context.run.run_id)
         work_ended(context, services, context.op.name)
@@ -69,7 +85,7 @@ def _schedule(job: dg.JobDefinition, often: str, cron: str, status: dg.DefaultSc
         default_status=status,
     )
     @automated
-    def run(context: dg.ScheduleEvaluationContext, services: dg.ResourceParam[Services]) -> dg.RunRequest:
+    def run(context: dg.ScheduleEvaluationContext, ledger: LedgerResource) -> dg.RunRequest:
         return dg.RunRequest()
 
     return run

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import dagster as dg
 from botocore.exceptions import BotoCoreError, ClientError
+from dagster_aws.s3.resources import S3Resource
+from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
 from adplatform.components.assembly.metadata import (
     clean_metadata,
@@ -38,6 +40,13 @@ from adplatform.flow.undelivered import tell_undelivered, undelivered
 from adplatform.lake.audit import AuditFinding
 from adplatform.ledger.rows import Delivery, Outcome
 from adplatform.platform.aws_errors import aws_failures
+from adplatform.resources.named import (
+    CatalogResource,
+    LedgerResource,
+    MachineResource,
+    NotificationsResource,
+    services_of,
+)
 from adplatform.transform.compile import output_columns
 
 log = logging.getLogger(__name__)
@@ -111,8 +120,14 @@ def raw_asset(flow: FeedFlow, owners: Sequence[str], kinds: set[str], tags: dict
         can_subset=True,  # a run that has nothing to do judges nothing
     )
     def received(
-        context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
+        context: dg.AssetExecutionContext,
+        s3: S3Resource,
+        secrets: SecretsManagerResource,
+        ledger: LedgerResource,
+        notifications: NotificationsResource,
+        machine: MachineResource,
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        services = services_of(s3, secrets, ledger, notifications, machine)
         day, tags = date.fromisoformat(context.partition_key), context.run.tags
         with _unclaimed(context, flow, day):
             absent = undelivered(services, flow, day)
@@ -196,8 +211,15 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
         pool=f"publish_{flow.source}_{flow.feed.name}",
     )
     def transform(
-        context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
+        context: dg.AssetExecutionContext,
+        s3: S3Resource,
+        secrets: SecretsManagerResource,
+        catalog: CatalogResource,
+        ledger: LedgerResource,
+        notifications: NotificationsResource,
+        machine: MachineResource,
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        services = services_of(s3, secrets, catalog, ledger, notifications, machine)
         day = date.fromisoformat(context.partition_key)
 
         found: list[AuditFinding] = []
@@ -237,7 +259,7 @@ def _working(
 ) -> Iterator[tuple[Delivery, Path]]:
     """Work on the delivery where everybody can see that this run does. Another run's delivery ends the step without a
     failure (see :func:`silently`)."""
-    run_id, work, claimed = context.run.run_id, f"{flow.name} {day}", False
+    run_id, work, known = context.run.run_id, f"{flow.name} {day}", False
 
     @contextmanager
     def stopped() -> Iterator[TransientFailure | None]:
@@ -248,9 +270,10 @@ def _working(
     directory = private_directory(services.settings.temp, run_id)
     try:
         with aws_failures(work):
-            with at_work(context, services, work), working(services, flow, day, run_id, directory, stopped) as begun:
-                claimed = True
-                yield begun
+            with at_work(context, services, work):
+                known = True
+                with working(services, flow, day, run_id, directory, stopped) as begun:
+                    yield begun
             if not lifecycle.holds(services.ledger.delivery(flow.name, day), run_id):
                 work_ended(context, services, work)
     except ClaimLost as e:
@@ -258,10 +281,8 @@ def _working(
         raise NothingToDo(str(e)) from e
     except (PermanentFailure, TransientFailure) as e:
         _end(context, services, work)
-        # What keeps a run from claiming a delivery is no attempt.
-        unclaimed = isinstance(e, TransientFailure) and not claimed
-        noted = EnvironmentFailure(str(e)) if unclaimed else e
-        note_hindrance(context, noted, flow.name, told=claimed and not isinstance(e, NotWritten))
+        noted = EnvironmentFailure(str(e)) if isinstance(e, TransientFailure) and not known else e
+        note_hindrance(context, noted, flow.name, told=known and not isinstance(e, NotWritten))
         raise dg.Failure(
             str(e), metadata={"adplatform/permanent": isinstance(e, PermanentFailure)}, allow_retries=False
         ) from e

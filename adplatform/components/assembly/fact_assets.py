@@ -8,6 +8,8 @@ from datetime import date
 from pathlib import Path
 
 import dagster as dg
+from dagster_aws.s3.resources import S3Resource
+from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
 from adplatform.components.assembly.delivery_assets import AUDITS, SUSPICION, audit_evaluation, note_hindrance
 from adplatform.components.assembly.metadata import clean_schema, topic_metadata
@@ -28,6 +30,13 @@ from adplatform.ledger.ledger import LeaseHeld
 from adplatform.ledger.rows import Stale
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.pull.fact import EQUALS_INPUTS, NAME, Fact, build, built, facts_due
+from adplatform.resources.named import (
+    CatalogResource,
+    LedgerResource,
+    MachineResource,
+    NotificationsResource,
+    services_of,
+)
 from adplatform.transform.compile import output_columns
 
 log = logging.getLogger(__name__)
@@ -82,8 +91,15 @@ def fact_asset(fact: Fact, owners: Sequence[str], tags: dict[str, str]) -> dg.As
         pool=f"fact_{account.source}",
     )
     def build_fact(
-        context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
+        context: dg.AssetExecutionContext,
+        s3: S3Resource,
+        secrets: SecretsManagerResource,
+        catalog: CatalogResource,
+        ledger: LedgerResource,
+        notifications: NotificationsResource,
+        machine: MachineResource,
     ) -> Iterator[dg.MaterializeResult[None]]:
+        services = services_of(s3, secrets, catalog, ledger, notifications, machine)
         run_id, name = context.run.run_id, f"{account.source}/{NAME}"
         try:
             with (

@@ -11,20 +11,21 @@ from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform.ledger.automation import EXPIRES_AFTER, Automation, Owner
+from adplatform.resources.named import LedgerResource, services_of
 
 
 def automated(evaluate: Callable[..., Any]) -> Callable[..., Any]:
-    """A sensor's or schedule's function of ``context`` and ``services`` that skips where another instance owns the
-    automation."""
+    """A sensor's or schedule's function of ``context``, ``ledger`` and other resources that skips where another
+    instance owns the automation."""
 
     @functools.wraps(evaluate)
     def evaluated(
-        context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext, services: dg.ResourceParam[Services]
+        context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext, ledger: LedgerResource, **resources: Any
     ) -> Any:
         # Dagster gives every schedule an instance, but not the context of one that is evaluated by hand.
         by_hand = isinstance(context, dg.ScheduleEvaluationContext) and context.instance_ref is None
-        why = "" if by_hand else hold(services, context.instance)
-        return dg.SkipReason(why) if why else evaluate(context, services)
+        why = "" if by_hand else hold(services_of(ledger), context.instance)
+        return dg.SkipReason(why) if why else evaluate(context, ledger=ledger, **resources)
 
     return evaluated
 

@@ -11,6 +11,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
+from dagster_aws.s3.resources import S3Resource
+from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
 from adplatform.amazon.definitions import STAMPS, ReportDefinition
 from adplatform.amazon.http import PATIENCE
@@ -52,10 +54,18 @@ from adplatform.lake.audit import AuditFinding
 from adplatform.ledger.rows import Observation, Publication, Report, ReportState
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.pull.account import Account
-from adplatform.pull.connect import Connect, open_api
+from adplatform.pull.connect import Connect
 from adplatform.pull.fact import Fact, fact_of, mark
 from adplatform.pull.land import Landed, claim, failed, finish, land, publish_slice, release
 from adplatform.pull.plan import intend_days
+from adplatform.resources.named import (
+    CatalogResource,
+    LedgerResource,
+    MachineResource,
+    NotificationsResource,
+    services_of,
+)
+from adplatform.resources.report_apis import open_api
 from adplatform.transform.compile import output_columns
 from adplatform.transform.values import OutputColumn
 
@@ -162,8 +172,15 @@ def report_assets(
         pool=f"report_{account.source}_{definition.name}",
     )
     def pull(
-        context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
+        context: dg.AssetExecutionContext,
+        s3: S3Resource,
+        secrets: SecretsManagerResource,
+        catalog: CatalogResource,
+        ledger: LedgerResource,
+        notifications: NotificationsResource,
+        machine: MachineResource,
     ) -> Iterator[dg.MaterializeResult[None]]:
+        services = services_of(s3, secrets, catalog, ledger, notifications, machine)
         run_id, name = context.run.run_id, f"{account.source}/{definition.name}"
         with silently():
             try:

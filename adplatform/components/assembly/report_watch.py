@@ -14,7 +14,6 @@ from adplatform.components.assembly.report_assets import clean_key
 from adplatform.components.assembly.reports import run_tags
 from adplatform.components.assembly.runs import at_work, work_ended
 from adplatform.failures import PermanentFailure, TransientFailure, listed
-from adplatform.flow.services import Services
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.pull.account import Account
 from adplatform.pull.watch import (
@@ -27,6 +26,7 @@ from adplatform.pull.watch import (
     restatements,
     seen_on,
 )
+from adplatform.resources.named import LedgerResource, services_of
 
 SHOWN_PLOTS = 6
 SHOWN_CHANGES = 100
@@ -82,8 +82,9 @@ def watch_asset(
         check_specs=[usual, kept, *([fresh] if within else [])],
     )
     def watch(
-        context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]
+        context: dg.AssetExecutionContext, ledger: LedgerResource
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        services = services_of(ledger)
         work = f"restatement {account.source}/{feed}"
         try:
             with aws_failures(f"{account.source}/{feed}"), at_work(context, services, work):
@@ -208,7 +209,7 @@ def watch_schedule(
         description=f"Audits how {account.source} is restated, how fresh its data is, and which dates are at risk.",
     )
     @automated
-    def audited(context: dg.ScheduleEvaluationContext, services: dg.ResourceParam[Services]) -> dg.RunRequest:
+    def audited(context: dg.ScheduleEvaluationContext, ledger: LedgerResource) -> dg.RunRequest:
         return dg.RunRequest(tags=run_tags(account, account.source))
 
     return audited

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 
 import dagster as dg
+from dagster_aws.s3.resources import S3Resource
+from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
 from adplatform.amazon.http import PATIENCE
 from adplatform.components.assembly.automation import Looking, Tick, source_sensor
@@ -30,7 +32,7 @@ from adplatform.flow.source import FeedFlow
 from adplatform.ledger.rows import Publication, Report, Scope, Stale
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.pull.account import Account
-from adplatform.pull.connect import Connect, open_api
+from adplatform.pull.connect import Connect
 from adplatform.pull.due import (
     POLL_PATIENCE,
     ReportDue,
@@ -41,6 +43,8 @@ from adplatform.pull.due import (
     reports_due,
 )
 from adplatform.pull.fact import NAME, fact_of, facts_due
+from adplatform.resources.named import LedgerResource, MachineResource, NotificationsResource, services_of
+from adplatform.resources.report_apis import open_api
 from adplatform.transform.values import OutputColumn
 
 log = logging.getLogger(__name__)
@@ -140,7 +144,15 @@ def orders_job(account: Account, connect: Connect = open_api) -> dg.JobDefinitio
     """Plans what is due and asks Amazon for it; it never waits for a report."""
 
     @dg.op(name=f"{account.source}_ask_for_reports", pool=f"orders_{account.source}")
-    def ask_for_reports(context: dg.OpExecutionContext, services: dg.ResourceParam[Services]) -> None:
+    def ask_for_reports(
+        context: dg.OpExecutionContext,
+        s3: S3Resource,
+        secrets: SecretsManagerResource,
+        ledger: LedgerResource,
+        notifications: NotificationsResource,
+        machine: MachineResource,
+    ) -> None:
+        services = services_of(s3, secrets, ledger, notifications, machine)
         try:
             with aws_failures(account.source), at_work(context, services, context.op.name):
                 asked = place_orders(services, account, connect(services, account, PATIENCE))

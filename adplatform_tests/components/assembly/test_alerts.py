@@ -18,7 +18,7 @@ from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.flow.services import Services
 from adplatform_tests.components.test_partner_push import ORDERS
-from adplatform_tests.support.platforms import YESTERDAY, Inbox, Platform, make_platform
+from adplatform_tests.support.platforms import YESTERDAY, Inbox, Platform, make_platform, resources_with
 
 CLASS = re.compile(r"dagster\.|dagster_|botocore|adplatform\.|\b[A-Z]\w+(Error|Exception|Failure)\b|\bBadFile\b")
 SENSOR = {s.name: s for s in build_alerts(dg.DefaultSensorStatus.STOPPED)}
@@ -57,7 +57,7 @@ def started_by_hand(platform: Platform, feeds: Sequence[str], executed: Sequence
         instance=platform.instance,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
-        resources={"services": platform.services} if executed else None,
+        resources=resources_with(platform.services) if executed else None,
     )
 
 
@@ -77,7 +77,7 @@ def alert(
         dagster_event=event,
         dagster_instance=platform.instance,
         dagster_run=run,
-        resources={"services": platform.services},
+        resources=resources_with(platform.services),
         repository_def=platform.definitions.get_repository_def(),
     ).for_run_failure()
     SENSOR["failed_runs"](context)
@@ -175,5 +175,5 @@ def test_a_failed_run_that_could_not_be_told_is_told_when_it_can_be(acme: Platfo
     assert inbox.read() == []
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         for _ in range(2):
-            SENSOR["failing_ticks"](dg.build_sensor_context(instance=instance, resources={"services": services}))
+            SENSOR["failing_ticks"](dg.build_sensor_context(instance=instance, resources=resources_with(services)))
     assert [message["error"] for message in inbox.read()] == ["it broke"]

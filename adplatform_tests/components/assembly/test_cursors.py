@@ -18,6 +18,7 @@ from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Mark
 from adplatform_tests.flow.world import TODAY, fake_world
+from adplatform_tests.support.platforms import resources_with
 
 NOW = datetime(2026, 3, 14, 9, tzinfo=UTC)
 SOURCE = fake_world().source
@@ -143,7 +144,7 @@ def test_no_sensor_of_the_code_location_stops_at_its_cursor(
 
     def tick(cursor: str | None) -> object:
         context = dg.build_sensor_context(
-            instance=stored, cursor=cursor, repository_def=repository, resources={"services": services}
+            instance=stored, cursor=cursor, repository_def=repository, resources=resources_with(services)
         )
         return sensor.evaluate_tick(context)
 

@@ -16,6 +16,7 @@ from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
 from adplatform.ledger.rows import DeliveryState, Stale
 from adplatform.pull.account import account_of
+from adplatform_tests.support.platforms import resources_with
 from adplatform_tests.support.report_api import MemoryReports
 
 NOON = datetime(2026, 6, 10, 20, tzinfo=UTC)
@@ -59,14 +60,12 @@ def definitions(services: Services, api: MemoryReports, **changes: Any) -> dg.De
     declared = AdsSource.model_validate({**DECLARED, **changes})
     return dg.Definitions.merge(
         dg.component_defs(component=AmazonAdsReports(declared, lambda *_: api)),
-        dg.Definitions(
-            resources={"services": dg.ResourceDefinition.hardcoded_resource(services)}, executor=dg.in_process_executor
-        ),
+        dg.Definitions(resources=resources_with(services), executor=dg.in_process_executor),
     )
 
 
 def tick(defs: dg.Definitions, services: Services, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
-    context = dg.build_sensor_context(instance=instance, definitions=defs, resources={"services": services})
+    context = dg.build_sensor_context(instance=instance, definitions=defs, resources=resources_with(services))
     return list(defs.resolve_sensor_def("ads_reports").evaluate_tick(context).run_requests or ())
 
 

@@ -18,7 +18,8 @@ from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.ledger.rows import Delivery, Observation, Planned, Scope
 from adplatform.pull.account import account_of
-from adplatform.pull.connect import open_api
+from adplatform.resources.report_apis import open_api
+from adplatform_tests.support.platforms import resources_with
 from adplatform_tests.support.report_api import MemoryReports
 
 NOON = datetime(2026, 6, 10, 19, tzinfo=UTC)
@@ -46,7 +47,7 @@ def timed(services: Services) -> Services:
 
 
 def definitions(services: Any, defs: dg.Definitions) -> dg.Definitions:
-    resources = {"services": dg.ResourceDefinition.hardcoded_resource(services)}
+    resources = resources_with(services)
     return dg.Definitions.merge(defs, dg.Definitions(resources=resources, executor=dg.in_process_executor))
 
 
@@ -198,7 +199,7 @@ def test_the_component_audits_every_table_in_one_schedule(timed: Services, insta
             instance=instance,
             scheduled_execution_time=NOON,
             repository_def=defs.get_repository_def(),
-            resources={"services": timed},
+            resources=resources_with(timed),
         )
     )
     (request,) = tick.run_requests or ()

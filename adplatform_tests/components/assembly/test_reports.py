@@ -22,6 +22,7 @@ from adplatform.ledger.rows import ReportState, Scope
 from adplatform.ledger.workers import identity_of, this_worker
 from adplatform.pull.account import account_of
 from adplatform_tests.components.test_amazon_ads_reports import NOON, definitions, rows, tick
+from adplatform_tests.support.platforms import resources_with
 from adplatform_tests.support.report_api import MemoryReports
 
 SMALL = {"source": "ads", "credentials": "ads/secret", "start_date": "2026-06-05", "spread": "0s"}
@@ -47,7 +48,7 @@ def timed(services: Services, at: list[datetime]) -> Services:
 
 def declared(services: Services, api: MemoryReports, **changes: Any) -> dg.Definitions:
     source = AdsSource.model_validate({**SMALL, "profiles": [111], "reports": [REPORT], **changes})
-    resources = {"services": dg.ResourceDefinition.hardcoded_resource(services)}
+    resources = resources_with(services)
     return dg.Definitions.merge(
         dg.component_defs(component=AmazonAdsReports(source, lambda *_: api)),
         dg.Definitions(resources=resources, executor=dg.in_process_executor),

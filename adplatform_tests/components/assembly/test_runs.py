@@ -31,7 +31,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.settling import Ending
 from adplatform.ledger.rows import DeliveryState, Placement
 from adplatform.ledger.workers import ALIVE_FOR, WorkerIdentity, Workers, identity_of, this_worker
-from adplatform_tests.support.platforms import YESTERDAY, Inbox, Platform, make_platform
+from adplatform_tests.support.platforms import YESTERDAY, Inbox, Platform, make_platform, resources_with
 
 FEED = "acme/orders"
 ORDERS: dict[str, Any] = {
@@ -358,7 +358,7 @@ def test_sensors_of_a_second_instance_start_nothing_and_say_why(acme: Platform, 
     second = replace(acme, instance=other)
     sensor = second.definitions.resolve_sensor_def("acme_arrivals")
     context = dg.build_sensor_context(
-        instance=other, definitions=second.definitions, resources={"services": acme.services}
+        instance=other, definitions=second.definitions, resources=resources_with(acme.services)
     )
     skipped = sensor.evaluate_tick(context)
     assert not skipped.run_requests
@@ -376,7 +376,7 @@ def test_every_sensor_and_schedule_of_a_second_instance_skips(
     take_over(services, instance)
     skipped = set()
     with dg.DagsterInstance.local_temp(str(tmp_path)) as second:
-        given = {"instance": second, "resources": {"services": services}}
+        given = {"instance": second, "resources": resources_with(services)}
         repository = acme.definitions.get_repository_def()
         for sensor in acme.definitions.sensors or ():
             asked = sensor.evaluate_tick(dg.build_sensor_context(definitions=acme.definitions, **given))

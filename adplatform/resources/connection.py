@@ -1,0 +1,41 @@
+"""Where the AWS services are: in the account itself, at an endpoint, or in the embedded AWS of this machine."""
+
+import functools
+import os
+from pathlib import Path
+from typing import Any
+
+from adplatform.flow.services import Services
+from adplatform.local.endpoint import ensure
+from adplatform.platform.aws import Aws, local_aws
+from adplatform.platform.settings import Settings
+
+
+def open_services(settings: Settings) -> Services:
+    """Connect; in local mode start the embedded AWS if no process has it running.
+
+    Raises:
+        PermanentFailure: local mode, but ``AWS_ENDPOINT_URL`` points off this machine.
+    """
+    if settings.env == "aws":
+        return Services(settings, Aws(region=settings.region))
+    return Services(settings, connected(settings.region, os.environ.get("AWS_ENDPOINT_URL"), str(settings.data)))
+
+
+@functools.cache
+def connected(region: str, endpoint_url: str | None, embedded_aws: str | None) -> Aws:
+    """One connection for a process. With ``embedded_aws``, a data directory, only this machine is talked to: the
+    endpoint if there is one, else the embedded AWS, which is started if no process has it running.
+
+    Raises:
+        PermanentFailure: the endpoint is off this machine.
+    """
+    if embedded_aws is None:
+        return Aws(region, endpoint_url)
+    return local_aws(endpoint_url or ensure(Path(embedded_aws)).url)
+
+
+@functools.cache
+def client_of(region: str, endpoint_url: str | None, embedded_aws: str | None, service: str) -> Any:
+    """One client of a service for a process: a boto3 client serves many threads."""
+    return connected(region, endpoint_url, embedded_aws).client(service)
