@@ -1,21 +1,82 @@
-"""The ``adplatform`` command."""
+"""The ``adplatform`` command. What a command needs is imported when it is called, because all of it takes seconds."""
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
+import click
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command_from_info
+from typer.models import CommandInfo
 
-from adplatform.cli import deliveries, doctor, history, keys, project, quarantine, report_history
 from adplatform.cli.context import reported
 
-app = typer.Typer(
-    help="Advertising and marketing data into AWS: raw to clean, nothing lost, nothing twice.",
-    no_args_is_help=True,
-    pretty_exceptions_show_locals=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+PROJECT, DELIVERIES, HISTORY, REPORTS = "project", "deliveries", "history", "report_history"
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "demo": (PROJECT, "Two partners deliver, an Ads account and a seller are pulled; see what becomes of it."),
+    "dev": (PROJECT, "Start the UI with sensors and schedules on."),
+    "provision": (PROJECT, "Make what the declared sources need and does not exist yet."),
+    "validate": (PROJECT, "Check every declared source."),
+    "schema": (PROJECT, "Print the JSON Schema of a component's attributes."),
+    "onboard": (PROJECT, "Print the page to send to a partner."),
+    "push": (DELIVERIES, "Drop files into a feed's landing zone, as a partner would."),
+    "check-file": (DELIVERIES, "Try a decrypted file against a feed's contract."),
+    "process": (DELIVERIES, "Process whatever is due, here and now."),
+    "settle": (DELIVERIES, "Settle a delivery with what is there."),
+    "retry": (DELIVERIES, "Process again what has failed."),
+    "ledger": (HISTORY, "Show what arrived, what became of it, and why."),
+    "reports": (REPORTS, "Show the reports that were asked for and where each stands."),
+    "tables": (HISTORY, "List the clean tables, their columns and partitions."),
+    "query": (HISTORY, "Query the clean tables on this machine."),
+    "collect": (HISTORY, "Remove table versions that nothing refers to."),
+    "crawl": (HISTORY, "Compare what a Glue crawler finds with what is registered."),
+    "doctor": ("doctor", "Compare ledger, catalog, manifests and raw zone."),
+}
+"""The module and the line in the list of each command; its own help is its function's docstring."""
+QUARANTINE: Mapping[str, tuple[str, str]] = {
+    "list": ("quarantine", "List deliveries whose latest version has broken rows or files."),
+    "show": ("quarantine", "Show the quarantined rows of a delivery."),
+    "replay": ("quarantine", "Process the delivery again from its originals."),
+    "drop": ("quarantine", "Leave a file out of its delivery for good."),
+}
+KEYS: Mapping[str, tuple[str, str]] = {
+    "status": ("keys", "Show which tables are under which key."),
+    "rotate": ("keys", "Bring every table to one hashing key."),
+    "retire": ("keys", "Give up earlier keys that nothing needs any more."),
+}
+
+
+def lazy_group(commands: Mapping[str, tuple[str, str]]) -> type[TyperGroup]:
+    """A group that lists commands without importing them."""
+
+    class Lazy(TyperGroup):
+        def list_commands(self, ctx: click.Context) -> list[str]:
+            return [*commands, *super().list_commands(ctx)]
+
+        def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+            if cmd_name in commands:
+                return click.Command(cmd_name, help=commands[cmd_name][1])
+            return super().get_command(ctx, cmd_name)
+
+        def resolve_command(
+            self, ctx: click.Context, args: list[str]
+        ) -> tuple[str | None, click.Command | None, list[str]]:
+            name, command, rest = super().resolve_command(ctx, args)
+            return name, imported(commands, name) if name is not None and name in commands else command, rest
+
+    return Lazy
+
+
+def imported(commands: Mapping[str, tuple[str, str]], name: str) -> click.Command:
+    """The command itself."""
+    module = import_module(f"adplatform.cli.{commands[name][0]}")
+    attribute = name.replace("-", "_")
+    function = getattr(module, attribute if hasattr(module, attribute) else f"{attribute}_")
+    info = CommandInfo(name=name, callback=_reporting(function), context_settings=_HELP_OPTIONS)
+    return get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode="rich")
 
 
 def _reporting(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,26 +89,35 @@ def _reporting(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _add(to: typer.Typer, *commands: Callable[..., Any]) -> None:
-    for command in commands:
-        to.command(command.__name__.strip("_").replace("_", "-"))(_reporting(command))
-
-
-_add(app, project.demo, project.dev, project.provision, project.validate, project.schema, project.onboard)
-_add(app, deliveries.push, deliveries.check_file, deliveries.process, deliveries.settle, deliveries.retry)
-_add(app, history.ledger, report_history.reports, history.tables, history.query, history.collect, history.crawl)
-_add(app, doctor.doctor)
-
-quarantine_app = typer.Typer(help="Files and rows that broke their contract.", no_args_is_help=True)
-_add(quarantine_app, quarantine.list_, quarantine.show, quarantine.replay, quarantine.drop)
+_HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
+app = typer.Typer(
+    cls=lazy_group(COMMANDS),
+    help="Advertising and marketing data into AWS: raw to clean, nothing lost, nothing twice.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings=_HELP_OPTIONS,
+)
+quarantine_app = typer.Typer(
+    cls=lazy_group(QUARANTINE), help="Files and rows that broke their contract.", no_args_is_help=True
+)
+keys_app = typer.Typer(
+    cls=lazy_group(KEYS), help="The hashing key of personal data: where it is used, and its rotation."
+)
 app.add_typer(quarantine_app, name="quarantine")
-
-keys_app = typer.Typer(help="The hashing key of personal data: where it is used, and its rotation.")
-_add(keys_app, keys.status, keys.rotate, keys.retire)
 app.add_typer(keys_app, name="keys")
+
+
+@app.callback()
+def _app() -> None:
+    """Without a callback typer makes no group of an app that has no commands of its own."""
+
+
+@quarantine_app.callback()
+def _quarantine() -> None:
+    """As above."""
 
 
 @keys_app.callback(invoke_without_command=True)
 def _keys(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
-        _reporting(keys.status)()
+        imported(KEYS, "status").main([], standalone_mode=False)

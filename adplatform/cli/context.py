@@ -1,20 +1,23 @@
-"""What every command needs: the services, a console, and one way to report a failure."""
+"""What every command needs: the services, a console, and one way to report a failure.
+
+AWS clients take longer to import than many a command to run, so they come with the first that needs them.
+"""
+# ruff: noqa: PLC0415
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from adplatform.failures import PermanentFailure, TransientFailure
-from adplatform.flow.services import Services
-from adplatform.local.endpoint import stopped_at_the_end
-from adplatform.platform.aws_errors import aws_failures
-from adplatform.platform.settings import read_settings
-from adplatform.resources.connection import open_services
+
+if TYPE_CHECKING:
+    from adplatform.flow.services import Services
 
 PIPED_WIDTH = 160
 """Characters of a line when nobody's terminal says otherwise."""
@@ -23,7 +26,10 @@ console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
 errors = Console(stderr=True)
 
 
-def connect() -> Services:
+def connect() -> "Services":
+    from adplatform.platform.settings import read_settings
+    from adplatform.resources.connection import open_services
+
     return open_services(read_settings())
 
 
@@ -37,6 +43,9 @@ def parse_day(text: str) -> date:
 @contextmanager
 def reported() -> Iterator[None]:
     """Print a failure as one message and end with status 1; a traceback is for bugs only."""
+    from adplatform.local.endpoint import stopped_at_the_end
+    from adplatform.platform.aws_errors import aws_failures
+
     try:
         with stopped_at_the_end(), aws_failures("AWS"):
             yield

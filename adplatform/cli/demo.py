@@ -12,7 +12,7 @@ from adplatform.cli.report_history import life, report_feeds, report_tables
 from adplatform.flow.pattern import Pattern
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
-from adplatform.local.demo import Partners
+from adplatform.local.world.partners import Partners
 from adplatform.patterns import of_kind
 from adplatform.pull.account import Account
 from adplatform.pull.pattern import PulledReports

@@ -1,4 +1,5 @@
 """Commands for the project itself: try it, develop it, check and document what is declared."""
+# ruff: noqa: PLC0415 - what one of them needs takes seconds to import
 
 import json
 import os
@@ -11,20 +12,16 @@ import typer
 from pydantic import BaseModel
 
 from adplatform.cli.context import connect, console, errors
-from adplatform.cli.process_group import run_to_the_end, stop_signals
 from adplatform.contracts.yaml_files import Declared
 from adplatform.failures import PermanentFailure
-from adplatform.files.landing import layout_of
-from adplatform.flow.provision import provision as provision_services
-from adplatform.local.dagster_home import prepare_dagster_home
-from adplatform.local.endpoint import own
 from adplatform.patterns import DEFS, KINDS, Models, declared_patterns, pattern_of, read_defs
 from adplatform.platform.settings import read_settings
-from adplatform.transform.compile import compile_contract
 
 
 def provision() -> None:
     """Make what the declared sources need and does not exist yet: buckets, ledger, queues, topics, hashing key."""
+    from adplatform.flow.provision import provision as provision_services
+
     services = connect()
     provision_services(services, [p.source for p in declared_patterns(services.settings)])
     console.print("everything the declared sources need is there")
@@ -47,7 +44,7 @@ def demo(
             settings.temp,
         ):
             rmtree(part, ignore_errors=True)
-    from adplatform.cli.demo import run_demo  # noqa: PLC0415 - Dagster takes seconds to import
+    from adplatform.cli.demo import run_demo
 
     services = connect()
     run_demo(services, declared_patterns(settings), console, errors)
@@ -55,6 +52,11 @@ def demo(
 
 def dev(port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000) -> None:
     """Start the UI with sensors and schedules on, on the embedded AWS that `demo` and `push` use."""
+    from adplatform.cli.process_group import run_to_the_end, stop_signals
+    from adplatform.flow.provision import provision as provision_services
+    from adplatform.local.dagster_home import prepare_dagster_home
+    from adplatform.local.endpoint import own
+
     with stop_signals() as stop:
         settings = read_settings()
         if settings.env == "local" and "AWS_ENDPOINT_URL" not in os.environ:
@@ -99,6 +101,9 @@ def validate(
 
 def _looked_at(declared: Declared[BaseModel]) -> tuple[list[str], int]:
     """What only shows when tables, layouts and contracts are made of a declaration, and how many feeds it has."""
+    from adplatform.files.landing import layout_of
+    from adplatform.transform.compile import compile_contract
+
     try:
         feeds = [flow.feed for flow in pattern_of(declared, read_settings()).source.feeds]
     except PermanentFailure as e:
@@ -124,7 +129,7 @@ def schema(
 
 def onboard(source: Annotated[str, typer.Argument(help="A source.")]) -> None:
     """Print the page to send to a partner: where to put which files, when, encrypted how, with which columns."""
-    from adplatform.cli.onboarding import onboarding_page  # noqa: PLC0415
+    from adplatform.cli.onboarding import onboarding_page
 
     takers = {p.source.name: p.source for p in declared_patterns(read_settings()) if p.source.takes_files}
     if source not in takers:

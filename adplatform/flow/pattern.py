@@ -4,14 +4,16 @@ Its assets and what starts their runs are Dagster's: ``adplatform.components``.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from adplatform.failures import PermanentFailure
 from adplatform.flow.retried import Retried
 from adplatform.flow.services import Services
-from adplatform.flow.settling import Settler
 from adplatform.flow.source import FeedFlow, Source
-from adplatform.ledger.ledger import Ledger
+
+if TYPE_CHECKING:
+    from adplatform.flow.settling import Settler
+    from adplatform.ledger.ledger import Ledger
 
 
 class Failed(Protocol):
@@ -47,13 +49,13 @@ class Pattern(Protocol):
     def find(self, name: str) -> FeedFlow | None:
         """The feed that has deliveries of this name, whether or not there are any; None when it has none."""
 
-    def deliveries(self, ledger: Ledger) -> list[FeedFlow]:
+    def deliveries(self, ledger: "Ledger") -> list[FeedFlow]:
         """Every feed as its deliveries are named: one for each scope that is known, where there are scopes."""
 
     def arrivals(self, flow: FeedFlow) -> Source:
         """The source as the arrival side of one feed sees it."""
 
-    def failing(self, ledger: Ledger) -> list[str]:
+    def failing(self, ledger: "Ledger") -> list[str]:
         """The names under which something of it may fail."""
 
     def failed(self, services: Services) -> Sequence[Failed]:
@@ -73,12 +75,14 @@ def find_feed(patterns: Sequence[Pattern], name: str) -> tuple[Pattern, FeedFlow
     raise PermanentFailure(f"no feed {name!r}; there are {known}")
 
 
-def settler_of(services: Services, pattern: Pattern, flow: FeedFlow) -> Settler:
+def settler_of(services: Services, pattern: Pattern, flow: FeedFlow) -> "Settler":
     """The arrival side of one feed for somebody who receives no events."""
+    from adplatform.flow.settling import Settler  # noqa: PLC0415 - brings the AWS clients
+
     return Settler(pattern.arrivals(flow), services.s3, None, "", services.ledger, services.zones)
 
 
-def require_known(ledger: Ledger, patterns: Iterable[Pattern], name: str) -> None:
+def require_known(ledger: "Ledger", patterns: Iterable[Pattern], name: str) -> None:
     """
     Raises:
         PermanentFailure: nothing declared is called so: no source, and nothing of one that may fail.

@@ -1,13 +1,16 @@
 """The pattern of files that a sender puts into a landing zone, as often and as much as it likes."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from adplatform.contracts.source import FileSource
 from adplatform.flow.failed import FailedDelivery, failed_deliveries
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source, declared_source
-from adplatform.ledger.ledger import Ledger
 from adplatform.platform.settings import Settings
+
+if TYPE_CHECKING:
+    from adplatform.ledger.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,13 @@ class PushedFiles:
     def find(self, name: str) -> FeedFlow | None:
         return next((flow for flow in self.source.feeds if flow.name == name), None)
 
-    def deliveries(self, ledger: Ledger) -> list[FeedFlow]:
+    def deliveries(self, ledger: "Ledger") -> list[FeedFlow]:
         return list(self.source.feeds)
 
     def arrivals(self, flow: FeedFlow) -> Source:
         return self.source
 
-    def failing(self, ledger: Ledger) -> list[str]:
+    def failing(self, ledger: "Ledger") -> list[str]:
         return list(self.names)
 
     def failed(self, services: Services) -> list[FailedDelivery]:

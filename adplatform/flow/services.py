@@ -1,23 +1,29 @@
 """The services a flow talks to, made from the settings; the same object serves Dagster runs, the CLI and tests."""
+# ruff: noqa: PLC0415 - clients and engines take longer to import than many a command to run
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adplatform.contracts.source import PLATFORM_TOPICS, Topics
 from adplatform.failures import PermanentFailure
-from adplatform.flow.settling import Settler
 from adplatform.flow.source import Source
-from adplatform.lake.catalog import Catalog
-from adplatform.lake.lake import Lake
-from adplatform.lake.store import Store
 from adplatform.lake.zones import Zones
-from adplatform.ledger.ledger import Ledger, utc_now
-from adplatform.platform.aws import Aws
-from adplatform.platform.notifications import Notifier
 from adplatform.platform.settings import Settings
+
+if TYPE_CHECKING:
+    from adplatform.flow.settling import Settler
+    from adplatform.lake.lake import Lake
+    from adplatform.lake.store import Store
+    from adplatform.ledger.ledger import Ledger
+    from adplatform.platform.aws import Aws
+    from adplatform.platform.notifications import Notifier
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,7 @@ class Services:
     """Clients are made when first used, so a process pays only for what it talks to."""
 
     settings: Settings
-    aws: Aws
+    aws: "Aws"
     now: Callable[[], datetime] = utc_now
 
     @cached_property
@@ -45,7 +51,9 @@ class Services:
         return self.aws.client("secretsmanager")
 
     @cached_property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> "Ledger":
+        from adplatform.ledger.ledger import Ledger
+
         return Ledger(self.aws.client("dynamodb"), self.settings.ledger_table, self.now)
 
     @cached_property
@@ -53,11 +61,16 @@ class Services:
         return Zones(self.settings.raw_bucket, self.settings.clean_bucket, self.settings.kms_key_id)
 
     @cached_property
-    def store(self) -> Store:
+    def store(self) -> "Store":
+        from adplatform.lake.store import Store
+
         return Store(self.s3, self.zones)
 
     @cached_property
-    def lake(self) -> Lake:
+    def lake(self) -> "Lake":
+        from adplatform.lake.catalog import Catalog
+        from adplatform.lake.lake import Lake
+
         return Lake(
             self.store,
             Catalog(self.glue),
@@ -71,8 +84,10 @@ class Services:
     def sns(self) -> Any:
         return self.aws.client("sns")
 
-    def notifier(self, topics: Topics = PLATFORM_TOPICS) -> Notifier:
+    def notifier(self, topics: Topics = PLATFORM_TOPICS) -> "Notifier":
         """Messages to the source's own topics where it has some, else to the platform's."""
+        from adplatform.platform.notifications import Notifier
+
         return Notifier(
             self.sns,
             self.topic_arn(topics.success or self.settings.success_topic),
@@ -94,12 +109,14 @@ class Services:
             return None
         return url
 
-    def settler(self, source: Source) -> Settler:
+    def settler(self, source: Source) -> "Settler":
         """The arrival side of a source.
 
         Raises:
             PermanentFailure: nobody has made the source's queue.
         """
+        from adplatform.flow.settling import Settler
+
         queue = self.queue_url(source)
         if queue is None:
             name = self.settings.queue_name(source.name)

@@ -7,14 +7,19 @@ The names of the findings are stable; checks and dashboards refer to them: ``row
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from adplatform.contracts.model import Contract
 from adplatform.failures import listed
 from adplatform.lake.parquet import arrow_type
+from adplatform.platform.late import Late
 from adplatform.privacy.scan import scan_for_leaks
 from adplatform.transform.values import Staged
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+else:
+    pq = Late("pyarrow.parquet")
 
 _CODEC = "SNAPPY"  # the codec that Clean Rooms, Entity Resolution and Athena all read
 
@@ -41,7 +46,7 @@ def audit(staged: Staged, contract: Contract, published_before: int | None = Non
     )
 
 
-def _row_conservation(staged: Staged, footers: Mapping[Path, pq.FileMetaData]) -> AuditFinding:
+def _row_conservation(staged: Staged, footers: "Mapping[Path, pq.FileMetaData]") -> AuditFinding:
     written = sum(footers[file.path].num_rows for file in staged.files)
     aside = pq.read_metadata(staged.quarantine).num_rows if staged.quarantine else 0
     problems = [
@@ -68,7 +73,7 @@ def _row_conservation(staged: Staged, footers: Mapping[Path, pq.FileMetaData]) -
     return AuditFinding("row_conservation", not problems, True, _described(problems, good), counted)
 
 
-def _schema(staged: Staged, footers: Mapping[Path, pq.FileMetaData]) -> AuditFinding:
+def _schema(staged: Staged, footers: "Mapping[Path, pq.FileMetaData]") -> AuditFinding:
     problems = [f"{path.name}: {problem}" for path, footer in footers.items() for problem in _misfits(staged, footer)]
     groups = [footer.row_group(i) for footer in footers.values() for i in range(footer.num_row_groups)]
     metrics = {
@@ -85,7 +90,7 @@ def _schema(staged: Staged, footers: Mapping[Path, pq.FileMetaData]) -> AuditFin
     )
 
 
-def _misfits(staged: Staged, footer: pq.FileMetaData) -> Iterator[str]:
+def _misfits(staged: Staged, footer: "pq.FileMetaData") -> Iterator[str]:
     found = footer.schema.to_arrow_schema()
     names = [column.name for column in staged.columns]
     if found.names != names:

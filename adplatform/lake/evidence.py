@@ -13,8 +13,7 @@ from datetime import date
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from adplatform.lake.catalog import Partition
 from adplatform.lake.entry import SLICE_LIST, SLICES, read_list, write_list
@@ -24,6 +23,12 @@ from adplatform.lake.table import TableSpec
 from adplatform.lake.zones import partition_value
 from adplatform.ledger.ledger import Lease
 from adplatform.ledger.rows import Slice
+from adplatform.platform.late import Late
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+else:
+    pq = Late("pyarrow.parquet")
 
 _TOKEN = re.compile(r"(?P<day>\d{4}-\d{2}-\d{2})-(?P<version>\d{4,})-[^/]+(?<!-merged)/[^/]+/")
 _MOST_COMBINATIONS = 4096

@@ -2,11 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
-import pyarrow.parquet as pq
-
+from adplatform.platform.late import Late
 from adplatform.transform.values import StagedFile
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow.parquet as pq
+else:
+    duckdb = Late("duckdb")
+    pq = Late("pyarrow.parquet")
 
 _FILE_SIZE = "512MB"
 _ORIGIN = "slice file"  # no column of a table can have a blank in its name

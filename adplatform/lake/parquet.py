@@ -1,29 +1,39 @@
 """The Parquet side of column types: what the files of a clean table must say in their footers."""
 
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from adplatform.contracts.types import DataType, TypeName
+from adplatform.platform.late import Late
 from adplatform.transform.values import OutputColumn
 
-_ARROW: dict[TypeName, pa.DataType] = {
-    "string": pa.string(),
-    "int": pa.int32(),
-    "bigint": pa.int64(),
-    "double": pa.float64(),
-    "boolean": pa.bool_(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us", tz="UTC"),
-}
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+else:
+    pa = Late("pyarrow")
+    pq = Late("pyarrow.parquet")
 
 
-def arrow_type(data_type: DataType) -> pa.DataType:
+@cache
+def _arrow_types() -> "dict[TypeName, pa.DataType]":
+    return {
+        "string": pa.string(),
+        "int": pa.int32(),
+        "bigint": pa.int64(),
+        "double": pa.float64(),
+        "boolean": pa.bool_(),
+        "date": pa.date32(),
+        "timestamp": pa.timestamp("us", tz="UTC"),
+    }
+
+
+def arrow_type(data_type: DataType) -> "pa.DataType":
     if data_type.name == "decimal":
         return pa.decimal128(data_type.precision, data_type.scale)
-    return _ARROW[data_type.name]
+    return _arrow_types()[data_type.name]
 
 
 def write_empty(columns: Iterable[OutputColumn], path: Path) -> None:

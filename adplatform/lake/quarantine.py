@@ -8,15 +8,19 @@ from datetime import date
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, TextIO
-
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from adplatform.contracts.model import Contract
 from adplatform.lake.store import Store
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.rows import FileOutcome, Outcome
 from adplatform.platform.aws_errors import aws_failures
+from adplatform.platform.late import Late
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+else:
+    pq = Late("pyarrow.parquet")
 
 MASK = "***"
 _BATCH = 10_000

@@ -6,18 +6,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
-
-from boto3.s3.transfer import TransferConfig
 
 from adplatform.failures import TransientFailure
 from adplatform.lake.zones import Zones
 
 _PART = 32 * 2**20
-_TRANSFER = TransferConfig(multipart_threshold=_PART, multipart_chunksize=_PART, max_concurrency=4)
 _COPIES = 8
 _DELETE_BATCH = 1000  # S3 API reference, DeleteObjects: at most 1,000 keys
+
+
+@cache
+def _transfer() -> Any:
+    from boto3.s3.transfer import TransferConfig  # noqa: PLC0415 - boto3 takes long to import
+
+    return TransferConfig(multipart_threshold=_PART, multipart_chunksize=_PART, max_concurrency=4)
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Store:
             TransientFailure: what the bucket holds afterwards is not the file.
         """
         arguments = {**self.zones.put_arguments, "ChecksumAlgorithm": "SHA256"}
-        self.s3.upload_file(str(path), bucket, key, ExtraArgs=arguments, Config=_TRANSFER)
+        self.s3.upload_file(str(path), bucket, key, ExtraArgs=arguments, Config=_transfer())
         head = self.s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
         stored = head.get("ChecksumSHA256")
         if head["ContentLength"] != path.stat().st_size or (stored and not _matches(path, stored)):
@@ -52,7 +57,7 @@ class Store:
     def copy(self, bucket: str, source: str, target: str) -> None:
         """Copy within a bucket, by the server."""
         self.s3.copy(
-            {"Bucket": bucket, "Key": source}, bucket, target, ExtraArgs=self.zones.put_arguments, Config=_TRANSFER
+            {"Bucket": bucket, "Key": source}, bucket, target, ExtraArgs=self.zones.put_arguments, Config=_transfer()
         )
 
     def copy_all(self, bucket: str, sources: Mapping[str, str]) -> None:
@@ -62,7 +67,7 @@ class Store:
                 pass
 
     def download(self, bucket: str, key: str, path: Path) -> None:
-        self.s3.download_file(bucket, key, str(path), Config=_TRANSFER)
+        self.s3.download_file(bucket, key, str(path), Config=_transfer())
 
     def listing(self, bucket: str, prefix: str) -> Iterator[Stored]:
         for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):

@@ -1,18 +1,23 @@
 """Every AWS client of the platform comes from here, so that one endpoint URL moves all of it to the embedded AWS."""
 
-import ipaddress
 import os
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import boto3
 from botocore.config import Config
 
 from adplatform.failures import PermanentFailure
+from adplatform.platform.late import Late
+from adplatform.platform.loopback import is_loopback
+
+if TYPE_CHECKING:
+    import boto3
+else:
+    boto3 = Late("boto3")
 
 _making_clients = threading.Lock()
 LOCAL_REGION = "us-east-1"
@@ -83,13 +88,3 @@ def local_aws(endpoint_url: str) -> Aws:
             "Unset AWS_ENDPOINT_URL, or set ADPLATFORM_ENV=aws to use the real AWS."
         )
     return Aws(region=os.environ.get("AWS_REGION", LOCAL_REGION), endpoint_url=endpoint_url)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address can only reach this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -8,14 +8,16 @@ back when somebody mends them: those are listed here, from the error lists of th
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
+from typing import Any
 
-from boto3.exceptions import Boto3Error
 from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.retries.standard import RetryContext, ThrottledRetryableChecker, TransientRetryableChecker
 
 from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure, is_of_machine, local_failure
+from adplatform.platform.late import Late
 
+boto3_exceptions: Any = Late("boto3.exceptions")
 _AGAIN = (TransientRetryableChecker(), ThrottledRetryableChecker())
 _PASSING = frozenset(
     {
@@ -77,7 +79,7 @@ def aws_failures(what: str, *, hindering: tuple[str, ...] = ()) -> Iterator[None
     """
     try:
         yield
-    except (Boto3Error, BotoCoreError, ClientError) as e:
+    except (boto3_exceptions.Boto3Error, BotoCoreError, ClientError) as e:
         raise _failure(what, _cause(e), hindering) from e
     except OSError as e:
         if not is_of_machine(e):
@@ -99,7 +101,7 @@ def secret_failures(what: str) -> Iterator[None]:
 def _cause(error: Exception) -> BaseException:
     """boto3's transfer manager hides the service's answer to an upload in an error of its own (S3UploadFailedError).
     What it says of a download (RetriesExceededError) hides one of its own kind, which tells less."""
-    hidden = error.__context__ if isinstance(error, Boto3Error) else None
+    hidden = error.__context__ if isinstance(error, boto3_exceptions.Boto3Error) else None
     return hidden if isinstance(hidden, (ClientError, BotoCoreError, OSError)) else error
 
 
@@ -108,7 +110,7 @@ def _failure(what: str, error: BaseException, hindering: tuple[str, ...]) -> Per
         return _refusal(what, error, hindering)
     if isinstance(error, OSError) and is_of_machine(error):
         return local_failure(what, error)
-    if isinstance(error, (*_NO_ANSWER, Boto3Error)):
+    if isinstance(error, (*_NO_ANSWER, boto3_exceptions.Boto3Error)):
         return TransientFailure(f"{what}: AWS does not answer ({type(error).__name__}); run the step again")
     if isinstance(error, _UNPREPARED):
         return EnvironmentFailure(

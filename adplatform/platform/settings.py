@@ -8,7 +8,7 @@ from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from adplatform.failures import PermanentFailure
-from adplatform.platform.aws import is_loopback
+from adplatform.platform.loopback import is_loopback
 
 PREFIX = "ADPLATFORM_"
 _RULE_NAME = 64

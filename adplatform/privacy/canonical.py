@@ -17,10 +17,15 @@ generic_id      as it is
 """
 
 import re
+from typing import TYPE_CHECKING
 
-import phonenumbers
-
+from adplatform.platform.late import Late
 from adplatform.privacy import text
+
+if TYPE_CHECKING:
+    import phonenumbers
+else:
+    phonenumbers = Late("phonenumbers")
 
 EMAIL = re.compile(f"[^@{text.BLANKS}]+@[^@{text.BLANKS}]+")
 _TWO_LETTERS = re.compile(r"[A-Z]{2}")

@@ -5,15 +5,20 @@ others go to the rules in Python, each distinct value of a batch once.
 """
 
 from collections.abc import Mapping
-from typing import Any
-
-import duckdb
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from adplatform.contracts.model import PiiKind, Profile
+from adplatform.platform.late import Late
 from adplatform.privacy.keys import HashKey
 from adplatform.privacy.rules import RULES, function_name, normalised, unkeyed_output
 from adplatform.privacy.text import BLANKS
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+else:
+    duckdb = Late("duckdb")
+    pa = Late("pyarrow")
 
 _HMAC, _PREVIOUS_HMAC = "adp_hmac", "adp_hmac_previous"
 _EMAIL = "regexp_full_match(v, '[!-?A-~]+@[!-?A-~]+')"
@@ -49,7 +54,7 @@ _PLAIN: Mapping[tuple[Profile, PiiKind], tuple[str, str]] = {
 """Kinds that DuckDB does alone when they are written plainly: what is plain of ``v``, and its normalised form."""
 
 
-def register(con: duckdb.DuckDBPyConnection, key: HashKey | None, previous: HashKey | None = None) -> None:
+def register(con: "duckdb.DuckDBPyConnection", key: HashKey | None, previous: HashKey | None = None) -> None:
     """Create the functions that ``pii_outputs`` calls, and ``adp_is_digest(v)``, on this connection.
 
     Its cursors do not have them. May be called again, also with another key. Without a key there are no ``adp_lake_``
@@ -75,7 +80,7 @@ def register(con: duckdb.DuckDBPyConnection, key: HashKey | None, previous: Hash
             con.execute(_macro(macro, profile, kind, hmac) if held else f"DROP MACRO IF EXISTS {macro}")
 
 
-def _register_hmac(con: duckdb.DuckDBPyConnection, name: str, key: HashKey | None) -> None:
+def _register_hmac(con: "duckdb.DuckDBPyConnection", name: str, key: HashKey | None) -> None:
     """RFC 2104 in SQL: DuckDB has no HMAC, and a Python one is slower and runs on one thread."""
     con.execute(f"CREATE OR REPLACE TEMP TABLE {name}_pads (inner_pad BLOB, outer_pad BLOB)")
     if key is not None:
@@ -98,18 +103,18 @@ def _macro(name: str, profile: Profile, kind: PiiKind, hmac: str) -> str:
     return f"CREATE OR REPLACE TEMP MACRO {name}({parameters}) AS {body}"
 
 
-def _create_python_function(con: duckdb.DuckDBPyConnection, name: str, profile: Profile, kind: PiiKind) -> None:
+def _create_python_function(con: "duckdb.DuckDBPyConnection", name: str, profile: Profile, kind: PiiKind) -> None:
     outcome = normalised if profile is Profile.LAKE else unkeyed_output
 
-    def batch(*columns: Any) -> pa.Array:
+    def batch(*columns: Any) -> "pa.Array":
         rows = list(zip(*(column.to_pylist() for column in columns), strict=True))
         outcomes = {row: outcome(profile, kind, *row) for row in set(rows)}
         return pa.array([outcomes[row] for row in rows], pa.string())
 
-    def one(v: Any) -> pa.Array:
+    def one(v: Any) -> "pa.Array":
         return batch(v)
 
-    def two(v: Any, country: Any) -> pa.Array:
+    def two(v: Any, country: Any) -> "pa.Array":
         return batch(v, country)
 
     two_columns = RULES[profile, kind].takes_country

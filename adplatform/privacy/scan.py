@@ -3,13 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from adplatform.contracts.model import Contract, Profile
+from adplatform.platform.late import Late
 from adplatform.privacy import masks
 from adplatform.privacy.outputs import pii_outputs
 from adplatform.privacy.rules import Form
+
+if TYPE_CHECKING:
+    import duckdb
+else:
+    duckdb = Late("duckdb")
 
 _SHAPES: Mapping[Form, str] = {"digest": "[0-9a-f]{64}", "masked": masks.SHAPE}
 _FILES = "read_parquet(?, union_by_name = true, hive_partitioning = false)"
@@ -82,13 +87,13 @@ def _forbidden_names(contract: Contract) -> set[str]:
     return {name.lower() for c in hidden for name in (c.name, c.header)} - shown
 
 
-def _column_types(con: duckdb.DuckDBPyConnection, parquet: Sequence[Path]) -> dict[str, str]:
+def _column_types(con: "duckdb.DuckDBPyConnection", parquet: Sequence[Path]) -> dict[str, str]:
     described = con.execute(f"DESCRIBE SELECT * FROM {_FILES}", [_names(parquet)]).fetchall()
     return {name: type_ for name, type_, *_ in described}
 
 
 def _count_rows(
-    con: duckdb.DuckDBPyConnection, parquet: Sequence[Path], conditions: Mapping[str, str]
+    con: "duckdb.DuckDBPyConnection", parquet: Sequence[Path], conditions: Mapping[str, str]
 ) -> dict[str, int]:
     """How many rows of all files meet each condition, in one pass."""
     if not conditions:

@@ -1,49 +1,21 @@
-"""The daily fact of an Ads account: traffic, cost and attributed sales per campaign and ad group, all ad products.
-
-It is made from the account's own tables, one date of one profile at a time, whenever one of them publishes that date.
-What is made is a Parquet file that arrives as a feed of its own, and the common flow does the rest.
-
-Nothing gets lost between an input and the fact: a run marks the date in the ledger while it holds the input's delivery
-and before readers see the new rows. The mark is taken away after a build that began when no run held an input, and only
-if nobody has marked the date since that build read the mark.
+"""The daily fact of an Ads account, as a table: traffic, cost and attributed sales per campaign and ad group, all ad
+products. ``adplatform.pull.build`` makes it.
 """
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
-
-import duckdb
+from datetime import date
 
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.contracts.feed import Arrival, Feed
 from adplatform.contracts.model import Bounds, Column, FileFormat
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import PermanentFailure
 from adplatform.files.landing import layout_of
 from adplatform.flow.services import Services
-from adplatform.flow.settling import Problem, Runs
 from adplatform.flow.source import FeedFlow
-from adplatform.lake.audit import AuditFinding
-from adplatform.lake.table import table_spec
-from adplatform.lake.zones import JOINT
-from adplatform.ledger.rows import DeliveryState, Publication, Stale
-from adplatform.platform.aws import longest_call
 from adplatform.pull.account import Account
-from adplatform.pull.land import FETCHABLE, publish_slice, slice_settler
-from adplatform.transform.compile import output_columns
-from adplatform.transform.exhaustion import ran_out
-from adplatform.transform.rules import identifier, literal, sql_type
 
 NAME = "ads_daily"
-WAITS = timedelta(minutes=30)
-"""How long a date waits for reports that are about to be published, so that it is not built once for each of them."""
-EQUALS_INPUTS = "equals_inputs"
-"""The audit that compares what was built with the tables it was built from."""
-_FILE = "rows.parquet"
-_LEASE = timedelta(minutes=2)
 _LEVELS: tuple[tuple[str, frozenset[str]], ...] = (
     ("spCampaigns", frozenset({"campaign", "adGroup"})),
     ("sbAdGroup", frozenset({"adGroup"})),
@@ -56,12 +28,12 @@ _LEVELS: tuple[tuple[str, frozenset[str]], ...] = (
 )
 """What each ad product may be taken from, the most detailed first. Each holds every campaign with an impression."""
 _ATTRIBUTED = "within 14 days of a click; except for Sponsored Products also of a view"
-_PROFILE = (
+PROFILE = (
     Column(name="profile_name", comment="Name of the advertiser's account when this date was built."),
     Column(name="country_code", comment="Country of the profile's marketplace."),
 )
-_COLUMNS = (
-    *_PROFILE,
+COLUMNS = (
+    *PROFILE,
     Column(name="ad_product", required=True, comment="SPONSORED_PRODUCTS, _BRANDS, _DISPLAY or _TELEVISION."),
     Column(name="campaign_id", type="bigint", required=True),
     Column(name="campaign_name"),
@@ -76,7 +48,7 @@ _COLUMNS = (
     Column(name="sales", type="decimal(38,6)", comment=f"Sales {_ATTRIBUTED}."),
     Column(name="as_of", type="timestamp", required=True, comment="When these values were asked for."),
 )
-_SOURCES: Mapping[str, tuple[str, ...]] = {
+HEADERS: Mapping[str, tuple[str, ...]] = {
     "campaign_id": ("campaignId",),
     "campaign_name": ("campaignName",),
     "ad_group_id": ("adGroupId",),
@@ -92,7 +64,7 @@ _SOURCES: Mapping[str, tuple[str, ...]] = {
 }
 """What each column is called in reports. Amazon attributes Sponsored Brands and Display over 14 days without saying so
 in the name, and Television too; sales within another number of days are no stand-in."""
-_MEASURES = ("impressions", "clicks", "cost", "purchases", "units", "sales")
+MEASURES = ("impressions", "clicks", "cost", "purchases", "units", "sales")
 
 
 @dataclass(frozen=True)
@@ -119,16 +91,6 @@ class Fact:
         return any(each.table.table == flow.table for each in self.inputs)
 
 
-@dataclass(frozen=True)
-class Built:
-    """One date of one profile as readers see it now, and the mark for which it was built. The publication is an older
-    one when the same rows were built again."""
-
-    flow: FeedFlow
-    seen: Stale
-    publication: Publication
-
-
 def fact_of(account: Account) -> Fact | None:
     """The fact of an account; None when none of its reports has campaigns or ad groups of a whole ad product.
 
@@ -146,7 +108,7 @@ def fact_of(account: Account) -> Fact | None:
         description="Impressions, clicks, cost and attributed sales by profile, campaign, ad group and day.",
         start_date=account.start_date,
         landing=account.landing,
-        columns=_COLUMNS,
+        columns=COLUMNS,
         format=FileFormat(kind="parquet"),
         arrival=Arrival(complete_when="count", expected_files=1, accept_early=None),
         bounds=Bounds(min_rows=0, max_quarantined=0),
@@ -182,9 +144,9 @@ def _is_whole(definition: ReportDefinition, table: FeedFlow, group_by: frozenset
 def _input(definition: ReportDefinition, table: FeedFlow) -> FactInput:
     known = {c.header: c for c in table.feed.columns}
     columns = {}
-    for name, headers in _SOURCES.items():
+    for name, headers in HEADERS.items():
         found = [known[h] for h in headers if h in known]
-        if found and (name not in _MEASURES or found[0].data_type.is_number):
+        if found and (name not in MEASURES or found[0].data_type.is_number):
             columns[name] = found[0].name
     return FactInput(definition.configuration["adProduct"], table, columns)
 
@@ -194,200 +156,3 @@ def mark(services: Services, fact: Fact | None, flow: FeedFlow, day: date) -> No
     see it; tables that the fact does not take are ignored."""
     if fact is not None and flow.scope is not None and fact.takes(flow):
         services.ledger.mark_stale(fact.table.table, day, flow.scope.value)
-
-
-def facts_due(services: Services, fact: Fact | None, runs: Runs) -> tuple[list[Stale], list[Problem]]:
-    """What to build now: every marked date, once no report is on its way to being published or it has waited for
-    ``WAITS``. Deliveries of the fact whose run was killed are freed; those that newly cannot settle are named."""
-    if fact is None:
-        return [], []
-    ledger = services.ledger
-    marked = ledger.stale(fact.table.table)
-    if not marked:
-        return [], []
-    coming = any(r.state in FETCHABLE for r in ledger.active_reports(fact.account.source))
-    due = [each for each in marked if not coming or ledger.now() - each.since >= WAITS]
-    flows = tuple(fact.flow(scope) for scope in sorted({each.scope for each in due}))
-    problems = slice_settler(services, flows).due(runs)[1] if flows else []
-    return due, problems
-
-
-def build(
-    services: Services,
-    fact: Fact,
-    scope: str,
-    day: date,
-    run_id: str,
-    work: Path,
-    audited: Callable[[Iterable[AuditFinding]], None] = lambda _: None,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Built | None:
-    """Build and publish a marked date from what readers see of its tables; :func:`built` takes the mark away.
-
-    None when it is not marked any more, or an input is being published: then the mark stays for a later build.
-
-    Raises:
-        TransientFailure: a service did not answer, or another run is at it.
-        PermanentFailure: the tables cannot be read as declared, or the audit forbids it.
-    """
-    flow = fact.flow(scope)
-    with services.ledger.lease(
-        f"build/{flow.name}", f"{run_id}/{day}", ttl=_LEASE, wait=_LEASE * 3, sleep=sleep
-    ) as lease:
-        seen = services.ledger.stale_date(fact.table.table, day, scope)
-        if seen is None or _is_being_published(services, fact, scope, day):
-            return None
-        with TemporaryDirectory(dir=work) as directory:
-            folder = Path(directory)
-            finding = _write(services, fact, scope, day, folder, folder / _FILE)
-            audited((finding,))
-            if not finding.passed:
-                raise PermanentFailure(f"{flow.name} {day}: {finding.description}")
-            # Whoever lost the lease may have read older rows than those that are published by now.
-            call = longest_call(services.s3)
-            lease.check(call)
-            with lease.kept(call):
-                services.store.upload(folder / _FILE, services.zones.raw_bucket, flow.layout.key(day, _FILE))
-        slice_settler(services, (flow,)).reconcile(flow.layout.day_prefix(day))
-        return Built(flow, seen, _published(services, flow, day, run_id, work, audited))
-
-
-def built(services: Services, fact: Fact, done: Built) -> None:
-    """Take away the mark for which a date was built, unless it was marked again meanwhile."""
-    ledger, name, seen = services.ledger, fact.table.table, done.seen
-    if not ledger.clear_stale(name, seen) and ledger.stale_date(name, seen.day, seen.scope) is None:
-        # Somebody else built it at the same time and this one, which may have read older rows, was the last to publish.
-        ledger.mark_stale(name, seen.day, seen.scope)
-
-
-def _is_being_published(services: Services, fact: Fact, scope: str, day: date) -> bool:
-    flows = (fact.account.scoped(each.table, scope) for each in fact.inputs)
-    return any(services.ledger.delivery(flow.name, day).state is DeliveryState.RUNNING for flow in flows)
-
-
-def _published(
-    services: Services,
-    flow: FeedFlow,
-    day: date,
-    run_id: str,
-    work: Path,
-    audited: Callable[[Iterable[AuditFinding]], None],
-) -> Publication:
-    """Publish what a killed run left settled, and then what was built now."""
-    while publish_slice(services, flow, day, run_id, work, audited) is not None:
-        continue
-    delivery = services.ledger.delivery(flow.name, day)
-    publication = services.ledger.publication(flow.name, day, delivery.published)
-    if publication is None or delivery.pending or delivery.state is not DeliveryState.PUBLISHED:
-        raise TransientFailure(f"{flow.name} {day} changed while it was published; it is built again")
-    return publication
-
-
-def _write(services: Services, fact: Fact, scope: str, day: date, folder: Path, target: Path) -> AuditFinding:
-    """Write the rows of one date and profile, and compare their sums with those of the tables."""
-    settings = services.settings
-    profile = next((s for s in services.ledger.scopes(fact.account.source) if s.id == scope), None)
-    options: dict[str, Any] = {
-        "memory_limit": settings.memory_limit,
-        "threads": settings.threads,
-        "temp_directory": str(folder),
-        "autoinstall_known_extensions": False,
-    }
-    with duckdb.connect(config=options) as con:
-        con.execute("set TimeZone = 'UTC'")
-        try:
-            selects, wanted = [], {}
-            for number, each in enumerate(fact.inputs):
-                files = _download(services, fact.account.scoped(each.table, scope), day, folder / str(number))
-                if files:
-                    table = f"input_{number}"
-                    con.execute(f"create view {table} as {_rows(con, each, files)}")
-                    selects.append(_grouped(table, each.product))
-                    wanted[each.product] = _sums(con, table)
-            rows = " union all by name ".join([_no_rows(), *selects])
-            names = ", ".join(c.name for c in _COLUMNS)
-            described = [profile.name or None, profile.country or None] if profile else [None, None]
-            con.execute(
-                "create table profile as select ?::varchar as profile_name, ?::varchar as country_code", described
-            )
-            con.execute(
-                f"copy (select {names} from ({rows}), profile order by ad_product, campaign_id, ad_group_id)"
-                f" to {literal(str(target))} (format parquet, compression snappy)"
-            )
-            con.execute(f"create view written as select * from read_parquet({literal(str(target))})")
-            return _compared(con, wanted)
-        except (duckdb.OutOfMemoryException, duckdb.IOException) as e:
-            raise ran_out(f"{fact.table.name} {day}", e) from e
-        except duckdb.Error as e:
-            raise PermanentFailure(f"{fact.table.name} {day} cannot be computed: {str(e).splitlines()[0]}") from e
-
-
-def _download(services: Services, flow: FeedFlow, day: date, folder: Path) -> list[Path]:
-    """The files that readers of a table see of that date and scope; none when nothing has been published.
-
-    Raises:
-        TransientFailure: they were removed between looking and reading, because newer ones took their place.
-    """
-    if flow.scope is None:
-        raise PermanentFailure(f"{flow.name} is a table of all scopes; a date of one scope is wanted")
-    contract, zones = flow.feed.contract, services.zones
-    prefix = services.settings.database_prefix
-    spec = table_spec(flow.table, contract, output_columns(contract), database_prefix=prefix, scope=flow.scope.column)
-    shown = services.lake.catalog.partition(spec, f"{day.isoformat()}{JOINT}{flow.scope.value}")
-    if shown is None:
-        return []
-    folder.mkdir()
-    files: list[Path] = []
-    for stored in services.store.listing(zones.clean_bucket, zones.clean_key(shown.location)):
-        files.append(folder / f"{len(files):05d}.parquet")
-        services.store.download(zones.clean_bucket, stored.key, files[-1])
-    if not files:
-        raise TransientFailure(f"{flow.name} {day}: {shown.location} is empty; the date is built again")
-    return files
-
-
-def _rows(con: duckdb.DuckDBPyConnection, each: FactInput, files: Sequence[Path]) -> str:
-    """The rows of a table under the fact's column names and types. Files may be older than a column of the table."""
-    listed = ", ".join(literal(str(file)) for file in files)
-    scan = f"read_parquet([{listed}], union_by_name=true, hive_partitioning=false)"
-    present = {name for name, *_ in con.execute(f"describe select * from {scan}").fetchall()}
-
-    def value(column: Column) -> str:
-        own = each.columns.get(column.name)
-        source = identifier(own) if own in present and own is not None else "null"
-        return f"cast({source} as {sql_type(column.data_type)}) as {column.name}"
-
-    return f"select {', '.join(value(c) for c in _COLUMNS if c.name in _SOURCES)} from {scan}"
-
-
-def _grouped(table: str, product: str) -> str:
-    types = {c.name: sql_type(c.data_type) for c in _COLUMNS}
-    names = ", ".join(f"max({name}) as {name}" for name in ("campaign_name", "ad_group_name", "currency_code"))
-    sums = ", ".join(f"cast(sum({name}) as {types[name]}) as {name}" for name in _MEASURES)
-    return (
-        f"select {literal(product)} as ad_product, campaign_id, ad_group_id, {names}, {sums}, min(as_of) as as_of"
-        f" from {table} group by campaign_id, ad_group_id"
-    )
-
-
-def _no_rows() -> str:
-    typed = (f"cast(null as {sql_type(c.data_type)}) as {c.name}" for c in _COLUMNS if c not in _PROFILE)
-    return f"select {', '.join(typed)} where false"
-
-
-def _sums(con: duckdb.DuckDBPyConnection, relation: str) -> tuple[Any, ...]:
-    """Sum and number of values of each measure; nothing and zero are different."""
-    wanted = ", ".join(f"sum({name}), count({name}) > 0" for name in _MEASURES)
-    found = con.execute(f"select {wanted} from {relation}").fetchone()
-    return found or ()
-
-
-def _compared(con: duckdb.DuckDBPyConnection, wanted: Mapping[str, tuple[Any, ...]]) -> AuditFinding:
-    problems = [
-        product
-        for product, sums in wanted.items()
-        if _sums(con, f"(select * from written where ad_product = {literal(product)})") != sums
-    ]
-    (rows,) = con.execute("select count(*) from written").fetchone() or (0,)
-    text = f"sums of {', '.join(problems)} differ from the tables" if problems else "sums are those of the tables"
-    return AuditFinding(EQUALS_INPUTS, not problems, True, text, {"rows": rows, "ad_products": len(wanted)})

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from adplatform.amazon.sources import ReportSource
 from adplatform.flow.failed import FailedDelivery, failed_deliveries
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
-from adplatform.ledger.ledger import Ledger
 from adplatform.platform.settings import Settings
 from adplatform.pull.account import Account, account_of
 from adplatform.pull.fact import fact_of
 from adplatform.pull.failed import FailedReport, failed_reports
+
+if TYPE_CHECKING:
+    from adplatform.ledger.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -36,14 +39,14 @@ class PulledReports:
                 return self.account.scoped(table, name.removeprefix(f"{table.table}/"))
         return None
 
-    def deliveries(self, ledger: Ledger) -> list[FeedFlow]:
+    def deliveries(self, ledger: "Ledger") -> list[FeedFlow]:
         scopes = ledger.scopes(self.account.source)
         return [self.account.scoped(table, scope.id) for table in self.source.feeds for scope in scopes]
 
     def arrivals(self, flow: FeedFlow) -> Source:
         return account_source(self.account, self.source.bucket, flow)
 
-    def failing(self, ledger: Ledger) -> list[str]:
+    def failing(self, ledger: "Ledger") -> list[str]:
         reports = (f"{self.account.source}/{definition.name}" for definition in self.account.definitions)
         feeds = sorted({*(table.table for table in self.source.feeds), *reports})
         return [*feeds, *(f"{feed}/{scope.id}" for feed in feeds for scope in ledger.scopes(self.account.source))]

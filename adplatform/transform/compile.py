@@ -11,16 +11,24 @@ relations, which the engine provides under these names:
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-from sqlglot import exp
+from typing import TYPE_CHECKING
 
 from adplatform.contracts.model import DELIVERY_DATE, PREVIOUS_KEY_ID, Column, Contract
 from adplatform.contracts.types import DataType
 from adplatform.failures import PermanentFailure
+from adplatform.platform.late import Late
 from adplatform.privacy.outputs import PiiOutput, pii_outputs
-from adplatform.transform import expressions, partition_values, rules
+from adplatform.transform import partition_values, rules
 from adplatform.transform.rules import identifier, literal
 from adplatform.transform.values import OutputColumn
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+    from adplatform.transform import expressions
+else:
+    exp = Late("sqlglot.expressions")
+    expressions = Late("adplatform.transform.expressions")
 
 STRING = DataType("string")
 INTERNAL_COLUMNS = (
@@ -145,7 +153,7 @@ def _computed(contract: Contract, column: Column) -> str:
     return f"try_cast(try({_expression(contract, column).sql('duckdb')}) as {rules.sql_type(column.data_type)})"
 
 
-def _expression(contract: Contract, column: Column, reading: frozenset[str] = frozenset()) -> exp.Expression:
+def _expression(contract: Contract, column: Column, reading: frozenset[str] = frozenset()) -> "exp.Expression":
     """A computed column over typed values; other computed columns are written out in place."""
     where, types = f"column {column.name}", {c.name: c.data_type for c in contract.columns if not c.pii}
     reading |= {column.name}
@@ -155,7 +163,7 @@ def _expression(contract: Contract, column: Column, reading: frozenset[str] = fr
     return _over_values(contract, tree, reading)
 
 
-def _over_values(contract: Contract, tree: exp.Expression, reading: frozenset[str]) -> exp.Expression:
+def _over_values(contract: Contract, tree: "exp.Expression", reading: frozenset[str]) -> "exp.Expression":
     """Integers count as decimals, so that sums and products fit, and one too large for its column is a bad value."""
     for node in list(tree.find_all(exp.Column)):
         column = contract.column(node.name)

@@ -10,15 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-
-import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from adplatform.contracts.model import DELIVERY_DATE, Contract
 from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
+from adplatform.platform.late import Late
 from adplatform.privacy import duckdb as privacy
 from adplatform.privacy.keys import HashKey
 from adplatform.transform.compile import Statements, compile_contract, output_columns, partition_column
@@ -30,6 +28,15 @@ from adplatform.transform.readers import read_delimited
 from adplatform.transform.rejects import Reject
 from adplatform.transform.rules import identifier, literal
 from adplatform.transform.values import FileCount, Staged, StagedFile
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+else:
+    duckdb = Late("duckdb")
+    pa = Late("pyarrow")
+    pq = Late("pyarrow.parquet")
 
 ROW_GROUP_ROWS = 245_760
 FILE_SIZE = "384MB"
@@ -113,7 +120,7 @@ def transform(
 
 
 @contextmanager
-def _connect(files: Sequence[InputFile], work: Path, limits: EngineLimits) -> Iterator[duckdb.DuckDBPyConnection]:
+def _connect(files: Sequence[InputFile], work: Path, limits: EngineLimits) -> "Iterator[duckdb.DuckDBPyConnection]":
     directory = limits.temp_directory or work
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="spill-", dir=directory) as spill:
@@ -137,7 +144,7 @@ def _connect(files: Sequence[InputFile], work: Path, limits: EngineLimits) -> It
             con.close()
 
 
-def _unreadable(error: duckdb.Error, files: Sequence[InputFile], work: Path) -> PermanentFailure:
+def _unreadable(error: "duckdb.Error", files: Sequence[InputFile], work: Path) -> PermanentFailure:
     named = [file.origin for file in files if f"file = {work / 'links' / str(file.ordinal)}\n" in f"{error}\n"]
     if named:
         return BadFile(
@@ -152,14 +159,14 @@ def _unreadable(error: duckdb.Error, files: Sequence[InputFile], work: Path) -> 
     )
 
 
-def _validate(con: duckdb.DuckDBPyConnection, statements: Statements, files: Sequence[InputFile]) -> None:
+def _validate(con: "duckdb.DuckDBPyConnection", statements: Statements, files: Sequence[InputFile]) -> None:
     origins = pa.table({"_file": [f.ordinal for f in files], "_origin": [f.origin for f in files]}, _FILES)
     con.register("files", origins)
     con.execute(f"create temp table validated_rows as {statements.validate}")
     con.execute("create temp view validated as select rowid as _row, * from validated_rows")
 
 
-def _keep_latest(con: duckdb.DuckDBPyConnection, statements: Statements) -> None:
+def _keep_latest(con: "duckdb.DuckDBPyConnection", statements: Statements) -> None:
     """Define ``latest`` by finding what it leaves out.
 
     Few rows are superseded, so the window runs only over keys whose 64-bit hash occurs twice (a chance collision costs
@@ -184,7 +191,7 @@ def _keep_latest(con: duckdb.DuckDBPyConnection, statements: Statements) -> None
 
 
 def _write_clean(
-    con: duckdb.DuckDBPyConnection, contract: Contract, statements: Statements, delivery_date: date, directory: Path
+    con: "duckdb.DuckDBPyConnection", contract: Contract, statements: Statements, delivery_date: date, directory: Path
 ) -> tuple[StagedFile, ...]:
     options = f"format parquet, compression snappy, row_group_size {ROW_GROUP_ROWS}, file_size_bytes '{FILE_SIZE}'"
     partition = partition_column(contract)
@@ -214,7 +221,7 @@ def _staged(path: Path, partition: str) -> StagedFile:
 
 
 def _write_quarantine(
-    con: duckdb.DuckDBPyConnection, statements: Statements, rejects: Sequence[Reject], path: Path
+    con: "duckdb.DuckDBPyConnection", statements: Statements, rejects: Sequence[Reject], path: Path
 ) -> Path | None:
     con.register(
         "rejects",
@@ -241,7 +248,10 @@ def _write_quarantine(
 
 
 def _counts(
-    con: duckdb.DuckDBPyConnection, files: Sequence[InputFile], rejects: Sequence[Reject], staged: Sequence[StagedFile]
+    con: "duckdb.DuckDBPyConnection",
+    files: Sequence[InputFile],
+    rejects: Sequence[Reject],
+    staged: Sequence[StagedFile],
 ) -> tuple[FileCount, ...]:
     """Where the rows of each file went, the clean ones counted in the files written.
 
@@ -276,7 +286,7 @@ def _counts(
     return tuple(counts)
 
 
-def _reasons(con: duckdb.DuckDBPyConnection, quarantine: Path | None) -> dict[str, int]:
+def _reasons(con: "duckdb.DuckDBPyConnection", quarantine: Path | None) -> dict[str, int]:
     if quarantine is None:
         return {}
     source = f"read_parquet({literal(str(quarantine))})"

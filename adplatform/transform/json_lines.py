@@ -4,15 +4,20 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from adplatform.contracts.model import Contract
 from adplatform.files.input_file import InputFile
+from adplatform.platform.late import Late
 from adplatform.transform.layouts import Accepted, Lines, accept
 from adplatform.transform.readers import Reading, csv_options, define_raw, scanned_files
 from adplatform.transform.rejects import Reject, stored_rejects
 from adplatform.transform.rules import identifier, literal
+
+if TYPE_CHECKING:
+    import duckdb
+else:
+    duckdb = Late("duckdb")
 
 _SIGNIFICANT = 16
 _INEXACT = "|".join((*(f"[0-9]{{{n}}}[.][0-9]{{{_SIGNIFICANT - n}}}" for n in range(1, _SIGNIFICANT)), "[.]00000"))
@@ -20,7 +25,7 @@ _INEXACT = "|".join((*(f"[0-9]{{{n}}}[.][0-9]{{{_SIGNIFICANT - n}}}" for n in ra
 
 
 def read_json_lines(
-    con: duckdb.DuckDBPyConnection, contract: Contract, files: Sequence[InputFile], links: Path
+    con: "duckdb.DuckDBPyConnection", contract: Contract, files: Sequence[InputFile], links: Path
 ) -> Reading:
     """``raw`` over files of one JSON object a line; a member that is absent is NULL, ``a.b`` names a nested member.
 
@@ -55,7 +60,7 @@ def _exact_numbers(line: str) -> str | None:
 
 
 def _members(
-    con: duckdb.DuckDBPyConnection, contract: Contract, files: Iterable[InputFile]
+    con: "duckdb.DuckDBPyConnection", contract: Contract, files: Iterable[InputFile]
 ) -> Iterable[tuple[InputFile, tuple[str, ...]]]:
     found: dict[int, list[str]] = dict(
         con.execute(
@@ -69,7 +74,7 @@ def _members(
         yield file, declared + tuple(name for name in found.get(file.ordinal, ()) if name not in known)
 
 
-def _define_raw(con: duckdb.DuckDBPyConnection, accepted: Accepted) -> None:
+def _define_raw(con: "duckdb.DuckDBPyConnection", accepted: Accepted) -> None:
     columns = accepted.contract.read_columns
     paths = ", ".join(literal(_json_path(column.header)) for column in columns)
     values = ", ".join(f"v[{n}] as {identifier(c.name)}" for n, c in enumerate(columns, start=1))
@@ -85,7 +90,7 @@ def _json_path(header: str) -> str:
     return "$" + "".join(f'."{name}"' for name in header.split("."))
 
 
-def _rejects(con: duckdb.DuckDBPyConnection, files: Sequence[InputFile]) -> list[Reject]:
+def _rejects(con: "duckdb.DuckDBPyConnection", files: Sequence[InputFile]) -> list[Reject]:
     unreadable = [r for r in stored_rejects(con, files) if r.file in {f.ordinal for f in files}]
     lines: dict[int, dict[int, str]] = defaultdict(dict)
     for ordinal, position, text in con.execute(

@@ -2,21 +2,26 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from adplatform.contracts.model import Column, Contract
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
+from adplatform.platform.late import Late
 from adplatform.transform.layouts import Lines, accept
 from adplatform.transform.readers import Reading, define_raw, link
 from adplatform.transform.rules import identifier, literal, sql_type
+
+if TYPE_CHECKING:
+    import duckdb
+else:
+    duckdb = Late("duckdb")
 
 _NESTED = ("STRUCT", "MAP", "UNION")
 
 
 def read_parquet(
-    con: duckdb.DuckDBPyConnection, contract: Contract, files: Sequence[InputFile], links: Path
+    con: "duckdb.DuckDBPyConnection", contract: Contract, files: Sequence[InputFile], links: Path
 ) -> Reading:
     """``raw`` over Parquet files. There are no rejects: a file either reads or is damaged.
 
@@ -42,7 +47,7 @@ def _scan(file: InputFile, links: Path) -> str:
     return f"read_parquet({literal(str(link(links, file)))}, binary_as_string=true, hive_partitioning=false)"
 
 
-def _types(con: duckdb.DuckDBPyConnection, file: InputFile, links: Path) -> dict[str, str]:
+def _types(con: "duckdb.DuckDBPyConnection", file: InputFile, links: Path) -> dict[str, str]:
     try:
         described = con.execute(f"describe select * from {_scan(file, links)}").fetchall()
     except duckdb.Error as e:

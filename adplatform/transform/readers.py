@@ -6,14 +6,19 @@ Nothing is sniffed: columns, dialect and header come from the contract, so a rea
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from adplatform.contracts.model import Contract
 from adplatform.files.input_file import InputFile
+from adplatform.platform.late import Late
 from adplatform.transform.layouts import Accepted, Layout, accept_delimited
 from adplatform.transform.rejects import Reject, stored_rejects
 from adplatform.transform.rules import identifier, literal
+
+if TYPE_CHECKING:
+    import duckdb
+else:
+    duckdb = Late("duckdb")
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class Reading:
 
 
 def read_delimited(
-    con: duckdb.DuckDBPyConnection, contract: Contract, files: Sequence[InputFile], links: Path
+    con: "duckdb.DuckDBPyConnection", contract: Contract, files: Sequence[InputFile], links: Path
 ) -> Reading:
     """``raw`` over CSV files.
 
@@ -37,7 +42,7 @@ def read_delimited(
     return Reading(accepted, lambda: stored_rejects(con, files) if accepted.layouts else [])
 
 
-def define_raw(con: duckdb.DuckDBPyConnection, contract: Contract, scans: Sequence[str]) -> None:
+def define_raw(con: "duckdb.DuckDBPyConnection", contract: Contract, scans: Sequence[str]) -> None:
     columns = ", ".join(f"null::varchar as {identifier(c.name)}" for c in contract.read_columns)
     nothing = f"select {columns}, 0 as _file where false"
     con.execute(f"create temp view raw as {' union all by name '.join(scans) or nothing}")

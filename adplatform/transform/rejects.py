@@ -3,11 +3,15 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
-
-import duckdb
+from typing import TYPE_CHECKING, BinaryIO
 
 from adplatform.files.input_file import InputFile
+from adplatform.platform.late import Late
+
+if TYPE_CHECKING:
+    import duckdb
+else:
+    duckdb = Late("duckdb")
 
 _REASONS = {
     "MISSING COLUMNS": "column_count",
@@ -29,7 +33,7 @@ class Reject:
     raw: str
 
 
-def stored_rejects(con: duckdb.DuckDBPyConnection, files: Iterable[InputFile]) -> list[Reject]:
+def stored_rejects(con: "duckdb.DuckDBPyConnection", files: Iterable[InputFile]) -> list[Reject]:
     """What the CSV scans of this connection rejected, one per record, by file and position.
 
     DuckDB keeps one row per error, and per scan; its files are the links of :func:`adplatform.transform.readers.link`.

@@ -22,8 +22,9 @@ from adplatform.lake.query import run_query
 from adplatform.ledger.rows import DeliveryState, Scope
 from adplatform.pull import fact as facts
 from adplatform.pull.account import SLICE_FILE, Account, account_of
+from adplatform.pull.build import build, built, facts_due
 from adplatform.pull.due import deliveries_due, place_orders, poll_reports, reports_due
-from adplatform.pull.fact import Fact, build, built, fact_of, facts_due, mark
+from adplatform.pull.fact import Fact, fact_of, mark
 from adplatform.pull.land import claim, finish, land, publish_slice, slice_settler
 from adplatform_tests.support.report_api import MemoryReports
 from adplatform_tests.support.runs import Nobody

@@ -29,7 +29,8 @@ from adplatform.lake.audit import AuditFinding
 from adplatform.ledger.ledger import LeaseHeld
 from adplatform.ledger.rows import Stale
 from adplatform.platform.aws_errors import aws_failures
-from adplatform.pull.fact import EQUALS_INPUTS, NAME, Fact, build, built, facts_due
+from adplatform.pull.build import EQUALS_INPUTS, build, built, facts_due
+from adplatform.pull.fact import NAME, Fact
 from adplatform.resources.named import (
     CatalogResource,
     LedgerResource,

@@ -32,6 +32,7 @@ from adplatform.flow.source import FeedFlow
 from adplatform.ledger.rows import Publication, Report, Scope, Stale
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.pull.account import Account
+from adplatform.pull.build import facts_due
 from adplatform.pull.connect import Connect
 from adplatform.pull.due import (
     POLL_PATIENCE,
@@ -42,7 +43,7 @@ from adplatform.pull.due import (
     poll_reports,
     reports_due,
 )
-from adplatform.pull.fact import NAME, fact_of, facts_due
+from adplatform.pull.fact import NAME, fact_of
 from adplatform.resources.named import LedgerResource, MachineResource, NotificationsResource, services_of
 from adplatform.resources.report_apis import open_api
 from adplatform.transform.values import OutputColumn

@@ -26,7 +26,7 @@ from adplatform.local.aws.persistence import Snapshots, written
 from adplatform.local.aws.state import LOCK
 from adplatform.local.child import alone_in, recorded, stop_requested
 from adplatform.local.endpoint import HEALTH_PATH
-from adplatform.platform.aws import is_loopback
+from adplatform.platform.loopback import is_loopback
 
 SAVE_EVERY_SECONDS = 0.5
 _READ = re.compile(r"(Get|List|Describe|Head|BatchGet|Query|Scan|Search|TransactGet|Decrypt|Encrypt|Verify)")

@@ -17,7 +17,7 @@ from moto.sns import models, urls
 from moto.sns.exceptions import SNSInvalidParameter
 from moto.sns.responses import SNSResponse
 
-from adplatform.platform.aws import is_loopback
+from adplatform.platform.loopback import is_loopback
 
 ATTEMPTS = 3
 REMEMBERED_MESSAGES = 100

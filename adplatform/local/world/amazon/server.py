@@ -19,7 +19,7 @@ from adplatform.local.world.amazon.accounts import REGIONS
 from adplatform.local.world.amazon.calls import Call, answer
 from adplatform.local.world.amazon.faults import AT_ANY_REQUEST, Fault
 from adplatform.local.world.amazon.world import World
-from adplatform.platform.aws import is_loopback
+from adplatform.platform.loopback import is_loopback
 
 log = logging.getLogger(__name__)
 

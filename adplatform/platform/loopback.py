@@ -1,0 +1,13 @@
+"""Addresses of this machine."""
+
+import ipaddress
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can only reach this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
