@@ -44,6 +44,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
 	$(BIN)/python -m compileall -q adplatform
+	$(BIN)/python -m adplatform.local.dagster_home .adplatform
 	touch $(STAMP)
 
 lock:

@@ -1,5 +1,7 @@
 """The code location as a whole: it loads, names what it should, and brings nothing it must not."""
 
+import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -9,6 +11,7 @@ import dagster as dg
 import pytest
 
 from adplatform.definitions import defs
+from adplatform.local.dagster_home import prepare_dagster_home
 
 ROOT = Path(__file__).parents[1]
 ADS_REPORTS = ["sp_ad_groups", "sb_campaigns", "sp_keywords"]
@@ -156,3 +159,25 @@ def test_definitions_load_from_a_built_wheel_elsewhere(tmp_path: Path) -> None:
     file, assets = found.stdout.split()
     assert Path(file).is_relative_to(site)
     assert int(assets) == len(defs().assets or ())
+
+
+def test_plain_dagster_commands_in_the_project_have_the_state_of_the_platforms_home(tmp_path: Path) -> None:
+    shutil.copy(ROOT / ".env", tmp_path)
+    home = prepare_dagster_home(tmp_path / ".adplatform")
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        run = instance.create_run_for_job(empty)
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | {"PWD": str(tmp_path)}
+    listed = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "dagster", "run", "list"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.run_id in listed.stdout
+
+
+@dg.job
+def empty() -> None:
+    """Does nothing."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 _LOOK_EVERY = 0.1
@@ -56,17 +57,21 @@ def stop_signals() -> Iterator[Stop]:
 
 
 def run_to_the_end(
-    command: Sequence[str], environment: Mapping[str, str], stop: Stop, patience: Patience = Patience()
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    stop: Stop,
+    patience: Patience = Patience(),
+    directory: Path | None = None,
 ) -> int:
-    """Run a command until it ends, and return its status, or until ``stop`` is set: then every process of the command
-    is interrupted, terminated and killed in turn, and the status is 0. The same happens to them when this process is
-    killed.
+    """Run a command, in ``directory`` or here, until it ends, and return its status, or until ``stop`` is set: then
+    every process of the command is interrupted, terminated and killed in turn, and the status is 0. The same happens to
+    them when this process is killed.
 
     The command is the leader of a process group of its own, so a Ctrl-C reaches it through this process alone. To be
     called within :func:`stop_signals`, for the command would ignore the signals that this process ignores.
     """
     stop.heeded = True
-    process = subprocess.Popen(command, env=dict(environment), start_new_session=True)
+    process = subprocess.Popen(command, cwd=directory, env=dict(environment), start_new_session=True)
     try:
         with _guarded(process.pid, patience):
             while process.poll() is None and not stop.asked.wait(_LOOK_EVERY):

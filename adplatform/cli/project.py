@@ -73,7 +73,8 @@ def dev(port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000) -> No
             environment["AWS_ENDPOINT_URL"] = services.aws.endpoint_url
         workspace = Path(__file__).parents[2] / "workspace.yaml"
         command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)]
-        raise typer.Exit(run_to_the_end(command, environment, stop))
+        # Not from the project, whose .env would take the place of the home that is meant.
+        raise typer.Exit(run_to_the_end(command, environment, stop, directory=Path(environment["DAGSTER_HOME"])))
 
 
 def validate(

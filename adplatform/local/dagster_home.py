@@ -1,5 +1,9 @@
-"""The Dagster instance of a laptop: SQLite below the platform's home, no telemetry, bounded history."""
+"""The Dagster instance of a laptop: SQLite below the platform's home, no telemetry, bounded history.
 
+``python -m adplatform.local.dagster_home HOME`` prepares it.
+"""
+
+import sys
 from pathlib import Path
 
 CONFIG = """\
@@ -24,3 +28,7 @@ def prepare_dagster_home(home: Path) -> Path:
     if not config.exists():
         config.write_text(CONFIG, encoding="utf-8")
     return folder
+
+
+if __name__ == "__main__":
+    prepare_dagster_home(Path(sys.argv[1]))
