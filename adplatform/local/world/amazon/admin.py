@@ -13,11 +13,11 @@ from typing import Any
 from pydantic import ValidationError
 from werkzeug.wrappers import Response
 
-from adplatform.amazon.ads.report_types import report_type as ads_report_type
 from adplatform.local.world.amazon import advertising, selling
 from adplatform.local.world.amazon.accounts import Api
 from adplatform.local.world.amazon.advertising import FOREVER, Query
 from adplatform.local.world.amazon.calls import Call, answer
+from adplatform.local.world.amazon.catalogue import report_types
 from adplatform.local.world.amazon.faults import KINDS, OPERATIONS
 from adplatform.local.world.amazon.world import Settings, World
 
@@ -181,7 +181,7 @@ def _day(text: str) -> date:
 
 
 def _daily(report_type: str, group_by: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sorted(ads_report_type(report_type).allowed(group_by) - {"startDate", "endDate"}))
+    return tuple(sorted(report_types()[report_type].allowed(group_by) - {"startDate", "endDate"}))
 
 
 _CALLS: Mapping[tuple[str, str], Callable[..., Any]] = {

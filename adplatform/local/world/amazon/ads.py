@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 
 from werkzeug.wrappers import Response
 
-from adplatform.amazon.ads.report_types import AdsReportType, report_types
 from adplatform.local.world.amazon import documents
 from adplatform.local.world.amazon.accounts import Profile
 from adplatform.local.world.amazon.calls import JSON, Call, answer, instant
+from adplatform.local.world.amazon.catalogue import DEMAND_SIDE, ReportType, report_types
 from adplatform.local.world.amazon.downloads import signed
 from adplatform.local.world.amazon.faults import FATES
 from adplatform.local.world.amazon.world import AdsReport, World
@@ -335,6 +335,8 @@ def invalid(body: Mapping[str, Any], profile: Profile, now: datetime, withdrawn:
     """What Amazon would say against a well-formed request body, "" for nothing."""
     configuration, known = body["configuration"], report_types()
     kind = known.get(configuration["reportTypeId"])
+    if configuration["reportTypeId"].startswith(DEMAND_SIDE):
+        return "Invalid Advertiser or Marketplace ID."
     if kind is None:
         return _values("configuration reportTypeId", [configuration["reportTypeId"]], sorted(known))
     for name, allowed in (
@@ -344,8 +346,6 @@ def invalid(body: Mapping[str, Any], profile: Profile, now: datetime, withdrawn:
     ):
         if configuration[name] not in allowed:
             return _values(f"configuration {name}", [configuration[name]], allowed)
-    if kind.product == "DEMAND_SIDE_PLATFORM":
-        return "Invalid Advertiser or Marketplace ID."
     group_by = configuration["groupBy"]
     unknown = [group for group in group_by if group not in kind.groups]
     if unknown:
@@ -360,7 +360,7 @@ def _values(field: str, given: Sequence[object], allowed: Sequence[str]) -> str:
     return f"{field} includes invalid values: ({named}). Allowed values: ({', '.join(allowed)})"
 
 
-def _columns(kind: AdsReportType, configuration: Mapping[str, Any], withdrawn: Collection[str]) -> str:
+def _columns(kind: ReportType, configuration: Mapping[str, Any], withdrawn: Collection[str]) -> str:
     columns, daily = configuration["columns"], configuration["timeUnit"] == "DAILY"
     if daily and {"startDate", "endDate"} & set(columns):
         return (
@@ -377,11 +377,11 @@ def _columns(kind: AdsReportType, configuration: Mapping[str, Any], withdrawn: C
     return _values("configuration columns", unknown, allowed) if unknown else ""
 
 
-def _filters(kind: AdsReportType, configuration: Mapping[str, Any]) -> str:
+def _filters(kind: ReportType, configuration: Mapping[str, Any]) -> str:
     for wanted in configuration.get("filters") or []:
         name, values = wanted["field"], wanted["values"]
         for group in configuration["groupBy"]:
-            known = kind.groups[group].filters
+            known = kind.filters[group]
             if name in known and set(values) <= set(known[name]):
                 continue
             allowed = "; ".join(f"field: {f}, values: {_quoted(v)}" for f, v in known.items())
@@ -396,7 +396,7 @@ def _quoted(values: Sequence[str]) -> str:
     return ", ".join((*values[:-1], f"'{values[-1]}'"))
 
 
-def _range(kind: AdsReportType, body: Mapping[str, Any], profile: Profile, now: datetime) -> str:
+def _range(kind: ReportType, body: Mapping[str, Any], profile: Profile, now: datetime) -> str:
     start, end = date.fromisoformat(body["startDate"]), date.fromisoformat(body["endDate"])
     today = now.astimezone(ZoneInfo(profile.timezone)).date()
     oldest = today - timedelta(days=kind.retention_days)

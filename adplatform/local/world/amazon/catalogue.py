@@ -1,0 +1,53 @@
+"""The report types that the simulated Ads API takes, from a catalogue of its own and not from what the client believes."""
+
+import functools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import yaml
+
+DEMAND_SIDE = "dsp"
+"""What the ids of report types begin with that are for advertisers of the demand-side platform only."""
+_FILTER = "filter "
+
+
+@dataclass(frozen=True)
+class ReportType:
+    """One report type. ``groups`` are the columns that each grouping adds, ``filters`` the values of each filter by
+    grouping; limits are in days."""
+
+    product: str
+    max_range_days: int
+    retention_days: int
+    time_units: frozenset[str]
+    columns: frozenset[str]
+    groups: Mapping[str, frozenset[str]]
+    filters: Mapping[str, Mapping[str, tuple[str, ...]]]
+
+    def allowed(self, group_by: Iterable[str]) -> frozenset[str]:
+        return self.columns.union(*(self.groups[group] for group in group_by))
+
+
+@functools.cache
+def report_types() -> Mapping[str, ReportType]:
+    """By their ids. Those of the demand-side platform, and of several products together, are not simulated."""
+    text = resources.files(__package__).joinpath("catalogue.yaml").read_text(encoding="utf-8")
+    return {name: _report_type(each) for name, each in yaml.safe_load(text).items()}
+
+
+def _report_type(each: Mapping[str, Any]) -> ReportType:
+    groups: Mapping[str, Mapping[str, list[str]]] = each["groups"]
+    return ReportType(
+        product=each["product"],
+        max_range_days=each["max_range_days"],
+        retention_days=each["retention_days"],
+        time_units=frozenset(each["time_units"]),
+        columns=frozenset(each["columns"]),
+        groups={name: frozenset(group.get("adds", ())) for name, group in groups.items()},
+        filters={
+            name: {key.removeprefix(_FILTER): tuple(values) for key, values in group.items() if key.startswith(_FILTER)}
+            for name, group in groups.items()
+        },
+    )
