@@ -1,4 +1,4 @@
-"""The report types that the simulated Ads API takes, from a catalogue of its own and not from what the client believes."""
+"""The report types that the simulated Ads API takes, by a catalogue of its own, not by what the client believes."""
 
 import functools
 from collections.abc import Iterable, Mapping

@@ -1,0 +1,20 @@
+"""What the documents say of the code is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PLACES = re.compile(r"`((?:adplatform/|components/|flow/|pull/|files/|lake/|transform/|amazon/|cli/|contracts/|platform/|"
+                    r"privacy/|resources/|local/|ledger/|defs/|docs/|benchmarks/|deploy/)[\w/.]*)`")  # fmt: skip
+
+USERS = {"adplatform/defs/partners/acme/defs.yaml"}
+"""What a reader is to write."""
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/architecture.md", "deploy/README.md"])
+def test_every_file_and_folder_that_a_document_names_exists(document: str) -> None:
+    named = set(PLACES.findall((ROOT / document).read_text(encoding="utf-8")))
+    missing = {place for place in named if not (ROOT / place).exists() and not (ROOT / "adplatform" / place).exists()}
+    assert missing - USERS == set()
