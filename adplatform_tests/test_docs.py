@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PLACES = re.compile(r"`((?:adplatform/|components/|flow/|pull/|files/|lake/|transform/|amazon/|cli/|contracts/|platform/|"
-                    r"privacy/|resources/|local/|ledger/|defs/|docs/|benchmarks/|deploy/)[\w/.]*)`")  # fmt: skip
-
+FOLDERS = "adplatform amazon benchmarks cli components contracts defs deploy docs files flow lake ledger local platform"
+PLACES = re.compile(rf"`((?:{'|'.join(FOLDERS.split())}|privacy|pull|resources|transform)/[\w/.]*)`")
 USERS = {"adplatform/defs/partners/acme/defs.yaml"}
 """What a reader is to write."""
 
