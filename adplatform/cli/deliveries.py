@@ -109,7 +109,7 @@ def settle(feed: FeedName, day: Day) -> None:
     settler = open_settler(services, source)
     settler.receive()
     settler.reconcile(flow.layout.day_prefix(parse_day(day)))
-    delivery = services.ledger.delivery(flow.name, parse_day(day))
+    delivery = services.ledger.deliveries.get(flow.name, parse_day(day))
     if not delivery.pending:
         raise PermanentFailure(f"{feed} {day}: nothing is waiting")
     if delivery.state in BUSY:
@@ -163,7 +163,7 @@ def _failed_deliveries(
     for source in sources:
         found += failed_deliveries(services, source.name, {flow.name: flow for flow in source.feeds})
     for account in accounts:
-        scopes = services.ledger.scopes(account.source)
+        scopes = services.ledger.scopes.of_source(account.source)
         tables = [account.scoped(table, scope.id) for table in all_tables(account) for scope in scopes]
         found += failed_deliveries(services, account.source, {flow.name: flow for flow in tables})
     return found
@@ -186,7 +186,7 @@ def require_known(ledger: Ledger, sources: Sequence[Source], accounts: Sequence[
             tables = {table.table for table in all_tables(account)}
             tables |= {f"{owner}/{definition.name}" for definition in account.definitions}
             feeds += sorted(tables)
-            scoped += [f"{table}/{scope.id}" for table in tables for scope in ledger.scopes(owner)]
+            scoped += [f"{table}/{scope.id}" for table in tables for scope in ledger.scopes.of_source(owner)]
     if name not in (owner, *feeds, *scoped):
         raise PermanentFailure(f"{owner} has nothing called {name!r}; there are {', '.join(feeds)}")
 

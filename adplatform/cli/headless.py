@@ -210,6 +210,6 @@ def process_all(
             if finished.error:
                 console.print(Padding(Text(finished.error), (0, 0, 0, 10)))
     for account in accounts:
-        if services.ledger.active_reports(account.source):
+        if services.ledger.reports.active(account.source):
             console.print(f"{account.source}: {standing(services, account)}", highlight=False, soft_wrap=True)
     return all(ended.values())

@@ -20,7 +20,8 @@ from adplatform.flow.source import Source
 from adplatform.lake.crawler import CrawlSettings, compare_with_crawler
 from adplatform.lake.details import read_details
 from adplatform.lake.table import table_name
-from adplatform.ledger.rows import UNPLACED, ObjectState, Publication
+from adplatform.ledger.objects import UNPLACED, ObjectState
+from adplatform.ledger.publications import Publication
 from adplatform.pull.account import Account
 from adplatform.pull.fact import account_source, all_tables
 
@@ -50,35 +51,35 @@ def ledger(
         _print_details(services, feed, delivered)
         return
     if source and flow:
-        delivery = services.ledger.delivery(feed, delivered)
+        delivery = services.ledger.deliveries.get(feed, delivered)
         console.print(delivery_line(feed, delivery, what_lacks(services, source, flow, delivery)))
-    if flow is not None and (said := judged(services.ledger.observations(feed, delivered))):
+    if flow is not None and (said := judged(services.ledger.observations.of_day(feed, delivered))):
         datasets = {f"{a.source}/{d.feed}": d for a in accounts for each in a.definitions for d in each.datasets}
         console.print(observation_table(datasets.get(flow.table), said, f"what reports said of {delivered}"))
     objects = Table("#", long("object"), "bytes", "state", "seen by", "seen at (UTC)", long("now at"), title="objects")
-    for o in services.ledger.objects(feed, delivered):
+    for o in services.ledger.objects.of_day(feed, delivered):
         state = f"{o.state}: {o.reason}" if o.reason else o.state
         if source and o.state is ObjectState.IGNORED:
             state += f"; under the present declaration {verdict(source, o)}"
         place = o.archived_key or "landing"
         objects.add_row(str(o.number or ""), o.key, str(o.size), state, o.seen_by, instant(o.seen_at), place)
     console.print(objects)
-    delivery = services.ledger.delivery(feed, delivered)
+    delivery = services.ledger.deliveries.get(feed, delivered)
     if delivery.error:
         console.print(Text.assemble((f"{delivery.state}: ", "red"), delivery.error), soft_wrap=True)
-    versions = services.ledger.publications(feed, delivered)
+    versions = services.ledger.publications.of_feed(feed, delivered)
     console.print(publication_table([(feed, v) for v in versions], title="versions"))
     for version in versions[-1:]:
         files = Table(long("file"), "outcome", "rows in", "clean", "superseded", "quarantined", "sha256",
                       long("reason"), title=f"files of version {version.version}")  # fmt: skip
-        for f in services.ledger.file_outcomes(feed, delivered, version.version):
+        for f in services.ledger.publications.file_outcomes(feed, delivered, version.version):
             counts = [str(n) for n in (f.rows_in, f.clean, f.superseded, f.quarantined)]
             files.add_row(f.origin, f.outcome, *counts, f.sha256[:12], f.reason)
         console.print(files)
 
 
 def _print_details(services: Services, feed: str, day: date) -> None:
-    for version in services.ledger.publications(feed, day)[-1:]:
+    for version in services.ledger.publications.of_feed(feed, day)[-1:]:
         found = read_details(services.store, version)
         for text in (*found.locations, *reason_lines(found.reasons).splitlines()):
             console.print(text, highlight=False, soft_wrap=True, markup=False)
@@ -93,7 +94,7 @@ def _print_ignored(services: Services, sources: Sequence[Source], wanted: str | 
             if table:
                 console.print(table)
         elif wanted in (None, source.name):
-            counts = Counter(at.feed for at in services.ledger.ignored(source.name))
+            counts = Counter(at.feed for at in services.ledger.objects.ignored(source.name))
             for name, count in sorted(counts.items()):
                 console.print(f"{name}: {count} ignored objects; `adplatform ledger {name}` says why", soft_wrap=True)
 
@@ -106,7 +107,7 @@ def _delivery_table(
     parts = [
         f"{table.table}/{scope.id}"
         for account in accounts
-        for scopes in [services.ledger.scopes(account.source)]
+        for scopes in [services.ledger.scopes.of_source(account.source)]
         for table in all_tables(account)
         for scope in scopes
     ]
@@ -118,7 +119,7 @@ def _delivery_table(
     flows = {flow.name: (source, flow) for source in sources for flow in source.feeds}
     table = Table(long("feed"), "date", "state", "version", "pending", "changed (UTC)", long("note"))
     for name in names:
-        deliveries = services.ledger.deliveries(name)
+        deliveries = services.ledger.deliveries.of_feed(name)
         if name in parts and len(names) > 1:
             for state in sorted({d.state for d in deliveries}):
                 alike = [d for d in deliveries if d.state is state]

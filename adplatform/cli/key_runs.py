@@ -29,7 +29,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.settling import Settler
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.lake import random_token
-from adplatform.ledger.rows import Publication
+from adplatform.ledger.publications import Publication
 from adplatform.pull.account import Account
 from adplatform.pull.land import slice_settler
 

@@ -20,7 +20,7 @@ from adplatform.flow.hashing_keys import meets_deliveries
 from adplatform.flow.key_rotation import Outcome, Remake, Step, Target, Wish, choose, plan, retire_keys, usage
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.ledger.rows import RotationState, TableRotation
+from adplatform.ledger.keys import RotationState, TableRotation
 from adplatform.privacy.key_versions import key_versions
 from adplatform.pull.account import Account
 from adplatform.pull.fact import all_tables
@@ -32,7 +32,7 @@ def status() -> None:
     ledger, now = services.ledger, services.ledger.now()
     versions = key_versions(services.secrets, services.settings.hash_key_secret)
     current = next((v.id for v in versions if v.current), "none")
-    lake, rotations = ledger.lake_key(), {r.table: r for r in ledger.table_rotations()}
+    lake, rotations = ledger.keys.lake_key(), {r.table: r for r in ledger.keys.rotations()}
     lines = [f"current value of secret {services.settings.hash_key_secret}: key {current}"]
     if lake is not None:
         lines.append(f"key of the lake: {lake.key_id} since {lake.since:%Y-%m-%d}")
@@ -100,7 +100,7 @@ def _flows(services: Services, accounts: Sequence[Account]) -> list[FeedFlow]:
     scoped = [
         account.scoped(table, scope.id)
         for account in accounts
-        for scope in services.ledger.scopes(account.source)
+        for scope in services.ledger.scopes.of_source(account.source)
         for table in all_tables(account)
     ]
     return [*(flow for source in declared_sources(services.settings) for flow in source.feeds), *scoped]

@@ -11,7 +11,8 @@ from adplatform.contracts.feed import Arrival
 from adplatform.failures import PermanentFailure
 from adplatform.files.events import LONGEST_KEY
 from adplatform.files.landing import Layout
-from adplatform.ledger.rows import Delivery, ObjectState, RawObject
+from adplatform.ledger.delivery import Delivery
+from adplatform.ledger.objects import ObjectState, RawObject
 
 MOST_SHOWN = 200
 """Characters of a name that a message quotes."""

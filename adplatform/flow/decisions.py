@@ -7,7 +7,8 @@ from adplatform.failures import PermanentFailure, listed
 from adplatform.flow.failed import FailedDelivery
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState
+from adplatform.ledger.delivery import Delivery
+from adplatform.ledger.objects import ObjectState
 
 
 def try_again(services: Services, flow: FeedFlow, day: date) -> Delivery:
@@ -16,9 +17,9 @@ def try_again(services: Services, flow: FeedFlow, day: date) -> Delivery:
     Raises:
         PermanentFailure: nothing has arrived for that date.
     """
-    if not services.ledger.delivery(flow.name, day).arrivals:
+    if not services.ledger.deliveries.get(flow.name, day).arrivals:
         raise PermanentFailure(f"{flow.name} {day}: nothing has arrived for that date")
-    return services.ledger.reopen(flow.name, day)
+    return services.ledger.deliveries.reopen(flow.name, day)
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,9 @@ def retry_delivery(services: Services, failed: FailedDelivery) -> Retried:
     version that there is, and with all its attempts."""
     flow, delivery = failed.flow, failed.delivery
     if delivery.permanent or delivery.version == 0:
-        services.ledger.reopen(flow.name, delivery.day)
+        services.ledger.deliveries.reopen(flow.name, delivery.day)
         return Retried(f"{flow.name} {delivery.day}: reopened, to be processed as a new version", True)
-    changed = services.ledger.change(
-        flow.name,
-        delivery,
-        state=DeliveryState.SETTLED,
-        launches=delivery.launch + 1,
-        attempt=1,
-        deaths=0,
-        not_before=None,
-        run_id="",
-    )
+    changed = services.ledger.deliveries.retry(flow.name, delivery)
     what = f"version {delivery.version} is due again" if changed else "it changed meanwhile and was left alone"
     return Retried(f"{flow.name} {delivery.day}: {what}", changed is not None)
 
@@ -57,13 +49,13 @@ def leave_out(services: Services, flow: FeedFlow, day: date, key: str) -> str:
     Raises:
         PermanentFailure: no object, or more than one, has such a key.
     """
-    arrived = [o for o in services.ledger.objects(flow.name, day) if o.state is ObjectState.ARRIVED]
+    arrived = [o for o in services.ledger.objects.of_day(flow.name, day) if o.state is ObjectState.ARRIVED]
     keys = sorted({o.key for o in arrived if o.key.endswith(key)})
     if len(keys) != 1:
         found = listed(keys) or "none"
         raise PermanentFailure(f"{flow.name} {day}: name one object; {key!r} is the end of {found}")
     for obj in arrived:
         if obj.key == keys[0]:
-            services.ledger.update_object(flow.name, obj, state=ObjectState.EXCLUDED, reason="left out by an operator")
-    services.ledger.reopen(flow.name, day)
+            services.ledger.objects.exclude(flow.name, obj, "left out by an operator")
+    services.ledger.deliveries.reopen(flow.name, day)
     return keys[0]

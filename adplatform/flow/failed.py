@@ -7,7 +7,7 @@ from datetime import datetime
 from adplatform.flow.patience import is_given_up
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.ledger.rows import Delivery, DeliveryState
+from adplatform.ledger.delivery import Delivery, DeliveryState
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class FailedDelivery:
 
 def failed_deliveries(services: Services, source: str, flows: Mapping[str, FeedFlow]) -> list[FailedDelivery]:
     """The deliveries of a source that have failed, of the feeds in ``flows``, which are by name."""
-    active = services.ledger.active_deliveries(source)
+    active = services.ledger.deliveries.active(source)
     return [
         FailedDelivery(flows[name], delivery)
         for name, delivery in active

@@ -13,7 +13,8 @@ from adplatform.flow.services import Services
 from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.audit import AuditFinding
-from adplatform.ledger.rows import Delivery, Publication
+from adplatform.ledger.delivery import Delivery
+from adplatform.ledger.publications import Publication
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.compile import output_columns
 from adplatform.transform.values import OutputColumn

@@ -18,7 +18,9 @@ from adplatform.flow.services import Services
 from adplatform.flow.settling import located, read_settlement
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.zones import file_key
-from adplatform.ledger.rows import FileOutcome, Outcome, RawObject, digest
+from adplatform.ledger.objects import RawObject
+from adplatform.ledger.publications import FileOutcome, Outcome
+from adplatform.ledger.rows import digest
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +40,11 @@ def version_objects(services: Services, flow: FeedFlow, day: date, version: int)
     Raises:
         PermanentFailure: the version was never settled, or its manifest names an object that the ledger does not know.
     """
-    publication = services.ledger.publication(flow.name, day, version)
+    publication = services.ledger.publications.get(flow.name, day, version)
     if publication is None:
         raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
     entries = read_settlement(services.s3, services.zones, publication.manifest_key)["objects"]
-    known = {(o.key, o.version): o for o in services.ledger.objects(flow.name, day)}
+    known = {(o.key, o.version): o for o in services.ledger.objects.of_day(flow.name, day)}
     found = []
     for entry in entries:
         obj = known.get((entry["key"], entry["version"]))
@@ -73,7 +75,7 @@ def land(services: Services, flow: FeedFlow, day: date, version: int, work: Path
                 for item, o in begun
             ]
     judged = tuple(replace(o, outcome=verdict(flow)) if o.outcome is Outcome.REFUSED else o for o in outcomes)
-    services.ledger.put_file_outcomes(flow.name, judged)
+    services.ledger.publications.put_file_outcomes(flow.name, judged)
     return judged
 
 

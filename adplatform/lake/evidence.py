@@ -22,8 +22,8 @@ from adplatform.lake.lake import Lake
 from adplatform.lake.slices import is_made_of
 from adplatform.lake.table import TableSpec
 from adplatform.lake.zones import partition_value
-from adplatform.ledger.ledger import Lease
-from adplatform.ledger.rows import Slice
+from adplatform.ledger.leases import Lease
+from adplatform.ledger.placements import Slice
 
 _TOKEN = re.compile(r"(?P<day>\d{4}-\d{2}-\d{2})-(?P<version>\d{4,})-[^/]+(?<!-merged)/[^/]+/")
 _MOST_COMBINATIONS = 4096

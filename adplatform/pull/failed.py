@@ -7,7 +7,7 @@ from datetime import timedelta
 from adplatform.flow.decisions import Retried
 from adplatform.flow.failed import instant
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import Report, ReportState
+from adplatform.ledger.report import Report, ReportState
 from adplatform.pull.account import Account
 from adplatform.pull.plan import covered, intend_days
 
@@ -42,12 +42,14 @@ def failed_reports(services: Services, accounts: Sequence[Account]) -> list[Fail
     now = services.ledger.now()
     found = []
     for account in accounts:
-        resting = [r for r in services.ledger.active_reports(account.source) if r.error and r.not_before]
+        resting = [r for r in services.ledger.reports.active(account.source) if r.error and r.not_before]
         found += [FailedReport(account, r) for r in resting if r.not_before and r.not_before > now]
-        scopes = [scope.id for scope in services.ledger.scopes(account.source) if account.wants(scope)]
+        scopes = [scope.id for scope in services.ledger.scopes.of_source(account.source) if account.wants(scope)]
         for definition in account.definitions:
             for scope in scopes:
-                asked = services.ledger.reports(f"{account.source}/{definition.name}/{scope}", (now - LATELY).date())
+                asked = services.ledger.reports.of_feed(
+                    f"{account.source}/{definition.name}/{scope}", (now - LATELY).date()
+                )
                 brought = covered(asked, definition.definition_hash)
                 given_up = [r for r in asked if r.state is ReportState.FAILED and r.permanent]
                 found += [FailedReport(account, r) for r in given_up if not brought.keys() >= set(r.days)]
@@ -59,7 +61,7 @@ def retry_report(services: Services, failed: FailedReport) -> Retried:
     report, account = failed.report, failed.account
     what = f"{report.feed} {report.start} to {report.end}"
     if not failed.given_up:
-        changed = services.ledger.change_report(report, not_before=None)
+        changed = services.ledger.reports.hasten(report)
         done = "it is tried again now" if changed else "it changed meanwhile and was left alone"
         return Retried(f"{what}: {done}", bool(changed))
     definition = account.definition(report.name)

@@ -162,7 +162,7 @@ def deadline_schedule(
             )
             for day, key in ((day, f"deadline:{flow.name}:{day}") for day in days)
             if day >= flow.feed.start_date
-            and not services.ledger.delivery(flow.name, day).version
+            and not services.ledger.deliveries.get(flow.name, day).version
             and not _was_judged(context, key)
         ]
         return asked or dg.SkipReason(f"every date up to {last} was delivered or is known to be missed")
@@ -295,8 +295,8 @@ def notify_refused(services: Services, source: Source) -> None:
     message an hour; again with the next look when the message cannot be sent."""
     topics: Mapping[str, Topics] = {flow.name: flow.topics for flow in source.feeds}
     ledger = services.ledger
-    for refused in ledger.refused(source.name):
-        told = ledger.told(source.name, refused.sort_key)
+    for refused in ledger.objects.refused(source.name):
+        told = ledger.messages.told(source.name, refused.sort_key)
         if told is not None and ledger.now() - told.at < _REFUSED_EVERY:
             continue
         count = f"{refused.objects} objects" if refused.objects != 1 else "an object"
@@ -313,8 +313,8 @@ def notify_refused(services: Services, source: Source) -> None:
             },
         )
         if sent:
-            ledger.put_told(source.name, refused.sort_key)
-            ledger.clear_refused(source.name, refused)
+            ledger.messages.put_told(source.name, refused.sort_key)
+            ledger.objects.clear_refused(source.name, refused)
 
 
 def tell_stuck(services: Services, source: str, problems: Iterable[Problem]) -> None:

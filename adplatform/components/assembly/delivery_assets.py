@@ -38,7 +38,8 @@ from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.undelivered import tell_undelivered, undelivered
 from adplatform.lake.audit import AuditFinding
-from adplatform.ledger.rows import Delivery, Outcome
+from adplatform.ledger.delivery import Delivery
+from adplatform.ledger.publications import Outcome
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.compile import output_columns
 
@@ -131,7 +132,7 @@ def raw_asset(flow: FeedFlow, owners: Sequence[str], kinds: set[str], tags: dict
         with silently(), _working(context, services, flow, day) as (delivery, work):
             yield _check(delivered, passed=True, description=delivery.settled_because)
             if shown(services.ledger, flow, delivery):
-                outcomes = tuple(services.ledger.file_outcomes(flow.name, day, delivery.version))
+                outcomes = tuple(services.ledger.publications.file_outcomes(flow.name, day, delivery.version))
             else:
                 outcomes = raw.land(services, flow, day, delivery.version, work)
             refused = [o for o in outcomes if o.outcome is Outcome.REFUSED]
@@ -217,7 +218,7 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
                 clean.publish_version(services, flow, day, delivery.version, transformed, context.run.run_id, work)
                 table = transformed.staged.columns
             publication = close(services, flow, delivery, time.monotonic() - started)
-            outcomes = services.ledger.file_outcomes(flow.name, day, delivery.version)
+            outcomes = services.ledger.publications.file_outcomes(flow.name, day, delivery.version)
             yield dg.MaterializeResult(
                 asset_key=spec.key,
                 data_version=dg.DataVersion(f"{day}/{delivery.version}"),
@@ -260,7 +261,7 @@ def _working(
             claimed = lifecycle.claim(services, flow, day, run_id)
             with private_directory(services.settings.temp, run_id) as directory:
                 yield claimed, directory
-            if not lifecycle.holds(services.ledger.delivery(flow.name, day), run_id):
+            if not services.ledger.deliveries.get(flow.name, day).is_held_by(run_id):
                 work_ended(context, services, work)
     except (PermanentFailure, TransientFailure) as e:
         told = False

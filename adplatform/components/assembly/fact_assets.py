@@ -24,8 +24,8 @@ from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure, c
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
 from adplatform.lake.audit import AuditFinding
-from adplatform.ledger.ledger import LeaseHeld
-from adplatform.ledger.rows import Stale
+from adplatform.ledger.derived import Stale
+from adplatform.ledger.leases import LeaseHeld
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.pull.fact import EQUALS_INPUTS, NAME, Fact, build, built, facts_due
 from adplatform.transform.compile import output_columns
@@ -140,7 +140,7 @@ class _Step:
         for key in self.context.partition_keys:
             parts = partitions.get_partition_key_from_str(key).keys_by_dimension
             day, scope = date.fromisoformat(parts[DATE]), parts[self.fact.account.dimension]
-            found.append(self.services.ledger.mark_stale(self.fact.table.table, day, scope))
+            found.append(self.services.ledger.derived.mark(self.fact.table.table, day, scope))
         return found
 
     def build(self, marked: Stale) -> str:

@@ -28,7 +28,9 @@ from adplatform.components.assembly.runs import FEED_TAG, at_work, may_start, no
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Due
-from adplatform.ledger.rows import Report, Scope, Stale
+from adplatform.ledger.derived import Stale
+from adplatform.ledger.report import Report
+from adplatform.ledger.scopes import Scope
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.pull.account import Account
 from adplatform.pull.connect import Connect, open_api
@@ -64,7 +66,7 @@ def look(services: Services, account: Account, instance: dg.DagsterInstance, con
     runs = runs_of(services, instance)
     runs.sweep()
     orders = orders_are_due(services, account)
-    before = {(r.feed, r.key): (r.state, r.overdue) for r in services.ledger.active_reports(account.source)}
+    before = {(r.feed, r.key): (r.state, r.overdue) for r in services.ledger.reports.active(account.source)}
     polled: list[Report] = []
     try:
         polled = poll_reports(services, account, lambda: connect(services, account, POLL_PATIENCE))
@@ -79,7 +81,7 @@ def look(services: Services, account: Account, instance: dg.DagsterInstance, con
 
 def standing(services: Services, account: Account) -> str:
     """What an account waits for, in a sentence."""
-    active = services.ledger.active_reports(account.source)
+    active = services.ledger.reports.active(account.source)
     if not active:
         return "nothing is due, and no report is on its way"
     counts = Counter(f"{r.state}, overdue" if r.overdue else str(r.state) for r in active)
@@ -100,7 +102,7 @@ def report_event(account: Account, report: Report, scope: Scope | None) -> dg.As
 
 
 def report_events(services: Services, account: Account, reports: Sequence[Report]) -> list[dg.AssetObservation]:
-    scopes = {scope.id: scope for scope in services.ledger.scopes(account.source)} if reports else {}
+    scopes = {scope.id: scope for scope in services.ledger.scopes.of_source(account.source)} if reports else {}
     known = {definition.name for definition in account.definitions}
     return [report_event(account, r, scopes.get(r.scope)) for r in reports if r.name in known]
 
@@ -265,4 +267,4 @@ def add_partitions(services: Services, account: Account, instance: dg.DagsterIns
 
 def _new_scopes(services: Services, account: Account, instance: dg.DagsterInstance, name: str) -> list[str]:
     known = set(instance.get_dynamic_partitions(name))
-    return sorted({s.id for s in services.ledger.scopes(account.source) if account.wants(s)} - known)
+    return sorted({s.id for s in services.ledger.scopes.of_source(account.source) if account.wants(s)} - known)
