@@ -37,7 +37,7 @@ class Wait:
 
 
 class ListedFile(BaseModel):
-    """One file of a partner's manifest. ``name`` is relative to the manifest."""
+    """One file of a sender's manifest. ``name`` is relative to the manifest."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -48,7 +48,7 @@ class ListedFile(BaseModel):
 
 
 class PartnerManifest(BaseModel):
-    """What a partner says it delivered."""
+    """What a sender says it delivered."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -56,7 +56,7 @@ class PartnerManifest(BaseModel):
 
 
 def parse_manifest(body: bytes, origin: str) -> PartnerManifest:
-    """A partner's ``manifest.json``.
+    """A sender's ``manifest.json``.
 
     Raises:
         PermanentFailure: it is not one; the message names the first thing wrong.
@@ -171,7 +171,7 @@ def decide(
 ) -> Settle | Wait:
     """Whether the delivery, which has something pending, is complete at ``now``.
 
-    ``listed`` is what the partner's manifests list, by full key; None when there is none.
+    ``listed`` is what the sender's manifests list, by full key; None when there is none.
     """
     arrival = layout.arrival
     if early := not_begun(delivery.day, now):

@@ -104,7 +104,7 @@ class Arrivals:
         except ClientError as e:
             status = e.response["ResponseMetadata"]["HTTPStatusCode"]
             if status in (404, 405):
-                return False  # archived by an earlier version of the delivery, or withdrawn by the partner
+                return False  # archived by an earlier version of the delivery, or withdrawn by the sender
             if status >= 500:
                 raise
             if self._all_known(event):

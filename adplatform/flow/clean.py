@@ -238,7 +238,7 @@ def require_no_bad_file(flow: FeedFlow, outcomes: Iterable[FileOutcome]) -> None
     if bad:
         reasons = clipped(listed((o.reason for o in bad), separator="; "), MAX_TEXT // 2)
         raise PermanentFailure(
-            f"{flow.name}: {len(bad)} file(s) refused, nothing published: {reasons}. Ask the partner to send them "
+            f"{flow.name}: {len(bad)} file(s) refused, nothing published: {reasons}. Ask the sender to send them "
             "again under the same names, or leave them out with `adplatform quarantine drop`."
         )
 
@@ -311,7 +311,7 @@ def _counted(outcome: FileOutcome, staged: Staged, files: Iterable[InputFile]) -
 
 
 def _promised_rows(objects: Iterable[VersionObject], outcomes: Iterable[FileOutcome]) -> tuple[AuditFinding, ...]:
-    """The partner's manifest says how many rows each file has; what was read must agree."""
+    """The sender's manifest says how many rows each file has; what was read must agree."""
     read = {o.origin: o.rows_in for o in outcomes if o.outcome in (Outcome.LOADED, Outcome.EMPTY)}
     promised = {o.object.uri: o.rows for o in objects if o.rows is not None and o.object.uri in read}
     wrong = {origin: rows for origin, rows in promised.items() if read[origin] != rows}

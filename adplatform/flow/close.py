@@ -27,7 +27,7 @@ def archive(services: Services, flow: FeedFlow, day: date, settled_arrivals: int
     """Move every object version that the delivery had when it settled to the archive; returns how many moved.
 
     Copy, compare, remember, delete, in this order: at any moment the ledger names a place where the object is. Only the
-    version that was settled is deleted, so a file that the partner overwrites meanwhile stays.
+    version that was settled is deleted, so a file that the sender overwrites meanwhile stays.
 
     Raises:
         TransientFailure: an original is not there, or its copy is not of its size; the original stays.

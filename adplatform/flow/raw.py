@@ -1,4 +1,4 @@
-"""The raw step: every object of a settled version is checked, decrypted if the partner encrypts, and accounted for."""
+"""The raw step: every object of a settled version is checked, decrypted if the sender encrypts, and accounted for."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class VersionObject:
-    """One object of a version, with what the partner's manifest says of it."""
+    """One object of a version, with what the sender's manifest says of it."""
 
     object: RawObject
     sha256: str | None
@@ -159,7 +159,7 @@ def _is_promised(item: VersionObject, checksum: str) -> bool:
 
 
 def _not_promised(outcome: FileOutcome) -> FileOutcome:
-    return _refused(outcome, "checksum", "its SHA-256 is not the one in the manifest; ask the partner to send it again")
+    return _refused(outcome, "checksum", "its SHA-256 is not the one in the manifest; ask the sender to send it again")
 
 
 def _plain_name(key: str) -> str:

@@ -314,7 +314,7 @@ class Settler:
         object under KMS an ETag of its own, so such a repeat is published again: harmless, only not free.)
 
         Raises:
-            PermanentFailure: no manifest of the partner can be used, and it is not to settle ``anyway``.
+            PermanentFailure: no manifest of the sender can be used, and it is not to settle ``anyway``.
         """
         done = self._settle(flow, delivery, _Listings(), anyway=anyway)
         return None if isinstance(done, Wait) else done
@@ -701,7 +701,7 @@ def _read_manifest(s3: Any, obj: RawObject) -> bytes:
             return read_object(s3, obj)
     except PermanentFailure as e:
         raise Unreadable(
-            f"{obj.uri}: the manifest cannot be read, ask the partner to send it again: {e.__cause__}"
+            f"{obj.uri}: the manifest cannot be read, ask the sender to send it again: {e.__cause__}"
         ) from e
 
 

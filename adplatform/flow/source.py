@@ -18,7 +18,7 @@ SCOPE_VALUE = re.compile(r"(?!__HIVE_DEFAULT_PARTITION__$)[A-Za-z0-9_-]{1,64}")
 @dataclass(frozen=True)
 class ScopeKey:
     """The part of a table that is delivered apart from others: a column that partitions it beside the date, and its
-    value, for example an advertising profile."""
+    value, for example an account or a country."""
 
     column: str
     value: str

@@ -16,7 +16,7 @@ def undelivered(services: Services, flow: FeedFlow, day: date) -> str:
     why = f"It cannot settle: {delivery.error}. " if delivery.error else ""
     return (
         f"{flow.name} {day} was not delivered. {why}`adplatform ledger {flow.name} {day}` shows what arrived; "
-        "ask the partner, or settle what is there with `adplatform settle`."
+        "ask the sender, or settle what is there with `adplatform settle`."
     )
 
 
