@@ -25,6 +25,8 @@ _BUSY = (_SETTLED, _RUNNING)
 
 @dataclass(frozen=True)
 class Deliveries:
+    """The deliveries of all feeds."""
+
     table: Table
 
     def get(self, feed: str, day: date) -> Delivery:
@@ -49,8 +51,6 @@ class Deliveries:
         found = self.table.active(active_deliveries(source))
         named = [(str(i["pk"]).removeprefix("feed#"), from_item(Delivery, i)) for i in found]
         return sorted(named, key=lambda each: (each[0], each[1].day))
-
-    # -- settling
 
     def reopen(self, feed: str, day: date) -> Delivery:
         """Make a new version due although nothing arrived: the contract, a key or a decision changed."""
@@ -180,8 +180,6 @@ class Deliveries:
         )
         return move(self.table, feed, seen, restored)
 
-    # -- the life of a run
-
     def claim(self, feed: str, day: date, run_id: str) -> Delivery | None:
         """Take the latest settled version for a run; None while one has it, this one or another.
 
@@ -255,8 +253,6 @@ class Deliveries:
 
         return self._advance_held(feed, day, run_id, failed)
 
-    # -- what others find out about a run that is over
-
     def free(self, feed: str, seen: Delivery) -> Delivery | None:
         """Its run is dead: it is due again, in the same launch.
 
@@ -311,8 +307,6 @@ class Deliveries:
         given_up = replace(dead, state=_FAILED, run_id="", not_before=None)
         return move(self.table, feed, seen, given_up, self._message(feed, message))
 
-    # -- after a failure
-
     def launch_again(self, feed: str, seen: Delivery) -> Delivery | None:
         """Its rest is over: it is due again, in a launch of its own.
 
@@ -339,8 +333,6 @@ class Deliveries:
         """
         _require(seen.state is _FAILED and seen.version > 0, feed, seen, "tried again")
         return move(self.table, feed, seen, _launched(replace(seen, attempt=1, deaths=0, error="", permanent=False)))
-
-    # -- writing
 
     def _advance_held(self, feed: str, day: date, run_id: str, step: Callable[[Delivery], Delivery]) -> Delivery | None:
         return advance(self.table, feed, day, lambda seen: step(seen) if seen.is_held_by(run_id) else None)

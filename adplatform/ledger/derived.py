@@ -23,6 +23,8 @@ class Stale:
 
 @dataclass(frozen=True)
 class Derived:
+    """The dates of derived tables that are stale."""
+
     table: Table
 
     def stale(self, feed: str) -> list[Stale]:

@@ -71,6 +71,8 @@ class TableRotation:
 
 @dataclass(frozen=True)
 class Keys:
+    """The rows of hashing keys."""
+
     table: Table
 
     def lake_key(self) -> LakeKey | None:

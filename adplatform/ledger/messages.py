@@ -59,6 +59,8 @@ class Untold:
 
 @dataclass(frozen=True)
 class Messages:
+    """The messages of all sources and feeds."""
+
     table: Table
 
     def troubles(self, source: str) -> dict[str, Trouble]:

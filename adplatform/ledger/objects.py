@@ -107,6 +107,8 @@ class Refused:
 
 @dataclass(frozen=True)
 class Objects:
+    """The objects of all feeds."""
+
     table: Table
 
     def of_day(self, feed: str, day: date) -> list[RawObject]:
@@ -205,8 +207,6 @@ class Objects:
         """Write objects as they are, for a ledger that has forgotten them; the caller changes the delivery that counts
         them."""
         self.table.put(feed, objects)
-
-    # -- what becomes of a recorded object
 
     def archived(self, feed: str, obj: RawObject, archive_key: str) -> None:
         """The archive holds the object, which is read there from now on.

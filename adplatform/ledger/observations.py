@@ -32,6 +32,8 @@ class Observation:
 
 @dataclass(frozen=True)
 class Observations:
+    """What reports said, by feed with scope and date."""
+
     table: Table
 
     def of_day(self, feed: str, day: date) -> list[Observation]:

@@ -69,6 +69,8 @@ class Retired:
 
 @dataclass(frozen=True)
 class Placements:
+    """What readers see of all feeds."""
+
     table: Table
 
     def slices(self, feed: str, partition: str) -> list[Slice]:

@@ -87,6 +87,8 @@ class FileOutcome:
 
 @dataclass(frozen=True)
 class Publications:
+    """The settled versions of all deliveries."""
+
     table: Table
 
     def get(self, feed: str, day: date, version: int) -> Publication | None:

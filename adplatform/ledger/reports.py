@@ -15,6 +15,8 @@ from adplatform.ledger.table import NEW, Table, Write
 
 @dataclass(frozen=True)
 class Reports:
+    """The reports of all sources."""
+
     table: Table
 
     def get(self, feed: str, key: str) -> Report | None:
@@ -27,8 +29,6 @@ class Reports:
     def active(self, source: str) -> list[Report]:
         """Reports that have not ended. The index is eventually consistent: a later look sees what one misses."""
         return [from_item(Report, item) for item in self.table.active(active_reports(source))]
-
-    # -- asking
 
     def intend(self, report: Report) -> bool:
         """Remember that a report will be asked for; False when that was known already.
@@ -76,8 +76,6 @@ class Reports:
         )
         return self._move(seen, requested)
 
-    # -- polling
-
     def pending(self, seen: Report, polled_at: datetime, next_poll: datetime, *, overdue: bool) -> Report | None:
         """The API still works on it.
 
@@ -111,8 +109,6 @@ class Reports:
             seen, replace(polled, state=ReportState.READY, document="", ready_at=ready_at, not_before=None)
         )
 
-    # -- resting
-
     def rest(self, seen: Report, error: str, until: datetime, *, attempt: int | None = None) -> Report | None:
         """Leave it as it is for a while, and note why. ``attempt`` is how often its step was tried, by default as often
         as before.
@@ -132,8 +128,6 @@ class Reports:
         """
         _require(not seen.ended, seen, "hastened")
         return self._move(seen, replace(seen, not_before=None))
-
-    # -- a run that lands it
 
     def claim(self, seen: Report, run_id: str) -> Report | None:
         """Take it for a run.
@@ -207,8 +201,6 @@ class Reports:
         at = seen.landed_at or self.table.now()
         return self._move(seen, replace(seen, state=ReportState.LANDED, rows=rows, landed_at=at, not_before=None))
 
-    # -- ending
-
     def finish(self, seen: Report, error: str) -> Report | None:
         """The common flow has dealt with all its slices; ``error`` is what went wrong on the way.
 
@@ -248,8 +240,6 @@ class Reports:
         polled = _polled(seen, polled_at, "polled") if polled_at else seen
         ended = replace(polled, state=ReportState.FAILED, error=error, permanent=permanent, not_before=None, run_id="")
         return self._move(seen, ended, successor)
-
-    # -- writing
 
     def _first(self, report: Report) -> Write:
         now = self.table.now()

@@ -43,6 +43,8 @@ class Planned:
 
 @dataclass(frozen=True)
 class Scopes:
+    """The scopes of all sources."""
+
     table: Table
 
     def planned(self, source: str) -> list[Planned]:

@@ -55,8 +55,6 @@ class Table:
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
 
-    # -- reading
-
     def get(self, kind: type[R], feed: str, sort_key: str) -> R | None:
         found = self.client.get_item(TableName=self.name, Key=key(feed, sort_key), ConsistentRead=True)
         return from_item(kind, unwire(found["Item"])) if "Item" in found else None
@@ -99,8 +97,6 @@ class Table:
             ExpressionAttributeValues={":f": {"S": name}},
         )
 
-    # -- writing
-
     def put(self, feed: str, rows: Iterable[Row]) -> None:
         """Write rows as they are."""
         for row in rows:
@@ -136,8 +132,6 @@ class Table:
     def delete_if(self, feed: str, sort_key: str, condition: str, values: Mapping[str, Any]) -> bool:
         """Delete one item; False when the condition does not hold. A lost answer does not make it false."""
         return self.transact([self.delete_write(feed, sort_key, condition, values)])
-
-    # -- writing together
 
     def put_write(
         self,

@@ -106,9 +106,6 @@ def test_of_two_that_saw_the_same_one_is_too_late_and_writes_nothing(ledger: Led
     assert (ledger.messages.untold(SOURCE), ledger.publications.of_feed(FEED)) == ([], [])
 
 
-# -- settling
-
-
 def test_settling_writes_the_version_and_its_publication(ledger: Ledger) -> None:
     seen = at(ledger, FAILED, arrivals=5, permanent=True, error="bad", deaths=2, hindered=3, not_before=LATER)
     assert changed(seen, settle(ledger.deliveries, seen, settled_arrivals=4)) == {
@@ -192,9 +189,6 @@ def test_a_delivery_is_reopened_whatever_happens_to_it(ledger: Ledger) -> None:
         assert changed(seen, ledger.deliveries.reopen(FEED, DAY)) == {"arrivals": 3}
 
 
-# -- the life of a run
-
-
 def test_a_claim_takes_what_no_run_has_and_forgets_its_failure(ledger: Ledger) -> None:
     seen = at(ledger, FAILED, permanent=True, error="bad", not_before=LATER)
     assert changed(seen, ledger.deliveries.claim(FEED, DAY, "mine")) == {
@@ -269,9 +263,6 @@ def test_a_run_closes_no_version_but_the_one_it_holds(ledger: Ledger) -> None:
         ledger.deliveries.close(FEED, DAY, "run", 1)
 
 
-# -- what others find out about a run that is over
-
-
 @pytest.mark.parametrize(
     ("step", "expected"),
     [
@@ -315,9 +306,6 @@ def test_what_a_run_that_is_over_leaves(ledger: Ledger, step: Step, expected: di
 def test_who_is_given_up_has_a_message_in_the_same_transaction(ledger: Ledger) -> None:
     assert ledger.deliveries.give_up(FEED, at(ledger, SETTLED), "dead", MESSAGE)
     assert ledger.messages.untold(SOURCE) == [MESSAGE]
-
-
-# -- after a failure
 
 
 @pytest.mark.parametrize(

@@ -166,9 +166,6 @@ def test_of_two_that_saw_the_same_one_is_too_late_and_writes_nothing(ledger: Led
     assert ledger.reports.get(NEW.feed, NEW.key) == moved
 
 
-# -- the first row
-
-
 def test_a_report_is_intended_once_and_before_it_is_asked_for(ledger: Ledger) -> None:
     assert ledger.reports.intend(NEW)
     assert not ledger.reports.intend(NEW)
@@ -186,9 +183,6 @@ def test_a_report_that_the_api_made_is_found_once_and_ready(ledger: Ledger) -> N
     for wrong in (replace(made, state=INTENDED), replace(made, report_id="")):
         with pytest.raises(IllegalStep, match="cannot be found ready"):
             ledger.reports.discovered(wrong)
-
-
-# -- what the state alone does not say
 
 
 @pytest.mark.parametrize(
