@@ -8,7 +8,7 @@ import errno
 from collections.abc import Iterable
 
 MAX_TEXT = 8_000
-"""Characters of a text for people, at most 32 KB in UTF-8: all that Amazon says of a wrong column, with the hundreds
+"""Characters of a text for people, at most 32 KB in UTF-8: all that an API says of a wrong column, with the hundreds
 that it allows. A ledger row has up to two and may have 400 KB."""
 SHOWN = 10
 """How many of many names a text lists."""

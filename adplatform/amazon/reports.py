@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from adplatform.failures import PermanentFailure
-from adplatform.ledger.rows import Scope
+from adplatform.ledger.scopes import Scope
 
 
 class ReportStatus(StrEnum):

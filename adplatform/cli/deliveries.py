@@ -102,7 +102,7 @@ def settle(feed: FeedName, day: Day) -> None:
     settler = open_settler(services, pattern.source)
     settler.receive()
     settler.reconcile(flow.layout.day_prefix(parse_day(day)))
-    delivery = services.ledger.delivery(flow.name, parse_day(day))
+    delivery = services.ledger.deliveries.get(flow.name, parse_day(day))
     if not delivery.pending:
         raise PermanentFailure(f"{feed} {day}: nothing is waiting")
     if delivery.state in BUSY:

@@ -40,7 +40,7 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
     def upload(key: str, body: bytes) -> None:
         services.s3.put_object(Bucket=services.zones.raw_bucket, Key=key, Body=body, **services.zones.put_arguments)
 
-    if any(services.ledger.deliveries(feed) for feed in FEEDS):
+    if any(services.ledger.deliveries.of_feed(feed) for feed in FEEDS):
         console.print("The partners have delivered already; processing whatever is still due.\n")
         process_all(services, partners_only, 0, console, errors)
     else:
@@ -51,11 +51,11 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
             console.rule("A damaged file comes again, and purchases are corrected after they were published")
             partners.second_deliveries()
             process_all(services, partners_only, 2, console, errors)
-    rows = [(feed, version) for feed in FEEDS for version in services.ledger.publications(feed)]
+    rows = [(feed, version) for feed in FEEDS for version in services.ledger.publications.of_feed(feed)]
     console.print()
     console.print(publication_table(rows, title="What became of every delivery"))
     console.rule("An Ads account and a seller: reports are asked for, awaited, and pulled date by date")
-    if not any(services.ledger.scopes(account.source) for account in accounts):
+    if not any(services.ledger.scopes.of_source(account.source) for account in accounts):
         _disturb(services)
     process_all(services, automations, REPORTS_TAKE, console, errors)
     console.print()
@@ -75,7 +75,7 @@ def _disturb(services: Services) -> None:
 def _show_survivor(services: Services, accounts: Sequence[Account], console: Console) -> None:
     """The life of a report whose order was taken although its answer was lost."""
     feeds = [feed for feed in report_feeds(services, accounts) if not feed.definition.discovered]
-    adopted = [(feed, r) for feed in feeds for r in services.ledger.reports(feed.name) if r.adopted]
+    adopted = [(feed, r) for feed in feeds for r in services.ledger.reports.of_feed(feed.name) if r.adopted]
     for feed, report in adopted[:1]:
         console.rule("Amazon took an order, its answer was lost; asked again, it named the report: none was made twice")
         for part in life(services, feed, report):

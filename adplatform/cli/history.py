@@ -20,7 +20,8 @@ from adplatform.flow.services import Services
 from adplatform.lake.crawler import CrawlSettings, compare_with_crawler
 from adplatform.lake.details import read_details
 from adplatform.lake.table import table_name
-from adplatform.ledger.rows import UNPLACED, ObjectState, Publication
+from adplatform.ledger.objects import UNPLACED, ObjectState
+from adplatform.ledger.publications import Publication
 from adplatform.patterns import declared_patterns, of_kind
 from adplatform.pull.pattern import PulledReports
 
@@ -50,36 +51,36 @@ def ledger(
         _print_details(services, feed, delivered)
         return
     if pattern and flow:
-        delivery = services.ledger.delivery(feed, delivered)
+        delivery = services.ledger.deliveries.get(feed, delivered)
         console.print(delivery_line(feed, delivery, what_lacks(services, pattern, flow, delivery)))
-    if flow is not None and (said := judged(services.ledger.observations(feed, delivered))):
+    if flow is not None and (said := judged(services.ledger.observations.of_day(feed, delivered))):
         accounts = [pulled.account for pulled in of_kind(patterns, PulledReports)]
         datasets = {f"{a.source}/{d.feed}": d for a in accounts for each in a.definitions for d in each.datasets}
         console.print(observation_table(datasets.get(flow.table), said, f"what reports said of {delivered}"))
     objects = Table("#", long("object"), "bytes", "state", "seen by", "seen at (UTC)", long("now at"), title="objects")
-    for o in services.ledger.objects(feed, delivered):
+    for o in services.ledger.objects.of_day(feed, delivered):
         state = f"{o.state}: {o.reason}" if o.reason else o.state
         if pattern and o.state is ObjectState.IGNORED:
             state += f"; under the present declaration {verdict(pattern.source, o)}"
         place = o.archived_key or "landing"
         objects.add_row(str(o.number or ""), o.key, str(o.size), state, o.seen_by, instant(o.seen_at), place)
     console.print(objects)
-    delivery = services.ledger.delivery(feed, delivered)
+    delivery = services.ledger.deliveries.get(feed, delivered)
     if delivery.error:
         console.print(Text.assemble((f"{delivery.state}: ", "red"), delivery.error), soft_wrap=True)
-    versions = services.ledger.publications(feed, delivered)
+    versions = services.ledger.publications.of_feed(feed, delivered)
     console.print(publication_table([(feed, v) for v in versions], title="versions"))
     for version in versions[-1:]:
         files = Table(long("file"), "outcome", "rows in", "clean", "superseded", "quarantined", "sha256",
                       long("reason"), title=f"files of version {version.version}")  # fmt: skip
-        for f in services.ledger.file_outcomes(feed, delivered, version.version):
+        for f in services.ledger.publications.file_outcomes(feed, delivered, version.version):
             counts = [str(n) for n in (f.rows_in, f.clean, f.superseded, f.quarantined)]
             files.add_row(f.origin, f.outcome, *counts, f.sha256[:12], f.reason)
         console.print(files)
 
 
 def _print_details(services: Services, feed: str, day: date) -> None:
-    for version in services.ledger.publications(feed, day)[-1:]:
+    for version in services.ledger.publications.of_feed(feed, day)[-1:]:
         found = read_details(services.store, version)
         for text in (*found.locations, *reason_lines(found.reasons).splitlines()):
             console.print(text, highlight=False, soft_wrap=True, markup=False)
@@ -94,7 +95,7 @@ def _print_ignored(services: Services, patterns: Sequence[Pattern], wanted: str 
             if table:
                 console.print(table)
         elif wanted in (None, source.name):
-            counts = Counter(at.feed for at in services.ledger.ignored(source.name))
+            counts = Counter(at.feed for at in services.ledger.objects.ignored(source.name))
             for name, count in sorted(counts.items()):
                 console.print(f"{name}: {count} ignored objects; `adplatform ledger {name}` says why", soft_wrap=True)
 
@@ -110,7 +111,7 @@ def _delivery_table(services: Services, patterns: Sequence[Pattern], wanted: str
             find_feed(patterns, wanted)
     table = Table(long("feed"), "date", "state", "version", "pending", "changed (UTC)", long("note"))
     for name in names:
-        deliveries = services.ledger.deliveries(name)
+        deliveries = services.ledger.deliveries.of_feed(name)
         scoped = name in flows and flows[name][1].scope is not None
         if scoped and len(names) > 1:
             for state in sorted({d.state for d in deliveries}):

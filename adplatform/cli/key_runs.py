@@ -22,7 +22,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.settling import Settler
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.lake import random_token
-from adplatform.ledger.rows import Publication
+from adplatform.ledger.publications import Publication
 from adplatform.transform.compile import output_columns
 
 

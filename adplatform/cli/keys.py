@@ -21,7 +21,7 @@ from adplatform.flow.key_rotation import Outcome, Remake, Step, Target, Wish, ch
 from adplatform.flow.pattern import Pattern
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.ledger.rows import RotationState, TableRotation
+from adplatform.ledger.keys import RotationState, TableRotation
 from adplatform.patterns import declared_patterns
 from adplatform.privacy.key_versions import key_versions
 
@@ -32,7 +32,7 @@ def status() -> None:
     ledger, now = services.ledger, services.ledger.now()
     versions = key_versions(services.secrets, services.settings.hash_key_secret)
     current = next((v.id for v in versions if v.current), "none")
-    lake, rotations = ledger.lake_key(), {r.table: r for r in ledger.table_rotations()}
+    lake, rotations = ledger.keys.lake_key(), {r.table: r for r in ledger.keys.rotations()}
     lines = [f"current value of secret {services.settings.hash_key_secret}: key {current}"]
     if lake is not None:
         lines.append(f"key of the lake: {lake.key_id} since {lake.since:%Y-%m-%d}")

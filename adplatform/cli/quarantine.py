@@ -70,7 +70,7 @@ def show(
 
 def _latest(services: Services, feed: str) -> list[Entry]:
     """The quarantine of the latest version of each date; earlier versions are history."""
-    versions = {p.day: p.version for p in services.ledger.publications(feed)}
+    versions = {p.day: p.version for p in services.ledger.publications.of_feed(feed)}
     return [e for e in entries(services.ledger, feed) if e.version == versions[e.day]]
 
 
@@ -89,7 +89,7 @@ def replay(
     """
     services = connect()
     _, flow = find_feed(declared_patterns(services.settings), feed)
-    delivery = services.ledger.delivery(flow.name, parse_day(day))
+    delivery = services.ledger.deliveries.get(flow.name, parse_day(day))
     if not delivery.version:
         raise PermanentFailure(f"{feed} {day}: no version has settled, so nothing is in quarantine")
     if fixed and (flow.feed.pgp or flow.feed.arrival.complete_when == "manifest"):

@@ -17,7 +17,9 @@ from adplatform.amazon.definitions import Dataset, ReportDefinition
 from adplatform.cli.context import connect, console
 from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import Observation, Report, ReportState, Scope
+from adplatform.ledger.observations import Observation
+from adplatform.ledger.report import Report, ReportState
+from adplatform.ledger.scopes import Scope
 from adplatform.patterns import declared_patterns, of_kind
 from adplatform.pull.account import Account
 from adplatform.pull.pattern import PulledReports
@@ -70,7 +72,7 @@ def report_feeds(services: Services, accounts: Sequence[Account], wanted: str | 
     known = [
         ReportFeed(account, definition, scope)
         for account in accounts
-        for scopes in [services.ledger.scopes(account.source)]
+        for scopes in [services.ledger.scopes.of_source(account.source)]
         for definition in account.definitions
         for scope in scopes
     ]
@@ -85,7 +87,7 @@ def report_tables(services: Services, feeds: Iterable[ReportFeed], since: date |
     """A table for each account that asked for something since: what was asked for when, where it stands, what it
     brought."""
     for source, members in groupby(feeds, key=lambda each: each.account.source):
-        rows = [(each, r) for each in members for r in services.ledger.reports(each.name, since)]
+        rows = [(each, r) for each in members for r in services.ledger.reports.of_feed(each.name, since)]
         if not rows:
             continue
         table = Table(title=f"reports of {source}", box=SIMPLE, pad_edge=False)
@@ -118,7 +120,7 @@ def find_report(services: Services, feeds: Iterable[ReportFeed], wanted: str) ->
     Raises:
         PermanentFailure: there is none, or there are several.
     """
-    every = [(each, r) for each in feeds for r in services.ledger.reports(each.name)]
+    every = [(each, r) for each in feeds for r in services.ledger.reports.of_feed(each.name)]
     found = [(each, r) for each, r in every if wanted in (r.key, r.report_id)]
     found = found or [(each, r) for each, r in every if r.report_id.startswith(wanted)]
     if len(found) == 1:
@@ -145,7 +147,7 @@ def life(services: Services, feed: ReportFeed, report: Report) -> Iterator[Rende
         said = [
             row
             for day in _days(report)
-            for row in judged(services.ledger.observations(name, day))
+            for row in judged(services.ledger.observations.of_day(name, day))
             if row[0].report_id == report.report_id
         ]
         if said:
@@ -154,7 +156,7 @@ def life(services: Services, feed: ReportFeed, report: Report) -> Iterator[Rende
 
 def _facts(services: Services, feed: ReportFeed, r: Report) -> Iterator[tuple[str, RenderableType]]:
     scope, zones, current = feed.scope, services.zones, feed.definition.definition_hash == r.definition
-    again = services.ledger.report(r.feed, f"{r.key[:-2]}{r.sequence + 1:02d}")
+    again = services.ledger.reports.get(r.feed, f"{r.key[:-2]}{r.sequence + 1:02d}")
     yield "state", _state(r)
     yield "note", "; ".join(_notes(feed.definition, r, services.ledger.now()))
     yield "report id", r.report_id

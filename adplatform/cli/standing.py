@@ -11,7 +11,8 @@ from adplatform.flow.patience import MAX_ATTEMPTS, is_given_up
 from adplatform.flow.pattern import Pattern, settler_of
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source, refusal
-from adplatform.ledger.rows import UNPLACED, Delivery, DeliveryState, RawObject
+from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.objects import UNPLACED, RawObject
 
 MOST_LISTED = 100
 """Ignored objects that are shown."""
@@ -92,10 +93,10 @@ def verdict(source: Source, obj: RawObject) -> str:
 
 def ignored_of(services: Services, source: Source, feed: str) -> list[RawObject]:
     """The ignored objects of a feed, and those that fit no feed so far but would fit this one."""
-    own = services.ledger.ignored_objects(feed)
+    own = services.ledger.objects.ignored_of_feed(feed)
     unplaced = f"{source.name}/{UNPLACED}"
     if feed == unplaced:
         return own
-    strays = services.ledger.ignored_objects(unplaced)
+    strays = services.ledger.objects.ignored_of_feed(unplaced)
     placed = ((obj, source.place(obj.key, obj.last_modified)) for obj in strays)
     return own + [obj for obj, place in placed if place and place[0].name == feed]

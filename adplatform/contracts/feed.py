@@ -64,9 +64,9 @@ class Arrival(Strict):
 
 
 class Pgp(Strict):
-    """How a partner encrypts. Keys are named here and fetched from Secrets Manager when a run needs them.
+    """How a sender encrypts. Keys are named here and fetched from Secrets Manager when a run needs them.
 
-    Several ``private_keys`` may be live at once while a partner moves to a new one. The partner's public keys come from
+    Several ``private_keys`` may be live at once while a sender moves to a new one. The sender's public keys come from
     the ``signer_keys`` secrets; ``signers`` are the full fingerprints (40 hexadecimal digits) that may sign, by default
     those of exactly these keys.
     """
@@ -79,7 +79,7 @@ class Pgp(Strict):
     @model_validator(mode="after")
     def _someone_signs(self) -> Self:
         if not self.signer_keys and (self.signers or not self.allow_unsigned):
-            raise ValueError("signer_keys names no secret with the partner's public key; or set allow_unsigned: true")
+            raise ValueError("signer_keys names no secret with the sender's public key; or set allow_unsigned: true")
         return self
 
 

@@ -11,7 +11,8 @@ from adplatform.contracts.feed import Arrival
 from adplatform.failures import PermanentFailure
 from adplatform.files.events import LONGEST_KEY
 from adplatform.files.landing import Layout
-from adplatform.ledger.rows import Delivery, ObjectState, RawObject
+from adplatform.ledger.delivery import Delivery
+from adplatform.ledger.objects import ObjectState, RawObject
 
 MOST_SHOWN = 200
 """Characters of a name that a message quotes."""
@@ -36,7 +37,7 @@ class Wait:
 
 
 class ListedFile(BaseModel):
-    """One file of a partner's manifest. ``name`` is relative to the manifest."""
+    """One file of a sender's manifest. ``name`` is relative to the manifest."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -47,7 +48,7 @@ class ListedFile(BaseModel):
 
 
 class PartnerManifest(BaseModel):
-    """What a partner says it delivered."""
+    """What a sender says it delivered."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -55,7 +56,7 @@ class PartnerManifest(BaseModel):
 
 
 def parse_manifest(body: bytes, origin: str) -> PartnerManifest:
-    """A partner's ``manifest.json``.
+    """A sender's ``manifest.json``.
 
     Raises:
         PermanentFailure: it is not one; the message names the first thing wrong.
@@ -170,7 +171,7 @@ def decide(
 ) -> Settle | Wait:
     """Whether the delivery, which has something pending, is complete at ``now``.
 
-    ``listed`` is what the partner's manifests list, by full key; None when there is none.
+    ``listed`` is what the sender's manifests list, by full key; None when there is none.
     """
     arrival = layout.arrival
     if early := not_begun(delivery.day, now):

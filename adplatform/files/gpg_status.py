@@ -51,7 +51,7 @@ def decrypting_key(lines: Sequence[StatusLine], key_ids: frozenset[str], exit_co
     """
     if not _arguments(lines, "BEGIN_DECRYPTION"):
         if _arguments(lines, "PLAINTEXT") or _arguments(lines, "NEWSIG") or ("1",) in _arguments(lines, "NODATA"):
-            raise BadFile(origin, Reason.NOT_ENCRYPTED, "is not encrypted; ask the partner to encrypt it to our key")
+            raise BadFile(origin, Reason.NOT_ENCRYPTED, "is not encrypted; ask the sender to encrypt it to our key")
         raise BadFile(origin, Reason.DAMAGED, "ends or is damaged before its encrypted part; ask for the file again")
     keys = _arguments(lines, "DECRYPTION_KEY")
     if not keys:
@@ -60,7 +60,7 @@ def decrypting_key(lines: Sequence[StatusLine], key_ids: frozenset[str], exit_co
         raise BadFile(
             origin,
             Reason.NOT_INTEGRITY_PROTECTED,
-            "is encrypted without integrity protection, so changes would go unseen; ask the partner for a current PGP",
+            "is encrypted without integrity protection, so changes would go unseen; ask the sender for a current PGP",
         )
     counts = [len(_arguments(lines, k)) for k in ("BEGIN_DECRYPTION", "PLAINTEXT", "END_DECRYPTION")]
     if max(counts) > 1 or _outside(lines):
@@ -86,7 +86,7 @@ def signer(lines: Sequence[StatusLine], policy: SignaturePolicy, origin: str) ->
     if not announced and not any(line.keyword in _SIGNATURES for line in lines):
         if policy.allow_unsigned:
             return None
-        raise BadFile(origin, Reason.UNSIGNED, "is not signed; ask the partner to sign, or set allow_unsigned: true")
+        raise BadFile(origin, Reason.UNSIGNED, "is not signed; ask the sender to sign, or set allow_unsigned: true")
     _refuse_bad_signature(lines, origin)
     good, valid = _arguments(lines, "GOODSIG"), _arguments(lines, "VALIDSIG")
     if not len(good) == len(valid) == len(announced) or any(v[8] not in _DOCUMENT_CLASSES for v in valid):
@@ -97,7 +97,7 @@ def signer(lines: Sequence[StatusLine], policy: SignaturePolicy, origin: str) ->
     raise BadFile(
         origin,
         Reason.UNKNOWN_SIGNER,
-        f"is signed by {valid[0][9]}, which is not pinned; if that is the partner's key, add it to signers",
+        f"is signed by {valid[0][9]}, which is not pinned; if that is the sender's key, add it to signers",
     )
 
 
@@ -113,7 +113,7 @@ def _refuse_bad_signature(lines: Sequence[StatusLine], origin: str) -> None:
                 raise BadFile(
                     origin,
                     Reason.UNKNOWN_SIGNER,
-                    f"is signed by key {key}, whose public key is in no secret of signer_keys; if it is the partner's, "
+                    f"is signed by key {key}, whose public key is in no secret of signer_keys; if it is the sender's, "
                     "add it there and to signers",
                 )
             case "ERRSIG":
@@ -124,10 +124,10 @@ def _refuse_bad_signature(lines: Sequence[StatusLine], origin: str) -> None:
                 raise BadFile(
                     origin,
                     Reason.EXPIRED_SIGNATURE,
-                    f"signing key {key} has expired; store the partner's extended key in signer_keys",
+                    f"signing key {key} has expired; store the sender's extended key in signer_keys",
                 )
             case "REVKEYSIG":
-                raise BadFile(origin, Reason.REVOKED_SIGNER, f"signing key {key} is revoked; pin the partner's new key")
+                raise BadFile(origin, Reason.REVOKED_SIGNER, f"signing key {key} is revoked; pin the sender's new key")
 
 
 def _refuse_unopened(lines: Sequence[StatusLine], key_ids: frozenset[str], origin: str) -> None:
@@ -138,13 +138,13 @@ def _refuse_unopened(lines: Sequence[StatusLine], key_ids: frozenset[str], origi
             raise TransientFailure(f"{origin}: gpg-agent lost or could not use the private key {errors}")
         raise BadFile(origin, Reason.DAMAGED, "is addressed to our key but its header is damaged; ask for it again")
     if not recipients:
-        raise BadFile(origin, Reason.WRONG_KEY, "is encrypted with a passphrase; ask the partner to use our key")
+        raise BadFile(origin, Reason.WRONG_KEY, "is encrypted with a passphrase; ask the sender to use our key")
     shown = ", ".join("a hidden key" if r == _HIDDEN else r for r in dict.fromkeys(recipients))
     raise BadFile(
         origin,
         Reason.WRONG_KEY,
         f"is encrypted to {shown}; ours are {', '.join(sorted(key_ids))}. Add the old private key to private_keys, or "
-        "send the partner our current public key",
+        "send the sender our current public key",
     )
 
 

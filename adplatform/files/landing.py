@@ -68,7 +68,7 @@ class Layout:
         """The key under which a file of that date is delivered.
 
         Raises:
-            PermanentFailure: the template leaves parts of the key to the partner.
+            PermanentFailure: the template leaves parts of the key to the sender.
         """
         dated = re.sub(r"\{date(?::[^}]+)?\}", lambda _: day.strftime(self.date_format), self.template)
         key = dated.replace("{file}", file)

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes. Its name decides nothing: partners rename files, and decrypt them by accident."""
+"""What a file is, by its first bytes. Its name decides nothing: senders rename files, and decrypt them by accident."""
 
 import codecs
 from enum import StrEnum

@@ -60,7 +60,7 @@ class _Budget:
                 self.origin,
                 Reason.TOO_LARGE,
                 f"unpacks to more than {self.limits.max_ratio:g} times its {self.compressed} bytes, as an archive bomb "
-                "does; raise the limit if the partner says it is right",
+                "does; raise the limit if the sender says it is right",
             )
 
 

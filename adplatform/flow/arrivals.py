@@ -16,7 +16,7 @@ from adplatform.flow.budget import UNLIMITED, Budget, in_turns
 from adplatform.flow.listing import Round, Version, list_page, list_versions
 from adplatform.flow.source import FeedFlow, Source, refusal, to_object
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.rows import ObjectState, RawObject
+from adplatform.ledger.objects import ObjectState, RawObject
 
 log = logging.getLogger(__name__)
 
@@ -89,11 +89,11 @@ class Arrivals:
 
     def objects(self, flow: FeedFlow, day: date) -> list[RawObject]:
         """The objects of the delivery, those of one key and second in S3's own order."""
-        objects = self.ledger.objects(flow.name, day)
+        objects = self.ledger.objects.of_day(flow.name, day)
         keys = {group[0].key for group in unordered(objects)}
         for key in keys:
             self._put_in_order(flow, day, key)
-        return self.ledger.objects(flow.name, day) if keys else objects
+        return self.ledger.objects.of_day(flow.name, day) if keys else objects
 
     def _arrived(self, event: ObjectCreated) -> bool:
         if event.bucket != self.source.bucket or not event.key.startswith(self.source.prefix):
@@ -104,7 +104,7 @@ class Arrivals:
         except ClientError as e:
             status = e.response["ResponseMetadata"]["HTTPStatusCode"]
             if status in (404, 405):
-                return False  # archived by an earlier version of the delivery, or withdrawn by the partner
+                return False  # archived by an earlier version of the delivery, or withdrawn by the sender
             if status >= 500:
                 raise
             if self._all_known(event):
@@ -120,12 +120,12 @@ class Arrivals:
             for v in self._versions_of(event.key)
             if event.version_id in (None, "", "null", v.get("VersionId"))
         ]
-        return len(self.ledger.known_objects(listed)) == len(listed)
+        return len(self.ledger.objects.known(listed)) == len(listed)
 
     def _record_page(self, versions: Iterable[Version], budget: Budget) -> tuple[int, bool]:
         """Record what the ledger lacks, at least one and the feeds in turns; how many, and whether all."""
         found = [self._to_object(version, "listing") for version in versions]
-        known = self.ledger.known_objects(found)
+        known = self.ledger.objects.known(found)
         # S3 lists the versions of a key newest first, and dates them by the second.
         news = [(feed, obj) for feed, obj in reversed(found) if _is_news(known.get((feed, obj.sort_key)), obj)]
         news.sort(key=lambda each: each[1].last_modified)
@@ -142,7 +142,7 @@ class Arrivals:
 
     def _record(self, feed: str, obj: RawObject) -> bool:
         refused = refusal(self.source, obj)
-        new = self.ledger.record_object(feed, obj, refused.action if refused else "")
+        new = self.ledger.objects.record(feed, obj, refused.action if refused else "")
         if new and obj.reason:
             log.warning("ignored %s: %s", obj.uri, obj.reason)
         return new
@@ -173,12 +173,12 @@ class Arrivals:
         listed = self._versions_of(key)
         self._record_page(listed, UNLIMITED)
         age = {self._to_object(v, "listing")[1].version: -n for n, v in enumerate(listed)}
-        for group in unordered(o for o in self.ledger.objects(flow.name, day) if o.key == key):
+        for group in unordered(o for o in self.ledger.objects.of_day(flow.name, day) if o.key == key):
             # What the archive holds was settled before the others came.
             new = [o for o in group if o.place == 0 and (o.archived_key or o.version in age)]
             new.sort(key=lambda o: age.get(o.version, -len(age)))
             for place, obj in enumerate(new, start=1 + max(o.place for o in group)):
-                self.ledger.update_object(flow.name, obj, place=place)
+                self.ledger.objects.place(flow.name, obj, place)
 
 
 def _is_news(known: RawObject | None, obj: RawObject) -> bool:

@@ -22,7 +22,7 @@ from adplatform.lake.publish import publish
 from adplatform.lake.quarantine import store_rows
 from adplatform.lake.rotation import stage_version
 from adplatform.lake.table import TableSpec, table_spec
-from adplatform.ledger.rows import FileOutcome, Outcome, Publication
+from adplatform.ledger.publications import FileOutcome, Outcome, Publication
 from adplatform.privacy.keys import HashKey
 from adplatform.transform.duckdb_engine import EngineLimits, transform
 from adplatform.transform.values import OutputColumn, Staged
@@ -61,7 +61,7 @@ def transform_version(
     contract = flow.feed.contract
     keys = keys or hashing_keys(services, flow)
     objects = version_objects(services, flow, day, version)
-    outcomes = {o.origin: o for o in services.ledger.file_outcomes(flow.name, day, version)}
+    outcomes = {o.origin: o for o in services.ledger.publications.file_outcomes(flow.name, day, version)}
     inputs: dict[str, tuple[InputFile, ...]] = {}
     for place, item in enumerate(objects):
         outcome = outcomes[item.object.uri]
@@ -73,10 +73,10 @@ def transform_version(
     try:
         staged = _transform_good(services, flow, inputs, outcomes, day, keys, work)
     except (PermanentFailure, TransientFailure):
-        services.ledger.put_file_outcomes(flow.name, outcomes.values())
+        services.ledger.publications.put_file_outcomes(flow.name, outcomes.values())
         raise
     accounted = tuple(_counted(outcomes[origin], staged, inputs.get(origin, ())) for origin in outcomes)
-    services.ledger.put_file_outcomes(flow.name, accounted)
+    services.ledger.publications.put_file_outcomes(flow.name, accounted)
     return Transformed(
         staged,
         accounted,
@@ -92,8 +92,8 @@ def transform_version(
 
 def _shown_rows(services: Services, flow: FeedFlow, day: date) -> int | None:
     """How many rows of this delivery readers see now."""
-    published = services.ledger.delivery(flow.name, day).published
-    shown = services.ledger.publication(flow.name, day, published) if published else None
+    published = services.ledger.deliveries.get(flow.name, day).published
+    shown = services.ledger.publications.get(flow.name, day, published) if published else None
     return shown.clean if shown else None
 
 
@@ -123,7 +123,7 @@ def publish_version(
     row = _settled(services, flow, day, version)
     counted = _counted_version(services, flow, row, transformed, run_id)
     # Noted before anybody sees it: whoever closes the version after this run has died finds its counts.
-    services.ledger.note_publication(flow.name, counted)
+    services.ledger.publications.note(flow.name, counted)
     table = table_of(services, flow, staged.columns)
     published = publish(
         services.lake,
@@ -139,7 +139,7 @@ def publish_version(
     )
     note = "" if published.result is not Result.SUPERSEDED else _not_shown(flow, table, day, version, published)
     done = with_details(services.store, flow.name, counted, published.locations, staged.reasons)
-    services.ledger.note_publication(flow.name, replace(done, note=note))
+    services.ledger.publications.note(flow.name, replace(done, note=note))
     return published
 
 
@@ -163,7 +163,7 @@ def stage_for_rotation(
         key_id=transformed.key_id,
         manifest=row.manifest_key,
     )
-    services.ledger.note_publication(flow.name, counted)
+    services.ledger.publications.note(flow.name, counted)
 
 
 def table_of(services: Services, flow: FeedFlow, columns: Iterable[OutputColumn]) -> TableSpec:
@@ -203,7 +203,7 @@ def _counted_version(
 def _settled(services: Services, flow: FeedFlow, day: date, version: int) -> Publication:
     """The row of a settled version, if the ledger has those before it as well: versions are numbered without a gap,
     except above settlements that the ledger has forgotten."""
-    rows = {row.version: row for row in services.ledger.publications(flow.name, day)}
+    rows = {row.version: row for row in services.ledger.publications.of_feed(flow.name, day)}
     if version not in rows:
         raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
     if lost := [str(number) for number in range(1, version) if number not in rows]:
@@ -238,7 +238,7 @@ def require_no_bad_file(flow: FeedFlow, outcomes: Iterable[FileOutcome]) -> None
     if bad:
         reasons = clipped(listed((o.reason for o in bad), separator="; "), MAX_TEXT // 2)
         raise PermanentFailure(
-            f"{flow.name}: {len(bad)} file(s) refused, nothing published: {reasons}. Ask the partner to send them "
+            f"{flow.name}: {len(bad)} file(s) refused, nothing published: {reasons}. Ask the sender to send them "
             "again under the same names, or leave them out with `adplatform quarantine drop`."
         )
 
@@ -311,7 +311,7 @@ def _counted(outcome: FileOutcome, staged: Staged, files: Iterable[InputFile]) -
 
 
 def _promised_rows(objects: Iterable[VersionObject], outcomes: Iterable[FileOutcome]) -> tuple[AuditFinding, ...]:
-    """The partner's manifest says how many rows each file has; what was read must agree."""
+    """The sender's manifest says how many rows each file has; what was read must agree."""
     read = {o.origin: o.rows_in for o in outcomes if o.outcome in (Outcome.LOADED, Outcome.EMPTY)}
     promised = {o.object.uri: o.rows for o in objects if o.rows is not None and o.object.uri in read}
     wrong = {origin: rows for origin, rows in promised.items() if read[origin] != rows}

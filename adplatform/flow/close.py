@@ -10,12 +10,15 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adplatform.failures import ClaimLost, TransientFailure
-from adplatform.flow.lifecycle import claimed_by, holds, no_longer_hindered
+from adplatform.flow.lifecycle import claimed_by, no_longer_hindered
 from adplatform.flow.services import Services
 from adplatform.flow.settling import located
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.zones import Zones, file_key
-from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, Publication, RawObject, digest
+from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.objects import ObjectState, RawObject
+from adplatform.ledger.publications import Publication
+from adplatform.ledger.rows import digest
 
 log = logging.getLogger(__name__)
 
@@ -24,13 +27,13 @@ def archive(services: Services, flow: FeedFlow, day: date, settled_arrivals: int
     """Move every object version that the delivery had when it settled to the archive; returns how many moved.
 
     Copy, compare, remember, delete, in this order: at any moment the ledger names a place where the object is. Only the
-    version that was settled is deleted, so a file that the partner overwrites meanwhile stays.
+    version that was settled is deleted, so a file that the sender overwrites meanwhile stays.
 
     Raises:
         TransientFailure: an original is not there, or its copy is not of its size; the original stays.
     """
     moved = 0
-    for obj in services.ledger.objects(flow.name, day):
+    for obj in services.ledger.objects.of_day(flow.name, day):
         excluded = obj.state is ObjectState.EXCLUDED
         settled = excluded or (obj.state is ObjectState.ARRIVED and obj.number <= settled_arrivals)
         if not settled:
@@ -76,7 +79,7 @@ def _copy(services: Services, flow: FeedFlow, obj: RawObject) -> None:
     copied = services.s3.head_object(Bucket=services.zones.raw_bucket, Key=target)
     if copied["ContentLength"] != obj.size:
         raise TransientFailure(f"{obj.uri}: its archive copy has {copied['ContentLength']} of {obj.size} bytes")
-    services.ledger.update_object(flow.name, obj, archived_key=target)
+    services.ledger.objects.archived(flow.name, obj, target)
 
 
 def _delete_original(s3: Any, obj: RawObject) -> None:
@@ -110,7 +113,7 @@ def close(services: Services, flow: FeedFlow, delivery: Delivery, seconds: float
     """
     claimed_by(services, flow, delivery.day, delivery.run_id)
     archive(services, flow, delivery.day, delivery.settled_arrivals)
-    row = services.ledger.publication(flow.name, delivery.day, delivery.version)
+    row = services.ledger.publications.get(flow.name, delivery.day, delivery.version)
     if row is None:
         raise TransientFailure(f"{flow.name} {delivery.day}: version {delivery.version} is not in the ledger")
     done = replace(
@@ -120,14 +123,8 @@ def close(services: Services, flow: FeedFlow, delivery: Delivery, seconds: float
         seconds=Decimal(str(round(seconds, 3))),
         error="",
     )
-    services.ledger.put_publication(flow.name, done)
-
-    def published(seen: Delivery) -> Delivery | None:
-        mine = holds(seen, delivery.run_id)
-        closed = replace(seen, state=DeliveryState.PUBLISHED, published=delivery.version, deaths=0, hindered=0)
-        return closed if mine else None
-
-    if services.ledger.advance(flow.name, delivery.day, published) is None:
+    services.ledger.publications.put(flow.name, done)
+    if services.ledger.deliveries.close(flow.name, delivery.day, delivery.run_id, delivery.version) is None:
         raise ClaimLost(f"{flow.name} {delivery.day} was taken by another run while this one closed it")
     if delivery.hindered:
         no_longer_hindered(services, flow, delivery.day)

@@ -12,7 +12,7 @@ from adplatform.lake.agreement import Compared, compare
 from adplatform.lake.retention import Collected, collect
 from adplatform.lake.table import Named, table_name, table_spec
 from adplatform.lake.zones import JOINT
-from adplatform.ledger.rows import Placement
+from adplatform.ledger.placements import Placement
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.compile import output_columns, partition_column
 
@@ -57,13 +57,13 @@ def compare_recent(services: Services, source: Source, run_id: str) -> Iterator[
         TransientFailure: another run holds a table, or AWS did not answer.
     """
     since = services.ledger.now() - RECENT
-    scopes = [scope.id for scope in services.ledger.scopes(source.name)]
+    scopes = [scope.id for scope in services.ledger.scopes.of_source(source.name)]
     temp = services.settings.temp
     temp.mkdir(parents=True, exist_ok=True)
     for flow in tables_of(source):
         with aws_failures(f"the table of {flow.table}"):
             recent = {
-                scope: services.ledger.placements(f"{flow.table}/{scope}" if scope else flow.table, since)
+                scope: services.ledger.placements.of_feed(f"{flow.table}/{scope}" if scope else flow.table, since)
                 for scope in ["", *scopes]
             }
             if any(recent.values()):
@@ -94,15 +94,15 @@ def report(services: Services, flow: FeedFlow, compared: Compared, *, whole: boo
         subject = f"{flow.table}: readers saw something else than what is published; it is repaired"
         notifier.failure("catalog_repaired", subject, {**facts, "repaired": _first(compared.repaired)})
     what = f"catalog/{flow.table}"
-    told = services.ledger.troubles(flow.source).get(what)
+    told = services.ledger.messages.troubles(flow.source).get(what)
     if compared.to_report:
         text = clipped("; ".join(_first(compared.to_report)))
         if told is None or (whole and told.error != text):
             subject = f"{flow.table}: catalog and ledger disagree; run `adplatform doctor`"
             if notifier.failure("catalog_disagrees", subject, {**facts, "problems": _first(compared.to_report)}):
-                services.ledger.note_trouble(flow.source, what, text)
+                services.ledger.messages.note_trouble(flow.source, what, text)
     elif told is not None and whole:
-        services.ledger.clear_trouble(flow.source, what)
+        services.ledger.messages.clear_trouble(flow.source, what)
 
 
 def _first(sentences: tuple[str, ...]) -> list[str]:
@@ -123,7 +123,7 @@ def _compare(services: Services, flow: FeedFlow, values: set[str], run_id: str, 
 def _partitions(services: Services, flow: FeedFlow, recent: dict[str, list[Placement]]) -> set[str]:
     if partition_column(flow.feed.contract) is not None:
         days = {placement.day for placement in recent[""]}
-        return {part.partition for part in services.ledger.all_slices(flow.table) if part.day in days}
+        return {part.partition for part in services.ledger.placements.all_slices(flow.table) if part.day in days}
     return {
         f"{placement.day}{JOINT}{scope}" if scope else str(placement.day)
         for scope, placements in recent.items()

@@ -5,7 +5,8 @@ from datetime import date
 from adplatform.failures import PermanentFailure, listed
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.ledger.rows import Delivery, ObjectState
+from adplatform.ledger.delivery import Delivery
+from adplatform.ledger.objects import ObjectState
 
 
 def try_again(services: Services, flow: FeedFlow, day: date) -> Delivery:
@@ -14,9 +15,9 @@ def try_again(services: Services, flow: FeedFlow, day: date) -> Delivery:
     Raises:
         PermanentFailure: nothing has arrived for that date.
     """
-    if not services.ledger.delivery(flow.name, day).arrivals:
+    if not services.ledger.deliveries.get(flow.name, day).arrivals:
         raise PermanentFailure(f"{flow.name} {day}: nothing has arrived for that date")
-    return services.ledger.reopen(flow.name, day)
+    return services.ledger.deliveries.reopen(flow.name, day)
 
 
 def leave_out(services: Services, flow: FeedFlow, day: date, key: str) -> str:
@@ -25,13 +26,13 @@ def leave_out(services: Services, flow: FeedFlow, day: date, key: str) -> str:
     Raises:
         PermanentFailure: no object, or more than one, has such a key.
     """
-    arrived = [o for o in services.ledger.objects(flow.name, day) if o.state is ObjectState.ARRIVED]
+    arrived = [o for o in services.ledger.objects.of_day(flow.name, day) if o.state is ObjectState.ARRIVED]
     keys = sorted({o.key for o in arrived if o.key.endswith(key)})
     if len(keys) != 1:
         found = listed(keys) or "none"
         raise PermanentFailure(f"{flow.name} {day}: name one object; {key!r} is the end of {found}")
     for obj in arrived:
         if obj.key == keys[0]:
-            services.ledger.update_object(flow.name, obj, state=ObjectState.EXCLUDED, reason="left out by an operator")
-    services.ledger.reopen(flow.name, day)
+            services.ledger.objects.exclude(flow.name, obj, "left out by an operator")
+    services.ledger.deliveries.reopen(flow.name, day)
     return keys[0]

@@ -15,7 +15,8 @@ from adplatform.flow.services import Services
 from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.audit import AuditFinding
-from adplatform.ledger.rows import Delivery, FileOutcome, Publication
+from adplatform.ledger.delivery import Delivery
+from adplatform.ledger.publications import FileOutcome, Publication
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.compile import output_columns
 from adplatform.transform.values import OutputColumn
@@ -94,7 +95,7 @@ def _failed(services: Services, flow: FeedFlow, day: date, run_id: str, error: E
 def land(services: Services, flow: FeedFlow, delivery: Delivery, work: Path) -> tuple[FileOutcome, ...]:
     """What became of each file of the claimed version; a version that readers see is not looked at again."""
     if shown(services.ledger, flow, delivery):
-        return tuple(services.ledger.file_outcomes(flow.name, delivery.day, delivery.version))
+        return tuple(services.ledger.publications.file_outcomes(flow.name, delivery.day, delivery.version))
     return raw.land(services, flow, delivery.day, delivery.version, work)
 
 

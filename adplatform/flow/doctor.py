@@ -21,16 +21,11 @@ from adplatform.lake.agreement import Compared, compare
 from adplatform.lake.entry import placement_of, settled
 from adplatform.lake.evidence import has_rows, shown_slices
 from adplatform.lake.table import Named, TableSpec
-from adplatform.ledger.ledger import Lease
-from adplatform.ledger.rows import (
-    Delivery,
-    DeliveryState,
-    ObjectState,
-    Placement,
-    Publication,
-    RawObject,
-    Slice,
-)
+from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.leases import Lease
+from adplatform.ledger.objects import ObjectState, RawObject
+from adplatform.ledger.placements import Placement, Slice
+from adplatform.ledger.publications import Publication
 from adplatform.platform.aws_errors import aws_failures
 
 SEEN_BY = "doctor"
@@ -127,9 +122,11 @@ class _Table:
 
     def examine(self) -> Iterator[Finding]:
         named = named_table(self.services, self.flow)
-        if isinstance(named, TableSpec) and (earlier := self.services.ledger.earlier_slices(self.flow.table)):
+        if isinstance(named, TableSpec) and (
+            earlier := self.services.ledger.placements.earlier_slices(self.flow.table)
+        ):
             for each in earlier if self.lease else ():
-                self.services.ledger.upgrade_slice(self.flow.table, each)
+                self.services.ledger.placements.upgrade_slice(self.flow.table, each)
             yield self._finding(f"{len(earlier)} slices have keys of an earlier form", "gave them keys of today")
         shown, problems = self._shown(named)
         for problem in problems:
@@ -155,7 +152,7 @@ class _Table:
         if self.part is None:
             return [""]
         ledger, zones = self.services.ledger, self.services.zones
-        known = {scope.id for scope in ledger.scopes(self.flow.source)}
+        known = {scope.id for scope in ledger.scopes.of_source(self.flow.source)}
         known |= {feed.removeprefix(f"{self.flow.table}/") for feed, _ in shown}
         prefix = zones.manifests_of(self.flow.table)
         pages = self.services.s3.get_paginator("list_objects_v2").paginate(
@@ -216,7 +213,7 @@ class _Table:
     ) -> Iterator[Finding]:
         services = self.services
         manifests = manifests_of(services.s3, services.zones, flow.name)
-        days = {d.day for d in services.ledger.deliveries(flow.name)} | manifests.keys() | shown.keys()
+        days = {d.day for d in services.ledger.deliveries.of_feed(flow.name)} | manifests.keys() | shown.keys()
         for day in sorted(day for day in days if only is None or (flow.name, day) in only):
             if self.part and self.lease:
                 _settler(services, Source(flow.source, "", self.source.prefix, (flow,))).reconcile(
@@ -270,8 +267,8 @@ class _Examined:
     def result(self) -> tuple[Finding | None, bool]:
         """What was found, if anything, and whether that is settled: False when somebody moved the delivery on."""
         ledger = self.table.services.ledger
-        delivery = ledger.delivery(self.flow.name, self.day)
-        publications = {p.version: p for p in ledger.publications(self.flow.name, self.day)}
+        delivery = ledger.deliveries.get(self.flow.name, self.day)
+        publications = {p.version: p for p in ledger.publications.of_feed(self.flow.name, self.day)}
         problem = self._problem(delivery, publications)
         if not problem:
             return None, True
@@ -295,7 +292,7 @@ class _Examined:
         if self.shown is None:
             return self._not_shown(delivery, publications)
         seen, ledger = self.shown.placement, self.table.services.ledger
-        placed = ledger.placement(self.flow.name, self.day)
+        placed = ledger.placements.get(self.flow.name, self.day)
         if placed is not None and placed.version > seen.version and placed.version in publications:
             return ""  # a late write, which the comparison mends
         known = publications.get(seen.version)
@@ -305,7 +302,7 @@ class _Examined:
         if delivery.version < seen.version or (delivery.published != seen.version and not moving):
             return f"readers see version {seen.version}, the ledger says {delivery.published or 'none'}"
         if self.shown.slices:
-            remembered = set(map(_place, ledger.slices_of_day(self.flow.table, self.day)))
+            remembered = set(map(_place, ledger.placements.slices_of_day(self.flow.table, self.day)))
             if not remembered.issuperset(map(_place, self.shown.slices)):
                 return "the ledger lacks slices that readers see"
             if placed is None and not moving:
@@ -368,7 +365,7 @@ class _Examined:
     ) -> tuple[Finding, bool]:
         ledger, feed = self.table.services.ledger, self.flow.name
         version = self.shown.placement.version if self.shown else published.number
-        placed = ledger.placement(feed, self.day)
+        placed = ledger.placements.get(feed, self.day)
         if placed is not None and placed.version > version:
             return self._found(
                 f"{problem}; it says that version {placed.version} is placed, and knows no more", ""
@@ -385,18 +382,17 @@ class _Examined:
         if self.table.lease is None:
             return self._found(problem + lost, done), True
         self.table.lease.check(self.table.services.lake.call)
-        ledger.put_objects(feed, [*objects.settled, *objects.waiting, *objects.aside])
+        ledger.objects.put(feed, [*objects.settled, *objects.waiting, *objects.aside])
         self._put_publications(publications, manifests, published, version, delivery)
         if self.shown is not None:
-            ledger.put_slices(self.flow.table, self.shown.slices)
-            ledger.put_placement(feed, self.shown.placement)
+            ledger.placements.put_slices(self.flow.table, self.shown.slices)
+            ledger.placements.put(feed, self.shown.placement)
         elif empty and self._by_date:
-            ledger.put_placement(feed, Placement(self.day, version, published.key, placed_at=ledger.now()))
+            ledger.placements.put(feed, Placement(self.day, version, published.key, placed_at=ledger.now()))
         highest = max(delivery.version, version, *(m.number for m in manifests))
-        moved = ledger.change(
+        moved = ledger.deliveries.restore(
             feed,
             delivery,
-            state=DeliveryState.PUBLISHED,
             version=highest,
             published=version,
             settled_arrivals=len(objects.settled),
@@ -404,10 +400,6 @@ class _Examined:
             manifest_key=published.key,
             settled_at=published.settled_at,
             settled_because=published.because,
-            attempt=0,
-            run_id="",
-            error="",
-            permanent=False,
         )
         return self._found(problem + lost, done), moved is not None
 
@@ -419,7 +411,7 @@ class _Examined:
 
     def _objects(self, delivery: Delivery, manifests: list[_Manifest], published: _Manifest, version: int) -> _Objects:
         services = self.table.services
-        known = {(o.key, o.version): o for o in services.ledger.objects(self.flow.name, self.day)}
+        known = {(o.key, o.version): o for o in services.ledger.objects.of_day(self.flow.name, self.day)}
         archived = self._archived()
         named: dict[tuple[str, str], RawObject] = {}
         for manifest in manifests:
@@ -479,9 +471,9 @@ class _Examined:
             row = publications.get(number)
             if number == version:
                 if row is None or row.manifest_key != published.key or row.state is not DeliveryState.PUBLISHED:
-                    ledger.put_publication(self.flow.name, self._publication(published, version))
+                    ledger.publications.put(self.flow.name, self._publication(published, version))
             elif row is None:
-                ledger.put_publication(self.flow.name, _lost(self.day, number, by_number.get(number), ledger.now()))
+                ledger.publications.put(self.flow.name, _lost(self.day, number, by_number.get(number), ledger.now()))
 
     def _publication(self, manifest: _Manifest, version: int) -> Publication:
         placement = self.shown.placement if self.shown else None

@@ -8,7 +8,7 @@ from adplatform.flow.patience import is_given_up
 from adplatform.flow.retried import Retried
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.ledger.rows import Delivery, DeliveryState
+from adplatform.ledger.delivery import Delivery, DeliveryState
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,9 @@ class FailedDelivery:
         processed from its originals as a new version; all else goes on with the version that there is."""
         name, delivery = f"{self.flow.name} {self.delivery.day}", self.delivery
         if delivery.permanent or delivery.version == 0:
-            services.ledger.reopen(self.flow.name, delivery.day)
+            services.ledger.deliveries.reopen(self.flow.name, delivery.day)
             return Retried(f"{name}: reopened, to be processed as a new version", True)
-        changed = services.ledger.change(
-            self.flow.name,
-            delivery,
-            state=DeliveryState.SETTLED,
-            launches=delivery.launch + 1,
-            attempt=1,
-            deaths=0,
-            not_before=None,
-            run_id="",
-        )
+        changed = services.ledger.deliveries.retry(self.flow.name, delivery)
         what = f"version {delivery.version} is due again" if changed else "it changed meanwhile and was left alone"
         return Retried(f"{name}: {what}", changed is not None)
 
@@ -60,7 +51,7 @@ def failed_deliveries(services: Services, source: str, flows: Iterable[FeedFlow]
     by_name = {flow.name: flow for flow in flows}
     return [
         FailedDelivery(by_name[name], delivery)
-        for name, delivery in services.ledger.active_deliveries(source)
+        for name, delivery in services.ledger.deliveries.active(source)
         if name in by_name and delivery.state is DeliveryState.FAILED
     ]
 

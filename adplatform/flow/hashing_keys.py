@@ -7,7 +7,7 @@ from adplatform.failures import EnvironmentFailure
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.audit import AuditFinding
-from adplatform.ledger.rows import RotationState, TableRotation
+from adplatform.ledger.keys import RotationState, TableRotation
 from adplatform.privacy.key_versions import fetch_earlier_key
 from adplatform.privacy.keys import HashKey, fetch_key
 
@@ -46,7 +46,7 @@ def hashing_keys(services: Services, flow: FeedFlow) -> HashingKeys | None:
     """
     if not flow.feed.contract.needs_key:
         return None
-    rotation = services.ledger.table_rotation(flow.table)
+    rotation = services.ledger.keys.rotation(flow.table)
     if rotation is not None and rotation.state is RotationState.KEPT:
         return HashingKeys(kept_key(services, rotation))
     key = fetch_key(services.secrets, services.settings.hash_key_secret)
@@ -59,7 +59,7 @@ def hashing_keys(services: Services, flow: FeedFlow) -> HashingKeys | None:
 
 def _other_keys(services: Services, flow: FeedFlow, key_id: str) -> list[str]:
     """The keys of what readers see of the feed, without ``key_id``; "unknown" for what may be under another."""
-    found, lake = {p.key_id for p in services.ledger.placements(flow.name)}, services.ledger.lake_key()
+    found, lake = {p.key_id for p in services.ledger.placements.of_feed(flow.name)}, services.ledger.keys.lake_key()
     unknown = "" in found and lake is not None and not lake.is_of_unrecorded(key_id)
     return [*sorted(found - {"", key_id}), *(["unknown"] if unknown else [])]
 
@@ -91,10 +91,10 @@ def require_current(services: Services, flow: FeedFlow, key_id: str) -> None:
     Raises:
         EnvironmentFailure: it was; the delivery is made again.
     """
-    lake = services.ledger.lake_key()
+    lake = services.ledger.keys.lake_key()
     if not key_id or lake is None or key_id == lake.key_id:
         return
-    rotation = services.ledger.table_rotation(flow.table)
+    rotation = services.ledger.keys.rotation(flow.table)
     if rotation is not None and rotation.state is RotationState.KEPT and rotation.from_id == key_id:
         return
     current = fetch_key(services.secrets, services.settings.hash_key_secret).id
@@ -110,8 +110,8 @@ def one_key_finding(services: Services, flow: FeedFlow, keys: HashingKeys | None
     if keys is None:
         return AuditFinding(ONE_KEY, True, False, "no column is hashed with the key of the lake")
     key_id = keys.current.id
-    lake = services.ledger.lake_key() or services.ledger.begin_lake_key(key_id)
-    rotation = services.ledger.table_rotation(flow.table)
+    lake = services.ledger.keys.lake_key() or services.ledger.keys.begin(key_id)
+    rotation = services.ledger.keys.rotation(flow.table)
     if key_id != lake.key_id:
         text = (
             f"hashed with key {key_id}, while the key of the lake is {lake.key_id} since {lake.since:%Y-%m-%d}: joins "
@@ -129,7 +129,7 @@ def one_key_finding(services: Services, flow: FeedFlow, keys: HashingKeys | None
 
 
 def _previous(services: Services, key: HashKey) -> HashKey | None:
-    lake = services.ledger.lake_key()
+    lake = services.ledger.keys.lake_key()
     if lake is None or lake.key_id != key.id or not lake.dual(services.ledger.now()):
         return None
     return fetch_earlier_key(services.secrets, services.settings.hash_key_secret, lake.previous_id)

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from adplatform.failures import EnvironmentFailure
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import Trouble, digest
+from adplatform.ledger.messages import Trouble
+from adplatform.ledger.rows import digest
 
 
 def begin_hindrance(
@@ -13,16 +14,16 @@ def begin_hindrance(
     """Note what hinders a kind of work of the source, and ``tell`` people unless they know of its cause. None when they
     cannot be told: the next that is hindered tries again."""
     ledger, name = services.ledger, f"hindrance/{work}/{digest(error.cause)}"
-    known = ledger.troubles(source).get(name)
+    known = ledger.messages.troubles(source).get(name)
     if known is not None:
         return known
-    if ledger.begin_trouble(source, name, str(error)) and not tell():
-        ledger.clear_trouble(source, name)
-    return ledger.troubles(source).get(name)
+    if ledger.messages.begin_trouble(source, name, str(error)) and not tell():
+        ledger.messages.clear_trouble(source, name)
+    return ledger.messages.troubles(source).get(name)
 
 
 def end_hindrances(services: Services, source: str, work: str) -> None:
     """The work goes on; whatever hinders it the next time is told again."""
-    for name in services.ledger.troubles(source):
+    for name in services.ledger.messages.troubles(source):
         if name.startswith(f"hindrance/{work}"):
-            services.ledger.clear_trouble(source, name)
+            services.ledger.messages.clear_trouble(source, name)

@@ -27,16 +27,11 @@ from adplatform.flow.settling import Runs, Settler, UnusableManifests, located
 from adplatform.flow.shown import shown as is_shown
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.rotation import show_together
-from adplatform.ledger.ledger import Lease
-from adplatform.ledger.rows import (
-    Delivery,
-    DeliveryState,
-    LakeKey,
-    Placement,
-    Publication,
-    RotationState,
-    TableRotation,
-)
+from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.keys import LakeKey, RotationState, TableRotation
+from adplatform.ledger.leases import Lease
+from adplatform.ledger.placements import Placement
+from adplatform.ledger.publications import Publication
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.privacy.key_versions import current_version, keep_reachable, key_versions, put_key, retire
 from adplatform.privacy.keys import ID_LENGTH
@@ -163,7 +158,7 @@ def plan(services: Services, flows: Iterable[FeedFlow], key_id: str, previous_id
     """
     found = []
     for flow in _hashed(flows):
-        versions = {(p.day, p.version): p for p in services.ledger.publications(flow.name)}
+        versions = {(p.day, p.version): p for p in services.ledger.publications.of_feed(flow.name)}
         for shown in reversed(_shown(services, flow)):
             version = versions.get((shown.day, shown.version))
             before = version.previous_key_id if version else ""
@@ -181,7 +176,7 @@ def choose(services: Services, flows: Sequence[FeedFlow], wish: Wish, version: s
     """
     secrets, name = services.secrets, services.settings.hash_key_secret
     current = current_version(secrets, name)
-    lake = services.ledger.lake_key() or LakeKey(current.id, services.ledger.now())
+    lake = services.ledger.keys.lake_key() or LakeKey(current.id, services.ledger.now())
     target = None if wish.new_key else _begun(services, flows, wish, current.id, lake)
     if target is None:
         if not wish.new_key and lake.next_version and current.version != lake.next_version:
@@ -225,7 +220,7 @@ def rotate(
         for _ in range(_PASSES):
             due = plan(services, flows, key.key_id, _dual_id(services, key))
             left = [each for each in due if each.gone]
-            begun = {r.table for r in services.ledger.table_rotations() if r.state is RotationState.RUNNING}
+            begun = {r.table for r in services.ledger.keys.rotations() if r.state is RotationState.RUNNING}
             untried = {each.flow.table for each in due if each.name not in tried} | ((begun & tables.keys()) - tried)
             if not untried:
                 break
@@ -246,7 +241,7 @@ def rotate(
         lease.check()
         if not problems:
             key = replace(key, rotating=False)
-            services.ledger.put_lake_key(key)
+            services.ledger.keys.put(key)
         return Outcome(key, made, tuple(left), tuple(problems.values()), tuple(sorted(lost)), bool(target.version))
 
 
@@ -259,7 +254,7 @@ def retire_keys(
         PermanentFailure: digests under the previous key are still being made, or a rotation is not finished.
     """
     secrets, name, ledger = services.secrets, services.settings.hash_key_secret, services.ledger
-    lake = ledger.lake_key()
+    lake = ledger.keys.lake_key()
     if lake is None:
         return [], []
     if lake.rotating or lake.next_version:
@@ -271,7 +266,7 @@ def retire_keys(
                 "`adplatform keys retire --now` ends that"
             )
         lake = replace(lake, dual_until=None)
-        ledger.put_lake_key(lake)
+        ledger.keys.put(lake)
     used = {each.key_id for each in usage(services, flows)} | {lake.key_id} | _held_ids(services)
     earlier = [v.id for v in key_versions(secrets, name) if not v.current]
     for key_id in earlier:
@@ -307,7 +302,7 @@ def _begin(
     """The target is the current key of the secret and the key of the lake; the ids of those before that are lost."""
     secrets, name, ledger = services.secrets, services.settings.hash_key_secret, services.ledger
     now = ledger.now()
-    lake = ledger.lake_key() or LakeKey(target.previous_id or target.key_id, now)
+    lake = ledger.keys.lake_key() or LakeKey(target.previous_id or target.key_id, now)
     dual_until = now + wish.dual if wish.dual else None
     needed = {lake.key_id, current_version(secrets, name).id, *_held_ids(services)} - {"", target.key_id}
     # Before the new value: it takes the only label of the value before the current one.
@@ -320,7 +315,7 @@ def _begin(
     if target.version:
         dual_until = dual_until or (lake.next_dual_until if lake.next_version == target.version else None)
         lake = replace(lake, next_version=target.version, next_dual_until=dual_until)
-        ledger.put_lake_key(lake)
+        ledger.keys.put(lake)
         put_key(secrets, name, target.version, random_bytes)
     same = lake.key_id == target.key_id
     if dual_until is None:
@@ -333,13 +328,13 @@ def _begin(
         dual_until=dual_until,
         rotating=True,
     )
-    ledger.put_lake_key(key)
+    ledger.keys.put(key)
     return key, lost & needed
 
 
 def _held_ids(services: Services) -> set[str]:
     """The keys of tables on their way or staying under theirs, also of sources that are not declared here."""
-    return {r.from_id for r in services.ledger.table_rotations() if r.state is not RotationState.DONE}
+    return {r.from_id for r in services.ledger.keys.rotations() if r.state is not RotationState.DONE}
 
 
 def _dual_id(services: Services, key: LakeKey) -> str:
@@ -356,10 +351,10 @@ def _hashed(flows: Iterable[FeedFlow]) -> Iterator[FeedFlow]:
 def _shown(services: Services, flow: FeedFlow) -> list[Placement]:
     """What readers see of each delivery, the oldest date first; of a table that deliveries replace, the last alone."""
     ledger = services.ledger
-    placed = {p.day: p for p in ledger.placements(flow.name)}
-    for delivery in ledger.deliveries(flow.name):
+    placed = {p.day: p for p in ledger.placements.of_feed(flow.name)}
+    for delivery in ledger.deliveries.of_feed(flow.name):
         if delivery.published and delivery.day not in placed:
-            version = ledger.publication(flow.name, delivery.day, delivery.published)
+            version = ledger.publications.get(flow.name, delivery.day, delivery.published)
             rows, key_id = (version.clean, version.key_id) if version else (0, "")
             placed[delivery.day] = Placement(delivery.day, delivery.published, rows=rows, key_id=key_id)
     days = sorted(placed)
@@ -458,7 +453,7 @@ def _settled_again(services: Services, item: Remake, key: LakeKey, work: Work) -
             return seen, because if seen.settled_because == because else ""
         if seen.pending and _take_in(settler, flow, seen):
             continue
-        shown = services.ledger.publication(flow.name, day, item.version)
+        shown = services.ledger.publications.get(flow.name, day, item.version)
         if shown is None:
             return None, f"{item.name}: version {item.version} is not in the ledger; `adplatform doctor` restores it"
         settled = settler.settle_again(flow, seen, shown, because)
@@ -478,15 +473,15 @@ def _take_in(settler: Settler, flow: FeedFlow, seen: Delivery) -> bool:
 def _free(services: Services, flow: FeedFlow, day: date, work: Work) -> Delivery:
     """The delivery, once no run is at it: taken from one that is dead, or awaited for some time. Only one rotation is
     at work, so runs of earlier ones are dead."""
-    seen = services.ledger.delivery(flow.name, day)
+    seen = services.ledger.deliveries.get(flow.name, day)
     for _ in range(_LOOKS):
         if seen.state is not DeliveryState.RUNNING:
             break
         if seen.run_id.startswith(RUN_PREFIX) or not work.runs.alive(seen.run_id):
-            services.ledger.change(flow.name, seen, state=DeliveryState.SETTLED, run_id="")
+            services.ledger.deliveries.free(flow.name, seen)
         else:
             work.sleep(_LOOK_EVERY.total_seconds())
-        seen = services.ledger.delivery(flow.name, day)
+        seen = services.ledger.deliveries.get(flow.name, day)
     return seen
 
 
@@ -497,7 +492,7 @@ def _whole_table(
     services: Services, flow: FeedFlow, due: Sequence[Remake], key: LakeKey, work: Work, lease: Lease
 ) -> tuple[int, dict[str, str]]:
     ledger, gone = services.ledger, [each for each in due if each.gone and each.key_id != key.key_id]
-    rotation = ledger.table_rotation(flow.table)
+    rotation = ledger.keys.rotation(flow.table)
     from_id = next((each.key_id for each in due if each.key_id), key.previous_id)
     same = rotation is not None and rotation.key_id == key.key_id
     started: datetime = rotation.started_at if rotation is not None and same else ledger.now()
@@ -509,7 +504,7 @@ def _whole_table(
     if keys.current.id != key.key_id:
         raise KeyReplaced(f"hashing key {key.key_id} was replaced by {keys.current.id} meanwhile: {ADVICE} again")
     rotation = TableRotation(flow.table, from_id, key.key_id, RotationState.RUNNING, started, len(due))
-    ledger.put_table_rotation(rotation)
+    ledger.keys.put_rotation(rotation)
     rows = _staged_rows(services, flow, key.key_id)
     for number, each in enumerate(due):
         work.watch(Step(flow.table, number, len(due), f"{each.day} staged"))
@@ -518,7 +513,7 @@ def _whole_table(
             if problem := _stage_again(services, each, key, keys, rows, work):
                 problems[each.name] = problem
         rotation = replace(rotation, staged=number + 1 - len(problems))
-        ledger.put_table_rotation(rotation)
+        ledger.keys.put_rotation(rotation)
     if problems:
         return 0, problems
     hand = _in_hand(services, flow, keys)
@@ -534,7 +529,7 @@ def _whole_table(
         lease.check()
         with _apart(name, problems):
             _finish(services, flow, version, work)
-    ledger.put_table_rotation(replace(rotation, state=RotationState.DONE, staged=len(due)))
+    ledger.keys.put_rotation(replace(rotation, state=RotationState.DONE, staged=len(due)))
     return len(due), problems
 
 
@@ -552,7 +547,7 @@ def _keep(services: Services, flow: FeedFlow, from_id: str, key: LakeKey, left: 
         )
     now = services.ledger.now()
     kept = TableRotation(flow.table, from_id, key.key_id, RotationState.KEPT, now, left=left)
-    services.ledger.put_table_rotation(kept)
+    services.ledger.keys.put_rotation(kept)
 
 
 def _stage_again(
@@ -593,7 +588,7 @@ def _stage(services: Services, flow: FeedFlow, settled: Delivery, keys: HashingK
 def _staged_rows(services: Services, flow: FeedFlow, key_id: str) -> dict[tuple[date, int], int]:
     """Rows of all slices under a key, by date and version."""
     rows: dict[tuple[date, int], int] = {}
-    for part in services.ledger.all_slices(flow.name):
+    for part in services.ledger.placements.all_slices(flow.name):
         if part.key_id == key_id:
             rows[part.day, part.version] = rows.get((part.day, part.version), 0) + part.rows
     return rows
@@ -602,7 +597,7 @@ def _staged_rows(services: Services, flow: FeedFlow, key_id: str) -> dict[tuple[
 def _is_staged(
     services: Services, flow: FeedFlow, delivery: Delivery, keys: HashingKeys, rows: Mapping[tuple[date, int], int]
 ) -> bool:
-    version = services.ledger.publication(flow.name, delivery.day, delivery.version)
+    version = services.ledger.publications.get(flow.name, delivery.day, delivery.version)
     if version is None or (version.key_id, version.previous_key_id) != (keys.current.id, keys.previous_id):
         return False
     # An ordinary run that was refused has noted its counts and may have no slices.
@@ -612,8 +607,8 @@ def _is_staged(
 def _in_hand(services: Services, flow: FeedFlow, keys: HashingKeys) -> dict[date, Publication]:
     """The staged versions, and those that are shown and not yet closed."""
     found, rows = {}, _staged_rows(services, flow, keys.current.id)
-    for listed in services.ledger.deliveries(flow.name):
-        version = services.ledger.publication(flow.name, listed.day, listed.version)
+    for listed in services.ledger.deliveries.of_feed(flow.name):
+        version = services.ledger.publications.get(flow.name, listed.day, listed.version)
         if version is not None and listed.published < listed.version and _is_staged(services, flow, listed, keys, rows):
             found[listed.day] = version
     return found
@@ -638,35 +633,32 @@ def _finish(services: Services, flow: FeedFlow, made: Publication, work: Work) -
 def _note_left(services: Services, flow: FeedFlow, left: Iterable[Remake], key: LakeKey) -> None:
     """Remember how many deliveries of a table stay under an earlier key."""
     mine = [each for each in left if each.flow.table == flow.table and each.key_id != key.key_id]
-    known = services.ledger.table_rotation(flow.table)
+    known = services.ledger.keys.rotation(flow.table)
     if meets_deliveries(flow) or len(mine) == (known.left if known else 0):
         return
     done = TableRotation(flow.table, "", key.key_id, RotationState.DONE, services.ledger.now(), left=len(mine))
-    services.ledger.put_table_rotation(done)
+    services.ledger.keys.put_rotation(done)
 
 
 def _end_bare(services: Services, flows: Iterable[FeedFlow]) -> None:
     """End the way of tables whose contracts hash nothing any more: no key is needed for them."""
     bare = {flow.table for flow in flows if not flow.feed.contract.needs_key}
-    for rotation in services.ledger.table_rotations():
+    for rotation in services.ledger.keys.rotations():
         if rotation.table in bare and rotation.state is RotationState.RUNNING:
-            services.ledger.put_table_rotation(replace(rotation, state=RotationState.DONE))
+            services.ledger.keys.put_rotation(replace(rotation, state=RotationState.DONE))
 
 
 def _welcome(services: Services, flow: FeedFlow, work: Work) -> dict[str, str]:
     """Take in what was refused while the table was under another key; the problems by delivery."""
     problems: dict[str, str] = {}
-    rotation = services.ledger.table_rotation(flow.table)
+    rotation = services.ledger.keys.rotation(flow.table)
     if rotation is not None and rotation.state is RotationState.RUNNING:
         return problems
-    for seen in services.ledger.deliveries(flow.name):
+    for seen in services.ledger.deliveries.of_feed(flow.name):
         refused = seen.state is DeliveryState.FAILED and ADVICE in seen.error
-        again = {"attempt": 1, "deaths": 0, "launches": seen.launch + 1, "not_before": None, "run_id": ""}
         name = f"{flow.name} {seen.day}"
         with _apart(name, problems):
-            if refused and services.ledger.change(
-                flow.name, seen, state=DeliveryState.SETTLED, error="", permanent=False, **again
-            ):
+            if refused and services.ledger.deliveries.readmit(flow.name, seen):
                 work.watch(Step(flow.table, 0, 1, f"{seen.day} had to wait"))
                 if problem := work.make(flow, seen.day):
                     problems[name] = problem

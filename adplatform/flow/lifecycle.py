@@ -5,7 +5,6 @@ Objects may arrive at any moment, so every step here applies to the delivery as 
 
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import Any
 
 from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure
 from adplatform.flow.hindrances import begin_hindrance, end_hindrances
@@ -13,7 +12,7 @@ from adplatform.flow.patience import after_failure, after_hindrance
 from adplatform.flow.services import Services
 from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow
-from adplatform.ledger.rows import Delivery, DeliveryState
+from adplatform.ledger.delivery import Delivery, DeliveryState
 
 DELIVERIES = "deliveries"
 _HINDERED_LATELY = timedelta(days=1)
@@ -27,33 +26,16 @@ def claim(services: Services, flow: FeedFlow, day: date, run_id: str) -> Deliver
         PermanentFailure: nothing has settled for that date.
         ClaimLost: another run has it. If that run is dead, the next tick of the source's sensor frees the delivery.
     """
-
-    def take(seen: Delivery) -> Delivery | None:
-        if seen.version == 0:
-            raise PermanentFailure(
-                f"{flow.name} {day}: no delivery has settled; `adplatform ledger {flow.name} {day}` shows what arrived"
-            )
-        if seen.state is DeliveryState.RUNNING:
-            return None
-        return replace(seen, state=DeliveryState.RUNNING, run_id=run_id, not_before=None, error="", permanent=False)
-
-    return services.ledger.advance(flow.name, day, take) or claimed_by(services, flow, day, run_id)
+    return services.ledger.deliveries.claim(flow.name, day, run_id) or claimed_by(services, flow, day, run_id)
 
 
 def release(services: Services, flow: FeedFlow, day: date, run_id: str) -> None:
     """Let go of a delivery that this run does not publish, because it was stopped or was not meant to; the next tick
     runs what is still due."""
-    delivery = services.ledger.delivery(flow.name, day)
-    row = services.ledger.publication(flow.name, day, delivery.version)
+    delivery = services.ledger.deliveries.get(flow.name, day)
+    row = services.ledger.publications.get(flow.name, day, delivery.version)
     closed = row is not None and row.state is DeliveryState.PUBLISHED
-
-    def released(seen: Delivery) -> Delivery | None:
-        if not holds(seen, run_id):
-            return None
-        state = DeliveryState.PUBLISHED if closed and seen.published == seen.version else DeliveryState.SETTLED
-        return replace(seen, state=state, run_id="", launches=seen.launch + 1)
-
-    services.ledger.advance(flow.name, day, released)
+    services.ledger.deliveries.release(flow.name, day, run_id, closed=closed)
 
 
 def claimed_by(services: Services, flow: FeedFlow, day: date, run_id: str) -> Delivery:
@@ -62,14 +44,10 @@ def claimed_by(services: Services, flow: FeedFlow, day: date, run_id: str) -> De
     Raises:
         ClaimLost: another run holds it.
     """
-    delivery = services.ledger.delivery(flow.name, day)
-    if not holds(delivery, run_id):
+    delivery = services.ledger.deliveries.get(flow.name, day)
+    if not delivery.is_held_by(run_id):
         raise ClaimLost(f"{flow.name} {day} is held by run {delivery.run_id or 'none'}; this one stops")
     return delivery
-
-
-def holds(delivery: Delivery, run_id: str) -> bool:
-    return delivery.state is DeliveryState.RUNNING and delivery.run_id == run_id
 
 
 def fail(services: Services, flow: FeedFlow, day: date, run_id: str, error: Exception) -> bool:
@@ -78,42 +56,29 @@ def fail(services: Services, flow: FeedFlow, day: date, run_id: str, error: Exce
 
     What hinders a source's deliveries where they run is told once, when it begins.
     """
-    delivery = services.ledger.delivery(flow.name, day)
-    if not holds(delivery, run_id):
+    delivery = services.ledger.deliveries.get(flow.name, day)
+    if not delivery.is_held_by(run_id):
         return False
     text = str(error)
     visible = shown(services.ledger, flow, delivery)
-    row = services.ledger.publication(flow.name, day, delivery.version)
+    row = services.ledger.publications.get(flow.name, day, delivery.version)
     if row is not None:
         state = row.state if visible else DeliveryState.FAILED
-        services.ledger.note_publication(flow.name, replace(row, state=state, run_id=run_id, error=text))
-
-    def failed(seen: Delivery) -> Delivery | None:
-        if not holds(seen, run_id):
-            return None
-        changes = _after(services, seen, error)
-        if visible:
-            changes["published"] = seen.version
-        return replace(seen, state=DeliveryState.FAILED, error=text, **changes)
-
-    if services.ledger.advance(flow.name, day, failed) is None:
+        services.ledger.publications.note(flow.name, replace(row, state=state, run_id=run_id, error=text))
+    deliveries = services.ledger.deliveries
+    if isinstance(error, PermanentFailure):
+        failed = deliveries.fail_for_good(flow.name, day, run_id, text, visible=visible)
+    elif isinstance(error, EnvironmentFailure):
+        failed = deliveries.fail_hindered(flow.name, day, run_id, text, after_hindrance, visible=visible)
+    else:
+        failed = deliveries.fail_attempt(flow.name, day, run_id, text, after_failure, visible=visible)
+    if failed is None:
         return False
     if isinstance(error, EnvironmentFailure):
         _tell_hindered(services, flow, delivery, error)
     elif delivery.hindered:
         no_longer_hindered(services, flow, day)
     return True
-
-
-def _after(services: Services, seen: Delivery, error: Exception) -> dict[str, Any]:
-    """What a failure of its kind changes: the counts, and until when the delivery rests."""
-    if isinstance(error, PermanentFailure):
-        return {"permanent": True, "hindered": 0}
-    now = services.ledger.now()
-    if isinstance(error, EnvironmentFailure):
-        times = seen.hindered + 1
-        return {"hindered": times, "not_before": now + after_hindrance(times)}
-    return {"attempt": seen.attempt + 1, "hindered": 0, "not_before": now + after_failure(seen.attempt)}
 
 
 def _tell_hindered(services: Services, flow: FeedFlow, delivery: Delivery, error: EnvironmentFailure) -> None:
@@ -134,7 +99,7 @@ def _tell_hindered(services: Services, flow: FeedFlow, delivery: Delivery, error
 def no_longer_hindered(services: Services, flow: FeedFlow, day: date) -> None:
     """Nothing hinders a delivery; once nothing does any of a source, the next time is told again."""
     since = services.ledger.now() - _HINDERED_LATELY
-    active = services.ledger.active_deliveries(flow.source)
+    active = services.ledger.deliveries.active(flow.source)
     others = (other for name, other in active if (name, other.day) != (flow.name, day))
     if not any(other.hindered and other.changed_at and other.changed_at > since for other in others):
         end_hindrances(services, flow.source, DELIVERIES)

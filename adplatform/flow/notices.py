@@ -24,8 +24,8 @@ def notify_refused(services: Services, source: Source) -> None:
     message an hour; again with the next look when the message cannot be sent."""
     topics: Mapping[str, Topics] = {flow.name: flow.topics for flow in source.feeds}
     ledger = services.ledger
-    for refused in ledger.refused(source.name):
-        told = ledger.told(source.name, refused.sort_key)
+    for refused in ledger.objects.refused(source.name):
+        told = ledger.messages.told(source.name, refused.sort_key)
         if told is not None and ledger.now() - told.at < _REFUSED_EVERY:
             continue
         count = f"{refused.objects} objects" if refused.objects != 1 else "an object"
@@ -42,8 +42,8 @@ def notify_refused(services: Services, source: Source) -> None:
             },
         )
         if sent:
-            ledger.put_told(source.name, refused.sort_key)
-            ledger.clear_refused(source.name, refused)
+            ledger.messages.put_told(source.name, refused.sort_key)
+            ledger.objects.clear_refused(source.name, refused)
 
 
 def notify_stuck(services: Services, source: str, problems: Iterable[Problem]) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from adplatform.ledger.rows import Delivery
+from adplatform.ledger.delivery import Delivery
 
 MAX_ATTEMPTS = 3
 RETRY_AFTER = timedelta(minutes=2)

@@ -14,7 +14,7 @@ from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Settler
 from adplatform.flow.source import Source
-from adplatform.ledger.ledger import table_definition
+from adplatform.ledger.table import table_definition
 from adplatform.privacy.keys import create_key
 
 PREPARED_DAYS = 7

@@ -1,4 +1,4 @@
-"""The raw step: every object of a settled version is checked, decrypted if the partner encrypts, and accounted for."""
+"""The raw step: every object of a settled version is checked, decrypted if the sender encrypts, and accounted for."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -18,14 +18,16 @@ from adplatform.flow.services import Services
 from adplatform.flow.settling import located, read_settlement
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.zones import file_key
-from adplatform.ledger.rows import FileOutcome, Outcome, RawObject, digest
+from adplatform.ledger.objects import RawObject
+from adplatform.ledger.publications import FileOutcome, Outcome
+from adplatform.ledger.rows import digest
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class VersionObject:
-    """One object of a version, with what the partner's manifest says of it."""
+    """One object of a version, with what the sender's manifest says of it."""
 
     object: RawObject
     sha256: str | None
@@ -38,11 +40,11 @@ def version_objects(services: Services, flow: FeedFlow, day: date, version: int)
     Raises:
         PermanentFailure: the version was never settled, or its manifest names an object that the ledger does not know.
     """
-    publication = services.ledger.publication(flow.name, day, version)
+    publication = services.ledger.publications.get(flow.name, day, version)
     if publication is None:
         raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
     entries = read_settlement(services.s3, services.zones, publication.manifest_key)["objects"]
-    known = {(o.key, o.version): o for o in services.ledger.objects(flow.name, day)}
+    known = {(o.key, o.version): o for o in services.ledger.objects.of_day(flow.name, day)}
     found = []
     for entry in entries:
         obj = known.get((entry["key"], entry["version"]))
@@ -73,7 +75,7 @@ def land(services: Services, flow: FeedFlow, day: date, version: int, work: Path
                 for item, o in begun
             ]
     judged = tuple(replace(o, outcome=verdict(flow)) if o.outcome is Outcome.REFUSED else o for o in outcomes)
-    services.ledger.put_file_outcomes(flow.name, judged)
+    services.ledger.publications.put_file_outcomes(flow.name, judged)
     return judged
 
 
@@ -157,7 +159,7 @@ def _is_promised(item: VersionObject, checksum: str) -> bool:
 
 
 def _not_promised(outcome: FileOutcome) -> FileOutcome:
-    return _refused(outcome, "checksum", "its SHA-256 is not the one in the manifest; ask the partner to send it again")
+    return _refused(outcome, "checksum", "its SHA-256 is not the one in the manifest; ask the sender to send it again")
 
 
 def _plain_name(key: str) -> str:

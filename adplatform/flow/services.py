@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from adplatform.contracts.source import PLATFORM_TOPICS, Topics
 from adplatform.failures import PermanentFailure
 from adplatform.flow.source import Source
 from adplatform.lake.zones import Zones
+from adplatform.platform.clock import utc_now
 from adplatform.platform.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     from adplatform.ledger.ledger import Ledger
     from adplatform.platform.aws import Aws
     from adplatform.platform.notifications import Notifier
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)

@@ -37,17 +37,13 @@ from adplatform.flow.patience import MAX_DEATHS, after_death, after_failure, aft
 from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.zones import Zones
+from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.keys import RotationState, TableRotation
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.rows import (
-    Delivery,
-    DeliveryState,
-    Publication,
-    RawObject,
-    RotationState,
-    TableRotation,
-    Untold,
-    digest,
-)
+from adplatform.ledger.messages import Untold
+from adplatform.ledger.objects import RawObject
+from adplatform.ledger.publications import Publication
+from adplatform.ledger.rows import digest
 from adplatform.platform.aws_errors import aws_failures
 
 log = logging.getLogger(__name__)
@@ -258,7 +254,7 @@ class Settler:
         now = self.ledger.now()
         waiting: list[Waiting] = []
         groups: dict[str, list[Delivery]] = {name: [] for name in flows}
-        for name, row in self.ledger.active_deliveries(self.source.name):
+        for name, row in self.ledger.deliveries.active(self.source.name):
             if name not in flows or _at_rest(row, now):
                 continue
             if wait := self._known_wait(flows[name], row, rules[name]):
@@ -302,14 +298,14 @@ class Settler:
         if known := self._known_wait(flow, delivery, self._rule(flow)):
             return known
         try:
-            decision = self._judge(flow, delivery, self.ledger.objects(flow.name, delivery.day)).decision
+            decision = self._judge(flow, delivery, self.ledger.objects.of_day(flow.name, delivery.day)).decision
         except (PermanentFailure, TransientFailure) as e:
             return Wait(str(e))
         return decision if isinstance(decision, Wait) else Wait(f"complete, {decision.because}: the next look takes it")
 
     def _rotating(self) -> dict[str, TableRotation]:
         """The tables whose deliveries are being made under another hashing key, to be shown together."""
-        return {r.table: r for r in self.ledger.table_rotations() if r.state is RotationState.RUNNING}
+        return {r.table: r for r in self.ledger.keys.rotations() if r.state is RotationState.RUNNING}
 
     def settle(self, flow: FeedFlow, delivery: Delivery, *, anyway: bool = False) -> Delivery | None:
         """Settle the delivery if it is complete (or ``anyway``); None when it is not, has a run, or changed meanwhile.
@@ -318,7 +314,7 @@ class Settler:
         object under KMS an ETag of its own, so such a repeat is published again: harmless, only not free.)
 
         Raises:
-            PermanentFailure: no manifest of the partner can be used, and it is not to settle ``anyway``.
+            PermanentFailure: no manifest of the sender can be used, and it is not to settle ``anyway``.
         """
         done = self._settle(flow, delivery, _Listings(), anyway=anyway)
         return None if isinstance(done, Wait) else done
@@ -363,7 +359,7 @@ class Settler:
         until = judged.decision.until if isinstance(judged.decision, Settle) else None
         if not self._listed_again(flow, delivery.day, judged.objects, listings, until):
             return Wait("its landing zone is being listed, which takes more than one look")
-        delivery = self.ledger.delivery(flow.name, delivery.day)
+        delivery = self.ledger.deliveries.get(flow.name, delivery.day)
         if delivery.state in BUSY:
             return None
         judged = self._decide(flow, delivery, rule, anyway=anyway)
@@ -376,10 +372,10 @@ class Settler:
         entries = [_manifest_entry(o, listed.get(o.key)) for o in decision.objects]
         if not (anyway or reopened(delivery, objects)) and self._is_published(delivery, entries):
             log.info("%s %s: the same files came again", flow.name, delivery.day)
-            return self.ledger.change(flow.name, delivery, settled_arrivals=delivery.arrivals)
+            return self.ledger.deliveries.same_again(flow.name, delivery)
         version = self._next_version(flow, delivery, objects)
         manifest_key = self._write_manifest(flow, delivery.day, version, decision.because, entries)
-        return self.ledger.settle(
+        return self.ledger.deliveries.settle(
             flow.name,
             delivery,
             objects=len(entries),
@@ -394,12 +390,12 @@ class Settler:
         What came since then stays pending, or becomes it again.
         """
         entries = read_settlement(self.s3, self.zones, shown.manifest_key)["objects"]
-        objects, arrivals = self.ledger.objects(flow.name, seen.day), seen.settled_arrivals
+        objects, arrivals = self.ledger.objects.of_day(flow.name, seen.day), seen.settled_arrivals
         if seen.version != shown.version:
             own = {(entry["key"], entry["version"]) for entry in entries}
             arrivals = min(arrivals, max((o.number for o in objects if (o.key, o.version) in own), default=0))
         version = self._next_version(flow, seen, objects)
-        return self.ledger.settle(
+        return self.ledger.deliveries.settle(
             flow.name,
             seen,
             objects=len(entries),
@@ -458,7 +454,7 @@ class Settler:
             judged = self._judge(flow, delivery, objects)
         except UnusableManifests as e:
             for number, (manifest, reason) in enumerate(e.manifests.refused):
-                self.ledger.refuse_object(flow.name, manifest, reason, MEND_MANIFEST if number else "")
+                self.ledger.objects.refuse(flow.name, manifest, reason, MEND_MANIFEST if number else "")
             if not anyway:
                 self._remember(flow, delivery, Wait(str(e)), rule, e.manifests)
                 raise
@@ -468,17 +464,19 @@ class Settler:
                 raise
             return _Judged(Wait(str(e)), objects)
         for manifest, reason in judged.manifests.refused:
-            self.ledger.refuse_object(flow.name, manifest, reason, MEND_MANIFEST)
+            self.ledger.objects.refuse(flow.name, manifest, reason, MEND_MANIFEST)
         for manifest in judged.manifests.used:
             if manifest.reason:
-                self.ledger.update_object(flow.name, manifest, reason="")
+                self.ledger.objects.accept(flow.name, manifest)
         if isinstance(judged.decision, Wait):
             self._remember(flow, delivery, judged.decision, rule, judged.manifests)
         return judged
 
     def _remember(self, flow: FeedFlow, delivery: Delivery, wait: Wait, rule: str, manifests: _Manifests) -> None:
         if rule and manifests.final and delivery.revision:
-            self.ledger.note_waiting(flow.name, delivery, wait.because, wait.until, _judged_as(delivery, rule))
+            self.ledger.deliveries.note_waiting(
+                flow.name, delivery, wait.because, wait.until, _judged_as(delivery, rule)
+            )
 
     def _judge(self, flow: FeedFlow, delivery: Delivery, objects: Sequence[RawObject]) -> _Judged:
         """The decision and what it is about. Changes nothing.
@@ -543,7 +541,7 @@ class Settler:
         does not know. (A manifest of known objects alone may be what a lost race left.) A doctor that was stopped may
         have left versions of which the delivery does not know yet."""
         known = {(o.key, o.version) for o in objects}
-        versions = (row.version for row in self.ledger.publications(flow.name, delivery.day))
+        versions = (row.version for row in self.ledger.publications.of_feed(flow.name, delivery.day))
         highest = max((delivery.version, *versions))
         for number, key in manifests_of(self.s3, self.zones, flow.name, delivery.day).get(delivery.day, ()):
             if number > highest:
@@ -573,7 +571,7 @@ class Settler:
 
         ``problems`` learns of one whose runs died too often.
         """
-        delivery = self.ledger.delivery(flow.name, day)
+        delivery = self.ledger.deliveries.get(flow.name, day)
         if delivery.state is DeliveryState.RUNNING and not runs.alive(delivery.run_id):
             ended, error = delivery.run_id, f"run {delivery.run_id} ended without a result"
         # The run ended before it could claim the delivery, and a run key launches only one run, ever.
@@ -581,83 +579,48 @@ class Settler:
             ended, error = key, "the run ended before it began its work"
         else:
             return delivery
-        visible = {"published": delivery.version} if shown(self.ledger, flow, delivery) else {}
-        how = runs.ending(ended)
+        deliveries, visible = self.ledger.deliveries, shown(self.ledger, flow, delivery)
+        how, deaths = runs.ending(ended), delivery.deaths + 1
         if how is Ending.STOPPED:
-            changed = self._launch(flow, delivery, error=f"{error}: it was stopped from outside", **visible)
+            error = f"{error}: it was stopped from outside"
+            changed = deliveries.stopped(flow.name, delivery, error, visible=visible)
         elif how is Ending.HINDERED:
-            times = delivery.hindered + 1
-            changed = self._rest(flow, delivery, after_hindrance(times), hindered=times, error=error, **visible)
-        else:
-            deaths = delivery.deaths + 1
-            given_up = deaths > MAX_DEATHS and not visible
-            if given_up:
-                error = f"{error}; its runs died {deaths} times. `adplatform retry {flow.name} {day}` tries again"
-            pause = after_death(deaths)
-            changes = {"deaths": deaths, "hindered": 0, "error": error, **visible}
+            changed = deliveries.hindered(flow.name, delivery, error, after_hindrance, visible=visible)
+        elif deaths > MAX_DEATHS and not visible:
+            error = f"{error}; its runs died {deaths} times. `adplatform retry {flow.name} {day}` tries again"
             problem = Problem(flow, day, error, "is given up")
-            if given_up:
-                state = DeliveryState.FAILED
-                changed = self.ledger.change_untold(
-                    flow.name, delivery, problem.untold, state=state, run_id="", not_before=None, **changes
-                )
-                problems += [problem] if changed else []
-            elif pause:
-                changed = self._rest(flow, delivery, pause, **changes)
-            else:
-                changed = self._launch(flow, delivery, **changes)
-        return changed or self.ledger.delivery(flow.name, day)
-
-    def _launch(self, flow: FeedFlow, delivery: Delivery, **changes: Any) -> Delivery | None:
-        """Ask for another run of the version, under a key of its own."""
-        return self.ledger.change(
-            flow.name,
-            delivery,
-            state=DeliveryState.SETTLED,
-            launches=delivery.launch + 1,
-            run_id="",
-            not_before=None,
-            **changes,
-        )
-
-    def _rest(self, flow: FeedFlow, delivery: Delivery, pause: timedelta, **changes: Any) -> Delivery | None:
-        """Leave the version alone for a while."""
-        until = self.ledger.now() + pause
-        return self.ledger.change(
-            flow.name, delivery, state=DeliveryState.FAILED, run_id="", not_before=until, **changes
-        )
+            changed = deliveries.give_up(flow.name, delivery, error, problem.untold)
+            problems += [problem] if changed else []
+        else:
+            changed = deliveries.died(flow.name, delivery, error, after_death, visible=visible)
+        return changed or deliveries.get(flow.name, day)
 
     def _retried(self, flow: FeedFlow, day: date) -> Delivery:
         """The delivery; settled again when its rest is over. A permanent failure waits for new objects or an operator,
         and so does one that was tried often enough, unless readers see it: then it is closed, however long it takes."""
-        delivery = self.ledger.delivery(flow.name, day)
+        delivery = self.ledger.deliveries.get(flow.name, day)
         if delivery.state is not DeliveryState.FAILED or is_given_up(delivery):
             return delivery
         changed_at = delivery.changed_at or self.ledger.now()
         if self.ledger.now() < (delivery.not_before or changed_at + after_failure(delivery.attempt)):
             return delivery
-        return self._launch(flow, delivery) or self.ledger.delivery(flow.name, day)
+        return self.ledger.deliveries.launch_again(flow.name, delivery) or self.ledger.deliveries.get(flow.name, day)
 
     def _stuck(self, flow: FeedFlow, day: date, error: str) -> list[Problem]:
-        """Remember the error, so that it is told once. A failed version with attempts left keeps them."""
-        delivery = self.ledger.delivery(flow.name, day)
+        """Remember the error, so that people hear of it once."""
+        delivery = self.ledger.deliveries.get(flow.name, day)
         if delivery.error == error or delivery.state in BUSY:
             return []
-        permanent = delivery.permanent or delivery.state is not DeliveryState.FAILED
-        problem, state = Problem(flow, day, error), DeliveryState.FAILED
-        changed = self.ledger.change_untold(
-            flow.name, delivery, problem.untold, state=state, permanent=permanent, error=error
-        )
-        return [problem] if changed else []
+        problem = Problem(flow, day, error)
+        return [problem] if self.ledger.deliveries.stuck(flow.name, delivery, error, problem.untold) else []
 
     def _no_longer_stuck(self, flow: FeedFlow, day: date) -> None:
         """What kept a delivery from settling is mended and it waits like any other, unless a run of it has failed."""
-        delivery = self.ledger.delivery(flow.name, day)
-        row = self.ledger.publication(flow.name, day, delivery.version)
+        delivery = self.ledger.deliveries.get(flow.name, day)
+        row = self.ledger.publications.get(flow.name, day, delivery.version)
         closed = row is not None and row.state is DeliveryState.PUBLISHED and delivery.published == delivery.version
         if delivery.state is DeliveryState.FAILED and delivery.permanent and (closed or not delivery.version):
-            state = DeliveryState.PUBLISHED if closed else DeliveryState.OPEN
-            self.ledger.change(flow.name, delivery, state=state, permanent=False, error="")
+            self.ledger.deliveries.no_longer_stuck(flow.name, delivery, closed=closed)
 
 
 def _look(
@@ -738,7 +701,7 @@ def _read_manifest(s3: Any, obj: RawObject) -> bytes:
             return read_object(s3, obj)
     except PermanentFailure as e:
         raise Unreadable(
-            f"{obj.uri}: the manifest cannot be read, ask the partner to send it again: {e.__cause__}"
+            f"{obj.uri}: the manifest cannot be read, ask the sender to send it again: {e.__cause__}"
         ) from e
 
 

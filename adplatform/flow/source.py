@@ -10,7 +10,7 @@ from adplatform.contracts.source import PLATFORM_TOPICS, FileSource, Topics
 from adplatform.failures import PermanentFailure
 from adplatform.files.landing import Layout, Part, Place, layout_of, noise
 from adplatform.lake.zones import Zones
-from adplatform.ledger.rows import UNPLACED, ObjectState, RawObject, unversioned
+from adplatform.ledger.objects import UNPLACED, ObjectState, RawObject, unversioned
 
 SCOPE_VALUE = re.compile(r"(?!__HIVE_DEFAULT_PARTITION__$)[A-Za-z0-9_-]{1,64}")
 
@@ -18,7 +18,7 @@ SCOPE_VALUE = re.compile(r"(?!__HIVE_DEFAULT_PARTITION__$)[A-Za-z0-9_-]{1,64}")
 @dataclass(frozen=True)
 class ScopeKey:
     """The part of a table that is delivered apart from others: a column that partitions it beside the date, and its
-    value, for example an advertising profile."""
+    value, for example an account or a country."""
 
     column: str
     value: str

@@ -5,18 +5,18 @@ from datetime import date
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.untold import tell
-from adplatform.ledger.rows import Untold
+from adplatform.ledger.messages import Untold
 
 
 def undelivered(services: Services, flow: FeedFlow, day: date) -> str:
     """What to know and do about a date of which nothing has settled; "" when something has."""
-    delivery = services.ledger.delivery(flow.name, day)
+    delivery = services.ledger.deliveries.get(flow.name, day)
     if delivery.version:
         return ""
     why = f"It cannot settle: {delivery.error}. " if delivery.error else ""
     return (
         f"{flow.name} {day} was not delivered. {why}`adplatform ledger {flow.name} {day}` shows what arrived; "
-        "ask the partner, or settle what is there with `adplatform settle`."
+        "ask the sender, or settle what is there with `adplatform settle`."
     )
 
 
@@ -26,7 +26,7 @@ def tell_undelivered(
     """Tell those who hear of the source's failures: of a deadline that was ``missed`` once a date, of a ``backfill``
     once for all its dates, of a run that somebody started each time."""
     what = f"deadline/{day}" if missed else f"backfill/{backfill}" if backfill else ""
-    note = services.ledger.note_told(flow.name, what) if what else None
+    note = services.ledger.messages.note_told(flow.name, what) if what else None
     if what and note is None:
         return
     facts = {"feed": flow.name, "date": day.isoformat(), "run_id": run_id, "error": error}
@@ -39,4 +39,4 @@ def tell_undelivered(
     if note is None or missed:  # no other run says so
         tell(services, flow.source, Untold.of(flow.topics.failure, event, subject, facts))
     elif not services.notifier(flow.topics).failure(event, subject, facts):
-        services.ledger.delete(flow.name, note)
+        services.ledger.messages.clear_told(flow.name, note)

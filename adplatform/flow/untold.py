@@ -4,7 +4,7 @@ import json
 
 from adplatform.contracts.source import Topics
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import Untold
+from adplatform.ledger.messages import Untold
 
 PLATFORM = "_platform"
 """In the place of a source: messages about the platform, or about several sources."""
@@ -13,14 +13,14 @@ PLATFORM = "_platform"
 def tell(services: Services, source: str, message: Untold) -> None:
     """Send a message, or keep it for :func:`tell_untold`."""
     if not _sent(services, message):
-        services.ledger.put_untold(source, message)
+        services.ledger.messages.put_untold(source, message)
 
 
 def tell_untold(services: Services, source: str) -> None:
     """Send what is still to be sent; what cannot be sent stays."""
-    for message in services.ledger.untold(source):
+    for message in services.ledger.messages.untold(source):
         if _sent(services, message):
-            services.ledger.delete(source, message)
+            services.ledger.messages.clear_untold(source, message)
 
 
 def _sent(services: Services, message: Untold) -> bool:

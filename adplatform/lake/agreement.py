@@ -35,8 +35,8 @@ from adplatform.lake.slices import counting, make, placed_versions, require_make
 from adplatform.lake.slices import show as show_slices
 from adplatform.lake.table import Named, TableSpec
 from adplatform.lake.zones import JOINT
-from adplatform.ledger.ledger import Lease
-from adplatform.ledger.rows import Placement, Slice
+from adplatform.ledger.leases import Lease
+from adplatform.ledger.placements import Placement, Slice
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _entries(scene: _Scene, values: Iterable[str] | None) -> dict[str, Partition
 
 def _compare_whole(scene: _Scene) -> None:
     """A table that each delivery replaces: readers see the newest."""
-    placement = max(scene.lake.ledger.placements(scene.feed), key=lambda p: p.day, default=None)
+    placement = max(scene.lake.ledger.placements.of_feed(scene.feed), key=lambda p: p.day, default=None)
 
     def move(location: str, parameters: Mapping[str, str], check: Callable[[], None]) -> None:
         scene.lake.catalog.move(scene.table, location, parameters, check)
@@ -155,12 +155,12 @@ def _compare_days(scene: _Scene, values: Iterable[str] | None, scopes: Iterable[
         suffixes = {value.partition(JOINT)[2] for value in entries} | set(scopes)
         for scope in suffixes or {""}:
             joined = f"{JOINT}{scope}" if scope else ""
-            for each in ledger.placements(delivery_feed(scene.feed, joined)):
+            for each in ledger.placements.of_feed(delivery_feed(scene.feed, joined)):
                 placements[f"{each.day}{joined}"] = each
     else:
         for value in values:
             day = date.fromisoformat(value.partition(JOINT)[0])
-            if (placement := ledger.placement(delivery_feed(scene.feed, value), day)) is not None:
+            if (placement := ledger.placements.get(delivery_feed(scene.feed, value), day)) is not None:
                 placements[value] = placement
     for value in sorted(entries.keys() | placements.keys()):
         _compare_day(scene, value, entries.get(value), placements.get(value))
@@ -201,7 +201,7 @@ def _compare_entry(
     if placement is None or (not same and (placement.day, placement.version) < (seen.day, seen.version)):
         found.noted.append(f"{scene.where(value)}: readers see {seen}")
         if scene.lease is not None:
-            lake.ledger.put_placement(seen.feed, placement_of(seen, entry, lake.ledger.now()))
+            lake.ledger.placements.put(seen.feed, placement_of(seen, entry, lake.ledger.now()))
         return
     wanted = f"version {placement.version} of the delivery of {placement.day}"
     zones = lake.store.zones
@@ -226,12 +226,12 @@ def _compare_shared(scene: _Scene, values: Iterable[str] | None, work: Path) -> 
     entries = _entries(scene, values)
     known: dict[str, list[Slice]] = {}
     if values is None:
-        for part in ledger.all_slices(scene.feed):
+        for part in ledger.placements.all_slices(scene.feed):
             known.setdefault(part.partition, []).append(part)
-        earlier = {part.partition for part in ledger.earlier_slices(scene.feed)}
+        earlier = {part.partition for part in ledger.placements.earlier_slices(scene.feed)}
     else:
-        known = {value: ledger.slices(scene.feed, value) for value in values}
-        earlier = {value for value in known if ledger.earlier_slices(scene.feed, value)}
+        known = {value: ledger.placements.slices(scene.feed, value) for value in values}
+        earlier = {value for value in known if ledger.placements.earlier_slices(scene.feed, value)}
     for value in sorted(entries.keys() | known.keys() | earlier):
         if value in earlier:
             scene.found.unclear.append(f"{scene.where(value)}: the ledger keeps slices in an earlier form; {DOCTOR}")

@@ -13,7 +13,7 @@ from adplatform.lake.lake import Lake
 from adplatform.lake.parquet import write_empty
 from adplatform.lake.table import TableSpec
 from adplatform.lake.zones import JOINT, partition_folder
-from adplatform.ledger.rows import Placement
+from adplatform.ledger.placements import Placement
 from adplatform.transform.values import Staged, StagedFile
 
 _UPLOADS = 4
@@ -160,7 +160,7 @@ def note_shown(lake: Lake, attempt: Attempt, location: str, rows: int) -> None:
     Raises:
         TransientFailure: a newer version is placed, so they were led back.
     """
-    if not lake.ledger.put_placement(attempt.feed, attempt.placement(location, rows, lake.ledger.now())):
+    if not lake.ledger.placements.put(attempt.feed, attempt.placement(location, rows, lake.ledger.now())):
         raise TransientFailure(
             f"{attempt.feed} {attempt.day}: a newer version than {attempt.version} was placed meanwhile; run the step "
             "again"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from adplatform.lake.store import Store
-from adplatform.ledger.rows import Publication
+from adplatform.ledger.publications import Publication
 from adplatform.platform.aws_errors import aws_failures
 
 KEPT = 50

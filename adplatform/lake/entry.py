@@ -18,7 +18,8 @@ from adplatform.lake.store import Store
 from adplatform.lake.table import Named
 from adplatform.lake.zones import JOINT
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.rows import Placement, Slice, digest, plain
+from adplatform.ledger.placements import Placement, Slice
+from adplatform.ledger.rows import digest, plain
 
 DAY, VERSION, MANIFEST, ROWS = "adplatform.day", "adplatform.version", "adplatform.manifest", "adplatform.rows"
 SLICES, SLICE_LIST = "adplatform.slices", "adplatform.slice_list"
@@ -90,12 +91,12 @@ def is_known(ledger: Ledger, shown: Settled) -> bool:
 
     Nothing is placed over what the ledger does not know, so what is older than the placed version came late.
     """
-    placement = ledger.placement(shown.feed, shown.day)
+    placement = ledger.placements.get(shown.feed, shown.day)
     if placement is not None and (
         placement.version > shown.version or shown.is_same(placement.version, placement.manifest)
     ):
         return True
-    publication = ledger.publication(shown.feed, shown.day, shown.version)
+    publication = ledger.publications.get(shown.feed, shown.day, shown.version)
     return publication is not None and shown.is_same(publication.version, publication.manifest_key)
 
 

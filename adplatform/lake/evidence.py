@@ -21,8 +21,8 @@ from adplatform.lake.lake import Lake
 from adplatform.lake.slices import is_made_of
 from adplatform.lake.table import TableSpec
 from adplatform.lake.zones import partition_value
-from adplatform.ledger.ledger import Lease
-from adplatform.ledger.rows import Slice
+from adplatform.ledger.leases import Lease
+from adplatform.ledger.placements import Slice
 from adplatform.platform.late import Late
 
 if TYPE_CHECKING:

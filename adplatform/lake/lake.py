@@ -9,7 +9,8 @@ from datetime import timedelta
 
 from adplatform.lake.catalog import Catalog
 from adplatform.lake.store import Store
-from adplatform.ledger.ledger import Lease, Ledger
+from adplatform.ledger.leases import Lease
+from adplatform.ledger.ledger import Ledger
 from adplatform.platform.aws import CALL_BUDGET, longest_call
 
 

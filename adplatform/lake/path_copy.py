@@ -13,7 +13,7 @@ from adplatform.lake.lake import Lake
 from adplatform.lake.store import Stored
 from adplatform.lake.table import Named, TableSpec
 from adplatform.lake.zones import partition_folder, partition_values
-from adplatform.ledger.ledger import Lease
+from adplatform.ledger.leases import Lease
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from adplatform.lake.lake import Lake
 from adplatform.lake.path_copy import complete, follow
 from adplatform.lake.slices import forget, place, placed
 from adplatform.lake.table import TableSpec
-from adplatform.ledger.ledger import Lease
+from adplatform.ledger.leases import Lease
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.values import Staged
 
@@ -114,7 +114,7 @@ def _look_again(lake: Lake, attempt: Attempt, values: set[str], work: Path) -> N
     table = attempt.table
     try:
         if table.by_column:
-            values |= {s.partition for s in lake.ledger.slices_of_day(table.feed, attempt.day)}
+            values |= {s.partition for s in lake.ledger.placements.slices_of_day(table.feed, attempt.day)}
         with lake.alone(table.feed, attempt.run_id) as lease:
             compared = compare(lake, lease, table.feed, table, values=values, run_id=attempt.run_id, temp=work)
     except (PermanentFailure, TransientFailure, BotoCoreError, ClientError) as e:
@@ -127,13 +127,13 @@ def _look_again(lake: Lake, attempt: Attempt, values: set[str], work: Path) -> N
 def _note(lake: Lake, attempt: Attempt, published: Published) -> None:
     """Remember what an attempt showed that died before it could: what is placed, and which slices never count again."""
     if attempt.table.by_column:
-        own = lake.ledger.slices_of_day(attempt.table.feed, attempt.day)
+        own = lake.ledger.placements.slices_of_day(attempt.table.feed, attempt.day)
         forget(lake, attempt.table.feed, own, {attempt.day: attempt.version})
         return
-    placement = lake.ledger.placement(attempt.feed, attempt.day)
+    placement = lake.ledger.placements.get(attempt.feed, attempt.day)
     if placement is None or placement.version < attempt.version:
         (flip,) = published.flips
-        lake.ledger.put_placement(attempt.feed, attempt.placement(flip.location, flip.rows, lake.ledger.now()))
+        lake.ledger.placements.put(attempt.feed, attempt.placement(flip.location, flip.rows, lake.ledger.now()))
 
 
 def _shown_day(lake: Lake, attempt: Attempt, *, alone: bool) -> Published | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 from adplatform.contracts.model import Contract
 from adplatform.lake.store import Store
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.rows import FileOutcome, Outcome
+from adplatform.ledger.publications import FileOutcome, Outcome
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.late import Late
 
@@ -70,8 +70,8 @@ def store_rows(store: Store, feed: str, day: date, version: int, rows: Path) -> 
 def entries(ledger: Ledger, feed: str, day: date | None = None) -> list[Entry]:
     """Versions with something in the quarantine, oldest first."""
     found = []
-    for publication in ledger.publications(feed, day):
-        outcomes = ledger.file_outcomes(feed, publication.day, publication.version)
+    for publication in ledger.publications.of_feed(feed, day):
+        outcomes = ledger.publications.file_outcomes(feed, publication.day, publication.version)
         files = tuple(o for o in outcomes if o.outcome in (Outcome.REFUSED, Outcome.QUARANTINED))
         if publication.quarantine_key or files:
             found.append(

@@ -19,8 +19,8 @@ from adplatform.lake.path_copy import repair
 from adplatform.lake.slices import forget, placed_versions
 from adplatform.lake.store import Stored
 from adplatform.lake.table import Named
-from adplatform.ledger.ledger import Lease
-from adplatform.ledger.rows import Retired
+from adplatform.ledger.leases import Lease
+from adplatform.ledger.placements import Retired
 from adplatform.platform.aws_errors import aws_failures
 
 _SCOPE = re.compile(rf"/{DELIVERY_DATE}=[^/]+/[^/=]+=([^/]+)/$")
@@ -78,11 +78,11 @@ def collect(
             return Collected(compared=compared)
         partitions = list(lake.catalog.partitions(table))
         referenced = {shown.location, *(partition.location for partition in partitions)}
-        slices = lake.ledger.all_slices(feed)
+        slices = lake.ledger.placements.all_slices(feed)
         referenced |= {part.location for part in slices}
         for scope in {""} | _scopes(locations):
             own = f"{feed}/{scope}" if scope else feed
-            referenced |= {placement.location for placement in lake.ledger.placements(own)}
+            referenced |= {placement.location for placement in lake.ledger.placements.of_feed(own)}
         referenced |= {lake.store.zones.clean_uri(p.parameters.get(SLICE_LIST, "")) for p in partitions}
         collected = _sweep(lake, lease, feed, locations, referenced, now, keep, dry_run)
         collected = replace(collected, compared=compared)
@@ -105,7 +105,7 @@ def _sweep(
     keep: timedelta,
     dry_run: bool,
 ) -> Collected:
-    marks = {mark.location: mark for mark in lake.ledger.retired(feed)}
+    marks = {mark.location: mark for mark in lake.ledger.placements.retired(feed)}
     idle = {location: objects for location, objects in locations.items() if location not in referenced}
     due = {
         location: objects
@@ -117,9 +117,9 @@ def _sweep(
     if not dry_run:
         for objects in due.values():
             lake.store.delete(lake.store.zones.clean_bucket, [o.key for o in objects], lambda: lease.check(lake.call))
-        lake.ledger.put_retired(feed, (Retired(location, now) for location in idle.keys() - marks.keys()))
+        lake.ledger.placements.put_retired(feed, (Retired(location, now) for location in idle.keys() - marks.keys()))
         for location in marks.keys() - (idle.keys() - due.keys()):
-            lake.ledger.delete(feed, marks[location])
+            lake.ledger.placements.delete(feed, marks[location])
     return Collected(
         removed=tuple(sorted(location for location in due if location.endswith("/"))),
         objects=sum(len(objects) for objects in due.values()),

@@ -16,7 +16,7 @@ from adplatform.lake.lake import Lake
 from adplatform.lake.path_copy import follow
 from adplatform.lake.slices import forget, make, placed_versions, show, slices_of
 from adplatform.lake.table import TableSpec
-from adplatform.ledger.ledger import Lease
+from adplatform.ledger.leases import Lease
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.values import Staged
 
@@ -48,10 +48,10 @@ def stage_version(
         with lake.alone(table.feed, run_id) as lease:
             require(lake, uploads)
             lease.check(lake.call)
-            for part in lake.ledger.slices_of_day(table.feed, day):
+            for part in lake.ledger.placements.slices_of_day(table.feed, day):
                 if part.version == version and part.partition not in new:
-                    lake.ledger.delete(table.feed, part)
-            lake.ledger.put_slices(table.feed, new.values())
+                    lake.ledger.placements.delete(table.feed, part)
+            lake.ledger.placements.put_slices(table.feed, new.values())
 
 
 def show_together(
@@ -83,13 +83,13 @@ def _place_together(
     lake: Lake, lease: Lease, spec: TableSpec, attempts: Sequence[Attempt], key_id: str, work: Path
 ) -> tuple[Flip, ...]:
     feed, zones = spec.feed, lake.store.zones
-    placements, staged = lake.ledger.placements(feed), {attempt.day: attempt.version for attempt in attempts}
+    placements, staged = lake.ledger.placements.of_feed(feed), {attempt.day: attempt.version for attempt in attempts}
     others = [str(p.day) for p in placements if p.day not in staged and p.key_id != key_id]
     if others:
         raise TransientFailure(f"{feed}: {', '.join(others)} was published under another hashing key meanwhile")
     seen = {p.day: p.version for p in placements}
     table = lake.catalog.ensure(spec, zones.clean_uri(zones.clean(feed)), lambda: lease.check(lake.call))
-    slices = lake.ledger.all_slices(feed)
+    slices = lake.ledger.placements.all_slices(feed)
     values = sorted({s.partition for s in slices})
     with lease.kept(lake.call):
         made = [make(lake, attempts[0], table, value, seen | staged, work, seen=seen) for value in values]
@@ -101,5 +101,5 @@ def _place_together(
         note_shown(lake, attempt, "", rows)
     for each in made:
         follow(lake, lease, feed, spec, table.partitions, each.value)
-    forget(lake, feed, lake.ledger.all_slices(feed), placed_versions(lake, feed))
+    forget(lake, feed, lake.ledger.placements.all_slices(feed), placed_versions(lake, feed))
     return tuple(each.flip for each in made)

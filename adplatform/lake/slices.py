@@ -50,8 +50,9 @@ from adplatform.lake.merge import merge
 from adplatform.lake.path_copy import follow
 from adplatform.lake.store import Stored
 from adplatform.lake.table import Named, TableSpec
-from adplatform.ledger.ledger import Lease
-from adplatform.ledger.rows import RotationState, Slice
+from adplatform.ledger.keys import RotationState
+from adplatform.ledger.leases import Lease
+from adplatform.ledger.placements import Slice
 
 _MERGED = "-merged"
 
@@ -77,8 +78,8 @@ def placed(lake: Lake, attempt: Attempt, *, alone: bool) -> Published | None:
         PermanentFailure: another settlement is placed under the attempt's number.
     """
     feed = attempt.table.feed
-    own = lake.ledger.slices_of_day(feed, attempt.day)
-    placement = lake.ledger.placement(feed, attempt.day)
+    own = lake.ledger.placements.slices_of_day(feed, attempt.day)
+    placement = lake.ledger.placements.get(feed, attempt.day)
     complete = placement.version if placement else 0
     newest = max((complete, *(s.version for s in own)))
     if newest > attempt.version:
@@ -107,11 +108,11 @@ def place(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], wor
     feed, day, version, zones = attempt.table.feed, attempt.day, attempt.version, lake.store.zones
     table = lake.catalog.ensure(attempt.table, zones.clean_uri(zones.clean(feed)), lambda: lease.check(lake.call))
     new = slices_of(lake, attempt, uploads)
-    before = {s.partition for s in lake.ledger.slices_of_day(feed, day)}
+    before = {s.partition for s in lake.ledger.placements.slices_of_day(feed, day)}
     emptied = [Slice(partition, day, version) for partition in sorted(before - new.keys())]
     versions = placed_versions(lake, feed)
     lease.check(lake.call)
-    lake.ledger.put_slices(feed, [*new.values(), *emptied])
+    lake.ledger.placements.put_slices(feed, [*new.values(), *emptied])
     with lease.kept(lake.call):
         made = [
             make(lake, attempt, table, value, {**versions, day: version}, work, seen=versions)
@@ -124,7 +125,7 @@ def place(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], wor
     note_shown(lake, attempt, "", rows)
     for each in made:
         follow(lake, lease, feed, attempt.table, table.partitions, each.value)
-    forget(lake, feed, lake.ledger.slices_of_day(feed, day), {day: version})
+    forget(lake, feed, lake.ledger.placements.slices_of_day(feed, day), {day: version})
     return attempt.outcome(Result.PUBLISHED, rows, tuple(each.flip for each in made), f"version {version}")
 
 
@@ -143,11 +144,11 @@ def forget(lake: Lake, feed: str, slices: Iterable[Slice], versions: Mapping[dat
     for part in slices:
         placed = versions.get(part.day, 0)
         if part.version < placed or (part.version == placed and not part.location):
-            lake.ledger.delete(feed, part)
+            lake.ledger.placements.delete(feed, part)
 
 
 def placed_versions(lake: Lake, feed: str) -> dict[date, int]:
-    return {placement.day: placement.version for placement in lake.ledger.placements(feed)}
+    return {placement.day: placement.version for placement in lake.ledger.placements.of_feed(feed)}
 
 
 def counting(slices: Iterable[Slice], versions: Mapping[date, int]) -> list[Slice]:
@@ -173,12 +174,12 @@ def make(
         PermanentFailure: it shows what the ledger does not know, slices have gone, or two hashing keys would meet.
     """
     spec = writer.table
-    if lake.ledger.earlier_slices(spec.feed, value):
+    if lake.ledger.placements.earlier_slices(spec.feed, value):
         raise PermanentFailure(
             f"table {spec.qualified}, partition {value!r}: the ledger keeps its slices in an earlier form; "
             "`adplatform doctor --repair` changes that"
         )
-    known = lake.ledger.slices(spec.feed, value)
+    known = lake.ledger.placements.slices(spec.feed, value)
     slices = counting(known, versions)
     shown = lake.catalog.partition(spec, value)
     if shown is not None:
@@ -275,7 +276,7 @@ def _require_one_key(lake: Lake, spec: TableSpec, value: str, slices: Iterable[S
 def _is_of_unrecorded(lake: Lake, spec: TableSpec, key_id: str) -> bool:
     """Whether rows whose key was not recorded count as made with this one. Those of a table that stays under its key
     do: which it is was decided when it was left there."""
-    key, rotation = lake.ledger.lake_key(), lake.ledger.table_rotation(spec.feed)
+    key, rotation = lake.ledger.keys.lake_key(), lake.ledger.keys.rotation(spec.feed)
     kept = rotation is not None and rotation.state is RotationState.KEPT and rotation.from_id == key_id
     return kept or key is None or key.is_of_unrecorded(key_id)
 

@@ -33,7 +33,7 @@ class TableName:
 class TableSpec:
     """The clean table of a feed. ``columns`` leaves out the partition column, as the files do.
 
-    ``scope`` is a second partition column, whose values are published apart: an advertising profile, a marketplace.
+    ``scope`` is a second partition column, whose values are published apart, one for each account for example.
     ``key`` and ``latest_by`` name columns of the table by which rows of different deliveries are compared; a personal
     key is compared by its keyed digest. Both are empty when deliveries do not meet: with ``dt``, or no partition.
     """

@@ -14,7 +14,9 @@ from adplatform.contracts.model import Bounds
 from adplatform.contracts.source import PLATFORM_TOPICS, Topics
 from adplatform.files.landing import layout_of
 from adplatform.flow.source import FeedFlow, ScopeKey, scoped
-from adplatform.ledger.rows import Report, Scope, digest
+from adplatform.ledger.report import Report
+from adplatform.ledger.rows import digest
+from adplatform.ledger.scopes import Scope
 
 _ARRIVES_ALONE = {
     "arrival": Arrival(complete_when="count", expected_files=1, accept_early=None),

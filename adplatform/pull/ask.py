@@ -23,7 +23,9 @@ from adplatform.failures import (
 from adplatform.flow.hindrances import begin_hindrance
 from adplatform.flow.services import Services
 from adplatform.flow.untold import tell as send
-from adplatform.ledger.rows import Report, ReportState, Scope, Trouble, Untold
+from adplatform.ledger.messages import Trouble, Untold
+from adplatform.ledger.report import Report, ReportState
+from adplatform.ledger.scopes import Scope
 from adplatform.pull.account import Account, local_zone
 from adplatform.pull.plan import covered
 
@@ -55,8 +57,8 @@ def refresh_scopes(services: Services, account: Account, api: ReportApi) -> None
     """
     ledger = services.ledger
     found = [replace(scope, seen_at=ledger.now()) for scope in api.scopes()]
-    ledger.put_scopes(account.source, found)
-    scopes = ledger.scopes(account.source)
+    ledger.scopes.put(account.source, found)
+    scopes = ledger.scopes.of_source(account.source)
     readable = listed(sorted(s.id for s in found), MOST_NAMED) or "none"
     can = f"in region {account.region} these credentials can read {readable}"
     if not any(account.wants(scope) for scope in scopes):
@@ -64,15 +66,15 @@ def refresh_scopes(services: Services, account: Account, api: ReportApi) -> None
         raise PermanentFailure(
             f"{account.source}: {wanted} cannot be read: {can}. Correct the list, the region, or who authorised them"
         )
-    known, troubles = {scope.id for scope in scopes}, ledger.troubles(account.source)
+    known, troubles = {scope.id for scope in scopes}, ledger.messages.troubles(account.source)
     for scope in account.wanted:
         if scope in known and missing(scope) in troubles:
-            ledger.clear_trouble(account.source, missing(scope))
+            ledger.messages.clear_trouble(account.source, missing(scope))
         elif scope not in known and missing(scope) not in troubles:
             what = f"{account.dimension} {scope} cannot be read: {can}"
             facts = {"source": account.source, account.dimension: scope, "error": what}
             tell(services, account, "access_refused", f"{account.source}: {what}", facts)
-            ledger.note_trouble(account.source, missing(scope), what)
+            ledger.messages.note_trouble(account.source, missing(scope), what)
 
 
 def missing(scope: str) -> str:
@@ -103,7 +105,7 @@ def request(services: Services, account: Account, api: ReportApi, report: Report
     if (today - report.start).days >= definition.policy.retention_days:
         oldest = today - timedelta(days=definition.policy.last_age)
         return _clipped(services, account, report, today, oldest)
-    trying = ledger.change_report(report, attempt=report.attempt + 1)
+    trying = ledger.reports.begin(report)
     if trying is None:
         return None
     try:
@@ -111,14 +113,14 @@ def request(services: Services, account: Account, api: ReportApi, report: Report
         others = _ids_of_equals(services, account, report) if again else ()
         created = api.create(order, report.intended_at or ledger.now(), again=again, others=others)
     except TurnIsLater as e:
-        rest(services, replace(trying, attempt=report.attempt), str(e), max(e.wait, ASK_AGAIN_AFTER))
+        rest(services, trying, str(e), max(e.wait, ASK_AGAIN_AFTER), attempt=report.attempt)
         raise
     except TransientFailure as e:
         log.warning("%s %s: %s", report.feed, report.key, e)
         return rest(services, trying, str(e), _pause(trying.attempt))
     except AccessRefused as e:
         # Amazon has not taken the order: no other worker needs to look for it.
-        refused(services, account, replace(trying, attempt=report.attempt), e)
+        refused(services, account, trying, e, attempt=report.attempt)
         raise
     except PastRetention as e:
         if e.oldest <= report.start:
@@ -126,36 +128,25 @@ def request(services: Services, account: Account, api: ReportApi, report: Report
         return _clipped(services, account, trying, today, e.oldest)
     except PermanentFailure as e:
         return give_up(services, account, trying, str(e), reorder=False)
-    return ledger.change_report(
-        trying,
-        state=ReportState.REQUESTED,
-        report_id=created.report_id,
-        adopted=created.adopted,
-        requested_at=ledger.now(),
-        not_before=ledger.now() + account.poll_every,
-        attempt=0,
-        error="",
-    )
+    next_poll = ledger.now() + account.poll_every
+    return ledger.reports.requested(trying, created.report_id, adopted=created.adopted, next_poll=next_poll)
 
 
-def rest(services: Services, report: Report, error: str, pause: timedelta) -> Report | None:
+def rest(services: Services, report: Report, error: str, pause: timedelta, attempt: int | None = None) -> Report | None:
     """Leave a report as it is for a while, and note why."""
-    return services.ledger.change_report(report, error=error, run_id="", not_before=services.ledger.now() + pause)
+    return services.ledger.reports.rest(report, error, services.ledger.now() + pause, attempt=attempt)
 
 
-def refused(services: Services, account: Account, report: Report, error: AccessRefused) -> Report | None:
+def refused(
+    services: Services, account: Account, report: Report, error: AccessRefused, attempt: int | None = None
+) -> Report | None:
     """Let a report rest that Amazon gives no access to, the longer the longer that lasts. People are told when it
     begins; that the credentials are good for nothing is told by the job that places orders."""
     ledger, gate = services.ledger, account.gate(report)
     if isinstance(error, CredentialsRefused):
-        return rest(services, report, str(error), ASK_AGAIN_AFTER)
+        return rest(services, report, str(error), ASK_AGAIN_AFTER, attempt)
     lasts = ledger.now() - note_refusal(services, account, gate, error).since
-    return rest(services, report, str(error), min(max(lasts / 2, ASK_AGAIN_AFTER), LONGEST_WAIT))
-
-
-def returned(report: Report) -> Report:
-    """The report as if this claim of it had never been, but for the run that it took."""
-    return replace(report, attempt=max(report.attempt - 1, 0), returned=report.returned + 1)
+    return rest(services, report, str(error), min(max(lasts / 2, ASK_AGAIN_AFTER), LONGEST_WAIT), attempt)
 
 
 def hindered(services: Services, account: Account, report: Report, error: EnvironmentFailure) -> Report | None:
@@ -172,25 +163,24 @@ def hindered(services: Services, account: Account, report: Report, error: Enviro
         lambda: services.notifier(account.topics).failure("reports_hindered", subject, facts),
     )
     lasts = ledger.now() - trouble.since if trouble else timedelta(0)
-    return rest(services, returned(report), str(error), min(max(lasts / 2, ASK_AGAIN_AFTER), LONGEST_WAIT))
+    until = ledger.now() + min(max(lasts / 2, ASK_AGAIN_AFTER), LONGEST_WAIT)
+    return ledger.reports.hindered(report, str(error), until)
 
 
 def note_refusal(services: Services, account: Account, gate: str, error: PermanentFailure) -> Trouble:
     """Remember that Amazon gives no access to a gate; people are told when it begins."""
-    known = services.ledger.troubles(account.source).get(gate)
+    known = services.ledger.messages.troubles(account.source).get(gate)
     if known is not None:
         return known
     facts = {"source": account.source, "refused": gate, "error": str(error)}
     tell(services, account, "access_refused", f"{account.source}: no access to {gate}; others go on", facts)
-    return services.ledger.note_trouble(account.source, gate, str(error))
+    return services.ledger.messages.note_trouble(account.source, gate, str(error))
 
 
 def withdraw(services: Services, report: Report, why: str, successor: Report | None = None) -> Report | None:
     """End a report that nobody wants any more, without alarm. Its dates count as not asked for."""
     log.info("%s %s is not pursued: %s", report.feed, report.key, why)
-    return services.ledger.change_report(
-        report, successor=successor, state=ReportState.FAILED, error=why, not_before=None, run_id=""
-    )
+    return services.ledger.reports.withdraw(report, why, successor)
 
 
 def _clipped(services: Services, account: Account, report: Report, today: date, oldest: date) -> Report | None:
@@ -202,7 +192,7 @@ def _clipped(services: Services, account: Account, report: Report, today: date, 
         waves = {day: wave for day, wave in report.waves.items() if date.fromisoformat(day) >= oldest}
         clipped = _anew(report, asked_on=today, start=oldest, sequence=1, waves=waves)
         gone += f"; {oldest} to {report.end} is asked for instead"
-    others = [r for r in ledger.reports(report.feed, report.start) if r.key != report.key]
+    others = [r for r in ledger.reports.of_feed(report.feed, report.start) if r.key != report.key]
     read = covered(others, report.definition)
     ended = withdraw(services, report, gone, clipped)
     first = account.first_day(today)
@@ -221,7 +211,7 @@ def _ids_of_equals(services: Services, account: Account, report: Report) -> set[
         known.report_id
         for definition in account.definitions
         if definition.report_type == report.report_type
-        for known in services.ledger.reports(f"{report.source}/{definition.name}/{report.scope}", since)
+        for known in services.ledger.reports.of_feed(f"{report.source}/{definition.name}/{report.scope}", since)
         if known.report_id
     }
 
@@ -245,7 +235,7 @@ def poll(services: Services, account: Account, api: ReportApi, report: Report, s
         if too_long and not isinstance(e, EnvironmentFailure):
             return give_up(services, account, report, str(e), reorder=True)
         attempt = report.attempt + 1
-        return rest(services, replace(report, attempt=attempt), str(e), _pause(attempt))
+        return rest(services, report, str(e), _pause(attempt), attempt)
     except AccessRefused as e:
         if now - (report.requested_at or now) >= account.give_up_after * 2 and not isinstance(e, CredentialsRefused):
             withdraw(services, report, str(e))
@@ -254,29 +244,20 @@ def poll(services: Services, account: Account, api: ReportApi, report: Report, s
         raise
     except PermanentFailure as e:
         return give_up(services, account, report, str(e), reorder=False)
-    asked = replace(report, polls=report.polls + 1, polled_at=now, attempt=0, error="")
     match progress.status:
         case ReportStatus.READY:
-            return ledger.change_report(
-                report,
-                **_seen(asked),
-                state=ReportState.READY,
-                document=progress.document,
-                bytes=progress.size or 0,
-                ready_at=now,
-                not_before=None,
-            )
+            return ledger.reports.ready(report, now, progress.document, progress.size or 0)
         case ReportStatus.EMPTY:
-            return _empty(services, account, report, asked, progress)
+            return _empty(services, account, report, now, progress)
         case ReportStatus.FAILED | ReportStatus.GONE:
             reason = progress.reason or f"Amazon says {progress.status}"
-            return give_up(services, account, asked, reason, reorder=progress.retryable)
+            return give_up(services, account, report, reason, reorder=progress.retryable, polled_at=now)
         case _:
-            return _still_waiting(services, account, api, order, report, asked)
+            return _still_waiting(services, account, api, order, report, now)
 
 
 def _still_waiting(
-    services: Services, account: Account, api: ReportApi, order: ReportOrder, report: Report, asked: Report
+    services: Services, account: Account, api: ReportApi, order: ReportOrder, report: Report, polled_at: datetime
 ) -> Report | None:
     ledger, now = services.ledger, services.ledger.now()
     waited = now - (report.requested_at or now)
@@ -285,28 +266,20 @@ def _still_waiting(
             api.cancel(order, report.report_id)
         except (PermanentFailure, TransientFailure) as e:
             log.warning("%s %s could not be cancelled: %s", report.feed, report.key, e)
-        return give_up(services, account, asked, f"it was not ready {waited} after it was asked for", reorder=True)
-    return ledger.change_report(
-        report,
-        **_seen(asked),
-        overdue=waited >= account.overdue_after,
-        not_before=now + min(account.poll_every * 1.5 ** min(report.polls, 20), SLOWEST_POLL),
-    )
+        error = f"it was not ready {waited} after it was asked for"
+        return give_up(services, account, report, error, reorder=True, polled_at=polled_at)
+    next_poll = now + min(account.poll_every * 1.5 ** min(report.polls, 20), SLOWEST_POLL)
+    return ledger.reports.pending(report, polled_at, next_poll, overdue=waited >= account.overdue_after)
 
 
-def _empty(services: Services, account: Account, report: Report, asked: Report, progress: Progress) -> Report | None:
+def _empty(
+    services: Services, account: Account, report: Report, polled_at: datetime, progress: Progress
+) -> Report | None:
     """Amazon has no data, or gave up because it was busy: it says CANCELLED to both. Where that would take away rows
     that are there, it is asked once more before it is believed."""
     if is_doubtful(services, account, report):
-        return give_up(services, account, asked, DOUBTFUL, reorder=True)
-    return services.ledger.change_report(
-        report,
-        **{**_seen(asked), "error": progress.reason},
-        state=ReportState.READY,
-        document="",
-        ready_at=services.ledger.now(),
-        not_before=None,
-    )
+        return give_up(services, account, report, DOUBTFUL, reorder=True, polled_at=polled_at)
+    return services.ledger.reports.ready_without_rows(report, polled_at, progress.reason)
 
 
 def is_doubtful(services: Services, account: Account, report: Report) -> bool:
@@ -315,12 +288,22 @@ def is_doubtful(services: Services, account: Account, report: Report) -> bool:
         return False
     definition = account.definition(report.name)
     feeds = [f"{report.source}/{d.feed}/{report.scope}" for d in definition.datasets] if definition else []
-    newest = (services.ledger.observations(feed, day)[-1:] for feed in feeds for day in report.days)
+    newest = (services.ledger.observations.of_day(feed, day)[-1:] for feed in feeds for day in report.days)
     return any(o.rows for observed in newest for o in observed)
 
 
-def give_up(services: Services, account: Account, report: Report, error: str, *, reorder: bool) -> Report | None:
-    """End a report that brought nothing. Its dates count as not asked for; ``reorder`` asks again on the same day. What
+def give_up(
+    services: Services,
+    account: Account,
+    report: Report,
+    error: str,
+    *,
+    reorder: bool,
+    polled_at: datetime | None = None,
+) -> Report | None:
+    """End a report that brought nothing, as a poll at ``polled_at`` showed where there was one.
+
+    Its dates count as not asked for; ``reorder`` asks again on the same day. What
     was planned days ago is not asked for again: later plans have its dates. One that is not asked for again by itself
     is ``permanent``, and :func:`tell_reports` should tell it."""
     ledger = services.ledger
@@ -328,14 +311,12 @@ def give_up(services: Services, account: Account, report: Report, error: str, *,
     again = reorder and report.sequence < MAX_ORDERS and not overtaken
     pause = REORDER_AFTER * 2 ** (report.sequence - 1)
     log.warning("%s %s failed: %s%s", report.feed, report.key, error, "; it is asked for again" if again else "")
-    return ledger.change_report(
+    return ledger.reports.give_up(
         report,
-        successor=_anew(report, sequence=report.sequence + 1, not_before=ledger.now() + pause) if again else None,
-        state=ReportState.FAILED,
-        error=error,
+        error,
         permanent=not again and not (reorder and overtaken),
-        not_before=None,
-        run_id="",
+        successor=_anew(report, sequence=report.sequence + 1, not_before=ledger.now() + pause) if again else None,
+        polled_at=polled_at,
     )
 
 
@@ -392,7 +373,3 @@ def tell(services: Services, account: Account, event: str, subject: str, facts: 
 
 def _pause(attempt: int) -> timedelta:
     return min(ASK_AGAIN_AFTER * float(2 ** min(attempt - 1, 10)), LONGEST_WAIT)
-
-
-def _seen(asked: Report) -> dict[str, Any]:
-    return {name: getattr(asked, name) for name in ("polls", "polled_at", "attempt", "error")}

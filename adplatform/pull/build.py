@@ -22,11 +22,14 @@ from adplatform.flow.source import FeedFlow
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.table import table_spec
 from adplatform.lake.zones import JOINT
-from adplatform.ledger.rows import DeliveryState, Publication, Stale
+from adplatform.ledger.delivery import DeliveryState
+from adplatform.ledger.derived import Stale
+from adplatform.ledger.publications import Publication
+from adplatform.ledger.report import FETCHABLE
 from adplatform.platform.aws import longest_call
 from adplatform.platform.late import Late
 from adplatform.pull.fact import COLUMNS, HEADERS, MEASURES, PROFILE, Fact, FactInput
-from adplatform.pull.land import FETCHABLE, publish_slice, slice_settler
+from adplatform.pull.land import publish_slice, slice_settler
 from adplatform.transform.compile import output_columns
 from adplatform.transform.exhaustion import ran_out
 from adplatform.transform.rules import identifier, literal, sql_type
@@ -60,10 +63,10 @@ def facts_due(services: Services, fact: Fact | None, runs: Runs) -> tuple[list[S
     if fact is None:
         return [], []
     ledger = services.ledger
-    marked = ledger.stale(fact.table.table)
+    marked = ledger.derived.stale(fact.table.table)
     if not marked:
         return [], []
-    coming = any(r.state in FETCHABLE for r in ledger.active_reports(fact.account.source))
+    coming = any(r.state in FETCHABLE for r in ledger.reports.active(fact.account.source))
     due = [each for each in marked if not coming or ledger.now() - each.since >= WAITS]
     flows = tuple(fact.flow(scope) for scope in sorted({each.scope for each in due}))
     problems = slice_settler(services, flows).due(runs)[1] if flows else []
@@ -92,7 +95,7 @@ def build(
     with services.ledger.lease(
         f"build/{flow.name}", f"{run_id}/{day}", ttl=_LEASE, wait=_LEASE * 3, sleep=sleep
     ) as lease:
-        seen = services.ledger.stale_date(fact.table.table, day, scope)
+        seen = services.ledger.derived.stale_date(fact.table.table, day, scope)
         if seen is None or _is_being_published(services, fact, scope, day):
             return None
         with TemporaryDirectory(dir=work) as directory:
@@ -113,14 +116,14 @@ def build(
 def built(services: Services, fact: Fact, done: Built) -> None:
     """Take away the mark for which a date was built, unless it was marked again meanwhile."""
     ledger, name, seen = services.ledger, fact.table.table, done.seen
-    if not ledger.clear_stale(name, seen) and ledger.stale_date(name, seen.day, seen.scope) is None:
+    if not ledger.derived.clear(name, seen) and ledger.derived.stale_date(name, seen.day, seen.scope) is None:
         # Somebody else built it at the same time and this one, which may have read older rows, was the last to publish.
-        ledger.mark_stale(name, seen.day, seen.scope)
+        ledger.derived.mark(name, seen.day, seen.scope)
 
 
 def _is_being_published(services: Services, fact: Fact, scope: str, day: date) -> bool:
     flows = (fact.account.scoped(each.table, scope) for each in fact.inputs)
-    return any(services.ledger.delivery(flow.name, day).state is DeliveryState.RUNNING for flow in flows)
+    return any(services.ledger.deliveries.get(flow.name, day).state is DeliveryState.RUNNING for flow in flows)
 
 
 def _published(
@@ -134,8 +137,8 @@ def _published(
     """Publish what a killed run left settled, and then what was built now."""
     while publish_slice(services, flow, day, run_id, work, audited) is not None:
         continue
-    delivery = services.ledger.delivery(flow.name, day)
-    publication = services.ledger.publication(flow.name, day, delivery.published)
+    delivery = services.ledger.deliveries.get(flow.name, day)
+    publication = services.ledger.publications.get(flow.name, day, delivery.published)
     if publication is None or delivery.pending or delivery.state is not DeliveryState.PUBLISHED:
         raise TransientFailure(f"{flow.name} {day} changed while it was published; it is built again")
     return publication
@@ -144,7 +147,7 @@ def _published(
 def _write(services: Services, fact: Fact, scope: str, day: date, folder: Path, target: Path) -> AuditFinding:
     """Write the rows of one date and profile, and compare their sums with those of the tables."""
     settings = services.settings
-    profile = next((s for s in services.ledger.scopes(fact.account.source) if s.id == scope), None)
+    profile = next((s for s in services.ledger.scopes.of_source(fact.account.source) if s.id == scope), None)
     options: dict[str, Any] = {
         "memory_limit": settings.memory_limit,
         "threads": settings.threads,

@@ -8,7 +8,8 @@ from datetime import date, datetime, timedelta
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.amazon.reports import Discovered, ReportApi
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import Planned, Report, ReportState
+from adplatform.ledger.report import Report, ReportState
+from adplatform.ledger.scopes import Planned
 from adplatform.pull.account import Account, local_zone
 from adplatform.pull.plan import Turn
 
@@ -31,9 +32,9 @@ def discover(services: Services, account: Account, api: ReportApi, turns: Iterab
     """
     due = {(turn.definition.name, turn.scope.id): turn for turn in turns}
     now = services.ledger.now()
-    known = services.ledger.scopes(account.source)
+    known = services.ledger.scopes.of_source(account.source)
     wanted = {scope.id for scope in known if account.wants(scope)}
-    looked_on = {(p.name, p.scope): p.day for p in services.ledger.planned(account.source)}
+    looked_on = {(p.name, p.scope): p.day for p in services.ledger.scopes.planned(account.source)}
     new = []
     for definition in {turn.definition.name: turn.definition for turn in due.values()}.values():
         for found in api.discover(definition.report_type, now - LISTED_FOR):
@@ -53,7 +54,7 @@ def discover(services: Services, account: Account, api: ReportApi, turns: Iterab
 def looked(services: Services, account: Account, turn: Turn) -> None:
     """The turn is over; the next day looks again."""
     planned = Planned(turn.definition.name, turn.scope.id, turn.day, turn.definition.definition_hash)
-    services.ledger.put_planned(account.source, planned)
+    services.ledger.scopes.put_planned(account.source, planned)
 
 
 def _entered(
@@ -91,7 +92,7 @@ def _entered(
     )
     # Another of its marketplaces may have it, of a time when this one was not wanted; there its date may be a day off.
     feeds = [f"{account.source}/{definition.name}/{scope}" for scope in found.scopes]
-    known = [r for feed in feeds for r in services.ledger.reports(feed, since=made - timedelta(days=1))]
+    known = [r for feed in feeds for r in services.ledger.reports.of_feed(feed, since=made - timedelta(days=1))]
     return _first_free(services, report, known, made)
 
 
@@ -105,7 +106,7 @@ def _first_free(services: Services, report: Report, known: list[Report], made: d
     for sequence in range(1, len(taken) + 2):
         if sequence not in taken:
             numbered = replace(report, sequence=sequence)
-            if services.ledger.intend_report(numbered):
+            if services.ledger.reports.discovered(numbered):
                 log.info("%s: found report %s", report.feed, report.report_id)
                 return numbered
     return None

@@ -7,8 +7,8 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from adplatform.amazon.http import TurnIsLater
@@ -17,8 +17,8 @@ from adplatform.failures import AccessRefused, CredentialsRefused, PermanentFail
 from adplatform.flow.patience import MAX_DEATHS, after_death, after_hindrance
 from adplatform.flow.services import Services
 from adplatform.flow.settling import MOST_STARTED, Due, Ending, Problem, Runs
-from adplatform.ledger.ledger import Lease, LeaseHeld
-from adplatform.ledger.rows import Report, ReportState
+from adplatform.ledger.leases import Lease, LeaseHeld
+from adplatform.ledger.report import FETCHABLE, Report, ReportState
 from adplatform.pull.account import Account
 from adplatform.pull.ask import (
     ASK_AGAIN_AFTER,
@@ -33,7 +33,6 @@ from adplatform.pull.ask import (
     refused,
     request,
     rest,
-    returned,
     tell,
     tell_given_up,
     tell_reports,
@@ -41,7 +40,7 @@ from adplatform.pull.ask import (
 )
 from adplatform.pull.discover import discover, looked
 from adplatform.pull.finished import receive_finished
-from adplatform.pull.land import FETCHABLE, slice_settler
+from adplatform.pull.land import slice_settler
 from adplatform.pull.plan import Turn, plan_turn, turns
 
 log = logging.getLogger(__name__)
@@ -57,11 +56,11 @@ ENOUGH_FAILED = 3
 
 def orders_are_due(services: Services, account: Account) -> bool:
     """Whether somebody should run :func:`place_orders`."""
-    known = services.ledger.scopes(account.source)
+    known = services.ledger.scopes.of_source(account.source)
     if not any(account.wants(scope) for scope in known):
         return True
     unknown = set(account.wanted) - {scope.id for scope in known}
-    if unknown and {missing(scope) for scope in unknown} - services.ledger.troubles(account.source).keys():
+    if unknown and {missing(scope) for scope in unknown} - services.ledger.messages.troubles(account.source).keys():
         return True
     return bool(turns(services, account)) or bool(_intended(services, account))
 
@@ -129,8 +128,8 @@ def _discover(
             for turn in its:
                 looked(services, account, turn)
         else:
-            if name in services.ledger.troubles(account.source):
-                services.ledger.clear_trouble(account.source, name)
+            if name in services.ledger.messages.troubles(account.source):
+                services.ledger.messages.clear_trouble(account.source, name)
     return delayed
 
 
@@ -140,8 +139,8 @@ def _ask(services: Services, account: Account, api: ReportApi, lease: Lease) -> 
     Raises:
         TransientFailure: several gates in a row failed for now: so will the rest.
     """
-    scopes = {scope.id: scope for scope in services.ledger.scopes(account.source)}
-    troubles = services.ledger.troubles(account.source)
+    scopes = {scope.id: scope for scope in services.ledger.scopes.of_source(account.source)}
+    troubles = services.ledger.messages.troubles(account.source)
     closed: dict[str, AccessRefused] = {}
     resting: dict[str, str] = {}
     failing = 0
@@ -177,13 +176,13 @@ def _ask(services: Services, account: Account, api: ReportApi, lease: Lease) -> 
         elif asked.state is ReportState.REQUESTED:
             failing = 0
             if troubles.pop(gate, None) is not None:
-                services.ledger.clear_trouble(account.source, gate)
+                services.ledger.messages.clear_trouble(account.source, gate)
 
 
 def _intended(services: Services, account: Account) -> list[Report]:
     """What may be asked for now, the newest dates first."""
     now = services.ledger.now()
-    active = services.ledger.active_reports(account.source)
+    active = services.ledger.reports.active(account.source)
     intended = [r for r in active if r.state is ReportState.INTENDED and may_be_asked(r, now)]
     return sorted(intended, key=lambda r: r.end, reverse=True)
 
@@ -199,7 +198,7 @@ def poll_reports(services: Services, account: Account, api: Callable[[], ReportA
     ledger = services.ledger
     receive_finished(services, account)
     now = ledger.now()
-    active = ledger.active_reports(account.source)
+    active = ledger.reports.active(account.source)
     waiting = [r for r in active if r.state is ReportState.REQUESTED and may_be_asked(r, now)]
     if not waiting:
         return []
@@ -221,8 +220,8 @@ def _progress(
 ) -> Iterator[tuple[Report, Report]]:
     """Reports before and after they were asked for, for as long as one look may take and Amazon answers."""
     ledger, started = services.ledger, services.ledger.now()
-    scopes = {scope.id: scope for scope in ledger.scopes(account.source)}
-    troubles = ledger.troubles(account.source)
+    scopes = {scope.id: scope for scope in ledger.scopes.of_source(account.source)}
+    troubles = ledger.messages.troubles(account.source)
     closed: dict[str, AccessRefused] = {}
     failing = 0
     for report in sorted(waiting, key=lambda r: r.polled_at or r.requested_at or started):
@@ -245,7 +244,7 @@ def _progress(
         failed = asked.state is ReportState.REQUESTED and asked.attempt > 0
         failing = failing + 1 if failed else 0
         if not failed and troubles.pop(gate, None) is not None:
-            ledger.clear_trouble(account.source, gate)
+            ledger.messages.clear_trouble(account.source, gate)
 
 
 @dataclass(frozen=True)
@@ -263,8 +262,8 @@ def reports_due(services: Services, account: Account, runs: Runs) -> list[Report
     """Reports that are ready and have no live run, the longest waiting first, and not more than a look can start. One
     whose run was killed is free again at once; one that is not declared any more is withdrawn."""
     now = services.ledger.now()
-    scopes = {scope.id: scope for scope in services.ledger.scopes(account.source)}
-    active = services.ledger.active_reports(account.source)
+    scopes = {scope.id: scope for scope in services.ledger.scopes.of_source(account.source)}
+    active = services.ledger.reports.active(account.source)
     ready = [r for r in active if r.state in FETCHABLE and may_be_asked(r, now)]
     due: list[ReportDue] = []
     for report in sorted(ready, key=lambda r: r.ready_at or now):
@@ -291,23 +290,22 @@ def _freed(services: Services, account: Account, report: Report, runs: Runs) -> 
         return report
     how = runs.ending(report.run_id or ReportDue(report).run_key)
     if how is not Ending.DIED:
-        given_back = returned(report) if report.run_id else replace(report, returned=report.returned + 1)
-        pause = after_hindrance(given_back.returned) if how is Ending.HINDERED else timedelta(0)
-        return _free(services, given_back, pause)
+        pause = after_hindrance(report.returned + 1) if how is Ending.HINDERED else timedelta(0)
+        freed = services.ledger.reports.give_back(report, _until(services, pause))
+        return None if pause else freed
     deaths, definition = report.attempt + spent, account.definition(report.name)
     # What Amazon made by itself cannot be asked for anew, so it is never given up for deaths of ours.
     if deaths > MAX_DEATHS and not (definition and definition.discovered):
         ended = give_up(services, account, report, f"its run died {deaths} times", reorder=False)
         tell_given_up(services, account, [ended])
         return None
-    return _free(services, replace(report, attempt=deaths), after_death(deaths))
-
-
-def _free(services: Services, report: Report, pause: timedelta) -> Report | None:
-    """Take the report from its run; None while it rests."""
-    until = services.ledger.now() + pause if pause else None
-    freed = services.ledger.change_report(report, run_id="", not_before=until)
+    pause = after_death(deaths)
+    freed = services.ledger.reports.died(report, deaths, _until(services, pause))
     return None if pause else freed
+
+
+def _until(services: Services, pause: timedelta) -> datetime | None:
+    return services.ledger.now() + pause if pause else None
 
 
 def deliveries_due(services: Services, account: Account, runs: Runs) -> tuple[list[Due], list[Problem]]:
@@ -316,12 +314,12 @@ def deliveries_due(services: Services, account: Account, runs: Runs) -> tuple[li
     What a live run has landed is that run's to publish, and what the run of a report that is due again will publish is
     only freed from the run that was killed.
     """
-    waiting = services.ledger.active_deliveries(account.source)
+    waiting = services.ledger.deliveries.active(account.source)
     if not waiting:
         return [], []
-    active = [r for r in services.ledger.active_reports(account.source) if r.state in FETCHABLE]
+    active = [r for r in services.ledger.reports.active(account.source) if r.state in FETCHABLE]
     live = {(r.name, r.scope) for r in active if r.run_id and runs.alive(r.run_id)}
-    wanted = {scope.id for scope in services.ledger.scopes(account.source) if account.wants(scope)}
+    wanted = {scope.id for scope in services.ledger.scopes.of_source(account.source) if account.wants(scope)}
     owners: dict[str, tuple[str, str]] = {}
     idle = []
     for definition, flow in account.named_flows(dict.fromkeys(name for name, _ in waiting)):

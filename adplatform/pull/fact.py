@@ -155,4 +155,4 @@ def mark(services: Services, fact: Fact | None, flow: FeedFlow, day: date) -> No
     """Say that a date of a table is about to change. To be called by the run that holds the delivery, before readers
     see it; tables that the fact does not take are ignored."""
     if fact is not None and flow.scope is not None and fact.takes(flow):
-        services.ledger.mark_stale(fact.table.table, day, flow.scope.value)
+        services.ledger.derived.mark(fact.table.table, day, flow.scope.value)

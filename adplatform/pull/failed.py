@@ -6,7 +6,7 @@ from datetime import timedelta
 from adplatform.flow.failed import instant
 from adplatform.flow.retried import Retried
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import Report, ReportState
+from adplatform.ledger.report import Report, ReportState
 from adplatform.pull.account import Account
 from adplatform.pull.plan import covered, intend_days
 
@@ -35,7 +35,7 @@ class FailedReport:
         report, account = self.report, self.account
         what = f"{report.feed} {report.start} to {report.end}"
         if not self.counts:
-            changed = services.ledger.change_report(report, not_before=None)
+            changed = services.ledger.reports.hasten(report)
             done = "it is tried again now" if changed else "it changed meanwhile and was left alone"
             return Retried(f"{what}: {done}", bool(changed))
         definition = account.definition(report.name)
@@ -54,11 +54,11 @@ class FailedReport:
 def failed_reports(services: Services, account: Account) -> list[FailedReport]:
     """Reports that were given up lately and whose dates no other report brings, and those that rest after an error."""
     ledger, now = services.ledger, services.ledger.now()
-    resting = [r for r in ledger.active_reports(account.source) if r.error and r.not_before and r.not_before > now]
+    resting = [r for r in ledger.reports.active(account.source) if r.error and r.not_before and r.not_before > now]
     found = [FailedReport(account, r) for r in resting]
-    for scope in (scope.id for scope in ledger.scopes(account.source) if account.wants(scope)):
+    for scope in (scope.id for scope in ledger.scopes.of_source(account.source) if account.wants(scope)):
         for definition in account.definitions:
-            asked = ledger.reports(f"{account.source}/{definition.name}/{scope}", (now - LATELY).date())
+            asked = ledger.reports.of_feed(f"{account.source}/{definition.name}/{scope}", (now - LATELY).date())
             brought = covered(asked, definition.definition_hash)
             given_up = [r for r in asked if r.state is ReportState.FAILED and r.permanent]
             found += [FailedReport(account, r) for r in given_up if not brought.keys() >= set(r.days)]

@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import ReportState
+from adplatform.ledger.report import ReportState
 from adplatform.pull.account import Account
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def _receive(services: Services, account: Account) -> int:
     sqs, name = services.sqs, account.finished_queue
     url = name if "://" in name else sqs.get_queue_url(QueueName=name)["QueueUrl"]
     waiting = {
-        r.report_id: r for r in services.ledger.active_reports(account.source) if r.state is ReportState.REQUESTED
+        r.report_id: r for r in services.ledger.reports.active(account.source) if r.state is ReportState.REQUESTED
     }
     hastened = taken = 0
     while taken < MOST:
@@ -55,7 +55,7 @@ def _receive(services: Services, account: Account) -> int:
                 continue
             report = waiting.pop(report_id, None)
             if report is not None and report.not_before is not None:
-                hastened += services.ledger.change_report(report, not_before=None) is not None
+                hastened += services.ledger.reports.hasten(report) is not None
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     return hastened
 

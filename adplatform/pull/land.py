@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from adplatform.amazon.definitions import Dataset, ReportDefinition
 from adplatform.amazon.documents import other_options, verify
@@ -26,8 +25,12 @@ from adplatform.flow.services import Services
 from adplatform.flow.settling import Settler
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.audit import AuditFinding
-from adplatform.ledger.ledger import Lease
-from adplatform.ledger.rows import DeliveryState, Observation, Publication, Report, ReportState, Scope
+from adplatform.ledger.delivery import DeliveryState
+from adplatform.ledger.leases import Lease
+from adplatform.ledger.observations import Observation
+from adplatform.ledger.publications import Publication
+from adplatform.ledger.report import FETCHABLE, Report
+from adplatform.ledger.scopes import Scope
 from adplatform.platform.aws import longest_call
 from adplatform.pull.account import Account, local_zone, slice_file
 from adplatform.pull.ask import (
@@ -40,7 +43,6 @@ from adplatform.pull.ask import (
     is_doubtful,
     refused,
     rest,
-    returned,
     tell_given_up,
     withdraw,
 )
@@ -51,7 +53,6 @@ log = logging.getLogger(__name__)
 
 EMPTY_SLICE = gzip.compress(b"", mtime=0)
 MAX_DOWNLOADS = 4
-FETCHABLE = (ReportState.READY, ReportState.STORED, ReportState.LANDED)
 DOWNLOAD_AGAIN_AFTER = timedelta(minutes=5)
 
 
@@ -77,7 +78,7 @@ def claim(services: Services, report: Report, run_id: str) -> Report:
     """
     if report.state not in FETCHABLE:
         raise ClaimLost(f"{report.feed} {report.key} is {report.state}; this run has nothing to do")
-    taken = services.ledger.change_report(report, run_id=run_id, attempt=report.attempt + 1)
+    taken = services.ledger.reports.claim(report, run_id)
     if taken is None:
         raise ClaimLost(f"{report.feed} {report.key} was taken by another run")
     return taken
@@ -85,10 +86,10 @@ def claim(services: Services, report: Report, run_id: str) -> Report:
 
 def release(services: Services, claimed: Report) -> Report | None:
     """Let go of a report whose run is stopped from outside, as if it had never been claimed."""
-    current = services.ledger.report(claimed.feed, claimed.key)
+    current = services.ledger.reports.get(claimed.feed, claimed.key)
     if current is None or current.ended or current.run_id != claimed.run_id:
         return None
-    return services.ledger.change_report(returned(current), run_id="")
+    return services.ledger.reports.give_back(current, current.not_before)
 
 
 def land(
@@ -108,7 +109,7 @@ def land(
         PermanentFailure: what Amazon delivered is no report.
         NotDeclared: nobody wants it any more.
     """
-    scope = next((s for s in services.ledger.scopes(account.source) if s.id == claimed.scope), None)
+    scope = next((s for s in services.ledger.scopes.of_source(account.source) if s.id == claimed.scope), None)
     definition = account.declared(claimed, scope) if scope else None
     if scope is None or definition is None:
         raise NotDeclared(NOT_DECLARED)
@@ -127,26 +128,22 @@ def land(
         for dataset in definition.datasets
         for each in _land(services, account, report, definition, dataset, slices, sleep)
     ]
-    now = services.ledger.now()
-    rows = sum(s.rows for s in slices)
-    changes: dict[str, Any] = {"rows": rows, "landed_at": report.landed_at or now, "not_before": None}
-    return _must(services.ledger.change_report(report, state=ReportState.LANDED, **changes), report), landed
+    return _must(services.ledger.reports.landed(report, sum(s.rows for s in slices)), report), landed
 
 
 def finish(services: Services, landed: Report, problems: str = "") -> Report | None:
     """The common flow has dealt with every slice; ``problems`` says which dates it could not publish."""
     if landed.ended:
         return landed
-    state = ReportState.DONE if landed.rows else ReportState.EMPTY
     if landed.returned:
         end_hindrances(services, landed.source, REPORTS)
     survived = landed.error if landed.attempt <= 1 or not landed.error else f"an earlier try failed: {landed.error}"
-    return services.ledger.change_report(landed, state=state, run_id="", error=problems or survived)
+    return services.ledger.reports.finish(landed, problems or survived)
 
 
 def failed(services: Services, account: Account, report: Report, error: Exception) -> Report | None:
     """Write to the row that this run could not land the report: it rests, is asked for anew, or is given up."""
-    current = services.ledger.report(report.feed, report.key)
+    current = services.ledger.reports.get(report.feed, report.key)
     if current is None or current.ended or current.run_id != report.run_id:
         return None
     if current.returned and not isinstance(error, EnvironmentFailure):
@@ -193,18 +190,10 @@ def _stored(
         raise TransientFailure(f"{_origin(report)}: the document has no content")
     key = account.document_key(report)
     services.store.upload(target, bucket, key)
-    return _must(
-        services.ledger.change_report(
-            report,
-            state=ReportState.STORED,
-            raw_key=key,
-            bytes=document.size,
-            sha256=document.sha256,
-            charset=document.charset,
-            stored_at=services.ledger.now(),
-        ),
-        report,
+    stored = services.ledger.reports.stored(
+        report, key, size=document.size, sha256=document.sha256, charset=document.charset
     )
+    return _must(stored, report)
 
 
 def _split(report: Report, definition: ReportDefinition, scope: Scope, document: Path, work: Path) -> Split:
@@ -237,10 +226,7 @@ def _keep_outside(services: Services, account: Account, report: Report, parts: S
     key = account.document_key(report).replace("reports/", "quarantine/", 1) + ".outside.json.gz"
     services.store.upload(parts.outside, services.zones.raw_bucket, key)
     log.warning("%s %s: %d rows are of no date that was asked for", report.feed, report.key, parts.outside_rows)
-    return _must(
-        services.ledger.change_report(report, outside_rows=parts.outside_rows, outside_key=key),
-        report,
-    )
+    return _must(services.ledger.reports.note_outside(report, parts.outside_rows, key), report)
 
 
 def _land(
@@ -271,7 +257,7 @@ def _land_day(
     lease: Lease,
 ) -> Landed:
     rows, content = (brought.rows, brought.content) if brought else (0, "")
-    before = services.ledger.observations(flow.name, day)
+    before = services.ledger.observations.of_day(flow.name, day)
     own = next((o for o in before if o.report_id == report.report_id), None)
     if own is not None:
         return Landed(flow, day, rows, own.landed)
@@ -289,7 +275,7 @@ def _land_day(
     if changed:
         with lease.kept(call):
             _put(services, flow, day, slice_file(definition, report.report_id), brought)
-    services.ledger.put_observation(
+    services.ledger.observations.put(
         flow.name,
         Observation(
             day=day,
@@ -329,10 +315,10 @@ def publish_slice(
     Raises:
         PermanentFailure, ClaimLost, TransientFailure: as :func:`adplatform.flow.delivery.publish_delivery`.
     """
-    delivery = services.ledger.delivery(flow.name, day)
+    delivery = services.ledger.deliveries.get(flow.name, day)
     if delivery.pending:
         slice_settler(services, (flow,)).settle(flow, delivery)
-    if services.ledger.delivery(flow.name, day).state in (DeliveryState.PUBLISHED, DeliveryState.OPEN):
+    if services.ledger.deliveries.get(flow.name, day).state in (DeliveryState.PUBLISHED, DeliveryState.OPEN):
         return None
     return publish_delivery(services, flow, day, run_id, work, audited)
 

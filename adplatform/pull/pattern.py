@@ -40,7 +40,7 @@ class PulledReports:
         return None
 
     def deliveries(self, ledger: "Ledger") -> list[FeedFlow]:
-        scopes = ledger.scopes(self.account.source)
+        scopes = ledger.scopes.of_source(self.account.source)
         return [self.account.scoped(table, scope.id) for table in self.source.feeds for scope in scopes]
 
     def arrivals(self, flow: FeedFlow) -> Source:
@@ -49,7 +49,10 @@ class PulledReports:
     def failing(self, ledger: "Ledger") -> list[str]:
         reports = (f"{self.account.source}/{definition.name}" for definition in self.account.definitions)
         feeds = sorted({*(table.table for table in self.source.feeds), *reports})
-        return [*feeds, *(f"{feed}/{scope.id}" for feed in feeds for scope in ledger.scopes(self.account.source))]
+        return [
+            *feeds,
+            *(f"{feed}/{scope.id}" for feed in feeds for scope in ledger.scopes.of_source(self.account.source)),
+        ]
 
     def failed(self, services: Services) -> list[FailedDelivery | FailedReport]:
         deliveries = failed_deliveries(services, self.account.source, self.deliveries(services.ledger))

@@ -8,7 +8,8 @@ from datetime import date, datetime, timedelta
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.amazon.restatement import Window, plan
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import Planned, Report, ReportState, Scope
+from adplatform.ledger.report import Report, ReportState
+from adplatform.ledger.scopes import Planned, Scope
 from adplatform.pull.account import Account, local_zone
 
 log = logging.getLogger(__name__)
@@ -33,12 +34,12 @@ def turns(services: Services, account: Account) -> list[Turn]:
     A definition that changed is planned at once, because its history has to be asked for anew.
     """
     now = services.ledger.now()
-    planned = {(p.name, p.scope): p for p in services.ledger.planned(account.source)}
+    planned = {(p.name, p.scope): p for p in services.ledger.scopes.planned(account.source)}
     return [turn for turn in _turns(services, account, now) if _is_due(account, turn, now, planned)]
 
 
 def _turns(services: Services, account: Account, now: datetime) -> Iterator[Turn]:
-    for scope in services.ledger.scopes(account.source):
+    for scope in services.ledger.scopes.of_source(account.source):
         if account.wants(scope):
             for definition in account.definitions:
                 yield Turn(definition, scope, now.astimezone(local_zone(definition, scope)).date())
@@ -63,7 +64,7 @@ def plan_turn(services: Services, account: Account, turn: Turn) -> tuple[date, .
     definition, scope, ledger = turn.definition, turn.scope, services.ledger
     feed = f"{account.source}/{definition.name}/{scope.id}"
     since = turn.day - timedelta(days=definition.policy.retention_days) - MARGIN
-    known = _still_asked(services, turn, ledger.reports(feed, since))
+    known = _still_asked(services, turn, ledger.reports.of_feed(feed, since))
     pulled = covered(known, definition.definition_hash)
     today = [r for r in known if r.asked_on == turn.day]
     spent = len({(r.start, r.end) for r in today if r.definition == definition.definition_hash})
@@ -71,8 +72,8 @@ def plan_turn(services: Services, account: Account, turn: Turn) -> tuple[date, .
     planned = plan(definition.policy, turn.day, oldest, pulled, spent=spent)
     for window in planned.windows:
         before = sum((r.start, r.end) == (window.start, window.end) for r in today)
-        ledger.intend_report(_intention(account, turn, window, before))
-    ledger.put_planned(
+        ledger.reports.intend(_intention(account, turn, window, before))
+    ledger.scopes.put_planned(
         account.source,
         Planned(
             definition.name,
@@ -93,11 +94,7 @@ def _still_asked(services: Services, turn: Turn, reports: list[Report]) -> list[
     for report in reports:
         idle = report.state is ReportState.INTENDED and report.attempt == 0 and report.asked_on < turn.day
         late = f"not asked for before {turn.day}, when its dates were planned anew"
-        replaced = (
-            idle
-            and report.waves
-            and services.ledger.change_report(report, state=ReportState.FAILED, error=late, not_before=None)
-        )
+        replaced = idle and report.waves and services.ledger.reports.withdraw(report, late)
         if not replaced and report.asked_on <= turn.day + A_DAY:
             kept.append(report)
     return kept
@@ -141,12 +138,12 @@ def intend_days(
     """Intend reports that bring these days, in the longest ranges that Amazon takes; days that a report already on its
     way brings, or that Amazon no longer keeps, are left out, and nothing is asked for that Amazon makes by itself."""
     ledger = services.ledger
-    known_scope = next((s for s in ledger.scopes(account.source) if s.id == scope), None)
+    known_scope = next((s for s in ledger.scopes.of_source(account.source) if s.id == scope), None)
     if known_scope is None or definition.discovered:
         return []
     today = ledger.now().astimezone(local_zone(definition, known_scope)).date()
     feed = f"{account.source}/{definition.name}/{scope}"
-    known = ledger.reports(feed, since=today - timedelta(days=definition.policy.retention_days) - MARGIN)
+    known = ledger.reports.of_feed(feed, since=today - timedelta(days=definition.policy.retention_days) - MARGIN)
     coming = covered([r for r in known if not r.ended], definition.definition_hash)
     wanted = sorted(d for d in days - coming.keys() if definition.policy.can_be_had(d, today))
     intended = []
@@ -163,7 +160,7 @@ def intend_days(
             report_type=definition.report_type,
             definition=definition.definition_hash,
         )
-        if ledger.intend_report(report):
+        if ledger.reports.intend(report):
             intended.append(report)
     return intended
 

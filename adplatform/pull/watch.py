@@ -7,7 +7,7 @@ from adplatform.amazon import audit
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.amazon.restatement import plan
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import Planned, Scope
+from adplatform.ledger.scopes import Planned, Scope
 from adplatform.pull.account import Account, local_zone
 from adplatform.pull.plan import covered, oldest_wanted
 
@@ -45,11 +45,11 @@ def restatements(services: Services, account: Account, definition: ReportDefinit
     watched = []
     for scope in wanted_scopes(services, account):
         since = _today(services, definition, scope) - kept
-        reports = services.ledger.reports(f"{account.source}/{definition.name}/{scope.id}", since)
+        reports = services.ledger.reports.of_feed(f"{account.source}/{definition.name}/{scope.id}", since)
         others = {r.report_id for r in reports if r.definition != definition.definition_hash}
         observations = tuple(
             audit.Observation(o.day, o.as_of, o.age, dict(o.totals), o.rows)
-            for o in services.ledger.observations_since(account.flow(definition.dataset(feed), scope.id).name, since)
+            for o in services.ledger.observations.since(account.flow(definition.dataset(feed), scope.id).name, since)
             if o.report_id not in others
         )
         changes = tuple(audit.changes(observations))
@@ -95,7 +95,7 @@ def freshness(
     found = []
     for scope in wanted_scopes(services, account):
         flow = account.flow(definition.dataset(feed), scope.id)
-        newest = services.ledger.newest_published(flow.name)
+        newest = services.ledger.deliveries.newest_published(flow.name)
         if newest is not None:
             ended = datetime.combine(newest.day + timedelta(days=1), time(), local_zone(definition, scope))
             found.append(Freshness(scope, newest.day, now - ended, within + later))
@@ -111,7 +111,7 @@ def _waiting_since(
     """From when a scope without data is waited for. Each run of the orders job sees the scopes anew, then plans them:
     one that has not been planned for long after it was seen is forgotten. One that was planned without a report has no
     date yet that could be had."""
-    first = next(iter(services.ledger.reports(f"{account.source}/{definition.name}/{scope.id}")), None)
+    first = next(iter(services.ledger.reports.of_feed(f"{account.source}/{definition.name}/{scope.id}")), None)
     if first is not None:
         return first.intended_at
     return None if planned else scope.seen_at
@@ -145,7 +145,7 @@ def at_risk(services: Services, account: Account, definition: ReportDefinition) 
 def _unread(services: Services, account: Account, definition: ReportDefinition, planned: Planned, today: date) -> int:
     policy = definition.policy
     feed = f"{account.source}/{definition.name}/{planned.scope}"
-    reports = services.ledger.reports(feed, today - timedelta(days=policy.retention_days))
+    reports = services.ledger.reports.of_feed(feed, today - timedelta(days=policy.retention_days))
     pulled = covered(reports, definition.definition_hash)
     budget = max(policy.requests_per_day, policy.backfill_per_day)
     oldest = oldest_wanted(account, today, covered(reports))
@@ -153,11 +153,11 @@ def _unread(services: Services, account: Account, definition: ReportDefinition, 
 
 
 def wanted_scopes(services: Services, account: Account) -> list[Scope]:
-    return [scope for scope in services.ledger.scopes(account.source) if account.wants(scope)]
+    return [scope for scope in services.ledger.scopes.of_source(account.source) if account.wants(scope)]
 
 
 def _planned(services: Services, account: Account, definition: ReportDefinition) -> list[Planned]:
-    return [p for p in services.ledger.planned(account.source) if p.name == definition.name]
+    return [p for p in services.ledger.scopes.planned(account.source) if p.name == definition.name]
 
 
 def _today(services: Services, definition: ReportDefinition, scope: Scope) -> date:

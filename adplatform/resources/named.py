@@ -17,8 +17,8 @@ from dagster_aws.secretsmanager.resources import SecretsManagerResource
 from pydantic import Field
 
 from adplatform.flow.services import Services
-from adplatform.ledger.ledger import utc_now
 from adplatform.platform.aws import Aws
+from adplatform.platform.clock import utc_now
 from adplatform.platform.settings import Settings, read_settings
 from adplatform.resources.connection import client_of
 

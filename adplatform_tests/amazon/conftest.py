@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from adplatform.ledger.ledger import table_definition
+from adplatform.ledger.table import table_definition
 from adplatform.platform.aws import local_aws
 from adplatform_tests.amazon.shared import Shared
 

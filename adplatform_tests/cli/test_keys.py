@@ -6,7 +6,7 @@ import pytest
 
 from adplatform.cli.keys import note, show_outcome
 from adplatform.flow.key_rotation import Outcome
-from adplatform.ledger.rows import LakeKey
+from adplatform.ledger.keys import LakeKey
 
 
 def test_joins_are_said_to_be_wrong_under_another_key_and_of_an_unrecorded_one_that_nobody_knows() -> None:

@@ -13,7 +13,9 @@ from adplatform.cli.report_history import find_report, judged, life, report_feed
 from adplatform.failures import PermanentFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import Observation, Report, ReportState, Scope
+from adplatform.ledger.observations import Observation
+from adplatform.ledger.report import Report, ReportState
+from adplatform.ledger.scopes import Scope
 from adplatform.pull.account import Account, account_of
 
 NOON = datetime(2026, 6, 10, 19, tzinfo=UTC)
@@ -38,7 +40,7 @@ def account() -> Account:
 def timed(services: Services) -> Services:
     moved = replace(services, now=lambda: NOON)
     provision(moved, [])
-    moved.ledger.put_scopes("ads", [SCOPE])
+    moved.ledger.scopes.put("ads", [SCOPE])
     return moved
 
 
@@ -91,8 +93,8 @@ def test_the_life_of_a_report_has_every_step_its_document_and_what_it_said(timed
         outside_rows=3,
         outside_key="quarantine/ads/outside.json.gz",
     )
-    timed.ledger.intend_report(report)
-    timed.ledger.put_observation(FEED, said(date(2026, 6, 8), 2, 25, "c", landed=True))
+    timed.ledger.reports.intend(report)
+    timed.ledger.observations.put(FEED, said(date(2026, 6, 8), 2, 25, "c", landed=True))
     text = shown(*life(timed, *find_report(timed, report_feeds(timed, [account]), ID[:8])))
     for told in (
         f"{FEED} 2026-06-10#2026-06-08_2026-06-09#01",
@@ -115,7 +117,7 @@ def test_the_life_of_a_report_has_every_step_its_document_and_what_it_said(timed
 def test_a_list_of_reports_cuts_nothing_even_on_a_narrow_terminal(timed: Services, account: Account) -> None:
     error = "the download broke off after 1234567 bytes (RemoteProtocolError)"
     rests = NOON + timedelta(minutes=5)
-    timed.ledger.intend_report(
+    timed.ledger.reports.intend(
         asked(account, state=ReportState.READY, report_id=ID, error=error, not_before=rests, overdue=True)
     )
     feeds = report_feeds(timed, [account])
@@ -126,8 +128,8 @@ def test_a_list_of_reports_cuts_nothing_even_on_a_narrow_terminal(timed: Service
 
 
 def test_a_report_that_failed_names_the_order_that_follows_it(timed: Services, account: Account) -> None:
-    timed.ledger.intend_report(asked(account, state=ReportState.FAILED, report_id=ID, error="INTERNAL_ERROR"))
-    timed.ledger.intend_report(asked(account, sequence=2))
+    timed.ledger.reports.intend(asked(account, state=ReportState.FAILED, report_id=ID, error="INTERNAL_ERROR"))
+    timed.ledger.reports.intend(asked(account, sequence=2))
     feeds = report_feeds(timed, [account], "ads/sp_small")
     text = shown(*life(timed, *find_report(timed, feeds, "2026-06-10#2026-06-08_2026-06-09#01")))
     assert "INTERNAL_ERROR" in text
@@ -139,7 +141,7 @@ def test_a_report_that_failed_names_the_order_that_follows_it(timed: Services, a
 
 def test_names_that_fit_nothing_or_too_much_say_what_there_is(timed: Services, account: Account) -> None:
     for sequence in (1, 2):
-        timed.ledger.intend_report(asked(account, sequence=sequence, report_id=f"{ID}-{sequence}"))
+        timed.ledger.reports.intend(asked(account, sequence=sequence, report_id=f"{ID}-{sequence}"))
     with pytest.raises(PermanentFailure, match="no report 'ads/sp'; there are ads/sp_small"):
         report_feeds(timed, [account], "ads/sp")
     feeds = report_feeds(timed, [account])

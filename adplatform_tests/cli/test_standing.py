@@ -17,7 +17,7 @@ from adplatform.flow.provision import provision
 from adplatform.flow.pushed import PushedFiles
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source, make_source
-from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState
+from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.patterns import declared_patterns
 from adplatform_tests.support.platforms import TODAY, YESTERDAY
 
@@ -98,14 +98,14 @@ def test_what_a_delivery_lacks_is_judged_now_without_a_queue(services: Services)
     put(services, f"orders/dt={YESTERDAY}/manifest.json", json.dumps({"files": [{"name": "a.csv"}]}).encode())
     services.settler(listed).reconcile()
     flow = listed.feeds[0]
-    wait = what_lacks(services, PushedFiles(listed), flow, services.ledger.delivery(flow.name, YESTERDAY))
+    wait = what_lacks(services, PushedFiles(listed), flow, services.ledger.deliveries.get(flow.name, YESTERDAY))
     assert wait is not None
     assert waits(wait) == "waits: 1 of 1 listed files are missing, first 'a.csv'"
     put(services, f"orders/dt={YESTERDAY}/manifest.json", b"{")
     services.settler(listed).reconcile()
-    broken = services.ledger.objects(flow.name, YESTERDAY)[0]
-    services.ledger.update_object(flow.name, broken, state=ObjectState.EXCLUDED)
-    wait = what_lacks(services, PushedFiles(listed), flow, services.ledger.delivery(flow.name, YESTERDAY))
+    broken = services.ledger.objects.of_day(flow.name, YESTERDAY)[0]
+    services.ledger.objects.exclude(flow.name, broken, "dropped")
+    wait = what_lacks(services, PushedFiles(listed), flow, services.ledger.deliveries.get(flow.name, YESTERDAY))
     assert wait is not None
     assert "not a manifest" in waits(wait)
 
@@ -195,9 +195,9 @@ def test_a_flood_of_one_source_delays_no_other(aws_endpoint: str, services: Serv
     assert f"published clubcard/purchases {YESTERDAY}" in elsewhere(
         services, aws_endpoint, "-c", PROCESS, TICK_SECONDS="2"
     )
-    delivery = services.ledger.delivery("clubcard/purchases", YESTERDAY)
+    delivery = services.ledger.deliveries.get("clubcard/purchases", YESTERDAY)
     assert delivery.state is DeliveryState.PUBLISHED
-    ignored = services.ledger.ignored_objects("northwind/campaign_daily")
+    ignored = services.ledger.objects.ignored_of_feed("northwind/campaign_daily")
     assert len(ignored) == len(flood), "the flood was dealt with to its end"
     assert delivery.settled_at is not None
     assert sum(o.seen_at is not None and o.seen_at > delivery.settled_at for o in ignored) > len(flood) / 2

@@ -15,7 +15,7 @@ from adplatform.components import AmazonAdsReports
 from adplatform.components.assembly import report_assets
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import Scope
+from adplatform.ledger.scopes import Scope
 from adplatform.pull.account import account_of
 from adplatform_tests.support.platforms import resources_with
 from adplatform_tests.support.report_api import MemoryReports
@@ -119,9 +119,9 @@ def test_a_report_whose_run_was_killed_is_run_again_at_once(
     at[0] += timedelta(minutes=20)
     (download,) = tick(defs, timed, instance)
     feed, key = download.tags[report_assets.REPORT_TAG].split(" ")
-    report = timed.ledger.report(feed, key)
+    report = timed.ledger.reports.get(feed, key)
     assert report is not None
-    timed.ledger.change_report(report, run_id="a-run-that-nobody-knows", attempt=1)
+    timed.ledger.reports.claim(report, "a-run-that-nobody-knows")
     (again,) = tick(defs, timed, instance)
     assert again.run_key != download.run_key
     assert again.tags[report_assets.REPORT_TAG] == download.tags[report_assets.REPORT_TAG]

@@ -20,8 +20,11 @@ from adplatform.flow.lifecycle import claim
 from adplatform.flow.services import Services
 from adplatform.flow.undelivered import tell_undelivered
 from adplatform.lake.details import read_details
+from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.item_size import MAX_ITEM, item_size
-from adplatform.ledger.rows import DeliveryState, Outcome, Told, to_item
+from adplatform.ledger.messages import Told
+from adplatform.ledger.publications import Outcome
+from adplatform.ledger.rows import to_item
 from adplatform.ledger.workers import identity_of
 from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform, resources_with
 
@@ -147,7 +150,7 @@ def test_a_bad_file_is_refused_by_name_or_put_aside(services: Services, instance
     assert [r.success for r in results] == [False, True]
     assert "wrong.csv" in platform.delivery("orders").error
     assert platform.query("select count(*) from {aside}") == [(1,)]
-    outcomes = platform.services.ledger.file_outcomes("acme/aside", YESTERDAY, 1)
+    outcomes = platform.services.ledger.publications.file_outcomes("acme/aside", YESTERDAY, 1)
     assert {o.origin.rsplit("/", 1)[-1]: o.outcome for o in outcomes} == {
         "good.csv": Outcome.LOADED,
         "wrong.csv": Outcome.QUARANTINED,
@@ -159,7 +162,7 @@ def test_empty_files_are_an_outcome_and_leave_an_empty_partition(acme: Platform)
     [result] = acme.process()
     assert result.success
     assert acme.query("select count(*) from {orders}") == [(0,)]
-    [outcome] = acme.services.ledger.file_outcomes("acme/orders", YESTERDAY, 1)
+    [outcome] = acme.services.ledger.publications.file_outcomes("acme/orders", YESTERDAY, 1)
     assert outcome.outcome is Outcome.EMPTY
 
 
@@ -183,7 +186,7 @@ def test_a_row_whose_value_cannot_be_a_partition_is_put_aside_and_the_others_are
     [result] = platform.process()
     assert result.success
     assert platform.query("select id, region from {regions} order by 1") == [(1, "A"), (3, longest)]
-    publication = services.ledger.publication("acme/regions", YESTERDAY, 1)
+    publication = services.ledger.publications.get("acme/regions", YESTERDAY, 1)
     assert publication is not None
     assert (publication.state, publication.reasons) == (DeliveryState.PUBLISHED, {"bad_partition:region": 1})
 
@@ -201,7 +204,7 @@ def test_a_delivery_of_many_partitions_is_published_and_all_its_locations_are_re
     [result] = platform.process()
     assert result.success
     assert platform.query("select count(*), count(distinct region) from {regions}") == [(partitions, partitions)]
-    row = off.ledger.publication("acme/regions", YESTERDAY, 1)
+    row = off.ledger.publications.get("acme/regions", YESTERDAY, 1)
     assert row is not None
     assert row.state is DeliveryState.PUBLISHED
     assert (row.location_count, bool(row.details_key)) == (partitions, True)
@@ -351,8 +354,8 @@ def test_what_was_told_long_ago_is_forgotten(acme: Platform) -> None:
     ledger = acme.services.ledger
     for days, backfill in ((200, "old"), (50, "new"), (0, "newest")):
         past = replace(ledger, now=lambda days=days: ledger.now() - timedelta(days=days))
-        assert past.note_told("acme/orders", f"backfill/{backfill}")
-    kept = [told.what for told in ledger._query(Told, "acme/orders", "told#")]
+        assert past.messages.note_told("acme/orders", f"backfill/{backfill}")
+    kept = [told.what for told in ledger.access.query(Told, "acme/orders", "told#")]
     assert kept == ["backfill/new", "backfill/newest"]
 
 
@@ -369,7 +372,9 @@ def deadline(platform: Platform, days: int = 0) -> list[dg.RunRequest]:
 
 
 def test_a_deadline_whose_tick_was_skipped_is_asked_about_by_the_next_and_once(acme: Platform, tmp_path: Path) -> None:
-    acme.services.ledger.settle("acme/orders", acme.delivery("orders"), objects=1, manifest_key="m", because="it came")
+    acme.services.ledger.deliveries.settle(
+        "acme/orders", acme.delivery("orders"), objects=1, manifest_key="m", because="it came"
+    )
     with dg.DagsterInstance.local_temp(str(tmp_path)) as lasting:
         take_over(acme.services, lasting)
         later = replace(acme, instance=lasting)

@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import DeliveryState
+from adplatform.ledger.delivery import DeliveryState
 from adplatform_tests.files.openpgp import Partner, Workshop, flip
 from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform
 
@@ -157,7 +157,7 @@ def test_without_the_hashing_key_nothing_is_published_and_nothing_is_lost(
     assert services.settings.hash_key_secret in platform.delivery("people").error
     assert "Contents" not in services.s3.list_objects_v2(Bucket=services.zones.clean_bucket)
     services.secrets.restore_secret(SecretId=services.settings.hash_key_secret)
-    services.ledger.reopen("acme/people", YESTERDAY)
+    services.ledger.deliveries.reopen("acme/people", YESTERDAY)
     [result] = platform.process()
     assert result.success
     assert platform.query("select count(*) from {people}") == [(len(ROWS),)]

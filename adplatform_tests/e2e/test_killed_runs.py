@@ -14,7 +14,7 @@ from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source, make_source
 from adplatform.lake.query import run_query
-from adplatform.ledger.rows import DeliveryState
+from adplatform.ledger.delivery import DeliveryState
 from adplatform.platform.aws import Aws, local_aws
 from adplatform_tests.support import plainly
 from adplatform_tests.support.platforms import YESTERDAY, make_services
@@ -65,8 +65,8 @@ def _outcome(services: Services) -> tuple[Any, ...]:
     database = services.settings.database_prefix + "acme"
     sql = f"select order_id, email_lake is not null, day from {database}.orders order by order_id"
     _, rows = run_query(services.aws, services.glue, services.settings.database_prefix, sql, 100)
-    delivery = services.ledger.delivery("acme/orders", YESTERDAY)
-    [version] = services.ledger.publications("acme/orders", YESTERDAY)
+    delivery = services.ledger.deliveries.get("acme/orders", YESTERDAY)
+    [version] = services.ledger.publications.of_feed("acme/orders", YESTERDAY)
     listed = services.s3.list_objects_v2(Bucket=services.zones.raw_bucket)["Contents"]
     zones = sorted(o["Key"].split("/")[0] for o in listed if not o["Key"].startswith(("manifests/", "quarantine/")))
     counts = (version.rows_in, version.clean, version.superseded, version.quarantined, version.state)

@@ -14,7 +14,7 @@ from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source, make_source
 from adplatform.lake.query import run_query
-from adplatform.ledger.rows import DeliveryState
+from adplatform.ledger.delivery import DeliveryState
 from adplatform.platform.aws import Aws, local_aws
 from adplatform_tests.support import plainly
 from adplatform_tests.support.deadly_proxy import Fate, deadly
@@ -95,10 +95,10 @@ def outcome(services: Services, source: Source) -> tuple[Any, ...]:
     database = services.settings.database_prefix + "acme"
     sql = f"select order_id, email_lake, region from {database}.orders order by order_id"
     _, rows = run_query(services.aws, services.glue, services.settings.database_prefix, sql, 100)
-    delivery = services.ledger.delivery("acme/orders", YESTERDAY)
+    delivery = services.ledger.deliveries.get("acme/orders", YESTERDAY)
     versions = [
         (v.version, v.rows_in, v.clean, v.superseded, v.quarantined, v.state)
-        for v in services.ledger.publications("acme/orders", YESTERDAY)
+        for v in services.ledger.publications.of_feed("acme/orders", YESTERDAY)
     ]
     listed = services.s3.list_objects_v2(Bucket=services.zones.raw_bucket)["Contents"]
     zones = Counter(entry["Key"].split("/")[0] for entry in listed)

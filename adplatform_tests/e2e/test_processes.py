@@ -14,7 +14,7 @@ from adplatform.failures import PermanentFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
-from adplatform.ledger.rows import DeliveryState
+from adplatform.ledger.delivery import DeliveryState
 from adplatform_tests.support.deadly_proxy import Fate, deadly
 from adplatform_tests.support.mortal_storage import DIES_AFTER, prepare
 from adplatform_tests.support.platforms import YESTERDAY, Inbox
@@ -43,7 +43,7 @@ def rows(project: Project) -> list[tuple[object, ...]]:
 
 
 def state(project: Project) -> tuple[DeliveryState, int, int, int]:
-    delivery = project.services.ledger.delivery(FEED, YESTERDAY)
+    delivery = project.services.ledger.deliveries.get(FEED, YESTERDAY)
     return delivery.state, delivery.version, delivery.published, delivery.attempt
 
 
@@ -121,7 +121,7 @@ def test_two_processes_at_once_publish_every_row_once_and_report_no_failure(proj
     assert "failed" not in "".join(out for out, _ in told)
     assert [(row[0], row[2]) for row in rows(project)] == [(n, day) for day in sorted(days) for n in (1, 2)]
     assert sorted(m["event"] for m in inbox.read()) == ["delivery_published"] * len(days)
-    assert {len(project.services.ledger.publications(FEED, day)) for day in days} == {1}
+    assert {len(project.services.ledger.publications.of_feed(FEED, day)) for day in days} == {1}
 
 
 @pytest.mark.slow
@@ -137,7 +137,7 @@ def test_a_process_that_is_terminated_lets_go_of_its_delivery_and_spends_no_atte
             process.send_signal(signal.SIGTERM)
             out, err = process.communicate(timeout=60)
         assert process.returncode != 0
-        delivery = services.ledger.delivery(FEED, YESTERDAY)
+        delivery = services.ledger.deliveries.get(FEED, YESTERDAY)
         if delivery.state is DeliveryState.RUNNING:  # Dagster stopped between two events; the next tick frees it
             continue
         assert (delivery.state, delivery.attempt, delivery.deaths) == (DeliveryState.SETTLED, 1, 0), out + err

@@ -38,7 +38,7 @@ def delivered(services: Services, instance: dg.DagsterInstance) -> Platform:
 
 
 def counts(platform: Platform, version: int) -> tuple[int, int, int, int]:
-    row = platform.services.ledger.publication("acme/orders", YESTERDAY, version)
+    row = platform.services.ledger.publications.get("acme/orders", YESTERDAY, version)
     assert row is not None
     return row.rows_in, row.clean, row.superseded, row.quarantined
 

@@ -20,7 +20,7 @@ from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
-from adplatform.ledger.rows import ReportState
+from adplatform.ledger.report import ReportState
 from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS, DEMO_CREDENTIALS
 from adplatform.local.world.amazon.advertising import Query, rows, truth
 from adplatform.local.world.amazon.server import serving
@@ -75,7 +75,7 @@ class Simulation:
         """Looks, an hour apart, until nothing is under way or the day is over; then the same time of the next day."""
         tomorrow = self.at[0] + timedelta(days=1)
         self.look()
-        while self.services.ledger.active_reports("ads") and tomorrow - self.at[0] > timedelta(hours=12):
+        while self.services.ledger.reports.active("ads") and tomorrow - self.at[0] > timedelta(hours=12):
             self.later(timedelta(hours=1))
             self.look()
         self.later(tomorrow - self.at[0])
@@ -214,7 +214,7 @@ def test_every_date_is_what_amazon_says_after_days_of_faults(
         if all(table.get(day) != simulation.said(day, asked) for asked in range(_must_have_been_asked_at(age), age + 1))
     ]
     assert outdated == []
-    reports = simulation.services.ledger.reports(f"ads/sp_small/{PROFILE.id}")
+    reports = simulation.services.ledger.reports.of_feed(f"ads/sp_small/{PROFILE.id}")
     assert {r.state for r in reports} == {ReportState.DONE, ReportState.FAILED}
     if days == 70:
         naive = run(lookback(42), PROFILE, simulation.seed, FIRST, START.date(), days)

@@ -24,7 +24,8 @@ from adplatform.files.arrivals import (
     unordered,
 )
 from adplatform.files.landing import Layout, layout_of
-from adplatform.ledger.rows import Delivery, ObjectState, RawObject
+from adplatform.ledger.delivery import Delivery
+from adplatform.ledger.objects import ObjectState, RawObject
 
 DAY = date(2026, 3, 14)
 NINE = datetime(2026, 3, 14, 9, tzinfo=UTC)

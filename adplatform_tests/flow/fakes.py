@@ -307,8 +307,8 @@ _CONDITIONS: dict[str, Callable[[_Plain | None, dict[str, Any]], bool]] = {
     ),
     "#state = :state": lambda row, values: row is not None and row["state"] == values[":state"],
     "attribute_not_exists(pk) OR #state = :state": lambda row, values: row is None or row["state"] == values[":state"],
-    "attribute_not_exists(pk) OR #v <= :v": (
-        lambda row, values: row is None or int(row["version"]) <= int(values[":v"])
+    "attribute_not_exists(pk) OR #version <= :version": (
+        lambda row, values: row is None or int(row["version"]) <= int(values[":version"])
     ),
     "attribute_exists(pk) AND (attribute_not_exists(#reason) OR #reason <> :reason)": (
         lambda row, values: row is not None and row["reason"] != values[":reason"]

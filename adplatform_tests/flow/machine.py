@@ -22,7 +22,7 @@ from adplatform.flow.looks import Progress, look_at
 from adplatform.flow.patience import MAX_ATTEMPTS
 from adplatform.flow.settling import Due, Ending, located
 from adplatform.flow.source import FeedFlow
-from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState
+from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform_tests.flow.world import ARRIVALS, Crash, World, crash
 
 FILES = ("a.csv", "b.csv", "sub/c.csv")
@@ -86,7 +86,7 @@ class SettlingMachine(RuleBasedStateMachine):
         return self.world.flow(self.feed)
 
     def delivery(self, day: date) -> Delivery:
-        return self.world.ledger.delivery(self.flow.name, day)
+        return self.world.ledger.deliveries.get(self.flow.name, day)
 
     # -- what Dagster knows
 
@@ -274,7 +274,7 @@ class SettlingMachine(RuleBasedStateMachine):
         """Publish, then close. Another run may have taken the delivery from a run that was thought dead."""
         delivery = run.delivery
         assert delivery is not None
-        held = lifecycle.holds(self.delivery(delivery.day), run.run_id) and not run.ended
+        held = self.delivery(delivery.day).is_held_by(run.run_id) and not run.ended
         if delivery.version >= self.tables.get(delivery.day, (0, {}))[0]:
             self.tables[delivery.day] = delivery.version, self._read(delivery)
         try:
@@ -293,7 +293,7 @@ class SettlingMachine(RuleBasedStateMachine):
     def _read(self, delivery: Delivery) -> dict[str, bytes]:
         """The version's objects, read as a run reads them: exactly what the partner wrote as that version."""
         document = json.loads(self.world.body(self.world.zones.raw_bucket, delivery.manifest_key) or b"")
-        known = {(o.key, o.version): o for o in self.world.ledger.objects(self.flow.name, delivery.day)}
+        known = {(o.key, o.version): o for o in self.world.ledger.objects.of_day(self.flow.name, delivery.day)}
         written = {(p.key, p.version): p.body for p in self.puts}
         read = {}
         for entry in document["objects"]:
@@ -314,21 +314,21 @@ class SettlingMachine(RuleBasedStateMachine):
             self._with(accident, lambda: self.world.settler.settle(self.flow, delivery, anyway=True))
         if does == "drops":
             key = self.world.key(self.feed, delivery.day, file)
-            for obj in (o for o in self.world.ledger.objects(self.flow.name, delivery.day) if o.key == key):
+            for obj in (o for o in self.world.ledger.objects.of_day(self.flow.name, delivery.day) if o.key == key):
                 self.excluded.add(obj.version)
-                self.world.ledger.update_object(self.flow.name, obj, state=ObjectState.EXCLUDED, reason="dropped")
+                self.world.ledger.objects.exclude(self.flow.name, obj, "dropped")
         if does != "settles":
-            self.world.ledger.reopen(self.flow.name, delivery.day)
+            self.world.ledger.deliveries.reopen(self.flow.name, delivery.day)
 
     # -- what must hold
 
     @invariant()
     def numbers_have_no_gaps(self) -> None:
         for flow in self.world.source.feeds:
-            for delivery in self.world.ledger.deliveries(flow.name):
-                versions = [p.version for p in self.world.ledger.publications(flow.name, delivery.day)]
+            for delivery in self.world.ledger.deliveries.of_feed(flow.name):
+                versions = [p.version for p in self.world.ledger.publications.of_feed(flow.name, delivery.day)]
                 assert versions == list(range(1, delivery.version + 1))
-                numbers = [o.number for o in self.world.ledger.objects(flow.name, delivery.day) if o.number]
+                numbers = [o.number for o in self.world.ledger.objects.of_day(flow.name, delivery.day) if o.number]
                 assert len(set(numbers)) == len(numbers)
                 assert max(numbers, default=0) <= delivery.arrivals
 
@@ -337,7 +337,7 @@ class SettlingMachine(RuleBasedStateMachine):
             (o.key, o.version): o.archived_key
             for flow in self.world.source.feeds
             for day in self.days
-            for o in self.world.ledger.objects(flow.name, day)
+            for o in self.world.ledger.objects.of_day(flow.name, day)
         }
         for put in self.puts:
             there = self.world.body(self.world.source.bucket, put.key, put.version)
@@ -352,10 +352,10 @@ class SettlingMachine(RuleBasedStateMachine):
         for minutes in (*[10] * 6, 24 * 60, 24 * 60, *[10] * 4):
             self._work()
             self.world.clock.pass_by(timedelta(minutes=minutes))
-        for delivery in self.world.ledger.deliveries(self.flow.name):
+        for delivery in self.world.ledger.deliveries.of_feed(self.flow.name):
             if delivery.state is DeliveryState.FAILED and delivery.version:
                 assert delivery.permanent or self.faults[delivery.day, delivery.version] >= MAX_ATTEMPTS, delivery
-                self.world.ledger.reopen(self.flow.name, delivery.day)
+                self.world.ledger.deliveries.reopen(self.flow.name, delivery.day)
         for _ in range(4):
             self._work()
             self.world.clock.pass_by(timedelta(minutes=10))

@@ -11,8 +11,10 @@ from adplatform.flow import lifecycle
 from adplatform.flow.close import archive, close
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, RawObject
+from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.objects import ObjectState, RawObject
 from adplatform_tests.flow.world import TODAY, Crash, NoRuns, World, crash, fake_world, real_world
+from adplatform_tests.support.ledger_rows import put_delivery, put_object
 
 FEED = "acme/count"
 CALLS_OF_CLOSING = 14
@@ -37,7 +39,7 @@ def claim(world: World, run_id: str = "run") -> Delivery:
 
 
 def objects(world: World) -> list[RawObject]:
-    return world.ledger.objects(FEED, TODAY)
+    return world.ledger.objects.of_day(FEED, TODAY)
 
 
 def places(world: World, obj: RawObject) -> tuple[bytes | None, bytes | None]:
@@ -59,7 +61,7 @@ def test_settled_objects_move_to_the_archive(world: World) -> None:
     assert [places(world, o) for o in objects(world)] == [(None, b"1"), (None, b"1")]
     assert len({o.archived_key for o in objects(world)}) == 2
     assert (str(done.seconds), done.finished_at) == ("1.234", world.clock())
-    delivery = world.ledger.delivery(FEED, TODAY)
+    delivery = world.ledger.deliveries.get(FEED, TODAY)
     assert (delivery.state, delivery.published) == (DeliveryState.PUBLISHED, 1)
 
 
@@ -78,7 +80,7 @@ def test_what_arrived_after_the_version_settled_stays_in_the_landing_zone(world:
 
 
 def test_an_excluded_object_is_archived_with_the_others(world: World) -> None:
-    world.ledger.update_object(FEED, objects(world)[0], state=ObjectState.EXCLUDED, reason="dropped")
+    world.ledger.objects.exclude(FEED, objects(world)[0], "dropped")
     close(world, flow(world), claim(world), 1.0)
     assert places(world, objects(world)[0]) == (None, b"1")
 
@@ -100,7 +102,7 @@ def test_a_crash_at_any_call_of_closing_loses_nothing_and_closing_again_ends_it(
     assert all(b"1" in places(world, o) for o in objects(world))
     close(world, flow(world), claim(world), 1.0)
     assert [places(world, o) for o in objects(world)] == [(None, b"1"), (None, b"1")]
-    assert world.ledger.delivery(FEED, TODAY).state is DeliveryState.PUBLISHED
+    assert world.ledger.deliveries.get(FEED, TODAY).state is DeliveryState.PUBLISHED
 
 
 @pytest.mark.parametrize("calls", range(CALLS_OF_CLOSING))
@@ -108,7 +110,7 @@ def test_an_arrival_at_any_call_of_closing_fails_nothing_and_stays_pending(world
     claimed = claim(world)
     world.fuse.happens, world.fuse.left = late_arrival(world), calls
     close(world, flow(world), claimed, 1.0)
-    delivery = world.ledger.delivery(FEED, TODAY)
+    delivery = world.ledger.deliveries.get(FEED, TODAY)
     assert (delivery.state, delivery.published, delivery.pending) == (DeliveryState.PUBLISHED, 1, 1)
     assert places(world, objects(world)[-1]) == (b"late", None)
 
@@ -123,7 +125,7 @@ def test_an_original_that_is_gone_before_it_was_archived_is_a_failure_not_a_succ
 
 def test_a_copy_of_the_wrong_size_leaves_the_original(world: World) -> None:
     obj = objects(world)[0]
-    world.ledger.update_object(FEED, obj, size=99)
+    put_object(world.ledger, FEED, obj, size=99)
     with pytest.raises(TransientFailure, match="its archive copy has 1 of 99 bytes"):
         archive(world, flow(world), TODAY, 2)
     assert places(world, objects(world)[0]) == (b"1", None)
@@ -131,7 +133,7 @@ def test_a_copy_of_the_wrong_size_leaves_the_original(world: World) -> None:
 
 def test_archiving_keeps_what_an_operator_said_of_the_object_meanwhile(world: World) -> None:
     def drop() -> None:
-        world.ledger.update_object(FEED, objects(world)[0], state=ObjectState.EXCLUDED, reason="dropped")
+        world.ledger.objects.exclude(FEED, objects(world)[0], "dropped")
 
     claimed = claim(world)
     world.fuse.happens, world.fuse.left = drop, 4
@@ -149,7 +151,7 @@ def test_a_run_that_was_thought_dead_closes_nothing(world: World) -> None:
         close(world, flow(world), zombie, 1.0)
     assert all(places(world, o) == (b"1", None) for o in objects(world))
     lifecycle.fail(world, flow(world), TODAY, "zombie", TransientFailure("held"))
-    assert world.ledger.delivery(FEED, TODAY).state is DeliveryState.RUNNING
+    assert world.ledger.deliveries.get(FEED, TODAY).state is DeliveryState.RUNNING
 
 
 # -- claims and failures
@@ -172,7 +174,7 @@ def test_a_delivery_that_never_settled_cannot_be_claimed(world: World) -> None:
 
 @pytest.mark.parametrize("state", [DeliveryState.SETTLED, DeliveryState.FAILED, DeliveryState.PUBLISHED])
 def test_a_run_may_take_a_delivery_that_nobody_has(world: World, state: DeliveryState) -> None:
-    world.ledger.change(FEED, world.ledger.delivery(FEED, TODAY), state=state, permanent=True, error="old")
+    put_delivery(world.ledger, FEED, world.ledger.deliveries.get(FEED, TODAY), state=state, permanent=True, error="old")
     taken = claim(world)
     assert (taken.state, taken.run_id, taken.error, taken.permanent) == (DeliveryState.RUNNING, "run", "", False)
 
@@ -188,9 +190,9 @@ def test_an_arrival_does_not_hide_a_failure(world: World, calls: int) -> None:
     claim(world)
     world.fuse.happens, world.fuse.left = late_arrival(world), calls
     lifecycle.fail(world, flow(world), TODAY, "run", PermanentFailure("the key is unknown"))
-    delivery = world.ledger.delivery(FEED, TODAY)
+    delivery = world.ledger.deliveries.get(FEED, TODAY)
     assert (delivery.state, delivery.permanent, delivery.error) == (DeliveryState.FAILED, True, "the key is unknown")
-    (publication,) = world.ledger.publications(FEED)
+    (publication,) = world.ledger.publications.of_feed(FEED)
     assert (publication.state, publication.error, publication.run_id) == (
         DeliveryState.FAILED,
         "the key is unknown",
@@ -201,7 +203,7 @@ def test_an_arrival_does_not_hide_a_failure(world: World, calls: int) -> None:
 def test_a_transient_failure_is_remembered_as_one(world: World) -> None:
     claim(world)
     lifecycle.fail(world, flow(world), TODAY, "run", TransientFailure("slow"))
-    assert not world.ledger.delivery(FEED, TODAY).permanent
+    assert not world.ledger.deliveries.get(FEED, TODAY).permanent
 
 
 # -- on S3 as the embedded AWS serves it
@@ -219,7 +221,7 @@ def test_archiving_on_s3_takes_exactly_the_settled_versions(services: Services) 
     claimed = lifecycle.claim(world, flow(world), today, "run")
     world.put(keys[0], b"later")
     close(world, flow(world), claimed, 1.0)
-    found = world.ledger.objects(flow(world).name, today)
+    found = world.ledger.objects.of_day(flow(world).name, today)
     assert sorted(map(str, (places(world, o) for o in found))) == [
         "(None, b'old')",
         "(None, b'old')",
@@ -229,7 +231,7 @@ def test_archiving_on_s3_takes_exactly_the_settled_versions(services: Services) 
     assert world.body(world.source.bucket, keys[0]) == b"later"
     assert _encryption(world, found[0].archived_key) == "aws:kms"
     world.settler.receive()
-    assert world.ledger.delivery(flow(world).name, today).pending == 1
+    assert world.ledger.deliveries.get(flow(world).name, today).pending == 1
 
 
 def test_a_bucket_without_versions_keeps_an_object_that_was_overwritten_meanwhile(services: Services) -> None:
@@ -242,7 +244,7 @@ def test_a_bucket_without_versions_keeps_an_object_that_was_overwritten_meanwhil
     world.tick(NoRuns())
     world.settler.reconcile()
     name = flow(world).name
-    assert [(o.number, o.version_id) for o in world.ledger.objects(name, today)] == [(1, None), (2, None)]
+    assert [(o.number, o.version_id) for o in world.ledger.objects.of_day(name, today)] == [(1, None), (2, None)]
     claimed = lifecycle.claim(world, flow(world), today, "run")
     close(world, flow(world), claimed, 1.0)
     world.bare_s3.put_object(Bucket=world.source.bucket, Key=world.key("count", today, "a.csv"), Body=b"22")
@@ -260,6 +262,6 @@ def test_a_failure_that_is_told_late_leaves_a_published_version_as_it_is(world: 
     delivery = claim(world)
     world.fuse.happens, world.fuse.left = lambda: close(world, flow(world), delivery, 1.0), calls
     lifecycle.fail(world, flow(world), TODAY, "run", TransientFailure("slow"))
-    row = world.ledger.publication(FEED, TODAY, 1)
+    row = world.ledger.publications.get(FEED, TODAY, 1)
     assert row is not None
     assert (row.state, row.error, row.finished_at is not None) == (DeliveryState.PUBLISHED, "", True)

@@ -17,7 +17,7 @@ from adplatform.flow.source import Source, make_source
 from adplatform.lake.agreement import Compared
 from adplatform.lake.catalog import Partition
 from adplatform.lake.table import table_name
-from adplatform.ledger.rows import DeliveryState
+from adplatform.ledger.delivery import DeliveryState
 from adplatform.platform.aws import Aws
 from adplatform_tests.support import plainly
 from adplatform_tests.support.platforms import YESTERDAY, make_services
@@ -179,12 +179,12 @@ def test_a_collection_merges_where_the_settings_say(scene: Scene) -> None:
 def test_an_older_date_of_a_table_that_each_delivery_replaces_is_closed_with_a_note(scene: Scene) -> None:
     scene.send("new.csv", [(2, "de")])
     scene.send("old.csv", [(1, "de")], BEFORE)
-    delivery = scene.services.ledger.delivery("acme/orders", BEFORE)
-    publication = scene.services.ledger.publication("acme/orders", BEFORE, 1)
+    delivery = scene.services.ledger.deliveries.get("acme/orders", BEFORE)
+    publication = scene.services.ledger.publications.get("acme/orders", BEFORE, 1)
     assert publication is not None
     assert (delivery.state, delivery.published) == (DeliveryState.PUBLISHED, 1)
     assert publication.note == f"readers see version 1 of the delivery of {YESTERDAY}, which replaces this one"
-    newest = scene.services.ledger.publication("acme/orders", YESTERDAY, 1)
+    newest = scene.services.ledger.publications.get("acme/orders", YESTERDAY, 1)
     assert newest is not None
     assert newest.note == ""
     assert scene.compare() == [(0, 0)]

@@ -20,8 +20,10 @@ from adplatform.lake.catalog import Partition
 from adplatform.lake.entry import MANIFEST, SLICE_LIST, SLICES
 from adplatform.lake.query import run_query
 from adplatform.lake.table import TableName, table_name
-from adplatform.ledger.ledger import Lease, table_definition
-from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState
+from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.leases import Lease
+from adplatform.ledger.objects import ObjectState
+from adplatform.ledger.table import table_definition
 from adplatform.platform.aws import Aws
 from adplatform_tests.support import plainly
 from adplatform_tests.support.platforms import YESTERDAY, make_services
@@ -79,7 +81,7 @@ class Scene:
         return list(examine(self.services, whole, "doctor", repair=repair, part=self.part))
 
     def delivery(self, day: date = YESTERDAY) -> Delivery:
-        return self.services.ledger.delivery(self.name, day)
+        return self.services.ledger.deliveries.get(self.name, day)
 
     def items(self) -> list[dict[str, Any]]:
         client, table = self.services.ledger.client, self.services.settings.ledger_table
@@ -196,11 +198,11 @@ def test_the_same_number_with_another_manifest_is_refused(scene: Scene) -> None:
     """A retry after the backup settled the same objects again, so nothing tells the two settlements apart but this."""
     scene.sent("one", "a.csv", FIRST)
     backup = scene.items()
-    scene.services.ledger.reopen(scene.name, YESTERDAY)
+    scene.services.ledger.deliveries.reopen(scene.name, YESTERDAY)
     scene.process("retried")
     assert scene.delivery().published == 2
     scene.lose_ledger(backup)
-    scene.services.ledger.reopen(scene.name, YESTERDAY)
+    scene.services.ledger.deliveries.reopen(scene.name, YESTERDAY)
     with pytest.raises(PermanentFailure, match="adplatform doctor"):
         scene.process("retried once more")
     scene.doctor(repair=True)
@@ -219,7 +221,7 @@ def test_a_delivery_of_another_date_removes_no_rows_that_the_ledger_forgot(scene
         scene.process("newer")
     assert scene.rows() == before
     scene.doctor(repair=True)
-    scene.services.ledger.reopen(scene.name, newer)
+    scene.services.ledger.deliveries.reopen(scene.name, newer)
     scene.process("healed")
     assert scene.rows() == sorted([*before, (20, "de")])
 
@@ -234,24 +236,24 @@ def test_nothing_is_collected_while_the_ledger_does_not_know_what_readers_see(sc
         [(_, collected)] = collect_source(services, scene.source, "collect")
         assert (collected.removed, collected.waiting) == ((), ())
         assert any("adplatform doctor" in sentence for sentence in collected.compared.unclear)
-    assert scene.services.ledger.troubles("acme").keys() == {"catalog/acme/orders"}
+    assert scene.services.ledger.messages.troubles("acme").keys() == {"catalog/acme/orders"}
     scene.doctor(repair=True)
     [(_, collected)] = collect_source(scene.services, scene.source, "collect")
     assert collected.compared.unclear == ()
     assert collected.waiting
-    assert scene.services.ledger.troubles("acme") == {}
+    assert scene.services.ledger.messages.troubles("acme") == {}
 
 
 @pytest.mark.parametrize("kind", ["daily"])
 def test_what_was_left_out_stays_out_after_the_ledger_was_lost(scene: Scene) -> None:
     scene.sent("one", "a.csv", FIRST)
-    (first,) = scene.services.ledger.objects(scene.name, YESTERDAY)
-    scene.services.ledger.update_object(scene.name, first, state=ObjectState.EXCLUDED, reason="left out")
+    (first,) = scene.services.ledger.objects.of_day(scene.name, YESTERDAY)
+    scene.services.ledger.objects.exclude(scene.name, first, "left out")
     scene.sent("two", "b.csv", SECOND)
     assert scene.rows() == SECOND
     scene.lose_ledger()
     scene.doctor(repair=True)
-    assert [(o.state, o.key[-5:]) for o in scene.services.ledger.objects(scene.name, YESTERDAY)] == [
+    assert [(o.state, o.key[-5:]) for o in scene.services.ledger.objects.of_day(scene.name, YESTERDAY)] == [
         (ObjectState.EXCLUDED, "a.csv"),
         (ObjectState.ARRIVED, "b.csv"),
     ]
@@ -321,21 +323,21 @@ def test_an_older_version_in_the_catalog_is_replaced_by_the_one_that_an_intact_l
 def test_a_newer_version_of_which_the_ledger_has_nothing_but_its_place_is_left_to_people(scene: Scene) -> None:
     scene.sent("one", "a.csv", FIRST)
     ledger, delivery = scene.services.ledger, scene.delivery()
-    placement, row = ledger.placement(scene.name, YESTERDAY), ledger.publication(scene.name, YESTERDAY, 1)
+    placement, row = ledger.placements.get(scene.name, YESTERDAY), ledger.publications.get(scene.name, YESTERDAY, 1)
     assert placement is not None
     assert row is not None
-    ledger.put_placement(scene.name, replace(placement, version=2))
+    ledger.placements.put(scene.name, replace(placement, version=2))
     key = {"pk": {"S": f"feed#{scene.name}"}, "sk": {"S": row.sort_key}}
     ledger.client.delete_item(TableName=ledger.table, Key=key)
     [finding] = [each for each in scene.doctor(repair=True) if each.day]
     assert (finding.done, "version 2 is placed" in finding.problem) == ("", True)
-    assert (scene.delivery(), ledger.publications(scene.name)) == (delivery, [])
+    assert (scene.delivery(), ledger.publications.of_feed(scene.name)) == (delivery, [])
 
 
 @pytest.mark.parametrize("kind", ["daily"])
 def test_a_look_says_that_a_dropped_partition_is_gone_though_its_delivery_waits_for_more(scene: Scene) -> None:
     scene.sent("one", "a.csv", FIRST)
-    scene.services.ledger.reopen(scene.name, YESTERDAY)
+    scene.services.ledger.deliveries.reopen(scene.name, YESTERDAY)
     [partition] = scene.partitions()
     scene.services.glue.delete_partition(
         DatabaseName=scene.named.database, TableName=scene.named.name, PartitionValues=[partition.value]
@@ -353,7 +355,7 @@ def test_a_look_does_not_promise_a_partition_of_slices_that_are_gone(scene: Scen
     assert table is not None
     scene.services.lake.catalog.put_partition(scene.named, table, older)
     bucket = scene.services.zones.clean_bucket
-    [gone] = [part.location for part in scene.services.ledger.slices(scene.name, "de") if part.day == BEFORE]
+    [gone] = [part.location for part in scene.services.ledger.placements.slices(scene.name, "de") if part.day == BEFORE]
     objects = scene.services.store.listing(bucket, scene.services.zones.clean_key(gone))
     scene.services.store.delete(bucket, [stored.key for stored in objects])
     [finding] = scene.doctor(repair=False)
@@ -383,7 +385,7 @@ def test_a_repair_keeps_its_lease_while_it_only_reads(scene: Scene) -> None:
     def read_slowly(**_: Any) -> None:
         scene.services.glue.meta.events.unregister("before-call.glue.GetPartitions", read_slowly)
         time.sleep(0.8)
-        taken.append(Lease(ledger, f"publish/{scene.name}", "another", timedelta(minutes=1)).take())
+        taken.append(Lease(ledger.access, f"publish/{scene.name}", "another", timedelta(minutes=1)).take())
 
     scene.services.glue.meta.events.register("before-call.glue.GetPartitions", read_slowly)
     assert scene.doctor(repair=True) == []

@@ -14,7 +14,9 @@ from adplatform.flow import clean, lifecycle, raw
 from adplatform.flow.hashing_keys import HashingKeys, KeysDiffer, hashing_keys
 from adplatform.flow.key_rotation import Step, Wish, plan, retire_keys, usage
 from adplatform.flow.source import make_source
-from adplatform.ledger.rows import DeliveryState, LakeKey, Placement, RotationState, TableRotation
+from adplatform.ledger.delivery import DeliveryState
+from adplatform.ledger.keys import LakeKey, RotationState, TableRotation
+from adplatform.ledger.placements import Placement
 from adplatform.platform.aws import Aws
 from adplatform.privacy.key_versions import fetch_earlier_key
 from adplatform.privacy.keys import HashKey, fetch_key
@@ -94,15 +96,15 @@ def test_one_person_before_and_after_another_key_is_refused_and_after_a_rotation
     assert club.query("select region, email_lake, seen, _pii_key_id from {members}") == [
         ("de", digest(key_of(club), "ann"), 2, club.key_id)
     ]
-    assert {d.state for d in club.services.ledger.deliveries("club/members")} == {DeliveryState.PUBLISHED}
+    assert {d.state for d in club.services.ledger.deliveries.of_feed("club/members")} == {DeliveryState.PUBLISHED}
 
 
 def test_a_delivery_waits_where_nobody_knows_the_key_of_its_table(club: Club) -> None:
     ledger, flow, key = club.services.ledger, club.flow("members"), club.key_id
-    ledger.put_placement(flow.name, Placement(day(3), 1, rows=1))
-    ledger.begin_lake_key(key)
+    ledger.placements.put(flow.name, Placement(day(3), 1, rows=1))
+    ledger.keys.begin(key)
     assert hashing_keys(club.services, flow) == HashingKeys(key_of(club))
-    ledger.put_lake_key(LakeKey(key, ledger.now(), "earlier", rotating=True))
+    ledger.keys.put(LakeKey(key, ledger.now(), "earlier", rotating=True))
     with pytest.raises(KeysDiffer, match="under hashing key unknown"):
         hashing_keys(club.services, flow)
 
@@ -140,12 +142,12 @@ def test_rotations_one_after_the_other_bring_every_table_to_one_key_and_joins_co
     require_one_key(club, outcome.key.key_id)
     assert (club.query(JOINED), club.query(ROWS)) == (joined, rows)
     assert plan(club.services, club.flows, club.key_id) == []
-    assert [d.version for d in ledger.deliveries("club/purchases")] == [2, 2]
+    assert [d.version for d in ledger.deliveries.of_feed("club/purchases")] == [2, 2]
 
-    before = club.key_id, [d.version for d in ledger.deliveries("club/members")]
+    before = club.key_id, [d.version for d in ledger.deliveries.of_feed("club/members")]
     nothing = club.rotate(Wish(adopt=True))
     assert (nothing.made, nothing.problems, nothing.key.rotating) == (0, (), False)
-    assert (club.key_id, [d.version for d in ledger.deliveries("club/members")]) == before
+    assert (club.key_id, [d.version for d in ledger.deliveries.of_feed("club/members")]) == before
 
     ids.append(club.replace_key())
     outcome = club.rotate()
@@ -176,7 +178,7 @@ def test_a_correction_that_was_refused_stays_due_and_the_rows_that_readers_see_m
     outcome = club.rotate()
     assert outcome.problems == ()
     assert club.query("select amount::int, _pii_key_id from {purchases}") == [(1, club.key_id)]
-    delivery = club.services.ledger.delivery("club/purchases", day(3))
+    delivery = club.services.ledger.deliveries.get("club/purchases", day(3))
     assert delivery.pending == 1
     with pytest.raises(PermanentFailure, match="bounds"):
         club.process()
@@ -188,7 +190,7 @@ def test_a_table_on_its_way_takes_the_correction_that_its_failure_asks_for(club:
     club.services.s3.put_object(**stored, Body=b"region,email,seen\nde,ann@example.com,?\n")
     [problem] = club.rotate().problems
     assert "bounds" in problem
-    rotation = club.services.ledger.table_rotation("club/members")
+    rotation = club.services.ledger.keys.rotation("club/members")
     assert rotation is not None
     assert rotation.state is RotationState.RUNNING
     club.put("members", day(3), members(("de", "ann", 5)))
@@ -196,7 +198,7 @@ def test_a_table_on_its_way_takes_the_correction_that_its_failure_asks_for(club:
     assert club.query("select seen from {members}") == [(1,)]
     assert club.rotate().problems == ()
     assert club.query("select seen, _pii_key_id from {members}") == [(5, club.key_id)]
-    assert club.services.ledger.delivery("club/members", day(3)).state is DeliveryState.PUBLISHED
+    assert club.services.ledger.deliveries.get("club/members", day(3)).state is DeliveryState.PUBLISHED
 
 
 def test_a_version_that_settles_while_its_table_is_shown_is_not_taken_for_the_one_that_readers_see(club: Club) -> None:
@@ -210,10 +212,10 @@ def test_a_version_that_settles_while_its_table_is_shown_is_not_taken_for_the_on
             club.put("members", day(3), members(("de", "ann", 7)))
             settler = services.settler(club.source)
             settler.receive()
-            assert settler.settle(flow, services.ledger.delivery(flow.name, day(3))) is not None
+            assert settler.settle(flow, services.ledger.deliveries.get(flow.name, day(3))) is not None
 
     assert club.rotate(watch=settle_another).problems == ()
-    delivery = services.ledger.delivery(flow.name, day(3))
+    delivery = services.ledger.deliveries.get(flow.name, day(3))
     assert (delivery.state, delivery.version, delivery.published) == (DeliveryState.SETTLED, 3, 1)
     assert club.query("select seen, _pii_key_id from {members}") == [(1, club.key_id)]
     club.process()
@@ -234,7 +236,7 @@ def test_deliveries_without_their_originals_are_left_and_keep_the_key_of_a_table
     assert outcome.problems == ()
     assert (club.keys("members"), club.keys("purchases")) == ({before}, {before, club.key_id})
     assert (club.query(ROWS), club.query("select sum(amount)::int from {purchases}")) == (rows, [(10,)])
-    rotation = club.services.ledger.table_rotation("club/purchases")
+    rotation = club.services.ledger.keys.rotation("club/purchases")
     assert rotation is not None
     assert (rotation.state, rotation.left) == (RotationState.DONE, 1)
     assert {(u.table, u.key_id) for u in usage(club.services, [club.flow("purchases")])} == {
@@ -285,13 +287,13 @@ def test_a_new_key_keeps_the_one_of_the_lake_and_those_of_tables_that_stay_reach
 
 def stored_original(club: Club, feed: str, ago: int) -> dict[str, str]:
     """Where the archive has the one file of a delivery."""
-    [obj] = club.services.ledger.objects(f"club/{feed}", day(ago))
+    [obj] = club.services.ledger.objects.of_day(f"club/{feed}", day(ago))
     return {"Bucket": club.services.zones.raw_bucket, "Key": obj.archived_key}
 
 
 def remove_originals(club: Club, feed: str, ago: int) -> None:
     s3, bucket = club.services.s3, club.services.zones.raw_bucket
-    for obj in club.services.ledger.objects(f"club/{feed}", day(ago)):
+    for obj in club.services.ledger.objects.of_day(f"club/{feed}", day(ago)):
         for version in s3.list_object_versions(Bucket=bucket, Prefix=obj.archived_key)["Versions"]:
             s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
 
@@ -349,14 +351,14 @@ def columns(club: Club, table: str) -> list[dict[str, Any]]:
 def test_new_deliveries_of_a_table_on_its_way_wait_without_an_attempt_and_are_taken_in(small: Club) -> None:
     club = small
     assert rotate_killed_in(club, "club/members", 1) == -signal.SIGKILL
-    rotation = club.services.ledger.table_rotation("club/members")
+    rotation = club.services.ledger.keys.rotation("club/members")
     assert rotation is not None
     assert rotation.state is RotationState.RUNNING
     assert len(list(club.services.settings.temp.iterdir())) == 1  # what the killed one left
     club.put("members", day(1), members(("de", "ann", 9)))
     later = club.later(timedelta(hours=1))
     later.process()
-    waiting = club.services.ledger.delivery("club/members", day(1))
+    waiting = club.services.ledger.deliveries.get("club/members", day(1))
     assert (waiting.state, waiting.pending, waiting.version) == (DeliveryState.OPEN, 1, 0)
     with pytest.raises(KeysDiffer, match=r"on its way to hashing key .*deliveries are made"):
         hashing_keys(later.services, later.flow("members"))
@@ -369,10 +371,10 @@ def test_new_deliveries_of_a_table_on_its_way_wait_without_an_attempt_and_are_ta
 
 def test_a_rotation_ends_the_way_of_a_table_that_hashes_nothing_any_more(club: Club) -> None:
     ledger, bare = club.services.ledger, {**PURCHASES, "columns": {"amount": "decimal(10,2)"}}
-    ledger.put_table_rotation(TableRotation("club/purchases", "k1", "k2", RotationState.RUNNING, ledger.now()))
+    ledger.keys.put_rotation(TableRotation("club/purchases", "k1", "k2", RotationState.RUNNING, ledger.now()))
     changed = make_source("club", club.services.settings.raw_bucket, [Feed.model_validate(bare)])
     assert replace(club, source=changed).rotate().problems == ()
-    assert [r.state for r in ledger.table_rotations()] == [RotationState.DONE]
+    assert [r.state for r in ledger.keys.rotations()] == [RotationState.DONE]
 
 
 def test_a_key_that_was_replaced_while_a_delivery_was_made_is_not_shown(club: Club) -> None:
@@ -416,12 +418,12 @@ def kill_and_go_on(aws: Aws, home: Path, moment: int) -> None:
     assert done.problems == (), moment
     assert seen(club) == before, moment
     assert club.keys("members") == club.keys("purchases") == {club.key_id}, moment
-    deliveries = [d for f in club.flows for d in club.services.ledger.deliveries(f.name)]
+    deliveries = [d for f in club.flows for d in club.services.ledger.deliveries.of_feed(f.name)]
     assert {d.state for d in deliveries} == {DeliveryState.PUBLISHED}, moment
     # One new version each, and one more at most for the delivery whose run was killed.
     assert {d.version for d in deliveries} <= {2, 3}, moment
     later.rotate(Wish(adopt=True))
-    assert deliveries == [d for f in club.flows for d in club.services.ledger.deliveries(f.name)], moment
+    assert deliveries == [d for f in club.flows for d in club.services.ledger.deliveries.of_feed(f.name)], moment
 
 
 @pytest.mark.parametrize("share", [0.4, 0.8])

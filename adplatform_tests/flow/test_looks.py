@@ -16,7 +16,7 @@ from adplatform.flow.listing import Position, Round, new_round
 from adplatform.flow.looks import LIST_EVERY, Progress, look_at
 from adplatform.flow.settling import MOST_STARTED, Look
 from adplatform.flow.source import make_source
-from adplatform.ledger.rows import DeliveryState
+from adplatform.ledger.delivery import DeliveryState
 from adplatform_tests.flow.test_settling import Alive
 from adplatform_tests.flow.world import TODAY, Fuse, NoRuns, World, fake_world, feeds
 
@@ -191,7 +191,7 @@ def test_a_flood_is_refused_within_its_time_and_then_costs_a_listing_in_five_min
         _, progress = look(world, meter, progress)
         looks += 1
         assert looks < 40
-    assert [(r.feed, r.objects) for r in world.ledger.refused("acme")] == [("acme/a_flood", 5000)]
+    assert [(r.feed, r.objects) for r in world.ledger.objects.refused("acme")] == [("acme/a_flood", 5000)]
     costs = []
     for _ in range(20):
         before = meter.calls
@@ -259,7 +259,7 @@ def test_whatever_the_time_everything_settles_in_the_end(seconds: float) -> None
         world.bare_sqs.time_out()
     assert due == {f"acme/{feed}:{day}:v1:a1" for feed in ("quiet", "done") for day in dates(6)}
     for feed in ("quiet", "done"):
-        for delivery in world.ledger.deliveries(f"acme/{feed}"):
+        for delivery in world.ledger.deliveries.of_feed(f"acme/{feed}"):
             assert (delivery.state, delivery.version, delivery.pending) == (DeliveryState.SETTLED, 1, 0)
             body = world.body("raw", delivery.manifest_key) or b""
             assert sorted(e["key"][-5:] for e in json.loads(body)["objects"]) == ["a.csv", "b.csv"]
@@ -287,13 +287,13 @@ def test_a_listing_of_some_minutes_ago_does_not_stand_for_the_one_before_settlin
     for _ in range(11):
         _, progress = look(world, meter, progress)
     assert progress.listing is not None
-    assert progress.listing.started > world.ledger.objects("acme/quiet", TODAY)[0].seen_at  # type: ignore[operator]
+    assert progress.listing.started > world.ledger.objects.of_day("acme/quiet", TODAY)[0].seen_at  # type: ignore[operator]
     world.deliver("quiet", "b.csv")
     world.messages(lambda _: [])
     world.clock.pass_by(timedelta(seconds=90))
     found, progress = look(world, meter, progress)
     assert found.due == ()
-    assert len(world.ledger.objects("acme/quiet", TODAY)) == 2
+    assert len(world.ledger.objects.of_day("acme/quiet", TODAY)) == 2
 
 
 # -- listing in parts
@@ -322,7 +322,7 @@ def test_a_round_that_begins_with_a_look_covers_what_its_events_brought() -> Non
     world, meter = metered({"count": {"complete_when": "count", "expected_files": 1}})
     unmetered(world, lambda bare: bare.deliver("count", "a.csv"))
     _, progress = look(world, meter, Progress())
-    [obj] = world.ledger.objects("acme/count", TODAY)
+    [obj] = world.ledger.objects.of_day("acme/count", TODAY)
     assert progress.listing is not None
     assert obj.seen_at is not None
     assert progress.listing.started > obj.seen_at
@@ -359,7 +359,7 @@ def test_a_round_in_parts_brings_every_object_once(
 
 def all_objects(world: World, feed: str) -> list[Any]:
     days = {key[1].split("#")[1] for key in world.dynamo.items if key[0] == f"feed#{feed}" and "object#" in key[1]}
-    return [o for day in days for o in world.ledger.objects(feed, date.fromisoformat(day))]
+    return [o for day in days for o in world.ledger.objects.of_day(feed, date.fromisoformat(day))]
 
 
 def test_a_round_goes_on_though_the_version_it_stopped_at_is_gone() -> None:
@@ -381,7 +381,7 @@ def test_a_round_that_has_not_begun_by_the_clock_is_none() -> None:
     _, progress = look(world, meter, Progress(new_round(world.clock() + timedelta(days=300), [])))
     assert progress.listing is not None
     assert progress.listing.started < world.clock()
-    assert world.ledger.delivery("acme/quiet", TODAY).pending == 1
+    assert world.ledger.deliveries.get("acme/quiet", TODAY).pending == 1
 
 
 def test_turns_are_taken_until_all_are_through() -> None:

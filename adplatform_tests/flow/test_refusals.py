@@ -11,7 +11,8 @@ import pytest
 
 from adplatform.flow.notices import notify_refused
 from adplatform.flow.source import UNPLACED, make_source
-from adplatform.ledger.rows import DeliveryState, Ignored, ObjectState, RawObject, Refused
+from adplatform.ledger.delivery import DeliveryState
+from adplatform.ledger.objects import Ignored, ObjectState, RawObject, Refused
 from adplatform_tests.flow.test_settling import contents, delivery, minutes, run
 from adplatform_tests.flow.world import TODAY, Crash, NoRuns, World, fake_world
 
@@ -32,11 +33,13 @@ def declared(world: World, feed: str = "quiet", landing: str | None = None, **ch
 def rows(world: World) -> list[RawObject]:
     """All rows of objects, wherever they are."""
     items = [key for key in world.dynamo.items if key[1].startswith("object#")]
-    return [o for pk in {pk for pk, _ in items} for o in world.ledger.ignored_objects(pk.removeprefix("feed#"))] + [
+    return [
+        o for pk in {pk for pk, _ in items} for o in world.ledger.objects.ignored_of_feed(pk.removeprefix("feed#"))
+    ] + [
         o
         for flow in world.source.feeds
-        for d in world.ledger.deliveries(flow.name)
-        for o in world.ledger.objects(flow.name, d.day)
+        for d in world.ledger.deliveries.of_feed(flow.name)
+        for o in world.ledger.objects.of_day(flow.name, d.day)
         if o.state is ObjectState.ARRIVED
     ]
 
@@ -108,7 +111,7 @@ def test_a_date_too_far_ahead_is_refused(early: str | None, days_ahead: int, tak
     world.deliver("quiet", "a.csv", day=day)
     world.settler.receive()
     assert bool(delivery(world, day=day).pending) is taken
-    assert bool(world.ledger.refused("acme")) is not taken
+    assert bool(world.ledger.objects.refused("acme")) is not taken
 
 
 # -- somebody is notified once
@@ -124,29 +127,29 @@ def test_refused_objects_are_counted_by_feed_and_reason_until_somebody_was_notif
         world.put(world.source.prefix + noise, b"")
     world.settler.receive()
     world.settler.reconcile()
-    found = {(r.feed, r.objects, r.first.rsplit("/", 1)[-1], r.reason) for r in world.ledger.refused("acme")}
+    found = {(r.feed, r.objects, r.first.rsplit("/", 1)[-1], r.reason) for r in world.ledger.objects.refused("acme")}
     assert found == {
         ("acme/quiet", 3, "0.csv", "its date is older than accept_late 1 day, 0:00:00 allows"),
         ("acme/count", 1, "a.csv", "its date is before the feed's start_date 2026-01-01"),
         (f"acme/{UNPLACED}", 1, "a.csv", "it fits no feed's landing layout, or the date in its key is none"),
     }
-    assert all(r.action for r in world.ledger.refused("acme"))
-    for refused in world.ledger.refused("acme"):
-        assert world.ledger.clear_refused("acme", refused)
+    assert all(r.action for r in world.ledger.objects.refused("acme"))
+    for refused in world.ledger.objects.refused("acme"):
+        assert world.ledger.objects.clear_refused("acme", refused)
     minutes(world, 10)
     world.settler.reconcile()
-    assert world.ledger.refused("acme") == []
+    assert world.ledger.objects.refused("acme") == []
 
 
 def test_what_is_refused_while_somebody_is_notified_is_reported_with_the_next_message() -> None:
     world = fake_world({"quiet": {"accept_late": "1d"}})
     world.deliver("quiet", "a.csv", day=OLD)
     world.settler.receive()
-    [first] = world.ledger.refused("acme")
+    [first] = world.ledger.objects.refused("acme")
     world.deliver("quiet", "b.csv", day=OLD)
     world.settler.receive()
-    assert not world.ledger.clear_refused("acme", first)
-    [left] = world.ledger.refused("acme")
+    assert not world.ledger.objects.clear_refused("acme", first)
+    [left] = world.ledger.objects.refused("acme")
     assert left == Refused(first.feed, first.reason, 1, first.first, first.since, first.action)
 
 
@@ -173,7 +176,7 @@ def test_a_refusal_outlives_a_crash_at_any_call(calls: int) -> None:
     world.fuse.left = -1
     world.bare_sqs.time_out()
     world.settler.receive()
-    assert [r.objects for r in world.ledger.refused("acme")] == [2]
+    assert [r.objects for r in world.ledger.objects.refused("acme")] == [2]
 
 
 # -- a changed declaration
@@ -214,7 +217,7 @@ def before_the_change(change: str) -> World:
         world = declared(world, landing="quiet/{date:%m.%d.%y}/{file}")
     world.put(world.source.prefix + key, b"1")
     world.settler.receive()
-    assert world.ledger.active_deliveries("acme") == []
+    assert world.ledger.deliveries.active("acme") == []
     return world
 
 
@@ -237,11 +240,11 @@ def test_an_ignored_object_that_the_declaration_takes_by_now_is_delivered(change
         assert changed.settler.receive() == 1
     [taken] = rows(changed)
     assert (taken.state, taken.number, taken.reason, taken.seen_by) == (ObjectState.ARRIVED, 1, "", by)
-    assert changed.ledger.ignored("acme") == []
+    assert changed.ledger.objects.ignored("acme") == []
     assert changed.settler.reconcile() == changed.settler.receive() == 0
     minutes(changed, 60 * 24 * 10)
     assert changed.tick(NOBODY) == [f"acme/quiet:{taken.day}:v1:a1"]
-    run_of = changed.ledger.delivery("acme/quiet", taken.day)
+    run_of = changed.ledger.deliveries.get("acme/quiet", taken.day)
     assert (run_of.arrivals, run_of.state) == (1, DeliveryState.SETTLED)
 
 
@@ -256,7 +259,7 @@ def test_of_two_processes_that_take_an_ignored_object_one_does(change: str, call
     changed.fuse.left = -1
     changed.settler.reconcile()
     [taken] = rows(changed)
-    assert changed.ledger.delivery("acme/quiet", taken.day).arrivals == taken.number == 1
+    assert changed.ledger.deliveries.get("acme/quiet", taken.day).arrivals == taken.number == 1
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -287,14 +290,14 @@ def test_an_object_that_stays_ignored_for_another_reason_says_so_and_is_not_repo
     world = fake_world({"quiet": {}})
     world.put(world.source.prefix + "inbound/20250101/a.csv", b"1")
     world.settler.receive()
-    [refused] = world.ledger.refused("acme")
-    world.ledger.clear_refused("acme", refused)
+    [refused] = world.ledger.objects.refused("acme")
+    world.ledger.objects.clear_refused("acme", refused)
     changed = declared(world, landing="inbound/{date:%Y%m%d}/{file}")
     assert changed.settler.reconcile() == 0
     [found] = rows(changed)
     assert (found.day, found.reason) == (date(2025, 1, 1), "its date is before the feed's start_date 2026-01-01")
-    assert changed.ledger.refused("acme") == []
-    assert changed.ledger.ignored("acme") == [Ignored(found.identity, "acme/quiet", found.day)]
+    assert changed.ledger.objects.refused("acme") == []
+    assert changed.ledger.objects.ignored("acme") == [Ignored(found.identity, "acme/quiet", found.day)]
     later = declared(changed, start_date=date(2025, 1, 1), landing="inbound/{date:%Y%m%d}/{file}")
     assert later.settler.reconcile() == 1
 
@@ -321,7 +324,7 @@ def test_an_object_that_arrived_under_one_date_does_not_arrive_again_under_anoth
     corrected = declared(world, landing="quiet/{date:%y.%m.%d}/{file}")
     assert corrected.settler.reconcile() == 0
     assert [(o.day, o.state) for o in rows(corrected)] == [(date(2026, 3, 12), ObjectState.ARRIVED)]
-    assert corrected.ledger.delivery("acme/quiet", date(2012, 3, 26)).arrivals == 0
+    assert corrected.ledger.deliveries.get("acme/quiet", date(2012, 3, 26)).arrivals == 0
     world.put(world.source.prefix + "quiet/26.03.12/a.csv", b"1")
     assert corrected.settler.reconcile() == 1
 
@@ -332,4 +335,4 @@ def test_an_object_that_arrived_stays_whatever_the_declaration_says_later() -> N
     world.settler.receive()
     changed = declared(world, accept_late=timedelta(0), start_date=date(2027, 1, 1))
     assert changed.settler.reconcile() == 0
-    assert [o.state for o in changed.ledger.objects("acme/quiet", TODAY)] == [ObjectState.ARRIVED]
+    assert [o.state for o in changed.ledger.objects.of_day("acme/quiet", TODAY)] == [ObjectState.ARRIVED]

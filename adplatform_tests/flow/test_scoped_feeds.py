@@ -8,7 +8,7 @@ from adplatform.contracts.feed import Feed
 from adplatform.failures import PermanentFailure
 from adplatform.files.landing import Part
 from adplatform.flow.source import FeedFlow, ScopeKey, Source, make_source, scoped, to_object
-from adplatform.ledger.rows import ObjectState
+from adplatform.ledger.objects import ObjectState
 from adplatform_tests.flow.world import TODAY
 
 PREFIX = "slices/ads/"

@@ -17,16 +17,11 @@ from adplatform.flow.failed import FailedDelivery
 from adplatform.flow.notices import notify_hindered
 from adplatform.flow.settling import MAX_MANIFEST, Due, Ending, Look, Problem, Runs
 from adplatform.flow.source import UNPLACED, make_source
-from adplatform.ledger.rows import (
-    Delivery,
-    DeliveryState,
-    ObjectState,
-    Placement,
-    Publication,
-    RawObject,
-    RotationState,
-    TableRotation,
-)
+from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.keys import RotationState, TableRotation
+from adplatform.ledger.objects import ObjectState, RawObject
+from adplatform.ledger.placements import Placement
+from adplatform.ledger.publications import Publication
 from adplatform_tests.flow.fakes import client_error
 from adplatform_tests.flow.world import ARRIVALS, TODAY, Crash, NoRuns, World, crash, fake_world, feeds
 
@@ -67,11 +62,11 @@ def minutes(world: World, number: float) -> None:
 
 
 def delivery(world: World, feed: str = "quiet", day: date = TODAY) -> Delivery:
-    return world.ledger.delivery(f"acme/{feed}", day)
+    return world.ledger.deliveries.get(f"acme/{feed}", day)
 
 
 def objects(world: World, feed: str = "quiet", day: date = TODAY) -> list[RawObject]:
-    return world.ledger.objects(f"acme/{feed}", day)
+    return world.ledger.objects.of_day(f"acme/{feed}", day)
 
 
 def contents(world: World, feed: str = "quiet", day: date = TODAY) -> dict[str, bytes]:
@@ -244,7 +239,7 @@ def test_objects_that_fit_no_feed_are_remembered_once_for_all_days(world: World)
     minutes(world, 60 * 24 * 3)
     assert world.settler.reconcile() == 0
     assert world.settler.receive() == 0
-    (found,) = world.ledger.objects(f"acme/{UNPLACED}", TODAY)
+    (found,) = world.ledger.objects.of_day(f"acme/{UNPLACED}", TODAY)
     assert (found.state, found.reason) == (
         ObjectState.IGNORED,
         "it fits no feed's landing layout, or the date in its key is none",
@@ -264,7 +259,7 @@ def test_a_date_that_the_feed_does_not_accept_is_ignored_with_its_reason(day: da
     world.deliver("quiet", "a.csv", day=day)
     assert world.settler.receive() == 1
     assert [(o.state is ObjectState.IGNORED, o.reason) for o in objects(world, day=day)] == [(bool(reason), reason)]
-    assert bool(world.ledger.active_deliveries("acme")) is not bool(reason)
+    assert bool(world.ledger.deliveries.active("acme")) is not bool(reason)
 
 
 def test_an_object_whose_event_never_came_is_in_the_version_that_settles(world: World) -> None:
@@ -382,7 +377,7 @@ def test_a_request_for_a_new_version_is_met_though_the_same_bytes_came_again(wor
     published(world)
     world.deliver("quiet", "a.csv")
     world.tick(NOBODY)
-    world.ledger.reopen("acme/quiet", TODAY)
+    world.ledger.deliveries.reopen("acme/quiet", TODAY)
     minutes(world, 6)
     assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v2:a1"]
 
@@ -413,7 +408,7 @@ def test_a_version_settles_above_those_that_the_delivery_does_not_know_of(world:
     """As a doctor leaves it that is killed before it changes the delivery."""
     for version in (1, 2):
         restored = Publication(TODAY, version, 1, f"manifests/{version}", world.clock(), "quiet")
-        world.ledger.put_publication("acme/quiet", restored)
+        world.ledger.publications.put("acme/quiet", restored)
     world.deliver("quiet", "a.csv")
     world.tick(NOBODY)
     minutes(world, 6)
@@ -655,10 +650,13 @@ def test_a_run_that_was_hindered_before_it_could_claim_rests_too(world: World) -
 
 def test_a_version_that_readers_see_is_never_left_failed_and_hidden(world: World) -> None:
     settled(world)
-    world.ledger.put_placement("acme/quiet", Placement(TODAY, 1))
+    world.ledger.placements.put("acme/quiet", Placement(TODAY, 1))
     for _ in range(5):
         fails(world, TransientFailure("the archive does not answer"))
-    assert (delivery(world).published, world.ledger.publications("acme/quiet")[0].state) == (1, DeliveryState.SETTLED)
+    assert (delivery(world).published, world.ledger.publications.of_feed("acme/quiet")[0].state) == (
+        1,
+        DeliveryState.SETTLED,
+    )
     minutes(world, 120)
     assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v1:a2"]
     run(world)
@@ -667,7 +665,7 @@ def test_a_version_that_readers_see_is_never_left_failed_and_hidden(world: World
 
 def test_a_version_that_readers_see_is_closed_however_many_runs_died(world: World) -> None:
     settled(world)
-    world.ledger.put_placement("acme/quiet", Placement(TODAY, 1))
+    world.ledger.placements.put("acme/quiet", Placement(TODAY, 1))
     for death in range(1, 10):
         lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
         assert world.settler.due(Ended())[1] == []
@@ -695,7 +693,7 @@ def test_a_permanent_failure_waits_for_an_object_or_an_operator(world: World) ->
     lifecycle.fail(world, world.flow("quiet"), TODAY, "run", PermanentFailure("bad file"))
     minutes(world, 60 * 24)
     assert world.tick(Ended()) == []
-    world.ledger.reopen("acme/quiet", TODAY)
+    world.ledger.deliveries.reopen("acme/quiet", TODAY)
     assert world.tick(Ended()) == [f"acme/quiet:{TODAY}:v2:a1"]
 
 
@@ -856,7 +854,7 @@ def test_a_manifest_that_can_never_be_met_is_reported_once_with_its_reason(world
     assert (manifest.state, manifest.reason) == (ObjectState.ARRIVED, problem.error)
     minutes(world, 60)
     assert world.settler.due(NOBODY) == ([], [])
-    assert world.ledger.refused("acme") == []
+    assert world.ledger.objects.refused("acme") == []
     world.deliver("listed", "manifest.json", b'{"files": [{"name": "a.csv"}]}')
     assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a1"]
 
@@ -895,7 +893,7 @@ def test_a_broken_manifest_beside_good_ones_is_reported_once_and_does_not_hold_t
     world.deliver("listed", "01/manifest.json", b"{")
     assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a1"]
     assert list(contents(world, "listed")) == ["a.csv"]
-    [refused] = world.ledger.refused("acme")
+    [refused] = world.ledger.objects.refused("acme")
     assert (refused.feed, refused.objects, refused.first) == (
         "acme/listed",
         1,
@@ -903,11 +901,11 @@ def test_a_broken_manifest_beside_good_ones_is_reported_once_and_does_not_hold_t
     )
     assert "not a manifest" in refused.reason
     assert "ask the sender to send a correct manifest" in refused.action
-    assert world.ledger.clear_refused("acme", refused)
+    assert world.ledger.objects.clear_refused("acme", refused)
     run(world, "listed")
     world.deliver("listed", "00/stray.csv")
     world.tick(NOBODY)
-    assert world.ledger.refused("acme") == []
+    assert world.ledger.objects.refused("acme") == []
     minutes(world, 1)
     world.deliver("listed", "01/manifest.json", b'{"files": [{"name": "b.csv"}]}')
     world.deliver("listed", "01/b.csv")
@@ -924,7 +922,7 @@ def test_of_a_manifest_that_was_sent_again_broken_the_good_one_counts_and_keeps_
     world.deliver("listed", "a.csv")
     assert world.tick(NOBODY) == []
     assert delivery(world, "listed").waiting == "1 of 2 listed files are missing, first 'b.csv'"
-    assert [r.objects for r in world.ledger.refused("acme")] == [1]
+    assert [r.objects for r in world.ledger.objects.refused("acme")] == [1]
     world.deliver("listed", "b.csv")
     assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a1"]
     assert sorted(contents(world, "listed")) == ["a.csv", "b.csv"]
@@ -935,9 +933,9 @@ def test_all_broken_manifests_of_a_date_are_reported_each_once(world: World) -> 
         world.deliver("listed", f"{hour}/manifest.json", b"{")
     world.settler.receive()
     assert len(world.settler.due(NOBODY)[1]) == 1
-    assert len(world.ledger.refused("acme")) == 2
+    assert len(world.ledger.objects.refused("acme")) == 2
     assert world.settler.due(NOBODY)[1] == []
-    assert len(world.ledger.refused("acme")) == 2
+    assert len(world.ledger.objects.refused("acme")) == 2
 
 
 def test_a_manifest_that_s3_hands_out_again_settles_what_was_stuck(world: World) -> None:
@@ -1007,7 +1005,7 @@ def test_a_stray_file_does_not_keep_an_operators_request_waiting(world: World) -
     lifecycle.claim(world, world.flow("listed"), TODAY, "run")
     lifecycle.fail(world, world.flow("listed"), TODAY, "run", PermanentFailure("no key"))
     world.deliver("listed", "stray.csv")
-    world.ledger.reopen("acme/listed", TODAY)
+    world.ledger.deliveries.reopen("acme/listed", TODAY)
     assert world.tick(Ended()) == [f"acme/listed:{TODAY}:v2:a1"]
     assert contents(world, "listed") == {"a.csv": b"1"}
 
@@ -1041,7 +1039,7 @@ def test_a_run_key_names_feed_date_version_and_attempt() -> None:
 
 
 def test_a_table_on_its_way_to_another_hashing_key_waits_for_it_only_while_its_contract_needs_one(world: World) -> None:
-    world.ledger.put_table_rotation(TableRotation("acme/quiet", "k1", "k2", RotationState.RUNNING, world.clock()))
+    world.ledger.keys.put_rotation(TableRotation("acme/quiet", "k1", "k2", RotationState.RUNNING, world.clock()))
     assert settled(world).version == 1
 
 

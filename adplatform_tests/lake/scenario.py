@@ -14,7 +14,7 @@ from adplatform.lake.attempt import Published
 from adplatform.lake.lake import Lake
 from adplatform.lake.publish import publish
 from adplatform.lake.table import TableSpec
-from adplatform.ledger.rows import Publication
+from adplatform.ledger.publications import Publication
 from adplatform.platform.aws import local_aws
 from adplatform.transform.values import Staged
 from adplatform_tests.lake.support import contract, make_lake, spec_of, staged
@@ -72,7 +72,7 @@ def settle(lake: Lake, kind: str, source: str, version: int, day: date = DAY, sc
     """The ledger knows a version before anybody publishes it."""
     feed = table(kind, source).feed + (f"/{scope}" if kind == "scoped" else "")
     manifest = _manifest(source, day, version, scope)
-    lake.ledger.put_publication(feed, Publication(day, version, 1, manifest, datetime.now(UTC), "test"))
+    lake.ledger.publications.put(feed, Publication(day, version, 1, manifest, datetime.now(UTC), "test"))
 
 
 def show(

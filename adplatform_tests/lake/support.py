@@ -19,7 +19,8 @@ from adplatform.lake.parquet import arrow_type
 from adplatform.lake.store import Store
 from adplatform.lake.table import TableSpec, table_spec
 from adplatform.lake.zones import Zones
-from adplatform.ledger.ledger import Ledger, table_definition
+from adplatform.ledger.ledger import Ledger
+from adplatform.ledger.table import table_definition
 from adplatform.platform.aws import Aws
 from adplatform.transform.values import FileCount, OutputColumn, Staged, StagedFile
 

@@ -16,7 +16,8 @@ from adplatform.lake.attempt import Published, Result
 from adplatform.lake.lake import Lake
 from adplatform.lake.publish import publish
 from adplatform.lake.table import TableSpec
-from adplatform.ledger.ledger import Lease, Ledger
+from adplatform.ledger.leases import Lease
+from adplatform.ledger.ledger import Ledger
 from adplatform.platform.aws import Aws
 from adplatform_tests.lake.support import (
     contract,
@@ -161,5 +162,5 @@ def test_a_long_step_keeps_the_lease_however_often_its_time_runs_out(aws: Aws, l
             assert extended.wait(30)
             extended.clear()
             assert extended.wait(30)
-            other = Lease(replace(rival, now=lambda: clock[0] + ttl * 0.5), "publish/s/f", "rival", ttl)
+            other = Lease(replace(rival, now=lambda: clock[0] + ttl * 0.5).access, "publish/s/f", "rival", ttl)
             assert not other.take()

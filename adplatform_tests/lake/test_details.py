@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime
 from adplatform.lake.details import KEPT, read_details, with_details
 from adplatform.lake.lake import Lake
 from adplatform.ledger.item_size import MAX_ITEM, item_size
-from adplatform.ledger.rows import Publication, to_item
+from adplatform.ledger.publications import Publication
+from adplatform.ledger.rows import to_item
 
 FEED, DAY = "partner/orders", date(2026, 3, 1)
 ROW = Publication(DAY, 1, 1, "m", datetime(2026, 3, 2, tzinfo=UTC), "quiet")
@@ -21,8 +22,8 @@ def test_long_lists_are_whole_in_s3_and_bounded_in_the_ledger(lake: Lake) -> Non
     assert row.locations == LOCATIONS[:KEPT]
     assert min(row.reasons.values()) == 5000 - KEPT + 1, "the most frequent"
 
-    lake.ledger.put_publication(FEED, row)
-    stored = lake.ledger.publication(FEED, DAY, 1)
+    lake.ledger.publications.put(FEED, row)
+    stored = lake.ledger.publications.get(FEED, DAY, 1)
     assert stored is not None
     found = read_details(lake.store, stored)
     assert found.locations == LOCATIONS

@@ -124,7 +124,7 @@ def test_a_publisher_killed_before_any_write_leaves_old_or_new_and_a_rerun_compl
             assert seen.get(place) in (old.get(place), new.get(place)), (number, place)
         if scene.kind in _TWO:
             assert scene.publish_other(version) is Result.PUBLISHED
-            beside, placement = scene.shown(), scene.lake.ledger.placement(scene.spec.feed, scenario.DAY)
+            beside, placement = scene.shown(), scene.lake.ledger.placements.get(scene.spec.feed, scenario.DAY)
             for place in ("de", "fr", "it"):
                 assert beside.get(place) in (old.get(place), new.get(place)), (number, place)
             if scene.kind == "keyed":

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from adplatform.contracts.model import Contract
 from adplatform.lake.lake import Lake
 from adplatform.lake.quarantine import MASK, QuarantinedRow, entries, export, read_rows, store_rows
-from adplatform.ledger.rows import FileOutcome, Outcome, Publication
+from adplatform.ledger.publications import FileOutcome, Outcome, Publication
 
 DAY = date(2026, 3, 1)
 RULES = Contract(columns={"id": "bigint", "email": {"pii": "email"}, "secret": {"drop": True}, "note": "string"})
@@ -107,10 +107,10 @@ def test_entries_list_rows_and_bad_files_of_each_version(lake: Lake) -> None:
     rows = Publication(DAY, 2, 1, "m", now, "quiet", quarantined=3, reasons={"bad_bigint:id": 3}, quarantine_key="k")
     files = Publication(date(2026, 3, 2), 1, 1, "m", now, "quiet")
     for publication in (clean, rows, files):
-        lake.ledger.put_publication(feed, publication)
+        lake.ledger.publications.put(feed, publication)
     bad = FileOutcome(date(2026, 3, 2), 1, "s3://raw/x", Outcome.REFUSED, "truncated")
     good = FileOutcome(date(2026, 3, 2), 1, "s3://raw/y", Outcome.LOADED)
-    lake.ledger.put_file_outcomes(feed, [bad, good])
+    lake.ledger.publications.put_file_outcomes(feed, [bad, good])
     found = entries(lake.ledger, feed)
     assert [(e.day.day, e.version, e.key, e.rows) for e in found] == [(1, 2, "k", 3), (2, 1, "", 0)]
     assert found[0].reasons == {"bad_bigint:id": 3}

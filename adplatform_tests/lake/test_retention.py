@@ -12,7 +12,7 @@ from adplatform.lake.lake import Lake
 from adplatform.lake.publish import publish
 from adplatform.lake.retention import Collected, collect
 from adplatform.lake.table import TableSpec, table_name
-from adplatform.ledger.ledger import Lease
+from adplatform.ledger.leases import Lease
 from adplatform.platform.aws import Aws
 from adplatform_tests.lake.support import contract, make_lake, read_with_duckdb, source_name, spec_of, staged
 
@@ -69,10 +69,10 @@ def test_a_location_that_came_into_use_is_no_longer_counted_as_idle(lake: Lake, 
     old = replace(shown, location=sweep(lake, spec, timedelta(days=1)).waiting[0])
 
     def lead_to(partition: Partition) -> None:
-        placement = lake.ledger.placement(spec.feed, DAY)
+        placement = lake.ledger.placements.get(spec.feed, DAY)
         assert placement is not None
         lake.catalog.put_partition(spec, table, partition)
-        lake.ledger.put_placement(spec.feed, replace(placement, location=partition.location))
+        lake.ledger.placements.put(spec.feed, replace(placement, location=partition.location))
 
     lead_to(old)
     assert sweep(lake, spec, timedelta(days=2)).waiting == tuple(started)
@@ -86,7 +86,7 @@ def test_a_dry_run_names_what_would_go_and_changes_nothing(lake: Lake, temp: Pat
     old = put(lake, spec, temp, 1)
     put(lake, spec, temp, 2)
     assert sweep(lake, spec, timedelta(), dry_run=True) == Collected(waiting=(old,))
-    assert lake.ledger.retired(spec.feed) == []
+    assert lake.ledger.placements.retired(spec.feed) == []
     sweep(lake, spec, timedelta())
     before = keys(lake)
     assert sweep(lake, spec, timedelta(days=4), dry_run=True).removed == (old,)
@@ -119,7 +119,7 @@ def test_a_collection_keeps_its_lease_while_it_only_reads(aws: Aws, lake: Lake, 
     def read_slowly(**_: Any) -> None:
         reading.catalog.glue.meta.events.unregister("before-call.glue.GetPartitions", read_slowly)
         time.sleep(0.8)
-        taken.append(Lease(lake.ledger, f"publish/{spec.feed}", "another", lake.lease_ttl).take())
+        taken.append(Lease(lake.ledger.access, f"publish/{spec.feed}", "another", lake.lease_ttl).take())
 
     reading.catalog.glue.meta.events.register("before-call.glue.GetPartitions", read_slowly)
     assert sweep(reading, spec, timedelta()) == Collected()

@@ -13,7 +13,8 @@ from adplatform.lake.attempt import Result
 from adplatform.lake.lake import Lake
 from adplatform.lake.publish import publish
 from adplatform.lake.table import TableSpec
-from adplatform.ledger.rows import LakeKey, RotationState, Slice, TableRotation
+from adplatform.ledger.keys import LakeKey, RotationState, TableRotation
+from adplatform.ledger.placements import Slice
 from adplatform_tests.lake.support import contract, read_with_duckdb, source_name, spec_of, staged
 
 DAY, OTHER_DAY = date(2026, 3, 1), date(2026, 3, 2)
@@ -61,14 +62,14 @@ def test_a_version_that_failed_between_two_partitions_is_not_shown_with_the_next
     lake.catalog.glue.meta.events.unregister(f"before-call.glue.{operation}", refusal)
     assert put(lake, spec, temp, DAY, 2, {"de": [11], "it": [13]}) is Result.PUBLISHED
     assert shown(lake, spec, temp) == [("de", 11), ("de", 100), ("it", 13), ("it", 101)]
-    assert {s.version for s in lake.ledger.slices_of_day(spec.feed, DAY)} == {2}
+    assert {s.version for s in lake.ledger.placements.slices_of_day(spec.feed, DAY)} == {2}
 
 
 def test_a_partition_that_cannot_be_made_leaves_all_as_they_were(lake: Lake, temp: Path) -> None:
     spec = table()
     put(lake, spec, temp, DAY, 1, {"de": [1], "fr": [2]})
     bucket = lake.store.zones.clean_bucket
-    (gone,) = lake.ledger.slices(spec.feed, "fr")
+    (gone,) = lake.ledger.placements.slices(spec.feed, "fr")
     lake.store.delete(bucket, [o.key for o in lake.store.listing(bucket, lake.store.zones.clean_key(gone.location))])
     before = list(lake.catalog.partitions(spec))
     with pytest.raises(PermanentFailure, match="gone"):
@@ -78,12 +79,14 @@ def test_a_partition_that_cannot_be_made_leaves_all_as_they_were(lake: Lake, tem
 
 def test_keys_of_slices_are_bounded_whatever_the_value(lake: Lake, temp: Path) -> None:
     spec = table()
-    lake.ledger.put_slices(spec.feed, [Slice(value, DAY, 1, "s3://x/") for value in ("é" * 400, "#" * 2000, "a#b")])
+    lake.ledger.placements.put_slices(
+        spec.feed, [Slice(value, DAY, 1, "s3://x/") for value in ("é" * 400, "#" * 2000, "a#b")]
+    )
     rows = lake.ledger.client.scan(TableName=lake.ledger.table)["Items"]
     assert max(len(row["sk"]["S"].encode()) for row in rows) < 64
-    assert [s.partition for s in lake.ledger.slices(spec.feed, "é" * 400)] == ["é" * 400]
-    assert lake.ledger.earlier_slices(spec.feed) == []
-    assert lake.ledger.earlier_slices(spec.feed, "#" * 2000) == []
+    assert [s.partition for s in lake.ledger.placements.slices(spec.feed, "é" * 400)] == ["é" * 400]
+    assert lake.ledger.placements.earlier_slices(spec.feed) == []
+    assert lake.ledger.placements.earlier_slices(spec.feed, "#" * 2000) == []
 
 
 def test_slices_of_two_hashing_keys_never_meet_in_a_partition(lake: Lake, temp: Path) -> None:
@@ -94,23 +97,23 @@ def test_slices_of_two_hashing_keys_never_meet_in_a_partition(lake: Lake, temp: 
     assert shown(lake, spec, temp) == [("de", 1)]
     assert put(lake, spec, temp, OTHER_DAY, 2, {"fr": [2]}, "key-2026") is Result.PUBLISHED
     assert put(lake, spec, temp, DAY, 2, {"de": [1]}, "key-2026") is Result.PUBLISHED
-    placement = lake.ledger.placement(spec.feed, DAY)
+    placement = lake.ledger.placements.get(spec.feed, DAY)
     assert placement is not None
     assert (placement.version, placement.rows, placement.key_id) == (2, 1, "key-2026")
 
 
 def test_slices_whose_hashing_key_nobody_recorded_count_as_of_the_lake_and_of_no_other(lake: Lake, temp: Path) -> None:
     spec = table()
-    lake.ledger.begin_lake_key("key-2025")
+    lake.ledger.keys.begin("key-2025")
     put(lake, spec, temp, DAY, 1, {"de": [1]})
     with pytest.raises(PermanentFailure, match="key-2026 and an unknown one"):
         put(lake, spec, temp, OTHER_DAY, 1, {"de": [2]}, "key-2026")
     assert put(lake, spec, temp, OTHER_DAY, 2, {"de": [2]}, "key-2025") is Result.PUBLISHED
-    lake.ledger.put_lake_key(LakeKey("key-2026", lake.ledger.now(), "key-2025", rotating=True))
+    lake.ledger.keys.put(LakeKey("key-2026", lake.ledger.now(), "key-2025", rotating=True))
     with pytest.raises(PermanentFailure, match="an unknown one"):
         put(lake, spec, temp, date(2026, 3, 3), 1, {"de": [3]}, "key-2025")
     kept = TableRotation(spec.feed, "key-2025", "key-2026", RotationState.KEPT, lake.ledger.now())
-    lake.ledger.put_table_rotation(kept)
+    lake.ledger.keys.put_rotation(kept)
     assert put(lake, spec, temp, date(2026, 3, 3), 2, {"de": [3]}, "key-2025") is Result.PUBLISHED
 
 
@@ -118,15 +121,15 @@ def test_slices_whose_hashing_key_nobody_recorded_count_as_of_the_lake_and_of_no
 def test_slices_whose_keys_have_the_earlier_form_stop_their_partition_only(lake: Lake, temp: Path, place: str) -> None:
     spec = table()
     put(lake, spec, temp, DAY, 1, {place: [1], "other": [1]})
-    (part,) = lake.ledger.slices(spec.feed, place)
+    (part,) = lake.ledger.placements.slices(spec.feed, place)
     _as_earlier(lake, spec, part)
     with pytest.raises(PermanentFailure, match=r"adplatform doctor --repair"):
         put(lake, spec, temp, OTHER_DAY, 1, {place: [2]})
     assert put(lake, spec, temp, date(2026, 3, 3), 1, {"other": [2]}) is Result.PUBLISHED
-    (earlier,) = lake.ledger.earlier_slices(spec.feed)
-    lake.ledger.upgrade_slice(spec.feed, earlier)
-    assert part in lake.ledger.slices(spec.feed, place)
-    assert lake.ledger.earlier_slices(spec.feed) == []
+    (earlier,) = lake.ledger.placements.earlier_slices(spec.feed)
+    lake.ledger.placements.upgrade_slice(spec.feed, earlier)
+    assert part in lake.ledger.placements.slices(spec.feed, place)
+    assert lake.ledger.placements.earlier_slices(spec.feed) == []
     put(lake, spec, temp, OTHER_DAY, 2, {place: [2]})
     assert (place, 1) in shown(lake, spec, temp)
     assert (place, 2) in shown(lake, spec, temp)
@@ -137,4 +140,4 @@ def _as_earlier(lake: Lake, spec: TableSpec, part: Slice) -> None:
     item = client.get_item(TableName=name, Key={**key, "sk": {"S": part.sort_key}})["Item"]
     quoted = part.partition.replace("/", "%2F").replace("#", "%23")
     client.put_item(TableName=name, Item={**item, "sk": {"S": f"slice#{quoted}#{part.day}"}})
-    lake.ledger.delete(spec.feed, part)
+    lake.ledger.placements.delete(spec.feed, part)

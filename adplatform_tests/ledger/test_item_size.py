@@ -9,20 +9,16 @@ from typing import Any
 import pytest
 
 from adplatform.failures import MAX_TEXT, PermanentFailure, TransientFailure, clipped, listed
+from adplatform.ledger.delivery import Delivery
 from adplatform.ledger.item_size import MAX_ITEM, item_size
-from adplatform.ledger.ledger import Ledger, table_definition
-from adplatform.ledger.rows import (
-    Delivery,
-    FileOutcome,
-    ObjectState,
-    Outcome,
-    Publication,
-    RawObject,
-    Report,
-    Slice,
-    Trouble,
-    to_item,
-)
+from adplatform.ledger.ledger import Ledger
+from adplatform.ledger.messages import Trouble
+from adplatform.ledger.objects import RawObject
+from adplatform.ledger.placements import Slice
+from adplatform.ledger.publications import FileOutcome, Outcome, Publication
+from adplatform.ledger.report import Report
+from adplatform.ledger.rows import to_item
+from adplatform.ledger.table import table_definition
 from adplatform.platform.aws import Aws
 
 DAY, NOW = date(2026, 3, 14), datetime(2026, 3, 14, 9, tzinfo=UTC)
@@ -55,7 +51,7 @@ def test_an_item_is_measured_as_dynamodb_documents_it() -> None:
 def test_texts_of_any_length_fit_into_every_kind_of_row(ledger: Ledger, row: Any) -> None:
     item = to_item("acme/orders", row)
     assert item_size(item) < MAX_ITEM / 4
-    ledger._put_all("acme/orders", [row])
+    ledger.access.put("acme/orders", [row])
     for name in ("error", "reason", "settled_because"):
         if name in item and getattr(row, name) == ENDLESS:
             assert item[name].endswith("more characters")
@@ -74,23 +70,23 @@ def test_every_text_for_people_has_a_limit() -> None:
 
 def test_an_object_that_is_put_aside_later_has_its_reason_cut_too(ledger: Ledger) -> None:
     obj = RawObject(DAY, "raw", "k", "v", 1, "e", NOW)
-    ledger.record_object("acme/orders", obj)
-    ledger.update_object("acme/orders", obj, state=ObjectState.EXCLUDED, reason=ENDLESS)
-    [found] = ledger.objects("acme/orders", DAY)
+    ledger.objects.record("acme/orders", obj)
+    ledger.objects.exclude("acme/orders", obj, ENDLESS)
+    [found] = ledger.objects.of_day("acme/orders", DAY)
     assert len(found.reason) <= MAX_TEXT
 
 
 def test_an_item_that_dynamodb_would_refuse_is_refused_by_name_and_size(ledger: Ledger) -> None:
     row = Publication(DAY, 1, 1, "m", NOW, "quiet", locations=tuple(f"s3://clean/{n}/{'x' * 900}" for n in range(500)))
     with pytest.raises(PermanentFailure, match=r"version#2026-03-14#0001 has 4..,... bytes .* attribute locations"):
-        ledger.put_publication("acme/orders", row)
-    ledger.put_publication("acme/orders", replace(row, locations=row.locations[:100]))
+        ledger.publications.put("acme/orders", row)
+    ledger.publications.put("acme/orders", replace(row, locations=row.locations[:100]))
 
 
 def test_a_sort_key_that_dynamodb_would_refuse_is_refused_before_anything_is_written(ledger: Ledger) -> None:
     with pytest.raises(PermanentFailure, match="sort key has more than the 1,024 bytes"):
-        ledger._put_all("acme/orders", [Trouble("x" * 1100, "", NOW)])
-    assert ledger.slices("acme/orders", "x") == []
+        ledger.access.put("acme/orders", [Trouble("x" * 1100, "", NOW)])
+    assert ledger.placements.slices("acme/orders", "x") == []
     assert Slice("x", DAY, 1).sort_key
 
 

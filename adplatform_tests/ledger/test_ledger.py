@@ -10,8 +10,14 @@ from typing import Any
 import pytest
 
 from adplatform.failures import TransientFailure
-from adplatform.ledger.ledger import Lease, Ledger, table_definition
-from adplatform.ledger.rows import Delivery, DeliveryState, ObjectState, Publication, RawObject, Retired
+from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.leases import Lease
+from adplatform.ledger.ledger import Ledger
+from adplatform.ledger.messages import Untold
+from adplatform.ledger.objects import ObjectState, RawObject
+from adplatform.ledger.placements import Retired
+from adplatform.ledger.publications import Publication
+from adplatform.ledger.table import table_definition
 from adplatform.platform.aws import Aws
 from adplatform.platform.batches import FIRST_PAUSE
 
@@ -32,7 +38,7 @@ def obj(name: str, version: str = "v1", **more: Any) -> RawObject:
 
 
 def settle(ledger: Ledger, seen: Delivery) -> Delivery | None:
-    return ledger.settle(FEED, seen, objects=1, manifest_key="manifests/1", because="quiet")
+    return ledger.deliveries.settle(FEED, seen, objects=1, manifest_key="manifests/1", because="quiet")
 
 
 class Meanwhile:
@@ -50,142 +56,149 @@ class Meanwhile:
 
 
 def test_an_object_is_recorded_once_and_opens_its_delivery(ledger: Ledger) -> None:
-    assert ledger.record_object(FEED, obj("a"))
-    assert not ledger.record_object(FEED, obj("a"))
-    assert ledger.record_object(FEED, obj("a", "v2"))
-    delivery = ledger.delivery(FEED, DAY)
+    assert ledger.objects.record(FEED, obj("a"))
+    assert not ledger.objects.record(FEED, obj("a"))
+    assert ledger.objects.record(FEED, obj("a", "v2"))
+    delivery = ledger.deliveries.get(FEED, DAY)
     assert (delivery.arrivals, delivery.pending, delivery.state) == (2, 2, DeliveryState.OPEN)
-    assert [(o.version, o.number, o.seen_at) for o in ledger.objects(FEED, DAY)] == [("v1", 1, NOW), ("v2", 2, NOW)]
-    assert [(feed, d.day) for feed, d in ledger.active_deliveries(SOURCE)] == [(FEED, DAY)]
+    assert [(o.version, o.number, o.seen_at) for o in ledger.objects.of_day(FEED, DAY)] == [
+        ("v1", 1, NOW),
+        ("v2", 2, NOW),
+    ]
+    assert [(feed, d.day) for feed, d in ledger.deliveries.active(SOURCE)] == [(FEED, DAY)]
 
 
 def test_an_ignored_object_is_remembered_and_opens_nothing(ledger: Ledger) -> None:
     noise = obj("a.tmp", state=ObjectState.IGNORED, reason="unfinished")
-    assert ledger.record_object(FEED, noise)
-    assert not ledger.record_object(FEED, noise)
-    assert ledger.active_deliveries(SOURCE) == []
-    assert [o.number for o in ledger.objects(FEED, DAY)] == [0]
+    assert ledger.objects.record(FEED, noise)
+    assert not ledger.objects.record(FEED, noise)
+    assert ledger.deliveries.active(SOURCE) == []
+    assert [o.number for o in ledger.objects.of_day(FEED, DAY)] == [0]
 
 
 def test_eight_threads_with_different_objects_leave_no_gap(ledger: Ledger) -> None:
     with ThreadPoolExecutor(8) as pool:
-        new = list(pool.map(lambda n: ledger.record_object(FEED, obj(f"f{n}")), range(24)))
+        new = list(pool.map(lambda n: ledger.objects.record(FEED, obj(f"f{n}")), range(24)))
     assert new == [True] * 24
-    assert [o.number for o in ledger.objects(FEED, DAY)] == list(range(1, 25))
-    assert ledger.delivery(FEED, DAY).arrivals == 24
+    assert [o.number for o in ledger.objects.of_day(FEED, DAY)] == list(range(1, 25))
+    assert ledger.deliveries.get(FEED, DAY).arrivals == 24
 
 
 def test_eight_threads_with_the_same_objects_record_each_once(ledger: Ledger) -> None:
     with ThreadPoolExecutor(8) as pool:
-        new = list(pool.map(lambda n: ledger.record_object(FEED, obj(f"f{n % 3}")), range(24)))
+        new = list(pool.map(lambda n: ledger.objects.record(FEED, obj(f"f{n % 3}")), range(24)))
     assert sum(new) == 3
-    assert [o.number for o in ledger.objects(FEED, DAY)] == [1, 2, 3]
-    assert ledger.delivery(FEED, DAY).arrivals == 3
+    assert [o.number for o in ledger.objects.of_day(FEED, DAY)] == [1, 2, 3]
+    assert ledger.deliveries.get(FEED, DAY).arrivals == 3
 
 
 def test_an_arrival_between_decision_and_settling_wins(ledger: Ledger) -> None:
-    ledger.record_object(FEED, obj("a"))
-    seen = ledger.delivery(FEED, DAY)
-    rival = Meanwhile(ledger.client, "transact_write_items", lambda: ledger.record_object(FEED, obj("b")))
+    ledger.objects.record(FEED, obj("a"))
+    seen = ledger.deliveries.get(FEED, DAY)
+    rival = Meanwhile(ledger.client, "transact_write_items", lambda: ledger.objects.record(FEED, obj("b")))
     assert settle(replace(ledger, client=rival), seen) is None
-    assert ledger.publications(FEED) == []
-    assert ledger.delivery(FEED, DAY).pending == 2
+    assert ledger.publications.of_feed(FEED) == []
+    assert ledger.deliveries.get(FEED, DAY).pending == 2
 
 
 def test_settling_numbers_versions_and_forgets_the_last_failure(ledger: Ledger) -> None:
-    ledger.record_object(FEED, obj("a"))
-    first = settle(ledger, ledger.delivery(FEED, DAY))
+    ledger.objects.record(FEED, obj("a"))
+    first = settle(ledger, ledger.deliveries.get(FEED, DAY))
     assert first is not None
     assert (first.version, first.pending, first.attempt) == (1, 0, 1)
-    ledger.change(FEED, first, state=DeliveryState.FAILED, permanent=True, error="bad", run_id="r")
-    second = settle(ledger, ledger.reopen(FEED, DAY))
+    ledger.deliveries.claim(FEED, DAY, "r")
+    ledger.deliveries.fail_for_good(FEED, DAY, "r", "bad", visible=False)
+    second = settle(ledger, ledger.deliveries.reopen(FEED, DAY))
     assert second is not None
     assert (second.version, second.error, second.permanent, second.run_id) == (2, "", False, "")
-    assert [p.version for p in ledger.publications(FEED, DAY)] == [1, 2]
+    assert [p.version for p in ledger.publications.of_feed(FEED, DAY)] == [1, 2]
 
 
 def test_of_two_that_settle_one_does(ledger: Ledger) -> None:
-    ledger.record_object(FEED, obj("a"))
-    seen = ledger.delivery(FEED, DAY)
+    ledger.objects.record(FEED, obj("a"))
+    seen = ledger.deliveries.get(FEED, DAY)
     with ThreadPoolExecutor(8) as pool:
         settled = list(pool.map(lambda _: settle(ledger, seen), range(8)))
     assert len([s for s in settled if s]) == 1
-    assert len(ledger.publications(FEED, DAY)) == 1
+    assert len(ledger.publications.of_feed(FEED, DAY)) == 1
 
 
 def test_a_change_of_what_somebody_else_changed_is_refused(ledger: Ledger) -> None:
-    ledger.record_object(FEED, obj("a"))
-    seen = ledger.delivery(FEED, DAY)
-    assert ledger.change(FEED, seen, error="first") is not None
-    assert ledger.change(FEED, seen, error="second") is None
-    assert ledger.delivery(FEED, DAY).error == "first"
+    ledger.objects.record(FEED, obj("a"))
+    seen = ledger.deliveries.get(FEED, DAY)
+    first, second = (Untold.of(None, "stuck", error, {}) for error in ("first", "second"))
+    assert ledger.deliveries.stuck(FEED, seen, "first", first) is not None
+    assert ledger.deliveries.stuck(FEED, seen, "second", second) is None
+    assert ledger.deliveries.get(FEED, DAY).error == "first"
 
 
-def test_advancing_applies_to_what_arrived_meanwhile(ledger: Ledger) -> None:
-    ledger.record_object(FEED, obj("a"))
-    rival = Meanwhile(ledger.client, "transact_write_items", lambda: ledger.record_object(FEED, obj("b")))
-    moved = replace(ledger, client=rival).advance(FEED, DAY, lambda d: replace(d, state=DeliveryState.RUNNING))
+def test_a_step_of_a_run_applies_to_what_arrived_meanwhile(ledger: Ledger) -> None:
+    ledger.objects.record(FEED, obj("a"))
+    settle(ledger, ledger.deliveries.get(FEED, DAY))
+    rival = Meanwhile(ledger.client, "transact_write_items", lambda: ledger.objects.record(FEED, obj("b")))
+    moved = replace(ledger, client=rival).deliveries.claim(FEED, DAY, "run")
     assert moved is not None
     assert (moved.arrivals, moved.state) == (2, DeliveryState.RUNNING)
 
 
-def test_advancing_stops_when_the_step_declines(ledger: Ledger) -> None:
-    ledger.record_object(FEED, obj("a"))
-    revision = ledger.delivery(FEED, DAY).revision
-    assert ledger.advance(FEED, DAY, lambda _: None) is None
-    assert ledger.delivery(FEED, DAY).revision == revision
+def test_a_step_of_a_run_that_does_not_hold_the_delivery_writes_nothing(ledger: Ledger) -> None:
+    ledger.objects.record(FEED, obj("a"))
+    revision = ledger.deliveries.get(FEED, DAY).revision
+    assert ledger.deliveries.close(FEED, DAY, "run", 1) is None
+    assert ledger.deliveries.get(FEED, DAY).revision == revision
 
 
 def test_concurrent_requests_for_a_new_version_all_count(ledger: Ledger) -> None:
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: ledger.reopen(FEED, DAY), range(8)))
-    assert ledger.delivery(FEED, DAY).arrivals == 8
+        list(pool.map(lambda _: ledger.deliveries.reopen(FEED, DAY), range(8)))
+    assert ledger.deliveries.get(FEED, DAY).arrivals == 8
 
 
 def test_a_change_of_an_object_leaves_its_other_attributes(ledger: Ledger) -> None:
-    ledger.record_object(FEED, obj("a"))
-    stale = ledger.objects(FEED, DAY)[0]
-    ledger.update_object(FEED, stale, archived_key="archive/a")
-    ledger.update_object(FEED, stale, state=ObjectState.EXCLUDED, reason="dropped", place=2)
-    found = ledger.objects(FEED, DAY)[0]
+    ledger.objects.record(FEED, obj("a"))
+    stale = ledger.objects.of_day(FEED, DAY)[0]
+    ledger.objects.archived(FEED, stale, "archive/a")
+    ledger.objects.exclude(FEED, stale, "dropped")
+    ledger.objects.place(FEED, stale, 2)
+    found = ledger.objects.of_day(FEED, DAY)[0]
     assert (found.archived_key, found.state, found.reason, found.place) == ("archive/a", "excluded", "dropped", 2)
 
 
 def test_changing_an_object_that_was_never_recorded_is_an_error(ledger: Ledger) -> None:
     with pytest.raises(ledger.client.exceptions.ConditionalCheckFailedException):
-        ledger.update_object(FEED, obj("a"), archived_key="archive/a")
+        ledger.objects.archived(FEED, obj("a"), "archive/a")
 
 
 def test_feeds_and_dates_that_begin_alike_are_kept_apart(ledger: Ledger) -> None:
-    ledger.record_object("acme/orders", obj("a"))
-    ledger.record_object("acme/orders2", obj("b"))
-    ledger.record_object("acme/orders", replace(obj("c"), day=date(2026, 3, 15)))
-    assert [o.key[-1] for o in ledger.objects("acme/orders", DAY)] == ["a"]
-    assert [d.day for d in ledger.deliveries("acme/orders2")] == [DAY]
-    assert [feed for feed, _ in ledger.active_deliveries("acme")] == ["acme/orders", "acme/orders", "acme/orders2"]
-    assert ledger.active_deliveries("acm") == []
+    ledger.objects.record("acme/orders", obj("a"))
+    ledger.objects.record("acme/orders2", obj("b"))
+    ledger.objects.record("acme/orders", replace(obj("c"), day=date(2026, 3, 15)))
+    assert [o.key[-1] for o in ledger.objects.of_day("acme/orders", DAY)] == ["a"]
+    assert [d.day for d in ledger.deliveries.of_feed("acme/orders2")] == [DAY]
+    assert [feed for feed, _ in ledger.deliveries.active("acme")] == ["acme/orders", "acme/orders", "acme/orders2"]
+    assert ledger.deliveries.active("acm") == []
 
 
 def test_results_of_more_than_one_page_are_whole(ledger: Ledger) -> None:
     large = "x" * 300_000
     row = Publication(DAY, 1, 1, "m", NOW, "quiet", run_id=large)
     for version in range(1, 6):
-        ledger.put_publication(FEED, replace(row, version=version))
+        ledger.publications.put(FEED, replace(row, version=version))
     pages = ledger.client.get_paginator("query").paginate(
         TableName=ledger.table,
         KeyConditionExpression="pk = :p",
         ExpressionAttributeValues={":p": {"S": f"feed#{FEED}"}},
     )
     assert len(list(pages)) > 1
-    assert [p.version for p in ledger.publications(FEED)] == [1, 2, 3, 4, 5]
+    assert [p.version for p in ledger.publications.of_feed(FEED)] == [1, 2, 3, 4, 5]
 
 
 def test_a_deleted_row_is_gone(ledger: Ledger) -> None:
     row = Retired("s3://clean/a/", NOW)
-    ledger.put_retired(FEED, [row])
-    assert ledger.retired(FEED) == [row]
-    ledger.delete(FEED, row)
-    assert ledger.retired(FEED) == []
+    ledger.placements.put_retired(FEED, [row])
+    assert ledger.placements.retired(FEED) == [row]
+    ledger.placements.delete(FEED, row)
+    assert ledger.placements.retired(FEED) == []
 
 
 def test_a_throttled_transaction_is_transient(ledger: Ledger) -> None:
@@ -200,7 +213,7 @@ def test_a_throttled_transaction_is_transient(ledger: Ledger) -> None:
             raise self.exceptions.TransactionCanceledException(answer, "TransactWriteItems")
 
     with pytest.raises(TransientFailure, match=r"the ledger refused a write: \['ThrottlingError'\]"):
-        replace(ledger, client=Throttled()).reopen(FEED, DAY)
+        replace(ledger, client=Throttled()).deliveries.reopen(FEED, DAY)
 
 
 class Clock:
@@ -271,7 +284,7 @@ def test_a_lease_is_kept_by_checking_it(ledger: Ledger) -> None:
 
 def test_of_many_that_want_a_lease_one_gets_it(ledger: Ledger) -> None:
     with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(lambda n: Lease(ledger, "publish", str(n), TTL).take(), range(8))) == 1
+        assert sum(pool.map(lambda n: Lease(ledger.access, "publish", str(n), TTL).take(), range(8))) == 1
 
 
 IGNORED = {"state": ObjectState.IGNORED, "reason": "too late"}
@@ -283,103 +296,105 @@ def everything(ledger: Ledger) -> list[str]:
 
 
 def test_an_ignored_object_arrives_once_when_its_declaration_takes_it(ledger: Ledger) -> None:
-    assert ledger.record_object(FEED, obj("a", **IGNORED), "lengthen accept_late")
+    assert ledger.objects.record(FEED, obj("a", **IGNORED), "lengthen accept_late")
     assert everything(ledger) == ["feed#acme ignored", "feed#acme refused", "feed#acme/orders object"]
     with ThreadPoolExecutor(8) as pool:
-        new = list(pool.map(lambda _: ledger.record_object(FEED, obj("a", seen_by="listing")), range(8)))
+        new = list(pool.map(lambda _: ledger.objects.record(FEED, obj("a", seen_by="listing")), range(8)))
     assert sum(new) == 1
-    [taken] = ledger.objects(FEED, DAY)
+    [taken] = ledger.objects.of_day(FEED, DAY)
     assert (taken.state, taken.reason, taken.number, taken.seen_by) == (ObjectState.ARRIVED, "", 1, "listing")
     left = ["feed#acme arrived", "feed#acme refused", "feed#acme/orders delivery", "feed#acme/orders object"]
     assert everything(ledger) == left
-    assert not ledger.record_object(FEED, obj("a", **IGNORED))
-    assert ledger.objects(FEED, DAY) == [taken]
+    assert not ledger.objects.record(FEED, obj("a", **IGNORED))
+    assert ledger.objects.of_day(FEED, DAY) == [taken]
 
 
 @pytest.mark.parametrize("old_release", [False, True])
 def test_an_object_that_fitted_no_feed_moves_to_the_feed_it_fits(ledger: Ledger, old_release: bool) -> None:
     stray = obj("a", **IGNORED)
-    ledger.record_object("acme/_unplaced", stray)
+    ledger.objects.record("acme/_unplaced", stray)
     if old_release:
         ledger.client.delete_item(
             TableName=ledger.table, Key={"pk": {"S": "feed#acme"}, "sk": {"S": f"ignored#{stray.identity}"}}
         )
     other = replace(stray, day=date(2026, 3, 1), reason="too early")
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: ledger.record_object(FEED, other), range(8)))
+        list(pool.map(lambda _: ledger.objects.record(FEED, other), range(8)))
     assert everything(ledger) == ["feed#acme ignored", "feed#acme/orders object"]
-    assert [(o.day, o.reason) for o in ledger.ignored_objects(FEED)] == [(date(2026, 3, 1), "too early")]
+    assert [(o.day, o.reason) for o in ledger.objects.ignored_of_feed(FEED)] == [(date(2026, 3, 1), "too early")]
     with ThreadPoolExecutor(8) as pool:
-        new = list(pool.map(lambda _: ledger.record_object("acme/members", obj("a")), range(8)))
+        new = list(pool.map(lambda _: ledger.objects.record("acme/members", obj("a")), range(8)))
     assert sum(new) == 1
     assert everything(ledger) == ["feed#acme arrived", "feed#acme/members delivery", "feed#acme/members object"]
 
 
 def test_refusals_are_counted_by_many_at_once_and_cleared_by_one(ledger: Ledger) -> None:
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda n: ledger.record_object(FEED, obj(f"f{n % 12}", **IGNORED), "do something"), range(24)))
-    [refused] = ledger.refused(SOURCE)
+        list(pool.map(lambda n: ledger.objects.record(FEED, obj(f"f{n % 12}", **IGNORED), "do something"), range(24)))
+    [refused] = ledger.objects.refused(SOURCE)
     assert (refused.feed, refused.reason, refused.objects, refused.action) == (FEED, "too late", 12, "do something")
     assert refused.first.startswith("s3://raw/landing/acme/orders/f")
     with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(lambda _: ledger.clear_refused(SOURCE, refused), range(8))) == 1
-    assert ledger.refused(SOURCE) == []
+        assert sum(pool.map(lambda _: ledger.objects.clear_refused(SOURCE, refused), range(8))) == 1
+    assert ledger.objects.refused(SOURCE) == []
 
 
 def test_an_object_is_refused_once(ledger: Ledger) -> None:
-    ledger.record_object(FEED, obj("manifest.json"))
-    [manifest] = ledger.objects(FEED, DAY)
+    ledger.objects.record(FEED, obj("manifest.json"))
+    [manifest] = ledger.objects.of_day(FEED, DAY)
     with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(lambda _: ledger.refuse_object(FEED, manifest, "broken", "send it again"), range(8))) == 1
-    assert not ledger.refuse_object(FEED, manifest, "broken")
-    assert [(o.state, o.reason, o.number) for o in ledger.objects(FEED, DAY)] == [(ObjectState.ARRIVED, "broken", 1)]
-    assert [r.objects for r in ledger.refused(SOURCE)] == [1]
-    assert not ledger.refuse_object(FEED, obj("unknown"), "broken")
+        assert sum(pool.map(lambda _: ledger.objects.refuse(FEED, manifest, "broken", "send it again"), range(8))) == 1
+    assert not ledger.objects.refuse(FEED, manifest, "broken")
+    assert [(o.state, o.reason, o.number) for o in ledger.objects.of_day(FEED, DAY)] == [
+        (ObjectState.ARRIVED, "broken", 1)
+    ]
+    assert [r.objects for r in ledger.objects.refused(SOURCE)] == [1]
+    assert not ledger.objects.refuse(FEED, obj("unknown"), "broken")
 
 
 def test_what_a_delivery_waits_for_is_no_change_of_it(ledger: Ledger) -> None:
-    ledger.record_object(FEED, obj("a"))
-    seen = ledger.delivery(FEED, DAY)
-    ledger.note_waiting(FEED, seen, "1 of 2 files", NOW, "1/0/x")
-    noted = ledger.delivery(FEED, DAY)
+    ledger.objects.record(FEED, obj("a"))
+    seen = ledger.deliveries.get(FEED, DAY)
+    ledger.deliveries.note_waiting(FEED, seen, "1 of 2 files", NOW, "1/0/x")
+    noted = ledger.deliveries.get(FEED, DAY)
     assert noted == replace(seen, waiting="1 of 2 files", waiting_until=NOW, waiting_as="1/0/x")
-    ledger.note_waiting(FEED, seen, "no manifest", None, "1/0/y")
-    assert ledger.delivery(FEED, DAY) == replace(seen, waiting="no manifest", waiting_as="1/0/y")
-    ledger.record_object(FEED, obj("b"))
-    ledger.note_waiting(FEED, seen, "late", None, "late")
-    assert ledger.delivery(FEED, DAY).waiting == "no manifest"
+    ledger.deliveries.note_waiting(FEED, seen, "no manifest", None, "1/0/y")
+    assert ledger.deliveries.get(FEED, DAY) == replace(seen, waiting="no manifest", waiting_as="1/0/y")
+    ledger.objects.record(FEED, obj("b"))
+    ledger.deliveries.note_waiting(FEED, seen, "late", None, "late")
+    assert ledger.deliveries.get(FEED, DAY).waiting == "no manifest"
 
 
 def test_a_write_whose_answer_is_lost_is_not_taken_for_somebody_elses(ledger: Ledger) -> None:
-    ledger.record_object(FEED, obj("a"))
-    ledger.refuse_object(FEED, obj("a"), "bad", "send it again")
-    stale, [refused] = ledger.mark_stale(FEED, DAY), ledger.refused(SOURCE)
+    ledger.objects.record(FEED, obj("a"))
+    ledger.objects.refuse(FEED, obj("a"), "bad", "send it again")
+    stale, [refused] = ledger.derived.mark(FEED, DAY), ledger.objects.refused(SOURCE)
     ledger.client.meta.events.register("needs-retry.dynamodb", lambda attempts, **_: 0 if attempts == 1 else None)
-    assert ledger.begin_trouble(SOURCE, "hindrance", "no key")
-    assert not ledger.begin_trouble(SOURCE, "hindrance", "no key")
-    assert ledger.note_told(FEED, "deadline")
-    assert ledger.clear_refused(SOURCE, refused)
-    assert ledger.clear_stale(FEED, stale)
-    assert not ledger.clear_stale(FEED, stale)
+    assert ledger.messages.begin_trouble(SOURCE, "hindrance", "no key")
+    assert not ledger.messages.begin_trouble(SOURCE, "hindrance", "no key")
+    assert ledger.messages.note_told(FEED, "deadline")
+    assert ledger.objects.clear_refused(SOURCE, refused)
+    assert ledger.derived.clear(FEED, stale)
+    assert not ledger.derived.clear(FEED, stale)
 
 
 def test_whoever_notes_a_version_late_changes_nothing_of_one_that_is_published(ledger: Ledger) -> None:
     row = Publication(DAY, 1, 1, "m", NOW, "quiet")
     for noted in (row, replace(row, clean=3)):
-        ledger.note_publication(FEED, noted)
-        assert ledger.publications(FEED) == [noted]
+        ledger.publications.note(FEED, noted)
+        assert ledger.publications.of_feed(FEED) == [noted]
     done = replace(row, clean=3, state=DeliveryState.PUBLISHED, finished_at=NOW)
-    ledger.put_publication(FEED, done)
-    ledger.note_publication(FEED, replace(row, clean=4))
-    assert ledger.publications(FEED) == [done]
+    ledger.publications.put(FEED, done)
+    ledger.publications.note(FEED, replace(row, clean=4))
+    assert ledger.publications.of_feed(FEED) == [done]
 
 
 def test_known_objects_are_found_by_the_hundred(ledger: Ledger) -> None:
     known = [obj(f"f{n}") for n in range(130)]
-    ledger._put_all(FEED, known)
+    ledger.access.put(FEED, known)
     asked = [(FEED, each) for each in [*known, *known, obj("unknown")]]
-    assert ledger.known_objects(asked) == {(FEED, o.sort_key): o for o in known}
-    assert ledger.known_objects([]) == {}
+    assert ledger.objects.known(asked) == {(FEED, o.sort_key): o for o in known}
+    assert ledger.objects.known([]) == {}
 
 
 def test_what_a_batch_leaves_unread_is_asked_for_again(ledger: Ledger) -> None:
@@ -395,7 +410,7 @@ def test_what_a_batch_leaves_unread_is_asked_for_again(ledger: Ledger) -> None:
             return {**answer, "UnprocessedKeys": {table: {**wanted, "Keys": keys[1:]}} if keys[1:] else {}}
 
     known = [obj(f"f{n}") for n in range(5)]
-    ledger._put_all(FEED, known)
+    ledger.access.put(FEED, known)
     busy, pauses = Busy(), list[float]()
-    found = replace(ledger, client=busy, sleep=pauses.append).known_objects((FEED, each) for each in known)
+    found = replace(ledger, client=busy, sleep=pauses.append).objects.known((FEED, each) for each in known)
     assert (len(found), busy.calls, pauses) == (5, 5, [FIRST_PAUSE] * 4)

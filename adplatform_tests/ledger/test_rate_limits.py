@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from adplatform.ledger.ledger import Ledger, table_definition
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.rate_limits import RateLimits
+from adplatform.ledger.table import table_definition
 from adplatform.platform.aws import Aws
 
 START = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)

@@ -9,31 +9,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adplatform.ledger.ledger import Ledger, table_definition
-from adplatform.ledger.rows import (
-    Delivery,
-    DeliveryState,
-    FileOutcome,
-    Ignored,
-    ObjectState,
-    Observation,
-    Outcome,
-    Placement,
-    Planned,
-    Publication,
-    RawObject,
-    Refused,
-    Report,
-    ReportState,
-    Retired,
-    Scope,
-    Slice,
-    Stale,
-    digest,
-    from_item,
-    to_item,
-    unversioned,
-)
+from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.derived import Stale
+from adplatform.ledger.ledger import Ledger
+from adplatform.ledger.objects import Ignored, ObjectState, RawObject, Refused, unversioned
+from adplatform.ledger.observations import Observation
+from adplatform.ledger.placements import Placement, Retired, Slice
+from adplatform.ledger.publications import FileOutcome, Outcome, Publication
+from adplatform.ledger.report import Report, ReportState
+from adplatform.ledger.rows import digest, from_item, to_item
+from adplatform.ledger.scopes import Planned, Scope
+from adplatform.ledger.table import table_definition
 from adplatform.platform.aws import Aws
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -86,8 +72,8 @@ def test_a_row_survives_dynamodb(aws: Aws, kind: Any) -> None:
     @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
     @given(ROWS[kind])
     def check(row: Any) -> None:
-        ledger._put_all("acme/orders", [row])
-        assert ledger._get(kind, "acme/orders", row.sort_key) == row
+        ledger.access.put("acme/orders", [row])
+        assert ledger.access.get(kind, "acme/orders", row.sort_key) == row
 
     check()
 

@@ -10,7 +10,8 @@ import pytest
 
 from adplatform.flow.services import Services
 from adplatform.ledger.automation import EXPIRES_AFTER, RENEW_EVERY, Automation
-from adplatform.ledger.ledger import Ledger, table_definition
+from adplatform.ledger.ledger import Ledger
+from adplatform.ledger.table import table_definition
 from adplatform.ledger.workers import ALIVE_FOR, WorkerIdentity, Workers, identity_of, started_at, this_worker
 
 

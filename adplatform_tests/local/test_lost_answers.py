@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from adplatform.ledger.ledger import table_definition
+from adplatform.ledger.table import table_definition
 from adplatform.local.endpoint import ensure
 from adplatform.platform.aws import local_aws
 

@@ -11,7 +11,7 @@ from adplatform.amazon.sources import SellingPartnerSource
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
-from adplatform.ledger.rows import Report
+from adplatform.ledger.report import Report
 from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS
 from adplatform.pull.account import Account, account_of
 from adplatform.pull.due import place_orders, poll_reports, reports_due
@@ -69,7 +69,7 @@ class Seller:
         self.run_ready()
 
     def reports(self, name: str) -> list[Report]:
-        return self.services.ledger.reports(f"seller/{name}/{GERMANY.id}")
+        return self.services.ledger.reports.of_feed(f"seller/{name}/{GERMANY.id}")
 
     def table(self, name: str, columns: str = "*") -> list[tuple[Any, ...]]:
         """Rows of a table of the seller in order of all of their values."""

@@ -19,7 +19,7 @@ from adplatform.amazon.sources import AdsSource
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
-from adplatform.ledger.rows import Report, ReportState
+from adplatform.ledger.report import Report, ReportState
 from adplatform.pull.account import Account, account_of
 from adplatform.pull.ask import DOUBTFUL
 from adplatform.pull.due import place_orders, poll_reports, reports_due
@@ -80,7 +80,9 @@ class Ads:
                 publish_slice(self.services, part.flow, part.day, f"run-{number}", self.work)
             finish(self.services, landed)
         return [
-            r for n in ("111", "222") for r in self.services.ledger.reports(f"ads/{account.definitions[0].name}/{n}")
+            r
+            for n in ("111", "222")
+            for r in self.services.ledger.reports.of_feed(f"ads/{account.definitions[0].name}/{n}")
         ]
 
     def table(self, columns: str, name: str) -> list[tuple[Any, ...]]:
@@ -139,7 +141,7 @@ def test_whatever_a_report_holds_is_in_the_table_or_kept_aside(ads: Ads) -> None
         (5, None, None, None, None, None, None),
         (2**63 - 1, None, 2**53 + 1, "größe 大 😀 \N{REPLACEMENT CHARACTER}", 3, Decimal("58.99"), Decimal("0.1")),
     ]
-    publication = ads.services.ledger.publications("ads/sb_targeting/111")[-1]
+    publication = ads.services.ledger.publications.of_feed("ads/sb_targeting/111")[-1]
     assert (publication.quarantined, publication.reasons) == (1, {"bad_bigint:campaign_id": 1})
 
 

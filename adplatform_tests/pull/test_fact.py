@@ -19,13 +19,15 @@ from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.query import run_query
-from adplatform.ledger.rows import DeliveryState, Scope
+from adplatform.ledger.delivery import DeliveryState
+from adplatform.ledger.scopes import Scope
 from adplatform.pull import fact as facts
 from adplatform.pull.account import SLICE_FILE, Account, account_of
 from adplatform.pull.build import build, built, facts_due
 from adplatform.pull.due import deliveries_due, place_orders, poll_reports, reports_due
 from adplatform.pull.fact import Fact, fact_of, mark
 from adplatform.pull.land import claim, finish, land, publish_slice, slice_settler
+from adplatform_tests.support.ledger_rows import put_delivery
 from adplatform_tests.support.report_api import MemoryReports
 from adplatform_tests.support.runs import Nobody
 
@@ -141,7 +143,7 @@ class Pull:
 
     def only(self, *keys: Key) -> None:
         """Begin with nothing but these dates, published and not built."""
-        self.services.ledger.put_scopes("ads", PROFILES)
+        self.services.ledger.scopes.put("ads", PROFILES)
         self.api.data = {key: rows for key, rows in self.api.data.items() if key in keys}
         self.say(*keys)
 
@@ -203,7 +205,7 @@ class Pull:
         return Counter(
             (p.day, scope.id)
             for scope in PROFILES
-            for p in ledger.publications(self.fact.flow(scope.id).name)
+            for p in ledger.publications.of_feed(self.fact.flow(scope.id).name)
             if p.state is DeliveryState.PUBLISHED
         )
 
@@ -298,7 +300,7 @@ def test_rows_that_vanish_vanish_and_a_date_can_become_empty(pull: Pull) -> None
     pull.say(("sp", "111", FIRST), ("sp", "111", LAST))
     pull.facts()
     assert same(pull)
-    publications = pull.services.ledger.publications("ads/ads_daily/111", FIRST)
+    publications = pull.services.ledger.publications.of_feed("ads/ads_daily/111", FIRST)
     assert [(p.clean, p.state) for p in publications] == [(3, DeliveryState.PUBLISHED), (0, DeliveryState.PUBLISHED)]
 
 
@@ -360,7 +362,7 @@ def test_a_kill_at_any_write_from_table_to_fact_loses_no_change(pull: Pull, ever
             pull.publish(left.flow, left.day)
         pull.facts()
         assert same(pull), writes
-        assert pull.services.ledger.stale("ads/ads_daily") == [], writes
+        assert pull.services.ledger.derived.stale("ads/ads_daily") == [], writes
         if not died:
             break
     assert deaths > 40 // every
@@ -378,7 +380,7 @@ def test_a_mark_that_comes_during_a_build_keeps_the_date_due(pull: Pull) -> None
     done = build(pull.services, pull.fact, "111", LAST, "run-x", pull.work, restated)
     assert done is not None
     built(pull.services, pull.fact, done)
-    assert (LAST, "111") in {(s.day, s.scope) for s in pull.services.ledger.stale("ads/ads_daily")}
+    assert (LAST, "111") in {(s.day, s.scope) for s in pull.services.ledger.derived.stale("ads/ads_daily")}
 
 
 def test_a_date_whose_table_is_being_published_is_left_for_later(pull: Pull) -> None:
@@ -387,9 +389,9 @@ def test_a_date_whose_table_is_being_published_is_left_for_later(pull: Pull) -> 
     flow = pull.input("sp", "111")
     ledger = pull.services.ledger
     mark(pull.services, pull.fact, flow, LAST)
-    ledger.change(flow.name, ledger.delivery(flow.name, LAST), state=DeliveryState.RUNNING, run_id="busy")
+    put_delivery(ledger, flow.name, ledger.deliveries.get(flow.name, LAST), state=DeliveryState.RUNNING, run_id="busy")
     assert pull.facts() == []
-    ledger.change(flow.name, ledger.delivery(flow.name, LAST), state=DeliveryState.PUBLISHED)
+    put_delivery(ledger, flow.name, ledger.deliveries.get(flow.name, LAST), state=DeliveryState.PUBLISHED)
     assert pull.facts() == [(LAST, "111")]
 
 
@@ -401,9 +403,9 @@ def test_the_slower_of_two_builds_of_one_date_leaves_it_due(pull: Pull) -> None:
     assert fast is not None
     built(pull.services, pull.fact, fast)
     built(pull.services, pull.fact, slow)
-    assert (LAST, "111") in {(s.day, s.scope) for s in pull.services.ledger.stale("ads/ads_daily")}
+    assert (LAST, "111") in {(s.day, s.scope) for s in pull.services.ledger.derived.stale("ads/ads_daily")}
     pull.facts()
-    assert pull.services.ledger.stale("ads/ads_daily") == []
+    assert pull.services.ledger.derived.stale("ads/ads_daily") == []
 
 
 def test_dates_wait_for_reports_that_are_ready_but_not_for_ever(pull: Pull) -> None:

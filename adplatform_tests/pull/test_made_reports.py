@@ -16,7 +16,7 @@ from adplatform.amazon.selling_partner.client import open_selling_partner
 from adplatform.failures import PermanentFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import ReportState
+from adplatform.ledger.report import ReportState
 from adplatform_tests.amazon.wire import serving_bytes
 from adplatform_tests.pull.made_amazon import MadeAmazon, Order
 from adplatform_tests.pull.seller import GERMANY, MORNING, Seller, declared
@@ -335,7 +335,9 @@ def test_a_column_that_nobody_declared_never_reaches_the_table_of_a_restricted_r
     with pytest.raises(PermanentFailure, match="not declared in the contract: 'gift-message'") as refused:
         seller.day()
     assert "Ann" not in str(refused.value)
-    assert not seller.services.ledger.delivery(f"seller/shipping_orders/{GERMANY.id}", date(2026, 9, 21)).published
+    assert not seller.services.ledger.deliveries.get(
+        f"seller/shipping_orders/{GERMANY.id}", date(2026, 9, 21)
+    ).published
 
 
 def test_an_own_report_may_be_several_tables(opened: Open) -> None:
@@ -378,9 +380,9 @@ def test_an_own_report_may_be_several_tables(opened: Open) -> None:
     first = date(2026, 9, 20)
     assert seller.table("promotions", "promotion_id, revenue, status, dt") == [("p", Decimal("10.12"), "ACTIVE", first)]
     assert seller.table("promoted_products", "asin, units_sold, new, dt") == [("B1", 4, "x", first)]
-    assert [o.totals for o in seller.services.ledger.observations(f"seller/promoted_products/{GERMANY.id}", first)] == [
-        {"units.sold": Decimal(4)}
-    ]
+    assert [
+        o.totals for o in seller.services.ledger.observations.of_day(f"seller/promoted_products/{GERMANY.id}", first)
+    ] == [{"units.sold": Decimal(4)}]
 
 
 def test_a_ready_made_report_with_other_options_has_tables_of_its_own(opened: Open) -> None:
@@ -445,7 +447,7 @@ def test_a_settlement_of_several_marketplaces_is_entered_once(opened: Open) -> N
         seller.later(hours=5)
         told["marketplaceIds"] = told["marketplaceIds"][::-1]
         seller.day()
-    entered = {s: seller.services.ledger.reports(f"seller/settlements/{s}") for s in both}
+    entered = {s: seller.services.ledger.reports.of_feed(f"seller/settlements/{s}") for s in both}
     assert [len(found) for found in entered.values()] == [1, 0]
     assert seller.table("settlements", "sum(amount), max(total_amount)") == [(Decimal("1234.5"), Decimal("1234.5"))]
 

@@ -14,7 +14,7 @@ import pytest
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
-from adplatform.ledger.rows import Report, ReportState
+from adplatform.ledger.report import Report, ReportState
 from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS
 from adplatform.local.world.amazon.advertising import Query, rows
 from adplatform.local.world.amazon.selling import order_rows
@@ -73,9 +73,9 @@ def ordered(services: Services, amazon: Server, declared: dict[str, Any], at: da
 
 def reports(services: Services, declared: dict[str, Any]) -> list[Report]:
     of = account(declared)
-    scopes = [scope.id for scope in services.ledger.scopes(of.source)]
+    scopes = [scope.id for scope in services.ledger.scopes.of_source(of.source)]
     names = [f"{of.source}/{definition.name}/{scope}" for definition in of.definitions for scope in scopes]
-    return [report for name in names for report in services.ledger.reports(name)]
+    return [report for name in names for report in services.ledger.reports.of_feed(name)]
 
 
 def orphans(services: Services, amazon: Server, declared: dict[str, Any]) -> set[str]:

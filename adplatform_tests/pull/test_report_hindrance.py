@@ -9,7 +9,7 @@ from botocore.awsrequest import AWSResponse
 
 from adplatform.failures import ClaimLost, EnvironmentFailure, TransientFailure
 from adplatform.flow.settling import Ending
-from adplatform.ledger.rows import Report, ReportState
+from adplatform.ledger.report import Report, ReportState
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.pull.due import ReportDue, deliveries_due, reports_due
 from adplatform.pull.land import MAX_DOWNLOADS, claim, failed, land, release
@@ -70,7 +70,7 @@ def test_a_passing_denial_gives_no_report_up_is_told_once_and_tried_ever_less_of
     pull.run(report)
     assert [r.state for r in pull.reports()] == [ReportState.DONE]
     assert len(pull.table()) == 5
-    assert pull.services.ledger.troubles("ads") == {}
+    assert pull.services.ledger.messages.troubles("ads") == {}
     assert [m["event"] for m in inbox.read() if m["event"] != "delivery_published"] == ["reports_hindered"]
 
 
@@ -123,4 +123,4 @@ def test_a_report_that_fails_for_itself_does_not_keep_a_later_hindrance_silent(p
     (resting,) = pull.reports()
     claimed = claim(pull.services, resting, "two")
     assert failed(pull.services, pull.account, claimed, TransientFailure("no answer")) is not None
-    assert pull.services.ledger.troubles("ads") == {}
+    assert pull.services.ledger.messages.troubles("ads") == {}

@@ -14,7 +14,8 @@ from adplatform.failures import TransientFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
-from adplatform.ledger.rows import Report, ReportState, Scope
+from adplatform.ledger.report import Report, ReportState
+from adplatform.ledger.scopes import Scope
 from adplatform.pull.account import Account, account_of
 from adplatform.pull.due import deliveries_due, orders_are_due, place_orders, poll_reports, reports_due
 from adplatform.pull.land import Landed, claim, failed, finish, land, publish_slice
@@ -93,7 +94,7 @@ class Pull:
             self.run(report, publish=publish)
 
     def reports(self) -> list[Report]:
-        return self.services.ledger.reports(FEED)
+        return self.services.ledger.reports.of_feed(FEED)
 
     def table(self) -> dict[date, list[tuple[int, int, float]]]:
         prefix = self.services.settings.database_prefix
@@ -313,7 +314,7 @@ def test_rows_that_did_not_change_are_not_published_again(pull: Pull) -> None:
     pull.day()
     pull.later(days=1)
     pull.day()
-    observed = pull.services.ledger.observations_since(FEED, date.min)
+    observed = pull.services.ledger.observations.since(FEED, date.min)
     assert [(o.day.day, o.age, o.landed) for o in observed if o.as_of > NOON + timedelta(hours=5)] == [
         (5, 6, False),
         (6, 5, False),
@@ -328,9 +329,9 @@ def test_rows_that_did_not_change_are_not_published_again(pull: Pull) -> None:
 def test_a_profile_has_its_turn_in_its_own_time_zone(pull: Pull) -> None:
     pull.api.profiles = (*pull.api.profiles, Scope("222", "Asia/Tokyo", "JP", "JPY"))
     pull.orders()
-    tokyo = pull.services.ledger.reports("ads/sp_small/222")
+    tokyo = pull.services.ledger.reports.of_feed("ads/sp_small/222")
     assert [r.end for r in tokyo] == [], "it is five in the morning there; the turn comes at six"
     pull.later(hours=2)
     pull.orders()
-    (asked,) = pull.services.ledger.reports("ads/sp_small/222")
+    (asked,) = pull.services.ledger.reports.of_feed("ads/sp_small/222")
     assert (asked.asked_on, asked.end) == (date(2026, 6, 11), date(2026, 6, 10))

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from adplatform.failures import CredentialsRefused, PermanentFailure, TransientFailure
-from adplatform.ledger.rows import Planned, Report, ReportState, Scope
+from adplatform.ledger.report import Report, ReportState
+from adplatform.ledger.scopes import Planned, Scope
 from adplatform.pull.ask import give_up
 from adplatform.pull.due import deliveries_due, orders_are_due, reports_due
 from adplatform.pull.plan import Turn, plan_turn
@@ -35,7 +36,7 @@ def events(inbox: Inbox) -> list[str]:
 
 
 def of(pull: Pull, state: ReportState, scope: str = SCOPE, name: str = "sp_small") -> list[Report]:
-    return [r for r in pull.services.ledger.reports(f"ads/{name}/{scope}") if r.state is state]
+    return [r for r in pull.services.ledger.reports.of_feed(f"ads/{name}/{scope}") if r.state is state]
 
 
 def test_a_profile_that_is_refused_is_told_once_rests_and_goes_on_where_it_stopped(pull: Pull) -> None:
@@ -61,7 +62,7 @@ def test_a_profile_that_is_refused_is_told_once_rests_and_goes_on_where_it_stopp
     pull.api.refused = set()
     pull.later(hours=3)
     pull.day()
-    assert not pull.services.ledger.troubles("ads")
+    assert not pull.services.ledger.messages.troubles("ads")
     assert len(pull.table()) == 4
     assert events(inbox) == ["access_refused"]
 
@@ -129,13 +130,13 @@ def test_an_order_that_retention_overtook_is_asked_for_without_the_dates_that_ar
     inbox = Inbox.subscribe(pull.services)
     pull.account = account(start_date="2026-01-01")
     (definition,) = pull.account.definitions
-    pull.services.ledger.put_scopes("ads", pull.api.profiles)
-    (scope,) = pull.services.ledger.scopes("ads")
+    pull.services.ledger.scopes.put("ads", pull.api.profiles)
+    (scope,) = pull.services.ledger.scopes.of_source("ads")
     plan_turn(pull.services, pull.account, Turn(definition, scope, NOON.date()))
     oldest = min(pull.reports(), key=lambda r: r.start)
     # Asked for once, without an answer: nobody knows whether Amazon has it, so it is no plan's to replace.
     for report in pull.reports():
-        pull.services.ledger.change_report(report, attempt=1)
+        pull.services.ledger.reports.begin(report)
     pull.later(days=3 if known else 1)
     pull.api.kept_from = oldest.start + timedelta(days=0 if known else 2)
     pull.orders()
@@ -229,7 +230,7 @@ def _stopped_in(pull: Pull, state: ReportState) -> Iterator[None]:
         (report,) = pull.poll()
     if state is ReportState.STORED:
         key = f"reports/{report.report_id}"
-        changed = pull.services.ledger.change_report(report, state=state, raw_key=key)
+        changed = pull.services.ledger.reports.stored(report, key, size=0, sha256="", charset="")
         assert changed is not None
         report = changed
     assert report.state is state
@@ -302,7 +303,7 @@ def test_a_plan_of_a_clock_far_ahead_is_drawn_up_again(pull: Pull) -> None:
     (definition,) = pull.account.definitions
     pull.orders()
     ahead = Planned("sp_small", SCOPE, NOON.date() + timedelta(days=40), definition.definition_hash)
-    pull.services.ledger.put_planned("ads", ahead)
+    pull.services.ledger.scopes.put_planned("ads", ahead)
     assert orders_are_due(pull.services, pull.account)
 
 
@@ -317,7 +318,7 @@ def test_a_report_that_another_worker_moved_on_is_not_asked_for_again(pull: Pull
 def test_a_range_that_was_ordered_again_by_hand_can_still_be_given_up(pull: Pull) -> None:
     (asked,) = pull.orders()
     by_hand = replace(asked, sequence=2, state=ReportState.INTENDED, report_id="", waves={})
-    assert pull.services.ledger.intend_report(by_hand)
+    assert pull.services.ledger.reports.intend(by_hand)
     assert give_up(pull.services, pull.account, asked, "broken", reorder=True) is not None
     assert [(r.sequence, r.state) for r in pull.reports()] == [(1, ReportState.FAILED), (2, ReportState.INTENDED)]
 

@@ -18,7 +18,7 @@ from adplatform.amazon.selling_partner.client import open_selling_partner
 from adplatform.failures import TransientFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import ReportState
+from adplatform.ledger.report import ReportState
 from adplatform.local.world.amazon.accounts import DEMO_CREDENTIALS
 from adplatform.local.world.amazon.selling import order_rows, sales_and_traffic, settlement_table, settlements
 from adplatform.local.world.amazon.server import serving
@@ -26,6 +26,7 @@ from adplatform.local.world.amazon.world import Settings, World
 from adplatform.pull.due import reports_due
 from adplatform.pull.land import publish_slice
 from adplatform_tests.pull.seller import GERMANY, MORNING, Seller, declared
+from adplatform_tests.support.ledger_rows import put_report
 from adplatform_tests.support.runs import Nobody
 
 
@@ -168,7 +169,7 @@ def test_a_settlement_is_not_given_up_however_often_its_run_dies(seller: Simulat
     seller.orders()
     for died in range(9):
         for report in seller.reports("settlements"):
-            seller.services.ledger.change_report(report, run_id=f"killed-{died}", attempt=report.attempt + 1)
+            seller.services.ledger.reports.claim(report, f"killed-{died}")
         seller.later(hours=4)
         reports_due(seller.services, seller.account, Nobody())
     seller.later(hours=4)
@@ -180,8 +181,8 @@ def test_a_settlement_is_not_given_up_however_often_its_run_dies(seller: Simulat
 def test_two_settlements_that_end_on_one_date_add_up(seller: Simulated) -> None:
     seller.account = declared("settlements", history="14d")
     seller.orders()
-    for report in seller.services.ledger.active_reports("seller"):
-        seller.services.ledger.change_report(report, state=ReportState.EMPTY)
+    for report in seller.services.ledger.reports.active("seller"):
+        put_report(seller.services.ledger, report, state=ReportState.EMPTY)
     end, created = MORNING - timedelta(days=2), MORNING - timedelta(hours=3)
     made = tuple(Discovered(f"s{n}", f"d{n}", (GERMANY.id,), end, created) for n in (1, 2))
     seller.api = TwoOnOneDate(made)  # type: ignore[assignment]

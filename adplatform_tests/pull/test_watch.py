@@ -10,11 +10,15 @@ import pytest
 from adplatform.amazon.sources import AdsSource, SellingPartnerSource
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
+from adplatform.ledger.delivery import Delivery
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.rows import Delivery, Observation, Planned, Report, Scope
+from adplatform.ledger.observations import Observation
+from adplatform.ledger.report import Report
+from adplatform.ledger.scopes import Planned, Scope
 from adplatform.pull.account import Account, account_of
 from adplatform.pull.plan import oldest_wanted
 from adplatform.pull.watch import at_risk, freshness, restatements
+from adplatform_tests.support.ledger_rows import put_delivery
 
 NOON = datetime(2026, 6, 10, 19, tzinfo=UTC)
 """12:00 on 10 June in Los Angeles, 04:00 on 11 June in Tokyo."""
@@ -43,7 +47,7 @@ def at() -> list[datetime]:
 def timed(services: Services, at: list[datetime]) -> Services:
     moved = replace(services, now=lambda: at[0])
     provision(moved, [])
-    moved.ledger.put_scopes("ads", [replace(AMERICA, seen_at=NOON)])
+    moved.ledger.scopes.put("ads", [replace(AMERICA, seen_at=NOON)])
     return moved
 
 
@@ -52,25 +56,25 @@ def observe(
 ) -> None:
     as_of = datetime(day.year, day.month, day.day, 19, tzinfo=UTC) + timedelta(days=age)
     totals = {name: Decimal(value) for name, value in sums.items()}
-    ledger.put_observation(
+    ledger.observations.put(
         feed, Observation(day, as_of, age, age, report_id or f"{day}-{age}", rows=5, content="c", totals=totals)
     )
 
 
 def publish(ledger: Ledger, feed: str, day: date) -> None:
-    ledger.change(feed, Delivery(day), version=1, published=1)
+    put_delivery(ledger, feed, Delivery(day), version=1, published=1)
 
 
 def intend(ledger: Ledger, account: Account, asked_on: date, start: date, end: date, **changes: Any) -> Report:
     (definition,) = account.definitions
     row = Report("ads", definition.name, "111", asked_on, start, end, 1, "t", definition.definition_hash)
     report = replace(row, **changes)
-    assert ledger.intend_report(report)
+    assert ledger.reports.intend(report)
     return report
 
 
 def test_restatements_are_told_by_scope_with_what_is_unusual(timed: Services) -> None:
-    timed.ledger.put_scopes("ads", [JAPAN])
+    timed.ledger.scopes.put("ads", [JAPAN])
     odd, calm = TODAY - timedelta(days=10), TODAY - timedelta(days=9)
     for age, clicks in ((1, 100), (4, 98), (9, 40)):
         observe(timed.ledger, odd, age, clicks=clicks)
@@ -89,7 +93,7 @@ def test_restatements_are_told_by_scope_with_what_is_unusual(timed: Services) ->
 
 
 def test_other_scopes_other_definitions_and_dates_that_are_long_final_are_left_out(timed: Services) -> None:
-    timed.ledger.put_scopes("ads", [JAPAN])
+    timed.ledger.scopes.put("ads", [JAPAN])
     account = ads(profiles=[111])
     observe(timed.ledger, TODAY - timedelta(days=5), 1, report_id="before", clicks=1000)
     observe(timed.ledger, TODAY - timedelta(days=5), 5, report_id="now", clicks=10)
@@ -112,7 +116,7 @@ def test_a_selling_partner_report_has_no_final_age_of_conversions(timed: Service
         "reports": ["all_orders"],
     }
     account = account_of(SellingPartnerSource.model_validate(declared))
-    timed.ledger.put_scopes("shop", [Scope("ATVPDKIKX0DER", "America/Los_Angeles", "US")])
+    timed.ledger.scopes.put("shop", [Scope("ATVPDKIKX0DER", "America/Los_Angeles", "US")])
     for age, quantity in ((50, 100), (60, 99)):
         day = TODAY - timedelta(days=60)
         observe(timed.ledger, day, age, feed="shop/all_orders/ATVPDKIKX0DER", quantity=quantity)
@@ -122,12 +126,12 @@ def test_a_selling_partner_report_has_no_final_age_of_conversions(timed: Service
 
 
 def test_freshness_counts_from_the_end_of_the_newest_published_date_where_the_scope_is(timed: Services) -> None:
-    timed.ledger.put_scopes("ads", [JAPAN])
+    timed.ledger.scopes.put("ads", [JAPAN])
     account = ads()
     for scope in ("111", "222"):
         publish(timed.ledger, f"ads/sp_small/{scope}", date(2026, 6, 7))
         publish(timed.ledger, f"ads/sp_small/{scope}", date(2026, 6, 9))
-    timed.ledger.change("ads/sp_small/111", Delivery(date(2026, 6, 10)), version=1)
+    put_delivery(timed.ledger, "ads/sp_small/111", Delivery(date(2026, 6, 10)), version=1)
     america, japan = freshness(timed, account, account.definitions[0], "sp_small", WITHIN)
     assert (america.newest, america.age) == (date(2026, 6, 9), timedelta(hours=12))
     assert (japan.newest, japan.age) == (date(2026, 6, 9), timedelta(hours=28))
@@ -164,7 +168,7 @@ def test_a_week_is_fresh_until_the_next_one_should_have_come(
     report = {"name": "vendor_traffic", "options": {"reportPeriod": "WEEK"}}
     declared = {"source": "shop", "credentials": "s", "start_date": "2026-01-01", "reports": [report]}
     account = account_of(SellingPartnerSource.model_validate(declared))
-    timed.ledger.put_scopes("shop", [Scope("A1VC38T7YXB528", "Asia/Tokyo", "JP", seen_at=at[0])])
+    timed.ledger.scopes.put("shop", [Scope("A1VC38T7YXB528", "Asia/Tokyo", "JP", seen_at=at[0])])
     saturday = date(2026, 6, 6)
     publish(timed.ledger, "shop/vendor_traffic_total/A1VC38T7YXB528", saturday)
     at[0] = datetime(2026, 6, 6, 15, tzinfo=UTC) + timedelta(days=days)
@@ -187,7 +191,7 @@ def test_a_new_scope_is_waited_for_from_when_it_was_seen_and_then_from_its_first
     intend(timed.ledger, account, TODAY, TODAY, TODAY)
     assert state() == (True, False), "it was asked for just now"
     at[0] += WITHIN + timedelta(minutes=1)
-    timed.ledger.put_scopes("ads", [replace(AMERICA, seen_at=at[0])])
+    timed.ledger.scopes.put("ads", [replace(AMERICA, seen_at=at[0])])
     assert state() == (False, True), "that a scope is seen every day does not put it off"
     publish(timed.ledger, "ads/sp_small/111", at[0].date() - timedelta(days=1))
     assert state() == (False, False)
@@ -195,7 +199,7 @@ def test_a_new_scope_is_waited_for_from_when_it_was_seen_and_then_from_its_first
 
 def test_a_scope_whose_plan_found_no_date_to_ask_for_is_not_overdue(timed: Services, at: list[datetime]) -> None:
     account = ads(start_date="2026-06-20")
-    timed.ledger.put_planned("ads", Planned("sp_small", "111", TODAY, account.definitions[0].definition_hash))
+    timed.ledger.scopes.put_planned("ads", Planned("sp_small", "111", TODAY, account.definitions[0].definition_hash))
     at[0] += timedelta(days=5)
     (found,) = freshness(timed, account, account.definitions[0], "sp_small", WITHIN)
     assert found.waiting
@@ -214,18 +218,18 @@ def test_dates_at_risk_are_those_of_the_last_plan(timed: Services) -> None:
     account = ads(profiles=[111])
     (definition,) = account.definitions
     for name, scope, dates in (("sp_small", "111", 2), ("other", "111", 5), ("sp_small", "222", 7)):
-        timed.ledger.put_planned("ads", Planned(name, scope, TODAY, definition.definition_hash, at_risk=dates))
-    timed.ledger.put_scopes("ads", [JAPAN])
+        timed.ledger.scopes.put_planned("ads", Planned(name, scope, TODAY, definition.definition_hash, at_risk=dates))
+    timed.ledger.scopes.put("ads", [JAPAN])
     (risk,) = at_risk(timed, account, definition)
     assert (risk.scope, risk.dates, risk.day, risk.stands_still) == ("111", 2, TODAY, False)
-    timed.ledger.put_planned("ads", Planned("sp_small", "111", TODAY, definition.definition_hash))
+    timed.ledger.scopes.put_planned("ads", Planned("sp_small", "111", TODAY, definition.definition_hash))
     assert at_risk(timed, account, definition) == []
 
 
 def test_dates_leave_retention_unread_when_nothing_is_planned_any_more(timed: Services, at: list[datetime]) -> None:
     account = ads()
     (definition,) = account.definitions
-    timed.ledger.put_planned("ads", Planned("sp_small", "111", TODAY, definition.definition_hash))
+    timed.ledger.scopes.put_planned("ads", Planned("sp_small", "111", TODAY, definition.definition_hash))
     intend(timed.ledger, account, TODAY, date(2026, 1, 1), TODAY - timedelta(days=1))
     assert at_risk(timed, account, definition) == []
     at[0] += timedelta(days=5)

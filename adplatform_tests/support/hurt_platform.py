@@ -26,7 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
-from adplatform.ledger.rows import DeliveryState
+from adplatform.ledger.delivery import DeliveryState
 from adplatform.local.endpoint import RECORD_NAME, ensure
 from adplatform.platform.aws import local_aws
 from adplatform.platform.settings import Settings
@@ -236,7 +236,7 @@ class Trial:
         services, left = self.services(), []
         for source, day in sorted(self.newest):
             name = f"{source}/{PARTNERS[source]['name']}"
-            d = services.ledger.delivery(name, day)
+            d = services.ledger.deliveries.get(name, day)
             if d.state is not DeliveryState.PUBLISHED or d.pending or d.published != d.version:
                 left.append(f"{name} {day}: {d.state}, version {d.version}, attempt {d.attempt}, error {d.error!r}")
         with dg.DagsterInstance.from_config(str(self.home / "dagster")) as instance:

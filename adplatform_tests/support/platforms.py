@@ -18,7 +18,7 @@ from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source, declared_source
 from adplatform.lake.query import run_query
-from adplatform.ledger.rows import Delivery
+from adplatform.ledger.delivery import Delivery
 from adplatform.platform.aws import Aws
 from adplatform.platform.settings import Settings
 
@@ -123,7 +123,7 @@ class Platform:
         return results
 
     def delivery(self, feed: str, day: date = YESTERDAY) -> Delivery:
-        return self.services.ledger.delivery(f"{self.source.name}/{feed}", day)
+        return self.services.ledger.deliveries.get(f"{self.source.name}/{feed}", day)
 
     def table(self, feed: str) -> str:
         return f"{self.services.settings.database_prefix}{self.source.name}.{feed}"

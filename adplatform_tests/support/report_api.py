@@ -11,7 +11,7 @@ from typing import Any
 
 from adplatform.amazon.reports import Created, Discovered, Document, PastRetention, Progress, ReportOrder, ReportStatus
 from adplatform.failures import AccessRefused, CredentialsRefused, TransientFailure
-from adplatform.ledger.rows import Scope
+from adplatform.ledger.scopes import Scope
 
 Rows = Callable[[str, date, datetime], list[dict[str, Any]]]
 """Scope, date and as-of instant to rows."""

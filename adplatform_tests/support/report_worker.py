@@ -21,7 +21,7 @@ from adplatform.amazon.selling_partner.client import open_selling_partner
 from adplatform.amazon.sources import AdsSource, SellingPartnerSource
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import Report
+from adplatform.ledger.report import Report
 from adplatform.local.world.amazon.accounts import DEMO_CREDENTIALS
 from adplatform.platform.aws import Aws
 from adplatform.platform.settings import Settings

@@ -23,7 +23,7 @@ from adplatform.amazon.reports import (
 )
 from adplatform.failures import TransientFailure
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.rows import Scope
+from adplatform.ledger.scopes import Scope
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from adplatform.amazon.selling_partner.marketplaces import MARKETPLACES
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.files.bad_file import BadFile
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.rows import Scope
+from adplatform.ledger.scopes import Scope
 
 log = logging.getLogger(__name__)
 

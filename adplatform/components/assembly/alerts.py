@@ -16,7 +16,7 @@ from adplatform.components.assembly.runs import FEED_TAG, TOLD_TAG, said_of
 from adplatform.failures import listed
 from adplatform.flow.services import Services
 from adplatform.flow.untold import PLATFORM, tell, tell_untold
-from adplatform.ledger.rows import Untold
+from adplatform.ledger.messages import Untold
 from adplatform.resources.named import LedgerResource, NotificationsResource, services_of
 
 _PARTITION, _FIRST, _LAST = "dagster/partition", RANGE_START, RANGE_END

@@ -27,7 +27,8 @@ from adplatform.flow.provision import open_settler
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Due, Look, Mark, Waiting
 from adplatform.flow.source import FeedFlow, Source
-from adplatform.ledger.rows import Publication, digest
+from adplatform.ledger.publications import Publication
+from adplatform.ledger.rows import digest
 from adplatform.resources.named import (
     LedgerResource,
     MachineResource,
@@ -199,7 +200,7 @@ def deadline_schedule(
             )
             for day, key in ((day, f"deadline:{flow.name}:{day}") for day in days)
             if day >= flow.feed.start_date
-            and not services.ledger.delivery(flow.name, day).version
+            and not services.ledger.deliveries.get(flow.name, day).version
             and not _was_judged(context, key)
         ]
         return asked or dg.SkipReason(f"every date up to {last} was delivered or is known to be missed")

@@ -15,7 +15,7 @@ from adplatform.flow.budget import Budget
 from adplatform.flow.looks import LIST_EVERY
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.ledger.rows import Publication
+from adplatform.ledger.publications import Publication
 from adplatform.resources.named import (
     LedgerResource,
     MachineResource,

@@ -38,7 +38,8 @@ from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.undelivered import tell_undelivered, undelivered
 from adplatform.lake.audit import AuditFinding
-from adplatform.ledger.rows import Delivery, Outcome
+from adplatform.ledger.delivery import Delivery
+from adplatform.ledger.publications import Outcome
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.resources.named import (
     CatalogResource,
@@ -229,7 +230,7 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
             finally:
                 yield from (_audit_result(spec.key, finding) for finding in found)
             publication, table = publish(services, flow, delivery, work, judged)
-            outcomes = services.ledger.file_outcomes(flow.name, day, delivery.version)
+            outcomes = services.ledger.publications.file_outcomes(flow.name, day, delivery.version)
             yield dg.MaterializeResult(
                 asset_key=spec.key,
                 data_version=dg.DataVersion(f"{day}/{delivery.version}"),
@@ -274,7 +275,7 @@ def _working(
                 known = True
                 with working(services, flow, day, run_id, directory, stopped) as begun:
                     yield begun
-            if not lifecycle.holds(services.ledger.delivery(flow.name, day), run_id):
+            if not services.ledger.deliveries.get(flow.name, day).is_held_by(run_id):
                 work_ended(context, services, work)
     except ClaimLost as e:
         _end(context, services, work)

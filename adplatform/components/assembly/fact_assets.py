@@ -26,8 +26,8 @@ from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure, c
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
 from adplatform.lake.audit import AuditFinding
-from adplatform.ledger.ledger import LeaseHeld
-from adplatform.ledger.rows import Stale
+from adplatform.ledger.derived import Stale
+from adplatform.ledger.leases import LeaseHeld
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.pull.build import EQUALS_INPUTS, build, built, facts_due
 from adplatform.pull.fact import NAME, Fact
@@ -157,7 +157,7 @@ class _Step:
         for key in self.context.partition_keys:
             parts = partitions.get_partition_key_from_str(key).keys_by_dimension
             day, scope = date.fromisoformat(parts[DATE]), parts[self.fact.account.dimension]
-            found.append(self.services.ledger.mark_stale(self.fact.table.table, day, scope))
+            found.append(self.services.ledger.derived.mark(self.fact.table.table, day, scope))
         return found
 
     def build(self, marked: Stale) -> str:

@@ -10,7 +10,10 @@ from adplatform.contracts.source import Topics
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.zones import Zones
-from adplatform.ledger.rows import FileOutcome, Observation, Outcome, Publication, Report, Scope
+from adplatform.ledger.observations import Observation
+from adplatform.ledger.publications import FileOutcome, Outcome, Publication
+from adplatform.ledger.report import Report
+from adplatform.ledger.scopes import Scope
 from adplatform.transform.values import OutputColumn
 
 SHOWN_FILES = 200

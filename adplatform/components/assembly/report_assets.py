@@ -51,7 +51,9 @@ from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.audit import AuditFinding
-from adplatform.ledger.rows import Observation, Publication, Report, ReportState
+from adplatform.ledger.observations import Observation
+from adplatform.ledger.publications import Publication
+from adplatform.ledger.report import Report, ReportState
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.pull.account import Account
 from adplatform.pull.connect import Connect
@@ -284,7 +286,7 @@ class _Step:
     def download(self, tagged: str) -> list[Exception]:
         """Download the report, land its slices, publish the dates that it changed; what could not be published."""
         feed, _, key = tagged.partition(" ")
-        report = self.services.ledger.report(feed, key)
+        report = self.services.ledger.reports.get(feed, key)
         if report is None or report.ended:
             log.info("%s: %s; nothing to do", tagged, report.state if report else "not in the ledger")
             return []
@@ -322,7 +324,7 @@ class _Step:
         for day, scope in map(self._parts, self.context.partition_keys):
             for dataset in self.definition.datasets:
                 flow = self.account.flow(dataset, scope)
-                if self.services.ledger.delivery(flow.name, day).arrivals:
+                if self.services.ledger.deliveries.get(flow.name, day).arrivals:
                     problems += filter(None, [self._publish(flow, day)])
                 else:
                     missing.setdefault(scope, set()).add(day)
@@ -354,7 +356,7 @@ class _Step:
         if done is None:
             return None
         publication, columns = done
-        observed = [o for o in self.services.ledger.observations(flow.name, day) if o.landed][-1:]
+        observed = [o for o in self.services.ledger.observations.of_day(flow.name, day) if o.landed][-1:]
         event = clean_materialization(self.services, self.account, flow, publication, columns, *observed)
         self.context.log_event(event)
         return None
@@ -364,7 +366,9 @@ class _Step:
         key = raw_key(self.account, self.definition.name)
         if key not in self.context.selected_asset_keys:
             return
-        scope = next((s for s in self.services.ledger.scopes(self.account.source) if s.id == report.scope), None)
+        scope = next(
+            (s for s in self.services.ledger.scopes.of_source(self.account.source) if s.id == report.scope), None
+        )
         for part in slices:
             partition = partition_key(self.account, part.day, report.scope)
             age = (report.asked_on - part.day).days

@@ -29,7 +29,10 @@ from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.notices import notify_stuck
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.ledger.rows import Publication, Report, Scope, Stale
+from adplatform.ledger.derived import Stale
+from adplatform.ledger.publications import Publication
+from adplatform.ledger.report import Report
+from adplatform.ledger.scopes import Scope
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.pull.account import Account
 from adplatform.pull.build import facts_due
@@ -71,7 +74,7 @@ class Reports:
         account, runs = self.account, runs_of(services, instance)
         runs.sweep()
         orders = orders_are_due(services, account)
-        before = {(r.feed, r.key): (r.state, r.overdue) for r in services.ledger.active_reports(account.source)}
+        before = {(r.feed, r.key): (r.state, r.overdue) for r in services.ledger.reports.active(account.source)}
         polled: list[Report] = []
         try:
             polled = poll_reports(services, account, lambda: self.connect(services, account, POLL_PATIENCE))
@@ -90,7 +93,7 @@ class Reports:
         return Tick(
             tuple(requests),
             standing(services, account),
-            waits=bool(services.ledger.active_reports(account.source)),
+            waits=bool(services.ledger.reports.active(account.source)),
             events=tuple(report_events(services, account, news)),
         )
 
@@ -100,7 +103,7 @@ class Reports:
         if not isinstance(definition, dg.DynamicPartitionsDefinition):
             return []
         known = set(instance.get_dynamic_partitions(str(definition.name)))
-        scopes = services.ledger.scopes(self.account.source)
+        scopes = services.ledger.scopes.of_source(self.account.source)
         new = sorted({scope.id for scope in scopes if self.account.wants(scope)} - known)
         return [definition.build_add_request(new)] if new else []
 
@@ -115,7 +118,7 @@ class Reports:
 
 def standing(services: Services, account: Account) -> str:
     """What an account waits for, in a sentence."""
-    active = services.ledger.active_reports(account.source)
+    active = services.ledger.reports.active(account.source)
     if not active:
         return "nothing is due, and no report is on its way"
     counts = Counter(f"{r.state}, overdue" if r.overdue else str(r.state) for r in active)
@@ -136,7 +139,7 @@ def report_event(account: Account, report: Report, scope: Scope | None) -> dg.As
 
 
 def report_events(services: Services, account: Account, reports: Sequence[Report]) -> list[dg.AssetObservation]:
-    scopes = {scope.id: scope for scope in services.ledger.scopes(account.source)} if reports else {}
+    scopes = {scope.id: scope for scope in services.ledger.scopes.of_source(account.source)} if reports else {}
     known = {definition.name for definition in account.definitions}
     return [report_event(account, r, scopes.get(r.scope)) for r in reports if r.name in known]
 

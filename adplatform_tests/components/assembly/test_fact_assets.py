@@ -14,8 +14,10 @@ from adplatform.components.assembly.reports import RANGE_END, RANGE_START, reque
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
-from adplatform.ledger.rows import DeliveryState, Stale
+from adplatform.ledger.delivery import DeliveryState
+from adplatform.ledger.derived import Stale
 from adplatform.pull.account import account_of
+from adplatform_tests.support.ledger_rows import put_delivery
 from adplatform_tests.support.platforms import resources_with
 from adplatform_tests.support.report_api import MemoryReports
 
@@ -128,7 +130,7 @@ def test_a_second_run_waits_for_the_first_and_for_a_while_after_it_failed(
     timed: Services, at: list[datetime], instance: dg.DagsterInstance
 ) -> None:
     defs, request = pulled(timed, at, instance)
-    timed.ledger.mark_stale("ads/ads_daily", date(2026, 6, 9), "111")
+    timed.ledger.derived.mark("ads/ads_daily", date(2026, 6, 9), "111")
     waiting = instance.create_run_for_job(
         defs.resolve_job_def(str(request.job_name)), tags=dict(request.tags), asset_selection=frozenset({FACT})
     )
@@ -143,26 +145,28 @@ def test_what_a_killed_run_held_is_freed_and_built(
     defs, request = pulled(timed, at, instance)
     assert run(defs, request, instance).success
     name, day = "ads/ads_daily/111", date(2026, 6, 9)
-    timed.ledger.reopen(name, day)
-    timed.ledger.change(name, timed.ledger.delivery(name, day), state=DeliveryState.RUNNING, run_id="killed")
-    timed.ledger.mark_stale("ads/ads_daily", day, "111")
+    timed.ledger.deliveries.reopen(name, day)
+    put_delivery(
+        timed.ledger, name, timed.ledger.deliveries.get(name, day), state=DeliveryState.RUNNING, run_id="killed"
+    )
+    timed.ledger.derived.mark("ads/ads_daily", day, "111")
     (again,) = tick(defs, timed, instance)
     assert run(defs, again, instance).success
-    assert timed.ledger.delivery(name, day).state is DeliveryState.PUBLISHED
-    assert timed.ledger.stale("ads/ads_daily") == []
+    assert timed.ledger.deliveries.get(name, day).state is DeliveryState.PUBLISHED
+    assert timed.ledger.derived.stale("ads/ads_daily") == []
 
 
 def test_somebody_may_build_partitions_whether_or_not_they_are_due(
     timed: Services, at: list[datetime], instance: dg.DagsterInstance
 ) -> None:
     defs, _ = pulled(timed, at, instance)
-    for stale in timed.ledger.stale("ads/ads_daily"):
-        timed.ledger.clear_stale("ads/ads_daily", stale)
+    for stale in timed.ledger.derived.stale("ads/ads_daily"):
+        timed.ledger.derived.clear("ads/ads_daily", stale)
     result = dg.materialize([defs.resolve_assets_def(FACT)], instance=instance, partition_key="2026-06-09|111")
     assert result.success
-    versions = [timed.ledger.delivery("ads/ads_daily/111", date(2026, 6, day)).published for day in (8, 9)]
+    versions = [timed.ledger.deliveries.get("ads/ads_daily/111", date(2026, 6, day)).published for day in (8, 9)]
     assert versions == [0, 1]
-    assert timed.ledger.stale("ads/ads_daily") == []
+    assert timed.ledger.derived.stale("ads/ads_daily") == []
 
 
 def test_the_asset_depends_on_its_tables_with_columns_lineage_checks_and_owner(timed: Services) -> None:

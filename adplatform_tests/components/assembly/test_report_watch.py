@@ -16,9 +16,12 @@ from adplatform.components.assembly.report_account import account_definitions
 from adplatform.components.assembly.report_watch import SHOWN_CHANGES, SHOWN_PLOTS, watch_definitions
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import Delivery, Observation, Planned, Scope
+from adplatform.ledger.delivery import Delivery
+from adplatform.ledger.observations import Observation
+from adplatform.ledger.scopes import Planned, Scope
 from adplatform.pull.account import account_of
 from adplatform.resources.report_apis import open_api
+from adplatform_tests.support.ledger_rows import put_delivery
 from adplatform_tests.support.platforms import resources_with
 from adplatform_tests.support.report_api import MemoryReports
 
@@ -77,15 +80,15 @@ def observe(services: Services, scope: str, day: date, age: int, clicks: int) ->
     as_of = datetime(day.year, day.month, day.day, 19, tzinfo=UTC) + timedelta(days=age)
     totals = {"clicks": Decimal(clicks), "sales14d": Decimal("58.989999999999995")}
     seen = Observation(day, as_of, age, age, f"r{day}{age}", rows=5, content="c", totals=totals)
-    services.ledger.put_observation(f"ads/sp_small/{scope}", seen)
+    services.ledger.observations.put(f"ads/sp_small/{scope}", seen)
 
 
 def fill(services: Services, scopes: int, odd: dict[str, int] | None = None) -> None:
     """Dates of three weeks for each scope, fresh; clicks of those in ``odd`` double at age 9 that many days ago."""
     ids = [f"{100 + n}" for n in range(scopes)]
-    services.ledger.put_scopes("ads", [Scope(i, "America/Los_Angeles", "US", seen_at=NOON) for i in ids])
+    services.ledger.scopes.put("ads", [Scope(i, "America/Los_Angeles", "US", seen_at=NOON) for i in ids])
     for scope in ids:
-        services.ledger.change(f"ads/sp_small/{scope}", Delivery(date(2026, 6, 9)), version=1, published=1)
+        put_delivery(services.ledger, f"ads/sp_small/{scope}", Delivery(date(2026, 6, 9)), version=1, published=1)
         for back in range(1, 20, 3):
             day = TODAY - timedelta(days=back)
             for age in (a for a in (1, 2, 3, 9) if a <= back):
@@ -107,7 +110,7 @@ def test_an_account_without_any_data_has_passing_checks(timed: Services, instanc
 
 def test_scopes_without_data_yet_pass_and_are_counted(timed: Services, instance: dg.DagsterInstance) -> None:
     fill(timed, 1)
-    timed.ledger.put_scopes("ads", [Scope("222", "Asia/Tokyo", seen_at=NOON)])
+    timed.ledger.scopes.put("ads", [Scope("222", "Asia/Tokyo", seen_at=NOON)])
     _, checks = run(timed, instance)
     assert checks["fresh_by_data_date"].passed
     assert checks["fresh_by_data_date"].description == "1 scopes are fresh, 1 have no data yet"
@@ -140,9 +143,9 @@ def test_checks_warn_of_recent_unusual_changes_stale_scopes_and_dates_at_risk(
     timed: Services, instance: dg.DagsterInstance
 ) -> None:
     fill(timed, 2, odd={"100": 1, "101": 8})
-    timed.ledger.put_scopes("ads", [Scope("333", "America/Los_Angeles", seen_at=NOON)])
-    timed.ledger.change("ads/sp_small/333", Delivery(date(2026, 6, 7)), version=1, published=1)
-    timed.ledger.put_planned("ads", Planned("sp_small", "333", TODAY, "hash", at_risk=3))
+    timed.ledger.scopes.put("ads", [Scope("333", "America/Los_Angeles", seen_at=NOON)])
+    put_delivery(timed.ledger, "ads/sp_small/333", Delivery(date(2026, 6, 7)), version=1, published=1)
+    timed.ledger.scopes.put_planned("ads", Planned("sp_small", "333", TODAY, "hash", at_risk=3))
     result, checks = run(timed, instance)
     assert result.success
     assert {(c.passed, c.severity) for c in checks.values()} == {(False, dg.AssetCheckSeverity.WARN)}

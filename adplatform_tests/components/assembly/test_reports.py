@@ -18,7 +18,8 @@ from adplatform.components.assembly.runs import TOLD_TAG, WORKER_TAG, may_start,
 from adplatform.flow.budget import UNLIMITED
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
-from adplatform.ledger.rows import ReportState, Scope
+from adplatform.ledger.report import ReportState
+from adplatform.ledger.scopes import Scope
 from adplatform.ledger.workers import identity_of, this_worker
 from adplatform.pull.account import account_of
 from adplatform_tests.components.test_amazon_ads_reports import NOON, definitions, rows, tick
@@ -115,7 +116,7 @@ def test_what_is_removed_from_yaml_on_its_way_breaks_no_tick(
     (download,) = tick(declared(timed, api), timed, instance)
     assert download.tags["adplatform/feed"] == "ads/sp_small/111"
     assert [r.job_name for r in tick(declared(timed, api, **gone), timed, instance)] == ["ads_orders"]
-    (report,) = timed.ledger.reports("ads/sp_small/111")
+    (report,) = timed.ledger.reports.of_feed("ads/sp_small/111")
     assert report.state is ReportState.FAILED
 
 
@@ -131,8 +132,8 @@ def test_a_look_at_many_profiles_asks_the_ledger_no_more_often_than_one_at_few(
         Reports(account, lambda *_: MemoryReports(lambda: at[0], rows)).look(timed, instance, Looking(UNLIMITED))
         return Counter(asked)
 
-    timed.ledger.put_scopes("ads", [Scope("100", "America/Los_Angeles")])
+    timed.ledger.scopes.put("ads", [Scope("100", "America/Los_Angeles")])
     few = calls()
-    timed.ledger.put_scopes("ads", [Scope(str(101 + n), "America/Los_Angeles") for n in range(30)])
+    timed.ledger.scopes.put("ads", [Scope(str(101 + n), "America/Los_Angeles") for n in range(30)])
     assert calls() == few
     assert few.total() < 20

@@ -29,8 +29,10 @@ from adplatform.components.assembly.runs import (
 from adplatform.flow.lifecycle import claim
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Ending
-from adplatform.ledger.rows import DeliveryState, Placement
+from adplatform.ledger.delivery import DeliveryState
+from adplatform.ledger.placements import Placement
 from adplatform.ledger.workers import ALIVE_FOR, WorkerIdentity, Workers, identity_of, this_worker
+from adplatform_tests.support.ledger_rows import put_delivery
 from adplatform_tests.support.platforms import YESTERDAY, Inbox, Platform, make_platform, resources_with
 
 FEED = "acme/orders"
@@ -254,7 +256,7 @@ def test_a_run_that_loses_its_delivery_in_the_middle_fails_nothing(
         """Just before the first row of the table is uploaded, another run takes the delivery."""
         if not taken and "/table-versions/" in params["url_path"]:
             taken.append(1)
-            ledger.change(FEED, ledger.delivery(FEED, YESTERDAY), run_id="thief")
+            put_delivery(ledger, FEED, ledger.deliveries.get(FEED, YESTERDAY), run_id="thief")
 
     services.s3.meta.events.register("before-call.s3.PutObject", lose)
     result = acme.run(request)
@@ -282,7 +284,7 @@ def test_a_temporary_directory_that_cannot_be_used_burns_no_attempt_and_is_told_
         delivery = acme.delivery("orders")
         assert (delivery.attempt, delivery.hindered, delivery.permanent) == (1, times, False)
         assert acme.tick() == []
-        acme.services.ledger.change(FEED, delivery, not_before=acme.services.ledger.now())
+        put_delivery(acme.services.ledger, FEED, delivery, not_before=acme.services.ledger.now())
     (home / "tmp").unlink()
     [result] = acme.process()
     assert result.success
@@ -323,7 +325,7 @@ def test_without_the_hashing_key_nothing_is_lost_and_the_delivery_waits(acme: Pl
     assert (delivery.state, delivery.permanent, delivery.attempt) == (DeliveryState.FAILED, False, 1)
     assert "hashing key, secret" in delivery.error
     secrets.restore_secret(SecretId=name)
-    acme.services.ledger.change(FEED, delivery, not_before=acme.services.ledger.now())
+    put_delivery(acme.services.ledger, FEED, delivery, not_before=acme.services.ledger.now())
     [again] = acme.tick()
     assert acme.run(again).success
 
@@ -335,8 +337,8 @@ def test_a_version_that_readers_see_is_closed_without_its_files(acme: Platform) 
     deliver(acme)
     acme.process()
     ledger = acme.services.ledger
-    ledger.put_placement(FEED, Placement(YESTERDAY, 1))
-    ledger.change(FEED, acme.delivery("orders"), state=DeliveryState.SETTLED, published=0, launches=2)
+    ledger.placements.put(FEED, Placement(YESTERDAY, 1))
+    put_delivery(ledger, FEED, acme.delivery("orders"), state=DeliveryState.SETTLED, published=0, launches=2)
     bucket = acme.services.settings.raw_bucket
     for listed in acme.services.s3.list_objects_v2(Bucket=bucket, Prefix="archive/")["Contents"]:
         acme.services.s3.delete_object(Bucket=bucket, Key=listed["Key"])

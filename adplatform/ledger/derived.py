@@ -1,0 +1,56 @@
+"""Derived tables: their dates whose inputs changed and which must be built anew."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from adplatform.ledger.rows import from_item, plain
+from adplatform.ledger.table import Table, key, unwire, wire
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A date, and scope where there are any, of a derived table that was marked ``marks`` times since it was built."""
+
+    day: date
+    marks: int
+    since: datetime
+    scope: str = ""
+
+    @property
+    def sort_key(self) -> str:
+        return f"stale#{self.day}/{self.scope}"
+
+
+@dataclass(frozen=True)
+class Derived:
+    """The dates of derived tables that are stale."""
+
+    table: Table
+
+    def stale(self, feed: str) -> list[Stale]:
+        """What must be built anew of a derived table, oldest date first."""
+        return list(self.table.query(Stale, feed, "stale#"))
+
+    def stale_date(self, feed: str, day: date, scope: str = "") -> Stale | None:
+        return self.table.get(Stale, feed, f"stale#{day}/{scope}")
+
+    def mark(self, feed: str, day: date, scope: str = "") -> Stale:
+        """An input of that date and scope is about to change, or somebody wants it built."""
+        answer = self.table.client.update_item(
+            TableName=self.table.name,
+            Key=key(feed, f"stale#{day}/{scope}"),
+            UpdateExpression="SET #d = :d, #c = :c, since = if_not_exists(since, :s) ADD marks :one",
+            ExpressionAttributeNames={"#d": "day", "#c": "scope"},
+            ExpressionAttributeValues=wire({":d": plain(day), ":c": scope, ":s": plain(self.table.now()), ":one": 1}),
+            ReturnValues="ALL_NEW",
+        )
+        return from_item(Stale, unwire(answer["Attributes"]))
+
+    def clear(self, feed: str, built: Stale) -> bool:
+        """It was built from what there was when ``built`` was read; False when it was marked or built by others since.
+
+        A row that is marked again after it was cleared begins at one mark, so the instant of the first mark counts too.
+        """
+        return self.table.delete_if(
+            feed, built.sort_key, "marks = :m AND since = :s", {":m": built.marks, ":s": plain(built.since)}
+        )

@@ -1,0 +1,138 @@
+"""Leases: a name that one holder at a time has, for steps that must not overlap."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from adplatform.failures import TransientFailure
+from adplatform.ledger.table import Table, wire
+
+_KEEPS = 3
+_MARGIN = 1.2
+
+
+class LeaseHeld(TransientFailure):
+    """Somebody else has the lease."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A lease that this process tries to hold or holds."""
+
+    table: Table
+    name: str
+    owner: str
+    ttl: timedelta
+
+    def take(self) -> bool:
+        """Take the lease, or keep it for another ``ttl``; False while another holder's has not run out."""
+        return self._put(
+            "attribute_not_exists(pk) OR #o = :o OR #u < :n",
+            {":o": self.owner, ":n": self.table.now().isoformat()},
+            {"#o": "owner", "#u": "until"},
+        )
+
+    def check(self, needs: timedelta = timedelta(0)) -> None:
+        """Keep the lease before a step that must not overlap. At the return it lasts for ``needs`` at least, which is
+        what the step may take.
+
+        Raises:
+            TransientFailure: it ran out and another holder took it, even one that has released it since, or the ledger
+                answers too slowly to keep it.
+        """
+        for _ in range(_KEEPS):
+            asked = self.table.now()
+            if not self._put("#o = :o", {":o": self.owner}, {"#o": "owner"}, needs):
+                raise TransientFailure(
+                    f"lease {self.name} was lost to another run: this one stops before it overwrites newer work"
+                )
+            if self.table.now() + needs <= asked + self._length(needs):
+                return
+        raise TransientFailure(f"the ledger answers too slowly to keep lease {self.name}; run the step again")
+
+    @contextmanager
+    def kept(self, needs: timedelta = timedelta(0)) -> Iterator[None]:
+        """Keep the lease during one long step, whose single calls may take ``needs``. A loss shows at the next
+        :meth:`check`."""
+        done = threading.Event()
+        pause = self.ttl / 3
+
+        def keep() -> None:
+            while not done.wait(pause.total_seconds()):
+                self.check(needs + pause if needs else needs)
+
+        with ThreadPoolExecutor(max_workers=1) as keeper:
+            keeper.submit(keep)
+            try:
+                yield
+            finally:
+                done.set()
+
+    def release(self) -> None:
+        self._conditional(
+            lambda condition: self.table.client.delete_item(
+                TableName=self.table.name, Key=wire(self._key()), **condition
+            ),
+            "#o = :o",
+            {":o": self.owner},
+            {"#o": "owner"},
+        )
+
+    def _key(self) -> dict[str, Any]:
+        return {"pk": f"lease#{self.name}", "sk": "lease"}
+
+    def _length(self, needs: timedelta) -> timedelta:
+        """For how long the lease is kept at once; the margin is for the call that keeps it."""
+        return max(self.ttl, needs * _MARGIN)
+
+    def _put(
+        self, expression: str, values: dict[str, Any], names: dict[str, str], needs: timedelta = timedelta(0)
+    ) -> bool:
+        until = (self.table.now() + self._length(needs)).isoformat()
+        item = wire({**self._key(), "owner": self.owner, "until": until})
+        return self._conditional(
+            lambda condition: self.table.client.put_item(TableName=self.table.name, Item=item, **condition),
+            expression,
+            values,
+            names,
+        )
+
+    def _conditional(
+        self, call: Callable[[dict[str, Any]], Any], expression: str, values: dict[str, Any], names: dict[str, str]
+    ) -> bool:
+        try:
+            call(
+                {
+                    "ConditionExpression": expression,
+                    "ExpressionAttributeValues": wire(values),
+                    "ExpressionAttributeNames": names,
+                }
+            )
+        except self.table.client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+
+@contextmanager
+def leased(
+    table: Table, name: str, owner: str, *, ttl: timedelta, wait: timedelta, sleep: Callable[[float], None]
+) -> Iterator[Lease]:
+    """Hold ``name`` alone. A holder that died is displaced after ``ttl``.
+
+    Raises:
+        LeaseHeld: another holder kept it for longer than ``wait``.
+    """
+    held = Lease(table, name, owner, ttl)
+    give_up = table.now() + wait
+    while not held.take():
+        if table.now() >= give_up:
+            raise LeaseHeld(f"lease {name} is held by another run; try again when that run has ended")
+        sleep(0.2)
+    try:
+        yield held
+    finally:
+        held.release()

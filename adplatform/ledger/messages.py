@@ -1,0 +1,117 @@
+"""What people were notified of, or are still to be: troubles of a source, messages sent once, messages unsent."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from adplatform.ledger.rows import digest
+from adplatform.ledger.table import NEW, Table
+
+REMEMBER_TOLD = timedelta(days=90)
+"""For longer than any backfill takes."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What is refused to a source or hinders it at present, for example access to a scope. People were notified when
+    it began."""
+
+    what: str
+    error: str
+    since: datetime
+
+    @property
+    def sort_key(self) -> str:
+        return f"trouble#{self.what}"
+
+
+@dataclass(frozen=True)
+class Told:
+    """A message that many runs may have reason to send and one sends: of a backfill, or of a date's deadline."""
+
+    what: str
+    at: datetime
+
+    @property
+    def sort_key(self) -> str:
+        return f"told#{self.what}"
+
+
+@dataclass(frozen=True)
+class Untold:
+    """A message of a failure that nobody has got yet; ``facts`` is JSON, and an empty ``topic`` the platform's."""
+
+    event: str
+    subject: str
+    facts: str
+    topic: str = ""
+
+    @classmethod
+    def of(cls, topic: str | None, event: str, subject: str, facts: Mapping[str, Any]) -> Self:
+        return cls(event, subject, json.dumps(facts, default=str, sort_keys=True), topic or "")
+
+    @property
+    def sort_key(self) -> str:
+        return f"untold#{digest(self.event, self.subject, self.facts, self.topic)}"
+
+
+@dataclass(frozen=True)
+class Messages:
+    """The messages of all sources and feeds."""
+
+    table: Table
+
+    def troubles(self, source: str) -> dict[str, Trouble]:
+        return {trouble.what: trouble for trouble in self.table.query(Trouble, source, "trouble#")}
+
+    def note_trouble(self, source: str, what: str, error: str) -> Trouble:
+        """Remember what is refused, since now."""
+        trouble = Trouble(what, error, self.table.now())
+        self.table.put(source, [trouble])
+        return trouble
+
+    def begin_trouble(self, source: str, what: str, error: str) -> bool:
+        """The same for one of many who see it begin; False when somebody has noted it already."""
+        return self.table.transact([self.table.put_write(source, Trouble(what, error, self.table.now()), NEW)])
+
+    def clear_trouble(self, source: str, what: str) -> None:
+        self.table.delete(source, f"trouble#{what}")
+
+    def untold(self, source: str) -> list[Untold]:
+        """Messages that are still to be sent."""
+        return list(self.table.query(Untold, source, "untold#"))
+
+    def put_untold(self, source: str, message: Untold) -> None:
+        self.table.put(source, [message])
+
+    def clear_untold(self, source: str, message: Untold) -> None:
+        """The message was sent."""
+        self.table.delete(source, message.sort_key)
+
+    def note_told(self, feed: str, what: str) -> Told | None:
+        """Take it upon the caller to tell people; None when somebody did before. Notes of long ago go."""
+        told = Told(what, self.table.now())
+        if not self.table.transact([self.table.put_write(feed, told, NEW)]):
+            return None
+        self._forget_told(feed, told.at)
+        return told
+
+    def clear_told(self, feed: str, note: Told) -> None:
+        """The message could not be sent: whoever has reason to next does it."""
+        self.table.delete(feed, note.sort_key)
+
+    def told(self, feed: str, what: str) -> Told | None:
+        return self.table.get(Told, feed, f"told#{what}")
+
+    def put_told(self, feed: str, what: str) -> None:
+        """People were told, now. Notes of long ago go."""
+        told = Told(what, self.table.now())
+        self.table.put(feed, [told])
+        self._forget_told(feed, told.at)
+
+    def _forget_told(self, feed: str, now: datetime) -> None:
+        for old in self.table.query(Told, feed, "told#"):
+            if now - old.at > REMEMBER_TOLD:
+                self.table.delete(feed, old.sort_key)

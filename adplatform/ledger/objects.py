@@ -1,0 +1,291 @@
+"""Objects as they arrived, were ignored or were refused, each recorded once under its feed and date."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from enum import StrEnum
+
+from adplatform.ledger.delivery import delivery_write, read_delivery
+from adplatform.ledger.rows import IllegalStep, attribute, digest, from_item, plain
+from adplatform.ledger.table import NEW, Table, Write, key, wire
+
+UNPLACED = "_unplaced"
+"""The feed of a source under which objects are remembered that fit none of its feeds."""
+
+
+class ObjectState(StrEnum):
+    ARRIVED = "arrived"
+    IGNORED = "ignored"
+    EXCLUDED = "excluded"
+
+
+@dataclass(frozen=True)
+class RawObject:
+    """One immutable object version. ``version`` is S3's version id, or ``etag+size`` in an unversioned bucket.
+
+    ``number`` counts the arrivals of its delivery from 1. ``place`` counts the versions of its key that S3 dates to the
+    same second, oldest first, and is 0 while there is no need to tell. ``archived_key`` is set once the archive holds
+    the object, and from then on that is where it is read.
+    """
+
+    day: date
+    bucket: str
+    key: str
+    version: str
+    size: int
+    etag: str
+    last_modified: datetime
+    place: int = 0
+    number: int = 0
+    state: ObjectState = ObjectState.ARRIVED
+    reason: str = ""
+    seen_at: datetime | None = None
+    seen_by: str = ""
+    archived_key: str = ""
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+    @property
+    def version_id(self) -> str | None:
+        """The version id for S3 calls; None in an unversioned bucket."""
+        return None if self.version == unversioned(self.etag, self.size) else self.version
+
+    @property
+    def identity(self) -> str:
+        return digest(self.bucket, self.key, self.version)
+
+    @property
+    def sort_key(self) -> str:
+        return f"object#{self.day}#{self.identity}"
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """The feed and date under which the row of an ignored object is, found by the object's identity."""
+
+    identity: str
+    feed: str
+    day: date
+
+    @property
+    def sort_key(self) -> str:
+        return f"ignored#{self.identity}"
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """The feed and date under which an object has arrived, found by its identity: a declaration that reads its key
+    differently later does not make it arrive twice."""
+
+    identity: str
+    feed: str
+    day: date
+
+    @property
+    def sort_key(self) -> str:
+        return f"arrived#{self.identity}"
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Objects of a feed that were refused for one reason since somebody was last notified: how many, the key of the
+    first, and what there is to do."""
+
+    feed: str
+    reason: str
+    objects: int
+    first: str
+    since: datetime
+    action: str = ""
+
+    @property
+    def sort_key(self) -> str:
+        return f"refused#{digest(self.feed, self.reason)}"
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects of all feeds."""
+
+    table: Table
+
+    def of_day(self, feed: str, day: date) -> list[RawObject]:
+        """Every object version of the delivery, in order of arrival."""
+        return sorted(self.table.query(RawObject, feed, f"object#{day}#"), key=lambda o: o.number)
+
+    def known(self, found: Iterable[tuple[str, RawObject]]) -> dict[tuple[str, str], RawObject]:
+        """Those objects, each with the name of its feed, whose rows are there; by feed and sort key."""
+        rows = self.table.get_many((feed, obj.sort_key) for feed, obj in found)
+        return {key: from_item(RawObject, item) for key, item in rows.items()}
+
+    def ignored(self, source: str) -> list[Ignored]:
+        """Where the ignored objects of a source are."""
+        return list(self.table.query(Ignored, source, "ignored#"))
+
+    def ignored_of_feed(self, feed: str) -> list[RawObject]:
+        """The ignored objects of all dates of a feed, oldest date first. It reads the rows of all its objects."""
+        objects = self.table.query(RawObject, feed, "object#")
+        return [obj for obj in objects if obj.state is ObjectState.IGNORED]
+
+    def record(self, feed: str, obj: RawObject, action: str = "") -> bool:
+        """Remember that an object arrived; False when it was known already. Only an arrived one opens the delivery.
+
+        An object that was ignored so far, under this feed and date or others, moves here; if it counts as arrived by
+        now that is an arrival like any other. One that has arrived under others stays there, so that its rows are never
+        published twice. With an ``action``, what there is to do about it, an object that is ignored for the first time
+        counts among those of which somebody has to be notified (:meth:`refused`).
+        """
+        source = feed.partition("/")[0]
+        here, pointer = (feed, obj.sort_key), (source, f"ignored#{obj.identity}")
+        arrived = Arrived(obj.identity, feed, obj.day)
+        unplaced = (f"{source}/{UNPLACED}", replace(obj, day=obj.last_modified.astimezone(UTC).date()).sort_key)
+        opens = obj.state is ObjectState.ARRIVED
+        while True:
+            rows = self.table.get_many([here, pointer, unplaced, (source, arrived.sort_key)])
+            first_arrival = rows.get((source, arrived.sort_key))
+            if first_arrival is not None and from_item(Arrived, first_arrival) != arrived:
+                return False
+            known = from_item(RawObject, rows[here]) if here in rows else None
+            if known and (known.state is not ObjectState.IGNORED or (not opens and known.reason == obj.reason)):
+                return False
+            at = from_item(Ignored, rows[pointer]) if pointer in rows else None
+            there = (at.feed, replace(obj, day=at.day).sort_key) if at else unplaced if unplaced in rows else here
+            first = known is None and there == here
+            row = replace(obj, seen_at=obj.seen_at or self.table.now())
+            if opens:
+                delivery = read_delivery(self.table, feed, obj.day)
+                row = replace(row, number=delivery.arrivals + 1)
+                writes = [delivery_write(self.table, feed, delivery, replace(delivery, arrivals=row.number))]
+                writes += [self.table.delete_write(*pointer)] if at else []
+                writes += [] if first_arrival else [self.table.put_write(source, arrived, NEW)]
+            else:
+                writes = [self.table.put_write(source, Ignored(obj.identity, feed, obj.day))]
+                writes += [self._refused_write(feed, obj.uri, obj.reason, action)] if action and first else []
+            writes.append(
+                self.table.put_write(feed, row, "#state = :state", {":state": str(ObjectState.IGNORED)}, ["state"])
+                if known
+                else self.table.put_write(feed, row, NEW)
+            )
+            writes += [self._delete_ignored(*there)] if there != here else []
+            if self.table.transact(writes):
+                return opens or first
+
+    def refuse(self, feed: str, obj: RawObject, reason: str, action: str = "") -> bool:
+        """Note why an arrived object is of no use, and with an ``action`` that somebody has to be notified; False when
+        that was noted already."""
+        update = self.table.update_write(
+            feed,
+            obj.sort_key,
+            "SET #reason = :reason",
+            {":reason": reason},
+            "attribute_exists(pk) AND (attribute_not_exists(#reason) OR #reason <> :reason)",
+            ["reason"],
+        )
+        counted = [self._refused_write(feed, obj.uri, reason, action)] if action else []
+        while not self.table.transact([update, *counted]):
+            found = self.table.get(RawObject, feed, obj.sort_key)
+            if found is None or found.reason == reason:
+                return False
+        return True
+
+    def refused(self, source: str) -> list[Refused]:
+        """Objects of which somebody has to be notified."""
+        return list(self.table.query(Refused, source, "refused#"))
+
+    def clear_refused(self, source: str, notified: Refused) -> bool:
+        """Somebody was notified of these; False when more have come since, which are left."""
+        values = {":n": notified.objects, ":s": plain(notified.since)}
+        if self.table.delete_if(source, notified.sort_key, "objects = :n AND since = :s", values):
+            return True
+        taken = {**values, ":notified": -notified.objects}
+        self.table.update_if(source, notified.sort_key, "ADD objects :notified", "objects > :n AND since = :s", taken)
+        return False
+
+    def put(self, feed: str, objects: Iterable[RawObject]) -> None:
+        """Write objects as they are, for a ledger that has forgotten them; the caller changes the delivery that counts
+        them."""
+        self.table.put(feed, objects)
+
+    def archived(self, feed: str, obj: RawObject, archive_key: str) -> None:
+        """The archive holds the object, which is read there from now on.
+
+        Raises:
+            IllegalStep: it was ignored, so it is of no delivery, or the key is empty.
+        """
+        _require(obj.state is not ObjectState.IGNORED and archive_key != "", feed, obj, "archived")
+        self._set(feed, obj, {"archived_key": archive_key})
+
+    def exclude(self, feed: str, obj: RawObject, reason: str) -> None:
+        """Leave the object out of all versions that settle from now on. What is excluded stays so.
+
+        Raises:
+            IllegalStep: it was ignored, so it is of no delivery.
+        """
+        _require(obj.state is not ObjectState.IGNORED, feed, obj, "excluded")
+        self._set(feed, obj, {"state": ObjectState.EXCLUDED, "reason": reason})
+
+    def place(self, feed: str, obj: RawObject, place: int) -> None:
+        """Put the object in order among the versions of its key that S3 dates to the same second.
+
+        Raises:
+            IllegalStep: it has its place already, or is to have none.
+        """
+        _require(obj.place == 0 and place > 0, feed, obj, "placed")
+        self._set(feed, obj, {"place": place})
+
+    def accept(self, feed: str, obj: RawObject) -> None:
+        """An arrived object that was of no use is used after all.
+
+        Raises:
+            IllegalStep: it was ignored or excluded, which an object is for a reason.
+        """
+        _require(obj.state is ObjectState.ARRIVED, feed, obj, "used")
+        self._set(feed, obj, {"reason": ""})
+
+    def _set(self, feed: str, obj: RawObject, changes: Mapping[str, object]) -> None:
+        """Change some attributes of a recorded object and leave the others as they are by now."""
+        self.table.client.update_item(
+            TableName=self.table.name,
+            Key=key(feed, obj.sort_key),
+            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changes),
+            ConditionExpression="attribute_exists(pk)",
+            ExpressionAttributeNames={f"#{name}": name for name in changes},
+            ExpressionAttributeValues=wire({f":{n}": attribute(n, value) for n, value in changes.items()}),
+        )
+
+    def _delete_ignored(self, feed: str, sort_key: str) -> Write:
+        ignored = {":state": str(ObjectState.IGNORED)}
+        return self.table.delete_write(
+            feed, sort_key, "attribute_not_exists(pk) OR #state = :state", ignored, ["state"]
+        )
+
+    def _refused_write(self, feed: str, first: str, reason: str, action: str) -> Write:
+        row = Refused(feed, reason, 1, first, self.table.now(), action)
+        values = {
+            ":feed": feed,
+            ":reason": reason,
+            ":first": first,
+            ":since": plain(row.since),
+            ":action": action,
+            ":one": 1,
+        }
+        return self.table.update_write(
+            feed.partition("/")[0],
+            row.sort_key,
+            "SET #feed = :feed, #reason = :reason, #action = :action, "
+            "#first = if_not_exists(#first, :first), #since = if_not_exists(#since, :since) ADD #objects :one",
+            values,
+            names=["feed", "reason", "action", "first", "since", "objects"],
+        )
+
+
+def _require(allowed: bool, feed: str, obj: RawObject, done: str) -> None:
+    if not allowed:
+        raise IllegalStep(f"{feed} {obj.day} {obj.key}: the object is {obj.state} and cannot be {done}")
+
+
+def unversioned(etag: str, size: int) -> str:
+    """The identity of an object in a bucket without versioning."""
+    return f"{etag.strip(chr(34))}+{size}"

@@ -1,0 +1,224 @@
+"""Access to the ledger's one DynamoDB table, which all its subjects share. It knows rows and keys, and no subject.
+
+All state changes are conditional writes, so that two processes, a retry or a crash can neither lose a wake-up nor start
+the same work twice.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+from adplatform.failures import TransientFailure
+from adplatform.ledger.rows import Item, R, Row, from_item, to_item
+from adplatform.platform.batches import answered
+
+Write = dict[str, Any]
+"""One write of a transaction, as ``transact_write_items`` takes it."""
+
+ACTIVE_INDEX = "active"
+MOST_READ = 100
+"""Keys of one call (DynamoDB API reference, BatchGetItem)."""
+NEW = "attribute_not_exists(pk)"
+"""The condition that nobody has written the row."""
+_serialize = TypeSerializer().serialize
+_deserialize = TypeDeserializer().deserialize
+
+
+def table_definition(table: str) -> dict[str, Any]:
+    """The arguments of ``create_table`` for the ledger."""
+    key = [("pk", "HASH"), ("sk", "RANGE")]
+    index = [("active_feed", "HASH"), ("sk", "RANGE")]
+    return {
+        "TableName": table,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk", "active_feed")],
+        "KeySchema": [{"AttributeName": n, "KeyType": t} for n, t in key],
+        "GlobalSecondaryIndexes": [
+            {
+                "IndexName": ACTIVE_INDEX,
+                "KeySchema": [{"AttributeName": n, "KeyType": t} for n, t in index],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+    }
+
+
+@dataclass(frozen=True)
+class Table:
+    """The table ``name``. ``client`` is a boto3 DynamoDB client; ``sleep`` takes seconds."""
+
+    client: Any
+    name: str
+    now: Callable[[], datetime]
+    sleep: Callable[[float], None]
+
+    def get(self, kind: type[R], feed: str, sort_key: str) -> R | None:
+        found = self.client.get_item(TableName=self.name, Key=key(feed, sort_key), ConsistentRead=True)
+        return from_item(kind, unwire(found["Item"])) if "Item" in found else None
+
+    def get_many(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Item]:
+        """The items that are there, by feed and sort key."""
+        found: dict[tuple[str, str], Item] = {}
+        for items in answered(f"table {self.name}", dict.fromkeys(keys), MOST_READ, self._read, self.sleep):
+            for item in items:
+                found[item["pk"].removeprefix("feed#"), item["sk"]] = item
+        return found
+
+    def query(self, kind: type[R], feed: str, prefix: str) -> Iterator[R]:
+        """The rows of a feed whose sort keys begin with ``prefix``, in their order."""
+        for item in self.items(feed, prefix):
+            yield from_item(kind, item)
+
+    def items(self, feed: str, prefix: str) -> Iterator[Item]:
+        return self._pages(
+            KeyConditionExpression="pk = :p AND begins_with(sk, :s)",
+            ExpressionAttributeValues={":p": {"S": f"feed#{feed}"}, ":s": {"S": prefix}},
+            ConsistentRead=True,
+        )
+
+    def range(self, kind: type[R], feed: str, first: str, last: str, *, forward: bool = True) -> Iterator[R]:
+        """The rows of a feed whose sort keys are between two, both included."""
+        for item in self._pages(
+            KeyConditionExpression="pk = :p AND sk BETWEEN :a AND :z",
+            ExpressionAttributeValues=wire({":p": f"feed#{feed}", ":a": first, ":z": last}),
+            ScanIndexForward=forward,
+            ConsistentRead=True,
+        ):
+            yield from_item(kind, item)
+
+    def active(self, name: str) -> Iterator[Item]:
+        """What the index ``active`` lists under a name. It is eventually consistent."""
+        return self._pages(
+            IndexName=ACTIVE_INDEX,
+            KeyConditionExpression="active_feed = :f",
+            ExpressionAttributeValues={":f": {"S": name}},
+        )
+
+    def put(self, feed: str, rows: Iterable[Row]) -> None:
+        """Write rows as they are."""
+        for row in rows:
+            self.client.put_item(TableName=self.name, Item=wire(to_item(feed, row)))
+
+    def put_if(self, feed: str, row: Row, condition: str, values: Mapping[str, Any], names: Iterable[str] = ()) -> bool:
+        """Write a row that may be written twice; False when the condition does not hold. The condition calls an
+        attribute ``#name`` where ``name`` is among ``names``."""
+        try:
+            self.client.put_item(
+                TableName=self.name, Item=wire(to_item(feed, row)), **_condition(condition, values, names)
+            )
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def update_if(self, feed: str, sort_key: str, update: str, condition: str, values: Mapping[str, Any]) -> bool:
+        """Change attributes of one item; False when the condition does not hold."""
+        try:
+            self.client.update_item(
+                TableName=self.name,
+                Key=key(feed, sort_key),
+                UpdateExpression=update,
+                **_condition(condition, values, ()),
+            )
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def delete(self, feed: str, sort_key: str) -> None:
+        self.client.delete_item(TableName=self.name, Key=key(feed, sort_key))
+
+    def delete_if(self, feed: str, sort_key: str, condition: str, values: Mapping[str, Any]) -> bool:
+        """Delete one item; False when the condition does not hold. A lost answer does not make it false."""
+        return self.transact([self.delete_write(feed, sort_key, condition, values)])
+
+    def put_write(
+        self,
+        feed: str,
+        row: Row,
+        condition: str = "",
+        values: Mapping[str, Any] | None = None,
+        names: Iterable[str] = (),
+    ) -> Write:
+        """A put for :meth:`transact`."""
+        write = {"TableName": self.name, "Item": wire(to_item(feed, row))}
+        return {"Put": {**write, **_condition(condition, values, names)}}
+
+    def update_write(
+        self,
+        feed: str,
+        sort_key: str,
+        update: str,
+        values: Mapping[str, Any],
+        condition: str = "",
+        names: Iterable[str] = (),
+    ) -> Write:
+        """An update for :meth:`transact`."""
+        write = {"TableName": self.name, "Key": key(feed, sort_key), "UpdateExpression": update}
+        return {"Update": {**write, **_condition(condition, values, names)}}
+
+    def delete_write(
+        self,
+        feed: str,
+        sort_key: str,
+        condition: str = "",
+        values: Mapping[str, Any] | None = None,
+        names: Iterable[str] = (),
+    ) -> Write:
+        """A deletion for :meth:`transact`."""
+        write = {"TableName": self.name, "Key": key(feed, sort_key)}
+        return {"Delete": {**write, **_condition(condition, values, names)}}
+
+    def transact(self, writes: list[Write]) -> bool:
+        """Whether all conditions held. Anything but a failed condition or a conflict is an error.
+
+        A transaction is sent again as the same one when its answer is lost. A single write that cannot be repeated goes
+        this way too: sent again, it would meet itself and be taken for somebody else's.
+
+        Raises:
+            TransientFailure: DynamoDB refused for another reason, throttling for example.
+        """
+        try:
+            self.client.transact_write_items(TransactItems=writes)
+        except self.client.exceptions.TransactionCanceledException as e:
+            codes = {r.get("Code") for r in e.response.get("CancellationReasons", [])}
+            if codes <= {"None", "ConditionalCheckFailed", "TransactionConflict"}:
+                return False
+            raise TransientFailure(f"the ledger refused a write: {sorted(map(str, codes))}") from e
+        return True
+
+    def _read(self, keys: list[tuple[str, str]]) -> tuple[list[Item], list[tuple[str, str]]]:
+        """The items of these keys, and the keys that were left unread."""
+        wanted = {"Keys": [key(*each) for each in keys], "ConsistentRead": True}
+        answer = self.client.batch_get_item(RequestItems={self.name: wanted})
+        unread = map(unwire, answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", []))
+        left = [(each["pk"].removeprefix("feed#"), each["sk"]) for each in unread]
+        return list(map(unwire, answer["Responses"].get(self.name, []))), left
+
+    def _pages(self, **query: Any) -> Iterator[Item]:
+        for page in self.client.get_paginator("query").paginate(TableName=self.name, **query):
+            yield from (unwire(item) for item in page["Items"])
+
+
+def key(feed: str, sort_key: str) -> dict[str, Any]:
+    return wire({"pk": f"feed#{feed}", "sk": sort_key})
+
+
+def wire(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes as the DynamoDB client takes them."""
+    return {name: _serialize(value) for name, value in item.items()}
+
+
+def unwire(item: Mapping[str, Any]) -> Item:
+    """Attributes as the DynamoDB client gives them, as plain values."""
+    return {name: _deserialize(value) for name, value in item.items()}
+
+
+def _condition(condition: str, values: Mapping[str, Any] | None, names: Iterable[str]) -> dict[str, Any]:
+    called = {f"#{name}": name for name in names}
+    return {
+        **({"ConditionExpression": condition} if condition else {}),
+        **({"ExpressionAttributeValues": wire(values)} if values else {}),
+        **({"ExpressionAttributeNames": called} if called else {}),
+    }
