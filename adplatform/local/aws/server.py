@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from moto.core import common_models, responses
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.exceptions import NotFound
-from werkzeug.serving import make_server
 
 from adplatform.failures import PermanentFailure
 from adplatform.local.aws import crawler, dynamodb, glue, s3, secrets, sns, sqs
 from adplatform.local.aws.bodies import Bodies
 from adplatform.local.aws.errors import NotSaved, error_response
+from adplatform.local.aws.http_server import Server
 from adplatform.local.aws.persistence import Snapshots, written
 from adplatform.local.aws.state import LOCK
 from adplatform.local.child import alone_in, recorded, stop_requested
@@ -32,15 +32,6 @@ SAVE_EVERY_SECONDS = 0.5
 _READ = re.compile(r"(Get|List|Describe|Head|BatchGet|Query|Scan|Search|TransactGet|Decrypt|Encrypt|Verify)")
 
 log = logging.getLogger(__name__)
-
-
-class Handler(MotoRequestHandler):
-    """Answers small requests without waiting for the client's delayed acknowledgement."""
-
-    disable_nagle_algorithm = True
-
-    def log_request(self, *_: object) -> None:
-        """Writes no access log."""
 
 
 class Dispatcher(DomainDispatcherApplication):
@@ -170,7 +161,6 @@ def serve(data: Path, host: str, port: int, owner_pid: int) -> None:
             "data on this machine."
         )
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     with alone_in(data):
         bodies = Bodies(data / "s3")
         snapshots = Snapshots(data / "state", bodies)
@@ -179,10 +169,9 @@ def serve(data: Path, host: str, port: int, owner_pid: int) -> None:
         s3.after_load()
         crawler.after_load()
         front = Front(snapshots)
-        server = make_server(host, port, front, threaded=True, request_handler=Handler)
-        server.daemon_threads = True
+        server = Server(host, port, front)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with recorded(data, f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}"):
+        with recorded(data, f"http://{f'[{host}]' if ':' in host else host}:{server.port}"):
             _save_until(stop_requested(), snapshots, owner_pid)
             front.ending = True
             # Held until the process ends: nothing may be acknowledged that the last snapshot does not contain.
