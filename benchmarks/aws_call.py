@@ -81,9 +81,7 @@ def main() -> None:
                     time.sleep(0.1)
             assert endpoint.process is not None
             ours, theirs = calls(local_aws(endpoint.url).client), calls(plain(port))
-            print(
-                f"{'milliseconds of CPU a call':26}{'platform: client':>18}{'server':>8}{'moto: client':>14}{'server':>8}"
-            )
+            print(f"{'ms of CPU a call':26}{'platform: client':>18}{'server':>8}{'moto: client':>14}{'server':>8}")
             for name in ours:
                 turns = [(cost(ours[name], endpoint.process.pid), cost(theirs[name], moto.pid)) for _ in range(TURNS)]
                 a, b, c, d = (statistics.median(t[i][j] for t in turns) for i in (0, 1) for j in (0, 1))
