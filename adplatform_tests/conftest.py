@@ -10,12 +10,13 @@ from adplatform.flow.services import Services
 from adplatform.local.endpoint import ensure
 from adplatform.platform.aws import Aws, local_aws
 from adplatform_tests.support.platforms import drop_table, make_services
+from adplatform_tests.support.shared_aws import SHARED_AWS
 
 
 @pytest.fixture(scope="session")
 def aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of an embedded AWS that all tests of one xdist worker share: give buckets, queues and tables unique names."""
-    with ensure(tmp_path_factory.mktemp("aws")) as endpoint:
+    with ensure(tmp_path_factory.mktemp("aws"), child=SHARED_AWS) as endpoint:
         yield endpoint.url
 
 

@@ -162,11 +162,18 @@ class Catalog:
             yield from map(_partition, found)
 
     def put_partition(
-        self, spec: Named, table: Table, partition: Partition, check: Callable[[], None] = lambda: None
+        self,
+        spec: Named,
+        table: Table,
+        partition: Partition,
+        check: Callable[[], None] = lambda: None,
+        *,
+        exists: bool | None = None,
     ) -> None:
         """Create the partition or move it; readers see the old location or the new one.
 
-        ``check`` is called before the one call that writes. A creation never moves what somebody else made meanwhile.
+        ``check`` is called before the one call that writes. A caller that has just looked says whether the partition
+        ``exists``. A creation never moves what somebody else made meanwhile.
 
         Raises:
             TransientFailure: the partition was made or removed by somebody else meanwhile.
@@ -179,7 +186,8 @@ class Catalog:
             "Parameters": {**_PARQUET, **partition.parameters},
         }
         where = {"DatabaseName": spec.database, "TableName": spec.name, "PartitionInput": wanted}
-        exists = self.partition_of(spec, values) is not None
+        if exists is None:
+            exists = self.partition_of(spec, values) is not None
         check()
         try:
             if exists:

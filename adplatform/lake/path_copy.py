@@ -9,6 +9,7 @@ publishing again or ``retention.collect`` mends it.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from adplatform.lake.catalog import Partition
 from adplatform.lake.lake import Lake
 from adplatform.lake.store import Stored
 from adplatform.lake.table import Named, TableSpec
@@ -18,9 +19,9 @@ from adplatform.ledger.leases import Lease
 
 @dataclass(frozen=True)
 class _Difference:
-    """What is between a partition's folder and the catalog. ``missing`` maps keys to those they are copied from."""
+    """What is between a partition's folder and the catalog. ``missing`` maps keys to what they are copied from."""
 
-    missing: Mapping[str, str]
+    missing: Mapping[str, Stored]
     extra: tuple[str, ...]
 
     def __bool__(self) -> bool:
@@ -34,6 +35,14 @@ def follow(lake: Lake, lease: Lease, feed: str, table: Named, columns: Sequence[
         TransientFailure: the lease was lost.
     """
     _apply(lake, lease, _difference_of(lake, feed, table, columns, value))
+
+
+def follow_to(lake: Lake, lease: Lease, feed: str, columns: Sequence[str], value: str, shown: Partition | None) -> None:
+    """:func:`follow` by who has just made the catalog show ``shown``, None for nothing.
+
+    Raises: as :func:`follow`.
+    """
+    _apply(lake, lease, _difference_to(lake, feed, columns, value, shown))
 
 
 def complete(lake: Lake, table: TableSpec, values: Iterable[str], run_id: str) -> None:
@@ -91,6 +100,10 @@ def _difference_of(lake: Lake, feed: str, table: Named, columns: Sequence[str], 
     if not columns:
         return _Difference({}, ())
     shown = lake.catalog.partition_of(table, partition_values(value, len(columns)))
+    return _difference_to(lake, feed, columns, value, shown)
+
+
+def _difference_to(lake: Lake, feed: str, columns: Sequence[str], value: str, shown: Partition | None) -> _Difference:
     if shown is not None and not _is_version(lake, feed, shown.location):
         return _Difference({}, ())
     zones = lake.store.zones
@@ -112,7 +125,7 @@ def _is_version(lake: Lake, feed: str, location: str) -> bool:
 def _difference(lake: Lake, feed: str, folder: str, files: Iterable[Stored], present: Iterable[Stored]) -> _Difference:
     wanted = {folder + _name(lake, feed, file.key): file for file in files} if lake.path_copies else {}
     sizes = {stored.key: stored.size for stored in present}
-    missing = {key: file.key for key, file in wanted.items() if sizes.get(key) != file.size}
+    missing = {key: file for key, file in wanted.items() if sizes.get(key) != file.size}
     return _Difference(missing, tuple(sorted(sizes.keys() - wanted.keys())))
 
 

@@ -26,7 +26,7 @@ from adplatform.lake.attempt import Attempt, Flip, Published, Result, Upload, no
 from adplatform.lake.catalog import Partition
 from adplatform.lake.entry import ROWS, Entry, Settled, is_known, provenance, require_known, settled, unknown
 from adplatform.lake.lake import Lake
-from adplatform.lake.path_copy import complete, follow
+from adplatform.lake.path_copy import complete, follow_to
 from adplatform.lake.slices import forget, place, placed
 from adplatform.lake.table import TableSpec
 from adplatform.ledger.leases import Lease
@@ -150,7 +150,7 @@ def _show_day(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload],
     partition = Partition(files.partition, location, parameters)
     lake.catalog.put_partition(attempt.table, table, partition, lambda: lease.check(lake.call))
     published = _shown_now(lake, lease, attempt, files, location)
-    follow(lake, lease, feed, attempt.table, table.partitions, files.partition)
+    follow_to(lake, lease, feed, table.partitions, files.partition, partition)
     return published
 
 

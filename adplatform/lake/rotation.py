@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from adplatform.failures import TransientFailure
 from adplatform.lake.attempt import Attempt, Flip, note_shown, require, upload
 from adplatform.lake.lake import Lake
-from adplatform.lake.path_copy import follow
+from adplatform.lake.path_copy import follow_to
 from adplatform.lake.slices import forget, make, placed_versions, show, slices_of
 from adplatform.lake.table import TableSpec
 from adplatform.ledger.leases import Lease
@@ -100,6 +100,6 @@ def _place_together(
         lease.check(lake.call)
         note_shown(lake, attempt, "", rows)
     for each in made:
-        follow(lake, lease, feed, spec, table.partitions, each.value)
+        follow_to(lake, lease, feed, table.partitions, each.value, each.partition)
     forget(lake, feed, lake.ledger.placements.all_slices(feed), placed_versions(lake, feed))
     return tuple(each.flip for each in made)

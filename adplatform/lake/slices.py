@@ -14,6 +14,7 @@ those of older versions do not. Path copies follow, and only then are slices del
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -47,7 +48,7 @@ from adplatform.lake.entry import (
 )
 from adplatform.lake.lake import Lake
 from adplatform.lake.merge import merge
-from adplatform.lake.path_copy import follow
+from adplatform.lake.path_copy import follow_to
 from adplatform.lake.store import Stored
 from adplatform.lake.table import Named, TableSpec
 from adplatform.ledger.keys import RotationState
@@ -59,12 +60,14 @@ _MERGED = "-merged"
 
 @dataclass(frozen=True)
 class Made:
-    """A partition made of its slices. ``partition`` None: it has no rows. ``shown`` when the catalog has it already."""
+    """A partition made of its slices. ``partition`` None: it has no rows. ``shown`` when the catalog has it already,
+    ``replaces`` when it has another in its place."""
 
     value: str
     partition: Partition | None
     rows: int
     shown: bool
+    replaces: bool = False
 
     @property
     def flip(self) -> Flip:
@@ -124,7 +127,7 @@ def place(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], wor
     lease.check(lake.call)
     note_shown(lake, attempt, "", rows)
     for each in made:
-        follow(lake, lease, feed, attempt.table, table.partitions, each.value)
+        follow_to(lake, lease, feed, table.partitions, each.value, each.partition)
     forget(lake, feed, lake.ledger.placements.slices_of_day(feed, day), {day: version})
     return attempt.outcome(Result.PUBLISHED, rows, tuple(each.flip for each in made), f"version {version}")
 
@@ -207,7 +210,7 @@ def make(
         RUN: writer.run_id,
         PUBLISHED_AT: lake.ledger.now().isoformat(),
     }
-    return Made(value, Partition(value, location, parameters), rows, False)
+    return Made(value, Partition(value, location, parameters), rows, False, replaces=shown is not None)
 
 
 def require_makeable(lake: Lake, spec: TableSpec, value: str, slices: Sequence[Slice]) -> None:
@@ -289,7 +292,8 @@ def show(lake: Lake, lease: Lease, spec: TableSpec, table: Table, made: Made) ->
         lease.check(lake.call)
         lake.catalog.delete_partition(spec, made.value)
     else:
-        lake.catalog.put_partition(spec, table, made.partition, lambda: lease.check(lake.call))
+        check = partial(lease.check, lake.call)
+        lake.catalog.put_partition(spec, table, made.partition, check, exists=made.replaces)
 
 
 def _latest(
@@ -321,7 +325,7 @@ def _download(lake: Lake, part: Slice, directory: Path) -> list[Path]:
 def _union(lake: Lake, writer: Writer, value: str, slices: Sequence[Slice]) -> tuple[str, int]:
     """Location and rows of all rows together. The service copies; no file is read here."""
     prefix = location_key(lake, writer, value, _MERGED)
-    sources = {f"{prefix}{s.day}-{Path(o.key).name}": o.key for s in slices for o in _objects(lake, s)}
+    sources = {f"{prefix}{s.day}-{Path(o.key).name}": o for s in slices for o in _objects(lake, s)}
     lake.store.copy_all(lake.store.zones.clean_bucket, sources)
     return lake.store.zones.clean_uri(prefix), sum(s.rows for s in slices)
 

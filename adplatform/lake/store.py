@@ -47,11 +47,19 @@ class Store:
         Raises:
             TransientFailure: what the bucket holds afterwards is not the file.
         """
+        size = path.stat().st_size
         arguments = {**self.zones.put_arguments, "ChecksumAlgorithm": "SHA256"}
-        self.s3.upload_file(str(path), bucket, key, ExtraArgs=arguments, Config=_transfer())
-        head = self.s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
-        stored = head.get("ChecksumSHA256")
-        if head["ContentLength"] != path.stat().st_size or (stored and not _matches(path, stored)):
+        stored: str | None = None
+        if size < _PART:
+            with path.open("rb") as file:
+                stored = self.s3.put_object(Bucket=bucket, Key=key, Body=file, **arguments).get("ChecksumSHA256")
+        else:
+            self.s3.upload_file(str(path), bucket, key, ExtraArgs=arguments, Config=_transfer())
+        arrived = size
+        if stored is None:
+            head = self.s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+            arrived, stored = head["ContentLength"], head.get("ChecksumSHA256")
+        if arrived != size or (stored and not _matches(path, stored)):
             raise TransientFailure(f"s3://{bucket}/{key} does not hold what was uploaded; run the step again")
 
     def copy(self, bucket: str, source: str, target: str) -> None:
@@ -60,11 +68,18 @@ class Store:
             {"Bucket": bucket, "Key": source}, bucket, target, ExtraArgs=self.zones.put_arguments, Config=_transfer()
         )
 
-    def copy_all(self, bucket: str, sources: Mapping[str, str]) -> None:
+    def copy_all(self, bucket: str, sources: Mapping[str, Stored]) -> None:
         """Copy several objects at once; ``sources`` maps each target to what it is copied from."""
         with ThreadPoolExecutor(max_workers=_COPIES) as pool:
-            for _ in pool.map(lambda target: self.copy(bucket, sources[target], target), sources):
+            for _ in pool.map(lambda target: self._copy(bucket, sources[target], target), sources):
                 pass
+
+    def _copy(self, bucket: str, source: Stored, target: str) -> None:
+        if source.size < _PART:
+            origin = {"Bucket": bucket, "Key": source.key}
+            self.s3.copy_object(Bucket=bucket, Key=target, CopySource=origin, **self.zones.put_arguments)
+        else:
+            self.copy(bucket, source.key, target)
 
     def download(self, bucket: str, key: str, path: Path) -> None:
         self.s3.download_file(bucket, key, str(path), Config=_transfer())

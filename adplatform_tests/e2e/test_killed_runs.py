@@ -19,8 +19,8 @@ from adplatform.platform.aws import Aws, local_aws
 from adplatform_tests.support import plainly
 from adplatform_tests.support.platforms import YESTERDAY, make_services
 
-GROUPS = 12
-"""Each group kills at every twelfth write. The quick one is part of every run, the others of ``make slow``."""
+GROUPS = 24
+"""Each group kills at every twenty-fourth write. The quick one is part of every run, the others of ``make slow``."""
 QUICK = (("day", 7),)
 
 ORDERS = {

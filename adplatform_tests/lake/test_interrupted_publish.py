@@ -109,7 +109,7 @@ def scene(aws: Aws, lake: Lake, temp: Path, kind: str, mortal_publishers: Callab
     return Scene(lake, replace(survivor, ledger=hour_later), kind, source, temp, die)
 
 
-@pytest.mark.parametrize("every", [2, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["daily", "scoped", "replaced", "keyed"])
 def test_a_publisher_killed_before_any_write_leaves_old_or_new_and_a_rerun_completes(scene: Scene, every: int) -> None:
     """Also where another delivery publishes right after the crash: it shows nothing of a version that is not placed."""

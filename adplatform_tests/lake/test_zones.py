@@ -1,7 +1,7 @@
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -57,7 +57,8 @@ def test_a_file_in_many_parts_arrives_whole(lake: Lake, temp: Path) -> None:
     assert (temp / "back").read_bytes() == path.read_bytes()
 
 
-def test_an_upload_that_arrives_differently_is_noticed(lake: Lake, temp: Path) -> None:
+@pytest.mark.parametrize("size", [4, 32 * 2**20], ids=["at once", "in parts"])
+def test_an_upload_that_arrives_differently_is_noticed(lake: Lake, temp: Path, size: int) -> None:
     class OtherContent:
         """An S3 in which somebody else's object of the same size stands where ours should."""
 
@@ -69,8 +70,11 @@ def test_an_upload_that_arrives_differently_is_noticed(lake: Lake, temp: Path) -
             other.write_bytes(b"x" * Path(path).stat().st_size)
             lake.store.s3.upload_file(str(other), bucket, key, **options)
 
+        def put_object(self, Body: IO[bytes], **options: Any) -> Any:
+            return lake.store.s3.put_object(Body=b"x" * len(Body.read()), **options)
+
     path = temp / "mine"
-    path.write_bytes(b"mine")
+    path.write_bytes(b"m" * size)
     with pytest.raises(TransientFailure, match="does not hold"):
         Store(OtherContent(), lake.store.zones).upload(path, lake.store.zones.clean_bucket, "k")
 
