@@ -17,10 +17,16 @@ class Restatement(Strict):
     """What may be changed of a report's restatement policy. Ages are in days."""
 
     daily: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    """Ages at which a date has a request of its own; by default the report's."""
     waves: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    """Later ages at which a date is asked for again; by default the report's."""
     grace: int | None = Field(default=None, ge=0)
+    """How many days a wave may wait for a request that it can share with other dates; by default the report's."""
     requests_per_day: int | None = Field(default=None, ge=1)
+    """The most requests of one profile or marketplace a day; by default the report's, and never fewer than there are
+    ages where a request brings one date only."""
     backfill_per_day: int | None = Field(default=None, ge=1)
+    """The most requests a day for history that was never read; by default the report's."""
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:

@@ -15,7 +15,8 @@ from adplatform.amazon.declared import Restatement, ready_made
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.amazon.selling_partner.marketplaces import MARKETPLACES
 from adplatform.amazon.selling_partner.reports import OwnSellingPartnerReport, selling_partner_definition
-from adplatform.contracts.feed import NAME, Duration
+from adplatform.contracts.durations import Duration
+from adplatform.contracts.feed import NAME
 from adplatform.contracts.model import Strict
 from adplatform.contracts.source import PLATFORM_TOPICS, Topics
 from adplatform.contracts.types import parse_type
@@ -33,6 +34,9 @@ def _one_id(value: Any) -> str:
 Id = Annotated[str, BeforeValidator(_one_id, json_schema_input_type=str | int)]
 
 
+_Time = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$", examples=["06:00"])]
+
+
 def _time(value: Any) -> Any:
     if isinstance(value, int):  # YAML 1.1 reads 06:00 without quotes as a number in base 60
         raise ValueError('put the time in quotes: "06:00"')
@@ -43,31 +47,44 @@ class Profiles(Strict):
     """Which of the scopes that the credentials can read: all, or those of some countries and kinds."""
 
     countries: tuple[Annotated[str, Field(pattern=r"^[A-Z]{2}$")], ...] = ()
+    """Countries (ISO 3166, two letters) of the profiles; by default all."""
     types: tuple[Literal["seller", "vendor", "agency"], ...] = ()
+    """Kinds of the profiles' accounts; by default all."""
 
 
 class Marketplaces(Strict):
     """Which of the seller's marketplaces: all, or those of some countries."""
 
     countries: tuple[Annotated[str, Field(pattern=r"^[A-Z]{2}$")], ...] = ()
+    """Countries (ISO 3166, two letters) of the marketplaces; by default all."""
 
 
 class OwnAdsReport(Strict):
     """A report of the user's own, or a ready-made one (``extends``) with columns added and removed."""
 
     name: Annotated[str, Field(pattern=NAME)]
+    """The report's name, and the table's: lower-case letters, digits and ``_``."""
     extends: str | None = None
+    """The ready-made report that this one is made of."""
     report_type: str | None = None
+    """Amazon's ``reportTypeId``, for example ``spTargeting``; goes with ``columns``, not with ``extends``."""
     group_by: tuple[str, ...] = ()
+    """Amazon's ``groupBy``; by default the first that the report type has."""
     columns: tuple[str, ...] = ()
+    """The report's columns, as Amazon spells them."""
     add: tuple[str, ...] = ()
+    """Columns that the report has beside those of ``extends``."""
     remove: tuple[str, ...] = ()
+    """Columns of ``extends`` that the report has not."""
     filters: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Amazon's filters: for each field the values that are taken; by default all."""
     unchecked_columns: dict[str, str] = Field(default_factory=dict)
     """Columns that Amazon has and our list does not, or that are to have another type, with their types. Amazon's ids
     go up to 2^64-1; one beyond ``bigint`` needs ``decimal(20,0)``."""
     description: str = ""
+    """What the report holds, in a sentence; the assets and the table show it."""
     restatement: Restatement = Restatement()
+    """When its dates are asked for again, where that is to differ from what follows from the report type."""
 
     @field_validator("unchecked_columns")
     @classmethod
@@ -108,32 +125,43 @@ _KIND = Discriminator(lambda value: "(ready-made)" if isinstance(value, str) els
 
 
 class ReportSource(Strict):
-    """What both kinds of account have in common.
-
-    ``credentials`` names a secret with the members client_id, client_secret and refresh_token. ``simulated`` accounts
-    are those of the simulated Amazon on this machine. ``history`` is how far back the first requests go, where that is
-    less than both ``start_date`` and what Amazon keeps. ``request_at`` is in the time zone of the report's dates: the
-    scope's own, or UTC.
-    """
+    """What both kinds of account have in common."""
 
     source: Annotated[str, Field(pattern=NAME)]
+    """The account's name: lower-case letters, digits and ``_``; in asset keys, in the database and in S3 prefixes."""
     region: Literal["na", "eu", "fe"] = "na"
+    """Amazon's region: North America (default), Europe or Far East."""
     credentials: str = Field(min_length=1)
+    """The secret with the members ``client_id``, ``client_secret`` and ``refresh_token``."""
     simulated: bool = False
+    """Whether the account is one of the simulated Amazon on this machine."""
     start_date: date
+    """The first report date."""
     history: Duration | None = None
-    request_at: Annotated[time, BeforeValidator(_time, json_schema_input_type=str)] = time(6)
+    """How far back the first requests go, where that is less than both ``start_date`` and what Amazon keeps."""
+    request_at: Annotated[time, BeforeValidator(_time, json_schema_input_type=_Time)] = time(6)
+    """The time of day, in quotes, from which reports are asked for, in the time zone of the report's dates: the
+    profile's or marketplace's own, or UTC."""
     spread: Duration = timedelta(hours=1)
+    """Over how long from ``request_at`` on the requests of different profiles and reports are spread."""
     overdue_after: Duration = timedelta(hours=3)
+    """After how long a report that is not ready counts as overdue, which is told."""
     give_up_after: Duration = timedelta(hours=24)
+    """After how long a report that is not ready is given up and asked for anew."""
     poll_every: Duration = timedelta(seconds=60)
+    """How long after its order a report is asked after; the pauses then grow."""
     fresh_within: Duration | None = timedelta(hours=36)
-    """The newest date of every scope must have ended within this time."""
+    """The newest date of every profile or marketplace must have ended within this time; null for any age."""
     owners: list[str] = Field(default_factory=list)
+    """Owners of all assets: e-mail addresses, or ``team:<name>``."""
     tags: dict[str, str] = Field(default_factory=dict)
+    """Tags of all assets."""
     check_every: int = Field(default=30, ge=1)
+    """Seconds between two looks at reports that are on their way and at what is due."""
     topics: Topics = PLATFORM_TOPICS
+    """SNS topics for the account's messages; by default the platform's."""
     archive: Annotated[str, Field(pattern=r"^archive/([A-Za-z0-9._=-]+/)*$")] = "archive/"
+    """The prefix below which published slices of reports are kept, as ``<archive><source>/<feed>/dt=<date>/``."""
 
     @model_validator(mode="after")
     def _times_fit(self) -> Self:
@@ -155,7 +183,10 @@ class AdsSource(ReportSource):
     """An Amazon Ads account: its profiles and the reports to pull for each."""
 
     profiles: tuple[Id, ...] | Profiles = Profiles()
+    """Ids of the profiles, or the countries and kinds of those to take; by default all that the credentials can
+    read."""
     reports: list[Annotated[Annotated[str, _READY_MADE] | Annotated[OwnAdsReport, _OWN], _KIND]] = Field(min_length=1)
+    """Names of ready-made reports, and reports of your own."""
 
     @field_validator("reports")
     @classmethod
@@ -171,11 +202,13 @@ class SellingPartnerSource(ReportSource):
     """A seller or vendor: its marketplaces and the reports to pull for each."""
 
     partner: Literal["seller", "vendor"] = "seller"
-    """Amazon tells sellers in which marketplaces they take part; those of a vendor are listed in ``marketplaces``."""
+    """Whether the account is a seller's (default) or a vendor's, whose ``marketplaces`` have to be listed by id."""
     marketplaces: tuple[Id, ...] | Marketplaces = Marketplaces()
+    """Ids of the marketplaces, or the countries of those to take; by default all in which the seller takes part."""
     reports: list[Annotated[Annotated[str, _READY_MADE] | Annotated[OwnSellingPartnerReport, _OWN], _KIND]] = Field(
         min_length=1
     )
+    """Names of ready-made reports, and reports of your own."""
     finished_queue: str | None = None
     """An SQS queue that is subscribed to REPORT_PROCESSING_FINISHED; without one reports are only polled."""
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from adplatform.cli.context import connect, console, errors
 from adplatform.cli.report_history import dates
-from adplatform.contracts.feed import parse_duration
+from adplatform.contracts.durations import parse_duration
 from adplatform.failures import PermanentFailure
 from adplatform.flow import key_rotation
 from adplatform.flow.hashing_keys import meets_deliveries

@@ -1,60 +1,40 @@
 """A feed: one dataset of a source, with its contract, its landing layout and its arrival rule."""
 
-import re
 from datetime import date, timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
+from adplatform.contracts.durations import Duration
 from adplatform.contracts.model import Contract, Strict
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|m|h|d)")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-MAX_SECONDS = 10_000 * 86_400
-
-
-def parse_duration(value: Any) -> Any:
-    """``"30s"``, ``"15m"``, ``"2h"`` or ``"3d"`` to a timedelta; a timedelta and None stay what they are.
-
-    Raises:
-        ValueError: anything else, also a bare number, whose unit nobody can see, and more than 10,000 days.
-    """
-    if value is None or isinstance(value, timedelta):
-        return value
-    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"{value!r} is not a duration: write 30s, 15m, 2h or 3d")
-    seconds = float(match[1]) * _SECONDS[match[2]]
-    if seconds > MAX_SECONDS:
-        raise ValueError(f"{value!r} is too long for a duration")
-    return timedelta(seconds=seconds)
-
-
-Duration = Annotated[timedelta, BeforeValidator(parse_duration, json_schema_input_type=str)]
 
 
 class Arrival(Strict):
-    """When a delivery is complete.
-
-    ``manifest`` waits for the files a manifest lists, ``done_file`` for a marker, ``count`` for ``expected_files``;
-    ``quiet`` for no new object during ``quiet_period``. The first three settle at once when met. ``max_wait`` after the
-    first object settles a quiet-period feed that never falls quiet.
-    """
+    """When a delivery is complete."""
 
     complete_when: Literal["quiet", "count", "done_file", "manifest"] = "quiet"
+    """``manifest`` waits for the files that a manifest lists, ``done_file`` for a marker, ``count`` for
+    ``expected_files``, each going on at once when met; ``quiet`` waits until no object came for ``quiet_period``."""
     quiet_period: Duration = timedelta(minutes=5)
+    """For ``quiet``: how long no new object must come."""
     max_wait: Duration = timedelta(hours=2)
+    """For ``quiet``: how long after its first object a delivery that never falls quiet counts as complete."""
     expected_files: int | None = Field(default=None, ge=1)
+    """For ``count``: how many files a delivery has."""
     done_file: str = "_SUCCESS"
+    """For ``done_file``: the name of the marker."""
     manifest: str = "manifest.json"
+    """For ``manifest``: the name of the manifest."""
     deadline: Duration | None = None
-    """How long after the end of the delivery date (UTC) the delivery must be there; later is a failed check."""
+    """How long after the end of the delivery date (UTC) the delivery must be there; later is a failed check and a
+    message. By default nothing is expected."""
     accept_late: Duration | None = None
     """How long after the end of its date (UTC) an object of the delivery may still be written, by the object's own
-    LastModified; None accepts any age."""
+    LastModified; null, the default, accepts any age."""
     accept_early: Duration | None = timedelta(days=2)
-    """How long before the begin of its date (UTC) an object may be written, by the same measure; None accepts any."""
+    """How long before the begin of its date (UTC) an object may be written, by the same measure; null accepts any."""
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
@@ -64,17 +44,16 @@ class Arrival(Strict):
 
 
 class Pgp(Strict):
-    """How a sender encrypts. Keys are named here and fetched from Secrets Manager when a run needs them.
-
-    Several ``private_keys`` may be live at once while a sender moves to a new one. The sender's public keys come from
-    the ``signer_keys`` secrets; ``signers`` are the full fingerprints (40 hexadecimal digits) that may sign, by default
-    those of exactly these keys.
-    """
+    """How a sender encrypts. Keys are named here and fetched from Secrets Manager when a run needs them."""
 
     private_keys: tuple[str, ...] = Field(min_length=1)
+    """Secrets with our private keys; several while a sender moves to a new one."""
     signers: tuple[Annotated[str, Field(pattern=r"^[0-9A-F]{40}$")], ...] = ()
+    """Full fingerprints (40 hexadecimal digits) of the keys that may sign; by default those in ``signer_keys``."""
     signer_keys: tuple[str, ...] = ()
+    """Secrets with the sender's public keys."""
     allow_unsigned: bool = False
+    """Whether unsigned files are taken; a signature that is there must be good all the same."""
 
     @model_validator(mode="after")
     def _someone_signs(self) -> Self:
@@ -84,22 +63,27 @@ class Pgp(Strict):
 
 
 class Feed(Contract):
-    """One dataset of a source: its contract, and how and when its files arrive.
-
-    ``landing`` is the layout below the source's own prefix, of ``{feed}``, ``{date}`` (or ``{date:%Y%m%d}``),
-    ``{file}`` and ``*``. ``schedule`` is a cron line (UTC) for a feed that is processed at set times, not at once.
-    """
+    """One dataset of a source: its contract, and how and when its files arrive."""
 
     name: Annotated[str, Field(pattern=NAME)]
+    """The feed's name, and the table's: lower-case letters, digits and ``_``."""
+    # Glue takes 2,048 characters (Glue web API, DescriptionString).
     description: str = Field(default="", max_length=2048)
-    """The table's too, of which Glue takes 2,048 characters (Glue web API, DescriptionString)."""
+    """What the feed holds, in a sentence; the assets and the table show it."""
     start_date: date
+    """The first delivery date; files of earlier dates are refused."""
     landing: str = "{feed}/dt={date}/{file}"
+    """Where files lie below the source's own prefix, made of ``{feed}``, ``{date}`` (or ``{date:%Y%m%d}``), ``{file}``
+    and ``*``."""
     arrival: Arrival = Arrival()
+    """When a delivery is complete, when it is due, and how late or early it may come."""
     schedule: str | None = None
+    """A cron line (UTC) for a feed that is processed at set times; by default a delivery is processed once it is
+    complete."""
     fresh_within: Duration | None = timedelta(hours=36)
-    """The table counts as stale when nothing was published for this long."""
+    """The table counts as stale when nothing was published for this long; null never."""
     pgp: Pgp | None = None
+    """How the files are encrypted and signed; by default they are not."""
     bad_file: Literal["refuse", "quarantine"] = "refuse"
     """A file that is damaged, unreadable or breaks the layout: refuse the delivery, or go on without the file."""
 

@@ -5,11 +5,13 @@ A contract is plain data. It is written in YAML, checked here once, and compiled
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from adplatform.contracts.durations import write_duration
 from adplatform.contracts.types import DataType, parse_type
 
 IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,126}")
@@ -24,10 +26,25 @@ DATE_FORMATS = ("%Y%m%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m
 TIMESTAMP_FORMATS = (*(f"{d} %H:%M:%S" for d in DATE_FORMATS), "%Y%m%dT%H%M%SZ", "epoch_seconds", "epoch_millis")
 
 
-class Strict(BaseModel):
-    """What users write: unknown settings are mistakes, values never change after the check."""
+def _defaults_as_written(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """Show the defaults of a model's JSON Schema as users write them: durations with their unit, and of settings that
+    belong together nothing where nothing is set."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.default, timedelta):
+            schema["properties"][name]["default"] = write_duration(field.default)
+        elif isinstance(field.default, BaseModel):
+            schema["properties"][name]["default"] = field.default.model_dump(mode="json", exclude_unset=True)
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+class Strict(BaseModel):
+    """What users write: unknown settings are mistakes, values never change after the check.
+
+    The text below a field is its description in the JSON Schema, which editors and Dagster's Components page show.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, json_schema_extra=_defaults_as_written
+    )
 
 
 class PiiKind(StrEnum):
@@ -70,17 +87,19 @@ Bound = Annotated[
 
 
 class Pii(Strict):
-    """A column with personal data: what kind it is and in which forms it may be stored.
-
-    ``country`` (ISO 3166 two letters) or ``country_column`` tells phone numbers, states and postal codes apart.
-    """
+    """A column with personal data: what kind it is and in which forms it may be stored."""
 
     kind: PiiKind
+    """What the values are, which decides how they are normalised before they are hashed."""
     profiles: Annotated[
         tuple[Profile, ...], BeforeValidator(_one_or_many, json_schema_input_type=Profile | list[Profile])
     ] = (Profile.LAKE,)
+    """One form or several: ``lake`` (default) is a keyed digest for joins here; ``amazon_ads``, ``meta`` and ``google``
+    are digests for matching there; ``mask``, ``drop`` and ``clear`` are what they say."""
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
+    """The country (ISO 3166, two letters) of all values, by which phone numbers, states and postal codes are read."""
     country_column: str | None = None
+    """The column with the country of each row, in the place of ``country``."""
 
     @model_validator(mode="after")
     def _one_meaning(self) -> Self:
@@ -102,29 +121,40 @@ def _pii(value: Any) -> Any:
 
 
 class ColumnSettings(Strict):
-    """What may be said of a column beside its name. A bare type stands for these settings.
-
-    ``source`` is its name in the files when that differs. ``formats`` are spellings of dates and timestamps beyond
-    ISO 8601, as strptime patterns (see ``DATE_FORMATS`` and ``TIMESTAMP_FORMATS``).
-    ``expression`` computes the column in Spark SQL from other columns instead of reading it.
-    ``min`` and ``max`` are bounds, inclusive, written as the files write the value.
-    """
+    """What may be said of a column beside its name. A bare type stands for these settings."""
 
     type: str = "string"
+    """``string`` (default), ``int``, ``bigint``, ``decimal(p,s)``, ``double``, ``boolean``, ``date`` or
+    ``timestamp``."""
     source: str | None = None
+    """The column's name in the files, where that differs."""
     required: bool = False
+    """Whether a row without a value is quarantined."""
     allowed: tuple[str, ...] = ()
+    """The only values that are taken, as the files write them; by default any."""
     pattern: str | None = None
+    """A regular expression that the whole value must match."""
     min: Bound = None
+    """The least value that is taken, written as the files write it."""
     max: Bound = None
+    """The greatest value that is taken, written as the files write it."""
     formats: tuple[str, ...] = ()
+    """Spellings of dates and timestamps beyond ISO 8601, as strptime patterns such as ``%d.%m.%Y``; a timestamp may be
+    ``epoch_seconds`` or ``epoch_millis``."""
     decimal_comma: bool = False
+    """Whether numbers are written with a decimal comma."""
     true_values: tuple[str, ...] = ("true",)
+    """Spellings of a boolean that mean yes."""
     false_values: tuple[str, ...] = ("false",)
+    """Spellings of a boolean that mean no."""
     pii: Annotated[Pii | None, BeforeValidator(_pii, json_schema_input_type=Pii | PiiKind | None)] = None
+    """That the column is personal data: its kind, or its kind and the forms in which it may be stored."""
     drop: bool = False
+    """Whether the column is checked but not stored."""
     expression: str | None = None
+    """Spark SQL that computes the column from other columns; it is then not read from the files."""
     comment: str = ""
+    """What the column means; the table shows it."""
 
     @field_validator("type")
     @classmethod
@@ -155,6 +185,7 @@ class Column(ColumnSettings):
     """One declared column: its name in the table, and its settings."""
 
     name: str
+    """The column's name in the table: lower-case letters, digits and ``_``."""
 
     @field_validator("name")
     @classmethod
@@ -198,15 +229,25 @@ class FileFormat(Strict):
     """How the files are written, after decryption."""
 
     kind: Literal["csv", "ndjson", "json", "parquet"] = "csv"
+    """``csv`` (default) is any delimited text, ``ndjson`` one JSON document per line, ``json`` one document."""
     compression: Literal["auto", "none", "gzip", "zstd", "zip"] = "auto"
+    """How the files are compressed; ``auto`` (default) looks at each, anything else refuses those that are not so."""
     encoding: str = "utf-8"
+    """The encoding of text."""
     delimiter: str = Field(default=",", min_length=1, max_length=1)
+    """For csv: the character between fields."""
     quote: str = Field(default='"', max_length=1)
+    """For csv: the character around fields; empty where fields are never quoted."""
     escape: str = Field(default='"', max_length=1)
+    """For csv: the character before a quote inside a field; the quote itself where quotes are doubled."""
     header: bool = True
+    """For csv: whether the first line names the columns; otherwise they are in declared order."""
     header_order: Literal["strict", "any"] = "any"
+    """For csv: whether the header may name the columns in ``any`` order (default)."""
     skip_lines: int = Field(default=0, ge=0)
+    """For csv: how many lines come before the header."""
     null_values: tuple[str, ...] = ()
+    """Spellings that mean no value, beside the empty text, which does so for all types but ``string``."""
     records: str | None = None
     """For json: the member that holds the array, as a dotted path; the document itself when absent."""
 
@@ -224,14 +265,18 @@ class RowCheck(Strict):
     """A Spark SQL condition that every row must meet; rows that do not are quarantined as ``check:<name>``."""
 
     name: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,126}$")]
+    """The check's name, in the reason of rows that fail it."""
     expression: str
+    """The condition; a row for which it is not true is quarantined."""
 
 
 class Bounds(Strict):
     """What a whole delivery must look like before it may be published."""
 
     min_rows: int | None = Field(default=None, ge=0)
+    """The least number of rows; by default a delivery may be empty."""
     max_rows: int | None = Field(default=None, ge=0)
+    """The greatest number of rows; by default any."""
     max_quarantined: float = Field(default=0.2, ge=0, le=1)
     """Share of the rows, 0 to 1, that may be quarantined before the delivery is refused."""
 
@@ -262,26 +307,28 @@ Columns = Annotated[
 
 
 class Contract(Strict):
-    """Columns, keys, privacy and checks of one feed.
-
-    ``key`` with ``latest_by`` keeps one row per key: the greatest ``latest_by`` (NULL is smallest) and, among equals,
-    the row that came last. ``partition_by`` is ``dt`` for the delivery date (rows of one key are compared within a
-    delivery), or a column of the table (they are compared across deliveries but within a partition, so the column must
-    be part of the key), or null for a table that each delivery replaces as a whole. Rows whose text cannot name a
-    partition are quarantined as ``bad_partition``: none, control characters, or over 512 bytes once escaped as in a
-    path (``adplatform.transform.partition_values``). ``schema_policy`` says what a column that nobody declared does:
-    ``freeze`` refuses the file, ``evolve`` adds it to the table as text, ``quarantine`` puts the file aside and goes on
-    without it.
-    """
+    """Columns, keys, privacy and checks of one feed."""
 
     columns: Columns
+    """The columns, as a mapping of each name to a type or to settings, in the table's order."""
     format: FileFormat = FileFormat()
+    """How the files are written; by default as csv with a header."""
     key: Names = ()
+    """The column, or columns, of which the table has one row per value; by default every row is kept."""
     latest_by: Names = ()
+    """Which row of a key is kept: the one with the greatest values here (no value is smallest) and, among equals, the
+    one that came last."""
     partition_by: str | None = DELIVERY_DATE
+    """``dt`` (default) for the delivery date, where rows of one key are compared within a delivery; a column of the
+    key, where they are compared across deliveries but within a partition; null for a table that each delivery replaces.
+    Rows whose value cannot name a partition are quarantined as ``bad_partition``."""
     schema_policy: Literal["freeze", "evolve", "quarantine"] = "freeze"
+    """What a column that nobody declared does: ``freeze`` (default) refuses the file, ``evolve`` adds the column to the
+    table as text, ``quarantine`` puts the file aside and goes on without it."""
     row_checks: tuple[RowCheck, ...] = ()
+    """Conditions that every row must meet."""
     bounds: Bounds = Bounds()
+    """What a delivery as a whole must look like; otherwise nothing of it is published."""
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:

@@ -12,7 +12,9 @@ class Topics(Strict):
     """SNS topics, by name or ARN, for a source whose messages go to other people than the platform's."""
 
     success: str | None = None
+    """Where publications are told; by default the platform's topic."""
     failure: str | None = None
+    """Where failures are told; by default the platform's topic."""
 
 
 PLATFORM_TOPICS = Topics()
@@ -23,12 +25,17 @@ class FileSource(Strict):
     """A source and its feeds, as YAML declares them."""
 
     source: Annotated[str, Field(pattern=NAME)]
+    """The source's name: lower-case letters, digits and ``_``; in asset keys, in the database and in S3 prefixes."""
     feeds: list[Feed] = Field(min_length=1)
+    """The datasets that the source delivers."""
     owners: list[str] = Field(default_factory=list)
+    """Owners of all assets: e-mail addresses, or ``team:<name>``."""
     tags: dict[str, str] = Field(default_factory=dict)
+    """Tags of all assets."""
     check_every: int = Field(default=30, ge=1)
     """Seconds between two looks at what has arrived."""
     topics: Topics = PLATFORM_TOPICS
+    """SNS topics for the source's messages; by default the platform's."""
     archive: Annotated[str, Field(pattern=r"^archive/([A-Za-z0-9._=-]+/)*$", max_length=256)] = "archive/"
     """The prefix below which published source files are kept, as ``<archive><source>/<feed>/dt=<date>/``."""
 

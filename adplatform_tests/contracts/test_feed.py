@@ -1,39 +1,12 @@
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from adplatform.contracts.feed import Arrival, Feed, Pgp, parse_duration
+from adplatform.contracts.feed import Arrival, Feed, Pgp
 from adplatform.contracts.source import FileSource
 
 FEED: dict[str, Any] = {"name": "orders", "start_date": "2026-01-01", "columns": {"id": "string"}}
-
-
-@pytest.mark.parametrize(
-    ("written", "meant"),
-    [
-        ("30s", timedelta(seconds=30)),
-        ("1.5 h", timedelta(minutes=90)),
-        (" 2d ", timedelta(days=2)),
-        ("0s", timedelta()),
-        (timedelta(minutes=1), timedelta(minutes=1)),
-    ],
-)
-def test_durations_have_a_unit(written: Any, meant: timedelta) -> None:
-    assert parse_duration(written) == meant
-
-
-@pytest.mark.parametrize("written", [30, 1.5, True, "", "30", "5 min", "-1h", "PT5M", "1h30m", ["1h"], "١h"])
-def test_what_is_no_duration_is_refused(written: Any) -> None:
-    with pytest.raises(ValueError, match="is not a duration: write 30s, 15m, 2h or 3d"):
-        parse_duration(written)
-
-
-@pytest.mark.parametrize("written", ["10001d", "9" * 400 + "d"])
-def test_a_duration_beyond_all_calendars_is_refused(written: str) -> None:
-    with pytest.raises(ValueError, match="is too long for a duration"):
-        parse_duration(written)
 
 
 def test_a_bare_number_of_an_arrival_is_refused_not_taken_for_seconds() -> None:

@@ -1,12 +1,16 @@
 """The JSON Schema that editors use must accept what the model accepts, or people learn to ignore it."""
 
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
-from pydantic import ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from adplatform.contracts.durations import Duration
+from adplatform.contracts.model import Strict
 from adplatform.contracts.source import FileSource
 from adplatform.patterns import DEFS, Models, read_defs
 
@@ -65,6 +69,72 @@ def test_shipped_definitions_are_valid_for_the_model_and_the_schema() -> None:
         schema = Draft202012Validator(type(entry.model).model_json_schema())
         for document in yaml.load_all(entry.file.read_text(encoding="utf-8"), _JsonLoader):
             assert [e.message for e in schema.iter_errors(document["attributes"])] == []
+
+
+@pytest.mark.parametrize("component", Models())
+def test_every_setting_has_a_description(component: str) -> None:
+    without = [
+        f"{owner}.{name}"
+        for owner, model in _schemas(Models()[component])
+        for name, setting in model.get("properties", {}).items()
+        if not setting.get("description")
+    ]
+    assert without == []
+
+
+@pytest.mark.parametrize("component", Models())
+def test_every_default_and_example_of_the_schema_is_taken_by_the_model(component: str) -> None:
+    model = Models()[component]
+    models = {each.__name__: each for each in _models(Strict)} | {"": model}
+    for owner, described in _schemas(model):
+        for name, setting in described.get("properties", {}).items():
+            field = models[owner].model_fields[name]
+            taken: TypeAdapter[Any] = TypeAdapter(field.rebuild_annotation())
+            for example in _examples(setting):
+                taken.validate_python(example)
+            if "default" in setting:
+                meant = field.get_default(call_default_factory=True)
+                assert taken.validate_python(setting["default"]) == meant, f"{owner}.{name}"
+
+
+def test_defaults_are_shown_as_people_write_them() -> None:
+    arrival = FileSource.model_json_schema()["$defs"]["Arrival"]["properties"]
+    assert (arrival["quiet_period"]["default"], arrival["accept_early"]["default"]) == ("5m", "2d")
+    assert FileSource.model_json_schema()["$defs"]["Feed"]["properties"]["arrival"]["default"] == {}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("30s", "5m", "2h", "10d", "0s", "1.5h", "1.5 h", " 2d ", "05m", "2d\n"),
+        *("", "30", "5 min", "-1h", "+1h", "PT5M", "P2D", "1h30m", "5M", ".5h", "1.h", "1e3s", "5m\n5m", "١h", "h"),
+        *(30, 1.5, True, None, ["1h"], {"h": 1}),
+    ],
+)
+def test_schema_and_parser_take_the_same_spellings_of_a_duration(written: Any) -> None:
+    duration: TypeAdapter[timedelta | None] = TypeAdapter(Duration)
+    try:
+        taken = duration.validate_python(written) is not None
+    except ValidationError:
+        taken = False
+    assert Draft202012Validator(duration.json_schema()).is_valid(written) == taken
+
+
+def _schemas(model: type[BaseModel]) -> Iterator[tuple[str, dict[str, Any]]]:
+    schema = model.model_json_schema()
+    return iter([("", schema), *schema["$defs"].items()])
+
+
+def _models(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for model in base.__subclasses__():
+        yield model
+        yield from _models(model)
+
+
+def _examples(setting: dict[str, Any]) -> Iterator[Any]:
+    yield from setting.get("examples", ())
+    for each in setting.get("anyOf", ()):
+        yield from _examples(each)
 
 
 class _JsonLoader(yaml.SafeLoader):

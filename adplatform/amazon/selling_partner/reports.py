@@ -59,18 +59,19 @@ ReportColumns = Annotated[
 
 
 class Table(Strict):
-    """One table of a report.
-
-    ``records`` is the dotted path of its array in a JSON report, absent for the document itself. ``date_field`` is the
-    column that holds the date of each row, or the last one of its period; without one every row belongs to the only
-    date or period that a report is for. ``plotted`` are the metrics that the restatement audit follows.
-    """
+    """One table of a report."""
 
     records: str | None = None
+    """For json: the dotted path of the table's array; the document itself when absent."""
     date_field: str | None = None
-    columns: ReportColumns = ()
+    """The column with the date of each row, or the last one of its period; without one every row belongs to the only
+    date or period that a report is for."""
+    columns: ReportColumns = Field(default_factory=tuple)
+    """The columns, as a mapping of each name as the report spells it to a type or to settings."""
     plotted: tuple[str, ...] = ()
+    """Columns with the numbers that the restatement audit follows."""
     description: str = ""
+    """What the table holds, in a sentence; the asset and the table show it."""
 
     def dataset(self, name: str, schema_policy: Literal["freeze", "evolve"], *, localized: bool) -> Dataset:
         """Raises:
@@ -98,32 +99,44 @@ class NamedTable(Table):
     """One of several tables of a report."""
 
     name: Annotated[str, Field(pattern=NAME)]
+    """The table's name: lower-case letters, digits and ``_``."""
 
 
 class OwnSellingPartnerReport(Table):
-    """A report of the user's own; or a ready-made one with other options, more columns, or another restatement policy.
-
-    ``report_type`` is Amazon's, ``format`` that of its document. A ``restricted`` report holds personal data: Amazon
-    gives it only for a restricted data token, and columns that look personal must say what becomes of them.
-    ``dates_in`` says whose days its dates are. A ``discovered`` report is made by Amazon on its own schedule and cannot
-    be asked for; it counts for the last date of its range. Columns that nobody declared are refused (``freeze``) or
-    taken as text (``evolve``). The numbers and dates of a ``localized`` report are spelled as in its country.
-    """
+    """A report of the user's own; or a ready-made one with other options, more columns, or another restatement
+    policy."""
 
     name: Annotated[str, Field(pattern=NAME)]
+    """The report's name, and the beginning of its tables' names: lower-case letters, digits and ``_``."""
     extends: str | None = None
+    """The ready-made report that this one is made of; by default the one of the same name."""
     report_type: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
+    """Amazon's ``reportType``, for a report that is not ready-made; goes with ``format``, not with ``extends``."""
     format: Literal["json", "tsv"] | None = None
+    """How the document is written."""
     options: dict[str, str] = Field(default_factory=dict)
+    """Amazon's ``reportOptions``."""
     restricted: bool = False
+    """Whether Amazon gives the report only for a restricted data token, because it holds personal data; columns that
+    look personal must then say what becomes of them."""
     discovered: bool = False
+    """Whether Amazon makes the report on its own schedule, so that it is looked for and not asked for; it counts for
+    the last date of its range."""
     localized: bool = False
+    """Whether numbers and dates are spelled as in the marketplace's country."""
     dates_in: Literal["marketplace", "utc"] = "marketplace"
+    """Whose days the report's dates are: the marketplace's (default), or those of UTC."""
     schema_policy: Literal["freeze", "evolve"] = "freeze"
+    """What a column that nobody declared does: ``freeze`` (default) refuses the report, ``evolve`` adds the column to
+    the table as text."""
     max_range_days: int | None = Field(default=None, ge=1)
+    """The most days of one request; by default 29, and 1 where a table has no ``date_field``."""
     retention_days: int | None = Field(default=None, ge=4)
+    """How many days Amazon keeps the data; by default 60."""
     tables: tuple[NamedTable, ...] = ()
+    """The tables, where a report has several; of a ready-made report, those to which columns are added."""
     restatement: Restatement = Restatement()
+    """When its dates are asked for again, where that is to differ from the report's own policy."""
 
     @model_validator(mode="after")
     def _accepted(self) -> Self:
