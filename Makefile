@@ -34,7 +34,7 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-setup: $(STAMP)
+setup: $(STAMP) .adplatform/dagster/dagster.yaml
 
 # uv comes from the same hash-locked list, by pip, because a machine may have neither uv nor a warm cache.
 $(STAMP): requirements.lock pyproject.toml
@@ -44,8 +44,11 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
 	$(BIN)/python -m compileall -q adplatform
-	$(BIN)/python -m adplatform.local.dagster_home .adplatform
 	touch $(STAMP)
+
+# What .env names for plain `dagster dev`.
+.adplatform/dagster/dagster.yaml: | $(STAMP)
+	$(BIN)/python -m adplatform.local.dagster_home .adplatform
 
 lock:
 	$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --universal --python-version 3.11 \

@@ -9,11 +9,29 @@ from pydantic import BaseModel
 from adplatform.amazon.sources import AdsSource
 from adplatform.components.assembly.report_account import account_definitions
 from adplatform.components.assembly.reports import Reports
+from adplatform.components.assembly.scaffold import SourceScaffolder
 from adplatform.pull.account import account_of
 from adplatform.pull.connect import Connect
 from adplatform.resources.report_apis import open_api
 
 
+class AmazonAdsReportsScaffolder(SourceScaffolder):
+    since = 30
+    template = """\
+type: adplatform.components.AmazonAdsReports
+attributes:
+  source: {source}
+  region: na                           # na, eu or fe
+  credentials: adplatform/{source}     # secret with client_id, client_secret and refresh_token
+  start_date: {start_date}
+  reports:                             # `adplatform validate` lists the ready-made ones when a name is wrong
+    - sp_campaigns
+    - sb_campaigns
+  # profiles: {{countries: [US, CA]}}    # by default all that the credentials can read
+"""
+
+
+@dg.scaffold_with(AmazonAdsReportsScaffolder)
 @dataclass(frozen=True)
 class AmazonAdsReports(dg.Component):
     """An Amazon Ads account: the reports of its profiles, pulled again for as long as Amazon restates them.
@@ -21,6 +39,20 @@ class AmazonAdsReports(dg.Component):
     Each report definition is a raw asset and a clean asset, partitioned by report date and profile. What is asked for
     when follows from the report type's limits and attribution windows; see ``adplatform.amazon.restatement``. How each
     table is restated is audited by an asset of its own.
+
+    Example:
+
+        ```yaml
+        type: adplatform.components.AmazonAdsReports
+        attributes:
+          source: acme
+          region: na
+          credentials: adplatform/acme
+          start_date: 2026-01-01
+          reports:
+            - sp_campaigns
+            - sb_campaigns
+        ```
     """
 
     declared: AdsSource
@@ -36,8 +68,13 @@ class AmazonAdsReports(dg.Component):
             raise dg.DagsterInvalidDefinitionError(f"{context.path}: AmazonAdsReports needs attributes")
         return cls(attributes)
 
+    def get_asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
+        """Called with the spec of every asset; override it to change group, owners, tags, metadata or description. Keys
+        are fixed."""
+        return spec
+
     def automation(self) -> Reports:
         return Reports(account_of(self.declared), self.connect)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        return account_definitions(self.declared, self.connect)
+        return account_definitions(self.declared, self.connect, self.get_asset_spec)

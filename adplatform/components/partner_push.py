@@ -14,17 +14,54 @@ from adplatform.components.assembly.arrivals import (
 )
 from adplatform.components.assembly.care import care_schedules
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset
+from adplatform.components.assembly.scaffold import SourceScaffolder
+from adplatform.components.assembly.specs import with_hook
 from adplatform.contracts.source import FileSource
 from adplatform.flow.pushed import pushed_files
 from adplatform.platform.settings import read_settings
 
 
+class PartnerPushScaffolder(SourceScaffolder):
+    since = 7
+    template = """\
+type: adplatform.components.PartnerPush
+attributes:
+  source: {source}
+  feeds:
+    - name: orders            # files land below landing/{source}/orders/dt=<date>/
+      start_date: {start_date}
+      columns:                # as the files name them: a type, or a mapping with settings
+        order_id: {{type: bigint, required: true}}
+        email: {{pii: email}}   # stored as a keyed digest
+        amount: decimal(12,2)
+      key: order_id
+      # arrival: {{complete_when: done_file}}   # or manifest, count; by default five quiet minutes
+"""
+
+
+@dg.scaffold_with(PartnerPushScaffolder)
 @dataclass(frozen=True)
 class PartnerPush(dg.Component):
     """A partner that pushes files into the landing zone: one pair of assets per feed.
 
     Files settle by manifest, done-file, count or quiet period. A settled delivery is decrypted, validated against the
     feed's contract, de-identified, audited and published as a Glue table; only then its files are archived.
+
+    Example:
+
+        ```yaml
+        type: adplatform.components.PartnerPush
+        attributes:
+          source: acme
+          feeds:
+            - name: orders
+              start_date: 2026-01-01
+              columns:
+                order_id: {type: bigint, required: true}
+                email: {pii: email}
+                amount: decimal(12,2)
+              key: order_id
+        ```
     """
 
     declared: FileSource
@@ -40,6 +77,11 @@ class PartnerPush(dg.Component):
             raise dg.DagsterInvalidDefinitionError(f"{context.path}: a PartnerPush needs attributes")
         return cls(attributes)
 
+    def get_asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
+        """Called with the spec of every asset; override it to change group, owners, tags, metadata or description. Keys
+        are fixed."""
+        return spec
+
     def automation(self) -> Arrivals:
         return Arrivals(pushed_files(self.declared, read_settings()).source)
 
@@ -52,10 +94,9 @@ class PartnerPush(dg.Component):
         assets: list[dg.AssetsDefinition] = []
         schedules = care_schedules(source, schedule_status)
         for flow in source.feeds:
-            pair = [
-                raw_asset(flow, owners, {"s3", "pgp"} if flow.feed.pgp else {"s3"}, tags),
-                clean_asset(flow, owners, tags),
-            ]
+            kinds = {"s3", "pgp"} if flow.feed.pgp else {"s3"}
+            pair = [raw_asset(flow, owners, kinds, tags), clean_asset(flow, owners, tags)]
+            pair = with_hook(pair, self.get_asset_spec)
             if flow.feed.schedule:
                 schedules.append(processing_schedule(source, flow, pair, flow.feed.schedule, schedule_status))
             if flow.feed.arrival.deadline is not None:

@@ -9,11 +9,29 @@ from pydantic import BaseModel
 from adplatform.amazon.sources import SellingPartnerSource
 from adplatform.components.assembly.report_account import account_definitions
 from adplatform.components.assembly.reports import Reports
+from adplatform.components.assembly.scaffold import SourceScaffolder
 from adplatform.pull.account import account_of
 from adplatform.pull.connect import Connect
 from adplatform.resources.report_apis import open_api
 
 
+class SellingPartnerReportsScaffolder(SourceScaffolder):
+    since = 30
+    template = """\
+type: adplatform.components.SellingPartnerReports
+attributes:
+  source: {source}
+  region: na                           # na, eu or fe
+  credentials: adplatform/{source}     # secret with client_id, client_secret and refresh_token
+  start_date: {start_date}
+  reports:                             # `adplatform validate` lists the ready-made ones when a name is wrong
+    - sales_and_traffic
+    - all_orders
+  # marketplaces: {{countries: [US]}}    # by default all in which the seller takes part
+"""
+
+
+@dg.scaffold_with(SellingPartnerReportsScaffolder)
 @dataclass(frozen=True)
 class SellingPartnerReports(dg.Component):
     """A seller or vendor: the reports of its marketplaces.
@@ -21,6 +39,20 @@ class SellingPartnerReports(dg.Component):
     Reports that can be asked for are pulled again while Amazon corrects them; settlements, which Amazon makes by
     itself, are found. Each report is a raw asset and a clean asset per table, partitioned by report date and
     marketplace.
+
+    Example:
+
+        ```yaml
+        type: adplatform.components.SellingPartnerReports
+        attributes:
+          source: acme
+          region: na
+          credentials: adplatform/acme
+          start_date: 2026-01-01
+          reports:
+            - sales_and_traffic
+            - all_orders
+        ```
     """
 
     declared: SellingPartnerSource
@@ -36,8 +68,13 @@ class SellingPartnerReports(dg.Component):
             raise dg.DagsterInvalidDefinitionError(f"{context.path}: SellingPartnerReports needs attributes")
         return cls(attributes)
 
+    def get_asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
+        """Called with the spec of every asset; override it to change group, owners, tags, metadata or description. Keys
+        are fixed."""
+        return spec
+
     def automation(self) -> Reports:
         return Reports(account_of(self.declared), self.connect)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        return account_definitions(self.declared, self.connect)
+        return account_definitions(self.declared, self.connect, self.get_asset_spec)

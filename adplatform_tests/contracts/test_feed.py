@@ -28,7 +28,7 @@ def test_switching_off_a_deadline_is_not_a_duration() -> None:
         (Arrival, {"complete_when": "soon"}, "Input should be 'quiet', 'count', 'done_file' or 'manifest'"),
         (Arrival, {"quite_period": "5m"}, "Extra inputs are not permitted"),
         (Pgp, {"private_keys": [], "signer_keys": ["k"]}, "at least 1 item"),
-        (Pgp, {"private_keys": ["k"]}, "signer_keys names no secret with the partner's public key"),
+        (Pgp, {"private_keys": ["k"]}, "signer_keys names no secret with the sender's public key"),
         (Pgp, {"private_keys": ["k"], "signer_keys": ["s"], "signers": ["ABCD"]}, "should match pattern"),
         (Feed, {**FEED, "name": "Orders"}, "should match pattern"),
         (Feed, {**FEED, "name": "_unplaced"}, "should match pattern"),

@@ -164,9 +164,14 @@ class Inbox:
         return found
 
 
-def make_platform(services: Services, attributes: Mapping[str, Any], instance: dg.DagsterInstance) -> Platform:
-    """The platform with one PartnerPush of the given attributes, provisioned."""
-    component = PartnerPush(FileSource.model_validate(dict(attributes)))
+def make_platform(
+    services: Services,
+    attributes: Mapping[str, Any],
+    instance: dg.DagsterInstance,
+    kind: type[PartnerPush] = PartnerPush,
+) -> Platform:
+    """The platform with one component of the given attributes, provisioned."""
+    component = kind(FileSource.model_validate(dict(attributes)))
     source = declared_source(component.declared, services.settings.raw_bucket)
     provision(services, [source])
     definitions = dg.Definitions.merge(

@@ -8,6 +8,7 @@ from adplatform.components.assembly.fact_assets import fact_asset
 from adplatform.components.assembly.report_assets import report_assets
 from adplatform.components.assembly.report_watch import watch_definitions
 from adplatform.components.assembly.reports import orders_job, reports_sensor
+from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
 from adplatform.platform.settings import read_settings
 from adplatform.pull.account import account_of
 from adplatform.pull.connect import Connect
@@ -15,7 +16,7 @@ from adplatform.pull.fact import fact_of
 from adplatform.pull.pattern import account_source
 
 
-def account_definitions(declared: ReportSource, connect: Connect) -> dg.Definitions:
+def account_definitions(declared: ReportSource, connect: Connect, hook: AssetSpecHook = unchanged) -> dg.Definitions:
     """Assets of every report, the job that asks for them, the sensor that follows them, and the restatement audit."""
     settings, account = read_settings(), account_of(declared)
     status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
@@ -34,8 +35,11 @@ def account_definitions(declared: ReportSource, connect: Connect) -> dg.Definiti
     fact = fact_of(account)
     if fact is not None:
         assets.append(fact_asset(fact, declared.owners, declared.tags))
+    assets = with_hook(assets, hook)
     orders = orders_job(account, connect)
     sensor = reports_sensor(account, assets, orders, declared.check_every, status, connect)
     care = care_schedules(account_source(account, settings.raw_bucket), schedule_status)
     pulled = dg.Definitions(assets=assets, jobs=[orders], sensors=[sensor], schedules=care)
-    return dg.Definitions.merge(pulled, watch_definitions(account, declared.owners, declared.tags, schedule_status))
+    return dg.Definitions.merge(
+        pulled, watch_definitions(account, declared.owners, declared.tags, schedule_status, hook)
+    )

@@ -13,6 +13,7 @@ from adplatform.components.assembly.ownership import automated
 from adplatform.components.assembly.report_assets import clean_key
 from adplatform.components.assembly.reports import run_tags
 from adplatform.components.assembly.runs import at_work, work_ended
+from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
 from adplatform.failures import PermanentFailure, TransientFailure, listed
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.pull.account import Account
@@ -37,7 +38,11 @@ def watch_key(account: Account, feed: str) -> dg.AssetKey:
 
 
 def watch_definitions(
-    account: Account, owners: Sequence[str], tags: dict[str, str], status: dg.DefaultScheduleStatus
+    account: Account,
+    owners: Sequence[str],
+    tags: dict[str, str],
+    status: dg.DefaultScheduleStatus,
+    hook: AssetSpecHook = unchanged,
 ) -> dg.Definitions:
     """The audit of every table that is restated, and its schedule; reports that Amazon makes by itself add to each
     other, so they have none."""
@@ -46,6 +51,7 @@ def watch_definitions(
         for definition, flow in account.tables()
         if not definition.discovered
     ]
+    assets = with_hook(assets, hook)
     return dg.Definitions(assets=assets, schedules=[watch_schedule(account, assets, status)] if assets else [])
 
 

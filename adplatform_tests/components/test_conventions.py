@@ -1,0 +1,96 @@
+"""What a Dagster engineer expects of a component: examples, scaffolding, a place on the Components page, a hook."""
+
+import inspect
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+from dagster.components.component_scaffolding import scaffold_object
+
+from adplatform import components
+from adplatform.components import AmazonAdsReports, PartnerPush
+from adplatform.components.assembly.scaffold import source_name
+from adplatform.contracts.source import FileSource
+from adplatform.flow.services import Services
+from adplatform.patterns import KINDS, Models, pattern_of, read_defs
+from adplatform.platform.settings import read_settings
+from adplatform_tests.support.platforms import YESTERDAY, make_platform
+
+FEED = {"name": "orders", "start_date": "2026-01-01", "columns": {"order_id": "bigint", "email": {"pii": "email"}}}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_example_in_the_docstring_of_a_component_is_one(kind: str) -> None:
+    cls: Any = getattr(components, kind)
+    example = yaml.safe_load((inspect.getdoc(cls) or "").split("```yaml")[1].split("```")[0])
+    assert example["type"] == f"adplatform.components.{kind}"
+    component = cls(Models()[kind].model_validate(example["attributes"]))
+    assert list(dg.component_defs(component=component).assets or ())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_scaffolded_is_valid_as_it_is(tmp_path: Path, kind: str) -> None:
+    for folder in ("acme", "Acme 2"):
+        scaffold_object(tmp_path / folder, f"adplatform.components.{kind}", None, "yaml", tmp_path)
+    declared, mistakes = read_defs(tmp_path)
+    assert [str(mistake) for mistake in mistakes] == []
+    assert {entry.model.source for entry in declared} == {"acme", "acme_2"}  # type: ignore[attr-defined]
+    for entry in declared:
+        assert pattern_of(entry, read_settings()).source.feeds
+        assert list(dg.component_defs(component=getattr(components, kind)(entry.model)).assets or ())
+
+
+@pytest.mark.parametrize(("folder", "source"), [("acme", "acme"), ("Acme-EU", "acme_eu"), ("2nd", "source_2nd")])
+def test_a_folder_gives_its_source_a_name_that_is_one(folder: str, source: str) -> None:
+    assert source_name(folder) == source
+
+
+def test_components_are_registered_where_dagster_looks_for_them() -> None:
+    [ours] = [e for e in entry_points(group="dagster_dg_cli.registry_modules") if e.value == "adplatform.components"]
+    module = ours.load()
+    assert set(KINDS) <= set(dir(module))
+
+
+class Ours(PartnerPush):
+    def get_asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
+        return spec.replace_attributes(owners=["team:ours"], group_name="elsewhere").merge_attributes(
+            metadata={"cost_center": 7}
+        )
+
+
+class Renamed(PartnerPush):
+    def get_asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
+        return spec.replace_attributes(key=["other", *spec.key.path])
+
+
+def test_a_subclass_changes_what_its_assets_are_in_dagster_and_they_work_as_before(
+    services: Services, instance: dg.DagsterInstance
+) -> None:
+    arrival = {"complete_when": "count", "expected_files": 1}
+    platform = make_platform(services, {"source": "acme", "feeds": [{**FEED, "arrival": arrival}]}, instance, Ours)
+    for spec in platform.definitions.resolve_all_asset_specs():
+        assert (spec.owners, spec.group_name, spec.metadata["cost_center"]) == (["team:ours"], "elsewhere", 7)
+    platform.put(f"orders/dt={YESTERDAY}/a.csv", b"order_id,email\n1,a@example.com\n")
+    assert [result.success for result in platform.process()] == [True]
+    assert platform.query("select order_id from {orders}") == [(1,)]
+
+
+def test_a_subclass_that_renames_an_asset_is_told_what_it_may_change() -> None:
+    component = Renamed(FileSource.model_validate({"source": "acme", "feeds": [FEED]}))
+    with pytest.raises(dg.DagsterInvalidDefinitionError, match="keys are fixed; change group"):
+        dg.component_defs(component=component)
+
+
+def test_a_hook_reaches_reports_their_fact_and_their_audits() -> None:
+    class Owned(AmazonAdsReports):
+        def get_asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
+            return spec.replace_attributes(owners=["team:ours"])
+
+    attributes = {"source": "ads", "credentials": "ads", "start_date": "2026-01-01", "reports": ["sp_campaigns"]}
+    component = Owned(Models()["AmazonAdsReports"].model_validate(attributes))  # type: ignore[arg-type]
+    specs = [spec for asset in dg.component_defs(component=component).assets or () for spec in asset.specs]  # type: ignore[union-attr]
+    assert {spec.key.path[0] for spec in specs} == {"raw", "clean", "restatement"}
+    assert all(spec.owners == ["team:ours"] for spec in specs)
