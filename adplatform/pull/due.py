@@ -20,28 +20,24 @@ from adplatform.flow.settling import MOST_STARTED, Due, Ending, Problem, Runs
 from adplatform.ledger.leases import Lease, LeaseHeld
 from adplatform.ledger.report import FETCHABLE, Report, ReportState
 from adplatform.pull.account import Account
-from adplatform.pull.ask import (
+from adplatform.pull.discover import discover, looked
+from adplatform.pull.ends import (
     ASK_AGAIN_AFTER,
-    MOST_NAMED,
     NOT_DECLARED,
     give_up,
     may_be_asked,
-    missing,
     note_refusal,
-    poll,
-    refresh_scopes,
     refused,
-    request,
     rest,
-    tell,
-    tell_given_up,
-    tell_reports,
     withdraw,
 )
-from adplatform.pull.discover import discover, looked
 from adplatform.pull.finished import receive_finished
 from adplatform.pull.land import slice_settler
+from adplatform.pull.notices import MOST_NAMED, notify, notify_given_up, notify_reports
+from adplatform.pull.order import request
 from adplatform.pull.plan import Turn, plan_turn, turns
+from adplatform.pull.poll import poll
+from adplatform.pull.scopes import missing, refresh_scopes
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +90,7 @@ def place_orders(
             for asked in _ask(services, account, api, lease):
                 placed.append(asked)
         finally:
-            tell_given_up(services, account, placed)
+            notify_given_up(services, account, placed)
         if delayed is not None:
             raise delayed
         return placed
@@ -108,7 +104,7 @@ def _plan(services: Services, account: Account, due: Iterable[Turn]) -> None:
         first, last = min(map(min, at_risk.values())), max(map(max, at_risk.values()))
         subject = f"{account.source}: dates of {len(feeds)} reports will soon be past what Amazon keeps"
         facts = {"source": account.source, "first": first, "last": last, "feeds": feeds[:MOST_NAMED]}
-        tell(services, account, "report_dates_at_risk", subject, facts)
+        notify(services, account, "report_dates_at_risk", subject, facts)
 
 
 def _discover(
@@ -210,8 +206,8 @@ def poll_reports(services: Services, account: Account, api: Callable[[], ReportA
             if asked.overdue and not before.overdue:
                 overdue.append(asked)
     finally:
-        tell_reports(services, account, "report_overdue", f"is not ready after {account.overdue_after}", overdue)
-        tell_given_up(services, account, changed)
+        notify_reports(services, account, "report_overdue", f"is not ready after {account.overdue_after}", overdue)
+        notify_given_up(services, account, changed)
     return changed
 
 
@@ -297,7 +293,7 @@ def _freed(services: Services, account: Account, report: Report, runs: Runs) -> 
     # What Amazon made by itself cannot be asked for anew, so it is never given up for deaths of ours.
     if deaths > MAX_DEATHS and not (definition and definition.discovered):
         ended = give_up(services, account, report, f"its run died {deaths} times", reorder=False)
-        tell_given_up(services, account, [ended])
+        notify_given_up(services, account, [ended])
         return None
     pause = after_death(deaths)
     freed = services.ledger.reports.died(report, deaths, _until(services, pause))

@@ -33,7 +33,8 @@ from adplatform.ledger.report import FETCHABLE, Report
 from adplatform.ledger.scopes import Scope
 from adplatform.platform.aws import longest_call
 from adplatform.pull.account import Account, local_zone, slice_file
-from adplatform.pull.ask import (
+from adplatform.pull.discover import LISTED_FOR
+from adplatform.pull.ends import (
     CLOCKS_DIFFER,
     DOUBTFUL,
     NOT_DECLARED,
@@ -43,10 +44,9 @@ from adplatform.pull.ask import (
     is_doubtful,
     refused,
     rest,
-    tell_given_up,
     withdraw,
 )
-from adplatform.pull.discover import LISTED_FOR
+from adplatform.pull.notices import notify_given_up
 from adplatform.transform.values import OutputColumn
 
 log = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ def failed(services: Services, account: Account, report: Report, error: Exceptio
     if current.returned and not isinstance(error, EnvironmentFailure):
         end_hindrances(services, account.source, REPORTS)
     ended = _after(services, account, current, error)
-    tell_given_up(services, account, [ended])
+    notify_given_up(services, account, [ended])
     return ended
 
 

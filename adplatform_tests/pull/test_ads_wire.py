@@ -21,8 +21,8 @@ from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
 from adplatform.ledger.report import Report, ReportState
 from adplatform.pull.account import Account, account_of
-from adplatform.pull.ask import DOUBTFUL
 from adplatform.pull.due import place_orders, poll_reports, reports_due
+from adplatform.pull.ends import DOUBTFUL
 from adplatform.pull.land import claim, finish, land, publish_slice
 from adplatform_tests.amazon.wire import Seen, Wire, reply, serving_bytes
 from adplatform_tests.support.platforms import Inbox

@@ -13,8 +13,8 @@ import pytest
 from adplatform.failures import CredentialsRefused, PermanentFailure, TransientFailure
 from adplatform.ledger.report import Report, ReportState
 from adplatform.ledger.scopes import Planned, Scope
-from adplatform.pull.ask import give_up
 from adplatform.pull.due import deliveries_due, orders_are_due, reports_due
+from adplatform.pull.ends import give_up
 from adplatform.pull.plan import Turn, plan_turn
 from adplatform_tests.pull.test_report_life import FEED, NOON, SCOPE, Pull, account, pull
 from adplatform_tests.support.platforms import Inbox
