@@ -2,19 +2,20 @@
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from adplatform.failures import MAX_TEXT, PermanentFailure, TransientFailure, clipped, listed
+from adplatform.failures import PermanentFailure, TransientFailure, listed
 from adplatform.files.bad_file import BadFile
 from adplatform.files.input_file import InputFile
 from adplatform.files.unpack import UnpackLimits, unpack
 from adplatform.flow.hashing_keys import HashingKeys, hashing_keys, one_key_finding, require_current
-from adplatform.flow.raw import VersionObject, download, save, verdict, version_objects
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
+from adplatform.flow.verdicts import bad, require_no_bad_file
+from adplatform.flow.version import VersionObject, download, save
 from adplatform.lake.attempt import Published, Result
 from adplatform.lake.audit import AuditFinding, audit
 from adplatform.lake.details import with_details
@@ -48,7 +49,13 @@ class Transformed:
 
 
 def transform_version(
-    services: Services, flow: FeedFlow, day: date, version: int, work: Path, keys: HashingKeys | None = None
+    services: Services,
+    flow: FeedFlow,
+    day: date,
+    version: int,
+    objects: Sequence[VersionObject],
+    work: Path,
+    keys: HashingKeys | None = None,
 ) -> Transformed:
     """Fetch, unpack, transform and audit the files of a version that the raw step loaded. ``keys`` are those of a
     rotation; by default the feed's own.
@@ -60,7 +67,6 @@ def transform_version(
     """
     contract = flow.feed.contract
     keys = keys or hashing_keys(services, flow)
-    objects = version_objects(services, flow, day, version)
     outcomes = {o.origin: o for o in services.ledger.publications.file_outcomes(flow.name, day, version)}
     inputs: dict[str, tuple[InputFile, ...]] = {}
     for place, item in enumerate(objects):
@@ -228,21 +234,6 @@ def _not_shown(flow: FeedFlow, table: TableSpec, day: date, version: int, publis
     )
 
 
-def require_no_bad_file(flow: FeedFlow, outcomes: Iterable[FileOutcome]) -> None:
-    """Refuse the delivery when a file of it was refused, unless the feed goes on without bad files.
-
-    Raises:
-        PermanentFailure: names every refused file and its reason.
-    """
-    bad = [o for o in outcomes if o.outcome is Outcome.REFUSED]
-    if bad:
-        reasons = clipped(listed((o.reason for o in bad), separator="; "), MAX_TEXT // 2)
-        raise PermanentFailure(
-            f"{flow.name}: {len(bad)} file(s) refused, nothing published: {reasons}. Ask the sender to send them "
-            "again under the same names, or leave them out with `adplatform quarantine drop`."
-        )
-
-
 def _fetch(
     services: Services, flow: FeedFlow, item: VersionObject, outcome: FileOutcome, ordinal: int, folder: Path
 ) -> tuple[FileOutcome, tuple[InputFile, ...]]:
@@ -256,13 +247,8 @@ def _fetch(
     try:
         files = unpack(local, outcome.origin, flow.feed.contract.format, folder, ordinal, UnpackLimits())
     except BadFile as e:
-        return _bad(flow, outcome, e), ()
+        return bad(flow, outcome, e), ()
     return (outcome, files) if files else (replace(outcome, outcome=Outcome.EMPTY, reason="no bytes"), ())
-
-
-def _bad(flow: FeedFlow, outcome: FileOutcome, bad: BadFile) -> FileOutcome:
-    log.warning("%s", bad)
-    return replace(outcome, outcome=verdict(flow), reason=str(bad))
 
 
 def _transform_good(
@@ -286,7 +272,7 @@ def _transform_good(
             current, previous = (keys.current, keys.previous) if keys else (None, None)
             staged = transform(flow.feed.contract, good, day, current, folder, limits, previous)
         except BadFile as e:
-            outcomes[owner[e.origin]] = _bad(flow, outcomes[owner[e.origin]], e)
+            outcomes[owner[e.origin]] = bad(flow, outcomes[owner[e.origin]], e)
             continue
         for aside in staged.refused:
             origin = owner[aside.origin]

@@ -12,8 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adplatform.failures import ClaimLost, TransientFailure
 from adplatform.flow.lifecycle import claimed_by, no_longer_hindered
 from adplatform.flow.services import Services
-from adplatform.flow.settling import located
 from adplatform.flow.source import FeedFlow
+from adplatform.flow.version import located
 from adplatform.lake.zones import Zones, file_key
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.objects import ObjectState, RawObject

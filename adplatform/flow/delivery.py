@@ -3,7 +3,9 @@ ledger."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +16,8 @@ from adplatform.flow.hashing_keys import HashingKeys
 from adplatform.flow.services import Services
 from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow
+from adplatform.flow.verdicts import require_no_bad_file
+from adplatform.flow.version import VersionObject, version_objects
 from adplatform.lake.audit import AuditFinding
 from adplatform.ledger.delivery import Delivery
 from adplatform.ledger.publications import FileOutcome, Publication
@@ -23,6 +27,21 @@ from adplatform.transform.values import OutputColumn
 
 Audited = Callable[[Iterable[AuditFinding]], None]
 """Learns what an audit found, passed or not, before anything is published."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A delivery that this run has claimed, and a private directory to work on it in."""
+
+    services: Services
+    flow: FeedFlow
+    delivery: Delivery
+    work: Path
+
+    @cached_property
+    def objects(self) -> list[VersionObject]:
+        """What its version consists of; the manifest is read once."""
+        return version_objects(self.services, self.flow, self.delivery.day, self.delivery.version)
 
 
 class NotWritten(EnvironmentFailure):
@@ -42,7 +61,7 @@ def working(
     run_id: str,
     directory: AbstractContextManager[Path | str],
     stopped: Callable[[], AbstractContextManager[TransientFailure | None]] = _stopped,
-) -> Iterator[tuple[Delivery, Path]]:
+) -> Iterator[Begun]:
     """Claim the delivery and work on it in a private directory; a failure is written to the ledger before it is raised.
 
     Retries are the ledger's (``flow.settling``): they survive a crash of this process. Within ``stopped`` the delivery
@@ -60,7 +79,7 @@ def working(
             delivery = lifecycle.claim(services, flow, day, run_id)
             claimed = True
             with directory as work:
-                yield delivery, Path(work)
+                yield Begun(services, flow, delivery, Path(work))
     except ClaimLost:
         raise
     except (PermanentFailure, TransientFailure) as e:
@@ -92,31 +111,25 @@ def _failed(services: Services, flow: FeedFlow, day: date, run_id: str, error: E
         raise NotWritten(str(e)) from e
 
 
-def land(services: Services, flow: FeedFlow, delivery: Delivery, work: Path) -> tuple[FileOutcome, ...]:
+def land(begun: Begun) -> tuple[FileOutcome, ...]:
     """What became of each file of the claimed version; a version that readers see is not looked at again."""
+    services, flow, delivery = begun.services, begun.flow, begun.delivery
     if shown(services.ledger, flow, delivery):
         return tuple(services.ledger.publications.file_outcomes(flow.name, delivery.day, delivery.version))
-    return raw.land(services, flow, delivery.day, delivery.version, work)
+    return raw.land(services, flow, delivery.day, delivery.version, begun.objects, begun.work)
 
 
-def judge(
-    services: Services,
-    flow: FeedFlow,
-    delivery: Delivery,
-    work: Path,
-    audited: Audited = lambda _: None,
-    keys: HashingKeys | None = None,
-) -> clean.Transformed | None:
+def judge(begun: Begun, audited: Audited = lambda _: None, keys: HashingKeys | None = None) -> clean.Transformed | None:
     """Transform and audit the files of the claimed version that have landed; None when readers see it already.
     ``keys`` are those of a rotation.
 
     Raises:
         PermanentFailure: the audit refuses it; what it found was given to ``audited`` before.
     """
-    day, version = delivery.day, delivery.version
-    if shown(services.ledger, flow, delivery):
+    services, flow, day, version = begun.services, begun.flow, begun.delivery.day, begun.delivery.version
+    if shown(services.ledger, flow, begun.delivery):
         return None
-    transformed = clean.transform_version(services, flow, day, version, work, keys)
+    transformed = clean.transform_version(services, flow, day, version, begun.objects, begun.work, keys)
     audited(transformed.findings)
     if transformed.refusals:
         reasons = "; ".join(f"{f.name}: {f.description}" for f in transformed.refusals)
@@ -124,17 +137,16 @@ def judge(
     return transformed
 
 
-def publish(
-    services: Services, flow: FeedFlow, delivery: Delivery, work: Path, judged: clean.Transformed | None
-) -> tuple[Publication, tuple[OutputColumn, ...]]:
+def publish(begun: Begun, judged: clean.Transformed | None) -> tuple[Publication, tuple[OutputColumn, ...]]:
     """Publish and close the claimed version; without something that was ``judged``, only close it. The publication,
     and the columns of its table.
 
     Raises: as :func:`working`.
     """
+    services, flow, delivery = begun.services, begun.flow, begun.delivery
     columns = output_columns(flow.feed.contract)
     if judged is not None:
-        clean.publish_version(services, flow, delivery.day, delivery.version, judged, delivery.run_id, work)
+        clean.publish_version(services, flow, delivery.day, delivery.version, judged, delivery.run_id, begun.work)
         columns = judged.staged.columns
     now = services.ledger.now()
     return close(services, flow, delivery, (now - (delivery.changed_at or now)).total_seconds()), columns
@@ -147,6 +159,6 @@ def publish_delivery(
 
     Raises: as :func:`working`.
     """
-    with working(services, flow, day, run_id, TemporaryDirectory(dir=temp)) as (delivery, work):
-        clean.require_no_bad_file(flow, land(services, flow, delivery, work))
-        return publish(services, flow, delivery, work, judge(services, flow, delivery, work, audited))
+    with working(services, flow, day, run_id, TemporaryDirectory(dir=temp)) as begun:
+        require_no_bad_file(flow, land(begun))
+        return publish(begun, judge(begun, audited))

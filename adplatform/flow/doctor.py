@@ -15,8 +15,9 @@ from typing import Any
 from adplatform.flow.close import archive_key, is_there
 from adplatform.flow.collection import named_table, tables_of
 from adplatform.flow.services import Services
-from adplatform.flow.settling import Settler, manifests_of, read_settlement
+from adplatform.flow.settling import Settler
 from adplatform.flow.source import FeedFlow, Source
+from adplatform.flow.version import manifests_of, read_settlement
 from adplatform.lake.agreement import Compared, compare
 from adplatform.lake.entry import placement_of, settled
 from adplatform.lake.evidence import has_rows, shown_slices

@@ -17,15 +17,16 @@ from tempfile import TemporaryDirectory
 from botocore.exceptions import ClientError
 
 from adplatform.failures import PermanentFailure, TransientFailure
-from adplatform.flow import clean, lifecycle, raw
+from adplatform.flow import clean, lifecycle
 from adplatform.flow.close import close
-from adplatform.flow.delivery import judge, working
+from adplatform.flow.delivery import judge, land, working
 from adplatform.flow.hashing_keys import ADVICE, HashingKeys, meets_deliveries, rotation_keys
-from adplatform.flow.raw import version_objects
 from adplatform.flow.services import Services
-from adplatform.flow.settling import Runs, Settler, UnusableManifests, located
+from adplatform.flow.settling import Runs, Settler, UnusableManifests
 from adplatform.flow.shown import shown as is_shown
 from adplatform.flow.source import FeedFlow
+from adplatform.flow.verdicts import require_no_bad_file
+from adplatform.flow.version import located, version_objects
 from adplatform.lake.rotation import show_together
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.keys import LakeKey, RotationState, TableRotation
@@ -575,10 +576,10 @@ def _stage_again(
 def _stage(services: Services, flow: FeedFlow, settled: Delivery, keys: HashingKeys, work: Work) -> str:
     day, version, run_id = settled.day, settled.version, work.run_id
     try:
-        with working(services, flow, day, run_id, TemporaryDirectory(dir=work.temp)) as (claimed, folder):
-            clean.require_no_bad_file(flow, raw.land(services, flow, day, version, folder))
-            if judged := judge(services, flow, claimed, folder, keys=keys):
-                clean.stage_for_rotation(services, flow, day, version, judged, run_id, folder)
+        with working(services, flow, day, run_id, TemporaryDirectory(dir=work.temp)) as begun:
+            require_no_bad_file(flow, land(begun))
+            if judged := judge(begun, keys=keys):
+                clean.stage_for_rotation(services, flow, day, version, judged, run_id, begun.work)
             lifecycle.release(services, flow, day, run_id)
     except (PermanentFailure, TransientFailure) as e:
         return f"{flow.name} {day}: {e}"
@@ -621,7 +622,8 @@ def _finish(services: Services, flow: FeedFlow, made: Publication, work: Work) -
     """
     day = made.day
     _free(services, flow, day, work)
-    with working(services, flow, day, work.run_id, nullcontext(work.temp)) as (claimed, _):
+    with working(services, flow, day, work.run_id, nullcontext(work.temp)) as begun:
+        claimed = begun.delivery
         if claimed.version != made.version and not is_shown(services.ledger, flow, claimed):
             lifecycle.release(services, flow, day, work.run_id)
             return

@@ -7,7 +7,6 @@ object out of a version that looks complete.
 
 import json
 import logging
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -36,6 +35,7 @@ from adplatform.flow.listing import Round
 from adplatform.flow.patience import MAX_DEATHS, after_death, after_failure, after_hindrance, is_given_up
 from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow, Source
+from adplatform.flow.version import manifests_of, read_object, read_settlement
 from adplatform.lake.zones import Zones
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.keys import RotationState, TableRotation
@@ -49,7 +49,6 @@ from adplatform.platform.aws_errors import aws_failures
 log = logging.getLogger(__name__)
 
 MAX_MANIFEST = 16 * 2**20
-_MANIFEST = re.compile(r"dt=(\d{4}-\d{2}-\d{2})/v(\d+)-[0-9a-f]+\.json")
 MOST_STARTED = 200
 """Runs that one look asks for; each is asked for again until it has begun."""
 FRESH = timedelta(minutes=1)
@@ -671,24 +670,6 @@ def _manifest_entry(obj: RawObject, listed: ListedFile | None) -> Entry:
     }
 
 
-def manifests_of(s3: Any, zones: Zones, feed: str, day: date | None = None) -> dict[date, list[tuple[int, str]]]:
-    """Number and key of every manifest of a delivery, or of all of a feed, by date and lowest number first."""
-    prefix = zones.manifests_of(feed)
-    below = prefix if day is None else zones.manifests(feed, day)
-    found: dict[date, list[tuple[int, str]]] = {}
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=zones.raw_bucket, Prefix=below):
-        for entry in page.get("Contents", ()):
-            if named := _MANIFEST.fullmatch(entry["Key"].removeprefix(prefix)):
-                found.setdefault(date.fromisoformat(named[1]), []).append((int(named[2]), entry["Key"]))
-    return {each: sorted(manifests) for each, manifests in found.items()}
-
-
-def read_settlement(s3: Any, zones: Zones, key: str) -> dict[str, Any]:
-    """The manifest of a settled version."""
-    document: dict[str, Any] = json.loads(s3.get_object(Bucket=zones.raw_bucket, Key=key)["Body"].read())
-    return document
-
-
 def _content(entry: Entry) -> tuple[Any, ...]:
     return tuple(entry[name] for name in ("key", "size", "etag", "sha256", "rows"))
 
@@ -703,18 +684,3 @@ def _read_manifest(s3: Any, obj: RawObject) -> bytes:
         raise Unreadable(
             f"{obj.uri}: the manifest cannot be read, ask the sender to send it again: {e.__cause__}"
         ) from e
-
-
-def read_object(s3: Any, obj: RawObject) -> bytes:
-    """The bytes of an object from where it is now, landing or archive."""
-    where = located(obj)
-    body: bytes = s3.get_object(**where)["Body"].read()
-    return body
-
-
-def located(obj: RawObject) -> dict[str, str]:
-    """Bucket, key and, in the landing zone, version id: the S3 arguments that name exactly this object."""
-    if obj.archived_key:
-        return {"Bucket": obj.bucket, "Key": obj.archived_key}
-    version = {"VersionId": obj.version_id} if obj.version_id else {}
-    return {"Bucket": obj.bucket, "Key": obj.key, **version}

@@ -17,6 +17,7 @@ from adplatform.ledger.observations import Observation
 from adplatform.ledger.report import Report, ReportState
 from adplatform.ledger.scopes import Scope
 from adplatform.pull.account import Account, account_of
+from adplatform_tests.support.ledger_rows import put_report
 
 NOON = datetime(2026, 6, 10, 19, tzinfo=UTC)
 SCOPE = Scope("1460298317755031", "America/Toronto", "CA", "CAD")
@@ -93,7 +94,7 @@ def test_the_life_of_a_report_has_every_step_its_document_and_what_it_said(timed
         outside_rows=3,
         outside_key="quarantine/ads/outside.json.gz",
     )
-    timed.ledger.reports.intend(report)
+    put_report(timed.ledger, report)
     timed.ledger.observations.put(FEED, said(date(2026, 6, 8), 2, 25, "c", landed=True))
     text = shown(*life(timed, *find_report(timed, report_feeds(timed, [account]), ID[:8])))
     for told in (
@@ -117,8 +118,9 @@ def test_the_life_of_a_report_has_every_step_its_document_and_what_it_said(timed
 def test_a_list_of_reports_cuts_nothing_even_on_a_narrow_terminal(timed: Services, account: Account) -> None:
     error = "the download broke off after 1234567 bytes (RemoteProtocolError)"
     rests = NOON + timedelta(minutes=5)
-    timed.ledger.reports.intend(
-        asked(account, state=ReportState.READY, report_id=ID, error=error, not_before=rests, overdue=True)
+    put_report(
+        timed.ledger,
+        asked(account, state=ReportState.READY, report_id=ID, error=error, not_before=rests, overdue=True),
     )
     feeds = report_feeds(timed, [account])
     wide, narrow = (shown(*report_tables(timed, feeds), width=width) for width in (160, 80))
@@ -128,7 +130,7 @@ def test_a_list_of_reports_cuts_nothing_even_on_a_narrow_terminal(timed: Service
 
 
 def test_a_report_that_failed_names_the_order_that_follows_it(timed: Services, account: Account) -> None:
-    timed.ledger.reports.intend(asked(account, state=ReportState.FAILED, report_id=ID, error="INTERNAL_ERROR"))
+    put_report(timed.ledger, asked(account, state=ReportState.FAILED, report_id=ID, error="INTERNAL_ERROR"))
     timed.ledger.reports.intend(asked(account, sequence=2))
     feeds = report_feeds(timed, [account], "ads/sp_small")
     text = shown(*life(timed, *find_report(timed, feeds, "2026-06-10#2026-06-08_2026-06-09#01")))

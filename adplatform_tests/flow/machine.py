@@ -20,8 +20,9 @@ from adplatform.flow.budget import Budget
 from adplatform.flow.close import close
 from adplatform.flow.looks import Progress, look_at
 from adplatform.flow.patience import MAX_ATTEMPTS
-from adplatform.flow.settling import Due, Ending, located
+from adplatform.flow.settling import Due, Ending
 from adplatform.flow.source import FeedFlow
+from adplatform.flow.version import located
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform_tests.flow.world import ARRIVALS, Crash, World, crash
 

@@ -14,6 +14,7 @@ from adplatform.flow import clean, lifecycle, raw
 from adplatform.flow.hashing_keys import HashingKeys, KeysDiffer, hashing_keys
 from adplatform.flow.key_rotation import Step, Wish, plan, retire_keys, usage
 from adplatform.flow.source import make_source
+from adplatform.flow.version import version_objects
 from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.keys import LakeKey, RotationState, TableRotation
 from adplatform.ledger.placements import Placement
@@ -387,8 +388,9 @@ def test_a_key_that_was_replaced_while_a_delivery_was_made_is_not_shown(club: Cl
     folder = services.settings.home / "slow"
     folder.mkdir(parents=True)
     claimed = lifecycle.claim(services, flow, day(2), "slow")
-    raw.land(services, flow, day(2), claimed.version, folder)
-    made = clean.transform_version(services, flow, day(2), claimed.version, folder)
+    objects = version_objects(services, flow, day(2), claimed.version)
+    raw.land(services, flow, day(2), claimed.version, objects, folder)
+    made = clean.transform_version(services, flow, day(2), claimed.version, objects, folder)
     club.rotate()
     with pytest.raises(TransientFailure, match="made again"):
         clean.publish_version(services, flow, day(2), claimed.version, made, "slow", folder)

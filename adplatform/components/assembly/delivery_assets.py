@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
-from pathlib import Path
 
 import dagster as dg
 from botocore.exceptions import BotoCoreError, ClientError
@@ -31,14 +30,14 @@ from adplatform.components.assembly.runs import (
     work_ended,
 )
 from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
-from adplatform.flow import clean, lifecycle
-from adplatform.flow.delivery import NotWritten, judge, land, publish, working
+from adplatform.flow import lifecycle
+from adplatform.flow.delivery import Begun, NotWritten, judge, land, publish, working
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.undelivered import tell_undelivered, undelivered
+from adplatform.flow.verdicts import require_no_bad_file
 from adplatform.lake.audit import AuditFinding
-from adplatform.ledger.delivery import Delivery
 from adplatform.ledger.publications import Outcome
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.resources.named import (
@@ -142,9 +141,10 @@ def raw_asset(flow: FeedFlow, owners: Sequence[str], kinds: set[str], tags: dict
             for met in (delivered, readable):
                 yield _check(met, passed=True, description="it came meanwhile; its own run judges its files")
             return
-        with silently(), _working(context, services, flow, day) as (delivery, work):
+        with silently(), _working(context, services, flow, day) as begun:
+            delivery = begun.delivery
             yield _check(delivered, passed=True, description=delivery.settled_because)
-            outcomes = land(services, flow, delivery, work)
+            outcomes = land(begun)
             refused = [o for o in outcomes if o.outcome is Outcome.REFUSED]
             yield _check(
                 readable,
@@ -152,7 +152,7 @@ def raw_asset(flow: FeedFlow, owners: Sequence[str], kinds: set[str], tags: dict
                 description=f"{len(refused)} of {len(outcomes)} files refused",
                 files=outcome_table(outcomes),
             )
-            clean.require_no_bad_file(flow, outcomes)
+            require_no_bad_file(flow, outcomes)
             yield dg.MaterializeResult(
                 asset_key=spec.key,
                 data_version=dg.DataVersion(f"{day}/{delivery.version}"),
@@ -224,12 +224,13 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
         day = date.fromisoformat(context.partition_key)
 
         found: list[AuditFinding] = []
-        with silently(), _working(context, services, flow, day) as (delivery, work):
+        with silently(), _working(context, services, flow, day) as begun:
+            delivery = begun.delivery
             try:
-                judged = judge(services, flow, delivery, work, found.extend)
+                judged = judge(begun, found.extend)
             finally:
                 yield from (_audit_result(spec.key, finding) for finding in found)
-            publication, table = publish(services, flow, delivery, work, judged)
+            publication, table = publish(begun, judged)
             outcomes = services.ledger.publications.file_outcomes(flow.name, day, delivery.version)
             yield dg.MaterializeResult(
                 asset_key=spec.key,
@@ -255,9 +256,7 @@ def _unclaimed(context: dg.AssetExecutionContext, flow: FeedFlow, day: date) -> 
 
 
 @contextmanager
-def _working(
-    context: dg.AssetExecutionContext, services: Services, flow: FeedFlow, day: date
-) -> Iterator[tuple[Delivery, Path]]:
+def _working(context: dg.AssetExecutionContext, services: Services, flow: FeedFlow, day: date) -> Iterator[Begun]:
     """Work on the delivery where everybody can see that this run does. Another run's delivery ends the step without a
     failure (see :func:`silently`)."""
     run_id, work, known = context.run.run_id, f"{flow.name} {day}", False

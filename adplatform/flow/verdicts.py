@@ -1,0 +1,42 @@
+"""What becomes of a bad file, and of the delivery that it belongs to."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+
+from adplatform.failures import MAX_TEXT, PermanentFailure, clipped, listed
+from adplatform.files.bad_file import BadFile
+from adplatform.flow.source import FeedFlow
+from adplatform.ledger.publications import FileOutcome, Outcome
+
+log = logging.getLogger(__name__)
+
+
+def verdict(flow: FeedFlow) -> Outcome:
+    """What becomes of a bad file: put aside where the feed allows it, else refused."""
+    return Outcome.QUARANTINED if flow.feed.bad_file == "quarantine" else Outcome.REFUSED
+
+
+def refused(outcome: FileOutcome, reason: str, text: str) -> FileOutcome:
+    log.warning("refused %s: %s", outcome.origin, text)
+    return replace(outcome, outcome=Outcome.REFUSED, reason=f"{reason}: {text}")
+
+
+def bad(flow: FeedFlow, outcome: FileOutcome, bad: BadFile) -> FileOutcome:
+    log.warning("%s", bad)
+    return replace(outcome, outcome=verdict(flow), reason=str(bad))
+
+
+def require_no_bad_file(flow: FeedFlow, outcomes: Iterable[FileOutcome]) -> None:
+    """Refuse the delivery when a file of it was refused, unless the feed goes on without bad files.
+
+    Raises:
+        PermanentFailure: names every refused file and its reason.
+    """
+    bad = [o for o in outcomes if o.outcome is Outcome.REFUSED]
+    if bad:
+        reasons = clipped(listed((o.reason for o in bad), separator="; "), MAX_TEXT // 2)
+        raise PermanentFailure(
+            f"{flow.name}: {len(bad)} file(s) refused, nothing published: {reasons}. Ask the sender to send them "
+            "again under the same names, or leave them out with `adplatform quarantine drop`."
+        )

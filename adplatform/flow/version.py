@@ -1,0 +1,104 @@
+"""The files of a settled version: its manifest, the objects that it names, and their bytes from where they are now."""
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import date
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.services import Services
+from adplatform.flow.source import FeedFlow
+from adplatform.lake.zones import Zones
+from adplatform.ledger.objects import RawObject
+
+_MANIFEST = re.compile(r"dt=(\d{4}-\d{2}-\d{2})/v(\d+)-[0-9a-f]+\.json")
+
+
+@dataclass(frozen=True)
+class VersionObject:
+    """One object of a version, with what the sender's manifest says of it."""
+
+    object: RawObject
+    sha256: str | None
+    rows: int | None
+
+
+def version_objects(services: Services, flow: FeedFlow, day: date, version: int) -> list[VersionObject]:
+    """The objects of a settled version, at their present places.
+
+    Raises:
+        PermanentFailure: the version was never settled, or its manifest names an object that the ledger does not know.
+    """
+    publication = services.ledger.publications.get(flow.name, day, version)
+    if publication is None:
+        raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
+    entries = read_settlement(services.s3, services.zones, publication.manifest_key)["objects"]
+    known = {(o.key, o.version): o for o in services.ledger.objects.of_day(flow.name, day)}
+    found = []
+    for entry in entries:
+        obj = known.get((entry["key"], entry["version"]))
+        if obj is None:
+            raise PermanentFailure(
+                f"{flow.name} {day}: {publication.manifest_key} names {entry['key']}, not in the ledger"
+            )
+        found.append(VersionObject(obj, entry["sha256"], entry["rows"]))
+    return found
+
+
+def manifests_of(s3: Any, zones: Zones, feed: str, day: date | None = None) -> dict[date, list[tuple[int, str]]]:
+    """Number and key of every manifest of a delivery, or of all of a feed, by date and lowest number first."""
+    prefix = zones.manifests_of(feed)
+    below = prefix if day is None else zones.manifests(feed, day)
+    found: dict[date, list[tuple[int, str]]] = {}
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=zones.raw_bucket, Prefix=below):
+        for entry in page.get("Contents", ()):
+            if named := _MANIFEST.fullmatch(entry["Key"].removeprefix(prefix)):
+                found.setdefault(date.fromisoformat(named[1]), []).append((int(named[2]), entry["Key"]))
+    return {each: sorted(manifests) for each, manifests in found.items()}
+
+
+def read_settlement(s3: Any, zones: Zones, key: str) -> dict[str, Any]:
+    """The manifest of a settled version."""
+    document: dict[str, Any] = json.loads(s3.get_object(Bucket=zones.raw_bucket, Key=key)["Body"].read())
+    return document
+
+
+def download(services: Services, obj: RawObject, target: Path) -> str:
+    """Fetch exactly this object version and return its SHA-256.
+
+    Raises:
+        TransientFailure: fewer bytes came than the object has.
+    """
+    body = services.s3.get_object(**located(obj))["Body"]
+    return save(body, target, obj.size, obj.uri)
+
+
+def save(body: Any, target: Path, size: int, origin: str) -> str:
+    """Stream a response body to ``target``; its SHA-256."""
+    digest, written = sha256(), 0
+    with target.open("wb") as out:
+        for chunk in body.iter_chunks(1 << 20):
+            out.write(chunk)
+            digest.update(chunk)
+            written += len(chunk)
+    if written != size:
+        raise TransientFailure(f"{origin}: {written} of {size} bytes came")
+    return digest.hexdigest()
+
+
+def read_object(s3: Any, obj: RawObject) -> bytes:
+    """The bytes of an object from where it is now, landing or archive."""
+    where = located(obj)
+    body: bytes = s3.get_object(**where)["Body"].read()
+    return body
+
+
+def located(obj: RawObject) -> dict[str, str]:
+    """Bucket, key and, in the landing zone, version id: the S3 arguments that name exactly this object."""
+    if obj.archived_key:
+        return {"Bucket": obj.bucket, "Key": obj.archived_key}
+    version = {"VersionId": obj.version_id} if obj.version_id else {}
+    return {"Bucket": obj.bucket, "Key": obj.key, **version}
