@@ -81,6 +81,11 @@ def _pauses(attempts: int) -> float:
     return float(sum(min(2**n, _LONGEST_PAUSE) for n in range(attempts - 1)))
 
 
+def local_region() -> str:
+    """The region of the embedded AWS, whose services keep regions apart."""
+    return os.environ.get("AWS_REGION", LOCAL_REGION)
+
+
 def local_aws(endpoint_url: str) -> Aws:
     """The embedded AWS at ``endpoint_url``.
 
@@ -93,4 +98,4 @@ def local_aws(endpoint_url: str) -> Aws:
             f"local mode refuses endpoint {endpoint_url!r}: {host!r} is not a loopback address. "
             "Unset AWS_ENDPOINT_URL, or set ADPLATFORM_ENV=aws to use the real AWS."
         )
-    return Aws(region=os.environ.get("AWS_REGION", LOCAL_REGION), endpoint_url=endpoint_url)
+    return Aws(region=local_region(), endpoint_url=endpoint_url)

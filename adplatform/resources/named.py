@@ -17,7 +17,7 @@ from dagster_aws.secretsmanager.resources import SecretsManagerResource
 from pydantic import Field
 
 from adplatform.flow.services import Services
-from adplatform.platform.aws import Aws
+from adplatform.platform.aws import Aws, local_region
 from adplatform.platform.clock import utc_now
 from adplatform.platform.settings import Settings, read_settings
 from adplatform.resources.connection import client_of
@@ -192,7 +192,7 @@ def resources_of(settings: Settings) -> dict[str, Any]:
     """The resources that settings describe."""
     local = settings.env == "local"
     where: dict[str, Any] = {
-        "region_name": settings.region,
+        "region_name": local_region() if local else settings.region,
         "endpoint_url": os.environ.get("AWS_ENDPOINT_URL") if local else None,
         "embedded_aws": str(settings.data) if local else None,
     }
