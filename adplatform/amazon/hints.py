@@ -1,4 +1,4 @@
-"""What somebody may have meant who wrote a name that is none."""
+"""What somebody may have meant who wrote an unknown name."""
 
 import difflib
 from collections.abc import Iterable

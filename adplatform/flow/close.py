@@ -135,12 +135,12 @@ def close(services: Services, flow: FeedFlow, delivery: Delivery, seconds: float
 
 
 def _tell(services: Services, flow: FeedFlow, done: Publication) -> None:
-    """Readers see the version whether or not anybody can be told, so a message that fails is logged, not raised."""
+    """Readers see the version whether or not anybody can be notified, so a message that fails is logged, not raised."""
     subject = f"{flow.name} {done.day}: published version {done.version}"
     try:
         services.notifier(flow.topics).success("delivery_published", subject, facts(flow, done))
     except (BotoCoreError, ClientError) as e:
-        log.error("%s, but nobody could be told: %s", subject, e)
+        log.error("%s, but nobody could be notified: %s", subject, e)
 
 
 def facts(flow: FeedFlow, publication: Publication) -> dict[str, Any]:

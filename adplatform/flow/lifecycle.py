@@ -54,7 +54,7 @@ def fail(services: Services, flow: FeedFlow, day: date, run_id: str, error: Exce
     """Write the failure to the ledger, where the next tick finds it; False when this run has lost the delivery, and
     nothing has failed.
 
-    What hinders a source's deliveries where they run is told once, when it begins.
+    Of what hinders a source's deliveries where they run people are notified once, when it begins.
     """
     delivery = services.ledger.deliveries.get(flow.name, day)
     if not delivery.is_held_by(run_id):
@@ -97,7 +97,7 @@ def _tell_hindered(services: Services, flow: FeedFlow, delivery: Delivery, error
 
 
 def no_longer_hindered(services: Services, flow: FeedFlow, day: date) -> None:
-    """Nothing hinders a delivery; once nothing does any of a source, the next time is told again."""
+    """Nothing hinders a delivery; once nothing does any of a source, people are notified the next time."""
     since = services.ledger.now() - _HINDERED_LATELY
     active = services.ledger.deliveries.active(flow.source)
     others = (other for name, other in active if (name, other.day) != (flow.name, day))

@@ -1,4 +1,4 @@
-"""A date of which nothing has settled: what is said about it, and who is told how often."""
+"""A date of which nothing has settled: what is said about it, and who is notified how often."""
 
 from datetime import date
 

@@ -91,7 +91,7 @@ class Messages:
         self.table.delete(source, message.sort_key)
 
     def note_told(self, feed: str, what: str) -> Told | None:
-        """Take it upon the caller to tell people; None when somebody did before. Notes of long ago go."""
+        """Take it upon the caller to notify people; None when somebody did before. Notes of long ago go."""
         told = Told(what, self.table.now())
         if not self.table.transact([self.table.put_write(feed, told, NEW)]):
             return None
@@ -106,7 +106,7 @@ class Messages:
         return self.table.get(Told, feed, f"told#{what}")
 
     def put_told(self, feed: str, what: str) -> None:
-        """People were told, now. Notes of long ago go."""
+        """People were notified, now. Notes of long ago go."""
         told = Told(what, self.table.now())
         self.table.put(feed, [told])
         self._forget_told(feed, told.at)

@@ -46,7 +46,7 @@ class WorkerIdentity:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """The identity that was written as ``text``; None when it is none."""
+        """The identity that was written as ``text``; None when it is invalid."""
         parts = text.split(_SEPARATOR)
         if len(parts) != 5 or not parts[3].isdigit():
             return None

@@ -42,7 +42,7 @@ class Notifier:
         try:
             self._publish(self.failure_topic, event, subject, facts)
         except (BotoCoreError, ClientError) as e:
-            log.error("%s, but nobody could be told: %s", subject, e)
+            log.error("%s, but nobody could be notified: %s", subject, e)
             return False
         return True
 

@@ -48,8 +48,8 @@ def rest(services: Services, report: Report, error: str, pause: timedelta, attem
 def refused(
     services: Services, account: Account, report: Report, error: AccessRefused, attempt: int | None = None
 ) -> Report | None:
-    """Let a report rest that Amazon gives no access to, the longer the longer that lasts. People are told when it
-    begins; that the credentials are good for nothing is told by the job that places orders."""
+    """Let a report rest that Amazon gives no access to, the longer the longer that lasts. People are notified when
+    it begins; of credentials that are good for nothing they are by the job that places orders."""
     ledger, gate = services.ledger, account.gate(report)
     if isinstance(error, CredentialsRefused):
         return rest(services, report, str(error), ASK_AGAIN_AFTER, attempt)
@@ -59,7 +59,7 @@ def refused(
 
 def hindered(services: Services, account: Account, report: Report, error: EnvironmentFailure) -> Report | None:
     """Let a report rest because the place where it is worked on cannot do it, the longer the longer that lasts. It is
-    no attempt. People are told when it begins."""
+    no attempt. People are notified when it begins."""
     ledger = services.ledger
     facts = {"source": account.source, "feed": report.feed, "error": str(error)}
     subject = f"{account.source}: reports wait for the place they run in"
@@ -76,7 +76,7 @@ def hindered(services: Services, account: Account, report: Report, error: Enviro
 
 
 def note_refusal(services: Services, account: Account, gate: str, error: PermanentFailure) -> Trouble:
-    """Remember that Amazon gives no access to a gate; people are told when it begins."""
+    """Remember that Amazon gives no access to a gate; people are notified when it begins."""
     known = services.ledger.messages.troubles(account.source).get(gate)
     if known is not None:
         return known
@@ -114,7 +114,7 @@ def give_up(
 
     Its dates count as not asked for; ``reorder`` asks again on the same day. What
     was planned days ago is not asked for again: later plans have its dates. One that is not asked for again by itself
-    is ``permanent``, and :func:`notify_reports` should tell it."""
+    is ``permanent``, and :func:`notify_given_up` names it."""
     ledger = services.ledger
     overtaken = bool(report.waves) and (ledger.now().date() - report.asked_on).days > 1
     again = reorder and report.sequence < MAX_ORDERS and not overtaken

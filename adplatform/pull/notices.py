@@ -17,7 +17,7 @@ MOST_NAMED = 50
 
 
 def notify_reports(services: Services, account: Account, event: str, what: str, reports: Sequence[Report]) -> None:
-    """Tell people of reports that had the same fate, all in one message."""
+    """Notify people of reports that had the same fate, all in one message."""
     if not reports:
         return
     first = reports[0]
@@ -38,13 +38,13 @@ def notify_reports(services: Services, account: Account, event: str, what: str, 
 
 
 def notify_given_up(services: Services, account: Account, reports: Iterable[Report | None]) -> None:
-    """Tell people of those that are not asked for again by themselves."""
+    """Notify people of those that are not asked for again by themselves."""
     given_up = [r for r in reports if r is not None and r.state is ReportState.FAILED and r.permanent]
     reason = f"failed: {given_up[0].error}" if given_up else ""
     notify_reports(services, account, "report_failed", reason, given_up)
 
 
 def notify(services: Services, account: Account, event: str, subject: str, facts: dict[str, Any]) -> None:
-    """Tell those who hear of failures, now or with a later look."""
+    """Notify those who hear of failures, now or with a later look."""
     log.warning("%s", subject)
     send(services, account.source, Untold.of(account.topics.failure, event, subject, facts))

@@ -70,8 +70,8 @@ def request(services: Services, account: Account, api: ReportApi, report: Report
 
 
 def _clipped(services: Services, account: Account, report: Report, today: date, oldest: date) -> Report | None:
-    """End an order whose first dates Amazon does not keep any more, and intend one for the others. People are told of
-    dates that leave unread."""
+    """End an order whose first dates Amazon does not keep any more, and intend one for the others. People are notified
+    of dates that leave unread."""
     ledger = services.ledger
     gone, clipped = f"Amazon keeps nothing before {oldest}", None
     if oldest <= report.end:

@@ -14,7 +14,7 @@ from adplatform.pull.notices import MOST_NAMED, notify
 
 def refresh_scopes(services: Services, account: Account, api: ReportApi) -> None:
     """Learn from Amazon which profiles or marketplaces there are; those it no longer names stay as they were. Declared
-    ones that it never named are told to people once, and hold up no others.
+    ones that it never named hold up no others, and people are notified of them once.
 
     Raises:
         PermanentFailure: none that is wanted was ever among those that the credentials can read.

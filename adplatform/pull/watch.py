@@ -1,4 +1,4 @@
-"""What the ledger tells of a report's restatements, freshness and retention, across the scopes of an account."""
+"""What the ledger says of a report's restatements, freshness and retention, across the scopes of an account."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta

@@ -78,8 +78,8 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
     def failing_ticks(
         context: dg.SensorEvaluationContext, ledger: LedgerResource, notifications: NotificationsResource
     ) -> dg.SensorResult:
-        """A sensor or schedule that raises shows red in the UI and nowhere else. What could not be told of the platform
-        is told here, too."""
+        """A sensor or schedule that raises shows red in the UI and nowhere else. Messages about the platform that
+        could not be sent before are sent here, too."""
         services = services_of(ledger, notifications)
         tell_untold(services, PLATFORM)
         known = read_cursor(context.cursor, dict[str, bool]) or {}

@@ -263,7 +263,7 @@ def due_date(at: datetime, deadline: timedelta) -> date:
 
 
 def run_tags(flow: FeedFlow) -> dict[str, str]:
-    """What a run carries for concurrency limits, and for those who are told when it fails."""
+    """What a run carries for concurrency limits, and for those who are notified when it fails."""
     topic = {TOPIC_TAG: flow.topics.failure} if flow.topics.failure else {}
     return {FEED_TAG: flow.name, "source": flow.source, **topic}
 

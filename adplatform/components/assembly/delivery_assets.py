@@ -331,8 +331,8 @@ def stopping(context: dg.AssetExecutionContext) -> Iterator[TransientFailure | N
 
 
 def note_hindrance(context: dg.AssetExecutionContext, error: Exception, feed: str, *, told: bool = False) -> None:
-    """Mark a run that was hindered where it ran: it is no attempt. People need not be told of it when the ledger has
-    ``told`` them, or the run before was hindered, too."""
+    """Mark a run that was hindered where it ran: it is no attempt. People need not be notified of it when the ledger
+    has done so (``told``), or the run before was hindered, too."""
     if not isinstance(error, EnvironmentFailure):
         return
     if told:

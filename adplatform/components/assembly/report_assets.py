@@ -300,7 +300,7 @@ class _Step:
             after = failed(self.services, self.account, claimed, e)
             if after is None:
                 raise ClaimLost(f"{tagged} was taken by another run; this one stops") from e
-            # The report is tried again by itself, or people were told that it is not.
+            # The report is tried again by itself, or people were notified that it is not.
             say_of(self.context.instance, self.context.run.run_id, {TOLD_TAG: "by the ledger"})
             told = f"{feed} {report.start} to {report.end}, report {report.report_id}: {e}{_next_step(after)}"
             raise dg.Failure(told, metadata=report_metadata(after), allow_retries=False) from e

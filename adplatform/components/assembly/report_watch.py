@@ -203,7 +203,7 @@ def _check(spec: dg.AssetCheckSpec, problems: Sequence[str], good: str) -> dg.As
 def watch_schedule(
     account: Account, assets: Sequence[dg.AssetsDefinition], status: dg.DefaultScheduleStatus
 ) -> dg.ScheduleDefinition:
-    """Four times a day, so that stale data is told within hours wherever its account is."""
+    """Four times a day, so that people hear of stale data within hours wherever its account is."""
 
     @dg.schedule(
         name=f"{account.source}_restatement_audit",

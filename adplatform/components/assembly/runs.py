@@ -22,7 +22,7 @@ WORKER_TAG = "adplatform/worker"
 """The identity of the process of a run: from its creation where this process runs it, else from its first step."""
 FEED_TAG = "adplatform/feed"
 TOLD_TAG = "adplatform/told"
-"""On a failed run of which people need not be told, and why not."""
+"""On a failed run of which people need not be notified, and why not."""
 FAILURE_TAG = "adplatform/failure"
 """On a failed run: the kind of its failure."""
 AGAIN_AFTER, LONGEST_PAUSE = timedelta(minutes=10), timedelta(hours=2)
@@ -221,7 +221,7 @@ def may_start(runs: InstanceRuns, alike: dg.RunsFilter, now: float, since: float
 
 
 def note_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, alike: dg.RunsFilter, error: Exception) -> None:
-    """Mark a run that is about to fail. People need not be told when the one before failed in the same way."""
+    """Mark a run that is about to fail. People need not be notified when the one before failed in the same way."""
     kind = type(error).__name__
     before = [r for r in instance.get_runs(filters=alike, limit=2) if r.run_id != run.run_id][:1]
     known = any(r.status is dg.DagsterRunStatus.FAILURE and said_of(r, FAILURE_TAG) == kind for r in before)
