@@ -11,8 +11,8 @@ from adplatform.ledger.rows import digest
 def begin_hindrance(
     services: Services, source: str, work: str, error: EnvironmentFailure, tell: Callable[[], bool]
 ) -> Trouble | None:
-    """Note what hinders a kind of work of the source, and notify people by ``tell`` unless they know of its cause. None when
-    they cannot be notified: the next that is hindered tries again."""
+    """Note what hinders a kind of work of the source, and notify people by ``tell`` unless they know of its cause. None
+    when they cannot be notified: the next that is hindered tries again."""
     ledger, name = services.ledger, f"hindrance/{work}/{digest(error.cause)}"
     known = ledger.messages.troubles(source).get(name)
     if known is not None:

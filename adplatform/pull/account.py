@@ -34,8 +34,8 @@ class Account:
     not tell those of a ``vendor``.
     ``request_at`` is the time of day, in each scope's own time zone, from which yesterday is asked for; the orders of
     different reports are spread over ``spread`` from then on. A report that is not ready ``overdue_after`` it was
-    asked for counts as overdue, of which people are notified; after ``give_up_after`` it is cancelled and asked for anew. ``finished_queue`` is an
-    SQS queue with messages of reports that are ready.
+    asked for is overdue, of which people are notified; after ``give_up_after`` it is cancelled and asked for anew.
+    ``finished_queue`` is an SQS queue with messages of reports that are ready.
     """
 
     source: str
