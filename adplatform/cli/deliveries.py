@@ -100,8 +100,8 @@ def settle(feed: FeedName, day: Day) -> None:
     if not pattern.source.takes_files:
         raise PermanentFailure(f"{feed} is filled by the platform itself, and its dates settle so too; see `retry`")
     settler = open_settler(services, pattern.source)
-    settler.receive()
-    settler.reconcile(flow.layout.day_prefix(parse_day(day)))
+    settler.arrivals.receive()
+    settler.arrivals.reconcile(flow.layout.day_prefix(parse_day(day)))
     delivery = services.ledger.deliveries.get(flow.name, parse_day(day))
     if not delivery.pending:
         raise PermanentFailure(f"{feed} {day}: nothing is waiting")

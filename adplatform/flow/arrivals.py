@@ -22,14 +22,21 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Queue:
+    """Where the events of a source's objects wait. ``sqs`` is a boto3 client."""
+
+    sqs: Any
+    url: str
+
+
+@dataclass(frozen=True)
 class Arrivals:
-    """The objects of one source. ``s3`` and ``sqs`` are boto3 clients."""
+    """The objects of one source. ``s3`` is a boto3 client. Where there is no ``queue``, only listings bring objects."""
 
     source: Source
     s3: Any
-    sqs: Any
-    queue_url: str
     ledger: Ledger
+    queue: Queue | None = None
 
     def receive(self, limit: int = 100, budget: Budget = UNLIMITED) -> int:
         """Move up to ``limit`` event messages into the ledger; returns how many new objects they brought.
@@ -39,9 +46,12 @@ class Arrivals:
         age of the queue, until a listing has brought its object; it holds up nothing. So do those that the budget
         leaves no time for, which is enough for one at least.
         """
+        if self.queue is None:
+            return 0
+        sqs, url = self.queue.sqs, self.queue.url
         new = handled = 0
         while handled < limit and not (handled and budget.spent):
-            answer = self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10, VisibilityTimeout=300)
+            answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=300)
             messages = answer.get("Messages", [])
             if not messages:
                 break
@@ -52,12 +62,16 @@ class Arrivals:
                 except TransientFailure as e:
                     log.warning("%s", e)
                 else:
-                    self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
                 if budget.spent:
                     break
         return new
 
-    def reconcile(self, prefix: str | None = None, budget: Budget = UNLIMITED) -> tuple[int, bool]:
+    def reconcile(self, prefix: str | None = None, budget: Budget = UNLIMITED) -> int:
+        """As :meth:`record_listing`; how many."""
+        return self.record_listing(prefix, budget)[0]
+
+    def record_listing(self, prefix: str | None = None, budget: Budget = UNLIMITED) -> tuple[int, bool]:
         """Record every object version below ``prefix`` that the ledger lacks, or ignores and would take by now; how
         many, and whether the budget was enough for all."""
         new = 0

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from adplatform.flow.arrivals import Arrivals
 from adplatform.flow.close import archive_key, is_there
 from adplatform.flow.collection import named_table, tables_of
 from adplatform.flow.services import Services
@@ -98,7 +99,7 @@ def examine(
     temp = services.settings.temp
     temp.mkdir(parents=True, exist_ok=True)
     if repair and part is None:
-        _settler(services, source).reconcile()
+        _settler(services, source).arrivals.reconcile()
     for table in tables_of(source):
         with aws_failures(f"the table of {table.table}"), ExitStack() as stack:
             lease = stack.enter_context(services.lake.alone(table.table, run_id)) if repair else None
@@ -109,7 +110,7 @@ def examine(
 
 def _settler(services: Services, source: Source) -> Settler:
     here = replace(source, bucket=services.zones.raw_bucket)
-    return Settler(here, services.s3, None, "", services.ledger, services.zones)
+    return Settler(Arrivals(here, services.s3, services.ledger), services.zones)
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ class _Table:
         days = {d.day for d in services.ledger.deliveries.of_feed(flow.name)} | manifests.keys() | shown.keys()
         for day in sorted(day for day in days if only is None or (flow.name, day) in only):
             if self.part and self.lease:
-                _settler(services, Source(flow.source, "", self.source.prefix, (flow,))).reconcile(
+                _settler(services, Source(flow.source, "", self.source.prefix, (flow,))).arrivals.reconcile(
                     flow.layout.day_prefix(day)
                 )
             for _ in range(_TRIES):

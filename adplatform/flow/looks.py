@@ -34,12 +34,12 @@ def look_at(
 
     Everything found is in the ledger at once, so whoever dies here loses nothing, and ``before`` may be anything.
     """
-    settler.receive(MOST_EVENTS, budget.share(EVENTS))
+    settler.arrivals.receive(MOST_EVENTS, budget.share(EVENTS))
     now = settler.ledger.now()
     listing = before.listing
     if listing is None or listing.started > now or (not listing.left and now - listing.started >= every):
         listing = new_round(now, settler.source.lanes)
     if listing.left:
-        _, listing = settler.go_on_listing(listing, budget.share(LISTING))
+        _, listing = settler.arrivals.go_on(listing, budget.share(LISTING))
     found = settler.look(runs, budget, before.mark, listing=listing, most=MOST_STARTED)
     return found, Progress(listing, found.mark)

@@ -77,9 +77,10 @@ def find_feed(patterns: Sequence[Pattern], name: str) -> tuple[Pattern, FeedFlow
 
 def settler_of(services: Services, pattern: Pattern, flow: FeedFlow) -> "Settler":
     """The arrival side of one feed for somebody who receives no events."""
+    from adplatform.flow.arrivals import Arrivals  # noqa: PLC0415 - brings the AWS clients
     from adplatform.flow.settling import Settler  # noqa: PLC0415 - brings the AWS clients
 
-    return Settler(pattern.arrivals(flow), services.s3, None, "", services.ledger, services.zones)
+    return Settler(Arrivals(pattern.arrivals(flow), services.s3, services.ledger), services.zones)
 
 
 def require_known(ledger: "Ledger", patterns: Iterable[Pattern], name: str) -> None:

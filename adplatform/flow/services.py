@@ -112,6 +112,7 @@ class Services:
         Raises:
             PermanentFailure: nobody has made the source's queue.
         """
+        from adplatform.flow.arrivals import Arrivals, Queue
         from adplatform.flow.settling import Settler
 
         queue = self.queue_url(source)
@@ -119,4 +120,4 @@ class Services:
             name = self.settings.queue_name(source.name)
             raise PermanentFailure(f"queue {name} does not exist: run `adplatform provision`")
         here = replace(source, bucket=self.settings.raw_bucket)
-        return Settler(here, self.s3, self.sqs, queue, self.ledger, self.zones)
+        return Settler(Arrivals(here, self.s3, self.ledger, Queue(self.sqs, queue)), self.zones)

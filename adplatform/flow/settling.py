@@ -198,35 +198,22 @@ class _Judged:
 
 @dataclass(frozen=True)
 class Settler:
-    """The arrival side of one source."""
+    """Decides which deliveries of one source are complete, from what has arrived."""
 
-    source: Source
-    s3: Any
-    sqs: Any
-    queue_url: str
-    ledger: Ledger
+    arrivals: Arrivals
     zones: Zones
 
-    # -- arrivals
+    @property
+    def source(self) -> Source:
+        return self.arrivals.source
 
-    @cached_property
-    def _arrivals(self) -> Arrivals:
-        return Arrivals(self.source, self.s3, self.sqs, self.queue_url, self.ledger)
+    @property
+    def s3(self) -> Any:
+        return self.arrivals.s3
 
-    def receive(self, limit: int = 100, budget: Budget = UNLIMITED) -> int:
-        """Move up to ``limit`` event messages into the ledger; returns how many new objects they brought."""
-        return self._arrivals.receive(limit, budget)
-
-    def reconcile(self, prefix: str | None = None, budget: Budget = UNLIMITED) -> int:
-        """Record every object version below ``prefix`` that the ledger lacks, or ignores though the present declaration
-        takes it; returns how many."""
-        return self._arrivals.reconcile(prefix, budget)[0]
-
-    def go_on_listing(self, listing: Round, budget: Budget) -> tuple[int, Round]:
-        """The same for the whole landing zone, as far as the budget goes; where it stands goes into the next call."""
-        return self._arrivals.go_on(listing, budget)
-
-    # -- deliveries
+    @property
+    def ledger(self) -> Ledger:
+        return self.arrivals.ledger
 
     def due(self, runs: Runs) -> tuple[list[Due], list[Problem]]:
         """Settle what is complete; name the settled versions whose run has not started and what newly cannot settle."""
@@ -418,7 +405,7 @@ class Settler:
             return True
         if prefix in listings.cut:
             return listings.cover(prefix, seen)
-        whole = self._arrivals.reconcile(prefix, listings.budget.share(0.5))[1]
+        _, whole = self.arrivals.record_listing(prefix, listings.budget.share(0.5))
         if whole:
             listings.begun[prefix] = begun
         else:
@@ -448,7 +435,7 @@ class Settler:
 
     def _decide(self, flow: FeedFlow, delivery: Delivery, rule: str, *, anyway: bool = False) -> _Judged:
         """Judge the delivery, remember what it waits for, and have people notified of manifests that are of no use."""
-        objects = self._arrivals.objects(flow, delivery.day)
+        objects = self.arrivals.objects(flow, delivery.day)
         try:
             judged = self._judge(flow, delivery, objects)
         except UnusableManifests as e:

@@ -109,7 +109,7 @@ def build(
             lease.check(call)
             with lease.kept(call):
                 services.store.upload(folder / _FILE, services.zones.raw_bucket, flow.layout.key(day, _FILE))
-        slice_settler(services, (flow,)).reconcile(flow.layout.day_prefix(day))
+        slice_settler(services, (flow,)).arrivals.reconcile(flow.layout.day_prefix(day))
         return Built(flow, seen, _published(services, flow, day, run_id, work, audited))
 
 

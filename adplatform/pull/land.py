@@ -19,6 +19,7 @@ from adplatform.amazon.http import TurnIsLater
 from adplatform.amazon.reports import Document, Progress, ReportApi, ReportStatus
 from adplatform.amazon.slices import SliceFile, Split, split
 from adplatform.failures import AccessRefused, ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
+from adplatform.flow.arrivals import Arrivals
 from adplatform.flow.delivery import publish_delivery
 from adplatform.flow.hindrances import end_hindrances
 from adplatform.flow.services import Services
@@ -299,7 +300,7 @@ def _put(services: Services, flow: FeedFlow, day: date, name: str, brought: Slic
         services.s3.put_object(Bucket=bucket, Key=key, Body=EMPTY_SLICE, **services.zones.put_arguments)
     else:
         services.store.upload(brought.path, bucket, key)
-    slice_settler(services, (flow,)).reconcile(flow.layout.day_prefix(day))
+    slice_settler(services, (flow,)).arrivals.reconcile(flow.layout.day_prefix(day))
 
 
 def publish_slice(
@@ -327,7 +328,7 @@ def slice_settler(services: Services, flows: tuple[FeedFlow, ...]) -> Settler:
     """The arrival side of slices: what lands is recorded here at once, so there is no queue of events."""
     first = flows[0]
     source = Source(first.source, services.zones.raw_bucket, f"slices/{first.source}/", flows, takes_files=False)
-    return Settler(source, services.s3, None, "", services.ledger, services.zones)
+    return Settler(Arrivals(source, services.s3, services.ledger), services.zones)
 
 
 def _origin(report: Report) -> str:

@@ -71,7 +71,7 @@ def test_ignored_objects_say_why_and_what_the_present_declaration_makes_of_them(
     old = YESTERDAY - timedelta(days=9)
     for key in (f"orders/dt={old}/a.csv", f"in/{YESTERDAY}.csv", f"orders/dt={YESTERDAY}/a.tmp"):
         put(services, key)
-    services.settler(present).reconcile()
+    services.settler(present).arrivals.reconcile()
 
     def shown(now: Source) -> dict[str, str]:
         return {o.key.removeprefix("landing/acme/"): verdict(now, o) for o in ignored_of(services, now, "acme/orders")}
@@ -96,13 +96,13 @@ def test_what_a_delivery_lacks_is_judged_now_without_a_queue(services: Services)
     listed = source(services, arrival={"complete_when": "manifest"})
     provision(services, [listed])
     put(services, f"orders/dt={YESTERDAY}/manifest.json", json.dumps({"files": [{"name": "a.csv"}]}).encode())
-    services.settler(listed).reconcile()
+    services.settler(listed).arrivals.reconcile()
     flow = listed.feeds[0]
     wait = what_lacks(services, PushedFiles(listed), flow, services.ledger.deliveries.get(flow.name, YESTERDAY))
     assert wait is not None
     assert waits(wait) == "waits: 1 of 1 listed files are missing, first 'a.csv'"
     put(services, f"orders/dt={YESTERDAY}/manifest.json", b"{")
-    services.settler(listed).reconcile()
+    services.settler(listed).arrivals.reconcile()
     broken = services.ledger.objects.of_day(flow.name, YESTERDAY)[0]
     services.ledger.objects.exclude(flow.name, broken, "dropped")
     wait = what_lacks(services, PushedFiles(listed), flow, services.ledger.deliveries.get(flow.name, YESTERDAY))
@@ -171,7 +171,7 @@ def test_the_ledger_command_shows_the_delivery_and_what_was_ignored(aws_endpoint
     bucket = services.zones.raw_bucket
     for key in (f"dt={YESTERDAY}/a.json", "dt=2025-12-31/a.json", f"dt={YESTERDAY}/_tmp"):
         services.s3.put_object(Bucket=bucket, Key=f"landing/clubcard/purchases/{key}", Body=purchase(1))
-    services.settler(clubcard).reconcile()
+    services.settler(clubcard).arrivals.reconcile()
     lines = " ".join(ledger(services, aws_endpoint, "clubcard/purchases").split())
     assert "waits: 1 of 2 files" in lines
     assert "ignored objects" in lines

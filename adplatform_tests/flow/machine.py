@@ -165,7 +165,7 @@ class SettlingMachine(RuleBasedStateMachine):
 
     def _arrival(self) -> None:
         self._put(self.days[1], FILES[0], b"late")
-        self.world.settler.receive()
+        self.world.settler.arrivals.receive()
 
     # -- the platform
 
@@ -195,7 +195,7 @@ class SettlingMachine(RuleBasedStateMachine):
 
     @rule(accident=ACCIDENTS)
     def list_landing(self, accident: Accident) -> None:
-        self._with(accident, self.world.settler.reconcile)
+        self._with(accident, self.world.settler.arrivals.reconcile)
 
     def _ticks(self, accident: Accident) -> None:
         self._with(accident, self._tick)
@@ -212,7 +212,7 @@ class SettlingMachine(RuleBasedStateMachine):
         self._launch(found.due)
 
     def _tick(self) -> None:
-        self.world.settler.receive()
+        self.world.settler.arrivals.receive()
         due, _ = self.world.settler.due(self)
         self._launch(due)
 
@@ -372,7 +372,7 @@ class SettlingMachine(RuleBasedStateMachine):
             self.world.bare_sqs.time_out()
 
     def _work(self) -> None:
-        self.world.settler.reconcile()
+        self.world.settler.arrivals.reconcile()
         self._tick()
         for run in list(self.runs.values()):
             if not run.ended and run.delivery is None:
@@ -415,7 +415,7 @@ class SettlingMachine(RuleBasedStateMachine):
     def _check_idle(self) -> None:
         before = len(self.runs)
         self.world.clock.pass_by(timedelta(days=3))
-        assert self.world.settler.receive() == 0
-        assert self.world.settler.reconcile() == 0
+        assert self.world.settler.arrivals.receive() == 0
+        assert self.world.settler.arrivals.reconcile() == 0
         assert self.world.settler.due(self) == ([], [])
         assert len(self.runs) == before

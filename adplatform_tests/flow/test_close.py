@@ -51,7 +51,7 @@ def places(world: World, obj: RawObject) -> tuple[bytes | None, bytes | None]:
 def late_arrival(world: World) -> Callable[[], object]:
     def arrive() -> None:
         world.deliver("count", "late.csv", b"late")
-        world.settler.receive()
+        world.settler.arrivals.receive()
 
     return arrive
 
@@ -69,7 +69,7 @@ def test_what_arrived_after_the_version_settled_stays_in_the_landing_zone(world:
     claimed = claim(world)
     late_arrival(world)()
     world.deliver("count", "a.csv", b"overwritten")
-    world.settler.receive()
+    world.settler.arrivals.receive()
     close(world, flow(world), claimed, 1.0)
     assert [places(world, o) for o in objects(world)] == [
         (None, b"1"),
@@ -230,7 +230,7 @@ def test_archiving_on_s3_takes_exactly_the_settled_versions(services: Services) 
     ]
     assert world.body(world.source.bucket, keys[0]) == b"later"
     assert _encryption(world, found[0].archived_key) == "aws:kms"
-    world.settler.receive()
+    world.settler.arrivals.receive()
     assert world.ledger.deliveries.get(flow(world).name, today).pending == 1
 
 
@@ -242,7 +242,7 @@ def test_a_bucket_without_versions_keeps_an_object_that_was_overwritten_meanwhil
     for name in ("a.csv", "b.csv"):
         world.bare_s3.put_object(Bucket=world.source.bucket, Key=world.key("count", today, name), Body=b"1")
     world.tick(NoRuns())
-    world.settler.reconcile()
+    world.settler.arrivals.reconcile()
     name = flow(world).name
     assert [(o.number, o.version_id) for o in world.ledger.objects.of_day(name, today)] == [(1, None), (2, None)]
     claimed = lifecycle.claim(world, flow(world), today, "run")

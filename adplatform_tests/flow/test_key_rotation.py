@@ -212,7 +212,7 @@ def test_a_version_that_settles_while_its_table_is_shown_is_not_taken_for_the_on
             lifecycle.fail(services, flow, day(3), "other", PermanentFailure("refused"))
             club.put("members", day(3), members(("de", "ann", 7)))
             settler = services.settler(club.source)
-            settler.receive()
+            settler.arrivals.receive()
             assert settler.settle(flow, services.ledger.deliveries.get(flow.name, day(3))) is not None
 
     assert club.rotate(watch=settle_another).problems == ()
@@ -383,7 +383,7 @@ def test_a_key_that_was_replaced_while_a_delivery_was_made_is_not_shown(club: Cl
     services, flow = club.services, club.flow("purchases")
     club.put("purchases", day(2), purchases(("ann", "2.00")))
     settler = services.settler(club.source)
-    settler.receive()
+    settler.arrivals.receive()
     assert len(settler.due(club.never_alive)[0]) == 1
     folder = services.settings.home / "slow"
     folder.mkdir(parents=True)

@@ -79,7 +79,7 @@ def test_two_thousand_deliveries_that_wait_cost_nothing_once_they_are_judged(rul
     world = replace(world, source=make_source("acme", "raw", [replace_start(f) for f in feeds({"many": rule})]))
     for day in dates(2000):
         world.deliver("many", "a.csv", day=day)
-    unmetered(world, lambda bare: bare.settler.reconcile())
+    unmetered(world, lambda bare: bare.settler.arrivals.reconcile())
     world.bare_sqs.waiting.clear()
     progress, looks = Progress(), 0
     while not progress.at_end:
@@ -117,7 +117,7 @@ def test_dates_that_have_not_begun_cost_nothing() -> None:
     world, meter = metered({"quiet": {"accept_early": None}})
     for n in range(1, 300):
         world.deliver("quiet", "a.csv", day=TODAY + timedelta(days=n))
-    unmetered(world, lambda bare: bare.settler.reconcile())
+    unmetered(world, lambda bare: bare.settler.arrivals.reconcile())
     world.bare_sqs.waiting.clear()
     _, progress = look(world, meter, Progress())
     before = meter.calls
@@ -132,9 +132,9 @@ def test_a_listing_asks_for_known_objects_by_the_hundred_whatever_their_dates() 
     world, meter = metered({"quiet": {}})
     for n in range(5000):
         world.deliver("quiet", "a.csv", day=TODAY + timedelta(days=100 + n))
-    unmetered(world, lambda bare: bare.settler.reconcile())
+    unmetered(world, lambda bare: bare.settler.arrivals.reconcile())
     before = meter.calls
-    assert world.settler.reconcile() == 0
+    assert world.settler.arrivals.reconcile() == 0
     assert meter.calls - before <= 5000 / 1000 + 5000 / 100 + 10
 
 
@@ -207,7 +207,7 @@ def test_many_deliveries_that_complete_at_once_delay_no_other_feed() -> None:
     world, meter = metered(rules, 0.05)
     for day in dates(70):
         world.deliver("a_flood", "a.csv", day=day)
-    unmetered(world, lambda bare: bare.settler.reconcile())
+    unmetered(world, lambda bare: bare.settler.arrivals.reconcile())
     world.clock.pass_by(timedelta(minutes=2))
     world.deliver("count", "a.csv")
     progress, due = Progress(), set()
@@ -232,7 +232,7 @@ def test_the_runs_that_one_look_asks_for_are_bounded_and_every_date_has_its_turn
         world.deliver("a_flood", "a.csv", day=day)
     for day in dates(5):
         world.deliver("count", "a.csv", day=day)
-    unmetered(world, lambda bare: bare.settler.reconcile())
+    unmetered(world, lambda bare: bare.settler.arrivals.reconcile())
     world.clock.pass_by(timedelta(minutes=2))
     first, progress = look(world, meter, Progress())
     assert len(first.due) == MOST_STARTED
@@ -270,7 +270,7 @@ def test_a_date_whose_listing_takes_more_than_one_look_settles_by_a_round_of_lis
     world.bare_s3.page = 5
     for n in range(250):
         world.deliver("quiet", f"{n:03}.csv")
-    unmetered(world, lambda bare: bare.settler.reconcile())
+    unmetered(world, lambda bare: bare.settler.arrivals.reconcile())
     world.bare_sqs.waiting.clear()
     progress = Progress()
     for _ in range(40):
@@ -307,7 +307,7 @@ def test_a_steady_stream_into_a_prefix_that_no_look_can_list_settles_when_its_lo
     world.bare_s3.page = 1
     for minute in range(34):
         world.deliver("stream", f"{minute}.csv")
-        world.settler.receive()
+        world.settler.arrivals.receive()
         world.clock.pass_by(timedelta(minutes=1))
         if minute == 31:
             listing = Round(world.clock(), {})
@@ -345,7 +345,7 @@ def test_a_round_in_parts_brings_every_object_once(
     listing, new = new_round(world.clock(), world.source.lanes), 0
     for n, seconds in enumerate([*budgets, *[10**6] * 3]):
         before = set(listing.left)
-        count, listing = world.settler.go_on_listing(listing, Budget.of(seconds / 100, lambda: meter.elapsed))
+        count, listing = world.settler.arrivals.go_on(listing, Budget.of(seconds / 100, lambda: meter.elapsed))
         assert set(listing.left) <= before
         new += count
         if n == gone and written:
@@ -369,7 +369,7 @@ def test_a_round_goes_on_though_the_version_it_stopped_at_is_gone() -> None:
     world.deliver("quiet", "b.csv")
     at = {lane: Position(world.key("quiet", TODAY, "a.csv"), "archived"), world.source.prefix: Position()}
     listing = replace(new_round(world.clock(), []), left=at)
-    count, listing = world.settler.go_on_listing(listing, UNLIMITED)
+    count, listing = world.settler.arrivals.go_on(listing, UNLIMITED)
     assert (count, listing.left) == (2, {})
 
 

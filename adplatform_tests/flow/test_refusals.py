@@ -55,7 +55,7 @@ def test_a_punctual_delivery_is_taken_however_late_the_platform_looks(found_by: 
     if found_by == "listing":
         world.messages(lambda _: [])
     minutes(world, 60 * 24 * 4)
-    world.settler.reconcile()
+    world.settler.arrivals.reconcile()
     assert world.tick(NOBODY) == [f"acme/done:{TODAY}:v1:a1"]
 
 
@@ -98,7 +98,7 @@ def test_how_late_an_object_is_counts_from_the_end_of_its_date_to_its_own_time(
     world = fake_world({"quiet": {"accept_late": late}})
     world.clock.now = world.clock.now.replace(hour=0) + timedelta(hours=24 + hours_after_its_end)
     world.deliver("quiet", "a.csv")
-    assert world.settler.receive() == 1
+    assert world.settler.arrivals.receive() == 1
     assert bool(delivery(world).pending) is taken
 
 
@@ -109,7 +109,7 @@ def test_a_date_too_far_ahead_is_refused(early: str | None, days_ahead: int, tak
     world = fake_world({"quiet": {"accept_early": early}})
     day = TODAY + timedelta(days=days_ahead)
     world.deliver("quiet", "a.csv", day=day)
-    world.settler.receive()
+    world.settler.arrivals.receive()
     assert bool(delivery(world, day=day).pending) is taken
     assert bool(world.ledger.objects.refused("acme")) is not taken
 
@@ -125,8 +125,8 @@ def test_refused_objects_are_counted_by_feed_and_reason_until_somebody_was_notif
     world.put(world.source.prefix + "nowhere/a.csv", b"1")
     for noise in ("nowhere/", ".DS_Store", "a.csv.part", f"quiet/dt={TODAY}/_temporary/0", f"quiet/dt={TODAY}/a.tmp"):
         world.put(world.source.prefix + noise, b"")
-    world.settler.receive()
-    world.settler.reconcile()
+    world.settler.arrivals.receive()
+    world.settler.arrivals.reconcile()
     found = {(r.feed, r.objects, r.first.rsplit("/", 1)[-1], r.reason) for r in world.ledger.objects.refused("acme")}
     assert found == {
         ("acme/quiet", 3, "0.csv", "its date is older than accept_late 1 day, 0:00:00 allows"),
@@ -137,17 +137,17 @@ def test_refused_objects_are_counted_by_feed_and_reason_until_somebody_was_notif
     for refused in world.ledger.objects.refused("acme"):
         assert world.ledger.objects.clear_refused("acme", refused)
     minutes(world, 10)
-    world.settler.reconcile()
+    world.settler.arrivals.reconcile()
     assert world.ledger.objects.refused("acme") == []
 
 
 def test_what_is_refused_while_somebody_is_notified_is_reported_with_the_next_message() -> None:
     world = fake_world({"quiet": {"accept_late": "1d"}})
     world.deliver("quiet", "a.csv", day=OLD)
-    world.settler.receive()
+    world.settler.arrivals.receive()
     [first] = world.ledger.objects.refused("acme")
     world.deliver("quiet", "b.csv", day=OLD)
-    world.settler.receive()
+    world.settler.arrivals.receive()
     assert not world.ledger.objects.clear_refused("acme", first)
     [left] = world.ledger.objects.refused("acme")
     assert left == Refused(first.feed, first.reason, 1, first.first, first.since, first.action)
@@ -159,7 +159,7 @@ def test_a_flood_of_refused_objects_is_a_message_an_hour_and_each_object_is_in_o
     world.told = lambda _event, _subject, facts: counts.append(facts["objects"])
     for tick in range(61):
         world.deliver("quiet", f"{tick}.csv", day=OLD)
-        world.settler.receive()
+        world.settler.arrivals.receive()
         notify_refused(world, world.source)
         minutes(world, 1)
     assert counts == [1, 60]
@@ -172,10 +172,10 @@ def test_a_refusal_outlives_a_crash_at_any_call(calls: int) -> None:
         world.deliver("quiet", file, day=OLD)
     world.fuse.left = calls
     with suppress(Crash):
-        world.settler.receive()
+        world.settler.arrivals.receive()
     world.fuse.left = -1
     world.bare_sqs.time_out()
-    world.settler.receive()
+    world.settler.arrivals.receive()
     assert [r.objects for r in world.ledger.objects.refused("acme")] == [2]
 
 
@@ -216,7 +216,7 @@ def before_the_change(change: str) -> World:
     if "format" in change:
         world = declared(world, landing="quiet/{date:%m.%d.%y}/{file}")
     world.put(world.source.prefix + key, b"1")
-    world.settler.receive()
+    world.settler.arrivals.receive()
     assert world.ledger.deliveries.active("acme") == []
     return world
 
@@ -230,18 +230,18 @@ def test_an_ignored_object_that_the_declaration_takes_by_now_is_delivered(change
     changed = CHANGES[change][2](world)
     minutes(changed, 60)
     if by == "listing":
-        assert changed.settler.reconcile() == 1
+        assert changed.settler.arrivals.reconcile() == 1
     else:
         detail = {"bucket": {"name": "raw"}, "object": {"key": ignored.key, "version-id": ignored.version}}
         world.bare_sqs.send_message(
             QueueUrl="q",
             MessageBody=json.dumps({"source": "aws.s3", "detail-type": "Object Created", "detail": detail}),
         )
-        assert changed.settler.receive() == 1
+        assert changed.settler.arrivals.receive() == 1
     [taken] = rows(changed)
     assert (taken.state, taken.number, taken.reason, taken.seen_by) == (ObjectState.ARRIVED, 1, "", by)
     assert changed.ledger.objects.ignored("acme") == []
-    assert changed.settler.reconcile() == changed.settler.receive() == 0
+    assert changed.settler.arrivals.reconcile() == changed.settler.arrivals.receive() == 0
     minutes(changed, 60 * 24 * 10)
     assert changed.tick(NOBODY) == [f"acme/quiet:{taken.day}:v1:a1"]
     run_of = changed.ledger.deliveries.get("acme/quiet", taken.day)
@@ -254,10 +254,10 @@ def test_of_two_processes_that_take_an_ignored_object_one_does(change: str, call
     world = before_the_change(change)
     changed = CHANGES[change][2](world)
     rival = replace(changed)
-    changed.fuse.happens, changed.fuse.left = rival.settler.reconcile, calls
-    changed.settler.reconcile()
+    changed.fuse.happens, changed.fuse.left = rival.settler.arrivals.reconcile, calls
+    changed.settler.arrivals.reconcile()
     changed.fuse.left = -1
-    changed.settler.reconcile()
+    changed.settler.arrivals.reconcile()
     [taken] = rows(changed)
     assert changed.ledger.deliveries.get("acme/quiet", taken.day).arrivals == taken.number == 1
 
@@ -269,10 +269,10 @@ def test_a_crash_while_an_ignored_object_is_taken_leaves_it_ignored_or_taken(cha
     changed = CHANGES[change][2](world)
     changed.fuse.left = calls
     with suppress(Crash):
-        changed.settler.reconcile()
+        changed.settler.arrivals.reconcile()
     changed.fuse.left = -1
     assert len(rows(changed)) == 1
-    changed.settler.reconcile()
+    changed.settler.arrivals.reconcile()
     [taken] = rows(changed)
     assert (taken.state, taken.number) == (ObjectState.ARRIVED, 1)
 
@@ -282,24 +282,24 @@ def test_an_ignored_object_that_is_gone_is_left_alone() -> None:
     [ignored] = rows(world)
     world.bare_s3.delete_object(Bucket="raw", Key=ignored.key, VersionId=ignored.version)
     changed = CHANGES["accept_late is lifted"][2](world)
-    assert changed.settler.reconcile() == 0
+    assert changed.settler.arrivals.reconcile() == 0
     assert rows(changed) == [ignored]
 
 
 def test_an_object_that_stays_ignored_for_another_reason_says_so_and_is_not_reported_again() -> None:
     world = fake_world({"quiet": {}})
     world.put(world.source.prefix + "inbound/20250101/a.csv", b"1")
-    world.settler.receive()
+    world.settler.arrivals.receive()
     [refused] = world.ledger.objects.refused("acme")
     world.ledger.objects.clear_refused("acme", refused)
     changed = declared(world, landing="inbound/{date:%Y%m%d}/{file}")
-    assert changed.settler.reconcile() == 0
+    assert changed.settler.arrivals.reconcile() == 0
     [found] = rows(changed)
     assert (found.day, found.reason) == (date(2025, 1, 1), "its date is before the feed's start_date 2026-01-01")
     assert changed.ledger.objects.refused("acme") == []
     assert changed.ledger.objects.ignored("acme") == [Ignored(found.identity, "acme/quiet", found.day)]
     later = declared(changed, start_date=date(2025, 1, 1), landing="inbound/{date:%Y%m%d}/{file}")
-    assert later.settler.reconcile() == 1
+    assert later.settler.arrivals.reconcile() == 1
 
 
 @pytest.mark.parametrize("change", ["start_date is lowered", "accept_late is lifted", "landing is corrected"])
@@ -308,7 +308,7 @@ def test_an_object_that_an_older_release_ignored_is_taken_too(change: str) -> No
     for key in [key for key in world.dynamo.items if key[1].startswith("ignored#")]:
         del world.dynamo.items[key]
     changed = CHANGES[change][2](world)
-    assert changed.settler.reconcile() == 1
+    assert changed.settler.arrivals.reconcile() == 1
     [taken] = rows(changed)
     assert taken.state is ObjectState.ARRIVED
 
@@ -317,22 +317,22 @@ def test_an_object_that_an_older_release_ignored_is_taken_too(change: str) -> No
 def test_an_object_that_arrived_under_one_date_does_not_arrive_again_under_another(settled: bool) -> None:
     world = declared(fake_world({"quiet": {"quiet_period": "5m"}}), landing="quiet/{date:%d.%m.%y}/{file}")
     world.put(world.source.prefix + "quiet/12.03.26/a.csv", b"1")
-    world.settler.receive()
+    world.settler.arrivals.receive()
     if settled:
         minutes(world, 10)
         assert world.tick(NOBODY) == ["acme/quiet:2026-03-12:v1:a1"]
     corrected = declared(world, landing="quiet/{date:%y.%m.%d}/{file}")
-    assert corrected.settler.reconcile() == 0
+    assert corrected.settler.arrivals.reconcile() == 0
     assert [(o.day, o.state) for o in rows(corrected)] == [(date(2026, 3, 12), ObjectState.ARRIVED)]
     assert corrected.ledger.deliveries.get("acme/quiet", date(2012, 3, 26)).arrivals == 0
     world.put(world.source.prefix + "quiet/26.03.12/a.csv", b"1")
-    assert corrected.settler.reconcile() == 1
+    assert corrected.settler.arrivals.reconcile() == 1
 
 
 def test_an_object_that_arrived_stays_whatever_the_declaration_says_later() -> None:
     world = fake_world({"quiet": {}})
     world.deliver("quiet", "a.csv")
-    world.settler.receive()
+    world.settler.arrivals.receive()
     changed = declared(world, accept_late=timedelta(0), start_date=date(2027, 1, 1))
-    assert changed.settler.reconcile() == 0
+    assert changed.settler.arrivals.reconcile() == 0
     assert [o.state for o in changed.ledger.objects.of_day("acme/quiet", TODAY)] == [ObjectState.ARRIVED]

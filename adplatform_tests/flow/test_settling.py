@@ -108,10 +108,10 @@ def test_a_message_leaves_the_queue_only_when_the_ledger_has_its_object(world: W
     world.deliver("quiet", "a.csv")
     world.fuse.left = 2
     with pytest.raises(Crash):
-        world.settler.receive()
+        world.settler.arrivals.receive()
     assert len(world.bare_sqs.in_flight) == 1
     world.bare_sqs.time_out()
-    assert world.settler.receive() == 1
+    assert world.settler.arrivals.receive() == 1
     assert world.bare_sqs.in_flight == {}
     assert [o.seen_by for o in objects(world)] == ["event"]
 
@@ -122,9 +122,9 @@ def test_a_crash_at_any_call_of_receiving_loses_and_doubles_nothing(world: World
         world.deliver("quiet", file)
     world.fuse.happens, world.fuse.left = crash, calls
     with pytest.raises(Crash):
-        world.settler.receive()
+        world.settler.arrivals.receive()
     world.bare_sqs.time_out()
-    world.settler.receive()
+    world.settler.arrivals.receive()
     assert [o.number for o in objects(world)] == [1, 2]
     assert delivery(world).arrivals == 2
 
@@ -135,7 +135,7 @@ def test_an_event_about_an_archived_object_is_no_arrival(world: World) -> None:
     published(world)
     for event in events:
         world.bare_sqs.send_message(QueueUrl="q", MessageBody=event)
-    assert world.settler.receive() == 0
+    assert world.settler.arrivals.receive() == 0
     assert world.bare_sqs.in_flight == {}
     assert delivery(world).pending == 0
 
@@ -144,9 +144,9 @@ def test_an_object_that_s3_does_not_describe_blocks_nobody_and_is_found_by_the_l
     world.deliver("quiet", "secret.csv")
     world.deliver("quiet", "a.csv")
     world.bare_s3.forbidden.add(world.key("quiet", TODAY, "secret.csv"))
-    assert world.settler.receive() == 1
+    assert world.settler.arrivals.receive() == 1
     assert len(world.bare_sqs.in_flight) == 1
-    assert world.settler.reconcile() == 1
+    assert world.settler.arrivals.reconcile() == 1
     assert [o.seen_by for o in objects(world)] == ["event", "listing"]
 
 
@@ -164,11 +164,11 @@ def test_a_message_about_an_object_that_s3_never_describes_leaves_when_the_listi
         "detail": {"bucket": {"name": "raw"}, "object": thing},
     }
     world.messages(lambda bodies: [*bodies, json.dumps(event)])
-    world.settler.receive()
+    world.settler.arrivals.receive()
     assert len(world.bare_sqs.in_flight) == (1 if version else 2)
-    world.settler.reconcile()
+    world.settler.arrivals.reconcile()
     world.bare_sqs.time_out()
-    assert world.settler.receive() == 0
+    assert world.settler.arrivals.receive() == 0
     assert world.bare_sqs.in_flight == {}
     assert len(objects(world)) == 1
 
@@ -180,7 +180,7 @@ def test_an_outage_of_s3_fails_the_tick_and_keeps_the_message(world: World) -> N
 
     world.deliver("quiet", "a.csv")
     with pytest.raises(ClientError):
-        replace(world.settler, s3=Down()).receive()
+        replace(world.arrivals, s3=Down()).receive()
     assert len(world.bare_sqs.in_flight) == 1
 
 
@@ -190,7 +190,7 @@ def test_an_outage_of_s3_fails_the_tick_and_keeps_the_message(world: World) -> N
 def test_a_message_that_is_none_is_dropped(world: World, body: str) -> None:
     world.bare_sqs.send_message(QueueUrl="q", MessageBody=body)
     world.deliver("quiet", "a.csv")
-    assert world.settler.receive() == 1
+    assert world.settler.arrivals.receive() == 1
     assert world.bare_sqs.in_flight == {}
 
 
@@ -200,8 +200,8 @@ def test_an_event_of_another_bucket_or_source_is_not_ours(world: World) -> None:
         detail = {"bucket": {"name": bucket}, "object": {"key": key}}
         event = {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}
         world.bare_sqs.send_message(QueueUrl="q", MessageBody=json.dumps(event))
-    assert world.settler.receive() == 0
-    assert world.settler.reconcile() == 0
+    assert world.settler.arrivals.receive() == 0
+    assert world.settler.arrivals.reconcile() == 0
 
 
 def test_an_event_without_a_version_records_the_version_that_is_there(world: World) -> None:
@@ -209,8 +209,8 @@ def test_an_event_without_a_version_records_the_version_that_is_there(world: Wor
     detail = {"bucket": {"name": "raw"}, "object": {"key": world.key("quiet", TODAY, "a.csv")}}
     event = {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}
     world.messages(lambda _: [json.dumps(event), json.dumps(event)])
-    assert world.settler.receive() == 1
-    assert world.settler.reconcile() == 0
+    assert world.settler.arrivals.receive() == 1
+    assert world.settler.arrivals.reconcile() == 0
     assert [o.version for o in objects(world)] == [version]
 
 
@@ -223,22 +223,22 @@ def test_a_listing_records_every_version_oldest_first_and_only_once(world: World
     minutes(world, 1)
     world.deliver("quiet", "a.csv")
     world.messages(lambda _: [])
-    assert world.settler.reconcile() == 3
+    assert world.settler.arrivals.reconcile() == 3
     assert [(o.key[-5:], o.version) for o in objects(world)] == [
         ("b.csv", "id-1"),
         ("b.csv", "id-2"),
         ("a.csv", "id-3"),
     ]
     minutes(world, 60 * 24)
-    assert world.settler.reconcile() == 0
+    assert world.settler.arrivals.reconcile() == 0
 
 
 def test_objects_that_fit_no_feed_are_remembered_once_for_all_days(world: World) -> None:
     world.put(world.source.prefix + "nowhere/a.csv", b"1")
-    assert world.settler.reconcile() == 1
+    assert world.settler.arrivals.reconcile() == 1
     minutes(world, 60 * 24 * 3)
-    assert world.settler.reconcile() == 0
-    assert world.settler.receive() == 0
+    assert world.settler.arrivals.reconcile() == 0
+    assert world.settler.arrivals.receive() == 0
     (found,) = world.ledger.objects.of_day(f"acme/{UNPLACED}", TODAY)
     assert (found.state, found.reason) == (
         ObjectState.IGNORED,
@@ -257,7 +257,7 @@ def test_objects_that_fit_no_feed_are_remembered_once_for_all_days(world: World)
 def test_a_date_that_the_feed_does_not_accept_is_ignored_with_its_reason(day: date, reason: str) -> None:
     world = fake_world({"quiet": {"accept_late": "10d"}})
     world.deliver("quiet", "a.csv", day=day)
-    assert world.settler.receive() == 1
+    assert world.settler.arrivals.receive() == 1
     assert [(o.state is ObjectState.IGNORED, o.reason) for o in objects(world, day=day)] == [(bool(reason), reason)]
     assert bool(world.ledger.deliveries.active("acme")) is not bool(reason)
 
@@ -389,7 +389,7 @@ def test_while_a_version_has_a_run_no_other_settles(world: World) -> None:
     before = settled(world)
     lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
     world.deliver("quiet", "late.csv")
-    world.settler.receive()
+    world.settler.arrivals.receive()
     minutes(world, 60)
     assert world.tick(Alive()) == []
     assert world.settler.settle(world.flow("quiet"), delivery(world), anyway=True) is None
@@ -419,7 +419,7 @@ def test_a_version_settles_above_those_that_the_delivery_does_not_know_of(world:
 def test_an_object_that_arrives_while_a_version_settles_is_in_it_or_pending(world: World, calls: int) -> None:
     def late() -> None:
         world.deliver("quiet", "late.csv")
-        world.settler.receive()
+        world.settler.arrivals.receive()
 
     world.deliver("quiet", "a.csv")
     world.tick(NOBODY)
@@ -630,7 +630,7 @@ def test_a_feed_that_was_removed_while_it_was_hindered_keeps_nobody_silent(world
     minutes(world, 60 * 25)
     for file in ("a.csv", "b.csv"):
         world.deliver("count", file)
-    world.settler.receive()
+    world.settler.arrivals.receive()
     world.settler.look(NOBODY, only="acme/count")
     fails(world, EnvironmentFailure("no key"), "count")
     assert told == ["delivery_hindered"] * 2
@@ -716,7 +716,7 @@ def test_a_broken_manifest_is_told_once_and_holds_up_no_other_feed(world: World)
 def test_a_manifest_that_is_mended_settles_what_was_stuck(world: World) -> None:
     world.deliver("listed", "a.csv")
     world.deliver("listed", "manifest.json", b"{")
-    world.settler.receive()
+    world.settler.arrivals.receive()
     assert [p.flow.name for p in world.settler.due(NOBODY)[1]] == ["acme/listed"]
     minutes(world, 1)
     world.deliver("listed", "manifest.json", b'{"files": [{"name": "a.csv"}]}')
@@ -727,7 +727,7 @@ def test_a_manifest_that_is_mended_settles_what_was_stuck(world: World) -> None:
 def test_a_manifest_that_is_gone_is_a_problem_of_its_feed_only(world: World) -> None:
     key = world.key("listed", TODAY, "manifest.json")
     world.deliver("listed", "manifest.json", b'{"files": []}')
-    world.settler.receive()
+    world.settler.arrivals.receive()
     world.bare_s3.keys[key].clear()
     settled(world)
     assert f"s3://raw/{key}: the manifest cannot be read" in delivery(world, "listed").error
@@ -738,7 +738,7 @@ def test_manifests_that_are_denied_hinder_the_source_and_are_no_problem_of_their
     for day in days:
         world.deliver("listed", "manifest.json", b'{"files": []}', day)
         world.bare_s3.forbidden.add(world.key("listed", day, "manifest.json"))
-    world.settler.reconcile()
+    world.settler.arrivals.reconcile()
     found = world.settler.look(NOBODY)
     assert (found.problems, len(found.waiting)) == ((), 2)
     assert {hindrance.cause for hindrance in found.hindrances} == {"HeadObject: 403"}
@@ -766,7 +766,7 @@ def test_a_date_whose_settlement_cannot_be_read_holds_up_no_other(world: World, 
         world.bare_s3.forbidden.add(first.manifest_key)
     world.deliver("done", "_SUCCESS")
     world.deliver("done", "a.csv")
-    world.settler.receive()
+    world.settler.arrivals.receive()
     found = world.settler.look(NOBODY)
     assert [due.flow.name for due in found.due] == ["acme/done"]
     assert (len(found.problems), len(found.hindrances)) == ((1, 0) if gone else (0, 1))
@@ -794,7 +794,7 @@ def test_a_stuck_date_whose_manifest_is_mended_waits_like_any_other(world: World
 
 def test_a_data_file_named_like_a_manifest_is_not_read_into_memory(world: World) -> None:
     world.deliver("listed", "manifest.json", b"x" * (MAX_MANIFEST + 1))
-    world.settler.receive()
+    world.settler.arrivals.receive()
     (problem,) = world.settler.due(NOBODY)[1]
     assert "bytes are too many for a manifest" in problem.error
 
@@ -802,7 +802,7 @@ def test_a_data_file_named_like_a_manifest_is_not_read_into_memory(world: World)
 def test_an_operator_can_settle_past_a_broken_manifest(world: World) -> None:
     world.deliver("listed", "a.csv")
     world.deliver("listed", "manifest.json", b"{")
-    world.settler.receive()
+    world.settler.arrivals.receive()
     done = world.settler.settle(world.flow("listed"), delivery(world, "listed"), anyway=True)
     assert done is not None
     assert done.settled_because.startswith("an operator did not wait (s3://raw/")
@@ -846,7 +846,7 @@ IMPOSSIBLE = {
 def test_a_manifest_that_can_never_be_met_is_reported_once_with_its_reason(world: World, name: str) -> None:
     world.deliver("listed", "a.csv")
     world.deliver("listed", "manifest.json", json.dumps({"files": [{"name": name}]}).encode())
-    world.settler.receive()
+    world.settler.arrivals.receive()
     (problem,) = world.settler.due(NOBODY)[1]
     assert IMPOSSIBLE[name] in problem.error
     assert (delivery(world, "listed").state, delivery(world, "listed").error) == ("failed", problem.error)
@@ -879,7 +879,7 @@ def test_a_manifest_lists_only_files_of_its_own_feed_and_date(name: str, reason:
         ("2026-03-14_manifest.json", json.dumps({"files": [{"name": name}]}).encode()),
     ):
         world.put(f"{world.source.prefix}in/{file}", body)
-    world.settler.receive()
+    world.settler.arrivals.receive()
     due, problems = world.settler.due(NOBODY)
     if reason:
         assert [reason in problem.error for problem in problems] == [True]
@@ -931,7 +931,7 @@ def test_of_a_manifest_that_was_sent_again_broken_the_good_one_counts_and_keeps_
 def test_all_broken_manifests_of_a_date_are_reported_each_once(world: World) -> None:
     for hour in ("00", "01", "02"):
         world.deliver("listed", f"{hour}/manifest.json", b"{")
-    world.settler.receive()
+    world.settler.arrivals.receive()
     assert len(world.settler.due(NOBODY)[1]) == 1
     assert len(world.ledger.objects.refused("acme")) == 2
     assert world.settler.due(NOBODY)[1] == []
@@ -943,7 +943,7 @@ def test_a_manifest_that_s3_hands_out_again_settles_what_was_stuck(world: World)
     key = world.key("listed", TODAY, "manifest.json")
     for file, body in (("a.csv", b"1"), ("manifest.json", b'{"files": [{"name": "a.csv"}]}')):
         world.deliver("listed", file, body)
-    world.settler.receive()
+    world.settler.arrivals.receive()
     world.bare_s3.forbidden.add(key)
     assert len(world.settler.look(NOBODY).hindrances) == 1
     world.bare_s3.forbidden.clear()
@@ -958,7 +958,7 @@ def test_what_a_delivery_waits_for_is_said_without_changing_anything(world: Worl
     world.deliver("quiet", "a.csv")
     world.deliver("listed", "a.csv")
     world.deliver("count", "a.csv")
-    world.settler.receive()
+    world.settler.arrivals.receive()
     before = dict(world.dynamo.items)
 
     def waits(feed: str) -> str:
@@ -974,7 +974,7 @@ def test_what_a_delivery_waits_for_is_said_without_changing_anything(world: Worl
     }
     assert world.dynamo.items == before
     world.deliver("count", "b.csv")
-    world.settler.receive()
+    world.settler.arrivals.receive()
     assert waits("count") == "complete, 2 of 2 files: the next look takes it None"
 
 
@@ -984,7 +984,7 @@ def test_what_a_delivery_waits_for_is_said_without_changing_anything(world: Worl
 @pytest.mark.parametrize("feed", sorted(ARRIVALS))
 def test_an_operator_settles_what_is_there(world: World, feed: str) -> None:
     world.deliver(feed, "a.csv")
-    world.settler.receive()
+    world.settler.arrivals.receive()
     done = world.settler.settle(world.flow(feed), delivery(world, feed), anyway=True)
     assert done is not None
     assert done.settled_because.startswith("an operator did not wait (")
@@ -993,7 +993,7 @@ def test_an_operator_settles_what_is_there(world: World, feed: str) -> None:
 
 def test_settling_before_it_is_complete_does_nothing(world: World) -> None:
     world.deliver("quiet", "a.csv")
-    world.settler.receive()
+    world.settler.arrivals.receive()
     assert world.settler.settle(world.flow("quiet"), delivery(world)) is None
     assert delivery(world).version == 0
 

@@ -29,7 +29,7 @@ def told(world: World) -> list[tuple[Any, ...]]:
 
 def test_a_delivery_that_cannot_settle_is_told_by_whoever_looks_next(world: World) -> None:
     world.deliver("listed", "manifest.json", b"{")
-    world.settler.receive()
+    world.settler.arrivals.receive()
     [problem] = world.settler.due(Ended())[1]
     assert told(world) == [("delivery_stuck", problem.subject, problem.facts)]
 

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from adplatform.contracts.feed import Feed
+from adplatform.flow.arrivals import Arrivals, Queue
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Ending, Runs, Settler
@@ -121,9 +122,13 @@ class World:
         return Ledger(Fused(self.dynamo, self.fuse), self.table, self.clock)
 
     @property
+    def arrivals(self) -> Arrivals:
+        return Arrivals(self.source, self.s3, self.ledger, Queue(Fused(self.bare_sqs, self.fuse), self.queue_url))
+
+    @property
     def settler(self) -> Settler:
         """A new one every time: a restart loses nothing because there is nothing in memory."""
-        return Settler(self.source, self.s3, Fused(self.bare_sqs, self.fuse), self.queue_url, self.ledger, self.zones)
+        return Settler(self.arrivals, self.zones)
 
     def flow(self, name: str) -> FeedFlow:
         return next(f for f in self.source.feeds if f.feed.name == name)
@@ -160,7 +165,7 @@ class World:
 
     def tick(self, runs: Runs) -> list[str]:
         """What the sensor does; the run keys it asks for."""
-        self.settler.receive()
+        self.settler.arrivals.receive()
         due, _ = self.settler.due(runs)
         return [d.run_key for d in due]
 

@@ -133,7 +133,7 @@ class Pull:
             Key=flow.layout.key(day, SLICE_FILE),
             Body=gzip.compress("\n".join(json.dumps(r) for r in rows).encode()),
         )
-        slice_settler(self.services, (flow,)).reconcile(flow.layout.day_prefix(day))
+        slice_settler(self.services, (flow,)).arrivals.reconcile(flow.layout.day_prefix(day))
 
     def say(self, *keys: Key) -> None:
         """Put and publish."""

@@ -42,8 +42,8 @@ def process(services: Services, source: Source, run_id: str) -> int:
     """Settle and run until nothing is due; returns how many runs it took."""
     settler, runs = services.settler(source), 0
     while True:
-        settler.receive()
-        settler.reconcile()
+        settler.arrivals.receive()
+        settler.arrivals.reconcile()
         due, _ = settler.due(NoRunIsAlive())
         if not due:
             return runs

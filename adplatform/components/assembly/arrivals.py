@@ -226,7 +226,7 @@ def due_of_feed(
     """What needs a run of one feed, once its landing zone was looked at."""
     budget = Budget.of(services.settings.tick_seconds, clock)
     settler = open_settler(services, source)
-    settler.reconcile(flow.layout.prefix, budget.share(0.5))
+    settler.arrivals.reconcile(flow.layout.prefix, budget.share(0.5))
     runs = runs_of(services, instance)
     runs.sweep()
     found = settler.look(runs, budget, only=flow.name)
