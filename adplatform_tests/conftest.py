@@ -1,5 +1,6 @@
 """Fixtures that several parts of the platform share."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,16 @@ from adplatform.local.endpoint import ensure
 from adplatform.platform.aws import Aws, local_aws
 from adplatform_tests.support.platforms import drop_table, make_services
 from adplatform_tests.support.shared_aws import SHARED_AWS
+
+
+def pytest_collection_finish() -> None:
+    """A million objects of imported modules are not looked through again with every full collection of garbage."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
