@@ -51,9 +51,22 @@ class Models(Mapping[str, type[BaseModel]]):
         return len(KINDS)
 
 
+def kind_of(component: str) -> str:
+    """The kind of a component type: its own name, or that of the component of ours that it extends."""
+    module, _, name = component.rpartition(".")
+    if name in KINDS or not module or module.startswith("dagster"):
+        return name
+    try:
+        extended = getattr(import_module(module), name, None)
+    except ImportError:
+        return name
+    ours = (base for base in getattr(extended, "__mro__", ()) if base.__module__.startswith("adplatform.components."))
+    return next((base.__name__ for base in ours if base.__name__ in KINDS), name)
+
+
 def read_defs(folder: Path = DEFS) -> tuple[list[Declared[BaseModel]], list[Mistake]]:
     """Every declared source below ``folder``, and every mistake in the files."""
-    return read_declarations(folder, Models())
+    return read_declarations(folder, Models(), kind_of)
 
 
 def faultless_defs(folder: Path = DEFS) -> list[Declared[BaseModel]]:

@@ -14,7 +14,7 @@ from adplatform.components.assembly.arrivals import (
 )
 from adplatform.components.assembly.care import care_schedules
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset
-from adplatform.components.assembly.scaffold import SourceScaffolder
+from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.components.assembly.specs import with_hook
 from adplatform.contracts.source import FileSource
 from adplatform.flow.pushed import pushed_files
@@ -23,12 +23,13 @@ from adplatform.platform.settings import read_settings
 
 class PartnerPushScaffolder(SourceScaffolder):
     since = 7
+    options = FeedOptions
     template = """\
 type: adplatform.components.PartnerPush
 attributes:
   source: {source}
   feeds:
-    - name: orders            # files land below landing/{source}/orders/dt=<date>/
+    - name: {feed}            # files land below landing/{source}/{feed}/dt=<date>/
       start_date: {start_date}
       columns:                # as the files name them: a type, or a mapping with settings
         order_id: {{type: bigint, required: true}}
@@ -78,8 +79,8 @@ class PartnerPush(dg.Component):
         return cls(attributes)
 
     def get_asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
-        """Called with the spec of every asset; override it to change group, owners, tags, metadata or description. Keys
-        are fixed."""
+        """Called with the spec of every asset; override it in a subclass to change owners, tags, kinds, group,
+        description or metadata. Keys and partitions are fixed: runs, ledger and tables know the asset by them."""
         return spec
 
     def automation(self) -> Arrivals:

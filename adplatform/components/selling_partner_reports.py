@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from adplatform.amazon.sources import SellingPartnerSource
 from adplatform.components.assembly.report_account import account_definitions
 from adplatform.components.assembly.reports import Reports
-from adplatform.components.assembly.scaffold import SourceScaffolder
+from adplatform.components.assembly.scaffold import AccountOptions, SourceScaffolder
 from adplatform.pull.account import account_of
 from adplatform.pull.connect import Connect
 from adplatform.resources.report_apis import open_api
@@ -17,11 +17,12 @@ from adplatform.resources.report_apis import open_api
 
 class SellingPartnerReportsScaffolder(SourceScaffolder):
     since = 30
+    options = AccountOptions
     template = """\
 type: adplatform.components.SellingPartnerReports
 attributes:
   source: {source}
-  region: na                           # na, eu or fe
+  region: {region}                           # na, eu or fe
   credentials: adplatform/{source}     # secret with client_id, client_secret and refresh_token
   start_date: {start_date}
   reports:                             # `adplatform validate` lists the ready-made ones when a name is wrong
@@ -69,8 +70,8 @@ class SellingPartnerReports(dg.Component):
         return cls(attributes)
 
     def get_asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
-        """Called with the spec of every asset; override it to change group, owners, tags, metadata or description. Keys
-        are fixed."""
+        """Called with the spec of every asset; override it in a subclass to change owners, tags, kinds, group,
+        description or metadata. Keys and partitions are fixed: runs, ledger and tables know the asset by them."""
         return spec
 
     def automation(self) -> Reports:

@@ -1,6 +1,6 @@
 """Reading ``defs.yaml`` files without Dagster, with the line of every mistake."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -44,8 +44,16 @@ class Declared(Generic[M]):
     kind: str = ""
 
 
-def read_declarations(root: Path, models: Mapping[str, type[M]]) -> tuple[list[Declared[M]], list[Mistake]]:
-    """Every document below ``root`` whose ``type`` ends with a name in ``models``, and every mistake in them."""
+def last_name(component: str) -> str:
+    """``PartnerPush`` of ``adplatform.components.PartnerPush``."""
+    return component.rpartition(".")[2]
+
+
+def read_declarations(
+    root: Path, models: Mapping[str, type[M]], kind_of: Callable[[str], str] = last_name
+) -> tuple[list[Declared[M]], list[Mistake]]:
+    """Every document below ``root`` whose ``type`` is of a kind in ``models``, as ``kind_of`` says, and every mistake
+    in them."""
     declared: list[Declared[M]] = []
     mistakes: list[Mistake] = []
     for file in sorted(root.rglob("defs.yaml")):
@@ -58,7 +66,7 @@ def read_declarations(root: Path, models: Mapping[str, type[M]]) -> tuple[list[D
             mistakes.append(Mistake(file, 1, "document", f"not text in UTF-8: {e}".replace("\n", " ")))
             continue
         for node in documents:
-            found = _check(file, node, models)
+            found = _check(file, node, models, kind_of)
             if isinstance(found, Declared):
                 declared.append(found)
             else:
@@ -66,7 +74,9 @@ def read_declarations(root: Path, models: Mapping[str, type[M]]) -> tuple[list[D
     return declared, mistakes
 
 
-def _check(file: Path, node: yaml.Node, models: Mapping[str, type[M]]) -> Declared[M] | list[Mistake]:
+def _check(
+    file: Path, node: yaml.Node, models: Mapping[str, type[M]], kind_of: Callable[[str], str]
+) -> Declared[M] | list[Mistake]:
     if isinstance(node, yaml.ScalarNode) and not node.value:
         return []
     twice = [Mistake(file, key.start_mark.line + 1, str(key.value), "is given twice") for key in _repeated(node)]
@@ -78,18 +88,20 @@ def _check(file: Path, node: yaml.Node, models: Mapping[str, type[M]]) -> Declar
         return [_not_yaml(file, e)]
     if not isinstance(document, dict) or not isinstance(document.get("type"), str):
         return [Mistake(file, node.start_mark.line + 1, "type", "is missing: say which component this is")]
-    kind: str = document["type"]
-    name = kind.rsplit(".", 1)[-1]
-    model = models.get(name)
-    if model is None and kind.startswith("adplatform."):
+    component: str = document["type"]
+    kind = kind_of(component)
+    model = models.get(kind)
+    if model is None and component.startswith("adplatform."):
         return [
-            Mistake(file, node.start_mark.line + 1, "type", f"no component {kind!r}; there are {', '.join(models)}")
+            Mistake(
+                file, node.start_mark.line + 1, "type", f"no component {component!r}; there are {', '.join(models)}"
+            )
         ]
     if model is None:
         return []
     try:
         attributes = document.get("attributes") or {}
-        return Declared(file, node.start_mark.line + 1, model.model_validate(attributes), name)
+        return Declared(file, node.start_mark.line + 1, model.model_validate(attributes), kind)
     except ValidationError as e:
         return [_mistake(file, node, error) for error in e.errors(include_url=False)]
 

@@ -63,6 +63,28 @@ def _add_the_partner(project: Path) -> None:
     assert "bob@example.com" not in shown.stdout
 
 
+def test_a_partner_is_added_by_scaffolding_alone(project: Path) -> None:
+    for command in (
+        ("scaffold", "defs", "adplatform.components.PartnerPush", "partners/acme", "--feed", "members"),
+        ("check", "defs"),  # checks YAML first
+    ):
+        done = subprocess.run(
+            [Path(sys.executable).parent / "dg", *command],
+            cwd=project,
+            env={**os.environ, "PYTHONPATH": str(project)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert adplatform(project, "validate").returncode == 0
+    members = project / "members.csv"
+    members.write_text("order_id,email,amount\n1,Ann@Example.com,9.90\n", encoding="utf-8")
+    tried = adplatform(project, "check-file", "acme/members", str(members))
+    assert tried.returncode == 0, tried.stdout + tried.stderr
+
+
 def test_a_mistake_in_yaml_is_told_with_file_line_and_reason(project: Path) -> None:
     file = project / "adplatform" / "defs" / "partners" / "northwind" / "defs.yaml"
     lines = file.read_text(encoding="utf-8").splitlines()

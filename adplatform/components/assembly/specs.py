@@ -15,7 +15,7 @@ def with_hook(assets: Iterable[dg.AssetsDefinition], hook: AssetSpecHook) -> lis
     """The assets with what ``hook`` makes of each spec.
 
     Raises:
-        DagsterInvalidDefinitionError: it changes a key, by which the ledger and sensors know the asset.
+        DagsterInvalidDefinitionError: it changes a key or partitions, by which runs, ledger and tables know the asset.
     """
 
     def checked(spec: dg.AssetSpec) -> dg.AssetSpec:
@@ -24,6 +24,11 @@ def with_hook(assets: Iterable[dg.AssetsDefinition], hook: AssetSpecHook) -> lis
             raise dg.DagsterInvalidDefinitionError(
                 f"get_asset_spec made {changed.key.to_user_string()} of {spec.key.to_user_string()}: keys are fixed; "
                 "change group, owners, tags, metadata or description"
+            )
+        if changed.partitions_def != spec.partitions_def:
+            raise dg.DagsterInvalidDefinitionError(
+                f"get_asset_spec changed the partitions of {spec.key.to_user_string()}, which are fixed: they are the "
+                "dates of its deliveries"
             )
         return changed
 
