@@ -243,7 +243,7 @@ def _fetch(
         prepared = services.s3.get_object(Bucket=services.zones.raw_bucket, Key=outcome.prepared_key)
         save(prepared["Body"], local, prepared["ContentLength"], outcome.origin)
     else:
-        outcome = replace(outcome, sha256=download(services, item.object, local))
+        outcome = replace(outcome, sha256=download(services.s3, item.object, local))
     try:
         files = unpack(local, outcome.origin, flow.feed.contract.format, folder, ordinal, UnpackLimits())
     except BadFile as e:

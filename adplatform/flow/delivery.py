@@ -41,7 +41,14 @@ class Begun:
     @cached_property
     def objects(self) -> list[VersionObject]:
         """What its version consists of; the manifest is read once."""
-        return version_objects(self.services, self.flow, self.delivery.day, self.delivery.version)
+        return version_objects(
+            self.services.s3,
+            self.services.zones,
+            self.services.ledger,
+            self.flow,
+            self.delivery.day,
+            self.delivery.version,
+        )
 
 
 class NotWritten(EnvironmentFailure):

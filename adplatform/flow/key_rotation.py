@@ -365,7 +365,7 @@ def _shown(services: Services, flow: FeedFlow) -> list[Placement]:
 def _remake(services: Services, flow: FeedFlow, shown: Placement) -> Remake:
     objects, size, gone = 0, 0, ""
     try:
-        for item in version_objects(services, flow, shown.day, shown.version):
+        for item in version_objects(services.s3, services.zones, services.ledger, flow, shown.day, shown.version):
             head = services.s3.head_object(**located(item.object))
             objects, size = objects + 1, size + head["ContentLength"]
             if head.get("StorageClass") in _COLD and 'ongoing-request="false"' not in head.get("Restore", ""):

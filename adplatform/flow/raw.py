@@ -57,7 +57,7 @@ def _check_plain(services: Services, item: VersionObject, outcome: FileOutcome, 
     obj = item.object
     if item.sha256 is not None:
         local = work / "checked"
-        checksum = download(services, obj, local)
+        checksum = download(services.s3, obj, local)
         local.unlink()
         if not _is_promised(item, checksum):
             return _not_promised(outcome)
@@ -79,7 +79,7 @@ def _decrypt(
 ) -> FileOutcome:
     obj = item.object
     cipher, plain = work / "cipher", work / "plain"
-    checksum = download(services, obj, cipher)
+    checksum = download(services.s3, obj, cipher)
     outcome = replace(outcome, sha256=checksum)
     if not _is_promised(item, checksum):
         return _not_promised(outcome)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from adplatform.failures import PermanentFailure, TransientFailure
-from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.zones import Zones
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.objects import RawObject
 
 _MANIFEST = re.compile(r"dt=(\d{4}-\d{2}-\d{2})/v(\d+)-[0-9a-f]+\.json")
@@ -26,17 +26,19 @@ class VersionObject:
     rows: int | None
 
 
-def version_objects(services: Services, flow: FeedFlow, day: date, version: int) -> list[VersionObject]:
+def version_objects(
+    s3: Any, zones: Zones, ledger: Ledger, flow: FeedFlow, day: date, version: int
+) -> list[VersionObject]:
     """The objects of a settled version, at their present places.
 
     Raises:
         PermanentFailure: the version was never settled, or its manifest names an object that the ledger does not know.
     """
-    publication = services.ledger.publications.get(flow.name, day, version)
+    publication = ledger.publications.get(flow.name, day, version)
     if publication is None:
         raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
-    entries = read_settlement(services.s3, services.zones, publication.manifest_key)["objects"]
-    known = {(o.key, o.version): o for o in services.ledger.objects.of_day(flow.name, day)}
+    entries = read_settlement(s3, zones, publication.manifest_key)["objects"]
+    known = {(o.key, o.version): o for o in ledger.objects.of_day(flow.name, day)}
     found = []
     for entry in entries:
         obj = known.get((entry["key"], entry["version"]))
@@ -66,13 +68,13 @@ def read_settlement(s3: Any, zones: Zones, key: str) -> dict[str, Any]:
     return document
 
 
-def download(services: Services, obj: RawObject, target: Path) -> str:
+def download(s3: Any, obj: RawObject, target: Path) -> str:
     """Fetch exactly this object version and return its SHA-256.
 
     Raises:
         TransientFailure: fewer bytes came than the object has.
     """
-    body = services.s3.get_object(**located(obj))["Body"]
+    body = s3.get_object(**located(obj))["Body"]
     return save(body, target, obj.size, obj.uri)
 
 

@@ -388,7 +388,7 @@ def test_a_key_that_was_replaced_while_a_delivery_was_made_is_not_shown(club: Cl
     folder = services.settings.home / "slow"
     folder.mkdir(parents=True)
     claimed = lifecycle.claim(services, flow, day(2), "slow")
-    objects = version_objects(services, flow, day(2), claimed.version)
+    objects = version_objects(services.s3, services.zones, services.ledger, flow, day(2), claimed.version)
     raw.land(services, flow, day(2), claimed.version, objects, folder)
     made = clean.transform_version(services, flow, day(2), claimed.version, objects, folder)
     club.rotate()
