@@ -440,6 +440,7 @@ WRITES = 100
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_a_rotation_killed_at_any_write_goes_on_and_ends_with_the_same_rows_under_one_key(
     aws: Aws, tmp_path: Path, group: int
