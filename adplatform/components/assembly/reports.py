@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 import dagster as dg
 from dagster_aws.s3.resources import S3Resource
@@ -90,10 +90,11 @@ class Reports:
         if facts and may_start(runs, fact_runs(account.source), time.time(), how.since):
             requests += request_facts(account, facts, scope_keys(account, instance))
         news = [r for r in polled if before.get((r.feed, r.key)) != (r.state, r.overdue)]
+        active = [] if requests else services.ledger.reports.active(account.source)
         return Tick(
             tuple(requests),
-            standing(services, account),
-            waits=bool(services.ledger.reports.active(account.source)),
+            standing(active, services.ledger.now()),
+            waits=bool(active),
             events=tuple(report_events(services, account, news)),
         )
 
@@ -116,14 +117,13 @@ class Reports:
         return clean_materialization(services, self.account, flow, publication, columns)
 
 
-def standing(services: Services, account: Account) -> str:
-    """What an account waits for, in a sentence."""
-    active = services.ledger.reports.active(account.source)
+def standing(active: Sequence[Report], now: datetime) -> str:
+    """What an account without anything to start waits for, in a sentence."""
     if not active:
         return "nothing is due, and no report is on its way"
     counts = Counter(f"{r.state}, overdue" if r.overdue else str(r.state) for r in active)
     shown = "; ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    rests = [r.not_before for r in active if r.not_before and r.not_before > services.ledger.now()]
+    rests = [r.not_before for r in active if r.not_before and r.not_before > now]
     soonest = f"; the next is looked at from {min(rests):%Y-%m-%d %H:%M:%S} UTC" if rests else ""
     return f"nothing to start; reports on their way: {shown}{soonest}"
 
