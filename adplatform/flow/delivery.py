@@ -14,7 +14,7 @@ from adplatform.flow import clean, lifecycle, raw
 from adplatform.flow.close import close
 from adplatform.flow.hashing_keys import HashingKeys
 from adplatform.flow.services import Services
-from adplatform.flow.shown import shown
+from adplatform.flow.shown import shown as is_shown
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.verdicts import require_no_bad_file
 from adplatform.flow.version import VersionObject, version_objects
@@ -49,6 +49,11 @@ class Begun:
             self.delivery.day,
             self.delivery.version,
         )
+
+    @cached_property
+    def shown(self) -> bool:
+        """Whether readers saw the version when that was first asked, so that nothing but closing it is left to do."""
+        return is_shown(self.services.ledger, self.flow, self.delivery)
 
 
 class NotWritten(EnvironmentFailure):
@@ -121,7 +126,7 @@ def _failed(services: Services, flow: FeedFlow, day: date, run_id: str, error: E
 def land(begun: Begun) -> tuple[FileOutcome, ...]:
     """What became of each file of the claimed version; a version that readers see is not looked at again."""
     services, flow, delivery = begun.services, begun.flow, begun.delivery
-    if shown(services.ledger, flow, delivery):
+    if begun.shown:
         return tuple(services.ledger.publications.file_outcomes(flow.name, delivery.day, delivery.version))
     return raw.land(services, flow, delivery.day, delivery.version, begun.objects, begun.work)
 
@@ -134,7 +139,7 @@ def judge(begun: Begun, audited: Audited = lambda _: None, keys: HashingKeys | N
         PermanentFailure: the audit refuses it; what it found was given to ``audited`` before.
     """
     services, flow, day, version = begun.services, begun.flow, begun.delivery.day, begun.delivery.version
-    if shown(services.ledger, flow, begun.delivery):
+    if begun.shown:
         return None
     transformed = clean.transform_version(services, flow, day, version, begun.objects, begun.work, keys)
     audited(transformed.findings)
