@@ -18,7 +18,7 @@ from itertools import pairwise
 from adplatform.amazon.restatement import RESTATED_FOR
 
 ROWS = "rows"
-"""The metric under which a change of the number of rows is told."""
+"""The metric under which a change of the number of rows is reported."""
 TRAFFIC = frozenset({"impressions", "clicks", "cost", "spend"})
 TRAFFIC_FINAL = 4
 """The age in days from which invalid-traffic correction is over: a date ends at age 1, and 72 hours later it is 4."""
@@ -103,9 +103,9 @@ def unusual(
     least_volume: Decimal = Decimal(100),
     least_difference: Decimal = Decimal("0.01"),
 ) -> list[Finding]:
-    """The changes that are out of line, in the order given; each is told once, by the first of these rules that fits.
+    """The changes that are out of line, in the order given, each by the first of these rules that fits.
 
-    * All rows of a date vanished. (Its other changes of that moment are not told as well.)
+    * All rows of a date vanished. (Its other changes of that moment are not reported as well.)
     * A metric changed after its final age.
     * Impressions, clicks or cost changed when invalid-traffic correction was over.
     * A metric changed by more than ``least_share``, and swung more than ``swing_factor`` times as far as any other date
@@ -116,7 +116,7 @@ def unusual(
 
     The second and third rule are the Ads API's; without ``attribution_days`` they do not apply. They judge by the age
     of the earlier observation: a change between ages 2 and 9 may well have happened at age 3. A difference below
-    ``least_difference`` is never told: amounts come as binary floating-point numbers, whose sums differ in the last
+    ``least_difference`` is never reported: amounts come as binary floating-point numbers, whose sums differ in the last
     digits.
     """
     judged = [change for change in changes if abs(change.after - change.before) >= least_difference]
@@ -133,11 +133,11 @@ def unusual(
         elif (change.day, change.age_before, change.age) in vanished:
             continue
         elif attribution_days is not None and (reason := _reason(change, attribution_days)):
-            findings.append(Finding(change, f"{_told(change)}, though {reason}"))
+            findings.append(Finding(change, f"{_described(change)}, though {reason}"))
         elif _greater(change) >= least_volume and (change.relative is None or abs(change.relative) > least_share):
             others = [_swing(step) for step in history[_peers(change)] if step.day != change.day]
             if len(others) >= least_history and (usual := _outlier(change, others, swing_factor)):
-                findings.append(Finding(change, f"{_told(change)}; {usual}"))
+                findings.append(Finding(change, f"{_described(change)}; {usual}"))
     return findings
 
 
@@ -206,7 +206,7 @@ def _outlier(change: Change, others: Sequence[Decimal], swing_factor: Decimal) -
     return f"no other date changed by more than {_number(farthest * _greater(change).sqrt())} at that age, for its size"
 
 
-def _told(change: Change) -> str:
+def _described(change: Change) -> str:
     by = f" ({change.relative:+.1%})" if change.relative is not None else ""
     return (
         f"{change.day}: {change.metric} changed from {_number(change.before)} to {_number(change.after)}{by} "

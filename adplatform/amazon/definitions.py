@@ -14,10 +14,10 @@ from adplatform.contracts.feed import Feed
 from adplatform.contracts.model import Column, FileFormat
 
 STAMPS = (
-    Column(name="currency_code", source="_currency", comment="Currency of the account; the report names none itself."),
-    Column(name="as_of", type="timestamp", source="_as_of", required=True, comment="When these values were asked for."),
-    Column(name="wave", type="int", source="_wave", comment="Age of the date, in days, for which it was asked."),
-    Column(name="report_id", source="_report_id", comment="Amazon's id of the report that brought the row."),
+    Column(name="currency_code", field="_currency", comment="Currency of the account; the report names none itself."),
+    Column(name="as_of", type="timestamp", field="_as_of", required=True, comment="When these values were asked for."),
+    Column(name="wave", type="int", field="_wave", comment="Age of the date, in days, for which it was asked."),
+    Column(name="report_id", field="_report_id", comment="Amazon's id of the report that brought the row."),
 )
 """What the platform adds to every row."""
 
@@ -108,6 +108,5 @@ def snake_case(name: str) -> str:
 def columns_of(fields: Iterable[tuple[str, str]], required: Sequence[str] = ()) -> tuple[Column, ...]:
     """Columns for report fields given as (name in the report, type)."""
     return tuple(
-        Column(name=snake_case(source), source=source, type=kind, required=source in required)
-        for source, kind in fields
+        Column(name=snake_case(source), field=source, type=kind, required=source in required) for source, kind in fields
     )

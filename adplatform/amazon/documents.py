@@ -156,8 +156,8 @@ def other_options(path: Path, options: Mapping[str, str], origin: str) -> str:
     if found is None:
         return ""
     try:
-        told = json.JSONDecoder().raw_decode(found.string, found.end())[0]["reportOptions"]
-        made = {option: told[option] for option in options if option in told}
+        reported = json.JSONDecoder().raw_decode(found.string, found.end())[0]["reportOptions"]
+        made = {option: reported[option] for option in options if option in reported}
     except (ValueError, KeyError, TypeError, RecursionError):
         return ""
     return ", ".join(f"{o} {v} instead of {options[o]}" for o, v in made.items() if _listed(v) != _listed(options[o]))

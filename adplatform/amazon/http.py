@@ -194,8 +194,8 @@ class AmazonHttp:
             if found.outcome is Outcome.THROTTLED:
                 rest = min(found.retry_after or FIRST_WAIT, LONGEST_PAUSE.total_seconds())
                 self.limits.pause(name, self.now() + timedelta(seconds=rest), limit.rate, limit.burst)
-            told = found.outcome is Outcome.OK and answer.content.strip()
-            return Answer(operation, found, loads(answer.content) if told else None)
+            reported = found.outcome is Outcome.OK and answer.content.strip()
+            return Answer(operation, found, loads(answer.content) if reported else None)
 
         def once() -> Answer:
             made = attempt()
@@ -266,10 +266,10 @@ class AmazonHttp:
             TransientFailure: it cannot be had now, or not all of it came; ``what`` is the document in the text.
         """
         for _ in range(_ADDRESSES):
-            told = address()
-            if told is None:
+            reported = address()
+            if reported is None:
                 return None
-            document = self._streamed(told.url, target, told.size)
+            document = self._streamed(reported.url, target, reported.size)
             if document is not None:
                 return document
         raise TransientFailure(f"the address of {what} expired {_ADDRESSES} times")

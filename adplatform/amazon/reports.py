@@ -52,7 +52,7 @@ class Created:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a report is. ``document`` names what to fetch (SP: document id); ``size`` is in bytes where told.
+    """How far a report is. ``document`` names what to fetch (SP: document id); ``size`` is in bytes where reported.
 
     ``reason`` is Amazon's own text about a failure; ``retryable`` whether to order again later can help.
     """

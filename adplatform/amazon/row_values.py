@@ -66,7 +66,7 @@ class RowValues:
     """The members of a dataset's rows: how their numbers are written, compared and summed."""
 
     def __init__(self, dataset: Dataset) -> None:
-        scales = {c.header: _scale(c) for c in dataset.columns}
+        scales = {c.field_name: _scale(c) for c in dataset.columns}
         by_scale = {scale: _Numbers(scale) for scale in {None, *scales.values()}}
         self._any = by_scale[None]
         self._numbers = {path: by_scale[scale] for path, scale in scales.items()}

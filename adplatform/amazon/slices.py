@@ -93,7 +93,7 @@ def split(
             )
         values = RowValues(dataset)
         spelled = _spellings(dataset)
-        needed = [c.header for c in dataset.columns if c.required and c.header != dataset.date_field]
+        needed = [c.field_name for c in dataset.columns if c.required and c.field_name != dataset.date_field]
         needed += [dataset.date_field] if dataset.date_field else []
         days = [start + timedelta(days=n) for n in range((end - start).days + 1)]
         slices = {
@@ -137,7 +137,7 @@ def _spellings(dataset: Dataset) -> list[tuple[str, Callable[[str, str], str]]]:
     if not dataset.localized:
         return []
     kinds = {"decimal": plain_number, "date": plain_date, "timestamp": plain_timestamp}
-    return [(c.header, kinds[c.data_type.name]) for c in dataset.columns if c.data_type.name in kinds]
+    return [(c.field_name, kinds[c.data_type.name]) for c in dataset.columns if c.data_type.name in kinds]
 
 
 class _Files:

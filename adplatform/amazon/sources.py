@@ -145,7 +145,7 @@ class ReportSource(Strict):
     spread: Duration = timedelta(hours=1)
     """Over how long from ``request_at`` on the requests of different profiles and reports are spread."""
     overdue_after: Duration = timedelta(hours=3)
-    """After how long a report that is not ready counts as overdue, which is told."""
+    """After how long a report that is not ready counts as overdue, which is reported."""
     give_up_after: Duration = timedelta(hours=24)
     """After how long a report that is not ready is given up and asked for anew."""
     poll_every: Duration = timedelta(seconds=60)

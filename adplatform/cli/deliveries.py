@@ -134,7 +134,7 @@ def retry(
         if name in {pattern.source.name for pattern in patterns}:
             raise PermanentFailure(f"{name} is a source: name one of its feeds before the date, or leave the date out")
         _, flow = find_feed(patterns, name)
-        try_again(services, flow, parse_day(day))
+        try_again(services.ledger, flow, parse_day(day))
         console.print(f"{name} {day}: reopened; the sensor or `adplatform process` runs it")
         return
     if name is not None:

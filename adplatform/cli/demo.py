@@ -14,6 +14,7 @@ from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.local.world.partners import Partners
 from adplatform.patterns import of_kind
+from adplatform.platform.settings import Settings
 from adplatform.pull.account import Account
 from adplatform.pull.pattern import PulledReports
 from adplatform.resources.report_apis import simulated_amazon
@@ -56,25 +57,25 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
     console.print(publication_table(rows, title="What became of every delivery"))
     console.rule("An Ads account and a seller: reports are asked for, awaited, and pulled date by date")
     if not any(services.ledger.scopes.of_source(account.source) for account in accounts):
-        _disturb(services)
+        _disturb(services.settings)
     process_all(services, automations, REPORTS_TAKE, console, errors)
     console.print()
-    for table in report_tables(services, report_feeds(services, accounts)):
+    for table in report_tables(services.ledger, report_feeds(services.ledger, accounts)):
         console.print(table)
     _show_survivor(services, accounts, console)
     console.print(HINTS, highlight=False, markup=False)
 
 
-def _disturb(services: Services) -> None:
+def _disturb(settings: Settings) -> None:
     """Order the faults that the reports will have to survive."""
     with httpx.Client(trust_env=False) as http:
         for fault in FAULTS:
-            http.post(f"{simulated_amazon(services.settings)}/_admin/faults", json=fault).raise_for_status()
+            http.post(f"{simulated_amazon(settings)}/_admin/faults", json=fault).raise_for_status()
 
 
 def _show_survivor(services: Services, accounts: Sequence[Account], console: Console) -> None:
     """The life of a report whose order was taken although its answer was lost."""
-    feeds = [feed for feed in report_feeds(services, accounts) if not feed.definition.discovered]
+    feeds = [feed for feed in report_feeds(services.ledger, accounts) if not feed.definition.discovered]
     adopted = [(feed, r) for feed in feeds for r in services.ledger.reports.of_feed(feed.name) if r.adopted]
     for feed, report in adopted[:1]:
         console.rule("Amazon took an order, its answer was lost; asked again, it named the report: none was made twice")

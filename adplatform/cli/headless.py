@@ -19,7 +19,7 @@ from adplatform.components.assembly.automation import Automation, Looking, Tick
 from adplatform.components.assembly.errors import step_error
 from adplatform.components.assembly.report_assets import day_of
 from adplatform.components.assembly.reports import RANGE_END, RANGE_START
-from adplatform.components.assembly.runs import FEED_TAG, RUN_KEY_TAG, TOLD_TAG, WORKER_TAG, said_of, was_stopped
+from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG, RUN_KEY_TAG, WORKER_TAG, said_of, was_stopped
 from adplatform.definitions import defs
 from adplatform.flow.budget import Budget, in_turns
 from adplatform.flow.services import Services
@@ -78,7 +78,7 @@ def process(
     cursors: dict[str, str | None] = {}
     at_end: set[str] = set()
     while True:
-        ownership.require(services, instance)
+        ownership.require(services.ledger, instance)
         ticks: dict[str, Tick] = {}
         for each in automations:
             budget = Budget.of(services.settings.tick_seconds, clock)
@@ -133,7 +133,7 @@ def run_request(
     ended = instance.get_run_by_id(result.run_id)
     if ended is not None and was_stopped(ended):
         raise KeyboardInterrupt
-    if not result.success and ended is not None and not said_of(ended, TOLD_TAG):
+    if not result.success and ended is not None and not said_of(ended, NOTIFIED_TAG):
         failure_of_run(services, result.dagster_run, error)
     lost = request.partition_key is not None and result.success and not result.get_asset_materialization_events()
     return Finished(request.tags[FEED_TAG], _dates(request), result.success, error, lost)
@@ -169,7 +169,7 @@ def process_all(
     ended: dict[tuple[str, str], bool] = {}
     with opened(services.settings.home) as instance, errors.status("looking for files") as status:
         if take_over:
-            ownership.take_over(services, instance)
+            ownership.take_over(services.ledger, instance)
         waiting: list[str] = []
         for finished in process(
             services, instance, automations, patience=patience, watch=status.update, stands=waiting.append

@@ -20,6 +20,7 @@ from adplatform.flow.services import Services
 from adplatform.lake.crawler import CrawlSettings, compare_with_crawler
 from adplatform.lake.details import read_details
 from adplatform.lake.table import table_name
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.objects import UNPLACED, ObjectState
 from adplatform.ledger.publications import Publication
 from adplatform.patterns import declared_patterns, of_kind
@@ -40,7 +41,7 @@ def ledger(
     patterns = declared_patterns(services.settings)
     if feed is None or day is None:
         console.print(_delivery_table(services, patterns, feed))
-        _print_ignored(services, patterns, feed)
+        _print_ignored(services.ledger, patterns, feed)
         return
     owner, _, name = feed.partition("/")
     pattern, flow = next((each for each in patterns if each.source.name == owner), None), None
@@ -86,16 +87,16 @@ def _print_details(services: Services, feed: str, day: date) -> None:
             console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
-def _print_ignored(services: Services, patterns: Sequence[Pattern], wanted: str | None) -> None:
+def _print_ignored(ledger: Ledger, patterns: Sequence[Pattern], wanted: str | None) -> None:
     """The ignored objects of a feed; of more than one, how many each has."""
     for source in (pattern.source for pattern in patterns if pattern.source.takes_files):
         names = [*(flow.name for flow in source.feeds), f"{source.name}/{UNPLACED}"]
         if wanted in names:
-            table = ignored_table(source, ignored_of(services, source, wanted))
+            table = ignored_table(source, ignored_of(ledger, source, wanted))
             if table:
                 console.print(table)
         elif wanted in (None, source.name):
-            counts = Counter(at.feed for at in services.ledger.objects.ignored(source.name))
+            counts = Counter(at.feed for at in ledger.objects.ignored(source.name))
             for name, count in sorted(counts.items()):
                 console.print(f"{name}: {count} ignored objects; `adplatform ledger {name}` says why", soft_wrap=True)
 

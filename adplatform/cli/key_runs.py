@@ -35,7 +35,7 @@ def headless_work(services: Services, patterns: Sequence[Pattern], watch: Callab
     """
     run_id, automations = RUN_PREFIX + random_token(), declared_automations()
     with opened(services.settings.home) as instance, private_directory(services.settings.temp, run_id) as temp:
-        ownership.require(services, instance)
+        ownership.require(services.ledger, instance)
         for automation in automations:
             for new in automation.new_partitions(services, instance):
                 instance.add_dynamic_partitions(new.partitions_def_name, list(new.partition_keys))
@@ -78,7 +78,7 @@ def work_of(
         event = automation_of[flow.source].materialization(services, flow, publication, columns)
         instance.report_runless_asset_event(event)
 
-    return Work(settler, make, runs_of(services, instance), temp, run_id, time.sleep, watch, closed)
+    return Work(settler, make, runs_of(services.ledger, instance), temp, run_id, time.sleep, watch, closed)
 
 
 def _is_partition(loaded: dg.Definitions, request: dg.RunRequest, instance: dg.DagsterInstance) -> bool:

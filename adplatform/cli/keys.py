@@ -22,6 +22,7 @@ from adplatform.flow.pattern import Pattern
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.keys import RotationState, TableRotation
+from adplatform.ledger.ledger import Ledger
 from adplatform.patterns import declared_patterns
 from adplatform.privacy.key_versions import key_versions
 
@@ -46,7 +47,7 @@ def status() -> None:
         lines.append(f"earlier keys that can be had: {', '.join(earlier)}")
     table = Table("table", "key", "deliveries", "rows", "note")
     wanted = lake.key_id if lake else current
-    for each in usage(services, _flows(services, declared_patterns(services.settings))):
+    for each in usage(services.ledger, _flows(services.ledger, declared_patterns(services.settings))):
         text = note(rotations.get(each.table), each.key_id, wanted)
         table.add_row(each.table, each.key_id or "not recorded", f"{each.deliveries:,}", f"{each.rows:,}", text)
     for line in lines:
@@ -70,7 +71,7 @@ def rotate(
     wish = Wish(new_key, adopt, _period(dual) if dual else None)
     services, version = connect(), str(uuid.uuid4())
     patterns = declared_patterns(services.settings)
-    flows = _flows(services, patterns)
+    flows = _flows(services.ledger, patterns)
     target = choose(services, flows, wish, version)
     _show_plan(services, flows, target, target.previous_id if wish.dual else "")
     if plan:
@@ -90,15 +91,15 @@ def retire(
 ) -> None:
     """Give up earlier keys that nothing needs any more."""
     services = connect()
-    retired, used = retire_keys(services, _flows(services, declared_patterns(services.settings)), end_dual=now)
+    retired, used = retire_keys(services, _flows(services.ledger, declared_patterns(services.settings)), end_dual=now)
     console.print(f"retired: {', '.join(retired) or 'none'}", highlight=False)
     for key_id in used:
         console.print(f"kept: {key_id}, which `adplatform keys` shows in use", highlight=False)
 
 
-def _flows(services: Services, patterns: Sequence[Pattern]) -> list[FeedFlow]:
+def _flows(ledger: Ledger, patterns: Sequence[Pattern]) -> list[FeedFlow]:
     """Every feed as its deliveries are named."""
-    return [flow for pattern in patterns for flow in pattern.deliveries(services.ledger)]
+    return [flow for pattern in patterns for flow in pattern.deliveries(ledger)]
 
 
 def _period(text: str) -> timedelta:

@@ -41,7 +41,7 @@ def _feed(flow: FeedFlow) -> Iterator[str]:
     yield "| column | type | required | rules |"
     yield "|---|---|---|---|"
     for column in feed.read_columns:
-        yield f"| `{column.header}` | {column.type} | {'yes' if column.required else 'no'} | {_rules(column)} |"
+        yield f"| `{column.field_name}` | {column.type} | {'yes' if column.required else 'no'} | {_rules(column)} |"
     yield ""
 
 

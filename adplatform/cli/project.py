@@ -90,6 +90,8 @@ def validate(
         if name in sources:
             found.append(f"{place}: source: {name} is declared in {sources[name]} already; give it another name")
         sources.setdefault(name, place)
+        for text in entry.renamed:
+            errors.print(f"{place}: {text}", highlight=False, soft_wrap=True, markup=False)
         reasons, tables = _looked_at(entry)
         found += [f"{place}: {reason}" for reason in reasons]
         feeds += tables

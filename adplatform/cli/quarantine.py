@@ -15,8 +15,8 @@ from adplatform.cli.history import reason_lines
 from adplatform.failures import PermanentFailure, listed
 from adplatform.flow.decisions import leave_out, try_again
 from adplatform.flow.pattern import Pattern, find_feed
-from adplatform.flow.services import Services
 from adplatform.lake.quarantine import Entry, entries, export, read_rows
+from adplatform.ledger.ledger import Ledger
 from adplatform.patterns import declared_patterns
 
 SHOWN_FILES = 20
@@ -26,18 +26,18 @@ def list_(feed: Annotated[str | None, typer.Argument(help="A feed; all when not 
     """List deliveries whose latest version has broken rows or files."""
     services = connect()
     patterns = declared_patterns(services.settings)
-    names = [find_feed(patterns, feed)[1].name] if feed else _all_feeds(services, patterns)
+    names = [find_feed(patterns, feed)[1].name] if feed else _all_feeds(services.ledger, patterns)
     table = Table("feed", "date", "version", "rows", "reasons", "files", box=SIMPLE)
     for name in names:
-        for entry in _latest(services, name):
+        for entry in _latest(services.ledger, name):
             reasons = reason_lines(entry.reasons, entry.reason_count)
             files = listed((f.reason for f in entry.files), SHOWN_FILES, "\n")
             table.add_row(name, str(entry.day), str(entry.version), str(entry.rows), reasons, Text(files))
     console.print(table)
 
 
-def _all_feeds(services: Services, patterns: list[Pattern]) -> list[str]:
-    return [flow.name for pattern in patterns for flow in pattern.deliveries(services.ledger)]
+def _all_feeds(ledger: Ledger, patterns: list[Pattern]) -> list[str]:
+    return [flow.name for pattern in patterns for flow in pattern.deliveries(ledger)]
 
 
 def show(
@@ -50,7 +50,7 @@ def show(
     """Show the quarantined rows of a delivery's latest version, with reason and origin."""
     services = connect()
     _, flow = find_feed(declared_patterns(services.settings), feed)
-    entry = next((e for e in _latest(services, flow.name) if e.day == parse_day(day)), None)
+    entry = next((e for e in _latest(services.ledger, flow.name) if e.day == parse_day(day)), None)
     if entry is None or not entry.key:
         console.print(f"{feed} {day}: no rows in quarantine")
         return
@@ -68,10 +68,10 @@ def show(
     console.print(table)
 
 
-def _latest(services: Services, feed: str) -> list[Entry]:
+def _latest(ledger: Ledger, feed: str) -> list[Entry]:
     """The quarantine of the latest version of each date; earlier versions are history."""
-    versions = {p.day: p.version for p in services.ledger.publications.of_feed(feed)}
-    return [e for e in entries(services.ledger, feed) if e.version == versions[e.day]]
+    versions = {p.day: p.version for p in ledger.publications.of_feed(feed)}
+    return [e for e in entries(ledger, feed) if e.version == versions[e.day]]
 
 
 def replay(
@@ -96,7 +96,7 @@ def replay(
         raise PermanentFailure(f"{feed} takes encrypted or listed files only: ask the partner for a corrected delivery")
     if fixed:
         push(feed, fixed, date=day)
-    try_again(services, flow, delivery.day)
+    try_again(services.ledger, flow, delivery.day)
     console.print(f"{feed} {day}: reopened; the sensor or `adplatform process` runs it")
 
 
@@ -106,5 +106,5 @@ def drop(
     """Leave a file out of its delivery for good. It is archived, and the ledger says that it was left out."""
     services = connect()
     _, flow = find_feed(declared_patterns(services.settings), feed)
-    dropped = leave_out(services, flow, parse_day(day), key)
+    dropped = leave_out(services.ledger, flow, parse_day(day), key)
     console.print(f"{dropped} is left out; the sensor or `adplatform process` publishes the rest", soft_wrap=True)

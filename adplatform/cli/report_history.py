@@ -17,6 +17,7 @@ from adplatform.amazon.definitions import Dataset, ReportDefinition
 from adplatform.cli.context import connect, console
 from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.observations import Observation
 from adplatform.ledger.report import Report, ReportState
 from adplatform.ledger.scopes import Scope
@@ -50,20 +51,20 @@ def reports(
     """Show the reports that were asked of Amazon and where each stands, or the whole life of one."""
     services = connect()
     accounts = [pulled.account for pulled in of_kind(declared_patterns(services.settings), PulledReports)]
-    feeds = report_feeds(services, accounts, feed)
+    feeds = report_feeds(services.ledger, accounts, feed)
     if report is not None:
-        for part in life(services, *find_report(services, feeds, report)):
+        for part in life(services, *find_report(services.ledger, feeds, report)):
             console.print(part)
         return
     since = services.ledger.now().date() - timedelta(days=days)
-    tables = list(report_tables(services, feeds, since))
+    tables = list(report_tables(services.ledger, feeds, since))
     for table in tables:
         console.print(table)
     if not tables:
         console.print(f"nothing was asked for within {days} days; --days looks further back")
 
 
-def report_feeds(services: Services, accounts: Sequence[Account], wanted: str | None = None) -> list[ReportFeed]:
+def report_feeds(ledger: Ledger, accounts: Sequence[Account], wanted: str | None = None) -> list[ReportFeed]:
     """The reports called ``wanted``: all of a source, of a report, or those of one profile or marketplace.
 
     Raises:
@@ -72,7 +73,7 @@ def report_feeds(services: Services, accounts: Sequence[Account], wanted: str | 
     known = [
         ReportFeed(account, definition, scope)
         for account in accounts
-        for scopes in [services.ledger.scopes.of_source(account.source)]
+        for scopes in [ledger.scopes.of_source(account.source)]
         for definition in account.definitions
         for scope in scopes
     ]
@@ -83,11 +84,11 @@ def report_feeds(services: Services, accounts: Sequence[Account], wanted: str | 
     raise PermanentFailure(f"no report {wanted!r}; there are {', '.join(names)}, each with /<profile or marketplace>")
 
 
-def report_tables(services: Services, feeds: Iterable[ReportFeed], since: date | None = None) -> Iterator[Table]:
+def report_tables(ledger: Ledger, feeds: Iterable[ReportFeed], since: date | None = None) -> Iterator[Table]:
     """A table for each account that asked for something since: what was asked for when, where it stands, what it
     brought."""
     for source, members in groupby(feeds, key=lambda each: each.account.source):
-        rows = [(each, r) for each in members for r in services.ledger.reports.of_feed(each.name, since)]
+        rows = [(each, r) for each in members for r in ledger.reports.of_feed(each.name, since)]
         if not rows:
             continue
         table = Table(title=f"reports of {source}", box=SIMPLE, pad_edge=False)
@@ -109,18 +110,18 @@ def report_tables(services: Services, feeds: Iterable[ReportFeed], since: date |
                 f"{instant(r.requested_at)}\n{instant(r.landed_at)}",
                 str(r.polls),
                 f"{r.rows:,}",
-                "; ".join(_notes(each.definition, r, services.ledger.now())),
+                "; ".join(_notes(each.definition, r, ledger.now())),
             )
         yield table
 
 
-def find_report(services: Services, feeds: Iterable[ReportFeed], wanted: str) -> tuple[ReportFeed, Report]:
+def find_report(ledger: Ledger, feeds: Iterable[ReportFeed], wanted: str) -> tuple[ReportFeed, Report]:
     """The report with that key or id, or whose id begins like that.
 
     Raises:
         PermanentFailure: there is none, or there are several.
     """
-    every = [(each, r) for each in feeds for r in services.ledger.reports.of_feed(each.name)]
+    every = [(each, r) for each in feeds for r in ledger.reports.of_feed(each.name)]
     found = [(each, r) for each, r in every if wanted in (r.key, r.report_id)]
     found = found or [(each, r) for each, r in every if r.report_id.startswith(wanted)]
     if len(found) == 1:
@@ -196,8 +197,8 @@ def observation_table(
     dataset: Dataset | None, rows: Sequence[tuple[Observation, str]], title: str, *, by: str = "report id"
 ) -> Table:
     """What reports said of dates, one row each, with the totals of every metric that is followed."""
-    told = {name for observed, _ in rows for name in observed.totals}
-    metrics = [name for name in (dataset.plotted if dataset else ()) if name in told]
+    reported = {name for observed, _ in rows for name in observed.totals}
+    metrics = [name for name in (dataset.plotted if dataset else ()) if name in reported]
     table = Table(title=title, box=SIMPLE, pad_edge=False)
     table.add_column("date" if by == "date" else "asked (UTC)", no_wrap=True)
     for heading in ("age", "wave", "rows", *metrics):

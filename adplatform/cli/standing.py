@@ -12,6 +12,7 @@ from adplatform.flow.pattern import Pattern, settler_of
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source, refusal
 from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.objects import UNPLACED, RawObject
 
 MOST_LISTED = 100
@@ -91,12 +92,12 @@ def verdict(source: Source, obj: RawObject) -> str:
     return f"{changed}; {refused.action}" if refused.action else f"{changed}, as nobody means to deliver it"
 
 
-def ignored_of(services: Services, source: Source, feed: str) -> list[RawObject]:
+def ignored_of(ledger: Ledger, source: Source, feed: str) -> list[RawObject]:
     """The ignored objects of a feed, and those that fit no feed so far but would fit this one."""
-    own = services.ledger.objects.ignored_of_feed(feed)
+    own = ledger.objects.ignored_of_feed(feed)
     unplaced = f"{source.name}/{UNPLACED}"
     if feed == unplaced:
         return own
-    strays = services.ledger.objects.ignored_of_feed(unplaced)
+    strays = ledger.objects.ignored_of_feed(unplaced)
     placed = ((obj, source.place(obj.key, obj.last_modified)) for obj in strays)
     return own + [obj for obj, place in placed if place and place[0].name == feed]

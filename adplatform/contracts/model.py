@@ -4,10 +4,11 @@ A contract is plain data. It is written in YAML, checked here once, and compiled
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
+from warnings import warn
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -26,14 +27,26 @@ DATE_FORMATS = ("%Y%m%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m
 TIMESTAMP_FORMATS = (*(f"{d} %H:%M:%S" for d in DATE_FORMATS), "%Y%m%dT%H%M%SZ", "epoch_seconds", "epoch_millis")
 
 
-def _defaults_as_written(schema: dict[str, Any], model: type[BaseModel]) -> None:
-    """Show the defaults of a model's JSON Schema as users write them: durations with their unit, and of settings that
-    belong together nothing where nothing is set."""
+class RenamedSetting(FutureWarning):
+    """A setting is still written with the name that it had before."""
+
+
+def _as_written(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """Show the settings as users may write them: with their earlier names, durations with their unit, and of settings
+    that belong together nothing where nothing is set."""
     for name, field in model.model_fields.items():
         if isinstance(field.default, timedelta):
             schema["properties"][name]["default"] = write_duration(field.default)
         elif isinstance(field.default, BaseModel):
             schema["properties"][name]["default"] = field.default.model_dump(mode="json", exclude_unset=True)
+    for old, new in getattr(model, "renamed", {}).items():
+        named = {key: said for key, said in schema["properties"][new].items() if key != "default"}
+        schema["properties"][old] = {
+            **named,
+            "title": old,
+            "description": f"The earlier name of `{new}`.",
+            "deprecated": True,
+        }
 
 
 class Strict(BaseModel):
@@ -42,9 +55,20 @@ class Strict(BaseModel):
     The text below a field is its description in the JSON Schema, which editors and Dagster's Components page show.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, json_schema_extra=_defaults_as_written
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, json_schema_extra=_as_written)
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Earlier names of settings, which are taken for one version more, with what they are called now."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_its_name(cls, value: Any) -> Any:
+        found = [old for old in cls.renamed if isinstance(value, dict) and old in value]
+        for old in found:
+            new, of = cls.renamed[old], f"column {value['name']}: " if "name" in value else ""
+            if new in value:
+                raise ValueError(f"{old} is the earlier name of {new}: give {new} alone")
+            warn(f"{of}the setting {old} is called {new} now; write {new}", RenamedSetting, stacklevel=2)
+        return {cls.renamed.get(name, name): given for name, given in value.items()} if found else value
 
 
 class PiiKind(StrEnum):
@@ -61,8 +85,8 @@ class PiiKind(StrEnum):
     GENERIC_ID = "generic_id"
 
 
-class Profile(StrEnum):
-    """What becomes of a personal value. ``lake`` is keyed; the ad platforms' own profiles are unkeyed by necessity."""
+class Treatment(StrEnum):
+    """What becomes of a personal value. ``lake`` is keyed; those of the ad platforms are unkeyed by necessity."""
 
     LAKE = "lake"
     AMAZON_ADS = "amazon_ads"
@@ -89,11 +113,13 @@ Bound = Annotated[
 class Pii(Strict):
     """A column with personal data: what kind it is and in which forms it may be stored."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"profiles": "treatment"}
+
     kind: PiiKind
     """What the values are, which decides how they are normalised before they are hashed."""
-    profiles: Annotated[
-        tuple[Profile, ...], BeforeValidator(_one_or_many, json_schema_input_type=Profile | list[Profile])
-    ] = (Profile.LAKE,)
+    treatment: Annotated[
+        tuple[Treatment, ...], BeforeValidator(_one_or_many, json_schema_input_type=Treatment | list[Treatment])
+    ] = (Treatment.LAKE,)
     """One form or several: ``lake`` (default) is a keyed digest for joins here; ``amazon_ads``, ``meta`` and ``google``
     are digests for matching there; ``mask``, ``drop`` and ``clear`` are what they say."""
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
@@ -103,14 +129,14 @@ class Pii(Strict):
 
     @model_validator(mode="after")
     def _one_meaning(self) -> Self:
-        if not self.profiles:
-            raise ValueError("profiles is empty: name at least one of " + ", ".join(Profile))
-        if len(set(self.profiles)) != len(self.profiles):
-            raise ValueError("profiles names one twice")
-        if Profile.DROP in self.profiles and len(self.profiles) > 1:
-            raise ValueError("drop stores nothing, so it cannot stand beside another profile")
-        if Profile.CLEAR in self.profiles and len(self.profiles) > 1:
-            raise ValueError("clear stores the value itself, so it cannot stand beside another profile")
+        if not self.treatment:
+            raise ValueError("treatment is empty: name at least one of " + ", ".join(Treatment))
+        if len(set(self.treatment)) != len(self.treatment):
+            raise ValueError("treatment names one twice")
+        if Treatment.DROP in self.treatment and len(self.treatment) > 1:
+            raise ValueError("drop stores nothing, so it cannot stand beside another treatment")
+        if Treatment.CLEAR in self.treatment and len(self.treatment) > 1:
+            raise ValueError("clear stores the value itself, so it cannot stand beside another treatment")
         if self.country and self.country_column:
             raise ValueError("give country or country_column, not both")
         return self
@@ -123,11 +149,13 @@ def _pii(value: Any) -> Any:
 class ColumnSettings(Strict):
     """What may be said of a column beside its name. A bare type stands for these settings."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"source": "field"}
+
     type: str = "string"
     """``string`` (default), ``int``, ``bigint``, ``decimal(p,s)``, ``double``, ``boolean``, ``date`` or
     ``timestamp``."""
-    source: str | None = None
-    """The column's name in the files, where that differs."""
+    field: str | None = None
+    """The name that the files have for the column, where it differs."""
     required: bool = False
     """Whether a row without a value is quarantined."""
     allowed: tuple[str, ...] = ()
@@ -192,18 +220,18 @@ class Column(ColumnSettings):
     def _catalog_name(cls, name: str) -> str:
         if not IDENTIFIER.fullmatch(name):
             raise ValueError(
-                f"{name!r} is not a catalog name (lower-case letters, digits and _); give the file's spelling as source"
+                f"{name!r} is not a catalog name (lower-case letters, digits and _); give the file's spelling as field"
             )
         if name in _RESERVED:
-            raise ValueError(f"{name!r} is a name the platform adds itself; choose another and give it as source")
+            raise ValueError(f"{name!r} is a name the platform adds itself; choose another and give it as field")
         return name
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
         if self.pii and self.data_type.name != "string":
             raise ValueError(f"column {self.name}: personal data is text; type must be string, not {self.type}")
-        if self.expression and (self.source or self.required or self.pii):
-            raise ValueError(f"column {self.name}: an expression is computed, so source, required and pii do not apply")
+        if self.expression and (self.field or self.required or self.pii):
+            raise ValueError(f"column {self.name}: an expression is computed, so field, required and pii do not apply")
         known = {"date": DATE_FORMATS, "timestamp": TIMESTAMP_FORMATS}.get(self.data_type.name, ())
         for unknown in set(self.formats) - set(known):
             raise ValueError(
@@ -220,9 +248,9 @@ class Column(ColumnSettings):
         return parse_type(self.type)
 
     @property
-    def header(self) -> str:
+    def field_name(self) -> str:
         """The name the files use."""
-        return self.source or self.name
+        return self.field or self.name
 
 
 class FileFormat(Strict):
@@ -296,7 +324,7 @@ def _column(name: Any, settings: Any) -> Any:
     if not isinstance(settings, dict):
         return settings
     if "name" in settings:
-        raise ValueError(f"column {name}: its name is what stands before the colon; the files' spelling goes to source")
+        raise ValueError(f"column {name}: its name is what stands before the colon; the files' spelling goes to field")
     return {"name": name, **settings}
 
 
@@ -335,7 +363,7 @@ class Contract(Strict):
         names = [c.name for c in self.columns]
         for name in {n for n in names if names.count(n) > 1}:
             raise ValueError(f"column {name} is declared twice")
-        headers = [c.header for c in self.read_columns]
+        headers = [c.field_name for c in self.read_columns]
         for header in {h for h in headers if headers.count(h) > 1}:
             raise ValueError(f"two columns read {header!r}")
         for setting, wanted in (("key", self.key), ("latest_by", self.latest_by)):
@@ -388,9 +416,13 @@ class Contract(Strict):
         for name in self.key:
             column = self.column(name)
             if column.drop or (
-                column.pii and Profile.LAKE not in column.pii.profiles and Profile.CLEAR not in column.pii.profiles
+                column.pii
+                and Treatment.LAKE not in column.pii.treatment
+                and Treatment.CLEAR not in column.pii.treatment
             ):
-                raise ValueError(f"key {name}: must be stored (profile lake or clear) when partition_by names a column")
+                raise ValueError(
+                    f"key {name}: must be stored (treatment lake or clear) when partition_by names a column"
+                )
 
     @property
     def read_columns(self) -> tuple[Column, ...]:
@@ -408,4 +440,4 @@ class Contract(Strict):
     @property
     def needs_key(self) -> bool:
         """Whether a hashing key must be had before anything is read."""
-        return any(Profile.LAKE in pii.profiles for _, pii in self.pii_columns())
+        return any(Treatment.LAKE in pii.treatment for _, pii in self.pii_columns())

@@ -12,9 +12,9 @@ class Topics(Strict):
     """SNS topics, by name or ARN, for a source whose messages go to other people than the platform's."""
 
     success: str | None = None
-    """Where publications are told; by default the platform's topic."""
+    """Where publications are reported; by default the platform's topic."""
     failure: str | None = None
-    """Where failures are told; by default the platform's topic."""
+    """Where failures are reported; by default the platform's topic."""
 
 
 PLATFORM_TOPICS = Topics()

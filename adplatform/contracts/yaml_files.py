@@ -4,10 +4,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+from warnings import catch_warnings, simplefilter
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from yaml.constructor import ConstructorError
+
+from adplatform.contracts.model import RenamedSetting
 
 M = TypeVar("M", bound=BaseModel)
 _LIST, _MAPPING = "must be a list, or a mapping where each has a name", "must be a mapping: {name: value}"
@@ -36,12 +39,16 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Declared(Generic[M]):
-    """One document of a ``defs.yaml``, checked against the model of its component type, whose name is ``kind``."""
+    """One document of a ``defs.yaml``, checked against the model of its component type, whose name is ``kind``.
+
+    ``renamed`` says which settings are written with earlier names.
+    """
 
     file: Path
     line: int
     model: M
     kind: str = ""
+    renamed: tuple[str, ...] = ()
 
 
 def last_name(component: str) -> str:
@@ -100,8 +107,11 @@ def _check(
     if model is None:
         return []
     try:
-        attributes = document.get("attributes") or {}
-        return Declared(file, node.start_mark.line + 1, model.model_validate(attributes), kind)
+        with catch_warnings(record=True) as found:
+            simplefilter("always", RenamedSetting)
+            checked = model.model_validate(document.get("attributes") or {})
+        renamed = tuple(str(each.message) for each in found if isinstance(each.message, RenamedSetting))
+        return Declared(file, node.start_mark.line + 1, checked, kind, renamed)
     except ValidationError as e:
         return [_mistake(file, node, error) for error in e.errors(include_url=False)]
 
@@ -170,7 +180,7 @@ def _label(node: yaml.Node) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Tells the line of a date that is none, which PyYAML passes on as a bare ValueError."""
+    """Gives the line of an invalid date, which PyYAML passes on as a bare ValueError."""
 
     def construct_yaml_timestamp(self, node: yaml.ScalarNode) -> Any:
         try:

@@ -23,7 +23,9 @@ from adplatform.lake.publish import publish
 from adplatform.lake.quarantine import store_rows
 from adplatform.lake.rotation import stage_version
 from adplatform.lake.table import TableSpec, table_spec
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.publications import FileOutcome, Outcome, Publication
+from adplatform.platform.settings import Settings
 from adplatform.privacy.keys import HashKey
 from adplatform.transform.duckdb_engine import EngineLimits, transform
 from adplatform.transform.values import OutputColumn, Staged
@@ -77,7 +79,7 @@ def transform_version(
                 services, flow, item, outcome, ordinal, work / str(place)
             )
     try:
-        staged = _transform_good(services, flow, inputs, outcomes, day, keys, work)
+        staged = _transform_good(services.settings, flow, inputs, outcomes, day, keys, work)
     except (PermanentFailure, TransientFailure):
         services.ledger.publications.put_file_outcomes(flow.name, outcomes.values())
         raise
@@ -87,19 +89,19 @@ def transform_version(
         staged,
         accounted,
         (
-            *audit(staged, contract, _shown_rows(services, flow, day)),
+            *audit(staged, contract, _shown_rows(services.ledger, flow, day)),
             *_promised_rows(objects, accounted),
-            one_key_finding(services, flow, keys),
+            one_key_finding(services.ledger, flow, keys),
         ),
         keys.current.id if keys else "",
         keys.previous_id if keys else "",
     )
 
 
-def _shown_rows(services: Services, flow: FeedFlow, day: date) -> int | None:
+def _shown_rows(ledger: Ledger, flow: FeedFlow, day: date) -> int | None:
     """How many rows of this delivery readers see now."""
-    published = services.ledger.deliveries.get(flow.name, day).published
-    shown = services.ledger.publications.get(flow.name, day, published) if published else None
+    published = ledger.deliveries.get(flow.name, day).published
+    shown = ledger.publications.get(flow.name, day, published) if published else None
     return shown.clean if shown else None
 
 
@@ -126,11 +128,11 @@ def publish_version(
     """
     staged, scope = transformed.staged, flow.scope
     require_current(services, flow, transformed.key_id)
-    row = _settled(services, flow, day, version)
+    row = _settled(services.ledger, flow, day, version)
     counted = _counted_version(services, flow, row, transformed, run_id)
     # Noted before anybody sees it: whoever closes the version after this run has died finds its counts.
     services.ledger.publications.note(flow.name, counted)
-    table = table_of(services, flow, staged.columns)
+    table = table_of(services.settings, flow, staged.columns)
     published = publish(
         services.lake,
         table,
@@ -156,11 +158,11 @@ def stage_for_rotation(
 
     Raises: as :func:`adplatform.lake.rotation.stage_version`.
     """
-    row = _settled(services, flow, day, version)
+    row = _settled(services.ledger, flow, day, version)
     counted = _counted_version(services, flow, row, transformed, run_id)
     stage_version(
         services.lake,
-        table_of(services, flow, transformed.staged.columns),
+        table_of(services.settings, flow, transformed.staged.columns),
         day,
         version,
         transformed.staged,
@@ -172,13 +174,13 @@ def stage_for_rotation(
     services.ledger.publications.note(flow.name, counted)
 
 
-def table_of(services: Services, flow: FeedFlow, columns: Iterable[OutputColumn]) -> TableSpec:
+def table_of(settings: Settings, flow: FeedFlow, columns: Iterable[OutputColumn]) -> TableSpec:
     return table_spec(
         flow.table,
         flow.feed.contract,
         columns,
         description=flow.feed.description,
-        database_prefix=services.settings.database_prefix,
+        database_prefix=settings.database_prefix,
         scope=flow.scope.column if flow.scope else None,
     )
 
@@ -198,7 +200,7 @@ def _counted_version(
         clean=staged.clean,
         superseded=staged.superseded,
         quarantined=staged.quarantined,
-        table=table_of(services, flow, staged.columns).qualified,
+        table=table_of(services.settings, flow, staged.columns).qualified,
         quarantine_key=quarantine_key,
         key_id=transformed.key_id,
         previous_key_id=transformed.previous_key_id,
@@ -206,10 +208,10 @@ def _counted_version(
     return with_details(services.store, flow.name, counted, (), staged.reasons)
 
 
-def _settled(services: Services, flow: FeedFlow, day: date, version: int) -> Publication:
+def _settled(ledger: Ledger, flow: FeedFlow, day: date, version: int) -> Publication:
     """The row of a settled version, if the ledger has those before it as well: versions are numbered without a gap,
     except above settlements that the ledger has forgotten."""
-    rows = {row.version: row for row in services.ledger.publications.of_feed(flow.name, day)}
+    rows = {row.version: row for row in ledger.publications.of_feed(flow.name, day)}
     if version not in rows:
         raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
     if lost := [str(number) for number in range(1, version) if number not in rows]:
@@ -252,7 +254,7 @@ def _fetch(
 
 
 def _transform_good(
-    services: Services,
+    settings: Settings,
     flow: FeedFlow,
     inputs: dict[str, tuple[InputFile, ...]],
     outcomes: dict[str, FileOutcome],
@@ -261,7 +263,6 @@ def _transform_good(
     work: Path,
 ) -> Staged:
     """Transform the files that are good; ``outcomes`` learns of those that are not."""
-    settings = services.settings
     limits = EngineLimits(settings.memory_limit, settings.threads)
     owner = {file.origin: origin for origin, files in inputs.items() for file in files}
     while True:

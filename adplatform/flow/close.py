@@ -111,7 +111,7 @@ def close(services: Services, flow: FeedFlow, delivery: Delivery, seconds: float
         ClaimLost: another run has taken the delivery.
         TransientFailure: the version is not in the ledger, or an original is not where it was.
     """
-    claimed_by(services, flow, delivery.day, delivery.run_id)
+    claimed_by(services.ledger, flow, delivery.day, delivery.run_id)
     archive(services, flow, delivery.day, delivery.settled_arrivals)
     row = services.ledger.publications.get(flow.name, delivery.day, delivery.version)
     if row is None:
@@ -127,14 +127,14 @@ def close(services: Services, flow: FeedFlow, delivery: Delivery, seconds: float
     if services.ledger.deliveries.close(flow.name, delivery.day, delivery.run_id, delivery.version) is None:
         raise ClaimLost(f"{flow.name} {delivery.day} was taken by another run while this one closed it")
     if delivery.hindered:
-        no_longer_hindered(services, flow, delivery.day)
+        no_longer_hindered(services.ledger, flow, delivery.day)
     # A second run of a version that is published and closed changes nothing, and nobody need hear of it.
     if row.state is not DeliveryState.PUBLISHED or delivery.published != delivery.version:
-        _tell(services, flow, done)
+        _notify(services, flow, done)
     return done
 
 
-def _tell(services: Services, flow: FeedFlow, done: Publication) -> None:
+def _notify(services: Services, flow: FeedFlow, done: Publication) -> None:
     """Readers see the version whether or not anybody can be notified, so a message that fails is logged, not raised."""
     subject = f"{flow.name} {done.day}: published version {done.version}"
     try:

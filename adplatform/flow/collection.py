@@ -12,8 +12,10 @@ from adplatform.lake.agreement import Compared, compare
 from adplatform.lake.retention import Collected, collect
 from adplatform.lake.table import Named, table_name, table_spec
 from adplatform.lake.zones import JOINT
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.placements import Placement
 from adplatform.platform.aws_errors import aws_failures
+from adplatform.platform.settings import Settings
 from adplatform.transform.compile import output_columns, partition_column
 
 RECENT = timedelta(days=2)
@@ -32,7 +34,7 @@ def collect_source(
     settings, now = services.settings, services.ledger.now()
     settings.temp.mkdir(parents=True, exist_ok=True)
     for flow in tables_of(source):
-        table = named_table(services, flow)
+        table = named_table(services.settings, flow)
         keep = timedelta(days=settings.keep_days)
         collected = collect(
             services.lake,
@@ -67,7 +69,7 @@ def compare_recent(services: Services, source: Source, run_id: str) -> Iterator[
                 for scope in ["", *scopes]
             }
             if any(recent.values()):
-                compared = _compare(services, flow, _partitions(services, flow, recent), run_id, temp)
+                compared = _compare(services, flow, _partitions(services.ledger, flow, recent), run_id, temp)
                 report(services, flow, compared, whole=False)
                 yield flow, compared
 
@@ -77,9 +79,9 @@ def tables_of(source: Source) -> list[FeedFlow]:
     return list({flow.table: flow for flow in source.feeds}.values())
 
 
-def named_table(services: Services, flow: FeedFlow) -> Named:
+def named_table(settings: Settings, flow: FeedFlow) -> Named:
     """The table of a feed, with all that is needed to merge slices where deliveries meet in a partition."""
-    prefix = services.settings.database_prefix
+    prefix = settings.database_prefix
     if partition_column(flow.feed.contract) is None:
         return table_name(flow.table, prefix)
     contract = flow.feed.contract
@@ -94,14 +96,14 @@ def report(services: Services, flow: FeedFlow, compared: Compared, *, whole: boo
         subject = f"{flow.table}: readers saw something else than what is published; it is repaired"
         notifier.failure("catalog_repaired", subject, {**facts, "repaired": _first(compared.repaired)})
     what = f"catalog/{flow.table}"
-    told = services.ledger.messages.troubles(flow.source).get(what)
+    known = services.ledger.messages.troubles(flow.source).get(what)
     if compared.to_report:
         text = clipped("; ".join(_first(compared.to_report)))
-        if told is None or (whole and told.error != text):
+        if known is None or (whole and known.error != text):
             subject = f"{flow.table}: catalog and ledger disagree; run `adplatform doctor`"
             if notifier.failure("catalog_disagrees", subject, {**facts, "problems": _first(compared.to_report)}):
                 services.ledger.messages.note_trouble(flow.source, what, text)
-    elif told is not None and whole:
+    elif known is not None and whole:
         services.ledger.messages.clear_trouble(flow.source, what)
 
 
@@ -112,7 +114,7 @@ def _first(sentences: tuple[str, ...]) -> list[str]:
 
 def _compare(services: Services, flow: FeedFlow, values: set[str], run_id: str, temp: Path) -> Compared:
     """Looks first, and holds up publishers only where there is something to repair."""
-    lake, table = services.lake, named_table(services, flow)
+    lake, table = services.lake, named_table(services.settings, flow)
     seen = compare(lake, None, flow.table, table, values=values, run_id=run_id, temp=temp)
     if not seen:
         return seen
@@ -120,10 +122,10 @@ def _compare(services: Services, flow: FeedFlow, values: set[str], run_id: str, 
         return compare(lake, lease, flow.table, table, values=values, run_id=run_id, temp=temp)
 
 
-def _partitions(services: Services, flow: FeedFlow, recent: dict[str, list[Placement]]) -> set[str]:
+def _partitions(ledger: Ledger, flow: FeedFlow, recent: dict[str, list[Placement]]) -> set[str]:
     if partition_column(flow.feed.contract) is not None:
         days = {placement.day for placement in recent[""]}
-        return {part.partition for part in services.ledger.placements.all_slices(flow.table) if part.day in days}
+        return {part.partition for part in ledger.placements.all_slices(flow.table) if part.day in days}
     return {
         f"{placement.day}{JOINT}{scope}" if scope else str(placement.day)
         for scope, placements in recent.items()

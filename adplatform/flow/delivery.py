@@ -88,7 +88,7 @@ def working(
     name, claimed = f"{flow.name} {day}", False
     try:
         with aws_failures(name):
-            delivery = lifecycle.claim(services, flow, day, run_id)
+            delivery = lifecycle.claim(services.ledger, flow, day, run_id)
             claimed = True
             with directory as work:
                 yield Begun(services, flow, delivery, Path(work))
@@ -108,7 +108,7 @@ def working(
     except BaseException:  # interruptions are no Exceptions, whoever raises them
         with stopped() as failure:
             if failure is None:
-                lifecycle.release(services, flow, day, run_id)
+                lifecycle.release(services.ledger, flow, day, run_id)
             else:
                 lifecycle.fail(services, flow, day, run_id, failure)
         raise

@@ -123,7 +123,7 @@ class _Table:
     run_id: str
 
     def examine(self) -> Iterator[Finding]:
-        named = named_table(self.services, self.flow)
+        named = named_table(self.services.settings, self.flow)
         if isinstance(named, TableSpec) and (
             earlier := self.services.ledger.placements.earlier_slices(self.flow.table)
         ):

@@ -9,6 +9,7 @@ from adplatform.flow.retried import Retried
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,12 @@ class FailedDelivery:
         return f"; mend it, then `adplatform retry {self.name} {d.day}`"
 
 
-def failed_deliveries(services: Services, source: str, flows: Iterable[FeedFlow]) -> list[FailedDelivery]:
+def failed_deliveries(ledger: Ledger, source: str, flows: Iterable[FeedFlow]) -> list[FailedDelivery]:
     """The deliveries of these feeds of a source that have failed."""
     by_name = {flow.name: flow for flow in flows}
     return [
         FailedDelivery(by_name[name], delivery)
-        for name, delivery in services.ledger.deliveries.active(source)
+        for name, delivery in ledger.deliveries.active(source)
         if name in by_name and delivery.state is DeliveryState.FAILED
     ]
 

@@ -8,6 +8,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.audit import AuditFinding
 from adplatform.ledger.keys import RotationState, TableRotation
+from adplatform.ledger.ledger import Ledger
 from adplatform.privacy.key_versions import fetch_earlier_key
 from adplatform.privacy.keys import HashKey, fetch_key
 
@@ -51,15 +52,15 @@ def hashing_keys(services: Services, flow: FeedFlow) -> HashingKeys | None:
         return HashingKeys(kept_key(services, rotation))
     key = fetch_key(services.secrets, services.settings.hash_key_secret)
     if meets_deliveries(flow):
-        others = _other_keys(services, flow, key.id)
+        others = _other_keys(services.ledger, flow, key.id)
         if others or (rotation is not None and rotation.state is RotationState.RUNNING):
             raise KeysDiffer(_waits(flow, key.id, " and ".join(others), rotation))
     return HashingKeys(key, _previous(services, key))
 
 
-def _other_keys(services: Services, flow: FeedFlow, key_id: str) -> list[str]:
+def _other_keys(ledger: Ledger, flow: FeedFlow, key_id: str) -> list[str]:
     """The keys of what readers see of the feed, without ``key_id``; "unknown" for what may be under another."""
-    found, lake = {p.key_id for p in services.ledger.placements.of_feed(flow.name)}, services.ledger.keys.lake_key()
+    found, lake = {p.key_id for p in ledger.placements.of_feed(flow.name)}, ledger.keys.lake_key()
     unknown = "" in found and lake is not None and not lake.is_of_unrecorded(key_id)
     return [*sorted(found - {"", key_id}), *(["unknown"] if unknown else [])]
 
@@ -105,13 +106,13 @@ def require_current(services: Services, flow: FeedFlow, key_id: str) -> None:
         )
 
 
-def one_key_finding(services: Services, flow: FeedFlow, keys: HashingKeys | None) -> AuditFinding:
+def one_key_finding(ledger: Ledger, flow: FeedFlow, keys: HashingKeys | None) -> AuditFinding:
     """Whether the delivery's digests can be joined with those of all other dates and tables."""
     if keys is None:
         return AuditFinding(ONE_KEY, True, False, "no column is hashed with the key of the lake")
     key_id = keys.current.id
-    lake = services.ledger.keys.lake_key() or services.ledger.keys.begin(key_id)
-    rotation = services.ledger.keys.rotation(flow.table)
+    lake = ledger.keys.lake_key() or ledger.keys.begin(key_id)
+    rotation = ledger.keys.rotation(flow.table)
     if key_id != lake.key_id:
         text = (
             f"hashed with key {key_id}, while the key of the lake is {lake.key_id} since {lake.since:%Y-%m-%d}: joins "

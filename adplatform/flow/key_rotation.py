@@ -31,6 +31,7 @@ from adplatform.lake.rotation import show_together
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.keys import LakeKey, RotationState, TableRotation
 from adplatform.ledger.leases import Lease
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.placements import Placement
 from adplatform.ledger.publications import Publication
 from adplatform.platform.aws_errors import aws_failures
@@ -139,11 +140,11 @@ class KeyReplaced(TransientFailure):
     """The key that everything is brought to is not the current one any more."""
 
 
-def usage(services: Services, flows: Iterable[FeedFlow]) -> list[Usage]:
+def usage(ledger: Ledger, flows: Iterable[FeedFlow]) -> list[Usage]:
     """How many deliveries and rows of each table are under which key; tables without digests are left out."""
     found: dict[tuple[str, str], list[int]] = {}
     for flow in _hashed(flows):
-        for shown in _shown(services, flow):
+        for shown in _shown(ledger, flow):
             counts = found.setdefault((flow.table, shown.key_id), [0, 0])
             counts[0] += 1
             counts[1] += shown.rows
@@ -160,7 +161,7 @@ def plan(services: Services, flows: Iterable[FeedFlow], key_id: str, previous_id
     found = []
     for flow in _hashed(flows):
         versions = {(p.day, p.version): p for p in services.ledger.publications.of_feed(flow.name)}
-        for shown in reversed(_shown(services, flow)):
+        for shown in reversed(_shown(services.ledger, flow)):
             version = versions.get((shown.day, shown.version))
             before = version.previous_key_id if version else ""
             if shown.key_id != key_id or (previous_id and before != previous_id):
@@ -219,7 +220,7 @@ def rotate(
         tables = {flow.table: flow for flow in _hashed(flows)}
         tried: set[str] = set()
         for _ in range(_PASSES):
-            due = plan(services, flows, key.key_id, _dual_id(services, key))
+            due = plan(services, flows, key.key_id, _dual_id(services.ledger, key))
             left = [each for each in due if each.gone]
             begun = {r.table for r in services.ledger.keys.rotations() if r.state is RotationState.RUNNING}
             untried = {each.flow.table for each in due if each.name not in tried} | ((begun & tables.keys()) - tried)
@@ -236,9 +237,9 @@ def rotate(
         for flow in _hashed(flows):
             lease.check()
             with _apart(flow.name, problems):
-                _note_left(services, flow, left, key)
-                problems |= _welcome(services, flow, work)
-        _end_bare(services, flows)
+                _note_left(services.ledger, flow, left, key)
+                problems |= _welcome(services.ledger, flow, work)
+        _end_bare(services.ledger, flows)
         lease.check()
         if not problems:
             key = replace(key, rotating=False)
@@ -268,7 +269,7 @@ def retire_keys(
             )
         lake = replace(lake, dual_until=None)
         ledger.keys.put(lake)
-    used = {each.key_id for each in usage(services, flows)} | {lake.key_id} | _held_ids(services)
+    used = {each.key_id for each in usage(services.ledger, flows)} | {lake.key_id} | _held_ids(services.ledger)
     earlier = [v.id for v in key_versions(secrets, name) if not v.current]
     for key_id in earlier:
         if key_id not in used:
@@ -305,7 +306,7 @@ def _begin(
     now = ledger.now()
     lake = ledger.keys.lake_key() or LakeKey(target.previous_id or target.key_id, now)
     dual_until = now + wish.dual if wish.dual else None
-    needed = {lake.key_id, current_version(secrets, name).id, *_held_ids(services)} - {"", target.key_id}
+    needed = {lake.key_id, current_version(secrets, name).id, *_held_ids(services.ledger)} - {"", target.key_id}
     # Before the new value: it takes the only label of the value before the current one.
     lost = {u for u in sorted(needed | {target.previous_id} - {""}) if not keep_reachable(secrets, name, u)}
     if wish.dual and target.previous_id in lost:
@@ -333,13 +334,13 @@ def _begin(
     return key, lost & needed
 
 
-def _held_ids(services: Services) -> set[str]:
+def _held_ids(ledger: Ledger) -> set[str]:
     """The keys of tables on their way or staying under theirs, also of sources that are not declared here."""
-    return {r.from_id for r in services.ledger.keys.rotations() if r.state is not RotationState.DONE}
+    return {r.from_id for r in ledger.keys.rotations() if r.state is not RotationState.DONE}
 
 
-def _dual_id(services: Services, key: LakeKey) -> str:
-    return key.previous_id if key.dual(services.ledger.now()) else ""
+def _dual_id(ledger: Ledger, key: LakeKey) -> str:
+    return key.previous_id if key.dual(ledger.now()) else ""
 
 
 # -- what is to be made
@@ -349,9 +350,8 @@ def _hashed(flows: Iterable[FeedFlow]) -> Iterator[FeedFlow]:
     return (flow for flow in flows if flow.feed.contract.needs_key)
 
 
-def _shown(services: Services, flow: FeedFlow) -> list[Placement]:
+def _shown(ledger: Ledger, flow: FeedFlow) -> list[Placement]:
     """What readers see of each delivery, the oldest date first; of a table that deliveries replace, the last alone."""
-    ledger = services.ledger
     placed = {p.day: p for p in ledger.placements.of_feed(flow.name)}
     for delivery in ledger.deliveries.of_feed(flow.name):
         if delivery.published and delivery.day not in placed:
@@ -411,23 +411,23 @@ def _table(
         work.watch(Step(flow.table, number, len(todo), str(each.day)))
         lease.check()
         with _apart(each.name, problems):
-            if problem := _make_again(services, each, key, work):
+            if problem := _make_again(services.ledger, each, key, work):
                 problems[each.name] = problem
     work.watch(Step(flow.table, len(todo), len(todo), "done"))
     return len(todo) - len(problems), problems
 
 
-def _make_again(services: Services, item: Remake, key: LakeKey, work: Work) -> str:
+def _make_again(ledger: Ledger, item: Remake, key: LakeKey, work: Work) -> str:
     """Make a delivery again in the normal flow; the problem, "" for none. What had settled already is made first, and
     if that is refused, what readers see."""
     flow, day, problem = item.flow, item.day, ""
     for _ in range(2):
-        settled, ours = _settled_again(services, item, key, work)
+        settled, ours = _settled_again(ledger, item, key, work)
         if settled is None:
             return ours
         problem = work.make(flow, day)
-        _free(services, flow, day, work)
-        placed = next((p for p in _shown(services, flow) if p.day == day), None)
+        _free(ledger, flow, day, work)
+        placed = next((p for p in _shown(ledger, flow) if p.day == day), None)
         if placed is None or placed.key_id == key.key_id:
             return ""
         if not problem and placed.version == item.version:
@@ -441,20 +441,20 @@ def _make_again(services: Services, item: Remake, key: LakeKey, work: Work) -> s
     return problem
 
 
-def _settled_again(services: Services, item: Remake, key: LakeKey, work: Work) -> tuple[Delivery | None, str]:
+def _settled_again(ledger: Ledger, item: Remake, key: LakeKey, work: Work) -> tuple[Delivery | None, str]:
     """The delivery, settled as a new version of the objects that readers see, and why; with "" one that had settled
     already. Without a delivery, what is in the way."""
     flow, day, settler = item.flow, item.day, work.settler(item.flow)
     because = f"made again under hashing key {key.key_id}"
     while True:
-        seen = _free(services, flow, day, work)
+        seen = _free(ledger, flow, day, work)
         if seen.state is DeliveryState.RUNNING:
             return None, f"{item.name}: run {seen.run_id} is at it; {ADVICE} again when it has ended"
         if seen.state is DeliveryState.SETTLED:
             return seen, because if seen.settled_because == because else ""
         if seen.pending and _take_in(settler, flow, seen):
             continue
-        shown = services.ledger.publications.get(flow.name, day, item.version)
+        shown = ledger.publications.get(flow.name, day, item.version)
         if shown is None:
             return None, f"{item.name}: version {item.version} is not in the ledger; `adplatform doctor` restores it"
         settled = settler.settle_again(flow, seen, shown, because)
@@ -471,18 +471,18 @@ def _take_in(settler: Settler, flow: FeedFlow, seen: Delivery) -> bool:
         return False
 
 
-def _free(services: Services, flow: FeedFlow, day: date, work: Work) -> Delivery:
+def _free(ledger: Ledger, flow: FeedFlow, day: date, work: Work) -> Delivery:
     """The delivery, once no run is at it: taken from one that is dead, or awaited for some time. Only one rotation is
     at work, so runs of earlier ones are dead."""
-    seen = services.ledger.deliveries.get(flow.name, day)
+    seen = ledger.deliveries.get(flow.name, day)
     for _ in range(_LOOKS):
         if seen.state is not DeliveryState.RUNNING:
             break
         if seen.run_id.startswith(RUN_PREFIX) or not work.runs.alive(seen.run_id):
-            services.ledger.deliveries.free(flow.name, seen)
+            ledger.deliveries.free(flow.name, seen)
         else:
             work.sleep(_LOOK_EVERY.total_seconds())
-        seen = services.ledger.deliveries.get(flow.name, day)
+        seen = ledger.deliveries.get(flow.name, day)
     return seen
 
 
@@ -506,7 +506,7 @@ def _whole_table(
         raise KeyReplaced(f"hashing key {key.key_id} was replaced by {keys.current.id} meanwhile: {ADVICE} again")
     rotation = TableRotation(flow.table, from_id, key.key_id, RotationState.RUNNING, started, len(due))
     ledger.keys.put_rotation(rotation)
-    rows = _staged_rows(services, flow, key.key_id)
+    rows = _staged_rows(services.ledger, flow, key.key_id)
     for number, each in enumerate(due):
         work.watch(Step(flow.table, number, len(due), f"{each.day} staged"))
         lease.check()
@@ -517,12 +517,14 @@ def _whole_table(
         ledger.keys.put_rotation(rotation)
     if problems:
         return 0, problems
-    hand = _in_hand(services, flow, keys)
-    if any(p.key_id != key.key_id and p.day not in hand for p in _shown(services, flow)):
+    hand = _in_hand(services.ledger, flow, keys)
+    if any(p.key_id != key.key_id and p.day not in hand for p in _shown(services.ledger, flow)):
         return 0, {}  # published meanwhile by a run that had the other key already: the next pass stages it, too
     if hand:
         work.watch(Step(flow.table, len(due), len(due), "shown"))
-        table = clean.table_of(services, flow, output_columns(flow.feed.contract, previous=keys.previous is not None))
+        table = clean.table_of(
+            services.settings, flow, output_columns(flow.feed.contract, previous=keys.previous is not None)
+        )
         versions = {day: (version.version, version.manifest_key) for day, version in hand.items()}
         show_together(services.lake, table, versions, run_id=work.run_id, temp=work.temp, key_id=key.key_id)
     for day, version in sorted(hand.items()):
@@ -562,10 +564,10 @@ def _stage_again(
     """Make a delivery again and keep it until the whole table is shown; the problem, "" for none."""
     flow, problem = item.flow, ""
     for _ in range(2):
-        settled, ours = _settled_again(services, item, key, work)
+        settled, ours = _settled_again(services.ledger, item, key, work)
         if settled is None:
             return ours
-        if _is_staged(services, flow, settled, keys, rows):
+        if _is_staged(services.ledger, flow, settled, keys, rows):
             return ""
         problem = _stage(services, flow, settled, keys, work)
         if not problem or ours:
@@ -580,37 +582,37 @@ def _stage(services: Services, flow: FeedFlow, settled: Delivery, keys: HashingK
             require_no_bad_file(flow, land(begun))
             if judged := judge(begun, keys=keys):
                 clean.stage_for_rotation(services, flow, day, version, judged, run_id, begun.work)
-            lifecycle.release(services, flow, day, run_id)
+            lifecycle.release(services.ledger, flow, day, run_id)
     except (PermanentFailure, TransientFailure) as e:
         return f"{flow.name} {day}: {e}"
     return ""
 
 
-def _staged_rows(services: Services, flow: FeedFlow, key_id: str) -> dict[tuple[date, int], int]:
+def _staged_rows(ledger: Ledger, flow: FeedFlow, key_id: str) -> dict[tuple[date, int], int]:
     """Rows of all slices under a key, by date and version."""
     rows: dict[tuple[date, int], int] = {}
-    for part in services.ledger.placements.all_slices(flow.name):
+    for part in ledger.placements.all_slices(flow.name):
         if part.key_id == key_id:
             rows[part.day, part.version] = rows.get((part.day, part.version), 0) + part.rows
     return rows
 
 
 def _is_staged(
-    services: Services, flow: FeedFlow, delivery: Delivery, keys: HashingKeys, rows: Mapping[tuple[date, int], int]
+    ledger: Ledger, flow: FeedFlow, delivery: Delivery, keys: HashingKeys, rows: Mapping[tuple[date, int], int]
 ) -> bool:
-    version = services.ledger.publications.get(flow.name, delivery.day, delivery.version)
+    version = ledger.publications.get(flow.name, delivery.day, delivery.version)
     if version is None or (version.key_id, version.previous_key_id) != (keys.current.id, keys.previous_id):
         return False
     # An ordinary run that was refused has noted its counts and may have no slices.
     return rows.get((delivery.day, delivery.version), 0) == version.clean
 
 
-def _in_hand(services: Services, flow: FeedFlow, keys: HashingKeys) -> dict[date, Publication]:
+def _in_hand(ledger: Ledger, flow: FeedFlow, keys: HashingKeys) -> dict[date, Publication]:
     """The staged versions, and those that are shown and not yet closed."""
-    found, rows = {}, _staged_rows(services, flow, keys.current.id)
-    for listed in services.ledger.deliveries.of_feed(flow.name):
-        version = services.ledger.publications.get(flow.name, listed.day, listed.version)
-        if version is not None and listed.published < listed.version and _is_staged(services, flow, listed, keys, rows):
+    found, rows = {}, _staged_rows(ledger, flow, keys.current.id)
+    for listed in ledger.deliveries.of_feed(flow.name):
+        version = ledger.publications.get(flow.name, listed.day, listed.version)
+        if version is not None and listed.published < listed.version and _is_staged(ledger, flow, listed, keys, rows):
             found[listed.day] = version
     return found
 
@@ -621,46 +623,46 @@ def _finish(services: Services, flow: FeedFlow, made: Publication, work: Work) -
     Raises: as :func:`adplatform.flow.close.close`; the ledger knows of it, and the next run closes the version.
     """
     day = made.day
-    _free(services, flow, day, work)
+    _free(services.ledger, flow, day, work)
     with working(services, flow, day, work.run_id, nullcontext(work.temp)) as begun:
         claimed = begun.delivery
         if claimed.version != made.version and not is_shown(services.ledger, flow, claimed):
-            lifecycle.release(services, flow, day, work.run_id)
+            lifecycle.release(services.ledger, flow, day, work.run_id)
             return
         seconds = (services.ledger.now() - claimed.settled_at).total_seconds() if claimed.settled_at else 0
         done = close(services, flow, claimed, seconds)
     work.closed(flow, done)
 
 
-def _note_left(services: Services, flow: FeedFlow, left: Iterable[Remake], key: LakeKey) -> None:
+def _note_left(ledger: Ledger, flow: FeedFlow, left: Iterable[Remake], key: LakeKey) -> None:
     """Remember how many deliveries of a table stay under an earlier key."""
     mine = [each for each in left if each.flow.table == flow.table and each.key_id != key.key_id]
-    known = services.ledger.keys.rotation(flow.table)
+    known = ledger.keys.rotation(flow.table)
     if meets_deliveries(flow) or len(mine) == (known.left if known else 0):
         return
-    done = TableRotation(flow.table, "", key.key_id, RotationState.DONE, services.ledger.now(), left=len(mine))
-    services.ledger.keys.put_rotation(done)
+    done = TableRotation(flow.table, "", key.key_id, RotationState.DONE, ledger.now(), left=len(mine))
+    ledger.keys.put_rotation(done)
 
 
-def _end_bare(services: Services, flows: Iterable[FeedFlow]) -> None:
+def _end_bare(ledger: Ledger, flows: Iterable[FeedFlow]) -> None:
     """End the way of tables whose contracts hash nothing any more: no key is needed for them."""
     bare = {flow.table for flow in flows if not flow.feed.contract.needs_key}
-    for rotation in services.ledger.keys.rotations():
+    for rotation in ledger.keys.rotations():
         if rotation.table in bare and rotation.state is RotationState.RUNNING:
-            services.ledger.keys.put_rotation(replace(rotation, state=RotationState.DONE))
+            ledger.keys.put_rotation(replace(rotation, state=RotationState.DONE))
 
 
-def _welcome(services: Services, flow: FeedFlow, work: Work) -> dict[str, str]:
+def _welcome(ledger: Ledger, flow: FeedFlow, work: Work) -> dict[str, str]:
     """Take in what was refused while the table was under another key; the problems by delivery."""
     problems: dict[str, str] = {}
-    rotation = services.ledger.keys.rotation(flow.table)
+    rotation = ledger.keys.rotation(flow.table)
     if rotation is not None and rotation.state is RotationState.RUNNING:
         return problems
-    for seen in services.ledger.deliveries.of_feed(flow.name):
+    for seen in ledger.deliveries.of_feed(flow.name):
         refused = seen.state is DeliveryState.FAILED and ADVICE in seen.error
         name = f"{flow.name} {seen.day}"
         with _apart(name, problems):
-            if refused and services.ledger.deliveries.readmit(flow.name, seen):
+            if refused and ledger.deliveries.readmit(flow.name, seen):
                 work.watch(Step(flow.table, 0, 1, f"{seen.day} had to wait"))
                 if problem := work.make(flow, seen.day):
                     problems[name] = problem

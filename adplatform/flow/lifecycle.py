@@ -13,38 +13,39 @@ from adplatform.flow.services import Services
 from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.ledger import Ledger
 
 DELIVERIES = "deliveries"
 _HINDERED_LATELY = timedelta(days=1)
 """A hindered delivery is tried every few hours; one that rests for longer has no feed any more."""
 
 
-def claim(services: Services, flow: FeedFlow, day: date, run_id: str) -> Delivery:
+def claim(ledger: Ledger, flow: FeedFlow, day: date, run_id: str) -> Delivery:
     """Take the latest settled version of the delivery for this run. Claiming it again in the same run is no harm.
 
     Raises:
         PermanentFailure: nothing has settled for that date.
         ClaimLost: another run has it. If that run is dead, the next tick of the source's sensor frees the delivery.
     """
-    return services.ledger.deliveries.claim(flow.name, day, run_id) or claimed_by(services, flow, day, run_id)
+    return ledger.deliveries.claim(flow.name, day, run_id) or claimed_by(ledger, flow, day, run_id)
 
 
-def release(services: Services, flow: FeedFlow, day: date, run_id: str) -> None:
+def release(ledger: Ledger, flow: FeedFlow, day: date, run_id: str) -> None:
     """Let go of a delivery that this run does not publish, because it was stopped or was not meant to; the next tick
     runs what is still due."""
-    delivery = services.ledger.deliveries.get(flow.name, day)
-    row = services.ledger.publications.get(flow.name, day, delivery.version)
+    delivery = ledger.deliveries.get(flow.name, day)
+    row = ledger.publications.get(flow.name, day, delivery.version)
     closed = row is not None and row.state is DeliveryState.PUBLISHED
-    services.ledger.deliveries.release(flow.name, day, run_id, closed=closed)
+    ledger.deliveries.release(flow.name, day, run_id, closed=closed)
 
 
-def claimed_by(services: Services, flow: FeedFlow, day: date, run_id: str) -> Delivery:
+def claimed_by(ledger: Ledger, flow: FeedFlow, day: date, run_id: str) -> Delivery:
     """The delivery, if this run still holds it.
 
     Raises:
         ClaimLost: another run holds it.
     """
-    delivery = services.ledger.deliveries.get(flow.name, day)
+    delivery = ledger.deliveries.get(flow.name, day)
     if not delivery.is_held_by(run_id):
         raise ClaimLost(f"{flow.name} {day} is held by run {delivery.run_id or 'none'}; this one stops")
     return delivery
@@ -75,20 +76,20 @@ def fail(services: Services, flow: FeedFlow, day: date, run_id: str, error: Exce
     if failed is None:
         return False
     if isinstance(error, EnvironmentFailure):
-        _tell_hindered(services, flow, delivery, error)
+        _notify_hindered(services, flow, delivery, error)
     elif delivery.hindered:
-        no_longer_hindered(services, flow, day)
+        no_longer_hindered(services.ledger, flow, day)
     return True
 
 
-def _tell_hindered(services: Services, flow: FeedFlow, delivery: Delivery, error: EnvironmentFailure) -> None:
-    """Tell people of what hinders a source, unless they know."""
+def _notify_hindered(services: Services, flow: FeedFlow, delivery: Delivery, error: EnvironmentFailure) -> None:
+    """Notify people of what hinders a source, unless they know."""
     facts = {"feed": flow.name, "date": delivery.day.isoformat(), "error": str(error)}
     subject = f"{flow.source}: deliveries wait for the place where they run"
     if not delivery.hindered:
-        no_longer_hindered(services, flow, delivery.day)
+        no_longer_hindered(services.ledger, flow, delivery.day)
     begin_hindrance(
-        services,
+        services.ledger,
         flow.source,
         DELIVERIES,
         error,
@@ -96,10 +97,10 @@ def _tell_hindered(services: Services, flow: FeedFlow, delivery: Delivery, error
     )
 
 
-def no_longer_hindered(services: Services, flow: FeedFlow, day: date) -> None:
+def no_longer_hindered(ledger: Ledger, flow: FeedFlow, day: date) -> None:
     """Nothing hinders a delivery; once nothing does any of a source, people are notified the next time."""
-    since = services.ledger.now() - _HINDERED_LATELY
-    active = services.ledger.deliveries.active(flow.source)
+    since = ledger.now() - _HINDERED_LATELY
+    active = ledger.deliveries.active(flow.source)
     others = (other for name, other in active if (name, other.day) != (flow.name, day))
     if not any(other.hindered and other.changed_at and other.changed_at > since for other in others):
-        end_hindrances(services, flow.source, DELIVERIES)
+        end_hindrances(ledger, flow.source, DELIVERIES)

@@ -7,10 +7,10 @@ from functools import partial
 
 from adplatform.contracts.source import Topics
 from adplatform.flow.hindrances import begin_hindrance, end_hindrances
+from adplatform.flow.outbox import send_unsent
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Look, Problem
 from adplatform.flow.source import Source
-from adplatform.flow.untold import tell_untold
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +25,8 @@ def notify_refused(services: Services, source: Source) -> None:
     topics: Mapping[str, Topics] = {flow.name: flow.topics for flow in source.feeds}
     ledger = services.ledger
     for refused in ledger.objects.refused(source.name):
-        told = ledger.messages.told(source.name, refused.sort_key)
-        if told is not None and ledger.now() - told.at < _REFUSED_EVERY:
+        last = ledger.messages.notified(source.name, refused.sort_key)
+        if last is not None and ledger.now() - last.at < _REFUSED_EVERY:
             continue
         count = f"{refused.objects} objects" if refused.objects != 1 else "an object"
         log.warning("%s: %s refused, first %s: %s", refused.feed, count, refused.first, refused.reason)
@@ -42,7 +42,7 @@ def notify_refused(services: Services, source: Source) -> None:
             },
         )
         if sent:
-            ledger.messages.put_told(source.name, refused.sort_key)
+            ledger.messages.put_notified(source.name, refused.sort_key)
             ledger.objects.clear_refused(source.name, refused)
 
 
@@ -50,7 +50,7 @@ def notify_stuck(services: Services, source: str, problems: Iterable[Problem]) -
     """Notify of deliveries that newly cannot settle, and of whatever could not be sent before."""
     for problem in problems:
         log.error("%s %s: %s", problem.flow.name, problem.day, problem.error)
-    tell_untold(services, source)
+    send_unsent(services, source)
 
 
 def notify_hindered(services: Services, source: Source, found: Look) -> None:
@@ -58,7 +58,7 @@ def notify_hindered(services: Services, source: Source, found: Look) -> None:
     for hindrance in found.hindrances:
         facts = {"source": source.name, "error": str(hindrance)}
         subject = f"{source.name}: deliveries cannot be judged where the platform runs"
-        tell = partial(services.notifier(source.feeds[0].topics).failure, "arrivals_hindered", subject, facts)
-        begin_hindrance(services, source.name, ARRIVALS, hindrance, tell)
+        notify = partial(services.notifier(source.feeds[0].topics).failure, "arrivals_hindered", subject, facts)
+        begin_hindrance(services.ledger, source.name, ARRIVALS, hindrance, notify)
     if found.mark is None and not found.hindrances:
-        end_hindrances(services, source.name, ARRIVALS)
+        end_hindrances(services.ledger, source.name, ARRIVALS)

@@ -37,7 +37,7 @@ class PushedFiles:
         return list(self.names)
 
     def failed(self, services: Services) -> list[FailedDelivery]:
-        return failed_deliveries(services, self.source.name, self.source.feeds)
+        return failed_deliveries(services.ledger, self.source.name, self.source.feeds)
 
 
 def pushed_files(declared: FileSource, settings: Settings) -> PushedFiles:

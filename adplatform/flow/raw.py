@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from adplatform.files.bad_file import BadFile
 from adplatform.files.gpg_home import GpgHome, gpg_home
@@ -33,7 +34,7 @@ def land(
     """
     begun = [(item, _begun(day, version, item.object)) for item in objects]
     if flow.feed.pgp is None:
-        outcomes = [_check_plain(services, item, o, work) if o.outcome is Outcome.LOADED else o for item, o in begun]
+        outcomes = [_check_plain(services.s3, item, o, work) if o.outcome is Outcome.LOADED else o for item, o in begun]
     else:
         keyring = fetch_keyring(services.secrets, flow.feed.pgp)
         with gpg_home(keyring.private_keys, keyring.signer_keys) as home:
@@ -53,16 +54,16 @@ def _begun(day: date, version: int, obj: RawObject) -> FileOutcome:
     return begun if obj.size else replace(begun, outcome=Outcome.EMPTY, reason="no bytes")
 
 
-def _check_plain(services: Services, item: VersionObject, outcome: FileOutcome, work: Path) -> FileOutcome:
+def _check_plain(s3: Any, item: VersionObject, outcome: FileOutcome, work: Path) -> FileOutcome:
     obj = item.object
     if item.sha256 is not None:
         local = work / "checked"
-        checksum = download(services.s3, obj, local)
+        checksum = download(s3, obj, local)
         local.unlink()
         if not _is_promised(item, checksum):
             return _not_promised(outcome)
     head = work / "head"
-    head.write_bytes(services.s3.get_object(**located(obj), Range="bytes=0-4095")["Body"].read())
+    head.write_bytes(s3.get_object(**located(obj), Range="bytes=0-4095")["Body"].read())
     if is_openpgp(head):
         return refused(outcome, "encrypted", "it is OpenPGP-encrypted but the feed has no pgp settings")
     return outcome

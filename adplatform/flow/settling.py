@@ -40,7 +40,7 @@ from adplatform.lake.zones import Zones
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.keys import RotationState, TableRotation
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.messages import Untold
+from adplatform.ledger.messages import Unsent
 from adplatform.ledger.objects import RawObject
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.rows import digest
@@ -120,9 +120,9 @@ class Problem:
         return {"feed": self.flow.name, "date": self.day.isoformat(), "error": self.error}
 
     @property
-    def untold(self) -> Untold:
+    def message(self) -> Unsent:
         """The message that people get of it, which is written together with it."""
-        return Untold.of(self.flow.topics.failure, "delivery_stuck", self.subject, self.facts)
+        return Unsent.of(self.flow.topics.failure, "delivery_stuck", self.subject, self.facts)
 
 
 @dataclass(frozen=True)
@@ -575,7 +575,7 @@ class Settler:
         elif deaths > MAX_DEATHS and not visible:
             error = f"{error}; its runs died {deaths} times. `adplatform retry {flow.name} {day}` tries again"
             problem = Problem(flow, day, error, "is given up")
-            changed = deliveries.give_up(flow.name, delivery, error, problem.untold)
+            changed = deliveries.give_up(flow.name, delivery, error, problem.message)
             problems += [problem] if changed else []
         else:
             changed = deliveries.died(flow.name, delivery, error, after_death, visible=visible)
@@ -598,7 +598,7 @@ class Settler:
         if delivery.error == error or delivery.state in BUSY:
             return []
         problem = Problem(flow, day, error)
-        return [problem] if self.ledger.deliveries.stuck(flow.name, delivery, error, problem.untold) else []
+        return [problem] if self.ledger.deliveries.stuck(flow.name, delivery, error, problem.message) else []
 
     def _no_longer_stuck(self, flow: FeedFlow, day: date) -> None:
         """What kept a delivery from settling is mended and it waits like any other, unless a run of it has failed."""

@@ -2,15 +2,16 @@
 
 from datetime import date
 
+from adplatform.flow.outbox import notify
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.flow.untold import tell
-from adplatform.ledger.messages import Untold
+from adplatform.ledger.ledger import Ledger
+from adplatform.ledger.messages import Unsent
 
 
-def undelivered(services: Services, flow: FeedFlow, day: date) -> str:
+def undelivered(ledger: Ledger, flow: FeedFlow, day: date) -> str:
     """What to know and do about a date of which nothing has settled; "" when something has."""
-    delivery = services.ledger.deliveries.get(flow.name, day)
+    delivery = ledger.deliveries.get(flow.name, day)
     if delivery.version:
         return ""
     why = f"It cannot settle: {delivery.error}. " if delivery.error else ""
@@ -20,13 +21,13 @@ def undelivered(services: Services, flow: FeedFlow, day: date) -> str:
     )
 
 
-def tell_undelivered(
+def notify_undelivered(
     services: Services, flow: FeedFlow, day: date, error: str, run_id: str, *, missed: bool = False, backfill: str = ""
 ) -> None:
-    """Tell those who hear of the source's failures: of a deadline that was ``missed`` once a date, of a ``backfill``
+    """Notify the failure topic of the source of a deadline that was ``missed`` once a date, of a ``backfill``
     once for all its dates, of a run that somebody started each time."""
     what = f"deadline/{day}" if missed else f"backfill/{backfill}" if backfill else ""
-    note = services.ledger.messages.note_told(flow.name, what) if what else None
+    note = services.ledger.messages.note_notified(flow.name, what) if what else None
     if what and note is None:
         return
     facts = {"feed": flow.name, "date": day.isoformat(), "run_id": run_id, "error": error}
@@ -37,6 +38,6 @@ def tell_undelivered(
         subject = f"{flow.name} {day}: not delivered" + (" in time" if missed else "")
     event = "delivery_missed" if missed else "not_delivered"
     if note is None or missed:  # no other run says so
-        tell(services, flow.source, Untold.of(flow.topics.failure, event, subject, facts))
+        notify(services, flow.source, Unsent.of(flow.topics.failure, event, subject, facts))
     elif not services.notifier(flow.topics).failure(event, subject, facts):
-        services.ledger.messages.clear_told(flow.name, note)
+        services.ledger.messages.clear_notified(flow.name, note)

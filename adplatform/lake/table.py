@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from adplatform.contracts.model import DELIVERY_DATE, Contract, Profile
+from adplatform.contracts.model import DELIVERY_DATE, Contract, Treatment
 from adplatform.contracts.types import DataType
 from adplatform.failures import PermanentFailure
 from adplatform.transform.values import OutputColumn
@@ -129,4 +129,4 @@ def _partition(contract: Contract) -> OutputColumn | None:
 
 def _stored_name(contract: Contract, name: str) -> str:
     pii = contract.column(name).pii
-    return f"{name}_{Profile.LAKE}" if pii and Profile.LAKE in pii.profiles else name
+    return f"{name}_{Treatment.LAKE}" if pii and Treatment.LAKE in pii.treatment else name

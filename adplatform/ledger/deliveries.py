@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 
 from adplatform.failures import PermanentFailure
 from adplatform.ledger.delivery import Delivery, DeliveryState, active_deliveries, advance, move, read_delivery
-from adplatform.ledger.messages import Untold
+from adplatform.ledger.messages import Unsent
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.rows import IllegalStep, from_item, plain
 from adplatform.ledger.table import NEW, Table, Write
@@ -119,7 +119,7 @@ class Deliveries:
         given = {**values, **({":until": plain(until)} if until else {})}
         self.table.update_if(feed, seen.sort_key, update, "revision = :r", given)
 
-    def stuck(self, feed: str, seen: Delivery, error: str, message: Untold) -> Delivery | None:
+    def stuck(self, feed: str, seen: Delivery, error: str, message: Unsent) -> Delivery | None:
         """What came cannot settle; the ``message`` of it is written in the same transaction, or neither is. A failed
         version with attempts left keeps them.
 
@@ -296,7 +296,7 @@ class Deliveries:
         rests = replace(dead, state=_FAILED, run_id="", not_before=self.table.now() + rest)
         return move(self.table, feed, seen, rests)
 
-    def give_up(self, feed: str, seen: Delivery, error: str, message: Untold) -> Delivery | None:
+    def give_up(self, feed: str, seen: Delivery, error: str, message: Unsent) -> Delivery | None:
         """Its runs died too often; the ``message`` of it is written in the same transaction, or neither is.
 
         Raises:
@@ -337,7 +337,7 @@ class Deliveries:
     def _advance_held(self, feed: str, day: date, run_id: str, step: Callable[[Delivery], Delivery]) -> Delivery | None:
         return advance(self.table, feed, day, lambda seen: step(seen) if seen.is_held_by(run_id) else None)
 
-    def _message(self, feed: str, message: Untold) -> Write:
+    def _message(self, feed: str, message: Unsent) -> Write:
         return self.table.put_write(feed.partition("/")[0], message)
 
 

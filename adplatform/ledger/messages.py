@@ -9,7 +9,7 @@ from typing import Any, Self
 from adplatform.ledger.rows import digest
 from adplatform.ledger.table import NEW, Table
 
-REMEMBER_TOLD = timedelta(days=90)
+REMEMBER_NOTIFIED = timedelta(days=90)
 """For longer than any backfill takes."""
 
 
@@ -28,7 +28,7 @@ class Trouble:
 
 
 @dataclass(frozen=True)
-class Told:
+class Notified:
     """A message that many runs may have reason to send and one sends: of a backfill, or of a date's deadline."""
 
     what: str
@@ -40,7 +40,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Untold:
+class Unsent:
     """A message of a failure that nobody has got yet; ``facts`` is JSON, and an empty ``topic`` the platform's."""
 
     event: str
@@ -79,39 +79,39 @@ class Messages:
     def clear_trouble(self, source: str, what: str) -> None:
         self.table.delete(source, f"trouble#{what}")
 
-    def untold(self, source: str) -> list[Untold]:
+    def unsent(self, source: str) -> list[Unsent]:
         """Messages that are still to be sent."""
-        return list(self.table.query(Untold, source, "untold#"))
+        return list(self.table.query(Unsent, source, "untold#"))
 
-    def put_untold(self, source: str, message: Untold) -> None:
+    def put_unsent(self, source: str, message: Unsent) -> None:
         self.table.put(source, [message])
 
-    def clear_untold(self, source: str, message: Untold) -> None:
+    def clear_unsent(self, source: str, message: Unsent) -> None:
         """The message was sent."""
         self.table.delete(source, message.sort_key)
 
-    def note_told(self, feed: str, what: str) -> Told | None:
+    def note_notified(self, feed: str, what: str) -> Notified | None:
         """Take it upon the caller to notify people; None when somebody did before. Notes of long ago go."""
-        told = Told(what, self.table.now())
-        if not self.table.transact([self.table.put_write(feed, told, NEW)]):
+        note = Notified(what, self.table.now())
+        if not self.table.transact([self.table.put_write(feed, note, NEW)]):
             return None
-        self._forget_told(feed, told.at)
-        return told
+        self._forget_notified(feed, note.at)
+        return note
 
-    def clear_told(self, feed: str, note: Told) -> None:
+    def clear_notified(self, feed: str, note: Notified) -> None:
         """The message could not be sent: whoever has reason to next does it."""
         self.table.delete(feed, note.sort_key)
 
-    def told(self, feed: str, what: str) -> Told | None:
-        return self.table.get(Told, feed, f"told#{what}")
+    def notified(self, feed: str, what: str) -> Notified | None:
+        return self.table.get(Notified, feed, f"told#{what}")
 
-    def put_told(self, feed: str, what: str) -> None:
+    def put_notified(self, feed: str, what: str) -> None:
         """People were notified, now. Notes of long ago go."""
-        told = Told(what, self.table.now())
-        self.table.put(feed, [told])
-        self._forget_told(feed, told.at)
+        note = Notified(what, self.table.now())
+        self.table.put(feed, [note])
+        self._forget_notified(feed, note.at)
 
-    def _forget_told(self, feed: str, now: datetime) -> None:
-        for old in self.table.query(Told, feed, "told#"):
-            if now - old.at > REMEMBER_TOLD:
+    def _forget_notified(self, feed: str, now: datetime) -> None:
+        for old in self.table.query(Notified, feed, "told#"):
+            if now - old.at > REMEMBER_NOTIFIED:
                 self.table.delete(feed, old.sort_key)

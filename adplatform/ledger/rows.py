@@ -20,8 +20,8 @@ pk                            sk                                   row
 ``feed#<source>``             ``planned#<name>/<scope>``           :class:`Planned`, the last day that was planned
 ``feed#<source>``             ``scope#<id>``                       :class:`Scope`, what its reports are asked for
 ``feed#<source>``             ``trouble#<what>``                   :class:`Trouble`, what is refused or hindered now
-``feed#<source>``             ``untold#<digest>``                  :class:`Untold`, a message that is still to be sent
-``feed#<source>/<feed>``      ``told#<what>``                      :class:`Told`, a message that is sent only once
+``feed#<source>``             ``untold#<digest>``                  :class:`Unsent`, a message that is still to be sent
+``feed#<source>/<feed>``      ``told#<what>``                      :class:`Notified`, a message that is sent only once
 ``feed#<source>/<feed>``      ``stale#<day>/<scope>``              :class:`Stale`, a derived date to be built anew
 ``feed#_keys``                ``lake``                             :class:`LakeKey`, the hashing key of the lake
 ``feed#_keys``                ``table#<source>/<feed>``            :class:`TableRotation`, its way to another key

@@ -37,8 +37,8 @@ class Notifier:
         self._publish(self.success_topic, event, subject, facts)
 
     def failure(self, event: str, subject: str, facts: dict[str, Any]) -> bool:
-        """Tell what went wrong; whether it was sent. A message that cannot be sent is logged: it must not stop the work
-        that goes on."""
+        """Notify of what went wrong; whether it was sent. A message that cannot be sent is logged: it must not stop the
+        work that goes on."""
         try:
             self._publish(self.failure_topic, event, subject, facts)
         except (BotoCoreError, ClientError) as e:

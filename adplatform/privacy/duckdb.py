@@ -7,7 +7,7 @@ others go to the rules in Python, each distinct value of a batch once.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from adplatform.contracts.model import PiiKind, Profile
+from adplatform.contracts.model import PiiKind, Treatment
 from adplatform.platform.late import Late
 from adplatform.privacy.keys import HashKey
 from adplatform.privacy.rules import RULES, function_name, normalised, unkeyed_output
@@ -30,26 +30,26 @@ _NORTH_AMERICAN = (
 _TEN_DIGITS = "right(regexp_replace(v, '[^0-9]', '', 'g'), 10)"
 _HAS_ALPHANUMERIC = r"strlen(v) < 64 AND regexp_full_match(v, '[ -~]*[0-9A-Za-z][ -~]*')"
 # Inside the classes of these patterns a value is ASCII without blanks at the ends: lower() means the same everywhere.
-_PLAIN: Mapping[tuple[Profile, PiiKind], tuple[str, str]] = {
-    (Profile.LAKE, PiiKind.EMAIL): (_EMAIL, "lower(v)"),
-    (Profile.META, PiiKind.EMAIL): (_EMAIL, "lower(v)"),
-    (Profile.GOOGLE, PiiKind.EMAIL): (f"lower(v) NOT LIKE '%@g%mail.com' AND {_EMAIL}", "lower(v)"),
-    (Profile.AMAZON_ADS, PiiKind.EMAIL): (
+_PLAIN: Mapping[tuple[Treatment, PiiKind], tuple[str, str]] = {
+    (Treatment.LAKE, PiiKind.EMAIL): (_EMAIL, "lower(v)"),
+    (Treatment.META, PiiKind.EMAIL): (_EMAIL, "lower(v)"),
+    (Treatment.GOOGLE, PiiKind.EMAIL): (f"lower(v) NOT LIKE '%@g%mail.com' AND {_EMAIL}", "lower(v)"),
+    (Treatment.AMAZON_ADS, PiiKind.EMAIL): (
         "regexp_full_match(v, '[0-9A-Za-z_.-][0-9A-Za-z_.+-]*@[0-9A-Za-z_.-]+')",
         "lower(replace(v, '+', ''))",
     ),
-    (Profile.LAKE, PiiKind.PHONE): (_NORTH_AMERICAN, f"'+1' || {_TEN_DIGITS}"),
-    (Profile.GOOGLE, PiiKind.PHONE): (_NORTH_AMERICAN, f"'+1' || {_TEN_DIGITS}"),
-    (Profile.AMAZON_ADS, PiiKind.PHONE): (_NORTH_AMERICAN, f"'1' || {_TEN_DIGITS}"),
-    (Profile.META, PiiKind.PHONE): (_NORTH_AMERICAN, f"'1' || {_TEN_DIGITS}"),
-    (Profile.LAKE, PiiKind.DEVICE_ID): (
+    (Treatment.LAKE, PiiKind.PHONE): (_NORTH_AMERICAN, f"'+1' || {_TEN_DIGITS}"),
+    (Treatment.GOOGLE, PiiKind.PHONE): (_NORTH_AMERICAN, f"'+1' || {_TEN_DIGITS}"),
+    (Treatment.AMAZON_ADS, PiiKind.PHONE): (_NORTH_AMERICAN, f"'1' || {_TEN_DIGITS}"),
+    (Treatment.META, PiiKind.PHONE): (_NORTH_AMERICAN, f"'1' || {_TEN_DIGITS}"),
+    (Treatment.LAKE, PiiKind.DEVICE_ID): (
         r"strlen(v) < 64 AND regexp_full_match(v, '[0-9A-Za-z-]*[1-9A-Za-z][0-9A-Za-z-]*')",
         "lower(v)",
     ),
-    (Profile.LAKE, PiiKind.GENERIC_ID): (r"strlen(v) < 64 AND regexp_full_match(v, '[!-~]([ -~]*[!-~])?')", "v"),
-    (Profile.AMAZON_ADS, PiiKind.FIRST_NAME): (_HAS_ALPHANUMERIC, _ALPHANUMERIC),
-    (Profile.AMAZON_ADS, PiiKind.LAST_NAME): (_HAS_ALPHANUMERIC, _ALPHANUMERIC),
-    (Profile.AMAZON_ADS, PiiKind.CITY): (_HAS_ALPHANUMERIC, _ALPHANUMERIC),
+    (Treatment.LAKE, PiiKind.GENERIC_ID): (r"strlen(v) < 64 AND regexp_full_match(v, '[!-~]([ -~]*[!-~])?')", "v"),
+    (Treatment.AMAZON_ADS, PiiKind.FIRST_NAME): (_HAS_ALPHANUMERIC, _ALPHANUMERIC),
+    (Treatment.AMAZON_ADS, PiiKind.LAST_NAME): (_HAS_ALPHANUMERIC, _ALPHANUMERIC),
+    (Treatment.AMAZON_ADS, PiiKind.CITY): (_HAS_ALPHANUMERIC, _ALPHANUMERIC),
 }
 """Kinds that DuckDB does alone when they are written plainly: what is plain of ``v``, and its normalised form."""
 
@@ -69,15 +69,15 @@ def register(con: "duckdb.DuckDBPyConnection", key: HashKey | None, previous: Ha
     _register_hmac(con, _HMAC, key)
     _register_hmac(con, _PREVIOUS_HMAC, previous)
     known = {name for (name,) in con.execute("SELECT DISTINCT function_name FROM duckdb_functions()").fetchall()}
-    for profile, kind in RULES:
-        name, before = function_name(profile, kind), function_name(profile, kind, previous=True)
+    for treatment, kind in RULES:
+        name, before = function_name(treatment, kind), function_name(treatment, kind, previous=True)
         if f"{name}_any" not in known:
-            _create_python_function(con, f"{name}_any", profile, kind)
-        if profile is not Profile.LAKE:
-            con.execute(_macro(name, profile, kind, _HMAC))
+            _create_python_function(con, f"{name}_any", treatment, kind)
+        if treatment is not Treatment.LAKE:
+            con.execute(_macro(name, treatment, kind, _HMAC))
             continue
         for macro, hmac, held in ((name, _HMAC, key), (before, _PREVIOUS_HMAC, previous)):
-            con.execute(_macro(macro, profile, kind, hmac) if held else f"DROP MACRO IF EXISTS {macro}")
+            con.execute(_macro(macro, treatment, kind, hmac) if held else f"DROP MACRO IF EXISTS {macro}")
 
 
 def _register_hmac(con: "duckdb.DuckDBPyConnection", name: str, key: HashKey | None) -> None:
@@ -91,24 +91,24 @@ def _register_hmac(con: "duckdb.DuckDBPyConnection", name: str, key: HashKey | N
     )
 
 
-def _macro(name: str, profile: Profile, kind: PiiKind, hmac: str) -> str:
-    rule = RULES[profile, kind]
+def _macro(name: str, treatment: Treatment, kind: PiiKind, hmac: str) -> str:
+    rule = RULES[treatment, kind]
     parameters = "v, country" if rule.takes_country else "v"
-    slow = f"{function_name(profile, kind)}_any({parameters})"
-    guard, plain = _PLAIN.get((profile, kind), ("false", "NULL"))
-    if profile is Profile.LAKE:
+    slow = f"{function_name(treatment, kind)}_any({parameters})"
+    guard, plain = _PLAIN.get((treatment, kind), ("false", "NULL"))
+    if treatment is Treatment.LAKE:
         body = f"{hmac}(CASE WHEN {guard} THEN {plain} WHEN v IS NOT NULL THEN {slow} END)"
     else:
         body = f"CASE WHEN {guard} THEN sha256({plain}) WHEN v IS NOT NULL THEN {slow} END"
     return f"CREATE OR REPLACE TEMP MACRO {name}({parameters}) AS {body}"
 
 
-def _create_python_function(con: "duckdb.DuckDBPyConnection", name: str, profile: Profile, kind: PiiKind) -> None:
-    outcome = normalised if profile is Profile.LAKE else unkeyed_output
+def _create_python_function(con: "duckdb.DuckDBPyConnection", name: str, treatment: Treatment, kind: PiiKind) -> None:
+    outcome = normalised if treatment is Treatment.LAKE else unkeyed_output
 
     def batch(*columns: Any) -> "pa.Array":
         rows = list(zip(*(column.to_pylist() for column in columns), strict=True))
-        outcomes = {row: outcome(profile, kind, *row) for row in set(rows)}
+        outcomes = {row: outcome(treatment, kind, *row) for row in set(rows)}
         return pa.array([outcomes[row] for row in rows], pa.string())
 
     def one(v: Any) -> "pa.Array":
@@ -117,7 +117,7 @@ def _create_python_function(con: "duckdb.DuckDBPyConnection", name: str, profile
     def two(v: Any, country: Any) -> "pa.Array":
         return batch(v, country)
 
-    two_columns = RULES[profile, kind].takes_country
+    two_columns = RULES[treatment, kind].takes_country
     con.create_function(
         name,
         two if two_columns else one,

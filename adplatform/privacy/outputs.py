@@ -3,21 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from adplatform.contracts.model import PREVIOUS_KEY_ID, Column, Pii, Profile
+from adplatform.contracts.model import PREVIOUS_KEY_ID, Column, Pii, Treatment
 from adplatform.failures import PermanentFailure
 from adplatform.privacy.rules import RULES, Form, function_name
 
 _SUFFIXES = {
-    Profile.LAKE: "lake",
-    Profile.AMAZON_ADS: "amazon_ads",
-    Profile.META: "meta",
-    Profile.GOOGLE: "google",
-    Profile.MASK: "masked",
+    Treatment.LAKE: "lake",
+    Treatment.AMAZON_ADS: "amazon_ads",
+    Treatment.META: "meta",
+    Treatment.GOOGLE: "google",
+    Treatment.MASK: "masked",
 }
 _PREVIOUS = "previous"
 _COMMENTS: Mapping[Form, str] = {
-    "digest": "SHA-256 of {name} as {profile} normalises it",
-    "normalised": "{name} in clear, as {profile} takes it",
+    "digest": "SHA-256 of {name} as {treatment} normalises it",
+    "normalised": "{name} in clear, as {treatment} takes it",
     "masked": "{name} without what identifies",
     "clear": "{name} in clear",
 }
@@ -29,7 +29,7 @@ class PiiOutput:
     ``register``.
 
     It reads the raw columns as strings, by the names the contract gives them. ``tags`` are ``pii`` (the kind),
-    ``profile`` and ``form`` (see ``Form``), and ``key: previous`` for a digest under the key before the current one.
+    ``treatment`` and ``form`` (see ``Form``), and ``key: previous`` for a digest under the key before the current one.
     """
 
     name: str
@@ -40,38 +40,39 @@ class PiiOutput:
 
 
 def pii_outputs(column: Column, pii: Pii, *, previous: bool = False) -> tuple[PiiOutput, ...]:
-    """The outputs of ``column`` in the order of its profiles; none for ``drop``. With ``previous`` its lake digest is
+    """The outputs of ``column`` in the order of its treatments; none for ``drop``. With ``previous`` its lake digest is
     followed by one under the previous key.
 
     Raises:
-        PermanentFailure: a profile has no rule for this kind of value, or cannot do without a country.
+        PermanentFailure: a treatment has no rule for this kind of value, or cannot do without a country.
     """
     outputs = []
-    for profile in pii.profiles:
-        if profile is not Profile.DROP:
-            outputs.append(_output(column, pii, profile))
-        if profile is Profile.LAKE and previous:
-            outputs.append(_output(column, pii, profile, previous=True))
+    for treatment in pii.treatment:
+        if treatment is not Treatment.DROP:
+            outputs.append(_output(column, pii, treatment))
+        if treatment is Treatment.LAKE and previous:
+            outputs.append(_output(column, pii, treatment, previous=True))
     return tuple(outputs)
 
 
-def _output(column: Column, pii: Pii, profile: Profile, *, previous: bool = False) -> PiiOutput:
-    if profile is Profile.CLEAR:
-        return PiiOutput(column.name, _quoted(column.name), "clear", *_described(column, pii, profile, "clear"))
-    rule = RULES.get((profile, pii.kind))
+def _output(column: Column, pii: Pii, treatment: Treatment, *, previous: bool = False) -> PiiOutput:
+    if treatment is Treatment.CLEAR:
+        return PiiOutput(column.name, _quoted(column.name), "clear", *_described(column, pii, treatment, "clear"))
+    rule = RULES.get((treatment, pii.kind))
     if rule is None:
         raise PermanentFailure(
-            f"column {column.name}: profile {profile} has no rule for {pii.kind}, because that platform does not take "
-            "it hashed. Remove the profile, or store the column with profile clear alone."
+            f"column {column.name}: treatment {treatment} has no rule for {pii.kind}, because that platform does not "
+            "take it hashed. Remove the treatment, or store the column with treatment clear alone."
         )
     country = _quoted(pii.country_column) if pii.country_column else f"'{pii.country or ''}'"
     if rule.needs_country and country == "''":
         raise PermanentFailure(
-            f"column {column.name}: profile {profile} normalises {pii.kind} by country: give country or country_column"
+            f"column {column.name}: treatment {treatment} normalises {pii.kind} by country: "
+            "give country or country_column"
         )
     arguments = f"{_quoted(column.name)}, {country}" if rule.takes_country else _quoted(column.name)
-    comment, tags = _described(column, pii, profile, rule.form)
-    name, call = f"{column.name}_{_SUFFIXES[profile]}", function_name(profile, pii.kind, previous=previous)
+    comment, tags = _described(column, pii, treatment, rule.form)
+    name, call = f"{column.name}_{_SUFFIXES[treatment]}", function_name(treatment, pii.kind, previous=previous)
     if previous:
         name, tags = f"{name}_{_PREVIOUS}", {**tags, "key": _PREVIOUS}
         comment = f"HMAC-SHA-256 of the canonical {column.name} under the key before; its id is in {PREVIOUS_KEY_ID}"
@@ -83,10 +84,10 @@ def _quoted(name: str) -> str:
     return f'"{name}"'
 
 
-def _described(column: Column, pii: Pii, profile: Profile, form: Form) -> tuple[str, Mapping[str, str]]:
+def _described(column: Column, pii: Pii, treatment: Treatment, form: Form) -> tuple[str, Mapping[str, str]]:
     comment = (
         f"HMAC-SHA-256 of the canonical {column.name}; key in _pii_key_id"
-        if profile is Profile.LAKE
-        else _COMMENTS[form].format(name=column.name, profile=profile)
+        if treatment is Treatment.LAKE
+        else _COMMENTS[form].format(name=column.name, treatment=treatment)
     )
-    return comment, {"pii": str(pii.kind), "profile": str(profile), "form": form}
+    return comment, {"pii": str(pii.kind), "profile": str(treatment), "form": form}

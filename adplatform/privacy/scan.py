@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adplatform.contracts.model import Contract, Profile
+from adplatform.contracts.model import Contract, Treatment
 from adplatform.platform.late import Late
 from adplatform.privacy import masks
 from adplatform.privacy.outputs import pii_outputs
@@ -82,9 +82,9 @@ def scan_for_leaks(parquet: Sequence[Path], contract: Contract, memory_limit: st
 
 
 def _forbidden_names(contract: Contract) -> set[str]:
-    hidden = [c for c in contract.columns if c.drop or (c.pii and Profile.CLEAR not in c.pii.profiles)]
+    hidden = [c for c in contract.columns if c.drop or (c.pii and Treatment.CLEAR not in c.pii.treatment)]
     shown = {c.name for c in contract.columns} - {c.name for c in hidden}
-    return {name.lower() for c in hidden for name in (c.name, c.header)} - shown
+    return {name.lower() for c in hidden for name in (c.name, c.field_name)} - shown
 
 
 def _column_types(con: "duckdb.DuckDBPyConnection", parquet: Sequence[Path]) -> dict[str, str]:

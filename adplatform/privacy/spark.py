@@ -7,7 +7,7 @@ but does not hold it: a worker finds the key in its own process or fetches it.
 from collections.abc import Callable
 from typing import Any
 
-from adplatform.contracts.model import PiiKind, Profile
+from adplatform.contracts.model import PiiKind, Treatment
 from adplatform.failures import PermanentFailure
 from adplatform.privacy.keys import HashKey
 from adplatform.privacy.rules import RULES, function_name, normalised, unkeyed_output
@@ -36,14 +36,14 @@ def register(
     from pyspark.sql.types import BooleanType, StringType  # noqa: PLC0415
 
     _keys.update({each.id: each for each in (key, previous) if each})
-    for (profile, kind), rule in RULES.items():
-        keyed = profile is Profile.LAKE
+    for (treatment, kind), rule in RULES.items():
+        keyed = treatment is Treatment.LAKE
         for before, held, load in ((False, key, load_key), (True, previous, load_previous)):
             if (held is None) if keyed else before:
                 continue
-            batch = _batch(profile, kind, held.id if held else "", load)
+            batch = _batch(treatment, kind, held.id if held else "", load)
             function = _with_country(batch) if rule.takes_country else _without_country(batch)
-            spark.udf.register(function_name(profile, kind, previous=before), pandas_udf(function, StringType()))
+            spark.udf.register(function_name(treatment, kind, previous=before), pandas_udf(function, StringType()))
     spark.udf.register("adp_is_digest", pandas_udf(_is_digest(), BooleanType()))
 
 
@@ -66,18 +66,18 @@ def worker_key(key_id: str, load_key: KeyLoader | None) -> HashKey:
 
 
 def _batch(
-    profile: Profile, kind: PiiKind, key_id: str, load_key: KeyLoader | None
+    treatment: Treatment, kind: PiiKind, key_id: str, load_key: KeyLoader | None
 ) -> Callable[[list[tuple[str | None, ...]]], list[str | None]]:
     """Rows of (value) or (value, country) to outputs, each distinct row once."""
 
     def batch(rows: list[tuple[str | None, ...]]) -> list[str | None]:
         distinct = set(rows)
-        if profile is Profile.LAKE:
+        if treatment is Treatment.LAKE:
             key = worker_key(key_id, load_key)
-            plain = {row: normalised(profile, kind, *row) for row in distinct}
+            plain = {row: normalised(treatment, kind, *row) for row in distinct}
             outputs = {row: None if text is None else key.hmac(text) for row, text in plain.items()}
         else:
-            outputs = {row: unkeyed_output(profile, kind, *row) for row in distinct}
+            outputs = {row: unkeyed_output(treatment, kind, *row) for row in distinct}
         return [outputs[row] for row in rows]
 
     return batch

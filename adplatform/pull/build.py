@@ -24,6 +24,7 @@ from adplatform.lake.table import table_spec
 from adplatform.lake.zones import JOINT
 from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.derived import Stale
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.report import FETCHABLE
 from adplatform.platform.aws import longest_call
@@ -96,7 +97,7 @@ def build(
         f"build/{flow.name}", f"{run_id}/{day}", ttl=_LEASE, wait=_LEASE * 3, sleep=sleep
     ) as lease:
         seen = services.ledger.derived.stale_date(fact.table.table, day, scope)
-        if seen is None or _is_being_published(services, fact, scope, day):
+        if seen is None or _is_being_published(services.ledger, fact, scope, day):
             return None
         with TemporaryDirectory(dir=work) as directory:
             folder = Path(directory)
@@ -113,17 +114,17 @@ def build(
         return Built(flow, seen, _published(services, flow, day, run_id, work, audited))
 
 
-def built(services: Services, fact: Fact, done: Built) -> None:
+def built(ledger: Ledger, fact: Fact, done: Built) -> None:
     """Take away the mark for which a date was built, unless it was marked again meanwhile."""
-    ledger, name, seen = services.ledger, fact.table.table, done.seen
+    name, seen = fact.table.table, done.seen
     if not ledger.derived.clear(name, seen) and ledger.derived.stale_date(name, seen.day, seen.scope) is None:
         # Somebody else built it at the same time and this one, which may have read older rows, was the last to publish.
         ledger.derived.mark(name, seen.day, seen.scope)
 
 
-def _is_being_published(services: Services, fact: Fact, scope: str, day: date) -> bool:
+def _is_being_published(ledger: Ledger, fact: Fact, scope: str, day: date) -> bool:
     flows = (fact.account.scoped(each.table, scope) for each in fact.inputs)
-    return any(services.ledger.deliveries.get(flow.name, day).state is DeliveryState.RUNNING for flow in flows)
+    return any(ledger.deliveries.get(flow.name, day).state is DeliveryState.RUNNING for flow in flows)
 
 
 def _published(

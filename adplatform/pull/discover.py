@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.amazon.reports import Discovered, ReportApi
-from adplatform.flow.services import Services
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.report import Report, ReportState
 from adplatform.ledger.scopes import Planned
 from adplatform.pull.account import Account, local_zone
@@ -21,7 +21,7 @@ CLOCKS_DIFFER = timedelta(days=1)
 """Days of the marketplace and of whoever looked."""
 
 
-def discover(services: Services, account: Account, api: ReportApi, turns: Iterable[Turn]) -> list[Report]:
+def discover(ledger: Ledger, account: Account, api: ReportApi, turns: Iterable[Turn]) -> list[Report]:
     """Enter in the ledger what Amazon has made since; those that are new. May be repeated.
 
     A report that covers several marketplaces is entered once, for the first of them that is wanted: their turns come
@@ -31,10 +31,10 @@ def discover(services: Services, account: Account, api: ReportApi, turns: Iterab
         PermanentFailure, TransientFailure: as the API's calls do.
     """
     due = {(turn.definition.name, turn.scope.id): turn for turn in turns}
-    now = services.ledger.now()
-    known = services.ledger.scopes.of_source(account.source)
+    now = ledger.now()
+    known = ledger.scopes.of_source(account.source)
     wanted = {scope.id for scope in known if account.wants(scope)}
-    looked_on = {(p.name, p.scope): p.day for p in services.ledger.scopes.planned(account.source)}
+    looked_on = {(p.name, p.scope): p.day for p in ledger.scopes.planned(account.source)}
     new = []
     for definition in {turn.definition.name: turn.definition for turn in due.values()}.values():
         for found in api.discover(definition.report_type, now - LISTED_FOR):
@@ -43,22 +43,22 @@ def discover(services: Services, account: Account, api: ReportApi, turns: Iterab
             if turn is None:
                 continue
             last = looked_on.get((definition.name, home))
-            report = _entered(services, account, definition, turn, found, now, last)
+            report = _entered(ledger, account, definition, turn, found, now, last)
             if report is not None:
                 new.append(report)
     for turn in due.values():
-        looked(services, account, turn)
+        looked(ledger, account, turn)
     return new
 
 
-def looked(services: Services, account: Account, turn: Turn) -> None:
+def looked(ledger: Ledger, account: Account, turn: Turn) -> None:
     """The turn is over; the next day looks again."""
     planned = Planned(turn.definition.name, turn.scope.id, turn.day, turn.definition.definition_hash)
-    services.ledger.scopes.put_planned(account.source, planned)
+    ledger.scopes.put_planned(account.source, planned)
 
 
 def _entered(
-    services: Services,
+    ledger: Ledger,
     account: Account,
     definition: ReportDefinition,
     turn: Turn,
@@ -92,11 +92,11 @@ def _entered(
     )
     # Another of its marketplaces may have it, of a time when this one was not wanted; there its date may be a day off.
     feeds = [f"{account.source}/{definition.name}/{scope}" for scope in found.scopes]
-    known = [r for feed in feeds for r in services.ledger.reports.of_feed(feed, since=made - timedelta(days=1))]
-    return _first_free(services, report, known, made)
+    known = [r for feed in feeds for r in ledger.reports.of_feed(feed, since=made - timedelta(days=1))]
+    return _first_free(ledger, report, known, made)
 
 
-def _first_free(services: Services, report: Report, known: list[Report], made: date) -> Report | None:
+def _first_free(ledger: Ledger, report: Report, known: list[Report], made: date) -> Report | None:
     """The row under the first sequence that no other report made on that day has."""
     # One that was withdrawn while its definition or scope was not declared is found anew.
     if any(r.report_id == report.report_id and (r.state is not ReportState.FAILED or r.permanent) for r in known):
@@ -106,7 +106,7 @@ def _first_free(services: Services, report: Report, known: list[Report], made: d
     for sequence in range(1, len(taken) + 2):
         if sequence not in taken:
             numbered = replace(report, sequence=sequence)
-            if services.ledger.reports.discovered(numbered):
+            if ledger.reports.discovered(numbered):
                 log.info("%s: found report %s", report.feed, report.report_id)
                 return numbered
     return None

@@ -18,6 +18,7 @@ from adplatform.flow.patience import MAX_DEATHS, after_death, after_hindrance
 from adplatform.flow.services import Services
 from adplatform.flow.settling import MOST_STARTED, Due, Ending, Problem, Runs
 from adplatform.ledger.leases import Lease, LeaseHeld
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.report import FETCHABLE, Report, ReportState
 from adplatform.pull.account import Account
 from adplatform.pull.discover import discover, looked
@@ -50,15 +51,15 @@ ENOUGH_FAILED = 3
 """Failures for now, of profiles or report types in a row, after which Amazon is left alone."""
 
 
-def orders_are_due(services: Services, account: Account) -> bool:
+def orders_are_due(ledger: Ledger, account: Account) -> bool:
     """Whether somebody should run :func:`place_orders`."""
-    known = services.ledger.scopes.of_source(account.source)
+    known = ledger.scopes.of_source(account.source)
     if not any(account.wants(scope) for scope in known):
         return True
     unknown = set(account.wanted) - {scope.id for scope in known}
-    if unknown and {missing(scope) for scope in unknown} - services.ledger.messages.troubles(account.source).keys():
+    if unknown and {missing(scope) for scope in unknown} - ledger.messages.troubles(account.source).keys():
         return True
-    return bool(turns(services, account)) or bool(_intended(services, account))
+    return bool(turns(ledger, account)) or bool(_intended(ledger, account))
 
 
 def place_orders(
@@ -82,7 +83,7 @@ def place_orders(
             return []
         stack.enter_context(lease.kept())
         refresh_scopes(services, account, api)
-        due = turns(services, account)
+        due = turns(services.ledger, account)
         _plan(services, account, [turn for turn in due if not turn.definition.discovered])
         delayed = _discover(services, account, api, [turn for turn in due if turn.definition.discovered])
         placed: list[Report] = []
@@ -97,7 +98,7 @@ def place_orders(
 
 
 def _plan(services: Services, account: Account, due: Iterable[Turn]) -> None:
-    planned = [(turn, plan_turn(services, account, turn)) for turn in due]
+    planned = [(turn, plan_turn(services.ledger, account, turn)) for turn in due]
     at_risk = {f"{turn.definition.name}/{turn.scope.id}": dates for turn, dates in planned if dates}
     if at_risk:
         feeds = list(at_risk)
@@ -116,13 +117,13 @@ def _discover(
     for name in {turn.definition.name for turn in due}:
         its = [turn for turn in due if turn.definition.name == name]
         try:
-            discover(services, account, api, its)
+            discover(services.ledger, account, api, its)
         except (CredentialsRefused, TransientFailure) as e:
             delayed = e
         except PermanentFailure as e:
             note_refusal(services, account, name, e)
             for turn in its:
-                looked(services, account, turn)
+                looked(services.ledger, account, turn)
         else:
             if name in services.ledger.messages.troubles(account.source):
                 services.ledger.messages.clear_trouble(account.source, name)
@@ -140,13 +141,13 @@ def _ask(services: Services, account: Account, api: ReportApi, lease: Lease) -> 
     closed: dict[str, AccessRefused] = {}
     resting: dict[str, str] = {}
     failing = 0
-    for report in _intended(services, account):
+    for report in _intended(services.ledger, account):
         if report.scope not in scopes:
             continue
         lease.check()
         gate = account.gate(report)
         if gate in resting:
-            rest(services, report, resting[gate], ASK_AGAIN_AFTER)
+            rest(services.ledger, report, resting[gate], ASK_AGAIN_AFTER)
             continue
         if gate in closed:
             refused(services, account, report, closed[gate])
@@ -175,10 +176,10 @@ def _ask(services: Services, account: Account, api: ReportApi, lease: Lease) -> 
                 services.ledger.messages.clear_trouble(account.source, gate)
 
 
-def _intended(services: Services, account: Account) -> list[Report]:
+def _intended(ledger: Ledger, account: Account) -> list[Report]:
     """What may be asked for now, the newest dates first."""
-    now = services.ledger.now()
-    active = services.ledger.reports.active(account.source)
+    now = ledger.now()
+    active = ledger.reports.active(account.source)
     intended = [r for r in active if r.state is ReportState.INTENDED and may_be_asked(r, now)]
     return sorted(intended, key=lambda r: r.end, reverse=True)
 
@@ -268,7 +269,7 @@ def reports_due(services: Services, account: Account, runs: Runs) -> list[Report
         if report.run_id and runs.alive(report.run_id):
             continue
         if report.scope not in scopes or account.declared(report, scopes[report.scope]) is None:
-            withdraw(services, report, NOT_DECLARED)
+            withdraw(services.ledger, report, NOT_DECLARED)
             continue
         freed = _freed(services, account, report, runs)
         if freed is not None:
@@ -287,21 +288,21 @@ def _freed(services: Services, account: Account, report: Report, runs: Runs) -> 
     how = runs.ending(report.run_id or ReportDue(report).run_key)
     if how is not Ending.DIED:
         pause = after_hindrance(report.returned + 1) if how is Ending.HINDERED else timedelta(0)
-        freed = services.ledger.reports.give_back(report, _until(services, pause))
+        freed = services.ledger.reports.give_back(report, _until(services.ledger, pause))
         return None if pause else freed
     deaths, definition = report.attempt + spent, account.definition(report.name)
     # What Amazon made by itself cannot be asked for anew, so it is never given up for deaths of ours.
     if deaths > MAX_DEATHS and not (definition and definition.discovered):
-        ended = give_up(services, account, report, f"its run died {deaths} times", reorder=False)
+        ended = give_up(services.ledger, account, report, f"its run died {deaths} times", reorder=False)
         notify_given_up(services, account, [ended])
         return None
     pause = after_death(deaths)
-    freed = services.ledger.reports.died(report, deaths, _until(services, pause))
+    freed = services.ledger.reports.died(report, deaths, _until(services.ledger, pause))
     return None if pause else freed
 
 
-def _until(services: Services, pause: timedelta) -> datetime | None:
-    return services.ledger.now() + pause if pause else None
+def _until(ledger: Ledger, pause: timedelta) -> datetime | None:
+    return ledger.now() + pause if pause else None
 
 
 def deliveries_due(services: Services, account: Account, runs: Runs) -> tuple[list[Due], list[Problem]]:

@@ -13,6 +13,7 @@ from adplatform.failures import (
 )
 from adplatform.flow.hindrances import begin_hindrance
 from adplatform.flow.services import Services
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.messages import Trouble
 from adplatform.ledger.report import Report
 from adplatform.pull.account import Account
@@ -40,9 +41,9 @@ def may_be_asked(report: Report, now: datetime) -> bool:
     return not rests or (report.changed_at is not None and report.changed_at - now > CLOCKS_DIFFER)
 
 
-def rest(services: Services, report: Report, error: str, pause: timedelta, attempt: int | None = None) -> Report | None:
+def rest(ledger: Ledger, report: Report, error: str, pause: timedelta, attempt: int | None = None) -> Report | None:
     """Leave a report as it is for a while, and note why."""
-    return services.ledger.reports.rest(report, error, services.ledger.now() + pause, attempt=attempt)
+    return ledger.reports.rest(report, error, ledger.now() + pause, attempt=attempt)
 
 
 def refused(
@@ -52,9 +53,9 @@ def refused(
     it begins; of credentials that are good for nothing they are by the job that places orders."""
     ledger, gate = services.ledger, account.gate(report)
     if isinstance(error, CredentialsRefused):
-        return rest(services, report, str(error), ASK_AGAIN_AFTER, attempt)
+        return rest(services.ledger, report, str(error), ASK_AGAIN_AFTER, attempt)
     lasts = ledger.now() - note_refusal(services, account, gate, error).since
-    return rest(services, report, str(error), min(max(lasts / 2, ASK_AGAIN_AFTER), LONGEST_WAIT), attempt)
+    return rest(services.ledger, report, str(error), min(max(lasts / 2, ASK_AGAIN_AFTER), LONGEST_WAIT), attempt)
 
 
 def hindered(services: Services, account: Account, report: Report, error: EnvironmentFailure) -> Report | None:
@@ -64,7 +65,7 @@ def hindered(services: Services, account: Account, report: Report, error: Enviro
     facts = {"source": account.source, "feed": report.feed, "error": str(error)}
     subject = f"{account.source}: reports wait for the place they run in"
     trouble = begin_hindrance(
-        services,
+        services.ledger,
         account.source,
         REPORTS,
         error,
@@ -85,24 +86,24 @@ def note_refusal(services: Services, account: Account, gate: str, error: Permane
     return services.ledger.messages.note_trouble(account.source, gate, str(error))
 
 
-def withdraw(services: Services, report: Report, why: str, successor: Report | None = None) -> Report | None:
+def withdraw(ledger: Ledger, report: Report, why: str, successor: Report | None = None) -> Report | None:
     """End a report that nobody wants any more, without alarm. Its dates count as not asked for."""
     log.info("%s %s is not pursued: %s", report.feed, report.key, why)
-    return services.ledger.reports.withdraw(report, why, successor)
+    return ledger.reports.withdraw(report, why, successor)
 
 
-def is_doubtful(services: Services, account: Account, report: Report) -> bool:
+def is_doubtful(ledger: Ledger, account: Account, report: Report) -> bool:
     """Whether it is to be believed only the second time that no date of the report has rows: where there were some."""
     if report.sequence > 1:
         return False
     definition = account.definition(report.name)
     feeds = [f"{report.source}/{d.feed}/{report.scope}" for d in definition.datasets] if definition else []
-    newest = (services.ledger.observations.of_day(feed, day)[-1:] for feed in feeds for day in report.days)
+    newest = (ledger.observations.of_day(feed, day)[-1:] for feed in feeds for day in report.days)
     return any(o.rows for observed in newest for o in observed)
 
 
 def give_up(
-    services: Services,
+    ledger: Ledger,
     account: Account,
     report: Report,
     error: str,
@@ -115,7 +116,6 @@ def give_up(
     Its dates count as not asked for; ``reorder`` asks again on the same day. What
     was planned days ago is not asked for again: later plans have its dates. One that is not asked for again by itself
     is ``permanent``, and :func:`notify_given_up` names it."""
-    ledger = services.ledger
     overtaken = bool(report.waves) and (ledger.now().date() - report.asked_on).days > 1
     again = reorder and report.sequence < MAX_ORDERS and not overtaken
     pause = REORDER_AFTER * 2 ** (report.sequence - 1)

@@ -11,8 +11,8 @@ from adplatform.contracts.feed import Arrival, Feed
 from adplatform.contracts.model import Bounds, Column, FileFormat
 from adplatform.failures import PermanentFailure
 from adplatform.files.landing import layout_of
-from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
+from adplatform.ledger.ledger import Ledger
 from adplatform.pull.account import Account
 
 NAME = "ads_daily"
@@ -137,12 +137,12 @@ def _is_whole(definition: ReportDefinition, table: FeedFlow, group_by: frozenset
     """Whether it has every row of the product at that level, under its ids."""
     asked = definition.configuration
     ids = {"campaignId", *({"adGroupId"} if "adGroup" in group_by else ())}
-    whole_numbers = {c.header for c in table.feed.columns if c.type == "bigint"}
+    whole_numbers = {c.field_name for c in table.feed.columns if c.type == "bigint"}
     return frozenset(asked["groupBy"]) == group_by and not asked.get("filters") and ids <= whole_numbers
 
 
 def _input(definition: ReportDefinition, table: FeedFlow) -> FactInput:
-    known = {c.header: c for c in table.feed.columns}
+    known = {c.field_name: c for c in table.feed.columns}
     columns = {}
     for name, headers in HEADERS.items():
         found = [known[h] for h in headers if h in known]
@@ -151,8 +151,8 @@ def _input(definition: ReportDefinition, table: FeedFlow) -> FactInput:
     return FactInput(definition.configuration["adProduct"], table, columns)
 
 
-def mark(services: Services, fact: Fact | None, flow: FeedFlow, day: date) -> None:
+def mark(ledger: Ledger, fact: Fact | None, flow: FeedFlow, day: date) -> None:
     """Say that a date of a table is about to change. To be called by the run that holds the delivery, before readers
     see it; tables that the fact does not take are ignored."""
     if fact is not None and flow.scope is not None and fact.takes(flow):
-        services.ledger.derived.mark(fact.table.table, day, flow.scope.value)
+        ledger.derived.mark(fact.table.table, day, flow.scope.value)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from adplatform.flow.failed import instant
 from adplatform.flow.retried import Retried
 from adplatform.flow.services import Services
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.report import Report, ReportState
 from adplatform.pull.account import Account
 from adplatform.pull.plan import covered, intend_days
@@ -40,7 +41,7 @@ class FailedReport:
             return Retried(f"{what}: {done}", bool(changed))
         definition = account.definition(report.name)
         days = set(report.days)
-        intended = intend_days(services, account, definition, report.scope, days) if definition else []
+        intended = intend_days(services.ledger, account, definition, report.scope, days) if definition else []
         done = "asked for once more" if intended else "Amazon does not keep it, or it is on its way already"
         return Retried(f"{what}: {done}", bool(intended))
 
@@ -51,9 +52,9 @@ class FailedReport:
         return f"{r.feed} {r.start} to {r.end}: {r.error or 'failed'}{mend}"
 
 
-def failed_reports(services: Services, account: Account) -> list[FailedReport]:
+def failed_reports(ledger: Ledger, account: Account) -> list[FailedReport]:
     """Reports that were given up lately and whose dates no other report brings, and those that rest after an error."""
-    ledger, now = services.ledger, services.ledger.now()
+    now = ledger.now()
     resting = [r for r in ledger.reports.active(account.source) if r.error and r.not_before and r.not_before > now]
     found = [FailedReport(account, r) for r in resting]
     for scope in (scope.id for scope in ledger.scopes.of_source(account.source) if account.wants(scope)):

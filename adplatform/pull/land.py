@@ -28,6 +28,7 @@ from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.audit import AuditFinding
 from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.leases import Lease
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.observations import Observation
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.report import FETCHABLE, Report
@@ -71,7 +72,7 @@ class Landed:
     changed: bool
 
 
-def claim(services: Services, report: Report, run_id: str) -> Report:
+def claim(ledger: Ledger, report: Report, run_id: str) -> Report:
     """Take a report that is ready for this run.
 
     Raises:
@@ -79,18 +80,18 @@ def claim(services: Services, report: Report, run_id: str) -> Report:
     """
     if report.state not in FETCHABLE:
         raise ClaimLost(f"{report.feed} {report.key} is {report.state}; this run has nothing to do")
-    taken = services.ledger.reports.claim(report, run_id)
+    taken = ledger.reports.claim(report, run_id)
     if taken is None:
         raise ClaimLost(f"{report.feed} {report.key} was taken by another run")
     return taken
 
 
-def release(services: Services, claimed: Report) -> Report | None:
+def release(ledger: Ledger, claimed: Report) -> Report | None:
     """Let go of a report whose run is stopped from outside, as if it had never been claimed."""
-    current = services.ledger.reports.get(claimed.feed, claimed.key)
+    current = ledger.reports.get(claimed.feed, claimed.key)
     if current is None or current.ended or current.run_id != claimed.run_id:
         return None
-    return services.ledger.reports.give_back(current, current.not_before)
+    return ledger.reports.give_back(current, current.not_before)
 
 
 def land(
@@ -122,8 +123,8 @@ def land(
             parts = _split(report, definition, scope, document, work)
             report = _keep_outside(services, account, report, parts)
             slices = list(parts.slices)
-            if not definition.discovered and not parts.rows and is_doubtful(services, account, report):
-                return _must(give_up(services, account, report, DOUBTFUL, reorder=True), report), []
+            if not definition.discovered and not parts.rows and is_doubtful(services.ledger, account, report):
+                return _must(give_up(services.ledger, account, report, DOUBTFUL, reorder=True), report), []
     landed = [
         each
         for dataset in definition.datasets
@@ -132,14 +133,14 @@ def land(
     return _must(services.ledger.reports.landed(report, sum(s.rows for s in slices)), report), landed
 
 
-def finish(services: Services, landed: Report, problems: str = "") -> Report | None:
+def finish(ledger: Ledger, landed: Report, problems: str = "") -> Report | None:
     """The common flow has dealt with every slice; ``problems`` says which dates it could not publish."""
     if landed.ended:
         return landed
     if landed.returned:
-        end_hindrances(services, landed.source, REPORTS)
+        end_hindrances(ledger, landed.source, REPORTS)
     survived = landed.error if landed.attempt <= 1 or not landed.error else f"an earlier try failed: {landed.error}"
-    return services.ledger.reports.finish(landed, problems or survived)
+    return ledger.reports.finish(landed, problems or survived)
 
 
 def failed(services: Services, account: Account, report: Report, error: Exception) -> Report | None:
@@ -148,7 +149,7 @@ def failed(services: Services, account: Account, report: Report, error: Exceptio
     if current is None or current.ended or current.run_id != report.run_id:
         return None
     if current.returned and not isinstance(error, EnvironmentFailure):
-        end_hindrances(services, account.source, REPORTS)
+        end_hindrances(services.ledger, account.source, REPORTS)
     ended = _after(services, account, current, error)
     notify_given_up(services, account, [ended])
     return ended
@@ -160,17 +161,17 @@ def _after(services: Services, account: Account, current: Report, error: Excepti
     if isinstance(error, EnvironmentFailure):
         return hindered(services, account, current, error)
     if isinstance(error, NotDeclared):
-        return withdraw(services, current, str(error))
+        return withdraw(services.ledger, current, str(error))
     if isinstance(error, PermanentFailure):
-        return give_up(services, account, current, str(error), reorder=False)
+        return give_up(services.ledger, account, current, str(error), reorder=False)
     now, definition = services.ledger.now(), account.definition(current.name)
     # What Amazon made by itself cannot be asked for anew; it is tried for as long as Amazon keeps it.
     discovered = definition is not None and definition.discovered
     if discovered and now - _as_of(current) > LISTED_FOR:
-        return give_up(services, account, current, str(error), reorder=False)
+        return give_up(services.ledger, account, current, str(error), reorder=False)
     if not discovered and current.attempt >= MAX_DOWNLOADS and not isinstance(error, TurnIsLater):
-        return give_up(services, account, current, str(error), reorder=True)
-    return rest(services, current, str(error), DOWNLOAD_AGAIN_AFTER * 2 ** min(current.attempt - 1, 5))
+        return give_up(services.ledger, account, current, str(error), reorder=True)
+    return rest(services.ledger, current, str(error), DOWNLOAD_AGAIN_AFTER * 2 ** min(current.attempt - 1, 5))
 
 
 def _stored(

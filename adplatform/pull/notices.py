@@ -4,9 +4,9 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from adplatform.flow.outbox import notify as send
 from adplatform.flow.services import Services
-from adplatform.flow.untold import tell as send
-from adplatform.ledger.messages import Untold
+from adplatform.ledger.messages import Unsent
 from adplatform.ledger.report import Report, ReportState
 from adplatform.pull.account import Account
 
@@ -47,4 +47,4 @@ def notify_given_up(services: Services, account: Account, reports: Iterable[Repo
 def notify(services: Services, account: Account, event: str, subject: str, facts: dict[str, Any]) -> None:
     """Notify those who hear of failures, now or with a later look."""
     log.warning("%s", subject)
-    send(services, account.source, Untold.of(account.topics.failure, event, subject, facts))
+    send(services, account.source, Unsent.of(account.topics.failure, event, subject, facts))

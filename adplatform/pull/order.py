@@ -15,6 +15,7 @@ from adplatform.failures import (
     TransientFailure,
 )
 from adplatform.flow.services import Services
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.report import Report
 from adplatform.ledger.scopes import Scope
 from adplatform.pull.account import Account, local_zone
@@ -36,7 +37,7 @@ def request(services: Services, account: Account, api: ReportApi, report: Report
     """
     order, definition = account.order(report, scope), account.declared(report, scope)
     if order is None or definition is None:
-        return withdraw(services, report, NOT_DECLARED)
+        return withdraw(services.ledger, report, NOT_DECLARED)
     ledger = services.ledger
     today = ledger.now().astimezone(local_zone(definition, scope)).date()
     if (today - report.start).days >= definition.policy.retention_days:
@@ -47,24 +48,24 @@ def request(services: Services, account: Account, api: ReportApi, report: Report
         return None
     try:
         again = report.attempt > 0
-        others = _ids_of_equals(services, account, report) if again else ()
+        others = _ids_of_equals(services.ledger, account, report) if again else ()
         created = api.create(order, report.intended_at or ledger.now(), again=again, others=others)
     except TurnIsLater as e:
-        rest(services, trying, str(e), max(e.wait, ASK_AGAIN_AFTER), attempt=report.attempt)
+        rest(services.ledger, trying, str(e), max(e.wait, ASK_AGAIN_AFTER), attempt=report.attempt)
         raise
     except TransientFailure as e:
         log.warning("%s %s: %s", report.feed, report.key, e)
-        return rest(services, trying, str(e), pause_of(trying.attempt))
+        return rest(services.ledger, trying, str(e), pause_of(trying.attempt))
     except AccessRefused as e:
         # Amazon has not taken the order: no other worker needs to look for it.
         refused(services, account, trying, e, attempt=report.attempt)
         raise
     except PastRetention as e:
         if e.oldest <= report.start:
-            return give_up(services, account, trying, str(e), reorder=False)
+            return give_up(services.ledger, account, trying, str(e), reorder=False)
         return _clipped(services, account, trying, today, e.oldest)
     except PermanentFailure as e:
-        return give_up(services, account, trying, str(e), reorder=False)
+        return give_up(services.ledger, account, trying, str(e), reorder=False)
     next_poll = ledger.now() + account.poll_every
     return ledger.reports.requested(trying, created.report_id, adopted=created.adopted, next_poll=next_poll)
 
@@ -80,7 +81,7 @@ def _clipped(services: Services, account: Account, report: Report, today: date, 
         gone += f"; {oldest} to {report.end} is asked for instead"
     others = [r for r in ledger.reports.of_feed(report.feed, report.start) if r.key != report.key]
     read = covered(others, report.definition)
-    ended = withdraw(services, report, gone, clipped)
+    ended = withdraw(services.ledger, report, gone, clipped)
     first = account.first_day(today)
     lost = [day for day in report.days if first <= day < oldest and day not in read]
     if ended is not None and lost:
@@ -89,7 +90,7 @@ def _clipped(services: Services, account: Account, report: Report, today: date, 
     return ended
 
 
-def _ids_of_equals(services: Services, account: Account, report: Report) -> set[str]:
+def _ids_of_equals(ledger: Ledger, account: Account, report: Report) -> set[str]:
     """Ids of the reports of this type and scope that were asked for since: none of them is the one that is missing.
     Clocks differ, so those of the day before are among them."""
     since = report.asked_on - timedelta(days=1)
@@ -97,6 +98,6 @@ def _ids_of_equals(services: Services, account: Account, report: Report) -> set[
         known.report_id
         for definition in account.definitions
         if definition.report_type == report.report_type
-        for known in services.ledger.reports.of_feed(f"{report.source}/{definition.name}/{report.scope}", since)
+        for known in ledger.reports.of_feed(f"{report.source}/{definition.name}/{report.scope}", since)
         if known.report_id
     }

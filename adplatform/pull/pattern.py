@@ -55,8 +55,8 @@ class PulledReports:
         ]
 
     def failed(self, services: Services) -> list[FailedDelivery | FailedReport]:
-        deliveries = failed_deliveries(services, self.account.source, self.deliveries(services.ledger))
-        return [*deliveries, *failed_reports(services, self.account)]
+        deliveries = failed_deliveries(services.ledger, self.account.source, self.deliveries(services.ledger))
+        return [*deliveries, *failed_reports(services.ledger, self.account)]
 
 
 def pulled_reports(declared: ReportSource, settings: Settings) -> PulledReports:

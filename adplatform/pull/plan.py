@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.amazon.restatement import Window, plan
-from adplatform.flow.services import Services
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.report import Report, ReportState
 from adplatform.ledger.scopes import Planned, Scope
 from adplatform.pull.account import Account, local_zone
@@ -28,18 +28,18 @@ class Turn:
     day: date
 
 
-def turns(services: Services, account: Account) -> list[Turn]:
+def turns(ledger: Ledger, account: Account) -> list[Turn]:
     """What has not been planned today, where today's time of asking has come.
 
     A definition that changed is planned at once, because its history has to be asked for anew.
     """
-    now = services.ledger.now()
-    planned = {(p.name, p.scope): p for p in services.ledger.scopes.planned(account.source)}
-    return [turn for turn in _turns(services, account, now) if _is_due(account, turn, now, planned)]
+    now = ledger.now()
+    planned = {(p.name, p.scope): p for p in ledger.scopes.planned(account.source)}
+    return [turn for turn in _turns(ledger, account, now) if _is_due(account, turn, now, planned)]
 
 
-def _turns(services: Services, account: Account, now: datetime) -> Iterator[Turn]:
-    for scope in services.ledger.scopes.of_source(account.source):
+def _turns(ledger: Ledger, account: Account, now: datetime) -> Iterator[Turn]:
+    for scope in ledger.scopes.of_source(account.source):
         if account.wants(scope):
             for definition in account.definitions:
                 yield Turn(definition, scope, now.astimezone(local_zone(definition, scope)).date())
@@ -56,15 +56,15 @@ def _is_due(account: Account, turn: Turn, now: datetime, planned: Mapping[tuple[
     return now >= opens.astimezone(now.tzinfo) + account.offset(turn.definition, turn.scope.id)
 
 
-def plan_turn(services: Services, account: Account, turn: Turn) -> tuple[date, ...]:
+def plan_turn(ledger: Ledger, account: Account, turn: Turn) -> tuple[date, ...]:
     """Write the intentions of one turn to the ledger, and then that it was planned; both may be repeated.
 
     Returns the dates that will soon not be had any more.
     """
-    definition, scope, ledger = turn.definition, turn.scope, services.ledger
+    definition, scope = turn.definition, turn.scope
     feed = f"{account.source}/{definition.name}/{scope.id}"
     since = turn.day - timedelta(days=definition.policy.retention_days) - MARGIN
-    known = _still_asked(services, turn, ledger.reports.of_feed(feed, since))
+    known = _still_asked(ledger, turn, ledger.reports.of_feed(feed, since))
     pulled = covered(known, definition.definition_hash)
     today = [r for r in known if r.asked_on == turn.day]
     spent = len({(r.start, r.end) for r in today if r.definition == definition.definition_hash})
@@ -87,14 +87,14 @@ def plan_turn(services: Services, account: Account, turn: Turn) -> tuple[date, .
     return planned.at_risk
 
 
-def _still_asked(services: Services, turn: Turn, reports: list[Report]) -> list[Report]:
+def _still_asked(ledger: Ledger, turn: Turn, reports: list[Report]) -> list[Report]:
     """The reports without those that were planned on an earlier day and never asked for: this plan has their dates, in
     ranges that Amazon still keeps. Also without those of a clock that was far ahead."""
     kept = []
     for report in reports:
         idle = report.state is ReportState.INTENDED and report.attempt == 0 and report.asked_on < turn.day
         late = f"not asked for before {turn.day}, when its dates were planned anew"
-        replaced = idle and report.waves and services.ledger.reports.withdraw(report, late)
+        replaced = idle and report.waves and ledger.reports.withdraw(report, late)
         if not replaced and report.asked_on <= turn.day + A_DAY:
             kept.append(report)
     return kept
@@ -133,11 +133,10 @@ def _intention(account: Account, turn: Turn, window: Window, before: int) -> Rep
 
 
 def intend_days(
-    services: Services, account: Account, definition: ReportDefinition, scope: str, days: set[date]
+    ledger: Ledger, account: Account, definition: ReportDefinition, scope: str, days: set[date]
 ) -> list[Report]:
     """Intend reports that bring these days, in the longest ranges that Amazon takes; days that a report already on its
     way brings, or that Amazon no longer keeps, are left out, and nothing is asked for that Amazon makes by itself."""
-    ledger = services.ledger
     known_scope = next((s for s in ledger.scopes.of_source(account.source) if s.id == scope), None)
     if known_scope is None or definition.discovered:
         return []

@@ -12,6 +12,7 @@ from adplatform.failures import (
     TransientFailure,
 )
 from adplatform.flow.services import Services
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.report import Report
 from adplatform.ledger.scopes import Scope
 from adplatform.pull.account import Account
@@ -32,40 +33,41 @@ def poll(services: Services, account: Account, api: ReportApi, report: Report, s
     """
     order = account.order(report, scope)
     if order is None:
-        return withdraw(services, report, NOT_DECLARED)
-    ledger, now = services.ledger, services.ledger.now()
+        return withdraw(services.ledger, report, NOT_DECLARED)
+    ledger = services.ledger
+    now = ledger.now()
     try:
         progress = api.progress(order, report.report_id)
     except TransientFailure as e:
         too_long = now - (report.requested_at or now) >= account.give_up_after * 2
         if too_long and not isinstance(e, EnvironmentFailure):
-            return give_up(services, account, report, str(e), reorder=True)
+            return give_up(services.ledger, account, report, str(e), reorder=True)
         attempt = report.attempt + 1
-        return rest(services, report, str(e), pause_of(attempt), attempt)
+        return rest(services.ledger, report, str(e), pause_of(attempt), attempt)
     except AccessRefused as e:
         if now - (report.requested_at or now) >= account.give_up_after * 2 and not isinstance(e, CredentialsRefused):
-            withdraw(services, report, str(e))
+            withdraw(services.ledger, report, str(e))
         else:
             refused(services, account, report, e)
         raise
     except PermanentFailure as e:
-        return give_up(services, account, report, str(e), reorder=False)
+        return give_up(services.ledger, account, report, str(e), reorder=False)
     match progress.status:
         case ReportStatus.READY:
             return ledger.reports.ready(report, now, progress.document, progress.size or 0)
         case ReportStatus.EMPTY:
-            return _empty(services, account, report, now, progress)
+            return _empty(services.ledger, account, report, now, progress)
         case ReportStatus.FAILED | ReportStatus.GONE:
             reason = progress.reason or f"Amazon says {progress.status}"
-            return give_up(services, account, report, reason, reorder=progress.retryable, polled_at=now)
+            return give_up(services.ledger, account, report, reason, reorder=progress.retryable, polled_at=now)
         case _:
-            return _still_waiting(services, account, api, order, report, now)
+            return _still_waiting(services.ledger, account, api, order, report, now)
 
 
 def _still_waiting(
-    services: Services, account: Account, api: ReportApi, order: ReportOrder, report: Report, polled_at: datetime
+    ledger: Ledger, account: Account, api: ReportApi, order: ReportOrder, report: Report, polled_at: datetime
 ) -> Report | None:
-    ledger, now = services.ledger, services.ledger.now()
+    now = ledger.now()
     waited = now - (report.requested_at or now)
     if waited >= account.give_up_after:
         try:
@@ -73,16 +75,14 @@ def _still_waiting(
         except (PermanentFailure, TransientFailure) as e:
             log.warning("%s %s could not be cancelled: %s", report.feed, report.key, e)
         error = f"it was not ready {waited} after it was asked for"
-        return give_up(services, account, report, error, reorder=True, polled_at=polled_at)
+        return give_up(ledger, account, report, error, reorder=True, polled_at=polled_at)
     next_poll = now + min(account.poll_every * 1.5 ** min(report.polls, 20), SLOWEST_POLL)
     return ledger.reports.pending(report, polled_at, next_poll, overdue=waited >= account.overdue_after)
 
 
-def _empty(
-    services: Services, account: Account, report: Report, polled_at: datetime, progress: Progress
-) -> Report | None:
+def _empty(ledger: Ledger, account: Account, report: Report, polled_at: datetime, progress: Progress) -> Report | None:
     """Amazon has no data, or gave up because it was busy: it says CANCELLED to both. Where that would take away rows
     that are there, it is asked once more before it is believed."""
-    if is_doubtful(services, account, report):
-        return give_up(services, account, report, DOUBTFUL, reorder=True, polled_at=polled_at)
-    return services.ledger.reports.ready_without_rows(report, polled_at, progress.reason)
+    if is_doubtful(ledger, account, report):
+        return give_up(ledger, account, report, DOUBTFUL, reorder=True, polled_at=polled_at)
+    return ledger.reports.ready_without_rows(report, polled_at, progress.reason)

@@ -6,12 +6,12 @@ from datetime import date, datetime, time, timedelta
 from adplatform.amazon import audit
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.amazon.restatement import plan
-from adplatform.flow.services import Services
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.scopes import Planned, Scope
 from adplatform.pull.account import Account, local_zone
 from adplatform.pull.plan import covered, oldest_wanted
 
-TOLD_FOR = timedelta(days=7)
+REPORTED_FOR = timedelta(days=7)
 """How long a change that is unusual counts as news."""
 
 
@@ -34,22 +34,22 @@ def seen_on(change: audit.Change) -> date:
     return change.day + timedelta(days=change.age)
 
 
-def restatements(services: Services, account: Account, definition: ReportDefinition, feed: str) -> list[Watched]:
+def restatements(ledger: Ledger, account: Account, definition: ReportDefinition, feed: str) -> list[Watched]:
     """How each date of a table changed from wave to wave, and what of that is unusual, for every scope.
 
-    Dates count until their last wave is over, and ``TOLD_FOR`` longer. What was asked for by another version of the
+    Dates count until their last wave is over, and ``REPORTED_FOR`` longer. What was asked for by another version of the
     definition is left out: other filters have other totals.
     """
-    kept = timedelta(days=max(definition.policy.deadlines.values())) + TOLD_FOR
+    kept = timedelta(days=max(definition.policy.deadlines.values())) + REPORTED_FOR
     attribution_days = definition.attribution_days if definition.api == "ads" else None
     watched = []
-    for scope in wanted_scopes(services, account):
-        since = _today(services, definition, scope) - kept
-        reports = services.ledger.reports.of_feed(f"{account.source}/{definition.name}/{scope.id}", since)
+    for scope in wanted_scopes(ledger, account):
+        since = _today(ledger, definition, scope) - kept
+        reports = ledger.reports.of_feed(f"{account.source}/{definition.name}/{scope.id}", since)
         others = {r.report_id for r in reports if r.definition != definition.definition_hash}
         observations = tuple(
             audit.Observation(o.day, o.as_of, o.age, dict(o.totals), o.rows)
-            for o in services.ledger.observations.since(account.flow(definition.dataset(feed), scope.id).name, since)
+            for o in ledger.observations.since(account.flow(definition.dataset(feed), scope.id).name, since)
             if o.report_id not in others
         )
         changes = tuple(audit.changes(observations))
@@ -82,36 +82,36 @@ class Freshness:
 
 
 def freshness(
-    services: Services, account: Account, definition: ReportDefinition, feed: str, within: timedelta
+    ledger: Ledger, account: Account, definition: ReportDefinition, feed: str, within: timedelta
 ) -> list[Freshness]:
     """How fresh each scope is, by the dates of its data.
 
     ``within`` is for dates that are asked for the day after; where a report's first age is later, so is its data, and
     the next period is as old as it is long.
     """
-    now = services.ledger.now()
+    now = ledger.now()
     later = timedelta(days=definition.policy.first_age - 1 + definition.policy.period.longest - 1)
-    planned = {p.scope for p in _planned(services, account, definition)}
+    planned = {p.scope for p in _planned(ledger, account, definition)}
     found = []
-    for scope in wanted_scopes(services, account):
+    for scope in wanted_scopes(ledger, account):
         flow = account.flow(definition.dataset(feed), scope.id)
-        newest = services.ledger.deliveries.newest_published(flow.name)
+        newest = ledger.deliveries.newest_published(flow.name)
         if newest is not None:
             ended = datetime.combine(newest.day + timedelta(days=1), time(), local_zone(definition, scope))
             found.append(Freshness(scope, newest.day, now - ended, within + later))
         else:
-            since = _waiting_since(services, account, definition, scope, scope.id in planned)
+            since = _waiting_since(ledger, account, definition, scope, scope.id in planned)
             found.append(Freshness(scope, None, now - since if since else None, within))
     return found
 
 
 def _waiting_since(
-    services: Services, account: Account, definition: ReportDefinition, scope: Scope, planned: bool
+    ledger: Ledger, account: Account, definition: ReportDefinition, scope: Scope, planned: bool
 ) -> datetime | None:
     """From when a scope without data is waited for. Each run of the orders job sees the scopes anew, then plans them:
     one that has not been planned for long after it was seen is forgotten. One that was planned without a report has no
     date yet that could be had."""
-    first = next(iter(services.ledger.reports.of_feed(f"{account.source}/{definition.name}/{scope.id}")), None)
+    first = next(iter(ledger.reports.of_feed(f"{account.source}/{definition.name}/{scope.id}")), None)
     if first is not None:
         return first.intended_at
     return None if planned else scope.seen_at
@@ -128,37 +128,37 @@ class AtRisk:
     stands_still: bool
 
 
-def at_risk(services: Services, account: Account, definition: ReportDefinition) -> list[AtRisk]:
+def at_risk(ledger: Ledger, account: Account, definition: ReportDefinition) -> list[AtRisk]:
     """The scopes with dates at risk. A plan older than yesterday is drawn up anew, as if nothing could be asked for."""
-    scopes = {scope.id: scope for scope in wanted_scopes(services, account)}
+    scopes = {scope.id: scope for scope in wanted_scopes(ledger, account)}
     found = []
-    for planned in _planned(services, account, definition):
+    for planned in _planned(ledger, account, definition):
         if planned.scope in scopes:
-            today = _today(services, definition, scopes[planned.scope])
+            today = _today(ledger, definition, scopes[planned.scope])
             stands_still = planned.day < today - timedelta(days=1)
-            dates = _unread(services, account, definition, planned, today) if stands_still else planned.at_risk
+            dates = _unread(ledger, account, definition, planned, today) if stands_still else planned.at_risk
             if dates:
                 found.append(AtRisk(planned.scope, dates, planned.day, stands_still))
     return found
 
 
-def _unread(services: Services, account: Account, definition: ReportDefinition, planned: Planned, today: date) -> int:
+def _unread(ledger: Ledger, account: Account, definition: ReportDefinition, planned: Planned, today: date) -> int:
     policy = definition.policy
     feed = f"{account.source}/{definition.name}/{planned.scope}"
-    reports = services.ledger.reports.of_feed(feed, today - timedelta(days=policy.retention_days))
+    reports = ledger.reports.of_feed(feed, today - timedelta(days=policy.retention_days))
     pulled = covered(reports, definition.definition_hash)
     budget = max(policy.requests_per_day, policy.backfill_per_day)
     oldest = oldest_wanted(account, today, covered(reports))
     return len(plan(policy, today, oldest, pulled, spent=budget).at_risk)
 
 
-def wanted_scopes(services: Services, account: Account) -> list[Scope]:
-    return [scope for scope in services.ledger.scopes.of_source(account.source) if account.wants(scope)]
+def wanted_scopes(ledger: Ledger, account: Account) -> list[Scope]:
+    return [scope for scope in ledger.scopes.of_source(account.source) if account.wants(scope)]
 
 
-def _planned(services: Services, account: Account, definition: ReportDefinition) -> list[Planned]:
-    return [p for p in services.ledger.scopes.planned(account.source) if p.name == definition.name]
+def _planned(ledger: Ledger, account: Account, definition: ReportDefinition) -> list[Planned]:
+    return [p for p in ledger.scopes.planned(account.source) if p.name == definition.name]
 
 
-def _today(services: Services, definition: ReportDefinition, scope: Scope) -> date:
-    return services.ledger.now().astimezone(local_zone(definition, scope)).date()
+def _today(ledger: Ledger, definition: ReportDefinition, scope: Scope) -> date:
+    return ledger.now().astimezone(local_zone(definition, scope)).date()

@@ -68,7 +68,7 @@ def _members(
             " (select _file, unnest(json_keys(line)) as member from lines where good) group by _file"
         ).fetchall()
     )
-    declared = tuple(column.header for column in contract.read_columns)
+    declared = tuple(column.field_name for column in contract.read_columns)
     known = {header.split(".")[0] for header in declared}
     for file in files:
         yield file, declared + tuple(name for name in found.get(file.ordinal, ()) if name not in known)
@@ -76,7 +76,7 @@ def _members(
 
 def _define_raw(con: "duckdb.DuckDBPyConnection", accepted: Accepted) -> None:
     columns = accepted.contract.read_columns
-    paths = ", ".join(literal(_json_path(column.header)) for column in columns)
+    paths = ", ".join(literal(_json_path(column.field_name)) for column in columns)
     values = ", ".join(f"v[{n}] as {identifier(c.name)}" for n, c in enumerate(columns, start=1))
     files = [str(file.ordinal) for layout in accepted.layouts for file in layout.files]
     scan = (

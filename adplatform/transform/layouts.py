@@ -105,7 +105,7 @@ def accept(contract: Contract, headers: Sequence[tuple[InputFile, tuple[str, ...
         PermanentFailure: a declared column is missing, a column stands twice, the order differs where it is strict,
             or a column is undeclared and the contract freezes the schema.
     """
-    names = {column.header: column.name for column in contract.read_columns}
+    names = {column.field_name: column.name for column in contract.read_columns}
     extra: dict[str, Column] = {}
     refused: list[RefusedFile] = []
     grouped: dict[tuple[tuple[str, ...], Lines], list[InputFile]] = {}
@@ -134,7 +134,7 @@ def accept_delimited(contract: Contract, files: Sequence[InputFile]) -> Accepted
         PermanentFailure: see :func:`first_record` and :func:`accept`.
     """
     records = [(file, first_record(file, contract.format)) for file in files]
-    declared = tuple(column.header for column in contract.read_columns)
+    declared = tuple(column.field_name for column in contract.read_columns)
     return accept(
         contract,
         [
@@ -146,10 +146,10 @@ def accept_delimited(contract: Contract, files: Sequence[InputFile]) -> Accepted
 
 
 def _check_declared(contract: Contract, file: InputFile, header: tuple[str, ...]) -> None:
-    declared = [column.header for column in contract.read_columns]
+    declared = [column.field_name for column in contract.read_columns]
     missing = [name for name in declared if name not in header]
     if missing:
-        # What was found is not told: without a header it is the first row, which may hold personal data.
+        # What was found is not reported: without a header it is the first row, which may hold personal data.
         raise BadFile(file.origin, Reason.LAYOUT, f"declared columns are missing from the header: {_listed(missing)}")
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
@@ -167,7 +167,7 @@ def _evolved(contract: Contract, extra: dict[str, Column], file: InputFile, head
             Reason.LAYOUT,
             f"undeclared column {clipped(header, 100)!r} has no name of its own in the table; declare it with source",
         )
-    return Column(name=name, source=header)
+    return Column(name=name, field=header)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -30,7 +30,7 @@ def read_parquet(
     """
     types = {file.ordinal: _types(con, file, links) for file in files}
     accepted = accept(contract, [(file, tuple(types[file.ordinal]), Lines()) for file in files])
-    by_header = {column.header: column for column in accepted.contract.read_columns}
+    by_header = {column.field_name: column for column in accepted.contract.read_columns}
     scans = []
     for file in sorted((f for layout in accepted.layouts for f in layout.files), key=lambda f: f.ordinal):
         found = types[file.ordinal]
@@ -57,7 +57,7 @@ def _types(con: "duckdb.DuckDBPyConnection", file: InputFile, links: Path) -> di
 
 def _text(column: Column, found: str) -> str:
     """A binary double has no exact decimal: it is rounded to the declared scale. Naive timestamps are UTC."""
-    value, declared = identifier(column.header), column.data_type
+    value, declared = identifier(column.field_name), column.data_type
     text = f"cast({value} as varchar)"
     if found == "BOOLEAN":
         spelled = literal(column.true_values[0]), literal(column.false_values[0])

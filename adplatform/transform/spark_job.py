@@ -115,7 +115,7 @@ def _header(spark: "SparkSession", contract: Contract, path: str) -> tuple[str, 
     if contract.format.kind == "parquet":
         return tuple(spark.read.parquet(path).columns)
     if not contract.format.header:
-        return tuple(column.header for column in contract.read_columns)
+        return tuple(column.field_name for column in contract.read_columns)
     first = spark.read.options(**_csv_options(contract)).option("header", False).csv(path).first()
     return tuple(name.removeprefix("\ufeff") for name in first if name is not None) if first else ()
 

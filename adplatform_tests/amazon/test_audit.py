@@ -48,8 +48,8 @@ def test_changes_tell_what_differs_between_observations_that_follow_each_other()
         seen(DAY, 2, clicks=8, sales14d=5),
         seen(DAY, 3, rows=4, clicks=8, sales14d=6),
     ]
-    told = [(c.metric, c.age_before, c.age, c.before, c.after, c.relative) for c in audit.changes(observations)]
-    assert told == [
+    reported = [(c.metric, c.age_before, c.age, c.before, c.after, c.relative) for c in audit.changes(observations)]
+    assert reported == [
         ("clicks", 1, 2, Decimal(10), Decimal(8), Decimal("-0.2")),
         ("rows", 2, 3, Decimal(3), Decimal(4), Decimal(1) / 3),
         ("sales14d", 2, 3, Decimal(5), Decimal(6), Decimal("0.2")),
@@ -81,7 +81,7 @@ def test_the_final_age_follows_from_the_attribution_window(metric: str, attribut
     assert audit.final_age(metric, attribution) == final
 
 
-def test_rows_that_all_vanish_are_unusual_and_told_once() -> None:
+def test_rows_that_all_vanish_are_unusual_and_reported_once() -> None:
     (finding,) = unusual([seen(DAY, 2, clicks=50, sales14d=10), seen(DAY, 3, rows=0)])
     assert str(finding) == "2026-06-01: all 3 rows vanished at age 3"
 
@@ -90,10 +90,10 @@ def test_some_rows_that_vanish_are_not() -> None:
     assert unusual([seen(DAY, 2, rows=3, clicks=5), seen(DAY, 3, rows=2, clicks=4)]) == []
 
 
-@pytest.mark.parametrize(("before", "told"), [(42, True), (41, False)])
-def test_a_conversion_may_change_until_its_final_age(before: int, told: bool) -> None:
+@pytest.mark.parametrize(("before", "reported"), [(42, True), (41, False)])
+def test_a_conversion_may_change_until_its_final_age(before: int, reported: bool) -> None:
     findings = unusual([seen(DAY, before, sales14d=100), seen(DAY, before + 20, sales14d=101)])
-    assert ["final from age 42" in str(f) for f in findings] == [True] * told
+    assert ["final from age 42" in str(f) for f in findings] == [True] * reported
 
 
 def test_accounts_without_attribution_have_no_final_age() -> None:
@@ -103,27 +103,27 @@ def test_accounts_without_attribution_have_no_final_age() -> None:
 
 
 @pytest.mark.parametrize("metric", ["impressions", "clicks", "cost", "spend"])
-@pytest.mark.parametrize(("before", "told"), [(4, True), (3, False)])
-def test_traffic_changes_only_while_it_is_corrected(metric: str, before: int, told: bool) -> None:
+@pytest.mark.parametrize(("before", "reported"), [(4, True), (3, False)])
+def test_traffic_changes_only_while_it_is_corrected(metric: str, before: int, reported: bool) -> None:
     observations = [seen(DAY, before, **{metric: 1000}), seen(DAY, before + 1, **{metric: 999})]
-    assert ["invalid traffic" in str(f) for f in unusual(observations)] == [True] * told
+    assert ["invalid traffic" in str(f) for f in unusual(observations)] == [True] * reported
 
 
-def test_a_difference_in_the_last_digits_of_a_sum_is_never_told() -> None:
+def test_a_difference_in_the_last_digits_of_a_sum_is_never_reported() -> None:
     noise = [seen(DAY, 60, cost="58.989999999999995"), seen(DAY, 64, cost="58.99")]
     assert len(audit.changes(noise)) == 1
     assert unusual(noise) == []
     assert unusual([seen(DAY, 60, cost="58.98"), seen(DAY, 64, cost="58.99")])
 
 
-@pytest.mark.parametrize(("after", "told"), [(1200, True), (100, True), (480, False), (400, False)])
-def test_a_change_by_far_more_than_other_dates_is_unusual(after: int, told: bool) -> None:
+@pytest.mark.parametrize(("after", "reported"), [(1200, True), (100, True), (480, False), (400, False)])
+def test_a_change_by_far_more_than_other_dates_is_unusual(after: int, reported: bool) -> None:
     observations = [
         *usual_dates("purchases14d", (7, 14)),
         seen(DAY, 7, purchases14d=400),
         seen(DAY, 14, purchases14d=after),
     ]
-    assert [f.change.day for f in unusual(observations)] == [DAY] * told
+    assert [f.change.day for f in unusual(observations)] == [DAY] * reported
 
 
 def test_a_change_where_no_other_date_changed_is_unusual_also_from_zero() -> None:
@@ -174,17 +174,17 @@ def restated(name: str) -> tuple[date, list[Observation]]:
 
 
 @pytest.mark.parametrize("name", ["sp_campaigns", "sb_campaigns", "sd_campaigns"])
-def test_what_amazon_restates_as_usual_is_hardly_ever_told(name: str) -> None:
+def test_what_amazon_restates_as_usual_is_hardly_ever_reported(name: str) -> None:
     _, observations = restated(name)
     steps = audit.changes(observations)
     assert len(steps) > 1000
     assert len(unusual(observations)) <= 4
 
 
-def test_a_halved_metric_a_lost_day_and_a_change_after_the_last_wave_are_told() -> None:
+def test_a_halved_metric_a_lost_day_and_a_change_after_the_last_wave_are_reported() -> None:
     last, observations = restated("sp_campaigns")
 
-    def told(day: date, age: int, metric: str, factor: str, rows: int | None = None) -> str:
+    def reported(day: date, age: int, metric: str, factor: str, rows: int | None = None) -> str:
         wrong = [
             replace(
                 o, totals={**o.totals, metric: o.totals[metric] * Decimal(factor)}, rows=o.rows if rows is None else 0
@@ -196,11 +196,11 @@ def test_a_halved_metric_a_lost_day_and_a_change_after_the_last_wave_are_told() 
         return " / ".join(str(f) for f in unusual(wrong) if f.change.day == day and f not in unusual(observations))
 
     recent, old = last - timedelta(days=40), last - timedelta(days=80)
-    assert "impressions changed" in told(recent, 2, "impressions", "0.5")
-    assert "invalid traffic is corrected before age 4" in told(recent, 9, "clicks", "0.5")
-    assert "sales14d changed" in told(recent, 30, "sales14d", "0.3")
-    assert "rows vanished at age 5" in told(recent, 5, "clicks", "0", rows=0)
-    assert "should be final from age 42" in told(old, 60, "sales14d", "1.01")
+    assert "impressions changed" in reported(recent, 2, "impressions", "0.5")
+    assert "invalid traffic is corrected before age 4" in reported(recent, 9, "clicks", "0.5")
+    assert "sales14d changed" in reported(recent, 30, "sales14d", "0.3")
+    assert "rows vanished at age 5" in reported(recent, 5, "clicks", "0", rows=0)
+    assert "should be final from age 42" in reported(old, 60, "sales14d", "1.01")
 
 
 totals = st.decimals(0, 10**9, places=2)
@@ -211,7 +211,9 @@ series = st.dictionaries(
 
 @given(series)
 @settings(max_examples=60, deadline=None)
-def test_values_that_stay_the_same_are_never_told(values: dict[tuple[int, int], tuple[Decimal, Decimal, int]]) -> None:
+def test_values_that_stay_the_same_are_never_reported(
+    values: dict[tuple[int, int], tuple[Decimal, Decimal, int]],
+) -> None:
     observations = [seen(DAY - timedelta(days=n), age, clicks=n, sales14d=7 * n) for n, age in values]
     assert audit.changes(observations) == []
     assert unusual(observations) == []

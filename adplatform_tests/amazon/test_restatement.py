@@ -234,7 +234,7 @@ def test_a_changed_definition_is_asked_for_as_far_back_as_amazon_keeps() -> None
     assert {date(2026, 6, 1) - timedelta(days=n) for n in range(1, SP.last_age + 1)} <= set(wanted)
 
 
-def test_the_dates_that_leave_retention_come_first_and_are_told_when_the_budget_is_spent() -> None:
+def test_the_dates_that_leave_retention_come_first_and_are_reported_when_the_budget_is_spent() -> None:
     today = date(2026, 6, 1)
     planned = plan(SP, today, date(2025, 1, 1), {})
     assert planned.windows[0].start == today - timedelta(days=SP.last_age)

@@ -14,7 +14,7 @@ def declare(**times: Any) -> AdsSource:
 
 
 @pytest.mark.parametrize(
-    ("times", "told"),
+    ("times", "reported"),
     [
         ({"request_at": "23:30", "spread": "1h"}, "request_at 23:30 and spread 1:00:00 go past midnight"),
         ({"request_at": "00:00", "spread": "24h"}, "go past midnight"),
@@ -23,8 +23,8 @@ def declare(**times: Any) -> AdsSource:
         ({"give_up_after": "2h"}, "must grow in this order"),
     ],
 )
-def test_times_at_which_nothing_would_be_asked_or_told_are_refused(times: dict[str, str], told: str) -> None:
-    with pytest.raises(ValidationError, match=told):
+def test_times_at_which_nothing_would_be_asked_or_reported_are_refused(times: dict[str, str], reported: str) -> None:
+    with pytest.raises(ValidationError, match=reported):
         declare(**times)
 
 

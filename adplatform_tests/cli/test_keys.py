@@ -16,7 +16,7 @@ def test_joins_are_said_to_be_wrong_under_another_key_and_of_an_unrecorded_one_t
     assert "wrong" not in note(None, "", "k1")
 
 
-def test_whoever_fears_a_leak_is_told_that_no_new_key_was_made(capsys: pytest.CaptureFixture[str]) -> None:
+def test_whoever_fears_a_leak_learns_that_no_new_key_was_made(capsys: pytest.CaptureFixture[str]) -> None:
     key = LakeKey("k1", datetime(2026, 3, 1, tzinfo=UTC))
     show_outcome(Outcome(key, 1, (), (), new_key=False))
     assert "no new key was made" in capsys.readouterr().out

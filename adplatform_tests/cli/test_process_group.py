@@ -65,8 +65,8 @@ def test_one_signal_ends_every_process(tmp_path: Path, number: signal.Signals, i
 
 def test_children_are_interrupted_although_the_parent_ignores_that(tmp_path: Path) -> None:
     done = tmp_path / "interrupted"
-    told = f"import time\ntry: time.sleep(600)\nexcept KeyboardInterrupt: open({str(done)!r}, 'w')"
-    runner, _ = start(tmp_path, told, ignored=True)
+    reported = f"import time\ntry: time.sleep(600)\nexcept KeyboardInterrupt: open({str(done)!r}, 'w')"
+    runner, _ = start(tmp_path, reported, ignored=True)
     time.sleep(0.5)
     os.kill(runner.pid, signal.SIGTERM)
     assert runner.wait(timeout=30) == 0

@@ -26,7 +26,7 @@ def declare(folder: Path, source: str, report: str = "sp_campaigns") -> None:
     (folder / "defs.yaml").write_text(ADS.format(source=source, report=report), encoding="utf-8")
 
 
-def test_mistakes_that_only_show_between_or_behind_declarations_are_told_with_file_and_line(
+def test_mistakes_that_only_show_between_or_behind_declarations_are_reported_with_file_and_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     declare(tmp_path / "a", "ads")
@@ -51,20 +51,20 @@ def test_a_source_whose_queue_or_rule_could_not_be_named_is_refused_with_the_lim
         (tmp_path / name / "defs.yaml").write_text(partner.format(name), encoding="utf-8")
     with pytest.raises(typer.Exit):
         validate(tmp_path)
-    [told] = capsys.readouterr().err.splitlines()
-    assert f"source '{'b' * 45}': the name is too long: EventBridge takes 64 characters" in told
-    assert told.endswith("leaves 44")
+    [reported] = capsys.readouterr().err.splitlines()
+    assert f"source '{'b' * 45}': the name is too long: EventBridge takes 64 characters" in reported
+    assert reported.endswith("leaves 44")
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "reported"),
     [
         ("profiles: {countries: US}", "must be a list"),
         ("tags: owner", "must be a mapping"),
         ("profiles: {countries: [NO]}", "must be a text; put it in quotes"),
     ],
 )
-def test_values_of_a_wrong_kind_are_told_in_the_words_of_yaml(tmp_path: Path, setting: str, told: str) -> None:
+def test_values_of_a_wrong_kind_are_reported_in_the_words_of_yaml(tmp_path: Path, setting: str, reported: str) -> None:
     file = tmp_path / "defs.yaml"
     file.write_text(
         "type: adplatform.components.AmazonAdsReports\nattributes:\n  source: ads\n  credentials: ads\n"
@@ -72,11 +72,11 @@ def test_values_of_a_wrong_kind_are_told_in_the_words_of_yaml(tmp_path: Path, se
         encoding="utf-8",
     )
     _, mistakes = read_defs(tmp_path)
-    assert any(told in mistake.reason and mistake.line == 7 for mistake in mistakes), mistakes
+    assert any(reported in mistake.reason and mistake.line == 7 for mistake in mistakes), mistakes
 
 
 @pytest.mark.parametrize("text", [HINTS, README.read_text(encoding="utf-8")], ids=["demo", "README"])
-def test_queries_that_people_are_told_to_try_name_tables_and_columns_that_there_are(text: str) -> None:
+def test_queries_that_people_are_advised_to_try_name_tables_and_columns_that_there_are(text: str) -> None:
     settings = read_settings()
     flows = [flow for pattern in declared_patterns(settings) for flow in pattern.source.feeds]
     known = {f"clean_{flow.source}.{flow.feed.name}": output_columns(flow.feed.contract) for flow in flows}
@@ -89,3 +89,17 @@ def test_queries_that_people_are_told_to_try_name_tables_and_columns_that_there_
         [table] = query.find_all(exp.Table)
         columns = {c.name for c in known[f"{table.db}.{table.name}"]} | {"dt"}
         assert {column.name for column in query.find_all(exp.Column)} <= columns
+
+
+def test_settings_under_earlier_names_are_valid_and_reported_with_their_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "defs.yaml").write_text(
+        "type: adplatform.components.PartnerPush\nattributes:\n  source: acme\n"
+        "  feeds: [{name: orders, start_date: 2026-01-01, columns: {id: {source: Order Id}}}]\n",
+        encoding="utf-8",
+    )
+    validate(tmp_path)
+    said = capsys.readouterr()
+    assert said.err == f"{tmp_path}/defs.yaml:1: column id: the setting source is called field now; write field\n"
+    assert said.out == "1 sources with 1 feeds are valid\n"

@@ -96,8 +96,8 @@ def test_the_life_of_a_report_has_every_step_its_document_and_what_it_said(timed
     )
     put_report(timed.ledger, report)
     timed.ledger.observations.put(FEED, said(date(2026, 6, 8), 2, 25, "c", landed=True))
-    text = shown(*life(timed, *find_report(timed, report_feeds(timed, [account]), ID[:8])))
-    for told in (
+    text = shown(*life(timed, *find_report(timed.ledger, report_feeds(timed.ledger, [account]), ID[:8])))
+    for reported in (
         f"{FEED} 2026-06-10#2026-06-08_2026-06-09#01",
         "Amazon had the order already; its report was taken over; 3 rows of other dates kept aside",
         "1460298317755031 CA CAD America/Toronto",
@@ -112,7 +112,7 @@ def test_the_life_of_a_report_has_every_step_its_document_and_what_it_said(timed
         "landed        2026-06-10 18:53:00   60.0",
         "1,234      58.99   the first rows",
     ):
-        assert told in text
+        assert reported in text
 
 
 def test_a_list_of_reports_cuts_nothing_even_on_a_narrow_terminal(timed: Services, account: Account) -> None:
@@ -122,22 +122,22 @@ def test_a_list_of_reports_cuts_nothing_even_on_a_narrow_terminal(timed: Service
         timed.ledger,
         asked(account, state=ReportState.READY, report_id=ID, error=error, not_before=rests, overdue=True),
     )
-    feeds = report_feeds(timed, [account])
-    wide, narrow = (shown(*report_tables(timed, feeds), width=width) for width in (160, 80))
+    feeds = report_feeds(timed.ledger, [account])
+    wide, narrow = (shown(*report_tables(timed.ledger, feeds), width=width) for width in (160, 80))
     assert "…" not in wide + narrow
-    for told in (SCOPE.id, ID, "2026-06-08 to 2026-06-09", "ready, overdue", "rests until"):
-        assert told in wide
+    for reported in (SCOPE.id, ID, "2026-06-08 to 2026-06-09", "ready, overdue", "rests until"):
+        assert reported in wide
 
 
 def test_a_report_that_failed_names_the_order_that_follows_it(timed: Services, account: Account) -> None:
     put_report(timed.ledger, asked(account, state=ReportState.FAILED, report_id=ID, error="INTERNAL_ERROR"))
     timed.ledger.reports.intend(asked(account, sequence=2))
-    feeds = report_feeds(timed, [account], "ads/sp_small")
-    text = shown(*life(timed, *find_report(timed, feeds, "2026-06-10#2026-06-08_2026-06-09#01")))
+    feeds = report_feeds(timed.ledger, [account], "ads/sp_small")
+    text = shown(*life(timed, *find_report(timed.ledger, feeds, "2026-06-10#2026-06-08_2026-06-09#01")))
     assert "INTERNAL_ERROR" in text
     assert "2026-06-10#2026-06-08_2026-06-09#02: intended" in text
     assert "number 2 of these dates on that day" in shown(
-        *life(timed, *find_report(timed, feeds, "2026-06-10#2026-06-08_2026-06-09#02"))
+        *life(timed, *find_report(timed.ledger, feeds, "2026-06-10#2026-06-08_2026-06-09#02"))
     )
 
 
@@ -145,18 +145,18 @@ def test_names_that_fit_nothing_or_too_much_say_what_there_is(timed: Services, a
     for sequence in (1, 2):
         timed.ledger.reports.intend(asked(account, sequence=sequence, report_id=f"{ID}-{sequence}"))
     with pytest.raises(PermanentFailure, match="no report 'ads/sp'; there are ads/sp_small"):
-        report_feeds(timed, [account], "ads/sp")
-    feeds = report_feeds(timed, [account])
+        report_feeds(timed.ledger, [account], "ads/sp")
+    feeds = report_feeds(timed.ledger, [account])
     with pytest.raises(PermanentFailure, match="2 reports are called"):
-        find_report(timed, feeds, ID)
+        find_report(timed.ledger, feeds, ID)
     with pytest.raises(PermanentFailure, match="no report 'zzz'"):
-        find_report(timed, feeds, "zzz")
-    assert find_report(timed, feeds, f"{ID}-2")[1].sequence == 2
+        find_report(timed.ledger, feeds, "zzz")
+    assert find_report(timed.ledger, feeds, f"{ID}-2")[1].sequence == 2
 
 
 def test_an_account_that_has_asked_for_nothing_yet_is_no_mistake(services: Services, account: Account) -> None:
     provision(services, [])
-    assert report_feeds(services, [account], "ads/sp_small") == []
+    assert report_feeds(services.ledger, [account], "ads/sp_small") == []
 
 
 def test_each_report_of_a_date_is_judged_by_what_it_changed() -> None:

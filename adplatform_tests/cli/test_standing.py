@@ -74,7 +74,10 @@ def test_ignored_objects_say_why_and_what_the_present_declaration_makes_of_them(
     services.settler(present).arrivals.reconcile()
 
     def shown(now: Source) -> dict[str, str]:
-        return {o.key.removeprefix("landing/acme/"): verdict(now, o) for o in ignored_of(services, now, "acme/orders")}
+        return {
+            o.key.removeprefix("landing/acme/"): verdict(now, o)
+            for o in ignored_of(services.ledger, now, "acme/orders")
+        }
 
     assert shown(present) == {
         f"orders/dt={old}/a.csv": "ignored; lower start_date to take it",
@@ -85,8 +88,8 @@ def test_ignored_objects_say_why_and_what_the_present_declaration_makes_of_them(
     moved = source(services, landing="in/{date}.csv")
     assert shown(moved)[f"in/{YESTERDAY}.csv"] == taken
     assert shown(moved)[f"orders/dt={old}/a.csv"].startswith("ignored: it fits no feed's landing layout")
-    assert len(ignored_of(services, present, "acme/_unplaced")) == 1
-    table = ignored_table(present, ignored_of(services, present, "acme/orders") * MOST_LISTED)
+    assert len(ignored_of(services.ledger, present, "acme/_unplaced")) == 1
+    table = ignored_table(present, ignored_of(services.ledger, present, "acme/orders") * MOST_LISTED)
     assert table is not None
     assert (table.row_count, table.caption) == (MOST_LISTED, f"and {MOST_LISTED} more")
     assert ignored_table(present, []) is None
@@ -134,7 +137,7 @@ def ledger(services: Services, endpoint: str, *arguments: str) -> str:
 def elsewhere(services: Services, endpoint: str, *arguments: str, **settings: str) -> str:
     """Python in a process of its own that has these services."""
     names = services.settings
-    told = {
+    reported = {
         "HOME": str(names.home),
         "RAW_BUCKET": names.raw_bucket,
         "CLEAN_BUCKET": names.clean_bucket,
@@ -146,7 +149,7 @@ def elsewhere(services: Services, endpoint: str, *arguments: str, **settings: st
         "HASH_KEY_SECRET": names.hash_key_secret,
         **settings,
     }
-    environment = {**os.environ, **{f"ADPLATFORM_{k}": v for k, v in told.items()}, "AWS_ENDPOINT_URL": endpoint}
+    environment = {**os.environ, **{f"ADPLATFORM_{k}": v for k, v in reported.items()}, "AWS_ENDPOINT_URL": endpoint}
     command = [sys.executable, "-W", "ignore", *arguments]
     done = subprocess.run(command, env={**environment, "COLUMNS": "300"}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -75,7 +75,7 @@ def tick(defs: dg.Definitions, services: Services, instance: dg.DagsterInstance)
     return list(evaluate(defs, services, instance).run_requests or ())
 
 
-def told(events: Iterable[Any]) -> list[str]:
+def reported(events: Iterable[Any]) -> list[str]:
     """The descriptions of the observations among events."""
     return [str(event.description) for event in events if isinstance(event, dg.AssetObservation)]
 
@@ -140,15 +140,15 @@ def test_the_ui_tells_where_a_report_stands_from_its_order_to_its_end(
     ] == ["111 2026-06-05 to 2026-06-09: requested"]
     at[0] += timedelta(hours=1)
     waiting = evaluate(defs, timed, instance)
-    assert told(waiting.asset_events) == [], "nothing happened"
+    assert reported(waiting.asset_events) == [], "nothing happened"
     assert str(waiting.skip_message).startswith("nothing to start; reports on their way: 1 requested; the next is")
     at[0] += timedelta(hours=3)
     late = evaluate(defs, timed, instance)
-    assert told(late.asset_events) == ["111 2026-06-05 to 2026-06-09: requested, overdue"]
+    assert reported(late.asset_events) == ["111 2026-06-05 to 2026-06-09: requested, overdue"]
     assert "1 requested, overdue" in str(late.skip_message)
     at[0] += timedelta(hours=1)
     ended = evaluate(defs, timed, instance)
-    assert told(ended.asset_events) == ["111 2026-06-05 to 2026-06-09: failed"]
+    assert reported(ended.asset_events) == ["111 2026-06-05 to 2026-06-09: failed"]
     (event,) = ended.asset_events
     assert event.metadata["adplatform/note"].value == "internal error"
     assert event.metadata["adplatform/polls"].value == 3
@@ -156,7 +156,7 @@ def test_the_ui_tells_where_a_report_stands_from_its_order_to_its_end(
     at[0] += timedelta(hours=1)
     defs.resolve_job_def("ads_orders").execute_in_process(instance=instance)
     at[0] += timedelta(hours=6)
-    assert told(evaluate(defs, timed, instance).asset_events) == ["111 2026-06-05 to 2026-06-09: ready"]
+    assert reported(evaluate(defs, timed, instance).asset_events) == ["111 2026-06-05 to 2026-06-09: ready"]
 
 
 def test_a_run_that_fails_says_which_report_and_what_becomes_of_it(

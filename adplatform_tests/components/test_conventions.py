@@ -136,13 +136,13 @@ def test_a_component_that_is_not_there_is_a_mistake_of_its_line_and_others_are_l
     assert [(mistake.line, mistake.where) for mistake in mistakes] == [(1, "type"), (3, "type")]
 
 
-def test_a_subclass_that_changes_partitions_is_told_that_they_are_fixed() -> None:
+def test_a_subclass_that_changes_partitions_is_refused_because_they_are_fixed() -> None:
     component = Weekly(FileSource.model_validate({"source": "acme", "feeds": [FEED]}))
     with pytest.raises(dg.DagsterInvalidDefinitionError, match="partitions of raw/acme/orders, which are fixed"):
         dg.component_defs(component=component)
 
 
-def test_a_subclass_that_renames_an_asset_is_told_what_it_may_change() -> None:
+def test_a_subclass_that_renames_an_asset_is_refused_with_what_it_may_change() -> None:
     component = Renamed(FileSource.model_validate({"source": "acme", "feeds": [FEED]}))
     with pytest.raises(dg.DagsterInvalidDefinitionError, match="keys are fixed; change group"):
         dg.component_defs(component=component)

@@ -18,11 +18,11 @@ from adplatform.components.assembly.runs import WORKER_TAG
 from adplatform.contracts.source import Topics
 from adplatform.flow.lifecycle import claim
 from adplatform.flow.services import Services
-from adplatform.flow.undelivered import tell_undelivered
+from adplatform.flow.undelivered import notify_undelivered
 from adplatform.lake.details import read_details
 from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.item_size import MAX_ITEM, item_size
-from adplatform.ledger.messages import Told
+from adplatform.ledger.messages import Notified
 from adplatform.ledger.publications import Outcome
 from adplatform.ledger.rows import to_item
 from adplatform.ledger.workers import identity_of
@@ -240,7 +240,7 @@ def test_a_file_with_the_longest_of_names_is_published_and_archived(acme: Platfo
     assert any(o["Key"].endswith("nnn.csv") for o in archived)
 
 
-def test_success_is_told_with_counts_and_without_personal_data(acme: Platform) -> None:
+def test_success_is_reported_with_counts_and_without_personal_data(acme: Platform) -> None:
     inbox = acme.messages
     deliver(acme)
     acme.process()
@@ -262,7 +262,7 @@ def test_a_run_that_never_started_is_launched_again_under_a_new_key(acme: Platfo
     assert again.run_key == f"acme/orders:{YESTERDAY}:v1:a2"
 
 
-def test_a_bad_partner_manifest_is_told_once_and_does_not_stop_other_feeds(
+def test_a_bad_partner_manifest_is_reported_once_and_does_not_stop_other_feeds(
     services: Services, instance: dg.DagsterInstance
 ) -> None:
     listed = {**ORDERS, "name": "listed", "arrival": {"complete_when": "manifest"}}
@@ -306,16 +306,18 @@ def test_a_run_by_hand_of_a_date_that_was_not_delivered_fails_one_check_and_noth
     assert [e.event_type_value for e in result.events_for_node("clean__acme__orders")] == ["STEP_SKIPPED"]
     shown = resolved_checks(acme)
     assert [name for name, status in shown.items() if "FAILED" in status] == ["delivered"]
-    told = next(c.description for c in result.get_asset_check_evaluations() if not c.passed)
-    assert told is not None
-    assert told.startswith(f"acme/orders {YESTERDAY} was not delivered. `adplatform ledger acme/orders {YESTERDAY}`")
+    reported = next(c.description for c in result.get_asset_check_evaluations() if not c.passed)
+    assert reported is not None
+    assert reported.startswith(
+        f"acme/orders {YESTERDAY} was not delivered. `adplatform ledger acme/orders {YESTERDAY}`"
+    )
     [message] = inbox.read()
     assert message == {
         "event": "not_delivered",
         "feed": "acme/orders",
         "date": YESTERDAY.isoformat(),
         "run_id": result.run_id,
-        "error": told,
+        "error": reported,
     }
     assert acme.delivery("orders").revision == 0, "nothing was claimed"
 
@@ -343,19 +345,19 @@ def test_a_backfill_over_dates_that_were_not_delivered_sends_one_message(acme: P
 def test_a_message_of_a_backfill_that_could_not_be_sent_is_sent_by_its_next_date(acme: Platform) -> None:
     services = acme.services
     unheard = replace(acme.flow("orders"), topics=Topics(failure="no-such-topic"))
-    tell_undelivered(services, unheard, YESTERDAY, "e", "r", backfill="abcdefgh")
+    notify_undelivered(services, unheard, YESTERDAY, "e", "r", backfill="abcdefgh")
     inbox = acme.messages
     for _ in range(2):
-        tell_undelivered(services, acme.flow("orders"), YESTERDAY, "e", "r", backfill="abcdefgh")
+        notify_undelivered(services, acme.flow("orders"), YESTERDAY, "e", "r", backfill="abcdefgh")
     assert [m["backfill"] for m in inbox.read()] == ["abcdefgh"]
 
 
-def test_what_was_told_long_ago_is_forgotten(acme: Platform) -> None:
+def test_what_was_reported_long_ago_is_forgotten(acme: Platform) -> None:
     ledger = acme.services.ledger
     for days, backfill in ((200, "old"), (50, "new"), (0, "newest")):
         past = replace(ledger, now=lambda days=days: ledger.now() - timedelta(days=days))
-        assert past.messages.note_told("acme/orders", f"backfill/{backfill}")
-    kept = [told.what for told in ledger.access.query(Told, "acme/orders", "told#")]
+        assert past.messages.note_notified("acme/orders", f"backfill/{backfill}")
+    kept = [reported.what for reported in ledger.access.query(Notified, "acme/orders", "told#")]
     assert kept == ["backfill/new", "backfill/newest"]
 
 
@@ -376,7 +378,7 @@ def test_a_deadline_whose_tick_was_skipped_is_asked_about_by_the_next_and_once(a
         "acme/orders", acme.delivery("orders"), objects=1, manifest_key="m", because="it came"
     )
     with dg.DagsterInstance.local_temp(str(tmp_path)) as lasting:
-        take_over(acme.services, lasting)
+        take_over(acme.services.ledger, lasting)
         later = replace(acme, instance=lasting)
         asked = deadline(later, days=2)
         assert [r.partition_key for r in asked] == [str(YESTERDAY + timedelta(days=n)) for n in (1, 2)]
@@ -445,7 +447,7 @@ def test_a_run_whose_process_was_killed_is_found_dead_and_its_delivery_runs_agai
             status=dg.DagsterRunStatus.STARTED,
             tags={"dagster/run_key": str(request.run_key), WORKER_TAG: str(identity_of(process.pid))},
         )
-        claim(acme.services, acme.flow("orders"), YESTERDAY, run.run_id)
+        claim(acme.services.ledger, acme.flow("orders"), YESTERDAY, run.run_id)
         assert acme.tick() == []
         process.kill()
     [again] = acme.tick()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from adplatform.contracts.model import Bounds, Contract, FileFormat, PiiKind, Profile, RowCheck
+from adplatform.contracts.model import Bounds, Contract, FileFormat, PiiKind, RenamedSetting, RowCheck, Treatment
 
 
 def contract(columns: Any, **settings: Any) -> Contract:
@@ -19,8 +19,8 @@ def refusal(columns: Any, **settings: Any) -> str:
 
 
 def test_a_bare_name_a_bare_type_and_settings_are_all_columns() -> None:
-    columns = contract({"a": None, "b": "int", "c": {"type": "date", "source": "C c"}, "d": {}}).columns
-    assert [(c.name, c.type, c.header) for c in columns] == [
+    columns = contract({"a": None, "b": "int", "c": {"type": "date", "field": "C c"}, "d": {}}).columns
+    assert [(c.name, c.type, c.field_name) for c in columns] == [
         ("a", "string", "a"),
         ("b", "int", "b"),
         ("c", "date", "C c"),
@@ -36,7 +36,7 @@ def test_short_spellings_mean_the_long_ones() -> None:
     )
     long = contract(
         {
-            "id": {"type": "string", "required": True, "pii": {"kind": "email", "profiles": ["lake"]}},
+            "id": {"type": "string", "required": True, "pii": {"kind": "email", "treatment": ["lake"]}},
             "at": {"type": "timestamp"},
             "n": {"type": "int", "min": "0"},
         },
@@ -46,11 +46,25 @@ def test_short_spellings_mean_the_long_ones() -> None:
     assert short == long
 
 
+def test_earlier_names_of_settings_are_taken_and_reported() -> None:
+    with pytest.warns(RenamedSetting) as reported:
+        old = contract({"mail": {"source": "E-Mail", "pii": {"kind": "email", "profiles": "meta"}}})
+    assert sorted(str(each.message) for each in reported) == [
+        "column mail: the setting source is called field now; write field",
+        "the setting profiles is called treatment now; write treatment",
+    ]
+    assert old == contract({"mail": {"field": "E-Mail", "pii": {"kind": "email", "treatment": "meta"}}})
+
+
+def test_an_earlier_name_beside_the_present_one_is_refused() -> None:
+    assert refusal({"mail": {"source": "a", "field": "b"}}) == "source is the earlier name of field: give field alone"
+
+
 def test_personal_columns_say_whether_a_key_is_needed() -> None:
     assert contract({"e": {"pii": "email"}}).needs_key
-    assert not contract({"e": {"pii": {"kind": "email", "profiles": "meta"}}}).needs_key
-    assert [(c.name, p.kind, p.profiles) for c, p in contract({"a": None, "e": {"pii": "phone"}}).pii_columns()] == [
-        ("e", PiiKind.PHONE, (Profile.LAKE,))
+    assert not contract({"e": {"pii": {"kind": "email", "treatment": "meta"}}}).needs_key
+    assert [(c.name, p.kind, p.treatment) for c, p in contract({"a": None, "e": {"pii": "phone"}}).pii_columns()] == [
+        ("e", PiiKind.PHONE, (Treatment.LAKE,))
     ]
 
 
@@ -64,16 +78,16 @@ def test_personal_columns_say_whether_a_key_is_needed() -> None:
         ({1: "string"}, "Input should be a valid string"),
         (
             {"a": {"name": "b"}},
-            "column a: its name is what stands before the colon; the files' spelling goes to source",
+            "column a: its name is what stands before the colon; the files' spelling goes to field",
         ),
         ({"a": {"requird": True}}, "Extra inputs are not permitted"),
         ({"Campaign id": None}, "'Campaign id' is not a catalog name"),
-        ({"dt": "date"}, "'dt' is a name the platform adds itself; choose another and give it as source"),
+        ({"dt": "date"}, "'dt' is a name the platform adds itself; choose another and give it as field"),
         ({"_source_file": None}, "'_source_file' is a name the platform adds itself"),
         ({"a": "text"}, "unknown type 'text': use one of string, int"),
-        ({"a": {"source": "x"}, "b": {"source": "x"}}, "two columns read 'x'"),
+        ({"a": {"field": "x"}, "b": {"field": "x"}}, "two columns read 'x'"),
         ({"a": {"type": "int", "pii": "phone"}}, "column a: personal data is text; type must be string, not int"),
-        ({"a": {"expression": "1", "required": True}}, "an expression is computed, so source, required and pii do not"),
+        ({"a": {"expression": "1", "required": True}}, "an expression is computed, so field, required and pii do not"),
         ({"a": {"type": "date", "formats": ["%d.%m"]}}, "column a: format '%d.%m' is not one for date: %Y%m%d, "),
         ({"a": {"formats": ["%Y%m%d"]}}, "column a: format '%Y%m%d' is not one for string: none"),
         ({"a": {"decimal_comma": True}}, "column a: decimal_comma is for numbers"),
@@ -83,10 +97,13 @@ def test_personal_columns_say_whether_a_key_is_needed() -> None:
         ({"a": {"allowed": [False, "DE"]}}, "False is not text in YAML: put it in quotes (NO, ON and 1 lose their"),
         ({"a": {"type": "boolean", "true_values": [1]}}, "1 is not text in YAML: put it in quotes"),
         ({"a": {"pii": "mail"}}, "Input should be 'email', 'phone', "),
-        ({"a": {"pii": {"kind": "email", "profiles": []}}}, "profiles is empty: name at least one of lake, amazon_ads"),
-        ({"a": {"pii": {"kind": "email", "profiles": ["lake", "lake"]}}}, "profiles names one twice"),
-        ({"a": {"pii": {"kind": "email", "profiles": ["lake", "drop"]}}}, "drop stores nothing, so it cannot stand"),
-        ({"a": {"pii": {"kind": "email", "profiles": ["clear", "meta"]}}}, "clear stores the value itself, so it"),
+        (
+            {"a": {"pii": {"kind": "email", "treatment": []}}},
+            "treatment is empty: name at least one of lake, amazon_ads",
+        ),
+        ({"a": {"pii": {"kind": "email", "treatment": ["lake", "lake"]}}}, "treatment names one twice"),
+        ({"a": {"pii": {"kind": "email", "treatment": ["lake", "drop"]}}}, "drop stores nothing, so it cannot stand"),
+        ({"a": {"pii": {"kind": "email", "treatment": ["clear", "meta"]}}}, "clear stores the value itself, so it"),
         ({"a": {"pii": {"kind": "phone", "country": "de"}}}, "String should match pattern '^[A-Z]{2}$'"),
         (
             {"a": {"pii": {"kind": "phone", "country": "DE", "country_column": "c"}}},
@@ -100,7 +117,7 @@ def test_a_column_that_makes_no_sense_is_refused(columns: Any, sentence: str) ->
 
 
 ID = {"required": True}
-PII_ID = {"required": True, "pii": {"kind": "email", "profiles": "meta"}}
+PII_ID = {"required": True, "pii": {"kind": "email", "treatment": "meta"}}
 
 
 @pytest.mark.parametrize(
@@ -127,7 +144,7 @@ PII_ID = {"required": True, "pii": {"kind": "email", "profiles": "meta"}}
         (
             {"p": ID, "k": PII_ID, "at": "timestamp"},
             {"partition_by": "p", "key": ["k", "p"], "latest_by": "at"},
-            "key k: must be stored (profile lake or clear) when partition_by names a column",
+            "key k: must be stored (treatment lake or clear) when partition_by names a column",
         ),
         (
             {"p": ID, "k": ID, "at": {"type": "timestamp", "drop": True}},
@@ -143,7 +160,7 @@ def test_a_contract_that_contradicts_itself_is_refused(columns: Any, settings: d
 
 
 def test_a_list_that_declares_a_column_twice_is_refused() -> None:
-    assert refusal([{"name": "a"}, {"name": "a", "source": "b"}]) == "column a is declared twice"
+    assert refusal([{"name": "a"}, {"name": "a", "field": "b"}]) == "column a is declared twice"
 
 
 @pytest.mark.parametrize(

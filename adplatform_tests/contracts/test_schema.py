@@ -26,8 +26,9 @@ def source(**feed: Any) -> dict[str, Any]:
     "feed",
     [
         {"columns": {"a": None, "b": "decimal(12,2)", "c": {"type": "int", "min": 0, "max": 1.5}}},
-        {"columns": {"a": {"pii": "email"}, "b": {"pii": {"kind": "phone", "profiles": "lake", "country": "DE"}}}},
-        {"columns": {"a": {"pii": {"kind": "email", "profiles": ["lake", "meta"]}}}},
+        {"columns": {"a": {"pii": "email"}, "b": {"pii": {"kind": "phone", "treatment": "lake", "country": "DE"}}}},
+        {"columns": {"a": {"pii": {"kind": "email", "treatment": ["lake", "meta"]}}}},
+        {"columns": {"a": {"source": "A", "pii": {"kind": "email", "profiles": ["lake", "meta"]}}}},
         {"key": "id", "latest_by": ["id"]},
         {"key": ["id"]},
         {"arrival": {"quiet_period": "90s", "max_wait": "1.5h", "deadline": None, "accept_late": "30d"}},
@@ -88,7 +89,7 @@ def test_every_default_and_example_of_the_schema_is_taken_by_the_model(component
     models = {each.__name__: each for each in _models(Strict)} | {"": model}
     for owner, described in _schemas(model):
         for name, setting in described.get("properties", {}).items():
-            field = models[owner].model_fields[name]
+            field = models[owner].model_fields[models[owner].renamed.get(name, name)]
             taken: TypeAdapter[Any] = TypeAdapter(field.rebuild_annotation())
             for example in _examples(setting):
                 taken.validate_python(example)

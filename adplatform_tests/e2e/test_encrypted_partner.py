@@ -55,7 +55,7 @@ def platform(services: Services, instance: dg.DagsterInstance, us: Partner, them
         "pgp": {"private_keys": [f"{unique}/us"], "signer_keys": [f"{unique}/them"], "signers": [them.fingerprint]},
         "columns": {
             "id": {"type": "bigint", "required": True},
-            "email": {"pii": {"kind": "email", "profiles": ["lake", "meta"]}},
+            "email": {"pii": {"kind": "email", "treatment": ["lake", "meta"]}},
             "amount": "decimal(12,2)",
         },
         "key": "id",

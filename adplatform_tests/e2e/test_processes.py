@@ -116,9 +116,9 @@ def test_two_processes_at_once_publish_every_row_once_and_report_no_failure(proj
     for day in days:
         project.deliver(day)
     with project.start("process") as one, project.start("process") as two:
-        told = [process.communicate(timeout=180) for process in (one, two)]
-    assert [one.returncode, two.returncode] == [0, 0], told
-    assert "failed" not in "".join(out for out, _ in told)
+        reported = [process.communicate(timeout=180) for process in (one, two)]
+    assert [one.returncode, two.returncode] == [0, 0], reported
+    assert "failed" not in "".join(out for out, _ in reported)
     assert [(row[0], row[2]) for row in rows(project)] == [(n, day) for day in sorted(days) for n in (1, 2)]
     assert sorted(m["event"] for m in inbox.read()) == ["delivery_published"] * len(days)
     assert {len(project.services.ledger.publications.of_feed(FEED, day)) for day in days} == {1}

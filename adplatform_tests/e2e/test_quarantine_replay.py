@@ -46,7 +46,7 @@ def counts(platform: Platform, version: int) -> tuple[int, int, int, int]:
 def test_rows_move_to_the_table_when_the_contract_is_mended(delivered: Platform, instance: dg.DagsterInstance) -> None:
     assert counts(delivered, 1) == (3, 1, 0, 2)
     mended = make_platform(delivered.services, {"source": "acme", "feeds": [MENDED]}, instance)
-    try_again(mended.services, mended.flow("orders"), YESTERDAY)
+    try_again(mended.services.ledger, mended.flow("orders"), YESTERDAY)
     [result] = mended.process()
     assert result.success
     assert counts(mended, 2) == (3, 2, 0, 1)
@@ -87,7 +87,7 @@ def test_a_dropped_file_is_left_out_and_kept_in_the_archive(services: Services, 
     platform.put(f"orders/dt={YESTERDAY}/bad.csv", b"something else entirely\n")
     [failed] = platform.process()
     assert not failed.success
-    leave_out(services, platform.flow("orders"), YESTERDAY, "bad.csv")
+    leave_out(services.ledger, platform.flow("orders"), YESTERDAY, "bad.csv")
     [result] = platform.process()
     assert result.success
     assert counts(platform, 2) == (3, 1, 0, 2)

@@ -85,37 +85,37 @@ def test_a_partner_is_added_by_scaffolding_alone(project: Path) -> None:
     assert tried.returncode == 0, tried.stdout + tried.stderr
 
 
-def test_a_mistake_in_yaml_is_told_with_file_line_and_reason(project: Path) -> None:
+def test_a_mistake_in_yaml_is_reported_with_file_line_and_reason(project: Path) -> None:
     file = project / "adplatform" / "defs" / "partners" / "northwind" / "defs.yaml"
     lines = file.read_text(encoding="utf-8").splitlines()
     wrong = next(n for n, line in enumerate(lines) if "campaign_id:" in line)
     lines[wrong] = lines[wrong].replace("bigint", "biggint")
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    told = adplatform(project, "validate")
-    assert told.returncode == 1
-    assert f"{file}:{wrong + 1}:" in told.stderr
-    assert "unknown type 'biggint'" in told.stderr
-    assert "Traceback" not in told.stderr
+    reported = adplatform(project, "validate")
+    assert reported.returncode == 1
+    assert f"{file}:{wrong + 1}:" in reported.stderr
+    assert "unknown type 'biggint'" in reported.stderr
+    assert "Traceback" not in reported.stderr
 
 
 def test_local_mode_refuses_an_endpoint_that_is_not_this_machine(project: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(project), "AWS_ENDPOINT_URL": "http://203.0.113.7:4566"}
     command = [sys.executable, "-W", "ignore", "-m", "adplatform.cli", "tables"]
-    told = subprocess.run(
+    reported = subprocess.run(
         command, cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=60
     )
-    assert told.returncode == 1
-    assert "is not a loopback address" in told.stderr
+    assert reported.returncode == 1
+    assert "is not a loopback address" in reported.stderr
 
 
-def test_the_accounts_of_the_readme_are_valid_and_a_wrong_column_is_told_with_its_line(project: Path) -> None:
+def test_the_accounts_of_the_readme_are_valid_and_a_wrong_column_is_reported_with_its_line(project: Path) -> None:
     _, account, seller = PARTNER.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     amazon = project / "adplatform" / "defs" / "amazon"
     (amazon / "seller" / "defs.yaml").write_text(seller, encoding="utf-8")
     defs = amazon / "ads" / "defs.yaml"
     defs.write_text(account, encoding="utf-8")
-    told = adplatform(project, "validate")
-    assert told.returncode == 0, told.stderr
+    reported = adplatform(project, "validate")
+    assert reported.returncode == 0, reported.stderr
     defs.write_text(account.replace("keywordId,", "keywordID,"), encoding="utf-8")
     refused = adplatform(project, "validate")
     assert refused.returncode == 1

@@ -92,7 +92,7 @@ class Simulation:
                 continue
         for due in reports_due(self.services, self.account, Nobody()):
             self.runs += 1
-            claimed = claim(self.services, due.report, f"run-{self.runs}")
+            claimed = claim(self.services.ledger, due.report, f"run-{self.runs}")
             folder = self.work / f"run-{self.runs}"
             folder.mkdir()
             try:
@@ -100,7 +100,7 @@ class Simulation:
             except (PermanentFailure, TransientFailure) as e:
                 failed(self.services, self.account, claimed, e)
             else:
-                finish(self.services, landed)
+                finish(self.services.ledger, landed)
 
     def publish(self, days: list[date]) -> None:
         """What is waiting to be published, several dates at a time."""

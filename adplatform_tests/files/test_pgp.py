@@ -91,7 +91,7 @@ def refusal(message: bytes, work: Path, home: GpgHome, policy: SignaturePolicy) 
 
 @pytest.mark.parametrize("compress", ["none", "zip", "zlib", "bzip2"])
 @pytest.mark.parametrize("armour", [False, True])
-def test_signed_message_is_opened_and_its_keys_are_told(
+def test_signed_message_is_opened_and_its_keys_are_reported(
     workshop: Workshop,
     us: Partner,
     partner: Partner,

@@ -1,4 +1,4 @@
-"""A file is told by its bytes: messages of every form are found, and no text is taken for one."""
+"""A file is reported by its bytes: messages of every form are found, and no text is taken for one."""
 
 from collections.abc import Iterator
 from pathlib import Path

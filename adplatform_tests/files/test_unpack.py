@@ -224,7 +224,7 @@ def test_containers_that_nothing_reads_are_named(desk: Desk, data: bytes, name: 
     [b"\xef\xbb\xbf-----BEGIN PGP MESSAGE-----\n\n", b"\x84\x5e\x03" + os.urandom(100), b"\xa3\x02" + bytes(50)],
     ids=["armour", "binary", "compressed packet"],
 )
-def test_encrypted_file_of_a_feed_without_pgp_or_encrypted_twice_is_told(desk: Desk, data: bytes) -> None:
+def test_encrypted_file_of_a_feed_without_pgp_or_encrypted_twice_is_reported(desk: Desk, data: bytes) -> None:
     for wrapped in (data, gzip.compress(data), zipped({"o.csv.pgp": data})):
         assert desk.refusal(wrapped).reason is Reason.ENCRYPTED
 

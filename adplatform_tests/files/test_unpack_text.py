@@ -76,7 +76,7 @@ def test_character_cut_off_at_the_end_is_refused(tmp_path: Path) -> None:
         unpacked(tmp_path, "ab".encode("utf-16-le")[:-1], FileFormat(encoding="utf-16-le"))
 
 
-def test_utf16_in_a_feed_of_utf8_is_told(tmp_path: Path) -> None:
+def test_utf16_in_a_feed_of_utf8_is_reported(tmp_path: Path) -> None:
     with pytest.raises(BadFile, match="set encoding: utf-16"):
         unpacked(tmp_path, TEXT.encode("utf-16"), FileFormat())
 

@@ -51,7 +51,7 @@ class Pages:
 
 
 class FakeS3:
-    """A versioned bucket. ``written`` is told of every new object version; a listing comes in pages of ``page``."""
+    """A versioned bucket. ``written`` is reported of every new object version; a listing comes in pages of ``page``."""
 
     def __init__(self, now: Callable[[], datetime], written: Callable[[str, str, str], None]) -> None:
         self.now, self.written, self.page = now, written, 1000

@@ -239,7 +239,8 @@ class SettlingMachine(RuleBasedStateMachine):
         taken: list[Delivery] = []
         try:
             self._with(
-                accident, lambda: taken.append(lifecycle.claim(self.world, run.due.flow, run.due.day, run.run_id))
+                accident,
+                lambda: taken.append(lifecycle.claim(self.world.ledger, run.due.flow, run.due.day, run.run_id)),
             )
         except TransientFailure:
             assert not free
@@ -257,9 +258,9 @@ class SettlingMachine(RuleBasedStateMachine):
         self._fault(run)
         if ending != "dies" and run.delivery:
             error = PermanentFailure("bad file") if ending == "fails for good" else TransientFailure("slow")
-            told = self._with(accident, lambda: self._fail(run, error))
+            reported = self._with(accident, lambda: self._fail(run, error))
             # A tick after the failure was written may have settled what is pending as the next version.
-            if told and (accident or ("",))[0] != "tick":
+            if reported and (accident or ("",))[0] != "tick":
                 assert self.delivery(run.due.day).permanent is isinstance(error, PermanentFailure)
         self.runs[run.run_id] = replace(self.runs[run.run_id], ended=True)
 

@@ -35,7 +35,7 @@ def flow(world: World) -> FeedFlow:
 
 
 def claim(world: World, run_id: str = "run") -> Delivery:
-    return lifecycle.claim(world, flow(world), TODAY, run_id)
+    return lifecycle.claim(world.ledger, flow(world), TODAY, run_id)
 
 
 def objects(world: World) -> list[RawObject]:
@@ -169,7 +169,7 @@ def test_a_delivery_that_a_run_has_is_not_taken_by_another(world: World) -> None
 
 def test_a_delivery_that_never_settled_cannot_be_claimed(world: World) -> None:
     with pytest.raises(PermanentFailure, match="no delivery has settled; `adplatform ledger acme/count"):
-        lifecycle.claim(world, flow(world), TODAY - timedelta(days=1), "run")
+        lifecycle.claim(world.ledger, flow(world), TODAY - timedelta(days=1), "run")
 
 
 @pytest.mark.parametrize("state", [DeliveryState.SETTLED, DeliveryState.FAILED, DeliveryState.PUBLISHED])
@@ -218,7 +218,7 @@ def test_archiving_on_s3_takes_exactly_the_settled_versions(services: Services) 
         world.put(key, b"settled")
     asked = world.tick(NoRuns())
     assert asked == [f"{flow(world).name}:{today}:v1:a1"]
-    claimed = lifecycle.claim(world, flow(world), today, "run")
+    claimed = lifecycle.claim(world.ledger, flow(world), today, "run")
     world.put(keys[0], b"later")
     close(world, flow(world), claimed, 1.0)
     found = world.ledger.objects.of_day(flow(world).name, today)
@@ -245,7 +245,7 @@ def test_a_bucket_without_versions_keeps_an_object_that_was_overwritten_meanwhil
     world.settler.arrivals.reconcile()
     name = flow(world).name
     assert [(o.number, o.version_id) for o in world.ledger.objects.of_day(name, today)] == [(1, None), (2, None)]
-    claimed = lifecycle.claim(world, flow(world), today, "run")
+    claimed = lifecycle.claim(world.ledger, flow(world), today, "run")
     close(world, flow(world), claimed, 1.0)
     world.bare_s3.put_object(Bucket=world.source.bucket, Key=world.key("count", today, "a.csv"), Body=b"22")
     archive(world, flow(world), today, 2)
@@ -258,7 +258,7 @@ def _encryption(world: World, key: str) -> Any:
 
 
 @pytest.mark.parametrize("calls", range(5))
-def test_a_failure_that_is_told_late_leaves_a_published_version_as_it_is(world: World, calls: int) -> None:
+def test_a_failure_that_is_reported_late_leaves_a_published_version_as_it_is(world: World, calls: int) -> None:
     delivery = claim(world)
     world.fuse.happens, world.fuse.left = lambda: close(world, flow(world), delivery, 1.0), calls
     lifecycle.fail(world, flow(world), TODAY, "run", TransientFailure("slow"))

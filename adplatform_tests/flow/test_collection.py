@@ -59,9 +59,9 @@ class Scene:
         found = compare_recent(later, self.source, "hourly")
         return [(len(compared.repaired), len(compared.to_report)) for _, compared in found]
 
-    def told(self) -> list[dict[str, Any]]:
+    def reported(self) -> list[dict[str, Any]]:
         """Everything that was said to those who hear of failures."""
-        url = self.services.sqs.get_queue_url(QueueName=self.services.settings.queue_prefix + "told")["QueueUrl"]
+        url = self.services.sqs.get_queue_url(QueueName=self.services.settings.queue_prefix + "reported")["QueueUrl"]
         said = []
         while found := self.services.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
             for message in found:
@@ -82,7 +82,7 @@ def scene(aws: Aws, tmp_path: Path, partition_by: str | None) -> Scene:
     }
     source = make_source("acme", services.settings.raw_bucket, [Feed.model_validate(declared)])
     provision(services, [source])
-    queue = services.sqs.create_queue(QueueName=services.settings.queue_prefix + "told")["QueueUrl"]
+    queue = services.sqs.create_queue(QueueName=services.settings.queue_prefix + "reported")["QueueUrl"]
     arn = services.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     topic = services.topic_arn(services.settings.failure_topic)
     services.sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
@@ -102,7 +102,7 @@ def test_the_hourly_comparison_repairs_a_late_write_and_says_so(scene: Scene) ->
     assert scene.partitions()[value].location == new[value].location
     assert scene.partitions()[value].parameters["adplatform.rows"] == "2"
     assert scene.compare() == [(0, 0)]
-    [said] = scene.told()
+    [said] = scene.reported()
     assert (said["event"], said["table"], len(said["repaired"])) == ("catalog_repaired", "acme/orders", 1)
     assert "clean" in said["repaired"][0]
     assert value in said["repaired"][0]
@@ -124,7 +124,7 @@ def test_what_the_ledger_does_not_know_is_reported_once_and_left_alone(scene: Sc
     for _ in range(3):
         assert scene.compare() == [(0, 1)]
     assert scene.partitions() == shown
-    [said] = scene.told()
+    [said] = scene.reported()
     assert said["event"] == "catalog_disagrees"
     assert "adplatform doctor" in said["problems"][0]
 
@@ -138,7 +138,7 @@ def test_a_partition_that_somebody_dropped_is_reported_and_not_brought_back(scen
 
 
 @pytest.mark.parametrize("partition_by", ["dt"])
-def test_what_somebody_must_look_at_is_told_once_it_can_be_sent_and_once_however_long_it_is(scene: Scene) -> None:
+def test_what_somebody_must_look_at_is_reported_once_it_can_be_sent_and_once_however_long_it_is(scene: Scene) -> None:
     services, [flow] = scene.services, scene.source.feeds
     long = Compared(missing=("of one partition " * 1000, "of another"))
 
@@ -149,10 +149,10 @@ def test_what_somebody_must_look_at_is_told_once_it_can_be_sent_and_once_however
     client.meta.events.register("before-call.sns.Publish", unsent)
     report(services, flow, long, whole=True)
     client.meta.events.unregister("before-call.sns.Publish", unsent)
-    assert scene.told() == []
+    assert scene.reported() == []
     for _ in range(3):
         report(services, flow, long, whole=True)
-    assert [said["event"] for said in scene.told()] == ["catalog_disagrees"]
+    assert [said["event"] for said in scene.reported()] == ["catalog_disagrees"]
 
 
 @pytest.mark.parametrize("partition_by", ["region"])

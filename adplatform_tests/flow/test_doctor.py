@@ -158,9 +158,9 @@ def test_after_the_ledger_was_lost_a_correction_fails_loudly_and_the_doctor_brin
     assert scene.rows() == before
     delivery = scene.delivery()
     assert (delivery.state, delivery.permanent, delivery.version > 2) == (DeliveryState.FAILED, True, True)
-    told = scene.doctor(repair=False)
+    reported = scene.doctor(repair=False)
     assert scene.delivery() == delivery
-    assert {finding.day for finding in told if finding.done} >= {YESTERDAY}
+    assert {finding.day for finding in reported if finding.done} >= {YESTERDAY}
     assert [finding for finding in scene.doctor(repair=True) if not finding.done] == []
     assert scene.rows() == before
     assert scene.doctor(repair=False) == []
@@ -313,8 +313,8 @@ def test_an_older_version_in_the_catalog_is_replaced_by_the_one_that_an_intact_l
     assert table is not None
     for partition in older:
         scene.services.lake.catalog.put_partition(scene.named, table, partition)
-    told = scene.doctor(repair=True)
-    assert {finding.done for finding in told} == {"made the catalog show what is placed"}
+    reported = scene.doctor(repair=True)
+    assert {finding.done for finding in reported} == {"made the catalog show what is placed"}
     assert scene.delivery() == delivery
     assert [(p.value, p.location) for p in scene.partitions()] == [(p.value, p.location) for p in newer]
 

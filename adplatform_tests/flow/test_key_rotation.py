@@ -127,7 +127,7 @@ def test_a_date_under_another_key_than_the_lake_is_published_with_a_warning(club
     before, after = club.key_id, club.replace_key()
     club.deliver("purchases", day(2), purchases(("ann", "2.00")))
     assert club.keys("purchases") == {before, after}
-    found = {(u.table, u.key_id): (u.deliveries, u.rows) for u in usage(club.services, club.flows)}
+    found = {(u.table, u.key_id): (u.deliveries, u.rows) for u in usage(club.services.ledger, club.flows)}
     assert found == {("club/purchases", before): (1, 1), ("club/purchases", after): (1, 1)}
 
 
@@ -169,7 +169,7 @@ def test_rotations_one_after_the_other_bring_every_table_to_one_key_and_joins_co
 def require_one_key(club: Club, key_id: str) -> None:
     assert club.key_id == key_id
     assert club.keys("members") == club.keys("purchases") == club.keys("latest_buyers") == {key_id}
-    assert {u.key_id for u in usage(club.services, club.flows)} == {key_id}
+    assert {u.key_id for u in usage(club.services.ledger, club.flows)} == {key_id}
 
 
 def test_a_correction_that_was_refused_stays_due_and_the_rows_that_readers_see_move_to_the_new_key(club: Club) -> None:
@@ -208,7 +208,7 @@ def test_a_version_that_settles_while_its_table_is_shown_is_not_taken_for_the_on
 
     def settle_another(step: Step) -> None:
         if step.what == "shown":
-            lifecycle.claim(services, flow, day(3), "other")
+            lifecycle.claim(services.ledger, flow, day(3), "other")
             lifecycle.fail(services, flow, day(3), "other", PermanentFailure("refused"))
             club.put("members", day(3), members(("de", "ann", 7)))
             settler = services.settler(club.source)
@@ -240,7 +240,7 @@ def test_deliveries_without_their_originals_are_left_and_keep_the_key_of_a_table
     rotation = club.services.ledger.keys.rotation("club/purchases")
     assert rotation is not None
     assert (rotation.state, rotation.left) == (RotationState.DONE, 1)
-    assert {(u.table, u.key_id) for u in usage(club.services, [club.flow("purchases")])} == {
+    assert {(u.table, u.key_id) for u in usage(club.services.ledger, [club.flow("purchases")])} == {
         ("club/purchases", before),
         ("club/purchases", club.key_id),
     }
@@ -387,7 +387,7 @@ def test_a_key_that_was_replaced_while_a_delivery_was_made_is_not_shown(club: Cl
     assert len(settler.due(club.never_alive)[0]) == 1
     folder = services.settings.home / "slow"
     folder.mkdir(parents=True)
-    claimed = lifecycle.claim(services, flow, day(2), "slow")
+    claimed = lifecycle.claim(services.ledger, flow, day(2), "slow")
     objects = version_objects(services.s3, services.zones, services.ledger, flow, day(2), claimed.version)
     raw.land(services, flow, day(2), claimed.version, objects, folder)
     made = clean.transform_version(services, flow, day(2), claimed.version, objects, folder)

@@ -156,7 +156,7 @@ def test_what_is_refused_while_somebody_is_notified_is_reported_with_the_next_me
 def test_a_flood_of_refused_objects_is_a_message_an_hour_and_each_object_is_in_one() -> None:
     world = fake_world({"quiet": {"accept_late": "1d"}})
     counts: list[int] = []
-    world.told = lambda _event, _subject, facts: counts.append(facts["objects"])
+    world.reported = lambda _event, _subject, facts: counts.append(facts["objects"])
     for tick in range(61):
         world.deliver("quiet", f"{tick}.csv", day=OLD)
         world.settler.arrivals.receive()

@@ -98,7 +98,7 @@ def published(world: World, feed: str = "quiet") -> Delivery:
 
 
 def run(world: World, feed: str = "quiet", run_id: str = "run") -> None:
-    close(world, world.flow(feed), lifecycle.claim(world, world.flow(feed), TODAY, run_id), 1.0)
+    close(world, world.flow(feed), lifecycle.claim(world.ledger, world.flow(feed), TODAY, run_id), 1.0)
 
 
 # -- events
@@ -311,7 +311,7 @@ def test_a_crash_half_way_through_archiving_does_not_bring_an_older_version_back
     world.tick(NOBODY)
     minutes(world, 6)
     world.tick(NOBODY)
-    claimed = lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
+    claimed = lifecycle.claim(world.ledger, world.flow("quiet"), TODAY, "run")
     world.fuse.left = calls
     with suppress(Crash):
         close(world, world.flow("quiet"), claimed, 1.0)
@@ -365,7 +365,7 @@ def test_a_repeated_done_file_takes_the_corrections_before_it_at_once(world: Wor
 
 def test_the_same_bytes_after_a_failure_are_tried_again(world: World) -> None:
     settled(world)
-    lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
+    lifecycle.claim(world.ledger, world.flow("quiet"), TODAY, "run")
     lifecycle.fail(world, world.flow("quiet"), TODAY, "run", PermanentFailure("no key"))
     world.deliver("quiet", "a.csv")
     world.tick(NOBODY)
@@ -387,7 +387,7 @@ def test_a_request_for_a_new_version_is_met_though_the_same_bytes_came_again(wor
 
 def test_while_a_version_has_a_run_no_other_settles(world: World) -> None:
     before = settled(world)
-    lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
+    lifecycle.claim(world.ledger, world.flow("quiet"), TODAY, "run")
     world.deliver("quiet", "late.csv")
     world.settler.arrivals.receive()
     minutes(world, 60)
@@ -437,7 +437,7 @@ def test_an_object_that_arrives_while_a_version_settles_is_in_it_or_pending(worl
 
 def test_a_run_that_died_is_tried_again_at_once_under_a_new_key(world: World) -> None:
     settled(world)
-    lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
+    lifecycle.claim(world.ledger, world.flow("quiet"), TODAY, "run")
     assert world.tick(Ended()) == [f"acme/quiet:{TODAY}:v1:a2"]
     assert (delivery(world).state, delivery(world).error) == ("settled", "run run ended without a result")
 
@@ -450,7 +450,7 @@ def test_a_run_that_never_claimed_its_delivery_is_tried_again_under_a_new_key(wo
 
 def test_a_run_that_says_why_it_failed_is_tried_again_after_a_wait(world: World) -> None:
     settled(world)
-    lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
+    lifecycle.claim(world.ledger, world.flow("quiet"), TODAY, "run")
     lifecycle.fail(world, world.flow("quiet"), TODAY, "run", TransientFailure("slow"))
     minutes(world, 1)
     assert world.tick(Ended()) == []
@@ -459,7 +459,7 @@ def test_a_run_that_says_why_it_failed_is_tried_again_after_a_wait(world: World)
 
 
 def fails(world: World, error: Exception, feed: str = "quiet", run_id: str = "run") -> None:
-    lifecycle.claim(world, world.flow(feed), TODAY, run_id)
+    lifecycle.claim(world.ledger, world.flow(feed), TODAY, run_id)
     assert lifecycle.fail(world, world.flow(feed), TODAY, run_id, error)
 
 
@@ -498,7 +498,7 @@ def test_a_delivery_that_rests_or_is_given_up_costs_a_look_no_call(world: World)
 
 def test_runs_that_die_are_no_attempts_but_they_end_too_and_people_hear_of_it(world: World) -> None:
     settled(world)
-    told = []
+    reported = []
 
     class Tells(Ended):
         def ending(self, run: str) -> Ending:
@@ -507,17 +507,17 @@ def test_runs_that_die_are_no_attempts_but_they_end_too_and_people_hear_of_it(wo
     asked = []
     for _ in range(24 * 60):
         asked += world.tick(NOBODY)
-        told += world.settler.due(Tells())[1]
+        reported += world.settler.due(Tells())[1]
         minutes(world, 1)
     assert list(dict.fromkeys(asked)) == [f"acme/quiet:{TODAY}:v1:a{n}" for n in range(1, 8)]
     assert (delivery(world).state, delivery(world).attempt, delivery(world).deaths) == (DeliveryState.FAILED, 1, 7)
-    assert [p.subject for p in told] == [f"acme/quiet {TODAY}: is given up"]
-    assert "its runs died 7 times. `adplatform retry acme/quiet" in told[0].error
+    assert [p.subject for p in reported] == [f"acme/quiet {TODAY}: is given up"]
+    assert "its runs died 7 times. `adplatform retry acme/quiet" in reported[0].error
 
 
 def test_the_pauses_between_deaths_grow(world: World) -> None:
     settled(world)
-    asked = launches(world, Ended(), 24, lambda: lifecycle.claim(world, world.flow("quiet"), TODAY, "run"))
+    asked = launches(world, Ended(), 24, lambda: lifecycle.claim(world.ledger, world.flow("quiet"), TODAY, "run"))
     assert asked == [(0, "1"), (1, "2"), (6, "3"), (16, "4"), (36, "5"), (76, "6"), (156, "7")]
 
 
@@ -532,7 +532,7 @@ def test_a_run_that_is_stopped_from_outside_is_no_attempt_however_often(world: W
     for number in range(1, 20):
         assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v1:a{number}"]
         if claims:
-            lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
+            lifecycle.claim(world.ledger, world.flow("quiet"), TODAY, "run")
         assert [d.launch for d in world.settler.due(Stopped())[0]] == [number + 1]
     run(world)
     assert (delivery(world).attempt, delivery(world).deaths) == (1, 0)
@@ -540,15 +540,17 @@ def test_a_run_that_is_stopped_from_outside_is_no_attempt_however_often(world: W
 
 def test_a_run_that_lets_go_is_no_attempt_and_the_next_has_a_key_of_its_own(world: World) -> None:
     settled(world)
-    lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
-    lifecycle.release(world, world.flow("quiet"), TODAY, "run")
+    lifecycle.claim(world.ledger, world.flow("quiet"), TODAY, "run")
+    lifecycle.release(world.ledger, world.flow("quiet"), TODAY, "run")
     assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v1:a2"]
     assert (delivery(world).attempt, delivery(world).deaths) == (1, 0)
 
 
-def test_what_hinders_is_no_attempt_is_tried_ever_less_often_and_told_once_for_all_of_a_source(world: World) -> None:
-    told: list[str] = []
-    world.told = lambda event, *_: told.append(event)
+def test_what_hinders_is_no_attempt_is_tried_ever_less_often_and_reported_once_for_all_of_a_source(
+    world: World,
+) -> None:
+    reported: list[str] = []
+    world.reported = lambda event, *_: reported.append(event)
     settled(world)
     asked = launches(world, Ended(), 12, lambda: fails(world, EnvironmentFailure("no key")))
     assert [minute for minute, _ in asked] == [0, 5, 15, 35, 75, 155, 275, 395, 515, 635]
@@ -556,7 +558,7 @@ def test_what_hinders_is_no_attempt_is_tried_ever_less_often_and_told_once_for_a
         world.deliver("count", file)
     world.tick(NOBODY)
     fails(world, EnvironmentFailure("no key"), "count")
-    assert told == ["delivery_hindered"]
+    assert reported == ["delivery_hindered"]
     assert (delivery(world).attempt, delivery(world).permanent) == (1, False)
     minutes(world, 120)
     for feed in ("count", "quiet"):
@@ -568,12 +570,12 @@ def test_what_hinders_is_no_attempt_is_tried_ever_less_often_and_told_once_for_a
     minutes(world, 6)
     world.tick(NOBODY)
     fails(world, EnvironmentFailure("the disk is full"))
-    assert told == ["delivery_hindered"] * 2
+    assert reported == ["delivery_hindered"] * 2
 
 
-def test_what_hinders_is_told_with_the_next_delivery_when_it_could_not_be_sent(world: World) -> None:
+def test_what_hinders_is_reported_with_the_next_delivery_when_it_could_not_be_sent(world: World) -> None:
     sent = [False, True, True]
-    world.told = lambda *_: sent.pop(0)
+    world.reported = lambda *_: sent.pop(0)
     for file in ("a.csv", "b.csv", "_SUCCESS"):
         world.deliver("count", file)
         world.deliver("done", file)
@@ -588,8 +590,8 @@ def test_what_hinders_is_told_with_the_next_delivery_when_it_could_not_be_sent(w
 
 @pytest.mark.parametrize("ends", [PermanentFailure("a bad file"), TransientFailure("S3 does not answer")])
 def test_a_delivery_that_fails_for_itself_does_not_keep_a_later_hindrance_silent(world: World, ends: Exception) -> None:
-    told: list[str] = []
-    world.told = lambda event, *_: told.append(event)
+    reported: list[str] = []
+    world.reported = lambda event, *_: reported.append(event)
     settled(world)
     fails(world, EnvironmentFailure("no key"))
     minutes(world, 5)
@@ -599,14 +601,14 @@ def test_a_delivery_that_fails_for_itself_does_not_keep_a_later_hindrance_silent
         world.deliver("count", file)
     world.tick(NOBODY)
     fails(world, EnvironmentFailure("no key"), "count")
-    assert told == ["delivery_hindered"] * 2
+    assert reported == ["delivery_hindered"] * 2
     assert delivery(world).hindered == 0
 
 
-def test_each_cause_of_a_hindrance_is_told_and_again_when_the_message_was_not_sent(world: World) -> None:
-    told: list[str] = []
+def test_each_cause_of_a_hindrance_is_reported_and_again_when_the_message_was_not_sent(world: World) -> None:
+    reported: list[str] = []
     answers = [False, True, True]
-    world.told = lambda _event, _subject, facts: told.append(facts["error"]) or answers[len(told) - 1]
+    world.reported = lambda _event, _subject, facts: reported.append(facts["error"]) or answers[len(reported) - 1]
     settled(world)
     full = EnvironmentFailure("quiet: the disk is full", cause="disk")
     for error in (
@@ -619,12 +621,12 @@ def test_each_cause_of_a_hindrance_is_told_and_again_when_the_message_was_not_se
         fails(world, error)
         minutes(world, 120)
         world.tick(NOBODY)
-    assert told == ["quiet: the disk is full"] * 2 + ["no key"]
+    assert reported == ["quiet: the disk is full"] * 2 + ["no key"]
 
 
 def test_a_feed_that_was_removed_while_it_was_hindered_keeps_nobody_silent(world: World) -> None:
-    told: list[str] = []
-    world.told = lambda event, *_: told.append(event)
+    reported: list[str] = []
+    world.reported = lambda event, *_: reported.append(event)
     settled(world)
     fails(world, EnvironmentFailure("no key"))
     minutes(world, 60 * 25)
@@ -633,7 +635,7 @@ def test_a_feed_that_was_removed_while_it_was_hindered_keeps_nobody_silent(world
     world.settler.arrivals.receive()
     world.settler.look(NOBODY, only="acme/count")
     fails(world, EnvironmentFailure("no key"), "count")
-    assert told == ["delivery_hindered"] * 2
+    assert reported == ["delivery_hindered"] * 2
 
 
 def test_a_run_that_was_hindered_before_it_could_claim_rests_too(world: World) -> None:
@@ -667,7 +669,7 @@ def test_a_version_that_readers_see_is_closed_however_many_runs_died(world: Worl
     settled(world)
     world.ledger.placements.put("acme/quiet", Placement(TODAY, 1))
     for death in range(1, 10):
-        lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
+        lifecycle.claim(world.ledger, world.flow("quiet"), TODAY, "run")
         assert world.settler.due(Ended())[1] == []
         minutes(world, 120)
         assert (delivery(world).published, delivery(world).deaths) == (1, death)
@@ -680,7 +682,7 @@ def test_a_failed_version_is_tried_again_though_something_waits_that_never_compl
     world.deliver("listed", "a.csv")
     world.deliver("listed", "manifest.json", b'{"files": [{"name": "a.csv"}]}')
     assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a1"]
-    lifecycle.claim(world, world.flow("listed"), TODAY, "run")
+    lifecycle.claim(world.ledger, world.flow("listed"), TODAY, "run")
     world.deliver("listed", "stray.csv")
     world.tick(Ended())
     minutes(world, 2)
@@ -689,7 +691,7 @@ def test_a_failed_version_is_tried_again_though_something_waits_that_never_compl
 
 def test_a_permanent_failure_waits_for_an_object_or_an_operator(world: World) -> None:
     settled(world)
-    lifecycle.claim(world, world.flow("quiet"), TODAY, "run")
+    lifecycle.claim(world.ledger, world.flow("quiet"), TODAY, "run")
     lifecycle.fail(world, world.flow("quiet"), TODAY, "run", PermanentFailure("bad file"))
     minutes(world, 60 * 24)
     assert world.tick(Ended()) == []
@@ -700,7 +702,7 @@ def test_a_permanent_failure_waits_for_an_object_or_an_operator(world: World) ->
 # -- partners' manifests
 
 
-def test_a_broken_manifest_is_told_once_and_holds_up_no_other_feed(world: World) -> None:
+def test_a_broken_manifest_is_reported_once_and_holds_up_no_other_feed(world: World) -> None:
     world.deliver("listed", "manifest.json", b"{")
     settled(world)
     flow = world.flow("listed")
@@ -747,12 +749,12 @@ def test_manifests_that_are_denied_hinder_the_source_and_are_no_problem_of_their
 
 
 def test_a_denial_of_many_dates_is_one_message_until_it_is_over(world: World) -> None:
-    told: list[str] = []
-    world.told = lambda event, *_: told.append(event)
+    reported: list[str] = []
+    world.reported = lambda event, *_: reported.append(event)
     denied = EnvironmentFailure("manifest.json: GetObject is not allowed", cause="GetObject")
     for hindrances in ((denied, denied), (denied,), (), (denied,)):
         notify_hindered(world, world.source, Look((), (), (), None, hindrances))
-    assert told == ["arrivals_hindered"] * 2
+    assert reported == ["arrivals_hindered"] * 2
 
 
 @pytest.mark.parametrize("gone", [True, False], ids=["gone", "denied"])
@@ -965,8 +967,8 @@ def test_what_a_delivery_waits_for_is_said_without_changing_anything(world: Worl
         wait = world.settler.waits(world.flow(feed), delivery(world, feed))
         return f"{wait.because} {wait.until}" if wait else ""
 
-    told = {feed: waits(feed) for feed in ("quiet", "listed", "count", "done")}
-    assert told == {
+    reported = {feed: waits(feed) for feed in ("quiet", "listed", "count", "done")}
+    assert reported == {
         "quiet": f"objects may still come {world.clock() + timedelta(minutes=5)}",
         "listed": "no manifest.json yet None",
         "count": "1 of 2 files None",
@@ -1002,7 +1004,7 @@ def test_a_stray_file_does_not_keep_an_operators_request_waiting(world: World) -
     world.deliver("listed", "a.csv")
     world.deliver("listed", "manifest.json", b'{"files": [{"name": "a.csv"}]}')
     world.tick(NOBODY)
-    lifecycle.claim(world, world.flow("listed"), TODAY, "run")
+    lifecycle.claim(world.ledger, world.flow("listed"), TODAY, "run")
     lifecycle.fail(world, world.flow("listed"), TODAY, "run", PermanentFailure("no key"))
     world.deliver("listed", "stray.csv")
     world.ledger.deliveries.reopen("acme/listed", TODAY)
@@ -1046,7 +1048,7 @@ def test_a_table_on_its_way_to_another_hashing_key_waits_for_it_only_while_its_c
 def test_a_retry_that_changed_nothing_does_not_count(world: World) -> None:
     flow = world.flow("quiet")
     settled(world)
-    lifecycle.claim(world, flow, TODAY, "run")
+    lifecycle.claim(world.ledger, flow, TODAY, "run")
     lifecycle.fail(world, flow, TODAY, "run", TransientFailure("later"))
     failed = FailedDelivery(flow, delivery(world))
     assert failed.retry(world).changed

@@ -85,14 +85,14 @@ class Clock:
 
 @dataclass
 class Hears:
-    """Who is notified; of nothing where ``told`` returns False."""
+    """Who is notified; of nothing where ``reported`` returns False."""
 
-    told: Callable[..., object]
+    reported: Callable[..., object]
 
     def success(self, *_: Any) -> None: ...
 
     def failure(self, *message: Any) -> bool:
-        return self.told(*message) is not False
+        return self.reported(*message) is not False
 
 
 @dataclass
@@ -108,10 +108,10 @@ class World:
     source: Source
     clock: Clock
     fuse: Fuse = field(default_factory=Fuse)
-    told: Callable[..., object] = lambda *_: None
+    reported: Callable[..., object] = lambda *_: None
 
     def notifier(self, _: Any) -> Hears:
-        return Hears(self.told)
+        return Hears(self.reported)
 
     @property
     def s3(self) -> Any:

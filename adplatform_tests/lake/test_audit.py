@@ -113,7 +113,7 @@ def test_too_large_a_share_of_quarantined_rows_is_refused_with_the_reason(tmp_pa
 
 
 def test_a_personal_value_that_was_not_hashed_is_refused_and_not_repeated(tmp_path: Path) -> None:
-    rules = Contract(columns={"email": {"pii": {"kind": "email", "profiles": ["lake"]}}})
+    rules = Contract(columns={"email": {"pii": {"kind": "email", "treatment": ["lake"]}}})
     path = tmp_path / "part.parquet"
     pq.write_table(pa.table({"email_lake": ["ada@example.com", "a" * 64]}), path, compression="snappy")
     staged = Staged(

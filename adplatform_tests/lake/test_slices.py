@@ -124,7 +124,7 @@ def test_a_personal_key_is_compared_by_its_keyed_digest(lake: Lake, temp: Path) 
     rules = Contract(
         columns={
             "place": {"type": "string", "required": True},
-            "email": {"pii": {"kind": "email", "profiles": ["meta", "lake"]}, "required": True},
+            "email": {"pii": {"kind": "email", "treatment": ["meta", "lake"]}, "required": True},
             "seen": "bigint",
         },
         key=("place", "email"),

@@ -11,7 +11,7 @@ from adplatform.failures import PermanentFailure
 from adplatform.ledger.deliveries import Deliveries
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.messages import Untold
+from adplatform.ledger.messages import Unsent
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.rows import IllegalStep
 from adplatform_tests.flow.fakes import FakeDynamo
@@ -21,7 +21,7 @@ SOURCE, FEED = "acme", "acme/orders"
 DAY = date(2026, 3, 14)
 NOW = datetime(2026, 3, 14, 9, tzinfo=UTC)
 EARLIER, LATER = NOW - timedelta(hours=1), NOW + timedelta(minutes=7)
-MESSAGE = Untold.of(None, "delivery_failed", "acme/orders is stuck", {})
+MESSAGE = Unsent.of(None, "delivery_failed", "acme/orders is stuck", {})
 OPEN, SETTLED, RUNNING, PUBLISHED, FAILED = DeliveryState
 Step = Callable[[Deliveries, Delivery], Delivery | None]
 
@@ -93,7 +93,7 @@ def test_a_step_is_taken_only_from_a_state_it_is_for(ledger: Ledger, name: str, 
     with pytest.raises(IllegalStep, match=f"acme/orders 2026-03-14 is {state} with version 2 and cannot be "):
         step(ledger.deliveries, seen)
     assert ledger.deliveries.get(FEED, DAY) == seen
-    assert ledger.messages.untold(SOURCE) == []
+    assert ledger.messages.unsent(SOURCE) == []
 
 
 @pytest.mark.parametrize("name", SEEN)
@@ -103,7 +103,7 @@ def test_of_two_that_saw_the_same_one_is_too_late_and_writes_nothing(ledger: Led
     moved = put_delivery(ledger, FEED, seen, arrivals=9)
     assert step(ledger.deliveries, seen) is None
     assert ledger.deliveries.get(FEED, DAY) == moved
-    assert (ledger.messages.untold(SOURCE), ledger.publications.of_feed(FEED)) == ([], [])
+    assert (ledger.messages.unsent(SOURCE), ledger.publications.of_feed(FEED)) == ([], [])
 
 
 def test_settling_writes_the_version_and_its_publication(ledger: Ledger) -> None:
@@ -146,7 +146,7 @@ def test_what_cannot_settle_is_stuck_with_its_message(
     stuck = ledger.deliveries.stuck(FEED, at(ledger, state, permanent=permanent), "bad", MESSAGE)
     assert stuck is not None
     assert (stuck.state, stuck.permanent, stuck.error) == (FAILED, stays, "bad")
-    assert ledger.messages.untold(SOURCE) == [MESSAGE]
+    assert ledger.messages.unsent(SOURCE) == [MESSAGE]
 
 
 def test_what_is_mended_is_published_or_open_again(ledger: Ledger) -> None:
@@ -305,7 +305,7 @@ def test_what_a_run_that_is_over_leaves(ledger: Ledger, step: Step, expected: di
 
 def test_who_is_given_up_has_a_message_in_the_same_transaction(ledger: Ledger) -> None:
     assert ledger.deliveries.give_up(FEED, at(ledger, SETTLED), "dead", MESSAGE)
-    assert ledger.messages.untold(SOURCE) == [MESSAGE]
+    assert ledger.messages.unsent(SOURCE) == [MESSAGE]
 
 
 @pytest.mark.parametrize(

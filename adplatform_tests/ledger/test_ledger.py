@@ -13,7 +13,7 @@ from adplatform.failures import TransientFailure
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.leases import Lease
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.messages import Untold
+from adplatform.ledger.messages import Unsent
 from adplatform.ledger.objects import ObjectState, RawObject
 from adplatform.ledger.placements import Retired
 from adplatform.ledger.publications import Publication
@@ -126,7 +126,7 @@ def test_of_two_that_settle_one_does(ledger: Ledger) -> None:
 def test_a_change_of_what_somebody_else_changed_is_refused(ledger: Ledger) -> None:
     ledger.objects.record(FEED, obj("a"))
     seen = ledger.deliveries.get(FEED, DAY)
-    first, second = (Untold.of(None, "stuck", error, {}) for error in ("first", "second"))
+    first, second = (Unsent.of(None, "stuck", error, {}) for error in ("first", "second"))
     assert ledger.deliveries.stuck(FEED, seen, "first", first) is not None
     assert ledger.deliveries.stuck(FEED, seen, "second", second) is None
     assert ledger.deliveries.get(FEED, DAY).error == "first"
@@ -372,7 +372,7 @@ def test_a_write_whose_answer_is_lost_is_not_taken_for_somebody_elses(ledger: Le
     ledger.client.meta.events.register("needs-retry.dynamodb", lambda attempts, **_: 0 if attempts == 1 else None)
     assert ledger.messages.begin_trouble(SOURCE, "hindrance", "no key")
     assert not ledger.messages.begin_trouble(SOURCE, "hindrance", "no key")
-    assert ledger.messages.note_told(FEED, "deadline")
+    assert ledger.messages.note_notified(FEED, "deadline")
     assert ledger.objects.clear_refused(SOURCE, refused)
     assert ledger.derived.clear(FEED, stale)
     assert not ledger.derived.clear(FEED, stale)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adplatform.contracts.model import PiiKind, Profile
+from adplatform.contracts.model import PiiKind, Treatment
 from adplatform.privacy.duckdb import register
 from adplatform.privacy.keys import HashKey
 from adplatform.privacy.rules import RULES, function_name, normalised
@@ -90,8 +90,8 @@ VALUES = [
 @pytest.mark.parametrize("country", ["", "US", "GB", "DE", "ZZ"])
 def test_spark_and_duckdb_agree_for_every_function(spark: Any, con: duckdb.DuckDBPyConnection, country: str) -> None:
     calls = {
-        function_name(profile, kind): f"{function_name(profile, kind)}(v{', c' if rule.takes_country else ''})"
-        for (profile, kind), rule in RULES.items()
+        function_name(treatment, kind): f"{function_name(treatment, kind)}(v{', c' if rule.takes_country else ''})"
+        for (treatment, kind), rule in RULES.items()
     } | {"adp_is_digest": "adp_is_digest(v)"}
     query = ", ".join(f"{call} AS {name}" for name, call in calls.items())
     rows = [(n, value, country) for n, value in enumerate(VALUES)]
@@ -107,8 +107,8 @@ def test_spark_and_duckdb_agree_for_every_function(spark: Any, con: duckdb.DuckD
 
 def test_plain_values_of_every_kind_take_the_same_form_as_by_the_python_rules(con: duckdb.DuckDBPyConnection) -> None:
     """The plain path must not be a rule of its own: a zero-width blank at the end sends the same value the long way."""
-    for (profile, kind), rule in RULES.items():
-        call = f"{function_name(profile, kind)}(v{', c' if rule.takes_country else ''})"
+    for (treatment, kind), rule in RULES.items():
+        call = f"{function_name(treatment, kind)}(v{', c' if rule.takes_country else ''})"
         values = [value for value in VALUES if value]
         assert outputs(con, call, values, "US") == outputs(con, call, [v + "\u200b" for v in values], "US"), call
 
@@ -134,7 +134,7 @@ def test_a_previous_key_gives_its_own_digests_beside_the_current_ones(
     register(con, key, previous)
     texts = ["a@b.de", "Ä@b.de", "+1 (202) 555-0143", "030 1234567", "no number", ""]
     for kind, arguments in (("email", "v"), ("phone", f"v, '{country}'"), ("city", "v")):
-        plain = [normalised(Profile.LAKE, PiiKind(kind), text, country) for text in texts]
+        plain = [normalised(Treatment.LAKE, PiiKind(kind), text, country) for text in texts]
         wanted = [None if text is None else previous.hmac(text) for text in plain]
         assert outputs(con, f"adp_lake_previous_{kind}({arguments})", texts) == wanted
     register_spark(spark, key, previous=previous)

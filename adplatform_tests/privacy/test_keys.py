@@ -66,8 +66,8 @@ def test_what_is_not_a_key_is_refused_without_being_quoted(secrets: Any, content
     name = new_secret(secrets, **content)
     with pytest.raises(PermanentFailure, match=name) as failure:
         fetch_key(secrets, name)
-    told = "".join(map(str, (failure.value, failure.value.__cause__)))
-    assert all(str(value) not in told for value in content.values())
+    reported = "".join(map(str, (failure.value, failure.value.__cause__)))
+    assert all(str(value) not in reported for value in content.values())
 
 
 def test_whatever_needs_a_missing_or_deleted_secret_waits(secrets: Any) -> None:

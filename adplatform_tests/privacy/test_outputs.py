@@ -2,7 +2,7 @@
 
 import pytest
 
-from adplatform.contracts.model import Column, Pii, PiiKind, Profile
+from adplatform.contracts.model import Column, Pii, PiiKind, Treatment
 from adplatform.failures import PermanentFailure
 from adplatform.privacy.outputs import pii_outputs
 from adplatform.privacy.rules import RULES
@@ -12,8 +12,8 @@ def outputs(name: str = "c", **pii: object) -> dict[str, str]:
     return {o.name: o.expression for o in pii_outputs(Column(name=name), Pii.model_validate(pii))}
 
 
-def test_every_profile_gets_a_column_of_its_own() -> None:
-    assert outputs("em", kind="email", profiles=["lake", "amazon_ads", "meta", "google", "mask"]) == {
+def test_every_treatment_gets_a_column_of_its_own() -> None:
+    assert outputs("em", kind="email", treatment=["lake", "amazon_ads", "meta", "google", "mask"]) == {
         "em_lake": 'adp_lake_email("em")',
         "em_amazon_ads": 'adp_amazon_ads_email("em")',
         "em_meta": 'adp_meta_email("em")',
@@ -23,7 +23,7 @@ def test_every_profile_gets_a_column_of_its_own() -> None:
 
 
 def test_a_digest_under_the_previous_key_stands_beside_the_lake_digest_alone() -> None:
-    pii = Pii(kind=PiiKind.PHONE, profiles=(Profile.META, Profile.LAKE, Profile.MASK), country="DE")
+    pii = Pii(kind=PiiKind.PHONE, treatment=(Treatment.META, Treatment.LAKE, Treatment.MASK), country="DE")
     both = pii_outputs(Column(name="ph"), pii, previous=True)
     assert [o.name for o in both] == ["ph_meta", "ph_lake", "ph_lake_previous", "ph_masked"]
     assert both[2].expression == "adp_lake_previous_phone(\"ph\", 'DE')"
@@ -32,8 +32,8 @@ def test_a_digest_under_the_previous_key_stands_beside_the_lake_digest_alone() -
 
 
 def test_clear_keeps_the_column_and_drop_leaves_nothing() -> None:
-    assert outputs("em", kind="email", profiles="clear") == {"em": '"em"'}
-    assert outputs("em", kind="email", profiles="drop") == {}
+    assert outputs("em", kind="email", treatment="clear") == {"em": '"em"'}
+    assert outputs("em", kind="email", treatment="drop") == {}
 
 
 def test_the_country_is_a_literal_a_column_or_unknown() -> None:
@@ -45,21 +45,21 @@ def test_the_country_is_a_literal_a_column_or_unknown() -> None:
 @pytest.mark.parametrize("kind", ["street_address", "state", "postal_code"])
 def test_amazon_needs_a_country_where_its_rule_does(kind: str) -> None:
     with pytest.raises(PermanentFailure, match=r"column c: .*give country or country_column"):
-        outputs(kind=kind, profiles="amazon_ads")
-    assert outputs(kind=kind, profiles="amazon_ads", country="US")
+        outputs(kind=kind, treatment="amazon_ads")
+    assert outputs(kind=kind, treatment="amazon_ads", country="US")
 
 
 @pytest.mark.parametrize(
-    ("kind", "profile"),
+    ("kind", "treatment"),
     [("device_id", "amazon_ads"), ("device_id", "meta"), ("device_id", "google"), ("street_address", "meta")],
 )
-def test_a_profile_without_a_rule_for_the_kind_is_refused(kind: str, profile: str) -> None:
-    with pytest.raises(PermanentFailure, match=f"column c: profile {profile} has no rule for {kind}"):
-        outputs(kind=kind, profiles=profile)
+def test_a_treatment_without_a_rule_for_the_kind_is_refused(kind: str, treatment: str) -> None:
+    with pytest.raises(PermanentFailure, match=f"column c: treatment {treatment} has no rule for {kind}"):
+        outputs(kind=kind, treatment=treatment)
 
 
 def test_tags_say_what_the_catalog_must_know() -> None:
-    city = Pii(kind=PiiKind.CITY, profiles=(Profile.LAKE, Profile.GOOGLE, Profile.MASK))
+    city = Pii(kind=PiiKind.CITY, treatment=(Treatment.LAKE, Treatment.GOOGLE, Treatment.MASK))
     assert [o.tags for o in pii_outputs(Column(name="c"), city)] == [
         {"pii": "city", "profile": "lake", "form": "digest"},
         {"pii": "city", "profile": "google", "form": "normalised"},
@@ -69,5 +69,5 @@ def test_tags_say_what_the_catalog_must_know() -> None:
 
 
 def test_every_kind_can_be_joined_and_masked() -> None:
-    assert {kind for profile, kind in RULES if profile is Profile.LAKE} == set(PiiKind)
-    assert {kind for profile, kind in RULES if profile is Profile.MASK} == set(PiiKind)
+    assert {kind for treatment, kind in RULES if treatment is Treatment.LAKE} == set(PiiKind)
+    assert {kind for treatment, kind in RULES if treatment is Treatment.MASK} == set(PiiKind)

@@ -16,11 +16,11 @@ CONTRACT = Contract.model_validate(
     {
         "columns": {
             "order_id": "bigint",
-            "email": {"pii": {"kind": "email", "profiles": ["lake", "mask"]}, "source": "E-Mail"},
-            "phone": {"pii": {"kind": "phone", "profiles": ["meta", "mask"], "country": "US"}},
-            "city": {"pii": {"kind": "city", "profiles": ["google"]}},
-            "contact": {"pii": {"kind": "email", "profiles": ["clear"]}},
-            "birthday": {"pii": {"kind": "generic_id", "profiles": ["drop"]}},
+            "email": {"pii": {"kind": "email", "treatment": ["lake", "mask"]}, "field": "E-Mail"},
+            "phone": {"pii": {"kind": "phone", "treatment": ["meta", "mask"], "country": "US"}},
+            "city": {"pii": {"kind": "city", "treatment": ["google"]}},
+            "contact": {"pii": {"kind": "email", "treatment": ["clear"]}},
+            "birthday": {"pii": {"kind": "generic_id", "treatment": ["drop"]}},
             "internal": {"drop": True},
             "note": None,
         },

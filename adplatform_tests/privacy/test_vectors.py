@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from adplatform.contracts.model import Column, Pii, PiiKind, Profile
+from adplatform.contracts.model import Column, Pii, PiiKind, Treatment
 from adplatform.privacy.duckdb import register
 from adplatform.privacy.keys import HashKey
 from adplatform.privacy.outputs import pii_outputs
@@ -20,7 +20,7 @@ from adplatform_tests.privacy.conftest import SECRET
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "pii_vectors.json"
 KINDS = {"address": "street_address", "zip": "postal_code", "em": "email", "ph": "phone", "fn": "first_name"}
 
-# profile, kind, country, value, what is hashed (or stored, when the profile does not hash this kind)
+# treatment, kind, country, value, what is hashed (or stored, when the treatment does not hash this kind)
 EXAMPLES = [
     ("lake", "email", "", " John.Doe@Example.COM\u00a0", "john.doe@example.com"),
     ("lake", "email", "", "\ufeffÄnne@Example.com\u200b", "Änne@example.com"),
@@ -127,31 +127,33 @@ def con(key: HashKey) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def stored(con: duckdb.DuckDBPyConnection, profile: str, kind: str, country: str, value: str) -> str | None:
-    rule = RULES[Profile(profile), PiiKind(kind)]
-    call = f"adp_{profile}_{kind}(v{', c' if rule.takes_country else ''})"
+def stored(con: duckdb.DuckDBPyConnection, treatment: str, kind: str, country: str, value: str) -> str | None:
+    rule = RULES[Treatment(treatment), PiiKind(kind)]
+    call = f"adp_{treatment}_{kind}(v{', c' if rule.takes_country else ''})"
     ((output,),) = con.execute(
         f"SELECT {call} FROM (SELECT ?::VARCHAR AS v, ?::VARCHAR AS c)", [value, country]
     ).fetchall()
     return output
 
 
-@pytest.mark.parametrize(("profile", "kind", "country", "value", "plain"), EXAMPLES)
-def test_example(con: duckdb.DuckDBPyConnection, profile: str, kind: str, country: str, value: str, plain: str) -> None:
-    expected: str | None = plain
-    if profile == "lake":
-        expected = reference.keyed(SECRET, plain)
-    elif RULES[Profile(profile), PiiKind(kind)].form == "digest":
-        expected = hashlib.sha256(plain.encode()).hexdigest()
-    assert normalised(Profile(profile), PiiKind(kind), value, country) == plain
-    assert stored(con, profile, kind, country, value) == expected
-
-
-@pytest.mark.parametrize(("profile", "kind", "country", "value"), INVALID)
-def test_an_invalid_value_is_not_hashed(
-    con: duckdb.DuckDBPyConnection, profile: str, kind: str, country: str, value: str
+@pytest.mark.parametrize(("treatment", "kind", "country", "value", "plain"), EXAMPLES)
+def test_example(
+    con: duckdb.DuckDBPyConnection, treatment: str, kind: str, country: str, value: str, plain: str
 ) -> None:
-    assert stored(con, profile, kind, country, value) is None
+    expected: str | None = plain
+    if treatment == "lake":
+        expected = reference.keyed(SECRET, plain)
+    elif RULES[Treatment(treatment), PiiKind(kind)].form == "digest":
+        expected = hashlib.sha256(plain.encode()).hexdigest()
+    assert normalised(Treatment(treatment), PiiKind(kind), value, country) == plain
+    assert stored(con, treatment, kind, country, value) == expected
+
+
+@pytest.mark.parametrize(("treatment", "kind", "country", "value"), INVALID)
+def test_an_invalid_value_is_not_hashed(
+    con: duckdb.DuckDBPyConnection, treatment: str, kind: str, country: str, value: str
+) -> None:
+    assert stored(con, treatment, kind, country, value) is None
 
 
 @pytest.mark.parametrize("value", NOTHING)
@@ -166,12 +168,12 @@ def test_a_value_that_is_a_digest_already_is_not_hashed_again(
 ) -> None:
     digest = hashlib.sha256(b"abc@example.com").hexdigest()
     value = written.format(case(digest))
-    for profile, kind in RULES:
-        expected = {Profile.LAKE: reference.keyed(SECRET, digest), Profile.MASK: None}.get(profile, digest)
+    for treatment, kind in RULES:
+        expected = {Treatment.LAKE: reference.keyed(SECRET, digest), Treatment.MASK: None}.get(treatment, digest)
         if expected:
-            assert stored(con, profile, kind, "US", value) == expected
+            assert stored(con, treatment, kind, "US", value) == expected
         else:
-            assert (stored(con, profile, kind, "US", value) or "").startswith("***")
+            assert (stored(con, treatment, kind, "US", value) or "").startswith("***")
     assert con.execute("SELECT adp_is_digest(?), adp_is_digest(?)", [value, value[:-2]]).fetchall() == [(True, False)]
 
 
@@ -188,7 +190,7 @@ def test_shared_amazon_ads_vectors(con: duckdb.DuckDBPyConnection) -> None:
     for vector in vectors:
         kind = PiiKind(KINDS.get(vector["field"], vector["field"]))
         (output,) = pii_outputs(
-            Column(name="v"), Pii(kind=kind, profiles=(Profile.AMAZON_ADS,), country=vector["country"])
+            Column(name="v"), Pii(kind=kind, treatment=(Treatment.AMAZON_ADS,), country=vector["country"])
         )
         ((got,),) = con.execute(f"SELECT {output.expression} FROM (SELECT ? AS v)", [vector["raw"]]).fetchall()
         if got != (vector["sha256"] if vector["normalized"] else None):
@@ -200,7 +202,7 @@ def test_shared_amazon_ads_vectors(con: duckdb.DuckDBPyConnection) -> None:
 @pytest.mark.skipif(not SHARED.exists(), reason="no shared vectors")
 def test_shared_platform_vectors(con: duckdb.DuckDBPyConnection) -> None:
     for vector in json.loads(SHARED.read_text(encoding="utf-8"))["docs"]:
-        profile = "meta" if vector["source"].startswith("Meta") else "amazon_ads"
+        treatment = "meta" if vector["source"].startswith("Meta") else "amazon_ads"
         kind = KINDS.get(vector["field"], vector["field"])
         raw, _, country = vector["raw"].partition(" US")
-        assert stored(con, profile, kind, "US", raw + country) == vector["sha256"]
+        assert stored(con, treatment, kind, "US", raw + country) == vector["sha256"]

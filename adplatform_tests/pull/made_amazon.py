@@ -55,10 +55,10 @@ class MadeAmazon:
                 return reply(202, {"reportId": str(len(self.orders))})
             case ("GET", "/reports/2021-06-30/"):
                 wanted = parse_qs(urlsplit(seen.path).query)["reportTypes"]
-                made = [*self.discovered, *(self._told(str(n)) for n in range(1, len(self.orders) + 1))]
+                made = [*self.discovered, *(self._described(str(n)) for n in range(1, len(self.orders) + 1))]
                 return reply(200, {"reports": [report for report in made if report["reportType"] in wanted]})
             case ("GET", "/reports/2021-06-30/reports/"):
-                return reply(200, self._told(last))
+                return reply(200, self._described(last))
             case ("GET", "/reports/2021-06-30/documents/"):
                 return self._document(last, self.tokens.get(seen.headers["x-amz-access-token"]) == path)
             case ("GET", "/download/"):
@@ -66,12 +66,12 @@ class MadeAmazon:
                 return reply(200, self.documents[order["reportType"]](order), content_type=self._content_type())
         return reply(404, {"errors": [{"code": "NotFound", "message": path}]})
 
-    def _told(self, report_id: str) -> dict[str, Any]:
+    def _described(self, report_id: str) -> dict[str, Any]:
         """What Amazon says of an order: not its options."""
         order = {name: value for name, value in self.orders[int(report_id) - 1].items() if name != "reportOptions"}
         created = (self.created + timedelta(seconds=int(report_id))).isoformat()
-        told = {"processingStatus": "DONE", "createdTime": created, "reportDocumentId": report_id}
-        return {**order, "reportId": report_id, **told}
+        reported = {"processingStatus": "DONE", "createdTime": created, "reportDocumentId": report_id}
+        return {**order, "reportId": report_id, **reported}
 
     def _order(self, document: str) -> Order:
         return (

@@ -24,7 +24,7 @@ GERMANY = next(m for m in DEMO_ACCOUNTS.marketplaces if m.country == "DE")
 
 @dataclass
 class Seller:
-    """A German seller, whose clock the test moves; ``moved`` is told."""
+    """A German seller, whose clock the test moves; ``moved`` is reported."""
 
     services: Services
     account: Account
@@ -47,7 +47,7 @@ class Seller:
     def run_ready(self, *, publish: bool = True) -> None:
         for due in reports_due(self.services, self.account, Nobody()):
             self.runs += 1
-            claimed = claim(self.services, due.report, f"run-{self.runs}")
+            claimed = claim(self.services.ledger, due.report, f"run-{self.runs}")
             folder = self.work / f"run-{self.runs}"
             folder.mkdir()
             try:
@@ -60,7 +60,7 @@ class Seller:
             for part in slices:
                 if part.changed and publish:
                     publish_slice(self.services, part.flow, part.day, f"run-{self.runs}", self.work)
-            finish(self.services, landed)
+            finish(self.services.ledger, landed)
 
     def day(self) -> None:
         self.orders()

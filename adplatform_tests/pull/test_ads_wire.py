@@ -74,11 +74,11 @@ class Ads:
         self.at[0] += timedelta(minutes=20)
         poll_reports(self.services, account, lambda: self.api)
         for number, due in enumerate(reports_due(self.services, account, Nobody())):
-            claimed = claim(self.services, due.report, f"run-{number}")
+            claimed = claim(self.services.ledger, due.report, f"run-{number}")
             landed, slices = land(self.services, account, lambda: self.api, claimed, self.work, lambda _: None)
             for part in slices:
                 publish_slice(self.services, part.flow, part.day, f"run-{number}", self.work)
-            finish(self.services, landed)
+            finish(self.services.ledger, landed)
         return [
             r
             for n in ("111", "222")
@@ -153,7 +153,7 @@ def test_ids_beyond_bigint_have_a_type_that_holds_them(ads: Ads) -> None:
     assert ads.table("campaign_id", "mine") == [(2**64 - 1,)]
 
 
-def test_a_refused_column_is_told_with_the_allowed_ones_and_a_lost_profile_holds_up_no_other(ads: Ads) -> None:
+def test_a_refused_column_is_reported_with_the_allowed_ones_and_a_lost_profile_holds_up_no_other(ads: Ads) -> None:
     inbox = Inbox.subscribe(ads.services)
     wrong = {"name": "wrong", "extends": "sp_campaigns", "unchecked_columns": {"aColumn": "bigint"}}
     refused, taken = ads.run(account(wrong))
@@ -163,8 +163,8 @@ def test_a_refused_column_is_told_with_the_allowed_ones_and_a_lost_profile_holds
     assert "Not authorized to access scope 222" in taken.error
     assert "(correct the report's definition)" in refused.error
     assert "(have the advertiser grant access, or leave the profile out)" in taken.error
-    told = {message["event"]: message["error"] for message in inbox.read()}
-    assert told == {"report_failed": refused.error, "access_refused": taken.error}
+    reported = {message["event"]: message["error"] for message in inbox.read()}
+    assert reported == {"report_failed": refused.error, "access_refused": taken.error}
     ads.document = gzip.compress(b'[{"date": "2026-06-09", "campaignId": 1}]')
     assert [r.state for r in ads.run(account("sp_campaigns"))] == [ReportState.DONE, ReportState.INTENDED]
 

@@ -149,7 +149,12 @@ class Pull:
 
     def publish(self, flow: FeedFlow, day: date) -> None:
         publish_slice(
-            self.services, flow, day, self.run_id(), self.work, lambda _: mark(self.services, self.fact, flow, day)
+            self.services,
+            flow,
+            day,
+            self.run_id(),
+            self.work,
+            lambda _: mark(self.services.ledger, self.fact, flow, day),
         )
 
     def tables(self) -> None:
@@ -162,12 +167,12 @@ class Pull:
             run = self.run_id()
             folder = self.work / run
             folder.mkdir(parents=True)
-            claimed = claim(self.services, each.report, run)
+            claimed = claim(self.services.ledger, each.report, run)
             landed, slices = land(self.services, self.account, lambda: self.api, claimed, folder, lambda _: None)
             for part in slices:
                 if part.changed:
                     self.publish(part.flow, part.day)
-            finish(self.services, landed)
+            finish(self.services.ledger, landed)
         for left in due:
             self.publish(left.flow, left.day)
 
@@ -180,7 +185,7 @@ class Pull:
                 self.services, self.fact, each.scope, each.day, run, self.work, sleep=lambda _: self.later(seconds=30)
             )
             if done is not None:
-                built(self.services, self.fact, done)
+                built(self.services.ledger, self.fact, done)
                 found.append((each.day, each.scope))
         return found
 
@@ -375,11 +380,11 @@ def test_a_mark_that_comes_during_a_build_keeps_the_date_due(pull: Pull) -> None
     def restated(_: Any) -> None:
         if not seen:
             seen.append(True)
-            mark(pull.services, pull.fact, pull.input("sp", "111"), LAST)
+            mark(pull.services.ledger, pull.fact, pull.input("sp", "111"), LAST)
 
     done = build(pull.services, pull.fact, "111", LAST, "run-x", pull.work, restated)
     assert done is not None
-    built(pull.services, pull.fact, done)
+    built(pull.services.ledger, pull.fact, done)
     assert (LAST, "111") in {(s.day, s.scope) for s in pull.services.ledger.derived.stale("ads/ads_daily")}
 
 
@@ -388,7 +393,7 @@ def test_a_date_whose_table_is_being_published_is_left_for_later(pull: Pull) -> 
     pull.facts()
     flow = pull.input("sp", "111")
     ledger = pull.services.ledger
-    mark(pull.services, pull.fact, flow, LAST)
+    mark(pull.services.ledger, pull.fact, flow, LAST)
     put_delivery(ledger, flow.name, ledger.deliveries.get(flow.name, LAST), state=DeliveryState.RUNNING, run_id="busy")
     assert pull.facts() == []
     put_delivery(ledger, flow.name, ledger.deliveries.get(flow.name, LAST), state=DeliveryState.PUBLISHED)
@@ -401,8 +406,8 @@ def test_the_slower_of_two_builds_of_one_date_leaves_it_due(pull: Pull) -> None:
     fast = build(pull.services, pull.fact, "111", LAST, "run-fast", pull.work)
     assert slow is not None
     assert fast is not None
-    built(pull.services, pull.fact, fast)
-    built(pull.services, pull.fact, slow)
+    built(pull.services.ledger, pull.fact, fast)
+    built(pull.services.ledger, pull.fact, slow)
     assert (LAST, "111") in {(s.day, s.scope) for s in pull.services.ledger.derived.stale("ads/ads_daily")}
     pull.facts()
     assert pull.services.ledger.derived.stale("ads/ads_daily") == []
@@ -411,7 +416,7 @@ def test_the_slower_of_two_builds_of_one_date_leaves_it_due(pull: Pull) -> None:
 def test_dates_wait_for_reports_that_are_ready_but_not_for_ever(pull: Pull) -> None:
     place_orders(pull.services, pull.account, pull.api)
     pull.later(minutes=20)
-    mark(pull.services, pull.fact, pull.input("sp", "111"), LAST)
+    mark(pull.services.ledger, pull.fact, pull.input("sp", "111"), LAST)
     assert len(facts_due(pull.services, pull.fact, Nobody())[0]) == 1, "Amazon is at it and may be for hours"
     poll_reports(pull.services, pull.account, lambda: pull.api)
     assert facts_due(pull.services, pull.fact, Nobody()) == ([], [])

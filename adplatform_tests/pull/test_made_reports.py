@@ -429,7 +429,7 @@ SETTLED = "settlement-id\tcurrency\ttotal-amount\tamount\n7\tEUR\t1.234,50\n7\t\
 def test_a_settlement_of_several_marketplaces_is_entered_once(opened: Open) -> None:
     france = "A13V1IB3VIYZZH"
     both = [GERMANY.id, france]
-    told = {
+    reported = {
         "reportId": "s1",
         "reportType": SETTLEMENT,
         "reportDocumentId": "sd1",
@@ -439,13 +439,15 @@ def test_a_settlement_of_several_marketplaces_is_entered_once(opened: Open) -> N
         "dataStartTime": (MORNING - timedelta(days=15)).isoformat(),
         "dataEndTime": (MORNING - timedelta(days=2)).isoformat(),
     }
-    amazon = MadeAmazon({SETTLEMENT: lambda _: SETTLED.encode()}, {GERMANY.id: "DE", france: "FR"}, discovered=[told])
+    amazon = MadeAmazon(
+        {SETTLEMENT: lambda _: SETTLED.encode()}, {GERMANY.id: "DE", france: "FR"}, discovered=[reported]
+    )
     seller = opened(amazon, "settlements", history="14d", marketplaces=[GERMANY.id])
     seller.day()
     seller.account = declared("settlements", history="14d", spread="2h")
     for _ in range(6):
         seller.later(hours=5)
-        told["marketplaceIds"] = told["marketplaceIds"][::-1]
+        reported["marketplaceIds"] = reported["marketplaceIds"][::-1]
         seller.day()
     entered = {s: seller.services.ledger.reports.of_feed(f"seller/settlements/{s}") for s in both}
     assert [len(found) for found in entered.values()] == [1, 0]
@@ -453,7 +455,7 @@ def test_a_settlement_of_several_marketplaces_is_entered_once(opened: Open) -> N
 
 
 def test_a_type_that_amazon_makes_by_itself_can_be_declared(opened: Open) -> None:
-    told = {
+    reported = {
         "reportId": "v1",
         "reportType": "GET_V2_SETTLEMENT_REPORT_DATA_FLAT_FILE",
         "reportDocumentId": "d1",
@@ -465,7 +467,7 @@ def test_a_type_that_amazon_makes_by_itself_can_be_declared(opened: Open) -> Non
     }
     own = {
         "name": "old_settlements",
-        "report_type": told["reportType"],
+        "report_type": reported["reportType"],
         "format": "tsv",
         "discovered": True,
         "localized": True,
@@ -473,7 +475,7 @@ def test_a_type_that_amazon_makes_by_itself_can_be_declared(opened: Open) -> Non
         "columns": {"settlement-id": {"required": True}, "currency": None, "total-amount": "decimal(18,2)"},
         "schema_policy": "evolve",
     }
-    amazon = MadeAmazon({str(told["reportType"]): lambda _: SETTLED.encode()}, discovered=[told])
+    amazon = MadeAmazon({str(reported["reportType"]): lambda _: SETTLED.encode()}, discovered=[reported])
     seller = opened(amazon, own, history="14d")
     seller.day()
     assert amazon.orders == []

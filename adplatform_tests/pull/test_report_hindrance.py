@@ -40,7 +40,7 @@ def ready(pull: Pull) -> Report:
 
 def tried(pull: Pull, report: Report, number: int) -> None:
     """A run of the report, as its step does it."""
-    claimed = claim(pull.services, report, f"run-{number}")
+    claimed = claim(pull.services.ledger, report, f"run-{number}")
     work = pull.work / str(number)
     work.mkdir()
     with pytest.raises(EnvironmentFailure) as e, aws_failures(report.feed):
@@ -48,7 +48,7 @@ def tried(pull: Pull, report: Report, number: int) -> None:
     assert failed(pull.services, pull.account, claimed, e.value) is not None
 
 
-def test_a_passing_denial_gives_no_report_up_is_told_once_and_tried_ever_less_often(pull: Pull) -> None:
+def test_a_passing_denial_gives_no_report_up_is_reported_once_and_tried_ever_less_often(pull: Pull) -> None:
     inbox = Inbox.subscribe(pull.services)
     report = ready(pull)
     events = pull.services.s3.meta.events
@@ -91,9 +91,9 @@ def test_a_run_that_is_stopped_is_no_attempt_whether_it_let_go_or_not(pull: Pull
     keys = []
     for number in range(12):
         keys.append(ReportDue(report).run_key)
-        claimed = claim(pull.services, report, f"run-{number}")
+        claimed = claim(pull.services.ledger, report, f"run-{number}")
         if number % 2:
-            assert release(pull.services, claimed) is not None
+            assert release(pull.services.ledger, claimed) is not None
             (report,) = pull.ready()
         else:
             (due,) = reports_due(pull.services, pull.account, stopped)
@@ -107,9 +107,9 @@ def test_a_run_that_is_stopped_is_no_attempt_whether_it_let_go_or_not(pull: Pull
 
 def test_a_report_that_another_run_has_is_lost_not_failed(pull: Pull) -> None:
     report = ready(pull)
-    claimed = claim(pull.services, report, "one")
+    claimed = claim(pull.services.ledger, report, "one")
     with pytest.raises(ClaimLost):
-        claim(pull.services, report, "two")
+        claim(pull.services.ledger, report, "two")
     with pytest.raises(ClaimLost):
         land(pull.services, pull.account, lambda: pull.api, report, pull.work, sleep=lambda _: None)
     assert failed(pull.services, pull.account, report, ClaimLost("lost")) is None
@@ -118,9 +118,9 @@ def test_a_report_that_another_run_has_is_lost_not_failed(pull: Pull) -> None:
 
 def test_a_report_that_fails_for_itself_does_not_keep_a_later_hindrance_silent(pull: Pull) -> None:
     report = ready(pull)
-    claimed = claim(pull.services, report, "one")
+    claimed = claim(pull.services.ledger, report, "one")
     failed(pull.services, pull.account, claimed, EnvironmentFailure("no key"))
     (resting,) = pull.reports()
-    claimed = claim(pull.services, resting, "two")
+    claimed = claim(pull.services.ledger, resting, "two")
     assert failed(pull.services, pull.account, claimed, TransientFailure("no answer")) is not None
     assert pull.services.ledger.messages.troubles("ads") == {}

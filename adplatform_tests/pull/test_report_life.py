@@ -67,7 +67,7 @@ class Pull:
 
     def land(self, report: Report) -> tuple[Report, list[Landed]]:
         self.runs += 1
-        claimed = claim(self.services, report, f"run-{self.runs}")
+        claimed = claim(self.services.ledger, report, f"run-{self.runs}")
         folder = self.work / f"run-{self.runs}"
         folder.mkdir(parents=True)
         try:
@@ -81,7 +81,7 @@ class Pull:
         for part in slices:
             if part.changed and publish:
                 publish_slice(self.services, part.flow, part.day, f"run-{self.runs}", self.work)
-        finish(self.services, landed)
+        finish(self.services.ledger, landed)
         return slices
 
     def day(self, *, publish: bool = True) -> None:
@@ -134,11 +134,11 @@ def account(**changes: Any) -> Account:
 
 
 def test_a_report_goes_from_order_to_table_and_every_step_is_in_the_ledger(pull: Pull) -> None:
-    assert orders_are_due(pull.services, pull.account)
+    assert orders_are_due(pull.services.ledger, pull.account)
     (asked,) = pull.orders()
     assert (asked.state, asked.report_id) == (ReportState.REQUESTED, "report-00001")
     assert (asked.start, asked.end) == (date(2026, 6, 5), date(2026, 6, 9))
-    assert not orders_are_due(pull.services, pull.account)
+    assert not orders_are_due(pull.services.ledger, pull.account)
     pull.later(minutes=5)
     (waiting,) = pull.poll()
     assert (waiting.state, waiting.polls) == (ReportState.REQUESTED, 1)
@@ -254,7 +254,7 @@ def test_a_broken_download_rests_and_is_tried_again(pull: Pull) -> None:
     assert done.error.startswith("an earlier try failed: "), "what was survived stays readable, and as such"
 
 
-def test_a_failed_report_is_asked_for_again_and_told_only_when_it_keeps_failing(pull: Pull) -> None:
+def test_a_failed_report_is_asked_for_again_and_reported_only_when_it_keeps_failing(pull: Pull) -> None:
     inbox = Inbox.subscribe(pull.services)
     pull.api.outcomes = [ReportStatus.FAILED] * 3
     for _ in range(6):
@@ -263,14 +263,14 @@ def test_a_failed_report_is_asked_for_again_and_told_only_when_it_keeps_failing(
         pull.poll()
         pull.later(minutes=35)
     assert [(r.sequence, r.state) for r in pull.reports()] == [(n, ReportState.FAILED) for n in (1, 2, 3)]
-    assert all(r.polls == 1 for r in pull.reports()), "the poll that told of the failure counts"
+    assert all(r.polls == 1 for r in pull.reports()), "the poll that reported of the failure counts"
     assert [m["event"] for m in inbox.read()] == ["report_failed"]
     pull.later(days=1)
     pull.day()
     assert len(pull.table()) == 6
 
 
-def test_an_overdue_report_is_told_once_then_given_up_and_asked_for_anew(pull: Pull) -> None:
+def test_an_overdue_report_is_reported_once_then_given_up_and_asked_for_anew(pull: Pull) -> None:
     inbox = Inbox.subscribe(pull.services)
     pull.api.takes = timedelta(days=9)
     pull.orders()

@@ -31,7 +31,7 @@ BOTH = [SCOPE, OTHER.id]
 
 
 def events(inbox: Inbox) -> list[str]:
-    """What people were told, but for what was published."""
+    """What people were reported, but for what was published."""
     return [message["event"] for message in inbox.read() if message["event"] != "delivery_published"]
 
 
@@ -39,7 +39,7 @@ def of(pull: Pull, state: ReportState, scope: str = SCOPE, name: str = "sp_small
     return [r for r in pull.services.ledger.reports.of_feed(f"ads/{name}/{scope}") if r.state is state]
 
 
-def test_a_profile_that_is_refused_is_told_once_rests_and_goes_on_where_it_stopped(pull: Pull) -> None:
+def test_a_profile_that_is_refused_is_reported_once_rests_and_goes_on_where_it_stopped(pull: Pull) -> None:
     inbox = Inbox.subscribe(pull.services)
     pull.api.profiles = (*pull.api.profiles, OTHER)
     pull.account = account(
@@ -57,7 +57,7 @@ def test_a_profile_that_is_refused_is_told_once_rests_and_goes_on_where_it_stopp
         pull.later(days=1)
         pull.orders()
         pull.poll()
-        assert not orders_are_due(pull.services, pull.account), "a refused profile starts no run after the other"
+        assert not orders_are_due(pull.services.ledger, pull.account), "a refused profile starts no run after the other"
     assert [len(of(pull, ReportState.INTENDED, name=name)) for name in ("sp_small", "sp_other")] == [1, 1]
     pull.api.refused = set()
     pull.later(hours=3)
@@ -85,12 +85,12 @@ def test_revoked_credentials_end_no_report_and_what_was_on_its_way_arrives_when_
     assert events(inbox) == []
 
 
-def test_a_declared_profile_that_cannot_be_read_is_told_once_and_holds_up_no_other(pull: Pull) -> None:
+def test_a_declared_profile_that_cannot_be_read_is_reported_once_and_holds_up_no_other(pull: Pull) -> None:
     inbox = Inbox.subscribe(pull.services)
     pull.account = account(profiles=[SCOPE, "404"])
     for _ in range(2):
         pull.orders()
-        assert not orders_are_due(pull.services, pull.account)
+        assert not orders_are_due(pull.services.ledger, pull.account)
         pull.later(days=1)
     assert len(of(pull, ReportState.REQUESTED)) == 2
     assert events(inbox) == ["access_refused"]
@@ -115,7 +115,7 @@ def test_an_amazon_that_takes_no_orders_is_left_alone_after_a_few(pull: Pull) ->
     assert len(asked) == 20
 
 
-def test_many_reports_that_are_overdue_are_told_in_one_message(pull: Pull) -> None:
+def test_many_reports_that_are_overdue_are_reported_in_one_message(pull: Pull) -> None:
     inbox = Inbox.subscribe(pull.services)
     pull.api.profiles, pull.api.takes = tuple(replace(OTHER, id=str(300 + n)) for n in range(20)), timedelta(hours=9)
     pull.orders()
@@ -132,7 +132,7 @@ def test_an_order_that_retention_overtook_is_asked_for_without_the_dates_that_ar
     (definition,) = pull.account.definitions
     pull.services.ledger.scopes.put("ads", pull.api.profiles)
     (scope,) = pull.services.ledger.scopes.of_source("ads")
-    plan_turn(pull.services, pull.account, Turn(definition, scope, NOON.date()))
+    plan_turn(pull.services.ledger, pull.account, Turn(definition, scope, NOON.date()))
     oldest = min(pull.reports(), key=lambda r: r.start)
     # Asked for once, without an answer: nobody knows whether Amazon has it, so it is no plan's to replace.
     for report in pull.reports():
@@ -149,8 +149,8 @@ def test_an_order_that_retention_overtook_is_asked_for_without_the_dates_that_ar
     assert clipped.state is ReportState.REQUESTED
     (gone,) = of(pull, ReportState.FAILED)
     assert (gone.key, gone.error.partition(";")[2]) == (oldest.key, f" {first} to {oldest.end} is asked for instead")
-    (told,) = [m for m in inbox.read() if m["event"] != "report_dates_at_risk"]
-    assert (told["event"], told["first"], told["last"]) == (
+    (reported,) = [m for m in inbox.read() if m["event"] != "report_dates_at_risk"]
+    assert (reported["event"], reported["first"], reported["last"]) == (
         "report_dates_lost",
         str(oldest.start),
         str(first - timedelta(days=1)),
@@ -304,14 +304,14 @@ def test_a_plan_of_a_clock_far_ahead_is_drawn_up_again(pull: Pull) -> None:
     pull.orders()
     ahead = Planned("sp_small", SCOPE, NOON.date() + timedelta(days=40), definition.definition_hash)
     pull.services.ledger.scopes.put_planned("ads", ahead)
-    assert orders_are_due(pull.services, pull.account)
+    assert orders_are_due(pull.services.ledger, pull.account)
 
 
 def test_a_report_that_another_worker_moved_on_is_not_asked_for_again(pull: Pull) -> None:
     (asked,) = pull.orders()
     pull.later(minutes=20)
     pull.poll()
-    assert give_up(pull.services, pull.account, asked, "seen before the other worker", reorder=True) is None
+    assert give_up(pull.services.ledger, pull.account, asked, "seen before the other worker", reorder=True) is None
     assert [(r.sequence, r.state) for r in pull.reports()] == [(1, ReportState.READY)]
 
 
@@ -319,7 +319,7 @@ def test_a_range_that_was_ordered_again_by_hand_can_still_be_given_up(pull: Pull
     (asked,) = pull.orders()
     by_hand = replace(asked, sequence=2, state=ReportState.INTENDED, report_id="", waves={})
     assert pull.services.ledger.reports.intend(by_hand)
-    assert give_up(pull.services, pull.account, asked, "broken", reorder=True) is not None
+    assert give_up(pull.services.ledger, pull.account, asked, "broken", reorder=True) is not None
     assert [(r.sequence, r.state) for r in pull.reports()] == [(1, ReportState.FAILED), (2, ReportState.INTENDED)]
 
 

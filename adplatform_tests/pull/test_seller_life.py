@@ -205,8 +205,8 @@ def test_a_message_that_a_report_is_finished_brings_its_poll_forward(seller: Sim
         seller.services.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(body))
 
     def finished(report_id: str) -> dict[str, Any]:
-        told = {"reportId": report_id, "reportType": report.report_type, "processingStatus": "DONE"}
-        payload = {"reportProcessingFinishedNotification": told}
+        reported = {"reportId": report_id, "reportType": report.report_type, "processingStatus": "DONE"}
+        payload = {"reportProcessingFinishedNotification": reported}
         return {"notificationType": "REPORT_PROCESSING_FINISHED", "payload": payload}
 
     tell(finished("somebody-else's"))
@@ -239,7 +239,7 @@ def test_data_that_is_not_there_yet_is_asked_for_again(seller: Simulated) -> Non
     assert seller.reports("sales_and_traffic")[-1].state is ReportState.DONE
 
 
-def test_a_widened_range_is_refused_and_told(seller: Simulated) -> None:
+def test_a_widened_range_is_refused_and_reported(seller: Simulated) -> None:
     seller.account = declared("all_orders", history="2d")
     seller.world.fault("sp_create", "bigger_range")
     seller.day()
@@ -307,8 +307,8 @@ def test_every_date_of_a_seller_is_the_truth_after_days_of_faults(seller: Simula
     true_sales = []
     for day in days:
         [said] = sales_and_traffic(seed, GERMANY, day, day, {}, later)["salesAndTrafficByDate"]
-        told, seen = said["salesByDate"], said["trafficByDate"]
-        true_sales.append((day, told["unitsOrdered"], told["ordersShipped"], seen["sessions"]))
+        reported, seen = said["salesByDate"], said["trafficByDate"]
+        true_sales.append((day, reported["unitsOrdered"], reported["ordersShipped"], seen["sessions"]))
     assert sales == true_sales
     orders = seller.query(f"select amazon_order_id, order_status, quantity from {prefix}seller.all_orders order by all")
     start = datetime(2026, 9, 18, tzinfo=UTC)

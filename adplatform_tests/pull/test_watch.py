@@ -73,7 +73,7 @@ def intend(ledger: Ledger, account: Account, asked_on: date, start: date, end: d
     return report
 
 
-def test_restatements_are_told_by_scope_with_what_is_unusual(timed: Services) -> None:
+def test_restatements_are_reported_by_scope_with_what_is_unusual(timed: Services) -> None:
     timed.ledger.scopes.put("ads", [JAPAN])
     odd, calm = TODAY - timedelta(days=10), TODAY - timedelta(days=9)
     for age, clicks in ((1, 100), (4, 98), (9, 40)):
@@ -81,7 +81,7 @@ def test_restatements_are_told_by_scope_with_what_is_unusual(timed: Services) ->
     for age, clicks in ((1, 100), (4, 99), (9, 99)):
         observe(timed.ledger, calm, age, clicks=clicks)
     account = ads()
-    america, japan = restatements(timed, account, account.definitions[0], "sp_small")
+    america, japan = restatements(timed.ledger, account, account.definitions[0], "sp_small")
     assert (america.scope.id, japan.scope.id) == ("111", "222")
     assert len(america.observations) == 6
     assert [(c.day, c.age) for c in america.changes] == [(odd, 4), (odd, 9), (calm, 4)]
@@ -102,7 +102,7 @@ def test_other_scopes_other_definitions_and_dates_that_are_long_final_are_left_o
     day = TODAY - timedelta(days=4)
     intend(timed.ledger, account, day, day, day, definition="another", report_id="before")
     intend(timed.ledger, account, TODAY, day, day, report_id="now")
-    (watched,) = restatements(timed, account, account.definitions[0], "sp_small")
+    (watched,) = restatements(timed.ledger, account, account.definitions[0], "sp_small")
     assert [o.age for o in watched.observations] == [1, 5]
     assert watched.observations[0].day == TODAY - timedelta(days=97)
     assert watched.changes == ()
@@ -120,7 +120,7 @@ def test_a_selling_partner_report_has_no_final_age_of_conversions(timed: Service
     for age, quantity in ((50, 100), (60, 99)):
         day = TODAY - timedelta(days=60)
         observe(timed.ledger, day, age, feed="shop/all_orders/ATVPDKIKX0DER", quantity=quantity)
-    (watched,) = restatements(timed, account, account.definitions[0], "all_orders")
+    (watched,) = restatements(timed.ledger, account, account.definitions[0], "all_orders")
     assert len(watched.changes) == 1
     assert watched.findings == ()
 
@@ -132,7 +132,7 @@ def test_freshness_counts_from_the_end_of_the_newest_published_date_where_the_sc
         publish(timed.ledger, f"ads/sp_small/{scope}", date(2026, 6, 7))
         publish(timed.ledger, f"ads/sp_small/{scope}", date(2026, 6, 9))
     put_delivery(timed.ledger, "ads/sp_small/111", Delivery(date(2026, 6, 10)), version=1)
-    america, japan = freshness(timed, account, account.definitions[0], "sp_small", WITHIN)
+    america, japan = freshness(timed.ledger, account, account.definitions[0], "sp_small", WITHIN)
     assert (america.newest, america.age) == (date(2026, 6, 9), timedelta(hours=12))
     assert (japan.newest, japan.age) == (date(2026, 6, 9), timedelta(hours=28))
     assert not america.overdue
@@ -146,7 +146,7 @@ def test_data_is_overdue_once_its_newest_date_ended_too_long_ago(
     account = ads()
     publish(timed.ledger, "ads/sp_small/111", date(2026, 6, 9))
     at[0] += timedelta(hours=hours)
-    (found,) = freshness(timed, account, account.definitions[0], "sp_small", WITHIN)
+    (found,) = freshness(timed.ledger, account, account.definitions[0], "sp_small", WITHIN)
     assert found.overdue == overdue
 
 
@@ -154,10 +154,10 @@ def test_a_report_that_is_first_asked_for_at_age_2_may_be_a_day_older(timed: Ser
     account = ads(reports=[SMALL | {"restatement": {"daily": [2, 3]}}])
     publish(timed.ledger, "ads/sp_small/111", date(2026, 6, 9))
     at[0] += timedelta(hours=48)
-    (found,) = freshness(timed, account, account.definitions[0], "sp_small", WITHIN)
+    (found,) = freshness(timed.ledger, account, account.definitions[0], "sp_small", WITHIN)
     assert not found.overdue
     at[0] += timedelta(hours=1)
-    (found,) = freshness(timed, account, account.definitions[0], "sp_small", WITHIN)
+    (found,) = freshness(timed.ledger, account, account.definitions[0], "sp_small", WITHIN)
     assert found.overdue
 
 
@@ -172,7 +172,9 @@ def test_a_week_is_fresh_until_the_next_one_should_have_come(
     saturday = date(2026, 6, 6)
     publish(timed.ledger, "shop/vendor_traffic_total/A1VC38T7YXB528", saturday)
     at[0] = datetime(2026, 6, 6, 15, tzinfo=UTC) + timedelta(days=days)
-    (found,) = freshness(timed, account, account.definitions[0], "vendor_traffic_total", timedelta(days=1, hours=12))
+    (found,) = freshness(
+        timed.ledger, account, account.definitions[0], "vendor_traffic_total", timedelta(days=1, hours=12)
+    )
     assert (found.age, found.overdue) == (timedelta(days=days), overdue)
 
 
@@ -182,7 +184,7 @@ def test_a_new_scope_is_waited_for_from_when_it_was_seen_and_then_from_its_first
     account = ads()
 
     def state() -> tuple[bool, bool]:
-        (found,) = freshness(timed, account, account.definitions[0], "sp_small", WITHIN)
+        (found,) = freshness(timed.ledger, account, account.definitions[0], "sp_small", WITHIN)
         return found.waiting, found.overdue
 
     assert state() == (True, False), "it was never asked for: not yet"
@@ -201,7 +203,7 @@ def test_a_scope_whose_plan_found_no_date_to_ask_for_is_not_overdue(timed: Servi
     account = ads(start_date="2026-06-20")
     timed.ledger.scopes.put_planned("ads", Planned("sp_small", "111", TODAY, account.definitions[0].definition_hash))
     at[0] += timedelta(days=5)
-    (found,) = freshness(timed, account, account.definitions[0], "sp_small", WITHIN)
+    (found,) = freshness(timed.ledger, account, account.definitions[0], "sp_small", WITHIN)
     assert found.waiting
 
 
@@ -220,10 +222,10 @@ def test_dates_at_risk_are_those_of_the_last_plan(timed: Services) -> None:
     for name, scope, dates in (("sp_small", "111", 2), ("other", "111", 5), ("sp_small", "222", 7)):
         timed.ledger.scopes.put_planned("ads", Planned(name, scope, TODAY, definition.definition_hash, at_risk=dates))
     timed.ledger.scopes.put("ads", [JAPAN])
-    (risk,) = at_risk(timed, account, definition)
+    (risk,) = at_risk(timed.ledger, account, definition)
     assert (risk.scope, risk.dates, risk.day, risk.stands_still) == ("111", 2, TODAY, False)
     timed.ledger.scopes.put_planned("ads", Planned("sp_small", "111", TODAY, definition.definition_hash))
-    assert at_risk(timed, account, definition) == []
+    assert at_risk(timed.ledger, account, definition) == []
 
 
 def test_dates_leave_retention_unread_when_nothing_is_planned_any_more(timed: Services, at: list[datetime]) -> None:
@@ -231,9 +233,9 @@ def test_dates_leave_retention_unread_when_nothing_is_planned_any_more(timed: Se
     (definition,) = account.definitions
     timed.ledger.scopes.put_planned("ads", Planned("sp_small", "111", TODAY, definition.definition_hash))
     intend(timed.ledger, account, TODAY, date(2026, 1, 1), TODAY - timedelta(days=1))
-    assert at_risk(timed, account, definition) == []
+    assert at_risk(timed.ledger, account, definition) == []
     at[0] += timedelta(days=5)
-    assert at_risk(timed, account, definition) == [], "the oldest dates were read when they were final"
+    assert at_risk(timed.ledger, account, definition) == [], "the oldest dates were read when they were final"
     at[0] = NOON + timedelta(days=definition.policy.last_age)
-    (risk,) = at_risk(timed, account, definition)
+    (risk,) = at_risk(timed.ledger, account, definition)
     assert (risk.dates, risk.day, risk.stands_still) == (3, TODAY, True)

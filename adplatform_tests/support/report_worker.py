@@ -92,7 +92,7 @@ class Worker:
         self.runs.append(run_id)
         with tempfile.TemporaryDirectory(dir=self.home) as folder:
             work = Path(folder)
-            claimed = claim(self.services, report, run_id)
+            claimed = claim(self.services.ledger, report, run_id)
             try:
                 landed, slices = land(self.services, self.account, self.api, claimed, work, sleep=self.clock.sleep)
             except (PermanentFailure, TransientFailure) as e:
@@ -101,7 +101,7 @@ class Worker:
             for part in slices:
                 if part.changed:
                     publish_slice(self.services, part.flow, part.day, run_id, work)
-            finish(self.services, landed)
+            finish(self.services.ledger, landed)
 
     def publish(self) -> None:
         """What earlier workers landed and did not publish."""

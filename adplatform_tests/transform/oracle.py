@@ -27,7 +27,7 @@ def contract(partition_by: str | None = "dt", **settings: Any) -> Contract:
     columns = {
         "day": {"type": "date", "required": True, "formats": ["%d.%m.%Y", "%Y%m%d"]},
         "account": {"type": "bigint", "required": True},
-        "ad": {"source": "Ad ID", "required": True},
+        "ad": {"field": "Ad ID", "required": True},
         "device": {"allowed": ["mobile", "desktop", "tv"]},
         "updated": {"type": "timestamp", "formats": ["epoch_millis", "%m/%d/%Y %H:%M:%S"]},
         "impressions": {"type": "int", "min": 0, "max": 2000000000},
@@ -38,7 +38,7 @@ def contract(partition_by: str | None = "dt", **settings: Any) -> Contract:
         "active": {"type": "boolean", "true_values": ["true", "Y"], "false_values": ["false", "N"]},
         "note": "string",
         "code": {"pattern": "[A-Z]{2}[0-9]{3}"},
-        "email": {"pii": {"kind": "email", "profiles": ["lake", "meta"]}},
+        "email": {"pii": {"kind": "email", "treatment": ["lake", "meta"]}},
         "phone": {"pii": {"kind": "phone", "country": "US"}},
         "secret": {"drop": True},
         "gross": {"type": "decimal(20,6)", "expression": "cost + 1"},
@@ -56,7 +56,7 @@ def contract(partition_by: str | None = "dt", **settings: Any) -> Contract:
     )
 
 
-HEADERS = [column.header for column in contract().read_columns]
+HEADERS = [column.field_name for column in contract().read_columns]
 NULL = object()
 """A cell without quotes and without text."""
 ABSENT = [(NULL, None), ("N/A", None)]
@@ -338,7 +338,9 @@ def _bad_row(draw: random.Random, palettes: _Palettes, file: _File, delivery: De
         cells["impressions"], cells["clicks"] = "7", "8"
         reasons.add("check:clicked_less_than_shown")
     file.row(cells)
-    fields = {c.name: None if cells[c.header] is NULL else cells[c.header] for c in delivery.contract.read_columns}
+    fields = {
+        c.name: None if cells[c.field_name] is NULL else cells[c.field_name] for c in delivery.contract.read_columns
+    }
     below = cells["impressions"] == "-1" and isinstance(cells["clicks"], str) and cells["clicks"].lstrip("-").isdigit()
     if below and int(cells["clicks"]) > -1:
         reasons.add("check:clicked_less_than_shown")

@@ -106,7 +106,7 @@ def test_columns_may_have_the_names_that_sql_uses(tmp_path: Path) -> None:
 
 
 def test_personal_columns_may_have_the_names_that_sql_uses(tmp_path: Path) -> None:
-    settings = {"pii": {"kind": "phone", "profiles": "google", "country_column": "end"}}
+    settings = {"pii": {"kind": "phone", "treatment": "google", "country_column": "end"}}
     feed = contract({"order": settings, "end": "string"}, key=())
     staged = run(tmp_path, feed, b"order,end\n(202) 555-0123,US\n")
     digest = hashlib.sha256(b"+12025550123").hexdigest()
@@ -250,7 +250,7 @@ def test_nothing_is_read_without_the_key(tmp_path: Path) -> None:
 
 
 def test_no_personal_value_reaches_the_clean_files(tmp_path: Path) -> None:
-    feed = contract(TWO | {"name": {"pii": {"kind": "email", "profiles": ["lake", "meta", "mask"]}}})
+    feed = contract(TWO | {"name": {"pii": {"kind": "email", "treatment": ["lake", "meta", "mask"]}}})
     staged = run(tmp_path, feed, b"id,name\n1,anna.karenina@example.com\n", key=oracle.KEY)
     assert b"anna.karenina" not in staged.files[0].path.read_bytes()
     assert [c.name for c in staged.columns] == [c.name for c in output_columns(feed)]
@@ -280,7 +280,7 @@ def test_many_rows_in_little_memory_keep_their_order_and_count(tmp_path: Path) -
 
 def test_ndjson_keeps_numbers_exactly_and_bad_lines_with_their_place(tmp_path: Path) -> None:
     feed = contract(
-        {"id": "bigint", "cost": "decimal(18,6)", "tiny": "double", "city": {"source": "place.city"}, "ok": "boolean"},
+        {"id": "bigint", "cost": "decimal(18,6)", "tiny": "double", "city": {"field": "place.city"}, "ok": "boolean"},
         format={"kind": "ndjson"},
     )
     content = (

@@ -18,7 +18,7 @@ COLUMNS = {
     "name": "string",
     "day": "date",
     "at": "timestamp",
-    "email": {"pii": {"kind": "email", "profiles": ["meta"]}},
+    "email": {"pii": {"kind": "email", "treatment": ["meta"]}},
 }
 RAW = {
     "clicks": "2147483647",
@@ -206,7 +206,7 @@ def test_output_columns_leave_out_what_the_path_or_nobody_carries(tmp_path: Path
                 "day": {"type": "date", "required": True},
                 "name": {"drop": True},
                 "phone": {"pii": "phone"},
-                "zip": {"pii": {"kind": "postal_code", "profiles": "drop"}},
+                "zip": {"pii": {"kind": "postal_code", "treatment": "drop"}},
             },
             "partition_by": "day",
         }

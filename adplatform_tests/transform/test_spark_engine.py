@@ -108,7 +108,9 @@ def test_expressions_mean_on_spark_what_they_mean_on_duckdb(sail: SparkSession) 
 
 
 def test_digests_under_the_previous_key_are_the_same_on_both_engines(tmp_path: Path, sail: SparkSession) -> None:
-    contract = Contract.model_validate({"columns": {"email": {"pii": {"kind": "email", "profiles": ["lake", "meta"]}}}})
+    contract = Contract.model_validate(
+        {"columns": {"email": {"pii": {"kind": "email", "treatment": ["lake", "meta"]}}}}
+    )
     previous = HashKey("before", bytes(range(90, 122)))
     file = tmp_path / "a.csv"
     file.write_text("email\nAnn@Example.com\nno address\n", encoding="utf-8")

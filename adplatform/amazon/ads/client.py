@@ -192,8 +192,8 @@ def _kept_from(text: str) -> date | None:
 
 def _size(report: Mapping[str, Any]) -> int | None:
     """In bytes; Amazon declares it as any number."""
-    told = str(report.get("fileSize")).removesuffix(".0")
-    return int(told) if told.isdecimal() else None
+    reported = str(report.get("fileSize")).removesuffix(".0")
+    return int(reported) if reported.isdecimal() else None
 
 
 def _has_days(scope: Scope) -> bool:
@@ -205,8 +205,8 @@ def _has_days(scope: Scope) -> bool:
 
 
 def _scope(profile: Mapping[str, Any]) -> Scope:
-    told = profile.get("accountInfo")
-    account = told if isinstance(told, dict) else {}
+    reported = profile.get("accountInfo")
+    account = reported if isinstance(reported, dict) else {}
     return Scope(
         id=str(profile["profileId"]),
         timezone=str(profile.get("timezone") or "UTC"),
@@ -219,8 +219,8 @@ def _scope(profile: Mapping[str, Any]) -> Scope:
 
 def _difference(order: ReportOrder, report: Mapping[str, Any]) -> str:
     """How a report differs from the order; "" when it is the same. What Amazon does not repeat is not compared."""
-    told = report.get("configuration")
-    made = told if isinstance(told, dict) else {}
+    reported = report.get("configuration")
+    made = reported if isinstance(reported, dict) else {}
     unasked = {"filters": made["filters"]} if made.get("filters") and not order.configuration.get("filters") else {}
     pairs = [
         ("startDate", order.start.isoformat(), report.get("startDate")),

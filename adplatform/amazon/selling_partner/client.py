@@ -185,13 +185,13 @@ class SellingPartnerReports:
             "marketplaceIds": order.scope,
             "createdSince": _text(max(since, self.api.now() - _LISTED_FOR)),
         }
-        told = ("reportType", "marketplaceIds", "dataStartTime", "dataEndTime")
+        reported = ("reportType", "marketplaceIds", "dataStartTime", "dataEndTime")
         same = [
             report
             for report in self._listed(filters)
             if report.get("processingStatus") not in ("CANCELLED", "FATAL")
             and plain_text(report, "reportId") not in ("", *others)
-            and all(report.get(name) for name in told)
+            and all(report.get(name) for name in reported)
             and not _difference(order, report)
         ]
         newest = max(same, key=lambda report: _instant(report.get("createdTime")), default=None)
@@ -310,18 +310,18 @@ def _difference(order: ReportOrder, report: Mapping[str, Any]) -> str:
     places = _places(report)
     if places and set(places) != {order.scope}:
         parts.append(f"marketplaces {', '.join(places)} instead of {order.scope}")
-    told = [report.get(name) for name in ("dataStartTime", "dataEndTime")]
+    reported = [report.get(name) for name in ("dataStartTime", "dataEndTime")]
     wanted = _range(order)
-    if any(text and _instant(text) != instant for text, instant in zip(told, wanted, strict=True)):
-        start, end = (_text(_instant(text)) if text else "?" for text in told)
+    if any(text and _instant(text) != instant for text, instant in zip(reported, wanted, strict=True)):
+        start, end = (_text(_instant(text)) if text else "?" for text in reported)
         parts.append(f"data from {start} to {end} instead of {_text(wanted[0])} to {_text(wanted[1])}")
     return "; ".join(parts)
 
 
 def _places(report: Mapping[str, Any]) -> tuple[str, ...]:
     """The marketplaces of a report."""
-    told = report.get("marketplaceIds") or []
-    return tuple(map(str, told if isinstance(told, list) else [told]))
+    reported = report.get("marketplaceIds") or []
+    return tuple(map(str, reported if isinstance(reported, list) else [reported]))
 
 
 def _discovered(report: Mapping[str, Any]) -> Discovered:

@@ -22,7 +22,7 @@ _ORDER_MONEY = (
 
 
 def _place(source: str, kind: PiiKind) -> Column:
-    return Column(name=snake_case(source), source=source, pii=Pii(kind=kind, country_column="ship_country"))
+    return Column(name=snake_case(source), field=source, pii=Pii(kind=kind, country_column="ship_country"))
 
 
 _ORDER_COLUMNS = (

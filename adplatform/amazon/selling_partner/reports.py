@@ -38,7 +38,7 @@ def _as_reported(value: Any) -> Any:
     for reported, given in value.items():
         name, settings = _named(reported, given)
         if name in named:
-            raise ValueError(f"{reported} and another column are both called {name}: name one and give its source")
+            raise ValueError(f"{reported} and another column are both called {name}: name one and give its field")
         named[name] = settings
     return named
 
@@ -47,9 +47,9 @@ def _named(name: Any, settings: Any) -> tuple[Any, Any]:
     if not isinstance(name, str) or IDENTIFIER.fullmatch(name):
         return name, settings
     if settings is None or isinstance(settings, str):
-        return snake_case(name), {"type": settings or "string", "source": name}
-    if isinstance(settings, dict) and "source" not in settings:
-        return snake_case(name), {**settings, "source": name}
+        return snake_case(name), {"type": settings or "string", "field": name}
+    if isinstance(settings, dict) and not {"field", "source"} & settings.keys():
+        return snake_case(name), {**settings, "field": name}
     return name, settings
 
 
@@ -203,8 +203,8 @@ class OwnSellingPartnerReport(Table):
                 raise ValueError(f"{name}: the platform adds {column.name} itself; call the column otherwise")
             if _looks_personal(column):
                 raise ValueError(
-                    f"{name}: column {column.header} looks personal: give it pii, or drop: true; where it is not,"
-                    f" pii: {{kind: generic_id, profiles: clear}}"
+                    f"{name}: column {column.field_name} looks personal: give it pii, or drop: true; where it is not,"
+                    f" pii: {{kind: generic_id, treatment: clear}}"
                 )
 
     def _policy(self, undated: list[str]) -> RestatementPolicy:
@@ -272,23 +272,23 @@ class OwnSellingPartnerReport(Table):
 def _looks_personal(column: Column) -> bool:
     """Whether its name is one of personal data, and nothing says what becomes of that."""
     said = column.pii or column.drop or column.expression or column.data_type.name != "string"
-    return not said and _PERSONAL.search(column.header) is not None
+    return not said and _PERSONAL.search(column.field_name) is not None
 
 
 def _header(table: str, columns: tuple[Column, ...], setting: str, name: str, kinds: tuple[str, ...]) -> str:
     """What the report calls a column that is given by either of its names."""
-    column = next((c for c in columns if name in (c.header, c.name)), None)
+    column = next((c for c in columns if name in (c.field_name, c.name)), None)
     if column is None:
         raise ValueError(f"{table}: {setting} names {name}, which is no column; there are {', '.join(_names(columns))}")
     if column.data_type.name not in kinds or column.pii or column.expression:
         raise ValueError(
             f"{table}: {setting} names {name}, a column of type {column.type}; it takes {', '.join(kinds)}"
         )
-    return column.header
+    return column.field_name
 
 
 def _names(columns: tuple[Column, ...]) -> Iterator[str]:
-    return (column.header for column in columns)
+    return (column.field_name for column in columns)
 
 
 def selling_partner_definition(report: str | OwnSellingPartnerReport) -> ReportDefinition:

@@ -12,11 +12,11 @@ from adplatform.components.assembly.errors import run_error, sentence
 from adplatform.components.assembly.metadata import FAILURE_TOPIC
 from adplatform.components.assembly.ownership import automated
 from adplatform.components.assembly.reports import RANGE_END, RANGE_START
-from adplatform.components.assembly.runs import FEED_TAG, TOLD_TAG, said_of
+from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG, said_of
 from adplatform.failures import listed
+from adplatform.flow.outbox import PLATFORM, notify, send_unsent
 from adplatform.flow.services import Services
-from adplatform.flow.untold import PLATFORM, tell, tell_untold
-from adplatform.ledger.messages import Untold
+from adplatform.ledger.messages import Unsent
 from adplatform.resources.named import LedgerResource, NotificationsResource, services_of
 
 _PARTITION, _FIRST, _LAST = "dagster/partition", RANGE_START, RANGE_END
@@ -52,13 +52,13 @@ def concern_of_run(run: dg.DagsterRun, repository: dg.RepositoryDefinition | Non
 def failure_of_run(
     services: Services, run: dg.DagsterRun, error: str, repository: dg.RepositoryDefinition | None = None
 ) -> None:
-    """Tell the failure topic about a run, once, however many assets it has."""
+    """Notify the failure topic of a run, once, however many assets it has."""
     concern = concern_of_run(run, repository)
     first, last = (run.tags.get(tag, run.tags.get(_PARTITION, "")) for tag in (_FIRST, _LAST))
     day = first if first == last else f"{first} to {last}"
     facts = {"feed": concern.feed, "date": day, "run_id": run.run_id, "job": run.job_name, "error": error}
     subject = f"{concern.feed} {day}".rstrip() + ": run failed"
-    tell(services, PLATFORM, Untold.of(concern.topic, "run_failed", subject, facts))
+    notify(services, PLATFORM, Unsent.of(concern.topic, "run_failed", subject, facts))
 
 
 def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
@@ -70,7 +70,7 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
     ) -> None:
         services = services_of(ledger, notifications)
         run = context.dagster_run
-        if run.tags.get("dagster/will_retry") != "true" and not said_of(run, TOLD_TAG):
+        if run.tags.get("dagster/will_retry") != "true" and not said_of(run, NOTIFIED_TAG):
             failure_of_run(services, run, run_error(context), context.repository_def)
 
     @dg.sensor(name="failing_ticks", default_status=status, minimum_interval_seconds=60)
@@ -81,7 +81,7 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
         """A sensor or schedule that raises shows red in the UI and nowhere else. Messages about the platform that
         could not be sent before are sent here, too."""
         services = services_of(ledger, notifications)
-        tell_untold(services, PLATFORM)
+        send_unsent(services, PLATFORM)
         known = read_cursor(context.cursor, dict[str, bool]) or {}
         failing: dict[str, bool] = {}
         for state in context.instance.all_instigator_state():
@@ -93,7 +93,7 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
                     name = state.instigator_name
                     error = sentence(ticks[0].error, f"a tick of {name}")
                     facts = {"name": name, "error": error}
-                    tell(services, PLATFORM, Untold.of(None, "tick_failed", f"{name} fails", facts))
+                    notify(services, PLATFORM, Unsent.of(None, "tick_failed", f"{name} fails", facts))
         return dg.SensorResult(cursor=json.dumps(failing))
 
     @dg.sensor(name="stale_tables", default_status=status, minimum_interval_seconds=300)
@@ -114,8 +114,8 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
                 concern = concern_of([dg.AssetKey.from_user_string(name)], context.repository_def)
                 why = f"nothing was published to {concern.feed} for longer than its fresh_within allows"
                 facts = {"asset": name, "feed": concern.feed, "error": why}
-                message = Untold.of(concern.topic, "table_stale", f"{name} is stale", facts)
-                tell(services, PLATFORM, message)
+                message = Unsent.of(concern.topic, "table_stale", f"{name} is stale", facts)
+                notify(services, PLATFORM, message)
         return dg.SensorResult(cursor=json.dumps(stale))
 
     return [failed_runs, failing_ticks, stale_tables]

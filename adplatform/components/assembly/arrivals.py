@@ -99,7 +99,7 @@ class Arrivals:
     def look(self, services: Services, instance: dg.DagsterInstance, how: Looking) -> Tick:
         """Object events into the ledger, settled deliveries into runs. Feeds with a schedule wait for it."""
         before = read_progress(how.cursor, self.landing)
-        runs = runs_of(services, instance)
+        runs = runs_of(services.ledger, instance)
         runs.sweep()
         remove_left(services.settings.temp)
         found, progress = look_at(open_settler(services, self.landing), runs, how.budget, before, how.list_every)
@@ -125,7 +125,7 @@ class Arrivals:
         return dg.AssetMaterialization(
             clean_key(flow),
             partition=publication.day.isoformat(),
-            metadata=clean_metadata(services, flow, publication, columns),
+            metadata=clean_metadata(services.zones, flow, publication, columns),
             tags={DATA_VERSION_TAG: f"{publication.day}/{publication.version}"},
         )
 
@@ -227,7 +227,7 @@ def due_of_feed(
     budget = Budget.of(services.settings.tick_seconds, clock)
     settler = open_settler(services, source)
     settler.arrivals.reconcile(flow.layout.prefix, budget.share(0.5))
-    runs = runs_of(services, instance)
+    runs = runs_of(services.ledger, instance)
     runs.sweep()
     found = settler.look(runs, budget, only=flow.name)
     _notify(services, source, found)

@@ -64,9 +64,9 @@ def _job(source: Source, name: str, work: Callable[[Services, str], None], descr
         machine: MachineResource,
     ) -> None:
         services = services_of(s3, catalog, ledger, notifications, machine)
-        with at_work(context, services, context.op.name):
+        with at_work(context, services.ledger, context.op.name):
             work(services, context.run.run_id)
-        work_ended(context, services, context.op.name)
+        work_ended(context, services.ledger, context.op.name)
 
     @dg.job(name=f"{source.name}_{name}", description=description)
     def whole() -> None:

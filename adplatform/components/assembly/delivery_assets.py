@@ -22,7 +22,7 @@ from adplatform.components.assembly.metadata import (
 from adplatform.components.assembly.runs import (
     FAILURE_TAG,
     FEED_TAG,
-    TOLD_TAG,
+    NOTIFIED_TAG,
     at_work,
     note_failure,
     say_of,
@@ -35,9 +35,10 @@ from adplatform.flow.delivery import Begun, NotWritten, judge, land, publish, wo
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.flow.undelivered import tell_undelivered, undelivered
+from adplatform.flow.undelivered import notify_undelivered, undelivered
 from adplatform.flow.verdicts import require_no_bad_file
 from adplatform.lake.audit import AuditFinding
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.publications import Outcome
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.resources.named import (
@@ -130,12 +131,12 @@ def raw_asset(flow: FeedFlow, owners: Sequence[str], kinds: set[str], tags: dict
         services = services_of(s3, secrets, ledger, notifications, machine)
         day, tags = date.fromisoformat(context.partition_key), context.run.tags
         with _unclaimed(context, flow, day):
-            absent = undelivered(services, flow, day)
+            absent = undelivered(services.ledger, flow, day)
         if absent:
             yield _check(delivered, passed=False, description=absent)
             yield _check(readable, passed=True, description="no file came, so none was refused")
             missed, backfill = DEADLINE_TAG in tags, tags.get(BACKFILL_TAG, "")
-            tell_undelivered(services, flow, day, absent, context.run.run_id, missed=missed, backfill=backfill)
+            notify_undelivered(services, flow, day, absent, context.run.run_id, missed=missed, backfill=backfill)
             return
         if DEADLINE_TAG in tags:
             for met in (delivered, readable):
@@ -168,7 +169,7 @@ def raw_asset(flow: FeedFlow, owners: Sequence[str], kinds: set[str], tags: dict
             )
             selected = context.run.asset_selection
             if selected is not None and clean_key(flow) not in selected:
-                lifecycle.release(services, flow, day, context.run.run_id)
+                lifecycle.release(services.ledger, flow, day, context.run.run_id)
 
     return received
 
@@ -236,7 +237,7 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
                 asset_key=spec.key,
                 data_version=dg.DataVersion(f"{day}/{delivery.version}"),
                 metadata={
-                    **clean_metadata(services, flow, publication, table),
+                    **clean_metadata(services.zones, flow, publication, table),
                     "adplatform/file_outcomes": outcome_table(outcomes),
                 },
             )
@@ -265,34 +266,34 @@ def _working(context: dg.AssetExecutionContext, services: Services, flow: FeedFl
     def stopped() -> Iterator[TransientFailure | None]:
         with stopping(context) as too_long:
             yield too_long
-            work_ended(context, services, work)
+            work_ended(context, services.ledger, work)
 
     directory = private_directory(services.settings.temp, run_id)
     try:
         with aws_failures(work):
-            with at_work(context, services, work):
+            with at_work(context, services.ledger, work):
                 known = True
                 with working(services, flow, day, run_id, directory, stopped) as begun:
                     yield begun
             if not services.ledger.deliveries.get(flow.name, day).is_held_by(run_id):
-                work_ended(context, services, work)
+                work_ended(context, services.ledger, work)
     except ClaimLost as e:
-        _end(context, services, work)
+        _end(context, services.ledger, work)
         raise NothingToDo(str(e)) from e
     except (PermanentFailure, TransientFailure) as e:
-        _end(context, services, work)
+        _end(context, services.ledger, work)
         noted = EnvironmentFailure(str(e)) if isinstance(e, TransientFailure) and not known else e
-        note_hindrance(context, noted, flow.name, told=known and not isinstance(e, NotWritten))
+        note_hindrance(context, noted, flow.name, notified=known and not isinstance(e, NotWritten))
         raise dg.Failure(
             str(e), metadata={"adplatform/permanent": isinstance(e, PermanentFailure)}, allow_retries=False
         ) from e
 
 
-def _end(context: dg.AssetExecutionContext, services: Services, work: str) -> None:
+def _end(context: dg.AssetExecutionContext, ledger: Ledger, work: str) -> None:
     """The work has ended; where the ledger cannot note that, the end of the run says so."""
     try:
         with aws_failures(work):
-            work_ended(context, services, work)
+            work_ended(context, ledger, work)
     except (PermanentFailure, TransientFailure) as e:
         log.warning("%s: %s", work, e)
 
@@ -325,18 +326,18 @@ def stopping(context: dg.AssetExecutionContext) -> Iterator[TransientFailure | N
         )
         if late:
             return
-        say_of(context.instance, context.run.run_id, {TOLD_TAG: "it was stopped from outside"})
+        say_of(context.instance, context.run.run_id, {NOTIFIED_TAG: "it was stopped from outside"})
     except (BotoCoreError, ClientError) as e:
         log.warning("%s was stopped and could not say so to the ledger: %s", context.run.run_id, e)
 
 
-def note_hindrance(context: dg.AssetExecutionContext, error: Exception, feed: str, *, told: bool = False) -> None:
+def note_hindrance(context: dg.AssetExecutionContext, error: Exception, feed: str, *, notified: bool = False) -> None:
     """Mark a run that was hindered where it ran: it is no attempt. People need not be notified of it when the ledger
-    has done so (``told``), or the run before was hindered, too."""
+    has done so (``notified``), or the run before was hindered, too."""
     if not isinstance(error, EnvironmentFailure):
         return
-    if told:
-        tags = {FAILURE_TAG: EnvironmentFailure.__name__, TOLD_TAG: "by the ledger, when it began"}
+    if notified:
+        tags = {FAILURE_TAG: EnvironmentFailure.__name__, NOTIFIED_TAG: "by the ledger, when it began"}
         say_of(context.instance, context.run.run_id, tags)
     else:
         note_failure(context.instance, context.run, dg.RunsFilter(tags={FEED_TAG: feed}), EnvironmentFailure())

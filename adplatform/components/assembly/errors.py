@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dagster_shared.error import SerializableErrorInfo
 
 _OURS = ("adplatform.", "dagster._core.definitions.events.Failure:")
-_TOLD = (*_OURS, "dagster", "botocore.")
+_SHOWN = (*_OURS, "dagster", "botocore.")
 """Beginnings of errors whose text says what happened and quotes no data."""
 _STOPPED = frozenset({"DagsterExecutionInterruptedError", "KeyboardInterrupt"})
 _CLASS = re.compile(r"\b(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Failure|Warning)(?:: |$)", re.MULTILINE)
@@ -26,8 +26,10 @@ def step_error(failure: "StepFailureData | None", step: str) -> str:
     """The text of a step that failed; "" when there is none."""
     if failure is None:
         return ""
-    told = failure.user_failure_data
-    return clipped(told.description) if told and told.description else sentence(failure.error, f"step {step}")
+    reported = failure.user_failure_data
+    return (
+        clipped(reported.description) if reported and reported.description else sentence(failure.error, f"step {step}")
+    )
 
 
 def sentence(error: "SerializableErrorInfo | None", where: str) -> str:
@@ -38,7 +40,7 @@ def sentence(error: "SerializableErrorInfo | None", where: str) -> str:
     if any(e.cls_name in _STOPPED for e in chain):
         return f"{where} was stopped from outside"
     found = next((e for e in chain if e.message.startswith(_OURS)), chain[-1])
-    if not found.message.startswith(_TOLD):
+    if not found.message.startswith(_SHOWN):
         return f"unexpected error in {where}; its log says more"
     name, _, text = found.message.partition(":")
     own = text if name.rpartition(".")[2].strip() == found.cls_name else found.message

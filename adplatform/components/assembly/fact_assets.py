@@ -105,22 +105,22 @@ def fact_asset(fact: Fact, owners: Sequence[str], tags: dict[str, str]) -> dg.As
         try:
             with (
                 aws_failures(table.name),
-                at_work(context, services, name),
+                at_work(context, services.ledger, name),
                 private_directory(services.settings.temp, run_id) as work,
             ):
-                step, runs = _Step(context, services, fact, work), runs_of(services, context.instance)
+                step, runs = _Step(context, services, fact, work), runs_of(services.ledger, context.instance)
                 wanted = facts_due(services, fact, runs)[0] if FACT_TAG in context.run.tags else step.marked()
                 problems = [problem for each in wanted if (problem := step.build(each))]
-                work_ended(context, services, name)
+                work_ended(context, services.ledger, name)
         except (PermanentFailure, TransientFailure) as e:
             note_hindrance(context, e, name)
             raise dg.Failure(str(e), allow_retries=False) from e
         if problems:
-            told = listed(problems, separator="; ")
+            message = listed(problems, separator="; ")
             if FACT_TAG in context.run.tags:
-                failure = PermanentFailure(told)
+                failure = PermanentFailure(message)
                 note_failure(context.instance, context.run, fact_runs(account.source), failure)
-            raise dg.Failure(clipped(told), allow_retries=False)
+            raise dg.Failure(clipped(message), allow_retries=False)
         yield from ()
 
     return build_fact
@@ -179,8 +179,10 @@ class _Step:
                     return ""
                 columns = output_columns(done.flow.feed.contract)
                 account, publication = self.fact.account, done.publication
-                self.context.log_event(clean_materialization(self.services, account, done.flow, publication, columns))
-                built(self.services, self.fact, done)
+                self.context.log_event(
+                    clean_materialization(self.services.zones, account, done.flow, publication, columns)
+                )
+                built(self.services.ledger, self.fact, done)
         except (ClaimLost, LeaseHeld) as e:
             log.info("%s %s: %s; a later run builds it", self.fact.table.name, partition, e)
         except (PermanentFailure, TransientFailure) as e:

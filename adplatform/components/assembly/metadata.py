@@ -7,7 +7,6 @@ import dagster as dg
 
 from adplatform.contracts.model import Contract
 from adplatform.contracts.source import Topics
-from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.zones import Zones
 from adplatform.ledger.observations import Observation
@@ -28,11 +27,11 @@ def topic_metadata(topics: Topics) -> dict[str, str]:
 
 def raw_schema(*contracts: Contract, without: Collection[str] = ()) -> dg.TableSchema:
     """The columns as the files carry them, for all tables that are made of them; ``without`` names headers of ours."""
-    columns = {c.header: c for contract in contracts for c in contract.read_columns if c.header not in without}
+    columns = {c.field_name: c for contract in contracts for c in contract.read_columns if c.field_name not in without}
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
-                column.header,
+                column.field_name,
                 column.type,
                 column.comment or None,
                 dg.TableColumnConstraints(nullable=not column.required),
@@ -53,7 +52,7 @@ def column_lineage(
     raw: dg.AssetKey, contract: Contract, columns: Iterable[OutputColumn], without: Collection[str] = ()
 ) -> dg.TableColumnLineage:
     """Which columns of the files each column of the table is made of; ``without`` names headers of ours."""
-    headers = {column.name: column.header for column in contract.read_columns if column.header not in without}
+    headers = {column.name: column.field_name for column in contract.read_columns if column.field_name not in without}
     return dg.TableColumnLineage(
         {
             column.name: [dg.TableColumnDep(raw, headers[source]) for source in column.sources if source in headers]
@@ -107,13 +106,13 @@ def publication_metadata(flow: FeedFlow, publication: Publication) -> Mapping[st
 
 
 def clean_metadata(
-    services: Services, flow: FeedFlow, publication: Publication, columns: Iterable[OutputColumn]
+    zones: Zones, flow: FeedFlow, publication: Publication, columns: Iterable[OutputColumn]
 ) -> Mapping[str, Any]:
     """The same with the table, its columns and where it is."""
     return {
         **publication_metadata(flow, publication),
         "dagster/table_name": publication.table,
-        "dagster/uri": services.zones.clean_uri(services.zones.clean(flow.table)),
+        "dagster/uri": zones.clean_uri(zones.clean(flow.table)),
         "dagster/column_schema": clean_schema(columns),
     }
 

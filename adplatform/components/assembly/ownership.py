@@ -9,8 +9,8 @@ import dagster as dg
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 
 from adplatform.failures import PermanentFailure
-from adplatform.flow.services import Services
 from adplatform.ledger.automation import EXPIRES_AFTER, Automation, Owner
+from adplatform.ledger.ledger import Ledger
 from adplatform.resources.named import LedgerResource, services_of
 
 
@@ -24,30 +24,30 @@ def automated(evaluate: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         # Dagster gives every schedule an instance, but not the context of one that is evaluated by hand.
         by_hand = isinstance(context, dg.ScheduleEvaluationContext) and context.instance_ref is None
-        why = "" if by_hand else hold(services_of(ledger), context.instance)
+        why = "" if by_hand else hold(services_of(ledger).ledger, context.instance)
         return dg.SkipReason(why) if why else evaluate(context, ledger=ledger, **resources)
 
     return evaluated
 
 
-def hold(services: Services, instance: dg.DagsterInstance) -> str:
+def hold(ledger: Ledger, instance: dg.DagsterInstance) -> str:
     """Own the automation or go on owning it, "" then; else a sentence that names the owner and says what to do."""
-    owner = Automation(services.ledger).hold(*_identity(instance))
+    owner = Automation(ledger).hold(*_identity(instance))
     return _refusal(owner) if owner else ""
 
 
-def take_over(services: Services, instance: dg.DagsterInstance) -> None:
+def take_over(ledger: Ledger, instance: dg.DagsterInstance) -> None:
     """Own the automation from now on, whoever has it."""
-    Automation(services.ledger).take_over(*_identity(instance))
+    Automation(ledger).take_over(*_identity(instance))
 
 
-def require(services: Services, instance: dg.DagsterInstance) -> None:
+def require(ledger: Ledger, instance: dg.DagsterInstance) -> None:
     """Own the automation.
 
     Raises:
         PermanentFailure: another instance does; says which, and what to do.
     """
-    if why := hold(services, instance):
+    if why := hold(ledger, instance):
         raise PermanentFailure(why)
 
 

@@ -38,7 +38,7 @@ from adplatform.components.assembly.metadata import (
     slice_metadata,
     topic_metadata,
 )
-from adplatform.components.assembly.runs import FEED_TAG, TOLD_TAG, at_work, say_of, work_ended
+from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG, at_work, say_of, work_ended
 from adplatform.failures import (
     ClaimLost,
     EnvironmentFailure,
@@ -51,6 +51,7 @@ from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.audit import AuditFinding
+from adplatform.lake.zones import Zones
 from adplatform.ledger.observations import Observation
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.report import Report, ReportState
@@ -75,7 +76,7 @@ log = logging.getLogger(__name__)
 
 REPORT_TAG = "adplatform/report"
 """``<feed> <key>`` of the report that a run downloads. A run without it publishes what is there and orders the rest."""
-_STAMPED = frozenset(column.header for column in STAMPS)
+_STAMPED = frozenset(column.field_name for column in STAMPS)
 """What the documents do not carry."""
 _AUDITS = {name: text for name, text in AUDITS.items() if name != "manifest_rows"} | SUSPICION
 DATE = "date"
@@ -113,7 +114,7 @@ def day_of(key: str) -> str:
 
 
 def clean_materialization(
-    services: Services,
+    zones: Zones,
     account: Account,
     flow: FeedFlow,
     publication: Publication,
@@ -125,7 +126,7 @@ def clean_materialization(
         clean_key(account, flow.feed.name),
         partition=partition_key(account, publication.day, flow.scope.value if flow.scope else ""),
         metadata={
-            **clean_metadata(services, flow, publication, columns),
+            **clean_metadata(zones, flow, publication, columns),
             **observation_metadata(observed),
         },
         tags={DATA_VERSION_TAG: f"{publication.day}/{publication.version}"},
@@ -188,13 +189,13 @@ def report_assets(
             try:
                 with (
                     aws_failures(name),
-                    at_work(context, services, name),
+                    at_work(context, services.ledger, name),
                     private_directory(services.settings.temp, run_id) as work,
                 ):
                     step = _Step(context, services, account, definition, fact, work, connect)
                     tagged = context.run.tags.get(REPORT_TAG)
                     problems = step.download(tagged) if tagged else step.publish_asked()
-                    work_ended(context, services, name)
+                    work_ended(context, services.ledger, name)
             except ClaimLost as e:
                 raise NothingToDo(str(e)) from e
             except (PermanentFailure, TransientFailure) as e:
@@ -202,7 +203,7 @@ def report_assets(
                 raise dg.Failure(str(e), allow_retries=False) from e
             if problems:
                 if all(isinstance(problem, EnvironmentFailure) for problem in problems):
-                    note_hindrance(context, problems[0], name, told=True)
+                    note_hindrance(context, problems[0], name, notified=True)
                 raise dg.Failure(clipped(listed(map(str, problems), separator="; ")), allow_retries=False)
         # Which partitions changed was logged one by one: a result of the step would claim all of the run's range.
         yield from ()
@@ -290,7 +291,7 @@ class _Step:
         if report is None or report.ended:
             log.info("%s: %s; nothing to do", tagged, report.state if report else "not in the ledger")
             return []
-        claimed = claim(self.services, report, self.context.run.run_id)
+        claimed = claim(self.services.ledger, report, self.context.run.run_id)
         try:
             with aws_failures(feed):
                 landed, slices = land(self.services, self.account, self._api, claimed, self.work)
@@ -301,20 +302,20 @@ class _Step:
             if after is None:
                 raise ClaimLost(f"{tagged} was taken by another run; this one stops") from e
             # The report is tried again by itself, or people were notified that it is not.
-            say_of(self.context.instance, self.context.run.run_id, {TOLD_TAG: "by the ledger"})
-            told = f"{feed} {report.start} to {report.end}, report {report.report_id}: {e}{_next_step(after)}"
-            raise dg.Failure(told, metadata=report_metadata(after), allow_retries=False) from e
+            say_of(self.context.instance, self.context.run.run_id, {NOTIFIED_TAG: "by the ledger"})
+            message = f"{feed} {report.start} to {report.end}, report {report.report_id}: {e}{_next_step(after)}"
+            raise dg.Failure(message, metadata=report_metadata(after), allow_retries=False) from e
         except BaseException:  # interruptions, Dagster's too, are no Exceptions
             with stopping(self.context) as too_long:
                 if too_long is None:
-                    release(self.services, claimed)
+                    release(self.services.ledger, claimed)
                 else:
                     failed(self.services, self.account, claimed, too_long)
             raise
         self._log_landed(landed, slices)
         outcomes = [self._publish(part.flow, part.day) for part in slices if part.changed]
         problems = [problem for problem in outcomes if problem]
-        finish(self.services, landed, listed(map(str, problems), separator="; "))
+        finish(self.services.ledger, landed, listed(map(str, problems), separator="; "))
         return problems
 
     def publish_asked(self) -> list[Exception]:
@@ -329,7 +330,7 @@ class _Step:
                 else:
                     missing.setdefault(scope, set()).add(day)
         for scope, days in missing.items():
-            for report in intend_days(self.services, self.account, self.definition, scope, days):
+            for report in intend_days(self.services.ledger, self.account, self.definition, scope, days):
                 log.info("%s %s will be asked for; a run of its own brings it", report.feed, report.key)
         return problems
 
@@ -341,7 +342,7 @@ class _Step:
             return None
 
         def log_checks(findings: Iterable[AuditFinding]) -> None:
-            mark(self.services, self.fact, flow, day)
+            mark(self.services.ledger, self.fact, flow, day)
             for finding in (f for f in findings if f.name in _AUDITS):
                 self.context.log_event(audit_evaluation(key, finding, partition))
 
@@ -357,7 +358,7 @@ class _Step:
             return None
         publication, columns = done
         observed = [o for o in self.services.ledger.observations.of_day(flow.name, day) if o.landed][-1:]
-        event = clean_materialization(self.services, self.account, flow, publication, columns, *observed)
+        event = clean_materialization(self.services.zones, self.account, flow, publication, columns, *observed)
         self.context.log_event(event)
         return None
 

@@ -18,7 +18,7 @@ from adplatform.failures import PermanentFailure, TransientFailure, listed
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.pull.account import Account
 from adplatform.pull.watch import (
-    TOLD_FOR,
+    REPORTED_FOR,
     AtRisk,
     Freshness,
     Watched,
@@ -93,18 +93,18 @@ def watch_asset(
         services = services_of(ledger)
         work = f"restatement {account.source}/{feed}"
         try:
-            with aws_failures(f"{account.source}/{feed}"), at_work(context, services, work):
-                watched = restatements(services, account, definition, feed)
-                risky = at_risk(services, account, definition)
-                ages = freshness(services, account, definition, feed, within) if within else []
-                work_ended(context, services, work)
+            with aws_failures(f"{account.source}/{feed}"), at_work(context, services.ledger, work):
+                watched = restatements(services.ledger, account, definition, feed)
+                risky = at_risk(services.ledger, account, definition)
+                ages = freshness(services.ledger, account, definition, feed, within) if within else []
+                work_ended(context, services.ledger, work)
         except (PermanentFailure, TransientFailure) as e:
             raise dg.Failure(str(e), allow_retries=False) from e
-        since = services.ledger.now().date() - TOLD_FOR
+        since = services.ledger.now().date() - REPORTED_FOR
         metrics = (*definition.dataset(feed).plotted, audit.ROWS)
         yield dg.MaterializeResult(asset_key=key, metadata=_metadata(watched, metrics, since))
         findings = [f"{w.scope.id}: {finding}" for w in watched for finding in w.recent(since)]
-        yield _check(usual, findings, f"no date changed unusually in the last {TOLD_FOR.days} days")
+        yield _check(usual, findings, f"no date changed unusually in the last {REPORTED_FOR.days} days")
         yield _check(kept, [_risk(risk) for risk in risky], "all dates that Amazon keeps are read or planned")
         if within:
             yield _check(fresh, [_stale(f) for f in ages if f.overdue], _fresh(ages))

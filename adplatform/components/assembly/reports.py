@@ -30,6 +30,7 @@ from adplatform.flow.notices import notify_stuck
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.derived import Stale
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.report import Report
 from adplatform.ledger.scopes import Scope
@@ -71,9 +72,9 @@ class Reports:
     def look(self, services: Services, instance: dg.DagsterInstance, how: Looking) -> Tick:
         """Poll what is on its way, then say what needs a run: orders, each report that is ready, each slice that waits,
         and the fact. A failure of the API's is in the ledger and the log."""
-        account, runs = self.account, runs_of(services, instance)
+        account, runs = self.account, runs_of(services.ledger, instance)
         runs.sweep()
-        orders = orders_are_due(services, account)
+        orders = orders_are_due(services.ledger, account)
         before = {(r.feed, r.key): (r.state, r.overdue) for r in services.ledger.reports.active(account.source)}
         polled: list[Report] = []
         try:
@@ -95,7 +96,7 @@ class Reports:
             tuple(requests),
             standing(active, services.ledger.now()),
             waits=bool(active),
-            events=tuple(report_events(services, account, news)),
+            events=tuple(report_events(services.ledger, account, news)),
         )
 
     def new_partitions(self, services: Services, instance: dg.DagsterInstance) -> list[dg.AddDynamicPartitionsRequest]:
@@ -114,7 +115,7 @@ class Reports:
     def materialization(
         self, services: Services, flow: FeedFlow, publication: Publication, columns: Iterable[OutputColumn]
     ) -> dg.AssetMaterialization:
-        return clean_materialization(services, self.account, flow, publication, columns)
+        return clean_materialization(services.zones, self.account, flow, publication, columns)
 
 
 def standing(active: Sequence[Report], now: datetime) -> str:
@@ -138,8 +139,8 @@ def report_event(account: Account, report: Report, scope: Scope | None) -> dg.As
     )
 
 
-def report_events(services: Services, account: Account, reports: Sequence[Report]) -> list[dg.AssetObservation]:
-    scopes = {scope.id: scope for scope in services.ledger.scopes.of_source(account.source)} if reports else {}
+def report_events(ledger: Ledger, account: Account, reports: Sequence[Report]) -> list[dg.AssetObservation]:
+    scopes = {scope.id: scope for scope in ledger.scopes.of_source(account.source)} if reports else {}
     known = {definition.name for definition in account.definitions}
     return [report_event(account, r, scopes.get(r.scope)) for r in reports if r.name in known]
 
@@ -158,15 +159,15 @@ def orders_job(account: Account, connect: Connect = open_api) -> dg.JobDefinitio
     ) -> None:
         services = services_of(s3, secrets, ledger, notifications, machine)
         try:
-            with aws_failures(account.source), at_work(context, services, context.op.name):
+            with aws_failures(account.source), at_work(context, services.ledger, context.op.name):
                 asked = place_orders(services, account, connect(services, account, PATIENCE))
-                work_ended(context, services, context.op.name)
+                work_ended(context, services.ledger, context.op.name)
         except (PermanentFailure, TransientFailure) as e:
             note_failure(context.instance, context.run, _orders_runs(account), e)
             raise dg.Failure(str(e), allow_retries=False) from e
         for report in asked:
             context.log.info(f"{report.feed} {report.key}: {report.state} {report.report_id} {report.error}".rstrip())
-        for event in report_events(services, account, asked):
+        for event in report_events(services.ledger, account, asked):
             context.log_event(event)
 
     @dg.job(

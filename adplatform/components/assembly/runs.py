@@ -13,15 +13,15 @@ import dagster as dg
 from dagster import DagsterEventType
 
 from adplatform.failures import EnvironmentFailure
-from adplatform.flow.services import Services
 from adplatform.flow.settling import Ending
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.workers import WorkerIdentity, Workers, identity_of, started_at, this_worker
 
 RUN_KEY_TAG = "dagster/run_key"
 WORKER_TAG = "adplatform/worker"
 """The identity of the process of a run: from its creation where this process runs it, else from its first step."""
 FEED_TAG = "adplatform/feed"
-TOLD_TAG = "adplatform/told"
+NOTIFIED_TAG = "adplatform/told"
 """On a failed run of which people need not be notified, and why not."""
 FAILURE_TAG = "adplatform/failure"
 """On a failed run: the kind of its failure."""
@@ -62,18 +62,18 @@ def said_of(run: dg.DagsterRun, tag: str) -> str:
 
 
 @contextmanager
-def at_work(context: dg.AssetExecutionContext | dg.OpExecutionContext, services: Services, work: str) -> Iterator[None]:
+def at_work(context: dg.AssetExecutionContext | dg.OpExecutionContext, ledger: Ledger, work: str) -> Iterator[None]:
     """A step of this process works on the run, which everybody can see as long as it does. ``work`` names what it is
     about. To be entered before anything is claimed, and to be followed by
     :func:`work_ended` when nothing is left to do."""
     runner = _runner(context.instance, context.run)
     say_of(context.instance, context.run.run_id, {WORKER_TAG: str(runner)})
-    with Workers(services.ledger).beating(context.run.run_id, work, runner):
+    with Workers(ledger).beating(context.run.run_id, work, runner):
         yield
 
 
-def work_ended(context: dg.AssetExecutionContext | dg.OpExecutionContext, services: Services, work: str) -> None:
-    Workers(services.ledger).end(context.run.run_id, work)
+def work_ended(context: dg.AssetExecutionContext | dg.OpExecutionContext, ledger: Ledger, work: str) -> None:
+    Workers(ledger).end(context.run.run_id, work)
 
 
 def _runner(instance: dg.DagsterInstance, run: dg.DagsterRun) -> WorkerIdentity:
@@ -199,8 +199,8 @@ def _is_launched_here(run: dg.DagsterRun) -> bool:
     return "socket" in server or server.get("host") in ("localhost", "127.0.0.1")
 
 
-def runs_of(services: Services, instance: dg.DagsterInstance) -> InstanceRuns:
-    return InstanceRuns(instance, Workers(services.ledger))
+def runs_of(ledger: Ledger, instance: dg.DagsterInstance) -> InstanceRuns:
+    return InstanceRuns(instance, Workers(ledger))
 
 
 def may_start(runs: InstanceRuns, alike: dg.RunsFilter, now: float, since: float = 0.0) -> bool:
@@ -225,5 +225,5 @@ def note_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, alike: dg.Run
     kind = type(error).__name__
     before = [r for r in instance.get_runs(filters=alike, limit=2) if r.run_id != run.run_id][:1]
     known = any(r.status is dg.DagsterRunStatus.FAILURE and said_of(r, FAILURE_TAG) == kind for r in before)
-    told = {TOLD_TAG: "the run before failed, too"} if known else {}
-    say_of(instance, run.run_id, {FAILURE_TAG: kind, **told})
+    notified = {NOTIFIED_TAG: "the run before failed, too"} if known else {}
+    say_of(instance, run.run_id, {FAILURE_TAG: kind, **notified})

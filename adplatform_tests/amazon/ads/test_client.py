@@ -93,7 +93,7 @@ class Amazon:
             **changed,
         }
 
-    def told(self, *reports: Any) -> None:
+    def reported(self, *reports: Any) -> None:
         self.answers(f"GET {REPORT}", *(r if isinstance(r, bytes) else reply(200, r) for r in reports))
 
     def create(self, order: ReportOrder = ORDER) -> Created:
@@ -136,7 +136,7 @@ def amazon(shared: Shared, tmp_path: Path) -> Iterator[Amazon]:
         api = open_ads(shared.secrets, name, "na", ledger, tmp_path / "tokens", sleep=sleep, endpoint=wire.url)
         amazon = Amazon(wire, routes, at, tick, api, tmp_path, slept)
         amazon.answers(f"POST {REPORTS}", reply(200, amazon.report("PENDING")))
-        amazon.told(amazon.report())
+        amazon.reported(amazon.report())
         amazon.answers("GET /document", reply(200, BODY))
         yield amazon
 
@@ -214,7 +214,7 @@ def test_another_region_has_no_profiles(amazon: Amazon) -> None:
     assert amazon.api.scopes() == []
 
 
-def test_a_profile_of_an_unknown_time_zone_is_left_out_and_told(
+def test_a_profile_of_an_unknown_time_zone_is_left_out_and_reported(
     amazon: Amazon, caplog: pytest.LogCaptureFixture
 ) -> None:
     listed = [{"profileId": 1, "timezone": "Mars/Olympus"}, {"profileId": 2, "timezone": "Asia/Tokyo"}]
@@ -249,7 +249,7 @@ def test_profiles_that_are_no_list_are_asked_for_again(amazon: Amazon, body: Any
 )
 def test_the_report_that_an_order_duplicates_is_adopted(amazon: Amazon, answer: bytes) -> None:
     amazon.answers(f"POST {REPORTS}", answer)
-    amazon.told(amazon.report("PROCESSING"))
+    amazon.reported(amazon.report("PROCESSING"))
     assert amazon.create() == Created(ID, adopted=True)
 
 
@@ -271,7 +271,7 @@ def test_a_lost_answer_is_found_by_the_duplicate_that_follows(amazon: Amazon) ->
 )
 def test_another_report_is_not_adopted_but_waited_for(amazon: Amazon, changed: dict[str, Any]) -> None:
     amazon.answers(f"POST {REPORTS}", error(425, f"The Request is a duplicate of : {ID}"))
-    amazon.told(amazon.report("PROCESSING", **changed))
+    amazon.reported(amazon.report("PROCESSING", **changed))
     with pytest.raises(TransientFailure, match=f"report {ID} is in the way, which differs"):
         amazon.create()
     amazon.answers(f"POST {REPORTS}", reply(200, amazon.report("PENDING")))
@@ -287,7 +287,7 @@ def test_a_duplicate_of_nothing_is_asked_again_later(amazon: Amazon, answer: byt
 
 def test_a_duplicate_of_a_report_that_is_gone_is_asked_again_later(amazon: Amazon) -> None:
     amazon.answers(f"POST {REPORTS}", error(425, f"The Request is a duplicate of : {ID}"))
-    amazon.told(error(404, "Report not found"))
+    amazon.reported(error(404, "Report not found"))
     with pytest.raises(TransientFailure, match="which it does not know"):
         amazon.create()
 
@@ -296,14 +296,14 @@ def test_order_of_columns_and_what_amazon_does_not_repeat_make_no_other_report(a
     turned = {**CONFIGURATION, "columns": CONFIGURATION["columns"][::-1], "groupBy": ["adGroup", "campaign"]}
     filters = [{"field": "campaignStatus", "values": ["ENABLED", "PAUSED"]}]
     asked = replace(ORDER, configuration={**CONFIGURATION, "filters": filters})
-    told_filters = [{"values": ["PAUSED", "ENABLED"], "field": "campaignStatus"}]
+    reported_filters = [{"values": ["PAUSED", "ENABLED"], "field": "campaignStatus"}]
     for order, report in [
         (ORDER, amazon.report(configuration={**turned, "filters": []})),
         (ORDER, amazon.report(configuration=None)),
         (ORDER, {"reportId": ID, "status": "COMPLETED", "url": "https://there"}),
-        (asked, amazon.report(configuration={**turned, "filters": told_filters})),
+        (asked, amazon.report(configuration={**turned, "filters": reported_filters})),
     ]:
-        amazon.told(report)
+        amazon.reported(report)
         assert amazon.api.progress(order, ID).status is ReportStatus.READY
 
 
@@ -324,7 +324,7 @@ def test_order_of_columns_and_what_amazon_does_not_repeat_make_no_other_report(a
     ],
 )
 def test_how_far_a_report_is(amazon: Amazon, status: str, more: dict[str, Any], expected: ReportStatus) -> None:
-    amazon.told(amazon.report(status, **more))
+    amazon.reported(amazon.report(status, **more))
     found = amazon.progress()
     assert (found.report_id, found.status) == (ID, expected)
     if expected is ReportStatus.FAILED:
@@ -332,14 +332,16 @@ def test_how_far_a_report_is(amazon: Amazon, status: str, more: dict[str, Any], 
         assert found.reason == more.get("failureReason", f"Amazon says {status} and gives no reason")
 
 
-@pytest.mark.parametrize(("told", "size"), [(22, 22), (22.0, 22), ("22", 22), (None, None), ("big", None), (-1, None)])
-def test_the_size_that_amazon_announces(amazon: Amazon, told: Any, size: int | None) -> None:
-    amazon.told(amazon.report(fileSize=told))
+@pytest.mark.parametrize(
+    ("reported", "size"), [(22, 22), (22.0, 22), ("22", 22), (None, None), ("big", None), (-1, None)]
+)
+def test_the_size_that_amazon_announces(amazon: Amazon, reported: Any, size: int | None) -> None:
+    amazon.reported(amazon.report(fileSize=reported))
     assert amazon.progress().size == size
 
 
 def test_a_report_that_amazon_does_not_know_is_gone(amazon: Amazon) -> None:
-    amazon.told(error(404, "Report not found"))
+    amazon.reported(error(404, "Report not found"))
     found = amazon.progress()
     assert (found.status, found.retryable) == (ReportStatus.GONE, True)
 
@@ -347,7 +349,7 @@ def test_a_report_that_amazon_does_not_know_is_gone(amazon: Amazon) -> None:
 @pytest.mark.parametrize("body", [[], {}, {"success": [], "error": []}, None])
 @pytest.mark.parametrize("status", [200, 207])
 def test_an_answer_that_is_no_report_is_asked_for_again(amazon: Amazon, status: int, body: Any) -> None:
-    amazon.told(reply(status, json.dumps(body)))
+    amazon.reported(reply(status, json.dumps(body)))
     with pytest.raises(TransientFailure, match="names no status"):
         amazon.progress()
 
@@ -395,9 +397,9 @@ def test_profiles_that_are_no_objects_are_left_out(amazon: Amazon) -> None:
 
 @pytest.mark.parametrize("configuration", ["text", 7, [], [7]])
 def test_a_report_whose_configuration_is_no_object_is_compared_by_the_rest(amazon: Amazon, configuration: Any) -> None:
-    amazon.told(amazon.report(configuration=configuration))
+    amazon.reported(amazon.report(configuration=configuration))
     assert amazon.progress().status is ReportStatus.READY
-    amazon.told(amazon.report(configuration=configuration, startDate=["2026-11-06"]))
+    amazon.reported(amazon.report(configuration=configuration, startDate=["2026-11-06"]))
     assert "another report: startDate" in amazon.progress().reason
 
 
@@ -444,7 +446,7 @@ def test_a_refused_token_is_replaced_at_once(amazon: Amazon) -> None:
 
 def test_a_gateway_that_refuses_good_tokens_for_a_while_fails_no_report(amazon: Amazon) -> None:
     nothing = reply(401, {"message": "Unauthorized"})
-    amazon.told(nothing, nothing, nothing, amazon.report())
+    amazon.reported(nothing, nothing, nothing, amazon.report())
     assert amazon.progress().status is ReportStatus.READY
     assert len(amazon.asked("POST /auth/o2/token")) == 2, "one fresh token is enough"
     assert len(amazon.slept) == 3
@@ -471,7 +473,7 @@ def test_a_burst_of_throttling_without_retry_after_is_waited_out(amazon: Amazon,
 
 @pytest.mark.parametrize("header", ["45", "Fri, 20 Nov 2026 18:00:45 GMT"])
 def test_nobody_calls_before_retry_after(amazon: Amazon, header: str) -> None:
-    amazon.told(error(429, "Too Many Requests", retry_after=header), amazon.report())
+    amazon.reported(error(429, "Too Many Requests", retry_after=header), amazon.report())
     amazon.progress()
     assert amazon.at[0] - NOW >= timedelta(seconds=45)
 
@@ -507,13 +509,13 @@ def test_a_long_retry_after_is_written_down_and_not_slept_through(amazon: Amazon
     ],
 )
 def test_a_fault_that_passes_is_waited_out(amazon: Amazon, fault: bytes) -> None:
-    amazon.told(fault, fault, amazon.report())
+    amazon.reported(fault, fault, amazon.report())
     assert amazon.progress().status is ReportStatus.READY
     assert len(amazon.slept) == 2
 
 
 def test_faults_that_do_not_pass_end_within_the_patience(amazon: Amazon) -> None:
-    amazon.told(reply(502, "<html><h1>502 Bad Gateway</h1></html>"))
+    amazon.reported(reply(502, "<html><h1>502 Bad Gateway</h1></html>"))
     with pytest.raises(TransientFailure, match="get_report failed for now: transient: 502 Bad Gateway"):
         amazon.progress()
     assert amazon.at[0] - NOW <= PATIENCE
@@ -546,7 +548,7 @@ def test_an_answer_that_trickles_in_is_asked_for_again(amazon: Amazon) -> None:
     ids=["compressed", "without length", "chunked", "mark and space", "created"],
 )
 def test_answers_are_read_however_they_are_packed(amazon: Amazon, answer: Callable[[bytes], bytes]) -> None:
-    amazon.told(answer(json.dumps(amazon.report()).encode()))
+    amazon.reported(answer(json.dumps(amazon.report()).encode()))
     assert amazon.progress().status is ReportStatus.READY
 
 
@@ -619,7 +621,7 @@ def test_a_document_that_does_not_come_whole_fails_for_now_and_shows_no_address(
 
 
 def test_a_web_page_is_no_document_even_where_no_size_was_announced(amazon: Amazon) -> None:
-    amazon.told(amazon.report(fileSize=None))
+    amazon.reported(amazon.report(fileSize=None))
     amazon.answers("GET /document", reply(200, "<html>Welcome</html>", content_type="text/html"))
     with pytest.raises(TransientFailure, match="a web page came"):
         amazon.fetch()
@@ -637,7 +639,7 @@ def test_a_download_that_trickles_is_given_up(amazon: Amazon) -> None:
 
 @pytest.mark.parametrize("url", ["no address", "https://[", "ftp://S3CR3T", "https://\ud800/S3CR3T", ["S3CR3T"]])
 def test_an_address_that_is_none_fails_for_now(amazon: Amazon, url: str) -> None:
-    amazon.told(amazon.report(url=url))
+    amazon.reported(amazon.report(url=url))
     with pytest.raises(TransientFailure) as failure:
         amazon.fetch()
     assert "S3CR3T" not in repr(failure.value)
@@ -645,7 +647,7 @@ def test_an_address_that_is_none_fails_for_now(amazon: Amazon, url: str) -> None
 
 def test_a_report_that_lost_its_document_fails_for_now(amazon: Amazon) -> None:
     for lost in (amazon.report("PROCESSING"), error(404, "Report not found")):
-        amazon.told(lost)
+        amazon.reported(lost)
         with pytest.raises(TransientFailure, match="has no document at present"):
             amazon.fetch()
 

@@ -31,21 +31,21 @@ def test_the_columns_of_a_ready_made_report_hold_what_amazon_sends(name: str) ->
     columns = ads_definition(name, READY_MADE[name]).datasets[0].columns
     for column in columns:
         kind = str(column.type)
-        if column.header.endswith("Id"):
-            assert kind == "bigint", column.header
-        elif MONEY.search(column.header):
-            assert kind == "decimal(18,6)", column.header
-        elif COUNTS.match(column.header):
-            assert kind == "bigint", column.header
+        if column.field_name.endswith("Id"):
+            assert kind == "bigint", column.field_name
+        elif MONEY.search(column.field_name):
+            assert kind == "decimal(18,6)", column.field_name
+        elif COUNTS.match(column.field_name):
+            assert kind == "bigint", column.field_name
         else:
-            assert kind == ("date" if column.header == "date" else "string"), column.header
+            assert kind == ("date" if column.field_name == "date" else "string"), column.field_name
     names = [column.name for column in (*columns, *STAMPS)]
     assert len(set(names)) == len(names)
 
 
 def test_what_places_a_row_is_required_and_no_more() -> None:
     def required(name: str) -> list[str]:
-        return [c.header for c in ads_definition(name, READY_MADE[name]).datasets[0].columns if c.required]
+        return [c.field_name for c in ads_definition(name, READY_MADE[name]).datasets[0].columns if c.required]
 
     assert required("sp_targeting") == required("sd_targeting") == ["date", "campaignId", "adGroupId"]
     assert required("sb_targeting") == ["date", "campaignId"], "older campaigns of Sponsored Brands have no ad groups"
@@ -109,7 +109,7 @@ def source(declared: Any) -> AdsSource:
         ({"name": "mine", "extends": "sp_campaigns", "remove": ["x"]}, "x cannot be removed: the report has date, "),
     ],
 )
-def test_a_mistake_is_told_with_what_is_right(declared: Any, says: str) -> None:
+def test_a_mistake_is_reported_with_what_is_right(declared: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         source(declared)
 
@@ -118,5 +118,5 @@ def test_a_column_that_is_new_or_of_another_type_is_declared_with_its_type() -> 
     own = {"brandNew": "decimal(10,2)", "campaignId": "decimal(20,0)"}
     (definition,) = source(report(unchecked_columns=own)).definitions()
     assert definition.configuration["columns"] == ["date", "campaignId", "clicks", "cost", "brandNew"]
-    types = {c.header: str(c.type) for c in definition.datasets[0].columns}
+    types = {c.field_name: str(c.type) for c in definition.datasets[0].columns}
     assert {name: types[name] for name in own} == own

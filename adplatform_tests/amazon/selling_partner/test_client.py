@@ -45,8 +45,8 @@ class Seen:
 
 @dataclass
 class Front:
-    """Stands before the simulated Amazon and sees every request. ``retry_after`` is told with every 429; ``answers``
-    are bodies for paths in the place of its own; ``insists`` on a restricted token for documents."""
+    """Stands before the simulated Amazon and sees every request. ``retry_after`` comes with every 429; ``answers`` are
+    bodies for paths in the place of its own; ``insists`` on a restricted token for documents."""
 
     application: Application
     seen: list[Seen] = field(default_factory=list)
@@ -66,8 +66,8 @@ class Front:
             return [b'{"errors": [{"code": "Unauthorized", "message": "Access to requested resource is denied."}]}']
 
         def start(status: str, sent: list[tuple[str, str]], *more: Any) -> Any:
-            told = [("Retry-After", self.retry_after)] if status.startswith("429") and self.retry_after else []
-            return start_response(status, sent + told, *more)
+            reported = [("Retry-After", self.retry_after)] if status.startswith("429") and self.retry_after else []
+            return start_response(status, sent + reported, *more)
 
         return self.application(environ, start)
 
@@ -357,8 +357,8 @@ def test_another_marketplace_or_type_is_a_permanent_failure(
 
 
 def test_what_amazon_does_not_repeat_is_not_compared(amazon: Amazon, api: SellingPartnerReports) -> None:
-    told = {"reportId": "1", "processingStatus": "IN_PROGRESS", "dataStartTime": "2026-11-15T16:00-08:00"}
-    amazon.front.answers["/na/reports/2021-06-30/reports/1"] = told
+    reported = {"reportId": "1", "processingStatus": "IN_PROGRESS", "dataStartTime": "2026-11-15T16:00-08:00"}
+    amazon.front.answers["/na/reports/2021-06-30/reports/1"] = reported
     assert api.progress(order(), "1").status is ReportStatus.PROCESSING
 
 

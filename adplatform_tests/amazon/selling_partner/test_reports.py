@@ -41,7 +41,7 @@ def test_every_ready_made_report_makes_good_tables() -> None:
         assert all(feed(d, date(2026, 1, 1), "{feed}/{date}/{file}").columns for d in found.datasets)
         assert all(d.date_field or found.policy.max_range_days == 1 or found.discovered for d in found.datasets)
         plotted = {(d.feed, metric) for d in found.datasets for metric in d.plotted}
-        assert plotted <= {(d.feed, c.header) for d in found.datasets for c in d.columns}
+        assert plotted <= {(d.feed, c.field_name) for d in found.datasets for c in d.columns}
 
 
 def test_what_is_not_said_of_an_own_report_is_safe() -> None:

@@ -13,7 +13,7 @@ from dagster._utils.error import serializable_error_info_from_exc_info
 from adplatform.components.assembly.alerts import build_alerts, concern_of, failure_of_run
 from adplatform.components.assembly.delivery_assets import TOPIC_TAG
 from adplatform.components.assembly.errors import sentence, step_error, without_classes
-from adplatform.components.assembly.runs import FEED_TAG, TOLD_TAG
+from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG
 from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.flow.services import Services
@@ -83,7 +83,7 @@ def alert(
     SENSOR["failed_runs"](context)
 
 
-def test_a_failed_run_by_hand_is_told_by_feed_to_the_topic_of_its_source(acme: Platform) -> None:
+def test_a_failed_run_by_hand_is_reported_by_feed_to_the_topic_of_its_source(acme: Platform) -> None:
     inbox, everybody = inbox_of(acme), acme.messages
     acme.put(f"orders/dt={YESTERDAY}/a.csv", b"id,mail\n1,a@example.com\n")
     acme.put(f"orders/dt={YESTERDAY}/_SUCCESS", b"")
@@ -98,9 +98,9 @@ def test_a_failed_run_by_hand_is_told_by_feed_to_the_topic_of_its_source(acme: P
     assert "a.csv: declared columns are missing from the header" in message["error"]
     assert not CLASS.search(message["error"])
     assert everybody.read() == []
-    alert(acme, result, selection, tags={TOLD_TAG: f"{result.run_id}: by the ledger"})
+    alert(acme, result, selection, tags={NOTIFIED_TAG: f"{result.run_id}: by the ledger"})
     assert inbox.read() == []
-    alert(acme, result, selection, tags={TOLD_TAG: "the run that was executed again: by the ledger"})
+    alert(acme, result, selection, tags={NOTIFIED_TAG: "the run that was executed again: by the ledger"})
     assert len(inbox.read()) == 1
 
 
@@ -140,7 +140,7 @@ def raised(error: BaseException) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "reported"),
     [
         (PermanentFailure("queue q does not exist: run `adplatform provision`"), None),
         (BadFile("s3://raw/a.csv", Reason.LAYOUT, "columns stand twice: 'a'"), None),
@@ -149,20 +149,20 @@ def raised(error: BaseException) -> Any:
         (KeyboardInterrupt(), "a tick of s was stopped from outside"),
     ],
 )
-def test_an_error_of_a_tick_is_told_in_our_own_words(error: BaseException, told: str | None) -> None:
+def test_an_error_of_a_tick_is_reported_in_our_own_words(error: BaseException, reported: str | None) -> None:
     text = sentence(raised(error), "a tick of s")
-    assert text == (told or str(error))
+    assert text == (reported or str(error))
     assert not CLASS.search(text)
 
 
-def test_what_dagster_says_of_itself_is_told_without_its_classes() -> None:
+def test_what_dagster_says_of_itself_is_reported_without_its_classes() -> None:
     text = "dagster._core.errors.DagsterUserCodeUnreachableError: Could not reach user code server"
     assert without_classes(text) == "Could not reach user code server"
     assert step_error(None, "s") == ""
     assert sentence(None, "s") == ""
 
 
-def test_a_failed_run_that_could_not_be_told_is_told_when_it_can_be(acme: Platform, tmp_path: Path) -> None:
+def test_a_failed_run_that_could_not_be_reported_is_reported_when_it_can_be(acme: Platform, tmp_path: Path) -> None:
     services, inbox, topic = acme.services, inbox_of(acme), acme.services.settings.failure_topic + "-acme"
     run = acme.instance.create_run_for_job(
         acme.definitions.resolve_implicit_global_asset_job_def(), tags={FEED_TAG: "acme/orders", TOPIC_TAG: topic}

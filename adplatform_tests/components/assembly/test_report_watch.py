@@ -149,9 +149,9 @@ def test_checks_warn_of_recent_unusual_changes_stale_scopes_and_dates_at_risk(
     result, checks = run(timed, instance)
     assert result.success
     assert {(c.passed, c.severity) for c in checks.values()} == {(False, dg.AssetCheckSeverity.WARN)}
-    told = str(checks["usual_restatement"].description)
-    assert told.startswith("100: 2026-05-31: clicks changed from 500 to 1000 (+100.0%) between ages 4 and 9")
-    assert "101:" not in told, "what was seen 8 days ago is no news"
+    reported = str(checks["usual_restatement"].description)
+    assert reported.startswith("100: 2026-05-31: clicks changed from 500 to 1000 (+100.0%) between ages 4 and 9")
+    assert "101:" not in reported, "what was seen 8 days ago is no news"
     assert checks["fresh_by_data_date"].description == (
         "333: newest date 2026-06-07 ended 60 hours ago, 36 are allowed"
     )

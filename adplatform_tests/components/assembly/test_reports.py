@@ -14,7 +14,7 @@ from adplatform.amazon.sources import AdsSource
 from adplatform.components import AmazonAdsReports
 from adplatform.components.assembly.automation import Looking
 from adplatform.components.assembly.reports import Reports
-from adplatform.components.assembly.runs import TOLD_TAG, WORKER_TAG, may_start, runs_of, said_of
+from adplatform.components.assembly.runs import NOTIFIED_TAG, WORKER_TAG, may_start, runs_of, said_of
 from adplatform.flow.budget import UNLIMITED
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
@@ -67,9 +67,9 @@ def test_orders_go_on_after_the_process_that_placed_them_was_killed(
     defs = definitions(timed, api)
     ended = orders(defs, instance)
     assert ended.success
-    told = instance.get_run_by_id(ended.run_id)
-    assert told is not None
-    assert said_of(told, WORKER_TAG) == str(this_worker())
+    reported = instance.get_run_by_id(ended.run_id)
+    assert reported is not None
+    assert said_of(reported, WORKER_TAG) == str(this_worker())
     gone = subprocess.Popen(["sleep", "600"])
     dying = identity_of(gone.pid)
     gone.kill()
@@ -81,27 +81,29 @@ def test_orders_go_on_after_the_process_that_placed_them_was_killed(
     tick(defs, timed, instance)
     assert [r.status for r in instance.get_runs(limit=1)] == [dg.DagsterRunStatus.FAILURE]
     assert may_start(
-        runs_of(timed, instance), dg.RunsFilter(job_name="ads_orders"), datetime.now(UTC).timestamp() + 601
+        runs_of(timed.ledger, instance), dg.RunsFilter(job_name="ads_orders"), datetime.now(UTC).timestamp() + 601
     )
 
 
-def test_orders_that_keep_failing_are_told_once_and_tried_less_and_less_often(
+def test_orders_that_keep_failing_are_reported_once_and_tried_less_and_less_often(
     timed: Services, at: list[datetime], instance: dg.DagsterInstance
 ) -> None:
     api = MemoryReports(lambda: at[0], rows, revoked=True)
     defs, alike = definitions(timed, api), dg.RunsFilter(job_name="ads_orders")
-    waits, told = [], []
+    waits, reported = [], []
     for _ in range(6):
         run = instance.get_run_by_id(orders(defs, instance).run_id)
         assert run is not None
-        told.append(not said_of(run, TOLD_TAG))
+        reported.append(not said_of(run, NOTIFIED_TAG))
         now = datetime.now(UTC).timestamp()
-        waits.append(next(m for m in range(0, 200, 5) if may_start(runs_of(timed, instance), alike, now + 60 * m + 30)))
-    assert told == [True, False, False, False, False, False]
+        waits.append(
+            next(m for m in range(0, 200, 5) if may_start(runs_of(timed.ledger, instance), alike, now + 60 * m + 30))
+        )
+    assert reported == [True, False, False, False, False, False]
     assert waits == [10, 20, 40, 80, 120, 120]
     api.revoked = False
     assert orders(defs, instance).success
-    assert may_start(runs_of(timed, instance), alike, datetime.now(UTC).timestamp())
+    assert may_start(runs_of(timed.ledger, instance), alike, datetime.now(UTC).timestamp())
 
 
 @pytest.mark.parametrize(

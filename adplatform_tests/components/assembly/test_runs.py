@@ -19,7 +19,7 @@ from adplatform.components.assembly.ownership import take_over
 from adplatform.components.assembly.runs import (
     BEGINS_WITHIN,
     FAILURE_TAG,
-    TOLD_TAG,
+    NOTIFIED_TAG,
     WORKER_TAG,
     InstanceRuns,
     runs_of,
@@ -100,7 +100,7 @@ def test_a_sweep_ends_the_runs_whose_process_is_gone_and_no_others(acme: Platfor
         "host:4711": dg.DagsterRunStatus.STARTED,
     }
     runs = {worker: started(acme, adplatform__worker=worker) for worker in fates}
-    runs_of(acme.services, acme.instance).sweep()
+    runs_of(acme.services.ledger, acme.instance).sweep()
     assert {worker: status(acme, run) for worker, run in runs.items()} == fates
 
 
@@ -128,14 +128,14 @@ def test_a_run_that_a_code_server_of_this_machine_launched_lives_as_its_process_
     run = started(acme, dagster__grpc_info='{"host": "localhost", "socket": "/tmp/x"}')
     pid = this_worker().pid if lives else gone.pid
     acme.instance.report_engine_event(f"Started process for run (pid: {pid}).", run, EngineEventData.in_process(pid))
-    runs_of(acme.services, acme.instance).sweep()
+    runs_of(acme.services.ledger, acme.instance).sweep()
     assert status(acme, run) is (dg.DagsterRunStatus.STARTED if lives else dg.DagsterRunStatus.FAILURE)
 
 
 def test_a_run_of_another_instance_lives_as_long_as_it_shows_it(
     acme: Platform, other: dg.DagsterInstance, gone: WorkerIdentity
 ) -> None:
-    workers, unknown = Workers(acme.services.ledger), runs_of(acme.services, other)
+    workers, unknown = Workers(acme.services.ledger), runs_of(acme.services.ledger, other)
     with workers.beating("theirs", FEED, this_worker()):
         assert unknown.alive("theirs")
     workers.forget("theirs")
@@ -143,7 +143,7 @@ def test_a_run_of_another_instance_lives_as_long_as_it_shows_it(
     run = started(acme, adplatform__worker=str(gone))
     with workers.beating(run.run_id, FEED, this_worker()):
         later = replace(acme.services.ledger, now=lambda: acme.services.ledger.now() + ALIVE_FOR * 2)
-        assert runs_of(acme.services, acme.instance).alive(run.run_id)
+        assert runs_of(acme.services.ledger, acme.instance).alive(run.run_id)
         assert InstanceRuns(other, Workers(later)).alive(run.run_id)
     assert status(acme, run) is dg.DagsterRunStatus.STARTED
 
@@ -153,9 +153,9 @@ def test_a_run_that_is_executed_again_lives_and_fails_for_itself(
     acme: Platform, gone: WorkerIdentity, at_creation: bool
 ) -> None:
     first = started(acme, **({"adplatform__worker": str(gone)} if at_creation else {}))
-    said = {TOLD_TAG: "by the ledger", FAILURE_TAG: "EnvironmentFailure"}
+    said = {NOTIFIED_TAG: "by the ledger", FAILURE_TAG: "EnvironmentFailure"}
     say_of(acme.instance, first.run_id, said if at_creation else {**said, WORKER_TAG: str(gone)})
-    runs = runs_of(acme.services, acme.instance)
+    runs = runs_of(acme.services.ledger, acme.instance)
     assert not runs.alive(first.run_id)
     copied = acme.instance.get_run_by_id(first.run_id)
     assert copied is not None
@@ -170,11 +170,11 @@ def test_a_run_that_is_executed_again_lives_and_fails_for_itself(
     assert status(acme, again) is dg.DagsterRunStatus.STARTED
     acme.instance.report_run_failed(again)
     assert (runs.ending(first.run_id), runs.ending(again.run_id)) == (Ending.HINDERED, Ending.DIED)
-    assert (said_of(copied, TOLD_TAG), said_of(again, TOLD_TAG)) == ("by the ledger", "")
+    assert (said_of(copied, NOTIFIED_TAG), said_of(again, NOTIFIED_TAG)) == ("by the ledger", "")
 
 
 def test_how_a_run_ended(acme: Platform) -> None:
-    runs = runs_of(acme.services, acme.instance)
+    runs = runs_of(acme.services.ledger, acme.instance)
     canceled, failed, interrupted, hindered = (started(acme, dagster__run_key=f"key-{n}") for n in range(4))
     acme.instance.report_run_canceled(canceled)
     acme.instance.report_run_failed(failed)
@@ -190,7 +190,7 @@ def test_a_run_that_somebody_cancels_is_no_attempt_and_the_next_tick_runs_it_aga
     deliver(acme)
     [request] = acme.tick()
     run = started(acme, dagster__run_key=str(request.run_key))
-    claim(acme.services, acme.flow("orders"), YESTERDAY, run.run_id)
+    claim(acme.services.ledger, acme.flow("orders"), YESTERDAY, run.run_id)
     acme.instance.report_run_canceled(run)
     [again] = acme.tick()
     assert again.run_key == f"{FEED}:{YESTERDAY}:v1:a2"
@@ -215,7 +215,10 @@ def test_a_delivery_whose_runs_take_too_long_is_tried_as_often_as_any_that_fails
     assert (found.state, found.attempt) == (DeliveryState.FAILED, 2)
     assert "took longer than a run may" in found.error
     [run] = acme.instance.get_runs(limit=1)
-    assert (said_of(run, TOLD_TAG), runs_of(acme.services, acme.instance).ending(run.run_id)) == ("", Ending.DIED)
+    assert (said_of(run, NOTIFIED_TAG), runs_of(acme.services.ledger, acme.instance).ending(run.run_id)) == (
+        "",
+        Ending.DIED,
+    )
 
 
 def test_a_run_shows_who_works_on_it_from_before_its_claim_until_it_has_ended(acme: Platform) -> None:
@@ -235,7 +238,7 @@ def test_a_run_whose_delivery_another_run_has_ends_without_failure_message_or_ma
     inbox = Inbox.subscribe(acme.services)
     deliver(acme)
     [request] = acme.tick()
-    holder = claim(acme.services, acme.flow("orders"), YESTERDAY, "another")
+    holder = claim(acme.services.ledger, acme.flow("orders"), YESTERDAY, "another")
     result = acme.run(request)
     assert result.success
     assert result.get_asset_materialization_events() == []
@@ -268,7 +271,7 @@ def test_a_run_that_loses_its_delivery_in_the_middle_fails_nothing(
 # -- hindrances
 
 
-def test_a_temporary_directory_that_cannot_be_used_burns_no_attempt_and_is_told_once(acme: Platform) -> None:
+def test_a_temporary_directory_that_cannot_be_used_burns_no_attempt_and_is_reported_once(acme: Platform) -> None:
     inbox = Inbox.subscribe(acme.services)
     home = acme.services.settings.home
     home.mkdir(parents=True, exist_ok=True)
@@ -280,7 +283,7 @@ def test_a_temporary_directory_that_cannot_be_used_burns_no_attempt_and_is_told_
         assert not result.success
         run = acme.instance.get_run_by_id(result.run_id)
         assert run is not None
-        assert said_of(run, TOLD_TAG) == "by the ledger, when it began"
+        assert said_of(run, NOTIFIED_TAG) == "by the ledger, when it began"
         delivery = acme.delivery("orders")
         assert (delivery.attempt, delivery.hindered, delivery.permanent) == (1, times, False)
         assert acme.tick() == []
@@ -365,7 +368,7 @@ def test_sensors_of_a_second_instance_start_nothing_and_say_why(acme: Platform, 
     skipped = sensor.evaluate_tick(context)
     assert not skipped.run_requests
     assert "another Dagster instance starts the runs of this ledger" in (skipped.skip_message or "")
-    take_over(acme.services, other)
+    take_over(acme.services.ledger, other)
     assert len(second.tick()) == 1
     assert acme.tick() == []
 
@@ -375,7 +378,7 @@ def test_every_sensor_and_schedule_of_a_second_instance_skips(
 ) -> None:
     feed = {**ORDERS, "schedule": "0 6 * * *", "arrival": {"complete_when": "done_file", "deadline": "9h"}}
     acme = make_platform(services, {"source": "acme", "feeds": [feed]}, instance)
-    take_over(services, instance)
+    take_over(services.ledger, instance)
     skipped = set()
     with dg.DagsterInstance.local_temp(str(tmp_path)) as second:
         given = {"instance": second, "resources": resources_with(services)}
@@ -387,8 +390,8 @@ def test_every_sensor_and_schedule_of_a_second_instance_skips(
             context = dg.build_schedule_context(
                 repository_def=repository, scheduled_execution_time=datetime.now(UTC), **given
             )
-            told = schedule.evaluate_tick(context)
-            skipped |= {schedule.name} if "--take-over" in (told.skip_message or "") else set()
+            reported = schedule.evaluate_tick(context)
+            skipped |= {schedule.name} if "--take-over" in (reported.skip_message or "") else set()
     assert skipped == {
         *("acme_arrivals", "acme_orders_processing", "acme_orders_deadline"),
         *("acme_collect_daily", "acme_compare_hourly"),

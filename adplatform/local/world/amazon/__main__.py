@@ -67,7 +67,7 @@ def serve(world: World, port: int, owner_pid: int | None, data: Path | None = No
 
     with serving(world, port, alive) as server:
         if owner_pid is None:
-            print(_told(server.url, world.accounts), flush=True)
+            print(_described(server.url, world.accounts), flush=True)
         if data is None:
             stop.wait()
             return
@@ -77,12 +77,12 @@ def serve(world: World, port: int, owner_pid: int | None, data: Path | None = No
                 served = world.requests.counts.total()
                 if served == seen:
                     continue
-                with suppress(OSError):  # told to whoever changes something, and at the end
+                with suppress(OSError):  # reported to whoever changes something, and at the end
                     world.save()
                     seen = served
 
 
-def _told(url: str, accounts: Accounts) -> str:
+def _described(url: str, accounts: Accounts) -> str:
     """What a person needs who starts the server."""
     lines = [
         f"A simulated Amazon is at {url} until Ctrl-C.",

@@ -37,7 +37,7 @@ def serve(call: Call) -> Response:
     except ValidationError as e:
         return answer(400, {"error": "; ".join(": ".join((*map(str, p["loc"]), p["msg"])) for p in e.errors())})
     except (TypeError, ValueError) as e:
-        return answer(400, {"error": f"{e}; {method} {name} is {_told(do)}"})
+        return answer(400, {"error": f"{e}; {method} {name} is {_described(do)}"})
     call.world.changed |= method != "GET"
     return answer(200, done)
 
@@ -56,10 +56,10 @@ def _index(world: World) -> dict[str, Any]:
 
 
 def _calls() -> dict[str, str]:
-    return {f"{method} {name}".strip(): _told(do) for (method, name), do in _CALLS.items()}
+    return {f"{method} {name}".strip(): _described(do) for (method, name), do in _CALLS.items()}
 
 
-def _told(do: Callable[..., Any]) -> str:
+def _described(do: Callable[..., Any]) -> str:
     _, *parameters = map(
         str, inspect.signature(do).replace(return_annotation=inspect.Signature.empty).parameters.values()
     )

@@ -104,7 +104,7 @@ def create(call: Call) -> Response:
     same = _equal(world, call.region, _scope(call), body, call.now)
     if same is not None:
         done = _status(world, same, call.now) == "COMPLETED"
-        return _told(call, same, _CREATED, with_url=False) if done else _duplicate(same)
+        return _described(call, same, _CREATED, with_url=False) if done else _duplicate(same)
     waits = _throttled(world, call.region, call.now)
     if waits is not None:
         return waits
@@ -114,7 +114,7 @@ def create(call: Call) -> Response:
     report = _stored(call, body, configuration)
     fate = call.fault(*FATES)
     report.fate = fate.fault if fate else ""
-    return _told(call, report, _CREATED, with_url=False)
+    return _described(call, report, _CREATED, with_url=False)
 
 
 def get(call: Call) -> Response:
@@ -132,7 +132,7 @@ def get(call: Call) -> Response:
     with_url = True
     if says is None and _status(call.world, report, call.now) == "COMPLETED":
         with_url = call.fault("complete_without_url") is None
-    return _told(call, report, _GOT, with_url=with_url, says=says)
+    return _described(call, report, _GOT, with_url=with_url, says=says)
 
 
 def delete(call: Call) -> Response:
@@ -160,7 +160,7 @@ def _accepted(call: Call, body: object, media_type: str) -> Response:
     return answer(200, body, call.request.accept_mimetypes.best_match((media_type, JSON), media_type))
 
 
-def _told(call: Call, report: AdsReport, media_type: str, *, with_url: bool, says: str | None = None) -> Response:
+def _described(call: Call, report: AdsReport, media_type: str, *, with_url: bool, says: str | None = None) -> Response:
     """A report as the API describes it; ``says`` is a status in the place of the true one."""
     world, now = call.world, call.now
     status = says or _status(world, report, now)

@@ -154,8 +154,8 @@ def _at(atom: Atom, days_old: int) -> Live | None:
     if days_old < atom.appears or days_old >= atom.vanishes:
         return None
     _, impressions, clicks, cost = [step for step in atom.traffic if step[0] <= days_old][-1]
-    told = ([p for since, p in steps if since <= days_old] for steps in atom.purchases)
-    return Live(atom, impressions, clicks, cost, tuple(p[-1] for p in told if p))
+    reported = ([p for since, p in steps if since <= days_old] for steps in atom.purchases)
+    return Live(atom, impressions, clicks, cost, tuple(p[-1] for p in reported if p))
 
 
 def _passes(filters: Mapping[str, tuple[str, ...]], live: Live, profile: Profile) -> bool:
@@ -301,18 +301,18 @@ def _purchase(
     promoted = u[1] < 0.6
     bought = advertised if promoted else products(profile.country, profile.currency)[int(u[2] * 8)]
     units = 1 + (u[3] < 0.15)
-    told = Purchase(
+    reported = Purchase(
         lag, bought, bought == advertised, product == "sd" and u[4] < 0.3, u[5] < 0.4, 1, units, units * bought.price
     )
-    steps = [(lag, told)]
+    steps = [(lag, reported)]
     if restated.steps[lag, 1] and u[6] < 0.35:
-        steps.append((lag + 1, told := told._replace(sales=round(told.sales * (0.9 + 0.08 * u[7])))))
+        steps.append((lag + 1, reported := reported._replace(sales=round(reported.sales * (0.9 + 0.08 * u[7])))))
     if restated.steps[lag, 7] and u[8] < 0.25:
-        left = told.units - 1
-        told = told._replace(purchases=min(1, left), units=left, sales=told.sales * left // told.units)
-        steps.append((lag + 7, told))
-    if restated.steps[lag, 28] and u[9] < 0.25 and told.units:
-        steps.append((lag + 28, told._replace(purchases=0, units=0, sales=0)))
+        left = reported.units - 1
+        reported = reported._replace(purchases=min(1, left), units=left, sales=reported.sales * left // reported.units)
+        steps.append((lag + 7, reported))
+    if restated.steps[lag, 28] and u[9] < 0.25 and reported.units:
+        steps.append((lag + 28, reported._replace(purchases=0, units=0, sales=0)))
     return tuple(steps)
 
 

@@ -203,7 +203,7 @@ def get(call: Call) -> Response:
     says = _WAITS.get(fate.fault) if fate else None
     if fate is not None and says is None:
         _doom(report, fate.fault)
-    return answer(200, _told(call.world, report, says))
+    return answer(200, _described(call.world, report, says))
 
 
 @served
@@ -234,9 +234,9 @@ def _status(world: World, report: SpReport) -> str:
     return report.status
 
 
-def _told(world: World, report: SpReport, says: str | None = None) -> dict[str, Any]:
+def _described(world: World, report: SpReport, says: str | None = None) -> dict[str, Any]:
     status = says or _status(world, report)
-    told: dict[str, Any] = {
+    reported: dict[str, Any] = {
         "reportId": report.id,
         "reportType": report.type,
         "dataStartTime": report.start,
@@ -246,12 +246,12 @@ def _told(world: World, report: SpReport, says: str | None = None) -> dict[str, 
         "marketplaceIds": report.marketplaces,
     }
     if status != "IN_QUEUE":
-        told["processingStartTime"] = _iso(report.created + world.settings.queue_seconds)
+        reported["processingStartTime"] = _iso(report.created + world.settings.queue_seconds)
     if status in ("DONE", "CANCELLED", "FATAL"):
-        told["processingEndTime"] = _iso(world.finished(report.created))
+        reported["processingEndTime"] = _iso(world.finished(report.created))
     if _has_document(report, status):
-        told["reportDocumentId"] = f"{_DOCUMENT_PREFIX}.{report.region}.{report.id}"
-    return told
+        reported["reportDocumentId"] = f"{_DOCUMENT_PREFIX}.{report.region}.{report.id}"
+    return reported
 
 
 def _has_document(report: SpReport, status: str) -> bool:
@@ -326,7 +326,7 @@ def _page(call: Call, search: _Search) -> Response:
     ]
     found.sort(key=lambda r: (-r.created, r.id))
     last = search.offset + search.size
-    body: dict[str, Any] = {"reports": [_told(world, r) for r in found[search.offset : last]]}
+    body: dict[str, Any] = {"reports": [_described(world, r) for r in found[search.offset : last]]}
     if last < len(found):
         body["nextToken"] = base64.urlsafe_b64encode(json.dumps(search._replace(offset=last)).encode()).decode()
     return answer(200, body)
@@ -349,13 +349,13 @@ def document(call: Call) -> Response:
     more = {} if lie is None else {"stored": "identity" if lie.fault == "identity_flagged_gzip" else "gzip"}
     if call.request.args.get("enableContentEncodingUrlHeader") == "true":
         more["content-encoding"] = "gzip"
-    told = {
+    reported = {
         "reportDocumentId": call.argument,
         "url": signed(call, f"/download/sp/{call.region}/{number}", seconds, minted, **more),
     }
     if zipped if lie is None else lie.fault == "identity_flagged_gzip":
-        told["compressionAlgorithm"] = "GZIP"
-    return answer(200, told)
+        reported["compressionAlgorithm"] = "GZIP"
+    return answer(200, reported)
 
 
 @served

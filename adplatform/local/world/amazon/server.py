@@ -159,7 +159,7 @@ def _count(call: Call, status: str, response: Response | None) -> None:
     if call.operation not in _CREATES:
         return
     body = call.json if isinstance(call.json, dict) else {}
-    told = response.get_json() if response is not None and response.status_code in (200, 202) else {}
+    reported = response.get_json() if response is not None and response.status_code in (200, 202) else {}
     requests.creates.append(
         {
             "operation": call.operation,
@@ -169,7 +169,7 @@ def _count(call: Call, status: str, response: Response | None) -> None:
             "end": body.get("endDate") or body.get("dataEndTime"),
             "at": call.now.astimezone(UTC).isoformat(),
             "answer": status,
-            "report_id": told.get("reportId"),
+            "report_id": reported.get("reportId"),
         }
     )
     call.world.changed = True

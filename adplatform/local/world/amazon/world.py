@@ -220,10 +220,10 @@ class World:
         Raises:
             ValueError: there is no such fault.
         """
-        told = {name: str(value) for name, value in (match or {}).items()}
+        reported = {name: str(value) for name, value in (match or {}).items()}
         ordered = {"operation": operation, "fault": fault, "times": times, "skip": skip, "seconds": seconds}
         with self.lock:
-            self.faults.add(TypeAdapter(Fault).validate_python({**ordered, "match": told}))
+            self.faults.add(TypeAdapter(Fault).validate_python({**ordered, "match": reported}))
             self.changed = True
 
     def set(self, **settings: Any) -> None:

@@ -66,9 +66,9 @@ class Ads:
         created = self.create(start, end, **configuration)
         assert created.status_code == 200, created.text
         self.finish()
-        told = self.get(created.json()["reportId"]).json()
-        body = HTTP.get(told["url"]).content
-        assert len(body) == told["fileSize"]
+        reported = self.get(created.json()["reportId"]).json()
+        body = HTTP.get(reported["url"]).content
+        assert len(body) == reported["fileSize"]
         rows: list[dict[str, Any]] = json.loads(gzip.decompress(body))
         return rows
 
@@ -124,14 +124,14 @@ class Selling:
         created = self.create(report_type, marketplace, start, end, **more)
         assert created.status_code == 202, created.text
         self.server.world.clock.advance(60)
-        told: dict[str, Any] = self.get(created.json()["reportId"]).json()
-        return told
+        reported: dict[str, Any] = self.get(created.json()["reportId"]).json()
+        return reported
 
     def document(self, document_id: str, **params: str) -> httpx.Response:
         return self.call("GET", f"/reports/2021-06-30/documents/{document_id}", params=params)
 
-    def fetch(self, told: dict[str, Any]) -> tuple[bytes, httpx.Response]:
-        document = self.document(told["reportDocumentId"]).json()
+    def fetch(self, reported: dict[str, Any]) -> tuple[bytes, httpx.Response]:
+        document = self.document(reported["reportDocumentId"]).json()
         response = HTTP.get(document["url"])
         zipped = document.get("compressionAlgorithm") == "GZIP"
         return (gzip.decompress(response.content) if zipped else response.content), response

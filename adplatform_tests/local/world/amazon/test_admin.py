@@ -28,12 +28,12 @@ def test_clock_is_set_advanced_and_let_run(server: Server) -> None:
 
 @pytest.mark.parametrize("path", ["/_admin", "/_admin/"])
 def test_the_index_names_every_call_setting_and_fault(server: Server, path: str) -> None:
-    told = HTTP.get(f"{server.url}{path}").json()
-    assert told["settings"] == admin(server, "settings").json()
-    assert set(told["faults"]) == set(OPERATIONS)
-    assert {fault for faults in told["faults"].values() for fault in faults} == set(KINDS)
-    assert {"GET clock", "POST clock", "POST faults", "DELETE faults", "GET truth"} < set(told["calls"])
-    assert told["calls"]["POST faults"].startswith("(operation: str, fault: str, times: int | None = 1, ")
+    reported = HTTP.get(f"{server.url}{path}").json()
+    assert reported["settings"] == admin(server, "settings").json()
+    assert set(reported["faults"]) == set(OPERATIONS)
+    assert {fault for faults in reported["faults"].values() for fault in faults} == set(KINDS)
+    assert {"GET clock", "POST clock", "POST faults", "DELETE faults", "GET truth"} < set(reported["calls"])
+    assert reported["calls"]["POST faults"].startswith("(operation: str, fault: str, times: int | None = 1, ")
     assert "POST rotate_secret" in admin(server, "nothing").json()["error"]
 
 
@@ -60,10 +60,10 @@ def test_requests_are_counted_and_creates_listed(server: Server) -> None:
     created = ads.create(days_ago(3), days_ago(2)).json()["reportId"]
     ads.create(days_ago(3), columns=["nothing"])
     selling.create(SALES_AND_TRAFFIC, "ATVPDKIKX0DER", days_ago(4), days_ago(4))
-    told = admin(server, "requests").json()
-    assert told["counts"] == {"token": 2, "create_report": 2, "sp_create": 1}
-    assert told["answers"]["create_report"] == {"200": 1, "400": 1}
-    assert told["creates"][0] == {
+    reported = admin(server, "requests").json()
+    assert reported["counts"] == {"token": 2, "create_report": 2, "sp_create": 1}
+    assert reported["answers"]["create_report"] == {"200": 1, "400": 1}
+    assert reported["creates"][0] == {
         "operation": "create_report",
         "scope": US,
         "report_type": "spCampaigns",
@@ -73,7 +73,7 @@ def test_requests_are_counted_and_creates_listed(server: Server) -> None:
         "answer": "200",
         "report_id": created,
     }
-    assert [c["scope"] for c in told["creates"]] == [US, US, "ATVPDKIKX0DER"]
+    assert [c["scope"] for c in reported["creates"]] == [US, US, "ATVPDKIKX0DER"]
     assert [r["id"] for r in admin(server, "reports").json()["ads"]] == [created]
 
 

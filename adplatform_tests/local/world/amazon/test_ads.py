@@ -60,11 +60,11 @@ def test_report_from_order_to_rows(ads: Ads) -> None:
         seen.append(ads.get(report["reportId"]).json()["status"])
         ads.server.world.clock.advance(2.5)
     assert seen == ["PENDING", "PROCESSING", "COMPLETED"]
-    told = ads.get(report["reportId"]).json()
+    reported = ads.get(report["reportId"]).json()
     ads.server.world.clock.advance(1)
-    assert told["url"] != ads.get(report["reportId"]).json()["url"], "signed anew for every answer"
-    body = HTTP.get(told["url"])
-    assert len(body.content) == told["fileSize"]
+    assert reported["url"] != ads.get(report["reportId"]).json()["url"], "signed anew for every answer"
+    body = HTTP.get(reported["url"])
+    assert len(body.content) == reported["fileSize"]
     assert "Content-Encoding" not in body.headers
     text = gzip.decompress(body.content).decode()
     assert text.startswith("[{")
@@ -84,9 +84,9 @@ def test_report_without_rows_is_22_bytes(ads: Ads) -> None:
     none = {"filters": [{"field": "adStatus", "values": ["ARCHIVED"]}], "groupBy": ["adGroup"], "columns": ["date"]}
     created = ads.create(days_ago(3), **none).json()
     ads.finish()
-    told = ads.get(created["reportId"]).json()
-    assert told["fileSize"] == 22
-    assert gzip.decompress(HTTP.get(told["url"]).content) == b"[]"
+    reported = ads.get(created["reportId"]).json()
+    assert reported["fileSize"] == 22
+    assert gzip.decompress(HTTP.get(reported["url"]).content) == b"[]"
 
 
 def test_summary_is_the_sum_of_the_days(ads: Ads) -> None:
@@ -250,8 +250,8 @@ def test_media_types(ads: Ads) -> None:
     assert ads.call("POST", "/reporting/reports", json={}).status_code == 400, "plain JSON is taken, too"
     report_id = ads.create(days_ago(3)).json()["reportId"]
     path, vendor = f"/reporting/reports/{report_id}", "application/vnd.getasyncreportresponse.v3+json"
-    for accepted, told in (("*/*", vendor), (vendor, vendor), ("application/json", "application/json")):
-        assert ads.call("GET", path, headers={"Accept": accepted}).headers["Content-Type"] == told
+    for accepted, reported in (("*/*", vendor), (vendor, vendor), ("application/json", "application/json")):
+        assert ads.call("GET", path, headers={"Accept": accepted}).headers["Content-Type"] == reported
     assert ads.call("GET", path, headers={"Accept": "application/vnd.spcampaign.v3+json"}).status_code == 406
 
 
@@ -263,16 +263,16 @@ def test_the_token_is_taken_as_a_bearer_only(ads: Ads) -> None:
 def test_download_needs_the_signed_url_alone_and_in_time(ads: Ads) -> None:
     report_id = ads.create(days_ago(3)).json()["reportId"]
     ads.finish()
-    told = ads.get(report_id).json()
-    assert told["urlExpiresAt"] == "2026-11-20T19:01:00.000000Z"
-    with_login = HTTP.get(told["url"], headers={"Authorization": "Bearer x"})
+    reported = ads.get(report_id).json()
+    assert reported["urlExpiresAt"] == "2026-11-20T19:01:00.000000Z"
+    with_login = HTTP.get(reported["url"], headers={"Authorization": "Bearer x"})
     assert (with_login.status_code, "<Code>InvalidArgument</Code>" in with_login.text) == (400, True)
-    signed_too_little = HTTP.get(told["url"], headers={"x-amz-access-token": "Atza|x"})
+    signed_too_little = HTTP.get(reported["url"], headers={"x-amz-access-token": "Atza|x"})
     assert (signed_too_little.status_code, "which were not signed" in signed_too_little.text) == (403, True)
-    assert HTTP.get(f"{told['url'].partition('X-Amz-Signature=')[0]}X-Amz-Signature=%C3%A9").status_code == 403
-    assert HTTP.get(told["url"].replace("X-Amz-Expires=3600", "X-Amz-Expires=9999")).status_code == 403
+    assert HTTP.get(f"{reported['url'].partition('X-Amz-Signature=')[0]}X-Amz-Signature=%C3%A9").status_code == 403
+    assert HTTP.get(reported["url"].replace("X-Amz-Expires=3600", "X-Amz-Expires=9999")).status_code == 403
     ads.server.world.clock.advance(3600)
-    late = HTTP.get(told["url"])
+    late = HTTP.get(reported["url"])
     assert (late.status_code, late.headers["Content-Type"]) == (403, "application/xml")
     assert "<Code>AccessDenied</Code><Message>Request has expired</Message>" in late.text
     ads.token = ""

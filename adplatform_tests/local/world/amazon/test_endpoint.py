@@ -33,7 +33,7 @@ def test_state_survives_a_restart(tmp_path: Path) -> None:
         ads = Ads(Server(endpoint.url, World()))
         report_id = ads.create(days_ago(3)).json()["reportId"]
         assert ensure(tmp_path) is endpoint, "shared within a process"
-        told = HTTP.get(f"{endpoint.url}/_admin/requests").json()
+        reported = HTTP.get(f"{endpoint.url}/_admin/requests").json()
         assert oct((tmp_path / "world.json").stat().st_mode & 0o777) == "0o600"
     assert not is_locked(tmp_path / LOCK_NAME)
     with ensure(tmp_path) as endpoint:
@@ -43,7 +43,7 @@ def test_state_survives_a_restart(tmp_path: Path) -> None:
         assert again.get(report_id).json()["status"] == "COMPLETED"
         assert HTTP.get(f"{endpoint.url}/_admin/settings").json()["queue_seconds"] == 1
         assert HTTP.get(f"{endpoint.url}/_admin/faults").json()[0]["times"] == 3
-        assert HTTP.get(f"{endpoint.url}/_admin/requests").json()["creates"] == told["creates"]
+        assert HTTP.get(f"{endpoint.url}/_admin/requests").json()["creates"] == reported["creates"]
 
 
 def test_other_processes_share_it_and_it_ends_with_its_owner(tmp_path: Path) -> None:
@@ -80,13 +80,13 @@ def test_a_person_can_start_it_alone(tmp_path: Path, kept: bool) -> None:
         assert process.stdout is not None
         url = process.stdout.readline().split()[5]
         assert HTTP.get(f"{url}/_admin").json()["calls"]
-        told = login(url, "selling_partner")
-        assert told.status_code == 200
+        reported = login(url, "selling_partner")
+        assert reported.status_code == 200
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
-        told_of = process.stdout.read()
-        assert DEMO_CREDENTIALS["ads"].refresh_token in told_of
-        assert US in told_of
+        reported = process.stdout.read()
+        assert DEMO_CREDENTIALS["ads"].refresh_token in reported
+        assert US in reported
     finally:
         process.kill()
         process.wait()

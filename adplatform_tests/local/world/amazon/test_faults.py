@@ -43,9 +43,9 @@ def sp_downloaded(selling: Selling) -> httpx.Response:
 
 def rows(ads: Ads) -> list[dict[str, Any]]:
     """The rows of a report whose size is what the API says."""
-    told = ads.get(finished(ads)).json()
-    body = HTTP.get(told["url"]).content
-    assert len(body) == told["fileSize"]
+    reported = ads.get(finished(ads)).json()
+    body = HTTP.get(reported["url"]).content
+    assert len(body) == reported["fileSize"]
     found: list[dict[str, Any]] = json.loads(gzip.decompress(body))
     return found
 
@@ -131,8 +131,8 @@ CASES: list[tuple[str, str, Check]] = [
         "get_report",
         "complete_without_url",
         lambda ads, _: (
-            (told := ads.get(report := finished(ads)).json())["status"] == "COMPLETED"
-            and told["url"] is None
+            (reported := ads.get(report := finished(ads)).json())["status"] == "COMPLETED"
+            and reported["url"] is None
             and ads.get(report).json()["url"] is not None
         ),
     ),
@@ -185,8 +185,8 @@ CASES: list[tuple[str, str, Check]] = [
         "sp_create",
         "stuck_processing",
         lambda _, sp: (
-            (told := sp_finished(sp))["processingStatus"] == "IN_PROGRESS"
-            and status(sp.call("DELETE", f"/reports/2021-06-30/reports/{told['reportId']}")) == 400
+            (reported := sp_finished(sp))["processingStatus"] == "IN_PROGRESS"
+            and status(sp.call("DELETE", f"/reports/2021-06-30/reports/{reported['reportId']}")) == 400
         ),
     ),
     ("sp_get", "stuck_processing", lambda _, sp: sp_finished(sp)["processingStatus"] == "IN_PROGRESS"),

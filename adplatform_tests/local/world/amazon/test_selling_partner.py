@@ -33,12 +33,12 @@ def test_sales_and_traffic_from_order_to_document(selling: Selling) -> None:
     assert created.headers["x-amzn-RequestId"]
     seen = []
     for _ in range(3):
-        told = selling.get(created.json()["reportId"]).json()
-        seen.append(told["processingStatus"])
+        reported = selling.get(created.json()["reportId"]).json()
+        seen.append(reported["processingStatus"])
         selling.server.world.clock.advance(2.5)
     assert seen == ["IN_QUEUE", "IN_PROGRESS", "DONE"]
-    assert told["dataStartTime"] == f"{days_ago(4)}T00:00:00+00:00"
-    document = selling.document(told["reportDocumentId"]).json()
+    assert reported["dataStartTime"] == f"{days_ago(4)}T00:00:00+00:00"
+    document = selling.document(reported["reportDocumentId"]).json()
     assert document["compressionAlgorithm"] == "GZIP"
     downloaded = HTTP.get(document["url"])
     assert "Content-Encoding" not in downloaded.headers
@@ -50,8 +50,8 @@ def test_sales_and_traffic_from_order_to_document(selling: Selling) -> None:
 
 
 def test_content_encoding_header_on_request(selling: Selling) -> None:
-    told = selling.finished(SALES_AND_TRAFFIC, US, days_ago(4), days_ago(4))
-    url = selling.document(told["reportDocumentId"], enableContentEncodingUrlHeader="true").json()["url"]
+    reported = selling.finished(SALES_AND_TRAFFIC, US, days_ago(4), days_ago(4))
+    url = selling.document(reported["reportDocumentId"], enableContentEncodingUrlHeader="true").json()["url"]
     answered = HTTP.get(url)
     assert answered.headers["Content-Encoding"] == "gzip"
     assert answered.json()["reportSpecification"]["reportType"] == SALES_AND_TRAFFIC
@@ -59,8 +59,8 @@ def test_content_encoding_header_on_request(selling: Selling) -> None:
 
 def test_weeks_are_taken_whole(selling: Selling) -> None:
     options = {"dateGranularity": "WEEK"}
-    told = selling.finished(SALES_AND_TRAFFIC, US, "2026-11-04", "2026-11-04", reportOptions=options)
-    body = json.loads(selling.fetch(told)[0])
+    reported = selling.finished(SALES_AND_TRAFFIC, US, "2026-11-04", "2026-11-04", reportOptions=options)
+    body = json.loads(selling.fetch(reported)[0])
     assert (body["reportSpecification"]["dataStartTime"], len(body["salesAndTrafficByDate"])) == ("2026-11-01", 1)
 
 
@@ -71,10 +71,10 @@ def test_order_file_is_in_the_charset_of_its_country(
     selling = Selling(server, region)
     named, zipped, headers = set(), set(), set()
     for days in range(8):
-        told = selling.finished(ALL_ORDERS, marketplace, days_ago(days + 9), days_ago(days + 8))
-        document = selling.document(told["reportDocumentId"]).json()
+        reported = selling.finished(ALL_ORDERS, marketplace, days_ago(days + 9), days_ago(days + 8))
+        document = selling.document(reported["reportDocumentId"]).json()
         zipped.add("compressionAlgorithm" in document)
-        body, response = selling.fetch(told)
+        body, response = selling.fetch(reported)
         named.add(response.headers["Content-Type"])
         header, *lines = body.decode(charset).split("\r\n")
         headers.add(header)
@@ -100,9 +100,9 @@ def test_orders_change_their_state(selling: Selling) -> None:
 
 
 def test_too_long_a_range_gives_a_text_in_the_place_of_a_file(selling: Selling) -> None:
-    told = selling.finished(ALL_ORDERS, US, days_ago(60), days_ago(20))
-    assert told["processingStatus"] == "DONE"
-    assert selling.fetch(told)[0] == b"Date range exceeded. Report can be requested only upto 30 days"
+    reported = selling.finished(ALL_ORDERS, US, days_ago(60), days_ago(20))
+    assert reported["processingStatus"] == "DONE"
+    assert selling.fetch(reported)[0] == b"Date range exceeded. Report can be requested only upto 30 days"
 
 
 @pytest.mark.parametrize(
@@ -120,9 +120,9 @@ def test_too_long_a_range_gives_a_text_in_the_place_of_a_file(selling: Selling) 
 def test_fatal_reports_say_why(
     selling: Selling, report_type: str, start: str, end: str, options: dict[str, str], text: str
 ) -> None:
-    told = selling.finished(report_type, US, start, end, reportOptions=options)
-    assert told["processingStatus"] == "FATAL"
-    assert json.loads(selling.fetch(told)[0])["errorDetails"].startswith(text)
+    reported = selling.finished(report_type, US, start, end, reportOptions=options)
+    assert reported["processingStatus"] == "FATAL"
+    assert json.loads(selling.fetch(reported)[0])["errorDetails"].startswith(text)
 
 
 def test_orders_are_of_all_marketplaces_that_are_named_and_analyses_of_one(selling: Selling) -> None:
@@ -140,15 +140,15 @@ def test_late_data_is_there_later(selling: Selling) -> None:
 
 
 def test_no_data_is_cancelled(selling: Selling) -> None:
-    told = selling.finished(SALES_AND_TRAFFIC, US, days_ago(800), days_ago(800))
-    assert told["processingStatus"] == "CANCELLED"
-    assert "reportDocumentId" not in told
+    reported = selling.finished(SALES_AND_TRAFFIC, US, days_ago(800), days_ago(800))
+    assert reported["processingStatus"] == "CANCELLED"
+    assert "reportDocumentId" not in reported
 
 
 def test_search_terms_are_one_line_and_as_long_as_wanted(selling: Selling) -> None:
     selling.server.world.set(search_terms=7_001)
-    told = selling.finished(SEARCH_TERMS, US, days_ago(4), days_ago(4), reportOptions={"reportPeriod": "DAY"})
-    body = selling.fetch(told)[0]
+    reported = selling.finished(SEARCH_TERMS, US, days_ago(4), days_ago(4), reportOptions={"reportPeriod": "DAY"})
+    body = selling.fetch(reported)[0]
     assert b"\n" not in body
     rows = json.loads(body)["dataByDepartmentAndSearchTerm"]
     assert len(rows) == 3 * 7_001
@@ -164,8 +164,8 @@ def test_search_terms_are_one_line_and_as_long_as_wanted(selling: Selling) -> No
     ],
 )
 def test_search_terms_of_whole_periods(selling: Selling, period: str, start: str, end: str) -> None:
-    told = selling.finished(SEARCH_TERMS, US, start, end, reportOptions={"reportPeriod": period})
-    assert json.loads(selling.fetch(told)[0])["reportSpecification"]["dataEndTime"] == end
+    reported = selling.finished(SEARCH_TERMS, US, start, end, reportOptions={"reportPeriod": period})
+    assert json.loads(selling.fetch(reported)[0])["reportSpecification"]["dataEndTime"] == end
 
 
 def test_settlements_come_by_themselves_every_14_days(selling: Selling) -> None:
@@ -195,8 +195,8 @@ def test_settlements_come_by_themselves_every_14_days(selling: Selling) -> None:
 def test_settlement_numbers_are_written_as_the_country_does(server: Server) -> None:
     german = Selling(server, "eu")
     params = {"reportTypes": SETTLEMENT}
-    told = german.call("GET", "/reports/2021-06-30/reports", params=params).json()["reports"][0]
-    total = german.fetch(told)[0].decode("cp1252").split("\r\n")[1].split("\t")[4]
+    reported = german.call("GET", "/reports/2021-06-30/reports", params=params).json()["reports"][0]
+    total = german.fetch(reported)[0].decode("cp1252").split("\r\n")[1].split("\t")[4]
     assert "," in total
     assert "." not in total
 
@@ -247,8 +247,8 @@ def test_unknown_keys_are_silently_ignored_and_equal_orders_are_two_reports(sell
 
 def test_a_fatal_report_without_document_has_none_to_be_read(selling: Selling) -> None:
     selling.server.world.fault("sp_create", "fatal")
-    told = selling.finished(ALL_ORDERS, US, days_ago(3), days_ago(2))
-    assert selling.document(f"amzn1.spdoc.1.4.na.{told['reportId']}").status_code == 404
+    reported = selling.finished(ALL_ORDERS, US, days_ago(3), days_ago(2))
+    assert selling.document(f"amzn1.spdoc.1.4.na.{reported['reportId']}").status_code == 404
 
 
 def test_only_a_queued_report_can_be_cancelled(selling: Selling) -> None:
@@ -294,8 +294,8 @@ def test_token_bucket_of_each_operation(selling: Selling) -> None:
 
 
 def test_document_url_is_good_for_five_minutes(selling: Selling) -> None:
-    told = selling.finished(ALL_ORDERS, US, days_ago(3), days_ago(2))
-    url = selling.document(told["reportDocumentId"]).json()["url"]
+    reported = selling.finished(ALL_ORDERS, US, days_ago(3), days_ago(2))
+    url = selling.document(reported["reportDocumentId"]).json()["url"]
     whole, rest = HTTP.get(url), HTTP.get(url, headers={"Range": "bytes=10-"})
     assert (rest.status_code, rest.content) == (206, whole.content[10:])
     selling.server.world.clock.advance(timedelta(minutes=5).total_seconds())
@@ -304,14 +304,14 @@ def test_document_url_is_good_for_five_minutes(selling: Selling) -> None:
 
 
 def test_restricted_token_opens_one_document_only(selling: Selling) -> None:
-    told = selling.finished(ALL_ORDERS, US, days_ago(3), days_ago(2))
-    path = f"/reports/2021-06-30/documents/{told['reportDocumentId']}"
+    reported = selling.finished(ALL_ORDERS, US, days_ago(3), days_ago(2))
+    path = f"/reports/2021-06-30/documents/{reported['reportDocumentId']}"
     wanted = {"restrictedResources": [{"method": "GET", "path": path}]}
     body = selling.call("POST", "/tokens/2021-03-01/restrictedDataToken", json=wanted).json()
     restricted = Selling(selling.server, token=body["restrictedDataToken"])
     assert restricted.token.startswith("Atz.sprdt|")
     assert restricted.call("GET", path).status_code == 200
-    assert restricted.get(told["reportId"]).status_code == 403
+    assert restricted.get(reported["reportId"]).status_code == 403
     selling.server.world.set(restricted_types=(ALL_ORDERS,))
     assert selling.call("GET", path).status_code == 403, "personal data do not open with the seller's own token"
     assert restricted.call("GET", path).status_code == 200
@@ -320,8 +320,8 @@ def test_restricted_token_opens_one_document_only(selling: Selling) -> None:
 
 
 def test_old_reports_are_forgotten(selling: Selling) -> None:
-    told = selling.finished(ALL_ORDERS, US, days_ago(3), days_ago(2))
+    reported = selling.finished(ALL_ORDERS, US, days_ago(3), days_ago(2))
     selling.server.world.clock.advance(91 * 86_400)
     selling.token = ""
     selling.create(ALL_ORDERS, US, days_ago(3), days_ago(2))
-    assert selling.get(told["reportId"]).status_code == 404
+    assert selling.get(reported["reportId"]).status_code == 404

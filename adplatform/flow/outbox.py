@@ -4,25 +4,25 @@ import json
 
 from adplatform.contracts.source import Topics
 from adplatform.flow.services import Services
-from adplatform.ledger.messages import Untold
+from adplatform.ledger.messages import Unsent
 
 PLATFORM = "_platform"
 """In the place of a source: messages about the platform, or about several sources."""
 
 
-def tell(services: Services, source: str, message: Untold) -> None:
-    """Send a message, or keep it for :func:`tell_untold`."""
+def notify(services: Services, source: str, message: Unsent) -> None:
+    """Send a message, or keep it for :func:`send_unsent`."""
     if not _sent(services, message):
-        services.ledger.messages.put_untold(source, message)
+        services.ledger.messages.put_unsent(source, message)
 
 
-def tell_untold(services: Services, source: str) -> None:
+def send_unsent(services: Services, source: str) -> None:
     """Send what is still to be sent; what cannot be sent stays."""
-    for message in services.ledger.messages.untold(source):
+    for message in services.ledger.messages.unsent(source):
         if _sent(services, message):
-            services.ledger.messages.clear_untold(source, message)
+            services.ledger.messages.clear_unsent(source, message)
 
 
-def _sent(services: Services, message: Untold) -> bool:
+def _sent(services: Services, message: Unsent) -> bool:
     notifier = services.notifier(Topics(failure=message.topic or None))
     return notifier.failure(message.event, message.subject, json.loads(message.facts))
