@@ -11,6 +11,7 @@ import pytest
 from adplatform.flow.services import Services
 from adplatform.local.endpoint import ensure
 from adplatform.platform.aws import Aws, local_aws
+from adplatform_tests.support.instances import forget_all
 from adplatform_tests.support.platforms import drop_table, make_services
 from adplatform_tests.support.shared_aws import SHARED_AWS
 
@@ -50,7 +51,15 @@ def services(aws: Aws, tmp_path: Path) -> Iterator[Services]:
     drop_table(aws, made.settings.ledger_table)
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
+@pytest.fixture(scope="session")
+def one_instance() -> Iterator[dg.DagsterInstance]:
+    """One for all tests: a new one imports the 75 revisions of its tables twice."""
     with dg.DagsterInstance.ephemeral() as ephemeral:
         yield ephemeral
+
+
+@pytest.fixture
+def instance(one_instance: dg.DagsterInstance) -> dg.DagsterInstance:
+    """An instance that knows of nothing."""
+    forget_all(one_instance)
+    return one_instance

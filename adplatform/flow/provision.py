@@ -41,9 +41,10 @@ def open_settler(services: Services, source: Source) -> Settler:
     Raises:
         PermanentFailure: nobody has made the source's queue in AWS.
     """
-    if services.settings.env == "local" and services.queue_url(source) is None:
+    found = services.find_settler(source)
+    if found is None and services.settings.env == "local":
         provision(services, [source])
-    return services.settler(source)
+    return found or services.settler(source)
 
 
 def _buckets(services: Services) -> None:

@@ -112,12 +112,19 @@ class Services:
         Raises:
             PermanentFailure: nobody has made the source's queue.
         """
+        found = self.find_settler(source)
+        if found is None:
+            name = self.settings.queue_name(source.name)
+            raise PermanentFailure(f"queue {name} does not exist: run `adplatform provision`")
+        return found
+
+    def find_settler(self, source: Source) -> "Settler | None":
+        """The arrival side of a source; None when nobody has made its queue."""
         from adplatform.flow.arrivals import Arrivals, Queue
         from adplatform.flow.settling import Settler
 
         queue = self.queue_url(source)
         if queue is None:
-            name = self.settings.queue_name(source.name)
-            raise PermanentFailure(f"queue {name} does not exist: run `adplatform provision`")
+            return None
         here = replace(source, bucket=self.settings.raw_bucket)
         return Settler(Arrivals(here, self.s3, self.ledger, Queue(self.sqs, queue)), self.zones)

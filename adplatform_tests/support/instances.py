@@ -1,0 +1,30 @@
+"""Dagster instances in memory."""
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import dagster as dg
+import sqlalchemy as db
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
+
+_KEPT = "alembic_version"
+
+
+def forget_all(instance: dg.DagsterInstance) -> None:
+    """Empty every table but the one that says at which revision the others are; an instance's own ``wipe`` leaves some
+    of them, and the id of its run storage."""
+    runs, events = instance.run_storage, instance.event_log_storage
+    assert isinstance(runs, SqlRunStorage)
+    assert isinstance(events, SqlEventLogStorage)
+    _empty(runs.connect())
+    _empty(events.index_connection())
+
+
+def _empty(connecting: AbstractContextManager[Any]) -> None:
+    with connecting as connection:
+        tables = db.MetaData()
+        tables.reflect(connection)
+        for table in reversed(tables.sorted_tables):
+            if table.name != _KEPT:
+                connection.execute(table.delete())
