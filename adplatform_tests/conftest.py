@@ -11,7 +11,7 @@ import pytest
 from adplatform.flow.services import Services
 from adplatform.local.endpoint import ensure
 from adplatform.platform.aws import Aws, local_aws
-from adplatform_tests.support.instances import forget_all
+from adplatform_tests.support.instances import as_if_new
 from adplatform_tests.support.platforms import drop_table, make_services
 from adplatform_tests.support.shared_aws import SHARED_AWS
 
@@ -59,7 +59,7 @@ def one_instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
-def instance(one_instance: dg.DagsterInstance) -> dg.DagsterInstance:
+def instance(one_instance: dg.DagsterInstance) -> Iterator[dg.DagsterInstance]:
     """An instance that knows of nothing."""
-    forget_all(one_instance)
-    return one_instance
+    with as_if_new(one_instance):
+        yield one_instance
