@@ -2,18 +2,15 @@
 message structure"): sent for created and removed objects, to SQS, SNS and Lambda directly and to EventBridge.
 """
 
-import json
-import logging
 import time
 import uuid
 from typing import Any
 from urllib.parse import quote_plus
 
 from moto.core.utils import iso_8601_datetime_with_milliseconds, unix_time
-from moto.events.models import events_backends
 from moto.s3 import notifications
 
-log = logging.getLogger(__name__)
+from adplatform.local.aws.event_bus import deliver
 
 _last_sequence = 0
 
@@ -34,13 +31,13 @@ def send_event(account_id: str, event_name: Any, bucket: Any, key: Any) -> None:
         *((notification, notifications._send_sns_message, "arn") for notification in configuration.topic),
         *((notification, notifications._invoke_awslambda, "arn") for notification in configuration.cloud_function),
     ]
-    for notification, deliver, address in direct:
+    for notification, send, address in direct:
         if notification.matches(event_name, key.name):
             record = _record(event_name, account_id, bucket, key, notification.id, sequencer)
             target = notification.arn.split(":")[-1] if address == "name" else notification.arn
-            deliver(account_id, {"Records": [record]}, target, notification.arn.split(":")[3])
+            send(account_id, {"Records": [record]}, target, notification.arn.split(":")[3])
     if configuration.event_bridge is not None:
-        _send_to_event_bridge(account_id, bucket, _event(category, action, account_id, bucket, key, sequencer))
+        deliver(account_id, bucket.region_name, _event(category, action, account_id, bucket, key, sequencer))
 
 
 def send_test_event(account_id: str, bucket: Any) -> None:
@@ -117,18 +114,6 @@ def _event(category: str, action: str, account_id: str, bucket: Any, key: Any, s
             **extra,
         },
     }
-
-
-def _send_to_event_bridge(account_id: str, bucket: Any, event: dict[str, Any]) -> None:
-    default_bus = events_backends[account_id][bucket.region_name].event_buses["default"]
-    for rule in default_bus.rules.values():
-        if rule.state != "ENABLED" or not rule.event_pattern.get_pattern():
-            continue
-        try:
-            rule.send_to_targets(json.loads(json.dumps(event)), transform_input=False)
-        except Exception:
-            # As on AWS, a target that does not exist must not fail the request that caused the event.
-            log.exception("rule %s: an S3 event was not delivered", rule.name)
 
 
 def _next_sequencer() -> str:

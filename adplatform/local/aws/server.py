@@ -23,7 +23,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.exceptions import HTTPException, NotFound
 
 from adplatform.failures import PermanentFailure
-from adplatform.local.aws import crawler, dynamodb, glue, s3, secrets, sns, sqs
+from adplatform.local.aws import crawler, dynamodb, glue, managed, s3, secrets, sns, sqs
 from adplatform.local.aws.bodies import Bodies
 from adplatform.local.aws.errors import NotSaved, error_response
 from adplatform.local.aws.http_server import Server
@@ -123,6 +123,8 @@ class Front:
             status = "503 Service Unavailable" if self.ending else "200 OK"
             start_response(status, [("Content-Type", "application/json")])
             return [json.dumps({"unsaved": self._snapshots.unsaved()}).encode()]
+        if environ["PATH_INFO"] == managed.ADMIN_PATH:
+            return _administered(environ, start_response)
         try:
             _refuse_reset(environ)
             return self._serve(environ, start_response)
@@ -146,6 +148,13 @@ class Front:
         # S3 does the same itself, after it has received the body.
         with nullcontext() if is_s3 else written(self._snapshots, app.service) if writes else LOCK:
             return app(environ, start_response)  # type: ignore[no-any-return]
+
+
+def _administered(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    with LOCK:
+        status, said = managed.administer(environ["REQUEST_METHOD"], _received(environ))
+    start_response(f"{status} {'OK' if status == 200 else 'Bad Request'}", [("Content-Type", "application/json")])
+    return [json.dumps(said).encode()]
 
 
 def _refuse_reset(environ: dict[str, Any]) -> None:
@@ -178,6 +187,9 @@ def _only_reads(environ: dict[str, Any], body: bytes) -> bool:
     operation = environ.get("HTTP_X_AMZ_TARGET", "").rsplit(".", 1)[-1] or (action.group(1).decode() if action else "")
     if operation:
         return _READ.match(operation) is not None
+    # Services with a JSON body and a path for each operation read by POST, too.
+    if environ["REQUEST_METHOD"] == "POST" and re.fullmatch(r"/(describe|list)-[a-z-]+", environ["PATH_INFO"]):
+        return True
     return environ["REQUEST_METHOD"] in {"GET", "HEAD", "OPTIONS"}
 
 
@@ -209,8 +221,9 @@ def serve(data: Path, host: str, port: int, owner_pid: int, save_every: float) -
         crawler.after_load()
         front = Front(snapshots)
         server = Server(host, port, front)
+        managed.CONTROL.endpoint_url = f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with recorded(data, f"http://{f'[{host}]' if ':' in host else host}:{server.port}"):
+        with recorded(data, managed.CONTROL.endpoint_url):
             _save_until(stop_requested(), snapshots, owner_pid, save_every)
             front.ending = True
             # Held until the process ends: nothing may be acknowledged that the last snapshot does not contain.
@@ -234,6 +247,7 @@ def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     secrets.install()
     dynamodb.install()
     glue.install(lambda: snapshots.changed("glue"))
+    managed.CONTROL.changed = snapshots.changed
 
 
 def _random_string(self: MotoRandom, length: int = 20, include_digits: bool = True, lower_case: bool = False) -> str:
