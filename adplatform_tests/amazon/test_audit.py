@@ -173,7 +173,9 @@ def restated(name: str) -> tuple[date, list[Observation]]:
     return max(read), found
 
 
-@pytest.mark.parametrize("name", ["sp_campaigns", "sb_campaigns", "sd_campaigns"])
+@pytest.mark.parametrize(
+    "name", ["sp_campaigns", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sb_campaigns", "sd_campaigns"))]
+)
 def test_what_amazon_restates_as_usual_is_hardly_ever_reported(name: str) -> None:
     _, observations = restated(name)
     steps = audit.changes(observations)

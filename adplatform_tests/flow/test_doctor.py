@@ -123,7 +123,7 @@ def scene(aws: Aws, tmp_path: Path, kind: str) -> Scene:
     return Scene(services, kind, source, table, part)
 
 
-QUICK = ("shared", "daily")
+QUICK = ("shared",)
 ALL = pytest.mark.parametrize(
     "kind", [pytest.param(kind, marks=() if kind in QUICK else pytest.mark.slow) for kind in PARTITIONED]
 )

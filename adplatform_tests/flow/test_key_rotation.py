@@ -428,7 +428,7 @@ def kill_and_go_on(aws: Aws, home: Path, moment: int) -> None:
     assert deliveries == [d for f in club.flows for d in club.services.ledger.deliveries.of_feed(f.name)], moment
 
 
-@pytest.mark.parametrize("share", [0.4, 0.8])
+@pytest.mark.parametrize("share", [0.4, pytest.param(0.8, marks=pytest.mark.slow)])
 def test_a_killed_rotation_goes_on_and_ends_with_the_same_rows_under_one_key(
     aws: Aws, tmp_path: Path, share: float
 ) -> None:

@@ -72,7 +72,14 @@ def dates(number: int, last: date = TODAY) -> list[date]:
 
 
 @pytest.mark.parametrize(
-    "rule", [{"complete_when": "done_file"}, {"complete_when": "manifest"}, {"quiet_period": "30d"}]
+    "rule",
+    [
+        {"complete_when": "done_file"},
+        *(
+            pytest.param(rule, marks=pytest.mark.slow)
+            for rule in ({"complete_when": "manifest"}, {"quiet_period": "30d"})
+        ),
+    ],
 )
 def test_two_thousand_deliveries_that_wait_cost_nothing_once_they_are_judged(rule: dict[str, Any]) -> None:
     world, meter = metered({"many": rule})

@@ -138,7 +138,7 @@ def test_a_publisher_killed_before_any_write_leaves_old_or_new_and_a_rerun_compl
     assert number > {"daily": 5, "scoped": 5, "replaced": 2, "keyed": 15}[scene.kind]
 
 
-@pytest.mark.parametrize("kind", ["daily", "scoped", "keyed"])
+@pytest.mark.parametrize("kind", ["keyed", *(pytest.param(k, marks=pytest.mark.slow) for k in ("daily", "scoped"))])
 @pytest.mark.parametrize("write", ["CopyObject", "DeleteObjects"])
 def test_a_path_copy_left_behind_by_a_killed_publisher_is_completed_by_a_rerun_and_by_a_collection(
     scene: Scene, write: str

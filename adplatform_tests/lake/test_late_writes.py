@@ -25,7 +25,7 @@ from adplatform_tests.support.slow_proxy import Slow, slowed
 
 QUICK = timedelta(seconds=4)
 """The budget of a client that is to give up soon."""
-KINDS = pytest.mark.parametrize("kind", ["daily", "scoped", "keyed"])
+KINDS = pytest.mark.parametrize("kind", ["daily", pytest.param("scoped", marks=pytest.mark.slow), "keyed"])
 
 
 @dataclass(frozen=True)

@@ -210,7 +210,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("partner", ["seller", "vendor"])
+@pytest.mark.parametrize("partner", ["seller", pytest.param("vendor", marks=pytest.mark.slow)])
 def test_ready_made_reports_come_by_whole_periods_and_are_what_amazon_says(opened: Open, partner: str) -> None:
     cases = [case for case in CASES if case.partner == partner]
     vendor = {"partner": "vendor", "marketplaces": [GERMANY.id]} if partner == "vendor" else {}

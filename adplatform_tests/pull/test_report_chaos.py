@@ -112,7 +112,7 @@ def states(services: Services) -> list[ReportState]:
 @pytest.mark.parametrize(
     "state",
     [
-        pytest.param(state, marks=() if state in ("requested", "landed") else pytest.mark.slow)
+        pytest.param(state, marks=() if state == "landed" else pytest.mark.slow)
         for state in ("intended", "requested", "ready", "stored", "landed", "done")
     ],
 )

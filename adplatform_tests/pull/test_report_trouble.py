@@ -184,8 +184,8 @@ def test_after_an_outage_every_date_that_can_be_had_is_asked_for_within_retentio
 @pytest.mark.parametrize(
     ("gone", "state"),
     [
-        ("definition", ReportState.READY),
         ("scope", ReportState.REQUESTED),
+        pytest.param("definition", ReportState.READY, marks=pytest.mark.slow),
         *(
             pytest.param(gone, state, marks=pytest.mark.slow)
             for gone in ("definition", "scope")

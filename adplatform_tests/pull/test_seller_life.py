@@ -271,6 +271,7 @@ FAULTS = (
 )
 
 
+@pytest.mark.slow
 def test_every_date_of_a_seller_is_the_truth_after_days_of_faults(seller: Simulated) -> None:
     """Five days with three faults each and two without; sales and orders change until a date is three days old.
 

@@ -49,7 +49,7 @@ def test_what_is_not_said_of_an_own_report_is_safe() -> None:
     [table] = found.datasets
     assert (found.restricted, found.dates_in, table.schema_policy, table.localized) == (False, "scope", "freeze", False)
     assert (found.policy.max_range_days, found.policy.retention_days, found.policy.closes) == (29, 60, False)
-    assert [(c.name, c.source) for c in table.columns] == [
+    assert [(c.name, c.field) for c in table.columns] == [
         *(("asin", None), ("charge_date", "charge-date"), ("fee", None)),
     ]
     assert table.date_field == "charge-date"
@@ -107,7 +107,7 @@ def test_an_extended_report_has_a_name_and_tables_of_its_own() -> None:
     first, second = both.definitions()
     assert [d.feed for d in (*first.datasets, *second.datasets)] == ["all_orders", "eu_orders"]
     assert second.datasets[0].columns == (*first.datasets[0].columns, second.datasets[0].columns[-1])
-    assert (second.datasets[0].columns[-1].name, second.datasets[0].columns[-1].source) == ("is_iba", "is-iba")
+    assert (second.datasets[0].columns[-1].name, second.datasets[0].columns[-1].field) == ("is_iba", "is-iba")
     assert second.report_type == first.report_type
 
 

@@ -101,7 +101,9 @@ def clicks(services: Services) -> list[tuple[Any, ...]]:
     return run_query(services.aws, services.glue, prefix, sql, 100)[1]
 
 
-@pytest.mark.parametrize("profiles", [[111], {"countries": ["US"]}], ids=["declared", "discovered"])
+@pytest.mark.parametrize(
+    "profiles", [[111], pytest.param({"countries": ["US"]}, marks=pytest.mark.slow)], ids=["declared", "discovered"]
+)
 def test_one_run_builds_every_date_that_is_due(
     timed: Services, at: list[datetime], instance: dg.DagsterInstance, profiles: Any
 ) -> None:
