@@ -4,15 +4,13 @@
 takes parameters in the query, POST a JSON object. Answers are JSON; what cannot be done is 400 with the reason.
 """
 
-import inspect
-from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Any
 
-from pydantic import ValidationError
 from werkzeug.wrappers import Response
 
+from adplatform.local.world.administration import COMMON, Calls, listed, respond
 from adplatform.local.world.amazon import advertising, selling
 from adplatform.local.world.amazon.accounts import Api
 from adplatform.local.world.amazon.advertising import FOREVER, Query
@@ -24,28 +22,13 @@ from adplatform.local.world.amazon.world import Settings, World
 
 def serve(call: Call) -> Response:
     """Answers ``call``."""
-    method, name = call.request.method, call.argument
-    do = _CALLS.get((method, name))
-    if do is None:
-        return answer(404, {"error": f"no {method} {name}; known are {', '.join(_calls())}"})
-    given = call.json if call.request.get_data() else call.request.args.to_dict()
-    if not isinstance(given, dict):
-        return answer(400, {"error": "the body is not a JSON object"})
-    try:
-        inspect.signature(do).bind(call.world, **given)
-        done = do(call.world, **given)
-    except ValidationError as e:
-        return answer(400, {"error": "; ".join(": ".join((*map(str, p["loc"]), p["msg"])) for p in e.errors())})
-    except (TypeError, ValueError) as e:
-        return answer(400, {"error": f"{e}; {method} {name} is {_described(do)}"})
-    call.world.changed |= method != "GET"
-    return answer(200, done)
+    return answer(*respond(_CALLS, call.world, call.argument, call.request))
 
 
 def _index(world: World) -> dict[str, Any]:
     """This list."""
     return {
-        "calls": _calls(),
+        "calls": listed(_CALLS),
         "settings": asdict(world.settings),
         "about_settings": " ".join(str(Settings.__doc__).split()),
         "faults": {
@@ -53,32 +36,6 @@ def _index(world: World) -> dict[str, Any]:
             for operation in OPERATIONS
         },
     }
-
-
-def _calls() -> dict[str, str]:
-    return {f"{method} {name}".strip(): _described(do) for (method, name), do in _CALLS.items()}
-
-
-def _described(do: Callable[..., Any]) -> str:
-    _, *parameters = map(
-        str, inspect.signature(do).replace(return_annotation=inspect.Signature.empty).parameters.values()
-    )
-    return f"({', '.join(p for p in parameters if p != '*')}): {' '.join(str(do.__doc__).split())}"
-
-
-def _clock(world: World) -> dict[str, Any]:
-    """The server's time, and whether it stands still."""
-    return {"now": world.now().isoformat(), "frozen": world.clock.frozen}
-
-
-def _set_clock(world: World, now: str = "", advance: float = 0, frozen: bool | None = None) -> dict[str, Any]:
-    """Set the time to an ISO 8601 instant, advance it by seconds, stop it or let it run."""
-    instant = datetime.fromisoformat(now) if now else world.now()
-    instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant
-    seconds = float(advance)
-    world.clock.set(instant, frozen=frozen)
-    world.clock.advance(seconds)
-    return _clock(world)
 
 
 def _settings(world: World) -> dict[str, Any]:
@@ -90,11 +47,6 @@ def _set(world: World, **settings: Any) -> dict[str, Any]:
     """Change the settings that are named."""
     world.set(**settings)
     return _settings(world)
-
-
-def _faults(world: World) -> list[dict[str, Any]]:
-    """The faults that are still to come."""
-    return world.faults.pending()
 
 
 def _fault(
@@ -110,12 +62,6 @@ def _fault(
     region, scope (profile or marketplace), report_type or report_id."""
     world.fault(operation, fault, times=times, skip=skip, match=match, seconds=seconds)
     return world.faults.pending()
-
-
-def _no_faults(world: World) -> list[dict[str, Any]]:
-    """Forget the faults that are still to come."""
-    world.faults.clear()
-    return []
 
 
 def _requests(world: World) -> dict[str, Any]:
@@ -184,15 +130,12 @@ def _daily(report_type: str, group_by: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(report_types()[report_type].allowed(group_by) - {"startDate", "endDate"}))
 
 
-_CALLS: Mapping[tuple[str, str], Callable[..., Any]] = {
+_CALLS: Calls = {
     ("GET", ""): _index,
-    ("GET", "clock"): _clock,
-    ("POST", "clock"): _set_clock,
+    **COMMON,
     ("GET", "settings"): _settings,
     ("POST", "settings"): _set,
-    ("GET", "faults"): _faults,
     ("POST", "faults"): _fault,
-    ("DELETE", "faults"): _no_faults,
     ("GET", "requests"): _requests,
     ("GET", "reports"): _reports,
     ("GET", "truth"): _truth,

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from adplatform.local.world.amazon.accounts import Profile
-from adplatform.local.world.amazon.draws import draw, number
 from adplatform.local.world.amazon.products import Product, minor_units, products
+from adplatform.local.world.draws import draw, number
 
 Row = dict[str, Any]
 FOREVER = 10_000

@@ -9,8 +9,8 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from adplatform.local.world.amazon.faults import Fault
 from adplatform.local.world.amazon.world import World
+from adplatform.local.world.faults import Fault
 
 JSON = "application/json"
 

@@ -1,21 +1,16 @@
 """Faults that a test orders: which operation fails, how, how often, and for whom."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from adplatform.local.world import faults
+from adplatform.local.world.faults import Kind
 
 _REPORT = ("create_report", "get_report", "delete_report")
 _SP_REPORT = ("sp_create", "sp_get", "sp_reports", "sp_cancel", "sp_document")
 ADS = ("profiles", *_REPORT)
 SELLING_PARTNER = (*_SP_REPORT, "sp_restricted_token", "sp_participations")
 OPERATIONS = ("token", *ADS, *SELLING_PARTNER, "download")
-
-
-class Kind(NamedTuple):
-    """What a fault does, and the operations that have it."""
-
-    does: str
-    operations: Collection[str]
 
 
 AT_ANY_REQUEST: Mapping[str, Kind] = {
@@ -80,58 +75,8 @@ MATCHED = ("region", "scope", "report_type", "report_id")
 
 
 @dataclass
-class Fault:
-    """One fault: for ``times`` requests (None for all) after the first ``skip`` that match.
-
-    ``match`` holds texts that the request must have: ``scope``, ``report_type``, ``region`` or ``report_id``.
-    ``seconds`` is how long "slow" waits and what "throttle" tells as Retry-After.
-    """
-
-    operation: str
-    fault: str
-    times: int | None = 1
-    skip: int = 0
-    match: dict[str, str] = field(default_factory=dict)
-    seconds: float = 1.0
+class Fault(faults.Fault):
+    """One fault of this server. ``match`` is about ``scope``, ``report_type``, ``region`` or ``report_id``."""
 
     def __post_init__(self) -> None:
-        if self.operation not in OPERATIONS:
-            raise ValueError(f"unknown operation {self.operation!r}; known are {', '.join(OPERATIONS)}")
-        known = sorted(name for name, kind in KINDS.items() if self.operation in kind.operations)
-        if self.fault not in known:
-            raise ValueError(f"{self.operation} has no fault {self.fault!r}; known are {', '.join(known)}")
-        if unknown := sorted(set(self.match) - set(MATCHED)):
-            raise ValueError(f"a fault cannot match {', '.join(unknown)}, only {', '.join(MATCHED)}")
-
-
-class Faults:
-    """The faults that are still to come, in the order in which they were added."""
-
-    def __init__(self) -> None:
-        self._pending: list[Fault] = []
-
-    def add(self, fault: Fault) -> None:
-        self._pending.append(fault)
-
-    def clear(self) -> None:
-        self._pending.clear()
-
-    def pending(self) -> list[dict[str, Any]]:
-        return [asdict(fault) for fault in self._pending]
-
-    def take(self, operation: str, about: Mapping[str, str], kinds: Collection[str]) -> Fault | None:
-        """The next fault of these kinds for a request, counted down."""
-        for fault in self._pending:
-            if fault.operation != operation or fault.fault not in kinds:
-                continue
-            if any(about.get(name) != value for name, value in fault.match.items()):
-                continue
-            if fault.skip:
-                fault.skip -= 1
-                continue
-            if fault.times is not None:
-                fault.times -= 1
-                if fault.times <= 0:
-                    self._pending.remove(fault)
-            return fault
-        return None
+        self.check(OPERATIONS, KINDS, MATCHED)

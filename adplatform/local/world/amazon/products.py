@@ -3,7 +3,7 @@
 import functools
 from dataclasses import dataclass
 
-from adplatform.local.world.amazon.draws import number
+from adplatform.local.world.draws import number
 
 MINOR_UNITS = {"JPY": 1}
 """Of one unit of a currency, where it is not 100."""

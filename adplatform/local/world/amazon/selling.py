@@ -15,8 +15,8 @@ from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from adplatform.local.world.amazon.accounts import Marketplace
-from adplatform.local.world.amazon.draws import draw, number
 from adplatform.local.world.amazon.products import Product, minor_units, products
+from adplatform.local.world.draws import draw, number
 
 Json = dict[str, Any]
 SALES_AND_TRAFFIC = "GET_SALES_AND_TRAFFIC_REPORT"

@@ -2,24 +2,22 @@
 
 import logging
 import re
-import socket
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
-from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
 from adplatform.local.endpoint import HEALTH_PATH
 from adplatform.local.world.amazon import admin, ads, downloads, login, selling_partner
 from adplatform.local.world.amazon.accounts import REGIONS
 from adplatform.local.world.amazon.calls import Call, answer
-from adplatform.local.world.amazon.faults import AT_ANY_REQUEST, Fault
+from adplatform.local.world.amazon.faults import AT_ANY_REQUEST
 from adplatform.local.world.amazon.world import World
-from adplatform.platform.loopback import is_loopback
+from adplatform.local.world.faults import Fault
+from adplatform.local.world.http import cut, hung_up, served, to_loopback
 
 log = logging.getLogger(__name__)
 
@@ -42,15 +40,6 @@ _ROUTES: tuple[tuple[str, str, str, Callable[[Call], Response]], ...] = (
 _CREATES = ("create_report", "sp_create")
 
 
-class Handler(WSGIRequestHandler):
-    """Logs no request: URLs are secrets."""
-
-    disable_nagle_algorithm = True
-
-    def log_request(self, *_: Any) -> None:
-        pass
-
-
 class Application:
     """The WSGI application of one world."""
 
@@ -66,15 +55,15 @@ class Application:
             log.exception("%s %s", request.method, re.sub(r"^(/download/).*", r"\1...", request.path))
             response = answer(500, {"code": "500", "detail": "Internal Server Error"})
         if response is None:
-            raise _hung_up(environ)
-        cut = response.headers.pop(_CUT, None) is not None
+            raise hung_up(environ)
+        in_half = response.headers.pop(_CUT, None) is not None
         pieces: Iterable[bytes] = response(environ, start_response)
-        return _cut(pieces, environ) if cut else pieces
+        return cut(pieces, environ) if in_half else pieces
 
     def _respond(self, request: Request) -> Response | None:
         """The answer; None to drop the connection instead."""
         world = self._world
-        if not is_loopback(re.sub(r":\d+$", "", request.host).strip("[]")):
+        if not to_loopback(request):
             return answer(403, {"code": "403", "detail": "only loopback host names are served"})
         if request.path == HEALTH_PATH:
             return answer(200 if self._alive() else 503, {})
@@ -225,20 +214,6 @@ _ADS_WORDS = {
 _CUT = "X-Cut"
 
 
-def _cut(pieces: Iterable[bytes], environ: dict[str, Any]) -> Iterator[bytes]:
-    """The first half of a body, then the end of the connection."""
-    body = b"".join(pieces)
-    yield body[: len(body) // 2]
-    raise _hung_up(environ)
-
-
-def _hung_up(environ: dict[str, Any]) -> ConnectionAbortedError:
-    """Ends the connection of a request, so that its client reads no further byte."""
-    connection: socket.socket = environ["werkzeug.socket"]
-    connection.shutdown(socket.SHUT_RDWR)
-    return ConnectionAbortedError("dropped by a fault")
-
-
 @dataclass(frozen=True)
 class Server:
     """A world that is being served. The base URL of a region's APIs is ``{url}/na``, ``{url}/eu`` or ``{url}/fe``."""
@@ -251,15 +226,8 @@ class Server:
 def serving(world: World, port: int = 0, alive: Callable[[], bool] = lambda: True) -> Iterator[Server]:
     """Serves the world on 127.0.0.1 in a thread until the end of the context; port 0 takes a free one. A server that is
     not ``alive`` any more tells those who look for one to wait for the next."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = make_server("127.0.0.1", port, Application(world, alive), threaded=True, request_handler=Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
     try:
-        yield Server(f"http://127.0.0.1:{server.server_port}", world)
+        with served(Application(world, alive), port) as url:
+            yield Server(url, world)
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
         world.save()

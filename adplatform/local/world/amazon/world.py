@@ -1,20 +1,22 @@
 """The state of a test server: clock, settings, tokens, reports, faults and counters; it survives a restart."""
 
-import json
 import secrets
 import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from adplatform.local.world import stored
 from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS, Accounts, Api
-from adplatform.local.world.amazon.faults import Fault, Faults
+from adplatform.local.world.amazon.faults import Fault
+from adplatform.local.world.clock import Clock
+from adplatform.local.world.faults import Faults
 
 REPORT_DAYS = 90
 """How long Amazon keeps a report."""
@@ -58,37 +60,6 @@ class Settings:
         if unknown := sorted(set(changes) - set(known)):
             raise ValueError(f"unknown setting {', '.join(unknown)}; known are {', '.join(known)}")
         return TypeAdapter(Settings).validate_python({**asdict(self), **changes})
-
-
-class Clock:
-    """The server's clock: real time plus an offset, or standing still."""
-
-    def __init__(self, real: Callable[[], float] = time.time) -> None:
-        self._real = real
-        self._offset = 0.0
-        self._frozen: float | None = None
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self._real() + self._offset if self._frozen is None else self._frozen, UTC)
-
-    @property
-    def frozen(self) -> bool:
-        return self._frozen is not None
-
-    def set(self, now: datetime, *, frozen: bool | None = None) -> None:
-        """Set the time; ``frozen`` says whether it stands still from now on, None leaves that as it was."""
-        stands = self.frozen if frozen is None else frozen
-        self._frozen = now.timestamp() if stands else None
-        self._offset = now.timestamp() - self._real()
-
-    def advance(self, seconds: float) -> None:
-        self.set(self.now() + timedelta(seconds=seconds))
-
-    def saved(self) -> dict[str, Any]:
-        return {"offset": self._offset, "frozen": self._frozen}
-
-    def restore(self, saved: Mapping[str, Any]) -> None:
-        self._offset, self._frozen = saved["offset"], saved["frozen"]
 
 
 @dataclass
@@ -199,11 +170,15 @@ class World:
         self.changed = False
         self._number = 50_000_000_000
         self._store = store
-        if store is not None and store.exists():
-            self._restore(json.loads(store.read_text(encoding="utf-8")))
+        kept = stored.read(store)
+        if kept is not None:
+            self._restore(kept)
 
     def now(self) -> datetime:
         return self.clock.now()
+
+    def served(self) -> int:
+        return self.requests.counts.total()
 
     def fault(
         self,
@@ -294,10 +269,7 @@ class World:
         """
         with self.lock:
             if self._store is not None:
-                temporary = self._store.with_suffix(".tmp")
-                temporary.write_text(json.dumps(self._saved()), encoding="utf-8")
-                temporary.chmod(0o600)
-                temporary.replace(self._store)
+                stored.write(self._store, self._saved())
             self.changed = False
 
     def _saved(self) -> dict[str, Any]:
