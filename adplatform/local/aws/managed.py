@@ -8,21 +8,27 @@ takes every fault back.
 
 import json
 import logging
+import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
+from moto.backend_index import backend_url_patterns
 from moto.core.base_backend import BackendDict
 
 from adplatform.local.aws.event_bus import deliver
 from adplatform.local.aws.state import LOCK
 
 ADMIN_PATH = "/_adplatform/engines"
+
+_LOOK_AGAIN_SECONDS = 0.05
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +54,7 @@ class Control:
     faults: list[Fault] = field(default_factory=list)
     known: dict[str, Mapping[str, str]] = field(default_factory=dict)
     endpoint_url: str = ""
+    data: Path = Path()
     changed: Callable[[str], None] = lambda _: None
 
     def now(self) -> datetime:
@@ -84,7 +91,9 @@ def host(service: str, backend: type, response: type, url_paths: Mapping[str, An
     backend.__module__ = models.__name__
     backends = {f"{service}_backends": BackendDict(backend, service)}
     models.__dict__.update({backend.__name__: backend, **backends})
-    urls.__dict__.update(url_bases=[rf"https?://{service}\.(.+)\.amazonaws\.com"], url_paths=dict(url_paths))
+    base = rf"https?://{service}\.(.+)\.amazonaws\.com"
+    urls.__dict__.update(url_bases=[base], url_paths=dict(url_paths))
+    backend_url_patterns.append((service, re.compile(base)))
     package.__dict__.update(__path__=[], models=models, urls=urls, responses=response, **backends)
     for module in (package, models, urls):
         sys.modules[module.__name__] = module
@@ -100,6 +109,13 @@ def behind(service: str, work: Callable[[], None]) -> None:
             log.exception("%s: work behind an answer ended", service)
 
     threading.Thread(target=do, daemon=True).start()
+
+
+def at(due: datetime, work: Callable[[], None]) -> None:
+    """Do the work when the engines' clock has come to ``due``; callers do not hold the lock."""
+    while CONTROL.now() < due:
+        time.sleep(_LOOK_AGAIN_SECONDS)
+    work()
 
 
 def changed(service: str) -> None:
@@ -125,7 +141,7 @@ def publish(
         "detail-type": detail_type,
         "source": f"aws.{service}",
         "account": account,
-        "time": CONTROL.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "time": CONTROL.now().timestamp(),  # moto writes it as text
         "region": region,
         "resources": list(resources),
         "detail": dict(detail),

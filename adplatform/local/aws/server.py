@@ -23,7 +23,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.exceptions import HTTPException, NotFound
 
 from adplatform.failures import PermanentFailure
-from adplatform.local.aws import crawler, dynamodb, glue, managed, s3, secrets, sns, sqs
+from adplatform.local.aws import appflow, crawler, datasync, dynamodb, glue, managed, s3, secrets, sns, sqs
 from adplatform.local.aws.bodies import Bodies
 from adplatform.local.aws.errors import NotSaved, error_response
 from adplatform.local.aws.http_server import Server
@@ -215,6 +215,7 @@ def serve(data: Path, host: str, port: int, owner_pid: int, save_every: float) -
     with alone_in(data):
         bodies = Bodies(data / "s3")
         snapshots = Snapshots(data / "state", bodies)
+        managed.CONTROL.data = data
         _install(bodies, snapshots)
         snapshots.load()
         s3.after_load()
@@ -223,6 +224,8 @@ def serve(data: Path, host: str, port: int, owner_pid: int, save_every: float) -
         server = Server(host, port, front)
         managed.CONTROL.endpoint_url = f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
         threading.Thread(target=server.serve_forever, daemon=True).start()
+        appflow.resume()
+        datasync.resume(data / "shares")
         with recorded(data, managed.CONTROL.endpoint_url):
             _save_until(stop_requested(), snapshots, owner_pid, save_every)
             front.ending = True
@@ -246,8 +249,10 @@ def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     sqs.install()
     secrets.install()
     dynamodb.install()
+    datasync.install()
     glue.install(lambda: snapshots.changed("glue"))
     managed.CONTROL.changed = snapshots.changed
+    appflow.install()
 
 
 def _random_string(self: MotoRandom, length: int = 20, include_digits: bool = True, lower_case: bool = False) -> str:

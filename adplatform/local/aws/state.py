@@ -6,5 +6,18 @@ request at a time anyway; bodies are received and sent outside of it, and long p
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 LOCK = threading.RLock()
+
+
+@contextmanager
+def released() -> Iterator[None]:
+    """Lets others work while a request waits for somebody outside, as the wait on a condition does. Callers hold the
+    lock, and look again at what they have read before."""
+    held = LOCK._release_save()  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        LOCK._acquire_restore(held)  # type: ignore[attr-defined]
