@@ -30,6 +30,10 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "PartnerPush": Kind("adplatform.contracts.source:FileSource", "adplatform.flow.pushed:pushed_files"),
+    "SaasFlows": Kind("adplatform.contracts.saas:SaasSource", "adplatform.engines.pattern:saas_flows"),
+    "ReplicatedFiles": Kind(
+        "adplatform.contracts.replication:ReplicatedSource", "adplatform.engines.pattern:replicated_files"
+    ),
     "AmazonAdsReports": Kind("adplatform.amazon.sources:AdsSource", "adplatform.pull.pattern:pulled_reports"),
     "SellingPartnerReports": Kind(
         "adplatform.amazon.sources:SellingPartnerSource", "adplatform.pull.pattern:pulled_reports"

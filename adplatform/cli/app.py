@@ -16,7 +16,7 @@ from adplatform.cli.context import reported
 
 PROJECT, DELIVERIES, HISTORY, REPORTS = "project", "deliveries", "history", "report_history"
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    "demo": (PROJECT, "Two partners deliver, an Ads account and a seller are pulled; see what becomes of it."),
+    "demo": (PROJECT, "Partners deliver, accounts are pulled, flows run; see what becomes of it."),
     "dev": (PROJECT, "Start the UI with sensors and schedules on."),
     "provision": (PROJECT, "Make what the declared sources need and does not exist yet."),
     "validate": (PROJECT, "Check every declared source."),
@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "retry": (DELIVERIES, "Process again what has failed."),
     "ledger": (HISTORY, "Show what arrived, what became of it, and why."),
     "reports": (REPORTS, "Show the reports that were asked for and where each stands."),
+    "runs": ("engine_runs", "Show the runs of managed engines, AppFlow for example."),
     "tables": (HISTORY, "List the clean tables, their columns and partitions."),
     "query": (HISTORY, "Query the clean tables on this machine."),
     "collect": (HISTORY, "Remove table versions that nothing refers to."),
@@ -46,6 +47,11 @@ KEYS: Mapping[str, tuple[str, str]] = {
     "status": ("keys", "Show which tables are under which key."),
     "rotate": ("keys", "Bring every table to one hashing key."),
     "retire": ("keys", "Give up earlier keys that nothing needs any more."),
+}
+ENGINES: Mapping[str, tuple[str, str]] = {
+    "check": ("engine_runs", "Compare declared flows with what AWS has."),
+    "start": ("engine_runs", "Want a run of a flow now."),
+    "cancel": ("engine_runs", "Stop exactly one run."),
 }
 
 
@@ -103,6 +109,10 @@ quarantine_app = typer.Typer(
 keys_app = typer.Typer(
     cls=lazy_group(KEYS), help="The hashing key of personal data: where it is used, and its rotation."
 )
+engines_app = typer.Typer(
+    cls=lazy_group(ENGINES), help="Engines that AWS runs: checks, starts and stops.", no_args_is_help=True
+)
+app.add_typer(engines_app, name="engines")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(keys_app, name="keys")
 
@@ -114,6 +124,11 @@ def _app() -> None:
 
 @quarantine_app.callback()
 def _quarantine() -> None:
+    """As above."""
+
+
+@engines_app.callback()
+def _engines() -> None:
     """As above."""
 
 

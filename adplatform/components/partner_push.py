@@ -17,8 +17,8 @@ from adplatform.components.assembly.delivery_assets import clean_asset, raw_asse
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.components.assembly.specs import with_hook
 from adplatform.contracts.source import FileSource
-from adplatform.flow.pushed import pushed_files
-from adplatform.platform.settings import read_settings
+from adplatform.flow.pushed import PushedFiles, pushed_files
+from adplatform.platform.settings import Settings, read_settings
 
 
 class PartnerPushScaffolder(SourceScaffolder):
@@ -83,12 +83,15 @@ class PartnerPush(dg.Component):
         description or metadata. Keys and partitions are fixed: runs, ledger and tables know the asset by them."""
         return spec
 
+    def pattern(self, settings: Settings) -> PushedFiles:
+        return pushed_files(self.declared, settings)
+
     def automation(self) -> Arrivals:
-        return Arrivals(pushed_files(self.declared, read_settings()).source)
+        return Arrivals(self.pattern(read_settings()).source)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         settings = read_settings()
-        source = pushed_files(self.declared, settings).source
+        source = self.pattern(settings).source
         sensor_status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
         schedule_status = dg.DefaultScheduleStatus.RUNNING if settings.automation else dg.DefaultScheduleStatus.STOPPED
         owners, tags = self.declared.owners, self.declared.tags

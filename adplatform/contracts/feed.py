@@ -14,9 +14,10 @@ NAME = r"^[a-z][a-z0-9_]{0,62}$"
 class Arrival(Strict):
     """When a delivery is complete."""
 
-    complete_when: Literal["quiet", "count", "done_file", "manifest"] = "quiet"
+    complete_when: Literal["quiet", "count", "done_file", "manifest", "engine"] = "quiet"
     """``manifest`` waits for the files that a manifest lists, ``done_file`` for a marker, ``count`` for
-    ``expected_files``, each going on at once when met; ``quiet`` waits until no object came for ``quiet_period``."""
+    ``expected_files``, each going on at once when met; ``quiet`` waits until no object came for ``quiet_period``.
+    ``engine``, where an engine writes the files, takes what its ended runs wrote."""
     quiet_period: Duration = timedelta(minutes=5)
     """For ``quiet``: how long no new object must come."""
     max_wait: Duration = timedelta(hours=2)

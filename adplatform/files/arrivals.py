@@ -14,6 +14,10 @@ from adplatform.files.landing import Layout
 from adplatform.ledger.delivery import Delivery
 from adplatform.ledger.objects import ObjectState, RawObject
 
+_UNLISTED = {
+    "manifest": "the new objects are in no manifest",
+    "engine": "the new objects are of no run that has ended",
+}
 MOST_SHOWN = 200
 """Characters of a name that a message quotes."""
 
@@ -171,7 +175,8 @@ def decide(
 ) -> Settle | Wait:
     """Whether the delivery, which has something pending, is complete at ``now``.
 
-    ``listed`` is what the sender's manifests list, by full key; None when there is none.
+    ``listed`` is what the sender's manifests list, or what ended runs of an engine wrote, by full key; None when there
+    is none.
     """
     arrival = layout.arrival
     if early := not_begun(delivery.day, now):
@@ -193,14 +198,15 @@ def decide(
             if any(m.number > delivery.settled_arrivals for m in markers):
                 return Settle(f"{arrival.done_file} is there", data)
             return _quiet(arrival, pending, data, now) if markers else Wait(f"no {arrival.done_file} yet")
-        case "manifest":
+        case "manifest" | "engine":
             if listed is None:
-                return Wait(f"no {arrival.manifest} yet")
+                by_run = arrival.complete_when == "engine"
+                return Wait("no run that wrote it has ended" if by_run else f"no {arrival.manifest} yet")
             found, missing = _listed(data, listed)
             if missing:
                 return Wait(f"{len(missing)} of {len(listed)} listed files are missing, first {missing[0]!r}")
             if not again and not any(m.number > delivery.settled_arrivals for m in (*markers, *found)):
-                return Wait("the new objects are in no manifest")
+                return Wait(_UNLISTED[arrival.complete_when])
             return Settle(f"all {len(found)} listed files are there", found)
         case _:
             return _quiet(arrival, pending, data, now)

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -71,12 +71,15 @@ class Arrivals:
         """As :meth:`record_listing`; how many."""
         return self.record_listing(prefix, budget)[0]
 
-    def record_listing(self, prefix: str | None = None, budget: Budget = UNLIMITED) -> tuple[int, bool]:
-        """Record every object version below ``prefix`` that the ledger lacks, or ignores and would take by now; how
-        many, and whether the budget was enough for all."""
+    def record_listing(
+        self, prefix: str | None = None, budget: Budget = UNLIMITED, *, only: Collection[str] | None = None
+    ) -> tuple[int, bool]:
+        """Record every object version below ``prefix`` that the ledger lacks, or ignores and would take by now, or
+        ``only`` those with these keys; how many, and whether the budget was enough for all."""
         new = 0
         for page in list_versions(self.s3, self.source.bucket, prefix or self.source.prefix):
-            count, whole = self._record_page(page.versions, budget)
+            found = page.versions if only is None else [each for each in page.versions if each["Key"] in only]
+            count, whole = self._record_page(found, budget)
             new += count
             if not whole or (budget.spent and page.next):
                 return new, False

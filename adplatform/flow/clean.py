@@ -15,7 +15,7 @@ from adplatform.flow.hashing_keys import HashingKeys, hashing_keys, one_key_find
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.verdicts import bad, require_no_bad_file
-from adplatform.flow.version import VersionObject, download, save
+from adplatform.flow.version import VersionObject, download, read_settlement, save
 from adplatform.lake.attempt import Published, Result
 from adplatform.lake.audit import AuditFinding, audit
 from adplatform.lake.details import with_details
@@ -91,6 +91,7 @@ def transform_version(
         (
             *audit(staged, contract, _shown_rows(services.ledger, flow, day)),
             *_promised_rows(objects, accounted),
+            *_engine_counts(services, flow, day, accounted),
             one_key_finding(services.ledger, flow, keys),
         ),
         keys.current.id if keys else "",
@@ -295,6 +296,24 @@ def _counted(outcome: FileOutcome, staged: Staged, files: Iterable[InputFile]) -
         superseded=sum(c.superseded for c in counts),
         quarantined=sum(c.quarantined for c in counts),
     )
+
+
+def _engine_counts(
+    services: Services, flow: FeedFlow, day: date, outcomes: Iterable[FileOutcome]
+) -> tuple[AuditFinding, ...]:
+    """The engine that wrote the files says how many records its runs moved; what was read should agree."""
+    if flow.feed.arrival.complete_when != "engine":
+        return ()
+    read = {o.origin: o.rows_in for o in outcomes if o.outcome in (Outcome.LOADED, Outcome.EMPTY)}
+    moved, runs, silent = 0, 0, 0
+    for each in services.ledger.engine_runs.landed_on(flow.name, day):
+        files = read_settlement(services.s3, services.zones, each.claims_key)["files"]
+        if files and all(services.zones.raw_uri(file["key"]) in read for file in files):
+            runs, moved, silent = runs + 1, moved + (each.records or 0), silent + (each.records is None)
+    rows = sum(read.values())
+    agrees = silent > 0 or rows == moved
+    text = f"{rows} rows read; {runs} runs of the engine say {moved}{' and more' if silent else ''}"
+    return (AuditFinding("engine_counts", agrees, False, text, {"rows": rows, "records": moved}),)
 
 
 def _promised_rows(objects: Iterable[VersionObject], outcomes: Iterable[FileOutcome]) -> tuple[AuditFinding, ...]:

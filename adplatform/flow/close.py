@@ -1,6 +1,7 @@
 """The last step: source objects go to the archive, and only now; then the delivery counts as published."""
 
 import logging
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -13,7 +14,7 @@ from adplatform.failures import ClaimLost, TransientFailure
 from adplatform.flow.lifecycle import claimed_by, no_longer_hindered
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.flow.version import located
+from adplatform.flow.version import located, read_settlement
 from adplatform.lake.zones import Zones, file_key
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.objects import ObjectState, RawObject
@@ -23,8 +24,11 @@ from adplatform.ledger.rows import digest
 log = logging.getLogger(__name__)
 
 
-def archive(services: Services, flow: FeedFlow, day: date, settled_arrivals: int) -> int:
-    """Move every object version that the delivery had when it settled to the archive; returns how many moved.
+def archive(
+    services: Services, flow: FeedFlow, day: date, settled_arrivals: int, only: Collection[str] | None = None
+) -> int:
+    """Move every object version that the delivery had when it settled to the archive, or ``only`` those with these
+    keys; returns how many moved. Originals of a feed without an archive stay where they are.
 
     Copy, compare, remember, delete, in this order: at any moment the ledger names a place where the object is. Only the
     version that was settled is deleted, so a file that the sender overwrites meanwhile stays.
@@ -33,10 +37,12 @@ def archive(services: Services, flow: FeedFlow, day: date, settled_arrivals: int
         TransientFailure: an original is not there, or its copy is not of its size; the original stays.
     """
     moved = 0
+    if not flow.archive:
+        return moved
     for obj in services.ledger.objects.of_day(flow.name, day):
         excluded = obj.state is ObjectState.EXCLUDED
         settled = excluded or (obj.state is ObjectState.ARRIVED and obj.number <= settled_arrivals)
-        if not settled:
+        if not settled or (only is not None and obj.key not in only):
             continue
         if not obj.archived_key:
             if excluded and not is_there(services.s3, obj):
@@ -112,7 +118,11 @@ def close(services: Services, flow: FeedFlow, delivery: Delivery, seconds: float
         TransientFailure: the version is not in the ledger, or an original is not where it was.
     """
     claimed_by(services.ledger, flow, delivery.day, delivery.run_id)
-    archive(services, flow, delivery.day, delivery.settled_arrivals)
+    # What a run that goes on has written must stay where the engine says that it is.
+    by_runs = flow.feed.arrival.complete_when == "engine"
+    own = read_settlement(services.s3, services.zones, delivery.manifest_key)["objects"] if by_runs else ()
+    only = {entry["key"] for entry in own} if by_runs else None
+    archive(services, flow, delivery.day, delivery.settled_arrivals, only)
     row = services.ledger.publications.get(flow.name, delivery.day, delivery.version)
     if row is None:
         raise TransientFailure(f"{flow.name} {delivery.day}: version {delivery.version} is not in the ledger")

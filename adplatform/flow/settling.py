@@ -343,7 +343,8 @@ class Settler:
         if isinstance(judged.decision, Wait) and not anyway:
             return judged.decision
         until = judged.decision.until if isinstance(judged.decision, Settle) else None
-        if not self._listed_again(flow, delivery.day, judged.objects, listings, until):
+        by_runs = flow.feed.arrival.complete_when == "engine"  # whose objects are recorded before they count
+        if not by_runs and not self._listed_again(flow, delivery.day, judged.objects, listings, until):
             return Wait("its landing zone is being listed, which takes more than one look")
         delivery = self.ledger.deliveries.get(flow.name, delivery.day)
         if delivery.state in BUSY:
@@ -477,6 +478,8 @@ class Settler:
 
     def _manifests(self, flow: FeedFlow, day: date, objects: Iterable[RawObject]) -> _Manifests:
         """What all manifests of the delivery list together, of each the newest version that can be met."""
+        if flow.feed.arrival.complete_when == "engine":
+            return self._claims(flow, day)
         if flow.feed.arrival.complete_when != "manifest":
             return _Manifests()
         listed: dict[str, ListedFile] = {}
@@ -501,6 +504,16 @@ class Settler:
         if refused and not used:
             raise UnusableManifests(manifests)
         return manifests
+
+    def _claims(self, flow: FeedFlow, day: date) -> _Manifests:
+        """What ended runs of an engine wrote for the delivery. Another may end at any moment and change nothing else of
+        it, so no wait is remembered."""
+        landed = sorted(self.ledger.engine_runs.landed_on(flow.name, day), key=lambda each: each.landed_at)
+        listed: dict[str, ListedFile] = {}
+        for each in landed:
+            for file in read_settlement(self.s3, self.zones, each.claims_key)["files"]:
+                listed[file["key"]] = ListedFile(name=file["key"], bytes=file["bytes"])
+        return _Manifests(listed if landed else None, final=False)
 
     def _why_not(self, flow: FeedFlow, day: date, key: str) -> str:
         """Why no data file of the delivery can have this key; empty when one can."""

@@ -46,6 +46,9 @@ class Zones:
     def manifests(self, feed: str, day: date) -> str:
         return _day("manifests", feed, day)
 
+    def claims(self, feed: str, day: date) -> str:
+        return _day("claims", feed, day)
+
     def publications(self, feed: str, day: date) -> str:
         return _day("publications", feed, day)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from adplatform.ledger.deliveries import Deliveries
 from adplatform.ledger.derived import Derived
+from adplatform.ledger.engine_runs import EngineRuns
 from adplatform.ledger.keys import Keys
 from adplatform.ledger.leases import Lease, leased
 from adplatform.ledger.messages import Messages
@@ -63,6 +64,10 @@ class Ledger:
     @cached_property
     def reports(self) -> Reports:
         return Reports(self.access)
+
+    @cached_property
+    def engine_runs(self) -> EngineRuns:
+        return EngineRuns(self.access)
 
     @cached_property
     def observations(self) -> Observations:

@@ -14,6 +14,9 @@ pk                            sk                                   row
 ``feed#<source>/<feed>``      ``retired#<digest>``                 :class:`Retired`, a location nothing refers to
 ``feed#<src>/<name>/<scope>`` ``report#<asked>#<start>_<end>#<n>`` :class:`Report`, in ``active`` until it has ended
 ``feed#<src>/<feed>/<scope>`` ``observed#<day>#<as_of>#<report>``  :class:`Observation`, what a report said of a date
+``feed#<source>/@<target>``   ``intent#<key>``                     :class:`Intention`, in ``active`` until it has ended
+``feed#<source>/@<target>``   ``run#<id>``                         :class:`EngineRun`, in ``active`` until it landed
+``feed#<source>/<feed>``      ``landed#<day>#<digest>``            :class:`Landed`, what a run brought to a delivery
 ``feed#<source>``             ``ignored#<digest>``                 :class:`Ignored`, where an ignored object's row is
 ``feed#<source>``             ``arrived#<digest>``                 :class:`Arrived`, where an object has arrived
 ``feed#<source>``             ``refused#<digest>``                 :class:`Refused`, of which nobody was notified yet

@@ -136,6 +136,16 @@ class QueuesResource(_Connected):
         return self._clients("sqs", "events")
 
 
+class EnginesResource(_Connected):
+    """The engines that AWS runs and that bring data by themselves: AppFlow and DataSync."""
+
+    def settings(self) -> Mapping[str, Any]:
+        return {}
+
+    def clients(self) -> Clients:
+        return self._clients("appflow", "datasync")
+
+
 class MachineResource(dg.ConfigurableResource[Any]):
     """The machine on which steps and sensors run, and what they may use of it."""
 
@@ -215,6 +225,7 @@ def resources_of(settings: Settings) -> dict[str, Any]:
             success_topic=settings.success_topic, failure_topic=settings.failure_topic, **where
         ),
         "queues": QueuesResource(prefix=settings.queue_prefix, **where),
+        "engines": EnginesResource(**where),
         "machine": MachineResource(
             env=settings.env,
             home=str(settings.home),

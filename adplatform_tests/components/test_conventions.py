@@ -17,6 +17,8 @@ from adplatform.components import AmazonAdsReports, PartnerPush
 from adplatform.components.amazon_ads_reports import AmazonAdsReportsScaffolder
 from adplatform.components.assembly.scaffold import source_name
 from adplatform.components.partner_push import PartnerPushScaffolder
+from adplatform.components.replicated_files import ReplicatedFilesScaffolder
+from adplatform.components.saas_flows import SaasFlowsScaffolder
 from adplatform.components.selling_partner_reports import SellingPartnerReportsScaffolder
 from adplatform.contracts.source import FileSource
 from adplatform.flow.services import Services
@@ -57,6 +59,8 @@ def test_the_feed_or_region_of_what_is_scaffolded_is_an_option_and_its_start_is_
     clock = datetime(2031, 5, 8, tzinfo=UTC)
     for kind, scaffolder, given in (
         ("PartnerPush", PartnerPushScaffolder, {"feed": "members"}),
+        ("SaasFlows", SaasFlowsScaffolder, {"feed": "members"}),
+        ("ReplicatedFiles", ReplicatedFilesScaffolder, {"feed": "members"}),
         ("AmazonAdsReports", AmazonAdsReportsScaffolder, {"region": "eu"}),
         ("SellingPartnerReports", SellingPartnerReportsScaffolder, {"region": "fe"}),
     ):
@@ -66,9 +70,12 @@ def test_the_feed_or_region_of_what_is_scaffolded_is_an_option_and_its_start_is_
         scaffolder(lambda: clock).scaffold(
             dg.ScaffoldRequest(f"adplatform.components.{kind}", folder, "yaml", tmp_path, options)
         )
-    partner, *accounts = (yaml.safe_load((tmp_path / kind / "defs.yaml").read_text())["attributes"] for kind in KINDS)
-    [feed] = partner["feeds"]
-    assert (feed["name"], feed["start_date"]) == ("members", date(2031, 5, 1))
+    partner, crm, cloud, *accounts = (
+        yaml.safe_load((tmp_path / kind / "defs.yaml").read_text())["attributes"] for kind in KINDS
+    )
+    for files in (partner, crm, cloud):
+        [feed] = files["feeds"]
+        assert (feed["name"], feed["start_date"]) == ("members", date(2031, 5, 1))
     assert [(a["region"], a["start_date"]) for a in accounts] == [("eu", date(2031, 4, 8)), ("fe", date(2031, 4, 8))]
 
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import dagster as dg
 
-from adplatform.components import PartnerPush
+from adplatform.components import PartnerPush, ReplicatedFiles, SaasFlows
 from adplatform.contracts.source import FileSource
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
-from adplatform.flow.source import FeedFlow, Source, declared_source
+from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.query import run_query
 from adplatform.ledger.delivery import Delivery
 from adplatform.platform.aws import Aws
@@ -59,7 +59,7 @@ class Given:
     def clients(self) -> dict[str, Callable[[], Any]]:
         services = self.services
         kept = {"s3": "s3", "sqs": "sqs", "sns": "sns", "glue": "glue", "secretsmanager": "secrets"}
-        made = ("events", "sts")
+        made = ("appflow", "datasync", "events", "sts")
         return {
             **{name: lambda attribute=attribute: getattr(services, attribute) for name, attribute in kept.items()},
             **{name: lambda name=name: services.aws.client(name) for name in made},
@@ -67,7 +67,7 @@ class Given:
         }
 
 
-RESOURCES = ("s3", "secrets", "catalog", "ledger", "notifications", "queues", "machine")
+RESOURCES = ("s3", "secrets", "catalog", "ledger", "notifications", "queues", "engines", "machine")
 
 
 def resources_with(services: Services) -> dict[str, Any]:
@@ -99,7 +99,8 @@ class Platform:
         self.services.s3.put_object(Bucket=self.services.zones.raw_bucket, Key=self.source.prefix + key, Body=body)
 
     def tick(self) -> list[dg.RunRequest]:
-        sensor = self.definitions.resolve_sensor_def(f"{self.source.name}_arrivals")
+        starts = "arrivals" if self.source.takes_files else "runs"
+        sensor = self.definitions.resolve_sensor_def(f"{self.source.name}_{starts}")
         context = dg.build_sensor_context(
             instance=self.instance, definitions=self.definitions, resources=resources_with(self.services)
         )
@@ -168,11 +169,11 @@ def make_platform(
     services: Services,
     attributes: Mapping[str, Any],
     instance: dg.DagsterInstance,
-    kind: type[PartnerPush] = PartnerPush,
+    kind: type[PartnerPush] | type[ReplicatedFiles] | type[SaasFlows] = PartnerPush,
 ) -> Platform:
     """The platform with one component of the given attributes, provisioned."""
-    component = kind(FileSource.model_validate(dict(attributes)))
-    source = declared_source(component.declared, services.settings.raw_bucket)
+    component = kind(kind.get_model_cls().model_validate(dict(attributes)))
+    source = component.pattern(services.settings).source
     provision(services, [source])
     definitions = dg.Definitions.merge(
         dg.component_defs(component=component),

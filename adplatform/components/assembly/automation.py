@@ -102,14 +102,24 @@ def source_sensor(
         machine: MachineResource,
     ) -> dg.SensorResult:
         services = services_of(s3, secrets, ledger, notifications, queues, machine)
-        how = Looking(Budget.of(services.settings.tick_seconds, clock), context.cursor)
-        tick = automation.look(services, context.instance, how)
-        return dg.SensorResult(
-            run_requests=list(tick.requests),
-            skip_reason=None if tick.requests else tick.standing,
-            cursor=tick.cursor,
-            dynamic_partitions_requests=list(automation.new_partitions(services, context.instance)),
-            asset_events=list(tick.events),
-        )
+        return looked(automation, services, context, clock)
 
     return look
+
+
+def looked(
+    automation: Automation,
+    services: Services,
+    context: dg.SensorEvaluationContext,
+    clock: Callable[[], float] = time.monotonic,
+) -> dg.SensorResult:
+    """One look, as the tick of a sensor."""
+    how = Looking(Budget.of(services.settings.tick_seconds, clock), context.cursor)
+    tick = automation.look(services, context.instance, how)
+    return dg.SensorResult(
+        run_requests=list(tick.requests),
+        skip_reason=None if tick.requests else tick.standing,
+        cursor=tick.cursor,
+        dynamic_partitions_requests=list(automation.new_partitions(services, context.instance)),
+        asset_events=list(tick.events),
+    )

@@ -68,6 +68,8 @@ SUSPICION = {
     "one_hashing_key": "Personal columns are hashed with the same key as the rest of the lake.",
 }
 """What does not keep a delivery from being published."""
+ENGINE = {"engine_counts": "As many rows were read as the engine's runs say that they moved."}
+"""The same, where an engine writes the files."""
 
 
 def raw_key(flow: FeedFlow) -> dg.AssetKey:
@@ -158,7 +160,7 @@ def raw_asset(flow: FeedFlow, owners: Sequence[str], kinds: set[str], tags: dict
                 asset_key=spec.key,
                 data_version=dg.DataVersion(f"{day}/{delivery.version}"),
                 metadata={
-                    "dagster/uri": services.zones.raw_uri(services.zones.archive(flow.name, day, flow.archive)),
+                    "dagster/uri": services.zones.raw_uri(_kept(services, flow, day)),
                     "adplatform/version": delivery.version,
                     "adplatform/settled_because": delivery.settled_because,
                     "adplatform/files": len(outcomes),
@@ -202,7 +204,7 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
     ]
     suspicions = [
         dg.AssetCheckSpec(name, asset=spec.key, partitions_def=partitions, description=text)
-        for name, text in SUSPICION.items()
+        for name, text in (SUSPICION | (ENGINE if flow.feed.arrival.complete_when == "engine" else {})).items()
     ]
 
     @dg.multi_asset(
@@ -243,6 +245,11 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
             )
 
     return transform
+
+
+def _kept(services: Services, flow: FeedFlow, day: date) -> str:
+    """Below which prefix the originals of a published delivery are."""
+    return services.zones.archive(flow.name, day, flow.archive) if flow.archive else flow.layout.day_prefix(day)
 
 
 @contextmanager

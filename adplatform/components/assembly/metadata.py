@@ -9,6 +9,7 @@ from adplatform.contracts.model import Contract
 from adplatform.contracts.source import Topics
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.zones import Zones
+from adplatform.ledger.engine_run import EngineRun
 from adplatform.ledger.observations import Observation
 from adplatform.ledger.publications import FileOutcome, Outcome, Publication
 from adplatform.ledger.report import Report
@@ -140,6 +141,26 @@ def report_metadata(report: Report, scope: Scope | None = None) -> Mapping[str, 
         "rows_of_other_dates": report.outside_rows,
         "note": report.error,
         "ledger": dg.MetadataValue.md(f"`adplatform reports {report.feed} {report.report_id or report.key}`"),
+    }
+    return {f"adplatform/{name}": value for name, value in shown.items() if value}
+
+
+def engine_run_metadata(run: EngineRun) -> Mapping[str, Any]:
+    """Where a run of a managed engine stands; what is not known yet is left out."""
+    instants = {"started_at": run.started_at, "ended_at": run.ended_at, "landed_at": run.landed_at}
+    window = f"{run.window_start:%Y-%m-%d %H:%M} to {run.window_end:%Y-%m-%d %H:%M} UTC" if run.window_end else ""
+    shown = {
+        "state": f"{run.state}, overdue" if run.overdue and not run.ended else str(run.state),
+        "run": run.run_id,
+        "said": run.said,
+        "started_by": "the platform" if run.intent else "somebody else",
+        **{name: dg.MetadataValue.timestamp(at) for name, at in instants.items() if at},
+        "window": window if run.window_start else "",
+        "records": run.records,
+        "bytes": run.bytes,
+        "objects": run.objects,
+        "note": run.error or run.message,
+        "ledger": dg.MetadataValue.md(f"`adplatform runs {run.source}`"),
     }
     return {f"adplatform/{name}": value for name, value in shown.items() if value}
 

@@ -41,6 +41,8 @@ GARBAGE = [
     '{"version": 2, "lanes": "x", "listed": 5}',
     '{"version": 2, "lanes": "x", "listed": []}',
     '{"version": 2, "lanes": "x", "listed": "2999-01-01T00:00:00Z", "left": {"a": ["b"]}}',
+    '{"version": 1, "newest": {"contacts": "2999-01-01T00:00:00Z"}}',
+    '{"version": 1, "newest": {"contacts": 5}, "feed": "x", "days": {"x": "2026-03-14"}}',
     '{"listed": null}',
     '{"a": 1}',
     "[1, 2]",
@@ -54,6 +56,8 @@ SENSORS = [
     "failing_ticks",
     "northwind_ads_reports",
     "northwind_arrivals",
+    "northwind_cloud_runs",
+    "northwind_crm_runs",
     "northwind_seller_reports",
     "stale_tables",
 ]

@@ -1,0 +1,128 @@
+"""The runs of managed engines on a terminal: what was wanted, what ran, whoever started it, and what it brought."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE
+from rich.table import Table
+
+from adplatform.cli.context import connect, console, errors
+from adplatform.engines.pattern import EngineFiles
+from adplatform.engines.runs import Target, Watch
+from adplatform.failures import PermanentFailure
+from adplatform.flow.services import Services
+from adplatform.ledger.engine_run import WROTE, EngineRun, Intention, IntentState
+from adplatform.ledger.ledger import Ledger
+from adplatform.patterns import declared_patterns, of_kind
+
+SOURCE = typer.Argument(help="A source, or one of its flows or tasks as source/name.", show_default=False)
+
+
+def runs(
+    name: Annotated[str | None, SOURCE] = None,
+    most: Annotated[int, typer.Option(help="How many runs of each flow or task to show.")] = 20,
+) -> None:
+    """Show the runs of AppFlow and DataSync, whoever started them, and what is wanted and has not run yet."""
+    services = connect()
+    for watch, target in _targets(services, name):
+        console.print(run_table(services.ledger, watch.source.name, target.name, most))
+
+
+def start(name: Annotated[str, typer.Argument(help="A flow or task, as source/name.", show_default=False)]) -> None:
+    """Want a run of a flow or task now; the next look starts it."""
+    services = connect()
+    [(watch, target)] = _targets(services, _whole(name))
+    key = f"asked/{services.now():%Y-%m-%dT%H:%M:%SZ}"
+    watch.intend(target, key)
+    console.print(f"a run of {name} is wanted; the next look at the source starts it")
+
+
+def cancel(
+    name: Annotated[str, typer.Argument(help="A flow or task, as source/name.", show_default=False)],
+    run: Annotated[str, typer.Argument(help="The id of the run, or its beginning.", show_default=False)],
+) -> None:
+    """Stop exactly one run. What it wrote until then is not delivered."""
+    services = connect()
+    [(watch, target)] = _targets(services, _whole(name))
+    known = [each for each in services.ledger.engine_runs.runs(watch.source.name, target.name) if not each.final]
+    found = [each for each in known if each.run_id.startswith(run)]
+    if len(found) != 1:
+        going = ", ".join(each.run_id for each in known) or "none"
+        raise PermanentFailure(f"{name}: {len(found)} runs that go on begin with {run!r}; going on: {going}")
+    target.engine.cancel(found[0].run_id)
+    console.print(f"run {found[0].run_id} is being stopped")
+
+
+def check() -> None:
+    """Compare every declared flow and task with what AWS has, and say what to change."""
+    services = connect()
+    fatal = 0
+    for watch, target in _targets(services, None):
+        for finding in target.engine.check():
+            fatal += finding.fatal
+            where = f"{watch.source.name}/{target.name}"
+            (errors if finding.fatal else console).print(f"{where}: {finding.text}", soft_wrap=True, markup=False)
+    if fatal:
+        raise typer.Exit(1)
+    console.print("every flow and task is fit to run")
+
+
+def run_table(ledger: Ledger, source: str, target: str, most: int) -> Table:
+    """The newest runs of one flow or task, the newest first, below what is wanted and has none yet."""
+    table = Table("wanted for", "run", "state", "started", "records", "objects", "note", box=SIMPLE)
+    table.title = f"{source}/{target}"
+    wanted = [i for i in ledger.engine_runs.intentions(source, target) if i.state is not IntentState.FULFILLED]
+    for row in (*_wanted(wanted), *_ran(reversed(ledger.engine_runs.runs(source, target)[-most:]))):
+        table.add_row(*row)
+    return table
+
+
+def _wanted(intentions: Sequence[Intention]) -> Iterator[tuple[str, ...]]:
+    for each in reversed(intentions):
+        if not each.run_id:
+            yield each.key, "", str(each.state), "", "", "", each.error
+
+
+def _ran(runs: Iterator[EngineRun]) -> Iterator[tuple[str, ...]]:
+    for run in runs:
+        color = "green" if run.state in WROTE else "red" if run.final else "yellow"
+        state = f"[{color}]{run.state}{', overdue' if run.overdue and not run.ended else ''}[/]"
+        yield (
+            run.intent or "somebody else",
+            run.run_id,
+            state,
+            _shown(run.started_at),
+            "" if run.records is None else f"{run.records:,}",
+            f"{run.objects:,}" if run.ended else "",
+            run.error or run.message,
+        )
+
+
+def _shown(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}" if at else ""
+
+
+def _whole(name: str) -> str:
+    if name.count("/") != 1:
+        raise PermanentFailure(f"{name!r} names no flow or task: write source/name")
+    return name
+
+
+def _targets(services: Services, name: str | None) -> list[tuple[Watch, Target]]:
+    """
+    Raises:
+        PermanentFailure: there is none of that name; lists those there are.
+    """
+    watches = [pattern.watch(services) for pattern in of_kind(declared_patterns(services.settings), EngineFiles)]
+    known = [(watch, target) for watch in watches for target in watch.targets]
+    found = [
+        (watch, target)
+        for watch, target in known
+        if name in (None, watch.source.name, f"{watch.source.name}/{target.name}")
+    ]
+    if name is not None and not found:
+        there = ", ".join(f"{watch.source.name}/{target.name}" for watch, target in known) or "none"
+        raise PermanentFailure(f"no flow or task {name!r}; there are {there}")
+    return found

@@ -1,0 +1,155 @@
+"""What starts the runs of a source that a managed engine brings, and shows where the engine's own runs stand."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+import dagster as dg
+from dagster_aws.s3.resources import S3Resource
+from dagster_aws.secretsmanager.resources import SecretsManagerResource
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from adplatform.components.assembly.arrivals import Arrivals, deadline_schedule, request, standing
+from adplatform.components.assembly.automation import Looking, Tick, looked
+from adplatform.components.assembly.care import care_schedules
+from adplatform.components.assembly.cursors import read_cursor
+from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset, raw_key
+from adplatform.components.assembly.metadata import engine_run_metadata
+from adplatform.components.assembly.ownership import automated
+from adplatform.components.assembly.runs import runs_of
+from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
+from adplatform.contracts.source import FileSource
+from adplatform.engines.pattern import EngineFiles
+from adplatform.flow.arrivals import Arrivals as Objects
+from adplatform.flow.listing import new_round
+from adplatform.flow.looks import Progress
+from adplatform.flow.notices import notify_hindered, notify_refused, notify_stuck
+from adplatform.flow.private_directory import remove_left
+from adplatform.flow.services import Services
+from adplatform.flow.settling import MOST_STARTED, Mark, Settler
+from adplatform.flow.source import FeedFlow
+from adplatform.ledger.engine_run import EngineRun
+from adplatform.ledger.publications import Publication
+from adplatform.platform.settings import read_settings
+from adplatform.resources.named import (
+    EnginesResource,
+    LedgerResource,
+    MachineResource,
+    NotificationsResource,
+    services_of,
+)
+from adplatform.transform.values import OutputColumn
+
+
+class EnginesCursor(BaseModel):
+    """Where the last tick stopped: when the newest known run of each target started, and of the deliveries the feed
+    and dates that were looked at last."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    newest: dict[str, AwareDatetime] = {}
+    feed: str = ""
+    days: dict[str, date] = {}
+
+
+@dataclass(frozen=True)
+class EngineRuns:
+    """The runs of a source whose files a managed engine writes; as
+    ``adplatform.components.assembly.automation.Automation``."""
+
+    pattern: EngineFiles
+
+    @property
+    def source(self) -> str:
+        return self.pattern.source.name
+
+    def look(self, services: Services, instance: dg.DagsterInstance, how: Looking) -> Tick:
+        """Start, watch and land the engine's runs; deliveries that are complete by them become runs here."""
+        watch, before = self.pattern.watch(services), read_cursor(how.cursor, EnginesCursor) or EnginesCursor()
+        source = watch.source
+        runs = runs_of(services.ledger, instance)
+        runs.sweep()
+        remove_left(services.settings.temp)
+        engine = watch.look(before.newest)
+        settler = Settler(Objects(source, services.s3, services.ledger), services.zones)
+        mark = Mark(before.feed, before.days) if before.feed else None
+        found = settler.look(runs, how.budget, mark, most=MOST_STARTED)
+        notify_stuck(services, source.name, found.problems)
+        notify_refused(services, source)
+        notify_hindered(services, source, found)
+        left = found.mark or Mark()
+        at = EnginesCursor(newest=dict(engine.newest), feed=left.feed, days=dict(left.days))
+        going = f"; {engine.active} runs of the engine have not landed" if engine.active else ""
+        return Tick(
+            tuple(request(due.flow, due.day, due.run_key) for due in found.due),
+            standing(found, Progress(new_round(services.ledger.now(), ()), found.mark)) + going,
+            waits=bool(found.waiting) or engine.active > 0,
+            cursor=at.model_dump_json(),
+            at_end=found.mark is None,
+            events=tuple(self._event(run) for run in engine.changed),
+        )
+
+    def new_partitions(self, services: Services, instance: dg.DagsterInstance) -> list[dg.AddDynamicPartitionsRequest]:
+        return []
+
+    def request(self, flow: FeedFlow, day: date) -> dg.RunRequest:
+        return request(flow, day)
+
+    def materialization(
+        self, services: Services, flow: FeedFlow, publication: Publication, columns: Iterable[OutputColumn]
+    ) -> dg.AssetMaterialization:
+        return Arrivals(self.pattern.source).materialization(services, flow, publication, columns)
+
+    def _event(self, run: EngineRun) -> dg.AssetObservation:
+        """Where a run stands, among the events of the raw asset that it brings."""
+        flow = next((each for each in self.pattern.source.feeds if each.feed.name == run.target), None)
+        key = raw_key(flow or self.pattern.source.feeds[0])
+        return dg.AssetObservation(key, description=f"run {run.run_id}: {run.state}", metadata=engine_run_metadata(run))
+
+
+def engine_sensor(
+    pattern: EngineFiles, assets: Sequence[dg.AssetsDefinition], seconds: int, status: dg.DefaultSensorStatus
+) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=f"{pattern.source.name}_runs",
+        description=f"Starts and watches the engine's runs of {pattern.source.name} and processes what they brought.",
+        minimum_interval_seconds=seconds,
+        default_status=status,
+        target=assets,
+    )
+    @automated
+    def look(
+        context: dg.SensorEvaluationContext,
+        s3: S3Resource,
+        secrets: SecretsManagerResource,
+        ledger: LedgerResource,
+        notifications: NotificationsResource,
+        engines: EnginesResource,
+        machine: MachineResource,
+    ) -> dg.SensorResult:
+        services = services_of(s3, secrets, ledger, notifications, engines, machine)
+        return looked(EngineRuns(pattern), services, context)
+
+    return look
+
+
+def engine_definitions(
+    pattern: EngineFiles, declared: FileSource, kinds: set[str], hook: AssetSpecHook = unchanged
+) -> dg.Definitions:
+    """The assets of every feed, their care, and the sensor that follows the engine's runs. ``kinds`` are those of the
+    raw assets."""
+    settings, source = read_settings(), pattern.source
+    sensor_status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
+    schedule_status = dg.DefaultScheduleStatus.RUNNING if settings.automation else dg.DefaultScheduleStatus.STOPPED
+    owners, tags = declared.owners, declared.tags
+    assets: list[dg.AssetsDefinition] = []
+    schedules = care_schedules(source, schedule_status)
+    for flow in source.feeds:
+        pair = with_hook([raw_asset(flow, owners, kinds, tags), clean_asset(flow, owners, tags)], hook)
+        if flow.feed.arrival.deadline is not None:
+            schedules.append(deadline_schedule(source, flow, pair, schedule_status))
+        assets += pair
+    sensor = engine_sensor(pattern, assets, declared.check_every, sensor_status)
+    return dg.Definitions(assets=assets, sensors=[sensor], schedules=schedules)

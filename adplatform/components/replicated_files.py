@@ -1,0 +1,90 @@
+"""Source pattern 6: files of other clouds and of shares, replicated by AWS DataSync."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import dagster as dg
+from pydantic import BaseModel
+
+from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
+from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
+from adplatform.contracts.replication import ReplicatedSource
+from adplatform.engines.pattern import EngineFiles, replicated_files
+from adplatform.platform.settings import Settings, read_settings
+
+
+class ReplicatedFilesScaffolder(SourceScaffolder):
+    since = 7
+    options = FeedOptions
+    template = """\
+type: adplatform.components.ReplicatedFiles
+attributes:
+  source: {source}
+  # the task writes below landing/{source}/ and reports every file, with version ids
+  task: arn:aws:datasync:us-east-1:123456789012:task/task-0123456789abcdef0
+  every: 1h                   # leave it out where the task has a schedule of its own
+  feeds:
+    - name: {feed}            # files below {feed}/dt=<date>/ of the replicated store
+      start_date: {start_date}
+      columns:                # as the files name them: a type, or a mapping with settings
+        order_id: {{type: bigint, required: true}}
+        email: {{pii: email}}   # stored as a keyed digest
+        amount: decimal(12,2)
+      key: order_id
+"""
+
+
+@dg.scaffold_with(ReplicatedFilesScaffolder)
+@dataclass(frozen=True)
+class ReplicatedFiles(dg.Component):
+    """Files of another cloud's object storage, of an NFS or an SMB share, that a task of AWS DataSync replicates: one
+    pair of assets per feed.
+
+    The task is started here, or runs by its own schedule and is watched. Every execution that has ended is landed once,
+    by what its report says of each file; originals stay in the landing zone, where DataSync compares.
+
+    Example:
+
+        ```yaml
+        type: adplatform.components.ReplicatedFiles
+        attributes:
+          source: gcs_exports
+          task: arn:aws:datasync:us-east-1:123456789012:task/task-0123456789abcdef0
+          every: 1h
+          feeds:
+            - name: orders
+              start_date: 2026-01-01
+              columns:
+                order_id: {type: bigint, required: true}
+                email: {pii: email}
+                amount: decimal(12,2)
+              key: order_id
+        ```
+    """
+
+    declared: ReplicatedSource
+
+    @classmethod
+    def get_model_cls(cls) -> type[ReplicatedSource]:
+        return ReplicatedSource
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        if not isinstance(attributes, ReplicatedSource):
+            raise dg.DagsterInvalidDefinitionError(f"{context.path}: ReplicatedFiles needs attributes")
+        return cls(attributes)
+
+    def get_asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
+        """Called with the spec of every asset; override it in a subclass to change owners, tags, kinds, group,
+        description or metadata. Keys and partitions are fixed: runs, ledger and tables know the asset by them."""
+        return spec
+
+    def pattern(self, settings: Settings) -> EngineFiles:
+        return replicated_files(self.declared, settings)
+
+    def automation(self) -> EngineRuns:
+        return EngineRuns(self.pattern(read_settings()))
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        pattern = self.pattern(read_settings())
+        return engine_definitions(pattern, self.declared, {"s3", "datasync"}, self.get_asset_spec)

@@ -1,0 +1,191 @@
+"""Amazon AppFlow as an engine: a flow that writes into the landing zone, with the execution id in its folders.
+
+Facts: AppFlow API reference and user guide.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from adplatform.engines.declared_flows import drift
+from adplatform.engines.engine import Busy, Claim, Doubtful, Engine, Finding, Limits, Run, Started
+from adplatform.failures import PermanentFailure
+from adplatform.ledger.engine_run import WROTE, Intention, RunState
+from adplatform.platform.aws_errors import aws_failures
+from adplatform.platform.clock import utc_now
+
+_STATES = {
+    "InProgress": RunState.RUNNING,
+    "CancelStarted": RunState.RUNNING,
+    "Successful": RunState.SUCCEEDED,
+    "Error": RunState.FAILED,
+    "Canceled": RunState.CANCELLED,
+}
+_ENDED = frozenset({RunState.SUCCEEDED, RunState.PARTIAL, RunState.FAILED, RunState.CANCELLED})
+_PAGE = 100
+_CLOCKS = timedelta(minutes=5)
+"""By how much the clocks of AWS and of the ledger may differ."""
+
+
+@dataclass(frozen=True)
+class AppFlow:
+    """One flow. ``prefix`` is where in ``bucket`` it has to write, ``declared`` the request that makes it, where YAML
+    has that. ``client`` and ``s3`` are boto3 clients."""
+
+    client: Any
+    s3: Any
+    flow: str
+    bucket: str
+    prefix: str
+    now: Callable[[], datetime] = utc_now
+    declared: Mapping[str, Any] | None = None
+
+    limits = Limits(
+        token=64,
+        token_life=timedelta(hours=8),
+        settles=timedelta(minutes=2),
+        history=timedelta(days=30),
+        patience={RunState.UNSEEN: timedelta(minutes=15), RunState.RUNNING: timedelta(hours=48)},
+    )
+
+    def check(self) -> Sequence[Finding]:
+        described = self._describe()
+        found = []
+        if described["flowStatus"] != "Active":
+            said = described.get("flowStatusMessage") or "no reason is given"
+            found.append(Finding(f"flow {self.flow} is {described['flowStatus']} ({said}); activate it in AppFlow"))
+        for target in described["destinationFlowConfigList"]:
+            s3 = target["destinationConnectorProperties"].get("S3")
+            if s3 is None:
+                found.append(
+                    Finding(f"flow {self.flow} writes to {target['connectorType']}; give it S3 as destination")
+                )
+                continue
+            where = f"s3://{s3['bucketName']}/{s3.get('bucketPrefix', '')}"
+            wanted = f"s3://{self.bucket}/{self.prefix.rstrip('/')}"
+            if where.rstrip("/") != wanted:
+                found.append(
+                    Finding(f"flow {self.flow} writes to {where}: make one that writes to {wanted} (AppFlow keeps it)")
+                )
+            hierarchy = _prefix_config(s3).get("pathPrefixHierarchy", [])
+            if "EXECUTION_ID" not in hierarchy:
+                found.append(Finding(f"flow {self.flow}: add EXECUTION_ID to pathPrefixHierarchy of its S3 output"))
+        if self.declared is not None:
+            found += [Finding(f"flow {self.flow}: {each}", fatal=False) for each in drift(self.declared, described)]
+        return found
+
+    def start(self, intention: Intention, *, others: Collection[str] = ()) -> Started | Busy:
+        again = intention.begun > 1
+        begun_at = intention.begun_at or self.now()
+        if again and self.now() - begun_at > self.limits.token_life:
+            lost = [run for run in self.recent(begun_at - _CLOCKS) if run.run_id not in others]
+            if len(lost) == 1:
+                return Started(lost[0].run_id, adopted=True)
+            raise Doubtful(
+                f"flow {self.flow}: a start of {begun_at:%Y-%m-%d %H:%M} UTC had no answer and {len(lost)} runs since "
+                "could be it"
+            )
+        with self._failures():
+            try:
+                token = intention.token(self.limits.token)
+                answer = self.client.start_flow(flowName=self.flow, clientToken=token)
+            except self.client.exceptions.ConflictException:
+                going = next((r for r in self._records() if r["executionStatus"] == "InProgress"), None)
+                return Busy(going["executionId"] if going else "")
+        if not answer.get("executionId"):
+            raise PermanentFailure(
+                f"flow {self.flow} runs by its own schedule, and starting it only activates that: leave out `every`"
+            )
+        return Started(answer["executionId"], adopted=again)
+
+    def observe(self, run_ids: Collection[str]) -> Mapping[str, Run]:
+        found: dict[str, Run] = {}
+        for record in self._records():
+            if record["executionId"] in run_ids:
+                found[record["executionId"]] = _run(record)
+                if len(found) == len(run_ids):
+                    break
+        return found
+
+    def recent(self, since: datetime) -> Iterator[Run]:
+        for record in self._records():
+            if record["startedAt"] >= since:
+                yield _run(record)
+
+    def claims(self, run: Run) -> Iterator[Claim]:
+        """The date folders come before the execution id, so a run is listed with the others of its schema versions."""
+        with self._failures():
+            pages = self.s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=f"{self.prefix.rstrip('/')}/{self.flow}/"
+            )
+            for found in (each for page in pages for each in page.get("Contents", ())):
+                if f"/{run.run_id}/" in found["Key"]:
+                    yield Claim(found["Key"], size=found["Size"])
+
+    def cancel(self, run_id: str) -> None:
+        with self._failures():
+            self.client.cancel_flow_executions(flowName=self.flow, executionIds=[run_id])
+
+    def _describe(self) -> dict[str, Any]:
+        with self._failures():
+            described: dict[str, Any] = self.client.describe_flow(flowName=self.flow)
+        return described
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        """All of them: AWS promises no order."""
+        page: dict[str, Any] = {}
+        with self._failures():
+            while True:
+                answer = self.client.describe_flow_execution_records(flowName=self.flow, maxResults=_PAGE, **page)
+                yield from answer.get("flowExecutions", ())
+                if not answer.get("nextToken"):
+                    return
+                page = {"nextToken": answer["nextToken"]}
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """
+        Raises:
+            PermanentFailure: there is no such flow; otherwise as ``aws_failures``.
+        """
+        with aws_failures(f"flow {self.flow}"):
+            try:
+                yield
+            except self.client.exceptions.ResourceNotFoundException as e:
+                region = self.client.meta.region_name
+                raise PermanentFailure(f"there is no flow {self.flow} in {region}: make it, or correct `flow`") from e
+
+
+def _prefix_config(s3: Mapping[str, Any]) -> dict[str, Any]:
+    config: dict[str, Any] = (s3.get("s3OutputFormatConfig") or {}).get("prefixConfig") or {}
+    return config
+
+
+def _run(record: Mapping[str, Any]) -> Run:
+    said = record["executionStatus"]
+    result = record.get("executionResult") or {}
+    error = result.get("errorInfo") or {}
+    failed = error.get("putFailuresCount") or 0
+    state = _STATES.get(said, RunState.RUNNING)
+    if state is RunState.SUCCEEDED and failed:
+        state = RunState.PARTIAL
+    return Run(
+        run_id=record["executionId"],
+        state=state,
+        said=said,
+        message=error.get("executionMessage", ""),
+        final=state in _ENDED,
+        started_at=record.get("startedAt"),
+        ended_at=record.get("lastUpdatedAt") if state in _ENDED else None,
+        window_start=record.get("dataPullStartTime"),
+        window_end=record.get("dataPullEndTime"),
+        records=result.get("recordsProcessed") if state in WROTE else None,
+        bytes=result.get("bytesWritten"),
+        failed=failed,
+    )
+
+
+def _fits(flow: AppFlow) -> Engine:
+    return flow

@@ -1,0 +1,219 @@
+"""AWS DataSync as an engine: a task that copies another store's files into the landing zone, and reports each file.
+
+Facts: DataSync API reference and user guide ("Task reports").
+"""
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+
+from adplatform.engines.engine import Busy, Claim, Engine, Finding, Limits, Run, Started
+from adplatform.failures import PermanentFailure
+from adplatform.ledger.engine_run import Intention, RunState
+from adplatform.platform.aws_errors import aws_failures
+
+MARK = "adplatform:intention"
+"""The tag of an execution that names its intention: DataSync takes no client token."""
+_STATES = {
+    "QUEUED": RunState.WAITING,
+    "LAUNCHING": RunState.WAITING,
+    "PREPARING": RunState.RUNNING,
+    "TRANSFERRING": RunState.RUNNING,
+    "VERIFYING": RunState.RUNNING,
+    "CANCELLING": RunState.RUNNING,
+    "SUCCESS": RunState.SUCCEEDED,
+    "ERROR": RunState.FAILED,
+}
+_ENDED = frozenset({"SUCCESS", "ERROR"})
+_LONGEST_MARK = 32
+
+
+@dataclass(frozen=True)
+class DataSync:
+    """One task, by its ARN or its name. ``prefix`` is where in ``bucket`` it has to write. ``client`` and ``s3`` are
+    boto3 clients. A start that the client itself repeats queues another execution, which costs a run and doubles
+    nothing."""
+
+    client: Any
+    s3: Any
+    named: str
+    bucket: str
+    prefix: str
+
+    limits = Limits(
+        settles=timedelta(minutes=2),
+        history=timedelta(days=30),
+        patience={
+            RunState.UNSEEN: timedelta(minutes=15),
+            RunState.WAITING: timedelta(hours=1),
+            RunState.RUNNING: timedelta(hours=48),
+        },
+    )
+
+    @cached_property
+    def task(self) -> str:
+        """Its ARN.
+
+        Raises:
+            PermanentFailure: no task has the name, or several have.
+        """
+        if self.named.startswith("arn:"):
+            return self.named
+        with aws_failures(f"task {self.named}"):
+            pages = self.client.get_paginator("list_tasks").paginate()
+            found = [str(t["TaskArn"]) for page in pages for t in page["Tasks"] if t.get("Name") == self.named]
+        if len(found) != 1:
+            raise PermanentFailure(
+                f"there is no task {self.named}: make it, or correct `task`"
+                if not found
+                else f"{len(found)} tasks are called {self.named}: give the ARN of one as `task`"
+            )
+        return found[0]
+
+    def check(self) -> Sequence[Finding]:
+        task = self._task()
+        found = []
+        if task["Status"] == "UNAVAILABLE":
+            why = task.get("ErrorDetail", "is its agent offline?")
+            found.append(Finding(f"task {self.named} is unavailable ({why})"))
+        schedule = task.get("ScheduleDetails") or {}
+        if schedule.get("DisabledBy") == "SERVICE":
+            reason = schedule.get("DisabledReason", "no reason is given")
+            text = f"task {self.named}: DataSync disabled its schedule ({reason}); enable it"
+            found.append(Finding(text, fatal=False))
+        where, wanted = self._destination(task), f"s3://{self.bucket}/{self.prefix}"
+        if where.rstrip("/") != wanted.rstrip("/"):
+            found.append(Finding(f"task {self.named} writes to {where}: make one that writes to {wanted}"))
+        if (task.get("Options") or {}).get("PreserveDeletedFiles") == "REMOVE":
+            found.append(
+                Finding(f"task {self.named} would delete in the landing zone: set PreserveDeletedFiles to PRESERVE")
+            )
+        report = task.get("TaskReportConfig") or {}
+        if (report.get("OutputType"), report.get("ReportLevel")) != ("STANDARD", "SUCCESSES_AND_ERRORS"):
+            found.append(Finding(f"task {self.named}: let it write a standard report of successes and errors"))
+        elif report.get("ObjectVersionIds") != "INCLUDE":
+            found.append(Finding(f"task {self.named}: let its report include version ids", fatal=False))
+        return found
+
+    def start(self, intention: Intention, *, others: Collection[str] = ()) -> Started | Busy:
+        mark = intention.token(_LONGEST_MARK)
+        with self._failures():
+            for execution in self._executions():
+                arn = execution["TaskExecutionArn"]
+                if intention.begun > 1 and arn not in others and self._mark(arn) == mark:
+                    return Started(arn, adopted=True)
+                if execution["Status"] not in _ENDED:
+                    return Busy(arn)
+            answer = self.client.start_task_execution(TaskArn=self.task, Tags=[{"Key": MARK, "Value": mark}])
+        return Started(answer["TaskExecutionArn"])
+
+    def observe(self, run_ids: Collection[str]) -> Mapping[str, Run]:
+        with self._failures():
+            there = {execution["TaskExecutionArn"] for execution in self._executions()}
+            return {run_id: self._run(run_id) for run_id in run_ids if run_id in there}
+
+    def recent(self, since: datetime) -> Iterator[Run]:
+        with self._failures():
+            for execution in self._executions():
+                run = self._run(execution["TaskExecutionArn"])
+                if run.started_at is None or run.started_at >= since:
+                    yield run
+
+    def claims(self, run: Run) -> Iterator[Claim]:
+        """What the report says was transferred: the exact version of each object where it has that."""
+        for entry in self._reported(run):
+            if entry.get("TransferStatus", "SUCCESS") == "SUCCESS" and not _is_folder(entry):
+                source = entry.get("SourceMetadata") or entry.get("SrcMetadata") or {}
+                key = f"{self.prefix}{entry['RelativePath'].lstrip('/')}"
+                yield Claim(key, entry.get("DstS3VersionId", ""), source.get("ContentSize"))
+
+    def cancel(self, run_id: str) -> None:
+        with self._failures():
+            if self._run(run_id).final:
+                return
+            self.client.cancel_task_execution(TaskExecutionArn=run_id)
+
+    def _reported(self, run: Run) -> Iterator[Mapping[str, Any]]:
+        report = self._task().get("TaskReportConfig") or {}
+        place = (report.get("Destination") or {}).get("S3") or {}
+        bucket, below = place["S3BucketArn"].rpartition(":")[2], place.get("Subdirectory", "").strip("/")
+        execution = run.run_id.rpartition("/")[2]
+        with self._failures():
+            pages = self.s3.get_paginator("list_objects_v2").paginate(
+                Bucket=bucket, Prefix=f"{below}/" if below else ""
+            )
+            for key in (each["Key"] for page in pages for each in page.get("Contents", ())):
+                if execution in key and "files-" in key and key.endswith(".json"):
+                    body = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+                    yield from json.loads(body).get("Transferred", ())
+
+    def _task(self) -> dict[str, Any]:
+        with self._failures():
+            described: dict[str, Any] = self.client.describe_task(TaskArn=self.task)
+        return described
+
+    def _destination(self, task: Mapping[str, Any]) -> str:
+        arn = task["DestinationLocationArn"]
+        with self._failures():
+            pages = self.client.get_paginator("list_locations").paginate()
+            found = (each for page in pages for each in page["Locations"] if each["LocationArn"] == arn)
+            return next((str(each["LocationUri"]) for each in found), str(arn))
+
+    def _executions(self) -> Iterator[dict[str, Any]]:
+        for page in self.client.get_paginator("list_task_executions").paginate(TaskArn=self.task):
+            yield from page["TaskExecutions"]
+
+    def _mark(self, execution: str) -> str:
+        pages = self.client.get_paginator("list_tags_for_resource").paginate(ResourceArn=execution)
+        return next((tag["Value"] for page in pages for tag in page["Tags"] if tag["Key"] == MARK), "")
+
+    def _run(self, run_id: str) -> Run:
+        said = self.client.describe_task_execution(TaskExecutionArn=run_id)
+        result, report = said.get("Result") or {}, said.get("ReportResult") or {}
+        state, ended = _STATES.get(said["Status"], RunState.RUNNING), said["Status"] in _ENDED
+        failed = sum((said.get("FilesFailed") or {}).values())
+        if state is RunState.SUCCEEDED and (failed or report.get("Status") == "ERROR"):
+            state = RunState.PARTIAL
+        reasons = (result.get("ErrorCode"), result.get("ErrorDetail"), report.get("ErrorDetail"))
+        return Run(
+            run_id=run_id,
+            state=state,
+            said=said["Status"],
+            message=" ".join(filter(None, reasons)),
+            # The report is written after the end, and says what was transferred.
+            final=ended and report.get("Status") != "PENDING",
+            started_at=said.get("StartTime"),
+            ended_at=said.get("EndTime") if ended else None,
+            files=said.get("FilesTransferred"),
+            bytes=said.get("BytesTransferred"),
+            failed=failed,
+        )
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """
+        Raises:
+            PermanentFailure: there is no such task; otherwise as ``aws_failures``.
+        """
+        with aws_failures(f"task {self.named}"):
+            try:
+                yield
+            except self.client.exceptions.InvalidRequestException as e:
+                said = str(e.response["Error"].get("Message", ""))
+                if "not found" in said.lower() or "does not exist" in said.lower():
+                    raise PermanentFailure(f"there is no task {self.named}: make it, or correct `task` ({said})") from e
+                raise
+
+
+def _is_folder(entry: Mapping[str, Any]) -> bool:
+    source = entry.get("SourceMetadata") or entry.get("SrcMetadata") or {}
+    return source.get("Type") == "Directory" or urlsplit(entry["RelativePath"]).path.endswith("/")
+
+
+def _fits(task: DataSync) -> Engine:
+    return task

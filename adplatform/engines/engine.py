@@ -1,0 +1,112 @@
+"""What every engine that AWS runs for us offers: it is declared, started and watched here, and writes by itself.
+
+The run is the unit, an intention only its reason: whatever run has ended is landed once, whoever started it. What makes
+landing safe is the identity of the objects, so a start that happened twice costs a run and never doubles a row.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from adplatform.failures import PermanentFailure
+from adplatform.ledger.engine_run import Intention, RunState
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an engine allows. ``token`` is the length of the token with which it takes repeated starts for one, 0 where
+    it has none, and ``token_life`` how long it remembers that. A run is shown at the latest ``settles`` after its
+    start, and for ``history`` after its end. ``patience`` says how long a run may stay in a state."""
+
+    token: int = 0
+    token_life: timedelta = timedelta(0)
+    settles: timedelta = timedelta(minutes=2)
+    history: timedelta = timedelta(days=30)
+    patience: Mapping[RunState, timedelta] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about a target that differs from what it must or should be. A ``fatal`` one keeps it from being
+    started."""
+
+    text: str
+    fatal: bool = True
+
+
+@dataclass(frozen=True)
+class Started:
+    """The run that an intention has; ``adopted`` when an earlier call had started it."""
+
+    run_id: str
+    adopted: bool = False
+
+
+@dataclass(frozen=True)
+class Busy:
+    """Another run is going on, with its id where the engine says it."""
+
+    run_id: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What an engine says of a run. ``final`` when nothing of it changes any more, its report included."""
+
+    run_id: str
+    state: RunState
+    said: str
+    message: str = ""
+    final: bool = False
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    window_start: datetime | None = None
+    window_end: datetime | None = None
+    records: int | None = None
+    files: int | None = None
+    bytes: int | None = None
+    failed: int | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A raw object that a run wrote; ``version`` and ``size`` (bytes) where the engine says them."""
+
+    key: str
+    version: str = ""
+    size: int | None = None
+
+
+class Doubtful(PermanentFailure):
+    """Whether a start reached the engine cannot be known any more."""
+
+
+class Engine(Protocol):
+    """One target of an engine: a flow, a task. Its calls raise the failures of ``adplatform.failures``."""
+
+    @property
+    def limits(self) -> Limits: ...
+
+    def check(self) -> Sequence[Finding]:
+        """Whether the target is fit to be started and writes where it should."""
+
+    def start(self, intention: Intention, *, others: Collection[str] = ()) -> Started | Busy:
+        """Start a run. Where the intention has ``begun`` before, one that an earlier call may have started is looked
+        for first, among runs that are not ``others``.
+
+        Raises:
+            Doubtful: it cannot be known whether there is one.
+        """
+
+    def observe(self, run_ids: Collection[str]) -> Mapping[str, Run]:
+        """The runs, by id. One that is missing was not seen yet, or is not remembered any more."""
+
+    def recent(self, since: datetime) -> Iterator[Run]:
+        """Runs that started after ``since``, whoever started them."""
+
+    def claims(self, run: Run) -> Iterator[Claim]:
+        """What an ended run wrote into the raw zone."""
+
+    def cancel(self, run_id: str) -> None:
+        """Stop exactly this run; one that has ended is no error."""

@@ -1,0 +1,104 @@
+"""The pattern of files that a managed engine brings: its runs prove what arrived."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from adplatform.contracts.replication import ReplicatedSource
+from adplatform.contracts.saas import FlowFeed, SaasSource
+from adplatform.contracts.source import PLATFORM_TOPICS, Topics
+from adplatform.engines.appflow import AppFlow
+from adplatform.engines.datasync import DataSync
+from adplatform.engines.declared_flows import flow_request, provide
+from adplatform.engines.runs import Target, Watch
+from adplatform.flow.pushed import PushedFiles
+from adplatform.flow.services import Services
+from adplatform.flow.source import declared_source
+from adplatform.platform.settings import Settings
+
+
+@dataclass(frozen=True)
+class EngineFiles(PushedFiles):
+    """As ``adplatform.flow.pattern.Pattern``. ``targets`` makes what runs for the source of the clients, and
+    ``provision`` what of it YAML declares and AWS lacks. ``simulated`` names the connection or the task that
+    is to be one to something simulated."""
+
+    topics: Topics = PLATFORM_TOPICS
+    targets: Callable[[Services], Sequence[Target]] = lambda _: ()
+    provision: Callable[[Services], None] = lambda _: None
+    simulated: str | None = None
+    replicates: bool = False
+
+    def watch(self, services: Services) -> Watch:
+        """Its runs."""
+        here = replace(self.source, bucket=services.zones.raw_bucket)
+        return Watch(services, here, self.targets(services), self.topics)
+
+
+def saas_flows(declared: SaasSource, settings: Settings) -> EngineFiles:
+    """The pattern that YAML declares.
+
+    Raises:
+        PermanentFailure: a landing template is invalid, or two feeds have the same.
+    """
+    flows = {feed.name: feed.flow or f"{declared.source}-{feed.name}" for feed in declared.feeds}
+    feeds = [
+        feed.model_copy(update={"landing": feed.landing.replace("{flow}", flows[feed.name])}) for feed in declared.feeds
+    ]
+    source = declared_source(declared.model_copy(update={"feeds": feeds}), settings.raw_bucket)
+    source = replace(source, takes_files=False)
+
+    def request(feed: FlowFeed, bucket: str) -> dict[str, Any] | None:
+        if feed.object is None or declared.connection is None:
+            return None
+        return flow_request(
+            feed,
+            flow=flows[feed.name],
+            connector=declared.connector,
+            connection=declared.connection,
+            bucket=bucket,
+            prefix=source.prefix,
+        )
+
+    def targets(services: Services) -> list[Target]:
+        client, bucket = services.aws.client("appflow"), services.zones.raw_bucket
+        return [
+            Target(
+                feed.name,
+                AppFlow(
+                    client, services.s3, flows[feed.name], bucket, source.prefix, services.now, request(feed, bucket)
+                ),
+                feed.every,
+                feed.offset,
+            )
+            for feed in declared.feeds
+        ]
+
+    def provision(services: Services) -> None:
+        client = services.aws.client("appflow")
+        for feed in declared.feeds:
+            if (wanted := request(feed, services.zones.raw_bucket)) is not None:
+                provide(client, wanted)
+
+    simulated = declared.connection if declared.simulated else None
+    return EngineFiles(source, topics=declared.topics, targets=targets, provision=provision, simulated=simulated)
+
+
+def replicated_files(declared: ReplicatedSource, settings: Settings) -> EngineFiles:
+    """The pattern that YAML declares. Its originals stay in the landing zone, where DataSync compares: what went to an
+    archive would be copied again.
+
+    Raises:
+        PermanentFailure: a landing template is invalid, or two feeds have the same.
+    """
+    source = declared_source(declared, settings.raw_bucket)
+    feeds = tuple(replace(flow, archive="") for flow in source.feeds)
+    source = replace(source, feeds=feeds, takes_files=False)
+
+    def targets(services: Services) -> list[Target]:
+        client = services.aws.client("datasync")
+        engine = DataSync(client, services.s3, declared.task, services.zones.raw_bucket, source.prefix)
+        return [Target("task", engine, declared.every, declared.offset)]
+
+    simulated = declared.task if declared.simulated else None
+    return EngineFiles(source, topics=declared.topics, targets=targets, simulated=simulated, replicates=True)

@@ -1,0 +1,131 @@
+"""Files of another cloud through DataSync, in Dagster: from another store's bucket to a clean table."""
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from adplatform.components import ReplicatedFiles
+from adplatform.flow.provision import provision
+from adplatform.flow.services import Services
+from adplatform.ledger.engine_run import RunState
+from adplatform_tests.support.platforms import Platform, make_platform
+from adplatform_tests.support.replication import execute, make_task, order_fault, wait_for_execution
+
+DAY = datetime.now(UTC).date() - timedelta(days=1)
+ORDERS: dict[str, Any] = {
+    "name": "orders",
+    "start_date": "2026-01-01",
+    "columns": {
+        "order_id": {"type": "bigint", "required": True},
+        "email": {"pii": "email"},
+        "amount": "decimal(12,2)",
+    },
+    "key": "order_id",
+}
+
+
+@pytest.fixture
+def elsewhere(services: Services) -> str:
+    """The bucket of the other cloud."""
+    name = f"elsewhere-{uuid.uuid4().hex[:8]}"
+    services.s3.create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def task(services: Services, elsewhere: str) -> str:
+    provision(services, [])
+    reports = f"reports-{uuid.uuid4().hex[:8]}"
+    services.s3.create_bucket(Bucket=reports)
+    landing = f"{services.zones.raw_bucket}/landing/cloud"
+    return make_task(services.aws, elsewhere, landing, reports=f"{reports}/cloud")
+
+
+@pytest.fixture
+def cloud(services: Services, instance: dg.DagsterInstance, task: str) -> Platform:
+    declared = {"source": "cloud", "task": task, "every": "1h", "feeds": [ORDERS]}
+    return make_platform(services, declared, instance, ReplicatedFiles)
+
+
+@pytest.fixture
+def export(services: Services, elsewhere: str) -> Callable[..., None]:
+    """Writes rows as a file into the other cloud."""
+
+    def write(name: str, *rows: tuple[int, str, str]) -> None:
+        body = "order_id,email,amount\n" + "".join(f"{n},{mail},{amount}\n" for n, mail, amount in rows)
+        services.s3.put_object(Bucket=elsewhere, Key=f"orders/dt={DAY}/{name}", Body=body.encode())
+
+    return write
+
+
+def execution_ends(cloud: Platform) -> dict[str, Any]:
+    """The execution that the platform started."""
+    [intention] = [each for each in cloud.services.ledger.engine_runs.pursued("cloud") if each.run_id]
+    return wait_for_execution(cloud.services.aws, intention.run_id)
+
+
+def test_files_of_another_cloud_become_a_table_and_stay_where_they_are_compared(
+    cloud: Platform, task: str, export: Callable[..., None]
+) -> None:
+    export("a.csv", (1, "ann@example.com", "9.90"), (2, "bob@example.com", "1.00"))
+    cloud.tick()
+    execution_ends(cloud)
+    [result] = cloud.process()
+    assert result.success
+    assert cloud.query("select order_id, length(email_lake) from {orders} order by 1") == [(1, 64), (2, 64)]
+    listed = cloud.services.s3.list_objects_v2(Bucket=cloud.services.zones.raw_bucket, Prefix="landing/cloud/")
+    assert [each["Key"] for each in listed["Contents"]] == [f"landing/cloud/orders/dt={DAY}/a.csv"]
+    assert execute(cloud.services.aws, task)["FilesTransferred"] == 0
+    assert cloud.process() == []
+
+
+def test_an_execution_behind_the_platforms_back_is_landed(
+    cloud: Platform, task: str, export: Callable[..., None]
+) -> None:
+    export("a.csv", (1, "ann@example.com", "9.90"))
+    execute(cloud.services.aws, task)
+    cloud.process()
+    assert cloud.query("select count(*) from {orders}") == [(1,)]
+
+
+def test_a_file_that_changed_there_replaces_its_rows(cloud: Platform, task: str, export: Callable[..., None]) -> None:
+    for amount in ("9.90", "100.00"):
+        export("a.csv", (1, "ann@example.com", amount))
+        execute(cloud.services.aws, task)
+        cloud.process()
+    assert [str(row[0]) for row in cloud.query("select amount from {orders}")] == ["100.00"]
+
+
+def test_nothing_is_landed_before_the_report_is_there(cloud: Platform, task: str, export: Callable[..., None]) -> None:
+    export("a.csv", (1, "ann@example.com", "9.90"))
+    order_fault(cloud.services.aws, "report_late", task, seconds=2)
+    cloud.tick()
+    execution_ends(cloud)
+    [result] = cloud.process()
+    assert result.success
+
+
+def test_files_that_could_not_be_transferred_are_reported_and_the_others_land(
+    cloud: Platform, task: str, export: Callable[..., None]
+) -> None:
+    export("a.csv", (1, "ann@example.com", "9.90"))
+    export("b.csv", (2, "bob@example.com", "1.00"))
+    order_fault(cloud.services.aws, "transfer_failures", task, count=1)
+    cloud.tick()
+    execution_ends(cloud)
+    cloud.process()
+    [row] = cloud.services.ledger.engine_runs.runs("cloud", "task")
+    assert (row.state, row.objects) == (RunState.PARTIAL, 1)
+    assert row.error.startswith("1 of its writes failed")
+    assert cloud.query("select count(*) from {orders}") == [(1,)]
+
+
+def test_a_task_whose_agent_is_offline_is_not_started(cloud: Platform, task: str) -> None:
+    order_fault(cloud.services.aws, "agent_offline", task)
+    assert cloud.tick() == []
+    assert cloud.services.ledger.engine_runs.runs("cloud", "task") == []
+    assert "is unavailable" in cloud.services.ledger.messages.troubles("cloud")["target/task"].error

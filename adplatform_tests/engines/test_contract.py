@@ -1,0 +1,175 @@
+"""What every managed engine owes the life of its runs, before a stand-in that really moves data."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from adplatform.engines.engine import Busy, Started
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.ledger.engine_run import Intention, RunState
+from adplatform.local.world.saas.server import serving
+from adplatform.platform.aws import Aws
+from adplatform_tests.engines.benches import Bench, appflow_bench
+from adplatform_tests.local.aws.appflow_world import new_world
+
+
+@pytest.fixture(params=["appflow"])
+def bench(request: pytest.FixtureRequest, aws: Aws, aws_endpoint: str) -> Iterator[Bench]:
+    with serving(new_world()) as saas:
+        yield appflow_bench(aws, aws_endpoint, saas)
+
+
+def wanted(key: str = "slot/1", begun: int = 1) -> Intention:
+    return Intention("crm", "contacts", key, begun=begun, begun_at=datetime.now(UTC))
+
+
+def started(bench: Bench, intention: Intention | None = None) -> str:
+    answer = bench.engine.start(intention or wanted())
+    assert isinstance(answer, Started)
+    return answer.run_id
+
+
+def test_a_target_that_is_fit_has_no_findings(bench: Bench) -> None:
+    assert list(bench.engine.check()) == []
+
+
+def test_a_target_that_is_not_there_is_named(bench: Bench) -> None:
+    for call in (bench.nowhere.check, lambda: bench.nowhere.start(wanted()), lambda: bench.nowhere.observe(["x"])):
+        with pytest.raises(PermanentFailure, match=r"there is no .*nobody-"):
+            call()
+
+
+def test_asked_twice_for_one_intention_it_starts_one_run(bench: Bench) -> None:
+    first = started(bench)
+    assert bench.engine.start(wanted(begun=2)) == Started(first, adopted=True)
+    bench.wait(first)
+    assert bench.engine.start(wanted(begun=3)) == Started(first, adopted=True)
+    assert bench.runs() == 1
+
+
+def test_another_attempt_is_another_run(bench: Bench) -> None:
+    first = started(bench)
+    bench.wait(first)
+    assert started(bench, replace(wanted(), attempt=2)) != first
+
+
+def test_while_a_run_goes_on_another_is_not_started(bench: Bench) -> None:
+    bench.order("stuck")
+    going = bench.foreign()
+    assert bench.engine.start(wanted()) == Busy(going)
+    assert bench.runs() == 1
+
+
+def test_a_start_whose_answer_was_lost_is_found_again(bench: Bench) -> None:
+    bench.order("answer_lost")
+    with pytest.raises(TransientFailure):
+        bench.engine.start(wanted())
+    again = bench.engine.start(wanted(begun=2))
+    assert isinstance(again, Started)
+    assert again.adopted
+    assert bench.runs() == 1
+
+
+def test_a_run_that_is_not_shown_yet_is_missing_and_no_error(bench: Bench) -> None:
+    run = started(bench)
+    bench.order("no_records", times=2)
+    assert bench.engine.observe([run]) == {}
+    assert list(bench.engine.recent(datetime.now(UTC) - timedelta(hours=1))) == []
+    assert run in bench.engine.observe([run])
+
+
+def test_a_run_is_found_wherever_the_list_has_it(bench: Bench) -> None:
+    runs = []
+    for number in range(3):
+        runs.append(started(bench, wanted(f"slot/{number}")))
+        bench.wait(runs[-1])
+    bench.order("on_page_2", times=2)
+    assert bench.engine.observe([runs[-1]]).keys() == {runs[-1]}
+    assert set(runs) <= {run.run_id for run in bench.engine.recent(datetime.now(UTC) - timedelta(hours=1))}
+
+
+def test_a_run_is_final_once_it_has_ended(bench: Bench) -> None:
+    bench.order("stuck", seconds=0.5)
+    run = started(bench)
+    going = bench.engine.observe([run])[run]
+    assert (going.state, going.final) == (RunState.RUNNING, False)
+    bench.wait(run)
+    ended = bench.engine.observe([run])[run]
+    assert (ended.state, ended.final, ended.failed) == (RunState.SUCCEEDED, True, 0)
+    assert ended.records
+    assert ended.started_at
+    assert ended.ended_at
+    assert ended.started_at <= ended.ended_at
+
+
+def test_runs_of_others_are_seen_from_their_start_on(bench: Bench) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    run = bench.foreign()
+    assert [each.run_id for each in bench.engine.recent(before)] == [run]
+    assert list(bench.engine.recent(datetime.now(UTC) + timedelta(minutes=1))) == []
+
+
+def test_a_run_claims_what_it_wrote_and_nothing_else(bench: Bench) -> None:
+    runs = []
+    for _ in range(2):
+        runs.append(bench.foreign())
+        bench.wait(runs[-1])
+    for run_id, run in bench.engine.observe(runs).items():
+        claims = list(bench.engine.claims(run))
+        assert {claim.key for claim in claims} == bench.written(run_id)
+        assert claims
+        assert all(claim.size for claim in claims)
+
+
+def test_a_success_with_failures_is_partial(bench: Bench) -> None:
+    bench.order("put_failures", count=1)
+    run = bench.foreign()
+    bench.wait(run)
+    seen = bench.engine.observe([run])[run]
+    assert (seen.state, seen.failed, seen.final) == (RunState.PARTIAL, 1, True)
+    assert {claim.key for claim in bench.engine.claims(seen)} == bench.written(run)
+
+
+def test_a_failed_run_says_why(bench: Bench) -> None:
+    bench.order("run_fails", count=0)
+    run = bench.foreign()
+    bench.wait(run)
+    seen = bench.engine.observe([run])[run]
+    assert (seen.state, seen.final) == (RunState.FAILED, True)
+    assert seen.message
+
+
+def test_a_run_whose_connection_expired_has_failed(bench: Bench) -> None:
+    bench.order("connection_expired")
+    run = bench.foreign()
+    bench.wait(run)
+    assert bench.engine.observe([run])[run].state is RunState.FAILED
+
+
+def test_exactly_one_run_is_cancelled_and_an_ended_one_is_no_error(bench: Bench) -> None:
+    ended = bench.foreign()
+    bench.wait(ended)
+    bench.order("stuck")
+    going = bench.foreign()
+    bench.engine.cancel(going)
+    bench.wait(going)
+    bench.engine.cancel(ended)
+    seen = bench.engine.observe([ended, going])
+    assert (seen[ended].state, seen[going].state) == (RunState.SUCCEEDED, RunState.CANCELLED)
+
+
+def test_a_run_that_is_forgotten_is_missing(bench: Bench) -> None:
+    run = bench.foreign()
+    bench.wait(run)
+    bench.order("history_expired", seconds=0)
+    assert bench.engine.observe([run]) == {}
+
+
+def test_a_throttled_call_may_pass_later(bench: Bench) -> None:
+    for call in (bench.engine.check, lambda: bench.engine.start(wanted()), lambda: bench.engine.observe(["x"])):
+        bench.order("throttled")
+        with pytest.raises(TransientFailure):
+            call()
+    assert isinstance(bench.engine.start(wanted()), Started)

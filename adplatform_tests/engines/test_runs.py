@@ -1,0 +1,295 @@
+"""The life of an engine's runs: wanted before it is asked for, landed once, whoever started it and whatever is lost."""
+
+from datetime import timedelta
+
+import pytest
+
+from adplatform.engines.engine import Finding
+from adplatform.flow.arrivals import Arrivals
+from adplatform.ledger.engine_run import IntentState, RunState
+from adplatform_tests.engines.world import Brought
+from adplatform_tests.flow.world import Crash
+
+
+@pytest.fixture
+def brought() -> Brought:
+    return Brought.make()
+
+
+@pytest.fixture
+def watched() -> Brought:
+    """Its runs are started by others only."""
+    return Brought.make(every=None)
+
+
+def test_a_slot_is_intended_started_watched_and_landed(brought: Brought) -> None:
+    brought.look()
+    [intention] = brought.intentions()
+    assert (intention.key, intention.state) == ("slot/2026-03-14T09:00:00Z", IntentState.STARTED)
+    key = brought.engine.write(intention.run_id, "a.json")
+    brought.look()
+    assert brought.run(intention.run_id).state is RunState.RUNNING
+    brought.settle()
+    assert brought.delivered(brought.base.clock().date()) == []
+    brought.engine.end(intention.run_id)
+    brought.look()
+    run = brought.run(intention.run_id)
+    assert (run.state, run.objects, run.records, run.ended) == (RunState.SUCCEEDED, 1, 1, True)
+    brought.settle()
+    assert brought.delivered(brought.base.clock().date()) == [key]
+    brought.look()
+    assert brought.intentions()[0].state is IntentState.FULFILLED
+
+
+def test_a_run_of_somebody_else_is_landed_as_ours_are(watched: Brought) -> None:
+    run_id = watched.engine.begin()
+    key = watched.engine.write(run_id, "a.json")
+    watched.engine.end(run_id)
+    watched.look()
+    watched.settle()
+    assert watched.run(run_id).intent == ""
+    assert watched.delivered(watched.base.clock().date()) == [key]
+
+
+def test_a_run_of_somebody_else_fulfils_what_was_wanted(brought: Brought) -> None:
+    foreign = brought.engine.begin()
+    brought.look()
+    [intention] = brought.intentions()
+    assert (intention.state, intention.error) == (IntentState.INTENDED, f"another run is going on: {foreign}")
+    brought.engine.end(foreign)
+    brought.look()
+    brought.look()
+    assert [(i.state, i.run_id) for i in brought.intentions()] == [(IntentState.FULFILLED, foreign)]
+    assert brought.engine.starts == 1
+
+
+def test_a_lost_answer_starts_nothing_twice(brought: Brought) -> None:
+    brought.engine.lose_answers = 1
+    brought.look()
+    [intention] = brought.intentions()
+    assert (intention.state, intention.begun) == (IntentState.INTENDED, 1)
+    brought.later(minutes=2)
+    brought.look()
+    [intention] = brought.intentions()
+    assert (intention.state, intention.begun) == (IntentState.STARTED, 2)
+    assert brought.engine.starts == 1
+    assert [run.intent for run in brought.runs()] == [intention.key]
+
+
+def test_a_run_whose_token_expired_is_adopted_when_it_alone_can_be_ours(brought: Brought) -> None:
+    brought.engine.lose_answers, brought.engine.lag = 1, timedelta(hours=9)
+    brought.look()
+    brought.later(hours=9)
+    brought.look()
+    [intention, *_] = brought.intentions()
+    assert (intention.state, intention.run_id, brought.engine.starts) == (IntentState.STARTED, "run-0001", 1)
+
+
+def test_a_start_about_which_nothing_can_be_known_is_never_repeated_blindly(brought: Brought) -> None:
+    brought.engine.lose_answers = 1
+    brought.look()
+    lost = brought.engine.going[0]
+    brought.engine.forget(lost)
+    brought.later(hours=9)
+    brought.look()
+    [intention, *_] = brought.intentions()
+    assert (intention.state, brought.engine.starts) == (IntentState.LOST, 1)
+    assert any(message[0] == "run_given_up" for message in brought.messages)
+
+
+def test_an_empty_list_right_after_a_start_is_not_yet_and_never_none(brought: Brought) -> None:
+    brought.engine.lag = timedelta(minutes=3)
+    brought.look()
+    brought.look()
+    [run] = brought.runs()
+    assert (run.state, brought.engine.starts) == (RunState.UNSEEN, 1)
+    brought.later(minutes=4)
+    brought.look()
+    assert brought.run(run.run_id).state is RunState.RUNNING
+
+
+def test_what_a_failed_or_cancelled_run_wrote_is_in_no_delivery(watched: Brought) -> None:
+    day = watched.base.clock().date()
+    for state in (RunState.FAILED, RunState.CANCELLED):
+        run_id = watched.engine.begin()
+        watched.engine.write(run_id, "a.json")
+        watched.engine.end(run_id, state, message="the source was in the way")
+    whole = watched.engine.begin()
+    key = watched.engine.write(whole, "a.json")
+    watched.engine.end(whole)
+    watched.look()
+    watched.settle()
+    assert watched.delivered(day) == [key]
+    assert [message[0] for message in watched.messages] == ["run_failed", "run_failed"]
+
+
+def test_a_partial_success_lands_what_succeeded_and_says_what_did_not(watched: Brought) -> None:
+    run_id = watched.engine.begin()
+    key = watched.engine.write(run_id, "a.json")
+    watched.engine.end(run_id, RunState.PARTIAL, message="2 files could not be put", failed=2)
+    watched.look()
+    watched.settle()
+    assert watched.delivered(watched.base.clock().date()) == [key]
+    assert watched.run(run_id).error == "2 of its writes failed: 2 files could not be put"
+    assert [message[0] for message in watched.messages] == ["run_incomplete"]
+
+
+def test_a_failed_run_is_wanted_again_ever_later_and_given_up_in_the_end(brought: Brought) -> None:
+    for _ in range(20):
+        brought.look()
+        for run_id in brought.engine.going:
+            brought.engine.end(run_id, RunState.FAILED, message="quota used up")
+        brought.later(minutes=2)
+    [intention] = brought.intentions()
+    assert (intention.state, intention.attempt, intention.error) == (IntentState.GIVEN_UP, 3, "quota used up")
+    assert brought.engine.starts == 3
+
+
+def test_slots_do_not_pile_up_behind_a_run_that_takes_longer(brought: Brought) -> None:
+    brought.look()
+    for _ in range(4):
+        brought.later(hours=1)
+        brought.look()
+    assert len(brought.intentions()) == 1
+    brought.engine.end(brought.engine.going[0])
+    brought.look()
+    brought.look()
+    assert [i.key[-10:] for i in brought.intentions()] == ["T09:00:00Z", "T13:00:00Z"]
+
+
+def test_a_run_that_stays_too_long_in_a_state_is_overdue_and_reported_once(brought: Brought) -> None:
+    brought.look()
+    brought.look()
+    brought.later(hours=6)
+    brought.look()
+    brought.look()
+    [run] = brought.runs()
+    assert run.overdue
+    assert [message[0] for message in brought.messages] == ["run_overdue"]
+    brought.engine.end(run.run_id)
+    brought.look()
+    assert brought.run(run.run_id).ended
+
+
+def test_a_run_that_its_engine_forgot_ends_as_failed(brought: Brought) -> None:
+    brought.look()
+    [run] = brought.runs()
+    brought.engine.forget(run.run_id)
+    brought.later(days=31)
+    brought.look()
+    assert (brought.run(run.run_id).state, brought.run(run.run_id).ended) == (RunState.FAILED, True)
+
+
+def test_a_target_that_is_not_fit_is_not_started_and_reported_once(brought: Brought) -> None:
+    brought.engine.findings = [Finding("flow f is Suspended; activate it")]
+    for _ in range(3):
+        brought.look()
+        brought.later(minutes=5)
+    assert brought.engine.starts == 0
+    assert [message[0] for message in brought.messages] == ["target_refused"]
+    brought.engine.findings = []
+    brought.look()
+    assert brought.engine.starts == 1
+    assert brought.ledger.messages.troubles("crm") == {}
+
+
+def test_objects_that_fit_no_feed_are_named_and_the_others_land(watched: Brought) -> None:
+    run_id = watched.engine.begin()
+    key = watched.engine.write(run_id, "a.json")
+    watched.base.put(strange := f"{watched.source.prefix}elsewhere/{run_id}/b.json", b"1")
+    watched.engine.executions[run_id].keys.append(strange)
+    watched.engine.end(run_id)
+    watched.look()
+    watched.settle()
+    assert watched.delivered(watched.base.clock().date()) == [key]
+    assert watched.run(run_id).error == f"1 objects fit no feed: {strange}"
+
+
+def test_another_run_of_the_same_date_adds_to_its_delivery(watched: Brought) -> None:
+    keys = []
+    for _ in range(3):
+        run_id = watched.engine.begin()
+        keys.append(watched.engine.write(run_id, "a.json"))
+        watched.engine.end(run_id)
+        watched.look()
+        watched.settle()
+        watched.later(minutes=30)
+    assert watched.delivered(watched.base.clock().date()) == sorted(keys)
+
+
+def test_nothing_is_asked_twice_of_runs_that_have_landed(watched: Brought) -> None:
+    for _ in range(30):
+        run_id = watched.engine.begin()
+        watched.engine.write(run_id, "a.json")
+        watched.engine.end(run_id)
+    watched.look()
+    before = watched.base.fuse.burned
+    watched.look()
+    assert watched.base.fuse.burned - before < 10
+
+
+def killed_at(brought: Brought, call: int) -> bool:
+    """A look that is killed at that call of it; False when it has fewer."""
+    brought.base.fuse.left = call
+    try:
+        brought.look()
+    except Crash:
+        return True
+    finally:
+        brought.base.fuse.left = -1
+    return False
+
+
+def test_a_kill_at_any_call_of_a_look_that_lands_loses_nothing_and_doubles_nothing() -> None:
+    for call in range(200):
+        brought = Brought.make(every=None)
+        keys = []
+        for _ in range(2):
+            run_id = brought.engine.begin()
+            keys.append(brought.engine.write(run_id, "a.json"))
+            brought.engine.end(run_id)
+        killed = killed_at(brought, call)
+        brought.settle()
+        brought.look()
+        brought.settle()
+        assert brought.delivered(brought.base.clock().date()) == sorted(keys), call
+        assert [run.objects for run in brought.runs()] == [1, 1], call
+        if not killed:
+            break
+    assert call > 20
+
+
+def test_a_kill_at_any_call_of_a_look_that_starts_leads_to_one_run() -> None:
+    for call in range(100):
+        brought = Brought.make()
+        killed = killed_at(brought, call)
+        brought.later(minutes=2)
+        brought.look()
+        assert brought.engine.starts == 1, call
+        assert [i.state for i in brought.intentions()] == [IntentState.STARTED], call
+        brought.engine.end(brought.engine.going[0])
+        brought.look()
+        brought.look()
+        assert [i.state for i in brought.intentions()] == [IntentState.FULFILLED], call
+        if not killed:
+            break
+    assert call > 5
+
+
+def test_what_a_listing_brought_before_its_run_had_ended_is_delivered_with_it(watched: Brought) -> None:
+    first, second = watched.engine.begin(), watched.engine.begin()
+    keys = [watched.engine.write(first, "a.json"), watched.engine.write(second, "b.json")]
+    Arrivals(watched.source, watched.base.s3, watched.ledger).reconcile()
+    for run_id in (first, second):
+        watched.engine.end(run_id)
+        watched.look()
+        watched.settle()
+    assert watched.delivered(watched.base.clock().date()) == sorted(keys)
+
+
+def test_a_memory_of_runs_in_the_future_is_no_memory(watched: Brought) -> None:
+    run_id = watched.engine.begin()
+    watched.engine.end(run_id)
+    watched.newest = {"contacts": watched.base.clock() + timedelta(days=400)}
+    watched.look()
+    assert watched.run(run_id).ended
