@@ -56,6 +56,8 @@ def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definiti
         "raw/clubcard/purchases": ([], "clubcard", ["team:crm"], ["s3"]),
         "clean/clubcard/purchases": (["raw/clubcard/purchases"], "clubcard", ["team:crm"], ["glue", "parquet"]),
     }
+    crm = _report("northwind_crm", "team:crm", "appflow", {name: [name] for name in ("contacts", "campaigns")})
+    cloud = _report("northwind_cloud", "team:paid-media", "datasync", {"conversions": ["conversions"]})
     reports = {
         **_report("northwind_ads", "team:paid-media", "json", {name: [name] for name in ADS_REPORTS}),
         **_report("northwind_seller", "team:marketplaces", "json", {"sales_and_traffic": SALES_AND_TRAFFIC}),
@@ -75,7 +77,7 @@ def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definiti
         **_audits("northwind_ads", "team:paid-media", ADS_REPORTS),
         **_audits("northwind_seller", "team:marketplaces", [*SALES_AND_TRAFFIC, "all_orders"]),
     }
-    assert graph == partners | reports | fact | audits
+    assert graph == partners | crm | cloud | reports | fact | audits
 
 
 Node = tuple[list[str], str, list[str], list[str]]
@@ -109,6 +111,8 @@ def test_sensors_and_schedules_are_on_by_themselves(loaded: dg.Definitions) -> N
         "northwind_arrivals",
         "clubcard_arrivals",
         "northwind_ads_reports",
+        "northwind_cloud_runs",
+        "northwind_crm_runs",
         "northwind_seller_reports",
         "failed_runs",
         "failing_ticks",
@@ -122,6 +126,10 @@ def test_sensors_and_schedules_are_on_by_themselves(loaded: dg.Definitions) -> N
         "northwind_compare_hourly",
         "clubcard_collect_daily",
         "clubcard_compare_hourly",
+        "northwind_cloud_collect_daily",
+        "northwind_cloud_compare_hourly",
+        "northwind_crm_collect_daily",
+        "northwind_crm_compare_hourly",
         "northwind_ads_collect_daily",
         "northwind_ads_compare_hourly",
         "northwind_ads_restatement_audit",

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = "adplatform amazon benchmarks cli components contracts defs deploy docs files flow lake ledger local platform"
-PLACES = re.compile(rf"`((?:{'|'.join(FOLDERS.split())}|privacy|pull|resources|transform)/[\w/.]*)`")
+FOLDERS = (
+    "adplatform amazon benchmarks cli components contracts defs deploy docs engines files flow lake ledger local "
+    "platform privacy pull resources transform"
+)
+PLACES = re.compile(rf"`((?:{'|'.join(FOLDERS.split())})/[\w/.]*)`")
 USERS = {"adplatform/defs/partners/acme/defs.yaml"}
 """What a reader is to write."""
 

@@ -80,11 +80,12 @@ def process(
     """Process whatever is due, here and now, without sensors or a daemon. Ends with status 1 while anything has
     failed."""
     from adplatform.cli.headless import declared_automations, process_all  # noqa: PLC0415 - Dagster takes seconds to import
+    from adplatform.resources.provisioning import provision_patterns  # noqa: PLC0415 - as above
 
     services = connect()
     patterns = declared_patterns(services.settings)
     if services.settings.env == "local":
-        provision(services, [pattern.source for pattern in patterns])
+        provision_patterns(services, patterns)
     ok = process_all(services, declared_automations(), wait, console, errors, take_over=take_over)
     failed = [each for pattern in patterns for each in pattern.failed(services) if each.counts]
     for each in failed:

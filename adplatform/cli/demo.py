@@ -1,22 +1,24 @@
 """The demo: what `make demo` shows."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 from rich.console import Console
 
+from adplatform.cli.engine_runs import run_table
 from adplatform.cli.headless import declared_automations, process_all
 from adplatform.cli.history import publication_table
 from adplatform.cli.report_history import life, report_feeds, report_tables
+from adplatform.engines.pattern import EngineFiles
 from adplatform.flow.pattern import Pattern
-from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.local.world.partners import Partners
 from adplatform.patterns import of_kind
 from adplatform.platform.settings import Settings
 from adplatform.pull.account import Account
 from adplatform.pull.pattern import PulledReports
+from adplatform.resources.provisioning import elsewhere, provision_patterns
 from adplatform.resources.report_apis import simulated_amazon
 
 REPORTS_TAKE = 15
@@ -31,8 +33,8 @@ FEEDS = ("northwind/campaign_daily", "clubcard/members", "clubcard/purchases")
 
 
 def run_demo(services: Services, patterns: list[Pattern], console: Console, errors: Console) -> None:
-    """Seed the demo partners, let them deliver, pull the reports of the demo accounts; show what became of all."""
-    provision(services, [pattern.source for pattern in patterns])
+    """Seed the demo partners, let them deliver, pull reports, run flows; show what became of all."""
+    provision_patterns(services, patterns)
     automations = declared_automations()
     files = {pattern.source.name for pattern in patterns if pattern.source.takes_files}
     partners_only = [each for each in automations if each.source in files]
@@ -52,6 +54,7 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
             console.rule("A damaged file comes again, and purchases are corrected after they were published")
             partners.second_deliveries()
             process_all(services, partners_only, 2, console, errors)
+    _export(services, patterns)
     rows = [(feed, version) for feed in FEEDS for version in services.ledger.publications.of_feed(feed)]
     console.print()
     console.print(publication_table(rows, title="What became of every delivery"))
@@ -63,7 +66,23 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
     for table in report_tables(services.ledger, report_feeds(services.ledger, accounts)):
         console.print(table)
     _show_survivor(services, accounts, console)
+    console.rule("A CRM through AppFlow, another cloud through DataSync: their runs, and what these brought")
+    for pattern in of_kind(patterns, EngineFiles):
+        for target in pattern.watch(services).targets:
+            console.print(run_table(services.ledger, pattern.source.name, target.name, most=5))
     console.print(HINTS, highlight=False, markup=False)
+
+
+def _export(services: Services, patterns: list[Pattern]) -> None:
+    """What another cloud's analytics exports, for DataSync to replicate."""
+    today = datetime.now(UTC).date()
+    for source in (pattern.source for pattern in of_kind(patterns, EngineFiles) if pattern.replicates):
+        for day in (today - timedelta(days=1), today):
+            rows = [f"{n},person{n}@example.com,{n}.50,{day}T08:{n:02d}:00Z" for n in range(1, 31)]
+            body = "\n".join(["conversion_id,email,value,converted_at", *rows, ""])
+            for flow in source.feeds:
+                key = f"{flow.feed.name}/dt={day}/export.csv"
+                services.s3.put_object(Bucket=elsewhere(source.name), Key=key, Body=body.encode())
 
 
 def _disturb(settings: Settings) -> None:
@@ -91,6 +110,9 @@ Look around (with .venv/bin on the PATH):
   adplatform query "select dt, sales_by_date_units_ordered from clean_northwind_seller.sales_and_traffic_by_date"
   adplatform ledger northwind/campaign_daily
   adplatform reports northwind_ads      (add the id of a report to see its whole life)
+  adplatform query "select count(*), count(email_lake) from clean_northwind_crm.contacts"
+  adplatform query "select dt, count(*), sum(value) from clean_northwind_cloud.conversions group by all"
+  adplatform runs northwind_crm         (and northwind_cloud)
   adplatform quarantine list
   make dev        the same data in Dagster's UI, with sensors on
 """

@@ -20,10 +20,10 @@ from adplatform.platform.settings import read_settings
 
 def provision() -> None:
     """Make what the declared sources need and does not exist yet: buckets, ledger, queues, topics, hashing key."""
-    from adplatform.flow.provision import provision as provision_services
+    from adplatform.resources.provisioning import provision_patterns
 
     services = connect()
-    provision_services(services, [p.source for p in declared_patterns(services.settings)])
+    provision_patterns(services, declared_patterns(services.settings))
     console.print("everything the declared sources need is there")
 
 
@@ -53,16 +53,16 @@ def demo(
 def dev(port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000) -> None:
     """Start the UI with sensors and schedules on, on the embedded AWS that `demo` and `push` use."""
     from adplatform.cli.process_group import run_to_the_end, stop_signals
-    from adplatform.flow.provision import provision as provision_services
     from adplatform.local.dagster_home import prepare_dagster_home
     from adplatform.local.endpoint import own
+    from adplatform.resources.provisioning import provision_patterns
 
     with stop_signals() as stop:
         settings = read_settings()
         if settings.env == "local" and "AWS_ENDPOINT_URL" not in os.environ:
             own(settings.data, lambda: console.print("another command has the embedded AWS; waiting for it to end"))
         services = connect()
-        provision_services(services, [p.source for p in declared_patterns(settings)])
+        provision_patterns(services, declared_patterns(settings))
         console.print(f"Dagster opens on http://127.0.0.1:{port}; drop a file with `adplatform push <feed> <file>`")
         environment = {
             **os.environ,

@@ -25,8 +25,9 @@ from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.ledger.ledger import Ledger
 from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS, DEMO_CREDENTIALS
 from adplatform.local.world.amazon.selling import ALL_ORDERS, SALES_AND_TRAFFIC, SEARCH_TERMS, SETTLEMENT
-from adplatform.local.world.amazon.server import Application, Handler
+from adplatform.local.world.amazon.server import Application
 from adplatform.local.world.amazon.world import SpReport, World
+from adplatform.local.world.http import Handler
 from adplatform_tests.amazon.shared import Shared
 
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
