@@ -51,7 +51,7 @@ def cancel(
     if len(found) != 1:
         going = ", ".join(each.run_id for each in known) or "none"
         raise PermanentFailure(f"{name}: {len(found)} runs that go on begin with {run!r}; going on: {going}")
-    target.engine.cancel(found[0].run_id)
+    watch.cancel(target, found[0])
     console.print(f"run {found[0].run_id} is being stopped")
 
 

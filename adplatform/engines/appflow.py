@@ -115,14 +115,38 @@ class AppFlow:
                 yield _run(record)
 
     def claims(self, run: Run) -> Iterator[Claim]:
-        """The date folders come before the execution id, so a run is listed with the others of its schema versions."""
+        """What lies in folders of the run's days and of its own id; the date folders come before the execution id, so
+        that a day is listed with its other runs."""
         with self._failures():
-            pages = self.s3.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=f"{self.prefix.rstrip('/')}/{self.flow}/"
-            )
-            for found in (each for page in pages for each in page.get("Contents", ())):
-                if f"/{run.run_id}/" in found["Key"]:
-                    yield Claim(found["Key"], size=found["Size"])
+            for prefix in self._folders(run):
+                for found in self._listed(prefix):
+                    if f"/{run.run_id}/" in found["Key"]:
+                        yield Claim(found["Key"], size=found["Size"])
+
+    def _folders(self, run: Run) -> Iterator[str]:
+        """Prefixes below which the run can have written, none below another. Its days are UTC as far as AWS says, so
+        the days around them count, too."""
+        flow = f"{self.prefix.rstrip('/')}/{self.flow}/"
+        versions = [
+            each["Prefix"]
+            for page in self._pages(flow, Delimiter="/")
+            for each in page.get("CommonPrefixes", ())
+            if each["Prefix"].startswith(f"{flow}schemaVersion_")
+        ]
+        first, last = run.started_at or self.now(), run.ended_at or self.now()
+        days = [(first + timedelta(days=n)).date() for n in range(-1, (last - first).days + 3)]
+        for above in (flow, *versions):
+            yield f"{above}{run.run_id}/"
+            yield from (f"{above}{day:%Y/%m/%d}/" for day in days)
+
+    def _listed(self, prefix: str) -> Iterator[dict[str, Any]]:
+        return (found for page in self._pages(prefix) for found in page.get("Contents", ()))
+
+    def _pages(self, prefix: str, **more: str) -> Iterator[dict[str, Any]]:
+        pages: Iterator[dict[str, Any]] = self.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=prefix, **more
+        )
+        return pages
 
     def cancel(self, run_id: str) -> None:
         with self._failures():

@@ -6,7 +6,7 @@ Facts: DataSync API reference and user guide ("Task reports").
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -31,19 +31,24 @@ _STATES = {
 }
 _ENDED = frozenset({"SUCCESS", "ERROR"})
 _LONGEST_MARK = 32
+_CLOCKS = timedelta(seconds=10)
+"""By how much the clocks of DataSync and of S3 may differ."""
 
 
 @dataclass(frozen=True)
 class DataSync:
     """One task, by its ARN or its name. ``prefix`` is where in ``bucket`` it has to write. ``client`` and ``s3`` are
-    boto3 clients. A start that the client itself repeats queues another execution, which costs a run and doubles
-    nothing."""
+    boto3 clients; ``final`` keeps what is known of ended executions, which are described one by one.
+
+    A start that the client itself repeats queues another execution, which costs a run and doubles nothing.
+    """
 
     client: Any
     s3: Any
     named: str
     bucket: str
     prefix: str
+    final: dict[str, Run] = field(default_factory=dict)
 
     limits = Limits(
         settles=timedelta(minutes=2),
@@ -125,8 +130,12 @@ class DataSync:
                     yield run
 
     def claims(self, run: Run) -> Iterator[Claim]:
-        """What the report says was transferred: the exact version of each object where it has that."""
-        for entry in self._reported(run):
+        """What the report says was transferred: the exact version of each object where it has that. Without a report,
+        whatever was written while the execution went on."""
+        reported = list(self._reported(run))
+        if not reported and run.files and run.started_at:
+            yield from self._written_between(run.started_at, run.ended_at)
+        for entry in reported:
             if entry.get("TransferStatus", "SUCCESS") == "SUCCESS" and not _is_folder(entry):
                 source = entry.get("SourceMetadata") or entry.get("SrcMetadata") or {}
                 key = f"{self.prefix}{entry['RelativePath'].lstrip('/')}"
@@ -152,6 +161,14 @@ class DataSync:
                     body = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
                     yield from json.loads(body).get("Transferred", ())
 
+    def _written_between(self, start: datetime, end: datetime | None) -> Iterator[Claim]:
+        with self._failures():
+            pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
+            for found in (each for page in pages for each in page.get("Contents", ())):
+                written = found["LastModified"]
+                if written >= start - _CLOCKS and (end is None or written <= end + _CLOCKS):
+                    yield Claim(found["Key"], size=found["Size"])
+
     def _task(self) -> dict[str, Any]:
         with self._failures():
             described: dict[str, Any] = self.client.describe_task(TaskArn=self.task)
@@ -173,6 +190,14 @@ class DataSync:
         return next((tag["Value"] for page in pages for tag in page["Tags"] if tag["Key"] == MARK), "")
 
     def _run(self, run_id: str) -> Run:
+        if run_id not in self.final:
+            run = self._described(run_id)
+            if not run.final:
+                return run
+            self.final[run_id] = run
+        return self.final[run_id]
+
+    def _described(self, run_id: str) -> Run:
         said = self.client.describe_task_execution(TaskExecutionArn=run_id)
         result, report = said.get("Result") or {}, said.get("ReportResult") or {}
         state, ended = _STATES.get(said["Status"], RunState.RUNNING), said["Status"] in _ENDED

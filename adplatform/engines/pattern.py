@@ -10,6 +10,7 @@ from adplatform.contracts.source import PLATFORM_TOPICS, Topics
 from adplatform.engines.appflow import AppFlow
 from adplatform.engines.datasync import DataSync
 from adplatform.engines.declared_flows import flow_request, provide
+from adplatform.engines.engine import Run
 from adplatform.engines.runs import Target, Watch
 from adplatform.flow.pushed import PushedFiles
 from adplatform.flow.services import Services
@@ -93,11 +94,12 @@ def replicated_files(declared: ReplicatedSource, settings: Settings) -> EngineFi
     """
     source = declared_source(declared, settings.raw_bucket)
     feeds = tuple(replace(flow, archive="") for flow in source.feeds)
+    final: dict[str, Run] = {}
     source = replace(source, feeds=feeds, takes_files=False)
 
     def targets(services: Services) -> list[Target]:
         client = services.aws.client("datasync")
-        engine = DataSync(client, services.s3, declared.task, services.zones.raw_bucket, source.prefix)
+        engine = DataSync(client, services.s3, declared.task, services.zones.raw_bucket, source.prefix, final)
         return [Target("task", engine, declared.every, declared.offset)]
 
     simulated = declared.task if declared.simulated else None

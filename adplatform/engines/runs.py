@@ -16,6 +16,7 @@ from adplatform.contracts.source import PLATFORM_TOPICS, Topics
 from adplatform.engines.engine import Busy, Claim, Doubtful, Engine, Run
 from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure, listed
 from adplatform.flow.arrivals import Arrivals
+from adplatform.flow.budget import UNLIMITED, Budget
 from adplatform.flow.outbox import notify
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
@@ -68,9 +69,10 @@ class Watch:
     def ledger(self) -> Ledger:
         return self.services.ledger
 
-    def look(self, newest: Mapping[str, datetime] | None = None) -> Look:
+    def look(self, newest: Mapping[str, datetime] | None = None, budget: Budget = UNLIMITED) -> Look:
         """Start what is due, watch what runs, land what has ended. ``newest`` is what an earlier look returned: when
-        the newest known run of each target started; without it all that engines remember is looked through.
+        the newest known run of each target started; without it all that engines remember is looked through. What the
+        ``budget`` leaves no time for, a later look goes on with.
 
         One target that fails holds up no other.
         """
@@ -81,7 +83,7 @@ class Watch:
         for target in self.targets:
             own = [run for run in active.values() if run.target == target.name]
             try:
-                moved, at = self._look_at(target, own, pursued, newest.get(target.name))
+                moved, at = self._look_at(target, own, pursued, newest.get(target.name), budget)
             except (PermanentFailure, TransientFailure) as e:
                 self._troubled(target, e)
                 continue
@@ -96,14 +98,30 @@ class Watch:
         wanted = Intention(self.source.name, target.name, key, window_start=start, window_end=end)
         return self.ledger.engine_runs.intend(wanted)
 
+    def cancel(self, target: Target, run: EngineRun) -> None:
+        """Stop exactly this run, which is not wanted again: some engines call that a failure like any other."""
+        self.ledger.engine_runs.cancel(run)
+        target.engine.cancel(run.run_id)
+
     def _look_at(
-        self, target: Target, active: list[EngineRun], pursued: Iterable[Intention], newest: datetime | None
+        self,
+        target: Target,
+        active: list[EngineRun],
+        pursued: Iterable[Intention],
+        newest: datetime | None,
+        budget: Budget,
     ) -> tuple[list[EngineRun], datetime | None]:
         now, engine = self.ledger.now(), target.engine
         newest = newest if newest and newest <= now else None
         since = max(now - engine.limits.history, newest - _OVERLAP if newest else _EPOCH)
         shown = {run.run_id: run for run in engine.recent(since)}
-        changed = [self._entered(target, run) for run in self._strangers(target, shown.values())]
+        strangers = self._strangers(target, shown.values())
+        changed: list[EngineRun] = []
+        for stranger in strangers:
+            changed.append(self._entered(target, stranger))
+            if budget.spent:
+                break
+        whole = len(changed) == len(strangers)
         rows = {run.run_id: run for run in [*active, *changed]}
         unseen = [run_id for run_id in rows if run_id not in shown]
         shown |= engine.observe(unseen) if unseen else {}
@@ -113,13 +131,15 @@ class Watch:
                 moved = self._landed(target, moved)
             if moved != row:
                 changed.append(moved)
+            if moved.ended and budget.spent:
+                break
         own = [each for each in pursued if each.target == target.name]
         own = [left for each in own if (left := self._pursued(target, each))]
         own += self._planned(target, own)
         for intention in own:
             if intention.state is IntentState.INTENDED and not (intention.not_before and intention.not_before > now):
                 self._start(target, intention)
-        started = [run.started_at for run in shown.values() if run.started_at]
+        started = [run.started_at for run in shown.values() if run.started_at and whole]
         return changed, max([*started, *([newest] if newest else [])], default=None)
 
     def _planned(self, target: Target, pursued: Sequence[Intention]) -> list[Intention]:
@@ -318,7 +338,7 @@ def _pause(tried: int) -> timedelta:
 def _said(row: EngineRun, shown: Run) -> EngineRun:
     return replace(
         row,
-        state=shown.state,
+        state=RunState.CANCELLED if row.cancelled and shown.state is RunState.FAILED else shown.state,
         said=shown.said,
         message=shown.message,
         final=shown.final,

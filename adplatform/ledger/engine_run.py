@@ -84,7 +84,8 @@ class EngineRun:
 
     ``final`` once nothing of it changes any more, its report included; ``landed_at`` once everything that it wrote is
     with its deliveries, or was left out because it failed. ``counted`` are the records or files that the engine says it
-    moved, ``objects`` those that landed. ``overdue`` once it stays in a state for longer than it may.
+    moved, ``objects`` those that landed. ``overdue`` once it stays in a state for longer than it may, ``cancelled``
+    once somebody stopped it from here.
     """
 
     source: str
@@ -107,6 +108,7 @@ class EngineRun:
     bytes: int | None = None
     failed: int | None = None
     overdue: bool = False
+    cancelled: bool = False
     objects: int = 0
     landed_at: datetime | None = None
     error: str = ""

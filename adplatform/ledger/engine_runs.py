@@ -163,6 +163,15 @@ class EngineRuns:
         _require(not seen.ended, seen, "overdue")
         return self._move(seen, replace(seen, overdue=True, error=why))
 
+    def cancel(self, seen: EngineRun) -> EngineRun | None:
+        """Somebody stops it.
+
+        Raises:
+            IllegalStep: it is final.
+        """
+        _require(not seen.final, seen, "cancelled")
+        return self._move(seen, replace(seen, cancelled=True))
+
     def lose(self, seen: EngineRun, why: str) -> EngineRun | None:
         """The engine does not know it any more and will say nothing of it.
 

@@ -2,15 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import boto3
 from botocore.config import Config
 
 from adplatform.engines.appflow import AppFlow
+from adplatform.engines.datasync import DataSync
 from adplatform.engines.engine import Engine
 from adplatform.local.world.saas.server import Server
 from adplatform.platform.aws import Aws
 from adplatform_tests.local.aws.appflow_world import new_bucket, unique
+from adplatform_tests.support.replication import make_task, reported, wait_for_execution
+from adplatform_tests.support.replication import order_fault as order_task_fault
 from adplatform_tests.support.saas import make_flow, order_fault, records, wait_for_run, written
 
 
@@ -27,6 +31,8 @@ class Bench:
     runs: Callable[[], int]
     written: Callable[[str], set[str]]
     nowhere: Engine
+    lacks: frozenset[str] = frozenset()
+    """Faults that its stand-in does not have, because the service cannot have them."""
 
 
 def appflow_bench(aws: Aws, endpoint: str, saas: Server) -> Bench:
@@ -48,3 +54,39 @@ def appflow_bench(aws: Aws, endpoint: str, saas: Server) -> Bench:
         lambda run: set(written(aws, bucket, run)),
         of(unique("nobody")),
     )
+
+
+def datasync_bench(aws: Aws, endpoint: str) -> Bench:
+    source, landing, reports = new_bucket(aws), new_bucket(aws), new_bucket(aws)
+    s3 = aws.client("s3")
+    for name in ("a", "b", "c"):
+        s3.put_object(Bucket=source, Key=f"{name}.csv", Body=name.encode())
+    task = make_task(aws, source, f"{landing}/landing/cloud", reports=f"{reports}/below", Options=ALL)
+    client = boto3.Session("local", "local", region_name=aws.region).client(
+        "datasync", endpoint_url=endpoint, config=Config(retries={"total_max_attempts": 1})
+    )
+
+    def of(named: str) -> DataSync:
+        return DataSync(client, s3, named, landing, "landing/cloud/")
+
+    def order(name: str, **more: Any) -> None:
+        order_task_fault(aws, _NAMES.get(name, name), task, **more)
+
+    def keys(run: str) -> set[str]:
+        came = [each for each in reported(aws, reports, run) if each.get("TransferStatus", "SUCCESS") == "SUCCESS"]
+        return {f"landing/cloud/{each['RelativePath'].lstrip('/')}" for each in came}
+
+    return Bench(
+        of(task),
+        lambda: str(client.start_task_execution(TaskArn=task)["TaskExecutionArn"]),
+        lambda run: wait_for_execution(aws, run),
+        order,
+        lambda: len(client.list_task_executions(TaskArn=task)["TaskExecutions"]),
+        keys,
+        of(unique("nobody")),
+        frozenset({"no_records", "on_page_2", "run_fails", "connection_expired"}),
+    )
+
+
+ALL = {"TransferMode": "ALL", "VerifyMode": "ONLY_FILES_TRANSFERRED"}
+_NAMES = {"stuck": "stuck_launching", "put_failures": "transfer_failures"}

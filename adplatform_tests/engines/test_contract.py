@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -11,14 +12,23 @@ from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.ledger.engine_run import Intention, RunState
 from adplatform.local.world.saas.server import serving
 from adplatform.platform.aws import Aws
-from adplatform_tests.engines.benches import Bench, appflow_bench
+from adplatform_tests.engines.benches import Bench, appflow_bench, datasync_bench
 from adplatform_tests.local.aws.appflow_world import new_world
 
 
-@pytest.fixture(params=["appflow"])
+@pytest.fixture(params=["appflow", "datasync"])
 def bench(request: pytest.FixtureRequest, aws: Aws, aws_endpoint: str) -> Iterator[Bench]:
+    if request.param == "datasync":
+        yield datasync_bench(aws, aws_endpoint)
+        return
     with serving(new_world()) as saas:
         yield appflow_bench(aws, aws_endpoint, saas)
+
+
+def order(bench: Bench, fault: str, **more: Any) -> None:
+    if fault in bench.lacks:
+        pytest.skip(f"this engine cannot have {fault}")
+    bench.order(fault, **more)
 
 
 def wanted(key: str = "slot/1", begun: int = 1) -> Intention:
@@ -56,14 +66,14 @@ def test_another_attempt_is_another_run(bench: Bench) -> None:
 
 
 def test_while_a_run_goes_on_another_is_not_started(bench: Bench) -> None:
-    bench.order("stuck")
+    order(bench, "stuck")
     going = bench.foreign()
     assert bench.engine.start(wanted()) == Busy(going)
     assert bench.runs() == 1
 
 
 def test_a_start_whose_answer_was_lost_is_found_again(bench: Bench) -> None:
-    bench.order("answer_lost")
+    order(bench, "answer_lost")
     with pytest.raises(TransientFailure):
         bench.engine.start(wanted())
     again = bench.engine.start(wanted(begun=2))
@@ -74,7 +84,7 @@ def test_a_start_whose_answer_was_lost_is_found_again(bench: Bench) -> None:
 
 def test_a_run_that_is_not_shown_yet_is_missing_and_no_error(bench: Bench) -> None:
     run = started(bench)
-    bench.order("no_records", times=2)
+    order(bench, "no_records", times=2)
     assert bench.engine.observe([run]) == {}
     assert list(bench.engine.recent(datetime.now(UTC) - timedelta(hours=1))) == []
     assert run in bench.engine.observe([run])
@@ -85,20 +95,21 @@ def test_a_run_is_found_wherever_the_list_has_it(bench: Bench) -> None:
     for number in range(3):
         runs.append(started(bench, wanted(f"slot/{number}")))
         bench.wait(runs[-1])
-    bench.order("on_page_2", times=2)
+    order(bench, "on_page_2", times=2)
     assert bench.engine.observe([runs[-1]]).keys() == {runs[-1]}
     assert set(runs) <= {run.run_id for run in bench.engine.recent(datetime.now(UTC) - timedelta(hours=1))}
 
 
 def test_a_run_is_final_once_it_has_ended(bench: Bench) -> None:
-    bench.order("stuck", seconds=0.5)
+    order(bench, "stuck", seconds=0.5)
     run = started(bench)
     going = bench.engine.observe([run])[run]
-    assert (going.state, going.final) == (RunState.RUNNING, False)
+    assert going.state in (RunState.WAITING, RunState.RUNNING)
+    assert not going.final
     bench.wait(run)
     ended = bench.engine.observe([run])[run]
     assert (ended.state, ended.final, ended.failed) == (RunState.SUCCEEDED, True, 0)
-    assert ended.records
+    assert ended.records or ended.files
     assert ended.started_at
     assert ended.ended_at
     assert ended.started_at <= ended.ended_at
@@ -124,7 +135,7 @@ def test_a_run_claims_what_it_wrote_and_nothing_else(bench: Bench) -> None:
 
 
 def test_a_success_with_failures_is_partial(bench: Bench) -> None:
-    bench.order("put_failures", count=1)
+    order(bench, "put_failures", count=1)
     run = bench.foreign()
     bench.wait(run)
     seen = bench.engine.observe([run])[run]
@@ -133,7 +144,7 @@ def test_a_success_with_failures_is_partial(bench: Bench) -> None:
 
 
 def test_a_failed_run_says_why(bench: Bench) -> None:
-    bench.order("run_fails", count=0)
+    order(bench, "run_fails", count=0)
     run = bench.foreign()
     bench.wait(run)
     seen = bench.engine.observe([run])[run]
@@ -142,7 +153,7 @@ def test_a_failed_run_says_why(bench: Bench) -> None:
 
 
 def test_a_run_whose_connection_expired_has_failed(bench: Bench) -> None:
-    bench.order("connection_expired")
+    order(bench, "connection_expired")
     run = bench.foreign()
     bench.wait(run)
     assert bench.engine.observe([run])[run].state is RunState.FAILED
@@ -151,25 +162,26 @@ def test_a_run_whose_connection_expired_has_failed(bench: Bench) -> None:
 def test_exactly_one_run_is_cancelled_and_an_ended_one_is_no_error(bench: Bench) -> None:
     ended = bench.foreign()
     bench.wait(ended)
-    bench.order("stuck")
+    order(bench, "stuck")
     going = bench.foreign()
     bench.engine.cancel(going)
     bench.wait(going)
     bench.engine.cancel(ended)
     seen = bench.engine.observe([ended, going])
-    assert (seen[ended].state, seen[going].state) == (RunState.SUCCEEDED, RunState.CANCELLED)
+    assert seen[ended].state is RunState.SUCCEEDED
+    assert seen[going].state in (RunState.CANCELLED, RunState.FAILED)
 
 
 def test_a_run_that_is_forgotten_is_missing(bench: Bench) -> None:
     run = bench.foreign()
     bench.wait(run)
-    bench.order("history_expired", seconds=0)
+    order(bench, "history_expired", seconds=0)
     assert bench.engine.observe([run]) == {}
 
 
 def test_a_throttled_call_may_pass_later(bench: Bench) -> None:
     for call in (bench.engine.check, lambda: bench.engine.start(wanted()), lambda: bench.engine.observe(["x"])):
-        bench.order("throttled")
+        order(bench, "throttled")
         with pytest.raises(TransientFailure):
             call()
     assert isinstance(bench.engine.start(wanted()), Started)

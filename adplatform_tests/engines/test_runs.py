@@ -1,11 +1,13 @@
 """The life of an engine's runs: wanted before it is asked for, landed once, whoever started it and whatever is lost."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from adplatform.engines.engine import Finding
 from adplatform.flow.arrivals import Arrivals
+from adplatform.flow.budget import Budget
 from adplatform.ledger.engine_run import IntentState, RunState
 from adplatform_tests.engines.world import Brought
 from adplatform_tests.flow.world import Crash
@@ -293,3 +295,32 @@ def test_a_memory_of_runs_in_the_future_is_no_memory(watched: Brought) -> None:
     watched.newest = {"contacts": watched.base.clock() + timedelta(days=400)}
     watched.look()
     assert watched.run(run_id).ended
+
+
+def test_a_look_without_time_goes_on_where_the_last_one_stopped(watched: Brought) -> None:
+    keys = []
+    for _ in range(5):
+        run_id = watched.engine.begin()
+        keys.append(watched.engine.write(run_id, "a.json"))
+        watched.engine.end(run_id)
+        watched.later(minutes=1)
+    for _ in range(5):
+        found = watched.watch.look(watched.newest, Budget.of(0, lambda: 0.0))
+        watched.newest = dict(found.newest)
+    assert len([run for run in watched.runs() if run.ended]) == 5
+    watched.settle()
+    assert watched.delivered(watched.base.clock().date()) == sorted(keys)
+
+
+def test_a_run_that_somebody_stops_is_not_started_again_though_its_engine_calls_it_failed(brought: Brought) -> None:
+    brought.look()
+    [run] = brought.runs()
+    brought.watch.cancel(brought.target, run)
+    execution = brought.engine.executions[run.run_id]
+    execution.run = replace(execution.run, state=RunState.FAILED)
+    for _ in range(3):
+        brought.look()
+        brought.later(minutes=5)
+    assert brought.run(run.run_id).state is RunState.CANCELLED
+    assert [i.state for i in brought.intentions()] == [IntentState.GIVEN_UP]
+    assert brought.engine.starts == 1

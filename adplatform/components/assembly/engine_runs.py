@@ -72,7 +72,7 @@ class EngineRuns:
         runs = runs_of(services.ledger, instance)
         runs.sweep()
         remove_left(services.settings.temp)
-        engine = watch.look(before.newest)
+        engine = watch.look(before.newest, how.budget.share(0.5))
         settler = Settler(Objects(source, services.s3, services.ledger), services.zones)
         mark = Mark(before.feed, before.days) if before.feed else None
         found = settler.look(runs, how.budget, mark, most=MOST_STARTED)
