@@ -8,7 +8,7 @@ import json
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import PurePosixPath
 
@@ -34,6 +34,7 @@ LONGEST_REST = timedelta(hours=1)
 _OVERLAP = timedelta(days=1)
 """How long before the newest known run one may have started that is not known yet."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SHOWN = tuple(each.name for each in fields(Run))
 
 
 @dataclass(frozen=True)
@@ -336,36 +337,11 @@ def _pause(tried: int) -> timedelta:
 
 
 def _said(row: EngineRun, shown: Run) -> EngineRun:
-    return replace(
-        row,
-        state=RunState.CANCELLED if row.cancelled and shown.state is RunState.FAILED else shown.state,
-        said=shown.said,
-        message=shown.message,
-        final=shown.final,
-        started_at=shown.started_at,
-        ended_at=shown.ended_at,
-        window_start=shown.window_start,
-        window_end=shown.window_end,
-        records=shown.records,
-        files=shown.files,
-        bytes=shown.bytes,
-        failed=shown.failed,
-    )
+    """The row with what the engine says by now."""
+    said = replace(row, **{name: getattr(shown, name) for name in _SHOWN})
+    return replace(said, state=RunState.CANCELLED) if row.cancelled and said.state is RunState.FAILED else said
 
 
 def _as_run(row: EngineRun) -> Run:
-    return Run(
-        run_id=row.run_id,
-        state=row.state,
-        said=row.said,
-        message=row.message,
-        final=row.final,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        window_start=row.window_start,
-        window_end=row.window_end,
-        records=row.records,
-        files=row.files,
-        bytes=row.bytes,
-        failed=row.failed,
-    )
+    """What the engine said last."""
+    return Run(**{name: getattr(row, name) for name in _SHOWN})
