@@ -186,6 +186,7 @@ def test_the_ledger_command_shows_the_delivery_and_what_was_ignored(aws_endpoint
     assert "clubcard/purchases: 2 ignored objects; `adplatform ledger clubcard/purchases` says why" in source
 
 
+@pytest.mark.slow
 def test_a_flood_of_one_source_delays_no_other(aws_endpoint: str, services: Services) -> None:
     provision(services, [make_source(name, services.zones.raw_bucket, []) for name in ("northwind", "clubcard")])
     bucket, far = services.zones.raw_bucket, TODAY + timedelta(days=300)
