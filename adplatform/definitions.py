@@ -8,6 +8,8 @@ import dagster as dg
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    # Dagster itself passes this parameter when it gives resources to the jobs of a sensor; nothing here uses it.
-    warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDefinition", dg.BetaWarning)
+    # Dagster itself passes the parameter when it gives resources to the jobs of a sensor; nothing here uses it. The
+    # class is dagster-aws's own, of which every run would warn.
+    for unused in ("Parameter `owners` of initializer `SensorDefinition", "Class `SecretsManagerResource`"):
+        warnings.filterwarnings("ignore", unused, dg.BetaWarning)
     return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)

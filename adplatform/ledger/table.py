@@ -7,13 +7,13 @@ the same work twice.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
-
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from adplatform.failures import TransientFailure
 from adplatform.ledger.rows import Item, R, Row, from_item, to_item
 from adplatform.platform.batches import answered
+from adplatform.platform.late import Late
 
 Write = dict[str, Any]
 """One write of a transaction, as ``transact_write_items`` takes it."""
@@ -23,8 +23,7 @@ MOST_READ = 100
 """Keys of one call (DynamoDB API reference, BatchGetItem)."""
 NEW = "attribute_not_exists(pk)"
 """The condition that nobody has written the row."""
-_serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
+types: Any = Late("boto3.dynamodb.types")
 
 
 def table_definition(table: str) -> dict[str, Any]:
@@ -207,12 +206,24 @@ def key(feed: str, sort_key: str) -> dict[str, Any]:
 
 def wire(item: Mapping[str, Any]) -> dict[str, Any]:
     """Attributes as the DynamoDB client takes them."""
-    return {name: _serialize(value) for name, value in item.items()}
+    serialize = _serializer()
+    return {name: serialize(value) for name, value in item.items()}
 
 
 def unwire(item: Mapping[str, Any]) -> Item:
     """Attributes as the DynamoDB client gives them, as plain values."""
-    return {name: _deserialize(value) for name, value in item.items()}
+    deserialize = _deserializer()
+    return {name: deserialize(value) for name, value in item.items()}
+
+
+@cache
+def _serializer() -> Callable[[Any], Any]:
+    return types.TypeSerializer().serialize  # type: ignore[no-any-return]  # boto3 has no types
+
+
+@cache
+def _deserializer() -> Callable[[Any], Any]:
+    return types.TypeDeserializer().deserialize  # type: ignore[no-any-return]  # boto3 has no types
 
 
 def _condition(condition: str, values: Mapping[str, Any] | None, names: Iterable[str]) -> dict[str, Any]:

@@ -8,16 +8,16 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from botocore.config import Config
-
 from adplatform.failures import PermanentFailure
 from adplatform.platform.late import Late
 from adplatform.platform.loopback import is_loopback
 
 if TYPE_CHECKING:
     import boto3
+    from botocore.config import Config
 else:
     boto3 = Late("boto3")
+config: Any = Late("botocore.config")
 
 _making_clients = threading.Lock()
 LOCAL_REGION = "us-east-1"
@@ -62,13 +62,13 @@ def longest_call(client: Any) -> timedelta:
     return timedelta(seconds=attempts * (config.connect_timeout + config.read_timeout) + _pauses(attempts))
 
 
-def _bounded(budget: timedelta) -> Config:
+def _bounded(budget: timedelta) -> "Config":
     """Time-outs and attempts that use up ``budget`` when nobody answers."""
     attempt = (budget.total_seconds() - _pauses(_ATTEMPTS)) / _ATTEMPTS
     if attempt <= 0:
         raise ValueError(f"{budget} is too short for {_ATTEMPTS} attempts with their pauses")
     connect = attempt * _CONNECT_SHARE
-    return Config(
+    return config.Config(
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         connect_timeout=connect,
         read_timeout=attempt - connect,

@@ -12,13 +12,12 @@ from typing import Any
 
 from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.retries.standard import RetryContext, ThrottledRetryableChecker, TransientRetryableChecker
 
 from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure, is_of_machine, local_failure
 from adplatform.platform.late import Late
 
 boto3_exceptions: Any = Late("boto3.exceptions")
-_AGAIN = (TransientRetryableChecker(), ThrottledRetryableChecker())
+retries: Any = Late("botocore.retries.standard")
 _PASSING = frozenset(
     {
         # Lost races
@@ -144,9 +143,10 @@ def _refusal(what: str, error: ClientError, hindering: tuple[str, ...]) -> Perma
 
 def _passes(error: ClientError, code: str, status: int) -> bool:
     answer = SimpleNamespace(status_code=status)
-    context = RetryContext(attempt_number=1, parsed_response=error.response, http_response=answer)
+    context = retries.RetryContext(attempt_number=1, parsed_response=error.response, http_response=answer)
+    checkers = (retries.TransientRetryableChecker(), retries.ThrottledRetryableChecker())
     return (
-        any(checker.is_retryable(context) for checker in _AGAIN)
+        any(checker.is_retryable(context) for checker in checkers)
         or code in _PASSING
         or (status in (_TIMEOUT, _CONFLICT, _TOO_MANY) or status >= 500)
     )
