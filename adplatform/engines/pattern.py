@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adplatform.contracts.replication import ReplicatedSource
 from adplatform.contracts.saas import FlowFeed, SaasSource
@@ -11,11 +11,20 @@ from adplatform.engines.appflow import AppFlow
 from adplatform.engines.datasync import DataSync
 from adplatform.engines.declared_flows import flow_request, provide
 from adplatform.engines.engine import Run
+from adplatform.engines.failed import failed_runs
 from adplatform.engines.runs import Target, Watch
+from adplatform.flow.failed import failed_deliveries
+from adplatform.flow.pattern import Failed
 from adplatform.flow.pushed import PushedFiles
 from adplatform.flow.services import Services
 from adplatform.flow.source import declared_source
 from adplatform.platform.settings import Settings
+
+if TYPE_CHECKING:
+    from adplatform.ledger.ledger import Ledger
+
+TASK = "task"
+"""What the one target of a replicated source is called."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,15 @@ class EngineFiles(PushedFiles):
     provision: Callable[[Services], None] = lambda _: None
     simulated: str | None = None
     replicates: bool = False
+
+    names_of_targets: tuple[str, ...] = ()
+
+    def failing(self, ledger: "Ledger") -> list[str]:
+        return [*self.names, *(f"{self.source.name}/{target}" for target in self.names_of_targets)]
+
+    def failed(self, services: Services) -> Sequence[Failed]:
+        deliveries = failed_deliveries(services.ledger, self.source.name, self.source.feeds)
+        return [*deliveries, *failed_runs(services.ledger, self.source.name, self.names_of_targets)]
 
     def watch(self, services: Services) -> Watch:
         """Its runs."""
@@ -82,7 +100,14 @@ def saas_flows(declared: SaasSource, settings: Settings) -> EngineFiles:
                 provide(client, wanted)
 
     simulated = declared.connection if declared.simulated else None
-    return EngineFiles(source, topics=declared.topics, targets=targets, provision=provision, simulated=simulated)
+    return EngineFiles(
+        source,
+        topics=declared.topics,
+        targets=targets,
+        provision=provision,
+        simulated=simulated,
+        names_of_targets=tuple(flows),
+    )
 
 
 def replicated_files(declared: ReplicatedSource, settings: Settings) -> EngineFiles:
@@ -100,7 +125,9 @@ def replicated_files(declared: ReplicatedSource, settings: Settings) -> EngineFi
     def targets(services: Services) -> list[Target]:
         client = services.aws.client("datasync")
         engine = DataSync(client, services.s3, declared.task, services.zones.raw_bucket, source.prefix, final)
-        return [Target("task", engine, declared.every, declared.offset)]
+        return [Target(TASK, engine, declared.every, declared.offset)]
 
     simulated = declared.task if declared.simulated else None
-    return EngineFiles(source, topics=declared.topics, targets=targets, simulated=simulated, replicates=True)
+    return EngineFiles(
+        source, topics=declared.topics, targets=targets, simulated=simulated, replicates=True, names_of_targets=(TASK,)
+    )

@@ -1,10 +1,12 @@
 """The pattern of files that a sender puts into a landing zone, as often and as much as it likes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adplatform.contracts.source import FileSource
-from adplatform.flow.failed import FailedDelivery, failed_deliveries
+from adplatform.flow.failed import failed_deliveries
+from adplatform.flow.pattern import Failed
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source, declared_source
 from adplatform.platform.settings import Settings
@@ -36,7 +38,7 @@ class PushedFiles:
     def failing(self, ledger: "Ledger") -> list[str]:
         return list(self.names)
 
-    def failed(self, services: Services) -> list[FailedDelivery]:
+    def failed(self, services: Services) -> Sequence[Failed]:
         return failed_deliveries(services.ledger, self.source.name, self.source.feeds)
 
 

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from adplatform.engines.engine import Finding
+from adplatform.engines.failed import failed_runs
 from adplatform.flow.arrivals import Arrivals
 from adplatform.flow.budget import Budget
 from adplatform.ledger.engine_run import IntentState, RunState
@@ -324,3 +326,18 @@ def test_a_run_that_somebody_stops_is_not_started_again_though_its_engine_calls_
     assert brought.run(run.run_id).state is RunState.CANCELLED
     assert [i.state for i in brought.intentions()] == [IntentState.GIVEN_UP]
     assert brought.engine.starts == 1
+
+
+def test_what_was_given_up_has_failed_until_a_run_brings_data_and_can_be_retried(brought: Brought) -> None:
+    for _ in range(20):
+        brought.look()
+        for run_id in brought.engine.going:
+            brought.engine.end(run_id, RunState.FAILED, message="quota used up")
+        brought.later(minutes=2)
+    [failed] = failed_runs(brought.ledger, "crm", ["contacts"])
+    assert str(failed).startswith("crm/contacts slot/2026-03-14T09:00:00Z: given up: quota used up; mend it")
+    services: Any = brought.base
+    assert failed.retry(services).changed
+    assert failed_runs(brought.ledger, "crm", ["contacts"]) == []
+    brought.look()
+    assert brought.engine.starts == 4

@@ -1,0 +1,51 @@
+"""Runs that were wanted and given up, and those whose start cannot be known."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from adplatform.flow.retried import Retried
+from adplatform.flow.services import Services
+from adplatform.ledger.engine_run import WROTE, Intention, IntentState
+from adplatform.ledger.ledger import Ledger
+
+_FAILED = (IntentState.GIVEN_UP, IntentState.LOST)
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """As ``adplatform.flow.pattern.Failed``."""
+
+    intention: Intention
+    counts: bool = True
+
+    @property
+    def name(self) -> str:
+        return f"{self.intention.source}/{self.intention.target}"
+
+    def retry(self, services: Services) -> Retried:
+        """Want another run now."""
+        key = f"asked/{services.ledger.now():%Y-%m-%dT%H:%M:%SZ}"
+        wanted = Intention(self.intention.source, self.intention.target, key, window_end=self.intention.window_end)
+        changed = services.ledger.engine_runs.intend(wanted)
+        what = "another run is wanted" if changed else "another run is wanted already"
+        return Retried(f"{self.name}: {what}", changed)
+
+    def __str__(self) -> str:
+        i = self.intention
+        return f"{self.name} {i.key}: {i.state}: {i.error}; mend it, then `adplatform retry {self.name}`"
+
+
+def failed_runs(ledger: Ledger, source: str, targets: Iterable[str]) -> list[FailedRun]:
+    """Of each target the last intention that failed, unless another run has brought data since or is on its way."""
+    found = []
+    for target in targets:
+        intentions = sorted(
+            ledger.engine_runs.intentions(source, target), key=lambda i: i.intended_at or ledger.now(), reverse=True
+        )
+        if not intentions or intentions[0].state not in _FAILED:
+            continue
+        last = intentions[0]
+        runs = (run for run in ledger.engine_runs.runs(source, target) if run.state in WROTE and run.landed_at)
+        if not any(last.changed_at and run.landed_at and run.landed_at > last.changed_at for run in runs):
+            found.append(FailedRun(last))
+    return found
