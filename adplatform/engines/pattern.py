@@ -30,15 +30,14 @@ TASK = "task"
 @dataclass(frozen=True)
 class EngineFiles(PushedFiles):
     """As ``adplatform.flow.pattern.Pattern``. ``targets`` makes what runs for the source of the clients, and
-    ``provision`` what of it YAML declares and AWS lacks. ``simulated`` names the connection or the task that
-    is to be one to something simulated."""
+    ``provision`` what of it YAML declares and AWS lacks. ``simulated`` names the connection, or of one that
+    ``replicates`` the task, that is to be one to something simulated."""
 
     topics: Topics = PLATFORM_TOPICS
     targets: Callable[[Services], Sequence[Target]] = lambda _: ()
     provision: Callable[[Services], None] = lambda _: None
     simulated: str | None = None
     replicates: bool = False
-
     names_of_targets: tuple[str, ...] = ()
 
     def failing(self, ledger: "Ledger") -> list[str]:
