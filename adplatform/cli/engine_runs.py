@@ -10,7 +10,7 @@ from rich.table import Table
 
 from adplatform.cli.context import connect, console, errors
 from adplatform.engines.pattern import EngineFiles
-from adplatform.engines.runs import Target, Watch
+from adplatform.engines.runs import Target, Watch, asked
 from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import WROTE, EngineRun, Intention, IntentState
@@ -34,8 +34,7 @@ def start(name: Annotated[str, typer.Argument(help="A flow or task, as source/na
     """Want a run of a flow or task now; the next look starts it."""
     services = connect()
     [(watch, target)] = _targets(services, _whole(name))
-    key = f"asked/{services.now():%Y-%m-%dT%H:%M:%SZ}"
-    watch.intend(target, key)
+    watch.intend(target, asked(services.now()))
     console.print(f"a run of {name} is wanted; the next look at the source starts it")
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from adplatform.engines.declared_flows import drift
-from adplatform.engines.engine import Busy, Claim, Doubtful, Engine, Finding, Limits, Run, Started
+from adplatform.engines.engine import Busy, Claim, Doubtful, Finding, Limits, Run, Started
 from adplatform.failures import PermanentFailure
 from adplatform.ledger.engine_run import WROTE, Intention, RunState
 from adplatform.platform.aws_errors import aws_failures
@@ -45,7 +45,6 @@ class AppFlow:
     limits = Limits(
         token=64,
         token_life=timedelta(hours=8),
-        settles=timedelta(minutes=2),
         history=timedelta(days=30),
         patience={RunState.UNSEEN: timedelta(minutes=15), RunState.RUNNING: timedelta(hours=48)},
     )
@@ -209,7 +208,3 @@ def _run(record: Mapping[str, Any]) -> Run:
         bytes=result.get("bytesWritten"),
         failed=failed,
     )
-
-
-def _fits(flow: AppFlow) -> Engine:
-    return flow

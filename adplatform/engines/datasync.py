@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
-from adplatform.engines.engine import Busy, Claim, Engine, Finding, Limits, Run, Started
+from adplatform.engines.engine import Busy, Claim, Finding, Limits, Run, Started
 from adplatform.failures import PermanentFailure
 from adplatform.ledger.engine_run import Intention, RunState
 from adplatform.platform.aws_errors import aws_failures
@@ -51,7 +51,6 @@ class DataSync:
     final: dict[str, Run] = field(default_factory=dict)
 
     limits = Limits(
-        settles=timedelta(minutes=2),
         history=timedelta(days=30),
         patience={
             RunState.UNSEEN: timedelta(minutes=15),
@@ -238,7 +237,3 @@ class DataSync:
 def _is_folder(entry: Mapping[str, Any]) -> bool:
     source = entry.get("SourceMetadata") or entry.get("SrcMetadata") or {}
     return source.get("Type") == "Directory" or urlsplit(entry["RelativePath"]).path.endswith("/")
-
-
-def _fits(task: DataSync) -> Engine:
-    return task

@@ -16,12 +16,11 @@ from adplatform.ledger.engine_run import Intention, RunState
 @dataclass(frozen=True)
 class Limits:
     """What an engine allows. ``token`` is the length of the token with which it takes repeated starts for one, 0 where
-    it has none, and ``token_life`` how long it remembers that. A run is shown at the latest ``settles`` after its
-    start, and for ``history`` after its end. ``patience`` says how long a run may stay in a state."""
+    it has none, and ``token_life`` how long it remembers that. A run is shown for ``history``
+    after its end. ``patience`` says how long a run may stay in a state."""
 
     token: int = 0
     token_life: timedelta = timedelta(0)
-    settles: timedelta = timedelta(minutes=2)
     history: timedelta = timedelta(days=30)
     patience: Mapping[RunState, timedelta] = field(default_factory=dict)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from adplatform.engines.runs import asked
 from adplatform.flow.retried import Retried
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import WROTE, Intention, IntentState
@@ -24,8 +25,8 @@ class FailedRun:
 
     def retry(self, services: Services) -> Retried:
         """Want another run now."""
-        key = f"asked/{services.ledger.now():%Y-%m-%dT%H:%M:%SZ}"
-        wanted = Intention(self.intention.source, self.intention.target, key, window_end=self.intention.window_end)
+        i = self.intention
+        wanted = Intention(i.source, i.target, asked(services.ledger.now()), window_end=i.window_end)
         changed = services.ledger.engine_runs.intend(wanted)
         what = "another run is wanted" if changed else "another run is wanted already"
         return Retried(f"{self.name}: {what}", changed)

@@ -1,7 +1,7 @@
 """The life of a managed engine's runs, one look at a time: intended, started, watched and landed. Nothing here waits.
 
 The intention is in the ledger before the engine is asked. Whatever can be lost (an answer, an event, this process) is
-found again in the engine's own records; events only make a look come sooner.
+found again in the engine's own records; no event is needed.
 """
 
 import json
@@ -22,7 +22,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.ledger.engine_run import WROTE, EngineRun, Intention, IntentState, Landed, RunState
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.messages import Unsent
+from adplatform.ledger.messages import Trouble, Unsent
 from adplatform.ledger.rows import digest
 
 log = logging.getLogger(__name__)
@@ -79,16 +79,18 @@ class Watch:
         """
         changed: list[EngineRun] = []
         newest = dict(newest or {})
-        active = {run.sort_key: run for run in self.ledger.engine_runs.active(self.source.name)}
+        active = self.ledger.engine_runs.active(self.source.name)
+        troubles = self.ledger.messages.troubles(self.source.name)
         pursued = self.ledger.engine_runs.pursued(self.source.name)
         for target in self.targets:
-            own = [run for run in active.values() if run.target == target.name]
+            own = [run for run in active if run.target == target.name]
             try:
                 moved, at = self._look_at(target, own, pursued, newest.get(target.name), budget)
             except (PermanentFailure, TransientFailure) as e:
-                self._troubled(target, e)
+                self._troubled(target, e, troubles)
                 continue
-            self._untroubled(target)
+            if _trouble(target) in troubles:
+                self.ledger.messages.clear_trouble(self.source.name, _trouble(target))
             changed += moved
             newest |= {target.name: at} if at else {}
         left = self.ledger.engine_runs.active(self.source.name)
@@ -233,7 +235,7 @@ class Watch:
         return row
 
     def _landed(self, target: Target, row: EngineRun) -> EngineRun:
-        """Give what the run wrote to its deliveries. Repeating it changes nothing."""
+        """Give what the run wrote to its deliveries. After a crash it is done again, which may make a version more."""
         runs = self.ledger.engine_runs
         if row.state not in WROTE:
             why = row.message or f"it ended as {row.said}"
@@ -299,11 +301,11 @@ class Watch:
         log.warning("%s %s: %s", row.owner, row.run_id, error)
         notify(self.services, self.source.name, Unsent.of(self.topics.failure, event, subject, facts))
 
-    def _troubled(self, target: Target, error: Exception) -> None:
+    def _troubled(self, target: Target, error: Exception, troubles: Mapping[str, Trouble]) -> None:
         """Notify once of what keeps a target from being looked at or started."""
         log.error("%s/%s: %s", self.source.name, target.name, error)
         what = _trouble(target)
-        known = self.ledger.messages.troubles(self.source.name).get(what)
+        known = troubles.get(what)
         if known is not None and known.error == str(error):
             return
         self.ledger.messages.note_trouble(self.source.name, what, str(error))
@@ -311,10 +313,10 @@ class Watch:
         subject = f"{self.source.name}: {target.name} cannot be run"
         notify(self.services, self.source.name, Unsent.of(self.topics.failure, "target_refused", subject, facts))
 
-    def _untroubled(self, target: Target) -> None:
-        what = _trouble(target)
-        if what in self.ledger.messages.troubles(self.source.name):
-            self.ledger.messages.clear_trouble(self.source.name, what)
+
+def asked(now: datetime) -> str:
+    """The key of an intention that somebody has at this moment."""
+    return f"asked/{now:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _trouble(target: Target) -> str:

@@ -119,9 +119,10 @@ def close(services: Services, flow: FeedFlow, delivery: Delivery, seconds: float
     """
     claimed_by(services.ledger, flow, delivery.day, delivery.run_id)
     # What a run that goes on has written must stay where the engine says that it is.
-    by_runs = flow.feed.arrival.complete_when == "engine"
-    own = read_settlement(services.s3, services.zones, delivery.manifest_key)["objects"] if by_runs else ()
-    only = {entry["key"] for entry in own} if by_runs else None
+    only = None
+    if flow.by_runs and flow.archive:
+        settlement = read_settlement(services.s3, services.zones, delivery.manifest_key)
+        only = {entry["key"] for entry in settlement["objects"]}
     archive(services, flow, delivery.day, delivery.settled_arrivals, only)
     row = services.ledger.publications.get(flow.name, delivery.day, delivery.version)
     if row is None:

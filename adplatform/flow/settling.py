@@ -343,8 +343,8 @@ class Settler:
         if isinstance(judged.decision, Wait) and not anyway:
             return judged.decision
         until = judged.decision.until if isinstance(judged.decision, Settle) else None
-        by_runs = flow.feed.arrival.complete_when == "engine"  # whose objects are recorded before they count
-        if not by_runs and not self._listed_again(flow, delivery.day, judged.objects, listings, until):
+        # What runs wrote is recorded with what they claim, so a listing brings nothing that counts.
+        if not flow.by_runs and not self._listed_again(flow, delivery.day, judged.objects, listings, until):
             return Wait("its landing zone is being listed, which takes more than one look")
         delivery = self.ledger.deliveries.get(flow.name, delivery.day)
         if delivery.state in BUSY:
@@ -478,7 +478,7 @@ class Settler:
 
     def _manifests(self, flow: FeedFlow, day: date, objects: Iterable[RawObject]) -> _Manifests:
         """What all manifests of the delivery list together, of each the newest version that can be met."""
-        if flow.feed.arrival.complete_when == "engine":
+        if flow.by_runs:
             return self._claims(flow, day)
         if flow.feed.arrival.complete_when != "manifest":
             return _Manifests()

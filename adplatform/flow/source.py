@@ -44,6 +44,11 @@ class FeedFlow:
     def name(self) -> str:
         return f"{self.table}/{self.scope.value}" if self.scope else self.table
 
+    @property
+    def by_runs(self) -> bool:
+        """Whether an engine writes the files, so that its ended runs say what counts."""
+        return self.feed.arrival.complete_when == "engine"
+
 
 @dataclass(frozen=True)
 class Refusal:

@@ -83,9 +83,9 @@ class EngineRun:
     """One run of a target, whoever started it. ``said`` is its state in the engine's own word.
 
     ``final`` once nothing of it changes any more, its report included; ``landed_at`` once everything that it wrote is
-    with its deliveries, or was left out because it failed. ``counted`` are the records or files that the engine says it
-    moved, ``objects`` those that landed. ``overdue`` once it stays in a state for longer than it may, ``cancelled``
-    once somebody stopped it from here.
+    with its deliveries, or was left out because it failed. ``records``, ``files`` and ``bytes`` are what the engine
+    says it moved, ``objects`` is how many landed. ``overdue`` once it stays in a state for longer than it may,
+    ``cancelled`` once somebody stopped it from here.
     """
 
     source: str

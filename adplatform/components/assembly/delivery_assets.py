@@ -38,6 +38,7 @@ from adplatform.flow.source import FeedFlow
 from adplatform.flow.undelivered import notify_undelivered, undelivered
 from adplatform.flow.verdicts import require_no_bad_file
 from adplatform.lake.audit import AuditFinding
+from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.publications import Outcome
 from adplatform.platform.aws_errors import aws_failures
@@ -160,7 +161,7 @@ def raw_asset(flow: FeedFlow, owners: Sequence[str], kinds: set[str], tags: dict
                 asset_key=spec.key,
                 data_version=dg.DataVersion(f"{day}/{delivery.version}"),
                 metadata={
-                    "dagster/uri": services.zones.raw_uri(_kept(services, flow, day)),
+                    "dagster/uri": services.zones.raw_uri(_kept(services.zones, flow, day)),
                     "adplatform/version": delivery.version,
                     "adplatform/settled_because": delivery.settled_because,
                     "adplatform/files": len(outcomes),
@@ -204,7 +205,7 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
     ]
     suspicions = [
         dg.AssetCheckSpec(name, asset=spec.key, partitions_def=partitions, description=text)
-        for name, text in (SUSPICION | (ENGINE if flow.feed.arrival.complete_when == "engine" else {})).items()
+        for name, text in (SUSPICION | (ENGINE if flow.by_runs else {})).items()
     ]
 
     @dg.multi_asset(
@@ -247,9 +248,9 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
     return transform
 
 
-def _kept(services: Services, flow: FeedFlow, day: date) -> str:
+def _kept(zones: Zones, flow: FeedFlow, day: date) -> str:
     """Below which prefix the originals of a published delivery are."""
-    return services.zones.archive(flow.name, day, flow.archive) if flow.archive else flow.layout.day_prefix(day)
+    return zones.archive(flow.name, day, flow.archive) if flow.archive else flow.layout.day_prefix(day)
 
 
 @contextmanager
