@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.box import SIMPLE
 from rich.table import Table
+from rich.text import Text
 
 from adplatform.cli.context import connect, console, errors
 from adplatform.engines.pattern import EngineFiles
@@ -74,7 +75,7 @@ def run_table(ledger: Ledger, source: str, target: str, most: int) -> Table:
     table.title = f"{source}/{target}"
     wanted = [i for i in ledger.engine_runs.intentions(source, target) if i.state is not IntentState.FULFILLED]
     for row in (*_wanted(wanted), *_ran(reversed(ledger.engine_runs.runs(source, target)[-most:]))):
-        table.add_row(*row)
+        table.add_row(*(Text(each) if isinstance(each, str) else each for each in row))
     return table
 
 
@@ -84,10 +85,10 @@ def _wanted(intentions: Sequence[Intention]) -> Iterator[tuple[str, ...]]:
             yield each.key, "", str(each.state), "", "", "", each.error
 
 
-def _ran(runs: Iterator[EngineRun]) -> Iterator[tuple[str, ...]]:
+def _ran(runs: Iterator[EngineRun]) -> Iterator[tuple[str | Text, ...]]:
     for run in runs:
         color = "green" if run.state in WROTE else "red" if run.final else "yellow"
-        state = f"[{color}]{run.state}{', overdue' if run.overdue and not run.ended else ''}[/]"
+        state = Text(f"{run.state}{', overdue' if run.overdue and not run.ended else ''}", color)
         yield (
             run.intent or "somebody else",
             run.run_id,

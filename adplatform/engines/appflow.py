@@ -11,7 +11,7 @@ from typing import Any
 
 from adplatform.engines.declared_flows import drift
 from adplatform.engines.engine import Busy, Claim, Doubtful, Finding, Limits, Run, Started
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, clipped
 from adplatform.ledger.engine_run import WROTE, Intention, RunState
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.clock import utc_now
@@ -24,7 +24,11 @@ _STATES = {
     "Canceled": RunState.CANCELLED,
 }
 _ENDED = frozenset({RunState.SUCCEEDED, RunState.PARTIAL, RunState.FAILED, RunState.CANCELLED})
+_IN_FOLDERS = ("PATH", "PATH_AND_FILENAME")
+_WITH_DAYS = ("DAY", "HOUR", "MINUTE")
 _PAGE = 100
+_LONGEST = 500
+"""Characters of what the application says that a run keeps."""
 _CLOCKS = timedelta(minutes=5)
 """By how much the clocks of AWS and of the ledger may differ."""
 
@@ -68,9 +72,16 @@ class AppFlow:
                 found.append(
                     Finding(f"flow {self.flow} writes to {where}: make one that writes to {wanted} (AppFlow keeps it)")
                 )
-            hierarchy = _prefix_config(s3).get("pathPrefixHierarchy", [])
-            if "EXECUTION_ID" not in hierarchy:
+            prefixes = _prefix_config(s3)
+            if "EXECUTION_ID" not in prefixes.get("pathPrefixHierarchy", []):
                 found.append(Finding(f"flow {self.flow}: add EXECUTION_ID to pathPrefixHierarchy of its S3 output"))
+            if prefixes.get("prefixType") not in _IN_FOLDERS or prefixes.get("prefixFormat") not in _WITH_DAYS:
+                found.append(
+                    Finding(
+                        f"flow {self.flow}: set prefixType PATH and prefixFormat DAY for its S3 output, so that its "
+                        "files lie in folders of their dates"
+                    )
+                )
         if self.declared is not None:
             found += [Finding(f"flow {self.flow}: {each}", fatal=False) for each in drift(self.declared, described)]
         return found
@@ -86,6 +97,12 @@ class AppFlow:
                 f"flow {self.flow}: a start of {begun_at:%Y-%m-%d %H:%M} UTC had no answer and {len(lost)} runs since "
                 "could be it"
             )
+        trigger = self._describe()["triggerConfig"]["triggerType"]
+        if trigger != "OnDemand":
+            raise PermanentFailure(
+                f"flow {self.flow} runs by its own {trigger.lower()} trigger, and starting it only activates that: "
+                "leave out `every`"
+            )
         with self._failures():
             try:
                 token = intention.token(self.limits.token)
@@ -93,10 +110,6 @@ class AppFlow:
             except self.client.exceptions.ConflictException:
                 going = next((r for r in self._records() if r["executionStatus"] == "InProgress"), None)
                 return Busy(going["executionId"] if going else "")
-        if not answer.get("executionId"):
-            raise PermanentFailure(
-                f"flow {self.flow} runs by its own schedule, and starting it only activates that: leave out `every`"
-            )
         return Started(answer["executionId"], adopted=again)
 
     def observe(self, run_ids: Collection[str]) -> Mapping[str, Run]:
@@ -110,7 +123,7 @@ class AppFlow:
 
     def recent(self, since: datetime) -> Iterator[Run]:
         for record in self._records():
-            if record["startedAt"] >= since:
+            if "startedAt" not in record or record["startedAt"] >= since:
                 yield _run(record)
 
     def claims(self, run: Run) -> Iterator[Claim]:
@@ -149,7 +162,11 @@ class AppFlow:
 
     def cancel(self, run_id: str) -> None:
         with self._failures():
-            self.client.cancel_flow_executions(flowName=self.flow, executionIds=[run_id])
+            answer = self.client.cancel_flow_executions(flowName=self.flow, executionIds=[run_id])
+        if run_id in answer.get("invalidExecutions", ()):
+            run = self.observe([run_id]).get(run_id)
+            if run is None or not run.final:
+                raise PermanentFailure(f"flow {self.flow}: AppFlow does not stop run {run_id}, which it calls invalid")
 
     def _describe(self) -> dict[str, Any]:
         with self._failures():
@@ -198,7 +215,7 @@ def _run(record: Mapping[str, Any]) -> Run:
         run_id=record["executionId"],
         state=state,
         said=said,
-        message=error.get("executionMessage", ""),
+        message=clipped(error.get("executionMessage", ""), _LONGEST),
         final=state in _ENDED,
         started_at=record.get("startedAt"),
         ended_at=record.get("lastUpdatedAt") if state in _ENDED else None,

@@ -17,12 +17,14 @@ from adplatform.ledger.engine_run import Intention, RunState
 class Limits:
     """What an engine allows. ``token`` is the length of the token with which it takes repeated starts for one, 0 where
     it has none, and ``token_life`` how long it remembers that. A run is shown for ``history``
-    after its end. ``patience`` says how long a run may stay in a state."""
+    after its end. ``patience`` says how long a run may stay in a state. One that ``proves_files`` says of each file
+    whether it was written, whatever became of the run."""
 
     token: int = 0
     token_life: timedelta = timedelta(0)
     history: timedelta = timedelta(days=30)
     patience: Mapping[RunState, timedelta] = field(default_factory=dict)
+    proves_files: bool = False
 
 
 @dataclass(frozen=True)

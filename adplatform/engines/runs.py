@@ -4,28 +4,21 @@ The intention is in the ledger before the engine is asked. Whatever can be lost 
 found again in the engine's own records; no event is needed.
 """
 
-import json
-import logging
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, date, datetime, timedelta
-from pathlib import PurePosixPath
+from datetime import UTC, datetime, timedelta
 
 from adplatform.contracts.source import PLATFORM_TOPICS, Topics
-from adplatform.engines.engine import Busy, Claim, Doubtful, Engine, Run
-from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure, listed
-from adplatform.flow.arrivals import Arrivals
+from adplatform.engines.engine import Busy, Doubtful, Engine, Run
+from adplatform.engines.landing import land
+from adplatform.engines.notices import Notices, troubles_of, what_is_left
+from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow.budget import UNLIMITED, Budget
-from adplatform.flow.outbox import notify
 from adplatform.flow.services import Services
-from adplatform.flow.source import FeedFlow, Source
-from adplatform.ledger.engine_run import WROTE, EngineRun, Intention, IntentState, Landed, RunState
+from adplatform.flow.source import Source
+from adplatform.ledger.engine_run import WROTE, EngineRun, Intention, IntentState, RunState
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.messages import Trouble, Unsent
-from adplatform.ledger.rows import digest
-
-log = logging.getLogger(__name__)
+from adplatform.platform.aws_errors import aws_failures
 
 MOST_RUNS = 3
 """Runs that are started for one intention before it is given up."""
@@ -58,6 +51,15 @@ class Look:
 
 
 @dataclass(frozen=True)
+class _Seen:
+    """What a look found at one target. ``unfit`` is why it must not be started, where that was asked."""
+
+    changed: tuple[EngineRun, ...]
+    newest: datetime | None
+    unfit: str = ""
+
+
+@dataclass(frozen=True)
 class Watch:
     """The runs of one source. ``source`` is where they land, without a queue: what counts is what runs have written."""
 
@@ -69,6 +71,10 @@ class Watch:
     @property
     def ledger(self) -> Ledger:
         return self.services.ledger
+
+    @property
+    def _notices(self) -> Notices:
+        return Notices(self.services, self.source.name, self.topics)
 
     def look(self, newest: Mapping[str, datetime] | None = None, budget: Budget = UNLIMITED) -> Look:
         """Start what is due, watch what runs, land what has ended. ``newest`` is what an earlier look returned: when
@@ -83,17 +89,24 @@ class Watch:
         troubles = self.ledger.messages.troubles(self.source.name)
         pursued = self.ledger.engine_runs.pursued(self.source.name)
         for target in self.targets:
-            own = [run for run in active if run.target == target.name]
+            runs = [run for run in active if run.target == target.name]
+            wanted = [each for each in pursued if each.target == target.name]
+            known = {what: each for what, each in troubles.items() if what in troubles_of(target.name)}
             try:
-                moved, at = self._look_at(target, own, pursued, newest.get(target.name), budget)
+                with aws_failures(f"{self.source.name}/{target.name}"):
+                    seen = self._look_at(target, runs, wanted, newest.get(target.name), budget, ask=bool(known))
             except (PermanentFailure, TransientFailure) as e:
-                self._troubled(target, e, troubles)
+                self._notices.troubled(target.name, e, known)
                 continue
-            if _trouble(target) in troubles:
-                self.ledger.messages.clear_trouble(self.source.name, _trouble(target))
-            changed += moved
-            newest |= {target.name: at} if at else {}
-        left = self.ledger.engine_runs.active(self.source.name)
+            changed += seen.changed
+            newest |= {target.name: seen.newest} if seen.newest else {}
+            if seen.unfit:
+                self._notices.troubled(target.name, PermanentFailure(seen.unfit), known)
+            else:
+                for what in known:
+                    self.ledger.messages.clear_trouble(self.source.name, what)
+        names = {target.name for target in self.targets}
+        left = [run for run in self.ledger.engine_runs.active(self.source.name) if run.target in names]
         return Look(tuple(changed), len(left), newest)
 
     def intend(self, target: Target, key: str, start: datetime | None = None, end: datetime | None = None) -> bool:
@@ -102,18 +115,35 @@ class Watch:
         return self.ledger.engine_runs.intend(wanted)
 
     def cancel(self, target: Target, run: EngineRun) -> None:
-        """Stop exactly this run, which is not wanted again: some engines call that a failure like any other."""
-        self.ledger.engine_runs.cancel(run)
-        target.engine.cancel(run.run_id)
+        """Stop exactly this run, which is not wanted again: some engines call that a failure like any other.
+
+        Raises:
+            PermanentFailure: it has ended, or the engine refuses.
+            TransientFailure: the engine does not answer at present.
+        """
+        runs = self.ledger.engine_runs
+        marked = None
+        while marked is None:
+            latest = runs.run(run.source, run.target, run.run_id) or run
+            if latest.final:
+                raise PermanentFailure(f"run {run.run_id} has ended: it was {latest.said or latest.state}")
+            marked = runs.cancel(latest)
+        try:
+            target.engine.cancel(run.run_id)
+        except (PermanentFailure, TransientFailure):
+            runs.cancel(marked, stopped=False)
+            raise
 
     def _look_at(
         self,
         target: Target,
-        active: list[EngineRun],
-        pursued: Iterable[Intention],
+        active: Sequence[EngineRun],
+        pursued: Sequence[Intention],
         newest: datetime | None,
         budget: Budget,
-    ) -> tuple[list[EngineRun], datetime | None]:
+        *,
+        ask: bool,
+    ) -> _Seen:
         now, engine = self.ledger.now(), target.engine
         newest = newest if newest and newest <= now else None
         since = max(now - engine.limits.history, newest - _OVERLAP if newest else _EPOCH)
@@ -136,14 +166,17 @@ class Watch:
                 changed.append(moved)
             if moved.ended and budget.spent:
                 break
-        own = [each for each in pursued if each.target == target.name]
-        own = [left for each in own if (left := self._pursued(target, each))]
-        own += self._planned(target, own)
-        for intention in own:
-            if intention.state is IntentState.INTENDED and not (intention.not_before and intention.not_before > now):
-                self._start(target, intention)
+        latest = rows | {run.run_id: run for run in changed}
+        own = [left for each in pursued if (left := self._pursued(each, latest))]
+        own += self._planned(target, [each for each in own if not _overdue(each, latest)])
+        due = [each for each in own if _is_due(each, now) and not self._fulfilled(each)]
+        # One that others start is looked at when they did.
+        unfit = _unfit(engine) if due or ask or (strangers and target.every is None) else ""
+        for intention in due if not unfit else ():
+            self._start(target, intention)
         started = [run.started_at for run in shown.values() if run.started_at and whole]
-        return changed, max([*started, *([newest] if newest else [])], default=None)
+        at = max([*started, *([newest] if newest else [])], default=None)
+        return _Seen(tuple(changed), at, unfit)
 
     def _planned(self, target: Target, pursued: Sequence[Intention]) -> list[Intention]:
         """The newest slot of the target's schedule, unless an earlier one is still pursued: runs do not pile up."""
@@ -161,8 +194,6 @@ class Watch:
 
     def _start(self, target: Target, intention: Intention) -> None:
         runs = self.ledger.engine_runs
-        if fatal := [each.text for each in target.engine.check() if each.fatal]:
-            raise PermanentFailure("; ".join(fatal))
         begun = runs.begin(intention)
         if begun is None:
             return
@@ -171,40 +202,52 @@ class Watch:
             others = [run.run_id for run in known if run.intent not in ("", begun.key)]
             answer = target.engine.start(begun, others=others)
         except Doubtful as e:
-            self._ended(runs.end(begun, IntentState.LOST, str(e)), "start a run yourself if none is going on")
+            self._notices.gave_up(runs.end(begun, IntentState.LOST, str(e)), "start a run yourself if none is going on")
             return
         except TransientFailure as e:
-            runs.rest(begun, str(e), self.ledger.now() + _pause(begun.begun))
-            if isinstance(e, EnvironmentFailure):
+            hindered = isinstance(e, EnvironmentFailure)
+            runs.rest(begun, str(e), self.ledger.now() + _pause(begun.begun), refused=hindered)
+            if hindered:
                 raise
             return
         except PermanentFailure as e:
-            self._ended(runs.end(begun, IntentState.GIVEN_UP, str(e)), "the next slot tries again")
+            self._notices.gave_up(runs.end(begun, IntentState.GIVEN_UP, str(e)), "the next slot tries again")
             return
         if isinstance(answer, Busy):
-            runs.rest(begun, f"another run is going on: {answer.run_id or 'unknown'}", self.ledger.now() + BUSY_FOR)
+            why = f"another run is going on: {answer.run_id or 'unknown'}"
+            runs.rest(begun, why, self.ledger.now() + BUSY_FOR, refused=True)
         else:
             runs.started(begun, answer.run_id, adopted=answer.adopted)
 
-    def _pursued(self, target: Target, intention: Intention) -> Intention | None:
-        """The intention, if there is still something to do about it."""
+    def _pursued(self, intention: Intention, latest: Mapping[str, EngineRun]) -> Intention | None:
+        """The intention, if there is still something to do about it. ``latest`` are runs as this look leaves them."""
         runs = self.ledger.engine_runs
-        own = runs.run(self.source.name, target.name, intention.run_id) if intention.run_id else None
-        if own is not None and own.ended:
-            if own.state in WROTE:
-                runs.end(intention, IntentState.FULFILLED)
-                return None
-            why = own.error or own.message or own.said
-            if own.state is RunState.CANCELLED or intention.attempt >= MOST_RUNS:
-                self._ended(runs.end(intention, IntentState.GIVEN_UP, why), "the next slot tries again")
-                return None
-            return runs.again(intention, why, self.ledger.now() + _pause(intention.attempt))
-        if intention.state is IntentState.INTENDED and intention.window_end is not None:
-            for run in runs.runs(self.source.name, target.name):
-                if run.ended and run.state in WROTE and _covers(run, intention):
-                    runs.end(intention, IntentState.FULFILLED, run_id=run.run_id)
-                    return None
-        return intention
+        if not intention.run_id:
+            return None if any(self._fulfils(run, intention) for run in latest.values()) else intention
+        own = latest.get(intention.run_id)
+        own = own or runs.run(intention.source, intention.target, intention.run_id)
+        if own is None or not own.ended:
+            return intention
+        if own.state in WROTE:
+            runs.end(intention, IntentState.FULFILLED)
+            return None
+        why = own.error or own.message or own.said
+        if own.state is RunState.CANCELLED or intention.attempt >= MOST_RUNS:
+            self._notices.gave_up(runs.end(intention, IntentState.GIVEN_UP, why), "the next slot tries again")
+            return None
+        return runs.again(intention, why, self.ledger.now() + _pause(intention.attempt))
+
+    def _fulfilled(self, intention: Intention) -> bool:
+        """Whether a run has pulled all that is wanted before, so that none need be started: every known run is asked,
+        once a start."""
+        known = self.ledger.engine_runs.runs(intention.source, intention.target)
+        return intention.window_end is not None and any(self._fulfils(run, intention) for run in known)
+
+    def _fulfils(self, run: EngineRun, intention: Intention) -> bool:
+        fulfils = run.ended and run.state in WROTE and _covers(run, intention)
+        if fulfils:
+            self.ledger.engine_runs.end(intention, IntentState.FULFILLED, run_id=run.run_id)
+        return fulfils
 
     def _strangers(self, target: Target, shown: Iterable[Run]) -> list[Run]:
         """Runs of which the ledger knows nothing: somebody else started them, or the answer to our start was lost."""
@@ -230,88 +273,27 @@ class Watch:
         patience = target.engine.limits.patience.get(row.state)
         if patience and not row.final and not row.overdue and now - since > patience:
             why = f"it is {row.said or row.state} since {since:%Y-%m-%d %H:%M} UTC, longer than {patience}"
-            self._notify("run_overdue", row, f"{row.owner}: a run is overdue", why)
+            self._notices.overdue(row, why)
             row = runs.overdue(row, why) or row
         return row
 
-    def _landed(self, target: Target, row: EngineRun) -> EngineRun:
-        """Give what the run wrote to its deliveries. After a crash it is done again, which may make a version more."""
+    def _landed(self, target: Target, seen: EngineRun) -> EngineRun:
+        """Give what the run wrote to its deliveries. Of one that did not succeed that counts only where the engine
+        proves it for each file."""
         runs = self.ledger.engine_runs
-        if row.state not in WROTE:
-            why = row.message or f"it ended as {row.said}"
-            self._notify("run_failed", row, f"{row.owner}: a run {row.state}", why)
-            return runs.landed(row, 0, why) or row
-        claims = list(target.engine.claims(_as_run(row)))
-        placed, strange = self._placed(claims)
-        for (flow, day), own in placed.items():
-            records = row.records if len(placed) == 1 else None
-            key = self._written(flow, day, row, own)
-            runs.bring(flow.name, Landed(day, row.run_id, key, len(own), self.ledger.now(), records))
-            self._record(flow, day, own)
-        why = f"{row.failed} of its writes failed: {row.message}".rstrip(": ") if row.state is RunState.PARTIAL else ""
-        if strange:
-            why = f"{why}; {len(strange)} objects fit no feed: {listed(strange)}".removeprefix("; ")
-        if why:
-            self._notify("run_incomplete", row, f"{row.owner}: a run brought not everything", why)
-        return runs.landed(row, len(claims) - len(strange), why) or row
-
-    def _placed(self, claims: Iterable[Claim]) -> tuple[dict[tuple[FeedFlow, date], list[Claim]], list[str]]:
-        placed: dict[tuple[FeedFlow, date], list[Claim]] = defaultdict(list)
-        strange: list[str] = []
-        for claim in claims:
-            found = self.source.place(claim.key, self.ledger.now())
-            if found is None:
-                strange.append(claim.key)
-            else:
-                placed[found[0], found[1].day].append(claim)
-        return dict(placed), strange
-
-    def _record(self, flow: FeedFlow, day: date, claims: Iterable[Claim]) -> None:
-        """Record the objects as S3 has them, after it is known that they count: what has arrived and does not count is
-        not looked at again when a version settles. Where a listing of somebody's brought one before, the delivery is
-        opened again."""
-        arrivals = Arrivals(self.source, self.services.s3, self.ledger)
-        keys = {claim.key for claim in claims}
-        before = {obj.key for obj in self.ledger.objects.of_day(flow.name, day)}
-        for folder in sorted({str(PurePosixPath(key).parent) for key in keys}):
-            arrivals.record_listing(f"{folder}/", only=keys)
-        if keys & before:
-            self.ledger.deliveries.reopen(flow.name, day)
-
-    def _written(self, flow: FeedFlow, day: date, row: EngineRun, claims: Iterable[Claim]) -> str:
-        """The object that lists what the run brought to the delivery."""
-        zones = self.services.zones
-        key = f"{zones.claims(flow.name, day)}{digest(row.run_id)}.json"
-        files = [{"key": c.key, "version": c.version, "bytes": c.size} for c in claims]
-        body = json.dumps({"run": row.run_id, "files": files}, indent=1).encode()
-        self.services.s3.put_object(Bucket=zones.raw_bucket, Key=key, Body=body, **zones.put_arguments)
-        return key
-
-    def _ended(self, intention: Intention | None, what_next: str) -> None:
-        if intention is None:
-            return
-        facts = {"source": self.source.name, "target": intention.target, "intention": intention.key}
-        subject = f"{intention.owner}: a run is {intention.state}"
-        message = Unsent.of(self.topics.failure, "run_given_up", subject, {**facts, "error": intention.error})
-        log.error("%s %s: %s; %s", intention.owner, intention.key, intention.error, what_next)
-        notify(self.services, self.source.name, message)
-
-    def _notify(self, event: str, row: EngineRun, subject: str, error: str) -> None:
-        facts = {"source": row.source, "target": row.target, "run": row.run_id, "error": error}
-        log.warning("%s %s: %s", row.owner, row.run_id, error)
-        notify(self.services, self.source.name, Unsent.of(self.topics.failure, event, subject, facts))
-
-    def _troubled(self, target: Target, error: Exception, troubles: Mapping[str, Trouble]) -> None:
-        """Notify once of what keeps a target from being looked at or started."""
-        log.error("%s/%s: %s", self.source.name, target.name, error)
-        what = _trouble(target)
-        known = troubles.get(what)
-        if known is not None and known.error == str(error):
-            return
-        self.ledger.messages.note_trouble(self.source.name, what, str(error))
-        facts = {"source": self.source.name, "target": target.name, "error": str(error)}
-        subject = f"{self.source.name}: {target.name} cannot be run"
-        notify(self.services, self.source.name, Unsent.of(self.topics.failure, "target_refused", subject, facts))
+        # What lists the active runs may lag behind.
+        row = runs.run(seen.source, seen.target, seen.run_id) or seen
+        if row.ended:
+            return row
+        counts = row.state in WROTE or target.engine.limits.proves_files
+        claims = list(target.engine.claims(_as_run(row))) if counts else []
+        landing = land(self.services, self.source, row, claims)
+        row = landing.run
+        silent = row.state is RunState.SUCCEEDED and not claims and not row.objects
+        nowhere = silent and bool(row.records or row.bytes)
+        if why := what_is_left(landing, nowhere=nowhere):
+            self._notices.ended(row, why, failed=row.state not in WROTE or nowhere)
+        return runs.landed(row, why, failed=nowhere) or row
 
 
 def asked(now: datetime) -> str:
@@ -319,8 +301,20 @@ def asked(now: datetime) -> str:
     return f"asked/{now:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _trouble(target: Target) -> str:
-    return f"target/{target.name}"
+def _unfit(engine: Engine) -> str:
+    return "; ".join(each.text for each in engine.check() if each.fatal)
+
+
+def _is_due(intention: Intention, now: datetime) -> bool:
+    rests = intention.not_before is not None and intention.not_before > now
+    return intention.state is IntentState.INTENDED and not rests
+
+
+def _overdue(intention: Intention, latest: Mapping[str, EngineRun]) -> bool:
+    """Whether its run stays in a state for too long, so that nobody need wait for it: if it goes on after all, its
+    engine starts no other."""
+    run = latest.get(intention.run_id)
+    return run is not None and run.overdue
 
 
 def _covers(run: EngineRun, intention: Intention) -> bool:

@@ -18,6 +18,7 @@ _UNLISTED = {
     "manifest": "the new objects are in no manifest",
     "engine": "the new objects are of no run that has ended",
 }
+_EXCLUDED = {ObjectState.EXCLUDED}
 MOST_SHOWN = 200
 """Characters of a name that a message quotes."""
 
@@ -49,6 +50,12 @@ class ListedFile(BaseModel):
     bytes: int | None = Field(default=None, ge=0)
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-fA-F]{64}$")
     rows: int | None = Field(default=None, ge=0)
+
+
+class ClaimedFile(ListedFile):
+    """One file that a run of an engine wrote, by its full key; ``version`` is S3's version id, where it is known."""
+
+    version: str = ""
 
 
 class PartnerManifest(BaseModel):
@@ -187,7 +194,7 @@ def decide(
     pending = pending_objects(delivery, objects)
     again = reopened(delivery, objects)
     if again and not pending:
-        return Settle("reopened", data if listed is None else _listed(data, listed)[0])
+        return Settle("reopened", data if listed is None else _listed(objects, listed)[0])
     match arrival.complete_when:
         case "count":
             expected = arrival.expected_files or 1
@@ -202,7 +209,7 @@ def decide(
             if listed is None:
                 by_run = arrival.complete_when == "engine"
                 return Wait("no run that wrote it has ended" if by_run else f"no {arrival.manifest} yet")
-            found, missing = _listed(data, listed)
+            found, missing = _listed(objects, listed)
             if missing:
                 return Wait(f"{len(missing)} of {len(listed)} listed files are missing, first {missing[0]!r}")
             if not again and not any(m.number > delivery.settled_arrivals for m in (*markers, *found)):
@@ -225,12 +232,19 @@ def _quiet(arrival: Arrival, pending: Sequence[RawObject], data: tuple[RawObject
     return Wait("objects may still come", min(quiet_at, latest_at))
 
 
-def _listed(data: Sequence[RawObject], listed: Mapping[str, ListedFile]) -> tuple[tuple[RawObject, ...], list[str]]:
-    """The listed objects that are there in their listed size, and the names of the files that are not."""
-    by_key = {o.key: o for o in data}
+def _listed(objects: Sequence[RawObject], listed: Mapping[str, ListedFile]) -> tuple[tuple[RawObject, ...], list[str]]:
+    """The listed objects that are there in their listed version and size, and the names of the files that are not.
+    What somebody has excluded is neither, nor what the declaration ignores of an engine's files."""
+    newest = {o.key: o for o in newest_versions(objects)}
+    exact = {(o.key, o.version): o for o in objects}
     found, missing = [], []
     for key, file in listed.items():
-        obj = by_key.get(key)
+        version = file.version if isinstance(file, ClaimedFile) else ""
+        obj = exact.get((key, version)) if version else newest.get(key)
+        states = {obj.state} if obj else {o.state for o in objects if o.key == key and version in ("", o.version)}
+        left_out = {ObjectState.EXCLUDED, ObjectState.IGNORED} if isinstance(file, ClaimedFile) else _EXCLUDED
+        if states and states <= left_out:
+            continue
         if obj is None or (file.bytes is not None and obj.size != file.bytes):
             missing.append(file.name)
         else:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -71,19 +71,20 @@ class Arrivals:
         """As :meth:`record_listing`; how many."""
         return self.record_listing(prefix, budget)[0]
 
-    def record_listing(
-        self, prefix: str | None = None, budget: Budget = UNLIMITED, *, only: Collection[str] | None = None
-    ) -> tuple[int, bool]:
-        """Record every object version below ``prefix`` that the ledger lacks, or ignores and would take by now, or
-        ``only`` those with these keys; how many, and whether the budget was enough for all."""
+    def record_listing(self, prefix: str | None = None, budget: Budget = UNLIMITED) -> tuple[int, bool]:
+        """Record every object version below ``prefix`` that the ledger lacks, or ignores and would take by now; how
+        many, and whether the budget was enough for all."""
         new = 0
         for page in list_versions(self.s3, self.source.bucket, prefix or self.source.prefix):
-            found = page.versions if only is None else [each for each in page.versions if each["Key"] in only]
-            count, whole = self._record_page(found, budget)
+            count, whole = self._record_page(page.versions, budget)
             new += count
             if not whole or (budget.spent and page.next):
                 return new, False
         return new, True
+
+    def record(self, versions: Iterable[Version]) -> int:
+        """Record these object versions, as S3 lists them, where :meth:`record_listing` would; how many."""
+        return self._record_page(versions, UNLIMITED)[0]
 
     def go_on(self, listing: Round, budget: Budget) -> tuple[int, Round]:
         """Go on with a round of listing, the lanes in turns, by one page at least; how many new objects it brought, and
@@ -128,12 +129,12 @@ class Arrivals:
                 return False
             raise TransientFailure(f"s3://{event.bucket}/{event.key}: S3 does not describe it: {e}") from e
         found = {**head, "Key": event.key, "Size": head["ContentLength"]}
-        return self._record(*self._to_object(found, "event"))
+        return self._record(*self.object_of(found, "event"))
 
     def _all_known(self, event: ObjectCreated) -> bool:
         """Whether the ledger has whatever S3 lists of the event's object, which it does not describe."""
         listed = [
-            self._to_object(v, "listing")
+            self.object_of(v)
             for v in self._versions_of(event.key)
             if event.version_id in (None, "", "null", v.get("VersionId"))
         ]
@@ -141,7 +142,7 @@ class Arrivals:
 
     def _record_page(self, versions: Iterable[Version], budget: Budget) -> tuple[int, bool]:
         """Record what the ledger lacks, at least one and the feeds in turns; how many, and whether all."""
-        found = [self._to_object(version, "listing") for version in versions]
+        found = [self.object_of(version) for version in versions]
         known = self.ledger.objects.known(found)
         # S3 lists the versions of a key newest first, and dates them by the second.
         news = [(feed, obj) for feed, obj in reversed(found) if _is_news(known.get((feed, obj.sort_key)), obj)]
@@ -164,7 +165,8 @@ class Arrivals:
             log.warning("ignored %s: %s", obj.uri, obj.reason)
         return new
 
-    def _to_object(self, found: Version, seen_by: str) -> tuple[str, RawObject]:
+    def object_of(self, found: Version, seen_by: str = "listing") -> tuple[str, RawObject]:
+        """The ledger row of an object version as S3 describes it, and the full name of the feed it belongs to."""
         return to_object(
             self.source,
             key=found["Key"],
@@ -189,7 +191,7 @@ class Arrivals:
         """All versions that S3 lists are recorded first, so one that is recorded later is newer and comes behind."""
         listed = self._versions_of(key)
         self._record_page(listed, UNLIMITED)
-        age = {self._to_object(v, "listing")[1].version: -n for n, v in enumerate(listed)}
+        age = {self.object_of(v)[1].version: -n for n, v in enumerate(listed)}
         for group in unordered(o for o in self.ledger.objects.of_day(flow.name, day) if o.key == key):
             # What the archive holds was settled before the others came.
             new = [o for o in group if o.place == 0 and (o.archived_key or o.version in age)]

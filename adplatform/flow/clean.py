@@ -11,11 +11,12 @@ from adplatform.failures import PermanentFailure, TransientFailure, listed
 from adplatform.files.bad_file import BadFile
 from adplatform.files.input_file import InputFile
 from adplatform.files.unpack import UnpackLimits, unpack
+from adplatform.flow.claims import claims_of
 from adplatform.flow.hashing_keys import HashingKeys, hashing_keys, one_key_finding, require_current
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.verdicts import bad, require_no_bad_file
-from adplatform.flow.version import VersionObject, download, read_settlement, save
+from adplatform.flow.version import VersionObject, download, save
 from adplatform.lake.attempt import Published, Result
 from adplatform.lake.audit import AuditFinding, audit
 from adplatform.lake.details import with_details
@@ -306,9 +307,8 @@ def _engine_counts(
         return ()
     read = {o.origin: o.rows_in for o in outcomes if o.outcome in (Outcome.LOADED, Outcome.EMPTY)}
     moved, runs, silent = 0, 0, 0
-    for each in services.ledger.engine_runs.landed_on(flow.name, day):
-        files = read_settlement(services.s3, services.zones, each.claims_key)["files"]
-        if files and all(services.zones.raw_uri(file["key"]) in read for file in files):
+    for each, files in claims_of(services.s3, services.zones, services.ledger, flow.name, day):
+        if files and all(services.zones.raw_uri(file.name) in read for file in files):
             runs, moved, silent = runs + 1, moved + (each.records or 0), silent + (each.records is None)
     rows = sum(read.values())
     agrees = silent > 0 or rows == moved

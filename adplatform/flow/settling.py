@@ -31,6 +31,7 @@ from adplatform.files.arrivals import (
 from adplatform.files.landing import Part
 from adplatform.flow.arrivals import Arrivals
 from adplatform.flow.budget import UNLIMITED, Budget, in_turns
+from adplatform.flow.claims import claimed_files
 from adplatform.flow.listing import Round
 from adplatform.flow.patience import MAX_DEATHS, after_death, after_failure, after_hindrance, is_given_up
 from adplatform.flow.shown import shown
@@ -175,7 +176,7 @@ class _Manifests:
     """What the ``used`` manifests of a delivery list together, None when there are none, and the refused ones with
     their reasons. ``final`` is whether reading them again changes nothing."""
 
-    listed: dict[str, ListedFile] | None = None
+    listed: Mapping[str, ListedFile] | None = None
     used: tuple[RawObject, ...] = ()
     refused: tuple[tuple[RawObject, str], ...] = ()
     final: bool = True
@@ -479,7 +480,8 @@ class Settler:
     def _manifests(self, flow: FeedFlow, day: date, objects: Iterable[RawObject]) -> _Manifests:
         """What all manifests of the delivery list together, of each the newest version that can be met."""
         if flow.by_runs:
-            return self._claims(flow, day)
+            # Another run may end at any moment and change nothing else of the delivery, so no wait is remembered.
+            return _Manifests(claimed_files(self.s3, self.zones, self.ledger, flow.name, day), final=False)
         if flow.feed.arrival.complete_when != "manifest":
             return _Manifests()
         listed: dict[str, ListedFile] = {}
@@ -504,16 +506,6 @@ class Settler:
         if refused and not used:
             raise UnusableManifests(manifests)
         return manifests
-
-    def _claims(self, flow: FeedFlow, day: date) -> _Manifests:
-        """What ended runs of an engine wrote for the delivery. Another may end at any moment and change nothing else of
-        it, so no wait is remembered."""
-        landed = sorted(self.ledger.engine_runs.landed_on(flow.name, day), key=lambda each: each.landed_at)
-        listed: dict[str, ListedFile] = {}
-        for each in landed:
-            for file in read_settlement(self.s3, self.zones, each.claims_key)["files"]:
-                listed[file["key"]] = ListedFile(name=file["key"], bytes=file["bytes"])
-        return _Manifests(listed if landed else None, final=False)
 
     def _why_not(self, flow: FeedFlow, day: date, key: str) -> str:
         """Why no data file of the delivery can have this key; empty when one can."""

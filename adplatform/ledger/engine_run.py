@@ -142,15 +142,20 @@ class Landed:
     objects: int
     landed_at: datetime
     records: int | None = None
+    ended_at: datetime | None = None
 
     @property
     def sort_key(self) -> str:
-        return f"landed#{self.day}#{digest(self.run_id)}"
+        return landed_key(self.day, self.run_id)
 
 
 def owner_of(source: str, target: str) -> str:
     """Under which name the rows of a target are."""
     return f"{source}/@{target}"
+
+
+def landed_key(day: date, run_id: str) -> str:
+    return f"landed#{day}#{digest(run_id)}"
 
 
 def active_runs(source: str) -> str:

@@ -18,6 +18,7 @@ from adplatform.ledger.engine_run import (
     RunState,
     active_intentions,
     active_runs,
+    landed_key,
     owner_of,
 )
 from adplatform.ledger.rows import IllegalStep, from_item
@@ -65,6 +66,10 @@ class EngineRuns:
         """What runs brought to a delivery."""
         return list(self.table.query(Landed, feed, f"landed#{day}#"))
 
+    def landed_of(self, feed: str, day: date, run_id: str) -> Landed | None:
+        """What the run brought to a delivery."""
+        return self.table.get(Landed, feed, landed_key(day, run_id))
+
     def intend(self, intention: Intention) -> bool:
         """Remember that a run is wanted; False when that was known already.
 
@@ -102,14 +107,16 @@ class EngineRuns:
         owned = self._written(known, replace(known, intent=known.intent or seen.key, adopted=adopted))[1]
         return row if self.table.transact([write, owned]) else None
 
-    def rest(self, seen: Intention, why: str, until: datetime) -> Intention | None:
-        """Leave it for a while.
+    def rest(self, seen: Intention, why: str, until: datetime, *, refused: bool = False) -> Intention | None:
+        """Leave it for a while. With ``refused`` the last call is known to have started nothing.
 
         Raises:
-            IllegalStep: it has ended.
+            IllegalStep: it has ended, or was refused though nobody asked.
         """
-        _require(seen.state in PURSUED, seen, "left to rest")
-        return self._move(seen, replace(seen, error=why, not_before=until))
+        _require(seen.state in PURSUED and (seen.begun > 0 or not refused), seen, "left to rest")
+        begun = seen.begun - refused
+        left = replace(seen, begun=begun, begun_at=seen.begun_at if begun else None)
+        return self._move(seen, replace(left, error=why, not_before=until))
 
     def again(self, seen: Intention, why: str, until: datetime) -> Intention | None:
         """Its run brought nothing: another one is wanted, with another token.
@@ -163,14 +170,14 @@ class EngineRuns:
         _require(not seen.ended, seen, "overdue")
         return self._move(seen, replace(seen, overdue=True, error=why))
 
-    def cancel(self, seen: EngineRun) -> EngineRun | None:
-        """Somebody stops it.
+    def cancel(self, seen: EngineRun, *, stopped: bool = True) -> EngineRun | None:
+        """Somebody stops it, or with ``stopped=False`` could not.
 
         Raises:
             IllegalStep: it is final.
         """
         _require(not seen.final, seen, "cancelled")
-        return self._move(seen, replace(seen, cancelled=True))
+        return self._move(seen, replace(seen, cancelled=stopped))
 
     def lose(self, seen: EngineRun, why: str) -> EngineRun | None:
         """The engine does not know it any more and will say nothing of it.
@@ -186,14 +193,25 @@ class EngineRuns:
         """What a run wrote belongs to the delivery from now on. Repeating it changes nothing."""
         self.table.put(feed, [landed])
 
-    def landed(self, seen: EngineRun, objects: int, why: str = "") -> EngineRun | None:
-        """Everything that it wrote is with its deliveries, or was left out for the reason ``why``.
+    def lands(self, seen: EngineRun, objects: int) -> EngineRun | None:
+        """So many of its objects are being given to their deliveries.
 
         Raises:
             IllegalStep: something of it may still change, or it has landed.
         """
-        _require(seen.final and not seen.ended and objects >= 0, seen, "landed")
-        return self._move(seen, replace(seen, objects=objects, landed_at=self.table.now(), error=why))
+        _require(seen.final and not seen.ended and objects > 0, seen, "landing")
+        return self._move(seen, replace(seen, objects=objects))
+
+    def landed(self, seen: EngineRun, why: str = "", *, failed: bool = False) -> EngineRun | None:
+        """Everything that it wrote is with its deliveries, or was left out for the reason ``why``. One that ``failed``
+        brought nothing of what it says that it did.
+
+        Raises:
+            IllegalStep: something of it may still change, or it has landed.
+        """
+        _require(seen.final and not seen.ended, seen, "landed")
+        state = RunState.FAILED if failed else seen.state
+        return self._move(seen, replace(seen, state=state, landed_at=self.table.now(), error=why))
 
     def _first(self, row: _R) -> Write:
         return self.table.put_write(row.owner, replace(row, revision=1, changed_at=self.table.now()), NEW)

@@ -120,6 +120,13 @@ class Objects:
         rows = self.table.get_many((feed, obj.sort_key) for feed, obj in found)
         return {key: from_item(RawObject, item) for key, item in rows.items()}
 
+    def elsewhere(self, source: str, found: Iterable[tuple[str, RawObject]]) -> dict[str, str]:
+        """Those objects that have arrived under another feed or date than the given: by their identity, where."""
+        here = {obj.identity: Arrived(obj.identity, feed, obj.day) for feed, obj in found}
+        rows = self.table.get_many((source, each.sort_key) for each in here.values())
+        arrived = [from_item(Arrived, item) for item in rows.values()]
+        return {each.identity: f"{each.feed} {each.day}" for each in arrived if each != here[each.identity]}
+
     def ignored(self, source: str) -> list[Ignored]:
         """Where the ignored objects of a source are."""
         return list(self.table.query(Ignored, source, "ignored#"))

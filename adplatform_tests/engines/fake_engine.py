@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from adplatform.engines.engine import Busy, Claim, Doubtful, Finding, Limits, Run, Started
-from adplatform.failures import TransientFailure
+from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.ledger.engine_run import WROTE, Intention, RunState
 
 LIMITS = Limits(
@@ -19,20 +19,24 @@ LIMITS = Limits(
 
 @dataclass
 class Execution:
-    """A run as the engine keeps it. ``visible_at`` is when its record begins to be shown."""
+    """A run as the engine keeps it. ``visible_at`` is when its record begins to be shown; what it wrote are ``keys``
+    below its own folder, and other ``claims``."""
 
     run: Run
     visible_at: datetime
     day: date
     keys: list[str] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
 
 
 @dataclass
 class FakeEngine:
-    """``put`` writes an object, given key and body. ``call`` happens at each call, and may raise."""
+    """``put`` writes an object, given key and body, which ``exists`` as long as nobody takes it away. ``call`` happens
+    at each call, and may raise."""
 
     clock: Callable[[], datetime]
     put: Callable[[str, bytes], object]
+    exists: Callable[[str], bool]
     prefix: str
     call: Callable[[], object] = lambda: None
     limits: Limits = LIMITS
@@ -40,6 +44,7 @@ class FakeEngine:
     tokens: dict[str, tuple[str, datetime]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     lose_answers: int = 0
+    refuses_to_cancel: bool = False
     lag: timedelta = timedelta(0)
     starts: int = 0
 
@@ -79,10 +84,15 @@ class FakeEngine:
 
     def claims(self, run: Run) -> Iterator[Claim]:
         self.call()
-        return iter([Claim(key, size=1) for key in self.executions[run.run_id].keys])
+        """Of its own folder what a listing finds, of others what its report says."""
+        execution = self.executions[run.run_id]
+        there = [key for key in execution.keys if self.exists(key)]
+        return iter([*(Claim(key, size=1) for key in there), *execution.claims])
 
     def cancel(self, run_id: str) -> None:
         self.call()
+        if self.refuses_to_cancel:
+            raise PermanentFailure("not allowed")
         if not self.executions[run_id].run.final:
             self.end(run_id, RunState.CANCELLED)
 
@@ -103,7 +113,7 @@ class FakeEngine:
 
     def end(self, run_id: str, state: RunState = RunState.SUCCEEDED, **said: Any) -> None:
         execution = self.executions[run_id]
-        records = len(execution.keys) if state in WROTE else None
+        records = len(execution.keys) + len(execution.claims) if state in WROTE else None
         failed = 1 if state is RunState.PARTIAL else 0
         changes = {"ended_at": self.clock(), "records": records, "failed": failed, **said}
         execution.run = replace(execution.run, state=state, said=str(state), final=True, **changes)

@@ -8,10 +8,12 @@ import pytest
 
 from adplatform.engines.engine import Finding
 from adplatform.engines.failed import failed_runs
+from adplatform.failures import PermanentFailure
 from adplatform.flow.arrivals import Arrivals
 from adplatform.flow.budget import Budget
 from adplatform.ledger.engine_run import IntentState, RunState
 from adplatform_tests.engines.world import Brought
+from adplatform_tests.flow.fakes import client_error
 from adplatform_tests.flow.world import Crash
 
 
@@ -341,3 +343,116 @@ def test_what_was_given_up_has_failed_until_a_run_brings_data_and_can_be_retried
     assert failed_runs(brought.ledger, "crm", ["contacts"]) == []
     brought.look()
     assert brought.engine.starts == 4
+
+
+def test_a_refused_start_started_nothing_so_that_no_later_run_is_taken_for_it(brought: Brought) -> None:
+    foreign = brought.engine.begin()
+    for _ in range(10):
+        brought.look()
+        brought.later(hours=1)
+    [intention] = brought.intentions()
+    assert (intention.begun, intention.begun_at) == (0, None)
+    brought.engine.end(foreign, RunState.FAILED)
+    brought.look()
+    brought.look()
+    assert [(i.state, i.run_id) for i in brought.intentions()] == [(IntentState.STARTED, "run-0002")]
+
+
+def test_an_overdue_run_holds_up_no_later_slot(brought: Brought) -> None:
+    brought.look()
+    [lost] = brought.runs()
+    brought.engine.forget(lost.run_id)
+    brought.look()
+    for _ in range(3):
+        brought.later(hours=1)
+        brought.look()
+    assert [i.key[-10:] for i in brought.intentions()] == ["T09:00:00Z", "T10:00:00Z"]
+    assert [message[0] for message in brought.messages] == ["run_overdue"]
+
+
+def test_what_may_pass_is_reported_when_it_does_not(brought: Brought) -> None:
+    asked: list[str] = []
+
+    def throttled() -> None:
+        asked.append("asked")
+        raise client_error("ThrottlingException", 400)
+
+    brought.engine.call = throttled
+    for _ in range(14):
+        brought.look()
+        brought.later(minutes=1)
+    assert (len(asked), brought.messages) == (14, [])
+    for _ in range(4):
+        brought.look()
+        brought.later(minutes=1)
+    assert [message[0] for message in brought.messages] == ["target_refused"]
+    brought.engine.call = lambda: None
+    brought.look()
+    assert brought.ledger.messages.troubles("crm") == {}
+
+
+def test_a_target_that_others_start_is_looked_at_when_they_did(watched: Brought) -> None:
+    watched.engine.findings = [Finding("flow f writes elsewhere")]
+    watched.look()
+    assert watched.messages == []
+    key = watched.engine.write(run_id := watched.engine.begin(), "a.json")
+    watched.engine.end(run_id)
+    watched.look()
+    watched.settle()
+    assert watched.delivered(watched.base.clock().date()) == [key]
+    assert [message[0] for message in watched.messages] == ["target_refused"]
+    watched.look()
+    assert len(watched.messages) == 1
+    watched.engine.findings = []
+    watched.look()
+    assert watched.ledger.messages.troubles("crm") == {}
+
+
+def test_runs_of_a_target_that_is_declared_no_more_are_waited_for_no_more(brought: Brought) -> None:
+    brought.look()
+    assert brought.look().active == 1
+    brought.engine.forget("run-0001")
+    brought.every = None
+    assert brought.renamed("people").look().active == 0
+
+
+def test_a_run_that_its_engine_does_not_stop_is_no_cancelled_one(brought: Brought) -> None:
+    brought.look()
+    [run] = brought.runs()
+    brought.engine.refuses_to_cancel = True
+    with pytest.raises(PermanentFailure, match="not allowed"):
+        brought.watch.cancel(brought.target, run)
+    assert not brought.run(run.run_id).cancelled
+
+
+def test_a_run_is_stopped_though_it_moved_on_meanwhile_and_one_that_has_ended_is_not(brought: Brought) -> None:
+    brought.look()
+    [seen] = brought.runs()
+    brought.look()
+    assert brought.run(seen.run_id).revision > seen.revision
+    brought.watch.cancel(brought.target, seen)
+    assert brought.run(seen.run_id).cancelled
+    brought.look()
+    with pytest.raises(PermanentFailure, match="has ended: it was cancelled"):
+        brought.watch.cancel(brought.target, seen)
+
+
+def test_a_look_reads_no_old_runs_while_what_is_wanted_rests(brought: Brought) -> None:
+    def calls(runs: int) -> int:
+        world = Brought.make()
+        world.every = None
+        for _ in range(runs):
+            world.engine.end(world.engine.begin())
+            world.look()
+            world.later(minutes=1)
+        world.every = timedelta(hours=1)
+        world.engine.begin()
+        world.later(hours=1)
+        world.look()
+        [intention] = [i for i in world.intentions() if i.state is IntentState.INTENDED]
+        assert intention.not_before
+        before = world.base.fuse.burned
+        world.look()
+        return world.base.fuse.burned - before
+
+    assert calls(30) == calls(2)

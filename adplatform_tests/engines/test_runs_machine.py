@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from adplatform.files.landing import noise
 from adplatform.flow.arrivals import Arrivals
 from adplatform.ledger.engine_run import PURSUED, WROTE, RunState
 from adplatform_tests.engines.world import Brought
@@ -52,6 +53,11 @@ class Machine(RuleBasedStateMachine):
             self.files += 1
             self.brought.engine.write(going[seed % len(going)], f"{self.files}.json")
 
+    @rule(seed=st.integers(0, 9), name=st.sampled_from(["_SUCCESS", "half.json.tmp"]))
+    def a_run_writes_what_is_no_data(self, seed: int, name: str) -> None:
+        if going := self.brought.engine.going:
+            self.brought.engine.write(going[seed % len(going)], name)
+
     @rule(seed=st.integers(0, 9), state=st.sampled_from(ENDS))
     def a_run_ends(self, seed: int, state: RunState) -> None:
         if going := self.brought.engine.going:
@@ -86,13 +92,17 @@ class Machine(RuleBasedStateMachine):
             brought.look()
             brought.settle()
         wanted: dict[Any, list[str]] = {}
-        for execution in engine.executions.values():
+        objects = dict.fromkeys(engine.executions, 0)
+        for run_id, execution in engine.executions.items():
             if execution.run.state in WROTE:
-                wanted.setdefault(execution.day, []).extend(execution.keys)
+                data = [key for key in execution.keys if not noise(key)]
+                wanted.setdefault(execution.day, []).extend(data)
+                objects[run_id] = len(data)
         for day, keys in wanted.items():
             assert brought.delivered(day) == sorted(keys), day
         rows = brought.runs()
-        assert {row.run_id for row in rows} == set(engine.executions)
+        assert {row.run_id: row.objects for row in rows} == objects
+        assert {row.state for row in rows if objects[row.run_id]} <= WROTE
         assert all(row.ended for row in rows)
         assert not [i for i in brought.intentions() if i.state in PURSUED]
         assert brought.ledger.engine_runs.active("crm") == []

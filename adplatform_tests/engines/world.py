@@ -20,7 +20,7 @@ from adplatform.ledger.ledger import Ledger
 from adplatform_tests.engines.fake_engine import FakeEngine
 from adplatform_tests.flow.world import NoRuns, World, fake_world
 
-FEED = {
+FEED: dict[str, Any] = {
     "name": "contacts",
     "start_date": "2026-01-01",
     "columns": {"id": "string"},
@@ -39,17 +39,27 @@ class Brought:
     every: timedelta | None = timedelta(hours=1)
     messages: list[tuple[Any, ...]] = field(default_factory=list)
     newest: dict[str, datetime] = field(default_factory=dict)
+    target_name: str = TARGET
     processes: Iterator[int] = field(default_factory=itertools.count)
 
     @classmethod
-    def make(cls, every: timedelta | None = timedelta(hours=1)) -> "Brought":
-        base = fake_world({})
-        source = replace(make_source("crm", "raw", [Feed.model_validate(FEED)]), takes_files=False)
-        base = replace(base, source=source)
-        engine = FakeEngine(base.clock, base.put, f"{source.prefix}contacts/", base.fuse.burn)
+    def make(
+        cls, every: timedelta | None = timedelta(hours=1), arrival: dict[str, Any] | None = None, **feed: Any
+    ) -> "Brought":
+        """``arrival`` and the rest change what the feed declares."""
+        declared = {**FEED, **feed, "arrival": {**FEED["arrival"], **(arrival or {})}}
+        source = replace(make_source("crm", "raw", [Feed.model_validate(declared)]), takes_files=False)
+        base = replace(fake_world({}), source=source)
+        engine = FakeEngine(base.clock, base.put, base.exists, f"{source.prefix}contacts/", base.fuse.burn)
         made = cls(base, engine, every)
         base.reported = lambda *message: made.messages.append(message)
         return made
+
+    def renamed(self, feed: str) -> "Brought":
+        """The same with the feed under another name; the flow stays as it is."""
+        declared = {**FEED, "name": feed}
+        source = replace(make_source("crm", "raw", [Feed.model_validate(declared)]), takes_files=False)
+        return replace(self, base=replace(self.base, source=source), target_name=feed, newest={})
 
     @property
     def source(self) -> Source:
@@ -66,7 +76,7 @@ class Brought:
 
     @property
     def target(self) -> Target:
-        return Target(TARGET, self.engine, self.every)
+        return Target(self.target_name, self.engine, self.every)
 
     @property
     def watch(self) -> Watch:
@@ -94,20 +104,26 @@ class Brought:
                 continue
 
     def runs(self) -> list[EngineRun]:
-        return self.ledger.engine_runs.runs("crm", TARGET)
+        return self.ledger.engine_runs.runs("crm", self.target_name)
 
     def run(self, run_id: str) -> EngineRun:
-        found = self.ledger.engine_runs.run("crm", TARGET, run_id)
+        found = self.ledger.engine_runs.run("crm", self.target_name, run_id)
         assert found
         return found
 
     def intentions(self) -> list[Intention]:
-        return self.ledger.engine_runs.intentions("crm", TARGET)
+        return self.ledger.engine_runs.intentions("crm", self.target_name)
 
     def delivered(self, day: date) -> list[str]:
         """The keys of the newest settled version of a date."""
-        delivery = self.ledger.deliveries.get(self.flow.name, day)
-        if not delivery.manifest_key:
-            return []
-        body = self.base.bare_s3.get_object(Bucket="raw", Key=delivery.manifest_key)["Body"].read()
-        return sorted(entry["key"] for entry in json.loads(body)["objects"])
+        return sorted(entry["key"] for entry in settled_entries(self, day))
+
+
+def settled_entries(brought: Brought, day: date) -> list[dict[str, Any]]:
+    """The objects of the newest settled version of a date."""
+    delivery = brought.ledger.deliveries.get(brought.flow.name, day)
+    if not delivery.manifest_key:
+        return []
+    body = brought.base.bare_s3.get_object(Bucket="raw", Key=delivery.manifest_key)["Body"].read()
+    entries: list[dict[str, Any]] = json.loads(body)["objects"]
+    return entries

@@ -140,6 +140,10 @@ class World:
         answer = self.bare_s3.put_object(Bucket=self.source.bucket, Key=key, Body=body)
         return str(answer["VersionId"])
 
+    def exists(self, key: str) -> bool:
+        found = self.bare_s3.list_object_versions(Bucket=self.source.bucket, Prefix=key).get("Versions", [])
+        return any(each["Key"] == key for each in found)
+
     def deliver(self, feed: str, file: str, body: bytes = b"1", day: date = TODAY) -> str:
         return self.put(self.key(feed, day, file), body)
 

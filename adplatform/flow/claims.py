@@ -1,0 +1,40 @@
+"""What ended runs of a managed engine say that they wrote for a delivery: an object of the raw zone for each run."""
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import date
+from typing import Any
+
+from adplatform.files.arrivals import ClaimedFile
+from adplatform.flow.services import Services
+from adplatform.flow.version import read_settlement
+from adplatform.lake.zones import Zones
+from adplatform.ledger.engine_run import Landed
+from adplatform.ledger.ledger import Ledger
+from adplatform.ledger.rows import digest
+
+
+def write_claims(services: Services, feed: str, day: date, run_id: str, files: Iterable[ClaimedFile]) -> str:
+    """The key of the object that lists what the run brought to the delivery. Each file has its full key as name."""
+    zones = services.zones
+    key = f"{zones.claims(feed, day)}{digest(run_id)}.json"
+    entries = [{"key": f.name, "version": f.version, "bytes": f.bytes} for f in files]
+    body = json.dumps({"run": run_id, "files": entries}, indent=1).encode()
+    services.s3.put_object(Bucket=zones.raw_bucket, Key=key, Body=body, **zones.put_arguments)
+    return key
+
+
+def claims_of(
+    s3: Any, zones: Zones, ledger: Ledger, feed: str, day: date
+) -> Iterator[tuple[Landed, list[ClaimedFile]]]:
+    """What each run brought to the delivery, in the order in which the runs ended."""
+    landed = ledger.engine_runs.landed_on(feed, day)
+    for each in sorted(landed, key=lambda run: (run.ended_at or run.landed_at, run.run_id)):
+        entries = read_settlement(s3, zones, each.claims_key)["files"]
+        yield each, [ClaimedFile(name=e["key"], version=e["version"], bytes=e["bytes"]) for e in entries]
+
+
+def claimed_files(s3: Any, zones: Zones, ledger: Ledger, feed: str, day: date) -> dict[str, ClaimedFile] | None:
+    """The files of all runs by their full key, of each the one that was written last; None when no run has ended."""
+    runs = list(claims_of(s3, zones, ledger, feed, day))
+    return {file.name: file for _, files in runs for file in files} if runs else None
