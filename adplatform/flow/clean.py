@@ -13,6 +13,7 @@ from adplatform.files.input_file import InputFile
 from adplatform.files.unpack import UnpackLimits, unpack
 from adplatform.flow.claims import claims_of
 from adplatform.flow.hashing_keys import HashingKeys, hashing_keys, one_key_finding, require_current
+from adplatform.flow.parts import Base, basis, extended, fits
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.verdicts import bad, require_no_bad_file
@@ -68,9 +69,49 @@ def transform_version(
         KeysDiffer: the delivery's table is under another hashing key.
         TransientFailure: a service did not answer.
     """
-    contract = flow.feed.contract
     keys = keys or hashing_keys(services, flow)
-    outcomes = {o.origin: o for o in services.ledger.publications.file_outcomes(flow.name, day, version)}
+    staged, outcomes = _read(services, flow, day, version, objects, work, keys)
+    return _transformed(services, flow, day, objects, staged, outcomes, keys)
+
+
+def transform_part(
+    services: Services,
+    flow: FeedFlow,
+    day: date,
+    version: int,
+    objects: Sequence[VersionObject],
+    work: Path,
+    base: Base,
+) -> Transformed | None:
+    """As :func:`transform_version` for one that takes over what there is of ``base``; None when its new files came to
+    something that does not go together with that.
+
+    Raises:
+        Gone: the base is not there any more. Otherwise as :func:`transform_version`.
+    """
+    keys = hashing_keys(services, flow)
+    new = [item for item in objects if item.object.uri not in base.outcomes]
+    staged, outcomes = _read(services, flow, day, version, new, work, keys)
+    if not fits(base, flow, staged, keys):
+        return None
+    (work / "base").mkdir()
+    staged, every = extended(services, base, flow, staged, outcomes, work / "base")
+    accounted = tuple(replace(each, version=version) for each in every)
+    return _transformed(services, flow, day, objects, staged, accounted, keys)
+
+
+def _read(
+    services: Services,
+    flow: FeedFlow,
+    day: date,
+    version: int,
+    objects: Sequence[VersionObject],
+    work: Path,
+    keys: HashingKeys | None,
+) -> tuple[Staged, tuple[FileOutcome, ...]]:
+    """What the files become, and what became of each, with counts."""
+    landed = {o.origin: o for o in services.ledger.publications.file_outcomes(flow.name, day, version)}
+    outcomes = {item.object.uri: landed[item.object.uri] for item in objects}
     inputs: dict[str, tuple[InputFile, ...]] = {}
     for place, item in enumerate(objects):
         outcome = outcomes[item.object.uri]
@@ -84,15 +125,27 @@ def transform_version(
     except (PermanentFailure, TransientFailure):
         services.ledger.publications.put_file_outcomes(flow.name, outcomes.values())
         raise
-    accounted = tuple(_counted(outcomes[origin], staged, inputs.get(origin, ())) for origin in outcomes)
-    services.ledger.publications.put_file_outcomes(flow.name, accounted)
+    return staged, tuple(_counted(outcomes[origin], staged, inputs.get(origin, ())) for origin in outcomes)
+
+
+def _transformed(
+    services: Services,
+    flow: FeedFlow,
+    day: date,
+    objects: Sequence[VersionObject],
+    staged: Staged,
+    outcomes: tuple[FileOutcome, ...],
+    keys: HashingKeys | None,
+) -> Transformed:
+    """The audited version; the outcomes of all of its files are recorded."""
+    services.ledger.publications.put_file_outcomes(flow.name, outcomes)
     return Transformed(
         staged,
-        accounted,
+        outcomes,
         (
-            *audit(staged, contract, _shown_rows(services.ledger, flow, day)),
-            *_promised_rows(objects, accounted),
-            *_engine_counts(services, flow, day, accounted),
+            *audit(staged, flow.feed.contract, _shown_rows(services.ledger, flow, day)),
+            *_promised_rows(objects, outcomes),
+            *_engine_counts(services, flow, day, outcomes),
             one_key_finding(services.ledger, flow, keys),
         ),
         keys.current.id if keys else "",
@@ -206,6 +259,7 @@ def _counted_version(
         quarantine_key=quarantine_key,
         key_id=transformed.key_id,
         previous_key_id=transformed.previous_key_id,
+        basis=basis(flow, staged.columns),
     )
     return with_details(services.store, flow.name, counted, (), staged.reasons)
 

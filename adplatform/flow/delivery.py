@@ -1,6 +1,7 @@
 """One run of a delivery, the same for every pattern: claimed, landed, judged, published and closed, or failed in the
 ledger."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -13,17 +14,21 @@ from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure,
 from adplatform.flow import clean, lifecycle, raw
 from adplatform.flow.close import close
 from adplatform.flow.hashing_keys import HashingKeys
+from adplatform.flow.parts import Base, base_of
 from adplatform.flow.services import Services
 from adplatform.flow.shown import shown as is_shown
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.verdicts import require_no_bad_file
 from adplatform.flow.version import VersionObject, version_objects
 from adplatform.lake.audit import AuditFinding
+from adplatform.lake.parts import Gone
 from adplatform.ledger.delivery import Delivery
 from adplatform.ledger.publications import FileOutcome, Publication
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.compile import output_columns
 from adplatform.transform.values import OutputColumn
+
+log = logging.getLogger(__name__)
 
 Audited = Callable[[Iterable[AuditFinding]], None]
 """Learns what an audit found, passed or not, before anything is published."""
@@ -49,6 +54,11 @@ class Begun:
             self.delivery.day,
             self.delivery.version,
         )
+
+    @cached_property
+    def base(self) -> Base | None:
+        """What its version can take over, by what was seen when that was first asked."""
+        return base_of(self.services, self.flow, self.delivery.day, self.delivery.version, self.objects)
 
     @cached_property
     def shown(self) -> bool:
@@ -128,7 +138,8 @@ def land(begun: Begun) -> tuple[FileOutcome, ...]:
     services, flow, delivery = begun.services, begun.flow, begun.delivery
     if begun.shown:
         return tuple(services.ledger.publications.file_outcomes(flow.name, delivery.day, delivery.version))
-    return raw.land(services, flow, delivery.day, delivery.version, begun.objects, begun.work)
+    known = begun.base.outcomes_of(delivery.version) if begun.base else ()
+    return raw.land(services, flow, delivery.day, delivery.version, begun.objects, begun.work, known)
 
 
 def judge(begun: Begun, audited: Audited = lambda _: None, keys: HashingKeys | None = None) -> clean.Transformed | None:
@@ -141,12 +152,31 @@ def judge(begun: Begun, audited: Audited = lambda _: None, keys: HashingKeys | N
     services, flow, day, version = begun.services, begun.flow, begun.delivery.day, begun.delivery.version
     if begun.shown:
         return None
-    transformed = clean.transform_version(services, flow, day, version, begun.objects, begun.work, keys)
+    transformed = _transformed_part(begun) if keys is None else None
+    if transformed is None:
+        transformed = clean.transform_version(services, flow, day, version, begun.objects, begun.work, keys)
     audited(transformed.findings)
     if transformed.refusals:
         reasons = "; ".join(f"{f.name}: {f.description}" for f in transformed.refusals)
         raise PermanentFailure(f"{flow.name} {day}: the audit refused version {version}: {reasons}")
     return transformed
+
+
+def _transformed_part(begun: Begun) -> clean.Transformed | None:
+    """The version with only its new files read; None when all of them have to be."""
+    services, flow, day, version = begun.services, begun.flow, begun.delivery.day, begun.delivery.version
+    if begun.base is None:
+        return None
+    work = begun.work / "part"
+    work.mkdir()
+    try:
+        part = clean.transform_part(services, flow, day, version, begun.objects, work, begun.base)
+    except Gone as e:
+        log.warning("%s %s: %s", flow.name, day, e)
+        part = None
+    if part is None:
+        require_no_bad_file(flow, raw.land(services, flow, day, version, begun.objects, begun.work))
+    return part
 
 
 def publish(begun: Begun, judged: clean.Transformed | None) -> tuple[Publication, tuple[OutputColumn, ...]]:

@@ -1,7 +1,7 @@
 """The raw step: every object of a settled version is checked, decrypted if the sender encrypts, and accounted for."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path, PurePosixPath
@@ -26,13 +26,21 @@ log = logging.getLogger(__name__)
 
 
 def land(
-    services: Services, flow: FeedFlow, day: date, version: int, objects: Sequence[VersionObject], work: Path
+    services: Services,
+    flow: FeedFlow,
+    day: date,
+    version: int,
+    objects: Sequence[VersionObject],
+    work: Path,
+    known: Iterable[FileOutcome] = (),
 ) -> tuple[FileOutcome, ...]:
-    """Check and prepare the files of a version; returns and records one outcome per object.
+    """Check and prepare the files of a version; returns and records one outcome per object. What became of some may be
+    ``known``.
 
     A refused file is an outcome, not an exception: the caller decides whether the delivery goes on without it.
     """
-    begun = [(item, _begun(day, version, item.object)) for item in objects]
+    settled = {outcome.origin: outcome for outcome in known}
+    begun = [(item, _begun(day, version, item.object)) for item in objects if item.object.uri not in settled]
     if flow.feed.pgp is None:
         outcomes = [_check_plain(services.s3, item, o, work) if o.outcome is Outcome.LOADED else o for item, o in begun]
     else:
@@ -44,7 +52,8 @@ def land(
                 _decrypt(services, item, o, prefix, work, home, policy) if o.outcome is Outcome.LOADED else o
                 for item, o in begun
             ]
-    judged = tuple(replace(o, outcome=verdict(flow)) if o.outcome is Outcome.REFUSED else o for o in outcomes)
+    fresh = (replace(o, outcome=verdict(flow)) if o.outcome is Outcome.REFUSED else o for o in outcomes)
+    judged = (*settled.values(), *fresh)
     services.ledger.publications.put_file_outcomes(flow.name, judged)
     return judged
 

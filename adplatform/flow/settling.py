@@ -362,7 +362,8 @@ class Settler:
             log.info("%s %s: the same files came again", flow.name, delivery.day)
             return self.ledger.deliveries.same_again(flow.name, delivery)
         version = self._next_version(flow, delivery, objects)
-        manifest_key = self._write_manifest(flow, delivery.day, version, decision.because, entries)
+        again = anyway or reopened(delivery, objects)
+        manifest_key = self._write_manifest(flow, delivery.day, version, decision.because, entries, again=again)
         return self.ledger.deliveries.settle(
             flow.name,
             delivery,
@@ -541,13 +542,17 @@ class Settler:
                     highest = number
         return highest + 1
 
-    def _write_manifest(self, flow: FeedFlow, day: date, version: int, because: str, entries: Sequence[Entry]) -> str:
-        """What the version consists of, as an immutable object. Its name is that of the settlement: no two have one."""
+    def _write_manifest(
+        self, flow: FeedFlow, day: date, version: int, because: str, entries: Sequence[Entry], *, again: bool = False
+    ) -> str:
+        """What the version consists of, as an immutable object. Its name is that of the settlement: no two have one.
+        ``again`` when somebody wants all of it read again."""
         document = {
             "feed": flow.name,
             "date": day.isoformat(),
             "version": version,
             "because": because,
+            "again": again,
             "settled_at": self.ledger.now().isoformat(),
             "objects": entries,
         }

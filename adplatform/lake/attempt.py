@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +11,7 @@ from adplatform.contracts.model import DELIVERY_DATE
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.lake.lake import Lake
 from adplatform.lake.parquet import write_empty
+from adplatform.lake.parts import taken_over
 from adplatform.lake.table import TableSpec
 from adplatform.lake.zones import JOINT, partition_folder
 from adplatform.ledger.placements import Placement
@@ -121,7 +122,20 @@ def upload(lake: Lake, attempt: Attempt, staged: Staged, work: Path) -> list[Upl
     groups: dict[str, list[StagedFile]] = {}
     for file in _with_rows_or_schema(attempt, staged, work):
         groups.setdefault(_partition(attempt, file), []).append(file)
+    if staged.carried:
+        day = attempt.delivery_partition
+        return [_with_carried(lake, attempt, staged, upload_files(lake, attempt, day, groups.get(day, [])))]
     return [upload_files(lake, attempt, value, files) for value, files in sorted(groups.items())]
+
+
+def _with_carried(lake: Lake, attempt: Attempt, staged: Staged, upload: Upload) -> Upload:
+    """The service copies what is taken over, under names that say where it was written."""
+    zones = lake.store.zones
+    sources = {f"{upload.prefix}{zones.lasting_name(attempt.table.feed, file.key)}": file for file in staged.carried}
+    with taken_over(zones.clean_uri(staged.carried[0].key)):
+        lake.store.copy_all(zones.clean_bucket, sources)
+    sizes = {key: file.size for key, file in sources.items()}
+    return replace(upload, sizes={**upload.sizes, **sizes}, rows=upload.rows + staged.carried_rows)
 
 
 def upload_files(lake: Lake, writer: Writer, partition: str, files: list[StagedFile], suffix: str = "") -> Upload:
@@ -168,7 +182,7 @@ def note_shown(lake: Lake, attempt: Attempt, location: str, rows: int) -> None:
 
 
 def _with_rows_or_schema(attempt: Attempt, staged: Staged, work: Path) -> tuple[StagedFile, ...]:
-    if staged.files or attempt.table.by_column:
+    if staged.files or staged.carried or attempt.table.by_column:
         return staged.files
     empty = work / "empty.parquet"
     write_empty(attempt.table.columns, empty)

@@ -22,14 +22,14 @@ def merge(
     slices: Sequence[Sequence[Path]],
     columns: Iterable[str],
     *,
-    key: Iterable[str],
+    key: Sequence[str],
     latest_by: Iterable[str],
     target: Path,
     memory_limit: str,
     threads: int,
 ) -> list[StagedFile]:
-    """The latest row of each ``key``: greatest ``latest_by`` (NULL is smallest), then the later slice. Rows with a NULL
-    in the key (a personal value that has no digest) cannot be compared, so all of them stay.
+    """The latest row of each ``key``: greatest ``latest_by`` (NULL is smallest), then the later slice; without a key,
+    all rows. Rows with a NULL in the key (a personal value that has no digest) cannot be compared, so all of them stay.
 
     ``slices`` are Parquet files in order of delivery date, with paths that sort in that order; a slice holds a key
     once. ``columns`` gives the order of the result's columns; one that no file has is left out. ``key`` and
@@ -44,10 +44,11 @@ def merge(
     order = ", ".join(
         [*(f"{_quoted(n)} DESC NULLS LAST" for n in latest_by if n in present), f"{_quoted(_ORIGIN)} DESC"]
     )
+    only = f"QUALIFY {no_key} OR row_number() OVER (PARTITION BY {', '.join(keys) or '1'} ORDER BY {order}) = 1"
     query = f"""
         SELECT {selected}
         FROM read_parquet($files, union_by_name = true, hive_partitioning = false, filename = {_literal(_ORIGIN)})
-        QUALIFY {no_key} OR row_number() OVER (PARTITION BY {", ".join(keys) or "1"} ORDER BY {order}) = 1
+        {only if key else ""}
     """
     target.mkdir()
     limits = {"memory_limit": memory_limit, "threads": threads, "temp_directory": str(target.parent)}

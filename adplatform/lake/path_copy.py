@@ -123,15 +123,11 @@ def _is_version(lake: Lake, feed: str, location: str) -> bool:
 
 
 def _difference(lake: Lake, feed: str, folder: str, files: Iterable[Stored], present: Iterable[Stored]) -> _Difference:
-    wanted = {folder + _name(lake, feed, file.key): file for file in files} if lake.path_copies else {}
+    name = lake.store.zones.lasting_name
+    wanted = {folder + name(feed, file.key): file for file in files} if lake.path_copies else {}
     sizes = {stored.key: stored.size for stored in present}
     missing = {key: file for key, file in wanted.items() if sizes.get(key) != file.size}
     return _Difference(missing, tuple(sorted(sizes.keys() - wanted.keys())))
-
-
-def _name(lake: Lake, feed: str, key: str) -> str:
-    token, *_, name = key.removeprefix(lake.store.zones.versions(feed)).split("/")
-    return f"{token}-{name}"
 
 
 def _apply(lake: Lake, lease: Lease, difference: _Difference) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from adplatform.failures import TransientFailure
 from adplatform.lake.zones import Zones
@@ -23,6 +23,16 @@ def _transfer() -> Any:
     from boto3.s3.transfer import TransferConfig  # noqa: PLC0415 - boto3 takes long to import
 
     return TransferConfig(multipart_threshold=_PART, multipart_chunksize=_PART, max_concurrency=4)
+
+
+class Sized(Protocol):
+    """An object of a bucket; ``size`` in bytes."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -68,13 +78,13 @@ class Store:
             {"Bucket": bucket, "Key": source}, bucket, target, ExtraArgs=self.zones.put_arguments, Config=_transfer()
         )
 
-    def copy_all(self, bucket: str, sources: Mapping[str, Stored]) -> None:
+    def copy_all(self, bucket: str, sources: Mapping[str, Sized]) -> None:
         """Copy several objects at once; ``sources`` maps each target to what it is copied from."""
         with ThreadPoolExecutor(max_workers=_COPIES) as pool:
             for _ in pool.map(lambda target: self._copy(bucket, sources[target], target), sources):
                 pass
 
-    def _copy(self, bucket: str, source: Stored, target: str) -> None:
+    def _copy(self, bucket: str, source: Sized, target: str) -> None:
         if source.size < _PART:
             origin = {"Bucket": bucket, "Key": source.key}
             self.s3.copy_object(Bucket=bucket, Key=target, CopySource=origin, **self.zones.put_arguments)

@@ -9,6 +9,8 @@ from adplatform.contracts.model import DELIVERY_DATE
 from adplatform.transform.partition_values import escape
 
 _ESCAPE = re.compile("%([0-9A-F]{2})")
+_CARRIED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]{4,}-")
+"""How the token of an attempt begins: date and version."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,11 @@ class Zones:
     def version(self, feed: str, token: str) -> str:
         """The location of one attempt. It has no ``=``, which readers of paths would take for one more column."""
         return f"{self.versions(feed)}{token}/"
+
+    def lasting_name(self, feed: str, key: str) -> str:
+        """What a file below :meth:`version` is called wherever it is copied: where it was written is part of it."""
+        token, *_, name = key.removeprefix(self.versions(feed)).split("/")
+        return name if _CARRIED.match(name) else f"{token}-{name}"
 
     def raw_uri(self, key: str) -> str:
         return f"s3://{self.raw_bucket}/{key}"

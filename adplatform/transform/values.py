@@ -47,8 +47,18 @@ class StagedFile:
 
 
 @dataclass(frozen=True)
+class CarriedFile:
+    """One Parquet file that readers see already and that a new version takes over as it is. ``key`` is its key in the
+    clean bucket, ``size`` in bytes."""
+
+    key: str
+    size: int
+
+
+@dataclass(frozen=True)
 class Staged:
-    """A transformed delivery on local disk.
+    """A transformed delivery on local disk, beside what it takes over of the version before: ``carried`` files with
+    ``carried_rows`` in all, of which there are none where every file of the delivery was read.
 
     ``columns`` leaves out the partition column, which only the path carries. ``quarantine`` is a Parquet file with the
     columns of ``QUARANTINE_COLUMNS``, None when every row was good. ``reasons`` counts rows by reason; a row with two
@@ -61,6 +71,8 @@ class Staged:
     counts: tuple[FileCount, ...]
     reasons: Mapping[str, int]
     refused: tuple[RefusedFile, ...] = ()
+    carried: tuple[CarriedFile, ...] = ()
+    carried_rows: int = 0
 
     @property
     def rows_in(self) -> int:

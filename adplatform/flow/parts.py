@@ -1,0 +1,162 @@
+"""A version that has all files of the one that readers see, and more: only those are read, the rest is taken over.
+
+Every version is still a whole of its own, with its own settlement, location and counts; what it takes over it copies.
+Where anything else differs (the declaration, a hashing key, columns, a file that came again), all files are read.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adplatform.contracts.model import DELIVERY_DATE, Contract
+from adplatform.flow.hashing_keys import HashingKeys
+from adplatform.flow.services import Services
+from adplatform.flow.source import FeedFlow
+from adplatform.flow.version import VersionObject, read_settlement
+from adplatform.lake.details import read_details
+from adplatform.lake.parts import add
+from adplatform.ledger.delivery import DeliveryState
+from adplatform.ledger.publications import FileOutcome, Publication
+from adplatform.ledger.rows import digest
+from adplatform.platform.late import Late
+from adplatform.transform.values import FileCount, OutputColumn, Staged
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+else:
+    pa = Late("pyarrow")
+    pq = Late("pyarrow.parquet")
+
+_READING = "1"
+"""Changes when the same files would be read differently by the same declaration."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """What readers see of a delivery, to which a new version only adds files. ``outcomes`` are those of its files."""
+
+    row: Publication
+    location: str
+    outcomes: Mapping[str, FileOutcome]
+
+    def outcomes_of(self, version: int) -> list[FileOutcome]:
+        """The same outcomes as those of the new version."""
+        return [replace(each, version=version) for each in self.outcomes.values()]
+
+
+def basis(flow: FeedFlow, columns: Iterable[OutputColumn] = ()) -> str:
+    """Names what files are read by, the declaration, and behind it what ``columns`` came of it."""
+    declared = digest(_READING, flow.feed.model_dump_json(), str(flow.scope))
+    return f"{declared}/{digest(*(f'{column.name}:{column.type}' for column in columns))}"
+
+
+def base_of(
+    services: Services, flow: FeedFlow, day: date, version: int, objects: Sequence[VersionObject]
+) -> Base | None:
+    """What a version can take over; None when all of its files have to be read."""
+    ledger = services.ledger
+    placement = ledger.placements.get(flow.name, day)
+    if placement is None or not placement.location or not _allows(flow.feed.contract):
+        return None
+    row = ledger.publications.get(flow.name, day, placement.version)
+    if row is None or row.state is not DeliveryState.PUBLISHED or not row.clean or placement.version >= version:
+        return None
+    if row.basis.partition("/")[0] != basis(flow).partition("/")[0]:
+        return None
+    settled = ledger.publications.get(flow.name, day, version)
+    if settled is None or read_settlement(services.s3, services.zones, settled.manifest_key).get("again"):
+        return None
+    entries = read_settlement(services.s3, services.zones, row.manifest_key)["objects"]
+    before = {(entry["key"], entry["version"]) for entry in entries}
+    numbers = {(o.object.key, o.object.version): o.object.number for o in objects}
+    added = [number for each, number in numbers.items() if each not in before]
+    # Of rows that say nothing of their order the one that came last stays, so nothing may come before the base.
+    if not before <= numbers.keys() or not added or min(added) < max(numbers[each] for each in before):
+        return None
+    outcomes = {each.origin: each for each in ledger.publications.file_outcomes(flow.name, day, row.version)}
+    return Base(row, placement.location, outcomes)
+
+
+def _allows(contract: Contract) -> bool:
+    """Whether rows of a part can be compared with those that are stored: a personal value without a digest cannot."""
+    compared = [contract.column(name) for name in (*contract.key, *contract.latest_by)]
+    return contract.partition_by == DELIVERY_DATE and not any(column.pii or column.drop for column in compared)
+
+
+def fits(base: Base, flow: FeedFlow, staged: Staged, keys: HashingKeys | None) -> bool:
+    """Whether the new files have the columns and the hashing keys of those that are taken over."""
+    ids = (keys.current.id, keys.previous_id) if keys else ("", "")
+    return base.row.basis == basis(flow, staged.columns) and ids == (base.row.key_id, base.row.previous_key_id)
+
+
+def extended(
+    services: Services,
+    base: Base,
+    flow: FeedFlow,
+    staged: Staged,
+    outcomes: Iterable[FileOutcome],
+    work: Path,
+) -> tuple[Staged, tuple[FileOutcome, ...]]:
+    """The whole version of which ``staged`` and ``outcomes`` are what it adds. ``work`` is an empty directory.
+
+    Raises:
+        Gone: what readers see has been cleaned up.
+    """
+    contract = flow.feed.contract
+    added = add(
+        services.lake,
+        base.location,
+        base.row.clean,
+        staged.files,
+        [column.name for column in staged.columns],
+        key=contract.key,
+        latest_by=contract.latest_by,
+        work=work,
+    )
+    every = _superseded({o.origin: o for o in (*base.outcomes.values(), *outcomes)}, added.superseded)
+    before = [every[origin] for origin in base.outcomes]
+    lost = added.superseded
+    reasons = Counter(read_details(services.store, base.row).reasons) + Counter(staged.reasons)
+    whole = replace(
+        staged,
+        files=added.files,
+        counts=(
+            *(FileCount(o.origin, o.rows_in, o.clean, o.superseded, o.quarantined) for o in before),
+            *(
+                replace(c, clean=c.clean - lost.get(c.origin, 0), superseded=c.superseded + lost.get(c.origin, 0))
+                for c in staged.counts
+            ),
+        ),
+        quarantine=_quarantine(services, base, staged, work / "quarantine.parquet"),
+        reasons=dict(reasons),
+        carried=added.carried,
+        carried_rows=added.carried_rows,
+    )
+    return whole, tuple(every.values())
+
+
+def _superseded(outcomes: Mapping[str, FileOutcome], lost: Mapping[str, int]) -> dict[str, FileOutcome]:
+    """The outcomes without the rows that are left out, which ``lost`` counts by the source that they name: an object,
+    or a member of one."""
+    left = dict(outcomes)
+    for source, rows in lost.items():
+        members = (origin for origin in left if source.startswith(f"{origin}#"))
+        origin = source if source in left else max(members, key=len)
+        each = left[origin]
+        left[origin] = replace(each, clean=each.clean - rows, superseded=each.superseded + rows)
+    return left
+
+
+def _quarantine(services: Services, base: Base, staged: Staged, target: Path) -> Path | None:
+    """The quarantined rows of both."""
+    if not base.row.quarantine_key:
+        return staged.quarantine
+    services.store.download(services.zones.raw_bucket, base.row.quarantine_key, target)
+    if staged.quarantine is not None:
+        both = pa.concat_tables([pq.read_table(target), pq.read_table(staged.quarantine)])
+        pq.write_table(both, target)
+    return target

@@ -1,0 +1,238 @@
+"""A version that adds rows to those that readers see: which files it takes over as they are, and which it makes anew.
+
+A part costs what it brings. Files that hold a row which a new one supersedes are made anew; all others are copied by
+the service. So that they stay few, files of one size are put together once there are as many as ``FAN``: a row is then
+written again once for each size that its file grows through, not once for each part.
+"""
+
+import io
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from adplatform.failures import TransientFailure
+from adplatform.lake.lake import Lake
+from adplatform.lake.merge import merge
+from adplatform.lake.store import Stored
+from adplatform.platform.late import Late
+from adplatform.transform.values import CarriedFile, StagedFile
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+else:
+    duckdb = Late("duckdb")
+    pa = Late("pyarrow")
+    pq = Late("pyarrow.parquet")
+
+FAN = 8
+_SMALLEST = 64 * 2**10
+_LARGEST = 128 * 2**20
+"""Bytes from which on a file is large enough to stay as it is."""
+_READERS = 8
+_NOT_FOUND = 404
+_TAIL = 64 * 2**10
+
+
+class Gone(TransientFailure):
+    """Files that were to be taken over are not there any more."""
+
+
+@dataclass(frozen=True)
+class Added:
+    """The files of a partition once rows were added: ``files`` that are new, ``carried`` ones with ``carried_rows``.
+    ``superseded`` counts rows that are left out, by the raw object that they came from."""
+
+    files: tuple[StagedFile, ...]
+    carried: tuple[CarriedFile, ...]
+    carried_rows: int
+    superseded: Mapping[str, int]
+
+
+def add(
+    lake: Lake,
+    location: str,
+    rows: int,
+    new: Sequence[StagedFile],
+    columns: Iterable[str],
+    *,
+    key: Sequence[str],
+    latest_by: Sequence[str],
+    work: Path,
+) -> Added:
+    """Add the rows of ``new``, local files of one partition, to the ``rows`` of a ``location``. Of the rows of one key
+    the latest stays; without a key, all of them. ``work`` is an empty directory.
+
+    Raises:
+        Gone: the location has been cleaned up.
+    """
+    with taken_over(location):
+        return _added(lake, location, rows, new, columns, key, latest_by, work)
+
+
+@contextmanager
+def taken_over(location: str) -> Iterator[None]:
+    """Work on files of a location that may be cleaned up meanwhile.
+
+    Raises:
+        Gone: it has been.
+    """
+    try:
+        yield
+    except ClientError as e:
+        if e.response["ResponseMetadata"]["HTTPStatusCode"] != _NOT_FOUND:
+            raise
+        raise Gone(f"{location} is gone; run the step again") from e
+
+
+def _added(
+    lake: Lake,
+    location: str,
+    rows: int,
+    new: Sequence[StagedFile],
+    columns: Iterable[str],
+    key: Sequence[str],
+    latest_by: Sequence[str],
+    work: Path,
+) -> Added:
+    zones = lake.store.zones
+    there = list(lake.store.listing(zones.clean_bucket, zones.clean_key(location)))
+    if not there:
+        raise Gone(f"{location} is gone; run the step again")
+    size = sum(file.path.stat().st_size for file in new)
+    again = {file.key for file in _met(lake, there, new, key)} if key else set()
+    again |= {file.key for file in to_fold(there, size)} if new else set()
+    before = [_fetched(lake, file, work / "before") for file in there if file.key in again]
+    kept = tuple(CarriedFile(file.key, file.size) for file in there if file.key not in again)
+    carried_rows = rows - sum(pq.read_metadata(path).num_rows for path in before)
+    if not before:
+        return Added(tuple(new), kept, carried_rows, {})
+    after = merge(
+        [[path] for path in before] + [[file.path] for file in _in_order(new, work)],
+        columns,
+        key=key,
+        latest_by=latest_by,
+        target=work / "merged",
+        memory_limit=lake.memory_limit,
+        threads=lake.threads,
+    )
+    partition = new[0].partition
+    files = tuple(StagedFile(file.path, partition, file.rows) for file in after)
+    sources = _by_source([*before, *(file.path for file in new)])
+    left = _by_source([file.path for file in files])
+    superseded = {source: count - left.get(source, 0) for source, count in sources.items()}
+    return Added(files, kept, carried_rows, {source: count for source, count in superseded.items() if count})
+
+
+def to_fold(files: Sequence[Stored], added: int) -> list[Stored]:
+    """Those of the files that are to become one with ``added`` new bytes: of each size as many as there are, once the
+    new file is the one too many."""
+    folded: list[Stored] = []
+    size = added
+    small = [file for file in files if file.size < _LARGEST]
+    for level in range(_level(_LARGEST) + 1):
+        same = [file for file in small if _level(file.size) == level]
+        if _level(size) == level and len(same) + 1 >= FAN:
+            folded += same
+            size += sum(file.size for file in same)
+    return folded
+
+
+def _level(size: int) -> int:
+    return int(math.log(max(size, _SMALLEST) / _SMALLEST, FAN))
+
+
+def _met(lake: Lake, there: Sequence[Stored], new: Sequence[StagedFile], key: Sequence[str]) -> list[Stored]:
+    """The files with a row whose key a new row has, too. Only the columns of the key are read of them."""
+    if not new:
+        return []
+    names = ", ".join(f'"{name}"' for name in key)
+    with duckdb.connect() as con, ThreadPoolExecutor(max_workers=_READERS) as pool:
+        paths = [str(file.path) for file in new]
+        con.execute(f"create temp table added as select distinct {names} from read_parquet($files)", {"files": paths})
+        met = []
+        for file, keys in zip(there, pool.map(lambda each: _columns(lake, each, key), there), strict=True):
+            con.register("present", keys)
+            if con.execute(f"select 1 from present semi join added using ({names}) limit 1").fetchall():
+                met.append(file)
+            con.unregister("present")
+        return met
+
+
+def _columns(lake: Lake, file: Stored, names: Sequence[str]) -> "pa.Table":
+    remote = _RemoteFile(lake.store.s3, lake.store.zones.clean_bucket, file)
+    return pq.read_table(remote, columns=list(names))
+
+
+def _fetched(lake: Lake, file: Stored, directory: Path) -> Path:
+    directory.mkdir(exist_ok=True)
+    path = directory / f"{len(list(directory.iterdir())):05d}.parquet"
+    lake.store.download(lake.store.zones.clean_bucket, file.key, path)
+    return path
+
+
+def _in_order(new: Sequence[StagedFile], work: Path) -> list[StagedFile]:
+    """The new files under paths that sort behind those of the files before."""
+    directory = work / "new"
+    directory.mkdir()
+    linked = []
+    for number, file in enumerate(new):
+        path = directory / f"{number:05d}.parquet"
+        path.hardlink_to(file.path)
+        linked.append(StagedFile(path, file.partition, file.rows))
+    return linked
+
+
+def _by_source(paths: Sequence[Path]) -> dict[str, int]:
+    with duckdb.connect() as con:
+        found = con.execute(
+            "select _source_file, count(*) from read_parquet($files, hive_partitioning = false) group by 1",
+            {"files": [str(path) for path in paths]},
+        )
+        return dict(found.fetchall())
+
+
+class _RemoteFile(io.RawIOBase):
+    """An object of a bucket, read by ranges. Its end is fetched first and kept, because a Parquet file begins there;
+    small objects are one call."""
+
+    def __init__(self, s3: Any, bucket: str, file: Stored) -> None:
+        self._s3, self._where, self._size = s3, {"Bucket": bucket, "Key": file.key}, file.size
+        self._position, self._begin = 0, max(0, file.size - _TAIL)
+        self._tail = self._range(self._begin, file.size)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = origin + offset
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        begin = self._position
+        end = min(begin + len(buffer), self._size)
+        if begin >= end:
+            return 0
+        inside = begin >= self._begin
+        found = self._tail[begin - self._begin : end - self._begin] if inside else self._range(begin, end)
+        buffer[: len(found)] = found
+        self._position += len(found)
+        return len(found)
+
+    def _range(self, begin: int, end: int) -> bytes:
+        body: bytes = self._s3.get_object(**self._where, Range=f"bytes={begin}-{end - 1}")["Body"].read()
+        return body

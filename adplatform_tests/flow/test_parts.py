@@ -1,0 +1,288 @@
+"""Files that come to a date later are added to what readers see: the table, the counts and what is in the quarantine
+are those of one reading of all files, and only what is new is read."""
+
+import itertools
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from adplatform.contracts.feed import Feed
+from adplatform.flow.provision import provision
+from adplatform.flow.services import Services
+from adplatform.flow.source import FeedFlow, Source, make_source
+from adplatform.lake import parts
+from adplatform.lake.quarantine import read_rows
+from adplatform.lake.query import run_query
+from adplatform.lake.store import Stored
+from adplatform.ledger.publications import Publication
+from adplatform.platform.aws import Aws
+from adplatform_tests.support import plainly
+from adplatform_tests.support.platforms import TODAY, make_services
+
+DAY = TODAY - timedelta(days=1)
+ORDERS: dict[str, Any] = {
+    "name": "orders",
+    "start_date": "2026-01-01",
+    "arrival": {"complete_when": "count", "expected_files": 1},
+    "columns": {"order_id": {"type": "int", "required": True}, "email": {"pii": "email"}, "amount": "decimal(10,2)"},
+    "bounds": {"max_quarantined": 0.5},
+}
+KEYED = {**ORDERS, "key": ["order_id"], "latest_by": "amount"}
+
+
+@dataclass(frozen=True)
+class Shop:
+    """One feed of orders, processed without Dagster."""
+
+    services: Services
+    source: Source
+
+    @property
+    def flow(self) -> FeedFlow:
+        return self.source.feeds[0]
+
+    def deliver(self, name: str, *rows: str) -> None:
+        """Bring a file to the date and process it."""
+        self.put(name, *rows)
+        self.process()
+
+    def put(self, name: str, *rows: str) -> None:
+        body = "\n".join(["order_id,email,amount", *rows, ""]).encode()
+        key = f"landing/{self.source.name}/orders/dt={DAY}/{name}"
+        self.services.s3.put_object(Bucket=self.services.zones.raw_bucket, Key=key, Body=body)
+
+    def process(self) -> None:
+        plainly.process(self.services, self.source, f"run-{uuid.uuid4().hex[:6]}")
+
+    @property
+    def newest(self) -> Publication:
+        version = self.services.ledger.deliveries.get(self.flow.name, DAY).version
+        found = self.services.ledger.publications.get(self.flow.name, DAY, version)
+        assert found
+        return found
+
+    @property
+    def rows(self) -> list[tuple[Any, ...]]:
+        """All that readers see, without the names of the files, which differ between shops by the source's."""
+        prefix = self.services.settings.database_prefix
+        sql = f"select order_id, email_lake, amount, dt from {prefix}{self.source.name}.orders"
+        return sorted(run_query(self.services.aws, self.services.glue, prefix, sql, 100_000)[1], key=str)
+
+    @property
+    def counts(self) -> tuple[Any, ...]:
+        row = self.newest
+        outcomes = self.services.ledger.publications.file_outcomes(self.flow.name, DAY, row.version)
+        files = sorted((o.origin.rpartition("/")[2], o.outcome, o.rows_in, o.clean, o.superseded) for o in outcomes)
+        return row.rows_in, row.clean, row.superseded, row.quarantined, dict(row.reasons), files
+
+    @property
+    def quarantined(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Of each quarantined row its file and its reasons."""
+        key = self.newest.quarantine_key
+        rows = read_rows(self.services.store, key, self.flow.feed.contract) if key else ()
+        return sorted((row.source_file.rpartition("/")[2], row.reasons) for row in rows)
+
+    @property
+    def files(self) -> list[str]:
+        """The names of the files that readers see."""
+        store, [location] = self.services.store, self.newest.locations
+        prefix = store.zones.clean_key(location)
+        return sorted(each.key.removeprefix(prefix) for each in store.listing(store.zones.clean_bucket, prefix))
+
+
+@pytest.fixture
+def services(aws: Aws, tmp_path: Path) -> Services:
+    return make_services(aws, tmp_path / "home")
+
+
+def shop(services: Services, declared: dict[str, Any] = ORDERS) -> Shop:
+    made = make_source(f"s{uuid.uuid4().hex[:8]}", services.zones.raw_bucket, [Feed.model_validate(declared)])
+    provision(services, [made])
+    return Shop(services, made)
+
+
+def declared_as(of: Shop, declared: dict[str, Any]) -> Source:
+    """The same source with another declaration."""
+    return make_source(of.source.name, of.services.zones.raw_bucket, [Feed.model_validate(declared)])
+
+
+def read_files(of: Shop) -> set[str]:
+    """The names of the raw files that the newest version was read from: those of which it has written rows, beside
+    what it has taken over."""
+    zones, store = of.services.zones, of.services.store
+    written = [each for each in of.files if not each.startswith(str(DAY)[:4])]
+    [location] = of.newest.locations
+    found: set[str] = set()
+    for name in written:
+        with TemporaryDirectory() as folder:
+            store.download(zones.clean_bucket, zones.clean_key(location) + name, path := Path(folder) / "file")
+            found |= {str(each) for each in pq.read_table(path, columns=["_source_file"])["_source_file"].to_pylist()}
+    return {source.rpartition("/")[2] for source in found}
+
+
+def test_a_file_more_is_read_alone_and_the_rest_is_taken_over(services: Services) -> None:
+    orders = shop(services)
+    orders.deliver("a.csv", "1,ann@example.com,1.00", "2,bob@example.com,2.00")
+    first = orders.files
+    orders.deliver("b.csv", "3,eve@example.com,3.00")
+    assert read_files(orders) == {"b.csv"}
+    assert len(orders.files) == 2
+    assert any(name.endswith(first[0]) for name in orders.files)
+    assert [row[0] for row in orders.rows] == [1, 2, 3]
+    assert orders.counts[:4] == (3, 3, 0, 0)
+
+
+def test_of_one_key_in_two_files_the_latest_row_stays_wherever_it_is(services: Services) -> None:
+    orders = shop(services, KEYED)
+    orders.deliver("a.csv", "1,ann@example.com,1.00", "2,bob@example.com,9.00", "3,eve@example.com,3.00")
+    orders.deliver("b.csv", "1,ann@example.com,7.00", "2,bob@example.com,2.00", "4,joe@example.com,4.00")
+    assert [(row[0], str(row[2])) for row in orders.rows] == [(1, "7.00"), (2, "9.00"), (3, "3.00"), (4, "4.00")]
+    assert orders.counts[:4] == (6, 4, 2, 0)
+    assert [file[2:] for file in orders.counts[5]] == [(3, 2, 1), (3, 2, 1)]
+
+
+ROWS = st.tuples(st.integers(1, 6), st.sampled_from(["ann", "bob", "no address"]), st.sampled_from(["1", "2", "x", ""]))
+FILES = st.lists(st.lists(ROWS, max_size=6), min_size=2, max_size=4)
+
+
+Files = Sequence[Sequence[tuple[int, str, str]]]
+HISTORIES = settings(deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@settings(HISTORIES, max_examples=3)
+@given(files=FILES)
+def test_files_one_after_the_other_come_to_what_one_reading_of_all_comes_to(services: Services, files: Files) -> None:
+    compare(services, KEYED, files)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("declared", [ORDERS, KEYED], ids=["without a key", "keyed"])
+@settings(HISTORIES, max_examples=60)
+@given(files=FILES)
+def test_many_histories_come_to_what_one_reading_comes_to(
+    services: Services, declared: dict[str, Any], files: Files
+) -> None:
+    compare(services, declared, files)
+
+
+def compare(services: Services, declared: dict[str, Any], files: Files) -> None:
+    lenient = {**declared, "bounds": {"max_quarantined": 1.0, "min_rows": 0}}
+    added, whole = shop(services, lenient), shop(services, lenient)
+    for number, rows in enumerate(files):
+        lines = [f"{order},{name}@example.com,{amount}" for order, name, amount in rows]
+        added.deliver(f"{number}.csv", *lines)
+        whole.put(f"{number}.csv", *lines)
+    whole.process()
+    assert (added.newest.version, whole.newest.version) == (len(files), 1)
+    assert (added.rows, added.counts, added.quarantined) == (whole.rows, whole.counts, whole.quarantined)
+
+
+def test_every_file_is_read_again_where_anything_else_changed(services: Services) -> None:
+    orders = shop(services)
+    orders.deliver("a.csv", "1,ann@example.com,1.00")
+    orders.deliver("b.csv", "2,bob@example.com,2.00")
+    assert read_files(orders) == {"b.csv"}
+    orders.deliver("a.csv", "1,ann@example.com,5.00")
+    assert read_files(orders) == {"a.csv", "b.csv"}
+    assert [str(row[2]) for row in orders.rows] == ["5.00", "2.00"]
+
+    changed = {**ORDERS, "row_checks": [{"name": "cheap", "expression": "amount < 5"}]}
+    stricter = replace(orders, source=declared_as(orders, changed))
+    stricter.deliver("c.csv", "3,eve@example.com,3.00")
+    assert read_files(stricter) == {"b.csv", "c.csv"}
+    assert stricter.counts[:4] == (3, 2, 0, 1)
+
+    stricter.put("d.csv", "4,joe@example.com,4.00")
+    stricter.services.ledger.deliveries.reopen(stricter.flow.name, DAY)
+    stricter.process()
+    assert read_files(stricter) == {"b.csv", "c.csv", "d.csv"}
+
+
+def test_keys_that_cannot_be_compared_once_they_are_hashed_are_read_again(services: Services) -> None:
+    orders = shop(services, {**ORDERS, "key": ["email"], "columns": {**ORDERS["columns"], "email": HASHED}})
+    orders.deliver("a.csv", "1,ann@example.com,1.00", "2,bob@example.com,2.00")
+    orders.deliver("b.csv", "3,ann@example.com,3.00")
+    assert read_files(orders) == {"a.csv", "b.csv"}
+    assert [row[0] for row in orders.rows] == [2, 3]
+
+
+HASHED = {"pii": "email", "required": True}
+
+
+def test_many_parts_stay_few_files(services: Services) -> None:
+    orders = shop(services)
+    most = 0
+    for number in range(parts.FAN + 3):
+        orders.deliver(f"{number:02d}.csv", f"{number},ann@example.com,{number}.00")
+        most = max(most, len(orders.files))
+    assert most == parts.FAN - 1
+    assert sorted(row[0] for row in orders.rows) == list(range(parts.FAN + 3))
+    assert orders.newest.clean == parts.FAN + 3
+
+
+def test_a_file_is_put_together_with_others_only_of_its_size() -> None:
+    def sizes(*kilobytes: int) -> list[Stored]:
+        return [Stored(f"{n}", size * 2**10, DATED) for n, size in enumerate(kilobytes)]
+
+    small = parts.FAN - 1
+    assert parts.to_fold(sizes(*[64] * (small - 1)), 64 * 2**10) == []
+    assert len(parts.to_fold(sizes(*[64] * small), 64 * 2**10)) == small
+    assert len(parts.to_fold(sizes(*[64] * small, 5_000, 5_000), 64 * 2**10)) == small
+    # The file that comes of it is the one too many of its own size.
+    assert len(parts.to_fold(sizes(*[64] * small, *[600] * small), 64 * 2**10)) == 2 * small
+    assert parts.to_fold(sizes(*[200_000] * 20), 200_000 * 2**10) == []
+
+
+def test_a_row_is_written_once_for_each_size_that_its_file_grows_through() -> None:
+    files: list[Stored] = []
+    written = 0
+    for number in range(288):
+        folded = parts.to_fold(files, PART)
+        size = PART + sum(file.size for file in folded)
+        written += size
+        files = [file for file in files if file not in folded] + [Stored(f"{number}", size, DATED)]
+        assert len(files) <= 3 * (parts.FAN - 1)
+    assert sum(file.size for file in files) == 288 * PART
+    assert written / PART / 288 < 3.2
+
+
+PART = 70 * 2**10
+DATED = datetime(2026, 3, 14, tzinfo=UTC)
+
+
+def test_what_was_cleaned_up_meanwhile_is_read_again(services: Services) -> None:
+    orders = shop(services)
+    orders.deliver("a.csv", "1,ann@example.com,1.00")
+    [location] = orders.newest.locations
+    store, zones = services.store, services.zones
+    found = [each.key for each in store.listing(zones.clean_bucket, zones.clean_key(location))]
+    store.delete(zones.clean_bucket, found)
+    orders.deliver("b.csv", "2,bob@example.com,2.00")
+    assert read_files(orders) == {"a.csv", "b.csv"}
+    assert [row[0] for row in orders.rows] == [1, 2]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_part_whose_process_is_killed_at_any_write_is_added_once(aws: Aws, tmp_path: Path) -> None:
+    for write in itertools.count(1):
+        orders = shop(make_services(aws, tmp_path / f"{write}"), KEYED)
+        orders.deliver("a.csv", "1,ann@example.com,1.00", "2,bob@example.com,2.00")
+        orders.put("b.csv", "2,bob@example.com,5.00", "3,eve@example.com,3.00")
+        code, _ = plainly.process_killed_at(orders.services, orders.source, write)
+        orders.process()
+        assert [(row[0], str(row[2])) for row in orders.rows] == [(1, "1.00"), (2, "5.00"), (3, "3.00")], write
+        assert orders.counts[:4] == (4, 3, 1, 0), write
+        if code == 0:
+            break
+    assert write > 20
