@@ -3,18 +3,17 @@
 Facts: DataSync API reference and user guide ("Task reports").
 """
 
-import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
 from adplatform.engines.engine import Busy, Claim, Finding, Limits, Run, Started
-from adplatform.failures import PermanentFailure
-from adplatform.ledger.engine_run import Intention, RunState
+from adplatform.engines.task_reports import TaskReport
+from adplatform.failures import PermanentFailure, clipped
+from adplatform.ledger.engine_run import WROTE, Intention, RunState
 from adplatform.platform.aws_errors import aws_failures
 
 MARK = "adplatform:intention"
@@ -33,12 +32,21 @@ _ENDED = frozenset({"SUCCESS", "ERROR"})
 _LONGEST_MARK = 32
 _CLOCKS = timedelta(seconds=10)
 """By how much the clocks of DataSync and of S3 may differ."""
+LONGEST_MESSAGE = 500
+"""Characters of what AWS says of an execution that are kept."""
+
+
+def remembers_nothing(_: Collection[str]) -> Mapping[str, Run]:
+    return {}
 
 
 @dataclass(frozen=True)
 class DataSync:
     """One task, by its ARN or its name. ``prefix`` is where in ``bucket`` it has to write. ``client`` and ``s3`` are
-    boto3 clients; ``final`` keeps what is known of ended executions, which are described one by one.
+    boto3 clients.
+
+    AWS lists executions with no more than their state, in no order that it promises, and describes them one by one.
+    ``remembered`` gives those of the ended ones that somebody has kept, and ``final`` keeps all of them.
 
     A start that the client itself repeats queues another execution, which costs a run and doubles nothing.
     """
@@ -49,6 +57,7 @@ class DataSync:
     bucket: str
     prefix: str
     final: dict[str, Run] = field(default_factory=dict)
+    remembered: Callable[[Collection[str]], Mapping[str, Run]] = remembers_nothing
 
     limits = Limits(
         history=timedelta(days=30),
@@ -57,6 +66,7 @@ class DataSync:
             RunState.WAITING: timedelta(hours=1),
             RunState.RUNNING: timedelta(hours=48),
         },
+        proves_files=True,
     )
 
     @cached_property
@@ -84,7 +94,7 @@ class DataSync:
         found = []
         if task["Status"] == "UNAVAILABLE":
             why = task.get("ErrorDetail", "is its agent offline?")
-            found.append(Finding(f"task {self.named} is unavailable ({why})"))
+            found.append(Finding(f"task {self.named} is unavailable ({clipped(why, LONGEST_MESSAGE)})"))
         schedule = task.get("ScheduleDetails") or {}
         if schedule.get("DisabledBy") == "SERVICE":
             reason = schedule.get("DisabledReason", "no reason is given")
@@ -123,42 +133,43 @@ class DataSync:
 
     def recent(self, since: datetime) -> Iterator[Run]:
         with self._failures():
-            for execution in self._executions():
+            listed = list(self._executions())
+        ended = {each["TaskExecutionArn"] for each in listed if each["Status"] in _ENDED}
+        if unknown := ended - self.final.keys():
+            self.final.update(self.remembered(unknown))
+        for execution in listed:
+            with self._failures():
                 run = self._run(execution["TaskExecutionArn"])
-                if run.started_at is None or run.started_at >= since:
-                    yield run
+            if run.started_at is None or run.started_at >= since:
+                yield run
 
     def claims(self, run: Run) -> Iterator[Claim]:
-        """What the report says was transferred: the exact version of each object where it has that. Without a report,
-        whatever was written while the execution went on."""
-        reported = list(self._reported(run))
-        if not reported and run.files and run.started_at:
+        """What the report says was transferred, of a failed execution, too: the exact version of each object where it
+        has that. Where a success has no report, whatever was written while the execution went on; what a failed one
+        without a report wrote cannot be told from what it began to write."""
+        reported = list(self.report(run.run_id).files("Transferred"))
+        if not reported and run.files and run.started_at and run.state in WROTE:
             yield from self._written_between(run.started_at, run.ended_at)
-        for entry in reported:
-            if entry.get("TransferStatus", "SUCCESS") == "SUCCESS" and not _is_folder(entry):
-                source = entry.get("SourceMetadata") or entry.get("SrcMetadata") or {}
-                key = f"{self.prefix}{entry['RelativePath'].lstrip('/')}"
-                yield Claim(key, entry.get("DstS3VersionId", ""), source.get("ContentSize"))
+        for file in reported:
+            if file.succeeded:
+                yield Claim(f"{self.prefix}{file.path}", file.version, file.size)
+
+    def report(self, run_id: str) -> TaskReport:
+        """The report of an execution, at the place that its start said."""
+        task = self._task()
+        with self._failures():
+            said = self.client.describe_task_execution(TaskExecutionArn=run_id)
+        return TaskReport(self.s3, said.get("TaskReportConfig") or {}, task.get("Name", ""), run_id)
 
     def cancel(self, run_id: str) -> None:
         with self._failures():
             if self._run(run_id).final:
                 return
-            self.client.cancel_task_execution(TaskExecutionArn=run_id)
-
-    def _reported(self, run: Run) -> Iterator[Mapping[str, Any]]:
-        report = self._task().get("TaskReportConfig") or {}
-        place = (report.get("Destination") or {}).get("S3") or {}
-        bucket, below = place["S3BucketArn"].rpartition(":")[2], place.get("Subdirectory", "").strip("/")
-        execution = run.run_id.rpartition("/")[2]
-        with self._failures():
-            pages = self.s3.get_paginator("list_objects_v2").paginate(
-                Bucket=bucket, Prefix=f"{below}/" if below else ""
-            )
-            for key in (each["Key"] for page in pages for each in page.get("Contents", ())):
-                if execution in key and "files-" in key and key.endswith(".json"):
-                    body = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-                    yield from json.loads(body).get("Transferred", ())
+            try:
+                self.client.cancel_task_execution(TaskExecutionArn=run_id)
+            except self.client.exceptions.InvalidRequestException:
+                if self._described(run_id).ended_at is None:
+                    raise
 
     def _written_between(self, start: datetime, end: datetime | None) -> Iterator[Claim]:
         with self._failures():
@@ -208,7 +219,7 @@ class DataSync:
             run_id=run_id,
             state=state,
             said=said["Status"],
-            message=" ".join(filter(None, reasons)),
+            message=clipped(" ".join(filter(None, reasons)), LONGEST_MESSAGE),
             # The report is written after the end, and says what was transferred.
             final=ended and report.get("Status") != "PENDING",
             started_at=said.get("StartTime"),
@@ -232,8 +243,3 @@ class DataSync:
                 if "not found" in said.lower() or "does not exist" in said.lower():
                     raise PermanentFailure(f"there is no task {self.named}: make it, or correct `task` ({said})") from e
                 raise
-
-
-def _is_folder(entry: Mapping[str, Any]) -> bool:
-    source = entry.get("SourceMetadata") or entry.get("SrcMetadata") or {}
-    return source.get("Type") == "Directory" or urlsplit(entry["RelativePath"]).path.endswith("/")

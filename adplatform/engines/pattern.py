@@ -1,7 +1,7 @@
 """The pattern of files that a managed engine brings: its runs prove what arrived."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from adplatform.contracts.replication import ReplicatedSource
@@ -122,8 +122,14 @@ def replicated_files(declared: ReplicatedSource, settings: Settings) -> EngineFi
     source = replace(source, feeds=feeds, takes_files=False)
 
     def targets(services: Services) -> list[Target]:
-        client = services.aws.client("datasync")
-        engine = DataSync(client, services.s3, declared.task, services.zones.raw_bucket, source.prefix, final)
+        def remembered(run_ids: Collection[str]) -> dict[str, Run]:
+            rows = services.ledger.engine_runs.known(source.name, TASK, run_ids)
+            names = [each.name for each in fields(Run)]
+            ended = {run_id: row for run_id, row in rows.items() if row.final}
+            return {run_id: Run(**{name: getattr(row, name) for name in names}) for run_id, row in ended.items()}
+
+        client, bucket = services.aws.client("datasync"), services.zones.raw_bucket
+        engine = DataSync(client, services.s3, declared.task, bucket, source.prefix, final, remembered)
         return [Target(TASK, engine, declared.every, declared.offset)]
 
     simulated = declared.task if declared.simulated else None

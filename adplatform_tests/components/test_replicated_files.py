@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -129,3 +130,27 @@ def test_a_task_whose_agent_is_offline_is_not_started(cloud: Platform, task: str
     assert cloud.tick() == []
     assert cloud.services.ledger.engine_runs.runs("cloud", "task") == []
     assert "is unavailable" in cloud.services.ledger.messages.troubles("cloud")["target/task"].error
+
+
+def test_a_process_that_knows_nothing_yet_describes_no_execution_that_has_landed(
+    cloud: Platform, task: str, export: Callable[..., None]
+) -> None:
+    export("a.csv", (1, "ann@example.com", "9.90"))
+    execute(cloud.services.aws, task)
+    cloud.process()
+    [target] = ReplicatedFiles(cloud.declared).pattern(cloud.services.settings).targets(cloud.services)
+    before = {run.run_id for run in target.engine.recent(datetime(2020, 1, 1, tzinfo=UTC))}
+    [fresh] = ReplicatedFiles(cloud.declared).pattern(cloud.services.settings).targets(cloud.services)
+    unasked = replace(fresh.engine, client=Undescribed(cloud.services.aws.client("datasync")))
+    assert {run.run_id for run in unasked.recent(datetime(2020, 1, 1, tzinfo=UTC))} == before
+
+
+@dataclass(frozen=True)
+class Undescribed:
+    """A client of DataSync that nobody may ask for executions one by one."""
+
+    client: Any
+
+    def __getattr__(self, name: str) -> Any:
+        assert name != "describe_task_execution"
+        return getattr(self.client, name)
