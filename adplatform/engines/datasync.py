@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from adplatform.engines.declared_tasks import DeclaredTask, drift
 from adplatform.engines.engine import Busy, Claim, Finding, Limits, Run, Started
+from adplatform.engines.task_locations import agent_findings, agents_of, location_uris
 from adplatform.engines.task_reports import TaskReport
 from adplatform.failures import PermanentFailure, clipped
 from adplatform.ledger.engine_run import WROTE, Intention, RunState
@@ -42,8 +44,8 @@ def remembers_nothing(_: Collection[str]) -> Mapping[str, Run]:
 
 @dataclass(frozen=True)
 class DataSync:
-    """One task, by its ARN or its name. ``prefix`` is where in ``bucket`` it has to write. ``client`` and ``s3`` are
-    boto3 clients.
+    """One task, by its ARN or its name. ``prefix`` is where in ``bucket`` it has to write, ``declared`` what makes
+    it, where YAML has that. ``client`` and ``s3`` are boto3 clients.
 
     AWS lists executions with no more than their state, in no order that it promises, and describes them one by one.
     ``remembered`` gives those of the ended ones that somebody has kept, and ``final`` keeps all of them.
@@ -58,6 +60,7 @@ class DataSync:
     prefix: str
     final: dict[str, Run] = field(default_factory=dict)
     remembered: Callable[[Collection[str]], Mapping[str, Run]] = remembers_nothing
+    declared: DeclaredTask | None = None
 
     limits = Limits(
         history=timedelta(days=30),
@@ -83,7 +86,7 @@ class DataSync:
             found = [str(t["TaskArn"]) for page in pages for t in page["Tasks"] if t.get("Name") == self.named]
         if len(found) != 1:
             raise PermanentFailure(
-                f"there is no task {self.named}: make it, or correct `task`"
+                self._missing
                 if not found
                 else f"{len(found)} tasks are called {self.named}: give the ARN of one as `task`"
             )
@@ -100,7 +103,12 @@ class DataSync:
             reason = schedule.get("DisabledReason", "no reason is given")
             text = f"task {self.named}: DataSync disabled its schedule ({reason}); enable it"
             found.append(Finding(text, fatal=False))
-        where, wanted = self._destination(task), f"s3://{self.bucket}/{self.prefix}"
+        with self._failures():
+            uris, source = location_uris(self.client), task["SourceLocationArn"]
+            agents = agents_of(self.client, source, uris.get(source, ""))
+            found += agent_findings(self.client, self.named, agents)
+        destination = task["DestinationLocationArn"]
+        where, wanted = uris.get(destination, destination), f"s3://{self.bucket}/{self.prefix}"
         if where.rstrip("/") != wanted.rstrip("/"):
             found.append(Finding(f"task {self.named} writes to {where}: make one that writes to {wanted}"))
         if (task.get("Options") or {}).get("PreserveDeletedFiles") == "REMOVE":
@@ -112,6 +120,9 @@ class DataSync:
             found.append(Finding(f"task {self.named}: let it write a standard report of successes and errors"))
         elif report.get("ObjectVersionIds") != "INCLUDE":
             found.append(Finding(f"task {self.named}: let its report include version ids", fatal=False))
+        if self.declared is not None:
+            differences = drift(self.declared, task, uris, agents)
+            found += [Finding(f"task {self.named}: {each}", fatal=False) for each in differences]
         return found
 
     def start(self, intention: Intention, *, others: Collection[str] = ()) -> Started | Busy:
@@ -184,13 +195,6 @@ class DataSync:
             described: dict[str, Any] = self.client.describe_task(TaskArn=self.task)
         return described
 
-    def _destination(self, task: Mapping[str, Any]) -> str:
-        arn = task["DestinationLocationArn"]
-        with self._failures():
-            pages = self.client.get_paginator("list_locations").paginate()
-            found = (each for page in pages for each in page["Locations"] if each["LocationArn"] == arn)
-            return next((str(each["LocationUri"]) for each in found), str(arn))
-
     def _executions(self) -> Iterator[dict[str, Any]]:
         for page in self.client.get_paginator("list_task_executions").paginate(TaskArn=self.task):
             yield from page["TaskExecutions"]
@@ -229,6 +233,11 @@ class DataSync:
             failed=failed,
         )
 
+    @property
+    def _missing(self) -> str:
+        how = "make it, or correct `task`" if self.declared is None else "`adplatform provision` makes it"
+        return f"there is no task {self.named}: {how}"
+
     @contextmanager
     def _failures(self) -> Iterator[None]:
         """
@@ -241,5 +250,5 @@ class DataSync:
             except self.client.exceptions.InvalidRequestException as e:
                 said = str(e.response["Error"].get("Message", ""))
                 if "not found" in said.lower() or "does not exist" in said.lower():
-                    raise PermanentFailure(f"there is no task {self.named}: make it, or correct `task` ({said})") from e
+                    raise PermanentFailure(f"{self._missing} ({said})") from e
                 raise

@@ -10,9 +10,11 @@ import dagster as dg
 import pytest
 
 from adplatform.components import ReplicatedFiles
+from adplatform.failures import PermanentFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import RunState
+from adplatform.resources.provisioning import provision_patterns
 from adplatform_tests.support.platforms import Platform, make_platform
 from adplatform_tests.support.replication import execute, make_task, order_fault, wait_for_execution
 
@@ -143,6 +145,33 @@ def test_a_process_that_knows_nothing_yet_describes_no_execution_that_has_landed
     [fresh] = ReplicatedFiles(cloud.declared).pattern(cloud.services.settings).targets(cloud.services)
     unasked = replace(fresh.engine, client=Undescribed(cloud.services.aws.client("datasync")))
     assert {run.run_id for run in unasked.recent(datetime(2020, 1, 1, tzinfo=UTC))} == before
+
+
+def test_a_declared_store_that_is_simulated_is_a_bucket_here_and_becomes_a_table(
+    services: Services, instance: dg.DagsterInstance, elsewhere: str, export: Callable[..., None]
+) -> None:
+    store = {"kind": "gcs", "bucket": elsewhere, "secret": f"{elsewhere}/hmac"}
+    declared = {"source": "cloud", "from": store, "simulated": True, "every": "1h", "feeds": [ORDERS]}
+    cloud = make_platform(services, {**declared, "task": f"cloud {elsewhere}"}, instance, ReplicatedFiles)
+    pattern = ReplicatedFiles(cloud.declared).pattern(services.settings)
+    for _ in range(2):
+        provision_patterns(services, [pattern])
+    [target] = pattern.targets(services)
+    assert target.engine.check() == []
+    export("a.csv", (1, "ann@example.com", "9.90"))
+    cloud.tick()
+    execution_ends(cloud)
+    cloud.process()
+    assert cloud.query("select count(*) from {orders}") == [(1,)]
+
+
+def test_a_store_is_simulated_in_local_mode_only(services: Services) -> None:
+    store = {"kind": "gcs", "bucket": "exports", "secret": "hmac"}
+    declared = {"source": "cloud", "from": store, "simulated": True, "feeds": [ORDERS]}
+    pattern = ReplicatedFiles(ReplicatedFiles.get_model_cls().model_validate(declared)).pattern(services.settings)
+    there = replace(services, settings=replace(services.settings, env="aws"))
+    with pytest.raises(PermanentFailure, match="cloud is simulated, which only the local mode can be"):
+        provision_patterns(there, [pattern])
 
 
 @dataclass(frozen=True)
