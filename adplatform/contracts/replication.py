@@ -80,7 +80,7 @@ class Transfer(Strict):
     mode: Literal["changed", "all"] = "changed"
     """``changed`` copies what differs from the landing zone, ``all`` everything each time."""
     verify: Literal["transferred", "all", "none"] = "transferred"
-    """What is compared after the copy. ``all``, the whole store each time, is for tasks with agents only."""
+    """What is compared after the copy. ``all``, the whole store each time, is for tasks with agents of basic mode."""
     includes: tuple[Include, ...] = ()
     """What to copy, as ``/orders`` (a folder and all in it) or ``/orders*``; by default all."""
     excludes: tuple[Exclude, ...] = ()
@@ -139,8 +139,8 @@ class ReplicatedSource(FileSource):
             raise ValueError(
                 f"transfer.object_tags: {store.kind} has no tags that DataSync can read, and reading them fails"
             )
-        if transfer.verify == "all" and not store.agents:
-            raise ValueError("transfer.verify: all is for tasks with agents; without one use transferred")
+        if transfer.verify == "all" and store.mode == "ENHANCED":
+            raise ValueError("transfer.verify: all is for tasks in basic mode, which have agents; use transferred")
         if transfer.schedule is not None and self.every is not None:
             raise ValueError("every starts the task from here, transfer.schedule by DataSync: give one of them")
         if self.simulated and (isinstance(store, Share) or not store.lists_by_s3):

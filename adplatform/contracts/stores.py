@@ -31,12 +31,18 @@ class Store(Strict):
     agents: tuple[Agent, ...] = Field(default=(), max_length=8)
     """ARNs of DataSync agents that reach the store. Without one, DataSync reads it from AWS, in enhanced mode."""
 
+    @property
+    def mode(self) -> Literal["BASIC", "ENHANCED"]:
+        """The mode of its task: agents are for basic mode (DataSync user guide, "Choosing a task mode")."""
+        return "BASIC" if self.agents else "ENHANCED"
+
 
 class S3Store(Store):
     """A bucket of Amazon S3, of another account or region."""
 
     lists_by_s3: ClassVar[bool] = True
     kind: Literal["s3"]
+    """Amazon S3."""
     bucket: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{3,63}$")]
     """The bucket."""
     prefix: Annotated[str, Field(pattern=_FOLDER, max_length=1024)] = ""
@@ -50,6 +56,7 @@ class ObjectStorage(Store):
 
     lists_by_s3: ClassVar[bool] = True
     kind: Literal["object_storage"]
+    """Another store that speaks S3."""
     server: Annotated[str, Field(pattern=_URL, examples=["https://minio.example.com:9000"])]
     """Its URL, without a path."""
     bucket: Annotated[str, Field(pattern=_BUCKET)]
@@ -66,6 +73,7 @@ class GoogleCloudStorage(Store):
     lists_by_s3: ClassVar[bool] = True
     has_tags: ClassVar[bool] = False
     kind: Literal["gcs"]
+    """Google Cloud Storage."""
     bucket: Annotated[str, Field(pattern=_BUCKET)]
     """The bucket."""
     prefix: Annotated[str, Field(pattern=_FOLDER, max_length=1024)] = ""
@@ -82,6 +90,7 @@ class AzureBlob(Store):
     """A container of Azure Blob Storage."""
 
     kind: Literal["azure_blob"]
+    """Azure Blob Storage."""
     container: Annotated[
         str, Field(pattern=_CONTAINER, max_length=325, examples=["https://acme.blob.core.windows.net/exports"])
     ]
@@ -104,6 +113,8 @@ class Share(Store):
     """The exported path."""
     agents: tuple[Agent, ...] = Field(default=(), max_length=8, validate_default=True)
     """ARNs of the DataSync agents that reach the server."""
+    enhanced_agents: bool = False
+    """Whether these are agents of enhanced mode, which know no limit of files."""
 
     @field_validator("agents")
     @classmethod
@@ -112,11 +123,16 @@ class Share(Store):
             raise ValueError("a file server is reached through an agent: give the ARN of one or more")
         return agents
 
+    @property
+    def mode(self) -> Literal["BASIC", "ENHANCED"]:
+        return "ENHANCED" if self.enhanced_agents else "BASIC"
+
 
 class NfsShare(Share):
     """An export of an NFS server."""
 
     kind: Literal["nfs"]
+    """An NFS server."""
     version: Literal["automatic", "3", "4.0", "4.1"] = "automatic"
     """The version of NFS."""
 
@@ -125,6 +141,7 @@ class SmbShare(Share):
     """A share of an SMB server."""
 
     kind: Literal["smb"]
+    """An SMB server."""
     secret: str = Field(min_length=1)
     """The secret with the members ``user`` and ``password``, and ``domain`` if there is one."""
 

@@ -60,11 +60,6 @@ class DeclaredTask:
             return ""
         return SIMULATED_SERVER if self.simulated else self.store.server
 
-    @property
-    def mode(self) -> str:
-        """Enhanced mode needs no agent, and agents are for basic mode (user guide, "Choosing a task mode")."""
-        return "BASIC" if self.store.agents else "ENHANCED"
-
 
 def task_request(declared: DeclaredTask, source: str, destination: str, role: str) -> dict[str, Any]:
     """What CreateTask is asked for, given the ARNs of locations and role. Owners and modes of files are not kept: only
@@ -79,7 +74,7 @@ def task_request(declared: DeclaredTask, source: str, destination: str, role: st
         "Name": declared.name,
         "SourceLocationArn": source,
         "DestinationLocationArn": destination,
-        "TaskMode": declared.mode,
+        "TaskMode": declared.store.mode,
         "Options": {
             **_options(declared),
             "Uid": "NONE",
@@ -114,7 +109,7 @@ def drift(
     compared: list[tuple[str, Any, Any]] = [
         (name, options.get(name), value) for name, value in _options(declared).items()
     ]
-    compared.append(("the mode", described.get("TaskMode", "BASIC"), declared.mode))
+    compared.append(("the mode", described.get("TaskMode", "BASIC"), declared.store.mode))
     compared.append(("the set of agents", sorted(agents), sorted(declared.store.agents)))
     for name, patterns in (("Includes", declared.transfer.includes), ("Excludes", declared.transfer.excludes)):
         compared.append((name, _patterns(described.get(name)), sorted(patterns)))

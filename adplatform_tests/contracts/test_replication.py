@@ -21,6 +21,7 @@ STORES: list[dict[str, Any]] = [
     {"kind": "azure_blob", "container": "https://acme.blob.core.windows.net/exports", "secret": "acme/sas"},
     {"kind": "azure_blob", "container": "https://acme.blob.core.windows.net/open", "tier": "cool", "prefix": "a b/"},
     {"kind": "nfs", "server": "nfs.example.com", "path": "/exports", "agents": [AGENT], "version": "4.1"},
+    {"kind": "nfs", "server": "10.0.0.9", "path": "/", "agents": [AGENT], "enhanced_agents": True},
     {"kind": "smb", "server": "10.0.0.8", "path": "/share$/x", "secret": "acme/smb", "agents": [AGENT]},
 ]
 
@@ -41,6 +42,12 @@ def test_every_kind_of_store_can_be_declared(store: dict[str, Any]) -> None:
     assert found.from_
     assert found.from_.kind == store["kind"]
     assert found.task_name == "adplatform-cloud"
+
+
+def test_the_mode_of_a_task_follows_from_its_agents() -> None:
+    stores = [declared(**{"from": store}).from_ for store in STORES]
+    wanted = ["BASIC" if store.get("agents") and not store.get("enhanced_agents") else "ENHANCED" for store in STORES]
+    assert [store.mode for store in stores if store] == wanted
 
 
 def test_a_task_that_is_there_goes_by_name_or_arn() -> None:
@@ -72,7 +79,7 @@ def test_a_task_that_is_there_goes_by_name_or_arn() -> None:
         ({"from": {"kind": "azure_blob", "container": "http://x/y"}}, "container"),
         ({"from": {"kind": "object_storage", "server": "minio:9000", "bucket": "exports"}}, "server"),
         ({"from": GCS, "transfer": {"object_tags": True}}, "gcs has no tags"),
-        ({"from": GCS, "transfer": {"verify": "all"}}, "for tasks with agents"),
+        ({"from": GCS, "transfer": {"verify": "all"}}, "for tasks in basic mode"),
         ({"from": GCS, "transfer": {"schedule": "rate(30 minutes)"}}, "at most once an hour; use `every`"),
         ({"from": GCS, "transfer": {"schedule": "cron(0/20 * * * ? *)"}}, "more than once an hour"),
         ({"from": GCS, "transfer": {"schedule": "hourly"}}, "must be rate"),
