@@ -76,14 +76,16 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
 def _export(services: Services, patterns: list[Pattern]) -> None:
     """What another cloud's analytics exports, for DataSync to replicate."""
     today = datetime.now(UTC).date()
-    tasks = ((pattern.source, pattern.task(services)) for pattern in of_kind(patterns, EngineFiles))
-    for source, bucket in ((source, task.store_bucket) for source, task in tasks if task and task.simulated):
+    for pattern in of_kind(patterns, EngineFiles):
+        task = pattern.task(services)
+        if task is None or not task.simulated:
+            continue
         for day in (today - timedelta(days=1), today):
             rows = [f"{n},person{n}@example.com,{n}.50,{day}T08:{n:02d}:00Z" for n in range(1, 31)]
             body = "\n".join(["conversion_id,email,value,converted_at", *rows, ""])
-            for flow in source.feeds:
-                key = f"{flow.feed.name}/dt={day}/export.csv"
-                services.s3.put_object(Bucket=bucket, Key=key, Body=body.encode())
+            for flow in pattern.source.feeds:
+                key = task.at_source(flow.layout.key(day, "export.csv"))
+                services.s3.put_object(Bucket=task.store_bucket, Key=key, Body=body.encode())
 
 
 def _disturb(settings: Settings) -> None:
@@ -114,6 +116,7 @@ Look around (with .venv/bin on the PATH):
   adplatform query "select count(*), count(email_lake) from clean_northwind_crm.contacts"
   adplatform query "select dt, count(*), sum(value) from clean_northwind_cloud.conversions group by all"
   adplatform runs northwind_crm         (and northwind_cloud)
+  adplatform inventory northwind_cloud
   adplatform quarantine list
   make dev        the same data in Dagster's UI, with sensors on
 """

@@ -54,6 +54,18 @@ class DeclaredTask:
         return self.store.bucket if isinstance(self.store, (S3Store, ObjectStorage, GoogleCloudStorage)) else ""
 
     @property
+    def store_prefix(self) -> str:
+        """Below what keys of such a bucket are read: empty, or with a slash at its end."""
+        inner = (
+            self.store.prefix.strip("/") if isinstance(self.store, (S3Store, ObjectStorage, GoogleCloudStorage)) else ""
+        )
+        return f"{inner}/" if inner else ""
+
+    def at_source(self, key: str) -> str:
+        """The key in such a bucket that the task copies to a key of the landing zone."""
+        return self.store_prefix + key.removeprefix(self.prefix)
+
+    @property
     def server(self) -> str:
         """The URL of a store that speaks S3 and is not Amazon's; empty for another."""
         if not isinstance(self.store, (ObjectStorage, GoogleCloudStorage)):

@@ -41,8 +41,7 @@ def listed(client: Any, declared: DeclaredTask) -> Iterator[SourceFile]:
         PermanentFailure: the store refuses to be listed.
         TransientFailure: it does not answer at present, or does not allow it.
     """
-    bucket, prefix = declared.store_bucket, getattr(declared.store, "prefix", "").strip("/")
-    below = f"{prefix}/" if prefix else ""
+    bucket, below = declared.store_bucket, declared.store_prefix
     with aws_failures(f"store {declared.uri}"):
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=below):
             for found in page.get("Contents", ()):

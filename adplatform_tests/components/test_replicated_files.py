@@ -127,6 +127,24 @@ def test_files_that_could_not_be_transferred_are_reported_and_the_others_land(
     assert cloud.query("select count(*) from {orders}") == [(1,)]
 
 
+def test_what_a_failed_execution_did_transfer_is_delivered_and_the_rest_comes_with_the_next(
+    services: Services, instance: dg.DagsterInstance, task: str, export: Callable[..., None]
+) -> None:
+    watched = {"source": "cloud", "task": task, "feeds": [ORDERS]}
+    cloud = make_platform(services, watched, instance, ReplicatedFiles)
+    export("a.csv", (1, "ann@example.com", "9.90"))
+    export("b.csv", (2, "bob@example.com", "1.00"))
+    order_fault(cloud.services.aws, "run_fails", task, count=1)
+    execute(cloud.services.aws, task)
+    cloud.process()
+    [row] = cloud.services.ledger.engine_runs.runs("cloud", "task")
+    assert (row.state, row.objects) == (RunState.FAILED, 1)
+    assert cloud.query("select order_id from {orders}") == [(1,)]
+    execute(cloud.services.aws, task)
+    cloud.process()
+    assert cloud.query("select order_id from {orders} order by 1") == [(1,), (2,)]
+
+
 def test_a_task_whose_agent_is_offline_is_not_started(cloud: Platform, task: str) -> None:
     order_fault(cloud.services.aws, "agent_offline", task)
     assert cloud.tick() == []
