@@ -7,6 +7,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from adplatform.cli.context import connect, console
+from adplatform.cli.engine_runs import last_part
 from adplatform.engines.inventory import Inventory, take_inventory
 from adplatform.engines.pattern import TASK, EngineFiles
 from adplatform.failures import PermanentFailure
@@ -34,7 +35,8 @@ def inventory(
 
 
 def show(source: str, found: Inventory) -> None:
-    table = Table("state", "files", "bytes", box=SIMPLE, title=f"{source}: {found.seen}")
+    console.print(f"{source}: {found.seen}", markup=False, highlight=False, soft_wrap=True)
+    table = Table("state", "files", "bytes", box=SIMPLE)
     for state, (files, size) in found.counts().items():
         table.add_row(str(state), f"{files:,}", f"{size:,}")
     console.print(table)
@@ -50,4 +52,4 @@ def show(source: str, found: Inventory) -> None:
 
 def _told(run: EngineRun) -> str:
     at = f" of {run.started_at:%Y-%m-%d %H:%M} UTC" if run.started_at else ""
-    return f"{run.run_id.rpartition('/')[2]}{at}, {run.objects:,} files, {run.bytes or 0:,} bytes"
+    return f"{last_part(run.run_id)}{at}, {run.objects:,} files, {run.bytes or 0:,} bytes"
