@@ -68,6 +68,8 @@ class DataSync:
             RunState.UNSEEN: timedelta(minutes=15),
             RunState.WAITING: timedelta(hours=1),
             RunState.RUNNING: timedelta(hours=48),
+            # It has ended, and its report is to come.
+            **dict.fromkeys((RunState.SUCCEEDED, RunState.PARTIAL, RunState.FAILED), timedelta(hours=2)),
         },
         proves_files=True,
     )
@@ -100,7 +102,7 @@ class DataSync:
             found.append(Finding(f"task {self.named} is unavailable ({clipped(why, LONGEST_MESSAGE)})"))
         schedule = task.get("ScheduleDetails") or {}
         if schedule.get("DisabledBy") == "SERVICE":
-            reason = schedule.get("DisabledReason", "no reason is given")
+            reason = clipped(schedule.get("DisabledReason", "no reason is given"), LONGEST_MESSAGE)
             text = f"task {self.named}: DataSync disabled its schedule ({reason}); enable it"
             found.append(Finding(text, fatal=False))
         with self._failures():

@@ -16,6 +16,8 @@ from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.platform.aws_errors import aws_failures
 
 _PORTS = {"https": 443, "http": 80}
+_KNOWN = ("user", "domain")
+"""Members of secrets that DataSync itself tells everybody who may describe a location."""
 _NFS = {"automatic": "AUTOMATIC", "3": "NFS3", "4.0": "NFS4_0", "4.1": "NFS4_1"}
 
 
@@ -124,7 +126,8 @@ def _source_location(client: Any, secrets: Any, declared: DeclaredTask, account:
             "Subdirectory": store.path,
             **{name.capitalize(): value for name, value in kept.items()},
         }
-    with _hidden(kept.values()), aws_failures(f"location {declared.uri}"):
+    secret = [value for member, value in kept.items() if member not in _KNOWN]
+    with _hidden(secret), aws_failures(f"location {declared.uri}"):
         return str(create(**request, **common)["LocationArn"])
 
 
@@ -142,6 +145,7 @@ def _hidden(values: Collection[str]) -> Iterator[None]:
         for value in values:
             text = text.replace(value, "***")
         e.args = (text,)
+        e.__context__ = None
         raise e from None
 
 

@@ -21,6 +21,7 @@ _STATUS: Mapping[Kind, str] = {
     "Skipped": "SkipStatus",
     "Verified": "VerifyStatus",
 }
+_MEND = "restore it, or remove it, and what was written while a success went on counts"
 _FOLDERS = ("Detailed-Reports", "Summary-Reports")
 
 
@@ -90,10 +91,10 @@ def read_report(name: str, body: bytes, kind: Kind) -> Iterator[ReportedFile]:
     try:
         report = json.loads(body)
     except ValueError as e:
-        raise PermanentFailure(f"report {name} is no JSON ({e}); have the files transferred again") from e
+        raise PermanentFailure(f"report {name} is no JSON ({e}): {_MEND}") from e
     entries = report.get(kind, []) if isinstance(report, dict) else None
     if not isinstance(entries, list):
-        raise PermanentFailure(f"report {name} has no list of what was {kind}; have the files transferred again")
+        raise PermanentFailure(f"report {name} has no list of what was {kind}: {_MEND}")
     for number, entry in enumerate(entries, start=1):
         path = entry.get("RelativePath") if isinstance(entry, dict) else None
         if not isinstance(path, str):

@@ -150,6 +150,11 @@ def test_a_report_that_only_this_execution_wrote_is_found_where_it_is(aws: Aws) 
     assert all(world.claimed(said["TaskExecutionArn"]).values())
 
 
+def test_a_report_that_never_comes_is_told(aws: Aws) -> None:
+    patience = make_world(aws).engine().limits.patience
+    assert all(patience[state] for state in (RunState.SUCCEEDED, RunState.PARTIAL, RunState.FAILED))
+
+
 # Reports
 
 
@@ -215,6 +220,8 @@ def test_a_report_that_is_damaged_in_the_bucket_fails_for_good(aws: Aws) -> None
     aws.client("s3").put_object(Bucket=world.reports, Key=key, Body=b"{}{")
     with pytest.raises(PermanentFailure, match=key):
         world.claimed(last)
+    aws.client("s3").delete_object(Bucket=world.reports, Key=key)
+    assert set(world.claimed(last)) == {"a.csv"}, "what was written meanwhile counts"
 
 
 def test_a_report_whose_bucket_is_gone_is_no_raw_error(aws: Aws) -> None:

@@ -173,7 +173,7 @@ def test_a_secret_that_datasync_refuses_is_in_no_error_and_no_cause(aws: Aws, ca
     with pytest.raises(PermanentFailure, match="location object-storage://") as raised:
         make(aws, declare(store, new_bucket(aws)))
     assert raised.value.__cause__ is None
-    assert raised.value.__suppress_context__
+    assert raised.value.__context__ is None
     assert "S3CR3T" not in f"{raised.value}{raised.value.args}{caplog.text}"
 
 
