@@ -86,7 +86,7 @@ def _source_location(client: Any, secrets: Any, declared: DeclaredTask, account:
         create = client.create_location_s3
         request: dict[str, Any] = {
             "S3BucketArn": f"arn:aws:s3:::{store.bucket}",
-            "Subdirectory": store.prefix,
+            "Subdirectory": declared.store_prefix,
             "S3Config": {"BucketAccessRoleArn": _role(store.role or declared.role, account)},
         }
     elif isinstance(store, (ObjectStorage, GoogleCloudStorage)):
@@ -96,7 +96,7 @@ def _source_location(client: Any, secrets: Any, declared: DeclaredTask, account:
             "ServerPort": url.port or _PORTS[url.scheme],
             "ServerProtocol": url.scheme.upper(),
             "BucketName": store.bucket,
-            "Subdirectory": store.prefix,
+            "Subdirectory": declared.store_prefix,
         }
         if store.secret:
             kept = read_secret(secrets, store.secret, ["access_key", "secret_key"])

@@ -162,6 +162,18 @@ def test_a_bucket_of_another_account_is_read_with_its_own_role(aws: Aws) -> None
     assert findings(aws, declared) == []
 
 
+@pytest.mark.parametrize("prefix", ["daily/", "/daily", "daily"])
+def test_a_prefix_is_taken_with_and_without_slashes_around_it(aws: Aws, prefix: str) -> None:
+    source, raw = new_bucket(aws), new_bucket(aws)
+    declared = declare(own_store(aws, source, prefix=prefix), raw)
+    assert declared.at_source("landing/cloud/orders/a.csv") == "daily/orders/a.csv"
+    aws.client("s3").put_object(Bucket=source, Key=declared.at_source("landing/cloud/orders/a.csv"), Body=b"1")
+    make(aws, declared)
+    execute(aws, engine_of(aws, declared).task)
+    landed = aws.client("s3").list_objects_v2(Bucket=raw, Prefix="landing/")["Contents"]
+    assert [each["Key"] for each in landed] == ["landing/cloud/orders/a.csv"]
+
+
 # Secrets
 
 
