@@ -286,6 +286,32 @@ def test_what_is_remembered_has_its_own_time(aws: Aws) -> None:
     assert list(engine.recent(LONG_AGO)) == [old]
 
 
+# What is stopped
+
+
+def test_an_execution_that_ends_while_it_is_stopped_is_no_error(aws: Aws) -> None:
+    @dataclass
+    class Stale:
+        """A client that is behind with its first answer."""
+
+        client: Any
+        asked: int = 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.client, name)
+
+        def describe_task_execution(self, **asked: str) -> Any:
+            self.asked += 1
+            said = self.client.describe_task_execution(**asked)
+            return said if self.asked > 1 else {**said, "Status": "TRANSFERRING"}
+
+    world = make_world(aws)
+    ended = execute(aws, world.task)["TaskExecutionArn"]
+    client = Stale(aws.client("datasync"))
+    replace(world.engine(), client=client).cancel(ended)
+    assert client.asked == 2
+
+
 # What is said
 
 
