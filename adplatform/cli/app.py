@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "ledger": (HISTORY, "Show what arrived, what became of it, and why."),
     "reports": (REPORTS, "Show the reports that were asked for and where each stands."),
     "runs": ("engine_runs", "Show the runs of managed engines, AppFlow for example."),
+    "inventory": ("inventory", "Compare a store elsewhere with what has landed and been delivered."),
     "tables": (HISTORY, "List the clean tables, their columns and partitions."),
     "query": (HISTORY, "Query the clean tables on this machine."),
     "collect": (HISTORY, "Remove table versions that nothing refers to."),

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adplatform.cli.context import connect, console, errors, parse_day
+from adplatform.engines.pattern import EngineFiles
 from adplatform.failures import PermanentFailure
 from adplatform.flow.clean import try_file
 from adplatform.flow.decisions import try_again
@@ -19,6 +20,7 @@ from adplatform.flow.provision import open_settler, provision
 from adplatform.flow.settling import BUSY
 from adplatform.patterns import declared_patterns
 from adplatform.platform.settings import read_settings
+from adplatform.resources.provisioning import provision_patterns
 
 FeedName = Annotated[str, typer.Argument(help="A feed, as source/feed.", show_default=False)]
 Day = Annotated[str, typer.Argument(help="The delivery date, YYYY-MM-DD.", show_default=False)]
@@ -31,29 +33,36 @@ def push(
     date: Annotated[str | None, typer.Option(help="Delivery date; today in UTC if not given.")] = None,
     name: Annotated[str | None, typer.Option(help="Name to give a single file.")] = None,
 ) -> None:
-    """Drop files into a feed's landing zone, as a partner would."""
+    """Drop files into a feed's landing zone, as a partner would, or into the simulated store that it is replicated
+    from."""
     services = connect()
     pattern, flow = find_feed(declared_patterns(services.settings), feed)
-    if not pattern.source.takes_files:
+    store = pattern.task(services) if isinstance(pattern, EngineFiles) else None
+    if not pattern.source.takes_files and not (store and store.simulated):
         raise PermanentFailure(f"{feed} is filled by the platform itself; nothing can be pushed to it")
     day = parse_day(date) if date else datetime.now(UTC).date()
     if name and len(files) > 1:
         raise PermanentFailure("--name is for a single file")
-    if services.settings.env == "local":
+    bucket, arguments = services.zones.raw_bucket, services.zones.put_arguments
+    if store is not None:
+        provision_patterns(services, [pattern])
+        bucket, arguments = store.store_bucket, {}
+    elif services.settings.env == "local":
         provision(services, [pattern.source])
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=errors, transient=True) as progress:
         for file in files:
             key = flow.layout.key(day, name or file.name)
+            key = key if store is None else store.at_source(key)
             task = progress.add_task(file.name, total=file.stat().st_size)
             services.s3.upload_file(
                 str(file),
-                services.zones.raw_bucket,
+                bucket,
                 key,
-                ExtraArgs=services.zones.put_arguments,
+                ExtraArgs=arguments,
                 Callback=lambda sent, task=task: progress.advance(task, sent),
             )
-            console.print(f"pushed s3://{services.zones.raw_bucket}/{key}", highlight=False, soft_wrap=True)
+            console.print(f"pushed s3://{bucket}/{key}", highlight=False, soft_wrap=True)
 
 
 def check_file(feed: FeedName, file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)]) -> None:

@@ -18,7 +18,7 @@ from adplatform.patterns import of_kind
 from adplatform.platform.settings import Settings
 from adplatform.pull.account import Account
 from adplatform.pull.pattern import PulledReports
-from adplatform.resources.provisioning import elsewhere, provision_patterns
+from adplatform.resources.provisioning import provision_patterns
 from adplatform.resources.report_apis import simulated_amazon
 
 REPORTS_TAKE = 15
@@ -76,13 +76,16 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
 def _export(services: Services, patterns: list[Pattern]) -> None:
     """What another cloud's analytics exports, for DataSync to replicate."""
     today = datetime.now(UTC).date()
-    for source in (pattern.source for pattern in of_kind(patterns, EngineFiles) if pattern.replicates):
+    for pattern in of_kind(patterns, EngineFiles):
+        task = pattern.task(services)
+        if task is None or not task.simulated:
+            continue
         for day in (today - timedelta(days=1), today):
             rows = [f"{n},person{n}@example.com,{n}.50,{day}T08:{n:02d}:00Z" for n in range(1, 31)]
             body = "\n".join(["conversion_id,email,value,converted_at", *rows, ""])
-            for flow in source.feeds:
-                key = f"{flow.feed.name}/dt={day}/export.csv"
-                services.s3.put_object(Bucket=elsewhere(source.name), Key=key, Body=body.encode())
+            for flow in pattern.source.feeds:
+                key = task.at_source(flow.layout.key(day, "export.csv"))
+                services.s3.put_object(Bucket=task.store_bucket, Key=key, Body=body.encode())
 
 
 def _disturb(settings: Settings) -> None:
@@ -113,6 +116,7 @@ Look around (with .venv/bin on the PATH):
   adplatform query "select count(*), count(email_lake) from clean_northwind_crm.contacts"
   adplatform query "select dt, count(*), sum(value) from clean_northwind_cloud.conversions group by all"
   adplatform runs northwind_crm         (and northwind_cloud)
+  adplatform inventory northwind_cloud
   adplatform quarantine list
   make dev        the same data in Dagster's UI, with sensors on
 """

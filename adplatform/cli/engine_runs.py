@@ -46,13 +46,23 @@ def cancel(
     """Stop exactly one run. What it wrote until then is not delivered."""
     services = connect()
     [(watch, target)] = _targets(services, _whole(name))
-    known = [each for each in services.ledger.engine_runs.runs(watch.source.name, target.name) if not each.final]
-    found = [each for each in known if each.run_id.startswith(run)]
+    found = one_going(services.ledger.engine_runs.runs(watch.source.name, target.name), name, run)
+    watch.cancel(target, found)
+    console.print(f"run {found.run_id} is being stopped")
+
+
+def one_going(runs: Sequence[EngineRun], name: str, begins: str) -> EngineRun:
+    """The only run of a target that goes on and whose id, or the end of whose ARN, begins so.
+
+    Raises:
+        PermanentFailure: there is none, or there are several; lists those that go on.
+    """
+    known = [each for each in runs if not each.final]
+    found = [each for each in known if each.run_id.startswith(begins) or last_part(each.run_id).startswith(begins)]
     if len(found) != 1:
-        going = ", ".join(each.run_id for each in known) or "none"
-        raise PermanentFailure(f"{name}: {len(found)} runs that go on begin with {run!r}; going on: {going}")
-    watch.cancel(target, found[0])
-    console.print(f"run {found[0].run_id} is being stopped")
+        going = ", ".join(last_part(each.run_id) for each in known) or "none"
+        raise PermanentFailure(f"{name}: {len(found)} runs that go on begin with {begins!r}; going on: {going}")
+    return found[0]
 
 
 def check() -> None:
@@ -91,13 +101,18 @@ def _ran(runs: Iterator[EngineRun]) -> Iterator[tuple[str | Text, ...]]:
         state = Text(f"{run.state}{', overdue' if run.overdue and not run.ended else ''}", color)
         yield (
             run.intent or "somebody else",
-            run.run_id,
+            last_part(run.run_id),
             state,
             _shown(run.started_at),
             "" if run.records is None else f"{run.records:,}",
             f"{run.objects:,}" if run.ended else "",
             run.error or run.message,
         )
+
+
+def last_part(run_id: str) -> str:
+    """What tells a run from others of its target: all of an id, and the end of an ARN."""
+    return run_id.rpartition("/")[2]
 
 
 def _shown(at: datetime | None) -> str:

@@ -20,8 +20,10 @@ class ReplicatedFilesScaffolder(SourceScaffolder):
 type: adplatform.components.ReplicatedFiles
 attributes:
   source: {source}
-  # the task writes below landing/{source}/ and reports every file, with version ids
-  task: arn:aws:datasync:us-east-1:123456789012:task/task-0123456789abcdef0
+  from:                       # `adplatform provision` makes the task; or task: <name or ARN> of one that is there
+    kind: gcs                 # or s3, object_storage, azure_blob, nfs, smb
+    bucket: acme-exports
+    secret: {source}/hmac-key # a JSON object with access_key and secret_key
   every: 1h                   # leave it out where the task has a schedule of its own
   feeds:
     - name: {feed}            # files below {feed}/dt=<date>/ of the replicated store
@@ -40,8 +42,9 @@ class ReplicatedFiles(dg.Component):
     """Files of another cloud's object storage, of an NFS or an SMB share, that a task of AWS DataSync replicates: one
     pair of assets per feed.
 
-    The task is started here, or runs by its own schedule and is watched. Every execution that has ended is landed once,
-    by what its report says of each file; originals stay in the landing zone, where DataSync compares.
+    The task is made from what ``from`` says of the store, or is there already. It is started here, or runs by its own
+    schedule and is watched. Every execution that has ended is landed once, by what its report says of each file;
+    originals stay in the landing zone, where DataSync compares.
 
     Example:
 
@@ -49,7 +52,7 @@ class ReplicatedFiles(dg.Component):
         type: adplatform.components.ReplicatedFiles
         attributes:
           source: gcs_exports
-          task: arn:aws:datasync:us-east-1:123456789012:task/task-0123456789abcdef0
+          from: {kind: gcs, bucket: acme-exports, secret: gcs_exports/hmac-key}
           every: 1h
           feeds:
             - name: orders

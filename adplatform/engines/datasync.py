@@ -3,18 +3,19 @@
 Facts: DataSync API reference and user guide ("Task reports").
 """
 
-import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
+from adplatform.engines.declared_tasks import DeclaredTask, drift
 from adplatform.engines.engine import Busy, Claim, Finding, Limits, Run, Started
-from adplatform.failures import PermanentFailure
-from adplatform.ledger.engine_run import Intention, RunState
+from adplatform.engines.task_locations import agent_findings, agents_of, location_uris
+from adplatform.engines.task_reports import TaskReport
+from adplatform.failures import PermanentFailure, clipped
+from adplatform.ledger.engine_run import WROTE, Intention, RunState
 from adplatform.platform.aws_errors import aws_failures
 
 MARK = "adplatform:intention"
@@ -33,12 +34,21 @@ _ENDED = frozenset({"SUCCESS", "ERROR"})
 _LONGEST_MARK = 32
 _CLOCKS = timedelta(seconds=10)
 """By how much the clocks of DataSync and of S3 may differ."""
+LONGEST_MESSAGE = 500
+"""Characters of what AWS says of an execution that are kept."""
+
+
+def remembers_nothing(_: Collection[str]) -> Mapping[str, Run]:
+    return {}
 
 
 @dataclass(frozen=True)
 class DataSync:
-    """One task, by its ARN or its name. ``prefix`` is where in ``bucket`` it has to write. ``client`` and ``s3`` are
-    boto3 clients; ``final`` keeps what is known of ended executions, which are described one by one.
+    """One task, by its ARN or its name. ``prefix`` is where in ``bucket`` it has to write, ``declared`` what makes
+    it, where YAML has that. ``client`` and ``s3`` are boto3 clients.
+
+    AWS lists executions with no more than their state, in no order that it promises, and describes them one by one.
+    ``remembered`` gives those of the ended ones that somebody has kept, and ``final`` keeps all of them.
 
     A start that the client itself repeats queues another execution, which costs a run and doubles nothing.
     """
@@ -49,6 +59,8 @@ class DataSync:
     bucket: str
     prefix: str
     final: dict[str, Run] = field(default_factory=dict)
+    remembered: Callable[[Collection[str]], Mapping[str, Run]] = remembers_nothing
+    declared: DeclaredTask | None = None
 
     limits = Limits(
         history=timedelta(days=30),
@@ -56,7 +68,10 @@ class DataSync:
             RunState.UNSEEN: timedelta(minutes=15),
             RunState.WAITING: timedelta(hours=1),
             RunState.RUNNING: timedelta(hours=48),
+            # It has ended, and its report is to come.
+            **dict.fromkeys((RunState.SUCCEEDED, RunState.PARTIAL, RunState.FAILED), timedelta(hours=2)),
         },
+        proves_files=True,
     )
 
     @cached_property
@@ -73,7 +88,7 @@ class DataSync:
             found = [str(t["TaskArn"]) for page in pages for t in page["Tasks"] if t.get("Name") == self.named]
         if len(found) != 1:
             raise PermanentFailure(
-                f"there is no task {self.named}: make it, or correct `task`"
+                self._missing
                 if not found
                 else f"{len(found)} tasks are called {self.named}: give the ARN of one as `task`"
             )
@@ -84,13 +99,18 @@ class DataSync:
         found = []
         if task["Status"] == "UNAVAILABLE":
             why = task.get("ErrorDetail", "is its agent offline?")
-            found.append(Finding(f"task {self.named} is unavailable ({why})"))
+            found.append(Finding(f"task {self.named} is unavailable ({clipped(why, LONGEST_MESSAGE)})"))
         schedule = task.get("ScheduleDetails") or {}
         if schedule.get("DisabledBy") == "SERVICE":
-            reason = schedule.get("DisabledReason", "no reason is given")
+            reason = clipped(schedule.get("DisabledReason", "no reason is given"), LONGEST_MESSAGE)
             text = f"task {self.named}: DataSync disabled its schedule ({reason}); enable it"
             found.append(Finding(text, fatal=False))
-        where, wanted = self._destination(task), f"s3://{self.bucket}/{self.prefix}"
+        with self._failures():
+            uris, source = location_uris(self.client), task["SourceLocationArn"]
+            agents = agents_of(self.client, source, uris.get(source, ""))
+            found += agent_findings(self.client, self.named, agents)
+        destination = task["DestinationLocationArn"]
+        where, wanted = uris.get(destination, destination), f"s3://{self.bucket}/{self.prefix}"
         if where.rstrip("/") != wanted.rstrip("/"):
             found.append(Finding(f"task {self.named} writes to {where}: make one that writes to {wanted}"))
         if (task.get("Options") or {}).get("PreserveDeletedFiles") == "REMOVE":
@@ -102,6 +122,9 @@ class DataSync:
             found.append(Finding(f"task {self.named}: let it write a standard report of successes and errors"))
         elif report.get("ObjectVersionIds") != "INCLUDE":
             found.append(Finding(f"task {self.named}: let its report include version ids", fatal=False))
+        if self.declared is not None:
+            differences = drift(self.declared, task, uris, agents)
+            found += [Finding(f"task {self.named}: {each}", fatal=False) for each in differences]
         return found
 
     def start(self, intention: Intention, *, others: Collection[str] = ()) -> Started | Busy:
@@ -123,42 +146,43 @@ class DataSync:
 
     def recent(self, since: datetime) -> Iterator[Run]:
         with self._failures():
-            for execution in self._executions():
+            listed = list(self._executions())
+        ended = {each["TaskExecutionArn"] for each in listed if each["Status"] in _ENDED}
+        if unknown := ended - self.final.keys():
+            self.final.update(self.remembered(unknown))
+        for execution in listed:
+            with self._failures():
                 run = self._run(execution["TaskExecutionArn"])
-                if run.started_at is None or run.started_at >= since:
-                    yield run
+            if run.started_at is None or run.started_at >= since:
+                yield run
 
     def claims(self, run: Run) -> Iterator[Claim]:
-        """What the report says was transferred: the exact version of each object where it has that. Without a report,
-        whatever was written while the execution went on."""
-        reported = list(self._reported(run))
-        if not reported and run.files and run.started_at:
+        """What the report says was transferred, of a failed execution, too: the exact version of each object where it
+        has that. Where a success has no report, whatever was written while the execution went on; what a failed one
+        without a report wrote cannot be told from what it began to write."""
+        reported = list(self.report(run.run_id).files("Transferred"))
+        if not reported and run.files and run.started_at and run.state in WROTE:
             yield from self._written_between(run.started_at, run.ended_at)
-        for entry in reported:
-            if entry.get("TransferStatus", "SUCCESS") == "SUCCESS" and not _is_folder(entry):
-                source = entry.get("SourceMetadata") or entry.get("SrcMetadata") or {}
-                key = f"{self.prefix}{entry['RelativePath'].lstrip('/')}"
-                yield Claim(key, entry.get("DstS3VersionId", ""), source.get("ContentSize"))
+        for file in reported:
+            if file.succeeded:
+                yield Claim(f"{self.prefix}{file.path}", file.version, file.size)
+
+    def report(self, run_id: str) -> TaskReport:
+        """The report of an execution, at the place that its start said."""
+        task = self._task()
+        with self._failures():
+            said = self.client.describe_task_execution(TaskExecutionArn=run_id)
+        return TaskReport(self.s3, said.get("TaskReportConfig") or {}, task.get("Name", ""), run_id)
 
     def cancel(self, run_id: str) -> None:
         with self._failures():
             if self._run(run_id).final:
                 return
-            self.client.cancel_task_execution(TaskExecutionArn=run_id)
-
-    def _reported(self, run: Run) -> Iterator[Mapping[str, Any]]:
-        report = self._task().get("TaskReportConfig") or {}
-        place = (report.get("Destination") or {}).get("S3") or {}
-        bucket, below = place["S3BucketArn"].rpartition(":")[2], place.get("Subdirectory", "").strip("/")
-        execution = run.run_id.rpartition("/")[2]
-        with self._failures():
-            pages = self.s3.get_paginator("list_objects_v2").paginate(
-                Bucket=bucket, Prefix=f"{below}/" if below else ""
-            )
-            for key in (each["Key"] for page in pages for each in page.get("Contents", ())):
-                if execution in key and "files-" in key and key.endswith(".json"):
-                    body = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-                    yield from json.loads(body).get("Transferred", ())
+            try:
+                self.client.cancel_task_execution(TaskExecutionArn=run_id)
+            except self.client.exceptions.InvalidRequestException:
+                if self._described(run_id).ended_at is None:
+                    raise
 
     def _written_between(self, start: datetime, end: datetime | None) -> Iterator[Claim]:
         with self._failures():
@@ -172,13 +196,6 @@ class DataSync:
         with self._failures():
             described: dict[str, Any] = self.client.describe_task(TaskArn=self.task)
         return described
-
-    def _destination(self, task: Mapping[str, Any]) -> str:
-        arn = task["DestinationLocationArn"]
-        with self._failures():
-            pages = self.client.get_paginator("list_locations").paginate()
-            found = (each for page in pages for each in page["Locations"] if each["LocationArn"] == arn)
-            return next((str(each["LocationUri"]) for each in found), str(arn))
 
     def _executions(self) -> Iterator[dict[str, Any]]:
         for page in self.client.get_paginator("list_task_executions").paginate(TaskArn=self.task):
@@ -208,7 +225,7 @@ class DataSync:
             run_id=run_id,
             state=state,
             said=said["Status"],
-            message=" ".join(filter(None, reasons)),
+            message=clipped(" ".join(filter(None, reasons)), LONGEST_MESSAGE),
             # The report is written after the end, and says what was transferred.
             final=ended and report.get("Status") != "PENDING",
             started_at=said.get("StartTime"),
@@ -217,6 +234,11 @@ class DataSync:
             bytes=said.get("BytesTransferred"),
             failed=failed,
         )
+
+    @property
+    def _missing(self) -> str:
+        how = "make it, or correct `task`" if self.declared is None else "`adplatform provision` makes it"
+        return f"there is no task {self.named}: {how}"
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
@@ -230,10 +252,5 @@ class DataSync:
             except self.client.exceptions.InvalidRequestException as e:
                 said = str(e.response["Error"].get("Message", ""))
                 if "not found" in said.lower() or "does not exist" in said.lower():
-                    raise PermanentFailure(f"there is no task {self.named}: make it, or correct `task` ({said})") from e
+                    raise PermanentFailure(f"{self._missing} ({said})") from e
                 raise
-
-
-def _is_folder(entry: Mapping[str, Any]) -> bool:
-    source = entry.get("SourceMetadata") or entry.get("SrcMetadata") or {}
-    return source.get("Type") == "Directory" or urlsplit(entry["RelativePath"]).path.endswith("/")

@@ -1,15 +1,17 @@
 """The pattern of files that a managed engine brings: its runs prove what arrived."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from adplatform.contracts.replication import ReplicatedSource
 from adplatform.contracts.saas import FlowFeed, SaasSource
 from adplatform.contracts.source import PLATFORM_TOPICS, Topics
+from adplatform.engines import provided_tasks
 from adplatform.engines.appflow import AppFlow
 from adplatform.engines.datasync import DataSync
 from adplatform.engines.declared_flows import flow_request, provide
+from adplatform.engines.declared_tasks import DeclaredTask
 from adplatform.engines.engine import Run
 from adplatform.engines.failed import failed_runs
 from adplatform.engines.runs import Target, Watch
@@ -30,14 +32,14 @@ TASK = "task"
 @dataclass(frozen=True)
 class EngineFiles(PushedFiles):
     """As ``adplatform.flow.pattern.Pattern``. ``targets`` makes what runs for the source of the clients, and
-    ``provision`` what of it YAML declares and AWS lacks. ``simulated`` names the connection, or of one that
-    ``replicates`` the task, that is to be one to something simulated."""
+    ``provision`` what of it YAML declares and AWS lacks. ``simulated`` names the connection that is
+    to be one to something simulated, ``task`` is the task that YAML declares with its store, which may be, too."""
 
     topics: Topics = PLATFORM_TOPICS
     targets: Callable[[Services], Sequence[Target]] = lambda _: ()
     provision: Callable[[Services], None] = lambda _: None
     simulated: str | None = None
-    replicates: bool = False
+    task: Callable[[Services], DeclaredTask | None] = lambda _: None
     names_of_targets: tuple[str, ...] = ()
 
     def failing(self, ledger: "Ledger") -> list[str]:
@@ -121,12 +123,49 @@ def replicated_files(declared: ReplicatedSource, settings: Settings) -> EngineFi
     final: dict[str, Run] = {}
     source = replace(source, feeds=feeds, takes_files=False)
 
+    def made(services: Services) -> DeclaredTask | None:
+        if declared.from_ is None:
+            return None
+        return DeclaredTask(
+            source.name,
+            declared.task_name,
+            declared.from_,
+            declared.transfer,
+            services.zones.raw_bucket,
+            source.prefix,
+            services.zones.task_reports(source.name),
+            declared.role,
+            declared.simulated,
+        )
+
     def targets(services: Services) -> list[Target]:
-        client = services.aws.client("datasync")
-        engine = DataSync(client, services.s3, declared.task, services.zones.raw_bucket, source.prefix, final)
+        def remembered(run_ids: Collection[str]) -> dict[str, Run]:
+            rows = services.ledger.engine_runs.known(source.name, TASK, run_ids)
+            names = [each.name for each in fields(Run)]
+            ended = {run_id: row for run_id, row in rows.items() if row.final}
+            return {run_id: Run(**{name: getattr(row, name) for name in names}) for run_id, row in ended.items()}
+
+        engine = DataSync(
+            services.aws.client("datasync"),
+            services.s3,
+            declared.task_name,
+            services.zones.raw_bucket,
+            source.prefix,
+            final,
+            remembered,
+            made(services),
+        )
         return [Target(TASK, engine, declared.every, declared.offset)]
 
-    simulated = declared.task if declared.simulated else None
+    def provision(services: Services) -> None:
+        if (task := made(services)) is not None:
+            provided_tasks.provide(services.aws.client("datasync"), services.secrets, task, services.account)
+
     return EngineFiles(
-        source, topics=declared.topics, targets=targets, simulated=simulated, replicates=True, names_of_targets=(TASK,)
+        source,
+        topics=declared.topics,
+        targets=targets,
+        provision=provision,
+        task=made,
+        names_of_targets=(TASK,),
     )

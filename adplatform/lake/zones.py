@@ -36,6 +36,11 @@ class Zones:
         """The only prefix that the source may write."""
         return f"landing/{source}/"
 
+    @staticmethod
+    def task_reports(source: str) -> str:
+        """Where the tasks of DataSync that are made for the source report what they copied."""
+        return f"task-reports/{source}/"
+
     def prepared(self, feed: str, day: date) -> str:
         return _day("prepared", feed, day)
 

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 
+from adplatform.engines.declared_tasks import DeclaredTask
 from adplatform.engines.pattern import EngineFiles
 from adplatform.failures import PermanentFailure
 from adplatform.flow.pattern import Pattern
@@ -14,18 +16,21 @@ from adplatform.patterns import of_kind
 
 
 def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> None:
-    """Buckets, ledger, topics, hashing key, queues, and the flows that are declared.
+    """Buckets, ledger, topics, hashing key, queues, and the flows and tasks that are declared.
 
     Raises:
         PermanentFailure: a source is simulated outside local mode, or AWS refuses something.
     """
     provision(services, [pattern.source for pattern in patterns])
     for pattern in of_kind(list(patterns), EngineFiles):
+        task = pattern.task(services)
+        simulated = task is not None and task.simulated
+        if (simulated or pattern.simulated is not None) and services.settings.env == "aws":
+            raise PermanentFailure(f"{pattern.source.name} is simulated, which only the local mode can be")
         if pattern.simulated is not None:
-            if services.settings.env == "aws":
-                raise PermanentFailure(f"{pattern.source.name} is simulated, which only the local mode can be")
-            make = _replicate if pattern.replicates else _connect
-            make(services, pattern)
+            _connect(services, pattern)
+        if task is not None and simulated:
+            _simulate(services, task)
         pattern.provision(services)
 
 
@@ -53,36 +58,13 @@ def _connect(services: Services, pattern: EngineFiles) -> None:
     )
 
 
-def elsewhere(source: str) -> str:
-    """The bucket that stands for another cloud on the embedded AWS."""
-    return f"elsewhere-{source.replace('_', '-')}"
-
-
-def _replicate(services: Services, pattern: EngineFiles) -> None:
-    """A task that copies a bucket of the embedded AWS in the place of another cloud's."""
-    client, name = services.aws.client("datasync"), str(pattern.simulated)
-    pages = client.get_paginator("list_tasks").paginate()
-    if any(task.get("Name") == name for page in pages for task in page["Tasks"]):
-        return
-    other = elsewhere(pattern.source.name)
-    reports = f"{other}-reports"
-    for bucket in (other, reports):
-        services.s3.create_bucket(Bucket=bucket)
-    access = {"BucketAccessRoleArn": f"arn:aws:iam::{services.account}:role/datasync"}
-
-    def location(bucket: str, prefix: str) -> str:
-        made = client.create_location_s3(S3BucketArn=f"arn:aws:s3:::{bucket}", Subdirectory=prefix, S3Config=access)
-        return str(made["LocationArn"])
-
-    client.create_task(
-        Name=name,
-        SourceLocationArn=location(other, ""),
-        DestinationLocationArn=location(services.zones.raw_bucket, pattern.source.prefix),
-        TaskMode="ENHANCED",
-        TaskReportConfig={
-            "Destination": {"S3": {"S3BucketArn": f"arn:aws:s3:::{reports}", "Subdirectory": "reports", **access}},
-            "OutputType": "STANDARD",
-            "ReportLevel": "SUCCESSES_AND_ERRORS",
-            "ObjectVersionIds": "INCLUDE",
-        },
-    )
+def _simulate(services: Services, task: DeclaredTask) -> None:
+    """A bucket of the embedded AWS in the place of another cloud's, and a key for it, which opens nothing."""
+    try:
+        services.s3.head_bucket(Bucket=task.store_bucket)
+    except services.s3.exceptions.ClientError:
+        services.s3.create_bucket(Bucket=task.store_bucket)
+    if secret := getattr(task.store, "secret", None):
+        key = {"access_key": "GOOGSIMULATED", "secret_key": "simulated"}
+        with suppress(services.secrets.exceptions.ResourceExistsException):
+            services.secrets.create_secret(Name=secret, SecretString=json.dumps(key))

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,9 +10,11 @@ import dagster as dg
 import pytest
 
 from adplatform.components import ReplicatedFiles
+from adplatform.failures import PermanentFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import RunState
+from adplatform.resources.provisioning import provision_patterns
 from adplatform_tests.support.platforms import Platform, make_platform
 from adplatform_tests.support.replication import execute, make_task, order_fault, wait_for_execution
 
@@ -124,8 +127,77 @@ def test_files_that_could_not_be_transferred_are_reported_and_the_others_land(
     assert cloud.query("select count(*) from {orders}") == [(1,)]
 
 
+def test_what_a_failed_execution_did_transfer_is_delivered_and_the_rest_comes_with_the_next(
+    services: Services, instance: dg.DagsterInstance, task: str, export: Callable[..., None]
+) -> None:
+    watched = {"source": "cloud", "task": task, "feeds": [ORDERS]}
+    cloud = make_platform(services, watched, instance, ReplicatedFiles)
+    export("a.csv", (1, "ann@example.com", "9.90"))
+    export("b.csv", (2, "bob@example.com", "1.00"))
+    order_fault(cloud.services.aws, "run_fails", task, count=1)
+    execute(cloud.services.aws, task)
+    cloud.process()
+    [row] = cloud.services.ledger.engine_runs.runs("cloud", "task")
+    assert (row.state, row.objects) == (RunState.FAILED, 1)
+    assert cloud.query("select order_id from {orders}") == [(1,)]
+    execute(cloud.services.aws, task)
+    cloud.process()
+    assert cloud.query("select order_id from {orders} order by 1") == [(1,), (2,)]
+
+
 def test_a_task_whose_agent_is_offline_is_not_started(cloud: Platform, task: str) -> None:
     order_fault(cloud.services.aws, "agent_offline", task)
     assert cloud.tick() == []
     assert cloud.services.ledger.engine_runs.runs("cloud", "task") == []
     assert "is unavailable" in cloud.services.ledger.messages.troubles("cloud")["target/task"].error
+
+
+def test_a_process_that_knows_nothing_yet_describes_no_execution_that_has_landed(
+    cloud: Platform, task: str, export: Callable[..., None]
+) -> None:
+    export("a.csv", (1, "ann@example.com", "9.90"))
+    execute(cloud.services.aws, task)
+    cloud.process()
+    [target] = ReplicatedFiles(cloud.declared).pattern(cloud.services.settings).targets(cloud.services)
+    before = {run.run_id for run in target.engine.recent(datetime(2020, 1, 1, tzinfo=UTC))}
+    [fresh] = ReplicatedFiles(cloud.declared).pattern(cloud.services.settings).targets(cloud.services)
+    unasked = replace(fresh.engine, client=Undescribed(cloud.services.aws.client("datasync")))
+    assert {run.run_id for run in unasked.recent(datetime(2020, 1, 1, tzinfo=UTC))} == before
+
+
+def test_a_declared_store_that_is_simulated_is_a_bucket_here_and_becomes_a_table(
+    services: Services, instance: dg.DagsterInstance, elsewhere: str, export: Callable[..., None]
+) -> None:
+    store = {"kind": "gcs", "bucket": elsewhere, "secret": f"{elsewhere}/hmac"}
+    declared = {"source": "cloud", "from": store, "simulated": True, "every": "1h", "feeds": [ORDERS]}
+    cloud = make_platform(services, {**declared, "task": f"cloud {elsewhere}"}, instance, ReplicatedFiles)
+    pattern = ReplicatedFiles(cloud.declared).pattern(services.settings)
+    for _ in range(2):
+        provision_patterns(services, [pattern])
+    [target] = pattern.targets(services)
+    assert target.engine.check() == []
+    export("a.csv", (1, "ann@example.com", "9.90"))
+    cloud.tick()
+    execution_ends(cloud)
+    cloud.process()
+    assert cloud.query("select count(*) from {orders}") == [(1,)]
+
+
+def test_a_store_is_simulated_in_local_mode_only(services: Services) -> None:
+    store = {"kind": "gcs", "bucket": "exports", "secret": "hmac"}
+    declared = {"source": "cloud", "from": store, "simulated": True, "feeds": [ORDERS]}
+    pattern = ReplicatedFiles(ReplicatedFiles.get_model_cls().model_validate(declared)).pattern(services.settings)
+    there = replace(services, settings=replace(services.settings, env="aws"))
+    with pytest.raises(PermanentFailure, match="cloud is simulated, which only the local mode can be"):
+        provision_patterns(there, [pattern])
+
+
+@dataclass(frozen=True)
+class Undescribed:
+    """A client of DataSync that nobody may ask for executions one by one."""
+
+    client: Any
+
+    def __getattr__(self, name: str) -> Any:
+        assert name != "describe_task_execution"
+        return getattr(self.client, name)

@@ -89,7 +89,8 @@ def test_every_default_and_example_of_the_schema_is_taken_by_the_model(component
     models = {each.__name__: each for each in _models(Strict)} | {"": model}
     for owner, described in _schemas(model):
         for name, setting in described.get("properties", {}).items():
-            field = models[owner].model_fields[models[owner].renamed.get(name, name)]
+            written = {field.alias or own: field for own, field in models[owner].model_fields.items()}
+            field = written[models[owner].renamed.get(name, name)]
             taken: TypeAdapter[Any] = TypeAdapter(field.rebuild_annotation())
             for example in _examples(setting):
                 taken.validate_python(example)

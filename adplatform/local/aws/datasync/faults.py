@@ -9,6 +9,7 @@ OF_EXECUTIONS: Mapping[str, str] = {
     "event_twice": "the event of the execution's end is sent twice",
     "report_fails": "the report ends in ERROR and is not written",
     "report_late": "the report is PENDING for `seconds` longer, by the clock of the engines",
+    "run_fails": "the execution ends in ERROR once `count` files are transferred",
     "stuck_launching": "the execution stays in LAUNCHING for `seconds`, 0 for until it is cancelled",
     "stuck_queued": "the execution stays QUEUED for `seconds`, 0 for until it is cancelled",
     "transfer_failures": "the execution is a SUCCESS, but its first `count` files are not transferred",

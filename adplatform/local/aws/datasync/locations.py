@@ -1,6 +1,7 @@
 """Locations of the stand-in of DataSync: what may be created, and the stores behind them.
 
-S3 is the embedded AWS's own. Object storage is any S3-compatible server. What stands for a file server or for Azure
+S3 is the embedded AWS's own. Object storage is any S3-compatible server, and at ``SIMULATED_SERVER``
+the embedded AWS itself as a stranger sees it. What stands for a file server or for Azure
 Blob Storage is a directory of this machine, ``shares/<host>/<path>`` below the data directory of the embedded AWS: it
 must be there before the location is created, and nothing outside of it is ever read.
 """
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 
 from moto.s3.models import s3_backends
 
+from adplatform.contracts.replication import SIMULATED_SERVER
 from adplatform.local.aws.datasync.state import DataSyncBackend, InvalidRequestException, Location
 from adplatform.local.aws.datasync.stores import Bucket, Directory, Source, foreign_bucket, own_bucket
 from adplatform.local.aws.managed import CONTROL, own_client
@@ -97,6 +99,8 @@ def destination(location: Location) -> Bucket:
         name, storage_class = bucket_name(request["S3BucketArn"]), request["S3StorageClass"]
         return own_bucket(name, request.get("Subdirectory", ""), storage_class)
     url = f"{request['ServerProtocol'].lower()}://{request['ServerHostname']}:{request['ServerPort']}"
+    if request["ServerHostname"] == urlsplit(SIMULATED_SERVER).hostname:
+        url = CONTROL.endpoint_url
     access_key, secret_key = request.get("AccessKey", ""), request.get("SecretKey", "")
     for config in ("CmkSecretConfig", "CustomSecretConfig"):
         if arn := request.get(config, {}).get("SecretArn"):

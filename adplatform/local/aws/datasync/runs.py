@@ -27,7 +27,12 @@ from adplatform.local.aws.state import LOCK
 log = logging.getLogger(__name__)
 
 _CANCELLED = ("Cancelled", "the task execution was cancelled")
+_FORCED = ("SockTlsHandshakeFailure", "the connection to the source was lost")
 _INTERRUPTED = ("InternalError", "the embedded AWS ended during the execution")
+
+
+class _Failed(Exception):
+    """A fault ends the execution."""
 
 
 def start(backend: DataSyncBackend, task: Task, settings: Mapping[str, Any]) -> Execution:
@@ -121,6 +126,8 @@ def _run(backend: DataSyncBackend, execution: Execution) -> tuple[str, str] | No
         if job.options["VerifyMode"] != "NONE":
             with phase(backend, execution, "Verify", "VERIFYING"):
                 verify(job, plan, copied)
+    except _Failed:
+        return _FORCED
     except ClientError as e:
         return e.response["Error"]["Code"], e.response["Error"].get("Message", "")
     except InvalidRequestException as e:
@@ -156,6 +163,9 @@ def _job(backend: DataSyncBackend, execution: Execution) -> Job:
             execution.outcomes.append(replace(outcome, at=CONTROL.now()))
 
     def go_on(size: int) -> None:
+        fails = execution.faults.get("run_fails")
+        if fails and counters["FilesTransferred"] >= fails.count:
+            raise _Failed
         pace = settings["Options"]["BytesPerSecond"]
         until = CONTROL.now() + timedelta(seconds=size / pace if pace > 0 else 0)
         wait(execution, lambda: CONTROL.now() >= until)

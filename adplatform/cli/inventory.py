@@ -1,0 +1,55 @@
+"""The command that compares what a store elsewhere has with what has landed and been delivered."""
+
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE
+from rich.table import Table
+
+from adplatform.cli.context import connect, console
+from adplatform.cli.engine_runs import last_part
+from adplatform.engines.inventory import Inventory, take_inventory
+from adplatform.engines.pattern import TASK, EngineFiles
+from adplatform.failures import PermanentFailure
+from adplatform.ledger.engine_run import EngineRun
+from adplatform.patterns import declared_patterns, of_kind
+
+
+def inventory(
+    source: Annotated[str, typer.Argument(help="A source whose files are replicated.", show_default=False)],
+    files: Annotated[bool, typer.Option("--files", help="List every file with its state.")] = False,
+) -> None:
+    """Compare what a store elsewhere has with what has landed and been delivered; nothing is downloaded."""
+    services = connect()
+    patterns = of_kind(declared_patterns(services.settings), EngineFiles)
+    replicated = {each.source.name: each for each in patterns if TASK in each.names_of_targets}
+    if source not in replicated:
+        raise PermanentFailure(f"no replicated source {source!r}; there are {', '.join(replicated) or 'none'}")
+    found = take_inventory(services, replicated[source])
+    show(source, found)
+    if files:
+        for item in found.items:
+            console.print(
+                f"{item.state:<22}{item.size:>16,}  {item.path}", markup=False, highlight=False, soft_wrap=True
+            )
+
+
+def show(source: str, found: Inventory) -> None:
+    console.print(f"{source}: {found.seen}", markup=False, highlight=False, soft_wrap=True)
+    table = Table("state", "files", "bytes", box=SIMPLE)
+    for state, (files, size) in found.counts().items():
+        table.add_row(str(state), f"{files:,}", f"{size:,}")
+    console.print(table)
+    if found.initial is None:
+        console.print("no execution has brought anything yet: the initial sync is to come")
+        return
+    console.print(f"initial sync: {_told(found.initial)}", soft_wrap=True, highlight=False)
+    if found.latest is not None and found.later:
+        console.print(
+            f"since then {found.later:,} more, the last: {_told(found.latest)}", soft_wrap=True, highlight=False
+        )
+
+
+def _told(run: EngineRun) -> str:
+    at = f" of {run.started_at:%Y-%m-%d %H:%M} UTC" if run.started_at else ""
+    return f"{last_part(run.run_id)}{at}, {run.objects:,} files, {run.bytes or 0:,} bytes"
