@@ -76,6 +76,7 @@ def saas_flows(declared: SaasSource, settings: Settings) -> EngineFiles:
             connection=declared.connection,
             bucket=bucket,
             prefix=source.prefix,
+            api_version=declared.version,
         )
 
     def targets(services: Services) -> list[Target]:
