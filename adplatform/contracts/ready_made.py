@@ -14,6 +14,7 @@ from adplatform.contracts.model import Strict
 
 _FOLDER = "ready_made_feeds"
 _ENDING = ".yaml"
+_WHEN = ("every", "scheduled")
 
 
 class ReadyMadeFeeds(Strict):
@@ -47,7 +48,7 @@ def ready_made_of(connector: str) -> ReadyMadeFeeds | None:
 
 def extended(given: Mapping[str, Any], connector: str) -> dict[str, Any]:
     """The settings of a feed that ``extends`` a ready-made one of the connector: what is given goes before what is
-    ready, column by column. With a ``scheduled`` of its own it is not started.
+    ready, column by column. Who gives ``scheduled`` or ``every`` takes the place of both.
 
     Raises:
         ValueError: there is none of that name, with those that there are; or a column to take or to remove is not
@@ -56,8 +57,8 @@ def extended(given: Mapping[str, Any], connector: str) -> dict[str, Any]:
     extends, remove = given["extends"], given.get("remove", [])
     ready = _feed(extends, connector)
     columns = _columns(ready, given.get("columns"), [remove] if isinstance(remove, str) else remove)
-    if given.get("scheduled") is not None:
-        ready = {name: value for name, value in ready.items() if name != "every"}
+    if any(given.get(setting) is not None for setting in _WHEN):
+        ready = {name: value for name, value in ready.items() if name not in _WHEN}
     own = {name: value for name, value in given.items() if name not in ("extends", "remove")}
     return {"name": extends, **ready, **own, "columns": columns}
 
