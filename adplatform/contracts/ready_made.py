@@ -79,6 +79,8 @@ def _feed(name: Any, connector: str) -> Mapping[str, Any]:
 
 
 def _columns(ready: Mapping[str, Any], given: Any, remove: Any) -> Any:
+    if not isinstance(given, dict | list | None):
+        return given
     columns: dict[str, Any] = ready["columns"]
     for names in (remove, given):
         if isinstance(names, list) and not all(isinstance(name, str) for name in names):

@@ -158,7 +158,14 @@ class FlowFeed(Feed):
         return self.column(self.incremental_by).field_name if self.incremental_by else None
 
 
-class ReadyMadeFlow(FlowFeed):
+class OwnFlow(FlowFeed):
+    """A feed of your own."""
+
+    start_date: date | None = None  # type: ignore[assignment]  # what is not given is the source's
+    """The first delivery date; by default the source's."""
+
+
+class ReadyMadeFlow(OwnFlow):
     """A ready-made feed of the connector, of which anything may be changed."""
 
     extends: str
@@ -170,8 +177,6 @@ class ReadyMadeFlow(FlowFeed):
     columns: Columns | list[str] | None = None  # type: ignore[assignment]  # as above
     """Columns that are added, or settings that differ from those of the ready-made feed, as a mapping; or a list of
     the columns to take. Those by which rows are compared and placed always stay."""
-    start_date: date | None = None  # type: ignore[assignment]  # as above
-    """The first delivery date; by default the source's."""
 
 
 class Connection(Strict):
@@ -211,7 +216,7 @@ def _as_flow(given: Any, info: ValidationInfo) -> Any:
     return {**given, "object": given["object"].replace(_ACCOUNT, common["account"])}
 
 
-_Flow = Annotated[FlowFeed, BeforeValidator(_as_flow, json_schema_input_type=str | ReadyMadeFlow | FlowFeed)]
+_Flow = Annotated[FlowFeed, BeforeValidator(_as_flow, json_schema_input_type=str | ReadyMadeFlow | OwnFlow)]
 
 
 class SaasSource(FileSource, Connection):
