@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from adplatform.components import SaasFlows
+from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import IntentState, RunState
 from adplatform.local.world.saas.server import Server, serving
@@ -129,9 +130,11 @@ SALESFORCE = {
 }
 
 
-def ready_made(services: Services, instance: dg.DagsterInstance, saas: Server, *feeds: Any) -> Platform:
+def ready_made(
+    services: Services, instance: dg.DagsterInstance, saas: Server, *feeds: Any, source: str = ""
+) -> Platform:
     """A platform with ready-made feeds of the CRM, whose flows it made itself."""
-    source = f"crm_{uuid.uuid4().hex[:8]}"
+    source = source or f"crm_{uuid.uuid4().hex[:8]}"
     declared = {"source": source, "connection": make_profile(services.aws, saas.url), "start_date": "2026-01-01"}
     platform = make_platform(services, {**declared, "feeds": feeds}, instance, SaasFlows)
     SaasFlows(platform.declared).pattern(services.settings).provision(services)  # type: ignore[arg-type]
@@ -173,3 +176,16 @@ def test_what_a_later_run_brings_takes_the_place_of_what_it_changed(
     rows = crm.query("select opportunity_id, stage, is_won from {deals}")
     assert {row[0]: row[1:] for row in rows if row[0] in truth} == truth
     assert len(rows) == len({row[0] for row in rows})
+
+
+def test_flows_that_can_be_made_are_made_before_those_that_cannot_are_told_of(
+    services: Services, instance: dg.DagsterInstance, saas: Server
+) -> None:
+    def wrong(name: str) -> dict[str, Any]:
+        return {"extends": "leads", "name": name, "columns": {"score": {"field": f"{name}__c"}}}
+
+    source = f"crm_{uuid.uuid4().hex[:8]}"
+    with pytest.raises(PermanentFailure, match=r"Lead has no first__c .*; .*Lead has no second__c"):
+        ready_made(services, instance, saas, wrong("first"), wrong("second"), "accounts", source=source)
+    flow = services.aws.client("appflow").describe_flow(flowName=f"{source}-accounts")
+    assert flow["flowStatus"] == "Active"
