@@ -40,9 +40,9 @@ class SaasFlows(dg.Component):
     """A SaaS application whose data Amazon AppFlow brings: one pair of assets per flow.
 
     Feeds are ready-made ones of the connector, by name or with changes, or your own. A flow with an object is made
-    here; it is started here, or runs by its own schedule and is watched. Every run that has ended is landed once, whoever
-    started it; its files are validated against the feed's contract, de-identified, audited and published as a Glue
-    table.
+    here; it is started here, or runs by its own schedule and is watched. Every run that has ended is landed once,
+    whoever started it; its files are validated against the feed's contract, de-identified, audited and published as a
+    Glue table.
 
     Example:
 

@@ -7,10 +7,10 @@ from importlib import resources
 from typing import Any
 
 import yaml
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from adplatform.contracts.hints import did_you_mean
-from adplatform.contracts.model import Strict
+from adplatform.contracts.model import Column, Strict
 
 _FOLDER = "ready_made_feeds"
 _ENDING = ".yaml"
@@ -94,7 +94,24 @@ def _columns(ready: Mapping[str, Any], given: Any, remove: Any) -> Any:
     result = {name: settings for name, settings in columns.items() if name in kept}
     if not isinstance(given, dict):
         return result
-    return result | {name: _over(result.get(name), settings) for name, settings in given.items()}
+    changed = {name: _over(result.get(name), settings) for name, settings in given.items()}
+    for name, settings in changed.items():
+        _check(name, settings)
+    return result | changed
+
+
+def _check(name: Any, settings: Any) -> None:
+    """Tells of a mistake by the column's name, which it has no more once it is one of many.
+
+    Raises:
+        ValueError: the settings are not those of a column.
+    """
+    try:
+        Column.model_validate({"name": name, **_settings(settings)})
+    except ValidationError as e:
+        error = e.errors(include_url=False)[0]
+        place = ".".join(("columns", str(name), *(str(part) for part in error["loc"])))
+        raise ValueError(f"{place}: {error['msg'].removeprefix('Value error, ')}") from e
 
 
 def _needed(ready: Mapping[str, Any], taken: set[str]) -> Iterator[str]:

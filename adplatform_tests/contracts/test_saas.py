@@ -116,6 +116,8 @@ def test_the_account_is_put_where_the_names_of_objects_have_it() -> None:
             "key names column 'contact_id', which is not declared",
         ),
         ([{"extends": "contacts", "colums": {}}], {}, "Extra inputs are not permitted"),
+        ([{"extends": "contacts", "columns": {"email": "strnig"}}], {}, "columns.email.type: unknown type 'strnig'"),
+        ([{"extends": "contacts", "columns": {"email": {"typ": 1}}}], {}, "columns.email.typ: Extra inputs are not"),
         (["contacts"], {"start_date": None}, "Field required"),
         (["contacts", "contacts"], {}, "feed contacts is declared twice"),
         (["contacts"], {"connection": None}, "connection is missing: feed contacts has an object"),
