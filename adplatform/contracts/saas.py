@@ -236,6 +236,8 @@ class SaasSource(FileSource, Connection):
         made = [feed for feed in self.feeds if feed.object is not None]
         if made and self.connection is None:
             raise ValueError(f"connection is missing: feed {made[0].name} has an object, so its flow is made with one")
+        if self.simulated and self.connector != "Salesforce":
+            raise ValueError(f"simulated: true is a CRM of Salesforce, none of {self.connector}; leave it out")
         if made and self.version is None and self.connector not in OWN_CONNECTORS:
             raise ValueError(
                 f"api_version is missing: {self.connector} is none of AppFlow's own connectors"

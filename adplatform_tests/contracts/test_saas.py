@@ -121,6 +121,11 @@ def test_the_account_is_put_where_the_names_of_objects_have_it() -> None:
         (["contacts"], {"start_date": None}, "Field required"),
         (["contacts", "contacts"], {}, "feed contacts is declared twice"),
         (["contacts"], {"connection": None}, "connection is missing: feed contacts has an object"),
+        (
+            ["contacts"],
+            {"connector": "HubSpot", "simulated": True},
+            "simulated: true is a CRM of Salesforce, none of Hub",
+        ),
         (["campaigns"], {"connector": "GoogleAds"}, "account is missing: the object is campaign-{account}"),
         ([OWN], {"connector": "Salesforec"}, r"none of AppFlow's own connectors \(did you mean Salesforce\?\)"),
         ([{**OWN, "every": "1h", "scheduled": HOURLY}], {}, "every and scheduled exclude each other"),

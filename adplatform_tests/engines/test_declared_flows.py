@@ -8,6 +8,7 @@ import pytest
 from adplatform.contracts.saas import OWN_CONNECTORS, SaasSource
 from adplatform.engines.declared_flows import drift, flow_request, provide
 from adplatform.failures import PermanentFailure
+from adplatform.local.world.saas.accounts import DEMO_APP
 from adplatform.local.world.saas.server import Server, serving
 from adplatform.platform.aws import Aws
 from adplatform_tests.local.aws.appflow_world import NOW, new_bucket, new_world, unique
@@ -140,6 +141,34 @@ def test_a_custom_connector_is_told_an_entity_and_a_version() -> None:
     source = request("contacts", "hubspot", connector="HubSpot")["sourceFlowConfig"]
     assert (source["connectorType"], source["apiVersion"]) == ("CustomConnector", "v3")
     assert source["sourceConnectorProperties"] == {"CustomConnector": {"entityName": "contact"}}
+
+
+def test_a_flow_of_a_custom_connector_brings_what_is_declared(aws: Aws, saas: Server) -> None:
+    bucket, connection = new_bucket(aws), unique("custom")
+    app = {"oAuth2GrantType": "AUTHORIZATION_CODE", "tokenUrl": f"{saas.url}/services/oauth2/token"}
+    secrets = {"clientId": DEMO_APP.client_id, "clientSecret": DEMO_APP.client_secret}
+    aws.client("appflow").create_connector_profile(
+        connectorProfileName=connection,
+        connectorType="CustomConnector",
+        connectorLabel="Ours",
+        connectionMode="Public",
+        connectorProfileConfig={
+            "connectorProfileProperties": {
+                "CustomConnector": {"profileProperties": {"instanceUrl": saas.url}, "oAuth2Properties": app}
+            },
+            "connectorProfileCredentials": {
+                "CustomConnector": {
+                    "authenticationType": "OAUTH2",
+                    "oauth2": {**secrets, "refreshToken": DEMO_APP.refresh_token},
+                }
+            },
+        },
+    )
+    wanted = request(ACCOUNTS, connection, bucket, connector="Ours", api_version="v1")
+    assert provide(aws.client("appflow"), wanted)
+    run = run_flow(aws, wanted["flowName"])
+    truth = [r["Id"] for r in saas.world.records("Account", NOW) if not r["IsDeleted"]]
+    assert sorted(row["Id"] for row in rows(aws, bucket, run["executionId"])) == sorted(truth)
 
 
 def test_connectors_are_spelled_as_appflow_does(aws: Aws) -> None:
