@@ -1,7 +1,7 @@
 """Ready-made feeds of SaaS applications: data files, one a connector of AppFlow, each read when it is first needed."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -90,7 +90,7 @@ def _columns(ready: Mapping[str, Any], given: Any, remove: Any) -> Any:
     left, taken = set(remove), set(given) if isinstance(given, list) else set(columns)
     if unknown := sorted((taken | left) - set(columns)):
         raise ValueError(f"the ready-made feed has no column {', '.join(unknown)}; it has {', '.join(columns)}")
-    kept = (taken | set(_needed(ready, taken))) - left
+    kept = (taken | _needed(ready, taken)) - left
     result = {name: settings for name, settings in columns.items() if name in kept}
     if not isinstance(given, dict):
         return result
@@ -114,7 +114,7 @@ def _check(name: Any, settings: Any) -> None:
         raise ValueError(f"{place}: {error['msg'].removeprefix('Value error, ')}") from e
 
 
-def _needed(ready: Mapping[str, Any], taken: set[str]) -> Iterator[str]:
+def _needed(ready: Mapping[str, Any], taken: set[str]) -> set[str]:
     """Columns without which those that are taken, and the table's key and partition, cannot be."""
     columns = {name: _settings(settings) for name, settings in ready["columns"].items()}
     named = [ready.get(setting) or () for setting in ("key", "latest_by", "partition_by", "incremental_by")]
@@ -124,7 +124,7 @@ def _needed(ready: Mapping[str, Any], taken: set[str]) -> Iterator[str]:
         pii = columns[name].get("pii")
         country = pii.get("country_column") if isinstance(pii, dict) else None
         found |= {word for word in (*words, country) if word in columns}
-    return iter(found)
+    return found
 
 
 def _settings(settings: Any) -> dict[str, Any]:
@@ -133,4 +133,4 @@ def _settings(settings: Any) -> dict[str, Any]:
 
 def _over(ready: Any, given: Any) -> Any:
     """The settings of one column with those that are given laid over them."""
-    return {**_settings(ready), **_settings(given)} if ready is not None and given is not None else given
+    return given if ready is None else {**_settings(ready), **_settings(given)}

@@ -51,11 +51,16 @@ def test_anything_of_a_ready_made_feed_may_be_changed() -> None:
 
 
 def test_settings_of_a_column_are_laid_over_those_that_are_ready() -> None:
-    columns = {"email": {"pii": {"kind": "email", "treatment": ["lake", "meta"]}}, "score": {"field": "Score__c"}}
+    columns = {
+        "email": {"pii": {"kind": "email", "treatment": ["lake", "meta"]}},
+        "score": {"field": "Score__c"},
+        "title": None,
+    }
     [contacts] = source({"extends": "contacts", "columns": columns}).feeds
     email = contacts.column("email")
     assert (email.field, email.pii and email.pii.treatment) == ("Email", (Treatment.LAKE, Treatment.META))
     assert contacts.columns[-1].name == "score"
+    assert contacts.column("title").field == "Title"
     phone = contacts.column("phone").pii
     assert phone
     assert phone.kind is PiiKind.PHONE
