@@ -14,6 +14,7 @@ from adplatform.definitions import defs
 from adplatform.local.dagster_home import prepare_dagster_home
 
 ROOT = Path(__file__).parents[1]
+CRM_FEEDS = ["campaigns", "campaign_members", "contacts"]
 ADS_REPORTS = ["sp_ad_groups", "sb_campaigns", "sp_keywords"]
 SALES_AND_TRAFFIC = ["sales_and_traffic_by_date", "sales_and_traffic_by_asin"]
 
@@ -59,7 +60,7 @@ def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definiti
         "raw/clubcard/purchases": ([], "clubcard", ["team:crm"], ["s3"]),
         "clean/clubcard/purchases": (["raw/clubcard/purchases"], "clubcard", ["team:crm"], ["glue", "parquet"]),
     }
-    crm = _report("northwind_crm", "team:crm", "appflow", {name: [name] for name in ("contacts", "campaigns")})
+    crm = _report("northwind_crm", "team:crm", "appflow", {name: [name] for name in CRM_FEEDS})
     cloud = _report("northwind_cloud", "team:paid-media", "datasync", {"conversions": ["conversions"]})
     reports = {
         **_report("northwind_ads", "team:paid-media", "json", {name: [name] for name in ADS_REPORTS}),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import Field, model_validator
 
 from adplatform.amazon.definitions import ReportDefinition
-from adplatform.amazon.hints import did_you_mean
+from adplatform.contracts.hints import did_you_mean
 from adplatform.contracts.model import Strict
 
 T = TypeVar("T")

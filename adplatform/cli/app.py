@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "dev": (PROJECT, "Start the UI with sensors and schedules on."),
     "provision": (PROJECT, "Make what the declared sources need and does not exist yet."),
     "validate": (PROJECT, "Check every declared source."),
+    "ready-made": ("ready_made", "List reports and feeds that need no more than their name."),
     "schema": (PROJECT, "Print the JSON Schema of a component's attributes."),
     "onboard": (PROJECT, "Print the page to send to a partner."),
     "push": (DELIVERIES, "Drop files into a feed's landing zone, as a partner would."),

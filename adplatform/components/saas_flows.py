@@ -20,7 +20,8 @@ class SaasFlowsScaffolder(SourceScaffolder):
 type: adplatform.components.SaasFlows
 attributes:
   source: {source}
-  feeds:
+  # connector: Salesforce     # or another; with connection: its connection in AppFlow, a feed may be no more than a
+  feeds:                      # name of `adplatform ready-made`, such as contacts, and its flow is made
     - name: {feed}            # a flow {source}-{feed} that writes below landing/{source}/
       start_date: {start_date}
       every: 1h               # leave it out where the flow has a schedule of its own
@@ -38,9 +39,10 @@ attributes:
 class SaasFlows(dg.Component):
     """A SaaS application whose data Amazon AppFlow brings: one pair of assets per flow.
 
-    A flow is started here, or runs by its own schedule and is watched. Every run that has ended is landed once, whoever
-    started it; its files are validated against the feed's contract, de-identified, audited and published as a Glue
-    table.
+    Feeds are ready-made ones of the connector, by name or with changes, or your own. A flow with an object is made
+    here; it is started here, or runs by its own schedule and is watched. Every run that has ended is landed once,
+    whoever started it; its files are validated against the feed's contract, de-identified, audited and published as a
+    Glue table.
 
     Example:
 
@@ -48,16 +50,18 @@ class SaasFlows(dg.Component):
         type: adplatform.components.SaasFlows
         attributes:
           source: crm
+          connector: Salesforce
+          connection: salesforce
+          start_date: 2026-01-01
           feeds:
-            - name: contacts
-              flow: crm-contacts
-              every: 1h
-              start_date: 2026-01-01
+            - campaigns
+            - {extends: contacts, every: 1h, remove: [title]}
+            - name: cases
+              flow: crm-cases
               columns:
-                id: {field: Id, required: true}
-                email: {field: Email, pii: email}
+                case_id: {field: Id, required: true}
                 changed_at: {field: SystemModstamp, type: timestamp}
-              key: id
+              key: case_id
               latest_by: changed_at
         ```
     """

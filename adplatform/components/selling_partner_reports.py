@@ -25,7 +25,7 @@ attributes:
   region: {region}                           # na, eu or fe
   credentials: adplatform/{source}     # secret with client_id, client_secret and refresh_token
   start_date: {start_date}
-  reports:                             # `adplatform validate` lists the ready-made ones when a name is wrong
+  reports:                             # `adplatform ready-made` lists them
     - sales_and_traffic
     - all_orders
   # marketplaces: {{countries: [US]}}    # by default all in which the seller takes part

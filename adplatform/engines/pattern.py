@@ -15,6 +15,7 @@ from adplatform.engines.declared_tasks import DeclaredTask
 from adplatform.engines.engine import Run
 from adplatform.engines.failed import failed_runs
 from adplatform.engines.runs import Target, Watch
+from adplatform.failures import PermanentFailure
 from adplatform.flow.failed import failed_deliveries
 from adplatform.flow.pattern import Failed
 from adplatform.flow.pushed import PushedFiles
@@ -78,6 +79,7 @@ def saas_flows(declared: SaasSource, settings: Settings) -> EngineFiles:
             connection=declared.connection,
             bucket=bucket,
             prefix=source.prefix,
+            api_version=declared.version,
         )
 
     def targets(services: Services) -> list[Target]:
@@ -95,10 +97,16 @@ def saas_flows(declared: SaasSource, settings: Settings) -> EngineFiles:
         ]
 
     def provision(services: Services) -> None:
-        client = services.aws.client("appflow")
+        """Every flow that can be made is, before those that cannot are told of."""
+        client, refused = services.aws.client("appflow"), []
         for feed in declared.feeds:
             if (wanted := request(feed, services.zones.raw_bucket)) is not None:
-                provide(client, wanted)
+                try:
+                    provide(client, wanted)
+                except PermanentFailure as e:
+                    refused.append(str(e))
+        if refused:
+            raise PermanentFailure("; ".join(refused))
 
     simulated = declared.connection if declared.simulated else None
     return EngineFiles(

@@ -2,19 +2,20 @@
 
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from adplatform.components import SaasFlows
+from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import IntentState, RunState
 from adplatform.local.world.saas.server import Server, serving
 from adplatform.local.world.saas.world import Settings, World
 from adplatform_tests.support.platforms import Platform, make_platform
-from adplatform_tests.support.saas import make_flow, order_fault, wait_for_run
+from adplatform_tests.support.saas import make_flow, make_profile, order_fault, wait_for_run
 
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 FIELDS = ("Id", "Email", "LastName", "SystemModstamp")
@@ -117,3 +118,74 @@ def test_the_run_is_shown_among_the_events_of_the_raw_asset(crm: Platform) -> No
     assert (row.state, row.intent[:5], row.objects) == (RunState.SUCCEEDED, "slot/", 1)
     [intention] = crm.services.ledger.engine_runs.intentions("crm", "contacts")
     assert intention.state is IntentState.FULFILLED
+
+
+SALESFORCE = {
+    "accounts": ("Account", "account_id"),
+    "contacts": ("Contact", "contact_id"),
+    "leads": ("Lead", "lead_id"),
+    "opportunities": ("Opportunity", "opportunity_id"),
+    "campaigns": ("Campaign", "campaign_id"),
+    "campaign_members": ("CampaignMember", "campaign_member_id"),
+}
+
+
+def ready_made(
+    services: Services, instance: dg.DagsterInstance, saas: Server, *feeds: Any, source: str = ""
+) -> Platform:
+    """A platform with ready-made feeds of the CRM, whose flows it made itself."""
+    source = source or f"crm_{uuid.uuid4().hex[:8]}"
+    declared = {"source": source, "connection": make_profile(services.aws, saas.url), "start_date": "2026-01-01"}
+    platform = make_platform(services, {**declared, "feeds": feeds}, instance, SaasFlows)
+    SaasFlows(platform.declared).pattern(services.settings).provision(services)  # type: ignore[arg-type]
+    return platform
+
+
+def test_names_of_ready_made_feeds_are_enough_for_tables_of_all_that_the_crm_has(
+    services: Services, instance: dg.DagsterInstance, saas: Server
+) -> None:
+    crm = ready_made(services, instance, saas, *SALESFORCE)
+    assert crm.tick() == []
+    for row in services.ledger.engine_runs.pursued(crm.source.name):
+        wait_for_run(services.aws, f"{crm.source.name}-{row.target}", row.run_id)
+    results = crm.process()
+    assert [result.success for result in results] == [True] * len(SALESFORCE)
+    checks = [check for result in results for check in result.get_asset_check_evaluations()]
+    assert [check.check_name for check in checks if not check.passed] == []
+    for feed, (name, key) in SALESFORCE.items():
+        truth = {record["Id"]: record["IsDeleted"] for record in saas.world.records(name, NOW)}
+        rows = crm.query(f"select {key}, is_deleted, created_year from {{{feed}}}")
+        assert {row[0]: row[1] for row in rows} == truth
+        assert len(rows) == len(truth)
+        assert {row[2] for row in rows} == {2026}
+    [counts] = crm.query("select count(email_lake), count(phone_lake), count(mailing_country) from {contacts}")
+    persons = saas.world.records("Contact", NOW)
+    assert counts == (sum(bool(p["Email"]) for p in persons), sum(bool(p["Phone"]) for p in persons), len(persons))
+
+
+def test_what_a_later_run_brings_takes_the_place_of_what_it_changed(
+    services: Services, instance: dg.DagsterInstance, saas: Server
+) -> None:
+    crm = ready_made(services, instance, saas, {"extends": "opportunities", "name": "deals", "every": None})
+    for later in (timedelta(0), timedelta(days=3)):
+        saas.world.clock.set(NOW + later, frozen=True)
+        run = services.aws.client("appflow").start_flow(flowName=f"{crm.source.name}-deals")
+        wait_for_run(services.aws, f"{crm.source.name}-deals", run["executionId"])
+        crm.process()
+    truth = {r["Id"]: (r["StageName"], r["IsWon"]) for r in saas.world.records("Opportunity", NOW + timedelta(days=3))}
+    rows = crm.query("select opportunity_id, stage, is_won from {deals}")
+    assert {row[0]: row[1:] for row in rows if row[0] in truth} == truth
+    assert len(rows) == len({row[0] for row in rows})
+
+
+def test_flows_that_can_be_made_are_made_before_those_that_cannot_are_told_of(
+    services: Services, instance: dg.DagsterInstance, saas: Server
+) -> None:
+    def wrong(name: str) -> dict[str, Any]:
+        return {"extends": "leads", "name": name, "columns": {"score": {"field": f"{name}__c"}}}
+
+    source = f"crm_{uuid.uuid4().hex[:8]}"
+    with pytest.raises(PermanentFailure, match=r"Lead has no first__c .*; .*Lead has no second__c"):
+        ready_made(services, instance, saas, wrong("first"), wrong("second"), "accounts", source=source)
+    flow = services.aws.client("appflow").describe_flow(flowName=f"{source}-accounts")
+    assert flow["flowStatus"] == "Active"

@@ -7,7 +7,7 @@ from importlib import resources
 
 import yaml
 
-from adplatform.amazon.hints import did_you_mean
+from adplatform.contracts.hints import did_you_mean
 
 _APART = frozenset({"adGroup", "campaignPlacement"})
 """Groupings of spCampaigns that the API takes with campaign, but refuses together."""

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from adplatform.amazon.definitions import Dataset, ReportDefinition, columns_of, snake_case
-from adplatform.amazon.hints import did_you_mean
 from adplatform.amazon.restatement import Period, RestatementPolicy
 from adplatform.amazon.selling_partner.analytics import ANALYTICS, MONEY
+from adplatform.contracts.hints import did_you_mean
 from adplatform.contracts.model import Column, Pii, PiiKind
 
 _ORDER_TEXTS = (

@@ -33,33 +33,42 @@ OBJECTS: Mapping[str, Object] = {
     for made in (
         _object(
             *("Account", "001", 2.0),
-            "Name string, Type picklist, Industry picklist, Website url, Phone phone, BillingStreet textarea, "
-            "BillingCity string, BillingPostalCode string, BillingCountry string, AnnualRevenue currency, "
+            "ParentId reference, OwnerId reference, Name string, Type picklist, Industry picklist, "
+            "AccountSource picklist, Website url, Phone phone, BillingStreet textarea, BillingCity string, "
+            "BillingState string, BillingPostalCode string, BillingCountry string, AnnualRevenue currency, "
             "NumberOfEmployees int",
         ),
         _object(
             *("Contact", "003", 6.0),
-            f"AccountId reference, {_PERSON}, MailingStreet textarea, MailingCity string, MailingPostalCode string, "
-            "MailingCountry string, Birthdate date, LeadSource picklist, HasOptedOutOfEmail boolean",
+            f"AccountId reference, OwnerId reference, {_PERSON}, MailingStreet textarea, MailingCity string, "
+            "MailingState string, MailingPostalCode string, MailingCountry string, Birthdate date, "
+            "LeadSource picklist, HasOptedOutOfEmail boolean",
         ),
         _object(
             *("Lead", "00Q", 5.0),
-            f"{_PERSON}, Company string, Street textarea, City string, PostalCode string, Country string, "
-            "LeadSource picklist, Status picklist, IsConverted boolean",
+            f"OwnerId reference, {_PERSON}, Company string, Industry picklist, Street textarea, City string, "
+            "State string, PostalCode string, Country string, LeadSource picklist, Status picklist, "
+            "HasOptedOutOfEmail boolean, IsConverted boolean, ConvertedDate date, ConvertedAccountId reference, "
+            "ConvertedContactId reference, ConvertedOpportunityId reference",
         ),
         _object(
             *("Opportunity", "006", 3.0),
-            "AccountId reference, CampaignId reference, Name string, StageName picklist, Amount currency, "
+            "AccountId reference, CampaignId reference, OwnerId reference, Name string, Type picklist, "
+            "LeadSource picklist, StageName picklist, ForecastCategoryName picklist, Amount currency, "
             "Probability percent, CloseDate date, IsClosed boolean, IsWon boolean",
         ),
         _object(
             *("Campaign", "701", 0.5),
-            "Name string, Type picklist, Status picklist, StartDate date, EndDate date, BudgetedCost currency, "
-            "ActualCost currency, NumberSent double, IsActive boolean",
+            "ParentId reference, OwnerId reference, Name string, Type picklist, Status picklist, StartDate date, "
+            "EndDate date, BudgetedCost currency, ActualCost currency, ExpectedRevenue currency, NumberSent double, "
+            "NumberOfLeads int, NumberOfContacts int, NumberOfResponses int, NumberOfOpportunities int, "
+            "NumberOfWonOpportunities int, AmountAllOpportunities currency, AmountWonOpportunities currency, "
+            "IsActive boolean",
         ),
         _object(
             *("CampaignMember", "00v", 8.0),
-            "CampaignId reference, ContactId reference, Status picklist, HasResponded boolean, FirstRespondedDate date",
+            "CampaignId reference, ContactId reference, LeadId reference, Status picklist, HasResponded boolean, "
+            "FirstRespondedDate date",
         ),
     )
 }

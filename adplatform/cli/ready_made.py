@@ -1,0 +1,82 @@
+"""What is ready-made on a terminal: reports of Amazon's APIs, feeds of SaaS applications, and the columns of a feed."""
+
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE
+from rich.table import Table
+
+from adplatform.amazon.ads import definitions as ads
+from adplatform.amazon.selling_partner import definitions as selling_partner
+from adplatform.cli.context import console
+from adplatform.contracts.hints import did_you_mean
+from adplatform.contracts.model import Column, Pii
+from adplatform.contracts.ready_made import ReadyMadeFeeds, connectors, ready_made_of
+from adplatform.contracts.saas import FlowFeed, SaasSource
+from adplatform.failures import PermanentFailure
+
+
+def ready_made(
+    of: Annotated[str | None, typer.Argument(help="A connector of AppFlow, Salesforce for example.")] = None,
+    feed: Annotated[str | None, typer.Argument(help="One of its feeds: shows its columns.")] = None,
+) -> None:
+    """List reports and feeds that need no more than their name in `reports` or `feeds`."""
+    if of is None:
+        console.print(_reports())
+    elif of not in connectors():
+        raise PermanentFailure(
+            f"nothing is ready-made for the connector {of!r}{did_you_mean(of, connectors())}; there is for "
+            f"{', '.join(connectors())}"
+        )
+    for name in connectors() if of is None else [of]:
+        known = ready_made_of(name)
+        if known is not None and feed is None:
+            console.print(_feeds(name, known))
+        elif known is not None:
+            console.print(_columns(name, str(feed), known))
+
+
+def _reports() -> Table:
+    table = Table("component", "report", "what it holds", box=SIMPLE, pad_edge=False)
+    for name, report in ads.READY_MADE.items():
+        table.add_row("AmazonAdsReports", name, report.description)
+    for name, definition in selling_partner.READY_MADE.items():
+        table.add_row("SellingPartnerReports", name, " ".join(each.description for each in definition.datasets))
+    return table
+
+
+def _feeds(connector: str, known: ReadyMadeFeeds) -> Table:
+    table = Table("feed", "object", "what it holds", box=SIMPLE, pad_edge=False)
+    table.title, table.caption = f"{known.title}: SaasFlows with connector: {connector}", known.note or None
+    table.title_justify = table.caption_justify = "left"
+    for name, settings in known.feeds.items():
+        table.add_row(name, settings["object"], settings["description"])
+    return table
+
+
+def _columns(connector: str, name: str, known: ReadyMadeFeeds) -> Table:
+    if name not in known.feeds:
+        raise PermanentFailure(
+            f"there is no ready-made feed {name!r} for {connector}{did_you_mean(name, known.feeds)}; there are "
+            f"{', '.join(known.feeds)}"
+        )
+    made = _made(connector, name)
+    table = Table("column", "field", "type", "personal data", box=SIMPLE, pad_edge=False)
+    table.title = f"{known.title}, {name}: key {', '.join(made.key)}, partitions by {made.partition_by}"
+    table.title_justify = "left"
+    for column in made.columns:
+        table.add_row(column.name, _origin(column), column.type, _stored(column.pii))
+    return table
+
+
+def _made(connector: str, name: str) -> FlowFeed:
+    common = {"source": "any", "connection": "any", "account": "{account}", "start_date": "2000-01-01"}
+    return SaasSource.model_validate({**common, "connector": connector, "feeds": [name]}).feeds[0]
+
+
+def _origin(column: Column) -> str:
+    return column.expression or column.field_name
+
+
+def _stored(pii: Pii | None) -> str:
+    return f"{pii.kind}: {', '.join(pii.treatment)}" if pii else ""
