@@ -1,7 +1,7 @@
 """The last step: source objects go to the archive, and only now; then the delivery counts as published."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -23,6 +23,8 @@ from adplatform.ledger.rows import digest
 
 log = logging.getLogger(__name__)
 
+_MOST_DELETED = 1000  # S3 API reference, DeleteObjects
+
 
 def archive(
     services: Services, flow: FeedFlow, day: date, settled_arrivals: int, only: Collection[str] | None = None
@@ -39,6 +41,7 @@ def archive(
     moved = 0
     if not flow.archive:
         return moved
+    before: list[RawObject] = []
     for obj in services.ledger.objects.of_day(flow.name, day):
         excluded = obj.state is ObjectState.EXCLUDED
         settled = excluded or (obj.state is ObjectState.ARRIVED and obj.number <= settled_arrivals)
@@ -49,7 +52,11 @@ def archive(
                 continue
             _copy(services, flow, obj)
             moved += 1
+        elif obj.version_id:
+            before.append(obj)
+            continue
         _delete_original(services.s3, obj)
+    _delete_originals(services.s3, before)
     return moved
 
 
@@ -86,6 +93,19 @@ def _copy(services: Services, flow: FeedFlow, obj: RawObject) -> None:
     if copied["ContentLength"] != obj.size:
         raise TransientFailure(f"{obj.uri}: its archive copy has {copied['ContentLength']} of {obj.size} bytes")
     services.ledger.objects.archived(flow.name, obj, target)
+
+
+def _delete_originals(s3: Any, objects: Sequence[RawObject]) -> None:
+    """Those of objects that were archived before, and mostly deleted, too: by few calls, and again one by one where S3
+    refuses some, so that it says why."""
+    for start in range(0, len(objects), _MOST_DELETED):
+        batch = objects[start : start + _MOST_DELETED]
+        keys = [{"Key": obj.key, "VersionId": str(obj.version_id)} for obj in batch]
+        answer = s3.delete_objects(Bucket=batch[0].bucket, Delete={"Objects": keys, "Quiet": True})
+        refused = {(each["Key"], each.get("VersionId")) for each in answer.get("Errors", ())}
+        for obj in batch:
+            if (obj.key, obj.version_id) in refused:
+                _delete_original(s3, obj)
 
 
 def _delete_original(s3: Any, obj: RawObject) -> None:

@@ -34,8 +34,8 @@ def land(
     work: Path,
     known: Iterable[FileOutcome] = (),
 ) -> tuple[FileOutcome, ...]:
-    """Check and prepare the files of a version; returns and records one outcome per object. What became of some may be
-    ``known``.
+    """Check and prepare the files of a version; returns one outcome per object, and records those that are not
+    ``known`` before.
 
     A refused file is an outcome, not an exception: the caller decides whether the delivery goes on without it.
     """
@@ -52,10 +52,9 @@ def land(
                 _decrypt(services, item, o, prefix, work, home, policy) if o.outcome is Outcome.LOADED else o
                 for item, o in begun
             ]
-    fresh = (replace(o, outcome=verdict(flow)) if o.outcome is Outcome.REFUSED else o for o in outcomes)
-    judged = (*settled.values(), *fresh)
+    judged = tuple(replace(o, outcome=verdict(flow)) if o.outcome is Outcome.REFUSED else o for o in outcomes)
     services.ledger.publications.put_file_outcomes(flow.name, judged)
-    return judged
+    return (*settled.values(), *judged)
 
 
 def _begun(day: date, version: int, obj: RawObject) -> FileOutcome:

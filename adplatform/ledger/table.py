@@ -21,6 +21,8 @@ Write = dict[str, Any]
 ACTIVE_INDEX = "active"
 MOST_READ = 100
 """Keys of one call (DynamoDB API reference, BatchGetItem)."""
+MOST_WRITTEN = 25
+"""Items of one call (DynamoDB API reference, BatchWriteItem)."""
 NEW = "attribute_not_exists(pk)"
 """The condition that nobody has written the row."""
 types: Any = Late("boto3.dynamodb.types")
@@ -97,9 +99,23 @@ class Table:
         )
 
     def put(self, feed: str, rows: Iterable[Row]) -> None:
-        """Write rows as they are."""
-        for row in rows:
-            self.client.put_item(TableName=self.name, Item=wire(to_item(feed, row)))
+        """Write rows as they are; of two with one key the latter stays. Several are not written as one.
+
+        Raises:
+            TransientFailure: DynamoDB took none of them too often in a row.
+        """
+        items = [wire(to_item(feed, row)) for row in rows]
+        if len(items) == 1:
+            self.client.put_item(TableName=self.name, Item=items[0])
+            return
+        by_key = {(item["pk"]["S"], item["sk"]["S"]): item for item in items}
+        for _ in answered(f"table {self.name}", by_key.values(), MOST_WRITTEN, self._write, self.sleep):
+            pass
+
+    def _write(self, items: list[dict[str, Any]]) -> tuple[None, list[dict[str, Any]]]:
+        requests = [{"PutRequest": {"Item": item}} for item in items]
+        answer = self.client.batch_write_item(RequestItems={self.name: requests})
+        return None, [each["PutRequest"]["Item"] for each in answer.get("UnprocessedItems", {}).get(self.name, ())]
 
     def put_if(self, feed: str, row: Row, condition: str, values: Mapping[str, Any], names: Iterable[str] = ()) -> bool:
         """Write a row that may be written twice; False when the condition does not hold. The condition calls an

@@ -4,7 +4,7 @@ A value written plainly in ASCII, as most are, is normalised and hashed by DuckD
 others go to the rules in Python, each distinct value of a batch once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from adplatform.contracts.model import PiiKind, Treatment
@@ -54,8 +54,13 @@ _PLAIN: Mapping[tuple[Treatment, PiiKind], tuple[str, str]] = {
 """Kinds that DuckDB does alone when they are written plainly: what is plain of ``v``, and its normalised form."""
 
 
-def register(con: "duckdb.DuckDBPyConnection", key: HashKey | None, previous: HashKey | None = None) -> None:
-    """Create the functions that ``pii_outputs`` calls, and ``adp_is_digest(v)``, on this connection.
+def register(
+    con: "duckdb.DuckDBPyConnection",
+    key: HashKey | None,
+    previous: HashKey | None = None,
+    kinds: Collection[PiiKind] = tuple(PiiKind),
+) -> None:
+    """Create the functions that ``pii_outputs`` calls for these kinds, and ``adp_is_digest(v)``, on this connection.
 
     Its cursors do not have them. May be called again, also with another key. Without a key there are no ``adp_lake_``
     functions, so what needs one fails; the same goes for ``previous`` and ``adp_lake_previous_``. A key is handed over
@@ -69,7 +74,7 @@ def register(con: "duckdb.DuckDBPyConnection", key: HashKey | None, previous: Ha
     _register_hmac(con, _HMAC, key)
     _register_hmac(con, _PREVIOUS_HMAC, previous)
     known = {name for (name,) in con.execute("SELECT DISTINCT function_name FROM duckdb_functions()").fetchall()}
-    for treatment, kind in RULES:
+    for treatment, kind in (rule for rule in RULES if rule[1] in kinds):
         name, before = function_name(treatment, kind), function_name(treatment, kind, previous=True)
         if f"{name}_any" not in known:
             _create_python_function(con, f"{name}_any", treatment, kind)

@@ -93,8 +93,8 @@ def transform(
             "two files of the delivery share an ordinal or an origin, so rows could not be told apart"
         )
     with _connect(files, work, limits) as con:
-        if any(True for _ in contract.pii_columns()):
-            privacy.register(con, key, previous)
+        if kinds := {pii.kind for _, pii in contract.pii_columns()}:
+            privacy.register(con, key, previous, kinds)
         reading = _READERS[contract.format.kind](con, contract, files, work / "links")
         accepted = reading.accepted
         previous_id = previous.id if previous else None

@@ -78,6 +78,11 @@ class FakeS3:
             raise client_error("PreconditionFailed", 412)
         self.put_object(Bucket=Bucket, Key=Key, Body=source.body)
 
+    def delete_objects(self, *, Bucket: str, Delete: dict[str, Any]) -> dict[str, Any]:
+        for each in Delete["Objects"]:
+            self.delete_object(Bucket=Bucket, Key=each["Key"], VersionId=each["VersionId"])
+        return {}
+
     def delete_object(self, *, Bucket: str, Key: str, VersionId: str) -> None:
         self.keys[Key] = [v for v in self.keys.get(Key, []) if v.version_id != VersionId]
 
@@ -207,6 +212,14 @@ class FakeDynamo:
     def get_item(self, *, TableName: str, Key: dict[str, Any], ConsistentRead: bool) -> dict[str, Any]:
         item = self.items.get(_key(Key))
         return {"Item": item} if item else {}
+
+    def batch_write_item(self, *, RequestItems: dict[str, Any]) -> dict[str, Any]:
+        [(_, requests)] = RequestItems.items()
+        items = [request["PutRequest"]["Item"] for request in requests]
+        assert len({_key(item) for item in items}) == len(items) <= 25
+        for item in items:
+            self._write(item)
+        return {"UnprocessedItems": {}}
 
     def put_item(self, *, TableName: str, Item: dict[str, Any], **condition: Any) -> None:
         if not self._holds(Item, condition):

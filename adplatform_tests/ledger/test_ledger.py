@@ -414,3 +414,26 @@ def test_what_a_batch_leaves_unread_is_asked_for_again(ledger: Ledger) -> None:
     busy, pauses = Busy(), list[float]()
     found = replace(ledger, client=busy, sleep=pauses.append).objects.known((FEED, each) for each in known)
     assert (len(found), busy.calls, pauses) == (5, 5, [FIRST_PAUSE] * 4)
+
+
+def test_many_rows_are_written_by_few_calls_and_what_one_leaves_out_is_written_again(ledger: Ledger) -> None:
+    class Busy:
+        calls = 0
+
+        def batch_write_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:
+            self.calls += 1
+            [(table, requests)] = RequestItems.items()
+            ledger.client.batch_write_item(RequestItems={table: requests[:20]})
+            return {"UnprocessedItems": {table: requests[20:]} if requests[20:] else {}}
+
+    wanted = [obj(f"f{n}") for n in range(60)]
+    busy, pauses = Busy(), list[float]()
+    replace(ledger, client=busy, sleep=pauses.append).access.put(FEED, wanted)
+    assert {each.key for each in ledger.objects.of_day(FEED, DAY)} == {each.key for each in wanted}
+    assert (busy.calls, len(pauses)) == (3, 2)
+
+
+def test_of_two_rows_with_one_key_the_latter_stays(ledger: Ledger) -> None:
+    ledger.access.put(FEED, [obj("a"), replace(obj("a"), reason="newer")])
+    assert [each.reason for each in ledger.objects.of_day(FEED, DAY)] == ["newer"]
+    ledger.access.put(FEED, [])
