@@ -1,5 +1,6 @@
 """What a day costs that comes in parts: 24 hourly and 288 five-minute files against one delivery of the same rows, and
-against reading the whole date again for each file. ``python -m benchmarks.parts_of_a_day [MEGABYTES] [PARTS,PARTS]``.
+against reading the whole date again for each file. ``python -m benchmarks.parts_of_a_day [MEGABYTES] [PARTS,PARTS] [AGAIN]``, where AGAIN
+is how many files the date is read again for, 0 for none.
 
 Every table is held against that of the one delivery, so a wrong contender has no figures. CPU is that of the platform's
 process and that of the embedded AWS, which stands for S3, Glue and DynamoDB.
@@ -24,8 +25,8 @@ from adplatform.lake.query import run_query
 from adplatform.local.endpoint import ensure
 from adplatform.platform.aws import CALL_BUDGET, Aws, local_aws
 from adplatform.platform.settings import Settings
-from benchmarks.aws_call import used
 from benchmarks.transform_data import BYTES_A_ROW, COLUMNS, KEY, make
+from benchmarks.transform_jobs import cpu_of_tree
 
 MOST = 288
 DAY = (datetime.now(UTC) - timedelta(days=1)).date()
@@ -114,9 +115,9 @@ def cost(
         services.s3.put_object(Bucket=services.settings.raw_bucket, Key=key, Body=body)
         if again and number:
             services.ledger.deliveries.reopen(flow.name, DAY)
-        before = time.process_time(), used(server), len(counted)
+        before = time.process_time(), cpu_of_tree(server), len(counted)
         deliver(services, source, f"run-{number}", temp)
-        own, served = own + time.process_time() - before[0], served + used(server) - before[1]
+        own, served = own + time.process_time() - before[0], served + cpu_of_tree(server) - before[1]
         calls += len(counted) - before[2]
         seen += len(body)
         read += seen if again else len(body)
@@ -131,9 +132,10 @@ def cost(
     return Cost(own, served, calls, read, written, most, len(found)), row
 
 
-def main(megabytes: str = "300", parts: str = "24,288") -> None:
+def main(megabytes: str = "300", parts: str = "24,288", again: str = "24") -> None:
     with tempfile.TemporaryDirectory() as home, ensure(Path(home) / "aws") as endpoint:
         assert endpoint.process, "the embedded AWS is another process's"
+        server = endpoint.process.pid
         plain = local_aws(endpoint.url)
         aws = Counting(plain.region, plain.endpoint_url)
         services = Services(Settings(env="local", home=Path(home)), aws)
@@ -143,17 +145,17 @@ def main(megabytes: str = "300", parts: str = "24,288") -> None:
         print(f"{truth.rows:,} rows, about {truth.rows * BYTES_A_ROW / 2**20:,.0f} MB of CSV")
         print("| feed | files | CPU s: own, AWS | against one | calls | bytes read | written | files: most, last |")
         for name, declared in (("without a key", FEED), ("keyed", KEYED)):
-            cost(services, endpoint.process.pid, declared, pieces(data, MOST)[:1], temp)
-            one, wanted = cost(services, endpoint.process.pid, declared, pieces(data, 1), temp)
+            cost(services, server, declared, pieces(data, MOST)[:1], temp)
+            one, wanted = cost(services, server, declared, pieces(data, 1), temp)
             show(name, "1", one, one)
             for count in map(int, parts.split(",")):
-                found, rows = cost(services, endpoint.process.pid, declared, pieces(data, count), temp)
+                found, rows = cost(services, server, declared, pieces(data, count), temp)
                 assert rows == wanted, (name, count, rows, wanted)
                 show(name, str(count), found, one)
-            first = int(parts.split(",", maxsplit=1)[0])
-            found, rows = cost(services, endpoint.process.pid, declared, pieces(data, first), temp, again=True)
-            assert rows == wanted
-            show(name, f"{first}, all again", found, one)
+            if count := int(again):
+                found, rows = cost(services, server, declared, pieces(data, count), temp, again=True)
+                assert rows == wanted
+                show(name, f"{count}, all again", found, one)
 
 
 def show(name: str, files: str, found: Cost, one: Cost) -> None:
