@@ -1,6 +1,6 @@
 """What a day costs that comes in parts: 24 hourly and 288 five-minute files against one delivery of the same rows, and
-against reading the whole date again for each file. ``python -m benchmarks.parts_of_a_day [MEGABYTES] [PARTS,PARTS] [AGAIN]``, where AGAIN
-is how many files the date is read again for, 0 for none.
+against reading the whole date again for each file. ``python -m benchmarks.parts_of_a_day [MEGABYTES] [PARTS,PARTS]
+[AGAIN]``, where AGAIN is how many files the date is read again for, 0 for none.
 
 Every table is held against that of the one delivery, so a wrong contender has no figures. CPU is that of the platform's
 process and that of the embedded AWS, which stands for S3, Glue and DynamoDB.

@@ -158,14 +158,17 @@ class DataSync:
 
     def claims(self, run: Run) -> Iterator[Claim]:
         """What the report says was transferred, of a failed execution, too: the exact version of each object where it
-        has that. Where a success has no report, whatever was written while the execution went on; what a failed one
-        without a report wrote cannot be told from what it began to write."""
-        reported = list(self.report(run.run_id).files("Transferred"))
+        has that, and whether it failed its verification. Where a success has no report, whatever was written while the
+        execution went on; what a failed one without a report wrote cannot be told from what it began to write."""
+        files = list(self.report(run.run_id).files("Transferred", "Verified"))
+        reported = [file for file in files if file.kind == "Transferred"]
+        damaged = {file.path for file in files if file.kind == "Verified" and not file.succeeded}
         if not reported and run.files and run.started_at and run.state in WROTE:
             yield from self._written_between(run.started_at, run.ended_at)
         for file in reported:
             if file.succeeded:
-                yield Claim(f"{self.prefix}{file.path}", file.version, file.size)
+                fault = "failed their verification" if file.path in damaged else ""
+                yield Claim(f"{self.prefix}{file.path}", file.version, file.size, fault)
 
     def report(self, run_id: str) -> TaskReport:
         """The report of an execution, at the place that its start said."""

@@ -72,11 +72,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Claim:
-    """A raw object that a run wrote; ``version`` and ``size`` (bytes) where the engine says them."""
+    """A raw object that a run wrote; ``version`` and ``size`` (bytes) where the engine says them. What has a ``fault``
+    is not delivered, and people are notified: "failed their verification" for example."""
 
     key: str
     version: str = ""
     size: int | None = None
+    fault: str = ""
 
 
 class Doubtful(PermanentFailure):

@@ -6,7 +6,7 @@ Repeating it, after a crash at any point, changes nothing that somebody may have
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -21,7 +21,7 @@ from adplatform.flow.listing import Version, list_versions
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.flow.version import read_settlement
-from adplatform.ledger.engine_run import EngineRun, Landed
+from adplatform.ledger.engine_run import EngineRun
 from adplatform.ledger.objects import UNPLACED, ObjectState, RawObject
 
 
@@ -71,9 +71,8 @@ def land(services: Services, source: Source, run: EngineRun, claims: Sequence[Cl
     runs, arrivals = services.ledger.engine_runs, Arrivals(source, services.s3, services.ledger)
     for (feed, day), own in deliveries.items():
         if runs.landed_of(feed, day, run.run_id) is None:
-            key = write_claims(services, feed, day, run.run_id, (each.file for each in own))
-            at = services.ledger.now()
-            runs.bring(feed, Landed(day, run.run_id, key, len(own), at, records, run.ended_at))
+            landed = write_claims(services, feed, day, run, (each.file for each in own))
+            runs.bring(feed, replace(landed, records=records))
         arrivals.record([each.version for each in own if each.version is not None])
         if _passed_over(services, feed, day, own):
             services.ledger.deliveries.reopen(feed, day)
@@ -85,6 +84,9 @@ def _found(
 ) -> Iterator[_Found]:
     by_folder: dict[str, dict[str, Claim]] = defaultdict(dict)
     for claim in claims:
+        if claim.fault:
+            left[claim.fault].append(claim.key)
+            continue
         by_folder[str(PurePosixPath(claim.key).parent)][claim.key] = claim
     arrivals = Arrivals(source, services.s3, services.ledger)
     days: dict[tuple[str, date], list[RawObject]] = {}

@@ -286,7 +286,13 @@ class Watch:
         if row.ended:
             return row
         counts = row.state in WROTE or target.engine.limits.proves_files
-        claims = list(target.engine.claims(_as_run(row))) if counts else []
+        try:
+            claims = list(target.engine.claims(_as_run(row))) if counts else []
+        except PermanentFailure as e:
+            # It may be mended, and what was written would be lost without it; other runs go on.
+            if not row.overdue:
+                self._notices.overdue(row, str(e))
+            return row if row.overdue else runs.overdue(row, str(e)) or row
         landing = land(self.services, self.source, row, claims)
         row = landing.run
         silent = row.state is RunState.SUCCEEDED and not claims and not row.objects

@@ -30,6 +30,7 @@ class ReportedFile:
     """One file as a report has it. ``path`` is relative to the location, without a leading slash; ``size`` (bytes) and
     ``modified`` are those at the source, ``version`` is that of the object at the destination, where they are told."""
 
+    kind: Kind
     path: str
     succeeded: bool
     version: str = ""
@@ -105,6 +106,7 @@ def read_report(name: str, body: bytes, kind: Kind) -> Iterator[ReportedFile]:
         if source.get("Type") == "Directory" or path.endswith("/"):
             continue
         yield ReportedFile(
+            kind=kind,
             path=path.lstrip("/"),
             succeeded=entry.get(_STATUS[kind], "SUCCESS") == "SUCCESS",
             version=entry.get("DstS3VersionId", ""),

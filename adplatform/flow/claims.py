@@ -9,19 +9,31 @@ from adplatform.files.arrivals import ClaimedFile
 from adplatform.flow.services import Services
 from adplatform.flow.version import read_settlement
 from adplatform.lake.zones import Zones
-from adplatform.ledger.engine_run import Landed
+from adplatform.ledger.engine_run import EngineRun, Landed
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.rows import digest
 
+_KEPT = 4_000
+"""Characters of a list that the ledger has as well, so that a date of many small runs is read by one query."""
 
-def write_claims(services: Services, feed: str, day: date, run_id: str, files: Iterable[ClaimedFile]) -> str:
-    """The key of the object that lists what the run brought to the delivery. Each file has its full key as name."""
+
+def write_claims(services: Services, feed: str, day: date, run: EngineRun, files: Iterable[ClaimedFile]) -> Landed:
+    """List what the run brought to the delivery in an object of its own. Each file has its full key as name."""
     zones = services.zones
-    key = f"{zones.claims(feed, day)}{digest(run_id)}.json"
+    key = f"{zones.claims(feed, day)}{digest(run.run_id)}.json"
     entries = [{"key": f.name, "version": f.version, "bytes": f.bytes} for f in files]
-    body = json.dumps({"run": run_id, "files": entries}, indent=1).encode()
+    body = json.dumps({"run": run.run_id, "files": entries}, indent=1).encode()
     services.s3.put_object(Bucket=zones.raw_bucket, Key=key, Body=body, **zones.put_arguments)
-    return key
+    listed = json.dumps(entries, separators=(",", ":"))
+    return Landed(
+        day=day,
+        run_id=run.run_id,
+        claims_key=key,
+        objects=len(entries),
+        landed_at=services.ledger.now(),
+        ended_at=run.ended_at,
+        files=listed if len(listed) <= _KEPT else "",
+    )
 
 
 def claims_of(
@@ -30,7 +42,7 @@ def claims_of(
     """What each run brought to the delivery, in the order in which the runs ended."""
     landed = ledger.engine_runs.landed_on(feed, day)
     for each in sorted(landed, key=lambda run: (run.ended_at or run.landed_at, run.run_id)):
-        entries = read_settlement(s3, zones, each.claims_key)["files"]
+        entries = json.loads(each.files) if each.files else read_settlement(s3, zones, each.claims_key)["files"]
         yield each, [ClaimedFile(name=e["key"], version=e["version"], bytes=e["bytes"]) for e in entries]
 
 

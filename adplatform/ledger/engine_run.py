@@ -134,7 +134,8 @@ class EngineRun:
 @dataclass(frozen=True)
 class Landed:
     """What one run brought to one delivery: the object ``claims_key`` lists the raw objects. ``records`` is what the
-    engine says it moved, where all of them belong to this delivery."""
+    engine says it moved, where all of them belong to this delivery; ``files`` is the list itself, as JSON, where it is
+    short."""
 
     day: date
     run_id: str
@@ -143,6 +144,7 @@ class Landed:
     landed_at: datetime
     records: int | None = None
     ended_at: datetime | None = None
+    files: str = ""
 
     @property
     def sort_key(self) -> str:

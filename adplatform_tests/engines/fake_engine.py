@@ -27,6 +27,7 @@ class Execution:
     day: date
     keys: list[str] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
+    damaged: bool = False
 
 
 @dataclass
@@ -86,6 +87,8 @@ class FakeEngine:
         self.call()
         """Of its own folder what a listing finds, of others what its report says."""
         execution = self.executions[run.run_id]
+        if execution.damaged:
+            raise PermanentFailure(f"the report of {run.run_id} is damaged")
         there = [key for key in execution.keys if self.exists(key)]
         return iter([*(Claim(key, size=1) for key in there), *execution.claims])
 

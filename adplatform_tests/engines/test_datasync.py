@@ -341,3 +341,15 @@ class Listed:
     def paginate(self, **asked: str) -> Any:
         self.prefixes.append(asked["Prefix"])
         return self.client.get_paginator("list_objects_v2").paginate(**asked)
+
+
+def test_a_file_that_failed_its_verification_is_claimed_with_its_fault(aws: Aws) -> None:
+    world = make_world(aws)
+    for name in ("a.csv", "b.csv"):
+        world.put(name)
+    order_fault(aws, "verify_failures", world.task, count=1)
+    execution = world.aws.client("datasync").start_task_execution(TaskArn=world.task)["TaskExecutionArn"]
+    wait_for_execution(aws, execution)
+    engine = world.engine()
+    claims = list(engine.claims(engine.observe([execution])[execution]))
+    assert sorted(claim.fault for claim in claims) == ["", "failed their verification"]

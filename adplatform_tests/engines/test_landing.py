@@ -104,6 +104,43 @@ def test_a_file_of_another_size_than_reported_is_an_outcome_and_not_delivered(re
     assert replicated.run(run_id).error.startswith("1 objects have another size than it reports:")
 
 
+def test_a_file_with_a_fault_is_an_outcome_and_not_delivered(replicated: Brought) -> None:
+    run_id = replicate(replicated, {"a.csv": b"a", "bad.csv": b"bad"})
+    claims = replicated.engine.executions[run_id].claims
+    claims[1] = replace(claims[1], fault="failed their verification")
+    replicated.look()
+    replicated.settle()
+    assert [key.rpartition("/")[2] for key in replicated.delivered(replicated.base.clock().date())] == ["a.csv"]
+    assert replicated.run(run_id).error.startswith("1 objects failed their verification:")
+
+
+def test_a_run_of_which_it_cannot_be_read_what_it_wrote_waits_and_holds_up_no_other(watched: Brought) -> None:
+    damaged = watched.engine.begin()
+    keys = [watched.engine.write(damaged, "a.json")]
+    watched.engine.end(damaged)
+    watched.engine.executions[damaged].damaged = True
+    keys += run_with(watched, "b.json")
+    for _ in range(2):
+        watched.look()
+        watched.settle()
+    assert watched.delivered(watched.base.clock().date()) == keys[1:]
+    assert [message[0] for message in watched.messages] == ["run_overdue"]
+    watched.engine.executions[damaged].damaged = False
+    watched.look()
+    watched.settle()
+    assert watched.delivered(watched.base.clock().date()) == sorted(keys)
+
+
+def test_a_run_of_many_files_is_listed_in_an_object_alone(watched: Brought) -> None:
+    keys = run_with(watched, *(f"{number}.json" for number in range(200)))
+    watched.look()
+    watched.settle()
+    day = watched.base.clock().date()
+    assert watched.delivered(day) == sorted(keys)
+    [landed] = watched.ledger.engine_runs.landed_on(watched.flow.name, day)
+    assert (landed.objects, landed.files) == (200, "")
+
+
 def test_a_run_that_moved_records_of_which_none_is_found_has_failed(watched: Brought) -> None:
     run_id = watched.engine.begin()
     watched.engine.end(run_id, records=12)
