@@ -1,7 +1,7 @@
 """The pattern of files that a managed engine brings: its runs prove what arrived."""
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from adplatform.contracts.replication import ReplicatedSource
@@ -13,6 +13,7 @@ from adplatform.engines.datasync import DataSync
 from adplatform.engines.declared_flows import flow_request, provide
 from adplatform.engines.declared_tasks import DeclaredTask
 from adplatform.engines.engine import Run
+from adplatform.engines.events import flow_events, task_events
 from adplatform.engines.failed import failed_runs
 from adplatform.engines.runs import Target, Watch
 from adplatform.failures import PermanentFailure
@@ -32,10 +33,12 @@ TASK = "task"
 
 @dataclass(frozen=True)
 class EngineFiles(PushedFiles):
-    """As ``adplatform.flow.pattern.Pattern``. ``targets`` makes what runs for the source of the clients, and
+    """As ``adplatform.flow.pattern.Pattern``. ``events`` is the EventBridge pattern of what says that something has
+    ended. ``targets`` makes what runs for the source of the clients, and
     ``provision`` what of it YAML declares and AWS lacks. ``simulated`` names the connection that is
     to be one to something simulated, ``task`` is the task that YAML declares with its store, which may be, too."""
 
+    events: Mapping[str, Any] = field(default_factory=dict)
     topics: Topics = PLATFORM_TOPICS
     targets: Callable[[Services], Sequence[Target]] = lambda _: ()
     provision: Callable[[Services], None] = lambda _: None
@@ -111,6 +114,7 @@ def saas_flows(declared: SaasSource, settings: Settings) -> EngineFiles:
     simulated = declared.connection if declared.simulated else None
     return EngineFiles(
         source,
+        events=flow_events(flows.values()),
         topics=declared.topics,
         targets=targets,
         provision=provision,
@@ -171,6 +175,7 @@ def replicated_files(declared: ReplicatedSource, settings: Settings) -> EngineFi
 
     return EngineFiles(
         source,
+        events=task_events(),
         topics=declared.topics,
         targets=targets,
         provision=provision,

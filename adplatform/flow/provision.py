@@ -5,7 +5,7 @@ In production the same resources come from ``deploy/``; the embedded AWS gets th
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -123,6 +123,16 @@ def _topic(services: Services, topic: str) -> str:
 
 def _arrivals(services: Services, source: Source) -> None:
     """Object-created events below the source's prefix go to the source's own queue."""
+    pattern = {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created"],
+        "detail": {"bucket": {"name": [source.bucket]}, "object": {"key": [{"prefix": source.prefix}]}},
+    }
+    events_to_queue(services, source, pattern)
+
+
+def events_to_queue(services: Services, source: Source, pattern: Mapping[str, Any]) -> None:
+    """Events of the default bus that match go to the source's own queue."""
     sqs, events = services.sqs, services.aws.client("events")
     name = services.settings.queue_name(source.name)
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
@@ -139,11 +149,6 @@ def _arrivals(services: Services, source: Source) -> None:
         ],
     }
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy), "SqsManagedSseEnabled": "true"})
-    pattern = {
-        "source": ["aws.s3"],
-        "detail-type": ["Object Created"],
-        "detail": {"bucket": {"name": [source.bucket]}, "object": {"key": [{"prefix": source.prefix}]}},
-    }
     events.put_rule(Name=name, EventPattern=json.dumps(pattern), State="ENABLED")
     events.put_targets(Rule=name, Targets=[{"Id": "arrivals", "Arn": arn}])
 

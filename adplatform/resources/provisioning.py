@@ -8,7 +8,7 @@ from adplatform.engines.declared_tasks import DeclaredTask
 from adplatform.engines.pattern import EngineFiles
 from adplatform.failures import PermanentFailure
 from adplatform.flow.pattern import Pattern
-from adplatform.flow.provision import provision
+from adplatform.flow.provision import events_to_queue, provision
 from adplatform.flow.services import Services
 from adplatform.local.world.saas.accounts import DEMO_APP
 from adplatform.local.world.saas.endpoint import SIMULATED_URL
@@ -32,6 +32,7 @@ def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> None:
         if task is not None and simulated:
             _simulate(services, task)
         pattern.provision(services)
+        events_to_queue(services, pattern.source, pattern.events)
 
 
 def _connect(services: Services, pattern: EngineFiles) -> None:

@@ -1,22 +1,28 @@
 """A SaaS application through AppFlow, in Dagster: from a flow of the account to a clean table of today."""
 
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 import pytest
 
 from adplatform.components import SaasFlows
+from adplatform.components.assembly.automation import Looking, Tick
+from adplatform.components.assembly.engine_runs import EngineRuns
 from adplatform.failures import PermanentFailure
+from adplatform.flow.budget import UNLIMITED
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import IntentState, RunState
 from adplatform.local.world.saas.server import Server, serving
 from adplatform.local.world.saas.world import Settings, World
+from adplatform.resources.provisioning import provision_patterns
 from adplatform_tests.support.platforms import Platform, make_platform
 from adplatform_tests.support.saas import make_flow, make_profile, order_fault, wait_for_run
 
+T = TypeVar("T")
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 FIELDS = ("Id", "Email", "LastName", "SystemModstamp")
 CONTACTS: dict[str, Any] = {
@@ -82,6 +88,41 @@ def test_files_that_the_engine_could_not_write_show_in_the_counts(crm: Platform,
     [row] = crm.services.ledger.engine_runs.runs("crm", "contacts")
     assert row.state is RunState.PARTIAL
     assert row.error.startswith("1 of its writes failed")
+
+
+def look(crm: Platform, instance: dg.DagsterInstance, cursor: str | None) -> Tick:
+    """A regular tick, whose engines are asked every hour at least."""
+    pattern = SaasFlows(crm.declared).pattern(crm.services.settings)
+    return EngineRuns(pattern, timedelta(hours=1)).look(crm.services, instance, Looking(UNLIMITED, cursor))
+
+
+def test_an_event_makes_a_look_come_sooner_and_without_one_a_tick_asks_no_engine(
+    crm: Platform, instance: dg.DagsterInstance, aws_endpoint: str
+) -> None:
+    provision_patterns(crm.services, [SaasFlows(crm.declared).pattern(crm.services.settings)])
+    first = look(crm, instance, None)
+    assert [run.state for run in crm.services.ledger.engine_runs.runs("crm", "contacts")] == [RunState.UNSEEN]
+    run_ends(crm)
+    woken = eventually(lambda: (tick := look(crm, instance, first.cursor)).requests and tick)
+    assert len(woken.requests) == 1
+    spared = look(crm, instance, woken.cursor)
+    assert spared.standing.startswith("no engine has reported anything since")
+    assert (spared.requests, spared.cursor) == ((), woken.cursor)
+
+    order_fault(aws_endpoint, "event_lost", crm.declared.feeds[0].flow or "")
+    foreign = crm.services.aws.client("appflow").start_flow(flowName=crm.declared.feeds[0].flow)["executionId"]
+    wait_for_run(crm.services.aws, crm.declared.feeds[0].flow or "", foreign)
+    assert look(crm, instance, woken.cursor).cursor == woken.cursor
+    assert look(crm, instance, None).requests != ()
+
+
+def eventually(found: Callable[[], T]) -> T:
+    """Events take their way; what they bring in the end."""
+    deadline = time.monotonic() + 20
+    while not (value := found()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return value
 
 
 @pytest.mark.parametrize("fault", ["event_lost", "event_late", "event_twice", "event_early"])

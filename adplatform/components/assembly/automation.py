@@ -29,7 +29,8 @@ from adplatform.transform.values import OutputColumn
 @dataclass(frozen=True)
 class Looking:
     """How to look at a source. ``cursor`` is what the look before left. Failures of runs before ``since``, in seconds
-    since 1970, hold up nothing. ``everything`` brings also what waits for its schedule."""
+    since 1970, hold up nothing. ``everything`` brings also what waits for its schedule; otherwise a look may be spared
+    where nothing says that there is something new."""
 
     budget: Budget
     cursor: str | None = None

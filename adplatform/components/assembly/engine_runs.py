@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 
 import dagster as dg
@@ -20,6 +20,7 @@ from adplatform.components.assembly.ownership import automated
 from adplatform.components.assembly.runs import runs_of
 from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
 from adplatform.contracts.source import FileSource
+from adplatform.engines.events import woken
 from adplatform.engines.pattern import EngineFiles
 from adplatform.flow.arrivals import Arrivals as Objects
 from adplatform.flow.listing import new_round
@@ -37,19 +38,21 @@ from adplatform.resources.named import (
     LedgerResource,
     MachineResource,
     NotificationsResource,
+    QueuesResource,
     services_of,
 )
 from adplatform.transform.values import OutputColumn
 
 
 class EnginesCursor(BaseModel):
-    """Where the last tick stopped: when the newest known run of each target started, and of the deliveries the feed
-    and dates that were looked at last."""
+    """Where the last tick stopped: when the newest known run of each target started, when the engines were asked, and
+    of the deliveries the feed and dates that were looked at last."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     version: Literal[1] = 1
     newest: dict[str, AwareDatetime] = {}
+    looked_at: AwareDatetime | None = None
     feed: str = ""
     days: dict[str, date] = {}
 
@@ -60,6 +63,8 @@ class EngineRuns:
     ``adplatform.components.assembly.automation.Automation``."""
 
     pattern: EngineFiles
+    every: timedelta = timedelta(0)
+    """How long the engines may go unasked while no event comes."""
 
     @property
     def source(self) -> str:
@@ -67,7 +72,11 @@ class EngineRuns:
 
     def look(self, services: Services, instance: dg.DagsterInstance, how: Looking) -> Tick:
         """Start, watch and land the engine's runs; deliveries that are complete by them become runs here."""
-        watch, before = self.pattern.watch(services), read_cursor(how.cursor, EnginesCursor) or EnginesCursor()
+        before, now = read_cursor(how.cursor, EnginesCursor) or EnginesCursor(), services.ledger.now()
+        asked = before.looked_at
+        if not woken(services, self.pattern.source) and not how.everything and asked and now - asked < self.every:
+            return Tick((), f"no engine has reported anything since {asked:%H:%M:%S} UTC", cursor=how.cursor)
+        watch = self.pattern.watch(services)
         source = watch.source
         runs = runs_of(services.ledger, instance)
         runs.sweep()
@@ -80,7 +89,13 @@ class EngineRuns:
         notify_refused(services, source)
         notify_hindered(services, source, found)
         left = found.mark or Mark()
-        at = EnginesCursor(newest=dict(engine.newest), feed=left.feed, days=dict(left.days))
+        # What a look left undone is gone on with at the next tick.
+        at = EnginesCursor(
+            newest=dict(engine.newest),
+            looked_at=now if found.mark is None else None,
+            feed=left.feed,
+            days=dict(left.days),
+        )
         going = f"; {engine.active} runs of the engine have not landed" if engine.active else ""
         return Tick(
             tuple(request(due.flow, due.day, due.run_key) for due in found.due),
@@ -109,13 +124,17 @@ class EngineRuns:
         return dg.AssetObservation(key, description=f"run {run.run_id}: {run.state}", metadata=engine_run_metadata(run))
 
 
+TICKS = 10
+"""Seconds between two ticks, at most: one that no event wakes costs a call or two."""
+
+
 def engine_sensor(
     pattern: EngineFiles, assets: Sequence[dg.AssetsDefinition], seconds: int, status: dg.DefaultSensorStatus
 ) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"{pattern.source.name}_runs",
         description=f"Starts and watches the engine's runs of {pattern.source.name} and processes what they brought.",
-        minimum_interval_seconds=seconds,
+        minimum_interval_seconds=min(seconds, TICKS),
         default_status=status,
         target=assets,
     )
@@ -126,11 +145,12 @@ def engine_sensor(
         secrets: SecretsManagerResource,
         ledger: LedgerResource,
         notifications: NotificationsResource,
+        queues: QueuesResource,
         engines: EnginesResource,
         machine: MachineResource,
     ) -> dg.SensorResult:
-        services = services_of(s3, secrets, ledger, notifications, engines, machine)
-        return looked(EngineRuns(pattern), services, context)
+        services = services_of(s3, secrets, ledger, notifications, queues, engines, machine)
+        return looked(EngineRuns(pattern, timedelta(seconds=seconds)), services, context)
 
     return look
 

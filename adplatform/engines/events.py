@@ -1,0 +1,44 @@
+"""Events of managed engines. They make a look come sooner and prove nothing: what counts is in an engine's own records,
+so an event that is lost, late, early or comes twice changes nothing but the time."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from adplatform.flow.services import Services
+from adplatform.flow.source import Source
+
+_LONGEST_PATTERN = 2048
+"""Characters (EventBridge quotas)."""
+_MOST = 10
+"""Messages of one call (SQS API reference, ReceiveMessage)."""
+
+
+def flow_events(flows: Iterable[str]) -> dict[str, Any]:
+    """The EventBridge pattern of what AppFlow reports of these flows (AppFlow user guide, "Flow notifications"); of all
+    flows where their names are too many for a pattern."""
+    every = {"source": ["aws.appflow"], "detail-type": ["AppFlow End Flow Run Report"]}
+    these = {**every, "detail": {"flow-name": list(flows)}}
+    return these if len(json.dumps(these)) <= _LONGEST_PATTERN else every
+
+
+def task_events() -> dict[str, Any]:
+    """The EventBridge pattern of executions that have ended (DataSync user guide, "Monitoring with EventBridge"). It is
+    of all tasks, because an execution's ARN is known to none but DataSync before it begins."""
+    ended = {"State": ["SUCCESS", "ERROR"]}
+    return {"source": ["aws.datasync"], "detail-type": ["DataSync Task Execution State Change"], "detail": ended}
+
+
+def woken(services: Services, source: Source) -> bool:
+    """Whether events of the source came since the last call, which takes them away. Without a queue none do."""
+    url = services.queue_url(source)
+    if url is None:
+        return False
+    came = False
+    while messages := services.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=_MOST).get("Messages"):
+        came = True
+        entries = [{"Id": str(n), "ReceiptHandle": each["ReceiptHandle"]} for n, each in enumerate(messages)]
+        services.sqs.delete_message_batch(QueueUrl=url, Entries=entries)
+        if len(messages) < _MOST:
+            break
+    return came
