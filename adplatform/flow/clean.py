@@ -21,6 +21,7 @@ from adplatform.flow.version import VersionObject, download, save
 from adplatform.lake.attempt import Published, Result
 from adplatform.lake.audit import AuditFinding, audit
 from adplatform.lake.details import with_details
+from adplatform.lake.filled import filled, vanished
 from adplatform.lake.publish import publish
 from adplatform.lake.quarantine import store_rows
 from adplatform.lake.rotation import stage_version
@@ -146,6 +147,7 @@ def _transformed(
             *audit(staged, flow.feed.contract, _shown_rows(services.ledger, flow, day)),
             *_promised_rows(objects, outcomes),
             *_engine_counts(services, flow, day, outcomes),
+            *_fields_present(services.ledger, flow, day, staged),
             one_key_finding(services.ledger, flow, keys),
         ),
         keys.current.id if keys else "",
@@ -260,6 +262,7 @@ def _counted_version(
         key_id=transformed.key_id,
         previous_key_id=transformed.previous_key_id,
         basis=basis(flow, staged.columns),
+        filled=filled(staged) if flow.by_runs else {},
     )
     return with_details(services.store, flow.name, counted, (), staged.reasons)
 
@@ -368,6 +371,15 @@ def _engine_counts(
     agrees = silent > 0 or rows == moved
     text = f"{rows} rows read; {runs} runs of the engine say {moved}{' and more' if silent else ''}"
     return (AuditFinding("engine_counts", agrees, False, text, {"rows": rows, "records": moved}),)
+
+
+def _fields_present(ledger: Ledger, flow: FeedFlow, day: date, staged: Staged) -> tuple[AuditFinding, ...]:
+    """An application may lose a field, or the permission to read it; what the engine brings has none from then on."""
+    if not flow.by_runs:
+        return ()
+    placement = ledger.placements.latest(flow.name, day)
+    before = ledger.publications.get(flow.name, placement.day, placement.version) if placement else None
+    return (vanished(filled(staged), before.filled if before else {}),)
 
 
 def _promised_rows(objects: Iterable[VersionObject], outcomes: Iterable[FileOutcome]) -> tuple[AuditFinding, ...]:

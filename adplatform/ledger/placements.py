@@ -109,6 +109,10 @@ class Placements:
         found = list(self.table.query(Placement, feed, "placement#"))
         return found if since is None else [p for p in found if p.placed_at and p.placed_at >= since]
 
+    def latest(self, feed: str, until: date) -> Placement | None:
+        """What readers see of the newest delivery of that date or an earlier one."""
+        return next(self.table.range(Placement, feed, "placement#", f"placement#{until}", forward=False), None)
+
     def put(self, feed: str, placement: Placement) -> bool:
         """Note what readers see; False, and nothing changes, when a newer version is placed already."""
         newer = "attribute_not_exists(pk) OR #version <= :version"

@@ -27,6 +27,7 @@ class Publication:
     ``reasons`` are the most frequent and ``locations`` the first of ``reason_count`` and ``location_count``; where
     there are more, ``details_key`` names the object with all of them. ``adplatform.lake.details`` reads either.
     ``basis`` names what the files were read by: a version with the same one may take over what this one has made.
+    ``filled`` counts the rows with a value by column, where that is watched.
     ``note`` is what a reader of the table should know beside that: it is published, and yet not what they see, for
     example. ``key_id`` names the hashing key of its digests, ``previous_key_id`` that of the digests kept beside them.
     """
@@ -57,6 +58,7 @@ class Publication:
     key_id: str = ""
     previous_key_id: str = ""
     basis: str = ""
+    filled: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def sort_key(self) -> str:

@@ -73,11 +73,14 @@ def register(
     )
     _register_hmac(con, _HMAC, key)
     _register_hmac(con, _PREVIOUS_HMAC, previous)
-    known = {name for (name,) in con.execute("SELECT DISTINCT function_name FROM duckdb_functions()").fetchall()}
+    # duckdb_functions() takes 40 ms to say the same.
+    con.execute("CREATE TEMP TABLE IF NOT EXISTS adp_registered (name VARCHAR)")
+    known = {name for (name,) in con.execute("FROM adp_registered").fetchall()}
     for treatment, kind in (rule for rule in RULES if rule[1] in kinds):
         name, before = function_name(treatment, kind), function_name(treatment, kind, previous=True)
         if f"{name}_any" not in known:
             _create_python_function(con, f"{name}_any", treatment, kind)
+            con.execute("INSERT INTO adp_registered VALUES (?)", [f"{name}_any"])
         if treatment is not Treatment.LAKE:
             con.execute(_macro(name, treatment, kind, _HMAC))
             continue

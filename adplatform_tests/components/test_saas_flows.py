@@ -90,6 +90,25 @@ def test_files_that_the_engine_could_not_write_show_in_the_counts(crm: Platform,
     assert row.error.startswith("1 of its writes failed")
 
 
+def test_a_field_that_the_flow_loses_shows_in_a_check(crm: Platform, saas: Server) -> None:
+    appflow, flow = crm.services.aws.client("appflow"), crm.declared.feeds[0].flow or ""
+    crm.tick()
+    run_ends(crm)
+    crm.process()
+    described = appflow.describe_flow(flowName=flow)
+    named = ("description", "triggerConfig", "sourceFlowConfig", "destinationFlowConfigList", "tasks")
+    update = {name: described[name] for name in named if name in described}
+    update["tasks"] = [task for task in update["tasks"] if task["sourceFields"] != ["Email"]]
+    update["tasks"][0]["sourceFields"] = [field for field in update["tasks"][0]["sourceFields"] if field != "Email"]
+    appflow.update_flow(flowName=flow, **update)
+    wait_for_run(crm.services.aws, flow, appflow.start_flow(flowName=flow)["executionId"])
+    [result] = crm.process()
+    checks = {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
+    assert not checks["fields_present"].passed
+    assert "email_lake" in str(checks["fields_present"].description)
+    assert result.success
+
+
 def look(crm: Platform, instance: dg.DagsterInstance, cursor: str | None) -> Tick:
     """A regular tick, whose engines are asked every hour at least."""
     pattern = SaasFlows(crm.declared).pattern(crm.services.settings)

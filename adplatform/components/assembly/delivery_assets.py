@@ -69,7 +69,10 @@ SUSPICION = {
     "one_hashing_key": "Personal columns are hashed with the same key as the rest of the lake.",
 }
 """What does not keep a delivery from being published."""
-ENGINE = {"engine_counts": "As many rows were read as the engine's runs say that they moved."}
+ENGINE = {
+    "engine_counts": "As many rows were read as the engine's runs say that they moved.",
+    "fields_present": "No column has lost its values since the delivery before.",
+}
 """The same, where an engine writes the files."""
 
 

@@ -1,0 +1,48 @@
+"""How many rows have a value in each column, and which columns have lost theirs: a field that a sender leaves out from
+some day on is no error of any row."""
+
+from collections import Counter
+from collections.abc import Mapping
+from math import log
+from typing import TYPE_CHECKING
+
+from adplatform.failures import listed
+from adplatform.lake.audit import AuditFinding
+from adplatform.platform.late import Late
+from adplatform.transform.values import Staged
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+else:
+    pq = Late("pyarrow.parquet")
+
+_ALWAYS = "_source_file"
+"""A column with a value in every row."""
+_CHANCE = 0.001
+"""That a column which loses nothing has no value in a delivery, below which it is reported."""
+
+
+def filled(staged: Staged) -> dict[str, int]:
+    """Rows with a value by column, of the files that were written, as their statistics have it."""
+    counts: Counter[str] = Counter()
+    for file in staged.files:
+        footer = pq.read_metadata(file.path)
+        for group in (footer.row_group(n) for n in range(footer.num_row_groups)):
+            for column in (group.column(n) for n in range(group.num_columns)):
+                empty = column.statistics.null_count if column.is_stats_set else 0
+                counts[column.path_in_schema] += group.num_rows - (empty or 0)
+    return dict(counts)
+
+
+def vanished(now: Mapping[str, int], before: Mapping[str, int]) -> AuditFinding:
+    """Whether a column that so many rows of the delivery ``before`` had a value in has none in any row ``now``, and
+    that is no chance. Both are what :func:`filled` says; a column that only one of them has is no matter."""
+    rows, rows_before = now.get(_ALWAYS, 0), before.get(_ALWAYS, 0)
+    lost = []
+    for name, count in before.items():
+        share = count / rows_before if rows_before else 0.0
+        if rows and count and now.get(name) == 0 and (share == 1 or rows * log(1 - share) < log(_CHANCE)):
+            lost.append(f"{name} ({share:.0%} before)")
+    text = f"no value in any of {rows} rows: {listed(lost)}; is the field still there, and may it be read?"
+    good = "no column has lost its values"
+    return AuditFinding("fields_present", not lost, False, text if lost else good, {"columns": len(lost)})
