@@ -24,18 +24,15 @@ _COPIES_LEVEL, _VERSIONS_LEVEL = 3, 5
 
 @dataclass(frozen=True)
 class DeclaredCrawler:
-    """The crawler of one table, ``feed`` being ``<source>/<feed>``. It reads what is below ``path``, an S3 URI, and
-    writes into ``database``; ``level`` is that of the folders that are tables."""
+    """The crawler ``name`` of one table, that of ``feed`` (``<source>/<feed>``). It reads what is below ``path``, an S3
+    URI, and writes into ``database``; ``level`` is that of the folders that are tables."""
 
+    name: str
     feed: str
     role: str
     database: str
     path: str
     level: int
-
-    @property
-    def name(self) -> str:
-        return f"adplatform-crawl-{self.feed.replace('/', '-')}"
 
     @property
     def request(self) -> dict[str, Any]:
@@ -57,9 +54,11 @@ class DeclaredCrawler:
 
 def declared_crawler(settings: Settings, zones: Zones, feed: str, *, partitioned: bool) -> DeclaredCrawler:
     """The crawler of a table, which has partitions or not."""
+    name = f"adplatform-crawl-{settings.database_prefix}{feed.replace('/', '-')}"
     database = f"crawled_{settings.database_prefix.rstrip('_')}"
     level = _COPIES_LEVEL if partitioned else _VERSIONS_LEVEL
-    return DeclaredCrawler(feed, settings.crawler_role, database, root_of(zones, feed, partitioned=partitioned), level)
+    path = root_of(zones, feed, partitioned=partitioned)
+    return DeclaredCrawler(name, feed, settings.crawler_role, database, path, level)
 
 
 def provide(glue: Any, declared: DeclaredCrawler) -> bool:

@@ -99,12 +99,12 @@ def crawler_bench(aws: Aws, endpoint: str) -> Bench:
     path = f"s3://{bucket}/{source}/orders/"
     put_parquet(aws, bucket, f"{source}/orders/dt=2026-01-01/a.parquet", {"id": [1]})
     database = f"crawled_{source}"
-    declared = DeclaredCrawler(f"{source}/orders", "adplatform-crawler", database, path, 3)
+    declared = DeclaredCrawler(unique("crawler"), f"{source}/orders", "adplatform-crawler", database, path, 3)
     client = boto3.Session("local", "local", region_name=aws.region).client(
         "glue", endpoint_url=endpoint, config=Config(retries={"total_max_attempts": 1})
     )
     provide(client, declared)
-    nowhere = replace(declared, feed=f"{unique('nobody')}/orders")
+    nowhere = replace(declared, name=unique("nobody"))
 
     def foreign() -> str:
         client.start_crawler(Name=declared.name)

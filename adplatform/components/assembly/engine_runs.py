@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from adplatform.components.assembly.arrivals import Arrivals, deadline_schedule, request, standing
 from adplatform.components.assembly.automation import Looking, Tick, looked
 from adplatform.components.assembly.care import care_schedules
+from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.cursors import read_cursor
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset, raw_key
 from adplatform.components.assembly.metadata import engine_run_metadata
@@ -33,6 +34,7 @@ from adplatform.ledger.engine_run import EngineRun
 from adplatform.ledger.publications import Publication
 from adplatform.platform.settings import read_settings
 from adplatform.resources.named import (
+    CatalogResource,
     EnginesResource,
     LedgerResource,
     MachineResource,
@@ -124,13 +126,14 @@ def engine_sensor(
         context: dg.SensorEvaluationContext,
         s3: S3Resource,
         secrets: SecretsManagerResource,
+        catalog: CatalogResource,
         ledger: LedgerResource,
         notifications: NotificationsResource,
         engines: EnginesResource,
         machine: MachineResource,
     ) -> dg.SensorResult:
-        services = services_of(s3, secrets, ledger, notifications, engines, machine)
-        return looked(EngineRuns(pattern), services, context)
+        services = services_of(s3, secrets, catalog, ledger, notifications, engines, machine)
+        return looked(with_crawls(EngineRuns(pattern), pattern.source), services, context)
 
     return look
 
