@@ -1,5 +1,6 @@
 """Feeds with ``crawl: true``, in Dagster: from a publication to the check of what a crawler found."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,7 @@ import dagster as dg
 import pytest
 
 from adplatform.components.assembly.crawls import CHECK
-from adplatform.engines.crawls import crawl_watch, crawler_of, provide_crawlers
+from adplatform.engines.crawls import crawl_watch, crawler_of, failed_crawls, provide_crawlers
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import EngineRun, IntentState, RunState
 from adplatform_tests.support.crawls import order_fault, wait_for_crawl
@@ -174,3 +175,97 @@ def test_a_crawler_that_is_missing_or_writes_elsewhere_is_not_started_and_people
     provide_crawlers(acme.services, acme.platform.source)
     [verdict] = acme.verdicts()
     assert verdict.passed
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"partition_by": None},
+        {
+            "columns": {**ORDERS["columns"], "placed": {"required": True}},
+            "partition_by": "placed",
+            "key": ["order_id", "placed"],
+        },
+    ],
+)
+def test_however_a_table_is_partitioned_the_crawler_agrees(
+    services: Services, instance: dg.DagsterInstance, rules: dict[str, Any]
+) -> None:
+    acme = Crawled(make_platform(services, {"source": "acme", "feeds": [{**ORDERS, **rules}]}, instance))
+    acme.publish(day=YESTERDAY - timedelta(days=1))
+    acme.publish(BODY + b"3,1.00,2026-11-01 12:00:00\n")
+    [verdict] = acme.verdicts()
+    assert verdict.passed, verdict.description
+    acme.alter(amount="string")
+    watch = crawl_watch(acme.services, acme.platform.source)
+    watch.intend(watch.targets[0], "asked/1")
+    [verdict] = acme.verdicts()
+    assert "column amount is decimal(12,2) in the files" in str(verdict.description)
+
+
+def test_an_empty_delivery_is_no_difference(acme: Crawled) -> None:
+    acme.publish(b"")
+    [verdict] = acme.verdicts()
+    assert verdict.passed, verdict.description
+
+
+def test_a_partition_that_somebody_registered_elsewhere_fails_the_check(acme: Crawled) -> None:
+    acme.publish()
+    glue, (database, name) = acme.services.glue, acme.platform.table("orders").split(".")
+    [partition] = glue.get_partitions(DatabaseName=database, TableName=name)["Partitions"]
+    moved = {**partition["StorageDescriptor"], "Location": "s3://elsewhere/orders/"}
+    given = {"Values": partition["Values"], "StorageDescriptor": moved, "Parameters": partition["Parameters"]}
+    glue.update_partition(
+        DatabaseName=database, TableName=name, PartitionValueList=partition["Values"], PartitionInput=given
+    )
+    glue.create_partition(DatabaseName=database, TableName=name, PartitionInput={**given, "Values": ["2026-01-02"]})
+    [verdict] = acme.verdicts()
+    assert not verdict.passed
+    assert f"partition '{YESTERDAY}' is registered at s3://elsewhere/orders/" in str(verdict.description)
+    assert "dt=2026-01-02/ is registered and the crawler did not find it" in str(verdict.description)
+
+
+def test_without_path_copies_nothing_is_crawled_and_people_hear_why(
+    services: Services, instance: dg.DagsterInstance
+) -> None:
+    off = Services(replace(services.settings, path_copies=False), services.aws)
+    acme = Crawled(make_platform(off, {"source": "acme", "feeds": [ORDERS]}, instance))
+    inbox = acme.platform.messages
+    acme.publish()
+    acme.tick()
+    assert acme.runs() == []
+    [refused] = [m["error"] for m in inbox.read() if m["event"] == "target_refused"]
+    assert refused.startswith("acme/orders cannot be crawled: a crawler reads the copies of current files")
+
+
+def test_a_crawl_of_somebody_else_is_judged_too(acme: Crawled) -> None:
+    acme.publish()
+    acme.services.glue.start_crawler(Name=acme.crawler.name)
+    wait_for_crawl(acme.services.aws, acme.crawler.name)
+    first = evaluations(acme.tick())
+    assert [verdict.passed for verdict in first] == [True]
+
+
+def test_a_crawl_that_was_given_up_can_be_retried(acme: Crawled, aws_endpoint: str) -> None:
+    order_fault(aws_endpoint, "stuck", acme.crawler.name)
+    acme.publish()
+    acme.tick()
+    [row] = acme.runs()
+    watch = crawl_watch(acme.services, acme.platform.source)
+    watch.cancel(watch.targets[0], row)
+    wait_for_crawl(acme.services.aws, acme.crawler.name)
+    acme.tick()
+    [failed] = failed_crawls(acme.services, acme.platform.source)
+    assert failed.name == "acme/crawl-orders"
+    assert failed.retry(acme.services).changed
+    [verdict] = acme.verdicts()
+    assert verdict.passed
+    assert failed_crawls(acme.services, acme.platform.source) == []
+
+
+def test_a_feed_without_crawl_has_no_such_check(services: Services, instance: dg.DagsterInstance) -> None:
+    plain = make_platform(services, {"source": "acme", "feeds": [{**ORDERS, "crawl": False}]}, instance)
+    asset = plain.definitions.resolve_assets_def(dg.AssetKey(["clean", "acme", "orders"]))
+    assert CHECK not in {spec.name for spec in asset.check_specs}
+    provide_crawlers(services, plain.source)
+    assert list(crawl_watch(services, plain.source).targets) == []

@@ -9,10 +9,12 @@ import dagster as dg
 import pytest
 
 from adplatform.components import SaasFlows
+from adplatform.engines.crawls import crawler_of, provide_crawlers
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import IntentState, RunState
 from adplatform.local.world.saas.server import Server, serving
 from adplatform.local.world.saas.world import Settings, World
+from adplatform_tests.support.crawls import wait_for_crawl
 from adplatform_tests.support.platforms import Platform, make_platform
 from adplatform_tests.support.saas import make_flow, order_fault, wait_for_run
 
@@ -117,3 +119,20 @@ def test_the_run_is_shown_among_the_events_of_the_raw_asset(crm: Platform) -> No
     assert (row.state, row.intent[:5], row.objects) == (RunState.SUCCEEDED, "slot/", 1)
     [intention] = crm.services.ledger.engine_runs.intentions("crm", "contacts")
     assert intention.state is IntentState.FULFILLED
+
+
+def test_the_table_of_a_flow_is_crawled_like_any(
+    services: Services, instance: dg.DagsterInstance, saas: Server
+) -> None:
+    flow = f"contacts-{uuid.uuid4().hex[:8]}"
+    feed = {**CONTACTS, "flow": flow, "crawl": True}
+    crm = make_platform(services, {"source": "crm", "feeds": [feed]}, instance, SaasFlows)
+    make_flow(services.aws, saas.url, flow, "Contact", FIELDS, services.zones.raw_bucket, "landing/crm")
+    provide_crawlers(services, crm.source)
+    crm.tick()
+    run_ends(crm)
+    crm.process()
+    wait_for_crawl(services.aws, crawler_of(services, crm.flow("contacts")).name)
+    crm.tick()
+    [row] = services.ledger.engine_runs.runs("crm", "crawl-contacts")
+    assert (row.state, row.ended, row.error) == (RunState.SUCCEEDED, True, "")
