@@ -25,6 +25,7 @@ from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.engine_run import EngineRun, Intention, IntentState
 from adplatform.ledger.messages import Unsent
 from adplatform.ledger.placements import Placement
+from adplatform.ledger.report import FETCHABLE
 from adplatform.platform.aws_errors import aws_failures
 
 LOOK_THROUGH = timedelta(hours=1)
@@ -125,6 +126,9 @@ def look_at_crawls(services: Services, source: Source, before: Since, budget: Bu
     with aws_failures(f"the crawls of {source.name}"):
         active = [(feed, each) for feed, each in services.ledger.deliveries.active(source.name) if each.state in _BUSY]
         busy = frozenset(_table_of(feed) for feed, _ in active)
+        # One run lands a report and publishes its slices, whose deliveries may be at work between two looks only.
+        if any(report.state in FETCHABLE for report in services.ledger.reports.active(source.name)):
+            busy |= {flow.table for flow in crawled_flows(source)}
         running = {(feed, each.day) for feed, each in active if each.state is DeliveryState.RUNNING}
         waiting = [i.target for i in services.ledger.engine_runs.pursued(source.name) if _waits(i)]
         for flow, target in zip(crawled_flows(source), watch.targets, strict=True):
