@@ -160,6 +160,9 @@ class ReportSource(Strict):
     """Seconds between two looks at reports that are on their way and at what is due."""
     topics: Topics = PLATFORM_TOPICS
     """SNS topics for the account's messages; by default the platform's."""
+    crawl: bool = False
+    """Whether a Glue crawler reads the files of every report's table after a publication, and what it finds is
+    compared with what is registered; `adplatform provision` makes the crawlers."""
     archive: Annotated[str, Field(pattern=r"^archive/([A-Za-z0-9._=-]+/)*$")] = "archive/"
     """The prefix below which published slices of reports are kept, as ``<archive><source>/<feed>/dt=<date>/``."""
 

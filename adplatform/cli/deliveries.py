@@ -11,12 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from adplatform.cli.context import connect, console, errors, parse_day
+from adplatform.engines.crawls import crawl_names, failed_crawls
 from adplatform.engines.pattern import EngineFiles
 from adplatform.failures import PermanentFailure
 from adplatform.flow.clean import try_file
 from adplatform.flow.decisions import try_again
-from adplatform.flow.pattern import find_feed, require_known
+from adplatform.flow.pattern import Failed, Pattern, find_feed, require_known
 from adplatform.flow.provision import open_settler, provision
+from adplatform.flow.services import Services
 from adplatform.flow.settling import BUSY
 from adplatform.patterns import declared_patterns
 from adplatform.platform.settings import read_settings
@@ -96,7 +98,7 @@ def process(
     if services.settings.env == "local":
         provision_patterns(services, patterns)
     ok = process_all(services, declared_automations(), wait, console, errors, take_over=take_over)
-    failed = [each for pattern in patterns for each in pattern.failed(services) if each.counts]
+    failed = [each for pattern in patterns for each in _failed(services, pattern) if each.counts]
     for each in failed:
         console.print(Text.assemble(("has failed ", "red"), str(each)), soft_wrap=True)
     if failed or not ok:
@@ -147,15 +149,20 @@ def retry(
         try_again(services.ledger, flow, parse_day(day))
         console.print(f"{name} {day}: reopened; the sensor or `adplatform process` runs it")
         return
-    if name is not None:
+    if name is not None and name not in {each for pattern in patterns for each in crawl_names(pattern.source)}:
         require_known(services.ledger, patterns, name)
-    failed = [each for pattern in patterns for each in pattern.failed(services) if _is_of(each.name, name)]
+    failed = [each for pattern in patterns for each in _failed(services, pattern) if _is_of(each.name, name)]
     done = [each.retry(services) for each in failed]
     for retried in done:
         console.print(retried.sentence, highlight=False, soft_wrap=True)
     nothing = f"nothing of {name} has failed" if name else "nothing has failed"
     count = sum(retried.changed for retried in done)
     console.print(f"{count} retried; the sensor or `adplatform process` runs them" if done else nothing)
+
+
+def _failed(services: Services, pattern: Pattern) -> list[Failed]:
+    """What of a source has failed, its crawls included."""
+    return [*pattern.failed(services), *failed_crawls(services, pattern.source)]
 
 
 def _is_of(feed: str, wanted: str | None) -> bool:

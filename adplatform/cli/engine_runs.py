@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adplatform.cli.context import connect, console, errors
+from adplatform.engines.crawls import crawl_watch
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import Target, Watch, asked
 from adplatform.failures import PermanentFailure
@@ -18,21 +19,23 @@ from adplatform.ledger.engine_run import WROTE, EngineRun, Intention, IntentStat
 from adplatform.ledger.ledger import Ledger
 from adplatform.patterns import declared_patterns, of_kind
 
-SOURCE = typer.Argument(help="A source, or one of its flows or tasks as source/name.", show_default=False)
+SOURCE = typer.Argument(help="A source, or one of its flows, tasks or crawlers as source/name.", show_default=False)
 
 
 def runs(
     name: Annotated[str | None, SOURCE] = None,
-    most: Annotated[int, typer.Option(help="How many runs of each flow or task to show.")] = 20,
+    most: Annotated[int, typer.Option(help="How many runs of each flow, task or crawler to show.")] = 20,
 ) -> None:
-    """Show the runs of AppFlow and DataSync, whoever started them, and what is wanted and has not run yet."""
+    """Show the runs of flows, tasks and crawlers, whoever started them, and what is wanted and has not run yet."""
     services = connect()
     for watch, target in _targets(services, name):
         console.print(run_table(services.ledger, watch.source.name, target.name, most))
 
 
-def start(name: Annotated[str, typer.Argument(help="A flow or task, as source/name.", show_default=False)]) -> None:
-    """Want a run of a flow or task now; the next look starts it."""
+def start(
+    name: Annotated[str, typer.Argument(help="A flow, task or crawler, as source/name.", show_default=False)],
+) -> None:
+    """Want a run of a flow, task or crawler now; the next look starts it."""
     services = connect()
     [(watch, target)] = _targets(services, _whole(name))
     watch.intend(target, asked(services.now()))
@@ -40,7 +43,7 @@ def start(name: Annotated[str, typer.Argument(help="A flow or task, as source/na
 
 
 def cancel(
-    name: Annotated[str, typer.Argument(help="A flow or task, as source/name.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="A flow, task or crawler, as source/name.", show_default=False)],
     run: Annotated[str, typer.Argument(help="The id of the run, or its beginning.", show_default=False)],
 ) -> None:
     """Stop exactly one run. What it wrote until then is not delivered."""
@@ -66,7 +69,7 @@ def one_going(runs: Sequence[EngineRun], name: str, begins: str) -> EngineRun:
 
 
 def check() -> None:
-    """Compare every declared flow and task with what AWS has, and say what to change."""
+    """Compare every declared flow, task and crawler with what AWS has, and say what to change."""
     services = connect()
     fatal = 0
     for watch, target in _targets(services, None):
@@ -76,11 +79,11 @@ def check() -> None:
             (errors if finding.fatal else console).print(f"{where}: {finding.text}", soft_wrap=True, markup=False)
     if fatal:
         raise typer.Exit(1)
-    console.print("every flow and task is fit to run")
+    console.print("every flow, task and crawler is fit to run")
 
 
 def run_table(ledger: Ledger, source: str, target: str, most: int) -> Table:
-    """The newest runs of one flow or task, the newest first, below what is wanted and has none yet."""
+    """The newest runs of one flow, task or crawler, the newest first, below what is wanted and has none yet."""
     table = Table("wanted for", "run", "state", "started", "records", "objects", "note", box=SIMPLE)
     table.title = f"{source}/{target}"
     wanted = [i for i in ledger.engine_runs.intentions(source, target) if i.state is not IntentState.FULFILLED]
@@ -121,7 +124,7 @@ def _shown(at: datetime | None) -> str:
 
 def _whole(name: str) -> str:
     if name.count("/") != 1:
-        raise PermanentFailure(f"{name!r} names no flow or task: write source/name")
+        raise PermanentFailure(f"{name!r} names no flow, task or crawler: write source/name")
     return name
 
 
@@ -130,7 +133,9 @@ def _targets(services: Services, name: str | None) -> list[tuple[Watch, Target]]
     Raises:
         PermanentFailure: there is none of that name; lists those there are.
     """
-    watches = [pattern.watch(services) for pattern in of_kind(declared_patterns(services.settings), EngineFiles)]
+    patterns = declared_patterns(services.settings)
+    watches = [pattern.watch(services) for pattern in of_kind(patterns, EngineFiles)]
+    watches += [crawl_watch(services, pattern.source) for pattern in patterns]
     known = [(watch, target) for watch in watches for target in watch.targets]
     found = [
         (watch, target)
@@ -139,5 +144,5 @@ def _targets(services: Services, name: str | None) -> list[tuple[Watch, Target]]
     ]
     if name is not None and not found:
         there = ", ".join(f"{watch.source.name}/{target.name}" for watch, target in known) or "none"
-        raise PermanentFailure(f"no flow or task {name!r}; there are {there}")
+        raise PermanentFailure(f"no flow, task or crawler {name!r}; there are {there}")
     return found

@@ -12,7 +12,9 @@ from adplatform.components.assembly.arrivals import (
     deadline_schedule,
     processing_schedule,
 )
+from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.care import care_schedules
+from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.components.assembly.specs import with_hook
@@ -86,8 +88,9 @@ class PartnerPush(dg.Component):
     def pattern(self, settings: Settings) -> PushedFiles:
         return pushed_files(self.declared, settings)
 
-    def automation(self) -> Arrivals:
-        return Arrivals(self.pattern(read_settings()).source)
+    def automation(self) -> Automation:
+        source = self.pattern(read_settings()).source
+        return with_crawls(Arrivals(source), source)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         settings = read_settings()

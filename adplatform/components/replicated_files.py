@@ -6,6 +6,8 @@ from typing import Self
 import dagster as dg
 from pydantic import BaseModel
 
+from adplatform.components.assembly.automation import Automation
+from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.contracts.replication import ReplicatedSource
@@ -85,8 +87,9 @@ class ReplicatedFiles(dg.Component):
     def pattern(self, settings: Settings) -> EngineFiles:
         return replicated_files(self.declared, settings)
 
-    def automation(self) -> EngineRuns:
-        return EngineRuns(self.pattern(read_settings()))
+    def automation(self) -> Automation:
+        pattern = self.pattern(read_settings())
+        return with_crawls(EngineRuns(pattern), pattern.source)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         pattern = self.pattern(read_settings())

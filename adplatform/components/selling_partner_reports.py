@@ -7,8 +7,9 @@ import dagster as dg
 from pydantic import BaseModel
 
 from adplatform.amazon.sources import SellingPartnerSource
+from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.report_account import account_definitions
-from adplatform.components.assembly.reports import Reports
+from adplatform.components.assembly.reports import account_automation
 from adplatform.components.assembly.scaffold import AccountOptions, SourceScaffolder
 from adplatform.pull.account import account_of
 from adplatform.pull.connect import Connect
@@ -74,8 +75,8 @@ class SellingPartnerReports(dg.Component):
         description or metadata. Keys and partitions are fixed: runs, ledger and tables know the asset by them."""
         return spec
 
-    def automation(self) -> Reports:
-        return Reports(account_of(self.declared), self.connect)
+    def automation(self) -> Automation:
+        return account_automation(account_of(self.declared), self.connect)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         return account_definitions(self.declared, self.connect, self.get_asset_spec)

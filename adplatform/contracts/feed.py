@@ -85,6 +85,9 @@ class Feed(Contract):
     """The table counts as stale when nothing was published for this long; null never."""
     pgp: Pgp | None = None
     """How the files are encrypted and signed; by default they are not."""
+    crawl: bool = False
+    """Whether a Glue crawler reads the table's files after a publication, and what it finds is compared with what is
+    registered; `adplatform provision` makes the crawler."""
     bad_file: Literal["refuse", "quarantine"] = "refuse"
     """A file that is damaged, unreadable or breaks the layout: refuse the delivery, or go on without the file."""
 

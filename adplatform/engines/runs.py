@@ -4,7 +4,7 @@ The intention is in the ledger before the engine is asked. Whatever can be lost 
 found again in the engine's own records; no event is needed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 
@@ -33,12 +33,16 @@ _SHOWN = tuple(each.name for each in fields(Run))
 @dataclass(frozen=True)
 class Target:
     """What runs for a source: a flow, a task. It is started ``every`` so often, ``offset`` after midnight UTC or full
-    multiples; without, it runs by itself or when somebody asks."""
+    multiples; without, it runs by itself or when somebody asks.
+
+    Where runs bring no objects, ``judge`` is given each that has succeeded, and says what is to be kept with it; None
+    when that cannot be said yet. It may be asked about a run more than once."""
 
     name: str
     engine: Engine
     every: timedelta | None = None
     offset: timedelta = timedelta(0)
+    judge: Callable[[EngineRun], str | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -285,6 +289,8 @@ class Watch:
         row = runs.run(seen.source, seen.target, seen.run_id) or seen
         if row.ended:
             return row
+        if target.judge is not None:
+            return self._judged(target.judge, row)
         counts = row.state in WROTE or target.engine.limits.proves_files
         try:
             claims = list(target.engine.claims(_as_run(row))) if counts else []
@@ -300,6 +306,15 @@ class Watch:
         if why := what_is_left(landing, nowhere=nowhere):
             self._notices.ended(row, why, failed=row.state not in WROTE or nowhere)
         return runs.landed(row, why, failed=nowhere) or row
+
+    def _judged(self, judge: Callable[[EngineRun], str | None], row: EngineRun) -> EngineRun:
+        """Keep what a run found that brings no objects."""
+        if row.state in WROTE:
+            found = judge(row)
+        else:
+            found = row.message or f"it ended as {row.said}"
+            self._notices.ended(row, found, failed=True)
+        return row if found is None else self.ledger.engine_runs.landed(row, found) or row
 
 
 def asked(now: datetime) -> str:

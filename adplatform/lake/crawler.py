@@ -11,7 +11,15 @@ from datetime import timedelta
 from typing import Any
 
 from adplatform.failures import PermanentFailure, TransientFailure
-from adplatform.lake.catalog import Table
+from adplatform.lake.crawled import (
+    CrawledTable,
+    column_differences,
+    crawled_tables,
+    drop_tables,
+    ensure_database,
+    missing,
+    unregistered,
+)
 from adplatform.lake.lake import Lake
 from adplatform.lake.table import Named
 from adplatform.platform.aws_errors import aws_failures
@@ -29,12 +37,6 @@ class CrawlSettings:
     database: str
     poll: timedelta = timedelta(seconds=5)
     timeout: timedelta = timedelta(minutes=30)
-
-
-@dataclass(frozen=True)
-class _Found:
-    columns: tuple[tuple[str, str], ...]
-    locations: frozenset[str]
 
 
 def compare_with_crawler(
@@ -64,11 +66,12 @@ def compare_with_crawler(
         if not wanted:
             return ()
         glue, root = lake.catalog.glue, lake.store.zones.clean_uri(lake.store.zones.versions(feed))
-        _ensure_database(glue, settings.database)
+        ensure_database(glue, settings.database)
         _take(glue, settings.database, root)
         _create(lake, feed, crawler, settings, wanted)
         _run(glue, crawler, settings, sleep)
-        return tuple(_differences(shown, wanted, _take(glue, settings.database, root)))
+        found = _take(glue, settings.database, root)
+        return (*missing(wanted, found), *unregistered(wanted, found), *column_differences(shown, found))
 
 
 def _create(lake: Lake, feed: str, crawler: str, settings: CrawlSettings, wanted: Collection[str]) -> None:
@@ -130,48 +133,8 @@ def _judge(crawler: str, last: dict[str, Any]) -> None:
             )
 
 
-def _take(glue: Any, database: str, root: str) -> list[_Found]:
+def _take(glue: Any, database: str, root: str) -> list[CrawledTable]:
     """The tables that crawls made of the files below ``root``. They are dropped."""
-    found = []
-    for page in glue.get_paginator("get_tables").paginate(DatabaseName=database):
-        for table in page["TableList"]:
-            descriptor = table["StorageDescriptor"]
-            if not descriptor["Location"].startswith(root):
-                continue
-            pages = glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=table["Name"])
-            partitions = [p["StorageDescriptor"]["Location"] for p_page in pages for p in p_page["Partitions"]]
-            found.append(
-                _Found(
-                    columns=tuple((c["Name"], c["Type"]) for c in descriptor["Columns"]),
-                    locations=frozenset(map(_folder, partitions or [descriptor["Location"]])),
-                )
-            )
-            glue.delete_table(DatabaseName=database, Name=table["Name"])
+    found = crawled_tables(glue, database, root)
+    drop_tables(glue, database, found)
     return found
-
-
-def _differences(shown: Table, wanted: Collection[str], found: list[_Found]) -> Iterator[str]:
-    crawled = {location for table in found for location in table.locations}
-    yield from (
-        f"{location} is registered and the crawler did not find it" for location in sorted(set(wanted) - crawled)
-    )
-    yield from (f"{location} was found and is not registered" for location in sorted(crawled - set(wanted)))
-    registered = dict(shown.columns)
-    types = {(name, hive) for table in found for name, hive in table.columns}
-    for name, hive in sorted(types):
-        if registered.get(name) != hive:
-            yield f"column {name} is {hive} in the files and {registered.get(name, 'missing')} in the catalog"
-    if found:
-        for name in registered.keys() - {name for name, _ in types}:
-            yield f"column {name} is in the catalog and in no file"
-
-
-def _ensure_database(glue: Any, database: str) -> None:
-    try:
-        glue.create_database(DatabaseInput={"Name": database, "Description": "What crawlers find; emptied after use."})
-    except glue.exceptions.AlreadyExistsException:
-        return
-
-
-def _folder(location: str) -> str:
-    return location if location.endswith("/") else location + "/"

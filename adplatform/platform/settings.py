@@ -41,6 +41,8 @@ class Settings:
     """How long one look at a source may take; Dagster ends a sensor's tick after 60 seconds."""
     automation: bool = True
     """Whether sensors and schedules are on when Dagster first sees them."""
+    crawler_role: str = "adplatform-crawler"
+    """The IAM role, by name or ARN, with which Glue crawlers read the clean zone."""
     simulated_amazon: str | None = None
     """Address of a simulated Amazon on this machine, for accounts that are declared as simulated."""
     subscribers: tuple[str, ...] = ()
@@ -104,6 +106,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         tick_seconds=_whole(environ, "TICK_SECONDS", defaults.tick_seconds),
         path_copies=text("PATH_COPIES", "on") != "off",
         automation=text("AUTOMATION", "on") != "off",
+        crawler_role=text("CRAWLER_ROLE", defaults.crawler_role),
         simulated_amazon=_simulated(text("SIMULATED_AMAZON", "")),
         subscribers=tuple(s.strip() for s in text("SUBSCRIBERS", "").split(",") if s.strip()),
     )

@@ -60,6 +60,7 @@ class Account:
     fresh_within: timedelta | None = timedelta(hours=36)
     topics: Topics = PLATFORM_TOPICS
     archive: str = "archive/"
+    crawl: bool = False
 
     @property
     def dimension(self) -> str:
@@ -136,7 +137,9 @@ class Account:
         return scoped(table, self.slices, ScopeKey(self.scope_column, scope))
 
     def _table(self, dataset: Dataset) -> FeedFlow:
-        declared = feed(dataset, self.start_date, self.landing).model_copy(update=_ARRIVES_ALONE)
+        declared = feed(dataset, self.start_date, self.landing).model_copy(
+            update={**_ARRIVES_ALONE, "crawl": self.crawl}
+        )
         any_scope = declared.model_copy(update={"landing": self.landing.replace("{scope}", "*")})
         layout = layout_of(self.slices, any_scope)
         return FeedFlow(self.source, declared, layout, self.topics, self.archive)
@@ -195,6 +198,6 @@ def account_of(declared: ReportSource) -> Account:
 def _common(declared: ReportSource) -> dict[str, Any]:
     same = (
         *("source", "start_date", "credentials", "region", "simulated", "history", "request_at", "spread"),
-        *("overdue_after", "give_up_after", "poll_every", "fresh_within", "topics", "archive"),
+        *("overdue_after", "give_up_after", "poll_every", "fresh_within", "topics", "archive", "crawl"),
     )
     return {"definitions": declared.definitions(), **{name: getattr(declared, name) for name in same}}

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 
+from adplatform.engines.crawls import provide_crawlers
 from adplatform.engines.declared_tasks import DeclaredTask
 from adplatform.engines.pattern import EngineFiles
 from adplatform.failures import PermanentFailure
@@ -16,7 +17,7 @@ from adplatform.patterns import of_kind
 
 
 def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> None:
-    """Buckets, ledger, topics, hashing key, queues, and the flows and tasks that are declared.
+    """Buckets, ledger, topics, hashing key, queues, and the flows, tasks and crawlers that are declared.
 
     Raises:
         PermanentFailure: a source is simulated outside local mode, or AWS refuses something.
@@ -33,6 +34,8 @@ def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> None:
             _simulate(services, task)
         pattern.provision(services)
         events_to_queue(services, pattern.source, pattern.events)
+    for each in patterns:
+        provide_crawlers(services, each.source)
 
 
 def _connect(services: Services, pattern: EngineFiles) -> None:

@@ -12,6 +12,7 @@ import pytest
 from adplatform.components import SaasFlows
 from adplatform.components.assembly.automation import Looking, Tick
 from adplatform.components.assembly.engine_runs import EngineRuns
+from adplatform.engines.crawls import crawler_of, provide_crawlers
 from adplatform.failures import PermanentFailure
 from adplatform.flow.budget import UNLIMITED
 from adplatform.flow.services import Services
@@ -19,6 +20,7 @@ from adplatform.ledger.engine_run import IntentState, RunState
 from adplatform.local.world.saas.server import Server, serving
 from adplatform.local.world.saas.world import Settings, World
 from adplatform.resources.provisioning import provision_patterns
+from adplatform_tests.support.crawls import wait_for_crawl
 from adplatform_tests.support.platforms import Platform, make_platform
 from adplatform_tests.support.saas import make_flow, make_profile, order_fault, wait_for_run
 
@@ -249,3 +251,20 @@ def test_flows_that_can_be_made_are_made_before_those_that_cannot_are_told_of(
         ready_made(services, instance, saas, wrong("first"), wrong("second"), "accounts", source=source)
     flow = services.aws.client("appflow").describe_flow(flowName=f"{source}-accounts")
     assert flow["flowStatus"] == "Active"
+
+
+def test_the_table_of_a_flow_is_crawled_like_any(
+    services: Services, instance: dg.DagsterInstance, saas: Server
+) -> None:
+    flow = f"contacts-{uuid.uuid4().hex[:8]}"
+    feed = {**CONTACTS, "flow": flow, "crawl": True}
+    crm = make_platform(services, {"source": "crm", "feeds": [feed]}, instance, SaasFlows)
+    make_flow(services.aws, saas.url, flow, "Contact", FIELDS, services.zones.raw_bucket, "landing/crm")
+    provide_crawlers(services, crm.source)
+    crm.tick()
+    run_ends(crm)
+    crm.process()
+    wait_for_crawl(services.aws, crawler_of(services, crm.flow("contacts")).name)
+    crm.tick()
+    [row] = services.ledger.engine_runs.runs("crm", "crawl-contacts")
+    assert (row.state, row.ended, row.error) == (RunState.SUCCEEDED, True, "")

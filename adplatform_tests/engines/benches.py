@@ -1,18 +1,22 @@
 """Engines before their stand-ins, each with what a test needs to disturb it: the ground of the contract of all."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
 from adplatform.engines.appflow import AppFlow
+from adplatform.engines.crawler import GlueCrawler
 from adplatform.engines.datasync import DataSync
+from adplatform.engines.declared_crawlers import DeclaredCrawler, provide
 from adplatform.engines.engine import Engine
 from adplatform.local.world.saas.server import Server
 from adplatform.platform.aws import Aws
 from adplatform_tests.local.aws.appflow_world import new_bucket, unique
+from adplatform_tests.support.crawls import crawls, put_parquet, wait_for_crawl
+from adplatform_tests.support.crawls import order_fault as order_crawler_fault
 from adplatform_tests.support.replication import make_task, reported, wait_for_execution
 from adplatform_tests.support.replication import order_fault as order_task_fault
 from adplatform_tests.support.saas import make_flow, order_fault, records, wait_for_run, written
@@ -33,6 +37,8 @@ class Bench:
     nowhere: Engine
     lacks: frozenset[str] = frozenset()
     """Faults that its stand-in does not have, because the service cannot have them."""
+    brings: bool = True
+    """Whether its runs write objects, which it claims and counts."""
 
 
 def appflow_bench(aws: Aws, endpoint: str, saas: Server) -> Bench:
@@ -85,6 +91,35 @@ def datasync_bench(aws: Aws, endpoint: str) -> Bench:
         keys,
         of(unique("nobody")),
         frozenset({"no_records", "on_page_2", "connection_expired"}),
+    )
+
+
+def crawler_bench(aws: Aws, endpoint: str) -> Bench:
+    bucket, source = new_bucket(aws), unique("source").replace("-", "_")
+    path = f"s3://{bucket}/{source}/orders/"
+    put_parquet(aws, bucket, f"{source}/orders/dt=2026-01-01/a.parquet", {"id": [1]})
+    database = f"crawled_{source}"
+    declared = DeclaredCrawler(unique("crawler"), f"{source}/orders", "adplatform-crawler", database, path, 3)
+    client = boto3.Session("local", "local", region_name=aws.region).client(
+        "glue", endpoint_url=endpoint, config=Config(retries={"total_max_attempts": 1})
+    )
+    provide(client, declared)
+    nowhere = replace(declared, name=unique("nobody"))
+
+    def foreign() -> str:
+        client.start_crawler(Name=declared.name)
+        return str(crawls(aws, declared.name)[0]["CrawlId"])
+
+    return Bench(
+        GlueCrawler(client, declared),
+        foreign,
+        lambda run: wait_for_crawl(aws, declared.name, run),
+        lambda name, **more: order_crawler_fault(endpoint, name, declared.name, **more),
+        lambda: len(crawls(aws, declared.name)),
+        lambda run: set(),
+        GlueCrawler(client, nowhere),
+        frozenset({"put_failures", "connection_expired"}),
+        brings=False,
     )
 
 

@@ -13,6 +13,7 @@ from dagster_aws.secretsmanager.resources import SecretsManagerResource
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from adplatform.components.assembly.automation import Looking, Tick, source_sensor
+from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.cursors import read_cursor
 from adplatform.components.assembly.delivery_assets import DEADLINE_TAG, TOPIC_TAG, clean_key, raw_key
 from adplatform.components.assembly.metadata import DATA_VERSION_TAG, clean_metadata
@@ -139,7 +140,13 @@ def arrivals_sensor(
 ) -> dg.SensorDefinition:
     description = f"Settles what {source.name} delivers and starts its runs."
     return source_sensor(
-        Arrivals(source), f"{source.name}_arrivals", description, seconds, status, clock, target=assets
+        with_crawls(Arrivals(source), source),
+        f"{source.name}_arrivals",
+        description,
+        seconds,
+        status,
+        clock,
+        target=assets,
     )
 
 

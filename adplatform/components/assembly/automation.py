@@ -17,6 +17,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.publications import Publication
 from adplatform.resources.named import (
+    CatalogResource,
     LedgerResource,
     MachineResource,
     NotificationsResource,
@@ -49,7 +50,7 @@ class Tick:
     waits: bool = False
     cursor: str | None = None
     at_end: bool = True
-    events: tuple[dg.AssetObservation, ...] = ()
+    events: tuple[dg.AssetObservation | dg.AssetCheckEvaluation, ...] = ()
 
 
 class Automation(Protocol):
@@ -97,12 +98,13 @@ def source_sensor(
         context: dg.SensorEvaluationContext,
         s3: S3Resource,
         secrets: SecretsManagerResource,
+        catalog: CatalogResource,
         ledger: LedgerResource,
         notifications: NotificationsResource,
         queues: QueuesResource,
         machine: MachineResource,
     ) -> dg.SensorResult:
-        services = services_of(s3, secrets, ledger, notifications, queues, machine)
+        services = services_of(s3, secrets, catalog, ledger, notifications, queues, machine)
         return looked(automation, services, context, clock)
 
     return look

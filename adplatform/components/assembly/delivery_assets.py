@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from dagster_aws.s3.resources import S3Resource
 from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
+from adplatform.components.assembly.crawls import crawl_checks
 from adplatform.components.assembly.metadata import (
     clean_metadata,
     clean_schema,
@@ -214,7 +215,7 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
     @dg.multi_asset(
         name=f"clean__{flow.source}__{flow.feed.name}",
         specs=[spec],
-        check_specs=[*checks, *suspicions],
+        check_specs=[*checks, *suspicions, *crawl_checks(flow, spec.key)],
         can_subset=True,  # a run that has nothing to do judges nothing
         pool=f"publish_{flow.source}_{flow.feed.name}",
     )

@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from adplatform.components.assembly.arrivals import Arrivals, deadline_schedule, request, standing
 from adplatform.components.assembly.automation import Looking, Tick, looked
 from adplatform.components.assembly.care import care_schedules
+from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.cursors import read_cursor
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset, raw_key
 from adplatform.components.assembly.metadata import engine_run_metadata
@@ -34,6 +35,7 @@ from adplatform.ledger.engine_run import EngineRun
 from adplatform.ledger.publications import Publication
 from adplatform.platform.settings import read_settings
 from adplatform.resources.named import (
+    CatalogResource,
     EnginesResource,
     LedgerResource,
     MachineResource,
@@ -143,14 +145,16 @@ def engine_sensor(
         context: dg.SensorEvaluationContext,
         s3: S3Resource,
         secrets: SecretsManagerResource,
+        catalog: CatalogResource,
         ledger: LedgerResource,
         notifications: NotificationsResource,
         queues: QueuesResource,
         engines: EnginesResource,
         machine: MachineResource,
     ) -> dg.SensorResult:
-        services = services_of(s3, secrets, ledger, notifications, queues, engines, machine)
-        return looked(EngineRuns(pattern, timedelta(seconds=seconds)), services, context)
+        services = services_of(s3, secrets, catalog, ledger, notifications, queues, engines, machine)
+        automation = EngineRuns(pattern, timedelta(seconds=seconds))
+        return looked(with_crawls(automation, pattern.source), services, context)
 
     return look
 

@@ -18,6 +18,7 @@ from adplatform.amazon.definitions import STAMPS, ReportDefinition
 from adplatform.amazon.http import PATIENCE
 from adplatform.amazon.reports import ReportApi
 from adplatform.amazon.restatement import Period
+from adplatform.components.assembly.crawls import crawl_checks
 from adplatform.components.assembly.delivery_assets import (
     AUDITS,
     SUSPICION,
@@ -164,6 +165,7 @@ def report_assets(
     fresh = fresh + timedelta(days=definition.policy.period.longest - 1) if fresh else None
     clean = [_clean_spec(account, raw.key, table, partitions, owners, tags, fresh) for table in tables]
     checks = [audit_check(spec.key, name, text, partitions) for spec in clean for name, text in _AUDITS.items()]
+    checks += [each for table in tables for each in crawl_checks(table, clean_key(account, table.feed.name))]
 
     @dg.multi_asset(
         name=f"report__{account.source}__{definition.name}",

@@ -12,7 +12,8 @@ from dagster_aws.s3.resources import S3Resource
 from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
 from adplatform.amazon.http import PATIENCE
-from adplatform.components.assembly.automation import Looking, Tick, source_sensor
+from adplatform.components.assembly.automation import Automation, Looking, Tick, source_sensor
+from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.delivery_assets import TOPIC_TAG
 from adplatform.components.assembly.fact_assets import FACT_TAG, fact_runs
 from adplatform.components.assembly.metadata import report_metadata
@@ -35,6 +36,7 @@ from adplatform.ledger.publications import Publication
 from adplatform.ledger.report import Report
 from adplatform.ledger.scopes import Scope
 from adplatform.platform.aws_errors import aws_failures
+from adplatform.platform.settings import read_settings
 from adplatform.pull.account import Account
 from adplatform.pull.build import facts_due
 from adplatform.pull.connect import Connect
@@ -48,6 +50,7 @@ from adplatform.pull.due import (
     reports_due,
 )
 from adplatform.pull.fact import NAME, fact_of
+from adplatform.pull.pattern import account_source
 from adplatform.resources.named import LedgerResource, MachineResource, NotificationsResource, services_of
 from adplatform.resources.report_apis import open_api
 from adplatform.transform.values import OutputColumn
@@ -193,6 +196,11 @@ def _orders_runs(account: Account) -> dg.RunsFilter:
     return dg.RunsFilter(job_name=_orders_name(account))
 
 
+def account_automation(account: Account, connect: Connect = open_api) -> Automation:
+    """What starts the runs of an account, and the crawls of its tables."""
+    return with_crawls(Reports(account, connect), account_source(account, read_settings().raw_bucket))
+
+
 def reports_sensor(
     account: Account,
     assets: Sequence[dg.AssetsDefinition],
@@ -203,7 +211,7 @@ def reports_sensor(
 ) -> dg.SensorDefinition:
     """Polls reports, and starts a run for orders, each report that is ready, each slice that waits, and the fact."""
     return source_sensor(
-        Reports(account, connect),
+        account_automation(account, connect),
         f"{account.source}_reports",
         f"Follows the reports of {account.source} from order to table: polls them, and starts a run for orders, for "
         "each report that is ready, for dates that wait, and for the daily fact.",

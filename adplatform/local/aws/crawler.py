@@ -5,6 +5,7 @@ moto's crawlers stay in the state RUNNING for ever and create nothing.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -16,6 +17,7 @@ from moto.core.utils import utcnow
 from moto.glue import models
 from moto.s3.models import s3_backends
 
+from adplatform.local.aws.managed import CONTROL, Fault
 from adplatform.local.aws.state import LOCK
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,16 @@ PARQUET = {
     "StoredAsSubDirectories": False,
 }
 # AWS names the states of a crawl and of a crawler's last crawl differently.
+FAULTS = {
+    "answer_lost": "StartCrawler starts a crawl, and answers with an internal error",
+    "history_expired": "crawls that have ended are gone from the next ListCrawls on",
+    "no_records": "the next ListCrawls shows none",
+    "on_page_2": "the first page of the next ListCrawls is empty",
+    "run_fails": "the next crawl fails, because its role may not read",
+    "stuck": "the next crawl stays in progress, for ever or for `seconds`",
+    "throttled": "the next call about the crawler is refused as one too many",
+}
+_LOOK_AGAIN_SECONDS = 0.05
 _LAST_CRAWL = {"COMPLETED": "SUCCEEDED", "FAILED": "FAILED", "STOPPED": "CANCELLED"}
 
 
@@ -49,6 +61,10 @@ class LocalCrawl(models.FakeCrawl):
         self._status = value
 
     def advance(self) -> None: ...
+
+    def as_dict(self) -> dict[str, Any]:
+        described: dict[str, Any] = super().as_dict()
+        return described | ({"ErrorMessage": self.error} if self.error else {})
 
     def finish(self, status: str, error: str | None = None) -> None:
         self.status, self.error, self.end_time = status, error, utcnow()
@@ -92,11 +108,17 @@ def start(crawler: Any, changed: Callable[[], None]) -> None:
         CrawlerRunningException: the crawler already runs.
     """
     crawler.start_crawler()
-    threading.Thread(target=_run, args=(crawler, crawler.crawls[-1], changed), daemon=True).start()
+    stuck, fails = (CONTROL.take("glue", name, crawler.name) for name in ("stuck", "run_fails"))
+    work = (crawler, crawler.crawls[-1], changed, stuck, fails is not None)
+    threading.Thread(target=_run, args=work, daemon=True).start()
 
 
-def _run(crawler: Any, crawl: Any, changed: Callable[[], None]) -> None:
+def _run(crawler: Any, crawl: Any, changed: Callable[[], None], stuck: Fault | None, fails: bool) -> None:
+    if stuck is not None:
+        _stay(crawl, stuck.seconds)
     try:
+        if fails:
+            raise PermissionError(f"{crawler.role} is not authorized to perform s3:GetObject")
         tables = [table for target in crawler.targets["S3Targets"] for table in _crawl(crawler.backend, target)]
         with LOCK:
             if crawl.status == "RUNNING":
@@ -111,6 +133,13 @@ def _run(crawler: Any, crawl: Any, changed: Callable[[], None]) -> None:
         with LOCK:
             crawl.finish("FAILED", f"{type(e).__name__}: {e}")
             changed()
+
+
+def _stay(crawl: Any, seconds: float) -> None:
+    """Until somebody stops the crawl, or the seconds are over where there are any."""
+    end = time.monotonic() + seconds
+    while crawl.status == "RUNNING" and (not seconds or time.monotonic() < end):
+        time.sleep(_LOOK_AGAIN_SECONDS)
 
 
 def _crawl(backend: Any, target: dict[str, Any]) -> Iterable[CrawledTable]:

@@ -1,14 +1,20 @@
 """The Glue Data Catalog with optimistic locking, on which Iceberg commits and concurrent publishers rely."""
 
+import operator
 from collections.abc import Callable
+from datetime import UTC
 from typing import Any
 
 from moto.core.exceptions import JsonRESTError
-from moto.core.responses import EmptyResult
+from moto.core.responses import ActionResult, EmptyResult
 from moto.glue import urls
 from moto.glue.responses import GlueResponse
 
 from adplatform.local.aws import crawler
+from adplatform.local.aws.managed import CONTROL
+
+_PAGE = 20
+"""Crawls of a page that nobody asked to be of another size (Glue API reference, ListCrawls)."""
 
 
 class ConcurrentModificationException(JsonRESTError):
@@ -19,6 +25,20 @@ class ConcurrentModificationException(JsonRESTError):
             "ConcurrentModificationException",
             f"Update table failed due to concurrent modifications: the current version is {current}, not {expected}.",
         )
+
+
+class ThrottlingException(JsonRESTError):
+    code = 400
+
+    def __init__(self) -> None:
+        super().__init__("ThrottlingException", "Rate exceeded")
+
+
+class InternalServiceException(JsonRESTError):
+    code = 500
+
+    def __init__(self) -> None:
+        super().__init__("InternalServiceException", "An internal service error occurred.")
 
 
 class LocalGlueResponse(GlueResponse):
@@ -36,8 +56,65 @@ class LocalGlueResponse(GlueResponse):
         return EmptyResult()
 
     def start_crawler(self) -> Any:
-        crawler.start(self.glue_backend.get_crawler(self.parameters["Name"]), _changed)
+        name = self._unthrottled("Name")
+        crawler.start(self.glue_backend.get_crawler(name), _changed)
+        if CONTROL.take("glue", "answer_lost", name):
+            raise InternalServiceException
         return EmptyResult()
+
+    def stop_crawler(self) -> Any:
+        self._unthrottled("Name")
+        return super().stop_crawler()
+
+    def get_crawler(self) -> Any:
+        self._unthrottled("Name")
+        return super().get_crawler()
+
+    def list_crawls(self) -> Any:
+        """moto shows the first twenty and compares times as text, where the API takes milliseconds since 1970."""
+        name = self._unthrottled("CrawlerName")
+        crawls = self.glue_backend.get_crawler(name).crawls
+        if CONTROL.take("glue", "history_expired", name):
+            crawls[:] = [crawl for crawl in crawls if crawl.end_time is None]
+        if CONTROL.take("glue", "no_records", name):
+            return ActionResult({"Crawls": []})
+        begin = self.parameters.get("NextToken")
+        if begin is None and CONTROL.take("glue", "on_page_2", name):
+            return ActionResult({"Crawls": [], "NextToken": "0"})
+        described = [each.as_dict() for each in reversed(crawls)]
+        shown = [each for each in described if all(_fits(each, f) for f in self.parameters.get("Filters", []))]
+        first, most = int(begin or 0), int(self.parameters.get("MaxResults", _PAGE))
+        more = {"NextToken": str(first + most)} if len(shown) > first + most else {}
+        return ActionResult({"Crawls": shown[first : first + most], **more})
+
+    def _unthrottled(self, parameter: str) -> str:
+        name = str(self.parameters[parameter])
+        if CONTROL.take("glue", "throttled", name):
+            raise ThrottlingException
+        return name
+
+
+def _fits(crawl: dict[str, Any], wanted: dict[str, str]) -> bool:
+    """Whether a crawl passes one filter."""
+    field, value = wanted["FieldName"], wanted["FieldValue"]
+    names = {"CRAWL_ID": "CrawlId", "STATE": "State", "START_TIME": "StartTime", "END_TIME": "EndTime"}
+    own = crawl.get(names[field])
+    if field in ("CRAWL_ID", "STATE"):
+        return (own == value) is (wanted["FilterOperator"] == "EQ")
+    if own is None:
+        return False
+    milliseconds = own.replace(tzinfo=UTC).timestamp() * 1000
+    return bool(_COMPARED[wanted["FilterOperator"]](milliseconds, float(value)))
+
+
+_COMPARED = {
+    "EQ": operator.eq,
+    "NE": operator.ne,
+    "GT": operator.gt,
+    "GE": operator.ge,
+    "LT": operator.lt,
+    "LE": operator.le,
+}
 
 
 _changed: Callable[[], None]
@@ -48,4 +125,5 @@ def install(changed: Callable[[], None]) -> None:
     global _changed  # noqa: PLW0603 - moto itself creates the responses
     _changed = changed
     crawler.install()
+    CONTROL.known["glue"] = crawler.FAULTS
     urls.url_paths["{0}/$"] = LocalGlueResponse.dispatch

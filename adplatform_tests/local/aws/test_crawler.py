@@ -135,3 +135,33 @@ def test_files_whose_types_contradict_fail_the_crawl(aws: Aws, lake: str) -> Non
     put(aws, lake, "t/a.parquet", pa.table({"id": [1]}))
     put(aws, lake, "t/b.parquet", pa.table({"id": [["x"]]}))
     assert crawl(aws, new_crawler(aws, lake, "t"))["Status"] == "FAILED"
+
+
+def test_crawls_are_listed_by_pages_and_from_a_time_on(aws: Aws, lake: str) -> None:
+    put(aws, lake, "t/a.parquet", pa.table({"id": [1]}))
+    name, glue = new_crawler(aws, lake, "t"), aws.client("glue")
+    for _ in range(3):
+        crawl(aws, name)
+    first = glue.list_crawls(CrawlerName=name, MaxResults=2)
+    second = glue.list_crawls(CrawlerName=name, MaxResults=2, NextToken=first["NextToken"])
+    newest, middle, oldest = [*first["Crawls"], *second["Crawls"]]
+    assert "NextToken" not in second
+    assert oldest["StartTime"] < middle["StartTime"] < newest["StartTime"] <= newest["EndTime"]
+
+    def listed(field: str, operator: str, value: object) -> list[str]:
+        wanted = {"FieldName": field, "FilterOperator": operator, "FieldValue": str(value)}
+        return [each["CrawlId"] for each in glue.list_crawls(CrawlerName=name, Filters=[wanted])["Crawls"]]
+
+    later = int(middle["StartTime"].timestamp() * 1000)
+    assert listed("START_TIME", "GE", later) == [newest["CrawlId"], middle["CrawlId"]]
+    assert listed("CRAWL_ID", "EQ", oldest["CrawlId"]) == [oldest["CrawlId"]]
+    assert listed("STATE", "NE", "COMPLETED") == []
+
+
+def test_a_failed_crawl_says_why_in_the_list_of_crawls(aws: Aws, lake: str) -> None:
+    put(aws, lake, "t/a.parquet", pa.table({"id": [1]}))
+    put(aws, lake, "t/b.parquet", pa.table({"id": [["x"]]}))
+    name = new_crawler(aws, lake, "t")
+    crawl(aws, name)
+    [failed] = aws.client("glue").list_crawls(CrawlerName=name)["Crawls"]
+    assert (failed["State"], bool(failed["ErrorMessage"])) == ("FAILED", True)
