@@ -14,6 +14,7 @@ from adplatform.contracts.model import Column, Strict
 
 _FOLDER = "ready_made_feeds"
 _ENDING = ".yaml"
+_DELETED = "IsDeleted"
 _WHEN = ("every", "scheduled")
 
 
@@ -60,7 +61,16 @@ def extended(given: Mapping[str, Any], connector: str) -> dict[str, Any]:
     if any(given.get(setting) is not None for setting in _WHEN):
         ready = {name: value for name, value in ready.items() if name not in _WHEN}
     own = {name: value for name, value in given.items() if name not in ("extends", "remove")}
+    deleted = _DELETED in _fields(ready["columns"]) and _DELETED not in _fields(columns)
+    if ready.get("include_deleted") and deleted:
+        # Without the column that says so, what is deleted could not be told from what is not.
+        ready = {**ready, "include_deleted": False}
     return {"name": extends, **ready, **own, "columns": columns}
+
+
+def _fields(columns: Any) -> list[Any]:
+    """The application's fields that are read into columns."""
+    return [_settings(settings).get("field") for settings in columns.values()] if isinstance(columns, dict) else []
 
 
 def _feed(name: Any, connector: str) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ A flow that is there is never changed: a change is not applied at once, and the 
 (AppFlow API reference, UpdateFlow). What differs is a finding for people.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from adplatform.contracts.saas import OWN_CONNECTORS, FlowFeed, FlowFilter, Flow
 from adplatform.failures import PermanentFailure
 from adplatform.platform.aws_errors import aws_failures
 
+_NOT_DESCRIBED, _LONGEST = re.compile(r"[^\w!@#\-.?,\s]"), 2048
+"""What a flow's description takes (AppFlow API reference, CreateFlow)."""
 _FILE_TYPES = {"ndjson": "JSON", "json": "JSON", "csv": "CSV", "parquet": "PARQUET"}
 _CUSTOM = "CustomConnector"
 _NO_NO_OP = ("Amplitude", "GoogleAnalytics")
@@ -52,7 +55,9 @@ def flow_request(
     destination = {"bucketName": bucket, "bucketPrefix": prefix.rstrip("/"), "s3OutputFormatConfig": output}
     return {
         "flowName": flow,
-        "description": feed.description or f"{feed.object} for the feed {feed.name}",
+        "description": _NOT_DESCRIBED.sub(" ", feed.description or f"{feed.object} for the feed {feed.name}")[
+            :_LONGEST
+        ],
         "triggerConfig": _trigger(feed.scheduled),
         "sourceFlowConfig": source,
         "destinationFlowConfigList": [

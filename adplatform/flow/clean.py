@@ -2,8 +2,8 @@
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from adplatform.flow.version import VersionObject, download, save
 from adplatform.lake.attempt import Published, Result
 from adplatform.lake.audit import AuditFinding, audit
 from adplatform.lake.details import with_details
-from adplatform.lake.filled import filled, vanished
+from adplatform.lake.filled import filled, remembered, vanished
 from adplatform.lake.publish import publish
 from adplatform.lake.quarantine import store_rows
 from adplatform.lake.rotation import stage_version
@@ -47,6 +47,8 @@ class Transformed:
     """Names the key that hashed the personal columns; "" when the contract needs none."""
     previous_key_id: str = ""
     """Names the key of the digests that are kept beside those; "" when there are none."""
+    filled: Mapping[str, int] = field(default_factory=dict)
+    """Rows with a value by column, where that is watched."""
 
     @property
     def refusals(self) -> tuple[AuditFinding, ...]:
@@ -96,9 +98,9 @@ def transform_part(
     if not fits(base, flow, staged, keys):
         return None
     (work / "base").mkdir()
-    staged, every = extended(services, base, flow, staged, outcomes, work / "base")
+    whole, every = extended(services, base, flow, staged, outcomes, work / "base")
     accounted = tuple(replace(each, version=version) for each in every)
-    return _transformed(services, flow, day, objects, staged, accounted, keys)
+    return _transformed(services, flow, day, objects, whole, accounted, keys, new=staged)
 
 
 def _read(
@@ -137,8 +139,12 @@ def _transformed(
     staged: Staged,
     outcomes: tuple[FileOutcome, ...],
     keys: HashingKeys | None,
+    new: Staged | None = None,
 ) -> Transformed:
-    """The audited version; the outcomes of all of its files are recorded."""
+    """The audited version; the outcomes of all of its files are recorded. ``new`` is what of it was read, by default
+    all."""
+    now = filled(new or staged) if flow.by_runs else {}
+    before = _filled_before(services.ledger, flow, day) if flow.by_runs else {}
     services.ledger.publications.put_file_outcomes(flow.name, outcomes)
     return Transformed(
         staged,
@@ -147,11 +153,12 @@ def _transformed(
             *audit(staged, flow.feed.contract, _shown_rows(services.ledger, flow, day)),
             *_promised_rows(objects, outcomes),
             *_engine_counts(services, flow, day, outcomes),
-            *_fields_present(services.ledger, flow, day, staged),
+            *((vanished(now, before),) if flow.by_runs else ()),
             one_key_finding(services.ledger, flow, keys),
         ),
         keys.current.id if keys else "",
         keys.previous_id if keys else "",
+        remembered(now, before),
     )
 
 
@@ -262,7 +269,7 @@ def _counted_version(
         key_id=transformed.key_id,
         previous_key_id=transformed.previous_key_id,
         basis=basis(flow, staged.columns),
-        filled=filled(staged) if flow.by_runs else {},
+        filled=transformed.filled,
     )
     return with_details(services.store, flow.name, counted, (), staged.reasons)
 
@@ -373,13 +380,12 @@ def _engine_counts(
     return (AuditFinding("engine_counts", agrees, False, text, {"rows": rows, "records": moved}),)
 
 
-def _fields_present(ledger: Ledger, flow: FeedFlow, day: date, staged: Staged) -> tuple[AuditFinding, ...]:
-    """An application may lose a field, or the permission to read it; what the engine brings has none from then on."""
-    if not flow.by_runs:
-        return ()
+def _filled_before(ledger: Ledger, flow: FeedFlow, day: date) -> Mapping[str, int]:
+    """Rows with a value by column, of what readers see of that date or the newest before: an application may lose a
+    field, or the permission to read it."""
     placement = ledger.placements.latest(flow.name, day)
-    before = ledger.publications.get(flow.name, placement.day, placement.version) if placement else None
-    return (vanished(filled(staged), before.filled if before else {}),)
+    row = ledger.publications.get(flow.name, placement.day, placement.version) if placement else None
+    return row.filled if row else {}
 
 
 def _promised_rows(objects: Iterable[VersionObject], outcomes: Iterable[FileOutcome]) -> tuple[AuditFinding, ...]:

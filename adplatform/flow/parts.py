@@ -16,8 +16,7 @@ from adplatform.flow.hashing_keys import HashingKeys
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.version import VersionObject, read_settlement
-from adplatform.lake.details import read_details
-from adplatform.lake.parts import add
+from adplatform.lake.parts import add, taken_over
 from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.publications import FileOutcome, Publication
 from adplatform.ledger.rows import digest
@@ -78,7 +77,16 @@ def base_of(
     if not before <= numbers.keys() or not added or min(added) < max(numbers[each] for each in before):
         return None
     outcomes = {each.origin: each for each in ledger.publications.file_outcomes(flow.name, day, row.version)}
+    origins = {f"s3://{entry['bucket']}/{entry['key']}" for entry in entries}
+    # A run that woke late may have written outcomes of its own, and long lists of reasons are kept elsewhere.
+    if outcomes.keys() != origins or _sums(outcomes.values()) != _sums([row]) or row.details_key:
+        return None
     return Base(row, placement.location, outcomes)
+
+
+def _sums(counted: Iterable[FileOutcome | Publication]) -> list[int]:
+    rows = [(each.rows_in, each.clean, each.superseded, each.quarantined) for each in counted]
+    return [sum(column) for column in zip(*rows, strict=True)]
 
 
 def _allows(contract: Contract) -> bool:
@@ -120,7 +128,7 @@ def extended(
     every = _superseded({o.origin: o for o in (*base.outcomes.values(), *outcomes)}, added.superseded)
     before = [every[origin] for origin in base.outcomes]
     lost = added.superseded
-    reasons = Counter(read_details(services.store, base.row).reasons) + Counter(staged.reasons)
+    reasons = Counter(base.row.reasons) + Counter(staged.reasons)
     whole = replace(
         staged,
         files=added.files,
@@ -155,7 +163,8 @@ def _quarantine(services: Services, base: Base, staged: Staged, target: Path) ->
     """The quarantined rows of both."""
     if not base.row.quarantine_key:
         return staged.quarantine
-    services.store.download(services.zones.raw_bucket, base.row.quarantine_key, target)
+    with taken_over(base.row.quarantine_key):
+        services.store.download(services.zones.raw_bucket, base.row.quarantine_key, target)
     if staged.quarantine is not None:
         both = pa.concat_tables([pq.read_table(target), pq.read_table(staged.quarantine)])
         pq.write_table(both, target)

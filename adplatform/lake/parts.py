@@ -42,7 +42,7 @@ _TAIL = 64 * 2**10
 
 
 class Gone(TransientFailure):
-    """Files that were to be taken over are not there any more."""
+    """Files that were to be taken over are not there any more, or not as they were published."""
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,16 @@ def _added(
     there = list(lake.store.listing(zones.clean_bucket, zones.clean_key(location)))
     if not there:
         raise Gone(f"{location} is gone; run the step again")
+    with ThreadPoolExecutor(max_workers=_READERS) as pool:
+        counts = dict(zip((file.key for file in there), pool.map(lambda file: _rows(lake, file), there), strict=True))
+    if sum(counts.values()) != rows:
+        raise Gone(f"{location} holds {sum(counts.values())} rows where {rows} were published; run the step again")
     size = sum(file.path.stat().st_size for file in new)
     again = {file.key for file in _met(lake, there, new, key)} if key else set()
     again |= {file.key for file in to_fold(there, size)} if new else set()
     before = [_fetched(lake, file, work / "before") for file in there if file.key in again]
     kept = tuple(CarriedFile(file.key, file.size) for file in there if file.key not in again)
-    carried_rows = rows - sum(pq.read_metadata(path).num_rows for path in before)
+    carried_rows = sum(counts[file.key] for file in kept)
     if not before:
         return Added(tuple(new), kept, carried_rows, {})
     after = merge(
@@ -169,6 +173,11 @@ def _met(lake: Lake, there: Sequence[Stored], new: Sequence[StagedFile], key: Se
 def _columns(lake: Lake, file: Stored, names: Sequence[str]) -> "pa.Table":
     remote = _RemoteFile(lake.store.s3, lake.store.zones.clean_bucket, file)
     return pq.read_table(remote, columns=list(names))
+
+
+def _rows(lake: Lake, file: Stored) -> int:
+    found: int = pq.read_metadata(_RemoteFile(lake.store.s3, lake.store.zones.clean_bucket, file)).num_rows
+    return found
 
 
 def _fetched(lake: Lake, file: Stored, directory: Path) -> Path:

@@ -193,3 +193,11 @@ def test_a_connector_that_is_appflows_own_needs_no_version() -> None:
     assert source(OWN, connector="Shopify", api_version="2026-01").version == "2026-01"
     assert source("contacts", connector="HubSpot").version == "v3"
     assert "Salesforce" in OWN_CONNECTORS
+
+
+@pytest.mark.parametrize("change", [{"columns": ["contact_id", "email"]}, {"remove": "is_deleted"}])
+def test_deleted_records_are_not_brought_without_the_column_that_tells_them(change: dict[str, Any]) -> None:
+    declared = {"source": "crm", "start_date": "2026-01-01", "connection": "crm"}
+    source = SaasSource.model_validate({**declared, "feeds": [{"extends": "contacts", **change}]})
+    [feed] = source.feeds
+    assert not feed.include_deleted or "is_deleted" in [column.name for column in feed.columns]

@@ -1,8 +1,10 @@
 """Files that come to a date later are added to what readers see: the table, the counts and what is in the quarantine
 are those of one reading of all files, and only what is new is read."""
 
+import io
 import itertools
 import uuid
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -23,7 +25,7 @@ from adplatform.lake import parts
 from adplatform.lake.quarantine import read_rows
 from adplatform.lake.query import run_query
 from adplatform.lake.store import Stored
-from adplatform.ledger.publications import Publication
+from adplatform.ledger.publications import Outcome, Publication
 from adplatform.platform.aws import Aws
 from adplatform_tests.support import plainly
 from adplatform_tests.support.platforms import TODAY, make_services
@@ -270,6 +272,64 @@ def test_what_was_cleaned_up_meanwhile_is_read_again(services: Services) -> None
     orders.deliver("b.csv", "2,bob@example.com,2.00")
     assert read_files(orders) == {"a.csv", "b.csv"}
     assert [row[0] for row in orders.rows] == [1, 2]
+
+
+def test_a_late_writer_of_outcomes_does_not_spoil_the_counts(services: Services) -> None:
+    orders = shop(services)
+    orders.deliver("a.csv", "1,ann@example.com,1.00", "2,bob@example.com,2.00")
+    ledger, name, version = services.ledger, orders.flow.name, orders.newest.version
+    outcomes = ledger.publications.file_outcomes(name, DAY, version)
+    # What ``raw.land`` of a run that wakes late writes of the version that another run has published meanwhile.
+    ledger.publications.put_file_outcomes(
+        name, [replace(o, rows_in=0, clean=0, superseded=0, quarantined=0, outcome=Outcome.LOADED) for o in outcomes]
+    )
+    orders.deliver("b.csv", "3,eve@example.com,3.00")
+    assert orders.counts[:4] == (3, 3, 0, 0)
+
+
+def test_quarantined_rows_that_are_gone_do_not_hold_up_a_part(services: Services) -> None:
+    orders = shop(services)
+    orders.deliver("a.csv", "1,ann@example.com,1.00", "x,bob@example.com,2.00")
+    services.s3.delete_object(Bucket=services.zones.raw_bucket, Key=orders.newest.quarantine_key)
+    orders.deliver("b.csv", "3,eve@example.com,3.00")
+    assert [row[0] for row in orders.rows] == [1, 3]
+
+
+@pytest.mark.parametrize("declared", [ORDERS, KEYED], ids=["without a key", "keyed"])
+def test_a_lost_file_of_the_base_is_not_carried_as_if_it_were_there(
+    services: Services, declared: dict[str, Any]
+) -> None:
+    orders = shop(services, declared)
+    orders.deliver("a.csv", "1,ann@example.com,1.00")
+    orders.deliver("b.csv", "2,bob@example.com,2.00")
+    [location] = orders.newest.locations
+    store, zones = services.store, services.zones
+    first = next(store.listing(zones.clean_bucket, zones.clean_key(location)))
+    store.delete(zones.clean_bucket, [first.key])
+    orders.deliver("c.csv", "3,eve@example.com,3.00")
+    assert [row[0] for row in orders.rows] == [1, 2, 3]
+
+
+def test_members_of_archives_are_counted_as_one_reading_counts_them(services: Services) -> None:
+    packed = {**KEYED, "format": {"kind": "csv", "compression": "zip"}}
+    added, whole = shop(services, packed), shop(services, packed)
+    one = {"x.csv": ["1,ann@example.com,1.00", "2,bob@example.com,2.00"], "y.csv": ["1,ann@example.com,3.00"]}
+    two = {"x.csv": ["2,bob@example.com,9.00", "1,ann@example.com,2.00"], "y.csv": ["z,eve@example.com,1.00"]}
+    for name, members in (("a.zip", one), ("b.zip", two)):
+        put_archive(added, name, members)
+        added.process()
+        put_archive(whole, name, members)
+    whole.process()
+    assert (added.rows, added.counts, added.quarantined) == (whole.rows, whole.counts, whole.quarantined)
+
+
+def put_archive(of: Shop, name: str, members: dict[str, list[str]]) -> None:
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w") as archive:
+        for member, rows in members.items():
+            archive.writestr(member, "\n".join(["order_id,email,amount", *rows, ""]))
+    key = f"landing/{of.source.name}/orders/dt={DAY}/{name}"
+    of.services.s3.put_object(Bucket=of.services.zones.raw_bucket, Key=key, Body=body.getvalue())
 
 
 @pytest.mark.slow

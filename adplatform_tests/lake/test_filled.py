@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from adplatform.lake.filled import filled, vanished
+from adplatform.lake.filled import filled, remembered, vanished
 from adplatform.transform.values import Staged, StagedFile
 
 
@@ -50,3 +50,16 @@ def test_a_column_that_is_declared_no_more_or_for_the_first_time_is_no_matter() 
     assert vanished(counts(9), counts(9, phone=9)).passed
     assert vanished(counts(9, phone=0), counts(9)).passed
     assert vanished({}, counts(9, phone=9)).passed
+
+
+def test_of_few_rows_before_all_may_have_had_a_value_by_chance() -> None:
+    assert vanished(counts(1, phone=0), counts(1, phone=1)).passed
+    assert not vanished(counts(50, phone=0), counts(3, phone=3)).passed
+
+
+def test_what_is_lost_stays_lost_until_it_has_values_again() -> None:
+    before = counts(1000, phone=500)
+    lost = remembered(counts(100, phone=0), before)
+    assert not vanished(counts(100, phone=0), lost).passed
+    assert remembered({}, before) == before
+    assert remembered(counts(100, phone=7), lost) == counts(100, phone=7)
