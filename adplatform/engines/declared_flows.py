@@ -13,8 +13,8 @@ from adplatform.contracts.saas import OWN_CONNECTORS, FlowFeed, FlowFilter, Flow
 from adplatform.failures import PermanentFailure
 from adplatform.platform.aws_errors import aws_failures
 
-_NOT_DESCRIBED, _LONGEST = re.compile(r"[^\w!@#\-.?,\s]"), 2048
-"""What a flow's description takes (AppFlow API reference, CreateFlow)."""
+_NOT_DESCRIBED = re.compile(r"[^\w!@#\-.?,\s]")
+"""What a flow's description does not take (AppFlow API reference, CreateFlow)."""
 _FILE_TYPES = {"ndjson": "JSON", "json": "JSON", "csv": "CSV", "parquet": "PARQUET"}
 _CUSTOM = "CustomConnector"
 _NO_NO_OP = ("Amplitude", "GoogleAnalytics")
@@ -53,11 +53,10 @@ def flow_request(
         },
     }
     destination = {"bucketName": bucket, "bucketPrefix": prefix.rstrip("/"), "s3OutputFormatConfig": output}
+    description = feed.description or f"{feed.object} for the feed {feed.name}"
     return {
         "flowName": flow,
-        "description": _NOT_DESCRIBED.sub(" ", feed.description or f"{feed.object} for the feed {feed.name}")[
-            :_LONGEST
-        ],
+        "description": _NOT_DESCRIBED.sub(" ", description),
         "triggerConfig": _trigger(feed.scheduled),
         "sourceFlowConfig": source,
         "destinationFlowConfigList": [

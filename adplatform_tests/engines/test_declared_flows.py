@@ -55,6 +55,11 @@ def test_a_flow_is_made_once(aws: Aws, profile: str) -> None:
     assert list(drift(wanted, described)) == []
 
 
+def test_a_description_is_written_in_characters_that_appflow_takes(profile: str) -> None:
+    wanted = request({"extends": "contacts", "description": "People (EU): Ann's"}, profile)
+    assert wanted["description"] == "People  EU   Ann s"
+
+
 def test_a_field_that_the_application_has_not_is_found_out_before_the_flow_is_made(aws: Aws, profile: str) -> None:
     client = aws.client("appflow")
     wanted = request({"extends": "accounts", "columns": {"kind": {"field": "Typ"}}}, profile)
