@@ -16,6 +16,7 @@ _URL = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$"
 _FOLDER = r"^[a-zA-Z0-9_+./() -]*$"
 _BUCKET = r"^[a-zA-Z0-9_+.()$ -]{3,63}$"
 _CONTAINER = r"^https://[A-Za-z0-9]((\.|-+)?[A-Za-z0-9]){0,252}/[a-z0-9](-?[a-z0-9]){2,62}$"
+_LAST_PORT = 65535
 GOOGLE = "storage.googleapis.com"
 
 Agent = Annotated[str, Field(pattern=AGENT)]
@@ -50,6 +51,13 @@ class S3Store(Store):
     role: str | None = None
     """The role, by name or ARN, with which DataSync reads the bucket; by default the ``role`` of the source."""
 
+    @field_validator("agents")
+    @classmethod
+    def _not_reached(cls, agents: tuple[str, ...]) -> tuple[str, ...]:
+        if agents:
+            raise ValueError("a bucket of Amazon S3 is reached without an agent: leave agents out")
+        return agents
+
 
 class ObjectStorage(Store):
     """A bucket of any store that speaks S3."""
@@ -63,8 +71,16 @@ class ObjectStorage(Store):
     """The bucket."""
     prefix: Annotated[str, Field(pattern=_FOLDER, max_length=1024)] = ""
     """Only what lies below it is read; paths are relative to it."""
-    secret: str | None = None
+    secret: str | None = Field(default=None, min_length=1)
     """The secret with the members ``access_key`` and ``secret_key``; null for a bucket that anybody may read."""
+
+    @field_validator("server")
+    @classmethod
+    def _with_a_port(cls, server: str) -> str:
+        port = server.rpartition(":")[2]
+        if port.isdigit() and not 0 < int(port) <= _LAST_PORT:
+            raise ValueError(f"there is no port {port}")
+        return server
 
 
 class GoogleCloudStorage(Store):
@@ -97,7 +113,7 @@ class AzureBlob(Store):
     """The container's URL."""
     prefix: Annotated[str, Field(pattern=r"^[^\\\x00]*$", max_length=1024)] = ""
     """Only what lies below it is read; paths are relative to it."""
-    secret: str | None = None
+    secret: str | None = Field(default=None, min_length=1)
     """The secret with the member ``sas_token``; null for a container that anybody may read."""
     tier: Literal["hot", "cool", "archive"] = "hot"
     """The access tier of its blobs."""
@@ -133,6 +149,8 @@ class NfsShare(Share):
 
     kind: Literal["nfs"]
     """An NFS server."""
+    path: Annotated[str, Field(pattern=r"^/[a-zA-Z0-9_+./() -]*$", max_length=4096)]
+    """The exported path."""
     version: Literal["automatic", "3", "4.0", "4.1"] = "automatic"
     """The version of NFS."""
 

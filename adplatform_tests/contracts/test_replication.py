@@ -25,6 +25,8 @@ STORES: list[dict[str, Any]] = [
     {"kind": "smb", "server": "10.0.0.8", "path": "/share$/x", "secret": "acme/smb", "agents": [AGENT]},
 ]
 
+MINIO = {"kind": "object_storage", "server": "https://minio.example.com", "bucket": "exports"}
+
 
 def declared(**attributes: Any) -> ReplicatedSource:
     return ReplicatedSource.model_validate({"source": "cloud", "feeds": FEEDS, **attributes})
@@ -78,6 +80,10 @@ def test_a_task_that_is_there_goes_by_name_or_arn() -> None:
         ({"from": {**GCS, "secret_key": "S3CR3T"}}, "secret_key"),
         ({"from": {"kind": "azure_blob", "container": "http://x/y"}}, "container"),
         ({"from": {"kind": "object_storage", "server": "minio:9000", "bucket": "exports"}}, "server"),
+        ({"from": {**MINIO, "server": "https://minio.example.com:99999"}}, "there is no port 99999"),
+        ({"from": {**MINIO, "secret": ""}}, "secret"),
+        ({"from": {"kind": "s3", "bucket": "exports", "agents": [AGENT]}}, "reached without an agent"),
+        ({"from": {"kind": "nfs", "server": "a", "path": "/x$", "agents": [AGENT]}}, "path"),
         ({"from": GCS, "transfer": {"object_tags": True}}, "gcs has no tags"),
         ({"from": GCS, "transfer": {"verify": "all"}}, "for tasks in basic mode"),
         ({"from": GCS, "transfer": {"schedule": "rate(30 minutes)"}}, "at most once an hour; use `every`"),
