@@ -119,6 +119,7 @@ def provide(client: Any, request: Mapping[str, Any]) -> bool:
         TransientFailure: AppFlow does not answer at present.
     """
     name = request["flowName"]
+    _check_operators(client, request)
     with aws_failures(f"flow {name}"):
         try:
             client.describe_flow(flowName=name)
@@ -129,6 +130,22 @@ def provide(client: Any, request: Mapping[str, Any]) -> bool:
                 client.start_flow(flowName=name)
             return True
     return False
+
+
+def _check_operators(client: Any, request: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        PermanentFailure: AppFlow's model of the connector, which botocore has, lacks an operator of a task.
+    """
+    operators = client.meta.service_model.shape_for("ConnectorOperator").members
+    for task in request["tasks"]:
+        for connector, operator in task.get("connectorOperator", {}).items():
+            known = operators[connector].enum
+            if operator not in known:
+                raise PermanentFailure(
+                    f"flow {request['flowName']}: the connector {connector} cannot do {operator}; it can do "
+                    f"{', '.join(known)}. Change the filters, or make the flow in AppFlow and name it with `flow`"
+                )
 
 
 def _check_fields(client: Any, request: Mapping[str, Any]) -> None:

@@ -176,6 +176,16 @@ def test_a_flow_of_a_custom_connector_brings_what_is_declared(aws: Aws, saas: Se
     assert sorted(row["Id"] for row in rows(aws, bucket, run["executionId"])) == sorted(truth)
 
 
+def test_what_a_connector_cannot_do_is_said_before_a_flow_is_made(aws: Aws) -> None:
+    client = aws.client("appflow")
+    own = {"name": "leads", "object": "Lead", "every": "1d", "columns": {"id": "string"}}
+    filtered = {**own, "filters": [{"field": "id", "values": "1"}]}
+    with pytest.raises(PermanentFailure, match=r"the connector Marketo cannot do EQUAL_TO; it can do PROJECTION, "):
+        provide(client, request(filtered, "marketo", connector="Marketo"))
+    with pytest.raises(PermanentFailure, match=r"the connector Amplitude cannot do PROJECTION; it can do BETWEEN\."):
+        provide(client, request(own, "amplitude", connector="Amplitude"))
+
+
 def test_connectors_are_spelled_as_appflow_does(aws: Aws) -> None:
     model = aws.client("appflow").meta.service_model
     assert set(OWN_CONNECTORS) <= set(model.shape_for("ConnectorType").enum)
