@@ -115,16 +115,18 @@ def extended(
         Gone: what readers see has been cleaned up.
     """
     contract = flow.feed.contract
-    added = add(
-        services.lake,
-        base.location,
-        base.row.clean,
-        staged.files,
-        [column.name for column in staged.columns],
-        key=contract.key,
-        latest_by=contract.latest_by,
-        work=work,
-    )
+    with taken_over(base.location):
+        added = add(
+            services.lake,
+            base.location,
+            base.row.clean,
+            staged.files,
+            [column.name for column in staged.columns],
+            key=contract.key,
+            latest_by=contract.latest_by,
+            work=work,
+        )
+        quarantine = _quarantine(services, base, staged, work / "quarantine.parquet")
     every = _superseded({o.origin: o for o in (*base.outcomes.values(), *outcomes)}, added.superseded)
     before = [every[origin] for origin in base.outcomes]
     lost = added.superseded
@@ -139,7 +141,7 @@ def extended(
                 for c in staged.counts
             ),
         ),
-        quarantine=_quarantine(services, base, staged, work / "quarantine.parquet"),
+        quarantine=quarantine,
         reasons=dict(reasons),
         carried=added.carried,
         carried_rows=added.carried_rows,
@@ -163,8 +165,7 @@ def _quarantine(services: Services, base: Base, staged: Staged, target: Path) ->
     """The quarantined rows of both."""
     if not base.row.quarantine_key:
         return staged.quarantine
-    with taken_over(base.row.quarantine_key):
-        services.store.download(services.zones.raw_bucket, base.row.quarantine_key, target)
+    services.store.download(services.zones.raw_bucket, base.row.quarantine_key, target)
     if staged.quarantine is not None:
         both = pa.concat_tables([pq.read_table(target), pq.read_table(staged.quarantine)])
         pq.write_table(both, target)

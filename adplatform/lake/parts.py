@@ -56,27 +56,6 @@ class Added:
     superseded: Mapping[str, int]
 
 
-def add(
-    lake: Lake,
-    location: str,
-    rows: int,
-    new: Sequence[StagedFile],
-    columns: Iterable[str],
-    *,
-    key: Sequence[str],
-    latest_by: Sequence[str],
-    work: Path,
-) -> Added:
-    """Add the rows of ``new``, local files of one partition, to the ``rows`` of a ``location``. Of the rows of one key
-    the latest stays; without a key, all of them. ``work`` is an empty directory.
-
-    Raises:
-        Gone: the location has been cleaned up.
-    """
-    with taken_over(location):
-        return _added(lake, location, rows, new, columns, key, latest_by, work)
-
-
 @contextmanager
 def taken_over(location: str) -> Iterator[None]:
     """Work on files of a location that may be cleaned up meanwhile.
@@ -92,26 +71,34 @@ def taken_over(location: str) -> Iterator[None]:
         raise Gone(f"{location} is gone; run the step again") from e
 
 
-def _added(
+def add(
     lake: Lake,
     location: str,
     rows: int,
     new: Sequence[StagedFile],
     columns: Iterable[str],
+    *,
     key: Sequence[str],
     latest_by: Sequence[str],
     work: Path,
 ) -> Added:
+    """Add the rows of ``new``, local files of one partition, to the ``rows`` of a ``location``. Of the rows of one key
+    the latest stays; without a key, all of them. ``work`` is an empty directory.
+
+    Raises:
+        Gone: the location does not hold these rows. What is cleaned up meanwhile is for :func:`taken_over`.
+    """
     zones = lake.store.zones
     there = list(lake.store.listing(zones.clean_bucket, zones.clean_key(location)))
     if not there:
         raise Gone(f"{location} is gone; run the step again")
     with ThreadPoolExecutor(max_workers=_READERS) as pool:
-        counts = dict(zip((file.key for file in there), pool.map(lambda file: _rows(lake, file), there), strict=True))
+        opened = dict(zip(there, pool.map(lambda file: _RemoteFile(lake, file), there), strict=True))
+    counts = {file.key: pq.read_metadata(remote).num_rows for file, remote in opened.items()}
     if sum(counts.values()) != rows:
         raise Gone(f"{location} holds {sum(counts.values())} rows where {rows} were published; run the step again")
     size = sum(file.path.stat().st_size for file in new)
-    again = {file.key for file in _met(lake, there, new, key)} if key else set()
+    again = {file.key for file in _met(opened, new, key)} if key else set()
     again |= {file.key for file in to_fold(there, size)} if new else set()
     before = [_fetched(lake, file, work / "before") for file in there if file.key in again]
     kept = tuple(CarriedFile(file.key, file.size) for file in there if file.key not in again)
@@ -153,7 +140,7 @@ def _level(size: int) -> int:
     return int(math.log(max(size, _SMALLEST) / _SMALLEST, FAN))
 
 
-def _met(lake: Lake, there: Sequence[Stored], new: Sequence[StagedFile], key: Sequence[str]) -> list[Stored]:
+def _met(opened: Mapping[Stored, "_RemoteFile"], new: Sequence[StagedFile], key: Sequence[str]) -> list[Stored]:
     """The files with a row whose key a new row has, too. Only the columns of the key are read of them."""
     if not new:
         return []
@@ -162,22 +149,14 @@ def _met(lake: Lake, there: Sequence[Stored], new: Sequence[StagedFile], key: Se
         paths = [str(file.path) for file in new]
         con.execute(f"create temp table added as select distinct {names} from read_parquet($files)", {"files": paths})
         met = []
-        for file, keys in zip(there, pool.map(lambda each: _columns(lake, each, key), there), strict=True):
+        for file, keys in zip(
+            opened, pool.map(lambda each: pq.read_table(each, columns=list(key)), opened.values()), strict=True
+        ):
             con.register("present", keys)
             if con.execute(f"select 1 from present semi join added using ({names}) limit 1").fetchall():
                 met.append(file)
             con.unregister("present")
         return met
-
-
-def _columns(lake: Lake, file: Stored, names: Sequence[str]) -> "pa.Table":
-    remote = _RemoteFile(lake.store.s3, lake.store.zones.clean_bucket, file)
-    return pq.read_table(remote, columns=list(names))
-
-
-def _rows(lake: Lake, file: Stored) -> int:
-    found: int = pq.read_metadata(_RemoteFile(lake.store.s3, lake.store.zones.clean_bucket, file)).num_rows
-    return found
 
 
 def _fetched(lake: Lake, file: Stored, directory: Path) -> Path:
@@ -212,8 +191,9 @@ class _RemoteFile(io.RawIOBase):
     """An object of a bucket, read by ranges. Its end is fetched first and kept, because a Parquet file begins there;
     small objects are one call."""
 
-    def __init__(self, s3: Any, bucket: str, file: Stored) -> None:
-        self._s3, self._where, self._size = s3, {"Bucket": bucket, "Key": file.key}, file.size
+    def __init__(self, lake: Lake, file: Stored) -> None:
+        self._s3, self._size = lake.store.s3, file.size
+        self._where = {"Bucket": lake.store.zones.clean_bucket, "Key": file.key}
         self._position, self._begin = 0, max(0, file.size - _TAIL)
         self._tail = self._range(self._begin, file.size)
 
