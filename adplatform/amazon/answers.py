@@ -29,7 +29,7 @@ _PAGE_SHOWN = 300
 _TOO_EARLY, _TOO_MANY = 425, 429
 
 
-class Outcome(StrEnum):
+class AnswerKind(StrEnum):
     """What to do about an answer. THROTTLED and TRANSIENT pass; UNAUTHORIZED wants a new token; DUPLICATE is an order
     that Amazon has already; FORBIDDEN (for this scope), GONE and INVALID stay as they are."""
 
@@ -47,7 +47,7 @@ class Outcome(StrEnum):
 class Meaning:
     """What an answer means. ``text`` is Amazon's own, ``retry_after`` in seconds, ``duplicate_of`` a report id."""
 
-    outcome: Outcome
+    kind: AnswerKind
     text: str = ""
     retry_after: float | None = None
     duplicate_of: str = ""
@@ -63,32 +63,32 @@ def meaning(status: int, headers: Mapping[str, str], body: bytes, now: datetime)
     if 200 <= status < 300:
         document = _parsed(body) if body.strip() else None
         if document is _NO_JSON:
-            return Meaning(Outcome.TRANSIENT, f"HTTP {status} with a body that is no JSON")
+            return Meaning(AnswerKind.TRANSIENT, f"HTTP {status} with a body that is no JSON")
         if not isinstance(document, dict) or str(document.get("code")) != str(_TOO_EARLY):
-            return Meaning(Outcome.OK)
+            return Meaning(AnswerKind.OK)
         status = _TOO_EARLY  # clients of Amazon's have seen the refusal of a duplicate with HTTP 200
     if 300 <= status < 400:
-        return Meaning(Outcome.TRANSIENT, f"HTTP {status}, a redirect, which is not followed with a token")
+        return Meaning(AnswerKind.TRANSIENT, f"HTTP {status}, a redirect, which is not followed with a token")
     text = error_text(body)
     after = _retry_after(headers.get("retry-after", ""), now)
     lower = text.lower()
     if status == _TOO_EARLY:
-        return Meaning(Outcome.DUPLICATE, text, after, _duplicated(text, body))
+        return Meaning(AnswerKind.DUPLICATE, text, after, _duplicated(text, body))
     if status == _TOO_MANY:
-        return Meaning(Outcome.THROTTLED, text, after)
+        return Meaning(AnswerKind.THROTTLED, text, after)
     if status == 401 and any(phrase in lower for phrase in _NO_SCOPE):
-        return Meaning(Outcome.FORBIDDEN, text)
+        return Meaning(AnswerKind.FORBIDDEN, text)
     if status != 401 and body.lstrip().startswith(b"<"):
-        return Meaning(Outcome.TRANSIENT, text or f"HTTP {status} with a page", after)
+        return Meaning(AnswerKind.TRANSIENT, text or f"HTTP {status} with a page", after)
     if status == 401 or (status == 403 and any(word in lower for word in _TOKEN_REFUSED)):
-        return Meaning(Outcome.UNAUTHORIZED, text)
+        return Meaning(AnswerKind.UNAUTHORIZED, text)
     if status == 403:
-        return Meaning(Outcome.FORBIDDEN, text)
+        return Meaning(AnswerKind.FORBIDDEN, text)
     if status == 404:
-        return Meaning(Outcome.GONE, text)
+        return Meaning(AnswerKind.GONE, text)
     if status == 408 or status >= 500:
-        return Meaning(Outcome.TRANSIENT, text or f"HTTP {status}", after)
-    return Meaning(Outcome.INVALID, text or f"HTTP {status}")
+        return Meaning(AnswerKind.TRANSIENT, text or f"HTTP {status}", after)
+    return Meaning(AnswerKind.INVALID, text or f"HTTP {status}")
 
 
 def _duplicated(text: str, body: bytes) -> str:

@@ -28,7 +28,7 @@ class Dataset:
 
     ``records`` is the dotted path of its array in a JSON document, None for the document itself. ``date_field`` holds
     the date of a row in its first ten characters; without one all rows belong to the report's only date. ``plotted``
-    names the metrics, as the report calls them, that the restatement audit follows. The numbers and dates of a
+    names the metrics, as the report calls them, that the restatement watch follows. The numbers and dates of a
     ``localized`` table are spelled as in its marketplace's country.
     """
 

@@ -21,7 +21,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from adplatform.amazon.answers import Meaning, Outcome, meaning, without
+from adplatform.amazon.answers import AnswerKind, Meaning, meaning, without
 from adplatform.amazon.reports import Document
 from adplatform.amazon.tokens import TOKEN_URL, Tokens
 from adplatform.failures import AccessRefused, PermanentFailure, TransientFailure
@@ -82,9 +82,9 @@ class Answer:
             AccessRefused: it is forbidden.
             PermanentFailure: it was refused for another reason.
         """
-        if self.meaning.outcome is not Outcome.OK:
-            kind = AccessRefused if self.meaning.outcome is Outcome.FORBIDDEN else PermanentFailure
-            raise kind(f"{what}: {self.meaning.outcome}: {self.meaning.text}".rstrip(": "))
+        if self.meaning.kind is not AnswerKind.OK:
+            kind = AccessRefused if self.meaning.kind is AnswerKind.FORBIDDEN else PermanentFailure
+            raise kind(f"{what}: {self.meaning.kind}: {self.meaning.text}".rstrip(": "))
 
     def members(self) -> Mapping[str, Any]:
         """The JSON object that was answered; an empty one for any other body, so that the caller misses a member."""
@@ -179,27 +179,27 @@ class AmazonHttp:
             try:
                 answer = self._received(method, self.base + path, headers=sent, json=json, params=params)
             except httpx.HTTPError as e:
-                return Answer(operation, Meaning(Outcome.TRANSIENT, f"no answer ({type(e).__name__})"))
+                return Answer(operation, Meaning(AnswerKind.TRANSIENT, f"no answer ({type(e).__name__})"))
             found = meaning(answer.status, answer.headers, answer.content, self.now())
             found = replace(found, text=without(found.text, token))
             log.debug("%s %s: %s %s", operation, bucket, answer.status, found.text)
             if announced := answer.headers.get(_ANNOUNCED_RATE):
                 self.limits.learn(name, announced)
-            if found.outcome is Outcome.UNAUTHORIZED:
+            if found.kind is AnswerKind.UNAUTHORIZED:
                 refused.append(token)
                 if len(refused) == REFUSALS:
-                    return Answer(operation, Meaning(Outcome.FORBIDDEN, f"{found.text}: {_NO_ACCESS}"))
+                    return Answer(operation, Meaning(AnswerKind.FORBIDDEN, f"{found.text}: {_NO_ACCESS}"))
                 if len(refused) > 1:
-                    return Answer(operation, Meaning(Outcome.TRANSIENT, found.text))
-            if found.outcome is Outcome.THROTTLED:
+                    return Answer(operation, Meaning(AnswerKind.TRANSIENT, found.text))
+            if found.kind is AnswerKind.THROTTLED:
                 rest = min(found.retry_after or FIRST_WAIT, LONGEST_PAUSE.total_seconds())
                 self.limits.pause(name, self.now() + timedelta(seconds=rest), limit.rate, limit.burst)
-            reported = found.outcome is Outcome.OK and answer.content.strip()
+            reported = found.kind is AnswerKind.OK and answer.content.strip()
             return Answer(operation, found, loads(answer.content) if reported else None)
 
         def once() -> Answer:
             made = attempt()
-            if made.meaning.outcome is Outcome.TRANSIENT:
+            if made.meaning.kind is AnswerKind.TRANSIENT:
                 raise TransientFailure(f"{operation} may have been accepted: {made.meaning.text}".rstrip(": "))
             return made
 
@@ -216,25 +216,25 @@ class AmazonHttp:
         return _Received(answer.status_code, answer.headers, b"".join(parts))
 
     def _until_settled(self, attempt: Callable[[], Answer], until: datetime) -> Answer:
-        again = (Outcome.THROTTLED, Outcome.TRANSIENT, Outcome.UNAUTHORIZED)
+        again = (AnswerKind.THROTTLED, AnswerKind.TRANSIENT, AnswerKind.UNAUTHORIZED)
         drawn = wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
 
         def wait(state: RetryCallState) -> float:
-            last = state.outcome.result().meaning if state.outcome else Meaning(Outcome.OK)
-            if last.outcome is Outcome.UNAUTHORIZED:
+            last = state.outcome.result().meaning if state.outcome else Meaning(AnswerKind.OK)
+            if last.kind is AnswerKind.UNAUTHORIZED:
                 return 0.0
             return min(last.retry_after or 0.0, LONGEST_PAUSE.total_seconds()) or drawn(state)
 
         try:
             return Retrying(
-                retry=retry_if_result(lambda answer: answer.meaning.outcome in again),
+                retry=retry_if_result(lambda answer: answer.meaning.kind in again),
                 stop=self._out_of_patience(until),
                 wait=wait,
                 sleep=self.sleep,
             )(attempt)
         except RetryError as e:
             last: Answer = e.last_attempt.result()
-            text = f"{last.operation} failed for now: {last.meaning.outcome}: {last.meaning.text}"
+            text = f"{last.operation} failed for now: {last.meaning.kind}: {last.meaning.text}"
             raise TransientFailure(text.rstrip(": ")) from None
 
     def _wait_turn(self, name: str, limit: Limit, until: datetime) -> None:

@@ -17,7 +17,7 @@ from adplatform.contracts.durations import parse_duration
 from adplatform.failures import PermanentFailure
 from adplatform.flow import key_rotation
 from adplatform.flow.hashing_keys import meets_deliveries
-from adplatform.flow.key_rotation import Outcome, Remake, Step, Target, Wish, choose, plan, retire_keys, usage
+from adplatform.flow.key_rotation import Remake, RotationResult, Step, Target, Wish, choose, plan, retire_keys, usage
 from adplatform.flow.pattern import Pattern
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
@@ -80,8 +80,8 @@ def rotate(
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=errors) as progress, headless_work(services, patterns, _watch(progress)) as work:
-        outcome = key_rotation.rotate(services, flows, wish, work, version=version, random_bytes=secrets.token_bytes)
-    show_outcome(outcome)
+        result = key_rotation.rotate(services, flows, wish, work, version=version, random_bytes=secrets.token_bytes)
+    show_result(result)
 
 
 def retire(
@@ -159,29 +159,29 @@ def _watch(progress: Progress) -> Callable[[Step], None]:
     return watch
 
 
-def show_outcome(outcome: Outcome) -> None:
+def show_result(result: RotationResult) -> None:
     """What a rotation came to.
 
     Raises:
         PermanentFailure: it is not complete.
     """
-    _show_left(outcome.left)
-    key = outcome.key
-    for lost in outcome.lost:
+    _show_left(result.left)
+    key = result.key
+    for lost in result.lost:
         errors.print(f"key {lost} cannot be had any more: nothing joins with exports made with it", soft_wrap=True)
-    if not outcome.new_key:
+    if not result.new_key:
         text = (
             f"no new key was made: key {key.key_id} is the one that a rotation was begun to, or that was there before"
         )
         console.print(f"{text}; `adplatform keys rotate --new-key` makes one", highlight=False, soft_wrap=True)
-    if outcome.problems:
-        for problem in outcome.problems:
+    if result.problems:
+        for problem in result.problems:
             errors.print(problem, highlight=False, soft_wrap=True)
         raise PermanentFailure(
-            f"{outcome.made} deliveries were made under key {key.key_id} and {len(outcome.problems)} were not; mend "
+            f"{result.made} deliveries were made under key {key.key_id} and {len(result.problems)} were not; mend "
             "what is said above and run `adplatform keys rotate` again"
         )
-    console.print(f"{outcome.made} deliveries were made again; the lake is under key {key.key_id}", highlight=False)
+    console.print(f"{result.made} deliveries were made again; the lake is under key {key.key_id}", highlight=False)
     if key.dual_until:
         console.print(
             f"columns ending in _lake_previous have digests under key {key.previous_id} until "

@@ -40,7 +40,7 @@ class AmazonAdsReports(dg.Component):
 
     Each report definition is a raw asset and a clean asset, partitioned by report date and profile. What is asked for
     when follows from the report type's limits and attribution windows; see ``adplatform.amazon.restatement``. How each
-    table is restated is audited by an asset of its own.
+    table is restated is watched by an asset of its own.
 
     Example:
 

@@ -107,7 +107,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RotationResult:
     """What a rotation came to. It is complete when there are no ``problems``. ``lost`` are keys that cannot be
     had any more: of the lake until then, or of tables on their way or staying under theirs. ``new_key`` says whether
     the key was made for this rotation."""
@@ -200,7 +200,7 @@ def rotate(
     *,
     version: str,
     random_bytes: Callable[[int], bytes],
-) -> Outcome:
+) -> RotationResult:
     """Bring every table to one key. May be killed at any moment and run again. A table or delivery that cannot be moved
     is a problem of its own, and those behind it go on.
 
@@ -244,7 +244,9 @@ def rotate(
         if not problems:
             key = replace(key, rotating=False)
             services.ledger.keys.put(key)
-        return Outcome(key, made, tuple(left), tuple(problems.values()), tuple(sorted(lost)), bool(target.version))
+        return RotationResult(
+            key, made, tuple(left), tuple(problems.values()), tuple(sorted(lost)), bool(target.version)
+        )
 
 
 def retire_keys(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from adplatform.amazon import audit
+from adplatform.amazon import restatement_watch
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.amazon.restatement import plan
 from adplatform.ledger.ledger import Ledger
@@ -20,16 +20,16 @@ class Watched:
     """The restatement history of one table and scope."""
 
     scope: Scope
-    observations: tuple[audit.Observation, ...]
-    changes: tuple[audit.Change, ...]
-    findings: tuple[audit.Finding, ...]
+    observations: tuple[restatement_watch.Observation, ...]
+    changes: tuple[restatement_watch.Change, ...]
+    findings: tuple[restatement_watch.Finding, ...]
 
-    def recent(self, since: date) -> tuple[audit.Finding, ...]:
+    def recent(self, since: date) -> tuple[restatement_watch.Finding, ...]:
         """The findings of reports that were asked for on or after ``since``, by the scope's date."""
         return tuple(finding for finding in self.findings if seen_on(finding.change) >= since)
 
 
-def seen_on(change: audit.Change) -> date:
+def seen_on(change: restatement_watch.Change) -> date:
     """The scope's date on which the report was asked for that brought the change."""
     return change.day + timedelta(days=change.age)
 
@@ -48,12 +48,12 @@ def restatements(ledger: Ledger, account: Account, definition: ReportDefinition,
         reports = ledger.reports.of_feed(f"{account.source}/{definition.name}/{scope.id}", since)
         others = {r.report_id for r in reports if r.definition != definition.definition_hash}
         observations = tuple(
-            audit.Observation(o.day, o.as_of, o.age, dict(o.totals), o.rows)
+            restatement_watch.Observation(o.day, o.as_of, o.age, dict(o.totals), o.rows)
             for o in ledger.observations.since(account.flow(definition.dataset(feed), scope.id).name, since)
             if o.report_id not in others
         )
-        changes = tuple(audit.changes(observations))
-        findings = tuple(audit.unusual(changes, observations, attribution_days=attribution_days))
+        changes = tuple(restatement_watch.changes(observations))
+        findings = tuple(restatement_watch.unusual(changes, observations, attribution_days=attribution_days))
         watched.append(Watched(scope, observations, changes, findings))
     return watched
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adplatform.amazon.answers import Meaning, Outcome, error_text, meaning
+from adplatform.amazon.answers import AnswerKind, Meaning, error_text, meaning
 
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 ID = "a15115d8-3da4-49a4-95d5-cc0a3af5f85d"
@@ -31,51 +31,51 @@ DENIED = "Access to requested resource is denied."
 @pytest.mark.parametrize(
     ("found", "answer"),
     [
-        (said(200, {"reportId": ID}), Outcome.OK),
-        (said(202, {"reportId": "1"}), Outcome.OK),
-        (said(207, {"success": []}), Outcome.OK),
-        (said(200, b""), Outcome.OK),
-        (said(204, b" \n"), Outcome.OK),
-        (said(200, b'{"reportId": "a15115'), Outcome.TRANSIENT),
-        (said(200, b"<html>Log in to the hotel's network</html>"), Outcome.TRANSIENT),
-        (said(301, b"", location="https://elsewhere"), Outcome.TRANSIENT),
-        (said(302, b"", location="https://elsewhere"), Outcome.TRANSIENT),
-        (said(307), Outcome.TRANSIENT),
-        (ads(400, "configuration columns includes invalid values: (x)"), Outcome.INVALID),
-        (sp(400, "InvalidInput", "Invalid marketplace"), Outcome.INVALID),
-        (ads(401, "Invalid or expired access token"), Outcome.UNAUTHORIZED),
-        (said(401, {"code": "401", "details": "Authentication failed"}), Outcome.UNAUTHORIZED),
-        (said(401), Outcome.UNAUTHORIZED),
-        (ads(401, "Not authorized to access scope 3184075526400117"), Outcome.FORBIDDEN),
-        (ads(401, "No matching advertiser found for scope"), Outcome.FORBIDDEN),
-        (ads(401, "Scope header is missing"), Outcome.FORBIDDEN),
-        (said(401, {"code": "401", "details": "Not authorized to manage this profile."}), Outcome.FORBIDDEN),
-        (sp(403, "Unauthorized", DENIED, "The access token you provided has expired."), Outcome.UNAUTHORIZED),
-        (sp(403, "Unauthorized", DENIED, "The access token you provided is malformed."), Outcome.UNAUTHORIZED),
-        (said(403, {"message": "The security token included in the request is expired"}), Outcome.UNAUTHORIZED),
-        (sp(403, "Unauthorized", DENIED), Outcome.FORBIDDEN),
-        (ads(403, "Forbidden"), Outcome.FORBIDDEN),
-        *((said(status, b"\n<html>Request blocked</html>"), Outcome.TRANSIENT) for status in (400, 403, 404, 418)),
-        (said(401, b"<html>Log in</html>"), Outcome.UNAUTHORIZED),
-        (ads(404, "Report not found"), Outcome.GONE),
-        (said(406), Outcome.INVALID),
-        (said(408), Outcome.TRANSIENT),
-        (sp(413, "InvalidInput", "too large"), Outcome.INVALID),
-        (ads(415, "Cannot consume content type"), Outcome.INVALID),
-        (ads(422, "Unprocessable Entity"), Outcome.INVALID),
-        (ads(425, f"The Request is a duplicate of : {ID}"), Outcome.DUPLICATE),
-        (ads(429, "Too Many Requests"), Outcome.THROTTLED),
-        (sp(429, "QuotaExceeded", "You exceeded your quota for the requested resource."), Outcome.THROTTLED),
-        (said(429, b"<html>slow down</html>"), Outcome.THROTTLED),
-        (ads(500, "Internal Server Error"), Outcome.TRANSIENT),
-        (said(502, b"<html><h1>502 Bad Gateway</h1></html>"), Outcome.TRANSIENT),
-        (sp(503, "InternalFailure", "We encountered an internal error."), Outcome.TRANSIENT),
-        (said(504), Outcome.TRANSIENT),
-        (said(599, b"\xff\xfe\x00"), Outcome.TRANSIENT),
+        (said(200, {"reportId": ID}), AnswerKind.OK),
+        (said(202, {"reportId": "1"}), AnswerKind.OK),
+        (said(207, {"success": []}), AnswerKind.OK),
+        (said(200, b""), AnswerKind.OK),
+        (said(204, b" \n"), AnswerKind.OK),
+        (said(200, b'{"reportId": "a15115'), AnswerKind.TRANSIENT),
+        (said(200, b"<html>Log in to the hotel's network</html>"), AnswerKind.TRANSIENT),
+        (said(301, b"", location="https://elsewhere"), AnswerKind.TRANSIENT),
+        (said(302, b"", location="https://elsewhere"), AnswerKind.TRANSIENT),
+        (said(307), AnswerKind.TRANSIENT),
+        (ads(400, "configuration columns includes invalid values: (x)"), AnswerKind.INVALID),
+        (sp(400, "InvalidInput", "Invalid marketplace"), AnswerKind.INVALID),
+        (ads(401, "Invalid or expired access token"), AnswerKind.UNAUTHORIZED),
+        (said(401, {"code": "401", "details": "Authentication failed"}), AnswerKind.UNAUTHORIZED),
+        (said(401), AnswerKind.UNAUTHORIZED),
+        (ads(401, "Not authorized to access scope 3184075526400117"), AnswerKind.FORBIDDEN),
+        (ads(401, "No matching advertiser found for scope"), AnswerKind.FORBIDDEN),
+        (ads(401, "Scope header is missing"), AnswerKind.FORBIDDEN),
+        (said(401, {"code": "401", "details": "Not authorized to manage this profile."}), AnswerKind.FORBIDDEN),
+        (sp(403, "Unauthorized", DENIED, "The access token you provided has expired."), AnswerKind.UNAUTHORIZED),
+        (sp(403, "Unauthorized", DENIED, "The access token you provided is malformed."), AnswerKind.UNAUTHORIZED),
+        (said(403, {"message": "The security token included in the request is expired"}), AnswerKind.UNAUTHORIZED),
+        (sp(403, "Unauthorized", DENIED), AnswerKind.FORBIDDEN),
+        (ads(403, "Forbidden"), AnswerKind.FORBIDDEN),
+        *((said(status, b"\n<html>Request blocked</html>"), AnswerKind.TRANSIENT) for status in (400, 403, 404, 418)),
+        (said(401, b"<html>Log in</html>"), AnswerKind.UNAUTHORIZED),
+        (ads(404, "Report not found"), AnswerKind.GONE),
+        (said(406), AnswerKind.INVALID),
+        (said(408), AnswerKind.TRANSIENT),
+        (sp(413, "InvalidInput", "too large"), AnswerKind.INVALID),
+        (ads(415, "Cannot consume content type"), AnswerKind.INVALID),
+        (ads(422, "Unprocessable Entity"), AnswerKind.INVALID),
+        (ads(425, f"The Request is a duplicate of : {ID}"), AnswerKind.DUPLICATE),
+        (ads(429, "Too Many Requests"), AnswerKind.THROTTLED),
+        (sp(429, "QuotaExceeded", "You exceeded your quota for the requested resource."), AnswerKind.THROTTLED),
+        (said(429, b"<html>slow down</html>"), AnswerKind.THROTTLED),
+        (ads(500, "Internal Server Error"), AnswerKind.TRANSIENT),
+        (said(502, b"<html><h1>502 Bad Gateway</h1></html>"), AnswerKind.TRANSIENT),
+        (sp(503, "InternalFailure", "We encountered an internal error."), AnswerKind.TRANSIENT),
+        (said(504), AnswerKind.TRANSIENT),
+        (said(599, b"\xff\xfe\x00"), AnswerKind.TRANSIENT),
     ],
 )
-def test_what_an_answer_means(found: Meaning, answer: Outcome) -> None:
-    assert found.outcome is answer
+def test_what_an_answer_means(found: Meaning, answer: AnswerKind) -> None:
+    assert found.kind is answer
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_what_an_answer_means(found: Meaning, answer: Outcome) -> None:
 )
 def test_the_report_that_an_order_duplicates(text: str, report: str) -> None:
     for found in (ads(425, text), said(425, text.encode())):
-        assert (found.outcome, found.duplicate_of) == (Outcome.DUPLICATE, report)
+        assert (found.kind, found.duplicate_of) == (AnswerKind.DUPLICATE, report)
 
 
 @pytest.mark.parametrize(

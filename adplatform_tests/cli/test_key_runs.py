@@ -8,7 +8,7 @@ import pytest
 
 from adplatform.cli.key_runs import work_of
 from adplatform.components.assembly.arrivals import Arrivals
-from adplatform.flow.key_rotation import RUN_PREFIX, Outcome, Wish, rotate
+from adplatform.flow.key_rotation import RUN_PREFIX, RotationResult, Wish, rotate
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.pushed import PushedFiles
 from adplatform.flow.services import Services
@@ -33,7 +33,7 @@ def club(**changes: Any) -> dict[str, Any]:
     return {"source": "club", "feeds": [{**PURCHASES, **changes}]}
 
 
-def rotated(platform: Platform, temp: Path, run_id: str) -> Outcome:
+def rotated(platform: Platform, temp: Path, run_id: str) -> RotationResult:
     services, flows = platform.services, platform.source.feeds
     patterns, automations = [PushedFiles(platform.source)], [Arrivals(platform.source)]
     work = work_of(services, platform.instance, platform.definitions, patterns, automations, temp, run_id)
@@ -43,9 +43,9 @@ def rotated(platform: Platform, temp: Path, run_id: str) -> Outcome:
 def test_dates_before_a_start_that_was_raised_are_made_without_a_run(begun: Platform) -> None:
     home, run_id = begun.services.settings.temp, f"{RUN_PREFIX}one"
     with private_directory(home, "keys-stalled") as held, private_directory(home, run_id) as temp:
-        outcome = rotated(begun, temp, run_id)
+        result = rotated(begun, temp, run_id)
         assert held.exists()
-    assert (outcome.problems, outcome.made) == ((), 2)
+    assert (result.problems, result.made) == ((), 2)
     assert begun.query("select amount::int, _pii_key_id from {purchases} order by 1") == [
         (2, VERSION[:8]),
         (3, VERSION[:8]),

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from adplatform.cli.keys import note, show_outcome
-from adplatform.flow.key_rotation import Outcome
+from adplatform.cli.keys import note, show_result
+from adplatform.flow.key_rotation import RotationResult
 from adplatform.ledger.keys import LakeKey
 
 
@@ -18,7 +18,7 @@ def test_joins_are_said_to_be_wrong_under_another_key_and_of_an_unrecorded_one_t
 
 def test_whoever_fears_a_leak_learns_that_no_new_key_was_made(capsys: pytest.CaptureFixture[str]) -> None:
     key = LakeKey("k1", datetime(2026, 3, 1, tzinfo=UTC))
-    show_outcome(Outcome(key, 1, (), (), new_key=False))
+    show_result(RotationResult(key, 1, (), (), new_key=False))
     assert "no new key was made" in capsys.readouterr().out
-    show_outcome(Outcome(key, 1, (), (), new_key=True))
+    show_result(RotationResult(key, 1, (), (), new_key=True))
     assert "no new key was made" not in capsys.readouterr().out

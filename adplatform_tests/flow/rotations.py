@@ -14,7 +14,7 @@ from typing import Any
 from adplatform.contracts.feed import Feed
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.delivery import publish_delivery
-from adplatform.flow.key_rotation import RUN_PREFIX, Outcome, Step, Wish, Work, rotate
+from adplatform.flow.key_rotation import RUN_PREFIX, RotationResult, Step, Wish, Work, rotate
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
@@ -118,7 +118,7 @@ class Club:
     def never_alive(self) -> NoRunIsAlive:
         return NoRunIsAlive()
 
-    def rotate(self, wish: Wish = Wish(), watch: Callable[[Step], None] = lambda _: None) -> Outcome:  # noqa: B008
+    def rotate(self, wish: Wish = Wish(), watch: Callable[[Step], None] = lambda _: None) -> RotationResult:  # noqa: B008
         services = self.services
 
         def make(flow: FeedFlow, when: date) -> str:

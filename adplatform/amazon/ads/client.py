@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import available_timezones
 
-from adplatform.amazon.answers import Outcome
+from adplatform.amazon.answers import AnswerKind
 from adplatform.amazon.http import PATIENCE, Address, AmazonHttp, Answer, Limit, open_http, plain_text
 from adplatform.amazon.reports import (
     Created,
@@ -41,8 +41,8 @@ _ORDERS, _POLLS, _LISTS = Limit(1.0, 10), Limit(5.0, 20), Limit(1.0, 5)
 _KEPT_FROM = re.compile(r"retention start date \((\d{4}-\d\d-\d\d)\)")
 """In Amazon's refusal of an order that begins before what it keeps of the report type."""
 _TO_DO = {
-    Outcome.INVALID: " (correct the report's definition)",
-    Outcome.FORBIDDEN: " (have the advertiser grant access, or leave the profile out)",
+    AnswerKind.INVALID: " (correct the report's definition)",
+    AnswerKind.FORBIDDEN: " (have the advertiser grant access, or leave the profile out)",
 }
 
 
@@ -87,9 +87,9 @@ class AdsReports:
             "configuration": order.configuration,
         }
         answer = self._call("create_report", "POST", "/reporting/reports", order, _ORDERS, json=body, kind=_CREATE)
-        if answer.meaning.outcome is Outcome.DUPLICATE:
+        if answer.meaning.kind is AnswerKind.DUPLICATE:
             return self._adopted(order, answer)
-        what = f"Amazon refuses the order for profile {order.scope}{_TO_DO.get(answer.meaning.outcome, '')}"
+        what = f"Amazon refuses the order for profile {order.scope}{_TO_DO.get(answer.meaning.kind, '')}"
         if oldest := _kept_from(answer.meaning.text):
             raise PastRetention(f"{what}: {answer.meaning.text}", oldest)
         answer.require(what)
@@ -158,7 +158,7 @@ class AdsReports:
 
     def _report(self, order: ReportOrder, report_id: str) -> Mapping[str, Any] | None:
         answer = self._call("get_report", "GET", _path(report_id), order, _POLLS)
-        if answer.meaning.outcome is Outcome.GONE:
+        if answer.meaning.kind is AnswerKind.GONE:
             return None
         answer.require(f"report {report_id} cannot be asked for")
         return answer.members()

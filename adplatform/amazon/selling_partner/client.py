@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from adplatform.amazon.answers import Outcome
+from adplatform.amazon.answers import AnswerKind
 from adplatform.amazon.documents import content, error_details
 from adplatform.amazon.http import PATIENCE, Address, AmazonHttp, Answer, Limit, open_http, plain_text
 from adplatform.amazon.reports import Created, Discovered, Document, Progress, ReportOrder, ReportStatus
@@ -122,7 +122,7 @@ class SellingPartnerReports:
             TransientFailure: it cannot be asked for now.
         """
         answer = self._call("getReport", "GET", _report_path(report_id), _GETTING)
-        if answer.meaning.outcome is Outcome.GONE:
+        if answer.meaning.kind is AnswerKind.GONE:
             return Progress(report_id, ReportStatus.GONE, reason="Amazon does not know the report", retryable=True)
         answer.require(f"report {report_id} cannot be asked for")
         report = answer.members()
@@ -156,7 +156,7 @@ class SellingPartnerReports:
     def cancel(self, order: ReportOrder, report_id: str) -> None:
         """Amazon takes back only what is IN_QUEUE, and says 400 to the rest."""
         answer = self._call("cancelReport", "DELETE", _report_path(report_id), _CANCELLING)
-        if answer.meaning.outcome not in (Outcome.INVALID, Outcome.GONE):
+        if answer.meaning.kind not in (AnswerKind.INVALID, AnswerKind.GONE):
             answer.require(f"report {report_id} cannot be cancelled")
 
     def discover(self, report_type: str, since: datetime) -> list[Discovered]:
@@ -214,7 +214,7 @@ class SellingPartnerReports:
         path = f"{_DOCUMENTS}/{quote(document_id, safe='')}"
         token = self._restricted_token(path) if order.restricted else ""
         answer = self._call("getReportDocument", "GET", path, _READING, token=token)
-        if answer.meaning.outcome is Outcome.GONE:
+        if answer.meaning.kind is AnswerKind.GONE:
             return None
         answer.require(f"document {document_id} cannot be read")
         url = plain_text(answer.members(), "url")

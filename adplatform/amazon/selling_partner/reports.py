@@ -69,7 +69,7 @@ class Table(Strict):
     columns: ReportColumns = Field(default_factory=tuple)
     """The columns, as a mapping of each name as the report spells it to a type or to settings."""
     plotted: tuple[str, ...] = ()
-    """Columns with the numbers that the restatement audit follows."""
+    """Columns with the numbers that the restatement watch follows."""
     description: str = ""
     """What the table holds, in a sentence; the asset and the table show it."""
 

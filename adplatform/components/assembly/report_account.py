@@ -17,7 +17,7 @@ from adplatform.pull.pattern import account_source
 
 
 def account_definitions(declared: ReportSource, connect: Connect, hook: AssetSpecHook = unchanged) -> dg.Definitions:
-    """Assets of every report, the job that asks for them, the sensor that follows them, and the restatement audit."""
+    """Assets of every report, the job that asks for them, the sensor that follows them, and the restatement watch."""
     settings, account = read_settings(), account_of(declared)
     status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
     schedule_status = dg.DefaultScheduleStatus.RUNNING if settings.automation else dg.DefaultScheduleStatus.STOPPED

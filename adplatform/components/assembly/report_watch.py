@@ -1,4 +1,4 @@
-"""The restatement audit of a report's table: how each date changed from wave to wave, as an asset with plots."""
+"""The restatement watch of a report's table: how each date changed from wave to wave, as an asset with plots."""
 
 import base64
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from adplatform.amazon import audit, audit_plot
+from adplatform.amazon import restatement_plot, restatement_watch
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.components.assembly.metadata import topic_metadata
 from adplatform.components.assembly.ownership import automated
@@ -101,7 +101,7 @@ def watch_asset(
         except (PermanentFailure, TransientFailure) as e:
             raise dg.Failure(str(e), allow_retries=False) from e
         since = services.ledger.now().date() - REPORTED_FOR
-        metrics = (*definition.dataset(feed).plotted, audit.ROWS)
+        metrics = (*definition.dataset(feed).plotted, restatement_watch.ROWS)
         yield dg.MaterializeResult(asset_key=key, metadata=_metadata(watched, metrics, since))
         findings = [f"{w.scope.id}: {finding}" for w in watched for finding in w.recent(since)]
         yield _check(usual, findings, f"no date changed unusually in the last {REPORTED_FOR.days} days")
@@ -117,7 +117,7 @@ def _metadata(watched: Sequence[Watched], metrics: Sequence[str], since: date) -
     shown: dict[str, dg.MetadataValue] = {}
     for each in sorted(watched, key=_interest, reverse=True)[:SHOWN_PLOTS]:
         if each.observations:
-            picture = base64.b64encode(audit_plot.plot(each.observations, metrics, each.findings)).decode()
+            picture = base64.b64encode(restatement_plot.plot(each.observations, metrics, each.findings)).decode()
             shown[f"plot {each.scope.id}"] = dg.MetadataValue.md(
                 f"![Restatement of {each.scope.id}](data:image/png;base64,{picture})"
             )
@@ -212,10 +212,10 @@ def watch_schedule(
         execution_timezone="UTC",
         default_status=status,
         tags=run_tags(account, account.source),
-        description=f"Audits how {account.source} is restated, how fresh its data is, and which dates are at risk.",
+        description=f"Watches how {account.source} is restated, how fresh its data is, and which dates are at risk.",
     )
     @automated
-    def audited(context: dg.ScheduleEvaluationContext, ledger: LedgerResource) -> dg.RunRequest:
+    def watched(context: dg.ScheduleEvaluationContext, ledger: LedgerResource) -> dg.RunRequest:
         return dg.RunRequest(tags=run_tags(account, account.source))
 
-    return audited
+    return watched

@@ -1,4 +1,4 @@
-"""The restatement audit as Dagster runs it: plots, changes and checks of each report table."""
+"""The restatement watch as Dagster runs it: plots, changes and checks of each report table."""
 
 import base64
 from dataclasses import replace

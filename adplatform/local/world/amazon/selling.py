@@ -49,7 +49,7 @@ _PLACES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
 }
 
 
-class Outcome(NamedTuple):
+class Ending(NamedTuple):
     """How a report ends. ``error`` is the text of the document that comes in the place of a report."""
 
     status: Literal["DONE", "CANCELLED", "FATAL"]
@@ -510,7 +510,7 @@ _OPTIONS = {
 """Options of analytical reports, which are of one marketplace each."""
 
 
-def outcome(
+def ending(
     report_type: str,
     marketplaces: Sequence[Marketplace],
     start: datetime,
@@ -518,23 +518,23 @@ def outcome(
     options: Mapping[str, str],
     asked: datetime,
     ready_days: int,
-) -> Outcome:
+) -> Ending:
     """What becomes of a report asked for at ``asked``; dates younger than ``ready_days`` are not ready."""
     today = local_date(marketplaces[0], asked)
     if start > end:
-        return Outcome("FATAL", CLIENT_ERROR)
+        return Ending("FATAL", CLIENT_ERROR)
     if report_type == ALL_ORDERS:
         if end - start > timedelta(days=30, seconds=1):
-            return Outcome("DONE", TOO_LONG)
-        return Outcome("CANCELLED") if start > asked else Outcome("DONE")
+            return Ending("DONE", TOO_LONG)
+        return Ending("CANCELLED") if start > asked else Ending("DONE")
     if len(marketplaces) > 1 or any(options.get(name, values[0]) not in values for name, values in _OPTIONS.items()):
-        return Outcome("FATAL", CLIENT_ERROR)
+        return Ending("FATAL", CLIENT_ERROR)
     if report_type == SEARCH_TERMS:
         period = options.get("reportPeriod", "")
         if not period:
-            return Outcome("FATAL", CLIENT_ERROR)
+            return Ending("FATAL", CLIENT_ERROR)
         if _whole(period, start.date()) != (start.date(), end.date()):
-            return Outcome("FATAL", NOT_ONE_DAY if period == "DAY" else NOT_WHOLE.format(period))
+            return Ending("FATAL", NOT_ONE_DAY if period == "DAY" else NOT_WHOLE.format(period))
     if (today - end.date()).days < ready_days:
-        return Outcome("FATAL", NOT_YET)
-    return Outcome("CANCELLED") if (today - end.date()).days > 730 else Outcome("DONE")
+        return Ending("FATAL", NOT_YET)
+    return Ending("CANCELLED") if (today - end.date()).days > 730 else Ending("DONE")

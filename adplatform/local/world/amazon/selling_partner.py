@@ -150,7 +150,7 @@ def create(call: Call) -> Response:
         return invalid_input("dataStartTime and dataEndTime must be ISO 8601 date times.")
     if call.fault("bigger_range"):
         start -= timedelta(days=1)
-    outcome = selling.outcome(kind, [own[name] for name in names], start, end, options, now, world.settings.ready_days)
+    ending = selling.ending(kind, [own[name] for name in names], start, end, options, now, world.settings.ready_days)
     world.forget_old_reports()
     fate = call.fault(*FATES)
     report = SpReport(
@@ -162,8 +162,8 @@ def create(call: Call) -> Response:
         end=end.isoformat(),
         options=options,
         created=now.timestamp(),
-        status=outcome.status,
-        error=outcome.error,
+        status=ending.status,
+        error=ending.error,
     )
     if fate is not None:
         _doom(report, fate.fault)

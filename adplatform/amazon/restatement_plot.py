@@ -1,4 +1,4 @@
-"""The picture of the restatement audit: how much of its last known value each date had at each age."""
+"""The picture of the restatement watch: how much of its last known value each date had at each age."""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -9,7 +9,7 @@ from math import ceil
 from statistics import median
 from typing import TYPE_CHECKING
 
-from adplatform.amazon.audit import Finding, Observation
+from adplatform.amazon.restatement_watch import Finding, Observation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

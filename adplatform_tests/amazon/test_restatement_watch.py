@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adplatform.amazon import audit, audit_plot
+from adplatform.amazon import restatement_plot
+from adplatform.amazon import restatement_watch as watch
 from adplatform.amazon.ads.definitions import READY_MADE, ads_definition
-from adplatform.amazon.audit import Finding, Observation
 from adplatform.amazon.restatement import plan
+from adplatform.amazon.restatement_watch import Finding, Observation
 from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS
 from adplatform.local.world.amazon.advertising import Query, rows
 
@@ -29,7 +30,7 @@ def seen(day: date, age: int, rows: int = 3, **totals: object) -> Observation:
 
 
 def unusual(observations: Sequence[Observation], attribution_days: int | None = 14) -> list[Finding]:
-    return audit.unusual(audit.changes(observations), observations, attribution_days=attribution_days)
+    return watch.unusual(watch.changes(observations), observations, attribution_days=attribution_days)
 
 
 def usual_dates(metric: str, ages: tuple[int, int], count: int = 20, size: int = 400) -> list[Observation]:
@@ -48,7 +49,7 @@ def test_changes_tell_what_differs_between_observations_that_follow_each_other()
         seen(DAY, 2, clicks=8, sales14d=5),
         seen(DAY, 3, rows=4, clicks=8, sales14d=6),
     ]
-    reported = [(c.metric, c.age_before, c.age, c.before, c.after, c.relative) for c in audit.changes(observations)]
+    reported = [(c.metric, c.age_before, c.age, c.before, c.after, c.relative) for c in watch.changes(observations)]
     assert reported == [
         ("clicks", 1, 2, Decimal(10), Decimal(8), Decimal("-0.2")),
         ("rows", 2, 3, Decimal(3), Decimal(4), Decimal(1) / 3),
@@ -57,19 +58,19 @@ def test_changes_tell_what_differs_between_observations_that_follow_each_other()
 
 
 def test_totals_without_rows_are_zero_and_growth_from_zero_has_no_share() -> None:
-    (clicks, rows) = audit.changes([seen(DAY, 1, rows=0), seen(DAY, 2, rows=1, clicks=4)])
+    (clicks, rows) = watch.changes([seen(DAY, 1, rows=0), seen(DAY, 2, rows=1, clicks=4)])
     assert (clicks.metric, clicks.before, clicks.after, clicks.relative) == ("clicks", 0, 4, None)
     assert (rows.metric, rows.relative) == ("rows", None)
 
 
 def test_a_metric_that_was_not_observed_before_did_not_change() -> None:
-    assert audit.changes([seen(DAY, 1, clicks=4), seen(DAY, 2, clicks=4, cost=9)]) == []
+    assert watch.changes([seen(DAY, 1, clicks=4), seen(DAY, 2, clicks=4, cost=9)]) == []
 
 
 def test_totals_are_compared_exactly() -> None:
     exact = "123456789012345678901234567890.000000000000000001"
-    assert audit.changes([seen(DAY, 1, cost=exact), seen(DAY, 2, cost=exact)]) == []
-    (change,) = audit.changes([seen(DAY, 1, cost=exact), seen(DAY, 2, cost=exact[:-1] + "2")])
+    assert watch.changes([seen(DAY, 1, cost=exact), seen(DAY, 2, cost=exact)]) == []
+    (change,) = watch.changes([seen(DAY, 1, cost=exact), seen(DAY, 2, cost=exact[:-1] + "2")])
     assert (change.before, change.after) == (Decimal(exact), Decimal(exact[:-1] + "2"))
 
 
@@ -78,7 +79,7 @@ def test_totals_are_compared_exactly() -> None:
     [("sales14d", 30, 42), ("purchases30d", 14, 58), ("purchases", 14, 42), ("salesClicks7d", 14, 35)],
 )
 def test_the_final_age_follows_from_the_attribution_window(metric: str, attribution: int, final: int) -> None:
-    assert audit.final_age(metric, attribution) == final
+    assert watch.final_age(metric, attribution) == final
 
 
 def test_rows_that_all_vanish_are_unusual_and_reported_once() -> None:
@@ -111,7 +112,7 @@ def test_traffic_changes_only_while_it_is_corrected(metric: str, before: int, re
 
 def test_a_difference_in_the_last_digits_of_a_sum_is_never_reported() -> None:
     noise = [seen(DAY, 60, cost="58.989999999999995"), seen(DAY, 64, cost="58.99")]
-    assert len(audit.changes(noise)) == 1
+    assert len(watch.changes(noise)) == 1
     assert unusual(noise) == []
     assert unusual([seen(DAY, 60, cost="58.98"), seen(DAY, 64, cost="58.99")])
 
@@ -178,7 +179,7 @@ def restated(name: str) -> tuple[date, list[Observation]]:
 )
 def test_what_amazon_restates_as_usual_is_hardly_ever_reported(name: str) -> None:
     _, observations = restated(name)
-    steps = audit.changes(observations)
+    steps = watch.changes(observations)
     assert len(steps) > 1000
     assert len(unusual(observations)) <= 4
 
@@ -217,7 +218,7 @@ def test_values_that_stay_the_same_are_never_reported(
     values: dict[tuple[int, int], tuple[Decimal, Decimal, int]],
 ) -> None:
     observations = [seen(DAY - timedelta(days=n), age, clicks=n, sales14d=7 * n) for n, age in values]
-    assert audit.changes(observations) == []
+    assert watch.changes(observations) == []
     assert unusual(observations) == []
 
 
@@ -231,7 +232,7 @@ def test_the_order_of_the_observations_does_not_matter(
         for (n, age), (clicks, sales, rows) in values.items()
     ]
     shuffled = random.sample(observations, len(observations))
-    assert audit.changes(shuffled) == audit.changes(observations)
+    assert watch.changes(shuffled) == watch.changes(observations)
     assert unusual(shuffled) == unusual(observations)
 
 
@@ -243,7 +244,7 @@ def test_the_changes_of_a_date_add_up_exactly(
     observations = [seen(DAY - timedelta(days=n), age, clicks=clicks) for (n, age), (clicks, _, _) in values.items()]
     for day in {o.day for o in observations}:
         own = sorted((o for o in observations if o.day == day), key=lambda o: o.age)
-        steps = [c for c in audit.changes(observations) if c.day == day and c.metric == "clicks"]
+        steps = [c for c in watch.changes(observations) if c.day == day and c.metric == "clicks"]
         difference = sum((c.after - c.before for c in steps), Decimal(0))
         assert difference == own[-1].totals["clicks"] - own[0].totals["clicks"]
 
@@ -258,9 +259,9 @@ MANY = [
 
 
 @pytest.mark.parametrize("observations", [[], MANY[:1], MANY[:9], MANY, [replace(MANY[0], totals={}, rows=0)]])
-@pytest.mark.parametrize("metrics", [(), ("clicks",), ("clicks", "cost", "sales14d", audit.ROWS)])
+@pytest.mark.parametrize("metrics", [(), ("clicks",), ("clicks", "cost", "sales14d", watch.ROWS)])
 def test_a_plot_is_a_png_that_fits_in_an_event(observations: list[Observation], metrics: tuple[str, ...]) -> None:
-    png = audit_plot.plot(observations, metrics, unusual(observations))
+    png = restatement_plot.plot(observations, metrics, unusual(observations))
     height, width, _ = matplotlib.image.imread(BytesIO(png), format="png").shape
     assert width == 648
     assert height > 50
@@ -272,5 +273,5 @@ def test_a_date_with_an_unusual_change_is_drawn_over_the_others() -> None:
     odd = [replace(o, totals={"clicks": Decimal(200)}) if o.day == DAY and o.age > 7 else o for o in calm]
     findings = unusual(odd)
     assert findings
-    assert audit_plot.plot(odd, ["clicks"], findings) != audit_plot.plot(odd, ["clicks"])
-    assert audit_plot.plot(odd, ["clicks"]) == audit_plot.plot(list(reversed(odd)), ["clicks"])
+    assert restatement_plot.plot(odd, ["clicks"], findings) != restatement_plot.plot(odd, ["clicks"])
+    assert restatement_plot.plot(odd, ["clicks"]) == restatement_plot.plot(list(reversed(odd)), ["clicks"])
