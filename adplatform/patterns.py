@@ -34,6 +34,9 @@ KINDS: Mapping[str, Kind] = {
     "ReplicatedFiles": Kind(
         "adplatform.contracts.replication:ReplicatedSource", "adplatform.engines.pattern:replicated_files"
     ),
+    "DatabaseTables": Kind(
+        "adplatform.contracts.database:DatabaseSource", "adplatform.engines.databases:database_tables"
+    ),
     "AmazonAdsReports": Kind("adplatform.amazon.sources:AdsSource", "adplatform.pull.pattern:pulled_reports"),
     "SellingPartnerReports": Kind(
         "adplatform.amazon.sources:SellingPartnerSource", "adplatform.pull.pattern:pulled_reports"

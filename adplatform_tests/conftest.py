@@ -10,7 +10,9 @@ import pytest
 
 from adplatform.flow.services import Services
 from adplatform.local.endpoint import ensure
+from adplatform.local.world.postgres import PostgresServer, postgres_server
 from adplatform.platform.aws import Aws, local_aws
+from adplatform_tests.support.databases import Database, database_of
 from adplatform_tests.support.instances import as_if_new
 from adplatform_tests.support.platforms import drop_table, make_services
 from adplatform_tests.support.shared_aws import SHARED_AWS
@@ -63,3 +65,17 @@ def instance(one_instance: dg.DagsterInstance) -> Iterator[dg.DagsterInstance]:
     """An instance that knows of nothing."""
     with as_if_new(one_instance):
         yield one_instance
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One server for all tests of a worker."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def shop(postgres: PostgresServer, services: Services) -> Iterator[Database]:
+    """An empty database of that server, and its secret."""
+    with database_of(postgres, services) as database:
+        yield database

@@ -18,13 +18,15 @@ class Limits:
     """What an engine allows. ``token`` is the length of the token with which it takes repeated starts for one, 0 where
     it has none, and ``token_life`` how long it remembers that. A run is shown for ``history``
     after its end. ``patience`` says how long a run may stay in a state. One that ``proves_files`` says of each file
-    whether it was written, whatever became of the run."""
+    whether it was written, whatever became of the run. Where a run brings everything each time, what it writes
+    ``replaces`` what earlier runs brought to the same date."""
 
     token: int = 0
     token_life: timedelta = timedelta(0)
     history: timedelta = timedelta(days=30)
     patience: Mapping[RunState, timedelta] = field(default_factory=dict)
     proves_files: bool = False
+    replaces: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Claim:
-    """A raw object that a run wrote; ``version`` and ``size`` (bytes) where the engine says them. What has a ``fault``
-    is not delivered, and people are notified: "failed their verification" for example."""
+    """A raw object that a run wrote; ``version``, ``size`` (bytes) and ``rows`` where the engine says them. What has a
+    ``fault`` is not delivered, and people are notified: "failed their verification" for example."""
 
     key: str
     version: str = ""
     size: int | None = None
     fault: str = ""
+    rows: int | None = None
 
 
 class Doubtful(PermanentFailure):

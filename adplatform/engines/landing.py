@@ -46,15 +46,18 @@ class _Found:
     flow: FeedFlow
     object: RawObject
     version: Version | None
+    rows: int | None = None
 
     @property
     def file(self) -> ClaimedFile:
         obj = self.object
-        return ClaimedFile(name=obj.key, version=obj.version_id or "", bytes=obj.size)
+        return ClaimedFile(name=obj.key, version=obj.version_id or "", bytes=obj.size, rows=self.rows)
 
 
-def land(services: Services, source: Source, run: EngineRun, claims: Sequence[Claim]) -> Landing:
-    """Give what the run wrote to its deliveries.
+def land(
+    services: Services, source: Source, run: EngineRun, claims: Sequence[Claim], *, replaces: bool = False
+) -> Landing:
+    """Give what the run wrote to its deliveries, where it ``replaces`` what earlier runs brought, or adds to it.
 
     The claims are written before the objects are recorded: what has arrived and does not count is not looked at again
     when a version settles.
@@ -72,7 +75,7 @@ def land(services: Services, source: Source, run: EngineRun, claims: Sequence[Cl
     for (feed, day), own in deliveries.items():
         if runs.landed_of(feed, day, run.run_id) is None:
             landed = write_claims(services, feed, day, run, (each.file for each in own))
-            runs.bring(feed, replace(landed, records=records))
+            runs.bring(feed, replace(landed, records=records, replaces=replaces))
         arrivals.record([each.version for each in own if each.version is not None])
         if _passed_over(services, feed, day, own):
             services.ledger.deliveries.reopen(feed, day)
@@ -99,7 +102,7 @@ def _found(
                 if known is None:
                     left["that it reports are not there"].append(claim.key)
                 else:
-                    yield known
+                    yield replace(known, rows=claim.rows)
                 continue
             name, obj = arrivals.object_of(version)
             placed = source.place(obj.key, obj.last_modified)
@@ -108,7 +111,7 @@ def _found(
             elif claim.size is not None and claim.size != obj.size:
                 left["have another size than it reports"].append(claim.key)
             elif placed[1].part is not Part.NOISE:
-                yield _Found(placed[0], obj, version)
+                yield _Found(placed[0], obj, version, claim.rows)
 
 
 def _listed(s3: Any, bucket: str, claims: dict[str, Claim]) -> dict[str, Version]:

@@ -299,7 +299,7 @@ class Watch:
             if not row.overdue:
                 self._notices.overdue(row, str(e))
             return row if row.overdue else runs.overdue(row, str(e)) or row
-        landing = land(self.services, self.source, row, claims)
+        landing = land(self.services, self.source, row, claims, replaces=target.engine.limits.replaces)
         row = landing.run
         silent = row.state is RunState.SUCCEEDED and not claims and not row.objects
         nowhere = silent and bool(row.records or row.bytes)

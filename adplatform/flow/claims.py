@@ -13,6 +13,7 @@ from adplatform.ledger.engine_run import EngineRun, Landed
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.rows import digest
 
+_SAID = ("version", "bytes", "rows")
 _KEPT = 4_000
 """Characters of a list that the ledger has as well, so that a date of many small runs is read by one query."""
 
@@ -21,7 +22,7 @@ def write_claims(services: Services, feed: str, day: date, run: EngineRun, files
     """List what the run brought to the delivery in an object of its own. Each file has its full key as name."""
     zones = services.zones
     key = f"{zones.claims(feed, day)}{digest(run.run_id)}.json"
-    entries = [{"key": f.name, "version": f.version, "bytes": f.bytes} for f in files]
+    entries = [{"key": f.name, **{name: getattr(f, name) for name in _SAID}} for f in files]
     body = json.dumps({"run": run.run_id, "files": entries}, indent=1).encode()
     services.s3.put_object(Bucket=zones.raw_bucket, Key=key, Body=body, **zones.put_arguments)
     listed = json.dumps(entries, separators=(",", ":"))
@@ -39,11 +40,14 @@ def write_claims(services: Services, feed: str, day: date, run: EngineRun, files
 def claims_of(
     s3: Any, zones: Zones, ledger: Ledger, feed: str, day: date
 ) -> Iterator[tuple[Landed, list[ClaimedFile]]]:
-    """What each run brought to the delivery, in the order in which the runs ended."""
+    """What each run brought to the delivery, in the order in which the runs ended, from the last one on that replaced
+    what was there."""
     landed = ledger.engine_runs.landed_on(feed, day)
-    for each in sorted(landed, key=lambda run: (run.ended_at or run.landed_at, run.run_id)):
+    in_order = sorted(landed, key=lambda run: (run.ended_at or run.landed_at, run.run_id))
+    begin = max((n for n, run in enumerate(in_order) if run.replaces), default=0)
+    for each in in_order[begin:]:
         entries = json.loads(each.files) if each.files else read_settlement(s3, zones, each.claims_key)["files"]
-        yield each, [ClaimedFile(name=e["key"], version=e["version"], bytes=e["bytes"]) for e in entries]
+        yield each, [ClaimedFile(name=e["key"], **{name: e.get(name) for name in _SAID}) for e in entries]
 
 
 def claimed_files(s3: Any, zones: Zones, ledger: Ledger, feed: str, day: date) -> dict[str, ClaimedFile] | None:

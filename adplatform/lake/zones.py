@@ -41,6 +41,11 @@ class Zones:
         """Where the tasks of DataSync that are made for the source report what they copied."""
         return f"task-reports/{source}/"
 
+    @staticmethod
+    def extract_manifests(source: str, target: str) -> str:
+        """Where each reading of a database's table says what it wrote."""
+        return f"extracts/{source}/{target}/"
+
     def prepared(self, feed: str, day: date) -> str:
         return _day("prepared", feed, day)
 

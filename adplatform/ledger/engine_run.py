@@ -135,7 +135,7 @@ class EngineRun:
 class Landed:
     """What one run brought to one delivery: the object ``claims_key`` lists the raw objects. ``records`` is what the
     engine says it moved, where all of them belong to this delivery; ``files`` is the list itself, as JSON, where it is
-    short."""
+    short. With ``replaces`` nothing counts that an earlier run brought."""
 
     day: date
     run_id: str
@@ -145,6 +145,7 @@ class Landed:
     records: int | None = None
     ended_at: datetime | None = None
     files: str = ""
+    replaces: bool = False
 
     @property
     def sort_key(self) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from adplatform.ledger.deliveries import Deliveries
 from adplatform.ledger.derived import Derived
 from adplatform.ledger.engine_runs import EngineRuns
+from adplatform.ledger.extracts import Extracts
 from adplatform.ledger.keys import Keys
 from adplatform.ledger.leases import Lease, leased
 from adplatform.ledger.messages import Messages
@@ -68,6 +69,10 @@ class Ledger:
     @cached_property
     def engine_runs(self) -> EngineRuns:
         return EngineRuns(self.access)
+
+    @cached_property
+    def extracts(self) -> Extracts:
+        return Extracts(self.access)
 
     @cached_property
     def observations(self) -> Observations:

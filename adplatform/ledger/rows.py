@@ -16,6 +16,8 @@ pk                            sk                                   row
 ``feed#<src>/<feed>/<scope>`` ``observed#<day>#<as_of>#<report>``  :class:`Observation`, what a report said of a date
 ``feed#<source>/@<target>``   ``intent#<key>``                     :class:`Intention`, in ``active`` until it has ended
 ``feed#<source>/@<target>``   ``run#<id>``                         :class:`EngineRun`, in ``active`` until it landed
+``feed#<source>/@<target>``   ``extract#<id>``                     :class:`Extract`, in ``active`` until it has ended
+``feed#<source>/@<target>``   ``chunk#<id>#<0001>#<000001>``       :class:`Chunk`, one piece of a reading that is kept
 ``feed#<source>/<feed>``      ``landed#<day>#<digest>``            :class:`Landed`, what a run brought to a delivery
 ``feed#<source>``             ``ignored#<digest>``                 :class:`Ignored`, where an ignored object's row is
 ``feed#<source>``             ``arrived#<digest>``                 :class:`Arrived`, where an object has arrived

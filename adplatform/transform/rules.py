@@ -15,7 +15,7 @@ from adplatform.failures import PermanentFailure
 
 _DAY = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _TIME = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
-_OFFSET = "(Z|[+-](0[0-9]|1[0-4]):?[0-5][0-9])?"
+_OFFSET = "(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)?"
 _INTEGER = "[+-]?[0-9]+"
 _DOUBLE = "[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,3})?"
 _LARGEST_DOUBLE = "1.7976931348623157e308"
@@ -155,10 +155,11 @@ def _decimal(data_type: DataType) -> str:
 
 
 def _colon_in_offset(text: str) -> str:
-    """Salesforce writes ``+0000``, which not every engine reads."""
+    """Salesforce writes ``+0000`` and PostgreSQL ``+00``, which not every engine reads."""
     return (
         f"case when substr({text}, -5, 1) in ('+', '-')"
-        f" then concat(substr({text}, 1, length({text}) - 2), ':', substr({text}, -2, 2)) else {text} end"
+        f" then concat(substr({text}, 1, length({text}) - 2), ':', substr({text}, -2, 2))"
+        f" when substr({text}, -3, 1) in ('+', '-') then concat({text}, ':00') else {text} end"
     )
 
 

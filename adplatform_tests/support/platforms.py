@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from adplatform.components import PartnerPush, ReplicatedFiles, SaasFlows
+from adplatform.components import DatabaseTables, PartnerPush, ReplicatedFiles, SaasFlows
 from adplatform.contracts.source import FileSource
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
@@ -107,6 +107,13 @@ class Platform:
         return list(sensor.evaluate_tick(context).run_requests or ())
 
     def run(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
+        if not request.asset_selection:
+            return self.definitions.resolve_job_def(str(request.job_name)).execute_in_process(
+                instance=self.instance,
+                tags={**request.tags, "dagster/run_key": str(request.run_key)},
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                raise_on_error=False,
+            )
         return dg.materialize(
             [self.definitions.resolve_assets_def(key) for key in request.asset_selection or ()],
             partition_key=request.partition_key,
@@ -169,7 +176,7 @@ def make_platform(
     services: Services,
     attributes: Mapping[str, Any],
     instance: dg.DagsterInstance,
-    kind: type[PartnerPush] | type[ReplicatedFiles] | type[SaasFlows] = PartnerPush,
+    kind: type[PartnerPush] | type[ReplicatedFiles] | type[SaasFlows] | type[DatabaseTables] = PartnerPush,
 ) -> Platform:
     """The platform with one component of the given attributes, provisioned."""
     component = kind(kind.get_model_cls().model_validate(dict(attributes)))

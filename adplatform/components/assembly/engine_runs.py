@@ -1,9 +1,9 @@
 """What starts the runs of a source that a managed engine brings, and shows where the engine's own runs stand."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import dagster as dg
 from dagster_aws.s3.resources import S3Resource
@@ -11,7 +11,7 @@ from dagster_aws.secretsmanager.resources import SecretsManagerResource
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from adplatform.components.assembly.arrivals import Arrivals, deadline_schedule, request, standing
-from adplatform.components.assembly.automation import Looking, Tick, looked
+from adplatform.components.assembly.automation import Automation, Looking, Tick, looked
 from adplatform.components.assembly.care import care_schedules
 from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.cursors import read_cursor
@@ -126,19 +126,33 @@ class EngineRuns:
         return dg.AssetObservation(key, description=f"run {run.run_id}: {run.state}", metadata=engine_run_metadata(run))
 
 
+Wrapped = Callable[[Automation], Automation]
+
+
+def unwrapped(automation: Automation) -> Automation:
+    return automation
+
+
 TICKS = 10
 """Seconds between two ticks, at most: one that no event wakes costs a call or two."""
 
 
 def engine_sensor(
-    pattern: EngineFiles, assets: Sequence[dg.AssetsDefinition], seconds: int, status: dg.DefaultSensorStatus
+    pattern: EngineFiles,
+    assets: Sequence[dg.AssetsDefinition],
+    seconds: int,
+    status: dg.DefaultSensorStatus,
+    wrap: Wrapped = unwrapped,
+    jobs: Sequence[Any] = (),
 ) -> dg.SensorDefinition:
+    """``jobs`` take the place of runs of ``assets`` where a look starts other runs, too."""
+
     @dg.sensor(
         name=f"{pattern.source.name}_runs",
         description=f"Starts and watches the engine's runs of {pattern.source.name} and processes what they brought.",
         minimum_interval_seconds=min(seconds, TICKS),
         default_status=status,
-        target=assets,
+        **({"jobs": list(jobs)} if jobs else {"target": assets}),
     )
     @automated
     def look(
@@ -154,16 +168,22 @@ def engine_sensor(
     ) -> dg.SensorResult:
         services = services_of(s3, secrets, catalog, ledger, notifications, queues, engines, machine)
         automation = EngineRuns(pattern, timedelta(seconds=seconds))
-        return looked(with_crawls(automation, pattern.source), services, context)
+        return looked(wrap(with_crawls(automation, pattern.source)), services, context)
 
     return look
 
 
 def engine_definitions(
-    pattern: EngineFiles, declared: FileSource, kinds: set[str], hook: AssetSpecHook = unchanged
+    pattern: EngineFiles,
+    declared: FileSource,
+    kinds: set[str],
+    hook: AssetSpecHook = unchanged,
+    wrap: Wrapped = unwrapped,
+    jobs: Callable[[Sequence[dg.AssetsDefinition]], Sequence[Any]] = lambda _: (),
 ) -> dg.Definitions:
     """The assets of every feed, their care, and the sensor that follows the engine's runs. ``kinds`` are those of the
-    raw assets."""
+    raw assets; ``jobs`` makes what a look starts beside runs of the
+    assets, which ``wrap`` adds."""
     settings, source = read_settings(), pattern.source
     sensor_status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
     schedule_status = dg.DefaultScheduleStatus.RUNNING if settings.automation else dg.DefaultScheduleStatus.STOPPED
@@ -175,5 +195,6 @@ def engine_definitions(
         if flow.feed.arrival.deadline is not None:
             schedules.append(deadline_schedule(source, flow, pair, schedule_status))
         assets += pair
-    sensor = engine_sensor(pattern, assets, declared.check_every, sensor_status)
-    return dg.Definitions(assets=assets, sensors=[sensor], schedules=schedules)
+    started = jobs(assets)
+    sensor = engine_sensor(pattern, assets, declared.check_every, sensor_status, wrap, started)
+    return dg.Definitions(assets=assets, sensors=[sensor], schedules=schedules, jobs=list(started))

@@ -1,0 +1,144 @@
+"""A relational database whose tables are pulled in batches: its connection, its tables, and how each is read."""
+
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from adplatform.contracts.durations import Duration
+from adplatform.contracts.feed import Arrival, Feed
+from adplatform.contracts.model import FileFormat, Strict
+from adplatform.contracts.source import FileSource
+
+CURSOR_TYPES = ("int", "bigint", "date", "timestamp")
+"""Types of columns whose greatest value says how far a table has been read."""
+EXTRACTED = FileFormat(kind="csv", compression="gzip")
+"""How rows are kept as the database wrote them: text, no value apart from an empty one."""
+
+
+class Incremental(Strict):
+    """That a run brings what was added or changed since the last one, by a column that only grows."""
+
+    cursor: str
+    """The column of the contract by which changes are known, such as ``updated_at``; a number, date or timestamp, never
+    empty in the database."""
+    lag: Duration = timedelta(minutes=10)
+    """How far a run goes back behind where the last one stopped, for rows whose transaction ended late; 
+    rows that come again are the same rows."""
+    lag_count: int = Field(default=0, ge=0)
+    """The same for a cursor that is a number."""
+
+
+class Chunks(Strict):
+    """How a table is read in pieces, each an object of its own; a piece that fails is read again alone."""
+
+    rows: int = Field(default=500_000, ge=1_000)
+    """About how many rows a chunk has."""
+    column: str | None = None
+    """A column of the contract, a number or date, by whose ranges a table is divided; by default where its rows lie on
+    the disk (PostgreSQL), or not at all."""
+
+
+class TableFeed(Feed):
+    """One table or view of the database."""
+
+    table: str | None = Field(default=None, min_length=1, max_length=260)
+    """The table, with its schema where that is not the connection's own: ``sales.orders``; by default the feed's
+    name."""
+    incremental: Incremental | None = None
+    """By which column a run brings only what changed; by default each run brings the whole table."""
+    where: str | None = None
+    """A condition, in the database's SQL, that rows must meet to be brought; by default all are."""
+    chunks: Chunks = Chunks()
+    """How the table is read in pieces."""
+    every: Duration | None = None
+    """How often it is read. By default only when somebody asks, with `adplatform engines start`."""
+    offset: Duration = timedelta(0)
+    """How long after midnight (UTC), or after full multiples of ``every``, it is read."""
+    landing: str = "{feed}/dt={date}/*/{file}"
+    """Where the chunks lie below the source's own prefix; the run is a folder."""
+    format: FileFormat = EXTRACTED
+    """How the chunks are written; as csv with a header, compressed by gzip."""
+    arrival: Arrival = Arrival(complete_when="engine", accept_early=None)
+    """When a delivery is complete: once a run has read the whole table. A ``deadline`` may be set."""
+
+    @property
+    def source_table(self) -> str:
+        return self.table or self.name
+
+    @model_validator(mode="after")
+    def _brought_by_a_run(self) -> Self:
+        if self.arrival.complete_when != "engine":
+            raise ValueError("arrival.complete_when is engine for a table; leave it out")
+        if self.schedule is not None:
+            raise ValueError("a table's deliveries are processed once a run has landed; leave schedule out, use every")
+        if self.format != EXTRACTED:
+            raise ValueError("format is how a table is read, and is fixed; leave it out")
+        if self.pgp is not None:
+            raise ValueError("pgp is for files of a sender; leave it out")
+        if self.every is not None and self.every < timedelta(minutes=1):
+            raise ValueError("every is at least 1m")
+        return self
+
+    @model_validator(mode="after")
+    def _columns_can_be_read(self) -> Self:
+        names = {column.name: column for column in self.read_columns}
+        if len(names) == 1 and not next(iter(names.values())).required:
+            # A row without its only value is an empty line, which readers of csv pass over.
+            raise ValueError("a table of one column needs it to be required; or name another column, too")
+        if self.incremental is not None:
+            cursor = names.get(self.incremental.cursor)
+            if cursor is None or cursor.data_type.name not in CURSOR_TYPES:
+                raise ValueError(
+                    f"incremental.cursor {self.incremental.cursor!r} must be a declared column of type "
+                    f"{', '.join(CURSOR_TYPES)}"
+                )
+            if cursor.data_type.name in ("int", "bigint") and "lag" in self.incremental.model_fields_set:
+                raise ValueError(f"incremental.cursor {cursor.name} is a number: give lag_count in the place of lag")
+            if self.partition_by is None:
+                raise ValueError(
+                    "partition_by: null is for a table that each delivery replaces, and an incremental run brings only "
+                    "what changed; leave it out, or partition by a column of the key"
+                )
+        if self.chunks.column is not None:
+            column = names.get(self.chunks.column)
+            if column is None or column.data_type.name not in CURSOR_TYPES:
+                raise ValueError(
+                    f"chunks.column {self.chunks.column!r} must be a declared column of type {', '.join(CURSOR_TYPES)}"
+                )
+        return self
+
+
+class DatabaseSource(FileSource):
+    """A database whose tables are pulled in batches."""
+
+    connection: Annotated[str, Field(min_length=1, max_length=512)]
+    """The secret of the connection: a JSON object as Secrets Manager keeps it for databases, with ``engine``, ``host``,
+    ``port``, ``username``, ``password`` and ``dbname``. Its user needs no more than to read the tables."""
+    feeds: list[TableFeed] = Field(min_length=1)  # type: ignore[assignment]  # every one is a feed
+    """The tables."""
+    tls: Literal["verify", "off"] = "verify"
+    """``verify`` (default) takes only a server whose certificate is good for its name; ``off`` is for a database of
+    this machine."""
+    authority: str | None = None
+    """The secret with the certificates (PEM) of who signs the server's; by default those the system trusts. Amazon RDS
+    publishes its own."""
+    workers: int = Field(default=2, ge=1, le=16)
+    """How many chunks of a table are read at once, each by a connection of its own."""
+    statement_timeout: Duration = timedelta(minutes=30)
+    """How long the reading of one chunk may take."""
+    snapshot_max_age: Duration = timedelta(hours=4)
+    """How long the view of a table at one moment may be held, which keeps the server from cleaning up; a run that takes
+    longer has failed. An hour is reported."""
+    rows_per_second: int | None = Field(default=None, ge=1)
+    """The most rows that are read in a second, over all workers; by default as many as come."""
+    check_every: int = Field(default=60, ge=1)
+    """Seconds between two looks at what is due and what runs."""
+
+    @field_validator("feeds")
+    @classmethod
+    def _tables_once(cls, feeds: list[TableFeed]) -> list[TableFeed]:
+        tables = [feed.source_table for feed in feeds if feed.where is None]
+        for table in {t for t in tables if tables.count(t) > 1}:
+            raise ValueError(f"two feeds read {table}; give one of them a `where`, or leave it out")
+        return feeds

