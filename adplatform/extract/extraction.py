@@ -157,7 +157,9 @@ def _begun(
     until, stopped = seen.newest(whole, column), read_cursor(last.until) if last else None
     after = back(stopped, incremental.lag, incremental.lag_count)
     if until is None or (stopped == until and after == stopped):
-        return _viewed(services, row, seen, None, ()), (), whole
+        # It says where the last one stopped, for the next.
+        unchanged = Window(column, stopped, stopped) if stopped is not None else None
+        return _viewed(services, row, seen, unchanged, ()), (), whole
     window = Window(column, after, until)
     reading = table.reading(window)
     found = seen.divide(reading)
