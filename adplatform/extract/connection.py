@@ -239,10 +239,10 @@ def _failure(what: str, error: Exception) -> PermanentFailure | TransientFailure
 
 
 def _state(cause: BaseException) -> str:
-    if sqlstate := getattr(cause, "sqlstate", None):
-        return str(sqlstate)
     number = cause.args[0] if cause.args and isinstance(cause.args[0], int) else 0
-    return "08006" if number in _MYSQL_LOST else _MYSQL_STATES.get(number, "HY000" if number else "")
+    if number in _MYSQL_LOST:
+        return "08006"
+    return _MYSQL_STATES.get(number) or str(getattr(cause, "sqlstate", None) or ("HY000" if number else ""))
 
 
 def _without_state(what: str, cause: BaseException) -> PermanentFailure | TransientFailure:

@@ -46,7 +46,7 @@ class PortableView:
 
     def newest(self, reading: Reading, column: str) -> Cursor | None:
         table = _table(reading)
-        query = sa.select(sa.func.max(table.c[column])).where(*_conditions(reading))
+        query = sa.select(sa.func.max(table.c[column])).where(*_conditions(table, reading))
         return as_cursor(self.connection.execute(query).scalar(), column)
 
     def divide(self, reading: Reading) -> Sequence[Piece]:
@@ -57,7 +57,11 @@ class PortableView:
         whole = Piece(0, column=column, after=window.after if window else None, until=window.until if window else None)
         cursor = table.c[column]
         number = sa.func.row_number().over(order_by=cursor).label("n")
-        rows = sa.select(cursor.label("c"), number).where(*_conditions(reading, whole), cursor.is_not(None)).subquery()
+        rows = (
+            sa.select(cursor.label("c"), number)
+            .where(*_conditions(table, reading, whole), cursor.is_not(None))
+            .subquery()
+        )
         query = sa.select(rows.c.c).where(rows.c.n % reading.chunk_rows == 0).distinct().order_by(rows.c.c)
         bounds = [as_cursor(value, column) for value in self.connection.execute(query).scalars()]
         return pieces_between(column, whole.after, bounds, whole.until, absent=window is None)
@@ -65,7 +69,7 @@ class PortableView:
     def read(self, reading: Reading, piece: Piece, sink: Sink, pace: Pace) -> int:
         table, dialect, kinds = _table(reading), self.connection.dialect.name, self._kinds(reading)
         texts = (_as_text(table.c[name], kinds[name], dialect) for name in reading.columns)
-        query = sa.select(*texts).where(*_conditions(reading, piece))
+        query = sa.select(*texts).where(*_conditions(table, reading, piece))
         sink.write(_line(reading.columns))
         counted = 0
         options = {"stream_results": True, "max_row_buffer": _FETCHED, "yield_per": _FETCHED}
@@ -99,11 +103,13 @@ def _table(reading: Reading) -> "sa.TableClause":
     return sa.table(reading.table, *(sa.column(name) for name in sorted(names)), schema=reading.schema)
 
 
-def _conditions(reading: Reading, piece: Piece | None = None) -> "list[sa.ColumnElement[bool]]":
+def _conditions(
+    table: "sa.TableClause", reading: Reading, piece: Piece | None = None
+) -> "list[sa.ColumnElement[bool]]":
     found: list[sa.ColumnElement[bool]] = [sa.literal_column(f"({reading.where})")] if reading.where else []
     if piece is None or piece.column is None:
         return found
-    column = _table(reading).c[piece.column]
+    column = table.c[piece.column]
     if piece.absent:
         return [*found, column.is_(None)]
     if piece.after is not None:
