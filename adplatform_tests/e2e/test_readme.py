@@ -24,9 +24,8 @@ def project(tmp_path: Path) -> Path:
 
 def test_the_partner_of_the_readme_is_added_by_yaml_alone(project: Path) -> None:
     # `process` would pull the demo's accounts too, which takes a minute.
-    shutil.rmtree(project / "adplatform" / "defs" / "amazon")
-    shutil.rmtree(project / "adplatform" / "defs" / "saas")
-    shutil.rmtree(project / "adplatform" / "defs" / "clouds")
+    for part in ("amazon", "clouds", "databases", "saas"):
+        shutil.rmtree(project / "adplatform" / "defs" / part)
     with ensure(project / "home" / "aws"):  # so that not each command starts its own
         _add_the_partner(project)
 
@@ -111,12 +110,13 @@ def test_local_mode_refuses_an_endpoint_that_is_not_this_machine(project: Path) 
 
 
 def test_the_accounts_of_the_readme_are_valid_and_a_wrong_column_is_reported_with_its_line(project: Path) -> None:
-    _, account, seller, crm, cloud = PARTNER.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    _, account, seller, crm, cloud, shop = PARTNER.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     amazon = project / "adplatform" / "defs" / "amazon"
     (amazon / "seller" / "defs.yaml").write_text(seller, encoding="utf-8")
     defs = amazon / "ads" / "defs.yaml"
     defs.write_text(account, encoding="utf-8")
     (project / "adplatform" / "defs" / "clouds" / "exports" / "defs.yaml").write_text(cloud, encoding="utf-8")
+    (project / "adplatform" / "defs" / "databases" / "shop" / "defs.yaml").write_text(shop, encoding="utf-8")
     (project / "adplatform" / "defs" / "saas" / "crm" / "defs.yaml").write_text(crm, encoding="utf-8")
     reported = adplatform(project, "validate")
     assert reported.returncode == 0, reported.stderr
