@@ -11,6 +11,7 @@ import pytest
 from adplatform.flow.services import Services
 from adplatform.local.endpoint import ensure
 from adplatform.local.world.postgres import PostgresServer, postgres_server
+from adplatform.local.world.shop.world import forget
 from adplatform.platform.aws import Aws, local_aws
 from adplatform_tests.support.databases import Database, database_of
 from adplatform_tests.support.instances import as_if_new
@@ -35,8 +36,10 @@ def pytest_unconfigure() -> None:
 @pytest.fixture(scope="session")
 def aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of an embedded AWS that all tests of one xdist worker share: give buckets, queues and tables unique names."""
-    with ensure(tmp_path_factory.mktemp("aws"), child=SHARED_AWS) as endpoint:
+    data = tmp_path_factory.mktemp("aws")
+    with ensure(data, child=SHARED_AWS) as endpoint:
         yield endpoint.url
+    forget(data / "shop")
 
 
 @pytest.fixture(scope="session")

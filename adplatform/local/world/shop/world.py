@@ -13,6 +13,7 @@ from shutil import rmtree
 from typing import Any
 
 from adplatform.failures import PermanentFailure
+from adplatform.local.child import alone_in
 from adplatform.local.world import stored
 from adplatform.local.world.postgres import NOBODY, PostgresServer, postgres_server
 from adplatform.local.world.shop.contents import TABLES, fill
@@ -34,9 +35,17 @@ def place_of(data: Path) -> Path:
 
 
 def forget(data: Path) -> None:
-    """Remove all that the shop keeps in ``data`` and elsewhere; nobody may be serving it."""
-    rmtree(place_of(data), ignore_errors=True)
-    rmtree(data, ignore_errors=True)
+    """Remove all that the shop keeps in ``data`` and elsewhere, once one that is still ending has ended.
+
+    Raises:
+        PermanentFailure: it is being served.
+    """
+    if data.exists():
+        with alone_in(data):
+            rmtree(place_of(data), ignore_errors=True)
+            rmtree(data)
+    else:
+        rmtree(place_of(data), ignore_errors=True)
 
 
 class World:
