@@ -132,10 +132,12 @@ def merge(
     con.execute(f"create temp table late as select {key} from again where false")
     if history:
         con.execute(_no_versions(table))
-    merged = {n: _merge_bucket(con, table, known.get(n, Bucket(n)), target, history, floor) for n in sorted(touched)}
-    buckets = tuple(sorted(({**known, **merged}).values(), key=lambda bucket: bucket.number))
+    applied = 0
+    for n in sorted(touched):
+        known[n], made = _merge_bucket(con, table, known.get(n, Bucket(n)), target, history, floor)
+        applied += made
+    buckets = tuple(bucket for _, bucket in sorted(known.items()))
     (total,) = con.execute("select (select count(*) from changes) + (select n from duplicates)").fetchone() or (0,)
-    applied = sum(_count(con, f"select n from applied_{n}") for n in merged)
     return Merged(
         buckets=buckets,
         changes=total,
@@ -158,7 +160,10 @@ def _read(con: "duckdb.DuckDBPyConnection", table: KeyedTable, changes: Sequence
     key = _names(table.key)
     repeated = f"select 1 from {scan} group by {key}, {SEQUENCE} having count(*) > 1 limit 1"
     once = "distinct " if con.execute(repeated).fetchone() else ""
-    con.execute(f"create temp table changes as select {once}{wanted}, {_bucket(table)} as _bucket from {scan}")
+    # In order of their buckets, so that a bucket's are found without looking through all.
+    con.execute(
+        f"create temp table changes as select {once}{wanted}, {_bucket(table)} as _bucket from {scan} order by _bucket"
+    )
     absent = " or ".join(f"{identifier(n)} is null" for n in (*table.key, SEQUENCE, OP))
     if broken := _count(con, f"select count(*) from changes where {absent}"):
         raise PermanentFailure(f"{broken} changes have no key, operation or sequence: they belong into quarantine")
@@ -176,52 +181,55 @@ def _read(con: "duckdb.DuckDBPyConnection", table: KeyedTable, changes: Sequence
 
 def _merge_bucket(
     con: "duckdb.DuckDBPyConnection", table: KeyedTable, before: Bucket, target: Path, history: bool, floor: str
-) -> Bucket:
-    """Write what a bucket is with its changes."""
-    key, n = _names(table.key), before.number
-    own = _names(table.columns)
-    con.execute(f"create or replace temp table c as select * exclude (_bucket) from changes where _bucket = {n}")
+) -> tuple[Bucket, int]:
+    """Write what a bucket is with its changes; and how many rows and tombstones these made."""
+    key, own, n = _names(table.key), _names(table.columns), before.number
     for name, path in (("base_rows", before.rows), ("base_tombstones", before.tombstones)):
-        rows = f"read_parquet({literal(str(path))}, hive_partitioning = false)"
-        con.execute(f"create or replace temp view {name} as {f'select * from {rows}' if path else _nothing(table)}")
+        there = f"select * from read_parquet({literal(str(path))}, hive_partitioning = false)"
+        con.execute(f"create or replace temp view {name} as {there if path else _nothing(table)}")
     # Of keys that are made anew nothing counts that was there.
+    here = f"semi join (select {key} from changes where _bucket = {n}) using ({key}) anti join again using ({key})"
     con.execute(
-        f"create or replace temp table known as select {own}, {_names(SYSTEM)}, {literal(_ROW)} as {OP} from base_rows"
-        f" semi join c using ({key}) anti join again using ({key}) union all select {own}, {_names(SYSTEM)},"
-        f" {literal(_TOMBSTONE)} from base_tombstones semi join c using ({key}) anti join again using ({key})"
+        f"create or replace temp table known as select {key}, {SEQUENCE} from base_rows {here}"
+        f" union all select {key}, {SEQUENCE} from base_tombstones {here}"
     )
     con.execute(
-        f"create or replace temp table newer as select c.* from c left join known using ({key})"
-        f" where known.{SEQUENCE} is null or c.{SEQUENCE} > known.{SEQUENCE}"
+        f"create or replace temp table newer as select changes.* exclude (_bucket) from changes left join known"
+        f" using ({key}) where _bucket = {n} and (known.{SEQUENCE} is null or changes.{SEQUENCE} > known.{SEQUENCE})"
     )
-    if table.unchanged or history:
+    exact = bool(table.unchanged) or history
+    if exact:
         con.execute(
-            f"insert into late select {key} from (select c.* from c join known using ({key})"
-            f" where c.{SEQUENCE} < known.{SEQUENCE})"
+            f"insert into late select {key} from changes join known using ({key})"
+            f" where _bucket = {n} and changes.{SEQUENCE} < known.{SEQUENCE}"
         )
-    con.execute("create or replace temp table all_of as select * from newer union all by name select * from known")
+    # What was there matters where no change has all values: most changes do, and reading it costs as much as all else.
+    valueless = "" if exact else f" having bool_and({OP} = '{DELETE}')"
+    wanted = (
+        f"semi join (select {key} from newer group by {key}{valueless}) using ({key}) anti join again using ({key})"
+    )
+    con.execute(
+        f"create or replace temp table all_of as select * from newer union all by name"
+        f" select {own}, {_names(SYSTEM)}, '{_ROW}' as {OP} from base_rows {wanted} union all by name"
+        f" select {own}, {_names(SYSTEM)}, '{_TOMBSTONE}' as {OP} from base_tombstones {wanted}"
+    )
     if history:
         con.execute(f"insert into versions {_closed(table)}")
     con.execute(f"create or replace temp table final as {_final(table)}")
-    con.execute(f"create or replace temp table applied_{n} as select count(distinct ({key})) as n from newer")
     stay = f"anti join final using ({key}) anti join again using ({key})"
-    gone = f" where {SEQUENCE} >= {literal(floor)}" if floor else ""
-    alive = f"select {own}, {_names(SYSTEM)} from base_rows {stay}{gone} union all by name"
+    alive = f"select {own}, {_names(SYSTEM)} from base_rows {stay} union all by name"
     alive += f" select {own}, {_names(SYSTEM)} from final where not _deleted"
-    if floor:
-        alive = f"select * from ({alive}) where {SEQUENCE} >= {literal(floor)}"
     dead = f"select {own}, {_names(SYSTEM)} from base_tombstones {stay} union all by name"
     dead += f" select {own}, {_names(SYSTEM)} from final where _deleted"
     if floor:
+        alive = f"select * from ({alive}) where {SEQUENCE} >= {literal(floor)}"
         dead += (
             f" union all by name select {own}, {literal(floor)} as {SEQUENCE}, {CHANGED_AT} from base_rows {stay}"
             f" where {SEQUENCE} < {literal(floor)}"
         )
-    return Bucket(
-        n,
-        _written(con, alive, target / f"rows-{n:05}.parquet"),
-        _written(con, dead, target / f"tombstones-{n:05}.parquet"),
-    )
+    rows = _written(con, alive, target / f"rows-{n:05}.parquet")
+    tombstones = _written(con, dead, target / f"tombstones-{n:05}.parquet")
+    return Bucket(n, rows, tombstones), _count(con, "select count(*) from final")
 
 
 def _final(table: KeyedTable) -> str:
@@ -308,10 +316,8 @@ def _bucket(table: KeyedTable) -> str:
 
 def _written(con: "duckdb.DuckDBPyConnection", query: str, path: Path) -> Path | None:
     """The file with the rows of a query; None, and no file, without any."""
-    con.execute(
-        f"copy ({query}) to {literal(str(path))} (format parquet, compression snappy, row_group_size {_GROUP_ROWS})"
-    )
-    if _rows_in(con, (path,)):
+    options = f"format parquet, compression snappy, row_group_size {_GROUP_ROWS}"
+    if _count(con, f"copy ({query}) to {literal(str(path))} ({options})"):
         return path
     path.unlink()
     return None
