@@ -16,9 +16,10 @@ from adplatform.ledger.engine_run import WROTE, Intention, RunState
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.clock import utc_now
 
+_STOPPING = "CancelStarted"
 _STATES = {
     "InProgress": RunState.RUNNING,
-    "CancelStarted": RunState.RUNNING,
+    _STOPPING: RunState.RUNNING,
     "Successful": RunState.SUCCEEDED,
     "Error": RunState.FAILED,
     "Canceled": RunState.CANCELLED,
@@ -160,13 +161,15 @@ class AppFlow:
         )
         return pages
 
-    def cancel(self, run_id: str) -> None:
+    def cancel(self, run_id: str) -> bool:
         with self._failures():
             answer = self.client.cancel_flow_executions(flowName=self.flow, executionIds=[run_id])
-        if run_id in answer.get("invalidExecutions", ()):
-            run = self.observe([run_id]).get(run_id)
-            if run is None or not run.final:
-                raise PermanentFailure(f"flow {self.flow}: AppFlow does not stop run {run_id}, which it calls invalid")
+        if run_id not in answer.get("invalidExecutions", ()):
+            return True
+        run = self.observe([run_id]).get(run_id)
+        if run is None or not (run.final or run.said == _STOPPING):
+            raise PermanentFailure(f"flow {self.flow}: AppFlow does not stop run {run_id}, which it calls invalid")
+        return not run.final
 
     def _describe(self) -> dict[str, Any]:
         with self._failures():

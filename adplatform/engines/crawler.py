@@ -93,21 +93,21 @@ class GlueCrawler:
     def claims(self, run: Run) -> Iterator[Claim]:
         return iter(())
 
-    def cancel(self, run_id: str) -> None:
+    def cancel(self, run_id: str) -> bool:
         run = self.observe([run_id]).get(run_id)
         if run is not None and run.final:
-            return
+            return False
         going = self._going()
         if going != run_id:
             raise PermanentFailure(f"crawler {self.name} is not at crawl {run_id}, but at {going or 'none'}")
         with self._failures():
             try:
                 self.client.stop_crawler(Name=self.name)
-            except (
-                self.client.exceptions.CrawlerNotRunningException,
-                self.client.exceptions.CrawlerStoppingException,
-            ):
-                return
+            except self.client.exceptions.CrawlerStoppingException:
+                return True
+            except self.client.exceptions.CrawlerNotRunningException:
+                return False
+        return True
 
     def forget(self) -> None:
         """Remove the tables that crawls have made."""

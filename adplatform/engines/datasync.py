@@ -20,13 +20,14 @@ from adplatform.platform.aws_errors import aws_failures
 
 MARK = "adplatform:intention"
 """The tag of an execution that names its intention: DataSync takes no client token."""
+_STOPPING = "CANCELLING"
 _STATES = {
     "QUEUED": RunState.WAITING,
     "LAUNCHING": RunState.WAITING,
     "PREPARING": RunState.RUNNING,
     "TRANSFERRING": RunState.RUNNING,
     "VERIFYING": RunState.RUNNING,
-    "CANCELLING": RunState.RUNNING,
+    _STOPPING: RunState.RUNNING,
     "SUCCESS": RunState.SUCCEEDED,
     "ERROR": RunState.FAILED,
 }
@@ -72,6 +73,7 @@ class DataSync:
             **dict.fromkeys((RunState.SUCCEEDED, RunState.PARTIAL, RunState.FAILED), timedelta(hours=2)),
         },
         proves_files=True,
+        tells_cancelled=False,
     )
 
     @cached_property
@@ -177,15 +179,18 @@ class DataSync:
             said = self.client.describe_task_execution(TaskExecutionArn=run_id)
         return TaskReport(self.s3, said.get("TaskReportConfig") or {}, task.get("Name", ""), run_id)
 
-    def cancel(self, run_id: str) -> None:
+    def cancel(self, run_id: str) -> bool:
         with self._failures():
-            if self._run(run_id).final:
-                return
+            run = self._run(run_id)
+            if run.said in _ENDED or run.said == _STOPPING:
+                return run.said == _STOPPING
             try:
                 self.client.cancel_task_execution(TaskExecutionArn=run_id)
             except self.client.exceptions.InvalidRequestException:
-                if self._described(run_id).ended_at is None:
+                if self._described(run_id).said not in _ENDED:
                     raise
+                return False
+        return True
 
     def _written_between(self, start: datetime, end: datetime | None) -> Iterator[Claim]:
         with self._failures():

@@ -4,12 +4,14 @@ The intention is in the ledger before the engine is asked. Whatever can be lost 
 found again in the engine's own records; no event is needed.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from adplatform.contracts.source import PLATFORM_TOPICS, Topics
-from adplatform.engines.engine import Busy, Doubtful, Engine, Run
+from adplatform.engines.engine import Busy, Doubtful, Engine, Limits, Run
 from adplatform.engines.landing import land
 from adplatform.engines.notices import Notices, troubles_of, what_is_left
 from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
@@ -19,6 +21,8 @@ from adplatform.flow.source import Source
 from adplatform.ledger.engine_run import WROTE, EngineRun, Intention, IntentState, RunState
 from adplatform.ledger.ledger import Ledger
 from adplatform.platform.aws_errors import aws_failures
+
+log = logging.getLogger(__name__)
 
 MOST_RUNS = 3
 """Runs that are started for one intention before it is given up."""
@@ -119,24 +123,43 @@ class Watch:
         return self.ledger.engine_runs.intend(wanted)
 
     def cancel(self, target: Target, run: EngineRun) -> None:
-        """Stop exactly this run, which is not wanted again: some engines call that a failure like any other.
+        """Stop exactly this run, which is not wanted again. The wish is in the ledger before the engine is asked, so
+        that a look asks again where the answer, or this process, is lost.
 
         Raises:
             PermanentFailure: it has ended, or the engine refuses.
-            TransientFailure: the engine does not answer at present.
+            TransientFailure: the engine does not answer at present; a later look asks it again.
         """
         runs = self.ledger.engine_runs
-        marked = None
-        while marked is None:
-            latest = runs.run(run.source, run.target, run.run_id) or run
-            if latest.final:
-                raise PermanentFailure(f"run {run.run_id} has ended: it was {latest.said or latest.state}")
-            marked = runs.cancel(latest)
+        latest = runs.run(run.source, run.target, run.run_id) or run
+        said = latest.said or latest.state
+        if not latest.final:
+            if self._stopped(target, self._changed(latest, runs.unwant)).cancelled:
+                return
+            shown = target.engine.observe([run.run_id]).get(run.run_id)
+            said = shown.said if shown else said
+        raise PermanentFailure(f"run {run.run_id} has ended: it was {said}")
+
+    def _stopped(self, target: Target, row: EngineRun) -> EngineRun:
+        """Have the engine stop a run that is not wanted; not ``cancelled`` when it has ended.
+
+        Raises: as :meth:`cancel`.
+        """
+        runs = self.ledger.engine_runs
         try:
-            target.engine.cancel(run.run_id)
-        except (PermanentFailure, TransientFailure):
-            runs.cancel(marked, stopped=False)
+            stopped = target.engine.cancel(row.run_id)
+        except PermanentFailure:
+            self._changed(row, partial(runs.unwant, unwanted=False))
             raise
+        return self._changed(row, runs.cancelled if stopped else partial(runs.unwant, unwanted=False))
+
+    def _changed(self, row: EngineRun, step: Callable[[EngineRun], EngineRun | None]) -> EngineRun:
+        """The run after a step that is taken whatever others write meanwhile, unless it lands."""
+        while not row.ended:
+            if (changed := step(row)) is not None:
+                return changed
+            row = self.ledger.engine_runs.run(row.source, row.target, row.run_id) or row
+        return row
 
     def _look_at(
         self,
@@ -236,7 +259,7 @@ class Watch:
             runs.end(intention, IntentState.FULFILLED)
             return None
         why = own.error or own.message or own.said
-        if own.state is RunState.CANCELLED or intention.attempt >= MOST_RUNS:
+        if own.unwanted or own.state is RunState.CANCELLED or intention.attempt >= MOST_RUNS:
             self._notices.gave_up(runs.end(intention, IntentState.GIVEN_UP, why), "the next slot tries again")
             return None
         return runs.again(intention, why, self.ledger.now() + _pause(intention.attempt))
@@ -267,7 +290,9 @@ class Watch:
     def _observed(self, target: Target, row: EngineRun, shown: Run | None) -> EngineRun:
         runs, now = self.ledger.engine_runs, self.ledger.now()
         if shown is not None and not row.final:
-            said = _said(row, shown)
+            if row.unwanted and not row.cancelled and not shown.final:
+                row = self._asked_again(target, row)
+            said = _said(row, shown, target.engine.limits)
             if said != row:
                 row = runs.observed(row, said) or row
         since = row.state_since or now
@@ -280,6 +305,16 @@ class Watch:
             self._notices.overdue(row, why)
             row = runs.overdue(row, why) or row
         return row
+
+    def _asked_again(self, target: Target, row: EngineRun) -> EngineRun:
+        """Whoever wanted it stopped has had no answer, or died over it."""
+        try:
+            return self._stopped(target, row)
+        except PermanentFailure as e:
+            self._notices.goes_on(row, str(e))
+        except TransientFailure as e:
+            log.warning("%s %s is still to be stopped: %s", row.owner, row.run_id, e)
+        return self.ledger.engine_runs.run(row.source, row.target, row.run_id) or row
 
     def _landed(self, target: Target, seen: EngineRun) -> EngineRun:
         """Give what the run wrote to its deliveries. Of one that did not succeed that counts only where the engine
@@ -353,10 +388,12 @@ def _pause(tried: int) -> timedelta:
     return min(timedelta(minutes=minutes), LONGEST_REST)
 
 
-def _said(row: EngineRun, shown: Run) -> EngineRun:
-    """The row with what the engine says by now."""
+def _said(row: EngineRun, shown: Run, limits: Limits) -> EngineRun:
+    """The row with what the engine says by now. Where it calls both a failure, a run that it agreed to stop is a
+    cancelled one."""
     said = replace(row, **{name: getattr(shown, name) for name in _SHOWN})
-    return replace(said, state=RunState.CANCELLED) if row.cancelled and said.state is RunState.FAILED else said
+    cancelled = row.cancelled and said.state is RunState.FAILED and not limits.tells_cancelled
+    return replace(said, state=RunState.CANCELLED) if cancelled else said
 
 
 def _as_run(row: EngineRun) -> Run:

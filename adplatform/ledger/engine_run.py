@@ -85,7 +85,7 @@ class EngineRun:
     ``final`` once nothing of it changes any more, its report included; ``landed_at`` once everything that it wrote is
     with its deliveries, or was left out because it failed. ``records``, ``files`` and ``bytes`` are what the engine
     says it moved, ``objects`` is how many landed. ``overdue`` once it stays in a state for longer than it may,
-    ``cancelled`` once somebody stopped it from here.
+    ``unwanted`` once somebody wants it stopped, ``cancelled`` once the engine has agreed to stop it for that.
     """
 
     source: str
@@ -108,6 +108,7 @@ class EngineRun:
     bytes: int | None = None
     failed: int | None = None
     overdue: bool = False
+    unwanted: bool = False
     cancelled: bool = False
     objects: int = 0
     landed_at: datetime | None = None

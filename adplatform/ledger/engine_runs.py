@@ -170,14 +170,23 @@ class EngineRuns:
         _require(not seen.ended, seen, "overdue")
         return self._move(seen, replace(seen, overdue=True, error=why))
 
-    def cancel(self, seen: EngineRun, *, stopped: bool = True) -> EngineRun | None:
-        """Somebody stops it, or with ``stopped=False`` could not.
+    def unwant(self, seen: EngineRun, *, unwanted: bool = True) -> EngineRun | None:
+        """Somebody wants it stopped, or with ``unwanted=False`` that was refused.
 
         Raises:
-            IllegalStep: it is final.
+            IllegalStep: it has landed.
         """
-        _require(not seen.final, seen, "cancelled")
-        return self._move(seen, replace(seen, cancelled=stopped))
+        _require(not seen.ended, seen, "stopped")
+        return self._move(seen, replace(seen, unwanted=unwanted))
+
+    def cancelled(self, seen: EngineRun) -> EngineRun | None:
+        """Its engine has agreed to stop it.
+
+        Raises:
+            IllegalStep: nobody wanted that, or it has landed.
+        """
+        _require(seen.unwanted and not seen.ended, seen, "cancelled")
+        return self._move(seen, replace(seen, cancelled=True))
 
     def lose(self, seen: EngineRun, why: str) -> EngineRun | None:
         """The engine does not know it any more and will say nothing of it.
