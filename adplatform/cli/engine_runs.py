@@ -11,9 +11,10 @@ from rich.text import Text
 
 from adplatform.cli.context import connect, console, errors
 from adplatform.engines.crawls import crawl_watch
+from adplatform.engines.engine import Engine, Finding
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import Target, Watch, asked
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import WROTE, EngineRun, Intention, IntentState
 from adplatform.ledger.ledger import Ledger
@@ -71,15 +72,33 @@ def one_going(runs: Sequence[EngineRun], name: str, begins: str) -> EngineRun:
 def check() -> None:
     """Compare every declared flow, task and crawler with what AWS has, and say what to change."""
     services = connect()
-    fatal = 0
-    for watch, target in _targets(services, None):
-        for finding in target.engine.check():
-            fatal += finding.fatal
-            where = f"{watch.source.name}/{target.name}"
-            (errors if finding.fatal else console).print(f"{where}: {finding.text}", soft_wrap=True, markup=False)
-    if fatal:
+    if not checked(
+        [(f"{watch.source.name}/{target.name}", target.engine) for watch, target in _targets(services, None)]
+    ):
         raise typer.Exit(1)
-    console.print("every flow, task and crawler is fit to run")
+
+
+def checked(targets: Sequence[tuple[str, Engine]]) -> bool:
+    """Say what is to be changed of each named target, and in the end how many are fit to run; whether all are."""
+    unfit = 0
+    for name, engine in targets:
+        found = _findings(engine)
+        for finding in found:
+            (errors if finding.fatal else console).print(f"{name}: {finding.text}", soft_wrap=True, markup=False)
+        unfit += any(finding.fatal for finding in found)
+    if unfit:
+        errors.print(f"{unfit} of {len(targets)} flows, tasks and crawlers are not fit to run")
+    else:
+        console.print(f"every flow, task and crawler is fit to run ({len(targets)})")
+    return not unfit
+
+
+def _findings(engine: Engine) -> Sequence[Finding]:
+    """What keeps one target from being looked at says nothing of the others."""
+    try:
+        return engine.check()
+    except (PermanentFailure, TransientFailure) as e:
+        return [Finding(str(e))]
 
 
 def run_table(ledger: Ledger, source: str, target: str, most: int) -> Table:
