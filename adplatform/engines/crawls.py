@@ -170,7 +170,8 @@ def _target(services: Services, flow: FeedFlow, verdicts: list[Verdict]) -> Targ
             f"{flow.table} cannot be crawled: a crawler reads the copies of current files, and ADPLATFORM_PATH_COPIES "
             "is off; switch them on, or leave out crawl"
         )
-    crawler = GlueCrawler(services.glue, crawler_of(services, flow), unfit)
+    once = partial(services.aws.client_once, "glue")
+    crawler = GlueCrawler(services.glue, crawler_of(services, flow), unfit, once)
     return Target(target_name(flow), crawler, judge=partial(_judge, services, flow, crawler, verdicts))
 
 

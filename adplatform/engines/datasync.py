@@ -46,12 +46,11 @@ def remembers_nothing(_: Collection[str]) -> Mapping[str, Run]:
 @dataclass(frozen=True)
 class DataSync:
     """One task, by its ARN or its name. ``prefix`` is where in ``bucket`` it has to write, ``declared`` what makes
-    it, where YAML has that. ``client`` and ``s3`` are boto3 clients.
+    it, where YAML has that. ``client`` and ``s3`` are boto3 clients, and ``client_once`` makes one that asks once: what
+    a client repeats by itself because an answer was lost would queue another execution.
 
     AWS lists executions with no more than their state, in no order that it promises, and describes them one by one.
     ``remembered`` gives those of the ended ones that somebody has kept, and ``final`` keeps all of them.
-
-    A start that the client itself repeats queues another execution, which costs a run and doubles nothing.
     """
 
     client: Any
@@ -62,6 +61,7 @@ class DataSync:
     final: dict[str, Run] = field(default_factory=dict)
     remembered: Callable[[Collection[str]], Mapping[str, Run]] = remembers_nothing
     declared: DeclaredTask | None = None
+    client_once: Callable[[], Any] | None = None
 
     limits = Limits(
         history=timedelta(days=30),
@@ -138,7 +138,8 @@ class DataSync:
                     return Started(arn, adopted=True)
                 if execution["Status"] not in _ENDED:
                     return Busy(arn)
-            answer = self.client.start_task_execution(TaskArn=self.task, Tags=[{"Key": MARK, "Value": mark}])
+            once = self.client_once() if self.client_once else self.client
+            answer = once.start_task_execution(TaskArn=self.task, Tags=[{"Key": MARK, "Value": mark}])
         return Started(answer["TaskExecutionArn"])
 
     def observe(self, run_ids: Collection[str]) -> Mapping[str, Run]:

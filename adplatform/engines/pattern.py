@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from adplatform.contracts.replication import ReplicatedSource
@@ -166,6 +167,7 @@ def replicated_files(declared: ReplicatedSource, settings: Settings) -> EngineFi
             final,
             remembered,
             made(services),
+            partial(services.aws.client_once, "datasync"),
         )
         return [Target(TASK, engine, declared.every, declared.offset)]
 
