@@ -42,8 +42,13 @@ def claims_of(
     """What each run brought to the delivery, in the order in which the runs ended."""
     landed = ledger.engine_runs.landed_on(feed, day)
     for each in sorted(landed, key=lambda run: (run.ended_at or run.landed_at, run.run_id)):
-        entries = json.loads(each.files) if each.files else read_settlement(s3, zones, each.claims_key)["files"]
-        yield each, [ClaimedFile(name=e["key"], version=e["version"], bytes=e["bytes"]) for e in entries]
+        yield each, claims_in(s3, zones, each)
+
+
+def claims_in(s3: Any, zones: Zones, landed: Landed) -> list[ClaimedFile]:
+    """The files of one list."""
+    entries = json.loads(landed.files) if landed.files else read_settlement(s3, zones, landed.claims_key)["files"]
+    return [ClaimedFile(name=e["key"], version=e["version"], bytes=e["bytes"]) for e in entries]
 
 
 def claimed_files(s3: Any, zones: Zones, ledger: Ledger, feed: str, day: date) -> dict[str, ClaimedFile] | None:

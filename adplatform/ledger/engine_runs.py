@@ -202,14 +202,14 @@ class EngineRuns:
         """What a run wrote belongs to the delivery from now on. Repeating it changes nothing."""
         self.table.put(feed, [landed])
 
-    def lands(self, seen: EngineRun, objects: int) -> EngineRun | None:
-        """So many of its objects are being given to their deliveries.
+    def lands(self, seen: EngineRun, objects: int, only: str) -> EngineRun | None:
+        """So many of its objects are being given to their deliveries, or to the ``only`` one.
 
         Raises:
             IllegalStep: something of it may still change, or it has landed.
         """
         _require(seen.final and not seen.ended and objects > 0, seen, "landing")
-        return self._move(seen, replace(seen, objects=objects))
+        return self._move(seen, replace(seen, objects=objects, only=only))
 
     def landed(self, seen: EngineRun, why: str = "", *, failed: bool = False) -> EngineRun | None:
         """Everything that it wrote is with its deliveries, or was left out for the reason ``why``. One that ``failed``
