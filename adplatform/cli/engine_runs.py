@@ -13,10 +13,11 @@ from adplatform.cli.context import connect, console, errors
 from adplatform.engines.crawls import crawl_watch
 from adplatform.engines.engine import Engine, Finding
 from adplatform.engines.pattern import EngineFiles
-from adplatform.engines.runs import Target, Watch, asked
+from adplatform.engines.runs import Target, Watch, again, asked
+from adplatform.engines.window_flows import Window, WindowFlows, feed_name, windows_between
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.services import Services
-from adplatform.ledger.engine_run import WROTE, EngineRun, Intention, IntentState
+from adplatform.ledger.engine_run import PURSUED, WROTE, EngineRun, Intention, IntentState
 from adplatform.ledger.ledger import Ledger
 from adplatform.patterns import declared_patterns, of_kind
 
@@ -30,7 +31,9 @@ def runs(
     """Show the runs of flows, tasks and crawlers, whoever started them, and what is wanted and has not run yet."""
     services = connect()
     for watch, target in _targets(services, name):
-        console.print(run_table(services.ledger, watch.source.name, target.name, most))
+        table = run_table(services.ledger, watch.source.name, target.name, most)
+        if table.row_count or target.release is None:
+            console.print(table)
 
 
 def start(
@@ -39,6 +42,8 @@ def start(
     """Want a run of a flow, task or crawler now; the next look starts it."""
     services = connect()
     [(watch, target)] = _targets(services, _whole(name))
+    if isinstance(target.engine, WindowFlows):
+        raise PermanentFailure(f"{name} are windows of the past: `adplatform engines backfill` takes the days")
     watch.intend(target, asked(services.now()))
     console.print(f"a run of {name} is wanted; the next look at the source starts it")
 
@@ -53,6 +58,66 @@ def cancel(
     found = one_going(services.ledger.engine_runs.runs(watch.source.name, target.name), name, run)
     watch.cancel(target, found)
     console.print(f"run {found.run_id} is being stopped")
+
+
+def backfill(
+    source: Annotated[str, typer.Argument(help="A source whose flows run in AppFlow.", show_default=False)],
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day, in UTC.")],
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, in UTC.")],
+    feed: Annotated[str | None, typer.Option(help="A feed; by default every feed of the source.")] = None,
+    days_per_run: Annotated[int | None, typer.Option(min=1, help="Days of a run; by default all in one.")] = None,
+) -> None:
+    """Want a window of the past: a copy of the flow pulls what changed in it, and is deleted after its run."""
+    services = connect()
+    wanted = windows_between(first.date(), last.date(), days_per_run, services.now())
+    if not backfilled(services, _windows(services, source, feed), wanted):
+        raise typer.Exit(1)
+
+
+def backfilled(
+    services: Services, targets: Sequence[tuple[Watch, Target, WindowFlows]], wanted: Sequence[Window]
+) -> bool:
+    """Want these windows of each feed whose flow can be copied, and say why others cannot; whether all can."""
+    refused = 0
+    for watch, target, engine in targets:
+        try:
+            for window in wanted:
+                engine.request(window)
+        except PermanentFailure as e:
+            errors.print(str(e), soft_wrap=True, markup=False)
+            refused += 1
+            continue
+        new = sum(_want(services, watch, target, window) for window in wanted)
+        name = f"{watch.source.name}/{feed_name(target.name)}"
+        said = f"{new} runs are wanted" if new else "nothing new is wanted: these runs are on their way"
+        console.print(f"{name}: {said}; see `adplatform runs {watch.source.name}/{target.name}`", soft_wrap=True)
+    return not refused
+
+
+def _want(services: Services, watch: Watch, target: Target, window: Window) -> bool:
+    """Want a run for the window, once more where an earlier one has ended; False while one is on its way."""
+    intentions = services.ledger.engine_runs.intentions(watch.source.name, target.name)
+    same = [i for i in intentions if (i.window_start, i.window_end) == (window.start, window.end)]
+    if any(each.state in PURSUED for each in same):
+        return False
+    key = again(window.key, services.now()) if same else window.key
+    return watch.intend(target, key, window.start, window.end)
+
+
+def _windows(services: Services, source: str, feed: str | None) -> list[tuple[Watch, Target, WindowFlows]]:
+    """
+    Raises:
+        PermanentFailure: the source or the feed has no flow of AppFlow.
+    """
+    found = [
+        (watch, target, target.engine)
+        for watch, target in _targets(services, source)
+        if isinstance(target.engine, WindowFlows) and feed in (None, feed_name(target.name))
+    ]
+    if not found:
+        what = source if feed is None else f"{source}/{feed}"
+        raise PermanentFailure(f"{what} is brought by no flow of AppFlow, whose windows can be pulled")
+    return found
 
 
 def one_going(runs: Sequence[EngineRun], name: str, begins: str) -> EngineRun:
@@ -103,18 +168,22 @@ def _findings(engine: Engine) -> Sequence[Finding]:
 
 def run_table(ledger: Ledger, source: str, target: str, most: int) -> Table:
     """The newest runs of one flow, task or crawler, the newest first, below what is wanted and has none yet."""
-    table = Table("wanted for", "run", "state", "started", "records", "objects", "note", box=SIMPLE)
+    intentions, runs = ledger.engine_runs.intentions(source, target), ledger.engine_runs.runs(source, target)[-most:]
+    windows = any(row.window_start for row in intentions) or any(row.window_start for row in runs)
+    about = ("wanted for", *(["window"] if windows else []))
+    table = Table(*about, "run", "state", "started", "records", "objects", "note", box=SIMPLE)
     table.title = f"{source}/{target}"
-    wanted = [i for i in ledger.engine_runs.intentions(source, target) if i.state is not IntentState.FULFILLED]
-    for row in (*_wanted(wanted), *_ran(reversed(ledger.engine_runs.runs(source, target)[-most:]))):
-        table.add_row(*(Text(each) if isinstance(each, str) else each for each in row))
+    wanted = [i for i in intentions if i.state is not IntentState.FULFILLED]
+    for why, window, *row in (*_wanted(wanted), *_ran(reversed(runs))):
+        shown = (why, *([window] if windows else []), *row)
+        table.add_row(*(Text(each) if isinstance(each, str) else each for each in shown))
     return table
 
 
 def _wanted(intentions: Sequence[Intention]) -> Iterator[tuple[str, ...]]:
     for each in reversed(intentions):
         if not each.run_id:
-            yield each.key, "", str(each.state), "", "", "", each.error
+            yield each.key, _pulled(each), "", str(each.state), "", "", "", each.error
 
 
 def _ran(runs: Iterator[EngineRun]) -> Iterator[tuple[str | Text, ...]]:
@@ -123,6 +192,7 @@ def _ran(runs: Iterator[EngineRun]) -> Iterator[tuple[str | Text, ...]]:
         state = Text(f"{run.state}{', overdue' if run.overdue and not run.ended else ''}", color)
         yield (
             run.intent or "somebody else",
+            _pulled(run),
             last_part(run.run_id),
             state,
             _shown(run.started_at),
@@ -135,6 +205,13 @@ def _ran(runs: Iterator[EngineRun]) -> Iterator[tuple[str | Text, ...]]:
 def last_part(run_id: str) -> str:
     """What tells a run from others of its target: all of an id, and the end of an ARN."""
     return run_id.rpartition("/")[2]
+
+
+def _pulled(row: EngineRun | Intention) -> str:
+    """What it pulls, where that is a window; times of day only where they matter."""
+    if row.window_start is None or row.window_end is None:
+        return ""
+    return " to ".join(f"{at:%Y-%m-%d %H:%M}".removesuffix(" 00:00") for at in (row.window_start, row.window_end))
 
 
 def _shown(at: datetime | None) -> str:
