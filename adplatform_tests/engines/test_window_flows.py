@@ -164,8 +164,9 @@ class Crm:
         today = utc_now().date()
         for day in (today - timedelta(days=1), today):
             for landed in self.services.ledger.engine_runs.landed_on(f"{self.pattern.source.name}/contacts", day):
-                entries = json.loads(self._read(landed.claims_key))["files"]
-                for entry in entries if run_id in ("", landed.run_id) else ():
+                if run_id not in ("", landed.run_id):
+                    continue
+                for entry in json.loads(self._read(landed.claims_key))["files"]:
                     ids += [json.loads(line)["Id"] for line in self._read(entry["key"]).splitlines()]
         return sorted(ids)
 
