@@ -1,5 +1,6 @@
 """The runs of managed engines on a terminal: what was wanted, what ran, whoever started it, and what it brought."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated
@@ -87,21 +88,24 @@ def backfilled(
             errors.print(str(e), soft_wrap=True, markup=False)
             refused += 1
             continue
-        new = sum(_want(services, watch, target, window) for window in wanted)
-        name = f"{watch.source.name}/{feed_name(target.name)}"
-        said = f"{new} runs are wanted" if new else "nothing new is wanted: these runs are on their way"
-        console.print(f"{name}: {said}; see `adplatform runs {watch.source.name}/{target.name}`", soft_wrap=True)
+        became = Counter(_want(services, watch, target, window) for window in wanted)
+        name = f"{watch.source.name}/{target.name}"
+        said = ", ".join(f"{count} {what}" for what, count in became.items())
+        console.print(f"{name}: windows: {said}; see `adplatform runs {name}`", soft_wrap=True, highlight=False)
     return not refused
 
 
-def _want(services: Services, watch: Watch, target: Target, window: Window) -> bool:
-    """Want a run for the window, once more where an earlier one has ended; False while one is on its way."""
+def _want(services: Services, watch: Watch, target: Target, window: Window) -> str:
+    """Want a run for the window, once more where all before have failed; what became of that."""
     intentions = services.ledger.engine_runs.intentions(watch.source.name, target.name)
     same = [i for i in intentions if (i.window_start, i.window_end) == (window.start, window.end)]
     if any(each.state in PURSUED for each in same):
-        return False
+        return "on their way already"
+    if any(each.state is IntentState.FULFILLED for each in same):
+        return "pulled already"
     key = again(window.key, services.now()) if same else window.key
-    return watch.intend(target, key, window.start, window.end)
+    watch.intend(target, key, window.start, window.end)
+    return "wanted now"
 
 
 def _windows(services: Services, source: str, feed: str | None) -> list[tuple[Watch, Target, WindowFlows]]:
@@ -183,7 +187,7 @@ def run_table(ledger: Ledger, source: str, target: str, most: int) -> Table:
 def _wanted(intentions: Sequence[Intention]) -> Iterator[tuple[str, ...]]:
     for each in reversed(intentions):
         if not each.run_id:
-            yield each.key, _pulled(each), "", str(each.state), "", "", "", each.error
+            yield _reason(each.key), _pulled(each), "", str(each.state), "", "", "", each.error
 
 
 def _ran(runs: Iterator[EngineRun]) -> Iterator[tuple[str | Text, ...]]:
@@ -191,7 +195,7 @@ def _ran(runs: Iterator[EngineRun]) -> Iterator[tuple[str | Text, ...]]:
         color = "green" if run.state in WROTE else "red" if run.final else "yellow"
         state = Text(f"{run.state}{', overdue' if run.overdue and not run.ended else ''}", color)
         yield (
-            run.intent or "somebody else",
+            _reason(run.intent) or "somebody else",
             _pulled(run),
             last_part(run.run_id),
             state,
@@ -205,6 +209,12 @@ def _ran(runs: Iterator[EngineRun]) -> Iterator[tuple[str | Text, ...]]:
 def last_part(run_id: str) -> str:
     """What tells a run from others of its target: all of an id, and the end of an ARN."""
     return run_id.rpartition("/")[2]
+
+
+def _reason(key: str) -> str:
+    """Why a run is wanted, without the window, which has a column of its own."""
+    wanted, _, again = key.partition(" ")
+    return f"window {again}".strip() if wanted.startswith("window/") else key
 
 
 def _pulled(row: EngineRun | Intention) -> str:

@@ -156,6 +156,8 @@ class Watch:
         except PermanentFailure:
             self._changed(row, partial(runs.unwant, unwanted=False))
             raise
+        if row.cancelled and not stopped:
+            return row
         return self._changed(row, runs.cancelled if stopped else partial(runs.unwant, unwanted=False))
 
     def _changed(self, row: EngineRun, step: Callable[[EngineRun], EngineRun | None]) -> EngineRun:

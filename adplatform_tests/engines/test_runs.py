@@ -410,6 +410,17 @@ def test_a_run_that_ended_before_its_engine_is_asked_is_not_called_cancelled(bro
     assert brought.engine.starts == 2
 
 
+def test_a_run_that_is_stopped_twice_stays_cancelled(brought: Brought) -> None:
+    brought.engine.limits = replace(LIMITS, tells_cancelled=False)
+    brought.look()
+    [run] = brought.runs()
+    for _ in range(2):
+        brought.watch.cancel(brought.target, run)
+    brought.look()
+    row = brought.run(run.run_id)
+    assert (row.state, row.unwanted, row.cancelled) == (RunState.CANCELLED, True, True)
+
+
 def test_a_refusal_that_nobody_waited_for_is_told(brought: Brought) -> None:
     brought.look()
     [run] = brought.runs()

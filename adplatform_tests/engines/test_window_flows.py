@@ -365,13 +365,18 @@ def test_a_window_is_of_days_that_are_over() -> None:
         windows_between(date(2026, 12, 1), date(2026, 12, 31), None, now)
 
 
-def test_a_window_that_is_on_its_way_is_not_wanted_twice_and_one_that_was_is_once_more(crm: Crm) -> None:
-    crm.want()
-    crm.want()
-    assert len(crm.intentions()) == 1
+def test_a_window_that_is_on_its_way_or_pulled_is_not_wanted_twice_and_one_that_failed_is(
+    crm: Crm, aws_endpoint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order_fault(aws_endpoint, "run_fails", f"{crm.flow}.window-20261105-20261108", times=3, count=0)
+    for said, more in (("1 wanted now", 1), ("1 on their way already", 1)):
+        crm.want()
+        assert (len(crm.intentions()), said in capsys.readouterr().out) == (more, True)
     crm.finish()
-    crm.want()
-    assert len(crm.intentions()) == 2
+    for said, more in (("1 wanted now", 2), ("1 pulled already", 2)):
+        crm.want()
+        assert (len(crm.intentions()), said in capsys.readouterr().out) == (more, True)
+        crm.finish()
 
 
 def test_runs_are_shown_with_their_windows(crm: Crm) -> None:
