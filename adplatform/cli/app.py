@@ -55,6 +55,7 @@ ENGINES: Mapping[str, tuple[str, str]] = {
     "check": ("engine_runs", "Compare declared flows with what AWS has."),
     "start": ("engine_runs", "Want a run of a flow now."),
     "cancel": ("engine_runs", "Stop exactly one run."),
+    "backfill": ("engine_runs", "Pull a window of the past through AppFlow."),
 }
 
 

@@ -126,6 +126,23 @@ def test_a_table_that_somebody_altered_fails_the_check_and_people_hear_of_it_onc
     assert mended.passed
 
 
+def test_a_column_that_is_declared_no_more_is_no_difference_once_no_file_has_it(
+    services: Services, instance: dg.DagsterInstance, acme: Crawled
+) -> None:
+    acme.publish()
+    assert len(acme.verdicts()) == 1
+    columns = {name: column for name, column in ORDERS["columns"].items() if name != "placed"}
+    fewer = Crawled(make_platform(services, {"source": "acme", "feeds": [{**ORDERS, "columns": columns}]}, instance))
+    fewer.publish(b"order_id,amount\n1,9.90\n")
+    [verdict] = fewer.verdicts()
+    assert verdict.passed, verdict.description
+    fewer.alter(placed="string")
+    watch = crawl_watch(services, fewer.platform.source)
+    watch.intend(watch.targets[0], "asked/1")
+    [again] = fewer.verdicts()
+    assert again.passed, again.description
+
+
 def test_publications_while_a_crawl_goes_on_are_one_more_crawl(acme: Crawled, aws_endpoint: str) -> None:
     days = [YESTERDAY - timedelta(days=n) for n in range(4)]
     acme.publish(day=days[0])

@@ -182,6 +182,29 @@ def test_the_run_is_shown_among_the_events_of_the_raw_asset(crm: Platform) -> No
     assert intention.state is IntentState.FULFILLED
 
 
+def test_a_window_of_the_past_becomes_rows_of_the_same_table_each_once(crm: Platform, saas: Server) -> None:
+    crm.tick()
+    run_ends(crm)
+    crm.process()
+    flow = crm.declared.feeds[0].flow or ""
+    watch = SaasFlows(crm.declared).pattern(crm.services.settings).watch(crm.services)  # type: ignore[arg-type]
+    target = next(each for each in watch.targets if each.name == "window-contacts")
+    start, end = datetime(2026, 11, 5, tzinfo=UTC), datetime(2026, 11, 8, tzinfo=UTC)
+    assert watch.intend(target, "window/1", start, end)
+    crm.tick()
+    [pursued] = [each for each in crm.services.ledger.engine_runs.pursued("crm") if each.target == target.name]
+    wait_for_run(crm.services.aws, f"{flow}.window-20261105-20261108", pursued.run_id)
+    [result] = crm.process()
+    assert result.success
+    records = [r for r in saas.world.records("Contact", NOW) if not r["IsDeleted"]]
+    changed = [r for r in records if start <= datetime.fromisoformat(r["SystemModstamp"]) < end]
+    checks = {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
+    said = len(records) + len(changed)
+    assert checks["engine_counts"].description == f"{said} rows read; 2 runs of the engine say {said}"
+    assert crm.query("select count(*), count(distinct id) from {contacts}") == [(len(records), len(records))]
+    assert crm.services.ledger.objects.refused("crm") == []
+
+
 SALESFORCE = {
     "accounts": ("Account", "account_id"),
     "contacts": ("Contact", "contact_id"),

@@ -24,7 +24,8 @@ def settings(spec: TableSpec) -> CrawlSettings:
 
 
 def crawl(lake: Lake, spec: TableSpec, **changes: Any) -> tuple[str, ...]:
-    return compare_with_crawler(lake, spec.feed, spec, settings(spec), sleep=time.sleep, **changes)
+    declared = changes.pop("declared", [*TYPES, "never"])
+    return compare_with_crawler(lake, spec.feed, spec, settings(spec), declared=declared, sleep=time.sleep, **changes)
 
 
 def published(lake: Lake, temp: Path, **rules: Any) -> TableSpec:
@@ -73,6 +74,7 @@ def test_a_column_registered_as_another_type_is_a_difference(lake: Lake, temp: P
         "column id is bigint in the files and int in the catalog",
         "column never is in the catalog and in no file",
     )
+    assert crawl(lake, spec, declared=TYPES) == ("column id is bigint in the files and int in the catalog",)
 
 
 def test_a_feed_that_was_never_published_cannot_be_crawled(lake: Lake) -> None:
