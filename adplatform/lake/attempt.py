@@ -15,7 +15,7 @@ from adplatform.lake.parts import taken_over
 from adplatform.lake.table import TableSpec
 from adplatform.lake.zones import JOINT, partition_folder
 from adplatform.ledger.placements import Placement
-from adplatform.transform.values import Staged, StagedFile
+from adplatform.transform.values import CarriedFile, Staged, StagedFile
 
 _UPLOADS = 4
 
@@ -67,6 +67,10 @@ class Upload:
     prefix: str
     sizes: Mapping[str, int]
     rows: int
+
+    @property
+    def files(self) -> list[CarriedFile]:
+        return [CarriedFile(key, size) for key, size in self.sizes.items()]
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,7 @@ def _met(opened: Mapping[Stored, "_RemoteFile"], new: Sequence[StagedFile], key:
 def _fetched(lake: Lake, file: Stored, directory: Path) -> Path:
     directory.mkdir(exist_ok=True)
     path = directory / f"{len(list(directory.iterdir())):05d}.parquet"
-    lake.store.download(lake.store.zones.clean_bucket, file.key, path)
+    lake.store.download(lake.store.zones.clean_bucket, file.key, path, file.size)
     return path
 
 
