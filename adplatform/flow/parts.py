@@ -8,26 +8,19 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adplatform.contracts.model import DELIVERY_DATE, Contract
 from adplatform.flow.hashing_keys import HashingKeys
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.version import read_settlement
+from adplatform.lake.parquet import append
 from adplatform.lake.parts import add, taken_over
 from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.publications import FileOutcome, Publication, Versions
 from adplatform.ledger.rows import digest
-from adplatform.platform.late import Late
 from adplatform.transform.values import FileCount, OutputColumn, Staged
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-else:
-    pa = Late("pyarrow")
-    pq = Late("pyarrow.parquet")
 
 _READING = "1"
 """Changes when the same files would be read differently by the same declaration."""
@@ -167,7 +160,8 @@ def _quarantine(services: Services, base: Base, staged: Staged, target: Path) ->
     if not base.row.quarantine_key:
         return staged.quarantine
     services.store.download(services.zones.raw_bucket, base.row.quarantine_key, target, size=0)
-    if staged.quarantine is not None:
-        both = pa.concat_tables([pq.read_table(target), pq.read_table(staged.quarantine)])
-        pq.write_table(both, target)
-    return target
+    if staged.quarantine is None:
+        return target
+    both = target.with_name("both.parquet")
+    append(target, staged.quarantine, both)
+    return both
