@@ -27,13 +27,16 @@ from adplatform.lake.quarantine import store_rows
 from adplatform.lake.rotation import stage_version
 from adplatform.lake.table import TableSpec, table_spec
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.publications import FileOutcome, Outcome, Publication
+from adplatform.ledger.publications import FileOutcome, Outcome, Publication, Recorded
 from adplatform.platform.settings import Settings
 from adplatform.privacy.keys import HashKey
 from adplatform.transform.duckdb_engine import EngineLimits, transform
 from adplatform.transform.values import OutputColumn, Staged
 
 log = logging.getLogger(__name__)
+
+_MOST_FILES = 200
+"""Files whose rows the ledger keeps; a date that comes in parts has few."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def transform_version(
         TransientFailure: a service did not answer.
     """
     keys = keys or hashing_keys(services, flow)
-    staged, outcomes = _read(services, flow, day, version, objects, work, keys)
+    staged, outcomes, _ = _read(services, flow, day, version, objects, work, keys)
     services.ledger.publications.put_file_outcomes(flow.name, outcomes)
     promised = {item.object.uri: item.rows for item in objects if item.rows is not None}
     return _transformed(services, flow, day, promised, staged, outcomes, keys, rows_before)
@@ -101,13 +104,13 @@ def transform_part(
         Gone: the base is not there any more. Otherwise as :func:`transform_version`.
     """
     keys = hashing_keys(services, flow)
-    staged, outcomes = _read(services, flow, day, version, added, work, keys)
+    staged, outcomes, recorded = _read(services, flow, day, version, added, work, keys)
     if not fits(base, flow, staged, keys):
         return None
     (work / "base").mkdir()
     whole, every = extended(services, base, flow, staged, outcomes, work / "base")
     accounted = tuple(replace(each, version=version) for each in every)
-    services.ledger.publications.put_file_outcomes(flow.name, accounted, base.outcomes)
+    services.ledger.publications.put_part(flow.name, accounted, base.outcomes, recorded)
     return _transformed(services, flow, day, promised, whole, accounted, keys, rows_before, new=staged)
 
 
@@ -119,9 +122,10 @@ def _read(
     objects: Sequence[VersionObject],
     work: Path,
     keys: HashingKeys | None,
-) -> tuple[Staged, tuple[FileOutcome, ...]]:
-    """What the files become, and what became of each, with counts."""
-    landed = {o.origin: o for o in services.ledger.publications.file_outcomes(flow.name, day, version)}
+) -> tuple[Staged, tuple[FileOutcome, ...], Recorded]:
+    """What the files become, what became of each, with counts, and what was recorded of the version before."""
+    recorded = services.ledger.publications.recorded(flow.name, day, version)
+    landed = recorded.all
     outcomes = {item.object.uri: landed[item.object.uri] for item in objects}
     inputs: dict[str, tuple[InputFile, ...]] = {}
     for place, item in enumerate(objects):
@@ -136,7 +140,8 @@ def _read(
     except (PermanentFailure, TransientFailure):
         services.ledger.publications.put_file_outcomes(flow.name, tuple(outcomes.values()))
         raise
-    return staged, tuple(_counted(outcomes[origin], staged, inputs.get(origin, ())) for origin in outcomes)
+    counted = tuple(_counted(outcomes[origin], staged, inputs.get(origin, ())) for origin in outcomes)
+    return staged, counted, recorded
 
 
 def _transformed(
@@ -221,7 +226,7 @@ def publish_version(
     )
     note = "" if published.result is not Result.SUPERSEDED else _not_shown(flow, table, day, version, published)
     shown = with_details(services.store, flow.name, counted, published.locations, staged.reasons)
-    done = replace(shown, note=note)
+    done = replace(shown, note=note, files=published.files if len(published.files) <= _MOST_FILES else {})
     return done if services.ledger.publications.note(flow.name, done) else None
 
 

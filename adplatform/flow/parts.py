@@ -114,6 +114,7 @@ def extended(
             services.lake,
             base.location,
             base.row.clean,
+            base.row.files,
             staged.files,
             [column.name for column in staged.columns],
             key=contract.key,
@@ -138,7 +139,6 @@ def extended(
         quarantine=quarantine,
         reasons=dict(reasons),
         carried=added.carried,
-        carried_rows=added.carried_rows,
     )
     return whole, tuple(every.values())
 

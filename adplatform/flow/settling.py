@@ -42,7 +42,7 @@ from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.keys import RotationState, TableRotation
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.messages import Unsent
-from adplatform.ledger.objects import RawObject
+from adplatform.ledger.objects import ObjectState, RawObject
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.rows import digest
 from adplatform.platform.aws_errors import aws_failures
@@ -418,7 +418,8 @@ class Settler:
             return 0
         if prefix in listings.cut:
             return 0 if listings.cover(prefix, seen) else None
-        new, whole = self.arrivals.record_listing(prefix, listings.budget.share(0.5))
+        arrived = {(flow.name, o.sort_key) for o in objects if o.state is not ObjectState.IGNORED}
+        new, whole = self.arrivals.record_listing(prefix, listings.budget.share(0.5), arrived)
         if whole:
             listings.begun[prefix] = begun
         else:

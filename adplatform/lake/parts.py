@@ -49,12 +49,11 @@ class Gone(TransientFailure):
 
 @dataclass(frozen=True)
 class Added:
-    """The files of a partition once rows were added: ``files`` that are new, ``carried`` ones with ``carried_rows``.
-    ``superseded`` counts rows that are left out, by the raw object that they came from."""
+    """The files of a partition once rows were added, those that are new and those that are ``carried``. ``superseded``
+    counts rows that are left out, by the raw object that they came from."""
 
     files: tuple[StagedFile, ...]
     carried: tuple[CarriedFile, ...]
-    carried_rows: int
     superseded: Mapping[str, int]
 
 
@@ -77,6 +76,7 @@ def add(
     lake: Lake,
     location: str,
     rows: int,
+    known: Mapping[str, int],
     new: Sequence[StagedFile],
     columns: Iterable[str],
     *,
@@ -85,31 +85,39 @@ def add(
     work: Path,
 ) -> Added:
     """Add the rows of ``new``, local files of one partition, to the ``rows`` of a ``location``. Of the rows of one key
-    the latest stays; without a key, all of them. ``work`` is an empty directory.
+    the latest stays; without a key, all of them. ``known`` are the rows of each file there by name, as they were
+    published: a location never changes, so where these are its files, no file has to say that itself. ``work`` is an
+    empty directory.
 
     Raises:
         Gone: the location does not hold these rows. What is cleaned up meanwhile is for :func:`taken_over`.
     """
     zones = lake.store.zones
-    there = list(lake.store.listing(zones.clean_bucket, zones.clean_key(location)))
+    prefix = zones.clean_key(location)
+    there = list(lake.store.listing(zones.clean_bucket, prefix))
     if not there:
         raise Gone(f"{location} is gone; run the step again")
-    with ThreadPoolExecutor(max_workers=_READERS) as pool:
-        opened = dict(zip(there, pool.map(lambda file: _RemoteFile(lake, file), there), strict=True))
-    counts = {file.key: pq.read_metadata(remote).num_rows for file, remote in opened.items()}
+    as_published = {file.key.removeprefix(prefix) for file in there} == known.keys()
+    opened: dict[Stored, _RemoteFile] = {}
+    if key or not as_published:
+        with ThreadPoolExecutor(max_workers=_READERS) as pool:
+            opened = dict(zip(there, pool.map(lambda file: _RemoteFile(lake, file), there), strict=True))
+    if as_published:
+        counts = {f"{prefix}{name}": count for name, count in known.items()}
+    else:
+        counts = {file.key: pq.read_metadata(remote).num_rows for file, remote in opened.items()}
     if sum(counts.values()) != rows:
         raise Gone(f"{location} holds {sum(counts.values())} rows where {rows} were published; run the step again")
     again = {file.key for file in to_fold(there, sum(file.path.stat().st_size for file in new))} if new else set()
     if not again and not (key and new):
-        return Added(tuple(new), tuple(CarriedFile(file.key, file.size) for file in there), rows, {})
+        return Added(tuple(new), tuple(CarriedFile(file.key, file.size, counts[file.key]) for file in there), {})
     with limited(lake.memory_limit, lake.threads, work) as connection:
         if key:
             again |= {file.key for file in _met(connection, opened, new, key, lake.threads)}
         before = [_fetched(lake, file, work / "before") for file in there if file.key in again]
-        kept = tuple(CarriedFile(file.key, file.size) for file in there if file.key not in again)
-        carried_rows = sum(counts[file.key] for file in kept)
+        kept = tuple(CarriedFile(file.key, file.size, counts[file.key]) for file in there if file.key not in again)
         if not before:
-            return Added(tuple(new), kept, carried_rows, {})
+            return Added(tuple(new), kept, {})
         after = merge(
             [[path] for path in before] + [[file.path] for file in _in_order(new, work)],
             columns,
@@ -122,7 +130,7 @@ def add(
         sources = _by_source(connection, [*before, *(file.path for file in new)])
         left = _by_source(connection, [file.path for file in files])
     superseded = {source: count - left.get(source, 0) for source, count in sources.items()}
-    return Added(files, kept, carried_rows, {source: count for source, count in superseded.items() if count})
+    return Added(files, kept, {source: count for source, count in superseded.items() if count})
 
 
 def to_fold(files: Sequence[Stored], added: int) -> list[Stored]:

@@ -215,7 +215,8 @@ def _shown_now(lake: Lake, lease: Lease, attempt: Attempt, files: Upload, locati
     lease.check(lake.call)
     note_shown(lake, attempt, location, files.rows)
     flip = Flip(files.partition, location, files.rows)
-    return attempt.outcome(Result.PUBLISHED, files.rows, (flip,), f"version {attempt.version}")
+    published = attempt.outcome(Result.PUBLISHED, files.rows, (flip,), f"version {attempt.version}")
+    return replace(published, files={key.removeprefix(files.prefix): rows for key, rows in files.counts.items()})
 
 
 def _judged(lake: Lake, attempt: Attempt, value: str, entry: Entry, alone: bool) -> Published | None:

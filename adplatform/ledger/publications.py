@@ -37,6 +37,7 @@ class Publication:
     ``reasons`` are the most frequent and ``locations`` the first of ``reason_count`` and ``location_count``; where
     there are more, ``details_key`` names the object with all of them. ``adplatform.lake.details`` reads either.
     ``basis`` names what the files were read by: a version with the same one may take over what this one has made.
+    ``files`` has the rows of each file at its only location by name, where they are few.
     ``filled`` counts the rows with a value by column, where that is watched.
     ``note`` is what a reader of the table should know beside that: it is published, and yet not what they see, for
     example. ``key_id`` names the hashing key of its digests, ``previous_key_id`` that of the digests kept beside them.
@@ -68,6 +69,7 @@ class Publication:
     key_id: str = ""
     previous_key_id: str = ""
     basis: str = ""
+    files: Mapping[str, int] = field(default_factory=dict)
     filled: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -128,6 +130,18 @@ _PACK = "+"
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """The outcomes of a version by origin: those that have a row of their own, and those that it has taken over."""
+
+    own: Mapping[str, FileOutcome]
+    taken_over: Mapping[str, FileOutcome]
+
+    @property
+    def all(self) -> dict[str, FileOutcome]:
+        return {**self.taken_over, **self.own}
+
+
+@dataclass(frozen=True)
 class Versions:
     """What is known of a delivery at one time: what readers see, and the rows of two of its versions."""
 
@@ -183,27 +197,24 @@ class Publications:
 
     def file_outcomes(self, feed: str, day: date, version: int) -> list[FileOutcome]:
         """What became of each file of the version, whether it was read for it or taken over."""
-        own, packed = self._outcomes(feed, day, version)
-        found = {outcome.origin: outcome for row in packed for outcome in row.outcomes}
-        return list((found | own).values())
+        return list(self.recorded(feed, day, version).all.values())
 
-    def put_file_outcomes(
-        self, feed: str, outcomes: Sequence[FileOutcome], taken_over: Collection[str] = frozenset()
+    def put_file_outcomes(self, feed: str, outcomes: Iterable[FileOutcome]) -> None:
+        self.table.put(feed, outcomes)
+
+    def put_part(
+        self, feed: str, outcomes: Sequence[FileOutcome], taken_over: Collection[str], recorded: Recorded
     ) -> None:
-        """Write outcomes of one version, those of the origins ``taken_over`` in as few rows as there may be. One that
-        has a row of its own, of an attempt that read its file, keeps one."""
-        if not taken_over:
-            self.table.put(feed, outcomes)
-            return
-        day, version = outcomes[0].day, outcomes[0].version
-        alone, _ = self._outcomes(feed, day, version)
-        own = [each for each in outcomes if each.origin in alone or each.origin not in taken_over]
-        packs = list(_packs([each for each in outcomes if each.origin in taken_over and each.origin not in alone]))
-        rows = [TakenOver(day, version, number, len(packs), packed) for number, packed in enumerate(packs)]
+        """Write the outcomes of one version, those of the origins ``taken_over`` in as few rows as there may be. One
+        that is ``recorded`` in a row of its own, by an attempt that read its file, keeps one."""
+        packed = [each for each in outcomes if each.origin in taken_over and each.origin not in recorded.own]
+        own = [each for each in outcomes if each.origin not in taken_over or each.origin in recorded.own]
+        packs, first = list(_packs(packed)), outcomes[0]
+        rows = (TakenOver(first.day, first.version, n, len(packs), pack) for n, pack in enumerate(packs))
         self.table.put(feed, [*own, *rows])
 
-    def _outcomes(self, feed: str, day: date, version: int) -> tuple[dict[str, FileOutcome], list[TakenOver]]:
-        """Outcomes that have a row, by origin, and the rows of all others."""
+    def recorded(self, feed: str, day: date, version: int) -> Recorded:
+        """The same as :meth:`file_outcomes`, by origin."""
         own: dict[str, FileOutcome] = {}
         packed: list[TakenOver] = []
         for item in self.table.items(feed, f"file#{day}#{version:04d}#"):
@@ -213,7 +224,8 @@ class Publications:
                 outcome = from_item(FileOutcome, item)
                 own[outcome.origin] = outcome
         # An attempt before may have had more of them.
-        return own, [row for row in packed if row.number < packed[0].rows]
+        taken = (outcome for row in packed if row.number < packed[0].rows for outcome in row.outcomes)
+        return Recorded(own, {outcome.origin: outcome for outcome in taken})
 
 
 def _version_key(day: date, version: int) -> str:
