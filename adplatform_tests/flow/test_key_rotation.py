@@ -392,9 +392,11 @@ def test_a_key_that_was_replaced_while_a_delivery_was_made_is_not_shown(club: Cl
     objects = version_objects(services.s3, services.zones, services.ledger, flow, day(2), claimed.version)
     raw.land(services, flow, day(2), claimed.version, objects, folder)
     made = clean.transform_version(services, flow, day(2), claimed.version, objects, folder)
+    settled = services.ledger.publications.get(flow.name, day(2), claimed.version)
+    assert settled
     club.rotate()
     with pytest.raises(TransientFailure, match="made again"):
-        clean.publish_version(services, flow, day(2), claimed.version, made, "slow", folder)
+        clean.publish_version(services, flow, settled, made, "slow", folder)
     assert club.keys("purchases") == {club.key_id}
 
 

@@ -282,6 +282,21 @@ def test_a_lease_is_kept_by_checking_it(ledger: Ledger) -> None:
             pass
 
 
+@pytest.mark.parametrize(("after", "needs", "written"), [(0, 50, 0), (9, 50, 0), (11, 50, 1), (9, 52, 1), (-1, 0, 1)])
+def test_a_lease_that_was_just_written_is_believed_while_it_lasts_for_what_a_step_needs(
+    ledger: Ledger, after: int, needs: int, written: int
+) -> None:
+    clock = Clock()
+    calls: list[str] = []
+    with replace(ledger, now=clock).lease("publish", "one", ttl=TTL, wait=WAIT, sleep=clock.sleep) as held:
+        client = ledger.client
+        client.meta.events.register("before-call", lambda model, **_: calls.append(model.name), "noted")
+        clock.sleep(after)
+        held.check(timedelta(seconds=needs))
+        client.meta.events.unregister("before-call", unique_id="noted")
+    assert calls == ["PutItem"] * written
+
+
 def test_of_many_that_want_a_lease_one_gets_it(ledger: Ledger) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(lambda n: Lease(ledger.access, "publish", str(n), TTL).take(), range(8))) == 1

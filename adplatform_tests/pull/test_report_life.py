@@ -19,6 +19,7 @@ from adplatform.ledger.scopes import Scope
 from adplatform.pull.account import Account, account_of
 from adplatform.pull.due import deliveries_due, orders_are_due, place_orders, poll_reports, reports_due
 from adplatform.pull.land import Landed, claim, failed, finish, land, publish_slice
+from adplatform_tests.support.calls import CountedAws
 from adplatform_tests.support.platforms import Inbox
 from adplatform_tests.support.report_api import MemoryReports
 from adplatform_tests.support.runs import Nobody
@@ -159,6 +160,17 @@ def test_a_report_goes_from_order_to_table_and_every_step_is_in_the_ledger(pull:
     assert table[date(2026, 6, 5)] == [(2**60 + 1, 97, 10.0)]
     assert pull.ready() == []
     assert deliveries_due(pull.services, pull.account, Nobody()) == ([], [])
+
+
+OF_A_REPORT = 82
+
+
+def test_a_report_of_one_date_asks_aws_no_more_often_than_it_needs(pull: Pull) -> None:
+    counted = CountedAws(pull.services.aws.region, pull.services.aws.endpoint_url)
+    asking = replace(pull, services=replace(pull.services, aws=counted), account=account(start_date="2026-06-09"))
+    with counted.most(OF_A_REPORT):
+        asking.day()
+    assert list(pull.table()) == [date(2026, 6, 9)]
 
 
 def test_the_table_says_as_of_which_order_and_wave_its_rows_are(pull: Pull) -> None:
