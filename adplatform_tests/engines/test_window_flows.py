@@ -300,10 +300,12 @@ def test_a_copy_that_somebody_starts_as_well_is_landed_before_it_is_deleted(crm:
     assert crm.copies() == []
 
 
-@pytest.mark.parametrize("looks", [0, 1])
-def test_a_kill_at_any_call_leads_to_one_run_whose_copy_is_gone(crm: Crm, looks: int) -> None:
+@pytest.mark.parametrize(
+    ("looks", "every"), [(0, 9), (1, 25), *(pytest.param(n, 1, marks=pytest.mark.slow) for n in (0, 1))]
+)
+def test_a_kill_at_any_call_leads_to_one_run_whose_copy_is_gone(crm: Crm, looks: int, every: int) -> None:
     """Of the look that makes and starts the copy, or of that which lands its run and deletes it."""
-    for call in range(200):
+    for wanted, call in enumerate(range(0, 200, every), start=1):
         window = Window(START, END + timedelta(minutes=call))
         crm.want(window)
         for _ in range(looks):
@@ -322,7 +324,7 @@ def test_a_kill_at_any_call_leads_to_one_run_whose_copy_is_gone(crm: Crm, looks:
         [run] = [run for run in crm.runs() if run.window_end == window.end]
         assert (run.state, run.ended) == (RunState.SUCCEEDED, True), call
         assert crm.landed(run.run_id) == crm.truth(START, window.end), call
-        assert [i.state for i in crm.intentions()] == [IntentState.FULFILLED] * (call + 1), call
+        assert [i.state for i in crm.intentions()] == [IntentState.FULFILLED] * wanted, call
         if not killed:
             break
     assert call > 10
