@@ -22,6 +22,7 @@ def project(tmp_path: Path) -> Path:
     return copy_project(tmp_path / "project")
 
 
+@pytest.mark.slow
 def test_the_partner_of_the_readme_is_added_by_yaml_alone(project: Path) -> None:
     # `process` would pull the demo's accounts too, which takes a minute.
     shutil.rmtree(project / "adplatform" / "defs" / "amazon")
@@ -65,6 +66,7 @@ def _add_the_partner(project: Path) -> None:
     assert "bob@example.com" not in shown.stdout
 
 
+@pytest.mark.slow
 def test_a_partner_is_added_by_scaffolding_alone(project: Path) -> None:
     for command in (
         ("scaffold", "defs", "adplatform.components.PartnerPush", "partners/acme", "--feed", "members"),
