@@ -410,7 +410,7 @@ def test_a_split_that_was_killed_is_made_again_the_same(work: Path) -> None:
 
 
 def test_long_ranges_and_many_rows_need_few_files_and_little_memory(work: Path) -> None:
-    count, span, name = 13_000, 731, "x" * 3000
+    count, span, name = 4_000, 731, "x" * 10_000
     body = "".join(
         f'{"," if n else "["}{{"date":"{START + timedelta(days=n * 7 % span)}","n":{n},"campaignName":"{name}"}}'
         for n in range(count)

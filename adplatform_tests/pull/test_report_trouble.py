@@ -61,7 +61,11 @@ def test_a_profile_that_is_refused_is_reported_once_rests_and_goes_on_where_it_s
     assert [len(of(pull, ReportState.INTENDED, name=name)) for name in ("sp_small", "sp_other")] == [1, 1]
     pull.api.refused = set()
     pull.later(hours=3)
-    pull.day()
+    pull.orders()
+    pull.later(minutes=20)
+    pull.poll()
+    for report in pull.ready():
+        pull.run(report, publish=report.feed == FEED)
     assert not pull.services.ledger.messages.troubles("ads")
     assert len(pull.table()) == 3
     assert events(inbox) == ["access_refused"]
