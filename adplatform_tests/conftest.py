@@ -10,12 +10,9 @@ import pytest
 from adplatform.flow.services import Services
 from adplatform.local.endpoint import ensure
 from adplatform.platform.aws import Aws, local_aws
-from adplatform_tests.support.examples import register_profiles
 from adplatform_tests.support.instances import as_if_new
 from adplatform_tests.support.platforms import drop_table, make_services
 from adplatform_tests.support.shared_aws import SHARED_AWS
-
-register_profiles()
 
 
 def pytest_collection_finish() -> None:
