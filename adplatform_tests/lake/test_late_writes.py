@@ -25,7 +25,9 @@ from adplatform_tests.support.slow_proxy import Slow, slowed
 
 QUICK = timedelta(seconds=4)
 """The budget of a client that is to give up soon."""
-KINDS = pytest.mark.parametrize("kind", ["daily", pytest.param("scoped", marks=pytest.mark.slow), "keyed"])
+KINDS = pytest.mark.parametrize(
+    "kind", [*(pytest.param(kind, marks=pytest.mark.slow) for kind in ("daily", "scoped")), "keyed"]
+)
 
 
 @dataclass(frozen=True)
