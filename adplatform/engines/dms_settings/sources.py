@@ -1,7 +1,7 @@
 """What rules ask of a source database: facts, wherever they were read."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class SourceTable:
     @property
     def shown(self) -> str:
         return f"{self.schema}.{self.name}"
+
+    def measured(self, longest: Mapping[str, int]) -> "SourceTable":
+        """The same with how long the longest values of some columns are, in bytes."""
+        columns = tuple(replace(c, longest=longest[c.name]) if c.name in longest else c for c in self.columns)
+        return replace(self, columns=columns)
 
 
 @dataclass(frozen=True)
