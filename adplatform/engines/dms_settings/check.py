@@ -16,7 +16,7 @@ from adplatform.engines.dms_settings.rule import Finding, Rule, Severity, Spot, 
 
 def _unreadable(checked: Checked) -> Iterator[Spot]:
     sections = [checked.target, checked.task, *([checked.endpoint.settings] if checked.endpoint else [])]
-    for each in (*checked.mistakes, *(m for s in sections for m in s.unreadable()), *checked.mappings.mistakes):
+    for each in (*(m for s in sections for m in s.unreadable()), *checked.mappings.mistakes):
         yield Spot(each.where, {"reason": each.reason})
 
 

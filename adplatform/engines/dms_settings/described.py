@@ -87,7 +87,7 @@ def _checked(
         str(migration or BOTH),
         source_endpoint(task["SourceEndpointArn"], source),
         bucket=bucket_of_aws(s3, bucket, section.text("BucketFolder").strip("/")) if bucket else None,
-        others=list(_others(dms, arn)),
+        others=list(_others(dms, arn, serverless="ReplicationConfigArn" in task)),
         operation=operation,
     )
 
@@ -99,17 +99,21 @@ def _endpoint(dms: Any, arn: str) -> Mapping[str, Any]:
     return found[0]  # type: ignore[no-any-return]
 
 
-def _others(dms: Any, arn: str) -> Iterator[OtherTask]:
-    """Every other task that writes to S3. Configurations are among them only where AWS offers them."""
+def _others(dms: Any, arn: str, *, serverless: bool) -> Iterator[OtherTask]:
+    """Every other task that writes to S3; where a configuration is checked, every other configuration, too."""
     targets = {
         each["EndpointArn"]: target_section(each["EndpointArn"], each)
         for each in _pages(dms.describe_endpoints, "Endpoints", "endpoint-type", "target")
         if each.get("EngineName") == "s3"
     }
-    for task in _pages(dms.describe_replication_tasks, "ReplicationTasks"):
+    known = [("ReplicationTask", each) for each in _pages(dms.describe_replication_tasks, "ReplicationTasks")]
+    if serverless:
+        found = _pages(dms.describe_replication_configs, "ReplicationConfigs")
+        known += [("ReplicationConfig", each) for each in found]
+    for kind, task in known:
         section = targets.get(task["TargetEndpointArn"])
-        if section is not None and task["ReplicationTaskArn"] != arn:
-            name = task["ReplicationTaskIdentifier"]
+        if section is not None and task[f"{kind}Arn"] != arn:
+            name = task[f"{kind}Identifier"]
             mappings = read_mappings(name, task.get("TableMappings"))
             yield OtherTask(name, section.text("BucketName"), section.text("BucketFolder"), mappings)
 

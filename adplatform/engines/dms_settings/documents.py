@@ -7,7 +7,7 @@ from typing import Any
 
 from adplatform.engines.dms_settings.defaults import S3_SETTINGS, SOURCE_OBJECTS, SOURCE_SETTINGS, TASK_SETTINGS
 from adplatform.engines.dms_settings.mappings import TableMappings
-from adplatform.engines.dms_settings.sections import Section, Unreadable, as_object, section, with_attributes
+from adplatform.engines.dms_settings.sections import Section, as_object, section, with_attributes
 from adplatform.engines.dms_settings.sources import Source
 from adplatform.failures import PermanentFailure
 
@@ -82,7 +82,6 @@ class Checked:
     bucket: Bucket | None = None
     others: Sequence[OtherTask] | None = None
     operation: Operation = field(default_factory=Operation)
-    mistakes: tuple[Unreadable, ...] = ()
 
     @property
     def loads(self) -> bool:

@@ -64,7 +64,7 @@ def _no_supplement(checked: Checked) -> Iterator[Spot]:
             why = f"Updates of {table.shown} come without {lacks}"
             yield Spot(
                 f"{source.place}: {table.shown}",
-                {"why": f"{why}: ALTER TABLE {table.shown} ADD SUPPLEMENTAL LOG DATA (ALL) COLUMNS."},
+                {"why": f"{why}: ALTER TABLE {table.sql} ADD SUPPLEMENTAL LOG DATA (ALL) COLUMNS."},
             )
 
 

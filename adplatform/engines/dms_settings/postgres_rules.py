@@ -38,14 +38,14 @@ def _without_identity(checked: Checked) -> Iterator[Spot]:
     for where, table in _tables(_logged(checked)):
         if table.identity == "nothing" or (table.identity == "default" and not table.key):
             why = "has REPLICA IDENTITY NOTHING" if table.identity == "nothing" else "has no primary key"
-            yield Spot(where, {"table": table.shown, "why": why})
+            yield Spot(where, {"table": table.shown, "sql": table.sql, "why": why})
 
 
 def _toasted(checked: Checked) -> Iterator[Spot]:
     for where, table in _tables(_logged(checked)):
         wide = [column.name for column in table.columns if column.wide]
         if wide and table.identity in ("default", "index"):
-            words = {"table": table.shown, "columns": listed(wide)}
+            words = {"table": table.shown, "sql": table.sql, "columns": listed(wide)}
             yield Spot(where, words)
 
 
@@ -106,14 +106,14 @@ RULES = (
         ERROR,
         _without_identity,
         "{table} {why}: its updates and deletes are ignored. Add a primary key, or "
-        "ALTER TABLE {table} REPLICA IDENTITY FULL.",
+        "ALTER TABLE {sql} REPLICA IDENTITY FULL.",
     ),
     Rule(
         37,
         WARNING,
         _toasted,
         "{table} logs only its key of the row before: where an update leaves {columns} alone, a long value comes as "
-        "NULL. ALTER TABLE {table} REPLICA IDENTITY FULL.",
+        "NULL. ALTER TABLE {sql} REPLICA IDENTITY FULL.",
     ),
     Rule(
         38,

@@ -1,7 +1,10 @@
 """What rules ask of a source database: facts, wherever they were read."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,12 @@ class SourceTable:
     @property
     def shown(self) -> str:
         return f"{self.schema}.{self.name}"
+
+    @property
+    def sql(self) -> str:
+        """Its name in SQL, in quotes where it has to be."""
+        parts = (self.schema, self.name)
+        return ".".join(p if _PLAIN.fullmatch(p) else '"' + p.replace('"', '""') + '"' for p in parts)
 
     def measured(self, longest: Mapping[str, int]) -> "SourceTable":
         """The same with how long the longest values of some columns are, in bytes."""

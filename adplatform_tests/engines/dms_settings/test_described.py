@@ -172,6 +172,7 @@ def described(dms: Dms, **more: list[dict[str, Any]]) -> Answers:
     }
     config = shared | {
         "ReplicationConfigArn": "config",
+        "ReplicationConfigIdentifier": "orders",
         "ReplicationType": "cdc",
         "ReplicationSettings": json.dumps(task_settings()),
         "TableMappings": mappings,
@@ -218,5 +219,6 @@ def test_a_serverless_configuration_is_checked_by_where_it_starts(dms: Dms) -> N
     both = described(dms, describe_replication_tasks=alone, describe_replications=[run])
     started = configuration_of_aws(both, dms.s3, "config")
     assert [found.number for found in check(started)] == [44]
+    assert [found.number for found in check(configuration_of_aws(described(dms), dms.s3, "config"))] == [29]
     with pytest.raises(PermanentFailure, match="0 DMS configurations"):
         configuration_of_aws(described(dms, describe_replication_configs=[{}]), dms.s3, "config")

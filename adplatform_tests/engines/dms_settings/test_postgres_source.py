@@ -119,6 +119,7 @@ def test_keys_keep_their_names_and_filters_by_them_are_allowed(shop: Database) -
     shop.execute('CREATE TABLE "Order Items" ("Order" bigint, line int, note char(3), PRIMARY KEY ("Order", line))')
     [table] = read(shop.server, shop.name).tables
     assert (table.name, table.key) == ("Order Items", ("Order", "line"))
+    assert table.sql == 'public."Order Items"'
     assert [column.said for column in table.columns] == ["bigint", "integer", "character(3)"]
 
 
