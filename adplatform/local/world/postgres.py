@@ -132,7 +132,7 @@ def postgres_server(data: Path | None = None, **settings: str) -> Iterator[Postg
                 **owner,
             )
         try:
-            _wait(server, port, home / "log")
+            _wait(server, cluster / "postmaster.pid", home / "log")
             yield PostgresServer(port, password, server.pid)
         finally:
             server.terminate() if data is None else server.send_signal(2)
@@ -172,12 +172,14 @@ def _free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def _wait(server: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+def _wait(server: "subprocess.Popen[bytes]", status: Path, log: Path) -> None:
+    """Until it takes connections, which its file of status says in line 8 (miscadmin.h, PM_STATUS_READY): its port is
+    open before that."""
     deadline = time.monotonic() + _SECONDS
     while server.poll() is None and time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        lines = status.read_text(encoding="utf-8").splitlines() if status.exists() else []
+        if len(lines) > 7 and lines[0] == str(server.pid) and lines[7].strip() == "ready":
+            return
         time.sleep(0.05)
     said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     raise PermanentFailure(f"PostgreSQL does not start: {said[-1] if said else 'it says nothing'}")

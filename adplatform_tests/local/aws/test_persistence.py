@@ -147,6 +147,10 @@ def populate(url: str) -> bytes:
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     aws.client("events").put_rule(Name="r", EventPattern='{"source": ["x"]}')
     aws.client("ssm").put_parameter(Name="/a", Value="1", Type="String")
+    settings = {"BucketName": "raw", "CdcInsertsOnly": False}
+    aws.client("dms").create_endpoint(
+        EndpointIdentifier="lake", EndpointType="target", EngineName="s3", S3Settings=settings
+    )
     dynamodb = aws.client("dynamodb")
     dynamodb.create_table(
         TableName="ledger",
@@ -184,6 +188,8 @@ def check(url: str, ciphertext: bytes) -> None:
     assert json.loads(message["Body"])["Message"] == "m"
     assert aws.client("events").describe_rule(Name="r")["EventPattern"] == '{"source": ["x"]}'
     assert aws.client("ssm").get_parameter(Name="/a")["Parameter"]["Value"] == "1"
+    [endpoint] = aws.client("dms").describe_endpoints()["Endpoints"]
+    assert endpoint["S3Settings"]["BucketName"] == "raw"
     assert "Item" in aws.client("dynamodb").get_item(TableName="ledger", Key={"k": {"S": "a"}})
     assert aws.client("kms").decrypt(CiphertextBlob=ciphertext)["Plaintext"] == b"z"
 
