@@ -139,13 +139,16 @@ def test_local_mode_refuses_an_endpoint_that_is_not_this_machine(project: Path) 
 
 
 def test_the_accounts_of_the_readme_are_valid_and_a_wrong_column_is_reported_with_its_line(project: Path) -> None:
-    _, account, seller, crm, cloud = PARTNER.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    _, account, seller, crm, cloud, shop = PARTNER.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     amazon = project / "adplatform" / "defs" / "amazon"
     (amazon / "seller" / "defs.yaml").write_text(seller, encoding="utf-8")
     defs = amazon / "ads" / "defs.yaml"
     defs.write_text(account, encoding="utf-8")
     (project / "adplatform" / "defs" / "clouds" / "exports" / "defs.yaml").write_text(cloud, encoding="utf-8")
     (project / "adplatform" / "defs" / "saas" / "crm" / "defs.yaml").write_text(crm, encoding="utf-8")
+    database = project / "adplatform" / "defs" / "databases" / "readme"
+    database.mkdir(parents=True)
+    (database / "defs.yaml").write_text(shop, encoding="utf-8")
     reported = adplatform(project, "validate")
     assert reported.returncode == 0, reported.stderr
     defs.write_text(account.replace("keywordId,", "keywordID,"), encoding="utf-8")
