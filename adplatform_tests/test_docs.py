@@ -14,7 +14,7 @@ PLACES = re.compile(rf"`((?:{'|'.join(FOLDERS.split())})/[\w/.]*)`")
 USERS = {
     "adplatform/defs/partners/acme/defs.yaml",
     "adplatform/defs/clouds/gcs/defs.yaml",
-    "adplatform/defs/databases/shop/defs.yaml",
+    "adplatform/defs/databases/webshop/defs.yaml",
 }
 """What a reader is to write."""
 
