@@ -48,7 +48,7 @@ def archive(
     if not flow.archive:
         return moved
     before: list[RawObject] = []
-    for obj in services.ledger.objects.not_archived(flow.name, day, above=closed):
+    for obj in services.ledger.objects.not_archived(flow.name, day, above=closed or -1):
         excluded = obj.state is ObjectState.EXCLUDED
         settled = excluded or (obj.state is ObjectState.ARRIVED and obj.number <= settled_arrivals)
         if not settled or (only is not None and obj.key not in only):

@@ -354,11 +354,12 @@ class Settler:
             return Wait("its landing zone is being listed, which takes more than one look")
         if brought or flow.by_runs:
             delivery = self.ledger.deliveries.get(flow.name, delivery.day)
-            if delivery.state in BUSY:
-                return None
-            judged = self._decide(flow, delivery, rule, anyway=anyway)
-        # Else the delivery stays as it was judged: what anybody else changed of it meanwhile is a new revision of it,
-        # and a settlement of an earlier one is not written.
+            if delivery.state not in BUSY:
+                judged = self._decide(flow, delivery, rule, anyway=anyway)
+        if delivery.state in BUSY:
+            return None
+        # What was judged is not read again where the listing brought nothing: whatever anybody else has changed of the
+        # delivery meanwhile is a new revision of it, and a settlement of an earlier one is not written.
         decision, objects, listed = judged.decision, judged.objects, judged.manifests.listed or {}
         if isinstance(decision, Wait):
             if not anyway:
