@@ -88,6 +88,7 @@ def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definiti
     }
     crm = _report("northwind_crm", "team:crm", "appflow", {name: [name] for name in CRM_FEEDS})
     cloud = _report("northwind_cloud", "team:paid-media", "datasync", {"conversions": ["conversions"]})
+    shop = _report("northwind_shop", "team:commerce", "sql", {name: [name] for name in ("customers", "orders")})
     reports = {
         **_report("northwind_ads", "team:paid-media", "json", {name: [name] for name in ADS_REPORTS}),
         **_report("northwind_seller", "team:marketplaces", "json", {"sales_and_traffic": SALES_AND_TRAFFIC}),
@@ -107,14 +108,14 @@ def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definiti
         **_audits("northwind_ads", "team:paid-media", ADS_REPORTS),
         **_audits("northwind_seller", "team:marketplaces", [*SALES_AND_TRAFFIC, "all_orders"]),
     }
-    assert graph == partners | crm | cloud | reports | fact | audits
+    assert graph == partners | crm | cloud | shop | reports | fact | audits
 
 
 Node = tuple[list[str], str, list[str], list[str]]
 
 
 def _report(source: str, owner: str, layout: str, tables: dict[str, list[str]]) -> dict[str, Node]:
-    raw: dict[str, Node] = {f"raw/{source}/{name}": ([], source, [owner], [layout, "s3"]) for name in tables}
+    raw: dict[str, Node] = {f"raw/{source}/{name}": ([], source, [owner], sorted([layout, "s3"])) for name in tables}
     clean: dict[str, Node] = {
         f"clean/{source}/{table}": ([f"raw/{source}/{name}"], source, [owner], ["glue", "parquet"])
         for name, brought in tables.items()
@@ -144,6 +145,7 @@ def test_sensors_and_schedules_are_on_by_themselves(loaded: dg.Definitions) -> N
         "northwind_cloud_runs",
         "northwind_crm_runs",
         "northwind_seller_reports",
+        "northwind_shop_runs",
         "failed_runs",
         "failing_ticks",
         "stale_tables",
@@ -158,6 +160,8 @@ def test_sensors_and_schedules_are_on_by_themselves(loaded: dg.Definitions) -> N
         "clubcard_compare_hourly",
         "northwind_cloud_collect_daily",
         "northwind_cloud_compare_hourly",
+        "northwind_shop_collect_daily",
+        "northwind_shop_compare_hourly",
         "northwind_crm_collect_daily",
         "northwind_crm_compare_hourly",
         "northwind_ads_collect_daily",

@@ -1,5 +1,6 @@
 """The demo: what `make demo` shows."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +11,9 @@ from adplatform.cli.engine_runs import run_table
 from adplatform.cli.headless import declared_automations, process_all
 from adplatform.cli.history import publication_table
 from adplatform.cli.report_history import life, report_feeds, report_tables
+from adplatform.components.assembly.automation import Automation
 from adplatform.engines.pattern import EngineFiles
+from adplatform.engines.runs import asked
 from adplatform.flow.pattern import Pattern
 from adplatform.flow.services import Services
 from adplatform.local.world.partners import Partners
@@ -29,6 +32,8 @@ FAULTS = (
     {"operation": "download", "fault": "expired_url"},
 )
 """An answer that is lost on its way back, a 429 that does not say for how long, an address that has expired."""
+TRADED = 40
+"""New orders of the simulated shop between two readings of its database."""
 FEEDS = ("northwind/campaign_daily", "clubcard/members", "clubcard/purchases")
 
 
@@ -66,7 +71,9 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
     for table in report_tables(services.ledger, report_feeds(services.ledger, accounts)):
         console.print(table)
     _show_survivor(services, accounts, console)
-    console.rule("A CRM through AppFlow, another cloud through DataSync: their runs, and what these brought")
+    console.rule("A shop sells on; the next reading of its database brings what has changed")
+    _trade(services, patterns, automations, console, errors)
+    console.rule("AppFlow, DataSync, tables of a database: their runs, and what these brought")
     for pattern in of_kind(patterns, EngineFiles):
         for target in pattern.watch(services).targets:
             console.print(run_table(services.ledger, pattern.source.name, target.name, most=5))
@@ -86,6 +93,25 @@ def _export(services: Services, patterns: list[Pattern]) -> None:
             for flow in pattern.source.feeds:
                 key = task.at_source(flow.layout.key(day, "export.csv"))
                 services.s3.put_object(Bucket=task.store_bucket, Key=key, Body=body.encode())
+
+
+def _trade(
+    services: Services, patterns: list[Pattern], automations: Sequence[Automation], console: Console, errors: Console
+) -> None:
+    """Let a simulated shop trade, and have its tables read again."""
+    for pattern in of_kind(patterns, EngineFiles):
+        if pattern.simulated_database is None:
+            continue
+        secret = services.secrets.get_secret_value(SecretId=pattern.simulated_database)["SecretString"]
+        with httpx.Client(trust_env=False) as http:
+            answer = http.post(f"{json.loads(secret)['administration']}/trade", json={"orders": TRADED})
+        done = answer.raise_for_status().json()
+        console.print(", ".join(f"{count} {kind}" for kind, count in done.items()), highlight=False)
+        watch = pattern.watch(services)
+        for target in watch.targets:
+            watch.intend(target, asked(services.now()))
+        of_it = [each for each in automations if each.source == pattern.source.name]
+        process_all(services, of_it, 0, console, errors)
 
 
 def _disturb(settings: Settings) -> None:
@@ -115,7 +141,8 @@ Look around (with .venv/bin on the PATH):
   adplatform reports northwind_ads      (add the id of a report to see its whole life)
   adplatform query "select count(*), count(email_lake) from clean_northwind_crm.contacts"
   adplatform query "select dt, count(*), sum(value) from clean_northwind_cloud.conversions group by all"
-  adplatform runs northwind_crm         (and northwind_cloud)
+  adplatform query "select count(*), sum(amount), max(updated_at) from clean_northwind_shop.orders"
+  adplatform runs northwind_shop        (and northwind_crm, northwind_cloud)
   adplatform inventory northwind_cloud
   adplatform quarantine list
   make dev        the same data in Dagster's UI, with sensors on

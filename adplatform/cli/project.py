@@ -30,12 +30,15 @@ def provision() -> None:
 def demo(
     fresh: Annotated[bool, typer.Option(help="Forget everything the embedded AWS holds, and start over.")] = False,
 ) -> None:
-    """Two partners deliver encrypted and damaged files, and an Ads account and a seller are pulled from a simulated
-    Amazon; see what becomes of it."""
+    """Two partners deliver encrypted and damaged files, an Ads account and a seller are pulled from a simulated
+    Amazon, tables from a simulated shop; see what becomes of it."""
     settings = read_settings()
     if settings.env != "local":
         raise PermanentFailure("the demo runs on the embedded AWS only: unset ADPLATFORM_ENV")
     if fresh:
+        from adplatform.local.world.shop.world import forget
+
+        forget(settings.data / "shop")
         for part in (
             settings.data,
             settings.home / "dagster",

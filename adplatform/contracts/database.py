@@ -119,7 +119,7 @@ class DatabaseSource(FileSource):
     """The tables."""
     tls: Literal["verify", "off"] = "verify"
     """``verify`` (default) takes only a server whose certificate is good for its name; ``off`` is for a database of
-    this machine."""
+    this machine, as one that is simulated."""
     authority: str | None = None
     """The secret with the certificates (PEM) of who signs the server's; by default those the system trusts. Amazon RDS
     publishes its own."""
@@ -132,8 +132,15 @@ class DatabaseSource(FileSource):
     longer has failed. An hour is reported."""
     rows_per_second: int | None = Field(default=None, ge=1)
     """The most rows that are read in a second, over all workers; by default as many as come."""
+    simulated: bool = False
+    """Whether the database is the simulated shop of this machine, whose connection `adplatform provision` makes."""
     check_every: int = Field(default=60, ge=1)
     """Seconds between two looks at what is due and what runs."""
+
+    @property
+    def verified(self) -> bool:
+        """Whether the server has to prove who it is."""
+        return self.tls == "verify" and not self.simulated
 
     @field_validator("feeds")
     @classmethod
@@ -142,3 +149,11 @@ class DatabaseSource(FileSource):
         for table in {t for t in tables if tables.count(t) > 1}:
             raise ValueError(f"two feeds read {table}; give one of them a `where`, or leave it out")
         return feeds
+
+    @model_validator(mode="after")
+    def _simulated_is_here(self) -> Self:
+        if self.simulated and self.authority is not None:
+            raise ValueError(
+                "authority is for a server elsewhere, and a simulated one is on this machine; leave it out"
+            )
+        return self

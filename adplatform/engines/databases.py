@@ -36,5 +36,6 @@ def database_tables(declared: DatabaseSource, settings: Settings) -> EngineFiles
         source,
         topics=declared.topics,
         targets=targets,
+        simulated_database=declared.connection if declared.simulated else None,
         names_of_targets=tuple(feed.name for feed in declared.feeds),
     )

@@ -91,7 +91,7 @@ def opened(secrets: Any, declared: DatabaseSource) -> "Iterator[Any]":
     if declared.authority is not None:
         with secret_failures(f"secret {declared.authority}"):
             authority = secrets.get_secret_value(SecretId=declared.authority).get("SecretString", "")
-    how = Connecting(declared.tls == "verify", authority, declared.statement_timeout)
+    how = Connecting(declared.verified, authority, declared.statement_timeout)
     with database(credentials, how) as engine:
         yield engine
 

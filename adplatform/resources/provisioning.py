@@ -13,6 +13,7 @@ from adplatform.flow.provision import events_to_queue, provision
 from adplatform.flow.services import Services
 from adplatform.local.world.saas.accounts import DEMO_APP
 from adplatform.local.world.saas.endpoint import SIMULATED_URL
+from adplatform.local.world.shop.endpoint import DATABASE, READER, READER_PASSWORD, SIMULATED_HOST
 from adplatform.patterns import of_kind
 
 
@@ -26,10 +27,13 @@ def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> None:
     for pattern in of_kind(list(patterns), EngineFiles):
         task = pattern.task(services)
         simulated = task is not None and task.simulated
-        if (simulated or pattern.simulated is not None) and services.settings.env == "aws":
+        connections = (pattern.simulated, pattern.simulated_database)
+        if (simulated or any(connections)) and services.settings.env == "aws":
             raise PermanentFailure(f"{pattern.source.name} is simulated, which only the local mode can be")
         if pattern.simulated is not None:
             _connect(services, pattern)
+        if pattern.simulated_database is not None:
+            _connect_shop(services, pattern.simulated_database)
         if task is not None and simulated:
             _simulate(services, task)
         pattern.provision(services)
@@ -60,6 +64,14 @@ def _connect(services: Services, pattern: EngineFiles) -> None:
             "connectorProfileCredentials": {"Salesforce": credentials},
         },
     )
+
+
+def _connect_shop(services: Services, secret: str) -> None:
+    """A secret that is read as one with the address and the credentials of the simulated shop."""
+    reader = {"username": READER, "password": READER_PASSWORD, "dbname": DATABASE}
+    text = json.dumps({"engine": "postgres", "host": SIMULATED_HOST, "port": 5432, **reader})
+    with suppress(services.secrets.exceptions.ResourceExistsException):
+        services.secrets.create_secret(Name=secret, SecretString=text)
 
 
 def _simulate(services: Services, task: DeclaredTask) -> None:

@@ -30,9 +30,8 @@ def project(tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_the_partner_of_the_readme_is_added_by_yaml_alone(project: Path) -> None:
     # `process` would pull the demo's accounts too, which takes a minute.
-    shutil.rmtree(project / "adplatform" / "defs" / "amazon")
-    shutil.rmtree(project / "adplatform" / "defs" / "saas")
-    shutil.rmtree(project / "adplatform" / "defs" / "clouds")
+    for part in ("amazon", "clouds", "databases", "saas"):
+        shutil.rmtree(project / "adplatform" / "defs" / part)
     with ensure(project / "home" / "aws"):  # so that not each command starts its own
         _add_the_partner(project)
 
@@ -145,6 +144,7 @@ def test_the_accounts_of_the_readme_are_valid_and_a_wrong_column_is_reported_wit
     defs = amazon / "ads" / "defs.yaml"
     defs.write_text(account, encoding="utf-8")
     (project / "adplatform" / "defs" / "clouds" / "exports" / "defs.yaml").write_text(cloud, encoding="utf-8")
+    (project / "adplatform" / "defs" / "databases" / "shop" / "defs.yaml").write_text(shop, encoding="utf-8")
     (project / "adplatform" / "defs" / "saas" / "crm" / "defs.yaml").write_text(crm, encoding="utf-8")
     database = project / "adplatform" / "defs" / "databases" / "readme"
     database.mkdir(parents=True)

@@ -103,7 +103,7 @@ class Trial:
         self.port = self.port or _free_port()
         self.project = copy_project(self.folder / "project")
         self.home = self.folder / "home"
-        for part in ("amazon", "partners"):
+        for part in ("amazon", "databases", "partners"):
             shutil.rmtree(self.project / "adplatform" / "defs" / part)
         for source, feed in PARTNERS.items():
             attributes = {"source": source, "feeds": [feed]}

@@ -1,9 +1,16 @@
 """Secrets Manager secrets whose default version is the one labelled AWSCURRENT, and whose versions keep their other
-labels."""
+labels; and the secret of the simulated shop, which says where its database is whenever it is read."""
 
+import json
 from typing import Any
 
 from moto.secretsmanager import models
+from moto.secretsmanager.exceptions import InvalidRequestException
+
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.local.aws import managed
+from adplatform.local.aws.state import released
+from adplatform.local.world.shop.endpoint import SIMULATED_HOST, connection, ensure
 
 
 class LocalSecret(models.FakeSecret):
@@ -27,5 +34,38 @@ class LocalSecret(models.FakeSecret):
         before["version_stages"] += own
 
 
+def _with_the_shop(text: str) -> str:
+    """A secret with the true address of the simulated shop, which is started if it does not run, and with that of its
+    administration.
+
+    Raises:
+        InvalidRequestException: it does not start; says why.
+    """
+    if SIMULATED_HOST not in text:
+        return text
+    try:
+        members = json.loads(text)
+    except ValueError:
+        return text
+    if not isinstance(members, dict) or members.get("host") != SIMULATED_HOST:
+        return text
+    try:
+        with released():
+            url = ensure(managed.CONTROL.data / "shop").url
+            found = connection(url)
+    except (OSError, PermanentFailure, TransientFailure) as e:
+        raise InvalidRequestException(str(e)) from e
+    return json.dumps({**members, **found, "administration": f"{url}/_admin"})
+
+
 def install() -> None:
     models.FakeSecret = LocalSecret
+    kept = models.SecretsManagerBackend.get_secret_value
+
+    def get_secret_value(self: Any, secret_id: str, version_id: str, version_stage: str) -> dict[str, Any]:
+        found: dict[str, Any] = kept(self, secret_id, version_id, version_stage)
+        if "SecretString" in found:
+            found["SecretString"] = _with_the_shop(found["SecretString"])
+        return found
+
+    models.SecretsManagerBackend.get_secret_value = get_secret_value

