@@ -146,9 +146,6 @@ def test_the_accounts_of_the_readme_are_valid_and_a_wrong_column_is_reported_wit
     (project / "adplatform" / "defs" / "clouds" / "exports" / "defs.yaml").write_text(cloud, encoding="utf-8")
     (project / "adplatform" / "defs" / "databases" / "shop" / "defs.yaml").write_text(shop, encoding="utf-8")
     (project / "adplatform" / "defs" / "saas" / "crm" / "defs.yaml").write_text(crm, encoding="utf-8")
-    database = project / "adplatform" / "defs" / "databases" / "readme"
-    database.mkdir(parents=True)
-    (database / "defs.yaml").write_text(shop, encoding="utf-8")
     reported = adplatform(project, "validate")
     assert reported.returncode == 0, reported.stderr
     defs.write_text(account.replace("keywordId,", "keywordID,"), encoding="utf-8")

@@ -115,35 +115,6 @@ def postgres_server(data: Path | None = None, **settings: str) -> Iterator[Postg
         home = data or Path(folder)
         home.mkdir(parents=True, exist_ok=True)
         owner = _handed_over(home)
-<<<<<<< HEAD
-        cluster, sockets = home / "cluster", home / "sockets"
-        password_file = home / "password"
-        if not (cluster / "PG_VERSION").exists():
-            password_file.write_text(secrets.token_hex(16), encoding="ascii")
-            _hand_over(password_file, owner)
-            _run("initdb", "-D", str(cluster), "-U", "postgres", "-A", "scram-sha-256", "--pwfile", str(password_file),
-                 "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", owner=owner, where=home)  # fmt: skip
-        sockets.mkdir(exist_ok=True)
-        _hand_over(sockets, owner)
-        port, password = _free_port(), password_file.read_text(encoding="ascii")
-        given = {**_SETTINGS, "port": str(port), "unix_socket_directories": str(sockets), **settings}
-        options = [part for name, value in given.items() for part in ("-c", f"{name}={value}")]
-        with (home / "log").open("ab") as log:
-            server = subprocess.Popen(
-                [str(binaries() / "postgres"), "-D", str(cluster), *options],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=home,
-                start_new_session=True,
-                **owner,
-            )
-        try:
-            _wait(server, cluster / "postmaster.pid", home / "log")
-            yield PostgresServer(port, password, server.pid)
-        finally:
-            server.terminate() if data is None else server.send_signal(2)
-=======
         with _locked(home / "lock") as lock:
             password = _made(home, owner)
             with _running(home, lock, owner, settings) as (port, pid):
@@ -160,7 +131,6 @@ def _locked(path: Path) -> Iterator[int]:
     with path.open("a") as file:
         deadline = time.monotonic() + _SECONDS
         while True:
->>>>>>> h-d
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
@@ -207,7 +177,7 @@ def _running(home: Path, lock: int, owner: Mapping[str, Any], settings: Mapping[
         )
     os.close(reading)
     try:
-        _wait(process, port, home / "log")
+        _wait(process, home / "cluster" / "postmaster.pid", home / "log")
         yield port, process.pid
     finally:
         os.close(writing)
