@@ -18,8 +18,9 @@ dev: setup
 test: setup
 	$(BIN)/pytest -n auto -m "not slow"
 
+# Hours; `make slow SHARE=3/20` is a twentieth of it, without what takes many minutes by itself.
 slow: setup
-	$(BIN)/pytest -n 2 -m slow
+	$(BIN)/pytest -n 2 -m "slow or hypothesis" --hypothesis-profile thorough $(if $(SHARE),--share $(SHARE) -x)
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
-import hypothesis
 import pytest
 
 from adplatform.flow.services import Services
@@ -17,10 +16,6 @@ from adplatform_tests.support.databases import Database, database_of
 from adplatform_tests.support.instances import as_if_new
 from adplatform_tests.support.platforms import drop_table, make_services
 from adplatform_tests.support.shared_aws import SHARED_AWS
-
-# How long an example takes says more of the machine than of the code.
-hypothesis.settings.register_profile("untimed", deadline=None)
-hypothesis.settings.load_profile("untimed")
 
 
 def pytest_collection_finish() -> None:

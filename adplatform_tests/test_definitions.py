@@ -28,12 +28,38 @@ def test_definitions_are_loadable(loaded: dg.Definitions) -> None:
     dg.Definitions.validate_loadable(loaded)
 
 
-def test_loading_prints_no_warning_of_what_is_beta_in_dagster_and_nobody_can_change() -> None:
-    code = (
-        "import dagster as dg; from adplatform.definitions import defs; loaded = defs(); loaded.get_repository_def()\n"
-        "with dg.build_resources({'secrets': loaded.resources['secrets']}): pass"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+LOAD = """
+import sys
+import dagster as dg
+import adplatform
+from adplatform.definitions import defs
+loaded = defs()
+print(adplatform.__file__, len(loaded.assets), {'pyspark', 'pysail', 'moto', 'pandas'} & sys.modules.keys())
+loaded.get_repository_def()
+with dg.build_resources({'secrets': loaded.resources['secrets']}):
+    pass
+"""
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A folder with nothing but what a built wheel has, and the code location loaded from there."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    [wheel] = folder.glob("*.whl")
+    site = folder / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    environment = {"PYTHONPATH": str(site), "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-c", LOAD]
+    return site, subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
+
+
+def test_loading_prints_no_warning_of_what_is_beta_in_dagster_and_nobody_can_change(
+    elsewhere: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    _, done = elsewhere
+    assert done.returncode == 0, done.stderr
     assert "BetaWarning" not in done.stderr
 
 
@@ -148,31 +174,17 @@ def test_sensors_and_schedules_are_on_by_themselves(loaded: dg.Definitions) -> N
     assert all(s.default_status is dg.DefaultScheduleStatus.RUNNING for s in schedules)
 
 
-def test_the_code_location_imports_neither_spark_nor_what_only_the_laptop_needs() -> None:
-    code = (
-        "import sys; from adplatform.definitions import defs; defs(); "
-        "print({'pyspark', 'pysail', 'moto', 'pandas'} & sys.modules.keys())"
-    )
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, check=True, capture_output=True)
-    assert done.stdout == b"set()\n"
+def test_the_code_location_imports_neither_spark_nor_what_only_the_laptop_needs(
+    elsewhere: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    assert elsewhere[1].stdout.split(maxsplit=2)[2] == "set()\n"
 
 
-def test_definitions_load_from_a_built_wheel_elsewhere(tmp_path: Path) -> None:
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    [wheel] = tmp_path.glob("*.whl")
-    site = tmp_path / "site"
-    zipfile.ZipFile(wheel).extractall(site)
-    code = "import adplatform; from adplatform.definitions import defs; print(adplatform.__file__, len(defs().assets))"
-    found = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(site), "PATH": "/usr/bin:/bin"},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    file, assets = found.stdout.split()
+def test_definitions_load_from_a_built_wheel_elsewhere(
+    elsewhere: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    site, done = elsewhere
+    file, assets, _ = done.stdout.split()
     assert Path(file).is_relative_to(site)
     assert int(assets) == len(defs().assets or ())
 

@@ -55,6 +55,11 @@ ENGINES: Mapping[str, tuple[str, str]] = {
     "check": ("engine_runs", "Compare declared flows with what AWS has."),
     "start": ("engine_runs", "Want a run of a flow now."),
     "cancel": ("engine_runs", "Stop exactly one run."),
+    "backfill": ("engine_runs", "Pull a window of the past through AppFlow."),
+}
+DMS: Mapping[str, tuple[str, str]] = {
+    "check": ("dms", "Refuse settings of AWS DMS that lose or reorder data."),
+    "settings": ("dms", "Print settings that pass, to paste into AWS."),
 }
 
 
@@ -115,7 +120,11 @@ keys_app = typer.Typer(
 engines_app = typer.Typer(
     cls=lazy_group(ENGINES), help="Engines that AWS runs: checks, starts and stops.", no_args_is_help=True
 )
+dms_app = typer.Typer(
+    cls=lazy_group(DMS), help="AWS DMS, which brings the changes of a database: its settings.", no_args_is_help=True
+)
 app.add_typer(engines_app, name="engines")
+app.add_typer(dms_app, name="dms")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(keys_app, name="keys")
 
@@ -132,6 +141,11 @@ def _quarantine() -> None:
 
 @engines_app.callback()
 def _engines() -> None:
+    """As above."""
+
+
+@dms_app.callback()
+def _dms() -> None:
     """As above."""
 
 

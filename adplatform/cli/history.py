@@ -25,6 +25,7 @@ from adplatform.ledger.objects import UNPLACED, ObjectState
 from adplatform.ledger.publications import Publication
 from adplatform.patterns import declared_patterns, of_kind
 from adplatform.pull.pattern import PulledReports
+from adplatform.transform.compile import output_columns
 
 
 def ledger(
@@ -218,6 +219,7 @@ def crawl(
         flow.table,
         table_name(flow.table, services.settings.database_prefix),
         CrawlSettings(reader, database, poll=timedelta(seconds=1 if services.settings.env == "local" else 5)),
+        declared=[column.name for column in output_columns(flow.feed.contract)],
         sleep=time.sleep,
     )
     for difference in differences:

@@ -16,9 +16,10 @@ from adplatform.ledger.engine_run import WROTE, Intention, RunState
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.clock import utc_now
 
+_STOPPING = "CancelStarted"
 _STATES = {
     "InProgress": RunState.RUNNING,
-    "CancelStarted": RunState.RUNNING,
+    _STOPPING: RunState.RUNNING,
     "Successful": RunState.SUCCEEDED,
     "Error": RunState.FAILED,
     "Canceled": RunState.CANCELLED,
@@ -31,6 +32,10 @@ _LONGEST = 500
 """Characters of what the application says that a run keeps."""
 _CLOCKS = timedelta(minutes=5)
 """By how much the clocks of AWS and of the ledger may differ."""
+
+
+class NoFlow(PermanentFailure):
+    """There is no flow of that name."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class AppFlow:
     )
 
     def check(self) -> Sequence[Finding]:
-        described = self._describe()
+        described = self.describe()
         found = []
         if described["flowStatus"] != "Active":
             said = described.get("flowStatusMessage") or "no reason is given"
@@ -97,7 +102,7 @@ class AppFlow:
                 f"flow {self.flow}: a start of {begun_at:%Y-%m-%d %H:%M} UTC had no answer and {len(lost)} runs since "
                 "could be it"
             )
-        trigger = self._describe()["triggerConfig"]["triggerType"]
+        trigger = self.describe()["triggerConfig"]["triggerType"]
         if trigger != "OnDemand":
             raise PermanentFailure(
                 f"flow {self.flow} runs by its own {trigger.lower()} trigger, and starting it only activates that: "
@@ -160,15 +165,18 @@ class AppFlow:
         )
         return pages
 
-    def cancel(self, run_id: str) -> None:
+    def cancel(self, run_id: str) -> bool:
         with self._failures():
             answer = self.client.cancel_flow_executions(flowName=self.flow, executionIds=[run_id])
-        if run_id in answer.get("invalidExecutions", ()):
-            run = self.observe([run_id]).get(run_id)
-            if run is None or not run.final:
-                raise PermanentFailure(f"flow {self.flow}: AppFlow does not stop run {run_id}, which it calls invalid")
+        if run_id not in answer.get("invalidExecutions", ()):
+            return True
+        run = self.observe([run_id]).get(run_id)
+        if run is None or not (run.final or run.said == _STOPPING):
+            raise PermanentFailure(f"flow {self.flow}: AppFlow does not stop run {run_id}, which it calls invalid")
+        return not run.final
 
-    def _describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
+        """As DescribeFlow answers."""
         with self._failures():
             described: dict[str, Any] = self.client.describe_flow(flowName=self.flow)
         return described
@@ -188,14 +196,14 @@ class AppFlow:
     def _failures(self) -> Iterator[None]:
         """
         Raises:
-            PermanentFailure: there is no such flow; otherwise as ``aws_failures``.
+            NoFlow: there is no such flow; otherwise as ``aws_failures``.
         """
         with aws_failures(f"flow {self.flow}"):
             try:
                 yield
             except self.client.exceptions.ResourceNotFoundException as e:
                 region = self.client.meta.region_name
-                raise PermanentFailure(f"there is no flow {self.flow} in {region}: make it, or correct `flow`") from e
+                raise NoFlow(f"there is no flow {self.flow} in {region}: make it, or correct `flow`") from e
 
 
 def _prefix_config(s3: Mapping[str, Any]) -> dict[str, Any]:

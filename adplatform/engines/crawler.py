@@ -3,7 +3,7 @@
 Facts: Glue API reference, StartCrawler, ListCrawls.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,8 @@ _LONGEST = 500
 
 @dataclass(frozen=True)
 class GlueCrawler:
-    """The crawler of one table; ``client`` is one of Glue. ``unfit`` is why the table cannot be crawled at all.
+    """The crawler of one table; ``client`` is one of Glue, ``client_once`` makes one that repeats no call by itself.
+    ``unfit`` is why the table cannot be crawled at all.
 
     Glue runs one crawl of a crawler at a time, takes no token, and answers a start without the id of the crawl, which
     is found in the list of crawls.
@@ -41,6 +42,7 @@ class GlueCrawler:
     client: Any
     declared: DeclaredCrawler
     unfit: str = ""
+    client_once: Callable[[], Any] | None = None
 
     limits = Limits(
         history=timedelta(days=30),
@@ -74,7 +76,7 @@ class GlueCrawler:
         with self._failures():
             self.forget()
             try:
-                self.client.start_crawler(Name=self.name)
+                (self.client_once() if self.client_once else self.client).start_crawler(Name=self.name)
             except self.client.exceptions.CrawlerRunningException:
                 return self._busy()
         new = [run.run_id for run in self.recent(datetime.now(UTC) - timedelta(days=1)) if run.run_id not in known]
@@ -93,21 +95,21 @@ class GlueCrawler:
     def claims(self, run: Run) -> Iterator[Claim]:
         return iter(())
 
-    def cancel(self, run_id: str) -> None:
+    def cancel(self, run_id: str) -> bool:
         run = self.observe([run_id]).get(run_id)
         if run is not None and run.final:
-            return
+            return False
         going = self._going()
         if going != run_id:
             raise PermanentFailure(f"crawler {self.name} is not at crawl {run_id}, but at {going or 'none'}")
         with self._failures():
             try:
                 self.client.stop_crawler(Name=self.name)
-            except (
-                self.client.exceptions.CrawlerNotRunningException,
-                self.client.exceptions.CrawlerStoppingException,
-            ):
-                return
+            except self.client.exceptions.CrawlerStoppingException:
+                return True
+            except self.client.exceptions.CrawlerNotRunningException:
+                return False
+        return True
 
     def forget(self) -> None:
         """Remove the tables that crawls have made."""

@@ -27,6 +27,7 @@ from adplatform.ledger.messages import Unsent
 from adplatform.ledger.placements import Placement
 from adplatform.ledger.report import FETCHABLE
 from adplatform.platform.aws_errors import aws_failures
+from adplatform.transform.compile import output_columns
 
 LOOK_THROUGH = timedelta(hours=1)
 """How often every date of a table is asked for its publication, also where nothing was seen to be published."""
@@ -169,7 +170,8 @@ def _target(services: Services, flow: FeedFlow, verdicts: list[Verdict]) -> Targ
             f"{flow.table} cannot be crawled: a crawler reads the copies of current files, and ADPLATFORM_PATH_COPIES "
             "is off; switch them on, or leave out crawl"
         )
-    crawler = GlueCrawler(services.glue, crawler_of(services, flow), unfit)
+    once = partial(services.aws.client_once, "glue")
+    crawler = GlueCrawler(services.glue, crawler_of(services, flow), unfit, once)
     return Target(target_name(flow), crawler, judge=partial(_judge, services, flow, crawler, verdicts))
 
 
@@ -214,7 +216,8 @@ def _differences(services: Services, flow: FeedFlow, declared: DeclaredCrawler) 
     if shown is None:
         return [f"{named.database}.{named.name} is not registered any more"]
     found = crawled_tables(services.glue, declared.database, declared.path)
-    return disagreements(services.zones, flow.table, shown, catalog.partitions(named), found)
+    columns = [column.name for column in output_columns(flow.feed.contract)]
+    return disagreements(services.zones, flow.table, shown, catalog.partitions(named), found, columns)
 
 
 def _tell(services: Services, flow: FeedFlow, run: EngineRun, differences: Sequence[str]) -> None:

@@ -20,13 +20,14 @@ from adplatform.platform.aws_errors import aws_failures
 
 MARK = "adplatform:intention"
 """The tag of an execution that names its intention: DataSync takes no client token."""
+_STOPPING = "CANCELLING"
 _STATES = {
     "QUEUED": RunState.WAITING,
     "LAUNCHING": RunState.WAITING,
     "PREPARING": RunState.RUNNING,
     "TRANSFERRING": RunState.RUNNING,
     "VERIFYING": RunState.RUNNING,
-    "CANCELLING": RunState.RUNNING,
+    _STOPPING: RunState.RUNNING,
     "SUCCESS": RunState.SUCCEEDED,
     "ERROR": RunState.FAILED,
 }
@@ -45,12 +46,11 @@ def remembers_nothing(_: Collection[str]) -> Mapping[str, Run]:
 @dataclass(frozen=True)
 class DataSync:
     """One task, by its ARN or its name. ``prefix`` is where in ``bucket`` it has to write, ``declared`` what makes
-    it, where YAML has that. ``client`` and ``s3`` are boto3 clients.
+    it, where YAML has that. ``client`` and ``s3`` are boto3 clients, and ``client_once`` makes one that asks once: what
+    a client repeats by itself because an answer was lost would queue another execution.
 
     AWS lists executions with no more than their state, in no order that it promises, and describes them one by one.
     ``remembered`` gives those of the ended ones that somebody has kept, and ``final`` keeps all of them.
-
-    A start that the client itself repeats queues another execution, which costs a run and doubles nothing.
     """
 
     client: Any
@@ -61,6 +61,7 @@ class DataSync:
     final: dict[str, Run] = field(default_factory=dict)
     remembered: Callable[[Collection[str]], Mapping[str, Run]] = remembers_nothing
     declared: DeclaredTask | None = None
+    client_once: Callable[[], Any] | None = None
 
     limits = Limits(
         history=timedelta(days=30),
@@ -72,6 +73,7 @@ class DataSync:
             **dict.fromkeys((RunState.SUCCEEDED, RunState.PARTIAL, RunState.FAILED), timedelta(hours=2)),
         },
         proves_files=True,
+        tells_cancelled=False,
     )
 
     @cached_property
@@ -136,7 +138,8 @@ class DataSync:
                     return Started(arn, adopted=True)
                 if execution["Status"] not in _ENDED:
                     return Busy(arn)
-            answer = self.client.start_task_execution(TaskArn=self.task, Tags=[{"Key": MARK, "Value": mark}])
+            once = self.client_once() if self.client_once else self.client
+            answer = once.start_task_execution(TaskArn=self.task, Tags=[{"Key": MARK, "Value": mark}])
         return Started(answer["TaskExecutionArn"])
 
     def observe(self, run_ids: Collection[str]) -> Mapping[str, Run]:
@@ -177,15 +180,18 @@ class DataSync:
             said = self.client.describe_task_execution(TaskExecutionArn=run_id)
         return TaskReport(self.s3, said.get("TaskReportConfig") or {}, task.get("Name", ""), run_id)
 
-    def cancel(self, run_id: str) -> None:
+    def cancel(self, run_id: str) -> bool:
         with self._failures():
-            if self._run(run_id).final:
-                return
+            run = self._run(run_id)
+            if run.said in _ENDED or run.said == _STOPPING:
+                return run.said == _STOPPING
             try:
                 self.client.cancel_task_execution(TaskExecutionArn=run_id)
             except self.client.exceptions.InvalidRequestException:
-                if self._described(run_id).ended_at is None:
+                if self._described(run_id).said not in _ENDED:
                     raise
+                return False
+        return True
 
     def _written_between(self, start: datetime, end: datetime | None) -> Iterator[Claim]:
         with self._failures():

@@ -15,6 +15,12 @@ from adplatform.platform.aws_errors import aws_failures
 
 _NOT_DESCRIBED = re.compile(r"[^\w!@#\-.?,\s]")
 """What a flow's description does not take (AppFlow API reference, CreateFlow)."""
+FOLDERS: Mapping[str, Any] = {
+    "prefixType": "PATH",
+    "prefixFormat": "DAY",
+    "pathPrefixHierarchy": ["SCHEMA_VERSION", "EXECUTION_ID"],
+}
+"""A prefixConfig with which what a run wrote is found."""
 _FILE_TYPES = {"ndjson": "JSON", "json": "JSON", "csv": "CSV", "parquet": "PARQUET"}
 _CUSTOM = "CustomConnector"
 _NO_NO_OP = ("Amplitude", "GoogleAnalytics")
@@ -46,11 +52,7 @@ def flow_request(
         source["incrementalPullConfig"] = {"datetimeTypeFieldName": feed.incremental_field}
     output = {
         "fileType": _FILE_TYPES[feed.format.kind],
-        "prefixConfig": {
-            "prefixType": "PATH",
-            "prefixFormat": "DAY",
-            "pathPrefixHierarchy": ["SCHEMA_VERSION", "EXECUTION_ID"],
-        },
+        "prefixConfig": FOLDERS,
     }
     destination = {"bucketName": bucket, "bucketPrefix": prefix.rstrip("/"), "s3OutputFormatConfig": output}
     description = feed.description or f"{feed.object} for the feed {feed.name}"
@@ -119,7 +121,7 @@ def provide(client: Any, request: Mapping[str, Any]) -> bool:
         TransientFailure: AppFlow does not answer at present.
     """
     name = request["flowName"]
-    _check_operators(client, request)
+    check_operators(client, request)
     with aws_failures(f"flow {name}"):
         try:
             client.describe_flow(flowName=name)
@@ -132,7 +134,7 @@ def provide(client: Any, request: Mapping[str, Any]) -> bool:
     return False
 
 
-def _check_operators(client: Any, request: Mapping[str, Any]) -> None:
+def check_operators(client: Any, request: Mapping[str, Any]) -> None:
     """
     Raises:
         PermanentFailure: AppFlow's model of the connector, which botocore has, lacks an operator of a task.

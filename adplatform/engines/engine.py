@@ -18,14 +18,16 @@ class Limits:
     """What an engine allows. ``token`` is the length of the token with which it takes repeated starts for one, 0 where
     it has none, and ``token_life`` how long it remembers that. A run is shown for ``history``
     after its end. ``patience`` says how long a run may stay in a state. One that ``proves_files`` says of each file
-    whether it was written, whatever became of the run. Where a run brings everything each time, what it writes
-    ``replaces`` what earlier runs brought to the same date."""
+    whether it was written, whatever became of the run. One that ``tells_cancelled`` calls a run that was stopped
+    otherwise than one that failed. Where a run brings everything each time, what it writes ``replaces`` what earlier
+    runs brought to the same date."""
 
     token: int = 0
     token_life: timedelta = timedelta(0)
     history: timedelta = timedelta(days=30)
     patience: Mapping[RunState, timedelta] = field(default_factory=dict)
     proves_files: bool = False
+    tells_cancelled: bool = True
     replaces: bool = False
 
 
@@ -114,5 +116,9 @@ class Engine(Protocol):
     def claims(self, run: Run) -> Iterator[Claim]:
         """What an ended run wrote into the raw zone."""
 
-    def cancel(self, run_id: str) -> None:
-        """Stop exactly this run; one that has ended is no error."""
+    def cancel(self, run_id: str) -> bool:
+        """Stop exactly this run, or find that it is being stopped; False when it has ended.
+
+        Raises:
+            PermanentFailure: the engine refuses.
+        """

@@ -94,11 +94,13 @@ class Extractor:
         for each in json.loads(body)["files"]:
             yield Claim(each["key"], each["version"], each["bytes"], rows=each["rows"])
 
-    def cancel(self, run_id: str) -> None:
-        extracts = self.services.ledger.extracts
+    def cancel(self, run_id: str) -> bool:
         row = self._row(run_id)
-        while row is not None and not row.ended and extracts.stop(row) is None:
+        while row is not None and not row.ended and not row.stopping:
+            if self.services.ledger.extracts.stop(row) is not None:
+                return True
             row = self._row(run_id)
+        return row is not None and not row.ended
 
     def _row(self, run_id: str) -> Extract | None:
         return self.services.ledger.extracts.get(self.table.declared.source, self.table.feed.name, run_id)

@@ -16,12 +16,12 @@ from adplatform.failures import listed
 from adplatform.files.arrivals import ClaimedFile
 from adplatform.files.landing import Part
 from adplatform.flow.arrivals import Arrivals
-from adplatform.flow.claims import claimed_files, write_claims
+from adplatform.flow.claims import claimed_files, claims_in, write_claims
 from adplatform.flow.listing import Version, list_versions
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.flow.version import read_settlement
-from adplatform.ledger.engine_run import EngineRun
+from adplatform.ledger.engine_run import SEVERAL, EngineRun, Landed
 from adplatform.ledger.objects import UNPLACED, ObjectState, RawObject
 
 
@@ -60,26 +60,42 @@ def land(
     """Give what the run wrote to its deliveries, where it ``replaces`` what earlier runs brought, or adds to it.
 
     The claims are written before the objects are recorded: what has arrived and does not count is not looked at again
-    when a version settles.
+    when a version settles. A try that was cut short may have brought what is in the archive by now and listed no
+    longer, and may not have found what is there now: its claims are kept and added to.
     """
     left: dict[str, list[str]] = defaultdict(list)
     found = _counted(services, source, _found(services, source, run, claims, left), left)
     deliveries: dict[tuple[str, date], list[_Found]] = defaultdict(list)
     for each in found:
         deliveries[each.flow.name, each.object.day].append(each)
-    records = run.records if len(deliveries) == 1 else None
-    # A try that was cut short may have brought more, which is in the archive by now and listed no longer.
-    if len(found) > run.objects:
-        run = services.ledger.engine_runs.lands(run, len(found)) or run
     runs, arrivals = services.ledger.engine_runs, Arrivals(source, services.s3, services.ledger)
+    earlier = {each: runs.landed_of(*each, run.run_id) for each in deliveries}
+    claimed = {each: _claimed(services, earlier[each], own) for each, own in deliveries.items()}
+    only, objects = _only(run, deliveries), max(run.objects, sum(map(len, claimed.values())))
+    if found and (objects, only) != (run.objects, run.only):
+        run = runs.lands(run, objects, only) or run
+    records = run.records if only != SEVERAL else None
     for (feed, day), own in deliveries.items():
-        if runs.landed_of(feed, day, run.run_id) is None:
-            landed = write_claims(services, feed, day, run, (each.file for each in own))
+        known, files = earlier[feed, day], claimed[feed, day]
+        if known is None or (known.objects, known.records) != (len(files), records):
+            landed = write_claims(services, feed, day, run, files.values())
             runs.bring(feed, replace(landed, records=records, replaces=replaces))
         arrivals.record([each.version for each in own if each.version is not None])
         if _passed_over(services, feed, day, own):
             services.ledger.deliveries.reopen(feed, day)
     return Landing(run, dict(left))
+
+
+def _claimed(services: Services, known: Landed | None, own: Iterable[_Found]) -> dict[tuple[str, str], ClaimedFile]:
+    """The files of a delivery that were claimed before and those that are found now, by key and version."""
+    before = claims_in(services.s3, services.zones, known) if known is not None else []
+    return {(file.name, file.version): file for file in (*before, *(each.file for each in own))}
+
+
+def _only(run: EngineRun, deliveries: Iterable[tuple[str, date]]) -> str:
+    """The name of the only delivery that has objects of the run, found now or before; else ``SEVERAL``, or empty."""
+    names = {f"{feed}/{day}" for feed, day in deliveries} | ({run.only} if run.only else set())
+    return SEVERAL if len(names) > 1 else next(iter(names), "")
 
 
 def _found(

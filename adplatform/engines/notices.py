@@ -40,6 +40,10 @@ class Notices:
     def overdue(self, run: EngineRun, why: str) -> None:
         self._notify("run_overdue", run, f"{run.owner}: a run is overdue", why)
 
+    def goes_on(self, run: EngineRun, why: str) -> None:
+        """Somebody wanted it stopped, and the engine refuses."""
+        self._notify("run_not_stopped", run, f"{run.owner}: a run goes on", why)
+
     def gave_up(self, intention: Intention | None, what_next: str) -> None:
         """None more is started for it; None when somebody else has ended it."""
         if intention is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from adplatform.contracts.replication import ReplicatedSource
@@ -16,12 +17,16 @@ from adplatform.engines.engine import Run
 from adplatform.engines.events import flow_events, task_events
 from adplatform.engines.failed import failed_runs
 from adplatform.engines.runs import Target, Watch
+from adplatform.engines.window_flows import WindowFlows
+from adplatform.engines.window_flows import target_name as window_target
 from adplatform.failures import PermanentFailure
+from adplatform.files.landing import WINDOW
 from adplatform.flow.failed import failed_deliveries
 from adplatform.flow.pattern import Failed
 from adplatform.flow.pushed import PushedFiles
 from adplatform.flow.services import Services
 from adplatform.flow.source import declared_source
+from adplatform.ledger.engine_run import Intention
 from adplatform.platform.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,7 +74,8 @@ def saas_flows(declared: SaasSource, settings: Settings) -> EngineFiles:
     """
     flows = {feed.name: feed.flow or f"{declared.source}-{feed.name}" for feed in declared.feeds}
     feeds = [
-        feed.model_copy(update={"landing": feed.landing.replace("{flow}", flows[feed.name])}) for feed in declared.feeds
+        feed.model_copy(update={"landing": feed.landing.replace("{flow}", f"{flows[feed.name]}{WINDOW}")})
+        for feed in declared.feeds
     ]
     source = declared_source(declared.model_copy(update={"feeds": feeds}), settings.raw_bucket)
     source = replace(source, takes_files=False)
@@ -89,17 +95,17 @@ def saas_flows(declared: SaasSource, settings: Settings) -> EngineFiles:
 
     def targets(services: Services) -> list[Target]:
         client, bucket = services.aws.client("appflow"), services.zones.raw_bucket
-        return [
-            Target(
-                feed.name,
-                AppFlow(
-                    client, services.s3, flows[feed.name], bucket, source.prefix, services.now, request(feed, bucket)
-                ),
-                feed.every,
-                feed.offset,
-            )
-            for feed in declared.feeds
-        ]
+        where, found = (bucket, source.prefix), []
+        for feed in declared.feeds:
+            flow, wanted = flows[feed.name], request(feed, bucket)
+            engine = AppFlow(client, services.s3, flow, *where, services.now, wanted)
+            pursued = partial(_windows, services, source.name, feed.name)
+            windows = WindowFlows(client, services.s3, feed, flow, *where, pursued, services.now, wanted)
+            found += [
+                Target(feed.name, engine, feed.every, feed.offset),
+                Target(window_target(feed.name), windows, release=windows.release, kin=feed.name),
+            ]
+        return found
 
     def provision(services: Services) -> None:
         """Every flow that can be made is, before those that cannot are told of."""
@@ -121,8 +127,14 @@ def saas_flows(declared: SaasSource, settings: Settings) -> EngineFiles:
         targets=targets,
         provision=provision,
         simulated=simulated,
-        names_of_targets=tuple(flows),
+        names_of_targets=(*flows, *map(window_target, flows)),
     )
+
+
+def _windows(services: Services, source: str, feed: str) -> list[Intention]:
+    """The windows of a feed that are pursued."""
+    pursued = services.ledger.engine_runs.pursued(source)
+    return [each for each in pursued if each.target == window_target(feed)]
 
 
 def replicated_files(declared: ReplicatedSource, settings: Settings) -> EngineFiles:
@@ -168,6 +180,7 @@ def replicated_files(declared: ReplicatedSource, settings: Settings) -> EngineFi
             final,
             remembered,
             made(services),
+            partial(services.aws.client_once, "datasync"),
         )
         return [Target(TASK, engine, declared.every, declared.offset)]
 

@@ -5,13 +5,13 @@ Secrets are read here, to be handed to DataSync, and nothing that they hold is i
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from adplatform.contracts.stores import AzureBlob, GoogleCloudStorage, NfsShare, ObjectStorage, S3Store
 from adplatform.engines.declared_tasks import DeclaredTask, tags_of, task_request
-from adplatform.engines.task_locations import agents_of, location_uris, same_place
+from adplatform.engines.task_locations import location_uris, same_place
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.platform.aws_errors import aws_failures
 
@@ -22,8 +22,9 @@ _NFS = {"automatic": "AUTOMATIC", "3": "NFS3", "4.0": "NFS4_0", "4.1": "NFS4_1"}
 
 
 def provide(client: Any, secrets: Any, declared: DeclaredTask, account: str) -> bool:
-    """Make the task, and those of its locations that an earlier attempt has not left; False when there is one of its
-    name already. Roles of ``account`` may go by name; secrets are read only to be handed to DataSync.
+    """Make the task and its locations; False when there is one of its name already. Locations that an earlier attempt
+    left are removed: they have the credentials and settings of then, and DataSync does not tell all of these. Roles of
+    ``account`` may go by name; secrets are read only to be handed to DataSync.
 
     Raises:
         PermanentFailure: a secret is missing or lacks a member, or DataSync refuses something.
@@ -34,21 +35,18 @@ def provide(client: Any, secrets: Any, declared: DeclaredTask, account: str) -> 
         if any(task.get("Name") == declared.name for page in pages for task in page["Tasks"]):
             return False
         uris = location_uris(client)
-        source = _left_location(client, declared, "source", declared.uri, uris)
-        landing = f"s3://{declared.bucket}/{declared.prefix}"
-        destination = _left_location(client, declared, "destination", landing, uris)
+        _remove_left(client, declared, "source", declared.uri, uris)
+        _remove_left(client, declared, "destination", f"s3://{declared.bucket}/{declared.prefix}", uris)
     role = _role(declared.role, account)
-    source = source or _source_location(client, secrets, declared, account)
+    source = _source_location(client, secrets, declared, account)
     with aws_failures(f"task {declared.name}"):
-        if destination is None:
-            made = client.create_location_s3(
-                S3BucketArn=f"arn:aws:s3:::{declared.bucket}",
-                Subdirectory=declared.prefix,
-                S3Config={"BucketAccessRoleArn": role},
-                Tags=tags_of(declared, "destination"),
-            )
-            destination = made["LocationArn"]
-        client.create_task(**task_request(declared, source, destination, role))
+        made = client.create_location_s3(
+            S3BucketArn=f"arn:aws:s3:::{declared.bucket}",
+            Subdirectory=declared.prefix,
+            S3Config={"BucketAccessRoleArn": role},
+            Tags=tags_of(declared, "destination"),
+        )
+        client.create_task(**task_request(declared, source, made["LocationArn"], role))
     return True
 
 
@@ -149,15 +147,14 @@ def _hidden(values: Collection[str]) -> Iterator[None]:
         raise e from None
 
 
-def _left_location(client: Any, declared: DeclaredTask, end: str, uri: str, uris: Mapping[str, str]) -> str | None:
-    """A location that an earlier attempt made for this end of the task, and that still is as declared."""
+def _remove_left(client: Any, declared: DeclaredTask, end: str, uri: str, uris: Mapping[str, str]) -> None:
+    """Remove what an earlier attempt made for this end of the task, unless somebody uses it."""
     wanted = {tag["Key"]: tag["Value"] for tag in tags_of(declared, end)}
     for arn, there in uris.items():
         if not same_place(there, uri):
             continue
         pages = client.get_paginator("list_tags_for_resource").paginate(ResourceArn=arn)
         tags = {tag["Key"]: tag.get("Value", "") for page in pages for tag in page["Tags"]}
-        agents = set(declared.store.agents) if end == "source" else set()
-        if wanted.items() <= tags.items() and set(agents_of(client, arn, there)) == agents:
-            return arn
-    return None
+        if wanted.items() <= tags.items():
+            with suppress(client.exceptions.InvalidRequestException):
+                client.delete_location(LocationArn=arn)

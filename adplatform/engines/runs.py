@@ -4,12 +4,14 @@ The intention is in the ledger before the engine is asked. Whatever can be lost 
 found again in the engine's own records; no event is needed.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from adplatform.contracts.source import PLATFORM_TOPICS, Topics
-from adplatform.engines.engine import Busy, Doubtful, Engine, Run
+from adplatform.engines.engine import Busy, Doubtful, Engine, Limits, Run
 from adplatform.engines.landing import land
 from adplatform.engines.notices import Notices, troubles_of, what_is_left
 from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
@@ -19,6 +21,8 @@ from adplatform.flow.source import Source
 from adplatform.ledger.engine_run import WROTE, EngineRun, Intention, IntentState, RunState
 from adplatform.ledger.ledger import Ledger
 from adplatform.platform.aws_errors import aws_failures
+
+log = logging.getLogger(__name__)
 
 MOST_RUNS = 3
 """Runs that are started for one intention before it is given up."""
@@ -36,13 +40,18 @@ class Target:
     multiples; without, it runs by itself or when somebody asks.
 
     Where runs bring no objects, ``judge`` is given each that has succeeded, and says what is to be kept with it; None
-    when that cannot be said yet. It may be asked about a run more than once."""
+    when that cannot be said yet. It may be asked about a run more than once.
+
+    Where something is made for an intention alone, ``release`` removes it before that ends, and is False while it
+    cannot. Runs of the target ``kin`` fulfil what is wanted of this one, too."""
 
     name: str
     engine: Engine
     every: timedelta | None = None
     offset: timedelta = timedelta(0)
     judge: Callable[[EngineRun], str | None] | None = None
+    release: Callable[[Intention], bool] | None = None
+    kin: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,24 +128,45 @@ class Watch:
         return self.ledger.engine_runs.intend(wanted)
 
     def cancel(self, target: Target, run: EngineRun) -> None:
-        """Stop exactly this run, which is not wanted again: some engines call that a failure like any other.
+        """Stop exactly this run, which is not wanted again. The wish is in the ledger before the engine is asked, so
+        that a look asks again where the answer, or this process, is lost.
 
         Raises:
             PermanentFailure: it has ended, or the engine refuses.
-            TransientFailure: the engine does not answer at present.
+            TransientFailure: the engine does not answer at present; a later look asks it again.
         """
         runs = self.ledger.engine_runs
-        marked = None
-        while marked is None:
-            latest = runs.run(run.source, run.target, run.run_id) or run
-            if latest.final:
-                raise PermanentFailure(f"run {run.run_id} has ended: it was {latest.said or latest.state}")
-            marked = runs.cancel(latest)
+        latest = runs.run(run.source, run.target, run.run_id) or run
+        said = latest.said or latest.state
+        if not latest.final:
+            if self._stopped(target, self._changed(latest, runs.unwant)).cancelled:
+                return
+            shown = target.engine.observe([run.run_id]).get(run.run_id)
+            said = shown.said if shown else said
+        raise PermanentFailure(f"run {run.run_id} has ended: it was {said}")
+
+    def _stopped(self, target: Target, row: EngineRun) -> EngineRun:
+        """Have the engine stop a run that is not wanted; not ``cancelled`` when it has ended.
+
+        Raises: as :meth:`cancel`.
+        """
+        runs = self.ledger.engine_runs
         try:
-            target.engine.cancel(run.run_id)
-        except (PermanentFailure, TransientFailure):
-            runs.cancel(marked, stopped=False)
+            stopped = target.engine.cancel(row.run_id)
+        except PermanentFailure:
+            self._changed(row, partial(runs.unwant, unwanted=False))
             raise
+        if row.cancelled and not stopped:
+            return row
+        return self._changed(row, runs.cancelled if stopped else partial(runs.unwant, unwanted=False))
+
+    def _changed(self, row: EngineRun, step: Callable[[EngineRun], EngineRun | None]) -> EngineRun:
+        """The run after a step that is taken whatever others write meanwhile, unless it lands."""
+        while not row.ended:
+            if (changed := step(row)) is not None:
+                return changed
+            row = self.ledger.engine_runs.run(row.source, row.target, row.run_id) or row
+        return row
 
     def _look_at(
         self,
@@ -149,6 +179,8 @@ class Watch:
         ask: bool,
     ) -> _Seen:
         now, engine = self.ledger.now(), target.engine
+        if target.release is not None and not active and not pursued:
+            return _Seen((), newest)
         newest = newest if newest and newest <= now else None
         since = max(now - engine.limits.history, newest - _OVERLAP if newest else _EPOCH)
         shown = {run.run_id: run for run in engine.recent(since)}
@@ -171,13 +203,13 @@ class Watch:
             if moved.ended and budget.spent:
                 break
         latest = rows | {run.run_id: run for run in changed}
-        own = [left for each in pursued if (left := self._pursued(each, latest))]
+        own = [left for each in pursued if (left := self._pursued(target, each, latest))]
         own += self._planned(target, [each for each in own if not _overdue(each, latest)])
-        due = [each for each in own if _is_due(each, now) and not self._fulfilled(each)]
+        due = [each for each in own if _is_due(each, now) and not self._fulfilled(target, each, latest)]
         # One that others start is looked at when they did.
         unfit = _unfit(engine) if due or ask or (strangers and target.every is None) else ""
         for intention in due if not unfit else ():
-            self._start(target, intention)
+            self._start(target, intention, latest)
         started = [run.started_at for run in shown.values() if run.started_at and whole]
         at = max([*started, *([newest] if newest else [])], default=None)
         return _Seen(tuple(changed), at, unfit)
@@ -196,7 +228,7 @@ class Watch:
         planned = self.ledger.engine_runs.intention(self.source.name, target.name, key)
         return [planned] if planned else []
 
-    def _start(self, target: Target, intention: Intention) -> None:
+    def _start(self, target: Target, intention: Intention, latest: Mapping[str, EngineRun]) -> None:
         runs = self.ledger.engine_runs
         begun = runs.begin(intention)
         if begun is None:
@@ -206,7 +238,8 @@ class Watch:
             others = [run.run_id for run in known if run.intent not in ("", begun.key)]
             answer = target.engine.start(begun, others=others)
         except Doubtful as e:
-            self._notices.gave_up(runs.end(begun, IntentState.LOST, str(e)), "start a run yourself if none is going on")
+            if self._ended(target, begun, IntentState.LOST, latest, str(e)) is not None:
+                runs.rest(begun, str(e), self.ledger.now() + _pause(begun.begun))
             return
         except TransientFailure as e:
             hindered = isinstance(e, EnvironmentFailure)
@@ -215,7 +248,8 @@ class Watch:
                 raise
             return
         except PermanentFailure as e:
-            self._notices.gave_up(runs.end(begun, IntentState.GIVEN_UP, str(e)), "the next slot tries again")
+            if self._ended(target, begun, IntentState.GIVEN_UP, latest, str(e)) is not None:
+                runs.rest(begun, str(e), self.ledger.now() + _pause(begun.begun))
             return
         if isinstance(answer, Busy):
             why = f"another run is going on: {answer.run_id or 'unknown'}"
@@ -223,35 +257,58 @@ class Watch:
         else:
             runs.started(begun, answer.run_id, adopted=answer.adopted)
 
-    def _pursued(self, intention: Intention, latest: Mapping[str, EngineRun]) -> Intention | None:
+    def _pursued(self, target: Target, intention: Intention, latest: Mapping[str, EngineRun]) -> Intention | None:
         """The intention, if there is still something to do about it. ``latest`` are runs as this look leaves them."""
         runs = self.ledger.engine_runs
         if not intention.run_id:
-            return None if any(self._fulfils(run, intention) for run in latest.values()) else intention
+            run = next((run for run in latest.values() if _fulfils(run, intention)), None)
+            if run is None:
+                return intention
+            return self._ended(target, intention, IntentState.FULFILLED, latest, run_id=run.run_id)
         own = latest.get(intention.run_id)
         own = own or runs.run(intention.source, intention.target, intention.run_id)
         if own is None or not own.ended:
             return intention
         if own.state in WROTE:
-            runs.end(intention, IntentState.FULFILLED)
-            return None
+            return self._ended(target, intention, IntentState.FULFILLED, latest)
         why = own.error or own.message or own.said
-        if own.state is RunState.CANCELLED or intention.attempt >= MOST_RUNS:
-            self._notices.gave_up(runs.end(intention, IntentState.GIVEN_UP, why), "the next slot tries again")
-            return None
+        if own.unwanted or own.state is RunState.CANCELLED or intention.attempt >= MOST_RUNS:
+            return self._ended(target, intention, IntentState.GIVEN_UP, latest, why)
         return runs.again(intention, why, self.ledger.now() + _pause(intention.attempt))
 
-    def _fulfilled(self, intention: Intention) -> bool:
+    def _ended(
+        self,
+        target: Target,
+        intention: Intention,
+        state: IntentState,
+        latest: Mapping[str, EngineRun],
+        why: str = "",
+        run_id: str = "",
+    ) -> Intention | None:
+        """End it, once what was made for it alone is gone; the intention while it is not, to be looked at again."""
+        window = (intention.window_start, intention.window_end)
+        going = any(not run.ended and (run.window_start, run.window_end) == window for run in latest.values())
+        if target.release is not None and (going or not target.release(intention)):
+            return intention
+        ended = self.ledger.engine_runs.end(intention, state, why, run_id)
+        if state is IntentState.LOST:
+            self._notices.gave_up(ended, "start a run yourself if none is going on")
+        elif state is IntentState.GIVEN_UP:
+            retry = f"`adplatform retry {self.source.name}/{target.name}` wants it again"
+            self._notices.gave_up(ended, "the next slot tries again" if target.every else retry)
+        return None
+
+    def _fulfilled(self, target: Target, intention: Intention, latest: Mapping[str, EngineRun]) -> bool:
         """Whether a run has pulled all that is wanted before, so that none need be started: every known run is asked,
         once a start."""
-        known = self.ledger.engine_runs.runs(intention.source, intention.target)
-        return intention.window_end is not None and any(self._fulfils(run, intention) for run in known)
-
-    def _fulfils(self, run: EngineRun, intention: Intention) -> bool:
-        fulfils = run.ended and run.state in WROTE and _covers(run, intention)
-        if fulfils:
-            self.ledger.engine_runs.end(intention, IntentState.FULFILLED, run_id=run.run_id)
-        return fulfils
+        if intention.window_end is None:
+            return False
+        names = filter(None, (intention.target, target.kin))
+        known = (run for name in names for run in self.ledger.engine_runs.runs(intention.source, name))
+        found = next((run for run in known if _fulfils(run, intention)), None)
+        if found is not None:
+            self._ended(target, intention, IntentState.FULFILLED, latest, run_id=found.run_id)
+        return found is not None
 
     def _strangers(self, target: Target, shown: Iterable[Run]) -> list[Run]:
         """Runs of which the ledger knows nothing: somebody else started them, or the answer to our start was lost."""
@@ -267,7 +324,9 @@ class Watch:
     def _observed(self, target: Target, row: EngineRun, shown: Run | None) -> EngineRun:
         runs, now = self.ledger.engine_runs, self.ledger.now()
         if shown is not None and not row.final:
-            said = _said(row, shown)
+            if row.unwanted and not row.cancelled and not shown.final:
+                row = self._asked_again(target, row)
+            said = _said(row, shown, target.engine.limits)
             if said != row:
                 row = runs.observed(row, said) or row
         since = row.state_since or now
@@ -280,6 +339,16 @@ class Watch:
             self._notices.overdue(row, why)
             row = runs.overdue(row, why) or row
         return row
+
+    def _asked_again(self, target: Target, row: EngineRun) -> EngineRun:
+        """Whoever wanted it stopped has had no answer, or died over it."""
+        try:
+            return self._stopped(target, row)
+        except PermanentFailure as e:
+            self._notices.goes_on(row, str(e))
+        except TransientFailure as e:
+            log.warning("%s %s is still to be stopped: %s", row.owner, row.run_id, e)
+        return self.ledger.engine_runs.run(row.source, row.target, row.run_id) or row
 
     def _landed(self, target: Target, seen: EngineRun) -> EngineRun:
         """Give what the run wrote to its deliveries. Of one that did not succeed that counts only where the engine
@@ -322,6 +391,11 @@ def asked(now: datetime) -> str:
     return f"asked/{now:%Y-%m-%dT%H:%M:%SZ}"
 
 
+def again(key: str, now: datetime) -> str:
+    """The key of an intention that somebody has once more at this moment."""
+    return f"{key.partition(' ')[0]} {asked(now)}"
+
+
 def _unfit(engine: Engine) -> str:
     return "; ".join(each.text for each in engine.check() if each.fatal)
 
@@ -336,6 +410,10 @@ def _overdue(intention: Intention, latest: Mapping[str, EngineRun]) -> bool:
     engine starts no other."""
     run = latest.get(intention.run_id)
     return run is not None and run.overdue
+
+
+def _fulfils(run: EngineRun, intention: Intention) -> bool:
+    return run.ended and run.state in WROTE and _covers(run, intention)
 
 
 def _covers(run: EngineRun, intention: Intention) -> bool:
@@ -353,10 +431,12 @@ def _pause(tried: int) -> timedelta:
     return min(timedelta(minutes=minutes), LONGEST_REST)
 
 
-def _said(row: EngineRun, shown: Run) -> EngineRun:
-    """The row with what the engine says by now."""
+def _said(row: EngineRun, shown: Run, limits: Limits) -> EngineRun:
+    """The row with what the engine says by now. Where it calls both a failure, a run that it agreed to stop is a
+    cancelled one."""
     said = replace(row, **{name: getattr(shown, name) for name in _SHOWN})
-    return replace(said, state=RunState.CANCELLED) if row.cancelled and said.state is RunState.FAILED else said
+    cancelled = row.cancelled and said.state is RunState.FAILED and not limits.tells_cancelled
+    return replace(said, state=RunState.CANCELLED) if cancelled else said
 
 
 def _as_run(row: EngineRun) -> Run:

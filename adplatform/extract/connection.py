@@ -4,6 +4,7 @@ A database's own messages may quote rows, and a driver's quote the statement: ne
 """
 
 import json
+import ssl
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import certifi
 
 from adplatform.failures import AccessRefused, CredentialsRefused, PermanentFailure, TransientFailure
 from adplatform.platform.aws_errors import secret_failures
@@ -153,8 +156,7 @@ def database(credentials: Credentials, how: Connecting) -> Iterator["sa.Engine"]
 def _arguments(credentials: Credentials, how: Connecting, authority: str) -> dict[str, Any]:
     milliseconds = int(how.statement_timeout.total_seconds() * 1000)
     if credentials.engine in ("postgres", "redshift"):
-        # libpq: sslrootcert=system takes the authorities of the system, from PostgreSQL 16's libpq on.
-        verified = {"sslmode": "verify-full", "sslrootcert": authority or "system"}
+        verified = {"sslmode": "verify-full", "sslrootcert": authority or _trusted_here()}
         return {
             **(verified if how.verified else {"sslmode": "disable"}),
             "connect_timeout": CONNECT_SECONDS,
@@ -163,8 +165,6 @@ def _arguments(credentials: Credentials, how: Connecting, authority: str) -> dic
             "keepalives_idle": 30,
         }
     if credentials.engine in ("mysql", "mariadb"):
-        import ssl  # noqa: PLC0415 - needed by few
-
         context = ssl.create_default_context(cafile=authority or None) if how.verified else None
         return {
             "ssl": context,
@@ -174,6 +174,13 @@ def _arguments(credentials: Credentials, how: Connecting, authority: str) -> dic
             "charset": "utf8mb4",
         }
     return {}
+
+
+def _trusted_here() -> str:
+    """A file with the authorities that this machine trusts. libpq's own ``system`` looks where its OpenSSL was built,
+    which with the wheel's is nowhere."""
+    found = ssl.get_default_verify_paths().cafile
+    return found if found is not None and Path(found).exists() else certifi.where()
 
 
 def _is_here(host: str) -> bool:
@@ -250,6 +257,8 @@ def _without_state(what: str, cause: BaseException) -> PermanentFailure | Transi
     text, kind = str(cause), type(cause).__name__
     if "password authentication failed" in text or "no password supplied" in text:
         return CredentialsRefused(f"{what}: the database does not take the user and password of the secret")
+    if "does not support SSL" in text:
+        return PermanentFailure(f"{what}: the server speaks no TLS: let it, or name one that does")
     if "certificate" in text or "SSL" in text:
         return PermanentFailure(
             f"{what}: the server's certificate is not trusted, or not for its name: give `authority`, or correct host"

@@ -44,7 +44,7 @@ else:
 
 MOST_TRIES = 3
 """How often a chunk is read before its reading rests."""
-_LEVEL = 1
+COMPRESSION = 1
 _BUFFER = 1 << 20
 
 
@@ -229,9 +229,9 @@ class _Work:
         with (
             database_failures(f"{self.table.name}, chunk {piece.number}"),
             path.open("wb") as raw,
-            igzip.IGzipFile(fileobj=raw, mode="wb", compresslevel=_LEVEL, mtime=0) as out,
+            igzip.IGzipFile(fileobj=raw, mode="wb", compresslevel=COMPRESSION, mtime=0) as out,
         ):
-            buffered = _Buffered(out)
+            buffered = Buffered(out)
             rows = self.view.read(self.reading, piece, buffered, self.pace)
             buffered.flush()
         key, services = self.key(piece.number), self.services
@@ -247,7 +247,7 @@ class _Work:
         path.unlink()
 
 
-class _Buffered:
+class Buffered:
     """Hands rows on in large pieces: each call of the compressor costs as much as a hundred rows."""
 
     def __init__(self, out: Any) -> None:

@@ -13,7 +13,12 @@ UNFINISHED = (".tmp", ".part", ".filepart", ".partial", ".crdownload", ".inprogr
 """Endings that uploading clients use until a file is complete, and Hadoop's for a folder."""
 HIDDEN = (".", "~", "_")
 
-_FIELD = re.compile(r"\{date(?::([^}]+))?\}|\{file\}|\*")
+WINDOW_MARK = ".window-"
+"""What follows the name of a flow in that of a copy of it, whose files are the same feed's."""
+WINDOW = "{window}"
+"""Where the names of such copies differ in a template that the platform has made."""
+
+_FIELD = re.compile(r"\{date(?::([^}]+))?\}|\{file\}|\{window\}|\*")
 _DATE_PARTS = {"%Y": "[0-9]{4}", "%m": "[0-9]{2}", "%d": "[0-9]{2}", "%y": "[0-9]{2}", "%j": "[0-9]{3}"}
 _ISO = "%Y-%m-%d"
 
@@ -122,6 +127,8 @@ def layout_of(source_prefix: str, feed: Feed) -> Layout:
         position = found.end()
         if found[0] == "*":
             pattern += "[^/]*"
+        elif found[0] == WINDOW:
+            pattern += f"(?:{re.escape(WINDOW_MARK)}[^/]*)?"
         elif found[0] == "{file}":
             pattern += "(?P<file>.*)"
         else:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -71,12 +71,15 @@ class Arrivals:
         """As :meth:`record_listing`; how many."""
         return self.record_listing(prefix, budget)[0]
 
-    def record_listing(self, prefix: str | None = None, budget: Budget = UNLIMITED) -> tuple[int, bool]:
+    def record_listing(
+        self, prefix: str | None = None, budget: Budget = UNLIMITED, arrived: Collection[tuple[str, str]] = frozenset()
+    ) -> tuple[int, bool]:
         """Record every object version below ``prefix`` that the ledger lacks, or ignores and would take by now; how
-        many, and whether the budget was enough for all."""
+        many, and whether the budget was enough for all. Those that have ``arrived``, which nothing undoes, are not
+        looked up, each named by feed and sort key."""
         new = 0
         for page in list_versions(self.s3, self.source.bucket, prefix or self.source.prefix):
-            count, whole = self._record_page(page.versions, budget)
+            count, whole = self._record_page(page.versions, budget, arrived)
             new += count
             if not whole or (budget.spent and page.next):
                 return new, False
@@ -140,9 +143,12 @@ class Arrivals:
         ]
         return len(self.ledger.objects.known(listed)) == len(listed)
 
-    def _record_page(self, versions: Iterable[Version], budget: Budget) -> tuple[int, bool]:
+    def _record_page(
+        self, versions: Iterable[Version], budget: Budget, arrived: Collection[tuple[str, str]] = frozenset()
+    ) -> tuple[int, bool]:
         """Record what the ledger lacks, at least one and the feeds in turns; how many, and whether all."""
-        found = [self.object_of(version) for version in versions]
+        listed = map(self.object_of, versions)
+        found = [(feed, obj) for feed, obj in listed if (feed, obj.sort_key) not in arrived]
         known = self.ledger.objects.known(found)
         # S3 lists the versions of a key newest first, and dates them by the second.
         news = [(feed, obj) for feed, obj in reversed(found) if _is_news(known.get((feed, obj.sort_key)), obj)]

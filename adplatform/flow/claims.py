@@ -46,8 +46,13 @@ def claims_of(
     in_order = sorted(landed, key=lambda run: (run.ended_at or run.landed_at, run.run_id))
     begin = max((n for n, run in enumerate(in_order) if run.replaces), default=0)
     for each in in_order[begin:]:
-        entries = json.loads(each.files) if each.files else read_settlement(s3, zones, each.claims_key)["files"]
-        yield each, [ClaimedFile(name=e["key"], **{name: e.get(name) for name in _SAID}) for e in entries]
+        yield each, claims_in(s3, zones, each)
+
+
+def claims_in(s3: Any, zones: Zones, landed: Landed) -> list[ClaimedFile]:
+    """The files of one list."""
+    entries = json.loads(landed.files) if landed.files else read_settlement(s3, zones, landed.claims_key)["files"]
+    return [ClaimedFile(name=e["key"], **{name: e.get(name) for name in _SAID}) for e in entries]
 
 
 def claimed_files(s3: Any, zones: Zones, ledger: Ledger, feed: str, day: date) -> dict[str, ClaimedFile] | None:

@@ -27,13 +27,16 @@ from adplatform.lake.quarantine import store_rows
 from adplatform.lake.rotation import stage_version
 from adplatform.lake.table import TableSpec, table_spec
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.publications import FileOutcome, Outcome, Publication
+from adplatform.ledger.publications import FileOutcome, Outcome, Publication, Recorded
 from adplatform.platform.settings import Settings
 from adplatform.privacy.keys import HashKey
 from adplatform.transform.duckdb_engine import EngineLimits, transform
 from adplatform.transform.values import OutputColumn, Staged
 
 log = logging.getLogger(__name__)
+
+_MOST_FILES = 200
+"""Files whose rows the ledger keeps; a date that comes in parts has few."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,11 @@ def transform_version(
     objects: Sequence[VersionObject],
     work: Path,
     keys: HashingKeys | None = None,
+    *,
+    rows_before: int | None = None,
 ) -> Transformed:
     """Fetch, unpack, transform and audit the files of a version that the raw step loaded. ``keys`` are those of a
-    rotation; by default the feed's own.
+    rotation; by default the feed's own. ``rows_before`` are what readers see of the delivery.
 
     Raises:
         PermanentFailure: a file is bad and the feed refuses bad files, or the hashing key cannot be had.
@@ -73,8 +78,10 @@ def transform_version(
         TransientFailure: a service did not answer.
     """
     keys = keys or hashing_keys(services, flow)
-    staged, outcomes = _read(services, flow, day, version, objects, work, keys)
-    return _transformed(services, flow, day, objects, staged, outcomes, keys)
+    staged, outcomes, _ = _read(services, flow, day, version, objects, work, keys)
+    services.ledger.publications.put_file_outcomes(flow.name, outcomes)
+    promised = {item.object.uri: item.rows for item in objects if item.rows is not None}
+    return _transformed(services, flow, day, promised, staged, outcomes, keys, rows_before)
 
 
 def transform_part(
@@ -82,25 +89,29 @@ def transform_part(
     flow: FeedFlow,
     day: date,
     version: int,
-    objects: Sequence[VersionObject],
+    added: Sequence[VersionObject],
     work: Path,
     base: Base,
+    *,
+    promised: Mapping[str, int],
+    rows_before: int | None,
 ) -> Transformed | None:
-    """As :func:`transform_version` for one that takes over what there is of ``base``; None when its new files came to
-    something that does not go together with that.
+    """As :func:`transform_version` for one that takes over what there is of ``base``, to which it adds files; None when
+    they came to something that does not go together with that. ``promised`` are the rows of all of its objects, where
+    the sender says so, by URI.
 
     Raises:
         Gone: the base is not there any more. Otherwise as :func:`transform_version`.
     """
     keys = hashing_keys(services, flow)
-    new = [item for item in objects if item.object.uri not in base.outcomes]
-    staged, outcomes = _read(services, flow, day, version, new, work, keys)
+    staged, outcomes, recorded = _read(services, flow, day, version, added, work, keys)
     if not fits(base, flow, staged, keys):
         return None
     (work / "base").mkdir()
     whole, every = extended(services, base, flow, staged, outcomes, work / "base")
     accounted = tuple(replace(each, version=version) for each in every)
-    return _transformed(services, flow, day, objects, whole, accounted, keys, new=staged)
+    services.ledger.publications.put_part(flow.name, accounted, base.outcomes, recorded)
+    return _transformed(services, flow, day, promised, whole, accounted, keys, rows_before, new=staged)
 
 
 def _read(
@@ -111,9 +122,10 @@ def _read(
     objects: Sequence[VersionObject],
     work: Path,
     keys: HashingKeys | None,
-) -> tuple[Staged, tuple[FileOutcome, ...]]:
-    """What the files become, and what became of each, with counts."""
-    landed = {o.origin: o for o in services.ledger.publications.file_outcomes(flow.name, day, version)}
+) -> tuple[Staged, tuple[FileOutcome, ...], Recorded]:
+    """What the files become, what became of each, with counts, and what was recorded of the version before."""
+    recorded = services.ledger.publications.recorded(flow.name, day, version)
+    landed = recorded.all
     outcomes = {item.object.uri: landed[item.object.uri] for item in objects}
     inputs: dict[str, tuple[InputFile, ...]] = {}
     for place, item in enumerate(objects):
@@ -126,32 +138,32 @@ def _read(
     try:
         staged = _transform_good(services.settings, flow, inputs, outcomes, day, keys, work)
     except (PermanentFailure, TransientFailure):
-        services.ledger.publications.put_file_outcomes(flow.name, outcomes.values())
+        services.ledger.publications.put_file_outcomes(flow.name, tuple(outcomes.values()))
         raise
-    return staged, tuple(_counted(outcomes[origin], staged, inputs.get(origin, ())) for origin in outcomes)
+    counted = tuple(_counted(outcomes[origin], staged, inputs.get(origin, ())) for origin in outcomes)
+    return staged, counted, recorded
 
 
 def _transformed(
     services: Services,
     flow: FeedFlow,
     day: date,
-    objects: Sequence[VersionObject],
+    promised: Mapping[str, int],
     staged: Staged,
     outcomes: tuple[FileOutcome, ...],
     keys: HashingKeys | None,
+    rows_before: int | None,
     new: Staged | None = None,
 ) -> Transformed:
-    """The audited version; the outcomes of all of its files are recorded. ``new`` is what of it was read, by default
-    all."""
+    """The audited version. ``new`` is what of it was read, by default all."""
     now = filled(new or staged) if flow.by_runs else {}
     before = _filled_before(services.ledger, flow, day) if flow.by_runs else {}
-    services.ledger.publications.put_file_outcomes(flow.name, outcomes)
     return Transformed(
         staged,
         outcomes,
         (
-            *audit(staged, flow.feed.contract, _shown_rows(services.ledger, flow, day)),
-            *_promised_rows(objects, outcomes),
+            *audit(staged, flow.feed.contract, rows_before),
+            *_promised_rows(promised, outcomes),
             *_engine_counts(services, flow, day, outcomes),
             *((vanished(now, before),) if flow.by_runs else ()),
             one_key_finding(services.ledger, flow, keys),
@@ -160,13 +172,6 @@ def _transformed(
         keys.previous_id if keys else "",
         remembered(now, before),
     )
-
-
-def _shown_rows(ledger: Ledger, flow: FeedFlow, day: date) -> int | None:
-    """How many rows of this delivery readers see now."""
-    published = ledger.deliveries.get(flow.name, day).published
-    shown = ledger.publications.get(flow.name, day, published) if published else None
-    return shown.clean if shown else None
 
 
 def try_file(flow: FeedFlow, file: Path, work: Path) -> Staged:
@@ -181,18 +186,27 @@ def try_file(flow: FeedFlow, file: Path, work: Path) -> Staged:
 
 
 def publish_version(
-    services: Services, flow: FeedFlow, day: date, version: int, transformed: Transformed, run_id: str, work: Path
-) -> Published:
-    """Make an audited version visible and remember where its rows went.
+    services: Services,
+    flow: FeedFlow,
+    row: Publication,
+    transformed: Transformed,
+    run_id: str,
+    work: Path,
+    *,
+    first: bool = False,
+) -> Publication | None:
+    """Make an audited version visible and remember where its rows went: in ``row``, which is that of the version. The
+    row as it is then; None when somebody else has noted meanwhile that it is published. ``first`` is as in
+    :func:`adplatform.lake.publish.publish`.
 
     Raises:
         PermanentFailure: the ledger lacks versions of this delivery, or readers see another one.
         EnvironmentFailure: the hashing key was replaced meanwhile.
         TransientFailure: as :func:`adplatform.lake.publish.publish`.
     """
-    staged, scope = transformed.staged, flow.scope
+    staged, scope, day, version = transformed.staged, flow.scope, row.day, row.version
     require_current(services, flow, transformed.key_id)
-    row = _settled(services.ledger, flow, day, version)
+    _require_earlier(services.ledger, flow, day, version)
     counted = _counted_version(services, flow, row, transformed, run_id)
     # Noted before anybody sees it: whoever closes the version after this run has died finds its counts.
     services.ledger.publications.note(flow.name, counted)
@@ -208,11 +222,12 @@ def publish_version(
         scope=scope.value if scope else "",
         key_id=transformed.key_id,
         manifest=row.manifest_key,
+        first=first,
     )
     note = "" if published.result is not Result.SUPERSEDED else _not_shown(flow, table, day, version, published)
-    done = with_details(services.store, flow.name, counted, published.locations, staged.reasons)
-    services.ledger.publications.note(flow.name, replace(done, note=note))
-    return published
+    shown = with_details(services.store, flow.name, counted, published.locations, staged.reasons)
+    done = replace(shown, note=note, files=published.files if len(published.files) <= _MOST_FILES else {})
+    return done if services.ledger.publications.note(flow.name, done) else None
 
 
 def stage_for_rotation(
@@ -222,7 +237,10 @@ def stage_for_rotation(
 
     Raises: as :func:`adplatform.lake.rotation.stage_version`.
     """
-    row = _settled(services.ledger, flow, day, version)
+    _require_earlier(services.ledger, flow, day, version)
+    row = services.ledger.publications.get(flow.name, day, version)
+    if row is None:
+        raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
     counted = _counted_version(services, flow, row, transformed, run_id)
     stage_version(
         services.lake,
@@ -274,10 +292,12 @@ def _counted_version(
     return with_details(services.store, flow.name, counted, (), staged.reasons)
 
 
-def _settled(ledger: Ledger, flow: FeedFlow, day: date, version: int) -> Publication:
-    """The row of a settled version, if the ledger has those before it as well: versions are numbered without a gap,
+def _require_earlier(ledger: Ledger, flow: FeedFlow, day: date, version: int) -> None:
+    """Refuse to publish a version unless the ledger has those before it as well: they are numbered without a gap,
     except above settlements that the ledger has forgotten."""
-    rows = {row.version: row for row in ledger.publications.of_feed(flow.name, day)}
+    if ledger.publications.are_without_gap(flow.name, day, version):
+        return
+    rows = {row.version for row in ledger.publications.of_feed(flow.name, day)}
     if version not in rows:
         raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
     if lost := [str(number) for number in range(1, version) if number not in rows]:
@@ -285,7 +305,6 @@ def _settled(ledger: Ledger, flow: FeedFlow, day: date, version: int) -> Publica
             f"{flow.name} {day}: the ledger knows nothing of version {', '.join(lost)}, which readers may see; "
             f"version {version} is not published. `adplatform doctor` compares, and restores the ledger with --repair"
         )
-    return rows[version]
 
 
 def _not_shown(flow: FeedFlow, table: TableSpec, day: date, version: int, published: Published) -> str:
@@ -388,10 +407,10 @@ def _filled_before(ledger: Ledger, flow: FeedFlow, day: date) -> Mapping[str, in
     return row.filled if row else {}
 
 
-def _promised_rows(objects: Iterable[VersionObject], outcomes: Iterable[FileOutcome]) -> tuple[AuditFinding, ...]:
+def _promised_rows(promised: Mapping[str, int], outcomes: Iterable[FileOutcome]) -> tuple[AuditFinding, ...]:
     """The sender's manifest says how many rows each file has; what was read must agree."""
     read = {o.origin: o.rows_in for o in outcomes if o.outcome in (Outcome.LOADED, Outcome.EMPTY)}
-    promised = {o.object.uri: o.rows for o in objects if o.rows is not None and o.object.uri in read}
-    wrong = {origin: rows for origin, rows in promised.items() if read[origin] != rows}
+    told = {origin: rows for origin, rows in promised.items() if origin in read}
+    wrong = {origin: rows for origin, rows in told.items() if read[origin] != rows}
     text = listed((f"{o}: {read[o]} rows, the manifest says {rows}" for o, rows in wrong.items()), separator="; ")
-    return (AuditFinding("manifest_rows", not wrong, True, text or "as the manifest says", {"files": len(promised)}),)
+    return (AuditFinding("manifest_rows", not wrong, True, text or "as the manifest says", {"files": len(told)}),)

@@ -27,10 +27,16 @@ _MOST_DELETED = 1000  # S3 API reference, DeleteObjects
 
 
 def archive(
-    services: Services, flow: FeedFlow, day: date, settled_arrivals: int, only: Collection[str] | None = None
+    services: Services,
+    flow: FeedFlow,
+    day: date,
+    settled_arrivals: int,
+    only: Collection[str] | None = None,
+    closed: int = 0,
 ) -> int:
     """Move every object version that the delivery had when it settled to the archive, or ``only`` those with these
-    keys; returns how many moved. Originals of a feed without an archive stay where they are.
+    keys; returns how many moved. Originals of a feed without an archive stay where they are. So many of the first
+    objects as are ``closed`` were dealt with by an archiving that came to its end.
 
     Copy, compare, remember, delete, in this order: at any moment the ledger names a place where the object is. Only the
     version that was settled is deleted, so a file that the sender overwrites meanwhile stays.
@@ -42,7 +48,7 @@ def archive(
     if not flow.archive:
         return moved
     before: list[RawObject] = []
-    for obj in services.ledger.objects.of_day(flow.name, day):
+    for obj in services.ledger.objects.not_archived(flow.name, day, above=closed or -1):
         excluded = obj.state is ObjectState.EXCLUDED
         settled = excluded or (obj.state is ObjectState.ARRIVED and obj.number <= settled_arrivals)
         if not settled or (only is not None and obj.key not in only):
@@ -79,19 +85,18 @@ def archive_key(zones: Zones, flow: FeedFlow, day: date, key: str, version: str)
 def _copy(services: Services, flow: FeedFlow, obj: RawObject) -> None:
     target = archive_key(services.zones, flow, obj.day, obj.key, obj.version)
     try:
-        services.s3.copy(
-            located(obj),
-            services.zones.raw_bucket,
-            target,
-            ExtraArgs={**services.zones.put_arguments, "CopySourceIfMatch": f'"{obj.etag}"'},
+        etag = services.store.copy_from(
+            located(obj), obj.size, services.zones.raw_bucket, target, CopySourceIfMatch=f'"{obj.etag}"'
         )
     except ClientError as e:
         if e.response["ResponseMetadata"]["HTTPStatusCode"] not in (404, 412):
             raise
         raise TransientFailure(f"{obj.uri}: version {obj.version} is not in the landing zone any more") from e
-    copied = services.s3.head_object(Bucket=services.zones.raw_bucket, Key=target)
-    if copied["ContentLength"] != obj.size:
-        raise TransientFailure(f"{obj.uri}: its archive copy has {copied['ContentLength']} of {obj.size} bytes")
+    # An ETag that is the same is a digest of the same bytes; under KMS, or of parts, it may be another.
+    if etag != obj.etag:
+        copied = services.s3.head_object(Bucket=services.zones.raw_bucket, Key=target)
+        if copied["ContentLength"] != obj.size:
+            raise TransientFailure(f"{obj.uri}: its archive copy has {copied['ContentLength']} of {obj.size} bytes")
     services.ledger.objects.archived(flow.name, obj, target)
 
 
@@ -130,21 +135,30 @@ def _delete_original(s3: Any, obj: RawObject) -> None:
             raise
 
 
-def close(services: Services, flow: FeedFlow, delivery: Delivery, seconds: float) -> Publication:
-    """Archive, notify, and mark the version as published. May run again after a crash at any point.
+def close(
+    services: Services,
+    flow: FeedFlow,
+    delivery: Delivery,
+    seconds: float,
+    *,
+    row: Publication | None = None,
+    closed: int = 0,
+) -> Publication:
+    """Archive, notify, and mark the version as published. May run again after a crash at any point. ``row`` is that of
+    the version for who has just written it, ``closed`` as in :func:`archive`.
 
     Raises:
         ClaimLost: another run has taken the delivery.
         TransientFailure: the version is not in the ledger, or an original is not where it was.
     """
-    claimed_by(services.ledger, flow, delivery.day, delivery.run_id)
+    held = claimed_by(services.ledger, flow, delivery.day, delivery.run_id)
     # What a run that goes on has written must stay where the engine says that it is.
     only = None
     if flow.by_runs and flow.archive:
         settlement = read_settlement(services.s3, services.zones, delivery.manifest_key)
         only = {entry["key"] for entry in settlement["objects"]}
-    archive(services, flow, delivery.day, delivery.settled_arrivals, only)
-    row = services.ledger.publications.get(flow.name, delivery.day, delivery.version)
+    archive(services, flow, delivery.day, delivery.settled_arrivals, only, closed)
+    row = row or services.ledger.publications.get(flow.name, delivery.day, delivery.version)
     if row is None:
         raise TransientFailure(f"{flow.name} {delivery.day}: version {delivery.version} is not in the ledger")
     done = replace(
@@ -155,7 +169,7 @@ def close(services: Services, flow: FeedFlow, delivery: Delivery, seconds: float
         error="",
     )
     services.ledger.publications.put(flow.name, done)
-    if services.ledger.deliveries.close(flow.name, delivery.day, delivery.run_id, delivery.version) is None:
+    if services.ledger.deliveries.close(flow.name, delivery.day, delivery.run_id, delivery.version, held) is None:
         raise ClaimLost(f"{flow.name} {delivery.day} was taken by another run while this one closed it")
     if delivery.hindered:
         no_longer_hindered(services.ledger, flow, delivery.day)

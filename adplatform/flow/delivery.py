@@ -9,6 +9,7 @@ from datetime import date
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import clean, lifecycle, raw
@@ -16,14 +17,14 @@ from adplatform.flow.close import close
 from adplatform.flow.hashing_keys import HashingKeys
 from adplatform.flow.parts import Base, base_of
 from adplatform.flow.services import Services
-from adplatform.flow.shown import shown as is_shown
+from adplatform.flow.shown import is_placed
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.verdicts import require_no_bad_file
-from adplatform.flow.version import VersionObject, version_objects
+from adplatform.flow.version import VersionObject, objects_of, read_settlement
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.parts import Gone
 from adplatform.ledger.delivery import Delivery
-from adplatform.ledger.publications import FileOutcome, Publication
+from adplatform.ledger.publications import FileOutcome, Publication, Versions
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.compile import output_columns
 from adplatform.transform.values import OutputColumn
@@ -44,26 +45,62 @@ class Begun:
     work: Path
 
     @cached_property
+    def known(self) -> Versions:
+        """What the ledger knew of the delivery when that was first asked."""
+        return self.services.ledger.publications.of_delivery(self.flow.name, self.delivery)
+
+    @property
+    def publication(self) -> Publication:
+        """The row of its version.
+
+        Raises:
+            PermanentFailure: it was never settled.
+        """
+        if self.known.latest is None:
+            raise PermanentFailure(
+                f"{self.flow.name} {self.delivery.day}: version {self.delivery.version} was never settled"
+            )
+        return self.known.latest
+
+    @cached_property
+    def settlement(self) -> dict[str, Any]:
+        """The manifest of its version."""
+        return read_settlement(self.services.s3, self.services.zones, self.publication.manifest_key)
+
+    @cached_property
     def objects(self) -> list[VersionObject]:
-        """What its version consists of; the manifest is read once."""
-        return version_objects(
-            self.services.s3,
-            self.services.zones,
-            self.services.ledger,
-            self.flow,
-            self.delivery.day,
-            self.delivery.version,
-        )
+        """What its version consists of."""
+        return objects_of(self.services.ledger, self.flow, self.publication, self.settlement["objects"])
 
     @cached_property
     def base(self) -> Base | None:
         """What its version can take over, by what was seen when that was first asked."""
-        return base_of(self.services, self.flow, self.delivery.day, self.delivery.version, self.objects)
+        return base_of(self.services, self.flow, self.delivery.version, self.known, self.settlement)
 
     @cached_property
+    def added(self) -> list[VersionObject]:
+        """What its version has beside that."""
+        if self.base is None:
+            return self.objects
+        taken = self.base.outcomes
+        entries = [e for e in self.settlement["objects"] if f"s3://{e['bucket']}/{e['key']}" not in taken]
+        return objects_of(self.services.ledger, self.flow, self.publication, entries)
+
+    @property
+    def promised(self) -> dict[str, int]:
+        """The rows of each object by its URI, where a manifest of the sender says how many."""
+        entries = self.settlement["objects"]
+        return {f"s3://{e['bucket']}/{e['key']}": e["rows"] for e in entries if e["rows"] is not None}
+
+    @property
+    def rows_before(self) -> int | None:
+        """How many rows of the delivery readers saw when it was claimed; None when there was none."""
+        return self.known.published.clean if self.known.published else None
+
+    @property
     def shown(self) -> bool:
         """Whether readers saw the version when that was first asked, so that nothing but closing it is left to do."""
-        return is_shown(self.services.ledger, self.flow, self.delivery)
+        return is_placed(self.known.placement, self.delivery)
 
 
 class NotWritten(EnvironmentFailure):
@@ -138,8 +175,8 @@ def land(begun: Begun) -> tuple[FileOutcome, ...]:
     services, flow, delivery = begun.services, begun.flow, begun.delivery
     if begun.shown:
         return tuple(services.ledger.publications.file_outcomes(flow.name, delivery.day, delivery.version))
-    known = begun.base.outcomes_of(delivery.version) if begun.base else ()
-    return raw.land(services, flow, delivery.day, delivery.version, begun.objects, begun.work, known)
+    taken = begun.base.outcomes_of(delivery.version) if begun.base else ()
+    return (*taken, *raw.land(services, flow, delivery.day, delivery.version, begun.added, begun.work))
 
 
 def judge(begun: Begun, audited: Audited = lambda _: None, keys: HashingKeys | None = None) -> clean.Transformed | None:
@@ -154,7 +191,9 @@ def judge(begun: Begun, audited: Audited = lambda _: None, keys: HashingKeys | N
         return None
     transformed = _transformed_part(begun) if keys is None else None
     if transformed is None:
-        transformed = clean.transform_version(services, flow, day, version, begun.objects, begun.work, keys)
+        transformed = clean.transform_version(
+            services, flow, day, version, begun.objects, begun.work, keys, rows_before=begun.rows_before
+        )
     audited(transformed.findings)
     if transformed.refusals:
         reasons = "; ".join(f"{f.name}: {f.description}" for f in transformed.refusals)
@@ -170,7 +209,17 @@ def _transformed_part(begun: Begun) -> clean.Transformed | None:
     work = begun.work / "part"
     work.mkdir()
     try:
-        part = clean.transform_part(services, flow, day, version, begun.objects, work, begun.base)
+        part = clean.transform_part(
+            services,
+            flow,
+            day,
+            version,
+            begun.added,
+            work,
+            begun.base,
+            promised=begun.promised,
+            rows_before=begun.rows_before,
+        )
     except Gone as e:
         log.warning("%s %s: %s", flow.name, day, e)
         part = None
@@ -186,12 +235,21 @@ def publish(begun: Begun, judged: clean.Transformed | None) -> tuple[Publication
     Raises: as :func:`working`.
     """
     services, flow, delivery = begun.services, begun.flow, begun.delivery
-    columns = output_columns(flow.feed.contract)
+    columns, row = output_columns(flow.feed.contract), None
     if judged is not None:
-        clean.publish_version(services, flow, delivery.day, delivery.version, judged, delivery.run_id, begun.work)
+        row = clean.publish_version(
+            services, flow, begun.publication, judged, delivery.run_id, begun.work, first=_is_first(delivery)
+        )
         columns = judged.staged.columns
     now = services.ledger.now()
-    return close(services, flow, delivery, (now - (delivery.changed_at or now)).total_seconds()), columns
+    seconds = (now - (delivery.changed_at or now)).total_seconds()
+    closed = begun.base.settled if judged is not None and begun.base and not flow.by_runs else 0
+    return close(services, flow, delivery, seconds, row=row, closed=closed), columns
+
+
+def _is_first(delivery: Delivery) -> bool:
+    """Whether nothing says that another run has had the version before."""
+    return delivery.attempt <= 1 and delivery.launch <= 1 and not delivery.deaths
 
 
 def publish_delivery(

@@ -7,7 +7,7 @@ from adplatform.failures import EnvironmentFailure
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.audit import AuditFinding
-from adplatform.ledger.keys import RotationState, TableRotation
+from adplatform.ledger.keys import LakeKey, RotationState, TableRotation
 from adplatform.ledger.ledger import Ledger
 from adplatform.privacy.key_versions import fetch_earlier_key
 from adplatform.privacy.keys import HashKey, fetch_key
@@ -47,7 +47,7 @@ def hashing_keys(services: Services, flow: FeedFlow) -> HashingKeys | None:
     """
     if not flow.feed.contract.needs_key:
         return None
-    rotation = services.ledger.keys.rotation(flow.table)
+    lake, rotation = services.ledger.keys.of_table(flow.table)
     if rotation is not None and rotation.state is RotationState.KEPT:
         return HashingKeys(kept_key(services, rotation))
     key = fetch_key(services.secrets, services.settings.hash_key_secret)
@@ -55,7 +55,7 @@ def hashing_keys(services: Services, flow: FeedFlow) -> HashingKeys | None:
         others = _other_keys(services.ledger, flow, key.id)
         if others or (rotation is not None and rotation.state is RotationState.RUNNING):
             raise KeysDiffer(_waits(flow, key.id, " and ".join(others), rotation))
-    return HashingKeys(key, _previous(services, key))
+    return HashingKeys(key, _previous(services, key, lake))
 
 
 def _other_keys(ledger: Ledger, flow: FeedFlow, key_id: str) -> list[str]:
@@ -83,7 +83,7 @@ def rotation_keys(services: Services) -> HashingKeys:
         PermanentFailure, TransientFailure: as :func:`adplatform.privacy.keys.fetch_key`.
     """
     key = fetch_key(services.secrets, services.settings.hash_key_secret)
-    return HashingKeys(key, _previous(services, key))
+    return HashingKeys(key, _previous(services, key, services.ledger.keys.lake_key()))
 
 
 def require_current(services: Services, flow: FeedFlow, key_id: str) -> None:
@@ -111,8 +111,8 @@ def one_key_finding(ledger: Ledger, flow: FeedFlow, keys: HashingKeys | None) ->
     if keys is None:
         return AuditFinding(ONE_KEY, True, False, "no column is hashed with the key of the lake")
     key_id = keys.current.id
-    lake = ledger.keys.lake_key() or ledger.keys.begin(key_id)
-    rotation = ledger.keys.rotation(flow.table)
+    known, rotation = ledger.keys.of_table(flow.table)
+    lake = known or ledger.keys.begin(key_id)
     if key_id != lake.key_id:
         text = (
             f"hashed with key {key_id}, while the key of the lake is {lake.key_id} since {lake.since:%Y-%m-%d}: joins "
@@ -129,8 +129,7 @@ def one_key_finding(ledger: Ledger, flow: FeedFlow, keys: HashingKeys | None) ->
     return AuditFinding(ONE_KEY, False, False, text)
 
 
-def _previous(services: Services, key: HashKey) -> HashKey | None:
-    lake = services.ledger.keys.lake_key()
+def _previous(services: Services, key: HashKey, lake: LakeKey | None) -> HashKey | None:
     if lake is None or lake.key_id != key.id or not lake.dual(services.ledger.now()):
         return None
     return fetch_earlier_key(services.secrets, services.settings.hash_key_secret, lake.previous_id)

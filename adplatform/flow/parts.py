@@ -5,30 +5,22 @@ Where anything else differs (the declaration, a hashing key, columns, a file tha
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from adplatform.contracts.model import DELIVERY_DATE, Contract
 from adplatform.flow.hashing_keys import HashingKeys
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.flow.version import VersionObject, read_settlement
+from adplatform.flow.version import read_settlement
+from adplatform.lake.parquet import append
 from adplatform.lake.parts import add, taken_over
 from adplatform.ledger.delivery import DeliveryState
-from adplatform.ledger.publications import FileOutcome, Publication
+from adplatform.ledger.publications import FileOutcome, Publication, Versions
 from adplatform.ledger.rows import digest
-from adplatform.platform.late import Late
 from adplatform.transform.values import FileCount, OutputColumn, Staged
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-else:
-    pa = Late("pyarrow")
-    pq = Late("pyarrow.parquet")
 
 _READING = "1"
 """Changes when the same files would be read differently by the same declaration."""
@@ -41,6 +33,8 @@ class Base:
     row: Publication
     location: str
     outcomes: Mapping[str, FileOutcome]
+    settled: int
+    """How many objects had arrived of what it was made of, or of the delivery."""
 
     def outcomes_of(self, version: int) -> list[FileOutcome]:
         """The same outcomes as those of the new version."""
@@ -54,34 +48,34 @@ def basis(flow: FeedFlow, columns: Iterable[OutputColumn] = ()) -> str:
 
 
 def base_of(
-    services: Services, flow: FeedFlow, day: date, version: int, objects: Sequence[VersionObject]
+    services: Services, flow: FeedFlow, version: int, known: Versions, settlement: Mapping[str, Any]
 ) -> Base | None:
-    """What a version can take over; None when all of its files have to be read."""
-    ledger = services.ledger
-    placement = ledger.placements.get(flow.name, day)
+    """What a version with this settlement can take over; None when all of its files have to be read."""
+    ledger, placement, row = services.ledger, known.placement, known.published
     if placement is None or not placement.location or not _allows(flow.feed.contract):
         return None
-    row = ledger.publications.get(flow.name, day, placement.version)
+    if row is None or row.version != placement.version:
+        row = ledger.publications.get(flow.name, placement.day, placement.version)
     if row is None or row.state is not DeliveryState.PUBLISHED or not row.clean or placement.version >= version:
         return None
-    if row.basis.partition("/")[0] != basis(flow).partition("/")[0]:
+    if row.basis.partition("/")[0] != basis(flow).partition("/")[0] or settlement.get("again"):
         return None
-    settled = ledger.publications.get(flow.name, day, version)
-    if settled is None or read_settlement(services.s3, services.zones, settled.manifest_key).get("again"):
+    # A settlement of an earlier release does not say in what order its objects came.
+    numbers = {(entry["key"], entry["version"]): entry.get("number", 0) for entry in settlement["objects"]}
+    if not all(numbers.values()):
         return None
     entries = read_settlement(services.s3, services.zones, row.manifest_key)["objects"]
     before = {(entry["key"], entry["version"]) for entry in entries}
-    numbers = {(o.object.key, o.object.version): o.object.number for o in objects}
     added = [number for each, number in numbers.items() if each not in before]
     # Of rows that say nothing of their order the one that came last stays, so nothing may come before the base.
-    if not before <= numbers.keys() or not added or min(added) < max(numbers[each] for each in before):
+    if not before <= numbers.keys() or not added or min(added) < (last := max(numbers[each] for each in before)):
         return None
-    outcomes = {each.origin: each for each in ledger.publications.file_outcomes(flow.name, day, row.version)}
+    outcomes = {each.origin: each for each in ledger.publications.file_outcomes(flow.name, row.day, row.version)}
     origins = {f"s3://{entry['bucket']}/{entry['key']}" for entry in entries}
     # A run that woke late may have written outcomes of its own, and long lists of reasons are kept elsewhere.
     if outcomes.keys() != origins or _sums(outcomes.values()) != _sums([row]) or row.details_key:
         return None
-    return Base(row, placement.location, outcomes)
+    return Base(row, placement.location, outcomes, last)
 
 
 def _sums(counted: Iterable[FileOutcome | Publication]) -> list[int]:
@@ -120,6 +114,7 @@ def extended(
             services.lake,
             base.location,
             base.row.clean,
+            base.row.files,
             staged.files,
             [column.name for column in staged.columns],
             key=contract.key,
@@ -144,7 +139,6 @@ def extended(
         quarantine=quarantine,
         reasons=dict(reasons),
         carried=added.carried,
-        carried_rows=added.carried_rows,
     )
     return whole, tuple(every.values())
 
@@ -165,8 +159,9 @@ def _quarantine(services: Services, base: Base, staged: Staged, target: Path) ->
     """The quarantined rows of both."""
     if not base.row.quarantine_key:
         return staged.quarantine
-    services.store.download(services.zones.raw_bucket, base.row.quarantine_key, target)
-    if staged.quarantine is not None:
-        both = pa.concat_tables([pq.read_table(target), pq.read_table(staged.quarantine)])
-        pq.write_table(both, target)
-    return target
+    services.store.download(services.zones.raw_bucket, base.row.quarantine_key, target, size=0)
+    if staged.quarantine is None:
+        return target
+    both = target.with_name("both.parquet")
+    append(target, staged.quarantine, both)
+    return both

@@ -1,7 +1,7 @@
 """The raw step: every object of a settled version is checked, decrypted if the sender encrypts, and accounted for."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path, PurePosixPath
@@ -32,15 +32,12 @@ def land(
     version: int,
     objects: Sequence[VersionObject],
     work: Path,
-    known: Iterable[FileOutcome] = (),
 ) -> tuple[FileOutcome, ...]:
-    """Check and prepare the files of a version; returns one outcome per object, and records those that are not
-    ``known`` before.
+    """Check and prepare files of a version; returns and records one outcome per object.
 
     A refused file is an outcome, not an exception: the caller decides whether the delivery goes on without it.
     """
-    settled = {outcome.origin: outcome for outcome in known}
-    begun = [(item, _begun(day, version, item.object)) for item in objects if item.object.uri not in settled]
+    begun = [(item, _begun(day, version, item.object)) for item in objects]
     if flow.feed.pgp is None:
         outcomes = [_check_plain(services.s3, item, o, work) if o.outcome is Outcome.LOADED else o for item, o in begun]
     else:
@@ -54,7 +51,7 @@ def land(
             ]
     judged = tuple(replace(o, outcome=verdict(flow)) if o.outcome is Outcome.REFUSED else o for o in outcomes)
     services.ledger.publications.put_file_outcomes(flow.name, judged)
-    return (*settled.values(), *judged)
+    return judged
 
 
 def _begun(day: date, version: int, obj: RawObject) -> FileOutcome:

@@ -42,7 +42,7 @@ from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.keys import RotationState, TableRotation
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.messages import Unsent
-from adplatform.ledger.objects import RawObject
+from adplatform.ledger.objects import ObjectState, RawObject
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.rows import digest
 from adplatform.platform.aws_errors import aws_failures
@@ -315,6 +315,7 @@ class Settler:
         hindrances: list[EnvironmentFailure] = []
         delivery = self._without_dead_run(flow, row.day, runs, problems)
         if delivery.pending and delivery.state not in BUSY:
+            settled: Delivery | None = None
             known = self._known_wait(flow, delivery, rule)
             try:
                 with aws_failures(f"{flow.name} {row.day}"):
@@ -332,7 +333,10 @@ class Settler:
                         return _look(waiting=waiting)
                     if not known:
                         self._no_longer_stuck(flow, row.day)
-        delivery = self._retried(flow, row.day)
+                else:
+                    settled = wait
+            delivery = settled or self.ledger.deliveries.get(flow.name, row.day)
+        delivery = self._retried(flow, delivery)
         due = [_due(flow, delivery)] if delivery.state is DeliveryState.SETTLED else []
         return Look(tuple(due), tuple(problems), tuple(waiting), None, tuple(hindrances))
 
@@ -345,12 +349,17 @@ class Settler:
             return judged.decision
         until = judged.decision.until if isinstance(judged.decision, Settle) else None
         # What runs wrote is recorded with what they claim, so a listing brings nothing that counts.
-        if not flow.by_runs and not self._listed_again(flow, delivery.day, judged.objects, listings, until):
+        brought = 0 if flow.by_runs else self._listed_again(flow, delivery.day, judged.objects, listings, until)
+        if brought is None:
             return Wait("its landing zone is being listed, which takes more than one look")
-        delivery = self.ledger.deliveries.get(flow.name, delivery.day)
+        if brought or flow.by_runs:
+            delivery = self.ledger.deliveries.get(flow.name, delivery.day)
+            if delivery.state not in BUSY:
+                judged = self._decide(flow, delivery, rule, anyway=anyway)
         if delivery.state in BUSY:
             return None
-        judged = self._decide(flow, delivery, rule, anyway=anyway)
+        # What was judged is not read again where the listing brought nothing: whatever anybody else has changed of the
+        # delivery meanwhile is a new revision of it, and a settlement of an earlier one is not written.
         decision, objects, listed = judged.decision, judged.objects, judged.manifests.listed or {}
         if isinstance(decision, Wait):
             if not anyway:
@@ -358,10 +367,11 @@ class Settler:
             data = tuple(o for o in newest_versions(objects) if not flow.layout.is_marker(o.key))
             decision = Settle(f"an operator did not wait ({decision.because})", data)
         entries = [_manifest_entry(o, listed.get(o.key)) for o in decision.objects]
-        if not (anyway or reopened(delivery, objects)) and self._is_published(delivery, entries):
+        versions = self.ledger.publications.since(flow.name, delivery.day, delivery.version)
+        if not (anyway or reopened(delivery, objects)) and self._is_published(delivery, versions, entries):
             log.info("%s %s: the same files came again", flow.name, delivery.day)
             return self.ledger.deliveries.same_again(flow.name, delivery)
-        version = self._next_version(flow, delivery, objects)
+        version = self._next_version(flow, delivery, objects, versions)
         again = anyway or reopened(delivery, objects)
         manifest_key = self._write_manifest(flow, delivery.day, version, decision.because, entries, again=again)
         return self.ledger.deliveries.settle(
@@ -383,7 +393,8 @@ class Settler:
         if seen.version != shown.version:
             own = {(entry["key"], entry["version"]) for entry in entries}
             arrivals = min(arrivals, max((o.number for o in objects if (o.key, o.version) in own), default=0))
-        version = self._next_version(flow, seen, objects)
+        rows = self.ledger.publications.since(flow.name, seen.day, seen.version)
+        version = self._next_version(flow, seen, objects, rows)
         return self.ledger.deliveries.settle(
             flow.name,
             seen,
@@ -396,24 +407,25 @@ class Settler:
 
     def _listed_again(
         self, flow: FeedFlow, day: date, objects: Sequence[RawObject], listings: _Listings, until: datetime | None
-    ) -> bool:
-        """Whether all is recorded that was written before the last of ``objects`` was seen, of those up to ``until``:
-        by a listing that began later, a moment ago or now. Where that takes more than one look, an older one has to
-        do."""
+    ) -> int | None:
+        """Record all that was written before the last of ``objects`` was seen, of those up to ``until``: by a listing
+        that began later, a moment ago or now. Where that takes more than one look, an older one has to do. How many new
+        objects it brought, None when there is more to list."""
         prefix = flow.layout.day_prefix(day)
         times = (o.seen_at for o in objects if o.seen_at and (until is None or o.seen_at <= until))
         seen = max(times, default=datetime.max.replace(tzinfo=UTC))
         begun = self.ledger.now()
         if listings.cover(prefix, seen, begun - FRESH):
-            return True
+            return 0
         if prefix in listings.cut:
-            return listings.cover(prefix, seen)
-        _, whole = self.arrivals.record_listing(prefix, listings.budget.share(0.5))
+            return 0 if listings.cover(prefix, seen) else None
+        arrived = {(flow.name, o.sort_key) for o in objects if o.state is not ObjectState.IGNORED}
+        new, whole = self.arrivals.record_listing(prefix, listings.budget.share(0.5), arrived)
         if whole:
             listings.begun[prefix] = begun
         else:
             listings.cut.add(prefix)
-        return whole or listings.cover(prefix, seen)
+        return new if whole or listings.cover(prefix, seen) else None
 
     def _known_wait(self, flow: FeedFlow, row: Delivery, rule: str) -> Wait | None:
         """What the row alone says it waits for; None when that takes a judgement."""
@@ -522,20 +534,25 @@ class Settler:
             return "is a manifest itself"
         return f"never counts as a file: {place.reason}" if place.part is Part.NOISE else ""
 
-    def _is_published(self, delivery: Delivery, entries: Iterable[Entry]) -> bool:
+    def _is_published(self, delivery: Delivery, versions: Iterable[Publication], entries: Sequence[Entry]) -> bool:
         if delivery.state is not DeliveryState.PUBLISHED or delivery.published != delivery.version:
+            return False
+        # Each object of a settlement has a key of its own, so other numbers of them are other objects.
+        if any(row.version == delivery.version and row.objects != len(entries) for row in versions):
             return False
         published = read_settlement(self.s3, self.zones, delivery.manifest_key)["objects"]
         return set(map(_content, published)) == set(map(_content, entries))
 
-    def _next_version(self, flow: FeedFlow, delivery: Delivery, objects: Iterable[RawObject]) -> int:
+    def _next_version(
+        self, flow: FeedFlow, delivery: Delivery, objects: Iterable[RawObject], rows: Iterable[Publication]
+    ) -> int:
         """Above what the ledger knows, and above every settlement that it must have forgotten: one of objects that it
         does not know. (A manifest of known objects alone may be what a lost race left.) A doctor that was stopped may
-        have left versions of which the delivery does not know yet."""
+        have left versions of which the delivery does not know yet: ``rows`` are those from its latest on."""
         known = {(o.key, o.version) for o in objects}
-        versions = (row.version for row in self.ledger.publications.of_feed(flow.name, delivery.day))
-        highest = max((delivery.version, *versions))
-        for number, key in manifests_of(self.s3, self.zones, flow.name, delivery.day).get(delivery.day, ()):
+        highest = max((delivery.version, *(row.version for row in rows)))
+        manifests = manifests_of(self.s3, self.zones, flow.name, delivery.day, after=highest)
+        for number, key in manifests.get(delivery.day, ()):
             if number > highest:
                 entries = read_settlement(self.s3, self.zones, key)["objects"]
                 if not {(e["key"], e["version"]) for e in entries} <= known:
@@ -556,7 +573,8 @@ class Settler:
             "settled_at": self.ledger.now().isoformat(),
             "objects": entries,
         }
-        body = json.dumps(document, indent=1, sort_keys=True).encode()
+        # Without indents, which the JSON encoder of C knows nothing of: a date in many parts has long lists.
+        body = json.dumps(document, sort_keys=True).encode()
         name = f"v{version:04d}-{sha256(body).hexdigest()[:16]}.json"
         key = f"{self.zones.manifests(flow.name, day)}{name}"
         self.s3.put_object(Bucket=self.zones.raw_bucket, Key=key, Body=body, **self.zones.put_arguments)
@@ -591,16 +609,16 @@ class Settler:
             changed = deliveries.died(flow.name, delivery, error, after_death, visible=visible)
         return changed or deliveries.get(flow.name, day)
 
-    def _retried(self, flow: FeedFlow, day: date) -> Delivery:
+    def _retried(self, flow: FeedFlow, delivery: Delivery) -> Delivery:
         """The delivery; settled again when its rest is over. A permanent failure waits for new objects or an operator,
         and so does one that was tried often enough, unless readers see it: then it is closed, however long it takes."""
-        delivery = self.ledger.deliveries.get(flow.name, day)
         if delivery.state is not DeliveryState.FAILED or is_given_up(delivery):
             return delivery
         changed_at = delivery.changed_at or self.ledger.now()
         if self.ledger.now() < (delivery.not_before or changed_at + after_failure(delivery.attempt)):
             return delivery
-        return self.ledger.deliveries.launch_again(flow.name, delivery) or self.ledger.deliveries.get(flow.name, day)
+        again = self.ledger.deliveries.launch_again(flow.name, delivery)
+        return again or self.ledger.deliveries.get(flow.name, delivery.day)
 
     def _stuck(self, flow: FeedFlow, day: date, error: str) -> list[Problem]:
         """Remember the error, so that people hear of it once."""
@@ -659,6 +677,7 @@ def _manifest_entry(obj: RawObject, listed: ListedFile | None) -> Entry:
         "bucket": obj.bucket,
         "key": obj.key,
         "version": obj.version,
+        "number": obj.number,
         "size": obj.size,
         "etag": obj.etag,
         "last_modified": obj.last_modified.isoformat(),

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
@@ -13,6 +14,8 @@ from adplatform.flow.source import FeedFlow
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.objects import RawObject
+from adplatform.ledger.publications import Publication
+from adplatform.ledger.table import MOST_READ
 
 _MANIFEST = re.compile(r"dt=(\d{4}-\d{2}-\d{2})/v(\d+)-[0-9a-f]+\.json")
 
@@ -37,8 +40,24 @@ def version_objects(
     publication = ledger.publications.get(flow.name, day, version)
     if publication is None:
         raise PermanentFailure(f"{flow.name} {day}: version {version} was never settled")
-    entries = read_settlement(s3, zones, publication.manifest_key)["objects"]
-    known = {(o.key, o.version): o for o in ledger.objects.of_day(flow.name, day)}
+    return objects_of(ledger, flow, publication, read_settlement(s3, zones, publication.manifest_key)["objects"])
+
+
+def objects_of(
+    ledger: Ledger, flow: FeedFlow, publication: Publication, entries: Sequence[Mapping[str, Any]]
+) -> list[VersionObject]:
+    """The objects of these entries of the version's manifest, at their present places.
+
+    Raises:
+        PermanentFailure: the ledger does not know one of them.
+    """
+    day = publication.day
+    if len(entries) <= MOST_READ:
+        places = ((entry["bucket"], entry["key"], entry["version"]) for entry in entries)
+        rows = ledger.objects.named(flow.name, day, places)
+    else:
+        rows = ledger.objects.of_day(flow.name, day)
+    known = {(o.key, o.version): o for o in rows}
     found = []
     for entry in entries:
         obj = known.get((entry["key"], entry["version"]))
@@ -50,12 +69,17 @@ def version_objects(
     return found
 
 
-def manifests_of(s3: Any, zones: Zones, feed: str, day: date | None = None) -> dict[date, list[tuple[int, str]]]:
-    """Number and key of every manifest of a delivery, or of all of a feed, by date and lowest number first."""
+def manifests_of(
+    s3: Any, zones: Zones, feed: str, day: date | None = None, after: int = 0
+) -> dict[date, list[tuple[int, str]]]:
+    """Number and key of every manifest of a delivery, or of all of a feed, by date and lowest number first. Of a
+    delivery those up to number ``after`` need not be among them."""
     prefix = zones.manifests_of(feed)
     below = prefix if day is None else zones.manifests(feed, day)
+    # From number 1000 on texts sort as numbers do, also those with more digits.
+    behind = {} if day is None or not after else {"StartAfter": f"{below}v{min(after, 999):04d}-~"}
     found: dict[date, list[tuple[int, str]]] = {}
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=zones.raw_bucket, Prefix=below):
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=zones.raw_bucket, Prefix=below, **behind):
         for entry in page.get("Contents", ()):
             if named := _MANIFEST.fullmatch(entry["Key"].removeprefix(prefix)):
                 found.setdefault(date.fromisoformat(named[1]), []).append((int(named[2]), entry["Key"]))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +15,7 @@ from adplatform.lake.parts import taken_over
 from adplatform.lake.table import TableSpec
 from adplatform.lake.zones import JOINT, partition_folder
 from adplatform.ledger.placements import Placement
-from adplatform.transform.values import Staged, StagedFile
+from adplatform.transform.values import CarriedFile, Staged, StagedFile
 
 _UPLOADS = 4
 
@@ -43,7 +43,8 @@ class Published:
     """What publishing came to, and what readers see of the delivery now.
 
     ``token`` names the attempt, "" when nothing was published. ``rows`` are the delivery's own; a flip counts all rows
-    of its partition. ``newer_day`` when they see a newer date, which has replaced this one.
+    of its partition. ``newer_day`` when they see a newer date, which has replaced this one. ``files`` has the rows of
+    each file by name, where the attempt has filled one entry alone.
     """
 
     result: Result
@@ -53,6 +54,7 @@ class Published:
     flips: tuple[Flip, ...]
     note: str
     newer_day: bool = False
+    files: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def locations(self) -> tuple[str, ...]:
@@ -61,12 +63,21 @@ class Published:
 
 @dataclass(frozen=True)
 class Upload:
-    """The files of one partition that an attempt wrote below ``prefix``. ``sizes`` maps keys to bytes."""
+    """The files of one partition that an attempt wrote below ``prefix``. ``sizes`` maps keys to bytes, ``counts`` to
+    rows."""
 
     partition: str
     prefix: str
     sizes: Mapping[str, int]
-    rows: int
+    counts: Mapping[str, int]
+
+    @property
+    def rows(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def files(self) -> list[CarriedFile]:
+        return [CarriedFile(key, size, self.counts[key]) for key, size in self.sizes.items()]
 
 
 @dataclass(frozen=True)
@@ -134,8 +145,8 @@ def _with_carried(lake: Lake, attempt: Attempt, staged: Staged, upload: Upload) 
     sources = {f"{upload.prefix}{zones.lasting_name(attempt.table.feed, file.key)}": file for file in staged.carried}
     with taken_over(zones.clean_uri(staged.carried[0].key)):
         lake.store.copy_all(zones.clean_bucket, sources)
-    sizes = {key: file.size for key, file in sources.items()}
-    return replace(upload, sizes={**upload.sizes, **sizes}, rows=upload.rows + staged.carried_rows)
+    sizes = {**upload.sizes, **{key: file.size for key, file in sources.items()}}
+    return replace(upload, sizes=sizes, counts={**upload.counts, **{key: file.rows for key, file in sources.items()}})
 
 
 def upload_files(lake: Lake, writer: Writer, partition: str, files: list[StagedFile], suffix: str = "") -> Upload:
@@ -147,7 +158,7 @@ def upload_files(lake: Lake, writer: Writer, partition: str, files: list[StagedF
         for _ in pool.map(lambda key: lake.store.upload(keys[key].path, bucket, key), keys):
             pass
     sizes = {key: file.path.stat().st_size for key, file in keys.items()}
-    return Upload(partition, prefix, sizes, sum(file.rows for file in files))
+    return Upload(partition, prefix, sizes, {key: file.rows for key, file in keys.items()})
 
 
 def location_key(lake: Lake, writer: Writer, partition: str, suffix: str = "") -> str:

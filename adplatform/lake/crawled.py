@@ -1,6 +1,6 @@
 """What a Glue crawler made of a table's files, in a database that is for crawlers alone, against what is registered."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,14 +65,19 @@ def root_of(zones: Zones, feed: str, *, partitioned: bool) -> str:
 
 
 def disagreements(
-    zones: Zones, feed: str, shown: Table, registered: Iterable[Partition], found: Iterable[CrawledTable]
+    zones: Zones,
+    feed: str,
+    shown: Table,
+    registered: Iterable[Partition],
+    found: Iterable[CrawledTable],
+    declared: Collection[str],
 ) -> Iterator[str]:
-    """What a crawl of :func:`root_of` says otherwise than the catalog, a sentence each. Of a table without partitions
-    earlier versions are there, too, which are left out."""
+    """What a crawl of :func:`root_of` says otherwise than the catalog, a sentence each; ``declared`` are the names of
+    columns that files have now. Of a table without partitions earlier versions are there, too, which are left out."""
     if not shown.partitions:
         current = [table for table in found if table.location == _folder(shown.location)]
         yield from missing({_folder(shown.location)}, current)
-        yield from column_differences(shown, current)
+        yield from column_differences(shown, current, declared)
         return
     tables, root = list(found), root_of(zones, feed, partitioned=True)
     if len(tables) > 1:
@@ -88,7 +93,7 @@ def disagreements(
             yield f"partition {partition.value!r} is registered at {partition.location}, where nothing was published"
     yield from missing(wanted, tables)
     yield from unregistered(wanted, tables)
-    yield from column_differences(shown, tables)
+    yield from column_differences(shown, tables, declared)
 
 
 def missing(wanted: set[str], found: Iterable[CrawledTable]) -> Iterator[str]:
@@ -101,14 +106,15 @@ def unregistered(wanted: set[str], found: Iterable[CrawledTable]) -> Iterator[st
     yield from (f"{location} was found and is not registered" for location in sorted(crawled - wanted))
 
 
-def column_differences(shown: Table, found: Iterable[CrawledTable]) -> Iterator[str]:
+def column_differences(shown: Table, found: Iterable[CrawledTable], declared: Collection[str]) -> Iterator[str]:
+    """A table keeps the columns that are ``declared`` no more, which files may lack."""
     registered = dict(shown.columns)
     types = {(name, hive) for table in found for name, hive in table.columns}
     for name, hive in sorted(types):
         if registered.get(name) != hive:
             yield f"column {name} is {hive} in the files and {registered.get(name, 'missing')} in the catalog"
     if types:
-        for name in sorted(registered.keys() - {name for name, _ in types}):
+        for name in sorted(registered.keys() & set(declared) - {name for name, _ in types}):
             yield f"column {name} is in the catalog and in no file"
 
 

@@ -45,12 +45,14 @@ def compare_with_crawler(
     table: Named,
     settings: CrawlSettings,
     *,
+    declared: Collection[str],
     sleep: Callable[[float], None],
     locations: Collection[str] | None = None,
 ) -> tuple[str, ...]:
     """What a crawl over the table's current files says otherwise than the catalog; empty when both agree.
 
-    ``locations`` limits it to some of the table's locations, such as those just published.
+    ``declared`` are the names of columns that files have now; ``locations`` limits it to some of the table's locations,
+    such as those just published.
 
     Raises:
         PermanentFailure: there is no table, the crawl failed or is not allowed, or Glue reported a state nobody knows.
@@ -71,7 +73,7 @@ def compare_with_crawler(
         _create(lake, feed, crawler, settings, wanted)
         _run(glue, crawler, settings, sleep)
         found = _take(glue, settings.database, root)
-        return (*missing(wanted, found), *unregistered(wanted, found), *column_differences(shown, found))
+        return (*missing(wanted, found), *unregistered(wanted, found), *column_differences(shown, found, declared))
 
 
 def _create(lake: Lake, feed: str, crawler: str, settings: CrawlSettings, wanted: Collection[str]) -> None:

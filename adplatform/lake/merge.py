@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow.parquet as pq
 else:
-    duckdb = Late("duckdb")
     pq = Late("pyarrow.parquet")
 
 _FILE_SIZE = "512MB"
@@ -25,8 +24,7 @@ def merge(
     key: Sequence[str],
     latest_by: Iterable[str],
     target: Path,
-    memory_limit: str,
-    threads: int,
+    connection: "duckdb.DuckDBPyConnection",
 ) -> list[StagedFile]:
     """The latest row of each ``key``: greatest ``latest_by`` (NULL is smallest), then the later slice; without a key,
     all rows. Rows with a NULL in the key (a personal value that has no digest) cannot be compared, so all of them stay.
@@ -34,7 +32,7 @@ def merge(
     ``slices`` are Parquet files in order of delivery date, with paths that sort in that order; a slice holds a key
     once. ``columns`` gives the order of the result's columns; one that no file has is left out. ``key`` and
     ``latest_by`` may name the partition column, which the files lack because it is the same in all their rows.
-    ``target`` is a new directory.
+    ``target`` is a new directory, ``connection`` that of :func:`adplatform.lake.limited.limited`.
     """
     files = [path for paths in slices for path in paths]
     present = {name for path in files for name in pq.read_schema(path).names}
@@ -51,14 +49,11 @@ def merge(
         {only if key else ""}
     """
     target.mkdir()
-    limits = {"memory_limit": memory_limit, "threads": threads, "temp_directory": str(target.parent)}
-    with duckdb.connect(config=limits) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(
-            f"COPY ({query}) TO {_literal(str(target))} "
-            f"(FORMAT parquet, COMPRESSION snappy, FILE_SIZE_BYTES '{_FILE_SIZE}', FILENAME_PATTERN 'part-{{i}}')",
-            {"files": [str(path) for path in files]},
-        )
+    connection.execute(
+        f"COPY ({query}) TO {_literal(str(target))} "
+        f"(FORMAT parquet, COMPRESSION snappy, FILE_SIZE_BYTES '{_FILE_SIZE}', FILENAME_PATTERN 'part-{{i}}')",
+        {"files": [str(path) for path in files]},
+    )
     return [StagedFile(path, "", pq.read_metadata(path).num_rows) for path in sorted(target.iterdir())]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 else:
     pa = Late("pyarrow")
     pq = Late("pyarrow.parquet")
+
+_ROWS = 10_000
+"""Rows of a group of those that are copied: they may be long, as what cannot be read is kept whole."""
 
 
 @cache
@@ -34,6 +38,23 @@ def arrow_type(data_type: DataType) -> "pa.DataType":
     if data_type.name == "decimal":
         return pa.decimal128(data_type.precision, data_type.scale)
     return _arrow_types()[data_type.name]
+
+
+def append(first: Path, second: Path, target: Path) -> None:
+    """The rows of two files with the same columns as one, of which few are in memory at once."""
+    with (
+        pq.ParquetFile(first) as one,
+        pq.ParquetFile(second) as other,
+        pq.ParquetWriter(target, one.schema_arrow, compression="snappy") as writer,
+    ):
+        group: list[pa.RecordBatch] = []
+        for batch in chain(one.iter_batches(_ROWS), other.iter_batches(_ROWS)):
+            group.append(batch)
+            if sum(each.num_rows for each in group) >= _ROWS:
+                writer.write_table(pa.Table.from_batches(group))
+                group = []
+        if group:
+            writer.write_table(pa.Table.from_batches(group))
 
 
 def write_empty(columns: Iterable[OutputColumn], path: Path) -> None:

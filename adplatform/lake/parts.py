@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from adplatform.failures import TransientFailure
 from adplatform.lake.lake import Lake
+from adplatform.lake.limited import limited
 from adplatform.lake.merge import merge
 from adplatform.lake.store import Stored
 from adplatform.platform.late import Late
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 else:
-    duckdb = Late("duckdb")
     pa = Late("pyarrow")
     pq = Late("pyarrow.parquet")
 
@@ -37,6 +37,8 @@ _SMALLEST = 64 * 2**10
 _LARGEST = 128 * 2**20
 """Bytes from which on a file is large enough to stay as it is."""
 _READERS = 8
+_BATCH = 65_536
+"""Rows whose keys are in memory at once, of each file that is read."""
 _NOT_FOUND = 404
 _TAIL = 64 * 2**10
 
@@ -47,12 +49,11 @@ class Gone(TransientFailure):
 
 @dataclass(frozen=True)
 class Added:
-    """The files of a partition once rows were added: ``files`` that are new, ``carried`` ones with ``carried_rows``.
-    ``superseded`` counts rows that are left out, by the raw object that they came from."""
+    """The files of a partition once rows were added, those that are new and those that are ``carried``. ``superseded``
+    counts rows that are left out, by the raw object that they came from."""
 
     files: tuple[StagedFile, ...]
     carried: tuple[CarriedFile, ...]
-    carried_rows: int
     superseded: Mapping[str, int]
 
 
@@ -75,6 +76,7 @@ def add(
     lake: Lake,
     location: str,
     rows: int,
+    known: Mapping[str, int],
     new: Sequence[StagedFile],
     columns: Iterable[str],
     *,
@@ -83,43 +85,52 @@ def add(
     work: Path,
 ) -> Added:
     """Add the rows of ``new``, local files of one partition, to the ``rows`` of a ``location``. Of the rows of one key
-    the latest stays; without a key, all of them. ``work`` is an empty directory.
+    the latest stays; without a key, all of them. ``known`` are the rows of each file there by name, as they were
+    published: a location never changes, so where these are its files, no file has to say that itself. ``work`` is an
+    empty directory.
 
     Raises:
         Gone: the location does not hold these rows. What is cleaned up meanwhile is for :func:`taken_over`.
     """
     zones = lake.store.zones
-    there = list(lake.store.listing(zones.clean_bucket, zones.clean_key(location)))
+    prefix = zones.clean_key(location)
+    there = list(lake.store.listing(zones.clean_bucket, prefix))
     if not there:
         raise Gone(f"{location} is gone; run the step again")
-    with ThreadPoolExecutor(max_workers=_READERS) as pool:
-        opened = dict(zip(there, pool.map(lambda file: _RemoteFile(lake, file), there), strict=True))
-    counts = {file.key: pq.read_metadata(remote).num_rows for file, remote in opened.items()}
+    as_published = {file.key.removeprefix(prefix) for file in there} == known.keys()
+    opened: dict[Stored, _RemoteFile] = {}
+    if key or not as_published:
+        with ThreadPoolExecutor(max_workers=_READERS) as pool:
+            opened = dict(zip(there, pool.map(lambda file: _RemoteFile(lake, file), there), strict=True))
+    if as_published:
+        counts = {f"{prefix}{name}": count for name, count in known.items()}
+    else:
+        counts = {file.key: pq.read_metadata(remote).num_rows for file, remote in opened.items()}
     if sum(counts.values()) != rows:
         raise Gone(f"{location} holds {sum(counts.values())} rows where {rows} were published; run the step again")
-    size = sum(file.path.stat().st_size for file in new)
-    again = {file.key for file in _met(opened, new, key)} if key else set()
-    again |= {file.key for file in to_fold(there, size)} if new else set()
-    before = [_fetched(lake, file, work / "before") for file in there if file.key in again]
-    kept = tuple(CarriedFile(file.key, file.size) for file in there if file.key not in again)
-    carried_rows = sum(counts[file.key] for file in kept)
-    if not before:
-        return Added(tuple(new), kept, carried_rows, {})
-    after = merge(
-        [[path] for path in before] + [[file.path] for file in _in_order(new, work)],
-        columns,
-        key=key,
-        latest_by=latest_by,
-        target=work / "merged",
-        memory_limit=lake.memory_limit,
-        threads=lake.threads,
-    )
-    partition = new[0].partition
-    files = tuple(StagedFile(file.path, partition, file.rows) for file in after)
-    sources = _by_source([*before, *(file.path for file in new)])
-    left = _by_source([file.path for file in files])
+    again = {file.key for file in to_fold(there, sum(file.path.stat().st_size for file in new))} if new else set()
+    if not again and not (key and new):
+        return Added(tuple(new), tuple(CarriedFile(file.key, file.size, counts[file.key]) for file in there), {})
+    with limited(lake.memory_limit, lake.threads, work) as connection:
+        if key:
+            again |= {file.key for file in _met(connection, opened, new, key, lake.threads)}
+        before = [_fetched(lake, file, work / "before") for file in there if file.key in again]
+        kept = tuple(CarriedFile(file.key, file.size, counts[file.key]) for file in there if file.key not in again)
+        if not before:
+            return Added(tuple(new), kept, {})
+        after = merge(
+            [[path] for path in before] + [[file.path] for file in _in_order(new, work)],
+            columns,
+            key=key,
+            latest_by=latest_by,
+            target=work / "merged",
+            connection=connection,
+        )
+        files = tuple(StagedFile(file.path, new[0].partition, file.rows) for file in after)
+        sources = _by_source(connection, [*before, *(file.path for file in new)])
+        left = _by_source(connection, [file.path for file in files])
     superseded = {source: count - left.get(source, 0) for source, count in sources.items()}
-    return Added(files, kept, carried_rows, {source: count for source, count in superseded.items() if count})
+    return Added(files, kept, {source: count for source, count in superseded.items() if count})
 
 
 def to_fold(files: Sequence[Stored], added: int) -> list[Stored]:
@@ -140,29 +151,42 @@ def _level(size: int) -> int:
     return int(math.log(max(size, _SMALLEST) / _SMALLEST, FAN))
 
 
-def _met(opened: Mapping[Stored, "_RemoteFile"], new: Sequence[StagedFile], key: Sequence[str]) -> list[Stored]:
-    """The files with a row whose key a new row has, too. Only the columns of the key are read of them."""
-    if not new:
-        return []
+def _met(
+    connection: "duckdb.DuckDBPyConnection",
+    opened: Mapping[Stored, "_RemoteFile"],
+    new: Sequence[StagedFile],
+    key: Sequence[str],
+    threads: int,
+) -> list[Stored]:
+    """The files with a row whose key a new row has, too. Only the columns of the key are read of them, by and by, and
+    not to the end once there is such a row."""
     names = ", ".join(f'"{name}"' for name in key)
-    with duckdb.connect() as con, ThreadPoolExecutor(max_workers=_READERS) as pool:
-        paths = [str(file.path) for file in new]
-        con.execute(f"create temp table added as select distinct {names} from read_parquet($files)", {"files": paths})
-        met = []
-        for file, keys in zip(
-            opened, pool.map(lambda each: pq.read_table(each, columns=list(key)), opened.values()), strict=True
-        ):
-            con.register("present", keys)
-            if con.execute(f"select 1 from present semi join added using ({names}) limit 1").fetchall():
-                met.append(file)
-            con.unregister("present")
-        return met
+    paths = [str(file.path) for file in new]
+    connection.execute(f"create table added as select distinct {names} from read_parquet($files)", {"files": paths})
+
+    def meets(remote: _RemoteFile) -> bool:
+        file = pq.ParquetFile(remote)
+        schema = pa.schema([file.schema_arrow.field(name) for name in key])
+        batches = file.iter_batches(_BATCH, columns=list(key))
+        with connection.cursor() as cursor:
+            cursor.register(
+                "present", pa.RecordBatchReader.from_batches(schema, (_only(each, key) for each in batches))
+            )
+            return bool(cursor.execute(f"select 1 from present semi join added using ({names}) limit 1").fetchall())
+
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        return [file for file, met in zip(opened, pool.map(meets, opened.values()), strict=True) if met]
+
+
+def _only(batch: "pa.RecordBatch", key: Sequence[str]) -> "pa.RecordBatch":
+    """The columns of the key in its order; a file has them in its own."""
+    return batch.select(list(key))
 
 
 def _fetched(lake: Lake, file: Stored, directory: Path) -> Path:
     directory.mkdir(exist_ok=True)
     path = directory / f"{len(list(directory.iterdir())):05d}.parquet"
-    lake.store.download(lake.store.zones.clean_bucket, file.key, path)
+    lake.store.download(lake.store.zones.clean_bucket, file.key, path, file.size)
     return path
 
 
@@ -178,13 +202,12 @@ def _in_order(new: Sequence[StagedFile], work: Path) -> list[StagedFile]:
     return linked
 
 
-def _by_source(paths: Sequence[Path]) -> dict[str, int]:
-    with duckdb.connect() as con:
-        found = con.execute(
-            "select _source_file, count(*) from read_parquet($files, hive_partitioning = false) group by 1",
-            {"files": [str(path) for path in paths]},
-        )
-        return dict(found.fetchall())
+def _by_source(connection: "duckdb.DuckDBPyConnection", paths: Sequence[Path]) -> dict[str, int]:
+    found = connection.execute(
+        "select _source_file, count(*) from read_parquet($files, hive_partitioning = false) group by 1",
+        {"files": [str(path) for path in paths]},
+    )
+    return dict(found.fetchall())
 
 
 class _RemoteFile(io.RawIOBase):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from adplatform.lake.catalog import Partition
 from adplatform.lake.lake import Lake
-from adplatform.lake.store import Stored
+from adplatform.lake.store import Sized, Stored
 from adplatform.lake.table import Named, TableSpec
 from adplatform.lake.zones import partition_folder, partition_values
 from adplatform.ledger.leases import Lease
@@ -21,7 +21,7 @@ from adplatform.ledger.leases import Lease
 class _Difference:
     """What is between a partition's folder and the catalog. ``missing`` maps keys to what they are copied from."""
 
-    missing: Mapping[str, Stored]
+    missing: Mapping[str, Sized]
     extra: tuple[str, ...]
 
     def __bool__(self) -> bool:
@@ -37,12 +37,21 @@ def follow(lake: Lake, lease: Lease, feed: str, table: Named, columns: Sequence[
     _apply(lake, lease, _difference_of(lake, feed, table, columns, value))
 
 
-def follow_to(lake: Lake, lease: Lease, feed: str, columns: Sequence[str], value: str, shown: Partition | None) -> None:
-    """:func:`follow` by who has just made the catalog show ``shown``, None for nothing.
+def follow_to(
+    lake: Lake,
+    lease: Lease,
+    feed: str,
+    columns: Sequence[str],
+    value: str,
+    shown: Partition | None,
+    files: Iterable[Sized] | None = None,
+) -> None:
+    """:func:`follow` by who has just made the catalog show ``shown``, None for nothing, and perhaps has just listed its
+    ``files``.
 
     Raises: as :func:`follow`.
     """
-    _apply(lake, lease, _difference_to(lake, feed, columns, value, shown))
+    _apply(lake, lease, _difference_to(lake, feed, columns, value, shown, files))
 
 
 def complete(lake: Lake, table: TableSpec, values: Iterable[str], run_id: str) -> None:
@@ -103,16 +112,24 @@ def _difference_of(lake: Lake, feed: str, table: Named, columns: Sequence[str], 
     return _difference_to(lake, feed, columns, value, shown)
 
 
-def _difference_to(lake: Lake, feed: str, columns: Sequence[str], value: str, shown: Partition | None) -> _Difference:
+def _difference_to(
+    lake: Lake,
+    feed: str,
+    columns: Sequence[str],
+    value: str,
+    shown: Partition | None,
+    files: Iterable[Sized] | None = None,
+) -> _Difference:
     if shown is not None and not _is_version(lake, feed, shown.location):
         return _Difference({}, ())
     zones = lake.store.zones
-    files = _files(lake, shown.location if shown else "")
+    if files is None:
+        files = _files(lake, shown.location if shown else "")
     folder = zones.clean(feed) + partition_folder(columns, value)
     return _difference(lake, feed, folder, files, lake.store.listing(zones.clean_bucket, folder))
 
 
-def _files(lake: Lake, location: str) -> Iterable[Stored]:
+def _files(lake: Lake, location: str) -> Iterable[Sized]:
     zones = lake.store.zones
     return lake.store.listing(zones.clean_bucket, zones.clean_key(location)) if location else ()
 
@@ -122,7 +139,7 @@ def _is_version(lake: Lake, feed: str, location: str) -> bool:
     return location.startswith(lake.store.zones.clean_uri(lake.store.zones.versions(feed)))
 
 
-def _difference(lake: Lake, feed: str, folder: str, files: Iterable[Stored], present: Iterable[Stored]) -> _Difference:
+def _difference(lake: Lake, feed: str, folder: str, files: Iterable[Sized], present: Iterable[Stored]) -> _Difference:
     name = lake.store.zones.lasting_name
     wanted = {folder + name(feed, file.key): file for file in files} if lake.path_copies else {}
     sizes = {stored.key: stored.size for stored in present}

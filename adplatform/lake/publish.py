@@ -13,7 +13,7 @@ gave up on a call, or lost the lease, compares catalog and ledger when it has th
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,13 +48,15 @@ def publish(
     scope: str = "",
     key_id: str = "",
     manifest: str = "",
+    first: bool = False,
 ) -> Published:
     """Show ``version`` of the delivery of ``day`` to the readers of ``table``.
 
     The same delivery may be published any number of times, by any number of processes: readers end up with the highest
     version of it. ``temp`` is an existing directory for work files, ``scope`` the delivery's value of the second
     partition column where the table has one. ``key_id`` names the key that hashed personal columns, "" when there are
-    none, and ``manifest`` the settlement.
+    none, and ``manifest`` the settlement. ``first`` when nobody is likely to have shown it before: then table and
+    readers are looked at only once, under the lease.
 
     Raises:
         PermanentFailure: the table cannot take the columns, a staged file is outside the table's partitions, ``scope``
@@ -66,19 +68,16 @@ def publish(
         raise PermanentFailure(f"{table.feed} {day}: scope {scope!r} does not fit the partitions of {table.qualified}")
     token = f"{day}-{version:04d}-{lake.token()}"
     attempt = Attempt(table, run_id, token, day, version, scope, key_id, manifest)
-    if table.partition is None:
-        seen, show = _shown_table, _show_table
-    elif table.by_column:
-        seen, show = placed, place
-    else:
-        seen, show = _shown_day, _show_day
+    look, show = _way(table)
     with aws_failures(f"table {table.qualified}, {lake.store.zones.clean_uri(lake.store.zones.versions(table.feed))}"):
-        lake.catalog.check(table)
-        published = seen(lake, attempt, alone=False)
+        published = None
+        if not first:
+            lake.catalog.check(table)
+            published = look(lake, attempt, False).published
         if published is None:
             with TemporaryDirectory(dir=temp) as work:
                 uploads = upload(lake, attempt, staged, Path(work))
-                published = _alone(lake, attempt, uploads, Path(work), seen, show)
+                published = _alone(lake, attempt, uploads, Path(work), look, show)
         if published.result is not Result.PUBLISHED:
             complete(lake, table, (flip.partition for flip in published.flips), run_id)
         if published.result is Result.ALREADY:
@@ -86,23 +85,43 @@ def publish(
         return published
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What one look at the readers of an attempt's delivery came to: the outcome when nothing is left to do, and
+    whether the catalog ``has`` the one entry that the delivery fills."""
+
+    published: Published | None
+    has: bool = False
+
+
+_Looking = Callable[[Lake, Attempt, bool], _Seen]
+"""Looks at the readers; the last argument is whether under the lease."""
+_Showing = Callable[[Lake, Lease, Attempt, list[Upload], Path, _Seen], Published]
+
+
+def _way(table: TableSpec) -> tuple[_Looking, _Showing]:
+    if table.partition is None:
+        return _look_at_table, _show_table
+    return (_look_at_slices, _show_slices) if table.by_column else (_look_at_day, _show_day)
+
+
 def _alone(
     lake: Lake,
     attempt: Attempt,
     uploads: list[Upload],
     work: Path,
-    seen: Callable[..., Published | None],
-    show: Callable[[Lake, Lease, Attempt, list[Upload], Path], Published],
+    look: "_Looking",
+    show: "_Showing",
 ) -> Published:
     doubtful = False
     try:
         with lake.alone(attempt.table.feed, attempt.run_id) as lease:
             require(lake, uploads)
-            published = seen(lake, attempt, alone=True)
-            if published is None:
-                doubtful = True
-                published = show(lake, lease, attempt, uploads, work)
-            return published
+            seen = look(lake, attempt, True)
+            if seen.published is not None:
+                return seen.published
+            doubtful = True
+            return show(lake, lease, attempt, uploads, work, seen)
     except (PermanentFailure, TransientFailure, BotoCoreError, ClientError):
         if doubtful:
             _look_again(lake, attempt, {each.partition for each in uploads}, work)
@@ -136,30 +155,42 @@ def _note(lake: Lake, attempt: Attempt, published: Published) -> None:
         lake.ledger.placements.put(attempt.feed, attempt.placement(flip.location, flip.rows, lake.ledger.now()))
 
 
-def _shown_day(lake: Lake, attempt: Attempt, *, alone: bool) -> Published | None:
+def _look_at_slices(lake: Lake, attempt: Attempt, alone: bool) -> _Seen:
+    return _Seen(placed(lake, attempt, alone=alone))
+
+
+def _show_slices(
+    lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], work: Path, seen: _Seen
+) -> Published:
+    return place(lake, lease, attempt, uploads, work)
+
+
+def _look_at_day(lake: Lake, attempt: Attempt, alone: bool) -> _Seen:
     value = attempt.delivery_partition
     partition = lake.catalog.partition(attempt.table, value)
-    return None if partition is None else _judged(lake, attempt, value, partition, alone)
+    return _Seen(None) if partition is None else _Seen(_judged(lake, attempt, value, partition, alone), has=True)
 
 
-def _show_day(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], work: Path) -> Published:
+def _show_day(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], work: Path, seen: _Seen) -> Published:
     (files,) = uploads
     zones, feed = lake.store.zones, attempt.table.feed
     table = lake.catalog.ensure(attempt.table, zones.clean_uri(zones.clean(feed)), lambda: lease.check(lake.call))
     location, parameters = _entry(lake, attempt, files)
     partition = Partition(files.partition, location, parameters)
-    lake.catalog.put_partition(attempt.table, table, partition, lambda: lease.check(lake.call))
+    lake.catalog.put_partition(attempt.table, table, partition, lambda: lease.check(lake.call), exists=seen.has)
     published = _shown_now(lake, lease, attempt, files, location)
-    follow_to(lake, lease, feed, table.partitions, files.partition, partition)
+    follow_to(lake, lease, feed, table.partitions, files.partition, partition, files.files)
     return published
 
 
-def _shown_table(lake: Lake, attempt: Attempt, *, alone: bool) -> Published | None:
+def _look_at_table(lake: Lake, attempt: Attempt, alone: bool) -> _Seen:
     table = lake.catalog.table(attempt.table)
-    return None if table is None else _judged(lake, attempt, "", table, alone)
+    return _Seen(None if table is None else _judged(lake, attempt, "", table, alone))
 
 
-def _show_table(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], work: Path) -> Published:
+def _show_table(
+    lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], work: Path, seen: _Seen
+) -> Published:
     (files,) = uploads
     location, parameters = _entry(lake, attempt, files)
     table = lake.catalog.show(
@@ -184,7 +215,8 @@ def _shown_now(lake: Lake, lease: Lease, attempt: Attempt, files: Upload, locati
     lease.check(lake.call)
     note_shown(lake, attempt, location, files.rows)
     flip = Flip(files.partition, location, files.rows)
-    return attempt.outcome(Result.PUBLISHED, files.rows, (flip,), f"version {attempt.version}")
+    published = attempt.outcome(Result.PUBLISHED, files.rows, (flip,), f"version {attempt.version}")
+    return replace(published, files={key.removeprefix(files.prefix): rows for key, rows in files.counts.items()})
 
 
 def _judged(lake: Lake, attempt: Attempt, value: str, entry: Entry, alone: bool) -> Published | None:
@@ -203,9 +235,10 @@ def _judged(lake: Lake, attempt: Attempt, value: str, entry: Entry, alone: bool)
         if not shown.is_same(attempt.version, attempt.manifest):
             raise PermanentFailure(f"{unknown(attempt.table, value, shown)}. Nothing was replaced")
         return _seen(attempt, value, entry, shown, Result.ALREADY)
-    if not alone and not is_known(lake.ledger, shown):
+    if alone:
+        require_known(lake.ledger, attempt.table, value, [shown])
+    elif not is_known(lake.ledger, shown):
         return None
-    require_known(lake.ledger, attempt.table, value, [shown])
     if (attempt.day, attempt.version) > (shown.day, shown.version):
         return None
     return replace(_seen(attempt, value, entry, shown, Result.SUPERSEDED), newer_day=shown.day > attempt.day)

@@ -47,6 +47,7 @@ from adplatform.lake.entry import (
     write_list,
 )
 from adplatform.lake.lake import Lake
+from adplatform.lake.limited import limited
 from adplatform.lake.merge import merge
 from adplatform.lake.path_copy import follow_to
 from adplatform.lake.store import Stored
@@ -300,15 +301,15 @@ def _latest(
     lake: Lake, writer: Writer, table: Table, value: str, slices: Sequence[Slice], work: Path
 ) -> tuple[str, int]:
     """Location and rows of the latest row per key."""
-    files = merge(
-        [_download(lake, part, work / f"{number:05d}") for number, part in enumerate(slices)],
-        [name for name, _ in table.columns],
-        key=writer.table.key,
-        latest_by=writer.table.latest_by,
-        target=work / "merged",
-        memory_limit=lake.memory_limit,
-        threads=lake.threads,
-    )
+    with limited(lake.memory_limit, lake.threads, work) as connection:
+        files = merge(
+            [_download(lake, part, work / f"{number:05d}") for number, part in enumerate(slices)],
+            [name for name, _ in table.columns],
+            key=writer.table.key,
+            latest_by=writer.table.latest_by,
+            target=work / "merged",
+            connection=connection,
+        )
     merged = upload_files(lake, writer, value, files, _MERGED)
     return lake.store.zones.clean_uri(merged.prefix), merged.rows
 

@@ -14,6 +14,7 @@ from adplatform.failures import TransientFailure
 from adplatform.lake.zones import Zones
 
 _PART = 32 * 2**20
+_CHUNK = 2**20
 _COPIES = 8
 _DELETE_BATCH = 1000  # S3 API reference, DeleteObjects: at most 1,000 keys
 
@@ -78,6 +79,17 @@ class Store:
             {"Bucket": bucket, "Key": source}, bucket, target, ExtraArgs=self.zones.put_arguments, Config=_transfer()
         )
 
+    def copy_from(self, source: Mapping[str, str], size: int, bucket: str, target: str, **arguments: str) -> str:
+        """Have S3 copy an object of ``size`` bytes, by one call if it is no larger than a part. ``source`` names it by
+        bucket, key and perhaps version, ``arguments`` are those of CopyObject. The ETag of the copy, "" of a large
+        one."""
+        extra = {**self.zones.put_arguments, **arguments}
+        if size >= _PART:
+            self.s3.copy(dict(source), bucket, target, ExtraArgs=extra, Config=_transfer())
+            return ""
+        copied = self.s3.copy_object(Bucket=bucket, Key=target, CopySource=dict(source), **extra)
+        return str(copied["CopyObjectResult"].get("ETag", "")).strip('"')
+
     def copy_all(self, bucket: str, sources: Mapping[str, Sized]) -> None:
         """Copy several objects at once; ``sources`` maps each target to what it is copied from."""
         with ThreadPoolExecutor(max_workers=_COPIES) as pool:
@@ -85,14 +97,17 @@ class Store:
                 pass
 
     def _copy(self, bucket: str, source: Sized, target: str) -> None:
-        if source.size < _PART:
-            origin = {"Bucket": bucket, "Key": source.key}
-            self.s3.copy_object(Bucket=bucket, Key=target, CopySource=origin, **self.zones.put_arguments)
-        else:
-            self.copy(bucket, source.key, target)
+        self.copy_from({"Bucket": bucket, "Key": source.key}, source.size, bucket, target)
 
-    def download(self, bucket: str, key: str, path: Path) -> None:
-        self.s3.download_file(bucket, key, str(path), Config=_transfer())
+    def download(self, bucket: str, key: str, path: Path, size: int = _PART) -> None:
+        """Fetch an object. One of less ``size``, in bytes, than a part is one call."""
+        if size >= _PART:
+            self.s3.download_file(bucket, key, str(path), Config=_transfer())
+            return
+        body = self.s3.get_object(Bucket=bucket, Key=key)["Body"]
+        with path.open("wb") as file:
+            for chunk in body.iter_chunks(_CHUNK):
+                file.write(chunk)
 
     def listing(self, bucket: str, prefix: str) -> Iterator[Stored]:
         for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):

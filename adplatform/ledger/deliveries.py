@@ -207,8 +207,9 @@ class Deliveries:
 
         return self._advance_held(feed, day, run_id, released)
 
-    def close(self, feed: str, day: date, run_id: str, version: int) -> Delivery | None:
-        """The run has published ``version`` and moved its objects to the archive.
+    def close(self, feed: str, day: date, run_id: str, version: int, seen: Delivery | None = None) -> Delivery | None:
+        """The run has published ``version`` and moved its objects to the archive. ``seen`` is the delivery as the run
+        held it a moment ago, which saves reading it.
 
         Raises:
             IllegalStep: the run holds another version.
@@ -218,7 +219,8 @@ class Deliveries:
             _require(seen.version == version, feed, seen, f"closed as version {version}")
             return replace(seen, state=DeliveryState.PUBLISHED, published=version, deaths=0, hindered=0)
 
-        return self._advance_held(feed, day, run_id, closed)
+        held = seen if seen is not None and seen.is_held_by(run_id) else None
+        return self._advance_held(feed, day, run_id, closed, held)
 
     def fail_for_good(self, feed: str, day: date, run_id: str, error: str, *, visible: bool) -> Delivery | None:
         """The run failed, and trying again cannot help. ``visible`` when readers see its version all the same."""
@@ -334,8 +336,10 @@ class Deliveries:
         _require(seen.state is _FAILED and seen.version > 0, feed, seen, "tried again")
         return move(self.table, feed, seen, _launched(replace(seen, attempt=1, deaths=0, error="", permanent=False)))
 
-    def _advance_held(self, feed: str, day: date, run_id: str, step: Callable[[Delivery], Delivery]) -> Delivery | None:
-        return advance(self.table, feed, day, lambda seen: step(seen) if seen.is_held_by(run_id) else None)
+    def _advance_held(
+        self, feed: str, day: date, run_id: str, step: Callable[[Delivery], Delivery], seen: Delivery | None = None
+    ) -> Delivery | None:
+        return advance(self.table, feed, day, lambda held: step(held) if held.is_held_by(run_id) else None, seen)
 
     def _message(self, feed: str, message: Unsent) -> Write:
         return self.table.put_write(feed.partition("/")[0], message)

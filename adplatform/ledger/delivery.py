@@ -103,15 +103,23 @@ def move(table: Table, feed: str, seen: Delivery, new: Delivery, *others: Write)
     return from_item(Delivery, unwire(write["Put"]["Item"])) if table.transact([write, *others]) else None
 
 
-def advance(table: Table, feed: str, day: date, step: Callable[[Delivery], Delivery | None]) -> Delivery | None:
+def advance(
+    table: Table,
+    feed: str,
+    day: date,
+    step: Callable[[Delivery], Delivery | None],
+    seen: Delivery | None = None,
+) -> Delivery | None:
     """Apply ``step`` to the delivery as it is, anew when an object arrives meanwhile; None when ``step`` declines.
 
     ``step`` says whether the delivery is still in a state to move on; what arrives at any time is no reason not to.
+    ``seen`` is the delivery of that date for who has just read it, and is read again when it has changed since.
     """
     while True:
-        seen = read_delivery(table, feed, day)
+        seen = seen or read_delivery(table, feed, day)
         moved = step(seen)
         if moved is None:
             return None
         if (written := move(table, feed, seen, moved)) is not None:
             return written
+        seen = None

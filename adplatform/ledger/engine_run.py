@@ -33,6 +33,7 @@ class RunState(StrEnum):
 
 WROTE = frozenset({RunState.SUCCEEDED, RunState.PARTIAL})
 """States of ended runs whose objects count."""
+SEVERAL = "several"
 PURSUED = frozenset({IntentState.INTENDED, IntentState.STARTED})
 
 
@@ -84,8 +85,9 @@ class EngineRun:
 
     ``final`` once nothing of it changes any more, its report included; ``landed_at`` once everything that it wrote is
     with its deliveries, or was left out because it failed. ``records``, ``files`` and ``bytes`` are what the engine
-    says it moved, ``objects`` is how many landed. ``overdue`` once it stays in a state for longer than it may,
-    ``cancelled`` once somebody stopped it from here.
+    says it moved, ``objects`` is how many landed, ``only`` the only delivery they are with, or ``SEVERAL``. ``overdue``
+    once it stays in a state for longer than it may, ``unwanted`` once somebody wants it stopped, ``cancelled`` once the
+    engine has agreed to stop it for that.
     """
 
     source: str
@@ -108,8 +110,10 @@ class EngineRun:
     bytes: int | None = None
     failed: int | None = None
     overdue: bool = False
+    unwanted: bool = False
     cancelled: bool = False
     objects: int = 0
+    only: str = ""
     landed_at: datetime | None = None
     error: str = ""
     revision: int = 0

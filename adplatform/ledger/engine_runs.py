@@ -170,14 +170,23 @@ class EngineRuns:
         _require(not seen.ended, seen, "overdue")
         return self._move(seen, replace(seen, overdue=True, error=why))
 
-    def cancel(self, seen: EngineRun, *, stopped: bool = True) -> EngineRun | None:
-        """Somebody stops it, or with ``stopped=False`` could not.
+    def unwant(self, seen: EngineRun, *, unwanted: bool = True) -> EngineRun | None:
+        """Somebody wants it stopped, or with ``unwanted=False`` that was refused.
 
         Raises:
-            IllegalStep: it is final.
+            IllegalStep: it has landed.
         """
-        _require(not seen.final, seen, "cancelled")
-        return self._move(seen, replace(seen, cancelled=stopped))
+        _require(not seen.ended, seen, "stopped")
+        return self._move(seen, replace(seen, unwanted=unwanted))
+
+    def cancelled(self, seen: EngineRun) -> EngineRun | None:
+        """Its engine has agreed to stop it.
+
+        Raises:
+            IllegalStep: nobody wanted that, or it has landed.
+        """
+        _require(seen.unwanted and not seen.ended, seen, "cancelled")
+        return self._move(seen, replace(seen, cancelled=True))
 
     def lose(self, seen: EngineRun, why: str) -> EngineRun | None:
         """The engine does not know it any more and will say nothing of it.
@@ -193,14 +202,14 @@ class EngineRuns:
         """What a run wrote belongs to the delivery from now on. Repeating it changes nothing."""
         self.table.put(feed, [landed])
 
-    def lands(self, seen: EngineRun, objects: int) -> EngineRun | None:
-        """So many of its objects are being given to their deliveries.
+    def lands(self, seen: EngineRun, objects: int, only: str) -> EngineRun | None:
+        """So many of its objects are being given to their deliveries, or to the ``only`` one.
 
         Raises:
             IllegalStep: something of it may still change, or it has landed.
         """
         _require(seen.final and not seen.ended and objects > 0, seen, "landing")
-        return self._move(seen, replace(seen, objects=objects))
+        return self._move(seen, replace(seen, objects=objects, only=only))
 
     def landed(self, seen: EngineRun, why: str = "", *, failed: bool = False) -> EngineRun | None:
         """Everything that it wrote is with its deliveries, or was left out for the reason ``why``. One that ``failed``

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from adplatform.ledger.rows import from_item
 from adplatform.ledger.table import NEW, Table
 
 KEYS = "_keys"
@@ -89,6 +90,15 @@ class Keys:
 
     def rotation(self, table: str) -> TableRotation | None:
         return self.table.get(TableRotation, KEYS, f"table#{table}")
+
+    def of_table(self, table: str) -> tuple[LakeKey | None, TableRotation | None]:
+        """The key of the lake, and the table's way to another one, by one call."""
+        lake, rotation = (KEYS, LAKE_KEY), (KEYS, f"table#{table}")
+        found = self.table.get_many([lake, rotation])
+        return (
+            from_item(LakeKey, found[lake]) if lake in found else None,
+            from_item(TableRotation, found[rotation]) if rotation in found else None,
+        )
 
     def rotations(self) -> list[TableRotation]:
         return list(self.table.query(TableRotation, KEYS, "table#"))

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from adplatform.failures import TransientFailure
@@ -13,10 +13,20 @@ from adplatform.ledger.table import Table, wire
 
 _KEEPS = 3
 _MARGIN = 1.2
+_FRESH = 1 / 6
+"""The part of a lease's time for which what was written of it is believed without asking."""
 
 
 class LeaseHeld(TransientFailure):
     """Somebody else has the lease."""
+
+
+@dataclass
+class _Written:
+    """When this process last asked for the lease and got it, and until when it got it."""
+
+    asked: datetime | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,7 @@ class Lease:
     name: str
     owner: str
     ttl: timedelta
+    _written: _Written = field(default_factory=_Written, repr=False, compare=False)
 
     def take(self) -> bool:
         """Take the lease, or keep it for another ``ttl``; False while another holder's has not run out."""
@@ -38,12 +49,17 @@ class Lease:
 
     def check(self, needs: timedelta = timedelta(0)) -> None:
         """Keep the lease before a step that must not overlap. At the return it lasts for ``needs`` at least, which is
-        what the step may take.
+        what the step may take. Just after it was written that is known without asking: nobody takes a lease before its
+        time runs out, so what may be believed is what this process itself last wrote.
 
         Raises:
             TransientFailure: it ran out and another holder took it, even one that has released it since, or the ledger
                 answers too slowly to keep it.
         """
+        if not self._is_fresh(needs):
+            self._keep(needs)
+
+    def _keep(self, needs: timedelta) -> None:
         for _ in range(_KEEPS):
             asked = self.table.now()
             if not self._put("#o = :o", {":o": self.owner}, {"#o": "owner"}, needs):
@@ -63,7 +79,7 @@ class Lease:
 
         def keep() -> None:
             while not done.wait(pause.total_seconds()):
-                self.check(needs + pause if needs else needs)
+                self._keep(needs + pause if needs else needs)
 
         with ThreadPoolExecutor(max_workers=1) as keeper:
             keeper.submit(keep)
@@ -89,17 +105,26 @@ class Lease:
         """For how long the lease is kept at once; the margin is for the call that keeps it."""
         return max(self.ttl, needs * _MARGIN)
 
+    def _is_fresh(self, needs: timedelta) -> bool:
+        asked, until, now = self._written.asked, self._written.until, self.table.now()
+        if asked is None or until is None:
+            return False
+        return asked <= now <= asked + (until - asked) * _FRESH and now + needs <= until
+
     def _put(
         self, expression: str, values: dict[str, Any], names: dict[str, str], needs: timedelta = timedelta(0)
     ) -> bool:
-        until = (self.table.now() + self._length(needs)).isoformat()
-        item = wire({**self._key(), "owner": self.owner, "until": until})
-        return self._conditional(
+        asked = self.table.now()
+        until = asked + self._length(needs)
+        item = wire({**self._key(), "owner": self.owner, "until": until.isoformat()})
+        got = self._conditional(
             lambda condition: self.table.client.put_item(TableName=self.table.name, Item=item, **condition),
             expression,
             values,
             names,
         )
+        self._written.asked, self._written.until = (asked, until) if got else (None, None)
+        return got
 
     def _conditional(
         self, call: Callable[[dict[str, Any]], Any], expression: str, values: dict[str, Any], names: dict[str, str]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
 
-from adplatform.ledger.delivery import delivery_write, read_delivery
+from adplatform.ledger.delivery import Delivery, delivery_write
 from adplatform.ledger.rows import IllegalStep, attribute, digest, from_item, plain
 from adplatform.ledger.table import NEW, Table, Write, key, wire
 
@@ -115,6 +115,19 @@ class Objects:
         """Every object version of the delivery, in order of arrival."""
         return sorted(self.table.query(RawObject, feed, f"object#{day}#"), key=lambda o: o.number)
 
+    def named(self, feed: str, day: date, places: Iterable[tuple[str, str, str]]) -> list[RawObject]:
+        """Those of these objects of the delivery that are there, each named by bucket, key and version."""
+        keys = [(feed, f"object#{day}#{digest(*place)}") for place in places]
+        return [from_item(RawObject, item) for item in self.table.get_many(keys).values()]
+
+    def not_archived(self, feed: str, day: date, above: int) -> list[RawObject]:
+        """Object versions of the delivery that are not in the archive, and all that are numbered ``above``, in order of
+        arrival."""
+        items = self.table.items(
+            feed, f"object#{day}#", "attribute_not_exists(archived_key) OR #n > :n", {":n": above}, {"#n": "number"}
+        )
+        return sorted((from_item(RawObject, item) for item in items), key=lambda o: o.number)
+
     def known(self, found: Iterable[tuple[str, RawObject]]) -> dict[tuple[str, str], RawObject]:
         """Those objects, each with the name of its feed, whose rows are there; by feed and sort key."""
         rows = self.table.get_many((feed, obj.sort_key) for feed, obj in found)
@@ -150,7 +163,8 @@ class Objects:
         unplaced = (f"{source}/{UNPLACED}", replace(obj, day=obj.last_modified.astimezone(UTC).date()).sort_key)
         opens = obj.state is ObjectState.ARRIVED
         while True:
-            rows = self.table.get_many([here, pointer, unplaced, (source, arrived.sort_key)])
+            known_delivery = (feed, Delivery(obj.day).sort_key)
+            rows = self.table.get_many([here, pointer, unplaced, (source, arrived.sort_key), known_delivery])
             first_arrival = rows.get((source, arrived.sort_key))
             if first_arrival is not None and from_item(Arrived, first_arrival) != arrived:
                 return False
@@ -162,7 +176,8 @@ class Objects:
             first = known is None and there == here
             row = replace(obj, seen_at=obj.seen_at or self.table.now())
             if opens:
-                delivery = read_delivery(self.table, feed, obj.day)
+                found = rows.get(known_delivery)
+                delivery = from_item(Delivery, found) if found else Delivery(obj.day)
                 row = replace(row, number=delivery.arrivals + 1)
                 writes = [delivery_write(self.table, feed, delivery, replace(delivery, arrivals=row.number))]
                 writes += [self.table.delete_write(*pointer)] if at else []

@@ -1,14 +1,24 @@
 """The settled versions of deliveries, and what became of each and of its files."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import json
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from adplatform.ledger.delivery import DeliveryState
-from adplatform.ledger.rows import digest
+from adplatform.failures import clipped
+from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.placements import Placement
+from adplatform.ledger.rows import digest, from_item
 from adplatform.ledger.table import Table
+
+_PACKED = 240 * 1024
+"""Characters of outcomes in one row, at most, before they are compressed: an item may have 400 KB."""
+_HIGHEST_PADDED = 1000
+"""Versions are padded to four digits, so from here on texts sort as numbers do, also those with more digits."""
 
 
 class Outcome(StrEnum):
@@ -27,6 +37,7 @@ class Publication:
     ``reasons`` are the most frequent and ``locations`` the first of ``reason_count`` and ``location_count``; where
     there are more, ``details_key`` names the object with all of them. ``adplatform.lake.details`` reads either.
     ``basis`` names what the files were read by: a version with the same one may take over what this one has made.
+    ``files`` has the rows of each file at its only location by name, where they are few.
     ``filled`` counts the rows with a value by column, where that is watched.
     ``note`` is what a reader of the table should know beside that: it is published, and yet not what they see, for
     example. ``key_id`` names the hashing key of its digests, ``previous_key_id`` that of the digests kept beside them.
@@ -58,6 +69,7 @@ class Publication:
     key_id: str = ""
     previous_key_id: str = ""
     basis: str = ""
+    files: Mapping[str, int] = field(default_factory=dict)
     filled: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -90,13 +102,83 @@ class FileOutcome:
 
 
 @dataclass(frozen=True)
+class TakenOver:
+    """Outcomes that a version took over from the one before, in ``rows`` rows together, of which this is one.
+
+    One row for each would be written again with each version: 40,000 for a date that comes in 288 parts. ``packed`` is
+    JSON, compressed. A row of its own that a file has (:class:`FileOutcome`) counts instead.
+    """
+
+    day: date
+    version: int
+    number: int
+    rows: int
+    packed: str
+
+    @property
+    def sort_key(self) -> str:
+        return f"file#{self.day}#{self.version:04d}#{_PACK}{self.number:03d}"
+
+    @property
+    def outcomes(self) -> Iterator[FileOutcome]:
+        for values in json.loads(zlib.decompress(b64decode(self.packed))):
+            yield FileOutcome(self.day, self.version, **{**values, "outcome": Outcome(values["outcome"])})
+
+
+_PACK = "+"
+"""What the sort keys of packed rows have in the place of a digest."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The outcomes of a version by origin: those that have a row of their own, and those that it has taken over."""
+
+    own: Mapping[str, FileOutcome]
+    taken_over: Mapping[str, FileOutcome]
+
+    @property
+    def all(self) -> dict[str, FileOutcome]:
+        return {**self.taken_over, **self.own}
+
+
+@dataclass(frozen=True)
+class Versions:
+    """What is known of a delivery at one time: what readers see, and the rows of two of its versions."""
+
+    placement: Placement | None
+    latest: Publication | None
+    published: Publication | None
+
+
+@dataclass(frozen=True)
 class Publications:
     """The settled versions of all deliveries."""
 
     table: Table
 
     def get(self, feed: str, day: date, version: int) -> Publication | None:
-        return self.table.get(Publication, feed, f"version#{day}#{version:04d}")
+        return self.table.get(Publication, feed, _version_key(day, version))
+
+    def of_delivery(self, feed: str, delivery: Delivery) -> Versions:
+        """What readers see of the delivery, its latest version and the latest that readers could see, by one call."""
+        day = delivery.day
+        keys = [f"placement#{day}", _version_key(day, delivery.version), _version_key(day, delivery.published)]
+        items = self.table.get_many((feed, key) for key in keys)
+        placement, latest, published = (items.get((feed, key)) for key in keys)
+        return Versions(
+            from_item(Placement, placement) if placement else None,
+            from_item(Publication, latest) if latest else None,
+            from_item(Publication, published) if published else None,
+        )
+
+    def since(self, feed: str, day: date, version: int) -> list[Publication]:
+        """The versions of a delivery from ``version`` on, perhaps with some before."""
+        first = _version_key(day, min(version, _HIGHEST_PADDED))
+        return list(self.table.range(Publication, feed, first, f"version#{day}#~"))
+
+    def are_without_gap(self, feed: str, day: date, version: int) -> bool:
+        """Whether all versions up to ``version`` are there; may be False from version 1000 on although they are."""
+        return self.table.count(feed, _version_key(day, 1), _version_key(day, version)) == version
 
     def of_feed(self, feed: str, day: date | None = None) -> list[Publication]:
         return list(self.table.query(Publication, feed, f"version#{day}#" if day else "version#"))
@@ -105,13 +187,68 @@ class Publications:
         """Write the row as it is, for whoever closes the version or restores the ledger."""
         self.table.put(feed, [publication])
 
-    def note(self, feed: str, publication: Publication) -> None:
-        """Note how far a version has come. One that is published stays as it is: whoever notes that wakes late."""
+    def note(self, feed: str, publication: Publication) -> bool:
+        """Note how far a version has come; False for one that is published, which stays as it is: whoever notes that
+        wakes late."""
         published = {":published": str(DeliveryState.PUBLISHED)}
-        self.table.put_if(feed, publication, "attribute_not_exists(pk) OR #state <> :published", published, ["state"])
+        return self.table.put_if(
+            feed, publication, "attribute_not_exists(pk) OR #state <> :published", published, ["state"]
+        )
 
     def file_outcomes(self, feed: str, day: date, version: int) -> list[FileOutcome]:
-        return list(self.table.query(FileOutcome, feed, f"file#{day}#{version:04d}#"))
+        """What became of each file of the version, whether it was read for it or taken over."""
+        return list(self.recorded(feed, day, version).all.values())
 
     def put_file_outcomes(self, feed: str, outcomes: Iterable[FileOutcome]) -> None:
         self.table.put(feed, outcomes)
+
+    def put_part(
+        self, feed: str, outcomes: Sequence[FileOutcome], taken_over: Collection[str], recorded: Recorded
+    ) -> None:
+        """Write the outcomes of one version, those of the origins ``taken_over`` in as few rows as there may be. One
+        that is ``recorded`` in a row of its own, by an attempt that read its file, keeps one."""
+        packed = [each for each in outcomes if each.origin in taken_over and each.origin not in recorded.own]
+        own = [each for each in outcomes if each.origin not in taken_over or each.origin in recorded.own]
+        packs, first = list(_packs(packed)), outcomes[0]
+        rows = (TakenOver(first.day, first.version, n, len(packs), pack) for n, pack in enumerate(packs))
+        self.table.put(feed, [*own, *rows])
+
+    def recorded(self, feed: str, day: date, version: int) -> Recorded:
+        """The same as :meth:`file_outcomes`, by origin."""
+        own: dict[str, FileOutcome] = {}
+        packed: list[TakenOver] = []
+        for item in self.table.items(feed, f"file#{day}#{version:04d}#"):
+            if item["sk"].rpartition("#")[2].startswith(_PACK):
+                packed.append(from_item(TakenOver, item))
+            else:
+                outcome = from_item(FileOutcome, item)
+                own[outcome.origin] = outcome
+        # An attempt before may have had more of them.
+        taken = (outcome for row in packed if row.number < packed[0].rows for outcome in row.outcomes)
+        return Recorded(own, {outcome.origin: outcome for outcome in taken})
+
+
+def _version_key(day: date, version: int) -> str:
+    return f"version#{day}#{version:04d}"
+
+
+def _packs(outcomes: Iterable[FileOutcome]) -> Iterator[str]:
+    """The outcomes in texts of which each fits an item."""
+    texts: list[str] = []
+    size = 0
+    for outcome in outcomes:
+        values = asdict(outcome)
+        values["reason"] = clipped(outcome.reason)
+        kept = {n: v for n, v in values.items() if n not in ("day", "version") and v not in ("", 0)}
+        text = json.dumps(kept)
+        if texts and size + len(text) > _PACKED:
+            yield _pack(texts)
+            texts, size = [], 0
+        texts.append(text)
+        size += len(text)
+    if texts:
+        yield _pack(texts)
+
+
+def _pack(texts: Iterable[str]) -> str:
+    return b64encode(zlib.compress(f"[{','.join(texts)}]".encode())).decode()

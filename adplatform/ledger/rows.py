@@ -9,6 +9,7 @@ pk                            sk                                   row
 ``feed#<source>/<feed>``      ``object#<day>#<digest>``            :class:`RawObject`, one per object version
 ``feed#<source>/<feed>``      ``version#<day>#<0001>``             :class:`Publication`, one per settled version
 ``feed#<source>/<feed>``      ``file#<day>#<0001>#<digest>``       :class:`FileOutcome`, one per file of a version
+``feed#<source>/<feed>``      ``file#<day>#<0001>#+<n>``           :class:`TakenOver`, many that a version took over
 ``feed#<source>/<feed>``      ``slice#<digest>#<day>#<0001>``      :class:`Slice`, what a version gives a partition
 ``feed#<source>/<feed>``      ``placement#<day>``                  :class:`Placement`, what readers see of a delivery
 ``feed#<source>/<feed>``      ``retired#<digest>``                 :class:`Retired`, a location nothing refers to
@@ -41,7 +42,7 @@ An item may have 400 KB (DynamoDB Developer Guide, "Constraints"), so none grows
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, asdict, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -104,14 +105,14 @@ def to_item(feed: str, row: Row) -> Item:
 
 
 def from_item(kind: type[R], item: Mapping[str, Any]) -> R:
-    hints = _hints(kind)
-    return kind(**{f.name: _typed(hints[f.name], item[f.name]) for f in fields(kind) if f.name in item})
+    return kind(**{name: read(item[name]) for name, read in _readers(kind) if name in item})
 
 
 @cache
-def _hints(kind: type[Any]) -> dict[str, Any]:
-    """Resolving them takes longer than all the rest of reading a row."""
-    return get_type_hints(kind)
+def _readers(kind: type[Any]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+    """How to read each attribute. To find that out takes longer than all the rest of reading a row."""
+    hints = get_type_hints(kind)
+    return tuple((f.name, _reader(hints[f.name])) for f in fields(kind))
 
 
 def attribute(name: str, value: Any) -> Any:
@@ -130,15 +131,19 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, StrEnum) else value
 
 
-def _typed(hint: Any, value: Any) -> Any:
+def _reader(hint: Any) -> Callable[[Any], Any]:
     if isinstance(hint, UnionType):
         hint = next(a for a in get_args(hint) if a is not type(None))
     origin = get_origin(hint) or hint
     if origin is tuple:
-        return tuple(value)
+        return tuple
     if origin in (datetime, date):
-        return origin.fromisoformat(value)
+        return origin.fromisoformat  # type: ignore[no-any-return]  # of a hint that is any type
     if isinstance(origin, type) and issubclass(origin, Mapping):
         number = get_args(hint)[1]
-        return {k: number(v) for k, v in value.items()}
-    return hint(value) if hint in (int, Decimal) or issubclass(hint, StrEnum) else value
+        return lambda value: {k: number(v) for k, v in value.items()}
+    return hint if hint in (int, Decimal) or issubclass(hint, StrEnum) else _as_it_is
+
+
+def _as_it_is(value: Any) -> Any:
+    return value

@@ -73,11 +73,22 @@ class Table:
         for item in self.items(feed, prefix):
             yield from_item(kind, item)
 
-    def items(self, feed: str, prefix: str) -> Iterator[Item]:
+    def items(
+        self,
+        feed: str,
+        prefix: str,
+        only: str = "",
+        values: Mapping[str, Any] | None = None,
+        names: Mapping[str, str] | None = None,
+    ) -> Iterator[Item]:
+        """The items of a feed whose sort keys begin with ``prefix``, ``only`` those that meet an expression, which
+        DynamoDB reads all the same and does not send."""
         return self._pages(
             KeyConditionExpression="pk = :p AND begins_with(sk, :s)",
-            ExpressionAttributeValues={":p": {"S": f"feed#{feed}"}, ":s": {"S": prefix}},
+            ExpressionAttributeValues=wire({":p": f"feed#{feed}", ":s": prefix, **(values or {})}),
             ConsistentRead=True,
+            **({"FilterExpression": only} if only else {}),
+            **({"ExpressionAttributeNames": names} if names else {}),
         )
 
     def range(self, kind: type[R], feed: str, first: str, last: str, *, forward: bool = True) -> Iterator[R]:
@@ -89,6 +100,17 @@ class Table:
             ConsistentRead=True,
         ):
             yield from_item(kind, item)
+
+    def count(self, feed: str, first: str, last: str) -> int:
+        """How many rows of a feed have sort keys between two, both included. None of them is read."""
+        pages = self.client.get_paginator("query").paginate(
+            TableName=self.name,
+            KeyConditionExpression="pk = :p AND sk BETWEEN :a AND :z",
+            ExpressionAttributeValues=wire({":p": f"feed#{feed}", ":a": first, ":z": last}),
+            Select="COUNT",
+            ConsistentRead=True,
+        )
+        return sum(page["Count"] for page in pages)
 
     def active(self, name: str) -> Iterator[Item]:
         """What the index ``active`` lists under a name. It is eventually consistent."""
@@ -228,8 +250,12 @@ def wire(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def unwire(item: Mapping[str, Any]) -> Item:
     """Attributes as the DynamoDB client gives them, as plain values."""
-    deserialize = _deserializer()
-    return {name: deserialize(value) for name, value in item.items()}
+    return {name: _unwired(value) for name, value in item.items()}
+
+
+def _unwired(value: Mapping[str, Any]) -> Any:
+    text = value.get("S")  # as most are
+    return _deserializer()(value) if text is None else text
 
 
 @cache

@@ -41,7 +41,14 @@ class Aws:
 
     def client(self, service: str, budget: timedelta = CALL_BUDGET) -> Any:
         """A new boto3 client whose calls end within ``budget``; thread-safe, so callers may keep it."""
-        config = _bounded(budget)
+        return self._made(service, _bounded(budget))
+
+    def client_once(self, service: str) -> Any:
+        """As :meth:`client`, of one that never repeats a call by itself: for calls that do their work twice when only
+        their answer is lost."""
+        return self._made(service, _bounded(CALL_BUDGET, attempts=1))
+
+    def _made(self, service: str, config: "Config") -> Any:
         with _making_clients:  # a boto3 session is for one thread at a time, its clients are for many
             return self._session.client(service, endpoint_url=self.endpoint_url, config=config)
 
@@ -62,14 +69,14 @@ def longest_call(client: Any) -> timedelta:
     return timedelta(seconds=attempts * (config.connect_timeout + config.read_timeout) + _pauses(attempts))
 
 
-def _bounded(budget: timedelta) -> "Config":
+def _bounded(budget: timedelta, attempts: int = _ATTEMPTS) -> "Config":
     """Time-outs and attempts that use up ``budget`` when nobody answers."""
-    attempt = (budget.total_seconds() - _pauses(_ATTEMPTS)) / _ATTEMPTS
+    attempt = (budget.total_seconds() - _pauses(attempts)) / attempts
     if attempt <= 0:
-        raise ValueError(f"{budget} is too short for {_ATTEMPTS} attempts with their pauses")
+        raise ValueError(f"{budget} is too short for {attempts} attempts with their pauses")
     connect = attempt * _CONNECT_SHARE
     return config.Config(
-        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         connect_timeout=connect,
         read_timeout=attempt - connect,
         # botocore composes its own anew, twice a call, which is a tenth of what a call costs.

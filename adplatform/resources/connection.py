@@ -39,3 +39,9 @@ def connected(region: str, endpoint_url: str | None, embedded_aws: str | None) -
 def client_of(region: str, endpoint_url: str | None, embedded_aws: str | None, service: str) -> Any:
     """One client of a service for a process: a boto3 client serves many threads."""
     return connected(region, endpoint_url, embedded_aws).client(service)
+
+
+@functools.cache
+def client_once_of(region: str, endpoint_url: str | None, embedded_aws: str | None, service: str) -> Any:
+    """As :func:`client_of`, of one that never repeats a call by itself."""
+    return connected(region, endpoint_url, embedded_aws).client_once(service)

@@ -20,14 +20,15 @@ from adplatform.flow.services import Services
 from adplatform.platform.aws import Aws, local_region
 from adplatform.platform.clock import utc_now
 from adplatform.platform.settings import Settings, read_settings
-from adplatform.resources.connection import client_of
+from adplatform.resources.connection import client_of, client_once_of
 
 EMBEDDED = Field(
     default=None,
     description="Data directory of an embedded AWS, started when first needed; no other AWS is used then.",
 )
 Clients = Mapping[str, Callable[[], Any]]
-"""What makes the boto3 client of each service."""
+"""What makes the boto3 client of each service; after a name with ``ONCE``, one that never repeats a call by itself."""
+ONCE = " once"
 
 
 class Part(Protocol):
@@ -45,7 +46,10 @@ class _Connected(dg.ConfigurableResource[Any]):
 
     def _clients(self, *services: str) -> Clients:
         where = (self.region_name, self.endpoint_url, self.embedded_aws)
-        return {service: functools.partial(client_of, *where, service) for service in services}
+        return {
+            **{service: functools.partial(client_of, *where, service) for service in services},
+            **{f"{service}{ONCE}": functools.partial(client_once_of, *where, service) for service in services},
+        }
 
 
 class ZonesResource(S3Resource):  # type: ignore[misc]  # dagster-aws is not followed
@@ -178,6 +182,9 @@ class _Given(Aws):
         if service not in self.clients:
             raise LookupError(f"no resource that this step asks for has a client of {service}")
         return self.clients[service]()
+
+    def client_once(self, service: str) -> Any:
+        return self.client(f"{service}{ONCE}" if f"{service}{ONCE}" in self.clients else service)
 
 
 def services_of(*parts: Any) -> Services:

@@ -53,12 +53,13 @@ class CarriedFile:
 
     key: str
     size: int
+    rows: int
 
 
 @dataclass(frozen=True)
 class Staged:
-    """A transformed delivery on local disk, beside what it takes over of the version before: ``carried`` files with
-    ``carried_rows`` in all, of which there are none where every file of the delivery was read.
+    """A transformed delivery on local disk, beside the ``carried`` files that it takes over of the version before, of
+    which there are none where every file of the delivery was read.
 
     ``columns`` leaves out the partition column, which only the path carries. ``quarantine`` is a Parquet file with the
     columns of ``QUARANTINE_COLUMNS``, None when every row was good. ``reasons`` counts rows by reason; a row with two
@@ -72,7 +73,10 @@ class Staged:
     reasons: Mapping[str, int]
     refused: tuple[RefusedFile, ...] = ()
     carried: tuple[CarriedFile, ...] = ()
-    carried_rows: int = 0
+
+    @property
+    def carried_rows(self) -> int:
+        return sum(file.rows for file in self.carried)
 
     @property
     def rows_in(self) -> int:

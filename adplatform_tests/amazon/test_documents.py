@@ -15,6 +15,7 @@ from isal import isal_zlib
 
 from adplatform.amazon.documents import MISFIT, Layout, Number, content, other_options, rows, verify
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform_tests.support.examples import examples
 
 FAILURES = (PermanentFailure, TransientFailure)
 ROWS = [{"date": "2026-01-01", "campaignId": "158410630682987", "name": "Größe 大", "cost": "14.5", "adId": None}]
@@ -390,7 +391,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(15))
 @given(st.lists(st.dictionaries(names, values, max_size=4), max_size=6), st.booleans())
 def test_any_json_rows_come_out_equal(
     tmp_path_factory: pytest.TempPathFactory, wanted: list[dict[str, Any]], ascii_only: bool
@@ -403,7 +404,7 @@ def test_any_json_rows_come_out_equal(
 fields = st.text(st.characters(codec="cp1252", exclude_characters="\t\n\r"), max_size=6)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(15))
 @given(st.lists(st.lists(fields, min_size=3, max_size=3), max_size=6), st.sampled_from(["utf-8", "cp1252"]))
 def test_any_table_comes_out_equal(
     tmp_path_factory: pytest.TempPathFactory, wanted: list[list[str]], encoding: str

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from adplatform.amazon.ads.definitions import AdsReport, ads_definition
 from adplatform.amazon.ads.report_types import report_type
 from adplatform.amazon.restatement import Period, RestatementPolicy, Window, ads_policy, plan
+from adplatform_tests.support.examples import examples
 
 START = date(2026, 1, 1)
 SP = ads_policy(14, retention_days=95, max_range_days=31)
@@ -113,7 +114,7 @@ def test_every_wave_of_every_date_is_asked_for_exactly_once_where_nothing_fails(
     outages=st.lists(st.tuples(st.integers(1, 120), st.integers(1, 20)), max_size=4),
     fails=st.integers(0, 2**32),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 def test_after_outages_and_failures_no_wave_is_left_out_or_covered_twice(
     policy: RestatementPolicy, outages: list[tuple[int, int]], fails: int
 ) -> None:
@@ -150,7 +151,7 @@ def test_after_outages_and_failures_no_wave_is_left_out_or_covered_twice(
     read=st.dictionaries(st.integers(1, 100), st.integers(0, 60)),
     spent=st.integers(0, 3),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_every_date_that_can_be_lost_is_at_risk_and_no_other(
     policy: RestatementPolicy, read: dict[int, int], spent: int
 ) -> None:

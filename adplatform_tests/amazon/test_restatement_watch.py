@@ -19,6 +19,7 @@ from adplatform.amazon.restatement import plan
 from adplatform.amazon.restatement_watch import Finding, Observation
 from adplatform.local.world.amazon.accounts import DEMO_ACCOUNTS
 from adplatform.local.world.amazon.advertising import Query, rows
+from adplatform_tests.support.examples import examples
 
 DAY = date(2026, 6, 1)
 AGES = (1, 2, 3, 4, 7, 14, 28, 42, 58)
@@ -213,7 +214,7 @@ series = st.dictionaries(
 
 
 @given(series)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_values_that_stay_the_same_are_never_reported(
     values: dict[tuple[int, int], tuple[Decimal, Decimal, int]],
 ) -> None:
@@ -223,7 +224,7 @@ def test_values_that_stay_the_same_are_never_reported(
 
 
 @given(series, st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_the_order_of_the_observations_does_not_matter(
     values: dict[tuple[int, int], tuple[Decimal, Decimal, int]], random: Random
 ) -> None:
@@ -237,7 +238,7 @@ def test_the_order_of_the_observations_does_not_matter(
 
 
 @given(series)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_the_changes_of_a_date_add_up_exactly(
     values: dict[tuple[int, int], tuple[Decimal, Decimal, int]],
 ) -> None:

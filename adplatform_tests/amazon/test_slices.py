@@ -25,6 +25,7 @@ from adplatform.amazon.definitions import Dataset, columns_of
 from adplatform.amazon.documents import MISFIT, Layout
 from adplatform.amazon.slices import Split, split
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform_tests.support.examples import examples
 
 START, END = date(2026, 1, 1), date(2026, 1, 3)
 ADS = Dataset(
@@ -126,7 +127,7 @@ row = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.lists(row, max_size=12))
 def test_every_row_is_in_one_slice_or_outside(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
@@ -240,7 +241,7 @@ def test_members_that_hold_the_separator_are_not_confused(work: Path) -> None:
     assert digest(work, '"a\\u001fb": "z"') != digest(work, '"a": "z", "b": "z"')
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.lists(row.map(lambda r: {**r, "date": "2026-01-01"}), min_size=1, max_size=6), st.randoms(), st.data())
 def test_the_digest_follows_values_and_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], shuffle: random.Random, data: st.DataObject
@@ -409,7 +410,7 @@ def test_a_split_that_was_killed_is_made_again_the_same(work: Path) -> None:
 
 
 def test_long_ranges_and_many_rows_need_few_files_and_little_memory(work: Path) -> None:
-    count, span, name = 13_000, 731, "x" * 3000
+    count, span, name = 4_000, 731, "x" * 10_000
     body = "".join(
         f'{"," if n else "["}{{"date":"{START + timedelta(days=n * 7 % span)}","n":{n},"campaignName":"{name}"}}'
         for n in range(count)

@@ -53,8 +53,15 @@ def _state(pid: int) -> str:
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are looked up in /proc")
 
 
-@pytest.mark.parametrize("ignored", [False, True], ids=["as usual", "SIGINT ignored by the parent"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "ignored"),
+    [
+        pytest.param(signal.SIGINT, False, marks=pytest.mark.slow, id="interrupt"),
+        pytest.param(signal.SIGINT, True, id="interrupt that the parent ignores"),
+        pytest.param(signal.SIGTERM, False, id="termination"),
+        pytest.param(signal.SIGTERM, True, marks=pytest.mark.slow, id="termination, the parent ignores interrupts"),
+    ],
+)
 def test_one_signal_ends_every_process(tmp_path: Path, number: signal.Signals, ignored: bool) -> None:
     runner, listed = start(tmp_path, POLITE, STUBBORN, ignored=ignored)
     assert len(living(listed)) == 2

@@ -167,6 +167,7 @@ def purchase(number: int) -> bytes:
     return json.dumps(row).encode() + b"\n"
 
 
+@pytest.mark.slow
 def test_the_ledger_command_shows_the_delivery_and_what_was_ignored(aws_endpoint: str, services: Services) -> None:
     sources = [pattern.source for pattern in declared_patterns(services.settings)]
     clubcard = next(each for each in sources if each.name == "clubcard")

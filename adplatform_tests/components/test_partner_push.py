@@ -191,7 +191,7 @@ def test_a_row_whose_value_cannot_be_a_partition_is_put_aside_and_the_others_are
     assert (publication.state, publication.reasons) == (DeliveryState.PUBLISHED, {"bad_partition:region": 1})
 
 
-@pytest.mark.parametrize("partitions", [55, pytest.param(510, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("partitions", [pytest.param(number, marks=pytest.mark.slow) for number in (55, 510)])
 def test_a_delivery_of_many_partitions_is_published_and_all_its_locations_are_remembered(
     services: Services, instance: dg.DagsterInstance, partitions: int
 ) -> None:

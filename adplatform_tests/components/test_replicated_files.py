@@ -13,7 +13,8 @@ from adplatform.components import ReplicatedFiles
 from adplatform.failures import PermanentFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
-from adplatform.ledger.engine_run import RunState
+from adplatform.ledger.engine_run import IntentState, RunState
+from adplatform.platform.clock import utc_now
 from adplatform.resources.provisioning import provision_patterns
 from adplatform_tests.support.platforms import Platform, make_platform
 from adplatform_tests.support.replication import execute, make_task, order_fault, wait_for_execution
@@ -84,6 +85,23 @@ def test_files_of_another_cloud_become_a_table_and_stay_where_they_are_compared(
     assert [each["Key"] for each in listed["Contents"]] == [f"landing/cloud/orders/dt={DAY}/a.csv"]
     assert execute(cloud.services.aws, task)["FilesTransferred"] == 0
     assert cloud.process() == []
+
+
+def test_a_start_whose_answer_is_lost_is_one_execution_which_the_next_try_finds(
+    cloud: Platform, task: str, export: Callable[..., None]
+) -> None:
+    export("a.csv", (1, "ann@example.com", "9.90"))
+    order_fault(cloud.services.aws, "answer_lost", task)
+    cloud.tick()
+    client, ledger = cloud.services.aws.client("datasync"), cloud.services.ledger
+    [execution] = client.list_task_executions(TaskArn=task)["TaskExecutions"]
+    wait_for_execution(cloud.services.aws, execution["TaskExecutionArn"])
+    later = replace(cloud, services=replace(cloud.services, now=lambda: utc_now() + timedelta(minutes=2)))
+    later.process()
+    assert len(client.list_task_executions(TaskArn=task)["TaskExecutions"]) == 1
+    [intention] = ledger.engine_runs.intentions("cloud", "task")
+    assert (intention.state, intention.run_id) == (IntentState.FULFILLED, execution["TaskExecutionArn"])
+    assert cloud.query("select count(*) from {orders}") == [(1,)]
 
 
 def test_an_execution_behind_the_platforms_back_is_landed(

@@ -43,6 +43,7 @@ def test_a_date_under_a_key_that_others_have_not_is_a_warning_in_dagster_and_sli
     assert platform.query("select count(*) from {members}") == [(1,)]
 
 
+@pytest.mark.slow
 def test_the_command_plans_rotates_and_shows_what_is_under_which_key(services: Services, tmp_path: Path) -> None:
     project = Project.copy(tmp_path, services, source="club", feeds=[MEMBERS, PURCHASES])
     club = Club(services, project.source)

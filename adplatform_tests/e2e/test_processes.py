@@ -110,6 +110,7 @@ def test_a_process_that_is_killed_around_its_claim_is_followed_by_the_next(
     assert [row[0] for row in rows(project)] == [1, 2]
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_publish_every_row_once_and_report_no_failure(project: Project) -> None:
     inbox = Inbox.subscribe(project.services)
     days = [YESTERDAY - timedelta(days=n) for n in range(4)]
@@ -148,6 +149,7 @@ def test_a_process_that_is_terminated_lets_go_of_its_delivery_and_spends_no_atte
     assert len(rows(project)) == 10_000
 
 
+@pytest.mark.slow
 def test_a_second_instance_is_refused_with_a_sentence_until_it_takes_over(project: Project, tmp_path: Path) -> None:
     project.deliver(YESTERDAY)
     assert project.run("process").returncode == 0
@@ -162,6 +164,7 @@ def test_a_second_instance_is_refused_with_a_sentence_until_it_takes_over(projec
     assert len(rows(project)) == 3
 
 
+@pytest.mark.slow
 def test_process_ends_with_status_1_and_says_why_and_what_to_do_while_anything_has_failed(project: Project) -> None:
     key = f"landing/acme/orders/dt={YESTERDAY}"
     for name, body in (("orders.csv", b"id\n1\n"), ("_SUCCESS", b"")):

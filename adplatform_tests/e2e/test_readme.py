@@ -6,11 +6,16 @@ import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
+import dagster as dg
 import pytest
+import yaml
 
+from adplatform.flow.services import Services
 from adplatform.local.endpoint import ensure
+from adplatform_tests.support.platforms import make_platform
 from adplatform_tests.support.projects import ROOT, adplatform, copy_project
 
 TODAY = datetime.now(UTC).date()
@@ -22,6 +27,7 @@ def project(tmp_path: Path) -> Path:
     return copy_project(tmp_path / "project")
 
 
+@pytest.mark.slow
 def test_the_partner_of_the_readme_is_added_by_yaml_alone(project: Path) -> None:
     # `process` would pull the demo's accounts too, which takes a minute.
     for part in ("amazon", "clouds", "databases", "saas"):
@@ -64,6 +70,7 @@ def _add_the_partner(project: Path) -> None:
     assert "bob@example.com" not in shown.stdout
 
 
+@pytest.mark.slow
 def test_a_partner_is_added_by_scaffolding_alone(project: Path) -> None:
     for command in (
         ("scaffold", "defs", "adplatform.components.PartnerPush", "partners/acme", "--feed", "members"),
@@ -97,6 +104,27 @@ def test_a_mistake_in_yaml_is_reported_with_file_line_and_reason(project: Path) 
     assert f"{file}:{wrong + 1}:" in reported.stderr
     assert "unknown type 'biggint'" in reported.stderr
     assert "Traceback" not in reported.stderr
+
+
+def test_the_partner_of_the_readme_publishes_the_good_row_once_half_of_them_may_be_bad(
+    services: Services, instance: dg.DagsterInstance
+) -> None:
+    found = PARTNER.search((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert found
+    attributes = yaml.safe_load(found[1])["attributes"]
+    [feed] = attributes["feeds"]
+    at_once = {**feed, "arrival": {"complete_when": "count", "expected_files": 1}}
+    strict = make_platform(services, {**attributes, "feeds": [at_once]}, instance)
+    strict.put(
+        f"orders/dt={TODAY}/orders.csv", b"order_id,email,amount\n1,Ann@Example.com,9.90\n2,bob@example.com,oops\n"
+    )
+    assert [result.success for result in strict.process()] == [False]
+    assert "bounds" in strict.delivery("orders", TODAY).error
+    services.ledger.deliveries.reopen("acme/orders", TODAY)
+    lenient = {**at_once, "bounds": {"max_quarantined": 0.5}}
+    platform = make_platform(services, {**attributes, "feeds": [lenient]}, instance)
+    assert [result.success for result in platform.process()] == [True]
+    assert platform.query("select order_id, length(email_lake), amount from {orders}") == [(1, 64, Decimal("9.90"))]
 
 
 def test_local_mode_refuses_an_endpoint_that_is_not_this_machine(project: Path) -> None:

@@ -92,12 +92,17 @@ class FakeEngine:
         there = [key for key in execution.keys if self.exists(key)]
         return iter([*(Claim(key, size=1) for key in there), *execution.claims])
 
-    def cancel(self, run_id: str) -> None:
+    def cancel(self, run_id: str) -> bool:
         self.call()
         if self.refuses_to_cancel:
             raise PermanentFailure("not allowed")
-        if not self.executions[run_id].run.final:
-            self.end(run_id, RunState.CANCELLED)
+        if self.executions[run_id].run.final:
+            return False
+        self.end(run_id, RunState.CANCELLED if self.limits.tells_cancelled else RunState.FAILED)
+        if self.lose_answers:
+            self.lose_answers -= 1
+            raise TransientFailure("no answer")
+        return True
 
     def begin(self) -> str:
         """Somebody starts a run."""

@@ -92,19 +92,48 @@ def test_a_task_that_is_there_is_left_as_it_is(aws: Aws) -> None:
     assert client.describe_task(TaskArn=before["TaskArn"])["Options"] == before["Options"]
 
 
-def test_locations_of_an_attempt_that_failed_are_used_by_the_next(aws: Aws) -> None:
-    raw = new_bucket(aws)
-    declared = declare(own_store(aws, new_bucket(aws)), raw)
+def test_locations_of_an_attempt_that_failed_are_replaced_by_what_is_valid_now(aws: Aws) -> None:
+    raw, source = new_bucket(aws), new_bucket(aws)
+    store = own_store(aws, source)
+    declared = declare(store, raw)
     client = aws.client("datasync")
     make(aws, declared)
     task = client.describe_task(TaskArn=engine_of(aws, declared).task)
     client.delete_task(TaskArn=task["TaskArn"])
-    assert make(aws, declared)
+    rotated = json.dumps({"access_key": "AKIAROTATED", "secret_key": "another"})
+    aws.client("secretsmanager").put_secret_value(SecretId=store["secret"], SecretString=rotated)
+    other = replace(declared, role="another-role")
+    assert make(aws, other)
     anew = client.describe_task(TaskArn=engine_of(aws, declared).task)
-    for end in ("SourceLocationArn", "DestinationLocationArn"):
-        assert anew[end] == task[end]
-        tags = {tag["Key"]: tag["Value"] for tag in client.list_tags_for_resource(ResourceArn=task[end])["Tags"]}
+    ends = ("SourceLocationArn", "DestinationLocationArn")
+    there = locations(aws)
+    assert [anew[end] in there for end in ends] == [True, True]
+    assert [task[end] in there for end in ends] == [False, False]
+    for end in ends:
+        tags = {tag["Key"]: tag["Value"] for tag in client.list_tags_for_resource(ResourceArn=anew[end])["Tags"]}
         assert tags[SOURCE] == "cloud"
+    described = client.describe_location_object_storage(LocationArn=anew["SourceLocationArn"])
+    assert described["AccessKey"] == "AKIAROTATED"
+    described = client.describe_location_s3(LocationArn=anew["DestinationLocationArn"])
+    assert described["S3Config"]["BucketAccessRoleArn"].endswith("/another-role")
+
+
+def test_a_left_location_that_another_task_uses_stays(aws: Aws) -> None:
+    raw, source = new_bucket(aws), new_bucket(aws)
+    declared = declare(own_store(aws, source), raw)
+    client = aws.client("datasync")
+    make(aws, declared)
+    task = client.describe_task(TaskArn=engine_of(aws, declared).task)
+    used = {end: task[end] for end in ("SourceLocationArn", "DestinationLocationArn")}
+    client.create_task(**used, Name=f"by hand {uuid.uuid4().hex[:8]}", TaskMode=task["TaskMode"])
+    client.delete_task(TaskArn=task["TaskArn"])
+    assert make(aws, declared)
+    assert set(used.values()) <= locations(aws)
+
+
+def locations(aws: Aws) -> set[str]:
+    pages = aws.client("datasync").get_paginator("list_locations").paginate()
+    return {each["LocationArn"] for page in pages for each in page["Locations"]}
 
 
 def test_a_location_that_is_declared_in_another_way_by_now_is_not_used(aws: Aws) -> None:

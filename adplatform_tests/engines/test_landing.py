@@ -273,6 +273,65 @@ def test_a_landing_that_is_repeated_while_its_version_is_being_archived_forgets_
     assert call > 30
 
 
+def test_a_file_that_only_a_repeated_landing_finds_is_delivered_with_those_before() -> None:
+    for call in range(calls_of_a_look()):
+        for settles in (False, True):
+            brought = Brought.make(every=None)
+            day = brought.base.clock().date()
+            keys = run_with(brought, "a.json", "b.json", "c.json")
+            assert killed(brought, brought.look, call)
+            if settles:
+                brought.settle()
+            keys.append(brought.engine.write("run-0001", "late.json"))
+            for _ in range(2):
+                brought.look()
+                brought.settle()
+            assert brought.delivered(day) == sorted(keys), (call, settles)
+            [landed] = brought.ledger.engine_runs.landed_on(brought.flow.name, day)
+            assert (landed.objects, brought.run("run-0001").objects) == (4, 4), (call, settles)
+    assert call > 10
+
+
+def test_what_a_run_over_midnight_moved_is_told_of_no_date_alone_however_often_its_landing_is_repeated() -> None:
+    for call in range(200):
+        brought = Brought.make(every=None)
+        first = brought.base.clock().date()
+        run_id = brought.engine.begin()
+        keys = [brought.engine.write(run_id, "a.json")]
+        brought.later(days=1)
+        second = brought.base.clock().date()
+        brought.engine.executions[run_id].day = second
+        keys.append(brought.engine.write(run_id, "b.json"))
+        brought.engine.end(run_id)
+        cut = killed(brought, brought.look, call)
+        brought.settle()
+        brought.look()
+        brought.settle()
+        assert brought.delivered(first) + brought.delivered(second) == keys, call
+        rows = [row for day in (first, second) for row in brought.ledger.engine_runs.landed_on(brought.flow.name, day)]
+        assert [row.records for row in rows] == [None, None], call
+        assert brought.run(run_id).objects == 2, call
+        if not cut:
+            break
+    assert call > 15
+
+
+def test_what_a_run_of_one_date_moved_is_told_of_it_however_often_its_landing_is_repeated() -> None:
+    for call in range(200):
+        brought = Brought.make(every=None)
+        day = brought.base.clock().date()
+        run_with(brought, "a.json", "b.json")
+        cut = killed(brought, brought.look, call)
+        brought.settle()
+        brought.look()
+        brought.settle()
+        [row] = brought.ledger.engine_runs.landed_on(brought.flow.name, day)
+        assert row.records == 2, call
+        if not cut:
+            break
+    assert call > 15
+
+
 def killed(brought: Brought, work: Callable[[], object], call: int) -> bool:
     """Do the work up to that call; False when it has fewer."""
     brought.base.fuse.left = call

@@ -8,10 +8,11 @@ import pytest
 
 from adplatform.engines.engine import Finding
 from adplatform.engines.failed import failed_runs
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.arrivals import Arrivals
 from adplatform.flow.budget import Budget
 from adplatform.ledger.engine_run import IntentState, RunState
+from adplatform_tests.engines.fake_engine import LIMITS
 from adplatform_tests.engines.world import Brought
 from adplatform_tests.flow.fakes import client_error
 from adplatform_tests.flow.world import Crash
@@ -317,17 +318,117 @@ def test_a_look_without_time_goes_on_where_the_last_one_stopped(watched: Brought
 
 
 def test_a_run_that_somebody_stops_is_not_started_again_though_its_engine_calls_it_failed(brought: Brought) -> None:
+    brought.engine.limits = replace(LIMITS, tells_cancelled=False)
     brought.look()
     [run] = brought.runs()
     brought.watch.cancel(brought.target, run)
-    execution = brought.engine.executions[run.run_id]
-    execution.run = replace(execution.run, state=RunState.FAILED)
+    assert brought.engine.executions[run.run_id].run.state is RunState.FAILED
     for _ in range(3):
         brought.look()
         brought.later(minutes=5)
     assert brought.run(run.run_id).state is RunState.CANCELLED
     assert [i.state for i in brought.intentions()] == [IntentState.GIVEN_UP]
     assert brought.engine.starts == 1
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_a_run_that_fails_before_its_engine_is_asked_to_stop_it_has_failed(brought: Brought, tells: bool) -> None:
+    brought.engine.limits = replace(LIMITS, tells_cancelled=tells)
+    brought.look()
+    [run] = brought.runs()
+    assert stop_killed_at(brought, 2)
+    assert brought.run(run.run_id).unwanted
+    brought.engine.end(run.run_id, RunState.FAILED, message="quota used up")
+    for _ in range(3):
+        brought.look()
+        brought.later(minutes=5)
+    assert (brought.run(run.run_id).state, brought.engine.starts) == (RunState.FAILED, 1)
+    assert [(i.state, i.error) for i in brought.intentions()] == [(IntentState.GIVEN_UP, "quota used up")]
+
+
+def stop_killed_at(brought: Brought, call: int) -> bool:
+    """A wish to stop the only run that is killed at that call; False when it has fewer."""
+    [run] = brought.runs()
+    brought.base.fuse.left = call
+    try:
+        brought.watch.cancel(brought.target, run)
+    except Crash:
+        return True
+    finally:
+        brought.base.fuse.left = -1
+    return False
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_a_wish_to_stop_a_run_survives_a_kill_at_any_call(tells: bool) -> None:
+    for call in range(20):
+        brought = Brought.make()
+        brought.engine.limits = replace(LIMITS, tells_cancelled=tells)
+        brought.look()
+        [run] = brought.runs()
+        killed = stop_killed_at(brought, call)
+        wanted = not brought.run(run.run_id).unwanted
+        for _ in range(2):
+            brought.look()
+        row = brought.run(run.run_id)
+        if wanted:
+            assert row.state is RunState.RUNNING, call
+        else:
+            assert row.state is RunState.CANCELLED or (not tells and row.state is RunState.FAILED), call
+            brought.later(minutes=30)
+            brought.look()
+            assert brought.engine.starts == 1, call
+        if not killed:
+            break
+    assert call > 3
+
+
+def test_a_wish_to_stop_a_run_whose_answer_is_lost_is_repeated_by_a_look(brought: Brought) -> None:
+    brought.look()
+    [run] = brought.runs()
+    brought.engine.lose_answers = 1
+    with pytest.raises(TransientFailure):
+        brought.watch.cancel(brought.target, run)
+    brought.look()
+    brought.look()
+    assert brought.run(run.run_id).state is RunState.CANCELLED
+    assert [i.state for i in brought.intentions()] == [IntentState.GIVEN_UP]
+
+
+def test_a_run_that_ended_before_its_engine_is_asked_is_not_called_cancelled(brought: Brought) -> None:
+    brought.engine.limits = replace(LIMITS, tells_cancelled=False)
+    brought.look()
+    [run] = brought.runs()
+    brought.engine.end(run.run_id, RunState.FAILED, message="quota used up")
+    with pytest.raises(PermanentFailure, match="has ended: it was failed"):
+        brought.watch.cancel(brought.target, run)
+    brought.look()
+    brought.look()
+    assert brought.run(run.run_id).state is RunState.FAILED
+    brought.later(minutes=5)
+    brought.look()
+    assert brought.engine.starts == 2
+
+
+def test_a_run_that_is_stopped_twice_stays_cancelled(brought: Brought) -> None:
+    brought.engine.limits = replace(LIMITS, tells_cancelled=False)
+    brought.look()
+    [run] = brought.runs()
+    for _ in range(2):
+        brought.watch.cancel(brought.target, run)
+    brought.look()
+    row = brought.run(run.run_id)
+    assert (row.state, row.unwanted, row.cancelled) == (RunState.CANCELLED, True, True)
+
+
+def test_a_refusal_that_nobody_waited_for_is_told(brought: Brought) -> None:
+    brought.look()
+    [run] = brought.runs()
+    assert stop_killed_at(brought, 2)
+    brought.engine.refuses_to_cancel = True
+    brought.look()
+    assert not brought.run(run.run_id).unwanted
+    assert [message[0] for message in brought.messages] == ["run_not_stopped"]
 
 
 def test_what_was_given_up_has_failed_until_a_run_brings_data_and_can_be_retried(brought: Brought) -> None:
@@ -422,7 +523,7 @@ def test_a_run_that_its_engine_does_not_stop_is_no_cancelled_one(brought: Brough
     brought.engine.refuses_to_cancel = True
     with pytest.raises(PermanentFailure, match="not allowed"):
         brought.watch.cancel(brought.target, run)
-    assert not brought.run(run.run_id).cancelled
+    assert not brought.run(run.run_id).unwanted
 
 
 def test_a_run_is_stopped_though_it_moved_on_meanwhile_and_one_that_has_ended_is_not(brought: Brought) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from adplatform.contracts.model import FileFormat
 from adplatform.files.bad_file import BadFile
 from adplatform.files.unpack import unpack
+from adplatform_tests.support.examples import examples
 
 ROWS = b"id,amount\n" + b"".join(b"%d,%d.50\n" % (i, i * i) for i in range(300))
 
@@ -61,7 +62,7 @@ def test_undamaged_file_is_the_control(kind: str) -> None:
     assert contents(PACKED[kind], "auto") == ROWS
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.sampled_from(list(PACKED)), st.data())
 def test_one_changed_byte(kind: str, data: st.DataObject) -> None:
     changed = bytearray(PACKED[kind])
@@ -70,7 +71,7 @@ def test_one_changed_byte(kind: str, data: st.DataObject) -> None:
     assert contents(bytes(changed), declared(kind)) in (None, ROWS)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.sampled_from(list(PACKED)), st.data())
 def test_any_truncation(kind: str, data: st.DataObject) -> None:
     whole = PACKED[kind]
@@ -80,7 +81,7 @@ def test_any_truncation(kind: str, data: st.DataObject) -> None:
     assert contents(whole[:length], declared(kind)) is None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.sampled_from(list(PACKED)), st.binary(min_size=1, max_size=40))
 def test_anything_after_the_end(kind: str, tail: bytes) -> None:
     assert contents(PACKED[kind] + tail, declared(kind)) in (None, ROWS)

@@ -15,6 +15,7 @@ from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.json_lines import json_lines
 from adplatform.files.text import decode
 from adplatform.files.unpack import unpack
+from adplatform_tests.support.examples import examples
 
 ORIGIN = "s3://raw/partner/orders/orders.csv"
 TEXT = "id,név\n1,Größe\n2,日本語テスト\n" * 30_000
@@ -81,7 +82,7 @@ def test_utf16_in_a_feed_of_utf8_is_reported(tmp_path: Path) -> None:
         unpacked(tmp_path, TEXT.encode("utf-16"), FileFormat())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(15))
 @given(st.text(), st.sampled_from(["utf-8", "utf-16", "utf-16-be", "utf-32", "gb18030"]), st.integers(1, 7))
 def test_chunks_do_not_change_the_text(text: str, encoding: str, size: int) -> None:
     data = text.encode(encoding)
@@ -100,7 +101,7 @@ values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(15))
 @given(st.lists(values), st.sampled_from([None, 0, 2]), st.integers(1, 9), st.booleans())
 def test_elements_come_out_as_they_went_in(rows: list[object], indent: int | None, size: int, ascii_only: bool) -> None:
     text = json.dumps(rows, indent=indent, ensure_ascii=ascii_only)

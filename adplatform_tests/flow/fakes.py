@@ -6,7 +6,7 @@ Their behaviour is checked against the embedded AWS by running the same machine 
 import io
 import itertools
 import re
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -72,11 +72,18 @@ class FakeS3:
     def get_object(self, *, Bucket: str, Key: str, VersionId: str | None = None) -> dict[str, Any]:
         return {"Body": io.BytesIO(self._find(Key, VersionId).body)}
 
-    def copy(self, CopySource: dict[str, str], Bucket: str, Key: str, ExtraArgs: dict[str, str]) -> None:
+    def copy_object(
+        self, *, CopySource: dict[str, str], Bucket: str, Key: str, CopySourceIfMatch: str = "", **_: Any
+    ) -> dict[str, Any]:
         source = self._find(CopySource["Key"], CopySource.get("VersionId"))
-        if source.etag.strip('"') != ExtraArgs.get("CopySourceIfMatch", source.etag).strip('"'):
+        if CopySourceIfMatch not in ("", source.etag):
             raise client_error("PreconditionFailed", 412)
-        self.put_object(Bucket=Bucket, Key=Key, Body=source.body)
+        self.put_object(Bucket=Bucket, Key=Key, Body=self.copied(source.body))
+        return {"CopyObjectResult": {"ETag": self.keys[Key][-1].etag}}
+
+    def copied(self, body: bytes) -> bytes:
+        """What a copy of these bytes has."""
+        return body
 
     def delete_objects(self, *, Bucket: str, Delete: dict[str, Any]) -> dict[str, Any]:
         for each in Delete["Objects"]:
@@ -89,8 +96,9 @@ class FakeS3:
     def get_paginator(self, operation: str) -> Pages:
         return Pages(self.list_object_versions if operation == "list_object_versions" else self._list)
 
-    def _list(self, *, Bucket: str, Prefix: str) -> dict[str, Any]:
-        return {"Contents": [{"Key": key} for key in sorted(self.keys) if key.startswith(Prefix) and self.keys[key]]}
+    def _list(self, *, Bucket: str, Prefix: str, StartAfter: str = "") -> dict[str, Any]:
+        found = (key for key in sorted(self.keys) if key.startswith(Prefix) and key > StartAfter and self.keys[key])
+        return {"Contents": [{"Key": key} for key in found]}
 
     def list_object_versions(
         self, *, Bucket: str, Prefix: str, KeyMarker: str = "", VersionIdMarker: str = ""
@@ -168,6 +176,10 @@ class Items(dict[tuple[str, str], dict[str, Any]]):
     def __delitem__(self, key: tuple[str, str]) -> None:
         super().__delitem__(key)
         self._sorted[key[0]].remove(key[1])
+
+    def between(self, pk: str, first: str, last: str) -> list[dict[str, Any]]:
+        keys = self._sorted.get(pk, [])
+        return [self[pk, key] for key in keys[bisect_left(keys, first) : bisect_right(keys, last)]]
 
     def beginning(self, pk: str, prefix: str) -> list[dict[str, Any]]:
         keys = self._sorted.get(pk, [])
@@ -280,13 +292,25 @@ class FakeDynamo:
     def get_paginator(self, _: str) -> Pages:
         return Pages(self._query)
 
-    def _query(self, *, ExpressionAttributeValues: dict[str, Any], IndexName: str = "", **_: Any) -> dict[str, Any]:
+    def _query(
+        self,
+        *,
+        ExpressionAttributeValues: dict[str, Any],
+        IndexName: str = "",
+        FilterExpression: str = "",
+        Select: str = "",
+        **_: Any,
+    ) -> dict[str, Any]:
         values = {name: _value(v) for name, v in ExpressionAttributeValues.items()}
         if IndexName:
             found = [item for _, item in sorted(self.index.items()) if _value(item["active_feed"]) == values[":f"]]
+        elif ":a" in values:
+            found = self.items.between(values[":p"], values[":a"], values[":z"])
         else:
             found = self.items.beginning(values[":p"], values[":s"])
-        return {"Items": found}
+        if FilterExpression:
+            found = [item for item in found if _CONDITIONS[FilterExpression](_Plain(item), values)]
+        return {"Count": len(found), **({} if Select == "COUNT" else {"Items": found})}
 
     def _holds(self, item: dict[str, Any], write: dict[str, Any]) -> bool:
         condition = write.get("ConditionExpression")
@@ -325,6 +349,9 @@ _CONDITIONS: dict[str, Callable[[_Plain | None, dict[str, Any]], bool]] = {
     ),
     "attribute_exists(pk) AND (attribute_not_exists(#reason) OR #reason <> :reason)": (
         lambda row, values: row is not None and row["reason"] != values[":reason"]
+    ),
+    "attribute_not_exists(archived_key) OR #n > :n": (
+        lambda row, values: row is not None and (row["archived_key"] is None or int(row["number"] or 0) > values[":n"])
     ),
     "objects = :n AND since = :s": (
         lambda row, values: row is not None and (row["objects"], row["since"]) == (values[":n"], values[":s"])

@@ -89,7 +89,7 @@ def scene(aws: Aws, tmp_path: Path, partition_by: str | None) -> Scene:
     return Scene(services, source)
 
 
-@pytest.mark.parametrize("partition_by", ["dt", "region"])
+@pytest.mark.parametrize("partition_by", [pytest.param("dt", marks=pytest.mark.slow), "region"])
 def test_the_hourly_comparison_repairs_a_late_write_and_says_so(scene: Scene) -> None:
     scene.send("a.csv", [(1, "de")])
     old = scene.partitions()
@@ -110,7 +110,7 @@ def test_the_hourly_comparison_repairs_a_late_write_and_says_so(scene: Scene) ->
     assert scene.compare(days=3) == []
 
 
-@pytest.mark.parametrize("partition_by", ["dt", "region"])
+@pytest.mark.parametrize("partition_by", [pytest.param("dt", marks=pytest.mark.slow), "region"])
 def test_what_the_ledger_does_not_know_is_reported_once_and_left_alone(scene: Scene) -> None:
     scene.send("a.csv", [(1, "de")])
     table, client = scene.services.settings.ledger_table, scene.services.ledger.client

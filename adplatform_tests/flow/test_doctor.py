@@ -211,6 +211,7 @@ def test_the_same_number_with_another_manifest_is_refused(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("kind", ["shared"])
+@pytest.mark.slow
 def test_a_delivery_of_another_date_removes_no_rows_that_the_ledger_forgot(scene: Scene) -> None:
     published_twice(scene)
     before = scene.rows()
@@ -294,6 +295,7 @@ def test_a_delivery_whose_files_had_not_been_archived_is_closed_after_the_ledger
 
 
 @ALL
+@pytest.mark.slow
 def test_a_ledger_that_agrees_is_left_alone(scene: Scene) -> None:
     published_twice(scene)
     before = scene.items()

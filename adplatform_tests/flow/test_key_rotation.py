@@ -226,6 +226,7 @@ def test_a_version_that_settles_while_its_table_is_shown_is_not_taken_for_the_on
     assert originals["KeyCount"] == 2
 
 
+@pytest.mark.slow
 def test_deliveries_without_their_originals_are_left_and_keep_the_key_of_a_table_in_which_they_meet_others(
     small: Club,
 ) -> None:
@@ -300,6 +301,7 @@ def remove_originals(club: Club, feed: str, ago: int) -> None:
             s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
 
 
+@pytest.mark.slow
 def test_digests_under_both_keys_join_with_exports_made_before_until_the_period_is_over(small: Club) -> None:
     club = small
     before = key_of(club)
@@ -350,6 +352,7 @@ def columns(club: Club, table: str) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_new_deliveries_of_a_table_on_its_way_wait_without_an_attempt_and_are_taken_in(small: Club) -> None:
     club = small
     assert rotate_killed_in(club, "club/members", 1) == -signal.SIGKILL
@@ -392,9 +395,11 @@ def test_a_key_that_was_replaced_while_a_delivery_was_made_is_not_shown(club: Cl
     objects = version_objects(services.s3, services.zones, services.ledger, flow, day(2), claimed.version)
     raw.land(services, flow, day(2), claimed.version, objects, folder)
     made = clean.transform_version(services, flow, day(2), claimed.version, objects, folder)
+    settled = services.ledger.publications.get(flow.name, day(2), claimed.version)
+    assert settled
     club.rotate()
     with pytest.raises(TransientFailure, match="made again"):
-        clean.publish_version(services, flow, day(2), claimed.version, made, "slow", folder)
+        clean.publish_version(services, flow, settled, made, "slow", folder)
     assert club.keys("purchases") == {club.key_id}
 
 

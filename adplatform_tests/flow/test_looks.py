@@ -19,6 +19,7 @@ from adplatform.flow.source import make_source
 from adplatform.ledger.delivery import DeliveryState
 from adplatform_tests.flow.test_settling import Alive
 from adplatform_tests.flow.world import TODAY, Fuse, NoRuns, World, fake_world, feeds
+from adplatform_tests.support.examples import examples
 
 NOBODY = NoRuns()
 SECONDS = 25.0
@@ -81,10 +82,11 @@ def dates(number: int, last: date = TODAY) -> list[date]:
         ),
     ],
 )
-def test_two_thousand_deliveries_that_wait_cost_nothing_once_they_are_judged(rule: dict[str, Any]) -> None:
+@pytest.mark.parametrize("number", [500, pytest.param(2000, marks=pytest.mark.slow)])
+def test_many_deliveries_that_wait_cost_nothing_once_they_are_judged(rule: dict[str, Any], number: int) -> None:
     world, meter = metered({"many": rule})
     world = replace(world, source=make_source("acme", "raw", [replace_start(f) for f in feeds({"many": rule})]))
-    for day in dates(2000):
+    for day in dates(number):
         world.deliver("many", "a.csv", day=day)
     unmetered(world, lambda bare: bare.settler.arrivals.reconcile())
     world.bare_sqs.waiting.clear()
@@ -97,7 +99,7 @@ def test_two_thousand_deliveries_that_wait_cost_nothing_once_they_are_judged(rul
     before = meter.calls
     found, progress = look(world, meter, progress)
     assert meter.calls - before <= 3, "a receive and a query of the index"
-    assert len(found.waiting) == 2000
+    assert len(found.waiting) == number
     assert progress.at_end
 
 
@@ -135,14 +137,15 @@ def test_dates_that_have_not_begun_cost_nothing() -> None:
     assert [d.day for d in found.due] == [TODAY + timedelta(1), TODAY + timedelta(2)]
 
 
-def test_a_listing_asks_for_known_objects_by_the_hundred_whatever_their_dates() -> None:
+@pytest.mark.parametrize("number", [1000, pytest.param(5000, marks=pytest.mark.slow)])
+def test_a_listing_asks_for_known_objects_by_the_hundred_whatever_their_dates(number: int) -> None:
     world, meter = metered({"quiet": {}})
-    for n in range(5000):
+    for n in range(number):
         world.deliver("quiet", "a.csv", day=TODAY + timedelta(days=100 + n))
     unmetered(world, lambda bare: bare.settler.arrivals.reconcile())
     before = meter.calls
     assert world.settler.arrivals.reconcile() == 0
-    assert meter.calls - before <= 5000 / 1000 + 5000 / 100 + 10
+    assert meter.calls - before <= number / 1000 + number / 100 + 10
 
 
 def test_dates_without_a_prefix_of_their_own_are_listed_once_for_all() -> None:
@@ -180,7 +183,7 @@ def flooded(each: float, number: int) -> tuple[World, Meter]:
     return world, meter
 
 
-@pytest.mark.parametrize(("each", "number"), [(0.01, 5000), (0.1, 1000)])
+@pytest.mark.parametrize(("each", "number"), [pytest.param(0.01, 5000, marks=pytest.mark.slow), (0.1, 1000)])
 def test_a_flood_of_one_feed_delays_no_other(each: float, number: int) -> None:
     world, meter = flooded(each, number)
     progress = Progress()
@@ -191,21 +194,22 @@ def test_a_flood_of_one_feed_delays_no_other(each: float, number: int) -> None:
     assert [d.run_key for d in found.due] == [f"acme/punctual:{TODAY}:v1:a1"]
 
 
-def test_a_flood_is_refused_within_its_time_and_then_costs_a_listing_in_five_minutes() -> None:
-    world, meter = flooded(0.005, 5000)
+@pytest.mark.parametrize("number", [1000, pytest.param(5000, marks=pytest.mark.slow)])
+def test_a_flood_is_refused_within_its_time_and_then_costs_a_listing_in_five_minutes(number: int) -> None:
+    world, meter = flooded(25 / number, number)
     progress, looks = Progress(), 0
     while not progress.at_end or world.bare_sqs.waiting:
         _, progress = look(world, meter, progress)
         looks += 1
         assert looks < 40
-    assert [(r.feed, r.objects) for r in world.ledger.objects.refused("acme")] == [("acme/a_flood", 5000)]
+    assert [(r.feed, r.objects) for r in world.ledger.objects.refused("acme")] == [("acme/a_flood", number)]
     costs = []
     for _ in range(20):
         before = meter.calls
         _, progress = look(world, meter, progress)
         costs.append(meter.calls - before)
     assert sorted(costs)[len(costs) // 2] <= 5
-    assert max(costs) <= 5000 / 1000 + 5000 / 100 + 20
+    assert max(costs) <= number / 1000 + number / 100 + 20
     assert sum(cost > 10 for cost in costs) <= 20 * PAUSE / LIST_EVERY + 2
 
 
@@ -251,7 +255,9 @@ def test_the_runs_that_one_look_asks_for_are_bounded_and_every_date_has_its_turn
     assert {d.run_key for d in third.due} <= keys[0] | keys[1], "asked for under the same keys until they run"
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.3, 2.0])
+@pytest.mark.parametrize(
+    "seconds", [0.0, 0.02, pytest.param(0.3, marks=pytest.mark.slow), pytest.param(2.0, marks=pytest.mark.slow)]
+)
 def test_whatever_the_time_everything_settles_in_the_end(seconds: float) -> None:
     world, meter = metered({"quiet": {"quiet_period": "1m"}, "done": {"complete_when": "done_file"}})
     for day in dates(6):
@@ -335,7 +341,7 @@ def test_a_round_that_begins_with_a_look_covers_what_its_events_brought() -> Non
     assert progress.listing.started > obj.seen_at
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @example(keys=[(LANES[0], "a", 2)], page=1, budgets=[0, 2], gone=1)
 @given(keys=KEYS, page=st.integers(1, 5), budgets=st.lists(st.integers(0, 9), max_size=20), gone=st.integers(0, 40))
 def test_a_round_in_parts_brings_every_object_once(

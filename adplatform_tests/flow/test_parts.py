@@ -28,6 +28,7 @@ from adplatform.lake.store import Stored
 from adplatform.ledger.publications import Outcome, Publication
 from adplatform.platform.aws import Aws
 from adplatform_tests.support import plainly
+from adplatform_tests.support.examples import examples
 from adplatform_tests.support.platforms import TODAY, make_services
 
 DAY = TODAY - timedelta(days=1)
@@ -160,7 +161,7 @@ Files = Sequence[Sequence[tuple[int, str, str]]]
 HISTORIES = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
-@settings(HISTORIES, max_examples=3)
+@settings(HISTORIES, max_examples=examples(1))
 @given(files=FILES)
 def test_files_one_after_the_other_come_to_what_one_reading_of_all_comes_to(services: Services, files: Files) -> None:
     compare(services, KEYED, files)
@@ -221,6 +222,7 @@ def test_keys_that_cannot_be_compared_once_they_are_hashed_are_read_again(servic
 HASHED = {"pii": "email", "required": True}
 
 
+@pytest.mark.slow
 def test_many_parts_stay_few_files(services: Services) -> None:
     orders = shop(services)
     most = 0

@@ -14,6 +14,7 @@ from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Ending, Runs, Settler
 from adplatform.flow.source import FeedFlow, Source, make_source
+from adplatform.lake.store import Store
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger
 from adplatform.platform.aws import Aws
@@ -116,6 +117,10 @@ class World:
     @property
     def s3(self) -> Any:
         return Fused(self.bare_s3, self.fuse)
+
+    @property
+    def store(self) -> Store:
+        return Store(self.s3, self.zones)
 
     @property
     def ledger(self) -> Ledger:

@@ -1,7 +1,6 @@
 """Publishers that meet each other, and readers that look all the time."""
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -109,13 +108,17 @@ def test_a_publisher_that_lost_its_lease_stops_before_it_overwrites_newer_work(
 ) -> None:
     spec, name = table("dt"), lake.ledger.table.removeprefix("ledger-")
     put(lake, spec, temp, 1)
-    slow = make_lake(aws, name=name)
-    looks = count(1)
+    slow, fast = make_lake(aws, name=name), make_lake(aws, name=name)
+    looks, passed = count(1), [0]
+    slow, fast = (
+        replace(each, ledger=replace(each.ledger, now=lambda: datetime.now(UTC) + timedelta(seconds=passed[0])))
+        for each in (slow, fast)
+    )
 
     def overtake(**_: Any) -> None:
         if next(looks) == 2:  # the first is before the lease
-            fast = make_lake(aws, name=name)
-            put(replace(fast, ledger=replace(fast.ledger, now=later(61))), spec, temp, 3)
+            passed[0] = 61
+            put(fast, spec, temp, 3)
 
     slow.catalog.glue.meta.events.register("before-call.glue.GetTable", overtake)
     with pytest.raises(TransientFailure, match="lost to another run"):
@@ -142,10 +145,6 @@ def test_files_that_were_cleaned_up_meanwhile_are_not_shown(lake: Lake, temp: Pa
     with pytest.raises(TransientFailure, match="not complete"):
         put(lake, spec, temp, 3)
     assert lake.catalog.table(spec) is None
-
-
-def later(seconds: int) -> Callable[[], datetime]:
-    return lambda: datetime.now(UTC) + timedelta(seconds=seconds)
 
 
 def test_a_long_step_keeps_the_lease_however_often_its_time_runs_out(aws: Aws, lake: Lake) -> None:

@@ -24,7 +24,8 @@ def settings(spec: TableSpec) -> CrawlSettings:
 
 
 def crawl(lake: Lake, spec: TableSpec, **changes: Any) -> tuple[str, ...]:
-    return compare_with_crawler(lake, spec.feed, spec, settings(spec), sleep=time.sleep, **changes)
+    declared = changes.pop("declared", [*TYPES, "never"])
+    return compare_with_crawler(lake, spec.feed, spec, settings(spec), declared=declared, sleep=time.sleep, **changes)
 
 
 def published(lake: Lake, temp: Path, **rules: Any) -> TableSpec:
@@ -73,6 +74,7 @@ def test_a_column_registered_as_another_type_is_a_difference(lake: Lake, temp: P
         "column id is bigint in the files and int in the catalog",
         "column never is in the catalog and in no file",
     )
+    assert crawl(lake, spec, declared=TYPES) == ("column id is bigint in the files and int in the catalog",)
 
 
 def test_a_feed_that_was_never_published_cannot_be_crawled(lake: Lake) -> None:
@@ -122,5 +124,5 @@ def test_a_crawl_that_does_not_succeed_is_never_taken_for_agreement(
     stuck = replace(lake, catalog=Catalog(StuckCrawler(lake.catalog.glue, *answers)))
     waits: list[float] = []
     with pytest.raises(failure, match=says):
-        compare_with_crawler(stuck, spec.feed, spec, settings(spec), sleep=waits.append)
+        compare_with_crawler(stuck, spec.feed, spec, settings(spec), declared=(), sleep=waits.append)
     assert len(waits) <= 200

@@ -212,12 +212,16 @@ def test_what_others_keep_at_the_root_or_beside_it_stays(lake: Lake, temp: Path)
 def test_a_publisher_that_was_overtaken_while_it_copied_deletes_nothing_newer(lake: Lake, aws: Aws, temp: Path) -> None:
     spec, name = daily(), lake.ledger.table.removeprefix("ledger-")
     put(lake, spec, temp, 0, 1, {"": [1]})
-    slow, fast = make_lake(aws, name=name), make_lake(aws, name=name)
-    minute_later = replace(fast.ledger, now=lambda: datetime.now(UTC) + timedelta(seconds=61))
+    passed = [0]
+    slow, fast = (
+        replace(each, ledger=replace(each.ledger, now=lambda: datetime.now(UTC) + timedelta(seconds=passed[0])))
+        for each in (make_lake(aws, name=name), make_lake(aws, name=name))
+    )
 
     def overtake(**_: Any) -> None:
         slow.store.s3.meta.events.unregister("before-call.s3.CopyObject", overtake)
-        put(replace(fast, ledger=minute_later), spec, temp, 0, 3, {"": [3]})
+        passed[0] = 61
+        put(fast, spec, temp, 0, 3, {"": [3]})
 
     slow.store.s3.meta.events.register("before-call.s3.CopyObject", overtake)
     with pytest.raises(TransientFailure, match="lost to another run"):

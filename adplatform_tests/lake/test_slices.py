@@ -28,6 +28,7 @@ from adplatform_tests.lake.support import (
     staged,
 )
 from adplatform_tests.lake.wrangler import read_with_wrangler
+from adplatform_tests.support.examples import examples
 
 TYPES = {"place": "string", "id": "bigint", "seen": "bigint", "value": "string"}
 FIRST = date(2026, 3, 1)
@@ -183,7 +184,7 @@ def model(published: list[tuple[int, int, dict[str, dict[int, tuple[int | None]]
     return sorted(best.values(), key=str)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(4), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(deliveries=deliveries, keys=st.booleans())
 def test_the_table_is_what_its_deliveries_say_in_any_order(lake: Lake, temp: Path, deliveries: Any, keys: bool) -> None:
     spec = keyed() if keys else plain()

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from random import Random
+from string import ascii_letters
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.messages import Unsent
 from adplatform.ledger.objects import ObjectState, RawObject
 from adplatform.ledger.placements import Retired
-from adplatform.ledger.publications import Publication
+from adplatform.ledger.publications import FileOutcome, Outcome, Publication
 from adplatform.ledger.table import table_definition
 from adplatform.platform.aws import Aws
 from adplatform.platform.batches import FIRST_PAUSE
@@ -282,6 +284,21 @@ def test_a_lease_is_kept_by_checking_it(ledger: Ledger) -> None:
             pass
 
 
+@pytest.mark.parametrize(("after", "needs", "written"), [(0, 50, 0), (9, 50, 0), (11, 50, 1), (9, 52, 1), (-1, 0, 1)])
+def test_a_lease_that_was_just_written_is_believed_while_it_lasts_for_what_a_step_needs(
+    ledger: Ledger, after: int, needs: int, written: int
+) -> None:
+    clock = Clock()
+    calls: list[str] = []
+    with replace(ledger, now=clock).lease("publish", "one", ttl=TTL, wait=WAIT, sleep=clock.sleep) as held:
+        client = ledger.client
+        client.meta.events.register("before-call", lambda model, **_: calls.append(model.name), "noted")
+        clock.sleep(after)
+        held.check(timedelta(seconds=needs))
+        client.meta.events.unregister("before-call", unique_id="noted")
+    assert calls == ["PutItem"] * written
+
+
 def test_of_many_that_want_a_lease_one_gets_it(ledger: Ledger) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(lambda n: Lease(ledger.access, "publish", str(n), TTL).take(), range(8))) == 1
@@ -437,3 +454,32 @@ def test_of_two_rows_with_one_key_the_latter_stays(ledger: Ledger) -> None:
     ledger.access.put(FEED, [obj("a"), replace(obj("a"), reason="newer")])
     assert [each.reason for each in ledger.objects.of_day(FEED, DAY)] == ["newer"]
     ledger.access.put(FEED, [])
+
+
+def outcome(number: int, reason: str = "", rows: int = 1) -> FileOutcome:
+    return FileOutcome(DAY, 2, f"s3://raw/{number:05d}", Outcome.LOADED, reason, rows_in=rows, clean=rows)
+
+
+def test_outcomes_that_are_taken_over_share_rows_and_are_read_like_all_others(ledger: Ledger) -> None:
+    texts = Random(1)
+    taken = [outcome(n, "".join(texts.choices(ascii_letters, k=900))) for n in range(700)]
+    new = outcome(9999)
+    origins = {each.origin for each in taken}
+    publications = ledger.publications
+    publications.put_part(FEED, [*taken, new], origins, publications.recorded(FEED, DAY, 2))
+    rows = [sk for sk in everything(ledger) if sk.endswith(" file")]
+    assert 2 < len(rows) < 10
+    assert sorted(publications.file_outcomes(FEED, DAY, 2), key=lambda o: o.origin) == [*taken, new]
+    recorded = publications.recorded(FEED, DAY, 2)
+    assert (recorded.own.keys(), recorded.taken_over.keys()) == ({new.origin}, origins)
+
+
+def test_a_file_that_was_read_keeps_its_row_and_what_an_attempt_before_took_over_is_forgotten(ledger: Ledger) -> None:
+    publications = ledger.publications
+    many = [outcome(n, "x" * 900) for n in range(700)]
+    publications.put_part(FEED, many, {o.origin for o in many}, publications.recorded(FEED, DAY, 2))
+    publications.put_file_outcomes(FEED, [outcome(0, rows=0), outcome(1, rows=0)])
+    few = [outcome(0, rows=5), outcome(2, rows=6)]
+    publications.put_part(FEED, few, {o.origin for o in few}, publications.recorded(FEED, DAY, 2))
+    found = {o.origin: o.rows_in for o in publications.file_outcomes(FEED, DAY, 2)}
+    assert found == {"s3://raw/00000": 5, "s3://raw/00001": 0, "s3://raw/00002": 6}

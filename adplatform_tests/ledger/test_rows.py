@@ -21,6 +21,7 @@ from adplatform.ledger.rows import digest, from_item, to_item
 from adplatform.ledger.scopes import Planned, Scope
 from adplatform.ledger.table import table_definition
 from adplatform.platform.aws import Aws
+from adplatform_tests.support.examples import examples
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 DAYS = st.dates(date(2000, 1, 1), date(2100, 1, 1))
@@ -69,7 +70,7 @@ def test_a_row_survives_dynamodb(aws: Aws, kind: Any) -> None:
     ledger = Ledger(aws.client("dynamodb"), f"ledger-{uuid.uuid4().hex}")
     ledger.client.create_table(**table_definition(ledger.table))
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(6), deadline=None, suppress_health_check=list(HealthCheck))
     @given(ROWS[kind])
     def check(row: Any) -> None:
         ledger.access.put("acme/orders", [row])
@@ -80,7 +81,7 @@ def test_a_row_survives_dynamodb(aws: Aws, kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", ROWS, ids=lambda kind: kind.__name__)
 def test_a_row_survives_its_item(kind: Any) -> None:
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=examples(40), deadline=None)
     @given(ROWS[kind])
     def check(row: Any) -> None:
         assert from_item(kind, to_item("acme/orders", row)) == row

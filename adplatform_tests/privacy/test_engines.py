@@ -14,6 +14,7 @@ from adplatform.privacy.rules import RULES, function_name, normalised
 from adplatform.privacy.spark import register as register_spark
 from adplatform_tests.privacy import reference
 from adplatform_tests.privacy.conftest import SECRET
+from adplatform_tests.support.examples import examples
 
 AWKWARD = "aAzZ09 .@+-_#'\t\n\u00a0\u200b\u3000éÉe\u0301İıßſKÅ＋１٣정😀\"\\;%,"
 TEXTS = st.one_of(
@@ -35,7 +36,9 @@ PHONES = st.one_of(
 DIGESTS = st.from_regex(r"[ \n\u00a0]?[0-9a-fA-F]{63,65}[ \n]?", fullmatch=True)
 COUNTRIES = st.sampled_from(["", "US", "CA", "GB", "DE", "IT", "us", " De ", "XX", "United States", "?"])
 QUICK = settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(10),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

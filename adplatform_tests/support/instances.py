@@ -28,8 +28,7 @@ def as_if_new(instance: dg.DagsterInstance) -> Iterator[None]:
 
 def _empty(connecting: AbstractContextManager[Any]) -> None:
     with connecting as connection:
-        tables = db.MetaData()
-        tables.reflect(connection)
-        for table in reversed(tables.sorted_tables):
-            if table.name != _KEPT:
-                connection.execute(table.delete())
+        names = db.inspect(connection).get_table_names()
+        for name in names:
+            if name != _KEPT:
+                connection.execute(db.table(name).delete())

@@ -63,6 +63,7 @@ class Given:
         return {
             **{name: lambda attribute=attribute: getattr(services, attribute) for name, attribute in kept.items()},
             **{name: lambda name=name: services.aws.client(name) for name in made},
+            **{f"{name} once": lambda name=name: services.aws.client_once(name) for name in ("datasync", "glue")},
             "dynamodb": lambda: services.ledger.client,
         }
 

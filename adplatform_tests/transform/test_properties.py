@@ -11,6 +11,7 @@ from adplatform.contracts.model import Contract
 from adplatform.failures import PermanentFailure
 from adplatform.files.input_file import InputFile
 from adplatform.transform.duckdb_engine import EngineLimits, transform
+from adplatform_tests.support.examples import examples
 from adplatform_tests.transform.outcome import quarantine_rows
 
 FEED = Contract.model_validate(
@@ -43,7 +44,7 @@ CONTENT = st.lists(PIECES | st.binary(max_size=6), max_size=25).map(b"".join)
 @given(contents=st.lists(CONTENT, min_size=1, max_size=2))
 @example(contents=[b"1,x,\n1,x"])
 @example(contents=[b'1,"x\r\n'])
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_arbitrary_bytes_are_counted_or_refused(contents: list[bytes]) -> None:
     with TemporaryDirectory() as directory:
         files = []

@@ -23,6 +23,7 @@ from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_
 from adplatform.contracts.source import FileSource
 from adplatform.engines.events import woken
 from adplatform.engines.pattern import EngineFiles
+from adplatform.engines.window_flows import feed_name
 from adplatform.flow.arrivals import Arrivals as Objects
 from adplatform.flow.listing import new_round
 from adplatform.flow.looks import Progress
@@ -121,7 +122,7 @@ class EngineRuns:
 
     def _event(self, run: EngineRun) -> dg.AssetObservation:
         """Where a run stands, among the events of the raw asset that it brings."""
-        flow = next((each for each in self.pattern.source.feeds if each.feed.name == run.target), None)
+        flow = next((each for each in self.pattern.source.feeds if each.feed.name == feed_name(run.target)), None)
         key = raw_key(flow or self.pattern.source.feeds[0])
         return dg.AssetObservation(key, description=f"run {run.run_id}: {run.state}", metadata=engine_run_metadata(run))
 

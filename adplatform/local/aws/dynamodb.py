@@ -1,13 +1,14 @@
-"""DynamoDB tables whose queries and transactions cost what they touch, not what the table holds, and transactions that
-may be sent twice."""
+"""DynamoDB tables whose queries and transactions cost what they touch, not what the table holds, transactions that may
+be sent twice, and answers that are written as they are."""
 
+import base64
 import copy
 import hashlib
 import json
 import time
 from typing import Any
 
-from moto.core.responses import ActionResult
+from moto.core.responses import ActionResult, get_service_model
 from moto.dynamodb import models, urls
 from moto.dynamodb.exceptions import ERROR_TYPE_PREFIX, DynamodbException
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
@@ -15,6 +16,9 @@ from moto.dynamodb.responses import DynamoHandler
 
 _TOKEN_SECONDS = 600
 """For how long a ClientRequestToken is remembered (DynamoDB API reference, TransactWriteItems)."""
+
+_OF_ITEMS = frozenset({"GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan", "BatchGetItem"})
+_OF_ITEMS |= {"BatchWriteItem", "TransactGetItems", "TransactWriteItems"}
 
 _moto_transaction = models.DynamoDBBackend.transact_write_items
 
@@ -100,6 +104,17 @@ class IdempotentParameterMismatchException(DynamodbException):
 
 
 class LocalDynamoHandler(DynamoHandler):
+    def serialized(self, action_result: ActionResult) -> Any:
+        """moto looks for each attribute of each item under several names, by the model of the service, which takes a
+        third of the time of a request; but items are held as they are sent, except for bytes."""
+        result, operation = action_result.result, self._get_action()
+        if operation not in _OF_ITEMS or not isinstance(result, dict):
+            return super().serialized(action_result)
+        members = get_service_model("dynamodb").operation_model(operation).output_shape.members
+        sent = {name: value for name, value in result.items() if value is not None and name in members}
+        headers = {"Content-Type": "application/x-amz-json-1.0", **self.response_headers}
+        return 200, headers, json.dumps(sent, default=_in_base64)
+
     def transact_write_items(self) -> Any:
         """moto does not know the token: a client whose answer was lost would find its own write in the way."""
         token, now = self.body.get("ClientRequestToken"), time.time()
@@ -116,6 +131,10 @@ class LocalDynamoHandler(DynamoHandler):
         answer = super().transact_write_items()
         seen[token] = (content, now)
         return answer
+
+
+def _in_base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
 
 
 def install() -> None:

@@ -8,9 +8,11 @@ import threading
 import urllib.request
 import uuid
 from collections import deque
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult
 from moto.sns import models, urls
@@ -68,6 +70,10 @@ class LocalSubscription(models.Subscription):
         raw = str(self.attributes.get("RawMessageDelivery")).lower() == "true"
         self._deliver("Notification", message_id, message if raw else json.dumps(post))
 
+    def private_key(self) -> RSAPrivateKey:
+        """moto makes a key for every subscription, which takes longer than most tests of one message."""
+        return _signing_key()
+
     def get_post_data(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """moto makes a certificate for every message and keeps them all."""
         post: dict[str, Any] = super().get_post_data(*args, **kwargs)
@@ -103,6 +109,11 @@ class LocalSubscription(models.Subscription):
             headers["x-amz-sns-subscription-arn"] = self.arn
         request = urllib.request.Request(self.endpoint, body.encode(), headers)  # noqa: S310
         threading.Thread(target=_post, args=(request,), daemon=True).start()
+
+
+@cache
+def _signing_key() -> RSAPrivateKey:
+    return generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def _post(request: urllib.request.Request) -> None:

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -177,7 +177,7 @@ def _running(home: Path, lock: int, owner: Mapping[str, Any], settings: Mapping[
         )
     os.close(reading)
     try:
-        _wait(process, home)
+        _wait(process, home / "cluster" / "postmaster.pid", home / "log")
         yield port, process.pid
     finally:
         os.close(writing)
@@ -217,15 +217,14 @@ def _free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def _wait(server: "subprocess.Popen[bytes]", home: Path) -> None:
-    """Until it takes connections: it listens earlier, and says so in the eighth line of its ``postmaster.pid``."""
-    status, deadline = home / "cluster" / "postmaster.pid", time.monotonic() + _SECONDS
+def _wait(server: "subprocess.Popen[bytes]", status: Path, log: Path) -> None:
+    """Until it takes connections, which its file of status says in line 8 (miscadmin.h, PM_STATUS_READY): its port is
+    open before that."""
+    deadline = time.monotonic() + _SECONDS
     while server.poll() is None and time.monotonic() < deadline:
-        said: list[str] = []
-        with suppress(FileNotFoundError):
-            said = status.read_text(encoding="utf-8").splitlines()
-        if said[:1] == [str(server.pid)] and said[7:8] and said[7].strip() == "ready":
+        lines = status.read_text(encoding="utf-8").splitlines() if status.exists() else []
+        if len(lines) > 7 and lines[0] == str(server.pid) and lines[7].strip() == "ready":
             return
-        time.sleep(0.02)
-    log = (home / "log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    raise PermanentFailure(f"PostgreSQL does not start: {log[-1] if log else 'it says nothing'}")
+        time.sleep(0.05)
+    said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    raise PermanentFailure(f"PostgreSQL does not start: {said[-1] if said else 'it says nothing'}")

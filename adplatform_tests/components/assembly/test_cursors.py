@@ -18,6 +18,7 @@ from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Mark
 from adplatform_tests.flow.world import TODAY, fake_world
+from adplatform_tests.support.examples import examples
 from adplatform_tests.support.platforms import resources_with
 
 NOW = datetime(2026, 3, 14, 9, tzinfo=UTC)
@@ -50,6 +51,7 @@ GARBAGE = [
     "NaN",
     "1e999",
 ]
+FEW = GARBAGE[::4] + GARBAGE[-1:]
 SENSORS = [
     "clubcard_arrivals",
     "failed_runs",
@@ -138,9 +140,11 @@ def test_the_sensors_below_are_all_there_are(located: dg.Definitions) -> None:
     assert sorted(sensor.name for sensor in located.sensors or ()) == SENSORS
 
 
+@pytest.mark.hypothesis
+@pytest.mark.parametrize("garbage", [FEW, pytest.param(GARBAGE, marks=pytest.mark.slow)], ids=["few", "all"])
 @pytest.mark.parametrize("name", SENSORS)
 def test_no_sensor_of_the_code_location_stops_at_its_cursor(
-    name: str, located: dg.Definitions, services: Services, stored: dg.DagsterInstance
+    name: str, garbage: list[str], located: dg.Definitions, services: Services, stored: dg.DagsterInstance
 ) -> None:
     provision(services, [])
     sensor = located.resolve_sensor_def(name)
@@ -152,11 +156,11 @@ def test_no_sensor_of_the_code_location_stops_at_its_cursor(
         )
         return sensor.evaluate_tick(context)
 
-    for text in GARBAGE:
+    for text in garbage:
         if name != "failed_runs" or text is not DEEP:  # Dagster itself reads the cursor of that one
             tick(text)
 
-    @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=examples(2), deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @example("garbage")
     @given(ANYTHING)
     def check(text: str) -> None:

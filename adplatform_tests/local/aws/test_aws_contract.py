@@ -784,6 +784,35 @@ def test_transaction_writes_all_or_nothing_under_contention(aws: Aws, table: str
     assert kept == {"claim", f"mark{wins.index(True)}"}
 
 
+def test_values_of_every_type_come_back_by_every_operation(aws: Aws, table: str) -> None:
+    dynamodb = aws.client("dynamodb")
+    simple = {"S": "\u00e4"}, {"N": "1.50"}, {"B": b"\x00\xff"}, {"BOOL": False}, {"NULL": True}
+    sets = {"SS": ["a", "b"]}, {"NS": ["1", "2.5"]}, {"BS": [b"a", b"\xff"]}
+    nested = {"L": [*simple, {"M": {}}]}, {"M": {"b": {"B": b"in"}, "l": {"L": [{"B": b"deep"}]}}}
+    key = {"pk": {"S": "p"}, "sk": {"S": "s"}}
+    item = key | {f"a{n}": value for n, value in enumerate([*simple, *sets, *nested])}
+    assert "Attributes" not in dynamodb.put_item(TableName=table, Item=item)
+    found = [
+        dynamodb.get_item(TableName=table, Key=key)["Item"],
+        *dynamodb.scan(TableName=table)["Items"],
+        *dynamodb.query(
+            TableName=table, KeyConditionExpression="pk = :p", ExpressionAttributeValues={":p": {"S": "p"}}
+        )["Items"],
+        *dynamodb.batch_get_item(RequestItems={table: {"Keys": [key]}})["Responses"][table],
+        dynamodb.transact_get_items(TransactItems=[{"Get": {"TableName": table, "Key": key}}])["Responses"][0]["Item"],
+        dynamodb.update_item(
+            TableName=table,
+            Key=key,
+            UpdateExpression="SET a0 = :s",
+            ExpressionAttributeValues={":s": {"S": "\u00e4"}},
+            ReturnValues="ALL_NEW",
+        )["Attributes"],
+        dynamodb.put_item(TableName=table, Item=item, ReturnValues="ALL_OLD")["Attributes"],
+        dynamodb.delete_item(TableName=table, Key=key, ReturnValues="ALL_OLD")["Attributes"],
+    ]
+    assert found == [item] * 8
+
+
 def test_a_cancelled_transaction_leaves_every_item_as_it_was(aws: Aws, table: str) -> None:
     dynamodb = aws.client("dynamodb")
     rows = {name: {"pk": {"S": "p"}, "sk": {"S": name}, "n": {"N": "1"}} for name in ("changed", "deleted")}

@@ -2,6 +2,7 @@
 
 import json
 import pickletools
+import shutil
 import subprocess
 import sys
 import time
@@ -80,19 +81,28 @@ def test_a_write_is_noted_for_the_next_save_before_the_last_save_can_begin(tmp_p
     assert ended.stdout.splitlines() == ["s3 True", "sqs True"]
 
 
-def test_state_of_every_service_survives_the_killing_of_the_child(tmp_path: Path) -> None:
-    endpoint = ensure(tmp_path)
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """What a child that served every service has saved when it is killed, and a text that only its KMS can read."""
+    data = tmp_path_factory.mktemp("killed")
+    endpoint = ensure(data)
     ciphertext = populate(endpoint.url)
     assert eventually(lambda: saved(endpoint.url))
     kill(endpoint)
+    return data, ciphertext
+
+
+def test_state_of_every_service_survives_the_killing_of_the_child(tmp_path: Path, killed: tuple[Path, bytes]) -> None:
+    data, ciphertext = killed
+    shutil.copytree(data, tmp_path, dirs_exist_ok=True)
     (tmp_path / "state" / "glue.tmp").write_bytes(b"half a snapsh")
     with ensure(tmp_path) as endpoint:
         check(endpoint.url, ciphertext)
 
 
-def test_state_that_was_saved_before_the_modules_moved_is_read(tmp_path: Path) -> None:
-    with ensure(tmp_path) as endpoint:
-        ciphertext = populate(endpoint.url)
+def test_state_that_was_saved_before_the_modules_moved_is_read(tmp_path: Path, killed: tuple[Path, bytes]) -> None:
+    data, ciphertext = killed
+    shutil.copytree(data, tmp_path, dirs_exist_ok=True)
     renamed = 0
     for path in (tmp_path / "state").glob("*.snapshot"):
         payload = read_snapshot(path)
@@ -137,6 +147,10 @@ def populate(url: str) -> bytes:
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     aws.client("events").put_rule(Name="r", EventPattern='{"source": ["x"]}')
     aws.client("ssm").put_parameter(Name="/a", Value="1", Type="String")
+    settings = {"BucketName": "raw", "CdcInsertsOnly": False}
+    aws.client("dms").create_endpoint(
+        EndpointIdentifier="lake", EndpointType="target", EngineName="s3", S3Settings=settings
+    )
     dynamodb = aws.client("dynamodb")
     dynamodb.create_table(
         TableName="ledger",
@@ -174,6 +188,8 @@ def check(url: str, ciphertext: bytes) -> None:
     assert json.loads(message["Body"])["Message"] == "m"
     assert aws.client("events").describe_rule(Name="r")["EventPattern"] == '{"source": ["x"]}'
     assert aws.client("ssm").get_parameter(Name="/a")["Parameter"]["Value"] == "1"
+    [endpoint] = aws.client("dms").describe_endpoints()["Endpoints"]
+    assert endpoint["S3Settings"]["BucketName"] == "raw"
     assert "Item" in aws.client("dynamodb").get_item(TableName="ledger", Key={"k": {"S": "a"}})
     assert aws.client("kms").decrypt(CiphertextBlob=ciphertext)["Plaintext"] == b"z"
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from adplatform.local.world.saas.records import BIN, Origin, identity, records
 from adplatform.local.world.saas.schema import OBJECTS
 from adplatform_tests.local.world.saas.support import BEGAN, NOW
+from adplatform_tests.support.examples import examples
 
 ORIGIN = Origin(seed=3, began=BEGAN)
 
@@ -58,7 +59,7 @@ def test_changes_since_an_instant_are_all_there(name: str) -> None:
     assert every
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(6))
 @given(st.lists(st.integers(1, 30 * 24), min_size=1, max_size=8), st.sampled_from(["Contact", "Lead", "Campaign"]))
 def test_copy_by_windows_is_the_truth(hours: list[int], name: str) -> None:
     """A copy that takes what changed since its last look, deleted records included, is what there is."""

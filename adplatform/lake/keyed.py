@@ -1,0 +1,339 @@
+"""Changes of rows merged into a keyed table, bucket by bucket, in bounded memory.
+
+A table is kept as one Parquet file of rows and one of tombstones for each bucket of its key. A change applies when its
+sequence is greater than that of the row or tombstone that is there; order is the sequence alone, never a time. A delete
+leaves a tombstone with the last values, so that what comes late cannot bring the row back. Merging the same changes
+again, in any order, changes nothing.
+
+Only where a value's absence means that it did not change (``unchanged``) the guard is not enough: an older change that
+comes late may hold the value. Its keys are named as ``late``, to be merged again from all their changes (``anew``).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adplatform.failures import PermanentFailure
+from adplatform.platform.late import Late
+from adplatform.transform.exhaustion import ran_out
+from adplatform.transform.rules import identifier, literal
+
+if TYPE_CHECKING:
+    import duckdb
+else:
+    duckdb = Late("duckdb")
+
+OP, SEQUENCE, CHANGED_AT = "_op", "_seq", "_changed_at"
+"""Columns of changes: what happened, in which order, and when it was committed."""
+SYSTEM = (SEQUENCE, CHANGED_AT)
+"""Columns of rows and tombstones beside their own."""
+VALID_TO, CLOSED_BY = "_valid_to", "_closed_by"
+"""Columns of closed versions: when the next change was committed, and its sequence."""
+LOAD, INSERT, UPDATE, DELETE = "L", "I", "U", "D"
+_ROW, _TOMBSTONE = "B", "T"
+_GROUP_ROWS = 122_880
+
+
+@dataclass(frozen=True)
+class KeyedTable:
+    """A table by its key. ``columns`` are all of its own, the key included; of those in ``unchanged`` an update without
+    a value means that the value stayed. ``buckets`` never changes while the table has rows."""
+
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    buckets: int
+    unchanged: frozenset[str] = frozenset()
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        return tuple(name for name in self.columns if name not in self.key)
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The files of one bucket: its rows, and its tombstones. Either may be None, where there are none."""
+
+    number: int
+    rows: Path | None = None
+    tombstones: Path | None = None
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What merging came to: ``changes == applied + superseded``, where a change is superseded by a later one of its
+    row, or by what was merged before. ``late`` is a Parquet file with the keys to be merged ``anew``, None without."""
+
+    buckets: tuple[Bucket, ...]
+    changes: int
+    applied: int
+    superseded: int
+    rows: int
+    tombstones: int
+    closed: Path | None = None
+    late: Path | None = None
+
+
+@contextmanager
+def merging(work: Path, memory_limit: str, threads: int) -> "Iterator[duckdb.DuckDBPyConnection]":
+    """A connection for :func:`merge`, which spills below ``work``.
+
+    Raises:
+        TransientFailure: the machine ran out of memory.
+        EnvironmentFailure: the disk has no room.
+    """
+    settings = {
+        "memory_limit": memory_limit,
+        "threads": threads,
+        "temp_directory": str(work),
+        "autoinstall_known_extensions": False,
+        "preserve_insertion_order": False,
+    }
+    with duckdb.connect(config=settings) as con:
+        try:
+            con.execute("set TimeZone = 'UTC'")
+            yield con
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as e:
+            raise ran_out(f"a merge under a limit of {memory_limit}", e) from e
+
+
+def merge(
+    con: "duckdb.DuckDBPyConnection",
+    table: KeyedTable,
+    base: Sequence[Bucket],
+    changes: Sequence[Path],
+    target: Path,
+    *,
+    history: bool = False,
+    anew: Path | None = None,
+    floor: str = "",
+) -> Merged:
+    """Merge the ``changes`` into the ``base``, which stays as it is: every bucket that changed is written below
+    ``target``, an empty directory, the others are returned as they were.
+
+    ``changes`` are Parquet files with the table's columns and ``OP``, ``SEQUENCE`` and ``CHANGED_AT``; a delete needs
+    no more than the key. With ``history`` the versions that were closed are written, too. Rows with keys in the file
+    ``anew`` are made of the changes alone, which have to be all there are of them. Rows whose sequence is below
+    ``floor``, with which a new load began, are not in it and become tombstones.
+
+    Raises:
+        PermanentFailure: two changes of one row have the same sequence and differ, or a change has no key or sequence.
+    """
+    _read(con, table, changes)
+    key = _names(table.key)
+    con.execute(f"create temp table again as {_keys_of(table, anew)}")
+    known = {bucket.number: bucket for bucket in base}
+    touched = {number for (number,) in con.execute("select distinct _bucket from changes").fetchall()}
+    if anew is not None:
+        touched |= {number for (number,) in con.execute(f"select distinct {_bucket(table)} from again").fetchall()}
+    if floor:
+        touched |= known.keys()
+    con.execute(f"create temp table late as select {key} from again where false")
+    if history:
+        con.execute(_no_versions(table))
+    applied = 0
+    for n in sorted(touched):
+        known[n], made = _merge_bucket(con, table, known.get(n, Bucket(n)), target, history, floor)
+        applied += made
+    buckets = tuple(bucket for _, bucket in sorted(known.items()))
+    (total,) = con.execute("select (select count(*) from changes) + (select n from duplicates)").fetchone() or (0,)
+    return Merged(
+        buckets=buckets,
+        changes=total,
+        applied=applied,
+        superseded=total - applied,
+        rows=_rows_in(con, (bucket.rows for bucket in buckets)),
+        tombstones=_rows_in(con, (bucket.tombstones for bucket in buckets)),
+        closed=_written(con, "select * from versions", target / "closed.parquet") if history else None,
+        late=_written(con, "select distinct * from late", target / "late.parquet"),
+    )
+
+
+def _read(con: "duckdb.DuckDBPyConnection", table: KeyedTable, changes: Sequence[Path]) -> None:
+    """``changes``, each once, by bucket; ``duplicates`` says how many came more than once."""
+    files = ", ".join(literal(str(path)) for path in changes)
+    scan = f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
+    present = {name for name, *_ in con.execute(f"describe select * from {scan}").fetchall()}
+    own = [identifier(n) if n in present else f"null as {identifier(n)}" for n in table.columns]
+    wanted = ", ".join([*own, OP, SEQUENCE, CHANGED_AT])
+    key = _names(table.key)
+    repeated = f"select 1 from {scan} group by {key}, {SEQUENCE} having count(*) > 1 limit 1"
+    once = "distinct " if con.execute(repeated).fetchone() else ""
+    # In order of their buckets, so that a bucket's are found without looking through all.
+    con.execute(
+        f"create temp table changes as select {once}{wanted}, {_bucket(table)} as _bucket from {scan} order by _bucket"
+    )
+    absent = " or ".join(f"{identifier(n)} is null" for n in (*table.key, SEQUENCE, OP))
+    if broken := _count(con, f"select count(*) from changes where {absent}"):
+        raise PermanentFailure(f"{broken} changes have no key, operation or sequence: they belong into quarantine")
+    several = f"select {key}, {SEQUENCE} from changes group by all having count(*) > 1"
+    twice = con.execute(f"select min({SEQUENCE}), count(*) from ({several})").fetchone()
+    if twice and twice[1]:
+        raise PermanentFailure(
+            f"{twice[1]} rows have two different changes of one sequence, the first {twice[0]}: their order cannot be "
+            "known; reload the table"
+        )
+    con.execute(
+        f"create temp table duplicates as select (select count(*) from {scan}) - (select count(*) from changes) as n"
+    )
+
+
+def _merge_bucket(
+    con: "duckdb.DuckDBPyConnection", table: KeyedTable, before: Bucket, target: Path, history: bool, floor: str
+) -> tuple[Bucket, int]:
+    """Write what a bucket is with its changes; and how many rows and tombstones these made."""
+    key, own, n = _names(table.key), _names(table.columns), before.number
+    for name, path in (("base_rows", before.rows), ("base_tombstones", before.tombstones)):
+        there = f"select * from read_parquet({literal(str(path))}, hive_partitioning = false)"
+        con.execute(f"create or replace temp view {name} as {there if path else _nothing(table)}")
+    # Of keys that are made anew nothing counts that was there.
+    here = f"semi join (select {key} from changes where _bucket = {n}) using ({key}) anti join again using ({key})"
+    con.execute(
+        f"create or replace temp table known as select {key}, {SEQUENCE} from base_rows {here}"
+        f" union all select {key}, {SEQUENCE} from base_tombstones {here}"
+    )
+    con.execute(
+        f"create or replace temp table newer as select changes.* exclude (_bucket) from changes left join known"
+        f" using ({key}) where _bucket = {n} and (known.{SEQUENCE} is null or changes.{SEQUENCE} > known.{SEQUENCE})"
+    )
+    exact = bool(table.unchanged) or history
+    if exact:
+        con.execute(
+            f"insert into late select {key} from changes join known using ({key})"
+            f" where _bucket = {n} and changes.{SEQUENCE} < known.{SEQUENCE}"
+        )
+    # What was there matters where no change has all values: most changes do, and reading it costs as much as all else.
+    valueless = "" if exact else f" having bool_and({OP} = '{DELETE}')"
+    wanted = (
+        f"semi join (select {key} from newer group by {key}{valueless}) using ({key}) anti join again using ({key})"
+    )
+    con.execute(
+        f"create or replace temp table all_of as select * from newer union all by name"
+        f" select {own}, {_names(SYSTEM)}, '{_ROW}' as {OP} from base_rows {wanted} union all by name"
+        f" select {own}, {_names(SYSTEM)}, '{_TOMBSTONE}' as {OP} from base_tombstones {wanted}"
+    )
+    if history:
+        con.execute(f"insert into versions {_closed(table)}")
+    con.execute(f"create or replace temp table final as {_final(table)}")
+    stay = f"anti join final using ({key}) anti join again using ({key})"
+    alive = f"select {own}, {_names(SYSTEM)} from base_rows {stay} union all by name"
+    alive += f" select {own}, {_names(SYSTEM)} from final where not _deleted"
+    dead = f"select {own}, {_names(SYSTEM)} from base_tombstones {stay} union all by name"
+    dead += f" select {own}, {_names(SYSTEM)} from final where _deleted"
+    if floor:
+        alive = f"select * from ({alive}) where {SEQUENCE} >= {literal(floor)}"
+        dead += (
+            f" union all by name select {own}, {literal(floor)} as {SEQUENCE}, {CHANGED_AT} from base_rows {stay}"
+            f" where {SEQUENCE} < {literal(floor)}"
+        )
+    rows = _written(con, alive, target / f"rows-{n:05}.parquet")
+    tombstones = _written(con, dead, target / f"tombstones-{n:05}.parquet")
+    return Bucket(n, rows, tombstones), _count(con, "select count(*) from final")
+
+
+def _final(table: KeyedTable) -> str:
+    """The last state of each key in ``all_of``: the values of the last that is no delete, and of a value that an update
+    lacks because it did not change, the last one since the row was whole."""
+    key = _names(table.key)
+    whole = ", ".join(literal(op) for op in (LOAD, INSERT, _ROW, _TOMBSTONE))
+    kept = [name for name in table.values if name in table.unchanged]
+    plain = [name for name in table.values if name not in table.unchanged]
+    tables = {
+        "places": f"select {key}, max({SEQUENCE}) as _last, max_by({OP}, {SEQUENCE}) as _last_op,"
+        f" max_by({CHANGED_AT}, {SEQUENCE}) as _at, max({SEQUENCE}) filter ({OP} <> '{DELETE}') as _valued,"
+        f" max({SEQUENCE}) filter ({OP} in ({whole})) as _whole from all_of group by {key}",
+        "valued": f"select {_names((*table.key, *plain))} from all_of join places using ({key})"
+        f" where {SEQUENCE} = _valued",
+    }
+    if kept:
+        last = ", ".join(
+            f"max_by({identifier(n)}, {SEQUENCE}) filter ({identifier(n)} is not null) as {identifier(n)}" for n in kept
+        )
+        tables["carried"] = (
+            f"select {key}, {last} from all_of join places using ({key})"
+            f" where {SEQUENCE} >= coalesce(_whole, '') and {OP} <> '{DELETE}' group by {key}"
+        )
+    joins = " ".join(f"left join {name} using ({key})" for name in tables if name != "places")
+    return (
+        f"with {', '.join(f'{name} as ({query})' for name, query in tables.items())} select {_names(table.columns)},"
+        f" _last as {SEQUENCE}, _at as {CHANGED_AT}, _last_op in ('{DELETE}', '{_TOMBSTONE}') as _deleted"
+        f" from places {joins}"
+    )
+
+
+def _closed(table: KeyedTable) -> str:
+    """The versions of rows that a later change has ended, with the values that the row had then."""
+    key, own = _names(table.key), []
+    for name in table.columns:
+        quoted = identifier(name)
+        if name in table.unchanged:
+            own.append(
+                f"last_value({quoted} ignore nulls) over (partition by {key}, _part order by {SEQUENCE}"
+                f" rows unbounded preceding) as {quoted}"
+            )
+        else:
+            own.append(quoted)
+    whole = ", ".join(literal(op) for op in (LOAD, INSERT, _ROW, _TOMBSTONE))
+    parts = (
+        f"select *, count(*) filter ({OP} in ({whole})) over (partition by {key} order by {SEQUENCE}"
+        f" rows unbounded preceding) as _part from all_of"
+    )
+    following = f"over (partition by {key} order by {SEQUENCE})"
+    states = (
+        f"select {', '.join(own)}, {SEQUENCE}, {CHANGED_AT}, lead({CHANGED_AT}) {following} as {VALID_TO},"
+        f" lead({SEQUENCE}) {following} as {CLOSED_BY}, {OP} from ({parts})"
+    )
+    return (
+        f"select {_names(table.columns)}, {SEQUENCE}, {CHANGED_AT}, {VALID_TO}, {CLOSED_BY} from ({states})"
+        f" where {CLOSED_BY} is not null and {OP} not in ('{DELETE}', '{_TOMBSTONE}')"
+    )
+
+
+def _no_versions(table: KeyedTable) -> str:
+    return (
+        f"create temp table versions as select {_names(table.columns)}, {SEQUENCE}, {CHANGED_AT},"
+        f" {CHANGED_AT} as {VALID_TO}, {SEQUENCE} as {CLOSED_BY} from changes where false"
+    )
+
+
+def _nothing(table: KeyedTable) -> str:
+    return f"select {_names(table.columns)}, {_names(SYSTEM)} from changes where false"
+
+
+def _keys_of(table: KeyedTable, anew: Path | None) -> str:
+    key = _names(table.key)
+    if anew is None:
+        return f"select {key} from changes where false"
+    return f"select distinct {key} from read_parquet({literal(str(anew))}, hive_partitioning = false)"
+
+
+def _bucket(table: KeyedTable) -> str:
+    """The bucket of a key, the same with every engine and version: by the first 32 bits of MD5 of its text."""
+    text = ", ".join(f"coalesce(cast({identifier(name)} as varchar), '')" for name in table.key)
+    return f"cast(('0x' || substr(md5(concat_ws(chr(31), {text})), 1, 8))::bigint % {table.buckets} as integer)"
+
+
+def _written(con: "duckdb.DuckDBPyConnection", query: str, path: Path) -> Path | None:
+    """The file with the rows of a query; None, and no file, without any."""
+    options = f"format parquet, compression snappy, row_group_size {_GROUP_ROWS}"
+    if _count(con, f"copy ({query}) to {literal(str(path))} ({options})"):
+        return path
+    path.unlink()
+    return None
+
+
+def _rows_in(con: "duckdb.DuckDBPyConnection", files: Iterable[Path | None]) -> int:
+    listed = ", ".join(literal(str(path)) for path in files if path is not None)
+    return _count(con, f"select coalesce(sum(num_rows), 0) from parquet_file_metadata([{listed}])") if listed else 0
+
+
+def _count(con: "duckdb.DuckDBPyConnection", query: str) -> int:
+    found = con.execute(query).fetchone()
+    return int(found[0]) if found else 0
+
+
+def _names(
+    names: Iterable[str],
+) -> str:
+    return ", ".join(map(identifier, names))

@@ -1,0 +1,240 @@
+"""Changes merged into a keyed table: whatever their order, files and repetitions, the table is what the source is."""
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from adplatform.failures import PermanentFailure
+from adplatform.lake.keyed import Bucket, KeyedTable, Merged, merge, merging
+
+COLUMNS = ("id", "name", "bio")
+SCHEMA = pa.schema(
+    [
+        ("id", pa.int64()),
+        ("name", pa.string()),
+        ("bio", pa.string()),
+        ("_op", pa.string()),
+        ("_seq", pa.string()),
+        ("_changed_at", pa.timestamp("us", "UTC")),
+    ]
+)
+START = datetime(2026, 11, 1, tzinfo=UTC)
+Row = tuple[int, str | None, str | None]
+
+
+def sequence(n: int) -> str:
+    return f"20261101000000{0:02}{n:019}"
+
+
+@dataclass
+class Source:
+    """A table, and every change of it as a change stream tells them: updates leave out a ``bio`` that stayed."""
+
+    rows: dict[int, Row] = field(default_factory=dict)
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    versions: list[tuple[Any, ...]] = field(default_factory=list)
+    opened: dict[int, tuple[str, datetime]] = field(default_factory=dict)
+    unchanged: bool = False
+
+    def _changed(self, op: str, row: Row) -> None:
+        n = len(self.changes) + 1
+        # Several changes of one commit have one time.
+        at = START + timedelta(seconds=n // 3)
+        id, name, bio = row
+        self.changes.append({"id": id, "name": name, "bio": bio, "_op": op, "_seq": sequence(n), "_changed_at": at})
+        if id in self.rows and id in self.opened:
+            self.versions.append((*self.rows[id], self.opened[id][0], at, sequence(n)))
+
+    def insert(self, id: int, name: str | None, bio: str | None) -> None:
+        if id in self.rows:
+            return self.update(id, name, bio)
+        self._changed("I", (id, name, bio))
+        self.rows[id], self.opened[id] = (id, name, bio), (sequence(len(self.changes)), START)
+        return None
+
+    def update(self, id: int, name: str | None, bio: str | None) -> None:
+        if id not in self.rows:
+            return
+        same = self.unchanged and bio is None
+        self._changed("U", (id, name, None if same else bio))
+        self.rows[id] = (id, name, self.rows[id][2] if same else bio)
+        self.opened[id] = (sequence(len(self.changes)), START)
+
+    def delete(self, id: int) -> None:
+        if id in self.rows:
+            self._changed("D", (id, None, None))
+            del self.rows[id], self.opened[id]
+
+
+def workload(seed: int, *, unchanged: bool = False) -> Source:
+    """Some 60 changes of few rows, so that each is deleted and comes back several times."""
+    draw, source = random.Random(seed), Source(unchanged=unchanged)
+    for _ in range(draw.randint(40, 80)):
+        id, name, bio = draw.randint(1, 4), draw.choice([None, "a", "b", ""]), draw.choice([None, None, "x", "y"])
+        what = draw.choice(["insert", "update", "update", "update", "delete"])
+        if what == "delete":
+            source.delete(id)
+        else:
+            getattr(source, what)(id, name, bio)
+    return source
+
+
+SEEDS = [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 60))]
+
+
+def change(id: int, op: str, name: str | None, seq: str | None, bio: str | None = None) -> dict[str, Any]:
+    return {"id": id, "name": name, "bio": bio, "_op": op, "_seq": seq, "_changed_at": START}
+
+
+def state(changes: Iterable[dict[str, Any]], *, unchanged: bool) -> dict[int, Row]:
+    """The rows that changes in their order come to."""
+    rows: dict[int, Row] = {}
+    for each in changes:
+        id, name, bio = each["id"], each["name"], each["bio"]
+        if each["_op"] == "D":
+            del rows[id]
+        else:
+            stays = unchanged and each["_op"] == "U" and bio is None
+            rows[id] = (id, name, rows[id][2] if stays else bio)
+    return rows
+
+
+def written(changes: Sequence[dict[str, Any]], path: Path) -> Path:
+    pq.write_table(pa.Table.from_pylist(list(changes), SCHEMA), path)
+    return path
+
+
+def table_of(*, buckets: int = 3, unchanged: bool = False) -> KeyedTable:
+    return KeyedTable(("id",), COLUMNS, buckets, frozenset({"bio"} if unchanged else ()))
+
+
+def rows_of(buckets: Iterable[Bucket], what: str = "rows") -> list[tuple[Any, ...]]:
+    found = [pq.read_table(path).to_pylist() for b in buckets if (path := getattr(b, what)) is not None]
+    return sorted((tuple(row[name] for name in COLUMNS) for rows in found for row in rows), key=lambda row: row[0])
+
+
+def merged(
+    work: Path, table: KeyedTable, base: Sequence[Bucket], changes: Sequence[dict[str, Any]], **options: Any
+) -> Merged:
+    folder = work / f"{len(list(work.iterdir()))}"
+    folder.mkdir()
+    target = folder / "out"
+    target.mkdir()
+    file = written(changes, folder / "changes.parquet")
+    with merging(folder, "256MB", 1) as con:
+        found = merge(con, table, base, [file], target, **options)
+    assert found.changes == len(changes) == found.applied + found.superseded
+    return found
+
+
+def caught_up(
+    work: Path, table: KeyedTable, batches: Sequence[Sequence[dict[str, Any]]], *, history: bool = False
+) -> tuple[tuple[Bucket, ...], list[Path]]:
+    """The table after every batch; what came late is made anew of all that has come."""
+    base: tuple[Bucket, ...] = ()
+    closed: list[Path] = []
+    seen: list[dict[str, Any]] = []
+    for batch in batches:
+        seen += [change for change in batch if change not in seen]
+        found = merged(work, table, base, batch, history=history)
+        base = found.buckets
+        closed += [found.closed] if found.closed else []
+        if found.late is not None:
+            keys = {row["id"] for row in pq.read_table(found.late).to_pylist()}
+            own = [change for change in seen if change["id"] in keys]
+            base = merged(work, table, base, own, anew=found.late).buckets
+    return base, closed
+
+
+@pytest.mark.parametrize("unchanged", [False, True])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_table_is_the_source_after_every_batch(tmp_path: Path, seed: int, unchanged: bool) -> None:
+    whole = workload(seed, unchanged=unchanged)
+    table, base = table_of(unchanged=unchanged), ()
+    cuts = [0, *sorted(random.Random(seed).sample(range(1, len(whole.changes)), 3)), len(whole.changes)]
+    for begin, end in pairwise(cuts):
+        base = merged(tmp_path, table, base, whole.changes[begin:end]).buckets
+        there = state(whole.changes[:end], unchanged=unchanged)
+        assert rows_of(base) == sorted(there.values(), key=lambda row: row[0])
+        deleted = {change["id"] for change in whole.changes[:end]} - there.keys()
+        assert {id for id, *_ in rows_of(base, "tombstones")} == deleted
+    assert state(whole.changes, unchanged=unchanged) == whole.rows
+
+
+@pytest.mark.parametrize("unchanged", [False, True])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_batches_that_are_shuffled_repeated_and_late_come_to_the_same_table(
+    tmp_path: Path, seed: int, unchanged: bool
+) -> None:
+    source, draw = workload(seed, unchanged=unchanged), random.Random(seed)
+    sent = [*source.changes, *draw.choices(source.changes, k=len(source.changes) // 2)]
+    draw.shuffle(sent)
+    base, _ = caught_up(tmp_path, table_of(unchanged=unchanged), [sent[n::3] for n in range(3)])
+    assert rows_of(base) == sorted(source.rows.values(), key=lambda row: row[0])
+
+
+@pytest.mark.parametrize("unchanged", [False, True])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_history_has_every_version_that_was_closed(tmp_path: Path, seed: int, unchanged: bool) -> None:
+    source = workload(seed, unchanged=unchanged)
+    middle = len(source.changes) // 2
+    batches = [source.changes[:middle], source.changes[middle:]]
+    _, closed = caught_up(tmp_path, table_of(unchanged=unchanged), batches, history=True)
+    found = [row for path in closed for row in pq.read_table(path).to_pylist()]
+    assert sorted((r["_seq"], r["id"], r["name"], r["bio"], r["_valid_to"], r["_closed_by"]) for r in found) == sorted(
+        (began, *row, ended, by) for *row, began, ended, by in source.versions
+    )
+
+
+def test_a_new_load_ends_the_rows_that_are_not_in_it(tmp_path: Path) -> None:
+    table = table_of()
+    load = [change(n, "L", "old", sequence(10)) for n in range(1, 6)]
+    base = merged(tmp_path, table, (), load).buckets
+    base = merged(
+        tmp_path, table, base, [change(1, "U", "changed", sequence(20)), change(2, "D", None, sequence(21))]
+    ).buckets
+    # The second load began after 30; 4 and 5 are not in it, and 5 was changed after it began.
+    again = [change(n, "L", "new", sequence(30)) for n in (1, 2, 3)]
+    base = merged(tmp_path, table, base, [*again, change(5, "U", "later", sequence(31))], floor=sequence(30)).buckets
+    assert [(id, name) for id, name, _ in rows_of(base)] == [(1, "new"), (2, "new"), (3, "new"), (5, "later")]
+    assert [id for id, *_ in rows_of(base, "tombstones")] == [4]
+    # What the first load and its changes bring once more comes to nothing.
+    late = [*load, change(4, "U", "late", sequence(25))]
+    found = merged(tmp_path, table, base, late)
+    assert (found.applied, rows_of(found.buckets)) == (0, rows_of(base))
+
+
+def test_a_deleted_row_keeps_its_last_values_and_a_delete_needs_no_more_than_the_key(tmp_path: Path) -> None:
+    found = merged(
+        tmp_path,
+        table_of(buckets=1),
+        (),
+        [change(1, "I", "a", sequence(1), "bio"), change(1, "D", None, sequence(2)), change(7, "D", None, sequence(3))],
+    )
+    assert found.rows == 0
+    assert rows_of(found.buckets, "tombstones") == [(1, "a", "bio"), (7, None, None)]
+
+
+def test_two_different_changes_of_one_sequence_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PermanentFailure, match=f"two different changes of one sequence, the first {sequence(5)}"):
+        merged(tmp_path, table_of(), (), [change(1, "U", "a", sequence(5)), change(1, "U", "b", sequence(5))])
+
+
+def test_a_change_without_sequence_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PermanentFailure, match="1 changes have no key, operation or sequence"):
+        merged(tmp_path, table_of(), (), [change(1, "U", "a", None)])
+
+
+def test_buckets_without_changes_stay_as_they_are(tmp_path: Path) -> None:
+    table = table_of(buckets=16)
+    base = merged(tmp_path, table, (), [change(n, "L", "x", sequence(1)) for n in range(200)]).buckets
+    found = merged(tmp_path, table, base, [change(3, "U", "y", sequence(2))]).buckets
+    assert sum(one == other for one, other in zip(base, found, strict=True)) == 15

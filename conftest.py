@@ -1,0 +1,17 @@
+"""What pytest must know before it looks for tests: options, and profiles of hypothesis."""
+
+import pytest
+
+from adplatform_tests.support import shares
+from adplatform_tests.support.examples import register_profiles
+
+register_profiles()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    shares.add_option(parser)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    shares.select(config, items)
