@@ -11,7 +11,6 @@ from adplatform.cli.engine_runs import run_table
 from adplatform.cli.headless import declared_automations, process_all
 from adplatform.cli.history import publication_table
 from adplatform.cli.report_history import life, report_feeds, report_tables
-from adplatform.components.assembly.automation import Automation
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import asked
 from adplatform.flow.pattern import Pattern
@@ -38,11 +37,12 @@ FEEDS = ("northwind/campaign_daily", "clubcard/members", "clubcard/purchases")
 
 
 def run_demo(services: Services, patterns: list[Pattern], console: Console, errors: Console) -> None:
-    """Seed the demo partners, let them deliver, pull reports, run flows; show what became of all."""
+    """Seed the demo partners, let them deliver and a shop trade, pull reports, run flows; show what became of all."""
     provision_patterns(services, patterns)
     automations = declared_automations()
-    files = {pattern.source.name for pattern in patterns if pattern.source.takes_files}
-    partners_only = [each for each in automations if each.source in files]
+    shops = [each for each in of_kind(patterns, EngineFiles) if each.simulated_database is not None]
+    first = {each.source.name for each in (*(p for p in patterns if p.source.takes_files), *shops)}
+    partners_only = [each for each in automations if each.source in first]
     accounts = [pulled.account for pulled in of_kind(patterns, PulledReports)]
 
     def upload(key: str, body: bytes) -> None:
@@ -50,14 +50,20 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
 
     if any(services.ledger.deliveries.of_feed(feed) for feed in FEEDS):
         console.print("The partners have delivered already; processing whatever is still due.\n")
+        _trade(services, shops, console)
         process_all(services, partners_only, 0, console, errors)
     else:
         with Partners(upload, services.secrets, datetime.now(UTC).date()) as partners:
-            console.rule("Two partners deliver: encrypted campaigns and members, and plain purchases")
+            console.rule(
+                "Two partners deliver encrypted campaigns and members, and plain purchases; a shop's tables are read"
+            )
             partners.first_deliveries()
             process_all(services, partners_only, 7, console, errors)
-            console.rule("A damaged file comes again, and purchases are corrected after they were published")
+            console.rule(
+                "A damaged file comes again, published purchases are corrected; the shop sells on, and is read again"
+            )
             partners.second_deliveries()
+            _trade(services, shops, console)
             process_all(services, partners_only, 2, console, errors)
     _export(services, patterns)
     rows = [(feed, version) for feed in FEEDS for version in services.ledger.publications.of_feed(feed)]
@@ -71,8 +77,6 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
     for table in report_tables(services.ledger, report_feeds(services.ledger, accounts)):
         console.print(table)
     _show_survivor(services, accounts, console)
-    console.rule("A shop sells on; the next reading of its database brings what has changed")
-    _trade(services, patterns, automations, console, errors)
     console.rule("AppFlow, DataSync, tables of a database: their runs, and what these brought")
     for pattern in of_kind(patterns, EngineFiles):
         for target in pattern.watch(services).targets:
@@ -95,23 +99,17 @@ def _export(services: Services, patterns: list[Pattern]) -> None:
                 services.s3.put_object(Bucket=task.store_bucket, Key=key, Body=body.encode())
 
 
-def _trade(
-    services: Services, patterns: list[Pattern], automations: Sequence[Automation], console: Console, errors: Console
-) -> None:
-    """Let a simulated shop trade, and have its tables read again."""
-    for pattern in of_kind(patterns, EngineFiles):
-        if pattern.simulated_database is None:
-            continue
-        secret = services.secrets.get_secret_value(SecretId=pattern.simulated_database)["SecretString"]
-        with httpx.Client(trust_env=False) as http:
+def _trade(services: Services, shops: Sequence[EngineFiles], console: Console) -> None:
+    """Let simulated shops trade, and want their tables to be read again."""
+    for shop in shops:
+        secret = services.secrets.get_secret_value(SecretId=shop.simulated_database)["SecretString"]
+        with httpx.Client(trust_env=False, timeout=60) as http:
             answer = http.post(f"{json.loads(secret)['administration']}/trade", json={"orders": TRADED})
-        done = answer.raise_for_status().json()
-        console.print(", ".join(f"{count} {kind}" for kind, count in done.items()), highlight=False)
-        watch = pattern.watch(services)
+        done = ", ".join(f"{count} {kind}" for kind, count in answer.raise_for_status().json().items())
+        console.print(f"{shop.source.name} trades: {done}", highlight=False)
+        watch = shop.watch(services)
         for target in watch.targets:
             watch.intend(target, asked(services.now()))
-        of_it = [each for each in automations if each.source == pattern.source.name]
-        process_all(services, of_it, 0, console, errors)
 
 
 def _disturb(settings: Settings) -> None:
