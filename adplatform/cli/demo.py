@@ -100,7 +100,7 @@ def _export(services: Services, patterns: list[Pattern]) -> None:
 
 
 def _trade(services: Services, shops: Sequence[EngineFiles], console: Console) -> None:
-    """Let simulated shops trade, and want their tables to be read again."""
+    """Let simulated shops trade, and want to have what changed in the tables that are read so."""
     for shop in shops:
         secret = services.secrets.get_secret_value(SecretId=shop.simulated_database)["SecretString"]
         with httpx.Client(trust_env=False, timeout=60) as http:
@@ -109,7 +109,8 @@ def _trade(services: Services, shops: Sequence[EngineFiles], console: Console) -
         console.print(f"{shop.source.name} trades: {done}", highlight=False)
         watch = shop.watch(services)
         for target in watch.targets:
-            watch.intend(target, asked(services.now()))
+            if not target.engine.limits.replaces:
+                watch.intend(target, asked(services.now()))
 
 
 def _disturb(settings: Settings) -> None:

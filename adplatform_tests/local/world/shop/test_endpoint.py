@@ -75,7 +75,11 @@ def test_a_kill_of_any_process_leaves_no_server_and_the_next_finds_everything(da
         sold, port = truth(url), connection(url)["port"]
         record = ensure(data)
         assert (record.url, record.owned) == (url, False)
-        os.kill(owner.pid if killed == "owner" else _pid(data), signal.SIGKILL)
+        if killed == "owner":
+            owner.kill()
+            owner.wait()
+        else:
+            os.kill(_pid(data), signal.SIGKILL)
         with ensure(data) as endpoint:  # at once, while the one before may still be ending
             assert truth(endpoint.url) == sold
         eventually(lambda: not listens(port))
