@@ -80,7 +80,9 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
     console.rule("AppFlow, DataSync, tables of a database: their runs, and what these brought")
     for pattern in of_kind(patterns, EngineFiles):
         for target in pattern.watch(services).targets:
-            console.print(run_table(services.ledger, pattern.source.name, target.name, most=5))
+            table = run_table(services.ledger, pattern.source.name, target.name, most=5)
+            if table.row_count:
+                console.print(table)
     console.print(HINTS, highlight=False, markup=False)
 
 

@@ -254,7 +254,9 @@ def test_flip_anywhere_in_the_header_is_refused(
     workshop: Workshop, us: Partner, home: GpgHome, unsigned: SignaturePolicy, tmp_path: Path, position: int
 ) -> None:
     message = flip(workshop.encrypt(b"a,b\n1,2\n", us), position)
-    assert refusal(message, tmp_path, home, unsigned).reason in (Reason.DAMAGED, Reason.WRONG_KEY)
+    # What a flipped length brings to light may even look like another packet: that depends on the session key.
+    refused = (Reason.DAMAGED, Reason.WRONG_KEY, Reason.SEVERAL_MESSAGES)
+    assert refusal(message, tmp_path, home, unsigned).reason in refused
 
 
 def test_message_for_another_key_names_the_key_ids(
