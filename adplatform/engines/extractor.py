@@ -34,7 +34,12 @@ class Extractor:
             token=32,
             token_life=_EVER,
             history=_EVER,
-            patience={RunState.UNSEEN: timedelta(minutes=15), RunState.WAITING: timedelta(hours=1)},
+            # A view that is held for long keeps the server from cleaning up.
+            patience={
+                RunState.UNSEEN: timedelta(minutes=15),
+                RunState.WAITING: timedelta(hours=1),
+                RunState.RUNNING: timedelta(hours=1),
+            },
             replaces=self.table.feed.incremental is None,
         )
 

@@ -57,6 +57,10 @@ DIALECTS: Mapping[str, Dialect] = {
 """By the engine as the secrets of Amazon RDS name it; ``postgresql`` is taken for ``postgres``."""
 
 
+_UNVERIFIED = ("sqlserver", "oracle")
+"""Engines whose drivers are not set up here to verify a certificate."""
+
+
 @dataclass(frozen=True)
 class Credentials:
     """How to reach one database. ``engine`` is a key of ``DIALECTS``."""
@@ -126,6 +130,11 @@ def database(credentials: Credentials, how: Connecting) -> Iterator["sa.Engine"]
     dialect = credentials.dialect
     if find_spec(dialect.module.split(".")[0]) is None:
         raise PermanentFailure(f"{credentials.place}: install {dialect.package}, which speaks to it")
+    if how.verified and credentials.engine in _UNVERIFIED:
+        raise PermanentFailure(
+            f"{credentials.place}: {dialect.package} is not known to verify the server's certificate: lead a tunnel "
+            "from this machine to the database, and set tls: off"
+        )
     if not how.verified and not _is_here(credentials.host):
         raise PermanentFailure(
             f"{credentials.place}: tls: off is for a database of this machine; leave it out, and name the secret with "

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from adplatform.extract import connection
 from adplatform.extract.connection import Connecting, Credentials, database, database_failures, read_credentials
 from adplatform.failures import CredentialsRefused, EnvironmentFailure, PermanentFailure
 from adplatform.flow.services import Services
@@ -77,9 +78,9 @@ def secured(request: pytest.FixtureRequest) -> Iterator[Secured]:
 
 def asked(server: PostgresServer, how: Connecting) -> list[Any]:
     credentials = Credentials("postgres", "127.0.0.1", server.port, "postgres", server.password, "postgres")
-    with database_failures("shop"), database(credentials, how) as engine, engine.connect() as connection:
+    with database_failures("shop"), database(credentials, how) as engine, engine.connect() as opened:
         query = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
-        return [row[0] for row in connection.exec_driver_sql(query)]
+        return [row[0] for row in opened.exec_driver_sql(query)]
 
 
 def test_a_certificate_must_be_of_the_authority_and_for_the_host(
@@ -128,3 +129,18 @@ def test_credentials_show_no_password(services: Services) -> None:
     assert (found.engine, found.port, found.password) == ("postgres", 5432, "hidden")
     assert "hidden" not in f"{found!r} {found} {found.place}"
     assert pickle.loads(pickle.dumps(found)) == found
+
+
+@pytest.mark.parametrize("engine", ["sqlserver", "oracle"])
+def test_a_database_whose_certificate_is_not_verified_is_not_reached(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "find_spec", lambda _: True)
+    credentials = Credentials(engine, "db.example.com", 1, "u", "p", "d")
+    with pytest.raises(PermanentFailure, match="lead a tunnel"), database(credentials, Connecting()):
+        pass
+    with (
+        pytest.raises(PermanentFailure, match="for a database of this machine"),
+        database(credentials, Connecting(verified=False)),
+    ):
+        pass
