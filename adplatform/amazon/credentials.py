@@ -1,6 +1,5 @@
 """Credentials of Login with Amazon, from Secrets Manager and nowhere else."""
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +7,7 @@ from botocore.exceptions import ClientError
 
 from adplatform.failures import CredentialsRefused, EnvironmentFailure, PermanentFailure
 from adplatform.platform.aws_errors import aws_failures
+from adplatform.platform.json_secrets import json_object
 
 CURRENT, PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
 _MEMBERS = ("client_id", "client_secret", "refresh_token")
@@ -48,13 +48,8 @@ def _is_missing(error: BaseException | None) -> bool:
 
 
 def _parsed(text: str, name: str) -> Credentials:
-    try:
-        document = json.loads(text)
-    except ValueError:
-        document = None
-    members = document if isinstance(document, dict) else {}
+    members = json_object(text)
     missing = [m for m in _MEMBERS if not isinstance(members.get(m), str) or not members[m].strip()]
     if missing:
-        # Not chained: the parser's error quotes the secret.
-        raise CredentialsRefused(f"secret {name} is no JSON object with {', '.join(missing)}") from None
+        raise CredentialsRefused(f"secret {name} is no JSON object with {', '.join(missing)}")
     return Credentials(*(members[m].strip() for m in _MEMBERS))

@@ -12,8 +12,8 @@ from adplatform.contracts.database import DatabaseSource
 from adplatform.extract.connection import Connecting, database, database_failures, read_credentials
 from adplatform.extract.declaration import feed_yaml
 from adplatform.extract.described import described, tables_of
-from adplatform.extract.extraction import opened
 from adplatform.extract.reading import split_name
+from adplatform.extract.table import opened
 from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform.patterns import faultless_defs

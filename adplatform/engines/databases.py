@@ -9,7 +9,7 @@ from adplatform.contracts.database import DatabaseSource
 from adplatform.engines.extractor import Extractor
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import Target
-from adplatform.extract.extraction import Table, opened
+from adplatform.extract.table import Table, opened
 from adplatform.flow.services import Services
 from adplatform.flow.source import declared_source
 from adplatform.platform.settings import Settings

@@ -11,7 +11,7 @@ from adplatform.contracts.types import DataType
 from adplatform.engines.engine import Busy, Claim, Finding, Limits, Run, Started
 from adplatform.extract.connection import database_failures
 from adplatform.extract.described import DescribedColumn, described
-from adplatform.extract.extraction import Table
+from adplatform.extract.table import Table
 from adplatform.failures import listed
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import Intention, RunState
@@ -71,7 +71,7 @@ class Extractor:
         id = intention.token(self.limits.token)
         if extracts.get(source, target, id) is not None:
             return Started(id, adopted=True)
-        going = next((e for e in extracts.known(source, target) if not e.ended), None)
+        going = next(self._going(), None)
         if going is not None:
             return Busy(going.id)
         extracts.want(source, target, id)
@@ -83,8 +83,8 @@ class Extractor:
         return {row.id: _run(row) for row in found if row is not None}
 
     def recent(self, since: datetime) -> Iterator[Run]:
-        known = self.services.ledger.extracts.known(self.table.declared.source, self.table.feed.name)
-        return (_run(row) for row in known if row.started_at is None or row.started_at >= since)
+        """Those that go on: nobody else starts readings, and each is asked about by its id until it has landed."""
+        return map(_run, self._going())
 
     def claims(self, run: Run) -> Iterator[Claim]:
         """By the manifest.
@@ -106,6 +106,10 @@ class Extractor:
                 return True
             row = self._row(run_id)
         return row is not None and not row.ended
+
+    def _going(self) -> Iterator[Extract]:
+        active = self.services.ledger.extracts.active(self.table.declared.source)
+        return (row for row in active if row.target == self.table.feed.name)
 
     def _row(self, run_id: str) -> Extract | None:
         return self.services.ledger.extracts.get(self.table.declared.source, self.table.feed.name, run_id)

@@ -3,7 +3,6 @@
 Secrets are read here, to be handed to DataSync, and nothing that they hold is in any error.
 """
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -14,6 +13,7 @@ from adplatform.engines.declared_tasks import DeclaredTask, tags_of, task_reques
 from adplatform.engines.task_locations import location_uris, same_place
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.platform.aws_errors import aws_failures
+from adplatform.platform.json_secrets import json_object
 
 _PORTS = {"https": 443, "http": 80}
 _KNOWN = ("user", "domain")
@@ -64,14 +64,9 @@ def read_secret(secrets: Any, name: str, members: Sequence[str], optional: Seque
             raise PermanentFailure(
                 f"secret {name} does not exist: make it, a JSON object with {', '.join(members)}"
             ) from e
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = None
-    kept = {key: value for key, value in found.items() if isinstance(value, str)} if isinstance(found, dict) else {}
+    kept = {key: value for key, value in json_object(text).items() if isinstance(value, str)}
     if missing := [member for member in members if not kept.get(member)]:
-        # Not chained: the parser's error quotes the secret.
-        raise PermanentFailure(f"secret {name} is no JSON object with {', '.join(missing)}") from None
+        raise PermanentFailure(f"secret {name} is no JSON object with {', '.join(missing)}")
     return {member: kept[member] for member in (*members, *optional) if kept.get(member)}
 
 

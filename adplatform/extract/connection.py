@@ -3,7 +3,6 @@
 A database's own messages may quote rows, and a driver's quote the statement: neither leaves this module.
 """
 
-import json
 import ssl
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ import certifi
 
 from adplatform.failures import AccessRefused, CredentialsRefused, PermanentFailure, TransientFailure
 from adplatform.platform.aws_errors import secret_failures
+from adplatform.platform.json_secrets import json_object
 from adplatform.platform.late import Late
 
 if TYPE_CHECKING:
@@ -32,21 +32,24 @@ else:
 
 _MEMBERS = ("engine", "host", "username", "password", "dbname")
 CONNECT_SECONDS = 15
+SNAPSHOTS = "exports snapshots"
+"""The execution option of an engine that says whether its database exports snapshots."""
 
 
 @dataclass(frozen=True)
 class Dialect:
     """How a kind of database is reached. ``driver`` is SQLAlchemy's name, ``module`` what has to be installed for it,
-    from ``package``."""
+    from ``package``. With ``snapshots`` several connections can share one view, exported as PostgreSQL does."""
 
     driver: str
     module: str
     package: str
     port: int
+    snapshots: bool = False
 
 
 DIALECTS: Mapping[str, Dialect] = {
-    "postgres": Dialect("postgresql+psycopg", "psycopg", "psycopg", 5432),
+    "postgres": Dialect("postgresql+psycopg", "psycopg", "psycopg", 5432, snapshots=True),
     "mysql": Dialect("mysql+pymysql", "pymysql", "pymysql", 3306),
     "mariadb": Dialect("mariadb+pymysql", "pymysql", "pymysql", 3306),
     "sqlserver": Dialect("mssql+pymssql", "pymssql", "pymssql", 1433),
@@ -102,15 +105,10 @@ def read_credentials(secrets: Any, name: str) -> Credentials:
     """
     with secret_failures(f"secret {name}"):
         text = secrets.get_secret_value(SecretId=name).get("SecretString", "")
-    try:
-        document = json.loads(text)
-    except ValueError:
-        document = None
-    members = document if isinstance(document, dict) else {}
+    members = json_object(text)
     missing = [m for m in _MEMBERS if not isinstance(members.get(m), str) or not members[m].strip()]
     if missing:
-        # Not chained: the parser's error quotes the secret.
-        raise CredentialsRefused(f"secret {name} is no JSON object with {', '.join(missing)}") from None
+        raise CredentialsRefused(f"secret {name} is no JSON object with {', '.join(missing)}")
     engine = {"postgresql": "postgres"}.get(members["engine"].lower(), members["engine"].lower())
     if engine not in DIALECTS:
         raise CredentialsRefused(f"secret {name}: engine is not one of {', '.join(DIALECTS)}")
@@ -154,6 +152,7 @@ def database(credentials: Credentials, how: Connecting) -> Iterator["sa.Engine"]
             ),
             poolclass=sa.NullPool,
             connect_args=_arguments(credentials, how, str(authority) if how.authority else ""),
+            execution_options={SNAPSHOTS: dialect.snapshots},
             hide_parameters=True,
         )
         try:

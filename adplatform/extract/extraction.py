@@ -6,18 +6,15 @@ same in every view, so those that are kept stay.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adplatform.contracts.database import DatabaseSource, TableFeed
-from adplatform.extract.connection import Connecting, database, database_failures, read_credentials
-from adplatform.extract.portable import portable_view
-from adplatform.extract.postgres import postgres_view
+from adplatform.extract.connection import database_failures
 from adplatform.extract.reading import (
     Pace,
     Piece,
@@ -27,14 +24,14 @@ from adplatform.extract.reading import (
     back,
     pieces_between,
     read_cursor,
-    split_name,
     write_cursor,
 )
+from adplatform.extract.table import Table, opened, view_of
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.services import Services
 from adplatform.lake.zones import Zones
 from adplatform.ledger.extracts import Chunk, Extract
-from adplatform.platform.aws_errors import aws_failures, secret_failures
+from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.late import Late
 
 if TYPE_CHECKING:
@@ -50,61 +47,6 @@ _BUFFER = 1 << 20
 
 class Stopped(PermanentFailure):
     """Somebody wants the reading to end."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table of a declared database."""
-
-    declared: DatabaseSource
-    feed: TableFeed
-
-    @property
-    def name(self) -> str:
-        return f"{self.declared.source}/{self.feed.name}"
-
-    def reading(self, window: Window | None = None) -> Reading:
-        schema, table = split_name(self.feed.source_table)
-        chunks = self.feed.chunks
-        return Reading(
-            schema,
-            table,
-            tuple(column.field_name for column in self.feed.read_columns),
-            self.feed.where,
-            window,
-            chunks.rows,
-            self.feed.column(chunks.column).field_name if chunks.column else None,
-        )
-
-    @property
-    def cursor(self) -> str | None:
-        """The database's name of its cursor."""
-        wanted = self.feed.incremental
-        return self.feed.column(wanted.cursor).field_name if wanted else None
-
-
-@contextmanager
-def opened(secrets: Any, declared: DatabaseSource) -> "Iterator[Any]":
-    """The engine of a declared database; as ``adplatform.extract.connection.database``."""
-    credentials = read_credentials(secrets, declared.connection)
-    authority = ""
-    if declared.authority is not None:
-        with secret_failures(f"secret {declared.authority}"):
-            authority = secrets.get_secret_value(SecretId=declared.authority).get("SecretString", "")
-    how = Connecting(declared.verified, authority, declared.statement_timeout)
-    with database(credentials, how) as engine:
-        yield engine
-
-
-@contextmanager
-def view_of(engine: Any, workers: int) -> Iterator[View]:
-    """The database as it is now."""
-    if engine.url.drivername.startswith("postgresql") and engine.url.port != 5439:
-        with postgres_view(engine, workers) as view:
-            yield view
-    else:
-        with portable_view(engine) as portable:
-            yield portable
 
 
 def extract(
@@ -126,19 +68,19 @@ def extract(
     """
     declared = table.declared
     pace = pace or Pace(declared.rows_per_second)
-    with (
-        aws_failures(table.name),
-        opened(services.secrets, declared) as engine,
-        database_failures(table.name),
-        view(engine, declared.workers) as seen,
-    ):
-        row, pieces, reading = _begun(services, table, row, last, seen)
-        kept = {chunk.number: chunk for chunk in services.ledger.extracts.chunks(row) if _counts(chunk, row)}
-        guard = _guard(services, row, services.now() + declared.snapshot_max_age)
-        work = _Work(services, table, row, reading, seen, folder, replace(pace, go_on=guard))
-        _read_all(work, [piece for piece in pieces if piece.number not in kept], min(declared.workers, seen.workers))
-    chunks = [chunk for chunk in services.ledger.extracts.chunks(row) if _counts(chunk, row)]
-    return _finished(services, row, chunks)
+    with aws_failures(table.name):
+        with (
+            opened(services.secrets, declared) as engine,
+            database_failures(table.name),
+            view(engine, declared.workers) as seen,
+        ):
+            row, pieces, reading = _begun(services, table, row, last, seen)
+            kept = {chunk.number for chunk in _kept(services, row)}
+            guard = _guard(services, row, services.now() + declared.snapshot_max_age)
+            work = _Work(services, row, reading, seen, folder, replace(pace, go_on=guard))
+            missing = [piece for piece in pieces if piece.number not in kept]
+            _read_all(work, missing, min(declared.workers, seen.workers))
+        return _finished(services, row, _kept(services, row))
 
 
 def _begun(
@@ -181,8 +123,10 @@ def _viewed(services: Services, row: Extract, seen: View, window: Window | None,
     return viewed
 
 
-def _counts(chunk: Chunk, row: Extract) -> bool:
-    return bool(row.until) or chunk.generation == row.generation
+def _kept(services: Services, row: Extract) -> list[Chunk]:
+    """The chunks that count: of any view where they are ranges of the cursor, else of this one."""
+    chunks = services.ledger.extracts.chunks(row)
+    return [chunk for chunk in chunks if row.until or chunk.generation == row.generation]
 
 
 def _guard(services: Services, row: Extract, until: datetime) -> Callable[[], None]:
@@ -211,7 +155,6 @@ class _Work:
     """What reading a chunk needs."""
 
     services: Services
-    table: Table
     row: Extract
     reading: Reading
     view: View
@@ -227,7 +170,7 @@ class _Work:
         """Read one piece, put it into the raw zone, and remember it."""
         path = self.folder / f"{piece.number}.csv.gz"
         with (
-            database_failures(f"{self.table.name}, chunk {piece.number}"),
+            database_failures(f"{self.row.name}, chunk {piece.number}"),
             path.open("wb") as raw,
             igzip.IGzipFile(fileobj=raw, mode="wb", compresslevel=COMPRESSION, mtime=0) as out,
         ):

@@ -37,7 +37,8 @@ def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> None:
         if task is not None and simulated:
             _simulate(services, task)
         pattern.provision(services)
-        events_to_queue(services, pattern.source, pattern.events)
+        if pattern.events:
+            events_to_queue(services, pattern.source, pattern.events)
     for each in patterns:
         provide_crawlers(services, each.source)
 

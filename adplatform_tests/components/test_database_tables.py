@@ -11,6 +11,7 @@ import pytest
 from adplatform.components import DatabaseTables
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import RunState
+from adplatform.resources.provisioning import provision_patterns
 from adplatform_tests.support.databases import Database
 from adplatform_tests.support.platforms import Platform, make_platform
 
@@ -172,6 +173,21 @@ def test_a_reading_that_is_stopped_ends_as_cancelled_and_delivers_nothing(
     assert platform.process() == []
     assert [r.state for r in services.ledger.engine_runs.runs("shop", "customers")] == [RunState.CANCELLED]
     assert services.ledger.deliveries.of_feed("shop/customers") == []
+
+
+def test_nothing_waits_for_events_of_a_database_and_ended_readings_are_not_looked_through(
+    services: Services, shop: Database, instance: dg.DagsterInstance
+) -> None:
+    shop.execute(TABLE, ROWS.format(1, 10))
+    platform = platform_of(services, shop, instance)
+    pattern = DatabaseTables(platform.declared).pattern(services.settings)  # type: ignore[arg-type]
+    provision_patterns(services, [pattern])
+    assert services.queue_url(pattern.source) is None
+    [target] = pattern.targets(services)
+    platform.tick()
+    assert len(list(target.engine.recent(services.now()))) == 1
+    assert not failures(platform.process())
+    assert list(target.engine.recent(services.now())) == []
 
 
 @pytest.mark.parametrize(

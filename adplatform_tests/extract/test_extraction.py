@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from adplatform.contracts.database import DatabaseSource
-from adplatform.extract.extraction import Table, extract, view_of
+from adplatform.extract.extraction import extract
 from adplatform.extract.reading import Pace, Piece, Reading, Sink, View
+from adplatform.extract.table import Table, view_of
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
@@ -151,9 +152,14 @@ def hurting(do: Callable[[View], None], at: int, into: list[Hurt] | None = None)
 
 
 def kill_readers(shop: Database) -> Callable[[View], None]:
-    """Ends every connection that reads by ``COPY``, as an administrator or a failing server does."""
+    """Ends every connection that reads by ``COPY``, as an administrator or a failing server does: once, in the midst of a
+    piece, which is the second time that a view is hurt."""
+    times: list[None] = []
 
     def kill(_: View) -> None:
+        times.append(None)
+        if len(times) != 2:
+            return
         shop.query(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             f" WHERE datname = '{shop.name}' AND query LIKE 'COPY%'"

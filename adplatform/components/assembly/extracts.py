@@ -13,7 +13,8 @@ from adplatform.components.assembly.automation import Automation, Looking, Tick
 from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG, at_work, runs_of, say_of, work_ended
 from adplatform.contracts.database import DatabaseSource
 from adplatform.extract.due import ExtractDue, extracts_due, failed
-from adplatform.extract.extraction import Table, extract
+from adplatform.extract.extraction import extract
+from adplatform.extract.table import Table
 from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services

@@ -1,0 +1,71 @@
+"""A table of a declared database, and the database opened as it is declared."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from adplatform.contracts.database import DatabaseSource, TableFeed
+from adplatform.extract.connection import SNAPSHOTS, Connecting, database, read_credentials
+from adplatform.extract.portable import portable_view
+from adplatform.extract.postgres import postgres_view
+from adplatform.extract.reading import Reading, View, Window, split_name
+from adplatform.platform.aws_errors import secret_failures
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a declared database."""
+
+    declared: DatabaseSource
+    feed: TableFeed
+
+    @property
+    def name(self) -> str:
+        return f"{self.declared.source}/{self.feed.name}"
+
+    def reading(self, window: Window | None = None) -> Reading:
+        schema, table = split_name(self.feed.source_table)
+        chunks = self.feed.chunks
+        return Reading(
+            schema,
+            table,
+            tuple(column.field_name for column in self.feed.read_columns),
+            self.feed.where,
+            window,
+            chunks.rows,
+            self.feed.column(chunks.column).field_name if chunks.column else None,
+        )
+
+    @property
+    def cursor(self) -> str | None:
+        """The database's name of its cursor."""
+        wanted = self.feed.incremental
+        return self.feed.column(wanted.cursor).field_name if wanted else None
+
+
+@contextmanager
+def opened(secrets: Any, declared: DatabaseSource) -> "Iterator[sa.Engine]":
+    """The engine of a declared database; as ``adplatform.extract.connection.database``."""
+    credentials = read_credentials(secrets, declared.connection)
+    authority = ""
+    if declared.authority is not None:
+        with secret_failures(f"secret {declared.authority}"):
+            authority = secrets.get_secret_value(SecretId=declared.authority).get("SecretString", "")
+    how = Connecting(declared.verified, authority, declared.statement_timeout)
+    with database(credentials, how) as engine:
+        yield engine
+
+
+@contextmanager
+def view_of(engine: "sa.Engine", workers: int) -> Iterator[View]:
+    """The database as it is now."""
+    if engine.get_execution_options()[SNAPSHOTS]:
+        with postgres_view(engine, workers) as view:
+            yield view
+    else:
+        with portable_view(engine) as portable:
+            yield portable
