@@ -152,8 +152,8 @@ def hurting(do: Callable[[View], None], at: int, into: list[Hurt] | None = None)
 
 
 def kill_readers(shop: Database) -> Callable[[View], None]:
-    """Ends every connection that reads by ``COPY``, as an administrator or a failing server does: once, in the midst of a
-    piece, which is the second time that a view is hurt."""
+    """Ends every connection that reads by ``COPY``, as a failing server does: once, in the midst of a piece, which is
+    the second time that a view is hurt."""
     times: list[None] = []
 
     def kill(_: View) -> None:
