@@ -183,6 +183,11 @@ class ColumnSettings(Strict):
     """Spark SQL that computes the column from other columns; it is then not read from the files."""
     comment: str = ""
     """What the column means; the table shows it."""
+    optional: bool = False
+    """For csv with a header and for parquet: whether files may lack the column, as those do that were written before it
+    was added or after it was dropped."""
+    default: Bound = None
+    """The value of rows in files that lack an ``optional`` column, written as the files write it; by default none."""
 
     @field_validator("type")
     @classmethod
@@ -239,6 +244,10 @@ class Column(ColumnSettings):
             )
         if self.decimal_comma and not self.data_type.is_number:
             raise ValueError(f"column {self.name}: decimal_comma is for numbers")
+        if self.optional and (self.expression or self.required):
+            raise ValueError(f"column {self.name}: optional is for a column of the files that may be without a value")
+        if self.default is not None and not self.optional:
+            raise ValueError(f"column {self.name}: default is for files that lack the column; set optional: true, too")
         if (self.min or self.max) and self.data_type.name in ("string", "boolean"):
             raise ValueError(f"column {self.name}: min and max need a number, date or timestamp")
         return self

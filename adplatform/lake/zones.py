@@ -64,6 +64,11 @@ class Zones:
     def publications(self, feed: str, day: date) -> str:
         return _day("publications", feed, day)
 
+    @staticmethod
+    def folds(feed: str) -> str:
+        """Where it is kept what the merges of a table came to."""
+        return f"folds/{feed}/"
+
     def manifests_of(self, feed: str) -> str:
         """Below it lie the manifests of all dates of a feed, or of all scopes of a table."""
         return f"manifests/{feed}/"

@@ -59,6 +59,11 @@ class Extract:
         return f"{self.source}/{self.target}"
 
     @property
+    def run_key(self) -> str:
+        """The same however often a run is asked for, and another for each try."""
+        return f"{self.name} {self.id} {self.attempt}.{self.returned}"
+
+    @property
     def sort_key(self) -> str:
         return extract_key(self.id)
 

@@ -16,6 +16,7 @@ from adplatform.ledger.deliveries import Deliveries
 from adplatform.ledger.derived import Derived
 from adplatform.ledger.engine_runs import EngineRuns
 from adplatform.ledger.extracts import Extracts
+from adplatform.ledger.folds import Folds
 from adplatform.ledger.keys import Keys
 from adplatform.ledger.leases import Lease, leased
 from adplatform.ledger.messages import Messages
@@ -73,6 +74,10 @@ class Ledger:
     @cached_property
     def extracts(self) -> Extracts:
         return Extracts(self.access)
+
+    @cached_property
+    def folds(self) -> Folds:
+        return Folds(self.access)
 
     @cached_property
     def observations(self) -> Observations:

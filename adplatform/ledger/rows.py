@@ -19,6 +19,8 @@ pk                            sk                                   row
 ``feed#<source>/@<target>``   ``run#<id>``                         :class:`EngineRun`, in ``active`` until it landed
 ``feed#<source>/@<target>``   ``extract#<id>``                     :class:`Extract`, in ``active`` until it has ended
 ``feed#<source>/@<target>``   ``chunk#<id>#<0001>#<000001>``       :class:`Chunk`, one piece of a reading that is kept
+``feed#<source>/<feed>``      ``fold``                             :class:`Fold`, how far a table's changes are merged
+``feed#<source>/<feed>``      ``generation#<000001>``              :class:`Generation`, a load of such a table
 ``feed#<source>/<feed>``      ``landed#<day>#<digest>``            :class:`Landed`, what a run brought to a delivery
 ``feed#<source>``             ``ignored#<digest>``                 :class:`Ignored`, where an ignored object's row is
 ``feed#<source>``             ``arrived#<digest>``                 :class:`Arrived`, where an object has arrived

@@ -147,7 +147,7 @@ def accept_delimited(contract: Contract, files: Sequence[InputFile]) -> Accepted
 
 def _check_declared(contract: Contract, file: InputFile, header: tuple[str, ...]) -> None:
     declared = [column.field_name for column in contract.read_columns]
-    missing = [name for name in declared if name not in header]
+    missing = [c.field_name for c in contract.read_columns if c.field_name not in header and not c.optional]
     if missing:
         # What was found is not reported: without a header it is the first row, which may hold personal data.
         raise BadFile(file.origin, Reason.LAYOUT, f"declared columns are missing from the header: {_listed(missing)}")

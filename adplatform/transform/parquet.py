@@ -9,7 +9,7 @@ from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
 from adplatform.platform.late import Late
 from adplatform.transform.layouts import Lines, accept
-from adplatform.transform.readers import Reading, define_raw, link
+from adplatform.transform.readers import Reading, absent, define_raw, link
 from adplatform.transform.rules import identifier, literal, sql_type
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def read_parquet(
     for file in sorted((f for layout in accepted.layouts for f in layout.files), key=lambda f: f.ordinal):
         found = types[file.ordinal]
         values = [
-            f"{_text(column, found[header]) if header in found else 'null::varchar'} as {identifier(column.name)}"
+            f"{_text(column, found[header]) if header in found else absent(column)} as {identifier(column.name)}"
             for header, column in by_header.items()
         ]
         scans.append(f"select {', '.join(values)}, {file.ordinal} as _file from {_scan(file, links)}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adplatform.contracts.model import Contract
+from adplatform.contracts.model import Column, Contract
 from adplatform.files.input_file import InputFile
 from adplatform.platform.late import Late
 from adplatform.transform.layouts import Accepted, Layout, accept_delimited
@@ -92,6 +92,11 @@ def _csv_scan(contract: Contract, layout: Layout, links: Path) -> str:
     if layout.lines.newline:
         options["new_line"] = literal(layout.lines.newline.encode("unicode_escape").decode())
     paths, ordinal = scanned_files(layout.files, links)
-    absent = [c.name for c in contract.read_columns if c.name not in layout.columns]
-    nulls = "".join(f", null::varchar as {identifier(name)}" for name in absent)
-    return f"select *{nulls}, {ordinal} as _file from read_csv({paths}, {csv_options(**options)})"
+    lacking = [c for c in contract.read_columns if c.name not in layout.columns]
+    added = "".join(f", {absent(column)} as {identifier(column.name)}" for column in lacking)
+    return f"select *{added}, {ordinal} as _file from read_csv({paths}, {csv_options(**options)})"
+
+
+def absent(column: Column) -> str:
+    """The text of a column that a file lacks."""
+    return f"{'null' if column.default is None else literal(column.default)}::varchar"

@@ -12,13 +12,14 @@ from dagster_aws.secretsmanager.resources import SecretsManagerResource
 from adplatform.components.assembly.automation import Automation, Looking, Tick
 from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG, at_work, runs_of, say_of, work_ended
 from adplatform.contracts.database import DatabaseSource
-from adplatform.extract.due import ExtractDue, extracts_due, failed
+from adplatform.extract.due import extracts_due
 from adplatform.extract.extraction import extract
 from adplatform.extract.table import Table
 from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
+from adplatform.flow.tried import failed
 from adplatform.ledger.engine_run import RunState
 from adplatform.ledger.extracts import Extract
 from adplatform.ledger.publications import Publication
@@ -68,10 +69,9 @@ class WithExtracts:
     ) -> dg.AssetMaterialization:
         return self.automation.materialization(services, flow, publication, columns)
 
-    def _request(self, due: ExtractDue) -> dg.RunRequest:
-        row = due.extract
+    def _request(self, row: Extract) -> dg.RunRequest:
         tags = {EXTRACT_TAG: f"{row.target}/{row.id}", FEED_TAG: row.name}
-        return dg.RunRequest(job_name=_extracts_name(self.source), run_key=due.run_key, tags=tags)
+        return dg.RunRequest(job_name=_extracts_name(self.source), run_key=row.run_key, tags=tags)
 
 
 def database_jobs(declared: DatabaseSource, assets: Sequence[dg.AssetsDefinition]) -> list[Any]:
@@ -125,7 +125,7 @@ def _read(context: dg.OpExecutionContext, services: Services, declared: Database
         with private_directory(services.settings.temp, context.run.run_id) as folder:
             done = extract(services, Table(declared, feed), claimed, last, folder)
     except (PermanentFailure, TransientFailure) as e:
-        after = failed(services.ledger, extracts.get(row.source, row.target, row.id) or claimed, e)
+        after = failed(extracts, extracts.get(row.source, row.target, row.id) or claimed, e, services.ledger.now())
         if after is None:
             raise ClaimLost(f"{row.name}: another run has the reading; this one stops") from e
         # People hear of it by the engine's run, whose state this is.

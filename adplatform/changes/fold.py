@@ -1,0 +1,369 @@
+"""A merge: the changes that have come are applied to the rows of a table, and readers are led to what came of it.
+
+A merge is planned in the ledger before it begins and is repeated until readers see it, so a crash at any point changes
+nothing: it reads immutable objects, and what it shows is named by its number. Deleted rows are shown before the others,
+so that no row is ever missing in both tables.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adplatform.changes import state
+from adplatform.changes.followed import Followed, history_columns
+from adplatform.changes.gathered import Change, all_changes, changes_to_merge, gather, lasting_names
+from adplatform.changes.local_files import fetch
+from adplatform.changes.state import KeptBucket, KeptFile, State
+from adplatform.changes.versions import Version, files_at, locations, show
+from adplatform.contracts.types import parse_type
+from adplatform.failures import ClaimLost, TransientFailure
+from adplatform.flow.services import Services
+from adplatform.lake.attempt import Published
+from adplatform.lake.keyed import Bucket, KeyedTable, Merged, merge, merging
+from adplatform.lake.table import TableSpec, table_name
+from adplatform.ledger.folds import Fold, Generation, Plan
+from adplatform.platform.late import Late
+from adplatform.transform.rules import identifier, literal, sql_type
+from adplatform.transform.values import OutputColumn
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow.parquet as pq
+else:
+    pq = Late("pyarrow.parquet")
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What a merge came to. ``changes == applied + superseded + unplaced``, where the last have no key that could be
+    stored. ``rebuilt`` rows were made from all their changes, because one had come late; ``closed`` versions have
+    ended."""
+
+    row: Fold
+    columns: tuple[OutputColumn, ...]
+    changes: int
+    applied: int
+    superseded: int
+    unplaced: int
+    rebuilt: int
+    closed: int
+    published: Mapping[str, Published]
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """A merge while it is made. ``before`` is what it begins with, ``columns`` are those of the rows by now, and
+    ``since`` is the date under which every version of the table is published, so that each replaces the one before."""
+
+    services: Services
+    followed: Followed
+    row: Fold
+    plan: Plan
+    run_id: str
+    work: Path
+    before: State
+    columns: tuple[OutputColumn, ...]
+    generations: Sequence[Generation]
+
+    @property
+    def since(self) -> date:
+        return self.row.since or self.plan.day
+
+    @property
+    def table(self) -> KeyedTable:
+        return self.followed.keyed(self.columns)
+
+    @property
+    def limits(self) -> tuple[str, int]:
+        return self.services.settings.memory_limit, self.services.settings.threads
+
+    @property
+    def grown(self) -> bool:
+        """Whether the table has got columns that its rows lack."""
+        return bool(self.before.columns) and set(self.before.types()) != {column.name for column in self.columns}
+
+    def folder(self, name: str) -> Path:
+        made = self.work / name
+        made.mkdir()
+        return made
+
+
+def fold(services: Services, followed: Followed, row: Fold, run_id: str, work: Path) -> Folded:
+    """Do what is planned in ``row``, which ``run_id`` has claimed; ``work`` is an empty directory.
+
+    Raises:
+        ClaimLost: another run has it.
+        PermanentFailure: changes cannot be put in order, or the table cannot take them.
+        TransientFailure: a service did not answer, or something is being published.
+    """
+    doing = _begun(services, followed, row, run_id, work)
+    begin, generations = row.merged.numbers, doing.generations
+    changes = list(changes_to_merge(services, followed, doing.plan, begin, doing.before.merged, generations))
+    base = _base(doing)
+    with merging(work, *doing.limits) as con:
+        sequence = followed.declared.sequence_field
+        gathered = gather(con, services, doing.table, sequence, changes, doing.folder("changes"))
+        merged = merge(
+            con,
+            doing.table,
+            base,
+            gathered.files,
+            doing.folder("merged"),
+            history=followed.has_history,
+            floor=_floor(doing),
+        )
+    found, known = merged.changes + gathered.unplaced, sum(each.rows for each in changes)
+    if found != known:
+        raise TransientFailure(
+            f"{followed.name}: {found} changes were read, and the ledger knows of {known}; nothing was published. Run "
+            "the step again"
+        )
+    late = merged.late
+    whole = _made_anew(doing, merged) if late is not None else merged
+    return _shown(doing, base, changes, merged, whole, gathered.unplaced)
+
+
+def _begun(services: Services, followed: Followed, row: Fold, run_id: str, work: Path) -> _Fold:
+    plan, before = row.next_plan, State()
+    if row.manifest_key and not plan.anew:
+        found = services.s3.get_object(Bucket=services.zones.raw_bucket, Key=row.manifest_key)
+        before = state.read(found["Body"].read())
+    catalogued = services.lake.catalog.table(table_name(followed.changes.table, services.settings.database_prefix))
+    if catalogued is None:
+        raise TransientFailure(f"{followed.changes.table}: its table is gone; run the step again")
+    columns = followed.columns((name, parse_type(kind)) for name, kind in catalogued.columns)
+    generations = services.ledger.folds.generations(followed.source, followed.declared.name)
+    return _Fold(services, followed, row, plan, run_id, work, before, columns, generations)
+
+
+def _floor(doing: _Fold) -> str:
+    """The sequence with which the load began that is complete by now and was not before; "" without one."""
+    number = doing.plan.reached.generation
+    if number <= (0 if doing.plan.anew else doing.row.merged.generation):
+        return ""
+    return next((each.sequence for each in doing.generations if each.number == number), "")
+
+
+def _base(doing: _Fold) -> list[Bucket]:
+    """The buckets of the table, on this machine, with all columns that it has by now."""
+    folder, zones, where = doing.folder("base"), doing.services.zones, doing.row.locations
+    rows, deleted = (zones.clean_key(where.get(table, "")) for table in (doing.followed.name, doing.followed.deleted))
+    wanted: dict[str, Path] = {}
+    for bucket in doing.before.buckets:
+        if bucket.rows.name:
+            wanted[f"{rows}{bucket.rows.name}"] = _rows_of(folder, bucket.number)
+        if bucket.deleted.name:
+            wanted[f"{deleted}{bucket.deleted.name}"] = _deleted_of(folder, bucket.number)
+    there = set(fetch(doing.services.store, wanted))
+    if doing.grown:
+        with merging(doing.work, *doing.limits) as con:
+            for path in there:
+                _grow(con, doing, path)
+    buckets = []
+    for number in (bucket.number for bucket in doing.before.buckets):
+        own, gone = _rows_of(folder, number), _deleted_of(folder, number)
+        buckets.append(Bucket(number, own if own in there else None, gone if gone in there else None))
+    return buckets
+
+
+def _rows_of(folder: Path, number: int) -> Path:
+    return folder / f"rows-{number:05}.parquet"
+
+
+def _deleted_of(folder: Path, number: int) -> Path:
+    return folder / f"deleted-{number:05}.parquet"
+
+
+def _grow(con: "duckdb.DuckDBPyConnection", doing: _Fold, path: Path) -> None:
+    """Give the file the columns that the table has got since; in older rows they have what is declared for that."""
+    defaults = {column.name: column.default for column in doing.followed.declared.columns}
+    present, values = doing.before.types(), []
+    for column in doing.columns:
+        default = defaults.get(column.name)
+        value = "null" if default is None else literal(default)
+        added = f"cast({value} as {sql_type(column.type)}) as {identifier(column.name)}"
+        values.append(identifier(column.name) if column.name in present else added)
+    target = path.with_suffix(".grown")
+    con.execute(
+        f"copy (select {', '.join(values)} from read_parquet({literal(str(path))}, hive_partitioning = false))"
+        f" to {literal(str(target))} (format parquet)"
+    )
+    target.rename(path)
+
+
+def _made_anew(doing: _Fold, merged: Merged) -> Merged:
+    """The table with those rows made from all their changes to which one came late."""
+    with merging(doing.work, *doing.limits) as con:
+        every = all_changes(doing.services, doing.followed, doing.plan, doing.generations)
+        sequence, folder = doing.followed.declared.sequence_field, doing.folder("all")
+        gathered = gather(con, doing.services, doing.table, sequence, every, folder, merged.late)
+        return merge(
+            con,
+            doing.table,
+            merged.buckets,
+            gathered.files,
+            doing.folder("anew"),
+            history=doing.followed.has_history,
+            anew=merged.late,
+        )
+
+
+def _shown(
+    doing: _Fold, base: Sequence[Bucket], changes: Sequence[Change], merged: Merged, whole: Merged, unplaced: int
+) -> Folded:
+    """Readers are led to what was merged, and the ledger remembers it."""
+    services, followed, row, plan = doing.services, doing.followed, doing.row, doing.plan
+    rows, deleted = (
+        Version(table, files_at(services, row.locations.get(table, ""))) for table in (followed.name, followed.deleted)
+    )
+    buckets = _buckets(doing, base, whole, rows, deleted)
+    history = _history(doing, merged, whole) if followed.has_history else {}
+    closed = history.get(plan.day, (None, ()))[1]
+    columns = tuple((column.name, column.type.hive) for column in doing.columns)
+    key = f"{services.zones.folds(followed.name)}{row.next:06}.json"
+    body = state.written(State(columns, buckets, closed, _merged_files(doing, changes)))
+    services.s3.put_object(Bucket=services.zones.raw_bucket, Key=key, Body=body, **services.zones.put_arguments)
+    description = followed.declared.description
+    published: dict[str, Published] = {}
+    for day, (version, _) in history.items():
+        spec = _spec(doing, followed.history, f"Versions of rows that have ended. {description}")
+        published[f"{followed.history}/{day}"] = _lead(doing, version, spec, day, key)
+    spec = _spec(doing, followed.deleted, f"Rows that were deleted. {description}")
+    published[followed.deleted] = _lead(doing, deleted, spec, doing.since, key)
+    published[followed.name] = _lead(doing, rows, _spec(doing, followed.name, description), doing.since, key)
+    days = {followed.history: plan.day}
+    done = replace(
+        row,
+        manifest_key=key,
+        locations=locations(services, [(table, days.get(table, doing.since)) for table in followed.tables]),
+        rows=sum(bucket.rows.rows for bucket in buckets),
+        deleted=sum(bucket.deleted.rows for bucket in buckets),
+        changes=merged.changes + unplaced,
+        applied=merged.applied,
+        superseded=merged.superseded,
+    )
+    noted = services.ledger.folds.succeed(row, done)
+    if noted is None:
+        raise ClaimLost(f"{followed.name}: another run has noted merge {row.next}")
+    return Folded(
+        row=noted,
+        columns=doing.columns,
+        changes=merged.changes + unplaced,
+        applied=merged.applied,
+        superseded=merged.superseded,
+        unplaced=unplaced,
+        rebuilt=_count(merged.late),
+        closed=_count(whole.closed),
+        published=published,
+    )
+
+
+def _buckets(
+    doing: _Fold, base: Sequence[Bucket], whole: Merged, rows: Version, deleted: Version
+) -> tuple[KeptBucket, ...]:
+    """Which file has what of each bucket. Those that nothing changed are taken over, unless all have to be written."""
+    known = {bucket.number: bucket for bucket in doing.before.buckets}
+    same = set() if doing.grown else {path for each in base for path in (each.rows, each.tombstones) if path}
+    kept = []
+    for bucket in whole.buckets:
+        before = known.get(bucket.number, KeptBucket(bucket.number))
+        own = rows.carry(doing.services, before.rows) if bucket.rows in same else rows.add(bucket.rows)
+        gone = bucket.tombstones
+        ended = deleted.carry(doing.services, before.deleted) if gone in same else deleted.add(gone)
+        kept.append(KeptBucket(bucket.number, own, ended))
+    return tuple(kept)
+
+
+def _history(doing: _Fold, merged: Merged, whole: Merged) -> dict[date, tuple[Version, tuple[KeptFile, ...]]]:
+    """The versions that have ended, by the date of the merge that closed them: of this date those of its earlier merges
+    and the new ones, of others those that have to be written again, because rows were made anew."""
+    services, table, today = doing.services, doing.followed.history, doing.plan.day
+    made: dict[date, tuple[Version, tuple[KeptFile, ...]]] = {}
+    folder, late = doing.folder("history"), merged.late
+    for placement in services.ledger.placements.of_feed(table):
+        if placement.day != today and (doing.plan.anew or late is not None):
+            version = _without(doing, placement.day, placement.location, late, folder)
+            if version is not None:
+                made[placement.day] = version, ()
+    same_day = doing.row.day == today and not doing.plan.anew
+    location = doing.row.locations.get(table, "") if same_day else ""
+    current = Version(table, files_at(services, location))
+    kept: list[KeptFile] = []
+    for file in doing.before.closed if same_day else ():
+        path = folder / f"before-{len(kept):05}.parquet"
+        if late is None:
+            kept.append(current.carry(services, file))
+            continue
+        fetch(services.store, {current.before[file.name].key: path})
+        kept.append(current.add(_remaining(doing, [path], late, path.with_suffix(".kept"))))
+    first = merged.closed
+    if late is not None and first is not None:
+        first = _remaining(doing, [first], late, folder / "first.parquet")
+    kept += [current.add(each) for each in dict.fromkeys((first, whole.closed)) if each is not None]
+    made[today] = current, tuple(file for file in kept if file.name)
+    return made
+
+
+def _without(doing: _Fold, day: date, location: str, late: Path | None, folder: Path) -> Version | None:
+    """The versions of a date without those of the ``late`` rows; None when it has none of these. Without ``late``
+    nothing is left."""
+    found = files_at(doing.services, location)
+    version = Version(doing.followed.history, found)
+    if late is None:
+        return version
+    paths = fetch(doing.services.store, {file.key: folder / f"{day}-{name}" for name, file in found.items()})
+    target = folder / f"{day}.parquet"
+    before = sum(_count(path) for path in paths)
+    left = _remaining(doing, paths, late, target)
+    if _count(left) == before:
+        return None
+    version.add(left)
+    return version
+
+
+def _remaining(doing: _Fold, files: Sequence[Path], late: Path, target: Path) -> Path | None:
+    """The versions in files of rows that are not ``late``; None when none is left."""
+    listed = ", ".join(literal(str(path)) for path in files)
+    key = ", ".join(map(identifier, doing.table.key))
+    with merging(doing.work, *doing.limits) as con:
+        con.execute(
+            f"copy (select * from read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+            f" anti join read_parquet({literal(str(late))}) using ({key})) to {literal(str(target))} (format parquet)"
+        )
+    return target if _count(target) else None
+
+
+def _merged_files(doing: _Fold, changes: Iterable[Change]) -> dict[str, tuple[str, ...]]:
+    """The files of changes of which nothing is left to merge. Those of a version that was published after the plan may
+    hold what the next merge takes."""
+    done = dict(doing.before.merged)
+    for change in changes:
+        if change.version == doing.plan.reached.versions[change.day]:
+            names = lasting_names(doing.services.zones, doing.followed, change)
+            done[change.day] = tuple(dict.fromkeys((*done.get(change.day, ()), *names)))
+    return done
+
+
+def _spec(doing: _Fold, table: str, description: str) -> TableSpec:
+    columns = history_columns(doing.columns) if table == doing.followed.history else doing.columns
+    return doing.followed.spec(table, columns, description.strip(), doing.services.settings.database_prefix)
+
+
+def _lead(doing: _Fold, version: Version, spec: TableSpec, day: date, manifest: str) -> Published:
+    return show(
+        doing.services,
+        version,
+        spec,
+        day=day,
+        number=doing.row.next,
+        manifest=manifest,
+        key_id=doing.plan.reached.key_id,
+        run_id=doing.run_id,
+        temp=doing.work,
+    )
+
+
+def _count(path: Path | None) -> int:
+    return int(pq.read_metadata(path).num_rows) if path is not None else 0

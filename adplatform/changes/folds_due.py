@@ -1,0 +1,134 @@
+"""Which tables are to be merged with the changes that have come, and what each merge takes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from adplatform.changes.followed import Followed
+from adplatform.flow.services import Services
+from adplatform.flow.settling import Runs
+from adplatform.flow.tried import free
+from adplatform.flow.version import read_settlement
+from adplatform.ledger.engine_run import RunState
+from adplatform.ledger.folds import Fold, Plan, Reached
+from adplatform.ledger.ledger import Ledger
+from adplatform.ledger.placements import Placement
+
+
+@dataclass(frozen=True)
+class FoldDue:
+    """A merge that needs a run."""
+
+    followed: Followed
+    fold: Fold
+
+
+def folds_due(
+    services: Services, followed: Iterable[Followed], runs: Runs, *, everything: bool = False
+) -> list[FoldDue]:
+    """The merges that nobody works on, after those that have become due were planned; ``everything`` takes what has
+    come without waiting for the time that a feed sets."""
+    found = []
+    for each in followed:
+        if not each.declared.outputs:
+            continue
+        row = services.ledger.folds.get(each.source, each.declared.name)
+        if not row.plan:
+            planned = _planned(services, each, row, everything)
+        elif row.state is RunState.FAILED:
+            planned = None
+        else:
+            planned = free(services.ledger.folds, row, runs, services.ledger.now())
+        if planned is not None:
+            found.append(FoldDue(each, planned))
+    return found
+
+
+def waiting(ledger: Ledger, followed: Followed, row: Fold) -> int:
+    """How many rows of changes have come that are not merged."""
+    known = row.merged
+    placed = ledger.placements.of_feed(followed.changes.name)
+    return sum(max(0, each.rows - known.rows.get(each.day.isoformat(), 0)) for each in placed)
+
+
+def _planned(services: Services, followed: Followed, row: Fold, everything: bool) -> Fold | None:
+    """The merge that is planned now; None when nothing is to be merged, or not yet."""
+    ledger, known = services.ledger, row.merged
+    placed = ledger.placements.of_feed(followed.changes.name)
+    changed = [each for each in placed if known.versions.get(each.day.isoformat()) != each.version]
+    generation = _loaded(ledger, followed)
+    if not changed and generation <= known.generation:
+        return None
+    if not everything and not _is_time(ledger.now(), followed, row, changed, generation > known.generation):
+        return None
+    plan = _plan(services, followed, row, placed, changed, generation)
+    if plan is None:
+        return None
+    if plan.reached.numbers == known.numbers and not plan.whole and not plan.anew and generation <= known.generation:
+        ledger.folds.look(row, plan.reached)
+        return None
+    return ledger.folds.plan(row, plan)
+
+
+def _is_time(now: datetime, followed: Followed, row: Fold, changed: Sequence[Placement], loaded: bool) -> bool:
+    if row.folded_at is None or loaded or now - row.folded_at >= followed.declared.fold.every:
+        return True
+    known = row.merged.rows
+    new = sum(max(0, each.rows - known.get(each.day.isoformat(), 0)) for each in changed)
+    return new > followed.declared.fold.share * max(row.rows, 1)
+
+
+def _plan(
+    services: Services,
+    followed: Followed,
+    row: Fold,
+    placed: Sequence[Placement],
+    changed: Sequence[Placement],
+    generation: int,
+) -> Plan | None:
+    """What a merge takes of what is placed; None while deliveries are under different hashing keys."""
+    known, name, ledger = row.merged, followed.changes.name, services.ledger
+    keys = {each.key_id for each in placed if each.rows}
+    if len(keys) > 1:
+        return None
+    key_id = next(iter(keys), known.key_id)
+    anew = bool(row.number) and key_id != known.key_id
+    numbers, objects, whole, basis = dict(known.numbers), dict(known.objects), [], known.basis
+    for each in changed:
+        day = each.day.isoformat()
+        publication = ledger.publications.get(name, each.day, each.version)
+        if publication is None:
+            return None  # placed by a run that has not noted it yet
+        settlement = read_settlement(services.s3, services.zones, publication.manifest_key)
+        entries = settlement["objects"]
+        basis = publication.basis.partition("/")[0]
+        if day in known.numbers and (
+            settlement.get("again") or basis != known.basis or _came_again(known, day, entries)
+        ):
+            whole.append(day)
+        numbers[day] = max((entry["number"] for entry in entries), default=0)
+        objects[day] = len(entries)
+    reached = Reached(
+        versions={**known.versions, **{each.day.isoformat(): each.version for each in changed}},
+        numbers=numbers,
+        objects=objects,
+        rows={**known.rows, **{each.day.isoformat(): each.rows for each in changed}},
+        basis=basis,
+        key_id=key_id,
+        generation=max(generation, known.generation),
+    )
+    today = ledger.now().date()
+    return Plan(reached, max(today, row.day or today), tuple(whole), anew)
+
+
+def _came_again(known: Reached, day: str, entries: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether an object that was merged has gone from the delivery, because another came under its name."""
+    still = sum(1 for entry in entries if entry["number"] <= known.numbers[day])
+    return still < known.objects[day]
+
+
+def _loaded(ledger: Ledger, followed: Followed) -> int:
+    """The number of the last load of which all files are there; 0 for the first, which ends nothing."""
+    found = ledger.folds.generations(followed.source, followed.declared.name)
+    return max((each.number for each in found if each.loaded_at and each.number > 1), default=0)

@@ -1,0 +1,173 @@
+"""Changes as they are merged: found in the table of changes, each with its sequence, on this machine."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adplatform.changes.followed import Followed
+from adplatform.changes.generations import sequence_of_load
+from adplatform.changes.local_files import fetch
+from adplatform.contracts.changes import CHANGED_AT, OP, SEQUENCE
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.services import Services
+from adplatform.flow.version import read_settlement
+from adplatform.lake.keyed import LOAD, KeyedTable
+from adplatform.lake.store import Stored
+from adplatform.lake.zones import Zones
+from adplatform.ledger.folds import Generation, Plan
+from adplatform.transform.rules import identifier, literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True)
+class Change:
+    """The objects of one date whose rows are to be merged, as (URI, sequence of its rows where they have none), the
+    files in which they are, and how many ``rows`` the ledger says that they have. ``version`` is that of the delivery
+    whose files these are."""
+
+    day: str
+    version: int
+    origins: tuple[tuple[str, str | None], ...]
+    files: tuple[Stored, ...]
+    rows: int
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A file of changes for each date, and how many changes have no key that can be stored, which are in none."""
+
+    files: tuple[Path, ...]
+    unplaced: int
+
+
+def changes_to_merge(
+    services: Services,
+    followed: Followed,
+    plan: Plan,
+    begin: Mapping[str, int],
+    merged: Mapping[str, Sequence[str]],
+    generations: Sequence[Generation],
+) -> Iterator[Change]:
+    """What a plan takes of each date: objects that arrived after ``begin``. ``merged`` names files of which nothing is
+    left to merge.
+
+    Raises:
+        TransientFailure: a date is being published.
+    """
+    for day, last in sorted(plan.reached.numbers.items()):
+        whole = plan.anew or day in plan.whole
+        first = 0 if whole else begin.get(day, 0)
+        found = _change(services, followed, day, first, last, generations) if first < last else None
+        if found is not None:
+            known = () if whole else merged.get(day, ())
+            names = lasting_names(services.zones, followed, found)
+            files = tuple(file for file, name in zip(found.files, names, strict=True) if name not in known)
+            yield replace(found, files=files)
+
+
+def all_changes(
+    services: Services, followed: Followed, plan: Plan, generations: Sequence[Generation]
+) -> Iterator[Change]:
+    """Everything up to where a plan goes.
+
+    Raises: as :func:`changes_to_merge`.
+    """
+    for day, last in sorted(plan.reached.numbers.items()):
+        if (found := _change(services, followed, day, 0, last, generations)) is not None:
+            yield found
+
+
+def lasting_names(zones: Zones, followed: Followed, change: Change) -> list[str]:
+    """What the files are called in every version of their date that takes them over."""
+    return [zones.lasting_name(followed.changes.table, file.key) for file in change.files]
+
+
+def gather(
+    con: "duckdb.DuckDBPyConnection",
+    services: Services,
+    table: KeyedTable,
+    sequence_field: str,
+    changes: Iterable[Change],
+    folder: Path,
+    keys: Path | None = None,
+) -> Gathered:
+    """The changes in files below ``folder``, an empty directory; only those of some ``keys``, where they are given.
+
+    Raises:
+        PermanentFailure: a change has no sequence.
+    """
+    files, unplaced = [], 0
+    for each in changes:
+        there = fetch(services.store, {file.key: folder / f"{each.day}-{n:05}" for n, file in enumerate(each.files)})
+        if there:
+            target = folder / f"{each.day}.parquet"
+            unplaced += _write(con, table, sequence_field, each, there, target, keys)
+            files.append(target)
+        for path in there:
+            path.unlink()
+    return Gathered(tuple(files), unplaced)
+
+
+def _change(
+    services: Services, followed: Followed, day: str, first: int, last: int, generations: Sequence[Generation]
+) -> Change | None:
+    publications, name = services.ledger.publications, followed.changes.name
+    placement = services.ledger.placements.get(name, date.fromisoformat(day))
+    row = publications.get(name, placement.day, placement.version) if placement else None
+    if placement is None or row is None:
+        raise TransientFailure(f"{name} {day}: it is being published; run the step again")
+    entries = read_settlement(services.s3, services.zones, row.manifest_key)["objects"]
+    origins = tuple(
+        (f"s3://{entry['bucket']}/{entry['key']}", sequence_of_load(entry, generations))
+        for entry in entries
+        if first < entry["number"] <= last
+    )
+    if not origins:
+        return None
+    zones, wanted = services.zones, {origin for origin, _ in origins}
+    files = tuple(services.store.listing(zones.clean_bucket, zones.clean_key(placement.location)))
+    outcomes = publications.file_outcomes(name, placement.day, placement.version)
+    rows = sum(each.clean for each in outcomes if each.origin in wanted)
+    return Change(day, placement.version, origins, files, rows)
+
+
+def _write(
+    con: "duckdb.DuckDBPyConnection",
+    table: KeyedTable,
+    sequence_field: str,
+    change: Change,
+    files: Sequence[Path],
+    target: Path,
+    keys: Path | None,
+) -> int:
+    con.execute("create or replace temp table origins (_source_file varchar, _load varchar)")
+    con.executemany("insert into origins values (?, ?)", [list(each) for each in change.origins])
+    scan = (
+        f"read_parquet([{', '.join(literal(str(f)) for f in files)}], union_by_name = true, hive_partitioning = false)"
+    )
+    present = {name for name, *_ in con.execute(f"describe select * from {scan}").fetchall()}
+    own = ", ".join(identifier(name) for name in table.columns if name in present)
+    placed = " and ".join(f"{identifier(name)} is not null" for name in table.key)
+    con.execute(
+        f"create or replace temp view arrived as select {own}, case when _load is not null then '{LOAD}' else {OP} end"
+        f" as {OP}, coalesce(_load, nullif({SEQUENCE}, '')) as {SEQUENCE}, {CHANGED_AT}, _source_file,"
+        f" {placed} as _placed from {scan} join origins using (_source_file)"
+    )
+    lacking = con.execute(f"select min(_source_file), count(*) from arrived where {SEQUENCE} is null").fetchone()
+    if lacking and lacking[1]:
+        raise PermanentFailure(
+            f"{lacking[0]}: {lacking[1]} changes have no sequence, so their order cannot be known; add "
+            f"$AR_H_CHANGE_SEQ to the table mappings as {sequence_field} (`adplatform dms check` prints the rule), then reload the table"
+        )
+    key = ", ".join(map(identifier, table.key))
+    only = f" semi join read_parquet({literal(str(keys))}) using ({key})" if keys is not None else ""
+    con.execute(
+        f"copy (select * exclude (_source_file, _placed) from arrived{only} where _placed)"
+        f" to {literal(str(target))} (format parquet)"
+    )
+    unplaced = con.execute("select count(*) from arrived where not _placed").fetchone()
+    return int(unplaced[0]) if unplaced else 0

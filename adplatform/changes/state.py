@@ -1,0 +1,53 @@
+"""What a merge came to, as an object that the next one begins with."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from adplatform.contracts.types import DataType, parse_type
+
+
+@dataclass(frozen=True)
+class KeptFile:
+    """A file at the location of its table; ``name`` is "" where a bucket has none."""
+
+    name: str = ""
+    rows: int = 0
+
+
+@dataclass(frozen=True)
+class KeptBucket:
+    """One bucket of a table: the rows that there are, and those that were deleted."""
+
+    number: int
+    rows: KeptFile = KeptFile()
+    deleted: KeptFile = KeptFile()
+
+
+@dataclass(frozen=True)
+class State:
+    """``columns`` are (name, type) of the rows, ``closed`` the files of versions that were closed on the date of the
+    merge, and ``merged`` those files of changes, by date, of which nothing is left to merge."""
+
+    columns: tuple[tuple[str, str], ...] = ()
+    buckets: tuple[KeptBucket, ...] = ()
+    closed: tuple[KeptFile, ...] = ()
+    merged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def types(self) -> dict[str, DataType]:
+        return {name: parse_type(kind) for name, kind in self.columns}
+
+
+def written(state: State) -> bytes:
+    return json.dumps(asdict(state), indent=1).encode()
+
+
+def read(body: bytes) -> State:
+    found: dict[str, Any] = json.loads(body)
+    return State(
+        tuple((name, kind) for name, kind in found["columns"]),
+        tuple(KeptBucket(b["number"], KeptFile(**b["rows"]), KeptFile(**b["deleted"])) for b in found["buckets"]),
+        tuple(KeptFile(**each) for each in found["closed"]),
+        {day: tuple(names) for day, names in found["merged"].items()},
+    )

@@ -1,0 +1,89 @@
+"""Versions of the tables that are made of changes: which files each has, and how readers are led to it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adplatform.changes.state import KeptFile
+from adplatform.flow.services import Services
+from adplatform.lake.attempt import Published
+from adplatform.lake.publish import publish
+from adplatform.lake.store import Stored
+from adplatform.lake.table import TableSpec
+from adplatform.platform.late import Late
+from adplatform.transform.values import CarriedFile, Staged, StagedFile
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+else:
+    pq = Late("pyarrow.parquet")
+
+
+@dataclass
+class Version:
+    """The files of one version of a table, or of one date of it, to which files are added: new ones, and those that it
+    takes over from ``before``, which are there by name."""
+
+    table: str
+    before: dict[str, Stored] = field(default_factory=dict)
+    new: list[StagedFile] = field(default_factory=list)
+    carried: list[CarriedFile] = field(default_factory=list)
+    partition: str = ""
+
+    def add(self, path: Path | None) -> KeptFile:
+        """A new file, where there is one; and what it will be called."""
+        if path is None:
+            return KeptFile()
+        rows = int(pq.read_metadata(path).num_rows)
+        self.new.append(StagedFile(path, self.partition, rows))
+        return KeptFile(f"part-{len(self.new) - 1:05}.parquet", rows)
+
+    def carry(self, services: Services, kept: KeptFile) -> KeptFile:
+        """A file that the version before has, as it is; and what it will be called."""
+        if not kept.name:
+            return kept
+        there = self.before[kept.name]
+        self.carried.append(CarriedFile(there.key, there.size, kept.rows))
+        return KeptFile(services.zones.lasting_name(self.table, there.key), kept.rows)
+
+
+def files_at(services: Services, location: str) -> dict[str, Stored]:
+    """The files of a location by name; none where it is ""."""
+    prefix = services.zones.clean_key(location)
+    found = services.store.listing(services.zones.clean_bucket, prefix) if prefix else ()
+    return {file.key.removeprefix(prefix): file for file in found}
+
+
+def show(
+    services: Services,
+    version: Version,
+    spec: TableSpec,
+    *,
+    day: date,
+    number: int,
+    manifest: str,
+    key_id: str,
+    run_id: str,
+    temp: Path,
+) -> Published:
+    """Lead readers to a version, which is that of a merge's ``number``.
+
+    Raises: as :func:`adplatform.lake.publish.publish`.
+    """
+    staged = Staged(
+        columns=spec.columns,
+        files=tuple(version.new),
+        quarantine=None,
+        counts=(),
+        reasons={},
+        carried=tuple(version.carried),
+    )
+    return publish(services.lake, spec, day, number, staged, run_id=run_id, temp=temp, key_id=key_id, manifest=manifest)
+
+
+def locations(services: Services, tables: Sequence[tuple[str, date]]) -> dict[str, str]:
+    """Where readers see each table, or a date of it."""
+    placed = ((table, services.ledger.placements.get(table, day)) for table, day in tables)
+    return {table: placement.location for table, placement in placed if placement is not None}

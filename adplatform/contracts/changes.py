@@ -1,0 +1,136 @@
+"""A relational database whose changes AWS DMS writes to S3: its tables, their keys, and what is made of them."""
+
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from adplatform.contracts.durations import Duration
+from adplatform.contracts.feed import NAME, Arrival, Feed
+from adplatform.contracts.model import FileFormat, Names, Strict, Treatment
+from adplatform.contracts.source import FileSource
+
+CHANGES, DELETED, HISTORY = "_changes", "_deleted", "_history"
+"""What the names of a table's other tables end with."""
+LIVE, VERSIONS = "_live", "_versions"
+"""What the names of its views end with."""
+OP, SEQUENCE, CHANGED_AT = "_op", "_seq", "_changed_at"
+"""Columns of changes: what happened, in which order, and when it was committed."""
+_RESERVED = (OP, SEQUENCE, CHANGED_AT, "_valid_from", "_valid_to", "_closed_by", "_deleted")
+
+
+class Folding(Strict):
+    """When the changes that have come are merged into the table."""
+
+    every: Duration = timedelta(hours=1)
+    """How long after the last merge the next follows, where there are changes."""
+    share: float = Field(default=0.05, gt=0, le=1)
+    """How many changes, as a share of the table's rows, are merged without waiting for that."""
+
+
+class ChangedTable(Feed):
+    """One table whose changes are followed."""
+
+    name: Annotated[str, Field(pattern=NAME, max_length=54)]
+    """The feed's name, and the table's: lower-case letters, digits and ``_``. Its other tables begin with it."""
+    table: str = Field(min_length=3, max_length=260)
+    """The table in the database, with its schema: ``public.orders``."""
+    outputs: tuple[Literal["current", "history"], ...] = ("current",)
+    """What is made of the changes beside the table of all changes: ``current`` (default) has the rows that there are,
+    ``history`` also what they were before. An empty list makes nothing, and needs no key."""
+    unchanged: Names = ()
+    """Columns for which an update without a value means that the value stayed as it was: large texts of PostgreSQL
+    without REPLICA IDENTITY FULL. For all others it means that there is no value."""
+    fold: Folding = Folding()
+    """When changes are merged into the table."""
+    buckets: int = Field(default=16, ge=1, le=1024)
+    """In how many files the rows of the table are kept, by their key; one should have 50 to 200 MB. It cannot be
+    changed later without a new load of the table."""
+    sequence_field: str = "ar_h_change_seq"
+    """The column of the files with ``$AR_H_CHANGE_SEQ``, by which changes are in order."""
+    time_field: str = "dms_ts"
+    """The column of the files with the time of a change: ``TimestampColumnName`` of the endpoint."""
+    landing: str = "{table}/{file}"
+    """Fixed: DMS writes to a folder for the schema and one for the table."""
+    format: FileFormat = FileFormat(kind="parquet")
+    """How DMS writes the files; by default as parquet. For csv, ``AddColumnName`` has to be on, and ``null_values``
+    names what ``CsvNullValue`` says."""
+    arrival: Arrival = Arrival(quiet_period=timedelta(seconds=30), max_wait=timedelta(minutes=2), accept_early=None)
+    """When the files that have come are taken: after a quiet time, or after the longest wait."""
+
+    @model_validator(mode="after")
+    def _files_of_dms(self) -> Self:
+        if "landing" in self.model_fields_set:
+            raise ValueError("landing is where DMS writes a table's files, and is fixed; leave it out")
+        if self.arrival.complete_when != "quiet":
+            raise ValueError("arrival.complete_when is quiet for changes; leave it out")
+        if self.format.kind not in ("csv", "parquet"):
+            raise ValueError(f"format.kind {self.format.kind!r} is not what DMS writes: csv or parquet")
+        if not self.format.header:
+            raise ValueError(
+                "format.header: files without names shift values once a column is added; set AddColumnName"
+            )
+        if self.pgp is not None:
+            raise ValueError("pgp is for files of a sender; leave it out")
+        if self.latest_by or "partition_by" in self.model_fields_set:
+            raise ValueError("latest_by and partition_by do not apply: changes are in order by their sequence")
+        schema, _, table = self.table.partition(".")
+        if not schema or not table or "/" in self.table:
+            raise ValueError(f"table {self.table!r} names no table: write schema.table")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_merged(self) -> Self:
+        names = {column.name for column in self.columns}
+        for column in self.columns:
+            if column.name in _RESERVED:
+                raise ValueError(f"{column.name!r} is a name the platform adds itself; choose another and give field")
+        if self.outputs and not self.key:
+            raise ValueError("key is missing: rows are merged by it. Without one, set outputs: []")
+        for name in self.unchanged:
+            if name not in names or name in self.key:
+                raise ValueError(f"unchanged names {name!r}, which is no declared column beside the key")
+            if self.column(name).expression:
+                raise ValueError(f"unchanged names {name!r}, which is computed")
+        for name in self.key:
+            column = self.column(name)
+            stored = column.pii is None or {Treatment.LAKE, Treatment.CLEAR} & set(column.pii.treatment)
+            if column.drop or column.expression or not stored:
+                raise ValueError(f"key {name}: must be read and stored, personal data as lake or clear")
+        if "history" in self.outputs and "current" not in self.outputs:
+            raise ValueError("outputs: history needs current, too: open versions are the rows that there are")
+        return self
+
+
+class ChangesSource(FileSource):
+    """A database whose tables are followed by their changes."""
+
+    feeds: list[ChangedTable] = Field(min_length=1)  # type: ignore[assignment]  # every one is a feed
+    """The tables."""
+    task: str | None = Field(default=None, min_length=1)
+    """The replication task of AWS DMS that writes the files: its identifier or ARN. It is watched, and its tables
+    compared with what was read; by default nobody asks DMS."""
+    serverless: str | None = Field(default=None, min_length=1)
+    """The same for a replication of DMS Serverless: the identifier or ARN of its configuration."""
+    driven: bool = False
+    """Whether the task is started where it does not run, and resumed where it stopped."""
+    simulated: bool = False
+    """Whether the database is the simulated shop of this machine and DMS what is embedded; `adplatform provision` makes
+    the task."""
+
+    @field_validator("feeds")
+    @classmethod
+    def _tables_once(cls, feeds: list[ChangedTable]) -> list[ChangedTable]:
+        for setting in ("table", "name"):
+            values = [getattr(feed, setting) for feed in feeds]
+            for value in {v for v in values if values.count(v) > 1}:
+                raise ValueError(f"two feeds have {setting} {value!r}")
+        return feeds
+
+    @model_validator(mode="after")
+    def _one_engine(self) -> Self:
+        if self.task and self.serverless:
+            raise ValueError("give task or serverless, not both")
+        if (self.driven or self.simulated) and not (self.task or self.serverless):
+            raise ValueError("driven and simulated need to know what runs: give task or serverless")
+        return self

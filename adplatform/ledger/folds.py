@@ -1,0 +1,233 @@
+"""Tables that are made of changes: how far the changes of each are merged, and the loads that they began with.
+
+A step is given the row as it was ``seen``, writes only if nobody has written it since, and returns None otherwise. A
+step that the row is not in a state for raises ``IllegalStep``.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date, datetime
+
+from adplatform.ledger.engine_run import RunState
+from adplatform.ledger.rows import IllegalStep
+from adplatform.ledger.table import NEW, Table
+
+_FOLD = "fold"
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How far changes are taken, by date: the version of its delivery, up to which arrival of it, how many objects that
+    is, and how many rows of changes. ``basis`` is what they were read by, ``key_id`` names the key of their digests,
+    and ``generation`` is the load that rows from before do not outlive."""
+
+    versions: Mapping[str, int] = field(default_factory=dict)
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    objects: Mapping[str, int] = field(default_factory=dict)
+    rows: Mapping[str, int] = field(default_factory=dict)
+    basis: str = ""
+    key_id: str = ""
+    generation: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a merge takes: up to where, of which dates ``whole`` once more, and whether the table is made ``anew`` from
+    all changes. ``day`` is that of the versions that it closes."""
+
+    reached: Reached
+    day: date
+    whole: tuple[str, ...] = ()
+    anew: bool = False
+
+
+@dataclass(frozen=True)
+class Fold:
+    """How far the changes of a table are merged, and the merge that comes next, where one is planned.
+
+    ``number`` counts the merges that readers see, which began on the date ``since``; ``manifest_key`` and ``day`` say
+    what the last of them came to, ``locations`` where its files lie by table, and ``reached`` what it took. ``plan`` is
+    the next one's, which is not planned otherwise until readers see it. Both are JSON, "" for none. ``attempt`` counts
+    the tries of which something failed, ``returned`` those that were stopped or hindered. Counts are of the last merge,
+    but for ``rows`` and ``deleted``, which are those of the table.
+    """
+
+    source: str
+    target: str
+    state: RunState = RunState.SUCCEEDED
+    number: int = 0
+    manifest_key: str = ""
+    locations: Mapping[str, str] = field(default_factory=dict)
+    since: date | None = None
+    day: date | None = None
+    reached: str = ""
+    plan: str = ""
+    planned_at: datetime | None = None
+    run_id: str = ""
+    attempt: int = 0
+    returned: int = 0
+    not_before: datetime | None = None
+    error: str = ""
+    folded_at: datetime | None = None
+    rows: int = 0
+    deleted: int = 0
+    changes: int = 0
+    applied: int = 0
+    superseded: int = 0
+    revision: int = 0
+    changed_at: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.source}/{self.target}"
+
+    @property
+    def sort_key(self) -> str:
+        return _FOLD
+
+    @property
+    def next(self) -> int:
+        return self.number + 1
+
+    @property
+    def merged(self) -> Reached:
+        """What the last merge took; nothing before the first."""
+        return Reached(**json.loads(self.reached)) if self.reached else Reached()
+
+    @property
+    def next_plan(self) -> Plan:
+        """
+        Raises:
+            IllegalStep: none is planned.
+        """
+        _require(bool(self.plan), self, "asked for its plan")
+        found = json.loads(self.plan)
+        reached, day = Reached(**found["reached"]), date.fromisoformat(found["day"])
+        return Plan(reached, day, tuple(found["whole"]), found["anew"])
+
+    @property
+    def run_key(self) -> str:
+        """The same however often a run is asked for, and another for each try."""
+        return f"{self.name} fold {self.next} {self.attempt}.{self.returned}"
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A load of a table. What was committed before ``sequence`` is in the load or is not any more, whenever it arrives;
+    its files are those that were written from ``opened_at`` on. ``loaded_at`` once all of them are there."""
+
+    number: int
+    sequence: str
+    opened_at: datetime
+    reason: str
+    loaded_at: datetime | None = None
+    rows: int | None = None
+
+    @property
+    def sort_key(self) -> str:
+        return f"generation#{self.number:06}"
+
+
+@dataclass(frozen=True)
+class Folds:
+    """The tables of all sources that are made of changes."""
+
+    table: Table
+
+    def get(self, source: str, target: str) -> Fold:
+        """A table of which nothing is known has merged nothing."""
+        return self.table.get(Fold, f"{source}/{target}", _FOLD) or Fold(source, target)
+
+    def generations(self, source: str, target: str) -> list[Generation]:
+        """In order of their numbers."""
+        return list(self.table.query(Generation, f"{source}/{target}", "generation#"))
+
+    def open(self, source: str, target: str, generation: Generation) -> bool:
+        """A load begins; False when one of its number is known."""
+        return self.table.transact([self.table.put_write(f"{source}/{target}", generation, NEW)])
+
+    def loaded(self, source: str, target: str, generation: Generation, rows: int | None) -> None:
+        """All files of a load are there, with as many rows where that is known."""
+        self.table.put(f"{source}/{target}", [replace(generation, loaded_at=self.table.now(), rows=rows)])
+
+    def plan(self, seen: Fold, plan: Plan) -> Fold | None:
+        """What the next merge takes.
+
+        Raises:
+            IllegalStep: one is planned.
+        """
+        _require(not seen.plan, seen, "planned")
+        planned = replace(_untried(seen), state=RunState.WAITING, plan=_written(plan), planned_at=self.table.now())
+        return self._move(seen, planned)
+
+    def look(self, seen: Fold, reached: Reached) -> Fold | None:
+        """There is nothing to merge up to there.
+
+        Raises:
+            IllegalStep: something is planned.
+        """
+        _require(not seen.plan, seen, "moved on")
+        return self._move(seen, replace(seen, reached=_written(reached)))
+
+    def claim(self, seen: Fold, run_id: str) -> Fold | None:
+        """A run merges from now on.
+
+        Raises:
+            IllegalStep: nothing is planned, or another run has it.
+        """
+        allowed = seen.state in (RunState.WAITING, RunState.RUNNING) and seen.run_id in ("", run_id)
+        _require(allowed, seen, "claimed")
+        return self._move(seen, replace(seen, state=RunState.RUNNING, run_id=run_id))
+
+    def succeed(self, seen: Fold, done: Fold) -> Fold | None:
+        """Readers see what was planned; ``done`` has the counts and the manifest.
+
+        Raises:
+            IllegalStep: no run has it.
+        """
+        _require(seen.state is RunState.RUNNING, seen, "finished")
+        plan = seen.next_plan
+        merged = replace(
+            _untried(done), state=RunState.SUCCEEDED, number=seen.next, plan="", folded_at=self.table.now()
+        )
+        after = replace(merged, since=seen.since or plan.day, day=plan.day, reached=_written(plan.reached))
+        return self._move(seen, after)
+
+    def fail(self, seen: Fold, why: str) -> Fold | None:
+        """Nothing more is done about it until somebody wants it tried again.
+
+        Raises:
+            IllegalStep: nothing is planned.
+        """
+        _require(bool(seen.plan), seen, "failed")
+        return self._move(seen, replace(seen, state=RunState.FAILED, run_id="", error=why, not_before=None))
+
+    def give_back(self, seen: Fold, why: str, until: datetime | None, *, failed: bool) -> Fold | None:
+        """Another run may go on with it; ``failed`` when something of this one did.
+
+        Raises:
+            IllegalStep: nothing is planned.
+        """
+        _require(bool(seen.plan), seen, "given back")
+        counted = replace(seen, attempt=seen.attempt + failed, returned=seen.returned + (not failed))
+        return self._move(seen, replace(counted, state=RunState.WAITING, run_id="", error=why, not_before=until))
+
+    def _move(self, seen: Fold, new: Fold) -> Fold | None:
+        row = replace(new, revision=seen.revision + 1, changed_at=self.table.now())
+        condition = (NEW, None) if seen.revision == 0 else ("revision = :r", {":r": seen.revision})
+        write = self.table.put_write(seen.name, row, *condition)
+        return row if self.table.transact([write]) else None
+
+
+def _untried(row: Fold) -> Fold:
+    return replace(row, run_id="", attempt=0, returned=0, not_before=None, error="")
+
+
+def _written(value: Plan | Reached) -> str:
+    return json.dumps(asdict(value), default=str, separators=(",", ":"))
+
+
+def _require(allowed: bool, seen: Fold, done: str) -> None:
+    if not allowed:
+        raise IllegalStep(f"the merge of {seen.name} is {seen.state} and cannot be {done}")
