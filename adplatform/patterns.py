@@ -37,6 +37,9 @@ KINDS: Mapping[str, Kind] = {
     "DatabaseTables": Kind(
         "adplatform.contracts.database:DatabaseSource", "adplatform.engines.databases:database_tables"
     ),
+    "DatabaseChanges": Kind(
+        "adplatform.contracts.changes:ChangesSource", "adplatform.changes.pattern:database_changes"
+    ),
     "AmazonAdsReports": Kind("adplatform.amazon.sources:AdsSource", "adplatform.pull.pattern:pulled_reports"),
     "SellingPartnerReports": Kind(
         "adplatform.amazon.sources:SellingPartnerSource", "adplatform.pull.pattern:pulled_reports"

@@ -329,8 +329,9 @@ def _remaining(doing: _Fold, files: Sequence[Path], late: Path, target: Path) ->
     key = ", ".join(map(identifier, doing.table.key))
     with merging(doing.work, *doing.limits) as con:
         con.execute(
-            f"copy (select * from read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
-            f" anti join read_parquet({literal(str(late))}) using ({key})) to {literal(str(target))} (format parquet)"
+            f"copy (select * from (from read_parquet([{listed}], union_by_name = true, hive_partitioning = false)) as v"
+            f" anti join (from read_parquet({literal(str(late))})) as l using ({key})) to {literal(str(target))}"
+            " (format parquet)"
         )
     return target if _count(target) else None
 

@@ -129,6 +129,6 @@ def _came_again(known: Reached, day: str, entries: Sequence[Mapping[str, Any]]) 
 
 
 def _loaded(ledger: Ledger, followed: Followed) -> int:
-    """The number of the last load of which all files are there; 0 for the first, which ends nothing."""
+    """The number of the last load of which all files are there; 0 without one."""
     found = ledger.folds.generations(followed.source, followed.declared.name)
-    return max((each.number for each in found if each.loaded_at and each.number > 1), default=0)
+    return max((each.number for each in found if each.loaded_at), default=0)

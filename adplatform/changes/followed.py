@@ -141,7 +141,7 @@ def changes_feed(table: ChangedTable) -> Feed:
         *(_column(table, column) for column in table.columns),
     ]
     checks = [
-        RowCheck(name="sequence", expression=f"{OP} = 'I' or {SEQUENCE} <> ''"),
+        RowCheck(name="sequence", expression=f"{OP} = 'I' or coalesce({SEQUENCE}, '') <> ''"),
         *(_required(table, column) for column in table.columns if column.required and column.name not in table.key),
         *(RowCheck(name=check.name, expression=f"{OP} = 'D' or ({check.expression})") for check in table.row_checks),
     ]

@@ -161,12 +161,13 @@ def _write(
     if lacking and lacking[1]:
         raise PermanentFailure(
             f"{lacking[0]}: {lacking[1]} changes have no sequence, so their order cannot be known; add "
-            f"$AR_H_CHANGE_SEQ to the table mappings as {sequence_field} (`adplatform dms check` prints the rule), then reload the table"
+            f"$AR_H_CHANGE_SEQ to the table mappings as {sequence_field} (`adplatform dms check` prints the rule), "
+            "then reload the table"
         )
     key = ", ".join(map(identifier, table.key))
-    only = f" semi join read_parquet({literal(str(keys))}) using ({key})" if keys is not None else ""
+    only = f" semi join (from read_parquet({literal(str(keys))})) as k using ({key})" if keys is not None else ""
     con.execute(
-        f"copy (select * exclude (_source_file, _placed) from arrived{only} where _placed)"
+        f"copy (select * exclude (_source_file, _placed) from arrived as a{only} where _placed)"
         f" to {literal(str(target))} (format parquet)"
     )
     unplaced = con.execute("select count(*) from arrived where not _placed").fetchone()

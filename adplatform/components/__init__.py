@@ -1,4 +1,5 @@
 from adplatform.components.amazon_ads_reports import AmazonAdsReports as AmazonAdsReports
+from adplatform.components.database_changes import DatabaseChanges as DatabaseChanges
 from adplatform.components.database_tables import DatabaseTables as DatabaseTables
 from adplatform.components.partner_push import PartnerPush as PartnerPush
 from adplatform.components.replicated_files import ReplicatedFiles as ReplicatedFiles

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
-from adplatform.components.assembly.extracts import WithExtracts, database_jobs
+from adplatform.components.assembly.extracts import database_jobs, with_extracts
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.contracts.database import DatabaseSource
 from adplatform.engines.databases import database_tables
@@ -88,7 +88,7 @@ class DatabaseTables(dg.Component):
 
     def automation(self) -> Automation:
         pattern = self.pattern(read_settings())
-        return WithExtracts(with_crawls(EngineRuns(pattern), pattern.source), self.declared)
+        return with_extracts(with_crawls(EngineRuns(pattern), pattern.source), self.declared)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         return engine_definitions(
@@ -96,6 +96,6 @@ class DatabaseTables(dg.Component):
             self.declared,
             {"s3", "sql"},
             self.get_asset_spec,
-            wrap=lambda automation: WithExtracts(automation, self.declared),
+            wrap=lambda automation: with_extracts(automation, self.declared),
             jobs=lambda assets: database_jobs(self.declared, assets),
         )

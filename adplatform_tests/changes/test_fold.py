@@ -1,9 +1,19 @@
 """Files of changes become a table of rows: what a database has, whatever order its changes come in."""
 
+import random
+from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
+import pyarrow as pa
+import pytest
+
+from adplatform.changes.generations import next_generation
 from adplatform.flow.services import Services
-from adplatform_tests.support.changes import followed_source
+from adplatform_tests.support.changes import ORDERS, SCHEMA, followed_as, followed_source, sequence
+from adplatform_tests.support.platforms import TODAY
+
+SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 30))]
 
 
 def test_a_load_and_the_changes_since_become_the_rows_of_the_table(services: Services) -> None:
@@ -21,3 +31,166 @@ def test_a_load_and_the_changes_since_become_the_rows_of_the_table(services: Ser
     assert shop.rows() == [(1, "paid", Decimal("1.50")), (3, "new", Decimal("7.00"))]
     assert shop.rows("_deleted", "id, status") == [(2, "new")]
     assert shop.fold() is None
+
+
+def test_files_in_any_order_and_again_come_to_the_same_rows(services: Services) -> None:
+    shop = followed_source(services, [{**ORDERS, "outputs": ["current", "history"]}])
+    first = [shop.change("I", id=1, status="a"), shop.change("U", id=1, status="b"), shop.change("I", id=2, status="a")]
+    second = [shop.change("D", id=1), shop.change("I", id=1, status="c"), shop.change("U", id=2, status="b")]
+    shop.file(*second)
+    shop.merge()
+    shop.file(*first)
+    done = shop.merge()
+    assert done and (done.superseded, done.rebuilt) == (3, 2)
+    shop.file(*first, name="20261101-000000077.parquet")
+    again = shop.merge()
+    assert again and again.applied == 0
+    assert shop.rows(columns="id, status, _seq") == [(1, "c", sequence(5)), (2, "b", sequence(6))]
+    assert shop.rows("_history", "id, status, _closed_by") == [
+        (1, "a", sequence(2)),
+        (1, "b", sequence(4)),
+        (2, "a", sequence(6)),
+    ]
+
+
+def test_a_row_that_was_deleted_does_not_come_back_by_a_change_that_is_late(services: Services) -> None:
+    shop = followed_source(services)
+    insert, update, delete = (
+        shop.change("I", id=1, status="a"),
+        shop.change("U", id=1, status="b"),
+        shop.change("D", id=1),
+    )
+    shop.file(insert, delete)
+    shop.merge()
+    shop.file(update)
+    shop.merge()
+    assert shop.rows() == []
+    assert shop.rows("_deleted", "id, status") == [(1, "a")]
+
+
+def test_a_value_that_did_not_change_is_kept_also_where_the_change_that_brought_it_is_late(services: Services) -> None:
+    shop = followed_source(services, [{**ORDERS, "unchanged": ["status"]}])
+    insert, update = shop.change("I", id=1, status="long text"), shop.change("U", id=1, amount=Decimal(5))
+    shop.file(update)
+    shop.merge()
+    shop.file(insert)
+    done = shop.merge()
+    assert done and done.rebuilt == 1
+    assert shop.rows() == [(1, "long text", Decimal("5.00"))]
+
+
+def test_a_change_that_breaks_the_contract_waits_in_quarantine_and_is_merged_once_it_is_mended(
+    services: Services,
+) -> None:
+    shop = followed_source(services, [{**ORDERS, "columns": {**ORDERS["columns"], "status": {"allowed": ["a", "b"]}}}])
+    shop.file(shop.change("I", id=1, status="a"), shop.change("U", id=1, status="surprise"))
+    shop.merge()
+    assert shop.rows() == [(1, "a", None)]
+    mended = followed_as(shop, [ORDERS])
+    ledger = services.ledger
+    ledger.deliveries.reopen(mended.followed.changes.name, TODAY)
+    mended.merge()
+    assert mended.rows() == [(1, "surprise", None)]
+
+
+def test_an_added_column_has_its_declared_default_in_older_rows_and_a_dropped_one_no_value(services: Services) -> None:
+    shop = followed_source(services)
+    shop.load({"id": 1, "status": "a"}, {"id": 2, "status": "a"})
+    shop.merge()
+    columns = {
+        **ORDERS["columns"],
+        "status": {"optional": True},
+        "channel": {"optional": True, "default": "web"},
+    }
+    wider = followed_as(shop, [{**ORDERS, "columns": columns}])
+    schema = pa.schema([f for f in SCHEMA if f.name != "status"] + [("channel", pa.string())])
+    wider.file(wider.change("U", id=1, channel="app"), wider.change("I", id=3), schema=schema)
+    wider.merge()
+    assert wider.rows(columns="id, status, channel") == [(1, None, "app"), (2, "a", "web"), (3, None, None)]
+
+
+def test_a_new_load_ends_rows_that_are_not_in_it_and_old_changes_do_not_count(services: Services) -> None:
+    shop = followed_source(services)
+    shop.load({"id": 1, "status": "a"}, {"id": 2, "status": "a"}, {"id": 4, "status": "a"})
+    shop.file(shop.change("U", id=1, status="b"))
+    shop.merge()
+    late = shop.change("U", id=1, status="lost and late")
+    folds, source, target = services.ledger.folds, shop.pattern.source.name, "orders"
+    opened = next_generation(folds.generations(source, target), services.now() - timedelta(seconds=5), "a test")
+    assert folds.open(source, target, opened)
+    shop.load({"id": 1, "status": "loaded"}, {"id": 3, "status": "loaded"}, number=1)
+    shop.merge()
+    # Until the load is known to be whole nothing is missing from it.
+    assert shop.rows(columns="id, status") == [(1, "loaded"), (2, "a"), (3, "loaded"), (4, "a")]
+    folds.loaded(source, target, opened, 2)
+    since = {"Op": "I", "dms_ts": "2026-11-28 00:00:00", "id": 4, "status": "since", "ar_h_change_seq": "9" * 35}
+    shop.file(late, since)
+    shop.merge()
+    assert shop.rows(columns="id, status") == [(1, "loaded"), (3, "loaded"), (4, "since")]
+    assert shop.rows("_deleted", "id, status") == [(2, "a")]
+
+
+def test_personal_data_is_hashed_alike_in_loads_and_changes_so_that_a_personal_key_can_be_merged(
+    services: Services,
+) -> None:
+    people = {
+        **ORDERS,
+        "columns": {"id": {"type": "bigint"}, "status": {"pii": "email", "required": True}, "amount": "decimal(10,2)"},
+        "key": "status",
+    }
+    shop = followed_source(services, [people])
+    shop.load({"id": 1, "status": "Ann@Example.com"}, {"id": 2, "status": "bob@example.com"})
+    shop.file(shop.change("U", id=7, status="ann@example.com"), shop.change("I", id=8, status="no address"))
+    done = shop.merge()
+    assert done and done.unplaced == 1
+    assert shop.rows(columns="id, length(status_lake)") == [(2, 64), (7, 64)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_any_workload_split_shuffled_repeated_and_delayed_comes_to_what_the_database_has(
+    services: Services, seed: int
+) -> None:
+    draw = random.Random(seed)
+    unchanged = bool(draw.getrandbits(1))
+    shop = followed_source(
+        services,
+        [{**ORDERS, "outputs": ["current", "history"], "unchanged": ["status"] if unchanged else []}],
+    )
+    truth: dict[int, tuple[str | None, Decimal | None]] = {}
+    opened: dict[int, tuple[Any, ...]] = {}
+    ended: list[tuple[Any, ...]] = []
+    changes = []
+    for _ in range(60):
+        id, status, amount = draw.randint(1, 5), draw.choice([None, "a", "b", ""]), draw.choice([None, Decimal("1.25")])
+        before = truth.get(id)
+        if before is None:
+            changes.append(shop.change("I", id=id, status=status, amount=amount))
+            truth[id] = (status, amount)
+        elif draw.random() < 0.25:
+            changes.append(shop.change("D", id=id))
+            del truth[id]
+        else:
+            stays = unchanged and status is None
+            changes.append(shop.change("U", id=id, status=None if stays else status, amount=amount))
+            truth[id] = (before[0] if stays else status, amount)
+        if before is not None:
+            ended.append((id, *before, opened.pop(id), sequence(shop.at)))
+        if id in truth:
+            opened[id] = sequence(shop.at)
+    files = []
+    while changes:
+        size = draw.randint(1, 12)
+        files.append([changes.pop(0) for _ in range(min(size, len(changes)))])
+    files += [draw.choice(files) for _ in range(2)]
+    draw.shuffle(files)
+    while files:
+        for _ in range(draw.randint(1, 4)):
+            if files:
+                shop.file(*files.pop())
+        shop.process()
+        if draw.random() < 0.6:
+            shop.fold()
+    shop.merge()
+    assert shop.rows() == sorted((id, *values) for id, values in truth.items())
+    found = shop.rows("_history", "id, status, amount, _seq, _closed_by")
+    assert sorted(found, key=str) == sorted(ended, key=str)

@@ -120,14 +120,20 @@ class Changes:
 
 
 def followed_source(services: Services, feeds: Iterable[dict[str, Any]] = (ORDERS,), **settings: Any) -> Changes:
-    name = f"s{uuid.uuid4().hex[:8]}"
     quick = {"arrival": {"quiet_period": "0s"}}
-    declared = ChangesSource.model_validate(
-        {"source": name, "feeds": [{**quick, **feed} for feed in feeds], **settings}
-    )
+    source = {"source": f"s{uuid.uuid4().hex[:8]}", "feeds": [{**quick, **feed} for feed in feeds], **settings}
+    declared = ChangesSource.model_validate(source)
     pattern = database_changes(declared, services.settings)
     provision(services, [pattern.source])
     return Changes(services, pattern)
+
+
+def followed_as(of: Changes, feeds: Iterable[dict[str, Any]]) -> Changes:
+    """The same source by another declaration."""
+    quick = {"arrival": {"quiet_period": "0s"}}
+    declared = {"source": of.pattern.source.name, "feeds": [{**quick, **feed} for feed in feeds]}
+    pattern = database_changes(ChangesSource.model_validate(declared), of.services.settings)
+    return Changes(of.services, pattern, of.at, of.runs)
 
 
 def _text(at: datetime) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from adplatform.components import DatabaseTables, PartnerPush, ReplicatedFiles, SaasFlows
+from adplatform.components import DatabaseChanges, DatabaseTables, PartnerPush, ReplicatedFiles, SaasFlows
 from adplatform.contracts.source import FileSource
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
@@ -177,7 +177,11 @@ def make_platform(
     services: Services,
     attributes: Mapping[str, Any],
     instance: dg.DagsterInstance,
-    kind: type[PartnerPush] | type[ReplicatedFiles] | type[SaasFlows] | type[DatabaseTables] = PartnerPush,
+    kind: type[PartnerPush]
+    | type[ReplicatedFiles]
+    | type[SaasFlows]
+    | type[DatabaseTables]
+    | type[DatabaseChanges] = PartnerPush,
 ) -> Platform:
     """The platform with one component of the given attributes, provisioned."""
     component = kind(kind.get_model_cls().model_validate(dict(attributes)))

@@ -77,6 +77,34 @@ class Automation(Protocol):
         """What Dagster is to know of a delivery that was published without a run."""
 
 
+@dataclass(frozen=True)
+class Extended:
+    """An automation whose looks do more: ``also`` looks with it."""
+
+    automation: Automation
+    also: Callable[[Automation, Services, dg.DagsterInstance, Looking], Tick]
+
+    @property
+    def source(self) -> str:
+        return self.automation.source
+
+    def look(self, services: Services, instance: dg.DagsterInstance, how: Looking) -> Tick:
+        return self.also(self.automation, services, instance, how)
+
+    def new_partitions(
+        self, services: Services, instance: dg.DagsterInstance
+    ) -> Iterable[dg.AddDynamicPartitionsRequest]:
+        return self.automation.new_partitions(services, instance)
+
+    def request(self, flow: FeedFlow, day: date) -> dg.RunRequest:
+        return self.automation.request(flow, day)
+
+    def materialization(
+        self, services: Services, flow: FeedFlow, publication: Publication, columns: Iterable[OutputColumn]
+    ) -> dg.AssetMaterialization:
+        return self.automation.materialization(services, flow, publication, columns)
+
+
 def source_sensor(
     automation: Automation,
     name: str,

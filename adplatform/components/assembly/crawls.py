@@ -1,14 +1,14 @@
 """Crawls in Dagster: looked at by the sensor of their source after everything else, each verdict an asset check."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import date
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import dagster as dg
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from adplatform.components.assembly.automation import Automation, Looking, Tick
+from adplatform.components.assembly.automation import Automation, Extended, Looking, Tick
 from adplatform.components.assembly.cursors import read_cursor
 from adplatform.components.assembly.metadata import engine_run_metadata
 from adplatform.engines.crawls import Since, Verdict, crawled_flows, look_at_crawls, target_name
@@ -16,8 +16,6 @@ from adplatform.failures import listed
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.ledger.engine_run import EngineRun
-from adplatform.ledger.publications import Publication
-from adplatform.transform.values import OutputColumn
 
 CHECK = "crawl_agrees"
 _SHOWN = 20
@@ -36,52 +34,29 @@ class CrawlsCursor(BaseModel):
     looked: AwareDatetime | None = None
 
 
-@dataclass(frozen=True)
-class WithCrawls:
-    """The runs of a source and the crawls of its tables; as
-    ``adplatform.components.assembly.automation.Automation``."""
-
-    automation: Automation
-    crawled: Source
-
-    @property
-    def source(self) -> str:
-        return self.automation.source
-
-    def look(self, services: Services, instance: dg.DagsterInstance, how: Looking) -> Tick:
-        before = read_cursor(how.cursor, CrawlsCursor) or CrawlsCursor(own=how.cursor)
-        tick = self.automation.look(services, instance, replace(how, cursor=before.own))
-        since = Since(before.newest, frozenset(before.busy), before.looked)
-        found = look_at_crawls(services, self.crawled, since, how.budget)
-        left, active = found.since, found.look.active
-        cursor = CrawlsCursor(own=tick.cursor, newest=dict(left.newest), busy=sorted(left.busy), looked=left.looked)
-        flows = {target_name(flow): flow for flow in crawled_flows(self.crawled)}
-        seen = [_observation(flows[run.target], run) for run in found.look.changed]
-        return replace(
-            tick,
-            standing=tick.standing + (f"; {active} crawls have not been judged" if active else ""),
-            waits=tick.waits or active > 0,
-            cursor=cursor.model_dump_json(),
-            events=(*tick.events, *seen, *map(_evaluation, found.verdicts)),
-        )
-
-    def new_partitions(
-        self, services: Services, instance: dg.DagsterInstance
-    ) -> Iterable[dg.AddDynamicPartitionsRequest]:
-        return self.automation.new_partitions(services, instance)
-
-    def request(self, flow: FeedFlow, day: date) -> dg.RunRequest:
-        return self.automation.request(flow, day)
-
-    def materialization(
-        self, services: Services, flow: FeedFlow, publication: Publication, columns: Iterable[OutputColumn]
-    ) -> dg.AssetMaterialization:
-        return self.automation.materialization(services, flow, publication, columns)
+def _look(
+    crawled: Source, automation: Automation, services: Services, instance: dg.DagsterInstance, how: Looking
+) -> Tick:
+    before = read_cursor(how.cursor, CrawlsCursor) or CrawlsCursor(own=how.cursor)
+    tick = automation.look(services, instance, replace(how, cursor=before.own))
+    since = Since(before.newest, frozenset(before.busy), before.looked)
+    found = look_at_crawls(services, crawled, since, how.budget)
+    left, active = found.since, found.look.active
+    cursor = CrawlsCursor(own=tick.cursor, newest=dict(left.newest), busy=sorted(left.busy), looked=left.looked)
+    flows = {target_name(flow): flow for flow in crawled_flows(crawled)}
+    seen = [_observation(flows[run.target], run) for run in found.look.changed]
+    return replace(
+        tick,
+        standing=tick.standing + (f"; {active} crawls have not been judged" if active else ""),
+        waits=tick.waits or active > 0,
+        cursor=cursor.model_dump_json(),
+        events=(*tick.events, *seen, *map(_evaluation, found.verdicts)),
+    )
 
 
 def with_crawls(automation: Automation, source: Source) -> Automation:
     """The automation of a source, with the crawls of its tables where there are to be any."""
-    return WithCrawls(automation, source) if crawled_flows(source) else automation
+    return Extended(automation, partial(_look, source)) if crawled_flows(source) else automation
 
 
 def crawl_checks(flow: FeedFlow, key: dg.AssetKey) -> Sequence[dg.AssetCheckSpec]:

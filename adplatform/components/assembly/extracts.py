@@ -1,15 +1,15 @@
 """Readings of database tables in Dagster: the job that reads one, asked for by the sensor of its source."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import date
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import dagster as dg
 from dagster_aws.s3.resources import S3Resource
 from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
-from adplatform.components.assembly.automation import Automation, Looking, Tick
+from adplatform.components.assembly.automation import Automation, Extended, Looking, Tick
 from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG, at_work, runs_of, say_of, work_ended
 from adplatform.contracts.database import DatabaseSource
 from adplatform.extract.due import extracts_due
@@ -18,13 +18,10 @@ from adplatform.extract.table import Table
 from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
-from adplatform.flow.source import FeedFlow
 from adplatform.flow.tried import failed
 from adplatform.ledger.engine_run import RunState
 from adplatform.ledger.extracts import Extract
-from adplatform.ledger.publications import Publication
 from adplatform.resources.named import LedgerResource, MachineResource, services_of
-from adplatform.transform.values import OutputColumn
 
 EXTRACT_TAG = "adplatform/extract"
 
@@ -37,41 +34,24 @@ def _tables_name(source: str) -> str:
     return f"{source}_tables"
 
 
-@dataclass(frozen=True)
-class WithExtracts:
-    """The runs of a database's tables, and those that read them; as
-    ``adplatform.components.assembly.automation.Automation``."""
+def with_extracts(automation: Automation, declared: DatabaseSource) -> Automation:
+    """The automation of a database's tables, with the runs that read them."""
+    return Extended(automation, partial(_look, declared))
 
-    automation: Automation
-    declared: DatabaseSource
 
-    @property
-    def source(self) -> str:
-        return self.automation.source
+def _look(
+    declared: DatabaseSource, automation: Automation, services: Services, instance: dg.DagsterInstance, how: Looking
+) -> Tick:
+    tick = automation.look(services, instance, how)
+    tables = {feed.name for feed in declared.feeds}
+    due = extracts_due(services.ledger, declared.source, tables, runs_of(services.ledger, instance))
+    deliveries = (each.with_replaced_attrs(job_name=_tables_name(declared.source)) for each in tick.requests)
+    return replace(tick, requests=(*map(_request, due), *deliveries))
 
-    def look(self, services: Services, instance: dg.DagsterInstance, how: Looking) -> Tick:
-        tick = self.automation.look(services, instance, how)
-        tables = {feed.name for feed in self.declared.feeds}
-        due = extracts_due(services.ledger, self.source, tables, runs_of(services.ledger, instance))
-        deliveries = (each.with_replaced_attrs(job_name=_tables_name(self.source)) for each in tick.requests)
-        return replace(tick, requests=(*(self._request(each) for each in due), *deliveries))
 
-    def new_partitions(
-        self, services: Services, instance: dg.DagsterInstance
-    ) -> Iterable[dg.AddDynamicPartitionsRequest]:
-        return self.automation.new_partitions(services, instance)
-
-    def request(self, flow: FeedFlow, day: date) -> dg.RunRequest:
-        return self.automation.request(flow, day)
-
-    def materialization(
-        self, services: Services, flow: FeedFlow, publication: Publication, columns: Iterable[OutputColumn]
-    ) -> dg.AssetMaterialization:
-        return self.automation.materialization(services, flow, publication, columns)
-
-    def _request(self, row: Extract) -> dg.RunRequest:
-        tags = {EXTRACT_TAG: f"{row.target}/{row.id}", FEED_TAG: row.name}
-        return dg.RunRequest(job_name=_extracts_name(self.source), run_key=row.run_key, tags=tags)
+def _request(row: Extract) -> dg.RunRequest:
+    tags = {EXTRACT_TAG: f"{row.target}/{row.id}", FEED_TAG: row.name}
+    return dg.RunRequest(job_name=_extracts_name(row.source), run_key=row.run_key, tags=tags)
 
 
 def database_jobs(declared: DatabaseSource, assets: Sequence[dg.AssetsDefinition]) -> list[Any]:

@@ -1,0 +1,225 @@
+"""Tables that are made of changes, in Dagster: their assets, and the looks that ask for merges when they are due."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import dagster as dg
+from dagster_aws.s3.resources import S3Resource
+
+from adplatform.changes.fold import Folded, fold
+from adplatform.changes.folds_due import folds_due, waiting
+from adplatform.changes.followed import Followed, history_columns
+from adplatform.components.assembly.automation import Automation, Extended, Looking, Tick
+from adplatform.components.assembly.delivery_assets import clean_key
+from adplatform.components.assembly.metadata import clean_schema, topic_metadata
+from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG, at_work, runs_of, say_of, work_ended
+from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure
+from adplatform.flow.private_directory import private_directory
+from adplatform.flow.services import Services
+from adplatform.flow.tried import failed
+from adplatform.lake.table import table_name
+from adplatform.ledger.engine_run import RunState
+from adplatform.ledger.folds import Fold
+from adplatform.platform.aws_errors import aws_failures
+from adplatform.resources.named import (
+    CatalogResource,
+    LedgerResource,
+    MachineResource,
+    NotificationsResource,
+    services_of,
+)
+
+FOLD_TAG = "adplatform/fold"
+CONSERVED, PLACED = "every_change_is_accounted_for", "rows_have_keys"
+_CHECKS = {
+    CONSERVED: "Every change is applied, or superseded by a later one of its row.",
+    PLACED: "Every change has a key that can be stored.",
+}
+
+
+def with_folds(automation: Automation, followed: Sequence[Followed]) -> Automation:
+    """The automation of a source of changes, with the merges of its tables."""
+    return Extended(automation, partial(_look, followed))
+
+
+def _look(
+    followed: Sequence[Followed],
+    automation: Automation,
+    services: Services,
+    instance: dg.DagsterInstance,
+    how: Looking,
+) -> Tick:
+    tick = automation.look(services, instance, how)
+    due = folds_due(services, followed, runs_of(services.ledger, instance), everything=how.everything)
+    wanted = tuple(_request(each.followed, each.fold) for each in due)
+    return replace(tick, requests=(*tick.requests, *wanted), waits=tick.waits or bool(wanted))
+
+
+def _request(followed: Followed, row: Fold) -> dg.RunRequest:
+    return dg.RunRequest(
+        run_key=row.run_key,
+        asset_selection=[_table_key(table) for table in followed.tables],
+        tags={FEED_TAG: followed.name, FOLD_TAG: str(row.next), "source": followed.source},
+    )
+
+
+def _table_key(table: str) -> dg.AssetKey:
+    return dg.AssetKey(["clean", *table.split("/")])
+
+
+def fold_asset(followed: Followed, owners: Sequence[str], tags: dict[str, str]) -> dg.AssetsDefinition:
+    """The tables that are made of the changes of one, by merges."""
+    flow, declared = followed.changes, followed.declared
+    columns = followed.columns((column.name, column.type) for column in followed.stored.values())
+    described = {
+        followed.name: declared.description or f"Rows of {declared.table}, up to the last merge.",
+        followed.deleted: f"Rows of {declared.table} that were deleted, with their last values.",
+        followed.history: f"Versions of rows of {declared.table} that have ended.",
+    }
+    pii = {"pii": "hashed"} if any(flow.feed.contract.pii_columns()) else {}
+    fresh = declared.fresh_within
+    specs = [
+        dg.AssetSpec(
+            _table_key(table),
+            deps=[clean_key(flow)],
+            description=described[table],
+            group_name=followed.source,
+            owners=owners,
+            kinds={"parquet", "glue", "duckdb"},
+            tags=tags | {"zone": "clean"} | pii,
+            skippable=True,
+            freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh)
+            if fresh and table == followed.name
+            else None,
+            metadata={
+                "dagster/column_schema": clean_schema(
+                    history_columns(columns) if table == followed.history else columns
+                ),
+                **topic_metadata(flow.topics),
+            },
+        )
+        for table in followed.tables
+    ]
+    key = _table_key(followed.name)
+    checks = [dg.AssetCheckSpec(name, asset=key, description=text) for name, text in _CHECKS.items()]
+
+    @dg.multi_asset(
+        name=f"fold__{followed.source}__{declared.name}",
+        specs=specs,
+        check_specs=checks,
+        can_subset=True,  # a run that has nothing to do judges nothing
+        pool=f"fold_{followed.source}_{declared.name}",
+    )
+    def merge_changes(
+        context: dg.AssetExecutionContext,
+        s3: S3Resource,
+        catalog: CatalogResource,
+        ledger: LedgerResource,
+        notifications: NotificationsResource,
+        machine: MachineResource,
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        services = services_of(s3, catalog, ledger, notifications, machine)
+        with _merging(context, services, followed) as done:
+            if done is None:
+                context.log.info("%s: no changes wait to be merged", followed.name)
+                return
+            selected = context.selected_asset_keys
+            yield from (each for each in _results(services, followed, done) if each.asset_key in selected)
+
+    return merge_changes
+
+
+@contextmanager
+def _merging(context: dg.AssetExecutionContext, services: Services, followed: Followed) -> Iterator[Folded | None]:
+    """What the merge came to that is due; None when there is none, or another run has it."""
+    run_id, folds = context.run.run_id, services.ledger.folds
+    with aws_failures(followed.name), at_work(context, services.ledger, followed.name):
+        row = folds.get(followed.source, followed.declared.name)
+        if not row.plan or row.state is RunState.FAILED:
+            # Somebody has started the run; what a sensor asks for is planned.
+            due = folds_due(services, [followed], runs_of(services.ledger, context.instance), everything=True)
+            row = due[0].fold if due else row
+        open_to_us = bool(row.plan) and row.state is RunState.WAITING and not row.run_id
+        claimed = folds.claim(row, run_id) if open_to_us else None
+        if claimed is None:
+            yield None
+        else:
+            try:
+                with private_directory(services.settings.temp, run_id) as work:
+                    done = fold(services, followed, claimed, run_id, work)
+            except ClaimLost:
+                raise
+            except (PermanentFailure, TransientFailure) as e:
+                _failed(context, services, followed, claimed, e)
+                raise dg.Failure(f"{followed.name}: {e}", allow_retries=False) from e
+            yield done
+        work_ended(context, services.ledger, followed.name)
+
+
+def _failed(
+    context: dg.AssetExecutionContext,
+    services: Services,
+    followed: Followed,
+    claimed: Fold,
+    error: PermanentFailure | TransientFailure,
+) -> None:
+    folds = services.ledger.folds
+    after = failed(folds, folds.get(claimed.source, claimed.target), error, services.ledger.now())
+    if after is not None and after.state is not RunState.FAILED:
+        # People hear of it when it is given up.
+        say_of(context.instance, context.run.run_id, {NOTIFIED_TAG: "it is tried again"})
+    work_ended(context, services.ledger, followed.name)
+
+
+def _results(
+    services: Services, followed: Followed, done: Folded
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    key, row = _table_key(followed.name), done.row
+    counts = {
+        "merge": row.number,
+        "changes": done.changes,
+        "applied": done.applied,
+        "superseded": done.superseded,
+        "without_key": done.unplaced,
+        "made_anew": done.rebuilt,
+        "versions_ended": done.closed,
+    }
+    rows = {followed.name: row.rows, followed.deleted: row.deleted}
+    for table in followed.tables:
+        named = table_name(table, services.settings.database_prefix)
+        shown: dict[str, Any] = {
+            "dagster/table_name": f"{named.database}.{named.name}",
+            "dagster/column_schema": clean_schema(
+                history_columns(done.columns) if table == followed.history else done.columns
+            ),
+            **({"dagster/uri": row.locations[table]} if table in row.locations else {}),
+            **({"dagster/row_count": rows[table]} if table in rows else {}),
+            **{f"adplatform/{name}": value for name, value in counts.items()},
+        }
+        version = dg.DataVersion(str(row.number))
+        yield dg.MaterializeResult(asset_key=_table_key(table), metadata=shown, data_version=version)
+    accounted = done.applied + done.superseded + done.unplaced
+    yield dg.AssetCheckResult(
+        asset_key=key,
+        check_name=CONSERVED,
+        passed=done.changes == accounted,
+        description=f"{done.changes} changes: {done.applied} applied, {done.superseded} superseded",
+    )
+    yield dg.AssetCheckResult(
+        asset_key=key,
+        check_name=PLACED,
+        passed=not done.unplaced,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{done.unplaced} changes have no key that could be stored and are not in the table",
+    )
+
+
+def standing_of(services: Services, followed: Followed) -> str:
+    """How far the merges of a table are, in a sentence."""
+    row = services.ledger.folds.get(followed.source, followed.declared.name)
+    left = waiting(services.ledger, followed, row)
+    said = f"merge {row.number}, {row.rows:,} rows" if row.number else "not merged yet"
+    return f"{followed.name}: {said}, {left:,} changes wait"

@@ -1,0 +1,117 @@
+"""Changes of a table through Dagster: from the files of DMS to the rows that there are."""
+
+import io
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from adplatform.components import DatabaseChanges
+from adplatform.flow.services import Services
+from adplatform.lake.query import run_query
+from adplatform_tests.support.changes import ORDERS, SCHEMA, sequence
+from adplatform_tests.support.platforms import Platform, make_platform
+
+
+def platform_of(services: Services, instance: dg.DagsterInstance, **feed: Any) -> Platform:
+    quick = {"arrival": {"quiet_period": "0s"}}
+    declared = {"source": "shop", "feeds": [{**ORDERS, **quick, **feed}]}
+    return make_platform(services, declared, instance, DatabaseChanges)
+
+
+def put(platform: Platform, name: str, *rows: dict[str, Any]) -> None:
+    body = io.BytesIO()
+    pq.write_table(
+        pa.Table.from_pylist([{"dms_ts": "2026-11-01 00:00:00.000000", **row} for row in rows], SCHEMA), body
+    )
+    platform.put(f"public/orders/{name}", body.getvalue())
+
+
+def rows(platform: Platform, table: str, columns: str = "id, status") -> list[tuple[Any, ...]]:
+    settings = platform.services.settings
+    sql = f"select {columns} from {settings.database_prefix}shop.{table} order by all"
+    return run_query(platform.services.aws, platform.services.glue, settings.database_prefix, sql, 1_000)[1]
+
+
+def test_changes_are_merged_by_the_source_s_own_sensor(services: Services, instance: dg.DagsterInstance) -> None:
+    platform = platform_of(services, instance, outputs=["current", "history"])
+    put(platform, "LOAD00000001.parquet", {"Op": "I", "id": 1, "status": "new"}, {"Op": "I", "id": 2, "status": "new"})
+    assert all(result.success for result in platform.process())
+    assert rows(platform, "orders") == [(1, "new"), (2, "new")]
+    put(
+        platform,
+        "20261101-000000001.parquet",
+        {"Op": "U", "id": 1, "status": "paid", "ar_h_change_seq": sequence(1)},
+        {"Op": "D", "id": 2, "ar_h_change_seq": sequence(2)},
+    )
+    assert all(result.success for result in platform.process())
+    # One change of two rows is more than the share, so nobody waits for an hour.
+    assert rows(platform, "orders") == [(1, "paid")]
+    assert rows(platform, "orders_deleted") == [(2, "new")]
+    assert rows(platform, "orders_history", "id, status, _closed_by") == [
+        (1, "new", sequence(1)),
+        (2, "new", sequence(2)),
+    ]
+    assert rows(platform, "orders_changes", "_op, id") == [("D", 2), ("I", 1), ("I", 2), ("U", 1)]
+    made = instance.get_latest_materialization_event(dg.AssetKey(["clean", "shop", "orders"]))
+    assert made and made.asset_materialization
+    assert made.asset_materialization.metadata["dagster/row_count"].value == 1
+
+
+def test_few_changes_wait_for_the_time_that_the_feed_sets(services: Services, instance: dg.DagsterInstance) -> None:
+    platform = platform_of(services, instance, fold={"every": "1h", "share": 0.5})
+    put(platform, "LOAD00000001.parquet", *({"Op": "I", "id": n, "status": "new"} for n in range(10)))
+    platform.process()
+    put(platform, "20261101-000000001.parquet", {"Op": "U", "id": 1, "status": "paid", "ar_h_change_seq": sequence(1)})
+    platform.process()
+    assert (1, "new") in rows(platform, "orders")
+    now = services.now() + timedelta(hours=1)
+    later = replace(platform, services=replace(services, now=lambda: now))
+    assert all(result.success for result in later.process())
+    assert (1, "paid") in rows(platform, "orders")
+
+
+def test_somebody_may_merge_what_waits_at_any_time(services: Services, instance: dg.DagsterInstance) -> None:
+    platform = platform_of(services, instance, fold={"every": "1d", "share": 1})
+    put(platform, "LOAD00000001.parquet", {"Op": "I", "id": 1, "status": "new"}, {"Op": "I", "id": 2, "status": "new"})
+    platform.process()
+    put(platform, "20261101-000000001.parquet", {"Op": "D", "id": 1, "ar_h_change_seq": sequence(1)})
+    platform.process()
+    by_hand = dg.RunRequest(
+        asset_selection=[dg.AssetKey(["clean", "shop", name]) for name in ("orders", "orders_deleted")]
+    )
+    assert platform.run(by_hand).success
+    assert rows(platform, "orders") == [(2, "new")]
+    assert platform.run(by_hand).success
+
+
+def test_a_change_without_a_sequence_is_quarantined_and_the_others_are_merged(
+    services: Services, instance: dg.DagsterInstance
+) -> None:
+    platform = platform_of(services, instance)
+    put(
+        platform,
+        "20261101-000000001.parquet",
+        {"Op": "U", "id": 1, "status": "paid"},
+        *({"Op": "I", "id": n, "status": "new", "ar_h_change_seq": sequence(n)} for n in (1, 2)),
+    )
+    assert all(result.success for result in platform.process())
+    assert rows(platform, "orders") == [(1, "new"), (2, "new")]
+    [row] = services.ledger.publications.of_feed("shop/orders_changes")
+    assert (row.quarantined, dict(row.reasons)) == (1, {"check:sequence": 1})
+
+
+def test_an_insert_without_a_sequence_outside_a_load_stops_the_merge_and_says_what_to_do(
+    services: Services, instance: dg.DagsterInstance
+) -> None:
+    platform = platform_of(services, instance)
+    put(platform, "20261101-000000001.parquet", {"Op": "I", "id": 1, "status": "new"})
+    results = platform.process()
+    [failed] = [result for result in results if not result.success]
+    said = failed.failure_data_for_node("fold__shop__orders")
+    assert said and said.error and "$AR_H_CHANGE_SEQ" in said.error.message
+    row = services.ledger.folds.get("shop", "orders")
+    assert (row.state, "no sequence" in row.error) == ("failed", True)
