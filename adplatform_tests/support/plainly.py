@@ -7,6 +7,7 @@ import signal
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,14 @@ class CountingAws(Aws):
 
 def process_killed_at(services: Services, source: Source, writes: int) -> tuple[int, int]:
     """Process in a child that is killed before its ``writes``-th write to AWS, 0 for never; exit code and writes."""
+    return killed_at(services, partial(process, source=source, run_id="killed"), writes)
+
+
+def killed_at(services: Services, work: Callable[[Services], object], writes: int) -> tuple[int, int]:
+    """The same of any ``work`` with the services."""
     counted = PROCESSES.Value("i", 0)
     blank = Services(services.settings, Aws(services.aws.region, services.aws.endpoint_url))
-    child = PROCESSES.Process(target=_process_until_killed, args=(blank, source, writes, counted))
+    child = PROCESSES.Process(target=_work_until_killed, args=(blank, work, writes, counted))
     child.start()
     child.join(120)
     if child.exitcode is None:
@@ -86,7 +92,7 @@ def process_killed_at(services: Services, source: Source, writes: int) -> tuple[
     return child.exitcode, counted.value
 
 
-def _process_until_killed(services: Services, source: Source, writes: int, counted: Any) -> None:
+def _work_until_killed(services: Services, work: Callable[[Services], object], writes: int, counted: Any) -> None:
     def on_write() -> None:
         with counted.get_lock():
             counted.value += 1
@@ -95,4 +101,4 @@ def _process_until_killed(services: Services, source: Source, writes: int, count
             os.kill(os.getpid(), signal.SIGKILL)
 
     aws = CountingAws(services.aws.region, services.aws.endpoint_url, on_write)
-    process(Services(services.settings, aws), source, "killed")
+    work(Services(services.settings, aws))
