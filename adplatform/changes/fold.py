@@ -17,6 +17,7 @@ from adplatform.changes.gathered import Change, all_changes, changes_to_merge, g
 from adplatform.changes.local_files import fetch
 from adplatform.changes.state import KeptBucket, KeptFile, State
 from adplatform.changes.versions import Version, files_at, locations, show
+from adplatform.changes.views import views_of
 from adplatform.contracts.types import parse_type
 from adplatform.failures import ClaimLost, TransientFailure
 from adplatform.flow.services import Services
@@ -233,6 +234,8 @@ def _shown(
     spec = _spec(doing, followed.deleted, f"Rows that were deleted. {description}")
     published[followed.deleted] = _lead(doing, deleted, spec, doing.since, key)
     published[followed.name] = _lead(doing, rows, _spec(doing, followed.name, description), doing.since, key)
+    for view in views_of(followed, doing.columns, services.settings.database_prefix):
+        services.lake.catalog.show_view(view)
     days = {followed.history: plan.day}
     done = replace(
         row,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from adplatform.contracts.changes import (
@@ -62,6 +62,19 @@ class Followed:
         if not self.declared.outputs:
             return ()
         return (self.name, self.deleted, *((self.history,) if self.has_history else ()))
+
+    @property
+    def flows(self) -> tuple[FeedFlow, ...]:
+        """The tables that are made, as feeds that nothing delivers."""
+        feed = self.changes.feed
+        names = {self.name: None, self.deleted: None, self.history: DELIVERY_DATE}
+        return tuple(
+            replace(
+                self.changes,
+                feed=feed.model_copy(update={"name": table.partition("/")[2], "partition_by": names[table]}),
+            )
+            for table in self.tables
+        )
 
     @cached_property
     def stored(self) -> dict[str, OutputColumn]:

@@ -33,7 +33,7 @@ def collect_source(
     """
     settings, now = services.settings, services.ledger.now()
     settings.temp.mkdir(parents=True, exist_ok=True)
-    for flow in tables_of(source):
+    for flow in (*tables_of(source), *source.derived):
         table = named_table(services.settings, flow)
         keep = timedelta(days=settings.keep_days)
         collected = collect(
@@ -62,7 +62,7 @@ def compare_recent(services: Services, source: Source, run_id: str) -> Iterator[
     scopes = [scope.id for scope in services.ledger.scopes.of_source(source.name)]
     temp = services.settings.temp
     temp.mkdir(parents=True, exist_ok=True)
-    for flow in tables_of(source):
+    for flow in (*tables_of(source), *source.derived):
         with aws_failures(f"the table of {flow.table}"):
             recent = {
                 scope: services.ledger.placements.of_feed(f"{flow.table}/{scope}" if scope else flow.table, since)

@@ -62,13 +62,16 @@ class Refusal:
 @dataclass(frozen=True)
 class Source:
     """A source and its feeds. ``bucket`` and ``prefix`` are where it may write; one that ``takes_files`` from anybody
-    has a queue for the events of its objects."""
+    has a queue for the events of its objects. ``derived`` are tables that are made of those of its feeds, each as a
+    feed that nothing delivers. Objects below the source's prefix whose keys ``aside`` fits belong to nobody."""
 
     name: str
     bucket: str
     prefix: str
     feeds: tuple[FeedFlow, ...]
     takes_files: bool = True
+    derived: tuple[FeedFlow, ...] = ()
+    aside: re.Pattern[str] | None = None
 
     def place(self, key: str, last_modified: datetime) -> tuple[FeedFlow, Place] | None:
         return next(_places(self.feeds, key, last_modified), None)
@@ -163,7 +166,10 @@ def refusal(source: Source, obj: RawObject) -> Refusal | None:
 
 def _refusal(source: Source, placed: tuple[FeedFlow, Place] | None, key: str, modified: datetime) -> Refusal | None:
     if placed is None:
-        no_file = noise(key.removeprefix(source.prefix))
+        below = key.removeprefix(source.prefix)
+        if source.aside is not None and source.aside.search(below):
+            return Refusal("it is what the engine notes for itself")
+        no_file = noise(below)
         return Refusal(
             "it fits no feed's landing layout, or the date in its key is none",
             "" if no_file else "correct the feed's `landing`, or ask the sender to put it where `landing` says",

@@ -11,6 +11,7 @@ from typing import Any
 
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.lake.table import Named, TableSpec
+from adplatform.lake.views import VIEW, View
 from adplatform.lake.zones import JOINT, partition_values
 from adplatform.platform.batches import answered
 from adplatform.transform.values import OutputColumn
@@ -207,6 +208,30 @@ class Catalog:
             self.glue.delete_partition(DatabaseName=spec.database, TableName=spec.name, PartitionValues=values)
         except self.glue.exceptions.EntityNotFoundException:
             return
+
+    def show_view(self, view: View, check: Callable[[], None] = lambda: None) -> None:
+        """Make the view, or make it what it is to be. ``check`` is called before each call that writes.
+
+        Raises:
+            PermanentFailure: a table has its name.
+            TransientFailure: other writers kept changing it.
+        """
+        wanted = view.table_input
+        for _ in range(_ATTEMPTS):
+            found = self._get(view)
+            if found is not None and found.get("TableType") != VIEW:
+                raise PermanentFailure(f"{view.database}.{view.name} is a table, and a view is to be called so")
+            if found is not None and {name: found.get(name) for name in wanted} == wanted:
+                return
+            check()
+            if found is not None:
+                self._replace(view, wanted, found["VersionId"])
+                continue
+            try:
+                self.glue.create_table(DatabaseName=view.database, TableInput=wanted)
+            except self.glue.exceptions.AlreadyExistsException:
+                continue
+        raise TransientFailure(f"view {view.database}.{view.name} is being changed by others; run again")
 
     def _get(self, spec: Named) -> Json | None:
         try:

@@ -13,6 +13,7 @@ from pyarrow.fs import FileSelector, FileSystem, S3FileSystem
 from adplatform.contracts.types import parse_type
 from adplatform.failures import PermanentFailure
 from adplatform.lake.parquet import arrow_type
+from adplatform.lake.views import VIEW, statement_of
 from adplatform.platform.aws import Aws
 
 
@@ -32,16 +33,30 @@ class OpenTable:
 
 
 def open_tables(glue: Any, database_prefix: str) -> Iterator[OpenTable]:
-    """Every table of every clean database."""
+    """Every table of every clean database; views are none."""
+    for database in _databases(glue, database_prefix):
+        yield from _tables(glue, database)
+
+
+def open_views(glue: Any, database_prefix: str) -> Iterator[tuple[str, str, str]]:
+    """Database, name and statement of every view of ours in a clean database."""
+    for database in _databases(glue, database_prefix):
+        for page in glue.get_paginator("get_tables").paginate(DatabaseName=database):
+            for table in page["TableList"]:
+                if (statement := statement_of(table)) is not None:
+                    yield database, table["Name"], statement
+
+
+def _databases(glue: Any, prefix: str) -> Iterator[str]:
     for page in glue.get_paginator("get_databases").paginate():
-        for database in page["DatabaseList"]:
-            if database["Name"].startswith(database_prefix):
-                yield from _tables(glue, database["Name"])
+        yield from (each["Name"] for each in page["DatabaseList"] if each["Name"].startswith(prefix))
 
 
 def _tables(glue: Any, database: str) -> Iterator[OpenTable]:
     for page in glue.get_paginator("get_tables").paginate(DatabaseName=database):
         for table in page["TableList"]:
+            if table.get("TableType") == VIEW:
+                continue
             columns = tuple((c["Name"], c["Type"]) for c in table["StorageDescriptor"]["Columns"])
             keys = table.get("PartitionKeys", [])
             partitions = tuple((key["Name"], key["Type"]) for key in keys)
@@ -76,6 +91,8 @@ def run_query(
             con.register(name, dataset(s3, table))
             con.execute(f'create schema if not exists "{table.database}"')
             con.execute(f'create view "{table.database}"."{table.name}" as select * from "{name}"')
+        for database, name, statement in open_views(glue, database_prefix):
+            con.execute(f'create view "{database}"."{name}" as {statement}')
         try:
             result = con.execute(sql)
         except duckdb.Error as e:

@@ -203,6 +203,19 @@ class Folds:
         _require(bool(seen.plan), seen, "failed")
         return self._move(seen, replace(seen, state=RunState.FAILED, run_id="", error=why, not_before=None))
 
+    def retry(self, seen: Fold) -> Fold | None:
+        """It is tried again now, with all its attempts.
+
+        Raises:
+            IllegalStep: it has not failed.
+        """
+        _require(seen.state is RunState.FAILED, seen, "tried again")
+        # A run key launches only one run, so the tries go on being counted.
+        again = replace(
+            seen, state=RunState.WAITING, attempt=0, returned=seen.returned + seen.attempt + 1, not_before=None
+        )
+        return self._move(seen, replace(again, run_id="", error=""))
+
     def give_back(self, seen: Fold, why: str, until: datetime | None, *, failed: bool) -> Fold | None:
         """Another run may go on with it; ``failed`` when something of this one did.
 

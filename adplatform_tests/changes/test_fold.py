@@ -10,7 +10,7 @@ import pytest
 
 from adplatform.changes.generations import next_generation
 from adplatform.flow.services import Services
-from adplatform_tests.support.changes import ORDERS, SCHEMA, followed_as, followed_source, sequence
+from adplatform_tests.support.changes import ORDERS, SCHEMA, START, followed_as, followed_source, sequence
 from adplatform_tests.support.platforms import TODAY
 
 SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 30))]
@@ -50,6 +50,22 @@ def test_files_in_any_order_and_again_come_to_the_same_rows(services: Services) 
         (1, "a", sequence(2)),
         (1, "b", sequence(4)),
         (2, "a", sequence(6)),
+    ]
+
+
+def test_every_version_of_every_row_is_in_one_view(services: Services) -> None:
+    shop = followed_source(services, [{**ORDERS, "outputs": ["current", "history"]}])
+    shop.file(
+        shop.change("I", id=1, status="a"), shop.change("U", id=1, status="b"), shop.change("I", id=2, status="a")
+    )
+    shop.merge()
+    shop.file(shop.change("D", id=2))
+    shop.merge()
+    at = [START + timedelta(seconds=n) for n in range(5)]
+    assert shop.rows("_versions", "id, status, _valid_from, _valid_to") == [
+        (1, "a", at[1], at[2]),
+        (1, "b", at[2], None),
+        (2, "a", at[3], at[4]),
     ]
 
 

@@ -1,0 +1,41 @@
+"""The views of a table that is made of changes."""
+
+from collections.abc import Iterator
+
+from adplatform.changes.followed import Followed, history_columns
+from adplatform.contracts.changes import CHANGED_AT, VERSIONS
+from adplatform.lake.keyed import CLOSED_BY, VALID_TO
+from adplatform.lake.table import table_name
+from adplatform.lake.views import View
+from adplatform.transform.rules import identifier
+from adplatform.transform.values import OutputColumn
+
+VALID_FROM = "_valid_from"
+
+
+def views_of(followed: Followed, columns: tuple[OutputColumn, ...], prefix: str) -> Iterator[View]:
+    """What readers may ask beside the tables; ``columns`` are those of the rows."""
+    if followed.has_history:
+        yield _versions(followed, columns, prefix)
+
+
+def _versions(followed: Followed, columns: tuple[OutputColumn, ...], prefix: str) -> View:
+    """Every version of every row: those that have ended, and the present ones, which have no end."""
+    named = table_name(f"{followed.name}{VERSIONS}", prefix)
+    own = ", ".join(identifier(column.name) for column in columns if column.name != CHANGED_AT)
+    begin, end, by = identifier(VALID_FROM), identifier(VALID_TO), identifier(CLOSED_BY)
+    at = f"{identifier(CHANGED_AT)} as {begin}"
+    sql = (
+        f"select {own}, {at}, cast(null as timestamp) as {end}, cast(null as varchar) as {by}"
+        f" from {_relation(followed.name, prefix)} union all"
+        f" select {own}, {at}, {end}, {by} from {_relation(followed.history, prefix)}"
+    )
+    by_name = {column.name: column for column in history_columns(columns)}
+    began = OutputColumn(VALID_FROM, by_name[CHANGED_AT].type, "When the version began.")
+    shown = (*(c for c in columns if c.name != CHANGED_AT), began, by_name[VALID_TO], by_name[CLOSED_BY])
+    return View(named.database, named.name, shown, sql, "Every version of every row; the present one has no end.")
+
+
+def _relation(table: str, prefix: str) -> str:
+    named = table_name(table, prefix)
+    return f"{identifier(named.database)}.{identifier(named.name)}"
