@@ -38,7 +38,7 @@ KINDS: Mapping[str, Kind] = {
         "adplatform.contracts.database:DatabaseSource", "adplatform.engines.databases:database_tables"
     ),
     "DatabaseChanges": Kind(
-        "adplatform.contracts.changes:ChangesSource", "adplatform.changes.pattern:database_changes"
+        "adplatform.contracts.changes:ChangesSource", "adplatform.engines.changes:database_changes"
     ),
     "AmazonAdsReports": Kind("adplatform.amazon.sources:AdsSource", "adplatform.pull.pattern:pulled_reports"),
     "SellingPartnerReports": Kind(

@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from adplatform.changes.followed import Followed
+from adplatform.changes.generations import sequence_of_load
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Runs
 from adplatform.flow.tried import free
 from adplatform.flow.version import read_settlement
 from adplatform.ledger.engine_run import RunState
-from adplatform.ledger.folds import Fold, Plan, Reached
+from adplatform.ledger.folds import Fold, Generation, Plan, Reached
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.placements import Placement
 
@@ -57,7 +58,7 @@ def _planned(services: Services, followed: Followed, row: Fold, everything: bool
     ledger, known = services.ledger, row.merged
     placed = ledger.placements.of_feed(followed.changes.name)
     changed = [each for each in placed if known.versions.get(each.day.isoformat()) != each.version]
-    generation = _loaded(ledger, followed)
+    generation = _loaded(services, followed, known)
     if not changed and generation <= known.generation:
         return None
     if not everything and not _is_time(ledger.now(), followed, row, changed, generation > known.generation):
@@ -128,7 +129,37 @@ def _came_again(known: Reached, day: str, entries: Sequence[Mapping[str, Any]]) 
     return still < known.objects[day]
 
 
-def _loaded(ledger: Ledger, followed: Followed) -> int:
-    """The number of the last load of which all files are there; 0 without one."""
-    found = ledger.folds.generations(followed.source, followed.declared.name)
-    return max((each.number for each in found if each.loaded_at), default=0)
+def _loaded(services: Services, followed: Followed, known: Reached) -> int:
+    """The number of the last load that is whole and of which all rows have come; 0 without one. Rows that are not in a
+    load end with it, so that none may be missing."""
+    found = services.ledger.folds.generations(followed.source, followed.declared.name)
+    for each in reversed(found):
+        if each.number <= known.generation:
+            break
+        if each.loaded_at is not None and _has_come(services, followed, each, found):
+            return each.number
+    return known.generation
+
+
+def _has_come(
+    services: Services, followed: Followed, generation: Generation, generations: Sequence[Generation]
+) -> bool:
+    """Whether as many rows of a load are in the table of changes as it has, where that is known; otherwise whether no
+    file waits."""
+    ledger, name = services.ledger, followed.changes.name
+    if generation.rows is None:
+        return not any(row.pending for each, row in ledger.deliveries.active(followed.source) if each == name)
+    rows = 0
+    for placement in ledger.placements.of_feed(name):
+        publication = ledger.publications.get(name, placement.day, placement.version)
+        if publication is None or placement.day < generation.opened_at.date():
+            continue
+        entries = read_settlement(services.s3, services.zones, publication.manifest_key)["objects"]
+        own = {
+            f"s3://{entry['bucket']}/{entry['key']}"
+            for entry in entries
+            if sequence_of_load(entry, generations) == generation.sequence
+        }
+        outcomes = ledger.publications.file_outcomes(name, placement.day, placement.version) if own else ()
+        rows += sum(each.rows_in for each in outcomes if each.origin in own)
+    return rows >= generation.rows

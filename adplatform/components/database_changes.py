@@ -6,16 +6,17 @@ from typing import Self
 import dagster as dg
 from pydantic import BaseModel
 
-from adplatform.changes.pattern import ChangedFiles, database_changes
 from adplatform.components.assembly.arrivals import Arrivals, deadline_schedule
 from adplatform.components.assembly.automation import Automation, source_sensor
 from adplatform.components.assembly.care import care_schedules
 from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset
 from adplatform.components.assembly.folds import fold_asset, with_folds
+from adplatform.components.assembly.replications import replication_checks, with_replication
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.components.assembly.specs import with_hook
 from adplatform.contracts.changes import ChangesSource
+from adplatform.engines.changes import ChangedFiles, database_changes
 from adplatform.platform.settings import Settings, read_settings
 
 
@@ -89,7 +90,8 @@ class DatabaseChanges(dg.Component):
 
     def automation(self) -> Automation:
         pattern = self.pattern(read_settings())
-        return with_folds(with_crawls(Arrivals(pattern.source), pattern.source), pattern.followed)
+        arrivals = with_crawls(Arrivals(pattern.source), pattern.source)
+        return with_folds(with_replication(arrivals, pattern), pattern.followed)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         settings = read_settings()
@@ -101,7 +103,8 @@ class DatabaseChanges(dg.Component):
         schedules = care_schedules(source, schedule_status)
         for followed in pattern.followed:
             flow = followed.changes
-            own = [raw_asset(flow, owners, {"s3", "dms"}, tags), clean_asset(flow, owners, tags)]
+            checks = replication_checks(pattern, flow)
+            own = [raw_asset(flow, owners, {"s3", "dms"}, tags, checks), clean_asset(flow, owners, tags)]
             if flow.feed.arrival.deadline is not None:
                 schedules.append(deadline_schedule(source, flow, own, schedule_status))
             if followed.tables:

@@ -27,7 +27,7 @@ def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> None:
     for pattern in of_kind(list(patterns), EngineFiles):
         task = pattern.task(services)
         simulated = task is not None and task.simulated
-        connections = (pattern.simulated, pattern.simulated_database)
+        connections = (pattern.simulated, pattern.simulated_database, pattern.simulated_replication)
         if (simulated or any(connections)) and services.settings.env == "aws":
             raise PermanentFailure(f"{pattern.source.name} is simulated, which only the local mode can be")
         if pattern.simulated is not None:

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from adplatform.changes.pattern import ChangedFiles
+from adplatform.engines.changes import ChangedFiles
 from adplatform.flow.services import Services
 from adplatform.platform.clock import utc_now
 from adplatform_tests.support import plainly

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from adplatform.changes.fold import Folded, fold
 from adplatform.changes.folds_due import folds_due
 from adplatform.changes.followed import Followed
-from adplatform.changes.pattern import ChangedFiles, database_changes
 from adplatform.contracts.changes import ChangesSource
+from adplatform.engines.changes import ChangedFiles, database_changes
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.lake.query import run_query

@@ -90,8 +90,15 @@ def delivery_partitions(flow: FeedFlow) -> dg.DailyPartitionsDefinition:
     return dg.DailyPartitionsDefinition(start_date=flow.feed.start_date.isoformat(), end_offset=1)
 
 
-def raw_asset(flow: FeedFlow, owners: Sequence[str], kinds: set[str], tags: dict[str, str]) -> dg.AssetsDefinition:
-    """The files of a delivery, as received: checked, decrypted beside the original, accounted for."""
+def raw_asset(
+    flow: FeedFlow,
+    owners: Sequence[str],
+    kinds: set[str],
+    tags: dict[str, str],
+    watched: Sequence[dg.AssetCheckSpec] = (),
+) -> dg.AssetsDefinition:
+    """The files of a delivery, as received: checked, decrypted beside the original, accounted for. ``watched`` are
+    checks that a sensor evaluates."""
     partitions = delivery_partitions(flow)
     spec = dg.AssetSpec(
         raw_key(flow),
@@ -124,7 +131,7 @@ def raw_asset(flow: FeedFlow, owners: Sequence[str], kinds: set[str], tags: dict
     @dg.multi_asset(
         name=f"raw__{flow.source}__{flow.feed.name}",
         specs=[spec],
-        check_specs=[delivered, readable],
+        check_specs=[delivered, readable, *watched],
         can_subset=True,  # a run that has nothing to do judges nothing
     )
     def received(

@@ -1,0 +1,55 @@
+"""The command that has a table loaded again whose changes are followed."""
+
+from typing import Annotated
+
+import typer
+
+from adplatform.changes.followed import Followed
+from adplatform.cli.context import connect, console
+from adplatform.engines.changes import ChangedFiles
+from adplatform.engines.changes import reload as load_again
+from adplatform.failures import PermanentFailure
+from adplatform.patterns import declared_patterns, of_kind
+
+
+def reload(
+    table: Annotated[
+        str, typer.Argument(help="A table whose changes are followed, as source/feed.", show_default=False)
+    ],
+    reason: Annotated[str, typer.Option(help="Why; the ledger keeps it.")] = "somebody asked for it",
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Where nobody asks DMS: all files of the load that began are there.")
+    ] = False,
+) -> None:
+    """Load a table again, without a gap: changes from before never replace what the load brings. Rows that are not in it
+    end once it is whole."""
+    services = connect()
+    pattern, followed = _find(of_kind(declared_patterns(services.settings), ChangedFiles), table)
+    folds, watched = services.ledger.folds, pattern.dms(services) is not None
+    if whole:
+        known = folds.generations(followed.source, followed.declared.name)
+        if watched or not known or known[-1].loaded_at is not None:
+            why = "DMS says itself when a load is whole" if watched else "no load has begun that is not whole"
+            raise PermanentFailure(f"{table}: {why}; leave --whole out")
+        folds.loaded(followed.source, followed.declared.name, known[-1], None)
+        console.print(
+            f"{table}: load {known[-1].number} is whole; the next merge ends what is not in it", soft_wrap=True
+        )
+        return
+    generation = load_again(services, pattern, followed, reason)
+    began = f"{table}: load {generation.number} begins with sequence {generation.sequence}"
+    todo = (
+        "DMS loads it now"
+        if watched
+        else "have DMS load the table now, and say --whole once all of its files are there"
+    )
+    console.print(f"{began}; {todo}", highlight=False, soft_wrap=True)
+
+
+def _find(patterns: list[ChangedFiles], table: str) -> tuple[ChangedFiles, Followed]:
+    every = [(pattern, each) for pattern in patterns for each in pattern.followed]
+    for pattern, each in every:
+        if each.name == table:
+            return pattern, each
+    known = ", ".join(each.name for _, each in every) or "none"
+    raise PermanentFailure(f"no table {table!r} whose changes are followed; there are {known}")

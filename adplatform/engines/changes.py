@@ -1,0 +1,210 @@
+"""The pattern of a database whose changes AWS DMS writes to S3."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from adplatform.changes.failed import failed_folds
+from adplatform.changes.followed import Followed, changes_feed
+from adplatform.changes.loads import LoadSeen, observe_load, open_load, opened
+from adplatform.contracts.changes import ChangesSource
+from adplatform.engines.declared_replications import DeclaredReplication, provide
+from adplatform.engines.dms import COMPLETED, ERROR, Dms, Serverless, TableStatistics, Task
+from adplatform.engines.dms_replication import DmsReplication
+from adplatform.engines.dms_settings.check import check as checked_settings
+from adplatform.engines.dms_settings.described import configuration_of_aws, task_of_aws
+from adplatform.engines.dms_settings.documents import Checked
+from adplatform.engines.dms_settings.rule import Severity
+from adplatform.engines.engine import Finding
+from adplatform.engines.pattern import EngineFiles
+from adplatform.engines.runs import Target, Watch
+from adplatform.failures import PermanentFailure
+from adplatform.flow.pattern import Failed
+from adplatform.flow.services import Services
+from adplatform.flow.source import declared_source
+from adplatform.ledger.engine_run import RunState
+from adplatform.ledger.folds import Generation
+from adplatform.platform.settings import Settings
+
+if TYPE_CHECKING:
+    from adplatform.ledger.ledger import Ledger
+
+REPLICATION = "replication"
+"""What the one target of a source of changes is called."""
+_CONTROL = re.compile(r"(^|/)awsdms_[^/]*/")
+"""Tables of DMS about its own work, beside those of the source (AWS DMS user guide, control table task settings)."""
+
+
+@dataclass(frozen=True)
+class ChangedFiles(EngineFiles):
+    """Its feeds are those of changes, and ``followed`` are the tables that are made of them. ``dms`` is the replication
+    that writes the files, None where nobody is to be asked; where it is ``driven``, it is started here."""
+
+    followed: tuple[Followed, ...] = ()
+    dms: Callable[[Services], Dms | None] = lambda _: None
+    driven: bool = False
+
+    def failing(self, ledger: "Ledger") -> list[str]:
+        return [*super().failing(ledger), *(each.name for each in self.followed if each.tables)]
+
+    def failed(self, services: Services) -> Sequence[Failed]:
+        return [*super().failed(services), *failed_folds(services.ledger, self.followed)]
+
+
+@dataclass(frozen=True)
+class TableVerdict:
+    """What DMS says of a table. ``problem`` is what somebody has to do something about, "" where all is well."""
+
+    followed: Followed
+    statistics: TableStatistics | None
+    problem: str
+
+
+def database_changes(declared: ChangesSource, settings: Settings) -> ChangedFiles:
+    """The pattern that YAML declares.
+
+    Raises:
+        PermanentFailure: AWS takes no queue of the source's name.
+    """
+    settings.queue_name(declared.source)
+    feeds = [changes_feed(table) for table in declared.feeds]
+    source = declared_source(declared.model_copy(update={"feeds": feeds}), settings.raw_bucket)
+    followed = tuple(
+        Followed(source.name, table, flow) for table, flow in zip(declared.feeds, source.feeds, strict=True)
+    )
+    derived = tuple(flow for each in followed for flow in each.flows)
+    source = replace(source, derived=derived, aside=_CONTROL)
+
+    def dms(services: Services) -> Dms | None:
+        if declared.serverless:
+            return Serverless(services.aws.client("dms"), declared.serverless)
+        return Task(services.aws.client("dms"), declared.task) if declared.task else None
+
+    def targets(services: Services) -> Sequence[Target]:
+        replication = dms(services)
+        if replication is None:
+            return ()
+
+        def opening(reason: str) -> None:
+            opened(services.ledger, followed, services.ledger.now(), reason)
+
+        def unfit() -> Sequence[Finding]:
+            client, s3 = services.aws.client("dms"), services.s3
+            if declared.serverless:
+                checked = configuration_of_aws(client, s3, declared.serverless)
+            else:
+                checked = task_of_aws(client, s3, str(declared.task))
+            return list(_findings(checked, services.zones.raw_bucket, source.prefix, followed))
+
+        engine = DmsReplication(replication, opening, unfit)
+        return [Target(REPLICATION, engine, judge=lambda run: run.message)]
+
+    def provision(services: Services) -> None:
+        if declared.simulated:
+            wanted = DeclaredReplication(
+                name=str(declared.task or declared.serverless),
+                serverless=declared.serverless is not None,
+                tables=tuple(_names(table.table) for table in declared.feeds),
+                bucket=services.zones.raw_bucket,
+                folder=source.prefix.rstrip("/"),
+            )
+            provide(services.aws.client("dms"), wanted)
+
+    return ChangedFiles(
+        source,
+        topics=declared.topics,
+        targets=targets,
+        provision=provision,
+        simulated_replication=declared.simulated,
+        names_of_targets=(REPLICATION,) if declared.task or declared.serverless else (),
+        followed=followed,
+        dms=dms,
+        driven=declared.driven,
+    )
+
+
+def keep_running(services: Services, pattern: ChangedFiles, watch: Watch) -> None:
+    """Want a run of a replication that is driven and does not run, unless somebody has stopped it.
+
+    Raises:
+        PermanentFailure: there is no such replication.
+        TransientFailure: DMS does not answer.
+    """
+    if not pattern.driven:
+        return
+    [target] = watch.targets
+    runs, name = services.ledger.engine_runs, pattern.source.name
+    latest = max(runs.runs(name, REPLICATION), key=lambda run: run.run_id, default=None)
+    if latest is None or (latest.ended and latest.state is RunState.FAILED):
+        watch.intend(target, f"kept/{latest.run_id if latest else 'first'}")
+
+
+def look_at_tables(services: Services, pattern: ChangedFiles) -> list[TableVerdict]:
+    """What DMS says of each table. Loads that it shows are taken down.
+
+    Raises:
+        PermanentFailure: there is no such replication.
+        TransientFailure: DMS does not answer.
+    """
+    dms = pattern.dms(services)
+    if dms is None:
+        return []
+    said = {each.name: each for each in dms.statistics()} if dms.described().begun else {}
+    return [_verdict(services.ledger, each, said) for each in pattern.followed] if said else []
+
+
+def reload(services: Services, pattern: ChangedFiles, followed: Followed, reason: str) -> Generation:
+    """Load a table again: the load is in the ledger before DMS is asked. Without a replication somebody has to ask DMS,
+    and say when the load is whole.
+
+    Raises:
+        PermanentFailure: the replication does not run.
+    """
+    ledger, dms = services.ledger, pattern.dms(services)
+    if not followed.tables:
+        raise PermanentFailure(f"{followed.name} keeps changes only, so there is nothing that a load would replace")
+    if dms is not None and dms.described().status != "running":
+        raise PermanentFailure(f"DMS {dms.named} does not run, and only then it loads a table again; start it first")
+    generation = open_load(ledger, followed, ledger.now(), reason)
+    if dms is not None and not dms.reload([_names(followed.declared.table)]):
+        raise PermanentFailure(f"DMS {dms.named} has stopped meanwhile; start it, then reload again")
+    return generation
+
+
+def _verdict(ledger: "Ledger", followed: Followed, said: Mapping[str, TableStatistics]) -> TableVerdict:
+    table = followed.declared.table
+    found = said.get(table)
+    if found is None:
+        return TableVerdict(followed, None, f"DMS does not follow {table}: add it to the table mappings of the task")
+    if found.load_begun is not None and followed.tables:
+        whole = found.load_ended if found.state == COMPLETED else None
+        observe_load(ledger, followed, LoadSeen(found.load_begun, whole, found.loaded if whole else None))
+    if found.state == ERROR:
+        name = followed.name
+        return TableVerdict(
+            followed,
+            found,
+            f"DMS has given up {table}: its log says why. Mend that, then `adplatform reload {name}`",
+        )
+    return TableVerdict(followed, found, "")
+
+
+def _findings(checked: Checked, bucket: str, prefix: str, followed: Sequence[Followed]) -> Sequence[Finding]:
+    found = [
+        Finding(f"rule {each.number}, {each.where}: {each.text}", fatal=each.severity is Severity.ERROR)
+        for each in checked_settings(checked)
+    ]
+    writes = f"{checked.target.text('BucketName')}/{checked.target.text('BucketFolder').strip('/')}/"
+    if writes != f"{bucket}/{prefix}":
+        found.append(
+            Finding(
+                f"it writes to s3://{writes}, and the source reads s3://{bucket}/{prefix}: set BucketFolder to that"
+            )
+        )
+    return found
+
+
+def _names(table: str) -> tuple[str, str]:
+    schema, _, name = table.partition(".")
+    return schema, name
