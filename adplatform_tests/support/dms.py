@@ -66,11 +66,11 @@ class DmsTask:
     def wait_for(self, *statuses: str) -> dict[str, Any]:
         """
         Raises:
-            TimeoutError: the task does not come into one of the states.
+            TimeoutError: the task does not come into one of the states, or fails.
         """
         deadline = time.monotonic() + _SECONDS
         while (found := self.described())["Status"] not in statuses:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or found["Status"] == "failed":
                 raise TimeoutError(f"{self.arn} is {found['Status']}: {found.get('LastFailureMessage')}")
             time.sleep(0.03)
         return found
