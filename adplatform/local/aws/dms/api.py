@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 _PAGE, _LEAST = 100, 20
 _ABOUT = ("ReplicationTaskArn", "ReplicationConfigArn")
+_NAMED = ("replication-task-arn", "replication-config-arn")
 
 
 class DmsAnswers(DatabaseMigrationServiceResponse):
@@ -42,7 +43,8 @@ class DmsAnswers(DatabaseMigrationServiceResponse):
         return status, {**headers, "Content-Type": "application/x-amz-json-1.1"}, body
 
     def _refusal(self) -> ServiceException | None:
-        about = next((self.params[name] for name in _ABOUT if name in self.params), "")
+        named = (rule["Values"][0] for rule in self.params.get("Filters", ()) if rule.get("Name") in _NAMED)
+        about = next((self.params[name] for name in _ABOUT if name in self.params), next(named, ""))
         if CONTROL.take("dms", "throttled", about):
             return ThrottlingException("Rate exceeded")
         model = get_service_model("dms").operation_model(self._get_action())

@@ -54,8 +54,13 @@ def _confirm(work: Work, database: Any, batch: Batch) -> None:
     source.advance(database, work.replication.slot, batch.end)
     with LOCK:
         work.replication.sequence.last, work.replication.sequence.stamp = batch.last, batch.stamp
-        work.replication.checkpoint = f"checkpoint:V1#{batch.last}#{source.text_of(batch.end)}#*#0#0"
+        work.replication.checkpoint = checkpoint(batch.last, batch.end)
         managed.changed("dms")
+
+
+def checkpoint(last: int, lsn: int) -> str:
+    """Where a task is: its last counter, and the LSN up to which all is written."""
+    return f"checkpoint:V1#{last}#{source.text_of(lsn)}#*#0#0"
 
 
 def _write(work: Work, batch: Batch) -> None:

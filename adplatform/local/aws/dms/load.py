@@ -14,6 +14,7 @@ from adplatform.local.aws.dms.files import Field
 from adplatform.local.aws.dms.mappings import Added, Header
 from adplatform.local.aws.dms.pgoutput import Column
 from adplatform.local.aws.dms.state import COMPLETED, ERRED, LOADING, RELOADING, Table
+from adplatform.local.aws.dms.values import BOOL
 from adplatform.local.aws.dms.work import Fatal, Work
 from adplatform.local.aws.managed import CONTROL
 from adplatform.local.aws.state import LOCK
@@ -123,7 +124,10 @@ def _row(
 
 
 def fields(work: Work, found: Sequence[Column], added: Sequence[Added], *, with_op: bool) -> list[Field]:
-    """The columns of a file: the operation and the time first, added ones last."""
+    """The columns of a file: the operation and the time first, added ones last. Booleans are texts unless the source
+    endpoint maps them."""
     front = [Field("Op")] if with_op else []
     front += [Field(work.target.timestamp)] if work.target.timestamp else []
-    return [*front, *(Field(column.name, column) for column in found), *(Field(each.name) for each in added)]
+    texts = () if work.source.maps_booleans else (BOOL,)
+    inner = (Field(column.name, None if column.type_oid in texts else column) for column in found)
+    return [*front, *inner, *(Field(each.name) for each in added)]

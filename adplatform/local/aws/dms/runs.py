@@ -10,7 +10,7 @@ from typing import Any
 
 from adplatform.local.aws import managed
 from adplatform.local.aws.dms import control, source
-from adplatform.local.aws.dms.batches import release, write_changes
+from adplatform.local.aws.dms.batches import checkpoint, release, write_changes
 from adplatform.local.aws.dms.load import load
 from adplatform.local.aws.dms.state import (
     BEFORE,
@@ -134,11 +134,11 @@ def _patiently(work: Work) -> str:
     while True:
         began = time.monotonic()
         try:
-            with source.opened(work.address) as database:
+            with source.opened(work.address()) as database:
                 return _replicate(work, database)
         except psycopg.errors.ObjectNotInPrerequisiteState as e:
             raise Fatal(f"the replication slot cannot be used any more: {e}") from e
-        except psycopg.OperationalError as e:
+        except (psycopg.OperationalError, OSError) as e:
             failures = 1 if time.monotonic() - began > _ATTEMPTS * _PAUSE else failures + 1
             if failures > _ATTEMPTS:
                 raise _Recoverable(f"the source cannot be reached: {e}") from e
@@ -182,6 +182,7 @@ def _prepare(work: Work, database: Any) -> None:
         replication.sequence.begin(begins)
         state = COMPLETED if replication.kind == CHANGES else BEFORE
         replication.tables = {(each.schema, each.name): Table(each.schema, each.name, state) for each in found}
+        replication.checkpoint = checkpoint(replication.sequence.last, begins)
         replication.prepared = True
         managed.changed("dms")
 
@@ -256,7 +257,7 @@ def _stop_time(replication: Replication) -> datetime | None:
 def _remove(backend: DmsBackend, replication: Replication) -> None:
     try:
         if replication.prepared and replication.kind != FULL_LOAD:
-            with source.opened(work_of(backend, replication, replication.run).address) as database:
+            with source.opened(work_of(backend, replication, replication.run).address()) as database:
                 source.drop_slot(database, replication.slot)
     finally:
         with LOCK:

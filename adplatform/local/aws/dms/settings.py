@@ -59,6 +59,7 @@ class Source:
     an update of the key comes as D and I, as from other databases, and is not dropped."""
 
     trims: bool
+    maps_booleans: bool
     heartbeat: bool
     fails_on_truncation: bool
     splits_key_updates: bool
@@ -136,6 +137,7 @@ def source(settings: Mapping[str, Any] | None, attributes: str | None) -> Source
     of = _Values(settings, attributes)
     return Source(
         of.flag("TrimSpaceInChar", True),
+        of.flag("MapBooleanAsBoolean"),
         of.flag("HeartbeatEnable"),
         of.flag("FailTasksOnLobTruncation"),
         of.text("simulatedKeyUpdates") == "split",

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from adplatform.local.aws.dms import objects, source
 from adplatform.local.aws.dms.files import Field, Row, encoded
@@ -20,6 +21,7 @@ from adplatform.local.aws.state import LOCK
 
 WOKEN = threading.Condition(LOCK)
 """Notified of whatever the work of a task may wait for; waiting frees the lock."""
+_POSITIONS = ("CdcStartPosition", "CdcStartTime")
 _POLL = 0.05  # seconds of the real clock, between looks at the one that can be moved
 
 
@@ -33,12 +35,12 @@ class Fatal(Exception):
 
 @dataclass(frozen=True)
 class Work:
-    """Of one run of a replication."""
+    """Of one run of a replication. ``address`` says where the source is now: that of the simulated shop may change."""
 
     backend: DmsBackend
     replication: Replication
     run: int
-    address: Address
+    address: Callable[[], Address]
     source: Source
     target: Target
     options: Options
@@ -131,12 +133,16 @@ def work_of(backend: DmsBackend, replication: Replication, run: int) -> Work:
         end = backend.endpoint(asked["TargetEndpointArn"])
     if start.engine_name not in ("postgres", "aurora-postgresql") or end.engine_name != "s3":
         raise Fatal(f"the embedded AWS replicates from PostgreSQL to S3, not {start.engine_name} to {end.engine_name}")
+    if any(replication.started_with.get(name) or asked.get(name) for name in _POSITIONS):
+        raise Fatal("the embedded AWS knows no start position: changes begin with the start")
+    address = partial(source.address, backend, start)
     try:
+        address()
         return Work(
             backend,
             replication,
             run,
-            source.address(backend, start),
+            address,
             source_settings(start.postgre_sql_settings, start.extra_connection_attributes),
             target_settings(end.s3_settings, end.extra_connection_attributes),
             options(replication.settings),

@@ -229,6 +229,15 @@ def test_a_task_stops_at_a_time_of_the_server(dms: Any, orders: Database, task: 
     assert datetime.now(UTC) >= until
 
 
+def test_a_start_position_is_refused_and_not_passed_over(dms: Any, task: DmsTask) -> None:
+    dms.start_replication_task(
+        ReplicationTaskArn=task.arn, StartReplicationTaskType="start-replication", CdcStartPosition="0/1"
+    )
+    eventually(lambda: task.described()["Status"] == "failed")
+    said = task.described()
+    assert (said["CdcStartPosition"], "start position" in said["LastFailureMessage"]) == ("0/1", True)
+
+
 def test_a_serverless_configuration_replicates_as_a_task_does(dms: Any, aws: Aws, orders: Database) -> None:
     unique = uuid.uuid4().hex[:12]
     aws.client("s3").create_bucket(Bucket=f"dms-{unique}")

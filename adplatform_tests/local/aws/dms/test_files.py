@@ -64,7 +64,8 @@ def test_values_are_the_same_in_a_load_and_in_changes_and_exact(aws: Aws, shop: 
 
 def test_parquet_has_the_types_of_the_source(aws: Aws, shop: Database) -> None:
     shop.execute(TYPES, f"INSERT INTO types VALUES {VALUES}")
-    with dms_task(aws, shop, "public.types", s3={"CdcMaxBatchInterval": 3600}) as task:
+    mapped = {"PostgreSQLSettings": {"MapBooleanAsBoolean": True}}
+    with dms_task(aws, shop, "public.types", s3={"CdcMaxBatchInterval": 3600}, source=mapped) as task:
         written(task, shop, "INSERT INTO types (id, n, z) VALUES (5, 2.5, '2024-01-01 00:00:00.123456+00')")
         [load] = [key for key in task.keys("public/") if key.endswith("LOAD00000001.parquet")]
         table = pq.read_table(io.BytesIO(task.body(load)))
@@ -94,6 +95,14 @@ def test_parquet_has_the_types_of_the_source(aws: Aws, shop: Database) -> None:
     assert (rows[1]["n"], rows[1]["z"], rows[1]["u"], rows[1]["t"]) == (None, None, Decimal("0.000000"), "")
     assert (rows[2]["t"], rows[3]["d"], rows[3]["s"]) == (None, None, None)
     assert (changed[0]["Op"], changed[0]["n"], changed[0]["z"].microsecond) == ("I", Decimal("2.50"), 123_456)
+
+
+def test_booleans_are_texts_in_parquet_unless_they_are_mapped(aws: Aws, shop: Database) -> None:
+    shop.execute("CREATE TABLE flags (id int PRIMARY KEY, b boolean)", "INSERT INTO flags VALUES (1, true)")
+    with dms_task(aws, shop, "public.flags", s3={}, kind="full-load") as task:
+        task.start(until=["stopped"])
+        table = pq.read_table(io.BytesIO(task.body("public/flags/LOAD00000001.parquet")))
+    assert table["b"].to_pylist() == ["true"]
 
 
 def test_by_default_files_have_no_header_and_null_is_a_word(aws: Aws, orders: Database) -> None:

@@ -26,7 +26,7 @@ def work() -> Work:
         DmsBackend("us-east-1", "123456789012"),
         replication,
         1,
-        Address("127.0.0.1", 1, "d", "u", "p"),
+        lambda: Address("127.0.0.1", 1, "d", "u", "p"),
         source({}, None),
         target({"BucketName": "b"}, None),
         options("{}"),
