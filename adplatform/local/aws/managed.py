@@ -3,7 +3,8 @@ that can be ordered, events on the default bus, and work that goes on after the 
 
 ``GET /_adplatform/engines`` shows the clock and which faults there are; ``POST`` moves the one (``{"advance": 3600}``,
 in seconds) and orders the others (``{"fault": {"service": "appflow", "name": "lost_event", "times": 2}}``); ``DELETE``
-takes every fault back.
+takes every fault back. What an engine can be asked beside its API, ``POST`` asks it
+(``{"ask": {"service": "dms", "what": "flush", "target": "<ARN>"}}``).
 """
 
 import json
@@ -48,11 +49,13 @@ class Fault:
 
 @dataclass
 class Control:
-    """The clock and the faults of every managed engine. ``known`` says of each service what its faults mean."""
+    """The clock and the faults of every managed engine. ``known`` says of each service what its faults mean;
+    ``answers`` has what answers a question to it."""
 
     ahead: timedelta = timedelta(0)
     faults: list[Fault] = field(default_factory=list)
     known: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    answers: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = field(default_factory=dict)
     endpoint_url: str = ""
     data: Path = Path()
     changed: Callable[[str], None] = lambda _: None
@@ -153,6 +156,7 @@ def publish(
 
 def administer(method: str, body: bytes) -> tuple[int, dict[str, Any]]:
     """Status and answer of a request to ``ADMIN_PATH``."""
+    answered: dict[str, Any] = {}
     try:
         if method == "DELETE":
             CONTROL.faults.clear()
@@ -161,10 +165,13 @@ def administer(method: str, body: bytes) -> tuple[int, dict[str, Any]]:
             CONTROL.ahead += timedelta(seconds=float(asked.get("advance", 0)))
             if "fault" in asked:
                 CONTROL.order(Fault(**asked["fault"]))
-    except (ValueError, TypeError) as e:
+            if "ask" in asked:
+                answered = {"answer": CONTROL.answers[asked["ask"]["service"]](asked["ask"])}
+    except (ValueError, TypeError, KeyError) as e:
         return 400, {"error": str(e)}
     return 200, {
         "now": CONTROL.now().isoformat(),
         "faults": [asdict(fault) for fault in CONTROL.faults],
         "known": {service: dict(names) for service, names in CONTROL.known.items()},
+        **answered,
     }

@@ -23,7 +23,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.exceptions import HTTPException, NotFound
 
 from adplatform.failures import PermanentFailure
-from adplatform.local.aws import appflow, crawler, datasync, dynamodb, glue, managed, s3, secrets, sns, sqs
+from adplatform.local.aws import appflow, crawler, datasync, dms, dynamodb, glue, managed, s3, secrets, sns, sqs
 from adplatform.local.aws.bodies import Bodies
 from adplatform.local.aws.errors import NotSaved, error_response
 from adplatform.local.aws.http_server import Server
@@ -226,6 +226,7 @@ def serve(data: Path, host: str, port: int, owner_pid: int, save_every: float) -
         threading.Thread(target=server.serve_forever, daemon=True).start()
         appflow.resume()
         datasync.resume(data / "shares")
+        dms.resume()
         with recorded(data, managed.CONTROL.endpoint_url):
             _save_until(stop_requested(), snapshots, owner_pid, save_every)
             front.ending = True
@@ -253,6 +254,7 @@ def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     glue.install(lambda: snapshots.changed("glue"))
     managed.CONTROL.changed = snapshots.changed
     appflow.install()
+    dms.install()
 
 
 def _random_string(self: MotoRandom, length: int = 20, include_digits: bool = True, lower_case: bool = False) -> str:

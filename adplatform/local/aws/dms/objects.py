@@ -1,0 +1,29 @@
+"""Objects in the bucket of a task, written as anybody writes, so that they make events."""
+
+from functools import cache
+from typing import Any
+
+from adplatform.local.aws import managed
+
+
+@cache
+def _s3() -> Any:
+    return managed.own_client("s3")
+
+
+def put(bucket: str, key: str, body: bytes) -> None:
+    """
+    Raises:
+        ClientError: S3 refuses it.
+    """
+    _s3().put_object(Bucket=bucket, Key=key, Body=body)
+
+
+def delete_below(bucket: str, prefix: str) -> None:
+    """
+    Raises:
+        ClientError: S3 refuses it.
+    """
+    for page in _s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for found in page.get("Contents", []):
+            _s3().delete_object(Bucket=bucket, Key=found["Key"])

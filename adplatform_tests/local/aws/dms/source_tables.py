@@ -1,0 +1,25 @@
+"""What the tests of DMS share: a table, connections to its database, and waiting."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from adplatform_tests.support.databases import Database
+
+ORDERS = "CREATE TABLE orders (id int PRIMARY KEY, name text, amount numeric(12,2))"
+
+
+@contextmanager
+def at_source(database: Database) -> Iterator[Any]:
+    """A connection for transactions; what is outside of one is committed at once."""
+    with database.server.connect(database.name) as connection:
+        yield connection
+
+
+def eventually(check: Callable[[], Any], seconds: float = 20.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := check()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
