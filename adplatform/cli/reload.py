@@ -21,8 +21,8 @@ def reload(
         bool, typer.Option("--whole", help="Where nobody asks DMS: all files of the load that began are there.")
     ] = False,
 ) -> None:
-    """Load a table again, without a gap: changes from before never replace what the load brings. Rows that are not in it
-    end once it is whole."""
+    """Load a table again, without a gap: changes from before never replace what the load brings. Rows that are not in
+    it end once it is whole."""
     services = connect()
     pattern, followed = _find(of_kind(declared_patterns(services.settings), ChangedFiles), table)
     folds, watched = services.ledger.folds, pattern.dms(services) is not None

@@ -168,7 +168,8 @@ class Arrivals:
         refused = refusal(self.source, obj)
         new = self.ledger.objects.record(feed, obj, refused.action if refused else "")
         if new and obj.reason:
-            log.warning("ignored %s: %s", obj.uri, obj.reason)
+            level = logging.WARNING if refused and refused.action else logging.INFO
+            log.log(level, "ignored %s: %s", obj.uri, obj.reason)
         return new
 
     def object_of(self, found: Version, seen_by: str = "listing") -> tuple[str, RawObject]:

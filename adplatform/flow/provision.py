@@ -19,6 +19,9 @@ from adplatform.privacy.keys import create_key
 
 PREPARED_DAYS = 7
 """Decrypted copies are kept this long for inspection; the encrypted originals stay in the archive."""
+REPLACED_DAYS = 30
+"""Versions of objects in the landing zone are kept this long once they were archived or written over: AWS DMS and
+others that list there become slow where they pile up."""
 
 
 def provision(services: Services, sources: Iterable[Source], random_bytes: Callable[[int], bytes] = os.urandom) -> None:
@@ -78,7 +81,14 @@ def _buckets(services: Services) -> None:
         "Filter": {"Prefix": ""},
         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 3},
     }
-    s3.put_bucket_lifecycle_configuration(Bucket=settings.raw_bucket, LifecycleConfiguration={"Rules": [expire, parts]})
+    replaced = {
+        "ID": "replaced-landing-objects",
+        "Status": "Enabled",
+        "Filter": {"Prefix": "landing/"},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": REPLACED_DAYS},
+    }
+    rules = {"Rules": [expire, parts, replaced]}
+    s3.put_bucket_lifecycle_configuration(Bucket=settings.raw_bucket, LifecycleConfiguration=rules)
 
 
 def _tls_only(bucket: str) -> dict[str, Any]:
