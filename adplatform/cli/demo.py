@@ -11,10 +11,12 @@ from adplatform.cli.engine_runs import run_table
 from adplatform.cli.headless import declared_automations, process_all
 from adplatform.cli.history import publication_table
 from adplatform.cli.report_history import life, report_feeds, report_tables
+from adplatform.engines.changes import ChangedFiles
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import asked
 from adplatform.flow.pattern import Pattern
 from adplatform.flow.services import Services
+from adplatform.lake.query import run_query
 from adplatform.local.world.partners import Partners
 from adplatform.patterns import of_kind
 from adplatform.platform.settings import Settings
@@ -77,7 +79,9 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
     for table in report_tables(services.ledger, report_feeds(services.ledger, accounts)):
         console.print(table)
     _show_survivor(services, accounts, console)
-    console.rule("AppFlow, DataSync, tables of a database: their runs, and what these brought")
+    for live in of_kind(patterns, ChangedFiles):
+        _compare(services, live, shops, console)
+    console.rule("AppFlow, DataSync, DMS, tables of a database: their runs, and what these brought")
     for pattern in of_kind(patterns, EngineFiles):
         for target in pattern.watch(services).targets:
             table = run_table(services.ledger, pattern.source.name, target.name, most=5)
@@ -115,6 +119,21 @@ def _trade(services: Services, shops: Sequence[EngineFiles], console: Console) -
                 watch.intend(target, asked(services.now()))
 
 
+def _compare(services: Services, live: ChangedFiles, shops: Sequence[EngineFiles], console: Console) -> None:
+    """The table that follows the shop's orders, beside the shop itself."""
+    console.rule("A shop's orders were followed through every change: the table beside the database")
+    prefix = services.settings.database_prefix
+    orders = f"select count(*), sum(amount), max(updated_at) from {prefix}{live.source.name}.orders"
+    _, [found] = run_query(services.aws, services.glue, prefix, orders, 1)
+    for shop in shops:
+        secret = services.secrets.get_secret_value(SecretId=shop.simulated_database)["SecretString"]
+        with httpx.Client(trust_env=False, timeout=60) as http:
+            truth = http.get(f"{json.loads(secret)['administration']}/truth?table=orders").raise_for_status().json()
+        console.print(f"the shop: {truth['rows']} orders, {truth['sum']} in all, the last of {truth['newest']}")
+    rows, total, newest = found
+    console.print(f"the table: {rows} orders, {total} in all, the last of {newest.isoformat()}\n")
+
+
 def _disturb(settings: Settings) -> None:
     """Order the faults that the reports will have to survive."""
     with httpx.Client(trust_env=False) as http:
@@ -143,7 +162,8 @@ Look around (with .venv/bin on the PATH):
   adplatform query "select count(*), count(email_lake) from clean_northwind_crm.contacts"
   adplatform query "select dt, count(*), sum(value) from clean_northwind_cloud.conversions group by all"
   adplatform query "select count(*), sum(amount), max(updated_at) from clean_northwind_shop.orders"
-  adplatform runs northwind_shop        (and northwind_crm, northwind_cloud)
+  adplatform query "select status, count(*) from clean_northwind_live.orders_versions group by all"
+  adplatform runs northwind_shop        (and northwind_crm, northwind_cloud, northwind_live)
   adplatform inventory northwind_cloud
   adplatform quarantine list
   make dev        the same data in Dagster's UI, with sensors on

@@ -9,7 +9,7 @@ from adplatform.changes.failed import failed_folds
 from adplatform.changes.followed import Followed, changes_feed
 from adplatform.changes.loads import LoadSeen, observe_load, open_load, opened
 from adplatform.contracts.changes import ChangesSource
-from adplatform.engines.declared_replications import DeclaredReplication, provide
+from adplatform.engines.declared_replications import DeclaredReplication
 from adplatform.engines.dms import COMPLETED, ERROR, Dms, Serverless, TableStatistics, Task
 from adplatform.engines.dms_replication import DmsReplication
 from adplatform.engines.dms_settings.check import check as checked_settings
@@ -39,11 +39,13 @@ _CONTROL = re.compile(r"(^|/)awsdms_[^/]*/")
 @dataclass(frozen=True)
 class ChangedFiles(EngineFiles):
     """Its feeds are those of changes, and ``followed`` are the tables that are made of them. ``dms`` is the replication
-    that writes the files, None where nobody is to be asked; where it is ``driven``, it is started here."""
+    that writes the files, None where nobody is to be asked; where it is ``driven``, it is started here.
+    ``replication`` is that of the simulated shop, which can be made here."""
 
     followed: tuple[Followed, ...] = ()
     dms: Callable[[Services], Dms | None] = lambda _: None
     driven: bool = False
+    replication: Callable[[Services], DeclaredReplication | None] = lambda _: None
 
     def failing(self, ledger: "Ledger") -> list[str]:
         return [*super().failing(ledger), *(each.name for each in self.followed if each.tables)]
@@ -100,23 +102,22 @@ def database_changes(declared: ChangesSource, settings: Settings) -> ChangedFile
         engine = DmsReplication(replication, opening, unfit)
         return [Target(REPLICATION, engine, judge=lambda run: run.message)]
 
-    def provision(services: Services) -> None:
-        if declared.simulated:
-            wanted = DeclaredReplication(
-                name=str(declared.task or declared.serverless),
-                serverless=declared.serverless is not None,
-                tables=tuple(_names(table.table) for table in declared.feeds),
-                bucket=services.zones.raw_bucket,
-                folder=source.prefix.rstrip("/"),
-            )
-            provide(services.aws.client("dms"), wanted)
+    def replication(services: Services) -> DeclaredReplication | None:
+        if not declared.simulated:
+            return None
+        return DeclaredReplication(
+            name=str(declared.task or declared.serverless),
+            serverless=declared.serverless is not None,
+            tables=tuple(_names(table.table) for table in declared.feeds),
+            bucket=services.zones.raw_bucket,
+            folder=source.prefix.rstrip("/"),
+        )
 
     return ChangedFiles(
         source,
         topics=declared.topics,
         targets=targets,
-        provision=provision,
-        simulated_replication=declared.simulated,
+        replication=replication,
         names_of_targets=(REPLICATION,) if declared.task or declared.serverless else (),
         followed=followed,
         dms=dms,

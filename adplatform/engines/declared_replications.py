@@ -2,7 +2,7 @@
 Serverless. Only one of the simulated shop is made here; for a real source all of it belongs to the deployment."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ class DeclaredReplication:
     folder: str
 
 
-def provide(client: Any, declared: DeclaredReplication, server: dict[str, Any] | None = None) -> bool:
+def provide(client: Any, declared: DeclaredReplication, server: Mapping[str, Any]) -> bool:
     """Make it; False when there is one of its name already. ``server`` is what of an endpoint says where the database
     is.
 
@@ -40,7 +40,7 @@ def provide(client: Any, declared: DeclaredReplication, server: dict[str, Any] |
     with aws_failures(f"DMS {declared.name}"):
         if _exists(client, declared):
             return False
-        source = {**postgres_endpoint(), **(server or {})}
+        source = {**postgres_endpoint(), **server}
         target = target_endpoint(declared.bucket, declared.folder)
         target["S3Settings"] = {**target["S3Settings"], "CdcMaxBatchInterval": BATCH_SECONDS}
         endpoints = {

@@ -42,7 +42,7 @@ class EngineFiles(PushedFiles):
     ended. ``targets`` makes what runs for the source of the clients, and
     ``provision`` what of it YAML declares and AWS lacks. ``simulated`` names the connection that is
     to be one to something simulated, ``simulated_database`` the secret of such a database; ``task`` is the task that
-    YAML declares with its store, which may be, too. ``simulated_replication`` when its database is."""
+    YAML declares with its store, which may be, too."""
 
     events: Mapping[str, Any] = field(default_factory=dict)
     topics: Topics = PLATFORM_TOPICS
@@ -50,7 +50,6 @@ class EngineFiles(PushedFiles):
     provision: Callable[[Services], None] = lambda _: None
     simulated: str | None = None
     simulated_database: str | None = None
-    simulated_replication: bool = False
     task: Callable[[Services], DeclaredTask | None] = lambda _: None
     names_of_targets: tuple[str, ...] = ()
 

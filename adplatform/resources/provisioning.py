@@ -4,7 +4,9 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 
+from adplatform.engines.changes import ChangedFiles
 from adplatform.engines.crawls import provide_crawlers
+from adplatform.engines.declared_replications import provide as provide_replication
 from adplatform.engines.declared_tasks import DeclaredTask
 from adplatform.engines.pattern import EngineFiles
 from adplatform.failures import PermanentFailure
@@ -15,6 +17,15 @@ from adplatform.local.world.saas.accounts import DEMO_APP
 from adplatform.local.world.saas.endpoint import SIMULATED_URL
 from adplatform.local.world.shop.endpoint import DATABASE, READER, READER_PASSWORD, SIMULATED_HOST
 from adplatform.patterns import of_kind
+
+_SHOP = {
+    "ServerName": SIMULATED_HOST,
+    "Port": 5432,
+    "DatabaseName": DATABASE,
+    "Username": READER,
+    "Password": READER_PASSWORD,
+}
+"""Where the simulated shop is, as an endpoint of DMS says it; what that takes is no secret."""
 
 
 def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> None:
@@ -27,7 +38,8 @@ def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> None:
     for pattern in of_kind(list(patterns), EngineFiles):
         task = pattern.task(services)
         simulated = task is not None and task.simulated
-        connections = (pattern.simulated, pattern.simulated_database, pattern.simulated_replication)
+        replication = pattern.replication(services) if isinstance(pattern, ChangedFiles) else None
+        connections = (pattern.simulated, pattern.simulated_database, replication)
         if (simulated or any(connections)) and services.settings.env == "aws":
             raise PermanentFailure(f"{pattern.source.name} is simulated, which only the local mode can be")
         if pattern.simulated is not None:
@@ -36,6 +48,8 @@ def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> None:
             _connect_shop(services, pattern.simulated_database)
         if task is not None and simulated:
             _simulate(services, task)
+        if replication is not None:
+            provide_replication(services.aws.client("dms"), replication, _SHOP)
         pattern.provision(services)
         if pattern.events:
             events_to_queue(services, pattern.source, pattern.events)
