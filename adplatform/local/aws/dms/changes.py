@@ -38,8 +38,8 @@ class Group:
 
 @dataclass
 class Batch:
-    """``end`` is the LSN after the last commit, 0 of none. ``mixed`` has the rows of all tables in their order, each
-    with its table, where whole transactions are written."""
+    """``end`` is the LSN after the last commit of it, 0 of none. ``mixed`` has the rows of all tables in their order,
+    each with its table, where whole transactions are written."""
 
     end: int = 0
     last: int = 0
@@ -61,7 +61,7 @@ class _Plan:
 
 
 def collect(work: Work, database: Any, sent: Sequence[tuple[str, bytes]]) -> Batch:
-    """The rows that what was sent makes.
+    """The rows that what was sent makes, without transactions that are written already.
 
     Raises:
         Fatal: a large object is too long, and the source endpoint wants the task to fail then.
@@ -70,11 +70,14 @@ def collect(work: Work, database: Any, sent: Sequence[tuple[str, bytes]]) -> Bat
     batch = Batch(last=known.last, stamp=known.stamp)
     plans: dict[Relation, _Plan | None] = {}
     commit, at, dates, places = 0, "", "", count()
+    written = work.replication.written
     for lsn, message in messages(sent):
         if isinstance(message, Begin):
             commit, at, places = message.lsn, f"{message.at:%Y-%m-%d %H:%M:%S.%f}", count()
             dates = _dates(work, message.at)
             batch.stamp = max(batch.stamp, f"{message.at:%Y%m%d%H%M%S}{message.at.microsecond // 10_000:02}")
+        elif commit < written:
+            continue
         elif isinstance(message, Commit):
             batch.end = message.end
         elif isinstance(message, Change):

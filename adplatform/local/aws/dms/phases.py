@@ -7,7 +7,7 @@ from typing import Any
 
 from adplatform.local.aws import managed
 from adplatform.local.aws.dms import control, source
-from adplatform.local.aws.dms.batches import checkpoint, write_changes
+from adplatform.local.aws.dms.batches import checkpoint, confirm, is_safe, write_changes
 from adplatform.local.aws.dms.load import load
 from adplatform.local.aws.dms.state import BEFORE, CHANGES, COMPLETED, ERRED, FINISHED, FULL_LOAD, Replication, Table
 from adplatform.local.aws.dms.work import WOKEN, Fatal, Work
@@ -28,7 +28,9 @@ def replicate(work: Work, database: Any) -> str:
         psycopg.Error: the source does.
     """
     replication = work.replication
-    if not replication.prepared:
+    if replication.prepared:
+        _extend(work, database)
+    else:
         _prepare(work, database)
     work.check()
     with LOCK:
@@ -65,6 +67,23 @@ def _prepare(work: Work, database: Any) -> None:
         managed.changed("dms")
 
 
+def _extend(work: Work, database: Any) -> None:
+    """Takes tables that the mappings select now and did not before; they are loaded like those that are not yet."""
+    replication = work.replication
+    selected = (each for each in source.tables(database) if work.mappings.selects(each.schema, each.name))
+    found = [each for each in selected if (each.schema, each.name) not in replication.tables]
+    if not found:
+        return
+    if replication.kind != FULL_LOAD:
+        source.extend(database, replication.slot, found)
+    with LOCK:
+        for each in found:
+            state = COMPLETED if replication.kind == CHANGES else BEFORE
+            replication.tables[each.schema, each.name] = Table(each.schema, each.name, state)
+        replication.loaded = False
+        managed.changed("dms")
+
+
 def _load(work: Work, database: Any) -> None:
     """The tables that are not loaded yet."""
     replication = work.replication
@@ -89,6 +108,7 @@ def _changes(work: Work, database: Any) -> str:
     def due() -> bool:
         now = CONTROL.now()
         asked = replication.flushes > replication.flushed or bool(replication.reloads)
+        asked = asked or any(map(is_safe, replication.unconfirmed))
         return asked or now >= since + interval or (until is not None and now >= until) or time.monotonic() >= look_at
 
     while True:
@@ -96,8 +116,9 @@ def _changes(work: Work, database: Any) -> str:
         with LOCK:
             flush, reloads, now = replication.flushes, list(replication.reloads), CONTROL.now()
         ends = until is not None and now >= until
+        confirm(work, database)
         wanted = flush > replication.flushed or bool(reloads) or ends or now >= since + interval
-        if wanted or source.pending(database, replication.slot) >= work.target.least_bytes:
+        if wanted or source.pending(database, replication.slot, replication.written) >= work.target.least_bytes:
             write_changes(work, database)
             since = CONTROL.now()
         if reloads:

@@ -54,6 +54,7 @@ def remove(backend: DmsBackend, replication: Replication) -> None:
 def resume(backend: DmsBackend) -> None:
     """Goes on where the process before ended. Callers hold the lock."""
     for replication in backend.replications.values():
+        replication.unconfirmed.clear()
         if replication.is_running:
             _follow_behind(backend, replication)
         elif replication.status == "deleting":

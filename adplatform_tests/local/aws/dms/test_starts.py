@@ -1,11 +1,13 @@
 """How a task is started again, reloaded and stopped."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from adplatform.engines.dms_settings.recommended import table_mappings
 from adplatform.platform.aws import Aws
 from adplatform_tests.local.aws.dms.source_tables import ORDERS, eventually
 from adplatform_tests.support.databases import Database
@@ -125,3 +127,23 @@ def test_a_start_position_is_refused_and_not_passed_over(dms: Any, task: DmsTask
     eventually(lambda: task.described()["Status"] == "failed")
     said = task.described()
     assert (said["CdcStartPosition"], "start position" in said["LastFailureMessage"]) == ("0/1", True)
+
+
+def test_a_table_that_the_mappings_select_later_is_loaded_at_the_next_start(
+    dms: Any, orders: Database, task: DmsTask
+) -> None:
+    task.start()
+    task.wait_until_caught_up()
+    task.stop()
+    orders.execute("CREATE TABLE lines (id int PRIMARY KEY)", "INSERT INTO lines VALUES (1)")
+    mappings = json.dumps(table_mappings([("public", "orders"), ("public", "lines")]))
+    dms.modify_replication_task(ReplicationTaskArn=task.arn, TableMappings=mappings)
+    orders.execute("UPDATE orders SET name = 'changed' WHERE id = 1")
+    task.start("resume-processing")
+    task.wait_until_caught_up()
+    orders.execute("INSERT INTO lines VALUES (2)")
+    task.wait_until_caught_up()
+    assert [row["id"] for row in task.loaded("public.lines")] == ["1"]
+    assert [row["id"] for row in task.changes("public.lines")] == ["2"]
+    assert [row["Op"] for row in task.changes("public.orders")] == ["U"]
+    assert task.statistics()["public.orders"]["FullLoadRows"] == 3
