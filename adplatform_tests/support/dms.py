@@ -93,6 +93,15 @@ class DmsTask:
                 raise TimeoutError(f"{self.arn} is not caught up: {self.described()}")
             time.sleep(0.02)
 
+    def wait_until_confirmed(self) -> None:
+        """Returns when a kill of the endpoint would lose nothing of what is written, and have nothing of it written
+        again; with an endpoint that saves rarely, that is late."""
+        deadline = time.monotonic() + _SECONDS
+        while not self._ask("confirmed")["confirmed"]:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.arn} is not confirmed")
+            time.sleep(0.03)
+
     def fault(self, name: str, *, table: str = "", **settings: Any) -> None:
         """Orders a fault of ``adplatform.local.aws.dms.faults``; ``table`` is ``schema.table``."""
         target = f"{self.arn}/{table}" if table else self.arn

@@ -50,7 +50,8 @@ class Fault:
 @dataclass
 class Control:
     """The clock and the faults of every managed engine. ``known`` says of each service what its faults mean;
-    ``answers`` has what answers a question to it."""
+    ``answers`` has what answers a question to it. ``saved`` says whether what had changed of a service at a moment of
+    the monotonic clock would survive the end of the process."""
 
     ahead: timedelta = timedelta(0)
     faults: list[Fault] = field(default_factory=list)
@@ -59,6 +60,7 @@ class Control:
     endpoint_url: str = ""
     data: Path = Path()
     changed: Callable[[str], None] = lambda _: None
+    saved: Callable[[str, float], bool] = lambda _service, _moment: True
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead

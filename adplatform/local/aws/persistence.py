@@ -8,6 +8,7 @@ import copyreg
 import io
 import logging
 import pickle
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,7 @@ class Snapshots:
         self._changed: set[str] = set()
         self._being_saved: set[str] = set()
         self._failures: dict[str, Exception] = {}
+        self._begun: dict[str, float] = {}
 
     def changed(self, service: str) -> None:
         """Notes that the next ``save`` must write ``service``, a moto service name, and what it delivers to."""
@@ -48,6 +50,10 @@ class Snapshots:
     def unsaved(self) -> list[str]:
         """The services whose snapshots are behind."""
         return sorted(self._changed | self._being_saved)
+
+    def saved_since(self, service: str, moment: float) -> bool:
+        """Whether all that had changed of the service at a moment of the monotonic clock is saved."""
+        return service not in self.unsaved() or self._begun.get(service, 0.0) > moment
 
     def failure(self) -> str | None:
         """Why the last save did not write everything, and what to do; None if it did."""
@@ -100,10 +106,12 @@ class Snapshots:
 
     def _save(self, service: str) -> None:
         with LOCK:
+            begun = time.monotonic()
             self._changed.discard(service)
             payload = _dumped(service)
             discarded = self._bodies.discarded() if service == "s3" else 0
         write_snapshot(self._directory / f"{service}.snapshot", payload)
+        self._begun[service] = begun
         self._bodies.delete_discarded(discarded)
 
 

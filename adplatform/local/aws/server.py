@@ -253,6 +253,7 @@ def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     datasync.install()
     glue.install(lambda: snapshots.changed("glue"))
     managed.CONTROL.changed = snapshots.changed
+    managed.CONTROL.saved = snapshots.saved_since
     appflow.install()
     dms.install()
 

@@ -2,7 +2,8 @@
 
 ``flush`` writes all changes now and says with which number; ``flushed`` says whether the flush of a number is done: all
 that had been committed at the source before it was asked for is written then, and tables that were to be loaded again
-are. A task that does not run cannot be flushed.
+are. ``confirmed`` says whether the source has been told all that is written: if not, the end of this process would have
+it written again. A task that does not run cannot be flushed.
 """
 
 from collections.abc import Mapping
@@ -35,7 +36,9 @@ def answer(asked: Mapping[str, Any]) -> dict[str, Any]:
         if not done and not replication.is_running:
             raise ValueError(f"{replication.arn} is {replication.status}: {replication.failure}")
         return {"flushed": done}
-    raise ValueError(f"nothing can be asked of dms by {what!r}, but flush and flushed")
+    if what == "confirmed":
+        return {"confirmed": not replication.unconfirmed}
+    raise ValueError(f"nothing can be asked of dms by {what!r}, but flush, flushed and confirmed")
 
 
 def _replication(arn: str) -> Replication:

@@ -1,5 +1,6 @@
-"""Batches of changes: written as files named by the time, and only then confirmed to the source."""
+"""Batches of changes: written as files named by the time, and confirmed to the source once they are safe."""
 
+import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,7 @@ from adplatform.local.aws.dms import control, source
 from adplatform.local.aws.dms.changes import Batch, Group, Row, collect
 from adplatform.local.aws.dms.files import compressed, encoded, line
 from adplatform.local.aws.dms.load import fields
-from adplatform.local.aws.dms.state import ERRED, Held, Table
+from adplatform.local.aws.dms.state import ERRED, Held, Table, Written
 from adplatform.local.aws.dms.work import Fatal, Work
 from adplatform.local.aws.managed import CONTROL, Fault
 from adplatform.local.aws.state import LOCK
@@ -31,31 +32,52 @@ def write_changes(work: Work, database: Any) -> None:
 
 
 def _one(work: Work, database: Any) -> bool:
-    slot = work.replication.slot
+    replication = work.replication
     if work.take("slot_lost"):
-        source.lose_slot(database, slot)
+        source.lose_slot(database, replication.slot)
+    confirm(work, database)
     until = source.position(database)
-    sent = source.peek(database, slot)
+    most = source.MOST_CHANGES + sum(each.messages for each in replication.unconfirmed)
+    sent = source.peek(database, replication.slot, most)
     batch = collect(work, database, sent)
     if batch.end:
         _write(work, batch)
-        _confirm(work, database, batch)
-    elif work.source.heartbeat:
+        _note(work, batch, len(sent))
+        confirm(work, database)
+    elif work.source.heartbeat and not replication.unconfirmed:
         # Nothing before it is of this slot.
-        source.advance(database, slot, until)
-    return len(sent) >= source.MOST_CHANGES
+        source.advance(database, replication.slot, until)
+    return len(sent) >= most
 
 
-def _confirm(work: Work, database: Any, batch: Batch) -> None:
+def _note(work: Work, batch: Batch, messages: int) -> None:
     if batch.groups or batch.mixed:
         work.stay(work.take("unconfirmed"))
         if work.take("fails_unconfirmed"):
             raise Fatal("the task ended before the source was told what is written")
-    source.advance(database, work.replication.slot, batch.end)
+    replication = work.replication
     with LOCK:
-        work.replication.sequence.last, work.replication.sequence.stamp = batch.last, batch.stamp
-        work.replication.checkpoint = checkpoint(batch.last, batch.end)
+        before = sum(each.messages for each in replication.unconfirmed)
+        replication.unconfirmed.append(Written(batch.end, messages - before, time.monotonic()))
+        replication.sequence.last, replication.sequence.stamp = batch.last, batch.stamp
+        replication.checkpoint = checkpoint(batch.last, batch.end)
         managed.changed("dms")
+
+
+def is_safe(written: Written) -> bool:
+    """Whether the end of this process would lose nothing of it. Callers hold the lock."""
+    return CONTROL.saved("s3", written.moment) and CONTROL.saved("dms", written.moment)
+
+
+def confirm(work: Work, database: Any) -> None:
+    """Tells the source what is written and safe, so that it keeps that no longer."""
+    replication = work.replication
+    with LOCK:
+        safe = [each for each in replication.unconfirmed if is_safe(each)]
+    if safe:
+        source.advance(database, replication.slot, safe[-1].end)
+        with LOCK:
+            replication.unconfirmed = [each for each in replication.unconfirmed if each.end > safe[-1].end]
 
 
 def checkpoint(last: int, lsn: int) -> str:

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cache
+from datetime import datetime
 from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from adplatform.local.aws.dms import source
-from adplatform.local.aws.dms.mappings import Header
+from adplatform.local.aws.dms.mappings import Added, Header
 from adplatform.local.aws.dms.pgoutput import UNCHANGED, Begin, Change, Column, Commit, Relation, Value, messages
 from adplatform.local.aws.dms.state import COMPLETED, ERRED, Table
 from adplatform.local.aws.dms.state import Sequence as Counter
@@ -39,8 +38,8 @@ class Group:
 
 @dataclass
 class Batch:
-    """``end`` is the LSN after the last commit, 0 of none. ``mixed`` has the rows of all tables in their order, each
-    with its table, where whole transactions are written."""
+    """``end`` is the LSN after the last commit of it, 0 of none. ``mixed`` has the rows of all tables in their order,
+    each with its table, where whole transactions are written."""
 
     end: int = 0
     last: int = 0
@@ -50,49 +49,76 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Stamped:
-    """A change with what orders it."""
+class _Plan:
+    """What becomes of the changes of one relation. ``kept`` are the places of its columns that are written."""
 
-    change: Change
-    at: datetime
-    lsn: str
-    counter: int
-    stamp: str
+    table: Table
+    kept: tuple[int, ...]
+    columns: tuple[Column, ...]
+    shape: tuple[Any, ...]
+    keys: frozenset[str]
+    added: tuple[Added, ...]
 
 
 def collect(work: Work, database: Any, sent: Sequence[tuple[str, bytes]]) -> Batch:
-    """The rows that what was sent makes.
+    """The rows that what was sent makes, without transactions that are written already.
 
     Raises:
         Fatal: a large object is too long, and the source endpoint wants the task to fail then.
     """
     known: Counter = work.replication.sequence
     batch = Batch(last=known.last, stamp=known.stamp)
-
-    @cache
-    def keys(relation: Relation) -> tuple[str, ...]:
-        """The names of the key's columns; where all are of the identity, the catalogue knows."""
-        found = (
-            relation.columns if relation.identity != "f" else source.columns(database, relation.schema, relation.name)
-        )
-        return tuple(column.name for column in found if column.is_key)
-
-    begun, places = Begin(0, datetime.min.replace(tzinfo=UTC)), count()
+    plans: dict[Relation, _Plan | None] = {}
+    commit, at, dates, places = 0, "", "", count()
+    written = work.replication.written
     for lsn, message in messages(sent):
         if isinstance(message, Begin):
-            begun, places = message, count()
-            batch.stamp = max(batch.stamp, f"{begun.at:%Y%m%d%H%M%S}{begun.at.microsecond // 10_000:02}")
+            commit, at, places = message.lsn, f"{message.at:%Y-%m-%d %H:%M:%S.%f}", count()
+            dates = _dates(work, message.at)
+            batch.stamp = max(batch.stamp, f"{message.at:%Y%m%d%H%M%S}{message.at.microsecond // 10_000:02}")
+        elif commit < written:
+            continue
         elif isinstance(message, Commit):
             batch.end = message.end
         elif isinstance(message, Change):
-            for op, values in _entries(message, keys(message.relation), splits=work.source.splits_key_updates):
-                counter = known.offset + begun.lsn * PLACES + next(places)
-                batch.last = counter
-                _note(work, batch, op, values, Stamped(message, begun.at, lsn, counter, batch.stamp))
+            if message.relation not in plans:
+                plans[message.relation] = _plan(work, database, message.relation)
+            plan = plans[message.relation]
+            if plan is None:
+                next(places)
+                continue
+            for op, values in _entries(message, plan.keys, splits=work.source.splits_key_updates):
+                batch.last = known.offset + commit * PLACES + next(places)
+                sequence = f"{batch.stamp}{batch.last:019}"
+                header = Header(op, plan.table.schema, plan.table.name, at, sequence, lsn)
+                _note(work, batch, plan, values, header, dates)
     return batch
 
 
-def _entries(change: Change, keys: Sequence[str], *, splits: bool) -> Iterator[tuple[str, Sequence[Value]]]:
+def _plan(work: Work, database: Any, relation: Relation) -> _Plan | None:
+    """None for a relation that is not written."""
+    table = _table(work, relation)
+    if table is None or table.state == ERRED:
+        return None
+    # Where the whole row is the identity, the catalogue knows the key.
+    keys = relation.columns if relation.identity != "f" else source.columns(database, relation.schema, relation.name)
+    kept = tuple(
+        place
+        for place, column in enumerate(relation.columns)
+        if work.options.follows_new_columns or not table.columns or column.name in table.columns
+    )
+    columns = tuple(relation.columns[place] for place in kept)
+    return _Plan(
+        table,
+        kept,
+        columns,
+        tuple((column.name, column.type_oid, column.modifier) for column in columns),
+        frozenset(column.name for column in keys if column.is_key),
+        work.mappings.added(table.schema, table.name),
+    )
+
+
+def _entries(change: Change, keys: frozenset[str], *, splits: bool) -> Iterator[tuple[str, Sequence[Value]]]:
     """A change as DMS sends it. An update of the key is not captured, or comes as a delete and an insert."""
     old = change.old or (None,) * len(change.new)
     if change.op != "U":
@@ -111,30 +137,27 @@ def _entries(change: Change, keys: Sequence[str], *, splits: bool) -> Iterator[t
         yield "I", new
 
 
-def _note(work: Work, batch: Batch, op: str, values: Sequence[Value], of: Stamped) -> None:
-    relation = of.change.relation
-    table = _table(work, relation)
-    if table is None or table.state == ERRED or op not in work.target.operations:
+def _dates(work: Work, at: datetime) -> str:
+    """The folder of a commit's date."""
+    if not work.target.dates:
+        return ""
+    return at.astimezone(ZoneInfo(work.target.zone)).strftime(work.target.dates)
+
+
+def _note(work: Work, batch: Batch, plan: _Plan, values: Sequence[Value], header: Header, dates: str) -> None:
+    if header.operation not in work.target.operations:
         return
-    kept = [
-        (column, value)
-        for column, value in zip(relation.columns, values, strict=True)
-        if work.options.follows_new_columns or not table.columns or column.name in table.columns
-    ]
-    sequence = f"{of.stamp}{of.counter:019}"
-    header = Header(op, table.schema, table.name, of.at, sequence, of.lsn)
-    front = [f"{of.at:%Y-%m-%d %H:%M:%S.%f}"] if work.target.timestamp else []
+    front = [header.at] if work.target.timestamp else []
+    kept = zip(plan.columns, (values[place] for place in plan.kept), strict=True)
     inner = (work.written(column, value) if isinstance(value, str) else None for column, value in kept)
-    added = (each.value(header) for each in work.mappings.added(table.schema, table.name))
-    row = Row(op, [*front, *inner, *added])
+    row = Row(header.operation, [*front, *inner, *(each.value(header) for each in plan.added)])
     if work.target.transactions is not None:
-        batch.mixed.append((table, row))
+        batch.mixed.append((plan.table, row))
         return
-    columns = tuple(column for column, _ in kept)
-    dates = of.at.astimezone(ZoneInfo(work.target.zone)).strftime(work.target.dates) if work.target.dates else ""
-    shape = tuple((column.name, column.type_oid, column.modifier) for column in columns)
-    group = batch.groups.setdefault((table.schema, table.name, shape, dates), Group(table, columns, dates))
-    group.rows.append(row)
+    key = (plan.table.schema, plan.table.name, plan.shape, dates)
+    if key not in batch.groups:
+        batch.groups[key] = Group(plan.table, plan.columns, dates)
+    batch.groups[key].rows.append(row)
 
 
 def _table(work: Work, relation: Relation) -> Table | None:

@@ -4,7 +4,6 @@ The counter in the names is hexadecimal. A table without rows has no file.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from itertools import count
 from typing import Any
 
@@ -90,7 +89,7 @@ def _write_files(
     size = 0
     with source.rows(database, table.schema, table.name, found) as rows:
         for row in rows:
-            written = _row(work, table, found, row, began or CONTROL.now(), added)
+            written = _row(work, table, found, row, (began or CONTROL.now()).strftime(_LOADED_AT), added)
             waiting.append(written)
             size += sum(len(value) + 1 for value in written if value is not None)
             if size >= work.target.most_bytes:
@@ -113,11 +112,11 @@ def _row(
     table: Table,
     found: Sequence[Column],
     row: Sequence[str | None],
-    at: datetime,
+    at: str,
     added: Sequence[Added],
 ) -> list[str | None]:
     front = ["I"] if work.target.op_in_load else []
-    front += [at.strftime(_LOADED_AT)] if work.target.timestamp else []
+    front += [at] if work.target.timestamp else []
     values = (None if value is None else work.written(column, value) for column, value in zip(found, row, strict=True))
     header = Header("I", table.schema, table.name, at)
     return [*front, *values, *(each.value(header) for each in added)]

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -31,12 +30,13 @@ class Unmappable(Exception):
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of a row beside its values. ``sequence`` and ``position`` are empty in a load."""
+    """What is known of a row beside its values. ``at`` is the time that it is written with; ``sequence`` and
+    ``position`` are empty in a load."""
 
     operation: str
     schema: str
     table: str
-    at: datetime
+    at: str
     sequence: str = ""
     position: str = ""
 
@@ -50,7 +50,7 @@ class Added:
     length: int
 
     def value(self, header: Header) -> str:
-        at = header.at.strftime("%Y-%m-%d %H:%M:%S.%f") if header.sequence else ""
+        at = header.at if header.sequence else ""
         found = {
             "$AR_H_CHANGE_SEQ": header.sequence,
             "$AR_H_STREAM_POSITION": header.position,

@@ -34,9 +34,10 @@ class Column:
     is_key: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Relation:
-    """``identity`` is d for the primary key, f for the whole row, i for an index, n for nothing."""
+    """One message about a table: another one is another relation. ``identity`` is d for the primary key, f for the
+    whole row, i for an index, n for nothing."""
 
     oid: int
     schema: str

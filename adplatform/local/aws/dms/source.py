@@ -21,7 +21,7 @@ from adplatform.local.world.shop.endpoint import SIMULATED_HOST, connection, ens
 from adplatform.platform.loopback import is_loopback
 
 MOST_CHANGES = 100_000
-"""In one look; it ends with the transaction in which so many are reached."""
+"""In one batch."""
 _SESSION = "-c TimeZone=UTC -c DateStyle=ISO -c bytea_output=hex -c IntervalStyle=postgres -c statement_timeout=0"
 _TABLES = """
 SELECT n.nspname, c.relname, c.relreplident = 'f' OR c.relreplident = 'i' OR (c.relreplident = 'd' AND EXISTS (
@@ -149,19 +149,27 @@ def lose_slot(database: Any, slot: str) -> None:
     database.execute(dropped, (slot,))
 
 
-def pending(database: Any, slot: str) -> int:
-    """The bytes of log since the slot was last advanced."""
-    asked = """SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)
+def extend(database: Any, slot: str, found: Sequence[Found]) -> None:
+    """Publishes more tables."""
+    for each in found:
+        name = slot if each.identity else f"{slot}_inserts"
+        database.execute(f"ALTER PUBLICATION {name} ADD TABLE {_quoted(each.schema, each.name)}")
+
+
+def pending(database: Any, slot: str, written: int) -> int:
+    """The bytes of log since the slot was last advanced, or since the LSN up to which more is written."""
+    asked = """SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), greatest(confirmed_flush_lsn, %s::pg_lsn))
         FROM pg_replication_slots WHERE slot_name = %s"""
-    row = database.execute(asked, (slot,)).fetchone()
+    row = database.execute(asked, (text_of(written), slot)).fetchone()
     return int(row[0]) if row else 0
 
 
-def peek(database: Any, slot: str) -> list[tuple[str, bytes]]:
-    """What committed transactions the slot has, each message with its LSN; they stay in it."""
+def peek(database: Any, slot: str, most: int = MOST_CHANGES) -> list[tuple[str, bytes]]:
+    """What committed transactions the slot has, each message with its LSN; they stay in it. It ends with the
+    transaction in which ``most`` messages are reached."""
     asked = """SELECT lsn::text, data FROM pg_logical_slot_peek_binary_changes(
         %s, NULL, %s, 'proto_version', '1', 'publication_names', %s)"""
-    found: list[tuple[str, bytes]] = database.execute(asked, (slot, MOST_CHANGES, f"{slot},{slot}_inserts")).fetchall()
+    found: list[tuple[str, bytes]] = database.execute(asked, (slot, most, f"{slot},{slot}_inserts")).fetchall()
     return found
 
 

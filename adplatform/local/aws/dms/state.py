@@ -50,6 +50,16 @@ class Held:
     body: bytes
 
 
+@dataclass(frozen=True)
+class Written:
+    """Changes that are written, in so many messages of the source, up to the LSN ``end``, at a moment of the monotonic
+    clock."""
+
+    end: int
+    messages: int
+    moment: float
+
+
 @dataclass
 class Sequence:
     """Where the sequence of changes is. The counter of a change is ``offset`` plus a million times the LSN of its
@@ -70,6 +80,9 @@ class Sequence:
 class Replication:
     """``asked`` is the request that created it, with later changes; ``started_with`` what started it. ``run`` counts
     the starts, so that work of one before can end; ``loaded`` says that the load is done and changes come.
+
+    ``unconfirmed`` is what is written but not confirmed to the source, the oldest first: the source keeps it until
+    nothing of it can be lost. It is of one process; the next one writes it again.
 
     A flush has the number ``flushes``; once ``flushed`` has come to it, all that had been committed before it is
     written."""
@@ -100,6 +113,7 @@ class Replication:
     sequence: Sequence = field(default_factory=Sequence)
     last_name: int = 0
     held: list[Held] = field(default_factory=list)
+    unconfirmed: list[Written] = field(default_factory=list)
     flushes: int = 0
     flushed: int = 0
 
@@ -121,11 +135,16 @@ class Replication:
     def is_running(self) -> bool:
         return self.status in RUNNING
 
+    @property
+    def written(self) -> int:
+        """The LSN up to which changes that the source still keeps are written, 0 for none."""
+        return self.unconfirmed[-1].end if self.unconfirmed else 0
+
     def fresh(self, now: datetime) -> None:
         """Nothing is loaded, and no change read."""
         self.loaded = self.prepared = False
         self.freshly_started, self.load_started, self.load_ended = now, None, None
-        self.tables, self.reloads, self.held, self.checkpoint = {}, [], [], ""
+        self.tables, self.reloads, self.held, self.unconfirmed, self.checkpoint = {}, [], [], [], ""
 
 
 class DmsBackend(DatabaseMigrationServiceBackend):

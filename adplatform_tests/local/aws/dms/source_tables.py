@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from adplatform_tests.support.databases import Database
+from adplatform_tests.support.dms import DmsTask
 
 ORDERS = "CREATE TABLE orders (id int PRIMARY KEY, name text, amount numeric(12,2))"
 
@@ -23,3 +24,16 @@ def eventually(check: Callable[[], Any], seconds: float = 20.0) -> Any:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     return found
+
+
+def written(task: DmsTask, database: Database, *statements: str) -> None:
+    """The load, and after it what the statements change."""
+    task.start()
+    task.wait_until_caught_up()
+    database.execute(*statements)
+    task.wait_until_caught_up()
+
+
+def one_change(task: DmsTask) -> str:
+    [key] = [key for key in task.keys("public/") if "LOAD" not in key]
+    return key

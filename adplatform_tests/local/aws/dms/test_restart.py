@@ -47,6 +47,7 @@ def test_a_killed_endpoint_goes_on_and_writes_again_what_it_had_not_confirmed(tm
     task.wait_until_caught_up()
     orders.execute("INSERT INTO orders VALUES (2, 'confirmed', 1)")
     task.wait_until_caught_up()
+    task.wait_until_confirmed()
     task.fault("unconfirmed")
     orders.execute("INSERT INTO orders VALUES (3, 'unconfirmed', 1)")
     task.flush()
@@ -61,6 +62,7 @@ def test_a_killed_endpoint_goes_on_and_writes_again_what_it_had_not_confirmed(tm
         assert [row["id"] for row in rows] == ["2", "3", "3", "4"]
         assert rows[1]["ar_h_change_seq"] == rows[2]["ar_h_change_seq"]
         assert [row["id"] for row in task.loaded("public.orders")] == ["1"]
+        task.wait_until_confirmed()
         task.stop()
     with ensure(tmp_path) as endpoint:
         task = again(task, endpoint)
@@ -87,4 +89,28 @@ def test_a_load_that_was_killed_begins_again_with_the_slot_that_it_had(tmp_path:
         task.wait_until_caught_up()
         assert [row["id"] for row in task.loaded("public.orders")] == ["1", "2"]
         assert [row["id"] for row in task.changes("public.orders")] == ["2"]
+        remove(task)
+
+
+def test_whenever_the_endpoint_is_killed_no_change_is_lost(tmp_path: Path, orders: Database) -> None:
+    endpoint = ensure(tmp_path)
+    task = make_task(local_aws(endpoint.url), endpoint_of(orders.server, orders.name), "public.orders", s3=CSV)
+    task.start()
+    task.wait_until_caught_up()
+    killed(endpoint)
+    for number in range(10, 14):
+        endpoint = ensure(tmp_path)
+        task = again(task, endpoint)
+        task.wait_for("running")
+        orders.execute(f"INSERT INTO orders VALUES ({number}, 'n', 1)")
+        task.wait_until_caught_up()
+        assert endpoint.process is not None
+        endpoint.process.kill()
+        endpoint.process.wait()
+    with ensure(tmp_path) as endpoint:
+        task = again(task, endpoint)
+        task.wait_for("running")
+        task.wait_until_caught_up()
+        assert {row["id"] for row in task.changes("public.orders")} == {"10", "11", "12", "13"}
+        task.wait_until_confirmed()
         remove(task)
