@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adplatform.failures import PermanentFailure
 from adplatform.platform.late import Late
@@ -120,7 +120,8 @@ def merge(
     Raises:
         PermanentFailure: two changes of one row have the same sequence and differ, or a change has no key or sequence.
     """
-    _read(con, table, changes)
+    exact = bool(table.unchanged) or history
+    total, oldest = _read(con, table, changes, exact)
     key = _names(table.key)
     con.execute(f"create temp table again as {_keys_of(table, anew)}")
     known = {bucket.number: bucket for bucket in base}
@@ -134,10 +135,13 @@ def merge(
         con.execute(_no_versions(table))
     applied = 0
     for n in sorted(touched):
-        known[n], made = _merge_bucket(con, table, known.get(n, Bucket(n)), target, history, floor)
+        made = _decide(con, table, known.get(n, Bucket(n)), exact, oldest)
+        if history:
+            con.execute(f"insert into versions {_closed(table)}")
+        if made or floor or anew is not None:
+            known[n] = _write(con, table, known.get(n, Bucket(n)), target, floor)
         applied += made
     buckets = tuple(bucket for _, bucket in sorted(known.items()))
-    (total,) = con.execute("select (select count(*) from changes) + (select n from duplicates)").fetchone() or (0,)
     return Merged(
         buckets=buckets,
         changes=total,
@@ -150,86 +154,97 @@ def merge(
     )
 
 
-def _read(con: "duckdb.DuckDBPyConnection", table: KeyedTable, changes: Sequence[Path]) -> None:
-    """``changes``, each once, by bucket; ``duplicates`` says how many came more than once."""
+def _read(con: "duckdb.DuckDBPyConnection", table: KeyedTable, changes: Sequence[Path], exact: bool) -> tuple[int, str]:
+    """``changes``, each once, with its bucket; how many came, and the first sequence.
+
+    Unless every change counts (``exact``), only the last one of each key is there, and the last one with values.
+    """
     files = ", ".join(literal(str(path)) for path in changes)
     scan = f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
     present = {name for name, *_ in con.execute(f"describe select * from {scan}").fetchall()}
     own = [identifier(n) if n in present else f"null as {identifier(n)}" for n in table.columns]
-    wanted = ", ".join([*own, OP, SEQUENCE, CHANGED_AT])
     key = _names(table.key)
-    repeated = f"select 1 from {scan} group by {key}, {SEQUENCE} having count(*) > 1 limit 1"
-    once = "distinct " if con.execute(repeated).fetchone() else ""
-    # In order of their buckets, so that a bucket's are found without looking through all.
-    con.execute(
-        f"create temp table changes as select {once}{wanted}, {_bucket(table)} as _bucket from {scan} order by _bucket"
-    )
     absent = " or ".join(f"{identifier(n)} is null" for n in (*table.key, SEQUENCE, OP))
-    if broken := _count(con, f"select count(*) from changes where {absent}"):
+    if broken := _count(con, f"select count(*) from {scan} where {absent}"):
         raise PermanentFailure(f"{broken} changes have no key, operation or sequence: they belong into quarantine")
-    several = f"select {key}, {SEQUENCE} from changes group by all having count(*) > 1"
-    twice = con.execute(f"select min({SEQUENCE}), count(*) from ({several})").fetchone()
-    if twice and twice[1]:
-        raise PermanentFailure(
-            f"{twice[1]} rows have two different changes of one sequence, the first {twice[0]}: their order cannot be "
-            "known; reload the table"
+    each = f"select {', '.join([*own, OP, SEQUENCE, CHANGED_AT])} from {scan}"
+    several = "select min({seq}), count(*) from (select {seq} from ({each}) group by {key}, {seq} having count(*) > 1)"
+    if _first(con, several.format(seq=SEQUENCE, key=key, each=each))[1]:
+        each = f"select distinct * from ({each})"
+        first, twice = _first(con, several.format(seq=SEQUENCE, key=key, each=each))
+        if twice:
+            raise PermanentFailure(
+                f"{twice} rows have two different changes of one sequence, the first {first}: their order cannot be "
+                "known; reload the table"
+            )
+    if not exact:
+        each = (
+            f"select * from ({each}) qualify {SEQUENCE} = max({SEQUENCE}) over (partition by {key})"
+            f" or {SEQUENCE} = max({SEQUENCE}) filter ({OP} <> '{DELETE}') over (partition by {key})"
         )
-    con.execute(
-        f"create temp table duplicates as select (select count(*) from {scan}) - (select count(*) from changes) as n"
-    )
+    # In order of their buckets, so that a bucket's are found without looking through all.
+    con.execute(f"create temp table changes as select *, {_bucket(table)} as _bucket from ({each}) order by _bucket")
+    total, oldest = _first(con, f"select count(*), coalesce(min({SEQUENCE}), '') from {scan}")
+    return int(total), str(oldest)
 
 
-def _merge_bucket(
-    con: "duckdb.DuckDBPyConnection", table: KeyedTable, before: Bucket, target: Path, history: bool, floor: str
-) -> tuple[Bucket, int]:
-    """Write what a bucket is with its changes; and how many rows and tombstones these made."""
+def _decide(con: "duckdb.DuckDBPyConnection", table: KeyedTable, before: Bucket, exact: bool, oldest: str) -> int:
+    """``final``, what the changes of a bucket make of its rows, from ``all_of`` that counts for them; how many."""
     key, own, n = _names(table.key), _names(table.columns), before.number
-    for name, path in (("base_rows", before.rows), ("base_tombstones", before.tombstones)):
-        there = f"select * from read_parquet({literal(str(path))}, hive_partitioning = false)"
-        con.execute(f"create or replace temp view {name} as {there if path else _nothing(table)}")
-    # Of keys that are made anew nothing counts that was there.
-    here = f"semi join (select {key} from changes where _bucket = {n}) using ({key}) anti join again using ({key})"
-    con.execute(
-        f"create or replace temp table known as select {key}, {SEQUENCE} from base_rows {here}"
-        f" union all select {key}, {SEQUENCE} from base_tombstones {here}"
+    rows, tombstones = _there(table, before.rows), _there(table, before.tombstones)
+    # Of keys that are made anew nothing counts that was there. What is older than all changes is later than none, and
+    # Parquet's statistics say so of whole row groups.
+    known = (
+        f"semi join (select {key} from changes where _bucket = {n}) using ({key}) anti join again using ({key})"
+        f" where {SEQUENCE} >= {literal(oldest)}"
     )
     con.execute(
-        f"create or replace temp table newer as select changes.* exclude (_bucket) from changes left join known"
-        f" using ({key}) where _bucket = {n} and (known.{SEQUENCE} is null or changes.{SEQUENCE} > known.{SEQUENCE})"
+        f"create or replace temp table known as select {key}, {SEQUENCE} from {rows} {known}"
+        f" union all select {key}, {SEQUENCE} from {tombstones} {known}"
     )
-    exact = bool(table.unchanged) or history
     if exact:
         con.execute(
             f"insert into late select {key} from changes join known using ({key})"
             f" where _bucket = {n} and changes.{SEQUENCE} < known.{SEQUENCE}"
         )
+    newer = (
+        f"select changes.* exclude (_bucket) from changes left join known using ({key})"
+        f" where _bucket = {n} and (known.{SEQUENCE} is null or changes.{SEQUENCE} > known.{SEQUENCE})"
+    )
     # What was there matters where no change has all values: most changes do, and reading it costs as much as all else.
     valueless = "" if exact else f" having bool_and({OP} = '{DELETE}')"
     wanted = (
         f"semi join (select {key} from newer group by {key}{valueless}) using ({key}) anti join again using ({key})"
     )
     con.execute(
-        f"create or replace temp table all_of as select * from newer union all by name"
-        f" select {own}, {_names(SYSTEM)}, '{_ROW}' as {OP} from base_rows {wanted} union all by name"
-        f" select {own}, {_names(SYSTEM)}, '{_TOMBSTONE}' as {OP} from base_tombstones {wanted}"
+        f"create or replace temp table all_of as with newer as materialized ({newer}) select * from newer"
+        f" union all by name select {own}, {_names(SYSTEM)}, '{_ROW}' as {OP} from {rows} {wanted}"
+        f" union all by name select {own}, {_names(SYSTEM)}, '{_TOMBSTONE}' as {OP} from {tombstones} {wanted}"
     )
-    if history:
-        con.execute(f"insert into versions {_closed(table)}")
     con.execute(f"create or replace temp table final as {_final(table)}")
+    return _count(con, "select count(*) from final")
+
+
+def _write(con: "duckdb.DuckDBPyConnection", table: KeyedTable, before: Bucket, target: Path, floor: str) -> Bucket:
+    """The files of a bucket: what was there and stays, and ``final``."""
+    key, own, n = _names(table.key), _names(table.columns), before.number
+    rows, tombstones = _there(table, before.rows), _there(table, before.tombstones)
     stay = f"anti join final using ({key}) anti join again using ({key})"
-    alive = f"select {own}, {_names(SYSTEM)} from base_rows {stay} union all by name"
+    alive = f"select {own}, {_names(SYSTEM)} from {rows} {stay} union all by name"
     alive += f" select {own}, {_names(SYSTEM)} from final where not _deleted"
-    dead = f"select {own}, {_names(SYSTEM)} from base_tombstones {stay} union all by name"
+    dead = f"select {own}, {_names(SYSTEM)} from {tombstones} {stay} union all by name"
     dead += f" select {own}, {_names(SYSTEM)} from final where _deleted"
     if floor:
         alive = f"select * from ({alive}) where {SEQUENCE} >= {literal(floor)}"
         dead += (
-            f" union all by name select {own}, {literal(floor)} as {SEQUENCE}, {CHANGED_AT} from base_rows {stay}"
+            f" union all by name select {own}, {literal(floor)} as {SEQUENCE}, {CHANGED_AT} from {rows} {stay}"
             f" where {SEQUENCE} < {literal(floor)}"
         )
-    rows = _written(con, alive, target / f"rows-{n:05}.parquet")
-    tombstones = _written(con, dead, target / f"tombstones-{n:05}.parquet")
-    return Bucket(n, rows, tombstones), _count(con, "select count(*) from final")
+    return Bucket(
+        n,
+        _written(con, alive, target / f"rows-{n:05}.parquet"),
+        _written(con, dead, target / f"tombstones-{n:05}.parquet"),
+    )
 
 
 def _final(table: KeyedTable) -> str:
@@ -297,8 +312,11 @@ def _no_versions(table: KeyedTable) -> str:
     )
 
 
-def _nothing(table: KeyedTable) -> str:
-    return f"select {_names(table.columns)}, {_names(SYSTEM)} from changes where false"
+def _there(table: KeyedTable, path: Path | None) -> str:
+    """The rows of a file, as a relation."""
+    if path is not None:
+        return f"read_parquet({literal(str(path))}, hive_partitioning = false)"
+    return f"(select {_names(table.columns)}, {_names(SYSTEM)} from changes where false)"
 
 
 def _keys_of(table: KeyedTable, anew: Path | None) -> str:
@@ -329,11 +347,13 @@ def _rows_in(con: "duckdb.DuckDBPyConnection", files: Iterable[Path | None]) -> 
 
 
 def _count(con: "duckdb.DuckDBPyConnection", query: str) -> int:
-    found = con.execute(query).fetchone()
-    return int(found[0]) if found else 0
+    return int(_first(con, query)[0])
 
 
-def _names(
-    names: Iterable[str],
-) -> str:
+def _first(con: "duckdb.DuckDBPyConnection", query: str) -> tuple[Any, ...]:
+    """The only row of a query."""
+    return con.execute(query).fetchall()[0]
+
+
+def _names(names: Iterable[str]) -> str:
     return ", ".join(map(identifier, names))
