@@ -75,6 +75,27 @@ class Merged:
     late: Path | None = None
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What holds for every bucket of a merge. No change is older than ``oldest``."""
+
+    table: KeyedTable
+    history: bool
+    anew: bool
+    floor: str
+    oldest: str
+
+    @property
+    def exact(self) -> bool:
+        """Whether every change counts, not only the last one of its row."""
+        return self.history or bool(self.table.unchanged)
+
+    @property
+    def fresh(self) -> str:
+        """Of keys that are made anew nothing counts that was there."""
+        return f"anti join again using ({_names(self.table.key)})" if self.anew else ""
+
+
 @contextmanager
 def merging(work: Path, memory_limit: str, threads: int) -> "Iterator[duckdb.DuckDBPyConnection]":
     """A connection for :func:`merge`, which spills below ``work``.
@@ -120,8 +141,8 @@ def merge(
     Raises:
         PermanentFailure: two changes of one row have the same sequence and differ, or a change has no key or sequence.
     """
-    exact = bool(table.unchanged) or history
-    total, oldest = _read(con, table, changes, exact)
+    total, oldest = _read(con, table, changes, every=history or bool(table.unchanged))
+    job = _Job(table, history, anew is not None, floor, oldest)
     key = _names(table.key)
     con.execute(f"create temp table again as {_keys_of(table, anew)}")
     known = {bucket.number: bucket for bucket in base}
@@ -135,11 +156,10 @@ def merge(
         con.execute(_no_versions(table))
     applied = 0
     for n in sorted(touched):
-        made = _decide(con, table, known.get(n, Bucket(n)), exact, oldest)
-        if history:
-            con.execute(f"insert into versions {_closed(table)}")
-        if made or floor or anew is not None:
-            known[n] = _write(con, table, known.get(n, Bucket(n)), target, floor)
+        before = known.get(n, Bucket(n))
+        made = _decide(con, job, before)
+        if made or job.anew or floor:
+            known[n] = _write(con, job, before, target)
         applied += made
     buckets = tuple(bucket for _, bucket in sorted(known.items()))
     return Merged(
@@ -154,10 +174,12 @@ def merge(
     )
 
 
-def _read(con: "duckdb.DuckDBPyConnection", table: KeyedTable, changes: Sequence[Path], exact: bool) -> tuple[int, str]:
+def _read(
+    con: "duckdb.DuckDBPyConnection", table: KeyedTable, changes: Sequence[Path], *, every: bool
+) -> tuple[int, str]:
     """``changes``, each once, with its bucket; how many came, and the first sequence.
 
-    Unless every change counts (``exact``), only the last one of each key is there, and the last one with values.
+    Unless ``every`` change counts, only the last one of each key is there, and the last one with values.
     """
     files = ", ".join(literal(str(path)) for path in changes)
     scan = f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
@@ -177,7 +199,7 @@ def _read(con: "duckdb.DuckDBPyConnection", table: KeyedTable, changes: Sequence
                 f"{twice} rows have two different changes of one sequence, the first {first}: their order cannot be "
                 "known; reload the table"
             )
-    if not exact:
+    if not every:
         each = (
             f"select * from ({each}) qualify {SEQUENCE} = max({SEQUENCE}) over (partition by {key})"
             f" or {SEQUENCE} = max({SEQUENCE}) filter ({OP} <> '{DELETE}') over (partition by {key})"
@@ -188,48 +210,53 @@ def _read(con: "duckdb.DuckDBPyConnection", table: KeyedTable, changes: Sequence
     return int(total), str(oldest)
 
 
-def _decide(con: "duckdb.DuckDBPyConnection", table: KeyedTable, before: Bucket, exact: bool, oldest: str) -> int:
-    """``final``, what the changes of a bucket make of its rows, from ``all_of`` that counts for them; how many."""
-    key, own, n = _names(table.key), _names(table.columns), before.number
+def _decide(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket) -> int:
+    """``final``: what a bucket's changes make of its rows; how many. Closed versions and what came late are added."""
+    table, n = job.table, before.number
+    key, own = _names(table.key), _names(table.columns)
     rows, tombstones = _there(table, before.rows), _there(table, before.tombstones)
-    # Of keys that are made anew nothing counts that was there. What is older than all changes is later than none, and
-    # Parquet's statistics say so of whole row groups.
+    # What is older than all changes supersedes none, and Parquet's statistics say so of whole groups of rows.
     known = (
-        f"semi join (select {key} from changes where _bucket = {n}) using ({key}) anti join again using ({key})"
-        f" where {SEQUENCE} >= {literal(oldest)}"
+        f"semi join (select {key} from changes where _bucket = {n}) using ({key}) {job.fresh}"
+        f" where {SEQUENCE} >= {literal(job.oldest)}"
     )
     con.execute(
         f"create or replace temp table known as select {key}, {SEQUENCE} from {rows} {known}"
         f" union all select {key}, {SEQUENCE} from {tombstones} {known}"
     )
-    if exact:
+    if job.exact:
         con.execute(
             f"insert into late select {key} from changes join known using ({key})"
             f" where _bucket = {n} and changes.{SEQUENCE} < known.{SEQUENCE}"
         )
-    newer = (
-        f"select changes.* exclude (_bucket) from changes left join known using ({key})"
-        f" where _bucket = {n} and (known.{SEQUENCE} is null or changes.{SEQUENCE} > known.{SEQUENCE})"
-    )
-    # What was there matters where no change has all values: most changes do, and reading it costs as much as all else.
-    valueless = "" if exact else f" having bool_and({OP} = '{DELETE}')"
-    wanted = (
-        f"semi join (select {key} from newer group by {key}{valueless}) using ({key}) anti join again using ({key})"
-    )
     con.execute(
-        f"create or replace temp table all_of as with newer as materialized ({newer}) select * from newer"
-        f" union all by name select {own}, {_names(SYSTEM)}, '{_ROW}' as {OP} from {rows} {wanted}"
-        f" union all by name select {own}, {_names(SYSTEM)}, '{_TOMBSTONE}' as {OP} from {tombstones} {wanted}"
+        f"create or replace temp table newer as select changes.* exclude (_bucket) from changes left join known"
+        f" using ({key}) where _bucket = {n} and (known.{SEQUENCE} is null or changes.{SEQUENCE} > known.{SEQUENCE})"
     )
-    con.execute(f"create or replace temp table final as {_final(table)}")
+    # What was there matters where no change has all values: most have, and looking for none costs as much as for many.
+    partial = f"select {key} from newer group by {key}"
+    if not job.exact:
+        partial += f" having bool_and({OP} = '{DELETE}')"
+    states = "newer"
+    if _count(con, f"select count(*) from ({partial})"):
+        states, wanted = "states", f"semi join ({partial}) using ({key}) {job.fresh}"
+        con.execute(
+            f"create or replace temp table states as select * from newer union all by name"
+            f" select {own}, {_names(SYSTEM)}, '{_ROW}' as {OP} from {rows} {wanted} union all by name"
+            f" select {own}, {_names(SYSTEM)}, '{_TOMBSTONE}' as {OP} from {tombstones} {wanted}"
+        )
+    if job.history:
+        con.execute(f"insert into versions {_closed(table, states)}")
+    con.execute(f"create or replace temp table final as {_final(table, states)}")
     return _count(con, "select count(*) from final")
 
 
-def _write(con: "duckdb.DuckDBPyConnection", table: KeyedTable, before: Bucket, target: Path, floor: str) -> Bucket:
+def _write(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket, target: Path) -> Bucket:
     """The files of a bucket: what was there and stays, and ``final``."""
-    key, own, n = _names(table.key), _names(table.columns), before.number
+    table, floor, n = job.table, job.floor, before.number
+    key, own = _names(table.key), _names(table.columns)
     rows, tombstones = _there(table, before.rows), _there(table, before.tombstones)
-    stay = f"anti join final using ({key}) anti join again using ({key})"
+    stay = f"anti join final using ({key}) {job.fresh}"
     alive = f"select {own}, {_names(SYSTEM)} from {rows} {stay} union all by name"
     alive += f" select {own}, {_names(SYSTEM)} from final where not _deleted"
     dead = f"select {own}, {_names(SYSTEM)} from {tombstones} {stay} union all by name"
@@ -247,8 +274,8 @@ def _write(con: "duckdb.DuckDBPyConnection", table: KeyedTable, before: Bucket, 
     )
 
 
-def _final(table: KeyedTable) -> str:
-    """The last state of each key in ``all_of``: the values of the last that is no delete, and of a value that an update
+def _final(table: KeyedTable, states: str) -> str:
+    """The last state of each key in ``states``: the values of the last that is no delete, and of a value that an update
     lacks because it did not change, the last one since the row was whole."""
     key = _names(table.key)
     whole = ", ".join(literal(op) for op in (LOAD, INSERT, _ROW, _TOMBSTONE))
@@ -257,8 +284,8 @@ def _final(table: KeyedTable) -> str:
     tables = {
         "places": f"select {key}, max({SEQUENCE}) as _last, max_by({OP}, {SEQUENCE}) as _last_op,"
         f" max_by({CHANGED_AT}, {SEQUENCE}) as _at, max({SEQUENCE}) filter ({OP} <> '{DELETE}') as _valued,"
-        f" max({SEQUENCE}) filter ({OP} in ({whole})) as _whole from all_of group by {key}",
-        "valued": f"select {_names((*table.key, *plain))} from all_of join places using ({key})"
+        f" max({SEQUENCE}) filter ({OP} in ({whole})) as _whole from {states} group by {key}",
+        "valued": f"select {_names((*table.key, *plain))} from {states} join places using ({key})"
         f" where {SEQUENCE} = _valued",
     }
     if kept:
@@ -266,7 +293,7 @@ def _final(table: KeyedTable) -> str:
             f"max_by({identifier(n)}, {SEQUENCE}) filter ({identifier(n)} is not null) as {identifier(n)}" for n in kept
         )
         tables["carried"] = (
-            f"select {key}, {last} from all_of join places using ({key})"
+            f"select {key}, {last} from {states} join places using ({key})"
             f" where {SEQUENCE} >= coalesce(_whole, '') and {OP} <> '{DELETE}' group by {key}"
         )
     joins = " ".join(f"left join {name} using ({key})" for name in tables if name != "places")
@@ -277,7 +304,7 @@ def _final(table: KeyedTable) -> str:
     )
 
 
-def _closed(table: KeyedTable) -> str:
+def _closed(table: KeyedTable, states: str) -> str:
     """The versions of rows that a later change has ended, with the values that the row had then."""
     key, own = _names(table.key), []
     for name in table.columns:
@@ -292,7 +319,7 @@ def _closed(table: KeyedTable) -> str:
     whole = ", ".join(literal(op) for op in (LOAD, INSERT, _ROW, _TOMBSTONE))
     parts = (
         f"select *, count(*) filter ({OP} in ({whole})) over (partition by {key} order by {SEQUENCE}"
-        f" rows unbounded preceding) as _part from all_of"
+        f" rows unbounded preceding) as _part from {states}"
     )
     following = f"over (partition by {key} order by {SEQUENCE})"
     states = (
@@ -352,7 +379,8 @@ def _count(con: "duckdb.DuckDBPyConnection", query: str) -> int:
 
 def _first(con: "duckdb.DuckDBPyConnection", query: str) -> tuple[Any, ...]:
     """The only row of a query."""
-    return con.execute(query).fetchall()[0]
+    row: tuple[Any, ...] = con.execute(query).fetchall()[0]
+    return row
 
 
 def _names(names: Iterable[str]) -> str:
