@@ -157,9 +157,9 @@ def merge(
     applied = 0
     for n in sorted(touched):
         before = known.get(n, Bucket(n))
-        made = _decide(con, job, before)
+        made, bare = _decide(con, job, before)
         if made or job.anew or floor:
-            known[n] = _write(con, job, before, target)
+            known[n] = _write(con, job, before, target, bare=bare)
         applied += made
     buckets = tuple(bucket for _, bucket in sorted(known.items()))
     return Merged(
@@ -210,8 +210,9 @@ def _read(
     return int(total), str(oldest)
 
 
-def _decide(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket) -> int:
-    """``final``: what a bucket's changes make of its rows; how many. Closed versions and what came late are added."""
+def _decide(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket) -> tuple[int, bool]:
+    """``final``: what a bucket's changes make of its rows, how many, and whether any is ``_bare``, deleted by changes
+    without values. Closed versions and what came late are added to ``versions`` and ``late``."""
     table, n = job.table, before.number
     key, own = _names(table.key), _names(table.columns)
     rows, tombstones = _there(table, before.rows), _there(table, before.tombstones)
@@ -233,25 +234,21 @@ def _decide(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket) -> int:
         f"create or replace temp table newer as select changes.* exclude (_bucket) from changes left join known"
         f" using ({key}) where _bucket = {n} and (known.{SEQUENCE} is null or changes.{SEQUENCE} > known.{SEQUENCE})"
     )
-    # What was there matters where no change has all values: most have, and looking for none costs as much as for many.
-    partial = f"select {key} from newer group by {key}"
-    if not job.exact:
-        partial += f" having bool_and({OP} = '{DELETE}')"
-    states = "newer"
-    if _count(con, f"select count(*) from ({partial})"):
-        states, wanted = "states", f"semi join ({partial}) using ({key}) {job.fresh}"
+    if job.exact:
+        wanted = f"semi join newer using ({key}) {job.fresh}"
         con.execute(
             f"create or replace temp table states as select * from newer union all by name"
             f" select {own}, {_names(SYSTEM)}, '{_ROW}' as {OP} from {rows} {wanted} union all by name"
             f" select {own}, {_names(SYSTEM)}, '{_TOMBSTONE}' as {OP} from {tombstones} {wanted}"
         )
     if job.history:
-        con.execute(f"insert into versions {_closed(table, states)}")
-    con.execute(f"create or replace temp table final as {_final(table, states)}")
-    return _count(con, "select count(*) from final")
+        con.execute(f"insert into versions {_closed(table)}")
+    con.execute(f"create or replace temp table final as {_last_state(table) if job.exact else _last_change(table)}")
+    made, bare = _first(con, "select count(*), count(*) filter (_bare) from final")
+    return int(made), bool(bare)
 
 
-def _write(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket, target: Path) -> Bucket:
+def _write(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket, target: Path, *, bare: bool) -> Bucket:
     """The files of a bucket: what was there and stays, and ``final``."""
     table, floor, n = job.table, job.floor, before.number
     key, own = _names(table.key), _names(table.columns)
@@ -260,7 +257,14 @@ def _write(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket, target: 
     alive = f"select {own}, {_names(SYSTEM)} from {rows} {stay} union all by name"
     alive += f" select {own}, {_names(SYSTEM)} from final where not _deleted"
     dead = f"select {own}, {_names(SYSTEM)} from {tombstones} {stay} union all by name"
-    dead += f" select {own}, {_names(SYSTEM)} from final where _deleted"
+    dead += f" select {own}, {_names(SYSTEM)} from final where _deleted and not _bare"
+    if bare:
+        # Reading the values of what was there costs as much for no rows as for many.
+        there = f"(select {own} from {rows} {job.fresh} union all by name select {own} from {tombstones} {job.fresh})"
+        dead += (
+            f" union all by name select {own}, {_names(SYSTEM)} from {there} right join"
+            f" (select {_names((*table.key, *SYSTEM))} from final where _bare) using ({key})"
+        )
     if floor:
         alive = f"select * from ({alive}) where {SEQUENCE} >= {literal(floor)}"
         dead += (
@@ -274,7 +278,20 @@ def _write(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket, target: 
     )
 
 
-def _final(table: KeyedTable, states: str) -> str:
+def _last_change(table: KeyedTable) -> str:
+    """The last state of each key in ``newer``, which has of each its last change and the last one with values."""
+    key = _names(table.key)
+    values = "".join(f", valued.{identifier(name)}" for name in table.values)
+    return (
+        f"select {_names((*table.columns, *SYSTEM))}, false as _deleted, false as _bare from newer"
+        f" anti join (select {key} from newer where {OP} = '{DELETE}') using ({key}) where {OP} <> '{DELETE}'"
+        f" union all by name select {key}{values}, gone.{SEQUENCE}, gone.{CHANGED_AT}, true as _deleted,"
+        f" valued.{SEQUENCE} is null as _bare from (from newer where {OP} = '{DELETE}') gone"
+        f" left join (from newer where {OP} <> '{DELETE}') valued using ({key})"
+    )
+
+
+def _last_state(table: KeyedTable) -> str:
     """The last state of each key in ``states``: the values of the last that is no delete, and of a value that an update
     lacks because it did not change, the last one since the row was whole."""
     key = _names(table.key)
@@ -284,8 +301,8 @@ def _final(table: KeyedTable, states: str) -> str:
     tables = {
         "places": f"select {key}, max({SEQUENCE}) as _last, max_by({OP}, {SEQUENCE}) as _last_op,"
         f" max_by({CHANGED_AT}, {SEQUENCE}) as _at, max({SEQUENCE}) filter ({OP} <> '{DELETE}') as _valued,"
-        f" max({SEQUENCE}) filter ({OP} in ({whole})) as _whole from {states} group by {key}",
-        "valued": f"select {_names((*table.key, *plain))} from {states} join places using ({key})"
+        f" max({SEQUENCE}) filter ({OP} in ({whole})) as _whole from states group by {key}",
+        "valued": f"select {_names((*table.key, *plain))} from states join places using ({key})"
         f" where {SEQUENCE} = _valued",
     }
     if kept:
@@ -293,18 +310,19 @@ def _final(table: KeyedTable, states: str) -> str:
             f"max_by({identifier(n)}, {SEQUENCE}) filter ({identifier(n)} is not null) as {identifier(n)}" for n in kept
         )
         tables["carried"] = (
-            f"select {key}, {last} from {states} join places using ({key})"
+            f"select {key}, {last} from states join places using ({key})"
             f" where {SEQUENCE} >= coalesce(_whole, '') and {OP} <> '{DELETE}' group by {key}"
         )
     joins = " ".join(f"left join {name} using ({key})" for name in tables if name != "places")
     return (
         f"with {', '.join(f'{name} as ({query})' for name, query in tables.items())} select {_names(table.columns)},"
-        f" _last as {SEQUENCE}, _at as {CHANGED_AT}, _last_op in ('{DELETE}', '{_TOMBSTONE}') as _deleted"
+        f" _last as {SEQUENCE}, _at as {CHANGED_AT}, _last_op in ('{DELETE}', '{_TOMBSTONE}') as _deleted,"
+        f" false as _bare"
         f" from places {joins}"
     )
 
 
-def _closed(table: KeyedTable, states: str) -> str:
+def _closed(table: KeyedTable) -> str:
     """The versions of rows that a later change has ended, with the values that the row had then."""
     key, own = _names(table.key), []
     for name in table.columns:
@@ -319,15 +337,15 @@ def _closed(table: KeyedTable, states: str) -> str:
     whole = ", ".join(literal(op) for op in (LOAD, INSERT, _ROW, _TOMBSTONE))
     parts = (
         f"select *, count(*) filter ({OP} in ({whole})) over (partition by {key} order by {SEQUENCE}"
-        f" rows unbounded preceding) as _part from {states}"
+        f" rows unbounded preceding) as _part from states"
     )
     following = f"over (partition by {key} order by {SEQUENCE})"
-    states = (
+    versions = (
         f"select {', '.join(own)}, {SEQUENCE}, {CHANGED_AT}, lead({CHANGED_AT}) {following} as {VALID_TO},"
         f" lead({SEQUENCE}) {following} as {CLOSED_BY}, {OP} from ({parts})"
     )
     return (
-        f"select {_names(table.columns)}, {SEQUENCE}, {CHANGED_AT}, {VALID_TO}, {CLOSED_BY} from ({states})"
+        f"select {_names(table.columns)}, {SEQUENCE}, {CHANGED_AT}, {VALID_TO}, {CLOSED_BY} from ({versions})"
         f" where {CLOSED_BY} is not null and {OP} not in ('{DELETE}', '{_TOMBSTONE}')"
     )
 
