@@ -93,7 +93,7 @@ class _Job:
     @property
     def fresh(self) -> str:
         """Of keys that are made anew nothing counts that was there."""
-        return f"anti join again using ({_names(self.table.key)})" if self.anew else ""
+        return f"anti join again using ({names(self.table.key)})" if self.anew else ""
 
 
 @contextmanager
@@ -141,17 +141,17 @@ def merge(
     Raises:
         PermanentFailure: two changes of one row have the same sequence and differ, or a change has no key or sequence.
     """
-    total, oldest = _read(con, table, changes, every=history or bool(table.unchanged))
+    total, oldest = read_changes(con, table, changes, every=history or bool(table.unchanged))
     job = _Job(table, history, anew is not None, floor, oldest)
-    key = _names(table.key)
-    con.execute(f"create temp table again as {_keys_of(table, anew)}")
+    key = names(table.key)
+    con.execute(f"create or replace temp table again as {_keys_of(table, anew)}")
     known = {bucket.number: bucket for bucket in base}
     touched = {number for (number,) in con.execute("select distinct _bucket from changes").fetchall()}
     if anew is not None:
         touched |= {number for (number,) in con.execute(f"select distinct {_bucket(table)} from again").fetchall()}
     if floor:
         touched |= known.keys()
-    con.execute(f"create temp table late as select {key} from again where false")
+    con.execute(f"create or replace temp table late as select {key} from again where false")
     if history:
         con.execute(_no_versions(table))
     applied = 0
@@ -174,7 +174,7 @@ def merge(
     )
 
 
-def _read(
+def read_changes(
     con: "duckdb.DuckDBPyConnection", table: KeyedTable, changes: Sequence[Path], *, every: bool
 ) -> tuple[int, str]:
     """``changes``, each once, with its bucket; how many came, and the first sequence.
@@ -185,7 +185,7 @@ def _read(
     scan = f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
     present = {name for name, *_ in con.execute(f"describe select * from {scan}").fetchall()}
     own = [identifier(n) if n in present else f"null as {identifier(n)}" for n in table.columns]
-    key = _names(table.key)
+    key = names(table.key)
     absent = " or ".join(f"{identifier(n)} is null" for n in (*table.key, SEQUENCE, OP))
     if broken := _count(con, f"select count(*) from {scan} where {absent}"):
         raise PermanentFailure(f"{broken} changes have no key, operation or sequence: they belong into quarantine")
@@ -205,7 +205,9 @@ def _read(
             f" or {SEQUENCE} = max({SEQUENCE}) filter ({OP} <> '{DELETE}') over (partition by {key})"
         )
     # In order of their buckets, so that a bucket's are found without looking through all.
-    con.execute(f"create temp table changes as select *, {_bucket(table)} as _bucket from ({each}) order by _bucket")
+    con.execute(
+        f"create or replace temp table changes as select *, {_bucket(table)} as _bucket from ({each}) order by _bucket"
+    )
     total, oldest = _first(con, f"select count(*), coalesce(min({SEQUENCE}), '') from {scan}")
     return int(total), str(oldest)
 
@@ -214,7 +216,7 @@ def _decide(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket) -> tupl
     """``final``: what a bucket's changes make of its rows, how many, and whether any is ``_bare``, deleted by changes
     without values. Closed versions and what came late are added to ``versions`` and ``late``."""
     table, n = job.table, before.number
-    key, own = _names(table.key), _names(table.columns)
+    key, own = names(table.key), names(table.columns)
     rows, tombstones = _there(table, before.rows), _there(table, before.tombstones)
     # What is older than all changes supersedes none, and Parquet's statistics say so of whole groups of rows.
     known = (
@@ -238,8 +240,8 @@ def _decide(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket) -> tupl
         wanted = f"semi join newer using ({key}) {job.fresh}"
         con.execute(
             f"create or replace temp table states as select * from newer union all by name"
-            f" select {own}, {_names(SYSTEM)}, '{_ROW}' as {OP} from {rows} {wanted} union all by name"
-            f" select {own}, {_names(SYSTEM)}, '{_TOMBSTONE}' as {OP} from {tombstones} {wanted}"
+            f" select {own}, {names(SYSTEM)}, '{_ROW}' as {OP} from {rows} {wanted} union all by name"
+            f" select {own}, {names(SYSTEM)}, '{_TOMBSTONE}' as {OP} from {tombstones} {wanted}"
         )
     if job.history:
         con.execute(f"insert into versions {_closed(table)}")
@@ -251,19 +253,19 @@ def _decide(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket) -> tupl
 def _write(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket, target: Path, *, bare: bool) -> Bucket:
     """The files of a bucket: what was there and stays, and ``final``."""
     table, floor, n = job.table, job.floor, before.number
-    key, own = _names(table.key), _names(table.columns)
+    key, own = names(table.key), names(table.columns)
     rows, tombstones = _there(table, before.rows), _there(table, before.tombstones)
     stay = f"anti join final using ({key}) {job.fresh}"
-    alive = f"select {own}, {_names(SYSTEM)} from {rows} {stay} union all by name"
-    alive += f" select {own}, {_names(SYSTEM)} from final where not _deleted"
-    dead = f"select {own}, {_names(SYSTEM)} from {tombstones} {stay} union all by name"
-    dead += f" select {own}, {_names(SYSTEM)} from final where _deleted and not _bare"
+    alive = f"select {own}, {names(SYSTEM)} from {rows} {stay} union all by name"
+    alive += f" select {own}, {names(SYSTEM)} from final where not _deleted"
+    dead = f"select {own}, {names(SYSTEM)} from {tombstones} {stay} union all by name"
+    dead += f" select {own}, {names(SYSTEM)} from final where _deleted and not _bare"
     if bare:
         # Reading the values of what was there costs as much for no rows as for many.
         there = f"(select {own} from {rows} {job.fresh} union all by name select {own} from {tombstones} {job.fresh})"
         dead += (
-            f" union all by name select {own}, {_names(SYSTEM)} from {there} right join"
-            f" (select {_names((*table.key, *SYSTEM))} from final where _bare) using ({key})"
+            f" union all by name select {own}, {names(SYSTEM)} from {there} right join"
+            f" (select {names((*table.key, *SYSTEM))} from final where _bare) using ({key})"
         )
     if floor:
         alive = f"select * from ({alive}) where {SEQUENCE} >= {literal(floor)}"
@@ -280,10 +282,10 @@ def _write(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket, target: 
 
 def _last_change(table: KeyedTable) -> str:
     """The last state of each key in ``newer``, which has of each its last change and the last one with values."""
-    key = _names(table.key)
+    key = names(table.key)
     values = "".join(f", valued.{identifier(name)}" for name in table.values)
     return (
-        f"select {_names((*table.columns, *SYSTEM))}, false as _deleted, false as _bare from newer"
+        f"select {names((*table.columns, *SYSTEM))}, false as _deleted, false as _bare from newer"
         f" anti join (select {key} from newer where {OP} = '{DELETE}') using ({key}) where {OP} <> '{DELETE}'"
         f" union all by name select {key}{values}, gone.{SEQUENCE}, gone.{CHANGED_AT}, true as _deleted,"
         f" valued.{SEQUENCE} is null as _bare from (from newer where {OP} = '{DELETE}') gone"
@@ -294,7 +296,7 @@ def _last_change(table: KeyedTable) -> str:
 def _last_state(table: KeyedTable) -> str:
     """The last state of each key in ``states``: the values of the last that is no delete, and of a value that an update
     lacks because it did not change, the last one since the row was whole."""
-    key = _names(table.key)
+    key = names(table.key)
     whole = ", ".join(literal(op) for op in (LOAD, INSERT, _ROW, _TOMBSTONE))
     kept = [name for name in table.values if name in table.unchanged]
     plain = [name for name in table.values if name not in table.unchanged]
@@ -302,7 +304,7 @@ def _last_state(table: KeyedTable) -> str:
         "places": f"select {key}, max({SEQUENCE}) as _last, max_by({OP}, {SEQUENCE}) as _last_op,"
         f" max_by({CHANGED_AT}, {SEQUENCE}) as _at, max({SEQUENCE}) filter ({OP} <> '{DELETE}') as _valued,"
         f" max({SEQUENCE}) filter ({OP} in ({whole})) as _whole from states group by {key}",
-        "valued": f"select {_names((*table.key, *plain))} from states join places using ({key})"
+        "valued": f"select {names((*table.key, *plain))} from states join places using ({key})"
         f" where {SEQUENCE} = _valued",
     }
     if kept:
@@ -315,7 +317,7 @@ def _last_state(table: KeyedTable) -> str:
         )
     joins = " ".join(f"left join {name} using ({key})" for name in tables if name != "places")
     return (
-        f"with {', '.join(f'{name} as ({query})' for name, query in tables.items())} select {_names(table.columns)},"
+        f"with {', '.join(f'{name} as ({query})' for name, query in tables.items())} select {names(table.columns)},"
         f" _last as {SEQUENCE}, _at as {CHANGED_AT}, _last_op in ('{DELETE}', '{_TOMBSTONE}') as _deleted,"
         f" false as _bare"
         f" from places {joins}"
@@ -324,7 +326,7 @@ def _last_state(table: KeyedTable) -> str:
 
 def _closed(table: KeyedTable) -> str:
     """The versions of rows that a later change has ended, with the values that the row had then."""
-    key, own = _names(table.key), []
+    key, own = names(table.key), []
     for name in table.columns:
         quoted = identifier(name)
         if name in table.unchanged:
@@ -345,14 +347,14 @@ def _closed(table: KeyedTable) -> str:
         f" lead({SEQUENCE}) {following} as {CLOSED_BY}, {OP} from ({parts})"
     )
     return (
-        f"select {_names(table.columns)}, {SEQUENCE}, {CHANGED_AT}, {VALID_TO}, {CLOSED_BY} from ({versions})"
+        f"select {names(table.columns)}, {SEQUENCE}, {CHANGED_AT}, {VALID_TO}, {CLOSED_BY} from ({versions})"
         f" where {CLOSED_BY} is not null and {OP} not in ('{DELETE}', '{_TOMBSTONE}')"
     )
 
 
 def _no_versions(table: KeyedTable) -> str:
     return (
-        f"create temp table versions as select {_names(table.columns)}, {SEQUENCE}, {CHANGED_AT},"
+        f"create or replace temp table versions as select {names(table.columns)}, {SEQUENCE}, {CHANGED_AT},"
         f" {CHANGED_AT} as {VALID_TO}, {SEQUENCE} as {CLOSED_BY} from changes where false"
     )
 
@@ -361,11 +363,11 @@ def _there(table: KeyedTable, path: Path | None) -> str:
     """The rows of a file, as a relation."""
     if path is not None:
         return f"read_parquet({literal(str(path))}, hive_partitioning = false)"
-    return f"(select {_names(table.columns)}, {_names(SYSTEM)} from changes where false)"
+    return f"(select {names(table.columns)}, {names(SYSTEM)} from changes where false)"
 
 
 def _keys_of(table: KeyedTable, anew: Path | None) -> str:
-    key = _names(table.key)
+    key = names(table.key)
     if anew is None:
         return f"select {key} from changes where false"
     return f"select distinct {key} from read_parquet({literal(str(anew))}, hive_partitioning = false)"
@@ -379,11 +381,16 @@ def _bucket(table: KeyedTable) -> str:
 
 def _written(con: "duckdb.DuckDBPyConnection", query: str, path: Path) -> Path | None:
     """The file with the rows of a query; None, and no file, without any."""
-    options = f"format parquet, compression snappy, row_group_size {_GROUP_ROWS}"
-    if _count(con, f"copy ({query}) to {literal(str(path))} ({options})"):
+    if write_parquet(con, query, path):
         return path
     path.unlink()
     return None
+
+
+def write_parquet(con: "duckdb.DuckDBPyConnection", query: str, path: Path) -> int:
+    """Write the rows of a query; how many there are."""
+    options = f"format parquet, compression snappy, row_group_size {_GROUP_ROWS}"
+    return _count(con, f"copy ({query}) to {literal(str(path))} ({options})")
 
 
 def _rows_in(con: "duckdb.DuckDBPyConnection", files: Iterable[Path | None]) -> int:
@@ -401,5 +408,5 @@ def _first(con: "duckdb.DuckDBPyConnection", query: str) -> tuple[Any, ...]:
     return row
 
 
-def _names(names: Iterable[str]) -> str:
+def names(names: Iterable[str]) -> str:
     return ", ".join(map(identifier, names))
