@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adplatform.failures import PermanentFailure
 from adplatform.platform.late import Late
@@ -75,6 +75,27 @@ class Merged:
     late: Path | None = None
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What holds for every bucket of a merge. No change is older than ``oldest``."""
+
+    table: KeyedTable
+    history: bool
+    anew: bool
+    floor: str
+    oldest: str
+
+    @property
+    def exact(self) -> bool:
+        """Whether every change counts, not only the last one of its row."""
+        return self.history or bool(self.table.unchanged)
+
+    @property
+    def fresh(self) -> str:
+        """Of keys that are made anew nothing counts that was there."""
+        return f"anti join again using ({names(self.table.key)})" if self.anew else ""
+
+
 @contextmanager
 def merging(work: Path, memory_limit: str, threads: int) -> "Iterator[duckdb.DuckDBPyConnection]":
     """A connection for :func:`merge`, which spills below ``work``.
@@ -120,24 +141,27 @@ def merge(
     Raises:
         PermanentFailure: two changes of one row have the same sequence and differ, or a change has no key or sequence.
     """
-    _read(con, table, changes)
-    key = _names(table.key)
-    con.execute(f"create temp table again as {_keys_of(table, anew)}")
+    total, oldest = read_changes(con, table, changes, every=history or bool(table.unchanged))
+    job = _Job(table, history, anew is not None, floor, oldest)
+    key = names(table.key)
+    con.execute(f"create or replace temp table again as {_keys_of(table, anew)}")
     known = {bucket.number: bucket for bucket in base}
     touched = {number for (number,) in con.execute("select distinct _bucket from changes").fetchall()}
     if anew is not None:
         touched |= {number for (number,) in con.execute(f"select distinct {_bucket(table)} from again").fetchall()}
     if floor:
         touched |= known.keys()
-    con.execute(f"create temp table late as select {key} from again where false")
+    con.execute(f"create or replace temp table late as select {key} from again where false")
     if history:
         con.execute(_no_versions(table))
     applied = 0
     for n in sorted(touched):
-        known[n], made = _merge_bucket(con, table, known.get(n, Bucket(n)), target, history, floor)
+        before = known.get(n, Bucket(n))
+        made, bare = _decide(con, job, before)
+        if made or job.anew or floor:
+            known[n] = _write(con, job, before, target, bare=bare)
         applied += made
     buckets = tuple(bucket for _, bucket in sorted(known.items()))
-    (total,) = con.execute("select (select count(*) from changes) + (select n from duplicates)").fetchone() or (0,)
     return Merged(
         buckets=buckets,
         changes=total,
@@ -150,100 +174,137 @@ def merge(
     )
 
 
-def _read(con: "duckdb.DuckDBPyConnection", table: KeyedTable, changes: Sequence[Path]) -> None:
-    """``changes``, each once, by bucket; ``duplicates`` says how many came more than once."""
+def read_changes(
+    con: "duckdb.DuckDBPyConnection", table: KeyedTable, changes: Sequence[Path], *, every: bool
+) -> tuple[int, str]:
+    """``changes``, each once, with its bucket; how many came, and the first sequence.
+
+    Unless ``every`` change counts, only the last one of each key is there, and the last one with values.
+    """
     files = ", ".join(literal(str(path)) for path in changes)
     scan = f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
     present = {name for name, *_ in con.execute(f"describe select * from {scan}").fetchall()}
     own = [identifier(n) if n in present else f"null as {identifier(n)}" for n in table.columns]
-    wanted = ", ".join([*own, OP, SEQUENCE, CHANGED_AT])
-    key = _names(table.key)
-    repeated = f"select 1 from {scan} group by {key}, {SEQUENCE} having count(*) > 1 limit 1"
-    once = "distinct " if con.execute(repeated).fetchone() else ""
+    key = names(table.key)
+    absent = " or ".join(f"{identifier(n)} is null" for n in (*table.key, SEQUENCE, OP))
+    if broken := _count(con, f"select count(*) from {scan} where {absent}"):
+        raise PermanentFailure(f"{broken} changes have no key, operation or sequence: they belong into quarantine")
+    each = f"select {', '.join([*own, OP, SEQUENCE, CHANGED_AT])} from {scan}"
+    several = "select min({seq}), count(*) from (select {seq} from ({each}) group by {key}, {seq} having count(*) > 1)"
+    if _first(con, several.format(seq=SEQUENCE, key=key, each=each))[1]:
+        each = f"select distinct * from ({each})"
+        first, twice = _first(con, several.format(seq=SEQUENCE, key=key, each=each))
+        if twice:
+            raise PermanentFailure(
+                f"{twice} rows have two different changes of one sequence, the first {first}: their order cannot be "
+                "known; reload the table"
+            )
+    if not every:
+        each = (
+            f"select * from ({each}) qualify {SEQUENCE} = max({SEQUENCE}) over (partition by {key})"
+            f" or {SEQUENCE} = max({SEQUENCE}) filter ({OP} <> '{DELETE}') over (partition by {key})"
+        )
     # In order of their buckets, so that a bucket's are found without looking through all.
     con.execute(
-        f"create temp table changes as select {once}{wanted}, {_bucket(table)} as _bucket from {scan} order by _bucket"
+        f"create or replace temp table changes as select *, {_bucket(table)} as _bucket from ({each}) order by _bucket"
     )
-    absent = " or ".join(f"{identifier(n)} is null" for n in (*table.key, SEQUENCE, OP))
-    if broken := _count(con, f"select count(*) from changes where {absent}"):
-        raise PermanentFailure(f"{broken} changes have no key, operation or sequence: they belong into quarantine")
-    several = f"select {key}, {SEQUENCE} from changes group by all having count(*) > 1"
-    twice = con.execute(f"select min({SEQUENCE}), count(*) from ({several})").fetchone()
-    if twice and twice[1]:
-        raise PermanentFailure(
-            f"{twice[1]} rows have two different changes of one sequence, the first {twice[0]}: their order cannot be "
-            "known; reload the table"
-        )
-    con.execute(
-        f"create temp table duplicates as select (select count(*) from {scan}) - (select count(*) from changes) as n"
-    )
+    total, oldest = _first(con, f"select count(*), coalesce(min({SEQUENCE}), '') from {scan}")
+    return int(total), str(oldest)
 
 
-def _merge_bucket(
-    con: "duckdb.DuckDBPyConnection", table: KeyedTable, before: Bucket, target: Path, history: bool, floor: str
-) -> tuple[Bucket, int]:
-    """Write what a bucket is with its changes; and how many rows and tombstones these made."""
-    key, own, n = _names(table.key), _names(table.columns), before.number
-    for name, path in (("base_rows", before.rows), ("base_tombstones", before.tombstones)):
-        there = f"select * from read_parquet({literal(str(path))}, hive_partitioning = false)"
-        con.execute(f"create or replace temp view {name} as {there if path else _nothing(table)}")
-    # Of keys that are made anew nothing counts that was there.
-    here = f"semi join (select {key} from changes where _bucket = {n}) using ({key}) anti join again using ({key})"
-    con.execute(
-        f"create or replace temp table known as select {key}, {SEQUENCE} from base_rows {here}"
-        f" union all select {key}, {SEQUENCE} from base_tombstones {here}"
+def _decide(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket) -> tuple[int, bool]:
+    """``final``: what a bucket's changes make of its rows, how many, and whether any is ``_bare``, deleted by changes
+    without values. Closed versions and what came late are added to ``versions`` and ``late``."""
+    table, n = job.table, before.number
+    key, own = names(table.key), names(table.columns)
+    rows, tombstones = _there(table, before.rows), _there(table, before.tombstones)
+    # What is older than all changes supersedes none, and Parquet's statistics say so of whole groups of rows.
+    known = (
+        f"semi join (select {key} from changes where _bucket = {n}) using ({key}) {job.fresh}"
+        f" where {SEQUENCE} >= {literal(job.oldest)}"
     )
     con.execute(
-        f"create or replace temp table newer as select changes.* exclude (_bucket) from changes left join known"
-        f" using ({key}) where _bucket = {n} and (known.{SEQUENCE} is null or changes.{SEQUENCE} > known.{SEQUENCE})"
+        f"create or replace temp table known as select {key}, {SEQUENCE} from {rows} {known}"
+        f" union all select {key}, {SEQUENCE} from {tombstones} {known}"
     )
-    exact = bool(table.unchanged) or history
-    if exact:
+    if job.exact:
         con.execute(
             f"insert into late select {key} from changes join known using ({key})"
             f" where _bucket = {n} and changes.{SEQUENCE} < known.{SEQUENCE}"
         )
-    # What was there matters where no change has all values: most changes do, and reading it costs as much as all else.
-    valueless = "" if exact else f" having bool_and({OP} = '{DELETE}')"
-    wanted = (
-        f"semi join (select {key} from newer group by {key}{valueless}) using ({key}) anti join again using ({key})"
-    )
     con.execute(
-        f"create or replace temp table all_of as select * from newer union all by name"
-        f" select {own}, {_names(SYSTEM)}, '{_ROW}' as {OP} from base_rows {wanted} union all by name"
-        f" select {own}, {_names(SYSTEM)}, '{_TOMBSTONE}' as {OP} from base_tombstones {wanted}"
+        f"create or replace temp table newer as select changes.* exclude (_bucket) from changes left join known"
+        f" using ({key}) where _bucket = {n} and (known.{SEQUENCE} is null or changes.{SEQUENCE} > known.{SEQUENCE})"
     )
-    if history:
+    if job.exact:
+        wanted = f"semi join newer using ({key}) {job.fresh}"
+        con.execute(
+            f"create or replace temp table states as select * from newer union all by name"
+            f" select {own}, {names(SYSTEM)}, '{_ROW}' as {OP} from {rows} {wanted} union all by name"
+            f" select {own}, {names(SYSTEM)}, '{_TOMBSTONE}' as {OP} from {tombstones} {wanted}"
+        )
+    if job.history:
         con.execute(f"insert into versions {_closed(table)}")
-    con.execute(f"create or replace temp table final as {_final(table)}")
-    stay = f"anti join final using ({key}) anti join again using ({key})"
-    alive = f"select {own}, {_names(SYSTEM)} from base_rows {stay} union all by name"
-    alive += f" select {own}, {_names(SYSTEM)} from final where not _deleted"
-    dead = f"select {own}, {_names(SYSTEM)} from base_tombstones {stay} union all by name"
-    dead += f" select {own}, {_names(SYSTEM)} from final where _deleted"
+    con.execute(f"create or replace temp table final as {_last_state(table) if job.exact else _last_change(table)}")
+    made, bare = _first(con, "select count(*), count(*) filter (_bare) from final")
+    return int(made), bool(bare)
+
+
+def _write(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket, target: Path, *, bare: bool) -> Bucket:
+    """The files of a bucket: what was there and stays, and ``final``."""
+    table, floor, n = job.table, job.floor, before.number
+    key, own = names(table.key), names(table.columns)
+    rows, tombstones = _there(table, before.rows), _there(table, before.tombstones)
+    stay = f"anti join final using ({key}) {job.fresh}"
+    alive = f"select {own}, {names(SYSTEM)} from {rows} {stay} union all by name"
+    alive += f" select {own}, {names(SYSTEM)} from final where not _deleted"
+    dead = f"select {own}, {names(SYSTEM)} from {tombstones} {stay} union all by name"
+    dead += f" select {own}, {names(SYSTEM)} from final where _deleted and not _bare"
+    if bare:
+        # Reading the values of what was there costs as much for no rows as for many.
+        there = f"(select {own} from {rows} {job.fresh} union all by name select {own} from {tombstones} {job.fresh})"
+        dead += (
+            f" union all by name select {own}, {names(SYSTEM)} from {there} right join"
+            f" (select {names((*table.key, *SYSTEM))} from final where _bare) using ({key})"
+        )
     if floor:
         alive = f"select * from ({alive}) where {SEQUENCE} >= {literal(floor)}"
         dead += (
-            f" union all by name select {own}, {literal(floor)} as {SEQUENCE}, {CHANGED_AT} from base_rows {stay}"
+            f" union all by name select {own}, {literal(floor)} as {SEQUENCE}, {CHANGED_AT} from {rows} {stay}"
             f" where {SEQUENCE} < {literal(floor)}"
         )
-    rows = _written(con, alive, target / f"rows-{n:05}.parquet")
-    tombstones = _written(con, dead, target / f"tombstones-{n:05}.parquet")
-    return Bucket(n, rows, tombstones), _count(con, "select count(*) from final")
+    return Bucket(
+        n,
+        _written(con, alive, target / f"rows-{n:05}.parquet"),
+        _written(con, dead, target / f"tombstones-{n:05}.parquet"),
+    )
 
 
-def _final(table: KeyedTable) -> str:
-    """The last state of each key in ``all_of``: the values of the last that is no delete, and of a value that an update
+def _last_change(table: KeyedTable) -> str:
+    """The last state of each key in ``newer``, which has of each its last change and the last one with values."""
+    key = names(table.key)
+    values = "".join(f", valued.{identifier(name)}" for name in table.values)
+    return (
+        f"select {names((*table.columns, *SYSTEM))}, false as _deleted, false as _bare from newer"
+        f" anti join (select {key} from newer where {OP} = '{DELETE}') using ({key}) where {OP} <> '{DELETE}'"
+        f" union all by name select {key}{values}, gone.{SEQUENCE}, gone.{CHANGED_AT}, true as _deleted,"
+        f" valued.{SEQUENCE} is null as _bare from (from newer where {OP} = '{DELETE}') gone"
+        f" left join (from newer where {OP} <> '{DELETE}') valued using ({key})"
+    )
+
+
+def _last_state(table: KeyedTable) -> str:
+    """The last state of each key in ``states``: the values of the last that is no delete, and of a value that an update
     lacks because it did not change, the last one since the row was whole."""
-    key = _names(table.key)
+    key = names(table.key)
     whole = ", ".join(literal(op) for op in (LOAD, INSERT, _ROW, _TOMBSTONE))
     kept = [name for name in table.values if name in table.unchanged]
     plain = [name for name in table.values if name not in table.unchanged]
     tables = {
         "places": f"select {key}, max({SEQUENCE}) as _last, max_by({OP}, {SEQUENCE}) as _last_op,"
         f" max_by({CHANGED_AT}, {SEQUENCE}) as _at, max({SEQUENCE}) filter ({OP} <> '{DELETE}') as _valued,"
-        f" max({SEQUENCE}) filter ({OP} in ({whole})) as _whole from all_of group by {key}",
-        "valued": f"select {_names((*table.key, *plain))} from all_of join places using ({key})"
+        f" max({SEQUENCE}) filter ({OP} in ({whole})) as _whole from states group by {key}",
+        "valued": f"select {names((*table.key, *plain))} from states join places using ({key})"
         f" where {SEQUENCE} = _valued",
     }
     if kept:
@@ -251,20 +312,21 @@ def _final(table: KeyedTable) -> str:
             f"max_by({identifier(n)}, {SEQUENCE}) filter ({identifier(n)} is not null) as {identifier(n)}" for n in kept
         )
         tables["carried"] = (
-            f"select {key}, {last} from all_of join places using ({key})"
+            f"select {key}, {last} from states join places using ({key})"
             f" where {SEQUENCE} >= coalesce(_whole, '') and {OP} <> '{DELETE}' group by {key}"
         )
     joins = " ".join(f"left join {name} using ({key})" for name in tables if name != "places")
     return (
-        f"with {', '.join(f'{name} as ({query})' for name, query in tables.items())} select {_names(table.columns)},"
-        f" _last as {SEQUENCE}, _at as {CHANGED_AT}, _last_op in ('{DELETE}', '{_TOMBSTONE}') as _deleted"
+        f"with {', '.join(f'{name} as ({query})' for name, query in tables.items())} select {names(table.columns)},"
+        f" _last as {SEQUENCE}, _at as {CHANGED_AT}, _last_op in ('{DELETE}', '{_TOMBSTONE}') as _deleted,"
+        f" false as _bare"
         f" from places {joins}"
     )
 
 
 def _closed(table: KeyedTable) -> str:
     """The versions of rows that a later change has ended, with the values that the row had then."""
-    key, own = _names(table.key), []
+    key, own = names(table.key), []
     for name in table.columns:
         quoted = identifier(name)
         if name in table.unchanged:
@@ -277,32 +339,35 @@ def _closed(table: KeyedTable) -> str:
     whole = ", ".join(literal(op) for op in (LOAD, INSERT, _ROW, _TOMBSTONE))
     parts = (
         f"select *, count(*) filter ({OP} in ({whole})) over (partition by {key} order by {SEQUENCE}"
-        f" rows unbounded preceding) as _part from all_of"
+        f" rows unbounded preceding) as _part from states"
     )
     following = f"over (partition by {key} order by {SEQUENCE})"
-    states = (
+    versions = (
         f"select {', '.join(own)}, {SEQUENCE}, {CHANGED_AT}, lead({CHANGED_AT}) {following} as {VALID_TO},"
         f" lead({SEQUENCE}) {following} as {CLOSED_BY}, {OP} from ({parts})"
     )
     return (
-        f"select {_names(table.columns)}, {SEQUENCE}, {CHANGED_AT}, {VALID_TO}, {CLOSED_BY} from ({states})"
+        f"select {names(table.columns)}, {SEQUENCE}, {CHANGED_AT}, {VALID_TO}, {CLOSED_BY} from ({versions})"
         f" where {CLOSED_BY} is not null and {OP} not in ('{DELETE}', '{_TOMBSTONE}')"
     )
 
 
 def _no_versions(table: KeyedTable) -> str:
     return (
-        f"create temp table versions as select {_names(table.columns)}, {SEQUENCE}, {CHANGED_AT},"
+        f"create or replace temp table versions as select {names(table.columns)}, {SEQUENCE}, {CHANGED_AT},"
         f" {CHANGED_AT} as {VALID_TO}, {SEQUENCE} as {CLOSED_BY} from changes where false"
     )
 
 
-def _nothing(table: KeyedTable) -> str:
-    return f"select {_names(table.columns)}, {_names(SYSTEM)} from changes where false"
+def _there(table: KeyedTable, path: Path | None) -> str:
+    """The rows of a file, as a relation."""
+    if path is not None:
+        return f"read_parquet({literal(str(path))}, hive_partitioning = false)"
+    return f"(select {names(table.columns)}, {names(SYSTEM)} from changes where false)"
 
 
 def _keys_of(table: KeyedTable, anew: Path | None) -> str:
-    key = _names(table.key)
+    key = names(table.key)
     if anew is None:
         return f"select {key} from changes where false"
     return f"select distinct {key} from read_parquet({literal(str(anew))}, hive_partitioning = false)"
@@ -316,11 +381,16 @@ def _bucket(table: KeyedTable) -> str:
 
 def _written(con: "duckdb.DuckDBPyConnection", query: str, path: Path) -> Path | None:
     """The file with the rows of a query; None, and no file, without any."""
-    options = f"format parquet, compression snappy, row_group_size {_GROUP_ROWS}"
-    if _count(con, f"copy ({query}) to {literal(str(path))} ({options})"):
+    if write_parquet(con, query, path):
         return path
     path.unlink()
     return None
+
+
+def write_parquet(con: "duckdb.DuckDBPyConnection", query: str, path: Path) -> int:
+    """Write the rows of a query; how many there are."""
+    options = f"format parquet, compression snappy, row_group_size {_GROUP_ROWS}"
+    return _count(con, f"copy ({query}) to {literal(str(path))} ({options})")
 
 
 def _rows_in(con: "duckdb.DuckDBPyConnection", files: Iterable[Path | None]) -> int:
@@ -329,11 +399,14 @@ def _rows_in(con: "duckdb.DuckDBPyConnection", files: Iterable[Path | None]) -> 
 
 
 def _count(con: "duckdb.DuckDBPyConnection", query: str) -> int:
-    found = con.execute(query).fetchone()
-    return int(found[0]) if found else 0
+    return int(_first(con, query)[0])
 
 
-def _names(
-    names: Iterable[str],
-) -> str:
+def _first(con: "duckdb.DuckDBPyConnection", query: str) -> tuple[Any, ...]:
+    """The only row of a query."""
+    row: tuple[Any, ...] = con.execute(query).fetchall()[0]
+    return row
+
+
+def names(names: Iterable[str]) -> str:
     return ", ".join(map(identifier, names))
