@@ -84,7 +84,7 @@ class Upload:
 @dataclass(frozen=True)
 class Writer:
     """Who writes files of a table. ``token`` is its own, so it writes where nobody else does. ``field_ids`` are what
-    the files of an Iceberg table number its columns by (``adplatform.lake.shown.field_ids``)."""
+    the files of an Iceberg table number its columns by (``adplatform.lake.formats.field_ids``)."""
 
     table: TableSpec
     run_id: str

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adplatform.failures import PermanentFailure, TransientFailure
-from adplatform.lake import shown
+from adplatform.lake import formats
 from adplatform.lake.agreement import compare
 from adplatform.lake.attempt import Attempt, Flip, Published, Result, Upload, note_shown, require, upload
 from adplatform.lake.catalog import Partition
@@ -73,10 +73,10 @@ def publish(
     with aws_failures(f"table {table.qualified}, {lake.store.zones.clean_uri(lake.store.zones.versions(table.feed))}"):
         published = None
         if not first:
-            shown.check(lake, table)
+            formats.check(lake, table)
             published = look(lake, attempt, False).published
         if published is None:
-            attempt = replace(attempt, field_ids=shown.field_ids(lake, table))
+            attempt = replace(attempt, field_ids=formats.field_ids(lake, table))
             with TemporaryDirectory(dir=temp) as work:
                 uploads = upload(lake, attempt, staged, Path(work))
                 published = _alone(lake, attempt, uploads, Path(work), look, show)
@@ -171,7 +171,7 @@ def _show_slices(
 
 def _look_at_entry(lake: Lake, attempt: Attempt, alone: bool) -> _Seen:
     value = attempt.delivery_partition
-    partition = shown.partition(lake, attempt.table, value)
+    partition = formats.partition(lake, attempt.table, value)
     return _Seen(None) if partition is None else _Seen(_judged(lake, attempt, value, partition, alone), has=True)
 
 
@@ -202,7 +202,7 @@ def _show_entry(
         return not found
 
     with lease.kept(lake.call):
-        shown.show_in_iceberg(
+        formats.show_in_iceberg(
             lake,
             attempt.table,
             {files.partition: Partition(files.partition, location, parameters)},

@@ -3,22 +3,24 @@
 from typing import Any
 
 from pyiceberg.catalog.glue import GlueCatalog
+from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table
 
 from adplatform.lake.table import Named
-from adplatform.platform.aws import Aws
 
 
-def open_with_pyiceberg(aws: Aws, named: Named) -> Table:
-    where = {"endpoint": str(aws.endpoint_url), "region": aws.region, "access-key-id": "x", "secret-access-key": "x"}
+def open_with_pyiceberg(endpoint: str, named: Named) -> Table:
+    where = {"endpoint": endpoint, "region": "us-east-1", "access-key-id": "x", "secret-access-key": "x"}
     properties = {f"{service}.{name}": value for service in ("glue", "s3") for name, value in where.items()}
     return GlueCatalog("reader", **properties).load_table((named.database, named.name))
 
 
-def read_with_pyiceberg(aws: Aws, named: Named) -> list[dict[str, Any]]:
-    """Every row, in an order of its own; dates and numbers of partition columns as text, as Glue has them."""
-    table = open_with_pyiceberg(aws, named)
+def read_with_pyiceberg(endpoint: str, named: Named) -> list[dict[str, Any]]:
+    """Every row; dates and numbers of partition columns as text, as Glue has them. None without a table."""
+    try:
+        table = open_with_pyiceberg(endpoint, named)
+    except NoSuchTableError:
+        return []
     partitions = {field.name for field in table.spec().fields}
     rows = table.scan().to_arrow().to_pylist()
-    spelled = [{n: str(v) if n in partitions else v for n, v in row.items()} for row in rows]
-    return sorted(spelled, key=lambda row: str(sorted(row.items(), key=str)))
+    return [{n: str(v) if n in partitions else v for n, v in row.items()} for row in rows]

@@ -7,10 +7,18 @@ entries that it names (``adplatform.lake.iceberg.entries``).
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from adplatform.lake.catalog import Partition, Table
 from adplatform.lake.lake import Lake
 from adplatform.lake.table import Named, TableSpec
+from adplatform.ledger.leases import Lease
+
+if TYPE_CHECKING:
+    from adplatform.lake.iceberg.upkeep import Kept
 
 
 def check(lake: Lake, spec: TableSpec) -> None:
@@ -111,3 +119,20 @@ def move(lake: Lake, named: Named, table: Table, entry: Partition, check: Callab
         lake.catalog.put_partition(named, table, entry, check)
     else:
         lake.catalog.move(named, entry.location, entry.parameters, check)
+
+
+def expire_snapshots(lake: Lake, named: Named, before: datetime, check: Callable[[], None], *, dry_run: bool) -> "Kept":
+    """:func:`adplatform.lake.iceberg.upkeep.expire`."""
+    from adplatform.lake.iceberg.upkeep import expire
+
+    return expire(lake, named, before, check, dry_run=dry_run)
+
+
+def compact(
+    lake: Lake, lease: Lease, feed: str, named: Named, *, now: datetime, run_id: str, temp: Path | None
+) -> tuple[str, ...]:
+    """:func:`adplatform.lake.iceberg.upkeep.compact`."""
+    from adplatform.lake.iceberg.upkeep import compact
+
+    with TemporaryDirectory(dir=temp) as work:
+        return compact(lake, lease, feed, named, now=now, run_id=run_id, work=Path(work))
