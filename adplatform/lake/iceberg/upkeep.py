@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from pyiceberg.schema import Schema
-from pyiceberg.table import Table
+from pyiceberg.table import Table, TableProperties
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 
@@ -166,7 +166,10 @@ def _merge_manifests(lake: Lake, lease: Lease, named: Named) -> None:
     """Those of one commit each become few; those that only say what was removed go."""
     table = Tables(lake.store, lake.catalog.glue, check=lambda: lease.check(lake.call)).find(named)
     snapshot = table.current_snapshot() if table else None
-    if table is None or snapshot is None or len(snapshot.manifests(table.io)) < _MANIFESTS:
+    if table is None or snapshot is None:
+        return
+    many = int(table.properties.get(TableProperties.MANIFEST_MIN_MERGE_COUNT, _MANIFESTS))
+    if len(snapshot.manifests(table.io)) < many:
         return
     transaction = table.transaction()
     transaction.update_snapshot(snapshot_properties={"adplatform.compacted": "manifests"}).merge_append().commit()
