@@ -164,7 +164,8 @@ def tables() -> None:
     services = connect()
     listed = Table("table", "partitions", "columns")
     for found in open_tables(services.glue, services.settings.database_prefix):
-        listed.add_row(found.qualified, str(len(found.locations)), ", ".join(name for name, _ in found.columns))
+        partitions = "iceberg" if found.iceberg else str(len(found.locations))
+        listed.add_row(found.qualified, partitions, ", ".join(name for name, _ in found.columns))
     console.print(listed)
 
 

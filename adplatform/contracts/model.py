@@ -359,6 +359,10 @@ class Contract(Strict):
     """``dt`` (default) for the delivery date, where rows of one key are compared within a delivery; a column of the
     key, where they are compared across deliveries but within a partition; null for a table that each delivery replaces.
     Rows whose value cannot name a partition are quarantined as ``bad_partition``."""
+    table_format: Literal["parquet", "iceberg"] = "parquet"
+    """How the table is kept: ``parquet`` (default) as plain Parquet below Hive partitions, which every reader takes, or
+    ``iceberg`` as an Apache Iceberg table (format version 2), which shows all partitions of a version at once and can
+    be read as of an earlier time. A table that exists keeps the format that it has."""
     schema_policy: Literal["freeze", "evolve", "quarantine"] = "freeze"
     """What a column that nobody declared does: ``freeze`` (default) refuses the file, ``evolve`` adds the column to the
     table as text, ``quarantine`` puts the file aside and goes on without it."""

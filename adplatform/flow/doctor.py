@@ -19,6 +19,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.settling import Settler
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.flow.version import manifests_of, read_settlement
+from adplatform.lake import formats
 from adplatform.lake.agreement import Compared, compare
 from adplatform.lake.entry import placement_of, settled
 from adplatform.lake.evidence import has_rows, shown_slices
@@ -180,10 +181,10 @@ class _Table:
                 placement = Placement(day, each.version, each.manifest, "", rows, key_id, now)
                 found[feed, day] = _Shown(placement, qualified, (*each.slices, *each.others), each.whole)
             return found, problems
-        table = lake.catalog.table(named)
+        table = formats.table(lake, named)
         if table is None:
             return {}, []
-        entries: list[Any] = list(lake.catalog.partitions(named)) if table.partitions else [table]
+        entries: list[Any] = list(formats.partitions(lake, named, table)) if table.partitions else [table]
         seen = {settled(feed, entry): entry for entry in entries}
         return {
             (each.feed, each.day): _Shown(placement_of(each, entry, now), qualified)

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 from adplatform.contracts.model import DELIVERY_DATE
 from adplatform.failures import PermanentFailure
+from adplatform.lake import formats
 from adplatform.lake.attempt import Writer
 from adplatform.lake.catalog import Partition, Table
 from adplatform.lake.entry import (
@@ -32,7 +33,7 @@ from adplatform.lake.entry import (
 from adplatform.lake.lake import Lake
 from adplatform.lake.path_copy import follow
 from adplatform.lake.slices import counting, make, placed_versions, require_makeable, shows, unknown_in
-from adplatform.lake.slices import show as show_slices
+from adplatform.lake.slices import show_all as show_slices
 from adplatform.lake.table import Named, TableSpec
 from adplatform.lake.zones import JOINT
 from adplatform.ledger.leases import Lease
@@ -113,13 +114,13 @@ def compare(
     Raises:
         TransientFailure: the lease was lost.
     """
-    shown = lake.catalog.table(table)
-    if shown is None:
+    seen = formats.table(lake, table)
+    if seen is None:
         return Compared()
-    scene = _Scene(lake, lease, feed, table, shown, run_id, _Found())
-    if not shown.partitions:
+    scene = _Scene(lake, lease, feed, table, seen, run_id, _Found())
+    if not seen.partitions:
         _compare_whole(scene)
-    elif shown.partitions[0] == DELIVERY_DATE:
+    elif seen.partitions[0] == DELIVERY_DATE:
         _compare_days(scene, None if values is None else sorted(values), scopes)
     else:
         with TemporaryDirectory(dir=temp) as work:
@@ -129,8 +130,8 @@ def compare(
 
 
 def _entries(scene: _Scene, values: Iterable[str] | None) -> dict[str, Partition]:
-    catalog, columns = scene.lake.catalog, len(scene.shown.partitions)
-    found = catalog.partitions(scene.table) if values is None else catalog.some_partitions(scene.table, values, columns)
+    where = scene.lake, scene.table, scene.shown
+    found = formats.partitions(*where) if values is None else formats.some_partitions(*where, values)
     return {partition.value: partition for partition in found}
 
 
@@ -142,7 +143,7 @@ def _compare_whole(scene: _Scene) -> None:
     placement = max(scene.lake.ledger.placements.of_feed(scene.feed), key=lambda p: p.day, default=None)
 
     def move(location: str, parameters: Mapping[str, str], check: Callable[[], None]) -> None:
-        scene.lake.catalog.move(scene.table, location, parameters, check)
+        formats.move(scene.lake, scene.table, scene.shown, Partition("", location, parameters), check)
 
     _compare_entry(scene, "", scene.shown, placement, move)
 
@@ -168,8 +169,7 @@ def _compare_days(scene: _Scene, values: Iterable[str] | None, scopes: Iterable[
 
 def _compare_day(scene: _Scene, value: str, partition: Partition | None, placement: Placement | None) -> None:
     def move(location: str, parameters: Mapping[str, str], check: Callable[[], None]) -> None:
-        entry = Partition(value, location, parameters)
-        scene.lake.catalog.put_partition(scene.table, scene.shown, entry, check)
+        formats.move(scene.lake, scene.table, scene.shown, Partition(value, location, parameters), check)
         _follow(scene, value)
 
     if partition is not None:
@@ -206,7 +206,9 @@ def _compare_entry(
     wanted = f"version {placement.version} of the delivery of {placement.day}"
     zones = lake.store.zones
     files = lake.store.listing(zones.clean_bucket, zones.clean_key(placement.location)) if placement.location else ()
-    if not any(True for _ in files):
+    # Of a version without rows an Iceberg table has no file.
+    empty = scene.shown.is_iceberg and placement.location and not placement.rows
+    if not empty and not any(True for _ in files):
         found.unclear.append(
             f"{scene.where(value)}: readers see {seen}; {placement.location}, where {wanted} was, is empty; {DOCTOR}"
         )
@@ -271,20 +273,20 @@ def _compare_partition(
     if lease is None:
         found.repaired.append(sentence)
         return
-    writer = Writer(spec, scene.run_id, f"repair-{lake.token()}")
     try:
+        writer = Writer(spec, scene.run_id, f"repair-{lake.token()}", field_ids=formats.field_ids(lake, spec))
         with lease.kept(lake.call):
             made = make(lake, writer, scene.shown, value, versions, work, seen=versions)
     except PermanentFailure as e:
         found.unclear.append(str(e))
         return
-    show_slices(lake, lease, spec, scene.shown, made)
+    show_slices(lake, lease, spec, scene.shown, [made])
     _follow(scene, value)
     found.repaired.append(sentence)
 
 
 def _follow(scene: _Scene, value: str) -> None:
-    if scene.lease is not None:
+    if scene.lease is not None and not scene.shown.is_iceberg:
         follow(scene.lake, scene.lease, scene.feed, scene.table, scene.shown.partitions, value)
 
 

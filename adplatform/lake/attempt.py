@@ -10,6 +10,7 @@ from pathlib import Path
 from adplatform.contracts.model import DELIVERY_DATE
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.lake.lake import Lake
+from adplatform.lake.numbered import numbered
 from adplatform.lake.parquet import write_empty
 from adplatform.lake.parts import taken_over
 from adplatform.lake.table import TableSpec
@@ -82,11 +83,13 @@ class Upload:
 
 @dataclass(frozen=True)
 class Writer:
-    """Who writes files of a table. ``token`` is its own, so it writes where nobody else does."""
+    """Who writes files of a table. ``token`` is its own, so it writes where nobody else does. ``field_ids`` are what
+    the files of an Iceberg table number its columns by (``adplatform.lake.formats.field_ids``)."""
 
     table: TableSpec
     run_id: str
     token: str
+    field_ids: Mapping[str, int] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,9 @@ class Attempt(Writer):
 
     @property
     def delivery_partition(self) -> str:
-        """The catalog's value of the partition that a delivery fills alone."""
+        """The catalog's value of the partition that a delivery fills alone; "" where there are no partitions."""
+        if self.table.partition is None:
+            return ""
         day = self.day.isoformat()
         return f"{day}{JOINT}{self.scope}" if self.table.scope else day
 
@@ -124,7 +129,7 @@ class Attempt(Writer):
 
 def upload(lake: Lake, attempt: Attempt, staged: Staged, work: Path) -> list[Upload]:
     """Write the staged files to the attempt's location. A delivery without rows becomes one file without rows, unless
-    the table is partitioned by a column and no partition is concerned.
+    the table is partitioned by a column and no partition is concerned, or is an Iceberg table, which knows its columns.
 
     Raises:
         PermanentFailure: a staged file is outside the table's partitions.
@@ -133,7 +138,7 @@ def upload(lake: Lake, attempt: Attempt, staged: Staged, work: Path) -> list[Upl
     groups: dict[str, list[StagedFile]] = {}
     for file in _with_rows_or_schema(attempt, staged, work):
         groups.setdefault(_partition(attempt, file), []).append(file)
-    if staged.carried:
+    if staged.carried or (attempt.table.is_iceberg and not groups and not attempt.table.by_column):
         value = "" if attempt.table.partition is None else attempt.delivery_partition
         return [_with_carried(lake, attempt, staged, upload_files(lake, attempt, value, groups.get(value, [])))]
     return [upload_files(lake, attempt, value, files) for value, files in sorted(groups.items())]
@@ -141,6 +146,8 @@ def upload(lake: Lake, attempt: Attempt, staged: Staged, work: Path) -> list[Upl
 
 def _with_carried(lake: Lake, attempt: Attempt, staged: Staged, upload: Upload) -> Upload:
     """The service copies what is taken over, under names that say where it was written."""
+    if not staged.carried:
+        return upload
     zones = lake.store.zones
     sources = {f"{upload.prefix}{zones.lasting_name(attempt.table.feed, file.key)}": file for file in staged.carried}
     with taken_over(zones.clean_uri(staged.carried[0].key)):
@@ -151,6 +158,8 @@ def _with_carried(lake: Lake, attempt: Attempt, staged: Staged, upload: Upload) 
 
 def upload_files(lake: Lake, writer: Writer, partition: str, files: list[StagedFile], suffix: str = "") -> Upload:
     """Write the files of one partition; ``suffix`` makes it another location of the same writer."""
+    if writer.table.is_iceberg:
+        files = [numbered(lake, writer.table, partition, writer.field_ids, file) for file in files]
     prefix = location_key(lake, writer, partition, suffix)
     keys = {f"{prefix}part-{number:05d}.parquet": file for number, file in enumerate(files)}
     bucket = lake.store.zones.clean_bucket
@@ -193,7 +202,7 @@ def note_shown(lake: Lake, attempt: Attempt, location: str, rows: int) -> None:
 
 
 def _with_rows_or_schema(attempt: Attempt, staged: Staged, work: Path) -> tuple[StagedFile, ...]:
-    if staged.files or staged.carried or attempt.table.by_column:
+    if staged.files or staged.carried or attempt.table.by_column or attempt.table.is_iceberg:
         return staged.files
     empty = work / "empty.parquet"
     write_empty(attempt.table.columns, empty)

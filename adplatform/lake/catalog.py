@@ -29,6 +29,8 @@ _STORAGE = {
 }
 # Glue crawlers and awswrangler write the same two; a table without them is taken for another format.
 _PARQUET = {"classification": "parquet", "compressionType": "snappy"}
+ICEBERG_PARTITIONS = "adplatform.partitions"
+"""The parameter with the partition columns of an Iceberg table, of which Glue itself knows nothing."""
 _COMMENT_LENGTH = 255  # Glue web API, Column.Comment
 # What get_table returns and update_table accepts (Glue web API, TableInput).
 _TABLE_INPUT = (
@@ -63,6 +65,10 @@ class Table:
     columns: tuple[tuple[str, str], ...]
     parameters: Mapping[str, str]
     partitions: tuple[str, ...]
+
+    @property
+    def is_iceberg(self) -> bool:
+        return is_iceberg(self.parameters)
 
 
 @dataclass(frozen=True)
@@ -251,7 +257,7 @@ class Catalog:
         for _ in range(_ATTEMPTS):
             found = self._get(spec)
             if found is None:
-                self._ensure_database(spec)
+                self.ensure_database(spec)
                 check()
                 self._create(spec, location, parameters)
                 continue
@@ -262,7 +268,7 @@ class Catalog:
             self._replace(spec, wanted, found["VersionId"])
         raise TransientFailure(f"table {spec.qualified} is being changed by others; run again")
 
-    def _ensure_database(self, spec: TableSpec) -> None:
+    def ensure_database(self, spec: TableSpec) -> None:
         try:
             self.glue.get_database(Name=spec.database)
         except self.glue.exceptions.EntityNotFoundException:
@@ -280,7 +286,7 @@ class Catalog:
             "TableType": "EXTERNAL_TABLE",
             "StorageDescriptor": _descriptor([_column(c) for c in spec.columns], location),
             "PartitionKeys": [_column(c) for c in spec.partitions],
-            "Parameters": {"EXTERNAL": "TRUE", **_PARQUET, **_lineage(spec), **parameters},
+            "Parameters": {"EXTERNAL": "TRUE", **_PARQUET, **lineage(spec), **parameters},
         }
         try:
             self.glue.create_table(DatabaseName=spec.database, TableInput=table)
@@ -313,6 +319,11 @@ class Catalog:
 
 def _evolved(found: Json, spec: TableSpec) -> Json:
     """The table input with the columns of ``spec``: known ones keep their place and type, new ones come last."""
+    if is_iceberg(found.get("Parameters", {})):
+        raise PermanentFailure(
+            f"table {spec.qualified} is an Iceberg table and {spec.feed} says table_format: parquet; drop the table or "
+            "give the feed another name"
+        )
     partitioning = [(c.name, c.type.hive) for c in spec.partitions]
     if [(c["Name"], c["Type"]) for c in found.get("PartitionKeys", [])] != partitioning:
         raise PermanentFailure(
@@ -336,8 +347,13 @@ def _evolved(found: Json, spec: TableSpec) -> Json:
         **table,
         **_described(spec),
         "StorageDescriptor": {**table["StorageDescriptor"], "Columns": columns},
-        "Parameters": {**table.get("Parameters", {}), **_PARQUET, **_lineage(spec)},
+        "Parameters": {**table.get("Parameters", {}), **_PARQUET, **lineage(spec)},
     }
+
+
+def is_iceberg(parameters: Mapping[str, str]) -> bool:
+    """Whether the parameters of a table say so, as all engines write them (Iceberg's Glue catalog)."""
+    return parameters.get("table_type", "").upper() == "ICEBERG"
 
 
 def _described(spec: TableSpec) -> Json:
@@ -345,14 +361,18 @@ def _described(spec: TableSpec) -> Json:
     return {"Description": spec.description} if spec.description else {}
 
 
-def _lineage(spec: TableSpec) -> dict[str, str]:
+def lineage(spec: TableSpec) -> dict[str, str]:
     return {"adplatform.feed": spec.feed, "adplatform.contract": spec.contract_hash}
 
 
+def column_parameters(column: OutputColumn) -> dict[str, str]:
+    """What the catalog knows of a column beside type and comment."""
+    sources = {"adplatform.sources": ",".join(column.sources)} if column.sources else {}
+    return {**column.tags, **sources}
+
+
 def _column(column: OutputColumn) -> Json:
-    parameters = dict(column.tags)
-    if column.sources:
-        parameters["adplatform.sources"] = ",".join(column.sources)
+    parameters = column_parameters(column)
     return {
         "Name": column.name,
         "Type": column.type.hive,
@@ -370,12 +390,15 @@ def _input(found: Json) -> Json:
 
 
 def _table(found: Json) -> Table:
-    descriptor, keys = found["StorageDescriptor"], found.get("PartitionKeys", [])
+    descriptor, parameters = found["StorageDescriptor"], found.get("Parameters", {})
+    partitions = [key["Name"] for key in found.get("PartitionKeys", [])]
+    if is_iceberg(parameters):
+        partitions = [name for name in parameters.get(ICEBERG_PARTITIONS, "").split(",") if name]
     return Table(
         location=descriptor["Location"],
-        columns=tuple((c["Name"], c["Type"]) for c in descriptor["Columns"]),
-        parameters=found.get("Parameters", {}),
-        partitions=tuple(key["Name"] for key in keys),
+        columns=tuple((c["Name"], c["Type"]) for c in descriptor["Columns"] if c["Name"] not in partitions),
+        parameters=parameters,
+        partitions=tuple(partitions),
     )
 
 

@@ -21,6 +21,7 @@ from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.placements import Placement, Slice
 from adplatform.ledger.rows import digest, plain
 
+FEED = "adplatform.feed"
 DAY, VERSION, MANIFEST, ROWS = "adplatform.day", "adplatform.version", "adplatform.manifest", "adplatform.rows"
 SLICES, SLICE_LIST = "adplatform.slices", "adplatform.slice_list"
 RUN, PUBLISHED_AT, KEY = "adplatform.run", "adplatform.published_at", "adplatform.hash_key"

@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from adplatform.lake import formats
 from adplatform.lake.catalog import Partition
 from adplatform.lake.entry import SLICE_LIST, SLICES, read_list, write_list
 from adplatform.lake.lake import Lake
@@ -54,9 +55,9 @@ def shown_slices(
     folders = _folders(lake, spec.feed)
     listed: list[Slice] = []
     problems = []
-    table = lake.catalog.table(spec)
+    table = formats.table(lake, spec)
     with TemporaryDirectory(dir=temp) as work:
-        for partition in lake.catalog.partitions(spec):
+        for partition in formats.partitions(lake, spec, table) if table else ():
             if SLICES not in partition.parameters:
                 continue
             found = read_list(lake.store, partition)

@@ -5,14 +5,14 @@ the service. So that they stay few, files of one size are put together once ther
 written again once for each size that its file grows through, not once for each part.
 """
 
-import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
@@ -20,6 +20,7 @@ from adplatform.failures import TransientFailure
 from adplatform.lake.lake import Lake
 from adplatform.lake.limited import limited
 from adplatform.lake.merge import merge
+from adplatform.lake.remote_file import RemoteFile
 from adplatform.lake.store import Stored
 from adplatform.platform.late import Late
 from adplatform.transform.values import CarriedFile, StagedFile
@@ -40,7 +41,6 @@ _READERS = 8
 _BATCH = 65_536
 """Rows whose keys are in memory at once, of each file that is read."""
 _NOT_FOUND = 404
-_TAIL = 64 * 2**10
 
 
 class Gone(TransientFailure):
@@ -98,10 +98,10 @@ def add(
     if not there:
         raise Gone(f"{location} is gone; run the step again")
     as_published = {file.key.removeprefix(prefix) for file in there} == known.keys()
-    opened: dict[Stored, _RemoteFile] = {}
+    opened: dict[Stored, RemoteFile] = {}
     if key or not as_published:
         with ThreadPoolExecutor(max_workers=_READERS) as pool:
-            opened = dict(zip(there, pool.map(lambda file: _RemoteFile(lake, file), there), strict=True))
+            opened = dict(zip(there, pool.map(partial(_opened, lake), there), strict=True))
     if as_published:
         counts = {f"{prefix}{name}": count for name, count in known.items()}
     else:
@@ -133,6 +133,10 @@ def add(
     return Added(files, kept, {source: count for source, count in superseded.items() if count})
 
 
+def _opened(lake: Lake, file: Stored) -> RemoteFile:
+    return RemoteFile(lake.store.s3, lake.store.zones.clean_bucket, file.key, file.size)
+
+
 def to_fold(files: Sequence[Stored], added: int) -> list[Stored]:
     """Those of the files that are to become one with ``added`` new bytes: of each size as many as there are, once the
     new file is the one too many."""
@@ -153,7 +157,7 @@ def _level(size: int) -> int:
 
 def _met(
     connection: "duckdb.DuckDBPyConnection",
-    opened: Mapping[Stored, "_RemoteFile"],
+    opened: Mapping[Stored, RemoteFile],
     new: Sequence[StagedFile],
     key: Sequence[str],
     threads: int,
@@ -164,7 +168,7 @@ def _met(
     paths = [str(file.path) for file in new]
     connection.execute(f"create table added as select distinct {names} from read_parquet($files)", {"files": paths})
 
-    def meets(remote: _RemoteFile) -> bool:
+    def meets(remote: RemoteFile) -> bool:
         file = pq.ParquetFile(remote)
         schema = pa.schema([file.schema_arrow.field(name) for name in key])
         batches = file.iter_batches(_BATCH, columns=list(key))
@@ -208,43 +212,3 @@ def _by_source(connection: "duckdb.DuckDBPyConnection", paths: Sequence[Path]) -
         {"files": [str(path) for path in paths]},
     )
     return dict(found.fetchall())
-
-
-class _RemoteFile(io.RawIOBase):
-    """An object of a bucket, read by ranges. Its end is fetched first and kept, because a Parquet file begins there;
-    small objects are one call."""
-
-    def __init__(self, lake: Lake, file: Stored) -> None:
-        self._s3, self._size = lake.store.s3, file.size
-        self._where = {"Bucket": lake.store.zones.clean_bucket, "Key": file.key}
-        self._position, self._begin = 0, max(0, file.size - _TAIL)
-        self._tail = self._range(self._begin, file.size)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = origin + offset
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        begin = self._position
-        end = min(begin + len(buffer), self._size)
-        if begin >= end:
-            return 0
-        inside = begin >= self._begin
-        found = self._tail[begin - self._begin : end - self._begin] if inside else self._range(begin, end)
-        buffer[: len(found)] = found
-        self._position += len(found)
-        return len(found)
-
-    def _range(self, begin: int, end: int) -> bytes:
-        body: bytes = self._s3.get_object(**self._where, Range=f"bytes={begin}-{end - 1}")["Body"].read()
-        return body

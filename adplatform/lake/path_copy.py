@@ -61,6 +61,8 @@ def complete(lake: Lake, table: TableSpec, values: Iterable[str], run_id: str) -
         TransientFailure: another run held the feed, or the lease was lost.
     """
     columns = table.partition_names
+    if table.is_iceberg:
+        return
     behind = [value for value in values if _difference_of(lake, table.feed, table, columns, value)]
     if behind:
         with lake.alone(table.feed, run_id) as lease:

@@ -12,7 +12,7 @@ gave up on a call, or lost the lease, compares catalog and ledger when it has th
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -21,10 +21,11 @@ from tempfile import TemporaryDirectory
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.lake import formats
 from adplatform.lake.agreement import compare
 from adplatform.lake.attempt import Attempt, Flip, Published, Result, Upload, note_shown, require, upload
 from adplatform.lake.catalog import Partition
-from adplatform.lake.entry import ROWS, Entry, Settled, is_known, provenance, require_known, settled, unknown
+from adplatform.lake.entry import FEED, ROWS, Entry, Settled, is_known, provenance, require_known, settled, unknown
 from adplatform.lake.lake import Lake
 from adplatform.lake.path_copy import complete, follow_to
 from adplatform.lake.slices import forget, place, placed
@@ -72,9 +73,10 @@ def publish(
     with aws_failures(f"table {table.qualified}, {lake.store.zones.clean_uri(lake.store.zones.versions(table.feed))}"):
         published = None
         if not first:
-            lake.catalog.check(table)
+            formats.check(lake, table)
             published = look(lake, attempt, False).published
         if published is None:
+            attempt = replace(attempt, field_ids=formats.field_ids(lake, table))
             with TemporaryDirectory(dir=temp) as work:
                 uploads = upload(lake, attempt, staged, Path(work))
                 published = _alone(lake, attempt, uploads, Path(work), look, show)
@@ -100,9 +102,11 @@ _Showing = Callable[[Lake, Lease, Attempt, list[Upload], Path, _Seen], Published
 
 
 def _way(table: TableSpec) -> tuple[_Looking, _Showing]:
-    if table.partition is None:
-        return _look_at_table, _show_table
-    return (_look_at_slices, _show_slices) if table.by_column else (_look_at_day, _show_day)
+    if table.by_column:
+        return _look_at_slices, _show_slices
+    if table.is_iceberg:
+        return _look_at_entry, _show_entry
+    return (_look_at_table, _show_table) if table.partition is None else (_look_at_entry, _show_day)
 
 
 def _alone(
@@ -165,9 +169,9 @@ def _show_slices(
     return place(lake, lease, attempt, uploads, work)
 
 
-def _look_at_day(lake: Lake, attempt: Attempt, alone: bool) -> _Seen:
+def _look_at_entry(lake: Lake, attempt: Attempt, alone: bool) -> _Seen:
     value = attempt.delivery_partition
-    partition = lake.catalog.partition(attempt.table, value)
+    partition = formats.partition(lake, attempt.table, value)
     return _Seen(None) if partition is None else _Seen(_judged(lake, attempt, value, partition, alone), has=True)
 
 
@@ -181,6 +185,32 @@ def _show_day(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload],
     published = _shown_now(lake, lease, attempt, files, location)
     follow_to(lake, lease, feed, table.partitions, files.partition, partition, files.files)
     return published
+
+
+def _show_entry(
+    lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], work: Path, seen: _Seen
+) -> Published:
+    """In an Iceberg table, which may have changed since it was looked at."""
+    (files,) = uploads
+    location, parameters = _entry(lake, attempt, files)
+    found: list[Published] = []
+
+    def over(entries: Mapping[str, Partition]) -> bool:
+        for value, entry in entries.items():
+            if judged := _judged(lake, attempt, value, entry, alone=True):
+                found.append(judged)
+        return not found
+
+    with lease.kept(lake.call):
+        formats.show_in_iceberg(
+            lake,
+            attempt.table,
+            {files.partition: Partition(files.partition, location, parameters)},
+            lambda: lease.check(lake.call),
+            summary={FEED: attempt.feed, **parameters},
+            over=over,
+        )
+    return found[0] if found else _shown_now(lake, lease, attempt, files, location)
 
 
 def _look_at_table(lake: Lake, attempt: Attempt, alone: bool) -> _Seen:
@@ -197,7 +227,7 @@ def _show_table(
         attempt.table,
         location,
         parameters,
-        over=lambda shown: _judged(lake, attempt, "", shown, alone=True) is None,
+        over=lambda seen: _judged(lake, attempt, "", seen, alone=True) is None,
         check=lambda: lease.check(lake.call),
     )
     if table.location != location and (published := _judged(lake, attempt, "", table, alone=True)):
@@ -228,20 +258,20 @@ def _judged(lake: Lake, attempt: Attempt, value: str, entry: Entry, alone: bool)
     Raises:
         PermanentFailure: the ledger does not know what readers see.
     """
-    shown = settled(attempt.table.feed, entry)
-    if shown is None:
+    seen = settled(attempt.table.feed, entry)
+    if seen is None:
         return None
-    if shown.day == attempt.day and shown.version == attempt.version:
-        if not shown.is_same(attempt.version, attempt.manifest):
-            raise PermanentFailure(f"{unknown(attempt.table, value, shown)}. Nothing was replaced")
-        return _seen(attempt, value, entry, shown, Result.ALREADY)
+    if seen.day == attempt.day and seen.version == attempt.version:
+        if not seen.is_same(attempt.version, attempt.manifest):
+            raise PermanentFailure(f"{unknown(attempt.table, value, seen)}. Nothing was replaced")
+        return _seen(attempt, value, entry, seen, Result.ALREADY)
     if alone:
-        require_known(lake.ledger, attempt.table, value, [shown])
-    elif not is_known(lake.ledger, shown):
+        require_known(lake.ledger, attempt.table, value, [seen])
+    elif not is_known(lake.ledger, seen):
         return None
-    if (attempt.day, attempt.version) > (shown.day, shown.version):
+    if (attempt.day, attempt.version) > (seen.day, seen.version):
         return None
-    return replace(_seen(attempt, value, entry, shown, Result.SUPERSEDED), newer_day=shown.day > attempt.day)
+    return replace(_seen(attempt, value, entry, seen, Result.SUPERSEDED), newer_day=seen.day > attempt.day)
 
 
 def _seen(attempt: Attempt, value: str, entry: Entry, shown: Settled, result: Result) -> Published:

@@ -12,6 +12,7 @@ from pyarrow.fs import FileSelector, FileSystem, S3FileSystem
 
 from adplatform.contracts.types import parse_type
 from adplatform.failures import PermanentFailure
+from adplatform.lake.catalog import is_iceberg
 from adplatform.lake.parquet import arrow_type
 from adplatform.lake.views import VIEW, statement_of
 from adplatform.platform.aws import Aws
@@ -19,13 +20,15 @@ from adplatform.platform.aws import Aws
 
 @dataclass(frozen=True)
 class OpenTable:
-    """A table as the catalog has it now. ``locations`` pairs partition values with where their files are."""
+    """A table as the catalog has it now. ``locations`` pairs partition values with where their files are; an Iceberg
+    table keeps that to itself, and its partition columns are columns."""
 
     database: str
     name: str
     columns: tuple[tuple[str, str], ...]
     partitions: tuple[tuple[str, str], ...]
     locations: tuple[tuple[tuple[str, ...], str], ...]
+    iceberg: bool = False
 
     @property
     def qualified(self) -> str:
@@ -58,6 +61,9 @@ def _tables(glue: Any, database: str) -> Iterator[OpenTable]:
             if table.get("TableType") == VIEW:
                 continue
             columns = tuple((c["Name"], c["Type"]) for c in table["StorageDescriptor"]["Columns"])
+            if is_iceberg(table.get("Parameters", {})):
+                yield OpenTable(database, table["Name"], columns, (), (), iceberg=True)
+                continue
             keys = table.get("PartitionKeys", [])
             partitions = tuple((key["Name"], key["Type"]) for key in keys)
             locations = (
@@ -88,7 +94,7 @@ def run_query(
         con.execute("set timezone = 'UTC'")
         for table in open_tables(glue, database_prefix):
             name = f"{table.database}__{table.name}"
-            con.register(name, dataset(s3, table))
+            con.register(name, _iceberg(aws, glue, s3, table) if table.iceberg else dataset(s3, table))
             con.execute(f'create schema if not exists "{table.database}"')
             con.execute(f'create view "{table.database}"."{table.name}" as select * from "{name}"')
         for database, name, statement in open_views(glue, database_prefix):
@@ -103,10 +109,20 @@ def run_query(
 
 def dataset(s3: FileSystem, table: OpenTable) -> ds.Dataset:
     """The table's present files as one Arrow dataset; columns that older files lack are NULL."""
-    fields = [*table.columns, *table.partitions]
-    schema = pa.schema([(name, arrow_type(parse_type(kind))) for name, kind in fields])
+    schema = _schema(table)
     parts = [_part(s3, table, values, location, schema) for values, location in table.locations]
     return ds.dataset(parts) if parts else ds.InMemoryDataset(schema.empty_table())
+
+
+def _iceberg(aws: Aws, glue: Any, s3: FileSystem, table: OpenTable) -> ds.Dataset:
+    from adplatform.lake.iceberg import reading  # noqa: PLC0415 - PyIceberg takes a second to import
+
+    return reading.dataset(aws, glue, s3, table, _schema(table))
+
+
+def _schema(table: OpenTable) -> pa.Schema:
+    fields = [*table.columns, *table.partitions]
+    return pa.schema([(name, arrow_type(parse_type(kind))) for name, kind in fields])
 
 
 def _part(s3: FileSystem, table: OpenTable, values: tuple[str, ...], location: str, schema: pa.Schema) -> ds.Dataset:

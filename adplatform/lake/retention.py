@@ -6,12 +6,14 @@ least that far apart.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from adplatform.contracts.model import DELIVERY_DATE
+from adplatform.lake import formats
 from adplatform.lake.agreement import Compared, compare
 from adplatform.lake.entry import SLICE_LIST
 from adplatform.lake.lake import Lake
@@ -32,7 +34,8 @@ class Collected:
     that was removed, lists of slices too.
 
     ``repaired`` folders below the table's root were not what the catalog shows. ``compared`` is what the comparison of
-    catalog and ledger came to; while it leaves something unclear, nothing is removed or repaired.
+    catalog and ledger came to; while it leaves something unclear, nothing is removed or repaired. ``compacted`` are
+    partitions of an Iceberg table whose small files became one.
     """
 
     removed: tuple[str, ...] = ()
@@ -41,6 +44,7 @@ class Collected:
     waiting: tuple[str, ...] = ()
     repaired: tuple[str, ...] = ()
     compared: Compared = field(default_factory=Compared)
+    compacted: tuple[str, ...] = ()
 
 
 def collect(
@@ -67,16 +71,20 @@ def collect(
         TransientFailure: another run holds the feed, S3 refused to delete, or AWS did not answer.
     """
     with aws_failures(f"the clean zone of {feed}"), lake.alone(feed, run_id) as lease, lease.kept(lake.call):
-        if lake.catalog.table(table) is None:
+        if formats.table(lake, table) is None:
             return Collected()
         locations = _locations(lake, feed)
         compared = compare(
             lake, None if dry_run else lease, feed, table, run_id=run_id, temp=temp, scopes=_scopes(locations)
         )
-        shown = lake.catalog.table(table)
+        shown = formats.table(lake, table)
         if compared.unclear or shown is None:
             return Collected(compared=compared)
-        partitions = list(lake.catalog.partitions(table))
+        compacted: tuple[str, ...] = ()
+        if shown.is_iceberg and not dry_run:
+            compacted = formats.compact(lake, lease, feed, table, now=now, run_id=run_id, temp=temp)
+            shown = formats.table(lake, table) or shown
+        partitions = list(formats.partitions(lake, table, shown))
         referenced = {shown.location, *(partition.location for partition in partitions)}
         slices = lake.ledger.placements.all_slices(feed)
         referenced |= {part.location for part in slices}
@@ -84,9 +92,20 @@ def collect(
             own = f"{feed}/{scope}" if scope else feed
             referenced |= {placement.location for placement in lake.ledger.placements.of_feed(own)}
         referenced |= {lake.store.zones.clean_uri(p.parameters.get(SLICE_LIST, "")) for p in partitions}
-        collected = _sweep(lake, lease, feed, locations, referenced, now, keep, dry_run)
-        collected = replace(collected, compared=compared)
+        held: Set[str] = frozenset()
+        if shown.is_iceberg:
+            check = partial(lease.check, lake.call)
+            kept = formats.expire_snapshots(lake, table, now - keep, check, dry_run=dry_run)
+            locations |= _each(lake, kept.root)
+            referenced |= kept.current
+            held = kept.held
+        collected = _sweep(lake, lease, feed, locations, referenced, held, now, keep, dry_run)
+        collected = replace(collected, compared=compared, compacted=compacted)
         if not shown.partitions:
+            return collected
+        if shown.is_iceberg:
+            if not dry_run:
+                forget(lake, feed, slices, placed_versions(lake, feed))
             return collected
         where = {partition.value: partition.location for partition in partitions}
         repaired = repair(lake, lease, feed, shown.partitions, where, locations, dry_run=dry_run)
@@ -100,7 +119,8 @@ def _sweep(
     lease: Lease,
     feed: str,
     locations: Mapping[str, list[Stored]],
-    referenced: set[str],
+    referenced: Set[str],
+    held: Set[str],
     now: datetime,
     keep: timedelta,
     dry_run: bool,
@@ -111,6 +131,7 @@ def _sweep(
         location: objects
         for location, objects in idle.items()
         if location in marks
+        and location not in held
         and marks[location].since <= now - keep
         and max(o.last_modified for o in objects) <= now - keep
     }
@@ -129,14 +150,17 @@ def _sweep(
 
 
 def _locations(lake: Lake, feed: str) -> dict[str, list[Stored]]:
-    """The objects of all versions by the folder they lie in, and each list of slices by its own address."""
+    """The objects of all versions by the folder they lie in, and each list of slices or entries by its own address."""
     zones = lake.store.zones
     found: dict[str, list[Stored]] = {}
     for stored in lake.store.listing(zones.clean_bucket, zones.versions(feed)):
         found.setdefault(zones.clean_uri(stored.key.rpartition("/")[0] + "/"), []).append(stored)
-    for stored in lake.store.listing(zones.clean_bucket, zones.slice_lists(feed)):
-        found[zones.clean_uri(stored.key)] = [stored]
-    return found
+    return {**found, **_each(lake, zones.slice_lists(feed)), **_each(lake, zones.entries(feed))}
+
+
+def _each(lake: Lake, prefix: str) -> dict[str, list[Stored]]:
+    zones = lake.store.zones
+    return {zones.clean_uri(stored.key): [stored] for stored in lake.store.listing(zones.clean_bucket, prefix)}
 
 
 def _scopes(locations: Iterable[str]) -> set[str]:

@@ -6,15 +6,18 @@ partition under the old key or under the new one. Only then are the versions not
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from adplatform.failures import TransientFailure
+from adplatform.lake import formats
 from adplatform.lake.attempt import Attempt, Flip, note_shown, require, upload
+from adplatform.lake.entry import FEED
 from adplatform.lake.lake import Lake
 from adplatform.lake.path_copy import follow_to
-from adplatform.lake.slices import forget, make, placed_versions, show, slices_of
+from adplatform.lake.slices import ensure, forget, make, placed_versions, show_all, slices_of
 from adplatform.lake.table import TableSpec
 from adplatform.ledger.leases import Lease
 from adplatform.platform.aws_errors import aws_failures
@@ -42,7 +45,8 @@ def stage_version(
     token = f"{day}-{version:04d}-{lake.token()}"
     attempt = Attempt(table, run_id, token, day, version, "", key_id, manifest)
     with aws_failures(f"table {table.qualified}"), TemporaryDirectory(dir=temp) as work:
-        lake.catalog.check(table)
+        formats.check(lake, table)
+        attempt = replace(attempt, field_ids=formats.field_ids(lake, table))
         uploads = upload(lake, attempt, staged, Path(work))
         new = slices_of(lake, attempt, uploads)
         with lake.alone(table.feed, run_id) as lease:
@@ -82,24 +86,24 @@ def show_together(
 def _place_together(
     lake: Lake, lease: Lease, spec: TableSpec, attempts: Sequence[Attempt], key_id: str, work: Path
 ) -> tuple[Flip, ...]:
-    feed, zones = spec.feed, lake.store.zones
+    feed = spec.feed
     placements, staged = lake.ledger.placements.of_feed(feed), {attempt.day: attempt.version for attempt in attempts}
     others = [str(p.day) for p in placements if p.day not in staged and p.key_id != key_id]
     if others:
         raise TransientFailure(f"{feed}: {', '.join(others)} was published under another hashing key meanwhile")
     seen = {p.day: p.version for p in placements}
-    table = lake.catalog.ensure(spec, zones.clean_uri(zones.clean(feed)), lambda: lease.check(lake.call))
+    table = ensure(lake, lease, spec)
+    writer = replace(attempts[0], field_ids=formats.field_ids(lake, spec))
     slices = lake.ledger.placements.all_slices(feed)
     values = sorted({s.partition for s in slices})
     with lease.kept(lake.call):
-        made = [make(lake, attempts[0], table, value, seen | staged, work, seen=seen) for value in values]
-    for each in made:
-        show(lake, lease, spec, table, each)
+        made = [make(lake, writer, table, value, seen | staged, work, seen=seen) for value in values]
+    show_all(lake, lease, spec, table, made, {FEED: feed})
     for attempt in attempts:
         rows = sum(s.rows for s in slices if (s.day, s.version) == (attempt.day, attempt.version))
         lease.check(lake.call)
         note_shown(lake, attempt, "", rows)
-    for each in made:
+    for each in () if table.is_iceberg else made:
         follow_to(lake, lease, feed, table.partitions, each.value, each.partition)
     forget(lake, feed, lake.ledger.placements.all_slices(feed), placed_versions(lake, feed))
     return tuple(each.flip for each in made)

@@ -12,13 +12,15 @@ those of older versions do not. Path copies follow, and only then are slices del
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 from adplatform.failures import PermanentFailure
+from adplatform.lake import formats
 from adplatform.lake.attempt import (
     Attempt,
     Flip,
@@ -32,12 +34,16 @@ from adplatform.lake.attempt import (
 )
 from adplatform.lake.catalog import Partition, Table
 from adplatform.lake.entry import (
+    DAY,
     DOCTOR,
+    FEED,
+    MANIFEST,
     PUBLISHED_AT,
     ROWS,
     RUN,
     SLICE_LIST,
     SLICES,
+    VERSION,
     Settled,
     is_known,
     list_key,
@@ -91,12 +97,12 @@ def placed(lake: Lake, attempt: Attempt, *, alone: bool) -> Published | None:
         return attempt.outcome(Result.SUPERSEDED, 0, (), note)
     if placement is None or complete < attempt.version:
         return None
-    shown = Settled(feed, attempt.day, placement.version, placement.manifest)
-    if not shown.is_same(attempt.version, attempt.manifest):
-        raise PermanentFailure(f"{unknown(attempt.table, '', shown)}. Nothing was replaced")
+    seen = Settled(feed, attempt.day, placement.version, placement.manifest)
+    if not seen.is_same(attempt.version, attempt.manifest):
+        raise PermanentFailure(f"{unknown(attempt.table, '', seen)}. Nothing was replaced")
     flips = []
     for value in sorted({s.partition for s in own}):
-        partition = lake.catalog.partition(attempt.table, value)
+        partition = formats.partition(lake, attempt.table, value)
         flips.append(_flip(partition) if partition else Flip(value, "", 0))
     rows = sum(s.rows for s in own if s.version == complete)
     note = f"readers see version {complete} of the delivery of {attempt.day}"
@@ -109,8 +115,8 @@ def place(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], wor
     Raises:
         PermanentFailure: a partition shows what the ledger does not know, or slices of another hashing key.
     """
-    feed, day, version, zones = attempt.table.feed, attempt.day, attempt.version, lake.store.zones
-    table = lake.catalog.ensure(attempt.table, zones.clean_uri(zones.clean(feed)), lambda: lease.check(lake.call))
+    feed, day, version = attempt.table.feed, attempt.day, attempt.version
+    table = ensure(lake, lease, attempt.table)
     new = slices_of(lake, attempt, uploads)
     before = {s.partition for s in lake.ledger.placements.slices_of_day(feed, day)}
     emptied = [Slice(partition, day, version) for partition in sorted(before - new.keys())]
@@ -122,12 +128,11 @@ def place(lake: Lake, lease: Lease, attempt: Attempt, uploads: list[Upload], wor
             make(lake, attempt, table, value, {**versions, day: version}, work, seen=versions)
             for value in sorted(before | new.keys())
         ]
-    for each in made:
-        show(lake, lease, attempt.table, table, each)
+    show_all(lake, lease, attempt.table, table, made, {FEED: feed, **_summary(attempt)})
     rows = sum(s.rows for s in new.values())
     lease.check(lake.call)
     note_shown(lake, attempt, "", rows)
-    for each in made:
+    for each in () if table.is_iceberg else made:
         follow_to(lake, lease, feed, table.partitions, each.value, each.partition)
     forget(lake, feed, lake.ledger.placements.slices_of_day(feed, day), {day: version})
     return attempt.outcome(Result.PUBLISHED, rows, tuple(each.flip for each in made), f"version {version}")
@@ -185,17 +190,17 @@ def make(
         )
     known = lake.ledger.placements.slices(spec.feed, value)
     slices = counting(known, versions)
-    shown = lake.catalog.partition(spec, value)
-    if shown is not None:
-        if slices and is_made_of(spec, shown, slices) and _lists(lake, spec.feed, shown, slices):
-            return Made(value, shown, int(shown.parameters[ROWS]), True)
-        if problem := unknown_in(lake, spec, shown, known, counting(known, seen)):
+    entry = formats.partition(lake, spec, value)
+    if entry is not None:
+        if slices and is_made_of(spec, entry, slices) and _lists(lake, spec.feed, entry, slices):
+            return Made(value, entry, int(entry.parameters[ROWS]), True)
+        if problem := unknown_in(lake, spec, entry, known, counting(known, seen)):
             raise PermanentFailure(f"{problem}. Nothing was replaced")
     if not slices:
-        return Made(value, None, 0, shown is None)
+        return Made(value, None, 0, entry is None)
     _require_one_key(lake, spec, value, slices)
-    if shown is not None and is_made_of(spec, shown, slices):
-        location, rows = shown.location, int(shown.parameters[ROWS])
+    if entry is not None and is_made_of(spec, entry, slices):
+        location, rows = entry.location, int(entry.parameters[ROWS])
     elif len(slices) == 1:
         location, rows = slices[0].location, slices[0].rows
     elif spec.key:
@@ -211,7 +216,7 @@ def make(
         RUN: writer.run_id,
         PUBLISHED_AT: lake.ledger.now().isoformat(),
     }
-    return Made(value, Partition(value, location, parameters), rows, False, replaces=shown is not None)
+    return Made(value, Partition(value, location, parameters), rows, False, replaces=entry is not None)
 
 
 def require_makeable(lake: Lake, spec: TableSpec, value: str, slices: Sequence[Slice]) -> None:
@@ -285,16 +290,44 @@ def _is_of_unrecorded(lake: Lake, spec: TableSpec, key_id: str) -> bool:
     return kept or key is None or key.is_of_unrecorded(key_id)
 
 
-def show(lake: Lake, lease: Lease, spec: TableSpec, table: Table, made: Made) -> None:
-    """Lead readers to what was made."""
-    if made.shown:
+def ensure(lake: Lake, lease: Lease, spec: TableSpec) -> Table:
+    """The table with the columns that are wanted. An Iceberg table is made, or gets them, by the commit that needs
+    them."""
+    if spec.is_iceberg:
+        found = formats.table(lake, spec) or Table("", (), {"table_type": "ICEBERG"}, spec.partition_names)
+        columns = {**dict(found.columns), **{column.name: column.type.hive for column in spec.columns}}
+        return replace(found, columns=tuple(columns.items()))
+    zones = lake.store.zones
+    return lake.catalog.ensure(spec, zones.clean_uri(zones.clean(spec.feed)), lambda: lease.check(lake.call))
+
+
+def show_all(
+    lake: Lake,
+    lease: Lease,
+    spec: TableSpec,
+    table: Table,
+    made: Iterable[Made],
+    summary: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Lead readers to what was made: one partition after the other, and all at once in an Iceberg table, where
+    ``summary`` becomes part of the snapshot's."""
+    check = partial(lease.check, lake.call)
+    changes = {each.value: each for each in made if not each.shown}
+    if spec.is_iceberg:
+        entries = {value: each.partition for value, each in changes.items()}
+        with lease.kept(lake.call):
+            formats.show_in_iceberg(lake, spec, entries, check, summary=summary)
         return
-    if made.partition is None:
-        lease.check(lake.call)
-        lake.catalog.delete_partition(spec, made.value)
-    else:
-        check = partial(lease.check, lake.call)
-        lake.catalog.put_partition(spec, table, made.partition, check, exists=made.replaces)
+    for each in changes.values():
+        if each.partition is None:
+            check()
+            lake.catalog.delete_partition(spec, each.value)
+        else:
+            lake.catalog.put_partition(spec, table, each.partition, check, exists=each.replaces)
+
+
+def _summary(attempt: Attempt) -> dict[str, str]:
+    return {DAY: attempt.day.isoformat(), VERSION: str(attempt.version), MANIFEST: attempt.manifest}
 
 
 def _latest(

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from adplatform.contracts.model import DELIVERY_DATE, Contract, Treatment
 from adplatform.contracts.types import DataType
@@ -11,6 +11,7 @@ from adplatform.failures import PermanentFailure
 from adplatform.transform.values import OutputColumn
 
 DATABASE_PREFIX = "clean_"
+TableFormat = Literal["parquet", "iceberg"]
 
 
 class Named(Protocol):
@@ -48,6 +49,11 @@ class TableSpec:
     key: tuple[str, ...]
     latest_by: tuple[str, ...]
     contract_hash: str
+    table_format: TableFormat = "parquet"
+
+    @property
+    def is_iceberg(self) -> bool:
+        return self.table_format == "iceberg"
 
     @property
     def qualified(self) -> str:
@@ -115,6 +121,7 @@ def table_spec(
         key=key,
         latest_by=contract.latest_by if across else (),
         contract_hash=contract_hash(contract),
+        table_format=contract.table_format,
     )
 
 

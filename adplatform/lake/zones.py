@@ -85,6 +85,10 @@ class Zones:
         """Below it lie the lists of the slices that partitions of a table partitioned by a column show."""
         return f"table-slices/{feed}/"
 
+    def entries(self, feed: str) -> str:
+        """Below it lie the lists of what the partitions of an Iceberg table show."""
+        return f"table-entries/{feed}/"
+
     def version(self, feed: str, token: str) -> str:
         """The location of one attempt. It has no ``=``, which readers of paths would take for one more column."""
         return f"{self.versions(feed)}{token}/"

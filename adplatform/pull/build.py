@@ -19,7 +19,9 @@ from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Problem, Runs
 from adplatform.flow.source import FeedFlow
+from adplatform.lake import formats
 from adplatform.lake.audit import AuditFinding
+from adplatform.lake.entry import ROWS
 from adplatform.lake.table import table_spec
 from adplatform.lake.zones import JOINT
 from adplatform.ledger.delivery import DeliveryState
@@ -195,7 +197,7 @@ def _download(services: Services, flow: FeedFlow, day: date, folder: Path) -> li
     contract, zones = flow.feed.contract, services.zones
     prefix = services.settings.database_prefix
     spec = table_spec(flow.table, contract, output_columns(contract), database_prefix=prefix, scope=flow.scope.column)
-    shown = services.lake.catalog.partition(spec, f"{day.isoformat()}{JOINT}{flow.scope.value}")
+    shown = formats.partition(services.lake, spec, f"{day.isoformat()}{JOINT}{flow.scope.value}")
     if shown is None:
         return []
     folder.mkdir()
@@ -203,7 +205,7 @@ def _download(services: Services, flow: FeedFlow, day: date, folder: Path) -> li
     for stored in services.store.listing(zones.clean_bucket, zones.clean_key(shown.location)):
         files.append(folder / f"{len(files):05d}.parquet")
         services.store.download(zones.clean_bucket, stored.key, files[-1])
-    if not files:
+    if not files and shown.parameters.get(ROWS) != "0":
         raise TransientFailure(f"{flow.name} {day}: {shown.location} is empty; the date is built again")
     return files
 

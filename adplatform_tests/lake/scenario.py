@@ -29,6 +29,19 @@ OTHER: Places = {"de": [(2, 2)]}
 SCOPE, OTHER_SCOPE = "1", "2"
 
 
+ICEBERG = "iceberg "
+"""With what the kinds of Iceberg tables begin."""
+
+
+def layout(kind: str) -> str:
+    """The kind without its format."""
+    return kind.removeprefix(ICEBERG)
+
+
+def format_of(kind: str) -> str:
+    return "iceberg" if kind.startswith(ICEBERG) else "parquet"
+
+
 def table(kind: str, source: str) -> TableSpec:
     """Deliveries of a scoped table are of the scope ``SCOPE`` unless they say otherwise."""
     settings: dict[str, dict[str, Any]] = {
@@ -37,13 +50,15 @@ def table(kind: str, source: str) -> TableSpec:
         "replaced": {"partition_by": None},
         "keyed": {"partition_by": "place", "key": ("place", "id"), "latest_by": ("seen",)},
     }
-    rules = contract({"place": "string", "id": "bigint", "seen": "bigint"}, **settings[kind])
-    return spec_of(rules, source=source, scope="profile_id" if kind == "scoped" else None)
+    rules = contract(
+        {"place": "string", "id": "bigint", "seen": "bigint"}, **settings[layout(kind)], table_format=format_of(kind)
+    )
+    return spec_of(rules, source=source, scope="profile_id" if layout(kind) == "scoped" else None)
 
 
 def stage(kind: str, source: str, temp: Path, places: Places) -> Staged:
     spec = table(kind, source)
-    if kind == "keyed":
+    if layout(kind) == "keyed":
         parts = {place: [{"id": i, "seen": seen} for i, seen in rows] for place, rows in places.items()}
     else:
         parts = {"": [{"place": p, "id": i, "seen": seen} for p, rows in places.items() for i, seen in rows]}
@@ -70,7 +85,7 @@ def put(
 
 def settle(lake: Lake, kind: str, source: str, version: int, day: date = DAY, scope: str = SCOPE) -> None:
     """The ledger knows a version before anybody publishes it."""
-    feed = table(kind, source).feed + (f"/{scope}" if kind == "scoped" else "")
+    feed = table(kind, source).feed + (f"/{scope}" if layout(kind) == "scoped" else "")
     manifest = _manifest(source, day, version, scope)
     lake.ledger.publications.put(feed, Publication(day, version, 1, manifest, datetime.now(UTC), "test"))
 
@@ -86,7 +101,7 @@ def show(
     scope: str = SCOPE,
 ) -> Published:
     """Publish a version that has settled."""
-    own = scope if kind == "scoped" else ""
+    own = scope if layout(kind) == "scoped" else ""
     manifest = _manifest(source, day, version, scope)
     return publish(
         lake, table(kind, source), day, version, delivery, run_id="run", temp=temp, scope=own, manifest=manifest

@@ -23,6 +23,7 @@ from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.table import table_definition
 from adplatform.platform.aws import Aws
 from adplatform.transform.values import FileCount, OutputColumn, Staged, StagedFile
+from adplatform_tests.lake.iceberg_reader import read_with_pyiceberg
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -82,7 +83,10 @@ def staged(spec: TableSpec, directory: Path, parts: Mapping[str, Rows], *, files
 
 
 def read_with_duckdb(lake: Lake, spec: TableSpec, directory: Path) -> list[dict[str, Any]]:
-    """Every row that the catalog leads to, through DuckDB on downloaded files, in an order of its own."""
+    """Every row that the catalog leads to, through DuckDB on downloaded files, in an order of its own; of an Iceberg
+    table through PyIceberg."""
+    if spec.is_iceberg:
+        return ordered(read_with_pyiceberg(lake.store.s3.meta.endpoint_url, spec))
     glue, s3 = lake.catalog.glue, lake.store.s3
     table = glue.get_table(DatabaseName=spec.database, Name=spec.name)["Table"]
     if table.get("PartitionKeys"):
@@ -98,7 +102,7 @@ def read_with_duckdb(lake: Lake, spec: TableSpec, directory: Path) -> list[dict[
     rows = []
     for values, location in places:
         rows += [{**row, **values} for row in read_location(s3, location, directory)]
-    return _ordered(rows)
+    return ordered(rows)
 
 
 def read_location(s3: Any, location: str, directory: Path) -> list[dict[str, Any]]:
@@ -109,7 +113,7 @@ def read_root_with_duckdb(lake: Lake, spec: TableSpec, directory: Path) -> list[
     """Every row of a glob over the table's root, as someone reads it who asks no catalog; in an order of its own."""
     zones = lake.store.zones
     root = download(lake.store.s3, zones.clean_uri(zones.clean(spec.feed)), directory)
-    return _ordered(_rows(root, "hive_partitioning = true, hive_types_autocast = false"))
+    return ordered(_rows(root, "hive_partitioning = true, hive_types_autocast = false"))
 
 
 def download(s3: Any, location: str, directory: Path) -> Path:
@@ -125,7 +129,7 @@ def download(s3: Any, location: str, directory: Path) -> Path:
 
 
 def _rows(directory: Path, options: str) -> list[dict[str, Any]]:
-    if not any(directory.iterdir()):
+    if not any(directory.rglob("*.parquet")):
         return []
     query = f"SELECT * FROM read_parquet('{directory}/**/*.parquet', union_by_name = true, {options})"
     relation = _connection().cursor().sql(query)
@@ -137,5 +141,5 @@ def _connection() -> duckdb.DuckDBPyConnection:
     return duckdb.connect()
 
 
-def _ordered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def ordered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: str(sorted(row.items(), key=str)))
