@@ -108,7 +108,17 @@ def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definiti
         **_audits("northwind_ads", "team:paid-media", ADS_REPORTS),
         **_audits("northwind_seller", "team:marketplaces", [*SALES_AND_TRAFFIC, "all_orders"]),
     }
-    assert graph == partners | crm | cloud | shop | reports | fact | audits
+    changes = {f"{name}_changes": [f"{name}_changes"] for name in ("customers", "orders")}
+    live = _report("northwind_live", "team:commerce", "dms", changes) | {
+        f"clean/northwind_live/{table}": (
+            [f"clean/northwind_live/{table.partition('_')[0]}_changes"],
+            "northwind_live",
+            ["team:commerce"],
+            ["duckdb", "glue", "parquet"],
+        )
+        for table in ("customers", "customers_deleted", "orders", "orders_deleted", "orders_history")
+    }
+    assert graph == partners | crm | cloud | shop | live | reports | fact | audits
 
 
 Node = tuple[list[str], str, list[str], list[str]]
@@ -145,6 +155,7 @@ def test_sensors_and_schedules_are_on_by_themselves(loaded: dg.Definitions) -> N
         "northwind_cloud_runs",
         "northwind_crm_runs",
         "northwind_seller_reports",
+        "northwind_live_arrivals",
         "northwind_shop_runs",
         "failed_runs",
         "failing_ticks",
@@ -160,6 +171,8 @@ def test_sensors_and_schedules_are_on_by_themselves(loaded: dg.Definitions) -> N
         "clubcard_compare_hourly",
         "northwind_cloud_collect_daily",
         "northwind_cloud_compare_hourly",
+        "northwind_live_collect_daily",
+        "northwind_live_compare_hourly",
         "northwind_shop_collect_daily",
         "northwind_shop_compare_hourly",
         "northwind_crm_collect_daily",

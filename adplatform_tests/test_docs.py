@@ -7,14 +7,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (
-    "adplatform amazon benchmarks cli components contracts defs deploy docs engines extract files flow lake ledger "
-    "local platform privacy pull resources transform"
+    "adplatform amazon benchmarks changes cli components contracts defs deploy docs engines extract files flow lake "
+    "ledger local platform privacy pull resources transform"
 )
 PLACES = re.compile(rf"`((?:{'|'.join(FOLDERS.split())})/[\w/.]*)`")
 USERS = {
     "adplatform/defs/partners/acme/defs.yaml",
     "adplatform/defs/clouds/gcs/defs.yaml",
     "adplatform/defs/databases/webshop/defs.yaml",
+    "adplatform/defs/databases/webshop_live/defs.yaml",
 }
 """What a reader is to write."""
 

@@ -234,7 +234,8 @@ def _shown(
     spec = _spec(doing, followed.deleted, f"Rows that were deleted. {description}")
     published[followed.deleted] = _lead(doing, deleted, spec, doing.since, key)
     published[followed.name] = _lead(doing, rows, _spec(doing, followed.name, description), doing.since, key)
-    for view in views_of(followed, doing.columns, services.settings.database_prefix):
+    last = max(plan.reached.numbers, default=None)
+    for view in views_of(followed, doing.columns, last, services.settings.database_prefix):
         services.lake.catalog.show_view(view)
     days = {followed.history: plan.day}
     done = replace(

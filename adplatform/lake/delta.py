@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adplatform.contracts.changes import OP, SEQUENCE
 from adplatform.lake.keyed import (
     DELETE,
     INSERT,
     LOAD,
-    OP,
-    SEQUENCE,
     SYSTEM,
     UPDATE,
     KeyedTable,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adplatform.contracts.changes import CHANGED_AT, OP, SEQUENCE
 from adplatform.failures import PermanentFailure
 from adplatform.platform.late import Late
 from adplatform.transform.exhaustion import ran_out
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 else:
     duckdb = Late("duckdb")
 
-OP, SEQUENCE, CHANGED_AT = "_op", "_seq", "_changed_at"
-"""Columns of changes: what happened, in which order, and when it was committed."""
 SYSTEM = (SEQUENCE, CHANGED_AT)
 """Columns of rows and tombstones beside their own."""
 VALID_TO, CLOSED_BY = "_valid_to", "_closed_by"

@@ -69,6 +69,20 @@ def test_every_version_of_every_row_is_in_one_view(services: Services) -> None:
     ]
 
 
+def test_changes_that_are_not_merged_yet_show_in_a_view(services: Services) -> None:
+    shop = followed_source(services)
+    shop.load({"id": 1, "status": "a"}, {"id": 2, "status": "a"}, {"id": 3, "status": "a"})
+    shop.merge()
+    shop.file(shop.change("U", id=1, status="b"), shop.change("D", id=2), shop.change("I", id=4, status="new"))
+    shop.file(shop.change("U", id=4, status="newer"))
+    shop.process()
+    assert shop.rows(columns="id, status") == [(1, "a"), (2, "a"), (3, "a")]
+    live = [(1, "b"), (3, "a"), (4, "newer")]
+    assert shop.rows("_live", "id, status") == live
+    shop.fold()
+    assert shop.rows("_live", "id, status") == shop.rows(columns="id, status") == live
+
+
 def test_a_row_that_was_deleted_does_not_come_back_by_a_change_that_is_late(services: Services) -> None:
     shop = followed_source(services)
     insert, update, delete = (

@@ -7,19 +7,19 @@ from functools import partial
 
 import pytest
 
-from adplatform.engines.changes import ChangedFiles
+from adplatform.contracts.changes import ChangesSource
 from adplatform.flow.services import Services
 from adplatform.platform.clock import utc_now
 from adplatform_tests.support import plainly
-from adplatform_tests.support.changes import ORDERS, Changes, followed_source
+from adplatform_tests.support.changes import ORDERS, Changes, changes_of, followed_source
 
 MOMENTS = 60
 """More than a merge has writes."""
 
 
-def merge(services: Services, pattern: ChangedFiles, later: timedelta) -> None:
+def merge(services: Services, declared: ChangesSource, later: timedelta) -> None:
     """As of some time from now: what has died before rests for a while."""
-    Changes(replace(services, now=lambda: utc_now() + later), pattern).fold()
+    changes_of(replace(services, now=lambda: utc_now() + later), declared).fold()
 
 
 def changed(services: Services) -> Changes:
@@ -40,7 +40,7 @@ def seen(shop: Changes) -> tuple[object, ...]:
 
 def test_writes_of_a_merge_fit_into_the_moments_that_are_tried(services: Services) -> None:
     shop = changed(services)
-    code, writes = plainly.killed_at(services, partial(merge, pattern=shop.pattern, later=timedelta(0)), 0)
+    code, writes = plainly.killed_at(services, partial(merge, declared=shop.declared, later=timedelta(0)), 0)
     assert (code, 5 < writes < MOMENTS) == (0, True)
 
 
@@ -52,14 +52,14 @@ def test_a_merge_that_is_killed_is_done_by_the_next_one(services: Services, mome
     before = seen(shop)
     for hours, moment in enumerate(moments):
         later = timedelta(hours=hours)
-        code, writes = plainly.killed_at(services, partial(merge, pattern=shop.pattern, later=later), moment)
+        code, writes = plainly.killed_at(services, partial(merge, declared=shop.declared, later=later), moment)
         rows = seen(shop)[0]
         assert rows in (
             before[0],
             [(1, "real", Decimal(1)), *((n, "long", None) for n in range(3, 9)), (9, "new", None)],
         )
         assert code in (0, -9), writes
-    merge(services, shop.pattern, timedelta(hours=MOMENTS))
+    merge(services, shop.declared, timedelta(hours=MOMENTS))
     rows, deleted, history = seen(shop)
     assert rows == [(1, "real", Decimal(1)), *((n, "long", None) for n in range(3, 9)), (9, "new", None)]
     assert deleted == [(2, "long", None)]

@@ -16,6 +16,7 @@ from adplatform import components
 from adplatform.components import AmazonAdsReports, PartnerPush
 from adplatform.components.amazon_ads_reports import AmazonAdsReportsScaffolder
 from adplatform.components.assembly.scaffold import source_name
+from adplatform.components.database_changes import DatabaseChangesScaffolder
 from adplatform.components.database_tables import DatabaseTablesScaffolder
 from adplatform.components.partner_push import PartnerPushScaffolder
 from adplatform.components.replicated_files import ReplicatedFilesScaffolder
@@ -63,6 +64,7 @@ def test_the_feed_or_region_of_what_is_scaffolded_is_an_option_and_its_start_is_
         ("SaasFlows", SaasFlowsScaffolder, {"feed": "members"}),
         ("ReplicatedFiles", ReplicatedFilesScaffolder, {"feed": "members"}),
         ("DatabaseTables", DatabaseTablesScaffolder, {"feed": "members"}),
+        ("DatabaseChanges", DatabaseChangesScaffolder, {"feed": "members"}),
         ("AmazonAdsReports", AmazonAdsReportsScaffolder, {"region": "eu"}),
         ("SellingPartnerReports", SellingPartnerReportsScaffolder, {"region": "fe"}),
     ):
@@ -72,10 +74,10 @@ def test_the_feed_or_region_of_what_is_scaffolded_is_an_option_and_its_start_is_
         scaffolder(lambda: clock).scaffold(
             dg.ScaffoldRequest(f"adplatform.components.{kind}", folder, "yaml", tmp_path, options)
         )
-    partner, crm, cloud, database, *accounts = (
+    partner, crm, cloud, database, followed, *accounts = (
         yaml.safe_load((tmp_path / kind / "defs.yaml").read_text())["attributes"] for kind in KINDS
     )
-    for files in (partner, crm, cloud, database):
+    for files in (partner, crm, cloud, database, followed):
         [feed] = files["feeds"]
         assert (feed["name"], feed["start_date"]) == ("members", date(2031, 5, 1))
     assert [(a["region"], a["start_date"]) for a in accounts] == [("eu", date(2031, 4, 8)), ("fe", date(2031, 4, 8))]

@@ -4,7 +4,7 @@ Dagster."""
 import io
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,6 +55,7 @@ class Changes:
     """One source. ``at`` counts the changes that a test has written."""
 
     services: Services
+    declared: ChangesSource
     pattern: ChangedFiles
     at: int = 0
     runs: int = field(default=0)
@@ -120,20 +121,24 @@ class Changes:
 
 
 def followed_source(services: Services, feeds: Iterable[dict[str, Any]] = (ORDERS,), **settings: Any) -> Changes:
-    quick = {"arrival": {"quiet_period": "0s"}}
-    source = {"source": f"s{uuid.uuid4().hex[:8]}", "feeds": [{**quick, **feed} for feed in feeds], **settings}
-    declared = ChangesSource.model_validate(source)
-    pattern = database_changes(declared, services.settings)
-    provision(services, [pattern.source])
-    return Changes(services, pattern)
+    made = changes_of(services, _declared(f"s{uuid.uuid4().hex[:8]}", feeds, settings))
+    provision(services, [made.pattern.source])
+    return made
 
 
 def followed_as(of: Changes, feeds: Iterable[dict[str, Any]]) -> Changes:
     """The same source by another declaration."""
+    made = changes_of(of.services, _declared(of.declared.source, feeds, {}))
+    return replace(made, at=of.at, runs=of.runs)
+
+
+def changes_of(services: Services, declared: ChangesSource) -> Changes:
+    return Changes(services, declared, database_changes(declared, services.settings))
+
+
+def _declared(source: str, feeds: Iterable[dict[str, Any]], settings: dict[str, Any]) -> ChangesSource:
     quick = {"arrival": {"quiet_period": "0s"}}
-    declared = {"source": of.pattern.source.name, "feeds": [{**quick, **feed} for feed in feeds]}
-    pattern = database_changes(ChangesSource.model_validate(declared), of.services.settings)
-    return Changes(of.services, pattern, of.at, of.runs)
+    return ChangesSource.model_validate({"source": source, "feeds": [{**quick, **feed} for feed in feeds], **settings})
 
 
 def _text(at: datetime) -> str:

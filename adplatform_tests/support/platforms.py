@@ -59,7 +59,7 @@ class Given:
     def clients(self) -> dict[str, Callable[[], Any]]:
         services = self.services
         kept = {"s3": "s3", "sqs": "sqs", "sns": "sns", "glue": "glue", "secretsmanager": "secrets"}
-        made = ("appflow", "datasync", "events", "sts")
+        made = ("appflow", "datasync", "dms", "events", "sts")
         return {
             **{name: lambda attribute=attribute: getattr(services, attribute) for name, attribute in kept.items()},
             **{name: lambda name=name: services.aws.client(name) for name in made},

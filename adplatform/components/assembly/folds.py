@@ -91,9 +91,7 @@ def fold_asset(followed: Followed, owners: Sequence[str], tags: dict[str, str]) 
             kinds={"parquet", "glue", "duckdb"},
             tags=tags | {"zone": "clean"} | pii,
             skippable=True,
-            freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh)
-            if fresh and table == followed.name
-            else None,
+            freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh) if fresh else None,
             metadata={
                 "dagster/column_schema": clean_schema(
                     history_columns(columns) if table == followed.history else columns

@@ -60,6 +60,7 @@ SENSORS = [
     "northwind_arrivals",
     "northwind_cloud_runs",
     "northwind_crm_runs",
+    "northwind_live_arrivals",
     "northwind_seller_reports",
     "northwind_shop_runs",
     "stale_tables",
