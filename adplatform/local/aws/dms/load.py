@@ -3,7 +3,8 @@
 The counter in the names is hexadecimal. A table without rows has no file.
 """
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any
 
@@ -43,7 +44,8 @@ def _load(work: Work, database: Any, table: Table, *, again: bool) -> None:
     with LOCK:
         table.state = RELOADING if again else LOADING
         table.load_started, table.load_ended, table.reloaded = CONTROL.now(), None, again
-        table.counts["FullLoadRows"] = 0
+        table.counts["FullLoadRows"] = table.files = 0
+        table.safe = False
         managed.changed("dms")
     if work.options.deletes_before_load:
         objects.delete_below(work.target.bucket, work.folder(table))
@@ -68,7 +70,7 @@ def _load(work: Work, database: Any, table: Table, *, again: bool) -> None:
 def _end(table: Table, state: str, found: Sequence[Column]) -> None:
     with LOCK:
         table.state = state
-        table.load_ended = CONTROL.now()
+        table.load_ended, table.loaded = CONTROL.now(), time.monotonic()
         table.columns = tuple(column.name for column in found)
         managed.changed("dms")
 
@@ -103,6 +105,7 @@ def _write(work: Work, table: Table, number: int, fields: Sequence[Field], rows:
     work.put_rows(f"{work.folder(table)}LOAD{number:08X}{work.target.suffix}", fields, rows)
     with LOCK:
         table.counts["FullLoadRows"] += len(rows)
+        table.files = number
         managed.changed("dms")
     return number
 
@@ -130,3 +133,19 @@ def fields(work: Work, found: Sequence[Column], added: Sequence[Added], *, with_
     texts = () if work.source.maps_booleans else (BOOL,)
     inner = (Field(column.name, None if column.type_oid in texts else column) for column in found)
     return [*front, *inner, *(Field(each.name) for each in added)]
+
+
+def note_safe(tables: Iterable[Table]) -> bool:
+    """Notes of the loads that are done which ones the end of the process cannot lose any more; whether that is all.
+    Callers hold the lock."""
+    done = [table for table in tables if table.state == COMPLETED and not table.safe]
+    for table in done:
+        table.safe = CONTROL.saved("s3", table.loaded)
+    if any(table.safe for table in done):
+        managed.changed("dms")
+    return all(table.safe for table in done)
+
+
+def lost(tables: Iterable[Table], there: Callable[[Table], int]) -> list[Table]:
+    """The tables whose load an earlier process had done, but not saved: fewer of its files are ``there``."""
+    return [table for table in tables if table.state == COMPLETED and not table.safe and there(table) < table.files]

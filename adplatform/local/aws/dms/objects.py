@@ -27,3 +27,12 @@ def delete_below(bucket: str, prefix: str) -> None:
     for page in _s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for found in page.get("Contents", []):
             _s3().delete_object(Bucket=bucket, Key=found["Key"])
+
+
+def count_below(bucket: str, prefix: str) -> int:
+    """
+    Raises:
+        ClientError: S3 refuses it.
+    """
+    pages = _s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return sum(len(page.get("Contents", [])) for page in pages)

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from adplatform.local.aws import managed
-from adplatform.local.aws.dms import control, source
+from adplatform.local.aws.dms import control, objects, source
 from adplatform.local.aws.dms.batches import checkpoint, confirm, is_safe, write_changes
-from adplatform.local.aws.dms.load import load
+from adplatform.local.aws.dms.load import load, lost, note_safe
 from adplatform.local.aws.dms.state import BEFORE, CHANGES, COMPLETED, ERRED, FINISHED, FULL_LOAD, Replication, Table
 from adplatform.local.aws.dms.work import WOKEN, Fatal, Work
 from adplatform.local.aws.managed import CONTROL
@@ -29,6 +29,7 @@ def replicate(work: Work, database: Any) -> str:
     """
     replication = work.replication
     if replication.prepared:
+        _distrust(work)
         _extend(work, database)
     else:
         _prepare(work, database)
@@ -65,6 +66,16 @@ def _prepare(work: Work, database: Any) -> None:
         replication.checkpoint = checkpoint(replication.sequence.last, begins)
         replication.prepared = True
         managed.changed("dms")
+
+
+def _distrust(work: Work) -> None:
+    """Has the loads made again that a killed process took along."""
+    tables = work.replication.tables.values()
+    missing = lost(tables, lambda table: objects.count_below(work.target.bucket, f"{work.folder(table)}LOAD"))
+    with LOCK:
+        for table in missing:
+            table.state = BEFORE
+        work.replication.loaded = work.replication.loaded and not missing
 
 
 def _extend(work: Work, database: Any) -> None:
@@ -125,6 +136,7 @@ def _changes(work: Work, database: Any) -> str:
             _reload(work, database, reloads)
         look_at = time.monotonic() + _LOOK
         with LOCK:
+            note_safe(replication.tables.values())
             replication.flushed = max(replication.flushed, flush)
             WOKEN.notify_all()
         if ends:

@@ -10,8 +10,9 @@ from typing import Any
 from adplatform.local.aws import managed
 from adplatform.local.aws.dms import control, source
 from adplatform.local.aws.dms.batches import release
+from adplatform.local.aws.dms.load import note_safe
 from adplatform.local.aws.dms.phases import replicate
-from adplatform.local.aws.dms.state import FAILED, FULL_LOAD, STOPPED, DmsBackend, Replication
+from adplatform.local.aws.dms.state import COMPLETED, FAILED, FINISHED, FULL_LOAD, STOPPED, DmsBackend, Replication
 from adplatform.local.aws.dms.work import WOKEN, Fatal, Stopped, Work, work_of
 from adplatform.local.aws.managed import CONTROL
 from adplatform.local.aws.state import LOCK
@@ -55,7 +56,9 @@ def resume(backend: DmsBackend) -> None:
     """Goes on where the process before ended. Callers hold the lock."""
     for replication in backend.replications.values():
         replication.unconfirmed.clear()
-        if replication.is_running:
+        loaded = (table for table in replication.tables.values() if table.state == COMPLETED)
+        unsafe = replication.stop_reason == FINISHED and not all(table.safe for table in loaded)
+        if replication.is_running or unsafe:
             _follow_behind(backend, replication)
         elif replication.status == "deleting":
             remove(backend, replication)
@@ -97,6 +100,16 @@ def _follow(backend: DmsBackend, replication: Replication, run: int) -> None:
         replication.ended = CONTROL.now()
         managed.changed("dms")
         WOKEN.notify_all()
+    _watch(replication, run)
+
+
+def _watch(replication: Replication, run: int) -> None:
+    """Until the loads of a run that has ended are safe, or it goes on."""
+    while True:
+        with LOCK:
+            if replication.run != run or note_safe(replication.tables.values()):
+                return
+        time.sleep(_PAUSE)
 
 
 def _last_words(work: Work, status: str) -> None:

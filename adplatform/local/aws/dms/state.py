@@ -23,7 +23,8 @@ _COUNTED = {"I": "Inserts", "U": "Updates", "D": "Deletes"}
 @dataclass
 class Table:
     """What a task knows of a table. ``columns`` are the names that its last file had; ``counts`` has the members of
-    DescribeTableStatistics that are numbers."""
+    DescribeTableStatistics that are numbers. The ``files`` of its load are ``safe`` once the end of the process cannot
+    lose them; they were whole at ``loaded``, a moment of the monotonic clock."""
 
     schema: str
     name: str
@@ -33,6 +34,9 @@ class Table:
     load_started: datetime | None = None
     load_ended: datetime | None = None
     reloaded: bool = False
+    files: int = 0
+    loaded: float = 0.0
+    safe: bool = False
     updated: datetime | None = None
 
     def count(self, op: str, now: datetime) -> None:

@@ -114,3 +114,20 @@ def test_whenever_the_endpoint_is_killed_no_change_is_lost(tmp_path: Path, order
         assert {row["id"] for row in task.changes("public.orders")} == {"10", "11", "12", "13"}
         task.wait_until_confirmed()
         remove(task)
+
+
+def test_a_finished_load_survives_a_kill_right_after_it(tmp_path: Path, orders: Database) -> None:
+    endpoint = ensure(tmp_path)
+    end = endpoint_of(orders.server, orders.name)
+    task = make_task(local_aws(endpoint.url), end, "public.orders", s3=CSV, kind="full-load")
+    task.fault("load_late", seconds=1)
+    task.start()
+    before = task.wait_for("stopped")
+    assert endpoint.process is not None
+    endpoint.process.kill()
+    endpoint.process.wait()
+    with ensure(tmp_path) as endpoint:
+        task = again(task, endpoint)
+        assert task.wait_for("stopped")["StopReason"] == before["StopReason"]
+        assert [row["id"] for row in task.loaded("public.orders")] == ["1"]
+        remove(task)
