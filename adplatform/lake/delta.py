@@ -84,12 +84,10 @@ def current_sql(table: KeyedTable, rows: str, tombstones: str | None, changes: s
     for name in kept:
         whole, before = values[name], f"b.{identifier(name)}"
         values[name] = f"case when c.{_OP} in {_WHOLE} then {whole} else coalesce({whole}, {before}) end"
-    # Joined with one row of each key, as Trino would group all rows for a "not exists" with an inequality.
-    last = f"select {key}, max({_SEQ}) as {_LAST} from {changes} as a group by {key}"
     return (
         f"with {_THERE} as ({there}), {_NEWER} as ({newer}), {_latest(table, _NEWER)}"
-        f" select {_of('b', own)} from {rows} as b left join ({last}) as c on {_same(table, 'b', 'c')}"
-        f" where c.{_LAST} is null or c.{_LAST} <= b.{_SEQ}"
+        f" select {_of('b', own)} from {rows} as b"
+        f" where not exists (select 1 from {_LATEST} as c where {_same(table, 'b', 'c')})"
         f" union all select {_named(values)} from {_LATEST} as c left join {_THERE} as b on {_same(table, 'b', 'c')}"
         f" where c.{_OP} <> '{DELETE}'"
     )

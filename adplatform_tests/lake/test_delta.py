@@ -114,6 +114,19 @@ def test_with_values_that_stayed_only_keys_with_late_changes_may_differ(tmp_path
     assert [row[:2] for row in found] == [row[:2] for row in source_rows(source.rows)]
 
 
+def test_a_value_that_stayed_is_that_of_the_row_or_of_an_earlier_batch(tmp_path: Path) -> None:
+    table = table_of(unchanged=True)
+    rows = [change(n, "I", "a", sequence(n), "merged") for n in (1, 2, 3, 4)]
+    base = merged(tmp_path, table, (), rows).buckets
+    batches = [
+        [change(2, "U", "b", sequence(5), "earlier"), change(3, "D", None, sequence(6))],
+        [change(1, "U", "c", sequence(7)), change(2, "U", "c", sequence(8)), change(3, "I", "c", sequence(9))],
+    ]
+    files = [beside(tmp_path, table, batch) for batch in batches]
+    expected = [(1, "c", "merged"), (2, "c", "earlier"), (3, "c", None), (4, "a", "merged")]
+    assert current(tmp_path, table, base, files) == expected
+
+
 def test_what_came_between_the_changes_of_another_batch_is_seen_only_in_the_changes(tmp_path: Path) -> None:
     table = table_of(unchanged=True)
     outer = [change(1, "U", "a", sequence(2), "before"), change(1, "U", "b", sequence(4))]

@@ -238,3 +238,17 @@ def test_buckets_without_changes_stay_as_they_are(tmp_path: Path) -> None:
     base = merged(tmp_path, table, (), [change(n, "L", "x", sequence(1)) for n in range(200)]).buckets
     found = merged(tmp_path, table, base, [change(3, "U", "y", sequence(2))]).buckets
     assert sum(one == other for one, other in zip(base, found, strict=True)) == 15
+
+
+def test_changes_that_come_again_write_no_bucket(tmp_path: Path) -> None:
+    changes = [change(1, "I", "a", sequence(1)), change(2, "I", "b", sequence(2)), change(2, "D", None, sequence(3))]
+    base = merged(tmp_path, table_of(), (), changes).buckets
+    found = merged(tmp_path, table_of(), base, changes)
+    assert (found.applied, found.buckets) == (0, base)
+
+
+def test_a_row_that_is_made_anew_of_no_changes_is_gone(tmp_path: Path) -> None:
+    base = merged(tmp_path, table_of(), (), [change(n, "I", "a", sequence(n)) for n in (1, 2)]).buckets
+    anew = tmp_path / "anew.parquet"
+    pq.write_table(pa.table({"id": pa.array([1], pa.int64())}), anew)
+    assert rows_of(merged(tmp_path, table_of(), base, [], anew=anew).buckets) == [(2, "a", None)]
