@@ -16,8 +16,8 @@ from adplatform.amazon.definitions import ReportDefinition
 from adplatform.amazon.selling_partner.marketplaces import MARKETPLACES
 from adplatform.amazon.selling_partner.reports import OwnSellingPartnerReport, selling_partner_definition
 from adplatform.contracts.durations import Duration
-from adplatform.contracts.feed import NAME
-from adplatform.contracts.model import Strict
+from adplatform.contracts.feed import NAME, require_crawlable
+from adplatform.contracts.model import Strict, TableFormat
 from adplatform.contracts.source import PLATFORM_TOPICS, Topics
 from adplatform.contracts.types import parse_type
 
@@ -163,8 +163,17 @@ class ReportSource(Strict):
     crawl: bool = False
     """Whether a Glue crawler reads the files of every report's table after a publication, and what it finds is
     compared with what is registered; `adplatform provision` makes the crawlers."""
+    table_format: TableFormat = "parquet"
+    """How the tables of the reports are kept: ``parquet`` (default) or ``iceberg``. A table that exists keeps the
+    format that it has."""
     archive: Annotated[str, Field(pattern=r"^archive/([A-Za-z0-9._=-]+/)*$")] = "archive/"
     """The prefix below which published slices of reports are kept, as ``<archive><source>/<feed>/dt=<date>/``."""
+
+    @model_validator(mode="after")
+    def _crawled_as_they_are_kept(self) -> Self:
+        if self.crawl:
+            require_crawlable(self.table_format)
+        return self
 
     @model_validator(mode="after")
     def _times_fit(self) -> Self:

@@ -6,9 +6,21 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from adplatform.contracts.durations import Duration
-from adplatform.contracts.model import Contract, Strict
+from adplatform.contracts.model import Contract, Strict, TableFormat
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
+
+
+def require_crawlable(table_format: TableFormat) -> None:
+    """
+    Raises:
+        ValueError: a crawler would take the table's files for tables of their own, those of earlier versions too.
+    """
+    if table_format == "iceberg":
+        raise ValueError(
+            "crawl is for table_format: parquet: an Iceberg table says itself which files are its own, and a crawler "
+            "would find those of earlier versions too; leave one of the two out"
+        )
 
 
 class Arrival(Strict):
@@ -90,6 +102,12 @@ class Feed(Contract):
     registered; `adplatform provision` makes the crawler."""
     bad_file: Literal["refuse", "quarantine"] = "refuse"
     """A file that is damaged, unreadable or breaks the layout: refuse the delivery, or go on without the file."""
+
+    @model_validator(mode="after")
+    def _crawled_as_it_is_kept(self) -> Self:
+        if self.crawl:
+            require_crawlable(self.table_format)
+        return self
 
     @property
     def contract(self) -> Contract:

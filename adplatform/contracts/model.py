@@ -26,6 +26,8 @@ _RESERVED = frozenset({DELIVERY_DATE, *SYSTEM_COLUMNS})
 DATE_FORMATS = ("%Y%m%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d")
 TIMESTAMP_FORMATS = (*(f"{d} %H:%M:%S" for d in DATE_FORMATS), "%Y%m%dT%H%M%SZ", "epoch_seconds", "epoch_millis")
 
+TableFormat = Literal["parquet", "iceberg"]
+
 
 class RenamedSetting(FutureWarning):
     """A setting is still written with the name that it had before."""
@@ -359,7 +361,7 @@ class Contract(Strict):
     """``dt`` (default) for the delivery date, where rows of one key are compared within a delivery; a column of the
     key, where they are compared across deliveries but within a partition; null for a table that each delivery replaces.
     Rows whose value cannot name a partition are quarantined as ``bad_partition``."""
-    table_format: Literal["parquet", "iceberg"] = "parquet"
+    table_format: TableFormat = "parquet"
     """How the table is kept: ``parquet`` (default) as plain Parquet below Hive partitions, which every reader takes, or
     ``iceberg`` as an Apache Iceberg table (format version 2), which shows all partitions of a version at once and can
     be read as of an earlier time. A table that exists keeps the format that it has."""

@@ -3,15 +3,14 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
-from adplatform.contracts.model import DELIVERY_DATE, Contract, Treatment
+from adplatform.contracts.model import DELIVERY_DATE, Contract, TableFormat, Treatment
 from adplatform.contracts.types import DataType
 from adplatform.failures import PermanentFailure
 from adplatform.transform.values import OutputColumn
 
 DATABASE_PREFIX = "clean_"
-TableFormat = Literal["parquet", "iceberg"]
 
 
 class Named(Protocol):

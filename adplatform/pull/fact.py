@@ -108,6 +108,7 @@ def fact_of(account: Account) -> Fact | None:
         description="Impressions, clicks, cost and attributed sales by profile, campaign, ad group and day.",
         start_date=account.start_date,
         landing=account.landing,
+        table_format=account.table_format,
         columns=COLUMNS,
         format=FileFormat(kind="parquet"),
         arrival=Arrival(complete_when="count", expected_files=1, accept_early=None),

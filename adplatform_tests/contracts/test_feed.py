@@ -34,6 +34,8 @@ def test_switching_off_a_deadline_is_not_a_duration() -> None:
         (Feed, {**FEED, "name": "_unplaced"}, "should match pattern"),
         (Feed, {**FEED, "start_date": "yesterday"}, "valid date"),
         (Feed, {**FEED, "bad_file": "skip"}, "Input should be 'refuse' or 'quarantine'"),
+        (Feed, {**FEED, "table_format": "delta"}, "Input should be 'parquet' or 'iceberg'"),
+        (Feed, {**FEED, "table_format": "iceberg", "crawl": True}, "crawl is for table_format: parquet"),
         (FileSource, {"source": "acme", "feeds": []}, "at least 1 item"),
         (FileSource, {"source": "acme", "feeds": [FEED, FEED]}, "feed orders is declared twice"),
         (FileSource, {"source": "acme/eu", "feeds": [FEED]}, "should match pattern"),

@@ -31,6 +31,7 @@ from adplatform_tests.support.platforms import YESTERDAY, make_services
 BEFORE = YESTERDAY - timedelta(days=1)
 Row = tuple[int, str]
 LANDING = {"scoped": "{feed}/dt={date}/{scope}/{file}"}
+ICEBERG = "iceberg "
 PARTITIONED = {"daily": "dt", "shared": "region", "replaced": None, "scoped": "dt"}
 
 
@@ -104,11 +105,12 @@ def scene(aws: Aws, tmp_path: Path, kind: str) -> Scene:
         "start_date": "2026-01-01",
         "arrival": {"complete_when": "count", "expected_files": 1},
         "columns": {"id": {"type": "bigint", "required": True}, "region": {"type": "string", "required": True}},
-        "partition_by": PARTITIONED[kind],
-        "landing": LANDING.get(kind, "{feed}/dt={date}/{file}"),
+        "partition_by": PARTITIONED[kind.removeprefix(ICEBERG)],
+        "landing": LANDING.get(kind.removeprefix(ICEBERG), "{feed}/dt={date}/{file}"),
+        "table_format": "iceberg" if kind.startswith(ICEBERG) else "parquet",
     }
     feed = Feed.model_validate(declared)
-    if kind != "scoped":
+    if not kind.endswith("scoped"):
         source = make_source("acme", services.settings.raw_bucket, [feed])
         provision(services, [source])
         return Scene(services, kind, source, source.feeds[0], None)
@@ -127,11 +129,19 @@ QUICK = ("shared",)
 ALL = pytest.mark.parametrize(
     "kind", [pytest.param(kind, marks=() if kind in QUICK else pytest.mark.slow) for kind in PARTITIONED]
 )
+WITH_ICEBERG = pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(f + kind, marks=() if kind in QUICK else pytest.mark.slow)
+        for f in ("", ICEBERG)
+        for kind in PARTITIONED
+    ],
+)
 BOTH = pytest.mark.parametrize("kind", ["shared", pytest.param("daily", marks=pytest.mark.slow)])
 
 
 def expected(scene: Scene, day: list[Row], other: list[Row]) -> list[Row]:
-    return sorted(day if scene.kind == "replaced" else [*day, *other])
+    return sorted(day if scene.kind.endswith("replaced") else [*day, *other])
 
 
 FIRST: list[Row] = [(1, "de"), (2, "fr")]
@@ -147,7 +157,7 @@ def published_twice(scene: Scene) -> None:
     assert scene.rows() == expected(scene, FIRST + SECOND, OTHER)
 
 
-@ALL
+@WITH_ICEBERG
 def test_after_the_ledger_was_lost_a_correction_fails_loudly_and_the_doctor_brings_all_rows_back(scene: Scene) -> None:
     published_twice(scene)
     before = scene.rows()
@@ -227,7 +237,7 @@ def test_a_delivery_of_another_date_removes_no_rows_that_the_ledger_forgot(scene
     assert scene.rows() == sorted([*before, (20, "de")])
 
 
-@BOTH
+@WITH_ICEBERG
 def test_nothing_is_collected_while_the_ledger_does_not_know_what_readers_see(scene: Scene) -> None:
     published_twice(scene)
     scene.lose_ledger()

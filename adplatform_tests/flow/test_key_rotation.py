@@ -22,6 +22,7 @@ from adplatform.platform.aws import Aws
 from adplatform.privacy.key_versions import fetch_earlier_key
 from adplatform.privacy.keys import HashKey, fetch_key
 from adplatform_tests.flow.rotations import (
+    FEEDS,
     JOINED,
     MEMBERS,
     PURCHASES,
@@ -38,8 +39,13 @@ DUAL = Wish(dual=timedelta(days=30))
 
 
 @pytest.fixture
-def club(aws: Aws, tmp_path: Path) -> Club:
-    return make_club(aws, tmp_path / "home")
+def table_format() -> str:
+    return "parquet"
+
+
+@pytest.fixture
+def club(aws: Aws, tmp_path: Path, table_format: str) -> Club:
+    return make_club(aws, tmp_path / "home", [{**feed, "table_format": table_format} for feed in FEEDS])
 
 
 @pytest.fixture
@@ -131,7 +137,7 @@ def test_a_date_under_another_key_than_the_lake_is_published_with_a_warning(club
     assert found == {("club/purchases", before): (1, 1), ("club/purchases", after): (1, 1)}
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("table_format", ["iceberg", pytest.param("parquet", marks=pytest.mark.slow)])
 def test_rotations_one_after_the_other_bring_every_table_to_one_key_and_joins_count_the_same_persons(
     busy_club: Club,
 ) -> None:

@@ -39,6 +39,7 @@ ORDERS: dict[str, Any] = {
     "columns": {"order_id": {"type": "int", "required": True}, "email": {"pii": "email"}, "amount": "decimal(10,2)"},
     "bounds": {"max_quarantined": 0.5},
 }
+FORMATS = pytest.mark.parametrize("table_format", ["parquet", "iceberg"])
 KEYED = {**ORDERS, "key": ["order_id"], "latest_by": "amount"}
 
 
@@ -132,8 +133,9 @@ def read_files(of: Shop) -> set[str]:
     return {source.rpartition("/")[2] for source in found}
 
 
-def test_a_file_more_is_read_alone_and_the_rest_is_taken_over(services: Services) -> None:
-    orders = shop(services)
+@FORMATS
+def test_a_file_more_is_read_alone_and_the_rest_is_taken_over(services: Services, table_format: str) -> None:
+    orders = shop(services, {**ORDERS, "table_format": table_format})
     orders.deliver("a.csv", "1,ann@example.com,1.00", "2,bob@example.com,2.00")
     first = orders.files
     orders.deliver("b.csv", "3,eve@example.com,3.00")
@@ -144,8 +146,9 @@ def test_a_file_more_is_read_alone_and_the_rest_is_taken_over(services: Services
     assert orders.counts[:4] == (3, 3, 0, 0)
 
 
-def test_of_one_key_in_two_files_the_latest_row_stays_wherever_it_is(services: Services) -> None:
-    orders = shop(services, KEYED)
+@FORMATS
+def test_of_one_key_in_two_files_the_latest_row_stays_wherever_it_is(services: Services, table_format: str) -> None:
+    orders = shop(services, {**KEYED, "table_format": table_format})
     orders.deliver("a.csv", "1,ann@example.com,1.00", "2,bob@example.com,9.00", "3,eve@example.com,3.00")
     orders.deliver("b.csv", "1,ann@example.com,7.00", "2,bob@example.com,2.00", "4,joe@example.com,4.00")
     assert [(row[0], str(row[2])) for row in orders.rows] == [(1, "7.00"), (2, "9.00"), (3, "3.00"), (4, "4.00")]
@@ -169,13 +172,14 @@ def test_files_one_after_the_other_come_to_what_one_reading_of_all_comes_to(serv
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
+@FORMATS
 @pytest.mark.parametrize("declared", [ORDERS, KEYED], ids=["without a key", "keyed"])
 @settings(HISTORIES, max_examples=60)
 @given(files=FILES)
 def test_many_histories_come_to_what_one_reading_comes_to(
-    services: Services, declared: dict[str, Any], files: Files
+    services: Services, declared: dict[str, Any], files: Files, table_format: str
 ) -> None:
-    compare(services, declared, files)
+    compare(services, {**declared, "table_format": table_format}, files)
 
 
 def compare(services: Services, declared: dict[str, Any], files: Files) -> None:

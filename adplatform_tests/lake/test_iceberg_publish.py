@@ -5,18 +5,20 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from adplatform.contracts.types import parse_type
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.lake.attempt import Result
 from adplatform.lake.lake import Lake
+from adplatform.lake.numbered import numbered
 from adplatform.lake.publish import publish
 from adplatform.lake.query import run_query
 from adplatform.lake.table import TableSpec
 from adplatform.platform.aws import Aws
-from adplatform.transform.values import OutputColumn
+from adplatform.transform.values import OutputColumn, StagedFile
 from adplatform_tests.lake.iceberg_reader import open_with_pyiceberg
 from adplatform_tests.lake.support import contract, download, read_with_duckdb, source_name, spec_of, staged
 
@@ -147,3 +149,16 @@ def test_glue_shows_comments_and_what_the_platform_notes_of_columns(lake: Lake, 
         assert (shown["Comment"], shown["Parameters"]["pii"]) == ("The order.", "generic_id")
         assert shown["Parameters"]["adplatform.sources"] == "order_id"
         assert found["Parameters"]["adplatform.feed"] == spec.feed
+
+
+def test_files_are_written_within_the_memory_of_the_settings(lake: Lake, temp: Path) -> None:
+    spec = spec_of(contract({"key": "string"}, table_format="iceberg"), source=source_name())
+    rows = 800_000
+    path = temp / "large.parquet"
+    keys = pa.table({"key": [f"{number:040d}" for number in range(rows)]})
+    pq.write_table(keys, path, row_group_size=50_000, use_dictionary=False)
+    file = StagedFile(path, "", rows)
+    made = numbered(replace(lake, memory_limit="128MB", threads=1), spec, "2026-03-01", {"key": 1, "dt": 2}, file)
+    assert pq.read_metadata(made.path).num_rows == rows
+    with pytest.raises(TransientFailure, match="limit of 1MB"):
+        numbered(replace(lake, memory_limit="1MB"), spec, "2026-03-01", {"key": 1, "dt": 2}, file)

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from adplatform.lake.agreement import Compared
@@ -79,6 +80,15 @@ def test_many_small_files_of_a_quiet_partition_become_one_and_the_ledger_agrees(
     assert read_with_duckdb(lake, spec, temp) == rows
     put(lake, spec, temp, 20)
     assert [row["id"] for row in read_with_duckdb(lake, spec, temp)] == [20]
+
+
+def test_a_partition_to_which_another_engine_has_added_rows_is_left_as_it_is(lake: Lake, aws: Aws, temp: Path) -> None:
+    spec = daily()
+    put(lake, spec, temp, 1, files=9)
+    rows = pa.table({"place": ["fr"], "id": pa.array([99], pa.int64()), "dt": pa.array([DAY], pa.date32())})
+    open_with_pyiceberg(str(aws.endpoint_url), spec).append(rows)
+    assert sweep(lake, spec, 2).compacted == ()
+    assert sorted(row["id"] for row in read_with_duckdb(lake, spec, temp)) == [*range(1, 10), 99]
 
 
 def test_manifests_do_not_grow_without_end(lake: Lake, aws: Aws, temp: Path) -> None:

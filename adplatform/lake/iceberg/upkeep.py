@@ -17,7 +17,7 @@ from pyiceberg.table.snapshots import Snapshot
 
 from adplatform.lake.catalog import Partition
 from adplatform.lake.entry import PUBLISHED_AT, VERSION, placement_of, settled
-from adplatform.lake.iceberg.commit import show
+from adplatform.lake.iceberg.commit import filter_of, show
 from adplatform.lake.iceberg.entries import entries, pointers
 from adplatform.lake.iceberg.tables import Tables
 from adplatform.lake.lake import Lake
@@ -89,7 +89,7 @@ def compact(
     for value, entry in sorted(entries(lake.store, table.properties).items()):
         published = datetime.fromisoformat(entry.parameters.get(PUBLISHED_AT, now.isoformat()))
         files = _small(lake, entry)
-        if published > now - _SETTLED or len(files) < _MANY:
+        if published > now - _SETTLED or len(files) < _MANY or not _is_as_published(lake, table, names, entry):
             continue
         folder = work / f"{len(done):05d}"
         folder.mkdir()
@@ -137,6 +137,15 @@ def _small(lake: Lake, entry: Partition) -> list[Stored]:
     zones = lake.store.zones
     listed = lake.store.listing(zones.clean_bucket, zones.clean_key(entry.location))
     return [file for file in listed if file.size < _SMALL]
+
+
+def _is_as_published(lake: Lake, table: Table, names: list[str], entry: Partition) -> bool:
+    """Whether readers see the files of the entry and nothing else, such as rows that another engine has added."""
+    zones = lake.store.zones
+    listed = lake.store.listing(zones.clean_bucket, zones.clean_key(entry.location))
+    tasks = list(table.scan(filter_of(table.schema(), names, [entry.value])).plan_files())
+    seen = {task.file.file_path for task in tasks}
+    return seen == {zones.clean_uri(file.key) for file in listed} and not any(task.delete_files for task in tasks)
 
 
 def _rewritten(lake: Lake, feed: str, schema: Schema, names: list[str], entry: Partition, folder: Path) -> Partition:
