@@ -123,6 +123,7 @@ class Followed:
             key=(),
             latest_by=(),
             contract_hash=contract_hash(self.changes.feed.contract),
+            table_format=self.declared.table_format,
         )
 
 

@@ -16,8 +16,9 @@ from adplatform_tests.support.platforms import TODAY
 SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 30))]
 
 
-def test_a_load_and_the_changes_since_become_the_rows_of_the_table(services: Services) -> None:
-    shop = followed_source(services)
+@pytest.mark.parametrize("table_format", ["parquet", "iceberg"])
+def test_a_load_and_the_changes_since_become_the_rows_of_the_table(services: Services, table_format: str) -> None:
+    shop = followed_source(services, [{**ORDERS, "table_format": table_format}])
     shop.load({"id": 1, "status": "new", "amount": Decimal("1.50")}, {"id": 2, "status": "new"})
     assert (first := shop.merge()) and first.changes == 2
     assert shop.rows() == [(1, "new", Decimal("1.50")), (2, "new", None)]
@@ -182,10 +183,8 @@ def test_any_workload_split_shuffled_repeated_and_delayed_comes_to_what_the_data
 ) -> None:
     draw = random.Random(seed)
     unchanged = bool(draw.getrandbits(1))
-    shop = followed_source(
-        services,
-        [{**ORDERS, "outputs": ["current", "history"], "unchanged": ["status"] if unchanged else []}],
-    )
+    feed = {**ORDERS, "outputs": ["current", "history"], "unchanged": ["status"] if unchanged else []}
+    shop = followed_source(services, [{**feed, "table_format": "iceberg" if seed % 2 else "parquet"}])
     truth: dict[int, tuple[str | None, Decimal | None]] = {}
     opened: dict[int, tuple[Any, ...]] = {}
     ended: list[tuple[Any, ...]] = []
