@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from adplatform.changes.failed import failed_folds
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 REPLICATION = "replication"
 """What the one target of a source of changes is called."""
+LOADS_COME_WITHIN = timedelta(hours=1)
+"""How long the rows of a load may take after DMS has written them, before somebody hears of it."""
 _CONTROL = re.compile(r"(^|/)awsdms_[^/]*/")
 """Tables of DMS about its own work, beside those of the source (AWS DMS user guide, control table task settings)."""
 
@@ -188,7 +191,22 @@ def _verdict(ledger: "Ledger", followed: Followed, said: Mapping[str, TableStati
             found,
             f"DMS has given up {table}: its log says why. Mend that, then `adplatform reload {name}`",
         )
-    return TableVerdict(followed, found, "")
+    return TableVerdict(followed, found, _missing(ledger, followed))
+
+
+def _missing(ledger: "Ledger", followed: Followed) -> str:
+    """What DMS has loaded and has not come, although it is a while ago."""
+    known = ledger.folds.generations(followed.source, followed.declared.name)
+    last = known[-1] if known else None
+    if last is None or last.loaded_at is None or ledger.now() - last.loaded_at < LOADS_COME_WITHIN:
+        return ""
+    if ledger.folds.get(followed.source, followed.declared.name).merged.generation >= last.number:
+        return ""
+    return (
+        f"DMS has loaded {last.rows} rows of {followed.declared.table} since {last.opened_at:%Y-%m-%d %H:%M} UTC, and "
+        f"not all of them are merged: look at `adplatform ledger {followed.changes.name}`, then `adplatform reload "
+        f"{followed.name}`"
+    )
 
 
 def _findings(checked: Checked, bucket: str, prefix: str, followed: Sequence[Followed]) -> Sequence[Finding]:

@@ -140,6 +140,19 @@ def test_an_added_column_has_its_declared_default_in_older_rows_and_a_dropped_on
     assert wider.rows(columns="id, status, channel") == [(1, None, "app"), (2, "a", "web"), (3, None, None)]
 
 
+def test_a_type_may_become_wider_in_an_iceberg_table(services: Services) -> None:
+    narrow = {**ORDERS["columns"], "amount": "int"}
+    shop = followed_source(services, [{**ORDERS, "columns": narrow, "table_format": "iceberg"}])
+    numbers = pa.schema([pa.field("amount", pa.int64()) if f.name == "amount" else f for f in SCHEMA])
+    shop.load(*({"id": n, "amount": n} for n in range(8)), schema=numbers)
+    shop.merge()
+    wide = {**narrow, "amount": "bigint"}
+    wider = followed_as(shop, [{**ORDERS, "columns": wide, "table_format": "iceberg"}])
+    wider.file(wider.change("U", id=1, amount=2**40), schema=numbers)
+    wider.merge()
+    assert wider.rows(columns="id, amount") == [(n, 2**40 if n == 1 else n) for n in range(8)]
+
+
 def test_a_new_load_ends_rows_that_are_not_in_it_and_old_changes_do_not_count(services: Services) -> None:
     shop = followed_source(services)
     shop.load({"id": 1, "status": "a"}, {"id": 2, "status": "a"}, {"id": 4, "status": "a"})
