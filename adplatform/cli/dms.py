@@ -10,10 +10,20 @@ from typing import Annotated
 import typer
 
 from adplatform.cli.context import connect
+from adplatform.engines.changes import ChangedFiles, operated
 from adplatform.engines.dms_settings.check import check as checked_settings
 from adplatform.engines.dms_settings.check import not_looked_at
 from adplatform.engines.dms_settings.described import configuration_of_aws, task_of_aws
-from adplatform.engines.dms_settings.documents import BOTH, CHANGES, FULL_LOAD, RELOAD, RESUME, START, Checked
+from adplatform.engines.dms_settings.documents import (
+    BOTH,
+    CHANGES,
+    FULL_LOAD,
+    RELOAD,
+    RESUME,
+    START,
+    Checked,
+    Operation,
+)
 from adplatform.engines.dms_settings.files import of_files
 from adplatform.engines.dms_settings.operation_rules import moment
 from adplatform.engines.dms_settings.read_source import read_source
@@ -27,6 +37,7 @@ from adplatform.engines.dms_settings.rule import Finding, Severity
 from adplatform.extract.connection import Connecting
 from adplatform.extract.reading import split_name
 from adplatform.failures import PermanentFailure
+from adplatform.patterns import declared_patterns, of_kind
 from adplatform.platform.settings import read_settings
 
 ENDPOINT, SETTINGS, MAPPINGS = "endpoint.json", "settings.json", "mappings.json"
@@ -60,12 +71,13 @@ def check(
     _require_one_of("--start", start, ("", START, RESUME, RELOAD))
     found = _read(task, config, files, migration)
     operation = replace(
-        found.operation,
+        _operated(task or config, found.operation),
         start=start,
         last_change=_moment("--last-change", last_change),
-        generation=_moment("--generation", generation),
-        watched=watched,
     )
+    if generation is not None:
+        operation = replace(operation, generation=_moment("--generation", generation))
+    operation = replace(operation, watched=watched or operation.watched)
     found = replace(found, operation=operation)
     if source is not None:
         how = Connecting(tls)
@@ -123,6 +135,18 @@ def _read(task: str | None, config: str | None, files: tuple[Path, Path, Path] |
     services = connect()
     dms = services.aws.client("dms")
     return task_of_aws(dms, services.s3, task) if task else configuration_of_aws(dms, services.s3, config or "")
+
+
+def _operated(name: str | None, operation: Operation) -> Operation:
+    """What the ledger knows of a replication that a source follows here."""
+    if name is None:
+        return operation
+    services = connect()
+    for pattern in of_kind(declared_patterns(services.settings), ChangedFiles):
+        dms = pattern.dms(services)
+        if dms is not None and dms.named == name:
+            return operated(services.ledger, pattern.followed, operation)
+    return operation
 
 
 def _table(name: str) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """The command that has a table loaded again whose changes are followed."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ from adplatform.cli.context import connect, console
 from adplatform.engines.changes import ChangedFiles
 from adplatform.engines.changes import reload as load_again
 from adplatform.failures import PermanentFailure
+from adplatform.flow.services import Services
 from adplatform.patterns import declared_patterns, of_kind
 
 
@@ -24,29 +26,32 @@ def reload(
     """Load a table again, without a gap: changes from before never replace what the load brings. Rows that are not in
     it end once it is whole."""
     services = connect()
-    pattern, followed = _find(of_kind(declared_patterns(services.settings), ChangedFiles), table)
+    patterns = of_kind(declared_patterns(services.settings), ChangedFiles)
+    console.print(reloaded(services, patterns, table, reason, whole=whole), highlight=False, soft_wrap=True)
+
+
+def reloaded(services: Services, patterns: Sequence[ChangedFiles], table: str, reason: str, *, whole: bool) -> str:
+    """What the command does, and says of it.
+
+    Raises:
+        PermanentFailure: it cannot be done.
+    """
+    pattern, followed = _find(patterns, table)
     folds, watched = services.ledger.folds, pattern.dms(services) is not None
-    if whole:
-        known = folds.generations(followed.source, followed.declared.name)
-        if watched or not known or known[-1].loaded_at is not None:
-            why = "DMS says itself when a load is whole" if watched else "no load has begun that is not whole"
-            raise PermanentFailure(f"{table}: {why}; leave --whole out")
-        folds.loaded(followed.source, followed.declared.name, known[-1], None)
-        console.print(
-            f"{table}: load {known[-1].number} is whole; the next merge ends what is not in it", soft_wrap=True
-        )
-        return
-    generation = load_again(services, pattern, followed, reason)
-    began = f"{table}: load {generation.number} begins with sequence {generation.sequence}"
-    todo = (
-        "DMS loads it now"
-        if watched
-        else "have DMS load the table now, and say --whole once all of its files are there"
-    )
-    console.print(f"{began}; {todo}", highlight=False, soft_wrap=True)
+    if not whole:
+        generation = load_again(services, pattern, followed, reason)
+        todo = "have DMS load the table now, and say --whole once all of its files are there"
+        began = f"{table}: load {generation.number} begins with sequence {generation.sequence}"
+        return f"{began}; {'DMS loads it now' if watched else todo}"
+    known = folds.generations(followed.source, followed.declared.name)
+    if watched or not known or known[-1].loaded_at is not None:
+        why = "DMS says itself when a load is whole" if watched else "no load has begun that is not whole"
+        raise PermanentFailure(f"{table}: {why}; leave --whole out")
+    folds.loaded(followed.source, followed.declared.name, known[-1], None)
+    return f"{table}: load {known[-1].number} is whole; the next merge ends what is not in it"
 
 
-def _find(patterns: list[ChangedFiles], table: str) -> tuple[ChangedFiles, Followed]:
+def _find(patterns: Sequence[ChangedFiles], table: str) -> tuple[ChangedFiles, Followed]:
     every = [(pattern, each) for pattern in patterns for each in pattern.followed]
     for pattern, each in every:
         if each.name == table:

@@ -15,7 +15,7 @@ from adplatform.engines.dms import COMPLETED, ERROR, Dms, Serverless, TableStati
 from adplatform.engines.dms_replication import DmsReplication
 from adplatform.engines.dms_settings.check import check as checked_settings
 from adplatform.engines.dms_settings.described import configuration_of_aws, task_of_aws
-from adplatform.engines.dms_settings.documents import Checked
+from adplatform.engines.dms_settings.documents import Checked, Operation
 from adplatform.engines.dms_settings.rule import Severity
 from adplatform.engines.engine import Finding
 from adplatform.engines.pattern import EngineFiles
@@ -100,7 +100,8 @@ def database_changes(declared: ChangesSource, settings: Settings) -> ChangedFile
                 checked = configuration_of_aws(client, s3, declared.serverless)
             else:
                 checked = task_of_aws(client, s3, str(declared.task))
-            return list(_findings(checked, services.zones.raw_bucket, source.prefix, followed))
+            operation = operated(services.ledger, followed, checked.operation)
+            return _findings(replace(checked, operation=operation), services.zones.raw_bucket, source.prefix)
 
         engine = DmsReplication(replication, opening, unfit)
         return [Target(REPLICATION, engine, judge=lambda run: run.message)]
@@ -209,7 +210,14 @@ def _missing(ledger: "Ledger", followed: Followed) -> str:
     )
 
 
-def _findings(checked: Checked, bucket: str, prefix: str, followed: Sequence[Followed]) -> Sequence[Finding]:
+def operated(ledger: "Ledger", followed: Sequence[Followed], operation: Operation) -> Operation:
+    """The operation of a replication whose tables are followed here, with what is known of it: when the last load was
+    opened, and that somebody is notified of tables in error."""
+    loads = (each.opened_at for table in followed for each in ledger.folds.generations(*table.name.split("/")))
+    return replace(operation, watched=True, generation=operation.generation or max(loads, default=None))
+
+
+def _findings(checked: Checked, bucket: str, prefix: str) -> Sequence[Finding]:
     found = [
         Finding(f"rule {each.number}, {each.where}: {each.text}", fatal=each.severity is Severity.ERROR)
         for each in checked_settings(checked)

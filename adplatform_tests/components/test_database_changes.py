@@ -12,8 +12,11 @@ import pyarrow.parquet as pq
 from adplatform.components import DatabaseChanges
 from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
+from adplatform.platform.aws import Aws
 from adplatform_tests.support.changes import ORDERS, SCHEMA, sequence
-from adplatform_tests.support.platforms import Platform, make_platform
+from adplatform_tests.support.databases import Database
+from adplatform_tests.support.dms import dms_task
+from adplatform_tests.support.platforms import Platform, make_platform, resources_with
 
 
 def platform_of(services: Services, instance: dg.DagsterInstance, **feed: Any) -> Platform:
@@ -115,3 +118,49 @@ def test_an_insert_without_a_sequence_outside_a_load_stops_the_merge_and_says_wh
     assert said and said.error and "$AR_H_CHANGE_SEQ" in said.error.message
     row = services.ledger.folds.get("shop", "orders")
     assert (row.state, "no sequence" in row.error) == ("failed", True)
+
+
+def test_the_sensor_starts_the_task_and_says_what_dms_says_of_each_table(
+    services: Services, shop: Database, instance: dg.DagsterInstance, aws: Aws
+) -> None:
+    shop.execute("CREATE TABLE orders (id bigint PRIMARY KEY, status text, amount numeric(10,2))")
+    shop.execute("INSERT INTO orders VALUES (1, 'new', 1.5)")
+    made = platform_of(services, instance)
+    settings = {"DataFormat": "parquet", "CdcMaxBatchInterval": 3600}
+    with dms_task(
+        aws, shop, "public.orders", bucket=services.zones.raw_bucket, folder="landing/shop", s3=settings
+    ) as task:
+        feed = {**ORDERS, "arrival": {"quiet_period": "0s"}}
+        declared = {"source": "shop", "task": task.arn, "driven": True, "feeds": [feed]}
+        platform = make_platform(services, declared, instance, DatabaseChanges)
+        assert platform.source == made.source
+        platform.tick()
+        task.wait_for("running")
+        task.wait_until_caught_up()
+        result, events = ticked(platform)
+        assert [event.check_name for event in events if isinstance(event, dg.AssetCheckEvaluation)] == ["replicated"]
+        assert [each.passed for each in events if isinstance(each, dg.AssetCheckEvaluation)] == [True]
+        for request in result.run_requests or ():
+            assert platform.run(request).success
+        assert all(each.success for each in platform.process())
+        assert rows(platform, "orders") == [(1, "new")]
+        task.fault("table_error", table="public.orders")
+        shop.execute("UPDATE orders SET status = 'x'")
+        task.flush()
+        while task.statistics()["public.orders"]["TableState"] != "Table error":
+            pass
+        messages = platform.messages
+        _, events = ticked(platform)
+        assert [each.passed for each in events if isinstance(each, dg.AssetCheckEvaluation)] == [False]
+        assert "table_not_followed" in {message["event"] for message in messages.read()}
+
+
+def ticked(platform: Platform) -> tuple[dg.SensorResult, list[Any]]:
+    """One look of the source's sensor, and what it says of its assets."""
+    sensor = platform.definitions.resolve_sensor_def("shop_arrivals")
+    context = dg.build_sensor_context(
+        instance=platform.instance, definitions=platform.definitions, resources=resources_with(platform.services)
+    )
+    result = sensor(context)
+    assert isinstance(result, dg.SensorResult)
+    return result, list(result.asset_events)

@@ -1,0 +1,46 @@
+"""A table that is loaded again by a command, where no replication can be asked."""
+
+import pytest
+
+from adplatform.cli.reload import reloaded
+from adplatform.failures import PermanentFailure
+from adplatform.flow.services import Services
+from adplatform_tests.support.changes import ORDERS, Changes, followed_source
+
+
+@pytest.fixture
+def shop(services: Services) -> Changes:
+    """A declared source whose files somebody else's DMS writes."""
+    return followed_source(services, [ORDERS, {**ORDERS, "name": "logs", "table": "public.logs", "outputs": []}])
+
+
+def said(shop: Changes, table: str, *, whole: bool = False) -> str:
+    name = f"{shop.pattern.source.name}/{table}"
+    return reloaded(shop.services, [shop.pattern], name, "a lost slot", whole=whole)
+
+
+def test_a_load_is_in_the_ledger_before_anybody_asks_for_it_and_whole_once_somebody_says_so(shop: Changes) -> None:
+    folds, source = shop.services.ledger.folds, shop.pattern.source.name
+    assert "have DMS load the table now" in said(shop, "orders")
+    [load] = folds.generations(source, "orders")
+    assert (load.reason, load.loaded_at) == ("a lost slot", None)
+    # One that is on its way goes on.
+    assert load.sequence in said(shop, "orders")
+    assert len(folds.generations(source, "orders")) == 1
+    assert "load 1 is whole" in said(shop, "orders", whole=True)
+    [load] = folds.generations(source, "orders")
+    assert load.loaded_at is not None
+    assert "load 2 begins" in said(shop, "orders")
+
+
+@pytest.mark.parametrize(
+    ("table", "whole", "why"),
+    [
+        ("nothing", False, "no table"),
+        ("logs", False, "keeps changes only"),
+        ("orders", True, "no load has begun"),
+    ],
+)
+def test_what_cannot_be_loaded_is_refused_with_the_reason(shop: Changes, table: str, whole: bool, why: str) -> None:
+    with pytest.raises(PermanentFailure, match=why):
+        said(shop, table, whole=whole)
