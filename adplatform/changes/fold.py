@@ -18,11 +18,13 @@ from adplatform.changes.local_files import fetch
 from adplatform.changes.state import KeptBucket, KeptFile, State
 from adplatform.changes.versions import Version, files_at, locations, show
 from adplatform.changes.views import views_of
+from adplatform.contracts.changes import OP
 from adplatform.contracts.types import parse_type
 from adplatform.failures import ClaimLost, TransientFailure
 from adplatform.flow.services import Services
 from adplatform.lake.attempt import Published
 from adplatform.lake.keyed import Bucket, KeyedTable, Merged, merge, merging
+from adplatform.lake.parquet import write_empty
 from adplatform.lake.table import TableSpec, table_name
 from adplatform.ledger.folds import Fold, Generation, Plan
 from adplatform.platform.late import Late
@@ -67,6 +69,8 @@ class _Fold:
     before: State
     columns: tuple[OutputColumn, ...]
     generations: Sequence[Generation]
+    has_changes: bool
+    """Whether there is a table of changes by now."""
 
     @property
     def since(self) -> date:
@@ -110,7 +114,7 @@ def fold(services: Services, followed: Followed, row: Fold, run_id: str, work: P
             con,
             doing.table,
             base,
-            gathered.files,
+            gathered.files or (_no_changes(doing),),
             doing.folder("merged"),
             history=followed.has_history,
             floor=_floor(doing),
@@ -129,14 +133,24 @@ def fold(services: Services, followed: Followed, row: Fold, run_id: str, work: P
 def _begun(services: Services, followed: Followed, row: Fold, run_id: str, work: Path) -> _Fold:
     plan, before = row.next_plan, State()
     if row.manifest_key and not plan.anew:
-        found = services.s3.get_object(Bucket=services.zones.raw_bucket, Key=row.manifest_key)
-        before = state.read(found["Body"].read())
+        kept = services.s3.get_object(Bucket=services.zones.raw_bucket, Key=row.manifest_key)
+        before = state.read(kept["Body"].read())
     catalogued = services.lake.catalog.table(table_name(followed.changes.table, services.settings.database_prefix))
-    if catalogued is None:
-        raise TransientFailure(f"{followed.changes.table}: its table is gone; run the step again")
-    columns = followed.columns((name, parse_type(kind)) for name, kind in catalogued.columns)
+    if catalogued is None:  # the load of an empty table brings no file
+        found = [(column.name, column.type) for column in followed.stored.values()]
+    else:
+        found = [(name, parse_type(kind)) for name, kind in catalogued.columns]
+    columns = followed.columns(found)
     generations = services.ledger.folds.generations(followed.source, followed.declared.name)
-    return _Fold(services, followed, row, plan, run_id, work, before, columns, generations)
+    there = catalogued is not None
+    return _Fold(services, followed, row, plan, run_id, work, before, columns, generations, there)
+
+
+def _no_changes(doing: _Fold) -> Path:
+    """A file of changes without any: a load may end rows and bring none."""
+    path = doing.work / "no-changes.parquet"
+    write_empty((*doing.columns, doing.followed.stored[OP]), path)
+    return path
 
 
 def _floor(doing: _Fold) -> str:
@@ -235,7 +249,7 @@ def _shown(
     published[followed.deleted] = _lead(doing, deleted, spec, doing.since, key)
     published[followed.name] = _lead(doing, rows, _spec(doing, followed.name, description), doing.since, key)
     last = max(plan.reached.numbers, default=None)
-    for view in views_of(followed, doing.columns, last, services.settings.database_prefix):
+    for view in views_of(followed, doing.columns, last, services.settings.database_prefix) if doing.has_changes else ():
         services.lake.catalog.show_view(view)
     days = {followed.history: plan.day}
     done = replace(

@@ -61,6 +61,8 @@ def _planned(services: Services, followed: Followed, row: Fold, everything: bool
     generation = _loaded(services, followed, known)
     if not changed and generation <= known.generation:
         return None
+    if not row.number and not generation and _loads(ledger, followed):
+        return None
     if not everything and not _is_time(ledger.now(), followed, row, changed, generation > known.generation):
         return None
     plan = _plan(services, followed, row, placed, changed, generation)
@@ -139,6 +141,11 @@ def _loaded(services: Services, followed: Followed, known: Reached) -> int:
         if each.loaded_at is not None and _has_come(services, followed, each, found):
             return each.number
     return known.generation
+
+
+def _loads(ledger: Ledger, followed: Followed) -> bool:
+    """Whether a load is known. Nobody sees a table before its first one is whole."""
+    return bool(ledger.folds.generations(followed.source, followed.declared.name))
 
 
 def _has_come(

@@ -98,6 +98,8 @@ def run_query(
             con.execute(f'create schema if not exists "{table.database}"')
             con.execute(f'create view "{table.database}"."{table.name}" as select * from "{name}"')
         for database, name, statement in open_views(glue, database_prefix):
+            if name not in sql:  # one whose tables are gone spoils no other query
+                continue
             con.execute(f'create view "{database}"."{name}" as {statement}')
         try:
             result = con.execute(sql)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from adplatform.changes.generations import next_generation
+from adplatform.changes.loads import open_load
 from adplatform.flow.services import Services
 from adplatform_tests.support.changes import ORDERS, SCHEMA, START, followed_as, followed_source, sequence
 from adplatform_tests.support.platforms import TODAY
@@ -172,6 +173,30 @@ def test_a_new_load_ends_rows_that_are_not_in_it_and_old_changes_do_not_count(se
     shop.merge()
     assert shop.rows(columns="id, status") == [(1, "loaded"), (3, "loaded"), (4, "since")]
     assert shop.rows("_deleted", "id, status") == [(2, "a")]
+
+
+def test_nobody_sees_a_table_before_its_first_load_is_whole(services: Services) -> None:
+    shop = followed_source(services)
+    folds, source = services.ledger.folds, shop.pattern.source.name
+    load = open_load(services.ledger, shop.followed, services.now() - timedelta(seconds=5), "a test")
+    shop.load({"id": 1}, {"id": 2}, number=1)
+    assert shop.merge() is None
+    folds.loaded(source, "orders", load, 3)
+    assert shop.merge() is None, "one row is still to come"
+    shop.load({"id": 3}, number=2)
+    shop.merge()
+    assert shop.rows(columns="id") == [(1,), (2,), (3,)]
+
+
+def test_an_empty_table_is_one_after_its_load_which_brings_no_file(services: Services) -> None:
+    shop = followed_source(services)
+    load = open_load(services.ledger, shop.followed, services.now() - timedelta(seconds=5), "a test")
+    services.ledger.folds.loaded(shop.pattern.source.name, "orders", load, 0)
+    assert (done := shop.merge()) and done.changes == 0
+    assert shop.rows() == []
+    shop.file(shop.change("I", id=1, status="first"))
+    shop.merge()
+    assert shop.rows(columns="id, status") == [(1, "first")]
 
 
 def test_personal_data_is_hashed_alike_in_loads_and_changes_so_that_a_personal_key_can_be_merged(
