@@ -20,7 +20,7 @@ from adplatform.changes.versions import Version, files_at, locations, show
 from adplatform.changes.views import views_of
 from adplatform.contracts.changes import OP
 from adplatform.contracts.types import parse_type
-from adplatform.failures import ClaimLost, TransientFailure
+from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure
 from adplatform.flow.services import Services
 from adplatform.lake.attempt import Published
 from adplatform.lake.keyed import Bucket, KeyedTable, Merged, merge, merging
@@ -237,17 +237,19 @@ def _shown(
     history = _history(doing, merged, whole) if followed.has_history else {}
     closed = history.get(plan.day, (None, ()))[1]
     columns = tuple((column.name, column.type.hive) for column in doing.columns)
-    key = f"{services.zones.folds(followed.name)}{row.next:06}.json"
+    # Readers are told the merge, which every try of it shows alike; what it came to is each try's own.
+    merge_name = f"{services.zones.folds(followed.name)}{row.next:06}"
+    key = f"{merge_name}-{row.revision:04}.json"
     body = state.written(State(columns, buckets, closed, _merged_files(doing, changes)))
     services.s3.put_object(Bucket=services.zones.raw_bucket, Key=key, Body=body, **services.zones.put_arguments)
     description = followed.declared.description
     published: dict[str, Published] = {}
     for day, (version, _) in history.items():
         spec = _spec(doing, followed.history, f"Versions of rows that have ended. {description}")
-        published[f"{followed.history}/{day}"] = _lead(doing, version, spec, day, key)
+        published[f"{followed.history}/{day}"] = _lead(doing, version, spec, day, merge_name)
     spec = _spec(doing, followed.deleted, f"Rows that were deleted. {description}")
-    published[followed.deleted] = _lead(doing, deleted, spec, doing.since, key)
-    published[followed.name] = _lead(doing, rows, _spec(doing, followed.name, description), doing.since, key)
+    published[followed.deleted] = _lead(doing, deleted, spec, doing.since, merge_name)
+    published[followed.name] = _lead(doing, rows, _spec(doing, followed.name, description), doing.since, merge_name)
     last = max(plan.reached.numbers, default=None)
     for view in views_of(followed, doing.columns, last, services.settings.database_prefix) if doing.has_changes else ():
         services.lake.catalog.show_view(view)
@@ -371,7 +373,12 @@ def _spec(doing: _Fold, table: str, description: str) -> TableSpec:
 
 
 def _lead(doing: _Fold, version: Version, spec: TableSpec, day: date, manifest: str) -> Published:
-    return show(
+    """Lead readers to a version, or find that another try of the merge has led them to the same.
+
+    Raises:
+        PermanentFailure: that try read other changes, so that what is shown cannot be gone on with.
+    """
+    shown = show(
         doing.services,
         version,
         spec,
@@ -382,6 +389,15 @@ def _lead(doing: _Fold, version: Version, spec: TableSpec, day: date, manifest: 
         run_id=doing.run_id,
         temp=doing.work,
     )
+    placement = doing.services.ledger.placements.get(version.table, day)
+    if placement is not None and placement.version == doing.row.next:
+        there = files_at(doing.services, placement.location).keys()
+        if placement.rows != version.rows or (version.rows and there != version.names(doing.services)):
+            raise PermanentFailure(
+                f"{version.table}: merge {doing.row.next} was shown by a run that read other changes; "
+                f"`adplatform reload {doing.followed.name}` makes the table anew"
+            )
+    return shown
 
 
 def _count(path: Path | None) -> int:

@@ -59,11 +59,16 @@ def _planned(services: Services, followed: Followed, row: Fold, everything: bool
     placed = ledger.placements.of_feed(followed.changes.name)
     changed = [each for each in placed if known.versions.get(each.day.isoformat()) != each.version]
     generation = _loaded(services, followed, known)
-    if not changed and generation <= known.generation:
+    reshaped = bool(row.number) and known.shape != followed.shape
+    if not changed and generation <= known.generation and not reshaped:
         return None
     if not row.number and not generation and _loads(ledger, followed):
         return None
-    if not everything and not _is_time(ledger.now(), followed, row, changed, generation > known.generation):
+    if (
+        not everything
+        and not reshaped
+        and not _is_time(ledger.now(), followed, row, changed, generation > known.generation)
+    ):
         return None
     plan = _plan(services, followed, row, placed, changed, generation)
     if plan is None:
@@ -96,7 +101,7 @@ def _plan(
     if len(keys) > 1:
         return None
     key_id = next(iter(keys), known.key_id)
-    anew = bool(row.number) and key_id != known.key_id
+    anew = bool(row.number) and (key_id != known.key_id or followed.shape != known.shape)
     numbers, objects, whole, basis = dict(known.numbers), dict(known.objects), [], known.basis
     for each in changed:
         day = each.day.isoformat()
@@ -120,6 +125,7 @@ def _plan(
         basis=basis,
         key_id=key_id,
         generation=max(generation, known.generation),
+        shape=followed.shape,
     )
     today = ledger.now().date()
     return Plan(reached, max(today, row.day or today), tuple(whole), anew)

@@ -20,6 +20,7 @@ from adplatform.contracts.types import DataType
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.keyed import CLOSED_BY, VALID_TO, KeyedTable
 from adplatform.lake.table import TableSpec, contract_hash, table_name
+from adplatform.ledger.rows import digest
 from adplatform.privacy.outputs import pii_outputs
 from adplatform.transform.compile import output_columns
 from adplatform.transform.values import OutputColumn
@@ -90,6 +91,12 @@ class Followed:
             if name not in NOT_KEPT and name not in (SEQUENCE, CHANGED_AT)
         ]
         return (*plain, self.stored[SEQUENCE], self.stored[CHANGED_AT])
+
+    @property
+    def shape(self) -> str:
+        """Names what decides over the rows of the tables and where they are: once it changes, all are made anew."""
+        declared = self.declared
+        return digest(*declared.key, str(declared.buckets), *sorted(declared.unchanged), *sorted(declared.outputs))
 
     def keyed(self, columns: Iterable[OutputColumn]) -> KeyedTable:
         """How rows with these columns are merged."""

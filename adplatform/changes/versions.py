@@ -32,6 +32,15 @@ class Version:
     carried: list[CarriedFile] = field(default_factory=list)
     partition: str = ""
 
+    @property
+    def rows(self) -> int:
+        return sum(file.rows for file in (*self.new, *self.carried))
+
+    def names(self, services: Services) -> set[str]:
+        """What the files are called where readers see the version."""
+        new = {f"part-{number:05}.parquet" for number in range(len(self.new))}
+        return new | {services.zones.lasting_name(self.table, file.key) for file in self.carried}
+
     def add(self, path: Path | None) -> KeptFile:
         """A new file, where there is one; and what it will be called."""
         if path is None:

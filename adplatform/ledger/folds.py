@@ -20,7 +20,7 @@ _FOLD = "fold"
 class Reached:
     """How far changes are taken, by date: the version of its delivery, up to which arrival of it, how many objects that
     is, and how many rows of changes. ``basis`` is what they were read by, ``key_id`` names the key of their digests,
-    and ``generation`` is the load that rows from before do not outlive."""
+    ``generation`` is the load that rows from before do not outlive, and ``shape`` what the table was made by."""
 
     versions: Mapping[str, int] = field(default_factory=dict)
     numbers: Mapping[str, int] = field(default_factory=dict)
@@ -29,6 +29,7 @@ class Reached:
     basis: str = ""
     key_id: str = ""
     generation: int = 0
+    shape: str = ""
 
 
 @dataclass(frozen=True)

@@ -175,6 +175,22 @@ def test_a_new_load_ends_rows_that_are_not_in_it_and_old_changes_do_not_count(se
     assert shop.rows("_deleted", "id, status") == [(2, "a")]
 
 
+@pytest.mark.parametrize("change", [{"buckets": 7}, {"key": ["id", "status"]}, {"outputs": ["current", "history"]}])
+def test_what_is_declared_otherwise_makes_the_table_anew(services: Services, change: dict[str, Any]) -> None:
+    columns = {**ORDERS["columns"], "status": {"required": True}}
+    shop = followed_source(services, [{**ORDERS, "columns": columns}])
+    shop.load({"id": 1, "status": "a"}, {"id": 2, "status": "b"})
+    shop.file(shop.change("U", id=1, status="a", amount=Decimal(1)), shop.change("D", id=2, status="b"))
+    shop.merge()
+    other = followed_as(shop, [{**ORDERS, "columns": columns, **change}])
+    assert other.fold()
+    assert other.rows() == [(1, "a", Decimal("1.00"))]
+    assert other.rows("_deleted", "id") == [(2,)]
+    if "outputs" in change:
+        assert other.rows("_history", "id, status, amount") == [(1, "a", None), (2, "b", None)]
+    assert other.fold() is None
+
+
 def test_nobody_sees_a_table_before_its_first_load_is_whole(services: Services) -> None:
     shop = followed_source(services)
     folds, source = services.ledger.folds, shop.pattern.source.name

@@ -12,6 +12,7 @@ from dagster_aws.s3.resources import S3Resource
 from adplatform.changes.fold import Folded, fold
 from adplatform.changes.folds_due import folds_due, waiting
 from adplatform.changes.followed import Followed, history_columns
+from adplatform.components.assembly.arrivals import run_tags
 from adplatform.components.assembly.automation import Automation, Extended, Looking, Tick
 from adplatform.components.assembly.delivery_assets import clean_key
 from adplatform.components.assembly.metadata import clean_schema, topic_metadata
@@ -62,7 +63,7 @@ def _request(followed: Followed, row: Fold) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=row.run_key,
         asset_selection=[_table_key(table) for table in followed.tables],
-        tags={FEED_TAG: followed.name, FOLD_TAG: str(row.next), "source": followed.source},
+        tags={**run_tags(followed.changes), FEED_TAG: followed.name, FOLD_TAG: str(row.next)},
     )
 
 
