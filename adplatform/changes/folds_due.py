@@ -59,28 +59,22 @@ def _planned(services: Services, followed: Followed, row: Fold, everything: bool
     placed = ledger.placements.of_feed(followed.changes.name)
     changed = [each for each in placed if known.versions.get(each.day.isoformat()) != each.version]
     generation = _loaded(services, followed, known)
-    reshaped = bool(row.number) and known.shape != followed.shape
-    if not changed and generation <= known.generation and not reshaped:
+    reshaped, loaded = bool(row.number) and known.shape != followed.shape, generation > known.generation
+    if not (changed or loaded or reshaped) or (not row.number and not loaded and _loads(ledger, followed)):
         return None
-    if not row.number and not generation and _loads(ledger, followed):
-        return None
-    if (
-        not everything
-        and not reshaped
-        and not _is_time(ledger.now(), followed, row, changed, generation > known.generation)
-    ):
+    if not (everything or reshaped or loaded or _is_time(ledger.now(), followed, row, changed)):
         return None
     plan = _plan(services, followed, row, placed, changed, generation)
     if plan is None:
         return None
-    if plan.reached.numbers == known.numbers and not plan.whole and not plan.anew and generation <= known.generation:
+    if plan.reached.numbers == known.numbers and not plan.whole and not plan.anew and not loaded:
         ledger.folds.look(row, plan.reached)
         return None
     return ledger.folds.plan(row, plan)
 
 
-def _is_time(now: datetime, followed: Followed, row: Fold, changed: Sequence[Placement], loaded: bool) -> bool:
-    if row.folded_at is None or loaded or now - row.folded_at >= followed.declared.fold.every:
+def _is_time(now: datetime, followed: Followed, row: Fold, changed: Sequence[Placement]) -> bool:
+    if row.folded_at is None or now - row.folded_at >= followed.declared.fold.every:
         return True
     known = row.merged.rows
     new = sum(max(0, each.rows - known.get(each.day.isoformat(), 0)) for each in changed)

@@ -34,7 +34,7 @@ class Version:
 
     @property
     def rows(self) -> int:
-        return sum(file.rows for file in (*self.new, *self.carried))
+        return sum(file.rows for file in self.new) + sum(file.rows for file in self.carried)
 
     def names(self, services: Services) -> set[str]:
         """What the files are called where readers see the version."""

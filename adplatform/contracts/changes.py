@@ -44,8 +44,8 @@ class ChangedTable(Feed):
     fold: Folding = Folding()
     """When changes are merged into the table."""
     buckets: int = Field(default=16, ge=1, le=1024)
-    """In how many files the rows of the table are kept, by their key; one should have 50 to 200 MB. Where this, the key,
-    ``unchanged`` or ``outputs`` are changed, the table is made anew from all changes."""
+    """In how many files the rows of the table are kept, by their key; one should have 50 to 200 MB. Where this, the
+    key, ``unchanged`` or ``outputs`` are changed, the table is made anew from all changes."""
     sequence_field: str = "ar_h_change_seq"
     """The column of the files with ``$AR_H_CHANGE_SEQ``, by which changes are in order."""
     time_field: str = "dms_ts"
