@@ -162,7 +162,7 @@ Look around (with .venv/bin on the PATH):
   adplatform query "select count(*), count(email_lake) from clean_northwind_crm.contacts"
   adplatform query "select dt, count(*), sum(value) from clean_northwind_cloud.conversions group by all"
   adplatform query "select count(*), sum(amount), max(updated_at) from clean_northwind_shop.orders"
-  adplatform query "select status, count(*) from clean_northwind_live.orders_versions group by all"
+  adplatform query "select status, count(*) from clean_northwind_live.orders_history group by all"
   adplatform runs northwind_shop        (and northwind_crm, northwind_cloud, northwind_live)
   adplatform inventory northwind_cloud
   adplatform quarantine list

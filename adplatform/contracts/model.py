@@ -40,7 +40,7 @@ def _as_written(schema: dict[str, Any], model: type[BaseModel]) -> None:
         if isinstance(field.default, timedelta):
             schema["properties"][name]["default"] = write_duration(field.default)
         elif isinstance(field.default, BaseModel):
-            schema["properties"][name]["default"] = field.default.model_dump(mode="json", exclude_unset=True)
+            schema["properties"][name]["default"] = _spelled(field.default)
     for old, new in getattr(model, "renamed", {}).items():
         named = {key: said for key, said in schema["properties"][new].items() if key != "default"}
         schema["properties"][old] = {
@@ -49,6 +49,15 @@ def _as_written(schema: dict[str, Any], model: type[BaseModel]) -> None:
             "description": f"The earlier name of `{new}`.",
             "deprecated": True,
         }
+
+
+def _spelled(settings: BaseModel) -> dict[str, Any]:
+    """What is set of settings that belong together, as users may write it."""
+    lengths = {
+        name: value for name in settings.model_fields_set if isinstance(value := getattr(settings, name), timedelta)
+    }
+    written = settings.model_dump(mode="json", exclude_unset=True, exclude=set(lengths))
+    return {**written, **{name: write_duration(value) for name, value in lengths.items()}}
 
 
 class Strict(BaseModel):

@@ -78,7 +78,8 @@ def test_values_of_a_wrong_kind_are_reported_in_the_words_of_yaml(tmp_path: Path
 @pytest.mark.parametrize("text", [HINTS, README.read_text(encoding="utf-8")], ids=["demo", "README"])
 def test_queries_that_people_are_advised_to_try_name_tables_and_columns_that_there_are(text: str) -> None:
     settings = read_settings()
-    flows = [flow for pattern in declared_patterns(settings) for flow in pattern.source.feeds]
+    sources = [pattern.source for pattern in declared_patterns(settings)]
+    flows = [flow for source in sources for flow in (*source.feeds, *source.derived)]
     known = {f"clean_{flow.source}.{flow.feed.name}": output_columns(flow.feed.contract) for flow in flows}
     queries = [
         sqlglot.parse_one(q.replace("group by all", "").replace("order by 1", ""), read="duckdb")

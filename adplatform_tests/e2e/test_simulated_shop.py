@@ -19,7 +19,7 @@ from adplatform_tests.support.projects import adplatform, copy_project
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Path]:
     made = copy_project(tmp_path / "project")
-    for part in ("amazon", "clouds", "partners", "saas"):
+    for part in ("amazon", "clouds", "partners", "saas", "databases/shop_changes"):
         shutil.rmtree(made / "adplatform" / "defs" / part)
     yield made
     forget(made / "home" / "aws" / "shop")
