@@ -7,12 +7,12 @@ import dagster as dg
 from pydantic import BaseModel
 
 from adplatform.components.assembly.arrivals import Arrivals, deadline_schedule
-from adplatform.components.assembly.automation import Automation
+from adplatform.components.assembly.automation import Automation, asking_sensor
 from adplatform.components.assembly.care import care_schedules
 from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset
 from adplatform.components.assembly.folds import fold_asset, with_folds
-from adplatform.components.assembly.replications import changes_sensor, replication_checks, with_replication
+from adplatform.components.assembly.replications import replication_checks, with_replication
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.components.assembly.specs import with_hook
 from adplatform.contracts.changes import ChangesSource
@@ -110,5 +110,12 @@ class DatabaseChanges(dg.Component):
             if followed.tables:
                 own.append(fold_asset(followed, owners, tags))
             assets += with_hook(own, self.get_asset_spec)
-        sensor = changes_sensor(self.automation(), assets, self.declared.check_every, sensor_status)
+        sensor = asking_sensor(
+            self.automation(),
+            f"{source.name}_arrivals",
+            f"Settles the changes of {source.name}, starts their runs, merges them and watches DMS.",
+            self.declared.check_every,
+            sensor_status,
+            target=assets,
+        )
         return dg.Definitions(assets=assets, sensors=[sensor], schedules=schedules)

@@ -164,7 +164,7 @@ def reload(services: Services, pattern: ChangedFiles, followed: Followed, reason
     and say when the load is whole.
 
     Raises:
-        PermanentFailure: the replication does not run.
+        PermanentFailure: the replication does not run, or has not loaded its tables yet.
     """
     ledger, dms = services.ledger, pattern.dms(services)
     if not followed.tables:
@@ -173,7 +173,10 @@ def reload(services: Services, pattern: ChangedFiles, followed: Followed, reason
         raise PermanentFailure(f"DMS {dms.named} does not run, and only then it loads a table again; start it first")
     generation = open_load(ledger, followed, ledger.now(), reason)
     if dms is not None and not dms.reload([_names(followed.declared.table)]):
-        raise PermanentFailure(f"DMS {dms.named} has stopped meanwhile; start it, then reload again")
+        raise PermanentFailure(
+            f"DMS {dms.named} loads no table again now: it has stopped, or has not loaded its tables a first "
+            "time; reload again once it runs and has"
+        )
     return generation
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -96,7 +97,7 @@ class Task:
     def described(self) -> Replication:
         kind = "replication-task-arn" if _ARN.match(self.named) else "replication-task-id"
         with self._failures():
-            found = list(_pages(self.client.describe_replication_tasks, "ReplicationTasks", kind, self.named))
+            found = list(pages(self.client.describe_replication_tasks, "ReplicationTasks", kind, self.named))
         if len(found) != 1:
             raise PermanentFailure(f"DMS has {len(found)} tasks called {self.named!r}; give the ARN of one")
         [task] = found
@@ -121,8 +122,8 @@ class Task:
     def statistics(self) -> list[TableStatistics]:
         arn = self.described().arn
         with self._failures():
-            ask = _with(self.client.describe_table_statistics, ReplicationTaskArn=arn)
-            return [_statistics(each) for each in _pages(ask, "TableStatistics")]
+            ask = partial(self.client.describe_table_statistics, ReplicationTaskArn=arn)
+            return [_statistics(each) for each in pages(ask, "TableStatistics")]
 
     def reload(self, tables: Sequence[tuple[str, str]]) -> bool:
         arn = self.described().arn
@@ -150,7 +151,7 @@ class Serverless:
         arn = config["ReplicationConfigArn"]
         with self._failures():
             try:
-                found = list(_pages(self.client.describe_replications, "Replications", "replication-config-arn", arn))
+                found = list(pages(self.client.describe_replications, "Replications", "replication-config-arn", arn))
             except self.client.exceptions.ResourceNotFoundFault:
                 found = []
         run = found[0] if found else {"Status": "ready"}
@@ -169,8 +170,8 @@ class Serverless:
     def statistics(self) -> list[TableStatistics]:
         arn = self._config()["ReplicationConfigArn"]
         with self._failures():
-            ask = _with(self.client.describe_replication_table_statistics, ReplicationConfigArn=arn)
-            return [_statistics(each) for each in _pages(ask, "ReplicationTableStatistics")]
+            ask = partial(self.client.describe_replication_table_statistics, ReplicationConfigArn=arn)
+            return [_statistics(each) for each in pages(ask, "ReplicationTableStatistics")]
 
     def reload(self, tables: Sequence[tuple[str, str]]) -> bool:
         arn, wanted = self._config()["ReplicationConfigArn"], _named(tables)
@@ -181,7 +182,7 @@ class Serverless:
     def _config(self) -> Mapping[str, Any]:
         kind = "replication-config-arn" if _ARN.match(self.named) else "replication-config-id"
         with self._failures():
-            found = list(_pages(self.client.describe_replication_configs, "ReplicationConfigs", kind, self.named))
+            found = list(pages(self.client.describe_replication_configs, "ReplicationConfigs", kind, self.named))
         if len(found) != 1:
             raise PermanentFailure(f"DMS has {len(found)} configurations called {self.named!r}; give the ARN of one")
         return found[0]
@@ -245,11 +246,8 @@ def _done(client: Any, call: Callable[[], Any]) -> bool:
     return True
 
 
-def _with(ask: Callable[..., Any], **always: Any) -> Callable[..., Any]:
-    return lambda **more: ask(**always, **more)
-
-
-def _pages(ask: Callable[..., Any], entries: str, kind: str = "", value: str = "") -> Iterator[Mapping[str, Any]]:
+def pages(ask: Callable[..., Any], entries: str, kind: str = "", value: str = "") -> Iterator[Mapping[str, Any]]:
+    """The ``entries`` of all pages of a call, those that a filter of this ``kind`` lets through."""
     filters = {"Filters": [{"Name": kind, "Values": [value]}]} if kind else {}
     page: dict[str, Any] = {}
     while True:

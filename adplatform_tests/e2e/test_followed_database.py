@@ -211,6 +211,7 @@ def test_any_workload_with_any_fault_comes_to_the_database(
         if fault == "stop":
             task.stop()
         elif fault == "reload":
+            task.wait_until_caught_up()  # before its first load is done DMS begins no other
             reload(shop.services, shop.pattern, shop.followed, "a test")
         elif fault:
             task.fault(fault, count=draw.randint(1, 2))

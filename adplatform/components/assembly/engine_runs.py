@@ -6,18 +6,15 @@ from datetime import date, timedelta
 from typing import Any, Literal
 
 import dagster as dg
-from dagster_aws.s3.resources import S3Resource
-from dagster_aws.secretsmanager.resources import SecretsManagerResource
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from adplatform.components.assembly.arrivals import Arrivals, deadline_schedule, request, standing
-from adplatform.components.assembly.automation import Automation, Looking, Tick, looked
+from adplatform.components.assembly.automation import Automation, Looking, Tick, asking_sensor
 from adplatform.components.assembly.care import care_schedules
 from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.cursors import read_cursor
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset, raw_key
 from adplatform.components.assembly.metadata import engine_run_metadata
-from adplatform.components.assembly.ownership import automated
 from adplatform.components.assembly.runs import runs_of
 from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
 from adplatform.contracts.source import FileSource
@@ -35,15 +32,6 @@ from adplatform.flow.source import FeedFlow
 from adplatform.ledger.engine_run import EngineRun
 from adplatform.ledger.publications import Publication
 from adplatform.platform.settings import read_settings
-from adplatform.resources.named import (
-    CatalogResource,
-    EnginesResource,
-    LedgerResource,
-    MachineResource,
-    NotificationsResource,
-    QueuesResource,
-    services_of,
-)
 from adplatform.transform.values import OutputColumn
 
 
@@ -149,30 +137,15 @@ def engine_sensor(
 ) -> dg.SensorDefinition:
     """``jobs`` take the place of runs of ``assets`` where a look starts other runs, too."""
 
-    @dg.sensor(
-        name=f"{pattern.source.name}_runs",
-        description=f"Starts and watches the engine's runs of {pattern.source.name} and processes what they brought.",
-        minimum_interval_seconds=min(seconds, TICKS),
-        default_status=status,
+    automation = EngineRuns(pattern, timedelta(seconds=seconds))
+    return asking_sensor(
+        wrap(with_crawls(automation, pattern.source)),
+        f"{pattern.source.name}_runs",
+        f"Starts and watches the engine's runs of {pattern.source.name} and processes what they brought.",
+        min(seconds, TICKS),
+        status,
         **({"jobs": list(jobs)} if jobs else {"target": assets}),
     )
-    @automated
-    def look(
-        context: dg.SensorEvaluationContext,
-        s3: S3Resource,
-        secrets: SecretsManagerResource,
-        catalog: CatalogResource,
-        ledger: LedgerResource,
-        notifications: NotificationsResource,
-        queues: QueuesResource,
-        engines: EnginesResource,
-        machine: MachineResource,
-    ) -> dg.SensorResult:
-        services = services_of(s3, secrets, catalog, ledger, notifications, queues, engines, machine)
-        automation = EngineRuns(pattern, timedelta(seconds=seconds))
-        return looked(wrap(with_crawls(automation, pattern.source)), services, context)
-
-    return look
 
 
 def engine_definitions(

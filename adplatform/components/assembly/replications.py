@@ -1,20 +1,16 @@
 """Replications of DMS in Dagster: watched by the sensor of their source, each table's verdict an asset check."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Literal
 
 import dagster as dg
-from dagster_aws.s3.resources import S3Resource
-from dagster_aws.secretsmanager.resources import SecretsManagerResource
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from adplatform.components.assembly.automation import Automation, Extended, Looking, Tick, looked
+from adplatform.components.assembly.automation import Automation, Extended, Looking, Tick
 from adplatform.components.assembly.cursors import read_cursor
 from adplatform.components.assembly.delivery_assets import raw_key
 from adplatform.components.assembly.metadata import engine_run_metadata
-from adplatform.components.assembly.ownership import automated
 from adplatform.engines.changes import ChangedFiles, TableVerdict, keep_running, look_at_tables
 from adplatform.failures import PermanentFailure, TransientFailure, clipped
 from adplatform.flow.outbox import notify
@@ -24,15 +20,6 @@ from adplatform.ledger.engine_run import EngineRun
 from adplatform.ledger.messages import Unsent
 from adplatform.ledger.rows import digest
 from adplatform.platform.aws_errors import aws_failures
-from adplatform.resources.named import (
-    CatalogResource,
-    EnginesResource,
-    LedgerResource,
-    MachineResource,
-    NotificationsResource,
-    QueuesResource,
-    services_of,
-)
 
 CHECK = "replicated"
 
@@ -60,36 +47,6 @@ def replication_checks(pattern: ChangedFiles, flow: FeedFlow) -> list[dg.AssetCh
         return []
     text = "DMS follows the table and has not given it up. No run evaluates it."
     return [dg.AssetCheckSpec(CHECK, asset=raw_key(flow), description=text)]
-
-
-def changes_sensor(
-    automation: Automation, assets: Sequence[dg.AssetsDefinition], seconds: int, status: dg.DefaultSensorStatus
-) -> dg.SensorDefinition:
-    """The sensor of a source of changes, which also asks DMS."""
-
-    @dg.sensor(
-        name=f"{automation.source}_arrivals",
-        description=f"Settles the changes of {automation.source}, starts their runs, merges them and watches DMS.",
-        minimum_interval_seconds=seconds,
-        default_status=status,
-        target=assets,
-    )
-    @automated
-    def look(
-        context: dg.SensorEvaluationContext,
-        s3: S3Resource,
-        secrets: SecretsManagerResource,
-        catalog: CatalogResource,
-        ledger: LedgerResource,
-        notifications: NotificationsResource,
-        queues: QueuesResource,
-        engines: EnginesResource,
-        machine: MachineResource,
-    ) -> dg.SensorResult:
-        services = services_of(s3, secrets, catalog, ledger, notifications, queues, engines, machine)
-        return looked(automation, services, context)
-
-    return look
 
 
 def _look(

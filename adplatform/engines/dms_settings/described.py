@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
+from adplatform.engines.dms import pages
 from adplatform.engines.dms_settings.documents import (
     BOTH,
     Bucket,
@@ -34,7 +36,7 @@ def task_of_aws(dms: Any, s3: Any, name: str) -> Checked:
     """
     with aws_failures(f"DMS task {name}"):
         kind = "replication-task-arn" if _ARN.match(name) else "replication-task-id"
-        tasks = list(_pages(dms.describe_replication_tasks, "ReplicationTasks", kind, name))
+        tasks = list(pages(dms.describe_replication_tasks, "ReplicationTasks", kind, name))
         if len(tasks) != 1:
             raise PermanentFailure(f"{len(tasks)} DMS tasks are called {name!r}")
         [task] = tasks
@@ -54,14 +56,14 @@ def configuration_of_aws(dms: Any, s3: Any, name: str) -> Checked:
     """A configuration of DMS Serverless by its ARN or name. Raises as ``task_of_aws``."""
     with aws_failures(f"DMS configuration {name}"):
         kind = "replication-config-arn" if _ARN.match(name) else "replication-config-id"
-        found = list(_pages(dms.describe_replication_configs, "ReplicationConfigs", kind, name))
+        found = list(pages(dms.describe_replication_configs, "ReplicationConfigs", kind, name))
         if len(found) != 1:
             raise PermanentFailure(f"{len(found)} DMS configurations are called {name!r}")
         [config] = found
         arn = config["ReplicationConfigArn"]
         run: Mapping[str, Any] = {}
         with suppress(dms.exceptions.ResourceNotFoundFault):  # it has never been started
-            run = next(_pages(dms.describe_replications, "Replications", "replication-config-arn", arn), run)
+            run = next(pages(dms.describe_replications, "Replications", "replication-config-arn", arn), run)
         return _checked(
             dms,
             s3,
@@ -93,22 +95,22 @@ def _checked(
 
 
 def _endpoint(dms: Any, arn: str) -> Mapping[str, Any]:
-    found = list(_pages(dms.describe_endpoints, "Endpoints", "endpoint-arn", arn))
+    found = list(pages(dms.describe_endpoints, "Endpoints", "endpoint-arn", arn))
     if not found:
         raise PermanentFailure(f"DMS has no endpoint {arn}")
-    return found[0]  # type: ignore[no-any-return]
+    return found[0]
 
 
 def _others(dms: Any, arn: str, *, serverless: bool) -> Iterator[OtherTask]:
     """Every other task that writes to S3; where a configuration is checked, every other configuration, too."""
     targets = {
         each["EndpointArn"]: target_section(each["EndpointArn"], each)
-        for each in _pages(dms.describe_endpoints, "Endpoints", "endpoint-type", "target")
+        for each in pages(dms.describe_endpoints, "Endpoints", "endpoint-type", "target")
         if each.get("EngineName") == "s3"
     }
-    known = [("ReplicationTask", each) for each in _pages(dms.describe_replication_tasks, "ReplicationTasks")]
+    known = [("ReplicationTask", each) for each in pages(dms.describe_replication_tasks, "ReplicationTasks")]
     if serverless:
-        found = _pages(dms.describe_replication_configs, "ReplicationConfigs")
+        found = pages(dms.describe_replication_configs, "ReplicationConfigs")
         known += [("ReplicationConfig", each) for each in found]
     for kind, task in known:
         section = targets.get(task["TargetEndpointArn"])
@@ -152,29 +154,12 @@ def _reloads(dms: Any, task: Mapping[str, Any]) -> Iterator[Reload]:
     """The tables that ReloadTables loaded again."""
     if task.get("Status") not in _LOADED:
         return
-    arn = task["ReplicationTaskArn"]
-    marker: dict[str, str] = {}
-    while True:
-        page = dms.describe_table_statistics(ReplicationTaskArn=arn, **marker)
-        for each in page.get("TableStatistics", []):
-            at = each.get("FullLoadStartTime")
-            if each.get("FullLoadReloaded") and isinstance(at, datetime):
-                yield Reload(f"{each.get('SchemaName')}.{each.get('TableName')}", _utc(at))
-        if not page.get("Marker"):
-            return
-        marker = {"Marker": page["Marker"]}
+    ask = partial(dms.describe_table_statistics, ReplicationTaskArn=task["ReplicationTaskArn"])
+    for each in pages(ask, "TableStatistics"):
+        at = each.get("FullLoadStartTime")
+        if each.get("FullLoadReloaded") and isinstance(at, datetime):
+            yield Reload(f"{each.get('SchemaName')}.{each.get('TableName')}", _utc(at))
 
 
 def _utc(at: datetime) -> datetime:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-
-
-def _pages(call: Any, member: str, name: str = "", value: str = "") -> Iterator[Any]:
-    """All that a call describes, of those that a filter lets through."""
-    asked: dict[str, Any] = {"Filters": [{"Name": name, "Values": [value]}]} if name else {}
-    while True:
-        page = call(**asked)
-        yield from page.get(member, [])
-        if not page.get("Marker"):
-            return
-        asked["Marker"] = page["Marker"]
