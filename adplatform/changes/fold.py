@@ -89,6 +89,17 @@ class _Fold:
         """Whether the table has got columns that its rows lack."""
         return bool(self.before.columns) and set(self.before.types()) != {column.name for column in self.columns}
 
+    @property
+    def floor(self) -> str:
+        """The sequence with which the last load began that is complete; "" without one."""
+        number = self.plan.reached.generation
+        return next((each.sequence for each in self.generations if each.number == number), "")
+
+    @property
+    def swept(self) -> bool:
+        """Whether rows may be there that are not in that load, because it was not complete before."""
+        return self.plan.reached.generation > (0 if self.plan.anew else self.row.merged.generation)
+
     def folder(self, name: str) -> Path:
         made = self.work / name
         made.mkdir()
@@ -117,7 +128,8 @@ def fold(services: Services, followed: Followed, row: Fold, run_id: str, work: P
             gathered.files or (_no_changes(doing),),
             doing.folder("merged"),
             history=followed.has_history,
-            floor=_floor(doing),
+            floor=doing.floor,
+            swept=doing.swept,
         )
     found, known = merged.changes + gathered.unplaced, sum(each.rows for each in changes)
     if found != known:
@@ -151,14 +163,6 @@ def _no_changes(doing: _Fold) -> Path:
     path = doing.work / "no-changes.parquet"
     write_empty((*doing.columns, doing.followed.stored[OP]), path)
     return path
-
-
-def _floor(doing: _Fold) -> str:
-    """The sequence with which the load began that is complete by now and was not before; "" without one."""
-    number = doing.plan.reached.generation
-    if number <= (0 if doing.plan.anew else doing.row.merged.generation):
-        return ""
-    return next((each.sequence for each in doing.generations if each.number == number), "")
 
 
 def _base(doing: _Fold) -> list[Bucket]:
@@ -222,6 +226,8 @@ def _made_anew(doing: _Fold, merged: Merged) -> Merged:
             doing.folder("anew"),
             history=doing.followed.has_history,
             anew=merged.late,
+            floor=doing.floor,
+            swept=False,
         )
 
 

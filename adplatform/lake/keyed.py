@@ -12,6 +12,7 @@ comes late may hold the value. Its keys are named as ``late``, to be merged agai
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,12 +77,14 @@ class Merged:
 
 @dataclass(frozen=True)
 class _Job:
-    """What holds for every bucket of a merge. No change is older than ``oldest``."""
+    """What holds for every bucket of a merge. No change is older than ``oldest``; ``swept`` when rows below ``floor``
+    may be there."""
 
     table: KeyedTable
     history: bool
     anew: bool
     floor: str
+    swept: bool
     oldest: str
 
     @property
@@ -128,6 +131,7 @@ def merge(
     history: bool = False,
     anew: Path | None = None,
     floor: str = "",
+    swept: bool = True,
 ) -> Merged:
     """Merge the ``changes`` into the ``base``, which stays as it is: every bucket that changed is written below
     ``target``, an empty directory, the others are returned as they were.
@@ -135,20 +139,26 @@ def merge(
     ``changes`` are Parquet files with the table's columns and ``OP``, ``SEQUENCE`` and ``CHANGED_AT``; a delete needs
     no more than the key. With ``history`` the versions that were closed are written, too. Rows with keys in the file
     ``anew`` are made of the changes alone, which have to be all there are of them. Rows whose sequence is below
-    ``floor``, with which a new load began, are not in it and become tombstones.
+    ``floor``, with which a load began, are not in it and become tombstones; where the table has none of them any more,
+    it need not be ``swept``, and only the changes are looked at.
 
     Raises:
         PermanentFailure: two changes of one row have the same sequence and differ, or a change has no key or sequence.
     """
-    total, oldest = read_changes(con, table, changes, every=history or bool(table.unchanged))
-    job = _Job(table, history, anew is not None, floor, oldest)
+    if changes:
+        total, oldest = read_changes(con, table, changes, every=history or bool(table.unchanged))
+    elif (there := next((file for each in base for file in (each.rows, each.tombstones) if file), None)) is not None:
+        total, oldest = _no_changes(con, table, there)
+    else:
+        return Merged(tuple(base), 0, 0, 0, 0, 0)
+    job = _Job(table, history, anew is not None, floor, bool(floor) and swept, oldest)
     key = names(table.key)
     con.execute(f"create or replace temp table again as {_keys_of(table, anew)}")
     known = {bucket.number: bucket for bucket in base}
     touched = {number for (number,) in con.execute("select distinct _bucket from changes").fetchall()}
     if anew is not None:
         touched |= {number for (number,) in con.execute(f"select distinct {_bucket(table)} from again").fetchall()}
-    if floor:
+    if job.swept:
         touched |= known.keys()
     con.execute(f"create or replace temp table late as select {key} from again where false")
     if history:
@@ -157,7 +167,7 @@ def merge(
     for n in sorted(touched):
         before = known.get(n, Bucket(n))
         made, bare = _decide(con, job, before)
-        if made or job.anew or floor:
+        if made or job.anew or job.swept:
             known[n] = _write(con, job, before, target, bare=bare)
         applied += made
     buckets = tuple(bucket for _, bucket in sorted(known.items()))
@@ -211,6 +221,15 @@ def read_changes(
     return int(total), str(oldest)
 
 
+def _no_changes(con: "duckdb.DuckDBPyConnection", table: KeyedTable, there: Path) -> tuple[int, str]:
+    """As :func:`read_changes` where none has come: they would have the types of what is ``there``."""
+    con.execute(
+        f"create or replace temp table changes as select {names(table.columns)}, '' as {OP}, {names(SYSTEM)},"
+        f" 0::integer as _bucket from {_there(table, there)} where false"
+    )
+    return 0, ""
+
+
 def _decide(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket) -> tuple[int, bool]:
     """``final``: what a bucket's changes make of its rows, how many, and whether any is ``_bare``, deleted by changes
     without values. Closed versions and what came late are added to ``versions`` and ``late``."""
@@ -245,6 +264,8 @@ def _decide(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket) -> tupl
     if job.history:
         con.execute(f"insert into versions {_closed(table)}")
     con.execute(f"create or replace temp table final as {_last_state(table) if job.exact else _last_change(table)}")
+    if job.history and job.floor:
+        con.execute(f"insert into versions {_ended_by_load(job, rows)}")
     made, bare = _first(con, "select count(*), count(*) filter (_bare) from final")
     return int(made), bool(bare)
 
@@ -269,13 +290,30 @@ def _write(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket, target: 
     if floor:
         alive = f"select * from ({alive}) where {SEQUENCE} >= {literal(floor)}"
         dead += (
-            f" union all by name select {own}, {literal(floor)} as {SEQUENCE}, {CHANGED_AT} from {rows} {stay}"
-            f" where {SEQUENCE} < {literal(floor)}"
+            f" union all by name select {own}, {literal(floor)} as {SEQUENCE}, {CHANGED_AT}"
+            f" from ({_not_loaded(job, rows)})"
         )
     return Bucket(
         n,
         _written(con, alive, target / f"rows-{n:05}.parquet"),
         _written(con, dead, target / f"tombstones-{n:05}.parquet"),
+    )
+
+
+def _not_loaded(job: _Job, rows: str) -> str:
+    """The rows that a load has ended, as they were: those that stay, and those in ``final``."""
+    own, below = names((*job.table.columns, *SYSTEM)), f"{SEQUENCE} < {literal(job.floor)}"
+    stay = f"anti join final using ({names(job.table.key)}) {job.fresh}"
+    made = f"select {own} from final where not _deleted and {below}"
+    return f"select {own} from {rows} {stay} where {below} union all by name {made}" if job.swept else made
+
+
+def _ended_by_load(job: _Job, rows: str) -> str:
+    """The last versions of rows that a load has ended, which was when it began."""
+    at = datetime.strptime(job.floor[:16], "%Y%m%d%H%M%S%f").isoformat(" ")
+    return (
+        f"select {names((*job.table.columns, *SYSTEM))}, timestamp {literal(at)} as {VALID_TO},"
+        f" {literal(job.floor)} as {CLOSED_BY} from ({_not_loaded(job, rows)})"
     )
 
 

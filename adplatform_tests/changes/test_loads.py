@@ -1,0 +1,70 @@
+"""Loads of a table again: whatever comes late, and whenever the platform hears of them, rows are those of the last."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from adplatform.changes.generations import next_generation
+from adplatform.flow.services import Services
+from adplatform.ledger.folds import Generation
+from adplatform_tests.support.changes import ORDERS, Changes, followed_source
+
+EXACT = {**ORDERS, "outputs": ["current", "history"]}
+
+
+def began(shop: Changes, before: timedelta = timedelta(seconds=5)) -> Generation:
+    """A load that began a while ago."""
+    folds, source = shop.services.ledger.folds, shop.pattern.source.name
+    opened = next_generation(folds.generations(source, "orders"), shop.services.now() - before, "a test")
+    assert folds.open(source, "orders", opened)
+    return opened
+
+
+def whole(shop: Changes, load: Generation, rows: int) -> None:
+    shop.services.ledger.folds.loaded(shop.pattern.source.name, "orders", load, rows)
+
+
+@pytest.mark.parametrize("feed", [ORDERS, EXACT])
+def test_changes_from_before_a_load_bring_no_row_back_that_is_not_in_it(
+    services: Services, feed: dict[str, Any]
+) -> None:
+    shop = followed_source(services, [feed])
+    shop.file(shop.change("I", id=1, status="a"), shop.change("I", id=2, status="a"))
+    shop.merge()
+    late, unknown, meanwhile = (
+        shop.change("U", id=2, status="late"),
+        shop.change("I", id=7, status="late"),
+        shop.change("I", id=8, status="late"),
+    )
+    load = began(shop)
+    shop.load({"id": 1, "status": "loaded"})
+    shop.file(meanwhile)
+    whole(shop, load, 1)
+    shop.merge()
+    assert shop.rows(columns="id, status") == [(1, "loaded")]
+    shop.file(late, unknown, shop.change("U", id=8, status="later"))
+    shop.merge()
+    assert shop.rows(columns="id, status") == [(1, "loaded")]
+
+
+def test_a_version_that_a_load_has_ended_is_in_the_history(services: Services) -> None:
+    shop = followed_source(services, [EXACT])
+    shop.file(shop.change("I", id=1, status="a"), shop.change("I", id=2, status="a"))
+    shop.merge()
+    load = began(shop)
+    shop.load({"id": 1, "status": "b"})
+    whole(shop, load, 1)
+    shop.merge()
+    assert shop.rows("_history", "id, status, _closed_by") == [(1, "a", load.sequence), (2, "a", load.sequence)]
+    assert shop.rows("_versions", "id, status, _valid_to is null") == [(1, "a", False), (1, "b", True), (2, "a", False)]
+    assert shop.rows("_history", "id, cast(_valid_to as date)")[-1] == (2, load.opened_at.date())
+
+
+def test_a_load_of_an_empty_table_ends_all_rows(services: Services) -> None:
+    shop = followed_source(services)
+    shop.load({"id": 1, "status": "a"}, {"id": 2, "status": "a"})
+    shop.merge()
+    whole(shop, began(shop, timedelta(0)), 0)
+    shop.merge()
+    assert shop.rows() == []
