@@ -18,13 +18,11 @@ from adplatform.changes.local_files import fetch
 from adplatform.changes.state import KeptBucket, KeptFile, State
 from adplatform.changes.versions import Version, files_at, locations, show
 from adplatform.changes.views import views_of
-from adplatform.contracts.changes import OP
 from adplatform.contracts.types import parse_type
 from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure
 from adplatform.flow.services import Services
 from adplatform.lake.attempt import Published
 from adplatform.lake.keyed import Bucket, KeyedTable, Merged, merge, merging
-from adplatform.lake.parquet import write_empty
 from adplatform.lake.table import TableSpec, table_name
 from adplatform.ledger.folds import Fold, Generation, Plan
 from adplatform.platform.late import Late
@@ -125,7 +123,7 @@ def fold(services: Services, followed: Followed, row: Fold, run_id: str, work: P
             con,
             doing.table,
             base,
-            gathered.files or (_no_changes(doing),),
+            gathered.files,
             doing.folder("merged"),
             history=followed.has_history,
             floor=doing.floor,
@@ -156,13 +154,6 @@ def _begun(services: Services, followed: Followed, row: Fold, run_id: str, work:
     generations = services.ledger.folds.generations(followed.source, followed.declared.name)
     there = catalogued is not None
     return _Fold(services, followed, row, plan, run_id, work, before, columns, generations, there)
-
-
-def _no_changes(doing: _Fold) -> Path:
-    """A file of changes without any: a load may end rows and bring none."""
-    path = doing.work / "no-changes.parquet"
-    write_empty((*doing.columns, doing.followed.stored[OP]), path)
-    return path
 
 
 def _base(doing: _Fold) -> list[Bucket]:

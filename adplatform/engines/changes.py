@@ -214,10 +214,10 @@ def _missing(ledger: "Ledger", followed: Followed) -> str:
 
 
 def operated(ledger: "Ledger", followed: Sequence[Followed], operation: Operation) -> Operation:
-    """The operation of a replication whose tables are followed here, with what is known of it: when the last load was
-    opened, and that somebody is notified of tables in error."""
-    loads = (each.opened_at for table in followed for each in ledger.folds.generations(*table.name.split("/")))
-    return replace(operation, watched=True, generation=operation.generation or max(loads, default=None))
+    """The operation of a replication whose tables are followed here, with what is known of it: that every load is taken
+    down by now, where one is, and that somebody is notified of tables in error."""
+    taken_down = any(ledger.folds.generations(*table.name.split("/")) for table in followed)
+    return replace(operation, watched=True, generation=ledger.now() if taken_down else operation.generation)
 
 
 def _findings(checked: Checked, bucket: str, prefix: str) -> Sequence[Finding]:
