@@ -147,7 +147,8 @@ def _begun(services: Services, followed: Followed, row: Fold, run_id: str, work:
     if catalogued is None:
         raise TransientFailure(f"{followed.changes.table}: its table is gone; run the step again")
     columns = followed.columns((name, parse_type(kind)) for name, kind in catalogued.columns)
-    generations = services.ledger.folds.generations(followed.source, followed.declared.name)
+    # Those that were known to the plan, so that each try comes to the same.
+    generations = services.ledger.folds.generations(followed.source, followed.declared.name)[: plan.reached.opened]
     return _Fold(services, followed, row, plan, run_id, work, before, columns, generations)
 
 

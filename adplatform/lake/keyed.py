@@ -310,9 +310,9 @@ def _not_loaded(job: _Job, rows: str) -> str:
 
 def _ended_by_load(job: _Job, rows: str) -> str:
     """The last versions of rows that a load has ended, which was when it began."""
-    at = datetime.strptime(job.floor[:16], "%Y%m%d%H%M%S%f").isoformat(" ")
+    at = datetime.strptime(f"{job.floor[:16]}+0000", "%Y%m%d%H%M%S%f%z").isoformat(" ")
     return (
-        f"select {names((*job.table.columns, *SYSTEM))}, timestamp {literal(at)} as {VALID_TO},"
+        f"select {names((*job.table.columns, *SYSTEM))}, timestamptz {literal(at)} as {VALID_TO},"
         f" {literal(job.floor)} as {CLOSED_BY} from ({_not_loaded(job, rows)})"
     )
 
