@@ -151,7 +151,8 @@ def _begun(services: Services, followed: Followed, row: Fold, run_id: str, work:
     else:
         found = [(name, parse_type(kind)) for name, kind in catalogued.columns]
     columns = followed.columns(found)
-    generations = services.ledger.folds.generations(followed.source, followed.declared.name)
+    # Those that were known to the plan, so that each try comes to the same.
+    generations = services.ledger.folds.generations(followed.source, followed.declared.name)[: plan.reached.opened]
     there = catalogued is not None
     return _Fold(services, followed, row, plan, run_id, work, before, columns, generations, there)
 

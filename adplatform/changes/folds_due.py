@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from adplatform.changes.followed import Followed
@@ -15,6 +15,7 @@ from adplatform.ledger.engine_run import RunState
 from adplatform.ledger.folds import Fold, Generation, Plan, Reached
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.placements import Placement
+from adplatform.ledger.publications import Publication
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,16 @@ def _planned(services: Services, followed: Followed, row: Fold, everything: bool
     ledger, known = services.ledger, row.merged
     placed = ledger.placements.of_feed(followed.changes.name)
     changed = [each for each in placed if known.versions.get(each.day.isoformat()) != each.version]
-    generation = _loaded(services, followed, known)
+    generations = ledger.folds.generations(followed.source, followed.declared.name)
+    generation = _loaded(services, followed, known, generations)
     reshaped, loaded = bool(row.number) and known.shape != followed.shape, generation > known.generation
-    if not (changed or loaded or reshaped) or (not row.number and not loaded and _loads(ledger, followed)):
+    heard = len(generations) != known.opened
+    # Nobody sees a table before its first load is whole.
+    if not (changed or loaded or reshaped or heard) or (not row.number and not loaded and generations):
         return None
     if not (everything or reshaped or loaded or _is_time(ledger.now(), followed, row, changed)):
         return None
-    plan = _plan(services, followed, row, placed, changed, generation)
+    plan = _plan(services, followed, row, placed, generation, generations)
     if plan is None:
         return None
     if plan.reached.numbers == known.numbers and not plan.whole and not plan.anew and not loaded:
@@ -86,8 +90,8 @@ def _plan(
     followed: Followed,
     row: Fold,
     placed: Sequence[Placement],
-    changed: Sequence[Placement],
     generation: int,
+    generations: Sequence[Generation],
 ) -> Plan | None:
     """What a merge takes of what is placed; None while deliveries are under different hashing keys."""
     known, name, ledger = row.merged, followed.changes.name, services.ledger
@@ -97,8 +101,12 @@ def _plan(
     key_id = next(iter(keys), known.key_id)
     anew = bool(row.number) and (key_id != known.key_id or followed.shape != known.shape)
     numbers, objects, whole, basis = dict(known.numbers), dict(known.objects), [], known.basis
-    for each in changed:
+    since = min((each.opened_at.date() for each in generations[known.opened :]), default=date.max)
+    for each in placed:
         day = each.day.isoformat()
+        same = known.versions.get(day) == each.version
+        if same and each.day < since:
+            continue
         publication = ledger.publications.get(name, each.day, each.version)
         if publication is None:
             return None  # placed by a run that has not noted it yet
@@ -106,46 +114,73 @@ def _plan(
         entries = settlement["objects"]
         basis = publication.basis.partition("/")[0]
         if day in known.numbers and (
-            settlement.get("again") or basis != known.basis or _came_again(known, day, entries)
+            (not same and _read_again(services, followed, each, known, basis, entries))
+            or _of_other_loads(known.numbers[day], entries, generations, generations[: known.opened])
         ):
             whole.append(day)
         numbers[day] = max((entry["number"] for entry in entries), default=0)
         objects[day] = len(entries)
     reached = Reached(
-        versions={**known.versions, **{each.day.isoformat(): each.version for each in changed}},
+        versions={**known.versions, **{each.day.isoformat(): each.version for each in placed}},
         numbers=numbers,
         objects=objects,
-        rows={**known.rows, **{each.day.isoformat(): each.rows for each in changed}},
+        rows={**known.rows, **{each.day.isoformat(): each.rows for each in placed}},
         basis=basis,
         key_id=key_id,
         generation=max(generation, known.generation),
         shape=followed.shape,
+        opened=len(generations),
     )
     today = ledger.now().date()
     return Plan(reached, max(today, row.day or today), tuple(whole), anew)
 
 
-def _came_again(known: Reached, day: str, entries: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether an object that was merged has gone from the delivery, because another came under its name."""
-    still = sum(1 for entry in entries if entry["number"] <= known.numbers[day])
-    return still < known.objects[day]
+def _read_again(
+    services: Services,
+    followed: Followed,
+    placed: Placement,
+    known: Reached,
+    basis: str,
+    entries: Sequence[Mapping[str, Any]],
+) -> bool:
+    """Whether a date may have other rows than those that were merged, in objects that were: somebody had it read again,
+    it is read by another declaration, or it has other objects, because one came under the name of another."""
+    publications, name, day = services.ledger.publications, followed.changes.name, placed.day.isoformat()
+    before = publications.get(name, placed.day, known.versions[day])
+    if before is None or before.basis.partition("/")[0] != basis:
+        return True
+    settled = [_settlement(services, before)]
+    for version in range(before.version + 1, placed.version + 1):
+        if (row := publications.get(name, placed.day, version)) is not None:
+            settled.append(_settlement(services, row))
+    if any(each.get("again") for each in settled[1:]):
+        return True
+    merged = {entry["number"] for entry in settled[0]["objects"]}
+    return merged != {entry["number"] for entry in entries if entry["number"] <= known.numbers[day]}
 
 
-def _loaded(services: Services, followed: Followed, known: Reached) -> int:
+def _settlement(services: Services, row: Publication) -> dict[str, Any]:
+    return read_settlement(services.s3, services.zones, row.manifest_key)
+
+
+def _of_other_loads(
+    last: int, entries: Sequence[Mapping[str, Any]], now: Sequence[Generation], before: Sequence[Generation]
+) -> bool:
+    """Whether a file of a load that was merged, up to number ``last``, belongs to another load by what is known now."""
+    return any(
+        sequence_of_load(entry, now) != sequence_of_load(entry, before) for entry in entries if entry["number"] <= last
+    )
+
+
+def _loaded(services: Services, followed: Followed, known: Reached, found: Sequence[Generation]) -> int:
     """The number of the last load that is whole and of which all rows have come; 0 without one. Rows that are not in a
     load end with it, so that none may be missing."""
-    found = services.ledger.folds.generations(followed.source, followed.declared.name)
     for each in reversed(found):
         if each.number <= known.generation:
             break
         if each.loaded_at is not None and _has_come(services, followed, each, found):
             return each.number
     return known.generation
-
-
-def _loads(ledger: Ledger, followed: Followed) -> bool:
-    """Whether a load is known. Nobody sees a table before its first one is whole."""
-    return bool(ledger.folds.generations(followed.source, followed.declared.name))
 
 
 def _has_come(

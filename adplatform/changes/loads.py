@@ -20,15 +20,13 @@ class LoadSeen:
 
 
 def open_load(ledger: Ledger, followed: Followed, at: datetime, reason: str) -> Generation:
-    """A load of the table is about to begin. One that has begun and is not whole yet goes on instead.
+    """A load of the table is about to begin. One that is not whole yet has broken off: what it brought is older.
 
     Raises:
         PermanentFailure: a load began later.
     """
     folds, source, target = ledger.folds, followed.source, followed.declared.name
     known = folds.generations(source, target)
-    if known and known[-1].loaded_at is None:
-        return known[-1]
     new = next_generation(known, at, reason)
     if folds.open(source, target, new):
         return new

@@ -20,7 +20,8 @@ _FOLD = "fold"
 class Reached:
     """How far changes are taken, by date: the version of its delivery, up to which arrival of it, how many objects that
     is, and how many rows of changes. ``basis`` is what they were read by, ``key_id`` names the key of their digests,
-    ``generation`` is the load that rows from before do not outlive, and ``shape`` what the table was made by."""
+    ``generation`` is the load that rows from before do not outlive, and ``shape`` what the table was made by. Files
+    were told from each other by the first ``opened`` loads."""
 
     versions: Mapping[str, int] = field(default_factory=dict)
     numbers: Mapping[str, int] = field(default_factory=dict)
@@ -30,6 +31,7 @@ class Reached:
     key_id: str = ""
     generation: int = 0
     shape: str = ""
+    opened: int = 0
 
 
 @dataclass(frozen=True)

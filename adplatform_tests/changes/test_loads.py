@@ -6,15 +6,17 @@ from typing import Any
 import pytest
 
 from adplatform.changes.generations import next_generation
+from adplatform.changes.loads import open_load
 from adplatform.flow.services import Services
 from adplatform.ledger.folds import Generation
-from adplatform_tests.support.changes import ORDERS, Changes, followed_source
+from adplatform_tests.support.changes import ORDERS, Changes, followed_as, followed_source
+from adplatform_tests.support.platforms import TODAY
 
 EXACT = {**ORDERS, "outputs": ["current", "history"]}
 
 
 def began(shop: Changes, before: timedelta = timedelta(seconds=5)) -> Generation:
-    """A load that began a while ago."""
+    """A load that began a while ``before``."""
     folds, source = shop.services.ledger.folds, shop.pattern.source.name
     opened = next_generation(folds.generations(source, "orders"), shop.services.now() - before, "a test")
     assert folds.open(source, "orders", opened)
@@ -65,6 +67,42 @@ def test_a_load_of_an_empty_table_ends_all_rows(services: Services) -> None:
     shop = followed_source(services)
     shop.load({"id": 1, "status": "a"}, {"id": 2, "status": "a"})
     shop.merge()
-    whole(shop, began(shop, timedelta(0)), 0)
+    # S3 says to the second when a file was written, so it has to be an earlier one.
+    whole(shop, began(shop, timedelta(seconds=-2)), 0)
     shop.merge()
     assert shop.rows() == []
+
+
+def test_rows_of_a_load_stay_that_were_merged_before_anybody_knew_that_it_had_begun(services: Services) -> None:
+    shop = followed_source(services)
+    shop.load({"id": 1, "status": "a"}, {"id": 2, "status": "a"})
+    shop.merge()
+    whole(shop, began(shop), 2)
+    shop.merge()
+    assert shop.rows(columns="id, status") == [(1, "a"), (2, "a")]
+    assert shop.fold() is None
+
+
+def test_a_load_that_is_begun_again_replaces_the_rows_of_the_one_that_broke_off(services: Services) -> None:
+    shop = followed_source(services)
+    broken = began(shop)
+    again = open_load(services.ledger, shop.followed, services.now(), "the first broke off")
+    assert (again.number, again.sequence > broken.sequence) == (2, True)
+
+
+@pytest.mark.parametrize("both_at_once", [True, False])
+def test_a_date_that_was_read_by_another_contract_is_merged_once_more_whichever_version_brought_that(
+    services: Services, both_at_once: bool
+) -> None:
+    strict = {**ORDERS, "columns": {**ORDERS["columns"], "status": {"allowed": ["a"]}}}
+    shop = followed_source(services, [strict])
+    shop.file(shop.change("I", id=1, status="a"), shop.change("U", id=1, status="surprise"))
+    shop.merge()
+    mended = followed_as(shop, [ORDERS])
+    services.ledger.deliveries.reopen(mended.followed.changes.name, TODAY)
+    mended.process()
+    if not both_at_once:
+        mended.fold()
+    mended.file(mended.change("I", id=2, status="a"))
+    mended.merge()
+    assert mended.rows(columns="id, status") == [(1, "surprise"), (2, "a")]
