@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from adplatform.changes.followed import Followed
 from adplatform.changes.generations import sequence_of_load
+from adplatform.changes.made import MadeTable
+from adplatform.changes.pulled import Pulled, complete_reading
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Runs
 from adplatform.flow.tried import free
@@ -21,12 +22,12 @@ from adplatform.ledger.placements import Placement
 class FoldDue:
     """A merge that needs a run."""
 
-    followed: Followed
+    followed: MadeTable
     fold: Fold
 
 
 def folds_due(
-    services: Services, followed: Iterable[Followed], runs: Runs, *, everything: bool = False
+    services: Services, followed: Iterable[MadeTable], runs: Runs, *, everything: bool = False
 ) -> list[FoldDue]:
     """The merges that nobody works on, after those that have become due were planned; ``everything`` takes what has
     come without waiting for the time that a feed sets."""
@@ -34,7 +35,7 @@ def folds_due(
     for each in followed:
         if not each.declared.outputs:
             continue
-        row = services.ledger.folds.get(each.source, each.declared.name)
+        row = services.ledger.folds.get(each.source, each.target)
         if not row.plan:
             planned = _planned(services, each, row, everything)
         elif row.state is RunState.FAILED:
@@ -46,33 +47,35 @@ def folds_due(
     return found
 
 
-def waiting(ledger: Ledger, followed: Followed, row: Fold) -> int:
+def waiting(ledger: Ledger, followed: MadeTable, row: Fold) -> int:
     """How many rows of changes have come that are not merged."""
     known = row.merged
     placed = ledger.placements.of_feed(followed.changes.name)
     return sum(max(0, each.rows - known.rows.get(each.day.isoformat(), 0)) for each in placed)
 
 
-def _planned(services: Services, followed: Followed, row: Fold, everything: bool) -> Fold | None:
+def _planned(services: Services, followed: MadeTable, row: Fold, everything: bool) -> Fold | None:
     """The merge that is planned now; None when nothing is to be merged, or not yet."""
     ledger, known = services.ledger, row.merged
     placed = ledger.placements.of_feed(followed.changes.name)
     changed = [each for each in placed if known.versions.get(each.day.isoformat()) != each.version]
     generation = _loaded(services, followed, known)
-    if not changed and generation <= known.generation:
+    complete = complete_reading(services, followed, known.complete) if isinstance(followed, Pulled) else ""
+    loaded = generation > known.generation or complete != known.complete
+    if not changed and not loaded:
         return None
-    if not everything and not _is_time(ledger.now(), followed, row, changed, generation > known.generation):
+    if not everything and not _is_time(ledger.now(), followed, row, changed, loaded):
         return None
-    plan = _plan(services, followed, row, placed, changed, generation)
+    plan = _plan(services, followed, row, placed, changed, generation, complete)
     if plan is None:
         return None
-    if plan.reached.numbers == known.numbers and not plan.whole and not plan.anew and generation <= known.generation:
+    if plan.reached.numbers == known.numbers and not plan.whole and not plan.anew and not loaded:
         ledger.folds.look(row, plan.reached)
         return None
     return ledger.folds.plan(row, plan)
 
 
-def _is_time(now: datetime, followed: Followed, row: Fold, changed: Sequence[Placement], loaded: bool) -> bool:
+def _is_time(now: datetime, followed: MadeTable, row: Fold, changed: Sequence[Placement], loaded: bool) -> bool:
     if row.folded_at is None or loaded or now - row.folded_at >= followed.declared.fold.every:
         return True
     known = row.merged.rows
@@ -82,15 +85,19 @@ def _is_time(now: datetime, followed: Followed, row: Fold, changed: Sequence[Pla
 
 def _plan(
     services: Services,
-    followed: Followed,
+    followed: MadeTable,
     row: Fold,
     placed: Sequence[Placement],
     changed: Sequence[Placement],
     generation: int,
+    complete: str,
 ) -> Plan | None:
     """What a merge takes of what is placed; None while deliveries are under different hashing keys."""
     known, name, ledger = row.merged, followed.changes.name, services.ledger
     keys = {each.key_id for each in placed if each.rows}
+    if complete and isinstance(followed, Pulled) and followed.keys:
+        compared = ledger.placements.get(followed.keys.name, date.fromisoformat(complete.partition("/")[0]))
+        keys |= {compared.key_id} if compared and compared.key_id else set()
     if len(keys) > 1:
         return None
     key_id = next(iter(keys), known.key_id)
@@ -118,6 +125,7 @@ def _plan(
         basis=basis,
         key_id=key_id,
         generation=max(generation, known.generation),
+        complete=complete,
     )
     today = ledger.now().date()
     return Plan(reached, max(today, row.day or today), tuple(whole), anew)
@@ -129,10 +137,10 @@ def _came_again(known: Reached, day: str, entries: Sequence[Mapping[str, Any]]) 
     return still < known.objects[day]
 
 
-def _loaded(services: Services, followed: Followed, known: Reached) -> int:
+def _loaded(services: Services, followed: MadeTable, known: Reached) -> int:
     """The number of the last load that is whole and of which all rows have come; 0 without one. Rows that are not in a
     load end with it, so that none may be missing."""
-    found = services.ledger.folds.generations(followed.source, followed.declared.name)
+    found = services.ledger.folds.generations(followed.source, followed.target)
     for each in reversed(found):
         if each.number <= known.generation:
             break
@@ -142,7 +150,7 @@ def _loaded(services: Services, followed: Followed, known: Reached) -> int:
 
 
 def _has_come(
-    services: Services, followed: Followed, generation: Generation, generations: Sequence[Generation]
+    services: Services, followed: MadeTable, generation: Generation, generations: Sequence[Generation]
 ) -> bool:
     """Whether as many rows of a load are in the table of changes as it has, where that is known; otherwise whether no
     file waits."""

@@ -20,7 +20,8 @@ _FOLD = "fold"
 class Reached:
     """How far changes are taken, by date: the version of its delivery, up to which arrival of it, how many objects that
     is, and how many rows of changes. ``basis`` is what they were read by, ``key_id`` names the key of their digests,
-    and ``generation`` is the load that rows from before do not outlive."""
+    ``generation`` is the load that rows from before do not outlive, and ``complete`` the complete reading, as
+    ``date/version``, whose missing rows are gone."""
 
     versions: Mapping[str, int] = field(default_factory=dict)
     numbers: Mapping[str, int] = field(default_factory=dict)
@@ -29,6 +30,7 @@ class Reached:
     basis: str = ""
     key_id: str = ""
     generation: int = 0
+    complete: str = ""
 
 
 @dataclass(frozen=True)
