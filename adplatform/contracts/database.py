@@ -125,8 +125,6 @@ class TableFeed(MergedFeed):
                 "outputs makes the rows that there are of all readings, the later one first: leave partition_by and "
                 "latest_by out"
             )
-        if compared is not None and len(self.key) == 1 and not self.column(self.key[0]).required:
-            raise ValueError(f"incremental.keys reads {self.key[0]} alone, which must be required: true")
         for column in self.columns:
             if column.name in RESERVED:
                 raise ValueError(f"{column.name!r} is a name the platform adds itself; choose another and give field")

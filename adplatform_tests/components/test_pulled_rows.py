@@ -1,12 +1,14 @@
 """Tables of a database that are pulled, made into the rows that there are: what was read, without what is gone."""
 
+import random
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
-from adplatform_tests.components.test_database_tables import ROWS, TABLE, failures, later, platform_of
+from adplatform_tests.components.test_database_tables import CUSTOMERS, ROWS, TABLE, failures, later, platform_of
 from adplatform_tests.support.databases import Database
 from adplatform_tests.support.platforms import Platform
 
@@ -68,3 +70,103 @@ def test_rows_that_are_gone_are_found_by_their_keys(
     compared(platform, 72)
     assert (2, "again") in rows(platform, "customers_current")
     assert rows(platform, "customers_deleted", "id") == [(1,), (3,)]
+
+
+def test_a_reading_of_keys_that_is_published_late_deletes_no_row_that_was_read_after_it(
+    services: Services, shop: Database, instance: dg.DagsterInstance
+) -> None:
+    shop.execute(TABLE, ROWS.format(1, 5))
+    platform = platform_of(services, shop, instance, **COMPARED, outputs=["current"])
+    compared(platform, 0)
+    shop.execute("DELETE FROM customers WHERE id IN (1, 2)")
+    done(later(platform, hours=24))
+    reading = [each for each in later(platform, hours=24, minutes=30).tick() if each.job_name == "shop_extract"]
+    assert not failures([platform.run(each) for each in reading])
+    # Since that view: one comes back, one changes, one is new. They are published and merged first.
+    shop.execute(ROWS.format(2, 2), ROWS.format(6, 6), *(UPDATED.format("since", n) for n in (2, 3, 6)))
+    ahead = later(platform, hours=26)
+    keys = dg.AssetKey(["raw", "shop", "customers_keys"])
+    while wanted := [each for each in ahead.tick() if keys not in (each.asset_selection or ())]:
+        assert not failures([ahead.run(each) for each in wanted])
+    since = [(2, "since"), (3, "since"), (6, "since")]
+    assert [row for row in rows(platform, "customers_current") if row[1] == "since"] == since
+    assert (1,) in rows(platform, "customers_current", "id")
+    done(ahead)
+    assert rows(platform, "customers_current", "id, note") == shop.query("select id, note from customers order by id")
+    assert rows(platform, "customers_deleted", "id") == [(1,)]
+
+
+def test_a_transaction_that_ends_between_two_readings_is_neither_lost_nor_deleted(
+    services: Services, shop: Database, instance: dg.DagsterInstance
+) -> None:
+    shop.execute(TABLE, ROWS.format(1, 5))
+    incremental = {**COMPARED["incremental"], "lag": "10m"}
+    platform = platform_of(services, shop, instance, incremental=incremental, outputs=["current"])
+    compared(platform, 0)
+    with shop.server.connect(shop.name) as open_one:
+        open_one.autocommit = False
+        open_one.execute(ROWS.format(6, 6))
+        open_one.execute("DELETE FROM customers WHERE id = 1")
+        shop.execute(ROWS.format(7, 7))
+        done(later(platform, hours=24))
+        assert rows(platform, "customers_current", "id") == [(n,) for n in (1, 2, 3, 4, 5, 7)]
+        open_one.commit()
+    # Its keys are compared before its rows are read.
+    done(later(platform, hours=24, minutes=30))
+    assert rows(platform, "customers_current", "id") == [(n,) for n in (2, 3, 4, 5, 7)]
+    done(later(platform, hours=26))
+    assert rows(platform, "customers_current", "id") == [(n,) for n in (2, 3, 4, 5, 6, 7)]
+
+
+def test_a_reading_of_keys_that_is_killed_changes_nothing_and_is_followed_by_another(
+    services: Services, shop: Database, instance: dg.DagsterInstance
+) -> None:
+    shop.execute(TABLE, ROWS.format(1, 5))
+    platform = platform_of(services, shop, instance, **COMPARED, outputs=["current"])
+    compared(platform, 0)
+    shop.execute("DELETE FROM customers WHERE id = 1")
+    done(later(platform, hours=24))
+    evening = later(platform, hours=24, minutes=30)
+    evening.tick()
+    [row] = services.ledger.extracts.active("shop")
+    assert row.target == "customers_keys"
+    services.ledger.extracts.claim(row, "00000000-0000-0000-0000-000000000000")
+    assert rows(platform, "customers_current", "id") == [(n,) for n in (1, 2, 3, 4, 5)]
+    done(evening)
+    assert rows(platform, "customers_current", "id") == [(n,) for n in (2, 3, 4, 5)]
+
+
+def test_personal_keys_are_compared_by_their_digests(
+    services: Services, shop: Database, instance: dg.DagsterInstance
+) -> None:
+    shop.execute(TABLE, ROWS.format(1, 5))
+    columns = {**CUSTOMERS["columns"], "email": {"pii": "email", "required": True}}
+    platform = platform_of(services, shop, instance, **COMPARED, outputs=["current"], columns=columns, key="email")
+    compared(platform, 0)
+    shop.execute("DELETE FROM customers WHERE id = 2")
+    compared(platform, 24)
+    found = rows(platform, "customers_current", "id, length(email_lake)")
+    assert found == [(n, 64) for n in (1, 3, 4, 5)]
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
+def test_after_any_writes_rows_and_keys_that_are_read_come_to_what_the_database_has(
+    services: Services, shop: Database, instance: dg.DagsterInstance, seed: int
+) -> None:
+    draw = random.Random(seed)
+    shop.execute(TABLE)
+    platform = platform_of(services, shop, instance, **COMPARED, outputs=["current", "history"])
+    for day in range(3):
+        for hour in (0, 2):
+            for _ in range(draw.randint(1, 8)):
+                n = draw.randint(1, 8)
+                there = shop.query(f"select 1 from customers where id = {n}")
+                write = "DELETE FROM customers WHERE id = {}".format if there and draw.random() < 0.5 else None
+                shop.execute(write(n) if write else ROWS.format(n, n) + " ON CONFLICT DO NOTHING")
+                shop.execute(UPDATED.format(draw.choice("abc"), n))
+            if hour == 0:
+                done(later(platform, days=day))
+        compared(platform, 24 * day + 3)
+        wanted = shop.query("select id, note, amount from customers order by id")
+        there = rows(platform, "customers_current", "id, note, amount")
+        assert there == wanted
