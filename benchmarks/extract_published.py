@@ -22,9 +22,11 @@ from adplatform.engines.databases import database_tables
 from adplatform.extract.due import extracts_due
 from adplatform.extract.extraction import extract
 from adplatform.extract.table import Table
+from adplatform.flow.arrivals import Arrivals
 from adplatform.flow.delivery import publish_delivery
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
+from adplatform.flow.settling import Settler
 from adplatform.flow.source import Source, make_source
 from adplatform.lake.query import run_query
 from adplatform.local.endpoint import ensure
@@ -80,9 +82,10 @@ def declared(server: PostgresServer, services: Services) -> DatabaseSource:
 
 def publish(services: Services, source: Source, temp: Path) -> None:
     """Settle and publish until nothing is due."""
-    settler = services.settler(source)
+    arrivals = Arrivals(source, services.s3, services.ledger)
+    settler = Settler(arrivals, services.zones)
     if source.takes_files:
-        settler.arrivals.reconcile()
+        arrivals.reconcile()
     for due in settler.look(NoRuns()).due:
         with tempfile.TemporaryDirectory(dir=temp) as folder:
             publish_delivery(services, due.flow, due.day, "published", Path(folder))

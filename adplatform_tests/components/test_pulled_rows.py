@@ -1,6 +1,8 @@
 """Tables of a database that are pulled, made into the rows that there are: what was read, without what is gone."""
 
 import random
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import dagster as dg
@@ -8,12 +10,40 @@ import pytest
 
 from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
-from adplatform_tests.components.test_database_tables import CUSTOMERS, ROWS, TABLE, failures, later, platform_of
+from adplatform_tests.components.test_database_tables import CUSTOMERS, ROWS, TABLE, failures, platform_of
 from adplatform_tests.support.databases import Database
-from adplatform_tests.support.platforms import Platform
+from adplatform_tests.support.platforms import TODAY, Platform
 
 COMPARED = {"incremental": {"cursor": "updated_at", "lag": "0s", "keys": {"every": "1d"}}}
+MIDNIGHT = datetime.combine(TODAY - timedelta(days=7), time(0, 5), UTC)
 UPDATED = "UPDATE customers SET note = '{}', updated_at = clock_timestamp() WHERE id = {}"
+
+
+@dataclass
+class Clock:
+    """A clock that goes on from where a test sets it."""
+
+    ahead: timedelta
+
+    @classmethod
+    def at(cls, instant: datetime) -> "Clock":
+        return cls(instant - datetime.now(UTC))
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+def at_midnight(services: Services) -> Services:
+    """Shortly after a midnight of last week, so that nothing becomes due within half an hour."""
+    return replace(services, now=Clock.at(MIDNIGHT))
+
+
+def later(platform: Platform, **by: float) -> Platform:
+    """The platform, whose clock is set so long after that midnight."""
+    clock = platform.services.now
+    assert isinstance(clock, Clock)
+    clock.ahead = Clock.at(MIDNIGHT + timedelta(**by)).ahead
+    return platform
 
 
 def rows(platform: Platform, table: str, columns: str = "id, note") -> list[tuple[Any, ...]]:
@@ -33,7 +63,7 @@ def test_whole_readings_become_the_rows_that_there_are(
     services: Services, shop: Database, instance: dg.DagsterInstance
 ) -> None:
     shop.execute(TABLE, ROWS.format(1, 30))
-    platform = done(platform_of(services, shop, instance, outputs=["current"]))
+    platform = done(platform_of(at_midnight(services), shop, instance, outputs=["current"]))
     assert rows(platform, "customers_current", "count(*), sum(id)") == [(30, 465)]
     shop.execute("DELETE FROM customers WHERE id <= 10", "UPDATE customers SET note = 'x' WHERE id = 11")
     done(later(platform, hours=1))
@@ -42,7 +72,7 @@ def test_whole_readings_become_the_rows_that_there_are(
 
 
 def compared(platform: Platform, hours: int) -> Platform:
-    """The platform so many hours on, once the keys have been read, which wait while rows are."""
+    """The platform so many hours on, once rows and then keys have been read, which wait while rows are."""
     done(later(platform, hours=hours))
     return done(later(platform, hours=hours, minutes=30))
 
@@ -51,7 +81,7 @@ def test_rows_that_are_gone_are_found_by_their_keys(
     services: Services, shop: Database, instance: dg.DagsterInstance
 ) -> None:
     shop.execute(TABLE, ROWS.format(1, 30))
-    platform = platform_of(services, shop, instance, **COMPARED, outputs=["current", "history"])
+    platform = platform_of(at_midnight(services), shop, instance, **COMPARED, outputs=["current", "history"])
     compared(platform, 0)
     assert rows(platform, "customers_current", "count(*), sum(id)") == [(30, 465)]
     shop.execute("DELETE FROM customers WHERE id <= 3", UPDATED.format("new", 5))
@@ -76,7 +106,7 @@ def test_a_reading_of_keys_that_is_published_late_deletes_no_row_that_was_read_a
     services: Services, shop: Database, instance: dg.DagsterInstance
 ) -> None:
     shop.execute(TABLE, ROWS.format(1, 5))
-    platform = platform_of(services, shop, instance, **COMPARED, outputs=["current"])
+    platform = platform_of(at_midnight(services), shop, instance, **COMPARED, outputs=["current"])
     compared(platform, 0)
     shop.execute("DELETE FROM customers WHERE id IN (1, 2)")
     done(later(platform, hours=24))
@@ -101,7 +131,7 @@ def test_a_transaction_that_ends_between_two_readings_is_neither_lost_nor_delete
 ) -> None:
     shop.execute(TABLE, ROWS.format(1, 5))
     incremental = {**COMPARED["incremental"], "lag": "10m"}
-    platform = platform_of(services, shop, instance, incremental=incremental, outputs=["current"])
+    platform = platform_of(at_midnight(services), shop, instance, incremental=incremental, outputs=["current"])
     compared(platform, 0)
     with shop.server.connect(shop.name) as open_one:
         open_one.autocommit = False
@@ -122,7 +152,7 @@ def test_a_reading_of_keys_that_is_killed_changes_nothing_and_is_followed_by_ano
     services: Services, shop: Database, instance: dg.DagsterInstance
 ) -> None:
     shop.execute(TABLE, ROWS.format(1, 5))
-    platform = platform_of(services, shop, instance, **COMPARED, outputs=["current"])
+    platform = platform_of(at_midnight(services), shop, instance, **COMPARED, outputs=["current"])
     compared(platform, 0)
     shop.execute("DELETE FROM customers WHERE id = 1")
     done(later(platform, hours=24))
@@ -141,7 +171,9 @@ def test_personal_keys_are_compared_by_their_digests(
 ) -> None:
     shop.execute(TABLE, ROWS.format(1, 5))
     columns = {**CUSTOMERS["columns"], "email": {"pii": "email", "required": True}}
-    platform = platform_of(services, shop, instance, **COMPARED, outputs=["current"], columns=columns, key="email")
+    platform = platform_of(
+        at_midnight(services), shop, instance, **COMPARED, outputs=["current"], columns=columns, key="email"
+    )
     compared(platform, 0)
     shop.execute("DELETE FROM customers WHERE id = 2")
     compared(platform, 24)
@@ -155,7 +187,8 @@ def test_after_any_writes_rows_and_keys_that_are_read_come_to_what_the_database_
 ) -> None:
     draw = random.Random(seed)
     shop.execute(TABLE)
-    platform = platform_of(services, shop, instance, **COMPARED, outputs=["current", "history"])
+    hourly = {"incremental": {**COMPARED["incremental"], "keys": {"every": "1h"}}}
+    platform = platform_of(at_midnight(services), shop, instance, **hourly, outputs=["current", "history"])
     for day in range(3):
         for hour in (0, 2):
             for _ in range(draw.randint(1, 8)):
