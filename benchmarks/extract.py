@@ -38,7 +38,7 @@ COLUMNS = [
     "attrs",
 ]  # fmt: skip
 BAR_CPU, BAR_MB = 12.0, 250
-_TABLE = """
+TABLE = """
     create table orders (
       id bigint primary key, customer_id int not null, amount numeric(12,2), score double precision, active boolean,
       created_at timestamptz not null, updated_at timestamp, day date, name text, ref uuid, attrs jsonb);
@@ -91,7 +91,7 @@ def main(rows: int, python: str) -> None:
         tempfile.TemporaryDirectory() as folder,
     ):
         with server.connect() as connection:
-            connection.execute(_TABLE.format(rows=rows))
+            connection.execute(TABLE.format(rows=rows))
         place = f"127.0.0.1|{server.port}|{server.password}"
         url = f"postgresql://postgres:{server.password}@127.0.0.1:{server.port}/postgres"
         contenders = {

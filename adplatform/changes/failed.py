@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from adplatform.changes.followed import Followed
+from adplatform.changes.made import MadeTable
 from adplatform.flow.retried import Retried
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import RunState
@@ -33,7 +33,7 @@ class FailedFold:
         return f"{row.name}: merge {row.next}: {row.error}{seen}; mend it, then `adplatform retry {row.name}`"
 
 
-def failed_folds(ledger: Ledger, followed: Iterable[Followed]) -> list[FailedFold]:
+def failed_folds(ledger: Ledger, followed: Iterable[MadeTable]) -> list[FailedFold]:
     """The merges of these tables that have failed."""
-    rows = (ledger.folds.get(each.source, each.declared.name) for each in followed if each.tables)
+    rows = (ledger.folds.get(each.source, each.target) for each in followed if each.tables)
     return [FailedFold(row) for row in rows if row.state is RunState.FAILED]

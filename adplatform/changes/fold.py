@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adplatform.changes import state
-from adplatform.changes.followed import Followed, history_columns
 from adplatform.changes.gathered import Change, all_changes, changes_to_merge, gather, lasting_names
 from adplatform.changes.local_files import fetch
+from adplatform.changes.made import MadeTable, history_columns
+from adplatform.changes.pulled import Pulled, deletions
 from adplatform.changes.state import KeptBucket, KeptFile, State
 from adplatform.changes.versions import Version, files_at, locations, show
 from adplatform.changes.views import views_of
@@ -59,7 +60,7 @@ class _Fold:
     ``since`` is the date under which every version of the table is published, so that each replaces the one before."""
 
     services: Services
-    followed: Followed
+    followed: MadeTable
     row: Fold
     plan: Plan
     run_id: str
@@ -104,7 +105,7 @@ class _Fold:
         return made
 
 
-def fold(services: Services, followed: Followed, row: Fold, run_id: str, work: Path) -> Folded:
+def fold(services: Services, followed: MadeTable, row: Fold, run_id: str, work: Path) -> Folded:
     """Do what is planned in ``row``, which ``run_id`` has claimed; ``work`` is an empty directory.
 
     Raises:
@@ -117,19 +118,20 @@ def fold(services: Services, followed: Followed, row: Fold, run_id: str, work: P
     changes = list(changes_to_merge(services, followed, doing.plan, begin, doing.before.merged, generations))
     base = _base(doing)
     with merging(work, *doing.limits) as con:
-        sequence = followed.declared.sequence_field
+        sequence = followed.sequence_field
         gathered = gather(con, services, doing.table, sequence, changes, doing.folder("changes"))
+        gone, ended = _ended(con, doing, base, gathered.files)
         merged = merge(
             con,
             doing.table,
             base,
-            gathered.files,
+            [*gathered.files, *gone],
             doing.folder("merged"),
             history=followed.has_history,
             floor=doing.floor,
             swept=doing.swept,
         )
-    found, known = merged.changes + gathered.unplaced, sum(each.rows for each in changes)
+    found, known = merged.changes + gathered.unplaced, sum(each.rows for each in changes) + ended
     if found != known:
         raise TransientFailure(
             f"{followed.name}: {found} changes were read, and the ledger knows of {known}; nothing was published. Run "
@@ -140,7 +142,7 @@ def fold(services: Services, followed: Followed, row: Fold, run_id: str, work: P
     return _shown(doing, base, changes, merged, whole, gathered.unplaced)
 
 
-def _begun(services: Services, followed: Followed, row: Fold, run_id: str, work: Path) -> _Fold:
+def _begun(services: Services, followed: MadeTable, row: Fold, run_id: str, work: Path) -> _Fold:
     plan, before = row.next_plan, State()
     if row.manifest_key and not plan.anew:
         kept = services.s3.get_object(Bucket=services.zones.raw_bucket, Key=row.manifest_key)
@@ -152,9 +154,23 @@ def _begun(services: Services, followed: Followed, row: Fold, run_id: str, work:
         found = [(name, parse_type(kind)) for name, kind in catalogued.columns]
     columns = followed.columns(found)
     # Those that were known to the plan, so that each try comes to the same.
-    generations = services.ledger.folds.generations(followed.source, followed.declared.name)[: plan.reached.opened]
+    generations = services.ledger.folds.generations(followed.source, followed.target)[: plan.reached.opened]
     there = catalogued is not None
     return _Fold(services, followed, row, plan, run_id, work, before, columns, generations, there)
+
+
+def _ended(
+    con: "duckdb.DuckDBPyConnection", doing: _Fold, base: Sequence[Bucket], changes: Sequence[Path]
+) -> tuple[list[Path], int]:
+    """A file with the deletions that a complete reading of a table stands for, and how many they are."""
+    followed, complete = doing.followed, doing.plan.reached.complete
+    if not isinstance(followed, Pulled) or (complete == doing.row.merged.complete and not doing.plan.anew):
+        return [], 0
+    if not complete:
+        return [], 0
+    folder = doing.folder("complete")
+    path, count = deletions(con, doing.services, followed, doing.table, doing.columns, complete, base, changes, folder)
+    return [path], count
 
 
 def _base(doing: _Fold) -> list[Bucket]:
@@ -208,7 +224,7 @@ def _made_anew(doing: _Fold, merged: Merged) -> Merged:
     """The table with those rows made from all their changes to which one came late."""
     with merging(doing.work, *doing.limits) as con:
         every = all_changes(doing.services, doing.followed, doing.plan, doing.generations)
-        sequence, folder = doing.followed.declared.sequence_field, doing.folder("all")
+        sequence, folder = doing.followed.sequence_field, doing.folder("all")
         gathered = gather(con, doing.services, doing.table, sequence, every, folder, merged.late)
         return merge(
             con,

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from adplatform.changes.followed import Followed
 from adplatform.changes.generations import sequence_of_load
+from adplatform.changes.made import MadeTable
+from adplatform.changes.pulled import Pulled, complete_reading
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Runs
 from adplatform.flow.tried import free
@@ -22,12 +23,12 @@ from adplatform.ledger.publications import Publication
 class FoldDue:
     """A merge that needs a run."""
 
-    followed: Followed
+    followed: MadeTable
     fold: Fold
 
 
 def folds_due(
-    services: Services, followed: Iterable[Followed], runs: Runs, *, everything: bool = False
+    services: Services, followed: Iterable[MadeTable], runs: Runs, *, everything: bool = False
 ) -> list[FoldDue]:
     """The merges that nobody works on, after those that have become due were planned; ``everything`` takes what has
     come without waiting for the time that a feed sets."""
@@ -35,7 +36,7 @@ def folds_due(
     for each in followed:
         if not each.declared.outputs:
             continue
-        row = services.ledger.folds.get(each.source, each.declared.name)
+        row = services.ledger.folds.get(each.source, each.target)
         if not row.plan:
             planned = _planned(services, each, row, everything)
         elif row.state is RunState.FAILED:
@@ -47,37 +48,38 @@ def folds_due(
     return found
 
 
-def waiting(ledger: Ledger, followed: Followed, row: Fold) -> int:
+def waiting(ledger: Ledger, followed: MadeTable, row: Fold) -> int:
     """How many rows of changes have come that are not merged."""
     known = row.merged
     placed = ledger.placements.of_feed(followed.changes.name)
     return sum(max(0, each.rows - known.rows.get(each.day.isoformat(), 0)) for each in placed)
 
 
-def _planned(services: Services, followed: Followed, row: Fold, everything: bool) -> Fold | None:
+def _planned(services: Services, followed: MadeTable, row: Fold, everything: bool) -> Fold | None:
     """The merge that is planned now; None when nothing is to be merged, or not yet."""
     ledger, known = services.ledger, row.merged
     placed = ledger.placements.of_feed(followed.changes.name)
     changed = [each for each in placed if known.versions.get(each.day.isoformat()) != each.version]
-    generations = ledger.folds.generations(followed.source, followed.declared.name)
+    generations = ledger.folds.generations(followed.source, followed.target)
     generation = _loaded(services, followed, known, generations)
+    complete = complete_reading(services, followed, known.complete) if isinstance(followed, Pulled) else ""
     reshaped, loaded = bool(row.number) and known.shape != followed.shape, generation > known.generation
-    heard = len(generations) != known.opened
+    read, heard = complete != known.complete, len(generations) != known.opened
     # Nobody sees a table before its first load is whole.
-    if not (changed or loaded or reshaped or heard) or (not row.number and not loaded and generations):
+    if not (changed or loaded or reshaped or read or heard) or (not row.number and not loaded and generations):
         return None
-    if not (everything or reshaped or loaded or _is_time(ledger.now(), followed, row, changed)):
+    if not (everything or reshaped or loaded or read or _is_time(ledger.now(), followed, row, changed)):
         return None
-    plan = _plan(services, followed, row, placed, generation, generations)
+    plan = _plan(services, followed, row, placed, generation, generations, complete)
     if plan is None:
         return None
-    if plan.reached.numbers == known.numbers and not plan.whole and not plan.anew and not loaded:
+    if plan.reached.numbers == known.numbers and not (plan.whole or plan.anew or loaded or read):
         ledger.folds.look(row, plan.reached)
         return None
     return ledger.folds.plan(row, plan)
 
 
-def _is_time(now: datetime, followed: Followed, row: Fold, changed: Sequence[Placement]) -> bool:
+def _is_time(now: datetime, followed: MadeTable, row: Fold, changed: Sequence[Placement]) -> bool:
     if row.folded_at is None or now - row.folded_at >= followed.declared.fold.every:
         return True
     known = row.merged.rows
@@ -87,15 +89,19 @@ def _is_time(now: datetime, followed: Followed, row: Fold, changed: Sequence[Pla
 
 def _plan(
     services: Services,
-    followed: Followed,
+    followed: MadeTable,
     row: Fold,
     placed: Sequence[Placement],
     generation: int,
     generations: Sequence[Generation],
+    complete: str,
 ) -> Plan | None:
     """What a merge takes of what is placed; None while deliveries are under different hashing keys."""
     known, name, ledger = row.merged, followed.changes.name, services.ledger
     keys = {each.key_id for each in placed if each.rows}
+    if complete and isinstance(followed, Pulled) and followed.keys:
+        compared = ledger.placements.get(followed.keys.name, date.fromisoformat(complete.partition("/")[0]))
+        keys |= {compared.key_id} if compared and compared.key_id else set()
     if len(keys) > 1:
         return None
     key_id = next(iter(keys), known.key_id)
@@ -130,6 +136,7 @@ def _plan(
         generation=max(generation, known.generation),
         shape=followed.shape,
         opened=len(generations),
+        complete=complete,
     )
     today = ledger.now().date()
     return Plan(reached, max(today, row.day or today), tuple(whole), anew)
@@ -137,7 +144,7 @@ def _plan(
 
 def _read_again(
     services: Services,
-    followed: Followed,
+    followed: MadeTable,
     placed: Placement,
     known: Reached,
     basis: str,
@@ -172,7 +179,7 @@ def _of_other_loads(
     )
 
 
-def _loaded(services: Services, followed: Followed, known: Reached, found: Sequence[Generation]) -> int:
+def _loaded(services: Services, followed: MadeTable, known: Reached, found: Sequence[Generation]) -> int:
     """The number of the last load that is whole and of which all rows have come; 0 without one. Rows that are not in a
     load end with it, so that none may be missing."""
     for each in reversed(found):
@@ -184,7 +191,7 @@ def _loaded(services: Services, followed: Followed, known: Reached, found: Seque
 
 
 def _has_come(
-    services: Services, followed: Followed, generation: Generation, generations: Sequence[Generation]
+    services: Services, followed: MadeTable, generation: Generation, generations: Sequence[Generation]
 ) -> bool:
     """Whether as many rows of a load are in the table of changes as it has, where that is known; otherwise whether no
     file waits."""

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from adplatform.changes.followed import Followed
 from adplatform.changes.generations import sequence_of_load
 from adplatform.changes.local_files import fetch
+from adplatform.changes.made import MadeTable
+from adplatform.changes.pulled import Pulled, moments, sequence_seen
 from adplatform.contracts.changes import CHANGED_AT, OP, SEQUENCE
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.services import Services
@@ -24,14 +25,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """An object, and the sequence and time of its rows, where they have none themselves."""
+
+    uri: str
+    sequence: str | None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Change:
-    """The objects of one date whose rows are to be merged, as (URI, sequence of its rows where they have none), the
-    files in which they are, and how many ``rows`` the ledger says that they have. ``version`` is that of the delivery
-    whose files these are."""
+    """The objects of one date whose rows are to be merged, the files in which they are, and how many ``rows`` the
+    ledger says that they have. ``version`` is that of the delivery whose files these are."""
 
     day: str
     version: int
-    origins: tuple[tuple[str, str | None], ...]
+    origins: tuple[Origin, ...]
     files: tuple[Stored, ...]
     rows: int
 
@@ -46,7 +55,7 @@ class Gathered:
 
 def changes_to_merge(
     services: Services,
-    followed: Followed,
+    followed: MadeTable,
     plan: Plan,
     begin: Mapping[str, int],
     merged: Mapping[str, Sequence[str]],
@@ -61,7 +70,7 @@ def changes_to_merge(
     for day, last in sorted(plan.reached.numbers.items()):
         whole = plan.anew or day in plan.whole
         first = 0 if whole else begin.get(day, 0)
-        found = _change(services, followed, day, first, last, generations) if first < last else None
+        found = _change(services, followed, plan, day, first, generations) if first < last else None
         if found is not None:
             known = () if whole else merged.get(day, ())
             names = lasting_names(services.zones, followed, found)
@@ -70,18 +79,18 @@ def changes_to_merge(
 
 
 def all_changes(
-    services: Services, followed: Followed, plan: Plan, generations: Sequence[Generation]
+    services: Services, followed: MadeTable, plan: Plan, generations: Sequence[Generation]
 ) -> Iterator[Change]:
     """Everything up to where a plan goes.
 
     Raises: as :func:`changes_to_merge`.
     """
-    for day, last in sorted(plan.reached.numbers.items()):
-        if (found := _change(services, followed, day, 0, last, generations)) is not None:
+    for day in sorted(plan.reached.numbers):
+        if (found := _change(services, followed, plan, day, 0, generations)) is not None:
             yield found
 
 
-def lasting_names(zones: Zones, followed: Followed, change: Change) -> list[str]:
+def lasting_names(zones: Zones, followed: MadeTable, change: Change) -> list[str]:
     """What the files are called in every version of their date that takes them over."""
     return [zones.lasting_name(followed.changes.table, file.key) for file in change.files]
 
@@ -113,26 +122,39 @@ def gather(
 
 
 def _change(
-    services: Services, followed: Followed, day: str, first: int, last: int, generations: Sequence[Generation]
+    services: Services, followed: MadeTable, plan: Plan, day: str, first: int, generations: Sequence[Generation]
 ) -> Change | None:
+    """What a plan takes of a date after ``first``. A later version has all changes of the one that was planned, but not
+    of readings, which may replace what came before."""
     publications, name = services.ledger.publications, followed.changes.name
     placement = services.ledger.placements.get(name, date.fromisoformat(day))
-    row = publications.get(name, placement.day, placement.version) if placement else None
+    version = placement.version if placement else 0
+    version = plan.reached.versions[day] if isinstance(followed, Pulled) else version
+    row = publications.get(name, placement.day, version) if placement else None
     if placement is None or row is None:
         raise TransientFailure(f"{name} {day}: it is being published; run the step again")
     entries = read_settlement(services.s3, services.zones, row.manifest_key)["objects"]
-    origins = tuple(
-        (f"s3://{entry['bucket']}/{entry['key']}", sequence_of_load(entry, generations))
-        for entry in entries
-        if first < entry["number"] <= last
-    )
+    last = plan.reached.numbers[day]
+    own = [entry for entry in entries if first < entry["number"] <= last]
+    origins = tuple(_origins(services, followed, own, generations))
     if not origins:
         return None
-    zones, wanted = services.zones, {origin for origin, _ in origins}
-    files = tuple(services.store.listing(zones.clean_bucket, zones.clean_key(placement.location)))
-    outcomes = publications.file_outcomes(name, placement.day, placement.version)
+    zones, wanted = services.zones, {origin.uri for origin in origins}
+    location = placement.location if version == placement.version else next(iter(row.locations), "")
+    files = tuple(services.store.listing(zones.clean_bucket, zones.clean_key(location))) if location else ()
+    outcomes = publications.file_outcomes(name, placement.day, version)
     rows = sum(each.clean for each in outcomes if each.origin in wanted)
-    return Change(day, placement.version, origins, files, rows)
+    return Change(day, version, origins, files, rows)
+
+
+def _origins(
+    services: Services, followed: MadeTable, entries: Sequence[Mapping[str, Any]], generations: Sequence[Generation]
+) -> Iterator[Origin]:
+    seen = moments(services, followed, entries) if isinstance(followed, Pulled) else {}
+    for entry in entries:
+        uri, at = f"s3://{entry['bucket']}/{entry['key']}", seen.get(entry["key"])
+        sequence = sequence_of_load(entry, generations) if at is None else sequence_seen(at, after=False)
+        yield Origin(uri, sequence, at)
 
 
 def _write(
@@ -144,17 +166,21 @@ def _write(
     target: Path,
     keys: Path | None,
 ) -> int:
-    con.execute("create or replace temp table origins (_source_file varchar, _load varchar)")
-    con.executemany("insert into origins values (?, ?)", [list(each) for each in change.origins])
+    con.execute("create or replace temp table origins (_source_file varchar, _load varchar, _at timestamptz)")
+    con.executemany(
+        "insert into origins values (?, ?, ?)", [[each.uri, each.sequence, each.at] for each in change.origins]
+    )
     scan = (
         f"read_parquet([{', '.join(literal(str(f)) for f in files)}], union_by_name = true, hive_partitioning = false)"
     )
     present = {name for name, *_ in con.execute(f"describe select * from {scan}").fetchall()}
     own = ", ".join(identifier(name) for name in table.columns if name in present)
     placed = " and ".join(f"{identifier(name)} is not null" for name in table.key)
+    op, sequence, at = (name if name in present else "null" for name in (OP, SEQUENCE, CHANGED_AT))
     con.execute(
-        f"create or replace temp view arrived as select {own}, case when _load is not null then '{LOAD}' else {OP} end"
-        f" as {OP}, coalesce(_load, nullif({SEQUENCE}, '')) as {SEQUENCE}, {CHANGED_AT}, _source_file,"
+        f"create or replace temp view arrived as select {own}, case when _load is not null then '{LOAD}' else {op} end"
+        f" as {OP}, coalesce(_load, nullif({sequence}, '')) as {SEQUENCE}, coalesce(_at, {at}) as {CHANGED_AT},"
+        f" _source_file,"
         f" {placed} as _placed from {scan} join origins using (_source_file)"
     )
     lacking = con.execute(f"select min(_source_file), count(*) from arrived where {SEQUENCE} is null").fetchone()

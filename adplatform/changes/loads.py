@@ -25,7 +25,7 @@ def open_load(ledger: Ledger, followed: Followed, at: datetime, reason: str) -> 
     Raises:
         PermanentFailure: a load began later.
     """
-    folds, source, target = ledger.folds, followed.source, followed.declared.name
+    folds, source, target = ledger.folds, followed.source, followed.target
     known = folds.generations(source, target)
     new = next_generation(known, at, reason)
     if folds.open(source, target, new):
@@ -35,7 +35,7 @@ def open_load(ledger: Ledger, followed: Followed, at: datetime, reason: str) -> 
 
 def observe_load(ledger: Ledger, followed: Followed, seen: LoadSeen) -> None:
     """Take down a load that somebody else has begun, and that one is whole."""
-    folds, source, target = ledger.folds, followed.source, followed.declared.name
+    folds, source, target = ledger.folds, followed.source, followed.target
     known = folds.generations(source, target)
     last = known[-1] if known else None
     if last is None or (last.loaded_at is not None and seen.begun > last.loaded_at):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from adplatform.changes.followed import Followed, history_columns
+from adplatform.changes.made import MadeTable, history_columns
 from adplatform.contracts.changes import CHANGED_AT, LIVE, OP, SEQUENCE, VERSIONS
 from adplatform.contracts.model import DELIVERY_DATE
 from adplatform.lake.delta import current_sql
@@ -15,15 +15,16 @@ from adplatform.transform.values import OutputColumn
 VALID_FROM = "_valid_from"
 
 
-def views_of(followed: Followed, columns: tuple[OutputColumn, ...], since: str | None, prefix: str) -> Iterator[View]:
+def views_of(followed: MadeTable, columns: tuple[OutputColumn, ...], since: str | None, prefix: str) -> Iterator[View]:
     """What readers may ask beside the tables; ``columns`` are those of the rows, and changes of dates before ``since``
     are all merged."""
-    yield _live(followed, columns, since, prefix)
+    if followed.has_live:
+        yield _live(followed, columns, since, prefix)
     if followed.has_history:
         yield _versions(followed, columns, prefix)
 
 
-def _live(followed: Followed, columns: tuple[OutputColumn, ...], since: str | None, prefix: str) -> View:
+def _live(followed: MadeTable, columns: tuple[OutputColumn, ...], since: str | None, prefix: str) -> View:
     """The rows as they are with the changes that were published and not merged yet. Rows of a load have no sequence of
     their own, so a new load shows once it is merged."""
     named, table = table_name(f"{followed.name}{LIVE}", prefix), followed.keyed(columns)
@@ -36,9 +37,9 @@ def _live(followed: Followed, columns: tuple[OutputColumn, ...], since: str | No
     return View(named.database, named.name, columns, sql, "Rows as they are with changes that are not merged yet.")
 
 
-def _versions(followed: Followed, columns: tuple[OutputColumn, ...], prefix: str) -> View:
+def _versions(followed: MadeTable, columns: tuple[OutputColumn, ...], prefix: str) -> View:
     """Every version of every row: those that have ended, and the present ones, which have no end."""
-    named = table_name(f"{followed.name}{VERSIONS}", prefix)
+    named = table_name(f"{followed.base}{VERSIONS}", prefix)
     own = ", ".join(identifier(column.name) for column in columns if column.name != CHANGED_AT)
     begin, end, by = identifier(VALID_FROM), identifier(VALID_TO), identifier(CLOSED_BY)
     at = f"{identifier(CHANGED_AT)} as {begin}"

@@ -6,14 +6,16 @@ from typing import Self
 import dagster as dg
 from pydantic import BaseModel
 
+from adplatform.changes.pulled import with_keys
 from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
 from adplatform.components.assembly.extracts import database_jobs, with_extracts
+from adplatform.components.assembly.folds import fold_asset, with_folds
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
+from adplatform.components.assembly.specs import with_hook
 from adplatform.contracts.database import DatabaseSource
-from adplatform.engines.databases import database_tables
-from adplatform.engines.pattern import EngineFiles
+from adplatform.engines.databases import PulledFiles, database_tables
 from adplatform.platform.settings import Settings, read_settings
 
 
@@ -83,19 +85,23 @@ class DatabaseTables(dg.Component):
         description or metadata. Keys and partitions are fixed: runs, ledger and tables know the asset by them."""
         return spec
 
-    def pattern(self, settings: Settings) -> EngineFiles:
+    def pattern(self, settings: Settings) -> PulledFiles:
         return database_tables(self.declared, settings)
 
     def automation(self) -> Automation:
         pattern = self.pattern(read_settings())
-        return with_extracts(with_crawls(EngineRuns(pattern), pattern.source), self.declared)
+        automation = with_folds(with_crawls(EngineRuns(pattern), pattern.source), pattern.pulled)
+        return with_extracts(automation, with_keys(self.declared))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        pattern, declared = self.pattern(read_settings()), with_keys(self.declared)
+        made = [fold_asset(each, declared.owners, declared.tags) for each in pattern.pulled]
         return engine_definitions(
-            self.pattern(read_settings()),
-            self.declared,
+            pattern,
+            declared,
             {"s3", "sql"},
             self.get_asset_spec,
-            wrap=lambda automation: with_extracts(automation, self.declared),
-            jobs=lambda assets: database_jobs(self.declared, assets),
+            wrap=lambda automation: with_extracts(with_folds(automation, pattern.pulled), declared),
+            jobs=lambda assets: database_jobs(declared, assets),
+            made=with_hook(made, self.get_asset_spec),
         )

@@ -5,9 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from adplatform.contracts.durations import Duration
-from adplatform.contracts.feed import NAME, Arrival, Feed
-from adplatform.contracts.model import FileFormat, Names, Strict, Treatment
+from adplatform.contracts.feed import NAME, Arrival
+from adplatform.contracts.merged import MergedFeed
+from adplatform.contracts.model import FileFormat, Names
 from adplatform.contracts.source import FileSource
 
 CHANGES, DELETED, HISTORY = "_changes", "_deleted", "_history"
@@ -16,19 +16,10 @@ LIVE, VERSIONS = "_live", "_versions"
 """What the names of its views end with."""
 OP, SEQUENCE, CHANGED_AT = "_op", "_seq", "_changed_at"
 """Columns of changes: what happened, in which order, and when it was committed."""
-_RESERVED = (OP, SEQUENCE, CHANGED_AT, "_valid_from", "_valid_to", "_closed_by", "_deleted")
+RESERVED = (OP, SEQUENCE, CHANGED_AT, "_valid_from", "_valid_to", "_closed_by", "_deleted")
 
 
-class Folding(Strict):
-    """When the changes that have come are merged into the table."""
-
-    every: Duration = timedelta(hours=1)
-    """How long after the last merge the next follows, where there are changes."""
-    share: float = Field(default=0.05, gt=0, le=1)
-    """How many changes, as a share of the table's rows, are merged without waiting for that."""
-
-
-class ChangedTable(Feed):
+class ChangedTable(MergedFeed):
     """One table whose changes are followed."""
 
     name: Annotated[str, Field(pattern=NAME, max_length=54)]
@@ -41,11 +32,6 @@ class ChangedTable(Feed):
     unchanged: Names = ()
     """Columns for which an update without a value means that the value stayed as it was: large texts of PostgreSQL
     without REPLICA IDENTITY FULL. For all others it means that there is no value."""
-    fold: Folding = Folding()
-    """When changes are merged into the table."""
-    buckets: int = Field(default=16, ge=1, le=1024)
-    """In how many files the rows of the table are kept, by their key; one should have 50 to 200 MB. Where this, the
-    key, ``unchanged`` or ``outputs`` are changed, the table is made anew from all changes."""
     sequence_field: str = "ar_h_change_seq"
     """The column of the files with ``$AR_H_CHANGE_SEQ``, by which changes are in order."""
     time_field: str = "dms_ts"
@@ -83,22 +69,15 @@ class ChangedTable(Feed):
     def _can_be_merged(self) -> Self:
         names = {column.name for column in self.columns}
         for column in self.columns:
-            if column.name in _RESERVED:
+            if column.name in RESERVED:
                 raise ValueError(f"{column.name!r} is a name the platform adds itself; choose another and give field")
-        if self.outputs and not self.key:
-            raise ValueError("key is missing: rows are merged by it. Without one, set outputs: []")
         for name in self.unchanged:
             if name not in names or name in self.key:
                 raise ValueError(f"unchanged names {name!r}, which is no declared column beside the key")
             if self.column(name).expression:
                 raise ValueError(f"unchanged names {name!r}, which is computed")
-        for name in self.key:
-            column = self.column(name)
-            stored = column.pii is None or {Treatment.LAKE, Treatment.CLEAR} & set(column.pii.treatment)
-            if column.drop or column.expression or not stored:
-                raise ValueError(f"key {name}: must be read and stored, personal data as lake or clear")
-        if "history" in self.outputs and "current" not in self.outputs:
-            raise ValueError("outputs: history needs current, too: open versions are the rows that there are")
+        if unfit := self.unfit_outputs():
+            raise ValueError(unfit)
         return self
 
 

@@ -5,15 +5,30 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from adplatform.contracts.changes import DELETED, HISTORY, RESERVED, VERSIONS
 from adplatform.contracts.durations import Duration
-from adplatform.contracts.feed import Arrival, Feed
+from adplatform.contracts.feed import Arrival
+from adplatform.contracts.merged import MergedFeed
 from adplatform.contracts.model import FileFormat, Strict
 from adplatform.contracts.source import FileSource
 
+CURRENT, KEYS = "_current", "_keys"
+"""What the names of the table of rows and of the feed of keys end with."""
+LONGEST_MADE = 54
+"""Characters of a feed's name of which tables are made, whose names are longer."""
 CURSOR_TYPES = ("int", "bigint", "date", "timestamp")
 """Types of columns whose greatest value says how far a table has been read."""
 EXTRACTED = FileFormat(kind="csv", compression="gzip")
 """How rows are kept as the database wrote them: text, no value apart from an empty one."""
+
+
+class KeyComparison(Strict):
+    """How often all keys of a table are read, to find rows that are gone."""
+
+    every: Duration
+    """How often."""
+    offset: Duration = timedelta(0)
+    """How long after midnight (UTC), or after full multiples of ``every``."""
 
 
 class Incremental(Strict):
@@ -27,6 +42,9 @@ class Incremental(Strict):
     rows that come again are the same rows."""
     lag_count: int = Field(default=0, ge=0)
     """The same for a cursor that is a number."""
+    keys: KeyComparison | None = None
+    """How often the keys of all rows are read and compared: a row whose key is not there any more is deleted. By
+    default deletions are not seen."""
 
 
 class Chunks(Strict):
@@ -39,7 +57,7 @@ class Chunks(Strict):
     the disk (PostgreSQL), or not at all."""
 
 
-class TableFeed(Feed):
+class TableFeed(MergedFeed):
     """One table or view of the database."""
 
     table: str | None = Field(default=None, min_length=1, max_length=260)
@@ -78,6 +96,40 @@ class TableFeed(Feed):
             raise ValueError("pgp is for files of a sender; leave it out")
         if self.every is not None and self.every < timedelta(minutes=1):
             raise ValueError("every is at least 1m")
+        return self
+
+    @model_validator(mode="after")
+    def _rows_can_be_made(self) -> Self:
+        compared = self.incremental.keys if self.incremental else None
+        if compared is not None and not self.key:
+            raise ValueError(
+                "incremental.keys compares keys, and key is missing: name the columns that tell rows apart"
+            )
+        if compared is not None and not self.outputs:
+            raise ValueError(
+                "incremental.keys finds rows that are gone, and only a table of the rows that there are can lack them: "
+                "set outputs: [current]"
+            )
+        if compared is not None and compared.every < timedelta(minutes=1):
+            raise ValueError("incremental.keys.every is at least 1m")
+        if self.outputs and not self.key:
+            raise ValueError(
+                "outputs needs a key, by which rows are told apart: name its columns, or leave outputs out"
+            )
+        if unfit := self.unfit_outputs():
+            raise ValueError(unfit)
+        if not self.outputs:
+            return self
+        if "partition_by" in self.model_fields_set or self.latest_by:
+            raise ValueError(
+                "outputs makes the rows that there are of all readings, the later one first: leave partition_by and "
+                "latest_by out"
+            )
+        for column in self.columns:
+            if column.name in RESERVED:
+                raise ValueError(f"{column.name!r} is a name the platform adds itself; choose another and give field")
+        if len(self.name) > LONGEST_MADE:
+            raise ValueError(f"name has more than {LONGEST_MADE} characters, and names of tables begin with it")
         return self
 
     @model_validator(mode="after")
@@ -148,6 +200,17 @@ class DatabaseSource(FileSource):
         tables = [feed.source_table for feed in feeds if feed.where is None]
         for table in {t for t in tables if tables.count(t) > 1}:
             raise ValueError(f"two feeds read {table}; give one of them a `where`, or leave it out")
+        return feeds
+
+    @field_validator("feeds")
+    @classmethod
+    def _made_once(cls, feeds: list[TableFeed]) -> list[TableFeed]:
+        made = {
+            f"{f.name}{end}": f.name for f in feeds if f.outputs for end in (CURRENT, DELETED, HISTORY, VERSIONS, KEYS)
+        }
+        for feed in feeds:
+            if feed.name in made:
+                raise ValueError(f"feed {feed.name} has the name of a table of {made[feed.name]}; choose another")
         return feeds
 
     @model_validator(mode="after")

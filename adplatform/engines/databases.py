@@ -2,40 +2,76 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from adplatform.contracts.database import DatabaseSource
+from adplatform.changes.failed import failed_folds
+from adplatform.changes.pulled import Pulled, pulled_tables, with_keys
+from adplatform.contracts.database import KEYS, DatabaseSource, TableFeed
 from adplatform.engines.extractor import Extractor
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import Target
 from adplatform.extract.table import Table, opened
+from adplatform.flow.pattern import Failed
 from adplatform.flow.services import Services
 from adplatform.flow.source import declared_source
 from adplatform.platform.settings import Settings
 
+if TYPE_CHECKING:
+    from adplatform.ledger.ledger import Ledger
 
-def database_tables(declared: DatabaseSource, settings: Settings) -> EngineFiles:
+
+@dataclass(frozen=True)
+class PulledFiles(EngineFiles):
+    """``pulled`` are the tables that are made of its feeds."""
+
+    pulled: tuple[Pulled, ...] = ()
+
+    def failing(self, ledger: "Ledger") -> list[str]:
+        return [*super().failing(ledger), *(each.name for each in self.pulled)]
+
+    def failed(self, services: Services) -> Sequence[Failed]:
+        return [*super().failed(services), *failed_folds(services.ledger, self.pulled)]
+
+
+def database_tables(declared: DatabaseSource, settings: Settings) -> PulledFiles:
     """The pattern that YAML declares.
 
     Raises:
         PermanentFailure: a landing template is invalid, or two feeds have the same.
     """
+    declared = with_keys(declared)
     source = replace(declared_source(declared, settings.raw_bucket), takes_files=False)
+    pulled = pulled_tables(declared, source)
+    source = replace(source, derived=tuple(flow for each in pulled for flow in each.flows))
 
     def targets(services: Services) -> Sequence[Target]:
         def connect() -> AbstractContextManager[Any]:
             return opened(services.secrets, declared)
 
         return [
-            Target(feed.name, Extractor(services, Table(declared, feed), connect), feed.every, feed.offset)
+            Target(
+                feed.name,
+                Extractor(services, Table(declared, feed), connect, _kin(declared, feed)),
+                feed.every,
+                feed.offset,
+            )
             for feed in declared.feeds
         ]
 
-    return EngineFiles(
+    return PulledFiles(
         source,
         topics=declared.topics,
         targets=targets,
         simulated_database=declared.connection if declared.simulated else None,
         names_of_targets=tuple(feed.name for feed in declared.feeds),
+        pulled=pulled,
+    )
+
+
+def _kin(declared: DatabaseSource, feed: TableFeed) -> tuple[str, ...]:
+    """The targets that read the same table for the same rows."""
+    base = feed.name.removesuffix(KEYS)
+    return tuple(
+        each.name for each in declared.feeds if each.name != feed.name and each.name in (base, f"{base}{KEYS}")
     )

@@ -22,11 +22,13 @@ Opened = Callable[[], AbstractContextManager[Any]]
 
 @dataclass(frozen=True)
 class Extractor:
-    """One table. ``connect`` opens the database."""
+    """One table. ``connect`` opens the database. A reading does not begin while one of ``kin`` goes on, targets that
+    read the same table."""
 
     services: Services
     table: Table
     connect: Opened
+    kin: tuple[str, ...] = ()
 
     @property
     def limits(self) -> Limits:
@@ -71,7 +73,7 @@ class Extractor:
         id = intention.token(self.limits.token)
         if extracts.get(source, target, id) is not None:
             return Started(id, adopted=True)
-        going = next(self._going(), None)
+        going = next(self._going(*self.kin), None)
         if going is not None:
             return Busy(going.id)
         extracts.want(source, target, id)
@@ -107,9 +109,9 @@ class Extractor:
             row = self._row(run_id)
         return row is not None and not row.ended
 
-    def _going(self) -> Iterator[Extract]:
+    def _going(self, *kin: str) -> Iterator[Extract]:
         active = self.services.ledger.extracts.active(self.table.declared.source)
-        return (row for row in active if row.target == self.table.feed.name)
+        return (row for row in active if row.target in (self.table.feed.name, *kin))
 
     def _row(self, run_id: str) -> Extract | None:
         return self.services.ledger.extracts.get(self.table.declared.source, self.table.feed.name, run_id)

@@ -69,12 +69,13 @@ def extract(
     declared = table.declared
     pace = pace or Pace(declared.rows_per_second)
     with aws_failures(table.name):
+        before = services.now()
         with (
             opened(services.secrets, declared) as engine,
             database_failures(table.name),
             view(engine, declared.workers) as seen,
         ):
-            row, pieces, reading = _begun(services, table, row, last, seen)
+            row, pieces, reading = _begun(services, table, row, last, seen, before)
             kept = {chunk.number for chunk in _kept(services, row)}
             guard = _guard(services, row, services.now() + declared.snapshot_max_age)
             work = _Work(services, row, reading, seen, folder, replace(pace, go_on=guard))
@@ -84,32 +85,35 @@ def extract(
 
 
 def _begun(
-    services: Services, table: Table, row: Extract, last: Extract | None, seen: View
+    services: Services, table: Table, row: Extract, last: Extract | None, seen: View, before: datetime
 ) -> tuple[Extract, Sequence[Piece], Reading]:
-    """What is to be read, and the row that says so. A window that was chosen before stays."""
+    """What is to be read, and the row that says so. A window that was chosen before stays. The view was taken after
+    ``before``."""
     incremental, column, whole = table.feed.incremental, table.cursor, table.reading()
     if column is None or incremental is None:
         _discard(services, row)
-        return _viewed(services, row, seen, None, ()), seen.divide(whole), whole
+        return _viewed(services, row, seen, before, None, ()), seen.divide(whole), whole
     after, until = read_cursor(row.after), read_cursor(row.until)
     if until is not None:
         pieces = pieces_between(column, after, [read_cursor(each) for each in row.bounds], until, absent=False)
         window = Window(column, after, until)
-        return _viewed(services, row, seen, window, row.bounds), pieces, table.reading(window)
+        return _viewed(services, row, seen, before, window, row.bounds), pieces, table.reading(window)
     until, stopped = seen.newest(whole, column), read_cursor(last.until) if last else None
     after = back(stopped, incremental.lag, incremental.lag_count)
     if until is None or (stopped == until and after == stopped):
         # It says where the last one stopped, for the next.
         unchanged = Window(column, stopped, stopped) if stopped is not None else None
-        return _viewed(services, row, seen, unchanged, ()), (), whole
+        return _viewed(services, row, seen, before, unchanged, ()), (), whole
     window = Window(column, after, until)
     reading = table.reading(window)
     found = seen.divide(reading)
     bounds = tuple(write_cursor(piece.until) for piece in found[:-1])
-    return _viewed(services, row, seen, window, bounds), found, reading
+    return _viewed(services, row, seen, before, window, bounds), found, reading
 
 
-def _viewed(services: Services, row: Extract, seen: View, window: Window | None, bounds: tuple[str, ...]) -> Extract:
+def _viewed(
+    services: Services, row: Extract, seen: View, before: datetime, window: Window | None, bounds: tuple[str, ...]
+) -> Extract:
     viewed = services.ledger.extracts.view(
         row,
         snapshot=seen.name,
@@ -117,6 +121,7 @@ def _viewed(services: Services, row: Extract, seen: View, window: Window | None,
         after=write_cursor(window.after) if window else "",
         until=write_cursor(window.until) if window else "",
         bounds=bounds,
+        seen_from=before,
     )
     if viewed is None:
         raise Stopped(f"{row.name}: somebody else has the reading")

@@ -39,12 +39,15 @@ _GROUP_ROWS = 122_880
 @dataclass(frozen=True)
 class KeyedTable:
     """A table by its key. ``columns`` are all of its own, the key included; of those in ``unchanged`` an update without
-    a value means that the value stayed. ``buckets`` never changes while the table has rows."""
+    a value means that the value stayed. ``buckets`` never changes while the table has rows. Where
+    a row ``repeats``, it comes again whenever it is read: with the same values it is the same version, and one that
+    comes late is superseded without a trace in the history."""
 
     key: tuple[str, ...]
     columns: tuple[str, ...]
     buckets: int
     unchanged: frozenset[str] = frozenset()
+    repeats: bool = False
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -245,7 +248,7 @@ def _decide(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket) -> tupl
         f"create or replace temp table known as select {key}, {SEQUENCE} from {rows} {known}"
         f" union all select {key}, {SEQUENCE} from {tombstones} {known}"
     )
-    if job.exact:
+    if job.exact and not table.repeats:
         con.execute(
             f"insert into late select {key} from changes join known using ({key})"
             f" where _bucket = {n} and changes.{SEQUENCE} < known.{SEQUENCE}"
@@ -261,6 +264,8 @@ def _decide(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket) -> tupl
             f" select {own}, {names(SYSTEM)}, '{_ROW}' as {OP} from {rows} {wanted} union all by name"
             f" select {own}, {names(SYSTEM)}, '{_TOMBSTONE}' as {OP} from {tombstones} {wanted}"
         )
+    if job.exact and table.repeats:
+        con.execute(f"create or replace temp table states as {_changing(table)}")
     if job.history:
         con.execute(f"insert into versions {_closed(table)}")
     con.execute(f"create or replace temp table final as {_last_state(table) if job.exact else _last_change(table)}")
@@ -358,6 +363,22 @@ def _last_state(table: KeyedTable) -> str:
         f" _last as {SEQUENCE}, _at as {CHANGED_AT}, _last_op in ('{DELETE}', '{_TOMBSTONE}') as _deleted,"
         f" false as _bare"
         f" from places {joins}"
+    )
+
+
+def _changing(table: KeyedTable) -> str:
+    """``states`` without those that are as the one before: of each that stays so the last, with the time of the first
+    and the sequence of the last."""
+    following = f"over (partition by {names(table.key)} order by {SEQUENCE})"
+    values = f"row({', '.join([*map(identifier, table.columns), 'ended'])})"
+    ended = f"select *, {OP} in ('{DELETE}', '{_TOMBSTONE}') as ended from states"
+    begins = f"select *, {values} is distinct from lag({values}) {following} as begins from ({ended})"
+    # In the history a version has the sequence of what read it last.
+    runs = f"select *, sum(begins::int) {following} as run from ({begins})"
+    each = f"partition by {names(table.key)}, run"
+    return (
+        f"select * exclude (begins, run, ended) replace (min({CHANGED_AT}) over ({each}) as {CHANGED_AT}) from ({runs})"
+        f" qualify {SEQUENCE} = max({SEQUENCE}) over ({each})"
     )
 
 

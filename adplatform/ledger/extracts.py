@@ -20,8 +20,9 @@ class Extract:
 
     ``generation`` counts the views of the database from which it was read, from 1: chunks of an earlier one count only
     where they are ranges of the cursor. ``snapshot`` is the database's name of the view. The window is of the cursor,
-    ``after`` excluded and ``until`` included, as text; both are empty for a whole table. ``attempt`` counts the tries
-    of which something failed, ``returned`` those that were stopped or hindered.
+    ``after`` excluded and ``until`` included, as text; both are empty for a whole table. The view was taken after
+    ``seen_from`` and before ``seen_at``. ``attempt`` counts the tries of which something failed, ``returned`` those
+    that were stopped or hindered.
     """
 
     source: str
@@ -31,6 +32,8 @@ class Extract:
     day: date | None = None
     generation: int = 0
     snapshot: str = ""
+    seen_from: datetime | None = None
+    seen_at: datetime | None = None
     after: str = ""
     until: str = ""
     bounds: tuple[str, ...] = ()
@@ -144,15 +147,24 @@ class Extracts:
         return self._move(seen, replace(seen, state=RunState.RUNNING, run_id=run_id, started_at=started))
 
     def view(
-        self, seen: Extract, *, snapshot: str, day: date, after: str, until: str, bounds: tuple[str, ...]
+        self,
+        seen: Extract,
+        *,
+        snapshot: str,
+        day: date,
+        after: str,
+        until: str,
+        bounds: tuple[str, ...],
+        seen_from: datetime,
     ) -> Extract | None:
-        """It is read from a view of the database, with which a generation begins.
+        """It is read from a view of the database, with which a generation begins; it was taken after ``seen_from``.
 
         Raises:
             IllegalStep: no run has it.
         """
         _require(seen.state is RunState.RUNNING, seen, "given a view")
         viewed = replace(seen, generation=seen.generation + 1, snapshot=snapshot, day=seen.day or day)
+        viewed = replace(viewed, seen_from=seen_from, seen_at=self.table.now())
         return self._move(seen, replace(viewed, after=after, until=until, bounds=bounds))
 
     def keep(self, extract: Extract, chunk: Chunk) -> None:

@@ -21,7 +21,8 @@ class Reached:
     """How far changes are taken, by date: the version of its delivery, up to which arrival of it, how many objects that
     is, and how many rows of changes. ``basis`` is what they were read by, ``key_id`` names the key of their digests,
     ``generation`` is the load that rows from before do not outlive, and ``shape`` what the table was made by. Files
-    were told from each other by the first ``opened`` loads."""
+    were told from each other by the first ``opened`` loads. ``complete`` is the complete reading, as ``date/version``,
+    whose missing rows are gone."""
 
     versions: Mapping[str, int] = field(default_factory=dict)
     numbers: Mapping[str, int] = field(default_factory=dict)
@@ -32,6 +33,7 @@ class Reached:
     generation: int = 0
     shape: str = ""
     opened: int = 0
+    complete: str = ""
 
 
 @dataclass(frozen=True)

@@ -155,10 +155,11 @@ def engine_definitions(
     hook: AssetSpecHook = unchanged,
     wrap: Wrapped = unwrapped,
     jobs: Callable[[Sequence[dg.AssetsDefinition]], Sequence[Any]] = lambda _: (),
+    made: Sequence[dg.AssetsDefinition] = (),
 ) -> dg.Definitions:
     """The assets of every feed, their care, and the sensor that follows the engine's runs. ``kinds`` are those of the
     raw assets; ``jobs`` makes what a look starts beside runs of the
-    assets, which ``wrap`` adds."""
+    assets, which ``wrap`` adds. ``made`` are assets of tables that are made of those of the feeds."""
     settings, source = read_settings(), pattern.source
     sensor_status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
     schedule_status = dg.DefaultScheduleStatus.RUNNING if settings.automation else dg.DefaultScheduleStatus.STOPPED
@@ -170,6 +171,7 @@ def engine_definitions(
         if flow.feed.arrival.deadline is not None:
             schedules.append(deadline_schedule(source, flow, pair, schedule_status))
         assets += pair
+    assets += made
     started = jobs(assets)
     sensor = engine_sensor(pattern, assets, declared.check_every, sensor_status, wrap, started)
     return dg.Definitions(assets=assets, sensors=[sensor], schedules=schedules, jobs=list(started))

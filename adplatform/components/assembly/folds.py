@@ -11,7 +11,7 @@ from dagster_aws.s3.resources import S3Resource
 
 from adplatform.changes.fold import Folded, fold
 from adplatform.changes.folds_due import folds_due, waiting
-from adplatform.changes.followed import Followed, history_columns
+from adplatform.changes.made import MadeTable, history_columns
 from adplatform.components.assembly.arrivals import run_tags
 from adplatform.components.assembly.automation import Automation, Extended, Looking, Tick
 from adplatform.components.assembly.delivery_assets import clean_key
@@ -41,13 +41,13 @@ _CHECKS = {
 }
 
 
-def with_folds(automation: Automation, followed: Sequence[Followed]) -> Automation:
+def with_folds(automation: Automation, followed: Sequence[MadeTable]) -> Automation:
     """The automation of a source of changes, with the merges of its tables."""
     return Extended(automation, partial(_look, followed))
 
 
 def _look(
-    followed: Sequence[Followed],
+    followed: Sequence[MadeTable],
     automation: Automation,
     services: Services,
     instance: dg.DagsterInstance,
@@ -59,7 +59,7 @@ def _look(
     return replace(tick, requests=(*tick.requests, *wanted), waits=tick.waits or bool(wanted))
 
 
-def _request(followed: Followed, row: Fold) -> dg.RunRequest:
+def _request(followed: MadeTable, row: Fold) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=row.run_key,
         asset_selection=[_table_key(table) for table in followed.tables],
@@ -71,21 +71,21 @@ def _table_key(table: str) -> dg.AssetKey:
     return dg.AssetKey(["clean", *table.split("/")])
 
 
-def fold_asset(followed: Followed, owners: Sequence[str], tags: dict[str, str]) -> dg.AssetsDefinition:
+def fold_asset(followed: MadeTable, owners: Sequence[str], tags: dict[str, str]) -> dg.AssetsDefinition:
     """The tables that are made of the changes of one, by merges."""
     flow, declared = followed.changes, followed.declared
     columns = followed.columns((column.name, column.type) for column in followed.stored.values())
     described = {
-        followed.name: declared.description or f"Rows of {declared.table}, up to the last merge.",
-        followed.deleted: f"Rows of {declared.table} that were deleted, with their last values.",
-        followed.history: f"Versions of rows of {declared.table} that have ended.",
+        followed.name: declared.description or f"Rows of {followed.table}, up to the last merge.",
+        followed.deleted: f"Rows of {followed.table} that were deleted, with their last values.",
+        followed.history: f"Versions of rows of {followed.table} that have ended.",
     }
     pii = {"pii": "hashed"} if any(flow.feed.contract.pii_columns()) else {}
     fresh = declared.fresh_within
     specs = [
         dg.AssetSpec(
             _table_key(table),
-            deps=[clean_key(flow)],
+            deps=[clean_key(each) for each in followed.flows_merged],
             description=described[table],
             group_name=followed.source,
             owners=owners,
@@ -106,11 +106,11 @@ def fold_asset(followed: Followed, owners: Sequence[str], tags: dict[str, str]) 
     checks = [dg.AssetCheckSpec(name, asset=key, description=text) for name, text in _CHECKS.items()]
 
     @dg.multi_asset(
-        name=f"fold__{followed.source}__{declared.name}",
+        name=f"fold__{followed.source}__{followed.target}",
         specs=specs,
         check_specs=checks,
         can_subset=True,  # a run that has nothing to do judges nothing
-        pool=f"fold_{followed.source}_{declared.name}",
+        pool=f"fold_{followed.source}_{followed.target}",
     )
     def merge_changes(
         context: dg.AssetExecutionContext,
@@ -132,11 +132,11 @@ def fold_asset(followed: Followed, owners: Sequence[str], tags: dict[str, str]) 
 
 
 @contextmanager
-def _merging(context: dg.AssetExecutionContext, services: Services, followed: Followed) -> Iterator[Folded | None]:
+def _merging(context: dg.AssetExecutionContext, services: Services, followed: MadeTable) -> Iterator[Folded | None]:
     """What the merge came to that is due; None when there is none, or another run has it."""
     run_id, folds = context.run.run_id, services.ledger.folds
     with aws_failures(followed.name), at_work(context, services.ledger, followed.name):
-        row = folds.get(followed.source, followed.declared.name)
+        row = folds.get(followed.source, followed.target)
         if not row.plan or row.state is RunState.FAILED:
             # Somebody has started the run; what a sensor asks for is planned.
             due = folds_due(services, [followed], runs_of(services.ledger, context.instance), everything=True)
@@ -161,7 +161,7 @@ def _merging(context: dg.AssetExecutionContext, services: Services, followed: Fo
 def _failed(
     context: dg.AssetExecutionContext,
     services: Services,
-    followed: Followed,
+    followed: MadeTable,
     claimed: Fold,
     error: PermanentFailure | TransientFailure,
 ) -> None:
@@ -174,7 +174,7 @@ def _failed(
 
 
 def _results(
-    services: Services, followed: Followed, done: Folded
+    services: Services, followed: MadeTable, done: Folded
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     key, row = _table_key(followed.name), done.row
     counts = {
@@ -216,9 +216,9 @@ def _results(
     )
 
 
-def standing_of(services: Services, followed: Followed) -> str:
+def standing_of(services: Services, followed: MadeTable) -> str:
     """How far the merges of a table are, in a sentence."""
-    row = services.ledger.folds.get(followed.source, followed.declared.name)
+    row = services.ledger.folds.get(followed.source, followed.target)
     left = waiting(services.ledger, followed, row)
     said = f"merge {row.number}, {row.rows:,} rows" if row.number else "not merged yet"
     return f"{followed.name}: {said}, {left:,} changes wait"
