@@ -1,7 +1,7 @@
 """Which tables are to be merged with the changes that have come, and what each merge takes."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -42,7 +42,8 @@ def folds_due(
         elif row.state is RunState.FAILED:
             planned = None
         else:
-            planned = free(services.ledger.folds, row, runs, services.ledger.now())
+            free_one = free(services.ledger.folds, row, runs, services.ledger.now())
+            planned = _under_one_key(services.ledger, each, free_one) if free_one is not None else None
         if planned is not None:
             found.append(FoldDue(each, planned))
     return found
@@ -77,6 +78,19 @@ def _planned(services: Services, followed: MadeTable, row: Fold, everything: boo
         ledger.folds.look(row, plan.reached)
         return None
     return ledger.folds.plan(row, plan)
+
+
+def _under_one_key(ledger: Ledger, followed: MadeTable, row: Fold) -> Fold | None:
+    """The merge that is planned; with a table made anew where its changes have got another hashing key since, and None
+    while they are under several."""
+    plan = row.next_plan
+    keys = {each.key_id for each in ledger.placements.of_feed(followed.changes.name) if each.rows}
+    if keys <= {plan.reached.key_id}:
+        return row
+    if len(keys) > 1:
+        return None
+    reached = replace(plan.reached, key_id=keys.pop())
+    return ledger.folds.replan(row, replace(plan, reached=reached, anew=bool(row.number)))
 
 
 def _is_time(now: datetime, followed: MadeTable, row: Fold, changed: Sequence[Placement]) -> bool:

@@ -65,7 +65,7 @@ def changes_to_merge(
     left to merge.
 
     Raises:
-        TransientFailure: a date is being published.
+        TransientFailure: a date is being published, or has got another hashing key.
     """
     for day, last in sorted(plan.reached.numbers.items()):
         whole = plan.anew or day in plan.whole
@@ -133,6 +133,8 @@ def _change(
     row = publications.get(name, placement.day, version) if placement else None
     if placement is None or row is None:
         raise TransientFailure(f"{name} {day}: it is being published; run the step again")
+    if placement.rows and placement.key_id != plan.reached.key_id:
+        raise TransientFailure(f"{name} {day}: it has got another hashing key since this merge was planned")
     entries = read_settlement(services.s3, services.zones, row.manifest_key)["objects"]
     last = plan.reached.numbers[day]
     own = [entry for entry in entries if first < entry["number"] <= last]

@@ -166,6 +166,15 @@ class Folds:
         planned = replace(_untried(seen), state=RunState.WAITING, plan=_written(plan), planned_at=self.table.now())
         return self._move(seen, planned)
 
+    def replan(self, seen: Fold, plan: Plan) -> Fold | None:
+        """The next merge takes something else than was planned, before a run has it.
+
+        Raises:
+            IllegalStep: nothing is planned, or a run has it.
+        """
+        _require(bool(seen.plan) and seen.state is RunState.WAITING and not seen.run_id, seen, "planned anew")
+        return self._move(seen, replace(seen, plan=_written(plan), planned_at=self.table.now()))
+
     def look(self, seen: Fold, reached: Reached) -> Fold | None:
         """There is nothing to merge up to there.
 

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
+from adplatform.changes.folds_due import folds_due
 from adplatform.flow.services import Services
 from adplatform.privacy.keys import HashKey, fetch_key
 from adplatform_tests.flow.rotations import Club
 from adplatform_tests.support.changes import ORDERS, followed_source
+from adplatform_tests.support.plainly import NoRunIsAlive
 
 PEOPLE: dict[str, Any] = {
     **ORDERS,
@@ -19,6 +21,19 @@ PEOPLE: dict[str, Any] = {
 
 def key_of(services: Services) -> HashKey:
     return fetch_key(services.secrets, services.settings.hash_key_secret)
+
+
+def test_a_merge_that_was_planned_before_the_rotation_makes_the_table_anew(services: Services) -> None:
+    shop = followed_source(services, [PEOPLE])
+    shop.file(*(shop.change("I", id=n, status=f"p{n}@example.com") for n in range(4)))
+    shop.merge()
+    shop.file(shop.change("U", id=7, status="p1@example.com"))
+    shop.process()
+    assert folds_due(services, [shop.followed], NoRunIsAlive(), everything=True)
+    Club(services, shop.pattern.source).rotate()
+    done = shop.fold()
+    assert done and done.changes == 5
+    assert shop.rows(columns="id, _pii_key_id") == [(n, key_of(services).id) for n in (0, 2, 3, 7)]
 
 
 @pytest.mark.parametrize("table_format", ["parquet", "iceberg"])
