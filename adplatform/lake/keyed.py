@@ -108,6 +108,7 @@ def merging(work: Path, memory_limit: str, threads: int) -> "Iterator[duckdb.Duc
     Raises:
         TransientFailure: the machine ran out of memory.
         EnvironmentFailure: the disk has no room.
+        PermanentFailure: DuckDB cannot do it.
     """
     settings = {
         "memory_limit": memory_limit,
@@ -122,6 +123,9 @@ def merging(work: Path, memory_limit: str, threads: int) -> "Iterator[duckdb.Duc
             yield con
         except (duckdb.OutOfMemoryException, duckdb.IOException) as e:
             raise ran_out(f"a merge under a limit of {memory_limit}", e) from e
+        except duckdb.Error as e:
+            # Without "from e": DuckDB quotes the offending value, which may be personal.
+            raise PermanentFailure(f"rows and changes do not fit together: DuckDB says {type(e).__name__}") from None
 
 
 def merge(

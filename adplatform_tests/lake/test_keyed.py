@@ -223,6 +223,13 @@ def test_a_deleted_row_keeps_its_last_values_and_a_delete_needs_no_more_than_the
     assert rows_of(found.buckets, "tombstones") == [(1, "a", "bio"), (7, None, None)]
 
 
+def test_an_error_of_a_merge_shows_no_value(tmp_path: Path) -> None:
+    with pytest.raises(PermanentFailure) as raised, merging(tmp_path, "256MB", 1) as con:
+        con.execute("select cast('ann@example.com' as integer)")
+    assert "ann" not in str(raised.value)
+    assert (raised.value.__cause__, raised.value.__suppress_context__) == (None, True)
+
+
 def test_two_different_changes_of_one_sequence_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PermanentFailure, match=f"two different changes of one sequence, the first {sequence(5)}"):
         merged(tmp_path, table_of(), (), [change(1, "U", "a", sequence(5)), change(1, "U", "b", sequence(5))])
