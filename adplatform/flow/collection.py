@@ -33,6 +33,7 @@ def collect_source(
     """
     settings, now = services.settings, services.ledger.now()
     settings.temp.mkdir(parents=True, exist_ok=True)
+    merged = [flow for flow in source.derived if flow.feed.partition_by is None]
     for flow in (*tables_of(source), *source.derived):
         table = named_table(services.settings, flow)
         keep = timedelta(days=settings.keep_days)
@@ -45,6 +46,7 @@ def collect_source(
             run_id=run_id,
             temp=settings.temp,
             dry_run=dry_run,
+            compacting=flow not in merged,  # a merge goes on with the files of the one before, one for each bucket
         )
         if not dry_run:
             report(services, flow, collected.compared, whole=True)

@@ -57,10 +57,11 @@ def collect(
     run_id: str,
     temp: Path | None = None,
     dry_run: bool = False,
+    compacting: bool = True,
 ) -> Collected:
     """Compare the table with the ledger, remove what neither catalog nor ledger has referred to for ``keep``, which
     must be longer than any query or publication takes, and repair the path copies. ``dry_run`` says what would be done
-    and remembers nothing.
+    and remembers nothing. Where somebody knows the files of a table by their names, it is done without ``compacting``.
 
     Safe beside publishers: it works under their lease, and an attempt whose files are gone refuses to show them.
     Without a table nothing is removed, because then everything looks unreferenced. A table partitioned by a column is
@@ -81,7 +82,7 @@ def collect(
         if compared.unclear or shown is None:
             return Collected(compared=compared)
         compacted: tuple[str, ...] = ()
-        if shown.is_iceberg and not dry_run:
+        if shown.is_iceberg and compacting and not dry_run:
             compacted = formats.compact(lake, lease, feed, table, now=now, run_id=run_id, temp=temp)
             shown = formats.table(lake, table) or shown
         partitions = list(formats.partitions(lake, table, shown))
