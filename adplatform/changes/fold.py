@@ -5,7 +5,7 @@ nothing: it reads immutable objects, and what it shows is named by its number. D
 so that no row is ever missing in both tables.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -22,7 +22,6 @@ from adplatform.changes.views import views_of
 from adplatform.contracts.types import parse_type
 from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure
 from adplatform.flow.services import Services
-from adplatform.lake.attempt import Published
 from adplatform.lake.keyed import Bucket, KeyedTable, Merged, merge, merging
 from adplatform.lake.table import TableSpec, table_name
 from adplatform.ledger.folds import Fold, Generation, Plan
@@ -51,7 +50,6 @@ class Folded:
     unplaced: int
     rebuilt: int
     closed: int
-    published: Mapping[str, Published]
 
 
 @dataclass(frozen=True)
@@ -164,9 +162,8 @@ def _ended(
 ) -> tuple[list[Path], int]:
     """A file with the deletions that a complete reading of a table stands for, and how many they are."""
     followed, complete = doing.followed, doing.plan.reached.complete
-    if not isinstance(followed, Pulled) or (complete == doing.row.merged.complete and not doing.plan.anew):
-        return [], 0
-    if not complete:
+    known = doing.row.merged.complete if not doing.plan.anew else ""
+    if not isinstance(followed, Pulled) or complete in ("", known):
         return [], 0
     folder = doing.folder("complete")
     path, count = deletions(con, doing.services, followed, doing.table, doing.columns, complete, base, changes, folder)
@@ -257,13 +254,12 @@ def _shown(
     body = state.written(State(columns, buckets, closed, _merged_files(doing, changes)))
     services.s3.put_object(Bucket=services.zones.raw_bucket, Key=key, Body=body, **services.zones.put_arguments)
     description = followed.declared.description
-    published: dict[str, Published] = {}
     for day, (version, _) in history.items():
         spec = _spec(doing, followed.history, f"Versions of rows that have ended. {description}")
-        published[f"{followed.history}/{day}"] = _lead(doing, version, spec, day, merge_name)
+        _lead(doing, version, spec, day, merge_name)
     spec = _spec(doing, followed.deleted, f"Rows that were deleted. {description}")
-    published[followed.deleted] = _lead(doing, deleted, spec, doing.since, merge_name)
-    published[followed.name] = _lead(doing, rows, _spec(doing, followed.name, description), doing.since, merge_name)
+    _lead(doing, deleted, spec, doing.since, merge_name)
+    _lead(doing, rows, _spec(doing, followed.name, description), doing.since, merge_name)
     last = max(plan.reached.numbers, default=None)
     for view in views_of(followed, doing.columns, last, services.settings.database_prefix) if doing.has_changes else ():
         services.lake.catalog.show_view(view)
@@ -290,7 +286,6 @@ def _shown(
         unplaced=unplaced,
         rebuilt=_count(merged.late),
         closed=_count(whole.closed),
-        published=published,
     )
 
 
@@ -386,13 +381,13 @@ def _spec(doing: _Fold, table: str, description: str) -> TableSpec:
     return doing.followed.spec(table, columns, description.strip(), doing.services.settings.database_prefix)
 
 
-def _lead(doing: _Fold, version: Version, spec: TableSpec, day: date, manifest: str) -> Published:
+def _lead(doing: _Fold, version: Version, spec: TableSpec, day: date, manifest: str) -> None:
     """Lead readers to a version, or find that another try of the merge has led them to the same.
 
     Raises:
         PermanentFailure: that try read other changes, so that what is shown cannot be gone on with.
     """
-    shown = show(
+    show(
         doing.services,
         version,
         spec,
@@ -408,10 +403,9 @@ def _lead(doing: _Fold, version: Version, spec: TableSpec, day: date, manifest: 
         there = files_at(doing.services, placement.location).keys()
         if placement.rows != version.rows or (version.rows and there != version.names(doing.services)):
             raise PermanentFailure(
-                f"{version.table}: merge {doing.row.next} was shown by a run that read other changes; "
-                f"`adplatform reload {doing.followed.name}` makes the table anew"
+                f"{version.table}: merge {doing.row.next} was shown by a run that read other changes, so "
+                "that nothing more can be merged into what readers see"
             )
-    return shown
 
 
 def _count(path: Path | None) -> int:

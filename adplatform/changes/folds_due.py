@@ -49,13 +49,6 @@ def folds_due(
     return found
 
 
-def waiting(ledger: Ledger, followed: MadeTable, row: Fold) -> int:
-    """How many rows of changes have come that are not merged."""
-    known = row.merged
-    placed = ledger.placements.of_feed(followed.changes.name)
-    return sum(max(0, each.rows - known.rows.get(each.day.isoformat(), 0)) for each in placed)
-
-
 def _planned(services: Services, followed: MadeTable, row: Fold, everything: bool) -> Fold | None:
     """The merge that is planned now; None when nothing is to be merged, or not yet."""
     ledger, known = services.ledger, row.merged

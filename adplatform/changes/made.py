@@ -1,5 +1,6 @@
 """A table that is made by merges: the feed of what is merged, and the tables and columns that are made of it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,7 +23,7 @@ NOT_KEPT = frozenset({OP, "_source_file", PREVIOUS_KEY_ID})
 
 
 @dataclass(frozen=True)
-class MadeTable:
+class MadeTable(ABC):
     """``declared`` as YAML says it; ``changes`` is the feed of what is merged. With ``has_live`` a view shows rows with
     what is not merged yet; where a row ``repeats``, it comes again also as it was."""
 
@@ -55,9 +56,9 @@ class MadeTable:
         return f"{self.base}{HISTORY}"
 
     @property
+    @abstractmethod
     def table(self) -> str:
         """The table as the database calls it."""
-        raise NotImplementedError
 
     @property
     def sequence_field(self) -> str:
@@ -70,9 +71,9 @@ class MadeTable:
         return ()
 
     @property
+    @abstractmethod
     def system(self) -> tuple[OutputColumn, ...]:
         """The columns of rows with the sequence and time of what made them."""
-        raise NotImplementedError
 
     @property
     def has_history(self) -> bool:

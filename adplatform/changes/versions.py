@@ -30,7 +30,6 @@ class Version:
     before: dict[str, Stored] = field(default_factory=dict)
     new: list[StagedFile] = field(default_factory=list)
     carried: list[CarriedFile] = field(default_factory=list)
-    partition: str = ""
 
     @property
     def rows(self) -> int:
@@ -46,7 +45,7 @@ class Version:
         if path is None:
             return KeptFile()
         rows = int(pq.read_metadata(path).num_rows)
-        self.new.append(StagedFile(path, self.partition, rows))
+        self.new.append(StagedFile(path, "", rows))
         return KeptFile(f"part-{len(self.new) - 1:05}.parquet", rows)
 
     def carry(self, services: Services, kept: KeptFile) -> KeptFile:

@@ -14,15 +14,15 @@ from typing import Any, Protocol
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.platform.aws_errors import aws_failures
 
-START, RESUME, RELOAD = "start-replication", "resume-processing", "reload-target"
+START, RESUME = "start-replication", "resume-processing"
 COMPLETED, ERROR = "Table completed", "Table error"
 _ARN = re.compile(r"arn:[\w-]+:dms:")
 
 
 @dataclass(frozen=True)
 class Replication:
-    """What DMS says of a replication. ``begun`` is when its present run was started, None before the first; ``fresh``
-    when it was last started from its beginning. ``errored`` counts tables in error."""
+    """What DMS says of a replication. ``begun`` is when its present run was started, None before the first.
+    ``errored`` counts tables in error."""
 
     arn: str
     name: str
@@ -31,10 +31,8 @@ class Replication:
     stop_reason: str = ""
     message: str = ""
     begun: datetime | None = None
-    fresh: datetime | None = None
     ended: datetime | None = None
     errored: int = 0
-    loaded: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,6 @@ class TableStatistics:
     inserts: int = 0
     updates: int = 0
     deletes: int = 0
-    ddls: int = 0
     load_begun: datetime | None = None
     load_ended: datetime | None = None
 
@@ -207,10 +204,8 @@ def _replication(said: Mapping[str, Any], arn: str, name: str, migration: str, s
         stop_reason=str(said.get("StopReason") or ""),
         message=str(said.get("LastFailureMessage") or "; ".join(said.get("FailureMessages") or ())),
         begun=counted.get("StartDate"),
-        fresh=counted.get("FreshStartDate"),
         ended=counted.get("StopDate"),
         errored=counted.get("TablesErrored", 0),
-        loaded=counted.get("TablesLoaded", 0),
     )
 
 
@@ -223,7 +218,6 @@ def _statistics(said: Mapping[str, Any]) -> TableStatistics:
         inserts=said.get("Inserts", 0),
         updates=said.get("Updates", 0),
         deletes=said.get("Deletes", 0),
-        ddls=said.get("Ddls", 0),
         load_begun=said.get("FullLoadStartTime"),
         load_ended=said.get("FullLoadEndTime"),
     )

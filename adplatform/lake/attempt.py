@@ -139,7 +139,7 @@ def upload(lake: Lake, attempt: Attempt, staged: Staged, work: Path) -> list[Upl
     for file in _with_rows_or_schema(attempt, staged, work):
         groups.setdefault(_partition(attempt, file), []).append(file)
     if staged.carried or (attempt.table.is_iceberg and not groups and not attempt.table.by_column):
-        value = "" if attempt.table.partition is None else attempt.delivery_partition
+        value = attempt.delivery_partition
         return [_with_carried(lake, attempt, staged, upload_files(lake, attempt, value, groups.get(value, [])))]
     return [upload_files(lake, attempt, value, files) for value, files in sorted(groups.items())]
 

@@ -18,7 +18,7 @@ from adplatform_tests.support.dms import DmsTask, dms_task, endpoint_of
 
 AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
 READY = Replication("arn", "live", "ready", "full-load-and-cdc")
-RUNNING = replace(READY, status="running", begun=AT, fresh=AT)
+RUNNING = replace(READY, status="running", begun=AT)
 WANTED = Intention("shop", "replication", "kept/first", begun=1, begun_at=AT)
 
 

@@ -10,7 +10,7 @@ import dagster as dg
 from dagster_aws.s3.resources import S3Resource
 
 from adplatform.changes.fold import Folded, fold
-from adplatform.changes.folds_due import folds_due, waiting
+from adplatform.changes.folds_due import folds_due
 from adplatform.changes.made import MadeTable, history_columns
 from adplatform.components.assembly.arrivals import run_tags
 from adplatform.components.assembly.automation import Automation, Extended, Looking, Tick
@@ -214,11 +214,3 @@ def _results(
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{done.unplaced} changes have no key that could be stored and are not in the table",
     )
-
-
-def standing_of(services: Services, followed: MadeTable) -> str:
-    """How far the merges of a table are, in a sentence."""
-    row = services.ledger.folds.get(followed.source, followed.target)
-    left = waiting(services.ledger, followed, row)
-    said = f"merge {row.number}, {row.rows:,} rows" if row.number else "not merged yet"
-    return f"{followed.name}: {said}, {left:,} changes wait"

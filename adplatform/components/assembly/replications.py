@@ -1,5 +1,6 @@
 """Replications of DMS in Dagster: watched by the sensor of their source, each table's verdict an asset check."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Literal
@@ -17,7 +18,7 @@ from adplatform.flow.outbox import notify
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.engine_run import EngineRun
-from adplatform.ledger.messages import Unsent
+from adplatform.ledger.messages import Trouble, Unsent
 from adplatform.ledger.rows import digest
 from adplatform.platform.aws_errors import aws_failures
 
@@ -60,8 +61,9 @@ def _look(
     tick = automation.look(services, instance, replace(how, cursor=before.own))
     said = {each.followed.name: digest(_described(each), each.problem) for each in verdicts}
     new = [each for each in verdicts if before.said.get(each.followed.name) != said[each.followed.name]]
+    troubles = services.ledger.messages.troubles(pattern.source.name) if verdicts else {}
     for each in verdicts:
-        _tell(services, each)
+        _tell(services, each, troubles)
     cursor = ReplicationCursor(own=tick.cursor, newest=dict(engine.newest), said={**before.said, **said})
     return replace(
         tick,
@@ -112,10 +114,10 @@ def _observation(pattern: ChangedFiles, run: EngineRun) -> dg.AssetObservation:
     )
 
 
-def _tell(services: Services, verdict: TableVerdict) -> None:
+def _tell(services: Services, verdict: TableVerdict, troubles: Mapping[str, Trouble]) -> None:
     """Notify people of a table that is not followed, once for as long as that is so."""
     flow, messages, what = verdict.followed.changes, services.ledger.messages, f"replicated/{verdict.followed.name}"
-    known, text = messages.troubles(flow.source).get(what), clipped(verdict.problem)
+    known, text = troubles.get(what), clipped(verdict.problem)
     if not text:
         if known is not None:
             messages.clear_trouble(flow.source, what)
