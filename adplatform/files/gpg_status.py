@@ -62,12 +62,13 @@ def decrypting_key(lines: Sequence[StatusLine], key_ids: frozenset[str], exit_co
             Reason.NOT_INTEGRITY_PROTECTED,
             "is encrypted without integrity protection, so changes would go unseen; ask the sender for a current PGP",
         )
-    counts = [len(_arguments(lines, k)) for k in ("BEGIN_DECRYPTION", "PLAINTEXT", "END_DECRYPTION")]
-    if max(counts) > 1 or _outside(lines):
-        raise BadFile(origin, Reason.SEVERAL_MESSAGES, "holds several messages or packets around its message")
-    okay, unharmed = _arguments(lines, "DECRYPTION_OKAY"), _arguments(lines, "GOODMDC")
     if _arguments(lines, "BADSIG"):  # gpg stops here, before it has seen whether the message is unharmed
         _refuse_bad_signature(lines, origin)
+    counts = [len(_arguments(lines, k)) for k in ("BEGIN_DECRYPTION", "PLAINTEXT", "END_DECRYPTION")]
+    okay, unharmed = _arguments(lines, "DECRYPTION_OKAY"), _arguments(lines, "GOODMDC")
+    # What damage makes of the content may look like another message, so behind the first only whole ones count.
+    if _before(lines) or (unharmed and (max(counts) > 1 or _behind(lines))):
+        raise BadFile(origin, Reason.SEVERAL_MESSAGES, "holds several messages or packets around its message")
     if not (okay and unharmed and min(counts) == 1) or _arguments(lines, "BADMDC"):
         raise BadFile(origin, Reason.DAMAGED, "is truncated, changed or followed by other data; ask for the file again")
     _refuse_odd_content(lines, exit_code, size, origin)
@@ -163,12 +164,20 @@ def _refuse_odd_content(lines: Sequence[StatusLine], exit_code: int, size: int, 
         raise BadFile(origin, Reason.DAMAGED, "was damaged before it was encrypted; ask for the file again")
 
 
-def _outside(lines: Sequence[StatusLine]) -> bool:
-    """Whether there is content or a signature that encryption does not cover."""
+def _before(lines: Sequence[StatusLine]) -> bool:
+    """Whether there is content or a signature before what is encrypted."""
     keywords = [line.keyword for line in lines]
-    begin = keywords.index("BEGIN_DECRYPTION")
-    end = keywords.index("END_DECRYPTION") if "END_DECRYPTION" in keywords else len(keywords)
-    return any(keyword in (*_SIGNATURES, "PLAINTEXT") for keyword in keywords[:begin] + keywords[end:])
+    return _content(keywords[: keywords.index("BEGIN_DECRYPTION")])
+
+
+def _behind(lines: Sequence[StatusLine]) -> bool:
+    """Whether there is content or a signature behind what is encrypted."""
+    keywords = [line.keyword for line in lines]
+    return "END_DECRYPTION" in keywords and _content(keywords[keywords.index("END_DECRYPTION") :])
+
+
+def _content(keywords: Sequence[str]) -> bool:
+    return any(keyword in (*_SIGNATURES, "PLAINTEXT") for keyword in keywords)
 
 
 def _arguments(lines: Sequence[StatusLine], keyword: str) -> list[tuple[str, ...]]:

@@ -331,6 +331,13 @@ def test_message_inside_a_message_is_refused(
     assert refusal(message, tmp_path, home, unsigned).reason is Reason.SEVERAL_MESSAGES
 
 
+def test_damage_that_looks_like_another_message_is_damage(
+    workshop: Workshop, us: Partner, home: GpgHome, unsigned: SignaturePolicy, tmp_path: Path
+) -> None:
+    message = workshop.seal(flip(workshop.encrypt(DATA, us), -5), us)
+    assert refusal(flip(message, -5), tmp_path, home, unsigned).reason is Reason.DAMAGED
+
+
 def test_content_or_signature_before_the_encrypted_part_is_refused(
     workshop: Workshop, us: Partner, partner: Partner, home: GpgHome, signed: SignaturePolicy, tmp_path: Path
 ) -> None:
