@@ -1,12 +1,12 @@
 """A merge: the changes that have come are applied to the rows of a table, and readers are led to what came of it.
 
 A merge is planned in the ledger before it begins and is repeated until readers see it, so a crash at any point changes
-nothing: it reads immutable objects, and what it shows is named by its number. Deleted rows are shown before the others,
-so that no row is ever missing in both tables.
+nothing: it reads immutable objects, and each try shows versions of its own (``tries.py``). Deleted rows are shown
+before the others, so that no row that ends is ever missing in both tables.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +16,15 @@ from adplatform.changes.gathered import Change, all_changes, changes_to_merge, g
 from adplatform.changes.local_files import fetch
 from adplatform.changes.made import MadeTable, history_columns
 from adplatform.changes.pulled import Pulled, deletions
-from adplatform.changes.state import KeptBucket, KeptFile, State
+from adplatform.changes.state import Counts, KeptBucket, KeptFile, State
+from adplatform.changes.tries import Try, shown_before, state_key, tries_before
 from adplatform.changes.versions import Version, files_at, locations, show
 from adplatform.changes.views import views_of
 from adplatform.contracts.types import parse_type
-from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure
+from adplatform.failures import ClaimLost, TransientFailure
 from adplatform.flow.services import Services
-from adplatform.lake.keyed import Bucket, KeyedTable, Merged, merge, merging
+from adplatform.lake.catalog import Table
+from adplatform.lake.keyed import Bucket, KeyedTable, Merged, buckets_of, merge, merging
 from adplatform.lake.table import TableSpec, table_name
 from adplatform.ledger.folds import Fold, Generation, Plan
 from adplatform.platform.late import Late
@@ -36,20 +38,12 @@ else:
     pq = Late("pyarrow.parquet")
 
 
-@dataclass(frozen=True)
-class Folded:
-    """What a merge came to. ``changes == applied + superseded + unplaced``, where the last have no key that could be
-    stored. ``rebuilt`` rows were made from all their changes, because one had come late; ``closed`` versions have
-    ended."""
+@dataclass(frozen=True, kw_only=True)
+class Folded(Counts):
+    """What a merge came to."""
 
     row: Fold
     columns: tuple[OutputColumn, ...]
-    changes: int
-    applied: int
-    superseded: int
-    unplaced: int
-    rebuilt: int
-    closed: int
 
 
 @dataclass(frozen=True)
@@ -66,8 +60,7 @@ class _Fold:
     before: State
     columns: tuple[OutputColumn, ...]
     generations: Sequence[Generation]
-    has_changes: bool
-    """Whether there is a table of changes by now."""
+    tries: Sequence[Try]
 
     @property
     def since(self) -> date:
@@ -97,6 +90,16 @@ class _Fold:
         """Whether rows may be there that are not in that load, because it was not complete before."""
         return self.plan.reached.generation > (0 if self.plan.anew else self.row.merged.generation)
 
+    @property
+    def compares(self) -> bool:
+        """Whether a complete reading is to be compared with the rows that there are."""
+        return self.plan.reached.complete not in ("", "" if self.plan.anew else self.row.merged.complete)
+
+    @property
+    def needs_all(self) -> bool:
+        """Whether buckets are needed that no change falls into."""
+        return self.grown or self.compares or (bool(self.floor) and self.swept)
+
     def folder(self, name: str) -> Path:
         made = self.work / name
         made.mkdir()
@@ -107,17 +110,21 @@ def fold(services: Services, followed: MadeTable, row: Fold, run_id: str, work: 
     """Do what is planned in ``row``, which ``run_id`` has claimed; ``work`` is an empty directory.
 
     Raises:
-        ClaimLost: another run has it.
+        ClaimLost: another try has it.
         PermanentFailure: changes cannot be put in order, or the table cannot take them.
         TransientFailure: a service did not answer, or something is being published.
     """
-    doing = _begun(services, followed, row, run_id, work)
+    tries = tries_before(services, followed, row)
+    since = row.since or row.next_plan.day
+    if (shown := shown_before(services, followed, row, since, tries, run_id)) is not None:
+        return _noted(services, followed, row, shown)
+    doing = _begun(services, followed, row, run_id, work, tries)
     begin, generations = row.merged.numbers, doing.generations
     changes = list(changes_to_merge(services, followed, doing.plan, begin, doing.before.merged, generations))
-    base = _base(doing)
     with merging(work, *doing.limits) as con:
         sequence = followed.sequence_field
         gathered = gather(con, services, doing.table, sequence, changes, doing.folder("changes"))
+        base = _base(doing, None if doing.needs_all else buckets_of(con, doing.table, gathered.files))
         gone, ended = _ended(con, doing, base, gathered.files)
         merged = merge(
             con,
@@ -140,12 +147,12 @@ def fold(services: Services, followed: MadeTable, row: Fold, run_id: str, work: 
     return _shown(doing, base, changes, merged, whole, gathered.unplaced)
 
 
-def _begun(services: Services, followed: MadeTable, row: Fold, run_id: str, work: Path) -> _Fold:
+def _begun(services: Services, followed: MadeTable, row: Fold, run_id: str, work: Path, tries: Sequence[Try]) -> _Fold:
     plan, before = row.next_plan, State()
     if row.manifest_key and not plan.anew:
         kept = services.s3.get_object(Bucket=services.zones.raw_bucket, Key=row.manifest_key)
         before = state.read(kept["Body"].read())
-    catalogued = services.lake.catalog.table(table_name(followed.changes.table, services.settings.database_prefix))
+    catalogued = _table_of_changes(services, followed)
     if catalogued is None:  # the load of an empty table brings no file
         found = [(column.name, column.type) for column in followed.stored.values()]
     else:
@@ -153,8 +160,11 @@ def _begun(services: Services, followed: MadeTable, row: Fold, run_id: str, work
     columns = followed.columns(found)
     # Those that were known to the plan, so that each try comes to the same.
     generations = services.ledger.folds.generations(followed.source, followed.target)[: plan.reached.opened]
-    there = catalogued is not None
-    return _Fold(services, followed, row, plan, run_id, work, before, columns, generations, there)
+    return _Fold(services, followed, row, plan, run_id, work, before, columns, generations, tries)
+
+
+def _table_of_changes(services: Services, followed: MadeTable) -> Table | None:
+    return services.lake.catalog.table(table_name(followed.changes.table, services.settings.database_prefix))
 
 
 def _ended(
@@ -162,20 +172,20 @@ def _ended(
 ) -> tuple[list[Path], int]:
     """A file with the deletions that a complete reading of a table stands for, and how many they are."""
     followed, complete = doing.followed, doing.plan.reached.complete
-    known = doing.row.merged.complete if not doing.plan.anew else ""
-    if not isinstance(followed, Pulled) or complete in ("", known):
+    if not isinstance(followed, Pulled) or not doing.compares:
         return [], 0
     folder = doing.folder("complete")
     path, count = deletions(con, doing.services, followed, doing.table, doing.columns, complete, base, changes, folder)
     return [path], count
 
 
-def _base(doing: _Fold) -> list[Bucket]:
-    """The buckets of the table, on this machine, with all columns that it has by now."""
+def _base(doing: _Fold, numbers: Collection[int] | None) -> list[Bucket]:
+    """The buckets of the table with these ``numbers``, or all, on this machine, with all columns that it has by now."""
     folder, zones, where = doing.folder("base"), doing.services.zones, doing.row.locations
     rows, deleted = (zones.clean_key(where.get(table, "")) for table in (doing.followed.name, doing.followed.deleted))
     wanted: dict[str, Path] = {}
-    for bucket in doing.before.buckets:
+    needed = [bucket for bucket in doing.before.buckets if numbers is None or bucket.number in numbers]
+    for bucket in needed:
         if bucket.rows.name:
             wanted[f"{rows}{bucket.rows.name}"] = _rows_of(folder, bucket.number)
         if bucket.deleted.name:
@@ -186,7 +196,7 @@ def _base(doing: _Fold) -> list[Bucket]:
             for path in there:
                 _grow(con, doing, path)
     buckets = []
-    for number in (bucket.number for bucket in doing.before.buckets):
+    for number in (bucket.number for bucket in needed):
         own, gone = _rows_of(folder, number), _deleted_of(folder, number)
         buckets.append(Bucket(number, own if own in there else None, gone if gone in there else None))
     return buckets
@@ -246,40 +256,7 @@ def _shown(
     )
     buckets = _buckets(doing, base, whole, rows, deleted)
     history = _history(doing, merged, whole) if followed.has_history else {}
-    closed = history.get(plan.day, (None, ()))[1]
-    columns = tuple((column.name, column.type.hive) for column in doing.columns)
-    # Readers are told the merge, which every try of it shows alike; what it came to is each try's own.
-    merge_name = f"{services.zones.folds(followed.name)}{row.next:06}"
-    key = f"{merge_name}-{row.revision:04}.json"
-    body = state.written(State(columns, buckets, closed, _merged_files(doing, changes)))
-    services.s3.put_object(Bucket=services.zones.raw_bucket, Key=key, Body=body, **services.zones.put_arguments)
-    description = followed.declared.description
-    for day, (version, _) in history.items():
-        spec = _spec(doing, followed.history, f"Versions of rows that have ended. {description}")
-        _lead(doing, version, spec, day, merge_name)
-    spec = _spec(doing, followed.deleted, f"Rows that were deleted. {description}")
-    _lead(doing, deleted, spec, doing.since, merge_name)
-    _lead(doing, rows, _spec(doing, followed.name, description), doing.since, merge_name)
-    last = max(plan.reached.numbers, default=None)
-    for view in views_of(followed, doing.columns, last, services.settings.database_prefix) if doing.has_changes else ():
-        services.lake.catalog.show_view(view)
-    days = {followed.history: plan.day}
-    done = replace(
-        row,
-        manifest_key=key,
-        locations=locations(services, [(table, days.get(table, doing.since)) for table in followed.tables]),
-        rows=sum(bucket.rows.rows for bucket in buckets),
-        deleted=sum(bucket.deleted.rows for bucket in buckets),
-        changes=merged.changes + unplaced,
-        applied=merged.applied,
-        superseded=merged.superseded,
-    )
-    noted = services.ledger.folds.succeed(row, done)
-    if noted is None:
-        raise ClaimLost(f"{followed.name}: another run has noted merge {row.next}")
-    return Folded(
-        row=noted,
-        columns=doing.columns,
+    counts = Counts(
         changes=merged.changes + unplaced,
         applied=merged.applied,
         superseded=merged.superseded,
@@ -287,6 +264,55 @@ def _shown(
         rebuilt=_count(merged.late),
         closed=_count(whole.closed),
     )
+    made = State(
+        columns=tuple((column.name, column.type.hive) for column in doing.columns),
+        buckets=buckets,
+        closed=history[plan.day].kept if history else (),
+        merged=_merged_files(doing, changes),
+        plan=row.plan,
+        replaced={day.isoformat(): each.replaces for day, each in history.items() if day != plan.day},
+        counts=counts,
+    )
+    own = Try(state_key(services, followed, row), made)
+    services.s3.put_object(
+        Bucket=services.zones.raw_bucket, Key=own.key, Body=state.written(made), **services.zones.put_arguments
+    )
+    description = followed.declared.description
+    for day, each in history.items():
+        spec = _spec(doing, followed.history, f"Versions of rows that have ended. {description}")
+        _lead(doing, each.version, spec, day, own.key)
+    spec = _spec(doing, followed.deleted, f"Rows that were deleted. {description}")
+    _lead(doing, deleted, spec, doing.since, own.key)
+    _lead(doing, rows, _spec(doing, followed.name, description), doing.since, own.key)
+    return _noted(services, followed, row, own)
+
+
+def _noted(services: Services, followed: MadeTable, row: Fold, shown: Try) -> Folded:
+    """The ledger remembers a try that has shown everything, by the plan that it had."""
+    done = replace(row, plan=shown.state.plan)
+    plan = done.next_plan
+    columns = followed.columns(shown.state.types().items())
+    since, days = row.since or plan.day, {followed.history: plan.day}
+    if _table_of_changes(services, followed) is not None:
+        for view in views_of(followed, columns, services.settings.database_prefix):
+            services.lake.catalog.show_view(view)
+    counts = shown.state.counts
+    noted = services.ledger.folds.succeed(
+        row,
+        replace(
+            done,
+            manifest_key=shown.key,
+            locations=locations(services, [(table, days.get(table, since)) for table in followed.tables]),
+            rows=shown.state.rows,
+            deleted=shown.state.deleted,
+            changes=counts.changes,
+            applied=counts.applied,
+            superseded=counts.superseded,
+        ),
+    )
+    if noted is None:
+        raise ClaimLost(f"{followed.name}: another run has noted merge {row.next}")
+    return Folded(row=noted, columns=columns, **asdict(counts))
 
 
 def _buckets(
@@ -295,27 +321,45 @@ def _buckets(
     """Which file has what of each bucket. Those that nothing changed are taken over, unless all have to be written."""
     known = {bucket.number: bucket for bucket in doing.before.buckets}
     same = set() if doing.grown else {path for each in base for path in (each.rows, each.tombstones) if path}
+    merged = {bucket.number: bucket for bucket in whole.buckets}
     kept = []
-    for bucket in whole.buckets:
-        before = known.get(bucket.number, KeptBucket(bucket.number))
+    for number in sorted(known.keys() | merged.keys()):
+        before = known.get(number, KeptBucket(number))
+        bucket = merged.get(number)
+        if bucket is None:  # no change fell into it
+            own, ended = rows.carry(doing.services, before.rows), deleted.carry(doing.services, before.deleted)
+            kept.append(KeptBucket(number, own, ended))
+            continue
         own = rows.carry(doing.services, before.rows) if bucket.rows in same else rows.add(bucket.rows)
         gone = bucket.tombstones
         ended = deleted.carry(doing.services, before.deleted) if gone in same else deleted.add(gone)
-        kept.append(KeptBucket(bucket.number, own, ended))
+        kept.append(KeptBucket(number, own, ended))
     return tuple(kept)
 
 
-def _history(doing: _Fold, merged: Merged, whole: Merged) -> dict[date, tuple[Version, tuple[KeptFile, ...]]]:
-    """The versions that have ended, by the date of the merge that closed them: of this date those of its earlier merges
-    and the new ones, of others those that have to be written again, because rows were made anew."""
+@dataclass(frozen=True)
+class _Ended:
+    """Versions that have ended, by the date of the merge that closed them: where they were ``replaces``, and what is
+    ``kept`` there for the next merge of the date."""
+
+    version: Version
+    replaces: str = ""
+    kept: tuple[KeptFile, ...] = ()
+
+
+def _history(doing: _Fold, merged: Merged, whole: Merged) -> dict[date, _Ended]:
+    """The versions that have ended, by date: of this one those of its earlier merges and the new ones, of others those
+    that have to be written again, because rows were made anew or a try before has written something else."""
     services, table, today = doing.services, doing.followed.history, doing.plan.day
-    made: dict[date, tuple[Version, tuple[KeptFile, ...]]] = {}
+    made: dict[date, _Ended] = {}
     folder, late = doing.folder("history"), merged.late
-    for placement in services.ledger.placements.of_feed(table):
-        if placement.day != today and (doing.plan.anew or late is not None):
-            version = _without(doing, placement.day, placement.location, late, folder)
+    placed = {each.day: each.location for each in services.ledger.placements.of_feed(table)}
+    shown = {date.fromisoformat(day): where for each in doing.tries for day, where in each.state.replaced.items()}
+    for day, location in {**placed, **shown}.items():
+        if day != today and (doing.plan.anew or late is not None or day in shown):
+            version = _without(doing, day, location, late, folder, always=day in shown)
             if version is not None:
-                made[placement.day] = version, ()
+                made[day] = _Ended(version, location)
     same_day = doing.row.day == today and not doing.plan.anew
     location = doing.row.locations.get(table, "") if same_day else ""
     current = Version(table, files_at(services, location))
@@ -331,24 +375,30 @@ def _history(doing: _Fold, merged: Merged, whole: Merged) -> dict[date, tuple[Ve
     if late is not None and first is not None:
         first = _remaining(doing, [first], late, folder / "first.parquet")
     kept += [current.add(each) for each in dict.fromkeys((first, whole.closed)) if each is not None]
-    made[today] = current, tuple(file for file in kept if file.name)
+    made[today] = _Ended(current, location, tuple(file for file in kept if file.name))
     return made
 
 
-def _without(doing: _Fold, day: date, location: str, late: Path | None, folder: Path) -> Version | None:
-    """The versions of a date without those of the ``late`` rows; None when it has none of these. Without ``late``
-    nothing is left."""
+def _without(
+    doing: _Fold, day: date, location: str, late: Path | None, folder: Path, *, always: bool
+) -> Version | None:
+    """The versions of a date without those of the ``late`` rows; None when it has none of these, unless it is to be
+    written ``always``. Of a table that is made anew nothing is left."""
     found = files_at(doing.services, location)
     version = Version(doing.followed.history, found)
-    if late is None:
+    if doing.plan.anew:
         return version
     paths = fetch(doing.services.store, {file.key: folder / f"{day}-{name}" for name, file in found.items()})
-    target = folder / f"{day}.parquet"
-    before = sum(_count(path) for path in paths)
-    left = _remaining(doing, paths, late, target)
-    if _count(left) == before:
-        return None
-    version.add(left)
+    left = list(paths)
+    if late is not None:
+        rest = _remaining(doing, paths, late, folder / f"{day}.parquet") if paths else None
+        if _count(rest) == sum(_count(path) for path in paths):
+            if not always:
+                return None
+        else:
+            left = [rest] if rest is not None else []
+    for path in left:
+        version.add(path)
     return version
 
 
@@ -382,30 +432,17 @@ def _spec(doing: _Fold, table: str, description: str) -> TableSpec:
 
 
 def _lead(doing: _Fold, version: Version, spec: TableSpec, day: date, manifest: str) -> None:
-    """Lead readers to a version, or find that another try of the merge has led them to the same.
-
-    Raises:
-        PermanentFailure: that try read other changes, so that what is shown cannot be gone on with.
-    """
     show(
         doing.services,
         version,
         spec,
         day=day,
-        number=doing.row.next,
+        row=doing.row,
         manifest=manifest,
         key_id=doing.plan.reached.key_id,
         run_id=doing.run_id,
         temp=doing.work,
     )
-    placement = doing.services.ledger.placements.get(version.table, day)
-    if placement is not None and placement.version == doing.row.next:
-        there = files_at(doing.services, placement.location).keys()
-        if placement.rows != version.rows or (version.rows and there != version.names(doing.services)):
-            raise PermanentFailure(
-                f"{version.table}: merge {doing.row.next} was shown by a run that read other changes, so "
-                "that nothing more can be merged into what readers see"
-            )
 
 
 def _count(path: Path | None) -> int:

@@ -26,14 +26,40 @@ class KeptBucket:
 
 
 @dataclass(frozen=True)
+class Counts:
+    """Rows. ``changes == applied + superseded + unplaced``, where the last have no key that could be stored.
+    ``rebuilt`` rows were made from all their changes, because one had come late; ``closed`` versions have ended."""
+
+    changes: int = 0
+    applied: int = 0
+    superseded: int = 0
+    unplaced: int = 0
+    rebuilt: int = 0
+    closed: int = 0
+
+
+@dataclass(frozen=True)
 class State:
     """``columns`` are (name, type) of the rows, ``closed`` the files of versions that were closed on the date of the
-    merge, and ``merged`` those files of changes, by date, of which nothing is left to merge."""
+    merge, and ``merged`` those files of changes, by date, of which nothing is left to merge. ``plan`` is what the merge
+    took, as the ledger has it, and ``replaced`` says by date where versions were that ended before and are written
+    again."""
 
     columns: tuple[tuple[str, str], ...] = ()
     buckets: tuple[KeptBucket, ...] = ()
     closed: tuple[KeptFile, ...] = ()
     merged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    plan: str = ""
+    replaced: Mapping[str, str] = field(default_factory=dict)
+    counts: Counts = Counts()
+
+    @property
+    def rows(self) -> int:
+        return sum(bucket.rows.rows for bucket in self.buckets)
+
+    @property
+    def deleted(self) -> int:
+        return sum(bucket.deleted.rows for bucket in self.buckets)
 
     def types(self) -> dict[str, DataType]:
         return {name: parse_type(kind) for name, kind in self.columns}
@@ -50,4 +76,7 @@ def read(body: bytes) -> State:
         tuple(KeptBucket(b["number"], KeptFile(**b["rows"]), KeptFile(**b["deleted"])) for b in found["buckets"]),
         tuple(KeptFile(**each) for each in found["closed"]),
         {day: tuple(names) for day, names in found["merged"].items()},
+        found.get("plan", ""),
+        found.get("replaced", {}),
+        Counts(**found.get("counts", {})),
     )

@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adplatform.changes.state import KeptFile
+from adplatform.changes.tries import require_claim
+from adplatform.failures import ClaimLost
 from adplatform.flow.services import Services
-from adplatform.lake.attempt import Published
+from adplatform.lake.attempt import Result
 from adplatform.lake.publish import publish
 from adplatform.lake.store import Stored
 from adplatform.lake.table import TableSpec
+from adplatform.ledger.folds import Fold
 from adplatform.platform.late import Late
 from adplatform.transform.values import CarriedFile, Staged, StagedFile
 
@@ -30,15 +34,6 @@ class Version:
     before: dict[str, Stored] = field(default_factory=dict)
     new: list[StagedFile] = field(default_factory=list)
     carried: list[CarriedFile] = field(default_factory=list)
-
-    @property
-    def rows(self) -> int:
-        return sum(file.rows for file in self.new) + sum(file.rows for file in self.carried)
-
-    def names(self, services: Services) -> set[str]:
-        """What the files are called where readers see the version."""
-        new = {f"part-{number:05}.parquet" for number in range(len(self.new))}
-        return new | {services.zones.lasting_name(self.table, file.key) for file in self.carried}
 
     def add(self, path: Path | None) -> KeptFile:
         """A new file, where there is one; and what it will be called."""
@@ -70,15 +65,17 @@ def show(
     spec: TableSpec,
     *,
     day: date,
-    number: int,
+    row: Fold,
     manifest: str,
     key_id: str,
     run_id: str,
     temp: Path,
-) -> Published:
-    """Lead readers to a version, which is that of a merge's ``number``.
+) -> None:
+    """Lead readers to a version, which is that of the try that has claimed ``row``.
 
-    Raises: as :func:`adplatform.lake.publish.publish`.
+    Raises:
+        ClaimLost: another try has the merge.
+        PermanentFailure, TransientFailure: as :func:`adplatform.lake.publish.publish`.
     """
     staged = Staged(
         columns=spec.columns,
@@ -88,7 +85,20 @@ def show(
         reasons={},
         carried=tuple(version.carried),
     )
-    return publish(services.lake, spec, day, number, staged, run_id=run_id, temp=temp, key_id=key_id, manifest=manifest)
+    published = publish(
+        services.lake,
+        spec,
+        day,
+        row.revision,
+        staged,
+        run_id=run_id,
+        temp=temp,
+        key_id=key_id,
+        manifest=manifest,
+        allowed=partial(require_claim, services, row),
+    )
+    if published.result is Result.SUPERSEDED:
+        raise ClaimLost(f"{spec.feed}: another run has shown what it made of merge {row.next}")
 
 
 def locations(services: Services, tables: Sequence[tuple[str, date]]) -> dict[str, str]:

@@ -310,12 +310,12 @@ class FileFormat(Strict):
 
 
 class RowCheck(Strict):
-    """A Spark SQL condition that every row must meet; rows that do not are quarantined as ``check:<name>``."""
+    """A Spark SQL condition; rows for which it is false are quarantined as ``check:<name>``, as by CHECK in SQL."""
 
     name: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,126}$")]
     """The check's name, in the reason of rows that fail it."""
     expression: str
-    """The condition; a row for which it is not true is quarantined."""
+    """The condition; a row passes where it is true, or has no answer because a value is absent."""
 
 
 class Bounds(Strict):

@@ -1,8 +1,9 @@
 """The care of a source's tables, as its schedules and the command line apply it: catalog and ledger are compared, what
 readers cannot reach any more is removed."""
 
+import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 from adplatform.failures import clipped
@@ -12,6 +13,7 @@ from adplatform.lake.agreement import Compared, compare
 from adplatform.lake.retention import Collected, collect
 from adplatform.lake.table import Named, table_name, table_spec
 from adplatform.lake.zones import JOINT
+from adplatform.ledger.folds import Fold
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.placements import Placement
 from adplatform.platform.aws_errors import aws_failures
@@ -26,7 +28,8 @@ _MOST_NAMED = 20
 def collect_source(
     services: Services, source: Source, run_id: str, *, dry_run: bool = False
 ) -> Iterator[tuple[FeedFlow, Collected]]:
-    """Compare each table with the ledger, and remove what nothing has referred to for ``keep_days``.
+    """Compare each table with the ledger, and remove what nothing has referred to for ``keep_days``. What a merge
+    begins with stays, however long one waits or fails.
 
     Raises:
         PermanentFailure, TransientFailure: as :func:`adplatform.lake.retention.collect`.
@@ -34,6 +37,8 @@ def collect_source(
     settings, now = services.settings, services.ledger.now()
     settings.temp.mkdir(parents=True, exist_ok=True)
     merged = [flow for flow in source.derived if flow.feed.partition_by is None]
+    folds = [services.ledger.folds.get(flow.source, flow.feed.name) for flow in source.derived]
+    kept = {location for row in folds for location in _begun_with(services, row)}
     for flow in (*tables_of(source), *source.derived):
         table = named_table(services.settings, flow)
         keep = timedelta(days=settings.keep_days)
@@ -47,10 +52,33 @@ def collect_source(
             temp=settings.temp,
             dry_run=dry_run,
             compacting=flow not in merged,  # a merge goes on with the files of the one before, one for each bucket
+            needed=kept | {location for row in folds if row.plan for location in _read_by(services, flow, row)},
         )
         if not dry_run:
             report(services, flow, collected.compared, whole=True)
         yield flow, collected
+
+
+def _begun_with(services: Services, row: Fold) -> Iterator[str]:
+    """Where the files are with which the next merge of a table begins, whatever a try of it has shown since."""
+    yield from row.locations.values()
+    if row.plan:
+        s3, bucket, prefix = services.s3, services.zones.raw_bucket, services.zones.merge(row.name, row.next)
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for entry in page.get("Contents", ()):
+                state = json.loads(s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read())
+                yield from state.get("replaced", {}).values()
+
+
+def _read_by(services: Services, flow: FeedFlow, row: Fold) -> Iterator[str]:
+    """Where the deliveries of a feed are that the planned merge may read, of which readers see later versions."""
+    ledger, reached = services.ledger, row.next_plan.reached
+    placed = {placement.day: placement.version for placement in ledger.placements.of_feed(flow.name)}
+    day, _, version = reached.complete.partition("/")
+    for each, wanted in {*reached.versions.items(), *({(day, int(version))} if day else ())}:
+        if placed.get(date.fromisoformat(each), wanted) != wanted:
+            publication = ledger.publications.get(flow.name, date.fromisoformat(each), wanted)
+            yield from publication.locations if publication else ()
 
 
 def compare_recent(services: Services, source: Source, run_id: str) -> Iterator[tuple[FeedFlow, Compared]]:

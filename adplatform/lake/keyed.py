@@ -190,6 +190,15 @@ def merge(
     )
 
 
+def buckets_of(con: "duckdb.DuckDBPyConnection", table: KeyedTable, changes: Sequence[Path]) -> set[int]:
+    """The buckets into which ``changes`` fall, files as :func:`merge` takes them."""
+    if not changes:
+        return set()
+    files = ", ".join(literal(str(path)) for path in changes)
+    scan = f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
+    return {number for (number,) in con.execute(f"select distinct {_bucket(table)} from {scan}").fetchall()}
+
+
 def read_changes(
     con: "duckdb.DuckDBPyConnection", table: KeyedTable, changes: Sequence[Path], *, every: bool
 ) -> tuple[int, str]:

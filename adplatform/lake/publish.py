@@ -50,6 +50,7 @@ def publish(
     key_id: str = "",
     manifest: str = "",
     first: bool = False,
+    allowed: Callable[[], None] = lambda: None,
 ) -> Published:
     """Show ``version`` of the delivery of ``day`` to the readers of ``table``.
 
@@ -57,7 +58,8 @@ def publish(
     version of it. ``temp`` is an existing directory for work files, ``scope`` the delivery's value of the second
     partition column where the table has one. ``key_id`` names the key that hashed personal columns, "" when there are
     none, and ``manifest`` the settlement. ``first`` when nobody is likely to have shown it before: then table and
-    readers are looked at only once, under the lease.
+    readers are looked at only once, under the lease. Under the lease ``allowed`` is called, which raises where nothing
+    may be shown any more.
 
     Raises:
         PermanentFailure: the table cannot take the columns, a staged file is outside the table's partitions, ``scope``
@@ -79,7 +81,7 @@ def publish(
             attempt = replace(attempt, field_ids=formats.field_ids(lake, table))
             with TemporaryDirectory(dir=temp) as work:
                 uploads = upload(lake, attempt, staged, Path(work))
-                published = _alone(lake, attempt, uploads, Path(work), look, show)
+                published = _alone(lake, attempt, uploads, Path(work), look, show, allowed)
         if published.result is not Result.PUBLISHED:
             complete(lake, table, (flip.partition for flip in published.flips), run_id)
         if published.result is Result.ALREADY:
@@ -116,6 +118,7 @@ def _alone(
     work: Path,
     look: "_Looking",
     show: "_Showing",
+    allowed: Callable[[], None],
 ) -> Published:
     doubtful = False
     try:
@@ -124,6 +127,7 @@ def _alone(
             seen = look(lake, attempt, True)
             if seen.published is not None:
                 return seen.published
+            allowed()
             doubtful = True
             return show(lake, lease, attempt, uploads, work, seen)
     except (PermanentFailure, TransientFailure, BotoCoreError, ClientError):

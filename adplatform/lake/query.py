@@ -87,7 +87,7 @@ def run_query(
     """Column names and at most ``limit`` rows of a DuckDB query over ``<database>.<table>``.
 
     Raises:
-        PermanentFailure: DuckDB does not understand the query.
+        PermanentFailure: DuckDB does not understand the query, or a view that it names.
     """
     s3 = _filesystem(aws)
     with duckdb.connect() as con:
@@ -100,7 +100,14 @@ def run_query(
         for database, name, statement in open_views(glue, database_prefix):
             if name not in sql:  # one whose tables are gone spoils no other query
                 continue
-            con.execute(f'create view "{database}"."{name}" as {statement}')
+            try:
+                con.execute(f'create schema if not exists "{database}"')
+                con.execute(f'create view "{database}"."{name}" as {statement}')
+            except duckdb.Error as e:
+                raise PermanentFailure(
+                    f"view {database}.{name} cannot be read: {str(e).splitlines()[0]}; ask its tables instead, or have "
+                    "it made again by the next merge"
+                ) from e
         try:
             result = con.execute(sql)
         except duckdb.Error as e:

@@ -58,10 +58,12 @@ def collect(
     temp: Path | None = None,
     dry_run: bool = False,
     compacting: bool = True,
+    needed: Set[str] = frozenset(),
 ) -> Collected:
     """Compare the table with the ledger, remove what neither catalog nor ledger has referred to for ``keep``, which
-    must be longer than any query or publication takes, and repair the path copies. ``dry_run`` says what would be done
-    and remembers nothing. Where somebody knows the files of a table by their names, it is done without ``compacting``.
+    must be longer than any query or publication takes, and repair the path copies. ``needed`` locations stay, too.
+    ``dry_run`` says what would be done and remembers nothing. Where somebody knows the files of a table by their names,
+    it is done without ``compacting``.
 
     Safe beside publishers: it works under their lease, and an attempt whose files are gone refuses to show them.
     Without a table nothing is removed, because then everything looks unreferenced. A table partitioned by a column is
@@ -86,7 +88,7 @@ def collect(
             compacted = formats.compact(lake, lease, feed, table, now=now, run_id=run_id, temp=temp)
             shown = formats.table(lake, table) or shown
         partitions = list(formats.partitions(lake, table, shown))
-        referenced = {shown.location, *(partition.location for partition in partitions)}
+        referenced = {*needed, shown.location, *(partition.location for partition in partitions)}
         slices = lake.ledger.placements.all_slices(feed)
         referenced |= {part.location for part in slices}
         for scope in {""} | _scopes(locations):

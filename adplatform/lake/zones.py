@@ -69,6 +69,10 @@ class Zones:
         """Where it is kept what the merges of a table came to."""
         return f"folds/{feed}/"
 
+    def merge(self, feed: str, number: int) -> str:
+        """How the keys of what the tries of one merge came to begin."""
+        return f"{self.folds(feed)}{number:06}-"
+
     def manifests_of(self, feed: str) -> str:
         """Below it lie the manifests of all dates of a feed, or of all scopes of a table."""
         return f"manifests/{feed}/"

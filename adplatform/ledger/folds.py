@@ -195,13 +195,13 @@ class Folds:
         return self._move(seen, replace(seen, state=RunState.RUNNING, run_id=run_id))
 
     def succeed(self, seen: Fold, done: Fold) -> Fold | None:
-        """Readers see what was planned; ``done`` has the counts and the manifest.
+        """Readers see what was planned; ``done`` has the counts, the manifest, and the plan.
 
         Raises:
             IllegalStep: no run has it.
         """
         _require(seen.state is RunState.RUNNING, seen, "finished")
-        plan = seen.next_plan
+        plan = done.next_plan
         merged = replace(
             _untried(done), state=RunState.SUCCEEDED, number=seen.next, plan="", folded_at=self.table.now()
         )

@@ -3,15 +3,21 @@
 import random
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from adplatform.changes.fold import fold
+from adplatform.changes.folds_due import folds_due
 from adplatform.changes.generations import next_generation
 from adplatform.changes.loads import open_load
+from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform_tests.support.changes import ORDERS, SCHEMA, START, followed_as, followed_source, sequence
+from adplatform_tests.support.plainly import NoRunIsAlive
 from adplatform_tests.support.platforms import TODAY
 
 SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 30))]
@@ -83,6 +89,36 @@ def test_changes_that_are_not_merged_yet_show_in_a_view(services: Services) -> N
     assert shop.rows("_live", "id, status") == live
     shop.fold()
     assert shop.rows("_live", "id, status") == shop.rows(columns="id, status") == live
+
+
+def test_a_merge_of_one_change_reads_only_the_bucket_that_it_falls_into(services: Services) -> None:
+    shop = followed_source(services, [{**ORDERS, "buckets": 16}])
+    shop.load(*({"id": n, "status": "a"} for n in range(200)))
+    shop.merge()
+    shop.file(shop.change("U", id=1, status="b"), shop.change("D", id=1))
+    shop.process()
+    read: list[str] = []
+    due = folds_due(services, [shop.followed], NoRunIsAlive(), everything=True)
+    claimed = services.ledger.folds.claim(due[0].fold, "counted")
+    base = due[0].fold.locations[shop.followed.name].partition("://")[2].partition("/")[2]
+    services.s3.meta.events.register(
+        "before-parameter-build.s3.GetObject", lambda params, **_: read.append(params["Key"])
+    )
+    assert claimed
+    with TemporaryDirectory() as work:
+        fold(services, shop.followed, claimed, "counted", Path(work))
+    assert len([key for key in read if key.startswith(base)]) == 1
+    assert len(shop.rows(columns="id")) == 199
+
+
+def test_a_view_whose_tables_are_gone_is_named(services: Services) -> None:
+    shop = followed_source(services)
+    shop.file(shop.change("I", id=1, status="a"))
+    shop.merge()
+    database, _, name = shop.table("_deleted").partition(".")
+    services.glue.delete_table(DatabaseName=database, Name=name)
+    with pytest.raises(PermanentFailure, match=rf"view {shop.table('_live')} cannot be read: .*orders_deleted"):
+        shop.rows("_live")
 
 
 def test_a_row_that_was_deleted_does_not_come_back_by_a_change_that_is_late(services: Services) -> None:

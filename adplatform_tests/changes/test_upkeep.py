@@ -2,13 +2,24 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
+from adplatform.contracts.changes import ChangesSource
 from adplatform.flow.collection import collect_source
 from adplatform.flow.services import Services
 from adplatform.platform.clock import utc_now
-from adplatform_tests.support.changes import ORDERS, changes_of, followed_source
+from adplatform_tests.support import plainly
+from adplatform_tests.support.changes import ORDERS, Changes, changes_of, followed_source
+
+
+def collect_for_long(services: Services, shop: Changes) -> None:
+    for days in (2, 2 + services.settings.keep_days + 1, 2 * services.settings.keep_days + 4):
+        ledger = replace(services.ledger, now=lambda days=days: utc_now() + timedelta(days=days))
+        later = replace(services)
+        later.__dict__["ledger"] = ledger
+        list(collect_source(later, shop.pattern.source, f"upkeep-{days}"))
 
 
 @pytest.mark.parametrize("table_format", ["parquet", "iceberg"])
@@ -16,13 +27,45 @@ def test_a_table_that_rested_for_long_is_merged_with_what_comes_then(services: S
     shop = followed_source(services, [{**ORDERS, "buckets": 12, "table_format": table_format}])
     shop.load(*({"id": n, "status": "a"} for n in range(60)))
     shop.merge()
-    for days in (2, 2 + services.settings.keep_days + 1, 2 * services.settings.keep_days + 4):
-        ledger = replace(services.ledger, now=lambda days=days: utc_now() + timedelta(days=days))
-        later = replace(services)
-        later.__dict__["ledger"] = ledger
-        list(collect_source(later, shop.pattern.source, f"upkeep-{days}"))
+    collect_for_long(services, shop)
     assert len(shop.rows(columns="id")) == 60
     again = changes_of(services, shop.declared)
     again.file({"Op": "D", "dms_ts": "2026-11-28 00:00:00", "id": 7, "ar_h_change_seq": "2" * 35})
     again.merge()
     assert [id for (id,) in again.rows(columns="id")] == [n for n in range(60) if n != 7]
+
+
+def test_a_merge_that_stays_undone_for_long_goes_on_with_what_it_began_with(services: Services) -> None:
+    """A try has shown its versions of deleted and ended rows, so nobody else refers to those before any more."""
+    feed = {**ORDERS, "buckets": 1, "outputs": ["current", "history"], "unchanged": "status"}
+    shop = followed_source(services, [feed])
+    late = shop.change("U", id=1, status="real")
+    shop.file(
+        shop.change("I", id=1, status="a"), shop.change("U", id=1), shop.change("I", id=2), shop.change("D", id=2)
+    )
+    shop.merge()
+    shop.file(late, shop.change("I", id=3), shop.change("D", id=3))
+    shop.process()
+    before = services.ledger.folds.get(shop.pattern.source.name, "orders").locations
+    table = shop.followed.spec(shop.followed.deleted, (), "", services.settings.database_prefix)
+
+    def deleted_is_shown() -> bool:
+        found = services.lake.catalog.table(table)
+        return found is not None and found.location != before[shop.followed.deleted]
+
+    for days, moment in enumerate(range(18, 60, 2), 1):
+        tomorrow = partial(merged_at, declared=shop.declared, days=days)
+        plainly.killed_at(services, tomorrow, moment)
+        if deleted_is_shown():
+            break
+    assert shop.rows(columns="id") == [(1,)]
+    collect_for_long(services, shop)
+    for days in (100, 101, 102):
+        merged_at(services, shop.declared, days)
+    assert services.ledger.folds.get(shop.pattern.source.name, "orders").number == 2
+    assert shop.rows("_deleted", "id") == [(2,), (3,)]
+    assert shop.rows("_history", "id, status") == [(1, "a"), (1, "real"), (2, None), (3, None)]
+
+
+def merged_at(services: Services, declared: ChangesSource, days: int) -> None:
+    changes_of(replace(services, now=lambda: utc_now() + timedelta(days=days)), declared).fold()
