@@ -32,6 +32,10 @@ class ChangedTable(MergedFeed):
     unchanged: Names = ()
     """Columns for which an update without a value means that the value stayed as it was: large texts of PostgreSQL
     without REPLICA IDENTITY FULL. For all others it means that there is no value."""
+    altered: Literal["check", "reload", "ignore"] = "check"
+    """What follows a statement about the table itself, of which DMS writes no row and counts that there was one, not
+    whether it was TRUNCATE, DROP or ALTER. ``check`` (default) fails the check ``replicated`` until the table is loaded
+    again, ``reload`` asks DMS once to do so, and ``ignore`` is for tables that nobody truncates."""
     sequence_field: str = "ar_h_change_seq"
     """The column of the files with ``$AR_H_CHANGE_SEQ``, by which changes are in order."""
     time_field: str = "dms_ts"
