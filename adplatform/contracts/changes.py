@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import NAME, Arrival
 from adplatform.contracts.merged import MergedFeed
 from adplatform.contracts.model import FileFormat, Names
@@ -95,6 +96,10 @@ class ChangesSource(FileSource):
     compared with what was read; by default nobody asks DMS."""
     serverless: str | None = Field(default=None, min_length=1)
     """The same for a replication of DMS Serverless: the identifier or ARN of its configuration."""
+    clock_margin: Duration = timedelta(seconds=2)
+    """By how much the clock of the database may be behind that of DMS, or, where no replication is named, behind ours:
+    a change that the database dates so long before a load began still counts as one from after it. A row that changed
+    in that time and is not in the load stays."""
     driven: bool = False
     """Whether the task is started where it does not run, and resumed where it stopped."""
     simulated: bool = False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from adplatform.changes.counted import Counts, compared, counted
 from adplatform.changes.failed import failed_folds
 from adplatform.changes.followed import Followed, changes_feed
-from adplatform.changes.loads import LoadSeen, observe_load, open_load, opened
+from adplatform.changes.loads import LoadSeen, await_load, awaited_loads, observe_load, open_load
 from adplatform.contracts.changes import ChangesSource
 from adplatform.engines.declared_replications import DeclaredReplication
 from adplatform.engines.dms import COMPLETED, ERROR, Dms, OfOneLook, Replication, Serverless, TableStatistics, Task
@@ -47,12 +47,13 @@ class ChangedFiles(EngineFiles):
     """Its feeds are those of changes, and ``followed`` are the tables that are made of them. ``dms`` is the replication
     that writes the files, as one look asks it, None where nobody is to be asked; where it is ``driven``, it is started
     here. ``targets_of`` has what runs for it, and ``replication`` is that of the simulated shop, which can be made
-    here."""
+    here. A clock may be ahead of the database's by ``margin``."""
 
     followed: tuple[Followed, ...] = ()
     dms: Callable[[Services], OfOneLook | None] = lambda _: None
     targets_of: Callable[[Services, Dms | None], Sequence[Target]] = lambda services, dms: ()
     driven: bool = False
+    margin: timedelta = timedelta(0)
     replication: Callable[[Services], DeclaredReplication | None] = lambda _: None
 
     @property
@@ -108,7 +109,7 @@ def database_changes(declared: ChangesSource, settings: Settings) -> ChangedFile
             return ()
 
         def opening(reason: str) -> None:
-            opened(services.ledger, followed, services.ledger.now(), reason)
+            awaited_loads(services.ledger, followed, services.ledger.now(), reason)
 
         def unfit() -> Sequence[Finding]:
             client, s3 = services.aws.client("dms"), services.s3
@@ -144,6 +145,7 @@ def database_changes(declared: ChangesSource, settings: Settings) -> ChangedFile
         followed=followed,
         dms=dms,
         driven=declared.driven,
+        margin=declared.clock_margin,
     )
 
 
@@ -195,8 +197,13 @@ def reload(
         raise PermanentFailure(f"{followed.name} keeps changes only, so there is nothing that a load would replace")
     if dms is not None and dms.described().status != "running":
         raise PermanentFailure(f"DMS {dms.named} does not run, and only then it loads a table again; start it first")
-    generation = open_load(ledger, followed, ledger.now(), reason)
-    if dms is not None and not dms.reload([_names(followed.declared.table)]):
+    if dms is None:
+        return open_load(ledger, followed, ledger.now() - pattern.margin, reason)
+    said = {each.name: each for each in dms.statistics()}
+    if (before := said.get(followed.declared.table)) is not None:
+        _observed(ledger, pattern, followed, before)  # or it would be taken for the one that is awaited
+    generation = await_load(ledger, followed, ledger.now(), reason)
+    if not dms.reload([_names(followed.declared.table)]):
         raise PermanentFailure(
             f"DMS {dms.named} loads no table again now: it has stopped, or has not loaded its tables a first "
             "time; reload again once it runs and has"
@@ -216,9 +223,7 @@ def _verdict(
     found = said.get(table)
     if found is None:
         return TableVerdict(followed, None, f"DMS does not follow {table}: add it to the table mappings of the task")
-    if found.load_begun is not None and followed.tables:
-        whole = found.load_ended if found.state == COMPLETED else None
-        observe_load(ledger, followed, LoadSeen(found.load_begun, whole, found.loaded if whole else None))
+    _observed(ledger, pattern, followed, found)
     tally = _tallied(services, followed, replication, found)
     if found.state == ERROR:
         name = followed.name
@@ -232,6 +237,13 @@ def _verdict(
         ledger.tallies.put(followed.source, followed.target, replace(tally, reloaded=tally.altered))
     problem = _altered(followed, tally) or _missing(ledger, followed)
     return TableVerdict(followed, found, problem, _not_read(followed, tally))
+
+
+def _observed(ledger: "Ledger", pattern: ChangedFiles, followed: Followed, found: TableStatistics) -> None:
+    if found.load_begun is not None and followed.tables:
+        whole = found.load_ended if found.state == COMPLETED else None
+        seen = LoadSeen(found.load_begun, whole, found.loaded if whole else None)
+        observe_load(ledger, followed, seen, pattern.margin)
 
 
 def _tallied(services: Services, followed: Followed, replication: Replication, found: TableStatistics) -> Tally:
@@ -287,7 +299,7 @@ def _missing(ledger: "Ledger", followed: Followed) -> str:
 def operated(ledger: "Ledger", followed: Sequence[Followed], operation: Operation) -> Operation:
     """The operation of a replication whose tables are followed here, with what is known of it: that every load is taken
     down by now, where one is, and that somebody is notified of tables in error."""
-    taken_down = any(ledger.folds.generations(*table.name.split("/")) for table in followed)
+    taken_down = any(ledger.folds.all_generations(*table.name.split("/")) for table in followed)
     return replace(operation, watched=True, generation=ledger.now() if taken_down else operation.generation)
 
 

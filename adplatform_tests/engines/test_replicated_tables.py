@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from adplatform.changes.counted import COME_WITHIN
-from adplatform.engines.changes import keep_running, look_at_tables
+from adplatform.engines.changes import keep_running, look_at_tables, reload
 from adplatform.engines.dms import OfOneLook, Serverless, Task
 from adplatform.flow.services import Services
 from adplatform.platform.aws import Aws
@@ -114,6 +114,21 @@ def test_a_table_that_is_truncated_is_loaded_again_once_where_that_is_declared(
     assert reloading.rows(columns="id") == [(3,)]
     loads = table.services.ledger.folds.generations(table.pattern.source.name, "orders")
     assert [each.reason for each in loads][1:] == ["1 statements about the table itself"]
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=5), -timedelta(minutes=5)])
+def test_changes_after_a_load_count_where_our_clock_is_minutes_off(
+    followed: tuple[Changes, DmsTask], shop: Database, ahead: timedelta
+) -> None:
+    table, task = followed
+    now = table.services.now
+    off = replace(table, services=replace(table.services, now=lambda: now() + ahead))
+    reload(off.services, off.pattern, off.followed, "a test")
+    caught_up(off, task)
+    shop.execute("UPDATE orders SET status = 'after' WHERE id = 1")
+    caught_up(off, task)
+    assert off.rows(columns="id, status") == [(1, "after"), (2, "a")]
+    assert len(off.services.ledger.folds.generations(off.pattern.source.name, "orders")) == 2
 
 
 def test_statements_about_a_table_that_nobody_truncates_are_none_of_our_business(
