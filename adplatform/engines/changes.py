@@ -88,6 +88,8 @@ def database_changes(declared: ChangesSource, settings: Settings) -> ChangedFile
     settings.queue_name(declared.source)
     feeds = [changes_feed(table) for table in declared.feeds]
     source = declared_source(declared.model_copy(update={"feeds": feeds}), settings.raw_bucket)
+    # A load may write the bytes of the one before, and yet rows that changed in between are as they were.
+    source = replace(source, feeds=tuple(replace(flow, repeats=True) for flow in source.feeds))
     followed = tuple(
         Followed(source.name, table, flow) for table, flow in zip(declared.feeds, source.feeds, strict=True)
     )

@@ -145,6 +145,21 @@ def test_rows_of_a_load_that_were_merged_while_it_was_awaited_are_read_again_as_
     assert shop.rows(columns="id, status") == [(1, "b")]
 
 
+def test_a_load_of_the_same_bytes_as_the_one_before_is_a_load_all_the_same(services: Services) -> None:
+    shop = followed_source(services)
+    shop.load({"id": 1, "status": "a"})
+    shop.merge()
+    shop.file(shop.change("U", id=1, status="b"))
+    shop.merge()
+    at = services.now().replace(microsecond=0) + timedelta(seconds=1)
+    time.sleep(max(0, (at - services.now()).total_seconds()))
+    shop.load({"id": 1, "status": "a"})
+    shown(shop, LoadSeen(at, at, 1))
+    shop.merge()
+    assert shop.rows(columns="id, status") == [(1, "a")]
+    assert services.ledger.folds.get(shop.pattern.source.name, "orders").merged.generation == 1
+
+
 @pytest.mark.parametrize("both_at_once", [True, False])
 def test_a_date_that_was_read_by_another_contract_is_merged_once_more_whichever_version_brought_that(
     services: Services, both_at_once: bool
