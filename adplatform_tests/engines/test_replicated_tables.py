@@ -128,7 +128,7 @@ def test_changes_after_a_load_count_where_our_clock_is_minutes_off(
     shop.execute("UPDATE orders SET status = 'after' WHERE id = 1")
     caught_up(off, task)
     assert off.rows(columns="id, status") == [(1, "after"), (2, "a")]
-    assert len(off.services.ledger.folds.generations(off.pattern.source.name, "orders")) == 2
+    assert off.services.ledger.folds.get(off.pattern.source.name, "orders").merged.generation == 2
 
 
 def test_statements_about_a_table_that_nobody_truncates_are_none_of_our_business(
