@@ -38,12 +38,12 @@ def counted(before: Tally | None, said: Counts, now: datetime) -> Tally:
         # All files of a replication that has just begun are here; of an older one somebody may have taken some.
         young = now - said.begun < COME_WITHIN
         since = said.begun - _CLOCKS if young else now - COME_WITHIN
-        first = Tally(said.load_begun, said.changes, said.statements, since, since.date(), altered=said.statements)
+        first = Tally(said.changes, said.statements, since, since.date(), said.load_begun, altered=said.statements)
         return _due(replace(first, counted=said.changes if young else 0), now)
     statements = said.statements - before.statements if said.statements >= before.statements else said.statements
     if said.load_begun != before.load_begun:
         since = (said.load_begun or now) - _CLOCKS
-        return Tally(said.load_begun, said.changes, said.statements, since, since.date(), altered=statements)
+        return Tally(said.changes, said.statements, since, since.date(), said.load_begun, altered=statements)
     after = replace(
         before,
         changes=said.changes,

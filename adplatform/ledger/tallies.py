@@ -19,11 +19,11 @@ class Tally:
     ``reloaded`` of which another was asked for.
     """
 
-    load_begun: datetime | None
     changes: int
     statements: int
     files_from: datetime
     first_day: date
+    load_begun: datetime | None = None
     counted: int = 0
     due: int = 0
     due_at: datetime | None = None
