@@ -59,8 +59,10 @@ def _planned(services: Services, followed: MadeTable, row: Fold, everything: boo
     complete = complete_reading(services, followed, known.complete) if isinstance(followed, Pulled) else ""
     reshaped, loaded = bool(row.number) and known.shape != followed.shape, generation > known.generation
     read, heard = complete != known.complete, len(generations) != known.opened
+    if not (changed or loaded or reshaped or read or heard):
+        return None
     # Nobody sees a table before its first load is whole.
-    if not (changed or loaded or reshaped or read or heard) or (not row.number and not loaded and generations):
+    if not row.number and not loaded and ledger.folds.all_generations(followed.source, followed.target):
         return None
     if not (everything or reshaped or loaded or read or _is_time(ledger.now(), followed, row, changed)):
         return None

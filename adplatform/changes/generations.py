@@ -5,7 +5,7 @@ them, whenever it arrives, and every change since then does.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from adplatform.changes.followed import LOAD
@@ -37,13 +37,15 @@ def is_load(key: str) -> bool:
     return LOAD.search(key.rpartition("/")[2]) is not None
 
 
-def next_generation(known: Sequence[Generation], at: datetime, reason: str) -> Generation:
-    """The load that begins ``at`` an instant.
+def next_generation(
+    known: Sequence[Generation], at: datetime, reason: str, margin: timedelta = timedelta(0)
+) -> Generation:
+    """The load that begins ``at`` an instant of a clock that may be ahead of the database's by ``margin``.
 
     Raises:
         PermanentFailure: one began later.
     """
-    sequence = sequence_at(at)
+    sequence = sequence_at(at - margin)
     if known and known[-1].sequence >= sequence:
         raise PermanentFailure(f"a load of the table began at {known[-1].opened_at:%Y-%m-%d %H:%M:%S} UTC, after that")
     return Generation(len(known) + 1, sequence, at, reason)

@@ -41,8 +41,9 @@ def reloaded(services: Services, patterns: Sequence[ChangedFiles], table: str, r
     if not whole:
         generation = load_again(services, pattern, followed, reason)
         todo = "have DMS load the table now, and say --whole once all of its files are there"
-        began = f"{table}: load {generation.number} begins with sequence {generation.sequence}"
-        return f"{began}; {'DMS loads it now' if watched else todo}"
+        if watched:
+            return f"{table}: load {generation.number} is asked for; DMS loads it now, and says when it began"
+        return f"{table}: load {generation.number} begins with sequence {generation.sequence}; {todo}"
     known = folds.generations(followed.source, followed.declared.name)
     if watched or not known or known[-1].loaded_at is not None:
         why = "DMS says itself when a load is whole" if watched else "no load has begun that is not whole"

@@ -1,6 +1,7 @@
 """Source pattern 4, by changes: tables of a relational database that AWS DMS follows."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Self
 
 import dagster as dg
@@ -11,6 +12,7 @@ from adplatform.components.assembly.automation import Automation, asking_sensor
 from adplatform.components.assembly.care import care_schedules
 from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset
+from adplatform.components.assembly.engine_runs import TICKS
 from adplatform.components.assembly.folds import fold_asset, with_folds
 from adplatform.components.assembly.replications import replication_checks, with_replication
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
@@ -91,7 +93,8 @@ class DatabaseChanges(dg.Component):
     def automation(self) -> Automation:
         pattern = self.pattern(read_settings())
         arrivals = with_crawls(Arrivals(pattern.source), pattern.source)
-        return with_folds(with_replication(arrivals, pattern), pattern.followed)
+        every = timedelta(seconds=self.declared.check_every)
+        return with_replication(with_folds(arrivals, pattern.followed), pattern, every)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         settings = read_settings()
@@ -114,7 +117,7 @@ class DatabaseChanges(dg.Component):
             self.automation(),
             f"{source.name}_arrivals",
             f"Settles the changes of {source.name}, starts their runs, merges them and watches DMS.",
-            self.declared.check_every,
+            min(self.declared.check_every, TICKS) if pattern.names_of_targets else self.declared.check_every,
             sensor_status,
             target=assets,
         )

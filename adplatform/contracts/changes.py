@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import NAME, Arrival
 from adplatform.contracts.merged import MergedFeed
 from adplatform.contracts.model import FileFormat, Names
@@ -32,6 +33,10 @@ class ChangedTable(MergedFeed):
     unchanged: Names = ()
     """Columns for which an update without a value means that the value stayed as it was: large texts of PostgreSQL
     without REPLICA IDENTITY FULL. For all others it means that there is no value."""
+    altered: Literal["check", "reload", "ignore"] = "check"
+    """What follows a statement about the table itself, of which DMS writes no row and counts that there was one, not
+    whether it was TRUNCATE, DROP or ALTER. ``check`` (default) fails the check ``replicated`` until the table is loaded
+    again, ``reload`` asks DMS once to do so, and ``ignore`` is for tables that nobody truncates."""
     sequence_field: str = "ar_h_change_seq"
     """The column of the files with ``$AR_H_CHANGE_SEQ``, by which changes are in order."""
     time_field: str = "dms_ts"
@@ -91,6 +96,10 @@ class ChangesSource(FileSource):
     compared with what was read; by default nobody asks DMS."""
     serverless: str | None = Field(default=None, min_length=1)
     """The same for a replication of DMS Serverless: the identifier or ARN of its configuration."""
+    clock_margin: Duration = timedelta(seconds=2)
+    """By how much the clock of the database may be behind that of DMS, or, where no replication is named, behind ours:
+    a change that the database dates so long before a load began still counts as one from after it. A row that changed
+    in that time and is not in the load stays."""
     driven: bool = False
     """Whether the task is started where it does not run, and resumed where it stopped."""
     simulated: bool = False

@@ -6,26 +6,29 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from adplatform.changes.counted import Counts, compared, counted
 from adplatform.changes.failed import failed_folds
 from adplatform.changes.followed import Followed, changes_feed
-from adplatform.changes.loads import LoadSeen, observe_load, open_load, opened
+from adplatform.changes.loads import LoadSeen, await_load, awaited_loads, observe_load, open_load
 from adplatform.contracts.changes import ChangesSource
 from adplatform.engines.declared_replications import DeclaredReplication
-from adplatform.engines.dms import COMPLETED, ERROR, Dms, Serverless, TableStatistics, Task
+from adplatform.engines.dms import COMPLETED, ERROR, Dms, OfOneLook, Replication, Serverless, TableStatistics, Task
 from adplatform.engines.dms_replication import DmsReplication
 from adplatform.engines.dms_settings.check import check as checked_settings
 from adplatform.engines.dms_settings.described import configuration_of_aws, task_of_aws
 from adplatform.engines.dms_settings.documents import Checked, Operation
 from adplatform.engines.dms_settings.rule import Severity
 from adplatform.engines.engine import Finding
+from adplatform.engines.events import replication_events
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import Target, Watch
 from adplatform.failures import PermanentFailure
 from adplatform.flow.pattern import Failed
 from adplatform.flow.services import Services
-from adplatform.flow.source import declared_source
+from adplatform.flow.source import Source, declared_source
 from adplatform.ledger.engine_run import RunState
 from adplatform.ledger.folds import Generation
+from adplatform.ledger.tallies import Tally
 from adplatform.platform.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,13 +45,21 @@ _CONTROL = re.compile(r"(^|/)awsdms_[^/]*/")
 @dataclass(frozen=True)
 class ChangedFiles(EngineFiles):
     """Its feeds are those of changes, and ``followed`` are the tables that are made of them. ``dms`` is the replication
-    that writes the files, None where nobody is to be asked; where it is ``driven``, it is started here.
-    ``replication`` is that of the simulated shop, which can be made here."""
+    that writes the files, as one look asks it, None where nobody is to be asked; where it is ``driven``, it is started
+    here. ``targets_of`` has what runs for it, and ``replication`` is that of the simulated shop, which can be made
+    here. A clock may be ahead of the database's by ``margin``."""
 
     followed: tuple[Followed, ...] = ()
-    dms: Callable[[Services], Dms | None] = lambda _: None
+    dms: Callable[[Services], OfOneLook | None] = lambda _: None
+    targets_of: Callable[[Services, Dms | None], Sequence[Target]] = lambda services, dms: ()
     driven: bool = False
+    margin: timedelta = timedelta(0)
     replication: Callable[[Services], DeclaredReplication | None] = lambda _: None
+
+    @property
+    def reported_to(self) -> Source:
+        """Another than that of its files, whose queue what DMS says would be lost in."""
+        return replace(self.source, name=_reported(self.source.name))
 
     def failing(self, ledger: "Ledger") -> list[str]:
         return [*super().failing(ledger), *(each.name for each in self.followed if each.tables)]
@@ -59,11 +70,13 @@ class ChangedFiles(EngineFiles):
 
 @dataclass(frozen=True)
 class TableVerdict:
-    """What DMS says of a table. ``problem`` is what somebody has to do something about, "" where all is well."""
+    """What DMS says of a table. ``problem`` is what somebody has to do something about, and ``missing`` says of changes
+    that have not come; "" where all is well."""
 
     followed: Followed
     statistics: TableStatistics | None
     problem: str
+    missing: str = ""
 
 
 def database_changes(declared: ChangesSource, settings: Settings) -> ChangedFiles:
@@ -75,24 +88,30 @@ def database_changes(declared: ChangesSource, settings: Settings) -> ChangedFile
     settings.queue_name(declared.source)
     feeds = [changes_feed(table) for table in declared.feeds]
     source = declared_source(declared.model_copy(update={"feeds": feeds}), settings.raw_bucket)
+    # A load may write the bytes of the one before, and yet rows that changed in between are as they were.
+    source = replace(source, feeds=tuple(replace(flow, repeats=True) for flow in source.feeds))
     followed = tuple(
         Followed(source.name, table, flow) for table, flow in zip(declared.feeds, source.feeds, strict=True)
     )
     derived = tuple(flow for each in followed for flow in each.flows)
     source = replace(source, derived=derived, aside=_CONTROL)
 
-    def dms(services: Services) -> Dms | None:
-        if declared.serverless:
-            return Serverless(services.aws.client("dms"), declared.serverless)
-        return Task(services.aws.client("dms"), declared.task) if declared.task else None
+    named = declared.serverless or declared.task
+    if named:
+        settings.queue_name(_reported(source.name))
 
-    def targets(services: Services) -> Sequence[Target]:
-        replication = dms(services)
+    def dms(services: Services) -> OfOneLook | None:
+        if named is None:
+            return None
+        kind = Serverless if declared.serverless else Task
+        return OfOneLook(kind(services.aws.client("dms"), named))
+
+    def targets(services: Services, replication: Dms | None) -> Sequence[Target]:
         if replication is None:
             return ()
 
         def opening(reason: str) -> None:
-            opened(services.ledger, followed, services.ledger.now(), reason)
+            awaited_loads(services.ledger, followed, services.ledger.now(), reason)
 
         def unfit() -> Sequence[Finding]:
             client, s3 = services.aws.client("dms"), services.s3
@@ -119,13 +138,16 @@ def database_changes(declared: ChangesSource, settings: Settings) -> ChangedFile
 
     return ChangedFiles(
         source,
+        events=replication_events(named) if named else {},
         topics=declared.topics,
-        targets=targets,
+        targets=lambda services: targets(services, dms(services)),
+        targets_of=targets,
         replication=replication,
-        names_of_targets=(REPLICATION,) if declared.task or declared.serverless else (),
+        names_of_targets=(REPLICATION,) if named else (),
         followed=followed,
         dms=dms,
         driven=declared.driven,
+        margin=declared.clock_margin,
     )
 
 
@@ -145,34 +167,45 @@ def keep_running(services: Services, pattern: ChangedFiles, watch: Watch) -> Non
         watch.intend(target, f"kept/{latest.run_id if latest else 'first'}")
 
 
-def look_at_tables(services: Services, pattern: ChangedFiles) -> list[TableVerdict]:
-    """What DMS says of each table. Loads that it shows are taken down.
+def look_at_tables(services: Services, pattern: ChangedFiles, dms: Dms | None = None) -> list[TableVerdict]:
+    """What DMS says of each table, asked by ``dms`` where a look has one. Loads that it shows are taken down, what it
+    has counted is compared with what was read, and tables are loaded again that want that.
 
     Raises:
         PermanentFailure: there is no such replication.
         TransientFailure: DMS does not answer.
     """
-    dms = pattern.dms(services)
-    if dms is None:
+    asked = dms or pattern.dms(services)
+    replication = asked.described() if asked else None
+    if asked is None or replication is None or replication.begun is None:
         return []
-    said = {each.name: each for each in dms.statistics()} if dms.described().begun else {}
-    return [_verdict(services.ledger, each, said) for each in pattern.followed] if said else []
+    said = {each.name: each for each in asked.statistics()}
+    if not said:
+        return []
+    return [_verdict(services, pattern, asked, replication, each, said) for each in pattern.followed]
 
 
-def reload(services: Services, pattern: ChangedFiles, followed: Followed, reason: str) -> Generation:
+def reload(
+    services: Services, pattern: ChangedFiles, followed: Followed, reason: str, dms: Dms | None = None
+) -> Generation:
     """Load a table again: the load is in the ledger before DMS is asked. Without a replication somebody has to ask DMS,
     and say when the load is whole.
 
     Raises:
         PermanentFailure: the replication does not run, or has not loaded its tables yet.
     """
-    ledger, dms = services.ledger, pattern.dms(services)
+    ledger, dms = services.ledger, dms or pattern.dms(services)
     if not followed.tables:
         raise PermanentFailure(f"{followed.name} keeps changes only, so there is nothing that a load would replace")
     if dms is not None and dms.described().status != "running":
         raise PermanentFailure(f"DMS {dms.named} does not run, and only then it loads a table again; start it first")
-    generation = open_load(ledger, followed, ledger.now(), reason)
-    if dms is not None and not dms.reload([_names(followed.declared.table)]):
+    if dms is None:
+        return open_load(ledger, followed, ledger.now() - pattern.margin, reason)
+    said = {each.name: each for each in dms.statistics()}
+    if (before := said.get(followed.declared.table)) is not None:
+        _observed(ledger, pattern, followed, before)  # or it would be taken for the one that is awaited
+    generation = await_load(ledger, followed, ledger.now(), reason)
+    if not dms.reload([_names(followed.declared.table)]):
         raise PermanentFailure(
             f"DMS {dms.named} loads no table again now: it has stopped, or has not loaded its tables a first "
             "time; reload again once it runs and has"
@@ -180,14 +213,20 @@ def reload(services: Services, pattern: ChangedFiles, followed: Followed, reason
     return generation
 
 
-def _verdict(ledger: "Ledger", followed: Followed, said: Mapping[str, TableStatistics]) -> TableVerdict:
-    table = followed.declared.table
+def _verdict(
+    services: Services,
+    pattern: ChangedFiles,
+    dms: Dms,
+    replication: Replication,
+    followed: Followed,
+    said: Mapping[str, TableStatistics],
+) -> TableVerdict:
+    ledger, table = services.ledger, followed.declared.table
     found = said.get(table)
     if found is None:
         return TableVerdict(followed, None, f"DMS does not follow {table}: add it to the table mappings of the task")
-    if found.load_begun is not None and followed.tables:
-        whole = found.load_ended if found.state == COMPLETED else None
-        observe_load(ledger, followed, LoadSeen(found.load_begun, whole, found.loaded if whole else None))
+    _observed(ledger, pattern, followed, found)
+    tally = _tallied(services, followed, replication, found)
     if found.state == ERROR:
         name = followed.name
         return TableVerdict(
@@ -195,7 +234,53 @@ def _verdict(ledger: "Ledger", followed: Followed, said: Mapping[str, TableStati
             found,
             f"DMS has given up {table}: its log says why. Mend that, then `adplatform reload {name}`",
         )
-    return TableVerdict(followed, found, _missing(ledger, followed))
+    if _wants_reload(followed, replication, found, tally):
+        reload(services, pattern, followed, f"{tally.altered} statements about the table itself", dms)
+        ledger.tallies.put(followed.source, followed.target, replace(tally, reloaded=tally.altered))
+    problem = _altered(followed, tally) or _missing(ledger, followed)
+    return TableVerdict(followed, found, problem, _not_read(followed, tally))
+
+
+def _observed(ledger: "Ledger", pattern: ChangedFiles, followed: Followed, found: TableStatistics) -> None:
+    if found.load_begun is not None and followed.tables:
+        whole = found.load_ended if found.state == COMPLETED else None
+        seen = LoadSeen(found.load_begun, whole, found.loaded if whole else None)
+        observe_load(ledger, followed, seen, pattern.margin)
+
+
+def _tallied(services: Services, followed: Followed, replication: Replication, found: TableStatistics) -> Tally:
+    tallies, source, target = services.ledger.tallies, followed.source, followed.target
+    before, now = tallies.get(source, target), services.ledger.now()
+    counts = Counts(replication.begun or now, found.load_begun, found.changes, found.ddls)
+    after = compared(services, followed, counted(before, counts, now))
+    if after != before:
+        tallies.put(source, target, after)
+    return after
+
+
+def _wants_reload(followed: Followed, replication: Replication, found: TableStatistics, tally: Tally) -> bool:
+    ready = replication.status == "running" and found.state == COMPLETED and bool(followed.tables)
+    return ready and followed.declared.altered == "reload" and tally.altered > tally.reloaded
+
+
+def _altered(followed: Followed, tally: Tally) -> str:
+    if not tally.altered or not followed.tables or followed.declared.altered != "check":
+        return ""
+    return (
+        f"DMS has counted {tally.altered} statements about {followed.declared.table} itself since its load, and does "
+        f"not say which: what TRUNCATE or DROP has taken away is still here. `adplatform reload {followed.name}`; "
+        "altered: reload has that done at once, and altered: ignore is for a table that nobody truncates"
+    )
+
+
+def _not_read(followed: Followed, tally: Tally) -> str:
+    if not tally.missing:
+        return ""
+    return (
+        f"of {tally.due} changes that DMS has counted, {tally.missing} have not been read after more than an hour: "
+        f"look for files that are missing or refused by `adplatform ledger {followed.changes.name}`, or `adplatform "
+        f"reload {followed.name}`"
+    )
 
 
 def _missing(ledger: "Ledger", followed: Followed) -> str:
@@ -216,7 +301,7 @@ def _missing(ledger: "Ledger", followed: Followed) -> str:
 def operated(ledger: "Ledger", followed: Sequence[Followed], operation: Operation) -> Operation:
     """The operation of a replication whose tables are followed here, with what is known of it: that every load is taken
     down by now, where one is, and that somebody is notified of tables in error."""
-    taken_down = any(ledger.folds.generations(*table.name.split("/")) for table in followed)
+    taken_down = any(ledger.folds.all_generations(*table.name.split("/")) for table in followed)
     return replace(operation, watched=True, generation=ledger.now() if taken_down else operation.generation)
 
 
@@ -233,6 +318,10 @@ def _findings(checked: Checked, bucket: str, prefix: str) -> Sequence[Finding]:
             )
         )
     return found
+
+
+def _reported(source: str) -> str:
+    return f"{source}-runs"
 
 
 def _names(table: str) -> tuple[str, str]:

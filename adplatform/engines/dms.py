@@ -6,7 +6,7 @@ Facts: AWS DMS API reference, ReplicationTask, Replication, TableStatistics; use
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
@@ -37,7 +37,8 @@ class Replication:
 
 @dataclass(frozen=True)
 class TableStatistics:
-    """What DMS says of a table since its replication was last started from its beginning. Counts are rows."""
+    """What DMS says of a table since its replication was last started from its beginning. Counts are rows, those of
+    changes as they were applied to the target; ``ddls`` are statements about the table itself."""
 
     schema: str
     table: str
@@ -46,6 +47,7 @@ class TableStatistics:
     inserts: int = 0
     updates: int = 0
     deletes: int = 0
+    ddls: int = 0
     load_begun: datetime | None = None
     load_ended: datetime | None = None
 
@@ -117,7 +119,7 @@ class Task:
         return self._moved(lambda: self.client.stop_replication_task(ReplicationTaskArn=arn))
 
     def statistics(self) -> list[TableStatistics]:
-        arn = self.described().arn
+        arn = self.named if _ARN.match(self.named) else self.described().arn
         with self._failures():
             ask = partial(self.client.describe_table_statistics, ReplicationTaskArn=arn)
             return [_statistics(each) for each in pages(ask, "TableStatistics")]
@@ -165,7 +167,7 @@ class Serverless:
         return self._moved(lambda: self.client.stop_replication(ReplicationConfigArn=arn))
 
     def statistics(self) -> list[TableStatistics]:
-        arn = self._config()["ReplicationConfigArn"]
+        arn = self.named if _ARN.match(self.named) else self._config()["ReplicationConfigArn"]
         with self._failures():
             ask = partial(self.client.describe_replication_table_statistics, ReplicationConfigArn=arn)
             return [_statistics(each) for each in pages(ask, "ReplicationTableStatistics")]
@@ -194,6 +196,38 @@ class Serverless:
             yield
 
 
+@dataclass
+class OfOneLook:
+    """A replication that one look asks: DMS describes it once, until something is done to it."""
+
+    dms: Task | Serverless
+    said: Replication | None = None
+
+    @property
+    def named(self) -> str:
+        return self.dms.named
+
+    def described(self) -> Replication:
+        if self.said is None:
+            self.said = self.dms.described()
+        return self.said
+
+    def start(self, kind: str) -> bool:
+        self.said = None
+        return self.dms.start(kind)
+
+    def stop(self) -> bool:
+        self.said = None
+        return self.dms.stop()
+
+    def statistics(self) -> list[TableStatistics]:
+        return replace(self.dms, named=self.described().arn).statistics()
+
+    def reload(self, tables: Sequence[tuple[str, str]]) -> bool:
+        self.said = None
+        return self.dms.reload(tables)
+
+
 def _replication(said: Mapping[str, Any], arn: str, name: str, migration: str, stats: str) -> Replication:
     counted = said.get(stats) or {}
     return Replication(
@@ -215,12 +249,18 @@ def _statistics(said: Mapping[str, Any]) -> TableStatistics:
         table=said["TableName"],
         state=str(said.get("TableState", "")),
         loaded=said.get("FullLoadRows", 0),
-        inserts=said.get("Inserts", 0),
-        updates=said.get("Updates", 0),
-        deletes=said.get("Deletes", 0),
+        inserts=_applied(said, "Inserts"),
+        updates=_applied(said, "Updates"),
+        deletes=_applied(said, "Deletes"),
+        ddls=said.get("Ddls", 0),
         load_begun=said.get("FullLoadStartTime"),
         load_ended=said.get("FullLoadEndTime"),
     )
+
+
+def _applied(said: Mapping[str, Any], kind: str) -> int:
+    """What was written, where DMS says it: what it has captured may still wait, or be left out by a load."""
+    return int(said.get(f"Applied{kind}", said.get(kind, 0)))
 
 
 def _named(tables: Iterable[tuple[str, str]]) -> list[dict[str, str]]:

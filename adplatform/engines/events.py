@@ -29,6 +29,14 @@ def task_events() -> dict[str, Any]:
     return {"source": ["aws.datasync"], "detail-type": ["DataSync Task Execution State Change"], "detail": ended}
 
 
+def replication_events(named: str) -> dict[str, Any]:
+    """The EventBridge pattern of what DMS reports of a task or of DMS Serverless (EventBridge events reference, "AWS
+    Database Migration Service events"); of all of them where it is named by an identifier, which events do not have."""
+    kinds = ["DMS Replication Task State Change", "DMS Replication State Change"]
+    every: dict[str, Any] = {"source": ["aws.dms"], "detail-type": kinds}
+    return {**every, "resources": [named]} if named.startswith("arn:") else every
+
+
 def woken(services: Services, source: Source) -> bool:
     """Whether events of the source came since the last call, which takes them away. Without a queue none do."""
     url = services.queue_url(source)

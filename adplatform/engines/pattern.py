@@ -25,7 +25,7 @@ from adplatform.flow.failed import failed_deliveries
 from adplatform.flow.pattern import Failed
 from adplatform.flow.pushed import PushedFiles
 from adplatform.flow.services import Services
-from adplatform.flow.source import declared_source
+from adplatform.flow.source import Source, declared_source
 from adplatform.ledger.engine_run import Intention
 from adplatform.platform.settings import Settings
 
@@ -60,10 +60,19 @@ class EngineFiles(PushedFiles):
         deliveries = failed_deliveries(services.ledger, self.source.name, self.source.feeds)
         return [*deliveries, *failed_runs(services.ledger, self.source.name, self.names_of_targets)]
 
+    @property
+    def reported_to(self) -> Source:
+        """The source whose queue takes ``events``."""
+        return self.source
+
     def watch(self, services: Services) -> Watch:
         """Its runs."""
+        return self.watch_of(services, self.targets(services))
+
+    def watch_of(self, services: Services, targets: Sequence[Target]) -> Watch:
+        """The runs of these targets."""
         here = replace(self.source, bucket=services.zones.raw_bucket)
-        return Watch(services, here, self.targets(services), self.topics)
+        return Watch(services, here, targets, self.topics)
 
 
 def saas_flows(declared: SaasSource, settings: Settings) -> EngineFiles:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from typing import Any, Protocol, TypeVar
 
@@ -368,7 +368,7 @@ class Settler:
             decision = Settle(f"an operator did not wait ({decision.because})", data)
         entries = [_manifest_entry(o, listed.get(o.key)) for o in decision.objects]
         versions = self.ledger.publications.since(flow.name, delivery.day, delivery.version)
-        if not (anyway or reopened(delivery, objects)) and self._is_published(delivery, versions, entries):
+        if not (anyway or reopened(delivery, objects)) and self._is_published(flow, delivery, versions, entries):
             log.info("%s %s: the same files came again", flow.name, delivery.day)
             return self.ledger.deliveries.same_again(flow.name, delivery)
         version = self._next_version(flow, delivery, objects, versions)
@@ -534,14 +534,17 @@ class Settler:
             return "is a manifest itself"
         return f"never counts as a file: {place.reason}" if place.part is Part.NOISE else ""
 
-    def _is_published(self, delivery: Delivery, versions: Iterable[Publication], entries: Sequence[Entry]) -> bool:
+    def _is_published(
+        self, flow: FeedFlow, delivery: Delivery, versions: Iterable[Publication], entries: Sequence[Entry]
+    ) -> bool:
         if delivery.state is not DeliveryState.PUBLISHED or delivery.published != delivery.version:
             return False
         # Each object of a settlement has a key of its own, so other numbers of them are other objects.
         if any(row.version == delivery.version and row.objects != len(entries) for row in versions):
             return False
         published = read_settlement(self.s3, self.zones, delivery.manifest_key)["objects"]
-        return set(map(_content, published)) == set(map(_content, entries))
+        content = partial(_content, ("version",) if flow.repeats else ())
+        return set(map(content, published)) == set(map(content, entries))
 
     def _next_version(
         self, flow: FeedFlow, delivery: Delivery, objects: Iterable[RawObject], rows: Iterable[Publication]
@@ -686,8 +689,8 @@ def _manifest_entry(obj: RawObject, listed: ListedFile | None) -> Entry:
     }
 
 
-def _content(entry: Entry) -> tuple[Any, ...]:
-    return tuple(entry[name] for name in ("key", "size", "etag", "sha256", "rows"))
+def _content(more: Sequence[str], entry: Entry) -> tuple[Any, ...]:
+    return tuple(entry[name] for name in ("key", "size", "etag", "sha256", "rows", *more))
 
 
 def _read_manifest(s3: Any, obj: RawObject) -> bytes:

@@ -27,7 +27,8 @@ class ScopeKey:
 @dataclass(frozen=True)
 class FeedFlow:
     """One feed, or one scope of it, with its compiled layout. ``table`` is its full name ``source/feed``; ``name`` is
-    that of its deliveries, which ends with the scope's value where there is one."""
+    that of its deliveries, which ends with the scope's value where there is one. Where a file that is written again
+    says something although its bytes are the same, what ``repeats`` is a new version."""
 
     source: str
     feed: Feed
@@ -35,6 +36,7 @@ class FeedFlow:
     topics: Topics = PLATFORM_TOPICS
     archive: str = "archive/"
     scope: ScopeKey | None = None
+    repeats: bool = False
 
     @property
     def table(self) -> str:

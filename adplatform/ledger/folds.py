@@ -120,7 +120,9 @@ class Fold:
 @dataclass(frozen=True)
 class Generation:
     """A load of a table. What was committed before ``sequence`` is in the load or is not any more, whenever it arrives;
-    its files are those that were written from ``opened_at`` on. ``loaded_at`` once all of them are there."""
+    its files are those that were written from ``opened_at`` on. ``loaded_at`` once all of them are there. ``begun`` is
+    when DMS says that it began, by its own clock; one that is ``awaited`` was asked for, and DMS does not show it
+    yet."""
 
     number: int
     sequence: str
@@ -128,6 +130,8 @@ class Generation:
     reason: str
     loaded_at: datetime | None = None
     rows: int | None = None
+    begun: datetime | None = None
+    awaited: bool = False
 
     @property
     def sort_key(self) -> str:
@@ -145,8 +149,16 @@ class Folds:
         return self.table.get(Fold, f"{source}/{target}", _FOLD) or Fold(source, target)
 
     def generations(self, source: str, target: str) -> list[Generation]:
-        """In order of their numbers."""
+        """In order of their numbers; without one that is awaited, of which it is not known yet when it began."""
+        return [each for each in self.all_generations(source, target) if not each.awaited]
+
+    def all_generations(self, source: str, target: str) -> list[Generation]:
+        """The same with one that is awaited, the last."""
         return list(self.table.query(Generation, f"{source}/{target}", "generation#"))
+
+    def begin(self, source: str, target: str, generation: Generation) -> None:
+        """One that was awaited has begun."""
+        self.table.put(f"{source}/{target}", [generation])
 
     def open(self, source: str, target: str, generation: Generation) -> bool:
         """A load begins; False when one of its number is known."""

@@ -27,6 +27,7 @@ from adplatform.ledger.publications import Publications
 from adplatform.ledger.reports import Reports
 from adplatform.ledger.scopes import Scopes
 from adplatform.ledger.table import Table
+from adplatform.ledger.tallies import Tallies
 from adplatform.platform.clock import utc_now
 
 
@@ -78,6 +79,10 @@ class Ledger:
     @cached_property
     def folds(self) -> Folds:
         return Folds(self.access)
+
+    @cached_property
+    def tallies(self) -> Tallies:
+        return Tallies(self.access)
 
     @cached_property
     def observations(self) -> Observations:

@@ -21,6 +21,7 @@ pk                            sk                                   row
 ``feed#<source>/@<target>``   ``chunk#<id>#<0001>#<000001>``       :class:`Chunk`, one piece of a reading that is kept
 ``feed#<source>/<feed>``      ``fold``                             :class:`Fold`, how far a table's changes are merged
 ``feed#<source>/<feed>``      ``generation#<000001>``              :class:`Generation`, a load of such a table
+``feed#<source>/<feed>``      ``tally``                            :class:`Tally`, what DMS has counted of a table
 ``feed#<source>/<feed>``      ``landed#<day>#<digest>``            :class:`Landed`, what a run brought to a delivery
 ``feed#<source>``             ``ignored#<digest>``                 :class:`Ignored`, where an ignored object's row is
 ``feed#<source>``             ``arrived#<digest>``                 :class:`Arrived`, where an object has arrived

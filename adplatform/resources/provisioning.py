@@ -52,7 +52,7 @@ def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> None:
             provide_replication(services.aws.client("dms"), replication, _SHOP)
         pattern.provision(services)
         if pattern.events:
-            events_to_queue(services, pattern.source, pattern.events)
+            events_to_queue(services, pattern.reported_to, pattern.events)
     for each in patterns:
         provide_crawlers(services, each.source)
 

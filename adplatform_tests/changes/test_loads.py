@@ -1,12 +1,13 @@
 """Loads of a table again: whatever comes late, and whenever the platform hears of them, rows are those of the last."""
 
+import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from adplatform.changes.generations import next_generation
-from adplatform.changes.loads import open_load
+from adplatform.changes.generations import next_generation, sequence_at
+from adplatform.changes.loads import LoadSeen, await_load, observe_load, open_load
 from adplatform.flow.services import Services
 from adplatform.ledger.folds import Generation
 from adplatform_tests.support.changes import ORDERS, Changes, followed_as, followed_source
@@ -88,6 +89,75 @@ def test_a_load_that_is_begun_again_replaces_the_rows_of_the_one_that_broke_off(
     broken = began(shop)
     again = open_load(services.ledger, shop.followed, services.now(), "the first broke off")
     assert (again.number, again.sequence > broken.sequence) == (2, True)
+
+
+MARGIN = timedelta(seconds=2)
+
+
+def shown(shop: Changes, *loads: LoadSeen) -> list[Generation]:
+    """The loads that are known after looks at which DMS showed these."""
+    for each in loads:
+        observe_load(shop.services.ledger, shop.followed, each, MARGIN)
+    return shop.services.ledger.folds.generations(shop.pattern.source.name, "orders")
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=5), -timedelta(minutes=5)])
+def test_a_load_that_was_asked_for_began_when_dms_says_so_whatever_our_clock_says(
+    services: Services, ahead: timedelta
+) -> None:
+    shop = followed_source(services)
+    at = services.now()
+    first = await_load(services.ledger, shop.followed, at + ahead, "the replication was started")
+    assert await_load(services.ledger, shop.followed, at + ahead, "it was tried again") == first
+    assert shown(shop) == []
+    [load] = shown(shop, LoadSeen(at, at, 2), LoadSeen(at, at, 2))
+    assert (load.number, load.reason, load.opened_at) == (1, "the replication was started", at)
+    assert (load.sequence, load.rows) == (sequence_at(at - MARGIN), 2)
+    again = at + timedelta(seconds=30)
+    await_load(services.ledger, shop.followed, at + ahead, "somebody asked for it")
+    # Until DMS shows the new load, it shows the one before.
+    assert len(shown(shop, LoadSeen(at, at, 2))) == 1
+    _, second = shown(shop, LoadSeen(again))
+    assert (second.number, second.opened_at, second.loaded_at) == (2, again, None)
+
+
+def test_a_load_that_somebody_else_begins_before_the_one_before_is_seen_whole_is_another(services: Services) -> None:
+    shop = followed_source(services)
+    at = services.now()
+    first, second = shown(shop, LoadSeen(at), LoadSeen(at + timedelta(seconds=30)), LoadSeen(at, at, 7))
+    assert (first.loaded_at, second.loaded_at) == (None, None)
+    whole = LoadSeen(second.opened_at, second.opened_at, 3)
+    assert [each.rows for each in shown(shop, whole)] == [None, 3]
+
+
+def test_rows_of_a_load_that_were_merged_while_it_was_awaited_are_read_again_as_its_own(services: Services) -> None:
+    shop = followed_source(services)
+    shop.load({"id": 1, "status": "a"}, {"id": 2, "status": "a"})
+    shop.merge()
+    # S3 says to the second when a file was written.
+    at = services.now().replace(microsecond=0) + timedelta(seconds=1)
+    time.sleep(max(0, (at - services.now()).total_seconds()))
+    await_load(services.ledger, shop.followed, at + timedelta(minutes=5), "a test")
+    shop.load({"id": 1, "status": "b"})
+    shop.merge()
+    shown(shop, LoadSeen(at, at, 1))
+    shop.fold()
+    assert shop.rows(columns="id, status") == [(1, "b")]
+
+
+def test_a_load_of_the_same_bytes_as_the_one_before_is_a_load_all_the_same(services: Services) -> None:
+    shop = followed_source(services)
+    shop.load({"id": 1, "status": "a"})
+    shop.merge()
+    shop.file(shop.change("U", id=1, status="b"))
+    shop.merge()
+    at = services.now().replace(microsecond=0) + timedelta(seconds=1)
+    time.sleep(max(0, (at - services.now()).total_seconds()))
+    shop.load({"id": 1, "status": "a"})
+    shown(shop, LoadSeen(at, at, 1))
+    shop.merge()
+    assert shop.rows(columns="id, status") == [(1, "a")]
+    assert services.ledger.folds.get(shop.pattern.source.name, "orders").merged.generation == 1
 
 
 @pytest.mark.parametrize("both_at_once", [True, False])

@@ -1,8 +1,9 @@
 """Changes of a table through Dagster: from the files of DMS to the rows that there are."""
 
 import io
+import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -10,9 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adplatform.components import DatabaseChanges
+from adplatform.components.assembly.automation import Looking, Tick
+from adplatform.contracts.changes import ChangesSource
+from adplatform.flow.budget import UNLIMITED
 from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
 from adplatform.platform.aws import Aws
+from adplatform.resources.provisioning import provision_patterns
 from adplatform_tests.support.changes import ORDERS, SCHEMA, sequence
 from adplatform_tests.support.databases import Database
 from adplatform_tests.support.dms import dms_task
@@ -138,8 +143,7 @@ def test_the_sensor_starts_the_task_and_says_what_dms_says_of_each_table(
         task.wait_for("running")
         task.wait_until_caught_up()
         result, events = ticked(platform)
-        assert [event.check_name for event in events if isinstance(event, dg.AssetCheckEvaluation)] == ["replicated"]
-        assert [each.passed for each in events if isinstance(each, dg.AssetCheckEvaluation)] == [True]
+        assert evaluated(events) == {"replicated": True, "changes_have_come": True}
         for request in result.run_requests or ():
             assert platform.run(request).success
         assert all(each.success for each in platform.process())
@@ -151,8 +155,44 @@ def test_the_sensor_starts_the_task_and_says_what_dms_says_of_each_table(
             pass
         messages = platform.messages
         _, events = ticked(platform)
-        assert [each.passed for each in events if isinstance(each, dg.AssetCheckEvaluation)] == [False]
+        assert evaluated(events) == {"replicated": False, "changes_have_come": True}
         assert "table_not_followed" in {message["event"] for message in messages.read()}
+
+
+def test_a_tick_asks_dms_nothing_until_it_reports_something_or_the_time_has_come(
+    services: Services, shop: Database, instance: dg.DagsterInstance, aws: Aws
+) -> None:
+    shop.execute("CREATE TABLE orders (id bigint PRIMARY KEY, status text, amount numeric(10,2))")
+    services.s3.create_bucket(Bucket=services.zones.raw_bucket)
+    with dms_task(aws, shop, "public.orders", bucket=services.zones.raw_bucket, folder="landing/shop") as task:
+        declared = ChangesSource.model_validate({"source": "shop", "task": task.arn, "feeds": [ORDERS]})
+        component = DatabaseChanges(declared)
+        pattern, automation = component.pattern(services.settings), component.automation()
+        provision_patterns(services, [pattern])
+
+        def look(cursor: str | None, now: datetime) -> Tick:
+            return automation.look(replace(services, now=lambda: now), instance, Looking(UNLIMITED, cursor))
+
+        now = services.now()
+        first = look(None, now)
+        spared = look(first.cursor, now + timedelta(seconds=29))
+        assert spared.standing.startswith("DMS has reported nothing since")
+        assert spared.cursor == first.cursor
+        assert look(first.cursor, now + timedelta(seconds=30)).cursor != first.cursor
+        task.start()
+        # The event may come a moment after what it tells of.
+        deadline = time.monotonic() + 30
+        while (woken := look(first.cursor, now)).standing.startswith("DMS has reported nothing"):
+            assert time.monotonic() < deadline
+        assert [each.description for each in woken.events if isinstance(each, dg.AssetObservation)] != []
+        task.fault("event_lost")
+        task.stop()
+        assert look(woken.cursor, now).cursor == woken.cursor
+
+
+def evaluated(events: list[Any]) -> dict[str, bool]:
+    """Which checks a look evaluated, and whether they were passed."""
+    return {each.check_name: each.passed for each in events if isinstance(each, dg.AssetCheckEvaluation)}
 
 
 def ticked(platform: Platform) -> tuple[dg.SensorResult, list[Any]]:

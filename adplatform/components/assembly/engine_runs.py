@@ -65,7 +65,7 @@ class EngineRuns:
         """Start, watch and land the engine's runs; deliveries that are complete by them become runs here."""
         before, now = read_cursor(how.cursor, EnginesCursor) or EnginesCursor(), services.ledger.now()
         asked = before.looked_at
-        came = bool(self.pattern.events) and woken(services, self.pattern.source)
+        came = bool(self.pattern.events) and woken(services, self.pattern.reported_to)
         if not came and not how.everything and asked and now - asked < self.every:
             return Tick((), f"no engine has reported anything since {asked:%H:%M:%S} UTC", cursor=how.cursor)
         watch = self.pattern.watch(services)

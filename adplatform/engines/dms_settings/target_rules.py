@@ -153,7 +153,7 @@ RULES = (
         ERROR,
         _transactions_with_others,
         "PreserveTransactions does not go together with {others}: DMS refuses it, or writes csv without names of "
-        "columns. Choose one.",
+        "columns, which is not read. The order of commits is in $AR_H_CHANGE_SEQ without it.",
         s3(PreserveTransactions=False),
     ),
     Rule(

@@ -5,8 +5,8 @@ layout that DMS has. Whoever cannot wait for its interval asks by ``POST /_adpla
 ``{"ask": {"service": "dms", "what": "flush", "target": "<ARN>"}}``; see ``asked.py``.
 
 Missing: other sources and targets, full LOB mode, filters, transformations other than added columns, tables that are
-made while a task runs (its next start takes them), start positions and stops at a commit time, validation, assessments,
-and events.
+made while a task runs (its next start takes them), start positions and stops at a commit time, validation and
+assessments.
 """
 
 from adplatform.local.aws import managed

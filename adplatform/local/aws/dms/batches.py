@@ -86,6 +86,9 @@ def checkpoint(last: int, lsn: int) -> str:
 
 
 def _write(work: Work, batch: Batch) -> None:
+    with LOCK:
+        for table in batch.truncated:
+            table.counts["Ddls"] += 1
     twice = bool(batch.groups) and work.take("duplicate_objects") is not None
     split = work.take("split_files") if batch.groups else None
     for group in batch.groups.values():
@@ -110,6 +113,8 @@ def _write_group(work: Work, group: Group, *, twice: bool, split: Fault | None) 
         body = encoded(work.target, of_file, rows)
         for _ in range(2 if twice else 1):
             key = f"{work.folder(table)}{group.dates}{work.next_name()}{work.target.suffix}"
+            if work.take("file_lost", table):
+                continue
             if not before and work.take("late_file", table):
                 with LOCK:
                     replication.held.append(Held(table.schema, table.name, key, body))

@@ -9,7 +9,17 @@ from zoneinfo import ZoneInfo
 
 from adplatform.local.aws.dms import source
 from adplatform.local.aws.dms.mappings import Added, Header
-from adplatform.local.aws.dms.pgoutput import UNCHANGED, Begin, Change, Column, Commit, Relation, Value, messages
+from adplatform.local.aws.dms.pgoutput import (
+    UNCHANGED,
+    Begin,
+    Change,
+    Column,
+    Commit,
+    Relation,
+    Truncate,
+    Value,
+    messages,
+)
 from adplatform.local.aws.dms.state import COMPLETED, ERRED, Table
 from adplatform.local.aws.dms.state import Sequence as Counter
 from adplatform.local.aws.dms.work import Work
@@ -39,13 +49,14 @@ class Group:
 @dataclass
 class Batch:
     """``end`` is the LSN after the last commit of it, 0 of none. ``mixed`` has the rows of all tables in their order,
-    each with its table, where whole transactions are written."""
+    each with its table, where whole transactions are written. ``truncated`` are tables, once for each time."""
 
     end: int = 0
     last: int = 0
     stamp: str = ""
     groups: dict[Any, Group] = field(default_factory=dict)
     mixed: list[tuple[Table, Row]] = field(default_factory=list)
+    truncated: list[Table] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,8 @@ def collect(work: Work, database: Any, sent: Sequence[tuple[str, bytes]]) -> Bat
             continue
         elif isinstance(message, Commit):
             batch.end = message.end
+        elif isinstance(message, Truncate):
+            batch.truncated += filter(None, (_table(work, relation) for relation in message.relations))
         elif isinstance(message, Change):
             if message.relation not in plans:
                 plans[message.relation] = _plan(work, database, message.relation)

@@ -8,6 +8,7 @@ from typing import Any
 from adplatform.local.aws import managed
 from adplatform.local.aws.dms import control, objects, source
 from adplatform.local.aws.dms.batches import checkpoint, confirm, is_safe, write_changes
+from adplatform.local.aws.dms.events import report
 from adplatform.local.aws.dms.load import load, lost, note_safe
 from adplatform.local.aws.dms.state import BEFORE, CHANGES, COMPLETED, ERRED, FINISHED, FULL_LOAD, Replication, Table
 from adplatform.local.aws.dms.work import WOKEN, Fatal, Work
@@ -38,6 +39,7 @@ def replicate(work: Work, database: Any) -> str:
         replication.status = "running"
         managed.changed("dms")
         WOKEN.notify_all()
+    report(work.backend, replication, "STARTED")
     control.status(work, "running")
     if not replication.loaded:
         _load(work, database)
@@ -58,7 +60,7 @@ def _prepare(work: Work, database: Any) -> None:
         raise Fatal(_NO_TABLES)
     begins = 0
     if replication.kind != FULL_LOAD:
-        begins = source.make_slot(database, replication.slot, found)
+        begins = source.make_slot(database, replication.slot, found, truncations=work.source.counts_truncations)
     with LOCK:
         replication.sequence.begin(begins)
         state = COMPLETED if replication.kind == CHANGES else BEFORE

@@ -10,6 +10,7 @@ from typing import Any
 from adplatform.local.aws import managed
 from adplatform.local.aws.dms import control, source
 from adplatform.local.aws.dms.batches import release
+from adplatform.local.aws.dms.events import report
 from adplatform.local.aws.dms.load import note_safe
 from adplatform.local.aws.dms.phases import replicate
 from adplatform.local.aws.dms.state import COMPLETED, FAILED, FINISHED, FULL_LOAD, STOPPED, DmsBackend, Replication
@@ -58,7 +59,9 @@ def resume(backend: DmsBackend) -> None:
         replication.unconfirmed.clear()
         loaded = (table for table in replication.tables.values() if table.state == COMPLETED)
         unsafe = replication.stop_reason == FINISHED and not all(table.safe for table in loaded)
-        if replication.is_running or unsafe:
+        if unsafe:
+            replication.status = "starting"  # it has not ended before its load is looked for
+        if replication.is_running:
             _follow_behind(backend, replication)
         elif replication.status == "deleting":
             remove(backend, replication)
@@ -100,6 +103,7 @@ def _follow(backend: DmsBackend, replication: Replication, run: int) -> None:
         replication.ended = CONTROL.now()
         managed.changed("dms")
         WOKEN.notify_all()
+    report(backend, replication, status.upper())
     _watch(replication, run)
 
 

@@ -55,14 +55,16 @@ class Target:
 
 @dataclass(frozen=True)
 class Source:
-    """PostgreSQLSettings. ``splits_key_updates`` is an attribute of the stand-in's own, ``simulatedKeyUpdates=split``:
-    an update of the key comes as D and I, as from other databases, and is not dropped."""
+    """PostgreSQLSettings. Two are attributes of the stand-in's own, by which this source is as others are:
+    ``simulatedKeyUpdates=split`` (``splits_key_updates``), an update of the key comes as D and I and is not dropped;
+    ``simulatedTruncations=count`` (``counts_truncations``), a TRUNCATE is captured, and counted."""
 
     trims: bool
     maps_booleans: bool
     heartbeat: bool
     fails_on_truncation: bool
     splits_key_updates: bool
+    counts_truncations: bool
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,7 @@ def source(settings: Mapping[str, Any] | None, attributes: str | None) -> Source
         of.flag("HeartbeatEnable"),
         of.flag("FailTasksOnLobTruncation"),
         of.text("simulatedKeyUpdates") == "split",
+        of.text("simulatedTruncations") == "count",
     )
 
 

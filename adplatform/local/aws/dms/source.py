@@ -123,14 +123,17 @@ def columns(database: Any, schema: str, table: str) -> tuple[Column, ...]:
     return tuple(Column(*row) for row in database.execute(_COLUMNS, (schema, table)).fetchall())
 
 
-def make_slot(database: Any, slot: str, found: Sequence[Found]) -> int:
+def make_slot(database: Any, slot: str, found: Sequence[Found], *, truncations: bool = False) -> int:
     """Publications for the tables and a slot, in the place of those that may be there; the LSN where it begins.
 
     An update of a table without an identity would be refused to everybody if it were published, so these have a
-    publication of their own, of inserts. Truncations are not published: DMS does not capture them.
+    publication of their own, of inserts. Truncations are published only where somebody wants them: DMS does not
+    capture those of PostgreSQL.
     """
     drop_slot(database, slot)
-    for name, identity, operations in ((slot, True, "insert, update, delete"), (f"{slot}_inserts", False, "insert")):
+    more = ", truncate" if truncations else ""
+    published = ((slot, True, f"insert, update, delete{more}"), (f"{slot}_inserts", False, f"insert{more}"))
+    for name, identity, operations in published:
         wanted = ", ".join(_quoted(each.schema, each.name) for each in found if each.identity == identity)
         of_tables = f"FOR TABLE {wanted} " if wanted else ""
         database.execute(f"CREATE PUBLICATION {name} {of_tables}WITH (publish = '{operations}')")
