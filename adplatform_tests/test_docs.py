@@ -7,8 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (
-    "adplatform amazon benchmarks changes cli components contracts defs deploy docs engines extract files flow lake "
-    "ledger local platform privacy pull resources transform"
+    "adplatform amazon benchmarks changes cli components contracts defs deploy docs engines extract files flow jobs "
+    "lake ledger local platform privacy pull resources transform"
 )
 PLACES = re.compile(rf"`((?:{'|'.join(FOLDERS.split())})/[\w/.]*)`")
 USERS = {

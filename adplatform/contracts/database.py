@@ -161,6 +161,33 @@ class TableFeed(MergedFeed):
         return self
 
 
+class GlueJob(Strict):
+    """The job of AWS Glue that reads the tables where ``engine`` is ``glue``."""
+
+    job: str | None = Field(default=None, min_length=1, max_length=255)
+    """Its name; by default ``adplatform-`` and the source's."""
+    connection: str | None = Field(default=None, min_length=1, max_length=255)
+    """The Glue connection by which the job reaches the database's network, of type ``NETWORK``; by default none."""
+    worker_type: Literal["G.1X", "G.2X", "G.4X", "G.8X"] = "G.1X"
+    """The size of its workers."""
+    workers: int = Field(default=2, ge=2, le=299)
+    """How many of them a run has."""
+    role: str | None = Field(default=None, min_length=1)
+    """The role of a job that `adplatform provision` is to make, as an ARN or a name; without one the job is yours."""
+    package: str | None = Field(default=None, min_length=1)
+    """With ``role``: what the job installs of this platform, the ``s3://`` place of its wheel for example."""
+    driver: str | None = Field(default=None, min_length=1)
+    """With ``role``: the ``s3://`` place of a JDBC driver of PostgreSQL that is newer than Glue's own."""
+
+    @model_validator(mode="after")
+    def _made_whole(self) -> Self:
+        if (self.role is None) != (self.package is None):
+            raise ValueError("glue.role and glue.package make the job together; give both or none")
+        if self.driver is not None and self.role is None:
+            raise ValueError("glue.driver is for a job that is made; give role and package, or leave it out")
+        return self
+
+
 class DatabaseSource(FileSource):
     """A database whose tables are pulled in batches."""
 
@@ -169,6 +196,10 @@ class DatabaseSource(FileSource):
     ``port``, ``username``, ``password`` and ``dbname``. Its user needs no more than to read the tables."""
     feeds: list[TableFeed] = Field(min_length=1)  # type: ignore[assignment]  # every one is a feed
     """The tables."""
+    engine: Literal["embedded", "glue"] = "embedded"
+    """Who reads: ``embedded``, workers of this platform, or ``glue``, runs of a job of AWS Glue (PostgreSQL only)."""
+    glue: GlueJob = GlueJob()
+    """The job of Glue."""
     tls: Literal["verify", "off"] = "verify"
     """``verify`` (default) takes only a server whose certificate is good for its name; ``off`` is for a database of
     this machine, as one that is simulated."""
@@ -188,6 +219,11 @@ class DatabaseSource(FileSource):
     """Whether the database is the simulated shop of this machine, whose connection `adplatform provision` makes."""
     check_every: int = Field(default=60, ge=1)
     """Seconds between two looks at what is due and what runs."""
+
+    @property
+    def job_name(self) -> str:
+        """Of the job of Glue."""
+        return self.glue.job or f"adplatform-{self.source}"
 
     @property
     def verified(self) -> bool:

@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from adplatform.changes.failed import failed_folds
 from adplatform.changes.pulled import Pulled, pulled_tables, with_keys
 from adplatform.contracts.database import KEYS, DatabaseSource, TableFeed
+from adplatform.engines.declared_glue_jobs import provide
+from adplatform.engines.engine import Engine
 from adplatform.engines.extractor import Extractor
+from adplatform.engines.glue_job import GlueJobEngine
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import Target
 from adplatform.extract.table import Table, opened
@@ -49,20 +53,21 @@ def database_tables(declared: DatabaseSource, settings: Settings) -> PulledFiles
         def connect() -> AbstractContextManager[Any]:
             return opened(services.secrets, declared)
 
-        return [
-            Target(
-                feed.name,
-                Extractor(services, Table(declared, feed), connect, _kin(declared, feed)),
-                feed.every,
-                feed.offset,
-            )
-            for feed in declared.feeds
-        ]
+        def engine(feed: TableFeed) -> Engine:
+            table, kin = Table(declared, feed), _kin(declared, feed)
+            embedded = Extractor(services, table, connect, kin)
+            if declared.engine == "embedded":
+                return embedded
+            once = partial(services.aws.client_once, "glue")
+            return GlueJobEngine(services, table, services.glue, once, embedded, kin, len(declared.feeds))
+
+        return [Target(feed.name, engine(feed), feed.every, feed.offset) for feed in declared.feeds]
 
     return PulledFiles(
         source,
         topics=declared.topics,
         targets=targets,
+        provision=lambda services: provide(services, declared, len(declared.feeds)),
         simulated_database=declared.connection if declared.simulated else None,
         names_of_targets=tuple(feed.name for feed in declared.feeds),
         pulled=pulled,

@@ -34,8 +34,8 @@ class Extractor:
     def limits(self) -> Limits:
         return Limits(
             token=32,
-            token_life=_EVER,
-            history=_EVER,
+            token_life=EVER,
+            history=EVER,
             # A view that is held for long keeps the server from cleaning up.
             patience={
                 RunState.UNSEEN: timedelta(minutes=15),
@@ -133,7 +133,7 @@ def _run(row: Extract) -> Run:
     )
 
 
-_EVER = timedelta(days=3650)
+EVER = timedelta(days=3650)
 _WIDER: Mapping[str, tuple[str, ...]] = {
     "int": ("int",),
     "bigint": ("int", "bigint"),

@@ -21,7 +21,7 @@ from adplatform.extract.reading import (
     Reading,
     View,
     Window,
-    back,
+    next_window,
     pieces_between,
     read_cursor,
     write_cursor,
@@ -98,14 +98,11 @@ def _begun(
         pieces = pieces_between(column, after, [read_cursor(each) for each in row.bounds], until, absent=False)
         window = Window(column, after, until)
         return _viewed(services, row, seen, before, window, row.bounds), pieces, table.reading(window)
-    until, stopped = seen.newest(whole, column), read_cursor(last.until) if last else None
-    after = back(stopped, incremental.lag, incremental.lag_count)
-    if until is None or (stopped == until and after == stopped):
-        # It says where the last one stopped, for the next.
-        unchanged = Window(column, stopped, stopped) if stopped is not None else None
-        return _viewed(services, row, seen, before, unchanged, ()), (), whole
-    window = Window(column, after, until)
-    reading = table.reading(window)
+    stopped = read_cursor(last.until) if last else None
+    wanted = next_window(seen, whole, column, stopped, incremental.lag, incremental.lag_count)
+    if wanted is None or wanted.after == wanted.until:
+        return _viewed(services, row, seen, before, wanted, ()), (), whole
+    window, reading = wanted, table.reading(wanted)
     found = seen.divide(reading)
     bounds = tuple(write_cursor(piece.until) for piece in found[:-1])
     return _viewed(services, row, seen, before, window, bounds), found, reading

@@ -4,7 +4,7 @@ Where the database can cast a value to text exactly, it does; otherwise the driv
 for what drivers have types for. Of the databases here, MariaDB and MySQL are tested against servers.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -70,12 +70,12 @@ class PortableView:
         table, dialect, kinds = _table(reading), self.connection.dialect.name, self._kinds(reading)
         texts = (_as_text(table.c[name], kinds[name], dialect) for name in reading.columns)
         query = sa.select(*texts).where(*_conditions(table, reading, piece))
-        sink.write(_line(reading.columns))
+        sink.write(csv_line(reading.columns))
         counted = 0
         options = {"stream_results": True, "max_row_buffer": _FETCHED, "yield_per": _FETCHED}
         with self.connection.execute(query, execution_options=options) as found:
             for rows in found.partitions(_FETCHED):
-                sink.write(b"".join(_line(map(_text, row)) for row in rows))
+                sink.write(b"".join(csv_line(map(_text, row)) for row in rows))
                 counted += len(rows)
                 pace.rows(len(rows))
         return counted
@@ -146,7 +146,7 @@ def _text(value: Any) -> str | None:
             return str(value)
 
 
-def _line(values: Any) -> bytes:
+def csv_line(values: Iterable[str | None]) -> bytes:
     """A line of csv: what is there is quoted, what is not is nothing."""
     texts = ("" if value is None else '"' + value.replace('"', '""') + '"' for value in values)
     return (",".join(texts) + "\n").encode()

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from adplatform.extract.reading import Cursor, Pace, Piece, Reading, Sink, as_cursor, pieces_between
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, listed
 from adplatform.platform.late import Late
 
 if TYPE_CHECKING:
@@ -109,19 +109,54 @@ class PostgresView:
             raw.execute("ROLLBACK")
             return rows
 
+    @property
+    def session(self) -> str:
+        """What a session elsewhere has to begin its transaction with to see the same; its statements write values as
+        ``read`` does."""
+        begin = sql.SQL(
+            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET TRANSACTION SNAPSHOT {}"
+        ).format(sql.Literal(self.name))
+        return "; ".join((begin.as_string(None), *_SETTINGS))
+
+    def statement(self, reading: Reading, piece: Piece) -> str:
+        """The query whose columns, ``c0`` and so on, are the texts that ``read`` writes.
+
+        A cast to text is not always what COPY writes (it shortens ``char``, and lengthens ``inet``); ``format`` is.
+
+        Raises:
+            PermanentFailure: there is no such table or column.
+        """
+        _, _, types = self._about(reading)
+        if missing := [name for name in reading.columns if name not in types]:
+            raise PermanentFailure(
+                f"table {reading.name} has no column {listed(missing)}: correct `field`, or leave it out"
+            )
+        columns = [
+            sql.SQL(
+                "{0}::text AS {1}"
+                if types[name] == "boolean"
+                else "CASE num_nulls({0}) WHEN 0 THEN format('%s', {0}) END AS {1}"
+            ).format(sql.Identifier(name), sql.Identifier(f"c{number}"))
+            for number, name in enumerate(reading.columns)
+        ]
+        return self._select(reading, piece, columns).as_string(None)
+
     def _copy(self, reading: Reading, piece: Piece) -> "sql.Composed":
         _, _, types = self._about(reading)
         columns = [
             sql.SQL("{0}::text AS {0}" if types.get(name) == "boolean" else "{0}").format(sql.Identifier(name))
             for name in reading.columns
         ]
+        query = self._select(reading, piece, columns)
+        return sql.SQL("COPY ({}) TO STDOUT (FORMAT csv, HEADER true)").format(query)
+
+    def _select(self, reading: Reading, piece: Piece, columns: "Sequence[sql.Composable]") -> "sql.Composed":
         schema, table = piece.relation or (reading.schema, reading.table)
         one = sql.SQL("ONLY ") if piece.first is not None else sql.SQL("")
         conditions = [_where(reading), _pages_of(piece), _range_of(piece)]
-        query = sql.SQL("SELECT {} FROM {}{}{}").format(
+        return sql.SQL("SELECT {} FROM {}{}{}").format(
             sql.SQL(", ").join(columns), one, _identifier(schema, table), _all_of(conditions)
         )
-        return sql.SQL("COPY ({}) TO STDOUT (FORMAT csv, HEADER true)").format(query)
 
     def _about(self, reading: Reading) -> tuple[int, str, dict[str, str]]:
         """

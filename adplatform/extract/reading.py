@@ -137,6 +137,18 @@ def back(value: Cursor | None, lag: timedelta, count: int) -> Cursor | None:
     return value - lag if isinstance(value, datetime) else value - timedelta(days=-(-lag // timedelta(days=1)))
 
 
+def next_window(
+    seen: View, whole: Reading, column: str, stopped: Cursor | None, lag: timedelta, lag_count: int
+) -> Window | None:
+    """What is to be read after a reading that ``stopped`` there: empty, ``after`` being ``until``, when nothing is new,
+    and None when the table never had a row."""
+    until, after = seen.newest(whole, column), back(stopped, lag, lag_count)
+    if until is None or (stopped == until and after == stopped):
+        # It says where the last one stopped, for the next.
+        return Window(column, stopped, stopped) if stopped is not None else None
+    return Window(column, after, until)
+
+
 def as_cursor(value: object, column: str) -> Cursor | None:
     """What a driver returned for a cursor.
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from adplatform.contracts.database import DatabaseSource, TableFeed
@@ -50,14 +51,21 @@ class Table:
 @contextmanager
 def opened(secrets: Any, declared: DatabaseSource) -> "Iterator[sa.Engine]":
     """The engine of a declared database; as ``adplatform.extract.connection.database``."""
-    credentials = read_credentials(secrets, declared.connection)
-    authority = ""
-    if declared.authority is not None:
-        with secret_failures(f"secret {declared.authority}"):
-            authority = secrets.get_secret_value(SecretId=declared.authority).get("SecretString", "")
-    how = Connecting(declared.verified, authority, declared.statement_timeout)
-    with database(credentials, how) as engine:
+    how = connecting(secrets, declared.verified, declared.authority, declared.statement_timeout)
+    with database(read_credentials(secrets, declared.connection), how) as engine:
         yield engine
+
+
+def connecting(secrets: Any, verified: bool, authority: str | None, statement_timeout: timedelta) -> Connecting:
+    """How to connect, with the certificates in the secret ``authority``.
+
+    Raises: as ``adplatform.extract.connection.read_credentials``.
+    """
+    if authority is None:
+        return Connecting(verified, "", statement_timeout)
+    with secret_failures(f"secret {authority}"):
+        text = secrets.get_secret_value(SecretId=authority).get("SecretString", "")
+    return Connecting(verified, text, statement_timeout)
 
 
 @contextmanager

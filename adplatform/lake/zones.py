@@ -46,6 +46,11 @@ class Zones:
         """Where each reading of a database's table says what it wrote."""
         return f"extracts/{source}/{target}/"
 
+    @staticmethod
+    def extract_plans(source: str, target: str) -> str:
+        """Where jobs of Glue find what they have to read."""
+        return f"extract-plans/{source}/{target}/"
+
     def prepared(self, feed: str, day: date) -> str:
         return _day("prepared", feed, day)
 

@@ -1,4 +1,4 @@
-"""Readings of database tables by workers of ours: the row of each, its chunks, and what may happen to one.
+"""Readings of database tables: the row of each, its chunks, and what may happen to one.
 
 A step is given the row as it was ``seen``, writes only if nobody has written it since, and returns None otherwise. A
 step that the row is not in a state for raises ``IllegalStep``.
@@ -135,6 +135,13 @@ class Extracts:
         """Want a reading; None when it is known."""
         row = Extract(source, target, id, requested_at=self.table.now(), revision=1, changed_at=self.table.now())
         return row if self.table.transact([self.table.put_write(row.owner, row, NEW)]) else None
+
+    def note(self, row: Extract) -> Extract:
+        """Note a reading that no worker of ours did, and that has ended; the row as it was noted first."""
+        noted = replace(row, revision=1, changed_at=self.table.now())
+        if self.table.transact([self.table.put_write(row.owner, noted, NEW)]):
+            return noted
+        return self.get(row.source, row.target, row.id) or noted
 
     def claim(self, seen: Extract, run_id: str) -> Extract | None:
         """A run reads it from now on.

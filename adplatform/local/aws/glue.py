@@ -1,4 +1,7 @@
-"""The Glue Data Catalog with optimistic locking, on which Iceberg commits and concurrent publishers rely."""
+"""Glue: crawlers and jobs that do their work, and the Data Catalog with optimistic locking.
+
+Iceberg commits and concurrent publishers rely on the locking.
+"""
 
 import operator
 from collections.abc import Callable
@@ -8,11 +11,13 @@ from typing import Any
 from moto.core.exceptions import JsonRESTError
 from moto.core.responses import ActionResult, EmptyResult
 from moto.glue import urls
+from moto.glue.exceptions import JobRunNotFoundException
 from moto.glue.responses import GlueResponse
 
-from adplatform.local.aws import crawler
+from adplatform.local.aws import crawler, glue_jobs
 from adplatform.local.aws.managed import CONTROL
 
+_PAGE_OF_RUNS = 200
 _PAGE = 20
 """Crawls of a page that nobody asked to be of another size (Glue API reference, ListCrawls)."""
 
@@ -87,6 +92,49 @@ class LocalGlueResponse(GlueResponse):
         more = {"NextToken": str(first + most)} if len(shown) > first + most else {}
         return ActionResult({"Crawls": shown[first : first + most], **more})
 
+    def get_job(self) -> Any:
+        self._unthrottled("JobName")
+        return super().get_job()
+
+    def start_job_run(self) -> Any:
+        name = self._unthrottled("JobName")
+        answer = super().start_job_run()
+        glue_jobs.begin(self.glue_backend.get_job(name), answer.result["JobRunId"], _changed)
+        if CONTROL.take("glue", "answer_lost", name):
+            raise InternalServiceException
+        return answer
+
+    def get_job_run(self) -> Any:
+        self._job_runs()
+        if CONTROL.take("glue", "no_records", str(self.parameters["JobName"])):
+            raise JobRunNotFoundException(str(self.parameters["RunId"]))
+        return super().get_job_run()
+
+    def get_job_runs(self) -> Any:
+        """moto shows the oldest first."""
+        name, runs = self._job_runs()
+        if CONTROL.take("glue", "no_records", name):
+            return ActionResult({"JobRuns": []})
+        begin = self.parameters.get("NextToken")
+        if begin is None and CONTROL.take("glue", "on_page_2", name):
+            return ActionResult({"JobRuns": [], "NextToken": "0"})
+        first, most = int(begin or 0), int(self.parameters.get("MaxResults", _PAGE_OF_RUNS))
+        more = {"NextToken": str(first + most)} if len(runs) > first + most else {}
+        shown = list(reversed(runs))[first : first + most]
+        return ActionResult({"JobRuns": [each.as_dict() for each in shown], **more})
+
+    def batch_stop_job_run(self) -> Any:
+        name = self._unthrottled("JobName")
+        return ActionResult(glue_jobs.stop(self.glue_backend.get_job(name), self.parameters["JobRunIds"]))
+
+    def _job_runs(self) -> tuple[str, list[Any]]:
+        """A job's name and runs, the oldest first."""
+        name = self._unthrottled("JobName")
+        runs: list[Any] = self.glue_backend.get_job(name).job_runs
+        if CONTROL.take("glue", "history_expired", name):
+            runs[:] = [run for run in runs if not run.ended]
+        return name, runs
+
     def _unthrottled(self, parameter: str) -> str:
         name = str(self.parameters[parameter])
         if CONTROL.take("glue", "throttled", name):
@@ -125,5 +173,9 @@ def install(changed: Callable[[], None]) -> None:
     global _changed  # noqa: PLW0603 - moto itself creates the responses
     _changed = changed
     crawler.install()
-    CONTROL.known["glue"] = crawler.FAULTS
+    glue_jobs.install()
+    CONTROL.known["glue"] = {
+        name: "; or ".join(filter(None, (crawler.FAULTS.get(name), glue_jobs.FAULTS.get(name))))
+        for name in {**crawler.FAULTS, **glue_jobs.FAULTS}
+    }
     urls.url_paths["{0}/$"] = LocalGlueResponse.dispatch

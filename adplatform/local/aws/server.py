@@ -23,7 +23,20 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.exceptions import HTTPException, NotFound
 
 from adplatform.failures import PermanentFailure
-from adplatform.local.aws import appflow, crawler, datasync, dms, dynamodb, glue, managed, s3, secrets, sns, sqs
+from adplatform.local.aws import (
+    appflow,
+    crawler,
+    datasync,
+    dms,
+    dynamodb,
+    glue,
+    glue_jobs,
+    managed,
+    s3,
+    secrets,
+    sns,
+    sqs,
+)
 from adplatform.local.aws.bodies import Bodies
 from adplatform.local.aws.errors import NotSaved, error_response
 from adplatform.local.aws.http_server import Server
@@ -220,6 +233,7 @@ def serve(data: Path, host: str, port: int, owner_pid: int, save_every: float) -
         snapshots.load()
         s3.after_load()
         crawler.after_load()
+        glue_jobs.after_load()
         front = Front(snapshots)
         server = Server(host, port, front)
         managed.CONTROL.endpoint_url = f"http://{f'[{host}]' if ':' in host else host}:{server.port}"

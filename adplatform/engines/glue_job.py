@@ -1,0 +1,317 @@
+"""A job of AWS Glue as an engine: each of its runs reads one table, as the object that its argument names says.
+
+Facts: Glue API reference, StartJobRun, GetJobRuns, BatchStopJobRun; developer guide, "Glue job run statuses".
+"""
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from adplatform.engines.engine import Busy, Claim, Finding, Limits, Run, Started
+from adplatform.engines.extractor import Extractor
+from adplatform.extract.plan import plan_of
+from adplatform.extract.table import Table
+from adplatform.failures import PermanentFailure, clipped
+from adplatform.flow.services import Services
+from adplatform.ledger.engine_run import Intention, RunState
+from adplatform.ledger.extracts import Extract
+from adplatform.platform.aws_errors import aws_failures
+
+PLAN = "--plan"
+_STATES = {
+    "STARTING": RunState.WAITING,
+    "WAITING": RunState.WAITING,
+    "RUNNING": RunState.RUNNING,
+    "STOPPING": RunState.RUNNING,
+    "SUCCEEDED": RunState.SUCCEEDED,
+    "STOPPED": RunState.CANCELLED,
+    "FAILED": RunState.FAILED,
+    "ERROR": RunState.FAILED,
+    "TIMEOUT": RunState.FAILED,
+    "EXPIRED": RunState.FAILED,
+}
+_STOPPING = "STOPPING"
+_GOING = frozenset({RunState.WAITING, RunState.RUNNING})
+_MARK = 32
+_LONGEST_RUN = timedelta(days=8)
+"""No run is older that goes on: a job's time-out is seven days at most."""
+_PAGE = 200
+"""The most runs of a page (GetJobRuns)."""
+_LONGEST = 500
+"""Characters of what Glue says of a run that are kept."""
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+
+
+@dataclass(frozen=True)
+class GlueJobEngine:
+    """The runs of a job that read one table; ``client`` is one of Glue, ``client_once`` makes one that repeats no call
+    by itself. A reading does not begin while one of ``kin`` goes on, targets that read the same table. ``embedded``
+    knows the readings from before the job was declared. The job has ``targets`` tables.
+
+    Glue takes no token. A run is known by the plan that its arguments name, which belongs to one intention, and of the
+    runs that have the same plan only the first one reads. The manifest of a run is its record of what it wrote.
+    """
+
+    services: Services
+    table: Table
+    client: Any
+    client_once: Callable[[], Any]
+    embedded: Extractor
+    kin: tuple[str, ...] = ()
+    targets: int = 1
+
+    @cached_property
+    def limits(self) -> Limits:
+        return Limits(
+            history=timedelta(days=90),
+            patience={
+                RunState.UNSEEN: timedelta(minutes=15),
+                RunState.WAITING: timedelta(hours=1),
+                RunState.RUNNING: timedelta(hours=1),
+            },
+            replaces=self.table.feed.incremental is None,
+        )
+
+    @property
+    def job(self) -> str:
+        return self.table.declared.job_name
+
+    def check(self) -> Sequence[Finding]:
+        """Whether the job is there and fit. The table is not looked at: only the job need reach the database."""
+        with self._failures():
+            job = self.client.get_job(JobName=self.job)["Job"]
+        found = []
+        if job["Command"]["Name"] != "glueetl":
+            found.append(f"job {self.job} is of the kind {job['Command']['Name']}: make one of Spark (glueetl)")
+        if PLAN in (job.get("NonOverridableArguments") or {}):
+            found.append(f"job {self.job} has {PLAN} fixed: take it from its NonOverridableArguments")
+        found += self._connection_findings(job)
+        if "?" in _QUOTED.sub("", self.table.feed.where or ""):
+            found.append(
+                f"{self.table.name}: `where` has a ?, which JDBC takes for a parameter: write a function for it"
+            )
+        advice = []
+        most = int((job.get("ExecutionProperty") or {}).get("MaxConcurrentRuns", 1))
+        if most < self.targets:
+            text = f"job {self.job} has {most} runs at once for {self.targets} tables: raise MaxConcurrentRuns"
+            advice.append(text)
+        if job.get("MaxRetries"):
+            advice.append(f"job {self.job}: set MaxRetries to 0; a run that Glue repeats by itself reads nothing")
+        return [*map(Finding, found), *(Finding(text, fatal=False) for text in advice)]
+
+    def _connection_findings(self, job: Mapping[str, Any]) -> list[str]:
+        name = self.table.declared.glue.connection
+        if name is None:
+            return []
+        if name not in ((job.get("Connections") or {}).get("Connections") or ()):
+            return [f"job {self.job} does not use the connection {name}: add it"]
+        with aws_failures(f"connection {name}"):
+            try:
+                self.client.get_connection(Name=name, HidePassword=True)
+            except self.client.exceptions.EntityNotFoundException:
+                return [f"job {self.job}: there is no connection {name}: make it, or correct glue.connection"]
+        return []
+
+    def start(self, intention: Intention, *, others: Collection[str] = ()) -> Started | Busy:
+        key = f"{self._plans}{intention.token(_MARK)}.json"
+        plan, runs = self._uri(key), list(self._runs(self.services.now() - _LONGEST_RUN))
+        own = [each for each in runs if _plan(each) == plan and each["Id"] not in others]
+        if intention.begun > 1 and own:
+            # Of two with the same plan, the later one fails.
+            best = min(own, key=lambda each: (_STATES.get(each["JobRunState"]) is RunState.FAILED, each["StartedOn"]))
+            return Started(best["Id"], adopted=True)
+        watched = tuple(self._uri(self._plans_of(name)) for name in (self.table.feed.name, *self.kin))
+        going = next((each for each in runs if _goes_on(each) and _plan(each).startswith(watched)), None)
+        if going is not None:
+            return Busy(going["Id"])
+        for each in runs:
+            self._noted(each)
+        self._put_plan(key)
+        declared = self.table.declared
+        with self._failures():
+            try:
+                answer = self.client_once().start_job_run(
+                    JobName=self.job,
+                    Arguments={PLAN: plan, "--region": self.client.meta.region_name},
+                    WorkerType=declared.glue.worker_type,
+                    NumberOfWorkers=declared.glue.workers,
+                    Timeout=-(-declared.snapshot_max_age // timedelta(minutes=1)),
+                )
+            except self.client.exceptions.ConcurrentRunsExceededException:
+                return Busy()
+        return Started(answer["JobRunId"])
+
+    def observe(self, run_ids: Collection[str]) -> Mapping[str, Run]:
+        found = dict(self.embedded.observe(run_ids))
+        for run_id in run_ids:
+            if run_id not in found and (said := self._described(run_id)) is not None:
+                found[run_id] = self._run(said)
+        return found
+
+    def recent(self, since: datetime) -> Iterator[Run]:
+        mine = self._uri(self._plans)
+        for said in self._runs(since):
+            if _plan(said).startswith(mine):
+                yield self._run(said)
+
+    def claims(self, run: Run) -> Iterator[Claim]:
+        """By the manifest, whoever wrote it.
+
+        Raises:
+            PermanentFailure: it is gone.
+        """
+        return self.embedded.claims(run)
+
+    def cancel(self, run_id: str) -> bool:
+        said = self._described(run_id)
+        if said is None:
+            return self.embedded.cancel(run_id)
+        if not _goes_on(said) or said["JobRunState"] == _STOPPING:
+            return bool(said["JobRunState"] == _STOPPING)
+        with self._failures():
+            errors = self.client.batch_stop_job_run(JobName=self.job, JobRunIds=[run_id]).get("Errors")
+        after = self._described(run_id) if errors else None
+        if after is not None and _goes_on(after):
+            why = clipped(str((errors[0].get("ErrorDetail") or {}).get("ErrorMessage", "")), _LONGEST)
+            raise PermanentFailure(f"job {self.job}: run {run_id} cannot be stopped: {why}")
+        return not errors
+
+    @property
+    def _plans(self) -> str:
+        return self._plans_of(self.table.feed.name)
+
+    def _plans_of(self, target: str) -> str:
+        return self.services.zones.extract_plans(self.table.declared.source, target)
+
+    def _uri(self, key: str) -> str:
+        return self.services.zones.raw_uri(key)
+
+    def _put_plan(self, key: str) -> None:
+        known = self.services.ledger.extracts.known(self.table.declared.source, self.table.feed.name)
+        last = next((each for each in known if each.state is RunState.SUCCEEDED), None)
+        plan, zones = plan_of(self.table, self.services.zones, last.until if last else ""), self.services.zones
+        with aws_failures(key):
+            self.services.s3.put_object(
+                Bucket=zones.raw_bucket, Key=key, Body=plan.model_dump_json().encode(), **zones.put_arguments
+            )
+
+    def _runs(self, since: datetime) -> Iterator[dict[str, Any]]:
+        """Those that started after ``since``, of all tables. Glue lists the newest first, years of them: a whole page
+        of earlier ones is the last that is asked for."""
+        page: dict[str, Any] = {}
+        while True:
+            with self._failures():
+                answer = self.client.get_job_runs(JobName=self.job, MaxResults=_PAGE, **page)
+            listed = answer.get("JobRuns", ())
+            fresh = [each for each in listed if each["StartedOn"] >= since]
+            yield from fresh
+            if not answer.get("NextToken") or (listed and not fresh):
+                return
+            page = {"NextToken": answer["NextToken"]}
+
+    def _described(self, run_id: str) -> dict[str, Any] | None:
+        with aws_failures(f"job {self.job}"):
+            try:
+                said: dict[str, Any] = self.client.get_job_run(JobName=self.job, RunId=run_id)["JobRun"]
+            except self.client.exceptions.EntityNotFoundException:
+                said = {}
+        if not said:
+            with self._failures():
+                self.client.get_job(JobName=self.job)
+        return said or None
+
+    def _run(self, said: Mapping[str, Any]) -> Run:
+        state, row = _STATES.get(said["JobRunState"], RunState.RUNNING), self._noted(said)
+        message = said.get("ErrorMessage") or ""
+        if state is RunState.SUCCEEDED and row is None:
+            state, message = RunState.FAILED, "it ended without a manifest: is its script adplatform.jobs.read_table?"
+        elif state is RunState.SUCCEEDED and said.get("DPUSeconds"):
+            message = f"{said['DPUSeconds']:.0f} DPU seconds"
+        return Run(
+            run_id=said["Id"],
+            state=state,
+            said=said["JobRunState"],
+            message=clipped(message, _LONGEST),
+            final=state not in _GOING,
+            started_at=said["StartedOn"],
+            ended_at=said.get("CompletedOn") if state not in _GOING else None,
+            records=row.rows if row else None,
+            files=row.files if row else None,
+            bytes=row.bytes if row else None,
+        )
+
+    def _noted(self, said: Mapping[str, Any]) -> Extract | None:
+        """The reading of a run that succeeded, in the ledger from now on; None where it has no manifest.
+
+        The next reading begins where it stopped, and merges ask when it was.
+        """
+        source, target, id = self.table.declared.source, self.table.feed.name, said["Id"]
+        if said["JobRunState"] != "SUCCEEDED" or not _plan(said).startswith(self._uri(self._plans)):
+            return None
+        extracts, key = (
+            self.services.ledger.extracts,
+            f"{self.services.zones.extract_manifests(source, target)}{id}.json",
+        )
+        if (known := extracts.get(source, target, id)) is not None:
+            return known
+        s3 = self.services.s3
+        with aws_failures(key):
+            try:
+                body = s3.get_object(Bucket=self.services.zones.raw_bucket, Key=key)["Body"].read()
+            except s3.exceptions.NoSuchKey:
+                return None
+        manifest = json.loads(body)
+        files = manifest["files"]
+        return extracts.note(
+            Extract(
+                source,
+                target,
+                id,
+                state=RunState.SUCCEEDED,
+                day=date.fromisoformat(manifest["day"]),
+                generation=1,
+                snapshot=manifest["snapshot"],
+                seen_from=datetime.fromisoformat(manifest["seen_from"]),
+                seen_at=datetime.fromisoformat(manifest["seen_at"]),
+                after=manifest["after"],
+                until=manifest["until"],
+                run_id=id,
+                requested_at=said["StartedOn"].astimezone(UTC),
+                started_at=said["StartedOn"].astimezone(UTC),
+                ended_at=said["CompletedOn"].astimezone(UTC),
+                rows=sum(each["rows"] for each in files),
+                files=len(files),
+                bytes=sum(each["bytes"] for each in files),
+                manifest_key=key,
+            )
+        )
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """
+        Raises:
+            PermanentFailure: there is no such job; otherwise as ``aws_failures``.
+        """
+        with aws_failures(f"job {self.job}"):
+            try:
+                yield
+            except self.client.exceptions.EntityNotFoundException as e:
+                how = (
+                    "`adplatform provision` makes it"
+                    if self.table.declared.glue.role
+                    else "make it, or correct glue.job"
+                )
+                raise PermanentFailure(f"there is no job {self.job}: {how}") from e
+
+
+def _plan(said: Mapping[str, Any]) -> str:
+    return str((said.get("Arguments") or {}).get(PLAN, ""))
+
+
+def _goes_on(said: Mapping[str, Any]) -> bool:
+    return _STATES.get(said["JobRunState"], RunState.RUNNING) in _GOING

@@ -1,0 +1,197 @@
+"""Glue jobs that run: the script that a job names, as a child process of this machine.
+
+moto's runs do nothing and succeed when they are looked at for the second time.
+"""
+
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from moto.core.utils import utcnow
+from moto.glue import models
+
+from adplatform.local.aws.managed import CONTROL, Fault, own_client
+from adplatform.local.aws.state import LOCK
+
+log = logging.getLogger(__name__)
+
+FAULTS = {
+    "answer_lost": "StartJobRun starts a run, and answers with an internal error",
+    "history_expired": "runs of the job that have ended are gone from the next look on",
+    "no_records": "the next GetJobRun or GetJobRuns shows none",
+    "on_page_2": "the first page of the next GetJobRuns is empty",
+    "run_fails": "the next run fails before its script begins",
+    "stuck": "the next run does not begin its script, for ever or for `seconds`",
+    "throttled": "the next call about the job is refused as one too many",
+}
+_ENDED = frozenset({"STOPPED", "SUCCEEDED", "FAILED", "TIMEOUT", "ERROR", "EXPIRED"})
+_LOOK_AGAIN_SECONDS = 0.02
+_LONGEST_MESSAGE = 400
+_DPUS = {"G.1X": 1, "G.2X": 2, "G.4X": 4, "G.8X": 8}
+_PROCESSES: dict[str, "subprocess.Popen[bytes]"] = {}
+"""The scripts that run, by the id of the run."""
+
+
+class LocalJobRun(models.FakeJobRun):
+    """A run whose state is what its thread last said, not what moto's clock says."""
+
+    error: str | None = None
+
+    @property
+    def status(self) -> str:
+        return str(self._status)
+
+    @status.setter
+    def status(self, value: str) -> None:
+        self._status = value
+
+    def advance(self) -> None: ...
+
+    @property
+    def ended(self) -> bool:
+        return self.status in _ENDED
+
+    def as_dict(self) -> dict[str, Any]:
+        described: dict[str, Any] = super().as_dict()
+        del described["CompletedOn"], described["ExecutionTime"]
+        if self.ended:
+            seconds = max(0, round((self.completed_on - self.started_on).total_seconds()))
+            dpus = _DPUS.get(self.worker_type or "", 1) * (self.number_of_workers or 1)
+            described |= {
+                "CompletedOn": self.completed_on,
+                "ExecutionTime": seconds,
+                "DPUSeconds": float(seconds * dpus),
+            }
+        return described | ({"ErrorMessage": self.error} if self.error else {})
+
+    def finish(self, status: str, error: str | None = None) -> None:
+        self.status, self.error, self.completed_on = status, error, utcnow()
+
+
+def begin(job: Any, run_id: str, changed: Callable[[], None]) -> None:
+    """Run the job's script behind the answer, and call ``changed``, under the lock, when the run's state is another.
+    Callers hold the lock."""
+    stuck, fails = (CONTROL.take("glue", name, job.name) for name in ("stuck", "run_fails"))
+    run = job.get_job_run(run_id)
+    threading.Thread(target=_run, args=(job, run, changed, stuck, fails is not None), daemon=True).start()
+
+
+def stop(job: Any, run_ids: list[str]) -> dict[str, Any]:
+    """The answer of BatchStopJobRun. Callers hold the lock."""
+    stopped, errors = [], []
+    runs = {run.job_run_id: run for run in job.job_runs}
+    for run_id in run_ids:
+        run = runs.get(run_id)
+        if run is None or run.ended:
+            said = "is not there" if run is None else f"is in the terminal state {run.status}"
+            detail = {"ErrorCode": "InvalidJobRunStateTransition", "ErrorMessage": f"job run {run_id} {said}"}
+            errors.append({"JobName": job.name, "JobRunId": run_id, "ErrorDetail": detail})
+            continue
+        run.status = "STOPPING"
+        stopped.append({"JobName": job.name, "JobRunId": run_id})
+    return {"SuccessfulSubmissions": stopped, "Errors": errors}
+
+
+def kill(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """End the script of the run ``target`` as a lost machine would. Callers hold the lock."""
+    process = _PROCESSES.get(str(asked["target"]))
+    if process is not None:
+        process.kill()
+    return {"killed": process is not None}
+
+
+def _run(job: Any, run: Any, changed: Callable[[], None], stuck: Fault | None, fails: bool) -> None:
+    if stuck is not None:
+        end = time.monotonic() + stuck.seconds
+        while run.status == "STARTING" and (not stuck.seconds or time.monotonic() < end):
+            time.sleep(_LOOK_AGAIN_SECONDS)
+    try:
+        if fails:
+            raise PermissionError(f"{job.role} is not authorized to perform s3:GetObject")
+        with tempfile.TemporaryDirectory(prefix="glue-") as folder:
+            ended = _script(job, run, Path(folder), changed)
+    except Exception as e:
+        log.exception("job %s", job.name)
+        ended = "FAILED", f"{type(e).__name__}: {e}"
+    with LOCK:
+        run.finish(*ended)
+        changed()
+
+
+def _script(job: Any, run: Any, folder: Path, changed: Callable[[], None]) -> tuple[str, str | None]:
+    """Run the script to its end; the run's last state, and what went wrong."""
+    place = urlsplit(job.command["ScriptLocation"])
+    body = own_client("s3").get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))["Body"].read()
+    script, errors = folder / "script.py", folder / "stderr"
+    script.write_bytes(body)
+    given = {**(run.arguments or {}), "--JOB_NAME": job.name, "--JOB_RUN_ID": run.job_run_id}
+    arguments = [part for pair in given.items() for part in pair]
+    environment = {
+        **os.environ,
+        "AWS_ENDPOINT_URL": CONTROL.endpoint_url,
+        "AWS_ACCESS_KEY_ID": "glue",
+        "AWS_SECRET_ACCESS_KEY": "glue",
+        "AWS_REGION": job.backend.region_name,
+    }
+    with LOCK:
+        if run.status == "STOPPING":
+            return "STOPPED", None
+        run.status = "RUNNING"
+        changed()
+    with errors.open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, str(script), *arguments],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+        )
+        _PROCESSES[run.job_run_id] = process
+        try:
+            _wait(process, run)
+        finally:
+            process.kill()
+            process.wait()
+            del _PROCESSES[run.job_run_id]
+    if run.status == "STOPPING":
+        return "STOPPED", None
+    if process.returncode == 0:
+        return "SUCCEEDED", None
+    if _timed_out(run):
+        return "TIMEOUT", f"Job run exceeded its timeout of {run.timeout} minutes."
+    said = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return "FAILED", (said[-1] if said else f"the script ended with {process.returncode}")[:_LONGEST_MESSAGE]
+
+
+def _wait(process: "subprocess.Popen[bytes]", run: Any) -> None:
+    """Until the script has ended, or must not go on."""
+    while process.poll() is None and run.status != "STOPPING" and not _timed_out(run):
+        time.sleep(_LOOK_AGAIN_SECONDS)
+
+
+def _timed_out(run: Any) -> bool:
+    minutes = (CONTROL.now().replace(tzinfo=None) - run.started_on).total_seconds() / 60
+    return bool(run.timeout) and minutes > run.timeout
+
+
+def install() -> None:
+    models.FakeJobRun = LocalJobRun
+    CONTROL.answers["glue"] = kill
+
+
+def after_load() -> None:
+    """Fails the runs that the end of the previous child interrupted."""
+    for _, _, backend in models.glue_backends.iter_backends():
+        for job in backend.jobs.values():
+            for run in job.job_runs:
+                if not run.ended:
+                    run.finish("FAILED", "the embedded AWS ended during the run")
