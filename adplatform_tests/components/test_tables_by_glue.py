@@ -1,5 +1,6 @@
 """Tables of a PostgreSQL server that runs of a Glue job read: from the database to a clean table."""
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,8 +45,8 @@ class ByGlue:
         assert not failures(platform.process())
         return platform
 
-    def wait(self, *states: str) -> dict[str, Any]:
-        return wait_for_job_run(self.services.aws, self.job, "", *states)
+    def wait(self, *states: str, seconds: float = 60.0) -> dict[str, Any]:
+        return wait_for_job_run(self.services.aws, self.job, "", *states, seconds=seconds)
 
 
 Made = Callable[..., ByGlue]
@@ -53,7 +54,7 @@ Made = Callable[..., ByGlue]
 
 @pytest.fixture
 def by_glue(services: Services, shop: Database, instance: dg.DagsterInstance) -> Made:
-    def made(source: dict[str, Any] | None = None, **feed: Any) -> ByGlue:
+    def made(source: dict[str, Any] | None = None, arguments: dict[str, str] | None = None, **feed: Any) -> ByGlue:
         job = unique("read")
         declared = {
             "source": "shop",
@@ -65,7 +66,7 @@ def by_glue(services: Services, shop: Database, instance: dg.DagsterInstance) ->
             **(source or {}),
         }
         platform = make_platform(services, declared, instance, DatabaseTables)
-        make_job(services.aws, job, services.settings.raw_bucket)
+        make_job(services.aws, job, services.settings.raw_bucket, arguments=arguments)
         return ByGlue(platform, shop, job)
 
     return made
@@ -90,6 +91,34 @@ def test_a_table_that_glue_reads_is_what_select_shows(by_glue: Made) -> None:
     arguments = str(job_runs(of.services.aws, of.job)[0]["Arguments"])
     assert "customers" in arguments
     assert of.shop.server.secret(of.shop.name)["password"] not in arguments
+
+
+@pytest.mark.slow
+def test_executors_of_spark_read_one_view_of_rows_that_move_meanwhile(by_glue: Made, services: Services) -> None:
+    jar = os.environ.get("POSTGRES_JDBC_JAR")
+    if not jar:
+        pytest.skip("POSTGRES_JDBC_JAR names no pgJDBC, such as /usr/share/java/postgresql.jar")
+    of = by_glue(
+        arguments={"--reader": "spark", "--extra-jars": f"s3://{services.settings.raw_bucket}/jobs/driver.jar"},
+        chunks={"rows": 5_000},
+    )
+    services.s3.upload_file(jar, services.settings.raw_bucket, "jobs/driver.jar")
+    of.shop.execute(TABLE, ROWS.format(1, 20_000), "ANALYZE customers")
+    platform = later(of.platform)
+    platform.process()
+    # The view is there before the first piece is read, and Spark takes seconds to begin.
+    deadline = time.monotonic() + 120
+    while not of.shop.query(
+        "SELECT 1 FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()"
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    theirs = of.shop.query(SUMS.format("count(*) filter (where note = '')", "customers"))
+    of.shop.execute("UPDATE customers SET amount = amount + 1", "DELETE FROM customers WHERE id % 7 = 0")
+    assert of.wait(seconds=180)["JobRunState"] == "SUCCEEDED"
+    assert not failures(platform.process())
+    assert of.platform.query(SUMS.format("count_if(note = '')", "{customers}")) == theirs
+    assert len(of.runs()) == 1
 
 
 def test_what_changed_is_read_from_where_the_last_run_stopped_whoever_read_it(

@@ -128,10 +128,8 @@ def _run(job: Any, run: Any, changed: Callable[[], None], stuck: Fault | None, f
 
 def _script(job: Any, run: Any, folder: Path, changed: Callable[[], None]) -> tuple[str, str | None]:
     """Run the script to its end; the run's last state, and what went wrong."""
-    place = urlsplit(job.command["ScriptLocation"])
-    body = own_client("s3").get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))["Body"].read()
     script, errors = folder / "script.py", folder / "stderr"
-    script.write_bytes(body)
+    _fetch(job.command["ScriptLocation"], script)
     given = {**(run.arguments or {}), "--JOB_NAME": job.name, "--JOB_RUN_ID": run.job_run_id}
     arguments = [part for pair in given.items() for part in pair]
     environment = {
@@ -140,6 +138,7 @@ def _script(job: Any, run: Any, folder: Path, changed: Callable[[], None]) -> tu
         "AWS_ACCESS_KEY_ID": "glue",
         "AWS_SECRET_ACCESS_KEY": "glue",
         "AWS_REGION": job.backend.region_name,
+        "PYSPARK_SUBMIT_ARGS": " ".join((*_jars(given.get("--extra-jars", ""), folder), "pyspark-shell")),
     }
     with LOCK:
         if run.status == "STOPPING":
@@ -170,6 +169,21 @@ def _script(job: Any, run: Any, folder: Path, changed: Callable[[], None]) -> tu
         return "TIMEOUT", f"Job run exceeded its timeout of {run.timeout} minutes."
     said = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return "FAILED", (said[-1] if said else f"the script ended with {process.returncode}")[:_LONGEST_MESSAGE]
+
+
+def _jars(places: str, folder: Path) -> list[str]:
+    """What a Spark of this machine is started with to have the jars at these places, ``s3://`` and separated by
+    commas."""
+    files = []
+    for place in filter(None, places.split(",")):
+        files.append(folder / place.rpartition("/")[2])
+        _fetch(place, files[-1])
+    return ["--jars", ",".join(map(str, files))] if files else []
+
+
+def _fetch(place: str, target: Path) -> None:
+    found = urlsplit(place)
+    own_client("s3").download_file(found.netloc, found.path.lstrip("/"), str(target))
 
 
 def _wait(process: "subprocess.Popen[bytes]", run: Any) -> None:
