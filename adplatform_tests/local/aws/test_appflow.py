@@ -231,12 +231,18 @@ def test_flow_is_described_listed_tagged_and_deleted(
 def test_flow_that_is_deleted_during_a_run_is_there_until_its_end(
     aws: Aws, appflow: Any, bucket: str, flow: str
 ) -> None:
-    world, goes_on = new_world(), threading.Event()
-    world.sleep = lambda _: goes_on.wait(30) and None
+    world, asked, goes_on = new_world(), threading.Event(), threading.Event()
+
+    def sleep(_: float) -> None:
+        asked.set()
+        goes_on.wait(30)
+
+    world.sleep = sleep
     with serving(world) as saas:
         make_flow(aws, saas.url, flow, "Contact", FIELDS, bucket)
         world.fault("query", "slow")
         appflow.start_flow(flowName=flow)
+        assert asked.wait(30)
         appflow.delete_flow(flowName=flow, forceDelete=True)
         assert appflow.describe_flow(flowName=flow)["flowStatus"] == "Deleted"
         goes_on.set()
