@@ -7,7 +7,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.adplatform/dagster
 # Without bytecode each command, and each process of a test, compiles a thousand files anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo dev test slow check format lock setup clean
+.PHONY: demo dev test slow spark35 check format lock setup clean
 
 demo: setup
 	$(BIN)/adplatform demo
@@ -51,9 +51,18 @@ $(STAMP): requirements.lock pyproject.toml
 .adplatform/dagster/dagster.yaml: | $(STAMP)
 	$(BIN)/python -m adplatform.local.dagster_home .adplatform
 
+# What Glue 5 runs, with Iceberg and the Glue catalogue in a jar of 90 MB, for tests of the slow suite.
+spark35: .venv-spark35/.made
+
+.venv-spark35/.made: Makefile
+	$(PYTHON) -m venv .venv-spark35
+	.venv-spark35/bin/python -m pip install --quiet --disable-pip-version-check \
+	  pyspark==3.5.9 sagemaker-feature-store-pyspark==2.2.2 'pyarrow==17.*' 'numpy<2' setuptools
+	touch $@
+
 lock:
 	$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) .adplatform
+	rm -rf $(VENV) .venv-spark35 .adplatform

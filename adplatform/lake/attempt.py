@@ -159,7 +159,7 @@ def _with_carried(lake: Lake, attempt: Attempt, staged: Staged, upload: Upload) 
 def upload_files(lake: Lake, writer: Writer, partition: str, files: list[StagedFile], suffix: str = "") -> Upload:
     """Write the files of one partition; ``suffix`` makes it another location of the same writer."""
     if writer.table.is_iceberg:
-        files = [numbered(lake, writer.table, partition, writer.field_ids, file) for file in files]
+        files = [numbered(writer.table, partition, writer.field_ids, file) for file in files]
     prefix = location_key(lake, writer, partition, suffix)
     keys = {f"{prefix}part-{number:05d}.parquet": file for number, file in enumerate(files)}
     bucket = lake.store.zones.clean_bucket

@@ -4,41 +4,62 @@ The rows are written once more, in bounded memory. An Iceberg table could take o
 their columns, but Clean Rooms reads none that was made so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from adplatform.lake.lake import Lake
-from adplatform.lake.limited import limited
+from adplatform.lake.parquet import arrow_type, batches, row_groups
 from adplatform.lake.table import TableSpec
 from adplatform.lake.zones import partition_values
-from adplatform.transform.rules import identifier, literal
+from adplatform.platform.late import Late
 from adplatform.transform.values import StagedFile
 
-_SQL_TYPES = {"string": "varchar", "int": "integer"}
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+else:
+    pa = Late("pyarrow")
+    pq = Late("pyarrow.parquet")
+
+FIELD_ID = b"PARQUET:field_id"
+_GROUP_BYTES = 32 * 2**20
 
 
-def numbered(lake: Lake, table: TableSpec, partition: str, ids: Mapping[str, int], file: StagedFile) -> StagedFile:
+def numbered(table: TableSpec, partition: str, ids: Mapping[str, int], file: StagedFile) -> StagedFile:
     """The file with ``ids``, which has them by name, and the columns of its ``partition``, beside the one that it is
-    made of.
-
-    Raises:
-        TransientFailure: memory ran out.
-    """
+    made of."""
     target = file.path.with_name(f"{file.path.stem}.numbered.parquet")
+    present = pq.read_schema(file.path).names
     values = dict(zip(table.partition_names, partition_values(partition, len(table.partitions)), strict=False))
-    constants = [
-        f"{literal(values[column.name])}::{_SQL_TYPES.get(column.type.name, column.type.name)} as "
-        f"{identifier(column.name)}"
-        for column in table.partitions
-    ]
-    scan = f"read_parquet({literal(str(file.path))}, hive_partitioning = false)"
-    with limited(lake.memory_limit, lake.threads, file.path.parent) as connection:
-        present = {name for name, *_ in connection.execute(f"describe select * from {scan}").fetchall()}
-        own = [identifier(column.name) for column in table.columns if column.name in present]
-        numbers = ", ".join(
-            f"{literal(name)}: {number}" for name, number in ids.items() if name in present or name in values
-        )
-        connection.execute(
-            f"copy (select {', '.join([*own, *constants])} from {scan}) to {literal(str(target))} "
-            f"(format parquet, compression snappy, field_ids {{{numbers}}})"
-        )
+    columns = [*(column for column in table.columns if column.name in present), *table.partitions]
+    schema = pa.schema([pa.field(c.name, arrow_type(c.type), metadata={FIELD_ID: str(ids[c.name])}) for c in columns])
+    write_numbered([file.path], schema, target, values)
     return StagedFile(target, file.partition, file.rows)
+
+
+def write_numbered(
+    files: Sequence[Path], schema: "pa.Schema", target: Path, values: Mapping[str, str] | None = None
+) -> None:
+    """The rows of ``files`` as one with the columns of ``schema``, whose fields carry their ids. What a file lacks is
+    NULL, but for ``values``, which are the same in all rows; narrower types become those of the schema.
+
+    Written by Arrow, because what DuckDB writes says of whole numbers of 32 bits that they are such: Iceberg before
+    1.10 (that of Glue 5) then fails on a column that became wider (apache/iceberg#16341).
+    """
+    options = {"compression": "snappy", "store_schema": False, "store_decimal_as_integer": True}
+    with pq.ParquetWriter(target, schema, **options) as writer:
+        rows = (_as(batch, schema, values or {}) for path in files for batch in batches(path))
+        for group in row_groups(rows, _GROUP_BYTES):
+            writer.write_table(group)
+
+
+def _as(batch: "pa.RecordBatch", schema: "pa.Schema", values: Mapping[str, str]) -> "pa.RecordBatch":
+    columns = []
+    for field in schema:
+        if field.name in values:
+            columns.append(pa.repeat(pa.scalar(values[field.name]).cast(field.type), batch.num_rows))
+        elif field.name in batch.schema.names:
+            columns.append(batch.column(field.name).cast(field.type))
+        else:
+            columns.append(pa.nulls(batch.num_rows, field.type))
+    return pa.record_batch(columns, schema)

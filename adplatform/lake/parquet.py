@@ -1,6 +1,6 @@
 """The Parquet side of column types: what the files of a clean table must say in their footers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -17,8 +17,10 @@ else:
     pa = Late("pyarrow")
     pq = Late("pyarrow.parquet")
 
-_ROWS = 10_000
-"""Rows of a group of those that are copied: they may be long, as what cannot be read is kept whole."""
+_BATCH_ROWS, _GROUP_ROWS = 10_000, 122_880
+_BATCH_BYTES = 2**20
+_KEPT_BYTES = 4 * 2**20
+"""Rows may be long, as what cannot be read is kept whole."""
 
 
 @cache
@@ -42,19 +44,31 @@ def arrow_type(data_type: DataType) -> "pa.DataType":
 
 def append(first: Path, second: Path, target: Path) -> None:
     """The rows of two files with the same columns as one, of which few are in memory at once."""
-    with (
-        pq.ParquetFile(first) as one,
-        pq.ParquetFile(second) as other,
-        pq.ParquetWriter(target, one.schema_arrow, compression="snappy") as writer,
-    ):
-        group: list[pa.RecordBatch] = []
-        for batch in chain(one.iter_batches(_ROWS), other.iter_batches(_ROWS)):
-            group.append(batch)
-            if sum(each.num_rows for each in group) >= _ROWS:
-                writer.write_table(pa.Table.from_batches(group))
-                group = []
-        if group:
-            writer.write_table(pa.Table.from_batches(group))
+    with pq.ParquetWriter(target, pq.read_schema(first), compression="snappy") as writer:
+        for group in row_groups(chain(batches(first), batches(second)), _KEPT_BYTES):
+            writer.write_table(group)
+
+
+def batches(path: Path) -> "Iterator[pa.RecordBatch]":
+    """The rows of a file in order, few at a time: fewer still where the footer says that they are long."""
+    with pq.ParquetFile(path, buffer_size=2**20) as file:
+        groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+        longest = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
+        yield from file.iter_batches(max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(longest, 1))), use_threads=False)
+
+
+def row_groups(batches: "Iterable[pa.RecordBatch]", size: int) -> "Iterator[pa.Table]":
+    """Rows of one schema in groups of at most about ``size`` bytes in memory, and as many rows as readers like."""
+    group: list[pa.RecordBatch] = []
+    rows = bytes_ = 0
+    for batch in batches:
+        group.append(batch)
+        rows, bytes_ = rows + batch.num_rows, bytes_ + batch.nbytes
+        if rows >= _GROUP_ROWS or bytes_ >= size:
+            yield pa.Table.from_batches(group)
+            group, rows, bytes_ = [], 0, 0
+    if group:
+        yield pa.Table.from_batches(group)
 
 
 def write_empty(columns: Iterable[OutputColumn], path: Path) -> None:

@@ -14,8 +14,10 @@ from adplatform.changes.fold import fold
 from adplatform.changes.folds_due import folds_due
 from adplatform.changes.generations import next_generation
 from adplatform.changes.loads import open_load
+from adplatform.contracts.types import parse_type
 from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
+from adplatform.lake.parquet import arrow_type
 from adplatform_tests.support.changes import ORDERS, SCHEMA, START, followed_as, followed_source, sequence
 from adplatform_tests.support.plainly import NoRunIsAlive
 from adplatform_tests.support.platforms import TODAY
@@ -177,17 +179,28 @@ def test_an_added_column_has_its_declared_default_in_older_rows_and_a_dropped_on
     assert wider.rows(columns="id, status, channel") == [(1, None, "app"), (2, "a", "web"), (3, None, None)]
 
 
-def test_a_type_may_become_wider_in_an_iceberg_table(services: Services) -> None:
-    narrow = {**ORDERS["columns"], "amount": "int"}
+@pytest.mark.parametrize(
+    ("kind", "wider_kind", "value"),
+    [
+        ("int", "bigint", 2**40),
+        ("decimal(4,2)", "decimal(12,2)", Decimal(10) ** 9),
+        ("decimal(10,2)", "decimal(20,2)", Decimal(10) ** 17),
+    ],
+)
+def test_a_type_may_become_wider_in_an_iceberg_table(
+    services: Services, kind: str, wider_kind: str, value: object
+) -> None:
+    """Rows of buckets that nothing falls into stay in files of the narrower type."""
+    narrow, wide = ({**ORDERS["columns"], "amount": each} for each in (kind, wider_kind))
     shop = followed_source(services, [{**ORDERS, "columns": narrow, "table_format": "iceberg"}])
-    numbers = pa.schema([pa.field("amount", pa.int64()) if f.name == "amount" else f for f in SCHEMA])
-    shop.load(*({"id": n, "amount": n} for n in range(8)), schema=numbers)
+    written = arrow_type(parse_type(wider_kind))
+    schema = pa.schema([pa.field("amount", written) if f.name == "amount" else f for f in SCHEMA])
+    shop.load(*({"id": n, "amount": n} for n in range(8)), schema=schema)
     shop.merge()
-    wide = {**narrow, "amount": "bigint"}
     wider = followed_as(shop, [{**ORDERS, "columns": wide, "table_format": "iceberg"}])
-    wider.file(wider.change("U", id=1, amount=2**40), schema=numbers)
+    wider.file(wider.change("U", id=1, amount=value), schema=schema)
     wider.merge()
-    assert wider.rows(columns="id, amount") == [(n, 2**40 if n == 1 else n) for n in range(8)]
+    assert wider.rows(columns="id, amount") == [(n, value if n == 1 else n) for n in range(8)]
 
 
 def test_a_new_load_ends_rows_that_are_not_in_it_and_old_changes_do_not_count(services: Services) -> None:

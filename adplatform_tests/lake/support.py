@@ -1,7 +1,8 @@
 """Staged deliveries as a transform leaves them, and readers that know nothing of the platform."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -143,3 +144,14 @@ def _connection() -> duckdb.DuckDBPyConnection:
 
 def ordered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: str(sorted(row.items(), key=str)))
+
+
+@contextmanager
+def arrow_pool() -> Iterator[pa.MemoryPool]:
+    """What Arrow takes meanwhile, and nothing of before."""
+    before, pool = pa.default_memory_pool(), pa.proxy_memory_pool(pa.default_memory_pool())
+    pa.set_memory_pool(pool)
+    try:
+        yield pool
+    finally:
+        pa.set_memory_pool(before)

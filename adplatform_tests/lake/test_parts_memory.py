@@ -1,7 +1,5 @@
 """A part works within the memory that the settings allow, however much there is of what it is compared with."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from adplatform.lake.lake import Lake
 from adplatform.lake.parquet import append
 from adplatform.lake.parts import Added, add
 from adplatform.transform.values import StagedFile
+from adplatform_tests.lake.support import arrow_pool
 
 ROWS = 400_000
 PREFIX = "table-versions/s/f/1/dt=2026-03-01/"
@@ -55,16 +54,6 @@ def test_only_the_file_that_a_new_key_is_in_is_made_anew(lake: Lake, location: s
 def test_keys_are_compared_within_the_memory_of_the_settings(lake: Lake, location: str, temp: Path) -> None:
     with pytest.raises(TransientFailure, match="limit of 1MB"):
         added(replace(lake, memory_limit="1MB"), location, temp, rows(2 * ROWS))
-
-
-@contextmanager
-def arrow_pool() -> Iterator[pa.MemoryPool]:
-    before, pool = pa.default_memory_pool(), pa.proxy_memory_pool(pa.default_memory_pool())
-    pa.set_memory_pool(pool)
-    try:
-        yield pool
-    finally:
-        pa.set_memory_pool(before)
 
 
 def test_the_keys_of_a_file_are_read_by_and_by(lake: Lake, location: str, temp: Path) -> None:

@@ -18,6 +18,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.typedef import Record
+from pyiceberg.types import DecimalType
 from pyiceberg.utils.datetime import date_to_days
 
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -26,6 +27,7 @@ from adplatform.lake.iceberg.entries import entries, pointers, share_of, write
 from adplatform.lake.iceberg.schema import literal_of, partitioning, planned
 from adplatform.lake.iceberg.tables import Overtaken, Tables, properties_of
 from adplatform.lake.lake import Lake
+from adplatform.lake.numbered import FIELD_ID
 from adplatform.lake.remote_file import RemoteFile
 from adplatform.lake.store import Stored
 from adplatform.lake.table import Named, TableSpec
@@ -34,7 +36,6 @@ from adplatform.lake.zones import partition_values
 expressions: Any = pyiceberg.expressions  # mypy does not see that they take what they compare by position
 _ATTEMPTS = 10
 _READERS = 8
-_FIELD_ID = b"PARQUET:field_id"
 
 Changes = Mapping[str, Partition | None]
 """What partitions are to show, None for nothing; the value of a table without partitions is ""."""
@@ -187,11 +188,11 @@ def _data_file(lake: Lake, metadata: TableMetadata, stored: Stored, values: Sequ
     footer = pq.read_metadata(RemoteFile(lake.store.s3, zones.clean_bucket, stored.key, stored.size))
     for column in footer.schema.to_arrow_schema():
         wanted = schema.find_field(column.name) if column.name in schema.column_names else None
-        if wanted is None or (column.metadata or {}).get(_FIELD_ID) != str(wanted.field_id).encode():
+        if wanted is None or (column.metadata or {}).get(FIELD_ID) != str(wanted.field_id).encode():
             raise TransientFailure(f"{stored.key} was written for other columns than there are now; run the step again")
     statistics = data_file_statistics_from_parquet_metadata(
         parquet_metadata=footer,
-        stats_columns=compute_statistics_plan(schema, metadata.properties),
+        stats_columns=compute_statistics_plan(_as_written(schema, footer), metadata.properties),
         parquet_column_mapping=parquet_path_to_id_mapping(schema),
     )
     fields = [schema.find_field(part.source_id) for part in spec.fields]
@@ -206,6 +207,20 @@ def _data_file(lake: Lake, metadata: TableMetadata, stored: Stored, values: Sequ
         equality_ids=None,
         key_metadata=None,
         **statistics.to_serialized_dict(),
+    )
+
+
+def _as_written(schema: Schema, footer: "pq.FileMetaData") -> Schema:
+    """The schema with the decimals of a file that was written before they became wider: PyIceberg takes their bounds
+    by how they are stored, and those of a wider type are the same bytes."""
+    types = {column.name: column.type for column in footer.schema.to_arrow_schema()}
+    return Schema(
+        *(
+            field.model_copy(update={"field_type": DecimalType(types[field.name].precision, field.field_type.scale)})
+            if isinstance(field.field_type, DecimalType) and field.name in types
+            else field
+            for field in schema.fields
+        )
     )
 
 

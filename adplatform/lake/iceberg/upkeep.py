@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table, TableProperties
 from pyiceberg.table.metadata import TableMetadata
@@ -21,12 +22,11 @@ from adplatform.lake.iceberg.commit import filter_of, show
 from adplatform.lake.iceberg.entries import entries, pointers
 from adplatform.lake.iceberg.tables import Tables
 from adplatform.lake.lake import Lake
-from adplatform.lake.limited import limited
+from adplatform.lake.numbered import write_numbered
 from adplatform.lake.store import Stored
 from adplatform.lake.table import Named
 from adplatform.lake.zones import partition_folder
 from adplatform.ledger.leases import Lease
-from adplatform.transform.rules import literal
 
 _SMALL = 16 * 2**20
 _MANY = 8
@@ -34,7 +34,7 @@ _MANY = 8
 _SETTLED = timedelta(days=1)
 """For how long a partition must not have changed before its files do: one that comes in parts still grows."""
 _MANIFESTS = 100
-_FILE_SIZE = "512MB"
+_FILE_SIZE = 512 * 2**20
 
 
 @dataclass(frozen=True)
@@ -151,23 +151,22 @@ def _is_as_published(lake: Lake, table: Table, names: list[str], entry: Partitio
 def _rewritten(lake: Lake, feed: str, schema: Schema, names: list[str], entry: Partition, folder: Path) -> Partition:
     """The entry with its rows in few files at another location, where its token says what it was before."""
     zones = lake.store.zones
-    fetched, target = folder / "before", folder / "after"
-    for each in (fetched, target):
-        each.mkdir()
+    groups: list[list[Path]] = []
+    size = _FILE_SIZE
     for number, file in enumerate(lake.store.listing(zones.clean_bucket, zones.clean_key(entry.location))):
-        lake.store.download(zones.clean_bucket, file.key, fetched / f"{number:05d}.parquet", file.size)
-    with limited(lake.memory_limit, lake.threads, folder) as connection:
-        scan = f"read_parquet({literal(f'{fetched}/*.parquet')}, union_by_name = true, hive_partitioning = false)"
-        present = {name for name, *_ in connection.execute(f"describe select * from {scan}").fetchall()}
-        numbers = ", ".join(f"{literal(f.name)}: {f.field_id}" for f in schema.fields if f.name in present)
-        connection.execute(
-            f"copy (from {scan}) to {literal(str(target))} (format parquet, compression snappy, "
-            f"file_size_bytes '{_FILE_SIZE}', filename_pattern 'part-{{i}}', field_ids {{{numbers}}})"
-        )
+        path = folder / f"{number:05d}.parquet"
+        lake.store.download(zones.clean_bucket, file.key, path, file.size)
+        if size + file.size > _FILE_SIZE:
+            groups.append([])
+            size = 0
+        groups[-1].append(path)
+        size += file.size
     token = zones.clean_key(entry.location).removeprefix(zones.versions(feed)).split("/")[0]
     prefix = zones.version(feed, f"{token}-{lake.token()}") + (partition_folder(names, entry.value) if names else "")
-    for path in sorted(target.iterdir()):
-        lake.store.upload(path, zones.clean_bucket, f"{prefix}{path.name}")
+    for number, paths in enumerate(groups):
+        written = folder / f"part-{number:05d}.parquet"
+        write_numbered(paths, schema_to_pyarrow(schema), written)
+        lake.store.upload(written, zones.clean_bucket, f"{prefix}{written.name}")
     return Partition(entry.value, zones.clean_uri(prefix), entry.parameters)
 
 
