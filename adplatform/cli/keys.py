@@ -47,8 +47,10 @@ def status() -> None:
         lines.append(f"earlier keys that can be had: {', '.join(earlier)}")
     table = Table("table", "key", "deliveries", "rows", "note")
     wanted = lake.key_id if lake else current
-    for each in usage(services.ledger, _flows(services.ledger, declared_patterns(services.settings))):
-        text = note(rotations.get(each.table), each.key_id, wanted)
+    patterns = declared_patterns(services.settings)
+    derived = {flow.table for flow in _derived(patterns)}
+    for each in usage(services.ledger, [*_flows(services.ledger, patterns), *_derived(patterns)]):
+        text = note(rotations.get(each.table), each.key_id, wanted, derived=each.table in derived)
         table.add_row(each.table, each.key_id or "not recorded", f"{each.deliveries:,}", f"{each.rows:,}", text)
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
@@ -91,7 +93,9 @@ def retire(
 ) -> None:
     """Give up earlier keys that nothing needs any more."""
     services = connect()
-    retired, used = retire_keys(services, _flows(services.ledger, declared_patterns(services.settings)), end_dual=now)
+    patterns = declared_patterns(services.settings)
+    tables = [*_flows(services.ledger, patterns), *_derived(patterns)]
+    retired, used = retire_keys(services, tables, end_dual=now)
     console.print(f"retired: {', '.join(retired) or 'none'}", highlight=False)
     for key_id in used:
         console.print(f"kept: {key_id}, which `adplatform keys` shows in use", highlight=False)
@@ -100,6 +104,11 @@ def retire(
 def _flows(ledger: Ledger, patterns: Sequence[Pattern]) -> list[FeedFlow]:
     """Every feed as its deliveries are named."""
     return [flow for pattern in patterns for flow in pattern.deliveries(ledger)]
+
+
+def _derived(patterns: Sequence[Pattern]) -> list[FeedFlow]:
+    """The tables that are made of those of feeds; a merge brings each to the key of what it is made of."""
+    return [flow for pattern in patterns for flow in pattern.source.derived]
 
 
 def _period(text: str) -> timedelta:
@@ -112,8 +121,11 @@ def _period(text: str) -> timedelta:
     return period
 
 
-def note(rotation: TableRotation | None, key_id: str, wanted: str) -> str:
-    """What to say of the deliveries of a table that are under ``key_id``, "" where that was not recorded."""
+def note(rotation: TableRotation | None, key_id: str, wanted: str, *, derived: bool = False) -> str:
+    """What to say of the deliveries of a table that are under ``key_id``, "" where that was not recorded; of a
+    ``derived`` one that it follows the table that it is made of."""
+    if derived:
+        return "" if key_id == wanted else "the merge after the rotation of its changes makes it anew"
     if rotation is not None and rotation.state is RotationState.RUNNING:
         return f"on its way to {rotation.key_id}: {rotation.staged} of {rotation.deliveries} made; new deliveries wait"
     if rotation is not None and rotation.state is RotationState.KEPT:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from adplatform.changes.folds_due import folds_due
+from adplatform.flow.key_rotation import retire_keys, usage
 from adplatform.flow.services import Services
 from adplatform.privacy.keys import HashKey, fetch_key
 from adplatform_tests.flow.rotations import Club
@@ -34,6 +35,23 @@ def test_a_merge_that_was_planned_before_the_rotation_makes_the_table_anew(servi
     done = shop.fold()
     assert done and done.changes == 5
     assert shop.rows(columns="id, _pii_key_id") == [(n, key_of(services).id) for n in (0, 2, 3, 7)]
+
+
+def test_a_key_is_in_use_until_the_tables_made_of_changes_have_left_it(services: Services) -> None:
+    shop = followed_source(services, [PEOPLE])
+    shop.file(shop.change("I", id=1, status="ann@example.com"), shop.change("U", id=2, status="ann@example.com"))
+    shop.merge()
+    before, source = key_of(services).id, shop.pattern.source
+    Club(services, source).rotate()
+    tables = [*source.feeds, *source.derived]
+    assert {each.table for each in usage(services.ledger, tables) if each.key_id == before} == {
+        shop.followed.name,
+        shop.followed.deleted,
+        shop.followed.history,
+    }
+    assert retire_keys(services, tables) == ([], [before])
+    shop.fold()
+    assert retire_keys(services, tables) == ([before], [])
 
 
 @pytest.mark.parametrize("table_format", ["parquet", "iceberg"])
