@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from adplatform.changes.made import MadeTable
 from adplatform.contracts.changes import CHANGED_AT, CHANGES, OP, SEQUENCE, ChangedTable
 from adplatform.contracts.feed import Feed
-from adplatform.contracts.model import Column, RowCheck
+from adplatform.contracts.model import Column, FileFormat, RowCheck
 from adplatform.transform.values import OutputColumn
 
 LOAD = re.compile(r"LOAD[0-9A-Fa-f]{8}\.")
@@ -45,10 +45,18 @@ class Followed(MadeTable):
 def changes_feed(table: ChangedTable) -> Feed:
     """The feed of a table's changes: each file of a delivery has changes as DMS writes them, and every one is kept.
 
-    A deletion may have no more than its key, so what is required is so of all others.
+    A deletion may have no more than its key, so what is required is so of all others. DMS leaves ``Op`` out where there
+    are only insertions: of loads (``IncludeOpForFullLoad``), and of changes that are ``CdcInsertsOnly``.
     """
     every = [
-        Column(name=OP, field="Op", required=True, allowed=("I", "U", "D"), comment="I, U or D, as DMS says it."),
+        Column(
+            name=OP,
+            field="Op",
+            allowed=("I", "U", "D"),
+            optional=True,
+            default="I",
+            comment="I, U or D, as DMS says it.",
+        ),
         Column(
             name=SEQUENCE,
             field=table.sequence_field,
@@ -61,6 +69,7 @@ def changes_feed(table: ChangedTable) -> Feed:
         *(_column(table, column) for column in table.columns),
     ]
     checks = [
+        RowCheck(name="required_op", expression=f"{OP} is not null"),
         RowCheck(name="sequence", expression=f"{OP} = 'I' or coalesce({SEQUENCE}, '') <> ''"),
         *(_required(table, column) for column in table.columns if column.required and column.name not in table.key),
         *(RowCheck(name=check.name, expression=f"{OP} = 'D' or ({check.expression})") for check in table.row_checks),
@@ -74,8 +83,16 @@ def changes_feed(table: ChangedTable) -> Feed:
         "columns": tuple(every),
         "key": (),
         "row_checks": tuple(checks),
+        "format": _format(table.format),
     }
     return Feed.model_construct(**{**own, **derived})
+
+
+def _format(declared: FileFormat) -> FileFormat:
+    """DMS spells NULL, and writes empty text as an empty field without quotes."""
+    if not declared.null_values or "empty" in declared.model_fields_set:
+        return declared
+    return declared.model_copy(update={"empty": "text"})
 
 
 def _column(table: ChangedTable, column: Column) -> Column:

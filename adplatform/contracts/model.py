@@ -296,6 +296,9 @@ class FileFormat(Strict):
     """For csv: how many lines come before the header."""
     null_values: tuple[str, ...] = ()
     """Spellings that mean no value, beside the empty text, which does so for all types but ``string``."""
+    empty: Literal["null", "text"] = "null"
+    """For csv: what a field of type ``string`` is that is empty and without quotes: no value (default), or empty
+    ``text``, as of writers that spell the absence of a value."""
     records: str | None = None
     """For json: the member that holds the array, as a dotted path; the document itself when absent."""
 

@@ -193,3 +193,10 @@ def refuse_unread(contract: Contract, files: Iterable[InputFile]) -> None:
             raise BadFile(
                 file.origin, Reason.LAYOUT, "has data but no record could be read; check its line ends and quotes"
             )
+
+
+def empty_texts(contract: Contract, present: Sequence[str]) -> list[str]:
+    """The columns of csv files whose empty fields are text."""
+    if contract.format.empty == "null":
+        return []
+    return [c.name for c in contract.read_columns if c.name in present and c.data_type.name == "string"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from adplatform.contracts.model import Column, Contract
 from adplatform.files.input_file import InputFile
 from adplatform.platform.late import Late
-from adplatform.transform.layouts import Accepted, Layout, accept_delimited
+from adplatform.transform.layouts import Accepted, Layout, accept_delimited, empty_texts
 from adplatform.transform.rejects import Reject, stored_rejects
 from adplatform.transform.rules import identifier, literal
 
@@ -94,7 +94,11 @@ def _csv_scan(contract: Contract, layout: Layout, links: Path) -> str:
     paths, ordinal = scanned_files(layout.files, links)
     lacking = [c for c in contract.read_columns if c.name not in layout.columns]
     added = "".join(f", {absent(column)} as {identifier(column.name)}" for column in lacking)
-    return f"select *{added}, {ordinal} as _file from read_csv({paths}, {csv_options(**options)})"
+    texts = [
+        f"coalesce({identifier(name)}, '') as {identifier(name)}" for name in empty_texts(contract, layout.columns)
+    ]
+    own = f"* replace ({', '.join(texts)})" if texts else "*"
+    return f"select {own}{added}, {ordinal} as _file from read_csv({paths}, {csv_options(**options)})"
 
 
 def absent(column: Column) -> str:

@@ -20,7 +20,7 @@ from adplatform.privacy.key_versions import fetch_earlier_key
 from adplatform.privacy.keys import HashKey, fetch_key
 from adplatform.privacy.spark import KeyLoader
 from adplatform.transform import spark_engine
-from adplatform.transform.layouts import Accepted, Lines, accept
+from adplatform.transform.layouts import Accepted, Lines, accept, empty_texts
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -133,6 +133,8 @@ def _received(
     else:
         schema = ", ".join(f"`{name}` string" for name in (*columns, "_corrupt_record"))
         frame = spark.read.schema(schema).options(**_csv_options(contract)).csv(path)
+        if texts := empty_texts(contract, columns):
+            frame = frame.fillna("", subset=texts)
     for column in contract.read_columns:
         if column.name not in columns:
             frame = frame.withColumn(column.name, F.lit(None).cast("string"))

@@ -84,8 +84,9 @@ def test_a_table_without_a_key_keeps_its_changes_only() -> None:
 def test_a_deletion_needs_no_more_than_its_key_and_all_else_what_is_required() -> None:
     columns = {"id": {"type": "bigint", "required": True}, "status": {"required": True}, "bio": {"required": True}}
     feed = database_changes(declared(columns=columns, unchanged="bio"), read_settings()).source.feeds[0].feed
-    assert [column.name for column in feed.columns if column.required] == ["_op", "_changed_at", "id"]
+    assert [column.name for column in feed.columns if column.required] == ["_changed_at", "id"]
     assert {check.name: check.expression for check in feed.row_checks} == {
+        "required_op": "_op is not null",
         "sequence": "_op = 'I' or coalesce(_seq, '') <> ''",
         "required_status": "_op = 'D' or status is not null",
         "required_bio": "_op in ('D', 'U') or bio is not null",

@@ -54,6 +54,13 @@ def test_unquoted_emptiness_is_null_and_quoted_emptiness_is_text(tmp_path: Path)
     assert rows(staged, "id", "name") == [(1, None), (2, "")]
 
 
+def test_unquoted_emptiness_is_text_where_the_contract_says_so(tmp_path: Path) -> None:
+    columns = {**TWO, "late": {"optional": True}}
+    feed = contract(columns, format={"empty": "text", "null_values": ["NULL"]})
+    staged = run(tmp_path, feed, b'id,name\n1,\n2,""\n3,NULL\n')
+    assert rows(staged, "id", "name", "late") == [(1, "", None), (2, "", None), (3, None, None)]
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -171,6 +171,7 @@ def test_the_job_on_real_spark_gives_exactly_the_truth(tmp_path: Path, monkeypat
         output = str(tmp_path / "out")
         spark_job.run(spark, truth.contract, truth.files, files, output, oracle.KEY, load_key)
         partitions_are_judged(tmp_path / "partitions", spark)
+        empty_fields_are_text(tmp_path / "empty", spark)
     finally:
         spark.stop()
 
@@ -190,3 +191,15 @@ def as_spark_reads(row: dict[str, Any]) -> dict[str, Any]:
     """Spark's CSV reader makes a CRLF within quotes an LF when the file's line ends are CRLF; LF files keep it."""
     crlf = row.get("_source_file", "").endswith("part-1.csv")
     return row | {"note": row["note"].replace("\r\n", "\n")} if crlf and row["note"] else row
+
+
+def empty_fields_are_text(work: Path, spark: SparkSession) -> None:
+    contract = Contract.model_validate(
+        {"columns": {"id": "int", "a": "string", "b": {"optional": True}}, "format": {"empty": "text"}}
+    )
+    work.mkdir()
+    (work / "a.csv").write_text('id,a\n1,\n2,""\n', encoding="utf-8")
+    files = [InputFile(work / "a.csv", "s3://raw/a.csv", 0)]
+    spark_job.run(spark, contract, files, {0: str(work / "a.csv")}, str(work / "out"), None, load_key)
+    rows = ds.dataset(work / "out/clean", format="parquet").to_table().to_pylist()
+    assert sorted((row["id"], row["a"], row["b"]) for row in rows) == [(1, "", None), (2, "", None)]

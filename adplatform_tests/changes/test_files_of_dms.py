@@ -1,0 +1,119 @@
+"""Files in all the forms in which AWS DMS writes them."""
+
+import gzip
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from adplatform.failures import PermanentFailure
+from adplatform.flow.services import Services
+from adplatform_tests.support.changes import ORDERS, followed_source, sequence
+
+CSV = {**ORDERS, "format": {"kind": "csv", "null_values": [""]}}
+AT = "2026-11-01 00:00:00.123456"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        pytest.param(
+            "LOAD00000001.csv", f"Op,dms_ts,id,status,amount,ar_h_change_seq\nI,{AT},1,new,1.50,\n", id="a load"
+        ),
+        pytest.param(
+            "LOAD0000000A.csv", f"dms_ts,id,status,amount,ar_h_change_seq\n{AT},1,new,1.50,\n", id="one without Op"
+        ),
+        pytest.param(
+            "segment1_LOAD00000001.csv",
+            f"Op,dms_ts,id,status,amount,ar_h_change_seq\nI,{AT},1,new,1.50,\n",
+            id="of a segment",
+        ),
+        pytest.param(
+            "20261101-101010123.csv",
+            f"ar_h_change_seq,amount,id,status,Op,dms_ts\n{sequence(1)},1.50,1,new,I,{AT}\n",
+            id="columns in another order",
+        ),
+        pytest.param(
+            "20261101-1010101234.csv",
+            f"Op,dms_ts,id,status,amount,ar_h_change_seq\r\nI,{AT},1,new,1.50,{sequence(1)}",
+            id="a counter of four digits, lines of Windows, no last end of line",
+        ),
+        pytest.param(
+            "2026/11/01/10/20261101-101010123.csv",
+            f'"Op","dms_ts","id","status","amount","ar_h_change_seq"\n"I","{AT}","1","new","1.50","{sequence(1)}"\n',
+            id="folders of hours, all quoted",
+        ),
+        pytest.param(
+            "20261101-101010123.csv",
+            f"dms_ts,id,status,amount,ar_h_change_seq\n{AT},1,new,1.50,{sequence(1)}\n",
+            id="insertions only, without Op",
+        ),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_lines_are_read(services: Services, name: str, text: str, packed: bool) -> None:
+    shop = followed_source(services, [CSV])
+    body = text.encode()
+    shop.put_bytes(f"{name}.gz" if packed else name, gzip.compress(body) if packed else body)
+    shop.merge()
+    assert shop.rows() == [(1, "new", Decimal("1.50"))]
+
+
+def test_a_null_a_comma_and_a_line_break_are_told_apart(services: Services) -> None:
+    shop = followed_source(services, [{**CSV, "format": {"kind": "csv", "null_values": ["NULL"]}}])
+    header = "Op,dms_ts,id,status,amount,ar_h_change_seq\n"
+    values = ["NULL", "", '"a,b"', '"a ""quoted"" word"', '"two\nlines"', "ö"]
+    lines = "".join(f"I,{AT},{n},{value},NULL,{sequence(n)}\n" for n, value in enumerate(values, 1))
+    shop.put_bytes("20261101-101010123.csv", (header + lines).encode())
+    shop.merge()
+    found = shop.rows()
+    assert [status for _, status, _ in found] == [None, "", "a,b", 'a "quoted" word', "two\nlines", "ö"]
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_values_of_parquet_are_read_in_the_types_that_dms_gives_them(services: Services, unit: str) -> None:
+    types = {"ts": "timestamp", "day": "date", "flag": "boolean", "f": "double", "n": "int", "t": "string"}
+    shop = followed_source(services, [{**ORDERS, "columns": {**ORDERS["columns"], **types, "big": "decimal(38,0)"}}])
+    at = datetime(2026, 1, 1, 1, 2, 3)  # noqa: DTZ001 - DMS writes times without a zone
+    columns: dict[str, Any] = {
+        "ts": pa.array([at], pa.timestamp(unit)),
+        "day": pa.array([date(2026, 1, 1)]),
+        "flag": pa.array([True]),
+        "f": pa.array([0.5], pa.float32()),
+        "n": pa.array([5], pa.uint16()),
+        "t": pa.array([time(1, 2, 3)], pa.time64("us")),
+        "big": pa.array([2**64 - 1], pa.uint64()),
+        "Op": ["I"],
+        "dms_ts": [AT],
+        "id": pa.array([1], pa.int8()),
+        "status": pa.array(["x"]).dictionary_encode(),
+        "amount": pa.array([Decimal("1.50")], pa.decimal128(38, 10)),
+        "ar_h_change_seq": [sequence(1)],
+    }
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink, compression="gzip", version="1.0")
+    shop.put_bytes("20261101-101010123.parquet", sink.getvalue().to_pybytes())
+    shop.merge()
+    assert shop.rows(columns="id, amount, ts, day, flag, f, n, t, big") == [
+        (1, Decimal("1.50"), at.replace(tzinfo=UTC), date(2026, 1, 1), True, 0.5, 5, "01:02:03", Decimal(2**64 - 1))
+    ]
+
+
+def test_an_insertion_without_a_sequence_in_a_file_of_changes_is_refused(services: Services) -> None:
+    shop = followed_source(services, [CSV])
+    text = f"Op,dms_ts,id,status,amount,ar_h_change_seq\nI,{AT},1,new,1.50,\n"
+    shop.put_bytes("20261101-101010123.csv", text.encode())
+    with pytest.raises(PermanentFailure, match="AR_H_CHANGE_SEQ"):
+        shop.merge()
+
+
+def test_an_operation_that_is_empty_is_no_insertion(services: Services) -> None:
+    shop = followed_source(services, [CSV])
+    line = f"{{}},{AT},{{}},new,1.50,{{}}\n"
+    text = "Op,dms_ts,id,status,amount,ar_h_change_seq\n" + line.format("I", 1, sequence(1))
+    shop.put_bytes("20261101-101010123.csv", (text + line.format("", 2, sequence(2))).encode())
+    shop.merge()
+    assert shop.rows(columns="id") == [(1,)]
