@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from moto.core.utils import utcnow
 from moto.glue import models
 
 from adplatform.local.aws.managed import CONTROL, Fault, own_client
 from adplatform.local.aws.state import LOCK
+from adplatform.local.aws.told_state import ToldState
 
 log = logging.getLogger(__name__)
 
@@ -40,40 +40,20 @@ _PROCESSES: dict[str, "subprocess.Popen[bytes]"] = {}
 """The scripts that run, by the id of the run."""
 
 
-class LocalJobRun(models.FakeJobRun):
-    """A run whose state is what its thread last said, not what moto's clock says."""
-
-    error: str | None = None
-
-    @property
-    def status(self) -> str:
-        return str(self._status)
-
-    @status.setter
-    def status(self, value: str) -> None:
-        self._status = value
-
-    def advance(self) -> None: ...
-
+class LocalJobRun(ToldState, models.FakeJobRun):
     @property
     def ended(self) -> bool:
         return self.status in _ENDED
 
     def as_dict(self) -> dict[str, Any]:
-        described: dict[str, Any] = super().as_dict()
+        described: dict[str, Any] = {**super().as_dict(), **self.told}
         del described["CompletedOn"], described["ExecutionTime"]
-        if self.ended:
-            seconds = max(0, round((self.completed_on - self.started_on).total_seconds()))
-            dpus = _DPUS.get(self.worker_type or "", 1) * (self.number_of_workers or 1)
-            described |= {
-                "CompletedOn": self.completed_on,
-                "ExecutionTime": seconds,
-                "DPUSeconds": float(seconds * dpus),
-            }
-        return described | ({"ErrorMessage": self.error} if self.error else {})
-
-    def finish(self, status: str, error: str | None = None) -> None:
-        self.status, self.error, self.completed_on = status, error, utcnow()
+        if self.end_time is None:
+            return described
+        seconds = max(0, round((self.end_time - self.started_on).total_seconds()))
+        dpus = _DPUS.get(self.worker_type or "", 1) * (self.number_of_workers or 1)
+        ended = {"CompletedOn": self.end_time, "ExecutionTime": seconds, "DPUSeconds": float(seconds * dpus)}
+        return described | ended
 
 
 def begin(job: Any, run_id: str, changed: Callable[[], None]) -> None:
@@ -110,9 +90,7 @@ def kill(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def _run(job: Any, run: Any, changed: Callable[[], None], stuck: Fault | None, fails: bool) -> None:
     if stuck is not None:
-        end = time.monotonic() + stuck.seconds
-        while run.status == "STARTING" and (not stuck.seconds or time.monotonic() < end):
-            time.sleep(_LOOK_AGAIN_SECONDS)
+        run.stay(stuck.seconds)
     try:
         if fails:
             raise PermissionError(f"{job.role} is not authorized to perform s3:GetObject")
