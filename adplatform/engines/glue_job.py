@@ -160,11 +160,7 @@ class GlueJobEngine:
                 yield self._run(said)
 
     def claims(self, run: Run) -> Iterator[Claim]:
-        """By the manifest, whoever wrote it.
-
-        Raises:
-            PermanentFailure: it is gone.
-        """
+        """By the manifest, whoever wrote it; raises as that of ``Extractor``."""
         return self.embedded.claims(run)
 
     def cancel(self, run_id: str) -> bool:
