@@ -1,5 +1,6 @@
 """Runs of a Glue job that read a table: what becomes of a start that is cut short, of limits, and of bad ends."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -206,3 +207,31 @@ def test_a_success_without_a_manifest_has_failed(made: Made) -> None:
     assert job.wait(run)["JobRunState"] == "SUCCEEDED"
     seen = job.engine.observe([run])[run]
     assert (seen.state, "is its script adplatform.jobs.read_table?" in seen.message) == (RunState.FAILED, True)
+
+
+def secret_of(job: Job, **members: str) -> None:
+    """Give the database's secret these members."""
+    declared, secrets = job.engine.table.declared, job.services.secrets
+    known = json.loads(secrets.get_secret_value(SecretId=declared.connection)["SecretString"])
+    secrets.put_secret_value(SecretId=declared.connection, SecretString=json.dumps({**known, **members}))
+
+
+def test_a_secret_of_a_database_that_glue_does_not_read_is_found_before_a_run_is_started(made: Made) -> None:
+    job = made()
+    secret_of(job, engine="mysql")
+    [finding] = job.engine.check()
+    assert finding.fatal
+    connection = job.engine.table.declared.connection
+    assert finding.text.startswith(
+        f"the secret {connection} is of mysql, and Glue reads PostgreSQL: leave `engine` out"
+    )
+
+
+def test_a_secret_that_only_the_job_may_read_is_no_hindrance(made: Made) -> None:
+    job = made()
+    job.services.secrets.delete_secret(SecretId=job.engine.table.declared.connection, ForceDeleteWithoutRecovery=True)
+    [finding] = job.engine.check()
+    assert not finding.fatal
+    assert finding.text.endswith("declare `dialect: postgres`")
+    declared = job.engine.table.declared.model_copy(update={"dialect": "postgres"})
+    assert list(replace(job.engine, table=replace(job.engine.table, declared=declared)).check()) == []
