@@ -14,6 +14,10 @@ from adplatform.contracts.source import FileSource
 
 CURRENT, KEYS = "_current", "_keys"
 """What the names of the table of rows and of the feed of keys end with."""
+LONGEST_JOB_RUN = timedelta(days=7)
+"""What a run of Glue may take at most (Glue API reference, StartJobRun)."""
+Kind = Literal["postgres", "mysql", "mariadb", "sqlserver", "oracle", "redshift", "snowflake"]
+"""What a database is, as secrets name it."""
 LONGEST_MADE = 54
 """Characters of a feed's name of which tables are made, whose names are longer."""
 CURSOR_TYPES = ("int", "bigint", "date", "timestamp")
@@ -194,6 +198,9 @@ class DatabaseSource(FileSource):
     connection: Annotated[str, Field(min_length=1, max_length=512)]
     """The secret of the connection: a JSON object as Secrets Manager keeps it for databases, with ``engine``, ``host``,
     ``port``, ``username``, ``password`` and ``dbname``. Its user needs no more than to read the tables."""
+    dialect: Kind | None = None
+    """What the database is, as ``engine`` of the secret says it: given, what it cannot do is refused before anything is
+    connected. By default only the secret says it."""
     feeds: list[TableFeed] = Field(min_length=1)  # type: ignore[assignment]  # every one is a feed
     """The tables."""
     engine: Literal["embedded", "glue"] = "embedded"
@@ -212,7 +219,7 @@ class DatabaseSource(FileSource):
     """How long the reading of one chunk may take."""
     snapshot_max_age: Duration = timedelta(hours=4)
     """How long the view of a table at one moment may be held, which keeps the server from cleaning up; a run that takes
-    longer has failed. An hour is reported."""
+    longer has failed. An hour is reported. With Glue at most 7 days."""
     rows_per_second: int | None = Field(default=None, ge=1)
     """The most rows that are read in a second, over all workers; by default as many as come."""
     simulated: bool = False
@@ -248,6 +255,21 @@ class DatabaseSource(FileSource):
             if feed.name in made:
                 raise ValueError(f"feed {feed.name} has the name of a table of {made[feed.name]}; choose another")
         return feeds
+
+    @model_validator(mode="after")
+    def _fit_for_glue(self) -> Self:
+        if self.engine != "glue":
+            return self
+        if self.dialect not in (None, "postgres"):
+            raise ValueError(
+                f"engine: glue reads PostgreSQL, and dialect is {self.dialect}: leave engine out, and workers of this "
+                "platform read it"
+            )
+        if self.snapshot_max_age > LONGEST_JOB_RUN:
+            raise ValueError(
+                "snapshot_max_age is the time-out of a run with engine: glue, which is at most 7d: lower it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _simulated_is_here(self) -> Self:

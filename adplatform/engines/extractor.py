@@ -12,10 +12,11 @@ from adplatform.engines.engine import Busy, Claim, Finding, Limits, Run, Started
 from adplatform.extract.connection import database_failures
 from adplatform.extract.described import DescribedColumn, described
 from adplatform.extract.table import Table
-from adplatform.failures import listed
+from adplatform.failures import PermanentFailure, listed
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import Intention, RunState
 from adplatform.ledger.extracts import Extract
+from adplatform.platform.aws_errors import aws_failures
 
 Opened = Callable[[], AbstractContextManager[Any]]
 
@@ -93,11 +94,18 @@ class Extractor:
 
         Raises:
             PermanentFailure: it is gone.
+            TransientFailure: S3 does not answer at present.
         """
         row = self._row(run.run_id)
         if row is None or not row.manifest_key:
             return
-        body = self.services.s3.get_object(Bucket=self.services.zones.raw_bucket, Key=row.manifest_key)["Body"].read()
+        s3, bucket = self.services.s3, self.services.zones.raw_bucket
+        with aws_failures(row.manifest_key):
+            try:
+                body = s3.get_object(Bucket=bucket, Key=row.manifest_key)["Body"].read()
+            except s3.exceptions.NoSuchKey as e:
+                place = f"s3://{bucket}/{row.manifest_key}"
+                raise PermanentFailure(f"{row.name}: {place} is gone: restore it, or read the table again") from e
         for each in json.loads(body)["files"]:
             yield Claim(each["key"], each["version"], each["bytes"], rows=each["rows"])
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from adplatform.engines.engine import Busy, Claim, Finding, Limits, Run, Started
 from adplatform.engines.extractor import Extractor
+from adplatform.extract.connection import read_credentials
 from adplatform.extract.plan import plan_of
 from adplatform.extract.table import Table
-from adplatform.failures import PermanentFailure, clipped
+from adplatform.failures import EnvironmentFailure, PermanentFailure, clipped
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import Intention, RunState
 from adplatform.ledger.extracts import Extract
@@ -82,7 +83,8 @@ class GlueJobEngine:
         return self.table.declared.job_name
 
     def check(self) -> Sequence[Finding]:
-        """Whether the job is there and fit. The table is not looked at: only the job need reach the database."""
+        """Whether the job is there and fit. The table is not looked at: only the job need reach the database, and where
+        ``dialect`` is declared only the job need read its secret."""
         with self._failures():
             job = self.client.get_job(JobName=self.job)["Job"]
         found = []
@@ -102,7 +104,21 @@ class GlueJobEngine:
             advice.append(text)
         if job.get("MaxRetries"):
             advice.append(f"job {self.job}: set MaxRetries to 0; a run that Glue repeats by itself reads nothing")
-        return [*map(Finding, found), *(Finding(text, fatal=False) for text in advice)]
+        return [*map(Finding, found), *self._kind_findings(), *(Finding(text, fatal=False) for text in advice)]
+
+    def _kind_findings(self) -> list[Finding]:
+        declared = self.table.declared
+        if declared.dialect is not None:
+            return []
+        try:
+            engine = read_credentials(self.services.secrets, declared.connection).engine
+        except EnvironmentFailure as e:
+            text = f"{e}. Where only the job is to read it, declare `dialect: postgres`"
+            return [Finding(text, fatal=False)]
+        if engine == "postgres":
+            return []
+        text = f"the secret {declared.connection} is of {engine}, and Glue reads PostgreSQL: leave `engine` out"
+        return [Finding(f"{text}, and workers of this platform read {declared.source}")]
 
     def _connection_findings(self, job: Mapping[str, Any]) -> list[str]:
         name = self.table.declared.glue.connection
@@ -160,11 +176,7 @@ class GlueJobEngine:
                 yield self._run(said)
 
     def claims(self, run: Run) -> Iterator[Claim]:
-        """By the manifest, whoever wrote it.
-
-        Raises:
-            PermanentFailure: it is gone.
-        """
+        """By the manifest, whoever wrote it; raises as that of ``Extractor``."""
         return self.embedded.claims(run)
 
     def cancel(self, run_id: str) -> bool:

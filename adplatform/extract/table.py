@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from adplatform.contracts.database import DatabaseSource, TableFeed
-from adplatform.extract.connection import SNAPSHOTS, Connecting, database, read_credentials
+from adplatform.extract.connection import SNAPSHOTS, Connecting, Credentials, database, read_credentials
 from adplatform.extract.portable import portable_view
 from adplatform.extract.postgres import postgres_view
 from adplatform.extract.reading import Reading, View, Window, split_name
+from adplatform.failures import PermanentFailure
 from adplatform.platform.aws_errors import secret_failures
 
 if TYPE_CHECKING:
@@ -52,8 +53,23 @@ class Table:
 def opened(secrets: Any, declared: DatabaseSource) -> "Iterator[sa.Engine]":
     """The engine of a declared database; as ``adplatform.extract.connection.database``."""
     how = connecting(secrets, declared.verified, declared.authority, declared.statement_timeout)
-    with database(read_credentials(secrets, declared.connection), how) as engine:
+    with database(credentials_of(secrets, declared), how) as engine:
         yield engine
+
+
+def credentials_of(secrets: Any, declared: DatabaseSource) -> Credentials:
+    """Those of a declared database.
+
+    Raises:
+        PermanentFailure: they are of another kind of database than is declared; else as ``read_credentials``.
+    """
+    found = read_credentials(secrets, declared.connection)
+    if declared.dialect not in (None, found.engine):
+        raise PermanentFailure(
+            f"{declared.source}: the secret {declared.connection} is of {found.engine}, and dialect is "
+            f"{declared.dialect}: correct `engine` there, or dialect"
+        )
+    return found
 
 
 def connecting(secrets: Any, verified: bool, authority: str | None, statement_timeout: timedelta) -> Connecting:

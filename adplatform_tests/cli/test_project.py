@@ -39,6 +39,22 @@ def test_mistakes_that_only_show_between_or_behind_declarations_are_reported_wit
     assert taken.startswith(f"{tmp_path}/c/defs.yaml:2: brand: ads_daily is the name of its daily fact")
 
 
+def test_a_database_that_glue_cannot_read_is_refused_with_file_and_setting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "defs.yaml").write_text(
+        "type: adplatform.components.DatabaseTables\nattributes:\n  source: shop\n  connection: shop/database\n"
+        "  dialect: mysql\n  engine: glue\n"
+        "  feeds: [{name: orders, start_date: 2026-01-01, columns: {id: {type: bigint, required: true}}}]\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(typer.Exit):
+        validate(tmp_path)
+    [reported] = capsys.readouterr().err.splitlines()
+    assert reported.startswith(f"{tmp_path}/defs.yaml:")
+    assert "engine: glue reads PostgreSQL, and dialect is mysql: leave engine out" in reported
+
+
 def test_a_source_whose_queue_or_rule_could_not_be_named_is_refused_with_the_limit(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

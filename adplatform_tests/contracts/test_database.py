@@ -1,12 +1,13 @@
 """What may be declared of tables that are pulled, and what is said of what may not."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
 
 from adplatform.changes.pulled import with_keys
-from adplatform.contracts.database import DatabaseSource
+from adplatform.contracts.database import DatabaseSource, Kind
+from adplatform.extract.connection import DIALECTS
 
 ORDERS: dict[str, Any] = {
     "name": "orders",
@@ -48,6 +49,29 @@ def test_the_keys_of_a_table_are_a_feed_of_their_own() -> None:
 def test_what_cannot_be_made_is_said_with_what_to_do(feed: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         source({**ORDERS, **feed})
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"dialect": "mysql"}, "engine: glue reads PostgreSQL, and dialect is mysql: leave engine out"),
+        ({"snapshot_max_age": "8d"}, "snapshot_max_age is the time-out of a run with engine: glue, .* 7d: lower it"),
+    ],
+)
+def test_what_glue_cannot_read_is_refused_where_it_is_declared(setting: dict[str, Any], said: str) -> None:
+    made = {"source": "shop", "connection": "shop/database", "feeds": [ORDERS], **setting}
+    with pytest.raises(ValidationError, match=said):
+        DatabaseSource.model_validate({**made, "engine": "glue"})
+    assert DatabaseSource.model_validate(made).engine == "embedded"
+
+
+def test_a_postgresql_whose_kind_is_declared_may_be_read_by_glue() -> None:
+    made = {"source": "shop", "connection": "shop/database", "feeds": [ORDERS], "engine": "glue"}
+    assert DatabaseSource.model_validate({**made, "dialect": "postgres"}).dialect == "postgres"
+
+
+def test_every_kind_of_database_can_be_declared() -> None:
+    assert set(get_args(Kind)) == set(DIALECTS)
 
 
 def test_no_feed_has_the_name_of_a_table_that_is_made_of_another() -> None:

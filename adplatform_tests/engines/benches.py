@@ -3,20 +3,29 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import uuid4
 
 import boto3
 from botocore.config import Config
 
+from adplatform.contracts.database import DatabaseSource
 from adplatform.engines.appflow import AppFlow
 from adplatform.engines.crawler import GlueCrawler
+from adplatform.engines.databases import database_tables
 from adplatform.engines.datasync import DataSync
 from adplatform.engines.declared_crawlers import DeclaredCrawler, provide
 from adplatform.engines.engine import Engine
+from adplatform.engines.glue_job import PLAN, GlueJobEngine
+from adplatform.extract.plan import plan_of
+from adplatform.flow.provision import provision
+from adplatform.flow.services import Services
 from adplatform.local.world.saas.server import Server
 from adplatform.platform.aws import Aws
 from adplatform_tests.local.aws.appflow_world import new_bucket, unique
 from adplatform_tests.support.crawls import crawls, put_parquet, wait_for_crawl
 from adplatform_tests.support.crawls import order_fault as order_crawler_fault
+from adplatform_tests.support.databases import Database
+from adplatform_tests.support.glue_jobs import job_runs, make_job, order_job_fault, wait_for_job_run
 from adplatform_tests.support.replication import make_task, reported, wait_for_execution
 from adplatform_tests.support.replication import order_fault as order_task_fault
 from adplatform_tests.support.saas import make_flow, order_fault, records, wait_for_run, written
@@ -121,6 +130,57 @@ def crawler_bench(aws: Aws, endpoint: str) -> Bench:
         frozenset({"put_failures", "connection_expired"}),
         brings=False,
     )
+
+
+def glue_bench(services: Services, shop: Database) -> Bench:
+    """One with a table of three rows."""
+    shop.execute("CREATE TABLE contacts (id bigint PRIMARY KEY)", "INSERT INTO contacts VALUES (1), (2), (3)")
+    declared, aws = contacts_by_glue(shop, unique("read")), services.aws
+    pattern, job = database_tables(declared, services.settings), declared.job_name
+    provision(services, [pattern.source])
+    make_job(aws, job, services.zones.raw_bucket)
+    client = aws.client_once("glue")
+
+    def of(wanted: DatabaseSource) -> GlueJobEngine:
+        [target] = database_tables(wanted, services.settings).targets(services)
+        assert isinstance(target.engine, GlueJobEngine)
+        return replace(target.engine, client=client, client_once=lambda: client)
+
+    engine = of(declared)
+
+    def foreign() -> str:
+        arguments = {PLAN: put_plan(services, engine), "--region": aws.region}
+        return str(client.start_job_run(JobName=job, Arguments=arguments)["JobRunId"])
+
+    def keys(run: str) -> set[str]:
+        listed = services.s3.list_objects_v2(Bucket=services.zones.raw_bucket, Prefix="landing/crm/contacts/")
+        return {each["Key"] for each in listed.get("Contents", ()) if f"/{run}/" in each["Key"]}
+
+    return Bench(
+        engine,
+        foreign,
+        lambda run: wait_for_job_run(aws, job, run),
+        lambda name, **more: order_job_fault(aws, name, job, **more),
+        lambda: len(job_runs(aws, job)),
+        keys,
+        of(contacts_by_glue(shop, unique("nobody"))),
+        frozenset({"put_failures", "connection_expired"}),
+    )
+
+
+def contacts_by_glue(shop: Database, job: str, **more: Any) -> DatabaseSource:
+    """A source ``crm`` whose table ``contacts`` runs of a job read; ``more`` are settings of the job."""
+    feed = {"name": "contacts", "start_date": "2026-01-01", "columns": {"id": {"type": "bigint", "required": True}}}
+    declared = {"source": "crm", "connection": shop.secret, "tls": "off", "engine": "glue", "feeds": [feed]}
+    return DatabaseSource.model_validate({**declared, "glue": {"job": job, **more}})
+
+
+def put_plan(services: Services, engine: GlueJobEngine) -> str:
+    """The place of a plan for the engine's table that belongs to no intention."""
+    key = f"{services.zones.extract_plans(engine.table.declared.source, engine.table.feed.name)}{uuid4().hex}.json"
+    body = plan_of(engine.table, services.zones, "").model_dump_json().encode()
+    services.s3.put_object(Bucket=services.zones.raw_bucket, Key=key, Body=body)
+    return services.zones.raw_uri(key)
 
 
 ALL = {"TransferMode": "ALL", "VerifyMode": "ONLY_FILES_TRANSFERRED"}

@@ -12,15 +12,18 @@ from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.ledger.engine_run import Intention, RunState
 from adplatform.local.world.saas.server import serving
 from adplatform.platform.aws import Aws
-from adplatform_tests.engines.benches import Bench, appflow_bench, crawler_bench, datasync_bench
+from adplatform_tests.engines.benches import Bench, appflow_bench, crawler_bench, datasync_bench, glue_bench
 from adplatform_tests.local.aws.appflow_world import new_world
 
 
-@pytest.fixture(params=["appflow", "crawler", "datasync"])
+@pytest.fixture(params=["appflow", "crawler", "datasync", "glue"])
 def bench(request: pytest.FixtureRequest, aws: Aws, aws_endpoint: str) -> Iterator[Bench]:
     alone = {"crawler": crawler_bench, "datasync": datasync_bench}
     if request.param in alone:
         yield alone[request.param](aws, aws_endpoint)
+        return
+    if request.param == "glue":
+        yield glue_bench(request.getfixturevalue("services"), request.getfixturevalue("shop"))
         return
     with serving(new_world()) as saas:
         yield appflow_bench(aws, aws_endpoint, saas)

@@ -14,7 +14,7 @@ import pytest
 from adplatform.contracts.database import DatabaseSource
 from adplatform.extract.extraction import extract
 from adplatform.extract.reading import Pace, Piece, Reading, Sink, View
-from adplatform.extract.table import Table, view_of
+from adplatform.extract.table import Table, opened, view_of
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
@@ -298,3 +298,12 @@ def test_rows_are_read_no_faster_than_asked(services: Services, orders: Database
     pace = Pace(10_000, clock=lambda: 0.0, sleep=slept.append)
     extract(services, table_of(orders), claimed(services), None, tmp_path, pace=pace)
     assert max(slept) == pytest.approx(ROWS / 10_000, rel=0.15)
+
+
+def test_a_secret_of_another_kind_of_database_than_is_declared_is_refused(services: Services, orders: Database) -> None:
+    feed = {"name": "orders", "start_date": "2026-01-01", "columns": {"id": {"type": "bigint", "required": True}}}
+    given = {"source": "shop", "connection": orders.secret, "dialect": "mysql", "feeds": [feed]}
+    declared = DatabaseSource.model_validate(given)
+    said = "is of postgres, and dialect is mysql: correct `engine` there, or dialect"
+    with pytest.raises(PermanentFailure, match=said), opened(services.secrets, declared):
+        pass

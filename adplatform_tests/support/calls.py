@@ -1,6 +1,6 @@
 """Counts what is asked of AWS."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -27,3 +27,24 @@ class CountedAws(Aws):
         yield
         asked = self.names[before:]
         assert len(asked) <= calls, f"{len(asked)} calls instead of {calls}: {', '.join(asked)}"
+
+
+@dataclass(frozen=True)
+class WatchedAws(Aws):
+    """Calls ``called`` before each call of its clients of ``services``, and ``after`` it. What it raises passes."""
+
+    called: Callable[[], object] = lambda: None
+    services: frozenset[str] = frozenset()
+    after: bool = True
+
+    def client(self, service: str, budget: timedelta = CALL_BUDGET) -> Any:
+        return self._watched(service, super().client(service, budget))
+
+    def client_once(self, service: str) -> Any:
+        return self._watched(service, super().client_once(service))
+
+    def _watched(self, service: str, client: Any) -> Any:
+        if service in self.services:
+            for event in ("before-call", *(["after-call"] if self.after else [])):
+                client.meta.events.register(event, lambda **_: self.called())
+        return client

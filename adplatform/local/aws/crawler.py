@@ -5,7 +5,6 @@ moto's crawlers stay in the state RUNNING for ever and create nothing.
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -13,12 +12,12 @@ from itertools import takewhile
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from moto.core.utils import utcnow
 from moto.glue import models
 from moto.s3.models import s3_backends
 
 from adplatform.local.aws.managed import CONTROL, Fault
 from adplatform.local.aws.state import LOCK
+from adplatform.local.aws.told_state import ToldState
 
 log = logging.getLogger(__name__)
 
@@ -43,31 +42,12 @@ FAULTS = {
     "stuck": "the next crawl stays in progress, for ever or for `seconds`",
     "throttled": "the next call about the crawler is refused as one too many",
 }
-_LOOK_AGAIN_SECONDS = 0.05
 _LAST_CRAWL = {"COMPLETED": "SUCCEEDED", "FAILED": "FAILED", "STOPPED": "CANCELLED"}
 
 
-class LocalCrawl(models.FakeCrawl):
-    """A crawl whose state is what its thread last said, not what moto's clock says."""
-
-    error: str | None = None
-
-    @property
-    def status(self) -> str:
-        return str(self._status)
-
-    @status.setter
-    def status(self, value: str) -> None:
-        self._status = value
-
-    def advance(self) -> None: ...
-
+class LocalCrawl(ToldState, models.FakeCrawl):
     def as_dict(self) -> dict[str, Any]:
-        described: dict[str, Any] = super().as_dict()
-        return described | ({"ErrorMessage": self.error} if self.error else {})
-
-    def finish(self, status: str, error: str | None = None) -> None:
-        self.status, self.error, self.end_time = status, error, utcnow()
+        return {**super().as_dict(), **self.told}
 
 
 class LocalCrawler(models.FakeCrawler):
@@ -83,7 +63,7 @@ class LocalCrawler(models.FakeCrawler):
                 "LogGroup": last.log_group,
                 "LogStream": last.log_stream,
                 "MessagePrefix": last.message_prefix,
-                **({"ErrorMessage": last.error} if last.error else {}),
+                **last.told,
             }
         return described
 
@@ -115,7 +95,7 @@ def start(crawler: Any, changed: Callable[[], None]) -> None:
 
 def _run(crawler: Any, crawl: Any, changed: Callable[[], None], stuck: Fault | None, fails: bool) -> None:
     if stuck is not None:
-        _stay(crawl, stuck.seconds)
+        crawl.stay(stuck.seconds)
     try:
         if fails:
             raise PermissionError(f"{crawler.role} is not authorized to perform s3:GetObject")
@@ -133,13 +113,6 @@ def _run(crawler: Any, crawl: Any, changed: Callable[[], None], stuck: Fault | N
         with LOCK:
             crawl.finish("FAILED", f"{type(e).__name__}: {e}")
             changed()
-
-
-def _stay(crawl: Any, seconds: float) -> None:
-    """Until somebody stops the crawl, or the seconds are over where there are any."""
-    end = time.monotonic() + seconds
-    while crawl.status == "RUNNING" and (not seconds or time.monotonic() < end):
-        time.sleep(_LOOK_AGAIN_SECONDS)
 
 
 def _crawl(backend: Any, target: dict[str, Any]) -> Iterable[CrawledTable]:

@@ -11,13 +11,15 @@ from typing import Any
 from moto.core.exceptions import JsonRESTError
 from moto.core.responses import ActionResult, EmptyResult
 from moto.glue import urls
-from moto.glue.exceptions import JobRunNotFoundException
+from moto.glue.exceptions import InvalidInputException, JobRunNotFoundException
 from moto.glue.responses import GlueResponse
 
 from adplatform.local.aws import crawler, glue_jobs
 from adplatform.local.aws.managed import CONTROL
 
 _PAGE_OF_RUNS = 200
+_LONGEST_TIMEOUT = 7 * 24 * 60
+"""Minutes (Glue API reference, StartJobRun)."""
 _PAGE = 20
 """Crawls of a page that nobody asked to be of another size (Glue API reference, ListCrawls)."""
 
@@ -98,6 +100,9 @@ class LocalGlueResponse(GlueResponse):
 
     def start_job_run(self) -> Any:
         name = self._unthrottled("JobName")
+        glue_jobs.check_room(self.glue_backend.get_job(name))
+        if int(self.parameters.get("Timeout") or 0) > _LONGEST_TIMEOUT:
+            raise InvalidInputException("StartJobRun", f"Timeout must be at most {_LONGEST_TIMEOUT} minutes.")
         answer = super().start_job_run()
         glue_jobs.begin(self.glue_backend.get_job(name), answer.result["JobRunId"], _changed)
         if CONTROL.take("glue", "answer_lost", name):

@@ -4,6 +4,7 @@ moto's runs do nothing and succeed when they are looked at for the second time.
 """
 
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -11,15 +12,17 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from moto.core.utils import utcnow
 from moto.glue import models
+from moto.glue.exceptions import ConcurrentRunsExceededException
 
 from adplatform.local.aws.managed import CONTROL, Fault, own_client
 from adplatform.local.aws.state import LOCK
+from adplatform.local.aws.told_state import ToldState
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +31,20 @@ FAULTS = {
     "history_expired": "runs of the job that have ended are gone from the next look on",
     "no_records": "the next GetJobRun or GetJobRuns shows none",
     "on_page_2": "the first page of the next GetJobRuns is empty",
+    "run_errs": "the next run ends in ERROR before its script begins, as one of a job that was deleted meanwhile",
+    "run_expires": "the next run waits for resources too long, and ends in EXPIRED",
     "run_fails": "the next run fails before its script begins",
+    "run_times_out": "the time-out of the next run is over once its script has run for `seconds`",
     "stuck": "the next run does not begin its script, for ever or for `seconds`",
     "throttled": "the next call about the job is refused as one too many",
+    "too_many_runs": "the next StartJobRun is refused, because too many runs go on",
 }
+_BEFORE_THE_SCRIPT: Mapping[str, tuple[str, str | None]] = {
+    "run_fails": ("FAILED", "the job's role is not authorized to perform s3:GetObject"),
+    "run_errs": ("ERROR", "the job was deleted"),
+    "run_expires": ("EXPIRED", "no resources were found for the run"),
+}
+"""By the fault, how a run ends whose script never begins."""
 _ENDED = frozenset({"STOPPED", "SUCCEEDED", "FAILED", "TIMEOUT", "ERROR", "EXPIRED"})
 _LOOK_AGAIN_SECONDS = 0.02
 _LONGEST_MESSAGE = 400
@@ -40,48 +53,39 @@ _PROCESSES: dict[str, "subprocess.Popen[bytes]"] = {}
 """The scripts that run, by the id of the run."""
 
 
-class LocalJobRun(models.FakeJobRun):
-    """A run whose state is what its thread last said, not what moto's clock says."""
-
-    error: str | None = None
-
-    @property
-    def status(self) -> str:
-        return str(self._status)
-
-    @status.setter
-    def status(self, value: str) -> None:
-        self._status = value
-
-    def advance(self) -> None: ...
-
+class LocalJobRun(ToldState, models.FakeJobRun):
     @property
     def ended(self) -> bool:
         return self.status in _ENDED
 
     def as_dict(self) -> dict[str, Any]:
-        described: dict[str, Any] = super().as_dict()
+        described: dict[str, Any] = {**super().as_dict(), **self.told}
         del described["CompletedOn"], described["ExecutionTime"]
-        if self.ended:
-            seconds = max(0, round((self.completed_on - self.started_on).total_seconds()))
-            dpus = _DPUS.get(self.worker_type or "", 1) * (self.number_of_workers or 1)
-            described |= {
-                "CompletedOn": self.completed_on,
-                "ExecutionTime": seconds,
-                "DPUSeconds": float(seconds * dpus),
-            }
-        return described | ({"ErrorMessage": self.error} if self.error else {})
+        if self.end_time is None:
+            return described
+        seconds = max(0, round((self.end_time - self.started_on).total_seconds()))
+        dpus = _DPUS.get(self.worker_type or "", 1) * (self.number_of_workers or 1)
+        ended = {"CompletedOn": self.end_time, "ExecutionTime": seconds, "DPUSeconds": float(seconds * dpus)}
+        return described | ended
 
-    def finish(self, status: str, error: str | None = None) -> None:
-        self.status, self.error, self.completed_on = status, error, utcnow()
+
+def check_room(job: Any) -> None:
+    """Callers hold the lock. moto does not count runs that are being stopped.
+
+    Raises:
+        ConcurrentRunsExceededException: as many of its runs go on as may.
+    """
+    going = sum(not run.ended for run in job.job_runs)
+    if going >= job.execution_property.get("MaxConcurrentRuns", 1) or CONTROL.take("glue", "too_many_runs", job.name):
+        raise ConcurrentRunsExceededException(f"Concurrent runs exceeded for {job.name}")
 
 
 def begin(job: Any, run_id: str, changed: Callable[[], None]) -> None:
     """Run the job's script behind the answer, and call ``changed``, under the lock, when the run's state is another.
     Callers hold the lock."""
-    stuck, fails = (CONTROL.take("glue", name, job.name) for name in ("stuck", "run_fails"))
-    run = job.get_job_run(run_id)
-    threading.Thread(target=_run, args=(job, run, changed, stuck, fails is not None), daemon=True).start()
+    faults = {name: CONTROL.take("glue", name, job.name) for name in ("stuck", "run_times_out", *_BEFORE_THE_SCRIPT)}
+    work = (job, job.get_job_run(run_id), changed, {name: fault for name, fault in faults.items() if fault})
+    threading.Thread(target=_run, args=work, daemon=True).start()
 
 
 def stop(job: Any, run_ids: list[str]) -> dict[str, Any]:
@@ -108,16 +112,14 @@ def kill(asked: Mapping[str, Any]) -> dict[str, Any]:
     return {"killed": process is not None}
 
 
-def _run(job: Any, run: Any, changed: Callable[[], None], stuck: Fault | None, fails: bool) -> None:
-    if stuck is not None:
-        end = time.monotonic() + stuck.seconds
-        while run.status == "STARTING" and (not stuck.seconds or time.monotonic() < end):
-            time.sleep(_LOOK_AGAIN_SECONDS)
+def _run(job: Any, run: Any, changed: Callable[[], None], faults: Mapping[str, Fault]) -> None:
+    if "stuck" in faults:
+        run.stay(faults["stuck"].seconds)
+    ended = next((_BEFORE_THE_SCRIPT[name] for name in faults if name in _BEFORE_THE_SCRIPT), None)
     try:
-        if fails:
-            raise PermissionError(f"{job.role} is not authorized to perform s3:GetObject")
-        with tempfile.TemporaryDirectory(prefix="glue-") as folder:
-            ended = _script(job, run, Path(folder), changed)
+        if ended is None:
+            with tempfile.TemporaryDirectory(prefix="glue-") as folder:
+                ended = _script(job, run, Path(folder), changed, faults.get("run_times_out"))
     except Exception as e:
         log.exception("job %s", job.name)
         ended = "FAILED", f"{type(e).__name__}: {e}"
@@ -126,8 +128,8 @@ def _run(job: Any, run: Any, changed: Callable[[], None], stuck: Fault | None, f
         changed()
 
 
-def _script(job: Any, run: Any, folder: Path, changed: Callable[[], None]) -> tuple[str, str | None]:
-    """Run the script to its end; the run's last state, and what went wrong."""
+def _script(job: Any, run: Any, folder: Path, changed: Callable[[], None], cut: Fault | None) -> tuple[str, str | None]:
+    """Run the script to its end, or to where it is ``cut``; the run's last state, and what went wrong."""
     script, errors = folder / "script.py", folder / "stderr"
     _fetch(job.command["ScriptLocation"], script)
     given = {**(run.arguments or {}), "--JOB_NAME": job.name, "--JOB_RUN_ID": run.job_run_id}
@@ -155,8 +157,9 @@ def _script(job: Any, run: Any, folder: Path, changed: Callable[[], None]) -> tu
             stderr=stderr,
         )
         _PROCESSES[run.job_run_id] = process
+        over = partial(_timed_out, run, time.monotonic() + cut.seconds if cut else math.inf)
         try:
-            _wait(process, run)
+            _wait(process, run, over)
         finally:
             process.kill()
             process.wait()
@@ -165,7 +168,7 @@ def _script(job: Any, run: Any, folder: Path, changed: Callable[[], None]) -> tu
         return "STOPPED", None
     if process.returncode == 0:
         return "SUCCEEDED", None
-    if _timed_out(run):
+    if over():
         return "TIMEOUT", f"Job run exceeded its timeout of {run.timeout} minutes."
     said = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return "FAILED", (said[-1] if said else f"the script ended with {process.returncode}")[:_LONGEST_MESSAGE]
@@ -186,15 +189,16 @@ def _fetch(place: str, target: Path) -> None:
     own_client("s3").download_file(found.netloc, found.path.lstrip("/"), str(target))
 
 
-def _wait(process: "subprocess.Popen[bytes]", run: Any) -> None:
+def _wait(process: "subprocess.Popen[bytes]", run: Any, over: Callable[[], bool]) -> None:
     """Until the script has ended, or must not go on."""
-    while process.poll() is None and run.status != "STOPPING" and not _timed_out(run):
+    while process.poll() is None and run.status != "STOPPING" and not over():
         time.sleep(_LOOK_AGAIN_SECONDS)
 
 
-def _timed_out(run: Any) -> bool:
+def _timed_out(run: Any, cut: float) -> bool:
+    """``cut`` is a moment of the monotonic clock."""
     minutes = (CONTROL.now().replace(tzinfo=None) - run.started_on).total_seconds() / 60
-    return bool(run.timeout) and minutes > run.timeout
+    return time.monotonic() >= cut or (bool(run.timeout) and minutes > run.timeout)
 
 
 def install() -> None:
