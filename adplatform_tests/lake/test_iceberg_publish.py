@@ -187,3 +187,15 @@ def test_small_files_become_one_with_large_groups_of_rows_and_the_widest_types(t
     found = pq.read_table(temp / "one")
     assert (found["n"].to_pylist(), set(found["late"].to_pylist())) == (list(range(50)), {None})
     assert pq.read_metadata(temp / "one").num_row_groups == 1
+
+
+def test_readers_of_paths_fail_rather_than_read_files_of_several_versions(lake: Lake, aws: Aws, temp: Path) -> None:
+    """awswrangler reads Iceberg tables by Athena only; its calls for Parquet list a table's location, where only
+    metadata is."""
+    from adplatform_tests.lake.wrangler import read_with_wrangler  # noqa: PLC0415 - takes seconds to import
+
+    spec = daily()
+    for version in (1, 2):
+        publish(lake, spec, DAY, version, staged(spec, temp, {"": [row(version)]}), run_id="r", temp=temp)
+    with pytest.raises(pa.ArrowInvalid, match="Parquet magic bytes not found"):
+        read_with_wrangler(aws, spec)
