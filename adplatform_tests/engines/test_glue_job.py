@@ -13,8 +13,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from adplatform.engines.databases import database_tables
+from adplatform.engines.declared_glue_jobs import PLAN
 from adplatform.engines.engine import Busy, Started
-from adplatform.engines.glue_job import PLAN, GlueJobEngine
+from adplatform.engines.glue_job import GlueJobEngine
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
@@ -146,6 +147,12 @@ def test_a_job_that_has_as_many_runs_as_it_may_is_busy(made: Made) -> None:
     job.wait(other)
     run = started(job.engine, wanted(begun=2))
     assert job.wait(run)["JobRunState"] == "SUCCEEDED"
+
+
+def test_a_run_may_take_as_long_as_a_view_may_be_held_whatever_its_job_says(made: Made) -> None:
+    job = made()
+    run = started(job.engine)
+    assert job.wait(run)["Timeout"] == 240
 
 
 def test_a_run_that_is_being_stopped_still_counts(made: Made) -> None:

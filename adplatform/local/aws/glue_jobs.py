@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -64,9 +65,28 @@ class LocalJobRun(ToldState, models.FakeJobRun):
         if self.end_time is None:
             return described
         seconds = max(0, round((self.end_time - self.started_on).total_seconds()))
-        dpus = _DPUS.get(self.worker_type or "", 1) * (self.number_of_workers or 1)
-        ended = {"CompletedOn": self.end_time, "ExecutionTime": seconds, "DPUSeconds": float(seconds * dpus)}
+        dpus = capacity(self.worker_type, self.number_of_workers)
+        ended = {"CompletedOn": self.end_time, "ExecutionTime": seconds, "DPUSeconds": seconds * dpus}
         return described | ended
+
+
+def capacity(worker_type: str | None, workers: int | None) -> float:
+    """In DPUs."""
+    return float(_DPUS.get(worker_type or "", 1) * (workers or 1))
+
+
+def overwrite(job: Any, given: Mapping[str, Any]) -> None:
+    """Make the job what UpdateJob is given, and nothing that it was. Callers hold the lock."""
+    kept = {name: getattr(job, name) for name in ("name", "arn", "backend", "created_on", "job_runs")}
+    members = list(signature(models.FakeJob.__init__).parameters)[1:]
+    wanted = {name: given.get(_member(name)) for name in members}
+    models.FakeJob.__init__(job, **{**wanted, "name": job.name, "backend": job.backend, "tags": {}})
+    vars(job).update(kept)
+
+
+def _member(parameter: str) -> str:
+    """Of the API, by the name of moto's parameter."""
+    return parameter.title().replace("_", "")
 
 
 def check_room(job: Any) -> None:
