@@ -9,6 +9,8 @@ import dagster as dg
 import pytest
 
 from adplatform.components import DatabaseTables
+from adplatform.contracts.database import DatabaseSource
+from adplatform.engines.databases import database_tables
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import RunState
 from adplatform_tests.components.test_database_tables import CUSTOMERS, ROWS, TABLE, failures, later
@@ -249,3 +251,15 @@ def until_there(services: Services, part: str) -> None:
             return
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_job_that_is_provisioned_reads_here_as_it_is_declared(by_glue: Made, services: Services) -> None:
+    job = unique("made")
+    source = {"glue": {"job": job, "role": "adplatform-glue", "package": "s3://artifacts/adplatform.whl"}}
+    of = replace(by_glue(source), job=job)
+    declared = of.platform.declared
+    assert isinstance(declared, DatabaseSource)
+    database_tables(declared, services.settings).provision(services)
+    of.shop.execute(TABLE, ROWS.format(1, 100))
+    of.read()
+    assert_as_in_the_database(of)

@@ -1,6 +1,9 @@
 """Glue jobs that run: the script that a job names, as a child process of this machine.
 
 moto's runs do nothing and succeed when they are looked at for the second time.
+
+Glue has a pgJDBC, and this machine the one that ``POSTGRES_JDBC_JAR`` names. Where neither it nor the job has one, a
+run that reads a table is told to let the driver read, which needs none.
 """
 
 import logging
@@ -153,6 +156,9 @@ def _script(job: Any, run: Any, folder: Path, changed: Callable[[], None], cut: 
     script, errors = folder / "script.py", folder / "stderr"
     _fetch(job.command["ScriptLocation"], script)
     given = {**(run.arguments or {}), "--JOB_NAME": job.name, "--JOB_RUN_ID": run.job_run_id}
+    jars = _jars(given.get("--extra-jars", ""), folder)
+    if "--plan" in given and not jars:
+        given.setdefault("--reader", "driver")
     arguments = [part for pair in given.items() for part in pair]
     environment = {
         **os.environ,
@@ -160,7 +166,7 @@ def _script(job: Any, run: Any, folder: Path, changed: Callable[[], None], cut: 
         "AWS_ACCESS_KEY_ID": "glue",
         "AWS_SECRET_ACCESS_KEY": "glue",
         "AWS_REGION": job.backend.region_name,
-        "PYSPARK_SUBMIT_ARGS": " ".join((*_jars(given.get("--extra-jars", ""), folder), "pyspark-shell")),
+        "PYSPARK_SUBMIT_ARGS": " ".join((*(["--jars", ",".join(jars)] if jars else []), "pyspark-shell")),
     }
     with LOCK:
         if run.status == "STOPPING":
@@ -195,13 +201,13 @@ def _script(job: Any, run: Any, folder: Path, changed: Callable[[], None], cut: 
 
 
 def _jars(places: str, folder: Path) -> list[str]:
-    """What a Spark of this machine is started with to have the jars at these places, ``s3://`` and separated by
-    commas."""
+    """Files of this machine: the jars at these places, ``s3://`` and separated by commas; its pgJDBC where there are
+    none."""
     files = []
     for place in filter(None, places.split(",")):
         files.append(folder / place.rpartition("/")[2])
         _fetch(place, files[-1])
-    return ["--jars", ",".join(map(str, files))] if files else []
+    return [*map(str, files)] or [*filter(None, [os.environ.get("POSTGRES_JDBC_JAR")])]
 
 
 def _fetch(place: str, target: Path) -> None:
