@@ -37,8 +37,8 @@ def secured_server(address: str) -> Iterator[Secured]:
         folder = Path(name)
         folder.chmod(0o755)
         authority = _certificate(folder, address)
-        files = {"ssl_cert_file": str(folder / "server.crt"), "ssl_key_file": str(folder / "server.key")}
-        with postgres_server(ssl="on", **files) as server:
+        certificate, key = (str(folder / name) for name in ("server.crt", "server.key"))
+        with postgres_server(ssl="on", ssl_cert_file=certificate, ssl_key_file=key) as server:
             yield Secured(server, authority)
 
 
