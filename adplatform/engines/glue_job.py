@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from adplatform.engines.declared_glue_jobs import PLAN, drift, script_findings
 from adplatform.engines.engine import Busy, Claim, Finding, Limits, Run, Started
 from adplatform.engines.extractor import Extractor
 from adplatform.extract.connection import read_credentials
@@ -23,7 +24,6 @@ from adplatform.ledger.engine_run import Intention, RunState
 from adplatform.ledger.extracts import Extract
 from adplatform.platform.aws_errors import aws_failures
 
-PLAN = "--plan"
 _STATES = {
     "STARTING": RunState.WAITING,
     "WAITING": RunState.WAITING,
@@ -85,26 +85,16 @@ class GlueJobEngine:
     def check(self) -> Sequence[Finding]:
         """Whether the job is there and fit. The table is not looked at: only the job need reach the database, and where
         ``dialect`` is declared only the job need read its secret."""
+        declared = self.table.declared
         with self._failures():
             job = self.client.get_job(JobName=self.job)["Job"]
-        found = []
-        if job["Command"]["Name"] != "glueetl":
-            found.append(f"job {self.job} is of the kind {job['Command']['Name']}: make one of Spark (glueetl)")
-        if PLAN in (job.get("NonOverridableArguments") or {}):
-            found.append(f"job {self.job} has {PLAN} fixed: take it from its NonOverridableArguments")
-        found += self._connection_findings(job)
+        found = [*drift(declared, job, self.services.zones, self.targets), *self._connection_findings()]
+        if declared.glue.role is not None:
+            found += script_findings(self.services, declared)
         if "?" in _QUOTED.sub("", self.table.feed.where or ""):
-            found.append(
-                f"{self.table.name}: `where` has a ?, which JDBC takes for a parameter: write a function for it"
-            )
-        advice = []
-        most = int((job.get("ExecutionProperty") or {}).get("MaxConcurrentRuns", 1))
-        if most < self.targets:
-            text = f"job {self.job} has {most} runs at once for {self.targets} tables: raise MaxConcurrentRuns"
-            advice.append(text)
-        if job.get("MaxRetries"):
-            advice.append(f"job {self.job}: set MaxRetries to 0; a run that Glue repeats by itself reads nothing")
-        return [*map(Finding, found), *self._kind_findings(), *(Finding(text, fatal=False) for text in advice)]
+            text = f"{self.table.name}: `where` has a ?, which JDBC takes for a parameter: write a function for it"
+            found.append(Finding(text))
+        return [*found, *self._kind_findings()]
 
     def _kind_findings(self) -> list[Finding]:
         declared = self.table.declared
@@ -120,17 +110,16 @@ class GlueJobEngine:
         text = f"the secret {declared.connection} is of {engine}, and Glue reads PostgreSQL: leave `engine` out"
         return [Finding(f"{text}, and workers of this platform read {declared.source}")]
 
-    def _connection_findings(self, job: Mapping[str, Any]) -> list[str]:
+    def _connection_findings(self) -> list[Finding]:
         name = self.table.declared.glue.connection
         if name is None:
             return []
-        if name not in ((job.get("Connections") or {}).get("Connections") or ()):
-            return [f"job {self.job} does not use the connection {name}: add it"]
         with aws_failures(f"connection {name}"):
             try:
                 self.client.get_connection(Name=name, HidePassword=True)
             except self.client.exceptions.EntityNotFoundException:
-                return [f"job {self.job}: there is no connection {name}: make it, or correct glue.connection"]
+                text = f"job {self.job}: there is no connection {name}: make it, or correct glue.connection"
+                return [Finding(text)]
         return []
 
     def start(self, intention: Intention, *, others: Collection[str] = ()) -> Started | Busy:

@@ -1,22 +1,31 @@
 """Tables of a PostgreSQL server that runs of a Glue job read: from the database to a clean table."""
 
-import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from adplatform.components import DatabaseTables
+from adplatform.contracts.database import DatabaseSource
+from adplatform.engines.databases import database_tables
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import RunState
 from adplatform_tests.components.test_database_tables import CUSTOMERS, ROWS, TABLE, failures, later
 from adplatform_tests.local.aws.appflow_world import unique
-from adplatform_tests.support.databases import Database
-from adplatform_tests.support.glue_jobs import job_runs, kill_script, make_job, order_job_fault, wait_for_job_run
+from adplatform_tests.support.databases import Database, database_of
+from adplatform_tests.support.glue_jobs import (
+    jdbc_jar,
+    job_runs,
+    kill_script,
+    make_job,
+    order_job_fault,
+    wait_for_job_run,
+)
 from adplatform_tests.support.platforms import Platform, make_platform
+from adplatform_tests.support.tls import secured_server
 
 SLOWLY = {"rows_per_second": 40_000, "workers": 1}
 """So that something may happen to a run while it reads."""
@@ -93,16 +102,17 @@ def test_a_table_that_glue_reads_is_what_select_shows(by_glue: Made) -> None:
     assert of.shop.server.secret(of.shop.name)["password"] not in arguments
 
 
+def with_driver(services: Services) -> dict[str, str]:
+    """The argument of a job whose Spark is to reach a PostgreSQL."""
+    bucket = unique("jars")
+    services.s3.create_bucket(Bucket=bucket)
+    services.s3.upload_file(jdbc_jar(), bucket, "driver.jar")
+    return {"--extra-jars": f"s3://{bucket}/driver.jar"}
+
+
 @pytest.mark.slow
 def test_executors_of_spark_read_one_view_of_rows_that_move_meanwhile(by_glue: Made, services: Services) -> None:
-    jar = os.environ.get("POSTGRES_JDBC_JAR")
-    if not jar:
-        pytest.skip("POSTGRES_JDBC_JAR names no pgJDBC, such as /usr/share/java/postgresql.jar")
-    of = by_glue(
-        arguments={"--reader": "spark", "--extra-jars": f"s3://{services.settings.raw_bucket}/jobs/driver.jar"},
-        chunks={"rows": 5_000},
-    )
-    services.s3.upload_file(jar, services.settings.raw_bucket, "jobs/driver.jar")
+    of = by_glue(arguments={"--reader": "spark", **with_driver(services)}, chunks={"rows": 5_000})
     of.shop.execute(TABLE, ROWS.format(1, 20_000), "ANALYZE customers")
     platform = later(of.platform)
     platform.process()
@@ -119,6 +129,22 @@ def test_executors_of_spark_read_one_view_of_rows_that_move_meanwhile(by_glue: M
     assert not failures(platform.process())
     assert of.platform.query(SUMS.format("count_if(note = '')", "{customers}")) == theirs
     assert len(of.runs()) == 1
+
+
+@pytest.mark.parametrize("reader", ["driver", pytest.param("spark", marks=pytest.mark.slow)])
+def test_a_run_believes_a_server_by_the_certificates_of_the_secret(
+    by_glue: Made, services: Services, reader: str
+) -> None:
+    arguments = {"--reader": reader, **(with_driver(services) if reader == "spark" else {})}
+    with secured_server("127.0.0.1") as secured, database_of(secured.server, services) as shop:
+        authority = f"{shop.name}/authority"
+        services.secrets.create_secret(Name=authority, SecretString=secured.authority)
+        source = {"connection": shop.secret, "tls": "verify", "authority": authority}
+        of = replace(by_glue(source, arguments=arguments), shop=shop)
+        shop.execute(TABLE, ROWS.format(1, 100))
+        of.read()
+        assert_as_in_the_database(of)
+        assert "CERTIFICATE" not in str(job_runs(services.aws, of.job))
 
 
 def test_what_changed_is_read_from_where_the_last_run_stopped_whoever_read_it(
@@ -225,3 +251,15 @@ def until_there(services: Services, part: str) -> None:
             return
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_job_that_is_provisioned_reads_here_as_it_is_declared(by_glue: Made, services: Services) -> None:
+    job = unique("made")
+    source = {"glue": {"job": job, "role": "adplatform-glue", "package": "s3://artifacts/adplatform.whl"}}
+    of = replace(by_glue(source), job=job)
+    declared = of.platform.declared
+    assert isinstance(declared, DatabaseSource)
+    database_tables(declared, services.settings).provision(services)
+    of.shop.execute(TABLE, ROWS.format(1, 100))
+    of.read()
+    assert_as_in_the_database(of)

@@ -14,8 +14,9 @@ from adplatform.engines.crawler import GlueCrawler
 from adplatform.engines.databases import database_tables
 from adplatform.engines.datasync import DataSync
 from adplatform.engines.declared_crawlers import DeclaredCrawler, provide
+from adplatform.engines.declared_glue_jobs import PLAN
 from adplatform.engines.engine import Engine
-from adplatform.engines.glue_job import PLAN, GlueJobEngine
+from adplatform.engines.glue_job import GlueJobEngine
 from adplatform.extract.plan import plan_of
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services

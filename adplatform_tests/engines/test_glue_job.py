@@ -13,8 +13,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from adplatform.engines.databases import database_tables
+from adplatform.engines.declared_glue_jobs import PLAN
 from adplatform.engines.engine import Busy, Started
-from adplatform.engines.glue_job import PLAN, GlueJobEngine
+from adplatform.engines.glue_job import GlueJobEngine
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
@@ -148,7 +149,22 @@ def test_a_job_that_has_as_many_runs_as_it_may_is_busy(made: Made) -> None:
     assert job.wait(run)["JobRunState"] == "SUCCEEDED"
 
 
-def test_a_run_that_is_being_stopped_still_counts(made: Made) -> None:
+def test_a_run_may_take_as_long_as_a_view_may_be_held_whatever_its_job_says(made: Made) -> None:
+    job = made()
+    run = started(job.engine)
+    assert job.wait(run)["Timeout"] == 240
+
+
+def test_a_start_that_is_refused_because_too_many_runs_go_on_leaves_no_run(made: Made) -> None:
+    job = made()
+    job.order("too_many_runs")
+    assert job.engine.start(wanted()) == Busy()
+    assert not job.runs_of_plans()
+    started(job.engine, wanted(begun=2))
+    assert set(job.runs_of_plans().values()) == {1}
+
+
+def test_once_a_run_is_cancelled_the_next_one_starts(made: Made) -> None:
     job = made(runs=1)
     job.order("stuck")
     first = started(job.engine)
@@ -194,7 +210,7 @@ def test_a_manifest_that_is_gone_is_said(made: Made) -> None:
     seen = job.engine.observe([run])[run]
     key = f"{job.services.zones.extract_manifests('crm', 'contacts')}{run}.json"
     job.services.s3.delete_object(Bucket=job.services.zones.raw_bucket, Key=key)
-    with pytest.raises(PermanentFailure, match=key):
+    with pytest.raises(PermanentFailure, match=f"{key} is gone: restore it, or read the table again"):
         list(job.engine.claims(seen))
 
 

@@ -1,79 +1,27 @@
 """A server is believed only with a certificate that is good for its name; credentials stay where they belong."""
 
 import json
-import os
 import pickle
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
-from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from adplatform.extract import connection
 from adplatform.extract.connection import Connecting, Credentials, database, database_failures, read_credentials
 from adplatform.failures import CredentialsRefused, EnvironmentFailure, PermanentFailure
 from adplatform.flow.services import Services
-from adplatform.local.world.postgres import PostgresServer, postgres_server
-
-
-@dataclass(frozen=True)
-class Secured:
-    """A server that speaks TLS, and the certificate (PEM) of its authority, which is its own."""
-
-    server: PostgresServer
-    authority: str
-
-
-def certificate(folder: Path, address: str) -> str:
-    """A certificate for one address and its key, below ``folder``; the certificate as PEM."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = made.public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    for file, body in (("server.crt", pem), ("server.key", private)):
-        (folder / file).write_bytes(body)
-        (folder / file).chmod(0o600)
-        if os.geteuid() == 0:
-            os.chown(folder / file, 65534, 65534)
-    return pem.decode()
+from adplatform.local.world.postgres import PostgresServer
+from adplatform_tests.support.tls import Secured, secured_server
 
 
 @pytest.fixture(scope="module", params=["127.0.0.1", "192.0.2.1"])
 def secured(request: pytest.FixtureRequest) -> Iterator[Secured]:
-    import tempfile  # noqa: PLC0415 - pytest's own folders may not be entered by the server's user
-
-    with tempfile.TemporaryDirectory(prefix="tls-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        authority = certificate(folder, request.param)
-        try:
-            with postgres_server(
-                ssl="on", ssl_cert_file=str(folder / "server.crt"), ssl_key_file=str(folder / "server.key")
-            ) as server:
-                yield Secured(server, authority)
-        except PermanentFailure as e:
-            pytest.skip(f"this server has no TLS: {e}")
+    try:
+        with secured_server(request.param) as made:
+            yield made
+    except PermanentFailure as e:
+        pytest.skip(f"this server has no TLS: {e}")
 
 
 def asked(server: PostgresServer, how: Connecting) -> list[Any]:

@@ -1,8 +1,11 @@
 """Glue jobs of the embedded AWS: their making, waiting for a run, what may be done to one."""
 
+import os
 import time
 from collections.abc import Mapping
 from typing import Any
+
+import pytest
 
 from adplatform.engines.declared_glue_jobs import SCRIPT
 from adplatform.platform.aws import Aws
@@ -10,6 +13,14 @@ from adplatform_tests.support.replication import administer
 
 ROLE = "arn:aws:iam::123456789012:role/adplatform-glue"
 _ENDED = ("STOPPED", "SUCCEEDED", "FAILED", "TIMEOUT", "ERROR", "EXPIRED")
+
+
+def jdbc_jar() -> str:
+    """A pgJDBC of this machine; without one the test is skipped."""
+    jar = os.environ.get("POSTGRES_JDBC_JAR")
+    if not jar:
+        pytest.skip("POSTGRES_JDBC_JAR names no pgJDBC, such as /usr/share/java/postgresql.jar")
+    return jar
 
 
 def make_job(

@@ -95,8 +95,23 @@ class LocalGlueResponse(GlueResponse):
         return ActionResult({"Crawls": shown[first : first + most], **more})
 
     def get_job(self) -> Any:
+        """moto tells no capacity of a job with workers, which Glue computes."""
         self._unthrottled("JobName")
-        return super().get_job()
+        answer = super().get_job()
+        job = answer.result["Job"]
+        if job["WorkerType"]:
+            job["MaxCapacity"] = glue_jobs.capacity(job["WorkerType"], job["NumberOfWorkers"])
+        return answer
+
+    def update_job(self) -> Any:
+        """moto has none."""
+        name, given = self._unthrottled("JobName"), self.parameters["JobUpdate"]
+        if given.get("WorkerType") and (given.get("MaxCapacity") or given.get("AllocatedCapacity")):
+            raise InvalidInputException(
+                "UpdateJob", "Please do not set Max Capacity if using Worker Type and Number of Workers."
+            )
+        glue_jobs.overwrite(self.glue_backend.get_job(name), given)
+        return ActionResult({"JobName": name})
 
     def start_job_run(self) -> Any:
         name = self._unthrottled("JobName")

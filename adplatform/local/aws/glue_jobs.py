@@ -1,6 +1,9 @@
 """Glue jobs that run: the script that a job names, as a child process of this machine.
 
 moto's runs do nothing and succeed when they are looked at for the second time.
+
+Glue has a pgJDBC, and this machine the one that ``POSTGRES_JDBC_JAR`` names. Where neither it nor the job has one, a
+run that reads a table is told to let the driver read, which needs none.
 """
 
 import logging
@@ -13,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -64,9 +68,28 @@ class LocalJobRun(ToldState, models.FakeJobRun):
         if self.end_time is None:
             return described
         seconds = max(0, round((self.end_time - self.started_on).total_seconds()))
-        dpus = _DPUS.get(self.worker_type or "", 1) * (self.number_of_workers or 1)
-        ended = {"CompletedOn": self.end_time, "ExecutionTime": seconds, "DPUSeconds": float(seconds * dpus)}
+        dpus = capacity(self.worker_type, self.number_of_workers)
+        ended = {"CompletedOn": self.end_time, "ExecutionTime": seconds, "DPUSeconds": seconds * dpus}
         return described | ended
+
+
+def capacity(worker_type: str | None, workers: int | None) -> float:
+    """In DPUs."""
+    return float(_DPUS.get(worker_type or "", 1) * (workers or 1))
+
+
+def overwrite(job: Any, given: Mapping[str, Any]) -> None:
+    """Make the job what UpdateJob is given, and nothing that it was. Callers hold the lock."""
+    kept = {name: getattr(job, name) for name in ("name", "arn", "backend", "created_on", "job_runs")}
+    members = list(signature(models.FakeJob.__init__).parameters)[1:]
+    wanted = {name: given.get(_member(name)) for name in members}
+    models.FakeJob.__init__(job, **{**wanted, "name": job.name, "backend": job.backend, "tags": {}})
+    vars(job).update(kept)
+
+
+def _member(parameter: str) -> str:
+    """Of the API, by the name of moto's parameter."""
+    return parameter.title().replace("_", "")
 
 
 def check_room(job: Any) -> None:
@@ -133,6 +156,9 @@ def _script(job: Any, run: Any, folder: Path, changed: Callable[[], None], cut: 
     script, errors = folder / "script.py", folder / "stderr"
     _fetch(job.command["ScriptLocation"], script)
     given = {**(run.arguments or {}), "--JOB_NAME": job.name, "--JOB_RUN_ID": run.job_run_id}
+    jars = _jars(given.get("--extra-jars", ""), folder)
+    if "--plan" in given and not jars:
+        given.setdefault("--reader", "driver")
     arguments = [part for pair in given.items() for part in pair]
     environment = {
         **os.environ,
@@ -140,7 +166,7 @@ def _script(job: Any, run: Any, folder: Path, changed: Callable[[], None], cut: 
         "AWS_ACCESS_KEY_ID": "glue",
         "AWS_SECRET_ACCESS_KEY": "glue",
         "AWS_REGION": job.backend.region_name,
-        "PYSPARK_SUBMIT_ARGS": " ".join((*_jars(given.get("--extra-jars", ""), folder), "pyspark-shell")),
+        "PYSPARK_SUBMIT_ARGS": " ".join((*(["--jars", ",".join(jars)] if jars else []), "pyspark-shell")),
     }
     with LOCK:
         if run.status == "STOPPING":
@@ -175,13 +201,13 @@ def _script(job: Any, run: Any, folder: Path, changed: Callable[[], None], cut: 
 
 
 def _jars(places: str, folder: Path) -> list[str]:
-    """What a Spark of this machine is started with to have the jars at these places, ``s3://`` and separated by
-    commas."""
+    """Files of this machine: the jars at these places, ``s3://`` and separated by commas; its pgJDBC where there are
+    none."""
     files = []
     for place in filter(None, places.split(",")):
         files.append(folder / place.rpartition("/")[2])
         _fetch(place, files[-1])
-    return ["--jars", ",".join(map(str, files))] if files else []
+    return [*map(str, files)] or [*filter(None, [os.environ.get("POSTGRES_JDBC_JAR")])]
 
 
 def _fetch(place: str, target: Path) -> None:
