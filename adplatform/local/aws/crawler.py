@@ -16,8 +16,8 @@ from moto.glue import models
 from moto.s3.models import s3_backends
 
 from adplatform.local.aws.managed import CONTROL, Fault
+from adplatform.local.aws.reported_state import ReportedState
 from adplatform.local.aws.state import LOCK
-from adplatform.local.aws.told_state import ToldState
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ FAULTS = {
 _LAST_CRAWL = {"COMPLETED": "SUCCEEDED", "FAILED": "FAILED", "STOPPED": "CANCELLED"}
 
 
-class LocalCrawl(ToldState, models.FakeCrawl):
+class LocalCrawl(ReportedState, models.FakeCrawl):
     def as_dict(self) -> dict[str, Any]:
         return {**super().as_dict(), **self.told}
 

@@ -25,8 +25,8 @@ from moto.glue import models
 from moto.glue.exceptions import ConcurrentRunsExceededException
 
 from adplatform.local.aws.managed import CONTROL, Fault, own_client
+from adplatform.local.aws.reported_state import ReportedState
 from adplatform.local.aws.state import LOCK
-from adplatform.local.aws.told_state import ToldState
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ _PROCESSES: dict[str, "subprocess.Popen[bytes]"] = {}
 """The scripts that run, by the id of the run."""
 
 
-class LocalJobRun(ToldState, models.FakeJobRun):
+class LocalJobRun(ReportedState, models.FakeJobRun):
     @property
     def ended(self) -> bool:
         return self.status in _ENDED

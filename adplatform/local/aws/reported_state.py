@@ -8,7 +8,7 @@ from moto.core.utils import utcnow
 _LOOK_AGAIN_SECONDS = 0.02
 
 
-class ToldState:
+class ReportedState:
     """Goes before a class of moto whose instances have a state: it is what was last said, and looking at it changes
     nothing. ``error`` is why the work failed, ``end_time`` (UTC, naive) when it ended."""
 
