@@ -5,7 +5,7 @@ nothing: it reads immutable objects, and each try shows versions of its own (``t
 before the others, so that no row that ends is ever missing in both tables.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -40,10 +40,13 @@ else:
 
 @dataclass(frozen=True, kw_only=True)
 class Folded(Counts):
-    """What a merge came to."""
+    """What a merge came to: ``files`` by table, those of the history of its date alone, and of which ``days`` changes
+    were merged."""
 
     row: Fold
     columns: tuple[OutputColumn, ...]
+    files: Mapping[str, tuple[KeptFile, ...]]
+    days: tuple[date, ...]
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,18 @@ def fold(services: Services, followed: MadeTable, row: Fold, run_id: str, work: 
         )
     late = merged.late
     whole = _made_anew(doing, merged) if late is not None else merged
-    return _shown(doing, base, changes, merged, whole, gathered.unplaced)
+    counts = Counts(
+        changes=merged.changes + gathered.unplaced,
+        applied=merged.applied,
+        superseded=merged.superseded,
+        unplaced=gathered.unplaced,
+        rebuilt=_count(merged.late),
+        closed=_count(whole.closed),
+        read=sum(each.read for each in changes),
+        set_aside=sum(each.set_aside for each in changes),
+        implied=ended,
+    )
+    return _shown(doing, base, changes, merged, whole, counts)
 
 
 def _begun(services: Services, followed: MadeTable, row: Fold, run_id: str, work: Path, tries: Sequence[Try]) -> _Fold:
@@ -247,7 +261,7 @@ def _made_anew(doing: _Fold, merged: Merged) -> Merged:
 
 
 def _shown(
-    doing: _Fold, base: Sequence[Bucket], changes: Sequence[Change], merged: Merged, whole: Merged, unplaced: int
+    doing: _Fold, base: Sequence[Bucket], changes: Sequence[Change], merged: Merged, whole: Merged, counts: Counts
 ) -> Folded:
     """Readers are led to what was merged, and the ledger remembers it."""
     services, followed, row, plan = doing.services, doing.followed, doing.row, doing.plan
@@ -256,14 +270,6 @@ def _shown(
     )
     buckets = _buckets(doing, base, whole, rows, deleted)
     history = _history(doing, merged, whole) if followed.has_history else {}
-    counts = Counts(
-        changes=merged.changes + unplaced,
-        applied=merged.applied,
-        superseded=merged.superseded,
-        unplaced=unplaced,
-        rebuilt=_count(merged.late),
-        closed=_count(whole.closed),
-    )
     made = State(
         columns=tuple((column.name, column.type.hive) for column in doing.columns),
         buckets=buckets,
@@ -312,7 +318,13 @@ def _noted(services: Services, followed: MadeTable, row: Fold, shown: Try) -> Fo
     )
     if noted is None:
         raise ClaimLost(f"{followed.name}: another run has noted merge {row.next}")
-    return Folded(row=noted, columns=columns, **asdict(counts))
+    files = {
+        followed.name: tuple(bucket.rows for bucket in shown.state.buckets if bucket.rows.name),
+        followed.deleted: tuple(bucket.deleted for bucket in shown.state.buckets if bucket.deleted.name),
+        followed.history: shown.state.closed,
+    }
+    merged = tuple(date.fromisoformat(day) for day in plan.days_after(row.merged))
+    return Folded(row=noted, columns=columns, files=files, days=merged, **asdict(counts))
 
 
 def _buckets(

@@ -36,13 +36,16 @@ class Origin:
 @dataclass(frozen=True)
 class Change:
     """The objects of one date whose rows are to be merged, the files in which they are, and how many ``rows`` the
-    ledger says that they have. ``version`` is that of the delivery whose files these are."""
+    ledger says that they have; of the rows that were ``read`` from the objects the others were ``set_aside``.
+    ``version`` is that of the delivery whose files these are."""
 
     day: str
     version: int
     origins: tuple[Origin, ...]
     files: tuple[Stored, ...]
     rows: int
+    read: int
+    set_aside: int
 
 
 @dataclass(frozen=True)
@@ -144,9 +147,16 @@ def _change(
     zones, wanted = services.zones, {origin.uri for origin in origins}
     location = placement.location if version == placement.version else next(iter(row.locations), "")
     files = tuple(services.store.listing(zones.clean_bucket, zones.clean_key(location))) if location else ()
-    outcomes = publications.file_outcomes(name, placement.day, version)
-    rows = sum(each.clean for each in outcomes if each.origin in wanted)
-    return Change(day, version, origins, files, rows)
+    outcomes = [each for each in publications.file_outcomes(name, placement.day, version) if each.origin in wanted]
+    return Change(
+        day,
+        version,
+        origins,
+        files,
+        rows=sum(each.clean for each in outcomes),
+        read=sum(each.rows_in for each in outcomes),
+        set_aside=sum(each.quarantined + each.superseded for each in outcomes),
+    )
 
 
 def _origins(

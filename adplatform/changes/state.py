@@ -27,7 +27,9 @@ class KeptBucket:
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows. ``changes == applied + superseded + unplaced``, where the last have no key that could be stored.
+    """Rows. ``changes == applied + superseded + unplaced``, where the last have no key that could be stored. They are
+    those that were ``read`` from the files of the source, without those that were ``set_aside`` by their delivery, in
+    quarantine for example, and the deletions that a complete reading of a table stands for, which are ``implied``.
     ``rebuilt`` rows were made from all their changes, because one had come late; ``closed`` versions have ended."""
 
     changes: int = 0
@@ -36,6 +38,9 @@ class Counts:
     unplaced: int = 0
     rebuilt: int = 0
     closed: int = 0
+    read: int = 0
+    set_aside: int = 0
+    implied: int = 0
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,14 @@ class Plan:
     whole: tuple[str, ...] = ()
     anew: bool = False
 
+    def days_after(self, merged: Reached) -> list[str]:
+        """The dates of which it takes changes, where it begins with what was ``merged``."""
+        return [
+            day
+            for day, last in sorted(self.reached.numbers.items())
+            if self.anew or day in self.whole or merged.numbers.get(day, 0) < last
+        ]
+
 
 @dataclass(frozen=True)
 class Fold:
