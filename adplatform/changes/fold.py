@@ -1,8 +1,11 @@
 """A merge: the changes that have come are applied to the rows of a table, and readers are led to what came of it.
 
 A merge is planned in the ledger before it begins and is repeated until readers see it, so a crash at any point changes
-nothing: it reads immutable objects, and each try shows versions of its own (``tries.py``). Deleted rows are shown
-before the others, so that no row that ends is ever missing in both tables.
+nothing: it reads immutable objects, and each try shows versions of its own (``tries.py``).
+
+No row is ever missing both among the rows and among those that were deleted: the deleted ones are shown before the
+others, and those of them that there are again stay until the rows are shown, and then go by a version without them.
+Meanwhile a row may be in both, and that with the greater sequence counts.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -24,12 +27,12 @@ from adplatform.contracts.types import parse_type
 from adplatform.failures import ClaimLost, TransientFailure
 from adplatform.flow.services import Services
 from adplatform.lake.catalog import Table
-from adplatform.lake.keyed import Bucket, KeyedTable, Merged, buckets_of, merge, merging
+from adplatform.lake.keyed import Bucket, KeyedTable, Merged, buckets_of, merge, merging, revived
 from adplatform.lake.table import TableSpec, table_name
 from adplatform.ledger.folds import Fold, Generation, Plan
 from adplatform.platform.late import Late
 from adplatform.transform.rules import identifier, literal, sql_type
-from adplatform.transform.values import OutputColumn
+from adplatform.transform.values import CarriedFile, OutputColumn
 
 if TYPE_CHECKING:
     import duckdb
@@ -120,7 +123,7 @@ def fold(services: Services, followed: MadeTable, row: Fold, run_id: str, work: 
     tries = tries_before(services, followed, row)
     since = row.since or row.next_plan.day
     if (shown := shown_before(services, followed, row, since, tries, run_id)) is not None:
-        return _noted(services, followed, row, shown)
+        return _noted(services, followed, row, shown, run_id, work)
     doing = _begun(services, followed, row, run_id, work, tries)
     begin, generations = row.merged.numbers, doing.generations
     changes = list(changes_to_merge(services, followed, doing.plan, begin, doing.before.merged, generations))
@@ -269,6 +272,7 @@ def _shown(
         Version(table, files_at(services, row.locations.get(table, ""))) for table in (followed.name, followed.deleted)
     )
     buckets = _buckets(doing, base, whole, rows, deleted)
+    there_again = deleted.add(_revived(doing, base, whole))
     history = _history(doing, merged, whole) if followed.has_history else {}
     made = State(
         columns=tuple((column.name, column.type.hive) for column in doing.columns),
@@ -278,26 +282,77 @@ def _shown(
         plan=row.plan,
         replaced={day.isoformat(): each.replaces for day, each in history.items() if day != plan.day},
         counts=counts,
+        revived=there_again.name,
     )
     own = Try(state_key(services, followed, row), made)
     services.s3.put_object(
         Bucket=services.zones.raw_bucket, Key=own.key, Body=state.written(made), **services.zones.put_arguments
     )
-    description = followed.declared.description
     for day, each in history.items():
-        spec = _spec(doing, followed.history, f"Versions of rows that have ended. {description}")
-        _lead(doing, each.version, spec, day, own.key)
-    spec = _spec(doing, followed.deleted, f"Rows that were deleted. {description}")
-    _lead(doing, deleted, spec, doing.since, own.key)
-    _lead(doing, rows, _spec(doing, followed.name, description), doing.since, own.key)
-    return _noted(services, followed, row, own)
+        _lead(doing, each.version, day, own.key)
+    _lead(doing, deleted, doing.since, own.key)
+    _lead(doing, rows, doing.since, own.key)
+    return _noted(services, followed, row, own, doing.run_id, doing.work)
 
 
-def _noted(services: Services, followed: MadeTable, row: Fold, shown: Try) -> Folded:
-    """The ledger remembers a try that has shown everything, by the plan that it had."""
+def _revived(doing: _Fold, base: Sequence[Bucket], whole: Merged) -> Path | None:
+    """Deleted rows that readers see and that are among the rows again; None without any."""
+    services, followed, row = doing.services, doing.followed, doing.row
+    placed = services.ledger.placements.get(followed.deleted, doing.since)
+    before = {bucket.rows for bucket in base}
+    rows = [bucket.rows for bucket in whole.buckets if bucket.rows is not None and bucket.rows not in before]
+    if placed is None or placed.key_id != doing.plan.reached.key_id or not rows:
+        return None
+    if placed.location == row.locations.get(followed.deleted) and not doing.plan.anew:
+        deleted = [bucket.tombstones for bucket in base if bucket.tombstones is not None]
+    else:
+        folder = doing.folder("shown")
+        there = files_at(services, placed.location)
+        deleted = fetch(services.store, {file.key: folder / name for name, file in there.items()})
+    target = doing.work / "revived.parquet"
+    with merging(doing.work, *doing.limits) as con:
+        return target if deleted and revived(con, doing.table, doing.columns, deleted, rows, target) else None
+
+
+def _without_revived(
+    services: Services, followed: MadeTable, row: Fold, shown: Try, run_id: str, work: Path, spec: TableSpec
+) -> Fold:
+    """Deleted rows that there are again are taken from readers, once these see the rows; the row as it is then."""
+    plan = replace(row, plan=shown.state.plan).next_plan
+    since = row.since or plan.day
+    placed = services.ledger.placements.get(followed.deleted, since)
+    there = files_at(services, placed.location) if placed else {}
+    if shown.state.revived not in there:
+        return row
+    # The version has a number of its own, because there is one of this try already.
+    claimed = services.ledger.folds.claim(row, run_id)
+    if claimed is None:
+        raise ClaimLost(f"{followed.name}: another run has taken merge {row.next}")
+    kept = [bucket.deleted for bucket in shown.state.buckets if bucket.deleted.name]
+    version = Version(followed.deleted, there)
+    version.carried += [CarriedFile(there[file.name].key, there[file.name].size, file.rows, file.name) for file in kept]
+    show(
+        services,
+        version,
+        spec,
+        day=since,
+        row=claimed,
+        manifest=shown.key,
+        key_id=plan.reached.key_id,
+        run_id=run_id,
+        temp=work,
+    )
+    return claimed
+
+
+def _noted(services: Services, followed: MadeTable, row: Fold, shown: Try, run_id: str, work: Path) -> Folded:
+    """The ledger remembers a try whose rows are shown, by the plan that it had, after what is left to show."""
+    columns = followed.columns(shown.state.types().items())
+    if shown.state.revived:
+        spec = _described(services, followed, followed.deleted, columns)
+        row = _without_revived(services, followed, row, shown, run_id, work, spec)
     done = replace(row, plan=shown.state.plan)
     plan = done.next_plan
-    columns = followed.columns(shown.state.types().items())
     since, days = row.since or plan.day, {followed.history: plan.day}
     if _table_of_changes(services, followed) is not None:
         for view in views_of(followed, columns, services.settings.database_prefix):
@@ -438,16 +493,19 @@ def _merged_files(doing: _Fold, changes: Iterable[Change]) -> dict[str, tuple[st
     return done
 
 
-def _spec(doing: _Fold, table: str, description: str) -> TableSpec:
-    columns = history_columns(doing.columns) if table == doing.followed.history else doing.columns
-    return doing.followed.spec(table, columns, description.strip(), doing.services.settings.database_prefix)
+def _described(services: Services, followed: MadeTable, table: str, columns: tuple[OutputColumn, ...]) -> TableSpec:
+    """A table that is made, by the ``columns`` of rows."""
+    begins = {followed.history: "Versions of rows that have ended. ", followed.deleted: "Rows that were deleted. "}
+    description = f"{begins.get(table, '')}{followed.declared.description}".strip()
+    own = history_columns(columns) if table == followed.history else columns
+    return followed.spec(table, own, description, services.settings.database_prefix)
 
 
-def _lead(doing: _Fold, version: Version, spec: TableSpec, day: date, manifest: str) -> None:
+def _lead(doing: _Fold, version: Version, day: date, manifest: str) -> None:
     show(
         doing.services,
         version,
-        spec,
+        _described(doing.services, doing.followed, version.table, doing.columns),
         day=day,
         row=doing.row,
         manifest=manifest,

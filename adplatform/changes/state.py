@@ -48,7 +48,8 @@ class State:
     """``columns`` are (name, type) of the rows, ``closed`` the files of versions that were closed on the date of the
     merge, and ``merged`` those files of changes, by date, of which nothing is left to merge. ``plan`` is what the merge
     took, as the ledger has it, and ``replaced`` says by date where versions were that ended before and are written
-    again."""
+    again. ``revived`` is the file of deleted rows that there are again, which readers see until the rows are shown, ""
+    without any."""
 
     columns: tuple[tuple[str, str], ...] = ()
     buckets: tuple[KeptBucket, ...] = ()
@@ -57,6 +58,7 @@ class State:
     plan: str = ""
     replaced: Mapping[str, str] = field(default_factory=dict)
     counts: Counts = Counts()
+    revived: str = ""
 
     @property
     def rows(self) -> int:
@@ -84,4 +86,5 @@ def read(body: bytes) -> State:
         found.get("plan", ""),
         found.get("replaced", {}),
         Counts(**found.get("counts", {})),
+        found.get("revived", ""),
     )

@@ -20,7 +20,8 @@ from adplatform.contracts.changes import CHANGED_AT, OP, SEQUENCE
 from adplatform.failures import PermanentFailure
 from adplatform.platform.late import Late
 from adplatform.transform.exhaustion import ran_out
-from adplatform.transform.rules import identifier, literal
+from adplatform.transform.rules import identifier, literal, sql_type
+from adplatform.transform.values import OutputColumn
 
 if TYPE_CHECKING:
     import duckdb
@@ -194,9 +195,33 @@ def buckets_of(con: "duckdb.DuckDBPyConnection", table: KeyedTable, changes: Seq
     """The buckets into which ``changes`` fall, files as :func:`merge` takes them."""
     if not changes:
         return set()
-    files = ", ".join(literal(str(path)) for path in changes)
-    scan = f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
-    return {number for (number,) in con.execute(f"select distinct {_bucket(table)} from {scan}").fetchall()}
+    query = f"select distinct {_bucket(table)} from {_scan(changes)}"
+    return {number for (number,) in con.execute(query).fetchall()}
+
+
+def revived(
+    con: "duckdb.DuckDBPyConnection",
+    table: KeyedTable,
+    columns: Iterable[OutputColumn],
+    tombstones: Sequence[Path],
+    rows: Sequence[Path],
+    target: Path,
+) -> int:
+    """Write to ``target`` the ``tombstones`` of which there are ``rows`` again, with all ``columns``, and return how
+    many they are; no file without any. Tombstones without a column of the key are of none of the rows."""
+    scan, present = _scan(tombstones), _present(con, tombstones)
+    if not present.issuperset(table.key):
+        return 0
+    own = [
+        identifier(c.name) if c.name in present else f"cast(null as {sql_type(c.type)}) as {identifier(c.name)}"
+        for c in columns
+    ]
+    found = write_parquet(
+        con, f"select {', '.join(own)} from {scan} as t semi join {_scan(rows)} as r using ({names(table.key)})", target
+    )
+    if not found:
+        target.unlink()
+    return found
 
 
 def read_changes(
@@ -206,9 +231,7 @@ def read_changes(
 
     Unless ``every`` change counts, only the last one of each key is there, and the last one with values.
     """
-    files = ", ".join(literal(str(path)) for path in changes)
-    scan = f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
-    present = {name for name, *_ in con.execute(f"describe select * from {scan}").fetchall()}
+    scan, present = _scan(changes), _present(con, changes)
     own = [identifier(n) if n in present else f"null as {identifier(n)}" for n in table.columns]
     key = names(table.key)
     absent = " or ".join(f"{identifier(n)} is null" for n in (*table.key, SEQUENCE, OP))
@@ -448,6 +471,16 @@ def _bucket(table: KeyedTable) -> str:
     """The bucket of a key, the same with every engine and version: by the first 32 bits of MD5 of its text."""
     text = ", ".join(f"coalesce(cast({identifier(name)} as varchar), '')" for name in table.key)
     return f"cast(('0x' || substr(md5(concat_ws(chr(31), {text})), 1, 8))::bigint % {table.buckets} as integer)"
+
+
+def _scan(files: Sequence[Path]) -> str:
+    listed = ", ".join(literal(str(path)) for path in files)
+    return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+
+
+def _present(con: "duckdb.DuckDBPyConnection", files: Sequence[Path]) -> set[str]:
+    """The columns of files."""
+    return {name for name, *_ in con.execute(f"describe select * from {_scan(files)}").fetchall()}
 
 
 def _written(con: "duckdb.DuckDBPyConnection", query: str, path: Path) -> Path | None:
