@@ -27,7 +27,7 @@ from adplatform.contracts.types import parse_type
 from adplatform.failures import ClaimLost, TransientFailure
 from adplatform.flow.services import Services
 from adplatform.lake.catalog import Table
-from adplatform.lake.keyed import Bucket, KeyedTable, Merged, buckets_of, merge, merging, revived
+from adplatform.lake.keyed import Bucket, KeyedTable, Merged, beyond, buckets_of, merge, merging, revived
 from adplatform.lake.table import TableSpec, table_name
 from adplatform.ledger.folds import Fold, Generation, Plan
 from adplatform.platform.late import Late
@@ -86,10 +86,10 @@ class _Fold:
         return bool(self.before.columns) and set(self.before.types()) != {column.name for column in self.columns}
 
     @property
-    def floor(self) -> str:
-        """The sequence with which the last load began that is complete; "" without one."""
-        number = self.plan.reached.generation
-        return next((each.sequence for each in self.generations if each.number == number), "")
+    def floors(self) -> list[str]:
+        """The sequences with which the loads began that are complete."""
+        complete = {*self.plan.reached.loads, self.plan.reached.generation}
+        return [each.sequence for each in self.generations if each.number in complete]
 
     @property
     def swept(self) -> bool:
@@ -104,7 +104,7 @@ class _Fold:
     @property
     def needs_all(self) -> bool:
         """Whether buckets are needed that no change falls into."""
-        return self.grown or self.compares or (bool(self.floor) and self.swept)
+        return self.grown or self.compares or (bool(self.floors) and self.swept)
 
     def folder(self, name: str) -> Path:
         made = self.work / name
@@ -139,7 +139,7 @@ def fold(services: Services, followed: MadeTable, row: Fold, run_id: str, work: 
             [*gathered.files, *gone],
             doing.folder("merged"),
             history=followed.has_history,
-            floor=doing.floor,
+            floors=doing.floors,
             swept=doing.swept,
         )
     found, known = merged.changes + gathered.unplaced, sum(each.rows for each in changes) + ended
@@ -148,6 +148,7 @@ def fold(services: Services, followed: MadeTable, row: Fold, run_id: str, work: 
             f"{followed.name}: {found} changes were read, and the ledger knows of {known}; nothing was published. Run "
             "the step again"
         )
+    merged = replace(merged, late=_late(doing, merged))
     late = merged.late
     whole = _made_anew(doing, merged) if late is not None else merged
     counts = Counts(
@@ -244,6 +245,20 @@ def _grow(con: "duckdb.DuckDBPyConnection", doing: _Fold, path: Path) -> None:
     target.rename(path)
 
 
+def _late(doing: _Fold, merged: Merged) -> Path | None:
+    """The keys to be made anew: those of changes that came late, and those of versions that go beyond a load that is
+    known to be complete only now."""
+    followed, services = doing.followed, doing.services
+    if not followed.has_history or not doing.swept or doing.plan.anew:
+        return merged.late
+    folder = doing.folder("closed")
+    placed = [each for each in services.ledger.placements.of_feed(followed.history) if each.location]
+    there = [file for each in placed for file in files_at(services, each.location).values()]
+    closed = fetch(services.store, {file.key: folder / f"{n:05}.parquet" for n, file in enumerate(there)})
+    with merging(doing.work, *doing.limits) as con:
+        return beyond(con, doing.table, closed, doing.floors, merged.late, doing.work / "late.parquet")
+
+
 def _made_anew(doing: _Fold, merged: Merged) -> Merged:
     """The table with those rows made from all their changes to which one came late."""
     with merging(doing.work, *doing.limits) as con:
@@ -258,7 +273,7 @@ def _made_anew(doing: _Fold, merged: Merged) -> Merged:
             doing.folder("anew"),
             history=doing.followed.has_history,
             anew=merged.late,
-            floor=doing.floor,
+            floors=doing.floors,
             swept=False,
         )
 

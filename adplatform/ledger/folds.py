@@ -5,7 +5,7 @@ step that the row is not in a state for raises ``IllegalStep``.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 
@@ -20,9 +20,9 @@ _FOLD = "fold"
 class Reached:
     """How far changes are taken, by date: the version of its delivery, up to which arrival of it, how many objects that
     is, and how many rows of changes. ``basis`` is what they were read by, ``key_id`` names the key of their digests,
-    ``generation`` is the load that rows from before do not outlive, and ``shape`` what the table was made by. Files
-    were told from each other by the first ``opened`` loads. ``complete`` is the complete reading, as ``date/version``,
-    whose missing rows are gone."""
+    ``generation`` is the load that rows from before do not outlive, one of those ``loads`` that are complete, and
+    ``shape`` what the table was made by. Files were told from each other by the first ``opened`` loads. ``complete`` is
+    the complete reading, as ``date/version``, whose missing rows are gone."""
 
     versions: Mapping[str, int] = field(default_factory=dict)
     numbers: Mapping[str, int] = field(default_factory=dict)
@@ -34,6 +34,7 @@ class Reached:
     shape: str = ""
     opened: int = 0
     complete: str = ""
+    loads: Sequence[int] = ()
 
 
 @dataclass(frozen=True)

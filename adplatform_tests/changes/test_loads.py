@@ -64,6 +64,52 @@ def test_a_version_that_a_load_has_ended_is_in_the_history(services: Services) -
     assert shop.rows("_history", "id, cast(_valid_to as date)")[-1] == (2, load.opened_at.date())
 
 
+def ended(shop: Changes) -> list[tuple[Any, ...]]:
+    return shop.rows("_history", "id, status, _closed_by")
+
+
+def test_a_row_that_one_load_lacks_and_the_next_one_has_ended_in_between_also_in_a_table_that_is_made_anew(
+    services: Services,
+) -> None:
+    shop = followed_source(services, [EXACT])
+    shop.file(*(shop.change("I", id=n, status="a") for n in (1, 2, 3)))
+    shop.merge()
+    first = began(shop)
+    shop.load({"id": 1, "status": "b"})
+    whole(shop, first, 1)
+    time.sleep(1.1)  # S3 says to the second when a file was written
+    second = began(shop, timedelta(0))
+    shop.load({"id": 1, "status": "c"}, {"id": 2, "status": "c"}, number=2)
+    whole(shop, second, 2)
+    shop.merge()
+    versions = [
+        (1, "a", first.sequence),
+        (1, "b", second.sequence),
+        (2, "a", first.sequence),
+        (3, "a", first.sequence),
+    ]
+    assert (shop.rows(columns="id, status"), ended(shop)) == ([(1, "c"), (2, "c")], versions)
+    anew = followed_as(shop, [{**EXACT, "buckets": 7}])
+    assert anew.fold()
+    assert (anew.rows(columns="id, status"), ended(anew)) == ([(1, "c"), (2, "c")], versions)
+    assert anew.rows("_deleted", "id, _seq") == [(3, first.sequence)]
+
+
+def test_a_version_that_was_closed_before_its_load_was_known_to_be_whole_ends_with_that(services: Services) -> None:
+    shop = followed_source(services, [EXACT])
+    shop.file(shop.change("I", id=1, status="a"), shop.change("I", id=2, status="a"))
+    shop.merge()
+    load = began(shop)
+    shop.load({"id": 1, "status": "b"})
+    shop.file({**shop.change("I", id=2, status="again"), "ar_h_change_seq": "9" * 35})
+    shop.merge()
+    assert ended(shop)[-1] == (2, "a", "9" * 35)
+    whole(shop, load, 1)
+    shop.merge()
+    assert ended(shop) == [(1, "a", load.sequence), (2, "a", load.sequence)]
+    assert shop.rows(columns="id, status") == [(1, "b"), (2, "again")]
+
+
 def test_a_load_of_an_empty_table_ends_all_rows(services: Services) -> None:
     shop = followed_source(services)
     shop.load({"id": 1, "status": "a"}, {"id": 2, "status": "a"})
