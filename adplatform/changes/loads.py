@@ -13,6 +13,8 @@ from adplatform.changes.followed import Followed
 from adplatform.changes.generations import next_generation
 from adplatform.ledger.folds import Generation
 from adplatform.ledger.ledger import Ledger
+from adplatform.ledger.table import NEW
+from adplatform.ledger.tallies import Tally
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,19 @@ def await_load(ledger: Ledger, followed: Followed, at: datetime, reason: str) ->
         return known[-1]
     folds.open(source, target, Generation(len(known) + 1, "", at, reason, awaited=True))
     return folds.all_generations(source, target)[-1]
+
+
+def want_load(ledger: Ledger, followed: Followed, at: datetime, reason: str, seen: Tally, tally: Tally) -> bool:
+    """A load of the table is to be asked for, by what a look has made of the tally that was ``seen``; False where
+    another look has wanted it. Where one is awaited already, it is that one."""
+    source, target = followed.source, followed.target
+    _, noted = ledger.tallies.written(source, target, seen, tally)
+    known = ledger.folds.all_generations(source, target)
+    if known and known[-1].awaited:
+        return ledger.folds.table.transact([noted])
+    load = Generation(len(known) + 1, "", at, reason, awaited=True, ask_at=at)
+    opened = ledger.folds.table.put_write(f"{source}/{target}", load, NEW)
+    return ledger.folds.table.transact([noted, opened])
 
 
 def observe_load(ledger: Ledger, followed: Followed, seen: LoadSeen, margin: timedelta) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 
 from adplatform.ledger.engine_run import RunState
-from adplatform.ledger.rows import IllegalStep
+from adplatform.ledger.rows import IllegalStep, plain
 from adplatform.ledger.table import NEW, Table
 
 _FOLD = "fold"
@@ -130,8 +130,8 @@ class Fold:
 class Generation:
     """A load of a table. What was committed before ``sequence`` is in the load or is not any more, whenever it arrives;
     its files are those that were written from ``opened_at`` on. ``loaded_at`` once all of them are there. ``begun`` is
-    when DMS says that it began, by its own clock; one that is ``awaited`` was asked for, and DMS does not show it
-    yet."""
+    when DMS says that it began, by its own clock; one that is ``awaited`` was intended, and DMS does not show it
+    yet. From ``ask_at`` on DMS is to be asked for it; None where it has taken the request, or needs none."""
 
     number: int
     sequence: str
@@ -141,6 +141,7 @@ class Generation:
     rows: int | None = None
     begun: datetime | None = None
     awaited: bool = False
+    ask_at: datetime | None = None
 
     @property
     def sort_key(self) -> str:
@@ -172,6 +173,15 @@ class Folds:
     def open(self, source: str, target: str, generation: Generation) -> bool:
         """A load begins; False when one of its number is known."""
         return self.table.transact([self.table.put_write(f"{source}/{target}", generation, NEW)])
+
+    def asked(self, source: str, target: str, seen: Generation, ask_at: datetime | None) -> Generation | None:
+        """DMS is to be asked for an awaited load at another time, or not any more; None when somebody has written the
+        load since it was ``seen``."""
+        row = replace(seen, ask_at=ask_at)
+        condition = "awaited = :yes AND " + ("ask_at = :seen" if seen.ask_at else "attribute_not_exists(ask_at)")
+        values = {":yes": True, **({":seen": plain(seen.ask_at)} if seen.ask_at else {})}
+        write = self.table.put_write(f"{source}/{target}", row, condition, values)
+        return row if self.table.transact([write]) else None
 
     def loaded(self, source: str, target: str, generation: Generation, rows: int | None) -> None:
         """All files of a load are there, with as many rows where that is known."""
