@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-from adplatform.changes.generations import sequence_of_load
+from adplatform.changes.generations import doubted, sequence_of_load
 from adplatform.changes.made import MadeTable
 from adplatform.changes.pulled import Pulled, complete_reading
 from adplatform.flow.services import Services
@@ -213,14 +213,14 @@ def _has_come(
     """Whether as many rows of a load are in the table of changes as it has, where that is known; otherwise whether no
     file waits."""
     ledger, name = services.ledger, followed.changes.name
-    if generation.rows is None:
-        return not any(row.pending for each, row in ledger.deliveries.active(followed.source) if each == name)
     rows = 0
     for placement in ledger.placements.of_feed(name):
         publication = ledger.publications.get(name, placement.day, placement.version)
         if publication is None or placement.day < generation.opened_at.date():
             continue
         entries = read_settlement(services.s3, services.zones, publication.manifest_key)["objects"]
+        if any(doubted(entry, generations) == generation for entry in entries):
+            return False
         own = {
             f"s3://{entry['bucket']}/{entry['key']}"
             for entry in entries
@@ -228,4 +228,6 @@ def _has_come(
         }
         outcomes = ledger.publications.file_outcomes(name, placement.day, placement.version) if own else ()
         rows += sum(each.rows_in for each in outcomes if each.origin in own)
+    if generation.rows is None:
+        return not any(row.pending for each, row in ledger.deliveries.active(followed.source) if each == name)
     return rows >= generation.rows

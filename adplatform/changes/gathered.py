@@ -6,7 +6,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adplatform.changes.generations import sequence_of_load
+from adplatform.changes.generations import doubted, sequence_of_load
 from adplatform.changes.local_files import fetch
 from adplatform.changes.made import MadeTable
 from adplatform.changes.pulled import Pulled, moments, sequence_seen
@@ -69,6 +69,7 @@ def changes_to_merge(
 
     Raises:
         TransientFailure: a date is being published, or has got another hashing key.
+        PermanentFailure: a file may be of either of two loads.
     """
     for day, last in sorted(plan.reached.numbers.items()):
         whole = plan.anew or day in plan.whole
@@ -141,6 +142,7 @@ def _change(
     entries = read_settlement(services.s3, services.zones, row.manifest_key)["objects"]
     last = plan.reached.numbers[day]
     own = [entry for entry in entries if first < entry["number"] <= last]
+    own = own if isinstance(followed, Pulled) else _of_known_loads(services, followed, own, generations)
     origins = tuple(_origins(services, followed, own, generations))
     if not origins:
         return None
@@ -157,6 +159,28 @@ def _change(
         read=sum(each.rows_in for each in outcomes),
         set_aside=sum(each.quarantined + each.superseded for each in outcomes),
     )
+
+
+def _of_known_loads(
+    services: Services, followed: MadeTable, entries: Sequence[Mapping[str, Any]], generations: Sequence[Generation]
+) -> list[Mapping[str, Any]]:
+    """The entries without files that may be of either of two loads, which count no more once a later load is whole.
+
+    Raises:
+        PermanentFailure: no later one is.
+    """
+    doubts = {entry["key"]: load for entry in entries if (load := doubted(entry, generations)) is not None}
+    known = services.ledger.folds.generations(followed.source, followed.target) if doubts else []
+    whole = max((each.number for each in known if each.loaded_at is not None), default=0)
+    for key, load in doubts.items():
+        if whole <= load.number:
+            raise PermanentFailure(
+                f"{services.zones.raw_uri(key)}: it was written in the second in which load {load.number} began "
+                f"({load.opened_at:%Y-%m-%d %H:%M:%S} UTC), and the load before it had not ended by then, so it may be "
+                f"of either; `adplatform reload {followed.name}`, and once that load is whole `adplatform retry "
+                f"{followed.name}`"
+            )
+    return [entry for entry in entries if entry["key"] not in doubts]
 
 
 def _origins(

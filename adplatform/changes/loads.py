@@ -84,7 +84,7 @@ def observe_load(ledger: Ledger, followed: Followed, seen: LoadSeen, margin: tim
     elif last.begun is not None and last.begun != seen.begun:
         return  # DMS does not show the last one yet
     if last.loaded_at is None and seen.complete is not None:
-        folds.loaded(source, target, last, seen.rows)
+        folds.loaded(source, target, last, seen.rows, seen.complete)
 
 
 def awaited_loads(ledger: Ledger, tables: Iterable[Followed], at: datetime, reason: str) -> None:

@@ -130,8 +130,9 @@ class Fold:
 class Generation:
     """A load of a table. What was committed before ``sequence`` is in the load or is not any more, whenever it arrives;
     its files are those that were written from ``opened_at`` on. ``loaded_at`` once all of them are there. ``begun`` is
-    when DMS says that it began, by its own clock; one that is ``awaited`` was intended, and DMS does not show it
-    yet. From ``ask_at`` on DMS is to be asked for it; None where it has taken the request, or needs none."""
+    when DMS says that it began, and ``ended`` when it ended, by its own clock; one that is ``awaited`` was intended,
+    and DMS does not show it yet. From ``ask_at`` on DMS is to be asked for it; None where it has taken the request, or
+    needs none."""
 
     number: int
     sequence: str
@@ -142,6 +143,7 @@ class Generation:
     begun: datetime | None = None
     awaited: bool = False
     ask_at: datetime | None = None
+    ended: datetime | None = None
 
     @property
     def sort_key(self) -> str:
@@ -183,9 +185,12 @@ class Folds:
         write = self.table.put_write(f"{source}/{target}", row, condition, values)
         return row if self.table.transact([write]) else None
 
-    def loaded(self, source: str, target: str, generation: Generation, rows: int | None) -> None:
-        """All files of a load are there, with as many rows where that is known."""
-        self.table.put(f"{source}/{target}", [replace(generation, loaded_at=self.table.now(), rows=rows)])
+    def loaded(
+        self, source: str, target: str, generation: Generation, rows: int | None, ended: datetime | None = None
+    ) -> None:
+        """All files of a load are there, with as many rows and by when it ``ended`` where that is known."""
+        done = replace(generation, loaded_at=self.table.now(), rows=rows, ended=ended)
+        self.table.put(f"{source}/{target}", [done])
 
     def plan(self, seen: Fold, plan: Plan) -> Fold | None:
         """What the next merge takes.

@@ -8,6 +8,7 @@ import pytest
 
 from adplatform.changes.generations import next_generation, sequence_at
 from adplatform.changes.loads import LoadSeen, await_load, observe_load, open_load
+from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform.ledger.folds import Generation
 from adplatform_tests.support.changes import ORDERS, Changes, followed_as, followed_source
@@ -204,6 +205,51 @@ def test_a_load_of_the_same_bytes_as_the_one_before_is_a_load_all_the_same(servi
     shop.merge()
     assert shop.rows(columns="id, status") == [(1, "a")]
     assert services.ledger.folds.get(shop.pattern.source.name, "orders").merged.generation == 1
+
+
+@pytest.mark.parametrize("rows", [1, None])
+def test_a_file_of_the_second_in_which_a_load_began_is_refused_where_it_may_be_of_the_load_before(
+    services: Services, rows: int | None
+) -> None:
+    shop = followed_source(services, [EXACT])
+    folds, source = services.ledger.folds, shop.pattern.source.name
+    shop.file(shop.change("I", id=1, status="a"), shop.change("I", id=2, status="a"))
+    shop.merge()
+    began(shop)
+    key = shop.load({"id": 1, "status": "of either"})
+    written = services.s3.head_object(Bucket=services.zones.raw_bucket, Key=key)["LastModified"]
+    second = next_generation(folds.generations(source, "orders"), written + timedelta(milliseconds=500), "a test")
+    assert folds.open(source, "orders", second)
+    folds.loaded(source, "orders", second, rows)
+    with pytest.raises(PermanentFailure, match=r"load 2 began .*`adplatform reload .*/orders`, and once that load"):
+        shop.merge()
+    assert shop.rows(columns="id, status") == [(1, "a"), (2, "a")]
+    time.sleep(1.1)  # S3 says to the second when a file was written
+    third = began(shop, timedelta(0))
+    shop.load({"id": 1, "status": "b"}, number=2)
+    whole(shop, third, 1)
+    shop.process()
+    shop.fold()
+    shop.merge()
+    assert shop.rows(columns="id, status") == [(1, "b")]
+    assert ended(shop) == [(1, "a", third.sequence), (2, "a", third.sequence)]
+
+
+def test_a_file_of_the_second_in_which_a_load_began_is_its_own_where_the_load_before_had_ended(
+    services: Services,
+) -> None:
+    shop = followed_source(services)
+    folds, source = services.ledger.folds, shop.pattern.source.name
+    shop.file(shop.change("I", id=1, status="a"))
+    shop.merge()
+    key = shop.load({"id": 1, "status": "b"})
+    written = services.s3.head_object(Bucket=services.zones.raw_bucket, Key=key)["LastModified"]
+    first, second = (LoadSeen(at, at, 1) for at in (written - timedelta(seconds=9), written + timedelta(seconds=0.5)))
+    observe_load(services.ledger, shop.followed, first, MARGIN)
+    observe_load(services.ledger, shop.followed, second, MARGIN)
+    shop.merge()
+    assert shop.rows(columns="id, status") == [(1, "b")]
+    assert folds.get(source, "orders").merged.loads == [2]
 
 
 @pytest.mark.parametrize("both_at_once", [True, False])
