@@ -248,12 +248,11 @@ def _grow(con: "duckdb.DuckDBPyConnection", doing: _Fold, path: Path) -> None:
 def _late(doing: _Fold, merged: Merged) -> Path | None:
     """The keys to be made anew: those of changes that came late, and those of versions that go beyond a load that is
     known to be complete only now."""
-    followed, services = doing.followed, doing.services
-    if not followed.has_history or not doing.swept or doing.plan.anew:
+    services = doing.services
+    if not doing.followed.has_history or not doing.swept or doing.plan.anew:
         return merged.late
     folder = doing.folder("closed")
-    placed = [each for each in services.ledger.placements.of_feed(followed.history) if each.location]
-    there = [file for each in placed for file in files_at(services, each.location).values()]
+    there = [file for location in _ended_before(doing).values() for file in files_at(services, location).values()]
     closed = fetch(services.store, {file.key: folder / f"{n:05}.parquet" for n, file in enumerate(there)})
     with merging(doing.work, *doing.limits) as con:
         return beyond(con, doing.table, closed, doing.floors, merged.late, doing.work / "late.parquet")
@@ -429,24 +428,32 @@ class _Ended:
     kept: tuple[KeptFile, ...] = ()
 
 
+def _ended_before(doing: _Fold) -> dict[date, str]:
+    """Where the versions are, by date, with which the merge begins, whatever tries before have shown."""
+    table, today = doing.followed.history, doing.plan.day
+    placed = {each.day: each.location for each in doing.services.ledger.placements.of_feed(table)}
+    replaced = {date.fromisoformat(day): where for each in doing.tries for day, where in each.state.replaced.items()}
+    same_day = doing.row.day == today and not doing.plan.anew
+    return {**placed, **replaced, today: doing.row.locations.get(table, "") if same_day else ""}
+
+
 def _history(doing: _Fold, merged: Merged, whole: Merged) -> dict[date, _Ended]:
     """The versions that have ended, by date: of this one those of its earlier merges and the new ones, of others those
     that have to be written again, because rows were made anew or a try before has written something else."""
     services, table, today = doing.services, doing.followed.history, doing.plan.day
     made: dict[date, _Ended] = {}
     folder, late = doing.folder("history"), merged.late
-    placed = {each.day: each.location for each in services.ledger.placements.of_feed(table)}
-    shown = {date.fromisoformat(day): where for each in doing.tries for day, where in each.state.replaced.items()}
-    for day, location in {**placed, **shown}.items():
+    before = _ended_before(doing)
+    shown = {date.fromisoformat(day) for each in doing.tries for day in each.state.replaced}
+    for day, location in before.items():
         if day != today and (doing.plan.anew or late is not None or day in shown):
             version = _without(doing, day, location, late, folder, always=day in shown)
             if version is not None:
                 made[day] = _Ended(version, location)
-    same_day = doing.row.day == today and not doing.plan.anew
-    location = doing.row.locations.get(table, "") if same_day else ""
+    location = before[today]
     current = Version(table, files_at(services, location))
     kept: list[KeptFile] = []
-    for file in doing.before.closed if same_day else ():
+    for file in doing.before.closed if location else ():
         path = folder / f"before-{len(kept):05}.parquet"
         if late is None:
             kept.append(current.carry(services, file))
