@@ -1,11 +1,14 @@
 """A merge: the changes that have come are applied to the rows of a table, and readers are led to what came of it.
 
 A merge is planned in the ledger before it begins and is repeated until readers see it, so a crash at any point changes
-nothing: it reads immutable objects, and each try shows versions of its own (``tries.py``). Deleted rows are shown
-before the others, so that no row that ends is ever missing in both tables.
+nothing: it reads immutable objects, and each try shows versions of its own (``tries.py``).
+
+No row is ever missing both among the rows and among those that were deleted: the deleted ones are shown before the
+others, and those of them that there are again stay until the rows are shown, and then go by a version without them.
+Meanwhile a row may be in both, and that with the greater sequence counts.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -24,12 +27,12 @@ from adplatform.contracts.types import parse_type
 from adplatform.failures import ClaimLost, TransientFailure
 from adplatform.flow.services import Services
 from adplatform.lake.catalog import Table
-from adplatform.lake.keyed import Bucket, KeyedTable, Merged, buckets_of, merge, merging
+from adplatform.lake.keyed import Bucket, KeyedTable, Merged, beyond, buckets_of, merge, merging, revived
 from adplatform.lake.table import TableSpec, table_name
 from adplatform.ledger.folds import Fold, Generation, Plan
 from adplatform.platform.late import Late
 from adplatform.transform.rules import identifier, literal, sql_type
-from adplatform.transform.values import OutputColumn
+from adplatform.transform.values import CarriedFile, OutputColumn
 
 if TYPE_CHECKING:
     import duckdb
@@ -40,10 +43,13 @@ else:
 
 @dataclass(frozen=True, kw_only=True)
 class Folded(Counts):
-    """What a merge came to."""
+    """What a merge came to: ``files`` by table, those of the history of its date alone, and of which ``days`` changes
+    were merged."""
 
     row: Fold
     columns: tuple[OutputColumn, ...]
+    files: Mapping[str, tuple[KeptFile, ...]]
+    days: tuple[date, ...]
 
 
 @dataclass(frozen=True)
@@ -80,10 +86,10 @@ class _Fold:
         return bool(self.before.columns) and set(self.before.types()) != {column.name for column in self.columns}
 
     @property
-    def floor(self) -> str:
-        """The sequence with which the last load began that is complete; "" without one."""
-        number = self.plan.reached.generation
-        return next((each.sequence for each in self.generations if each.number == number), "")
+    def floors(self) -> list[str]:
+        """The sequences with which the loads began that are complete."""
+        complete = {*self.plan.reached.loads, self.plan.reached.generation}
+        return [each.sequence for each in self.generations if each.number in complete]
 
     @property
     def swept(self) -> bool:
@@ -98,7 +104,7 @@ class _Fold:
     @property
     def needs_all(self) -> bool:
         """Whether buckets are needed that no change falls into."""
-        return self.grown or self.compares or (bool(self.floor) and self.swept)
+        return self.grown or self.compares or (bool(self.floors) and self.swept)
 
     def folder(self, name: str) -> Path:
         made = self.work / name
@@ -117,7 +123,7 @@ def fold(services: Services, followed: MadeTable, row: Fold, run_id: str, work: 
     tries = tries_before(services, followed, row)
     since = row.since or row.next_plan.day
     if (shown := shown_before(services, followed, row, since, tries, run_id)) is not None:
-        return _noted(services, followed, row, shown)
+        return _noted(services, followed, row, shown, run_id, work)
     doing = _begun(services, followed, row, run_id, work, tries)
     begin, generations = row.merged.numbers, doing.generations
     changes = list(changes_to_merge(services, followed, doing.plan, begin, doing.before.merged, generations))
@@ -133,7 +139,7 @@ def fold(services: Services, followed: MadeTable, row: Fold, run_id: str, work: 
             [*gathered.files, *gone],
             doing.folder("merged"),
             history=followed.has_history,
-            floor=doing.floor,
+            floors=doing.floors,
             swept=doing.swept,
         )
     found, known = merged.changes + gathered.unplaced, sum(each.rows for each in changes) + ended
@@ -142,9 +148,21 @@ def fold(services: Services, followed: MadeTable, row: Fold, run_id: str, work: 
             f"{followed.name}: {found} changes were read, and the ledger knows of {known}; nothing was published. Run "
             "the step again"
         )
+    merged = replace(merged, late=_late(doing, merged))
     late = merged.late
     whole = _made_anew(doing, merged) if late is not None else merged
-    return _shown(doing, base, changes, merged, whole, gathered.unplaced)
+    counts = Counts(
+        changes=merged.changes + gathered.unplaced,
+        applied=merged.applied,
+        superseded=merged.superseded,
+        unplaced=gathered.unplaced,
+        rebuilt=_count(merged.late),
+        closed=_count(whole.closed),
+        read=sum(each.read for each in changes),
+        set_aside=sum(each.set_aside for each in changes),
+        implied=ended,
+    )
+    return _shown(doing, base, changes, merged, whole, counts)
 
 
 def _begun(services: Services, followed: MadeTable, row: Fold, run_id: str, work: Path, tries: Sequence[Try]) -> _Fold:
@@ -227,6 +245,19 @@ def _grow(con: "duckdb.DuckDBPyConnection", doing: _Fold, path: Path) -> None:
     target.rename(path)
 
 
+def _late(doing: _Fold, merged: Merged) -> Path | None:
+    """The keys to be made anew: those of changes that came late, and those of versions that go beyond a load that is
+    known to be complete only now."""
+    services = doing.services
+    if not doing.followed.has_history or not doing.swept or doing.plan.anew:
+        return merged.late
+    folder = doing.folder("closed")
+    there = [file for location in _ended_before(doing).values() for file in files_at(services, location).values()]
+    closed = fetch(services.store, {file.key: folder / f"{n:05}.parquet" for n, file in enumerate(there)})
+    with merging(doing.work, *doing.limits) as con:
+        return beyond(con, doing.table, closed, doing.floors, merged.late, doing.work / "late.parquet")
+
+
 def _made_anew(doing: _Fold, merged: Merged) -> Merged:
     """The table with those rows made from all their changes to which one came late."""
     with merging(doing.work, *doing.limits) as con:
@@ -241,13 +272,13 @@ def _made_anew(doing: _Fold, merged: Merged) -> Merged:
             doing.folder("anew"),
             history=doing.followed.has_history,
             anew=merged.late,
-            floor=doing.floor,
+            floors=doing.floors,
             swept=False,
         )
 
 
 def _shown(
-    doing: _Fold, base: Sequence[Bucket], changes: Sequence[Change], merged: Merged, whole: Merged, unplaced: int
+    doing: _Fold, base: Sequence[Bucket], changes: Sequence[Change], merged: Merged, whole: Merged, counts: Counts
 ) -> Folded:
     """Readers are led to what was merged, and the ledger remembers it."""
     services, followed, row, plan = doing.services, doing.followed, doing.row, doing.plan
@@ -255,15 +286,8 @@ def _shown(
         Version(table, files_at(services, row.locations.get(table, ""))) for table in (followed.name, followed.deleted)
     )
     buckets = _buckets(doing, base, whole, rows, deleted)
+    there_again = deleted.add(_revived(doing, base, whole))
     history = _history(doing, merged, whole) if followed.has_history else {}
-    counts = Counts(
-        changes=merged.changes + unplaced,
-        applied=merged.applied,
-        superseded=merged.superseded,
-        unplaced=unplaced,
-        rebuilt=_count(merged.late),
-        closed=_count(whole.closed),
-    )
     made = State(
         columns=tuple((column.name, column.type.hive) for column in doing.columns),
         buckets=buckets,
@@ -272,26 +296,77 @@ def _shown(
         plan=row.plan,
         replaced={day.isoformat(): each.replaces for day, each in history.items() if day != plan.day},
         counts=counts,
+        revived=there_again.name,
     )
     own = Try(state_key(services, followed, row), made)
     services.s3.put_object(
         Bucket=services.zones.raw_bucket, Key=own.key, Body=state.written(made), **services.zones.put_arguments
     )
-    description = followed.declared.description
     for day, each in history.items():
-        spec = _spec(doing, followed.history, f"Versions of rows that have ended. {description}")
-        _lead(doing, each.version, spec, day, own.key)
-    spec = _spec(doing, followed.deleted, f"Rows that were deleted. {description}")
-    _lead(doing, deleted, spec, doing.since, own.key)
-    _lead(doing, rows, _spec(doing, followed.name, description), doing.since, own.key)
-    return _noted(services, followed, row, own)
+        _lead(doing, each.version, day, own.key)
+    _lead(doing, deleted, doing.since, own.key)
+    _lead(doing, rows, doing.since, own.key)
+    return _noted(services, followed, row, own, doing.run_id, doing.work)
 
 
-def _noted(services: Services, followed: MadeTable, row: Fold, shown: Try) -> Folded:
-    """The ledger remembers a try that has shown everything, by the plan that it had."""
+def _revived(doing: _Fold, base: Sequence[Bucket], whole: Merged) -> Path | None:
+    """Deleted rows that readers see and that are among the rows again; None without any."""
+    services, followed, row = doing.services, doing.followed, doing.row
+    placed = services.ledger.placements.get(followed.deleted, doing.since)
+    before = {bucket.rows for bucket in base}
+    rows = [bucket.rows for bucket in whole.buckets if bucket.rows is not None and bucket.rows not in before]
+    if placed is None or placed.key_id != doing.plan.reached.key_id or not rows:
+        return None
+    if placed.location == row.locations.get(followed.deleted) and not doing.plan.anew:
+        deleted = [bucket.tombstones for bucket in base if bucket.tombstones is not None]
+    else:
+        folder = doing.folder("shown")
+        there = files_at(services, placed.location)
+        deleted = fetch(services.store, {file.key: folder / name for name, file in there.items()})
+    target = doing.work / "revived.parquet"
+    with merging(doing.work, *doing.limits) as con:
+        return target if deleted and revived(con, doing.table, doing.columns, deleted, rows, target) else None
+
+
+def _without_revived(
+    services: Services, followed: MadeTable, row: Fold, shown: Try, run_id: str, work: Path, spec: TableSpec
+) -> Fold:
+    """Deleted rows that there are again are taken from readers, once these see the rows; the row as it is then."""
+    plan = replace(row, plan=shown.state.plan).next_plan
+    since = row.since or plan.day
+    placed = services.ledger.placements.get(followed.deleted, since)
+    there = files_at(services, placed.location) if placed else {}
+    if shown.state.revived not in there:
+        return row
+    # The version has a number of its own, because there is one of this try already.
+    claimed = services.ledger.folds.claim(row, run_id)
+    if claimed is None:
+        raise ClaimLost(f"{followed.name}: another run has taken merge {row.next}")
+    kept = [bucket.deleted for bucket in shown.state.buckets if bucket.deleted.name]
+    version = Version(followed.deleted, there)
+    version.carried += [CarriedFile(there[file.name].key, there[file.name].size, file.rows, file.name) for file in kept]
+    show(
+        services,
+        version,
+        spec,
+        day=since,
+        row=claimed,
+        manifest=shown.key,
+        key_id=plan.reached.key_id,
+        run_id=run_id,
+        temp=work,
+    )
+    return claimed
+
+
+def _noted(services: Services, followed: MadeTable, row: Fold, shown: Try, run_id: str, work: Path) -> Folded:
+    """The ledger remembers a try whose rows are shown, by the plan that it had, after what is left to show."""
+    columns = followed.columns(shown.state.types().items())
+    if shown.state.revived:
+        spec = _described(services, followed, followed.deleted, columns)
+        row = _without_revived(services, followed, row, shown, run_id, work, spec)
     done = replace(row, plan=shown.state.plan)
     plan = done.next_plan
-    columns = followed.columns(shown.state.types().items())
     since, days = row.since or plan.day, {followed.history: plan.day}
     if _table_of_changes(services, followed) is not None:
         for view in views_of(followed, columns, services.settings.database_prefix):
@@ -312,7 +387,13 @@ def _noted(services: Services, followed: MadeTable, row: Fold, shown: Try) -> Fo
     )
     if noted is None:
         raise ClaimLost(f"{followed.name}: another run has noted merge {row.next}")
-    return Folded(row=noted, columns=columns, **asdict(counts))
+    files = {
+        followed.name: tuple(bucket.rows for bucket in shown.state.buckets if bucket.rows.name),
+        followed.deleted: tuple(bucket.deleted for bucket in shown.state.buckets if bucket.deleted.name),
+        followed.history: shown.state.closed,
+    }
+    merged = tuple(date.fromisoformat(day) for day in plan.days_after(row.merged))
+    return Folded(row=noted, columns=columns, files=files, days=merged, **asdict(counts))
 
 
 def _buckets(
@@ -347,24 +428,32 @@ class _Ended:
     kept: tuple[KeptFile, ...] = ()
 
 
+def _ended_before(doing: _Fold) -> dict[date, str]:
+    """Where the versions are, by date, with which the merge begins, whatever tries before have shown."""
+    table, today = doing.followed.history, doing.plan.day
+    placed = {each.day: each.location for each in doing.services.ledger.placements.of_feed(table)}
+    replaced = {date.fromisoformat(day): where for each in doing.tries for day, where in each.state.replaced.items()}
+    same_day = doing.row.day == today and not doing.plan.anew
+    return {**placed, **replaced, today: doing.row.locations.get(table, "") if same_day else ""}
+
+
 def _history(doing: _Fold, merged: Merged, whole: Merged) -> dict[date, _Ended]:
     """The versions that have ended, by date: of this one those of its earlier merges and the new ones, of others those
     that have to be written again, because rows were made anew or a try before has written something else."""
     services, table, today = doing.services, doing.followed.history, doing.plan.day
     made: dict[date, _Ended] = {}
     folder, late = doing.folder("history"), merged.late
-    placed = {each.day: each.location for each in services.ledger.placements.of_feed(table)}
-    shown = {date.fromisoformat(day): where for each in doing.tries for day, where in each.state.replaced.items()}
-    for day, location in {**placed, **shown}.items():
+    before = _ended_before(doing)
+    shown = {date.fromisoformat(day) for each in doing.tries for day in each.state.replaced}
+    for day, location in before.items():
         if day != today and (doing.plan.anew or late is not None or day in shown):
             version = _without(doing, day, location, late, folder, always=day in shown)
             if version is not None:
                 made[day] = _Ended(version, location)
-    same_day = doing.row.day == today and not doing.plan.anew
-    location = doing.row.locations.get(table, "") if same_day else ""
+    location = before[today]
     current = Version(table, files_at(services, location))
     kept: list[KeptFile] = []
-    for file in doing.before.closed if same_day else ():
+    for file in doing.before.closed if location else ():
         path = folder / f"before-{len(kept):05}.parquet"
         if late is None:
             kept.append(current.carry(services, file))
@@ -426,16 +515,19 @@ def _merged_files(doing: _Fold, changes: Iterable[Change]) -> dict[str, tuple[st
     return done
 
 
-def _spec(doing: _Fold, table: str, description: str) -> TableSpec:
-    columns = history_columns(doing.columns) if table == doing.followed.history else doing.columns
-    return doing.followed.spec(table, columns, description.strip(), doing.services.settings.database_prefix)
+def _described(services: Services, followed: MadeTable, table: str, columns: tuple[OutputColumn, ...]) -> TableSpec:
+    """A table that is made, by the ``columns`` of rows."""
+    begins = {followed.history: "Versions of rows that have ended. ", followed.deleted: "Rows that were deleted. "}
+    description = f"{begins.get(table, '')}{followed.declared.description}".strip()
+    own = history_columns(columns) if table == followed.history else columns
+    return followed.spec(table, own, description, services.settings.database_prefix)
 
 
-def _lead(doing: _Fold, version: Version, spec: TableSpec, day: date, manifest: str) -> None:
+def _lead(doing: _Fold, version: Version, day: date, manifest: str) -> None:
     show(
         doing.services,
         version,
-        spec,
+        _described(doing.services, doing.followed, version.table, doing.columns),
         day=day,
         row=doing.row,
         manifest=manifest,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-from adplatform.changes.generations import sequence_of_load
+from adplatform.changes.generations import doubted, sequence_of_load
 from adplatform.changes.made import MadeTable
 from adplatform.changes.pulled import Pulled, complete_reading
 from adplatform.flow.services import Services
@@ -55,7 +55,8 @@ def _planned(services: Services, followed: MadeTable, row: Fold, everything: boo
     placed = ledger.placements.of_feed(followed.changes.name)
     changed = [each for each in placed if known.versions.get(each.day.isoformat()) != each.version]
     generations = ledger.folds.generations(followed.source, followed.target)
-    generation = _loaded(services, followed, known, generations)
+    whole = _loaded(services, followed, known, generations)
+    generation = max(whole, default=known.generation)
     complete = complete_reading(services, followed, known.complete) if isinstance(followed, Pulled) else ""
     reshaped, loaded = bool(row.number) and known.shape != followed.shape, generation > known.generation
     read, heard = complete != known.complete, len(generations) != known.opened
@@ -66,7 +67,7 @@ def _planned(services: Services, followed: MadeTable, row: Fold, everything: boo
         return None
     if not (everything or reshaped or loaded or read or _is_time(ledger.now(), followed, row, changed)):
         return None
-    plan = _plan(services, followed, row, placed, generation, generations, complete)
+    plan = _plan(services, followed, row, placed, whole, generations, complete)
     if plan is None:
         return None
     if plan.reached.numbers == known.numbers and not (plan.whole or plan.anew or loaded or read):
@@ -101,11 +102,12 @@ def _plan(
     followed: MadeTable,
     row: Fold,
     placed: Sequence[Placement],
-    generation: int,
+    loaded: Sequence[int],
     generations: Sequence[Generation],
     complete: str,
 ) -> Plan | None:
-    """What a merge takes of what is placed; None while deliveries are under different hashing keys."""
+    """What a merge takes of what is placed, and of loads that were ``loaded`` since the last one; None while deliveries
+    are under different hashing keys."""
     known, name, ledger = row.merged, followed.changes.name, services.ledger
     keys = {each.key_id for each in placed if each.rows}
     if complete and isinstance(followed, Pulled) and followed.keys:
@@ -135,6 +137,12 @@ def _plan(
             whole.append(day)
         numbers[day] = max((entry["number"] for entry in entries), default=0)
         objects[day] = len(entries)
+    loads = (*known.loads, *loaded)
+    if anew or whole:
+        # Files of a load may have come under the names of those of one before, of which nothing is known any more; and
+        # what is made anew knows also of one that became whole after a later one.
+        there = _loaded(services, followed, Reached(), generations)
+        loads = there if anew else tuple(number for number in loads if number in there)
     reached = Reached(
         versions={**known.versions, **{each.day.isoformat(): each.version for each in placed}},
         numbers=numbers,
@@ -142,10 +150,11 @@ def _plan(
         rows={**known.rows, **{each.day.isoformat(): each.rows for each in placed}},
         basis=basis,
         key_id=key_id,
-        generation=max(generation, known.generation),
+        generation=max((*loads, known.generation)),
         shape=followed.shape,
         opened=len(generations),
         complete=complete,
+        loads=loads,
     )
     today = ledger.now().date()
     return Plan(reached, max(today, row.day or today), tuple(whole), anew)
@@ -188,15 +197,14 @@ def _of_other_loads(
     )
 
 
-def _loaded(services: Services, followed: MadeTable, known: Reached, found: Sequence[Generation]) -> int:
-    """The number of the last load that is whole and of which all rows have come; 0 without one. Rows that are not in a
-    load end with it, so that none may be missing."""
-    for each in reversed(found):
-        if each.number <= known.generation:
-            break
-        if each.loaded_at is not None and _has_come(services, followed, each, found):
-            return each.number
-    return known.generation
+def _loaded(services: Services, followed: MadeTable, known: Reached, found: Sequence[Generation]) -> tuple[int, ...]:
+    """The numbers of the loads since the one that is ``known`` that are whole and of which all rows have come. Rows
+    that are not in a load end with it, so that none may be missing."""
+    return tuple(
+        each.number
+        for each in found
+        if each.number > known.generation and each.loaded_at is not None and _has_come(services, followed, each, found)
+    )
 
 
 def _has_come(
@@ -205,14 +213,14 @@ def _has_come(
     """Whether as many rows of a load are in the table of changes as it has, where that is known; otherwise whether no
     file waits."""
     ledger, name = services.ledger, followed.changes.name
-    if generation.rows is None:
-        return not any(row.pending for each, row in ledger.deliveries.active(followed.source) if each == name)
     rows = 0
     for placement in ledger.placements.of_feed(name):
         publication = ledger.publications.get(name, placement.day, placement.version)
         if publication is None or placement.day < generation.opened_at.date():
             continue
         entries = read_settlement(services.s3, services.zones, publication.manifest_key)["objects"]
+        if any(doubted(entry, generations) == generation for entry in entries):
+            return False
         own = {
             f"s3://{entry['bucket']}/{entry['key']}"
             for entry in entries
@@ -220,4 +228,6 @@ def _has_come(
         }
         outcomes = ledger.publications.file_outcomes(name, placement.day, placement.version) if own else ()
         rows += sum(each.rows_in for each in outcomes if each.origin in own)
+    if generation.rows is None:
+        return not any(row.pending for each, row in ledger.deliveries.active(followed.source) if each == name)
     return rows >= generation.rows

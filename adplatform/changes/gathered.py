@@ -6,7 +6,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adplatform.changes.generations import sequence_of_load
+from adplatform.changes.generations import doubted, sequence_of_load
 from adplatform.changes.local_files import fetch
 from adplatform.changes.made import MadeTable
 from adplatform.changes.pulled import Pulled, moments, sequence_seen
@@ -36,13 +36,16 @@ class Origin:
 @dataclass(frozen=True)
 class Change:
     """The objects of one date whose rows are to be merged, the files in which they are, and how many ``rows`` the
-    ledger says that they have. ``version`` is that of the delivery whose files these are."""
+    ledger says that they have; of the rows that were ``read`` from the objects the others were ``set_aside``.
+    ``version`` is that of the delivery whose files these are."""
 
     day: str
     version: int
     origins: tuple[Origin, ...]
     files: tuple[Stored, ...]
     rows: int
+    read: int
+    set_aside: int
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ def changes_to_merge(
 
     Raises:
         TransientFailure: a date is being published, or has got another hashing key.
+        PermanentFailure: a file may be of either of two loads.
     """
     for day, last in sorted(plan.reached.numbers.items()):
         whole = plan.anew or day in plan.whole
@@ -138,15 +142,45 @@ def _change(
     entries = read_settlement(services.s3, services.zones, row.manifest_key)["objects"]
     last = plan.reached.numbers[day]
     own = [entry for entry in entries if first < entry["number"] <= last]
+    own = own if isinstance(followed, Pulled) else _of_known_loads(services, followed, own, generations)
     origins = tuple(_origins(services, followed, own, generations))
     if not origins:
         return None
     zones, wanted = services.zones, {origin.uri for origin in origins}
     location = placement.location if version == placement.version else next(iter(row.locations), "")
     files = tuple(services.store.listing(zones.clean_bucket, zones.clean_key(location))) if location else ()
-    outcomes = publications.file_outcomes(name, placement.day, version)
-    rows = sum(each.clean for each in outcomes if each.origin in wanted)
-    return Change(day, version, origins, files, rows)
+    outcomes = [each for each in publications.file_outcomes(name, placement.day, version) if each.origin in wanted]
+    return Change(
+        day,
+        version,
+        origins,
+        files,
+        rows=sum(each.clean for each in outcomes),
+        read=sum(each.rows_in for each in outcomes),
+        set_aside=sum(each.quarantined + each.superseded for each in outcomes),
+    )
+
+
+def _of_known_loads(
+    services: Services, followed: MadeTable, entries: Sequence[Mapping[str, Any]], generations: Sequence[Generation]
+) -> list[Mapping[str, Any]]:
+    """The entries without files that may be of either of two loads, which count no more once a later load is whole.
+
+    Raises:
+        PermanentFailure: no later one is.
+    """
+    doubts = {entry["key"]: load for entry in entries if (load := doubted(entry, generations)) is not None}
+    known = services.ledger.folds.generations(followed.source, followed.target) if doubts else []
+    whole = max((each.number for each in known if each.loaded_at is not None), default=0)
+    for key, load in doubts.items():
+        if whole <= load.number:
+            raise PermanentFailure(
+                f"{services.zones.raw_uri(key)}: it was written in the second in which load {load.number} began "
+                f"({load.opened_at:%Y-%m-%d %H:%M:%S} UTC), and the load before it had not ended by then, so it may be "
+                f"of either; `adplatform reload {followed.name}`, and once that load is whole `adplatform retry "
+                f"{followed.name}`"
+            )
+    return [entry for entry in entries if entry["key"] not in doubts]
 
 
 def _origins(

@@ -14,6 +14,8 @@ from adplatform.ledger.folds import Generation
 
 FIRST = "0" * 35
 """The sequence of a load that nobody has recorded: lower than that of any change."""
+DOUBTFUL = ""
+"""In the place of a sequence: the file may be of either of two loads."""
 
 
 def sequence_at(instant: datetime) -> str:
@@ -25,12 +27,33 @@ def sequence_at(instant: datetime) -> str:
 
 def sequence_of_load(entry: Mapping[str, Any], generations: Sequence[Generation]) -> str | None:
     """The sequence of rows in an object of a settlement, where it is a file of a load; None for one of changes. A file
-    belongs to the last load that began before it was written."""
+    belongs to the last load that began before it was written. S3 says to the second when that was, so one of the second
+    in which a load began may be of the load before, unless that had ended before: it is ``DOUBTFUL``."""
     if not is_load(entry["key"]):
         return None
-    written = datetime.fromisoformat(entry["last_modified"])
-    begun = [each for each in generations if each.opened_at.replace(microsecond=0) <= written]
+    begun = _begun(entry, generations)
+    if doubted(entry, generations) is not None:
+        return DOUBTFUL
     return begun[-1].sequence if begun else FIRST
+
+
+def doubted(entry: Mapping[str, Any], generations: Sequence[Generation]) -> Generation | None:
+    """The load of whose first second a file of a load is, where it may be of the load before."""
+    begun = _begun(entry, generations) if is_load(entry["key"]) else []
+    if len(begun) < 2 or _second(begun[-1].opened_at) != _second(datetime.fromisoformat(entry["last_modified"])):
+        return None
+    *_, before, last = begun
+    ended = before.ended or before.loaded_at
+    return last if ended is None or _second(ended) >= _second(last.opened_at) else None
+
+
+def _begun(entry: Mapping[str, Any], generations: Sequence[Generation]) -> list[Generation]:
+    written = datetime.fromisoformat(entry["last_modified"])
+    return [each for each in generations if _second(each.opened_at) <= written]
+
+
+def _second(instant: datetime) -> datetime:
+    return instant.replace(microsecond=0)
 
 
 def is_load(key: str) -> bool:

@@ -13,6 +13,8 @@ from adplatform.changes.followed import Followed
 from adplatform.changes.generations import next_generation
 from adplatform.ledger.folds import Generation
 from adplatform.ledger.ledger import Ledger
+from adplatform.ledger.table import NEW
+from adplatform.ledger.tallies import Tally
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,19 @@ def await_load(ledger: Ledger, followed: Followed, at: datetime, reason: str) ->
     return folds.all_generations(source, target)[-1]
 
 
+def want_load(ledger: Ledger, followed: Followed, at: datetime, reason: str, seen: Tally, tally: Tally) -> bool:
+    """A load of the table is to be asked for, by what a look has made of the tally that was ``seen``; False where
+    another look has wanted it. Where one is awaited already, it is that one."""
+    source, target = followed.source, followed.target
+    _, noted = ledger.tallies.written(source, target, seen, tally)
+    known = ledger.folds.all_generations(source, target)
+    if known and known[-1].awaited:
+        return ledger.folds.table.transact([noted])
+    load = Generation(len(known) + 1, "", at, reason, awaited=True, ask_at=at)
+    opened = ledger.folds.table.put_write(f"{source}/{target}", load, NEW)
+    return ledger.folds.table.transact([noted, opened])
+
+
 def observe_load(ledger: Ledger, followed: Followed, seen: LoadSeen, margin: timedelta) -> None:
     """Take down a load that DMS shows, whoever asked for it, and that it is whole. The clock of DMS may be ahead of the
     database's by ``margin``.
@@ -69,7 +84,7 @@ def observe_load(ledger: Ledger, followed: Followed, seen: LoadSeen, margin: tim
     elif last.begun is not None and last.begun != seen.begun:
         return  # DMS does not show the last one yet
     if last.loaded_at is None and seen.complete is not None:
-        folds.loaded(source, target, last, seen.rows)
+        folds.loaded(source, target, last, seen.rows, seen.complete)
 
 
 def awaited_loads(ledger: Ledger, tables: Iterable[Followed], at: datetime, reason: str) -> None:

@@ -27,7 +27,9 @@ class KeptBucket:
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows. ``changes == applied + superseded + unplaced``, where the last have no key that could be stored.
+    """Rows. ``changes == applied + superseded + unplaced``, where the last have no key that could be stored. They are
+    those that were ``read`` from the files of the source, without those that were ``set_aside`` by their delivery, in
+    quarantine for example, and the deletions that a complete reading of a table stands for, which are ``implied``.
     ``rebuilt`` rows were made from all their changes, because one had come late; ``closed`` versions have ended."""
 
     changes: int = 0
@@ -36,6 +38,9 @@ class Counts:
     unplaced: int = 0
     rebuilt: int = 0
     closed: int = 0
+    read: int = 0
+    set_aside: int = 0
+    implied: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,8 @@ class State:
     """``columns`` are (name, type) of the rows, ``closed`` the files of versions that were closed on the date of the
     merge, and ``merged`` those files of changes, by date, of which nothing is left to merge. ``plan`` is what the merge
     took, as the ledger has it, and ``replaced`` says by date where versions were that ended before and are written
-    again."""
+    again. ``revived`` is the file of deleted rows that there are again, which readers see until the rows are shown, ""
+    without any."""
 
     columns: tuple[tuple[str, str], ...] = ()
     buckets: tuple[KeptBucket, ...] = ()
@@ -52,6 +58,7 @@ class State:
     plan: str = ""
     replaced: Mapping[str, str] = field(default_factory=dict)
     counts: Counts = Counts()
+    revived: str = ""
 
     @property
     def rows(self) -> int:
@@ -79,4 +86,5 @@ def read(body: bytes) -> State:
         found.get("plan", ""),
         found.get("replaced", {}),
         Counts(**found.get("counts", {})),
+        found.get("revived", ""),
     )

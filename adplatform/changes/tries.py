@@ -1,8 +1,9 @@
 """Tries of a merge: what those before have shown, and whether there is anything left to do.
 
 Each try keeps a state of its own before it shows anything, and shows versions that have its own number and name that
-state. The rows are shown last, so a try whose rows are shown has shown all: it is the merge, whatever became of its
-run, and the next one only notes that. What other tries have shown, which may be of other content, is replaced.
+state. The rows are shown after the other tables, so a try whose rows are shown is the merge, whatever became of its
+run: the next one takes deleted rows from readers that there are again, and notes it. What other tries have shown, which
+may be of other content, is replaced.
 
 A try shows rows only while it has the merge, which it looks up under the lease of the table. So once another one has
 taken the merge and looked under that lease, too, no rows of a try before can appear any more.

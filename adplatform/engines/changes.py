@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from adplatform.changes.counted import Counts, compared, counted
 from adplatform.changes.failed import failed_folds
 from adplatform.changes.followed import Followed, changes_feed
-from adplatform.changes.loads import LoadSeen, await_load, awaited_loads, observe_load, open_load
+from adplatform.changes.loads import LoadSeen, await_load, awaited_loads, observe_load, open_load, want_load
 from adplatform.contracts.changes import ChangesSource
 from adplatform.engines.declared_replications import DeclaredReplication
 from adplatform.engines.dms import COMPLETED, ERROR, Dms, OfOneLook, Replication, Serverless, TableStatistics, Task
@@ -38,6 +38,8 @@ REPLICATION = "replication"
 """What the one target of a source of changes is called."""
 LOADS_COME_WITHIN = timedelta(hours=1)
 """How long the rows of a load may take after DMS has written them, before somebody hears of it."""
+ASKED_AGAIN = timedelta(minutes=10)
+"""When DMS is asked again for a load, where nobody knows what became of the request."""
 _CONTROL = re.compile(r"(^|/)awsdms_[^/]*/")
 """Tables of DMS about its own work, beside those of the source (AWS DMS user guide, control table task settings)."""
 
@@ -204,13 +206,31 @@ def reload(
     said = {each.name: each for each in dms.statistics()}
     if (before := said.get(followed.declared.table)) is not None:
         _observed(ledger, pattern, followed, before)  # or it would be taken for the one that is awaited
-    generation = await_load(ledger, followed, ledger.now(), reason)
-    if not dms.reload([_names(followed.declared.table)]):
+    now = ledger.now()
+    generation = await_load(ledger, followed, now, reason)
+    wanted = ledger.folds.asked(followed.source, followed.target, generation, now)
+    if wanted is not None:
+        _ask(ledger, followed, wanted, dms)
+    return generation
+
+
+def _ask(ledger: "Ledger", followed: Followed, load: Generation, dms: Dms) -> None:
+    """Ask DMS for a load that is awaited, unless another look does. Where the request is lost, it is repeated.
+
+    Raises:
+        PermanentFailure: DMS loads no table again now; it is asked again.
+    """
+    folds, source, target, now = ledger.folds, followed.source, followed.target, ledger.now()
+    asking = folds.asked(source, target, load, now + ASKED_AGAIN)
+    if asking is None:
+        return
+    taken = dms.reload([_names(followed.declared.table)])
+    folds.asked(source, target, asking, None if taken else now)
+    if not taken:
         raise PermanentFailure(
             f"DMS {dms.named} loads no table again now: it has stopped, or has not loaded its tables a first "
             "time; reload again once it runs and has"
         )
-    return generation
 
 
 def _verdict(
@@ -235,8 +255,10 @@ def _verdict(
             f"DMS has given up {table}: its log says why. Mend that, then `adplatform reload {name}`",
         )
     if _wants_reload(followed, replication, found, tally):
-        reload(services, pattern, followed, f"{tally.altered} statements about the table itself", dms)
-        ledger.tallies.put(followed.source, followed.target, replace(tally, reloaded=tally.altered))
+        reason, noted = f"{tally.altered} statements about the table itself", replace(tally, reloaded=tally.altered)
+        want_load(ledger, followed, ledger.now(), reason, tally, noted)
+    if (load := _to_ask_for(ledger, followed)) is not None and _ready(followed, replication, found):
+        _ask(ledger, followed, load, dms)
     problem = _altered(followed, tally) or _missing(ledger, followed)
     return TableVerdict(followed, found, problem, _not_read(followed, tally))
 
@@ -253,14 +275,28 @@ def _tallied(services: Services, followed: Followed, replication: Replication, f
     before, now = tallies.get(source, target), services.ledger.now()
     counts = Counts(replication.begun or now, found.load_begun, found.changes, found.ddls)
     after = compared(services, followed, counted(before, counts, now))
-    if after != before:
-        tallies.put(source, target, after)
-    return after
+    if after == before:
+        return after
+    # Another look may have written it; then that one counts, and this one at the next time.
+    return tallies.put(source, target, before, after) or tallies.get(source, target) or after
+
+
+def _ready(followed: Followed, replication: Replication, found: TableStatistics) -> bool:
+    """Whether DMS would load the table again."""
+    return replication.status == "running" and found.state == COMPLETED and bool(followed.tables)
 
 
 def _wants_reload(followed: Followed, replication: Replication, found: TableStatistics, tally: Tally) -> bool:
-    ready = replication.status == "running" and found.state == COMPLETED and bool(followed.tables)
-    return ready and followed.declared.altered == "reload" and tally.altered > tally.reloaded
+    altered = followed.declared.altered == "reload" and tally.altered > tally.reloaded
+    return altered and _ready(followed, replication, found)
+
+
+def _to_ask_for(ledger: "Ledger", followed: Followed) -> Generation | None:
+    """The load that is awaited and that DMS has not been asked for."""
+    known = ledger.folds.all_generations(followed.source, followed.target)
+    last = known[-1] if known else None
+    due = last is not None and last.awaited and last.ask_at is not None and last.ask_at <= ledger.now()
+    return last if due else None
 
 
 def _altered(followed: Followed, tally: Tally) -> str:

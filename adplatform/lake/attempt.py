@@ -145,11 +145,11 @@ def upload(lake: Lake, attempt: Attempt, staged: Staged, work: Path) -> list[Upl
 
 
 def _with_carried(lake: Lake, attempt: Attempt, staged: Staged, upload: Upload) -> Upload:
-    """The service copies what is taken over, under names that say where it was written."""
+    """The service copies what is taken over, unless it has a name under one that says where it was written."""
     if not staged.carried:
         return upload
-    zones = lake.store.zones
-    sources = {f"{upload.prefix}{zones.lasting_name(attempt.table.feed, file.key)}": file for file in staged.carried}
+    zones, feed = lake.store.zones, attempt.table.feed
+    sources = {f"{upload.prefix}{file.name or zones.lasting_name(feed, file.key)}": file for file in staged.carried}
     with taken_over(zones.clean_uri(staged.carried[0].key)):
         lake.store.copy_all(zones.clean_bucket, sources)
     sizes = {**upload.sizes, **{key: file.size for key, file in sources.items()}}

@@ -58,7 +58,8 @@ def delta(con: "duckdb.DuckDBPyConnection", table: KeyedTable, changes: Sequence
 
 def current_sql(table: KeyedTable, rows: str, tombstones: str | None, changes: str) -> str:
     """A query for the table as it is with the changes that were not merged yet: its own columns, ``SEQUENCE`` and
-    ``CHANGED_AT``. DuckDB, Trino and Athena take it.
+    ``CHANGED_AT``. DuckDB, Trino and Athena take it. A key may be both among ``rows`` and ``tombstones`` while a merge
+    shows its versions; that with the greater sequence counts.
 
     ``rows``, ``tombstones`` and ``changes`` are relations in the SQL of the engine, such as the name of a table, with
     all columns. ``changes`` has what :func:`delta` wrote of any batches, or the changes themselves; what is merged
@@ -70,11 +71,22 @@ def current_sql(table: KeyedTable, rows: str, tombstones: str | None, changes: s
     which has changes both before and after a change of the other.
     """
     kept, own, key = _kept(table), (*table.columns, *SYSTEM), names(table.key)
+    base = (*table.key, SEQUENCE, *kept)
     there = " union all ".join(
-        f"select {_of('b', (*table.key, SEQUENCE, *kept))} from {relation} as b"
+        f"select {_of('b', base)} from {relation} as b"
         f" join (select distinct {key} from {changes} as a) as c on {_same(table, 'b', 'c')}"
         for relation in (rows, tombstones)
         if relation is not None
+    )
+    if tombstones is not None:
+        there = (
+            f"select {names(base)} from (select {names(base)}, row_number() over (partition by {key}"
+            f" order by {_SEQ} desc) as {_PLACE} from ({there}) as a) as a where {_PLACE} = 1"
+        )
+    ended = (
+        f" and not exists (select 1 from {tombstones} as c where {_same(table, 'b', 'c')} and c.{_SEQ} > b.{_SEQ})"
+        if tombstones is not None
+        else ""
     )
     newer = (
         f"select {_of('c', (*table.columns, OP, *SYSTEM))} from {changes} as c"
@@ -87,7 +99,7 @@ def current_sql(table: KeyedTable, rows: str, tombstones: str | None, changes: s
     return (
         f"with {_THERE} as ({there}), {_NEWER} as ({newer}), {_latest(table, _NEWER)}"
         f" select {_of('b', own)} from {rows} as b"
-        f" where not exists (select 1 from {_LATEST} as c where {_same(table, 'b', 'c')})"
+        f" where not exists (select 1 from {_LATEST} as c where {_same(table, 'b', 'c')}){ended}"
         f" union all select {_named(values)} from {_LATEST} as c left join {_THERE} as b on {_same(table, 'b', 'c')}"
         f" where c.{_OP} <> '{DELETE}'"
     )

@@ -20,7 +20,8 @@ from adplatform.contracts.changes import CHANGED_AT, OP, SEQUENCE
 from adplatform.failures import PermanentFailure
 from adplatform.platform.late import Late
 from adplatform.transform.exhaustion import ran_out
-from adplatform.transform.rules import identifier, literal
+from adplatform.transform.rules import identifier, literal, sql_type
+from adplatform.transform.values import OutputColumn
 
 if TYPE_CHECKING:
     import duckdb
@@ -80,15 +81,19 @@ class Merged:
 
 @dataclass(frozen=True)
 class _Job:
-    """What holds for every bucket of a merge. No change is older than ``oldest``; ``swept`` when rows below ``floor``
-    may be there."""
+    """What holds for every bucket of a merge. No change is older than ``oldest``; ``swept`` when rows below the last of
+    the ``floors`` may be there."""
 
     table: KeyedTable
     history: bool
     anew: bool
-    floor: str
+    floors: tuple[str, ...]
     swept: bool
     oldest: str
+
+    @property
+    def floor(self) -> str:
+        return self.floors[-1] if self.floors else ""
 
     @property
     def exact(self) -> bool:
@@ -137,7 +142,7 @@ def merge(
     *,
     history: bool = False,
     anew: Path | None = None,
-    floor: str = "",
+    floors: Iterable[str] = (),
     swept: bool = True,
 ) -> Merged:
     """Merge the ``changes`` into the ``base``, which stays as it is: every bucket that changed is written below
@@ -145,9 +150,11 @@ def merge(
 
     ``changes`` are Parquet files with the table's columns and ``OP``, ``SEQUENCE`` and ``CHANGED_AT``; a delete needs
     no more than the key. With ``history`` the versions that were closed are written, too. Rows with keys in the file
-    ``anew`` are made of the changes alone, which have to be all there are of them. Rows whose sequence is below
-    ``floor``, with which a load began, are not in it and become tombstones; where the table has none of them any more,
-    it need not be ``swept``, and only the changes are looked at.
+    ``anew`` are made of the changes alone, which have to be all there are of them. ``floors`` are the sequences with
+    which loads began that are complete: a row whose sequence is below one, and that no change has made since, is not in
+    that load and becomes a tombstone of its sequence. Where the table has none below the last of them any more, it need
+    not be ``swept``, and only the changes are looked at. Versions that were closed before a floor was known may go
+    beyond it: :func:`beyond` names their keys, to be merged ``anew``.
 
     Raises:
         PermanentFailure: two changes of one row have the same sequence and differ, or a change has no key or sequence.
@@ -158,7 +165,8 @@ def merge(
         total, oldest = _no_changes(con, table, there)
     else:
         return Merged(tuple(base), 0, 0, 0, 0, 0)
-    job = _Job(table, history, anew is not None, floor, bool(floor) and swept, oldest)
+    begun = tuple(sorted(floors))
+    job = _Job(table, history, anew is not None, begun, bool(begun) and swept, oldest)
     key = names(table.key)
     con.execute(f"create or replace temp table again as {_keys_of(table, anew)}")
     known = {bucket.number: bucket for bucket in base}
@@ -194,9 +202,50 @@ def buckets_of(con: "duckdb.DuckDBPyConnection", table: KeyedTable, changes: Seq
     """The buckets into which ``changes`` fall, files as :func:`merge` takes them."""
     if not changes:
         return set()
-    files = ", ".join(literal(str(path)) for path in changes)
-    scan = f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
-    return {number for (number,) in con.execute(f"select distinct {_bucket(table)} from {scan}").fetchall()}
+    query = f"select distinct {_bucket(table)} from {_scan(changes)}"
+    return {number for (number,) in con.execute(query).fetchall()}
+
+
+def beyond(
+    con: "duckdb.DuckDBPyConnection",
+    table: KeyedTable,
+    closed: Sequence[Path],
+    floors: Iterable[str],
+    late: Path | None,
+    target: Path,
+) -> Path | None:
+    """The file ``target`` with the keys of ``closed`` versions that began before one of the ``floors`` and were closed
+    after it, and those in ``late``; None, and no file, without any."""
+    key = names(table.key)
+    crossed = " or ".join(f"{SEQUENCE} < {literal(each)} and {CLOSED_BY} > {literal(each)}" for each in floors)
+    queries = [f"select {key} from {_scan(closed)} where {crossed}"] if closed and crossed else []
+    queries += [f"select {key} from {_scan([late])}"] if late is not None else []
+    return _written(con, f"select distinct {key} from ({' union all '.join(queries)})", target) if queries else None
+
+
+def revived(
+    con: "duckdb.DuckDBPyConnection",
+    table: KeyedTable,
+    columns: Iterable[OutputColumn],
+    tombstones: Sequence[Path],
+    rows: Sequence[Path],
+    target: Path,
+) -> int:
+    """Write to ``target`` the ``tombstones`` of which there are ``rows`` again, with all ``columns``, and return how
+    many they are; no file without any. Tombstones without a column of the key are of none of the rows."""
+    scan, present = _scan(tombstones), _present(con, tombstones)
+    if not present.issuperset(table.key):
+        return 0
+    own = [
+        identifier(c.name) if c.name in present else f"cast(null as {sql_type(c.type)}) as {identifier(c.name)}"
+        for c in columns
+    ]
+    found = write_parquet(
+        con, f"select {', '.join(own)} from {scan} as t semi join {_scan(rows)} as r using ({names(table.key)})", target
+    )
+    if not found:
+        target.unlink()
+    return found
 
 
 def read_changes(
@@ -206,9 +255,7 @@ def read_changes(
 
     Unless ``every`` change counts, only the last one of each key is there, and the last one with values.
     """
-    files = ", ".join(literal(str(path)) for path in changes)
-    scan = f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
-    present = {name for name, *_ in con.execute(f"describe select * from {scan}").fetchall()}
+    scan, present = _scan(changes), _present(con, changes)
     own = [identifier(n) if n in present else f"null as {identifier(n)}" for n in table.columns]
     key = names(table.key)
     absent = " or ".join(f"{identifier(n)} is null" for n in (*table.key, SEQUENCE, OP))
@@ -279,6 +326,8 @@ def _decide(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket) -> tupl
         )
     if job.exact and table.repeats:
         con.execute(f"create or replace temp table states as {_changing(table)}")
+    if job.exact and job.floors:
+        con.execute(f"insert into states by name {_ends(job)}")
     if job.history:
         con.execute(f"insert into versions {_closed(table)}")
     con.execute(f"create or replace temp table final as {_last_state(table) if job.exact else _last_change(table)}")
@@ -308,7 +357,7 @@ def _write(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket, target: 
     if floor:
         alive = f"select * from ({alive}) where {SEQUENCE} >= {literal(floor)}"
         dead += (
-            f" union all by name select {own}, {literal(floor)} as {SEQUENCE}, {CHANGED_AT}"
+            f" union all by name select {own}, {_floor_above(job)} as {SEQUENCE}, {_begun_above(job)} as {CHANGED_AT}"
             f" from ({_not_loaded(job, rows)})"
         )
     return Bucket(
@@ -328,11 +377,35 @@ def _not_loaded(job: _Job, rows: str) -> str:
 
 def _ended_by_load(job: _Job, rows: str) -> str:
     """The last versions of rows that a load has ended, which was when it began."""
-    at = datetime.strptime(f"{job.floor[:16]}+0000", "%Y%m%d%H%M%S%f%z").isoformat(" ")
     return (
-        f"select {names((*job.table.columns, *SYSTEM))}, timestamptz {literal(at)} as {VALID_TO},"
-        f" {literal(job.floor)} as {CLOSED_BY} from ({_not_loaded(job, rows)})"
+        f"select {names((*job.table.columns, *SYSTEM))}, {_begun_above(job)} as {VALID_TO},"
+        f" {_floor_above(job)} as {CLOSED_BY} from ({_not_loaded(job, rows)})"
     )
+
+
+def _ends(job: _Job) -> str:
+    """Deletions that loads stand for: of each of the ``states`` that is no deletion, where the next one of its key is
+    later than a load that it is not in."""
+    key, following = names(job.table.key), f"over (partition by {names(job.table.key)} order by {SEQUENCE})"
+    after = f"select {key}, {OP}, {SEQUENCE}, lead({SEQUENCE}) {following} as after from states"
+    return (
+        f"select {key}, '{DELETE}' as {OP}, {_floor_above(job)} as {SEQUENCE}, {_begun_above(job)} as {CHANGED_AT}"
+        f" from ({after}) where {OP} not in ('{DELETE}', '{_TOMBSTONE}')"
+        f" and (after is null and {SEQUENCE} < {literal(job.floor)} or {_floor_above(job)} < after)"
+    )
+
+
+def _floor_above(job: _Job) -> str:
+    """The first floor above the sequence of a row, null without one."""
+    cases = " ".join(f"when {SEQUENCE} < {literal(floor)} then {literal(floor)}" for floor in job.floors)
+    return f"case {cases} end"
+
+
+def _begun_above(job: _Job) -> str:
+    """When the load of that floor began."""
+    begun = {f: datetime.strptime(f"{f[:16]}+0000", "%Y%m%d%H%M%S%f%z").isoformat(" ") for f in job.floors}
+    cases = " ".join(f"when {SEQUENCE} < {literal(f)} then timestamptz {literal(at)}" for f, at in begun.items())
+    return f"case {cases} end"
 
 
 def _last_change(table: KeyedTable) -> str:
@@ -448,6 +521,16 @@ def _bucket(table: KeyedTable) -> str:
     """The bucket of a key, the same with every engine and version: by the first 32 bits of MD5 of its text."""
     text = ", ".join(f"coalesce(cast({identifier(name)} as varchar), '')" for name in table.key)
     return f"cast(('0x' || substr(md5(concat_ws(chr(31), {text})), 1, 8))::bigint % {table.buckets} as integer)"
+
+
+def _scan(files: Sequence[Path]) -> str:
+    listed = ", ".join(literal(str(path)) for path in files)
+    return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+
+
+def _present(con: "duckdb.DuckDBPyConnection", files: Sequence[Path]) -> set[str]:
+    """The columns of files."""
+    return {name for name, *_ in con.execute(f"describe select * from {_scan(files)}").fetchall()}
 
 
 def _written(con: "duckdb.DuckDBPyConnection", query: str, path: Path) -> Path | None:

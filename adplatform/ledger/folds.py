@@ -5,12 +5,12 @@ step that the row is not in a state for raises ``IllegalStep``.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 
 from adplatform.ledger.engine_run import RunState
-from adplatform.ledger.rows import IllegalStep
+from adplatform.ledger.rows import IllegalStep, plain
 from adplatform.ledger.table import NEW, Table
 
 _FOLD = "fold"
@@ -20,9 +20,9 @@ _FOLD = "fold"
 class Reached:
     """How far changes are taken, by date: the version of its delivery, up to which arrival of it, how many objects that
     is, and how many rows of changes. ``basis`` is what they were read by, ``key_id`` names the key of their digests,
-    ``generation`` is the load that rows from before do not outlive, and ``shape`` what the table was made by. Files
-    were told from each other by the first ``opened`` loads. ``complete`` is the complete reading, as ``date/version``,
-    whose missing rows are gone."""
+    ``generation`` is the load that rows from before do not outlive, one of those ``loads`` that are complete, and
+    ``shape`` what the table was made by. Files were told from each other by the first ``opened`` loads. ``complete`` is
+    the complete reading, as ``date/version``, whose missing rows are gone."""
 
     versions: Mapping[str, int] = field(default_factory=dict)
     numbers: Mapping[str, int] = field(default_factory=dict)
@@ -34,6 +34,7 @@ class Reached:
     shape: str = ""
     opened: int = 0
     complete: str = ""
+    loads: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,14 @@ class Plan:
     day: date
     whole: tuple[str, ...] = ()
     anew: bool = False
+
+    def days_after(self, merged: Reached) -> list[str]:
+        """The dates of which it takes changes, where it begins with what was ``merged``."""
+        return [
+            day
+            for day, last in sorted(self.reached.numbers.items())
+            if self.anew or day in self.whole or merged.numbers.get(day, 0) < last
+        ]
 
 
 @dataclass(frozen=True)
@@ -121,8 +130,9 @@ class Fold:
 class Generation:
     """A load of a table. What was committed before ``sequence`` is in the load or is not any more, whenever it arrives;
     its files are those that were written from ``opened_at`` on. ``loaded_at`` once all of them are there. ``begun`` is
-    when DMS says that it began, by its own clock; one that is ``awaited`` was asked for, and DMS does not show it
-    yet."""
+    when DMS says that it began, and ``ended`` when it ended, by its own clock; one that is ``awaited`` was intended,
+    and DMS does not show it yet. From ``ask_at`` on DMS is to be asked for it; None where it has taken the request, or
+    needs none."""
 
     number: int
     sequence: str
@@ -132,6 +142,8 @@ class Generation:
     rows: int | None = None
     begun: datetime | None = None
     awaited: bool = False
+    ask_at: datetime | None = None
+    ended: datetime | None = None
 
     @property
     def sort_key(self) -> str:
@@ -164,9 +176,21 @@ class Folds:
         """A load begins; False when one of its number is known."""
         return self.table.transact([self.table.put_write(f"{source}/{target}", generation, NEW)])
 
-    def loaded(self, source: str, target: str, generation: Generation, rows: int | None) -> None:
-        """All files of a load are there, with as many rows where that is known."""
-        self.table.put(f"{source}/{target}", [replace(generation, loaded_at=self.table.now(), rows=rows)])
+    def asked(self, source: str, target: str, seen: Generation, ask_at: datetime | None) -> Generation | None:
+        """DMS is to be asked for an awaited load at another time, or not any more; None when somebody has written the
+        load since it was ``seen``."""
+        row = replace(seen, ask_at=ask_at)
+        condition = "awaited = :yes AND " + ("ask_at = :seen" if seen.ask_at else "attribute_not_exists(ask_at)")
+        values = {":yes": True, **({":seen": plain(seen.ask_at)} if seen.ask_at else {})}
+        write = self.table.put_write(f"{source}/{target}", row, condition, values)
+        return row if self.table.transact([write]) else None
+
+    def loaded(
+        self, source: str, target: str, generation: Generation, rows: int | None, ended: datetime | None = None
+    ) -> None:
+        """All files of a load are there, with as many rows and by when it ``ended`` where that is known."""
+        done = replace(generation, loaded_at=self.table.now(), rows=rows, ended=ended)
+        self.table.put(f"{source}/{target}", [done])
 
     def plan(self, seen: Fold, plan: Plan) -> Fold | None:
         """What the next merge takes.

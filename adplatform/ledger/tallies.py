@@ -1,9 +1,9 @@
 """What a database's replication says of its tables by numbers, look after look, and what of it was read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from adplatform.ledger.table import Table
+from adplatform.ledger.table import NEW, Table, Write
 
 _TALLY = "tally"
 
@@ -16,7 +16,7 @@ class Tally:
     ``counted`` has the changes that were seen to be added, whose files are those from ``files_from`` on; ``due`` of
     them, counted by ``due_at``, are to be read by an hour later, and ``missing`` are those that were not. ``read`` is
     how many rows files of dates before ``first_day`` had. ``altered`` statements came since the load, for
-    ``reloaded`` of which another was asked for.
+    ``reloaded`` of which another was wanted. ``revision`` counts how often it was written.
     """
 
     changes: int
@@ -31,6 +31,7 @@ class Tally:
     read: int = 0
     altered: int = 0
     reloaded: int = 0
+    revision: int = 0
 
     @property
     def sort_key(self) -> str:
@@ -46,5 +47,13 @@ class Tallies:
     def get(self, source: str, target: str) -> Tally | None:
         return self.table.get(Tally, f"{source}/{target}", _TALLY)
 
-    def put(self, source: str, target: str, tally: Tally) -> None:
-        self.table.put(f"{source}/{target}", [tally])
+    def put(self, source: str, target: str, seen: Tally | None, tally: Tally) -> Tally | None:
+        """Write what came of the tally that was ``seen``; None when somebody has written it since."""
+        row, write = self.written(source, target, seen, tally)
+        return row if self.table.transact([write]) else None
+
+    def written(self, source: str, target: str, seen: Tally | None, tally: Tally) -> tuple[Tally, Write]:
+        """The same as a part of a transaction."""
+        row = replace(tally, revision=seen.revision + 1 if seen else 1)
+        condition = ("revision = :r", {":r": seen.revision}) if seen else (NEW, None)
+        return row, self.table.put_write(f"{source}/{target}", row, *condition)

@@ -49,11 +49,12 @@ class StagedFile:
 @dataclass(frozen=True)
 class CarriedFile:
     """One Parquet file that readers see already and that a new version takes over as it is. ``key`` is its key in the
-    clean bucket, ``size`` in bytes."""
+    clean bucket, ``size`` in bytes, and ``name`` what it is called there; "" for one that says where it was written."""
 
     key: str
     size: int
     rows: int
+    name: str = ""
 
 
 @dataclass(frozen=True)

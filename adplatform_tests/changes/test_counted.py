@@ -76,8 +76,9 @@ def test_rows_that_were_read_are_those_of_files_of_changes_since_the_count_began
 def test_a_table_that_is_not_loaded_yet_has_a_tally_that_can_be_read_again(services: Services) -> None:
     source = followed_source(services).pattern.source.name
     tally = counted(None, replace(SAID, load_begun=None), AT)
-    services.ledger.tallies.put(source, "orders", tally)
-    assert services.ledger.tallies.get(source, "orders") == tally
+    written = services.ledger.tallies.put(source, "orders", None, tally)
+    assert written == replace(tally, revision=1)
+    assert services.ledger.tallies.get(source, "orders") == written
 
 
 def test_dates_that_are_long_past_are_read_once_and_what_comes_late_is_missing_no_more(services: Services) -> None:

@@ -98,7 +98,8 @@ def test_the_sequence_of_a_moment_is_less_than_that_of_any_change_since() -> Non
 
 
 def test_files_of_a_load_belong_to_the_last_one_that_began_before_them() -> None:
-    loads = [Generation(n, f"seq{n}", AT.replace(hour=n), "a test") for n in (1, 2, 3)]
+    ended = {n: AT.replace(hour=n, minute=30) for n in (1, 2, 3)}
+    loads = [Generation(n, f"seq{n}", AT.replace(hour=n), "a test", ended=at) for n, at in ended.items()]
 
     def of(key: str, hour: int) -> str | None:
         return sequence_of_load({"key": key, "last_modified": AT.replace(hour=hour).isoformat()}, loads)

@@ -8,6 +8,7 @@ import pytest
 
 from adplatform.changes.generations import next_generation, sequence_at
 from adplatform.changes.loads import LoadSeen, await_load, observe_load, open_load
+from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform.ledger.folds import Generation
 from adplatform_tests.support.changes import ORDERS, Changes, followed_as, followed_source
@@ -62,6 +63,52 @@ def test_a_version_that_a_load_has_ended_is_in_the_history(services: Services) -
     assert shop.rows("_history", "id, status, _closed_by") == [(1, "a", load.sequence), (2, "a", load.sequence)]
     assert shop.rows("_versions", "id, status, _valid_to is null") == [(1, "a", False), (1, "b", True), (2, "a", False)]
     assert shop.rows("_history", "id, cast(_valid_to as date)")[-1] == (2, load.opened_at.date())
+
+
+def ended(shop: Changes) -> list[tuple[Any, ...]]:
+    return shop.rows("_history", "id, status, _closed_by")
+
+
+def test_a_row_that_one_load_lacks_and_the_next_one_has_ended_in_between_also_in_a_table_that_is_made_anew(
+    services: Services,
+) -> None:
+    shop = followed_source(services, [EXACT])
+    shop.file(*(shop.change("I", id=n, status="a") for n in (1, 2, 3)))
+    shop.merge()
+    first = began(shop)
+    shop.load({"id": 1, "status": "b"})
+    whole(shop, first, 1)
+    time.sleep(1.1)  # S3 says to the second when a file was written
+    second = began(shop, timedelta(0))
+    shop.load({"id": 1, "status": "c"}, {"id": 2, "status": "c"}, number=2)
+    whole(shop, second, 2)
+    shop.merge()
+    versions = [
+        (1, "a", first.sequence),
+        (1, "b", second.sequence),
+        (2, "a", first.sequence),
+        (3, "a", first.sequence),
+    ]
+    assert (shop.rows(columns="id, status"), ended(shop)) == ([(1, "c"), (2, "c")], versions)
+    anew = followed_as(shop, [{**EXACT, "buckets": 7}])
+    assert anew.fold()
+    assert (anew.rows(columns="id, status"), ended(anew)) == ([(1, "c"), (2, "c")], versions)
+    assert anew.rows("_deleted", "id, _seq") == [(3, first.sequence)]
+
+
+def test_a_version_that_was_closed_before_its_load_was_known_to_be_whole_ends_with_that(services: Services) -> None:
+    shop = followed_source(services, [EXACT])
+    shop.file(shop.change("I", id=1, status="a"), shop.change("I", id=2, status="a"))
+    shop.merge()
+    load = began(shop)
+    shop.load({"id": 1, "status": "b"})
+    shop.file({**shop.change("I", id=2, status="again"), "ar_h_change_seq": "9" * 35})
+    shop.merge()
+    assert ended(shop)[-1] == (2, "a", "9" * 35)
+    whole(shop, load, 1)
+    shop.merge()
+    assert ended(shop) == [(1, "a", load.sequence), (2, "a", load.sequence)]
+    assert shop.rows(columns="id, status") == [(1, "b"), (2, "again")]
 
 
 def test_a_load_of_an_empty_table_ends_all_rows(services: Services) -> None:
@@ -158,6 +205,51 @@ def test_a_load_of_the_same_bytes_as_the_one_before_is_a_load_all_the_same(servi
     shop.merge()
     assert shop.rows(columns="id, status") == [(1, "a")]
     assert services.ledger.folds.get(shop.pattern.source.name, "orders").merged.generation == 1
+
+
+@pytest.mark.parametrize("rows", [1, None])
+def test_a_file_of_the_second_in_which_a_load_began_is_refused_where_it_may_be_of_the_load_before(
+    services: Services, rows: int | None
+) -> None:
+    shop = followed_source(services, [EXACT])
+    folds, source = services.ledger.folds, shop.pattern.source.name
+    shop.file(shop.change("I", id=1, status="a"), shop.change("I", id=2, status="a"))
+    shop.merge()
+    began(shop)
+    key = shop.load({"id": 1, "status": "of either"})
+    written = services.s3.head_object(Bucket=services.zones.raw_bucket, Key=key)["LastModified"]
+    second = next_generation(folds.generations(source, "orders"), written + timedelta(milliseconds=500), "a test")
+    assert folds.open(source, "orders", second)
+    folds.loaded(source, "orders", second, rows)
+    with pytest.raises(PermanentFailure, match=r"load 2 began .*`adplatform reload .*/orders`, and once that load"):
+        shop.merge()
+    assert shop.rows(columns="id, status") == [(1, "a"), (2, "a")]
+    time.sleep(1.1)  # S3 says to the second when a file was written
+    third = began(shop, timedelta(0))
+    shop.load({"id": 1, "status": "b"}, number=2)
+    whole(shop, third, 1)
+    shop.process()
+    shop.fold()
+    shop.merge()
+    assert shop.rows(columns="id, status") == [(1, "b")]
+    assert ended(shop) == [(1, "a", third.sequence), (2, "a", third.sequence)]
+
+
+def test_a_file_of_the_second_in_which_a_load_began_is_its_own_where_the_load_before_had_ended(
+    services: Services,
+) -> None:
+    shop = followed_source(services)
+    folds, source = services.ledger.folds, shop.pattern.source.name
+    shop.file(shop.change("I", id=1, status="a"))
+    shop.merge()
+    key = shop.load({"id": 1, "status": "b"})
+    written = services.s3.head_object(Bucket=services.zones.raw_bucket, Key=key)["LastModified"]
+    first, second = (LoadSeen(at, at, 1) for at in (written - timedelta(seconds=9), written + timedelta(seconds=0.5)))
+    observe_load(services.ledger, shop.followed, first, MARGIN)
+    observe_load(services.ledger, shop.followed, second, MARGIN)
+    shop.merge()
+    assert shop.rows(columns="id, status") == [(1, "b")]
+    assert folds.get(source, "orders").merged.loads == [2]
 
 
 @pytest.mark.parametrize("both_at_once", [True, False])

@@ -11,6 +11,7 @@ import pytest
 
 from adplatform.changes.fold import fold
 from adplatform.changes.folds_due import folds_due
+from adplatform.changes.generations import next_generation
 from adplatform.contracts.changes import ChangesSource
 from adplatform.failures import ClaimLost
 from adplatform.flow.services import Services
@@ -116,6 +117,30 @@ def test_a_run_that_was_overtaken_shows_nothing_any_more(services: Services, tmp
         fold(services, shop.followed, slow, "slow", tmp_path)
     assert shop.rows(columns="id") == [(n,) for n in range(1, 6)]
     assert shop.rows("_deleted", "id") == []
+
+
+def test_versions_that_go_beyond_a_load_end_with_it_also_after_a_killed_try_has_shown_that(services: Services) -> None:
+    shop = followed_source(services, [BOTH])
+    folds, source = services.ledger.folds, shop.pattern.source.name
+    shop.file(shop.change("I", id=1, status="a"), shop.change("I", id=2, status="a"))
+    shop.merge()
+    load = next_generation((), services.now() - timedelta(seconds=5), "a test")
+    assert folds.open(source, "orders", load)
+    shop.load({"id": 1, "status": "b"})
+    shop.file({**shop.change("I", id=2, status="again"), "ar_h_change_seq": "9" * 35})
+    shop.merge()
+    assert shop.rows("_history", "id, _closed_by")[-1] == (2, "9" * 35)
+    folds.loaded(source, "orders", load, 1)
+    ended = [(1, load.sequence), (2, load.sequence)]
+    dying = partial(merge, declared=shop.declared, later=timedelta(days=1))
+    assert plainly.killed_at(services, dying, 18)[0] == -9
+    assert shop.rows("_history", "id, _closed_by") == ended
+    assert not folds.get(source, "orders").merged.loads
+    for days in (9, 10):  # a try that died twice waits a while
+        merge(services, shop.declared, timedelta(days=days))
+    assert folds.get(source, "orders").merged.loads
+    assert shop.rows("_history", "id, _closed_by") == ended
+    assert shop.rows(columns="id, status") == [(1, "b"), (2, "again")]
 
 
 def test_versions_that_a_killed_try_took_from_earlier_dates_are_there_again(services: Services) -> None:

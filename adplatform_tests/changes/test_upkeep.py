@@ -9,6 +9,7 @@ import pytest
 from adplatform.contracts.changes import ChangesSource
 from adplatform.flow.collection import collect_source
 from adplatform.flow.services import Services
+from adplatform.lake.entry import MANIFEST
 from adplatform.platform.clock import utc_now
 from adplatform_tests.support import plainly
 from adplatform_tests.support.changes import ORDERS, Changes, changes_of, followed_source
@@ -44,27 +45,33 @@ def test_a_merge_that_stays_undone_for_long_goes_on_with_what_it_began_with(serv
         shop.change("I", id=1, status="a"), shop.change("U", id=1), shop.change("I", id=2), shop.change("D", id=2)
     )
     shop.merge()
+    shop.file(shop.change("I", id=4), shop.change("D", id=4))
+    shop.process()
+    merged_at(services, shop.declared, 1)
     shop.file(late, shop.change("I", id=3), shop.change("D", id=3))
     shop.process()
-    before = services.ledger.folds.get(shop.pattern.source.name, "orders").locations
-    table = shop.followed.spec(shop.followed.deleted, (), "", services.settings.database_prefix)
+    name, folds = shop.pattern.source.name, services.ledger.folds
+    begun = folds.get(name, "orders")
+    killed = services.zones.merge(shop.followed.name, begun.next)
 
-    def deleted_is_shown() -> bool:
-        found = services.lake.catalog.table(table)
-        return found is not None and found.location != before[shop.followed.deleted]
+    def is_shown(table: str) -> bool:
+        spec = shop.followed.spec(table, (), "", services.settings.database_prefix)
+        found = services.lake.catalog.table(spec)
+        return found is not None and found.parameters[MANIFEST].startswith(killed)
 
-    for days, moment in enumerate(range(18, 60, 2), 1):
-        tomorrow = partial(merged_at, declared=shop.declared, days=days)
-        plainly.killed_at(services, tomorrow, moment)
-        if deleted_is_shown():
+    for days, moment in enumerate(range(18, 60, 2), 2):
+        later = partial(merged_at, declared=shop.declared, days=days)
+        code, _ = plainly.killed_at(services, later, moment)
+        if is_shown(shop.followed.deleted):
             break
-    assert shop.rows(columns="id") == [(1,)]
+    assert (code, is_shown(shop.followed.deleted), is_shown(shop.followed.name)) == (-9, True, False)
+    assert folds.get(name, "orders").locations == begun.locations
     collect_for_long(services, shop)
     for days in (100, 101, 102):
         merged_at(services, shop.declared, days)
-    assert services.ledger.folds.get(shop.pattern.source.name, "orders").number == 2
-    assert shop.rows("_deleted", "id") == [(2,), (3,)]
-    assert shop.rows("_history", "id, status") == [(1, "a"), (1, "real"), (2, None), (3, None)]
+    assert folds.get(name, "orders").number == begun.next
+    assert shop.rows("_deleted", "id") == [(2,), (3,), (4,)]
+    assert shop.rows("_history", "id, status") == [(1, "a"), (1, "real"), (2, None), (3, None), (4, None)]
 
 
 def merged_at(services: Services, declared: ChangesSource, days: int) -> None:

@@ -12,10 +12,12 @@ import pyarrow.parquet as pq
 
 from adplatform.components import DatabaseChanges
 from adplatform.components.assembly.automation import Looking, Tick
+from adplatform.components.assembly.folds import CONSERVED
 from adplatform.contracts.changes import ChangesSource
 from adplatform.flow.budget import UNLIMITED
 from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
+from adplatform.lake.table import table_name
 from adplatform.platform.aws import Aws
 from adplatform.resources.provisioning import provision_patterns
 from adplatform_tests.support.changes import ORDERS, SCHEMA, sequence
@@ -67,6 +69,40 @@ def test_changes_are_merged_by_the_source_s_own_sensor(services: Services, insta
     made = instance.get_latest_materialization_event(dg.AssetKey(["clean", "shop", "orders"]))
     assert made and made.asset_materialization
     assert made.asset_materialization.metadata["dagster/row_count"].value == 1
+
+
+def test_a_file_that_is_lost_between_a_merge_and_its_check_fails_the_check(
+    services: Services, instance: dg.DagsterInstance
+) -> None:
+    platform = platform_of(services, instance)
+    put(platform, "LOAD00000001.parquet", {"Op": "I", "id": 1, "status": "new"}, {"Op": "I", "id": 2, "status": "new"})
+    platform.process()
+    assert conserved(instance).passed
+    before = services.ledger.folds.get("shop", "orders").locations["shop/orders_deleted"]
+    named = table_name("shop/orders_deleted", services.settings.database_prefix)
+
+    def lost(**_: Any) -> None:
+        table = services.lake.catalog.table(named)
+        if table and table.location != before:
+            zones = services.zones
+            found = services.store.listing(zones.clean_bucket, zones.clean_key(table.location))
+            services.store.delete(zones.clean_bucket, [file.key for file in found], lambda: None)
+
+    services.glue.meta.events.register("after-call.glue.UpdateTable", lost)
+    put(platform, "20261101-000000001.parquet", {"Op": "D", "id": 2, "ar_h_change_seq": sequence(1)})
+    platform.process()
+    assert rows(platform, "orders") == [(1, "new")]
+    found = conserved(instance)
+    assert (found.passed, "with 1 rows is missing" in str(found.description)) == (False, True)
+
+
+def conserved(instance: dg.DagsterInstance) -> dg.AssetCheckEvaluation:
+    """What the last merge found of its counts."""
+    key = dg.AssetCheckKey(dg.AssetKey(["clean", "shop", "orders"]), CONSERVED)
+    record = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
+    assert record.event
+    assert record.event.dagster_event
+    return record.event.dagster_event.asset_check_evaluation_data
 
 
 def test_few_changes_wait_for_the_time_that_the_feed_sets(services: Services, instance: dg.DagsterInstance) -> None:

@@ -3,18 +3,20 @@ asked."""
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from adplatform.changes.counted import COME_WITHIN
-from adplatform.engines.changes import keep_running, look_at_tables, reload
+from adplatform.engines.changes import ASKED_AGAIN, keep_running, look_at_tables, reload
 from adplatform.engines.dms import OfOneLook, Serverless, Task
+from adplatform.failures import TransientFailure
 from adplatform.flow.services import Services
 from adplatform.platform.aws import Aws
+from adplatform.platform.clock import utc_now
 from adplatform_tests.support.changes import ORDERS, Changes, followed_as, followed_source
 from adplatform_tests.support.databases import Database
 from adplatform_tests.support.dms import DmsTask, dms_task
@@ -114,6 +116,74 @@ def test_a_table_that_is_truncated_is_loaded_again_once_where_that_is_declared(
     assert reloading.rows(columns="id") == [(3,)]
     loads = table.services.ledger.folds.generations(table.pattern.source.name, "orders")
     assert [each.reason for each in loads][1:] == ["1 statements about the table itself"]
+
+
+class Counting(OfOneLook):
+    """One that counts how often a load is asked for."""
+
+    asked: ClassVar[Counter[str]] = Counter()
+
+    def reload(self, tables: Sequence[tuple[str, str]]) -> bool:
+        self.asked[self.named] += 1
+        return super().reload(tables)
+
+
+@pytest.mark.parametrize("write", [1, 2, 3])
+def test_of_two_looks_at_once_one_asks_for_the_load(
+    followed: tuple[Changes, DmsTask], shop: Database, write: int
+) -> None:
+    """The second looks just before the first writes to the ledger for the so-many-th time."""
+    table, task = followed
+    reloading = declared(table, altered="reload")
+    shop.execute("TRUNCATE orders", "INSERT INTO orders VALUES (3, 'c', 3)")
+    task.wait_until_caught_up()
+    services, writes = reloading.services, 0
+
+    def look() -> None:
+        look_at_tables(services, reloading.pattern, Counting(Task(services.aws.client("dms"), task.arn)))
+
+    def another(model: Any, **_: Any) -> None:
+        nonlocal writes
+        if model.name.startswith(("Put", "Transact", "Update")):
+            writes += 1
+            if writes == write:
+                look()
+
+    events = services.ledger.client.meta.events
+    events.register("before-call.dynamodb", another)
+    look()
+    events.unregister("before-call.dynamodb", another)
+    look()
+    assert (writes >= write, Counting.asked[task.arn]) == (True, 1)
+    caught_up(reloading, task)
+    assert reloading.rows(columns="id") == [(3,)]
+
+
+def test_a_load_whose_request_was_lost_is_asked_for_again_and_one_that_dms_has_taken_is_not(
+    followed: tuple[Changes, DmsTask], shop: Database
+) -> None:
+    table, task = followed
+    reloading = declared(table, altered="reload")
+    shop.execute("TRUNCATE orders", "INSERT INTO orders VALUES (3, 'c', 3)")
+    task.wait_until_caught_up()
+    services = reloading.services
+
+    class Lost(Counting):
+        def reload(self, tables: Sequence[tuple[str, str]]) -> bool:
+            raise TransientFailure("no answer")
+
+    def look(kind: type[OfOneLook], after: timedelta) -> None:
+        later = replace(services, now=lambda: utc_now() + after)
+        look_at_tables(later, reloading.pattern, kind(Task(services.aws.client("dms"), task.arn)))
+
+    with pytest.raises(TransientFailure):
+        look(Lost, timedelta(0))
+    look(Counting, ASKED_AGAIN - timedelta(minutes=1))
+    assert Counting.asked[task.arn] == 0
+    look(Counting, ASKED_AGAIN)
+    assert Counting.asked[task.arn] == 1
+    look(Counting, 3 * ASKED_AGAIN)
+    assert Counting.asked[task.arn] == 1
 
 
 @pytest.mark.parametrize("ahead", [timedelta(minutes=5), -timedelta(minutes=5)])

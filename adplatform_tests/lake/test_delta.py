@@ -114,6 +114,23 @@ def test_with_values_that_stayed_only_keys_with_late_changes_may_differ(tmp_path
     assert [row[:2] for row in found] == [row[:2] for row in source_rows(source.rows)]
 
 
+@pytest.mark.parametrize("unchanged", [False, True])
+def test_a_key_that_is_among_rows_and_tombstones_counts_once_by_its_sequence(tmp_path: Path, unchanged: bool) -> None:
+    table = table_of(unchanged=unchanged)
+    deleted = [change(n, op, "a", sequence(n if op == "I" else n + 4)) for n in (1, 2, 3, 4) for op in ("I", "D")]
+    gone = merged(tmp_path, table, (), deleted).buckets
+    (tmp_path / "rows").mkdir()
+    there = [change(n, "I", "a", sequence(n)) for n in (1, 2)] + [change(n, "I", "b", sequence(n + 8)) for n in (3, 4)]
+    rows = merged(tmp_path / "rows", table, (), there).buckets
+    base = [*rows, *gone]
+    changes = [written([change(9, "I", "c", sequence(20))], tmp_path / "other.parquet")]
+    assert [row[:2] for row in current(tmp_path, table, base, changes)] == [(3, "b"), (4, "b"), (9, "c")]
+    # A change of such a key is one more; those that are merged change nothing.
+    since = [change(2, "I", "d", sequence(21)), change(4, "U", "d", sequence(22)), *deleted, *there]
+    changes = [written(since, tmp_path / "since.parquet")]
+    assert [row[:2] for row in current(tmp_path, table, base, changes)] == [(2, "d"), (3, "b"), (4, "d")]
+
+
 def test_a_value_that_stayed_is_that_of_the_row_or_of_an_earlier_batch(tmp_path: Path) -> None:
     table = table_of(unchanged=True)
     rows = [change(n, "I", "a", sequence(n), "merged") for n in (1, 2, 3, 4)]

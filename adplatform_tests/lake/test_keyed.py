@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from adplatform.failures import PermanentFailure
-from adplatform.lake.keyed import Bucket, KeyedTable, Merged, merge, merging
+from adplatform.lake.keyed import Bucket, KeyedTable, Merged, beyond, merge, merging
 
 COLUMNS = ("id", "name", "bio")
 SCHEMA = pa.schema(
@@ -203,13 +203,107 @@ def test_a_new_load_ends_the_rows_that_are_not_in_it(tmp_path: Path) -> None:
     ).buckets
     # The second load began after 30; 4 and 5 are not in it, and 5 was changed after it began.
     again = [change(n, "L", "new", sequence(30)) for n in (1, 2, 3)]
-    base = merged(tmp_path, table, base, [*again, change(5, "U", "later", sequence(31))], floor=sequence(30)).buckets
+    base = merged(tmp_path, table, base, [*again, change(5, "U", "later", sequence(31))], floors=[sequence(30)]).buckets
     assert [(id, name) for id, name, _ in rows_of(base)] == [(1, "new"), (2, "new"), (3, "new"), (5, "later")]
     assert [id for id, *_ in rows_of(base, "tombstones")] == [4]
     # What the first load and its changes bring once more comes to nothing.
     late = [*load, change(4, "U", "late", sequence(25))]
     found = merged(tmp_path, table, base, late)
     assert (found.applied, rows_of(found.buckets)) == (0, rows_of(base))
+
+
+@dataclass
+class Loaded:
+    """A database whose changes are lost now and then, and which is loaded again: what is known of it."""
+
+    rows: dict[int, str] = field(default_factory=dict)
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    floors: list[str] = field(default_factory=list)
+    versions: list[tuple[Any, ...]] = field(default_factory=list)
+    known: dict[int, tuple[str, str]] = field(default_factory=dict)
+    deleted: set[int] = field(default_factory=set)
+
+    def tell(self, id: int, op: str, name: str | None, seq: str) -> None:
+        self.changes.append(change(id, op, name, seq))
+        self.end(id, seq)
+        if name is not None:
+            self.known[id] = (name, seq)
+            self.deleted.discard(id)
+        else:
+            self.deleted.add(id)
+
+    def end(self, id: int, seq: str) -> None:
+        if id in self.known:
+            self.versions.append((id, *self.known.pop(id), seq))
+            self.deleted.add(id)
+
+    def load(self, seq: str) -> None:
+        self.floors.append(seq)
+        for id in [id for id in self.known if id not in self.rows]:
+            self.end(id, seq)
+        for id, name in self.rows.items():
+            self.tell(id, "L", name, seq)
+
+
+def loaded_again(draw: random.Random) -> Loaded:
+    made = Loaded()
+    for n in range(1, 80):
+        id, name = draw.randint(1, 6), draw.choice("abc")
+        if n in (20, 40, 45):
+            made.load(sequence(n))
+        elif draw.random() < 0.35 and id in made.rows:
+            del made.rows[id]
+            if draw.random() < 0.5:
+                made.tell(id, "D", None, sequence(n))
+        else:
+            op = "U" if id in made.rows else "I"
+            made.rows[id] = name
+            if draw.random() < 0.7:
+                made.tell(id, op, name, sequence(n))
+    return made
+
+
+@pytest.mark.parametrize("come", ["in order", "in any order", "at once"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_each_complete_load_ends_the_rows_that_are_not_in_it_also_in_the_history(
+    tmp_path: Path, seed: int, come: str
+) -> None:
+    """Whether a load is known to be complete with its rows or later, and what is made anew comes to the same."""
+    draw = random.Random(seed)
+    made, table = loaded_again(draw), table_of()
+    sent = list(made.changes)
+    if come == "in any order":
+        draw.shuffle(sent)
+    cuts = [0, len(sent)] if come == "at once" else [0, *sorted(draw.sample(range(1, len(sent)), 4)), len(sent)]
+    base: tuple[Bucket, ...] = ()
+    history: list[dict[str, Any]] = []
+    floors: list[str] = []
+    # The last batch brings nothing, but all loads are known to be complete.
+    for begin, end in [*pairwise(cuts), (len(sent), len(sent))]:
+        before, last = floors, begin == end
+        floors = [f for f in made.floors if last or all(c in sent[:end] for c in made.changes if c["_seq"] == f)]
+        floors = floors if last or draw.random() < 0.5 else before
+        swept = floors != before
+        found = merged(tmp_path, table, base, sent[begin:end], history=True, floors=floors, swept=swept)
+        late = found.late
+        if swept and history:
+            closed = tmp_path / f"closed-{end}-{last}.parquet"
+            pq.write_table(pa.Table.from_pylist(history), closed)
+            with merging(tmp_path, "256MB", 1) as con:
+                late = beyond(con, table, [closed], floors, late, tmp_path / f"late-{end}-{last}.parquet")
+        history += pq.read_table(found.closed).to_pylist() if found.closed else []
+        base = found.buckets
+        if late is not None:
+            keys = {row["id"] for row in pq.read_table(late).to_pylist()}
+            own = [each for each in sent[:end] if each["id"] in keys]
+            again = merged(tmp_path, table, base, own, anew=late, history=True, floors=floors, swept=False)
+            history = [row for row in history if row["id"] not in keys]
+            history += pq.read_table(again.closed).to_pylist() if again.closed else []
+            base = again.buckets
+    assert [row[:2] for row in rows_of(base)] == sorted((id, name) for id, (name, _) in made.known.items())
+    assert {id for id, *_ in rows_of(base, "tombstones")} == made.deleted
+    found_versions = [(row["id"], row["name"], row["_seq"], row["_closed_by"]) for row in history]
+    assert sorted(found_versions) == sorted(made.versions)
 
 
 def test_a_deleted_row_keeps_its_last_values_and_a_delete_needs_no_more_than_the_key(tmp_path: Path) -> None:

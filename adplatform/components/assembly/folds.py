@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 from dagster_aws.s3.resources import S3Resource
 
+from adplatform.changes.accounted import unaccounted
 from adplatform.changes.fold import Folded, fold
 from adplatform.changes.folds_due import folds_due
 from adplatform.changes.made import MadeTable, history_columns
@@ -36,9 +37,11 @@ from adplatform.resources.named import (
 FOLD_TAG = "adplatform/fold"
 CONSERVED, PLACED = "every_change_is_accounted_for", "rows_have_keys"
 _CHECKS = {
-    CONSERVED: "Every change is applied, or superseded by a later one of its row.",
+    CONSERVED: "Every row that was read is applied, superseded by a later one or set aside, and every file that "
+    "readers are led to has the rows that were written.",
     PLACED: "Every change has a key that can be stored.",
 }
+_MOST_NAMED = 20
 
 
 def with_folds(automation: Automation, followed: Sequence[MadeTable]) -> Automation:
@@ -200,12 +203,15 @@ def _results(
         }
         version = dg.DataVersion(str(row.number))
         yield dg.MaterializeResult(asset_key=_table_key(table), metadata=shown, data_version=version)
-    accounted = done.applied + done.superseded + done.unplaced
+    problems = unaccounted(services, followed, done)
     yield dg.AssetCheckResult(
         asset_key=key,
         check_name=CONSERVED,
-        passed=done.changes == accounted,
-        description=f"{done.changes} changes: {done.applied} applied, {done.superseded} superseded",
+        passed=not problems,
+        metadata={"problems": problems[:_MOST_NAMED]} if problems else {},
+        description=f"{len(problems)} counts do not add up, the first: {problems[0]}"
+        if problems
+        else f"{done.changes} changes: {done.applied} applied, {done.superseded} superseded",
     )
     yield dg.AssetCheckResult(
         asset_key=key,
