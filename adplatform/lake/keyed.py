@@ -152,7 +152,8 @@ def merge(
     no more than the key. With ``history`` the versions that were closed are written, too. Rows with keys in the file
     ``anew`` are made of the changes alone, which have to be all there are of them. ``floors`` are the sequences with
     which loads began that are complete: a row whose sequence is below one, and that no change has made since, is not in
-    that load and becomes a tombstone of its sequence. Where the table has none below the last of them any more, it need
+    that load and becomes a tombstone of the sequence before it, which a row of the load replaces that comes later, such
+    as one that was mended. Where the table has none below the last of them any more, it need
     not be ``swept``, and only the changes are looked at. Versions that were closed before a floor was known may go
     beyond it: :func:`beyond` names their keys, to be merged ``anew``.
 
@@ -329,7 +330,7 @@ def _decide(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket) -> tupl
     if job.exact and job.floors:
         con.execute(f"insert into states by name {_ends(job)}")
     if job.history:
-        con.execute(f"insert into versions {_closed(table)}")
+        con.execute(f"insert into versions {_closed(job)}")
     con.execute(f"create or replace temp table final as {_last_state(table) if job.exact else _last_change(table)}")
     if job.history and job.floor:
         con.execute(f"insert into versions {_ended_by_load(job, rows)}")
@@ -357,7 +358,7 @@ def _write(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket, target: 
     if floor:
         alive = f"select * from ({alive}) where {SEQUENCE} >= {literal(floor)}"
         dead += (
-            f" union all by name select {own}, {_floor_above(job)} as {SEQUENCE}, {_begun_above(job)} as {CHANGED_AT}"
+            f" union all by name select {own}, {_before_floor(job)} as {SEQUENCE}, {_begun_above(job)} as {CHANGED_AT}"
             f" from ({_not_loaded(job, rows)})"
         )
     return Bucket(
@@ -389,7 +390,7 @@ def _ends(job: _Job) -> str:
     key, following = names(job.table.key), f"over (partition by {names(job.table.key)} order by {SEQUENCE})"
     after = f"select {key}, {OP}, {SEQUENCE}, lead({SEQUENCE}) {following} as after from states"
     return (
-        f"select {key}, '{DELETE}' as {OP}, {_floor_above(job)} as {SEQUENCE}, {_begun_above(job)} as {CHANGED_AT}"
+        f"select {key}, '{DELETE}' as {OP}, {_before_floor(job)} as {SEQUENCE}, {_begun_above(job)} as {CHANGED_AT}"
         f" from ({after}) where {OP} not in ('{DELETE}', '{_TOMBSTONE}')"
         f" and (after is null and {SEQUENCE} < {literal(job.floor)} or {_floor_above(job)} < after)"
     )
@@ -399,6 +400,16 @@ def _floor_above(job: _Job) -> str:
     """The first floor above the sequence of a row, null without one."""
     cases = " ".join(f"when {SEQUENCE} < {literal(floor)} then {literal(floor)}" for floor in job.floors)
     return f"case {cases} end"
+
+
+def _before_floor(job: _Job) -> str:
+    """The sequence before that floor."""
+    cases = " ".join(f"when {SEQUENCE} < {literal(f)} then {literal(_sequence_before(f))}" for f in job.floors)
+    return f"case {cases} end"
+
+
+def _sequence_before(floor: str) -> str:
+    return f"{int(floor) - 1:0{len(floor)}}"
 
 
 def _begun_above(job: _Job) -> str:
@@ -468,9 +479,10 @@ def _changing(table: KeyedTable) -> str:
     )
 
 
-def _closed(table: KeyedTable) -> str:
-    """The versions of rows that a later change has ended, with the values that the row had then."""
-    key, own = names(table.key), []
+def _closed(job: _Job) -> str:
+    """The versions of rows that a later change, or a load, has ended, with the values that the row had then."""
+    table = job.table
+    key, own = names(table.key), list[str]()
     for name in table.columns:
         quoted = identifier(name)
         if name in table.unchanged:
@@ -490,9 +502,11 @@ def _closed(table: KeyedTable) -> str:
         f"select {', '.join(own)}, {SEQUENCE}, {CHANGED_AT}, lead({CHANGED_AT}) {following} as {VALID_TO},"
         f" lead({SEQUENCE}) {following} as {CLOSED_BY}, {OP} from ({parts})"
     )
+    loads = " ".join(f"when {literal(_sequence_before(floor))} then {literal(floor)}" for floor in job.floors)
+    by = f"case {CLOSED_BY} {loads} else {CLOSED_BY} end as {CLOSED_BY}" if loads else CLOSED_BY
     return (
-        f"select {names(table.columns)}, {SEQUENCE}, {CHANGED_AT}, {VALID_TO}, {CLOSED_BY} from ({versions})"
-        f" where {CLOSED_BY} is not null and {OP} not in ('{DELETE}', '{_TOMBSTONE}')"
+        f"select {names(table.columns)}, {SEQUENCE}, {CHANGED_AT}, {VALID_TO}, {by} from ({versions}) as v"
+        f" where v.{CLOSED_BY} is not null and {OP} not in ('{DELETE}', '{_TOMBSTONE}')"
     )
 
 

@@ -249,17 +249,18 @@ def loaded_again(draw: random.Random) -> Loaded:
     made = Loaded()
     for n in range(1, 80):
         id, name = draw.randint(1, 6), draw.choice("abc")
+        at = sequence(2 * n)  # no change has the sequence before that of a load
         if n in (20, 40, 45):
-            made.load(sequence(n))
+            made.load(at)
         elif draw.random() < 0.35 and id in made.rows:
             del made.rows[id]
             if draw.random() < 0.5:
-                made.tell(id, "D", None, sequence(n))
+                made.tell(id, "D", None, at)
         else:
             op = "U" if id in made.rows else "I"
             made.rows[id] = name
             if draw.random() < 0.7:
-                made.tell(id, op, name, sequence(n))
+                made.tell(id, op, name, at)
     return made
 
 
