@@ -29,7 +29,7 @@ def _read(done: Folded) -> Iterator[str]:
     if done.applied + done.superseded + done.unplaced != done.changes:
         yield (
             f"of {done.changes} changes {done.applied} were applied, {done.superseded} superseded and "
-            f"{done.unplaced} have no key"
+            f"{done.unplaced} have no key, or no sequence and are older than a load"
         )
 
 

@@ -369,7 +369,9 @@ def _noted(services: Services, followed: MadeTable, row: Fold, shown: Try, run_i
     plan = done.next_plan
     since, days = row.since or plan.day, {followed.history: plan.day}
     if _table_of_changes(services, followed) is not None:
-        for view in views_of(followed, columns, services.settings.database_prefix):
+        generations = services.ledger.folds.generations(followed.source, followed.target)
+        floor = next((each.sequence for each in generations if each.number == plan.reached.generation), "")
+        for view in views_of(followed, columns, services.settings.database_prefix, floor):
             services.lake.catalog.show_view(view)
     counts = shown.state.counts
     noted = services.ledger.folds.succeed(

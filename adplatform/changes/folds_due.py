@@ -40,7 +40,7 @@ def folds_due(
         if not row.plan:
             planned = _planned(services, each, row, everything)
         elif row.state is RunState.FAILED:
-            planned = None
+            planned = _after_load(services, each, row)
         else:
             free_one = free(services.ledger.folds, row, runs, services.ledger.now())
             planned = _under_one_key(services.ledger, each, free_one) if free_one is not None else None
@@ -74,6 +74,20 @@ def _planned(services: Services, followed: MadeTable, row: Fold, everything: boo
         ledger.folds.look(row, plan.reached)
         return None
     return ledger.folds.plan(row, plan)
+
+
+def _after_load(services: Services, followed: MadeTable, row: Fold) -> Fold | None:
+    """A merge that has failed, planned anew with a load that is whole since: what it could not put in order is older.
+    None without one."""
+    folds = services.ledger.folds
+    generations = folds.generations(followed.source, followed.target)
+    if not _loaded(services, followed, row.next_plan.reached, generations):
+        return None
+    placed = services.ledger.placements.of_feed(followed.changes.name)
+    loaded = _loaded(services, followed, row.merged, generations)
+    plan = _plan(services, followed, row, placed, loaded, generations, row.merged.complete)
+    again = folds.retry(row) if plan is not None else None
+    return folds.replan(again, plan) if again is not None and plan is not None else None
 
 
 def _under_one_key(ledger: Ledger, followed: MadeTable, row: Fold) -> Fold | None:

@@ -23,14 +23,19 @@ from adplatform.transform.rules import identifier, literal
 if TYPE_CHECKING:
     import duckdb
 
+_LOADED, _READ_AT, _REPLACED, _PLACED = map(identifier, ("of load", "read at", "replaced by a load", "has a place"))
+"""No column of a table can have a blank in its name."""
+
 
 @dataclass(frozen=True)
 class Origin:
-    """An object, and the sequence and time of its rows, where they have none themselves."""
+    """An object, and the sequence and time of its rows, where they have none themselves. ``replaced`` when a load that
+    is complete began after it was written, so that what has no sequence in it is older than that."""
 
     uri: str
     sequence: str | None
     at: datetime | None = None
+    replaced: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,8 @@ class Change:
 
 @dataclass(frozen=True)
 class Gathered:
-    """A file of changes for each date, and how many changes have no key that can be stored, which are in none."""
+    """A file of changes for each date, and how many changes are in none: they have no key that can be stored, or no
+    sequence and are older than a load."""
 
     files: tuple[Path, ...]
     unplaced: int
@@ -143,7 +149,8 @@ def _change(
     last = plan.reached.numbers[day]
     own = [entry for entry in entries if first < entry["number"] <= last]
     own = own if isinstance(followed, Pulled) else _of_known_loads(services, followed, own, generations)
-    origins = tuple(_origins(services, followed, own, generations))
+    complete = next((each for each in generations if each.number == plan.reached.generation), None)
+    origins = tuple(_origins(services, followed, own, generations, complete))
     if not origins:
         return None
     zones, wanted = services.zones, {origin.uri for origin in origins}
@@ -184,13 +191,19 @@ def _of_known_loads(
 
 
 def _origins(
-    services: Services, followed: MadeTable, entries: Sequence[Mapping[str, Any]], generations: Sequence[Generation]
+    services: Services,
+    followed: MadeTable,
+    entries: Sequence[Mapping[str, Any]],
+    generations: Sequence[Generation],
+    complete: Generation | None,
 ) -> Iterator[Origin]:
     seen = moments(services, followed, entries) if isinstance(followed, Pulled) else {}
     for entry in entries:
         uri, at = f"s3://{entry['bucket']}/{entry['key']}", seen.get(entry["key"])
         sequence = sequence_of_load(entry, generations) if at is None else sequence_seen(at, after=False)
-        yield Origin(uri, sequence, at)
+        written = datetime.fromisoformat(entry["last_modified"])
+        replaced = complete is not None and written < complete.opened_at.replace(microsecond=0)
+        yield Origin(uri, sequence, at, replaced)
 
 
 def _write(
@@ -202,24 +215,31 @@ def _write(
     target: Path,
     keys: Path | None,
 ) -> int:
-    con.execute("create or replace temp table origins (_source_file varchar, _load varchar, _at timestamptz)")
+    con.execute(
+        f"create or replace temp table origins (_source_file varchar, {_LOADED} varchar, {_READ_AT} timestamptz,"
+        f" {_REPLACED} boolean)"
+    )
     con.executemany(
-        "insert into origins values (?, ?, ?)", [[each.uri, each.sequence, each.at] for each in change.origins]
+        "insert into origins values (?, ?, ?, ?)",
+        [[each.uri, each.sequence, each.at, each.replaced] for each in change.origins],
     )
     scan = (
         f"read_parquet([{', '.join(literal(str(f)) for f in files)}], union_by_name = true, hive_partitioning = false)"
     )
     present = {name for name, *_ in con.execute(f"describe select * from {scan}").fetchall()}
     own = ", ".join(identifier(name) for name in table.columns if name in present)
-    placed = " and ".join(f"{identifier(name)} is not null" for name in table.key)
     op, sequence, at = (name if name in present else "null" for name in (OP, SEQUENCE, CHANGED_AT))
+    sequence = f"coalesce({_LOADED}, nullif({sequence}, ''))"
+    placed = [f"{identifier(name)} is not null" for name in table.key]
+    placed.append(f"({sequence} is not null or not {_REPLACED})")
     con.execute(
-        f"create or replace temp view arrived as select {own}, case when _load is not null then '{LOAD}' else {op} end"
-        f" as {OP}, coalesce(_load, nullif({sequence}, '')) as {SEQUENCE}, coalesce(_at, {at}) as {CHANGED_AT},"
-        f" _source_file,"
-        f" {placed} as _placed from {scan} join origins using (_source_file)"
+        f"create or replace temp view arrived as select {own}, case when {_LOADED} is not null then '{LOAD}' else {op}"
+        f" end as {OP}, {sequence} as {SEQUENCE}, coalesce({_READ_AT}, {at}) as {CHANGED_AT}, _source_file,"
+        f" {' and '.join(placed)} as {_PLACED} from {scan} join origins using (_source_file)"
     )
-    lacking = con.execute(f"select min(_source_file), count(*) from arrived where {SEQUENCE} is null").fetchone()
+    lacking = con.execute(
+        f"select min(_source_file), count(*) from arrived where {SEQUENCE} is null and {_PLACED}"
+    ).fetchone()
     if lacking and lacking[1]:
         raise PermanentFailure(
             f"{lacking[0]}: {lacking[1]} changes have no sequence, so their order cannot be known; add "
@@ -229,8 +249,8 @@ def _write(
     key = ", ".join(map(identifier, table.key))
     only = f" semi join (from read_parquet({literal(str(keys))})) as k using ({key})" if keys is not None else ""
     con.execute(
-        f"copy (select * exclude (_source_file, _placed) from arrived as a{only} where _placed)"
+        f"copy (select * exclude (_source_file, {_PLACED}) from arrived as a{only} where {_PLACED})"
         f" to {literal(str(target))} (format parquet)"
     )
-    unplaced = con.execute("select count(*) from arrived where not _placed").fetchone()
+    unplaced = con.execute(f"select count(*) from arrived where not {_PLACED}").fetchone()
     return int(unplaced[0]) if unplaced else 0

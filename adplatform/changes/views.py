@@ -8,27 +8,32 @@ from adplatform.lake.delta import current_sql
 from adplatform.lake.keyed import CLOSED_BY, VALID_TO
 from adplatform.lake.table import table_name
 from adplatform.lake.views import View
-from adplatform.transform.rules import identifier
+from adplatform.transform.rules import identifier, literal
 from adplatform.transform.values import OutputColumn
 
 VALID_FROM = "_valid_from"
 
 
-def views_of(followed: MadeTable, columns: tuple[OutputColumn, ...], prefix: str) -> Iterator[View]:
-    """What readers may ask beside the tables; ``columns`` are those of the rows."""
+def views_of(followed: MadeTable, columns: tuple[OutputColumn, ...], prefix: str, floor: str = "") -> Iterator[View]:
+    """What readers may ask beside the tables; ``columns`` are those of the rows, and ``floor`` is the sequence with
+    which the last load began that is complete."""
     if followed.has_live:
-        yield _live(followed, columns, prefix)
+        yield _live(followed, columns, prefix, floor)
     if followed.has_history:
         yield _versions(followed, columns, prefix)
 
 
-def _live(followed: MadeTable, columns: tuple[OutputColumn, ...], prefix: str) -> View:
+def _live(followed: MadeTable, columns: tuple[OutputColumn, ...], prefix: str, floor: str) -> View:
     """The rows as they are with the changes that were published and not merged yet, of whatever date: one that was
     merged may get others, and those that are merged change nothing. Rows of a load have no sequence of their own, so a
-    new load shows once it is merged."""
+    new load shows once it is merged, and changes from before it do not count."""
     named, table = table_name(f"{followed.name}{LIVE}", prefix), followed.keyed(columns)
     own = ", ".join(map(identifier, (*table.columns, OP, SEQUENCE, CHANGED_AT)))
-    there = [f"{identifier(SEQUENCE)} <> ''", *(f"{identifier(name)} is not null" for name in table.key)]
+    there = [
+        f"{identifier(SEQUENCE)} <> ''",
+        f"{identifier(SEQUENCE)} >= {literal(floor)}",
+        *(f"{identifier(name)} is not null" for name in table.key),
+    ]
     changes = f"(select {own} from {_relation(followed.changes.table, prefix)} where {' and '.join(there)})"
     rows, deleted = _relation(followed.name, prefix), _relation(followed.deleted, prefix)
     sql = current_sql(table, rows, deleted, changes)

@@ -17,7 +17,12 @@ LIVE, VERSIONS = "_live", "_versions"
 """What the names of its views end with."""
 OP, SEQUENCE, CHANGED_AT = "_op", "_seq", "_changed_at"
 """Columns of changes: what happened, in which order, and when it was committed."""
-RESERVED = (OP, SEQUENCE, CHANGED_AT, "_valid_from", "_valid_to", "_closed_by", "_deleted")
+RESERVED = (
+    *(OP, SEQUENCE, CHANGED_AT, "_valid_from", "_valid_to", "_closed_by", "_deleted"),
+    *("_at", "_bare", "_begins", "_bucket", "_ended", "_last", "_last_op", "_part", "_place", "_run", "_since"),
+    *("_valued", "_whole"),
+)
+"""Columns that merges add, to their tables or while they work."""
 
 
 class ChangedTable(MergedFeed):

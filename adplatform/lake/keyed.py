@@ -160,13 +160,14 @@ def merge(
     Raises:
         PermanentFailure: two changes of one row have the same sequence and differ, or a change has no key or sequence.
     """
+    begun = tuple(sorted(floors))
     if changes:
-        total, oldest = read_changes(con, table, changes, every=history or bool(table.unchanged))
+        exact, floor = history or bool(table.unchanged), begun[-1] if begun else ""
+        total, oldest = read_changes(con, table, changes, every=exact, floor=floor)
     elif (there := next((file for each in base for file in (each.rows, each.tombstones) if file), None)) is not None:
         total, oldest = _no_changes(con, table, there)
     else:
         return Merged(tuple(base), 0, 0, 0, 0, 0)
-    begun = tuple(sorted(floors))
     job = _Job(table, history, anew is not None, begun, bool(begun) and swept, oldest)
     key = names(table.key)
     con.execute(f"create or replace temp table again as {_keys_of(table, anew)}")
@@ -250,11 +251,13 @@ def revived(
 
 
 def read_changes(
-    con: "duckdb.DuckDBPyConnection", table: KeyedTable, changes: Sequence[Path], *, every: bool
+    con: "duckdb.DuckDBPyConnection", table: KeyedTable, changes: Sequence[Path], *, every: bool, floor: str = ""
 ) -> tuple[int, str]:
-    """``changes``, each once, with its bucket; how many came, and the first sequence.
+    """``changes``, each once, with its bucket; how many came, and the first sequence. Two of one row and sequence are
+    the same change where one lacks values of the other, or differs in its time alone.
 
-    Unless ``every`` change counts, only the last one of each key is there, and the last one with values.
+    Unless ``every`` change counts, only the last one of each key is there, and the last one with values. What came
+    before the sequence ``floor`` may contradict itself, because no row is made of it.
     """
     scan, present = _scan(changes), _present(con, changes)
     own = [identifier(n) if n in present else f"null as {identifier(n)}" for n in table.columns]
@@ -263,15 +266,19 @@ def read_changes(
     if broken := _count(con, f"select count(*) from {scan} where {absent}"):
         raise PermanentFailure(f"{broken} changes have no key, operation or sequence: they belong into quarantine")
     each = f"select {', '.join([*own, OP, SEQUENCE, CHANGED_AT])} from {scan}"
-    several = "select min({seq}), count(*) from (select {seq} from ({each}) group by {key}, {seq} having count(*) > 1)"
-    if _first(con, several.format(seq=SEQUENCE, key=key, each=each))[1]:
-        each = f"select distinct * from ({each})"
-        first, twice = _first(con, several.format(seq=SEQUENCE, key=key, each=each))
+    several = f"select count(*) from (select 1 from ({each}) group by {key}, {SEQUENCE} having count(*) > 1)"
+    if _count(con, several):
+        said = [identifier(name) for name in (*table.values, OP)]
+        differs = " or ".join(f"count(distinct {name}) > 1" for name in said)
+        query = (
+            f"select min({SEQUENCE}), count(*) from (select {SEQUENCE} from ({each})"
+            f" where {SEQUENCE} >= {literal(floor)} group by {key}, {SEQUENCE} having {differs})"
+        )
+        first, twice = _first(con, query)
         if twice:
-            raise PermanentFailure(
-                f"{twice} rows have two different changes of one sequence, the first {first}: their order cannot be "
-                "known; reload the table"
-            )
+            raise _contradiction(twice, first)
+        values = ", ".join(f"max({name}) as {name}" for name in (*said, CHANGED_AT))
+        each = f"select {key}, {SEQUENCE}, {values} from ({each}) group by {key}, {SEQUENCE}"
     if not every:
         each = (
             f"select * from ({each}) qualify {SEQUENCE} = max({SEQUENCE}) over (partition by {key})"
@@ -283,6 +290,13 @@ def read_changes(
     )
     total, oldest = _first(con, f"select count(*), coalesce(min({SEQUENCE}), '') from {scan}")
     return int(total), str(oldest)
+
+
+def _contradiction(rows: int, sequence: str) -> PermanentFailure:
+    return PermanentFailure(
+        f"{rows} rows have two different changes of one sequence, the first {sequence}: their order cannot be known; "
+        "reload the table"
+    )
 
 
 def _no_changes(con: "duckdb.DuckDBPyConnection", table: KeyedTable, there: Path) -> tuple[int, str]:
@@ -314,6 +328,8 @@ def _decide(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket) -> tupl
             f"insert into late select {key} from changes join known using ({key})"
             f" where _bucket = {n} and changes.{SEQUENCE} < known.{SEQUENCE}"
         )
+    if not table.repeats:
+        _refuse_contradictions(con, job, rows, tombstones)
     con.execute(
         f"create or replace temp table newer as select changes.* exclude (_bucket) from changes left join known"
         f" using ({key}) where _bucket = {n} and (known.{SEQUENCE} is null or changes.{SEQUENCE} > known.{SEQUENCE})"
@@ -336,6 +352,33 @@ def _decide(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket) -> tupl
         con.execute(f"insert into versions {_ended_by_load(job, rows)}")
     made, bare = _first(con, "select count(*), count(*) filter (_bare) from final")
     return int(made), bool(bare)
+
+
+def _refuse_contradictions(con: "duckdb.DuckDBPyConnection", job: _Job, rows: str, tombstones: str) -> None:
+    """Rows of a load are no changes: those of one that nobody knows of yet have the sequence of the one before.
+
+    Raises:
+        PermanentFailure: a change has the sequence of a row or tombstone that is there, and other values.
+    """
+    table, key = job.table, names((*job.table.key, SEQUENCE))
+    same = (
+        f"(select * from changes semi join known using ({key})"
+        f" where {SEQUENCE} >= {literal(job.floor)} and {OP} <> '{LOAD}')"
+    )
+    if not _count(con, f"select count(*) from {same}"):
+        return
+    values = map(identifier, table.values)
+    differs = " or ".join(
+        [f"c.{OP} = '{DELETE}'", *(f"c.{name} is not null and c.{name} is distinct from t.{name}" for name in values)]
+    )
+    first, found = _first(
+        con,
+        f"select min({SEQUENCE}), count(*) from ("
+        f"select {SEQUENCE} from {same} as c join {rows} as t using ({key}) where {differs} union all"
+        f" select {SEQUENCE} from {same} as c join {tombstones} as t using ({key}) where c.{OP} <> '{DELETE}')",
+    )
+    if found:
+        raise _contradiction(found, first)
 
 
 def _write(con: "duckdb.DuckDBPyConnection", job: _Job, before: Bucket, target: Path, *, bare: bool) -> Bucket:
@@ -467,14 +510,15 @@ def _changing(table: KeyedTable) -> str:
     """``states`` without those that are as the one before: of each that stays so the last, with the time of the first
     and the sequence of the last."""
     following = f"over (partition by {names(table.key)} order by {SEQUENCE})"
-    values = f"row({', '.join([*map(identifier, table.columns), 'ended'])})"
-    ended = f"select *, {OP} in ('{DELETE}', '{_TOMBSTONE}') as ended from states"
-    begins = f"select *, {values} is distinct from lag({values}) {following} as begins from ({ended})"
+    values = f"row({', '.join([*map(identifier, table.columns), '_ended'])})"
+    ended = f"select *, {OP} in ('{DELETE}', '{_TOMBSTONE}') as _ended from states"
+    begins = f"select *, {values} is distinct from lag({values}) {following} as _begins from ({ended})"
     # In the history a version has the sequence of what read it last.
-    runs = f"select *, sum(begins::int) {following} as run from ({begins})"
-    each = f"partition by {names(table.key)}, run"
+    runs = f"select *, sum(_begins::int) {following} as _run from ({begins})"
+    each = f"partition by {names(table.key)}, _run"
+    first = f"min({CHANGED_AT}) over ({each}) as {CHANGED_AT}"
     return (
-        f"select * exclude (begins, run, ended) replace (min({CHANGED_AT}) over ({each}) as {CHANGED_AT}) from ({runs})"
+        f"select * exclude (_begins, _run, _ended) replace ({first}) from ({runs})"
         f" qualify {SEQUENCE} = max({SEQUENCE}) over ({each})"
     )
 

@@ -326,3 +326,34 @@ def test_any_workload_split_shuffled_repeated_and_delayed_comes_to_what_the_data
     assert shop.rows() == sorted((id, *values) for id, values in truth.items())
     found = shop.rows("_history", "id, status, amount, _seq, _closed_by")
     assert sorted(found, key=str) == sorted(ended, key=str)
+
+
+@pytest.mark.parametrize("feed", [ORDERS, {**ORDERS, "outputs": ["current", "history"]}])
+def test_a_change_that_comes_twice_with_less_or_at_another_time_is_one(
+    services: Services, feed: dict[str, Any]
+) -> None:
+    shop = followed_source(services, [feed])
+    first = shop.change("I", id=1, status="a", amount=Decimal(1))
+    gone = shop.change("D", id=2)
+    shop.file(shop.change("I", id=3, status="c"), first, {**first, "dms_ts": "2026-11-02 00:00:00"})
+    shop.file(gone, {**gone, "status": "b"})
+    shop.merge()
+    assert shop.rows() == [(1, "a", Decimal("1.00")), (3, "c", None)]
+    assert shop.rows("_deleted", "id, status") == [(2, None)]
+    shop.file({**first, "amount": None}, name="20261101-000000077.parquet")
+    done = shop.merge()
+    assert done and (done.applied, done.superseded) == (0, 1)
+
+
+@pytest.mark.parametrize("again", [{"status": "b"}, {"Op": "D"}])
+def test_two_changes_of_one_sequence_that_differ_are_refused_also_in_two_merges(
+    services: Services, again: dict[str, Any]
+) -> None:
+    shop = followed_source(services)
+    change = shop.change("I", id=1, status="a")
+    shop.file(change)
+    shop.merge()
+    shop.file({**change, **again})
+    with pytest.raises(PermanentFailure, match="two different changes of one sequence"):
+        shop.merge()
+    assert shop.rows(columns="id, status") == [(1, "a")]

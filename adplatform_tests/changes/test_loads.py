@@ -1,6 +1,7 @@
 """Loads of a table again: whatever comes late, and whenever the platform hears of them, rows are those of the last."""
 
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -303,3 +304,52 @@ def test_rows_of_a_load_that_was_said_to_be_whole_too_early_are_there_once_they_
     shop.load({"id": 1, "status": "b"}, {"id": 2, "status": "b"})
     shop.merge()
     assert shop.rows(columns="id, status") == [(1, "b"), (2, "b")]
+
+
+def contradicting(shop: Changes) -> None:
+    """A file with two changes of one sequence."""
+    change = shop.change("I", id=2, status="a")
+    shop.file(change, {**change, "status": "b"})
+
+
+def without_sequence(shop: Changes) -> None:
+    shop.file({**shop.change("I", id=2, status="a"), "ar_h_change_seq": ""})
+
+
+@pytest.mark.parametrize("break_off", [contradicting, without_sequence])
+@pytest.mark.parametrize("feed", [ORDERS, EXACT])
+def test_a_load_frees_a_merge_that_failed_because_changes_have_no_order(
+    services: Services, feed: dict[str, Any], break_off: Callable[[Changes], None]
+) -> None:
+    shop = followed_source(services, [feed])
+    shop.file(shop.change("I", id=1, status="a"))
+    shop.merge()
+    break_off(shop)
+    with pytest.raises(PermanentFailure, match="reload") as raised:
+        shop.merge()
+    folds, source = services.ledger.folds, shop.pattern.source.name
+    assert folds.fail(folds.get(source, "orders"), str(raised.value))
+    assert shop.fold() is None
+    time.sleep(1.1)  # S3 says to the second when a file was written
+    load = began(shop, timedelta(0))
+    shop.load({"id": 1, "status": "loaded"}, {"id": 3, "status": "loaded"})
+    shop.process()
+    assert shop.fold() is None  # nobody knows yet that it is whole
+    whole(shop, load, 2)
+    shop.fold()
+    assert shop.rows(columns="id, status") == [(1, "loaded"), (3, "loaded")]
+    shop.file({**shop.change("U", id=1, status="later"), "ar_h_change_seq": "9" * 35})
+    shop.merge()
+    assert shop.rows(columns="id, status") == [(1, "later"), (3, "loaded")]
+
+
+def test_a_change_that_is_late_and_older_than_the_load_is_not_in_the_view_of_live_rows(services: Services) -> None:
+    shop = followed_source(services)
+    late = shop.change("I", id=2, status="late")
+    load = began(shop)
+    shop.load({"id": 1, "status": "loaded"})
+    whole(shop, load, 1)
+    shop.merge()
+    shop.file(late)
+    shop.process()
+    assert shop.rows("_live", "id, status") == [(1, "loaded")]

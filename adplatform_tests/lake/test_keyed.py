@@ -354,3 +354,17 @@ def test_a_row_that_is_made_anew_of_no_changes_is_gone(tmp_path: Path) -> None:
     anew = tmp_path / "anew.parquet"
     pq.write_table(pa.table({"id": pa.array([1], pa.int64())}), anew)
     assert rows_of(merged(tmp_path, table_of(), base, [], anew=anew).buckets) == [(2, "a", None)]
+
+
+@pytest.mark.parametrize("name", ["run", "ended", "begins", "states", "changes", "known", "v", "c", "t"])
+def test_columns_may_be_called_as_what_a_merge_works_with(tmp_path: Path, name: str) -> None:
+    table = KeyedTable(("id",), ("id", name), 2, repeats=True)
+    rows = [
+        {"id": 1, name: value, "_op": "L", "_seq": sequence(n), "_changed_at": datetime(2026, 11, n, tzinfo=UTC)}
+        for n, value in ((1, "a"), (2, "b"))
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "changes")
+    (tmp_path / "target").mkdir()
+    with merging(tmp_path, "256MB", 1) as con:
+        found = merge(con, table, [], [tmp_path / "changes"], tmp_path / "target", history=True)
+    assert (found.rows, found.changes, found.closed and pq.read_metadata(found.closed).num_rows) == (1, 2, 1)
