@@ -99,6 +99,7 @@ class MadeTable(ABC):
         return tuple(
             replace(
                 self.changes,
+                keep_originals=None,
                 feed=feed.model_copy(
                     update={
                         "name": table.partition("/")[2],

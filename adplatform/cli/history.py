@@ -202,6 +202,9 @@ def collect(
                 console.print(sentence, highlight=False, soft_wrap=True, markup=False)
             if collected.compared.unclear:
                 console.print(f"{flow.table}: nothing is removed until that is clear")
+            if collected.originals:
+                how = "would be removed" if dry_run else "were removed"
+                console.print(f"{flow.table}: {collected.originals} originals that are merged {how}")
             if collected.waiting:
                 console.print(f"{flow.table}: {len(collected.waiting)} replaced locations wait for their time")
 

@@ -107,6 +107,10 @@ class ChangesSource(FileSource):
     in that time and is not in the load stays."""
     driven: bool = False
     """Whether the task is started where it does not run, and resumed where it stopped."""
+    keep_originals: Annotated[Duration, Field(ge=timedelta(days=2))] | None = None
+    """For how long the files of DMS are kept in the archive once they are merged, 2 days at least; by default for ever.
+    What is gone cannot be read again: neither can quarantined rows be mended, nor is it for tables with hashed columns,
+    which are made again from originals when the hashing key changes."""
     simulated: bool = False
     """Whether the database is the simulated shop of this machine and DMS what is embedded; `adplatform provision` makes
     the task."""
@@ -119,6 +123,16 @@ class ChangesSource(FileSource):
             for value in {v for v in values if values.count(v) > 1}:
                 raise ValueError(f"two feeds have {setting} {value!r}")
         return feeds
+
+    @model_validator(mode="after")
+    def _originals_are_needed(self) -> Self:
+        hashed = [feed.name for feed in self.feeds if feed.contract.needs_key]
+        if self.keep_originals is not None and hashed:
+            raise ValueError(
+                f"keep_originals: feed {hashed[0]} has hashed columns, and another hashing key needs its originals: "
+                "leave keep_originals out, or declare the feeds without hashed columns as another source"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_engine(self) -> Self:

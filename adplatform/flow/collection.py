@@ -3,10 +3,12 @@ readers cannot reach any more is removed."""
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
 from adplatform.failures import clipped
+from adplatform.flow.originals import expire_originals
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.agreement import Compared, compare
@@ -29,7 +31,7 @@ def collect_source(
     services: Services, source: Source, run_id: str, *, dry_run: bool = False
 ) -> Iterator[tuple[FeedFlow, Collected]]:
     """Compare each table with the ledger, and remove what nothing has referred to for ``keep_days``. What a merge
-    begins with stays, however long one waits or fails.
+    begins with stays, however long one waits or fails. Originals go that are to be kept for a while only.
 
     Raises:
         PermanentFailure, TransientFailure: as :func:`adplatform.lake.retention.collect`.
@@ -56,7 +58,7 @@ def collect_source(
         )
         if not dry_run:
             report(services, flow, collected.compared, whole=True)
-        yield flow, collected
+        yield flow, replace(collected, originals=expire_originals(services, flow, dry_run=dry_run).objects)
 
 
 def _begun_with(services: Services, row: Fold) -> Iterator[str]:

@@ -35,7 +35,7 @@ class Collected:
 
     ``repaired`` folders below the table's root were not what the catalog shows. ``compared`` is what the comparison of
     catalog and ledger came to; while it leaves something unclear, nothing is removed or repaired. ``compacted`` are
-    partitions of an Iceberg table whose small files became one.
+    partitions of an Iceberg table whose small files became one, ``originals`` how many were removed from the archive.
     """
 
     removed: tuple[str, ...] = ()
@@ -45,6 +45,7 @@ class Collected:
     repaired: tuple[str, ...] = ()
     compared: Compared = field(default_factory=Compared)
     compacted: tuple[str, ...] = ()
+    originals: int = 0
 
 
 def collect(

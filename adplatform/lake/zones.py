@@ -57,6 +57,11 @@ class Zones:
     def archive(self, feed: str, day: date, below: str = "archive/") -> str:
         return _day(below.rstrip("/"), feed, day)
 
+    @staticmethod
+    def archive_of(feed: str, below: str = "archive/") -> str:
+        """Below it lies the archive of all dates of a feed."""
+        return f"{below}{feed}/"
+
     def quarantine(self, feed: str, day: date) -> str:
         return _day("quarantine", feed, day)
 

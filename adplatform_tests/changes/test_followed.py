@@ -115,3 +115,11 @@ def test_a_load_does_not_begin_before_one_that_is_known() -> None:
     assert next_generation(known, AT.replace(hour=13), "again").number == 2
     with pytest.raises(PermanentFailure, match="began at 2026-11-28 12:00:00"):
         next_generation(known, AT.replace(hour=11), "again")
+
+
+def test_originals_of_hashed_columns_are_needed_for_another_key() -> None:
+    columns = {"id": {"type": "bigint", "required": True}, "email": {"pii": "email"}}
+    with pytest.raises(ValidationError, match="keep_originals: feed orders has hashed columns"):
+        ChangesSource.model_validate(
+            {"source": "shop", "keep_originals": "30d", "feeds": [{**ORDERS, "columns": columns}]}
+        )

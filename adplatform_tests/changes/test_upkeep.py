@@ -76,3 +76,57 @@ def test_a_merge_that_stays_undone_for_long_goes_on_with_what_it_began_with(serv
 
 def merged_at(services: Services, declared: ChangesSource, days: int) -> None:
     changes_of(replace(services, now=lambda: utc_now() + timedelta(days=days)), declared).fold()
+
+
+def archived(services: Services, shop: Changes) -> list[str]:
+    prefix = services.zones.archive_of(shop.followed.changes.name)
+    found = services.s3.list_object_versions(Bucket=services.zones.raw_bucket, Prefix=prefix)
+    return [each["Key"] for each in found.get("Versions", ())]
+
+
+def test_originals_go_once_they_are_merged_and_their_time_is_over_and_merges_go_on(services: Services) -> None:
+    feed = {**ORDERS, "outputs": ["current", "history"], "unchanged": "status"}
+    shop = followed_source(services, [feed], keep_originals="3d")
+    first, late, second = (
+        shop.change("I", id=1, status="a"),
+        shop.change("U", id=1, status="late"),
+        shop.change("U", id=1),
+    )
+    shop.file(first, second)
+    shop.process()
+    collect_later(services, shop, 5)
+    assert len(archived(services, shop)) == 1  # nobody has merged it
+    shop.fold()
+    collect_later(services, shop, 3)
+    assert len(archived(services, shop)) == 1
+    collect_later(services, shop, 5, dry_run=True)
+    assert len(archived(services, shop)) == 1
+    collect_later(services, shop, 5)
+    assert archived(services, shop) == []
+    shop.file(late)
+    done = shop.merge()
+    assert done and done.rebuilt == 1
+    assert shop.rows(columns="id, status") == [(1, "late")]
+    assert shop.rows("_history", "id, status") == [(1, "a"), (1, "late")]
+
+
+def collect_later(services: Services, shop: Changes, days: int, *, dry_run: bool = False) -> None:
+    later = replace(services)
+    later.__dict__["ledger"] = replace(services.ledger, now=lambda: utc_now() + timedelta(days=days))
+    list(collect_source(later, shop.pattern.source, f"upkeep-{days}", dry_run=dry_run))
+
+
+def test_an_expiry_that_was_cut_short_is_gone_on_with(services: Services) -> None:
+    shop = followed_source(services, [ORDERS], keep_originals="3d")
+    for n in range(3):
+        shop.file(shop.change("I", id=n, status="a"))
+    shop.merge()
+    versions = services.s3.list_object_versions(
+        Bucket=services.zones.raw_bucket, Prefix=services.zones.archive_of(shop.followed.changes.name)
+    )["Versions"]
+    services.s3.delete_object(
+        Bucket=services.zones.raw_bucket, Key=versions[0]["Key"], VersionId=versions[0]["VersionId"]
+    )
+    collect_later(services, shop, 5)
+    assert archived(services, shop) == []
+    assert shop.rows(columns="id") == [(0,), (1,), (2,)]

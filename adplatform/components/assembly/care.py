@@ -33,6 +33,8 @@ def collection_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.
     def collect_versions(services: Services, run_id: str) -> None:
         for flow, collected in collect_source(services, source, run_id):
             log.info("%s: removed %s, repaired %s", flow.table, collected.removed, collected.repaired)
+            if collected.originals:
+                log.info("%s: removed %s originals that are merged", flow.table, collected.originals)
             if collected.compared.unclear:
                 log.error("%s: nothing was removed: %s", flow.table, "; ".join(collected.compared.unclear))
 
