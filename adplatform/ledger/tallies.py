@@ -55,5 +55,7 @@ class Tallies:
     def written(self, source: str, target: str, seen: Tally | None, tally: Tally) -> tuple[Tally, Write]:
         """The same as a part of a transaction."""
         row = replace(tally, revision=seen.revision + 1 if seen else 1)
-        condition = ("revision = :r", {":r": seen.revision}) if seen else (NEW, None)
-        return row, self.table.put_write(f"{source}/{target}", row, *condition)
+        if seen is None:
+            return row, self.table.put_write(f"{source}/{target}", row, NEW)
+        same = "revision = :r" if seen.revision else "(attribute_not_exists(revision) OR revision = :r)"
+        return row, self.table.put_write(f"{source}/{target}", row, same, {":r": seen.revision})
