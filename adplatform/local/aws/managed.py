@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -134,6 +135,12 @@ def own_client(service: str) -> Any:
 
     session = boto3.Session("engine", "engine", region_name="us-east-1")
     return session.client(service, endpoint_url=CONTROL.endpoint_url)
+
+
+@cache
+def own_s3() -> Any:
+    """One client for all runs of all engines: a new one costs more than many a run."""
+    return own_client("s3")
 
 
 def publish(
