@@ -119,9 +119,14 @@ def behind(service: str, work: Callable[[], None]) -> None:
 
 def at(due: datetime, work: Callable[[], None]) -> None:
     """Do the work when the engines' clock has come to ``due``; callers do not hold the lock."""
+    wait_until(due)
+    work()
+
+
+def wait_until(due: datetime) -> None:
+    """Until the engines' clock has come to ``due``; callers do not hold the lock."""
     while CONTROL.now() < due:
         time.sleep(_LOOK_AGAIN_SECONDS)
-    work()
 
 
 def changed(service: str) -> None:
