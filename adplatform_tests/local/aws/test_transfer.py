@@ -260,7 +260,7 @@ def test_a_host_that_is_not_there_is_told(aws: Aws, transfer: Any, landing: str,
     assert [each["FailureCode"] for each in failed.values()] == ["CONNECTION_ERROR"] * 2
 
 
-class _ByPassword(paramiko.ServerInterface):  # type: ignore[misc] - paramiko has no types
+class _ByPassword(paramiko.ServerInterface):  # type: ignore[misc]
     """A host that knows one password and, if ``after_key``, asks for it only after any key."""
 
     def __init__(self, *, after_key: bool) -> None:

@@ -40,6 +40,10 @@ class ThrottlingException(ServiceException):
         super().__init__("")
         self.RetryAfterSeconds = f"{seconds:g}"
 
+    def __str__(self) -> str:
+        """moto makes a message of it where there is none."""
+        return ""
+
 
 STATUS: Mapping[type[ServiceException], int] = {InternalServiceError: 500, ServiceUnavailableException: 503}
 """The HTTP status of those that are not the caller's fault; the model does not say it."""
