@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,12 +14,15 @@ import paramiko
 import pytest
 from botocore.exceptions import ClientError
 
+from adplatform.local.aws.transfer import sftp
+from adplatform.local.aws.transfer.transfers import parts
 from adplatform.platform.aws import Aws
 from adplatform_tests.support.connectors import (
     ROLE,
     events_of,
     make_connector,
     make_secret,
+    results,
     retrieve,
     wait_for_transfer,
 )
@@ -391,6 +396,37 @@ def test_a_large_file_arrives_whole_in_parts(
     assert retrieve(aws, connector, f"/{landing}", "large.bin")["large.bin"]["StatusCode"] == "COMPLETED"
     assert s3.head_object(Bucket=landing, Key="large.bin")["ETag"].strip('"').endswith("-2")
     assert body(s3, landing, "large.bin") == content
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read_is_not_taken_for_whole(sftp_host: SftpHost) -> None:
+    (sftp_host.folder / "a.csv").write_bytes(b"12345")
+    login = sftp.Login(
+        sftp_host.user, private_key=paramiko.Ed25519Key.from_private_key(io.StringIO(sftp_host.private_key))
+    )
+    server = sftp.Server(sftp_host.host, sftp_host.port, sftp_host.host_keys)
+    with sftp.connected(server, login) as client, client.open("a.csv", "rb") as remote:
+        assert list(parts(client, remote, 5)) == [b"12345"]
+        with pytest.raises(sftp.Failed, match="became shorter than 6 bytes"):
+            list(parts(client, remote, 6))
+
+
+def test_what_is_more_than_the_connections_of_a_connector_waits(
+    aws: Aws, transfer: Any, landing: str, sftp_host: SftpHost, connector: str
+) -> None:
+    pipe = sftp_host.folder / "pipe"
+    os.mkfifo(pipe)  # opening it takes until somebody writes
+    (sftp_host.folder / "a.csv").write_text("1")
+    asked = {"ConnectorId": connector, "LocalDirectoryPath": f"/{landing}"}
+    first = transfer.start_file_transfer(**asked, RetrieveFilePaths=["pipe"])["TransferId"]
+    while results(aws, connector, first)["pipe"]["StatusCode"] == "QUEUED":
+        time.sleep(0.03)
+    second = transfer.start_file_transfer(**asked, RetrieveFilePaths=["a.csv"])["TransferId"]
+    retrieve(aws, make_connector(aws, sftp_host), f"/{landing}/other", "a.csv")
+    assert results(aws, connector, second)["a.csv"]["StatusCode"] == "QUEUED"
+    transfer.update_connector(ConnectorId=connector, SftpConfig={"MaxConcurrentConnections": 2})
+    assert wait_for_transfer(aws, connector, second)["a.csv"]["StatusCode"] == "COMPLETED"
+    pipe.write_bytes(b"")
+    assert wait_for_transfer(aws, connector, first)["pipe"]["StatusCode"] == "COMPLETED"
 
 
 def test_ten_files_arrive_over_several_connections(

@@ -105,7 +105,7 @@ def _moved(transfer: Operation, file: File, client: paramiko.SFTPClient) -> int:
     short = transfer.faults.get("short_object")
     with told("RETRIEVE", file.path), client.open(file.path, "rb") as remote:
         size = remote.stat().st_size or 0
-        return places.write(local, _parts(client, remote, max(size - (short.count if short else 0), 0)))
+        return places.write(local, parts(client, remote, max(size - (short.count if short else 0), 0)))
 
 
 def _local(transfer: Operation, file: File) -> places.Place:
@@ -144,7 +144,12 @@ class _Window(paramiko.SFTPFile):
         """The file stays open."""
 
 
-def _parts(client: paramiko.SFTPClient, remote: paramiko.SFTPFile, size: int) -> Iterator[bytes]:
+def parts(client: paramiko.SFTPClient, remote: paramiko.SFTPFile, size: int) -> Iterator[bytes]:
+    """The first ``size`` bytes of an open file, one part of an object after the other.
+
+    Raises:
+        Failed: it has fewer.
+    """
     length = places.part_size(size)
     for offset in range(0, max(size, 1), length):
         wanted = min(length, size - offset)
