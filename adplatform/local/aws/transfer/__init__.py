@@ -9,12 +9,12 @@ from adplatform.local.aws import managed
 
 
 def install() -> None:
-    from adplatform.local.aws.transfer import sftp  # noqa: PLC0415 - paramiko
     from adplatform.local.aws.transfer.calls import ConnectorResponse  # noqa: PLC0415 - moto's parts of it
     from adplatform.local.aws.transfer.faults import FAULTS  # noqa: PLC0415
+    from adplatform.local.aws.transfer.sftp import silence  # noqa: PLC0415
     from adplatform.local.aws.transfer.state import ConnectorBackend  # noqa: PLC0415
 
-    sftp.silence()
+    silence()
     managed.host("transfer", ConnectorBackend, ConnectorResponse, {"{0}/$": ConnectorResponse.dispatch})
     managed.CONTROL.known["transfer"] = FAULTS
 

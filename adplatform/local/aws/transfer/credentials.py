@@ -3,14 +3,16 @@
 import io
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import paramiko
 from moto.backends import get_backend
 from moto.core.exceptions import JsonRESTError
 
 from adplatform.local.aws.transfer.sftp import Failed, Login
 from adplatform.local.aws.transfer.state import Connector, ConnectorBackend
+
+if TYPE_CHECKING:
+    import paramiko
 
 SECRET_ERROR = "SECRET_ERROR"  # noqa: S105 - a code of failures
 
@@ -54,7 +56,9 @@ def _members(name: str, text: str) -> dict[str, Any]:
     return found
 
 
-def _key(name: str, text: str) -> paramiko.PKey:
+def _key(name: str, text: str) -> "paramiko.PKey":
+    import paramiko  # noqa: PLC0415 - a connector that never connects needs none
+
     for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
         try:
             return kind.from_private_key(io.StringIO(text))

@@ -5,15 +5,16 @@ import stat
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
-
-import paramiko
+from typing import TYPE_CHECKING, Any
 
 from adplatform.local.aws.managed import CONTROL
 from adplatform.local.aws.transfer import places, reports
 from adplatform.local.aws.transfer.sessions import session
 from adplatform.local.aws.transfer.sftp import Failed, told
 from adplatform.local.aws.transfer.state import ConnectorBackend, Operation
+
+if TYPE_CHECKING:
+    import paramiko
 
 MOST_ITEMS, ITEMS = 200_000, 1000
 """The largest list that AWS makes, and the one that nobody asked to be of another size."""
@@ -46,7 +47,7 @@ def carry_out(backend: ConnectorBackend, listing: Operation) -> None:
     reports.tell(backend, listing, began, None, {**about, **ends})
 
 
-def _entries(client: paramiko.SFTPClient, listing: Operation) -> tuple[list[Any], bool]:
+def _entries(client: "paramiko.SFTPClient", listing: Operation) -> tuple[list[Any], bool]:
     """The first entries of the folder, and whether there are more."""
     most = listing.asked.get("MaxItems", ITEMS)
     if fault := listing.faults.get("listing_truncated"):

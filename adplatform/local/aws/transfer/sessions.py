@@ -4,15 +4,17 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-import paramiko
 
 from adplatform.local.aws.state import LOCK
 from adplatform.local.aws.transfer import sftp
 from adplatform.local.aws.transfer.connectors import trusted
 from adplatform.local.aws.transfer.credentials import login
 from adplatform.local.aws.transfer.state import Connector, ConnectorBackend
+
+if TYPE_CHECKING:
+    import paramiko
 
 _PORT = 22
 _FREED = threading.Condition(LOCK)
@@ -31,7 +33,7 @@ def look() -> None:
 
 
 @contextmanager
-def session(backend: ConnectorBackend, name: str) -> Iterator[paramiko.SFTPClient]:
+def session(backend: ConnectorBackend, name: str) -> Iterator["paramiko.SFTPClient"]:
     """Callers do not hold the lock.
 
     Raises:

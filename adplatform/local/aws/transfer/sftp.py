@@ -5,9 +5,10 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import paramiko
+if TYPE_CHECKING:
+    import paramiko
 
 CONNECTION_ERROR, TRANSFER_ERROR, ALGORITHM_ERROR = "CONNECTION_ERROR", "TRANSFER_ERROR", "ALGORITHM_ERROR"
 KEY_TYPES: Mapping[str, Sequence[str]] = {
@@ -52,12 +53,14 @@ def silence() -> None:
 
 
 @contextmanager
-def connected(server: Server, login: Login) -> Iterator[paramiko.SFTPClient]:
+def connected(server: Server, login: Login) -> Iterator["paramiko.SFTPClient"]:
     """A session.
 
     Raises:
         Failed: it does not come about.
     """
+    import paramiko  # noqa: PLC0415 - a connector that never connects needs none
+
     if not server.trusted:
         raise Failed("HOST_KEY_ERROR", "The connector has no trusted host keys.", probe(server))
     with _negotiated(server, _signatures(server.trusted)) as transport:
@@ -108,6 +111,8 @@ def told(kind: str, path: str) -> Iterator[None]:
     Raises:
         Failed: something did.
     """
+    import paramiko  # noqa: PLC0415 - as above
+
     try:
         yield
     except FileNotFoundError as e:
@@ -121,7 +126,9 @@ def told(kind: str, path: str) -> Iterator[None]:
 
 
 @contextmanager
-def _negotiated(server: Server, signatures: Sequence[str]) -> Iterator[paramiko.Transport]:
+def _negotiated(server: Server, signatures: Sequence[str]) -> Iterator["paramiko.Transport"]:
+    import paramiko  # noqa: PLC0415 - as above
+
     where = f"{server.host}:{server.port}"
     try:
         connection = socket.create_connection((server.host, server.port), timeout=_CONNECT_SECONDS)
@@ -140,8 +147,10 @@ def _negotiated(server: Server, signatures: Sequence[str]) -> Iterator[paramiko.
         yield transport
 
 
-def _authenticate(transport: paramiko.Transport, login: Login) -> None:
+def _authenticate(transport: "paramiko.Transport", login: Login) -> None:
     """With the key, and with the password where that is not enough or there is none."""
+    import paramiko  # noqa: PLC0415 - as above
+
     if login.private_key is not None:
         try:
             transport.auth_publickey(login.user, login.private_key)
@@ -156,7 +165,7 @@ def _signatures(trusted: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(name for line in trusted for name in KEY_TYPES[line.split()[0]]))
 
 
-def _shown(transport: paramiko.Transport) -> str:
+def _shown(transport: "paramiko.Transport") -> str:
     key = transport.get_remote_server_key()
     return f"{key.get_name()} {key.get_base64()}"
 

@@ -4,9 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any
-
-import paramiko
+from typing import TYPE_CHECKING, Any
 
 from adplatform.local.aws import managed
 from adplatform.local.aws.managed import CONTROL
@@ -23,6 +21,9 @@ from adplatform.local.aws.transfer.state import (
     File,
     Operation,
 )
+
+if TYPE_CHECKING:
+    import paramiko
 
 
 def carry_out(backend: ConnectorBackend, transfer: Operation) -> None:
@@ -55,7 +56,7 @@ def _next(left: deque[File]) -> File | None:
         return left.popleft() if left else None
 
 
-def _moves(backend: ConnectorBackend, transfer: Operation, file: File, client: paramiko.SFTPClient) -> bool:
+def _moves(backend: ConnectorBackend, transfer: Operation, file: File, client: "paramiko.SFTPClient") -> bool:
     """Moves one file; whether the session is good for more."""
     with LOCK:
         began, file.status = CONTROL.now(), IN_PROGRESS
@@ -90,7 +91,7 @@ def _end(
     reports.tell(backend, transfer, began, failure, {**about, **(detail or {})})
 
 
-def _moved(transfer: Operation, file: File, client: paramiko.SFTPClient) -> int:
+def _moved(transfer: Operation, file: File, client: "paramiko.SFTPClient") -> int:
     """How many bytes.
 
     Raises:
@@ -124,7 +125,7 @@ def _name(file: File) -> str:
     return file.path.rpartition("/")[2]
 
 
-def _sent(client: paramiko.SFTPClient, source: places.Place, target: str) -> int:
+def _sent(client: "paramiko.SFTPClient", source: places.Place, target: str) -> int:
     chunks = places.read(source)
     first = next(chunks, b"")  # before the file is there: the object may not be
     with told("SEND", target), client.open(target, "wb") as remote:
@@ -137,23 +138,18 @@ def _sent(client: paramiko.SFTPClient, source: places.Place, target: str) -> int
         return size
 
 
-class _Window(paramiko.SFTPFile):
-    """A part of an open file, read ahead at once: what paramiko has read ahead in vain it keeps as long as this."""
-
-    def __del__(self) -> None:
-        """The file stays open."""
-
-
-def parts(client: paramiko.SFTPClient, remote: paramiko.SFTPFile, size: int) -> Iterator[bytes]:
+def parts(client: "paramiko.SFTPClient", remote: "paramiko.SFTPFile", size: int) -> Iterator[bytes]:
     """The first ``size`` bytes of an open file, one part of an object after the other.
 
     Raises:
         Failed: it has fewer.
     """
+    from adplatform.local.aws.transfer.windows import Window  # noqa: PLC0415 - paramiko
+
     length = places.part_size(size)
     for offset in range(0, max(size, 1), length):
         wanted = min(length, size - offset)
-        part = next(iter(_Window(client, remote.handle, "rb").readv([(offset, wanted)])))
+        part = next(iter(Window(client, remote.handle, "rb").readv([(offset, wanted)])))
         if len(part) != wanted:
             raise Failed(TRANSFER_ERROR, f"The file became shorter than {size} bytes while it was read.")
         yield part
