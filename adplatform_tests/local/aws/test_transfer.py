@@ -398,6 +398,25 @@ def test_a_large_file_arrives_whole_in_parts(
     assert body(s3, landing, "large.bin") == content
 
 
+def test_a_connection_that_is_lost_in_the_middle_of_a_file_leaves_nothing(
+    aws: Aws, s3: Any, transfer: Any, landing: str, sftp_host: SftpHost, connector: str
+) -> None:
+    (sftp_host.folder / "huge.bin").touch()
+    os.truncate(sftp_host.folder / "huge.bin", 4 << 30)
+    started = transfer.start_file_transfer(
+        ConnectorId=connector, RetrieveFilePaths=["huge.bin"], LocalDirectoryPath=f"/{landing}"
+    )["TransferId"]
+    while not s3.list_multipart_uploads(Bucket=landing).get("Uploads"):
+        time.sleep(0.03)
+    sftp_host.restart()
+    failed = wait_for_transfer(aws, connector, started)["huge.bin"]
+    assert (failed["StatusCode"], failed["FailureCode"]) == ("FAILED", "CONNECTION_ERROR")
+    assert keys(s3, landing) == []
+    assert not s3.list_multipart_uploads(Bucket=landing).get("Uploads")
+    (sftp_host.folder / "a.csv").write_text("1")
+    assert retrieve(aws, connector, f"/{landing}", "a.csv")["a.csv"]["StatusCode"] == "COMPLETED"
+
+
 def test_a_file_that_becomes_shorter_while_it_is_read_is_not_taken_for_whole(sftp_host: SftpHost) -> None:
     (sftp_host.folder / "a.csv").write_bytes(b"12345")
     login = sftp.Login(
