@@ -288,8 +288,8 @@ class _ByPassword(paramiko.ServerInterface):  # type: ignore[misc]
 
 @pytest.fixture(params=[False, True], ids=["password", "key and password"])
 def by_password(request: pytest.FixtureRequest) -> Iterator[tuple[str, str, bool]]:
-    """URL, host key, and whether a key is asked for, too."""
-    key = paramiko.ECDSAKey.generate()
+    """URL, host key (RSA), and whether a key is asked for, too."""
+    key = paramiko.RSAKey.generate(2048)
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
