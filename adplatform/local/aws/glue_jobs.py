@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 from moto.glue import models
 from moto.glue.exceptions import ConcurrentRunsExceededException
 
-from adplatform.local.aws.managed import CONTROL, Fault, own_client
+from adplatform.local.aws.managed import CONTROL, Fault, own_s3
 from adplatform.local.aws.reported_state import ReportedState
 from adplatform.local.aws.state import LOCK
 
@@ -212,7 +212,7 @@ def _jars(places: str, folder: Path) -> list[str]:
 
 def _fetch(place: str, target: Path) -> None:
     found = urlsplit(place)
-    own_client("s3").download_file(found.netloc, found.path.lstrip("/"), str(target))
+    own_s3().download_file(found.netloc, found.path.lstrip("/"), str(target))
 
 
 def _wait(process: "subprocess.Popen[bytes]", run: Any, over: Callable[[], bool]) -> None:

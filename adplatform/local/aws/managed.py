@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -118,9 +119,14 @@ def behind(service: str, work: Callable[[], None]) -> None:
 
 def at(due: datetime, work: Callable[[], None]) -> None:
     """Do the work when the engines' clock has come to ``due``; callers do not hold the lock."""
+    wait_until(due)
+    work()
+
+
+def wait_until(due: datetime) -> None:
+    """Until the engines' clock has come to ``due``; callers do not hold the lock."""
     while CONTROL.now() < due:
         time.sleep(_LOOK_AGAIN_SECONDS)
-    work()
 
 
 def changed(service: str) -> None:
@@ -134,6 +140,12 @@ def own_client(service: str) -> Any:
 
     session = boto3.Session("engine", "engine", region_name="us-east-1")
     return session.client(service, endpoint_url=CONTROL.endpoint_url)
+
+
+@cache
+def own_s3() -> Any:
+    """One client for all runs of all engines: a new one costs more than many a run."""
+    return own_client("s3")
 
 
 def publish(

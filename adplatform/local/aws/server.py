@@ -36,6 +36,7 @@ from adplatform.local.aws import (
     secrets,
     sns,
     sqs,
+    transfer,
 )
 from adplatform.local.aws.bodies import Bodies
 from adplatform.local.aws.errors import NotSaved, error_response
@@ -240,6 +241,7 @@ def serve(data: Path, host: str, port: int, owner_pid: int, save_every: float) -
         threading.Thread(target=server.serve_forever, daemon=True).start()
         appflow.resume()
         datasync.resume(data / "shares")
+        transfer.resume()
         dms.resume()
         with recorded(data, managed.CONTROL.endpoint_url):
             _save_until(stop_requested(), snapshots, owner_pid, save_every)
@@ -270,6 +272,7 @@ def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     managed.CONTROL.saved = snapshots.saved_since
     appflow.install()
     dms.install()
+    transfer.install()
 
 
 def _random_string(self: MotoRandom, length: int = 20, include_digits: bool = True, lower_case: bool = False) -> str:

@@ -5,7 +5,7 @@ Requests and answers have the shapes of botocore's service model, and so do the 
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from moto.core.responses import ActionResult, BaseResponse
 from moto.core.utils import get_service_model
 
 from adplatform.local.aws import managed, shapes
+from adplatform.local.aws.answers import after
 from adplatform.local.aws.appflow import schedule
 from adplatform.local.aws.appflow.errors import ResourceNotFoundException, ThrottlingException, ValidationException
 from adplatform.local.aws.appflow.state import AppflowBackend, Flow
@@ -51,7 +52,7 @@ class Api(BaseResponse):
         server asks for the body."""
         schedule.look()
         status, headers, body = super().call_action()
-        return status, headers, _after(self._before_answer, body) if self._before_answer else body
+        return status, headers, after(self._before_answer, body) if self._before_answer else body
 
     def _flow(self, asked: dict[str, Any]) -> Flow:
         flow = self._backend.flows.get(asked["flowName"])
@@ -72,12 +73,6 @@ def _aware(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _aware(item) for name, item in value.items()}
     return [_aware(item) for item in value] if isinstance(value, list) else value
-
-
-def _after(steps: Sequence[Callable[[], None]], body: str) -> Iterator[bytes]:
-    for step in steps:
-        step()
-    yield body.encode()
 
 
 def next_token(place: dict[str, str]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from moto.core.responses import ActionResult
 
 from adplatform.local.aws import managed
+from adplatform.local.aws.answers import hang_up
 from adplatform.local.aws.appflow import runs, schedule
 from adplatform.local.aws.appflow.api import PAGE, Api, next_token, paged, position
 from adplatform.local.aws.appflow.errors import ConflictException, UnsupportedOperationException
@@ -34,7 +35,7 @@ class RunCalls(Api):
         if managed.CONTROL.take("appflow", "event_early", flow.name):
             self._before_answer.append(lambda: runs.wait(run.id))
         if managed.CONTROL.take("appflow", "answer_lost", flow.name):
-            self._before_answer.append(_hang_up)
+            self._before_answer.append(hang_up)
         return self._kept(of, asked, {"flowArn": flow.arn, "flowStatus": flow.status, "executionId": run.id})
 
     def stop_flow(self) -> ActionResult:
@@ -75,10 +76,6 @@ class RunCalls(Api):
             return ActionResult({"flowExecutions": [run.described() for run in others], "nextToken": following})
         page, token = _records(listed, asked)
         return ActionResult({"flowExecutions": [run.described() for run in page], "nextToken": token})
-
-
-def _hang_up() -> None:
-    raise ConnectionAbortedError("the answer is lost")
 
 
 def _records(listed: Sequence[Run], asked: dict[str, Any]) -> tuple[list[Run], str | None]:

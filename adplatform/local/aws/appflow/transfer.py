@@ -4,7 +4,6 @@ AWS.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from moto.backends import get_backend
@@ -133,9 +132,4 @@ def _output(flow: Flow, run: Run) -> _Output:
     fails = managed.CONTROL.take("appflow", "run_fails", flow.name)
     missing = managed.CONTROL.take("appflow", "put_failures", flow.name)
     run.failed = missing.count if missing is not None else 0
-    return _Output(flow, run, _s3().put_object, fails, missing)
-
-
-@cache
-def _s3() -> Any:
-    return managed.own_client("s3")
+    return _Output(flow, run, managed.own_s3().put_object, fails, missing)

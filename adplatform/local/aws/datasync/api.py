@@ -1,7 +1,7 @@
 """What the operations of the stand-in of DataSync share: refusals, tags, lists in pages, and filters of lists."""
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ from moto.backends import get_backend
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
 
+from adplatform.local.aws.answers import after, hang_up
 from adplatform.local.aws.datasync.state import DataSyncBackend, InternalException, InvalidRequestException
 
 _MOST_TAGS = 50
@@ -48,7 +49,7 @@ class DataSyncAnswers(BaseResponse):
         refusal = self.refusal()
         if refusal is None:
             status, headers, body = super().call_action()
-            return status, headers, _dropped() if self.drop_answer else body
+            return status, headers, after([hang_up], body) if self.drop_answer else body
         status, headers, body = self.serialized(ActionResult(refusal))
         return 500 if isinstance(refusal, InternalException) else status, headers, body
 
@@ -89,12 +90,6 @@ class DataSyncAnswers(BaseResponse):
         """
         filters = self.params.get("Filters", ())
         return [entry for entry in entries if all(_passes(values(entry)[rule["Name"]], rule) for rule in filters)]
-
-
-def _dropped() -> Iterator[bytes]:
-    """A body at which the server ends the connection, before it has sent anything."""
-    raise ConnectionAbortedError("the answer is lost by a fault")
-    yield b""
 
 
 def _passes(value: Any, rule: Mapping[str, Any]) -> bool:

@@ -5,10 +5,9 @@ from functools import partial
 
 from adplatform.local.aws import managed
 from adplatform.local.aws.datasync import locations, reports
-from adplatform.local.aws.datasync.progress import MOVED, milliseconds, tell, wait_until
+from adplatform.local.aws.datasync.progress import MOVED, milliseconds, tell
 from adplatform.local.aws.datasync.state import DataSyncBackend, Execution
-from adplatform.local.aws.datasync.stores import own_s3
-from adplatform.local.aws.managed import CONTROL
+from adplatform.local.aws.managed import CONTROL, own_s3, wait_until
 from adplatform.local.aws.state import LOCK
 
 _LONGEST_ANSWER = 60.0  # seconds of the real clock

@@ -40,12 +40,6 @@ def wait(execution: Execution, over: Callable[[], bool]) -> None:
             MOVED.wait(_POLL)
 
 
-def wait_until(moment: datetime) -> None:
-    with LOCK:
-        while CONTROL.now() < moment:
-            MOVED.wait(_POLL)
-
-
 @contextmanager
 def phase(backend: DataSyncBackend, execution: Execution, name: str, status: str) -> Iterator[None]:
     move(backend, execution, status)

@@ -20,8 +20,7 @@ from adplatform.local.aws.datasync.state import (
     InvalidRequestException,
     Task,
 )
-from adplatform.local.aws.datasync.stores import own_s3
-from adplatform.local.aws.managed import CONTROL
+from adplatform.local.aws.managed import CONTROL, own_s3
 from adplatform.local.aws.state import LOCK
 
 log = logging.getLogger(__name__)

@@ -8,14 +8,13 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, Protocol
 from urllib.parse import urlencode
 
-from adplatform.local.aws.managed import own_client
+from adplatform.local.aws.managed import own_s3
 
 MTIME = "file-mtime"
 _IN_MEMORY = 8 << 20
@@ -177,12 +176,6 @@ class Directory:
 def own_bucket(name: str, subdirectory: str, storage_class: str = "STANDARD") -> Bucket:
     """A bucket of the embedded AWS itself."""
     return Bucket(own_s3(), name, prefix_of(subdirectory), storage_class)
-
-
-@cache
-def own_s3() -> Any:
-    """One client for all runs: a new one costs more than many a run."""
-    return own_client("s3")
 
 
 def foreign_bucket(url: str, name: str, subdirectory: str, access_key: str, secret_key: str) -> Bucket:

@@ -1,14 +1,6 @@
 """Objects in the bucket of a task, written as anybody writes, so that they make events."""
 
-from functools import cache
-from typing import Any
-
-from adplatform.local.aws import managed
-
-
-@cache
-def _s3() -> Any:
-    return managed.own_client("s3")
+from adplatform.local.aws.managed import own_s3
 
 
 def put(bucket: str, key: str, body: bytes) -> None:
@@ -16,7 +8,7 @@ def put(bucket: str, key: str, body: bytes) -> None:
     Raises:
         ClientError: S3 refuses it.
     """
-    _s3().put_object(Bucket=bucket, Key=key, Body=body)
+    own_s3().put_object(Bucket=bucket, Key=key, Body=body)
 
 
 def delete_below(bucket: str, prefix: str) -> None:
@@ -24,9 +16,9 @@ def delete_below(bucket: str, prefix: str) -> None:
     Raises:
         ClientError: S3 refuses it.
     """
-    for page in _s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+    for page in own_s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for found in page.get("Contents", []):
-            _s3().delete_object(Bucket=bucket, Key=found["Key"])
+            own_s3().delete_object(Bucket=bucket, Key=found["Key"])
 
 
 def count_below(bucket: str, prefix: str) -> int:
@@ -34,5 +26,5 @@ def count_below(bucket: str, prefix: str) -> int:
     Raises:
         ClientError: S3 refuses it.
     """
-    pages = _s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    pages = own_s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     return sum(len(page.get("Contents", [])) for page in pages)

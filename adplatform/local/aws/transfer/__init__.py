@@ -1,0 +1,31 @@
+"""SFTP connectors of AWS Transfer Family that connect and move bytes; servers, users and their keys are moto's records.
+
+Missing: AS2, connectors through VPC Lattice, managed workflows, the limits on waiting files, on hours and on speed.
+Not documented by AWS, and decided here: every failure code but ``RETRIEVE_FILE_NOT_FOUND``; links are listed as files;
+a start at a connector that is not ACTIVE is refused; the results of a transfer that nobody knows are not found.
+"""
+
+from adplatform.local.aws import managed
+
+
+def install() -> None:
+    from adplatform.local.aws.transfer.calls import ConnectorResponse  # noqa: PLC0415 - moto's parts of it
+    from adplatform.local.aws.transfer.faults import FAULTS  # noqa: PLC0415
+    from adplatform.local.aws.transfer.sftp import silence  # noqa: PLC0415
+    from adplatform.local.aws.transfer.state import ConnectorBackend  # noqa: PLC0415
+
+    silence()
+    managed.host("transfer", ConnectorBackend, ConnectorResponse, {"{0}/$": ConnectorResponse.dispatch})
+    managed.CONTROL.known["transfer"] = FAULTS
+
+
+def resume() -> None:
+    """Goes on where the previous child ended; the endpoint's URL is known by then. Callers do not hold the lock."""
+    from moto.backends import get_backend  # noqa: PLC0415
+
+    from adplatform.local.aws.state import LOCK  # noqa: PLC0415
+    from adplatform.local.aws.transfer import runs  # noqa: PLC0415
+
+    with LOCK:
+        for _, _, backend in get_backend("transfer").iter_backends():
+            runs.resume(backend)
