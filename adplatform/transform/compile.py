@@ -71,7 +71,7 @@ def compile_contract(
     """
     clashes = [c.name for c in contract.columns if c.name in INTERNAL_COLUMNS]
     if clashes:
-        raise PermanentFailure(f"column {clashes[0]} has a name the transform uses itself; rename it and give source")
+        raise PermanentFailure(f"column {clashes[0]} has a name the transform uses itself; rename it and give field")
     return Statements(
         validate=_validate(contract, carried),
         quarantine=(

@@ -119,7 +119,8 @@ def accept(contract: Contract, headers: Sequence[tuple[InputFile, tuple[str, ...
             refused.append(RefusedFile(file.origin, reason))
             continue
         for name in undeclared:
-            extra.setdefault(name, _evolved(contract, extra, file, name))
+            if name not in extra:
+                extra[name] = _evolved(contract, extra, file, name)
         columns = tuple(names.get(name) or extra[name].name for name in header)
         grouped.setdefault((columns, lines), []).append(file)
     layouts = tuple(Layout(columns, tuple(files), lines) for (columns, lines), files in grouped.items())
@@ -165,7 +166,7 @@ def _evolved(contract: Contract, extra: dict[str, Column], file: InputFile, head
         raise BadFile(
             file.origin,
             Reason.LAYOUT,
-            f"undeclared column {clipped(header, 100)!r} has no name of its own in the table; declare it with source",
+            f"undeclared column {clipped(header, 100)!r} has no name of its own in the table; declare it with field",
         )
     return Column(name=name, field=header)
 

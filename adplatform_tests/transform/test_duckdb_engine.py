@@ -141,6 +141,18 @@ def test_an_undeclared_column_becomes_text_when_the_schema_evolves(tmp_path: Pat
     assert [c.name for c in staged.columns] == ["id", "name", "new_column", "_source_file"]
 
 
+def test_an_undeclared_column_may_be_in_many_files_when_the_schema_evolves(tmp_path: Path) -> None:
+    feed = contract(schema_policy="evolve")
+    staged = run(tmp_path, feed, b"id,name,New Column\n1,a,x\n", b"New Column,id,name\ny,2,b\n", b"id,name\n3,c\n")
+    assert rows(staged, "id", "new_column") == [(1, "x"), (2, "y"), (3, None)]
+
+
+def test_two_undeclared_columns_that_would_get_one_name_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    feed = contract(schema_policy="evolve")
+    with pytest.raises(PermanentFailure, match=r"s3://raw/1: undeclared column 'new-column'.*; declare it with field"):
+        run(tmp_path, feed, b"id,name,New Column\n1,a,x\n", b"id,name,new-column\n2,b,y\n")
+
+
 def test_a_file_with_an_undeclared_column_is_put_aside_when_the_policy_says_so(tmp_path: Path) -> None:
     staged = run(tmp_path, contract(schema_policy="quarantine"), b"id,name,extra\n1,a,x\n", b"id,name\n2,b\n")
     assert rows(staged, "id") == [(2,)]
