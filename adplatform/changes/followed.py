@@ -45,8 +45,8 @@ class Followed(MadeTable):
 def changes_feed(table: ChangedTable) -> Feed:
     """The feed of a table's changes: each file of a delivery has changes as DMS writes them, and every one is kept.
 
-    A deletion may have no more than its key, so what is required is so of all others. DMS leaves ``Op`` out where there
-    are only insertions: of loads (``IncludeOpForFullLoad``), and of changes that are ``CdcInsertsOnly``.
+    Of a deletion only the key counts: it may have no more, and what else it has is not judged. DMS leaves ``Op`` out
+    where there are only insertions: of loads (``IncludeOpForFullLoad``), and of changes that are ``CdcInsertsOnly``.
     """
     every = [
         Column(
@@ -96,9 +96,9 @@ def _format(declared: FileFormat) -> FileFormat:
 
 
 def _column(table: ChangedTable, column: Column) -> Column:
-    if column.required and column.name not in table.key:
-        return column.model_copy(update={"required": False})
-    return column
+    if column.name in table.key:
+        return column
+    return column.model_copy(update={"required": False, "unless": f"{OP} = 'D'"})
 
 
 def _required(table: ChangedTable, column: Column) -> RowCheck:

@@ -230,6 +230,9 @@ class Column(ColumnSettings):
 
     name: str
     """The column's name in the table: lower-case letters, digits and ``_``."""
+    unless: str | None = None
+    """Spark SQL over columns of the files that are always judged, true of rows in which this one is not: there a value
+    that breaks the contract becomes no value. The platform sets it."""
 
     @field_validator("name")
     @classmethod
@@ -348,6 +351,8 @@ def _column(name: Any, settings: Any) -> Any:
         return settings
     if "name" in settings:
         raise ValueError(f"column {name}: its name is what stands before the colon; the files' spelling goes to field")
+    if "unless" in settings:
+        raise ValueError(f"column {name}: unless is set by the platform; leave it out, and write a row check")
     return {"name": name, **settings}
 
 

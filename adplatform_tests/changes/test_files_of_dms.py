@@ -14,6 +14,7 @@ from adplatform.flow.services import Services
 from adplatform_tests.support.changes import ORDERS, followed_source, sequence
 
 CSV = {**ORDERS, "format": {"kind": "csv", "null_values": [""]}}
+NULLS = {**ORDERS, "format": {"kind": "csv", "null_values": ["NULL"]}}
 AT = "2026-11-01 00:00:00.123456"
 
 
@@ -63,7 +64,7 @@ def test_lines_are_read(services: Services, name: str, text: str, packed: bool) 
 
 
 def test_a_null_a_comma_and_a_line_break_are_told_apart(services: Services) -> None:
-    shop = followed_source(services, [{**CSV, "format": {"kind": "csv", "null_values": ["NULL"]}}])
+    shop = followed_source(services, [NULLS])
     header = "Op,dms_ts,id,status,amount,ar_h_change_seq\n"
     values = ["NULL", "", '"a,b"', '"a ""quoted"" word"', '"two\nlines"', "ö"]
     lines = "".join(f"I,{AT},{n},{value},NULL,{sequence(n)}\n" for n, value in enumerate(values, 1))
@@ -117,3 +118,58 @@ def test_an_operation_that_is_empty_is_no_insertion(services: Services) -> None:
     shop.put_bytes("20261101-101010123.csv", (text + line.format("", 2, sequence(2))).encode())
     shop.merge()
     assert shop.rows(columns="id") == [(1,)]
+
+
+JUDGED = {
+    **ORDERS["columns"],
+    "status": {"allowed": ["new", "paid"]},
+    "amount": {"type": "decimal(10,2)", "min": 0, "max": 100},
+    "code": {"pattern": "[a-z]{2}", "optional": True},
+    "double": {"type": "double", "expression": "cast(amount as double) * 2"},
+}
+
+
+def test_a_deletion_is_applied_whatever_else_stands_in_it(services: Services) -> None:
+    shop = followed_source(services, [{**NULLS, "columns": JUDGED}])
+    header = "Op,dms_ts,id,status,amount,code,ar_h_change_seq\n"
+    broken = ["weird,1.50,ab", "new,NaN,ab", "new,-1.00,ab", "new,100.01,ab", "new,1.50,ABC", ",,"]
+    load = "".join(f"I,{AT},{n},new,1.50,ab,\n" for n in range(len(broken) + 1))
+    shop.put_bytes("LOAD00000001.csv", (header + load).encode())
+    lines = "".join(f"D,{AT},{n},{values},{sequence(n)}\n" for n, values in enumerate(broken, 1))
+    shop.put_bytes("20261101-101010123.csv", (header + lines).encode())
+    shop.merge()
+    assert shop.rows(columns="id") == [(0,)]
+    deleted = shop.rows("_deleted", "id, status, amount, code")
+    assert deleted == [(n, "new", Decimal("1.50"), "ab") for n in range(1, len(broken) + 1)]
+
+
+def test_what_breaks_the_contract_in_a_deletion_is_kept_nowhere(services: Services) -> None:
+    shop = followed_source(services, [{**ORDERS, "columns": JUDGED, "outputs": ["current", "history"]}])
+    shop.load({"id": 1, "status": "new", "amount": Decimal("1.50")})
+    shop.file(shop.change("D", id=1, status="weird", amount=Decimal("-1.00")))
+    shop.merge()
+    assert shop.rows() == []
+    assert shop.rows("_changes", "_op, status, amount, double") == [
+        ("D", None, None, None),
+        ("I", "new", Decimal("1.50"), 3.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (f"D,{AT},x,new,1.50,{sequence(1)}", "bad_bigint:id"),
+        (f"D,{AT},,new,1.50,{sequence(1)}", "required:id"),
+        (f"D,{AT},1,new,1.50,{sequence(1)[1:]}", "pattern:_seq"),
+        (f"D,{AT},1,new,1.50,", "check:sequence"),
+        (f"D,never,1,new,1.50,{sequence(1)}", "bad_timestamp:_changed_at"),
+        (f"D,,1,new,1.50,{sequence(1)}", "required:_changed_at"),
+        (f"X,{AT},1,new,1.50,{sequence(1)}", "not_allowed:_op"),
+    ],
+)
+def test_a_deletion_without_its_key_sequence_or_time_is_quarantined(services: Services, line: str, reason: str) -> None:
+    shop = followed_source(services, [{**CSV, "bounds": {"max_quarantined": 1}}])
+    shop.put_bytes("20261101-101010123.csv", f"Op,dms_ts,id,status,amount,ar_h_change_seq\n{line}\n".encode())
+    shop.process()
+    [published] = services.ledger.publications.of_feed(shop.followed.changes.name)
+    assert dict(published.reasons) == {reason: 1}

@@ -85,6 +85,10 @@ def test_a_deletion_needs_no_more_than_its_key_and_all_else_what_is_required() -
     columns = {"id": {"type": "bigint", "required": True}, "status": {"required": True}, "bio": {"required": True}}
     feed = database_changes(declared(columns=columns, unchanged="bio"), read_settings()).source.feeds[0].feed
     assert [column.name for column in feed.columns if column.required] == ["_changed_at", "id"]
+    assert {column.name: column.unless for column in feed.columns if column.unless} == {
+        "status": "_op = 'D'",
+        "bio": "_op = 'D'",
+    }
     assert {check.name: check.expression for check in feed.row_checks} == {
         "required_op": "_op is not null",
         "sequence": "_op = 'I' or coalesce(_seq, '') <> ''",
