@@ -44,7 +44,7 @@ def read_parquet(
 
 
 def _scan(file: InputFile, links: Path) -> str:
-    return f"read_parquet({literal(str(link(links, file)))}, binary_as_string=true, hive_partitioning=false)"
+    return f"read_parquet({literal(str(link(links, file)))}, hive_partitioning=false)"
 
 
 def _types(con: "duckdb.DuckDBPyConnection", file: InputFile, links: Path) -> dict[str, str]:
@@ -56,8 +56,14 @@ def _types(con: "duckdb.DuckDBPyConnection", file: InputFile, links: Path) -> di
 
 
 def _text(column: Column, found: str) -> str:
-    """A binary double has no exact decimal: it is rounded to the declared scale. Naive timestamps are UTC."""
+    """A binary double has no exact decimal: it is rounded to the declared scale. Naive timestamps are UTC. Bytes are
+    text where they are UTF-8, as of writers that do not say which of the two a column has, and hexadecimal digits
+    otherwise."""
     value, declared = identifier(column.field_name), column.data_type
+    if found == "BLOB":
+        return _of_bytes(value)
+    if found == "BLOB[]":
+        value = f"list_transform({value}, lambda bytes: {_of_bytes('bytes')})"
     text = f"cast({value} as varchar)"
     if found == "BOOLEAN":
         spelled = literal(column.true_values[0]), literal(column.false_values[0])
@@ -74,3 +80,7 @@ def _text(column: Column, found: str) -> str:
     if found.endswith("[]") or found.startswith(_NESTED):
         return f"cast(to_json({value}) as varchar)"
     return f"replace({text}, '.', ',')" if column.decimal_comma else text
+
+
+def _of_bytes(value: str) -> str:
+    return f"coalesce(try(decode({value})), lower(hex({value})))"

@@ -11,7 +11,7 @@ import pytest
 
 from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
-from adplatform_tests.support.changes import ORDERS, followed_source, sequence
+from adplatform_tests.support.changes import ORDERS, SCHEMA, followed_source, sequence
 
 CSV = {**ORDERS, "format": {"kind": "csv", "null_values": [""]}}
 NULLS = {**ORDERS, "format": {"kind": "csv", "null_values": ["NULL"]}}
@@ -101,6 +101,21 @@ def test_values_of_parquet_are_read_in_the_types_that_dms_gives_them(services: S
     assert shop.rows(columns="id, amount, ts, day, flag, f, n, t, big") == [
         (1, Decimal("1.50"), at.replace(tzinfo=UTC), date(2026, 1, 1), True, 0.5, 5, "01:02:03", Decimal(2**64 - 1))
     ]
+
+
+@pytest.mark.parametrize(
+    ("photo", "columns", "found"),
+    [
+        pytest.param("string", "id, photo", [(1, "89504e47"), (2, "text")], id="kept"),
+        pytest.param({"drop": True}, "id", [(1,), (2,)], id="dropped"),
+    ],
+)
+def test_bytes_are_read_whatever_they_are(services: Services, photo: Any, columns: str, found: list[Any]) -> None:
+    shop = followed_source(services, [{**ORDERS, "columns": {**ORDERS["columns"], "photo": photo}}])
+    schema = pa.schema([*SCHEMA, ("photo", pa.binary())])
+    shop.file(shop.change("I", id=1, photo=b"\x89PNG"), shop.change("I", id=2, photo=b"text"), schema=schema)
+    shop.merge()
+    assert shop.rows(columns=columns) == found
 
 
 def test_an_insertion_without_a_sequence_in_a_file_of_changes_is_refused(services: Services) -> None:

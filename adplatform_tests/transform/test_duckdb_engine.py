@@ -392,3 +392,35 @@ def test_parquet_columns_are_checked_and_a_damaged_file_is_named(tmp_path: Path)
         run(tmp_path, feed, parquet({"id": pa.array([1])}))
     with pytest.raises(PermanentFailure, match=r"s3://raw/0: is not a readable Parquet file"):
         run(tmp_path, feed, parquet({"id": pa.array([1]), "name": pa.array(["a"])})[:-7])
+
+
+def test_bytes_of_parquet_are_text_where_they_are_utf_8_and_hexadecimal_digits_otherwise(tmp_path: Path) -> None:
+    feed = contract(
+        {"name": "string", "id": "string", "n": "int", "many": "string", "gone": {"drop": True}},
+        format={"kind": "parquet"},
+        schema_policy="evolve",
+    )
+    png = b"\x89PNG\xff"
+    table = {
+        "name": pa.array(["Bjørk".encode(), png, b"", None]),
+        "id": pa.array([b"ab", b"\xc3\xa9", b"\x00\xff", None], pa.binary(2)),
+        "n": pa.array([b"7", b"8", png, None]),
+        "many": pa.array([[png, "é".encode()], [None], [], None]),
+        "gone": pa.array([png] * 4),
+        "Extra": pa.array([png] * 4),
+    }
+    staged = run(tmp_path, feed, parquet(table))
+    assert rows(staged, "name", "id", "n", "many", "extra") == [
+        ("89504e47ff", "é", 8, "[null]", "89504e47ff"),
+        ("Bjørk", "ab", 7, '["89504e47ff","é"]', "89504e47ff"),
+        (None, None, None, None, "89504e47ff"),
+    ]
+    assert staged.reasons == {"bad_int:n": 1}
+
+
+def test_text_of_parquet_that_is_not_utf_8_is_refused_with_the_file_and_what_to_do(tmp_path: Path) -> None:
+    offsets = pa.array([0, 1, 2], pa.int32()).buffers()[1]
+    broken = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"\xffa")])
+    content = parquet({"id": pa.array([1, 2]), "name": broken})
+    with pytest.raises(PermanentFailure, match=r"^s3://raw/0: a column of text has bytes that are not UTF-8; have it"):
+        run(tmp_path, contract(format={"kind": "parquet"}), content)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 from pysail.spark import SparkConnectServer
 from pyspark.sql import SparkSession
@@ -210,6 +212,7 @@ def test_the_job_on_real_spark_gives_exactly_the_truth(tmp_path: Path, monkeypat
         spark_job.run(spark, truth.contract, truth.files, files, output, oracle.KEY, load_key)
         partitions_are_judged(tmp_path / "partitions", spark)
         empty_fields_are_text(tmp_path / "empty", spark)
+        bytes_are_text_or_digits(tmp_path / "bytes", spark)
     finally:
         spark.stop()
 
@@ -241,3 +244,13 @@ def empty_fields_are_text(work: Path, spark: SparkSession) -> None:
     spark_job.run(spark, contract, files, {0: str(work / "a.csv")}, str(work / "out"), None, load_key)
     rows = ds.dataset(work / "out/clean", format="parquet").to_table().to_pylist()
     assert sorted((row["id"], row["a"], row["b"]) for row in rows) == [(1, "", None), (2, "", None)]
+
+
+def bytes_are_text_or_digits(work: Path, spark: SparkSession) -> None:
+    contract = Contract.model_validate({"columns": {"id": "int", "a": "string"}, "format": {"kind": "parquet"}})
+    work.mkdir()
+    path = work / "bytes.parquet"
+    pq.write_table(pa.table({"id": [1, 2, 3, 4], "a": [b"\x89PNG\xff", "é".encode(), b"", None]}), path)
+    spark_job.run(spark, contract, [InputFile(path, "a", 0)], {0: str(path)}, str(work / "out"), None)
+    rows = ds.dataset(work / "out/clean", format="parquet").to_table().to_pylist()
+    assert sorted((row["id"], row["a"]) for row in rows) == [(1, "89504e47ff"), (2, "é"), (3, ""), (4, None)]
