@@ -1,6 +1,7 @@
 """Parquet on DuckDB: every value as the text that the contract's rules read back without loss."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,15 @@ else:
 _NESTED = ("STRUCT", "MAP", "UNION")
 
 
+@dataclass(frozen=True)
+class _Field:
+    """A column: what the file calls it, what DuckDB calls it, which renames what differs in case only, and its type."""
+
+    header: str
+    name: str
+    kind: str
+
+
 def read_parquet(
     con: "duckdb.DuckDBPyConnection", contract: Contract, files: Sequence[InputFile], links: Path
 ) -> Reading:
@@ -28,12 +38,13 @@ def read_parquet(
     Raises:
         PermanentFailure: a damaged file, or columns that break the contract.
     """
-    types = {file.ordinal: _types(con, file, links) for file in files}
-    accepted = accept(contract, [(file, tuple(types[file.ordinal]), Lines()) for file in files])
+    fields = {file.ordinal: _fields(con, file, links) for file in files}
+    headers = [(file, tuple(field.header for field in fields[file.ordinal]), Lines()) for file in files]
+    accepted = accept(contract, headers)
     by_header = {column.field_name: column for column in accepted.contract.read_columns}
     scans = []
     for file in sorted((f for layout in accepted.layouts for f in layout.files), key=lambda f: f.ordinal):
-        found = types[file.ordinal]
+        found = {field.header: field for field in fields[file.ordinal]}
         values = [
             f"{_text(column, found[header]) if header in found else absent(column)} as {identifier(column.name)}"
             for header, column in by_header.items()
@@ -47,19 +58,32 @@ def _scan(file: InputFile, links: Path) -> str:
     return f"read_parquet({literal(str(link(links, file)))}, hive_partitioning=false)"
 
 
-def _types(con: "duckdb.DuckDBPyConnection", file: InputFile, links: Path) -> dict[str, str]:
+def _fields(con: "duckdb.DuckDBPyConnection", file: InputFile, links: Path) -> list[_Field]:
+    """The columns in the order of the file, in which DuckDB has them too, though not always under their names."""
     try:
         described = con.execute(f"describe select * from {_scan(file, links)}").fetchall()
+        schema = con.execute(
+            f"select name, coalesce(num_children, 0) from parquet_schema({literal(str(link(links, file)))})"
+        ).fetchall()
     except duckdb.Error as e:
         raise BadFile(file.origin, Reason.LAYOUT, "is not a readable Parquet file") from e
-    return {row[0]: row[1] for row in described}
+    return [_Field(header, name, kind) for header, (name, kind, *_) in zip(_top_level(schema), described, strict=True)]
 
 
-def _text(column: Column, found: str) -> str:
+def _top_level(schema: Sequence[tuple[str, int]]) -> Iterator[str]:
+    """The names right below the root, of names with the number of names below each, depth first."""
+    open_levels = 0
+    for name, below in schema[1:]:
+        if not open_levels:
+            yield name
+        open_levels += below - (1 if open_levels else 0)
+
+
+def _text(column: Column, field: _Field) -> str:
     """A binary double has no exact decimal: it is rounded to the declared scale. Naive timestamps are UTC. Bytes are
     text where they are UTF-8, as of writers that do not say which of the two a column has, and hexadecimal digits
     otherwise."""
-    value, declared = identifier(column.field_name), column.data_type
+    value, found, declared = identifier(field.name), field.kind, column.data_type
     if found == "BLOB":
         return _of_bytes(value)
     if found == "BLOB[]":

@@ -81,6 +81,8 @@ def run(
     Raises:
         PermanentFailure: see :func:`main`.
     """
+    # Otherwise Spark refuses files with columns whose names differ in case alone.
+    spark.conf.set("spark.sql.caseSensitive", "true")
     accepted = _accept(spark, contract, files, paths)
     received = [
         _received(spark, accepted.contract, layout.columns, file, paths)

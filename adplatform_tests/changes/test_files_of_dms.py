@@ -103,6 +103,26 @@ def test_values_of_parquet_are_read_in_the_types_that_dms_gives_them(services: S
     ]
 
 
+def test_a_table_may_have_a_column_op_of_its_own(services: Services) -> None:
+    shop = followed_source(services, [{**ORDERS, "columns": {**ORDERS["columns"], "op": "string"}}])
+    schema = pa.schema([*SCHEMA, ("op", pa.string())])
+    shop.load({"id": 1, "op": "x"}, {"id": 2, "op": "y"}, schema=schema)
+    shop.file({**shop.change("D", id=1), "op": "I"}, schema=schema)
+    shop.merge()
+    assert shop.rows(columns="id, op") == [(2, "y")]
+
+
+@pytest.mark.parametrize("policy", ["freeze", "evolve"])
+def test_deletions_are_not_taken_for_insertions_where_op_is_written_in_another_case(
+    services: Services, policy: str
+) -> None:
+    shop = followed_source(services, [{**CSV, "schema_policy": policy}])
+    text = f"op,dms_ts,id,status,amount,ar_h_change_seq\nD,{AT},1,new,1.50,{sequence(1)}\n"
+    shop.put_bytes("20261101-101010123.csv", text.encode())
+    with pytest.raises(PermanentFailure, match="has a column 'op' and no 'Op'"):
+        shop.merge()
+
+
 @pytest.mark.parametrize(
     ("photo", "columns", "found"),
     [

@@ -153,6 +153,21 @@ def test_two_undeclared_columns_that_would_get_one_name_are_refused_with_what_to
         run(tmp_path, feed, b"id,name,New Column\n1,a,x\n", b"id,name,new-column\n2,b,y\n")
 
 
+@pytest.mark.parametrize("policy", ["freeze", "evolve", "quarantine"])
+@pytest.mark.parametrize("optional", [False, True])
+def test_a_declared_column_whose_name_is_written_in_another_case_is_refused(
+    tmp_path: Path, policy: str, optional: bool
+) -> None:
+    feed = contract({"id": "bigint", "name": {"field": "Name", "optional": optional}}, schema_policy=policy)
+    with pytest.raises(PermanentFailure, match=r"s3://raw/0: has a column 'NAME' and no 'Name': .* \(field\)"):
+        run(tmp_path, feed, b"id,NAME\n1,a\n")
+
+
+def test_a_declared_column_may_be_lacking_where_another_differs_in_case_only(tmp_path: Path) -> None:
+    feed = contract({"op": {"field": "Op", "optional": True, "default": "I"}, "own": {"field": "op"}})
+    assert rows(run(tmp_path, feed, b"op\nx\n"), "op", "own") == [("I", "x")]
+
+
 def test_a_file_with_an_undeclared_column_is_put_aside_when_the_policy_says_so(tmp_path: Path) -> None:
     staged = run(tmp_path, contract(schema_policy="quarantine"), b"id,name,extra\n1,a,x\n", b"id,name\n2,b\n")
     assert rows(staged, "id") == [(2,)]
@@ -392,6 +407,27 @@ def test_parquet_columns_are_checked_and_a_damaged_file_is_named(tmp_path: Path)
         run(tmp_path, feed, parquet({"id": pa.array([1])}))
     with pytest.raises(PermanentFailure, match=r"s3://raw/0: is not a readable Parquet file"):
         run(tmp_path, feed, parquet({"id": pa.array([1]), "name": pa.array(["a"])})[:-7])
+
+
+def test_columns_of_parquet_are_known_by_the_names_that_the_file_has(tmp_path: Path) -> None:
+    feed = contract(
+        {"a": {"field": "Op"}, "b": {"field": "op"}, "c": {"field": "op_1"}, "d": {"field": "OP"}, "nested": "string"},
+        format={"kind": "parquet"},
+    )
+    names = ["Op", "nested", "op", "op_1", "OP"]
+    columns = [pa.array(["1"]), pa.array([[{"Op": "x", "op": [1]}]]), *(pa.array([n]) for n in ("2", "3", "4"))]
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_arrays(columns, names), sink)
+    assert rows(run(tmp_path, feed, bytes(sink.getvalue())), "a", "b", "c", "d") == [("1", "2", "3", "4")]
+
+
+def test_a_parquet_file_with_two_columns_of_one_name_is_refused(tmp_path: Path) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        pa.Table.from_arrays([pa.array([1]), pa.array(["a"]), pa.array(["b"])], ["id", "name", "name"]), sink
+    )
+    with pytest.raises(PermanentFailure, match=r"s3://raw/0: columns stand twice: 'name'"):
+        run(tmp_path, contract(format={"kind": "parquet"}, schema_policy="evolve"), bytes(sink.getvalue()))
 
 
 def test_bytes_of_parquet_are_text_where_they_are_utf_8_and_hexadecimal_digits_otherwise(tmp_path: Path) -> None:

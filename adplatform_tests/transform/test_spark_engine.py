@@ -212,7 +212,7 @@ def test_the_job_on_real_spark_gives_exactly_the_truth(tmp_path: Path, monkeypat
         spark_job.run(spark, truth.contract, truth.files, files, output, oracle.KEY, load_key)
         partitions_are_judged(tmp_path / "partitions", spark)
         empty_fields_are_text(tmp_path / "empty", spark)
-        bytes_are_text_or_digits(tmp_path / "bytes", spark)
+        parquet_is_read_as_it_is_embedded(tmp_path / "bytes", spark)
     finally:
         spark.stop()
 
@@ -246,11 +246,19 @@ def empty_fields_are_text(work: Path, spark: SparkSession) -> None:
     assert sorted((row["id"], row["a"], row["b"]) for row in rows) == [(1, "", None), (2, "", None)]
 
 
-def bytes_are_text_or_digits(work: Path, spark: SparkSession) -> None:
-    contract = Contract.model_validate({"columns": {"id": "int", "a": "string"}, "format": {"kind": "parquet"}})
+def parquet_is_read_as_it_is_embedded(work: Path, spark: SparkSession) -> None:
+    columns: dict[str, Any] = {"id": "int", "a": "string", "b": {"field": "A"}}
+    contract = Contract.model_validate({"columns": columns, "format": {"kind": "parquet"}})
     work.mkdir()
     path = work / "bytes.parquet"
-    pq.write_table(pa.table({"id": [1, 2, 3, 4], "a": [b"\x89PNG\xff", "é".encode(), b"", None]}), path)
+    pq.write_table(
+        pa.table({"id": [1, 2, 3, 4], "a": [b"\x89PNG\xff", "é".encode(), b"", None], "A": list("wxyz")}), path
+    )
     spark_job.run(spark, contract, [InputFile(path, "a", 0)], {0: str(path)}, str(work / "out"), None)
     rows = ds.dataset(work / "out/clean", format="parquet").to_table().to_pylist()
-    assert sorted((row["id"], row["a"]) for row in rows) == [(1, "89504e47ff"), (2, "é"), (3, ""), (4, None)]
+    assert sorted((row["id"], row["a"], row["b"]) for row in rows) == [
+        (1, "89504e47ff", "w"),
+        (2, "é", "x"),
+        (3, "", "y"),
+        (4, None, "z"),
+    ]
