@@ -409,6 +409,28 @@ def test_parquet_columns_are_checked_and_a_damaged_file_is_named(tmp_path: Path)
         run(tmp_path, feed, parquet({"id": pa.array([1]), "name": pa.array(["a"])})[:-7])
 
 
+def test_decimals_of_parquet_that_are_wider_than_38_digits_are_exact_or_in_quarantine(tmp_path: Path) -> None:
+    columns = {"id": "int", "text": "string", "fits": "decimal(38,4)", "small": "decimal(10,2)", "tiny": "string"}
+    values = [Decimal("12345678901234567890.1234"), Decimal("-0.5"), Decimal("0.001"), None]
+    wide, ids = pa.array(values, pa.decimal256(60, 4)), pa.array([1, 2, 3, 4])
+    small = pa.array([None, Decimal("1.50"), Decimal("0.001"), None], pa.decimal256(60, 4))
+    tiny = pa.array([None, Decimal("1E-30"), None, None], pa.decimal256(60, 30))
+    content = parquet({"id": ids, "text": wide, "fits": wide, "small": small, "tiny": tiny})
+    staged = run(tmp_path, contract(columns, format={"kind": "parquet"}), content)
+    assert rows(staged, "id", "text", "fits", "small", "tiny") == [
+        (1, "12345678901234567890.1234", values[0], None, None),
+        (2, "-0.5000", values[1], Decimal("1.50"), f"0.{'0' * 29}1"),
+        (4, None, None, None, None),
+    ]
+    assert staged.reasons == {"bad_decimal:small": 1}
+
+
+def test_decimals_of_parquet_that_are_too_wide_within_lists_are_refused(tmp_path: Path) -> None:
+    lists = pa.array([[Decimal("1.5")]], pa.list_(pa.decimal256(60, 4)))
+    with pytest.raises(PermanentFailure, match=r"s3://raw/0: column 'name' has decimals of more than 38 digits within"):
+        run(tmp_path, contract(format={"kind": "parquet"}), parquet({"id": pa.array([1]), "name": lists}))
+
+
 def test_columns_of_parquet_are_known_by_the_names_that_the_file_has(tmp_path: Path) -> None:
     feed = contract(
         {"a": {"field": "Op"}, "b": {"field": "op"}, "c": {"field": "op_1"}, "d": {"field": "OP"}, "nested": "string"},
