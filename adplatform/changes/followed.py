@@ -69,7 +69,8 @@ def changes_feed(table: ChangedTable) -> Feed:
         *(_column(table, column) for column in table.columns),
     ]
     checks = [
-        RowCheck(name="required_op", expression=f"{OP} is not null"),
+        # Only rows of loads, which are insertions whatever they say, have neither.
+        RowCheck(name="required_op", expression=f"{OP} is not null or coalesce({SEQUENCE}, '') = ''"),
         RowCheck(name="sequence", expression=f"{OP} = 'I' or coalesce({SEQUENCE}, '') <> ''"),
         *(_required(table, column) for column in table.columns if column.required and column.name not in table.key),
         *(RowCheck(name=check.name, expression=f"{OP} = 'D' or ({check.expression})") for check in table.row_checks),
@@ -97,7 +98,7 @@ def _format(declared: FileFormat) -> FileFormat:
 
 def _column(table: ChangedTable, column: Column) -> Column:
     if column.name in table.key:
-        return column
+        return column.model_copy(update={"identifies": True})
     return column.model_copy(update={"required": False, "unless": f"{OP} = 'D'"})
 
 

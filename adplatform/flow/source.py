@@ -28,7 +28,8 @@ class ScopeKey:
 class FeedFlow:
     """One feed, or one scope of it, with its compiled layout. ``table`` is its full name ``source/feed``; ``name`` is
     that of its deliveries, which ends with the scope's value where there is one. Where a file that is written again
-    says something although its bytes are the same, what ``repeats`` is a new version."""
+    says something although its bytes are the same, what ``repeats`` is a new version. ``remedy`` is what can be done
+    about a bad file."""
 
     source: str
     feed: Feed
@@ -37,6 +38,7 @@ class FeedFlow:
     archive: str = "archive/"
     scope: ScopeKey | None = None
     repeats: bool = False
+    remedy: str = "Ask the sender to send them again under the same names"
 
     @property
     def table(self) -> str:

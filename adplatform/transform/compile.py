@@ -72,6 +72,7 @@ def compile_contract(
     clashes = [c.name for c in contract.columns if c.name in INTERNAL_COLUMNS]
     if clashes:
         raise PermanentFailure(f"column {clashes[0]} has a name the transform uses itself; rename it and give field")
+    contract = _identified(contract)
     return Statements(
         validate=_validate(contract, carried),
         quarantine=(
@@ -84,6 +85,14 @@ def compile_contract(
             (*(f"{identifier(name)} desc nulls last" for name in contract.latest_by), "_file desc", "_row desc")
         ),
     )
+
+
+def _identified(contract: Contract) -> Contract:
+    """The contract with its key's columns as such by which rows are told apart."""
+    columns = tuple(
+        c.model_copy(update={"identifies": True}) if c.name in contract.key else c for c in contract.columns
+    )
+    return contract.model_copy(update={"columns": columns})
 
 
 def output_columns(contract: Contract, *, previous: bool = False) -> tuple[OutputColumn, ...]:

@@ -15,6 +15,7 @@ from adplatform_tests.support.changes import ORDERS, SCHEMA, followed_source, se
 
 CSV = {**ORDERS, "format": {"kind": "csv", "null_values": [""]}}
 NULLS = {**ORDERS, "format": {"kind": "csv", "null_values": ["NULL"]}}
+OF_DMS = [SCHEMA.field(name) for name in ("Op", "dms_ts", "ar_h_change_seq")]
 AT = "2026-11-01 00:00:00.123456"
 
 
@@ -121,6 +122,47 @@ def test_deletions_are_not_taken_for_insertions_where_op_is_written_in_another_c
     shop.put_bytes("20261101-101010123.csv", text.encode())
     with pytest.raises(PermanentFailure, match="has a column 'op' and no 'Op'"):
         shop.merge()
+
+
+def test_a_row_of_a_load_is_an_insertion_without_op_too(services: Services) -> None:
+    shop = followed_source(services)
+    shop.load({"id": 1, "status": "a", "Op": None}, {"id": 2, "status": "b"})
+    shop.merge()
+    assert shop.rows(columns="id, status") == shop.rows("_live", "id, status") == [(1, "a"), (2, "b")]
+
+
+@pytest.mark.parametrize("names", [["status"], ["ar_h_change_seq"], ["dms_ts"]])
+def test_what_can_be_done_about_a_column_that_is_missing_is_said_as_it_is_with_dms(
+    services: Services, names: list[str]
+) -> None:
+    shop = followed_source(services)
+    shop.file(shop.change("I", id=1), schema=pa.schema([field for field in SCHEMA if field.name not in names]))
+    with pytest.raises(PermanentFailure, match=r"with `optional: true`; which setting .* `adplatform dms check`") as e:
+        shop.merge()
+    assert repr(names[0]) in str(e.value)
+    assert "sender" not in str(e.value)
+
+
+def test_keys_that_are_one_as_microseconds_are_quarantined(services: Services) -> None:
+    columns = {"id": {"type": "timestamp", "required": True}, "v": "string"}
+    shop = followed_source(services, [{**ORDERS, "columns": columns}])
+    schema = pa.schema([("id", pa.timestamp("ns")), ("v", pa.string()), *OF_DMS])
+    at = 1_767_225_600_123_456_000
+    rows = ({"id": at + n, "v": str(n)} for n in (0, 1, 2))
+    shop.file(*({**shop.change("I"), **row} for row in rows), schema=schema)
+    shop.merge()
+    assert shop.rows(columns="v") == [("0",)]
+
+
+def test_a_key_of_minus_zero_is_that_of_zero(services: Services) -> None:
+    columns = {"id": {"type": "double", "required": True}, "v": "string"}
+    shop = followed_source(services, [{**ORDERS, "columns": columns, "buckets": 16}])
+    schema = pa.schema([("id", pa.float64()), ("v", pa.string()), *OF_DMS])
+    shop.load({"id": 0.0, "v": "x"}, schema=schema)
+    shop.merge()
+    shop.file(shop.change("D", id=-0.0), schema=schema)
+    shop.merge()
+    assert shop.rows(columns="id, v") == []
 
 
 @pytest.mark.parametrize(

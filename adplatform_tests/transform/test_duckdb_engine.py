@@ -276,6 +276,27 @@ def test_dates_and_numbers_can_always_be_partitions(tmp_path: Path) -> None:
         assert ([file.partition for file in staged.files], staged.reasons) == ([value], {f"bad_{kind}:id": 1})
 
 
+def test_keys_that_differ_by_less_than_a_microsecond_are_not_made_one(tmp_path: Path) -> None:
+    columns = {"at": {"type": "timestamp", "required": True}, "other": "timestamp"}
+    texts = ["00.123456", "00.1234561", "00.123456789", "01.123456000", "02", "03.1"]
+    content = "at,other\n" + "".join(f"2026-01-01 00:00:{t},2026-01-01T00:00:00.123456789Z\n" for t in texts)
+    staged = run(tmp_path, contract(columns, key="at"), content.encode())
+    assert staged.reasons == {"bad_timestamp:at": 2}
+    assert [at.isoformat()[17:26] for (at,) in rows(staged, "at")] == [
+        "00.123456",
+        "01.123456",
+        "02+00:00",
+        "03.100000",
+    ]
+    assert {other.microsecond for (other,) in rows(staged, "other")} == {123456}
+
+
+def test_a_key_of_minus_zero_is_that_of_zero(tmp_path: Path) -> None:
+    feed = contract({"id": {"type": "double", "required": True}, "n": "double"}, key="id")
+    staged = run(tmp_path, feed, b"id,n\n0.0,1\n-0.0,-0.0\n-1e-300,3\n")
+    assert [str(row) for row in rows(staged, "id", "n")] == ["(-1e-300, 3.0)", "(0.0, -0.0)"]
+
+
 def test_nothing_is_read_without_the_key(tmp_path: Path) -> None:
     feed = contract(TWO | {"name": {"pii": "email"}})
     with pytest.raises(PermanentFailure, match="no hashing key"):
