@@ -45,8 +45,8 @@ class Followed(MadeTable):
 def changes_feed(table: ChangedTable) -> Feed:
     """The feed of a table's changes: each file of a delivery has changes as DMS writes them, and every one is kept.
 
-    A deletion may have no more than its key, so what is required is so of all others. DMS leaves ``Op`` out where there
-    are only insertions: of loads (``IncludeOpForFullLoad``), and of changes that are ``CdcInsertsOnly``.
+    Of a deletion only the key counts: it may have no more, and what else it has is not judged. DMS leaves ``Op`` out
+    where there are only insertions: of loads (``IncludeOpForFullLoad``), and of changes that are ``CdcInsertsOnly``.
     """
     every = [
         Column(
@@ -69,7 +69,8 @@ def changes_feed(table: ChangedTable) -> Feed:
         *(_column(table, column) for column in table.columns),
     ]
     checks = [
-        RowCheck(name="required_op", expression=f"{OP} is not null"),
+        # Only rows of loads, which are insertions whatever they say, have neither.
+        RowCheck(name="required_op", expression=f"{OP} is not null or coalesce({SEQUENCE}, '') = ''"),
         RowCheck(name="sequence", expression=f"{OP} = 'I' or coalesce({SEQUENCE}, '') <> ''"),
         *(_required(table, column) for column in table.columns if column.required and column.name not in table.key),
         *(RowCheck(name=check.name, expression=f"{OP} = 'D' or ({check.expression})") for check in table.row_checks),
@@ -96,9 +97,9 @@ def _format(declared: FileFormat) -> FileFormat:
 
 
 def _column(table: ChangedTable, column: Column) -> Column:
-    if column.required and column.name not in table.key:
-        return column.model_copy(update={"required": False})
-    return column
+    if column.name in table.key:
+        return column.model_copy(update={"identifies": True})
+    return column.model_copy(update={"required": False, "unless": f"{OP} = 'D'"})
 
 
 def _required(table: ChangedTable, column: Column) -> RowCheck:

@@ -1,5 +1,6 @@
 """A relational database whose changes AWS DMS writes to S3: its tables, their keys, and what is made of them."""
 
+import re
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
@@ -73,6 +74,11 @@ class ChangedTable(MergedFeed):
         schema, _, table = self.table.partition(".")
         if not schema or not table or "/" in self.table:
             raise ValueError(f"table {self.table!r} names no table: write schema.table")
+        if re.search("[{}*]", self.table):
+            raise ValueError(
+                f"table {self.table!r} cannot be followed: {{, }} and * in the name of its folder stand for others; "
+                "have it renamed by a rule of the table mappings, and give that name"
+            )
         return self
 
     @model_validator(mode="after")

@@ -230,6 +230,12 @@ class Column(ColumnSettings):
 
     name: str
     """The column's name in the table: lower-case letters, digits and ``_``."""
+    unless: str | None = None
+    """Spark SQL over columns of the files that are always judged, true of rows in which this one is not: there a value
+    that breaks the contract becomes no value. The platform sets it."""
+    identifies: bool = False
+    """Whether rows are told apart by the value, as by those of ``key``: an instant that is finer than a microsecond is
+    then a bad value, and -0.0 is 0.0. The platform sets it."""
 
     @field_validator("name")
     @classmethod
@@ -348,6 +354,9 @@ def _column(name: Any, settings: Any) -> Any:
         return settings
     if "name" in settings:
         raise ValueError(f"column {name}: its name is what stands before the colon; the files' spelling goes to field")
+    for setting in ("unless", "identifies"):
+        if setting in settings:
+            raise ValueError(f"column {name}: {setting} is set by the platform; leave it out")
     return {"name": name, **settings}
 
 

@@ -10,7 +10,7 @@ from adplatform.changes.counted import Counts, compared, counted
 from adplatform.changes.failed import failed_folds
 from adplatform.changes.followed import Followed, changes_feed
 from adplatform.changes.loads import LoadSeen, await_load, awaited_loads, observe_load, open_load, want_load
-from adplatform.contracts.changes import CHANGES, ChangesSource
+from adplatform.contracts.changes import ChangedTable, ChangesSource
 from adplatform.engines.declared_replications import DeclaredReplication
 from adplatform.engines.dms import COMPLETED, ERROR, Dms, OfOneLook, Replication, Serverless, TableStatistics, Task
 from adplatform.engines.dms_replication import DmsReplication
@@ -81,6 +81,14 @@ class TableVerdict:
     missing: str = ""
 
 
+def _remedy(source: str, table: ChangedTable) -> str:
+    return (
+        "Declare a column that was dropped at the source with `optional: true`; which setting of DMS writes Op, "
+        f"{table.sequence_field} and {table.time_field} is said by `adplatform dms check`; in the place of files that "
+        f"are damaged, load the table again (`adplatform reload {source}/{table.name}`)"
+    )
+
+
 def database_changes(declared: ChangesSource, settings: Settings) -> ChangedFiles:
     """The pattern that YAML declares.
 
@@ -91,15 +99,18 @@ def database_changes(declared: ChangesSource, settings: Settings) -> ChangedFile
     feeds = [changes_feed(table) for table in declared.feeds]
     source = declared_source(declared.model_copy(update={"feeds": feeds}), settings.raw_bucket)
     # A load may write the bytes of the one before, and yet rows that changed in between are as they were.
-    merged = {f"{table.name}{CHANGES}": table.name if table.outputs else "" for table in declared.feeds}
-    feeds_of_changes = (
-        replace(flow, repeats=True, keep_originals=declared.keep_originals, merged_as=merged[flow.feed.name])
-        for flow in source.feeds
+    flows = tuple(
+        replace(
+            flow,
+            repeats=True,
+            remedy=_remedy(source.name, table),
+            keep_originals=declared.keep_originals,
+            merged_as=table.name if table.outputs else "",
+        )
+        for table, flow in zip(declared.feeds, source.feeds, strict=True)
     )
-    source = replace(source, feeds=tuple(feeds_of_changes))
-    followed = tuple(
-        Followed(source.name, table, flow) for table, flow in zip(declared.feeds, source.feeds, strict=True)
-    )
+    source = replace(source, feeds=flows)
+    followed = tuple(Followed(source.name, table, flow) for table, flow in zip(declared.feeds, flows, strict=True))
     derived = tuple(flow for each in followed for flow in each.flows)
     source = replace(source, derived=derived, aside=_CONTROL)
 

@@ -5,7 +5,7 @@ found by where they lie (``ctid``), which is good only within one snapshot: a ro
 Facts: PostgreSQL manual, "Snapshot Synchronization Functions", COPY, SET TRANSACTION.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -51,8 +51,7 @@ class PostgresView:
 
     def newest(self, reading: Reading, column: str) -> Cursor | None:
         _, _, types = self._about(reading)
-        finite = sql.SQL("isfinite({})").format(sql.Identifier(column))
-        conditions = [_where(reading), finite if types.get(column) in _INFINITE else None]
+        conditions = [_where(reading), _within(column, types)]
         query = sql.SQL("SELECT max({}) FROM {}{}").format(
             sql.Identifier(column), _identifier(reading.schema, reading.table), _all_of(conditions)
         )
@@ -199,14 +198,22 @@ class PostgresView:
         numbered = sql.SQL("SELECT {0} AS c, row_number() OVER (ORDER BY {0}) AS n FROM {1}{2}").format(
             name, _identifier(reading.schema, reading.table), _all_of(conditions)
         )
-        query = sql.SQL("SELECT DISTINCT c FROM ({}) AS numbered WHERE n % {} = 0 ORDER BY c").format(
-            numbered, sql.Literal(reading.chunk_rows)
-        )
+        nth = sql.SQL("n % {} = 0").format(sql.Literal(reading.chunk_rows))
+        _, _, types = self._about(reading)
+        among = _all_of([nth, _within("c", {"c": types.get(column)})])
+        query = sql.SQL("SELECT DISTINCT c FROM ({}) AS numbered{} ORDER BY c").format(numbered, among)
         bounds = [as_cursor(row[0], column) for row in self.exporter.execute(query).fetchall()]
         return pieces_between(column, whole.after, bounds, whole.until, absent=window is None)
 
 
-_INFINITE = ("date", "timestamp without time zone", "timestamp with time zone")
+_INSTANTS = ("0001-01-01", "9999-12-31 23:59:59.999999")
+_CURSORS = {
+    "date": _INSTANTS,
+    "timestamp without time zone": _INSTANTS,
+    "timestamp with time zone": _INSTANTS,
+    "numeric": (f"-1{'0' * 38}", f"1{'0' * 38}"),
+}
+"""Of types with values that cannot bound a window or a piece (infinity, NaN, years beyond 9999): those that can."""
 
 
 @contextmanager
@@ -233,6 +240,14 @@ def _identifier(schema: str | None, table: str) -> "sql.Identifier":
 
 def _where(reading: Reading) -> "sql.SQL | None":
     return sql.SQL(f"({reading.where})") if reading.where else None
+
+
+def _within(column: str, types: Mapping[str, str | None]) -> "sql.Composable | None":
+    """That the value may be a bound; None where every value may."""
+    found = _CURSORS.get(types.get(column) or "")
+    if found is None:
+        return None
+    return sql.SQL("{} BETWEEN {} AND {}").format(sql.Identifier(column), *map(sql.Literal, found))
 
 
 def _pages_of(piece: Piece) -> "sql.Composable | None":

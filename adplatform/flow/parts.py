@@ -22,7 +22,7 @@ from adplatform.ledger.publications import FileOutcome, Publication, Versions
 from adplatform.ledger.rows import digest
 from adplatform.transform.values import FileCount, OutputColumn, Staged
 
-_READING = "1"
+_READING = "2"
 """Changes when the same files would be read differently by the same declaration."""
 
 

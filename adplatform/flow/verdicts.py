@@ -37,6 +37,6 @@ def require_no_bad_file(flow: FeedFlow, outcomes: Iterable[FileOutcome]) -> None
     if bad:
         reasons = clipped(listed((o.reason for o in bad), separator="; "), MAX_TEXT // 2)
         raise PermanentFailure(
-            f"{flow.name}: {len(bad)} file(s) refused, nothing published: {reasons}. Ask the sender to send them "
-            "again under the same names, or leave them out with `adplatform quarantine drop`."
+            f"{flow.name}: {len(bad)} file(s) refused, nothing published: {reasons}. {flow.remedy}, or "
+            "leave them out with `adplatform quarantine drop`."
         )

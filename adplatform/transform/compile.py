@@ -71,7 +71,8 @@ def compile_contract(
     """
     clashes = [c.name for c in contract.columns if c.name in INTERNAL_COLUMNS]
     if clashes:
-        raise PermanentFailure(f"column {clashes[0]} has a name the transform uses itself; rename it and give source")
+        raise PermanentFailure(f"column {clashes[0]} has a name the transform uses itself; rename it and give field")
+    contract = _identified(contract)
     return Statements(
         validate=_validate(contract, carried),
         quarantine=(
@@ -84,6 +85,14 @@ def compile_contract(
             (*(f"{identifier(name)} desc nulls last" for name in contract.latest_by), "_file desc", "_row desc")
         ),
     )
+
+
+def _identified(contract: Contract) -> Contract:
+    """The contract with its key's columns as such by which rows are told apart."""
+    columns = tuple(
+        c.model_copy(update={"identifies": True}) if c.name in contract.key else c for c in contract.columns
+    )
+    return contract.model_copy(update={"columns": columns})
 
 
 def output_columns(contract: Contract, *, previous: bool = False) -> tuple[OutputColumn, ...]:
@@ -126,19 +135,23 @@ def _pii_column(column: Column, output: PiiOutput) -> OutputColumn:
 def _validate(contract: Contract, carried: tuple[str, ...]) -> str:
     """Raw text to typed values with the reasons against each row.
 
-    One level per step, because a level can name what the one below computed: typed values, computed columns, reasons,
-    and the raw fields of bad rows.
+    One level per step, because a level can name what the one below computed: typed values, those without what is
+    excused, computed columns, reasons, and the raw fields of bad rows.
     """
     null_values = contract.format.null_values
-    typed = [f"{rules.value(c, null_values)} as {_typed(c)}" for c in contract.read_columns]
+    typed = [f"{rules.value(c, null_values)} as {_read(c)}" for c in contract.read_columns]
     level = f"select *, {', '.join(typed)} from raw"
+    excusable = [f"{_kept(contract, c, _read(c))} as {_typed(c)}" for c in contract.read_columns if c.unless]
+    if excusable:
+        level = f"select *, {', '.join(excusable)} from ({level})"
     computed = [f"{_computed(contract, c)} as {_typed(c)}" for c in contract.columns if c.expression]
     if computed:
         level = f"select *, {', '.join(computed)} from ({level})"
     reasons = ", ".join(_reasons(contract)) or "''"
     level = f"select *, concat_ws('{SEPARATOR}', {reasons}) as _reasons from ({level})"
     fields = ", ".join(f"{literal(c.name)}: {identifier(c.name)}" for c in contract.read_columns)
-    values = ", ".join(f"{_typed(c)} as {identifier(c.name)}" for c in contract.columns)
+    kept = ((c, _kept(contract, c, _typed(c)) if c.expression else _typed(c)) for c in contract.columns)
+    values = ", ".join(f"{value} as {identifier(c.name)}" for c, value in kept)
     as_json = f"case when _reasons <> '' then cast(to_json({{{fields}}}) as varchar) end"
     return f"select {', '.join(carried)}, {values}, _reasons, {as_json} as _fields from ({level})"
 
@@ -146,6 +159,11 @@ def _validate(contract: Contract, carried: tuple[str, ...]) -> str:
 def _typed(column: Column) -> str:
     """The name of a column's value while its raw text still goes by the plain name."""
     return identifier(f"{column.name}:value")
+
+
+def _read(column: Column) -> str:
+    """The name of what a column's text comes to, before it is known whether that is excused."""
+    return identifier(f"{column.name}:read") if column.unless else _typed(column)
 
 
 def _computed(contract: Contract, column: Column) -> str:
@@ -179,48 +197,65 @@ def _over_values(contract: Contract, tree: "exp.Expression", reading: frozenset[
 
 def _reasons(contract: Contract) -> Iterator[str]:
     """One CASE per possible reason, NULL when it does not hold."""
-    for column in contract.columns:
-        yield from _type_reasons(contract, column)
-        yield from _value_reasons(column)
     types = {c.name: c.data_type for c in contract.columns}
     computed = frozenset(c.name for c in contract.columns if c.expression)
+    for column in contract.columns:
+        judged = f"not {_excused(contract, column)} and " if column.unless else ""
+        for fault, reason in _faults(contract, column, _typed(column)):
+            yield f"case when {judged}({fault}) then '{reason}' end"
     for check in contract.row_checks:
         tree = expressions.parse(check.expression, f"check {check.name}", types)
         condition = _over_values(contract, tree, computed).sql("duckdb")
         yield f"case when not try({condition}) then 'check:{check.name}' end"
 
 
-def _type_reasons(contract: Contract, column: Column) -> Iterator[str]:
-    value, name = _typed(column), column.name
+def _kept(contract: Contract, column: Column, value: str) -> str:
+    """The ``value`` of a column, NULL where it breaks the contract and is excused."""
+    faults = " or ".join(f"({fault})" for fault, _ in _faults(contract, column, value)) if column.unless else ""
+    return f"case when {_excused(contract, column)} and ({faults}) then null else {value} end" if faults else value
+
+
+def _excused(contract: Contract, column: Column) -> str:
+    judged = {c.name: c.data_type for c in contract.read_columns if not c.unless}
+    tree = expressions.parse(str(column.unless), f"column {column.name}: unless", judged)
+    return f"coalesce(try({_over_values(contract, tree, frozenset()).sql('duckdb')}), false)"
+
+
+def _faults(contract: Contract, column: Column, value: str) -> Iterator[tuple[str, str]]:
+    """Each way in which a ``value`` breaks the contract: the condition, and the reason that stands for it."""
+    yield from _type_faults(contract, column, value)
+    yield from _value_faults(column, value)
+
+
+def _type_faults(contract: Contract, column: Column, value: str) -> Iterator[tuple[str, str]]:
+    name = column.name
     if column.expression:
-        given = f"try({_expression(contract, column).sql('duckdb')}) is not null"
-        absent, branches = f"not {given}", ""
+        absent = f"try({_expression(contract, column).sql('duckdb')}) is null"
     else:
         absent = rules.is_absent(column, contract.format.null_values)
-        branches = f" when {absent} then 'required:{name}'" if column.required else ""
+        if column.required:
+            yield absent, f"required:{name}"
     if column.data_type.name != "string":
-        branches += f" when {value} is null and not ({absent}) then 'bad_{column.data_type.name}:{name}'"
-    if branches:
-        yield f"case{branches} end"
+        yield f"{value} is null and not ({absent})", f"bad_{column.data_type.name}:{name}"
     if name == contract.partition_by and column.expression:
-        yield f"case when {value} is null and {absent} then 'bad_partition:{name}' end"
+        yield f"{value} is null and {absent}", f"bad_partition:{name}"
     if name == contract.partition_by and column.data_type.name == "string":
-        yield f"case when {partition_values.unusable(value)} then 'bad_partition:{name}' end"
+        yield partition_values.unusable(value), f"bad_partition:{name}"
 
 
-def _value_reasons(column: Column) -> Iterator[str]:
-    value, name = _typed(column), column.name
+def _value_faults(column: Column, value: str) -> Iterator[tuple[str, str]]:
+    name = column.name
     text = f"cast({value} as varchar)" if column.expression else identifier(name)
     if column.allowed:
         listed = ", ".join(literal(v) for v in column.allowed)
-        yield f"case when {value} is not null and {text} not in ({listed}) then 'not_allowed:{name}' end"
+        yield f"{value} is not null and {text} not in ({listed})", f"not_allowed:{name}"
     if column.pattern is not None:
         matched = rules.matches(text, rules.portable_pattern(column))
-        yield f"case when {value} is not null and not {matched} then 'pattern:{name}' end"
+        yield f"{value} is not null and not {matched}", f"pattern:{name}"
     if column.min is not None:
-        yield f"case when {value} < {rules.bound(column, 'min', column.min)} then 'below_min:{name}' end"
+        yield f"{value} < {rules.bound(column, 'min', column.min)}", f"below_min:{name}"
     if column.max is not None:
-        yield f"case when {value} > {rules.bound(column, 'max', column.max)} then 'above_max:{name}' end"
+        yield f"{value} > {rules.bound(column, 'max', column.max)}", f"above_max:{name}"
 
 
 def _clean(contract: Contract, key_id: str | None, previous_key_id: str | None) -> str:

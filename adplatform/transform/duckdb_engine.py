@@ -152,6 +152,13 @@ def _unreadable(error: "duckdb.Error", files: Sequence[InputFile], work: Path) -
             Reason.LAYOUT,
             "line ends are mixed, or a carriage return stands outside quotes; ask for it with line ends of one kind",
         )
+    named = [file.origin for file in files if f'Parquet file "{work / "links" / str(file.ordinal)}"' in str(error)]
+    if named and "is not valid UTF8" in str(error):
+        return BadFile(
+            named[0],
+            Reason.LAYOUT,
+            "a column of text has bytes that are not UTF-8; have it written as text, or as binary, which is read",
+        )
     if isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException):
         return PermanentFailure(f"the contract cannot be computed: {str(error).splitlines()[0]}")
     return PermanentFailure(

@@ -119,7 +119,8 @@ def accept(contract: Contract, headers: Sequence[tuple[InputFile, tuple[str, ...
             refused.append(RefusedFile(file.origin, reason))
             continue
         for name in undeclared:
-            extra.setdefault(name, _evolved(contract, extra, file, name))
+            if name not in extra:
+                extra[name] = _evolved(contract, extra, file, name)
         columns = tuple(names.get(name) or extra[name].name for name in header)
         grouped.setdefault((columns, lines), []).append(file)
     layouts = tuple(Layout(columns, tuple(files), lines) for (columns, lines), files in grouped.items())
@@ -147,6 +148,15 @@ def accept_delimited(contract: Contract, files: Sequence[InputFile]) -> Accepted
 
 def _check_declared(contract: Contract, file: InputFile, header: tuple[str, ...]) -> None:
     declared = [column.field_name for column in contract.read_columns]
+    others = {name.lower(): name for name in header if name not in declared}
+    for name in declared:
+        if name not in header and (other := others.get(name.lower())) is not None:
+            raise BadFile(
+                file.origin,
+                Reason.LAYOUT,
+                f"has a column {clipped(other, 100)!r} and no {clipped(name, 100)!r}: names are told apart by upper "
+                "and lower case; have it written as declared, or declare it as the files write it (field)",
+            )
     missing = [c.field_name for c in contract.read_columns if c.field_name not in header and not c.optional]
     if missing:
         # What was found is not reported: without a header it is the first row, which may hold personal data.
@@ -165,7 +175,7 @@ def _evolved(contract: Contract, extra: dict[str, Column], file: InputFile, head
         raise BadFile(
             file.origin,
             Reason.LAYOUT,
-            f"undeclared column {clipped(header, 100)!r} has no name of its own in the table; declare it with source",
+            f"undeclared column {clipped(header, 100)!r} has no name of its own in the table; declare it with field",
         )
     return Column(name=name, field=header)
 

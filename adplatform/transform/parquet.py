@@ -1,10 +1,12 @@
 """Parquet on DuckDB: every value as the text that the contract's rules read back without loss."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adplatform.contracts.model import Column, Contract
+from adplatform.failures import clipped
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
 from adplatform.platform.late import Late
@@ -14,10 +16,25 @@ from adplatform.transform.rules import identifier, literal, sql_type
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 else:
     duckdb = Late("duckdb")
+    pa = Late("pyarrow")
+    pq = Late("pyarrow.parquet")
 
 _NESTED = ("STRUCT", "MAP", "UNION")
+_DIGITS = 38
+"""Of the widest decimal that DuckDB has."""
+
+
+@dataclass(frozen=True)
+class _Field:
+    """A column: what the file calls it, what DuckDB calls it, which renames what differs in case only, and its type."""
+
+    header: str
+    name: str
+    kind: str
 
 
 def read_parquet(
@@ -28,12 +45,14 @@ def read_parquet(
     Raises:
         PermanentFailure: a damaged file, or columns that break the contract.
     """
-    types = {file.ordinal: _types(con, file, links) for file in files}
-    accepted = accept(contract, [(file, tuple(types[file.ordinal]), Lines()) for file in files])
+    files = [_exact(con, file, links) for file in files]
+    fields = {file.ordinal: _fields(con, file, links) for file in files}
+    headers = [(file, tuple(field.header for field in fields[file.ordinal]), Lines()) for file in files]
+    accepted = accept(contract, headers)
     by_header = {column.field_name: column for column in accepted.contract.read_columns}
     scans = []
     for file in sorted((f for layout in accepted.layouts for f in layout.files), key=lambda f: f.ordinal):
-        found = types[file.ordinal]
+        found = {field.header: field for field in fields[file.ordinal]}
         values = [
             f"{_text(column, found[header]) if header in found else absent(column)} as {identifier(column.name)}"
             for header, column in by_header.items()
@@ -44,20 +63,89 @@ def read_parquet(
 
 
 def _scan(file: InputFile, links: Path) -> str:
-    return f"read_parquet({literal(str(link(links, file)))}, binary_as_string=true, hive_partitioning=false)"
+    return f"read_parquet({literal(str(link(links, file)))}, hive_partitioning=false)"
 
 
-def _types(con: "duckdb.DuckDBPyConnection", file: InputFile, links: Path) -> dict[str, str]:
+def _exact(con: "duckdb.DuckDBPyConnection", file: InputFile, links: Path) -> InputFile:
+    """The file, or where it has decimals of more than 38 digits, which DuckDB makes doubles of, a copy of it with text
+    in their place."""
+    if not any(precision and precision > _DIGITS for *_, precision in _schema(con, file, links)):
+        return file
+    link(links, file).unlink()
+    target = links / f"{file.ordinal}-exact"
+    try:
+        with pq.ParquetFile(file.path, coerce_int96_timestamp_unit="us") as source:
+            declared = source.schema_arrow
+            if deep := [field.name for field in declared if _has_wide(field.type) and field.type.num_fields]:
+                raise BadFile(
+                    file.origin,
+                    Reason.LAYOUT,
+                    f"column {clipped(deep[0], 100)!r} has decimals of more than 38 digits within its values, which "
+                    "cannot be read exactly; have them written as text",
+                )
+            wide = [_has_wide(kind) for kind in declared.types]
+            fields = [pa.field(f.name, pa.string()) if w else f for f, w in zip(declared, wide, strict=True)]
+            with pq.ParquetWriter(target, pa.schema(fields)) as sink:
+                for batch in source.iter_batches():
+                    columns = [_spelled(c) if w else c for c, w in zip(batch.columns, wide, strict=True)]
+                    sink.write_batch(pa.record_batch(columns, schema=sink.schema))
+    except pa.ArrowException as e:
+        raise _unreadable(file) from e
+    return replace(file, path=target)
+
+
+def _has_wide(kind: "pa.DataType") -> bool:
+    below = (kind.field(n).type for n in range(kind.num_fields))
+    return pa.types.is_decimal256(kind) or any(map(_has_wide, below))
+
+
+def _spelled(decimals: "pa.Array") -> "pa.Array":
+    """Decimals as text without an exponent."""
+    return pa.array([None if value is None else f"{value:f}" for value in decimals.to_pylist()], pa.string())
+
+
+def _fields(con: "duckdb.DuckDBPyConnection", file: InputFile, links: Path) -> list[_Field]:
+    """The columns in the order of the file, in which DuckDB has them too, though not always under their names."""
     try:
         described = con.execute(f"describe select * from {_scan(file, links)}").fetchall()
     except duckdb.Error as e:
-        raise BadFile(file.origin, Reason.LAYOUT, "is not a readable Parquet file") from e
-    return {row[0]: row[1] for row in described}
+        raise _unreadable(file) from e
+    headers = _top_level(_schema(con, file, links))
+    return [_Field(header, name, kind) for header, (name, kind, *_) in zip(headers, described, strict=True)]
 
 
-def _text(column: Column, found: str) -> str:
-    """A binary double has no exact decimal: it is rounded to the declared scale. Naive timestamps are UTC."""
-    value, declared = identifier(column.field_name), column.data_type
+def _schema(con: "duckdb.DuckDBPyConnection", file: InputFile, links: Path) -> list[tuple[str, int, int | None]]:
+    """Each name, depth first from the root; how many names are right below it; and of a decimal its digits."""
+    query = f"select name, coalesce(num_children, 0), precision from parquet_schema({literal(str(link(links, file)))})"
+    try:
+        found: list[tuple[str, int, int | None]] = con.execute(query).fetchall()
+    except duckdb.Error as e:
+        raise _unreadable(file) from e
+    return found
+
+
+def _unreadable(file: InputFile) -> BadFile:
+    return BadFile(file.origin, Reason.LAYOUT, "is not a readable Parquet file")
+
+
+def _top_level(schema: Sequence[tuple[str, int, int | None]]) -> Iterator[str]:
+    """The names right below the root."""
+    open_levels = 0
+    for name, below, _ in schema[1:]:
+        if not open_levels:
+            yield name
+        open_levels += below - (1 if open_levels else 0)
+
+
+def _text(column: Column, field: _Field) -> str:
+    """A binary double has no exact decimal: it is rounded to the declared scale. Naive timestamps are UTC. Bytes are
+    text where they are UTF-8, as of writers that do not say which of the two a column has, and hexadecimal digits
+    otherwise."""
+    value, found, declared = identifier(field.name), field.kind, column.data_type
+    if found == "BLOB":
+        return _of_bytes(value)
+    if found == "BLOB[]":
+        value = f"list_transform({value}, lambda bytes: {_of_bytes('bytes')})"
     text = f"cast({value} as varchar)"
     if found == "BOOLEAN":
         spelled = literal(column.true_values[0]), literal(column.false_values[0])
@@ -74,3 +162,7 @@ def _text(column: Column, found: str) -> str:
     if found.endswith("[]") or found.startswith(_NESTED):
         return f"cast(to_json({value}) as varchar)"
     return f"replace({text}, '.', ',')" if column.decimal_comma else text
+
+
+def _of_bytes(value: str) -> str:
+    return f"coalesce(try(decode({value})), lower(hex({value})))"

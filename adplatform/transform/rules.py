@@ -121,7 +121,8 @@ def _typed(column: Column, text: str) -> str:
     branches = " ".join(f"when {matches(text, pattern)} then {cast}" for pattern, cast in _spellings(column, text))
     typed = f"case {branches} end"
     if name == "double":
-        return f"case when abs({typed}) <= {_LARGEST_DOUBLE} then {typed} end"
+        zero = f"when {typed} = 0 then cast(0 as double) " if column.identifies else ""
+        return f"case {zero}when abs({typed}) <= {_LARGEST_DOUBLE} then {typed} end"
     return typed
 
 
@@ -141,7 +142,8 @@ def _spellings(column: Column, text: str) -> Iterator[tuple[str, str]]:
             for date_format in column.formats:
                 yield _DATE_PARTS[date_format], f"try_cast({_iso_day(date_format, text)} as date)"
         case "timestamp":
-            yield f"{_DAY}[T ]{_TIME}([.][0-9]{{1,9}})?{_OFFSET}", f"try_cast({_colon_in_offset(text)} as timestamptz)"
+            fraction = "[.][0-9]{1,6}0{0,3}" if column.identifies else "[.][0-9]{1,9}"
+            yield f"{_DAY}[T ]{_TIME}({fraction})?{_OFFSET}", f"try_cast({_colon_in_offset(text)} as timestamptz)"
             for timestamp_format in column.formats:
                 yield _timestamp(timestamp_format, text)
 

@@ -23,6 +23,7 @@ from adplatform.transform import spark_engine
 from adplatform.transform.layouts import Accepted, Lines, accept, empty_texts
 
 if TYPE_CHECKING:
+    from pyspark.sql import Column as SparkColumn
     from pyspark.sql import DataFrame, SparkSession
 
 _NOT_IN_TEXT = "\x01"
@@ -80,6 +81,8 @@ def run(
     Raises:
         PermanentFailure: see :func:`main`.
     """
+    # Otherwise Spark refuses files with columns whose names differ in case alone.
+    spark.conf.set("spark.sql.caseSensitive", "true")
     accepted = _accept(spark, contract, files, paths)
     received = [
         _received(spark, accepted.contract, layout.columns, file, paths)
@@ -128,7 +131,8 @@ def _received(
     path = paths[file.ordinal]
     if contract.format.kind == "parquet":
         frame = spark.read.parquet(path)
-        frame = frame.toDF(*columns).select(*(F.col(name).cast("string") for name in columns))
+        frame = frame.toDF(*columns)
+        frame = frame.select(*(_text_of(name, kind).alias(name) for name, kind in frame.dtypes))
         frame = frame.withColumn("_corrupt_record", F.lit(None).cast("string"))
     else:
         schema = ", ".join(f"`{name}` string" for name in (*columns, "_corrupt_record"))
@@ -139,6 +143,16 @@ def _received(
         if column.name not in columns:
             frame = frame.withColumn(column.name, F.lit(None).cast("string"))
     return frame.withColumn("_file", F.lit(file.ordinal)).withColumn("_row", F.monotonically_increasing_id())
+
+
+def _text_of(name: str, kind: str) -> "SparkColumn":
+    """The text of a column; bytes that are not UTF-8 become hexadecimal digits, as with the embedded engine."""
+    from pyspark.sql import functions as F  # noqa: PLC0415
+
+    value = F.col(name)
+    text = value.cast("string")
+    # What is not UTF-8 comes back from encode as other bytes.
+    return F.when(F.encode(text, "UTF-8") == value, text).otherwise(F.lower(F.hex(value))) if kind == "binary" else text
 
 
 def _csv_options(contract: Contract) -> dict[str, Any]:

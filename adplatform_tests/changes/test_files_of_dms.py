@@ -11,9 +11,11 @@ import pytest
 
 from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
-from adplatform_tests.support.changes import ORDERS, followed_source, sequence
+from adplatform_tests.support.changes import ORDERS, SCHEMA, followed_source, sequence
 
 CSV = {**ORDERS, "format": {"kind": "csv", "null_values": [""]}}
+NULLS = {**ORDERS, "format": {"kind": "csv", "null_values": ["NULL"]}}
+OF_DMS = [SCHEMA.field(name) for name in ("Op", "dms_ts", "ar_h_change_seq")]
 AT = "2026-11-01 00:00:00.123456"
 
 
@@ -63,7 +65,7 @@ def test_lines_are_read(services: Services, name: str, text: str, packed: bool) 
 
 
 def test_a_null_a_comma_and_a_line_break_are_told_apart(services: Services) -> None:
-    shop = followed_source(services, [{**CSV, "format": {"kind": "csv", "null_values": ["NULL"]}}])
+    shop = followed_source(services, [NULLS])
     header = "Op,dms_ts,id,status,amount,ar_h_change_seq\n"
     values = ["NULL", "", '"a,b"', '"a ""quoted"" word"', '"two\nlines"', "ö"]
     lines = "".join(f"I,{AT},{n},{value},NULL,{sequence(n)}\n" for n, value in enumerate(values, 1))
@@ -102,6 +104,82 @@ def test_values_of_parquet_are_read_in_the_types_that_dms_gives_them(services: S
     ]
 
 
+def test_a_table_may_have_a_column_op_of_its_own(services: Services) -> None:
+    shop = followed_source(services, [{**ORDERS, "columns": {**ORDERS["columns"], "op": "string"}}])
+    schema = pa.schema([*SCHEMA, ("op", pa.string())])
+    shop.load({"id": 1, "op": "x"}, {"id": 2, "op": "y"}, schema=schema)
+    shop.file({**shop.change("D", id=1), "op": "I"}, schema=schema)
+    shop.merge()
+    assert shop.rows(columns="id, op") == [(2, "y")]
+
+
+@pytest.mark.parametrize("policy", ["freeze", "evolve"])
+def test_deletions_are_not_taken_for_insertions_where_op_is_written_in_another_case(
+    services: Services, policy: str
+) -> None:
+    shop = followed_source(services, [{**CSV, "schema_policy": policy}])
+    text = f"op,dms_ts,id,status,amount,ar_h_change_seq\nD,{AT},1,new,1.50,{sequence(1)}\n"
+    shop.put_bytes("20261101-101010123.csv", text.encode())
+    with pytest.raises(PermanentFailure, match="has a column 'op' and no 'Op'"):
+        shop.merge()
+
+
+def test_a_row_of_a_load_is_an_insertion_without_op_too(services: Services) -> None:
+    shop = followed_source(services)
+    shop.load({"id": 1, "status": "a", "Op": None}, {"id": 2, "status": "b"})
+    shop.merge()
+    assert shop.rows(columns="id, status") == shop.rows("_live", "id, status") == [(1, "a"), (2, "b")]
+
+
+@pytest.mark.parametrize("names", [["status"], ["ar_h_change_seq"], ["dms_ts"]])
+def test_what_can_be_done_about_a_column_that_is_missing_is_said_as_it_is_with_dms(
+    services: Services, names: list[str]
+) -> None:
+    shop = followed_source(services)
+    shop.file(shop.change("I", id=1), schema=pa.schema([field for field in SCHEMA if field.name not in names]))
+    with pytest.raises(PermanentFailure, match=r"with `optional: true`; which setting .* `adplatform dms check`") as e:
+        shop.merge()
+    assert repr(names[0]) in str(e.value)
+    assert "sender" not in str(e.value)
+
+
+def test_keys_that_are_one_as_microseconds_are_quarantined(services: Services) -> None:
+    columns = {"id": {"type": "timestamp", "required": True}, "v": "string"}
+    shop = followed_source(services, [{**ORDERS, "columns": columns}])
+    schema = pa.schema([("id", pa.timestamp("ns")), ("v", pa.string()), *OF_DMS])
+    at = 1_767_225_600_123_456_000
+    rows = ({"id": at + n, "v": str(n)} for n in (0, 1, 2))
+    shop.file(*({**shop.change("I"), **row} for row in rows), schema=schema)
+    shop.merge()
+    assert shop.rows(columns="v") == [("0",)]
+
+
+def test_a_key_of_minus_zero_is_that_of_zero(services: Services) -> None:
+    columns = {"id": {"type": "double", "required": True}, "v": "string"}
+    shop = followed_source(services, [{**ORDERS, "columns": columns, "buckets": 16}])
+    schema = pa.schema([("id", pa.float64()), ("v", pa.string()), *OF_DMS])
+    shop.load({"id": 0.0, "v": "x"}, schema=schema)
+    shop.merge()
+    shop.file(shop.change("D", id=-0.0), schema=schema)
+    shop.merge()
+    assert shop.rows(columns="id, v") == []
+
+
+@pytest.mark.parametrize(
+    ("photo", "columns", "found"),
+    [
+        pytest.param("string", "id, photo", [(1, "89504e47"), (2, "text")], id="kept"),
+        pytest.param({"drop": True}, "id", [(1,), (2,)], id="dropped"),
+    ],
+)
+def test_bytes_are_read_whatever_they_are(services: Services, photo: Any, columns: str, found: list[Any]) -> None:
+    shop = followed_source(services, [{**ORDERS, "columns": {**ORDERS["columns"], "photo": photo}}])
+    schema = pa.schema([*SCHEMA, ("photo", pa.binary())])
+    shop.file(shop.change("I", id=1, photo=b"\x89PNG"), shop.change("I", id=2, photo=b"text"), schema=schema)
+    shop.merge()
+    assert shop.rows(columns=columns) == found
+
+
 def test_an_insertion_without_a_sequence_in_a_file_of_changes_is_refused(services: Services) -> None:
     shop = followed_source(services, [CSV])
     text = f"Op,dms_ts,id,status,amount,ar_h_change_seq\nI,{AT},1,new,1.50,\n"
@@ -117,3 +195,58 @@ def test_an_operation_that_is_empty_is_no_insertion(services: Services) -> None:
     shop.put_bytes("20261101-101010123.csv", (text + line.format("", 2, sequence(2))).encode())
     shop.merge()
     assert shop.rows(columns="id") == [(1,)]
+
+
+JUDGED = {
+    **ORDERS["columns"],
+    "status": {"allowed": ["new", "paid"]},
+    "amount": {"type": "decimal(10,2)", "min": 0, "max": 100},
+    "code": {"pattern": "[a-z]{2}", "optional": True},
+    "double": {"type": "double", "expression": "cast(amount as double) * 2"},
+}
+
+
+def test_a_deletion_is_applied_whatever_else_stands_in_it(services: Services) -> None:
+    shop = followed_source(services, [{**NULLS, "columns": JUDGED}])
+    header = "Op,dms_ts,id,status,amount,code,ar_h_change_seq\n"
+    broken = ["weird,1.50,ab", "new,NaN,ab", "new,-1.00,ab", "new,100.01,ab", "new,1.50,ABC", ",,"]
+    load = "".join(f"I,{AT},{n},new,1.50,ab,\n" for n in range(len(broken) + 1))
+    shop.put_bytes("LOAD00000001.csv", (header + load).encode())
+    lines = "".join(f"D,{AT},{n},{values},{sequence(n)}\n" for n, values in enumerate(broken, 1))
+    shop.put_bytes("20261101-101010123.csv", (header + lines).encode())
+    shop.merge()
+    assert shop.rows(columns="id") == [(0,)]
+    deleted = shop.rows("_deleted", "id, status, amount, code")
+    assert deleted == [(n, "new", Decimal("1.50"), "ab") for n in range(1, len(broken) + 1)]
+
+
+def test_what_breaks_the_contract_in_a_deletion_is_kept_nowhere(services: Services) -> None:
+    shop = followed_source(services, [{**ORDERS, "columns": JUDGED, "outputs": ["current", "history"]}])
+    shop.load({"id": 1, "status": "new", "amount": Decimal("1.50")})
+    shop.file(shop.change("D", id=1, status="weird", amount=Decimal("-1.00")))
+    shop.merge()
+    assert shop.rows() == []
+    assert shop.rows("_changes", "_op, status, amount, double") == [
+        ("D", None, None, None),
+        ("I", "new", Decimal("1.50"), 3.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (f"D,{AT},x,new,1.50,{sequence(1)}", "bad_bigint:id"),
+        (f"D,{AT},,new,1.50,{sequence(1)}", "required:id"),
+        (f"D,{AT},1,new,1.50,{sequence(1)[1:]}", "pattern:_seq"),
+        (f"D,{AT},1,new,1.50,", "check:sequence"),
+        (f"D,never,1,new,1.50,{sequence(1)}", "bad_timestamp:_changed_at"),
+        (f"D,,1,new,1.50,{sequence(1)}", "required:_changed_at"),
+        (f"X,{AT},1,new,1.50,{sequence(1)}", "not_allowed:_op"),
+    ],
+)
+def test_a_deletion_without_its_key_sequence_or_time_is_quarantined(services: Services, line: str, reason: str) -> None:
+    shop = followed_source(services, [{**CSV, "bounds": {"max_quarantined": 1}}])
+    shop.put_bytes("20261101-101010123.csv", f"Op,dms_ts,id,status,amount,ar_h_change_seq\n{line}\n".encode())
+    shop.process()
+    [published] = services.ledger.publications.of_feed(shop.followed.changes.name)
+    assert dict(published.reasons) == {reason: 1}

@@ -61,6 +61,8 @@ def test_what_dms_notes_for_itself_is_nobody_s_and_needs_no_action() -> None:
         ({"unchanged": "id"}, "unchanged names 'id'"),
         ({"unchanged": "nothing"}, "unchanged names 'nothing'"),
         ({"table": "orders"}, "write schema.table"),
+        ({"table": "public.x{y}"}, r"table 'public.x\{y\}' cannot be followed"),
+        ({"table": "public.or*ers"}, "have it renamed by a rule of the table mappings"),
         ({"landing": "x/{file}"}, "landing is where DMS writes"),
         ({"arrival": {"complete_when": "engine"}}, "complete_when is quiet"),
         ({"format": {"kind": "ndjson"}}, "not what DMS writes"),
@@ -86,8 +88,12 @@ def test_a_deletion_needs_no_more_than_its_key_and_all_else_what_is_required() -
     columns = {"id": {"type": "bigint", "required": True}, "status": {"required": True}, "bio": {"required": True}}
     feed = database_changes(declared(columns=columns, unchanged="bio"), read_settings()).source.feeds[0].feed
     assert [column.name for column in feed.columns if column.required] == ["_changed_at", "id"]
+    assert {column.name: column.unless for column in feed.columns if column.unless} == {
+        "status": "_op = 'D'",
+        "bio": "_op = 'D'",
+    }
     assert {check.name: check.expression for check in feed.row_checks} == {
-        "required_op": "_op is not null",
+        "required_op": "_op is not null or coalesce(_seq, '') = ''",
         "sequence": "_op = 'I' or coalesce(_seq, '') <> ''",
         "required_status": "_op = 'D' or status is not null",
         "required_bio": "_op in ('D', 'U') or bio is not null",

@@ -80,6 +80,8 @@ def test_personal_columns_say_whether_a_key_is_needed() -> None:
             {"a": {"name": "b"}},
             "column a: its name is what stands before the colon; the files' spelling goes to field",
         ),
+        ({"a": {"unless": "b"}}, "column a: unless is set by the platform; leave it out"),
+        ({"a": {"identifies": True}}, "column a: identifies is set by the platform; leave it out"),
         ({"a": {"requird": True}}, "Extra inputs are not permitted"),
         ({"Campaign id": None}, "'Campaign id' is not a catalog name"),
         ({"dt": "date"}, "'dt' is a name the platform adds itself; choose another and give it as field"),

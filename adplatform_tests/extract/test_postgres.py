@@ -152,6 +152,32 @@ def test_ranges_of_a_column_meet_and_leave_nothing_out(shop: Database) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("date", "infinity"),
+        ("date", "-infinity"),
+        ("date", "12026-01-01"),
+        ("timestamptz", "12026-01-01"),
+        ("timestamptz", "0044-03-15 BC"),
+        ("timestamp", "infinity"),
+        ("numeric", "NaN"),
+        ("numeric", "Infinity"),
+    ],
+)
+def test_rows_whose_value_cannot_be_a_bound_are_in_one_of_the_ranges(shop: Database, kind: str, value: str) -> None:
+    at = "2026" if kind == "numeric" else "2026-01-01"
+    shop.execute(
+        f"CREATE TABLE t (id serial, c {kind})",
+        f"INSERT INTO t (c) SELECT '{value}'::{kind} FROM generate_series(1, 2500)",
+        f"INSERT INTO t (c) SELECT '{at}'::{kind} FROM generate_series(1, 1500)",
+        "INSERT INTO t (c) VALUES (NULL)",
+    )
+    with viewed(shop) as view:
+        found = rows_of(view, Reading("public", "t", ("id",), chunk_rows=1000, chunk_column="c"))
+    assert sorted(int(row[0]) for row in found) == list(range(1, 4002))
+
+
+@pytest.mark.parametrize(
     ("kind", "values", "newest", "count"),
     [
         (
@@ -163,7 +189,17 @@ def test_ranges_of_a_column_meet_and_leave_nothing_out(shop: Database) -> None:
         ("timestamp", "'2026-01-01 10:00:00.000001', '-infinity'", datetime(2026, 1, 1, 10, 0, 0, 1), 2),  # noqa: DTZ001
         ("date", "'2026-01-02', 'infinity', NULL", date(2026, 1, 2), 1),
         ("bigint", "5, 9223372036854775807", 2**63 - 1, 2),
+        ("timestamptz", "'2026-01-01', '12026-01-01', '0044-03-15 BC'", datetime(2026, 1, 1, tzinfo=UTC), 2),
+        (
+            "timestamptz",
+            "'9999-12-31 23:59:59.999999', '10000-01-01'",
+            datetime(9999, 12, 31, 23, 59, 59, 999999, UTC),
+            1,
+        ),
+        ("date", "'9999-12-31', '10000-01-01'", date(9999, 12, 31), 1),
+        ("date", "'infinity'", None, 0),
         ("numeric", "5, 7", 7, 2),
+        ("numeric", "5, 'NaN', 'Infinity', '-Infinity'", 5, 2),
         ("int", "NULL", None, 0),
     ],
 )

@@ -141,6 +141,33 @@ def test_an_undeclared_column_becomes_text_when_the_schema_evolves(tmp_path: Pat
     assert [c.name for c in staged.columns] == ["id", "name", "new_column", "_source_file"]
 
 
+def test_an_undeclared_column_may_be_in_many_files_when_the_schema_evolves(tmp_path: Path) -> None:
+    feed = contract(schema_policy="evolve")
+    staged = run(tmp_path, feed, b"id,name,New Column\n1,a,x\n", b"New Column,id,name\ny,2,b\n", b"id,name\n3,c\n")
+    assert rows(staged, "id", "new_column") == [(1, "x"), (2, "y"), (3, None)]
+
+
+def test_two_undeclared_columns_that_would_get_one_name_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    feed = contract(schema_policy="evolve")
+    with pytest.raises(PermanentFailure, match=r"s3://raw/1: undeclared column 'new-column'.*; declare it with field"):
+        run(tmp_path, feed, b"id,name,New Column\n1,a,x\n", b"id,name,new-column\n2,b,y\n")
+
+
+@pytest.mark.parametrize("policy", ["freeze", "evolve", "quarantine"])
+@pytest.mark.parametrize("optional", [False, True])
+def test_a_declared_column_whose_name_is_written_in_another_case_is_refused(
+    tmp_path: Path, policy: str, optional: bool
+) -> None:
+    feed = contract({"id": "bigint", "name": {"field": "Name", "optional": optional}}, schema_policy=policy)
+    with pytest.raises(PermanentFailure, match=r"s3://raw/0: has a column 'NAME' and no 'Name': .* \(field\)"):
+        run(tmp_path, feed, b"id,NAME\n1,a\n")
+
+
+def test_a_declared_column_may_be_lacking_where_another_differs_in_case_only(tmp_path: Path) -> None:
+    feed = contract({"op": {"field": "Op", "optional": True, "default": "I"}, "own": {"field": "op"}})
+    assert rows(run(tmp_path, feed, b"op\nx\n"), "op", "own") == [("I", "x")]
+
+
 def test_a_file_with_an_undeclared_column_is_put_aside_when_the_policy_says_so(tmp_path: Path) -> None:
     staged = run(tmp_path, contract(schema_policy="quarantine"), b"id,name,extra\n1,a,x\n", b"id,name\n2,b\n")
     assert rows(staged, "id") == [(2,)]
@@ -247,6 +274,27 @@ def test_dates_and_numbers_can_always_be_partitions(tmp_path: Path) -> None:
         (tmp_path / kind).mkdir()
         staged = run(tmp_path / kind, feed, f"id,name\n{value},a\nx,b\n".encode())
         assert ([file.partition for file in staged.files], staged.reasons) == ([value], {f"bad_{kind}:id": 1})
+
+
+def test_keys_that_differ_by_less_than_a_microsecond_are_not_made_one(tmp_path: Path) -> None:
+    columns = {"at": {"type": "timestamp", "required": True}, "other": "timestamp"}
+    texts = ["00.123456", "00.1234561", "00.123456789", "01.123456000", "02", "03.1"]
+    content = "at,other\n" + "".join(f"2026-01-01 00:00:{t},2026-01-01T00:00:00.123456789Z\n" for t in texts)
+    staged = run(tmp_path, contract(columns, key="at"), content.encode())
+    assert staged.reasons == {"bad_timestamp:at": 2}
+    assert [at.isoformat()[17:26] for (at,) in rows(staged, "at")] == [
+        "00.123456",
+        "01.123456",
+        "02+00:00",
+        "03.100000",
+    ]
+    assert {other.microsecond for (other,) in rows(staged, "other")} == {123456}
+
+
+def test_a_key_of_minus_zero_is_that_of_zero(tmp_path: Path) -> None:
+    feed = contract({"id": {"type": "double", "required": True}, "n": "double"}, key="id")
+    staged = run(tmp_path, feed, b"id,n\n0.0,1\n-0.0,-0.0\n-1e-300,3\n")
+    assert [str(row) for row in rows(staged, "id", "n")] == ["(-1e-300, 3.0)", "(0.0, -0.0)"]
 
 
 def test_nothing_is_read_without_the_key(tmp_path: Path) -> None:
@@ -380,3 +428,78 @@ def test_parquet_columns_are_checked_and_a_damaged_file_is_named(tmp_path: Path)
         run(tmp_path, feed, parquet({"id": pa.array([1])}))
     with pytest.raises(PermanentFailure, match=r"s3://raw/0: is not a readable Parquet file"):
         run(tmp_path, feed, parquet({"id": pa.array([1]), "name": pa.array(["a"])})[:-7])
+
+
+def test_decimals_of_parquet_that_are_wider_than_38_digits_are_exact_or_in_quarantine(tmp_path: Path) -> None:
+    columns = {"id": "int", "text": "string", "fits": "decimal(38,4)", "small": "decimal(10,2)", "tiny": "string"}
+    values = [Decimal("12345678901234567890.1234"), Decimal("-0.5"), Decimal("0.001"), None]
+    wide, ids = pa.array(values, pa.decimal256(60, 4)), pa.array([1, 2, 3, 4])
+    small = pa.array([None, Decimal("1.50"), Decimal("0.001"), None], pa.decimal256(60, 4))
+    tiny = pa.array([None, Decimal("1E-30"), None, None], pa.decimal256(60, 30))
+    content = parquet({"id": ids, "text": wide, "fits": wide, "small": small, "tiny": tiny})
+    staged = run(tmp_path, contract(columns, format={"kind": "parquet"}), content)
+    assert rows(staged, "id", "text", "fits", "small", "tiny") == [
+        (1, "12345678901234567890.1234", values[0], None, None),
+        (2, "-0.5000", values[1], Decimal("1.50"), f"0.{'0' * 29}1"),
+        (4, None, None, None, None),
+    ]
+    assert staged.reasons == {"bad_decimal:small": 1}
+
+
+def test_decimals_of_parquet_that_are_too_wide_within_lists_are_refused(tmp_path: Path) -> None:
+    lists = pa.array([[Decimal("1.5")]], pa.list_(pa.decimal256(60, 4)))
+    with pytest.raises(PermanentFailure, match=r"s3://raw/0: column 'name' has decimals of more than 38 digits within"):
+        run(tmp_path, contract(format={"kind": "parquet"}), parquet({"id": pa.array([1]), "name": lists}))
+
+
+def test_columns_of_parquet_are_known_by_the_names_that_the_file_has(tmp_path: Path) -> None:
+    feed = contract(
+        {"a": {"field": "Op"}, "b": {"field": "op"}, "c": {"field": "op_1"}, "d": {"field": "OP"}, "nested": "string"},
+        format={"kind": "parquet"},
+    )
+    names = ["Op", "nested", "op", "op_1", "OP"]
+    columns = [pa.array(["1"]), pa.array([[{"Op": "x", "op": [1]}]]), *(pa.array([n]) for n in ("2", "3", "4"))]
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_arrays(columns, names), sink)
+    assert rows(run(tmp_path, feed, bytes(sink.getvalue())), "a", "b", "c", "d") == [("1", "2", "3", "4")]
+
+
+def test_a_parquet_file_with_two_columns_of_one_name_is_refused(tmp_path: Path) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        pa.Table.from_arrays([pa.array([1]), pa.array(["a"]), pa.array(["b"])], ["id", "name", "name"]), sink
+    )
+    with pytest.raises(PermanentFailure, match=r"s3://raw/0: columns stand twice: 'name'"):
+        run(tmp_path, contract(format={"kind": "parquet"}, schema_policy="evolve"), bytes(sink.getvalue()))
+
+
+def test_bytes_of_parquet_are_text_where_they_are_utf_8_and_hexadecimal_digits_otherwise(tmp_path: Path) -> None:
+    feed = contract(
+        {"name": "string", "id": "string", "n": "int", "many": "string", "gone": {"drop": True}},
+        format={"kind": "parquet"},
+        schema_policy="evolve",
+    )
+    png = b"\x89PNG\xff"
+    table = {
+        "name": pa.array(["Bjørk".encode(), png, b"", None]),
+        "id": pa.array([b"ab", b"\xc3\xa9", b"\x00\xff", None], pa.binary(2)),
+        "n": pa.array([b"7", b"8", png, None]),
+        "many": pa.array([[png, "é".encode()], [None], [], None]),
+        "gone": pa.array([png] * 4),
+        "Extra": pa.array([png] * 4),
+    }
+    staged = run(tmp_path, feed, parquet(table))
+    assert rows(staged, "name", "id", "n", "many", "extra") == [
+        ("89504e47ff", "é", 8, "[null]", "89504e47ff"),
+        ("Bjørk", "ab", 7, '["89504e47ff","é"]', "89504e47ff"),
+        (None, None, None, None, "89504e47ff"),
+    ]
+    assert staged.reasons == {"bad_int:n": 1}
+
+
+def test_text_of_parquet_that_is_not_utf_8_is_refused_with_the_file_and_what_to_do(tmp_path: Path) -> None:
+    offsets = pa.array([0, 1, 2], pa.int32()).buffers()[1]
+    broken = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"\xffa")])
+    content = parquet({"id": pa.array([1, 2]), "name": broken})
+    with pytest.raises(PermanentFailure, match=r"^s3://raw/0: a column of text has bytes that are not UTF-8; have it"):
+        run(tmp_path, contract(format={"kind": "parquet"}), content)

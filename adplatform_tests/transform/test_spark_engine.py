@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 from pysail.spark import SparkConnectServer
 from pyspark.sql import SparkSession
@@ -147,6 +149,44 @@ def test_records_that_could_not_be_split_are_quarantined_as_they_are(tmp_path: P
     ]
 
 
+def test_a_column_that_is_not_judged_has_no_value_where_it_breaks_the_contract_on_both_engines(
+    tmp_path: Path, sail: SparkSession
+) -> None:
+    unless: dict[str, Any] = {"unless": "op = 'D'"}
+    columns = [
+        {"name": "op", "allowed": ["U", "D"]},
+        {"name": "n", "type": "int", "min": 0, **unless},
+        {"name": "t", "pattern": "[a-z]", "required": True, **unless},
+        {"name": "x", "type": "int", "expression": "n + 1", "max": 5, **unless},
+    ]
+    contract = Contract.model_validate({"columns": columns})
+    values = [("1", "a"), ("x", "a"), ("-1", "a"), ("1", "A"), ("1", None), ("9", "a")]
+    given = [(op, *value) for op in ("U", "D", None) for value in values]
+    file = tmp_path / "a.csv"
+    file.write_text("op,n,t\n" + "".join(f"{op or ''},{n},{t or ''}\n" for op, n, t in given))
+    staged = duckdb_transform(contract, [InputFile(file, "a", 0)], date(2026, 1, 1), None, tmp_path, EngineLimits())
+    raw = sail.createDataFrame(
+        [(*row, 0, n, None) for n, row in enumerate(given)],
+        "op string, n string, t string, _file int, _row bigint, _corrupt_record string",
+    )
+    result = spark_engine.transform(sail, contract, raw, {0: "a"}, None)
+    clean = ds.dataset([str(f.path) for f in staged.files]).to_table().to_pylist()
+    assert comparable(clean) == comparable(row.asDict() for row in result.clean.collect())
+    assert Counter((row["op"], row["n"], row["t"], row["x"]) for row in clean) == Counter(
+        {
+            ("U", 1, "a", 2): 1,
+            ("D", 1, "a", 2): 1,
+            ("D", None, "a", None): 2,
+            ("D", 1, None, 2): 2,
+            ("D", 9, "a", None): 1,
+            (None, 1, "a", 2): 1,
+        }
+    )
+    assert bad_values(quarantine_rows([staged.quarantine])) == bad_values(
+        r.asDict() for r in result.quarantine.collect()
+    )
+
+
 def test_a_contract_that_needs_a_key_does_not_run_without_one(sail: SparkSession) -> None:
     with pytest.raises(PermanentFailure, match="no hashing key"):
         spark_engine.transform(sail, oracle.contract(), sail.range(1), {}, None)
@@ -172,6 +212,7 @@ def test_the_job_on_real_spark_gives_exactly_the_truth(tmp_path: Path, monkeypat
         spark_job.run(spark, truth.contract, truth.files, files, output, oracle.KEY, load_key)
         partitions_are_judged(tmp_path / "partitions", spark)
         empty_fields_are_text(tmp_path / "empty", spark)
+        parquet_is_read_as_it_is_embedded(tmp_path / "bytes", spark)
     finally:
         spark.stop()
 
@@ -203,3 +244,21 @@ def empty_fields_are_text(work: Path, spark: SparkSession) -> None:
     spark_job.run(spark, contract, files, {0: str(work / "a.csv")}, str(work / "out"), None, load_key)
     rows = ds.dataset(work / "out/clean", format="parquet").to_table().to_pylist()
     assert sorted((row["id"], row["a"], row["b"]) for row in rows) == [(1, "", None), (2, "", None)]
+
+
+def parquet_is_read_as_it_is_embedded(work: Path, spark: SparkSession) -> None:
+    columns: dict[str, Any] = {"id": "int", "a": "string", "b": {"field": "A"}}
+    contract = Contract.model_validate({"columns": columns, "format": {"kind": "parquet"}})
+    work.mkdir()
+    path = work / "bytes.parquet"
+    pq.write_table(
+        pa.table({"id": [1, 2, 3, 4], "a": [b"\x89PNG\xff", "é".encode(), b"", None], "A": list("wxyz")}), path
+    )
+    spark_job.run(spark, contract, [InputFile(path, "a", 0)], {0: str(path)}, str(work / "out"), None)
+    rows = ds.dataset(work / "out/clean", format="parquet").to_table().to_pylist()
+    assert sorted((row["id"], row["a"], row["b"]) for row in rows) == [
+        (1, "89504e47ff", "w"),
+        (2, "é", "x"),
+        (3, "", "y"),
+        (4, None, "z"),
+    ]
