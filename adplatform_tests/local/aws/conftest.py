@@ -1,4 +1,4 @@
-"""What a test of AppFlow has: a CRM for itself, a bucket, a client, and a name for a flow."""
+"""What a test of AppFlow has: a CRM for itself, a bucket, a client, and a name for a flow. And an SFTP server."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +8,7 @@ import pytest
 from adplatform.local.world.saas.server import Server, serving
 from adplatform.platform.aws import Aws
 from adplatform_tests.local.aws.appflow_world import new_bucket, new_world, unique
+from adplatform_tests.support.sftp_host import sftp_host  # noqa: F401 - a fixture
 
 
 @pytest.fixture
