@@ -41,6 +41,8 @@ class Changed(TransientFailure):
 def escaped(name: bytes | str) -> str:
     """A name of any bytes as one line of text that can be shown: what is not printable is escaped."""
     text = name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 

@@ -202,7 +202,8 @@ class _Partial:
 
     @contextmanager
     def open(self, start: int) -> Iterator[IO[bytes]]:
-        """For writing after the first ``start`` bytes, which can be read before. What a failure leaves is noted."""
+        """For writing after the first ``start`` bytes, which can be read before. What a failure leaves is noted, or
+        deleted where it is too little."""
         with _disk(self._what):
             if start == 0:
                 self._note.unlink(missing_ok=True)
@@ -212,7 +213,10 @@ class _Partial:
                 yield out
             except BaseException:
                 with suppress(OSError):
-                    self.keep(out)
+                    if self.length >= max(start, _NOTED_FROM):
+                        self.keep(out)
+                    elif start == 0:
+                        self._path.unlink()
                 raise
             with _disk(self._what):
                 out.flush()
@@ -220,8 +224,6 @@ class _Partial:
 
     def keep(self, out: IO[bytes]) -> None:
         """Make what came last, and note it."""
-        if self.length < _NOTED_FROM:
-            return
         out.flush()
         os.fsync(out.fileno())
         self._note.write_text(json.dumps({**self._identity(), "sure": self.length}), encoding="utf-8")
@@ -256,9 +258,10 @@ def _copied(sftp: Sftp, handle: bytes, partial: _Partial, go_on: Callable[[], No
                 block = out.read(min(_BLOCK, start - partial.length))
             digest.update(block)
             partial.length += len(block)
-        with _disk(what):
-            out.seek(start)
-            out.truncate()
+        if start:
+            with _disk(what):
+                out.seek(start)
+                out.truncate()
         kept = start
         for data in sftp.read(handle, start, partial.file.size):
             go_on()

@@ -140,7 +140,7 @@ def _unfit(raw: bytes) -> str:
         return "it has no name"
     if "/" in name:
         return "its name leads to another folder"
-    if any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in name):
+    if not name.isprintable() and any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in name):
         return "its name has control characters or line breaks"
     return ""
 

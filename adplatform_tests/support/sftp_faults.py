@@ -29,6 +29,7 @@ class Faults:
     """What one read gives at most."""
     denied: set[str] = field(default_factory=set)
     """Files and folders that may be seen, but not read."""
+    read_only: bool = False
     hides_times: bool = False
     resolves_links: bool = True
     more_names: Sequence[str] = ()
@@ -150,10 +151,14 @@ class _Files(paramiko.SFTPServerInterface):
         return self._tried(lambda: _Handle(path, self, self._faults, self._link))
 
     def remove(self, path: str) -> Any:
+        if self._faults.read_only:
+            return paramiko.SFTP_PERMISSION_DENIED
         self._faults.requests.append(f"remove {Path(path).name}")
         return self._tried(Path(path).unlink)
 
     def rename(self, oldpath: str, newpath: str) -> Any:
+        if self._faults.read_only:
+            return paramiko.SFTP_PERMISSION_DENIED
         self._faults.requests.append(f"rename {Path(oldpath).name}")
         if Path(newpath).exists():
             return paramiko.SFTP_FAILURE
@@ -163,6 +168,8 @@ class _Files(paramiko.SFTPServerInterface):
         return done
 
     def mkdir(self, path: str, attr: Any) -> Any:
+        if self._faults.read_only:
+            return paramiko.SFTP_PERMISSION_DENIED
         return self._tried(Path(path).mkdir)
 
     def _told(self, found: os.stat_result, name: str | None = None) -> Any:
