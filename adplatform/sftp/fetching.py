@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ def fetch_all(
     files: Iterable[tuple[RemoteFile, Path]],
     connections: int = 4,
     go_on: Callable[[], None] = lambda: None,
-) -> Iterator[Fetched | Failed]:
+) -> Generator[Fetched | Failed, None, None]:
     """Fetch each file to its target, over up to ``connections`` at once, or as many as the server allows; in the order
     in which they are done. One that fails ends no other. ``files`` is drawn from little ahead, by the caller's thread,
     which also asks ``go_on``; when either raises, or the caller stops, the fetches under way are broken off.
@@ -256,6 +256,8 @@ def _copied(sftp: Sftp, handle: bytes, partial: _Partial, go_on: Callable[[], No
             go_on()
             with _disk(what):
                 block = out.read(min(_BLOCK, start - partial.length))
+            if not block:
+                raise TransientFailure(f"{what}: what had come of it was taken away; run the step again")
             digest.update(block)
             partial.length += len(block)
         if start:

@@ -2,7 +2,7 @@
 
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -30,7 +30,7 @@ class Refused:
     reason: str
 
 
-def listed(sftp: Sftp, folder: str, depth: int = 0) -> Iterator[RemoteFile | Refused]:
+def listed(sftp: Sftp, folder: str, depth: int = 0) -> Generator[RemoteFile | Refused, None, None]:
     """The files of a folder, and of folders in it as far as ``depth`` levels below, in the server's order. Links are
     taken to files below the folder only. Others may use the session between entries.
 

@@ -108,7 +108,7 @@ class Sftp:
     def stat_open(self, handle: bytes) -> Attributes:
         return _Body(self._expect(_ATTRS, _FSTAT, _string(handle))).attributes()
 
-    def read(self, handle: bytes, start: int, end: int) -> Iterator[bytes]:
+    def read(self, handle: bytes, start: int, end: int) -> Generator[bytes, None, None]:
         """The bytes from ``start`` and before ``end``, in order. They end early where the file does."""
         asked = start
         waiting: deque[tuple[int, int, int]] = deque()

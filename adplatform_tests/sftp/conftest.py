@@ -1,17 +1,21 @@
 """A real SFTP server, and one that misbehaves."""
 
+import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from adplatform.sftp.connection import Credentials, Host
 from adplatform.sftp.connection import connected as connect
+from adplatform.sftp.listing import RemoteFile
 from adplatform.sftp.protocol import Sftp
 from adplatform_tests.support.sftp_faults import Faults, FaultyHost, faulty_host
 from adplatform_tests.support.sftp_host import SftpHost, sftp_host  # noqa: F401 - a fixture
 
 PASSWORD = "not-so-secret"
+WHEN = datetime(2026, 11, 1, 12, 30, 15, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -46,3 +50,11 @@ def user_of(server: SftpHost) -> Credentials:
 
 def faulty_host_of(server: FaultyHost, **more: float) -> Host:
     return Host(server.host, (server.host_key,), server.port, **more)  # type: ignore[arg-type]
+
+
+def put(path: Path, content: bytes = b"content") -> RemoteFile:
+    """A file of ``WHEN`` on a server of this machine, as it is listed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    os.utime(path, (0, WHEN.timestamp()))
+    return RemoteFile(str(path), len(content), WHEN)

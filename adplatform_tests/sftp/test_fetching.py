@@ -7,7 +7,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,19 +18,12 @@ from adplatform.sftp.errors import Changed, NoSuchFile
 from adplatform.sftp.fetching import Failed, Fetched, fetch, fetch_all
 from adplatform.sftp.listing import RemoteFile
 from adplatform.sftp.protocol import AHEAD, Sftp
-from adplatform_tests.sftp.conftest import PASSWORD, faulty_host_of, host_of, user_of
+from adplatform_tests.sftp.conftest import PASSWORD, WHEN, faulty_host_of, host_of, put, user_of
 from adplatform_tests.support.sftp_faults import FaultyHost
 from adplatform_tests.support.sftp_host import SftpHost
 
 PARTNER = Credentials("partner", password=PASSWORD)
 MIB = 1 << 20
-
-
-def put(path: Path, content: bytes) -> RemoteFile:
-    """A file on the server, as it is listed."""
-    path.write_bytes(content)
-    os.utime(path, (0, 1_700_000_000))
-    return RemoteFile(str(path), len(content), datetime.fromtimestamp(1_700_000_000, UTC))
 
 
 def sha256(content: bytes) -> str:
@@ -138,11 +131,23 @@ def test_a_part_of_what_the_file_was_before_is_not_kept(faulty: FaultyHost, targ
     content = os.urandom(5 * MIB + (0 if later else 1))
     file = put(faulty.folder / "file", content)
     if later:
-        os.utime(file.path, (0, 1_700_000_000 + later))
-        file = RemoteFile(file.path, file.size, datetime.fromtimestamp(1_700_000_000 + later, UTC))
+        os.utime(file.path, (0, WHEN.timestamp() + later))
+        file = RemoteFile(file.path, file.size, WHEN + timedelta(seconds=later))
     fetched, least = asked_from(faulty, file, target)
     assert (fetched.sha256, fetched.resumed, least) == (sha256(content), 0, 0)
     assert target.read_bytes() == content
+
+
+def test_a_note_is_gone_before_bytes_of_another_file_come(faulty: FaultyHost, target: Path) -> None:
+    broken_off(faulty, put(faulty.folder / "file", os.urandom(5 * MIB)), target, 3 * MIB)
+    note = target.with_name(".file.partial.json")
+    assert note.exists()
+    noted: list[bool] = []
+    faulty.faults.on_read = lambda _path, _offset: noted.append(note.exists())
+    file = put(faulty.folder / "file", bytes(MIB))
+    with connected(faulty_host_of(faulty), [PARTNER]) as sftp:
+        fetch(sftp, file, target)
+    assert set(noted) == {False}
 
 
 def test_bytes_after_those_that_are_sure_are_not_believed(faulty: FaultyHost, target: Path) -> None:
@@ -158,16 +163,16 @@ def test_bytes_after_those_that_are_sure_are_not_believed(faulty: FaultyHost, ta
 def grows(path: Path) -> None:
     with path.open("ab") as out:
         out.write(b"more")
-    os.utime(path, (0, 1_700_000_000))
+    os.utime(path, (0, WHEN.timestamp()))
 
 
 def is_touched(path: Path) -> None:
-    os.utime(path, (0, 1_700_000_060))
+    os.utime(path, (0, WHEN.timestamp() + 60))
 
 
 def shrinks(path: Path) -> None:
     os.truncate(path, 10)
-    os.utime(path, (0, 1_700_000_000))
+    os.utime(path, (0, WHEN.timestamp()))
 
 
 def is_replaced(path: Path) -> None:
@@ -226,7 +231,7 @@ def test_a_server_that_falls_silent_in_mid_file_is_not_waited_for(faulty: Faulty
     file = put(faulty.folder / "file", bytes(3 * MIB))
     released = threading.Event()
     faulty.faults.on_read = lambda _, offset: released.wait(30) if offset > 2 * MIB else None
-    with connected(faulty_host_of(faulty, silent_seconds=0.5), [PARTNER]) as sftp:
+    with connected(faulty_host_of(faulty, silent_seconds=2), [PARTNER]) as sftp:
         with pytest.raises(TransientFailure, match="did not answer in time"):
             fetch(sftp, file, target)
         assert not sftp.is_usable
@@ -265,8 +270,8 @@ def test_memory_is_bounded_whatever_the_size(sftp: Sftp, sftp_host: SftpHost, ta
     path = sftp_host.folder / "file"
     put(path, b"")
     os.truncate(path, 128 * MIB)
-    os.utime(path, (0, 1_700_000_000))
-    file = RemoteFile(str(path), 128 * MIB, datetime.fromtimestamp(1_700_000_000, UTC))
+    os.utime(path, (0, WHEN.timestamp()))
+    file = RemoteFile(str(path), 128 * MIB, WHEN)
     tracemalloc.start()
     try:
         fetch(sftp, file, target)
@@ -366,7 +371,7 @@ def test_a_caller_that_stops_breaks_off_what_is_under_way(faulty: FaultyHost, ta
     fetches = fetch_all(faulty_host_of(faulty), [PARTNER], pairs(files, target), 2)
     assert next(fetches).file == files[0]
     assert reached.wait(20)
-    fetches.close()  # type: ignore[attr-defined]
+    fetches.close()
     assert not (target.parent / "large").exists()
     assert [thread.name for thread in threading.enumerate() if "ThreadPool" in thread.name] == []
 

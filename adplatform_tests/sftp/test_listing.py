@@ -2,7 +2,6 @@
 
 import os
 import tracemalloc
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -13,18 +12,9 @@ from adplatform.sftp.connection import connected
 from adplatform.sftp.errors import NoSuchFile
 from adplatform.sftp.listing import Refused, RemoteFile, listed
 from adplatform.sftp.protocol import Sftp
-from adplatform_tests.sftp.conftest import host_of, user_of
+from adplatform_tests.sftp.conftest import WHEN, host_of, put, user_of
 from adplatform_tests.support.sftp_faults import FaultyHost
 from adplatform_tests.support.sftp_host import SftpHost
-
-WHEN = datetime(2026, 11, 1, 12, 30, 15, tzinfo=UTC)
-
-
-def put(path: Path, text: str = "text") -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    os.utime(path, (0, WHEN.timestamp()))
-    return str(path)
 
 
 def files_of(sftp: Sftp, folder: Path, depth: int = 0) -> list[RemoteFile]:
@@ -43,7 +33,7 @@ def by_path(entry: RemoteFile) -> str:
 
 def test_files_have_size_and_time_in_utc(sftp: Sftp, sftp_host: SftpHost) -> None:
     for name in ("a b.csv", "Zürich 東京.csv", "report..csv", "-rf", ".hidden"):
-        put(sftp_host.folder / name, name)
+        put(sftp_host.folder / name, name.encode())
     found = files_of(sftp, sftp_host.folder)
     assert found == sorted(
         (RemoteFile(str(path), path.stat().st_size, WHEN) for path in sftp_host.folder.iterdir()),
@@ -54,15 +44,16 @@ def test_files_have_size_and_time_in_utc(sftp: Sftp, sftp_host: SftpHost) -> Non
 
 
 def test_folders_are_listed_as_deep_as_is_asked(sftp: Sftp, sftp_host: SftpHost) -> None:
-    paths = [put(sftp_host.folder / name) for name in ("top", "a/one", "b/two", "b/c/three", "b/c/d/four")]
+    paths = [put(sftp_host.folder / name).path for name in ("top", "a/one", "b/two", "b/c/three", "b/c/d/four")]
     for depth, count in ((0, 1), (1, 3), (2, 4), (9, 5)):
         assert [file.path for file in files_of(sftp, sftp_host.folder, depth)] == sorted(paths[:count])
 
 
 def test_links_are_taken_to_files_below_the_folder_only(sftp: Sftp, sftp_host: SftpHost, tmp_path: Path) -> None:
     folder = sftp_host.folder / "feed"
-    put(folder / "deep/file", "four more")
-    outside, beside = put(tmp_path / "outside"), put(sftp_host.folder / "feed-of-others")
+    put(folder / "deep/file", b"four more")
+    outside = put(tmp_path / "outside").path
+    beside = put(sftp_host.folder / "feed-of-others").path
     for name, target in {
         "good": "deep/file",
         "outside": outside,
@@ -142,13 +133,13 @@ def test_a_folder_that_cannot_be_read_is_an_error_and_one_below_it_an_entry(
 
 def test_a_session_may_be_used_while_and_after_a_listing_goes_on(sftp: Sftp, sftp_host: SftpHost) -> None:
     for number in range(300):
-        put(sftp_host.folder / f"{number}", "x" * number)
+        put(sftp_host.folder / f"{number}", b"x" * number)
     for entry in listed(sftp, str(sftp_host.folder)):
         assert isinstance(entry, RemoteFile)
         assert sftp.stat(entry.path).size == entry.size
     entries = listed(sftp, str(sftp_host.folder))
     next(entries)
-    entries.close()  # type: ignore[attr-defined]
+    entries.close()
     assert len(files_of(sftp, sftp_host.folder)) == 300
 
 

@@ -1,8 +1,7 @@
 """What was fetched is archived or deleted, and nothing else; doing it again changes nothing."""
 
-import os
+import shutil
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,16 +12,9 @@ from adplatform.sftp.errors import Changed, NoSuchFile
 from adplatform.sftp.listing import RemoteFile
 from adplatform.sftp.moving import delete, move
 from adplatform.sftp.protocol import POSIX_RENAME, Sftp
-from adplatform_tests.sftp.conftest import PASSWORD, faulty_host_of
+from adplatform_tests.sftp.conftest import PASSWORD, faulty_host_of, put
 from adplatform_tests.support.sftp_faults import FaultyHost
 from adplatform_tests.support.sftp_host import SftpHost
-
-
-def put(path: Path, content: bytes = b"content") -> RemoteFile:
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(content)
-    os.utime(path, (0, 1_700_000_000))
-    return RemoteFile(str(path), len(content), datetime.fromtimestamp(1_700_000_000, UTC))
 
 
 @pytest.fixture(params=["posix-rename", "rename"])
@@ -127,9 +119,12 @@ def test_a_move_whose_answer_is_lost_is_found_done(faulty: FaultyHost) -> None:
     assert faulty.faults.requests == ["rename file"]
 
 
-def test_a_server_that_only_says_it_has_moved_is_not_believed(faulty: FaultyHost, faulty_sftp: Sftp) -> None:
+@pytest.mark.parametrize("act", [shutil.move, shutil.copy2], ids=["did not", "copied"])
+def test_a_server_that_only_says_it_has_moved_is_not_believed(
+    faulty: FaultyHost, faulty_sftp: Sftp, act: Callable[[str, str], object]
+) -> None:
     file, target = put(faulty.folder / "file"), faulty.folder / "archive"
-    faulty.faults.on_rename = lambda source, target: Path(target).rename(source)
+    faulty.faults.on_rename = lambda source, target: act(target, source)
     with pytest.raises(TransientFailure, match="says it is moved, and it is not"):
         move(faulty_sftp, file, str(target))
     assert (faulty.folder / "file").exists()

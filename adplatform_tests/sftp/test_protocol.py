@@ -3,6 +3,7 @@
 import socket
 import struct
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -86,10 +87,10 @@ def test_answers_may_come_in_any_order() -> None:
         assert b"".join(Sftp(channel).read(b"h", 0, len(content))) == content
 
 
-def test_answers_that_nobody_waits_for_are_passed_over() -> None:
+def test_answers_that_nobody_waits_for_are_passed_over_and_not_kept() -> None:
     def serve(link: socket.socket) -> None:
         begin(link)
-        reads = [asked(link) for _ in range(4)]
+        reads = [asked(link) for _ in range(100)]
         link.sendall(message(103, reads[0][1] + text(bytes(32768))))
         _, number, _ = asked(link)
         for read in reads[1:]:
@@ -98,10 +99,15 @@ def test_answers_that_nobody_waits_for_are_passed_over() -> None:
 
     with answered(serve) as channel:
         sftp = Sftp(channel)
-        reading = sftp.read(b"h", 0, 4 * 32768)
+        reading = sftp.read(b"h", 0, 100 * 32768)
         next(reading)
-        reading.close()  # type: ignore[attr-defined]
-        assert sftp.stat("/file").size == 42
+        reading.close()
+        tracemalloc.start()
+        try:
+            assert sftp.stat("/file").size == 42
+            assert tracemalloc.get_traced_memory()[0] < 1_000_000
+        finally:
+            tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
