@@ -126,7 +126,7 @@ def connected(host: Host, credentials: Sequence[Credentials]) -> Iterator[Sftp]:
         with _negotiated(host, algorithms) as link:
             try:
                 with sftp_failures(host.place):
-                    _log_in(link, tried)
+                    _log_in(host.place, link, tried)
             except CredentialsRefused as e:
                 refused.append(f"{tried.stage}: {e}" if len(credentials) > 1 else str(e))
                 continue
@@ -165,18 +165,17 @@ def _negotiate(host: Host, link: "transport.Transport") -> None:
     try:
         link.start_client(timeout=host.connect_seconds)
     except paramiko.IncompatiblePeer as e:
-        raise PermanentFailure(
-            f"{host.place}: {link.disagreement() or e}. Let the server offer one of these"
-            f"{', or pin a host key of a type that it has' if 'host key' in link.disagreement() else ''}"
-        ) from e
+        said = escaped(link.disagreement() or str(e))
+        pin = ", or pin a host key of a type that it has" if "host key" in said else ""
+        raise PermanentFailure(f"{host.place}: {said}. Let the server offer one of these{pin}") from e
     if not link.initial_kex_done:
         raise TimeoutError
 
 
-def _log_in(link: "transport.Transport", credentials: Credentials) -> None:
+def _log_in(place: str, link: "transport.Transport", credentials: Credentials) -> None:
     wanted: list[str] = []
     if credentials.private_key:
-        key = _private_key(credentials)
+        key = _private_key(place, credentials)
         try:
             wanted = link.auth_publickey(credentials.username, key)
         except paramiko.AuthenticationException:
@@ -185,10 +184,12 @@ def _log_in(link: "transport.Transport", credentials: Credentials) -> None:
     if credentials.password and not link.is_authenticated():
         wanted = link.auth_password(credentials.username, credentials.password)
     if not link.is_authenticated():
-        raise CredentialsRefused(f"the server wants {', '.join(wanted) or 'more'}, too, which the secret has not")
+        raise CredentialsRefused(
+            f"{place}: the server wants {escaped(', '.join(wanted)) or 'more'}, too: add it to the secret"
+        )
 
 
-def _private_key(credentials: Credentials) -> "paramiko.PKey":
+def _private_key(place: str, credentials: Credentials) -> "paramiko.PKey":
     """
     Raises:
         CredentialsRefused: it is none, or the passphrase is wrong.
@@ -204,8 +205,8 @@ def _private_key(credentials: Credentials) -> "paramiko.PKey":
     except (ValueError, TypeError, UnsupportedAlgorithm):
         # Without "from e": what the parser says may quote the key.
         raise CredentialsRefused(
-            "PrivateKey of the secret cannot be read: it is to be of OpenSSH or PEM, and Passphrase its passphrase, if "
-            "it has one"
+            f"{place}: PrivateKey of the secret cannot be read: it is to be of OpenSSH or PEM, and Passphrase its "
+            "passphrase, if it has one"
         ) from None
     kinds: Sequence[tuple[type, Any]] = (
         (ed25519.Ed25519PrivateKey, paramiko.Ed25519Key),
@@ -218,7 +219,7 @@ def _private_key(credentials: Credentials) -> "paramiko.PKey":
                 serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
             )
             return wrapper.from_private_key(io.StringIO(written.decode()))
-    raise CredentialsRefused("PrivateKey of the secret is to be of Ed25519, ECDSA or RSA")
+    raise CredentialsRefused(f"{place}: PrivateKey of the secret is to be of Ed25519, ECDSA or RSA")
 
 
 def _session(host: Host, link: "transport.Transport", stage: str) -> Sftp:

@@ -87,7 +87,7 @@ def _refusal(what: str, error: StatusError) -> PermanentFailure | TransientFailu
 
 def _of_ssh(what: str, error: "paramiko.SSHException") -> PermanentFailure | TransientFailure:
     if isinstance(error, paramiko.IncompatiblePeer):
-        return PermanentFailure(f"{what}: {error}")
+        return PermanentFailure(f"{what}: {escaped(str(error))}")
     if isinstance(error, paramiko.BadAuthenticationType):
         takes = ", ".join(escaped(kind) for kind in error.allowed_types)
         return CredentialsRefused(f"{what}: the server takes none of the secret's: it wants {takes}")

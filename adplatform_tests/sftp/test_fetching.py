@@ -180,6 +180,10 @@ def is_replaced(path: Path) -> None:
     path.write_bytes(b"new")
 
 
+def is_renamed(path: Path) -> None:
+    path.rename(path.with_name("old"))
+
+
 @pytest.mark.parametrize("happens", [grows, is_touched, shrinks, is_replaced])
 def test_a_file_that_is_another_than_was_listed_is_not_fetched(
     sftp: Sftp, sftp_host: SftpHost, target: Path, happens: Callable[[Path], None]
@@ -191,7 +195,7 @@ def test_a_file_that_is_another_than_was_listed_is_not_fetched(
     assert list(target.parent.iterdir()) == []
 
 
-@pytest.mark.parametrize("happens", [grows, is_touched, shrinks, is_replaced, Path.unlink])
+@pytest.mark.parametrize("happens", [grows, is_touched, shrinks, is_replaced, is_renamed, Path.unlink])
 def test_a_file_that_changes_while_it_is_fetched_leaves_nothing(
     faulty: FaultyHost, faulty_sftp: Sftp, target: Path, happens: Callable[[Path], None]
 ) -> None:

@@ -1,18 +1,19 @@
 """A listing has every entry, says which it does not take and why, and needs no more memory for many."""
 
 import os
+import threading
 import tracemalloc
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from adplatform.failures import AccessRefused
-from adplatform.sftp.connection import connected
+from adplatform.failures import AccessRefused, TransientFailure
+from adplatform.sftp.connection import Credentials, connected
 from adplatform.sftp.errors import NoSuchFile
 from adplatform.sftp.listing import Refused, RemoteFile, listed
 from adplatform.sftp.protocol import Sftp
-from adplatform_tests.sftp.conftest import WHEN, host_of, put, user_of
+from adplatform_tests.sftp.conftest import PASSWORD, WHEN, faulty_host_of, host_of, put, user_of
 from adplatform_tests.support.sftp_faults import FaultyHost
 from adplatform_tests.support.sftp_host import SftpHost
 
@@ -150,6 +151,16 @@ def test_a_listing_goes_with_the_folder_that_is_taken_away_meanwhile(faulty: Fau
     (faulty.folder / "sub/file").unlink()
     (faulty.folder / "sub").rmdir()
     assert list(entries) == []
+
+
+def test_a_server_that_falls_silent_while_it_lists_is_not_waited_for(faulty: FaultyHost) -> None:
+    put(faulty.folder / "file")
+    released = threading.Event()
+    faulty.faults.on_list = lambda: released.wait(30)
+    with connected(faulty_host_of(faulty, silent_seconds=2), [Credentials("partner", password=PASSWORD)]) as sftp:
+        with pytest.raises(TransientFailure, match=r"folder .*: the server did not answer in time"):
+            list(listed(sftp, str(faulty.folder)))
+        released.set()
 
 
 def test_memory_is_bounded_however_many_entries_there_are(sftp_host: SftpHost) -> None:
