@@ -1,0 +1,294 @@
+"""Files of a server onto this machine's disk: whole or not at all, and on from where they broke off."""
+
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from threading import Condition, Event
+from typing import IO, Any
+
+from adplatform.failures import PermanentFailure, TransientFailure, local_failure
+from adplatform.sftp.connection import Credentials, Host, connected
+from adplatform.sftp.errors import Changed, escaped, sftp_failures
+from adplatform.sftp.listing import RemoteFile, found, is_as_listed
+from adplatform.sftp.protocol import Sftp
+
+_STEP = 64 << 20
+"""Bytes after which what came is made to last, and noted."""
+_NOTED_FROM = 1 << 20
+"""What is smaller is sooner fetched again than noted."""
+_BLOCK = 1 << 20
+_ASKED_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """``sha256`` is of all bytes, in hexadecimal; ``resumed`` how many of them an earlier fetch had brought."""
+
+    file: RemoteFile
+    target: Path
+    sha256: str
+    resumed: int = 0
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A file that did not come, and why."""
+
+    file: RemoteFile
+    target: Path
+    failure: PermanentFailure | TransientFailure
+
+
+def fetch(sftp: Sftp, file: RemoteFile, target: Path, go_on: Callable[[], None] = lambda: None) -> Fetched:
+    """Fetch a file as it was listed to ``target``, whose folder exists; what stood there is replaced. Of the same file,
+    told by path, size and time, what an earlier fetch left beside the target is not fetched again. ``go_on``, which may
+    raise, is asked between pieces. Nothing is at the target before the file is whole. One fetch at a time to a target.
+
+    Servers tell times in whole seconds: a change within one that keeps the size is not seen.
+
+    Raises:
+        Changed: it is another than was listed, or was changed or taken away while it came.
+        NoSuchFile: it was gone before anything came.
+        AccessRefused, PermanentFailure, TransientFailure, EnvironmentFailure: as :func:`sftp_failures`, and for this
+            machine's disk.
+    """
+    what = f"file {escaped(file.path)}"
+    partial = _Partial(file, target, what)
+    with sftp_failures(what), sftp.opened(file.path) as handle:
+        if not is_as_listed(file, sftp.stat_open(handle)):
+            raise Changed(f"{what} is another than was listed: list it again")
+        fetched = _copied(sftp, handle, partial, go_on)
+        if not is_as_listed(file, found(sftp, file.path)):
+            partial.forget()
+            raise Changed(f"{what} was changed or taken away while it was fetched: list it again")
+        if partial.length < file.size:
+            raise TransientFailure(f"{what} ended after {partial.length:,} of its {file.size:,} bytes")
+    partial.publish()
+    return fetched
+
+
+def fetch_all(
+    host: Host,
+    credentials: Sequence[Credentials],
+    files: Iterable[tuple[RemoteFile, Path]],
+    connections: int = 4,
+    go_on: Callable[[], None] = lambda: None,
+) -> Generator[Fetched | Failed, None, None]:
+    """Fetch each file to its target, over up to ``connections`` at once, or as many as the server allows; in the order
+    in which they are done. One that fails ends no other. ``files`` is drawn from little ahead, by the caller's thread,
+    which also asks ``go_on``; when either raises, or the caller stops, the fetches under way are broken off.
+
+    Raises:
+        HostKeyRefused, CredentialsRefused, PermanentFailure, TransientFailure, EnvironmentFailure: no connection can be
+            made to begin with, as :func:`connected`.
+    """
+    stopped = Event()
+
+    def unless_stopped() -> None:
+        if stopped.is_set():
+            raise TransientFailure("the fetch was broken off")
+
+    def one(file: RemoteFile, target: Path) -> Fetched | Failed:
+        try:
+            with sessions.one() as sftp:
+                return fetch(sftp, file, target, unless_stopped)
+        except (PermanentFailure, TransientFailure) as e:
+            return Failed(file, target, e)
+
+    remaining = iter(files)
+    under_way: set[Future[Fetched | Failed]] = set()
+    with _Sessions(host, credentials, connections) as sessions, ThreadPoolExecutor(connections) as pool:
+        try:
+            while True:
+                go_on()
+                ahead = islice(remaining, 2 * connections - len(under_way))
+                under_way |= {pool.submit(one, file, target) for file, target in ahead}
+                if not under_way:
+                    return
+                done, under_way = wait(under_way, timeout=_ASKED_SECONDS, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        finally:
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
+
+
+class _Sessions:
+    """Connections as one user, for several threads; the first is made with it."""
+
+    def __init__(self, host: Host, credentials: Sequence[Credentials], most: int) -> None:
+        self._host, self._credentials, self._most = host, credentials, most
+        self._idle: deque[tuple[Sftp, ExitStack]] = deque()
+        self._open = 0
+        self._changed = Condition()
+
+    def __enter__(self) -> "_Sessions":
+        first = self._made()
+        # Others are not to try what was refused: servers count that, and shut out.
+        self._credentials = [tried for tried in self._credentials if tried.stage == first[0].stage]
+        self._idle.append(first)
+        self._open = 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for _sftp, closing in self._idle:
+            closing.close()
+
+    @contextmanager
+    def one(self) -> Iterator[Sftp]:
+        """A session of the caller's own for as long as the block lasts."""
+        taken = self._taken()
+        try:
+            yield taken[0]
+        finally:
+            if not taken[0].is_usable:
+                taken[1].close()
+            with self._changed:
+                if taken[0].is_usable:
+                    self._idle.append(taken)
+                else:
+                    self._open -= 1
+                self._changed.notify_all()
+
+    def _taken(self) -> tuple[Sftp, ExitStack]:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._idle or self._open < self._most)
+                if self._idle:
+                    return self._idle.pop()
+                self._open += 1
+            try:
+                return self._made()
+            except (PermanentFailure, TransientFailure):
+                with self._changed:
+                    self._open -= 1
+                    self._changed.notify_all()
+                    if self._open == 0:
+                        raise
+                    # The server allows no more at once.
+                    self._most = self._open
+
+    def _made(self) -> tuple[Sftp, ExitStack]:
+        with ExitStack() as stack:
+            sftp = stack.enter_context(connected(self._host, self._credentials))
+            return sftp, stack.pop_all()
+
+
+class _Partial:
+    """What came of a file, beside its target, and a note of which file that is and how many bytes are sure to last."""
+
+    def __init__(self, file: RemoteFile, target: Path, what: str) -> None:
+        self.file, self.target, self._what = file, target, what
+        self._path = target.with_name(f".{target.name}.partial")
+        self._note = target.with_name(f".{target.name}.partial.json")
+        self.length = 0
+
+    def sure(self) -> int:
+        """Bytes of this very file that need not come again."""
+        with _disk(self._what):
+            if not self._note.exists() or not self._path.exists():
+                return 0
+            noted = _read_note(self._note)
+            length = noted.pop("sure", 0)
+            same = noted == self._identity() and isinstance(length, int) and 0 <= length <= self.file.size
+            return length if same and length <= self._path.stat().st_size else 0
+
+    @contextmanager
+    def open(self, start: int) -> Iterator[IO[bytes]]:
+        """For writing after the first ``start`` bytes, which can be read before. What a failure leaves is noted, or
+        deleted where it is too little."""
+        with _disk(self._what):
+            if start == 0:
+                self._note.unlink(missing_ok=True)
+            out = self._path.open("r+b" if start else "wb")
+        with out:
+            try:
+                yield out
+            except BaseException:
+                with suppress(OSError):
+                    if self.length >= max(start, _NOTED_FROM):
+                        self.keep(out)
+                    elif start == 0:
+                        self._path.unlink()
+                raise
+            with _disk(self._what):
+                out.flush()
+                os.fsync(out.fileno())
+
+    def keep(self, out: IO[bytes]) -> None:
+        """Make what came last, and note it."""
+        out.flush()
+        os.fsync(out.fileno())
+        self._note.write_text(json.dumps({**self._identity(), "sure": self.length}), encoding="utf-8")
+
+    def forget(self) -> None:
+        with _disk(self._what):
+            self._note.unlink(missing_ok=True)
+            self._path.unlink(missing_ok=True)
+
+    def publish(self) -> None:
+        with _disk(self._what):
+            self._path.replace(self.target)
+            self._note.unlink(missing_ok=True)
+            folder = os.open(self.target.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def _identity(self) -> dict[str, Any]:
+        return {"path": self.file.path, "size": self.file.size, "modified": self.file.modified.isoformat()}
+
+
+def _copied(sftp: Sftp, handle: bytes, partial: _Partial, go_on: Callable[[], None]) -> Fetched:
+    what = f"file {escaped(partial.file.path)}"
+    start = partial.sure()
+    digest = hashlib.sha256()
+    with partial.open(start) as out:
+        while partial.length < start:
+            go_on()
+            with _disk(what):
+                block = out.read(min(_BLOCK, start - partial.length))
+            if not block:
+                raise TransientFailure(f"{what}: what had come of it was taken away; run the step again")
+            digest.update(block)
+            partial.length += len(block)
+        if start:
+            with _disk(what):
+                out.seek(start)
+                out.truncate()
+        kept = start
+        for data in sftp.read(handle, start, partial.file.size):
+            go_on()
+            digest.update(data)
+            with _disk(what):
+                out.write(data)
+                partial.length += len(data)
+                if partial.length - kept >= _STEP:
+                    partial.keep(out)
+                    kept = partial.length
+    return Fetched(partial.file, partial.target, digest.hexdigest(), start)
+
+
+def _read_note(path: Path) -> dict[str, Any]:
+    """Empty where it is not whole."""
+    try:
+        noted = json.loads(path.read_bytes())
+    except ValueError:
+        return {}
+    return noted if isinstance(noted, dict) else {}
+
+
+@contextmanager
+def _disk(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as e:
+        raise local_failure(what, e) from e

@@ -1,0 +1,153 @@
+"""What lies in a server's folder, an entry at a time, however many there are."""
+
+import stat
+import unicodedata
+from collections.abc import Generator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from adplatform.failures import AccessRefused
+from adplatform.sftp.errors import NoSuchFile, escaped, sftp_failures
+from adplatform.sftp.protocol import NO_SUCH_FILE, Attributes, Sftp, StatusError
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file as a server tells of it: bytes, and the time of its last change, in whole seconds. Of a link, both are of
+    the file that it leads to."""
+
+    path: str
+    size: int
+    modified: datetime
+    is_link: bool = False
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An entry that is not taken. ``path`` is for people, on one line."""
+
+    path: str
+    reason: str
+
+
+def listed(sftp: Sftp, folder: str, depth: int = 0) -> Generator[RemoteFile | Refused, None, None]:
+    """The files of a folder, and of folders in it as far as ``depth`` levels below, in the server's order. Links are
+    taken to files below the folder only. Others may use the session between entries.
+
+    Raises:
+        NoSuchFile, AccessRefused, PermanentFailure, TransientFailure: as :func:`sftp_failures`, of the folder itself or
+            the connection; a folder in it that cannot be read is a :class:`Refused`.
+    """
+    with sftp_failures(f"folder {escaped(folder)}"):
+        root = sftp.real_path(folder)
+    waiting = [(folder, 0)]
+    while waiting:
+        here, level = waiting.pop()
+        entries = sftp.entries(here)
+        try:
+            while True:
+                with sftp_failures(f"folder {escaped(here)}"):
+                    entry = next(entries, None)
+                if entry is None:
+                    break
+                described = _entry(sftp, root, here, *entry)
+                if not isinstance(described, str):
+                    yield described
+                elif level < depth:
+                    waiting.append((described, level + 1))
+        except NoSuchFile:
+            # Gone since it was listed: nothing is in it.
+            if level == 0:
+                raise
+        except AccessRefused as e:
+            if level == 0:
+                raise
+            yield Refused(escaped(here), str(e))
+        finally:
+            with sftp_failures(f"folder {escaped(here)}"):
+                entries.close()
+
+
+def found(sftp: Sftp, path: str) -> Attributes | None:
+    """What is at a path, links followed; None where nothing is."""
+    try:
+        return sftp.stat(path)
+    except StatusError as e:
+        if e.code != NO_SUCH_FILE:
+            raise
+    return None
+
+
+def is_as_listed(file: RemoteFile, told: Attributes | None) -> bool:
+    """Whether what a server tells now is what was listed."""
+    return told is not None and (told.size, told.modified) == (file.size, int(file.modified.timestamp()))
+
+
+def _remote_file(path: str, told: Attributes, *, is_link: bool = False) -> RemoteFile | None:
+    """None where the server does not tell size and time."""
+    if told.size is None or told.modified is None:
+        return None
+    return RemoteFile(path, told.size, datetime.fromtimestamp(told.modified, UTC), is_link)
+
+
+def _entry(sftp: Sftp, root: bytes, folder: str, raw: bytes, told: Attributes) -> RemoteFile | Refused | str:
+    """The path of a folder is text alone."""
+    shown = f"{escaped(folder.rstrip('/'))}/{escaped(raw)}"
+    reason = _unfit(raw)
+    if reason:
+        return Refused(shown, reason)
+    path = f"{folder.rstrip('/')}/{raw.decode()}"
+    try:
+        with sftp_failures(shown):
+            return _described(sftp, root, path, shown, told)
+    except NoSuchFile:
+        return Refused(shown, "it, or what it leads to, does not exist")
+    except AccessRefused as e:
+        return Refused(shown, str(e))
+
+
+def _described(sftp: Sftp, root: bytes, path: str, shown: str, told: Attributes) -> RemoteFile | Refused | str:
+    if None in (told.mode, told.size, told.modified):
+        told = sftp.lstat(path)
+    mode = told.mode if told.mode is not None else 0
+    if stat.S_ISDIR(mode):
+        return path
+    if stat.S_ISLNK(mode):
+        return _followed(sftp, root, path, shown)
+    if not stat.S_ISREG(mode):
+        return Refused(shown, "it is no file, folder or link, or the server does not tell what it is")
+    return _remote_file(path, told) or Refused(shown, "the server does not tell its size and time")
+
+
+def _followed(sftp: Sftp, root: bytes, path: str, shown: str) -> RemoteFile | Refused:
+    real = sftp.real_path(path)
+    if not real.startswith(root.rstrip(b"/") + b"/"):
+        return Refused(shown, f"it is a link to {escaped(real)}, which is not below the folder {escaped(root)}")
+    if not _is_text(real) or stat.S_ISLNK(sftp.lstat(real.decode()).mode or 0):
+        return Refused(shown, "it is a link, and the server does not tell where it leads")
+    told = sftp.stat(path)
+    if not stat.S_ISREG(told.mode or 0):
+        return Refused(shown, "it is a link to something that is no file")
+    return _remote_file(path, told, is_link=True) or Refused(shown, "the server does not tell its size and time")
+
+
+def _unfit(raw: bytes) -> str:
+    """Why a name cannot be part of a path; empty where it can."""
+    if not _is_text(raw):
+        return "its name is not UTF-8"
+    name = raw.decode()
+    if name == "":
+        return "it has no name"
+    if "/" in name:
+        return "its name leads to another folder"
+    if not name.isprintable() and any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in name):
+        return "its name has control characters or line breaks"
+    return ""
+
+
+def _is_text(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
