@@ -57,11 +57,7 @@ class PortableView:
         whole = Piece(0, column=column, after=window.after if window else None, until=window.until if window else None)
         cursor = table.c[column]
         number = sa.func.row_number().over(order_by=cursor).label("n")
-        rows = (
-            sa.select(cursor.label("c"), number)
-            .where(*_conditions(table, reading, whole), cursor.is_not(None))
-            .subquery()
-        )
+        rows = sa.select(cursor.label("c"), number).where(*_conditions(table, reading, whole)).subquery()
         query = sa.select(rows.c.c).where(rows.c.n % reading.chunk_rows == 0).distinct().order_by(rows.c.c)
         bounds = [as_cursor(value, column) for value in self.connection.execute(query).scalars()]
         return pieces_between(column, whole.after, bounds, whole.until, absent=window is None)
@@ -112,6 +108,8 @@ def _conditions(
     column = table.c[piece.column]
     if piece.absent:
         return [*found, column.is_(None)]
+    if piece.after is None and piece.until is None:
+        return [*found, column.is_not(None)]
     if piece.after is not None:
         found.append(column > piece.after)
     if piece.until is not None:

@@ -194,7 +194,7 @@ class PostgresView:
     def _ranges(self, reading: Reading, column: str) -> Sequence[Piece]:
         name, window = sql.Identifier(column), reading.window
         whole = Piece(0, column=column, after=window.after if window else None, until=window.until if window else None)
-        conditions = [_where(reading), _range_of(whole) or sql.SQL("{} IS NOT NULL").format(name)]
+        conditions = [_where(reading), _range_of(whole)]
         numbered = sql.SQL("SELECT {0} AS c, row_number() OVER (ORDER BY {0}) AS n FROM {1}{2}").format(
             name, _identifier(reading.schema, reading.table), _all_of(conditions)
         )
@@ -270,7 +270,7 @@ def _range_of(piece: Piece) -> "sql.Composable | None":
         found.append(sql.SQL("{} > {}").format(name, _literal(piece.after)))
     if piece.until is not None:
         found.append(sql.SQL("{} <= {}").format(name, _literal(piece.until)))
-    return sql.SQL(" AND ").join(found) if found else None
+    return sql.SQL(" AND ").join(found) if found else sql.SQL("{} IS NOT NULL").format(name)
 
 
 def _literal(value: Cursor) -> "sql.Composable":

@@ -45,7 +45,7 @@ class Reading:
 class Piece:
     """A part of a reading. Of ``relation``, the table itself or one of its partitions, the pages from ``first`` and
     before ``end``; or the rows whose ``column`` is greater than ``after`` and not greater than ``until``, where None is
-    no bound; or those without a value."""
+    no bound for values; or those without a value."""
 
     number: int
     relation: tuple[str | None, str] | None = None

@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Collection, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -24,6 +26,7 @@ from adplatform.ledger.rows import digest
 log = logging.getLogger(__name__)
 
 _MOST_DELETED = 1000  # S3 API reference, DeleteObjects
+_COPIES = 8
 
 
 def archive(
@@ -38,31 +41,31 @@ def archive(
     keys; returns how many moved. Originals of a feed without an archive stay where they are. So many of the first
     objects as are ``closed`` were dealt with by an archiving that came to its end.
 
-    Copy, compare, remember, delete, in this order: at any moment the ledger names a place where the object is. Only the
-    version that was settled is deleted, so a file that the sender overwrites meanwhile stays.
+    Several at once. Of each: copy, compare, remember, delete, in this order, so that at any moment the ledger names a
+    place where the object is. Only the version that was settled is deleted, so a file that the sender overwrites
+    meanwhile stays. What an earlier call has copied goes first, whatever becomes of the others.
 
     Raises:
         TransientFailure: an original is not there, or its copy is not of its size; the original stays.
     """
-    moved = 0
     if not flow.archive:
-        return moved
+        return 0
+    there: list[RawObject] = []
     before: list[RawObject] = []
     for obj in services.ledger.objects.not_archived(flow.name, day, above=closed or -1):
         excluded = obj.state is ObjectState.EXCLUDED
         settled = excluded or (obj.state is ObjectState.ARRIVED and obj.number <= settled_arrivals)
-        if not settled or (only is not None and obj.key not in only):
-            continue
-        if not obj.archived_key:
-            if excluded and not is_there(services.s3, obj):
-                continue
-            _copy(services, flow, obj)
-            moved += 1
-        elif obj.version_id:
-            before.append(obj)
-            continue
-        _delete_original(services.s3, obj)
-    _delete_originals(services.s3, before)
+        if settled and (only is None or obj.key in only):
+            (before if obj.archived_key else there).append(obj)
+    moved = 0
+    with ThreadPoolExecutor(max_workers=_COPIES, thread_name_prefix="archive") as pool:
+        _delete_originals(services.s3, before, pool)
+        for start in range(0, len(there), _MOST_DELETED):
+            batch = there[start : start + _MOST_DELETED]
+            found = pool.map(partial(_copied, services, flow), batch)
+            copied = [obj for obj, done in zip(batch, found, strict=True) if done]
+            _delete_originals(services.s3, copied, pool)
+            moved += len(copied)
     return moved
 
 
@@ -80,6 +83,14 @@ def is_there(s3: Any, obj: RawObject) -> bool:
 def archive_key(zones: Zones, flow: FeedFlow, day: date, key: str, version: str) -> str:
     """Where the archive keeps an object version of the delivery."""
     return file_key(f"{zones.archive(flow.name, day, flow.archive)}{digest(key, version)}/", PurePosixPath(key).name)
+
+
+def _copied(services: Services, flow: FeedFlow, obj: RawObject) -> bool:
+    """Copy the object, and remember where it is; an excluded one only where it is still there."""
+    if obj.state is ObjectState.EXCLUDED and not is_there(services.s3, obj):
+        return False
+    _copy(services, flow, obj)
+    return True
 
 
 def _copy(services: Services, flow: FeedFlow, obj: RawObject) -> None:
@@ -100,17 +111,19 @@ def _copy(services: Services, flow: FeedFlow, obj: RawObject) -> None:
     services.ledger.objects.archived(flow.name, obj, target)
 
 
-def _delete_originals(s3: Any, objects: Sequence[RawObject]) -> None:
-    """Those of objects that were archived before, and mostly deleted, too: by few calls, and again one by one where S3
-    refuses some, so that it says why."""
-    for start in range(0, len(objects), _MOST_DELETED):
-        batch = objects[start : start + _MOST_DELETED]
+def _delete_originals(s3: Any, objects: Sequence[RawObject], pool: Executor) -> None:
+    """Those of objects that the archive has: versions by few calls, and again one by one where S3 refuses some, so that
+    it says why. An object without one is looked at before."""
+    versions = [obj for obj in objects if obj.version_id]
+    again = [obj for obj in objects if not obj.version_id]
+    for start in range(0, len(versions), _MOST_DELETED):
+        batch = versions[start : start + _MOST_DELETED]
         keys = [{"Key": obj.key, "VersionId": str(obj.version_id)} for obj in batch]
         answer = s3.delete_objects(Bucket=batch[0].bucket, Delete={"Objects": keys, "Quiet": True})
         refused = {(each["Key"], each.get("VersionId")) for each in answer.get("Errors", ())}
-        for obj in batch:
-            if (obj.key, obj.version_id) in refused:
-                _delete_original(s3, obj)
+        again += [obj for obj in batch if (obj.key, obj.version_id) in refused]
+    for _ in pool.map(partial(_delete_original, s3), again):
+        pass
 
 
 def _delete_original(s3: Any, obj: RawObject) -> None:

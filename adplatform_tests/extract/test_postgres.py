@@ -219,6 +219,13 @@ def test_a_window_of_a_cursor_brings_what_is_in_it(
         assert rows_of(view, after) == []
 
 
+def test_rows_without_a_value_are_read_once_where_one_range_has_all_others(shop: Database) -> None:
+    shop.execute("CREATE TABLE t (id int, c date NULL)", "INSERT INTO t VALUES (1, '2026-01-01'), (2, NULL)")
+    with viewed(shop) as view:
+        found = rows_of(view, Reading("public", "t", ("id",), chunk_rows=1000, chunk_column="c"))
+    assert sorted(found) == [["1"], ["2"]]
+
+
 def test_a_row_filter_is_the_databases_own_sql(shop: Database) -> None:
     shop.execute("CREATE TABLE t (id int, name text)", "INSERT INTO t VALUES (1, 'a%b'), (2, '{x}'), (3, 'c:d')")
     with viewed(shop) as view:

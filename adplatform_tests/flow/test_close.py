@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from adplatform_tests.flow.world import TODAY, Crash, NoRuns, World, crash, fake
 from adplatform_tests.support.ledger_rows import put_delivery
 
 FEED = "acme/count"
-CALLS_OF_CLOSING = 11
+CALLS_OF_CLOSING = 10
 
 
 @pytest.fixture
@@ -121,6 +122,18 @@ def test_an_original_that_is_gone_before_it_was_archived_is_a_failure_not_a_succ
     with pytest.raises(TransientFailure, match=f"version {obj.version} is not in the landing zone any more"):
         close(world, flow(world), claim(world), 1.0)
     assert objects(world)[0].archived_key == ""
+
+
+def test_objects_are_copied_at_once(world: World) -> None:
+    both_copy = Barrier(2)
+
+    def copied(body: bytes) -> bytes:
+        both_copy.wait(timeout=30)
+        return body
+
+    world.bare_s3.copied = copied
+    assert archive(world, flow(world), TODAY, 2) == 2
+    assert [places(world, o) for o in objects(world)] == [(None, b"1"), (None, b"1")]
 
 
 def test_a_copy_of_the_wrong_size_leaves_the_original(world: World) -> None:

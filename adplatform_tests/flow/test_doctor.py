@@ -289,10 +289,10 @@ def test_a_delivery_whose_files_had_not_been_archived_is_closed_after_the_ledger
     def stop(**_: Any) -> None:
         raise KeyboardInterrupt
 
-    scene.services.s3.meta.events.register("before-call.s3.DeleteObject", stop)
+    scene.services.s3.meta.events.register("before-call.s3.DeleteObjects", stop)
     with pytest.raises(KeyboardInterrupt):
         scene.process("stopped while it closes")
-    scene.services.s3.meta.events.unregister("before-call.s3.DeleteObject", stop)
+    scene.services.s3.meta.events.unregister("before-call.s3.DeleteObjects", stop)
     archive = [o.key for o in scene.services.store.listing(scene.services.zones.raw_bucket, "archive/")]
     scene.services.store.delete(scene.services.zones.raw_bucket, archive)
     scene.lose_ledger()

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from threading import Lock
 from typing import Any
 
 from adplatform.contracts.feed import Feed
@@ -45,11 +46,14 @@ class Fuse:
     left: int = -1
     happens: Callable[[], object] = crash
     burned: int = 0
+    _counting: Lock = field(default_factory=Lock)
 
     def burn(self) -> None:
-        self.burned += 1
-        self.left -= 1
-        if self.left == -1:
+        with self._counting:
+            self.burned += 1
+            self.left -= 1
+            now = self.left == -1
+        if now:
             self.happens()
 
 

@@ -328,7 +328,7 @@ def dying(pull: Pull, writes: int, action: Callable[[], object]) -> bool:
             pull.services.ledger.client,
             ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"),
         ),
-        "s3": (pull.services.s3, ("PutObject", "CopyObject", "DeleteObject")),
+        "s3": (pull.services.s3, ("PutObject", "CopyObject", "DeleteObjects")),
         "glue": (pull.services.glue, ("CreateTable", "CreatePartition", "UpdatePartition", "UpdateTable")),
     }
     hooks = [(c, f"before-call.{name}.{op}") for name, (c, ops) in operations.items() for op in ops]

@@ -232,7 +232,7 @@ def _dying(pull: Pull, writes: int, action: Callable[[], None]) -> bool:
     clients = [pull.services.ledger.client, pull.services.s3]
     events = [
         *(f"before-call.dynamodb.{op}" for op in ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems")),
-        *(f"before-call.s3.{op}" for op in ("PutObject", "CopyObject", "DeleteObject")),
+        *(f"before-call.s3.{op}" for op in ("PutObject", "CopyObject", "DeleteObjects")),
     ]
     for client in clients:
         for event in events:
