@@ -113,7 +113,7 @@ class ChangesSource(FileSource):
     in that time and is not in the load stays."""
     driven: bool = False
     """Whether the task is started where it does not run, and resumed where it stopped."""
-    keep_originals: Annotated[Duration, Field(ge=timedelta(days=2))] | None = None
+    keep_originals: Duration | None = None
     """For how long the files of DMS are kept in the archive once they are merged, 2 days at least; by default for ever.
     What is gone cannot be read again: neither can quarantined rows be mended, nor is it for tables with hashed columns,
     which are made again from originals when the hashing key changes."""
@@ -132,6 +132,8 @@ class ChangesSource(FileSource):
 
     @model_validator(mode="after")
     def _originals_are_needed(self) -> Self:
+        if self.keep_originals is not None and self.keep_originals < timedelta(days=2):
+            raise ValueError("keep_originals is at least 2d, so that the last dates can be read again")
         hashed = [feed.name for feed in self.feeds if feed.contract.needs_key]
         if self.keep_originals is not None and hashed:
             raise ValueError(

@@ -129,3 +129,8 @@ def test_originals_of_hashed_columns_are_needed_for_another_key() -> None:
         ChangesSource.model_validate(
             {"source": "shop", "keep_originals": "30d", "feeds": [{**ORDERS, "columns": columns}]}
         )
+
+
+def test_originals_are_kept_for_two_days_at_least() -> None:
+    with pytest.raises(ValidationError, match="at least 2d"):
+        ChangesSource.model_validate({"source": "shop", "keep_originals": "1d", "feeds": [ORDERS]})
