@@ -168,7 +168,8 @@ def test_whole_numbers_are_written_so_that_they_can_become_wider(temp: Path) -> 
     """Iceberg before 1.10 fails on a wider column whose files say that numbers have 32 bits, as those of DuckDB do."""
     spec = spec_of(contract({"n": "int", "cost": "decimal(4,2)"}, table_format="iceberg"), source=source_name())
     path = temp / "by_duckdb.parquet"
-    duckdb.sql(f"copy (select 1::integer as n, 1.5::decimal(4,2) as cost) to '{path}'")
+    with duckdb.connect() as con:
+        con.execute(f"copy (select 1::integer as n, 1.5::decimal(4,2) as cost) to '{path}'")
     made = numbered(spec, "2026-03-01", {"n": 1, "cost": 2, "dt": 3}, StagedFile(path, "", 1))
     columns = [pq.ParquetFile(made.path).schema.column(place) for place in range(3)]
     assert [(c.physical_type, c.logical_type.type) for c in columns] == [

@@ -202,6 +202,8 @@ def test_child_killed_while_it_works_leaves_a_whole_state(tmp_path: Path) -> Non
         s3 = local_aws(endpoint.url).client("s3")
         for key in range(20):
             s3.put_object(Bucket="raw", Key=f"stable/{generation}/{key}", Body=b"%d" % key * 100)
+        for writer in range(2):  # or nothing of them may be saved by the time of the kill
+            s3.put_object(Bucket="raw", Key=f"busy/{generation}/{writer}", Body=b"0 " + b"x" * 1000)
         assert eventually(lambda endpoint=endpoint: saved(endpoint.url))
         with ThreadPoolExecutor(2) as pool:
             writers = [pool.submit(write_until_refused, endpoint.url, f"busy/{generation}/{n}") for n in range(2)]
