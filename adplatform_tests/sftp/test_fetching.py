@@ -370,6 +370,7 @@ def test_files_are_drawn_little_ahead_and_their_error_is_the_callers(sftp_host: 
 
 def test_a_caller_that_stops_breaks_off_what_is_under_way(faulty: FaultyHost, target: Path) -> None:
     files = [put(faulty.folder / "small", b"content"), put(faulty.folder / "large", bytes(40 * MIB))]
+    before = set(threading.enumerate())
     reached = threading.Event()
     faulty.faults.on_read = lambda path, _: reached.set() if path == files[1].path else None
     fetches = fetch_all(faulty_host_of(faulty), [PARTNER], pairs(files, target), 2)
@@ -377,7 +378,8 @@ def test_a_caller_that_stops_breaks_off_what_is_under_way(faulty: FaultyHost, ta
     assert reached.wait(20)
     fetches.close()
     assert not (target.parent / "large").exists()
-    assert [thread.name for thread in threading.enumerate() if "ThreadPool" in thread.name] == []
+    new = set(threading.enumerate()) - before
+    assert [thread.name for thread in new if "ThreadPool" in thread.name] == []
 
 
 def test_whoever_is_asked_may_break_all_of_it_off(faulty: FaultyHost, target: Path) -> None:
