@@ -58,7 +58,7 @@ def collect_source(
         )
         if not dry_run:
             report(services, flow, collected.compared, whole=True)
-        yield flow, replace(collected, originals=expire_originals(services, flow, dry_run=dry_run).objects)
+        yield flow, replace(collected, originals=expire_originals(services, flow, dry_run=dry_run))
 
 
 def _begun_with(services: Services, row: Fold) -> Iterator[str]:

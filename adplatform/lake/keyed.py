@@ -153,9 +153,9 @@ def merge(
     ``anew`` are made of the changes alone, which have to be all there are of them. ``floors`` are the sequences with
     which loads began that are complete: a row whose sequence is below one, and that no change has made since, is not in
     that load and becomes a tombstone of the sequence before it, which a row of the load replaces that comes later, such
-    as one that was mended. Where the table has none below the last of them any more, it need
-    not be ``swept``, and only the changes are looked at. Versions that were closed before a floor was known may go
-    beyond it: :func:`beyond` names their keys, to be merged ``anew``.
+    as one that was mended. Where the table has none below the last of them any more, it need not be ``swept``, and only
+    the changes are looked at. Versions that were closed before a floor was known may go beyond it: :func:`beyond` names
+    their keys, to be merged ``anew``.
 
     Raises:
         PermanentFailure: two changes of one row have the same sequence and differ, or a change has no key or sequence.

@@ -120,10 +120,20 @@ class Store:
         Raises:
             TransientFailure: the bucket refused some of them.
         """
-        pending = list(keys)
-        for start in range(0, len(pending), _DELETE_BATCH):
+        self._delete(bucket, [{"Key": key} for key in keys], check)
+
+    def delete_versions(self, bucket: str, versions: Iterable[tuple[str, str]]) -> None:
+        """Delete these versions of keys for good; one that is gone already is no error.
+
+        Raises:
+            TransientFailure: the bucket refused some of them.
+        """
+        self._delete(bucket, [{"Key": key, "VersionId": version} for key, version in versions], lambda: None)
+
+    def _delete(self, bucket: str, objects: list[dict[str, str]], check: Callable[[], None]) -> None:
+        for start in range(0, len(objects), _DELETE_BATCH):
             check()
-            batch = [{"Key": key} for key in pending[start : start + _DELETE_BATCH]]
+            batch = objects[start : start + _DELETE_BATCH]
             answer = self.s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
             if answer.get("Errors"):
                 first = answer["Errors"][0]
