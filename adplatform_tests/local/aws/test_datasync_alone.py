@@ -4,7 +4,7 @@ import json
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from adplatform_tests.support.replication import (
     s3_location,
     wait_for_execution,
 )
+from adplatform_tests.support.waiting import eventually
 
 HOUR = 3600
 
@@ -52,13 +53,6 @@ def new_bucket(aws: Aws, **objects: str) -> str:
 
 def keys(aws: Aws, bucket: str) -> list[str]:
     return [each["Key"] for each in aws.client("s3").list_objects_v2(Bucket=bucket).get("Contents", [])]
-
-
-def eventually(check: Callable[[], Any], seconds: float = 20.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := check()) and time.monotonic() < deadline:
-        time.sleep(0.03)
-    return found
 
 
 def new_agent(aws: Aws) -> str:

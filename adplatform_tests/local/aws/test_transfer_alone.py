@@ -1,12 +1,10 @@
 """SFTP connectors where they need an embedded AWS of their own: the clock, and the end of the process."""
 
 import json
-import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
@@ -25,6 +23,7 @@ from adplatform_tests.support.connectors import (
 )
 from adplatform_tests.support.replication import administer
 from adplatform_tests.support.sftp_host import SftpHost
+from adplatform_tests.support.waiting import eventually
 
 HOUR = 3600
 
@@ -40,13 +39,6 @@ def start(aws: Aws, connector: str, bucket: str, *paths: str) -> str:
         ConnectorId=connector, RetrieveFilePaths=list(paths), LocalDirectoryPath=f"/{bucket}"
     )
     return str(started["TransferId"])
-
-
-def eventually(check: Callable[[], Any], seconds: float = 20.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := check()) and time.monotonic() < deadline:
-        time.sleep(0.03)
-    return found
 
 
 def kill_saved(endpoint: Endpoint) -> None:

@@ -1,7 +1,6 @@
 """What can be made to go wrong with SFTP connectors of the embedded AWS."""
 
 import json
-import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +22,7 @@ from adplatform_tests.support.connectors import (
 )
 from adplatform_tests.support.replication import administer
 from adplatform_tests.support.sftp_host import SftpHost
+from adplatform_tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +76,6 @@ def refusal(call: Callable[[], object]) -> dict[str, Any]:
         call()
     response: dict[str, Any] = raised.value.response
     return response
-
-
-def eventually(check: Callable[[], Any], seconds: float = 20.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := check()) and time.monotonic() < deadline:
-        time.sleep(0.03)
-    return found
 
 
 def test_every_fault_is_told_and_an_unknown_one_is_not_taken(aws: Aws) -> None:

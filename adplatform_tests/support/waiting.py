@@ -1,0 +1,13 @@
+"""Waiting for what happens behind an answer."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def eventually(check: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """What ``check`` comes to, once it is something, or after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not (found := check()) and time.monotonic() < deadline:
+        time.sleep(0.03)
+    return found
