@@ -5,12 +5,12 @@ is never more to remember than the server has.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, timedelta
 
-MOST_ATTEMPTS = 5
-"""How often one file is fetched in vain before it waits for somebody."""
-_SHOWN = 20
+FIRST_REST = timedelta(minutes=5)
+"""How long a file rests after its first fetch in vain; twice as long after each other."""
+LONGEST_REST = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -27,63 +27,90 @@ class Listed:
 @dataclass(frozen=True)
 class Known:
     """What is remembered of a file: its size and time, since when it has been listed so, which fetch took it as it is
-    now ("" for none), how many fetches failed, and the object that holds it ("" while it is not landed)."""
+    now ("" for none), how many fetches failed and when the last did, the object that holds it ("" while it is not
+    landed), and when it was last asked for to be moved or deleted there."""
 
     size: int | None
     modified: datetime | None
     since: datetime
     fetch: str = ""
     failures: int = 0
+    failed_at: datetime | None = None
     key: str = ""
     version: str = ""
+    etag: str = ""
+    cleared_at: datetime | None = None
 
     def same(self, listed: Listed) -> bool:
         return (self.size, self.modified) == (listed.size, listed.modified)
 
+    def rests(self, now: datetime) -> bool:
+        """Whether it failed so lately that it is not fetched yet."""
+        if self.failed_at is None:
+            return False
+        doubled: int = 2 ** min(self.failures - 1, 10)
+        return now < self.failed_at + min(FIRST_REST * doubled, LONGEST_REST)
+
+
+@dataclass(frozen=True)
+class Landed:
+    """The object that holds a file."""
+
+    key: str
+    version: str
+    etag: str
+
 
 @dataclass(frozen=True)
 class Rule:
-    """What files of one feed are: ``place`` gives the delivery date of a path, None where it is none of the feed's and
-    ``""`` as a reason where it is noise."""
+    """What files of one feed are: ``place`` gives the delivery date of a path and what the file is called in the
+    landing zone, None where it is none of the feed's."""
 
     feed: str
-    place: Callable[[str, datetime], date | None]
+    place: Callable[[str, datetime], tuple[date, str] | None]
     stable_for: timedelta
     marker: str | None = None
 
 
 @dataclass(frozen=True)
 class Due:
-    """A file to be fetched for a delivery."""
+    """A file to be fetched for a delivery, to be called ``name`` there."""
 
     feed: str
     day: date
+    name: str
     file: Listed
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What a listing came to. ``waiting`` counts files that are not taken to be whole yet, ``given_up`` names those
-    that failed too often, and ``refused`` says of others why they are not fetched."""
+    """What a listing came to. ``waiting`` counts files that are not taken to be whole yet, ``strangers`` those of no
+    feed, ``resting`` those that failed lately; ``refused`` says of others why they are not fetched."""
 
     due: tuple[Due, ...]
     known: Mapping[str, Known]
     waiting: int = 0
     strangers: int = 0
-    given_up: tuple[str, ...] = ()
+    resting: int = 0
     refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def choose(
-    listed: Collection[Listed], known: Mapping[str, Known], rules: Sequence[Rule], now: datetime, fetch: str
+    listed: Collection[Listed],
+    known: Mapping[str, Known],
+    rules: Sequence[Rule],
+    now: datetime,
+    fetch: str,
+    *,
+    whole: bool = True,
 ) -> Chosen:
-    """What of a whole listing is to be fetched by ``fetch``, the name of the pass that takes it."""
+    """What of a listing is to be fetched by ``fetch``, the name of the pass that takes it. Where the listing is not
+    ``whole``, what it lacks stays remembered."""
     paths = {file.path for file in listed}
     due: list[Due] = []
-    seen: dict[str, Known] = {}
+    seen: dict[str, Known] = {} if whole else {path: each for path, each in known.items() if path not in paths}
     refused: dict[str, str] = {}
-    given_up: list[str] = []
-    waiting = strangers = 0
+    waiting = strangers = resting = 0
     for file in listed:
         if file.refused:
             refused[file.path] = file.refused
@@ -92,33 +119,42 @@ def choose(
         if placed is None:
             strangers += 1
             continue
-        rule, day = placed
+        rule, day, name = placed
         before = known.get(file.path)
         memory = before if before is not None and before.same(file) else Known(file.size, file.modified, now)
         seen[file.path] = memory
         if memory.fetch:
             continue
-        if memory.failures >= MOST_ATTEMPTS:
-            given_up.append(file.path)
+        if memory.rests(now):
+            resting += 1
         elif _is_whole(file, memory, before, rule, paths, now):
             seen[file.path] = replace(memory, fetch=fetch)
-            due.append(Due(rule.feed, day, file))
+            due.append(Due(rule.feed, day, name, file))
         else:
             waiting += 1
-    return Chosen(tuple(due), seen, waiting, strangers, tuple(given_up), refused)
+    return Chosen(tuple(due), seen, waiting, strangers, resting, refused)
 
 
-def failed(known: Mapping[str, Known], paths: Iterable[str]) -> dict[str, Known]:
-    """The memory once the fetches of these files failed: they are due again."""
-    changed = {path: known[path] for path in paths if path in known}
-    return {**known, **{path: replace(each, fetch="", failures=each.failures + 1) for path, each in changed.items()}}
+def failed(known: Mapping[str, Known], paths: Iterable[str], at: datetime) -> dict[str, Known]:
+    """The memory once the fetches of these files failed: they are due again after a rest."""
+    again = {path: known[path] for path in paths if path in known}
+    return {
+        **known,
+        **{path: replace(k, fetch="", failures=k.failures + 1, failed_at=at) for path, k in again.items()},
+    }
 
 
-def _placed(file: Listed, rules: Sequence[Rule], now: datetime) -> tuple[Rule, date] | None:
+def landed(known: Mapping[str, Known], objects: Mapping[str, Landed]) -> dict[str, Known]:
+    """The memory once these files are in the landing zone."""
+    brought = {path: known[path] for path in objects if path in known}
+    return {**known, **{path: replace(each, **asdict(objects[path])) for path, each in brought.items()}}
+
+
+def _placed(file: Listed, rules: Sequence[Rule], now: datetime) -> tuple[Rule, date, str] | None:
     for rule in rules:
-        day = rule.place(file.path, file.modified or now)
-        if day is not None:
-            return rule, day
+        placed = rule.place(file.path, file.modified or now)
+        if placed is not None:
+            return rule, *placed
     return None
 
 

@@ -1,20 +1,23 @@
 """Which files of a listing are fetched, pass after pass."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from adplatform.sftp.choice import MOST_ATTEMPTS, Chosen, Known, Listed, Rule, choose, failed
+from adplatform.sftp.choice import FIRST_REST, LONGEST_REST, Chosen, Known, Listed, Rule, choose, failed
+from adplatform.sftp.memory import Memory, read_memory, write_memory
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 CHANGED = datetime(2026, 3, 2, 11, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 
-def place(path: str, changed: datetime) -> date | None:
-    return changed.date() if path.startswith("/out/orders") and path.endswith(".csv") else None
+def place(path: str, changed: datetime) -> tuple[date, str] | None:
+    fits = path.startswith("/out/orders") and path.endswith(".csv")
+    return (changed.date(), path.removeprefix("/out/")) if fits else None
 
 
 RULE = Rule("orders", place, MINUTE)
@@ -41,7 +44,7 @@ def due(chosen: Chosen) -> list[str]:
 def test_a_file_is_fetched_once_its_size_and_time_have_stayed_as_they_are() -> None:
     first, second, third = passes([listed()], [listed()], [listed()])
     assert (due(first), first.waiting) == ([], 1)
-    assert [(each.feed, each.day) for each in second.due] == [("orders", date(2026, 3, 2))]
+    assert [(each.feed, each.day, each.name) for each in second.due] == [("orders", date(2026, 3, 2), "orders-1.csv")]
     assert (due(third), third.waiting) == ([], 0)
 
 
@@ -82,19 +85,37 @@ def test_what_is_not_listed_any_more_is_forgotten() -> None:
     assert gone.known == {}
 
 
-def test_a_fetch_that_failed_is_due_again_until_it_has_failed_too_often() -> None:
+def test_a_fetch_that_failed_is_due_again_after_rests_that_become_longer_and_at_once_when_it_changes() -> None:
     known: Mapping[str, Known] = {}
-    tries = 0
-    for number in range(2 * MOST_ATTEMPTS):
-        found = choose([listed()], known, [RULE], NOW + number * 2 * MINUTE, f"pass-{number}")
-        tries += len(found.due)
-        known = failed(found.known, due(found))
-    assert tries == MOST_ATTEMPTS
-    assert found.given_up == ("/out/orders-1.csv",)
+    tried: list[datetime] = []
+    for number in range(5 * 24 * 12):
+        now = NOW + number * FIRST_REST
+        found = choose([listed()], known, [RULE], now, f"pass-{number}")
+        tried += [now] * len(found.due)
+        known = failed(found.known, due(found), now)
+    rests = [later - earlier for earlier, later in itertools.pairwise(tried)]
+    assert rests[:4] == [FIRST_REST, 2 * FIRST_REST, 4 * FIRST_REST, 8 * FIRST_REST]
+    assert rests[-1] == LONGEST_REST
+    assert found.resting == 1
     mended = replace(listed(), size=12)
-    first = choose([mended], known, [RULE], NOW + timedelta(days=1), "later")
-    second = choose([mended], first.known, [RULE], NOW + timedelta(days=2), "still later")
+    first = choose([mended], known, [RULE], now + MINUTE, "later")
+    second = choose([mended], first.known, [RULE], now + 3 * MINUTE, "still later")
     assert (due(first), due(second)) == ([], [mended.path])
+
+
+def test_of_a_listing_that_is_cut_off_what_it_lacks_stays_remembered() -> None:
+    first = choose([listed()], {}, [RULE], NOW, "first")
+    cut = choose([], first.known, [RULE], NOW + MINUTE, "second", whole=False)
+    assert cut.known == first.known
+
+
+def test_what_is_remembered_is_read_as_it_was_written() -> None:
+    known = {
+        "/out/a": Known(1, CHANGED, NOW, "pass-1", 2, NOW, "landing/a", "v1", "e1", NOW),
+        "/out/é b": Known(None, None, NOW),
+    }
+    memory = Memory(known, {"/out/x": "its name has a line break"})
+    assert read_memory(write_memory(memory)) == memory
 
 
 def test_refused_names_are_said_and_strangers_counted() -> None:
