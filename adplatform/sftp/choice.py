@@ -8,20 +8,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
+from adplatform.sftp.listing import Refused, RemoteFile
+
 MOST_ATTEMPTS = 5
 """How often one file is fetched in vain before it waits for somebody."""
-_SHOWN = 20
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A file as a listing has it: its absolute path, its size in bytes and when it was changed (UTC, whole seconds),
-    where the server says so. ``refused`` says why it must not be fetched, such as a name with a line break."""
-
-    path: str
-    size: int | None
-    modified: datetime | None
-    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,8 +27,8 @@ class Known:
     key: str = ""
     version: str = ""
 
-    def same(self, listed: Listed) -> bool:
-        return (self.size, self.modified) == (listed.size, listed.modified)
+    def same(self, file: RemoteFile) -> bool:
+        return (self.size, self.modified) == (file.size, file.modified)
 
 
 @dataclass(frozen=True)
@@ -58,7 +48,7 @@ class Due:
 
     feed: str
     day: date
-    file: Listed
+    file: RemoteFile
 
 
 @dataclass(frozen=True)
@@ -75,7 +65,11 @@ class Chosen:
 
 
 def choose(
-    listed: Collection[Listed], known: Mapping[str, Known], rules: Sequence[Rule], now: datetime, fetch: str
+    listed: Collection[RemoteFile | Refused],
+    known: Mapping[str, Known],
+    rules: Sequence[Rule],
+    now: datetime,
+    fetch: str,
 ) -> Chosen:
     """What of a whole listing is to be fetched by ``fetch``, the name of the pass that takes it."""
     paths = {file.path for file in listed}
@@ -85,8 +79,8 @@ def choose(
     given_up: list[str] = []
     waiting = strangers = 0
     for file in listed:
-        if file.refused:
-            refused[file.path] = file.refused
+        if isinstance(file, Refused):
+            refused[file.path] = file.reason
             continue
         placed = _placed(file, rules, now)
         if placed is None:
@@ -114,7 +108,7 @@ def failed(known: Mapping[str, Known], paths: Iterable[str]) -> dict[str, Known]
     return {**known, **{path: replace(each, fetch="", failures=each.failures + 1) for path, each in changed.items()}}
 
 
-def _placed(file: Listed, rules: Sequence[Rule], now: datetime) -> tuple[Rule, date] | None:
+def _placed(file: RemoteFile, rules: Sequence[Rule], now: datetime) -> tuple[Rule, date] | None:
     for rule in rules:
         day = rule.place(file.path, file.modified or now)
         if day is not None:
@@ -123,7 +117,7 @@ def _placed(file: Listed, rules: Sequence[Rule], now: datetime) -> tuple[Rule, d
 
 
 def _is_whole(
-    file: Listed, memory: Known, before: Known | None, rule: Rule, paths: Collection[str], now: datetime
+    file: RemoteFile, memory: Known, before: Known | None, rule: Rule, paths: Collection[str], now: datetime
 ) -> bool:
     if rule.marker is not None:
         folder, _, name = file.path.rpartition("/")
