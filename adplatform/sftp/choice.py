@@ -8,20 +8,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, timedelta
 
+from adplatform.sftp.listing import Refused, RemoteFile
+
 FIRST_REST = timedelta(minutes=5)
 """How long a file rests after its first fetch in vain; twice as long after each other."""
 LONGEST_REST = timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A file as a listing has it: its absolute path, its size in bytes and when it was changed (UTC, whole seconds),
-    where the server says so. ``refused`` says why it must not be fetched, such as a name with a line break."""
-
-    path: str
-    size: int | None
-    modified: datetime | None
-    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,8 +32,8 @@ class Known:
     etag: str = ""
     cleared_at: datetime | None = None
 
-    def same(self, listed: Listed) -> bool:
-        return (self.size, self.modified) == (listed.size, listed.modified)
+    def same(self, file: RemoteFile) -> bool:
+        return (self.size, self.modified) == (file.size, file.modified)
 
     def rests(self, now: datetime) -> bool:
         """Whether it failed so lately that it is not fetched yet."""
@@ -79,7 +70,7 @@ class Due:
     feed: str
     day: date
     name: str
-    file: Listed
+    file: RemoteFile
 
 
 @dataclass(frozen=True)
@@ -96,7 +87,7 @@ class Chosen:
 
 
 def choose(
-    listed: Collection[Listed],
+    listed: Collection[RemoteFile | Refused],
     known: Mapping[str, Known],
     rules: Sequence[Rule],
     now: datetime,
@@ -112,8 +103,8 @@ def choose(
     refused: dict[str, str] = {}
     waiting = strangers = resting = 0
     for file in listed:
-        if file.refused:
-            refused[file.path] = file.refused
+        if isinstance(file, Refused):
+            refused[file.path] = file.reason
             continue
         placed = _placed(file, rules, now)
         if placed is None:
@@ -150,7 +141,7 @@ def landed(known: Mapping[str, Known], objects: Mapping[str, Landed]) -> dict[st
     return {**known, **{path: replace(each, **asdict(objects[path])) for path, each in brought.items()}}
 
 
-def _placed(file: Listed, rules: Sequence[Rule], now: datetime) -> tuple[Rule, date, str] | None:
+def _placed(file: RemoteFile, rules: Sequence[Rule], now: datetime) -> tuple[Rule, date, str] | None:
     for rule in rules:
         placed = rule.place(file.path, file.modified or now)
         if placed is not None:
@@ -159,7 +150,7 @@ def _placed(file: Listed, rules: Sequence[Rule], now: datetime) -> tuple[Rule, d
 
 
 def _is_whole(
-    file: Listed, memory: Known, before: Known | None, rule: Rule, paths: Collection[str], now: datetime
+    file: RemoteFile, memory: Known, before: Known | None, rule: Rule, paths: Collection[str], now: datetime
 ) -> bool:
     if rule.marker is not None:
         folder, _, name = file.path.rpartition("/")

@@ -55,12 +55,15 @@ def fetch(sftp: Sftp, file: RemoteFile, target: Path, go_on: Callable[[], None] 
 
     Raises:
         Changed: it is another than was listed, or was changed or taken away while it came.
+        PermanentFailure: its size and time are not known.
         NoSuchFile: it was gone before anything came.
         AccessRefused, PermanentFailure, TransientFailure, EnvironmentFailure: as :func:`sftp_failures`, and for this
             machine's disk.
     """
     what = f"file {escaped(file.path)}"
-    partial = _Partial(file, target, what)
+    if file.size is None or file.modified is None:
+        raise PermanentFailure(f"{what} was listed without its size and time, so that no change of it could be seen")
+    partial = _Partial(file, file.size, target, what)
     with sftp_failures(what), sftp.opened(file.path) as handle:
         if not is_as_listed(file, sftp.stat_open(handle)):
             raise Changed(f"{what} is another than was listed: list it again")
@@ -68,8 +71,8 @@ def fetch(sftp: Sftp, file: RemoteFile, target: Path, go_on: Callable[[], None] 
         if not is_as_listed(file, found(sftp, file.path)):
             partial.forget()
             raise Changed(f"{what} was changed or taken away while it was fetched: list it again")
-        if partial.length < file.size:
-            raise TransientFailure(f"{what} ended after {partial.length:,} of its {file.size:,} bytes")
+        if partial.length < partial.size:
+            raise TransientFailure(f"{what} ended after {partial.length:,} of its {partial.size:,} bytes")
     partial.publish()
     return fetched
 
@@ -184,8 +187,8 @@ class _Sessions:
 class _Partial:
     """What came of a file, beside its target, and a note of which file that is and how many bytes are sure to last."""
 
-    def __init__(self, file: RemoteFile, target: Path, what: str) -> None:
-        self.file, self.target, self._what = file, target, what
+    def __init__(self, file: RemoteFile, size: int, target: Path, what: str) -> None:
+        self.file, self.size, self.target, self._what = file, size, target, what
         self._path = target.with_name(f".{target.name}.partial")
         self._note = target.with_name(f".{target.name}.partial.json")
         self.length = 0
@@ -197,7 +200,7 @@ class _Partial:
                 return 0
             noted = _read_note(self._note)
             length = noted.pop("sure", 0)
-            same = noted == self._identity() and isinstance(length, int) and 0 <= length <= self.file.size
+            same = noted == self._identity() and isinstance(length, int) and 0 <= length <= self.size
             return length if same and length <= self._path.stat().st_size else 0
 
     @contextmanager
@@ -244,7 +247,7 @@ class _Partial:
                 os.close(folder)
 
     def _identity(self) -> dict[str, Any]:
-        return {"path": self.file.path, "size": self.file.size, "modified": self.file.modified.isoformat()}
+        return {"path": self.file.path, "size": self.size, "modified": str(self.file.modified)}
 
 
 def _copied(sftp: Sftp, handle: bytes, partial: _Partial, go_on: Callable[[], None]) -> Fetched:
@@ -265,7 +268,7 @@ def _copied(sftp: Sftp, handle: bytes, partial: _Partial, go_on: Callable[[], No
                 out.seek(start)
                 out.truncate()
         kept = start
-        for data in sftp.read(handle, start, partial.file.size):
+        for data in sftp.read(handle, start, partial.size):
             go_on()
             digest.update(data)
             with _disk(what):

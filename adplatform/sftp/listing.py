@@ -13,12 +13,12 @@ from adplatform.sftp.protocol import NO_SUCH_FILE, Attributes, Sftp, StatusError
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file as a server tells of it: bytes, and the time of its last change, in whole seconds. Of a link, both are of
-    the file that it leads to."""
+    """A file as a listing has it: its absolute path, its size in bytes and when it was changed (UTC, whole seconds),
+    where the listing says so, as :func:`listed` always does. Of a link, both are of the file that it leads to."""
 
     path: str
-    size: int
-    modified: datetime
+    size: int | None
+    modified: datetime | None
     is_link: bool = False
 
 
@@ -79,8 +79,10 @@ def found(sftp: Sftp, path: str) -> Attributes | None:
 
 
 def is_as_listed(file: RemoteFile, told: Attributes | None) -> bool:
-    """Whether what a server tells now is what was listed."""
-    return told is not None and (told.size, told.modified) == (file.size, int(file.modified.timestamp()))
+    """Whether what a server tells now is what was listed, with size and time."""
+    if told is None or file.modified is None:
+        return False
+    return (told.size, told.modified) == (file.size, int(file.modified.timestamp()))
 
 
 def _remote_file(path: str, told: Attributes, *, is_link: bool = False) -> RemoteFile | None:

@@ -24,7 +24,7 @@ def move(sftp: Sftp, file: RemoteFile, target: str) -> None:
     with sftp_failures(what):
         here, there = found(sftp, file.path), found(sftp, target)
         if here is None:
-            if there is None or there.size != file.size:
+            if not _has_size(there, file.size):
                 raise NoSuchFile(f"{what}: it is not there, and was not moved: list its folder again")
             return
         _refuse_change(what, file, here)
@@ -88,5 +88,5 @@ def _is_folder(told: Attributes | None) -> bool:
     return told is not None and (told.mode is None or stat.S_ISDIR(told.mode))
 
 
-def _has_size(told: Attributes | None, size: int) -> bool:
-    return told is not None and told.size == size
+def _has_size(told: Attributes | None, size: int | None) -> bool:
+    return told is not None and size is not None and told.size == size

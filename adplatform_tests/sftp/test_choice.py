@@ -1,13 +1,16 @@
 """Which files of a listing are fetched, pass after pass."""
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from adplatform.sftp.choice import FIRST_REST, LONGEST_REST, Chosen, Known, Listed, Rule, choose, failed
+from adplatform.sftp.choice import FIRST_REST, LONGEST_REST, Chosen, Known, Rule, choose, failed
+from adplatform.sftp.listing import Refused, RemoteFile
 from adplatform.sftp.memory import Memory, read_memory, write_memory
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -23,11 +26,11 @@ def place(path: str, changed: datetime) -> tuple[date, str] | None:
 RULE = Rule("orders", place, MINUTE)
 
 
-def listed(path: str = "/out/orders-1.csv", size: int | None = 10, changed: datetime | None = CHANGED) -> Listed:
-    return Listed(path, size, changed)
+def listed(path: str = "/out/orders-1.csv", size: int | None = 10, changed: datetime | None = CHANGED) -> RemoteFile:
+    return RemoteFile(path, size, changed)
 
 
-def passes(*listings: list[Listed], rule: Rule = RULE, every: timedelta = 2 * MINUTE) -> list[Chosen]:
+def passes(*listings: list[RemoteFile | Refused], rule: Rule = RULE, every: timedelta = 2 * MINUTE) -> list[Chosen]:
     """What each listing comes to, one after the other."""
     known: Mapping[str, Known] = {}
     found = []
@@ -119,9 +122,7 @@ def test_what_is_remembered_is_read_as_it_was_written() -> None:
 
 
 def test_refused_names_are_said_and_strangers_counted() -> None:
-    (found,) = passes(
-        [replace(listed("/out/orders\\n.csv"), refused="its name has a line break"), listed("/out/x.txt")]
-    )
+    (found,) = passes([Refused("/out/orders\\n.csv", "its name has a line break"), listed("/out/x.txt")])
     assert (found.refused, found.strangers, due(found)) == (
         {"/out/orders\\n.csv": "its name has a line break"},
         1,
@@ -133,3 +134,10 @@ def test_fifty_thousand_files_are_decided_each_once() -> None:
     files = [listed(f"/out/orders-{number}.csv") for number in range(50_000)]
     first, second, third = passes(files, files, files)
     assert (len(first.due), len(second.due), len(third.due), len(third.known)) == (0, 50_000, 0, 50_000)
+
+
+def test_nothing_that_speaks_ssh_is_loaded_to_decide() -> None:
+    code = "import sys, adplatform.sftp.choice; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "adplatform.sftp.choice" in done.stdout.split()
+    assert {"asyncssh", "paramiko"} & set(done.stdout.split()) == set()

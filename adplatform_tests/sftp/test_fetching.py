@@ -7,12 +7,19 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from adplatform.failures import AccessRefused, CredentialsRefused, EnvironmentFailure, TransientFailure
+from adplatform.failures import (
+    AccessRefused,
+    CredentialsRefused,
+    EnvironmentFailure,
+    PermanentFailure,
+    TransientFailure,
+)
 from adplatform.sftp.connection import Credentials, connected
 from adplatform.sftp.errors import Changed, NoSuchFile
 from adplatform.sftp.fetching import Failed, Fetched, fetch, fetch_all
@@ -47,6 +54,16 @@ def test_a_file_comes_whole_with_its_digest_and_leaves_nothing_beside(
     assert fetch(sftp, file, target) == Fetched(file, target, sha256(content))
     assert target.read_bytes() == content
     assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("unknown", [{"size": None}, {"modified": None}])
+def test_a_file_of_which_no_change_could_be_seen_is_not_fetched(
+    sftp: Sftp, sftp_host: SftpHost, target: Path, unknown: dict[str, None]
+) -> None:
+    file = replace(put(sftp_host.folder / "file"), **unknown)
+    with pytest.raises(PermanentFailure, match="was listed without its size and time"):
+        fetch(sftp, file, target)
+    assert list(target.parent.iterdir()) == []
 
 
 def test_a_server_that_gives_little_at_once_is_asked_again(faulty: FaultyHost, faulty_sftp: Sftp, target: Path) -> None:
