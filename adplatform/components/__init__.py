@@ -5,3 +5,4 @@ from adplatform.components.partner_push import PartnerPush as PartnerPush
 from adplatform.components.replicated_files import ReplicatedFiles as ReplicatedFiles
 from adplatform.components.saas_flows import SaasFlows as SaasFlows
 from adplatform.components.selling_partner_reports import SellingPartnerReports as SellingPartnerReports
+from adplatform.components.sftp_files import SftpFiles as SftpFiles

@@ -10,7 +10,7 @@ from adplatform.changes.pulled import with_keys
 from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
-from adplatform.components.assembly.extracts import database_jobs, with_extracts
+from adplatform.components.assembly.extracts import reading_jobs, table_readings, with_extracts
 from adplatform.components.assembly.folds import fold_asset, with_folds
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.components.assembly.specs import with_hook
@@ -91,17 +91,18 @@ class DatabaseTables(dg.Component):
     def automation(self) -> Automation:
         pattern = self.pattern(read_settings())
         automation = with_folds(with_crawls(EngineRuns(pattern), pattern.source), pattern.pulled)
-        return with_extracts(automation, with_keys(self.declared))
+        return with_extracts(automation, table_readings(with_keys(self.declared)))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         pattern, declared = self.pattern(read_settings()), with_keys(self.declared)
+        readings = table_readings(declared)
         made = [fold_asset(each, declared.owners, declared.tags) for each in pattern.pulled]
         return engine_definitions(
             pattern,
             declared,
             {"s3", "sql"},
             self.get_asset_spec,
-            wrap=lambda automation: with_extracts(with_folds(automation, pattern.pulled), declared),
-            jobs=lambda assets: database_jobs(declared, assets),
+            wrap=lambda automation: with_extracts(with_folds(automation, pattern.pulled), readings),
+            jobs=lambda assets: reading_jobs(readings, assets),
             made=with_hook(made, self.get_asset_spec),
         )

@@ -15,6 +15,7 @@ from adplatform.engines.extractor import Extractor
 from adplatform.engines.glue_job import GlueJobEngine
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import Target
+from adplatform.engines.table_findings import table_findings
 from adplatform.extract.table import Table, opened
 from adplatform.flow.pattern import Failed
 from adplatform.flow.services import Services
@@ -55,7 +56,9 @@ def database_tables(declared: DatabaseSource, settings: Settings) -> PulledFiles
 
         def engine(feed: TableFeed) -> Engine:
             table, kin = Table(declared, feed), _kin(declared, feed)
-            embedded = Extractor(services, table, connect, kin)
+            replaces = feed.incremental is None
+            findings = partial(table_findings, table, connect)
+            embedded = Extractor(services, declared.source, feed.name, findings, kin, replaces)
             if declared.engine == "embedded":
                 return embedded
             once = partial(services.aws.client_once, "glue")

@@ -193,8 +193,7 @@ class GlueJobEngine:
         return self.services.zones.raw_uri(key)
 
     def _put_plan(self, key: str) -> None:
-        known = self.services.ledger.extracts.known(self.table.declared.source, self.table.feed.name)
-        last = next((each for each in known if each.state is RunState.SUCCEEDED), None)
+        last = self.services.ledger.extracts.last(self.table.declared.source, self.table.feed.name)
         plan, zones = plan_of(self.table, self.services.zones, last.until if last else ""), self.services.zones
         with aws_failures(key):
             self.services.s3.put_object(

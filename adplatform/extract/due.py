@@ -1,4 +1,4 @@
-"""Which readings of tables need a run."""
+"""Which readings need a run."""
 
 from collections.abc import Collection
 
@@ -8,13 +8,13 @@ from adplatform.ledger.extracts import Extract
 from adplatform.ledger.ledger import Ledger
 
 
-def extracts_due(ledger: Ledger, source: str, tables: Collection[str], runs: Runs) -> list[Extract]:
-    """Readings that nobody works on, the one that was wanted first first. One whose table is not declared any more has
+def extracts_due(ledger: Ledger, source: str, targets: Collection[str], runs: Runs) -> list[Extract]:
+    """Readings that nobody works on, the one that was wanted first first. One of what is not declared any more has
     failed."""
     now, found = ledger.now(), []
     for row in sorted(ledger.extracts.active(source), key=lambda e: e.requested_at or now):
-        if row.target not in tables:
-            ledger.extracts.fail(row, "its table is not declared any more")
+        if row.target not in targets:
+            ledger.extracts.fail(row, "it is not declared any more")
             continue
         if row.stopping and not (row.run_id and runs.alive(row.run_id)):
             ledger.extracts.fail(row, "somebody stopped it")

@@ -81,7 +81,8 @@ def extract(
             work = _Work(services, row, reading, seen, folder, replace(pace, go_on=guard))
             missing = [piece for piece in pieces if piece.number not in kept]
             _read_all(work, missing, min(declared.workers, seen.workers))
-        return _finished(services, row, _kept(services, row))
+        view_facts = {"generation": row.generation, "snapshot": row.snapshot, "after": row.after, "until": row.until}
+        return finished(services, row, _kept(services, row), **view_facts)
 
 
 def _begun(
@@ -131,23 +132,34 @@ def _kept(services: Services, row: Extract) -> list[Chunk]:
     return [chunk for chunk in chunks if row.until or chunk.generation == row.generation]
 
 
-def _guard(services: Services, row: Extract, until: datetime) -> Callable[[], None]:
-    """What ends a reading between rows: somebody's wish, or the age of its view."""
+def unless_stopped(services: Services, row: Extract) -> Callable[[], None]:
+    """A call that raises ``Stopped`` once somebody wants the reading to end, or another run has it. It may be made as
+    often as one likes; the ledger is asked every few seconds."""
     asked = services.now()
 
     def go_on() -> None:
         nonlocal asked
         now = services.now()
-        if now > until:
-            raise PermanentFailure(
-                f"{row.name}: its view of the database is older than snapshot_max_age; read less at once (`where`, "
-                "`incremental`), from a replica with more workers, or allow more"
-            )
         if now - asked > timedelta(seconds=5):
             asked = now
             latest = services.ledger.extracts.get(row.source, row.target, row.id)
             if latest is None or latest.stopping or latest.run_id != row.run_id:
                 raise Stopped(f"{row.name}: somebody stopped it")
+
+    return go_on
+
+
+def _guard(services: Services, row: Extract, until: datetime) -> Callable[[], None]:
+    """What ends a reading between rows: somebody's wish, or the age of its view."""
+    unless = unless_stopped(services, row)
+
+    def go_on() -> None:
+        if services.now() > until:
+            raise PermanentFailure(
+                f"{row.name}: its view of the database is older than snapshot_max_age; read less at once (`where`, "
+                "`incremental`), from a replica with more workers, or allow more"
+            )
+        unless()
 
     return go_on
 
@@ -187,7 +199,7 @@ class _Work:
             size = path.stat().st_size
             version = answer.get("VersionId", "")
             row, now = self.row, services.now()
-            chunk = Chunk(row.id, row.generation, piece.number, key, version, size, rows, now)
+            chunk = Chunk(row.id, row.generation, piece.number, key, version, size, now, rows)
             services.ledger.extracts.keep(row, chunk)
         path.unlink()
 
@@ -245,26 +257,26 @@ def _discard(services: Services, row: Extract) -> None:
     services.store.delete(bucket, [each.key for each in services.store.listing(bucket, prefix)])
 
 
-def _finished(services: Services, row: Extract, chunks: Sequence[Chunk]) -> Extract:
-    """The manifest of a whole reading, then its row."""
+def finished(services: Services, row: Extract, chunks: Sequence[Chunk], **facts: Any) -> Extract:
+    """The manifest of a whole reading, with these ``facts``, then its row.
+
+    Raises:
+        Stopped: somebody else has the reading.
+    """
     key = f"{services.zones.extract_manifests(row.source, row.target)}{row.id}.json"
-    files = [{"key": c.key, "version": c.version, "bytes": c.bytes, "rows": c.rows} for c in chunks]
-    body = {
-        "extract": row.id,
-        "generation": row.generation,
-        "snapshot": row.snapshot,
-        "after": row.after,
-        "until": row.until,
-        "files": files,
-    }
+    body = {"extract": row.id, **facts, "files": [_file(chunk) for chunk in chunks]}
     services.s3.put_object(
         Bucket=services.zones.raw_bucket,
         Key=key,
         Body=json.dumps(body, indent=1).encode(),
         **services.zones.put_arguments,
     )
-    totals = {"rows": sum(c.rows for c in chunks), "files": len(chunks), "size": sum(c.bytes for c in chunks)}
+    totals = {"rows": sum(c.rows or 0 for c in chunks), "files": len(chunks), "size": sum(c.bytes for c in chunks)}
     done = services.ledger.extracts.succeed(row, manifest_key=key, **totals)
     if done is None:
         raise Stopped(f"{row.name}: somebody else has the reading")
     return done
+
+
+def _file(chunk: Chunk) -> dict[str, Any]:
+    return {"key": chunk.key, "version": chunk.version, "bytes": chunk.bytes, "rows": chunk.rows}

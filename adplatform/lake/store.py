@@ -46,32 +46,40 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class Uploaded:
+    """What a bucket calls an object that was put there; ``version`` is empty where it keeps none."""
+
+    version: str
+    etag: str
+
+
+@dataclass(frozen=True)
 class Store:
     """The buckets of ``zones``. ``s3`` is a boto3 client."""
 
     s3: Any
     zones: Zones
 
-    def upload(self, path: Path, bucket: str, key: str) -> None:
-        """Stream a file to a key that nobody has written before.
+    def upload(self, path: Path, bucket: str, key: str) -> Uploaded:
+        """Stream a file to a key that nobody else writes meanwhile.
 
         Raises:
             TransientFailure: what the bucket holds afterwards is not the file.
         """
         size = path.stat().st_size
         arguments = {**self.zones.put_arguments, "ChecksumAlgorithm": "SHA256"}
-        stored: str | None = None
+        said: dict[str, Any] = {}
         if size < _PART:
             with path.open("rb") as file:
-                stored = self.s3.put_object(Bucket=bucket, Key=key, Body=file, **arguments).get("ChecksumSHA256")
+                said = self.s3.put_object(Bucket=bucket, Key=key, Body=file, **arguments)
         else:
             self.s3.upload_file(str(path), bucket, key, ExtraArgs=arguments, Config=_transfer())
-        arrived = size
-        if stored is None:
-            head = self.s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
-            arrived, stored = head["ContentLength"], head.get("ChecksumSHA256")
-        if arrived != size or (stored and not _matches(path, stored)):
+        if said.get("ChecksumSHA256") is None:
+            said = self.s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+        stored = said.get("ChecksumSHA256")
+        if said.get("ContentLength", size) != size or (stored and not _matches(path, stored)):
             raise TransientFailure(f"s3://{bucket}/{key} does not hold what was uploaded; run the step again")
+        return Uploaded(said.get("VersionId", ""), said.get("ETag", "").strip('"'))
 
     def copy(self, bucket: str, source: str, target: str) -> None:
         """Copy within a bucket, by the server."""

@@ -43,7 +43,7 @@ class Zones:
 
     @staticmethod
     def extract_manifests(source: str, target: str) -> str:
-        """Where each reading of a database's table says what it wrote."""
+        """Where each reading of our own workers says what it wrote."""
         return f"extracts/{source}/{target}/"
 
     @staticmethod

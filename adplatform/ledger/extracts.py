@@ -9,7 +9,7 @@ from datetime import date, datetime
 
 from adplatform.ledger.engine_run import RunState, owner_of
 from adplatform.ledger.rows import IllegalStep, from_item
-from adplatform.ledger.table import NEW, Table
+from adplatform.ledger.table import NEW, Table, Write
 
 ENDED = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED})
 
@@ -80,7 +80,8 @@ class Extract:
 
 @dataclass(frozen=True)
 class Chunk:
-    """One piece of a reading that lies in the raw zone."""
+    """One piece of a reading that lies in the raw zone. Where it is a file as it came, ``of`` names that, and
+    how many ``rows`` it has is not known."""
 
     extract: str
     generation: int
@@ -88,12 +89,28 @@ class Chunk:
     key: str
     version: str
     bytes: int
-    rows: int
     written_at: datetime
+    rows: int | None = None
+    of: str = ""
+    etag: str = ""
 
     @property
     def sort_key(self) -> str:
         return f"{_chunks_of(self.extract)}{self.generation:04}#{self.number:06}"
+
+
+@dataclass(frozen=True)
+class LastExtract:
+    """Which reading of a target has succeeded last."""
+
+    id: str
+
+    @property
+    def sort_key(self) -> str:
+        return _LAST
+
+
+_LAST = "last-extract"
 
 
 def extract_key(id: str) -> str:
@@ -118,6 +135,13 @@ class Extracts:
     def get(self, source: str, target: str, id: str) -> Extract | None:
         return self.table.get(Extract, owner_of(source, target), extract_key(id))
 
+    def last(self, source: str, target: str) -> Extract | None:
+        """The one that has succeeded last."""
+        last = self.table.get(LastExtract, owner_of(source, target), _LAST)
+        if last is not None:
+            return self.get(source, target, last.id)
+        return next((each for each in self.known(source, target) if each.state is RunState.SUCCEEDED), None)
+
     def known(self, source: str, target: str) -> list[Extract]:
         """All of a table, the one that was wanted last first."""
         found = list(self.table.query(Extract, owner_of(source, target), "extract#"))
@@ -139,7 +163,11 @@ class Extracts:
     def note(self, row: Extract) -> Extract:
         """Note a reading that no worker of ours did, and that has ended; the row as it was noted first."""
         noted = replace(row, revision=1, changed_at=self.table.now())
-        if self.table.transact([self.table.put_write(row.owner, noted, NEW)]):
+        last = self.last(row.source, row.target) if row.state is RunState.SUCCEEDED else None
+        writes = [self.table.put_write(row.owner, noted, NEW)]
+        if row.state is RunState.SUCCEEDED and _wanted_at(row) >= (_wanted_at(last) if last else ""):
+            writes.append(self.table.put_write(row.owner, LastExtract(row.id)))
+        if self.table.transact(writes):
             return noted
         return self.get(row.source, row.target, row.id) or noted
 
@@ -174,9 +202,9 @@ class Extracts:
         viewed = replace(viewed, seen_from=seen_from, seen_at=self.table.now())
         return self._move(seen, replace(viewed, after=after, until=until, bounds=bounds))
 
-    def keep(self, extract: Extract, chunk: Chunk) -> None:
-        """A chunk lies in the raw zone. Repeating it changes nothing."""
-        self.table.put(extract.owner, [chunk])
+    def keep(self, extract: Extract, *chunks: Chunk) -> None:
+        """These chunks lie in the raw zone. Repeating it changes nothing."""
+        self.table.put(extract.owner, chunks)
 
     def succeed(self, seen: Extract, *, rows: int, files: int, size: int, manifest_key: str) -> Extract | None:
         """All of it is in the raw zone, as its manifest says.
@@ -186,7 +214,8 @@ class Extracts:
         """
         _require(seen.state is RunState.RUNNING, seen, "finished")
         done = replace(seen, state=RunState.SUCCEEDED, rows=rows, files=files, bytes=size, manifest_key=manifest_key)
-        return self._move(seen, replace(done, ended_at=self.table.now(), error="", not_before=None))
+        done = replace(done, ended_at=self.table.now(), error="", not_before=None)
+        return self._move(seen, done, self.table.put_write(seen.owner, LastExtract(seen.id)))
 
     def fail(self, seen: Extract, why: str) -> Extract | None:
         """Nothing more is done about it.
@@ -220,10 +249,14 @@ class Extracts:
             stopped = replace(stopped, state=RunState.CANCELLED, ended_at=self.table.now())
         return self._move(seen, stopped)
 
-    def _move(self, seen: Extract, new: Extract) -> Extract | None:
+    def _move(self, seen: Extract, new: Extract, *more: Write) -> Extract | None:
         row = replace(new, revision=seen.revision + 1, changed_at=self.table.now())
         write = self.table.put_write(seen.owner, row, "revision = :r", {":r": seen.revision})
-        return row if self.table.transact([write]) else None
+        return row if self.table.transact([write, *more]) else None
+
+
+def _wanted_at(row: Extract) -> str:
+    return row.requested_at.isoformat() if row.requested_at else ""
 
 
 def _require(allowed: bool, seen: Extract, done: str) -> None:

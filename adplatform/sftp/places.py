@@ -37,6 +37,12 @@ def moved_to(path: str, move_to: str) -> str:
     return str(here.parent / move_to / here.name)
 
 
+def marker_of(path: str, marker: str | None) -> str | None:
+    """The path of the file that marks this one alone, if one does."""
+    here = PurePosixPath(path)
+    return str(here.with_name(marker.replace("{file}", here.name))) if marker and "{file}" in marker else None
+
+
 def _covers(other: str, levels: int, folder: str, depth: int) -> bool:
     below = PurePosixPath(folder)
     if not below.is_relative_to(other):

@@ -22,6 +22,7 @@ from adplatform.components.partner_push import PartnerPushScaffolder
 from adplatform.components.replicated_files import ReplicatedFilesScaffolder
 from adplatform.components.saas_flows import SaasFlowsScaffolder
 from adplatform.components.selling_partner_reports import SellingPartnerReportsScaffolder
+from adplatform.components.sftp_files import SftpFilesScaffolder
 from adplatform.contracts.source import FileSource
 from adplatform.flow.services import Services
 from adplatform.patterns import KINDS, Models, faultless_defs, pattern_of, read_defs
@@ -63,6 +64,7 @@ def test_the_feed_or_region_of_what_is_scaffolded_is_an_option_and_its_start_is_
         ("PartnerPush", PartnerPushScaffolder, {"feed": "members"}),
         ("SaasFlows", SaasFlowsScaffolder, {"feed": "members"}),
         ("ReplicatedFiles", ReplicatedFilesScaffolder, {"feed": "members"}),
+        ("SftpFiles", SftpFilesScaffolder, {"feed": "members"}),
         ("DatabaseTables", DatabaseTablesScaffolder, {"feed": "members"}),
         ("DatabaseChanges", DatabaseChangesScaffolder, {"feed": "members"}),
         ("AmazonAdsReports", AmazonAdsReportsScaffolder, {"region": "eu"}),
@@ -74,10 +76,10 @@ def test_the_feed_or_region_of_what_is_scaffolded_is_an_option_and_its_start_is_
         scaffolder(lambda: clock).scaffold(
             dg.ScaffoldRequest(f"adplatform.components.{kind}", folder, "yaml", tmp_path, options)
         )
-    partner, crm, cloud, database, followed, *accounts = (
+    partner, crm, cloud, database, followed, server, *accounts = (
         yaml.safe_load((tmp_path / kind / "defs.yaml").read_text())["attributes"] for kind in KINDS
     )
-    for files in (partner, crm, cloud, database, followed):
+    for files in (partner, crm, cloud, database, followed, server):
         [feed] = files["feeds"]
         assert (feed["name"], feed["start_date"]) == ("members", date(2031, 5, 1))
     assert [(a["region"], a["start_date"]) for a in accounts] == [("eu", date(2031, 4, 8)), ("fe", date(2031, 4, 8))]

@@ -2,7 +2,7 @@
 
 import json
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from adplatform.components import DatabaseTables
 from adplatform.flow.services import Services
 from adplatform.lake.query import run_query
 from adplatform_tests.components.test_database_tables import CUSTOMERS, ROWS, TABLE, failures, platform_of
+from adplatform_tests.support.clocks import Clock
 from adplatform_tests.support.databases import Database
 from adplatform_tests.support.mariadb import is_installed, mariadb_server
 from adplatform_tests.support.platforms import TODAY, Platform, make_platform
@@ -20,20 +21,6 @@ from adplatform_tests.support.platforms import TODAY, Platform, make_platform
 COMPARED = {"incremental": {"cursor": "updated_at", "lag": "0s", "keys": {"every": "1d"}}}
 MIDNIGHT = datetime.combine(TODAY - timedelta(days=7), time(0, 5), UTC)
 UPDATED = "UPDATE customers SET note = '{}', updated_at = clock_timestamp() WHERE id = {}"
-
-
-@dataclass
-class Clock:
-    """A clock that goes on from where a test sets it."""
-
-    ahead: timedelta
-
-    @classmethod
-    def at(cls, instant: datetime) -> "Clock":
-        return cls(instant - datetime.now(UTC))
-
-    def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
 
 
 def at_midnight(services: Services) -> Services:

@@ -210,7 +210,7 @@ def test_a_manifest_that_is_gone_is_said(made: Made) -> None:
     seen = job.engine.observe([run])[run]
     key = f"{job.services.zones.extract_manifests('crm', 'contacts')}{run}.json"
     job.services.s3.delete_object(Bucket=job.services.zones.raw_bucket, Key=key)
-    with pytest.raises(PermanentFailure, match=f"{key} is gone: restore it, or read the table again"):
+    with pytest.raises(PermanentFailure, match=f"{key} is gone: restore it, or read contacts again"):
         list(job.engine.claims(seen))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from adplatform.components import DatabaseChanges, DatabaseTables, PartnerPush, ReplicatedFiles, SaasFlows
+from adplatform.components import DatabaseChanges, DatabaseTables, PartnerPush, ReplicatedFiles, SaasFlows, SftpFiles
 from adplatform.contracts.durations import parse_duration, write_duration
 from adplatform.contracts.source import FileSource
 from adplatform.flow.provision import provision
@@ -182,15 +182,17 @@ def make_platform(
     kind: type[PartnerPush]
     | type[ReplicatedFiles]
     | type[SaasFlows]
+    | type[SftpFiles]
     | type[DatabaseTables]
     | type[DatabaseChanges] = PartnerPush,
 ) -> Platform:
     """The platform with one component of the given attributes, provisioned.
 
-    What is started ``every`` so often was due five minutes ago, so that a test on the real clock does not meet a full
-    hour; one that sets a clock of its own gets what it declares.
+    What is started ``every`` so often was due five minutes ago, so that a test of the present does not meet a full
+    hour; one of another time gets what it declares.
     """
-    declared = _due_lately(attributes, services.now()) if services.now is utc_now else dict(attributes)
+    now = services.now()
+    declared = _due_lately(attributes, now) if abs(now - utc_now()) < timedelta(hours=1) else dict(attributes)
     component = kind(kind.get_model_cls().model_validate(declared))
     source = component.pattern(services.settings).source
     provision(services, [source])

@@ -1,8 +1,9 @@
-"""Readings of database tables in Dagster: the job that reads one, asked for by the sensor of its source."""
+"""Readings by our own workers in Dagster: the job that does one, asked for by the sensor of its source."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -19,51 +20,74 @@ from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
 from adplatform.flow.tried import failed
-from adplatform.ledger.engine_run import RunState
 from adplatform.ledger.extracts import Extract
 from adplatform.resources.named import LedgerResource, MachineResource, services_of
 
 EXTRACT_TAG = "adplatform/extract"
 
 
-def _extracts_name(source: str) -> str:
-    return f"{source}_extract"
+@dataclass(frozen=True)
+class Readings:
+    """What workers of this platform read of a source. ``read`` does what a row wants, given the row, the one of its
+    target that succeeded last, and an empty folder. ``kind`` is what one brings, such as "table"; ``how`` says for
+    people how that comes."""
+
+    source: str
+    targets: Collection[str]
+    kind: str
+    how: str
+    read: Callable[[Services, Extract, Extract | None, Path], Extract]
+
+    @property
+    def job(self) -> str:
+        """The job that reads."""
+        return f"{self.source}_extract"
+
+    @property
+    def deliveries(self) -> str:
+        """The job of runs that make of what was read what readers see."""
+        return f"{self.source}_{self.kind}s"
 
 
-def _tables_name(source: str) -> str:
-    return f"{source}_tables"
+def table_readings(declared: DatabaseSource) -> Readings:
+    """Those of a database."""
+    feeds = {feed.name: feed for feed in declared.feeds}
+
+    def read(services: Services, row: Extract, last: Extract | None, folder: Path) -> Extract:
+        return extract(services, Table(declared, feeds[row.target]), row, last, folder)
+
+    return Readings(declared.source, feeds, "table", "in chunks of one view of the database", read)
 
 
-def with_extracts(automation: Automation, declared: DatabaseSource) -> Automation:
-    """The automation of a database's tables, with the runs that read them."""
-    return Extended(automation, partial(_look, declared))
+def with_extracts(automation: Automation, readings: Readings) -> Automation:
+    """The automation of a source, with the runs that read it."""
+    return Extended(automation, partial(_look, readings))
 
 
 def _look(
-    declared: DatabaseSource, automation: Automation, services: Services, instance: dg.DagsterInstance, how: Looking
+    readings: Readings, automation: Automation, services: Services, instance: dg.DagsterInstance, how: Looking
 ) -> Tick:
     tick = automation.look(services, instance, how)
-    tables = {feed.name for feed in declared.feeds}
-    due = extracts_due(services.ledger, declared.source, tables, runs_of(services.ledger, instance))
-    deliveries = (each.with_replaced_attrs(job_name=_tables_name(declared.source)) for each in tick.requests)
-    return replace(tick, requests=(*map(_request, due), *deliveries))
+    due = extracts_due(services.ledger, readings.source, readings.targets, runs_of(services.ledger, instance))
+    deliveries = (each.with_replaced_attrs(job_name=readings.deliveries) for each in tick.requests)
+    return replace(tick, requests=(*(_request(readings, row) for row in due), *deliveries))
 
 
-def _request(row: Extract) -> dg.RunRequest:
+def _request(readings: Readings, row: Extract) -> dg.RunRequest:
     tags = {EXTRACT_TAG: f"{row.target}/{row.id}", FEED_TAG: row.name}
-    return dg.RunRequest(job_name=_extracts_name(row.source), run_key=row.run_key, tags=tags)
+    return dg.RunRequest(job_name=readings.job, run_key=row.run_key, tags=tags)
 
 
-def database_jobs(declared: DatabaseSource, assets: Sequence[dg.AssetsDefinition]) -> list[Any]:
-    """What the sensor of a database starts: readings of its tables, and what becomes of them."""
-    return [extract_job(declared), dg.define_asset_job(_tables_name(declared.source), selection=list(assets))]
+def reading_jobs(readings: Readings, assets: Sequence[dg.AssetsDefinition]) -> list[Any]:
+    """What the sensor of such a source starts: readings, and what becomes of them."""
+    return [extract_job(readings), dg.define_asset_job(readings.deliveries, selection=list(assets))]
 
 
-def extract_job(declared: DatabaseSource) -> dg.JobDefinition:
-    """Reads one table that a run is wanted of into the raw zone."""
+def extract_job(readings: Readings) -> dg.JobDefinition:
+    """Reads what a run is wanted of into the raw zone."""
 
-    @dg.op(name=f"{declared.source}_read_table", pool=f"extract_{declared.source}")
-    def read_table(
+    @dg.op(name=f"{readings.source}_read_{readings.kind}", pool=f"extract_{readings.source}")
+    def read(
         context: dg.OpExecutionContext,
         s3: S3Resource,
         secrets: SecretsManagerResource,
@@ -72,26 +96,25 @@ def extract_job(declared: DatabaseSource) -> dg.JobDefinition:
     ) -> None:
         services = services_of(s3, secrets, ledger, machine)
         with at_work(context, services.ledger, context.op.name):
-            _read(context, services, declared)
+            _read(context, services, readings)
             work_ended(context, services.ledger, context.op.name)
 
     @dg.job(
-        name=_extracts_name(declared.source),
-        description=f"Reads a table of {declared.source} into the raw zone, in chunks of one view of the database.",
-        tags={"adplatform/source": declared.source},
+        name=readings.job,
+        description=f"Reads a {readings.kind} of {readings.source} into the raw zone, {readings.how}.",
+        tags={"adplatform/source": readings.source},
     )
-    def extract_tables() -> None:
-        read_table()
+    def extract_all() -> None:
+        read()
 
-    return extract_tables
+    return extract_all
 
 
-def _read(context: dg.OpExecutionContext, services: Services, declared: DatabaseSource) -> None:
+def _read(context: dg.OpExecutionContext, services: Services, readings: Readings) -> None:
     target, _, id = context.run.tags.get(EXTRACT_TAG, "").partition("/")
-    feed = next((feed for feed in declared.feeds if feed.name == target), None)
     extracts = services.ledger.extracts
-    row = extracts.get(declared.source, target, id) if feed else None
-    if feed is None or row is None:
+    row = extracts.get(readings.source, target, id) if target in readings.targets else None
+    if row is None:
         raise dg.Failure(
             "no reading is wanted of this run: `adplatform engines start` wants one, and its run follows",
             allow_retries=False,
@@ -100,10 +123,10 @@ def _read(context: dg.OpExecutionContext, services: Services, declared: Database
     if claimed is None:
         context.log.info("%s: another run has the reading, or has ended it", row.name)
         return
-    last = next((e for e in extracts.known(row.source, row.target) if e.state is RunState.SUCCEEDED), None)
+    last = extracts.last(row.source, row.target)
     try:
         with private_directory(services.settings.temp, context.run.run_id) as folder:
-            done = extract(services, Table(declared, feed), claimed, last, folder)
+            done = readings.read(services, claimed, last, folder)
     except (PermanentFailure, TransientFailure) as e:
         after = failed(extracts, extracts.get(row.source, row.target, row.id) or claimed, e, services.ledger.now())
         if after is None:
@@ -111,7 +134,7 @@ def _read(context: dg.OpExecutionContext, services: Services, declared: Database
         # People hear of it by the engine's run, whose state this is.
         say_of(context.instance, context.run.run_id, {NOTIFIED_TAG: "by the ledger"})
         raise dg.Failure(f"{row.name}: {e}{_next(after)}", allow_retries=False) from e
-    context.log.info("%s: %s rows in %s files of view %s", done.name, done.rows, done.files, done.snapshot or "-")
+    context.log.info("%s: %s rows in %s files, %s bytes", done.name, done.rows, done.files, done.bytes)
 
 
 def _next(after: Extract) -> str:

@@ -1,0 +1,328 @@
+"""One pass over a server's files by our own client: listed, chosen, fetched and landed, the manifest last.
+
+A pass that is tried again lists anew, and fetches what it has not kept. What is remembered of the server's files lies
+beside the manifest of the last pass that succeeded.
+"""
+
+import itertools
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from adplatform.contracts.sftp import SftpSource
+from adplatform.engines.engine import Finding
+from adplatform.engines.sftp_shown import shown_files
+from adplatform.extract.extraction import finished, unless_stopped
+from adplatform.failures import AccessRefused, PermanentFailure, TransientFailure
+from adplatform.flow.services import Services
+from adplatform.flow.source import Source
+from adplatform.ledger.extracts import Chunk, Extract
+from adplatform.ledger.rows import digest
+from adplatform.platform.aws_errors import aws_failures
+from adplatform.sftp.choice import Due, Known, Landed, choose, failed, landed
+from adplatform.sftp.connection import Credentials, Host, connected, read_credentials
+from adplatform.sftp.errors import Changed, NoSuchFile
+from adplatform.sftp.fetching import Failed, Fetched, fetch_all
+from adplatform.sftp.listing import Refused, RemoteFile, listed
+from adplatform.sftp.memory import Memory, read_memory, write_memory
+from adplatform.sftp.moving import delete, move
+from adplatform.sftp.places import folders_of, marker_of, moved_to, rules_of
+from adplatform.sftp.protocol import Sftp
+
+TARGET = "files"
+"""What a pass is a run of."""
+STAGES = ("AWSCURRENT", "AWSPREVIOUS")
+"""Versions of the secret that are tried, in this order: the partner may know the new key a little later."""
+MOST_TRIES = 3
+"""How often a file is fetched in one pass."""
+_UPLOADS = 8
+_NOTED_AT_ONCE = 25
+_CLEARED_AGAIN = 24 * 3600
+"""Seconds after which moving or deleting a file is tried again that failed."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A declared server, as ``source`` lands its files."""
+
+    declared: SftpSource
+    source: Source
+
+    @property
+    def host(self) -> Host:
+        told = self.declared.from_
+        return Host(told.host, told.host_keys, told.port)
+
+    @property
+    def connections(self) -> int:
+        return self.declared.from_.connections
+
+    def credentials(self, services: Services) -> tuple[Credentials, ...]:
+        """Raises: as ``read_credentials``."""
+        return read_credentials(services.secrets, self.declared.from_.secret, STAGES)
+
+
+@dataclass
+class _Pass:
+    """What one pass found. ``left`` says why files stay where they are, by path."""
+
+    services: Services
+    server: Server
+    row: Extract
+    folder: Path
+    memory: Memory
+    left: dict[str, str] = field(default_factory=dict)
+
+    def key(self, due: Due) -> str:
+        """Of the landing zone.
+
+        Raises:
+            PermanentFailure: its name is too long for one.
+        """
+        flow = next(flow for flow in self.server.source.feeds if flow.feed.name == due.feed)
+        key = flow.layout.key(due.day, due.name)
+        if len(key.encode()) > 1024:  # S3 User Guide, object key names
+            raise PermanentFailure("its path is too long for the key of an object")
+        return key
+
+
+def findings(services: Services, server: Server) -> Sequence[Finding]:
+    """Whether the server lets us in, and has the folders that are declared."""
+    found = []
+    with connected(server.host, server.credentials(services)) as sftp:
+        for folder in folders_of(server.declared.feeds):
+            try:
+                next(listed(sftp, folder), None)
+            except (NoSuchFile, AccessRefused) as e:
+                found.append(Finding(f"{e}; correct `remote`, or ask the server's owner"))
+    return found
+
+
+def fetch_files(services: Services, server: Server, row: Extract, last: Extract | None, folder: Path) -> Extract:
+    """Bring what is due of the server's files into the landing zone. ``row`` is what a run has claimed, ``last`` the
+    pass that succeeded last, ``folder`` an empty one for files under way.
+
+    Raises:
+        PermanentFailure: the server lets nobody in, a folder is not there, or somebody wants the pass to end.
+        TransientFailure: the server or AWS does not answer for now; what is kept stays.
+    """
+    with aws_failures(row.name):
+        before = _remembered(services, last)
+        done = _Pass(services, server, row, folder, before)
+        credentials = server.credentials(services)
+        now = services.now()
+        with connected(server.host, credentials) as sftp:
+            files = _listed(sftp, server.declared)
+            files, known = _cleared(done, sftp, files, before.known, now)
+        chosen = choose(files, known, rules_of(server.declared), now, row.id)
+        done.left.update({path: why for path, why in chosen.refused.items() if path not in before.refused})
+        known = _fetched(done, credentials, chosen.due, chosen.known)
+        memory = write_memory(Memory(known, chosen.refused))
+        services.s3.put_object(
+            Bucket=services.zones.raw_bucket,
+            Key=_memory_key(services, row),
+            Body=memory,
+            **services.zones.put_arguments,
+        )
+        return finished(
+            services,
+            row,
+            services.ledger.extracts.chunks(row),
+            listed=len(files),
+            waiting=chosen.waiting,
+            strangers=chosen.strangers,
+            resting=chosen.resting,
+            left=done.left,
+        )
+
+
+def _memory_key(services: Services, row: Extract) -> str:
+    return f"{services.zones.extract_manifests(row.source, row.target)}{row.id}.known.gz"
+
+
+def _remembered(services: Services, last: Extract | None) -> Memory:
+    """
+    Raises:
+        PermanentFailure: it is gone or damaged.
+    """
+    if last is None:
+        return Memory()
+    key, s3 = _memory_key(services, last), services.s3
+    place = services.zones.raw_uri(key)
+    try:
+        return read_memory(s3.get_object(Bucket=services.zones.raw_bucket, Key=key)["Body"].read())
+    except s3.exceptions.NoSuchKey as e:
+        raise PermanentFailure(f"{place} is gone, which says what was fetched: restore it") from e
+    except (ValueError, TypeError, KeyError, EOFError) as e:
+        raise PermanentFailure(f"{place} is damaged, which says what was fetched: restore its version before") from e
+
+
+def _listed(sftp: Sftp, declared: SftpSource) -> list[RemoteFile | Refused]:
+    found: dict[str, RemoteFile | Refused] = {}
+    for folder, depth in folders_of(declared.feeds).items():
+        found.update((each.path, each) for each in listed(sftp, folder, depth))
+    return list(found.values())
+
+
+def _cleared(
+    done: _Pass,
+    sftp: Sftp,
+    files: list[RemoteFile | Refused],
+    known: Mapping[str, Known],
+    now: datetime,
+) -> tuple[list[RemoteFile | Refused], Mapping[str, Known]]:
+    """What is listed and known after those that readers see were moved away or deleted, as is declared."""
+    afterwards = done.server.declared.afterwards
+    if afterwards.move_to is None and not afterwards.delete:
+        return files, known
+    there = {file.path: file for file in files if isinstance(file, RemoteFile)}
+    pending = {
+        path: each
+        for path, each in known.items()
+        if each.key and path in there and each.same(there[path]) and not _tried_lately(each, now)
+    }
+    gone: set[str] = set()
+    again: dict[str, Known] = {}
+    markers = {feed.name: feed.ready.marker for feed in done.server.declared.feeds}
+    for path in sorted(shown_files(done.services, done.server.source, pending, now)):
+        placed = done.server.source.place(pending[path].key, now)
+        marker = marker_of(path, markers[placed[0].feed.name]) if placed else None
+        try:
+            for file in filter(None, (there[path], there.get(marker or ""))):
+                _clear(sftp, file, afterwards.move_to)
+                gone.add(file.path)
+        except Changed:
+            continue
+        except (PermanentFailure, TransientFailure) as e:
+            if not sftp.is_usable:
+                raise
+            done.left[path] = f"were fetched, and stay on the server ({e})"
+            again[path] = replace(pending[path], cleared_at=now)
+    return [file for file in files if file.path not in gone], {**known, **again}
+
+
+def _clear(sftp: Sftp, file: RemoteFile, move_to: str | None) -> None:
+    if move_to is None:
+        delete(sftp, file)
+    else:
+        move(sftp, file, moved_to(file.path, move_to))
+
+
+def _tried_lately(each: Known, now: datetime) -> bool:
+    return each.cleared_at is not None and (now - each.cleared_at).total_seconds() < _CLEARED_AGAIN
+
+
+def _fetched(
+    done: _Pass, credentials: Sequence[Credentials], due: Sequence[Due], known: Mapping[str, Known]
+) -> dict[str, Known]:
+    """What is known of the files once those that are due were fetched, or were not."""
+    kept = {chunk.of: chunk for chunk in done.services.ledger.extracts.chunks(done.row)}
+    objects = {each.file.path: _landed(kept[_mark(each)]) for each in due if _mark(each) in kept}
+    failures: dict[str, PermanentFailure | TransientFailure] = {}
+    left = [each for each in due if each.file.path not in objects]
+    numbers = itertools.count(max((chunk.number for chunk in kept.values()), default=-1) + 1)
+    for _ in range(MOST_TRIES):
+        if left:
+            brought, again = _round(done, credentials, left, numbers)
+            objects |= brought
+            failures = {path: e for path, e in failures.items() if path not in brought} | again
+            left = [each for each in left if _may_pass(failures.get(each.file.path))]
+    gone = {path for path, e in failures.items() if isinstance(e, (Changed, NoSuchFile))}
+    bad = {path: e for path, e in failures.items() if path not in gone}
+    done.left.update({path: f"could not be fetched ({e})" for path, e in bad.items()})
+    now, after = done.services.now(), landed(known, objects)
+    # What changed on the way waits anew.
+    after |= {path: Known(after[path].size, after[path].modified, now) for path in gone}
+    return failed(after, bad, now)
+
+
+def _may_pass(failure: PermanentFailure | TransientFailure | None) -> bool:
+    return isinstance(failure, TransientFailure) and not isinstance(failure, Changed)
+
+
+def _round(
+    done: _Pass, credentials: Sequence[Credentials], due: Sequence[Due], numbers: Iterator[int]
+) -> tuple[dict[str, Landed], dict[str, PermanentFailure | TransientFailure]]:
+    """Fetch each once: the objects of those that came, and why others did not, by path.
+
+    Raises:
+        CredentialsRefused, PermanentFailure, TransientFailure: the server lets nobody in.
+    """
+    failures: dict[str, PermanentFailure | TransientFailure] = {}
+    by_path, keys = {each.file.path: each for each in due}, dict[str, str]()
+    for each in due:
+        try:
+            keys[each.file.path] = done.key(each)
+        except PermanentFailure as e:
+            failures[each.file.path] = e
+    targets = ((by_path[path].file, done.folder / digest(path)) for path in keys)
+    go_on = unless_stopped(done.services, done.row)
+
+    def fetched() -> Generator[Fetched, None, None]:
+        for each in fetch_all(done.server.host, credentials, targets, done.server.connections, go_on):
+            if isinstance(each, Failed):
+                failures[each.file.path] = each.failure
+            else:
+                yield each
+
+    with closing(fetched()) as files:
+        return _uploaded(done, files, by_path, keys, numbers), failures
+
+
+def _uploaded(
+    done: _Pass,
+    fetched: Iterable[Fetched],
+    due: Mapping[str, Due],
+    keys: Mapping[str, str],
+    numbers: Iterator[int],
+) -> dict[str, Landed]:
+    """The objects of files that came, by path: put into the landing zone several at once, little behind what comes, and
+    noted there whatever ends the pass."""
+    services, bucket = done.services, done.services.zones.raw_bucket
+
+    def put(each: Fetched, number: int) -> tuple[str, Chunk]:
+        path, size = each.file.path, each.target.stat().st_size
+        with aws_failures(keys[path]):
+            told = services.store.upload(each.target, bucket, keys[path])
+        each.target.unlink()
+        row, now, of = done.row, services.now(), _mark(due[path])
+        return path, Chunk(row.id, 0, number, keys[path], told.version, size, now, of=of, etag=told.etag)
+
+    objects: dict[str, Landed] = {}
+    going: set[Future[tuple[str, Chunk]]] = set()
+    noted: list[Chunk] = []
+
+    def note(ended: Iterable[Future[tuple[str, Chunk]]], least: int) -> None:
+        for path, chunk in (each.result() for each in ended):
+            objects[path] = _landed(chunk)
+            noted.append(chunk)
+        if len(noted) >= least:
+            services.ledger.extracts.keep(done.row, *noted)
+            noted.clear()
+
+    with ThreadPoolExecutor(_UPLOADS, thread_name_prefix="upload") as pool:
+        try:
+            for each in fetched:
+                going.add(pool.submit(put, each, next(numbers)))
+                if len(going) >= 2 * _UPLOADS:
+                    ended, going = wait(going, return_when=FIRST_COMPLETED)
+                    note(ended, _NOTED_AT_ONCE)
+        finally:
+            ended, _ = wait(going)
+            note((each for each in ended if each.exception() is None), 1)
+    for future in ended:
+        future.result()
+    return objects
+
+
+def _mark(due: Due) -> str:
+    """Which file a chunk holds, as it was listed."""
+    modified = due.file.modified
+    return f"{due.file.size} {modified.isoformat() if modified else '-'} {due.file.path}"
+
+
+def _landed(chunk: Chunk) -> Landed:
+    return Landed(chunk.key, chunk.version, chunk.etag)

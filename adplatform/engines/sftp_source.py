@@ -1,0 +1,38 @@
+"""The pattern of files on SFTP servers, whoever carries them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from adplatform.contracts.sftp import SftpSource
+from adplatform.engines.extractor import Extractor
+from adplatform.engines.pattern import EngineFiles
+from adplatform.engines.runs import Target
+from adplatform.engines.sftp_client import TARGET, Server, findings
+from adplatform.flow.services import Services
+from adplatform.flow.source import declared_source
+from adplatform.platform.settings import Settings
+from adplatform.sftp.places import rules_of
+
+
+def sftp_files(declared: SftpSource, settings: Settings) -> EngineFiles:
+    """The pattern that YAML declares.
+
+    Raises:
+        PermanentFailure: a feed's ``remote`` is no template, or two feeds have the same name.
+    """
+    rules_of(declared)
+    return client_files(declared, settings)
+
+
+def client_files(declared: SftpSource, settings: Settings) -> EngineFiles:
+    """Files that our own workers fetch."""
+    source = replace(declared_source(declared, settings.raw_bucket), takes_files=False)
+    server = Server(declared, source)
+
+    def targets(services: Services) -> Sequence[Target]:
+        look = partial(findings, services, server)
+        engine = Extractor(services, source.name, TARGET, look, counts_rows=False)
+        return [Target(TARGET, engine, declared.every, declared.offset)]
+
+    return EngineFiles(source, topics=declared.topics, targets=targets, names_of_targets=(TARGET,))

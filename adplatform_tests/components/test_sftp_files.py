@@ -1,0 +1,184 @@
+"""Files of SFTP servers in Dagster: from a real server's folder to a clean table."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from adplatform.components import SftpFiles
+from adplatform.flow.services import Services
+from adplatform.ledger.engine_run import RunState
+from adplatform_tests.support.clocks import Clock
+from adplatform_tests.support.platforms import Platform, make_platform
+from adplatform_tests.support.sftp_host import SftpHost, sftp_host  # noqa: F401 - a fixture
+
+DAY = datetime.now(UTC).date() - timedelta(days=1)
+ORDERS: dict[str, Any] = {
+    "name": "orders",
+    "start_date": "2026-01-01",
+    "columns": {
+        "order_id": {"type": "bigint", "required": True},
+        "email": {"pii": "email"},
+        "amount": "decimal(12,2)",
+    },
+    "key": "order_id",
+}
+AT_ONCE = {"stable_for": "0s"}
+
+
+def put(host: SftpHost, name: str, *rows: tuple[int, str, str], ago: timedelta = timedelta(hours=1)) -> Path:
+    """A file of the partner's, below the folder of the server, last changed so long ago."""
+    path = host.folder / name.format(date=DAY.strftime("%Y%m%d"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("order_id,email,amount\n" + "".join(f"{n},{mail},{amount}\n" for n, mail, amount in rows))
+    at = (datetime.now(UTC) - ago).timestamp()
+    os.utime(path, (at, at))
+    return path
+
+
+@pytest.fixture
+def partner(sftp_host: SftpHost, services: Services, instance: dg.DagsterInstance) -> Callable[..., Platform]:  # noqa: F811
+    """A platform that fetches from the server."""
+    secret = f"{services.settings.ledger_table}/sftp"
+    value = {"Username": sftp_host.user, "PrivateKey": sftp_host.private_key}
+    services.secrets.create_secret(Name=secret, SecretString=json.dumps(value))
+
+    def make(feed: dict[str, Any] | None = None, **more: Any) -> Platform:
+        remote = f"{sftp_host.folder}/out/orders_{{date:%Y%m%d}}*.csv"
+        server = {
+            "kind": "client",
+            "host": sftp_host.host,
+            "port": sftp_host.port,
+            "secret": secret,
+            "host_keys": list(sftp_host.host_keys),
+        }
+        declared = {
+            "source": "acme",
+            "from": server,
+            "every": "15m",
+            "feeds": [{**ORDERS, "remote": remote, "ready": AT_ONCE, **(feed or {})}],
+            **more,
+        }
+        return make_platform(replace(services, now=Clock(timedelta(0))), declared, instance, SftpFiles)
+
+    return make
+
+
+def later(platform: Platform, **by: float) -> Platform:
+    """The platform, whose clock is set so long after the present."""
+    clock = platform.services.now
+    assert isinstance(clock, Clock)
+    clock.ahead = timedelta(**by)
+    return platform
+
+
+def failures(results: list[dg.ExecuteInProcessResult]) -> list[str]:
+    return [
+        str(event.event_specific_data.error)
+        for result in results
+        for event in result.all_events
+        if event.is_step_failure
+    ]
+
+
+def test_files_of_a_server_become_a_table(
+    partner: Callable[..., Platform],
+    sftp_host: SftpHost,  # noqa: F811
+) -> None:
+    put(sftp_host, "out/orders_{date}_1.csv", (1, "ann@example.com", "9.90"), (2, "bob@example.com", "1.00"))
+    put(sftp_host, "out/orders_{date}_2.csv", (3, "cy@example.com", "5.00"))
+    put(sftp_host, "out/returns.csv", (9, "x@example.com", "0.00"))
+    platform = partner()
+    assert failures(platform.process()) == []
+    found = platform.query("select order_id, length(email_lake), amount::varchar from {orders} order by 1")
+    assert found == [(1, 64, "9.90"), (2, 64, "1.00"), (3, 64, "5.00")]
+    [run] = platform.services.ledger.engine_runs.runs("acme", "files")
+    assert (run.state, run.objects, run.records) == (RunState.SUCCEEDED, 2, None)
+
+
+def test_a_file_that_changed_there_is_fetched_again_and_replaces_its_rows(
+    partner: Callable[..., Platform],
+    sftp_host: SftpHost,  # noqa: F811
+) -> None:
+    platform = partner()
+    put(sftp_host, "out/orders_{date}.csv", (1, "ann@example.com", "9.90"))
+    platform.process()
+    put(sftp_host, "out/orders_{date}.csv", (1, "ann@example.com", "10.90"), ago=timedelta(minutes=5))
+    assert failures(later(platform, minutes=15).process()) == []
+    assert failures(later(platform, minutes=30).process()) == []
+    assert platform.query("select amount::varchar from {orders}") == [("10.90",)]
+    runs = platform.services.ledger.engine_runs.runs("acme", "files")
+    assert [run.objects for run in runs] == [1, 1, 0]
+
+
+def test_a_file_is_taken_once_two_looks_found_it_the_same(
+    partner: Callable[..., Platform],
+    sftp_host: SftpHost,  # noqa: F811
+) -> None:
+    platform = partner({"ready": {"stable_for": "10m"}})
+    put(sftp_host, "out/orders_{date}.csv", (1, "ann@example.com", "9.90"))
+    assert len(platform.process()) == 1
+    results = later(platform, minutes=15).process()
+    assert failures(results) == []
+    assert len(results) == 2
+    assert platform.query("select count(*) from {orders}") == [(1,)]
+
+
+@pytest.mark.parametrize("afterwards", [{"move_to": "done"}, {"delete": True}])
+def test_a_file_leaves_the_server_once_readers_see_it(
+    partner: Callable[..., Platform],
+    sftp_host: SftpHost,  # noqa: F811
+    afterwards: dict[str, Any],
+) -> None:
+    platform = partner({"ready": {"stable_for": "0s", "marker": "{file}.done"}}, afterwards=afterwards)
+    file = put(sftp_host, "out/orders_{date}.csv", (1, "ann@example.com", "9.90"))
+    marker = put(sftp_host, f"out/{file.name}.done")
+    bad = put(sftp_host, f"out/orders_{DAY - timedelta(days=1):%Y%m%d}.csv", (1, "ann@example.com", "much"))
+    put(sftp_host, f"out/{bad.name}.done")
+    platform.process()
+    assert file.exists()
+    later(platform, minutes=15).process()
+    assert not file.exists()
+    assert not marker.exists()
+    assert (file.parent / "done" / file.name).exists() is ("move_to" in afterwards)
+    assert platform.query("select count(*) from {orders}") == [(1,)]
+    assert later(platform, minutes=30).process() != []
+    assert platform.query("select count(*) from {orders}") == [(1,)]
+
+
+def test_a_file_that_may_not_be_read_holds_up_no_other_and_people_are_notified(
+    partner: Callable[..., Platform],
+    sftp_host: SftpHost,  # noqa: F811
+) -> None:
+    platform = partner()
+    inbox = platform.messages
+    put(sftp_host, "out/orders_{date}_1.csv", (1, "ann@example.com", "9.90"))
+    odd = put(sftp_host, "out/orders_{date}_2.csv", (2, "bob@example.com", "1.00"))
+    link = odd.with_name(f"orders_{DAY:%Y%m%d}_3.csv")
+    link.symlink_to("/etc/hostname")
+    assert failures(platform.process()) == []
+    assert platform.query("select count(*) from {orders}") == [(2,)]
+    [message] = [m for m in inbox.read() if m["event"] == "run_incomplete"]
+    assert "it is a link to /etc/hostname" in message["error"]
+    assert failures(later(platform, minutes=15).process()) == []
+    assert [m for m in inbox.read() if m["event"] == "run_incomplete"] == []
+
+
+def test_another_host_key_is_said_with_the_one_that_came_and_those_that_are_pinned(
+    partner: Callable[..., Platform],
+    sftp_host: SftpHost,  # noqa: F811
+) -> None:
+    platform = partner()
+    inbox = platform.messages
+    sftp_host.restart(new_host_key=True)
+    platform.process()
+    later(platform, minutes=20).process()
+    [message] = [m for m in inbox.read() if m["event"] == "target_refused"]
+    assert "shows the host key ssh-ed25519 SHA256:" in message["error"]
+    assert "pinned are" in message["error"]
