@@ -156,7 +156,7 @@ def _remembered(services: Services, last: Extract | None) -> Memory:
         return read_memory(s3.get_object(Bucket=services.zones.raw_bucket, Key=key)["Body"].read())
     except s3.exceptions.NoSuchKey as e:
         raise PermanentFailure(f"{place} is gone, which says what was fetched: restore it") from e
-    except (ValueError, TypeError, KeyError, EOFError) as e:
+    except ValueError as e:
         raise PermanentFailure(f"{place} is damaged, which says what was fetched: restore its version before") from e
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -28,11 +29,18 @@ def write_memory(memory: Memory) -> bytes:
 def read_memory(body: bytes) -> Memory:
     """
     Raises:
-        ValueError, OSError: it is not what :func:`write_memory` writes.
+        ValueError: it is not what :func:`write_memory` writes.
     """
+    try:
+        return _read(gzip.decompress(body).decode())
+    except (gzip.BadGzipFile, zlib.error, EOFError, KeyError, TypeError) as e:
+        raise ValueError("not a memory") from e
+
+
+def _read(text: str) -> Memory:
     known: dict[str, Known] = {}
     refused: dict[str, str] = {}
-    for line in gzip.decompress(body).decode().splitlines():
+    for line in text.splitlines():
         said = json.loads(line)
         path = said.pop("path")
         if "refused" in said:

@@ -148,6 +148,7 @@ class _Files(paramiko.SFTPServerInterface):
     def open(self, path: str, flags: int, attr: Any) -> Any:
         if path in self._faults.denied:
             return paramiko.SFTP_PERMISSION_DENIED
+        self._faults.requests.append(f"open {Path(path).name}")
         return self._tried(lambda: _Handle(path, self, self._faults, self._link))
 
     def remove(self, path: str) -> Any:
