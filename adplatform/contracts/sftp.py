@@ -30,14 +30,14 @@ BROUGHT = Arrival(complete_when="engine", accept_early=None)
 class SftpHost(Strict):
     """A server elsewhere from which files are fetched."""
 
-    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]+$", max_length=255)]
-    """Its name or address."""
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]+$", max_length=255)] | None = None
+    """Its name or address; only a simulated one needs none."""
     port: int = Field(default=22, ge=1, le=65535)
     """Its port."""
     secret: str = Field(min_length=1, max_length=512)
     """The secret with ``Username`` and ``PrivateKey`` or ``Password``, as a JSON object."""
     host_keys: tuple[Annotated[str, Field(pattern=HOST_KEY, max_length=2048)], ...] = Field(
-        min_length=1, max_length=_MOST_HOST_KEYS
+        default=(), max_length=_MOST_HOST_KEYS
     )
     """The keys that the server may show, as ``ssh-keyscan`` prints them without the name: type and base64. Several
     while it moves to a new one."""
@@ -140,7 +140,7 @@ class SftpSource(FileSource):
 
     from_: From = Field(alias="from")
     """The server, and who fetches its files."""
-    every: Duration = timedelta(minutes=5)
+    every: Duration = timedelta(minutes=15)
     """How often the server is looked at."""
     offset: Duration = timedelta(0)
     """How long after midnight (UTC), or after full multiples of ``every``, it is looked at."""
@@ -148,5 +148,16 @@ class SftpSource(FileSource):
     """What becomes of a file on the server once it is published; by default it stays as it is."""
     feeds: list[SftpFeed] = Field(min_length=1)  # type: ignore[assignment]  # every one is a feed
     """The datasets among the files, each with where they are."""
+    simulated: bool = False
+    """Whether the server is simulated: one of this machine stands for it, and the secret says where that is."""
     check_every: int = Field(default=60, ge=1)
     """Seconds between two looks at what runs."""
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if not self.simulated and not (self.from_.host and self.from_.host_keys):
+            raise ValueError(
+                "from needs host and host_keys: what `ssh-keyscan <host>` prints, without the name, confirmed by the "
+                "server's owner"
+            )
+        return self

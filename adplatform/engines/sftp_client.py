@@ -21,7 +21,8 @@ from adplatform.flow.services import Services
 from adplatform.flow.source import Source
 from adplatform.ledger.extracts import Chunk, Extract
 from adplatform.ledger.rows import digest
-from adplatform.platform.aws_errors import aws_failures
+from adplatform.platform.aws_errors import aws_failures, secret_failures
+from adplatform.platform.json_secrets import json_object
 from adplatform.sftp.choice import Due, Known, Landed, choose, failed, landed
 from adplatform.sftp.connection import Credentials, Host, connected, read_credentials
 from adplatform.sftp.errors import Changed, NoSuchFile
@@ -38,6 +39,7 @@ STAGES = ("AWSCURRENT", "AWSPREVIOUS")
 """Versions of the secret that are tried, in this order: the partner may know the new key a little later."""
 MOST_TRIES = 3
 """How often a file is fetched in one pass."""
+Reached = tuple[Host, tuple[Credentials, ...]]
 _UPLOADS = 8
 _NOTED_AT_ONCE = 25
 _CLEARED_AGAIN = 24 * 3600
@@ -52,17 +54,22 @@ class Server:
     source: Source
 
     @property
-    def host(self) -> Host:
-        told = self.declared.from_
-        return Host(told.host, told.host_keys, told.port)
-
-    @property
     def connections(self) -> int:
         return self.declared.from_.connections
 
-    def credentials(self, services: Services) -> tuple[Credentials, ...]:
-        """Raises: as ``read_credentials``."""
-        return read_credentials(services.secrets, self.declared.from_.secret, STAGES)
+    def reached(self, services: Services) -> Reached:
+        """Where it is and who logs in; raises as ``read_credentials``."""
+        told = self.declared.from_
+        credentials = read_credentials(services.secrets, told.secret, STAGES)
+        if told.host is None:
+            return _simulated(services, told.secret), credentials
+        return Host(told.host, told.host_keys, told.port), credentials
+
+
+def _simulated(services: Services, secret: str) -> Host:
+    with secret_failures(f"secret {secret}"):
+        members = json_object(services.secrets.get_secret_value(SecretId=secret)["SecretString"])
+    return Host(str(members["host"]), tuple(members["host_keys"]), int(members["port"]))
 
 
 @dataclass
@@ -92,7 +99,7 @@ class _Pass:
 def findings(services: Services, server: Server) -> Sequence[Finding]:
     """Whether the server lets us in, and has the folders that are declared."""
     found = []
-    with connected(server.host, server.credentials(services)) as sftp:
+    with connected(*server.reached(services)) as sftp:
         for folder in folders_of(server.declared.feeds):
             try:
                 next(listed(sftp, folder), None)
@@ -112,14 +119,13 @@ def fetch_files(services: Services, server: Server, row: Extract, last: Extract 
     with aws_failures(row.name):
         before = _remembered(services, last)
         done = _Pass(services, server, row, folder, before)
-        credentials = server.credentials(services)
-        now = services.now()
-        with connected(server.host, credentials) as sftp:
+        reached, now = server.reached(services), services.now()
+        with connected(*reached) as sftp:
             files = _listed(sftp, server.declared)
             files, known = _cleared(done, sftp, files, before.known, now)
         chosen = choose(files, known, rules_of(server.declared), now, row.id)
         done.left.update({path: why for path, why in chosen.refused.items() if path not in before.refused})
-        known = _fetched(done, credentials, chosen.due, chosen.known)
+        known = _fetched(done, reached, chosen.due, chosen.known)
         memory = write_memory(Memory(known, chosen.refused))
         services.s3.put_object(
             Bucket=services.zones.raw_bucket,
@@ -215,9 +221,7 @@ def _tried_lately(each: Known, now: datetime) -> bool:
     return each.cleared_at is not None and (now - each.cleared_at).total_seconds() < _CLEARED_AGAIN
 
 
-def _fetched(
-    done: _Pass, credentials: Sequence[Credentials], due: Sequence[Due], known: Mapping[str, Known]
-) -> dict[str, Known]:
+def _fetched(done: _Pass, reached: Reached, due: Sequence[Due], known: Mapping[str, Known]) -> dict[str, Known]:
     """What is known of the files once those that are due were fetched, or were not."""
     kept = {chunk.of: chunk for chunk in done.services.ledger.extracts.chunks(done.row)}
     objects = {each.file.path: _landed(kept[_mark(each)]) for each in due if _mark(each) in kept}
@@ -226,7 +230,7 @@ def _fetched(
     numbers = itertools.count(max((chunk.number for chunk in kept.values()), default=-1) + 1)
     for _ in range(MOST_TRIES):
         if left:
-            brought, again = _round(done, credentials, left, numbers)
+            brought, again = _round(done, reached, left, numbers)
             objects |= brought
             failures = {path: e for path, e in failures.items() if path not in brought} | again
             left = [each for each in left if _may_pass(failures.get(each.file.path))]
@@ -244,7 +248,7 @@ def _may_pass(failure: PermanentFailure | TransientFailure | None) -> bool:
 
 
 def _round(
-    done: _Pass, credentials: Sequence[Credentials], due: Sequence[Due], numbers: Iterator[int]
+    done: _Pass, reached: Reached, due: Sequence[Due], numbers: Iterator[int]
 ) -> tuple[dict[str, Landed], dict[str, PermanentFailure | TransientFailure]]:
     """Fetch each once: the objects of those that came, and why others did not, by path.
 
@@ -262,7 +266,7 @@ def _round(
     go_on = unless_stopped(done.services, done.row)
 
     def fetched() -> Generator[Fetched, None, None]:
-        for each in fetch_all(done.server.host, credentials, targets, done.server.connections, go_on):
+        for each in fetch_all(*reached, targets, done.server.connections, go_on):
             if isinstance(each, Failed):
                 failures[each.file.path] = each.failure
             else:

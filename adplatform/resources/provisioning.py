@@ -13,6 +13,7 @@ from adplatform.failures import PermanentFailure
 from adplatform.flow.pattern import Pattern
 from adplatform.flow.provision import events_to_queue, provision
 from adplatform.flow.services import Services
+from adplatform.local.world.host import endpoint as host
 from adplatform.local.world.saas.accounts import DEMO_APP
 from adplatform.local.world.saas.endpoint import SIMULATED_URL
 from adplatform.local.world.shop.endpoint import DATABASE, READER, READER_PASSWORD, SIMULATED_HOST
@@ -39,13 +40,15 @@ def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> None:
         task = pattern.task(services)
         simulated = task is not None and task.simulated
         replication = pattern.replication(services) if isinstance(pattern, ChangedFiles) else None
-        connections = (pattern.simulated, pattern.simulated_database, replication)
+        connections = (pattern.simulated, pattern.simulated_database, pattern.simulated_host, replication)
         if (simulated or any(connections)) and services.settings.env == "aws":
             raise PermanentFailure(f"{pattern.source.name} is simulated, which only the local mode can be")
         if pattern.simulated is not None:
             _connect(services, pattern)
         if pattern.simulated_database is not None:
             _connect_shop(services, pattern.simulated_database)
+        if pattern.simulated_host is not None:
+            _connect_host(services, pattern.simulated_host)
         if task is not None and simulated:
             _simulate(services, task)
         if replication is not None:
@@ -85,6 +88,13 @@ def _connect_shop(services: Services, secret: str) -> None:
     """A secret that is read as one with the address and the credentials of the simulated shop."""
     reader = {"username": READER, "password": READER_PASSWORD, "dbname": DATABASE}
     text = json.dumps({"engine": "postgres", "host": SIMULATED_HOST, "port": 5432, **reader})
+    with suppress(services.secrets.exceptions.ResourceExistsException):
+        services.secrets.create_secret(Name=secret, SecretString=text)
+
+
+def _connect_host(services: Services, secret: str) -> None:
+    """A secret that is read as one with the address and the credentials of the simulated SFTP host."""
+    text = json.dumps({"host": host.SIMULATED_HOST, "Username": host.USER, "Password": host.PASSWORD})
     with suppress(services.secrets.exceptions.ResourceExistsException):
         services.secrets.create_secret(Name=secret, SecretString=text)
 

@@ -44,7 +44,7 @@ def test_a_comment_behind_a_host_key_is_left_out() -> None:
         ({"arrival": {"complete_when": "quiet"}}, {}, "complete_when is engine"),
         ({"schedule": "0 6 * * *"}, {}, "use every"),
         ({"ready": {"marker": "a/b"}}, {}, "pattern"),
-        ({}, {"from": {**HOST, "host_keys": []}}, "at least 1 item"),
+        ({}, {"from": {**HOST, "host_keys": []}}, "needs host and host_keys"),
         ({}, {"from": {**HOST, "host_keys": ["AAAA"]}}, "pattern"),
         ({}, {"from": {**HOST, "kind": "ftp"}}, "'client'"),
         ({}, {"afterwards": {"delete": True, "move_to": "archive"}}, "not both"),

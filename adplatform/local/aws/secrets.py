@@ -1,7 +1,9 @@
 """Secrets Manager secrets whose default version is the one labelled AWSCURRENT, and whose versions keep their other
-labels; and the secret of the simulated shop, which says where its database is whenever it is read."""
+labels; and secrets of the simulated shop and SFTP host, which say where those are whenever they are read."""
 
 import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from moto.secretsmanager import models
@@ -10,7 +12,9 @@ from moto.secretsmanager.exceptions import InvalidRequestException
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.local.aws import managed
 from adplatform.local.aws.state import released
-from adplatform.local.world.shop.endpoint import SIMULATED_HOST, connection, ensure
+from adplatform.local.endpoint import Endpoint
+from adplatform.local.world.host import endpoint as host
+from adplatform.local.world.shop import endpoint as shop
 
 
 class LocalSecret(models.FakeSecret):
@@ -34,24 +38,32 @@ class LocalSecret(models.FakeSecret):
         before["version_stages"] += own
 
 
-def _with_the_shop(text: str) -> str:
-    """A secret with the true address of the simulated shop, which is started if it does not run, and with that of its
+_SIMULATED: Mapping[str, tuple[str, Callable[[Path], Endpoint], Callable[[str], dict[str, Any]]]] = {
+    shop.SIMULATED_HOST: ("shop", shop.ensure, shop.connection),
+    host.SIMULATED_HOST: ("sftp-host", host.ensure, host.connection),
+}
+"""By what stands for one in a secret: the folder of its state, what starts it, and what says where it is."""
+
+
+def _with_its_address(text: str) -> str:
+    """A secret with the true address of something simulated, which is started if it does not run, and with that of its
     administration.
 
     Raises:
         InvalidRequestException: it does not start; says why.
     """
-    if SIMULATED_HOST not in text:
+    if not any(name in text for name in _SIMULATED):
         return text
     try:
         members = json.loads(text)
     except ValueError:
         return text
-    if not isinstance(members, dict) or members.get("host") != SIMULATED_HOST:
+    if not isinstance(members, dict) or members.get("host") not in _SIMULATED:
         return text
+    folder, ensure, connection = _SIMULATED[members["host"]]
     try:
         with released():
-            url = ensure(managed.CONTROL.data / "shop").url
+            url = ensure(managed.CONTROL.data / folder).url
             found = connection(url)
     except (OSError, PermanentFailure, TransientFailure) as e:
         raise InvalidRequestException(str(e)) from e
@@ -65,7 +77,7 @@ def install() -> None:
     def get_secret_value(self: Any, secret_id: str, version_id: str, version_stage: str) -> dict[str, Any]:
         found: dict[str, Any] = kept(self, secret_id, version_id, version_stage)
         if "SecretString" in found:
-            found["SecretString"] = _with_the_shop(found["SecretString"])
+            found["SecretString"] = _with_its_address(found["SecretString"])
         return found
 
     models.SecretsManagerBackend.get_secret_value = get_secret_value

@@ -6,15 +6,20 @@ parameters in the query, POST a JSON object.
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from pydantic import ValidationError
-from werkzeug.wrappers import Request
+from werkzeug.wrappers import Request, Response
 
+from adplatform.local.endpoint import HEALTH_PATH
 from adplatform.local.world.clock import Clock
 from adplatform.local.world.faults import Faults
+from adplatform.local.world.http import to_loopback
+
+log = logging.getLogger(__name__)
 
 Calls = Mapping[tuple[str, str], Callable[..., Any]]
 """By method and name."""
@@ -33,6 +38,42 @@ class Simulated(Changing, Protocol):
     faults: Faults
 
     def now(self) -> datetime: ...
+
+
+class Served(Changing, Protocol):
+    """What is needed of one that has nothing but such an API over HTTP."""
+
+    def count(self) -> None:
+        """A request came."""
+
+
+class Administered:
+    """The WSGI application of such a world: ``name`` is what it is called where it fails, and one that is not ``alive``
+    any more tells those who look for one to wait for the next."""
+
+    def __init__(self, world: Served, calls: Calls, name: str, alive: Callable[[], bool]) -> None:
+        self._world, self._calls, self._name, self._alive = world, calls, name, alive
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        try:
+            status, body = self._respond(Request(environ))
+        except Exception:
+            log.exception("%s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            status, body = 500, {"error": f"the {self._name} failed; its log says why"}
+        response: Iterable[bytes] = Response(json.dumps(body), status, content_type="application/json")(
+            environ, start_response
+        )
+        return response
+
+    def _respond(self, request: Request) -> tuple[int, Any]:
+        if not to_loopback(request):
+            return 403, {"error": "only loopback host names are served"}
+        if request.path == HEALTH_PATH:
+            return 200 if self._alive() else 503, {}
+        if not f"{request.path}/".startswith("/_admin/"):
+            return 404, {"error": "everything is below /_admin"}
+        self._world.count()
+        return respond(self._calls, self._world, request.path[8:].strip("/"), request)
 
 
 def respond(calls: Calls, world: Changing, name: str, request: Request) -> tuple[int, Any]:
