@@ -1,9 +1,9 @@
 """Connections to servers: host keys that are pinned, credentials of Secrets Manager that may be in rotation."""
 
+import asyncio
 import base64
 import binascii
 import hashlib
-import io
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,19 +15,18 @@ from adplatform.platform.aws_errors import secret_failures
 from adplatform.platform.json_secrets import json_object
 from adplatform.platform.late import Late
 from adplatform.sftp.errors import escaped, sftp_failures
-from adplatform.sftp.protocol import AHEAD, Sftp
+from adplatform.sftp.loop import running_loop, waited_for
+from adplatform.sftp.session import Sftp
 
 if TYPE_CHECKING:
-    import paramiko
+    import asyncssh
 
-    from adplatform.sftp import transport
+    from adplatform.sftp import client
 else:
-    paramiko = Late("paramiko")
-    transport = Late("adplatform.sftp.transport")
+    asyncssh = Late("asyncssh")
+    client = Late("adplatform.sftp.client")
 
 CURRENT = "AWSCURRENT"
-_PACKET = 128 * 1024
-"""Bytes of data that the server may put into one packet: each costs the same time, whatever its size."""
 _ALGORITHMS: Mapping[str, tuple[str, ...]] = {
     "ssh-ed25519": ("ssh-ed25519",),
     "ecdsa-sha2-nistp256": ("ecdsa-sha2-nistp256",),
@@ -120,76 +119,100 @@ def connected(host: Host, credentials: Sequence[Credentials]) -> Iterator[Sftp]:
         CredentialsRefused: it takes none of them, or a key cannot be read.
         PermanentFailure, TransientFailure, EnvironmentFailure: as :func:`sftp_failures`.
     """
+    with running_loop() as loop:
+        session = opened(loop, host, credentials)
+        try:
+            yield session
+        finally:
+            session.close()
+
+
+def opened(loop: asyncio.AbstractEventLoop, host: Host, credentials: Sequence[Credentials]) -> Sftp:
+    """A session as that of :func:`connected`, on the loop of another thread, for the caller to close."""
     algorithms = _host_key_algorithms(host)
     refused: list[str] = []
     for tried in credentials:
-        with _negotiated(host, algorithms) as link:
-            try:
-                with sftp_failures(host.place):
-                    _log_in(host.place, link, tried)
-            except CredentialsRefused as e:
-                refused.append(f"{tried.stage}: {e}" if len(credentials) > 1 else str(e))
-                continue
+        try:
+            key = _private_key(host.place, tried) if tried.private_key else None
             with sftp_failures(host.place):
-                session = _session(host, link, tried.stage)
-            yield session
-            return
+                sock = socket.create_connection((host.name, host.port), timeout=host.connect_seconds)
+                try:
+                    return waited_for(loop, _session(sock, host, tried, key, algorithms))
+                except BaseException:
+                    sock.close()
+                    raise
+        except CredentialsRefused as e:
+            refused.append(f"{tried.stage}: {e}" if len(credentials) > 1 else str(e))
     raise CredentialsRefused("; ".join(refused) or f"{host.place}: there are no credentials")
 
 
-@contextmanager
-def _negotiated(host: Host, algorithms: Sequence[str]) -> Iterator["transport.Transport"]:
-    """A connection to the host itself, nobody logged in."""
-    with sftp_failures(host.place):
-        sock = socket.create_connection((host.name, host.port), timeout=host.connect_seconds)
-    link = transport.Transport(sock, algorithms, packet=_PACKET, window=AHEAD)
-    try:
-        link.banner_timeout = link.handshake_timeout = host.connect_seconds
-        link.auth_timeout = link.channel_timeout = max(host.connect_seconds, host.silent_seconds)
-        with sftp_failures(host.place):
-            _negotiate(host, link)
-        shown = link.get_remote_server_key()
-        if shown.asbytes() not in [base64.b64decode(_key_of(line)[1]) for line in host.host_keys]:
-            raise HostKeyRefused(
-                f"{host.place} shows the host key {_fingerprint(shown.get_name(), shown.asbytes())}, and pinned are "
-                f"{', '.join(_pinned(host))}. If its owner confirms the new one, add it to host_keys; if not, somebody "
-                "else may answer there"
-            )
-        link.set_keepalive(host.keepalive_seconds)
-        yield link
-    finally:
-        link.close()
+async def _session(
+    sock: socket.socket, host: Host, tried: Credentials, key: "asyncssh.SSHKey | None", algorithms: Sequence[str]
+) -> Sftp:
+    pinned = [base64.b64decode(_key_of(line)[1]) for line in host.host_keys]
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(host.connect_seconds) as limit:
 
+        def allow(seconds: float) -> None:
+            limit.reschedule(loop.time() + seconds)
 
-def _negotiate(host: Host, link: "transport.Transport") -> None:
-    try:
-        link.start_client(timeout=host.connect_seconds)
-    except paramiko.IncompatiblePeer as e:
-        said = escaped(link.disagreement() or str(e))
-        pin = ", or pin a host key of a type that it has" if "host key" in said else ""
-        raise PermanentFailure(f"{host.place}: {said}. Let the server offer one of these{pin}") from e
-    if not link.initial_kex_done:
-        raise TimeoutError
-
-
-def _log_in(place: str, link: "transport.Transport", credentials: Credentials) -> None:
-    wanted: list[str] = []
-    if credentials.private_key:
-        key = _private_key(place, credentials)
-        try:
-            wanted = link.auth_publickey(credentials.username, key)
-        except paramiko.AuthenticationException:
-            if not credentials.password or not link.is_active():
-                raise
-    if credentials.password and not link.is_authenticated():
-        wanted = link.auth_password(credentials.username, credentials.password)
-    if not link.is_authenticated():
-        raise CredentialsRefused(
-            f"{place}: the server wants {escaped(', '.join(wanted)) or 'more'}, too: add it to the secret"
+        asked = client.Client(
+            pinned, key, tried.password, lambda: allow(max(host.connect_seconds, host.silent_seconds))
         )
+        try:
+            link = await client.connect(sock, host.name, tried.username, algorithms, host.keepalive_seconds, asked)
+        except asyncssh.HostKeyNotVerifiable as e:
+            raise _other_host(host, asked.shown) from e
+        except asyncssh.PermissionDenied as e:
+            raise _refused(host, asked) from e
+        except (ValueError, LookupError, AssertionError) as e:
+            raise PermanentFailure(f"{host.place}: the server cannot be understood: {escaped(str(e))}") from e
+        if link is None:
+            said = escaped(asked.disagreement())
+            pin = ", or pin a host key of a type that it has" if "host key" in said else ""
+            raise PermanentFailure(f"{host.place}: {said}. Let the server offer one of these{pin}")
+        allow(host.connect_seconds)
+        try:
+            return Sftp(loop, link, await _started(host, link), host.silent_seconds, tried.stage)
+        except BaseException:
+            link.abort()
+            raise
 
 
-def _private_key(place: str, credentials: Credentials) -> "paramiko.PKey":
+async def _started(host: Host, link: "asyncssh.SSHClientConnection") -> "asyncssh.SFTPClient":
+    try:
+        return await link.start_sftp_client()
+    except asyncssh.ChannelOpenError as e:
+        if e.code != asyncssh.OPEN_REQUEST_SESSION_FAILED or link.is_closed():
+            raise
+        raise PermanentFailure(f"{host.place}: the server offers no SFTP to this user") from e
+    except asyncssh.SFTPBadMessage as e:
+        raise PermanentFailure(
+            f"{host.place}: the server cannot be understood: it speaks no SFTP of version 3, or its log-in prints a "
+            f"greeting ({escaped(e.reason)})"
+        ) from e
+
+
+def _other_host(host: Host, shown: "asyncssh.SSHKey | None") -> HostKeyRefused:
+    key = _fingerprint(shown.get_algorithm(), shown.public_data) if shown else "of another kind"
+    return HostKeyRefused(
+        f"{host.place} shows the host key {key}, and pinned are {', '.join(_pinned(host))}. If its owner confirms the "
+        "new one, add it to host_keys; if not, somebody else may answer there"
+    )
+
+
+def _refused(host: Host, asked: "client.Client") -> CredentialsRefused:
+    wanted = ", ".join(asked.wanted)
+    if not asked.offered:
+        return CredentialsRefused(
+            f"{host.place}: the server takes none of the secret's: it wants {wanted or 'another kind of log-in'}"
+        )
+    if asked.offered in asked.wanted or not wanted:
+        return CredentialsRefused(f"{host.place}: the server does not take the key or password of the secret")
+    return CredentialsRefused(f"{host.place}: the server wants {wanted}, too: add it to the secret")
+
+
+def _private_key(place: str, credentials: Credentials) -> "asyncssh.SSHKey":
     """
     Raises:
         CredentialsRefused: it is none, or the passphrase is wrong.
@@ -208,30 +231,12 @@ def _private_key(place: str, credentials: Credentials) -> "paramiko.PKey":
             f"{place}: PrivateKey of the secret cannot be read: it is to be of OpenSSH or PEM, and Passphrase its "
             "passphrase, if it has one"
         ) from None
-    kinds: Sequence[tuple[type, Any]] = (
-        (ed25519.Ed25519PrivateKey, paramiko.Ed25519Key),
-        (ec.EllipticCurvePrivateKey, paramiko.ECDSAKey),
-        (rsa.RSAPrivateKey, paramiko.RSAKey),
+    if not isinstance(key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise CredentialsRefused(f"{place}: PrivateKey of the secret is to be of Ed25519, ECDSA or RSA")
+    written = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
     )
-    for kind, wrapper in kinds:
-        if isinstance(key, kind):
-            written = key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-            )
-            return wrapper.from_private_key(io.StringIO(written.decode()))
-    raise CredentialsRefused(f"{place}: PrivateKey of the secret is to be of Ed25519, ECDSA or RSA")
-
-
-def _session(host: Host, link: "transport.Transport", stage: str) -> Sftp:
-    channel = link.open_session(timeout=host.connect_seconds)
-    channel.settimeout(host.silent_seconds)
-    try:
-        channel.invoke_subsystem("sftp")
-    except paramiko.SSHException as e:
-        if not link.is_active():
-            raise
-        raise PermanentFailure(f"{host.place}: the server offers no SFTP to this user") from e
-    return Sftp(channel, stage)
+    return asyncssh.import_private_key(written)
 
 
 def _host_key_algorithms(host: Host) -> list[str]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from adplatform.failures import (
     AccessRefused,
-    CredentialsRefused,
     EnvironmentFailure,
     PermanentFailure,
     TransientFailure,
@@ -17,13 +16,11 @@ from adplatform.failures import (
     local_failure,
 )
 from adplatform.platform.late import Late
-from adplatform.sftp import protocol
-from adplatform.sftp.protocol import ProtocolError, StatusError
 
 if TYPE_CHECKING:
-    import paramiko
+    import asyncssh
 else:
-    paramiko = Late("paramiko")
+    asyncssh = Late("asyncssh")
 
 _SAID = 200
 """Characters of a server's words that are shown."""
@@ -51,7 +48,6 @@ def sftp_failures(what: str) -> Iterator[None]:
     """Run work on a server. ``what`` names it and begins the message.
 
     Raises:
-        CredentialsRefused: it does not take the key or password.
         AccessRefused: the user may not do that.
         NoSuchFile: there is no such file or folder.
         EnvironmentFailure: its name cannot be found, no way leads there, or this machine's disk is to blame.
@@ -60,42 +56,44 @@ def sftp_failures(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except StatusError as e:
+    except asyncssh.SFTPError as e:
         raise _refusal(what, e) from e
-    except ProtocolError as e:
-        raise PermanentFailure(f"{what}: the server cannot be understood: {e}") from e
-    except paramiko.SSHException as e:
+    except asyncssh.Error as e:
         raise _of_ssh(what, e) from e
+    except asyncssh.packet.PacketDecodeError as e:
+        raise PermanentFailure(f"{what}: the server cannot be understood: {e}") from e
     except EOFError as e:
         raise _ended(what) from e
     except OSError as e:
         raise _of_system(what, e) from e
 
 
-def _refusal(what: str, error: StatusError) -> PermanentFailure | TransientFailure:
-    said = f" ({clipped(escaped(error.said), _SAID)})" if error.said else ""
-    if error.code == protocol.NO_SUCH_FILE:
+def _refusal(what: str, error: "asyncssh.SFTPError") -> PermanentFailure | TransientFailure:
+    said = f" ({clipped(escaped(error.reason), _SAID)})" if error.reason else ""
+    if isinstance(error, asyncssh.SFTPNoSuchFile):
         return NoSuchFile(f"{what}: there is no such file or folder{said}")
-    if error.code == protocol.PERMISSION_DENIED:
+    if isinstance(error, asyncssh.SFTPPermissionDenied):
         return AccessRefused(f"{what}: the user may not do that{said}: let the server's owner permit it")
-    if error.code == protocol.UNSUPPORTED:
+    if isinstance(error, asyncssh.SFTPOpUnsupported):
         return PermanentFailure(f"{what}: the server does not know that request{said}")
-    if error.code == protocol.BAD_MESSAGE:
-        return PermanentFailure(f"{what}: the server does not understand the request{said}")
+    if isinstance(error, asyncssh.SFTPBadMessage):
+        # The server's own answer, or asyncssh's verdict on one.
+        return PermanentFailure(f"{what}: the server does not understand the request, or is not understood{said}")
+    if isinstance(error, asyncssh.SFTPNoConnection | asyncssh.SFTPConnectionLost):
+        return _ended(what)
     return TransientFailure(f"{what}: the server could not do it{said or f' (code {error.code})'}; run the step again")
 
 
-def _of_ssh(what: str, error: "paramiko.SSHException") -> PermanentFailure | TransientFailure:
-    if isinstance(error, paramiko.IncompatiblePeer):
-        return PermanentFailure(f"{what}: {escaped(str(error))}")
-    if isinstance(error, paramiko.BadAuthenticationType):
-        takes = ", ".join(escaped(kind) for kind in error.allowed_types)
-        return CredentialsRefused(f"{what}: the server takes none of the secret's: it wants {takes}")
-    # Of a connection that ends while it asks, paramiko says that authentication failed.
-    if isinstance(error, paramiko.AuthenticationException) and "transport shut down" not in str(error):
-        return CredentialsRefused(f"{what}: the server does not take the key or password of the secret")
-    if isinstance(error, paramiko.ChannelException):
-        return TransientFailure(f"{what}: the server opens no session for now ({error.text}): it may allow few at once")
+def _of_ssh(what: str, error: "asyncssh.Error") -> PermanentFailure | TransientFailure:
+    if isinstance(error, asyncssh.KeyExchangeFailed):
+        return PermanentFailure(f"{what}: {clipped(escaped(error.reason), _SAID)}")
+    if isinstance(error, asyncssh.ConnectionLost):
+        return _ended(what)
+    if isinstance(error, asyncssh.ChannelOpenError) and error.code != asyncssh.OPEN_CONNECT_FAILED:
+        return TransientFailure(
+            f"{what}: the server opens no session for now ({clipped(escaped(error.reason), _SAID)}): it may allow few "
+            "at once"
+        )
     return TransientFailure(
         f"{what}: the connection failed ({clipped(escaped(str(error)), _SAID)}); run the step again"
     )
@@ -114,9 +112,6 @@ def _of_system(what: str, error: OSError) -> PermanentFailure | TransientFailure
         return TransientFailure(f"{what}: the server refuses the connection: it is down, or the port is another")
     if isinstance(error, TimeoutError):
         return TransientFailure(f"{what}: the server did not answer in time; run the step again")
-    if error.errno is None:
-        # What paramiko raises where a channel is closed.
-        return _ended(what)
     if isinstance(error, ConnectionError):
         return TransientFailure(f"{what}: the connection was dropped ({error.strerror}); run the step again")
     if error.errno in _UNREACHABLE:

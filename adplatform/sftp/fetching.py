@@ -1,23 +1,27 @@
 """Files of a server onto this machine's disk: whole or not at all, and on from where they broke off."""
 
+import asyncio
 import hashlib
 import json
 import os
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from threading import Condition, Event
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from adplatform.failures import PermanentFailure, TransientFailure, local_failure
-from adplatform.sftp.connection import Credentials, Host, connected
+from adplatform.sftp.connection import Credentials, Host, opened
 from adplatform.sftp.errors import Changed, escaped, sftp_failures
 from adplatform.sftp.listing import RemoteFile, found, is_as_listed
-from adplatform.sftp.protocol import Sftp
+from adplatform.sftp.loop import running_loop
+from adplatform.sftp.session import Sftp
+
+if TYPE_CHECKING:
+    import asyncssh
 
 _STEP = 64 << 20
 """Bytes after which what came is made to last, and noted."""
@@ -25,6 +29,8 @@ _NOTED_FROM = 1 << 20
 """What is smaller is sooner fetched again than noted."""
 _BLOCK = 1 << 20
 _ASKED_SECONDS = 1.0
+_TOGETHER = 2
+"""Files under way on one connection: what one waits for, the other makes use of."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +70,8 @@ def fetch(sftp: Sftp, file: RemoteFile, target: Path, go_on: Callable[[], None] 
     if file.size is None or file.modified is None:
         raise PermanentFailure(f"{what} was listed without its size and time, so that no change of it could be seen")
     partial = _Partial(file, file.size, target, what)
-    with sftp_failures(what), sftp.opened(file.path) as handle:
-        if not is_as_listed(file, sftp.stat_open(handle)):
-            raise Changed(f"{what} is another than was listed: list it again")
-        fetched = _copied(sftp, handle, partial, go_on)
+    with sftp_failures(what):
+        fetched = _copied(sftp, partial, go_on)
         if not is_as_listed(file, found(sftp, file.path)):
             partial.forget()
             raise Changed(f"{what} was changed or taken away while it was fetched: list it again")
@@ -85,8 +89,9 @@ def fetch_all(
     go_on: Callable[[], None] = lambda: None,
 ) -> Generator[Fetched | Failed, None, None]:
     """Fetch each file to its target, over up to ``connections`` at once, or as many as the server allows; in the order
-    in which they are done. One that fails ends no other. ``files`` is drawn from little ahead, by the caller's thread,
-    which also asks ``go_on``; when either raises, or the caller stops, the fetches under way are broken off.
+    in which they are done. One that fails ends no other: what was under way on a connection that ends is tried once
+    more. ``files`` is drawn from little ahead, by the caller's thread, which also asks ``go_on``; when either raises,
+    or the caller stops, the fetches under way are broken off.
 
     Raises:
         HostKeyRefused, CredentialsRefused, PermanentFailure, TransientFailure, EnvironmentFailure: no connection can be
@@ -98,20 +103,31 @@ def fetch_all(
         if stopped.is_set():
             raise TransientFailure("the fetch was broken off")
 
-    def one(file: RemoteFile, target: Path) -> Fetched | Failed:
+    def one(file: RemoteFile, target: Path, is_last: bool = False) -> Fetched | Failed:
+        has_ended = False
         try:
             with sessions.one() as sftp:
-                return fetch(sftp, file, target, unless_stopped)
+                try:
+                    return fetch(sftp, file, target, unless_stopped)
+                finally:
+                    has_ended = not sftp.is_usable
         except (PermanentFailure, TransientFailure) as e:
-            return Failed(file, target, e)
+            if is_last or not has_ended or stopped.is_set():
+                return Failed(file, target, e)
+        return one(file, target, is_last=True)
 
     remaining = iter(files)
     under_way: set[Future[Fetched | Failed]] = set()
-    with _Sessions(host, credentials, connections) as sessions, ThreadPoolExecutor(connections) as pool:
+    most = _TOGETHER * connections
+    with (
+        running_loop() as loop,
+        _Sessions(loop, host, credentials, connections) as sessions,
+        ThreadPoolExecutor(most) as pool,
+    ):
         try:
             while True:
                 go_on()
-                ahead = islice(remaining, 2 * connections - len(under_way))
+                ahead = islice(remaining, most - len(under_way))
                 under_way |= {pool.submit(one, file, target) for file, target in ahead}
                 if not under_way:
                     return
@@ -120,68 +136,103 @@ def fetch_all(
                     yield future.result()
         finally:
             stopped.set()
+            sessions.close()
             pool.shutdown(cancel_futures=True)
 
 
 class _Sessions:
     """Connections as one user, for several threads; the first is made with it."""
 
-    def __init__(self, host: Host, credentials: Sequence[Credentials], most: int) -> None:
-        self._host, self._credentials, self._most = host, credentials, most
-        self._idle: deque[tuple[Sftp, ExitStack]] = deque()
-        self._open = 0
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, host: Host, credentials: Sequence[Credentials], most: int
+    ) -> None:
+        self._loop, self._host, self._credentials, self._most = loop, host, credentials, most
+        self._users: dict[Sftp, int] = {}
+        self._being_made = 0
+        self._together = _TOGETHER
+        self._is_closed = False
         self._changed = Condition()
 
     def __enter__(self) -> "_Sessions":
-        first = self._made()
+        first = opened(self._loop, self._host, self._credentials)
         # Others are not to try what was refused: servers count that, and shut out.
-        self._credentials = [tried for tried in self._credentials if tried.stage == first[0].stage]
-        self._idle.append(first)
-        self._open = 1
+        self._credentials = [tried for tried in self._credentials if tried.stage == first.stage]
+        self._users[first] = 0
         return self
 
     def __exit__(self, *_: object) -> None:
-        for _sftp, closing in self._idle:
-            closing.close()
+        self.close()
+
+    def close(self) -> None:
+        """Ends every session, and what is under way on it."""
+        with self._changed:
+            self._is_closed = True
+            ended = list(self._users)
+            self._users.clear()
+            self._changed.notify_all()
+        for sftp in ended:
+            sftp.close()
 
     @contextmanager
     def one(self) -> Iterator[Sftp]:
-        """A session of the caller's own for as long as the block lasts."""
-        taken = self._taken()
+        """A session for as long as the block lasts, which others may use, too."""
+        sftp = self._taken()
         try:
-            yield taken[0]
+            yield sftp
         finally:
-            if not taken[0].is_usable:
-                taken[1].close()
             with self._changed:
-                if taken[0].is_usable:
-                    self._idle.append(taken)
-                else:
-                    self._open -= 1
+                if sftp in self._users:
+                    self._users[sftp] -= 1
+                if not sftp.is_usable:
+                    # One of the files may be what the server breaks at: from now on it ends no connection of others.
+                    self._users.pop(sftp, None)
+                    self._together = 1
                 self._changed.notify_all()
 
-    def _taken(self) -> tuple[Sftp, ExitStack]:
+    def _taken(self) -> Sftp:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._idle or self._open < self._most)
-                if self._idle:
-                    return self._idle.pop()
-                self._open += 1
-            try:
-                return self._made()
-            except (PermanentFailure, TransientFailure):
-                with self._changed:
-                    self._open -= 1
-                    self._changed.notify_all()
-                    if self._open == 0:
-                        raise
-                    # The server allows no more at once.
-                    self._most = self._open
+                self._changed.wait_for(lambda: self._is_closed or self._has_room() or self._least_used())
+                if self._is_closed:
+                    raise TransientFailure(f"{self._host.place}: the fetch was broken off")
+                least = self._least_used()
+                if least and (self._users[least] == 0 or not self._has_room()):
+                    self._users[least] += 1
+                    return least
+                self._being_made += 1
+            made = self._made()
+            if made:
+                return made
 
-    def _made(self) -> tuple[Sftp, ExitStack]:
-        with ExitStack() as stack:
-            sftp = stack.enter_context(connected(self._host, self._credentials))
-            return sftp, stack.pop_all()
+    def _made(self) -> Sftp | None:
+        """None where the server allows no more at once."""
+        made: Sftp | None = None
+        try:
+            made = opened(self._loop, self._host, self._credentials)
+        except (PermanentFailure, TransientFailure):
+            with self._changed:
+                if not self._users and self._being_made == 1:
+                    raise
+                self._most = len(self._users) + self._being_made - 1
+        finally:
+            with self._changed:
+                self._being_made -= 1
+                is_late = self._is_closed
+                if made and not is_late:
+                    self._users[made] = 1
+                self._changed.notify_all()
+        if made and is_late:
+            made.close()
+            return None
+        return made
+
+    def _has_room(self) -> bool:
+        return len(self._users) + self._being_made < self._most
+
+    def _least_used(self) -> Sftp | None:
+        """Of the sessions that may take one more."""
+        free = [sftp for sftp, users in self._users.items() if users < self._together and sftp.is_usable]
+        return min(free, key=lambda sftp: self._users[sftp], default=None)
 
 
 class _Partial:
@@ -250,11 +301,17 @@ class _Partial:
         return {"path": self.file.path, "size": self.size, "modified": str(self.file.modified)}
 
 
-def _copied(sftp: Sftp, handle: bytes, partial: _Partial, go_on: Callable[[], None]) -> Fetched:
-    what = f"file {escaped(partial.file.path)}"
+def _copied(sftp: Sftp, partial: _Partial, go_on: Callable[[], None]) -> Fetched:
+    file = partial.file
+    what = f"file {escaped(file.path)}"
+
+    def accept(told: "asyncssh.SFTPAttrs") -> None:
+        if not is_as_listed(file, told):
+            raise Changed(f"{what} is another than was listed: list it again")
+
     start = partial.sure()
     digest = hashlib.sha256()
-    with partial.open(start) as out:
+    with partial.open(start) as out, closing(sftp.read(file.path, start, partial.size, accept)) as reading:
         while partial.length < start:
             go_on()
             with _disk(what):
@@ -268,7 +325,7 @@ def _copied(sftp: Sftp, handle: bytes, partial: _Partial, go_on: Callable[[], No
                 out.seek(start)
                 out.truncate()
         kept = start
-        for data in sftp.read(handle, start, partial.size):
+        for data in reading:
             go_on()
             digest.update(data)
             with _disk(what):
@@ -277,7 +334,7 @@ def _copied(sftp: Sftp, handle: bytes, partial: _Partial, go_on: Callable[[], No
                 if partial.length - kept >= _STEP:
                     partial.keep(out)
                     kept = partial.length
-    return Fetched(partial.file, partial.target, digest.hexdigest(), start)
+    return Fetched(file, partial.target, digest.hexdigest(), start)
 
 
 def _read_note(path: Path) -> dict[str, Any]:

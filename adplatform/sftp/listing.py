@@ -5,10 +5,17 @@ import unicodedata
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from adplatform.failures import AccessRefused
+from adplatform.platform.late import Late
 from adplatform.sftp.errors import NoSuchFile, escaped, sftp_failures
-from adplatform.sftp.protocol import NO_SUCH_FILE, Attributes, Sftp, StatusError
+from adplatform.sftp.session import Sftp
+
+if TYPE_CHECKING:
+    import asyncssh
+else:
+    asyncssh = Late("asyncssh")
 
 
 @dataclass(frozen=True)
@@ -68,31 +75,29 @@ def listed(sftp: Sftp, folder: str, depth: int = 0) -> Generator[RemoteFile | Re
                 entries.close()
 
 
-def found(sftp: Sftp, path: str) -> Attributes | None:
+def found(sftp: Sftp, path: str) -> "asyncssh.SFTPAttrs | None":
     """What is at a path, links followed; None where nothing is."""
     try:
         return sftp.stat(path)
-    except StatusError as e:
-        if e.code != NO_SUCH_FILE:
-            raise
-    return None
+    except asyncssh.SFTPNoSuchFile:
+        return None
 
 
-def is_as_listed(file: RemoteFile, told: Attributes | None) -> bool:
+def is_as_listed(file: RemoteFile, told: "asyncssh.SFTPAttrs | None") -> bool:
     """Whether what a server tells now is what was listed, with size and time."""
     if told is None or file.modified is None:
         return False
-    return (told.size, told.modified) == (file.size, int(file.modified.timestamp()))
+    return (told.size, told.mtime) == (file.size, int(file.modified.timestamp()))
 
 
-def _remote_file(path: str, told: Attributes, *, is_link: bool = False) -> RemoteFile | None:
+def _remote_file(path: str, told: "asyncssh.SFTPAttrs", *, is_link: bool = False) -> RemoteFile | None:
     """None where the server does not tell size and time."""
-    if told.size is None or told.modified is None:
+    if told.size is None or told.mtime is None:
         return None
-    return RemoteFile(path, told.size, datetime.fromtimestamp(told.modified, UTC), is_link)
+    return RemoteFile(path, told.size, datetime.fromtimestamp(told.mtime, UTC), is_link)
 
 
-def _entry(sftp: Sftp, root: bytes, folder: str, raw: bytes, told: Attributes) -> RemoteFile | Refused | str:
+def _entry(sftp: Sftp, root: bytes, folder: str, raw: bytes, told: "asyncssh.SFTPAttrs") -> RemoteFile | Refused | str:
     """The path of a folder is text alone."""
     shown = f"{escaped(folder.rstrip('/'))}/{escaped(raw)}"
     reason = _unfit(raw)
@@ -108,10 +113,12 @@ def _entry(sftp: Sftp, root: bytes, folder: str, raw: bytes, told: Attributes) -
         return Refused(shown, str(e))
 
 
-def _described(sftp: Sftp, root: bytes, path: str, shown: str, told: Attributes) -> RemoteFile | Refused | str:
-    if None in (told.mode, told.size, told.modified):
+def _described(
+    sftp: Sftp, root: bytes, path: str, shown: str, told: "asyncssh.SFTPAttrs"
+) -> RemoteFile | Refused | str:
+    if None in (told.permissions, told.size, told.mtime):
         told = sftp.lstat(path)
-    mode = told.mode if told.mode is not None else 0
+    mode = told.permissions or 0
     if stat.S_ISDIR(mode):
         return path
     if stat.S_ISLNK(mode):
@@ -125,10 +132,10 @@ def _followed(sftp: Sftp, root: bytes, path: str, shown: str) -> RemoteFile | Re
     real = sftp.real_path(path)
     if not real.startswith(root.rstrip(b"/") + b"/"):
         return Refused(shown, f"it is a link to {escaped(real)}, which is not below the folder {escaped(root)}")
-    if not _is_text(real) or stat.S_ISLNK(sftp.lstat(real.decode()).mode or 0):
+    if not _is_text(real) or stat.S_ISLNK(sftp.lstat(real.decode()).permissions or 0):
         return Refused(shown, "it is a link, and the server does not tell where it leads")
     told = sftp.stat(path)
-    if not stat.S_ISREG(told.mode or 0):
+    if not stat.S_ISREG(told.permissions or 0):
         return Refused(shown, "it is a link to something that is no file")
     return _remote_file(path, told, is_link=True) or Refused(shown, "the server does not tell its size and time")
 

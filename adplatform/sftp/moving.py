@@ -1,11 +1,18 @@
 """What becomes of a file on its server once it has been fetched. All of it can be done again."""
 
 import stat
+from typing import TYPE_CHECKING
 
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.platform.late import Late
 from adplatform.sftp.errors import Changed, NoSuchFile, escaped, sftp_failures
 from adplatform.sftp.listing import RemoteFile, found, is_as_listed
-from adplatform.sftp.protocol import POSIX_RENAME, Attributes, Sftp, StatusError
+from adplatform.sftp.session import Sftp
+
+if TYPE_CHECKING:
+    import asyncssh
+else:
+    asyncssh = Late("asyncssh")
 
 
 def move(sftp: Sftp, file: RemoteFile, target: str) -> None:
@@ -58,18 +65,18 @@ def delete(sftp: Sftp, file: RemoteFile) -> None:
             raise TransientFailure(f"{what}: the server says it is deleted, and it is not; run the step again")
 
 
-def _refuse_change(what: str, file: RemoteFile, here: Attributes) -> None:
+def _refuse_change(what: str, file: RemoteFile, here: "asyncssh.SFTPAttrs") -> None:
     if not is_as_listed(file, here):
         raise Changed(f"{what}: it is another than was listed, and stays: list it again")
 
 
 def _rename(sftp: Sftp, source: str, target: str, *, replace: bool) -> None:
-    if POSIX_RENAME in sftp.extensions:
+    try:
         sftp.posix_rename(source, target)
-        return
-    if replace:
-        sftp.remove(target)
-    sftp.rename(source, target)
+    except asyncssh.SFTPOpUnsupported:
+        if replace:
+            sftp.remove(target)
+        sftp.rename(source, target)
 
 
 def _make_folder(sftp: Sftp, folder: str) -> None:
@@ -78,15 +85,15 @@ def _make_folder(sftp: Sftp, folder: str) -> None:
     _make_folder(sftp, folder.rpartition("/")[0])
     try:
         sftp.make_folder(folder)
-    except StatusError:
+    except asyncssh.SFTPError:
         # Somebody else may have made it meanwhile.
         if not _is_folder(found(sftp, folder)):
             raise
 
 
-def _is_folder(told: Attributes | None) -> bool:
-    return told is not None and (told.mode is None or stat.S_ISDIR(told.mode))
+def _is_folder(told: "asyncssh.SFTPAttrs | None") -> bool:
+    return told is not None and (told.permissions is None or stat.S_ISDIR(told.permissions))
 
 
-def _has_size(told: Attributes | None, size: int | None) -> bool:
+def _has_size(told: "asyncssh.SFTPAttrs | None", size: int | None) -> bool:
     return told is not None and size is not None and told.size == size

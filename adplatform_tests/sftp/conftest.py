@@ -10,7 +10,7 @@ import pytest
 from adplatform.sftp.connection import Credentials, Host
 from adplatform.sftp.connection import connected as connect
 from adplatform.sftp.listing import RemoteFile
-from adplatform.sftp.protocol import Sftp
+from adplatform.sftp.session import Sftp
 from adplatform_tests.support.sftp_faults import Faults, FaultyHost, faulty_host
 from adplatform_tests.support.sftp_host import SftpHost, sftp_host  # noqa: F401 - a fixture
 

@@ -87,6 +87,61 @@ def test_a_password_lets_in_and_is_asked_after_a_key_that_is_not_enough(faulty: 
         pass
 
 
+def test_a_server_that_asks_for_the_password_is_answered_once(faulty: FaultyHost) -> None:
+    faulty.faults.asks = True
+    host = faulty_host_of(faulty)
+    with connected(host, [Credentials("partner", password=PASSWORD)]) as sftp:
+        assert sftp.is_usable
+    with (
+        pytest.raises(CredentialsRefused, match="does not take the key or password"),
+        connected(host, [Credentials("partner", password="wrong")]),
+    ):
+        pass
+    assert faulty.faults.log_ins == ["keyboard-interactive taken", "keyboard-interactive refused"]
+
+
+def test_a_server_that_takes_nothing_that_the_secret_has_is_told_apart(faulty: FaultyHost, partners_key: Any) -> None:
+    faulty.faults.asks = True
+    with (
+        pytest.raises(CredentialsRefused, match="takes none of the secret's: it wants keyboard-interactive"),
+        connected(faulty_host_of(faulty), [Credentials("partner", written(partners_key))]),
+    ):
+        pass
+
+
+def test_nothing_of_the_users_home_or_agent_is_used(
+    faulty: FaultyHost, partners_key: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ".ssh"
+    folder.mkdir(mode=0o700)
+    (folder / "id_ed25519").write_text(written(partners_key))
+    (folder / "config").write_text("Host *\n  User somebody\n  Ciphers 3des-cbc\n  ProxyCommand false\n")
+    other = paramiko.ECDSAKey.generate()
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{faulty.port} {faulty.host_key}\n")
+    (folder / "crt").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(tmp_path / "agent"))
+        agent.listen()
+        agent.setblocking(False)
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+        for credentials in (Credentials("partner", password="wrong"), Credentials("partner", written(known_to_none()))):
+            with pytest.raises(CredentialsRefused), connected(faulty_host_of(faulty), [credentials]):
+                pass
+        elsewhere = Host(faulty.host, (f"{other.get_name()} {other.get_base64()}",), faulty.port)
+        with pytest.raises(HostKeyRefused), connected(elsewhere, [Credentials("partner", password=PASSWORD)]):
+            pass
+        with connected(faulty_host_of(faulty), [Credentials("partner", password=PASSWORD)]) as sftp:
+            assert sftp.is_usable
+        with pytest.raises(BlockingIOError):
+            agent.accept()
+    assert faulty.faults.log_ins == ["password refused", "publickey refused", "password taken"]
+
+
+def known_to_none() -> Any:
+    return ed25519.Ed25519PrivateKey.generate()
+
+
 def test_the_next_version_of_a_secret_is_tried_where_one_is_refused(faulty: FaultyHost) -> None:
     host = faulty_host_of(faulty)
     old = Credentials("partner", password="was-right-once", stage="AWSCURRENT")
@@ -179,6 +234,7 @@ def test_without_a_pin_there_is_no_connection() -> None:
             "no cipher in common: the server has chacha20-poly1305@openssh.com",
         ),
         ({"kex": "diffie-hellman-group1-sha1"}, "no key exchange in common: the server has diffie-hellman-group1-sha1"),
+        ({"kex": "diffie-hellman-group14-sha1"}, "no key exchange in common: the server has diffie-hellman-group14"),
         ({"mac": "umac-64@openssh.com"}, "no MAC in common: the server has umac-64@openssh.com"),
         ({"key": "ssh-rsa,ssh-dss"}, "no host key in common: the server has ssh-rsa, ssh-dss; here are ssh-ed25519"),
     ],
@@ -210,6 +266,14 @@ def holds_on(link: socket.socket) -> None:
 def greets(link: socket.socket) -> None:
     link.sendall(b"SSH-2.0-mute\r\n")
     holds_on(link)
+
+
+def test_a_server_that_greets_with_nonsense_cannot_be_understood() -> None:
+    with (
+        speaking(lambda link: (link.sendall(b"SSH-2.0-\xff\xfe\r\n"), holds_on(link))) as port,
+        pytest.raises(PermanentFailure, match="cannot be understood"),
+    ):
+        connected(Host("127.0.0.1", (ED25519,), port), [Credentials("u", "", "p")]).__enter__()
 
 
 @pytest.mark.parametrize(
@@ -257,10 +321,10 @@ def test_no_log_has_a_secret(faulty: FaultyHost, partners_key: Any, caplog: pyte
     assert not [secret for secret in (*lines, PASSWORD, "not-told", "wrong-one", "wrong-two") if secret in ours]
 
 
-def test_errors_of_paramiko_are_raised_and_not_logged_as_well(caplog: pytest.LogCaptureFixture) -> None:
+def test_errors_of_asyncssh_are_raised_and_not_logged_as_well(caplog: pytest.LogCaptureFixture) -> None:
     with offering(cipher="none") as port, pytest.raises(PermanentFailure):
         connected(Host("127.0.0.1", (ED25519,), port), [Credentials("u", "", "p")]).__enter__()
-    assert [record for record in caplog.records if record.name.startswith("adplatform.sftp")] == []
+    assert [record for record in caplog.records if record.name.startswith(("adplatform", "async"))] == []
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from adplatform.sftp.connection import Credentials, connected
 from adplatform.sftp.errors import Changed, NoSuchFile
 from adplatform.sftp.fetching import Failed, Fetched, fetch, fetch_all
 from adplatform.sftp.listing import RemoteFile
-from adplatform.sftp.protocol import AHEAD, Sftp
+from adplatform.sftp.session import AHEAD, Sftp
 from adplatform_tests.sftp.conftest import PASSWORD, WHEN, faulty_host_of, host_of, put, user_of
 from adplatform_tests.support.sftp_faults import FaultyHost
 from adplatform_tests.support.sftp_host import SftpHost

@@ -12,7 +12,7 @@ from adplatform.failures import AccessRefused, TransientFailure
 from adplatform.sftp.connection import Credentials, connected
 from adplatform.sftp.errors import NoSuchFile
 from adplatform.sftp.listing import Refused, RemoteFile, listed
-from adplatform.sftp.protocol import Sftp
+from adplatform.sftp.session import Sftp
 from adplatform_tests.sftp.conftest import PASSWORD, WHEN, faulty_host_of, host_of, put, user_of
 from adplatform_tests.support.sftp_faults import FaultyHost
 from adplatform_tests.support.sftp_host import SftpHost

@@ -8,10 +8,10 @@ import pytest
 
 from adplatform.failures import AccessRefused, PermanentFailure, TransientFailure
 from adplatform.sftp.connection import Credentials, connected
-from adplatform.sftp.errors import Changed, NoSuchFile
+from adplatform.sftp.errors import Changed, NoSuchFile, sftp_failures
 from adplatform.sftp.listing import RemoteFile
 from adplatform.sftp.moving import delete, move
-from adplatform.sftp.protocol import POSIX_RENAME, Sftp
+from adplatform.sftp.session import Sftp
 from adplatform_tests.sftp.conftest import PASSWORD, faulty_host_of, put
 from adplatform_tests.support.sftp_faults import FaultyHost
 from adplatform_tests.support.sftp_host import SftpHost
@@ -29,8 +29,10 @@ def session(request: pytest.FixtureRequest) -> Iterator[tuple[Sftp, Path]]:
 
 
 def test_both_ways_to_rename_are_tested(sftp: Sftp, faulty_sftp: Sftp) -> None:
-    assert POSIX_RENAME in sftp.extensions
-    assert POSIX_RENAME not in faulty_sftp.extensions
+    with pytest.raises(NoSuchFile), sftp_failures("file"):
+        sftp.posix_rename("/nothing", "/anything")
+    with pytest.raises(PermanentFailure, match="does not know that request"), sftp_failures("file"):
+        faulty_sftp.posix_rename("/nothing", "/anything")
 
 
 def test_a_file_is_moved_once_into_a_folder_that_is_made(session: tuple[Sftp, Path]) -> None:

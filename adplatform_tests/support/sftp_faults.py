@@ -40,6 +40,10 @@ class Faults:
     """Asked after each rename; one that returns "drop" ends the connection before it is answered."""
     on_list: Callable[[], object] = lambda: None
     """Asked before a folder is listed."""
+    speaks: Callable[[Any], object] | None = None
+    """In the place of SFTP, to a channel, which is closed then."""
+    asks: bool = False
+    """For the password, by questions; no other log-in is known."""
     log_ins: list[str] = field(default_factory=list)
     """What was tried, such as "password refused"."""
     connections: int = 0
@@ -73,7 +77,10 @@ def faulty_host(folder: Path, faults: Faults) -> Iterator[FaultyHost]:
                     continue
                 link = paramiko.Transport(accepted)
                 link.add_server_key(key)
-                link.set_subsystem_handler("sftp", paramiko.SFTPServer, _Files, folder, faults, link)
+                if faults.speaks:
+                    link.set_subsystem_handler("sftp", _Speaker, faults.speaks)
+                else:
+                    link.set_subsystem_handler("sftp", paramiko.SFTPServer, _Files, folder, faults, link)
                 links.append(link)
                 link.start_server(event=threading.Event(), server=_Door(faults, links))
 
@@ -93,17 +100,30 @@ class _Door(paramiko.ServerInterface):
         self._faults, self._links, self._has_key = faults, links, False
 
     def get_allowed_auths(self, username: str) -> str:
+        if self._faults.asks:
+            return "keyboard-interactive"
         return "password" if self._has_key else "publickey,password"
 
     def check_auth_publickey(self, username: str, key: Any) -> int:
         if username != "partner" or key not in self._faults.keys:
             return self._noted("publickey", paramiko.AUTH_FAILED)
+        result = paramiko.AUTH_PARTIALLY_SUCCESSFUL if self._faults.both else 0
+        if self._has_key:
+            # Clients may ask whether a key would do before they sign with it.
+            return int(result)
         self._has_key = True
-        return self._noted("publickey", paramiko.AUTH_PARTIALLY_SUCCESSFUL if self._faults.both else 0)
+        return self._noted("publickey", result)
 
     def check_auth_password(self, username: str, password: str) -> int:
         known = username == "partner" and self._faults.password and password == self._faults.password
         return self._noted("password", 0 if known and self._has_key >= self._faults.both else paramiko.AUTH_FAILED)
+
+    def check_auth_interactive(self, username: str, submethods: str) -> Any:
+        return paramiko.InteractiveQuery("", "", ("Password: ", False))
+
+    def check_auth_interactive_response(self, responses: list[str]) -> int:
+        known = responses == [self._faults.password]
+        return self._noted("keyboard-interactive", 0 if known else paramiko.AUTH_FAILED)
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
         if sum(link.is_authenticated() for link in self._links) > self._faults.sessions:
@@ -116,6 +136,16 @@ class _Door(paramiko.ServerInterface):
     def _noted(self, method: str, result: int) -> int:
         self._faults.log_ins.append(f"{method} {'refused' if result == paramiko.AUTH_FAILED else 'taken'}")
         return result
+
+
+class _Speaker(paramiko.SubsystemHandler):
+    def __init__(self, channel: Any, name: str, server: Any, speaks: Callable[[Any], object]) -> None:
+        super().__init__(channel, name, server)
+        self._speaks = speaks
+
+    def start_subsystem(self, name: str, transport: Any, channel: Any) -> None:
+        with channel:
+            self._speaks(channel)
 
 
 class _Files(paramiko.SFTPServerInterface):
