@@ -31,7 +31,7 @@ from adplatform.sftp.listing import Refused, RemoteFile, listed
 from adplatform.sftp.memory import Memory, read_memory, write_memory
 from adplatform.sftp.moving import delete, move
 from adplatform.sftp.places import folders_of, marker_of, moved_to, rules_of
-from adplatform.sftp.protocol import Sftp
+from adplatform.sftp.session import Sftp
 
 TARGET = "files"
 """What a pass is a run of."""
