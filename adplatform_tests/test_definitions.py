@@ -88,6 +88,7 @@ def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definiti
     }
     crm = _report("northwind_crm", "team:crm", "appflow", {name: [name] for name in CRM_FEEDS})
     cloud = _report("northwind_cloud", "team:paid-media", "datasync", {"conversions": ["conversions"]})
+    parcels = _report("northwind_parcels", "team:commerce", "sftp", {"shipments": ["shipments"]})
     shop = _report("northwind_shop", "team:commerce", "sql", {name: [name] for name in ("customers", "orders")})
     reports = {
         **_report("northwind_ads", "team:paid-media", "json", {name: [name] for name in ADS_REPORTS}),
@@ -118,7 +119,7 @@ def test_every_feed_is_a_raw_and_a_clean_asset_with_an_owner(loaded: dg.Definiti
         )
         for table in ("customers", "customers_deleted", "orders", "orders_deleted", "orders_history")
     }
-    assert graph == partners | crm | cloud | shop | live | reports | fact | audits
+    assert graph == partners | crm | cloud | parcels | shop | live | reports | fact | audits
 
 
 Node = tuple[list[str], str, list[str], list[str]]
@@ -156,6 +157,7 @@ def test_sensors_and_schedules_are_on_by_themselves(loaded: dg.Definitions) -> N
         "northwind_crm_runs",
         "northwind_seller_reports",
         "northwind_live_arrivals",
+        "northwind_parcels_runs",
         "northwind_shop_runs",
         "failed_runs",
         "failing_ticks",
@@ -173,6 +175,8 @@ def test_sensors_and_schedules_are_on_by_themselves(loaded: dg.Definitions) -> N
         "northwind_cloud_compare_hourly",
         "northwind_live_collect_daily",
         "northwind_live_compare_hourly",
+        "northwind_parcels_collect_daily",
+        "northwind_parcels_compare_hourly",
         "northwind_shop_collect_daily",
         "northwind_shop_compare_hourly",
         "northwind_crm_collect_daily",

@@ -23,6 +23,8 @@ from adplatform.flow.settling import BUSY
 from adplatform.patterns import declared_patterns
 from adplatform.platform.settings import read_settings
 from adplatform.resources.provisioning import provision_patterns
+from adplatform.resources.simulated_host import put_file
+from adplatform.sftp.places import remote_path
 
 FeedName = Annotated[str, typer.Argument(help="A feed, as source/feed.", show_default=False)]
 Day = Annotated[str, typer.Argument(help="The delivery date, YYYY-MM-DD.", show_default=False)]
@@ -35,16 +37,24 @@ def push(
     date: Annotated[str | None, typer.Option(help="Delivery date; today in UTC if not given.")] = None,
     name: Annotated[str | None, typer.Option(help="Name to give a single file.")] = None,
 ) -> None:
-    """Drop files into a feed's landing zone, as a partner would, or into the simulated store that it is replicated
-    from."""
+    """Drop files into a feed's landing zone, as a partner would, or into the simulated store or server that they are
+    brought from."""
     services = connect()
     pattern, flow = find_feed(declared_patterns(services.settings), feed)
     store = pattern.task(services) if isinstance(pattern, EngineFiles) else None
-    if not pattern.source.takes_files and not (store and store.simulated):
+    server = pattern.simulated_host if isinstance(pattern, EngineFiles) else None
+    if not pattern.source.takes_files and not (store and store.simulated) and server is None:
         raise PermanentFailure(f"{feed} is filled by the platform itself; nothing can be pushed to it")
     day = parse_day(date) if date else datetime.now(UTC).date()
     if name and len(files) > 1:
         raise PermanentFailure("--name is for a single file")
+    if server is not None:
+        provision_patterns(services, [pattern])
+        for file in files:
+            path = remote_path(flow.feed, day, name or file.name)
+            put_file(services, server, path, file.read_text(encoding="utf-8"))
+            console.print(f"put {path} on the simulated server", highlight=False, soft_wrap=True)
+        return
     bucket, arguments = services.zones.raw_bucket, services.zones.put_arguments
     if store is not None:
         provision_patterns(services, [pattern])

@@ -24,6 +24,8 @@ from adplatform.pull.account import Account
 from adplatform.pull.pattern import PulledReports
 from adplatform.resources.provisioning import provision_patterns
 from adplatform.resources.report_apis import simulated_amazon
+from adplatform.resources.simulated_host import put_file
+from adplatform.sftp.places import remote_path
 
 REPORTS_TAKE = 15
 """Seconds without anything to do after which no report of the simulated Amazon is on its way."""
@@ -68,6 +70,7 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
             _trade(services, shops, console)
             process_all(services, partners_only, 2, console, errors)
     _export(services, patterns)
+    _hand_over(services, patterns)
     rows = [(feed, version) for feed in FEEDS for version in services.ledger.publications.of_feed(feed)]
     console.print()
     console.print(publication_table(rows, title="What became of every delivery"))
@@ -81,7 +84,7 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
     _show_survivor(services, accounts, console)
     for live in of_kind(patterns, ChangedFiles):
         _compare(services, live, shops, console)
-    console.rule("AppFlow, DataSync, DMS, tables of a database: their runs, and what these brought")
+    console.rule("AppFlow, DataSync, DMS, tables of a database, an SFTP server: their runs, and what these brought")
     for pattern in of_kind(patterns, EngineFiles):
         for target in pattern.watch(services).targets:
             table = run_table(services.ledger, pattern.source.name, target.name, most=5)
@@ -103,6 +106,20 @@ def _export(services: Services, patterns: list[Pattern]) -> None:
             for flow in pattern.source.feeds:
                 key = task.at_source(flow.layout.key(day, "export.csv"))
                 services.s3.put_object(Bucket=task.store_bucket, Key=key, Body=body.encode())
+
+
+def _hand_over(services: Services, patterns: list[Pattern]) -> None:
+    """What a carrier puts on its SFTP server, for us to fetch."""
+    today = datetime.now(UTC).date()
+    for pattern in of_kind(patterns, EngineFiles):
+        if pattern.simulated_host is None:
+            continue
+        for day in (today - timedelta(days=1), today):
+            rows = [f"P{n:05},{n},person{n}@example.com,{n}.250,{day}T07:{n:02d}:00Z" for n in range(1, 41)]
+            body = "\n".join(["parcel_id,order_id,recipient,weight_kg,handed_over_at", *rows, ""])
+            for flow in pattern.source.feeds:
+                path = remote_path(flow.feed, day, f"{flow.feed.name}_{day:%Y%m%d}.csv")
+                put_file(services, pattern.simulated_host, path, body)
 
 
 def _trade(services: Services, shops: Sequence[EngineFiles], console: Console) -> None:
@@ -163,7 +180,8 @@ Look around (with .venv/bin on the PATH):
   adplatform query "select dt, count(*), sum(value) from clean_northwind_cloud.conversions group by all"
   adplatform query "select count(*), sum(amount), max(updated_at) from clean_northwind_shop.orders"
   adplatform query "select status, count(*) from clean_northwind_live.orders_history group by all"
-  adplatform runs northwind_shop        (and northwind_crm, northwind_cloud, northwind_live)
+  adplatform query "select dt, count(*), sum(weight_kg) from clean_northwind_parcels.shipments group by all"
+  adplatform runs northwind_shop        (and northwind_crm, northwind_cloud, northwind_live, northwind_parcels)
   adplatform inventory northwind_cloud
   adplatform quarantine list
   make dev        the same data in Dagster's UI, with sensors on

@@ -66,8 +66,11 @@ class Layout:
 
     def day_prefix(self, day: date) -> str:
         """The longest fixed prefix of that date's keys."""
-        dated = re.sub(r"\{date(?::[^}]+)?\}", lambda _: day.strftime(self.date_format), self.template)
-        return _fixed_beginning(dated)
+        return _fixed_beginning(self.dated(day))
+
+    def dated(self, day: date) -> str:
+        """The template with that date in it."""
+        return re.sub(r"\{date(?::[^}]+)?\}", lambda _: day.strftime(self.date_format), self.template)
 
     def key(self, day: date, file: str) -> str:
         """The key under which a file of that date is delivered.
@@ -75,7 +78,7 @@ class Layout:
         Raises:
             PermanentFailure: the template leaves parts of the key to the sender.
         """
-        dated = re.sub(r"\{date(?::[^}]+)?\}", lambda _: day.strftime(self.date_format), self.template)
+        dated = self.dated(day)
         key = dated.replace("{file}", file)
         if "*" in dated or not self.pattern.fullmatch(key):
             raise PermanentFailure(

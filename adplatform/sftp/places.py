@@ -1,11 +1,13 @@
 """Where files of a server belong: to which feed and date, and under which name in the landing zone."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from functools import partial
 from pathlib import PurePosixPath
 
+from adplatform.contracts.feed import Feed
 from adplatform.contracts.sftp import Afterwards, SftpFeed, SftpSource
+from adplatform.failures import PermanentFailure
 from adplatform.files.landing import Layout, Part, layout_of
 from adplatform.sftp.choice import Rule
 
@@ -35,6 +37,22 @@ def moved_to(path: str, move_to: str) -> str:
     """Where a file goes once it is published."""
     here = PurePosixPath(path)
     return str(here.parent / move_to / here.name)
+
+
+def remote_path(feed: Feed, day: date, name: str) -> str:
+    """Where a file of that name and date has to be on the server.
+
+    Raises:
+        PermanentFailure: no file of that name is one of the feed's, which may be of no server.
+    """
+    if not isinstance(feed, SftpFeed):
+        raise PermanentFailure(f"{feed.name} is fetched from no server")
+    layout = layout_of("", feed.model_copy(update={"landing": feed.remote}))
+    path = f"{layout.dated(day).rpartition('/')[0]}/{name}"
+    placed = layout.place(path, datetime.combine(day, time(), UTC))
+    if placed is None or placed.day != day or "*" in path:
+        raise PermanentFailure(f"{name} is no file of {feed.name} and {day}, which are {layout.dated(day)}: name it so")
+    return path
 
 
 def marker_of(path: str, marker: str | None) -> str | None:

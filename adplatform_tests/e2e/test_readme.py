@@ -30,7 +30,7 @@ def project(tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_the_partner_of_the_readme_is_added_by_yaml_alone(project: Path) -> None:
     # `process` would pull the demo's accounts too, which takes a minute.
-    for part in ("amazon", "clouds", "databases", "saas"):
+    for part in ("amazon", "clouds", "databases", "saas", "servers"):
         shutil.rmtree(project / "adplatform" / "defs" / part)
     with ensure(project / "home" / "aws"):  # so that not each command starts its own
         _add_the_partner(project)

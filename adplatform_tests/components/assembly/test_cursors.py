@@ -61,6 +61,7 @@ SENSORS = [
     "northwind_cloud_runs",
     "northwind_crm_runs",
     "northwind_live_arrivals",
+    "northwind_parcels_runs",
     "northwind_seller_reports",
     "northwind_shop_runs",
     "stale_tables",
