@@ -133,7 +133,7 @@ def fetch_files(services: Services, server: Server, row: Extract, last: Extract 
             Body=memory,
             **services.zones.put_arguments,
         )
-        return finished(
+        ended = finished(
             services,
             row,
             services.ledger.extracts.chunks(row),
@@ -143,6 +143,9 @@ def fetch_files(services: Services, server: Server, row: Extract, last: Extract 
             resting=chosen.resting,
             left=done.left,
         )
+        if last is not None:
+            services.store.delete(services.zones.raw_bucket, [_memory_key(services, last)])
+        return ended
 
 
 def _memory_key(services: Services, row: Extract) -> str:

@@ -305,6 +305,16 @@ def test_without_what_was_remembered_nothing_is_fetched_anew_in_silence(partner:
         partner.go()
 
 
+def test_of_what_is_remembered_only_the_last_pass_is_kept(partner: Partner) -> None:
+    for number in range(3):
+        partner.put(f"{number}")
+        last = partner.go()
+    bucket = partner.services.zones.raw_bucket
+    listed = partner.services.s3.list_objects_v2(Bucket=bucket, Prefix="extracts/acme/files/")["Contents"]
+    memories = [each["Key"] for each in listed if each["Key"].endswith(".known.gz")]
+    assert memories == [f"extracts/acme/files/{last.id}.known.gz"]
+
+
 def test_many_files_cost_one_call_each_and_few_more(partner: Partner) -> None:
     for number in range(100):
         partner.put(f"{number:03}")
