@@ -16,6 +16,7 @@ USERS = {
     "adplatform/defs/clouds/gcs/defs.yaml",
     "adplatform/defs/databases/webshop/defs.yaml",
     "adplatform/defs/databases/webshop_live/defs.yaml",
+    "adplatform/defs/servers/carrier/defs.yaml",
 }
 """What a reader is to write."""
 
