@@ -1,4 +1,4 @@
-"""The command that compares what a store elsewhere has with what has landed and been delivered."""
+"""The command that compares what a store or a server elsewhere has with what has landed and been delivered."""
 
 from typing import Annotated
 
@@ -10,28 +10,32 @@ from adplatform.cli.context import connect, console
 from adplatform.cli.engine_runs import last_part
 from adplatform.engines.inventory import Inventory, take_inventory
 from adplatform.engines.pattern import TASK, EngineFiles
+from adplatform.engines.sftp_client import TARGET
+from adplatform.engines.sftp_inventory import take_inventory as listed_files
 from adplatform.failures import PermanentFailure
 from adplatform.ledger.engine_run import EngineRun
 from adplatform.patterns import declared_patterns, of_kind
 
 
 def inventory(
-    source: Annotated[str, typer.Argument(help="A source whose files are replicated.", show_default=False)],
+    source: Annotated[str, typer.Argument(help="A source whose files are replicated or fetched.", show_default=False)],
     files: Annotated[bool, typer.Option("--files", help="List every file with its state.")] = False,
 ) -> None:
-    """Compare what a store elsewhere has with what has landed and been delivered; nothing is downloaded."""
+    """Compare what a store or a server elsewhere has with what has landed and been delivered; nothing is downloaded."""
     services = connect()
     patterns = of_kind(declared_patterns(services.settings), EngineFiles)
-    replicated = {each.source.name: each for each in patterns if TASK in each.names_of_targets}
-    if source not in replicated:
-        raise PermanentFailure(f"no replicated source {source!r}; there are {', '.join(replicated) or 'none'}")
-    found = take_inventory(services, replicated[source])
+    known = {each.source.name: each for each in patterns if {TASK, TARGET} & {*each.names_of_targets}}
+    if source not in known:
+        raise PermanentFailure(f"no store or server is known of {source!r}; there are {', '.join(known) or 'none'}")
+    pattern = known[source]
+    replicated = TASK in pattern.names_of_targets
+    found = take_inventory(services, pattern) if replicated else listed_files(services, pattern.source)
     show(source, found)
     if files:
         for item in found.items:
-            console.print(
-                f"{item.state:<22}{item.size:>16,}  {item.path}", markup=False, highlight=False, soft_wrap=True
-            )
+            why = f": {item.reason}" if item.reason else ""
+            line = f"{item.state:<22}{item.size:>16,}  {item.path}{why}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def show(source: str, found: Inventory) -> None:
@@ -41,9 +45,9 @@ def show(source: str, found: Inventory) -> None:
         table.add_row(str(state), f"{files:,}", f"{size:,}")
     console.print(table)
     if found.initial is None:
-        console.print("no execution has brought anything yet: the initial sync is to come")
+        console.print("no run has brought anything yet")
         return
-    console.print(f"initial sync: {_told(found.initial)}", soft_wrap=True, highlight=False)
+    console.print(f"first run: {_told(found.initial)}", soft_wrap=True, highlight=False)
     if found.latest is not None and found.later:
         console.print(
             f"since then {found.later:,} more, the last: {_told(found.latest)}", soft_wrap=True, highlight=False

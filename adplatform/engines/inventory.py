@@ -1,4 +1,5 @@
-"""What a store elsewhere has, against what of it has landed and been delivered. Nothing is downloaded but lists."""
+"""What a store or a server elsewhere has, against what of it has landed and been delivered. Nothing is downloaded but
+lists."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,9 +22,12 @@ _MOST_REPORTS = 20
 
 class State(StrEnum):
     """Where a file stands. CHANGED: the store has another content than what has landed. GONE: it has landed, and the
-    store has it no longer."""
+    store has it no longer. WAITING: it may be written still. FAILED: it was fetched in vain. REFUSED: it never is."""
 
     MISSING = "only at source"
+    WAITING = "not whole yet"
+    FAILED = "could not be fetched"
+    REFUSED = "refused"
     CHANGED = "changed at source"
     LANDED = "landed, not delivered"
     DELIVERED = "delivered"
@@ -41,11 +45,13 @@ class LandedFile:
 
 @dataclass(frozen=True)
 class Item:
-    """One file; ``size`` (bytes) is that at the source, or where it has landed if nothing else is known."""
+    """One file; ``size`` (bytes) is that at the source, or where it landed if nothing else is known. ``reason`` says
+    why it is in a state that is to be mended."""
 
     path: str
     size: int
     state: State
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,12 +66,12 @@ class Inventory:
     later: int = 0
 
     def counts(self) -> dict[State, tuple[int, int]]:
-        """Files and bytes of every state."""
+        """Files and bytes of every state that some are in."""
         files, sizes = Counter[State](), Counter[State]()
         for item in self.items:
             files[item.state] += 1
             sizes[item.state] += item.size
-        return {state: (files[state], sizes[state]) for state in State}
+        return {state: (files[state], sizes[state]) for state in State if files[state]}
 
 
 def take_inventory(services: Services, pattern: EngineFiles) -> Inventory:

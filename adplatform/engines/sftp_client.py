@@ -117,7 +117,7 @@ def fetch_files(services: Services, server: Server, row: Extract, last: Extract 
         TransientFailure: the server or AWS does not answer for now; what is kept stays.
     """
     with aws_failures(row.name):
-        before = _remembered(services, last)
+        before = remembered(services, last)
         done = _Pass(services, server, row, folder, before)
         reached, now = server.reached(services), services.now()
         with connected(*reached) as sftp:
@@ -152,8 +152,9 @@ def _memory_key(services: Services, row: Extract) -> str:
     return f"{services.zones.extract_manifests(row.source, row.target)}{row.id}.known.gz"
 
 
-def _remembered(services: Services, last: Extract | None) -> Memory:
-    """
+def remembered(services: Services, last: Extract | None) -> Memory:
+    """What the pass that succeeded last knew of the server.
+
     Raises:
         PermanentFailure: it is gone or damaged.
     """

@@ -12,6 +12,8 @@ import dagster as dg
 import pytest
 
 from adplatform.components import SftpFiles
+from adplatform.engines.inventory import State
+from adplatform.engines.sftp_inventory import take_inventory
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import RunState
 from adplatform_tests.support.clocks import Clock
@@ -168,6 +170,27 @@ def test_a_file_that_may_not_be_read_holds_up_no_other_and_people_are_notified(
     assert "it is a link to /etc/hostname" in message["error"]
     assert failures(later(platform, minutes=15).process()) == []
     assert [m for m in inbox.read() if m["event"] == "run_incomplete"] == []
+
+
+def test_where_each_file_stands_is_listed(
+    partner: Callable[..., Platform],
+    sftp_host: SftpHost,  # noqa: F811
+) -> None:
+    platform = partner({"ready": {"stable_for": "10m"}})
+    early = put(sftp_host, "out/orders_{date}_1.csv", (1, "ann@example.com", "9.90"))
+    bad = put(sftp_host, f"out/orders_{DAY - timedelta(days=1):%Y%m%d}.csv", (1, "ann@example.com", "much"))
+    platform.process()
+    late = put(sftp_host, "out/orders_{date}_2.csv", (2, "bob@example.com", "1.00"))
+    late.with_name(f"orders_{DAY:%Y%m%d}_3.csv").symlink_to("/etc/hostname")
+    later(platform, minutes=15).process()
+    found = take_inventory(platform.services, platform.source)
+    assert {Path(item.path).name: item.state for item in found.items} == {
+        early.name: State.DELIVERED,
+        bad.name: State.LANDED,
+        late.name: State.WAITING,
+        f"orders_{DAY:%Y%m%d}_3.csv": State.REFUSED,
+    }
+    assert (found.initial and found.initial.objects, found.later) == (2, 0)
 
 
 def test_another_host_key_is_said_with_the_one_that_came_and_those_that_are_pinned(

@@ -178,7 +178,7 @@ def test_an_inventory_follows_a_simulated_store_from_the_first_file_to_the_last(
     show("cloud", found)
     said = capsys.readouterr().out
     assert "listed now" in said
-    assert f"initial sync: {first.rpartition('/')[2]}" in said
+    assert f"first run: {first.rpartition('/')[2]}" in said
     assert "since then 1 more" in said
 
 
