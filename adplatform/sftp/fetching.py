@@ -16,7 +16,7 @@ from adplatform.failures import PermanentFailure, TransientFailure, local_failur
 from adplatform.sftp.connection import Credentials, Host, opened
 from adplatform.sftp.errors import Changed, escaped, sftp_failures
 from adplatform.sftp.listing import RemoteFile, found, is_as_listed
-from adplatform.sftp.loop import running_loop, waited_for
+from adplatform.sftp.loop import running_loop, to_its_end, waited_for
 from adplatform.sftp.session import Sftp
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def fetch(sftp: Sftp, file: RemoteFile, target: Path, go_on: Callable[[], None] 
                 go_on()
                 arrival.add(data)
         arrival.settle(found(sftp, file.path))
-    return arrival.publish()
+        return arrival.publish()
 
 
 async def _fetched(sftp: Sftp, file: RemoteFile, target: Path) -> Fetched:
@@ -84,7 +84,7 @@ async def _fetched(sftp: Sftp, file: RemoteFile, target: Path) -> Fetched:
             async for data in reading:
                 arrival.add(data)
         arrival.settle(await sftp.found(file.path))
-    return arrival.publish()
+        return await to_its_end(arrival.publish)
 
 
 def fetch_all(
@@ -233,9 +233,6 @@ class _Arrival:
                     elif self.start == 0:
                         self._path.unlink(missing_ok=True)
                 raise
-            with _disk(self._what):
-                self._out.flush()
-                os.fsync(self._out.fileno())
 
     def accept(self, told: "asyncssh.SFTPAttrs") -> None:
         """Refuse what is opened on the server where it is another file."""
@@ -280,6 +277,8 @@ class _Arrival:
 
     def publish(self) -> Fetched:
         with _disk(self._what):
+            self._out.flush()
+            os.fsync(self._out.fileno())
             self._path.replace(self.target)
             self._note.unlink(missing_ok=True)
             folder = os.open(self.target.parent, os.O_RDONLY)

@@ -1,7 +1,7 @@
 """An event loop in a thread of its own, for callers that are not asynchronous."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from threading import Thread
 from typing import Any, TypeVar
@@ -36,3 +36,12 @@ def waited_for(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, _Resul
     except BaseException:
         future.cancel()
         raise
+
+
+async def to_its_end(work: Callable[[], _Result]) -> _Result:
+    """What blocking work comes to, in a thread; it is waited for where the wait is cancelled, too."""
+    future = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(future)
+    finally:
+        await asyncio.wait({future})
