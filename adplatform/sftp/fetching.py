@@ -4,12 +4,14 @@ import asyncio
 import hashlib
 import json
 import os
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from contextlib import aclosing, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from adplatform.failures import PermanentFailure, TransientFailure, local_failure
@@ -120,21 +122,33 @@ def fetch_all(
 
     remaining = iter(files)
     under_way: set[Future[Fetched | Failed]] = set()
+    done: deque[Future[Fetched | Failed]] = deque()
+    some_done = Event()
+
+    def ended(work: "Future[Fetched | Failed]") -> None:
+        done.append(work)
+        some_done.set()
+
     with running_loop() as loop:
         waited_for(loop, sessions.begin())
         try:
             while True:
                 go_on()
-                ahead = islice(remaining, _TOGETHER * connections - len(under_way))
-                under_way |= {asyncio.run_coroutine_threadsafe(one(*each), loop) for each in ahead}
+                for each in islice(remaining, _TOGETHER * connections - len(under_way)):
+                    work = asyncio.run_coroutine_threadsafe(one(*each), loop)
+                    under_way.add(work)
+                    work.add_done_callback(ended)
                 if not under_way:
                     return
-                done, under_way = wait(under_way, timeout=_ASKED_SECONDS, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
+                some_done.wait(_ASKED_SECONDS)
+                some_done.clear()
+                while done:
+                    work = done.popleft()
+                    under_way.remove(work)
+                    yield work.result()
         finally:
-            for future in under_way:
-                future.cancel()
+            for work in under_way:
+                work.cancel()
             waited_for(loop, sessions.end())
 
 

@@ -40,8 +40,9 @@ def waited_for(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, _Resul
 
 async def to_its_end(work: Callable[[], _Result]) -> _Result:
     """What blocking work comes to, in a thread; it is waited for where the wait is cancelled, too."""
-    future = asyncio.ensure_future(asyncio.to_thread(work))
+    future = asyncio.get_running_loop().run_in_executor(None, work)
     try:
         return await asyncio.shield(future)
-    finally:
+    except asyncio.CancelledError:
         await asyncio.wait({future})
+        raise

@@ -45,6 +45,7 @@ class Sftp:
         self._ended = self._is_silent = False
         self._heard = 0.0
         self._asking: set[asyncio.Task[object]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self._watch: asyncio.TimerHandle | None = None
 
     @property
@@ -142,14 +143,16 @@ class Sftp:
         def ask(offset: int, length: int) -> None:
             waiting.append((offset, length, asyncio.ensure_future(self._answer(read, length, offset))))
 
+        told = asyncio.ensure_future(self._answer(file.stat))
         try:
-            accept(await self._answer(file.stat))
             most = min(self._client.limits.max_read_len, _LARGEST_READ)
             given = asked = start
             while given < end:
                 while len(waiting) < _MOST_READS and (length := min(most, end - asked, given + AHEAD - asked)):
                     ask(asked, length)
                     asked += length
+                if given == start:
+                    accept(await told)
                 offset, length, task = waiting.popleft()
                 data = await task
                 if not data:
@@ -163,14 +166,23 @@ class Sftp:
                     waiting.rotate(1)
                 given += len(data)
                 yield data
+            if start == end:
+                accept(await told)
         finally:
-            for _offset, _length, task in waiting:
-                task.cancel()
-            await asyncio.gather(*(task for _offset, _length, task in waiting), return_exceptions=True)
-            if self.is_usable:
-                # What has come is told apart from what has not by the file itself.
-                with suppress(asyncssh.Error, EOFError, OSError):
-                    await self._answer(file.close)
+            if waiting or not told.done():
+                for _offset, _length, task in waiting:
+                    task.cancel()
+                told.cancel()
+                await asyncio.gather(told, *(task for _offset, _length, task in waiting), return_exceptions=True)
+            # Not waited for: what is asked next goes with it.
+            closing = asyncio.ensure_future(self._closed(file))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    async def _closed(self, file: "asyncssh.SFTPClientFile") -> None:
+        # Of a session that has ended, the server closes what was open.
+        with suppress(asyncssh.Error, EOFError, OSError):
+            await self._answer(file.close)
 
     async def found(self, path: str) -> "asyncssh.SFTPAttrs | None":
         """What is at a path, links followed; None where nothing is. On the loop."""
