@@ -120,37 +120,31 @@ def connected(host: Host, credentials: Sequence[Credentials]) -> Iterator[Sftp]:
         PermanentFailure, TransientFailure, EnvironmentFailure: as :func:`sftp_failures`.
     """
     with running_loop() as loop:
-        session = opened(loop, host, credentials)
+        session = waited_for(loop, opened(host, credentials))
         try:
             yield session
         finally:
             session.close()
 
 
-def opened(loop: asyncio.AbstractEventLoop, host: Host, credentials: Sequence[Credentials]) -> Sftp:
-    """A session as that of :func:`connected`, on the loop of another thread, for the caller to close."""
+async def opened(host: Host, credentials: Sequence[Credentials]) -> Sftp:
+    """A session as that of :func:`connected`, on the loop that runs this, for the caller to close."""
     algorithms = _host_key_algorithms(host)
     refused: list[str] = []
     for tried in credentials:
         try:
             key = _private_key(host.place, tried) if tried.private_key else None
             with sftp_failures(host.place):
-                sock = socket.create_connection((host.name, host.port), timeout=host.connect_seconds)
-                try:
-                    return waited_for(loop, _session(sock, host, tried, key, algorithms))
-                except BaseException:
-                    sock.close()
-                    raise
+                return await _session(host, tried, key, algorithms)
         except CredentialsRefused as e:
             refused.append(f"{tried.stage}: {e}" if len(credentials) > 1 else str(e))
     raise CredentialsRefused("; ".join(refused) or f"{host.place}: there are no credentials")
 
 
-async def _session(
-    sock: socket.socket, host: Host, tried: Credentials, key: "asyncssh.SSHKey | None", algorithms: Sequence[str]
-) -> Sftp:
+async def _session(host: Host, tried: Credentials, key: "asyncssh.SSHKey | None", algorithms: Sequence[str]) -> Sftp:
     pinned = [base64.b64decode(_key_of(line)[1]) for line in host.host_keys]
     loop = asyncio.get_running_loop()
+    sock = await asyncio.to_thread(socket.create_connection, (host.name, host.port), host.connect_seconds)
     async with asyncio.timeout(host.connect_seconds) as limit:
 
         def allow(seconds: float) -> None:

@@ -4,20 +4,21 @@ import asyncio
 import hashlib
 import json
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager, suppress
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from threading import Condition, Event
-from typing import IO, TYPE_CHECKING, Any
+from threading import Event
+from typing import TYPE_CHECKING, Any
 
 from adplatform.failures import PermanentFailure, TransientFailure, local_failure
 from adplatform.sftp.connection import Credentials, Host, opened
 from adplatform.sftp.errors import Changed, escaped, sftp_failures
 from adplatform.sftp.listing import RemoteFile, found, is_as_listed
-from adplatform.sftp.loop import running_loop
+from adplatform.sftp.loop import running_loop, to_its_end, waited_for
 from adplatform.sftp.session import Sftp
 
 if TYPE_CHECKING:
@@ -66,19 +67,26 @@ def fetch(sftp: Sftp, file: RemoteFile, target: Path, go_on: Callable[[], None] 
         AccessRefused, PermanentFailure, TransientFailure, EnvironmentFailure: as :func:`sftp_failures`, and for this
             machine's disk.
     """
-    what = f"file {escaped(file.path)}"
-    if file.size is None or file.modified is None:
-        raise PermanentFailure(f"{what} was listed without its size and time, so that no change of it could be seen")
-    partial = _Partial(file, file.size, target, what)
-    with sftp_failures(what):
-        fetched = _copied(sftp, partial, go_on)
-        if not is_as_listed(file, found(sftp, file.path)):
-            partial.forget()
-            raise Changed(f"{what} was changed or taken away while it was fetched: list it again")
-        if partial.length < partial.size:
-            raise TransientFailure(f"{what} ended after {partial.length:,} of its {partial.size:,} bytes")
-    partial.publish()
-    return fetched
+    with _arriving(file, target) as arrival:
+        arrival.digest_sure(go_on)
+        with closing(sftp.read(file.path, arrival.start, arrival.size, arrival.accept)) as reading:
+            for data in reading:
+                go_on()
+                arrival.add(data)
+        arrival.settle(found(sftp, file.path))
+        return arrival.publish()
+
+
+async def _fetched(sftp: Sftp, file: RemoteFile, target: Path) -> Fetched:
+    """As :func:`fetch`, on the loop, and to be cancelled."""
+    with _arriving(file, target) as arrival:
+        if arrival.start:
+            await asyncio.to_thread(arrival.digest_sure)
+        async with aclosing(sftp.pieces(file.path, arrival.start, arrival.size, arrival.accept)) as reading:
+            async for data in reading:
+                arrival.add(data)
+        arrival.settle(await sftp.found(file.path))
+        return await to_its_end(arrival.publish)
 
 
 def fetch_all(
@@ -97,154 +105,204 @@ def fetch_all(
         HostKeyRefused, CredentialsRefused, PermanentFailure, TransientFailure, EnvironmentFailure: no connection can be
             made to begin with, as :func:`connected`.
     """
-    stopped = Event()
+    sessions = _Sessions(host, credentials, connections)
 
-    def unless_stopped() -> None:
-        if stopped.is_set():
-            raise TransientFailure("the fetch was broken off")
-
-    def one(file: RemoteFile, target: Path, is_last: bool = False) -> Fetched | Failed:
+    async def one(file: RemoteFile, target: Path, is_last: bool = False) -> Fetched | Failed:
         has_ended = False
         try:
-            with sessions.one() as sftp:
+            async with sessions.one() as sftp:
                 try:
-                    return fetch(sftp, file, target, unless_stopped)
+                    return await _fetched(sftp, file, target)
                 finally:
                     has_ended = not sftp.is_usable
         except (PermanentFailure, TransientFailure) as e:
-            if is_last or not has_ended or stopped.is_set():
+            if is_last or not has_ended:
                 return Failed(file, target, e)
-        return one(file, target, is_last=True)
+        return await one(file, target, is_last=True)
 
     remaining = iter(files)
     under_way: set[Future[Fetched | Failed]] = set()
-    most = _TOGETHER * connections
-    with (
-        running_loop() as loop,
-        _Sessions(loop, host, credentials, connections) as sessions,
-        ThreadPoolExecutor(most) as pool,
-    ):
+    done: deque[Future[Fetched | Failed]] = deque()
+    some_done = Event()
+
+    def ended(work: "Future[Fetched | Failed]") -> None:
+        done.append(work)
+        some_done.set()
+
+    with running_loop() as loop:
+        waited_for(loop, sessions.begin())
         try:
             while True:
                 go_on()
-                ahead = islice(remaining, most - len(under_way))
-                under_way |= {pool.submit(one, file, target) for file, target in ahead}
+                for each in islice(remaining, _TOGETHER * connections - len(under_way)):
+                    work = asyncio.run_coroutine_threadsafe(one(*each), loop)
+                    under_way.add(work)
+                    work.add_done_callback(ended)
                 if not under_way:
                     return
-                done, under_way = wait(under_way, timeout=_ASKED_SECONDS, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
+                some_done.wait(_ASKED_SECONDS)
+                some_done.clear()
+                while done:
+                    work = done.popleft()
+                    under_way.remove(work)
+                    yield work.result()
         finally:
-            stopped.set()
-            sessions.close()
-            pool.shutdown(cancel_futures=True)
+            for work in under_way:
+                work.cancel()
+            waited_for(loop, sessions.end())
 
 
 class _Sessions:
-    """Connections as one user, for several threads; the first is made with it."""
+    """Connections as one user that files share, all on one loop."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, host: Host, credentials: Sequence[Credentials], most: int
-    ) -> None:
-        self._loop, self._host, self._credentials, self._most = loop, host, credentials, most
-        self._users: dict[Sftp, int] = {}
+    def __init__(self, host: Host, credentials: Sequence[Credentials], most: int) -> None:
+        self._host, self._credentials, self._most = host, credentials, most
+        self._files: dict[Sftp, int] = {}
         self._being_made = 0
         self._together = _TOGETHER
-        self._is_closed = False
-        self._changed = Condition()
+        self._changed = asyncio.Event()
 
-    def __enter__(self) -> "_Sessions":
-        first = opened(self._loop, self._host, self._credentials)
+    async def begin(self) -> None:
+        first = await opened(self._host, self._credentials)
         # Others are not to try what was refused: servers count that, and shut out.
         self._credentials = [tried for tried in self._credentials if tried.stage == first.stage]
-        self._users[first] = 0
-        return self
+        self._files[first] = 0
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    async def end(self) -> None:
+        for sftp in self._files:
+            await sftp.end()
 
-    def close(self) -> None:
-        """Ends every session, and what is under way on it."""
-        with self._changed:
-            self._is_closed = True
-            ended = list(self._users)
-            self._users.clear()
-            self._changed.notify_all()
-        for sftp in ended:
-            sftp.close()
-
-    @contextmanager
-    def one(self) -> Iterator[Sftp]:
-        """A session for as long as the block lasts, which others may use, too."""
-        sftp = self._taken()
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[Sftp]:
+        """A session for as long as the block lasts, which other files may use, too."""
+        sftp = await self._taken()
         try:
             yield sftp
         finally:
-            with self._changed:
-                if sftp in self._users:
-                    self._users[sftp] -= 1
-                if not sftp.is_usable:
-                    # One of the files may be what the server breaks at: from now on it ends no connection of others.
-                    self._users.pop(sftp, None)
-                    self._together = 1
-                self._changed.notify_all()
+            self._files[sftp] -= 1
+            if not sftp.is_usable:
+                # One of its files may be what the server breaks at: from now on none takes others with it.
+                self._together = 1
+            self._changed.set()
 
-    def _taken(self) -> Sftp:
+    async def _taken(self) -> Sftp:
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._is_closed or self._has_room() or self._least_used())
-                if self._is_closed:
-                    raise TransientFailure(f"{self._host.place}: the fetch was broken off")
-                least = self._least_used()
-                if least and (self._users[least] == 0 or not self._has_room()):
-                    self._users[least] += 1
-                    return least
-                self._being_made += 1
-            made = self._made()
-            if made:
-                return made
+            least = min(self._usable(), key=self._files.__getitem__, default=None)
+            has_room = len(self._usable()) + self._being_made < self._most
+            if least and self._files[least] < (1 if has_room else self._together):
+                self._files[least] += 1
+                return least
+            if has_room:
+                made = await self._made()
+                if made:
+                    self._files[made] = 1
+                    return made
+            else:
+                self._changed.clear()
+                await self._changed.wait()
 
-    def _made(self) -> Sftp | None:
+    def _usable(self) -> list[Sftp]:
+        return [sftp for sftp in self._files if sftp.is_usable]
+
+    async def _made(self) -> Sftp | None:
         """None where the server allows no more at once."""
-        made: Sftp | None = None
+        self._being_made += 1
         try:
-            made = opened(self._loop, self._host, self._credentials)
+            return await opened(self._host, self._credentials)
         except (PermanentFailure, TransientFailure):
-            with self._changed:
-                if not self._users and self._being_made == 1:
-                    raise
-                self._most = len(self._users) + self._being_made - 1
-        finally:
-            with self._changed:
-                self._being_made -= 1
-                is_late = self._is_closed
-                if made and not is_late:
-                    self._users[made] = 1
-                self._changed.notify_all()
-        if made and is_late:
-            made.close()
+            others = len(self._usable()) + self._being_made - 1
+            if not others:
+                raise
+            self._most = others
             return None
-        return made
-
-    def _has_room(self) -> bool:
-        return len(self._users) + self._being_made < self._most
-
-    def _least_used(self) -> Sftp | None:
-        """Of the sessions that may take one more."""
-        free = [sftp for sftp, users in self._users.items() if users < self._together and sftp.is_usable]
-        return min(free, key=lambda sftp: self._users[sftp], default=None)
+        finally:
+            self._being_made -= 1
+            self._changed.set()
 
 
-class _Partial:
-    """What came of a file, beside its target, and a note of which file that is and how many bytes are sure to last."""
+class _Arrival:
+    """What came of a file, beside its target, with a note of which file that is and how many bytes are sure to last."""
 
     def __init__(self, file: RemoteFile, size: int, target: Path, what: str) -> None:
         self.file, self.size, self.target, self._what = file, size, target, what
         self._path = target.with_name(f".{target.name}.partial")
         self._note = target.with_name(f".{target.name}.partial.json")
-        self.length = 0
+        self._digest = hashlib.sha256()
+        self._length = self._kept = self.start = self._sure()
 
-    def sure(self) -> int:
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """For bytes after those that are sure. What a failure leaves is noted, or deleted where it is too little."""
+        with _disk(self._what):
+            if self.start == 0:
+                self._note.unlink(missing_ok=True)
+            self._out = self._path.open("r+b" if self.start else "wb")
+        with self._out:
+            try:
+                yield
+            except BaseException:
+                with suppress(OSError):
+                    if self._length >= max(self.start, _NOTED_FROM):
+                        self._keep()
+                    elif self.start == 0:
+                        self._path.unlink(missing_ok=True)
+                raise
+
+    def accept(self, told: "asyncssh.SFTPAttrs") -> None:
+        """Refuse what is opened on the server where it is another file."""
+        if not is_as_listed(self.file, told):
+            raise Changed(f"{self._what} is another than was listed: list it again")
+
+    def digest_sure(self, go_on: Callable[[], None] = lambda: None) -> None:
+        """Take up where the bytes that are sure end."""
+        if not self.start:
+            return
+        left = self.start
+        while left:
+            go_on()
+            with _disk(self._what):
+                block = self._out.read(min(_BLOCK, left))
+            if not block:
+                raise TransientFailure(f"{self._what}: what had come of it was taken away; run the step again")
+            self._digest.update(block)
+            left -= len(block)
+        with _disk(self._what):
+            self._out.seek(self.start)
+            self._out.truncate()
+
+    def add(self, data: bytes) -> None:
+        self._digest.update(data)
+        with _disk(self._what):
+            self._out.write(data)
+            self._length += len(data)
+            if self._length - self._kept >= _STEP:
+                self._keep()
+
+    def settle(self, told: "asyncssh.SFTPAttrs | None") -> None:
+        """Say what is wrong with what came, given what the server tells of the file afterwards."""
+        if not is_as_listed(self.file, told):
+            self._length = 0
+            with _disk(self._what):
+                self._note.unlink(missing_ok=True)
+                self._path.unlink(missing_ok=True)
+            raise Changed(f"{self._what} was changed or taken away while it was fetched: list it again")
+        if self._length < self.size:
+            raise TransientFailure(f"{self._what} ended after {self._length:,} of its {self.size:,} bytes")
+
+    def publish(self) -> Fetched:
+        with _disk(self._what):
+            self._out.flush()
+            os.fsync(self._out.fileno())
+            self._path.replace(self.target)
+            self._note.unlink(missing_ok=True)
+            folder = os.open(self.target.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        return Fetched(self.file, self.target, self._digest.hexdigest(), self.start)
+
+    def _sure(self) -> int:
         """Bytes of this very file that need not come again."""
         with _disk(self._what):
             if not self._note.exists() or not self._path.exists():
@@ -254,87 +312,26 @@ class _Partial:
             same = noted == self._identity() and isinstance(length, int) and 0 <= length <= self.size
             return length if same and length <= self._path.stat().st_size else 0
 
-    @contextmanager
-    def open(self, start: int) -> Iterator[IO[bytes]]:
-        """For writing after the first ``start`` bytes, which can be read before. What a failure leaves is noted, or
-        deleted where it is too little."""
-        with _disk(self._what):
-            if start == 0:
-                self._note.unlink(missing_ok=True)
-            out = self._path.open("r+b" if start else "wb")
-        with out:
-            try:
-                yield out
-            except BaseException:
-                with suppress(OSError):
-                    if self.length >= max(start, _NOTED_FROM):
-                        self.keep(out)
-                    elif start == 0:
-                        self._path.unlink()
-                raise
-            with _disk(self._what):
-                out.flush()
-                os.fsync(out.fileno())
-
-    def keep(self, out: IO[bytes]) -> None:
+    def _keep(self) -> None:
         """Make what came last, and note it."""
-        out.flush()
-        os.fsync(out.fileno())
-        self._note.write_text(json.dumps({**self._identity(), "sure": self.length}), encoding="utf-8")
-
-    def forget(self) -> None:
-        with _disk(self._what):
-            self._note.unlink(missing_ok=True)
-            self._path.unlink(missing_ok=True)
-
-    def publish(self) -> None:
-        with _disk(self._what):
-            self._path.replace(self.target)
-            self._note.unlink(missing_ok=True)
-            folder = os.open(self.target.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        self._out.flush()
+        os.fsync(self._out.fileno())
+        self._note.write_text(json.dumps({**self._identity(), "sure": self._length}), encoding="utf-8")
+        self._kept = self._length
 
     def _identity(self) -> dict[str, Any]:
         return {"path": self.file.path, "size": self.size, "modified": str(self.file.modified)}
 
 
-def _copied(sftp: Sftp, partial: _Partial, go_on: Callable[[], None]) -> Fetched:
-    file = partial.file
+@contextmanager
+def _arriving(file: RemoteFile, target: Path) -> Iterator[_Arrival]:
+    """For as long as a file comes, and what its server tells of it afterwards."""
     what = f"file {escaped(file.path)}"
-
-    def accept(told: "asyncssh.SFTPAttrs") -> None:
-        if not is_as_listed(file, told):
-            raise Changed(f"{what} is another than was listed: list it again")
-
-    start = partial.sure()
-    digest = hashlib.sha256()
-    with partial.open(start) as out, closing(sftp.read(file.path, start, partial.size, accept)) as reading:
-        while partial.length < start:
-            go_on()
-            with _disk(what):
-                block = out.read(min(_BLOCK, start - partial.length))
-            if not block:
-                raise TransientFailure(f"{what}: what had come of it was taken away; run the step again")
-            digest.update(block)
-            partial.length += len(block)
-        if start:
-            with _disk(what):
-                out.seek(start)
-                out.truncate()
-        kept = start
-        for data in reading:
-            go_on()
-            digest.update(data)
-            with _disk(what):
-                out.write(data)
-                partial.length += len(data)
-                if partial.length - kept >= _STEP:
-                    partial.keep(out)
-                    kept = partial.length
-    return Fetched(file, partial.target, digest.hexdigest(), start)
+    if file.size is None or file.modified is None:
+        raise PermanentFailure(f"{what} was listed without its size and time, so that no change of it could be seen")
+    arrival = _Arrival(file, file.size, target, what)
+    with sftp_failures(what), arrival.opened():
+        yield arrival
 
 
 def _read_note(path: Path) -> dict[str, Any]:

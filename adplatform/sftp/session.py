@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from threading import Event
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
@@ -16,8 +16,8 @@ else:
     asyncssh = Late("asyncssh")
 
 AHEAD = 4 << 20
-"""Bytes of a file that are asked for before they are taken, which is what its reading holds in memory."""
-_LARGEST_READ, _LEAST_READ = 255 * 1024, 4096
+"""Bytes of a file that are asked for before they are taken, twice at most what its reading holds in memory."""
+_LARGEST_READ, _LEAST_READ, _MOST_READS = 255 * 1024, 4096, 64
 _ENTRIES = 100
 """Entries of a folder that are handed over at once."""
 _Asked = ParamSpec("_Asked")
@@ -45,6 +45,7 @@ class Sftp:
         self._ended = self._is_silent = False
         self._heard = 0.0
         self._asking: set[asyncio.Task[object]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self._watch: asyncio.TimerHandle | None = None
 
     @property
@@ -54,13 +55,7 @@ class Sftp:
 
     def close(self) -> None:
         """Ends the connection, and with it what others wait for."""
-
-        async def closed() -> None:
-            self._ended = True
-            self._connection.close()
-            await self._connection.wait_closed()
-
-        waited_for(self._loop, closed())
+        waited_for(self._loop, self.end())
 
     def stat(self, path: str) -> "asyncssh.SFTPAttrs":
         """Of what a link leads to."""
@@ -107,62 +102,59 @@ class Sftp:
     ) -> Generator[bytes, None, None]:
         """The bytes of a file from ``start`` and before ``end``, in order. They end early where the file does.
         ``accept``, which may raise, is given what the server tells of the file that it opened."""
-        reading = _Reading(start, end)
-        work = asyncio.run_coroutine_threadsafe(self._bring(path, reading, accept), self._loop)
-        work.add_done_callback(lambda _: reading.came.set())
+        came = _Came()
+
+        async def bring() -> None:
+            missing = end - start
+            async with aclosing(self.pieces(path, start, end, accept)) as pieces:
+                async for piece in pieces:
+                    missing -= len(piece)
+                    # The last is told of with the end: a small file is one wake-up of its reader.
+                    await came.put(piece, is_last=missing == 0)
+
+        work = asyncio.run_coroutine_threadsafe(bring(), self._loop)
+        work.add_done_callback(lambda _: came.told.set())
         try:
             while True:
-                reading.came.wait()
-                reading.came.clear()
-                is_last = work.done()
+                came.told.wait()
+                came.told.clear()
+                is_whole = work.done()
                 taken = 0
-                while reading.pieces:
-                    piece = reading.pieces.popleft()
+                while came.pieces:
+                    piece = came.pieces.popleft()
                     taken += len(piece)
                     yield piece
-                if is_last:
+                if is_whole:
                     work.result()
                     return
-                self._loop.call_soon_threadsafe(reading.make_room, taken)
+                self._loop.call_soon_threadsafe(came.make_room, taken)
         finally:
-            reading.is_wanted = False
             work.cancel()
 
-    async def _bring(self, path: str, reading: "_Reading", accept: "Callable[[asyncssh.SFTPAttrs], None]") -> None:
-        # Requests of asyncssh's own size would be reassembled by it, in any order.
+    async def pieces(
+        self, path: str, start: int, end: int, accept: "Callable[[asyncssh.SFTPAttrs], None]"
+    ) -> AsyncGenerator[bytes, None]:
+        """As :meth:`read`, on the loop."""
+        # Without a size of its own asyncssh sends each request as it is; with one it takes answers in any order.
         file = await self._answer(self._client.open, path, "rb", block_size=0)
-        try:
-            accept(await self._answer(file.stat))
-            await self._bring_bytes(file, reading)
-        except (asyncssh.Error, EOFError, OSError):
-            if reading.is_wanted:
-                raise
-        finally:
-            if self.is_usable:
-                with suppress(asyncssh.Error, EOFError, OSError):
-                    await self._answer(file.close)
-
-    async def _bring_bytes(self, file: "asyncssh.SFTPClientFile", reading: "_Reading") -> None:
         read: Callable[[int, int], Awaitable[bytes]] = file.read
-        most = min(self._client.limits.max_read_len, _LARGEST_READ)
         waiting: deque[tuple[int, int, asyncio.Task[bytes]]] = deque()
 
-        def ask(offset: int, length: int) -> tuple[int, int, asyncio.Task[bytes]]:
-            return offset, length, asyncio.ensure_future(self._answer(read, length, offset))
+        def ask(offset: int, length: int) -> None:
+            waiting.append((offset, length, asyncio.ensure_future(self._answer(read, length, offset))))
 
+        told = asyncio.ensure_future(self._answer(file.stat))
         try:
-            while True:
-                while length := min(most, reading.end - reading.asked, reading.room):
-                    waiting.append(ask(reading.asked, length))
-                    reading.asked += length
-                    reading.room -= length
-                if not waiting:
-                    if reading.asked == reading.end:
-                        return
-                    await reading.more_room()
-                    continue
+            most = min(self._client.limits.max_read_len, _LARGEST_READ)
+            given = asked = start
+            while given < end:
+                while len(waiting) < _MOST_READS and (length := min(most, end - asked, given + AHEAD - asked)):
+                    ask(asked, length)
+                    asked += length
+                if given == start:
+                    accept(await told)
                 offset, length, task = waiting.popleft()
-                data = await reading.next_piece(task)
+                data = await task
                 if not data:
                     return
                 if len(data) > length:
@@ -170,11 +162,40 @@ class Sftp:
                 if len(data) < length:
                     # The file's end, or a server that gives less at once: then asking for more only leaves gaps.
                     most = min(most, max(len(data), _LEAST_READ))
-                    waiting.appendleft(ask(offset + len(data), length - len(data)))
+                    ask(offset + len(data), length - len(data))
+                    waiting.rotate(1)
+                given += len(data)
+                yield data
+            if start == end:
+                accept(await told)
         finally:
-            for _offset, _length, task in waiting:
-                task.cancel()
-            await asyncio.gather(*(task for _offset, _length, task in waiting), return_exceptions=True)
+            if waiting or not told.done():
+                for _offset, _length, task in waiting:
+                    task.cancel()
+                told.cancel()
+                await asyncio.gather(told, *(task for _offset, _length, task in waiting), return_exceptions=True)
+            # Not waited for: what is asked next goes with it.
+            closing = asyncio.ensure_future(self._closed(file))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    async def _closed(self, file: "asyncssh.SFTPClientFile") -> None:
+        # Of a session that has ended, the server closes what was open.
+        with suppress(asyncssh.Error, EOFError, OSError):
+            await self._answer(file.close)
+
+    async def found(self, path: str) -> "asyncssh.SFTPAttrs | None":
+        """What is at a path, links followed; None where nothing is. On the loop."""
+        try:
+            return await self._answer(self._client.stat, path)
+        except asyncssh.SFTPNoSuchFile:
+            return None
+
+    async def end(self) -> None:
+        """As :meth:`close`, on the loop."""
+        self._ended = True
+        self._connection.close()
+        await self._connection.wait_closed()
 
     async def _next_entries(self, scan: "AsyncIterator[asyncssh.SFTPName]") -> "list[tuple[bytes, asyncssh.SFTPAttrs]]":
         some: list[tuple[bytes, asyncssh.SFTPAttrs]] = []
@@ -230,37 +251,24 @@ class Sftp:
         self._watch = self._loop.call_later(max(left, 1), self._listen)
 
 
-class _Reading:
-    """What has come of a file and is not taken yet. The first three are for both threads; all else is of
-    the loop's."""
+class _Came:
+    """Bytes of a file from the loop's thread to the reader's, as many as are asked for ahead."""
 
-    def __init__(self, start: int, end: int) -> None:
+    def __init__(self) -> None:
         self.pieces: deque[bytes] = deque()
-        self.came = Event()
-        self.is_wanted = True
-        self.asked, self.end, self.room = start, end, AHEAD
+        self.told = Event()
+        self._room = AHEAD
         self._roomy = asyncio.Event()
-        self._is_untold = False
+
+    async def put(self, piece: bytes, is_last: bool) -> None:
+        self.pieces.append(piece)
+        self._room -= len(piece)
+        if not is_last:
+            self.told.set()
+        while self._room <= 0:
+            self._roomy.clear()
+            await self._roomy.wait()
 
     def make_room(self, taken: int) -> None:
-        self.room += taken
+        self._room += taken
         self._roomy.set()
-
-    async def more_room(self) -> None:
-        self._tell()
-        self._roomy.clear()
-        await self._roomy.wait()
-
-    async def next_piece(self, coming: "asyncio.Task[bytes]") -> bytes:
-        """What is there already is told of only where there is a wait: a small file is one wake-up of its reader."""
-        if not coming.done():
-            self._tell()
-        data = await coming
-        self.pieces.append(data)
-        self._is_untold = True
-        return data
-
-    def _tell(self) -> None:
-        if self._is_untold:
-            self._is_untold = False
-            self.came.set()

@@ -228,6 +228,9 @@ class _Handle(paramiko.SFTPHandle):
         return self._files._told(os.fstat(self.readfile.fileno()))
 
     def read(self, offset: int, length: int) -> Any:
+        if not self._link.is_active():
+            # What was asked before the connection dropped is none of the next one's reads.
+            return paramiko.SFTP_FAILURE
         said = self._faults.on_read(self._path, offset)
         if said == "drop":
             self._link.close()
