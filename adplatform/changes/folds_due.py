@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-from adplatform.changes.generations import doubted, sequence_of_load
+from adplatform.changes.generations import doubted, newest_of_load, put_in_another_order, sequence_of_load
 from adplatform.changes.made import MadeTable
 from adplatform.changes.pulled import Pulled, complete_reading
 from adplatform.flow.services import Services
@@ -149,6 +149,8 @@ def _plan(
             or _of_other_loads(known.numbers[day], entries, generations, generations[: known.opened])
         ):
             whole.append(day)
+        if day in known.numbers and put_in_another_order(entries, known.numbers[day], generations):
+            anew = bool(row.number)
         numbers[day] = max((entry["number"] for entry in entries), default=0)
         objects[day] = len(entries)
     loads = (*known.loads, *loaded)
@@ -235,11 +237,7 @@ def _has_come(
         entries = read_settlement(services.s3, services.zones, publication.manifest_key)["objects"]
         if any(doubted(entry, generations) == generation for entry in entries):
             return False
-        own = {
-            f"s3://{entry['bucket']}/{entry['key']}"
-            for entry in entries
-            if sequence_of_load(entry, generations) == generation.sequence
-        }
+        own = newest_of_load(entries, generations, generation)
         outcomes = ledger.publications.file_outcomes(name, placement.day, placement.version) if own else ()
         rows += sum(each.rows_in for each in outcomes if each.origin in own)
     if generation.rows is None:

@@ -80,7 +80,7 @@ def transform_version(
     keys = keys or hashing_keys(services, flow)
     staged, outcomes, _ = _read(services, flow, day, version, objects, work, keys)
     services.ledger.publications.put_file_outcomes(flow.name, outcomes)
-    promised = {item.object.uri: item.rows for item in objects if item.rows is not None}
+    promised = {item.origin: item.rows for item in objects if item.rows is not None}
     return _transformed(services, flow, day, promised, staged, outcomes, keys, rows_before)
 
 
@@ -98,7 +98,7 @@ def transform_part(
 ) -> Transformed | None:
     """As :func:`transform_version` for one that takes over what there is of ``base``, to which it adds files; None when
     they came to something that does not go together with that. ``promised`` are the rows of all of its objects, where
-    the sender says so, by URI.
+    the sender says so, by origin.
 
     Raises:
         Gone: the base is not there any more. Otherwise as :func:`transform_version`.
@@ -126,17 +126,17 @@ def _read(
     """What the files become, what became of each, with counts, and what was recorded of the version before."""
     recorded = services.ledger.publications.recorded(flow.name, day, version)
     landed = recorded.all
-    outcomes = {item.object.uri: landed[item.object.uri] for item in objects}
+    outcomes = {item.origin: landed[item.origin] for item in objects}
     inputs: dict[str, tuple[InputFile, ...]] = {}
     for place, item in enumerate(objects):
-        outcome = outcomes[item.object.uri]
+        outcome = outcomes[item.origin]
         if outcome.outcome is Outcome.LOADED:
             ordinal = sum(len(files) for files in inputs.values())
             outcomes[outcome.origin], inputs[outcome.origin] = _fetch(
                 services, flow, item, outcome, ordinal, work / str(place)
             )
     try:
-        staged = _transform_good(services.settings, flow, inputs, outcomes, day, keys, work)
+        staged = _transform_good(services.settings, flow, objects, inputs, outcomes, day, keys, work)
     except (PermanentFailure, TransientFailure):
         services.ledger.publications.put_file_outcomes(flow.name, tuple(outcomes.values()))
         raise
@@ -334,13 +334,14 @@ def _fetch(
     try:
         files = unpack(local, outcome.origin, flow.feed.contract.format, folder, ordinal, UnpackLimits())
     except BadFile as e:
-        return bad(flow, outcome, e), ()
+        return bad(flow, item, outcome, e), ()
     return (outcome, files) if files else (replace(outcome, outcome=Outcome.EMPTY, reason="no bytes"), ())
 
 
 def _transform_good(
     settings: Settings,
     flow: FeedFlow,
+    objects: Sequence[VersionObject],
     inputs: dict[str, tuple[InputFile, ...]],
     outcomes: dict[str, FileOutcome],
     day: date,
@@ -350,6 +351,7 @@ def _transform_good(
     """Transform the files that are good; ``outcomes`` learns of those that are not."""
     limits = EngineLimits(settings.memory_limit, settings.threads)
     owner = {file.origin: origin for origin, files in inputs.items() for file in files}
+    items = {item.origin: item for item in objects}
     while True:
         require_no_bad_file(flow, outcomes.values())
         good = [f for origin, files in inputs.items() if outcomes[origin].outcome is Outcome.LOADED for f in files]
@@ -358,7 +360,8 @@ def _transform_good(
             current, previous = (keys.current, keys.previous) if keys else (None, None)
             staged = transform(flow.feed.contract, good, day, current, folder, limits, previous)
         except BadFile as e:
-            outcomes[owner[e.origin]] = bad(flow, outcomes[owner[e.origin]], e)
+            origin = owner[e.origin]
+            outcomes[origin] = bad(flow, items[origin], outcomes[origin], e)
             continue
         for aside in staged.refused:
             origin = owner[aside.origin]

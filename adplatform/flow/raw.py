@@ -18,7 +18,6 @@ from adplatform.flow.source import FeedFlow
 from adplatform.flow.verdicts import refused, verdict
 from adplatform.flow.version import VersionObject, download, located
 from adplatform.lake.zones import file_key
-from adplatform.ledger.objects import RawObject
 from adplatform.ledger.publications import FileOutcome, Outcome
 from adplatform.ledger.rows import digest
 
@@ -37,7 +36,7 @@ def land(
 
     A refused file is an outcome, not an exception: the caller decides whether the delivery goes on without it.
     """
-    begun = [(item, _begun(day, version, item.object)) for item in objects]
+    begun = [(item, _begun(day, version, item)) for item in objects]
     if flow.feed.pgp is None:
         outcomes = [_check_plain(services.s3, item, o, work) if o.outcome is Outcome.LOADED else o for item, o in begun]
     else:
@@ -49,14 +48,18 @@ def land(
                 _decrypt(services, item, o, prefix, work, home, policy) if o.outcome is Outcome.LOADED else o
                 for item, o in begun
             ]
-    judged = tuple(replace(o, outcome=verdict(flow)) if o.outcome is Outcome.REFUSED else o for o in outcomes)
+    judged = tuple(
+        replace(o, outcome=verdict(flow, item)) if o.outcome is Outcome.REFUSED else o
+        for item, o in zip(objects, outcomes, strict=True)
+    )
     services.ledger.publications.put_file_outcomes(flow.name, judged)
     return judged
 
 
-def _begun(day: date, version: int, obj: RawObject) -> FileOutcome:
-    begun = FileOutcome(day=day, version=version, origin=obj.uri, outcome=Outcome.LOADED, bytes=obj.size)
-    return begun if obj.size else replace(begun, outcome=Outcome.EMPTY, reason="no bytes")
+def _begun(day: date, version: int, item: VersionObject) -> FileOutcome:
+    size = item.object.size
+    begun = FileOutcome(day=day, version=version, origin=item.origin, outcome=Outcome.LOADED, bytes=size)
+    return begun if size else replace(begun, outcome=Outcome.EMPTY, reason="no bytes")
 
 
 def _check_plain(s3: Any, item: VersionObject, outcome: FileOutcome, work: Path) -> FileOutcome:
@@ -90,7 +93,7 @@ def _decrypt(
     if not _is_promised(item, checksum):
         return _not_promised(outcome)
     try:
-        decryption = decrypt(cipher, plain, home, policy, obj.uri)
+        decryption = decrypt(cipher, plain, home, policy, item.origin)
     except BadFile as e:
         return refused(outcome, e.reason, str(e))
     finally:
