@@ -227,12 +227,12 @@ def _has_come(
     services: Services, followed: MadeTable, generation: Generation, generations: Sequence[Generation]
 ) -> bool:
     """Whether as many rows of a load are in the table of changes as it has, where that is known; otherwise whether no
-    file waits."""
+    file waits to be there, or was refused."""
     ledger, name = services.ledger, followed.changes.name
-    rows = 0
+    rows, since = 0, generation.opened_at.date()
     for placement in ledger.placements.of_feed(name):
         publication = ledger.publications.get(name, placement.day, placement.version)
-        if publication is None or placement.day < generation.opened_at.date():
+        if publication is None or placement.day < since:
             continue
         entries = read_settlement(services.s3, services.zones, publication.manifest_key)["objects"]
         if any(doubted(entry, generations) == generation for entry in entries):
@@ -241,5 +241,5 @@ def _has_come(
         outcomes = ledger.publications.file_outcomes(name, placement.day, placement.version) if own else ()
         rows += sum(each.rows_in for each in outcomes if each.origin in own)
     if generation.rows is None:
-        return not any(row.pending for each, row in ledger.deliveries.active(followed.source) if each == name)
+        return not any(each == name and row.day >= since for each, row in ledger.deliveries.active(followed.source))
     return rows >= generation.rows

@@ -699,6 +699,8 @@ def _told_apart(objects: Sequence[RawObject], entries: Sequence[Entry]) -> list[
     without others, and so keeps its name. Those that others were written over say so, and those of one second say which
     was first."""
     named: set[str] = set()
+    if len({o.key for o in objects}) == len(objects):
+        return list(entries)
     newest = {o.identity for o in newest_versions(objects)}
     told = []
     for obj, entry in zip(objects, entries, strict=True):
