@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from adplatform.failures import PermanentFailure, TransientFailure, listed
@@ -28,6 +29,8 @@ from adplatform.lake.rotation import stage_version
 from adplatform.lake.table import TableSpec, table_spec
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.publications import FileOutcome, Outcome, Publication, Recorded
+from adplatform.platform.at_once import at_once
+from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.settings import Settings
 from adplatform.privacy.keys import HashKey
 from adplatform.transform.duckdb_engine import EngineLimits, transform
@@ -35,6 +38,7 @@ from adplatform.transform.values import OutputColumn, Staged
 
 log = logging.getLogger(__name__)
 
+_RECEIVED = "received"
 _MOST_FILES = 200
 """Files whose rows the ledger keeps; a date that comes in parts has few."""
 
@@ -127,14 +131,15 @@ def _read(
     recorded = services.ledger.publications.recorded(flow.name, day, version)
     landed = recorded.all
     outcomes = {item.origin: landed[item.origin] for item in objects}
+    wanted = [
+        (item, outcomes[item.origin], work / str(place))
+        for place, item in enumerate(objects)
+        if outcomes[item.origin].outcome is Outcome.LOADED
+    ]
     inputs: dict[str, tuple[InputFile, ...]] = {}
-    for place, item in enumerate(objects):
-        outcome = outcomes[item.origin]
-        if outcome.outcome is Outcome.LOADED:
-            ordinal = sum(len(files) for files in inputs.values())
-            outcomes[outcome.origin], inputs[outcome.origin] = _fetch(
-                services, flow, item, outcome, ordinal, work / str(place)
-            )
+    for (item, _, folder), outcome in zip(wanted, at_once(partial(_fetched, services), wanted), strict=True):
+        ordinal = sum(len(files) for files in inputs.values())
+        outcomes[item.origin], inputs[item.origin] = _unpacked(flow, item, outcome, ordinal, folder)
     try:
         staged = _transform_good(services.settings, flow, objects, inputs, outcomes, day, keys, work)
     except (PermanentFailure, TransientFailure):
@@ -321,18 +326,24 @@ def _not_shown(flow: FeedFlow, table: TableSpec, day: date, version: int, publis
     )
 
 
-def _fetch(
-    services: Services, flow: FeedFlow, item: VersionObject, outcome: FileOutcome, ordinal: int, folder: Path
-) -> tuple[FileOutcome, tuple[InputFile, ...]]:
+def _fetched(services: Services, wanted: tuple[VersionObject, FileOutcome, Path]) -> FileOutcome:
+    """Have the file in its folder; the outcome with its checksum."""
+    item, outcome, folder = wanted
     folder.mkdir()
-    local = folder / "received"
-    if outcome.prepared_key:
+    local = folder / _RECEIVED
+    with aws_failures(outcome.origin):
+        if not outcome.prepared_key:
+            return replace(outcome, sha256=download(services.s3, item.object, local))
         prepared = services.s3.get_object(Bucket=services.zones.raw_bucket, Key=outcome.prepared_key)
         save(prepared["Body"], local, prepared["ContentLength"], outcome.origin)
-    else:
-        outcome = replace(outcome, sha256=download(services.s3, item.object, local))
+        return outcome
+
+
+def _unpacked(
+    flow: FeedFlow, item: VersionObject, outcome: FileOutcome, ordinal: int, folder: Path
+) -> tuple[FileOutcome, tuple[InputFile, ...]]:
     try:
-        files = unpack(local, outcome.origin, flow.feed.contract.format, folder, ordinal, UnpackLimits())
+        files = unpack(folder / _RECEIVED, outcome.origin, flow.feed.contract.format, folder, ordinal, UnpackLimits())
     except BadFile as e:
         return bad(flow, item, outcome, e), ()
     return (outcome, files) if files else (replace(outcome, outcome=Outcome.EMPTY, reason="no bytes"), ())

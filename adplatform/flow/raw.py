@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,7 +12,7 @@ from adplatform.files.bad_file import BadFile
 from adplatform.files.gpg_home import GpgHome, gpg_home
 from adplatform.files.gpg_status import SignaturePolicy
 from adplatform.files.keyring import fetch_keyring
-from adplatform.files.magic import is_openpgp
+from adplatform.files.magic import is_openpgp_head
 from adplatform.files.pgp import decrypt
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
@@ -20,6 +21,8 @@ from adplatform.flow.version import VersionObject, download, located
 from adplatform.lake.zones import file_key
 from adplatform.ledger.publications import FileOutcome, Outcome
 from adplatform.ledger.rows import digest
+from adplatform.platform.at_once import at_once
+from adplatform.platform.aws_errors import aws_failures
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +41,7 @@ def land(
     """
     begun = [(item, _begun(day, version, item)) for item in objects]
     if flow.feed.pgp is None:
-        outcomes = [_check_plain(services.s3, item, o, work) if o.outcome is Outcome.LOADED else o for item, o in begun]
+        outcomes = at_once(partial(_check_plain, services.s3, work), begun)
     else:
         keyring = fetch_keyring(services.secrets, flow.feed.pgp)
         with gpg_home(keyring.private_keys, keyring.signer_keys) as home:
@@ -62,17 +65,20 @@ def _begun(day: date, version: int, item: VersionObject) -> FileOutcome:
     return begun if size else replace(begun, outcome=Outcome.EMPTY, reason="no bytes")
 
 
-def _check_plain(s3: Any, item: VersionObject, outcome: FileOutcome, work: Path) -> FileOutcome:
+def _check_plain(s3: Any, work: Path, begun: tuple[VersionObject, FileOutcome]) -> FileOutcome:
+    item, outcome = begun
+    if outcome.outcome is not Outcome.LOADED:
+        return outcome
     obj = item.object
-    if item.sha256 is not None:
-        local = work / "checked"
-        checksum = download(s3, obj, local)
-        local.unlink()
-        if not _is_promised(item, checksum):
-            return _not_promised(outcome)
-    head = work / "head"
-    head.write_bytes(s3.get_object(**located(obj), Range="bytes=0-4095")["Body"].read())
-    if is_openpgp(head):
+    with aws_failures(item.origin):
+        if item.sha256 is not None:
+            local = work / f"checked-{obj.identity}"
+            checksum = download(s3, obj, local)
+            local.unlink()
+            if not _is_promised(item, checksum):
+                return _not_promised(outcome)
+        head = s3.get_object(**located(obj), Range="bytes=0-4095")["Body"].read()
+    if is_openpgp_head(head):
         return refused(outcome, "encrypted", "it is OpenPGP-encrypted but the feed has no pgp settings")
     return outcome
 
