@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from adplatform.changes.followed import Followed
 from adplatform.changes.generations import is_load
 from adplatform.flow.services import Services
-from adplatform.flow.version import read_settlement
+from adplatform.flow.version import origin_of, read_settlement
 from adplatform.ledger.tallies import Tally
 
 COME_WITHIN = timedelta(hours=1)
@@ -83,7 +83,7 @@ def _rows_read(services: Services, followed: Followed, since: datetime, day: dat
         return 0
     entries = read_settlement(services.s3, services.zones, publication.manifest_key)["objects"]
     own = {
-        f"s3://{entry['bucket']}/{entry['key']}"
+        origin_of(entry)
         for entry in entries
         if not is_load(entry["key"]) and datetime.fromisoformat(entry["last_modified"]) >= since
     }

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-from adplatform.changes.generations import doubted, sequence_of_load
+from adplatform.changes.generations import doubted, newest_of_load, put_in_another_order, sequence_of_load
 from adplatform.changes.made import MadeTable
 from adplatform.changes.pulled import Pulled, complete_reading
 from adplatform.flow.services import Services
@@ -149,6 +149,8 @@ def _plan(
             or _of_other_loads(known.numbers[day], entries, generations, generations[: known.opened])
         ):
             whole.append(day)
+        if day in known.numbers and put_in_another_order(entries, known.numbers[day], generations):
+            anew = bool(row.number)
         numbers[day] = max((entry["number"] for entry in entries), default=0)
         objects[day] = len(entries)
     loads = (*known.loads, *loaded)
@@ -225,23 +227,19 @@ def _has_come(
     services: Services, followed: MadeTable, generation: Generation, generations: Sequence[Generation]
 ) -> bool:
     """Whether as many rows of a load are in the table of changes as it has, where that is known; otherwise whether no
-    file waits."""
+    file waits to be there, or was refused."""
     ledger, name = services.ledger, followed.changes.name
-    rows = 0
+    rows, since = 0, generation.opened_at.date()
     for placement in ledger.placements.of_feed(name):
         publication = ledger.publications.get(name, placement.day, placement.version)
-        if publication is None or placement.day < generation.opened_at.date():
+        if publication is None or placement.day < since:
             continue
         entries = read_settlement(services.s3, services.zones, publication.manifest_key)["objects"]
         if any(doubted(entry, generations) == generation for entry in entries):
             return False
-        own = {
-            f"s3://{entry['bucket']}/{entry['key']}"
-            for entry in entries
-            if sequence_of_load(entry, generations) == generation.sequence
-        }
+        own = newest_of_load(entries, generations, generation)
         outcomes = ledger.publications.file_outcomes(name, placement.day, placement.version) if own else ()
         rows += sum(each.rows_in for each in outcomes if each.origin in own)
     if generation.rows is None:
-        return not any(row.pending for each, row in ledger.deliveries.active(followed.source) if each == name)
+        return not any(each == name and row.day >= since for each, row in ledger.deliveries.active(followed.source))
     return rows >= generation.rows

@@ -6,14 +6,14 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adplatform.changes.generations import doubted, sequence_of_load
+from adplatform.changes.generations import doubted, sequences
 from adplatform.changes.local_files import fetch
 from adplatform.changes.made import MadeTable
 from adplatform.changes.pulled import Pulled, moments, sequence_seen
 from adplatform.contracts.changes import CHANGED_AT, OP, SEQUENCE
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.services import Services
-from adplatform.flow.version import read_settlement
+from adplatform.flow.version import origin_of, read_settlement
 from adplatform.lake.keyed import LOAD, KeyedTable
 from adplatform.lake.store import Stored
 from adplatform.lake.zones import Zones
@@ -150,7 +150,7 @@ def _change(
     own = [entry for entry in entries if first < entry["number"] <= last]
     own = own if isinstance(followed, Pulled) else _of_known_loads(services, followed, own, generations)
     complete = next((each for each in generations if each.number == plan.reached.generation), None)
-    origins = tuple(_origins(services, followed, own, generations, complete))
+    origins = tuple(_origins(services, followed, own, sequences(entries, generations), complete))
     if not origins:
         return None
     zones, wanted = services.zones, {origin.uri for origin in origins}
@@ -176,31 +176,32 @@ def _of_known_loads(
     Raises:
         PermanentFailure: no later one is.
     """
-    doubts = {entry["key"]: load for entry in entries if (load := doubted(entry, generations)) is not None}
+    doubts = {origin_of(entry): load for entry in entries if (load := doubted(entry, generations)) is not None}
     known = services.ledger.folds.generations(followed.source, followed.target) if doubts else []
     whole = max((each.number for each in known if each.loaded_at is not None), default=0)
-    for key, load in doubts.items():
+    for origin, load in doubts.items():
         if whole <= load.number:
             raise PermanentFailure(
-                f"{services.zones.raw_uri(key)}: it was written in the second in which load {load.number} began "
+                f"{origin}: it was written in the second in which load {load.number} began "
                 f"({load.opened_at:%Y-%m-%d %H:%M:%S} UTC), and the load before it had not ended by then, so it may be "
                 f"of either; `adplatform reload {followed.name}`, and once that load is whole `adplatform retry "
                 f"{followed.name}`"
             )
-    return [entry for entry in entries if entry["key"] not in doubts]
+    return [entry for entry in entries if origin_of(entry) not in doubts]
 
 
 def _origins(
     services: Services,
     followed: MadeTable,
     entries: Sequence[Mapping[str, Any]],
-    generations: Sequence[Generation],
+    loaded: Mapping[str, str],
     complete: Generation | None,
 ) -> Iterator[Origin]:
+    """The objects of these entries; ``loaded`` has the sequences of files of loads."""
     seen = moments(services, followed, entries) if isinstance(followed, Pulled) else {}
     for entry in entries:
-        uri, at = f"s3://{entry['bucket']}/{entry['key']}", seen.get(entry["key"])
-        sequence = sequence_of_load(entry, generations) if at is None else sequence_seen(at, after=False)
+        uri, at = origin_of(entry), seen.get(entry["key"])
+        sequence = loaded.get(uri) if at is None else sequence_seen(at, after=False)
         written = datetime.fromisoformat(entry["last_modified"])
         replaced = complete is not None and written < complete.opened_at.replace(microsecond=0)
         yield Origin(uri, sequence, at, replaced)

@@ -12,6 +12,7 @@ from adplatform.engines.changes import reload as load_again
 from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform.patterns import declared_patterns, of_kind
+from adplatform.platform.aws_errors import aws_failures
 
 
 def reload(
@@ -48,8 +49,17 @@ def reloaded(services: Services, patterns: Sequence[ChangedFiles], table: str, r
     if watched or not known or known[-1].loaded_at is not None:
         why = "DMS says itself when a load is whole" if watched else "no load has begun that is not whole"
         raise PermanentFailure(f"{table}: {why}; leave --whole out")
+    came = _recorded(services, pattern, followed)
     folds.loaded(followed.source, followed.declared.name, known[-1], None)
-    return f"{table}: load {known[-1].number} is whole; the next merge ends what is not in it"
+    return f"{table}: {came}load {known[-1].number} is whole; the next merge ends what is not in it"
+
+
+def _recorded(services: Services, pattern: ChangedFiles, followed: Followed) -> str:
+    """Record what of a table nobody has heard of yet, so that the load is not taken for whole without it."""
+    prefix = followed.changes.layout.prefix
+    with aws_failures(services.zones.raw_uri(prefix)):
+        new = services.settler(pattern.source).arrivals.reconcile(prefix)
+    return f"{new} files have come that are to be processed first; " if new else ""
 
 
 def _find(patterns: Sequence[ChangedFiles], table: str) -> tuple[ChangedFiles, Followed]:

@@ -98,11 +98,11 @@ def database_changes(declared: ChangesSource, settings: Settings) -> ChangedFile
     settings.queue_name(declared.source)
     feeds = [changes_feed(table) for table in declared.feeds]
     source = declared_source(declared.model_copy(update={"feeds": feeds}), settings.raw_bucket)
-    # A load may write the bytes of the one before, and yet rows that changed in between are as they were.
+    # DMS writes every load under the same names, and what only the one before said is a version of a row all the same.
     flows = tuple(
         replace(
             flow,
-            repeats=True,
+            every_version=True,
             remedy=_remedy(source.name, table),
             keep_originals=declared.keep_originals,
             merged_as=table.name if table.outputs else "",

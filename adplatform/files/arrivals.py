@@ -25,7 +25,7 @@ MOST_SHOWN = 200
 
 @dataclass(frozen=True)
 class Settle:
-    """The delivery is complete. ``objects`` are its data, the newest version of each key; ``until`` is when it was to
+    """The delivery is complete. ``objects`` are its data, those that :func:`counting`; ``until`` is when it was to
     settle though more still comes."""
 
     because: str
@@ -148,6 +148,17 @@ def newest_versions(objects: Iterable[RawObject]) -> tuple[RawObject, ...]:
     return tuple(sorted((versions[0] for versions in versions_by_key(objects)), key=lambda o: o.number))
 
 
+def counting(objects: Iterable[RawObject], *, every_version: bool) -> tuple[RawObject, ...]:
+    """The versions that are files of a delivery, in order of arrival: of each key the newest, or every one that S3
+    still has."""
+    arrived = [obj for obj in objects if obj.state is ObjectState.ARRIVED]
+    newest = newest_versions(arrived)
+    if not every_version or len(newest) == len(arrived):
+        return newest
+    kept = {*newest, *(obj for obj in arrived if obj.version_id or obj.archived_key)}
+    return tuple(sorted(kept, key=lambda o: o.number))
+
+
 def unordered(objects: Iterable[RawObject]) -> list[list[RawObject]]:
     """The groups of arrived versions of one key and one second of which nobody has yet seen S3's order."""
     groups: dict[tuple[str, datetime], list[RawObject]] = {}
@@ -179,16 +190,18 @@ def decide(
     objects: Sequence[RawObject],
     now: datetime,
     listed: Mapping[str, ListedFile] | None = None,
+    *,
+    every_version: bool = False,
 ) -> Settle | Wait:
     """Whether the delivery, which has something pending, is complete at ``now``.
 
     ``listed`` is what the sender's manifests list, or what ended runs of an engine wrote, by full key; None when there
-    is none.
+    is none. With ``every_version`` each object version is a file of its own.
     """
     arrival = layout.arrival
     if early := not_begun(delivery.day, now):
         return early
-    current = newest_versions(objects)
+    current = counting(objects, every_version=every_version)
     data = tuple(o for o in current if not layout.is_marker(o.key))
     markers = [o for o in current if layout.is_marker(o.key)]
     pending = pending_objects(delivery, objects)

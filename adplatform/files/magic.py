@@ -2,7 +2,6 @@
 
 import codecs
 from enum import StrEnum
-from pathlib import Path
 
 HEAD = 64
 """Bytes that are enough for every question asked here, but not for white space before ASCII armour."""
@@ -45,13 +44,9 @@ def unsupported_format(head: bytes) -> str | None:
     return next((name for magic, name in _UNSUPPORTED.items() if head.startswith(magic)), None)
 
 
-def is_openpgp(path: Path) -> bool:
-    """Whether the file is an OpenPGP message, binary or in ASCII armour (after white space or a byte order mark)."""
-    with path.open("rb") as file:
-        return is_openpgp_head(file.read(4096))
-
-
 def is_openpgp_head(head: bytes) -> bool:
+    """Whether a file that begins so is an OpenPGP message, binary or in ASCII armour (after white space or a byte order
+    mark)."""
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     return text.startswith((_ARMOUR, _SIGNED_TEXT)) or _starts_with_packet(head)
 

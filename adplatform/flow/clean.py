@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from adplatform.failures import PermanentFailure, TransientFailure, listed
@@ -28,6 +29,8 @@ from adplatform.lake.rotation import stage_version
 from adplatform.lake.table import TableSpec, table_spec
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.publications import FileOutcome, Outcome, Publication, Recorded
+from adplatform.platform.at_once import at_once
+from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.settings import Settings
 from adplatform.privacy.keys import HashKey
 from adplatform.transform.duckdb_engine import EngineLimits, transform
@@ -35,6 +38,7 @@ from adplatform.transform.values import OutputColumn, Staged
 
 log = logging.getLogger(__name__)
 
+_RECEIVED = "received"
 _MOST_FILES = 200
 """Files whose rows the ledger keeps; a date that comes in parts has few."""
 
@@ -80,7 +84,7 @@ def transform_version(
     keys = keys or hashing_keys(services, flow)
     staged, outcomes, _ = _read(services, flow, day, version, objects, work, keys)
     services.ledger.publications.put_file_outcomes(flow.name, outcomes)
-    promised = {item.object.uri: item.rows for item in objects if item.rows is not None}
+    promised = {item.origin: item.rows for item in objects if item.rows is not None}
     return _transformed(services, flow, day, promised, staged, outcomes, keys, rows_before)
 
 
@@ -98,7 +102,7 @@ def transform_part(
 ) -> Transformed | None:
     """As :func:`transform_version` for one that takes over what there is of ``base``, to which it adds files; None when
     they came to something that does not go together with that. ``promised`` are the rows of all of its objects, where
-    the sender says so, by URI.
+    the sender says so, by origin.
 
     Raises:
         Gone: the base is not there any more. Otherwise as :func:`transform_version`.
@@ -126,17 +130,18 @@ def _read(
     """What the files become, what became of each, with counts, and what was recorded of the version before."""
     recorded = services.ledger.publications.recorded(flow.name, day, version)
     landed = recorded.all
-    outcomes = {item.object.uri: landed[item.object.uri] for item in objects}
+    outcomes = {item.origin: landed[item.origin] for item in objects}
+    wanted = [
+        (item, outcomes[item.origin], work / str(place))
+        for place, item in enumerate(objects)
+        if outcomes[item.origin].outcome is Outcome.LOADED
+    ]
     inputs: dict[str, tuple[InputFile, ...]] = {}
-    for place, item in enumerate(objects):
-        outcome = outcomes[item.object.uri]
-        if outcome.outcome is Outcome.LOADED:
-            ordinal = sum(len(files) for files in inputs.values())
-            outcomes[outcome.origin], inputs[outcome.origin] = _fetch(
-                services, flow, item, outcome, ordinal, work / str(place)
-            )
+    for (item, _, folder), outcome in zip(wanted, at_once(partial(_fetched, services), wanted), strict=True):
+        ordinal = sum(len(files) for files in inputs.values())
+        outcomes[item.origin], inputs[item.origin] = _unpacked(flow, item, outcome, ordinal, folder)
     try:
-        staged = _transform_good(services.settings, flow, inputs, outcomes, day, keys, work)
+        staged = _transform_good(services.settings, flow, objects, inputs, outcomes, day, keys, work)
     except (PermanentFailure, TransientFailure):
         services.ledger.publications.put_file_outcomes(flow.name, tuple(outcomes.values()))
         raise
@@ -321,26 +326,33 @@ def _not_shown(flow: FeedFlow, table: TableSpec, day: date, version: int, publis
     )
 
 
-def _fetch(
-    services: Services, flow: FeedFlow, item: VersionObject, outcome: FileOutcome, ordinal: int, folder: Path
-) -> tuple[FileOutcome, tuple[InputFile, ...]]:
+def _fetched(services: Services, wanted: tuple[VersionObject, FileOutcome, Path]) -> FileOutcome:
+    """Have the file in its folder; the outcome with its checksum."""
+    item, outcome, folder = wanted
     folder.mkdir()
-    local = folder / "received"
-    if outcome.prepared_key:
+    local = folder / _RECEIVED
+    with aws_failures(outcome.origin):
+        if not outcome.prepared_key:
+            return replace(outcome, sha256=download(services.s3, item.object, local))
         prepared = services.s3.get_object(Bucket=services.zones.raw_bucket, Key=outcome.prepared_key)
         save(prepared["Body"], local, prepared["ContentLength"], outcome.origin)
-    else:
-        outcome = replace(outcome, sha256=download(services.s3, item.object, local))
+        return outcome
+
+
+def _unpacked(
+    flow: FeedFlow, item: VersionObject, outcome: FileOutcome, ordinal: int, folder: Path
+) -> tuple[FileOutcome, tuple[InputFile, ...]]:
     try:
-        files = unpack(local, outcome.origin, flow.feed.contract.format, folder, ordinal, UnpackLimits())
+        files = unpack(folder / _RECEIVED, outcome.origin, flow.feed.contract.format, folder, ordinal, UnpackLimits())
     except BadFile as e:
-        return bad(flow, outcome, e), ()
+        return bad(flow, item, outcome, e), ()
     return (outcome, files) if files else (replace(outcome, outcome=Outcome.EMPTY, reason="no bytes"), ())
 
 
 def _transform_good(
     settings: Settings,
     flow: FeedFlow,
+    objects: Sequence[VersionObject],
     inputs: dict[str, tuple[InputFile, ...]],
     outcomes: dict[str, FileOutcome],
     day: date,
@@ -350,6 +362,7 @@ def _transform_good(
     """Transform the files that are good; ``outcomes`` learns of those that are not."""
     limits = EngineLimits(settings.memory_limit, settings.threads)
     owner = {file.origin: origin for origin, files in inputs.items() for file in files}
+    items = {item.origin: item for item in objects}
     while True:
         require_no_bad_file(flow, outcomes.values())
         good = [f for origin, files in inputs.items() if outcomes[origin].outcome is Outcome.LOADED for f in files]
@@ -358,7 +371,8 @@ def _transform_good(
             current, previous = (keys.current, keys.previous) if keys else (None, None)
             staged = transform(flow.feed.contract, good, day, current, folder, limits, previous)
         except BadFile as e:
-            outcomes[owner[e.origin]] = bad(flow, outcomes[owner[e.origin]], e)
+            origin = owner[e.origin]
+            outcomes[origin] = bad(flow, items[origin], outcomes[origin], e)
             continue
         for aside in staged.refused:
             origin = owner[aside.origin]

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Collection, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -22,11 +21,12 @@ from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.objects import ObjectState, RawObject
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.rows import digest
+from adplatform.platform.at_once import at_once
+from adplatform.platform.aws_errors import aws_failures
 
 log = logging.getLogger(__name__)
 
 _MOST_DELETED = 1000  # S3 API reference, DeleteObjects
-_COPIES = 8
 
 
 def archive(
@@ -58,14 +58,13 @@ def archive(
         if settled and (only is None or obj.key in only):
             (before if obj.archived_key else there).append(obj)
     moved = 0
-    with ThreadPoolExecutor(max_workers=_COPIES, thread_name_prefix="archive") as pool:
-        _delete_originals(services.s3, before, pool)
-        for start in range(0, len(there), _MOST_DELETED):
-            batch = there[start : start + _MOST_DELETED]
-            found = pool.map(partial(_copied, services, flow), batch)
-            copied = [obj for obj, done in zip(batch, found, strict=True) if done]
-            _delete_originals(services.s3, copied, pool)
-            moved += len(copied)
+    _delete_originals(services.s3, before)
+    for start in range(0, len(there), _MOST_DELETED):
+        batch = there[start : start + _MOST_DELETED]
+        found = at_once(partial(_copied, services, flow), batch)
+        copied = [obj for obj, done in zip(batch, found, strict=True) if done]
+        _delete_originals(services.s3, copied)
+        moved += len(copied)
     return moved
 
 
@@ -87,10 +86,11 @@ def archive_key(zones: Zones, flow: FeedFlow, day: date, key: str, version: str)
 
 def _copied(services: Services, flow: FeedFlow, obj: RawObject) -> bool:
     """Copy the object, and remember where it is; an excluded one only where it is still there."""
-    if obj.state is ObjectState.EXCLUDED and not is_there(services.s3, obj):
-        return False
-    _copy(services, flow, obj)
-    return True
+    with aws_failures(obj.uri):
+        if obj.state is ObjectState.EXCLUDED and not is_there(services.s3, obj):
+            return False
+        _copy(services, flow, obj)
+        return True
 
 
 def _copy(services: Services, flow: FeedFlow, obj: RawObject) -> None:
@@ -111,7 +111,7 @@ def _copy(services: Services, flow: FeedFlow, obj: RawObject) -> None:
     services.ledger.objects.archived(flow.name, obj, target)
 
 
-def _delete_originals(s3: Any, objects: Sequence[RawObject], pool: Executor) -> None:
+def _delete_originals(s3: Any, objects: Sequence[RawObject]) -> None:
     """Those of objects that the archive has: versions by few calls, and again one by one where S3 refuses some, so that
     it says why. An object without one is looked at before."""
     versions = [obj for obj in objects if obj.version_id]
@@ -122,11 +122,15 @@ def _delete_originals(s3: Any, objects: Sequence[RawObject], pool: Executor) -> 
         answer = s3.delete_objects(Bucket=batch[0].bucket, Delete={"Objects": keys, "Quiet": True})
         refused = {(each["Key"], each.get("VersionId")) for each in answer.get("Errors", ())}
         again += [obj for obj in batch if (obj.key, obj.version_id) in refused]
-    for _ in pool.map(partial(_delete_original, s3), again):
-        pass
+    at_once(partial(_delete_original, s3), again)
 
 
 def _delete_original(s3: Any, obj: RawObject) -> None:
+    with aws_failures(obj.uri):
+        _delete_version(s3, obj)
+
+
+def _delete_version(s3: Any, obj: RawObject) -> None:
     original = {"Bucket": obj.bucket, "Key": obj.key}
     if obj.version_id:
         s3.delete_object(**original, VersionId=obj.version_id)

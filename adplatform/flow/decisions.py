@@ -21,18 +21,22 @@ def try_again(ledger: Ledger, flow: FeedFlow, day: date) -> Delivery:
 
 
 def leave_out(ledger: Ledger, flow: FeedFlow, day: date, key: str) -> str:
-    """Go on without the object whose key ends with ``key``; it will be archived. Returns its whole key.
+    """Go on without the object whose key ends with ``key``; it will be archived. Returns its whole key. Where every
+    version of a key is a file, ``?versionId=`` behind it says which.
 
     Raises:
         PermanentFailure: no object, or more than one, has such a key.
     """
-    arrived = [o for o in ledger.objects.of_day(flow.name, day) if o.state is ObjectState.ARRIVED]
-    keys = sorted({o.key for o in arrived if o.key.endswith(key)})
-    if len(keys) != 1:
-        found = listed(keys) or "none"
+    name, _, version = key.partition("?versionId=")
+    ending = [o for o in ledger.objects.of_day(flow.name, day) if o.key.endswith(name) and version in ("", o.version)]
+    arrived = [o for o in ending if o.state is ObjectState.ARRIVED]
+    several = flow.every_version and len(arrived) > 1
+    named = {o: f"{o.key}?versionId={o.version}" if several or version else o.key for o in arrived}
+    names = sorted(set(named.values()))
+    if len(names) != 1:
+        found = listed(names) or "none"
         raise PermanentFailure(f"{flow.name} {day}: name one object; {key!r} is the end of {found}")
     for obj in arrived:
-        if obj.key == keys[0]:
-            ledger.objects.exclude(flow.name, obj, "left out by an operator")
+        ledger.objects.exclude(flow.name, obj, "left out by an operator")
     ledger.deliveries.reopen(flow.name, day)
-    return keys[0]
+    return names[0]

@@ -20,7 +20,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.shown import is_placed
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.verdicts import require_no_bad_file
-from adplatform.flow.version import VersionObject, objects_of, read_settlement
+from adplatform.flow.version import VersionObject, objects_of, origin_of, read_settlement
 from adplatform.lake.audit import AuditFinding
 from adplatform.lake.parts import Gone
 from adplatform.ledger.delivery import Delivery
@@ -83,14 +83,14 @@ class Begun:
         if self.base is None:
             return self.objects
         taken = self.base.outcomes
-        entries = [e for e in self.settlement["objects"] if f"s3://{e['bucket']}/{e['key']}" not in taken]
+        entries = [e for e in self.settlement["objects"] if origin_of(e) not in taken]
         return objects_of(self.services.ledger, self.flow, self.publication, entries)
 
     @property
     def promised(self) -> dict[str, int]:
-        """The rows of each object by its URI, where a manifest of the sender says how many."""
+        """The rows of each object by its origin, where a manifest of the sender says how many."""
         entries = self.settlement["objects"]
-        return {f"s3://{e['bucket']}/{e['key']}": e["rows"] for e in entries if e["rows"] is not None}
+        return {origin_of(e): e["rows"] for e in entries if e["rows"] is not None}
 
     @property
     def rows_before(self) -> int | None:

@@ -14,7 +14,7 @@ from adplatform.contracts.model import DELIVERY_DATE, Contract
 from adplatform.flow.hashing_keys import HashingKeys
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.flow.version import read_settlement
+from adplatform.flow.version import origin_of, read_settlement
 from adplatform.lake.parquet import append
 from adplatform.lake.parts import add, taken_over
 from adplatform.ledger.delivery import DeliveryState
@@ -71,7 +71,7 @@ def base_of(
     if not before <= numbers.keys() or not added or min(added) < (last := max(numbers[each] for each in before)):
         return None
     outcomes = {each.origin: each for each in ledger.publications.file_outcomes(flow.name, row.day, row.version)}
-    origins = {f"s3://{entry['bucket']}/{entry['key']}" for entry in entries}
+    origins = set(map(origin_of, entries))
     # A run that woke late may have written outcomes of its own, and long lists of reasons are kept elsewhere.
     if outcomes.keys() != origins or _sums(outcomes.values()) != _sums([row]) or row.details_key:
         return None

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,16 +12,17 @@ from adplatform.files.bad_file import BadFile
 from adplatform.files.gpg_home import GpgHome, gpg_home
 from adplatform.files.gpg_status import SignaturePolicy
 from adplatform.files.keyring import fetch_keyring
-from adplatform.files.magic import is_openpgp
+from adplatform.files.magic import is_openpgp_head
 from adplatform.files.pgp import decrypt
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.verdicts import refused, verdict
 from adplatform.flow.version import VersionObject, download, located
 from adplatform.lake.zones import file_key
-from adplatform.ledger.objects import RawObject
 from adplatform.ledger.publications import FileOutcome, Outcome
 from adplatform.ledger.rows import digest
+from adplatform.platform.at_once import at_once
+from adplatform.platform.aws_errors import aws_failures
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +39,9 @@ def land(
 
     A refused file is an outcome, not an exception: the caller decides whether the delivery goes on without it.
     """
-    begun = [(item, _begun(day, version, item.object)) for item in objects]
+    begun = [(item, _begun(day, version, item)) for item in objects]
     if flow.feed.pgp is None:
-        outcomes = [_check_plain(services.s3, item, o, work) if o.outcome is Outcome.LOADED else o for item, o in begun]
+        outcomes = at_once(partial(_check_plain, services.s3, work), begun)
     else:
         keyring = fetch_keyring(services.secrets, flow.feed.pgp)
         with gpg_home(keyring.private_keys, keyring.signer_keys) as home:
@@ -49,27 +51,34 @@ def land(
                 _decrypt(services, item, o, prefix, work, home, policy) if o.outcome is Outcome.LOADED else o
                 for item, o in begun
             ]
-    judged = tuple(replace(o, outcome=verdict(flow)) if o.outcome is Outcome.REFUSED else o for o in outcomes)
+    judged = tuple(
+        replace(o, outcome=verdict(flow, item)) if o.outcome is Outcome.REFUSED else o
+        for item, o in zip(objects, outcomes, strict=True)
+    )
     services.ledger.publications.put_file_outcomes(flow.name, judged)
     return judged
 
 
-def _begun(day: date, version: int, obj: RawObject) -> FileOutcome:
-    begun = FileOutcome(day=day, version=version, origin=obj.uri, outcome=Outcome.LOADED, bytes=obj.size)
-    return begun if obj.size else replace(begun, outcome=Outcome.EMPTY, reason="no bytes")
+def _begun(day: date, version: int, item: VersionObject) -> FileOutcome:
+    size = item.object.size
+    begun = FileOutcome(day=day, version=version, origin=item.origin, outcome=Outcome.LOADED, bytes=size)
+    return begun if size else replace(begun, outcome=Outcome.EMPTY, reason="no bytes")
 
 
-def _check_plain(s3: Any, item: VersionObject, outcome: FileOutcome, work: Path) -> FileOutcome:
+def _check_plain(s3: Any, work: Path, begun: tuple[VersionObject, FileOutcome]) -> FileOutcome:
+    item, outcome = begun
+    if outcome.outcome is not Outcome.LOADED:
+        return outcome
     obj = item.object
-    if item.sha256 is not None:
-        local = work / "checked"
-        checksum = download(s3, obj, local)
-        local.unlink()
-        if not _is_promised(item, checksum):
-            return _not_promised(outcome)
-    head = work / "head"
-    head.write_bytes(s3.get_object(**located(obj), Range="bytes=0-4095")["Body"].read())
-    if is_openpgp(head):
+    with aws_failures(item.origin):
+        if item.sha256 is not None:
+            local = work / f"checked-{obj.identity}"
+            checksum = download(s3, obj, local)
+            local.unlink()
+            if not _is_promised(item, checksum):
+                return _not_promised(outcome)
+        head = s3.get_object(**located(obj), Range="bytes=0-4095")["Body"].read()
+    if is_openpgp_head(head):
         return refused(outcome, "encrypted", "it is OpenPGP-encrypted but the feed has no pgp settings")
     return outcome
 
@@ -90,7 +99,7 @@ def _decrypt(
     if not _is_promised(item, checksum):
         return _not_promised(outcome)
     try:
-        decryption = decrypt(cipher, plain, home, policy, obj.uri)
+        decryption = decrypt(cipher, plain, home, policy, item.origin)
     except BadFile as e:
         return refused(outcome, e.reason, str(e))
     finally:

@@ -21,6 +21,7 @@ from adplatform.files.arrivals import (
     Settle,
     Wait,
     checked_files,
+    counting,
     decide,
     newest_versions,
     not_begun,
@@ -364,9 +365,12 @@ class Settler:
         if isinstance(decision, Wait):
             if not anyway:
                 return decision
-            data = tuple(o for o in newest_versions(objects) if not flow.layout.is_marker(o.key))
+            counted = counting(objects, every_version=flow.every_version)
+            data = tuple(o for o in counted if not flow.layout.is_marker(o.key))
             decision = Settle(f"an operator did not wait ({decision.because})", data)
         entries = [_manifest_entry(o, listed.get(o.key)) for o in decision.objects]
+        if flow.every_version:
+            entries = _told_apart(decision.objects, entries)
         versions = self.ledger.publications.since(flow.name, delivery.day, delivery.version)
         if not (anyway or reopened(delivery, objects)) and self._is_published(flow, delivery, versions, entries):
             log.info("%s %s: the same files came again", flow.name, delivery.day)
@@ -487,7 +491,8 @@ class Settler:
             TransientFailure: S3 does not hand one out at present, or not to us.
         """
         manifests = self._manifests(flow, delivery.day, objects)
-        decision = decide(flow.layout, delivery, objects, self.ledger.now(), manifests.listed)
+        now, every = self.ledger.now(), flow.every_version
+        decision = decide(flow.layout, delivery, objects, now, manifests.listed, every_version=every)
         return _Judged(decision, objects, manifests)
 
     def _manifests(self, flow: FeedFlow, day: date, objects: Iterable[RawObject]) -> _Manifests:
@@ -539,11 +544,11 @@ class Settler:
     ) -> bool:
         if delivery.state is not DeliveryState.PUBLISHED or delivery.published != delivery.version:
             return False
-        # Each object of a settlement has a key of its own, so other numbers of them are other objects.
+        # No two objects of a settlement are the same, so other numbers of them are other objects.
         if any(row.version == delivery.version and row.objects != len(entries) for row in versions):
             return False
         published = read_settlement(self.s3, self.zones, delivery.manifest_key)["objects"]
-        content = partial(_content, ("version",) if flow.repeats else ())
+        content = partial(_content, ("version",) if flow.every_version else ())
         return set(map(content, published)) == set(map(content, entries))
 
     def _next_version(
@@ -687,6 +692,24 @@ def _manifest_entry(obj: RawObject, listed: ListedFile | None) -> Entry:
         "sha256": listed.sha256 if listed else None,
         "rows": listed.rows if listed else None,
     }
+
+
+def _told_apart(objects: Sequence[RawObject], entries: Sequence[Entry]) -> list[Entry]:
+    """The entries of a manifest with several versions of a key: the first that came is named by the key alone, as it is
+    without others, and so keeps its name. Those that others were written over say so, and those of one second say which
+    was first."""
+    named: set[str] = set()
+    if len({o.key for o in objects}) == len(objects):
+        return list(entries)
+    newest = {o.identity for o in newest_versions(objects)}
+    told = []
+    for obj, entry in zip(objects, entries, strict=True):
+        more: Entry = {"origin": f"{obj.uri}?versionId={obj.version}"} if obj.key in named else {}
+        more |= {"overwritten": True} if obj.identity not in newest else {}
+        more |= {"place": obj.place} if obj.place else {}
+        named.add(obj.key)
+        told.append(entry | more)
+    return told
 
 
 def _content(more: Sequence[str], entry: Entry) -> tuple[Any, ...]:

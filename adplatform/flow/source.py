@@ -27,10 +27,10 @@ class ScopeKey:
 @dataclass(frozen=True)
 class FeedFlow:
     """One feed, or one scope of it, with its compiled layout. ``table`` is its full name ``source/feed``; ``name`` is
-    that of its deliveries, which ends with the scope's value where there is one. Where a file that is written again
-    says something although its bytes are the same, what ``repeats`` is a new version. ``remedy`` is what can be done
-    about a bad file. ``keep_originals`` is for how long they are kept in the archive, where not for ever, once they are
-    in the merges that the ledger has as ``merged_as``, if there are any."""
+    that of its deliveries, which ends with the scope's value where there is one. With ``every_version`` each object
+    version is a file of its own, whatever is written under its key later; otherwise the newest of a key counts.
+    ``remedy`` is what can be done about a bad file. ``keep_originals`` is for how long they are kept in the archive,
+    where not for ever, once they are in the merges that the ledger has as ``merged_as``, if there are any."""
 
     source: str
     feed: Feed
@@ -38,7 +38,7 @@ class FeedFlow:
     topics: Topics = PLATFORM_TOPICS
     archive: str = "archive/"
     scope: ScopeKey | None = None
-    repeats: bool = False
+    every_version: bool = False
     remedy: str = "Ask the sender to send them again under the same names"
     keep_originals: timedelta | None = None
     merged_as: str = ""

@@ -7,14 +7,16 @@ from dataclasses import replace
 from adplatform.failures import MAX_TEXT, PermanentFailure, clipped, listed
 from adplatform.files.bad_file import BadFile
 from adplatform.flow.source import FeedFlow
+from adplatform.flow.version import VersionObject
 from adplatform.ledger.publications import FileOutcome, Outcome
 
 log = logging.getLogger(__name__)
 
 
-def verdict(flow: FeedFlow) -> Outcome:
-    """What becomes of a bad file: put aside where the feed allows it, else refused."""
-    return Outcome.QUARANTINED if flow.feed.bad_file == "quarantine" else Outcome.REFUSED
+def verdict(flow: FeedFlow, item: VersionObject) -> Outcome:
+    """What becomes of a bad file: put aside where the feed allows it, or it was sent again, else refused."""
+    aside = flow.feed.bad_file == "quarantine" or item.overwritten
+    return Outcome.QUARANTINED if aside else Outcome.REFUSED
 
 
 def refused(outcome: FileOutcome, reason: str, text: str) -> FileOutcome:
@@ -22,9 +24,9 @@ def refused(outcome: FileOutcome, reason: str, text: str) -> FileOutcome:
     return replace(outcome, outcome=Outcome.REFUSED, reason=f"{reason}: {text}")
 
 
-def bad(flow: FeedFlow, outcome: FileOutcome, bad: BadFile) -> FileOutcome:
+def bad(flow: FeedFlow, item: VersionObject, outcome: FileOutcome, bad: BadFile) -> FileOutcome:
     log.warning("%s", bad)
-    return replace(outcome, outcome=verdict(flow), reason=str(bad))
+    return replace(outcome, outcome=verdict(flow, item), reason=str(bad))
 
 
 def require_no_bad_file(flow: FeedFlow, outcomes: Iterable[FileOutcome]) -> None:

@@ -22,11 +22,14 @@ _MANIFEST = re.compile(r"dt=(\d{4}-\d{2}-\d{2})/v(\d+)-[0-9a-f]+\.json")
 
 @dataclass(frozen=True)
 class VersionObject:
-    """One object of a version, with what the sender's manifest says of it."""
+    """One object of a version, with what the sender's manifest says of it. ``origin`` is what it is called among the
+    files of the version; when it is ``overwritten``, one under the same key is newer."""
 
     object: RawObject
     sha256: str | None
     rows: int | None
+    origin: str
+    overwritten: bool
 
 
 def version_objects(
@@ -65,8 +68,16 @@ def objects_of(
             raise PermanentFailure(
                 f"{flow.name} {day}: {publication.manifest_key} names {entry['key']}, not in the ledger"
             )
-        found.append(VersionObject(obj, entry["sha256"], entry["rows"]))
+        found.append(
+            VersionObject(obj, entry["sha256"], entry["rows"], origin_of(entry), entry.get("overwritten", False))
+        )
     return found
+
+
+def origin_of(entry: Mapping[str, Any]) -> str:
+    """What an object is called among the files of a settled version, by its entry in the manifest: its URI, and
+    behind it the version where there are several of its key."""
+    return str(entry.get("origin") or f"s3://{entry['bucket']}/{entry['key']}")
 
 
 def manifests_of(

@@ -1,11 +1,11 @@
 """How many rows Parquet files have, by their own footers."""
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from adplatform.failures import PermanentFailure
 from adplatform.lake.remote_file import RemoteFile
 from adplatform.lake.store import Store, Stored
+from adplatform.platform.at_once import at_once
 from adplatform.platform.late import Late
 
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 else:
     pa = Late("pyarrow")
     pq = Late("pyarrow.parquet")
-
-_READERS = 8
 
 
 def rows_by_name(store: Store, location: str) -> dict[str, int]:
@@ -35,5 +33,4 @@ def rows_by_name(store: Store, location: str) -> dict[str, int]:
             raise PermanentFailure(f"{zones.clean_uri(file.key)} is no Parquet file: {e}") from e
 
     found = list(store.listing(zones.clean_bucket, prefix))
-    with ThreadPoolExecutor(max_workers=_READERS) as pool:
-        return dict(zip((file.key.removeprefix(prefix) for file in found), pool.map(rows, found), strict=True))
+    return dict(zip((file.key.removeprefix(prefix) for file in found), at_once(rows, found), strict=True))

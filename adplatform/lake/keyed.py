@@ -151,11 +151,11 @@ def merge(
     ``changes`` are Parquet files with the table's columns and ``OP``, ``SEQUENCE`` and ``CHANGED_AT``; a delete needs
     no more than the key. With ``history`` the versions that were closed are written, too. Rows with keys in the file
     ``anew`` are made of the changes alone, which have to be all there are of them. ``floors`` are the sequences with
-    which loads began that are complete: a row whose sequence is below one, and that no change has made since, is not in
-    that load and becomes a tombstone of the sequence before it, which a row of the load replaces that comes later, such
-    as one that was mended. Where the table has none below the last of them any more, it need not be ``swept``, and only
-    the changes are looked at. Versions that were closed before a floor was known may go beyond it: :func:`beyond` names
-    their keys, to be merged ``anew``.
+    which loads began that are complete, and the sequences of their rows begin with them: a row whose sequence is below
+    one, and that no change has made since, is not in that load and becomes a tombstone of the sequence before it, which
+    a row of the load replaces that comes later, such as one that was mended. Where the table has none below the last of
+    them any more, it need not be ``swept``, and only the changes are looked at. Versions that were closed before a
+    floor was known may go beyond it: :func:`beyond` names their keys, to be merged ``anew``.
 
     Raises:
         PermanentFailure: two changes of one row have the same sequence and differ, or a change has no key or sequence.
@@ -219,7 +219,10 @@ def beyond(
     """The file ``target`` with the keys of ``closed`` versions that began before one of the ``floors`` and were closed
     after it, and those in ``late``; None, and no file, without any."""
     key = names(table.key)
-    crossed = " or ".join(f"{SEQUENCE} < {literal(each)} and {CLOSED_BY} > {literal(each)}" for each in floors)
+    crossed = " or ".join(
+        f"{SEQUENCE} < {floor} and {CLOSED_BY} > {floor} and not starts_with({CLOSED_BY}, {floor})"
+        for floor in map(literal, floors)
+    )
     queries = [f"select {key} from {_scan(closed)} where {crossed}"] if closed and crossed else []
     queries += [f"select {key} from {_scan([late])}"] if late is not None else []
     return _written(con, f"select distinct {key} from ({' union all '.join(queries)})", target) if queries else None
@@ -435,7 +438,8 @@ def _ends(job: _Job) -> str:
     return (
         f"select {key}, '{DELETE}' as {OP}, {_before_floor(job)} as {SEQUENCE}, {_begun_above(job)} as {CHANGED_AT}"
         f" from ({after}) where {OP} not in ('{DELETE}', '{_TOMBSTONE}')"
-        f" and (after is null and {SEQUENCE} < {literal(job.floor)} or {_floor_above(job)} < after)"
+        f" and (after is null and {SEQUENCE} < {literal(job.floor)}"
+        f" or {_floor_above(job)} < after and not starts_with(after, {_floor_above(job)}))"
     )
 
 

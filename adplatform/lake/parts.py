@@ -22,6 +22,7 @@ from adplatform.lake.limited import limited
 from adplatform.lake.merge import merge
 from adplatform.lake.remote_file import RemoteFile
 from adplatform.lake.store import Stored
+from adplatform.platform.at_once import at_once
 from adplatform.platform.late import Late
 from adplatform.transform.values import CarriedFile, StagedFile
 
@@ -37,7 +38,6 @@ FAN = 8
 _SMALLEST = 64 * 2**10
 _LARGEST = 128 * 2**20
 """Bytes from which on a file is large enough to stay as it is."""
-_READERS = 8
 _BATCH = 65_536
 """Rows whose keys are in memory at once, of each file that is read."""
 _NOT_FOUND = 404
@@ -100,8 +100,7 @@ def add(
     as_published = {file.key.removeprefix(prefix) for file in there} == known.keys()
     opened: dict[Stored, RemoteFile] = {}
     if key or not as_published:
-        with ThreadPoolExecutor(max_workers=_READERS) as pool:
-            opened = dict(zip(there, pool.map(partial(_opened, lake), there), strict=True))
+        opened = dict(zip(there, at_once(partial(_opened, lake), there), strict=True))
     if as_published:
         counts = {f"{prefix}{name}": count for name, count in known.items()}
     else:

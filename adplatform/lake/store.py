@@ -3,7 +3,6 @@
 import base64
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -12,10 +11,10 @@ from typing import Any, Protocol
 
 from adplatform.failures import TransientFailure
 from adplatform.lake.zones import Zones
+from adplatform.platform.at_once import at_once
 
 _PART = 32 * 2**20
 _CHUNK = 2**20
-_COPIES = 8
 _DELETE_BATCH = 1000  # S3 API reference, DeleteObjects: at most 1,000 keys
 
 
@@ -100,9 +99,7 @@ class Store:
 
     def copy_all(self, bucket: str, sources: Mapping[str, Sized]) -> None:
         """Copy several objects at once; ``sources`` maps each target to what it is copied from."""
-        with ThreadPoolExecutor(max_workers=_COPIES) as pool:
-            for _ in pool.map(lambda target: self._copy(bucket, sources[target], target), sources):
-                pass
+        at_once(lambda target: self._copy(bucket, sources[target], target), sources)
 
     def _copy(self, bucket: str, source: Sized, target: str) -> None:
         self.copy_from({"Bucket": bucket, "Key": source.key}, source.size, bucket, target)

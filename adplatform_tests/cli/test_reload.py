@@ -1,11 +1,16 @@
 """A table that is loaded again by a command, where no replication can be asked."""
 
+import time
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from adplatform.cli.reload import reloaded
 from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform_tests.support.changes import ORDERS, Changes, followed_source
+from adplatform_tests.support.plainly import NoRunIsAlive
 
 
 @pytest.fixture
@@ -43,3 +48,19 @@ def test_a_load_is_in_the_ledger_before_anybody_asks_for_it_and_whole_once_someb
 def test_what_cannot_be_loaded_is_refused_with_the_reason(shop: Changes, table: str, whole: bool, why: str) -> None:
     with pytest.raises(PermanentFailure, match=why):
         said(shop, table, whole=whole)
+
+
+def test_a_load_is_not_whole_before_files_are_processed_of_which_nobody_has_heard(shop: Changes) -> None:
+    shop.load({"id": 1, "status": "a"}, {"id": 2, "status": "a"})
+    shop.merge()
+    time.sleep(1.1)  # S3 says to the second when a file was written
+    said(replace(shop, pattern=replace(shop.pattern, margin=timedelta(0))), "orders")
+    shop.load({"id": 1, "status": "b"})
+    shop.load({"id": 3, "status": "b"}, number=2)
+    assert "2 files have come that are to be processed first; load 1 is whole" in said(shop, "orders", whole=True)
+    assert shop.fold() is None
+    settled, _ = shop.services.settler(shop.pattern.source).due(NoRunIsAlive())
+    assert (len(settled), shop.fold()) == (1, None)
+    assert shop.rows(columns="id, status") == [(1, "a"), (2, "a")]
+    shop.merge()
+    assert shop.rows(columns="id, status") == [(1, "b"), (3, "b")]

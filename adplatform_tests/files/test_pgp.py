@@ -16,7 +16,7 @@ from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.gpg_home import GpgHome, gpg_home
 from adplatform.files.gpg_status import SignaturePolicy
 from adplatform.files.keyring import Key
-from adplatform.files.magic import is_openpgp
+from adplatform.files.magic import is_openpgp_head
 from adplatform.files.pgp import Decryption, decrypt
 from adplatform_tests.files.openpgp import Partner, Workshop, flip, literal, packet
 
@@ -204,8 +204,8 @@ def test_armour_as_windows_and_mail_leave_it(
 ) -> None:
     message = dress(workshop.encrypt(DATA, us, signers=[partner], armour=True))
     assert opened(message, tmp_path, home, signed)[1] == DATA
-    assert is_openpgp(tmp_path / "message")
-    assert not is_openpgp(tmp_path / "plain")
+    assert is_openpgp_head(message)
+    assert not is_openpgp_head((tmp_path / "plain").read_bytes())
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {

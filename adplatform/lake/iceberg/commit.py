@@ -1,7 +1,6 @@
 """One commit that replaces rows of an Iceberg table: readers see what was there, or all that is new."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -32,10 +31,10 @@ from adplatform.lake.remote_file import RemoteFile
 from adplatform.lake.store import Stored
 from adplatform.lake.table import Named, TableSpec
 from adplatform.lake.zones import partition_values
+from adplatform.platform.at_once import at_once
 
 expressions: Any = pyiceberg.expressions  # mypy does not see that they take what they compare by position
 _ATTEMPTS = 10
-_READERS = 8
 
 Changes = Mapping[str, Partition | None]
 """What partitions are to show, None for nothing; the value of a table without partitions is ""."""
@@ -179,8 +178,7 @@ def data_files(lake: Lake, metadata: TableMetadata, location: str, values: Seque
     """
     zones = lake.store.zones
     stored = list(lake.store.listing(zones.clean_bucket, zones.clean_key(location)))
-    with ThreadPoolExecutor(max_workers=_READERS) as pool:
-        return list(pool.map(lambda file: _data_file(lake, metadata, file, values), stored))
+    return at_once(lambda file: _data_file(lake, metadata, file, values), stored)
 
 
 def _data_file(lake: Lake, metadata: TableMetadata, stored: Stored, values: Sequence[str]) -> DataFile:
