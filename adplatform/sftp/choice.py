@@ -28,7 +28,7 @@ class Listed:
 class Known:
     """What is remembered of a file: its size and time, since when it has been listed so, which fetch took it as it is
     now ("" for none), how many fetches failed and when the last did, the object that holds it ("" while it is not
-    landed), and when it was last asked for to be moved or deleted there."""
+    landed), and when it was last asked for to be moved or deleted there, and how often."""
 
     size: int | None
     modified: datetime | None
@@ -40,6 +40,7 @@ class Known:
     version: str = ""
     etag: str = ""
     cleared_at: datetime | None = None
+    clearings: int = 0
 
     def same(self, listed: Listed) -> bool:
         return (self.size, self.modified) == (listed.size, listed.modified)
