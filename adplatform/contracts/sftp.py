@@ -44,6 +44,12 @@ class SftpHost(Strict):
     connections: int = Field(default=2, ge=1, le=5)
     """How many connections are open at once."""
 
+    @property
+    def url(self) -> str:
+        """As Transfer Family writes it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"sftp://{host}:{self.port}"
+
     @field_validator("host_keys")
     @classmethod
     def _without_comments(cls, keys: tuple[str, ...]) -> tuple[str, ...]:

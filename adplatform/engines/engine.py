@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.ledger.engine_run import Intention, RunState
 
 
@@ -20,7 +20,7 @@ class Limits:
     after its end. ``patience`` says how long a run may stay in a state. One that ``proves_files`` says of each file
     whether it was written, whatever became of the run. One that ``tells_cancelled`` calls a run that was stopped
     otherwise than one that failed. Where a run brings everything each time, what it writes ``replaces`` what earlier
-    runs brought to the same date."""
+    runs brought to the same date. One that is ``alone`` shows no runs that others start."""
 
     token: int = 0
     token_life: timedelta = timedelta(0)
@@ -29,6 +29,7 @@ class Limits:
     proves_files: bool = False
     tells_cancelled: bool = True
     replaces: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,14 @@ class Doubtful(PermanentFailure):
     """Whether a start reached the engine cannot be known any more."""
 
 
+class Postponed(TransientFailure):
+    """Nothing was started; it may be after ``rest``."""
+
+    def __init__(self, message: str, rest: timedelta) -> None:
+        super().__init__(message)
+        self.rest = rest
+
+
 class Engine(Protocol):
     """One target of an engine: a flow, a task. Its calls raise the failures of ``adplatform.failures``."""
 
@@ -105,6 +114,7 @@ class Engine(Protocol):
 
         Raises:
             Doubtful: it cannot be known whether there is one.
+            Postponed: it is certain that none was started, and that one may be later.
         """
 
     def observe(self, run_ids: Collection[str]) -> Mapping[str, Run]:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from adplatform.contracts.sftp import SftpConnector, SftpSource
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
 
@@ -35,6 +36,16 @@ def replication_events(named: str) -> dict[str, Any]:
     kinds = ["DMS Replication Task State Change", "DMS Replication State Change"]
     every: dict[str, Any] = {"source": ["aws.dms"], "detail-type": kinds}
     return {**every, "resources": [named]} if named.startswith("arn:") else every
+
+
+def connector_events(declared: SftpSource) -> dict[str, Any]:
+    """The EventBridge pattern of listings and transfers of a server that have ended (Transfer Family user guide,
+    "SFTP connector events"). A connector that is made here is known by its server's URL."""
+    at, ends = declared.from_, ("Completed", "Failed")
+    kinds = [f"SFTP Connector {what} {end}" for what in ("Directory Listing", "File Retrieve") for end in ends]
+    named = at.connector if isinstance(at, SftpConnector) else None
+    detail = {"connector-id": [named]} if named else {"url": [at.url, at.url.removesuffix(":22")]}
+    return {"source": ["aws.transfer"], "detail-type": kinds, "detail": detail}
 
 
 def woken(services: Services, source: Source) -> bool:

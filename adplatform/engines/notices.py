@@ -52,6 +52,16 @@ class Notices:
         facts = {"target": intention.target, "intention": intention.key, "error": intention.error}
         self._send("run_given_up", f"{intention.owner}: a run is {intention.state}", facts)
 
+    def keeps_failing(self, intention: Intention | None, what_next: str) -> None:
+        """As :meth:`gave_up`, once for the same reason until a run of the target succeeds."""
+        if intention is None:
+            return
+        messages, what = self.services.ledger.messages, failing_of(intention.target)
+        known = messages.troubles(self.source).get(what)
+        if known is None or known.error != intention.error:
+            messages.note_trouble(self.source, what, intention.error)
+            self.gave_up(intention, what_next)
+
     def troubled(self, target: str, error: Exception, known: Mapping[str, Trouble]) -> None:
         """What keeps a target from being looked at or started, once; what may pass, when it does not. ``known`` has
         what an earlier look noted of it."""
@@ -81,6 +91,11 @@ class Notices:
 def troubles_of(target: str) -> tuple[str, str]:
     """Under which names the ledger has what keeps a target from running, and what may pass."""
     return f"target/{target}", f"target/{target}/passing"
+
+
+def failing_of(target: str) -> str:
+    """Under which name the ledger has that what is wanted of a target is given up."""
+    return f"target/{target}/failing"
 
 
 def what_is_left(landing: Landing, *, nowhere: bool) -> str:

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from adplatform.contracts.source import PLATFORM_TOPICS, Topics
-from adplatform.engines.engine import Busy, Doubtful, Engine, Limits, Run
+from adplatform.engines.engine import Busy, Doubtful, Engine, Limits, Postponed, Run
 from adplatform.engines.landing import land
-from adplatform.engines.notices import Notices, troubles_of, what_is_left
+from adplatform.engines.notices import Notices, failing_of, troubles_of, what_is_left
 from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow.budget import UNLIMITED, Budget
 from adplatform.flow.services import Services
@@ -43,7 +43,11 @@ class Target:
     when that cannot be said yet. It may be asked about a run more than once.
 
     Where something is made for an intention alone, ``release`` removes it before that ends, and is False while it
-    cannot. Runs of the target ``kin`` fulfil what is wanted of this one, too."""
+    cannot. Runs of the target ``kin`` fulfil what is wanted of this one, too.
+
+    Where runs are many and what fails is tried again anyhow, people are notified ``once``: not of each run, but when
+    one that is wanted is given up, and not again for the same reason before a run has succeeded. ``what_next`` says
+    then what becomes of what was wanted."""
 
     name: str
     engine: Engine
@@ -52,6 +56,8 @@ class Target:
     judge: Callable[[EngineRun], str | None] | None = None
     release: Callable[[Intention], bool] | None = None
     kin: str = ""
+    once: bool = False
+    what_next: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,8 @@ class Watch:
             else:
                 for what in known:
                     self.ledger.messages.clear_trouble(self.source.name, what)
+            if (failing := failing_of(target.name)) in troubles and any(map(_succeeded, seen.changed)):
+                self.ledger.messages.clear_trouble(self.source.name, failing)
         names = {target.name for target in self.targets}
         left = [run for run in self.ledger.engine_runs.active(self.source.name) if run.target in names]
         return Look(tuple(changed), len(left), newest)
@@ -210,6 +218,8 @@ class Watch:
         unfit = _unfit(engine) if due or ask or (strangers and target.every is None) else ""
         for intention in due if not unfit else ():
             self._start(target, intention, latest)
+            if budget.spent:
+                break
         started = [run.started_at for run in shown.values() if run.started_at and whole]
         at = max([*started, *([newest] if newest else [])], default=None)
         return _Seen(tuple(changed), at, unfit)
@@ -234,12 +244,16 @@ class Watch:
         if begun is None:
             return
         try:
-            known = runs.runs(self.source.name, target.name) if begun.begun > 1 else []
+            looks = begun.begun > 1 and not target.engine.limits.alone
+            known = runs.runs(self.source.name, target.name) if looks else []
             others = [run.run_id for run in known if run.intent not in ("", begun.key)]
             answer = target.engine.start(begun, others=others)
         except Doubtful as e:
             if self._ended(target, begun, IntentState.LOST, latest, str(e)) is not None:
                 runs.rest(begun, str(e), self.ledger.now() + _pause(begun.begun))
+            return
+        except Postponed as e:
+            runs.rest(begun, str(e), self.ledger.now() + e.rest, refused=True)
             return
         except TransientFailure as e:
             hindered = isinstance(e, EnvironmentFailure)
@@ -293,6 +307,8 @@ class Watch:
         ended = self.ledger.engine_runs.end(intention, state, why, run_id)
         if state is IntentState.LOST:
             self._notices.gave_up(ended, "start a run yourself if none is going on")
+        elif state is IntentState.GIVEN_UP and target.once:
+            self._notices.keeps_failing(ended, target.what_next)
         elif state is IntentState.GIVEN_UP:
             retry = f"`adplatform retry {self.source.name}/{target.name}` wants it again"
             self._notices.gave_up(ended, "the next slot tries again" if target.every else retry)
@@ -300,8 +316,8 @@ class Watch:
 
     def _fulfilled(self, target: Target, intention: Intention, latest: Mapping[str, EngineRun]) -> bool:
         """Whether a run has pulled all that is wanted before, so that none need be started: every known run is asked,
-        once a start."""
-        if intention.window_end is None:
+        once a start, where others start some, too."""
+        if intention.window_end is None or target.engine.limits.alone:
             return False
         names = filter(None, (intention.target, target.kin))
         known = (run for name in names for run in self.ledger.engine_runs.runs(intention.source, name))
@@ -359,7 +375,7 @@ class Watch:
         if row.ended:
             return row
         if target.judge is not None:
-            return self._judged(target.judge, row)
+            return self._judged(target, target.judge, row)
         counts = row.state in WROTE or target.engine.limits.proves_files
         try:
             claims = list(target.engine.claims(_as_run(row))) if counts else []
@@ -372,17 +388,19 @@ class Watch:
         row = landing.run
         silent = row.state is RunState.SUCCEEDED and not claims and not row.objects
         nowhere = silent and bool(row.records or row.bytes)
-        if why := what_is_left(landing, nowhere=nowhere):
+        why = what_is_left(landing, nowhere=nowhere)
+        if why and not target.once:
             self._notices.ended(row, why, failed=row.state not in WROTE or nowhere)
         return runs.landed(row, why, failed=nowhere) or row
 
-    def _judged(self, judge: Callable[[EngineRun], str | None], row: EngineRun) -> EngineRun:
+    def _judged(self, target: Target, judge: Callable[[EngineRun], str | None], row: EngineRun) -> EngineRun:
         """Keep what a run found that brings no objects."""
         if row.state in WROTE:
             found = judge(row)
         else:
             found = row.message or f"it ended as {row.said}"
-            self._notices.ended(row, found, failed=True)
+            if not target.once:
+                self._notices.ended(row, found, failed=True)
         return row if found is None else self.ledger.engine_runs.landed(row, found) or row
 
 
@@ -414,6 +432,10 @@ def _overdue(intention: Intention, latest: Mapping[str, EngineRun]) -> bool:
 
 def _fulfils(run: EngineRun, intention: Intention) -> bool:
     return run.ended and run.state in WROTE and _covers(run, intention)
+
+
+def _succeeded(run: EngineRun) -> bool:
+    return run.ended and run.state is RunState.SUCCEEDED
 
 
 def _covers(run: EngineRun, intention: Intention) -> bool:

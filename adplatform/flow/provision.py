@@ -19,6 +19,10 @@ from adplatform.privacy.keys import create_key
 
 PREPARED_DAYS = 7
 """Decrypted copies are kept this long for inspection; the encrypted originals stay in the archive."""
+LISTED_DAYS = 7
+"""Listings of SFTP servers are kept this long, and what transfers have left, which take a day at most."""
+PLANNED_DAYS = 60
+"""What was to be fetched from SFTP servers, and what was; a plan may be asked for until its last file is landed."""
 REPLACED_DAYS = 30
 """Versions of objects in the landing zone are kept this long once they were archived or written over: AWS DMS and
 others that list there become slow where they pile up."""
@@ -87,8 +91,30 @@ def _buckets(services: Services) -> None:
         "Filter": {"Prefix": "landing/"},
         "NoncurrentVersionExpiration": {"NoncurrentDays": REPLACED_DAYS},
     }
-    rules = {"Rules": [expire, parts, replaced]}
+    rules = {"Rules": [expire, parts, replaced, *_of_servers()]}
     s3.put_bucket_lifecycle_configuration(Bucket=settings.raw_bucket, LifecycleConfiguration=rules)
+
+
+def _of_servers() -> list[dict[str, Any]]:
+    """What is noted while files of SFTP servers are fetched. The memory of what was fetched stays."""
+    kept = {"listings/": LISTED_DAYS, "transfers/": LISTED_DAYS, "fetch-plans/": PLANNED_DAYS}
+    notes = [
+        {
+            "ID": prefix.strip("/"),
+            "Status": "Enabled",
+            "Filter": {"Prefix": prefix},
+            "Expiration": {"Days": days},
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
+        }
+        for prefix, days in kept.items()
+    ]
+    memory = {
+        "ID": "fetched",
+        "Status": "Enabled",
+        "Filter": {"Prefix": "fetched/"},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": LISTED_DAYS},
+    }
+    return [*notes, memory]
 
 
 def _tls_only(bucket: str) -> dict[str, Any]:

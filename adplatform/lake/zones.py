@@ -51,6 +51,26 @@ class Zones:
         """Where jobs of Glue find what they have to read."""
         return f"extract-plans/{source}/{target}/"
 
+    @staticmethod
+    def sftp_listings(source: str) -> str:
+        """Where connectors of Transfer Family list the folders of a server."""
+        return f"listings/{source}/"
+
+    @staticmethod
+    def sftp_transfers(source: str) -> str:
+        """Where connectors of Transfer Family put files, a folder for each transfer, before they are landed."""
+        return f"transfers/{source}/"
+
+    @staticmethod
+    def fetch_plans(source: str) -> str:
+        """Where it is kept what is to be fetched from a server, and what was."""
+        return f"fetch-plans/{source}/"
+
+    @staticmethod
+    def fetched(source: str) -> str:
+        """Where it is remembered which files of a server were fetched."""
+        return f"fetched/{source}/"
+
     def prepared(self, feed: str, day: date) -> str:
         return _day("prepared", feed, day)
 

@@ -141,13 +141,13 @@ class QueuesResource(_Connected):
 
 
 class EnginesResource(_Connected):
-    """The engines that AWS runs and that bring data by themselves: AppFlow, DataSync and DMS."""
+    """The engines that AWS runs and that bring data by themselves: AppFlow, DataSync, DMS and Transfer Family."""
 
     def settings(self) -> Mapping[str, Any]:
         return {}
 
     def clients(self) -> Clients:
-        return self._clients("appflow", "datasync", "dms")
+        return self._clients("appflow", "datasync", "dms", "transfer")
 
 
 class MachineResource(dg.ConfigurableResource[Any]):

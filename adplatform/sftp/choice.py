@@ -19,7 +19,7 @@ LONGEST_REST = timedelta(days=1)
 class Known:
     """What is remembered of a file: its size and time, since when it has been listed so, which fetch took it as it is
     now ("" for none), how many fetches failed and when the last did, the object that holds it ("" while it is not
-    landed), and when it was last asked for to be moved or deleted there."""
+    landed), and when it was last asked for to be moved or deleted there, and how often."""
 
     size: int | None
     modified: datetime | None
@@ -31,6 +31,7 @@ class Known:
     version: str = ""
     etag: str = ""
     cleared_at: datetime | None = None
+    clearings: int = 0
 
     def same(self, file: RemoteFile) -> bool:
         return (self.size, self.modified) == (file.size, file.modified)

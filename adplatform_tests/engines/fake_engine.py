@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from adplatform.engines.engine import Busy, Claim, Doubtful, Finding, Limits, Run, Started
+from adplatform.engines.engine import Busy, Claim, Doubtful, Finding, Limits, Postponed, Run, Started
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.ledger.engine_run import WROTE, Intention, RunState
 
@@ -47,6 +47,7 @@ class FakeEngine:
     lose_answers: int = 0
     refuses_to_cancel: bool = False
     lag: timedelta = timedelta(0)
+    postpones: timedelta | None = None
     starts: int = 0
 
     def check(self) -> Sequence[Finding]:
@@ -55,6 +56,8 @@ class FakeEngine:
 
     def start(self, intention: Intention, *, others: Collection[str] = ()) -> Started | Busy:
         self.call()
+        if self.postpones is not None:
+            raise Postponed("not now", self.postpones)
         again, begun_at = intention.begun > 1, intention.begun_at or self.clock()
         if again and self.clock() - begun_at > self.limits.token_life:
             lost = [run for run in self.recent(begun_at - timedelta(minutes=5)) if run.run_id not in others]

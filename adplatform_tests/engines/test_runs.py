@@ -557,3 +557,69 @@ def test_a_look_reads_no_old_runs_while_what_is_wanted_rests(brought: Brought) -
         return world.base.fuse.burned - before
 
     assert calls(30) == calls(2)
+
+
+def test_a_start_that_is_postponed_rests_as_long_as_it_says_and_counts_as_none(brought: Brought) -> None:
+    brought.engine.postpones = timedelta(minutes=7)
+    brought.look()
+    [intention] = brought.intentions()
+    assert (intention.begun, intention.error) == (0, "not now")
+    assert intention.not_before == brought.base.clock() + timedelta(minutes=7)
+    brought.engine.postpones = None
+    brought.later(minutes=6)
+    brought.look()
+    assert brought.engine.starts == 0
+    brought.later(minutes=1)
+    brought.look()
+    assert (brought.engine.starts, brought.intentions()[0].begun) == (1, 1)
+
+
+def fail_for_good(brought: Brought, message: str) -> None:
+    for _ in range(3):
+        brought.later(minutes=10)
+        brought.look()
+        for run_id in brought.engine.going:
+            brought.engine.end(run_id, RunState.FAILED, message=message)
+        brought.look()
+    brought.look()
+
+
+def test_of_a_target_that_tells_once_people_know_when_it_is_given_up_and_not_again_until_it_succeeds(
+    brought: Brought,
+) -> None:
+    brought.once = True
+    told: list[str] = []
+    for message in ("down", "down", "refused"):
+        fail_for_good(brought, message)
+        brought.later(hours=1)
+        told += [f"{each[0]}: {each[2]['error']}" for each in brought.messages]
+        brought.messages.clear()
+    assert told == ["run_given_up: down", "run_given_up: refused"]
+    brought.look()
+    [going] = brought.engine.going
+    brought.engine.write(going, "a.json")
+    brought.engine.end(going)
+    brought.look()
+    assert brought.ledger.messages.troubles("crm") == {}
+    brought.later(hours=1)
+    fail_for_good(brought, "refused")
+    assert [each[0] for each in brought.messages] == ["run_given_up"]
+
+
+def test_where_nobody_else_starts_runs_the_known_ones_are_not_looked_through(brought: Brought) -> None:
+    def calls_of_a_slot() -> int:
+        brought.later(hours=1)
+        before = brought.base.fuse.burned
+        brought.look()
+        return brought.base.fuse.burned - before
+
+    for alone in (False, True):
+        brought.engine.limits = replace(LIMITS, alone=alone)
+        brought.look()
+        for run_id in brought.engine.going:
+            brought.engine.end(run_id)
+        brought.look()
+        if not alone:
+            every = calls_of_a_slot()
+        else:
+            assert calls_of_a_slot() == every - 1

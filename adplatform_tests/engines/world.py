@@ -40,6 +40,7 @@ class Brought:
     messages: list[tuple[Any, ...]] = field(default_factory=list)
     newest: dict[str, datetime] = field(default_factory=dict)
     target_name: str = TARGET
+    once: bool = False
     processes: Iterator[int] = field(default_factory=itertools.count)
 
     @classmethod
@@ -76,7 +77,7 @@ class Brought:
 
     @property
     def target(self) -> Target:
-        return Target(self.target_name, self.engine, self.every)
+        return Target(self.target_name, self.engine, self.every, once=self.once)
 
     @property
     def watch(self) -> Watch:

@@ -1,0 +1,93 @@
+"""What is remembered of the folders of a server: an object for each, written by whoever judges its listings."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from adplatform.failures import PermanentFailure
+from adplatform.flow.services import Services
+from adplatform.ledger.rows import digest
+from adplatform.platform.aws_errors import aws_failures
+from adplatform.sftp.memory import Memory, read_memory, write_memory
+
+_NOT_MODIFIED, _CONFLICT, _CHANGED = 304, 409, 412
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """The memory of a folder, the run whose listing was judged last, when that had looked, and the plan that it came
+    to, if any. ``etag`` is that of the object, empty while there is none."""
+
+    memory: Memory = field(default_factory=Memory)
+    run: str = ""
+    at: datetime | None = None
+    plan: str = ""
+    etag: str = ""
+
+
+@dataclass
+class Memories:
+    """The memories of one source; ``kept`` are those that were read last, by key."""
+
+    services: Services
+    source: str
+    kept: dict[str, Remembered] = field(default_factory=dict)
+
+    def read(self, folder: str) -> Remembered:
+        """
+        Raises:
+            PermanentFailure: it is damaged.
+            TransientFailure: S3 does not answer at present, or does not allow it.
+        """
+        key, s3 = self._key(folder), self.services.s3
+        kept = self.kept.get(key)
+        unless = {"IfNoneMatch": kept.etag} if kept else {}
+        with aws_failures(self.services.zones.raw_uri(key)):
+            try:
+                found = s3.get_object(Bucket=self.services.zones.raw_bucket, Key=key, **unless)
+                body = found["Body"].read()
+            except s3.exceptions.NoSuchKey:
+                return Remembered()
+            except ClientError as e:
+                if kept is None or _status(e) != _NOT_MODIFIED:
+                    raise
+                return kept
+        self.kept[key] = self._remembered(key, found, body)
+        return self.kept[key]
+
+    def write(self, folder: str, new: Remembered, seen: Remembered) -> bool:
+        """Write what is remembered from now on; False where somebody else has, since it was ``seen``."""
+        key, zones = self._key(folder), self.services.zones
+        unless = {"IfMatch": seen.etag} if seen.etag else {"IfNoneMatch": "*"}
+        said = {"run": new.run, "at": new.at.isoformat() if new.at else "", "plan": new.plan}
+        where = {"Bucket": zones.raw_bucket, "Key": key, "Metadata": said}
+        with aws_failures(zones.raw_uri(key)):
+            try:
+                body = write_memory(new.memory)
+                self.services.s3.put_object(Body=body, **where, **unless, **zones.put_arguments)
+            except ClientError as e:
+                if _status(e) not in (_CONFLICT, _CHANGED):
+                    raise
+                return False
+        return True
+
+    def _remembered(self, key: str, found: dict[str, Any], body: bytes) -> Remembered:
+        said = found.get("Metadata", {})
+        try:
+            at = datetime.fromisoformat(said["at"])
+            return Remembered(read_memory(body), said["run"], at, said.get("plan", ""), found["ETag"])
+        except (ValueError, KeyError, TypeError, OSError) as e:
+            place = self.services.zones.raw_uri(key)
+            raise PermanentFailure(
+                f"{self.source}: {place} is damaged ({type(e).__name__}): restore the version before, or delete it, "
+                "and every file that is there is fetched once more"
+            ) from e
+
+    def _key(self, folder: str) -> str:
+        return f"{self.services.zones.fetched(self.source)}{digest(folder)}.jsonl.gz"
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
