@@ -13,6 +13,7 @@ from adplatform.files.gpg_status import SignaturePolicy
 from adplatform.files.keyring import fetch_keyring
 from adplatform.files.magic import is_openpgp
 from adplatform.files.pgp import decrypt
+from adplatform.flow.screening import screened
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.verdicts import refused, verdict
@@ -37,7 +38,8 @@ def land(
 
     A refused file is an outcome, not an exception: the caller decides whether the delivery goes on without it.
     """
-    begun = [(item, _begun(day, version, item.object)) for item in objects]
+    screen = screened(services, flow, objects)
+    begun = [(item, _begun(day, version, item.object, screen.get(item.object.identity))) for item in objects]
     if flow.feed.pgp is None:
         outcomes = [_check_plain(services.s3, item, o, work) if o.outcome is Outcome.LOADED else o for item, o in begun]
     else:
@@ -54,8 +56,10 @@ def land(
     return judged
 
 
-def _begun(day: date, version: int, obj: RawObject) -> FileOutcome:
+def _begun(day: date, version: int, obj: RawObject, screened: tuple[str, str] | None) -> FileOutcome:
     begun = FileOutcome(day=day, version=version, origin=obj.uri, outcome=Outcome.LOADED, bytes=obj.size)
+    if screened is not None:
+        return refused(begun, *screened)
     return begun if obj.size else replace(begun, outcome=Outcome.EMPTY, reason="no bytes")
 
 
