@@ -82,9 +82,10 @@ def invoke(arn: str, event: Mapping[str, Any]) -> None:
 
 def _call(function: Function, event: Mapping[str, Any]) -> None:
     for pause in (*_PAUSES, None):
+        began = CONTROL.now()
         if _succeeds(function, event) or pause is None:
             return
-        managed.wait_until(CONTROL.now() + timedelta(seconds=pause))
+        managed.wait_until(began + timedelta(seconds=pause))
 
 
 def _succeeds(function: Function, event: Mapping[str, Any]) -> bool:
@@ -126,6 +127,7 @@ def _process(function: Function, environments: _Environments) -> "subprocess.Pop
         **_CREDENTIALS,
         "AWS_ENDPOINT_URL": CONTROL.endpoint_url,
         "AWS_REGION": _REGION,
+        "AWS_DEFAULT_REGION": _REGION,
         **dict(function.environment),
     }
     command = [sys.executable, "-m", "adplatform.local.aws.transfer.function", function.handler]
