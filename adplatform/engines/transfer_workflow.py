@@ -91,13 +91,13 @@ class Clients:
 
 def custom_step(event: Mapping[str, Any], context: Context) -> None:
     """Lambda's handler of the step that checks a file."""
-    step, clients = step_of(event), _clients(context.invoked_function_arn)
+    step, clients = step_of(event), clients_of(context.invoked_function_arn)
     with_answer(clients, step, context, lambda left: checked(clients, step, left).finding is Finding.CHECKED)
 
 
 def partial_step(event: Mapping[str, Any], context: Context) -> None:
     """Lambda's handler of the step that is called for a file whose session ended before it was closed."""
-    step, clients = step_of(event), _clients(context.invoked_function_arn)
+    step, clients = step_of(event), clients_of(context.invoked_function_arn)
 
     def done(left: Callable[[], float]) -> bool:
         note_cut_off(clients, step)
@@ -108,7 +108,7 @@ def partial_step(event: Mapping[str, Any], context: Context) -> None:
 
 def exception_step(event: Mapping[str, Any], context: Context) -> None:
     """Lambda's handler of the step that is called when another has failed."""
-    step, clients = step_of(event), _clients(context.invoked_function_arn)
+    step, clients = step_of(event), clients_of(context.invoked_function_arn)
 
     def done(left: Callable[[], float]) -> bool:
         note_failure(clients, step)
@@ -219,24 +219,28 @@ class _Answer:
     alone: threading.Lock = field(default_factory=threading.Lock)
 
     def give(self, status: Literal["SUCCESS", "FAILURE"]) -> None:
+        """
+        Raises:
+            botocore.exceptions.ClientError, BotoCoreError: AWS does not take it now; it may be given again.
+        """
         with self.alone:
-            if self.given:
-                return
-            self.given = True
-        step = self.step
+            if not self.given:
+                self._send(status)
+                self.given = True
+
+    def _send(self, status: str) -> None:
+        step, refused = self.step, self.transfer.exceptions
         try:
             self.transfer.send_workflow_step_state(
                 WorkflowId=step.workflow, ExecutionId=step.execution, Token=step.token, Status=status
             )
-        except (
-            self.transfer.exceptions.InvalidRequestException,
-            self.transfer.exceptions.ResourceNotFoundException,
-        ) as e:
+        except (refused.InvalidRequestException, refused.ResourceNotFoundException) as e:
             log.warning("%s: the step has an answer already, or is over: %s", step.uri, e)
 
 
 @cache
-def _clients(function_arn: str) -> Clients:
+def clients_of(function_arn: str) -> Clients:
+    """Those of a process, as its environment says. The failure topic is in the account of the function."""
     settings = read_settings()
     aws = Aws(settings.region)
     account = function_arn.split(":")[4] if function_arn.count(":") > 4 else ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import paramiko
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -65,6 +66,14 @@ class Partner:
             local.write_bytes(content)
             commands.append(f'put "{local}" "{path}"')
         self.sftp(*commands)
+
+    def session(self) -> paramiko.SFTPClient:
+        """One in this process, whose connection can be cut."""
+        transport = paramiko.Transport(("127.0.0.1", self.port))
+        transport.connect(username=self.user, pkey=paramiko.Ed25519Key.from_private_key_file(str(self.key.file)))
+        client = paramiko.SFTPClient.from_transport(transport)
+        assert client is not None
+        return client
 
     @property
     def command(self) -> list[str]:

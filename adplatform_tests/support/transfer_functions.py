@@ -8,6 +8,9 @@ from typing import Any
 
 import boto3
 
+from adplatform.engines.transfer_workflow import checked, clients_of, step_of, with_answer
+from adplatform.ledger.uploads import Finding
+
 
 def succeeds(event: dict[str, Any], context: object) -> None:
     _note(event)
@@ -43,6 +46,16 @@ def dies_at_first(event: dict[str, Any], context: object) -> None:
     if found["KeyCount"] == 1:
         os._exit(1)
     _answer(event, "SUCCESS")
+
+
+def checks_and_dies_at_first(event: dict[str, Any], context: Any) -> None:
+    """The function of the platform, which dies between what it notes and its answer when it is first called."""
+    step, clients = step_of(event), clients_of(context.invoked_function_arn)
+    known = clients.ledger.uploads.get(step.source, step.execution)
+    upload = checked(clients, step, lambda: 60.0)
+    if known is None:
+        os._exit(1)
+    with_answer(clients, step, context, lambda _: upload.finding is Finding.CHECKED)
 
 
 def _note(event: dict[str, Any]) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import paramiko
 import pytest
 from botocore.exceptions import ClientError
 
@@ -75,15 +74,6 @@ def code_of(call: Callable[[], object]) -> str:
     with pytest.raises(ClientError) as raised:
         call()
     return str(raised.value.response["Error"]["Code"])
-
-
-def session(partner: Partner) -> paramiko.SFTPClient:
-    """One in this process, whose connection can be cut."""
-    transport = paramiko.Transport(("127.0.0.1", partner.port))
-    transport.connect(username=partner.user, pkey=paramiko.Ed25519Key.from_private_key_file(str(partner.key.file)))
-    client = paramiko.SFTPClient.from_transport(transport)
-    assert client is not None
-    return client
 
 
 # Files
@@ -154,7 +144,7 @@ def test_times_can_be_set_only_where_that_does_nothing(aws: Aws, bucket: str, pa
 
 
 def test_two_sessions_write_at_once_and_the_last_to_close_has_the_name(s3: Any, bucket: str, partner: Partner) -> None:
-    with session(partner) as one, session(partner) as other:
+    with partner.session() as one, partner.session() as other:
         first, second = one.open("a.csv", "wb"), other.open("a.csv", "wb")
         first.write(b"first")
         second.write(b"the second")
@@ -165,13 +155,13 @@ def test_two_sessions_write_at_once_and_the_last_to_close_has_the_name(s3: Any, 
 
 
 def test_there_is_nothing_before_a_file_is_closed(s3: Any, bucket: str, partner: Partner) -> None:
-    with session(partner) as client, client.open("a.csv", "wb") as file:
+    with partner.session() as client, client.open("a.csv", "wb") as file:
         file.write(b"id\n")
         assert keys(s3, bucket) == []
 
 
 def test_a_session_that_ends_in_the_middle_leaves_what_came(s3: Any, bucket: str, partner: Partner) -> None:
-    client = session(partner)
+    client = partner.session()
     file = client.open("a.csv", "wb")
     file.write(b"id\n1")
     file.stat()  # what was written is there by the answer
@@ -215,7 +205,7 @@ def test_a_session_policy_takes_away_what_it_does_not_allow(
     assert "Permission denied" in partner.sftp("ls").stderr
     for command in ("get a.csv", "rm a.csv", "rename a.csv b.csv"):
         assert partner.sftp(command, check=False).returncode
-    with session(partner) as client, pytest.raises(PermissionError):
+    with partner.session() as client, pytest.raises(PermissionError):
         client.open("a.csv", "rb")
     assert keys(s3, bucket) == ["landing/acme/a.csv"]
 
@@ -248,7 +238,7 @@ def test_a_server_is_described_listed_changed_stopped_and_deleted(
     server = make_server(aws, Tags=[{"Key": "Name", "Value": "acme"}])
     partner = make_partner(aws, server, bucket, tmp_path)
     known = transfer.describe_server(ServerId=server)["Server"]
-    shown = session(partner).get_channel().get_transport().get_remote_server_key()
+    shown = partner.session().get_channel().get_transport().get_remote_server_key()
     assert known["HostKeyFingerprint"] == shown.fingerprint
     assert (known["State"], known["UserCount"], known["EndpointType"]) == ("ONLINE", 1, "PUBLIC")
     assert known["Tags"] == [{"Key": "Name", "Value": "acme"}]

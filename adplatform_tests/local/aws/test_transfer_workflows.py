@@ -2,14 +2,16 @@
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import paramiko
 import pytest
 from botocore.exceptions import ClientError
 
+from adplatform.local.aws.transfer.executions import taken
 from adplatform.local.endpoint import ensure
 from adplatform.local.functions import make_function
 from adplatform.platform.aws import Aws, local_aws
@@ -226,15 +228,12 @@ def test_a_file_is_decrypted_unless_it_is_too_large_or_for_somebody_else(own: Aw
 def test_a_session_that_ends_in_a_file_begins_the_other_workflow(own: Aws, bucket: str, tmp_path: Path) -> None:
     upload, partial = workflow(own, [tag("whole")]), workflow(own, [tag("partial")])
     _, partner = partner_with(own, bucket, tmp_path, upload, partial)
-    transport = paramiko.Transport(("127.0.0.1", partner.port))
-    transport.connect(username=partner.user, pkey=paramiko.Ed25519Key.from_private_key_file(str(partner.key.file)))
-    client = paramiko.SFTPClient.from_transport(transport)
-    assert client is not None
+    client = partner.session()
     for name, content in {"none.csv": b"", "a.csv": b"id\n1"}.items():
         file = client.open(name, "wb")
         file.write(content)
         file.stat()
-    transport.close()
+    client.get_channel().get_transport().close()
     assert eventually(lambda: body(own, bucket, "landing/acme/a.csv"))
     assert eventually(lambda: tags(own, bucket, "landing/acme/a.csv") == {"seen": "partial"})
     assert eventually(lambda: body(own, bucket, "landing/acme/none.csv") == b"")
@@ -270,6 +269,16 @@ def test_servers_workflows_and_executions_outlive_the_process(tmp_path: Path) ->
         assert eventually(lambda: tags(aws, "raw-killed", "landing/acme/b.csv") == {"seen": "yes"})
 
 
+def test_a_hundred_executions_begin_at_once_and_one_more_each_second() -> None:
+    bucket, now, begun = None, datetime(2026, 1, 1, tzinfo=UTC), []
+    for seconds in (0, 0.5, 3, 3600):
+        for _ in range(120):
+            bucket, begins = taken(bucket, now + timedelta(seconds=seconds))
+            begun.append((seconds, begins))
+    assert Counter(seconds for seconds, begins in begun if begins) == {0: 100, 3: 3, 3600: 100}
+
+
+@pytest.mark.slow
 def test_more_executions_than_may_begin_at_once_are_dropped(own: Aws, bucket: str, tmp_path: Path) -> None:
     administer(own, advance=3600)
     name = workflow(own, [tag("yes")])

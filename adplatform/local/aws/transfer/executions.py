@@ -7,7 +7,7 @@ process has ended meanwhile, so that a step may run twice.
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -74,12 +74,16 @@ def answer(execution: Execution, status: str) -> None:
     _ANSWERED.notify_all()
 
 
+def taken(bucket: Bucket | None, now: datetime) -> tuple[Bucket, bool]:
+    """The bucket once somebody has asked for a token, and whether there was one. A new one is full."""
+    before = bucket or Bucket(_BURST, now)
+    filled = min(_BURST, before.tokens + (now - before.since).total_seconds() * _A_SECOND)
+    return Bucket(filled - 1 if filled >= 1 else filled, now), filled >= 1
+
+
 def _may_begin(backend: "ConnectorBackend") -> bool:
-    now = CONTROL.now()
-    bucket = backend.starts or Bucket(_BURST, now)
-    filled = min(_BURST, bucket.tokens + (now - bucket.since).total_seconds() * _A_SECOND)
-    backend.starts = Bucket(filled - 1 if filled >= 1 else filled, now)
-    return filled >= 1
+    backend.starts, begins = taken(backend.starts, CONTROL.now())
+    return begins
 
 
 def _follow(backend: "ConnectorBackend", execution: Execution) -> None:
