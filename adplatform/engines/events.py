@@ -41,7 +41,7 @@ def replication_events(named: str) -> dict[str, Any]:
 def connector_events(declared: SftpSource) -> dict[str, Any]:
     """The EventBridge pattern of listings and transfers of a server that have ended (Transfer Family user guide,
     "SFTP connector events"). A connector that is made here is known by its server's URL."""
-    at, ends = declared.from_, ("Completed", "Failed")
+    at, ends = declared.host, ("Completed", "Failed")
     kinds = [f"SFTP Connector {what} {end}" for what in ("Directory Listing", "File Retrieve") for end in ends]
     named = at.connector if isinstance(at, SftpConnector) else None
     detail = {"connector-id": [named]} if named else {"url": [at.url, at.url.removesuffix(":22")]}

@@ -11,7 +11,8 @@ from adplatform.engines.sftp_plans import Clearing
 from adplatform.engines.sftp_shown import shown_files
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
-from adplatform.sftp.choice import Known, Listed
+from adplatform.sftp.choice import Known
+from adplatform.sftp.listing import Refused, RemoteFile
 from adplatform.sftp.places import moved_to
 
 MOST_CLEARED = 50
@@ -25,7 +26,7 @@ def clearings_of(
     services: Services,
     source: Source,
     declared: SftpSource,
-    files: Collection[Listed],
+    files: Collection[RemoteFile | Refused],
     known: Mapping[str, Known],
     at: datetime,
 ) -> list[Clearing]:
@@ -40,7 +41,7 @@ def clearings_of(
     there = {file.path for file in files}
     due = {path: each for path, each in known.items() if path in there and _is_due(each, at)}
     shown = sorted(shown_files(services, source, due, at), key=lambda path: (due[path].since, path))
-    markers = {feed.name: feed.ready.marker or "" for feed in declared.feeds}
+    markers = {feed.name: feed.ready.marker or "" for feed in declared.fetched}
     found: list[Clearing] = []
     for path in shown[:MOST_CLEARED]:
         placed = source.place(due[path].key, due[path].modified or at)

@@ -55,11 +55,11 @@ class Server:
 
     @property
     def connections(self) -> int:
-        return self.declared.from_.connections
+        return self.declared.host.connections
 
     def reached(self, services: Services) -> Reached:
         """Where it is and who logs in; raises as ``read_credentials``."""
-        told = self.declared.from_
+        told = self.declared.host
         credentials = read_credentials(services.secrets, told.secret, STAGES)
         if told.host is None:
             return _simulated(services, told.secret), credentials
@@ -100,7 +100,7 @@ def findings(services: Services, server: Server) -> Sequence[Finding]:
     """Whether the server lets us in, and has the folders that are declared."""
     found = []
     with connected(*server.reached(services)) as sftp:
-        for folder in folders_of(server.declared.feeds):
+        for folder in folders_of(server.declared.fetched):
             try:
                 next(listed(sftp, folder), None)
             except (NoSuchFile, AccessRefused) as e:
@@ -172,7 +172,7 @@ def remembered(services: Services, last: Extract | None) -> Memory:
 
 def _listed(sftp: Sftp, declared: SftpSource) -> list[RemoteFile | Refused]:
     found: dict[str, RemoteFile | Refused] = {}
-    for folder, depth in folders_of(declared.feeds).items():
+    for folder, depth in folders_of(declared.fetched).items():
         found.update((each.path, each) for each in listed(sftp, folder, depth))
     return list(found.values())
 
@@ -196,7 +196,7 @@ def _cleared(
     }
     gone: set[str] = set()
     again: dict[str, Known] = {}
-    markers = {feed.name: feed.ready.marker for feed in done.server.declared.feeds}
+    markers = {feed.name: feed.ready.marker for feed in done.server.declared.fetched}
     for path in sorted(shown_files(done.services, done.server.source, pending, now)):
         placed = done.server.source.place(pending[path].key, now)
         marker = marker_of(path, markers[placed[0].feed.name]) if placed else None

@@ -58,7 +58,7 @@ def connector_files(declared: SftpSource, settings: Settings) -> EngineFiles:
         topics=declared.topics,
         targets=lambda services: connector_targets(services, declared, source, ids),
         provision=provision,
-        names_of_targets=tuple(map(target_name, folders_of(declared.feeds))),
+        names_of_targets=tuple(map(target_name, folders_of(declared.fetched))),
     )
 
 
@@ -88,7 +88,7 @@ def connector_targets(
         """Once for all targets of a look."""
         return connector.findings(test=_is_doubtful(services, name, names))
 
-    folders = folders_of(declared.feeds)
+    folders = folders_of(declared.fetched)
     names = [target_name(folder) for folder in folders]
     for number, (folder, depth) in enumerate(folders.items()):
         target, below = target_name(folder), below_name(folder)

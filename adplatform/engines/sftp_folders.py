@@ -27,7 +27,7 @@ def folders_to_list(declared: SftpSource, root: str, depth: int, folders: Iterab
     """
     if not depth:
         return []
-    levels = [level for feed in declared.feeds for level in _levels(feed)]
+    levels = [level for feed in declared.fetched for level in _levels(feed)]
     fit = [folder for folder in folders if _levels_below(folder, root) <= depth and _fits(levels, folder, now)]
     return sorted(fit, reverse=True)
 

@@ -35,7 +35,7 @@ def client_files(declared: SftpSource, settings: Settings) -> EngineFiles:
         engine = Extractor(services, source.name, TARGET, look, counts_rows=False)
         return [Target(TARGET, engine, declared.every, declared.offset)]
 
-    simulated = declared.from_.secret if declared.simulated else None
+    simulated = declared.host.secret if declared.simulated else None
     return EngineFiles(
         source, topics=declared.topics, targets=targets, names_of_targets=(TARGET,), simulated_host=simulated
     )

@@ -14,6 +14,7 @@ from adplatform.files.gpg_status import SignaturePolicy
 from adplatform.files.keyring import fetch_keyring
 from adplatform.files.magic import is_openpgp_head
 from adplatform.files.pgp import decrypt
+from adplatform.flow.screening import screened
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.verdicts import refused, verdict
@@ -39,7 +40,8 @@ def land(
 
     A refused file is an outcome, not an exception: the caller decides whether the delivery goes on without it.
     """
-    begun = [(item, _begun(day, version, item)) for item in objects]
+    screen = screened(services, flow, objects)
+    begun = [(item, _begun(day, version, item, screen.get(item.object.identity))) for item in objects]
     if flow.feed.pgp is None:
         outcomes = at_once(partial(_check_plain, services.s3, work), begun)
     else:
@@ -59,9 +61,11 @@ def land(
     return judged
 
 
-def _begun(day: date, version: int, item: VersionObject) -> FileOutcome:
+def _begun(day: date, version: int, item: VersionObject, screened: tuple[str, str] | None) -> FileOutcome:
     size = item.object.size
     begun = FileOutcome(day=day, version=version, origin=item.origin, outcome=Outcome.LOADED, bytes=size)
+    if screened is not None:
+        return refused(begun, *screened)
     return begun if size else replace(begun, outcome=Outcome.EMPTY, reason="no bytes")
 
 

@@ -30,7 +30,8 @@ class FeedFlow:
     that of its deliveries, which ends with the scope's value where there is one. With ``every_version`` each object
     version is a file of its own, whatever is written under its key later; otherwise the newest of a key counts.
     ``remedy`` is what can be done about a bad file. ``keep_originals`` is for how long they are kept in the archive,
-    where not for ever, once they are in the merges that the ledger has as ``merged_as``, if there are any."""
+    where not for ever, once they are in the merges that the ledger has as ``merged_as``, if there are any. Of files
+    that are ``uploaded`` in sessions the ledger may know that one is not whole."""
 
     source: str
     feed: Feed
@@ -42,6 +43,7 @@ class FeedFlow:
     remedy: str = "Ask the sender to send them again under the same names"
     keep_originals: timedelta | None = None
     merged_as: str = ""
+    uploaded: bool = False
 
     @property
     def table(self) -> str:

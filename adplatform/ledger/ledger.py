@@ -28,6 +28,7 @@ from adplatform.ledger.reports import Reports
 from adplatform.ledger.scopes import Scopes
 from adplatform.ledger.table import Table
 from adplatform.ledger.tallies import Tallies
+from adplatform.ledger.uploads import Uploads
 from adplatform.platform.clock import utc_now
 
 
@@ -95,6 +96,10 @@ class Ledger:
     @cached_property
     def messages(self) -> Messages:
         return Messages(self.access)
+
+    @cached_property
+    def uploads(self) -> Uploads:
+        return Uploads(self.access)
 
     @cached_property
     def keys(self) -> Keys:

@@ -102,6 +102,12 @@ class Messages:
         """The message could not be sent: whoever has reason to next does it."""
         self.table.delete(feed, note.sort_key)
 
+    def note_unsent(self, source: str, what: str, message: Unsent) -> bool:
+        """Keep a message that is still to be sent, with the note that it is sent once; False when somebody noted it
+        before. Both are written or neither."""
+        note = Notified(what, self.table.now())
+        return self.table.transact([self.table.put_write(source, note, NEW), self.table.put_write(source, message)])
+
     def notified(self, feed: str, what: str) -> Notified | None:
         return self.table.get(Notified, feed, f"told#{what}")
 

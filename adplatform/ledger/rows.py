@@ -28,6 +28,8 @@ pk                            sk                                   row
 ``feed#<source>``             ``refused#<digest>``                 :class:`Refused`, of which nobody was notified yet
 ``feed#<source>``             ``planned#<name>/<scope>``           :class:`Planned`, the last day that was planned
 ``feed#<source>``             ``scope#<id>``                       :class:`Scope`, what its reports are asked for
+``feed#<source>``             ``upload#<execution>``               :class:`Upload`, what a workflow found of a file
+``feed#<source>``             ``cutoff#<digest>``                  :class:`CutOff`, an upload that is not whole
 ``feed#<source>``             ``trouble#<what>``                   :class:`Trouble`, what is refused or hindered now
 ``feed#<source>``             ``untold#<digest>``                  :class:`Unsent`, a message that is still to be sent
 ``feed#<source>/<feed>``      ``told#<what>``                      :class:`Notified`, a message that is sent only once

@@ -41,6 +41,11 @@ class Settings:
     """How long one look at a source may take; Dagster ends a sensor's tick after 60 seconds."""
     automation: bool = True
     """Whether sensors and schedules are on when Dagster first sees them."""
+    largest_file: int = 1 << 40
+    """Bytes of a delivered file; one that has more is refused."""
+    malware_scan: Literal["off", "if_scanned", "required"] = "off"
+    """Whether GuardDuty's scan of a delivered file counts: never, where there is one, or so that a file without one
+    waits for it."""
     crawler_role: str = "adplatform-crawler"
     """The IAM role, by name or ARN, with which Glue crawlers read the clean zone."""
     simulated_amazon: str | None = None
@@ -106,10 +111,18 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         tick_seconds=_whole(environ, "TICK_SECONDS", defaults.tick_seconds),
         path_copies=text("PATH_COPIES", "on") != "off",
         automation=text("AUTOMATION", "on") != "off",
+        largest_file=_whole(environ, "LARGEST_FILE", defaults.largest_file),
+        malware_scan=_scan(text("MALWARE_SCAN", defaults.malware_scan)),
         crawler_role=text("CRAWLER_ROLE", defaults.crawler_role),
         simulated_amazon=_simulated(text("SIMULATED_AMAZON", "")),
         subscribers=tuple(s.strip() for s in text("SUBSCRIBERS", "").split(",") if s.strip()),
     )
+
+
+def _scan(policy: str) -> Literal["off", "if_scanned", "required"]:
+    if policy not in ("off", "if_scanned", "required"):
+        raise PermanentFailure(f"{PREFIX}MALWARE_SCAN is {policy!r}: use off, if_scanned or required")
+    return cast(Literal["off", "if_scanned", "required"], policy)
 
 
 def _simulated(address: str) -> str | None:

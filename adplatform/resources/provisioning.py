@@ -9,16 +9,20 @@ from adplatform.engines.crawls import provide_crawlers
 from adplatform.engines.declared_replications import provide as provide_replication
 from adplatform.engines.declared_tasks import DeclaredTask
 from adplatform.engines.pattern import EngineFiles
+from adplatform.engines.sftp_server import UploadedFiles, require_agreement
 from adplatform.failures import PermanentFailure
 from adplatform.flow.pattern import Pattern
 from adplatform.flow.provision import events_to_queue, provision
 from adplatform.flow.services import Services
+from adplatform.local.functions import environment_of, make_function
 from adplatform.local.world.host import endpoint as host
 from adplatform.local.world.saas.accounts import DEMO_APP
 from adplatform.local.world.saas.endpoint import SIMULATED_URL
 from adplatform.local.world.shop.endpoint import DATABASE, READER, READER_PASSWORD, SIMULATED_HOST
 from adplatform.patterns import of_kind
 
+HANDLERS = "adplatform.engines.transfer_workflow"
+"""Where the handlers of managed workflows are."""
 _SHOP = {
     "ServerName": SIMULATED_HOST,
     "Port": 5432,
@@ -56,8 +60,30 @@ def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> None:
         pattern.provision(services)
         if pattern.events:
             events_to_queue(services, pattern.reported_to, pattern.events)
+    uploaded = of_kind(list(patterns), UploadedFiles)
+    require_agreement(uploaded)
+    for taken in uploaded:
+        taken.provision(services)
+        if services.settings.env == "local":
+            _connect_functions(services, taken)
     for each in patterns:
         provide_crawlers(services, each.source)
+
+
+def _connect_functions(services: Services, pattern: UploadedFiles) -> None:
+    """The handlers of this installation in the place of the Lambda functions that a workflow calls."""
+    workflow, declared = pattern.server.workflow, pattern.declared(services)
+    if workflow is None or services.aws.endpoint_url is None:
+        return
+    handlers = {
+        workflow.function: "custom_step",
+        workflow.partial_function: "partial_step",
+        workflow.exception_function: "exception_step",
+    }
+    environment = environment_of(services.settings)
+    for name, handler in handlers.items():
+        arn, timeout = declared.function(name), workflow.timeout.total_seconds()
+        make_function(services.aws.endpoint_url, arn, f"{HANDLERS}:{handler}", environment, timeout)
 
 
 def _connect(services: Services, pattern: EngineFiles) -> None:

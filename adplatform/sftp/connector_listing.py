@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from adplatform.sftp.choice import Listed
+from adplatform.sftp.listing import Refused, RemoteFile
 
 _LONGEST_PATH = 1024
 """Characters (Transfer Family API reference, FilePath)."""
@@ -22,7 +22,7 @@ _BREAKING = ("Cc", "Cs", "Zl", "Zp")
 class ConnectorListing:
     """What lies in a folder: files, and the paths of folders. What is ``truncated`` has more."""
 
-    files: tuple[Listed, ...]
+    files: tuple[RemoteFile | Refused, ...]
     folders: tuple[str, ...]
     truncated: bool
 
@@ -49,11 +49,11 @@ def _entries(said: dict[str, Any], name: str, path: str) -> list[dict[str, Any]]
     return entries
 
 
-def _file(folder: str, entry: dict[str, Any]) -> Listed:
+def _file(folder: str, entry: dict[str, Any]) -> RemoteFile | Refused:
     path, size = _absolute(folder, entry["filePath"]), entry.get("size")
     if why := _unfit(folder, path):
-        return Listed(path.encode("unicode_escape").decode(), None, None, why)
-    return Listed(path, size if isinstance(size, int) else None, _moment(entry.get("modifiedTimestamp")))
+        return Refused(path.encode("unicode_escape").decode(), why)
+    return RemoteFile(path, size if isinstance(size, int) else None, _moment(entry.get("modifiedTimestamp")))
 
 
 def _absolute(folder: str, path: str) -> str:

@@ -18,7 +18,7 @@ def rules_of(declared: SftpSource) -> list[Rule]:
     Raises:
         PermanentFailure: a feed's ``remote`` is no template.
     """
-    return [_rule(feed, declared.afterwards) for feed in declared.feeds]
+    return [_rule(feed, declared.afterwards) for feed in declared.fetched]
 
 
 def folders_of(feeds: Sequence[SftpFeed]) -> dict[str, int]:

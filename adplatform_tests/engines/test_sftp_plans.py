@@ -7,13 +7,14 @@ from typing import Any
 from adplatform.contracts.sftp import SftpSource
 from adplatform.engines.sftp_folders import folders_to_list
 from adplatform.engines.sftp_plans import MOST_PATHS, Wanted, batches_of, part_of
-from adplatform.sftp.choice import Due, Listed
+from adplatform.sftp.choice import Due
+from adplatform.sftp.listing import RemoteFile
 
 NOW = datetime(2026, 3, 14, 9, tzinfo=UTC)
 
 
 def due(path: str) -> tuple[Due, str]:
-    return Due("orders", date(2026, 3, 14), path, Listed(path, 1, NOW)), f"landing/x/{path}"
+    return Due("orders", date(2026, 3, 14), path, RemoteFile(path, 1, NOW)), f"landing/x/{path}"
 
 
 def test_every_file_is_in_one_batch_and_no_batch_has_a_name_twice() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from adplatform.sftp.choice import Listed
 from adplatform.sftp.connector_listing import ConnectorListing, read_listing
+from adplatform.sftp.listing import Refused, RemoteFile
 
 
 def listing(*files: dict[str, Any], folder: str = "/out", **more: Any) -> ConnectorListing:
@@ -16,14 +16,15 @@ def listing(*files: dict[str, Any], folder: str = "/out", **more: Any) -> Connec
 
 def refused(path: str, folder: str = "/out") -> str:
     [file] = listing({"filePath": path, "size": 1}, folder=folder).files
+    assert isinstance(file, Refused)
     assert file.path.isprintable()
-    return file.refused
+    return file.reason
 
 
 def test_files_have_size_and_time_and_folders_a_path() -> None:
     file = {"filePath": "/out/a b.csv", "modifiedTimestamp": "2026-03-14T09:00:00.5Z", "size": 12}
     found = listing(file, paths=[{"path": "/out/2026"}, {"path": "/out/more/"}])
-    assert found.files == (Listed("/out/a b.csv", 12, datetime(2026, 3, 14, 9, tzinfo=UTC)),)
+    assert found.files == (RemoteFile("/out/a b.csv", 12, datetime(2026, 3, 14, 9, tzinfo=UTC)),)
     assert found.folders == ("/out/2026", "/out/more")
     assert not found.truncated
 
@@ -34,9 +35,9 @@ def test_truncated_is_text_or_a_boolean(said: Any, truncated: bool) -> None:
 
 
 def test_size_and_time_may_be_missing_or_senseless() -> None:
-    assert listing({"filePath": "/out/a"}).files == (Listed("/out/a", None, None),)
+    assert listing({"filePath": "/out/a"}).files == (RemoteFile("/out/a", None, None),)
     strange = {"filePath": "/out/a", "modifiedTimestamp": "yesterday", "size": "many"}
-    assert listing(strange).files == (Listed("/out/a", None, None),)
+    assert listing(strange).files == (RemoteFile("/out/a", None, None),)
 
 
 def test_paths_may_be_relative_to_the_folder() -> None:

@@ -1,6 +1,6 @@
 """Contracts, audits and publications as Dagster shows them: column schemas, column lineage, tables of counts."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -64,31 +64,23 @@ def column_lineage(
 
 
 def outcome_table(outcomes: Iterable[FileOutcome]) -> dg.TableMetadataValue:
-    """One record per file, of many files those that gave no rows first; the ledger has all of them."""
+    """One record per file, of many files those that gave no rows first and the others together; the ledger has all of
+    them."""
     every = list(outcomes)
-    shown = (
-        sorted(every, key=lambda o: o.outcome is Outcome.LOADED)[:SHOWN_FILES] if len(every) > SHOWN_FILES else every
-    )
-    rest = [dg.TableRecord({"file": f"and {len(every) - SHOWN_FILES:,} more"})] if len(every) > SHOWN_FILES else []
-    return dg.MetadataValue.table(
-        [
-            dg.TableRecord(
-                {
-                    "file": outcome.origin,
-                    "outcome": str(outcome.outcome),
-                    "bytes": outcome.bytes,
-                    "rows_in": outcome.rows_in,
-                    "clean": outcome.clean,
-                    "superseded": outcome.superseded,
-                    "quarantined": outcome.quarantined,
-                    "reason": outcome.reason,
-                }
-            )
-            for outcome in shown
-        ]
-        + rest
-        or [dg.TableRecord({"file": "none"})]
-    )
+    if len(every) > SHOWN_FILES:
+        every.sort(key=lambda o: o.outcome is Outcome.LOADED)
+    shown, rest = every[:SHOWN_FILES], every[SHOWN_FILES:]
+    records = [_record(each.origin, str(each.outcome), [each], each.reason) for each in shown]
+    if rest:
+        records.append(_record(f"and {len(rest):,} more", "", rest, ""))
+    return dg.MetadataValue.table(records or [dg.TableRecord({"file": "none"})])
+
+
+def _record(file: str, outcome: str, outcomes: Sequence[FileOutcome], reason: str) -> dg.TableRecord:
+    """What files came to together. Dagster takes no table whose records have different fields."""
+    counted = ("bytes", "rows_in", "clean", "superseded", "quarantined")
+    counts = {name: sum(getattr(each, name) for each in outcomes) for name in counted}
+    return dg.TableRecord({"file": file, "outcome": outcome, **counts, "reason": reason})
 
 
 def publication_metadata(flow: FeedFlow, publication: Publication) -> Mapping[str, Any]:

@@ -64,7 +64,9 @@ def _broken(shape: Any, value: Any) -> Iterator[str]:
 
 @lru_cache(maxsize=1024)
 def _pattern(text: str) -> re.Pattern[str]:
-    """The models have Java's patterns, which write characters beyond 16 bits as pairs, and name classes of Unicode. One
-    with other classes than that of spaces allows everything here."""
+    """The models have Java's patterns: they write characters beyond 16 bits as pairs, name classes of Unicode, and have
+    hyphens behind a class that stand for themselves. One with other classes than that of spaces allows everything
+    here."""
     pattern = text.replace(_JAVA_ASTRAL, r"\U00010000-\U0010FFFF").replace(r"\p{Zs}", _SPACES)
+    pattern = pattern.replace(r"[\w- ]", r"[\w\- ]")
     return re.compile(r"(?s).*" if r"\p{" in pattern else pattern)

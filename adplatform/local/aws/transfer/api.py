@@ -1,4 +1,4 @@
-"""What all calls about connectors share: refusals, faults, pages, and what happens before an answer."""
+"""What all calls share: refusals, faults, pages, and what happens before an answer."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
@@ -24,6 +24,7 @@ from adplatform.local.aws.transfer.state import ConnectorBackend
 
 _PAGE = 1000
 _AN_HOUR = 3600.0
+_SUBJECTS = ("ConnectorId", "ServerId", "WorkflowId")
 
 
 class ConnectorAnswers(TransferResponse):
@@ -67,7 +68,7 @@ class ConnectorAnswers(TransferResponse):
 
     def _refusal(self) -> ServiceException | None:
         """Why the request is refused before its operation sees it; None if it is not."""
-        about = self.params.get("ConnectorId", "")
+        about = next((self.params[name] for name in _SUBJECTS if self.params.get(name)), "")
         if CONTROL.take("transfer", "internal_error", about):
             return InternalServiceError()
         if CONTROL.take("transfer", "unavailable", about):

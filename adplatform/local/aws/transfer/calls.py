@@ -8,13 +8,13 @@ from moto.core.responses import ActionResult
 from adplatform.local.aws.answers import hang_up
 from adplatform.local.aws.managed import CONTROL
 from adplatform.local.aws.transfer import places, runs
-from adplatform.local.aws.transfer.connector_calls import ConnectorCalls
 from adplatform.local.aws.transfer.errors import InvalidRequestException, ThrottlingException
 from adplatform.local.aws.transfer.listings import ITEMS, MOST_ITEMS, output_name
 from adplatform.local.aws.transfer.state import LISTINGS_A_SECOND, ConnectorBackend, File, Kind, Operation
+from adplatform.local.aws.transfer.workflow_calls import WorkflowCalls
 
 
-class ConnectorResponse(ConnectorCalls):
+class ConnectorResponse(WorkflowCalls):
     """Every call."""
 
     def start_file_transfer(self) -> ActionResult:

@@ -1,6 +1,7 @@
 """Calls about connectors themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
@@ -88,7 +89,11 @@ class ConnectorCalls(ConnectorAnswers):
 
     def _taggable(self) -> str:
         arn: str = self.params["Arn"]
-        known: Any = self.transfer_backend.connectors.values()
+        backend = self.transfer_backend
+        users = (user for server in backend.sftp_servers.values() for user in server.users.values())
+        known: Iterable[Any] = chain(
+            backend.connectors.values(), backend.sftp_servers.values(), backend.workflows.values(), users
+        )
         if arn not in {each.arn for each in known}:
-            raise ResourceNotFoundException("Connector", arn)
+            raise ResourceNotFoundException(arn.rpartition(":")[2].partition("/")[0].capitalize(), arn)
         return arn

@@ -21,6 +21,14 @@ class ResourceNotFoundException(ServiceException):
         self.Resource, self.ResourceType = name, kind
 
 
+class ResourceExistsException(ServiceException):
+    code = "ResourceExistsException"
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"{kind} {name} already exists")
+        self.Resource, self.ResourceType = name, kind
+
+
 class InternalServiceError(ServiceException):
     code = "InternalServiceError"
     message = "An internal error occurred."

@@ -1,4 +1,4 @@
-"""What can go wrong with a connector, for ``POST /_adplatform/engines``. The target is the id of the connector."""
+"""What can go wrong with a connector or a server, for ``POST /_adplatform/engines``. The target is its id."""
 
 from collections.abc import Mapping
 
@@ -22,7 +22,15 @@ OF_LISTINGS: Mapping[str, str] = {
 }
 """All three are taken when an operation starts, and are its own from then on."""
 
+OF_SERVERS: Mapping[str, str] = {
+    "decrypt_limit": "the next decrypt step of the server fails for more than `count` bytes, not for more than 10 GiB",
+    "empty_first": "the next upload puts an empty object first, when the file is opened",
+    "rename_stops": "the next rename has copied the object and not deleted it when it fails",
+    "workflow_dropped": "the next upload starts no workflow, as one above the rate does",
+}
+
 FAULTS: Mapping[str, str] = {
+    **OF_SERVERS,
     **OF_OPERATIONS,
     **OF_TRANSFERS,
     **OF_LISTINGS,

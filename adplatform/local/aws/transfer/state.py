@@ -1,4 +1,5 @@
-"""What the stand-in of SFTP connectors remembers: connectors, and what they do. Snapshots pickle it."""
+"""What the stand-in of SFTP connectors remembers: connectors, and what they do; servers are beside. Snapshots pickle
+it."""
 
 import secrets
 from collections import deque
@@ -11,6 +12,7 @@ from moto.transfer.models import TransferBackend
 
 from adplatform.local.aws.managed import CONTROL, Fault
 from adplatform.local.aws.transfer.errors import ResourceNotFoundException
+from adplatform.local.aws.transfer.server_state import Bucket, Execution, Function, Server, User, Workflow
 
 Kind = Literal["RETRIEVE", "SEND", "LIST", "MOVE", "DELETE"]
 
@@ -74,7 +76,8 @@ class Operation:
 
 
 class ConnectorBackend(TransferBackend):
-    """Of one account and region. ``listed`` is when the last listings began."""
+    """Of one account and region. ``listed`` is when the last listings began, ``starts`` how many executions may begin,
+    ``dropped`` how many did not."""
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
@@ -83,6 +86,12 @@ class ConnectorBackend(TransferBackend):
         self.tags: dict[str, dict[str, str]] = {}
         self.listed: deque[datetime] = deque(maxlen=LISTINGS_A_SECOND)
         self.listings_limited_until: datetime | None = None
+        self.sftp_servers: dict[str, Server] = {}
+        self.workflows: dict[str, Workflow] = {}
+        self.executions: dict[str, Execution] = {}
+        self.starts: Bucket | None = None
+        self.dropped = 0
+        self.functions: dict[str, Function] = {}
 
     def new_connector(self, asked: dict[str, Any]) -> Connector:
         name = f"c-{secrets.token_hex(9)[:17]}"
@@ -98,6 +107,34 @@ class ConnectorBackend(TransferBackend):
         if name not in self.connectors:
             raise ResourceNotFoundException("Connector", name)
         return self.connectors[name]
+
+    def server(self, name: str) -> Server:
+        """
+        Raises:
+            ResourceNotFoundException: there is no such server.
+        """
+        if name not in self.sftp_servers:
+            raise ResourceNotFoundException("Server", name)
+        return self.sftp_servers[name]
+
+    def user(self, server: str, name: str) -> User:
+        """
+        Raises:
+            ResourceNotFoundException: there is no such server, or it has no such user.
+        """
+        found = self.server(server).users.get(name)
+        if found is None:
+            raise ResourceNotFoundException("User", name)
+        return found
+
+    def workflow(self, name: str) -> Workflow:
+        """
+        Raises:
+            ResourceNotFoundException: there is no such workflow.
+        """
+        if name not in self.workflows:
+            raise ResourceNotFoundException("Workflow", name)
+        return self.workflows[name]
 
     def transfer(self, connector: str, name: str) -> Operation:
         """

@@ -1,0 +1,111 @@
+"""The pattern of files that partners upload to an SFTP server of ours: they land as files do that are pushed to S3.
+
+A managed workflow is never needed for that. It does not begin for empty files nor for more than 100 uploads at once,
+and gives up above 10 GB; whatever it would have found of a file the flow looks for itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from adplatform.contracts.sftp import SftpServer, SftpSource
+from adplatform.engines.provided_servers import DeclaredServer, find_server, provide
+from adplatform.failures import PermanentFailure
+from adplatform.flow.pushed import PushedFiles
+from adplatform.flow.services import Services
+from adplatform.flow.source import declared_source
+from adplatform.platform.aws_errors import aws_failures
+from adplatform.platform.settings import Settings
+
+_PORT = 22
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where clients connect. ``fingerprint`` is that of the server's host key, as OpenSSH shows it."""
+
+    host: str
+    port: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class UploadedFiles(PushedFiles):
+    """As ``adplatform.flow.pattern.Pattern``."""
+
+    server: SftpServer = field(kw_only=True)
+
+    def declared(self, services: Services) -> DeclaredServer:
+        source, bucket = self.source, services.zones.raw_bucket
+        return DeclaredServer(
+            source.name, self.server, bucket, source.prefix, services.account, services.settings.region
+        )
+
+    def provision(self, services: Services) -> str:
+        """Make the server, its users and its workflow what they are declared to be; the server's id.
+
+        Raises:
+            PermanentFailure, TransientFailure: as :func:`adplatform.engines.provided_servers.provide`.
+        """
+        return provide(services.aws.client("transfer"), services.secrets, self.declared(services))
+
+    def address(self, services: Services) -> Address | None:
+        """Where the server is; None while nobody has made it.
+
+        Raises:
+            PermanentFailure, TransientFailure: AWS refuses something.
+        """
+        client = services.aws.client("transfer")
+        with aws_failures(f"SFTP server {self.server.server}"):
+            server = find_server(client, self.declared(services))
+            if server is None:
+                return None
+            known = client.describe_server(ServerId=server)["Server"]
+        return _address(known, services.settings)
+
+
+def server_files(declared: SftpSource, settings: Settings) -> UploadedFiles:
+    """The pattern that YAML declares with ``kind: server``.
+
+    Raises:
+        PermanentFailure: AWS takes no queue of the source's name, a landing template is invalid, or two feeds have the
+            same.
+    """
+    assert isinstance(declared.from_, SftpServer)  # noqa: S101 - who calls this has looked
+    settings.queue_name(declared.source)
+    source = declared_source(declared, settings.raw_bucket)
+    feeds = tuple(replace(flow, uploaded=declared.from_.workflow is not None) for flow in source.feeds)
+    return UploadedFiles(replace(source, feeds=feeds), server=declared.from_)
+
+
+def require_agreement(patterns: Sequence[UploadedFiles]) -> None:
+    """Sources that share a server say the same of it, and have users of their own.
+
+    Raises:
+        PermanentFailure: they do not; names them and what differs.
+    """
+    first: dict[str, UploadedFiles] = {}
+    users: dict[tuple[str, str], str] = {}
+    for pattern in patterns:
+        other = first.setdefault(pattern.server.server, pattern)
+        for name in type(pattern.server).model_fields:
+            if name not in ("users", "role") and getattr(pattern.server, name) != getattr(other.server, name):
+                raise PermanentFailure(
+                    f"sources {other.source.name} and {pattern.source.name} share the SFTP server "
+                    f"{pattern.server.server}, and `{name}` of it differs: declare the same, or another `server`"
+                )
+        for user in pattern.server.users:
+            owner = users.setdefault((pattern.server.server, user.name), pattern.source.name)
+            if owner != pattern.source.name:
+                raise PermanentFailure(
+                    f"sources {owner} and {pattern.source.name} both have a user {user.name} on the SFTP server "
+                    f"{pattern.server.server}: give one another name"
+                )
+
+
+def _address(known: dict[str, Any], settings: Settings) -> Address:
+    ports = known.get("ProtocolDetails", {}).get("SftpPorts") or [{"SftpPort": _PORT}]
+    tags = {tag["Key"]: tag["Value"] for tag in known.get("Tags", ())}
+    name = tags.get("transfer:customHostname") or f"{known['ServerId']}.server.transfer.{settings.region}.amazonaws.com"
+    host = "127.0.0.1" if settings.env == "local" else name
+    return Address(host, int(ports[0]["SftpPort"]), known.get("HostKeyFingerprint", ""))
