@@ -169,7 +169,7 @@ class _Sessions:
         self._files[first] = 0
 
     async def end(self) -> None:
-        for sftp in self._files:
+        for sftp in list(self._files):
             await sftp.end()
 
     @asynccontextmanager
