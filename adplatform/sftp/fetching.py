@@ -169,7 +169,7 @@ class _Sessions:
         self._files[first] = 0
 
     async def end(self) -> None:
-        for sftp in self._files:
+        for sftp in list(self._files):
             await sftp.end()
 
     @asynccontextmanager
@@ -229,6 +229,7 @@ class _Arrival:
         self._note = target.with_name(f".{target.name}.partial.json")
         self._digest = hashlib.sha256()
         self._length = self._kept = self.start = self._sure()
+        self._is_published = False
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -242,7 +243,9 @@ class _Arrival:
                 yield
             except BaseException:
                 with suppress(OSError):
-                    if self._length >= max(self.start, _NOTED_FROM):
+                    if self._is_published:
+                        self._note.unlink(missing_ok=True)
+                    elif self._length >= max(self.start, _NOTED_FROM):
                         self._keep()
                     elif self.start == 0:
                         self._path.unlink(missing_ok=True)
@@ -294,6 +297,7 @@ class _Arrival:
             self._out.flush()
             os.fsync(self._out.fileno())
             self._path.replace(self.target)
+            self._is_published = True
             self._note.unlink(missing_ok=True)
             folder = os.open(self.target.parent, os.O_RDONLY)
             try:

@@ -22,6 +22,7 @@ class Faults:
     keys: list[Any] = field(default_factory=list)
     both: bool = False
     """A key alone is not enough: the password is wanted, too."""
+    tells_signatures: bool = True
     sessions: int = 1000
     """How many connections get a channel at a time."""
     subsystem: str = "sftp"
@@ -75,7 +76,7 @@ def faulty_host(folder: Path, faults: Faults) -> Iterator[FaultyHost]:
                     accepted, _ = listening.accept()
                 except TimeoutError:
                     continue
-                link = paramiko.Transport(accepted)
+                link = paramiko.Transport(accepted, server_sig_algs=faults.tells_signatures)
                 link.add_server_key(key)
                 if faults.speaks:
                     link.set_subsystem_handler("sftp", _Speaker, faults.speaks)
