@@ -2,9 +2,10 @@
 
 import logging
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -16,7 +17,7 @@ from adplatform.flow.budget import UNLIMITED, Budget, in_turns
 from adplatform.flow.listing import Round, Version, list_page, list_versions
 from adplatform.flow.source import FeedFlow, Source, refusal, to_object
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.objects import ObjectState, RawObject
+from adplatform.ledger.objects import MOST_RECORDED, ObjectState, RawObject
 
 log = logging.getLogger(__name__)
 
@@ -153,13 +154,16 @@ class Arrivals:
         # S3 lists the versions of a key newest first, and dates them by the second.
         news = [(feed, obj) for feed, obj in reversed(found) if _is_news(known.get((feed, obj.sort_key)), obj)]
         news.sort(key=lambda each: each[1].last_modified)
-        feeds: Mapping[str, list[tuple[str, RawObject]]] = {feed: [] for feed, _ in news}
+        feeds: Mapping[str, list[RawObject]] = {feed: [] for feed, _ in news}
         for feed, obj in news:
-            feeds[feed].append((feed, obj))
+            feeds[feed].append(obj)
         new = done = 0
-        for feed, obj in in_turns(feeds.values()):
-            new += self._record(feed, obj)
-            done += 1
+        for feed, objects in in_turns([(feed, each) for each in _together(own)] for feed, own in feeds.items()):
+            if len(objects) > 1 and self.ledger.objects.record_new(feed, objects):
+                new += len(objects)
+            else:
+                new += sum([self._record(feed, obj) for obj in objects])
+            done += len(objects)
             if budget.spent:
                 break
         return new, done == len(news)
@@ -205,6 +209,14 @@ class Arrivals:
             new.sort(key=lambda o: age.get(o.version, -len(age)))
             for place, obj in enumerate(new, start=1 + max(o.place for o in group)):
                 self.ledger.objects.place(flow.name, obj, place)
+
+
+def _together(objects: Iterable[RawObject]) -> Iterator[list[RawObject]]:
+    """Those that follow each other and may be recorded by one write: of one date, and arrived."""
+    for _, group in groupby(objects, lambda obj: (obj.day, obj.state)):
+        same = list(group)
+        most = MOST_RECORDED if same[0].state is ObjectState.ARRIVED else 1
+        yield from (same[start : start + most] for start in range(0, len(same), most))
 
 
 def _is_news(known: RawObject | None, obj: RawObject) -> bool:

@@ -1,6 +1,6 @@
 """Objects as they arrived, were ignored or were refused, each recorded once under its feed and date."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -11,6 +11,9 @@ from adplatform.ledger.table import NEW, Table, Write, key, wire
 
 UNPLACED = "_unplaced"
 """The feed of a source under which objects are remembered that fit none of its feeds."""
+MOST_RECORDED = 49
+"""Objects of one write, of which each takes two of the hundred actions and their delivery one (DynamoDB API reference,
+TransactWriteItems)."""
 
 
 class ObjectState(StrEnum):
@@ -193,6 +196,33 @@ class Objects:
             writes += [self._delete_ignored(*there)] if there != here else []
             if self.table.transact(writes):
                 return opens or first
+
+    def record_new(self, feed: str, objects: Sequence[RawObject]) -> bool:
+        """Remember several objects of one date that have arrived, up to ``MOST_RECORDED``, in this order: all of them
+        by one write. False, and none is, where the ledger knows one of them or somebody changes the delivery meanwhile:
+        then each is for :meth:`record`."""
+        source, day = feed.partition("/")[0], objects[0].day
+        arrived = [Arrived(obj.identity, feed, day) for obj in objects]
+        ignored = [Ignored(obj.identity, feed, day) for obj in objects]
+        unplaced = [replace(obj, day=obj.last_modified.astimezone(UTC).date()) for obj in objects]
+        known = [
+            *((feed, obj.sort_key) for obj in objects),
+            *((source, row.sort_key) for row in arrived),
+            *((source, row.sort_key) for row in ignored),
+            *((f"{source}/{UNPLACED}", obj.sort_key) for obj in unplaced),
+        ]
+        there = (feed, Delivery(day).sort_key)
+        rows = self.table.get_many([*known, there])
+        found = rows.pop(there, None)
+        if rows:
+            return False
+        delivery, now = from_item(Delivery, found) if found else Delivery(day), self.table.now()
+        counted = replace(delivery, arrivals=delivery.arrivals + len(objects))
+        writes = [delivery_write(self.table, feed, delivery, counted)]
+        for number, (obj, row) in enumerate(zip(objects, arrived, strict=True), start=delivery.arrivals + 1):
+            numbered = replace(obj, number=number, seen_at=obj.seen_at or now)
+            writes += [self.table.put_write(feed, numbered, NEW), self.table.put_write(source, row, NEW)]
+        return self.table.transact(writes)
 
     def refuse(self, feed: str, obj: RawObject, reason: str, action: str = "") -> bool:
         """Note why an arrived object is of no use, and with an ``action`` that somebody has to be notified; False when

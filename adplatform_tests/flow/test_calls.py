@@ -16,6 +16,7 @@ from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Due
 from adplatform.flow.source import Source, make_source
+from adplatform.ledger.objects import MOST_RECORDED
 from adplatform.platform.at_once import MOST
 from adplatform_tests.support.calls import CountedAws
 from adplatform_tests.support.plainly import NoRunIsAlive, run
@@ -66,19 +67,23 @@ def test_a_delivery_and_its_parts_ask_aws_no_more_often_than_they_need(
             deliver(asking, orders, number)
 
 
-def settled(services: Services, files: int) -> tuple[Due, list[str]]:
-    """A delivery of so many small files, and their keys."""
-    declared = {
-        "name": "events",
-        "start_date": "2026-01-01",
-        "arrival": {"complete_when": "count", "expected_files": files},
-        "columns": {"event_id": "int"},
-    }
-    source = make_source("shop", services.zones.raw_bucket, [Feed.model_validate(declared)])
+EVENTS = {"name": "events", "start_date": "2026-01-01", "columns": {"event_id": "int"}}
+
+
+def landed(services: Services, files: int) -> tuple[Source, list[str]]:
+    """A source with so many small files, and their keys."""
+    arrival = {"complete_when": "count", "expected_files": files}
+    source = make_source("shop", services.zones.raw_bucket, [Feed.model_validate({**EVENTS, "arrival": arrival})])
     provision(services, [source])
     keys = [f"{source.prefix}events/dt={DAY}/{number}.csv" for number in range(files)]
     for number, key in enumerate(keys):
         services.s3.put_object(Bucket=services.zones.raw_bucket, Key=key, Body=f"event_id\n{number}\n".encode())
+    return source, keys
+
+
+def settled(services: Services, files: int) -> tuple[Due, list[str]]:
+    """A delivery of so many small files, and their keys."""
+    source, keys = landed(services, files)
     settler = services.settler(source)
     settler.arrivals.reconcile(source.prefix)
     [due], _ = settler.due(NoRunIsAlive())
@@ -105,3 +110,48 @@ def test_a_file_that_cannot_be_fetched_is_named(services: Services) -> None:
     services.s3.delete_object(Bucket=services.zones.raw_bucket, Key=keys[1], VersionId=version["VersionId"])
     with pytest.raises(PermanentFailure, match=f"s3://{services.zones.raw_bucket}/{keys[1]}"):
         run(services, due, "run-1")
+
+
+def test_many_objects_are_recorded_by_few_writes_in_the_order_in_which_they_were_written(
+    services: Services, counted: tuple[Services, CountedAws]
+) -> None:
+    asking, aws = counted
+    source, keys = landed(services, MOST_RECORDED + 2)
+    with aws.most(10):
+        assert asking.settler(source).arrivals.reconcile(source.prefix) == len(keys)
+    recorded = services.ledger.objects.of_day(source.feeds[0].name, DAY)
+    assert [obj.number for obj in recorded] == list(range(1, len(keys) + 1))
+    assert {obj.key for obj in recorded} == set(keys)
+    assert recorded == sorted(recorded, key=lambda obj: obj.last_modified)
+    assert services.ledger.deliveries.get(source.feeds[0].name, DAY).arrivals == len(keys)
+    assert asking.settler(source).arrivals.reconcile(source.prefix) == 0
+
+
+def test_objects_that_somebody_else_records_meanwhile_are_recorded_once(services: Services) -> None:
+    source, keys = landed(services, 4)
+    asking, others = replace(services), services.settler(source).arrivals
+    events, write = asking.ledger.objects.table.client.meta.events, "before-call.dynamodb.TransactWriteItems"
+
+    def meanwhile(**_: object) -> None:
+        events.unregister(write, meanwhile)
+        found = services.s3.list_object_versions(Bucket=services.zones.raw_bucket, Prefix=keys[2])["Versions"]
+        assert others.record(found) == 1
+
+    events.register(write, meanwhile)
+    assert asking.settler(source).arrivals.reconcile(source.prefix) == 3
+    recorded = services.ledger.objects.of_day(source.feeds[0].name, DAY)
+    assert [obj.number for obj in recorded] == [1, 2, 3, 4]
+    assert (recorded[0].key, {obj.key for obj in recorded}) == (keys[2], set(keys))
+    assert services.ledger.deliveries.get(source.feeds[0].name, DAY).arrivals == 4
+
+
+def test_an_object_that_was_ignored_arrives_among_others(services: Services) -> None:
+    source, keys = landed(services, 3)
+    late = Feed.model_validate({**EVENTS, "start_date": TODAY})
+    ignoring = make_source("shop", services.zones.raw_bucket, [late])
+    [first] = services.s3.list_object_versions(Bucket=services.zones.raw_bucket, Prefix=keys[0])["Versions"]
+    services.settler(ignoring).arrivals.record([first])
+    assert services.ledger.deliveries.get(source.feeds[0].name, DAY).arrivals == 0
+    assert services.settler(source).arrivals.reconcile(source.prefix) == 3
+    assert [obj.number for obj in services.ledger.objects.of_day(source.feeds[0].name, DAY)] == [1, 2, 3]
+    assert services.ledger.objects.ignored("shop") == []
