@@ -61,6 +61,7 @@ def _by_sftp(sftp: SftpAccess) -> Iterator[str]:
     yield "- **Names**: " + _naming([user for user, _ in sftp.users])
     yield "- **Whole files**: a file is there when it is closed. It cannot be appended to or resumed: when a session"
     yield "  breaks, send the whole file again under its name"
+    yield "- **Afterwards**: files leave your folder once they are published; we keep them in an archive"
     refused = "a client may ask to keep them, and nothing happens"
     if not sftp.may_set_times:
         refused = "switch off in your client that it keeps them (`put -p`, WinSCP), or uploads end with an error"
