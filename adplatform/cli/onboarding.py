@@ -1,41 +1,100 @@
 """The page a partner gets: everything it must know to deliver, taken from the declared source."""
 
-from collections.abc import Iterator
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
+from hashlib import sha256
 
 from adplatform.contracts.feed import Arrival, Pgp
 from adplatform.contracts.model import Column, FileFormat
+from adplatform.contracts.sftp import SftpUser
+from adplatform.engines.sftp_server import Address, seen_at
 from adplatform.flow.source import FeedFlow, Source
 
 EXAMPLE = date(2026, 3, 14)
 
 
-def onboarding_page(source: Source) -> str:
-    """Markdown for the partner. Holds names of keys, never keys."""
+@dataclass(frozen=True)
+class SftpAccess:
+    """How a partner reaches an SFTP server of ours: the address, None while nobody has made the server, and the users,
+    each with the landing prefix that it sees as ``/``. ``may_set_times`` is whether clients may ask to set times."""
+
+    address: Address | None
+    users: Sequence[tuple[SftpUser, str]]
+    may_set_times: bool = True
+
+
+def onboarding_page(source: Source, sftp: SftpAccess | None = None) -> str:
+    """Markdown for the partner, for one that uploads by SFTP or one that writes to S3. Holds names and fingerprints of
+    keys, never private keys."""
     return "\n".join(
         [
             f"# Delivering files: {source.name}",
             "",
-            f"Write below `s3://{source.bucket}/{source.prefix}`, with the AWS credentials you receive separately.",
-            "You may write there and nowhere else. Use TLS, and `aws:kms` as server-side encryption.",
+            *(_by_s3(source) if sftp is None else _by_sftp(sftp)),
             "",
-            *(line for flow in source.feeds for line in _feed(flow)),
+            *(line for flow in source.feeds for line in _feed(flow, sftp)),
         ]
     )
 
 
-def _feed(flow: FeedFlow) -> Iterator[str]:
+def _by_s3(source: Source) -> Iterator[str]:
+    yield f"Write below `s3://{source.bucket}/{source.prefix}`, with the AWS credentials you receive separately."
+    yield "You may write there and nowhere else. Use TLS, and `aws:kms` as server-side encryption."
+
+
+def _by_sftp(sftp: SftpAccess) -> Iterator[str]:
+    address = sftp.address
+    host, port = (address.host, address.port) if address else ("(you receive it when the server is there)", 22)
+    yield "Upload by SFTP; other protocols and passwords are not offered."
+    yield ""
+    yield f"- **Host**: `{host}`, port {port}"
+    if address:
+        yield f"- **Host key**: `{address.fingerprint}`; compare it before you accept it; tell us when it is another"
+    for user, _ in sftp.users:
+        prints = ", ".join(f"`{_fingerprint(key)}`" for key in user.keys)
+        may = "upload, list, read, rename and delete" if user.can == "put_get_list" else "upload, and nothing else"
+        yield f"- **User**: `{user.name}` may {may}; it logs in with {prints}"
+    yield "- **Keys**: send us public keys only (ed25519, ECDSA or RSA), from an address that we know. Send a new one"
+    yield "  before you use it: both are valid until you tell us that the old one is no longer in use"
+    yield "- **Names**: " + _naming([user for user, _ in sftp.users])
+    yield "- **Whole files**: a file is there when it is closed. It cannot be appended to or resumed: when a session"
+    yield "  breaks, send the whole file again under its name"
+    yield "- **Afterwards**: files leave your folder once they are published; we keep them in an archive"
+    refused = "a client may ask to keep them, and nothing happens"
+    if not sftp.may_set_times:
+        refused = "switch off in your client that it keeps them (`put -p`, WinSCP), or uploads end with an error"
+    yield f"- **Times and permissions** are not kept: {refused}"
+
+
+def _naming(users: Sequence[SftpUser]) -> str:
+    if all(user.can == "put" for user in users):
+        return "upload under the final name; switch off temporary names in your client, for you cannot rename"
+    ending = ", ".join(f"`{each}`" for each in (".tmp", ".part", ".filepart"))
+    return f"upload under the final name, or under one that ends with {ending} and rename it; such names are not read"
+
+
+def _fingerprint(key: str) -> str:
+    """As ``ssh-keygen -l`` shows a public key."""
+    body = key.split()[1]
+    digest = sha256(base64.b64decode(body + "=" * (-len(body) % 4))).digest()
+    return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
+
+
+def _feed(flow: FeedFlow, sftp: SftpAccess | None) -> Iterator[str]:
     feed = flow.feed
     yield f"## {feed.name}"
     yield ""
     if feed.description:
         yield feed.description
         yield ""
-    yield f"- **Where**: `{flow.layout.template}`, for example `{_example(flow)}`; dates are UTC calendar days"
+    for where in _places(flow, sftp):
+        yield f"- **Where**: {where}; dates are UTC calendar days"
     yield f"- **When**: {_when(feed.arrival)}"
     yield f"- **Complete**: {_complete(feed.arrival)}"
     yield f"- **Format**: {_format(feed.format)}"
-    yield f"- **Encryption**: {_encryption(feed.pgp)}"
+    yield f"- **Encryption**: {_encryption(feed.pgp, 'TLS and KMS' if sftp is None else 'SFTP')}"
     yield "- **Corrections**: send a file again under its name, or one more for its date; the date is published anew"
     yield ""
     yield "| column | type | required | rules |"
@@ -43,6 +102,17 @@ def _feed(flow: FeedFlow) -> Iterator[str]:
     for column in feed.read_columns:
         yield f"| `{column.field_name}` | {column.type} | {'yes' if column.required else 'no'} | {_rules(column)} |"
     yield ""
+
+
+def _places(flow: FeedFlow, sftp: SftpAccess | None) -> Iterator[str]:
+    if sftp is None:
+        yield f"`{flow.layout.template}`, for example `{_example(flow)}`"
+        return
+    for user, folder in sftp.users:
+        if template := seen_at(flow, folder):
+            example = f"/{_example(flow).removeprefix(folder)}"
+            whose = f" as `{user.name}`" if len(sftp.users) > 1 else ""
+            yield f"`{template}`{whose}, for example `{example}`"
 
 
 def _example(flow: FeedFlow) -> str:
@@ -84,9 +154,9 @@ def _format(file_format: FileFormat) -> str:
     )
 
 
-def _encryption(pgp: Pgp | None) -> str:
+def _encryption(pgp: Pgp | None, transport: str) -> str:
     if pgp is None:
-        return "none beside TLS and KMS"
+        return f"none beside {transport}"
     signing = "signing is optional" if pgp.allow_unsigned else "signed with the key you registered with us"
     return f"OpenPGP for the public key you received from us, {signing}; integrity protection must be on (the default)"
 

@@ -4,9 +4,10 @@
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from shutil import rmtree
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import BaseModel
@@ -14,8 +15,12 @@ from pydantic import BaseModel
 from adplatform.cli.context import connect, console, errors
 from adplatform.contracts.yaml_files import Declared
 from adplatform.failures import PermanentFailure
+from adplatform.flow.pattern import Pattern
 from adplatform.patterns import DEFS, KINDS, Models, declared_patterns, pattern_of, read_defs
 from adplatform.platform.settings import read_settings
+
+if TYPE_CHECKING:
+    from adplatform.cli.onboarding import SftpAccess
 
 
 def provision() -> None:
@@ -98,11 +103,25 @@ def validate(
         reasons, tables = _looked_at(entry)
         found += [f"{place}: {reason}" for reason in reasons]
         feeds += tables
+    found += disagreements([entry.model for entry in declared])
     for text in found:
         errors.print(text, highlight=False, soft_wrap=True, markup=False)
     if found:
         raise typer.Exit(1)
     console.print(f"{len(declared)} sources with {feeds} feeds are valid")
+
+
+def disagreements(models: Iterable[BaseModel]) -> list[str]:
+    """What sources say differently of what they share."""
+    from adplatform.contracts.sftp import SftpServer, SftpSource
+    from adplatform.engines.sftp_server import require_agreement
+
+    uploaded = ((model.source, model.from_) for model in models if isinstance(model, SftpSource))
+    try:
+        require_agreement((source, server) for source, server in uploaded if isinstance(server, SftpServer))
+    except PermanentFailure as e:
+        return [str(e)]
+    return []
 
 
 def _looked_at(declared: Declared[BaseModel]) -> tuple[list[str], int]:
@@ -137,7 +156,23 @@ def onboard(source: Annotated[str, typer.Argument(help="A source.")]) -> None:
     """Print the page to send to a partner: where to put which files, when, encrypted how, with which columns."""
     from adplatform.cli.onboarding import onboarding_page
 
-    takers = {p.source.name: p.source for p in declared_patterns(read_settings()) if p.source.takes_files}
+    takers = {p.source.name: p for p in declared_patterns(read_settings()) if p.source.takes_files}
     if source not in takers:
         raise PermanentFailure(f"no partner {source!r}; there are {', '.join(takers)}")
-    print(onboarding_page(takers[source]))
+    print(onboarding_page(takers[source].source, sftp_access(takers[source])))
+
+
+def sftp_access(pattern: Pattern) -> "SftpAccess | None":
+    """How the partner of a source reaches the SFTP server that it uploads to; None where it uploads to none.
+
+    Raises:
+        PermanentFailure, TransientFailure: AWS refuses to tell.
+    """
+    from adplatform.cli.onboarding import SftpAccess
+    from adplatform.engines.provided_servers import folder_of
+    from adplatform.engines.sftp_server import UploadedFiles
+
+    if not isinstance(pattern, UploadedFiles):
+        return None
+    users = [(user, folder_of(pattern.source.prefix, user)) for user in pattern.server.users]
+    return SftpAccess(pattern.address(connect()), users, pattern.server.set_stat)

@@ -4,16 +4,16 @@ A managed workflow is never needed for that. It does not begin for empty files n
 and gives up above 10 GB; whatever it would have found of a file the flow looks for itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adplatform.contracts.sftp import SftpServer, SftpSource
-from adplatform.engines.provided_servers import DeclaredServer, find_server, provide
+from adplatform.engines.provided_servers import DeclaredServer, find_server, folder_of, provide
 from adplatform.failures import PermanentFailure
 from adplatform.flow.pushed import PushedFiles
 from adplatform.flow.services import Services
-from adplatform.flow.source import declared_source
+from adplatform.flow.source import FeedFlow, Source, declared_source
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.settings import Settings
 
@@ -68,39 +68,56 @@ def server_files(declared: SftpSource, settings: Settings) -> UploadedFiles:
     """The pattern that YAML declares with ``kind: server``.
 
     Raises:
-        PermanentFailure: AWS takes no queue of the source's name, a landing template is invalid, or two feeds have the
-            same.
+        PermanentFailure: AWS takes no queue of the source's name, a landing template is invalid, two feeds have the
+            same, or no user sees where a feed lands.
     """
     assert isinstance(declared.from_, SftpServer)  # noqa: S101 - who calls this has looked
     settings.queue_name(declared.source)
     source = declared_source(declared, settings.raw_bucket)
+    _require_reachable(source, declared.from_)
     feeds = tuple(replace(flow, uploaded=declared.from_.workflow is not None) for flow in source.feeds)
     return UploadedFiles(replace(source, feeds=feeds), server=declared.from_)
 
 
-def require_agreement(patterns: Sequence[UploadedFiles]) -> None:
-    """Sources that share a server say the same of it, and have users of their own.
+def require_agreement(servers: Iterable[tuple[str, SftpServer]]) -> None:
+    """Sources, each named with its server, that share one say the same of it, and have users of their own.
 
     Raises:
         PermanentFailure: they do not; names them and what differs.
     """
-    first: dict[str, UploadedFiles] = {}
+    first: dict[str, tuple[str, SftpServer]] = {}
     users: dict[tuple[str, str], str] = {}
-    for pattern in patterns:
-        other = first.setdefault(pattern.server.server, pattern)
-        for name in type(pattern.server).model_fields:
-            if name not in ("users", "role") and getattr(pattern.server, name) != getattr(other.server, name):
+    for source, server in servers:
+        other, same = first.setdefault(server.server, (source, server))
+        for name in type(server).model_fields:
+            if name not in ("users", "role") and getattr(server, name) != getattr(same, name):
                 raise PermanentFailure(
-                    f"sources {other.source.name} and {pattern.source.name} share the SFTP server "
-                    f"{pattern.server.server}, and `{name}` of it differs: declare the same, or another `server`"
+                    f"sources {other} and {source} share the SFTP server {server.server}, and `{name}` of it differs: "
+                    "declare the same, or another `server`"
                 )
-        for user in pattern.server.users:
-            owner = users.setdefault((pattern.server.server, user.name), pattern.source.name)
-            if owner != pattern.source.name:
+        for user in server.users:
+            owner = users.setdefault((server.server, user.name), source)
+            if owner != source:
                 raise PermanentFailure(
-                    f"sources {owner} and {pattern.source.name} both have a user {user.name} on the SFTP server "
-                    f"{pattern.server.server}: give one another name"
+                    f"sources {owner} and {source} both have a user {user.name} on the SFTP server {server.server}: "
+                    "give one another name"
                 )
+
+
+def seen_at(flow: FeedFlow, folder: str) -> str | None:
+    """The landing template of a feed as a user sees it whose ``/`` is ``folder``; None where it is elsewhere."""
+    template = flow.layout.template
+    return f"/{template.removeprefix(folder)}" if template.startswith(folder) else None
+
+
+def _require_reachable(source: Source, server: SftpServer) -> None:
+    folders = [folder_of(source.prefix, user) for user in server.users]
+    for flow in source.feeds:
+        if not any(seen_at(flow, folder) or folder.startswith(flow.layout.prefix) for folder in folders):
+            raise PermanentFailure(
+                f"feed {flow.feed.name}: no user of the SFTP server sees {flow.layout.prefix}: correct `folder` of a "
+                "user, or `landing`"
+            )
 
 
 def _address(known: dict[str, Any], settings: Settings) -> Address:

@@ -104,9 +104,12 @@ class Messages:
 
     def note_unsent(self, source: str, what: str, message: Unsent) -> bool:
         """Keep a message that is still to be sent, with the note that it is sent once; False when somebody noted it
-        before. Both are written or neither."""
+        before. Both are written or neither. Notes of long ago go."""
         note = Notified(what, self.table.now())
-        return self.table.transact([self.table.put_write(source, note, NEW), self.table.put_write(source, message)])
+        if not self.table.transact([self.table.put_write(source, note, NEW), self.table.put_write(source, message)]):
+            return False
+        self._forget_notified(source, note.at)
+        return True
 
     def notified(self, feed: str, what: str) -> Notified | None:
         return self.table.get(Notified, feed, f"told#{what}")

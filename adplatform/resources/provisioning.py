@@ -61,7 +61,7 @@ def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> None:
         if pattern.events:
             events_to_queue(services, pattern.reported_to, pattern.events)
     uploaded = of_kind(list(patterns), UploadedFiles)
-    require_agreement(uploaded)
+    require_agreement((each.source.name, each.server) for each in uploaded)
     for taken in uploaded:
         taken.provision(services)
         if services.settings.env == "local":

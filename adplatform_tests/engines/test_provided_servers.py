@@ -268,20 +268,29 @@ def test_platforms_of_one_account_have_servers_of_their_own(aws: Aws, transfer: 
     assert {find_server(transfer, here), find_server(transfer, other)} == servers
 
 
-def uploads(source: str, users: list[str], **server: Any) -> UploadedFiles:
-    wanted = {"kind": "server", "users": [{"name": name, "keys": [KEY]} for name in users], **server}
-    declared = SftpSource.model_validate({"source": source, "from": wanted, "feeds": [FEED]})
-    return server_files(declared, Settings("local", home=Path()))
+def server(users: list[str], **settings: Any) -> SftpServer:
+    wanted = {"kind": "server", "users": [{"name": name, "keys": [KEY]} for name in users], **settings}
+    return SftpServer.model_validate(wanted)
 
 
 def test_sources_that_share_a_server_agree_on_it() -> None:
-    one = uploads("acme", ["acme"])
-    require_agreement(
-        [one, uploads("globex", ["globex"], role="other"), uploads("own", ["acme"], server="own", set_stat=False)]
-    )
-    with pytest.raises(
-        PermanentFailure, match="acme and globex share the SFTP server adplatform, and `workflow` of it"
-    ):
-        require_agreement([one, uploads("globex", ["globex"], workflow={"check": True})])
+    one = ("acme", server(["acme"]))
+    elsewhere = ("own", server(["acme"], server="own", set_stat=False))
+    require_agreement([one, ("globex", server(["globex"], role="other")), elsewhere])
+    with pytest.raises(PermanentFailure, match="acme and globex share the SFTP server adplatform, and `workflow`"):
+        require_agreement([one, ("globex", server(["globex"], workflow={"check": True}))])
     with pytest.raises(PermanentFailure, match="both have a user acme"):
-        require_agreement([one, uploads("globex", ["globex", "acme"])])
+        require_agreement([one, ("globex", server(["globex", "acme"]))])
+
+
+def test_a_feed_that_no_user_sees_is_refused() -> None:
+    def made(folder: str, landing: str = "{feed}/dt={date}/{file}") -> UploadedFiles:
+        users = [{"name": "acme", "keys": [KEY], "folder": folder}]
+        feeds = [{**FEED, "landing": landing}]
+        declared = {"source": "acme", "from": {"kind": "server", "users": users}, "feeds": feeds}
+        return server_files(SftpSource.model_validate(declared), Settings("local", home=Path()))
+
+    made("orders")
+    made("eu", "{file}/{date}")
+    with pytest.raises(PermanentFailure, match="no user of the SFTP server sees landing/acme/orders/"):
+        made("eu")
