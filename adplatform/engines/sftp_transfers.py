@@ -9,6 +9,7 @@ hours for a file, and as long before it begins).
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +18,7 @@ from adplatform.engines.engine import Busy, Claim, Finding, Limits, Run, Started
 from adplatform.engines.provided_connectors import Connector
 from adplatform.engines.sftp_listings import require_usable
 from adplatform.engines.sftp_memories import Memories
-from adplatform.engines.sftp_plans import Plans, Receipt, Wanted
+from adplatform.engines.sftp_plans import MOST_PATHS, Plans, Receipt, Wanted
 from adplatform.failures import PermanentFailure, clipped, listed
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import EngineRun, Intention, RunState
@@ -149,22 +150,25 @@ class Transfers:
         """Where Transfer Family has forgotten the transfer by now, its objects are proof."""
         results, batch = self.connector.results(run.run_id), self.plans.wanted(intention.key)
         memories = {folder: self.memories.read(folder).memory for folder in {each.folder for each in batch}}
-        landed: dict[str, Landed] = {}
-        sizes: dict[str, int] = {}
-        failed: dict[str, str] = {}
-        for wanted in batch:
+
+        def outcome(wanted: Wanted) -> tuple[Landed, int] | str:
             result = {"StatusCode": _COMPLETED} if results is None else results.get(wanted.path, _UNTRIED)
             known = memories[wanted.folder].known.get(wanted.path)
             if result["StatusCode"] != _COMPLETED:
-                failed[wanted.path] = _why(result)
-            elif known is not None and known.fetch not in ("", intention.key.partition(" ")[0]):
+                return _why(result)
+            if known is not None and known.fetch not in ("", intention.key.partition(" ")[0]):
                 # What this one brought may be older than what the other has landed.
-                failed[wanted.path] = SUPERSEDED
-            elif (there := self._there(wanted)) or (there := self._copied(wanted, self._folder(intention))):
-                landed[wanted.path], sizes[wanted.path] = there
-            else:
-                failed[wanted.path] = CHANGED
-        return Receipt(landed, sizes, failed)
+                return SUPERSEDED
+            return self._there(wanted) or self._copied(wanted, self._folder(intention)) or CHANGED
+
+        with ThreadPoolExecutor(MOST_PATHS) as pool:
+            outcomes = dict(zip((wanted.path for wanted in batch), pool.map(outcome, batch), strict=True))
+        there = {path: each for path, each in outcomes.items() if not isinstance(each, str)}
+        return Receipt(
+            {path: landed for path, (landed, _) in there.items()},
+            {path: size for path, (_, size) in there.items()},
+            {path: why for path, why in outcomes.items() if isinstance(why, str)},
+        )
 
     def _there(self, wanted: Wanted) -> tuple[Landed, int] | None:
         """The object that holds the file already."""
