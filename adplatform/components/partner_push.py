@@ -6,18 +6,11 @@ from typing import Self
 import dagster as dg
 from pydantic import BaseModel
 
-from adplatform.components.assembly.arrivals import (
-    Arrivals,
-    arrivals_sensor,
-    deadline_schedule,
-    processing_schedule,
-)
+from adplatform.components.assembly.arrivals import Arrivals
 from adplatform.components.assembly.automation import Automation
-from adplatform.components.assembly.care import care_schedules
 from adplatform.components.assembly.crawls import with_crawls
-from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset
+from adplatform.components.assembly.pushed import pushed_definitions
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
-from adplatform.components.assembly.specs import with_hook
 from adplatform.contracts.source import FileSource
 from adplatform.flow.pushed import PushedFiles, pushed_files
 from adplatform.platform.settings import Settings, read_settings
@@ -93,21 +86,5 @@ class PartnerPush(dg.Component):
         return with_crawls(Arrivals(source), source)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        settings = read_settings()
-        source = self.pattern(settings).source
-        sensor_status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
-        schedule_status = dg.DefaultScheduleStatus.RUNNING if settings.automation else dg.DefaultScheduleStatus.STOPPED
-        owners, tags = self.declared.owners, self.declared.tags
-        assets: list[dg.AssetsDefinition] = []
-        schedules = care_schedules(source, schedule_status)
-        for flow in source.feeds:
-            kinds = {"s3", "pgp"} if flow.feed.pgp else {"s3"}
-            pair = [raw_asset(flow, owners, kinds, tags), clean_asset(flow, owners, tags)]
-            pair = with_hook(pair, self.get_asset_spec)
-            if flow.feed.schedule:
-                schedules.append(processing_schedule(source, flow, pair, flow.feed.schedule, schedule_status))
-            if flow.feed.arrival.deadline is not None:
-                schedules.append(deadline_schedule(source, flow, pair, schedule_status))
-            assets += pair
-        sensor = arrivals_sensor(source, assets, self.declared.check_every, sensor_status)
-        return dg.Definitions(assets=assets, sensors=[sensor], schedules=schedules)
+        source = self.pattern(read_settings()).source
+        return pushed_definitions(source, self.declared, {"s3"}, self.get_asset_spec)

@@ -7,14 +7,17 @@ from typing import Self
 import dagster as dg
 from pydantic import BaseModel
 
+from adplatform.components.assembly.arrivals import Arrivals
 from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
 from adplatform.components.assembly.extracts import Readings, reading_jobs, with_extracts
+from adplatform.components.assembly.pushed import pushed_definitions
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
-from adplatform.contracts.sftp import SftpSource
+from adplatform.contracts.sftp import SftpClient, SftpSource
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.sftp_client import TARGET, Server, fetch_files
+from adplatform.engines.sftp_server import UploadedFiles
 from adplatform.engines.sftp_source import sftp_files
 from adplatform.flow.services import Services
 from adplatform.ledger.extracts import Extract
@@ -29,7 +32,7 @@ type: adplatform.components.SftpFiles
 attributes:
   source: {source}
   from:
-    kind: client                # our own workers fetch; connector: AWS Transfer Family does
+    kind: client                # our own workers fetch; connector: AWS Transfer Family; server: uploads
     host: sftp.example.com
     secret: {source}/sftp       # a JSON object with Username, and PrivateKey or Password
     host_keys:                  # what `ssh-keyscan sftp.example.com` prints, confirmed by the server's owner
@@ -52,9 +55,10 @@ attributes:
 class SftpFiles(dg.Component):
     """Files of an SFTP server: one pair of assets per feed.
 
-    The server is looked at every so often; a file is fetched once it is whole, and again when it changes. Whoever
-    fetches, a file lies under the same name in the landing zone, is validated against the feed's contract,
-    de-identified, audited and published as part of a Glue table; then it may be moved or deleted on the server.
+    A partner's server is looked at every so often, by our own workers or by a connector of AWS Transfer Family; a file
+    is fetched once it is whole, and again when it changes, and may be moved or deleted there once readers see it. To a
+    server of ours, of AWS Transfer Family, partners upload. Files are validated against the feed's contract,
+    de-identified, audited and published as a Glue table.
 
     Example:
 
@@ -97,17 +101,22 @@ class SftpFiles(dg.Component):
         description or metadata. Keys and partitions are fixed: runs, ledger and tables know the asset by them."""
         return spec
 
-    def pattern(self, settings: Settings) -> EngineFiles:
+    def pattern(self, settings: Settings) -> EngineFiles | UploadedFiles:
         return sftp_files(self.declared, settings)
 
     def automation(self) -> Automation:
         pattern = self.pattern(read_settings())
+        if isinstance(pattern, UploadedFiles):
+            return with_crawls(Arrivals(pattern.source), pattern.source)
         automation = with_crawls(EngineRuns(pattern), pattern.source)
-        return with_extracts(automation, self._readings(pattern))
+        return automation if self._readings is None else with_extracts(automation, self._readings)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        pattern = self.pattern(read_settings())
-        readings = self._readings(pattern)
+        pattern, readings = self.pattern(read_settings()), self._readings
+        if isinstance(pattern, UploadedFiles):
+            return pushed_definitions(pattern.source, self.declared, {"s3", "sftp"}, self.get_asset_spec)
+        if readings is None:
+            return engine_definitions(pattern, self.declared, {"s3", "sftp"}, self.get_asset_spec)
         return engine_definitions(
             pattern,
             self.declared,
@@ -117,10 +126,14 @@ class SftpFiles(dg.Component):
             jobs=lambda assets: reading_jobs(readings, assets),
         )
 
-    def _readings(self, pattern: EngineFiles) -> Readings:
-        server = Server(self.declared, pattern.source)
+    @property
+    def _readings(self) -> Readings | None:
+        """What our own workers read; None where a connector fetches, or partners upload."""
+        if not isinstance(self.declared.from_, SftpClient):
+            return None
 
         def read(services: Services, row: Extract, last: Extract | None, folder: Path) -> Extract:
+            server = Server(self.declared, self.pattern(services.settings).source)
             return fetch_files(services, server, row, last, folder)
 
         return Readings(self.declared.source, (TARGET,), "file", "those of an SFTP server that are due", read)

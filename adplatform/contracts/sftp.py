@@ -335,6 +335,8 @@ class SftpSource(FileSource):
 
     @model_validator(mode="after")
     def _fetched_or_uploaded(self) -> Self:
+        if self.simulated and not isinstance(self.from_, SftpClient):
+            raise ValueError("simulated is for kind: client; a connector reaches what this machine reaches")
         if not isinstance(self.from_, SftpServer):
             if not self.simulated and not (self.from_.host and self.from_.host_keys):
                 raise ValueError(

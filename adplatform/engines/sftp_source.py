@@ -4,24 +4,30 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from adplatform.contracts.sftp import SftpSource
+from adplatform.contracts.sftp import SftpConnector, SftpServer, SftpSource
 from adplatform.engines.extractor import Extractor
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import Target
 from adplatform.engines.sftp_client import TARGET, Server, findings
+from adplatform.engines.sftp_connector import connector_files
+from adplatform.engines.sftp_server import UploadedFiles, server_files
 from adplatform.flow.services import Services
 from adplatform.flow.source import declared_source
 from adplatform.platform.settings import Settings
 from adplatform.sftp.places import rules_of
 
 
-def sftp_files(declared: SftpSource, settings: Settings) -> EngineFiles:
+def sftp_files(declared: SftpSource, settings: Settings) -> EngineFiles | UploadedFiles:
     """The pattern that YAML declares.
 
     Raises:
-        PermanentFailure: a feed's ``remote`` is no template, or two feeds have the same name.
+        PermanentFailure: a feed's ``remote`` or ``landing`` is no template, or as what makes the pattern of that kind.
     """
+    if isinstance(declared.from_, SftpServer):
+        return server_files(declared, settings)
     rules_of(declared)
+    if isinstance(declared.from_, SftpConnector):
+        return connector_files(declared, settings)
     return client_files(declared, settings)
 
 

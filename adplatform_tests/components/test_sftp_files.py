@@ -6,19 +6,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import pytest
 
 from adplatform.components import SftpFiles
+from adplatform.contracts.sftp import SftpSource
 from adplatform.engines.inventory import State
 from adplatform.engines.sftp_inventory import take_inventory
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import RunState
+from adplatform.resources.provisioning import provision_patterns
 from adplatform_tests.support.clocks import Clock
 from adplatform_tests.support.platforms import Platform, make_platform
 from adplatform_tests.support.sftp_host import SftpHost, sftp_host  # noqa: F401 - a fixture
+from adplatform_tests.support.waiting import eventually
 
 DAY = datetime.now(UTC).date() - timedelta(days=1)
 ORDERS: dict[str, Any] = {
@@ -51,10 +54,10 @@ def partner(sftp_host: SftpHost, services: Services, instance: dg.DagsterInstanc
     value = {"Username": sftp_host.user, "PrivateKey": sftp_host.private_key}
     services.secrets.create_secret(Name=secret, SecretString=json.dumps(value))
 
-    def make(feed: dict[str, Any] | None = None, **more: Any) -> Platform:
+    def make(feed: dict[str, Any] | None = None, kind: str = "client", **more: Any) -> Platform:
         remote = f"{sftp_host.folder}/out/orders_{{date:%Y%m%d}}*.csv"
         server = {
-            "kind": "client",
+            "kind": kind,
             "host": sftp_host.host,
             "port": sftp_host.port,
             "secret": secret,
@@ -102,6 +105,23 @@ def test_files_of_a_server_become_a_table(
     assert found == [(1, 64, "9.90"), (2, 64, "1.00"), (3, 64, "5.00")]
     [run] = platform.services.ledger.engine_runs.runs("acme", "files")
     assert (run.state, run.objects, run.records) == (RunState.SUCCEEDED, 2, None)
+
+
+def test_files_come_by_a_connector_and_leave_the_server(
+    partner: Callable[..., Platform],
+    sftp_host: SftpHost,  # noqa: F811
+) -> None:
+    file = put(sftp_host, "out/orders_{date}.csv", (1, "ann@example.com", "9.90"))
+    put(sftp_host, "out/done/keep.txt")
+    platform = partner(kind="connector", afterwards={"move_to": "done"})
+    pattern = SftpFiles(cast("SftpSource", platform.declared)).pattern(platform.services.settings)
+    provision_patterns(platform.services, [pattern])
+    eventually(lambda: [platform.process()] and platform.delivery("orders", DAY).published, 60)
+    assert platform.query("select order_id, length(email_lake) from {orders}") == [(1, 64)]
+    later(platform, minutes=15)
+    eventually(lambda: [platform.process()] and not file.exists(), 60)
+    eventually((file.parent / "done" / file.name).exists)
+    assert platform.query("select count(*) from {orders}") == [(1,)]
 
 
 def test_a_file_that_changed_there_is_fetched_again_and_replaces_its_rows(

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from adplatform.components import PartnerPush
+from adplatform.components import SftpFiles
 from adplatform.contracts.sftp import SftpSource
 from adplatform.engines.provided_servers import find_server
 from adplatform.engines.sftp_server import UploadedFiles, server_files
@@ -19,7 +19,6 @@ from adplatform.ledger.uploads import Finding
 from adplatform.local.endpoint import ensure
 from adplatform.local.functions import environment_of, make_function
 from adplatform.platform.aws import Aws, local_aws
-from adplatform.platform.settings import Settings
 from adplatform.resources.provisioning import provision_patterns
 from adplatform_tests.files.openpgp import Workshop
 from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform
@@ -40,20 +39,6 @@ ORDERS: dict[str, Any] = {
 
 def rows(*ids: int) -> bytes:
     return b"order_id,amount\n" + b"".join(b"%d,9.90\n" % each for each in ids)
-
-
-@dataclass(frozen=True)
-class Uploads(PartnerPush):
-    """A component of this pattern."""
-
-    declared: SftpSource
-
-    @classmethod
-    def get_model_cls(cls) -> type[SftpSource]:
-        return SftpSource
-
-    def pattern(self, settings: Settings) -> UploadedFiles:
-        return server_files(self.declared, settings)
 
 
 def attributes(
@@ -108,7 +93,7 @@ def begin(services: Services, instance: dg.DagsterInstance, key: KeyPair, tmp_pa
         named = {name: f"{name}-{unique}".replace("_", "-") for name in functions}
         server = {"server": unique, **({"workflow": {**named, **workflow}} if workflow is not None else {})}
         declared = attributes(key, feed, **server)
-        platform = make_platform(here, declared, instance, Uploads)
+        platform = make_platform(here, declared, instance, SftpFiles)
         pattern = server_files(SftpSource.model_validate(declared), here.settings)
         provision_patterns(here, [pattern])
         address = pattern.address(here)
