@@ -14,6 +14,8 @@ import pytest
 from adplatform.components import SftpFiles
 from adplatform.contracts.sftp import SftpSource
 from adplatform.engines.inventory import State
+from adplatform.engines.pattern import EngineFiles
+from adplatform.engines.runs import asked
 from adplatform.engines.sftp_inventory import take_inventory
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import RunState
@@ -116,11 +118,12 @@ def test_files_come_by_a_connector_and_leave_the_server(
     platform = partner(kind="connector", afterwards={"move_to": "done"})
     pattern = SftpFiles(cast("SftpSource", platform.declared)).pattern(platform.services.settings)
     provision_patterns(platform.services, [pattern])
-    eventually(lambda: [platform.process()] and platform.delivery("orders", DAY).published, 60)
+    assert eventually(lambda: [platform.process()] and platform.delivery("orders", DAY).published, 60)
     assert platform.query("select order_id, length(email_lake) from {orders}") == [(1, 64)]
-    later(platform, minutes=15)
-    eventually(lambda: [platform.process()] and not file.exists(), 60)
-    eventually((file.parent / "done" / file.name).exists)
+    watch = cast("EngineFiles", pattern).watch(platform.services)
+    watch.intend(watch.targets[0], asked(platform.services.now()))
+    assert eventually(lambda: [platform.process()] and not file.exists(), 60)
+    assert eventually((file.parent / "done" / file.name).exists)
     assert platform.query("select count(*) from {orders}") == [(1,)]
 
 
