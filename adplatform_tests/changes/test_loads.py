@@ -353,3 +353,24 @@ def test_a_change_that_is_late_and_older_than_the_load_is_not_in_the_view_of_liv
     shop.file(late)
     shop.process()
     assert shop.rows("_live", "id, status") == [(1, "loaded")]
+
+
+@pytest.mark.parametrize("feed", [ORDERS, EXACT])
+def test_rows_of_a_load_that_writes_a_file_again_are_those_that_it_wrote_last(
+    services: Services, feed: dict[str, Any]
+) -> None:
+    shop = followed_source(services, [feed])
+    shop.file(shop.change("I", id=9, status="before"))
+    shop.merge()
+    load = began(shop)
+    shop.load({"id": 1, "status": "a"}, {"id": 2, "status": "a"})
+    shop.merge()
+    assert shop.rows(columns="id, status") == [(1, "a"), (2, "a"), (9, "before")]
+    shop.load({"id": 1, "status": "b"})
+    shop.merge()
+    assert shop.rows(columns="id, status") == [(1, "b"), (2, "a"), (9, "before")]
+    whole(shop, load, 1)
+    shop.merge()
+    assert shop.rows(columns="id, status") == [(1, "b")]
+    if feed is EXACT:
+        assert ended(shop) == [(1, "a", load.sequence), (2, "a", load.sequence), (9, "before", load.sequence)]

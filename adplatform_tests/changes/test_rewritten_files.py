@@ -230,7 +230,7 @@ def merge_at(services: Services, declared: ChangesSource, later: timedelta) -> N
 
 
 @pytest.mark.parametrize(
-    "moments", [range(2, 90, 14), *(pytest.param([n], marks=pytest.mark.slow) for n in range(1, 90))]
+    "moments", [range(3, 40, 9), *(pytest.param([n], marks=pytest.mark.slow) for n in range(1, 70))]
 )
 def test_a_process_that_is_killed_between_versions_of_a_file_loses_none_and_merges_none_twice(
     services: Services, moments: range | list[int]

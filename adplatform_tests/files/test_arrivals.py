@@ -16,6 +16,7 @@ from adplatform.files.arrivals import (
     Settle,
     Wait,
     checked_files,
+    counting,
     decide,
     listed_files,
     newest_versions,
@@ -204,6 +205,21 @@ def test_the_newest_version_of_a_key_counts_whatever_order_they_were_seen_in() -
     late = obj("a", 3, 0)
     objects = [obj("a", 1, 5), obj("b", 2, 0), late, replace(obj("a", 4, 9), state=ObjectState.EXCLUDED)]
     assert [o.number for o in newest_versions(objects)] == [1, 2]
+
+
+def test_every_version_counts_where_each_is_a_file_of_its_own_as_far_as_s3_still_has_it() -> None:
+    def gone(number: int, **more: Any) -> RawObject:
+        """One of a bucket without versions, where the next of its key takes its place."""
+        return obj("c", number, number, version=f"e{number}+10", **more)
+
+    older, newer, out = obj("a", 2, 0), obj("a", 1, 5), replace(obj("a", 4, 9), state=ObjectState.EXCLUDED)
+    lost, kept, last = gone(5), gone(6, archived_key="archive/c"), gone(7)
+    objects = [older, newer, obj("b", 3), out, lost, kept, last]
+    assert [o.number for o in counting(objects, every_version=True)] == [1, 2, 3, 6, 7]
+    assert counting(objects, every_version=False) == newest_versions(objects)
+    decision = decide(layout(), Delivery(DAY, arrivals=7), objects, at(99), every_version=True)
+    assert isinstance(decision, Settle)
+    assert [o.number for o in decision.objects] == [1, 2, 3, 6, 7]
 
 
 def test_versions_of_one_second_are_told_apart_by_their_place() -> None:
