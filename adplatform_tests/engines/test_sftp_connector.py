@@ -461,6 +461,8 @@ def test_a_process_that_is_killed_before_any_write_loses_nothing_and_lands_nothi
         with suppress(Crash):
             fetched.work()
         killed, fetched.fuse.left = fetched.fuse.left < 0, -1
+        # What has landed is published and archived before anybody looks again.
+        fetched.settle()
         fetched.later(minutes=2)
         fetched.work()
         call += step
@@ -468,6 +470,7 @@ def test_a_process_that_is_killed_before_any_write_loses_nothing_and_lands_nothi
     names = sorted(f"orders_20260314_{n}.csv" for n in range(0, call, step))
     assert sorted(fetched.delivered()) == names
     assert fetched.versions() == names
+    assert fetched.objects("landing/") == []
     # A start of which nobody heard.
     assert len(fetched.left()) <= 1
     assert call > 20
@@ -507,6 +510,22 @@ def test_targets_are_called_by_their_folders_and_never_alike() -> None:
     assert len(set(names)) == len(folders)
     assert len({below_name(folder) for folder in folders} | set(names)) == 2 * len(folders)
     assert all(len(name) < 120 for name in names)
+
+
+def test_people_are_told_also_when_the_process_is_killed_before_it_tells_them(fetched: Fetched, told: Messages) -> None:
+    fetched.work()
+    fetched.put("orders_20260314_\n.csv")
+    call, messages = 0, list[dict[str, Any]]()
+    fetched.list_again()
+    while not messages:
+        fetched.fuse.left = call
+        with suppress(Crash):
+            fetched.work()
+        messages, call = told(), call + 1
+    fetched.fuse.left = -1
+    fetched.work()
+    assert {each["event"] for each in messages} == {"files_refused"}
+    assert call > 3
 
 
 def test_names_that_nobody_can_ask_for_are_refused_and_told_once(fetched: Fetched, told: Messages) -> None:
