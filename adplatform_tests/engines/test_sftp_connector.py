@@ -567,6 +567,26 @@ def test_a_host_key_that_changed_in_the_night_is_told_once_with_both_keys(fetche
     assert fetched.bare.ledger.messages.troubles(fetched.declared.source) == {}
 
 
+def test_while_there_is_no_connector_nothing_is_given_up_and_that_is_told_once(
+    fetched: Fetched, told: Messages
+) -> None:
+    fetched.put(A)
+    fetched.until(lambda: fetched.intentions("transfer"))
+    fetched.list_again()
+    fetched.bare.aws.client("transfer").delete_connector(ConnectorId=fetched.connector)
+    for _ in range(4):
+        fetched.look()
+        fetched.later(minutes=6)
+    [message] = told()
+    assert "`adplatform provision` makes it" in message["error"]
+    assert fetched.transfers() == []
+    fetched.pattern.provision(fetched.services)
+    fetched.work()
+    fetched.settle()
+    assert fetched.versions() == [A]
+    assert told() == []
+
+
 @pytest.mark.parametrize("fault", ["connector_errored", "connector_pending"])
 def test_while_the_connector_cannot_be_used_nothing_is_started_and_that_is_told_once(
     fetched: Fetched, told: Messages, fault: str
@@ -675,6 +695,25 @@ def test_by_a_listing_that_is_old_by_now_nothing_is_deleted(services: Services, 
     fetched.later(minutes=61)
     fetched.pass_by()
     assert eventually(lambda: fetched.on_server() == [])
+
+
+def test_an_output_that_is_gone_is_left_for_the_next_listing(fetched: Fetched) -> None:
+    fetched.work()
+    fetched.put(A)
+    fetched.list_again()
+    fetched.look()
+    run = fetched.runs("listing-")[-1].run_id
+    assert eventually(lambda: fetched.target().engine.observe([run])[run].final)
+    fetched.fuse.left = 1
+    with suppress(Crash):
+        fetched.look()
+    fetched.fuse.left = -1
+    fetched.bare.store.delete(fetched.bare.zones.raw_bucket, [each["Key"] for each in fetched.objects("listings/")])
+    fetched.work()
+    assert "gone" in fetched.runs("listing-")[-1].error
+    fetched.pass_by()
+    fetched.settle()
+    assert fetched.versions() == [A]
 
 
 def test_an_output_that_is_no_listing_is_told_once_and_the_next_is_taken(fetched: Fetched, told: Messages) -> None:
