@@ -11,14 +11,16 @@ import pytest
 
 from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
-from adplatform.contracts.sftp import SftpSource
+from adplatform.contracts.sftp import SftpFeed, SftpSource
 from adplatform.engines.engine import Postponed
+from adplatform.engines.events import connector_events, woken
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.provided_connectors import fingerprint
 from adplatform.engines.sftp_connector import below_name, connector_files, target_name
 from adplatform.engines.sftp_listings import Listings
 from adplatform.engines.sftp_plans import MOST_PATHS
 from adplatform.engines.sftp_transfers import CHANGED, Transfers
+from adplatform.flow.provision import events_to_queue
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import IntentState, RunState
 from adplatform.platform.settings import Settings, read_settings
@@ -63,7 +65,12 @@ def test_files_are_listed_fetched_landed_and_delivered(fetched: Fetched) -> None
     assert fetched.left() == []
     fetched.pass_by()
     fetched.settle()
-    assert len(fetched.transfers()) == 1
+    [run] = fetched.transfers()
+    assert (run.state, run.files, run.objects, run.failed) == (RunState.SUCCEEDED, 2, 2, 0)
+    assert run.started_at
+    assert run.ended_at
+    assert run.started_at <= run.ended_at
+    assert fetched.runs("listing-")[-1].error == "files: 3 listed, 1 of no feed"
     assert len(fetched.versions()) == 2
 
 
@@ -417,7 +424,6 @@ def test_what_an_old_transfer_brings_is_not_landed_behind_what_a_later_listing_w
     fetched.until(lambda: any(run.ended for run in fetched.transfers()))
     fetched.settle()
     assert fetched.delivered() == {A: "id\n2\n"}
-    assert not all(run.ended for run in fetched.transfers())
     fetched.work()
     fetched.settle()
     assert fetched.versions() == [A]
@@ -442,6 +448,32 @@ def test_a_plan_that_nobody_has_carried_out_is_by_the_next_judgement(fetched: Fe
     fetched.pass_by()
     fetched.settle()
     assert fetched.versions() == [A]
+
+
+def test_what_ends_is_reported_and_wakes_whoever_looks(fetched: Fetched) -> None:
+    pattern = fetched.pattern
+    events_to_queue(fetched.bare, pattern.source, pattern.events)
+    other = {**ORDERS, "remote": "/elsewhere/{date}.csv"}
+    events_to_queue(fetched.bare, replace(pattern.source, name="other"), connector_events(elsewhere(fetched, other)))
+    fetched.put(A)
+    fetched.look()
+    assert eventually(lambda: woken(fetched.bare, pattern.source))
+    fetched.until(fetched.transfers)
+    assert eventually(lambda: woken(fetched.bare, pattern.source))
+    assert not woken(fetched.bare, pattern.source)
+    assert not woken(fetched.bare, replace(pattern.source, name="other"))
+
+
+def elsewhere(fetched: Fetched, feed: dict[str, Any]) -> SftpSource:
+    """A source whose server is another."""
+    at = fetched.declared.from_.model_copy(update={"host": "other.example"})
+    return fetched.declared.model_copy(update={"from_": at, "feeds": [SftpFeed.model_validate(feed)]})
+
+
+def test_events_of_a_named_connector_are_known_by_its_id(fetched: Fetched) -> None:
+    at = fetched.declared.from_.model_copy(update={"connector": "c-" + "0" * 17})
+    pattern = connector_events(fetched.declared.model_copy(update={"from_": at}))
+    assert pattern["detail"] == {"connector-id": ["c-" + "0" * 17]}
 
 
 # Killed
@@ -594,7 +626,7 @@ def test_while_the_connector_cannot_be_used_nothing_is_started_and_that_is_told_
     fetched.put(A)
     fetched.until(lambda: fetched.intentions("transfer"))
     fetched.list_again()
-    fetched.order(fault, seconds=4)
+    fetched.order(fault)
     for _ in range(4):
         fetched.look()
         fetched.later(minutes=6)
@@ -602,7 +634,8 @@ def test_while_the_connector_cannot_be_used_nothing_is_started_and_that_is_told_
     [message] = told()
     assert fault.removeprefix("connector_").upper() in message["error"]
     assert all(each.begun == 0 for each in fetched.pursued())
-    eventually(lambda: fetched.pattern.targets(fetched.bare)[0].engine.check() == [], 10)
+    fetched.order(fault, seconds=0.01)
+    assert eventually(lambda: fetched.pattern.targets(fetched.bare)[0].engine.check() == [])
     fetched.later(minutes=6)
     fetched.work()
     fetched.settle()
