@@ -54,3 +54,13 @@ def test_a_damaged_memory_says_where_it_is(memories: Memories) -> None:
     s3.put_object(Bucket=bucket, Key=key, Body=b"x", Metadata={"run": "one", "at": NOW.isoformat()})
     with pytest.raises(PermanentFailure, match=rf"s3://{bucket}/{key} is damaged"):
         memories.read("/out")
+
+
+def test_a_memory_never_expires_and_notes_do(memories: Memories) -> None:
+    services = memories.services
+    said = services.s3.get_bucket_lifecycle_configuration(Bucket=services.zones.raw_bucket)["Rules"]
+    days = {rule["Filter"]["Prefix"]: rule.get("Expiration", {}).get("Days") for rule in said}
+    assert days[services.zones.fetched("")[:-1]] is None
+    kept = [services.zones.sftp_listings(""), services.zones.sftp_transfers(""), services.zones.fetch_plans("")]
+    # A transfer may take a day, and its results are kept for seven; a plan is asked for until its last file is there.
+    assert all(days[prefix[:-1]] >= 7 for prefix in kept)
