@@ -74,6 +74,9 @@ class SftpConnector(SftpHost):
     """The connector, by its id; by default `adplatform provision` makes one."""
     role: str = Field(default="adplatform-transfer", min_length=1, max_length=2048)
     """The IAM role, by name or ARN, with which the connector writes into the raw bucket and reads the secret."""
+    logging_role: str | None = Field(default=None, min_length=1, max_length=2048)
+    """The IAM role, by name or ARN, with which the connector logs to CloudWatch why something failed; without one it
+    does not log."""
 
 
 SERVER = r"^(s-[0-9a-f]{17}|[a-z][a-z0-9-]{0,62})$"

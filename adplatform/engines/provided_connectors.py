@@ -59,8 +59,7 @@ class Connector:
     @property
     def role(self) -> str:
         """The ARN of the role with which it works."""
-        role = self.at.role
-        return role if role.startswith("arn:") else f"arn:aws:iam::{self.services.account}:role/{role}"
+        return self._arn(self.at.role)
 
     @property
     def tags(self) -> dict[str, str]:
@@ -174,15 +173,20 @@ class Connector:
         return {tag["Key"]: tag["Value"] for page in pages for tag in page.get("Tags") or ()}
 
     def _wanted(self) -> dict[str, Any]:
+        logging = {"LoggingRole": self._arn(self.at.logging_role)} if self.at.logging_role else {}
         return {
             "Url": self.url,
             "AccessRole": self.role,
+            **logging,
             "SftpConfig": {
                 "UserSecretId": self._secret(),
                 "TrustedHostKeys": list(self.at.host_keys),
                 "MaxConcurrentConnections": self.at.connections,
             },
         }
+
+    def _arn(self, role: str) -> str:
+        return role if role.startswith("arn:") else f"arn:aws:iam::{self.services.account}:role/{role}"
 
     def _secret(self) -> str:
         """The ARN of the secret.
@@ -215,6 +219,8 @@ class Connector:
             return
         if not _same_secret(config.get("UserSecretId", ""), self.at.secret):
             yield Finding(f"connector {self.id} logs in by another secret than {self.at.secret}: {remedy}", fatal=False)
+        if self.at.logging_role and said.get("LoggingRole") != (logs := self._arn(self.at.logging_role)):
+            yield Finding(f"connector {self.id} does not log as {logs}, which is declared: {remedy}", fatal=False)
         if config.get("MaxConcurrentConnections", 1) != self.at.connections:
             yield Finding(
                 f"connector {self.id} opens {config.get('MaxConcurrentConnections', 1)} connections, and "

@@ -86,7 +86,11 @@ def connector_targets(
     @cache
     def findings() -> Sequence[Finding]:
         """Once for all targets of a look."""
-        return connector.findings(test=_is_doubtful(services, name, names))
+        try:
+            return connector.findings(test=_is_doubtful(services, name, names))
+        except PermanentFailure as e:
+            # One tells of it, and the others wait.
+            return [Finding(str(e))]
 
     folders = folders_of(declared.fetched)
     names = [target_name(folder) for folder in folders]

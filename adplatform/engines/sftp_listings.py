@@ -79,14 +79,14 @@ class Listings:
     def cancel(self, run_id: str) -> bool:
         raise PermanentFailure("Transfer Family stops no listing; it ends by itself")
 
-    def output(self, run_id: str) -> bytes:
-        """
-        Raises:
-            PermanentFailure: it is gone.
-        """
+    def output(self, run_id: str) -> bytes | None:
+        """What a run wrote; None where that has expired."""
         s3, key = self.services.s3, self._key(run_id)
         with aws_failures(self.services.zones.raw_uri(key)):
-            body: bytes = s3.get_object(Bucket=self.services.zones.raw_bucket, Key=key)["Body"].read()
+            try:
+                body: bytes = s3.get_object(Bucket=self.services.zones.raw_bucket, Key=key)["Body"].read()
+            except s3.exceptions.NoSuchKey:
+                return None
         return body
 
     def _run(self, run_id: str) -> Run:
@@ -133,4 +133,4 @@ def require_usable(connector: Connector, findings: Sequence[Finding]) -> None:
         Postponed: the connector cannot be used, which the listing that tells has people know of.
     """
     if any(each.fatal for each in findings):
-        raise Postponed(f"connector {connector.id} cannot be used at present", UNUSABLE)
+        raise Postponed(f"the connector to {connector.url} cannot be used at present", UNUSABLE)

@@ -1,8 +1,8 @@
 """What is remembered of the folders of a server: an object for each, written by whoever judges its listings."""
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -29,7 +29,8 @@ class Remembered:
 
 @dataclass
 class Memories:
-    """The memories of one source; ``kept`` are those that were read last, by key."""
+    """The memories of one source; ``kept`` are those that were read last, by key. An object begins with a line of JSON,
+    and goes on as ``adplatform.sftp.memory`` writes it."""
 
     services: Services
     source: str
@@ -54,7 +55,7 @@ class Memories:
                 if kept is None or _status(e) != _NOT_MODIFIED:
                     raise
                 return kept
-        self.kept[key] = self._remembered(key, found, body)
+        self.kept[key] = self._remembered(key, found["ETag"], body)
         return self.kept[key]
 
     def write(self, folder: str, new: Remembered, seen: Remembered) -> bool:
@@ -62,10 +63,11 @@ class Memories:
         key, zones = self._key(folder), self.services.zones
         unless = {"IfMatch": seen.etag} if seen.etag else {"IfNoneMatch": "*"}
         said = {"run": new.run, "at": new.at.isoformat() if new.at else "", "plan": new.plan}
-        where = {"Bucket": zones.raw_bucket, "Key": key, "Metadata": said}
+        # The ETag may be that of the content alone, so all that counts is content.
+        body = json.dumps(said).encode() + b"\n" + write_memory(new.memory)
+        where = {"Bucket": zones.raw_bucket, "Key": key}
         with aws_failures(zones.raw_uri(key)):
             try:
-                body = write_memory(new.memory)
                 self.services.s3.put_object(Body=body, **where, **unless, **zones.put_arguments)
             except ClientError as e:
                 if _status(e) not in (_CONFLICT, _CHANGED):
@@ -73,11 +75,11 @@ class Memories:
                 return False
         return True
 
-    def _remembered(self, key: str, found: dict[str, Any], body: bytes) -> Remembered:
-        said = found.get("Metadata", {})
+    def _remembered(self, key: str, etag: str, body: bytes) -> Remembered:
+        head, _, memory = body.partition(b"\n")
         try:
-            at = datetime.fromisoformat(said["at"])
-            return Remembered(read_memory(body), said["run"], at, said.get("plan", ""), found["ETag"])
+            said = json.loads(head)
+            return Remembered(read_memory(memory), said["run"], datetime.fromisoformat(said["at"]), said["plan"], etag)
         except (ValueError, KeyError, TypeError, OSError) as e:
             place = self.services.zones.raw_uri(key)
             raise PermanentFailure(
@@ -86,7 +88,7 @@ class Memories:
             ) from e
 
     def _key(self, folder: str) -> str:
-        return f"{self.services.zones.fetched(self.source)}{digest(folder)}.jsonl.gz"
+        return f"{self.services.zones.fetched(self.source)}{digest(folder)}.memory"
 
 
 def _status(error: ClientError) -> int:

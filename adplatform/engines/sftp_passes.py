@@ -65,18 +65,21 @@ class Passes:
     connector: Connector
     plans: Plans
     memories: Memories
-    output: Callable[[str], bytes]
+    output: Callable[[str], bytes | None]
     most: int = MOST_BATCHES
 
     def judge(self, place: Place, run: EngineRun) -> str:
         """
         Raises:
-            PermanentFailure: the output, the plan or the memory is gone or damaged.
+            PermanentFailure: the plan is gone, or the memory damaged.
             TransientFailure: AWS does not answer at present, or does not allow it.
         """
         at = run.ended_at or self.services.ledger.now()
+        output = self.output(run.run_id)
+        if output is None:
+            return "its output was gone before anybody looked at it"
         try:
-            listing = read_listing(self.output(run.run_id), place.folder)
+            listing = read_listing(output, place.folder)
         except ValueError as e:
             said = f"the output of listing {run.run_id} of {place.folder} is no listing: {e}"
             self._trouble(place, "unreadable", said)

@@ -134,6 +134,7 @@ class Transfers:
             said = _QUEUED if waiting else "IN_PROGRESS"
             return Run(run_id, RunState.WAITING if waiting else RunState.RUNNING, said)
         failed = [_why(each) for each in results.values() if each["StatusCode"] == _FAILED]
+        row = self.row(run_id)
         return Run(
             run_id,
             # One whose every file failed, too: what becomes of each file is for the next listing.
@@ -141,6 +142,7 @@ class Transfers:
             _FAILED if len(failed) == len(codes) else _COMPLETED,
             clipped(listed(f"{count} x {why}" for why, count in Counter(failed).most_common()), _LONGEST_MESSAGE),
             final=True,
+            started_at=row.found_at if row is not None else None,
             ended_at=self.services.ledger.now(),
             files=len(codes) - len(failed),
             failed=len(failed),

@@ -59,6 +59,7 @@ def test_a_connector_is_made_as_it_is_declared_and_only_once(fetched: Fetched) -
         ({"host_keys": [KEY]}, f"{fingerprint(KEY)} are declared", True),
         ({"role": "another"}, ":role/another is declared", True),
         ({"port": 1}, "sftp://127.0.0.1:1 is declared", True),
+        ({"logging_role": "logs"}, ":role/logs, which is declared", False),
         ({"connections": 5}, "5 are declared", False),
         ({"secret": "partner/other"}, "another secret than partner/other", False),
     ],

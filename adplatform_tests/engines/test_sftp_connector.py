@@ -11,14 +11,16 @@ import pytest
 
 from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
-from adplatform.contracts.sftp import SftpSource
+from adplatform.contracts.sftp import SftpFeed, SftpSource
 from adplatform.engines.engine import Postponed
+from adplatform.engines.events import connector_events, woken
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.provided_connectors import fingerprint
 from adplatform.engines.sftp_connector import below_name, connector_files, target_name
 from adplatform.engines.sftp_listings import Listings
 from adplatform.engines.sftp_plans import MOST_PATHS
 from adplatform.engines.sftp_transfers import CHANGED, Transfers
+from adplatform.flow.provision import events_to_queue
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import IntentState, RunState
 from adplatform.platform.settings import Settings, read_settings
@@ -63,7 +65,12 @@ def test_files_are_listed_fetched_landed_and_delivered(fetched: Fetched) -> None
     assert fetched.left() == []
     fetched.pass_by()
     fetched.settle()
-    assert len(fetched.transfers()) == 1
+    [run] = fetched.transfers()
+    assert (run.state, run.files, run.objects, run.failed) == (RunState.SUCCEEDED, 2, 2, 0)
+    assert run.started_at
+    assert run.ended_at
+    assert run.started_at <= run.ended_at
+    assert fetched.runs("listing-")[-1].error == "files: 3 listed, 1 of no feed"
     assert len(fetched.versions()) == 2
 
 
@@ -417,7 +424,6 @@ def test_what_an_old_transfer_brings_is_not_landed_behind_what_a_later_listing_w
     fetched.until(lambda: any(run.ended for run in fetched.transfers()))
     fetched.settle()
     assert fetched.delivered() == {A: "id\n2\n"}
-    assert not all(run.ended for run in fetched.transfers())
     fetched.work()
     fetched.settle()
     assert fetched.versions() == [A]
@@ -444,6 +450,32 @@ def test_a_plan_that_nobody_has_carried_out_is_by_the_next_judgement(fetched: Fe
     assert fetched.versions() == [A]
 
 
+def test_what_ends_is_reported_and_wakes_whoever_looks(fetched: Fetched) -> None:
+    pattern = fetched.pattern
+    events_to_queue(fetched.bare, pattern.source, pattern.events)
+    other = {**ORDERS, "remote": "/elsewhere/{date}.csv"}
+    events_to_queue(fetched.bare, replace(pattern.source, name="other"), connector_events(elsewhere(fetched, other)))
+    fetched.put(A)
+    fetched.look()
+    assert eventually(lambda: woken(fetched.bare, pattern.source))
+    fetched.until(fetched.transfers)
+    assert eventually(lambda: woken(fetched.bare, pattern.source))
+    assert not woken(fetched.bare, pattern.source)
+    assert not woken(fetched.bare, replace(pattern.source, name="other"))
+
+
+def elsewhere(fetched: Fetched, feed: dict[str, Any]) -> SftpSource:
+    """A source whose server is another."""
+    at = fetched.declared.from_.model_copy(update={"host": "other.example"})
+    return fetched.declared.model_copy(update={"from_": at, "feeds": [SftpFeed.model_validate(feed)]})
+
+
+def test_events_of_a_named_connector_are_known_by_its_id(fetched: Fetched) -> None:
+    at = fetched.declared.from_.model_copy(update={"connector": "c-" + "0" * 17})
+    pattern = connector_events(fetched.declared.model_copy(update={"from_": at}))
+    assert pattern["detail"] == {"connector-id": ["c-" + "0" * 17]}
+
+
 # Killed
 
 
@@ -461,6 +493,8 @@ def test_a_process_that_is_killed_before_any_write_loses_nothing_and_lands_nothi
         with suppress(Crash):
             fetched.work()
         killed, fetched.fuse.left = fetched.fuse.left < 0, -1
+        # What has landed is published and archived before anybody looks again.
+        fetched.settle()
         fetched.later(minutes=2)
         fetched.work()
         call += step
@@ -468,6 +502,7 @@ def test_a_process_that_is_killed_before_any_write_loses_nothing_and_lands_nothi
     names = sorted(f"orders_20260314_{n}.csv" for n in range(0, call, step))
     assert sorted(fetched.delivered()) == names
     assert fetched.versions() == names
+    assert fetched.objects("landing/") == []
     # A start of which nobody heard.
     assert len(fetched.left()) <= 1
     assert call > 20
@@ -509,6 +544,23 @@ def test_targets_are_called_by_their_folders_and_never_alike() -> None:
     assert all(len(name) < 120 for name in names)
 
 
+def test_people_are_told_also_when_the_process_is_killed_before_it_tells_them(fetched: Fetched, told: Messages) -> None:
+    fetched.work()
+    fetched.put("orders_20260314_\n.csv")
+    fetched.list_again()
+    fetched.look()
+    run = fetched.runs("listing-")[-1].run_id
+    assert eventually(lambda: fetched.target().engine.observe([run])[run].final)
+    # The process is killed between the memory and what the plan tells.
+    fetched.fuse.left = 3
+    with suppress(Crash):
+        fetched.look()
+    assert fetched.fuse.left == -1
+    assert told() == []
+    fetched.work()
+    assert [each["event"] for each in told()] == ["files_refused"]
+
+
 def test_names_that_nobody_can_ask_for_are_refused_and_told_once(fetched: Fetched, told: Messages) -> None:
     fetched.put("orders_20260314_\n.csv")
     fetched.put(A)
@@ -547,6 +599,26 @@ def test_a_host_key_that_changed_in_the_night_is_told_once_with_both_keys(fetche
     assert fetched.bare.ledger.messages.troubles(fetched.declared.source) == {}
 
 
+def test_while_there_is_no_connector_nothing_is_given_up_and_that_is_told_once(
+    fetched: Fetched, told: Messages
+) -> None:
+    fetched.put(A)
+    fetched.until(lambda: fetched.intentions("transfer"))
+    fetched.list_again()
+    fetched.bare.aws.client("transfer").delete_connector(ConnectorId=fetched.connector)
+    for _ in range(4):
+        fetched.look()
+        fetched.later(minutes=6)
+    [message] = told()
+    assert "`adplatform provision` makes it" in message["error"]
+    assert fetched.transfers() == []
+    fetched.pattern.provision(fetched.services)
+    fetched.work()
+    fetched.settle()
+    assert fetched.versions() == [A]
+    assert told() == []
+
+
 @pytest.mark.parametrize("fault", ["connector_errored", "connector_pending"])
 def test_while_the_connector_cannot_be_used_nothing_is_started_and_that_is_told_once(
     fetched: Fetched, told: Messages, fault: str
@@ -554,7 +626,7 @@ def test_while_the_connector_cannot_be_used_nothing_is_started_and_that_is_told_
     fetched.put(A)
     fetched.until(lambda: fetched.intentions("transfer"))
     fetched.list_again()
-    fetched.order(fault, seconds=4)
+    fetched.order(fault)
     for _ in range(4):
         fetched.look()
         fetched.later(minutes=6)
@@ -562,7 +634,8 @@ def test_while_the_connector_cannot_be_used_nothing_is_started_and_that_is_told_
     [message] = told()
     assert fault.removeprefix("connector_").upper() in message["error"]
     assert all(each.begun == 0 for each in fetched.pursued())
-    eventually(lambda: fetched.pattern.targets(fetched.bare)[0].engine.check() == [], 10)
+    fetched.order(fault, seconds=0.01)
+    assert eventually(lambda: fetched.pattern.targets(fetched.bare)[0].engine.check() == [])
     fetched.later(minutes=6)
     fetched.work()
     fetched.settle()
@@ -655,6 +728,25 @@ def test_by_a_listing_that_is_old_by_now_nothing_is_deleted(services: Services, 
     fetched.later(minutes=61)
     fetched.pass_by()
     assert eventually(lambda: fetched.on_server() == [])
+
+
+def test_an_output_that_is_gone_is_left_for_the_next_listing(fetched: Fetched) -> None:
+    fetched.work()
+    fetched.put(A)
+    fetched.list_again()
+    fetched.look()
+    run = fetched.runs("listing-")[-1].run_id
+    assert eventually(lambda: fetched.target().engine.observe([run])[run].final)
+    fetched.fuse.left = 1
+    with suppress(Crash):
+        fetched.look()
+    fetched.fuse.left = -1
+    fetched.bare.store.delete(fetched.bare.zones.raw_bucket, [each["Key"] for each in fetched.objects("listings/")])
+    fetched.work()
+    assert "gone" in fetched.runs("listing-")[-1].error
+    fetched.pass_by()
+    fetched.settle()
+    assert fetched.versions() == [A]
 
 
 def test_an_output_that_is_no_listing_is_told_once_and_the_next_is_taken(fetched: Fetched, told: Messages) -> None:

@@ -158,7 +158,7 @@ class Fetched:
         """Somebody wants another listing."""
         self.watch.intend(self.target(begins), f"asked/{next(self.numbers)}")
 
-    def until(self, done: Callable[[], Any], seconds: float = 15.0) -> None:
+    def until(self, done: Callable[[], Any], seconds: float = 60.0) -> None:
         """Looks until it is so."""
         deadline = time.monotonic() + seconds
         while not done():
