@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "ledger": (HISTORY, "Show what arrived, what became of it, and why."),
     "reports": (REPORTS, "Show the reports that were asked for and where each stands."),
     "runs": ("engine_runs", "Show the runs of managed engines, AppFlow for example."),
+    "uploads": ("uploads", "Show what workflows found of files that were uploaded by SFTP."),
     "describe": ("describe", "Write the declaration of a database's tables from its catalogue."),
     "inventory": ("inventory", "Compare a store elsewhere with what has landed and been delivered."),
     "tables": (HISTORY, "List the clean tables, their columns and partitions."),

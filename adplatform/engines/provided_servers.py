@@ -128,7 +128,7 @@ def _server(client: Any, secrets: Any, declared: DeclaredServer) -> str:
     if wanted.endpoint == "vpc":
         request["EndpointDetails"] = _endpoint(wanted)
     if wanted.host_key_secret:
-        request["HostKey"] = secrets.get_secret_value(SecretId=wanted.host_key_secret)["SecretString"]
+        request["HostKey"] = _secret(secrets, wanted.host_key_secret)
     if attached := _attached(client, declared):
         request["WorkflowDetails"] = attached
     return str(client.create_server(**request)["ServerId"])
@@ -284,7 +284,7 @@ def _lock_out(client: Any, declared: DeclaredServer, server: str) -> None:
 def _decryption_key(secrets: Any, name: str, of: str) -> None:
     """The secret where Transfer Family looks for the private key of a user (its user guide, "Manage PGP keys"), with
     the key of another secret."""
-    key = parse_key(of, secrets.get_secret_value(SecretId=of)["SecretString"])
+    key = parse_key(of, _secret(secrets, of))
     members = {"PGPPrivateKey": key.data.decode(), **({"PGPPassphrase": key.passphrase} if key.passphrase else {})}
     wanted = json.dumps(members, sort_keys=True)
     try:
@@ -292,6 +292,20 @@ def _decryption_key(secrets: Any, name: str, of: str) -> None:
             secrets.put_secret_value(SecretId=name, SecretString=wanted)
     except secrets.exceptions.ResourceNotFoundException:
         secrets.create_secret(Name=name, SecretString=wanted)
+
+
+def _secret(secrets: Any, name: str) -> str:
+    """
+    Raises:
+        PermanentFailure: there is no such secret, or it is no text; nothing of it is quoted.
+    """
+    try:
+        found = secrets.get_secret_value(SecretId=name)
+    except secrets.exceptions.ResourceNotFoundException as e:
+        raise PermanentFailure(f"secret {name} does not exist: make it, with the private key as text") from e
+    if "SecretString" not in found:
+        raise PermanentFailure(f"secret {name} is binary: Transfer Family takes keys as text; store it armoured")
+    return str(found["SecretString"])
 
 
 def _tags(client: Any, arn: str) -> dict[str, str]:

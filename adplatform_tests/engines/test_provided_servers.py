@@ -1,6 +1,7 @@
 """What ``adplatform provision`` makes of a declared SFTP server, and what it changes of one that is there."""
 
 import json
+import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,6 +19,7 @@ from adplatform.failures import PermanentFailure
 from adplatform.platform.aws import Aws
 from adplatform.platform.settings import Settings
 from adplatform_tests.support.calls import CountedAws, WatchedAws
+from adplatform_tests.support.sftp_uploads import make_key
 
 ACCOUNT = "123456789012"
 FEED = {"name": "orders", "start_date": "2026-01-01", "columns": {"id": "bigint"}}
@@ -177,6 +179,28 @@ def test_the_key_that_a_workflow_decrypts_with_is_put_where_it_looks_for_it(
     [step, _] = decrypt["Steps"]
     target = step["DecryptStepDetails"]["DestinationFileLocation"]["S3FileLocation"]
     assert (target["Bucket"], target["Key"].split("$")[0]) == (bucket, "prepared/sftp-uploads/")
+
+
+def test_a_secret_that_is_missing_or_binary_is_named(aws: Aws, transfer: Any, declare: Declare, bucket: str) -> None:
+    declared = declare(workflow={"decrypt": {"secret": f"pgp-{bucket}"}})
+    with pytest.raises(PermanentFailure, match=f"secret pgp-{bucket} does not exist"):
+        provided(aws, declared)
+    aws.client("secretsmanager").create_secret(Name=f"pgp-{bucket}", SecretBinary=b"private")
+    with pytest.raises(PermanentFailure, match="is binary") as raised:
+        provided(aws, declared)
+    assert "private" not in str(raised.value)
+    with pytest.raises(PermanentFailure, match="secret none-there does not exist"):
+        provided(aws, declare(server="keyed", host_key_secret="none-there"))
+
+
+def test_a_server_is_made_with_the_host_key_that_partners_know(
+    aws: Aws, transfer: Any, declare: Declare, bucket: str, tmp_path: Path
+) -> None:
+    key = make_key(tmp_path)
+    aws.client("secretsmanager").create_secret(Name=f"host-{bucket}", SecretString=key.file.read_text())
+    server = provided(aws, declare(host_key_secret=f"host-{bucket}"))
+    shown = subprocess.run(["ssh-keygen", "-lf", key.file], capture_output=True, text=True, check=True).stdout
+    assert described(transfer, server)["HostKeyFingerprint"] in shown
 
 
 def test_a_key_is_taken_away_only_when_the_others_are_there_whenever_it_is_killed(

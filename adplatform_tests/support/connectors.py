@@ -59,13 +59,18 @@ def results(aws: Aws, connector: str, transfer: str) -> dict[str, dict[str, Any]
 
 
 def events_of(aws: Aws, connector: str) -> Callable[[int], list[dict[str, Any]]]:
-    """Waits for a number of events about a connector that were sent since this call, and takes all there are then."""
+    """As :func:`events_about`, of a connector."""
+    return events_about(aws, aws.client("transfer").describe_connector(ConnectorId=connector)["Connector"]["Arn"])
+
+
+def events_about(aws: Aws, arn: str) -> Callable[[int], list[dict[str, Any]]]:
+    """Waits for a number of events about a connector or a server that were sent since this call, and takes all there
+    are then."""
     sqs, events, name = aws.client("sqs"), aws.client("events"), f"q-{uuid.uuid4().hex[:12]}"
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    about = aws.client("transfer").describe_connector(ConnectorId=connector)["Connector"]["Arn"]
-    events.put_rule(Name=name, EventPattern=json.dumps({"source": ["aws.transfer"], "resources": [about]}))
-    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
+    target = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": ["aws.transfer"], "resources": [arn]}))
+    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": target}])
 
     def taken(count: int) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from adplatform.platform.aws import Aws
+from adplatform_tests.support.connectors import events_about
 from adplatform_tests.support.sftp_uploads import (
     ROLE,
     Partner,
@@ -168,6 +169,26 @@ def test_a_session_that_ends_in_the_middle_leaves_what_came(s3: Any, bucket: str
     client.get_channel().get_transport().close()
     assert eventually(lambda: keys(s3, bucket) == ["landing/acme/a.csv"])
     assert body(s3, bucket, "a.csv") == b"id\n1"
+
+
+def test_events_tell_of_files_that_were_closed_and_of_those_that_were_not(
+    aws: Aws, transfer: Any, server: str, bucket: str, partner: Partner
+) -> None:
+    taken = events_about(aws, transfer.describe_server(ServerId=server)["Server"]["Arn"])
+    partner.put({"a.csv": b"id\n1\n"})
+    client = partner.session()
+    file = client.open("b.csv", "wb")
+    file.write(b"id")
+    file.stat()  # what was written is there by the answer
+    client.get_channel().get_transport().close()
+    whole, partial = sorted(taken(2), key=lambda event: str(event["detail-type"]))
+    assert (whole["detail-type"], partial["detail-type"]) == (
+        *("SFTP Server File Upload Completed", "SFTP Server File Upload Failed"),
+    )
+    detail = whole["detail"]
+    assert (detail["server-id"], detail["username"], detail["bytes"]) == (server, partner.user, 5)
+    assert (detail["file-path"], detail["status-code"]) == (f"/{bucket}/landing/acme/a.csv", "COMPLETED")
+    assert partial["detail"]["bytes"] == 2
 
 
 # Users

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _BURST, _A_SECOND = 100, 1.0
 """New executions of an account (AWS General Reference, quotas of Transfer Family)."""
-_AT_ONCE = 8
+_AT_ONCE = 32
 _TIMEOUT = 60
 """Seconds of a custom step that does not say."""
 _LOOK_AGAIN_SECONDS = 0.2

@@ -1,4 +1,5 @@
-"""Events about uploads to servers on the default bus, with the details that AWS's reference has."""
+"""Events about uploads to servers on the default bus, with the details that AWS's reference has. Decided here: a file
+that was cut off has failed, and its path is that of the object."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
