@@ -31,6 +31,6 @@ def shown_files(services: Services, source: Source, known: Mapping[str, Known], 
             for entry in entries:
                 objects.setdefault(entry["key"], set()).update((entry["version"], entry["etag"].strip('"')))
             seen[flow, day] = objects
-        if {each.version, each.etag.strip('"')} & seen[flow, day].get(each.key, set()):
+        if ({each.version, each.etag.strip('"')} - {""}) & seen[flow, day].get(each.key, set()):
             found.add(path)
     return found

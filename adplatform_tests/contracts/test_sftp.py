@@ -40,21 +40,34 @@ def test_a_comment_behind_a_host_key_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("feed", "settings", "said"),
     [
-        ({"remote": "out/*.csv"}, {}, "pattern"),
+        ({"remote": "out/*.csv"}, {}, "begins with /: /out/"),
+        ({"remote": "/out/"}, {}, "names files, not a folder"),
+        ({"remote": "/out//a.csv"}, {}, "has // or"),
         ({"remote": "/out/../*.csv"}, {}, "no parent folder"),
         ({"landing": "x/{file}"}, {}, "landing is where fetched files are put"),
         ({"arrival": {"complete_when": "quiet"}}, {}, "complete_when is engine"),
         ({"schedule": "0 6 * * *"}, {}, "use every"),
-        ({"ready": {"marker": "a/b"}}, {}, "pattern"),
+        ({"ready": {"marker": "a/b"}}, {}, "without /"),
+        ({"ready": {"marker": "{file}"}}, {}, "a name of its own"),
         ({}, {"from": {**HOST, "host_keys": []}}, "needs host and host_keys"),
-        ({}, {"from": {**HOST, "host_keys": ["AAAA"]}}, "pattern"),
+        ({}, {"from": {**HOST, "host_keys": ["AAAA"]}}, "'AAAA' is no host key"),
+        ({}, {"from": {**HOST, "host_keys": [f"sftp.example.com {KEY}"]}}, "is no host key"),
+        ({}, {"from": {**HOST, "host_keys": ["ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAA"]}}, "is no host key"),
+        ({}, {"from": {**HOST, "host_keys": KEY}}, "is a list"),
         ({}, {"from": {**HOST, "kind": "ftp"}}, "'client'"),
         ({}, {"afterwards": {"delete": True, "move_to": "archive"}}, "not both"),
+        ({}, {"afterwards": {"move_to": "../done"}}, "no ., .. and"),
+        ({"remote": "/out/done/*.csv"}, {"afterwards": {"move_to": "/out/done"}}, "is where the files of orders are"),
     ],
 )
 def test_what_cannot_be_fetched_is_refused(feed: dict[str, Any], settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         declared(feed, **settings)
+
+
+def test_a_deadline_leaves_the_rest_of_the_arrival_rule() -> None:
+    [feed] = declared({"arrival": {"deadline": "6h"}}).feeds
+    assert (feed.arrival.complete_when, feed.arrival.accept_early) == ("engine", None)
 
 
 USERS = [{"name": "acme", "keys": [f"{KEY} acme@laptop"]}]

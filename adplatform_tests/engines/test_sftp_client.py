@@ -19,11 +19,13 @@ from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.source import declared_source
 from adplatform.ledger.extracts import Extract
+from adplatform.sftp.places import rules_of
 from adplatform_tests.support.calls import CountedAws, WatchedAws
 from adplatform_tests.support.clocks import Clock
 from adplatform_tests.support.sftp_faults import Faults, FaultyHost, faulty_host
 
 PASSWORD = "not-so-secret"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBNbIXTcKGDwsFIGCGc7ZbBgzqDuBgbTj0RmGtKYvW2p"
 DAY = datetime.now(UTC).date() - timedelta(days=1)
 FEED = {
     "name": "orders",
@@ -363,3 +365,24 @@ def test_a_wrong_password_is_said_without_it(partner: Partner) -> None:
         partner.go()
     assert "wrong-one" not in str(caught.value)
     assert PASSWORD not in str(caught.value)
+
+
+def test_a_folder_that_is_not_there_holds_up_no_other_and_is_said_once(partner: Partner) -> None:
+    partner.declared["feeds"] = [FEED, {**FEED, "name": "late", "remote": "later/{file}"}]
+    partner.put("a")
+    first, second = partner.go(), partner.go()
+    assert set(partner.brought(first)) == {"a"}
+    [(where, why)] = partner.manifest(first)["left"].items()
+    assert where.endswith("/out/later")
+    assert "correct `remote`" in why
+    assert partner.manifest(second)["left"] == {}
+
+
+def test_a_feed_all_of_whose_files_are_anothers_is_refused_by_name() -> None:
+    feeds = [{**FEED, "remote": "/out/*.csv"}, {**FEED, "name": "refunds", "remote": "/out/refunds_*.csv"}]
+    host = {"kind": "client", "host": "h", "secret": "s", "host_keys": [KEY]}
+    with pytest.raises(PermanentFailure, match=r"feed refunds: all files of its remote .* are those of orders, too"):
+        rules_of(SftpSource.model_validate({"source": "acme", "from": host, "feeds": feeds}))
+    both = rules_of(SftpSource.model_validate({"source": "acme", "from": host, "feeds": feeds[::-1]}))
+    taken = [rule.feed for rule in both if rule.place("/out/refunds_1.csv", datetime(2026, 3, 1, tzinfo=UTC))]
+    assert taken == ["refunds"]

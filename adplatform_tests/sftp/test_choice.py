@@ -141,3 +141,17 @@ def test_nothing_that_speaks_ssh_is_loaded_to_decide() -> None:
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert "adplatform.sftp.choice" in done.stdout.split()
     assert {"asyncssh", "paramiko"} & set(done.stdout.split()) == set()
+
+
+def test_what_is_at_or_below_a_path_that_cannot_be_listed_for_now_stays_remembered() -> None:
+    taken = choose([listed()], {}, [replace(RULE, stable_for=timedelta(0))], NOW, "first")
+    unread = choose([Refused("/out", "the user may not do that")], taken.known, [RULE], NOW + MINUTE, "second")
+    again = choose([listed()], unread.known, [RULE], NOW + 2 * MINUTE, "third")
+    assert (due(taken), due(again)) == ([listed().path], [])
+
+
+def test_a_file_that_has_become_another_feeds_is_fetched_for_that() -> None:
+    at_once = replace(RULE, stable_for=timedelta(0))
+    first = choose([listed()], {}, [at_once], NOW, "first")
+    second = choose([listed()], first.known, [replace(at_once, feed="sales")], NOW + MINUTE, "second")
+    assert [each.feed for each in (*first.due, *second.due)] == ["orders", "sales"]
