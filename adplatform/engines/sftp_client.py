@@ -41,7 +41,9 @@ MOST_TRIES = 3
 """How often a file is fetched in one pass."""
 Reached = tuple[Host, tuple[Credentials, ...]]
 _UPLOADS = 8
-_NOTED_AT_ONCE = 25
+_MOST_BEHIND, _MOST_BYTES_BEHIND = 100, 1 << 30
+"""Files, and bytes of them, that have come and are not in the landing zone yet: they lie on this machine's disk."""
+_NOTED_AT_ONCE = 50
 _CLEARED_AGAIN = 24 * 3600
 """Seconds after which moving or deleting a file is tried again that failed."""
 
@@ -327,7 +329,7 @@ def _uploaded(
         return path, Chunk(row.id, 0, number, keys[path], told.version, size, now, of=of, etag=told.etag)
 
     objects: dict[str, Landed] = {}
-    going: set[Future[tuple[str, Chunk]]] = set()
+    going: dict[Future[tuple[str, Chunk]], int] = {}
     noted: list[Chunk] = []
 
     def note(ended: Iterable[Future[tuple[str, Chunk]]], least: int) -> None:
@@ -341,9 +343,11 @@ def _uploaded(
     with ThreadPoolExecutor(_UPLOADS, thread_name_prefix="upload") as pool:
         try:
             for each in fetched:
-                going.add(pool.submit(put, each, next(numbers)))
-                if len(going) >= 2 * _UPLOADS:
-                    ended, going = wait(going, return_when=FIRST_COMPLETED)
+                going[pool.submit(put, each, next(numbers))] = each.file.size or 0
+                while len(going) > _MOST_BEHIND or sum(going.values()) > _MOST_BYTES_BEHIND:
+                    ended, _ = wait(going, return_when=FIRST_COMPLETED)
+                    for future in ended:
+                        del going[future]
                     note(ended, _NOTED_AT_ONCE)
         finally:
             ended, _ = wait(going)

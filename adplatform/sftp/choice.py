@@ -5,7 +5,7 @@ is never more to remember than the server has.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from adplatform.sftp.listing import Refused, RemoteFile
@@ -147,7 +147,7 @@ def failed(known: Mapping[str, Known], paths: Iterable[str], at: datetime) -> di
 def landed(known: Mapping[str, Known], objects: Mapping[str, Landed]) -> dict[str, Known]:
     """The memory once these files are in the landing zone."""
     brought = {path: known[path] for path in objects if path in known}
-    return {**known, **{path: replace(each, **asdict(objects[path])) for path, each in brought.items()}}
+    return {**known, **{path: replace(each, **vars(objects[path])) for path, each in brought.items()}}
 
 
 def _is_within(path: str, paths: Collection[str]) -> bool:

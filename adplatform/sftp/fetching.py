@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import json
-import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -18,14 +17,14 @@ from adplatform.failures import PermanentFailure, TransientFailure, local_failur
 from adplatform.sftp.connection import Credentials, Host, opened
 from adplatform.sftp.errors import Changed, escaped, sftp_failures
 from adplatform.sftp.listing import RemoteFile, found, is_as_listed
-from adplatform.sftp.loop import running_loop, to_its_end, waited_for
+from adplatform.sftp.loop import running_loop, waited_for
 from adplatform.sftp.session import Sftp
 
 if TYPE_CHECKING:
     import asyncssh
 
 _STEP = 64 << 20
-"""Bytes after which what came is made to last, and noted."""
+"""Bytes after which what came is noted."""
 _NOTED_FROM = 1 << 20
 """What is smaller is sooner fetched again than noted."""
 _BLOCK = 1 << 20
@@ -86,7 +85,7 @@ async def _fetched(sftp: Sftp, file: RemoteFile, target: Path) -> Fetched:
             async for data in reading:
                 arrival.add(data)
         arrival.settle(await sftp.found(file.path))
-        return await to_its_end(arrival.publish)
+        return arrival.publish()
 
 
 def fetch_all(
@@ -295,15 +294,9 @@ class _Arrival:
     def publish(self) -> Fetched:
         with _disk(self._what):
             self._out.flush()
-            os.fsync(self._out.fileno())
             self._path.replace(self.target)
             self._is_published = True
             self._note.unlink(missing_ok=True)
-            folder = os.open(self.target.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
         return Fetched(self.file, self.target, self._digest.hexdigest(), self.start)
 
     def _sure(self) -> int:
@@ -317,9 +310,8 @@ class _Arrival:
             return length if same and length <= self._path.stat().st_size else 0
 
     def _keep(self) -> None:
-        """Make what came last, and note it."""
+        """Note what came."""
         self._out.flush()
-        os.fsync(self._out.fileno())
         self._note.write_text(json.dumps({**self._identity(), "sure": self._length}), encoding="utf-8")
         self._kept = self._length
 

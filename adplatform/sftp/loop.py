@@ -1,7 +1,7 @@
 """An event loop in a thread of its own, for callers that are not asynchronous."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from threading import Thread
 from typing import Any, TypeVar
@@ -35,14 +35,4 @@ def waited_for(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, _Resul
         return future.result()
     except BaseException:
         future.cancel()
-        raise
-
-
-async def to_its_end(work: Callable[[], _Result]) -> _Result:
-    """What blocking work comes to, in a thread; it is waited for where the wait is cancelled, too."""
-    future = asyncio.get_running_loop().run_in_executor(None, work)
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        await asyncio.wait({future})
         raise

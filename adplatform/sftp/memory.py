@@ -4,7 +4,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -54,7 +54,7 @@ def _read(text: str) -> Memory:
 def _lines(memory: Memory) -> Iterator[dict[str, Any]]:
     for path, each in memory.known.items():
         # Size, time and since are always there; of the others only what says something.
-        said = {name: value for name, value in asdict(each).items() if value not in ("", 0, None) or name in _KEPT}
+        said = {name: value for name, value in vars(each).items() if value not in ("", 0, None) or name in _KEPT}
         times = {name: said[name].isoformat() for name in _TIMES if said.get(name)}
         yield {"path": path, **said, **times}
     for path, why in memory.refused.items():

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import stat
 import threading
 import time
 import tracemalloc
@@ -411,22 +410,3 @@ def test_whoever_is_asked_may_break_all_of_it_off(faulty: FaultyHost, target: Pa
     with pytest.raises(Enough):
         list(fetch_all(faulty_host_of(faulty), [PARTNER], pairs(files, target), 2, go_on))
     assert len(list(target.parent.iterdir())) < 50
-
-
-def test_a_fetch_that_is_broken_off_once_the_file_is_there_leaves_nothing_beside(
-    sftp: Sftp, sftp_host: SftpHost, target: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    content = os.urandom(2 * MIB)
-    file = put(sftp_host.folder / "file", content)
-    made_to_last = os.fsync
-
-    def fsync(opened: int) -> None:
-        made_to_last(opened)
-        if stat.S_ISDIR(os.fstat(opened).st_mode):
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(KeyboardInterrupt):
-        fetch(sftp, file, target)
-    assert target.read_bytes() == content
-    assert list(target.parent.iterdir()) == [target]
