@@ -206,8 +206,9 @@ def test_a_server_is_made_with_the_host_key_that_partners_know(
 def test_a_key_is_taken_away_only_when_the_others_are_there_whenever_it_is_killed(
     aws: Aws, transfer: Any, declare: Declare
 ) -> None:
-    old, new = declare(), declare(users=[{"name": "acme", "keys": [OTHER]}])
-    server = provided(aws, old)
+    server = transfer.create_server()["ServerId"]  # known by its id, so that it is not looked for among all others
+    old, new = declare(server=server), declare(server=server, users=[{"name": "acme", "keys": [OTHER]}])
+    provided(aws, old)
     for calls in range(1, 30):
         left = calls
 
