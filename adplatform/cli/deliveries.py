@@ -51,8 +51,8 @@ def push(
     if server is not None:
         provision_patterns(services, [pattern])
         for file in files:
-            path = remote_path(flow.feed, day, name or file.name)
-            put_file(services, server, path, file.read_text(encoding="utf-8"))
+            path = remote_path(flow.feed, day, name or file.name, datetime.now(UTC).date())
+            put_file(services, server, path, file.read_bytes())
             console.print(f"put {path} on the simulated server", highlight=False, soft_wrap=True)
         return
     bucket, arguments = services.zones.raw_bucket, services.zones.put_arguments

@@ -118,8 +118,8 @@ def _hand_over(services: Services, patterns: list[Pattern]) -> None:
             rows = [f"P{n:05},{n},person{n}@example.com,{n}.250,{day}T07:{n:02d}:00Z" for n in range(1, 41)]
             body = "\n".join(["parcel_id,order_id,recipient,weight_kg,handed_over_at", *rows, ""])
             for flow in pattern.source.feeds:
-                path = remote_path(flow.feed, day, f"{flow.feed.name}_{day:%Y%m%d}.csv")
-                put_file(services, pattern.simulated_host, path, body)
+                path = remote_path(flow.feed, day, f"{flow.feed.name}_{day:%Y%m%d}.csv", today)
+                put_file(services, pattern.simulated_host, path, body.encode())
 
 
 def _trade(services: Services, shops: Sequence[EngineFiles], console: Console) -> None:

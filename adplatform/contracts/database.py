@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from adplatform.contracts.changes import DELETED, HISTORY, RESERVED, VERSIONS
 from adplatform.contracts.durations import Duration
-from adplatform.contracts.feed import Arrival
+from adplatform.contracts.feed import BROUGHT, Brought
 from adplatform.contracts.merged import MergedFeed
 from adplatform.contracts.model import FileFormat, Strict
 from adplatform.contracts.source import FileSource
@@ -81,7 +81,7 @@ class TableFeed(MergedFeed):
     """Where the chunks lie below the source's own prefix; the run is a folder."""
     format: FileFormat = EXTRACTED
     """How the chunks are written; as csv with a header, compressed by gzip."""
-    arrival: Arrival = Arrival(complete_when="engine", accept_early=None)
+    arrival: Brought = BROUGHT
     """When a delivery is complete: once a run has read the whole table. A ``deadline`` may be set."""
 
     @property

@@ -1,9 +1,10 @@
 """A feed: one dataset of a source, with its contract, its landing layout and its arrival rule."""
 
+from collections.abc import Mapping
 from datetime import date, timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.model import Contract, Strict, TableFormat
@@ -54,6 +55,19 @@ class Arrival(Strict):
         if self.complete_when == "count" and self.expected_files is None:
             raise ValueError("complete_when: count needs expected_files")
         return self
+
+
+_BROUGHT: Mapping[str, Any] = {"complete_when": "engine", "accept_early": None}
+
+
+def _by_an_engine(given: Any) -> Any:
+    return {**_BROUGHT, **given} if isinstance(given, Mapping) else given
+
+
+BROUGHT = Arrival(**_BROUGHT)
+"""When a delivery is complete that an engine brings: by what its ended runs wrote."""
+Brought = Annotated[Arrival, BeforeValidator(_by_an_engine)]
+"""An arrival rule that is this one where it says nothing else."""
 
 
 class Pgp(Strict):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from adplatform.contracts.durations import Duration
-from adplatform.contracts.feed import Arrival, Feed
+from adplatform.contracts.feed import BROUGHT, Brought, Feed
 from adplatform.contracts.model import Strict
 from adplatform.contracts.source import FileSource
 from adplatform.contracts.stores import AnyStore, Share
@@ -26,7 +26,7 @@ _CRON = re.compile(r"cron\((?P<minute>\S+) \S+ \S+ \S+ \S+ \S+\)")
 class ReplicatedFeed(Feed):
     """One dataset among the files that a task replicates."""
 
-    arrival: Arrival = Arrival(complete_when="engine", accept_early=None)
+    arrival: Brought = BROUGHT
     """When a delivery is complete: by what ended executions transferred. A ``deadline`` may be set."""
 
     @model_validator(mode="after")

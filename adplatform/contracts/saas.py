@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from adplatform.contracts.durations import Duration, write_duration
-from adplatform.contracts.feed import Arrival, Feed
+from adplatform.contracts.feed import BROUGHT, Brought, Feed
 from adplatform.contracts.hints import did_you_mean
 from adplatform.contracts.model import Columns, FileFormat, Names, Strict
 from adplatform.contracts.ready_made import extended, ready_made_of
@@ -118,7 +118,7 @@ class FlowFeed(Feed):
     schema version, the date and the execution id are folders."""
     format: FileFormat = FileFormat(kind="ndjson")
     """How the flow writes its files; JSON lines by default, as AppFlow does."""
-    arrival: Arrival = Arrival(complete_when="engine", accept_early=None)
+    arrival: Brought = BROUGHT
     """When a delivery is complete: by what ended runs wrote. A ``deadline`` may be set."""
 
     @model_validator(mode="after")

@@ -1,12 +1,15 @@
 """Files on an SFTP server: who carries them, from where, and when each is taken."""
 
+import base64
+import binascii
 from datetime import timedelta
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from adplatform.contracts.durations import Duration
-from adplatform.contracts.feed import Arrival, Feed
+from adplatform.contracts.feed import BROUGHT, Brought, Feed
 from adplatform.contracts.model import Strict
 from adplatform.contracts.source import FileSource
 
@@ -17,14 +20,25 @@ KEY_TYPES = (
     "ecdsa-sha2-nistp256",
     "ecdsa-sha2-nistp384",
     "ecdsa-sha2-nistp521",
-    "rsa-sha2-256",
-    "rsa-sha2-512",
     "ssh-rsa",
 )
 HOST_KEY = rf"^({'|'.join(KEY_TYPES)}) [A-Za-z0-9+/]+={{0,2}}( .*)?$"
 _MOST_HOST_KEYS = 10
-BROUGHT = Arrival(complete_when="engine", accept_early=None)
-"""When a delivery is complete whose files are fetched: by what ended runs brought."""
+
+
+def _is_host_key(line: str) -> bool:
+    """Whether the key itself says that it is of the type that stands before it (RFC 4253, section 6.6)."""
+    kind, text = [*line.split(" "), "", ""][:2]
+    try:
+        blob = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return False
+    begins = len(kind).to_bytes(4) + kind.encode()
+    return kind in KEY_TYPES and blob.startswith(begins) and len(blob) > len(begins)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 class SftpHost(Strict):
@@ -50,6 +64,27 @@ class SftpHost(Strict):
         host = self.host or ""
         host = f"[{host}]" if ":" in host else host
         return f"sftp://{host}:{self.port}"
+
+    @field_validator("host", mode="before")
+    @classmethod
+    def _alone(cls, host: Any) -> Any:
+        if isinstance(host, str) and {"/", "@"}.intersection(host):
+            raise ValueError("host is a name or address alone, without sftp://, user and folder")
+        return host
+
+    @field_validator("host_keys", mode="before")
+    @classmethod
+    def _of_host_keys(cls, keys: Any) -> Any:
+        """Each a key, not a line that was pasted with more or less than that."""
+        if isinstance(keys, str):
+            raise ValueError("host_keys is a list, also of one key")
+        for key in keys if isinstance(keys, list | tuple) else ():
+            if isinstance(key, str) and not _is_host_key(key):
+                raise ValueError(
+                    f"{_shortened(key)!r} is no host key: write its type and base64, as `ssh-keyscan` prints them "
+                    "behind the name: ssh-ed25519 AAAA..."
+                )
+        return keys
 
     @field_validator("host_keys")
     @classmethod
@@ -230,6 +265,19 @@ class Ready(Strict):
     """The name of a file beside it that says that it is whole: ``{file}.done`` for one each, ``_SUCCESS`` for all of a
     folder. By default none is awaited."""
 
+    @field_validator("marker", mode="before")
+    @classmethod
+    def _name(cls, marker: Any) -> Any:
+        if isinstance(marker, str):
+            around = marker.replace("{file}", "", 1)
+            if "/" in marker:
+                raise ValueError("marker is the name of a file in the same folder, without /")
+            if not around or "{" in around or "}" in around:
+                raise ValueError(
+                    "marker is a name of its own, such as _SUCCESS or {file}.done, with {file} once at most"
+                )
+        return marker
+
 
 class Afterwards(Strict):
     """What becomes of a file on the server once it is published."""
@@ -243,7 +291,16 @@ class Afterwards(Strict):
     def _one(self) -> Self:
         if self.delete and self.move_to:
             raise ValueError("give move_to or delete, not both")
+        if {".", ".."}.intersection((self.move_to or "").split("/")) or "{" in (self.move_to or ""):
+            raise ValueError("move_to names a folder in that of the file, or an absolute one; it has no ., .. and {}")
         return self
+
+    def has(self, path: str) -> bool:
+        """Whether a file is where files are moved to."""
+        if self.move_to is None:
+            return False
+        folder, away = PurePosixPath(path).parent, PurePosixPath(self.move_to)
+        return folder == away if away.is_absolute() else folder.parts[-len(away.parts) :] == away.parts
 
 
 class SftpFeed(Feed):
@@ -256,7 +313,7 @@ class SftpFeed(Feed):
     """When a file is taken to be whole."""
     landing: str = "{feed}/dt={date}/{file}"
     """Fixed: where the files are put."""
-    arrival: Arrival = BROUGHT
+    arrival: Brought = BROUGHT
     """When a delivery is complete: by what was fetched. A ``deadline`` may be set."""
 
     @model_validator(mode="after")
@@ -269,7 +326,18 @@ class SftpFeed(Feed):
             raise ValueError("deliveries are processed once files were fetched; leave schedule out, use every")
         if "{feed}" in self.remote or ".." in self.remote.split("/"):
             raise ValueError("remote is made of {date}, {file} and *; it names no feed and no parent folder")
+        if self.remote.endswith("/"):
+            raise ValueError(f"remote names files, not a folder: {self.remote}{{file}} is all that are in this one")
+        if {"", "."}.intersection(self.remote.split("/")[1:]):
+            raise ValueError("remote has // or /./, which is in no path of a file: leave it out")
         return self
+
+    @field_validator("remote", mode="before")
+    @classmethod
+    def _absolute(cls, remote: Any) -> Any:
+        if isinstance(remote, str) and not remote.startswith("/"):
+            raise ValueError(f"remote begins with /: /{remote} where that is in the root folder of the user")
+        return remote
 
     @property
     def folder(self) -> str:
@@ -343,6 +411,11 @@ class SftpSource(FileSource):
                 )
             if lacking := [feed.name for feed in self.feeds if not isinstance(feed, SftpFeed)]:
                 raise ValueError(f"feed {lacking[0]}: remote is missing: say where its files are on the server")
+            if away := [feed.name for feed in self.fetched if self.afterwards.has(feed.remote)]:
+                raise ValueError(
+                    f"afterwards.move_to is where the files of {away[0]} are: none there is taken, as all there have "
+                    "been published; name another folder"
+                )
         elif any(feed.arrival.complete_when == "engine" for feed in self.feeds):
             raise ValueError("arrival.complete_when: engine is for files that are fetched; partners upload these")
         return self

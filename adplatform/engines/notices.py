@@ -112,4 +112,4 @@ def what_is_left(landing: Landing, *, nowhere: bool) -> str:
         said = []
     elif run.objects:
         said.append(f"the {run.objects} objects that it brought are delivered")
-    return "; ".join([*said, *filter(None, [landing.incomplete])])
+    return clipped("; ".join([*said, *filter(None, [landing.incomplete])]))

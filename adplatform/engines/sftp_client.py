@@ -25,7 +25,7 @@ from adplatform.platform.aws_errors import aws_failures, secret_failures
 from adplatform.platform.json_secrets import json_object
 from adplatform.sftp.choice import Due, Known, Landed, choose, failed, landed
 from adplatform.sftp.connection import Credentials, Host, connected, read_credentials
-from adplatform.sftp.errors import Changed, NoSuchFile
+from adplatform.sftp.errors import Changed, NoSuchFile, escaped
 from adplatform.sftp.fetching import Failed, Fetched, fetch_all
 from adplatform.sftp.listing import Refused, RemoteFile, listed
 from adplatform.sftp.memory import Memory, read_memory, write_memory
@@ -69,6 +69,11 @@ class Server:
 def _simulated(services: Services, secret: str) -> Host:
     with secret_failures(f"secret {secret}"):
         members = json_object(services.secrets.get_secret_value(SecretId=secret)["SecretString"])
+    if not {"host", "host_keys", "port"} <= members.keys():
+        raise PermanentFailure(
+            f"secret {secret} is of no simulated server: leave `simulated` out and declare `host` and `host_keys`, or "
+            "delete it, and `adplatform provision` makes one"
+        )
     return Host(str(members["host"]), tuple(members["host_keys"]), int(members["port"]))
 
 
@@ -97,15 +102,17 @@ class _Pass:
 
 
 def findings(services: Services, server: Server) -> Sequence[Finding]:
-    """Whether the server lets us in, and has the folders that are declared."""
-    found = []
+    """Whether the server lets us in, and has the folders that are declared; without one of them others are fetched
+    from."""
+    unread: list[str] = []
+    folders = folders_of(server.declared.fetched)
     with connected(*server.reached(services)) as sftp:
-        for folder in folders_of(server.declared.fetched):
+        for folder in folders:
             try:
                 next(listed(sftp, folder), None)
             except (NoSuchFile, AccessRefused) as e:
-                found.append(Finding(f"{e}; correct `remote`, or ask the server's owner"))
-    return found
+                unread.append(f"{e}; correct `remote`, or ask the server's owner")
+    return [Finding(text, fatal=len(unread) == len(folders)) for text in unread]
 
 
 def fetch_files(services: Services, server: Server, row: Extract, last: Extract | None, folder: Path) -> Extract:
@@ -113,7 +120,7 @@ def fetch_files(services: Services, server: Server, row: Extract, last: Extract 
     pass that succeeded last, ``folder`` an empty one for files under way.
 
     Raises:
-        PermanentFailure: the server lets nobody in, a folder is not there, or somebody wants the pass to end.
+        PermanentFailure: the server lets nobody in, has none of the folders, or somebody wants the pass to end.
         TransientFailure: the server or AWS does not answer for now; what is kept stays.
     """
     with aws_failures(row.name):
@@ -124,7 +131,8 @@ def fetch_files(services: Services, server: Server, row: Extract, last: Extract 
             files = _listed(sftp, server.declared)
             files, known = _cleared(done, sftp, files, before.known, now)
         chosen = choose(files, known, rules_of(server.declared), now, row.id)
-        done.left.update({path: why for path, why in chosen.refused.items() if path not in before.refused})
+        new = {path: why for path, why in chosen.refused.items() if path not in before.refused}
+        done.left.update({path: f"are not fetched ({why})" for path, why in new.items()})
         known = _fetched(done, reached, chosen.due, chosen.known)
         memory = write_memory(Memory(known, chosen.refused))
         services.s3.put_object(
@@ -171,9 +179,22 @@ def remembered(services: Services, last: Extract | None) -> Memory:
 
 
 def _listed(sftp: Sftp, declared: SftpSource) -> list[RemoteFile | Refused]:
+    """A folder that cannot be read is refused like a file, so that it holds up no other.
+
+    Raises:
+        NoSuchFile, AccessRefused: none can be read.
+    """
     found: dict[str, RemoteFile | Refused] = {}
-    for folder, depth in folders_of(declared.fetched).items():
-        found.update((each.path, each) for each in listed(sftp, folder, depth))
+    unread: list[NoSuchFile | AccessRefused] = []
+    folders = folders_of(declared.fetched)
+    for folder, depth in folders.items():
+        try:
+            found.update((each.path, each) for each in listed(sftp, folder, depth))
+        except (NoSuchFile, AccessRefused) as e:
+            unread.append(e)
+            found[folder] = Refused(folder, f"{e}; correct `remote`, or ask the server's owner")
+    if len(unread) == len(folders):
+        raise unread[0]
     return list(found.values())
 
 
@@ -184,7 +205,8 @@ def _cleared(
     known: Mapping[str, Known],
     now: datetime,
 ) -> tuple[list[RemoteFile | Refused], Mapping[str, Known]]:
-    """What is listed and known after those that readers see were moved away or deleted, as is declared."""
+    """What is listed and known after those that readers see were moved away or deleted, as is declared: the marker
+    first, since of a file without it the next pass still knows, and of a marker without its file nobody does."""
     afterwards = done.server.declared.afterwards
     if afterwards.move_to is None and not afterwards.delete:
         return files, known
@@ -201,7 +223,7 @@ def _cleared(
         placed = done.server.source.place(pending[path].key, now)
         marker = marker_of(path, markers[placed[0].feed.name]) if placed else None
         try:
-            for file in filter(None, (there[path], there.get(marker or ""))):
+            for file in filter(None, (there.get(marker or ""), there[path])):
                 _clear(sftp, file, afterwards.move_to)
                 gone.add(file.path)
         except Changed:
@@ -209,7 +231,7 @@ def _cleared(
         except (PermanentFailure, TransientFailure) as e:
             if not sftp.is_usable:
                 raise
-            done.left[path] = f"were fetched, and stay on the server ({e})"
+            done.left[path] = f"were fetched, and stay on the server ({_why(e, path)})"
             again[path] = replace(pending[path], cleared_at=now)
     return [file for file in files if file.path not in gone], {**known, **again}
 
@@ -240,11 +262,16 @@ def _fetched(done: _Pass, reached: Reached, due: Sequence[Due], known: Mapping[s
             left = [each for each in left if _may_pass(failures.get(each.file.path))]
     gone = {path for path, e in failures.items() if isinstance(e, (Changed, NoSuchFile))}
     bad = {path: e for path, e in failures.items() if path not in gone}
-    done.left.update({path: f"could not be fetched ({e})" for path, e in bad.items()})
+    done.left.update({path: f"could not be fetched ({_why(e, path)})" for path, e in bad.items()})
     now, after = done.services.now(), landed(known, objects)
     # What changed on the way waits anew.
-    after |= {path: Known(after[path].size, after[path].modified, now) for path in gone}
+    after |= {path: Known(after[path].size, after[path].modified, now, feed=after[path].feed) for path in gone}
     return failed(after, bad, now)
+
+
+def _why(failure: PermanentFailure | TransientFailure, path: str) -> str:
+    """Without the path, which is said with it: of many files there may be one reason."""
+    return str(failure).removeprefix(f"file {escaped(path)}").removeprefix(": ").strip()
 
 
 def _may_pass(failure: PermanentFailure | TransientFailure | None) -> bool:

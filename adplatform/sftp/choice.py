@@ -19,7 +19,7 @@ LONGEST_REST = timedelta(days=1)
 class Known:
     """What is remembered of a file: its size and time, since when it has been listed so, which fetch took it as it is
     now ("" for none), how many fetches failed and when the last did, the object that holds it ("" while it is not
-    landed), and when it was last asked for to be moved or deleted there, and how often."""
+    landed), when it was last asked for to be moved or deleted there, how often, and of which feed it was."""
 
     size: int | None
     modified: datetime | None
@@ -32,6 +32,7 @@ class Known:
     etag: str = ""
     cleared_at: datetime | None = None
     clearings: int = 0
+    feed: str = ""
 
     def same(self, file: RemoteFile) -> bool:
         return (self.size, self.modified) == (file.size, file.modified)
@@ -97,7 +98,8 @@ def choose(
     whole: bool = True,
 ) -> Chosen:
     """What of a listing is to be fetched by ``fetch``, the name of the pass that takes it. Where the listing is not
-    ``whole``, what it lacks stays remembered."""
+    ``whole``, what it lacks stays remembered; so does what is at or below a path that is refused, which may be listed
+    again. A file that has become another feed's begins anew."""
     paths = {file.path for file in listed}
     due: list[Due] = []
     seen: dict[str, Known] = {} if whole else {path: each for path, each in known.items() if path not in paths}
@@ -113,7 +115,10 @@ def choose(
             continue
         rule, day, name = placed
         before = known.get(file.path)
-        memory = before if before is not None and before.same(file) else Known(file.size, file.modified, now)
+        if before is not None and before.feed != rule.feed:
+            before = None
+        fresh = Known(file.size, file.modified, now, feed=rule.feed)
+        memory = before if before is not None and before.same(file) else fresh
         seen[file.path] = memory
         if memory.fetch:
             continue
@@ -124,6 +129,9 @@ def choose(
             due.append(Due(rule.feed, day, name, file))
         else:
             waiting += 1
+    if refused:
+        unseen = {path: each for path, each in known.items() if path not in paths or path in refused}
+        seen |= {path: each for path, each in unseen.items() if _is_within(path, refused)}
     return Chosen(tuple(due), seen, waiting, strangers, resting, refused)
 
 
@@ -140,6 +148,15 @@ def landed(known: Mapping[str, Known], objects: Mapping[str, Landed]) -> dict[st
     """The memory once these files are in the landing zone."""
     brought = {path: known[path] for path in objects if path in known}
     return {**known, **{path: replace(each, **asdict(objects[path])) for path, each in brought.items()}}
+
+
+def _is_within(path: str, paths: Collection[str]) -> bool:
+    """Whether it is one of the paths or below one."""
+    while path:
+        if path in paths:
+            return True
+        path = path.rpartition("/")[0]
+    return False
 
 
 def _placed(file: RemoteFile, rules: Sequence[Rule], now: datetime) -> tuple[Rule, date, str] | None:

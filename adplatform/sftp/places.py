@@ -8,17 +8,32 @@ from pathlib import PurePosixPath
 from adplatform.contracts.feed import Feed
 from adplatform.contracts.sftp import Afterwards, SftpFeed, SftpSource
 from adplatform.failures import PermanentFailure
-from adplatform.files.landing import Layout, Part, layout_of
+from adplatform.files.landing import Layout, layout_of, noise
 from adplatform.sftp.choice import Rule
 
 
 def rules_of(declared: SftpSource) -> list[Rule]:
-    """The rule of each feed.
+    """The rule of each feed. A file that fits several is of the one that is declared first.
 
     Raises:
-        PermanentFailure: a feed's ``remote`` is no template.
+        PermanentFailure: a feed's ``remote`` is no template, or one that is declared before takes all of its files.
     """
-    return [_rule(feed, declared.afterwards) for feed in declared.fetched]
+    rules: list[Rule] = []
+    earlier: dict[str, Layout] = {}
+    for feed in declared.fetched:
+        layout = _layout(feed)
+        example = layout.dated(feed.start_date).replace("{file}", _ANY).replace("*", _ANY)
+        moment = datetime.combine(feed.start_date, time(), UTC)
+        taker = next((name for name, other in earlier.items() if other.place(example, moment)), None)
+        if taker is not None:
+            raise PermanentFailure(
+                f"feed {feed.name}: all files of its remote {feed.remote} are those of {taker}, too, which is declared "
+                f"before it and takes them: make the two differ, or declare {feed.name} first"
+            )
+        place = partial(_place, feed, layout, tuple(earlier.values()), declared.afterwards)
+        rules.append(Rule(feed.name, place, feed.ready.stable_for, feed.ready.marker))
+        earlier[feed.name] = layout
+    return rules
 
 
 def folders_of(feeds: Sequence[SftpFeed]) -> dict[str, int]:
@@ -39,15 +54,17 @@ def moved_to(path: str, move_to: str) -> str:
     return str(here.parent / move_to / here.name)
 
 
-def remote_path(feed: Feed, day: date, name: str) -> str:
-    """Where a file of that name and date has to be on the server.
+def remote_path(feed: Feed, day: date, name: str, today: date) -> str:
+    """Where a file of that name and date has to be on the server, if it is put there ``today``.
 
     Raises:
-        PermanentFailure: no file of that name is one of the feed's, which may be of no server.
+        PermanentFailure: no file of that name is one of the feed's of that date; or the feed is of no server.
     """
     if not isinstance(feed, SftpFeed):
         raise PermanentFailure(f"{feed.name} is fetched from no server")
-    layout = layout_of("", feed.model_copy(update={"landing": feed.remote}))
+    layout = _layout(feed)
+    if "{date" not in feed.remote and day != today:
+        raise PermanentFailure(f"{feed.name} has no date in its names: a file that is put there now is of {today}")
     path = f"{layout.dated(day).rpartition('/')[0]}/{name}"
     placed = layout.place(path, datetime.combine(day, time(), UTC))
     if placed is None or placed.day != day or "*" in path:
@@ -68,21 +85,31 @@ def _covers(other: str, levels: int, folder: str, depth: int) -> bool:
     return len(below.relative_to(other).parts) + depth <= levels
 
 
-def _rule(feed: SftpFeed, afterwards: Afterwards) -> Rule:
-    layout = layout_of("", feed.model_copy(update={"landing": feed.remote}))
-    return Rule(feed.name, partial(_place, feed, layout, afterwards), feed.ready.stable_for, feed.ready.marker)
+_ANY = "\x00"
+"""Stands for what partners name as they like, in an example: no part of a template is it."""
+
+
+def _layout(feed: SftpFeed) -> Layout:
+    return layout_of("", feed.model_copy(update={"landing": feed.remote}), "remote")
 
 
 def _place(
-    feed: SftpFeed, layout: Layout, afterwards: Afterwards, path: str, modified: datetime
+    feed: SftpFeed,
+    layout: Layout,
+    earlier: Sequence[Layout],
+    afterwards: Afterwards,
+    path: str,
+    modified: datetime,
 ) -> tuple[date, str] | None:
-    """What is unfinished, a marker, older than the feed or already moved away is none of its files."""
+    """What is unfinished or hidden, a marker, older than the feed or already moved away is none of its files, and what
+    fits one of the ``earlier`` is another's."""
     placed = layout.place(path, modified)
-    if placed is None or placed.part is not Part.DATA or placed.day < feed.start_date:
+    if placed is None or placed.day < feed.start_date:
         return None
-    if _is_marker(path, feed.ready.marker) or _is_away(path, afterwards.move_to):
+    name = str(PurePosixPath(path).relative_to(feed.folder))
+    if noise(name) or _is_marker(path, feed.ready.marker) or afterwards.has(path):
         return None
-    return placed.day, str(PurePosixPath(path).relative_to(feed.folder))
+    return None if any(other.place(path, modified) for other in earlier) else (placed.day, name)
 
 
 def _is_marker(path: str, marker: str | None) -> bool:
@@ -91,10 +118,3 @@ def _is_marker(path: str, marker: str | None) -> bool:
         return False
     before, placeholder, after = marker.partition("{file}")
     return name == marker if not placeholder else name.startswith(before) and name.endswith(after)
-
-
-def _is_away(path: str, move_to: str | None) -> bool:
-    if move_to is None:
-        return False
-    folder, away = PurePosixPath(path).parent, PurePosixPath(move_to)
-    return folder == away if away.is_absolute() else folder.parts[-len(away.parts) :] == away.parts

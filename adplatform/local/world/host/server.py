@@ -4,6 +4,7 @@
 JSON; what cannot be done is 400 with the reason.
 """
 
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -31,9 +32,9 @@ def _connection(world: World) -> dict[str, Any]:
     return world.connection()
 
 
-def _put(world: World, path: str, text: str) -> dict[str, Any]:
-    """Write a file, as the partner does."""
-    return world.put(path, text)
+def _put(world: World, path: str, text: str = "", base64: str = "") -> dict[str, Any]:
+    """Write a file, as the partner does: of a text, or of bytes in base64."""
+    return world.put(path, b64decode(base64, validate=True) if base64 else text.encode())
 
 
 def _files(world: World) -> list[str]:
