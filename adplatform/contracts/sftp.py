@@ -65,6 +65,13 @@ class SftpHost(Strict):
         host = f"[{host}]" if ":" in host else host
         return f"sftp://{host}:{self.port}"
 
+    @field_validator("host", mode="before")
+    @classmethod
+    def _alone(cls, host: Any) -> Any:
+        if isinstance(host, str) and {"/", "@"}.intersection(host):
+            raise ValueError("host is a name or address alone, without sftp://, user and folder")
+        return host
+
     @field_validator("host_keys", mode="before")
     @classmethod
     def _of_host_keys(cls, keys: Any) -> Any:

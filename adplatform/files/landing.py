@@ -116,8 +116,9 @@ def noise(file: str) -> str:
     return f"{hidden!r} is the name of a hidden file or folder" if hidden is not None else ""
 
 
-def layout_of(source_prefix: str, feed: Feed) -> Layout:
-    """Compile the feed's landing template below ``source_prefix``, which ends with "/".
+def layout_of(source_prefix: str, feed: Feed, setting: str = "landing") -> Layout:
+    """Compile the feed's landing template below ``source_prefix``, which ends with "/". ``setting`` is what people call
+    the template.
 
     Raises:
         PermanentFailure: the template is not one, or its date cannot be read back.
@@ -136,30 +137,30 @@ def layout_of(source_prefix: str, feed: Feed) -> Layout:
             pattern += "(?P<file>.*)"
         else:
             date_format = found[1] or _ISO
-            pattern += f"(?P<date>{_date_pattern(date_format, feed)})"
+            pattern += f"(?P<date>{_date_pattern(date_format, f'feed {feed.name}: {setting}')})"
     pattern += re.escape(template[position:])
     if "{" in fixed or "}" in fixed or pattern.count("(?P<date>") > 1 or pattern.count("(?P<file>") > 1:
         raise PermanentFailure(
-            f"feed {feed.name}: landing {feed.landing!r} may hold {{feed}}, {{date}} (or {{date:%Y%m%d}}), {{file}} "
+            f"feed {feed.name}: {setting} {feed.landing!r} may hold {{feed}}, {{date}} (or {{date:%Y%m%d}}), {{file}} "
             "and *; date and file once"
         )
     return Layout(_fixed_beginning(template), template, re.compile(pattern, re.DOTALL), date_format, feed.arrival)
 
 
-def _date_pattern(date_format: str, feed: Feed) -> str:
+def _date_pattern(date_format: str, whose: str) -> str:
     used = re.findall("%.?", date_format)
     unknown = sorted({d for d in used if d not in _DATE_PARTS or used.count(d) > 1})
     if unknown:
         known = ", ".join(_DATE_PARTS)
         raise PermanentFailure(
-            f"feed {feed.name}: landing date {date_format!r} holds {', '.join(unknown)}; it may hold {known}, each once"
+            f"{whose} date {date_format!r} holds {', '.join(unknown)}; it may hold {known}, each once"
         )
     given = set(used)
     given |= {"%Y"} if "%y" in used else set()
     given |= {"%m", "%d"} if "%j" in used else set()
     lacking = sorted({"%Y", "%m", "%d"} - given)
     if lacking:
-        raise PermanentFailure(f"feed {feed.name}: landing date {date_format!r} lacks {', '.join(lacking)}")
+        raise PermanentFailure(f"{whose} date {date_format!r} lacks {', '.join(lacking)}")
     pattern = re.escape(date_format)
     for directive, digits in _DATE_PARTS.items():
         pattern = pattern.replace(directive, digits)

@@ -90,7 +90,7 @@ _ANY = "\x00"
 
 
 def _layout(feed: SftpFeed) -> Layout:
-    return layout_of("", feed.model_copy(update={"landing": feed.remote}))
+    return layout_of("", feed.model_copy(update={"landing": feed.remote}), "remote")
 
 
 def _place(

@@ -177,6 +177,22 @@ def test_a_file_leaves_the_server_once_readers_see_it(
     assert platform.query("select count(*) from {orders}") == [(1,)]
 
 
+def test_a_marker_is_moved_before_its_file_so_that_none_is_left_alone(
+    partner: Callable[..., Platform],
+    sftp_host: SftpHost,  # noqa: F811
+) -> None:
+    platform = partner({"ready": {"stable_for": "0s", "marker": "{file}.done"}}, afterwards={"move_to": "done"})
+    file = put(sftp_host, "out/orders_{date}.csv", (1, "ann@example.com", "9.90"))
+    marker = put(sftp_host, f"out/{file.name}.done")
+    in_the_way = put(sftp_host, f"out/done/{marker.name}", (2, "in@the.way", "1.00"))
+    platform.process()
+    later(platform, minutes=15).process()
+    assert (file.exists(), marker.exists()) == (True, True)
+    in_the_way.unlink()
+    later(platform, days=1, hours=1).process()
+    assert (file.exists(), marker.exists()) == (False, False)
+
+
 def test_a_file_that_may_not_be_read_holds_up_no_other_and_people_are_notified(
     partner: Callable[..., Platform],
     sftp_host: SftpHost,  # noqa: F811

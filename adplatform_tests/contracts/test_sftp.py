@@ -1,5 +1,6 @@
 """What may be declared of files on an SFTP server."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,34 +41,35 @@ def test_a_comment_behind_a_host_key_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("feed", "settings", "said"),
     [
-        ({"remote": "out/*.csv"}, {}, "begins with /: /out/"),
-        ({"remote": "/out/"}, {}, "names files, not a folder"),
-        ({"remote": "/out//a.csv"}, {}, "has // or"),
+        ({"remote": "out/*.csv"}, {}, "remote begins with /: /out/"),
+        ({"remote": "/out/"}, {}, "/out/.file. is all that are in this one"),
+        ({"remote": "/out//a.csv"}, {}, "no path of a file"),
+        ({"remote": "/out/./a.csv"}, {}, "no path of a file"),
         ({"remote": "/out/../*.csv"}, {}, "no parent folder"),
         ({"landing": "x/{file}"}, {}, "landing is where fetched files are put"),
         ({"arrival": {"complete_when": "quiet"}}, {}, "complete_when is engine"),
         ({"schedule": "0 6 * * *"}, {}, "use every"),
-        ({"ready": {"marker": "a/b"}}, {}, "without /"),
+        ({"ready": {"marker": "a/b"}}, {}, "in the same folder"),
         ({"ready": {"marker": "{file}"}}, {}, "a name of its own"),
+        ({"ready": {"marker": "{name}.done"}}, {}, "a name of its own"),
         ({}, {"from": {**HOST, "host_keys": []}}, "needs host and host_keys"),
-        ({}, {"from": {**HOST, "host_keys": ["AAAA"]}}, "'AAAA' is no host key"),
+        ({}, {"from": {**HOST, "host_keys": ["AAAA"]}}, "'AAAA' is no host key: write its type and base64"),
         ({}, {"from": {**HOST, "host_keys": [f"sftp.example.com {KEY}"]}}, "is no host key"),
-        ({}, {"from": {**HOST, "host_keys": ["ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAA"]}}, "is no host key"),
+        ({}, {"from": {**HOST, "host_keys": ["ssh-ed25519 AAAA"]}}, "is no host key"),
         ({}, {"from": {**HOST, "host_keys": KEY}}, "is a list"),
+        ({}, {"from": {**HOST, "host": "sftp://acme@sftp.example.com/out"}}, "a name or address alone"),
+        ({}, {"afterwards": {"move_to": "."}}, "names a folder in that of the file"),
+        ({}, {"afterwards": {"move_to": "../done"}}, "names a folder in that of the file"),
+        ({}, {"afterwards": {"move_to": "done/{date}"}}, "names a folder in that of the file"),
+        ({"remote": "/out/done/*.csv"}, {"afterwards": {"move_to": "done"}}, "where the files of orders are"),
+        ({"remote": "/out/*.csv"}, {"afterwards": {"move_to": "/out"}}, "where the files of orders are"),
         ({}, {"from": {**HOST, "kind": "ftp"}}, "'client'"),
         ({}, {"afterwards": {"delete": True, "move_to": "archive"}}, "not both"),
-        ({}, {"afterwards": {"move_to": "../done"}}, "no ., .. and"),
-        ({"remote": "/out/done/*.csv"}, {"afterwards": {"move_to": "/out/done"}}, "is where the files of orders are"),
     ],
 )
 def test_what_cannot_be_fetched_is_refused(feed: dict[str, Any], settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         declared(feed, **settings)
-
-
-def test_a_deadline_leaves_the_rest_of_the_arrival_rule() -> None:
-    [feed] = declared({"arrival": {"deadline": "6h"}}).feeds
-    assert (feed.arrival.complete_when, feed.arrival.accept_early) == ("engine", None)
 
 
 USERS = [{"name": "acme", "keys": [f"{KEY} acme@laptop"]}]
@@ -146,3 +148,12 @@ def test_mistakes_of_both_kinds_of_feeds_have_their_line(tmp_path: Path) -> None
     )
     _, [mistake] = read_declarations(tmp_path, {"SftpFiles": SftpSource})
     assert (mistake.line, mistake.where, mistake.reason) == (9, "feeds.orders.colour", "unknown setting")
+
+
+def test_a_deadline_is_given_without_the_rest_of_the_arrival_rule() -> None:
+    [feed] = declared({"arrival": {"deadline": "9h"}}).feeds
+    assert (feed.arrival.complete_when, feed.arrival.accept_early, feed.arrival.deadline) == (
+        "engine",
+        None,
+        timedelta(hours=9),
+    )

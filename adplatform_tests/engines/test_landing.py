@@ -7,7 +7,10 @@ from datetime import timedelta
 import pytest
 
 from adplatform.engines.engine import Claim
-from adplatform.ledger.engine_run import RunState
+from adplatform.engines.landing import Landing
+from adplatform.engines.notices import what_is_left
+from adplatform.failures import MAX_TEXT
+from adplatform.ledger.engine_run import EngineRun, RunState
 from adplatform_tests.engines.fake_engine import LIMITS
 from adplatform_tests.engines.world import Brought, settled_entries
 from adplatform_tests.flow.world import Crash
@@ -112,6 +115,12 @@ def test_a_file_with_a_fault_is_an_outcome_and_not_delivered(replicated: Brought
     replicated.settle()
     assert [key.rpartition("/")[2] for key in replicated.delivered(replicated.base.clock().date())] == ["a.csv"]
     assert replicated.run(run_id).error.startswith("1 objects failed their verification:")
+
+
+def test_what_is_said_of_a_run_fits_into_the_ledger_however_many_reasons_there_are() -> None:
+    run = EngineRun("acme", "files", "1", state=RunState.SUCCEEDED)
+    left = {f"could not be fetched (reason {number}, {'x' * 200})": [f"/out/{number}"] for number in range(5_000)}
+    assert len(what_is_left(Landing(run, left), nowhere=False)) <= MAX_TEXT
 
 
 def test_a_run_of_which_it_cannot_be_read_what_it_wrote_waits_and_holds_up_no_other(watched: Brought) -> None:

@@ -354,6 +354,35 @@ def test_a_folder_that_is_not_there_is_a_finding_with_what_to_do(partner: Partne
     assert "correct `remote`" in finding.text
 
 
+def test_a_folder_that_is_not_there_holds_up_no_other_feed_and_is_said_once(partner: Partner) -> None:
+    partner.declared["feeds"] = [FEED, {**FEED, "name": "returns", "remote": "later/{file}"}]
+    partner.put("a")
+    (finding,) = findings(partner.services, partner.server)
+    assert not finding.fatal
+    first, second = partner.go(), partner.go()
+    assert set(partner.brought(first)) == {"a"}
+    [(where, why)] = partner.manifest(first)["left"].items()
+    assert where == f"{partner.host.folder}/out/later"
+    assert "no such file or folder" in why
+    assert "correct `remote`" in why
+    assert partner.manifest(second)["left"] == {}
+    (partner.host.folder / "out/later").mkdir()
+    (partner.host.folder / "out/later/r.csv").write_text("order_id\n1\n")
+    assert [each["key"].rpartition("/")[2] for each in partner.manifest(partner.go())["files"]] == ["r.csv"]
+
+
+def test_of_files_that_may_not_be_read_one_reason_is_said_for_all(partner: Partner) -> None:
+    partner.faults.denied |= {str(partner.put(f"{number}")) for number in range(5)}
+    assert len(set(partner.manifest(partner.go())["left"].values())) == 1
+
+
+def test_a_secret_of_no_simulated_server_is_said(partner: Partner) -> None:
+    partner.declared = {**partner.declared, "simulated": True}
+    del partner.declared["from"]["host"]
+    with pytest.raises(PermanentFailure, match="is of no simulated server: leave `simulated` out"):
+        partner.go()
+
+
 def test_a_wrong_password_is_said_without_it(partner: Partner) -> None:
     told = json.dumps({"Username": "partner", "Password": "wrong-one"})
     partner.services.secrets.put_secret_value(SecretId=partner.declared["from"]["secret"], SecretString=told)
@@ -365,17 +394,6 @@ def test_a_wrong_password_is_said_without_it(partner: Partner) -> None:
         partner.go()
     assert "wrong-one" not in str(caught.value)
     assert PASSWORD not in str(caught.value)
-
-
-def test_a_folder_that_is_not_there_holds_up_no_other_and_is_said_once(partner: Partner) -> None:
-    partner.declared["feeds"] = [FEED, {**FEED, "name": "late", "remote": "later/{file}"}]
-    partner.put("a")
-    first, second = partner.go(), partner.go()
-    assert set(partner.brought(first)) == {"a"}
-    [(where, why)] = partner.manifest(first)["left"].items()
-    assert where.endswith("/out/later")
-    assert "correct `remote`" in why
-    assert partner.manifest(second)["left"] == {}
 
 
 def test_a_feed_all_of_whose_files_are_anothers_is_refused_by_name() -> None:

@@ -44,7 +44,7 @@ def test_the_key_of_an_intention_names_a_part_also_when_it_is_wanted_again() -> 
 
 
 def source(remote: str, **feed: Any) -> SftpSource:
-    key = "ssh-ed25519 AAAA"
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBNbIXTcKGDwsFIGCGc7ZbBgzqDuBgbTj0RmGtKYvW2p"
     at = {"kind": "connector", "host": "h", "secret": "s", "host_keys": [key]}
     orders = {"name": "orders", "start_date": "2026-01-01", "columns": {"id": "string"}, "remote": remote, **feed}
     return SftpSource.model_validate({"source": "acme", "from": at, "feeds": [orders]})

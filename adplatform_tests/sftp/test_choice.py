@@ -136,22 +136,26 @@ def test_fifty_thousand_files_are_decided_each_once() -> None:
     assert (len(first.due), len(second.due), len(third.due), len(third.known)) == (0, 50_000, 0, 50_000)
 
 
+def test_a_file_that_has_become_another_feeds_is_fetched_for_that_one() -> None:
+    rule = replace(RULE, stable_for=timedelta(0))
+    first = choose([listed()], {}, [rule], NOW, "first")
+    second = choose([listed()], first.known, [replace(rule, feed="sales")], NOW + MINUTE, "second")
+    third = choose([listed()], second.known, [replace(rule, feed="sales")], NOW + 2 * MINUTE, "third")
+    assert [[each.feed for each in chosen.due] for chosen in (first, second, third)] == [["orders"], ["sales"], []]
+
+
+@pytest.mark.parametrize("refused", ["/out", "/out/orders-1.csv"])
+def test_what_is_in_a_folder_that_cannot_be_read_for_now_stays_remembered(refused: str) -> None:
+    rule = replace(RULE, stable_for=timedelta(0))
+    other = Known(1, CHANGED, NOW, feed="orders")
+    first = choose([listed()], {"/outer/orders.csv": other}, [rule], NOW, "first")
+    shut = choose([Refused(refused, "the user may not do that")], first.known, [rule], NOW + MINUTE, "second")
+    assert shut.known == first.known
+    assert due(choose([listed()], shut.known, [rule], NOW + 2 * MINUTE, "third")) == []
+
+
 def test_nothing_that_speaks_ssh_is_loaded_to_decide() -> None:
     code = "import sys, adplatform.sftp.choice; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert "adplatform.sftp.choice" in done.stdout.split()
     assert {"asyncssh", "paramiko"} & set(done.stdout.split()) == set()
-
-
-def test_what_is_at_or_below_a_path_that_cannot_be_listed_for_now_stays_remembered() -> None:
-    taken = choose([listed()], {}, [replace(RULE, stable_for=timedelta(0))], NOW, "first")
-    unread = choose([Refused("/out", "the user may not do that")], taken.known, [RULE], NOW + MINUTE, "second")
-    again = choose([listed()], unread.known, [RULE], NOW + 2 * MINUTE, "third")
-    assert (due(taken), due(again)) == ([listed().path], [])
-
-
-def test_a_file_that_has_become_another_feeds_is_fetched_for_that() -> None:
-    at_once = replace(RULE, stable_for=timedelta(0))
-    first = choose([listed()], {}, [at_once], NOW, "first")
-    second = choose([listed()], first.known, [replace(at_once, feed="sales")], NOW + MINUTE, "second")
-    assert [each.feed for each in (*first.due, *second.due)] == ["orders", "sales"]

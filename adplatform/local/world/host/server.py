@@ -33,7 +33,7 @@ def _connection(world: World) -> dict[str, Any]:
 
 
 def _put(world: World, path: str, text: str = "", base64: str = "") -> dict[str, Any]:
-    """Write a file of text, or of bytes in base64, as the partner does."""
+    """Write a file, as the partner does: of a text, or of bytes in base64."""
     return world.put(path, b64decode(base64, validate=True) if base64 else text.encode())
 
 

@@ -52,7 +52,7 @@ class World:
             "password": PASSWORD,
         }
 
-    def put(self, path: str, body: bytes) -> dict[str, Any]:
+    def put(self, path: str, content: bytes) -> dict[str, Any]:
         """Write a file as a partner does who is careful: under another name first.
 
         Raises:
@@ -64,7 +64,7 @@ class World:
         target = self.folder.joinpath(*parts)
         target.parent.mkdir(parents=True, exist_ok=True)
         writing = target.with_name(f"{target.name}.part")
-        writing.write_bytes(body)
+        writing.write_bytes(content)
         writing.replace(target)
         return {"path": f"/{'/'.join(parts)}", "bytes": target.stat().st_size}
 
