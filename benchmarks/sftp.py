@@ -3,7 +3,7 @@ from a real sshd on this machine: one large file, and 500 of 20 kB. ``python -m 
 openssh-server.
 
 Each contender runs in a process of its own, timed from its start to its end, in turns; every byte is held against what
-the server has. Ours computes a SHA-256, makes what came last on the disk, and looks at each file before and after; the
+the server has. Ours computes a SHA-256, and looks at each file before and after; the
 others do none of it. ``working`` is ours without the start of Python and its imports, but with connecting, listing and
 importing asyncssh. What else the machine does changes the ratio from run to run.
 """

@@ -11,6 +11,7 @@ from adplatform.cli.engine_runs import last_part
 from adplatform.engines.inventory import Inventory, take_inventory
 from adplatform.engines.pattern import TASK, EngineFiles
 from adplatform.engines.sftp_client import TARGET
+from adplatform.engines.sftp_connector import is_listing
 from adplatform.engines.sftp_inventory import take_inventory as listed_files
 from adplatform.failures import PermanentFailure
 from adplatform.ledger.engine_run import EngineRun
@@ -24,7 +25,7 @@ def inventory(
     """Compare what a store or a server elsewhere has with what has landed and been delivered; nothing is downloaded."""
     services = connect()
     patterns = of_kind(declared_patterns(services.settings), EngineFiles)
-    known = {each.source.name: each for each in patterns if {TASK, TARGET} & {*each.names_of_targets}}
+    known = {each.source.name: each for each in patterns if _is_known(each)}
     if source not in known:
         raise PermanentFailure(f"no store or server is known of {source!r}; there are {', '.join(known) or 'none'}")
     pattern = known[source]
@@ -36,6 +37,11 @@ def inventory(
             why = f": {item.reason}" if item.reason else ""
             line = f"{item.state:<22}{item.size:>16,}  {item.path}{why}"
             console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _is_known(pattern: EngineFiles) -> bool:
+    names = pattern.names_of_targets
+    return any(name in (TASK, TARGET) or is_listing(name) for name in names)
 
 
 def show(source: str, found: Inventory) -> None:

@@ -22,10 +22,12 @@ _MOST_REPORTS = 20
 
 class State(StrEnum):
     """Where a file stands. CHANGED: the store has another content than what has landed. GONE: it has landed, and the
-    store has it no longer. WAITING: it may be written still. FAILED: it was fetched in vain. REFUSED: it never is."""
+    store has it no longer. WAITING: it may be written still. FETCHED: it is on its way. FAILED: it was fetched in vain.
+    REFUSED: it never is."""
 
     MISSING = "only at source"
     WAITING = "not whole yet"
+    FETCHED = "being fetched"
     FAILED = "could not be fetched"
     REFUSED = "refused"
     CHANGED = "changed at source"

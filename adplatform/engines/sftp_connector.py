@@ -34,6 +34,7 @@ from adplatform.sftp.places import folders_of
 _NEXT = "it is listed again at the next slot"
 _FETCHED_AGAIN = "what was wanted is fetched again after later listings"
 """What becomes of what was given up."""
+_LISTING = "listing-"
 _PLAIN = re.compile(r"[A-Za-z0-9._-]+")
 _LONGEST_NAME = 80
 """Characters of a target's name, so that it can be read."""
@@ -123,7 +124,12 @@ def connector_targets(
 
 def target_name(folder: str) -> str:
     """What the listings of a folder are called among the targets of their source. No feed has a name with a hyphen."""
-    return f"listing-{_readable(folder)}"
+    return f"{_LISTING}{_readable(folder)}"
+
+
+def is_listing(target: str) -> bool:
+    """Whether a target lists a folder by schedule."""
+    return target.startswith(_LISTING)
 
 
 def below_name(folder: str) -> str:

@@ -5,29 +5,47 @@ from datetime import datetime
 
 from adplatform.engines.inventory import Inventory, Item, State
 from adplatform.engines.sftp_client import TARGET, remembered
+from adplatform.engines.sftp_memories import Memories
+from adplatform.engines.sftp_passes import TRANSFER
+from adplatform.engines.sftp_plans import Plans
 from adplatform.engines.sftp_shown import shown_files
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
 from adplatform.platform.aws_errors import aws_failures
-from adplatform.sftp.choice import Known
+from adplatform.sftp.choice import Known, landed
 from adplatform.sftp.memory import Memory
 
 
 def take_inventory(services: Services, source: Source) -> Inventory:
-    """
+    """Of a server that our own client or a connector fetches from.
+
     Raises:
         PermanentFailure: what was remembered is gone or damaged.
         TransientFailure: AWS does not answer at present, or does not allow it.
     """
-    last = services.ledger.extracts.last(source.name, TARGET)
-    runs = services.ledger.engine_runs.runs(source.name, TARGET)
-    brought = [run for run in runs if run.landed_at and run.objects]
+    runs, now = services.ledger.engine_runs, services.now()
+    brought = [
+        run for target in (TARGET, TRANSFER) for run in runs.runs(source.name, target) if run.landed_at and run.objects
+    ]
     with aws_failures(source.name):
-        memory = remembered(services, last)
-        items = tuple(_items(services, source, memory, services.now()))
-    seen = f"as listed {last.ended_at:%Y-%m-%d %H:%M} UTC" if last and last.ended_at else "it was not listed yet"
+        last = services.ledger.extracts.last(source.name, TARGET)
+        folders = list(Memories(services, source.name).all())
+        memories = [_received(services, source, each.memory) for each in folders]
+        memories += [remembered(services, last)] if last else []
+        items = tuple(item for memory in memories for item in _items(services, source, memory, now))
+    at = max((each for each in (last and last.ended_at, *(f.at for f in folders)) if each), default=None)
+    seen = f"as listed {at:%Y-%m-%d %H:%M} UTC" if at else "it was not listed yet"
     first, latest = (brought[0], brought[-1]) if brought else (None, None)
     return Inventory(seen, items, first, latest, max(len(brought) - 1, 0))
+
+
+def _received(services: Services, source: Source, memory: Memory) -> Memory:
+    """With what transfers have brought since it was written."""
+    plans, known = Plans(services, source.name), dict(memory.known)
+    for fetch in {each.fetch for each in memory.known.values() if each.fetch and not each.key}:
+        receipt = plans.receipt(fetch)
+        known = landed(known, receipt.landed) if receipt is not None else known
+    return Memory(known, memory.refused)
 
 
 def _items(services: Services, source: Source, memory: Memory, now: datetime) -> Iterator[Item]:
@@ -42,6 +60,8 @@ def _state(path: str, each: Known, shown: set[str]) -> State:
         return State.DELIVERED
     if each.key:
         return State.LANDED
+    if each.fetch:
+        return State.FETCHED
     return State.FAILED if each.failures else State.WAITING
 
 

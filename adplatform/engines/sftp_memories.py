@@ -1,6 +1,7 @@
 """What is remembered of the folders of a server: an object for each, written by whoever judges its listings."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from adplatform.ledger.rows import digest
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.sftp.memory import Memory, read_memory, write_memory
 
+_ENDING = ".memory"
 _NOT_MODIFIED, _CONFLICT, _CHANGED = 304, 409, 412
 
 
@@ -42,8 +44,10 @@ class Memories:
             PermanentFailure: it is damaged.
             TransientFailure: S3 does not answer at present, or does not allow it.
         """
-        key, s3 = self._key(folder), self.services.s3
-        kept = self.kept.get(key)
+        return self._read(self._key(folder))
+
+    def _read(self, key: str) -> Remembered:
+        s3, kept = self.services.s3, self.kept.get(key)
         unless = {"IfNoneMatch": kept.etag} if kept else {}
         with aws_failures(self.services.zones.raw_uri(key)):
             try:
@@ -57,6 +61,15 @@ class Memories:
                 return kept
         self.kept[key] = self._remembered(key, found["ETag"], body)
         return self.kept[key]
+
+    def all(self) -> Iterator[Remembered]:
+        """Of every folder that was listed; raises as :meth:`read`."""
+        zones, prefix = self.services.zones, self.services.zones.fetched(self.source)
+        with aws_failures(zones.raw_uri(prefix)):
+            keys = [each.key for each in self.services.store.listing(zones.raw_bucket, prefix)]
+        for key in keys:
+            if key.endswith(_ENDING):
+                yield self._read(key)
 
     def write(self, folder: str, new: Remembered, seen: Remembered) -> bool:
         """Write what is remembered from now on; False where somebody else has, since it was ``seen``."""
@@ -88,7 +101,7 @@ class Memories:
             ) from e
 
     def _key(self, folder: str) -> str:
-        return f"{self.services.zones.fetched(self.source)}{digest(folder)}.memory"
+        return f"{self.services.zones.fetched(self.source)}{digest(folder)}{_ENDING}"
 
 
 def _status(error: ClientError) -> int:

@@ -120,6 +120,9 @@ def test_files_come_by_a_connector_and_leave_the_server(
     provision_patterns(platform.services, [pattern])
     assert eventually(lambda: [platform.process()] and platform.delivery("orders", DAY).published, 60)
     assert platform.query("select order_id, length(email_lake) from {orders}") == [(1, 64)]
+    assert {item.path: item.state for item in take_inventory(platform.services, platform.source).items} == {
+        str(file): State.DELIVERED
+    }
     watch = cast("EngineFiles", pattern).watch(platform.services)
     watch.intend(watch.targets[0], asked(platform.services.now()))
     assert eventually(lambda: [platform.process()] and not file.exists(), 60)
