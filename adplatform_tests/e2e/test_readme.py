@@ -138,12 +138,15 @@ def test_local_mode_refuses_an_endpoint_that_is_not_this_machine(project: Path) 
 
 
 def test_the_accounts_of_the_readme_are_valid_and_a_wrong_column_is_reported_with_its_line(project: Path) -> None:
-    _, account, seller, crm, cloud, shop, live = PARTNER.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    _, account, seller, crm, cloud, server, shop, live = PARTNER.findall(
+        (ROOT / "README.md").read_text(encoding="utf-8")
+    )
     amazon = project / "adplatform" / "defs" / "amazon"
     (amazon / "seller" / "defs.yaml").write_text(seller, encoding="utf-8")
     defs = amazon / "ads" / "defs.yaml"
     defs.write_text(account, encoding="utf-8")
     (project / "adplatform" / "defs" / "clouds" / "exports" / "defs.yaml").write_text(cloud, encoding="utf-8")
+    (project / "adplatform" / "defs" / "servers" / "parcels" / "defs.yaml").write_text(server, encoding="utf-8")
     databases = project / "adplatform" / "defs" / "databases"
     (databases / "shop" / "defs.yaml").write_text(shop, encoding="utf-8")
     (databases / "shop_changes" / "defs.yaml").write_text(live, encoding="utf-8")

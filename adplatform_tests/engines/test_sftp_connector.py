@@ -702,7 +702,10 @@ def test_what_could_not_be_moved_is_asked_for_again_under_another_name_and_told_
     assert message["event"] == "files_not_cleared"
     assert fetched.on_server() == sorted([A, B, f"{A}.done", f"{B}.done"])
     fetched.put(f"done/{A}", "of the day before")
-    fetched.pass_by()
+    # On a busy machine a session may fail; what stays is asked for again after an hour.
+    for _ in range(3):
+        fetched.pass_by()
+        fetched.later(minutes=61)
     assert eventually(lambda: len([name for name in fetched.on_server() if name.startswith("done/")]) == 5)
     assert (sftp_host.folder / "done" / A).read_text() == "of the day before"
     assert told() == []

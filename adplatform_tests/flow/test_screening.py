@@ -40,7 +40,7 @@ def put(services: Services) -> Put:
         version = services.s3.put_object(Bucket=bucket, Key=key, Body=body, Tagging=tagging)["VersionId"]
         head = services.s3.head_object(Bucket=bucket, Key=key)
         obj = RawObject(YESTERDAY, bucket, key, version, len(body), head["ETag"].strip('"'), head["LastModified"])
-        return VersionObject(obj, None, None)
+        return VersionObject(obj, None, None, obj.uri, overwritten=False)
 
     return made
 

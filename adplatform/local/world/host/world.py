@@ -10,6 +10,9 @@ from adplatform.local.world import stored
 from adplatform.local.world.host.endpoint import PASSWORD, USER
 from adplatform.local.world.host.sftp import make_key, public_line, sftp_server
 
+_OUT = "out"
+"""The folder that is there from the beginning."""
+
 
 class World:
     """``store`` is the file that keeps its key; the files lie beside it, or nowhere for long without."""
@@ -30,6 +33,7 @@ class World:
         """It listens for as long as the block lasts."""
         with self._folder() as folder, sftp_server(folder, self.key, USER, PASSWORD) as port:
             self.folder, self.port = folder, port
+            (folder / _OUT).mkdir(exist_ok=True)
             yield
 
     @contextmanager
