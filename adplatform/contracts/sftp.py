@@ -98,6 +98,9 @@ class SftpClient(SftpHost):
 
     kind: Literal["client"]
     """Fetched by workers of this platform, for servers that Transfer Family cannot reach."""
+    connections: int = Field(default=1, ge=1, le=5)
+    """How many connections are open at once: more for a server that is far, or that limits each. One carries many files
+    at a time."""
 
 
 class SftpConnector(SftpHost):

@@ -29,8 +29,8 @@ _NOTED_FROM = 1 << 20
 """What is smaller is sooner fetched again than noted."""
 _BLOCK = 1 << 20
 _ASKED_SECONDS = 1.0
-_TOGETHER = 2
-"""Files under way on one connection: what one waits for, the other makes use of."""
+_UNDER_WAY = 16
+"""Files under way at once, over all connections: what one waits for, the others make use of."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def fetch_all(
         try:
             while True:
                 go_on()
-                for each in islice(remaining, _TOGETHER * connections - len(under_way)):
+                for each in islice(remaining, max(_UNDER_WAY, connections) - len(under_way)):
                     work = asyncio.run_coroutine_threadsafe(one(*each), loop)
                     under_way.add(work)
                     work.add_done_callback(ended)
@@ -158,7 +158,7 @@ class _Sessions:
         self._host, self._credentials, self._most = host, credentials, most
         self._files: dict[Sftp, int] = {}
         self._being_made = 0
-        self._together = _TOGETHER
+        self._together = max(_UNDER_WAY // most, 1)
         self._changed = asyncio.Event()
 
     async def begin(self) -> None:
