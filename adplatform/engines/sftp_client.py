@@ -19,6 +19,7 @@ from adplatform.extract.extraction import finished, unless_stopped
 from adplatform.failures import AccessRefused, PermanentFailure, TransientFailure
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
+from adplatform.lake.zones import MAX_KEY
 from adplatform.ledger.extracts import Chunk, Extract
 from adplatform.ledger.rows import digest
 from adplatform.platform.aws_errors import aws_failures, secret_failures
@@ -98,7 +99,7 @@ class _Pass:
         """
         flow = next(flow for flow in self.server.source.feeds if flow.feed.name == due.feed)
         key = flow.layout.key(due.day, due.name)
-        if len(key.encode()) > 1024:  # S3 User Guide, object key names
+        if len(key.encode()) > MAX_KEY:
             raise PermanentFailure("its path is too long for the key of an object")
         return key
 
