@@ -92,7 +92,7 @@ def _take_faults(backend: ConnectorBackend, about: str) -> None:
             connector.condition = (status, CONTROL.now() + timedelta(seconds=fault.seconds or _AN_HOUR))
             managed.changed("transfer")
     if fault := CONTROL.take("transfer", "listing_rate", about):
-        backend.listings_limited_until = CONTROL.now() + timedelta(seconds=fault.seconds or _AN_HOUR)
+        backend.listings_limited_until[about] = CONTROL.now() + timedelta(seconds=fault.seconds or _AN_HOUR)
         managed.changed("transfer")
     if CONTROL.take("transfer", "history_expired", about):
         backend.operations = {

@@ -1,5 +1,6 @@
 """Calls that start what a connector does, and the one that tells of transfers."""
 
+from collections import deque
 from datetime import timedelta
 from typing import Any
 
@@ -39,7 +40,7 @@ class ConnectorResponse(WorkflowCalls):
         _require_bucket("OutputDirectoryPath", self.params["OutputDirectoryPath"])
         if self.params.get("MaxItems", ITEMS) > MOST_ITEMS:
             raise InvalidRequestException(f"MaxItems is {MOST_ITEMS} at most.")
-        _require_rate(self.transfer_backend)
+        _require_rate(self.transfer_backend, self.params["ConnectorId"])
         listing = self._start("LIST")
         return ActionResult({"ListingId": listing.id, "OutputFileName": output_name(listing)})
 
@@ -78,10 +79,12 @@ def _require_bucket(name: str, path: str) -> None:
         raise InvalidRequestException(f"{name} must begin with a bucket: /bucket/prefix.")
 
 
-def _require_rate(backend: ConnectorBackend) -> None:
-    now, limited = CONTROL.now(), backend.listings_limited_until
+def _require_rate(backend: ConnectorBackend, connector: str) -> None:
+    """AWS counts those of an account. Here they are those of a connector, so that a fault is nobody else's."""
+    now, limited = CONTROL.now(), backend.listings_limited_until.get(connector)
     if limited is None or now >= limited:
         return
-    if len(backend.listed) == LISTINGS_A_SECOND and now - backend.listed[0] < timedelta(seconds=1):
+    listed = backend.listed.setdefault(connector, deque(maxlen=LISTINGS_A_SECOND))
+    if len(listed) == LISTINGS_A_SECOND and now - listed[0] < timedelta(seconds=1):
         raise ThrottlingException(1)
-    backend.listed.append(now)
+    listed.append(now)

@@ -76,16 +76,16 @@ class Operation:
 
 
 class ConnectorBackend(TransferBackend):
-    """Of one account and region. ``listed`` is when the last listings began, ``starts`` how many executions may begin,
-    ``dropped`` how many did not."""
+    """Of one account and region. ``listed`` is when the last listings of each connector began, ``starts`` how many
+    executions may begin, ``dropped`` how many did not."""
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
         self.connectors: dict[str, Connector] = {}
         self.operations: dict[str, Operation] = {}
         self.tags: dict[str, dict[str, str]] = {}
-        self.listed: deque[datetime] = deque(maxlen=LISTINGS_A_SECOND)
-        self.listings_limited_until: datetime | None = None
+        self.listed: dict[str, deque[datetime]] = {}
+        self.listings_limited_until: dict[str, datetime] = {}
         self.sftp_servers: dict[str, Server] = {}
         self.workflows: dict[str, Workflow] = {}
         self.executions: dict[str, Execution] = {}
