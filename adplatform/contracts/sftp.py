@@ -440,6 +440,17 @@ class SftpSource(FileSource):
         return self.from_
 
     @property
+    def server(self) -> SftpServer:
+        """The server of ours that partners upload to.
+
+        Raises:
+            TypeError: files are fetched from one of theirs.
+        """
+        if not isinstance(self.from_, SftpServer):
+            raise TypeError("nobody uploads to a server that files are fetched from")
+        return self.from_
+
+    @property
     def fetched(self) -> list[SftpFeed]:
         """The feeds whose files are fetched: all, or none with ``kind: server``."""
         return [feed for feed in self.feeds if isinstance(feed, SftpFeed)]

@@ -63,14 +63,6 @@ def connector_files(declared: SftpSource, settings: Settings) -> EngineFiles:
     )
 
 
-def provide_connector(services: Services, declared: SftpSource) -> bool:
-    """Make the connector that YAML declares, or change what differs; False where nothing does.
-
-    Raises: as ``Connector.provide``.
-    """
-    return _connector(services, declared, {}).provide()
-
-
 def connector_targets(
     services: Services,
     declared: SftpSource,

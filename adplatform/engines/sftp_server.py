@@ -71,12 +71,12 @@ def server_files(declared: SftpSource, settings: Settings) -> UploadedFiles:
         PermanentFailure: AWS takes no queue of the source's name, a landing template is invalid, two feeds have the
             same, or no user sees where a feed lands.
     """
-    assert isinstance(declared.from_, SftpServer)  # noqa: S101 - who calls this has looked
+    server = declared.server
     settings.queue_name(declared.source)
     source = declared_source(declared, settings.raw_bucket)
-    _require_reachable(source, declared.from_)
-    feeds = tuple(replace(flow, uploaded=declared.from_.workflow is not None) for flow in source.feeds)
-    return UploadedFiles(replace(source, feeds=feeds), server=declared.from_)
+    _require_reachable(source, server)
+    feeds = tuple(replace(flow, uploaded=server.workflow is not None) for flow in source.feeds)
+    return UploadedFiles(replace(source, feeds=feeds), server=server)
 
 
 def require_agreement(servers: Iterable[tuple[str, SftpServer]]) -> None:

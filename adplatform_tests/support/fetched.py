@@ -28,9 +28,9 @@ from adplatform.flow.source import FeedFlow
 from adplatform.flow.version import read_settlement
 from adplatform.ledger.engine_run import EngineRun, Intention
 from adplatform.platform.aws import CALL_BUDGET, Aws
-from adplatform.platform.clock import utc_now
 from adplatform.sftp.choice import Known
 from adplatform_tests.flow.world import Fuse, NoRuns
+from adplatform_tests.support.clocks import Clock
 from adplatform_tests.support.connectors import make_secret, order_connector_fault
 from adplatform_tests.support.sftp_host import SftpHost
 
@@ -46,23 +46,13 @@ ORDERS: dict[str, Any] = {
 _READING = ("Get", "Head", "List", "Describe", "Query", "BatchGet")
 
 
-@dataclass
-class Ahead:
-    """A clock that goes ahead of the machine's by what has passed ``by`` the test."""
-
-    by: timedelta = timedelta(0)
-
-    def __call__(self) -> datetime:
-        return utc_now() + self.by
-
-
 @dataclass(frozen=True)
 class FusedAws(Aws):
     """Its clients burn the fuse before each call that changes something: between two of these there is nothing that
     can be lost. S3 dates objects by the clock."""
 
     fuse: Fuse = field(default_factory=Fuse)
-    clock: Ahead = field(default_factory=Ahead)
+    clock: Clock = field(default_factory=lambda: Clock(timedelta(0)))
     made: dict[tuple[str, bool], Any] = field(default_factory=dict)
 
     def client(self, service: str, budget: timedelta = CALL_BUDGET) -> Any:
@@ -88,7 +78,7 @@ class FusedAws(Aws):
 
     def _date(self, parsed: dict[str, Any], **_: Any) -> None:
         if "LastModified" in parsed:
-            parsed["LastModified"] += self.clock.by
+            parsed["LastModified"] += self.clock.ahead
 
 
 @dataclass
@@ -98,7 +88,7 @@ class Fetched:
     bare: Services
     host: SftpHost
     declared: SftpSource
-    clock: Ahead = field(default_factory=Ahead)
+    clock: Clock = field(default_factory=lambda: Clock(timedelta(0)))
     fuse: Fuse = field(default_factory=Fuse)
     most: int = MOST_BATCHES
     attributes: dict[str, Any] = field(default_factory=dict)
@@ -147,7 +137,7 @@ class Fetched:
         order_connector_fault(self.bare.aws, fault, self.connector, **settings)
 
     def later(self, **time: float) -> None:
-        self.clock.by += timedelta(**time)
+        self.clock.ahead += timedelta(**time)
 
     def look(self) -> Look:
         found = self.watch.look(self.newest)
