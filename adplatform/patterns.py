@@ -40,7 +40,7 @@ KINDS: Mapping[str, Kind] = {
     "DatabaseChanges": Kind(
         "adplatform.contracts.changes:ChangesSource", "adplatform.engines.changes:database_changes"
     ),
-    "SftpFiles": Kind("adplatform.contracts.sftp:SftpSource", "adplatform.engines.sftp_source:sftp_files"),
+    "SftpFiles": Kind("adplatform.contracts.sftp:SftpSource", "adplatform.engines.sftp.source:sftp_files"),
     "AmazonAdsReports": Kind("adplatform.amazon.sources:AdsSource", "adplatform.pull.pattern:pulled_reports"),
     "SellingPartnerReports": Kind(
         "adplatform.amazon.sources:SellingPartnerSource", "adplatform.pull.pattern:pulled_reports"

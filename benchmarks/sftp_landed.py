@@ -21,7 +21,7 @@ from statistics import median
 from typing import Any
 
 from adplatform.contracts.sftp import SftpSource
-from adplatform.engines.sftp_client import TARGET, Server, fetch_files
+from adplatform.engines.sftp.client import TARGET, Server, fetch_files
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.source import declared_source

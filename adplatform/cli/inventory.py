@@ -10,9 +10,9 @@ from adplatform.cli.context import connect, console
 from adplatform.cli.engine_runs import last_part
 from adplatform.engines.inventory import Inventory, take_inventory
 from adplatform.engines.pattern import TASK, EngineFiles
-from adplatform.engines.sftp_client import TARGET
-from adplatform.engines.sftp_connector import is_listing
-from adplatform.engines.sftp_inventory import take_inventory as listed_files
+from adplatform.engines.sftp.client import TARGET
+from adplatform.engines.sftp.connector import is_listing
+from adplatform.engines.sftp.inventory import take_inventory as listed_files
 from adplatform.failures import PermanentFailure
 from adplatform.ledger.engine_run import EngineRun
 from adplatform.patterns import declared_patterns, of_kind

@@ -8,8 +8,8 @@ from hashlib import sha256
 
 from adplatform.contracts.feed import Arrival, Pgp
 from adplatform.contracts.model import Column, FileFormat
-from adplatform.contracts.sftp import SftpUser
-from adplatform.engines.sftp_server import Address, seen_at
+from adplatform.contracts.sftp_server import SftpUser
+from adplatform.engines.sftp.server import Address, seen_at
 from adplatform.flow.source import FeedFlow, Source
 
 EXAMPLE = date(2026, 3, 14)

@@ -113,8 +113,9 @@ def validate(
 
 def disagreements(models: Iterable[BaseModel]) -> list[str]:
     """What sources say differently of what they share."""
-    from adplatform.contracts.sftp import SftpServer, SftpSource
-    from adplatform.engines.sftp_server import require_agreement
+    from adplatform.contracts.sftp import SftpSource
+    from adplatform.contracts.sftp_server import SftpServer
+    from adplatform.engines.sftp.server import require_agreement
 
     uploaded = ((model.source, model.from_) for model in models if isinstance(model, SftpSource))
     try:
@@ -169,8 +170,8 @@ def sftp_access(pattern: Pattern) -> "SftpAccess | None":
         PermanentFailure, TransientFailure: AWS refuses to tell.
     """
     from adplatform.cli.onboarding import SftpAccess
-    from adplatform.engines.provided_servers import folder_of
-    from adplatform.engines.sftp_server import UploadedFiles
+    from adplatform.engines.sftp.provided_servers import folder_of
+    from adplatform.engines.sftp.server import UploadedFiles
 
     if not isinstance(pattern, UploadedFiles):
         return None

@@ -8,7 +8,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from adplatform.cli.context import connect, console
-from adplatform.engines.sftp_server import UploadedFiles
+from adplatform.engines.sftp.server import UploadedFiles
 from adplatform.failures import PermanentFailure
 from adplatform.flow.failed import instant
 from adplatform.ledger.uploads import Finding, Upload

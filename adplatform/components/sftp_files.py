@@ -14,11 +14,12 @@ from adplatform.components.assembly.engine_runs import EngineRuns, engine_defini
 from adplatform.components.assembly.extracts import Readings, reading_jobs, with_extracts
 from adplatform.components.assembly.pushed import pushed_definitions
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
-from adplatform.contracts.sftp import SftpClient, SftpSource
+from adplatform.contracts.sftp import SftpSource
+from adplatform.contracts.sftp_host import SftpClient
 from adplatform.engines.pattern import EngineFiles
-from adplatform.engines.sftp_client import TARGET, Server, fetch_files
-from adplatform.engines.sftp_server import UploadedFiles
-from adplatform.engines.sftp_source import sftp_files
+from adplatform.engines.sftp.client import TARGET, Server, fetch_files
+from adplatform.engines.sftp.server import UploadedFiles
+from adplatform.engines.sftp.source import sftp_files
 from adplatform.flow.services import Services
 from adplatform.ledger.extracts import Extract
 from adplatform.platform.settings import Settings, read_settings

@@ -5,7 +5,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from adplatform.contracts.sftp import SftpConnector, SftpSource
+from adplatform.contracts.sftp import SftpSource
+from adplatform.contracts.sftp_host import SftpConnector
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
 

@@ -9,7 +9,7 @@ from adplatform.engines.crawls import provide_crawlers
 from adplatform.engines.declared_replications import provide as provide_replication
 from adplatform.engines.declared_tasks import DeclaredTask
 from adplatform.engines.pattern import EngineFiles
-from adplatform.engines.sftp_server import UploadedFiles, require_agreement
+from adplatform.engines.sftp.server import UploadedFiles, require_agreement
 from adplatform.failures import PermanentFailure
 from adplatform.flow.pattern import Pattern
 from adplatform.flow.provision import events_to_queue, provision
@@ -21,7 +21,7 @@ from adplatform.local.world.saas.endpoint import SIMULATED_URL
 from adplatform.local.world.shop.endpoint import DATABASE, READER, READER_PASSWORD, SIMULATED_HOST
 from adplatform.patterns import of_kind
 
-HANDLERS = "adplatform.engines.transfer_workflow"
+HANDLERS = "adplatform.engines.sftp.transfer_workflow"
 """Where the handlers of managed workflows are."""
 _SHOP = {
     "ServerName": SIMULATED_HOST,

@@ -7,8 +7,8 @@ from adplatform.cli.onboarding import SftpAccess, onboarding_page
 from adplatform.cli.project import disagreements, sftp_access
 from adplatform.contracts.sftp import SftpSource
 from adplatform.contracts.source import FileSource
-from adplatform.engines.provided_servers import folder_of
-from adplatform.engines.sftp_server import Address, server_files
+from adplatform.engines.sftp.provided_servers import folder_of
+from adplatform.engines.sftp.server import Address, server_files
 from adplatform.flow.pushed import pushed_files
 from adplatform.platform.settings import Settings
 

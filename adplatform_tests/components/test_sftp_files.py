@@ -16,7 +16,7 @@ from adplatform.contracts.sftp import SftpSource
 from adplatform.engines.inventory import State
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import asked
-from adplatform.engines.sftp_inventory import take_inventory
+from adplatform.engines.sftp.inventory import take_inventory
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import RunState
 from adplatform.resources.provisioning import provision_patterns

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from adplatform.contracts.sftp import SftpServer, SftpSource
+from adplatform.contracts.sftp import SftpSource
+from adplatform.contracts.sftp_server import SftpServer
 from adplatform.contracts.yaml_files import read_declarations
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBNbIXTcKGDwsFIGCGc7ZbBgzqDuBgbTj0RmGtKYvW2p"

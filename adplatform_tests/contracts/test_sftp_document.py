@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from adplatform.contracts.sftp import SftpServer, SftpSource, Workflow
+from adplatform.contracts.sftp import SftpSource
+from adplatform.contracts.sftp_server import SftpServer, Workflow
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/sftp-server.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)

@@ -14,9 +14,9 @@ from typing import Any
 from adplatform.contracts.sftp import SftpSource
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import Look, Target, Watch
-from adplatform.engines.sftp_connector import connector_files, connector_targets
-from adplatform.engines.sftp_memories import Memories
-from adplatform.engines.sftp_passes import MOST_BATCHES, TRANSFER
+from adplatform.engines.sftp.connector import connector_files, connector_targets
+from adplatform.engines.sftp.memories import Memories
+from adplatform.engines.sftp.passes import MOST_BATCHES, TRANSFER
 from adplatform.failures import ClaimLost
 from adplatform.flow import lifecycle
 from adplatform.flow.arrivals import Arrivals

@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 
-from adplatform.engines.transfer_workflow import checked, clients_of, step_of, with_answer
+from adplatform.engines.sftp.transfer_workflow import checked, clients_of, step_of, with_answer
 from adplatform.ledger.uploads import Finding
 
 

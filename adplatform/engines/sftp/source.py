@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from adplatform.contracts.sftp import SftpConnector, SftpServer, SftpSource
+from adplatform.contracts.sftp import SftpSource
+from adplatform.contracts.sftp_host import SftpConnector
+from adplatform.contracts.sftp_server import SftpServer
 from adplatform.engines.extractor import Extractor
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import Target
-from adplatform.engines.sftp_client import TARGET, Server, findings
-from adplatform.engines.sftp_connector import connector_files
-from adplatform.engines.sftp_server import UploadedFiles, server_files
+from adplatform.engines.sftp.client import TARGET, Server, findings
+from adplatform.engines.sftp.connector import connector_files
+from adplatform.engines.sftp.server import UploadedFiles, server_files
 from adplatform.flow.services import Services
 from adplatform.flow.source import declared_source
 from adplatform.platform.settings import Settings

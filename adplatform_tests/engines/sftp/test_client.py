@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from adplatform.contracts.sftp import SftpSource
-from adplatform.engines.sftp_client import TARGET, Server, fetch_files, findings
+from adplatform.engines.sftp.client import TARGET, Server, fetch_files, findings
 from adplatform.extract.extraction import Stopped
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.provision import provision

@@ -15,10 +15,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from adplatform.engines.engine import Busy, Claim, Finding, Limits, Run, Started
-from adplatform.engines.provided_connectors import Connector
-from adplatform.engines.sftp_listings import require_usable
-from adplatform.engines.sftp_memories import Memories
-from adplatform.engines.sftp_plans import MOST_PATHS, Plans, Receipt, Wanted
+from adplatform.engines.sftp.listings import require_usable
+from adplatform.engines.sftp.memories import Memories
+from adplatform.engines.sftp.plans import MOST_PATHS, Plans, Receipt, Wanted
+from adplatform.engines.sftp.provided_connectors import Connector
 from adplatform.failures import PermanentFailure, clipped, listed
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import EngineRun, Intention, RunState

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from adplatform.engines.sftp_memories import Memories, Remembered
+from adplatform.engines.sftp.memories import Memories, Remembered
 from adplatform.failures import PermanentFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services

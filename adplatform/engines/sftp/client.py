@@ -14,7 +14,7 @@ from pathlib import Path
 
 from adplatform.contracts.sftp import SftpSource
 from adplatform.engines.engine import Finding
-from adplatform.engines.sftp_shown import shown_files
+from adplatform.engines.sftp.shown import shown_files
 from adplatform.extract.extraction import finished, unless_stopped
 from adplatform.failures import AccessRefused, PermanentFailure, TransientFailure
 from adplatform.flow.services import Services

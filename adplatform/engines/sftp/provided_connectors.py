@@ -11,7 +11,8 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
-from adplatform.contracts.sftp import SftpConnector, SftpSource
+from adplatform.contracts.sftp import SftpSource
+from adplatform.contracts.sftp_host import SftpConnector
 from adplatform.engines.engine import Finding, Postponed
 from adplatform.failures import PermanentFailure, clipped
 from adplatform.flow.services import Services

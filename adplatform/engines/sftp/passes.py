@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from adplatform.contracts.sftp import SftpSource
-from adplatform.engines.provided_connectors import Connector
-from adplatform.engines.sftp_clearing import clearings_of, stuck
-from adplatform.engines.sftp_folders import folders_to_list
-from adplatform.engines.sftp_listings import MOST_ITEMS
-from adplatform.engines.sftp_memories import Memories, Remembered
-from adplatform.engines.sftp_plans import Plan, Plans, Told, batches_of
+from adplatform.engines.sftp.clearing import clearings_of, stuck
+from adplatform.engines.sftp.folders import folders_to_list
+from adplatform.engines.sftp.listings import MOST_ITEMS
+from adplatform.engines.sftp.memories import Memories, Remembered
+from adplatform.engines.sftp.plans import Plan, Plans, Told, batches_of
+from adplatform.engines.sftp.provided_connectors import Connector
 from adplatform.failures import PermanentFailure, TransientFailure, clipped, listed
 from adplatform.flow.outbox import notify
 from adplatform.flow.services import Services

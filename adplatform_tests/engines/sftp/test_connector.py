@@ -15,11 +15,11 @@ from adplatform.contracts.sftp import SftpFeed, SftpSource
 from adplatform.engines.engine import Postponed
 from adplatform.engines.events import connector_events, woken
 from adplatform.engines.pattern import EngineFiles
-from adplatform.engines.provided_connectors import fingerprint
-from adplatform.engines.sftp_connector import below_name, connector_files, target_name
-from adplatform.engines.sftp_listings import Listings
-from adplatform.engines.sftp_plans import MOST_PATHS
-from adplatform.engines.sftp_transfers import CHANGED, Transfers
+from adplatform.engines.sftp.connector import below_name, connector_files, target_name
+from adplatform.engines.sftp.listings import Listings
+from adplatform.engines.sftp.plans import MOST_PATHS
+from adplatform.engines.sftp.provided_connectors import fingerprint
+from adplatform.engines.sftp.transfers import CHANGED, Transfers
 from adplatform.flow.provision import events_to_queue
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import IntentState, RunState

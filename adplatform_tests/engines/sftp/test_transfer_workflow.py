@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from adplatform.engines.transfer_workflow import (
+from adplatform.engines.sftp.transfer_workflow import (
     RESERVE,
     Clients,
     Step,
@@ -312,7 +312,7 @@ def test_files_outside_of_the_landing_zone_are_the_platforms() -> None:
 
 def test_a_function_begins_without_what_it_does_not_need() -> None:
     code = (
-        "import sys, adplatform.engines.transfer_workflow\n"
+        "import sys, adplatform.engines.sftp.transfer_workflow\n"
         "print([name for name in ('dagster', 'duckdb', 'pyarrow', 'pydantic', 'polars') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

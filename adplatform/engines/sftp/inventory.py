@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from adplatform.engines.inventory import Inventory, Item, State
-from adplatform.engines.sftp_client import TARGET, remembered
-from adplatform.engines.sftp_memories import Memories
-from adplatform.engines.sftp_passes import TRANSFER
-from adplatform.engines.sftp_plans import Plans
-from adplatform.engines.sftp_shown import shown_files
+from adplatform.engines.sftp.client import TARGET, remembered
+from adplatform.engines.sftp.memories import Memories
+from adplatform.engines.sftp.passes import TRANSFER
+from adplatform.engines.sftp.plans import Plans
+from adplatform.engines.sftp.shown import shown_files
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
 from adplatform.platform.aws_errors import aws_failures

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from adplatform.contracts.sftp import SftpServer, SftpSource
-from adplatform.engines.provided_servers import DeclaredServer, find_server, folder_of, provide
+from adplatform.contracts.sftp import SftpSource
+from adplatform.contracts.sftp_server import SftpServer
+from adplatform.engines.sftp.provided_servers import DeclaredServer, find_server, folder_of, provide
 from adplatform.failures import PermanentFailure
 from adplatform.flow.pushed import PushedFiles
 from adplatform.flow.services import Services
@@ -45,7 +46,7 @@ class UploadedFiles(PushedFiles):
         """Make the server, its users and its workflow what they are declared to be; the server's id.
 
         Raises:
-            PermanentFailure, TransientFailure: as :func:`adplatform.engines.provided_servers.provide`.
+            PermanentFailure, TransientFailure: as :func:`adplatform.engines.sftp.provided_servers.provide`.
         """
         return provide(services.aws.client("transfer"), services.secrets, self.declared(services))
 

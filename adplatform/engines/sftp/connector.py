@@ -2,7 +2,7 @@
 
 Each folder is a target whose runs list it, by schedule; folders below are listed by a target beside it, when a listing
 shows them. One more target fetches what listings came to. What is between them are objects of the raw zone: the memory
-of each folder, and plans (``adplatform.engines.sftp_passes``).
+of each folder, and plans (``adplatform.engines.sftp.passes``).
 """
 
 import re
@@ -11,18 +11,19 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cache, partial
 
-from adplatform.contracts.sftp import SftpConnector, SftpSource
+from adplatform.contracts.sftp import SftpSource
+from adplatform.contracts.sftp_host import SftpConnector
 from adplatform.engines.engine import Finding
 from adplatform.engines.events import connector_events
 from adplatform.engines.notices import failing_of, troubles_of
 from adplatform.engines.pattern import EngineFiles
-from adplatform.engines.provided_connectors import Connector
 from adplatform.engines.runs import Target
-from adplatform.engines.sftp_listings import Listings
-from adplatform.engines.sftp_memories import Memories
-from adplatform.engines.sftp_passes import MOST_BATCHES, TRANSFER, Passes, Place
-from adplatform.engines.sftp_plans import Plans
-from adplatform.engines.sftp_transfers import Transfers
+from adplatform.engines.sftp.listings import Listings
+from adplatform.engines.sftp.memories import Memories
+from adplatform.engines.sftp.passes import MOST_BATCHES, TRANSFER, Passes, Place
+from adplatform.engines.sftp.plans import Plans
+from adplatform.engines.sftp.provided_connectors import Connector
+from adplatform.engines.sftp.transfers import Transfers
 from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source, declared_source

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from adplatform.contracts.sftp import SftpSource
-from adplatform.engines.sftp_plans import Clearing
-from adplatform.engines.sftp_shown import shown_files
+from adplatform.engines.sftp.plans import Clearing
+from adplatform.engines.sftp.shown import shown_files
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
 from adplatform.sftp.choice import Known

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adplatform.contracts.sftp import SftpServer, SftpUser, Workflow
+from adplatform.contracts.sftp_server import SftpServer, SftpUser, Workflow
 from adplatform.failures import PermanentFailure
 from adplatform.files.keyring import parse_key
 from adplatform.platform.aws_errors import aws_failures

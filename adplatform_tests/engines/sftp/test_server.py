@@ -11,8 +11,8 @@ import pytest
 
 from adplatform.components import SftpFiles
 from adplatform.contracts.sftp import SftpSource
-from adplatform.engines.provided_servers import find_server
-from adplatform.engines.sftp_server import UploadedFiles, server_files
+from adplatform.engines.sftp.provided_servers import find_server
+from adplatform.engines.sftp.server import UploadedFiles, server_files
 from adplatform.flow.services import Services
 from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.uploads import Finding

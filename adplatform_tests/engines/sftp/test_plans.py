@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from adplatform.contracts.sftp import SftpSource
-from adplatform.engines.sftp_folders import folders_to_list
-from adplatform.engines.sftp_plans import MOST_PATHS, Wanted, batches_of, part_of
+from adplatform.engines.sftp.folders import folders_to_list
+from adplatform.engines.sftp.plans import MOST_PATHS, Wanted, batches_of, part_of
 from adplatform.sftp.choice import Due
 from adplatform.sftp.listing import RemoteFile
 

@@ -12,9 +12,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from adplatform.contracts.sftp import SftpServer, SftpSource
-from adplatform.engines.provided_servers import DeclaredServer, find_server, provide
-from adplatform.engines.sftp_server import UploadedFiles, require_agreement, server_files
+from adplatform.contracts.sftp import SftpSource
+from adplatform.contracts.sftp_server import SftpServer
+from adplatform.engines.sftp.provided_servers import DeclaredServer, find_server, provide
+from adplatform.engines.sftp.server import UploadedFiles, require_agreement, server_files
 from adplatform.failures import PermanentFailure
 from adplatform.platform.aws import Aws
 from adplatform.platform.settings import Settings

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from adplatform.engines.engine import Busy, Claim, Finding, Limits, Postponed, Run, Started
-from adplatform.engines.provided_connectors import Connector
+from adplatform.engines.sftp.provided_connectors import Connector
 from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import Intention, RunState

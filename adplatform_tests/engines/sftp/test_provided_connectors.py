@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from adplatform.contracts.sftp import SftpConnector
-from adplatform.engines.provided_connectors import Connector, fingerprint
+from adplatform.contracts.sftp_host import SftpConnector
+from adplatform.engines.sftp.provided_connectors import Connector, fingerprint
 from adplatform.failures import EnvironmentFailure, PermanentFailure
 from adplatform.flow.services import Services
 from adplatform_tests.support.connectors import make_connector
