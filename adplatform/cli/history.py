@@ -177,7 +177,9 @@ def query(
     from adplatform.lake.query import run_query  # noqa: PLC0415 - pyarrow.dataset brings all of pandas
 
     services = connect()
-    names, rows = run_query(services.aws, services.glue, services.settings.database_prefix, sql, limit)
+    names, rows = run_query(
+        services.aws, services.glue, services.settings.database_prefix, sql, limit, services.settings.memory_limit
+    )
     shown = Table(*names)
     for row in rows:
         shown.add_row(*("NULL" if v is None else str(v) for v in row))

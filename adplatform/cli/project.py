@@ -101,7 +101,7 @@ def validate(
         for text in entry.renamed:
             errors.print(f"{place}: {text}", highlight=False, soft_wrap=True, markup=False)
         reasons, tables = _looked_at(entry)
-        found += [f"{place}: {reason}" for reason in reasons]
+        found += reasons
         feeds += tables
     found += disagreements([entry.model for entry in declared])
     for text in found:
@@ -126,21 +126,24 @@ def disagreements(models: Iterable[BaseModel]) -> list[str]:
 
 
 def _looked_at(declared: Declared[BaseModel]) -> tuple[list[str], int]:
-    """What only shows when tables, layouts and contracts are made of a declaration, and how many feeds it has."""
+    """What only shows when tables, layouts and contracts are made of a declaration, with its place, and how many feeds
+    it has."""
     from adplatform.files.landing import layout_of
     from adplatform.transform.compile import compile_contract
+    from adplatform.transform.expressions import BadExpression
 
     try:
         feeds = [flow.feed for flow in pattern_of(declared, read_settings()).source.feeds]
     except PermanentFailure as e:
-        return [str(e)], 0
+        return [f"{declared.file}:{declared.line}: {e}"], 0
     reasons = []
     for feed in feeds:
         try:
             layout_of("any/", feed.model_copy(update={"landing": feed.landing.replace("{scope}", "any")}))
             compile_contract(feed.contract)
         except PermanentFailure as e:
-            reasons.append(f"feeds.{feed.name}: {e}")
+            line = declared.texts.get(e.text, declared.line) if isinstance(e, BadExpression) else declared.line
+            reasons.append(f"{declared.file}:{line}: feeds.{feed.name}: {e}")
     return reasons, len(feeds)
 
 

@@ -1,16 +1,16 @@
 """Reading ``defs.yaml`` files without Dagster, with the line of every mistake."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 from warnings import catch_warnings, simplefilter
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from yaml.constructor import ConstructorError
 
 from adplatform.contracts.model import RenamedSetting
+from adplatform.contracts.yaml_nodes import nodes_of, plain
 
 M = TypeVar("M", bound=BaseModel)
 _LIST, _MAPPING = "must be a list, or a mapping where each has a name", "must be a mapping: {name: value}"
@@ -41,7 +41,8 @@ class Mistake:
 class Declared(Generic[M]):
     """One document of a ``defs.yaml``, checked against the model of its component type, whose name is ``kind``.
 
-    ``renamed`` says which settings are written with earlier names.
+    ``renamed`` says which settings are written with earlier names. ``texts`` has the line of each text in it, of
+    several that are the same the first.
     """
 
     file: Path
@@ -49,6 +50,7 @@ class Declared(Generic[M]):
     model: M
     kind: str = ""
     renamed: tuple[str, ...] = ()
+    texts: Mapping[str, int] = field(default_factory=dict, repr=False)
 
 
 def last_name(component: str) -> str:
@@ -65,7 +67,7 @@ def read_declarations(
     mistakes: list[Mistake] = []
     for file in sorted(root.rglob("defs.yaml")):
         try:
-            documents = list(yaml.compose_all(file.read_text(encoding="utf-8"), yaml.SafeLoader))
+            documents = nodes_of(file.read_text(encoding="utf-8"))
         except yaml.MarkedYAMLError as e:
             mistakes.append(_not_yaml(file, e))
             continue
@@ -90,7 +92,7 @@ def _check(
     if twice:
         return twice
     try:
-        document = _plain(node)
+        document = plain(node)
     except yaml.MarkedYAMLError as e:
         return [_not_yaml(file, e)]
     if not isinstance(document, dict) or not isinstance(document.get("type"), str):
@@ -111,9 +113,18 @@ def _check(
             simplefilter("always", RenamedSetting)
             checked = model.model_validate(document.get("attributes") or {})
         renamed = tuple(str(each.message) for each in found if isinstance(each.message, RenamedSetting))
-        return Declared(file, node.start_mark.line + 1, checked, kind, renamed)
+        return Declared(file, node.start_mark.line + 1, checked, kind, renamed, dict(_texts(node)))
     except ValidationError as e:
         return [_mistake(file, node, error) for error in e.errors(include_url=False)]
+
+
+def _texts(node: yaml.Node) -> Iterator[tuple[str, int]]:
+    """Each text in a document with its line, the last first."""
+    if isinstance(node, yaml.ScalarNode):
+        yield node.value, node.start_mark.line + 1
+    for child in reversed(node.value) if isinstance(node, yaml.CollectionNode) else ():
+        for each in reversed(child) if isinstance(child, tuple) else (child,):
+            yield from _texts(each)
 
 
 def _not_yaml(file: Path, error: yaml.MarkedYAMLError) -> Mistake:
@@ -177,24 +188,3 @@ def _label(node: yaml.Node) -> str:
     if not isinstance(node, yaml.MappingNode):
         return ""
     return next((str(child.value) for key, child in node.value if key.value == "name"), "")
-
-
-class _Loader(yaml.SafeLoader):
-    """Gives the line of an invalid date, which PyYAML passes on as a bare ValueError."""
-
-    def construct_yaml_timestamp(self, node: yaml.ScalarNode) -> Any:
-        try:
-            return super().construct_yaml_timestamp(node)
-        except ValueError as e:
-            raise ConstructorError(None, None, f"{node.value} is not a date: {e}", node.start_mark) from e
-
-
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_timestamp)
-
-
-def _plain(node: yaml.Node) -> Any:
-    loader = _Loader("")
-    try:
-        return loader.construct_document(node)
-    finally:
-        loader.dispose()

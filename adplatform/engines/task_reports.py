@@ -6,7 +6,6 @@ the task has none, as ``exec-….files-<kind>-v1-<part>-….json``: AWS document
 Elsewhere a report is looked for below the whole prefix.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ from typing import Any, Literal
 
 from adplatform.failures import PermanentFailure
 from adplatform.platform.aws_errors import aws_failures
+from adplatform.platform.json_text import parsed
 
 Kind = Literal["Transferred", "Skipped", "Verified"]
 _STATUS: Mapping[Kind, str] = {
@@ -90,7 +90,7 @@ def read_report(name: str, body: bytes, kind: Kind) -> Iterator[ReportedFile]:
         PermanentFailure: it is no such report.
     """
     try:
-        report = json.loads(body)
+        report = parsed(body)
     except ValueError as e:
         raise PermanentFailure(f"report {name} is no JSON ({e}): {_MEND}") from e
     entries = report.get(kind, []) if isinstance(report, dict) else None

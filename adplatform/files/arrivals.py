@@ -13,6 +13,7 @@ from adplatform.files.events import LONGEST_KEY
 from adplatform.files.landing import Layout
 from adplatform.ledger.delivery import Delivery
 from adplatform.ledger.objects import ObjectState, RawObject
+from adplatform.platform.json_text import decoded
 
 _UNLISTED = {
     "manifest": "the new objects are in no manifest",
@@ -73,7 +74,9 @@ def parse_manifest(body: bytes, origin: str) -> PartnerManifest:
         PermanentFailure: it is not one; the message names the first thing wrong.
     """
     try:
-        return PartnerManifest.model_validate_json(body)
+        return PartnerManifest.model_validate_json(decoded(body))
+    except UnicodeDecodeError as e:
+        raise PermanentFailure(f"{origin}: not a manifest: not text in UTF-8 (byte {e.start})") from e
     except ValidationError as e:
         first = e.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(p) for p in first["loc"]) or "document"

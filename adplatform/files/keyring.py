@@ -10,6 +10,7 @@ from typing import Any
 from adplatform.contracts.feed import Pgp
 from adplatform.failures import PermanentFailure
 from adplatform.platform.aws_errors import secret_failures
+from adplatform.platform.json_text import parsed
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def parse_key(secret: str, text: str) -> Key:
     if not text.lstrip().startswith("{"):
         return Key(secret, text.encode())
     try:
-        fields = json.loads(text)
+        fields = parsed(text)
     except json.JSONDecodeError:
         fields = {}
     key, passphrase = fields.get("key"), fields.get("passphrase")

@@ -1,7 +1,9 @@
 """Reading clean tables on this machine through the catalog, as any reader does: Glue locations, then Parquet files."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -82,16 +84,18 @@ def _partitions(glue: Any, database: str, table: str) -> Iterator[tuple[tuple[st
 
 
 def run_query(
-    aws: Aws, glue: Any, database_prefix: str, sql: str, limit: int
+    aws: Aws, glue: Any, database_prefix: str, sql: str, limit: int, memory_limit: str = "2GB"
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Column names and at most ``limit`` rows of a DuckDB query over ``<database>.<table>``.
 
+    The query gets these tables and nothing else: no file, address, extension or setting of this machine. It may use
+    ``memory_limit``, beyond which it goes to temporary files.
+
     Raises:
-        PermanentFailure: DuckDB does not understand the query, or a view that it names.
+        PermanentFailure: DuckDB does not understand the query or refuses it, or cannot read a view that it names.
     """
     s3 = _filesystem(aws)
-    with duckdb.connect() as con:
-        con.execute("set timezone = 'UTC'")
+    with _closed_off(memory_limit) as con:
         for table in open_tables(glue, database_prefix):
             name = f"{table.database}__{table.name}"
             con.register(name, _iceberg(aws, glue, s3, table) if table.iceberg else dataset(s3, table))
@@ -110,10 +114,37 @@ def run_query(
                 ) from e
         try:
             result = con.execute(sql)
+            names = [column[0] for column in result.description or ()]
+            return names, result.fetchmany(limit)
+        except duckdb.PermissionException as e:
+            raise PermanentFailure(
+                f"the query failed: {str(e).splitlines()[0]}; it may read the tables that `adplatform tables` lists, "
+                "and neither read nor write anything else. To keep a result, redirect the output"
+            ) from e
         except duckdb.Error as e:
             raise PermanentFailure(f"the query failed: {str(e).splitlines()[0]}") from e
-        names = [column[0] for column in result.description or ()]
-        return names, result.fetchmany(limit)
+
+
+@contextmanager
+def _closed_off(memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection whose statements reach nothing but what is registered with it, and cannot change that.
+
+    The settings are in DuckDB's guide "Securing DuckDB"; without replacements a name in a query cannot mean a variable
+    of this program.
+    """
+    with TemporaryDirectory(prefix="adplatform-query-") as spill:
+        settings = {
+            "enable_external_access": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "python_enable_replacements": False,
+            "memory_limit": memory_limit,
+            "temp_directory": spill,
+        }
+        with duckdb.connect(config=settings) as con:
+            con.execute("set timezone = 'UTC'")
+            con.execute("set lock_configuration = true")
+            yield con
 
 
 def dataset(s3: FileSystem, table: OpenTable) -> ds.Dataset:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from adplatform.failures import PermanentFailure
 from adplatform.platform.aws_errors import secret_failures
+from adplatform.platform.json_text import parsed
 
 KEY_BYTES = 32
 ID_LENGTH = 8
@@ -122,7 +123,7 @@ def _decode(text: str, secret_name: str) -> bytes:
     )
     if text.startswith("{"):
         try:
-            document = json.loads(text)
+            document = parsed(text)
         except json.JSONDecodeError:
             raise malformed from None
         text = document.get("key")

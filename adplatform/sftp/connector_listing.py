@@ -4,12 +4,12 @@ Facts: Transfer Family API reference, StartDirectoryListing; that ``truncated`` 
 shape is of recorded listings.
 """
 
-import json
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from adplatform.platform.json_text import parsed
 from adplatform.sftp.listing import Refused, RemoteFile
 
 _LONGEST_PATH = 1024
@@ -33,7 +33,7 @@ def read_listing(body: bytes, folder: str) -> ConnectorListing:
     Raises:
         ValueError: it is no listing.
     """
-    said = json.loads(body)
+    said = parsed(body)
     if not isinstance(said, dict):
         raise ValueError("it is no JSON object")
     files = [_file(folder, entry) for entry in _entries(said, "files", "filePath")]

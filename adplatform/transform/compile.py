@@ -177,7 +177,8 @@ def _expression(contract: Contract, column: Column, reading: frozenset[str] = fr
     reading |= {column.name}
     tree = expressions.parse(str(column.expression), where, {n: t for n, t in types.items() if n not in reading})
     if column.data_type.name in ("int", "bigint") and not expressions.is_whole(tree, types):
-        raise PermanentFailure(f"{where}: {column.expression!r} may have a fraction; make the column decimal or double")
+        why = "may have a fraction; make the column decimal or double"
+        raise expressions.BadExpression(where, str(column.expression), why)
     return _over_values(contract, tree, reading)
 
 

@@ -12,7 +12,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from adplatform.contracts.types import DataType
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, clipped
 
 _UPPER, _LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
 _FUNCTIONS = (
@@ -29,25 +29,34 @@ _ALLOWED: tuple[type[exp.Expression], ...] = (
     *(exp.Concat, exp.DPipe, exp.Lower, exp.Upper, exp.Trim, exp.Length, exp.Substring, exp.Replace, exp.SplitPart),
     *(exp.Year, exp.Month, exp.Day, exp.TsOrDsToDate),
 )
+_SHOWN = 500
+"""Characters of an expression that a message quotes."""
+_DEEPEST = 100
+"""Operations within operations: what writes an expression down again works down the tree, as deep as Python lets it."""
 _CASTS = (exp.DType.TEXT, exp.DType.VARCHAR, exp.DType.DOUBLE, exp.DType.DECIMAL, exp.DType.DATE)
 _INEXACT_TEXT = ("double", "timestamp")
+
+
+class BadExpression(PermanentFailure):
+    """``text`` cannot be used."""
+
+    def __init__(self, where: str, text: str, why: str) -> None:
+        super().__init__(f"{where}: {clipped(text, _SHOWN)!r} {why}")
+        self.text = text
 
 
 def parse(text: str, where: str, columns: Mapping[str, DataType]) -> exp.Expression:
     """A Spark SQL expression as a tree that every engine computes alike. Column names stand as the contract has them.
 
     Raises:
-        PermanentFailure: not one expression, an operation off the list, or a column not in ``columns``. ``where``
+        BadExpression: not one expression, an operation off the list, or a column not in ``columns``. ``where``
             names the feed's column or check in the message.
     """
-    try:
-        tree = sqlglot.parse_one(text, read="spark")
-    except SqlglotError as e:
-        raise PermanentFailure(f"{where}: {text!r} is not a Spark SQL expression") from e
+    tree = _tree(text, where)
     for node in tree.walk():
         problem = _problem(node, columns)
         if problem:
-            raise PermanentFailure(f"{where}: {text!r} {problem}")
+            raise BadExpression(where, text, problem)
     root = exp.Paren(this=tree)
     for node in reversed(list(root.walk())):
         rewrite = _REWRITES.get(type(node))
@@ -60,12 +69,28 @@ def names(text: str, where: str) -> frozenset[str]:
     """The column names an expression reads.
 
     Raises:
-        PermanentFailure: not an expression.
+        BadExpression: not an expression.
     """
+    return frozenset(column.name for column in _tree(text, where).find_all(exp.Column))
+
+
+def _tree(text: str, where: str) -> exp.Expression:
     try:
-        return frozenset(column.name for column in sqlglot.parse_one(text, read="spark").find_all(exp.Column))
+        tree = sqlglot.parse_one(text, read="spark")
     except SqlglotError as e:
-        raise PermanentFailure(f"{where}: {text!r} is not a Spark SQL expression") from e
+        raise BadExpression(where, text, "is not a Spark SQL expression") from e
+    except RecursionError:
+        raise _too_deep(where, text) from None
+    level = [tree]
+    for _ in range(_DEEPEST):
+        level = [child for node in level for child in node.iter_expressions()]
+        if not level:
+            return tree
+    raise _too_deep(where, text)
+
+
+def _too_deep(where: str, text: str) -> BadExpression:
+    return BadExpression(where, text, f"is nested more than {_DEEPEST} deep; divide it among columns")
 
 
 def is_whole(tree: exp.Expression, columns: Mapping[str, DataType]) -> bool:

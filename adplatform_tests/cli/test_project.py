@@ -91,6 +91,26 @@ def test_values_of_a_wrong_kind_are_reported_in_the_words_of_yaml(tmp_path: Path
     assert any(reported in mistake.reason and mistake.line == 7 for mistake in mistakes), mistakes
 
 
+def test_an_expression_that_reaches_out_of_its_row_is_refused_with_its_own_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "defs.yaml").write_text(
+        "type: adplatform.components.PartnerPush\nattributes:\n  source: acme\n  feeds:\n"
+        "    - name: orders\n      start_date: 2026-01-01\n      columns:\n        id: string\n"
+        "        note: {expression: \"read_text('/etc/hostname')\"}\n"
+        "    - name: returns\n      start_date: 2026-01-01\n      columns:\n        id: string\n      row_checks:\n"
+        "        - name: it\n          expression: id = getenv('HOME')\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(typer.Exit):
+        validate(tmp_path)
+    column, check = capsys.readouterr().err.splitlines()
+    assert column.startswith(f"{tmp_path}/defs.yaml:9: feeds.orders: column note: ")
+    assert "uses read_text, which is not allowed; allowed are" in column
+    assert check.startswith(f"{tmp_path}/defs.yaml:16: feeds.returns: check it: ")
+    assert "uses getenv, which is not allowed" in check
+
+
 @pytest.mark.parametrize("text", [HINTS, README.read_text(encoding="utf-8")], ids=["demo", "README"])
 def test_queries_that_people_are_advised_to_try_name_tables_and_columns_that_there_are(text: str) -> None:
     settings = read_settings()

@@ -1,5 +1,6 @@
 """File, line and reason of everything that can be wrong in a ``defs.yaml``."""
 
+import time
 from pathlib import Path
 from textwrap import dedent
 
@@ -144,3 +145,45 @@ def test_a_mistyped_component_of_ours_is_a_mistake_and_a_foreign_one_is_left_alo
     assert declared == []
     assert [(m.line, m.where) for m in mistakes] == [(3, "type")]
     assert "no component 'adplatform.components.PartnerPushh'" in mistakes[0].reason
+
+
+def nested(deep: int) -> str:
+    return f"columns: {'[' * deep}{']' * deep}"
+
+
+def multiplied(levels: int) -> str:
+    lines = ["description: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"x{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, levels)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("feed", "expected"),
+    [
+        (nested(5_000), "7: document: is nested more than 50 deep"),
+        ("columns:\n" + "".join(f"{'  ' * n}- x:\n" for n in range(1, 200)), "document: is nested more than 50 deep"),
+        ("columns: &a\n  id: *a", "8: document: *a stands within what it repeats"),
+        ("columns: &a [1, [2, *a]]", "7: document: *a stands within what it repeats"),
+        (multiplied(9), "11: document: has more than 100,000 values, with what aliases repeat"),
+        ("<<: &m {x: &l [1, 2, 3]}\ny: [" + "*m, " * 30_000 + "*m]", "document: has more than 100,000 values"),
+        (f"columns: [{'1, ' * 100_001}]", "7: document: has more than 100,000 values"),
+        (f"columns: {{id: {{min: {'9' * 5_000}}}}}", "7: document: is not a value of type int: "),
+        ("columns: {id: !!int x}", "7: document: is not a value of type int: "),
+        ("columns: {id: !!bool x}", "7: document: is not a value of type bool: "),
+        ("columns: {id: !!float x}", "7: document: is not a value of type float: "),
+    ],
+)
+def test_yaml_that_is_made_to_exhaust_its_reader_is_one_mistake_with_its_line(
+    tmp_path: Path, feed: str, expected: str
+) -> None:
+    begun = time.process_time()
+    [wrong] = mistakes(tmp_path, feed)
+    assert expected in wrong
+    assert wrong.partition(":")[0].isdigit()
+    assert len(wrong) < 300
+    assert time.process_time() - begun < 20
+
+
+def test_an_anchor_that_is_repeated_a_few_times_is_what_it_stands_for(tmp_path: Path) -> None:
+    feed = "columns:\n  id: string\n  price: &money {type: 'decimal(12,2)', required: true}\n  cost: *money\n"
+    assert not mistakes(tmp_path, feed)

@@ -235,9 +235,16 @@ def test_names_of_a_manifest_are_relative_to_it() -> None:
     assert list(listed_files(manifest, "x/y/manifest.json")) == ["x/y/a.csv", "x/y/sub/a.csv", "x/y/b"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_manifest_is_read_in_any_encoding_of_json_with_its_byte_order_mark(encoding: str) -> None:
+    body = '{"files": [{"name": "für.csv", "bytes": 7}]}'.encode(encoding)
+    assert list(listed_files(parse_manifest(body, "origin"), "x/manifest.json")) == ["x/für.csv"]
+
+
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
+        (b'{"files": [{"name": "\xe9.csv"}]}', "not a manifest: not text in UTF-8 (byte 21)"),
         (b"", "not a manifest: document: Invalid JSON"),
         (b"\xff\xfe", "not a manifest: document: Invalid JSON"),
         (b"[]", "not a manifest: document: Input should be an object"),

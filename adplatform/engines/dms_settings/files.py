@@ -17,6 +17,7 @@ from adplatform.engines.dms_settings.documents import (
 from adplatform.engines.dms_settings.mappings import read_mappings
 from adplatform.engines.dms_settings.sections import as_object
 from adplatform.failures import PermanentFailure
+from adplatform.platform.json_text import parsed
 
 _TASKS = ("ReplicationTasks", "ReplicationTask", "ReplicationConfigs", "ReplicationConfig")
 
@@ -28,13 +29,11 @@ def read_json(file: Path) -> Any:
         PermanentFailure: it cannot be read, or is no JSON; names the line and column.
     """
     try:
-        return json.loads(file.read_text(encoding="utf-8-sig"))
+        return parsed(file.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as e:
         raise PermanentFailure(f"{file}:{e.lineno}:{e.colno}: no JSON: {e.msg}") from e
     except UnicodeDecodeError as e:
         raise PermanentFailure(f"{file}: is not text in UTF-8 (byte {e.start})") from e
-    except RecursionError as e:
-        raise PermanentFailure(f"{file}: is nested too deeply") from e
     except OSError as e:
         raise PermanentFailure(f"{file}: {e.strerror}") from e
 

@@ -1,0 +1,111 @@
+"""A query on this machine gets the catalog's tables, and nothing else of the machine."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from adplatform.failures import PermanentFailure
+from adplatform.lake.lake import Lake
+from adplatform.lake.publish import publish
+from adplatform.lake.query import run_query
+from adplatform.lake.table import TableSpec
+from adplatform.platform.aws import Aws
+from adplatform_tests.lake.support import contract, source_name, spec_of, staged
+from adplatform_tests.lake.test_scopes import DAY
+
+SECRET = "a line of a file that is nobody's table"
+REACHING_OUT = [
+    "select * from read_text('{file}')",
+    "select * from read_blob('{file}')",
+    "from '{file}'",
+    "from read_csv('{file}', columns = {{'line': 'varchar'}})",
+    "from sniff_csv('{file}')",
+    "from read_parquet('{file}')",
+    "from read_json('{file}')",
+    "from glob('{folder}/*')",
+    "from query('from read_text(''{file}'')')",
+    "create view v as from read_text('{file}')",
+    "create macro m() as table from read_text('{file}')",
+    "copy (from {table}) to '{folder}/copied.csv'",
+    "copy (from {table}) to '{folder}/copied.parquet' (format parquet)",
+    "create table t (line varchar); copy t from '{file}'",
+    "export database '{folder}/exported'",
+    "import database '{folder}'",
+    "attach '{folder}/attached.duckdb' as other",
+    "install httpfs",
+    "load httpfs",
+    "load '{folder}/own.duckdb_extension'",
+    "from 's3://adplatform-raw/landing/a.csv'",
+    "from 'https://127.0.0.1:9/a.csv'",
+    "select getenv('HOME')",
+    "create secret s (type s3)",
+    "from duckdb_secrets()",
+    "set enable_external_access = true",
+    "reset enable_external_access",
+    "pragma enable_external_access = true",
+    "set lock_configuration = false",
+    "set temp_directory = '{folder}'",
+    "set home_directory = '{folder}'",
+    "set extension_directory = '{folder}'",
+    "set allowed_directories = ['{folder}']",
+    "set profiling_output = '{folder}/profile.json'",
+    "call enable_logging(storage_path = '{folder}')",
+    "select * from s3",
+    "select 1; set enable_external_access = true; from read_text('{file}')",
+]
+
+
+@pytest.fixture
+def table(lake: Lake, temp: Path) -> Iterator[TableSpec]:
+    spec = spec_of(contract({"id": "bigint"}), source=source_name())
+    publish(lake, spec, DAY, 1, staged(spec, temp, {"": [{"id": i} for i in range(3)]}), run_id="r", temp=temp)
+    yield spec
+
+
+def test_a_query_reads_the_tables_and_reaches_nothing_else(
+    aws: Aws, lake: Lake, table: TableSpec, tmp_path: Path
+) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    file = folder / "notes.txt"
+    file.write_text(SECRET)
+
+    def ask(sql: str) -> list[tuple[object, ...]]:
+        return run_query(aws, lake.catalog.glue, table.database, sql, 10)[1]
+
+    reached = []
+    for sql in REACHING_OUT:
+        text = sql.format(file=file, folder=folder, table=table.qualified)
+        try:
+            reached.append((text, ask(text)))
+        except PermanentFailure as e:
+            assert SECRET not in str(e)
+    assert not reached
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    assert ask(f"select count(*), sum(id) from {table.qualified}") == [(3, 3)]
+    assert ask("create temp table kept as select 7 as n; select n from kept") == [(7,)]
+
+
+def test_a_query_that_is_refused_says_what_it_may_read(aws: Aws, lake: Lake, table: TableSpec, tmp_path: Path) -> None:
+    with pytest.raises(PermanentFailure, match="it may read the tables that `adplatform tables` lists"):
+        run_query(aws, lake.catalog.glue, table.database, f"copy (select 1) to '{tmp_path}/x.csv'", 10)
+
+
+def test_a_query_that_fails_while_its_rows_are_fetched_is_a_failure_of_the_query(
+    aws: Aws, lake: Lake, table: TableSpec
+) -> None:
+    sql = f"select case when id > 1 then error('third row') else id end from {table.qualified}"
+    with pytest.raises(PermanentFailure, match=r"the query failed: .*third row"):
+        run_query(aws, lake.catalog.glue, table.database, sql, 10)
+
+
+def test_a_query_stays_within_its_memory_and_leaves_no_file(
+    aws: Aws, lake: Lake, table: TableSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    sql = f"select count(distinct i::varchar || repeat('x', 60)) from {table.qualified}, range(400_000) as r(i)"
+    assert run_query(aws, lake.catalog.glue, table.database, sql, 1, "48MB")[1] == [(400_000,)]
+    assert not list(here.iterdir())
