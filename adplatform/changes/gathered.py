@@ -13,7 +13,7 @@ from adplatform.changes.pulled import Pulled, moments, sequence_seen
 from adplatform.contracts.changes import CHANGED_AT, OP, SEQUENCE
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.services import Services
-from adplatform.flow.version import origin_of, read_settlement
+from adplatform.flow.version import file_id_of, origin_of, read_settlement
 from adplatform.lake.keyed import LOAD, KeyedTable
 from adplatform.lake.store import Stored
 from adplatform.lake.zones import Zones
@@ -29,10 +29,12 @@ _LOADED, _READ_AT, _REPLACED, _PLACED = map(identifier, ("of load", "read at", "
 
 @dataclass(frozen=True)
 class Origin:
-    """An object, and the sequence and time of its rows, where they have none themselves. ``replaced`` when a load that
-    is complete began after it was written, so that what has no sequence in it is older than that."""
+    """An object, what its rows say that it is, and the sequence and time of its rows, where they have none themselves.
+    ``replaced`` when a load that is complete began after it was written, so that what has no sequence in it is older
+    than that."""
 
     uri: str
+    file_id: str
     sequence: str | None
     at: datetime | None = None
     replaced: bool = False
@@ -176,18 +178,18 @@ def _of_known_loads(
     Raises:
         PermanentFailure: no later one is.
     """
-    doubts = {origin_of(entry): load for entry in entries if (load := doubted(entry, generations)) is not None}
+    doubts = {file_id_of(entry): load for entry in entries if (load := doubted(entry, generations)) is not None}
     known = services.ledger.folds.generations(followed.source, followed.target) if doubts else []
     whole = max((each.number for each in known if each.loaded_at is not None), default=0)
-    for origin, load in doubts.items():
+    for called, load in doubts.items():
         if whole <= load.number:
             raise PermanentFailure(
-                f"{origin}: it was written in the second in which load {load.number} began "
+                f"{called}: it was written in the second in which load {load.number} began "
                 f"({load.opened_at:%Y-%m-%d %H:%M:%S} UTC), and the load before it had not ended by then, so it may be "
                 f"of either; `adplatform reload {followed.name}`, and once that load is whole `adplatform retry "
                 f"{followed.name}`"
             )
-    return [entry for entry in entries if origin_of(entry) not in doubts]
+    return [entry for entry in entries if file_id_of(entry) not in doubts]
 
 
 def _origins(
@@ -204,7 +206,7 @@ def _origins(
         sequence = loaded.get(uri) if at is None else sequence_seen(at, after=False)
         written = datetime.fromisoformat(entry["last_modified"])
         replaced = complete is not None and written < complete.opened_at.replace(microsecond=0)
-        yield Origin(uri, sequence, at, replaced)
+        yield Origin(uri, file_id_of(entry), sequence, at, replaced)
 
 
 def _write(
@@ -222,7 +224,12 @@ def _write(
     )
     con.executemany(
         "insert into origins values (?, ?, ?, ?)",
-        [[each.uri, each.sequence, each.at, each.replaced] for each in change.origins],
+        # Tables that an earlier release has written have the URI.
+        [
+            [called, each.sequence, each.at, each.replaced]
+            for each in change.origins
+            for called in (each.file_id, each.uri)
+        ],
     )
     scan = (
         f"read_parquet([{', '.join(literal(str(f)) for f in files)}], union_by_name = true, hive_partitioning = false)"

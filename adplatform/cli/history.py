@@ -14,6 +14,7 @@ from rich.text import Text
 from adplatform.cli.context import connect, console, parse_day
 from adplatform.cli.report_history import dates, instant, judged, observation_table
 from adplatform.cli.standing import delivery_line, ignored_of, ignored_table, long, verdict, waits, what_lacks
+from adplatform.failures import PermanentFailure
 from adplatform.flow.collection import collect_source
 from adplatform.flow.pattern import Pattern, find_feed
 from adplatform.flow.services import Services
@@ -21,7 +22,7 @@ from adplatform.lake.crawler import CrawlSettings, compare_with_crawler
 from adplatform.lake.details import read_details
 from adplatform.lake.table import table_name
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.objects import UNPLACED, ObjectState
+from adplatform.ledger.objects import UNPLACED, ObjectState, is_file_id
 from adplatform.ledger.publications import Publication
 from adplatform.patterns import declared_patterns, of_kind
 from adplatform.pull.pattern import PulledReports
@@ -30,7 +31,11 @@ from adplatform.transform.compile import output_columns
 
 def ledger(
     feed: Annotated[
-        str | None, typer.Argument(help="source, source/feed or source/table/profile; all when not given.")
+        str | None,
+        typer.Argument(
+            help="source, source/feed or source/table/profile, all when not given; or file:..., as tables and messages "
+            "call a file."
+        ),
     ] = None,
     day: Annotated[str | None, typer.Argument(help="A date: shows its reports or objects, files and versions.")] = None,
     details: Annotated[
@@ -40,6 +45,9 @@ def ledger(
     """Show what arrived, what became of it, and why."""
     services = connect()
     patterns = declared_patterns(services.settings)
+    if feed is not None and is_file_id(feed):
+        _print_file(services.ledger, patterns, feed)
+        return
     if feed is None or day is None:
         console.print(_delivery_table(services, patterns, feed))
         _print_ignored(services.ledger, patterns, feed)
@@ -77,8 +85,24 @@ def ledger(
                       long("reason"), title=f"files of version {version.version}")  # fmt: skip
         for f in services.ledger.publications.file_outcomes(feed, delivered, version.version):
             counts = [str(n) for n in (f.rows_in, f.clean, f.superseded, f.quarantined)]
-            files.add_row(f.origin, f.outcome, *counts, f.sha256[:12], f.reason)
+            files.add_row(f"{f.origin}\n{f.file_id}".rstrip(), f.outcome, *counts, f.sha256[:12], f.reason)
         console.print(files)
+
+
+def _print_file(ledger: Ledger, patterns: Sequence[Pattern], wanted: str) -> None:
+    """What the ledger knows of a file that something else names by its id."""
+    owners = dict.fromkeys(pattern.source.name for pattern in patterns)
+    found = next((each for owner in owners if (each := ledger.objects.named_by(owner, wanted))), None)
+    if found is None:
+        raise PermanentFailure(f"{wanted}: no declared source has such a file")
+    feed, obj = found
+    member = wanted.partition("#")[2]
+    console.print(f"{feed} {obj.day}: {obj.uri}", highlight=False, soft_wrap=True, markup=False)
+    if member:
+        console.print(f"the row is of data file {member} by name in this archive", highlight=False)
+    said = f": {obj.reason}" if obj.reason else ""
+    console.print(f"version {obj.version}, {obj.size} bytes, {obj.state}{said}", highlight=False, markup=False)
+    console.print(f"now at {obj.archived_key or obj.key}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _print_details(services: Services, feed: str, day: date) -> None:

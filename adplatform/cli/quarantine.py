@@ -1,6 +1,8 @@
 """Commands for files and rows that broke their contract: look at them, try them again, or leave them out."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +17,8 @@ from adplatform.cli.history import reason_lines
 from adplatform.failures import PermanentFailure, listed
 from adplatform.flow.decisions import leave_out, try_again
 from adplatform.flow.pattern import Pattern, find_feed
-from adplatform.lake.quarantine import Entry, entries, export, read_rows
+from adplatform.flow.source import FeedFlow
+from adplatform.lake.quarantine import Entry, QuarantinedRow, entries, export, read_rows
 from adplatform.ledger.ledger import Ledger
 from adplatform.patterns import declared_patterns
 
@@ -44,10 +47,13 @@ def show(
     feed: FeedName,
     day: Day,
     limit: Annotated[int, typer.Option(help="Rows at most.")] = 20,
-    reveal: Annotated[bool, typer.Option(help="Show personal values and raw text, too.")] = False,
+    reveal: Annotated[bool, typer.Option(help="Show values of all columns, raw text and file names.")] = False,
     to: Annotated[Path | None, typer.Option(help="Write all rows to this .csv or .ndjson file instead.")] = None,
 ) -> None:
-    """Show the quarantined rows of a delivery's latest version, with reason and origin."""
+    """Show the quarantined rows of a delivery's latest version, with reason and origin.
+
+    Without --reveal only values of columns that are declared clear are shown: declared, not personal, and no free text.
+    """
     services = connect()
     _, flow = find_feed(declared_patterns(services.settings), feed)
     entry = next((e for e in _latest(services.ledger, flow.name) if e.day == parse_day(day)), None)
@@ -55,6 +61,8 @@ def show(
         console.print(f"{feed} {day}: no rows in quarantine")
         return
     rows = read_rows(services.store, entry.key, flow.feed.contract, limit=None if to else limit, reveal=reveal)
+    if reveal:
+        rows = _with_names(services.ledger, flow, entry, rows)
     if to:
         with to.open("w", encoding="utf-8", newline="") as out:
             count = export(rows, "csv" if to.suffix == ".csv" else "ndjson", out)
@@ -64,8 +72,18 @@ def show(
     for row in rows:
         text = row.raw if row.raw is not None else json.dumps(dict(row.fields or {}), ensure_ascii=False)
         file = row.source_file.rsplit("/", 1)[-1]
-        table.add_row(file, str(row.line or ""), "\n".join(row.reasons), Text(text))
+        table.add_row(Text(file), str(row.line or ""), "\n".join(row.reasons), Text(text))
     console.print(table)
+
+
+def _with_names(
+    ledger: Ledger, flow: FeedFlow, entry: Entry, rows: Iterator[QuarantinedRow]
+) -> Iterator[QuarantinedRow]:
+    """The rows with the names of their files, which the ledger has."""
+    names = {obj.file_id: obj.uri for obj in ledger.objects.of_day(flow.name, entry.day)}
+    for row in rows:
+        file, joint, member = row.source_file.partition("#")
+        yield replace(row, source_file=f"{names[file]}{joint}{member}") if file in names else row
 
 
 def _latest(ledger: Ledger, feed: str) -> list[Entry]:
@@ -101,7 +119,9 @@ def replay(
 
 
 def drop(
-    feed: FeedName, day: Day, key: Annotated[str, typer.Argument(help="The object's key, or the end of it.")]
+    feed: FeedName,
+    day: Day,
+    key: Annotated[str, typer.Argument(help="The object's key, or the end of it; or file:..., as messages call it.")],
 ) -> None:
     """Leave a file out of its delivery for good. It is archived, and the ledger says that it was left out."""
     services = connect()

@@ -8,7 +8,8 @@ from pathlib import Path
 class InputFile:
     """One prepared file on local disk: decrypted, uncompressed, text in UTF-8.
 
-    ``origin`` is the raw object it came from, ``s3://bucket/key`` (with ``#member`` for a member of an archive).
+    ``origin`` names the raw object it came from without its name (:func:`adplatform.ledger.objects.file_id`), with
+    ``#<place>`` for a member of an archive. The table and the quarantine keep it.
     ``ordinal`` orders the files of a delivery by arrival: of two equal rows the one in the higher ordinal wins.
     """
 

@@ -74,8 +74,9 @@ def unpack(
 ) -> tuple[InputFile, ...]:
     """The files inside ``path``, in ``work`` or ``path`` itself; none for a file without content.
 
-    Several members of a zip archive have ``ordinal``, ``ordinal + 1`` and so on by name, and ``#name`` in their origin.
-    Inside a zip each member may be compressed once more.
+    Several members of a zip archive have ``ordinal``, ``ordinal + 1`` and so on by name, and behind ``#`` in their
+    origin which of the data files they are by name, from 1: names may be personal data. Inside a zip each member may be
+    compressed once more.
 
     Raises:
         BadFile: damaged, another format than ``fmt`` says, unsafe or above ``limits``; nothing is left in ``work``.
@@ -137,8 +138,8 @@ def _contents(path: Path, origin: str, outer: Compression, budget: _Budget) -> I
         if not members:
             raise BadFile(origin, Reason.LAYOUT, "is a zip archive without a data file")
         budget.check(sum(member.file_size for member in members))
-        for member in members:
-            member_origin = f"{origin}#{member.filename}"
+        for place, member in enumerate(members, start=1):
+            member_origin = f"{origin}#{place}"
             yield member_origin, budget.spend(member_content(archive, member, member_origin))
 
 

@@ -331,11 +331,11 @@ def _fetched(services: Services, wanted: tuple[VersionObject, FileOutcome, Path]
     item, outcome, folder = wanted
     folder.mkdir()
     local = folder / _RECEIVED
-    with aws_failures(outcome.origin):
+    with aws_failures(item.object.file_id):
         if not outcome.prepared_key:
             return replace(outcome, sha256=download(services.s3, item.object, local))
         prepared = services.s3.get_object(Bucket=services.zones.raw_bucket, Key=outcome.prepared_key)
-        save(prepared["Body"], local, prepared["ContentLength"], outcome.origin)
+        save(prepared["Body"], local, prepared["ContentLength"], item.object.file_id)
         return outcome
 
 
@@ -343,7 +343,8 @@ def _unpacked(
     flow: FeedFlow, item: VersionObject, outcome: FileOutcome, ordinal: int, folder: Path
 ) -> tuple[FileOutcome, tuple[InputFile, ...]]:
     try:
-        files = unpack(folder / _RECEIVED, outcome.origin, flow.feed.contract.format, folder, ordinal, UnpackLimits())
+        called, form = item.object.file_id, flow.feed.contract.format
+        files = unpack(folder / _RECEIVED, called, form, folder, ordinal, UnpackLimits())
     except BadFile as e:
         return bad(flow, item, outcome, e), ()
     return (outcome, files) if files else (replace(outcome, outcome=Outcome.EMPTY, reason="no bytes"), ())

@@ -6,7 +6,7 @@ from adplatform.failures import PermanentFailure, listed
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.delivery import Delivery
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.objects import ObjectState
+from adplatform.ledger.objects import ObjectState, is_file_id
 
 
 def try_again(ledger: Ledger, flow: FeedFlow, day: date) -> Delivery:
@@ -21,16 +21,21 @@ def try_again(ledger: Ledger, flow: FeedFlow, day: date) -> Delivery:
 
 
 def leave_out(ledger: Ledger, flow: FeedFlow, day: date, key: str) -> str:
-    """Go on without the object whose key ends with ``key``; it will be archived. Returns its whole key. Where every
-    version of a key is a file, ``?versionId=`` behind it says which.
+    """Go on without the object whose key ends with ``key``, or that messages call so; it will be archived. Returns its
+    whole key. Where every version of a key is a file, ``?versionId=`` behind it says which.
 
     Raises:
         PermanentFailure: no object, or more than one, has such a key.
     """
     name, _, version = key.partition("?versionId=")
-    ending = [o for o in ledger.objects.of_day(flow.name, day) if o.key.endswith(name) and version in ("", o.version)]
-    arrived = [o for o in ending if o.state is ObjectState.ARRIVED]
-    several = flow.every_version and len(arrived) > 1
+    by_id = is_file_id(key)
+    arrived = [
+        o
+        for o in ledger.objects.of_day(flow.name, day)
+        if o.state is ObjectState.ARRIVED
+        and (o.file_id == key if by_id else o.key.endswith(name) and version in ("", o.version))
+    ]
+    several = flow.every_version and (by_id or len(arrived) > 1)
     named = {o: f"{o.key}?versionId={o.version}" if several or version else o.key for o in arrived}
     names = sorted(set(named.values()))
     if len(names) != 1:

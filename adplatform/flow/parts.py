@@ -14,7 +14,7 @@ from adplatform.contracts.model import DELIVERY_DATE, Contract
 from adplatform.flow.hashing_keys import HashingKeys
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
-from adplatform.flow.version import origin_of, read_settlement
+from adplatform.flow.version import file_id_of, origin_of, read_settlement
 from adplatform.lake.parquet import append
 from adplatform.lake.parts import add, taken_over
 from adplatform.ledger.delivery import DeliveryState
@@ -22,7 +22,7 @@ from adplatform.ledger.publications import FileOutcome, Publication, Versions
 from adplatform.ledger.rows import digest
 from adplatform.transform.values import FileCount, OutputColumn, Staged
 
-_READING = "2"
+_READING = "3"
 """Changes when the same files would be read differently by the same declaration."""
 
 
@@ -33,6 +33,8 @@ class Base:
     row: Publication
     location: str
     outcomes: Mapping[str, FileOutcome]
+    origins: Mapping[str, str]
+    """What the ledger calls each file of the new version, by what its rows say."""
     settled: int
     """How many objects had arrived of what it was made of, or of the delivery."""
 
@@ -75,7 +77,8 @@ def base_of(
     # A run that woke late may have written outcomes of its own, and long lists of reasons are kept elsewhere.
     if outcomes.keys() != origins or _sums(outcomes.values()) != _sums([row]) or row.details_key:
         return None
-    return Base(row, placement.location, outcomes, last)
+    named = {file_id_of(entry): origin_of(entry) for entry in settlement["objects"]}
+    return Base(row, placement.location, outcomes, named, last)
 
 
 def _sums(counted: Iterable[FileOutcome | Publication]) -> list[int]:
@@ -122,7 +125,7 @@ def extended(
             work=work,
         )
         quarantine = _quarantine(services, base, staged, work / "quarantine.parquet")
-    every = _superseded({o.origin: o for o in (*base.outcomes.values(), *outcomes)}, added.superseded)
+    every = _superseded({o.origin: o for o in (*base.outcomes.values(), *outcomes)}, base.origins, added.superseded)
     before = [every[origin] for origin in base.outcomes]
     lost = added.superseded
     reasons = Counter(base.row.reasons) + Counter(staged.reasons)
@@ -130,7 +133,7 @@ def extended(
         staged,
         files=added.files,
         counts=(
-            *(FileCount(o.origin, o.rows_in, o.clean, o.superseded, o.quarantined) for o in before),
+            *(FileCount(o.called, o.rows_in, o.clean, o.superseded, o.quarantined) for o in before),
             *(
                 replace(c, clean=c.clean - lost.get(c.origin, 0), superseded=c.superseded + lost.get(c.origin, 0))
                 for c in staged.counts
@@ -143,13 +146,14 @@ def extended(
     return whole, tuple(every.values())
 
 
-def _superseded(outcomes: Mapping[str, FileOutcome], lost: Mapping[str, int]) -> dict[str, FileOutcome]:
+def _superseded(
+    outcomes: Mapping[str, FileOutcome], origins: Mapping[str, str], lost: Mapping[str, int]
+) -> dict[str, FileOutcome]:
     """The outcomes without the rows that are left out, which ``lost`` counts by the source that they name: an object,
     or a member of one."""
     left = dict(outcomes)
     for source, rows in lost.items():
-        members = (origin for origin in left if source.startswith(f"{origin}#"))
-        origin = source if source in left else max(members, key=len)
+        origin = origins[source.partition("#")[0]]
         each = left[origin]
         left[origin] = replace(each, clean=each.clean - rows, superseded=each.superseded + rows)
     return left

@@ -63,7 +63,14 @@ def land(
 
 def _begun(day: date, version: int, item: VersionObject, screened: tuple[str, str] | None) -> FileOutcome:
     size = item.object.size
-    begun = FileOutcome(day=day, version=version, origin=item.origin, outcome=Outcome.LOADED, bytes=size)
+    begun = FileOutcome(
+        day=day,
+        version=version,
+        origin=item.origin,
+        outcome=Outcome.LOADED,
+        bytes=size,
+        file_id=item.object.file_id,
+    )
     if screened is not None:
         return refused(begun, *screened)
     return begun if size else replace(begun, outcome=Outcome.EMPTY, reason="no bytes")
@@ -74,7 +81,7 @@ def _check_plain(s3: Any, work: Path, begun: tuple[VersionObject, FileOutcome]) 
     if outcome.outcome is not Outcome.LOADED:
         return outcome
     obj = item.object
-    with aws_failures(item.origin):
+    with aws_failures(obj.file_id):
         if item.sha256 is not None:
             local = work / f"checked-{obj.identity}"
             checksum = download(s3, obj, local)
@@ -103,7 +110,7 @@ def _decrypt(
     if not _is_promised(item, checksum):
         return _not_promised(outcome)
     try:
-        decryption = decrypt(cipher, plain, home, policy, item.origin)
+        decryption = decrypt(cipher, plain, home, policy, obj.file_id)
     except BadFile as e:
         return refused(outcome, e.reason, str(e))
     finally:

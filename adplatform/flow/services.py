@@ -55,7 +55,8 @@ class Services:
 
     @cached_property
     def zones(self) -> Zones:
-        return Zones(self.settings.raw_bucket, self.settings.clean_bucket, self.settings.kms_key_id)
+        own = self.settings
+        return Zones(own.raw_bucket, own.clean_bucket, own.kms_key_id, own.quarantine_kms_key_id)
 
     @cached_property
     def store(self) -> "Store":

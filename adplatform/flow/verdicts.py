@@ -20,7 +20,7 @@ def verdict(flow: FeedFlow, item: VersionObject) -> Outcome:
 
 
 def refused(outcome: FileOutcome, reason: str, text: str) -> FileOutcome:
-    log.warning("refused %s: %s", outcome.origin, text)
+    log.warning("refused %s: %s", outcome.called, text)
     return replace(outcome, outcome=Outcome.REFUSED, reason=f"{reason}: {text}")
 
 
@@ -37,8 +37,12 @@ def require_no_bad_file(flow: FeedFlow, outcomes: Iterable[FileOutcome]) -> None
     """
     bad = [o for o in outcomes if o.outcome is Outcome.REFUSED]
     if bad:
-        reasons = clipped(listed((o.reason for o in bad), separator="; "), MAX_TEXT // 2)
+        reasons = clipped(listed(map(_named, bad), separator="; "), MAX_TEXT // 2)
         raise PermanentFailure(
             f"{flow.name}: {len(bad)} file(s) refused, nothing published: {reasons}. {flow.remedy}, or "
-            "leave them out with `adplatform quarantine drop`."
+            "leave them out with `adplatform quarantine drop`. `adplatform ledger <file:...>` tells a file's name."
         )
+
+
+def _named(outcome: FileOutcome) -> str:
+    return outcome.reason if outcome.called in outcome.reason else f"{outcome.called}: {outcome.reason}"

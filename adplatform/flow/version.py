@@ -13,7 +13,7 @@ from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.objects import RawObject
+from adplatform.ledger.objects import RawObject, file_id
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.table import MOST_READ
 
@@ -22,8 +22,8 @@ _MANIFEST = re.compile(r"dt=(\d{4}-\d{2}-\d{2})/v(\d+)-[0-9a-f]+\.json")
 
 @dataclass(frozen=True)
 class VersionObject:
-    """One object of a version, with what the sender's manifest says of it. ``origin`` is what it is called among the
-    files of the version; when it is ``overwritten``, one under the same key is newer."""
+    """One object of a version, with what the sender's manifest says of it. ``origin`` is what the ledger calls it among
+    the files of the version, by its name; when it is ``overwritten``, one under the same key is newer."""
 
     object: RawObject
     sha256: str | None
@@ -66,7 +66,7 @@ def objects_of(
         obj = known.get((entry["key"], entry["version"]))
         if obj is None:
             raise PermanentFailure(
-                f"{flow.name} {day}: {publication.manifest_key} names {entry['key']}, not in the ledger"
+                f"{flow.name} {day}: {publication.manifest_key} names {file_id_of(entry)}, not in the ledger"
             )
         found.append(
             VersionObject(obj, entry["sha256"], entry["rows"], origin_of(entry), entry.get("overwritten", False))
@@ -78,6 +78,11 @@ def origin_of(entry: Mapping[str, Any]) -> str:
     """What an object is called among the files of a settled version, by its entry in the manifest: its URI, and
     behind it the version where there are several of its key."""
     return str(entry.get("origin") or f"s3://{entry['bucket']}/{entry['key']}")
+
+
+def file_id_of(entry: Mapping[str, Any]) -> str:
+    """What tables call the same object, by its entry."""
+    return file_id(entry["bucket"], entry["key"], entry["version"])
 
 
 def manifests_of(
@@ -110,10 +115,10 @@ def download(s3: Any, obj: RawObject, target: Path) -> str:
         TransientFailure: fewer bytes came than the object has.
     """
     body = s3.get_object(**located(obj))["Body"]
-    return save(body, target, obj.size, obj.uri)
+    return save(body, target, obj.size, obj.file_id)
 
 
-def save(body: Any, target: Path, size: int, origin: str) -> str:
+def save(body: Any, target: Path, size: int, called: str) -> str:
     """Stream a response body to ``target``; its SHA-256."""
     digest, written = sha256(), 0
     with target.open("wb") as out:
@@ -122,7 +127,7 @@ def save(body: Any, target: Path, size: int, origin: str) -> str:
             digest.update(chunk)
             written += len(chunk)
     if written != size:
-        raise TransientFailure(f"{origin}: {written} of {size} bytes came")
+        raise TransientFailure(f"{called}: {written} of {size} bytes came")
     return digest.hexdigest()
 
 

@@ -1,7 +1,13 @@
-"""Rows and files that broke the contract, kept with reason and origin, readable without seeing personal data."""
+"""Rows and files that broke the contract, kept with reason and origin, readable without seeing personal data.
+
+What is shown without ``reveal`` are values of columns that are declared clear: declared, neither personal nor dropped,
+and of a type that is no free text (numbers, dates, booleans, and text of which the contract lists what is ``allowed``).
+Of a value that is not what its column takes only the shape is shown: it may belong to another column.
+"""
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
@@ -10,9 +16,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from adplatform.contracts.model import Contract
+from adplatform.contracts.model import Column, Contract
 from adplatform.lake.store import Store
 from adplatform.ledger.ledger import Ledger
+from adplatform.ledger.objects import is_file_id
 from adplatform.ledger.publications import FileOutcome, Outcome
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.late import Late
@@ -28,8 +35,9 @@ _BATCH = 10_000
 
 @dataclass(frozen=True)
 class QuarantinedRow:
-    """One row. ``line`` and ``byte_position`` place a structural reject in its file and ``raw`` is its text; ``fields``
-    are the raw values of a row that could be read but not accepted."""
+    """One row. ``source_file`` is what the ledger calls the file. ``line`` and ``byte_position`` place a structural
+    reject in its file and ``raw`` is its text; ``fields`` are the raw values of a row that could be read but not
+    accepted."""
 
     source_file: str
     line: int | None
@@ -93,8 +101,8 @@ def read_rows(
 ) -> Iterator[QuarantinedRow]:
     """The rows stored under ``key``, in stored order.
 
-    Unless ``reveal``, values of personal, dropped and undeclared columns, values with an ``@`` and the text of
-    structural rejects are masked.
+    Unless ``reveal``, all is masked but what is declared clear: values of other columns, names of columns that nobody
+    declared, and the text of structural rejects.
 
     Raises:
         PermanentFailure: not there, or not allowed. TransientFailure: S3 did not answer.
@@ -138,10 +146,43 @@ def _rows(path: Path) -> Iterator[QuarantinedRow]:
             )
 
 
+_UNFIT = frozenset({"not_allowed", "pattern"})
+"""Reasons for which a value is not what its column takes, beside ``bad_<type>``."""
+
+
 def _masked(row: QuarantinedRow, contract: Contract) -> QuarantinedRow:
-    shown = {c.name for c in contract.columns if not c.pii and not c.drop}
-    masked = row.fields and {
-        name: value if value is None or (name in shown and "@" not in str(value)) else MASK
-        for name, value in row.fields.items()
+    columns = {column.name: column for column in contract.columns}
+    unfit = {
+        column
+        for reason, _, column in (each.partition(":") for each in row.reasons)
+        if reason in _UNFIT or reason.startswith("bad_")
     }
-    return replace(row, raw=None if row.raw is None else MASK, fields=masked)
+    fields = row.fields and {
+        name if name in columns else f"column {place}": _shown(columns.get(name), value, name in unfit)
+        for place, (name, value) in enumerate(row.fields.items(), start=1)
+    }
+    file = row.source_file if is_file_id(row.source_file) else MASK
+    return replace(row, source_file=file, raw=None if row.raw is None else MASK, fields=fields)
+
+
+def _shown(column: Column | None, value: str | None, unfit: bool) -> str | None:
+    if value is None or value == "":
+        return value
+    if column is None or not is_declared_clear(column):
+        return MASK
+    return shape(value) if unfit else value
+
+
+def is_declared_clear(column: Column) -> bool:
+    """Whether anybody may see the values of a column, by the contract."""
+    free_text = column.data_type.name == "string" and not column.allowed
+    return not (column.pii or column.drop or free_text)
+
+
+def shape(value: str) -> str:
+    """A value without what it says: digits are ``9``, letters ``a`` and ``A``, other than ASCII ``x``; dots, blanks and
+    the like stay."""
+    return _NOT_ASCII.sub("x", _UPPER.sub("A", _LOWER.sub("a", _DIGIT.sub("9", value))))
+
+
+_DIGIT, _LOWER, _UPPER, _NOT_ASCII = map(re.compile, ("[0-9]", "[a-z]", "[A-Z]", "[^\x20-\x7e]"))

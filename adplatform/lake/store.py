@@ -66,7 +66,7 @@ class Store:
             TransientFailure: what the bucket holds afterwards is not the file.
         """
         size = path.stat().st_size
-        arguments = {**self.zones.put_arguments, "ChecksumAlgorithm": "SHA256"}
+        arguments = {**self.zones.arguments_of(bucket, key), "ChecksumAlgorithm": "SHA256"}
         said: dict[str, Any] = {}
         if size < _PART:
             with path.open("rb") as file:
@@ -82,15 +82,14 @@ class Store:
 
     def copy(self, bucket: str, source: str, target: str) -> None:
         """Copy within a bucket, by the server."""
-        self.s3.copy(
-            {"Bucket": bucket, "Key": source}, bucket, target, ExtraArgs=self.zones.put_arguments, Config=_transfer()
-        )
+        extra = self.zones.arguments_of(bucket, target)
+        self.s3.copy({"Bucket": bucket, "Key": source}, bucket, target, ExtraArgs=extra, Config=_transfer())
 
     def copy_from(self, source: Mapping[str, str], size: int, bucket: str, target: str, **arguments: str) -> str:
         """Have S3 copy an object of ``size`` bytes, by one call if it is no larger than a part. ``source`` names it by
         bucket, key and perhaps version, ``arguments`` are those of CopyObject. The ETag of the copy, "" of a large
         one."""
-        extra = {**self.zones.put_arguments, **arguments}
+        extra = {**self.zones.arguments_of(bucket, target), **arguments}
         if size >= _PART:
             self.s3.copy(dict(source), bucket, target, ExtraArgs=extra, Config=_transfer())
             return ""

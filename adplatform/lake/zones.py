@@ -13,23 +13,34 @@ _CARRIED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]{4,}-")
 """How the token of an attempt begins: date and version."""
 
 
+QUARANTINE = "quarantine/"
+"""The prefix of the raw bucket below which rows that broke a contract are kept, and nothing else."""
+
+
 @dataclass(frozen=True)
 class Zones:
     """One bucket for raw data, one for clean. ``feed`` is always ``"<source>/<feed>"``.
 
     Every prefix ends with ``/``, so that work on one feed never touches another whose name merely starts alike.
-    ``kms_key_id`` None encrypts with the key that AWS manages for S3.
+    ``kms_key_id`` None encrypts with the key that AWS manages for S3, ``quarantine_key_id`` None the quarantine with
+    the same key as all else.
     """
 
     raw_bucket: str
     clean_bucket: str
     kms_key_id: str | None = None
+    quarantine_key_id: str | None = None
 
     @property
     def put_arguments(self) -> dict[str, str]:
-        """What every S3 write passes: server-side encryption with KMS."""
-        encryption = {"ServerSideEncryption": "aws:kms"}
-        return encryption if self.kms_key_id is None else {**encryption, "SSEKMSKeyId": self.kms_key_id}
+        """What every S3 write passes outside of the quarantine: server-side encryption with KMS."""
+        return _encrypted(self.kms_key_id)
+
+    def arguments_of(self, bucket: str, key: str) -> dict[str, str]:
+        """What a write to this key passes. The quarantine has values in clear and may have a KMS key of its own: who is
+        refused that one reads nothing of it."""
+        own = self.quarantine_key_id if bucket == self.raw_bucket and key.startswith(QUARANTINE) else None
+        return _encrypted(own or self.kms_key_id)
 
     @staticmethod
     def landing(source: str) -> str:
@@ -83,7 +94,12 @@ class Zones:
         return f"{below}{feed}/"
 
     def quarantine(self, feed: str, day: date) -> str:
-        return _day("quarantine", feed, day)
+        return _day(QUARANTINE.rstrip("/"), feed, day)
+
+    @staticmethod
+    def quarantine_of(source: str) -> str:
+        """Below it lies all that broke the contracts of a source."""
+        return f"{QUARANTINE}{source}/"
 
     def manifests(self, feed: str, day: date) -> str:
         return _day("manifests", feed, day)
@@ -176,6 +192,11 @@ def partition_folder(columns: Sequence[str], value: str) -> str:
     """The folder of a partition with one or more columns; their values are joined by ``JOINT``."""
     values = partition_values(value, len(columns))
     return "".join(partition_path(column, part) for column, part in zip(columns, values, strict=True))
+
+
+def _encrypted(key_id: str | None) -> dict[str, str]:
+    encryption = {"ServerSideEncryption": "aws:kms"}
+    return encryption if key_id is None else {**encryption, "SSEKMSKeyId": key_id}
 
 
 def _day(zone: str, feed: str, day: date) -> str:

@@ -60,8 +60,30 @@ class RawObject:
         return digest(self.bucket, self.key, self.version)
 
     @property
+    def file_id(self) -> str:
+        """What the object is called wherever its name must not be; see :func:`file_id`."""
+        return file_id(self.bucket, self.key, self.version)
+
+    @property
     def sort_key(self) -> str:
         return f"object#{self.day}#{self.identity}"
+
+
+_FILE = "file:"
+
+
+def file_id(bucket: str, key: str, version: str) -> str:
+    """What an object version is called outside of the ledger: in tables, logs, messages, metadata and the texts of
+    failures. Senders put names and addresses of people into names of files, so only the raw zone and the ledger have
+    those; `adplatform ledger <id>` tells them. A version of S3 is random, so nobody can try names against the id.
+
+    ``file:`` and 32 hexadecimal digits; a member of an archive has ``#`` and its place by name, from 1, behind it."""
+    return f"{_FILE}{digest(bucket, key, version)}"
+
+
+def is_file_id(text: str) -> bool:
+    """Whether a text names a file without its name; an earlier release wrote the URI."""
+    return text.startswith(_FILE)
 
 
 @dataclass(frozen=True)
@@ -122,6 +144,17 @@ class Objects:
         """Those of these objects of the delivery that are there, each named by bucket, key and version."""
         keys = [(feed, f"object#{day}#{digest(*place)}") for place in places]
         return [from_item(RawObject, item) for item in self.table.get_many(keys).values()]
+
+    def named_by(self, source: str, wanted: str) -> tuple[str, RawObject] | None:
+        """The feed and the row of the object of a source with this :func:`file_id`, also that of a member; None where
+        the source has none."""
+        identity = wanted.removeprefix(_FILE).partition("#")[0]
+        found: Arrived | Ignored | None = self.table.get(Arrived, source, f"arrived#{identity}")
+        found = found or self.table.get(Ignored, source, f"ignored#{identity}")
+        if found is None:
+            return None
+        obj = self.table.get(RawObject, found.feed, f"object#{found.day}#{identity}")
+        return (found.feed, obj) if obj else None
 
     def not_archived(self, feed: str, day: date, above: int) -> list[RawObject]:
         """Object versions of the delivery that are not in the archive, and all that are numbered ``above``, in order of
@@ -258,7 +291,10 @@ class Objects:
     def put(self, feed: str, objects: Iterable[RawObject]) -> None:
         """Write objects as they are, for a ledger that has forgotten them; the caller changes the delivery that counts
         them."""
-        self.table.put(feed, objects)
+        every = list(objects)
+        self.table.put(feed, every)
+        arrived = (each for each in every if each.state is not ObjectState.IGNORED)
+        self.table.put(feed.partition("/")[0], (Arrived(each.identity, feed, each.day) for each in arrived))
 
     def archived(self, feed: str, obj: RawObject, archive_key: str) -> None:
         """The archive holds the object, which is read there from now on.

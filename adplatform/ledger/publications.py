@@ -95,6 +95,12 @@ class FileOutcome:
     prepared_key: str = ""
     signer: str = ""
     decryption_key: str = ""
+    file_id: str = ""
+    """What the file is called where its name must not be (:func:`adplatform.ledger.objects.file_id`)."""
+
+    @property
+    def called(self) -> str:
+        return self.file_id or "a file"
 
     @property
     def sort_key(self) -> str:

@@ -31,6 +31,8 @@ class Settings:
     failure_topic: str = "adplatform-failure"
     hash_key_secret: str = "adplatform/hash-key"  # noqa: S105 - a name, not a secret
     kms_key_id: str | None = None
+    quarantine_kms_key_id: str | None = None
+    """The KMS key of the quarantine, which has values in clear; by default that of both zones."""
     memory_limit: str = "2GB"
     threads: int = 2
     keep_days: int = 14
@@ -105,6 +107,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         failure_topic=text("FAILURE_TOPIC", defaults.failure_topic),
         hash_key_secret=text("HASH_KEY_SECRET", defaults.hash_key_secret),
         kms_key_id=environ.get(PREFIX + "KMS_KEY_ID") or None,
+        quarantine_kms_key_id=environ.get(PREFIX + "QUARANTINE_KMS_KEY_ID") or None,
         memory_limit=text("MEMORY_LIMIT", defaults.memory_limit),
         threads=_whole(environ, "THREADS", defaults.threads),
         keep_days=_whole(environ, "KEEP_DAYS", defaults.keep_days),

@@ -59,6 +59,9 @@ class ZonesResource(S3Resource):  # type: ignore[misc]  # dagster-aws is not fol
     raw_bucket: str = Field(description="Bucket of the raw zone: landing, archive, quarantine.")
     clean_bucket: str = Field(description="Bucket of the clean zone: Parquet tables.")
     kms_key_id: str | None = Field(default=None, description="KMS key of both zones; by default that of S3.")
+    quarantine_kms_key_id: str | None = Field(
+        default=None, description="KMS key of the quarantine, which has values in clear; by default that of both zones."
+    )
     embedded_aws: str | None = EMBEDDED
 
     def get_client(self) -> Any:
@@ -67,7 +70,12 @@ class ZonesResource(S3Resource):  # type: ignore[misc]  # dagster-aws is not fol
         return client_of(str(self.region_name), self.endpoint_url, self.embedded_aws, "s3")
 
     def settings(self) -> Mapping[str, Any]:
-        return {"raw_bucket": self.raw_bucket, "clean_bucket": self.clean_bucket, "kms_key_id": self.kms_key_id}
+        return {
+            "raw_bucket": self.raw_bucket,
+            "clean_bucket": self.clean_bucket,
+            "kms_key_id": self.kms_key_id,
+            "quarantine_kms_key_id": self.quarantine_kms_key_id,
+        }
 
 
 class SecretsResource(SecretsManagerResource):  # type: ignore[misc]  # dagster-aws is not followed
@@ -218,6 +226,7 @@ def resources_of(settings: Settings) -> dict[str, Any]:
             raw_bucket=settings.raw_bucket,
             clean_bucket=settings.clean_bucket,
             kms_key_id=settings.kms_key_id,
+            quarantine_kms_key_id=settings.quarantine_kms_key_id,
             **where,
         ),
         "secrets": SecretsResource(hash_key_secret=settings.hash_key_secret, **where),

@@ -99,7 +99,7 @@ def output_columns(contract: Contract, *, previous: bool = False) -> tuple[Outpu
     """The columns of the clean table in stored order, without the partition column (the path carries that).
     ``previous`` adds digests under the key before the current one."""
     columns = [output for _, output in _outputs(contract, previous)]
-    columns.append(OutputColumn("_source_file", STRING, "The raw object the row came from"))
+    columns.append(OutputColumn("_source_file", STRING, "The file the row came from, as the ledger calls it"))
     if contract.needs_key:
         columns.append(OutputColumn("_pii_key_id", STRING, "The key that hashed the row's personal data"))
         if previous:

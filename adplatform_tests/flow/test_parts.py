@@ -93,7 +93,13 @@ class Shop:
         """Of each quarantined row its file and its reasons."""
         key = self.newest.quarantine_key
         rows = read_rows(self.services.store, key, self.flow.feed.contract) if key else ()
-        return sorted((row.source_file.rpartition("/")[2], row.reasons) for row in rows)
+        return sorted((self.name_of(row.source_file), row.reasons) for row in rows)
+
+    def name_of(self, source_file: str) -> str:
+        """The name of a file that rows say they are from."""
+        file, joint, member = source_file.partition("#")
+        [found] = [o for o in self.services.ledger.objects.of_day(self.flow.name, DAY) if o.file_id == file]
+        return f"{found.key.rpartition('/')[2]}{joint}{member}"
 
     @property
     def files(self) -> list[str]:
@@ -130,7 +136,7 @@ def read_files(of: Shop) -> set[str]:
         with TemporaryDirectory() as folder:
             store.download(zones.clean_bucket, zones.clean_key(location) + name, path := Path(folder) / "file")
             found |= {str(each) for each in pq.read_table(path, columns=["_source_file"])["_source_file"].to_pylist()}
-    return {source.rpartition("/")[2] for source in found}
+    return {of.name_of(source) for source in found}
 
 
 @FORMATS

@@ -13,10 +13,21 @@ from adplatform.lake.quarantine import MASK, QuarantinedRow, entries, export, re
 from adplatform.ledger.publications import FileOutcome, Outcome, Publication
 
 DAY = date(2026, 3, 1)
-RULES = Contract(columns={"id": "bigint", "email": {"pii": "email"}, "secret": {"drop": True}, "note": "string"})
+RULES = Contract(
+    columns={
+        "id": "bigint",
+        "email": {"pii": "email"},
+        "secret": {"drop": True},
+        "note": "string",
+        "kind": {"allowed": ["new", "old"]},
+        "paid": "decimal(9,2)",
+        "known": {"pii": {"kind": "generic_id", "treatment": "clear"}},
+    }
+)
+FILE = f"file:{'0' * 32}"
 ROWS = [
     {
-        "source_file": "s3://raw/a.csv",
+        "source_file": FILE,
         "line": 7,
         "byte_position": 120,
         "reasons": ["too_many_columns"],
@@ -29,15 +40,29 @@ ROWS = [
         "byte_position": None,
         "reasons": ["bad_bigint:id", "required:note"],
         "raw": None,
-        "fields": json.dumps({"id": "x1", "email": "ada@example.com", "secret": "s", "note": None, "new": "n"}),
+        "fields": json.dumps({"id": "x1", "email": "ada@example.com", "secret": "s", "note": None, "ann@b.de": "n"}),
     },
     {
         "source_file": "s3://raw/b.csv",
         "line": None,
         "byte_position": None,
-        "reasons": ["bad_bigint:id"],
+        "reasons": ["bad_bigint:id", "not_allowed:kind"],
         "raw": None,
-        "fields": json.dumps({"id": "bob@example.com", "email": None, "secret": None, "note": "=1+1", "new": None}),
+        "fields": json.dumps(
+            {
+                "id": "bob@Example.com",
+                "secret": None,
+                "note": "Bob Öl",
+                "kind": "Bob Öl",
+                "paid": "-1.50",
+                "known": "K-1",
+            }
+        ),
+    },
+    {
+        **{"source_file": FILE, "line": None, "byte_position": None, "raw": None},
+        "reasons": ["check:order"],
+        "fields": json.dumps({"id": "7", "note": "+49 151 23456789", "kind": "new", "paid": ""}),
     },
 ]
 
@@ -66,23 +91,32 @@ def test_rows_are_stored_encrypted_in_the_quarantine_of_their_day(lake: Lake, te
     assert stored(lake, temp) == key
 
 
-def test_personal_dropped_and_undeclared_values_are_masked_and_so_is_raw_text(lake: Lake, temp: Path) -> None:
-    structural, value, shifted = read_rows(lake.store, stored(lake, temp), RULES)
-    assert (structural.line, structural.byte_position, structural.raw) == (7, 120, MASK)
+def test_only_values_of_columns_that_are_declared_clear_are_shown(lake: Lake, temp: Path) -> None:
+    structural, value, shifted, judged = read_rows(lake.store, stored(lake, temp), RULES)
+    assert (structural.source_file, structural.line, structural.byte_position, structural.raw) == (FILE, 7, 120, MASK)
     assert structural.reasons == ("too_many_columns",)
-    assert value.fields == {"id": "x1", "email": MASK, "secret": MASK, "note": None, "new": MASK}
-    assert shifted.fields == {"id": MASK, "email": None, "secret": None, "note": "=1+1", "new": None}
+    assert value.fields == {"id": "a9", "email": MASK, "secret": MASK, "note": None, "column 5": MASK}
+    assert shifted.source_file == MASK
+    assert shifted.fields == {
+        "id": "aaa@Aaaaaaa.aaa",
+        "secret": None,
+        "note": MASK,
+        "kind": "Aaa xa",
+        "paid": "-1.50",
+        "known": MASK,
+    }
+    assert judged.fields == {"id": "7", "note": MASK, "kind": "new", "paid": ""}
 
 
 def test_rows_are_shown_as_received_only_on_demand(lake: Lake, temp: Path) -> None:
-    structural, value, _ = read_rows(lake.store, stored(lake, temp), RULES, reveal=True)
+    structural, value, *_ = read_rows(lake.store, stored(lake, temp), RULES, reveal=True)
     assert structural.raw == "1,ada@example.com,x,y,z"
     assert value.fields is not None
     assert value.fields["email"] == "ada@example.com"
 
 
 def test_pages_cover_every_row_once(lake: Lake, temp: Path) -> None:
-    many = [{**ROWS[1], "source_file": f"s3://raw/{i}"} for i in range(25)]
+    many = [{**ROWS[1], "source_file": f"file:{i:032}"} for i in range(25)]
     key = stored(lake, temp, many)
     pages = [list(read_rows(lake.store, key, RULES, offset=start, limit=10)) for start in (0, 10, 20, 30)]
     assert [len(page) for page in pages] == [10, 10, 5, 0]
@@ -92,13 +126,13 @@ def test_pages_cover_every_row_once(lake: Lake, temp: Path) -> None:
 def test_exports_read_back_as_what_they_were(lake: Lake, temp: Path) -> None:
     rows = list(read_rows(lake.store, stored(lake, temp), RULES))
     table, lines = io.StringIO(), io.StringIO()
-    assert export(rows, "csv", table) == export(rows, "ndjson", lines) == 3
+    assert export(rows, "csv", table) == export(rows, "ndjson", lines) == 4
     as_csv = list(csv.DictReader(io.StringIO(table.getvalue())))
     assert as_csv[1]["reasons"] == "bad_bigint:id;required:note"
-    assert [json.loads(row["fields"])["id"] for row in as_csv[1:]] == ["x1", MASK]
+    assert [json.loads(row["fields"])["id"] for row in as_csv[1:]] == ["a9", "aaa@Aaaaaaa.aaa", "7"]
     as_json = [json.loads(line) for line in lines.getvalue().splitlines()]
     assert [QuarantinedRow(**{**row, "reasons": tuple(row["reasons"])}) for row in as_json] == rows
-    assert "example.com" not in table.getvalue() + lines.getvalue()
+    assert "xample" not in table.getvalue() + lines.getvalue()
 
 
 def test_entries_list_rows_and_bad_files_of_each_version(lake: Lake) -> None:

@@ -70,7 +70,7 @@ def outcome_table(outcomes: Iterable[FileOutcome]) -> dg.TableMetadataValue:
     if len(every) > SHOWN_FILES:
         every.sort(key=lambda o: o.outcome is Outcome.LOADED)
     shown, rest = every[:SHOWN_FILES], every[SHOWN_FILES:]
-    records = [_record(each.origin, str(each.outcome), [each], each.reason) for each in shown]
+    records = [_record(each.called, str(each.outcome), [each], each.reason) for each in shown]
     if rest:
         records.append(_record(f"and {len(rest):,} more", "", rest, ""))
     return dg.MetadataValue.table(records or [dg.TableRecord({"file": "none"})])
