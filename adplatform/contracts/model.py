@@ -10,8 +10,9 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
 from warnings import warn
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from adplatform.contracts.derived import with_inherited
 from adplatform.contracts.durations import write_duration
 from adplatform.contracts.types import DataType, parse_type
 
@@ -191,7 +192,8 @@ class ColumnSettings(Strict):
     drop: bool = False
     """Whether the column is checked but not stored."""
     expression: str | None = None
-    """Spark SQL that computes the column from other columns; it is then not read from the files."""
+    """Spark SQL that computes the column from other columns; it is then not read from the files. It is as personal as
+    what it reads: without ``pii`` of its own it has theirs, and reading what is dropped it must have some."""
     comment: str = ""
     """What the column means; the table shows it."""
     optional: bool = False
@@ -250,10 +252,10 @@ class Column(ColumnSettings):
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
-        if self.pii and self.data_type.name != "string":
-            raise ValueError(f"column {self.name}: personal data is text; type must be string, not {self.type}")
-        if self.expression and (self.field or self.required or self.pii):
-            raise ValueError(f"column {self.name}: an expression is computed, so field, required and pii do not apply")
+        if self.pii_problem:
+            raise ValueError(f"column {self.name}: {self.pii_problem}")
+        if self.expression and (self.field or self.required):
+            raise ValueError(f"column {self.name}: an expression is computed, so field and required do not apply")
         known = {"date": DATE_FORMATS, "timestamp": TIMESTAMP_FORMATS}.get(self.data_type.name, ())
         for unknown in set(self.formats) - set(known):
             raise ValueError(
@@ -268,6 +270,17 @@ class Column(ColumnSettings):
         if (self.min or self.max) and self.data_type.name in ("string", "boolean"):
             raise ValueError(f"column {self.name}: min and max need a number, date or timestamp")
         return self
+
+    @property
+    def pii_problem(self) -> str:
+        """Why the column cannot be personal data as it says; "" where it can, or is none."""
+        if self.pii is None or self.data_type.name == "string":
+            return ""
+        if self.expression and self.pii.treatment in ((Treatment.CLEAR,), (Treatment.DROP,)):
+            return ""
+        return f"personal data is text; type must be string, not {self.type}" + (
+            ", or its pii say treatment clear or drop" if self.expression else ""
+        )
 
     @property
     def data_type(self) -> DataType:
@@ -363,6 +376,7 @@ def _column(name: Any, settings: Any) -> Any:
 Columns = Annotated[
     tuple[Column, ...],
     BeforeValidator(_columns, json_schema_input_type=dict[str, ColumnSettings | str | None]),
+    AfterValidator(with_inherited),
 ]
 
 

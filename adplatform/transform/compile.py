@@ -119,17 +119,21 @@ def _outputs(contract: Contract, previous: bool) -> Iterator[tuple[str, OutputCo
             for output in pii_outputs(column, column.pii, previous=previous):
                 yield output.expression, _pii_column(column, output)
         elif not column.drop and column.name != contract.partition_by:
-            sources = (
-                expressions.names(column.expression, f"column {column.name}") if column.expression else {column.name}
-            )
             yield (
                 identifier(column.name),
-                OutputColumn(column.name, column.data_type, column.comment, sources=tuple(sorted(sources))),
+                OutputColumn(column.name, column.data_type, column.comment, sources=_sources(column)),
             )
+
+
+def _sources(column: Column) -> tuple[str, ...]:
+    if column.expression is None:
+        return (column.name,)
+    return tuple(sorted(expressions.names(column.expression, f"column {column.name}")))
 
 
 def _pii_column(column: Column, output: PiiOutput) -> OutputColumn:
-    return OutputColumn(output.name, STRING, output.comment or column.comment, dict(output.tags), (column.name,))
+    kind = column.data_type if output.form == "clear" else STRING
+    return OutputColumn(output.name, kind, output.comment or column.comment, dict(output.tags), _sources(column))
 
 
 def _validate(contract: Contract, carried: tuple[str, ...]) -> str:
@@ -173,7 +177,8 @@ def _computed(contract: Contract, column: Column) -> str:
 
 def _expression(contract: Contract, column: Column, reading: frozenset[str] = frozenset()) -> "exp.Expression":
     """A computed column over typed values; other computed columns are written out in place."""
-    where, types = f"column {column.name}", {c.name: c.data_type for c in contract.columns if not c.pii}
+    where, hidden = f"column {column.name}", column.pii or column.drop
+    types = {c.name: c.data_type for c in contract.columns if hidden or not (c.pii or c.drop)}
     reading |= {column.name}
     tree = expressions.parse(str(column.expression), where, {n: t for n, t in types.items() if n not in reading})
     if column.data_type.name in ("int", "bigint") and not expressions.is_whole(tree, types):

@@ -89,7 +89,7 @@ def test_personal_columns_say_whether_a_key_is_needed() -> None:
         ({"a": "text"}, "unknown type 'text': use one of string, int"),
         ({"a": {"field": "x"}, "b": {"field": "x"}}, "two columns read 'x'"),
         ({"a": {"type": "int", "pii": "phone"}}, "column a: personal data is text; type must be string, not int"),
-        ({"a": {"expression": "1", "required": True}}, "an expression is computed, so field, required and pii do not"),
+        ({"a": {"expression": "1", "required": True}}, "an expression is computed, so field and required do not"),
         ({"a": {"type": "date", "formats": ["%d.%m"]}}, "column a: format '%d.%m' is not one for date: %Y%m%d, "),
         ({"a": {"formats": ["%Y%m%d"]}}, "column a: format '%Y%m%d' is not one for string: none"),
         ({"a": {"decimal_comma": True}}, "column a: decimal_comma is for numbers"),

@@ -85,7 +85,6 @@ def test_expressions_mean_this(kind: str, expression: str, value: object) -> Non
         ("string", "cast(ratio as string)", "casts a double"),
         ("int", "cost + 1", "may have a fraction"),
         ("int", "clicks / 2", "may have a fraction"),
-        ("string", "email", "names email"),
         ("string", "unknown", "names unknown"),
         ("int", "x + 1", "names x"),
         ("int", "clicks +", "not a Spark SQL expression"),

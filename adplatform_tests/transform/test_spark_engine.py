@@ -111,7 +111,12 @@ def test_expressions_mean_on_spark_what_they_mean_on_duckdb(sail: SparkSession) 
 
 def test_digests_under_the_previous_key_are_the_same_on_both_engines(tmp_path: Path, sail: SparkSession) -> None:
     contract = Contract.model_validate(
-        {"columns": {"email": {"pii": {"kind": "email", "treatment": ["lake", "meta"]}}}}
+        {
+            "columns": {
+                "email": {"pii": {"kind": "email", "treatment": ["lake", "meta"]}},
+                "derived": {"expression": "lower(trim(email))"},
+            }
+        }
     )
     previous = HashKey("before", bytes(range(90, 122)))
     file = tmp_path / "a.csv"
@@ -129,6 +134,7 @@ def test_digests_under_the_previous_key_are_the_same_on_both_engines(tmp_path: P
     ann = next(row for row in rows if row["email_lake"])
     digests = (oracle.KEY.hmac("ann@example.com"), previous.hmac("ann@example.com"), "before")
     assert (ann["email_lake"], ann["email_lake_previous"], ann["_pii_previous_key_id"]) == digests
+    assert (ann["derived_lake"], ann["derived_meta"]) == (ann["email_lake"], ann["email_meta"])
     assert not scan_for_leaks([f.path for f in staged.files], contract).leaks
 
 

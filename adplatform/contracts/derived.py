@@ -1,0 +1,73 @@
+"""Computed columns are as personal as what they read: they inherit its kind, or say themselves what becomes of them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from adplatform.platform.late import Late
+
+if TYPE_CHECKING:
+    import sqlglot
+    from sqlglot import exp
+
+    from adplatform.contracts.model import Column
+else:
+    sqlglot = Late("sqlglot")
+    exp = Late("sqlglot.expressions")
+
+_WORD = re.compile(r"\w+")
+
+
+def with_inherited(columns: Sequence["Column"]) -> tuple["Column", ...]:
+    """The columns, those with an expression over personal ones with the kind and treatment of what they read, also by
+    way of other computed columns. One that has ``pii`` of its own, or is dropped, stays as it is.
+
+    Raises:
+        ValueError: a computed column reads columns that are treated in different ways, or one that is dropped, or has a
+            type that its treatment does not go with.
+    """
+    known = {column.name: column for column in columns}
+    open_: set[str] = {c.name for c in columns if c.expression and not c.pii and not c.drop}
+    while ready := [known[name] for name in open_ if not _reads(known[name], known) & open_ - {name}]:
+        for column in ready:
+            known[column.name] = _inheriting(column, [known[n] for n in sorted(_reads(column, known) - {column.name})])
+            open_.remove(column.name)
+    # Those that are left read each other, which the compiler refuses.
+    return tuple(known[column.name] for column in columns)
+
+
+def _reads(column: "Column", known: Mapping[str, "Column"]) -> set[str]:
+    """The columns that an expression reads. One that cannot be parsed reads all that it mentions; the compiler refuses
+    it."""
+    text = str(column.expression)
+    mentioned = {name for word in _WORD.findall(text) for name in (word, word.lower()) if name in known}
+    if not mentioned:
+        return mentioned
+    try:
+        tree = sqlglot.parse_one(text, read="spark")
+    except sqlglot.errors.SqlglotError:
+        return mentioned
+    return {name for node in tree.find_all(exp.Column) for name in (node.name, node.name.lower()) if name in known}
+
+
+def _inheriting(column: "Column", read: Sequence["Column"]) -> "Column":
+    if gone := [c.name for c in read if c.drop or (c.pii and "drop" in c.pii.treatment)]:
+        raise ValueError(
+            f"column {column.name}: its expression reads {gone[0]}, which is dropped, and would bring it back; say by "
+            f"pii what kind of personal data {column.name} is and how it is stored (treatment clear where it is none "
+            "that must be hidden), or drop it, too"
+        )
+    personal = [c for c in read if c.pii]
+    if not personal:
+        return column
+    kinds = {c.pii for c in personal}
+    names = ", ".join(c.name for c in personal)
+    if len(kinds) > 1:
+        raise ValueError(
+            f"column {column.name}: its expression reads {names}, which are personal in different ways; say by pii "
+            f"what kind of personal data {column.name} is and how it is stored"
+        )
+    own = column.model_copy(update={"pii": kinds.pop()})
+    if problem := own.pii_problem:
+        raise ValueError(f"column {column.name}: its expression reads {names}, which is personal, and {problem}")
+    return own
