@@ -1,7 +1,7 @@
 """Files on an SFTP server: who carries them, from where, and when each is taken."""
 
-from datetime import timedelta
-from pathlib import PurePosixPath
+import re
+from datetime import date, timedelta
 from typing import Annotated, Any, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -14,6 +14,9 @@ from adplatform.contracts.sftp_server import SftpServer
 from adplatform.contracts.source import FileSource
 
 From = Annotated[SftpClient | SftpConnector | SftpServer, Discriminator("kind")]
+_DATE = re.compile(r"\{date(?::([^{}]+))?\}")
+_ISO = "%Y-%m-%d"
+_DIGITS = {"%Y": 4, "%m": 2, "%d": 2, "%y": 2, "%j": 3}
 
 
 class Ready(Strict):
@@ -44,7 +47,8 @@ class Afterwards(Strict):
     """What becomes of a file on the server once it is published."""
 
     move_to: Annotated[str, Field(pattern=r"^/?[^/\x00-\x1f]+(/[^/\x00-\x1f]+)*/?$", max_length=1024)] | None = None
-    """The folder to which it is moved; relative to that of the file, or absolute."""
+    """The folder to which it is moved; relative to that of the file, or absolute. With ``{date}`` (or
+    ``{date:%Y%m%d}``) in it, each delivery date has one of its own: ``done/{date}``."""
     delete: bool = False
     """Whether it is deleted."""
 
@@ -52,16 +56,31 @@ class Afterwards(Strict):
     def _one(self) -> Self:
         if self.delete and self.move_to:
             raise ValueError("give move_to or delete, not both")
-        if {".", ".."}.intersection((self.move_to or "").split("/")) or "{" in (self.move_to or ""):
-            raise ValueError("move_to names a folder in that of the file, or an absolute one; it has no ., .. and {}")
+        away = self.move_to or ""
+        if {".", ".."}.intersection(away.split("/")) or {"{", "}"}.intersection(_DATE.sub("", away)):
+            raise ValueError(
+                "move_to names a folder in that of the file, or an absolute one; it has no . and .., and of {} only "
+                "{date} or {date:%Y%m%d}"
+            )
+        for found in _DATE.finditer(away):
+            if unknown := sorted(set(re.findall("%.?", found[1] or _ISO)) - _DIGITS.keys()):
+                raise ValueError(f"the date of move_to holds {', '.join(unknown)}; it may hold {', '.join(_DIGITS)}")
         return self
 
+    def folder(self, day: date) -> str | None:
+        """Where the files of a date are moved to, relative to where they are, or absolute."""
+        return _DATE.sub(lambda found: day.strftime(found[1] or _ISO), self.move_to) if self.move_to else None
+
     def has(self, path: str) -> bool:
-        """Whether a file is where files are moved to."""
+        """Whether a file, or those of a template, are where files are moved to."""
         if self.move_to is None:
             return False
-        folder, away = PurePosixPath(path).parent, PurePosixPath(self.move_to)
-        return folder == away if away.is_absolute() else folder.parts[-len(away.parts) :] == away.parts
+        away, pattern, position = self.move_to.rstrip("/"), "" if self.move_to.startswith("/") else "(?:.*/)?", 0
+        for found in _DATE.finditer(away):
+            dated = re.sub("%.", lambda part: f"[0-9]{{{_DIGITS[part[0]]}}}", re.escape(found[1] or _ISO))
+            pattern += f"{re.escape(away[position : found.start()])}(?:{dated}|{_DATE.pattern})"
+            position = found.end()
+        return bool(re.fullmatch(pattern + re.escape(away[position:]), path.rpartition("/")[0], re.DOTALL))
 
 
 class SftpFeed(Feed):

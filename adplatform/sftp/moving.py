@@ -38,7 +38,7 @@ def move(sftp: Sftp, file: RemoteFile, target: str) -> None:
         if there is not None and there.size != here.size:
             raise PermanentFailure(
                 f"{what}: there is another file already, of {there.size} bytes where this one has {here.size}: move it "
-                "away, or archive by date"
+                "away, or let `afterwards.move_to` hold {date}, so that each date has a folder of its own"
             )
         if there is None:
             _make_folder(sftp, target.rpartition("/")[0])

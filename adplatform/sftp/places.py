@@ -48,10 +48,10 @@ def folders_of(feeds: Sequence[SftpFeed]) -> dict[str, int]:
     }
 
 
-def moved_to(path: str, move_to: str) -> str:
-    """Where a file goes once it is published."""
-    here = PurePosixPath(path)
-    return str(here.parent / move_to / here.name)
+def moved_to(path: str, day: date, afterwards: Afterwards) -> str | None:
+    """Where a file of that date goes once it is published; None where files are not moved."""
+    here, folder = PurePosixPath(path), afterwards.folder(day)
+    return str(here.parent / folder / here.name) if folder else None
 
 
 def remote_path(feed: Feed, day: date, name: str, today: date) -> str:

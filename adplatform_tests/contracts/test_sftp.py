@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from adplatform.contracts.sftp import SftpSource
+from adplatform.contracts.sftp import Afterwards, SftpSource
 from adplatform.contracts.sftp_server import SftpServer
 from adplatform.contracts.yaml_files import read_declarations
 
@@ -61,7 +61,14 @@ def test_a_comment_behind_a_host_key_is_left_out() -> None:
         ({}, {"from": {**HOST, "host": "sftp://acme@sftp.example.com/out"}}, "a name or address alone"),
         ({}, {"afterwards": {"move_to": "."}}, "names a folder in that of the file"),
         ({}, {"afterwards": {"move_to": "../done"}}, "names a folder in that of the file"),
-        ({}, {"afterwards": {"move_to": "done/{date}"}}, "names a folder in that of the file"),
+        ({}, {"afterwards": {"move_to": "done/{file}"}}, "of {} only {date} or {date:%Y%m%d}"),
+        ({}, {"afterwards": {"move_to": "done/{date"}}, "of {} only {date} or {date:%Y%m%d}"),
+        ({}, {"afterwards": {"move_to": "done/{date:%H}"}}, "the date of move_to holds %H; it may hold %Y"),
+        (
+            {"remote": "/out/done/{date:%Y%m%d}/*.csv"},
+            {"afterwards": {"move_to": "done/{date}"}},
+            "where the files of orders are",
+        ),
         ({"remote": "/out/done/*.csv"}, {"afterwards": {"move_to": "done"}}, "where the files of orders are"),
         ({"remote": "/out/*.csv"}, {"afterwards": {"move_to": "/out"}}, "where the files of orders are"),
         ({}, {"from": {**HOST, "kind": "ftp"}}, "'client'"),
@@ -71,6 +78,20 @@ def test_a_comment_behind_a_host_key_is_left_out() -> None:
 def test_what_cannot_be_fetched_is_refused(feed: dict[str, Any], settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         declared(feed, **settings)
+
+
+@pytest.mark.parametrize(
+    ("move_to", "away", "here"),
+    [
+        ("done", "/out/done/a.csv", "/out/undone/a.csv"),
+        ("done/{date}", "/out/done/2026-03-02/a.csv", "/out/done/20260302/a.csv"),
+        ("done-{date:%Y%m%d}/", "/out/done-20260302/a.csv", "/out/done-2026030/a.csv"),
+        ("/done/{date:%Y/%m}", "/done/2026/03/a.csv", "/out/done/2026/03/a.csv"),
+    ],
+)
+def test_what_was_moved_away_is_told_from_what_is_there(move_to: str, away: str, here: str) -> None:
+    afterwards = Afterwards(move_to=move_to)
+    assert (afterwards.has(away), afterwards.has(here)) == (True, False)
 
 
 USERS = [{"name": "acme", "keys": [f"{KEY} acme@laptop"]}]

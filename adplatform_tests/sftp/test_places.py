@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from adplatform.contracts.sftp import SftpSource
+from adplatform.contracts.sftp import Afterwards, SftpSource
 from adplatform.failures import PermanentFailure
-from adplatform.sftp.places import remote_path, rules_of
+from adplatform.sftp.places import moved_to, remote_path, rules_of
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 TODAY = NOW.date()
@@ -64,3 +64,18 @@ def test_a_file_without_a_date_in_its_name_is_put_for_today_only() -> None:
     assert remote_path(feed, TODAY, "orders.csv", TODAY) == "/out/orders.csv"
     with pytest.raises(PermanentFailure, match="is of 2026-03-02"):
         remote_path(feed, date(2026, 3, 1), "orders.csv", TODAY)
+
+
+@pytest.mark.parametrize(
+    ("move_to", "target"),
+    [
+        (None, None),
+        ("done", "/out/done/a.csv"),
+        ("done/{date}", "/out/done/2026-03-02/a.csv"),
+        ("/gone/{date:%Y%m%d}", "/gone/20260302/a.csv"),
+    ],
+)
+def test_a_file_goes_to_the_folder_of_its_date_where_there_is_one_for_each(
+    move_to: str | None, target: str | None
+) -> None:
+    assert moved_to("/out/a.csv", TODAY, Afterwards(move_to=move_to)) == target

@@ -1,10 +1,12 @@
 """Files on the server that a connector moves or deletes once readers see them.
 
-No call says how that ends: a later listing does, and what it still shows is asked for again.
+No call says how that ends: a later listing does, and what it still shows is asked for again. One call moves one file,
+from an absolute path to another of 1,024 characters at most; none makes a folder (Transfer Family API reference,
+StartRemoteMove, which renames by SFTP).
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from adplatform.contracts.sftp import SftpSource
 from adplatform.engines.sftp.plans import Clearing
@@ -47,13 +49,14 @@ def clearings_of(
         placed = source.place(due[path].key, due[path].modified or at)
         marker = markers[placed[0].feed.name] if placed else ""
         own = (each for each in _with_marker(path, marker) if each in there)
-        found += [Clearing(each, _target(declared, each, due[path], at)) for each in own]
+        day = placed[1].day if placed else at.date()
+        found += [Clearing(each, _target(declared, each, day, due[path], at)) for each in own]
     return found
 
 
-def stuck(clearings: Sequence[Clearing], known: Mapping[str, Known]) -> list[str]:
-    """The files among those that were asked for in vain so often that people are to know, each once."""
-    return [each.path for each in clearings if each.path in known and known[each.path].clearings == _IN_VAIN]
+def stuck(clearings: Sequence[Clearing], known: Mapping[str, Known]) -> list[Clearing]:
+    """Those that were asked for in vain so often that people are to know, each once."""
+    return [each for each in clearings if each.path in known and known[each.path].clearings == _IN_VAIN]
 
 
 def _is_due(known: Known, at: datetime) -> bool:
@@ -69,9 +72,7 @@ def _with_marker(path: str, marker: str) -> Iterator[str]:
         yield f"{folder}/{marker.replace('{file}', name)}"
 
 
-def _target(declared: SftpSource, path: str, known: Known, at: datetime) -> str:
+def _target(declared: SftpSource, path: str, day: date, known: Known, at: datetime) -> str:
     """Most servers do not rename to a name that is taken, so that what failed once gets one that nobody has."""
-    if declared.afterwards.move_to is None:
-        return ""
-    target = moved_to(path, declared.afterwards.move_to)
-    return f"{target}.{at:%Y%m%dT%H%M%SZ}" if known.clearings else target
+    target = moved_to(path, day, declared.afterwards) or ""
+    return f"{target}.{at:%Y%m%dT%H%M%SZ}" if target and known.clearings else target

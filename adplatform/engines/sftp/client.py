@@ -134,9 +134,12 @@ def fetch_files(services: Services, server: Server, row: Extract, last: Extract 
             files = _listed(sftp, server.declared)
             files, known = _cleared(done, sftp, files, before.known, now)
         chosen = choose(files, known, rules_of(server.declared), now, row.id)
+        # Of a path whose file could not be moved people have heard, whatever is written there since.
+        told = {path: each.clearings for path, each in known.items() if each.clearings}
         new = {path: why for path, why in chosen.refused.items() if path not in before.refused}
         done.left.update({path: f"are not fetched ({why})" for path, why in new.items()})
         known = _fetched(done, reached, chosen.due, chosen.known)
+        known |= {path: replace(known[path], clearings=times) for path, times in told.items() if path in known}
         memory = write_memory(Memory(known, chosen.refused))
         services.s3.put_object(
             Bucket=services.zones.raw_bucket,
@@ -224,26 +227,29 @@ def _cleared(
     markers = {feed.name: feed.ready.marker for feed in done.server.declared.fetched}
     for path in sorted(shown_files(done.services, done.server.source, pending, now)):
         placed = done.server.source.place(pending[path].key, now)
-        marker = marker_of(path, markers[placed[0].feed.name]) if placed else None
+        if placed is None:
+            continue
+        marker = marker_of(path, markers[placed[0].feed.name])
         try:
             for file in filter(None, (there.get(marker or ""), there[path])):
-                _clear(sftp, file, afterwards.move_to)
+                _clear(sftp, file, moved_to(file.path, placed[1].day, afterwards))
                 gone.add(file.path)
         except Changed:
             continue
         except (PermanentFailure, TransientFailure) as e:
             if not sftp.is_usable:
                 raise
-            done.left[path] = f"were fetched, and stay on the server ({_why(e, path)})"
-            again[path] = replace(pending[path], cleared_at=now)
+            again[path] = replace(pending[path], cleared_at=now, clearings=pending[path].clearings + 1)
+            if again[path].clearings == 1:
+                done.left[path] = f"were fetched, and stay on the server ({_why(e, path)})"
     return [file for file in files if file.path not in gone], {**known, **again}
 
 
-def _clear(sftp: Sftp, file: RemoteFile, move_to: str | None) -> None:
-    if move_to is None:
+def _clear(sftp: Sftp, file: RemoteFile, target: str | None) -> None:
+    if target is None:
         delete(sftp, file)
     else:
-        move(sftp, file, moved_to(file.path, move_to))
+        move(sftp, file, target)
 
 
 def _tried_lately(each: Known, now: datetime) -> bool:

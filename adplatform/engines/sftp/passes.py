@@ -14,7 +14,7 @@ from adplatform.engines.sftp.clearing import clearings_of, stuck
 from adplatform.engines.sftp.folders import folders_to_list
 from adplatform.engines.sftp.listings import MOST_ITEMS
 from adplatform.engines.sftp.memories import Memories, Remembered
-from adplatform.engines.sftp.plans import Plan, Plans, Told, batches_of
+from adplatform.engines.sftp.plans import Clearing, Plan, Plans, Told, batches_of
 from adplatform.engines.sftp.provided_connectors import Connector
 from adplatform.failures import PermanentFailure, TransientFailure, clipped, listed
 from adplatform.flow.outbox import notify
@@ -255,12 +255,12 @@ def _reasons(files: Mapping[str, str]) -> str:
     return clipped(listed(said, separator="; "), _LONGEST)
 
 
-def _stay(paths: Sequence[str]) -> str:
-    return clipped(
-        f"{listed(sorted(paths))} are published and could neither be moved nor deleted: the folder that they are moved "
-        "to has to be there, and the account must be allowed to",
-        _LONGEST,
-    )
+def _stay(clearings: Sequence[Clearing]) -> str:
+    folders = sorted({each.target.rpartition("/")[0] for each in clearings if each.target})
+    there = f"have {listed(folders)} made, since a connector makes no folder, and " if folders else ""
+    done = "moved" if folders else "deleted"
+    paths = listed(sorted(each.path for each in clearings))
+    return clipped(f"{paths} are published and could not be {done}: {there}let the account do so", _LONGEST)
 
 
 def _truncated(folder: str) -> str:

@@ -672,6 +672,16 @@ def test_files_are_moved_with_their_markers_once_readers_see_them(services: Serv
     assert len(fetched.transfers()) == 1
 
 
+def test_files_are_moved_to_the_folder_of_their_date(services: Services, sftp_host: SftpHost) -> None:
+    fetched = cleared(services, sftp_host, move_to="done/{date:%Y%m%d}")
+    (sftp_host.folder / "done/20260314").mkdir(parents=True)
+    fetched.work()
+    fetched.settle()
+    fetched.pass_by()
+    away = sorted(f"done/20260314/{name}" for name in (A, B, f"{A}.done", f"{B}.done"))
+    assert eventually(lambda: fetched.on_server() == away)
+
+
 def test_files_are_deleted_once_readers_see_them_and_one_that_changed_stays(
     services: Services, sftp_host: SftpHost
 ) -> None:
@@ -700,6 +710,7 @@ def test_what_could_not_be_moved_is_asked_for_again_under_another_name_and_told_
         fetched.later(minutes=61)
     [message] = told()
     assert message["event"] == "files_not_cleared"
+    assert f"have {sftp_host.folder}/done made, since a connector makes no folder" in message["error"]
     assert fetched.on_server() == sorted([A, B, f"{A}.done", f"{B}.done"])
     fetched.put(f"done/{A}", "of the day before")
     # On a busy machine a session may fail; what stays is asked for again after an hour.
