@@ -38,6 +38,7 @@ class Extractor:
                 RunState.RUNNING: timedelta(hours=1),
             },
             replaces=self.replaces,
+            alone=True,
         )
 
     def check(self) -> Sequence[Finding]:

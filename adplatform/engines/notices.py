@@ -2,7 +2,7 @@
 being started."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -12,6 +12,7 @@ from adplatform.failures import EnvironmentFailure, TransientFailure, clipped
 from adplatform.flow.outbox import notify
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import WROTE, EngineRun, Intention, RunState
+from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.messages import Trouble, Unsent
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,16 @@ def troubles_of(target: str) -> tuple[str, str]:
 def failing_of(target: str) -> str:
     """Under which name the ledger has that what is wanted of a target is given up."""
     return f"target/{target}/failing"
+
+
+def in_doubt(ledger: Ledger, source: str, targets: Sequence[str]) -> bool:
+    """Whether a run that was wanted of one of the targets brought nothing, or people were told that one cannot be
+    run."""
+    pursued = ledger.engine_runs.pursued(source)
+    if any(each.target in targets and each.attempt > 1 for each in pursued):
+        return True
+    troubles = ledger.messages.troubles(source)
+    return any(what in troubles for name in targets for what in (*troubles_of(name), failing_of(name)))
 
 
 def what_is_left(landing: Landing, *, nowhere: bool) -> str:

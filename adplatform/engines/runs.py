@@ -47,7 +47,9 @@ class Target:
 
     Where runs are many and what fails is tried again anyhow, people are notified ``once``: not of each run, but when
     one that is wanted is given up, and not again for the same reason before a run has succeeded. ``what_next`` says
-    then what becomes of what was wanted."""
+    then what becomes of what was wanted.
+
+    Whether it is fit to be started is looked at before each start, or only where that is ``doubtful``."""
 
     name: str
     engine: Engine
@@ -58,6 +60,7 @@ class Target:
     kin: str = ""
     once: bool = False
     what_next: str = ""
+    doubtful: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True)
@@ -215,7 +218,8 @@ class Watch:
         own += self._planned(target, [each for each in own if not _overdue(each, latest)])
         due = [each for each in own if _is_due(each, now) and not self._fulfilled(target, each, latest)]
         # One that others start is looked at when they did.
-        unfit = _unfit(engine) if due or ask or (strangers and target.every is None) else ""
+        wanted = due or ask or (strangers and target.every is None)
+        unfit = _unfit(engine) if wanted and target.doubtful() else ""
         for intention in due if not unfit else ():
             self._start(target, intention, latest)
             if budget.spent:
@@ -228,9 +232,7 @@ class Watch:
         """The newest slot of the target's schedule, unless an earlier one is still pursued: runs do not pile up."""
         if target.every is None or pursued:
             return []
-        now = self.ledger.now()
-        slots = (now - _EPOCH - target.offset) // target.every
-        slot = _EPOCH + target.offset + slots * target.every
+        slot = slot_before(self.ledger.now(), target.every, target.offset)
         key = f"slot/{slot:%Y-%m-%dT%H:%M:%SZ}"
         known = self.ledger.engine_runs.intention(self.source.name, target.name, key)
         if known is not None or not self.intend(target, key, end=slot):
@@ -402,6 +404,11 @@ class Watch:
             if not target.once:
                 self._notices.ended(row, found, failed=True)
         return row if found is None else self.ledger.engine_runs.landed(row, found) or row
+
+
+def slot_before(now: datetime, every: timedelta, offset: timedelta) -> datetime:
+    """The slot of a schedule that began last."""
+    return _EPOCH + offset + (now - _EPOCH - offset) // every * every
 
 
 def asked(now: datetime) -> str:

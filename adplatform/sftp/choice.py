@@ -19,7 +19,8 @@ LONGEST_REST = timedelta(days=1)
 class Known:
     """What is remembered of a file: its size and time, since when it has been listed so, which fetch took it as it is
     now ("" for none), how many fetches failed and when the last did, the object that holds it ("" while it is not
-    landed), when it was last asked for to be moved or deleted there, how often, and of which feed it was."""
+    landed), when it was last asked for to be moved or deleted there, how often, of which feed it was, and how often it
+    was listed otherwise while it waited."""
 
     size: int | None
     modified: datetime | None
@@ -33,6 +34,7 @@ class Known:
     cleared_at: datetime | None = None
     clearings: int = 0
     feed: str = ""
+    changes: int = 0
 
     def same(self, file: RemoteFile) -> bool:
         return (self.size, self.modified) == (file.size, file.modified)
@@ -41,8 +43,7 @@ class Known:
         """Whether it failed so lately that it is not fetched yet."""
         if self.failed_at is None:
             return False
-        doubled: int = 2 ** min(self.failures - 1, 10)
-        return now < self.failed_at + min(FIRST_REST * doubled, LONGEST_REST)
+        return now < self.failed_at + min(FIRST_REST * _doubled(self.failures - 1), LONGEST_REST)
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,9 @@ class Due:
 @dataclass(frozen=True)
 class Chosen:
     """What a listing came to. ``waiting`` counts files that are not taken to be whole yet, ``strangers`` those of no
-    feed, ``resting`` those that failed lately; ``refused`` says of others why they are not fetched."""
+    feed, ``resting`` those that failed lately; ``refused`` says of others why they are not fetched. ``look_at`` is when
+    the first of those may be taken that need only stay as they are, if any: the later, the more often it has
+    changed."""
 
     due: tuple[Due, ...]
     known: Mapping[str, Known]
@@ -86,6 +89,7 @@ class Chosen:
     strangers: int = 0
     resting: int = 0
     refused: Mapping[str, str] = field(default_factory=dict)
+    look_at: datetime | None = None
 
 
 def choose(
@@ -105,6 +109,7 @@ def choose(
     seen: dict[str, Known] = {} if whole else {path: each for path, each in known.items() if path not in paths}
     refused: dict[str, str] = {}
     waiting = strangers = resting = 0
+    looks: list[datetime] = []
     for file in listed:
         if isinstance(file, Refused):
             refused[file.path] = file.reason
@@ -117,22 +122,26 @@ def choose(
         before = known.get(file.path)
         if before is not None and before.feed != rule.feed:
             before = None
-        fresh = Known(file.size, file.modified, now, feed=rule.feed)
+        changes = before.changes + 1 if before is not None and not before.fetch else 0
+        fresh = Known(file.size, file.modified, now, feed=rule.feed, changes=changes)
         memory = before if before is not None and before.same(file) else fresh
         seen[file.path] = memory
         if memory.fetch:
             continue
         if memory.rests(now):
             resting += 1
-        elif _is_whole(file, memory, before, rule, paths, now):
+        elif not _is_marked(file, rule, paths):
+            waiting += 1
+        elif _is_stable(file, memory, before, rule, now):
             seen[file.path] = replace(memory, fetch=fetch)
             due.append(Due(rule.feed, day, name, file))
         else:
             waiting += 1
+            looks.append(memory.since + rule.stable_for * _doubled(memory.changes))
     if refused:
         unseen = {path: each for path, each in known.items() if path not in paths or path in refused}
         seen |= {path: each for path, each in unseen.items() if _is_within(path, refused)}
-    return Chosen(tuple(due), seen, waiting, strangers, resting, refused)
+    return Chosen(tuple(due), seen, waiting, strangers, resting, refused, min(looks, default=None))
 
 
 def failed(known: Mapping[str, Known], paths: Iterable[str], at: datetime) -> dict[str, Known]:
@@ -167,13 +176,19 @@ def _placed(file: RemoteFile, rules: Sequence[Rule], now: datetime) -> tuple[Rul
     return None
 
 
-def _is_whole(
-    file: RemoteFile, memory: Known, before: Known | None, rule: Rule, paths: Collection[str], now: datetime
-) -> bool:
-    if rule.marker is not None:
-        folder, _, name = file.path.rpartition("/")
-        if f"{folder}/{rule.marker.replace('{file}', name)}" not in paths:
-            return False
+def _doubled(times: int) -> int:
+    doubled: int = 2 ** min(times, 10)
+    return doubled
+
+
+def _is_marked(file: RemoteFile, rule: Rule, paths: Collection[str]) -> bool:
+    if rule.marker is None:
+        return True
+    folder, _, name = file.path.rpartition("/")
+    return f"{folder}/{rule.marker.replace('{file}', name)}" in paths
+
+
+def _is_stable(file: RemoteFile, memory: Known, before: Known | None, rule: Rule, now: datetime) -> bool:
     if not rule.stable_for:
         return True
     return before is not None and before.same(file) and now - memory.since >= rule.stable_for

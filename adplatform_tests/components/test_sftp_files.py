@@ -158,6 +158,20 @@ def test_a_file_is_taken_once_two_looks_found_it_the_same(
     assert platform.query("select count(*) from {orders}") == [(1,)]
 
 
+def test_where_the_server_is_looked_at_once_a_day_a_file_is_taken_on_the_day_on_which_it_came(
+    partner: Callable[..., Platform],
+    sftp_host: SftpHost,  # noqa: F811
+) -> None:
+    hour = (datetime.now(UTC) - timedelta(hours=1)).hour
+    platform = partner({"ready": {"stable_for": "10m"}}, every="1d", offset=f"{hour}h")
+    put(sftp_host, "out/orders_{date}.csv", (1, "ann@example.com", "9.90"))
+    assert len(platform.process()) == 1
+    assert len(later(platform, minutes=5).process()) == 0
+    assert failures(later(platform, minutes=11).process()) == []
+    assert platform.query("select count(*) from {orders}") == [(1,)]
+    assert len(later(platform, minutes=30).process()) == 0
+
+
 @pytest.mark.parametrize("afterwards", [{"move_to": "done"}, {"delete": True}])
 def test_a_file_leaves_the_server_once_readers_see_it(
     partner: Callable[..., Platform],

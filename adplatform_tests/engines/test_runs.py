@@ -8,6 +8,7 @@ import pytest
 
 from adplatform.engines.engine import Finding
 from adplatform.engines.failed import failed_runs
+from adplatform.engines.runs import Watch
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.arrivals import Arrivals
 from adplatform.flow.budget import Budget
@@ -623,3 +624,16 @@ def test_where_nobody_else_starts_runs_the_known_ones_are_not_looked_through(bro
             every = calls_of_a_slot()
         else:
             assert calls_of_a_slot() == every - 1
+
+
+def test_whether_a_target_is_fit_is_looked_at_where_that_is_doubtful(brought: Brought) -> None:
+    brought.engine.findings = [Finding("it is not there")]
+    doubts: list[bool] = [False, True]
+    services: Any = brought.base
+    for _ in range(2):
+        target = replace(brought.target, doubtful=doubts.pop)
+        Watch(services, brought.source, [target]).look()
+        brought.later(hours=1)
+    assert (doubts, brought.engine.starts) == ([], 1)
+    [message] = brought.messages
+    assert message[0] == "target_refused"

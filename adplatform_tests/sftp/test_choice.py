@@ -58,6 +58,20 @@ def test_a_file_that_changes_begins_to_wait_anew_also_after_it_was_fetched(chang
     assert [due(each) for each in found] == [[], [], [other.path], [], [other.path]]
 
 
+def test_another_look_is_due_when_a_file_has_stayed_as_it_is_and_ever_later_while_it_changes() -> None:
+    grown = [[listed(size=size)] for size in (10, 20, 30, 30)]
+    found = passes(*grown, every=MINUTE)
+    at = [each.look_at and each.look_at - NOW - number * MINUTE for number, each in enumerate(found)]
+    assert at == [MINUTE, 2 * MINUTE, 4 * MINUTE, None]
+    again = passes(*grown, [listed(size=40)], every=MINUTE)[-1]
+    assert again.look_at == NOW + 5 * MINUTE, "it was fetched in between"
+
+
+def test_no_look_is_due_for_a_file_that_waits_for_its_marker() -> None:
+    (found,) = passes([listed()], rule=replace(RULE, marker="{file}.done"))
+    assert (found.waiting, found.look_at) == (1, None)
+
+
 def test_two_looks_within_a_moment_do_not_prove_that_a_file_is_whole() -> None:
     found = passes(*[[listed()]] * 4, every=timedelta(seconds=25))
     assert [due(each) for each in found] == [[], [], [], ["/out/orders-1.csv"]]

@@ -159,7 +159,7 @@ class Fetched:
     def work(self) -> None:
         """Looks until nothing is wanted and nothing goes on."""
         self.look()
-        self.until(lambda: not self.pursued())
+        self.until(lambda: all(self._waits(each) for each in self.pursued()))
 
     def pass_by(self) -> None:
         """Another listing, and whatever comes of it."""
@@ -171,6 +171,11 @@ class Fetched:
         self.list_again()
         self.look()
         self.until(lambda: not any(each.target.startswith("listing") for each in self.pursued()))
+
+    def _waits(self, intention: Intention) -> bool:
+        """Whether it is wanted for later, as another look at files that are to stay as they are."""
+        begins = intention.not_before
+        return begins is not None and begins > self.clock() and not (intention.begun or intention.error)
 
     def settle(self) -> None:
         """What is complete is settled, and published and closed at once."""
@@ -252,7 +257,10 @@ def fetched_source(
     secret = more.pop("secret", None) or make_secret(services.aws, Username=host.user, PrivateKey=host.private_key)
     where = {"kind": "connector", "host": host.host, "port": host.port, "secret": secret}
     orders = {**ORDERS, "remote": remote or f"{host.folder}/orders_{{date:%Y%m%d}}_*.csv"}
+    # A slot has begun five minutes ago, so that none begins while a test runs.
+    began = (services.now().minute - 5) % 15
     declared = {
+        "offset": f"{began}m",
         "source": f"partner_{uuid.uuid4().hex[:8]}",
         "from": {**where, "host_keys": host.host_keys, **more.pop("from_", {})},
         "feeds": [*feeds] or [orders],

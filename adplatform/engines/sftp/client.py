@@ -14,12 +14,15 @@ from pathlib import Path
 
 from adplatform.contracts.sftp import SftpSource
 from adplatform.engines.engine import Finding
+from adplatform.engines.runs import slot_before
+from adplatform.engines.sftp.ahead import tell_of_clock
 from adplatform.engines.sftp.shown import shown_files
 from adplatform.extract.extraction import finished, unless_stopped
 from adplatform.failures import AccessRefused, PermanentFailure, TransientFailure
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
 from adplatform.lake.zones import MAX_KEY
+from adplatform.ledger.engine_run import Intention
 from adplatform.ledger.extracts import Chunk, Extract
 from adplatform.ledger.rows import digest
 from adplatform.platform.aws_errors import aws_failures, secret_failures
@@ -140,6 +143,8 @@ def fetch_files(services: Services, server: Server, row: Extract, last: Extract 
         done.left.update({path: f"are not fetched ({why})" for path, why in new.items()})
         known = _fetched(done, reached, chosen.due, chosen.known)
         known |= {path: replace(known[path], clearings=times) for path, times in told.items() if path in known}
+        tell_of_clock(services, server.declared, known, now)
+        _look_again(services, server.declared, row, chosen.look_at)
         memory = write_memory(Memory(known, chosen.refused))
         services.s3.put_object(
             Bucket=services.zones.raw_bucket,
@@ -160,6 +165,14 @@ def fetch_files(services: Services, server: Server, row: Extract, last: Extract 
         if last is not None:
             services.store.delete(services.zones.raw_bucket, [_memory_key(services, last)])
         return ended
+
+
+def _look_again(services: Services, declared: SftpSource, row: Extract, at: datetime | None) -> None:
+    """Want another pass once files may be taken that have to stay as they are, where the next is later."""
+    now = services.now()
+    if at is not None and at < slot_before(now, declared.every, declared.offset) + declared.every:
+        wanted = Intention(row.source, row.target, f"look/{row.id}", not_before=at)
+        services.ledger.engine_runs.intend(wanted)
 
 
 def _memory_key(services: Services, row: Extract) -> str:

@@ -15,7 +15,7 @@ from adplatform.contracts.sftp import SftpSource
 from adplatform.contracts.sftp_host import SftpConnector
 from adplatform.engines.engine import Finding
 from adplatform.engines.events import connector_events
-from adplatform.engines.notices import failing_of, troubles_of
+from adplatform.engines.notices import in_doubt
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import Target
 from adplatform.engines.sftp.listings import Listings
@@ -81,7 +81,7 @@ def connector_targets(
     def findings() -> Sequence[Finding]:
         """Once for all targets of a look."""
         try:
-            return connector.findings(test=_is_doubtful(services, name, names))
+            return connector.findings(test=in_doubt(services.ledger, name, names))
         except PermanentFailure as e:
             # One tells of it, and the others wait.
             return [Finding(str(e))]
@@ -144,15 +144,6 @@ def _connector(services: Services, declared: SftpSource, ids: dict[str, str]) ->
     if not isinstance(declared.from_, SftpConnector):
         raise PermanentFailure(f"{declared.source}: from.kind is {declared.from_.kind}, and a connector is asked for")
     return Connector(services, declared, declared.from_, ids)
-
-
-def _is_doubtful(services: Services, source: str, targets: Sequence[str]) -> bool:
-    """Whether a listing brought nothing, or people were told that the connector cannot be used."""
-    pursued = services.ledger.engine_runs.pursued(source)
-    if any(each.target in targets and each.attempt > 1 for each in pursued):
-        return True
-    troubles = services.ledger.messages.troubles(source)
-    return any(what in troubles for name in targets for what in (*troubles_of(name), failing_of(name)))
 
 
 def _judged(passes: Passes, place_of: Callable[[EngineRun], Place], run: EngineRun) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from adplatform.engines.inventory import Inventory, Item, State
+from adplatform.engines.sftp.ahead import date_to_come
 from adplatform.engines.sftp.client import TARGET, remembered
 from adplatform.engines.sftp.memories import Memories
 from adplatform.engines.sftp.passes import TRANSFER
@@ -51,7 +52,7 @@ def _received(services: Services, source: Source, memory: Memory) -> Memory:
 def _items(services: Services, source: Source, memory: Memory, now: datetime) -> Iterator[Item]:
     shown = shown_files(services, source, memory.known, now)
     for path, each in memory.known.items():
-        yield Item(path, each.size or 0, _state(path, each, shown), _reason(each))
+        yield Item(path, each.size or 0, _state(path, each, shown), _reason(path, each, shown, now))
     yield from (Item(path, 0, State.REFUSED, why) for path, why in memory.refused.items())
 
 
@@ -65,7 +66,9 @@ def _state(path: str, each: Known, shown: set[str]) -> State:
     return State.FAILED if each.failures else State.WAITING
 
 
-def _reason(each: Known) -> str:
+def _reason(path: str, each: Known, shown: set[str], now: datetime) -> str:
+    if each.key and path not in shown:
+        return date_to_come(each, now)
     if each.key or each.failed_at is None:
         return ""
     return f"{each.failures} times, last {each.failed_at:%Y-%m-%d %H:%M} UTC; a message says why"

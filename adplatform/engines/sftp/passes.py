@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from adplatform.contracts.sftp import SftpSource
+from adplatform.engines.runs import slot_before
+from adplatform.engines.sftp.ahead import tell_of_clock
 from adplatform.engines.sftp.clearing import clearings_of, stuck
 from adplatform.engines.sftp.folders import folders_to_list
 from adplatform.engines.sftp.listings import MOST_ITEMS
@@ -95,6 +97,7 @@ class Passes:
             self.plans.write(plan)
             if self.memories.write(place.folder, Remembered(memory, run.run_id, at, plan.id), seen):
                 break
+        tell_of_clock(self.services, self.declared, memory.known, at)
         self._trouble(place, "truncated", _truncated(place.folder) if listing.truncated else "")
         return self._carried_out(place, plan, clear=True)
 
@@ -116,6 +119,12 @@ class Passes:
         if len(taken) < len(due):
             # Once those that go on have ended, there is room.
             folders.append(place.folder)
+        next_slot = slot_before(at, self.declared.every, self.declared.offset) + self.declared.every
+        again_at = chosen.look_at if chosen.look_at and chosen.look_at < next_slot else None
+        if again_at and place.folder not in folders:
+            folders.append(place.folder)
+        elif again_at:
+            again_at = None
         clearings = clearings_of(self.services, self.source, self.declared, listing.files, chosen.known, at)
         new = {path: why for path, why in refused.items() if path not in memory.refused}
         if new:
@@ -131,6 +140,7 @@ class Passes:
             tuple(folders),
             tuple(clearings),
             tuple(told),
+            again_at,
         )
         asked = {each.path for each in clearings}
         remembered = {path: _named(path, each, at, asked) for path, each in chosen.known.items()}
@@ -167,7 +177,10 @@ class Passes:
         for number in range(len(plan.batches)):
             self._intend(TRANSFER, plan.part(number))
         for number, folder in enumerate(plan.folders):
-            self._intend(place.again if folder == place.folder else place.below, plan.part(number))
+            if folder == place.folder:
+                self._intend(place.again, plan.part(number), plan.again_at)
+            else:
+                self._intend(place.below, plan.part(number))
         for each in plan.told:
             facts = {"source": self.source.name, **each.facts}
             message = Unsent.of(self.declared.topics.failure, each.event, each.subject, facts)
@@ -196,8 +209,9 @@ class Passes:
         flow = next(flow for flow in self.source.feeds if flow.feed.name == due.feed)
         return flow.layout.key(due.day, due.name)
 
-    def _intend(self, target: str, key: str) -> None:
-        self.services.ledger.engine_runs.intend(Intention(self.source.name, target, key))
+    def _intend(self, target: str, key: str, not_before: datetime | None = None) -> None:
+        wanted = Intention(self.source.name, target, key, not_before=not_before)
+        self.services.ledger.engine_runs.intend(wanted)
 
     def _told(self, event: str, what: str, why: str) -> Told:
         return Told(event, f"{self.source.name}: {what}", {"server": self.connector.url, "error": why})

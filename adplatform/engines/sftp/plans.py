@@ -73,7 +73,7 @@ class Told:
 @dataclass(frozen=True)
 class Plan:
     """``folder`` was listed at ``at``, which ``said`` sums up. Each of the ``batches`` becomes a transfer, each of the
-    ``folders`` another listing."""
+    ``folders`` another listing, that of the same ``folder`` not before ``again_at``."""
 
     folder: str
     at: datetime
@@ -83,6 +83,7 @@ class Plan:
     folders: tuple[str, ...] = ()
     clearings: tuple[Clearing, ...] = ()
     told: tuple[Told, ...] = ()
+    again_at: datetime | None = None
 
     @cached_property
     def body(self) -> str:
@@ -233,6 +234,7 @@ def _plan(said: dict[str, Any]) -> Plan:
         folders=tuple(said["folders"]),
         clearings=tuple(Clearing(**each) for each in said["clearings"]),
         told=tuple(Told(**each) for each in said["told"]),
+        again_at=datetime.fromisoformat(said["again_at"]) if said.get("again_at") else None,
     )
 
 

@@ -8,6 +8,7 @@ from adplatform.contracts.sftp import SftpSource
 from adplatform.contracts.sftp_host import SftpConnector
 from adplatform.contracts.sftp_server import SftpServer
 from adplatform.engines.extractor import Extractor
+from adplatform.engines.notices import in_doubt
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import Target
 from adplatform.engines.sftp.client import TARGET, Server, findings
@@ -39,9 +40,14 @@ def client_files(declared: SftpSource, settings: Settings) -> EngineFiles:
     server = Server(declared, source)
 
     def targets(services: Services) -> Sequence[Target]:
+        def doubtful() -> bool:
+            """One look beside each pass would be one more log-in; a pass says itself why it fails."""
+            ledger = services.ledger
+            return ledger.extracts.last(source.name, TARGET) is None or in_doubt(ledger, source.name, (TARGET,))
+
         look = partial(findings, services, server)
         engine = Extractor(services, source.name, TARGET, look, counts_rows=False)
-        return [Target(TARGET, engine, declared.every, declared.offset)]
+        return [Target(TARGET, engine, declared.every, declared.offset, doubtful=doubtful)]
 
     simulated = declared.host.secret if declared.simulated else None
     return EngineFiles(

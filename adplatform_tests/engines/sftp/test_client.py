@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,10 @@ from typing import Any
 import pytest
 
 from adplatform.contracts.sftp import SftpSource
+from adplatform.engines.inventory import State
 from adplatform.engines.sftp.client import TARGET, Server, fetch_files, findings
+from adplatform.engines.sftp.inventory import take_inventory
+from adplatform.engines.sftp.source import client_files
 from adplatform.extract.extraction import Stopped
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.provision import provision
@@ -22,6 +26,7 @@ from adplatform.ledger.extracts import Extract
 from adplatform.sftp.places import rules_of
 from adplatform_tests.support.calls import CountedAws, WatchedAws
 from adplatform_tests.support.clocks import Clock
+from adplatform_tests.support.platforms import Inbox
 from adplatform_tests.support.sftp_faults import Faults, FaultyHost, faulty_host
 
 PASSWORD = "not-so-secret"
@@ -374,6 +379,71 @@ def test_a_folder_that_is_not_there_holds_up_no_other_feed_and_is_said_once(part
 def test_of_files_that_may_not_be_read_one_reason_is_said_for_all(partner: Partner) -> None:
     partner.faults.denied |= {str(partner.put(f"{number}")) for number in range(5)}
     assert len(set(partner.manifest(partner.go())["left"].values())) == 1
+
+
+def plain(partner: Partner, ago: float) -> Path:
+    """A file without a date in its name."""
+    partner.declared["feeds"] = [{**FEED, "remote": "{file}"}]
+    path = partner.host.folder / "out/orders.csv"
+    path.write_text("order_id\n1\n")
+    at = datetime.now(UTC).timestamp() - ago
+    os.utime(path, (at, at))
+    return path
+
+
+def test_a_clock_that_is_ahead_is_told_once_with_how_far_it_is(partner: Partner) -> None:
+    inbox = Inbox.subscribe(partner.services)
+    path = plain(partner, ago=-(2 * 24 * 3600 + 30 * 60))
+    partner.go()
+    path.write_text("order_id\n1\n2\n")
+    plain(partner, ago=-(2 * 24 * 3600 + 30 * 60))
+    partner.go()
+    [unsent] = partner.services.ledger.messages.unsent("acme")
+    assert inbox.read() == []
+    assert unsent.event == "clock_ahead"
+    assert re.search(r"2 d (29|30) min ahead: .*/out/orders\.csv", json.loads(unsent.facts)["error"])
+    [item] = take_inventory(partner.services, partner.server.source).items
+    assert (item.state, item.reason.partition(",")[2]) == (
+        State.LANDED,
+        " which has not begun: the clock there is ahead",
+    )
+
+
+def test_a_pass_begins_with_no_look_at_the_server_unless_there_is_doubt(partner: Partner) -> None:
+    def doubtful() -> bool:
+        pattern = client_files(partner.server.declared, partner.services.settings)
+        [target] = pattern.targets(partner.services)
+        return target.doubtful()
+
+    assert doubtful(), "no pass has succeeded"
+    partner.put("a")
+    partner.go()
+    assert not doubtful()
+    partner.services.ledger.messages.note_trouble("acme", f"target/{TARGET}", "it lets nobody in")
+    assert doubtful()
+
+
+def test_another_pass_is_wanted_when_files_may_be_whole_if_that_is_before_the_next_slot(partner: Partner) -> None:
+    runs = partner.services.ledger.engine_runs
+    partner.declared["feeds"] = [{**FEED, "ready": {"stable_for": "10m"}}]
+    now = partner.clock()
+    begun = timedelta(hours=now.hour, minutes=now.minute)
+    # The next slot is in 5 minutes, and in a day.
+    partner.declared |= {"every": "1d", "offset": f"{int((begun + timedelta(minutes=5)).total_seconds()) % 86400}s"}
+    partner.put("a")
+    partner.go()
+    assert runs.pursued("acme") == []
+    partner.declared["offset"] = f"{int(begun.total_seconds())}s"
+    partner.put("b")
+    row = partner.wanted()
+    partner.go(row)
+    [look] = runs.pursued("acme")
+    assert (look.target, look.key) == (TARGET, f"look/{row.id}")
+    assert look.not_before
+    assert timedelta(minutes=9) < look.not_before - now < timedelta(minutes=11)
+    partner.clock.ahead += timedelta(minutes=10)
+    assert set(partner.brought(partner.go())) == {"a", "b"}
+    assert len(runs.intentions("acme", TARGET)) == 1
 
 
 def test_a_secret_of_no_simulated_server_is_said(partner: Partner) -> None:

@@ -133,6 +133,34 @@ def test_a_file_is_fetched_once_two_listings_show_it_as_it_is(services: Services
     assert list(fetched.delivered()) == [A]
 
 
+def test_a_folder_that_is_listed_once_a_day_is_listed_again_when_a_file_in_it_may_be_whole(
+    services: Services, sftp_host: SftpHost
+) -> None:
+    orders = {**ORDERS, "remote": f"{sftp_host.folder}/orders_{{date:%Y%m%d}}_*.csv", "ready": {"stable_for": "1m"}}
+    hour = (datetime.now(UTC) - timedelta(hours=1)).hour
+    fetched = fetched_source(services, sftp_host, orders, every="1d", offset=f"{hour}h")
+    fetched.put(A)
+    fetched.work()
+    fetched.look()
+    assert (len(fetched.runs("listing-")), fetched.transfers()) == (1, [])
+    fetched.later(minutes=1)
+    fetched.work()
+    fetched.settle()
+    assert list(fetched.delivered()) == [A]
+    assert fetched.pursued() == []
+
+
+def test_a_clock_that_is_ahead_is_told_once(services: Services, sftp_host: SftpHost) -> None:
+    fetched = fetched_source(services, sftp_host, remote=f"{sftp_host.folder}/orders*.csv")
+    told = failures_of(fetched)
+    fetched.put(A, at=datetime.now(UTC) + timedelta(hours=50))
+    for _ in range(2):
+        fetched.pass_by()
+    [unsent] = fetched.bare.ledger.messages.unsent(fetched.declared.source)
+    assert told() == []
+    assert "2 d 1 h" in unsent.facts or "2 d 2 h" in unsent.facts
+
+
 def test_a_file_is_fetched_once_its_marker_is_there(services: Services, sftp_host: SftpHost) -> None:
     ready = {"stable_for": "0s", "marker": "{file}.done"}
     orders = {**ORDERS, "remote": f"{sftp_host.folder}/orders_{{date:%Y%m%d}}_*", "ready": ready}
