@@ -14,6 +14,8 @@ from rich.text import Text
 from adplatform.cli.context import connect, console, parse_day
 from adplatform.cli.report_history import dates, instant, judged, observation_table
 from adplatform.cli.standing import delivery_line, ignored_of, ignored_table, long, verdict, waits, what_lacks
+from adplatform.engines.crawls import crawl_watch
+from adplatform.engines.pattern import EngineFiles
 from adplatform.failures import PermanentFailure
 from adplatform.flow.collection import collect_source
 from adplatform.flow.pattern import Pattern, find_feed
@@ -215,10 +217,15 @@ def query(
 def collect(
     dry_run: Annotated[bool, typer.Option(help="Only say what would be removed.")] = False,
 ) -> None:
-    """Remove table versions that nothing has referred to for ADPLATFORM_KEEP_DAYS."""
+    """Remove table versions that nothing has referred to for ADPLATFORM_KEEP_DAYS, and forget runs of long ago."""
     services = connect()
     run_id = f"collect/{services.ledger.now().isoformat()}"
-    for source in (pattern.source for pattern in declared_patterns(services.settings)):
+    patterns = declared_patterns(services.settings)
+    for pattern in patterns if not dry_run else ():
+        own = [pattern.watch(services)] if isinstance(pattern, EngineFiles) else []
+        if rows := sum(watch.forget() for watch in (crawl_watch(services, pattern.source), *own)):
+            console.print(f"{pattern.source.name}: forgot {rows} rows of runs of long ago")
+    for source in (pattern.source for pattern in patterns):
         for flow, collected in collect_source(services, source, run_id, dry_run=dry_run):
             for location in collected.removed:
                 console.print(f"{'would remove' if dry_run else 'removed'} {location}", highlight=False, soft_wrap=True)

@@ -103,7 +103,7 @@ class DatabaseChanges(dg.Component):
         sensor_status = dg.DefaultSensorStatus.RUNNING if settings.automation else dg.DefaultSensorStatus.STOPPED
         schedule_status = dg.DefaultScheduleStatus.RUNNING if settings.automation else dg.DefaultScheduleStatus.STOPPED
         assets: list[dg.AssetsDefinition] = []
-        schedules = care_schedules(source, schedule_status)
+        schedules = care_schedules(source, schedule_status, pattern.watch)
         for followed in pattern.followed:
             flow = followed.changes
             checks = replication_checks(pattern, flow)

@@ -138,6 +138,15 @@ class Watch:
         wanted = Intention(self.source.name, target.name, key, window_start=start, window_end=end)
         return self.ledger.engine_runs.intend(wanted)
 
+    def forget(self) -> int:
+        """Forget runs of long ago, and what wanted them; how many rows of the ledger that were."""
+        ledger, count = self.ledger, 0
+        for target in self.targets:
+            limits = target.engine.limits
+            shown = timedelta(0) if limits.alone else limits.history + _OVERLAP
+            count += ledger.forgetting.forget(self.source.name, target.name, shown)
+        return count
+
     def cancel(self, target: Target, run: EngineRun) -> None:
         """Stop exactly this run, which is not wanted again. The wish is in the ledger before the engine is asked, so
         that a look asks again where the answer, or this process, is lost.

@@ -96,7 +96,7 @@ class Chunk:
 
     @property
     def sort_key(self) -> str:
-        return f"{_chunks_of(self.extract)}{self.generation:04}#{self.number:06}"
+        return f"{chunks_of(self.extract)}{self.generation:04}#{self.number:06}"
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def active_extracts(source: str) -> str:
     return f"extracts#{source}"
 
 
-def _chunks_of(id: str) -> str:
+def chunks_of(id: str) -> str:
     return f"chunk#{id}#"
 
 
@@ -153,7 +153,7 @@ class Extracts:
 
     def chunks(self, extract: Extract) -> list[Chunk]:
         """What is kept of a reading, of every generation, in order."""
-        return list(self.table.query(Chunk, extract.owner, _chunks_of(extract.id)))
+        return list(self.table.query(Chunk, extract.owner, chunks_of(extract.id)))
 
     def want(self, source: str, target: str, id: str) -> Extract | None:
         """Want a reading; None when it is known."""

@@ -17,6 +17,7 @@ from adplatform.ledger.derived import Derived
 from adplatform.ledger.engine_runs import EngineRuns
 from adplatform.ledger.extracts import Extracts
 from adplatform.ledger.folds import Folds
+from adplatform.ledger.forgetting import Forgetting
 from adplatform.ledger.keys import Keys
 from adplatform.ledger.leases import Lease, leased
 from adplatform.ledger.messages import Messages
@@ -76,6 +77,10 @@ class Ledger:
     @cached_property
     def extracts(self) -> Extracts:
         return Extracts(self.access)
+
+    @cached_property
+    def forgetting(self) -> Forgetting:
+        return Forgetting(self.access)
 
     @cached_property
     def folds(self) -> Folds:

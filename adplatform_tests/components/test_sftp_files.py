@@ -18,10 +18,12 @@ from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import asked
 from adplatform.engines.sftp.inventory import take_inventory
 from adplatform.flow.services import Services
-from adplatform.ledger.engine_run import RunState
+from adplatform.ledger.engine_run import EngineRun, RunState
+from adplatform.ledger.forgetting import EMPTY_KEPT, NEWEST_KEPT
+from adplatform.platform.settings import read_settings
 from adplatform.resources.provisioning import provision_patterns
 from adplatform_tests.support.clocks import Clock
-from adplatform_tests.support.platforms import Platform, make_platform
+from adplatform_tests.support.platforms import Platform, make_platform, resources_with
 from adplatform_tests.support.sftp_host import SftpHost, sftp_host  # noqa: F401 - a fixture
 from adplatform_tests.support.waiting import eventually
 
@@ -255,6 +257,24 @@ def test_a_file_that_may_not_be_read_holds_up_no_other_and_people_are_notified(
     assert "it is a link to /etc/hostname" in message["error"]
     assert failures(later(platform, minutes=15).process()) == []
     assert [m for m in inbox.read() if m["event"] == "run_incomplete"] == []
+
+
+@pytest.mark.parametrize("kind", ["client", "connector"])
+def test_the_daily_collection_forgets_runs_of_long_ago(
+    partner: Callable[..., Platform],
+    sftp_host: SftpHost,  # noqa: F811
+    kind: str,
+) -> None:
+    platform = partner(kind=kind)
+    services, pattern = platform.services, SftpFiles(cast("SftpSource", platform.declared)).pattern(read_settings())
+    target = cast("EngineFiles", pattern).names_of_targets[0]
+    ended = services.now() - EMPTY_KEPT - timedelta(days=1)
+    rows = [EngineRun("acme", target, f"{number}", found_at=ended, landed_at=ended) for number in range(NEWEST_KEPT)]
+    services.ledger.access.put(rows[0].owner, [*rows, EngineRun("acme", target, "new", landed_at=services.now())])
+    component = dg.component_defs(component=SftpFiles(cast("SftpSource", platform.declared)))
+    made = dg.Definitions.merge(component, dg.Definitions(resources=resources_with(services)))
+    assert made.resolve_job_def("acme_collect").execute_in_process(instance=platform.instance).success
+    assert len(services.ledger.engine_runs.runs("acme", target)) == NEWEST_KEPT
 
 
 def test_where_each_file_stands_is_listed(

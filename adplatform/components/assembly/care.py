@@ -5,14 +5,18 @@ from collections.abc import Callable
 
 import dagster as dg
 from dagster_aws.s3.resources import S3Resource
+from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
 from adplatform.components.assembly.ownership import automated
 from adplatform.components.assembly.runs import at_work, work_ended
+from adplatform.engines.crawls import crawl_watch
+from adplatform.engines.runs import Watch
 from adplatform.flow.collection import collect_source, compare_recent
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
 from adplatform.resources.named import (
     CatalogResource,
+    EnginesResource,
     LedgerResource,
     MachineResource,
     NotificationsResource,
@@ -22,13 +26,20 @@ from adplatform.resources.named import (
 log = logging.getLogger(__name__)
 
 
-def care_schedules(source: Source, status: dg.DefaultScheduleStatus) -> list[dg.ScheduleDefinition]:
-    """What every source has for its tables."""
-    return [collection_schedule(source, status), comparison_schedule(source, status)]
+Watching = Callable[[Services], Watch]
 
 
-def collection_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
-    """Removes replaced versions of the source's tables once a day, and mends their path copies."""
+def care_schedules(
+    source: Source, status: dg.DefaultScheduleStatus, watch: Watching | None = None
+) -> list[dg.ScheduleDefinition]:
+    """What every source has for its tables, and for the runs of engines that ``watch`` follows, if there are any."""
+    return [collection_schedule(source, status, watch), comparison_schedule(source, status)]
+
+
+def collection_schedule(
+    source: Source, status: dg.DefaultScheduleStatus, watch: Watching | None = None
+) -> dg.ScheduleDefinition:
+    """Removes replaced versions of the source's tables once a day, mends their path copies, and forgets old runs."""
 
     def collect_versions(services: Services, run_id: str) -> None:
         for flow, collected in collect_source(services, source, run_id):
@@ -37,6 +48,9 @@ def collection_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.
                 log.info("%s: removed %s originals that are merged", flow.table, collected.originals)
             if collected.compared.unclear:
                 log.error("%s: nothing was removed: %s", flow.table, "; ".join(collected.compared.unclear))
+        for followed in (crawl_watch(services, source), *([watch(services)] if watch else [])):
+            if rows := followed.forget():
+                log.info("%s: forgot %s rows of runs of long ago", source.name, rows)
 
     job = _job(source, "collect", collect_versions, f"Removes replaced versions of the tables of {source.name}.")
     return _schedule(job, "daily", "17 3 * * *", status)
@@ -60,12 +74,14 @@ def _job(source: Source, name: str, work: Callable[[Services, str], None], descr
     def step(
         context: dg.OpExecutionContext,
         s3: S3Resource,
+        secrets: SecretsManagerResource,
         catalog: CatalogResource,
         ledger: LedgerResource,
         notifications: NotificationsResource,
+        engines: EnginesResource,
         machine: MachineResource,
     ) -> None:
-        services = services_of(s3, catalog, ledger, notifications, machine)
+        services = services_of(s3, secrets, catalog, ledger, notifications, engines, machine)
         with at_work(context, services.ledger, context.op.name):
             work(services, context.run.run_id)
         work_ended(context, services.ledger, context.op.name)

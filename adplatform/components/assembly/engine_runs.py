@@ -165,7 +165,7 @@ def engine_definitions(
     schedule_status = dg.DefaultScheduleStatus.RUNNING if settings.automation else dg.DefaultScheduleStatus.STOPPED
     owners, tags = declared.owners, declared.tags
     assets: list[dg.AssetsDefinition] = []
-    schedules = care_schedules(source, schedule_status)
+    schedules = care_schedules(source, schedule_status, pattern.watch)
     for flow in source.feeds:
         pair = with_hook([raw_asset(flow, owners, kinds, tags), clean_asset(flow, owners, tags)], hook)
         if flow.feed.arrival.deadline is not None:

@@ -130,7 +130,7 @@ def fetch_files(services: Services, server: Server, row: Extract, last: Extract 
         TransientFailure: the server or AWS does not answer for now; what is kept stays.
     """
     with aws_failures(row.name):
-        before = remembered(services, last)
+        last, before = _recalled(services, last)
         done = _Pass(services, server, row, folder, before)
         reached, now = server.reached(services), services.now()
         with connected(*reached) as sftp:
@@ -179,11 +179,28 @@ def _memory_key(services: Services, row: Extract) -> str:
     return f"{services.zones.extract_manifests(row.source, row.target)}{row.id}.known.gz"
 
 
+class Gone(PermanentFailure):
+    """What a pass knew of the server is not there any more."""
+
+
+def _recalled(services: Services, last: Extract | None) -> tuple[Extract | None, Memory]:
+    """The pass that succeeded last, and what it knew. Where that is gone since ``last`` was looked up, another pass has
+    succeeded meanwhile."""
+    try:
+        return last, remembered(services, last)
+    except Gone:
+        latest = services.ledger.extracts.last(last.source, last.target) if last is not None else None
+        if latest is None or latest == last:
+            raise
+        return _recalled(services, latest)
+
+
 def remembered(services: Services, last: Extract | None) -> Memory:
     """What the pass that succeeded last knew of the server.
 
     Raises:
-        PermanentFailure: it is gone or damaged.
+        Gone: it was deleted, by another pass that has succeeded since, or by somebody.
+        PermanentFailure: it is damaged.
     """
     if last is None:
         return Memory()
@@ -192,7 +209,7 @@ def remembered(services: Services, last: Extract | None) -> Memory:
     try:
         return read_memory(s3.get_object(Bucket=services.zones.raw_bucket, Key=key)["Body"].read())
     except s3.exceptions.NoSuchKey as e:
-        raise PermanentFailure(f"{place} is gone, which says what was fetched: restore it") from e
+        raise Gone(f"{place} is gone, which says what was fetched: restore it") from e
     except ValueError as e:
         raise PermanentFailure(f"{place} is damaged, which says what was fetched: restore its version before") from e
 

@@ -298,6 +298,19 @@ def test_a_wish_to_stop_ends_a_pass_and_the_next_brings_all(partner: Partner) ->
     assert len(partner.brought(partner.go())) == 20
 
 
+def test_a_pass_that_began_before_another_ended_goes_on_with_what_that_knew(partner: Partner) -> None:
+    partner.put("a")
+    earlier = partner.go()
+    claimed = partner.services.ledger.extracts.claim(partner.wanted(), "run")
+    assert claimed is not None
+    partner.go()
+    folder = partner.tmp / "later"
+    folder.mkdir()
+    done = fetch_files(partner.services, partner.server, claimed, earlier, folder)
+    assert partner.brought(done) == {}
+    assert partner.brought(partner.go()) == {}
+
+
 @pytest.mark.parametrize("damage", ["gone", "no gzip", "no JSON"])
 def test_without_what_was_remembered_nothing_is_fetched_anew_in_silence(partner: Partner, damage: str) -> None:
     partner.put("a")
