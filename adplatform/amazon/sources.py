@@ -18,7 +18,7 @@ from adplatform.amazon.selling_partner.reports import OwnSellingPartnerReport, s
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import NAME, require_crawlable
 from adplatform.contracts.model import Strict, TableFormat
-from adplatform.contracts.source import PLATFORM_TOPICS, Topics
+from adplatform.contracts.source import PLATFORM_TOPICS, RETENTION, Retention, Topics
 from adplatform.contracts.types import parse_type
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -168,6 +168,9 @@ class ReportSource(Strict):
     format that it has."""
     archive: Annotated[str, Field(pattern=r"^archive/([A-Za-z0-9._=-]+/)*$")] = "archive/"
     """The prefix below which published slices of reports are kept, as ``<archive><source>/<feed>/dt=<date>/``."""
+    retention: Retention = RETENTION
+    """For how long quarantined rows and what was received are kept: slices in the archive, and reports as Amazon sent
+    them."""
 
     @model_validator(mode="after")
     def _crawled_as_they_are_kept(self) -> Self:

@@ -19,6 +19,7 @@ from adplatform.engines.pattern import EngineFiles
 from adplatform.failures import PermanentFailure
 from adplatform.flow.collection import collect_source
 from adplatform.flow.pattern import Pattern, find_feed
+from adplatform.flow.retention import archived_now
 from adplatform.flow.services import Services
 from adplatform.lake.crawler import CrawlSettings, compare_with_crawler
 from adplatform.lake.details import read_details
@@ -48,7 +49,7 @@ def ledger(
     services = connect()
     patterns = declared_patterns(services.settings)
     if feed is not None and is_file_id(feed):
-        _print_file(services.ledger, patterns, feed)
+        _print_file(services, patterns, feed)
         return
     if feed is None or day is None:
         console.print(_delivery_table(services, patterns, feed))
@@ -69,12 +70,16 @@ def ledger(
         accounts = [pulled.account for pulled in of_kind(patterns, PulledReports)]
         datasets = {f"{a.source}/{d.feed}": d for a in accounts for each in a.definitions for d in each.datasets}
         console.print(observation_table(datasets.get(flow.table), said, f"what reports said of {delivered}"))
+    arrived = services.ledger.objects.of_day(feed, delivered)
+    archived = any(o.archived_key for o in arrived)
+    there = archived_now(services.store, flow, delivered) if flow is not None and archived else None
     objects = Table("#", long("object"), "bytes", "state", "seen by", "seen at (UTC)", long("now at"), title="objects")
-    for o in services.ledger.objects.of_day(feed, delivered):
+    for o in arrived:
         state = f"{o.state}: {o.reason}" if o.reason else o.state
         if pattern and o.state is ObjectState.IGNORED:
             state += f"; under the present declaration {verdict(pattern.source, o)}"
-        place = o.archived_key or "landing"
+        expired = o.archived_key and there is not None and o.archived_key not in there
+        place = "expired" if expired else o.archived_key or "landing"
         objects.add_row(str(o.number or ""), o.key, str(o.size), state, o.seen_by, instant(o.seen_at), place)
     console.print(objects)
     delivery = services.ledger.deliveries.get(feed, delivered)
@@ -91,10 +96,10 @@ def ledger(
         console.print(files)
 
 
-def _print_file(ledger: Ledger, patterns: Sequence[Pattern], wanted: str) -> None:
+def _print_file(services: Services, patterns: Sequence[Pattern], wanted: str) -> None:
     """What the ledger knows of a file that something else names by its id."""
     owners = dict.fromkeys(pattern.source.name for pattern in patterns)
-    found = next((each for owner in owners if (each := ledger.objects.named_by(owner, wanted))), None)
+    found = next((each for owner in owners if (each := services.ledger.objects.named_by(owner, wanted))), None)
     if found is None:
         raise PermanentFailure(f"{wanted}: no declared source has such a file")
     feed, obj = found
@@ -104,7 +109,9 @@ def _print_file(ledger: Ledger, patterns: Sequence[Pattern], wanted: str) -> Non
         console.print(f"the row is of data file {member} by name in this archive", highlight=False)
     said = f": {obj.reason}" if obj.reason else ""
     console.print(f"version {obj.version}, {obj.size} bytes, {obj.state}{said}", highlight=False, markup=False)
-    console.print(f"now at {obj.archived_key or obj.key}", highlight=False, soft_wrap=True, markup=False)
+    key = obj.archived_key or obj.key
+    place = f"now at {key}" if services.store.is_there(obj.bucket, key) else "expired: the bucket has it no more"
+    console.print(place, highlight=False, soft_wrap=True, markup=False)
 
 
 def _print_details(services: Services, feed: str, day: date) -> None:

@@ -28,7 +28,8 @@ def provision() -> None:
     from adplatform.resources.provisioning import provision_patterns
 
     services = connect()
-    provision_patterns(services, declared_patterns(services.settings))
+    for difference in provision_patterns(services, declared_patterns(services.settings)):
+        console.print(difference, highlight=False, soft_wrap=True, markup=False)
     console.print("everything the declared sources need is there")
 
 

@@ -17,6 +17,7 @@ from adplatform.cli.history import reason_lines
 from adplatform.failures import PermanentFailure, listed
 from adplatform.flow.decisions import leave_out, try_again
 from adplatform.flow.pattern import Pattern, find_feed
+from adplatform.flow.retention import has_expired
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.quarantine import Entry, QuarantinedRow, entries, export, read_rows
 from adplatform.ledger.ledger import Ledger
@@ -29,18 +30,19 @@ def list_(feed: Annotated[str | None, typer.Argument(help="A feed; all when not 
     """List deliveries whose latest version has broken rows or files."""
     services = connect()
     patterns = declared_patterns(services.settings)
-    names = [find_feed(patterns, feed)[1].name] if feed else _all_feeds(services.ledger, patterns)
+    flows = [find_feed(patterns, feed)[1]] if feed else _all_feeds(services.ledger, patterns)
     table = Table("feed", "date", "version", "rows", "reasons", "files", box=SIMPLE)
-    for name in names:
-        for entry in _latest(services.ledger, name):
+    for flow in flows:
+        for entry in _latest(services.ledger, flow.name):
+            rows = f"{entry.rows}, expired" if has_expired(flow, entry, services.ledger.now()) else str(entry.rows)
             reasons = reason_lines(entry.reasons, entry.reason_count)
             files = listed((f.reason for f in entry.files), SHOWN_FILES, "\n")
-            table.add_row(name, str(entry.day), str(entry.version), str(entry.rows), reasons, Text(files))
+            table.add_row(flow.name, str(entry.day), str(entry.version), rows, reasons, Text(files))
     console.print(table)
 
 
-def _all_feeds(ledger: Ledger, patterns: list[Pattern]) -> list[str]:
-    return [flow.name for pattern in patterns for flow in pattern.deliveries(ledger)]
+def _all_feeds(ledger: Ledger, patterns: list[Pattern]) -> list[FeedFlow]:
+    return [flow for pattern in patterns for flow in pattern.deliveries(ledger)]
 
 
 def show(
@@ -59,6 +61,13 @@ def show(
     entry = next((e for e in _latest(services.ledger, flow.name) if e.day == parse_day(day)), None)
     if entry is None or not entry.key:
         console.print(f"{feed} {day}: no rows in quarantine")
+        return
+    if not services.store.is_there(services.zones.raw_bucket, entry.key):
+        console.print(
+            f"{feed} {day}: {entry.rows} rows, expired: the quarantine does not keep them any more (`retention`); "
+            f"`adplatform quarantine replay {feed} {day}` makes them again from the originals",
+            soft_wrap=True,
+        )
         return
     rows = read_rows(services.store, entry.key, flow.feed.contract, limit=None if to else limit, reveal=reveal)
     if reveal:

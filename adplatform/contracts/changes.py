@@ -134,6 +134,8 @@ class ChangesSource(FileSource):
     def _originals_are_needed(self) -> Self:
         if self.keep_originals is not None and self.keep_originals < timedelta(days=2):
             raise ValueError("keep_originals is at least 2d, so that the last dates can be read again")
+        if self.keep_originals is not None and self.retention.archive is not None:
+            raise ValueError("give keep_originals or retention.archive, not both: the first waits for merges")
         hashed = [feed.name for feed in self.feeds if feed.contract.needs_key]
         if self.keep_originals is not None and hashed:
             raise ValueError(

@@ -123,6 +123,15 @@ class ReplicatedSource(FileSource):
     """Seconds between two looks at what runs."""
 
     @model_validator(mode="after")
+    def _originals_stay(self) -> Self:
+        if self.retention.archive is not None:
+            raise ValueError(
+                "retention: archive does not go with DataSync: originals stay in the landing zone, where the task "
+                "compares; what is deleted in the store elsewhere is deleted there, too, by the task's own setting"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _made_or_there(self) -> Self:
         store, transfer = self.from_, self.transfer
         if store is None:

@@ -1,9 +1,11 @@
 """A source that delivers files: the settings that every file-bringing component shares."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import NAME, Feed
 from adplatform.contracts.model import Strict
 
@@ -17,6 +19,28 @@ class Topics(Strict):
     """Where failures are reported; by default the platform's topic."""
 
 
+class Retention(Strict):
+    """For how long the raw zone keeps values in clear, in whole days; null for ever. `adplatform provision` makes a
+    lifecycle rule of the bucket of each."""
+
+    quarantine: Duration | None = timedelta(days=90)
+    """For how long quarantined rows are kept (90 days by default); `adplatform quarantine replay` makes them again from
+    the originals."""
+    archive: Duration | None = None
+    """For how long the originals of published files are kept, by default for ever. A date whose originals are gone
+    cannot be read again: neither replayed, nor brought to another hashing key, nor completed by a file that comes
+    late."""
+
+    @field_validator("quarantine", "archive")
+    @classmethod
+    def _whole_days(cls, keep: timedelta | None) -> timedelta | None:
+        if keep is not None and (keep % timedelta(days=1) or keep < timedelta(days=1)):
+            raise ValueError("give whole days, 1d at least: lifecycle rules of S3 count days")
+        return keep
+
+
+RETENTION = Retention()
+"""What a source keeps that says nothing of it."""
 PLATFORM_TOPICS = Topics()
 """None of its own: messages go to the platform's topics."""
 
@@ -38,6 +62,9 @@ class FileSource(Strict):
     """SNS topics for the source's messages; by default the platform's."""
     archive: Annotated[str, Field(pattern=r"^archive/([A-Za-z0-9._=-]+/)*$", max_length=256)] = "archive/"
     """The prefix below which published source files are kept, as ``<archive><source>/<feed>/dt=<date>/``."""
+
+    retention: Retention = RETENTION
+    """For how long quarantined rows and archived originals are kept."""
 
     @field_validator("feeds")
     @classmethod

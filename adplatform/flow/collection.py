@@ -2,6 +2,7 @@
 readers cannot reach any more is removed."""
 
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from adplatform.failures import clipped
 from adplatform.flow.originals import expire_originals
+from adplatform.flow.retention import expire
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.agreement import Compared, compare
@@ -22,6 +24,8 @@ from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.settings import Settings
 from adplatform.transform.compile import output_columns, partition_column
 
+log = logging.getLogger(__name__)
+
 RECENT = timedelta(days=2)
 """For how long after its publication a delivery is compared with the catalog every hour; later it is once a day."""
 _MOST_NAMED = 20
@@ -31,13 +35,20 @@ def collect_source(
     services: Services, source: Source, run_id: str, *, dry_run: bool = False
 ) -> Iterator[tuple[FeedFlow, Collected]]:
     """Compare each table with the ledger, and remove what nothing has referred to for ``keep_days``. What a merge
-    begins with stays, however long one waits or fails. Originals go that are to be kept for a while only.
+    begins with stays, however long one waits or fails. Originals go that are to be kept for a while only, and on the
+    embedded AWS what S3 would remove by lifecycle rules.
 
     Raises:
         PermanentFailure, TransientFailure: as :func:`adplatform.lake.retention.collect`.
     """
     settings, now = services.settings, services.ledger.now()
     settings.temp.mkdir(parents=True, exist_ok=True)
+    if settings.env == "local":
+        expired = expire(services, source, dry_run=dry_run)
+        if expired:
+            log.info(
+                "%s: %d objects were kept for long enough%s", source.name, expired, " (dry run)" if dry_run else ""
+            )
     merged = [flow for flow in source.derived if flow.feed.partition_by is None]
     folds = [services.ledger.folds.get(flow.source, flow.feed.name) for flow in source.derived]
     kept = {location for row in folds for location in _begun_with(services, row)}

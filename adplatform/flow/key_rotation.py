@@ -371,13 +371,13 @@ def _remake(services: Services, flow: FeedFlow, shown: Placement) -> Remake:
             head = services.s3.head_object(**located(item.object))
             objects, size = objects + 1, size + head["ContentLength"]
             if head.get("StorageClass") in _COLD and 'ongoing-request="false"' not in head.get("Restore", ""):
-                gone = gone or f"{item.object.uri} is in {head['StorageClass']}: restore it first"
+                gone = gone or f"{item.object.file_id} is in {head['StorageClass']}: restore it first"
     except PermanentFailure as e:
         gone = str(e)
     except ClientError as e:
         if e.response["ResponseMetadata"]["HTTPStatusCode"] not in (404, 405):
             raise
-        gone = "an original, or the list of originals, is not there any more"
+        gone = "an original, or the list of originals, is not there any more; it may have expired (`retention`)"
     return Remake(flow, shown.day, shown.version, shown.key_id, shown.rows, objects, size, gone)
 
 

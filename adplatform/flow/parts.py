@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
 
 from adplatform.contracts.model import DELIVERY_DATE, Contract
 from adplatform.flow.hashing_keys import HashingKeys
@@ -17,10 +19,17 @@ from adplatform.flow.source import FeedFlow
 from adplatform.flow.version import file_id_of, origin_of, read_settlement
 from adplatform.lake.parquet import append
 from adplatform.lake.parts import add, taken_over
+from adplatform.lake.store import is_missing
 from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.publications import FileOutcome, Publication, Versions
 from adplatform.ledger.rows import digest
+from adplatform.platform.late import Late
 from adplatform.transform.values import FileCount, OutputColumn, Staged
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+else:
+    pq = Late("pyarrow.parquet")
 
 _READING = "3"
 """Changes when the same files would be read differently by the same declaration."""
@@ -124,7 +133,7 @@ def extended(
             latest_by=contract.latest_by,
             work=work,
         )
-        quarantine = _quarantine(services, base, staged, work / "quarantine.parquet")
+        before_it = _quarantine(services, base, work / "quarantine.parquet")
     every = _superseded({o.origin: o for o in (*base.outcomes.values(), *outcomes)}, base.origins, added.superseded)
     before = [every[origin] for origin in base.outcomes]
     lost = added.superseded
@@ -139,9 +148,10 @@ def extended(
                 for c in staged.counts
             ),
         ),
-        quarantine=quarantine,
+        quarantine=_together(before_it, staged.quarantine),
         reasons=dict(reasons),
         carried=added.carried,
+        forgotten=base.row.quarantined - (pq.read_metadata(before_it).num_rows if before_it else 0),
     )
     return whole, tuple(every.values())
 
@@ -159,13 +169,22 @@ def _superseded(
     return left
 
 
-def _quarantine(services: Services, base: Base, staged: Staged, target: Path) -> Path | None:
-    """The quarantined rows of both."""
+def _quarantine(services: Services, base: Base, target: Path) -> Path | None:
+    """The quarantined rows of the base; None where it has none, or where they were kept for long enough."""
     if not base.row.quarantine_key:
-        return staged.quarantine
-    services.store.download(services.zones.raw_bucket, base.row.quarantine_key, target, size=0)
-    if staged.quarantine is None:
-        return target
-    both = target.with_name("both.parquet")
-    append(target, staged.quarantine, both)
+        return None
+    try:
+        services.store.download(services.zones.raw_bucket, base.row.quarantine_key, target, size=0)
+    except ClientError as e:
+        if not is_missing(e):
+            raise
+        return None
+    return target
+
+
+def _together(before: Path | None, new: Path | None) -> Path | None:
+    if before is None or new is None:
+        return before or new
+    both = before.with_name("both.parquet")
+    append(before, new, both)
     return both

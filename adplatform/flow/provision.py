@@ -11,6 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from adplatform.failures import PermanentFailure
+from adplatform.flow.retention import put_lifecycle
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Settler
 from adplatform.flow.source import Source
@@ -28,18 +29,28 @@ REPLACED_DAYS = 30
 others that list there become slow where they pile up."""
 
 
-def provision(services: Services, sources: Iterable[Source], random_bytes: Callable[[int], bytes] = os.urandom) -> None:
-    """Buckets, ledger, topics, hashing key, and for every source that takes files its queue and event rule."""
+def provision(
+    services: Services, sources: Iterable[Source], random_bytes: Callable[[int], bytes] = os.urandom
+) -> list[str]:
+    """Buckets with their lifecycle rules, ledger, topics, hashing key, and for every source that takes files its queue
+    and event rule. Sentences on lifecycle rules that were others than declared.
+
+    Raises:
+        PermanentFailure: settings of sources contradict each other.
+    """
+    every = list(sources)
     _buckets(services)
+    differences = put_lifecycle(services, _own_rules(), every)
     _ledger(services)
     create_key(services.secrets, services.settings.hash_key_secret, random_bytes)
     _topics(services)
-    for source in sources:
+    for source in every:
         if source.takes_files:
             _arrivals(services, source)
         own = {t for flow in source.feeds for t in (flow.topics.success, flow.topics.failure) if t}
         for topic in own:
             _topic(services, topic)
+    return differences
 
 
 def open_settler(services: Services, source: Source) -> Settler:
@@ -72,6 +83,10 @@ def _buckets(services: Services) -> None:
     s3.put_bucket_notification_configuration(
         Bucket=settings.raw_bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
     )
+
+
+def _own_rules() -> list[dict[str, Any]]:
+    """What is kept for a while only, whoever it comes from."""
     expire = {
         "ID": "decrypted-copies",
         "Status": "Enabled",
@@ -91,8 +106,7 @@ def _buckets(services: Services) -> None:
         "Filter": {"Prefix": "landing/"},
         "NoncurrentVersionExpiration": {"NoncurrentDays": REPLACED_DAYS},
     }
-    rules = {"Rules": [expire, parts, replaced, *_of_servers()]}
-    s3.put_bucket_lifecycle_configuration(Bucket=settings.raw_bucket, LifecycleConfiguration=rules)
+    return [expire, parts, replaced, *_of_servers()]
 
 
 def _of_servers() -> list[dict[str, Any]]:

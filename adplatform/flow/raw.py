@@ -18,7 +18,7 @@ from adplatform.flow.screening import screened
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.verdicts import refused, verdict
-from adplatform.flow.version import VersionObject, download, located
+from adplatform.flow.version import VersionObject, download, located, original
 from adplatform.lake.zones import file_key
 from adplatform.ledger.publications import FileOutcome, Outcome
 from adplatform.ledger.rows import digest
@@ -88,7 +88,8 @@ def _check_plain(s3: Any, work: Path, begun: tuple[VersionObject, FileOutcome]) 
             local.unlink()
             if not _is_promised(item, checksum):
                 return _not_promised(outcome)
-        head = s3.get_object(**located(obj), Range="bytes=0-4095")["Body"].read()
+        with original(obj):
+            head = s3.get_object(**located(obj), Range="bytes=0-4095")["Body"].read()
     if is_openpgp_head(head):
         return refused(outcome, "encrypted", "it is OpenPGP-encrypted but the feed has no pgp settings")
     return outcome

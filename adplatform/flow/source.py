@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 
 from adplatform.contracts.feed import Feed
-from adplatform.contracts.source import PLATFORM_TOPICS, FileSource, Topics
+from adplatform.contracts.source import PLATFORM_TOPICS, RETENTION, FileSource, Retention, Topics
 from adplatform.failures import PermanentFailure
 from adplatform.files.landing import Layout, Part, Place, layout_of, noise
 from adplatform.lake.zones import Zones
@@ -44,6 +44,7 @@ class FeedFlow:
     keep_originals: timedelta | None = None
     merged_as: str = ""
     uploaded: bool = False
+    retention: Retention = RETENTION
 
     @property
     def table(self) -> str:
@@ -72,7 +73,8 @@ class Refusal:
 class Source:
     """A source and its feeds. ``bucket`` and ``prefix`` are where it may write; one that ``takes_files`` from anybody
     has a queue for the events of its objects. ``derived`` are tables that are made of those of its feeds, each as a
-    feed that nothing delivers. Objects below the source's prefix whose keys ``aside`` fits belong to nobody."""
+    feed that nothing delivers. Objects below the source's prefix whose keys ``aside`` fits belong to nobody.
+    ``documents`` are prefixes with originals beside the archive."""
 
     name: str
     bucket: str
@@ -81,6 +83,8 @@ class Source:
     takes_files: bool = True
     derived: tuple[FeedFlow, ...] = ()
     aside: re.Pattern[str] | None = None
+    retention: Retention = RETENTION
+    documents: tuple[str, ...] = ()
 
     def place(self, key: str, last_modified: datetime) -> tuple[FeedFlow, Place] | None:
         return next(_places(self.feeds, key, last_modified), None)
@@ -99,8 +103,11 @@ def declared_source(declared: FileSource, bucket: str) -> Source:
         PermanentFailure: a landing template is not one, or two feeds have the same.
     """
     source = make_source(declared.source, bucket, declared.feeds)
-    feeds = tuple(replace(flow, topics=declared.topics, archive=declared.archive) for flow in source.feeds)
-    return replace(source, feeds=feeds)
+    feeds = tuple(
+        replace(flow, topics=declared.topics, archive=declared.archive, retention=declared.retention)
+        for flow in source.feeds
+    )
+    return replace(source, feeds=feeds, retention=declared.retention)
 
 
 def make_source(name: str, bucket: str, feeds: Iterable[Feed], prefix: str | None = None) -> Source:

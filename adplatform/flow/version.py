@@ -2,15 +2,19 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.source import FeedFlow
+from adplatform.lake.store import is_missing
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.objects import RawObject, file_id
@@ -114,7 +118,8 @@ def download(s3: Any, obj: RawObject, target: Path) -> str:
     Raises:
         TransientFailure: fewer bytes came than the object has.
     """
-    body = s3.get_object(**located(obj))["Body"]
+    with original(obj):
+        body = s3.get_object(**located(obj))["Body"]
     return save(body, target, obj.size, obj.file_id)
 
 
@@ -133,9 +138,27 @@ def save(body: Any, target: Path, size: int, called: str) -> str:
 
 def read_object(s3: Any, obj: RawObject) -> bytes:
     """The bytes of an object from where it is now, landing or archive."""
-    where = located(obj)
-    body: bytes = s3.get_object(**where)["Body"].read()
+    with original(obj):
+        body: bytes = s3.get_object(**located(obj))["Body"].read()
     return body
+
+
+@contextmanager
+def original(obj: RawObject) -> Iterator[None]:
+    """Read an object from where it is now.
+
+    Raises:
+        PermanentFailure: it was in the archive for as long as its source keeps originals.
+    """
+    try:
+        yield
+    except ClientError as e:
+        if not obj.archived_key or not is_missing(e):
+            raise
+        raise PermanentFailure(
+            f"{obj.file_id}: its original has expired, the archive does not have it any more (`retention` of the "
+            "source), so this date cannot be made again; what readers see stays as it is"
+        ) from e
 
 
 def located(obj: RawObject) -> dict[str, str]:

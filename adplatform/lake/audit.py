@@ -48,7 +48,7 @@ def audit(staged: Staged, contract: Contract, published_before: int | None = Non
 
 def _row_conservation(staged: Staged, footers: "Mapping[Path, pq.FileMetaData]") -> AuditFinding:
     written = sum(footers[file.path].num_rows for file in staged.files) + staged.carried_rows
-    aside = pq.read_metadata(staged.quarantine).num_rows if staged.quarantine else 0
+    aside = staged.forgotten + (pq.read_metadata(staged.quarantine).num_rows if staged.quarantine else 0)
     problems = [
         f"{c.origin}: {c.rows_in} rows in, {c.clean + c.superseded + c.quarantined} accounted for"
         for c in staged.counts

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import date
+from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,6 +61,8 @@ class Entry:
     reasons: Mapping[str, int]
     files: tuple[FileOutcome, ...]
     reason_count: int = 0
+    at: datetime | None = None
+    """When the version was published, or ended otherwise."""
 
 
 def store_rows(store: Store, feed: str, day: date, version: int, rows: Path) -> str:
@@ -91,6 +93,7 @@ def entries(ledger: Ledger, feed: str, day: date | None = None) -> list[Entry]:
                     publication.reasons,
                     files,
                     publication.reason_count,
+                    publication.finished_at or publication.settled_at,
                 )
             )
     return found

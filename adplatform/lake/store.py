@@ -9,12 +9,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from botocore.exceptions import ClientError
+
 from adplatform.failures import TransientFailure
 from adplatform.lake.zones import Zones
 from adplatform.platform.at_once import at_once
 
 _PART = 32 * 2**20
 _CHUNK = 2**20
+_NOT_THERE = (404, 405)  # S3 API reference, GetObject: 405 for a delete marker
 _DELETE_BATCH = 1000  # S3 API reference, DeleteObjects: at most 1,000 keys
 
 
@@ -113,6 +116,17 @@ class Store:
             for chunk in body.iter_chunks(_CHUNK):
                 file.write(chunk)
 
+    def is_there(self, bucket: str, key: str) -> bool:
+        """Whether there is an object; none is called ""."""
+        try:
+            if key:
+                self.s3.head_object(Bucket=bucket, Key=key)
+        except ClientError as e:
+            if not is_missing(e):
+                raise
+            return False
+        return key != ""
+
     def listing(self, bucket: str, prefix: str) -> Iterator[Stored]:
         for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for entry in page.get("Contents", ()):
@@ -142,6 +156,11 @@ class Store:
             if answer.get("Errors"):
                 first = answer["Errors"][0]
                 raise TransientFailure(f"s3://{bucket}/{first['Key']} was not deleted: {first['Code']}")
+
+
+def is_missing(error: ClientError) -> bool:
+    """Whether S3 says that there is no such object, or only a marker of its deletion."""
+    return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] in _NOT_THERE)
 
 
 def _matches(path: Path, stored: str) -> bool:

@@ -48,6 +48,11 @@ class Zones:
         return f"landing/{source}/"
 
     @staticmethod
+    def documents(source: str) -> str:
+        """Where reports that were asked for are kept as they were received."""
+        return f"reports/{source}/"
+
+    @staticmethod
     def task_reports(source: str) -> str:
         """Where the tasks of DataSync that are made for the source report what they copied."""
         return f"task-reports/{source}/"

@@ -11,9 +11,10 @@ from adplatform.amazon.reports import ReportOrder
 from adplatform.amazon.sources import AdsSource, Marketplaces, Profiles, ReportSource, SellingPartnerSource
 from adplatform.contracts.feed import Arrival
 from adplatform.contracts.model import Bounds, TableFormat
-from adplatform.contracts.source import PLATFORM_TOPICS, Topics
+from adplatform.contracts.source import PLATFORM_TOPICS, RETENTION, Retention, Topics
 from adplatform.files.landing import layout_of
 from adplatform.flow.source import FeedFlow, ScopeKey, scoped
+from adplatform.lake.zones import Zones
 from adplatform.ledger.report import Report
 from adplatform.ledger.rows import digest
 from adplatform.ledger.scopes import Scope
@@ -60,6 +61,7 @@ class Account:
     fresh_within: timedelta | None = timedelta(hours=36)
     topics: Topics = PLATFORM_TOPICS
     archive: str = "archive/"
+    retention: Retention = RETENTION
     crawl: bool = False
     table_format: TableFormat = "parquet"
 
@@ -143,7 +145,7 @@ class Account:
         )
         any_scope = declared.model_copy(update={"landing": self.landing.replace("{scope}", "*")})
         layout = layout_of(self.slices, any_scope)
-        return FeedFlow(self.source, declared, layout, self.topics, self.archive)
+        return FeedFlow(self.source, declared, layout, self.topics, self.archive, retention=self.retention)
 
     @property
     def slices(self) -> str:
@@ -154,7 +156,7 @@ class Account:
         """Where a report is kept exactly as it was received."""
         days = f"{report.start}" if report.start == report.end else f"{report.start}_{report.end}"
         return (
-            f"reports/{self.source}/report_type={report.name}/report_date={days}/{self.dimension}={report.scope}/"
+            f"{Zones.documents(self.source)}report_type={report.name}/report_date={days}/{self.dimension}={report.scope}/"
             f"{report.report_id}"
         )
 
@@ -199,7 +201,7 @@ def account_of(declared: ReportSource) -> Account:
 def _common(declared: ReportSource) -> dict[str, Any]:
     same = (
         *("source", "start_date", "credentials", "region", "simulated", "history", "request_at", "spread"),
-        *("overdue_after", "give_up_after", "poll_every", "fresh_within", "topics", "archive", "crawl"),
+        *("overdue_after", "give_up_after", "poll_every", "fresh_within", "topics", "archive", "retention", "crawl"),
         "table_format",
     )
     return {"definitions": declared.definitions(), **{name: getattr(declared, name) for name in same}}

@@ -116,7 +116,11 @@ def fact_of(account: Account) -> Fact | None:
         fresh_within=account.fresh_within,
     )
     layout = layout_of(account.slices, declared.model_copy(update={"landing": account.landing.replace("{scope}", "*")}))
-    return Fact(account, inputs, FeedFlow(account.source, declared, layout, account.topics, account.archive))
+    return Fact(
+        account,
+        inputs,
+        FeedFlow(account.source, declared, layout, account.topics, account.archive, retention=account.retention),
+    )
 
 
 def _inputs(tables: Sequence[tuple[ReportDefinition, FeedFlow]]) -> tuple[FactInput, ...]:

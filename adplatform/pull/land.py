@@ -26,6 +26,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.settling import Settler
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.audit import AuditFinding
+from adplatform.lake.zones import Zones
 from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.leases import Lease
 from adplatform.ledger.ledger import Ledger
@@ -225,7 +226,10 @@ def _keep_outside(services: Services, account: Account, report: Report, parts: S
     """Rows that belong to no date of the report are kept beside it and counted; nothing is dropped."""
     if not parts.outside_rows:
         return report
-    key = account.document_key(report).replace("reports/", "quarantine/", 1) + ".outside.json.gz"
+    key = Zones.quarantine_of(account.source) + account.document_key(report).removeprefix(
+        Zones.documents(account.source)
+    )
+    key += ".outside.json.gz"
     services.store.upload(parts.outside, services.zones.raw_bucket, key)
     log.warning("%s %s: %d rows are of no date that was asked for", report.feed, report.key, parts.outside_rows)
     return _must(services.ledger.reports.note_outside(report, parts.outside_rows, key), report)

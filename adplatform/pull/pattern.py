@@ -8,6 +8,7 @@ from adplatform.amazon.sources import ReportSource
 from adplatform.flow.failed import FailedDelivery, failed_deliveries
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
+from adplatform.lake.zones import Zones
 from adplatform.platform.settings import Settings
 from adplatform.pull.account import Account, account_of
 from adplatform.pull.fact import fact_of
@@ -77,4 +78,12 @@ def all_tables(account: Account) -> list[FeedFlow]:
 
 def account_source(account: Account, bucket: str, *feeds: FeedFlow) -> Source:
     """An account as the source of its slices, of these feeds or of all."""
-    return Source(account.source, bucket, account.slices, feeds or tuple(all_tables(account)), takes_files=False)
+    return Source(
+        account.source,
+        bucket,
+        account.slices,
+        feeds or tuple(all_tables(account)),
+        takes_files=False,
+        retention=account.retention,
+        documents=(Zones.documents(account.source),),
+    )

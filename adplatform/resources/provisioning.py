@@ -33,13 +33,14 @@ _SHOP = {
 """Where the simulated shop is, as an endpoint of DMS says it; what that takes is no secret."""
 
 
-def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> None:
-    """Buckets, ledger, topics, hashing key, queues, and the flows, tasks and crawlers that are declared.
+def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> list[str]:
+    """Buckets, ledger, topics, hashing key, queues, and the flows, tasks and crawlers that are declared. Sentences on
+    lifecycle rules that were others than declared.
 
     Raises:
         PermanentFailure: a source is simulated outside local mode, or AWS refuses something.
     """
-    provision(services, [pattern.source for pattern in patterns])
+    differences = provision(services, [pattern.source for pattern in patterns])
     for pattern in of_kind(list(patterns), EngineFiles):
         task = pattern.task(services)
         simulated = task is not None and task.simulated
@@ -68,6 +69,7 @@ def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> None:
             _connect_functions(services, taken)
     for each in patterns:
         provide_crawlers(services, each.source)
+    return differences
 
 
 def _connect_functions(services: Services, pattern: UploadedFiles) -> None:

@@ -63,8 +63,9 @@ class Staged:
     which there are none where every file of the delivery was read.
 
     ``columns`` leaves out the partition column, which only the path carries. ``quarantine`` is a Parquet file with the
-    columns of ``QUARANTINE_COLUMNS``, None when every row was good. ``reasons`` counts rows by reason; a row with two
-    reasons counts in both. ``refused`` files have no counts: they belong in the quarantine as they are.
+    columns of ``QUARANTINE_COLUMNS``, None when every row was good; of the quarantined rows it lacks those that are
+    ``forgotten``, because they were kept for long enough. ``reasons`` counts rows by reason; a row with two reasons
+    counts in both. ``refused`` files have no counts: they belong in the quarantine as they are.
     """
 
     columns: tuple[OutputColumn, ...]
@@ -74,6 +75,7 @@ class Staged:
     reasons: Mapping[str, int]
     refused: tuple[RefusedFile, ...] = ()
     carried: tuple[CarriedFile, ...] = ()
+    forgotten: int = 0
 
     @property
     def carried_rows(self) -> int:

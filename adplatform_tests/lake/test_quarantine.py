@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -150,3 +151,16 @@ def test_entries_list_rows_and_bad_files_of_each_version(lake: Lake) -> None:
     assert found[0].reasons == {"bad_bigint:id": 3}
     assert found[1].files == (bad,)
     assert entries(lake.ledger, feed, date(2026, 3, 2)) == found[1:]
+
+
+def test_the_quarantine_may_have_a_key_of_its_own(lake: Lake, temp: Path) -> None:
+    store = replace(lake.store, zones=replace(lake.store.zones, kms_key_id="all", quarantine_key_id="only-this"))
+    key = stored(replace(lake, store=store), temp)
+    (temp / "other").write_bytes(b"x")
+    store.upload(temp / "other", store.zones.raw_bucket, "prepared/other")
+    store.upload(temp / "other", store.zones.clean_bucket, "quarantine/a_table_of_that_name")
+    store.copy_from({"Bucket": store.zones.raw_bucket, "Key": "prepared/other"}, 1, store.zones.raw_bucket, f"{key}-2")
+    places = [(store.zones.raw_bucket, k) for k in (key, f"{key}-2", "prepared/other")]
+    places.append((store.zones.clean_bucket, "quarantine/a_table_of_that_name"))
+    heads = [store.s3.head_object(Bucket=bucket, Key=each) for bucket, each in places]
+    assert [head["SSEKMSKeyId"].rpartition("/")[2] for head in heads] == ["only-this", "only-this", "all", "all"]
