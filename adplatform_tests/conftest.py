@@ -32,7 +32,10 @@ def pytest_unconfigure() -> None:
 def aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of an embedded AWS that all tests of one xdist worker share: give buckets, queues and tables unique names."""
     data = tmp_path_factory.mktemp("aws")
-    with ensure(data, child=SHARED_AWS) as endpoint:
+    with ensure(data, child=SHARED_AWS) as endpoint, pytest.MonkeyPatch.context() as environment:
+        # For proxies before it, other processes, and clients that tests make themselves.
+        environment.setenv("AWS_ACCESS_KEY_ID", endpoint.key.id)
+        environment.setenv("AWS_SECRET_ACCESS_KEY", endpoint.key.secret)
         yield endpoint.url
     forget(data / "shop")
 

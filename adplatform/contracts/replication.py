@@ -16,7 +16,7 @@ TASK = r"^(arn:aws[a-z-]*:datasync:[a-z0-9-]+:[0-9]{12}:task/task-[0-9a-f]{17}|[
 """DataSync API reference, StartTaskExecution: TaskArn; or a name."""
 ROLE = r"^(arn:aws[a-z-]*:iam::[0-9]{12}:role/.+|[a-zA-Z0-9+=,.@_-]{1,64})$"
 SIMULATED_SERVER = "http://elsewhere.simulated"
-"""Where a simulated store is: the embedded AWS reads a bucket of its own S3 for it, as a stranger would."""
+"""Where a simulated store is: the embedded AWS reads a bucket of its own S3 for it."""
 LONGEST_FILTER = 102_400
 """Characters of all patterns together (DataSync API reference, FilterRule)."""
 _RATE = re.compile(r"rate\((?P<number>[1-9][0-9]*) (?P<unit>minutes?|hours?|days?)\)")

@@ -145,7 +145,7 @@ def _source(
     """The files of the store, and how they were looked at."""
     declared = pattern.task(services)
     if declared is not None and declared.store.lists_by_s3:
-        client = store_client(declared, services.secrets, services.s3, services.aws.endpoint_url)
+        client = store_client(declared, services.secrets, services.s3)
         return listed(client, declared), f"{declared.uri}, listed now"
     ended = [run for run in reversed(runs) if run.final and run.started_at]
     for run in ended[:_MOST_REPORTS]:

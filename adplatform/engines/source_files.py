@@ -67,16 +67,16 @@ def selects(declared: DeclaredTask, path: str) -> bool:
     return included and not _matches(transfer.excludes, path)
 
 
-def store_client(declared: DeclaredTask, secrets: Any, own_s3: Any, simulated_at: str | None) -> Any:
-    """A boto3 client of a store that speaks S3: ``own_s3`` for Amazon's, one with the declared credentials for another.
-    A simulated store is at the URL ``simulated_at``.
+def store_client(declared: DeclaredTask, secrets: Any, own_s3: Any) -> Any:
+    """A boto3 client of a store that speaks S3: ``own_s3`` for Amazon's and for a simulated one, which is a bucket of
+    the embedded AWS, and one with the declared credentials for another.
 
     Raises:
         PermanentFailure: the secret is missing or lacks a member.
         TransientFailure: Secrets Manager does not answer at present, or does not allow it.
     """
     store = declared.store
-    if not isinstance(store, (ObjectStorage, GoogleCloudStorage)):
+    if declared.simulated or not isinstance(store, (ObjectStorage, GoogleCloudStorage)):
         return own_s3
     key = read_secret(secrets, store.secret, ["access_key", "secret_key"]) if store.secret else {}
     config = botocore_config.Config(
@@ -89,8 +89,7 @@ def store_client(declared: DeclaredTask, secrets: Any, own_s3: Any, simulated_at
         response_checksum_validation="when_required",
     )
     session = boto3.Session(key.get("access_key"), key.get("secret_key"), region_name="us-east-1")
-    url = (simulated_at if declared.simulated else None) or store.server
-    return session.client("s3", endpoint_url=url, config=config)
+    return session.client("s3", endpoint_url=store.server, config=config)
 
 
 def _matches(patterns: Sequence[str], path: str) -> bool:

@@ -180,12 +180,13 @@ def _part(s3: FileSystem, table: OpenTable, values: tuple[str, ...], location: s
 
 def _filesystem(aws: Aws) -> FileSystem:
     """pyarrow ignores AWS_ENDPOINT_URL, so it must be told; otherwise it would go to the real S3."""
-    if aws.endpoint_url is None:
+    key = aws.key
+    if aws.endpoint_url is None or key is None:
         return S3FileSystem(region=aws.region)
     at = urlsplit(aws.endpoint_url)
     return S3FileSystem(
-        access_key="local",
-        secret_key="local",  # noqa: S106
+        access_key=key.id,
+        secret_key=key.secret,
         region=aws.region,
         scheme=at.scheme,
         endpoint_override=at.netloc,

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from adplatform.failures import PermanentFailure
+from adplatform.local.access_key import private_folder
 from adplatform.local.endpoint import LOCK_NAME, RECORD_NAME
 
 LOCK_SECONDS = 60.0
@@ -26,7 +27,7 @@ def alone_in(data: Path) -> Iterator[None]:
     Raises:
         PermanentFailure: another process serves ``data``.
     """
-    data.mkdir(parents=True, exist_ok=True)
+    private_folder(data)
     deadline = time.monotonic() + LOCK_SECONDS
     with (data / LOCK_NAME).open("a") as lock:
         while True:

@@ -6,6 +6,8 @@
 import sys
 from pathlib import Path
 
+from adplatform.local.access_key import private_folder
+
 CONFIG = """\
 telemetry: {enabled: false}
 nux: {enabled: false}
@@ -22,8 +24,7 @@ retention:
 
 def prepare_dagster_home(home: Path) -> Path:
     """``DAGSTER_HOME`` below ``home``, with its configuration if there is none yet."""
-    folder = home / "dagster"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = private_folder(home / "dagster")
     config = folder / "dagster.yaml"
     if not config.exists():
         config.write_text(CONFIG, encoding="utf-8")

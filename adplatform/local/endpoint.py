@@ -22,6 +22,8 @@ from typing import IO, Self
 from urllib.parse import urlsplit
 
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.local.access_key import access_key, private_folder, read_access_key
+from adplatform.platform.access_keys import AccessKey, key_for, remember_key
 
 HEALTH_PATH = "/_adplatform/health"
 LOCK_NAME = "server.lock"
@@ -39,13 +41,15 @@ _owned_guard = threading.Lock()
 
 @dataclass(frozen=True)
 class Child:
-    """What is started: a module that takes a data directory and ``--owner-pid``, and its name in messages."""
+    """What is started: a module that takes a data directory and ``--owner-pid``, and its name in messages. One that is
+    ``keyed`` serves only those who have the access key of its directory."""
 
     module: str
     name: str
+    keyed: bool = False
 
 
-EMBEDDED_AWS = Child("adplatform.local.aws", "embedded AWS")
+EMBEDDED_AWS = Child("adplatform.local.aws", "embedded AWS", keyed=True)
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,11 @@ class Endpoint:
     child: Child
     process: subprocess.Popen[bytes] | None = None
     report: IO[str] | None = None
+
+    @property
+    def key(self) -> AccessKey:
+        """What a keyed child is asked with."""
+        return key_for(self.url)
 
     @property
     def owned(self) -> bool:
@@ -125,17 +134,34 @@ def ensure(data: Path, *, environ: Mapping[str, str] | None = None, child: Child
     """
     data = data.resolve()
     # For its owner only: the state contains the secrets and keys of the embedded AWS.
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(data)
     with _exclusive(data / "ensure.lock"):
-        url = _running_url(data, child)
-        with _owned_guard:
-            mine = _owned.get(data)
-        if url is not None:
-            return mine if mine is not None and mine.url == url else Endpoint(url, data, child)
-        endpoint = _start(data, os.environ if environ is None else environ, child)
-        with _owned_guard:
-            _owned[data] = endpoint
+        endpoint = _ensured(data, os.environ if environ is None else environ, child)
+        if child.keyed:
+            remember_key(endpoint.url, access_key(data))
         return endpoint
+
+
+def _ensured(data: Path, environ: Mapping[str, str], child: Child) -> Endpoint:
+    url = _running_url(data, child)
+    with _owned_guard:
+        mine = _owned.get(data)
+    if url is not None:
+        return mine if mine is not None and mine.url == url else Endpoint(url, data, child)
+    endpoint = _start(data, environ, child)
+    with _owned_guard:
+        _owned[data] = endpoint
+    return endpoint
+
+
+def adopt(data: Path, url: str) -> None:
+    """Have this process sign with the key of the data directory what it asks of the URL, where that is its endpoint.
+
+    Raises:
+        PermanentFailure: the file of the key is damaged, or somebody else's.
+    """
+    if _recorded_url(data) == url and (key := read_access_key(data)) is not None:
+        remember_key(url, key)
 
 
 def own(data: Path, waits: Callable[[], None], *, sleep: Callable[[float], None] = time.sleep) -> Endpoint:

@@ -1,13 +1,9 @@
 """The Lambda functions of managed workflows on the embedded AWS: handlers of this installation that it calls itself."""
 
-import json
-import urllib.request
 from collections.abc import Mapping
 
+from adplatform.local.signed import order
 from adplatform.platform.settings import PREFIX, Settings
-
-_ADMIN_PATH = "/_adplatform/engines"
-_SECONDS = 30
 
 
 def make_function(
@@ -20,10 +16,7 @@ def make_function(
         OSError: the embedded AWS does not answer, or refuses it.
     """
     asked = {"service": "transfer", "what": "function", "target": arn, "handler": handler, "timeout": timeout}
-    body = json.dumps({"ask": {**asked, "environment": dict(environment)}}).encode()
-    request = urllib.request.Request(endpoint_url + _ADMIN_PATH, body)  # noqa: S310 - the endpoint of this machine
-    with urllib.request.urlopen(request, timeout=_SECONDS):  # noqa: S310 - as above
-        pass
+    order(endpoint_url, {"ask": {**asked, "environment": dict(environment)}})
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from adplatform.failures import PermanentFailure
+from adplatform.platform.access_keys import AccessKey, key_for
 from adplatform.platform.late import Late
 from adplatform.platform.loopback import is_loopback
 
@@ -39,6 +40,11 @@ class Aws:
     def _session(self) -> Any:
         return _local_session(self.region) if self.endpoint_url else boto3.Session(region_name=self.region)
 
+    @property
+    def key(self) -> AccessKey | None:
+        """What requests to an endpoint of this machine are signed with; None of the real AWS."""
+        return key_for(self.endpoint_url) if self.endpoint_url else None
+
     def client(self, service: str, budget: timedelta = CALL_BUDGET) -> Any:
         """A new boto3 client whose calls end within ``budget``; thread-safe, so callers may keep it."""
         return self._made(service, _bounded(budget))
@@ -49,14 +55,16 @@ class Aws:
         return self._made(service, _bounded(CALL_BUDGET, attempts=1))
 
     def _made(self, service: str, config: "Config") -> Any:
+        key = self.key
+        given = {"aws_access_key_id": key.id, "aws_secret_access_key": key.secret} if key else {}
         with _making_clients:  # a boto3 session is for one thread at a time, its clients are for many
-            return self._session.client(service, endpoint_url=self.endpoint_url, config=config)
+            return self._session.client(service, endpoint_url=self.endpoint_url, config=config, **given)
 
 
 @cache
 def _local_session(region: str) -> Any:
     """One for all endpoints: what a session reads of the service models costs a third of a second."""
-    return boto3.Session("local", "local", region_name=region)
+    return boto3.Session("none", "none", region_name=region)
 
 
 def longest_call(client: Any) -> timedelta:

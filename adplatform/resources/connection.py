@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from adplatform.flow.services import Services
-from adplatform.local.endpoint import ensure
+from adplatform.local.endpoint import adopt, ensure
 from adplatform.platform.aws import Aws, local_aws
 from adplatform.platform.settings import Settings
 
@@ -32,7 +32,10 @@ def connected(region: str, endpoint_url: str | None, embedded_aws: str | None) -
     """
     if embedded_aws is None:
         return Aws(region, endpoint_url)
-    return local_aws(endpoint_url or ensure(Path(embedded_aws)).url)
+    if endpoint_url is None:
+        return local_aws(ensure(Path(embedded_aws)).url)
+    adopt(Path(embedded_aws), endpoint_url)
+    return local_aws(endpoint_url)
 
 
 @functools.cache

@@ -91,7 +91,7 @@ def test_readers_that_are_not_ours_see_the_rows_that_were_sent(
 
     for name, value in (("AWS_ENDPOINT_URL", str(services.aws.endpoint_url)), ("AWS_DEFAULT_REGION", "us-east-1")):
         monkeypatch.setenv(name, value)
-    session = boto3.Session("local", "local", region_name="us-east-1")
+    session = boto3.Session(region_name="us-east-1")
     frame = wr.s3.read_parquet_table(table, database, boto3_session=session).sort_values("id")
     columns = [frame[name].tolist() for name in ("id", "email_lake", "email_meta", "amount")]
     assert list(zip(*columns, strict=True)) == expected()

@@ -54,7 +54,7 @@ class Bench:
 def appflow_bench(aws: Aws, endpoint: str, saas: Server) -> Bench:
     bucket, flow = new_bucket(aws), unique("flow")
     make_flow(aws, saas.url, flow, "Campaign", ["Id", "Name"], bucket, "landing/crm")
-    client = boto3.Session("local", "local", region_name=aws.region).client(
+    client = boto3.Session(region_name=aws.region).client(
         "appflow", endpoint_url=endpoint, config=Config(retries={"total_max_attempts": 1})
     )
 
@@ -78,7 +78,7 @@ def datasync_bench(aws: Aws, endpoint: str) -> Bench:
     for name in ("a", "b", "c"):
         s3.put_object(Bucket=source, Key=f"{name}.csv", Body=name.encode())
     task = make_task(aws, source, f"{landing}/landing/cloud", reports=f"{reports}/below", Options=ALL)
-    client = boto3.Session("local", "local", region_name=aws.region).client(
+    client = boto3.Session(region_name=aws.region).client(
         "datasync", endpoint_url=endpoint, config=Config(retries={"total_max_attempts": 1})
     )
 
@@ -110,7 +110,7 @@ def crawler_bench(aws: Aws, endpoint: str) -> Bench:
     put_parquet(aws, bucket, f"{source}/orders/dt=2026-01-01/a.parquet", {"id": [1]})
     database = f"crawled_{source}"
     declared = DeclaredCrawler(unique("crawler"), f"{source}/orders", "adplatform-crawler", database, path, 3)
-    client = boto3.Session("local", "local", region_name=aws.region).client(
+    client = boto3.Session(region_name=aws.region).client(
         "glue", endpoint_url=endpoint, config=Config(retries={"total_max_attempts": 1})
     )
     provide(client, declared)

@@ -14,6 +14,7 @@ from adplatform.engines.datasync import DataSync
 from adplatform.engines.declared_tasks import SOURCE, DeclaredTask
 from adplatform.engines.provided_tasks import provide, read_secret
 from adplatform.failures import PermanentFailure
+from adplatform.platform.access_keys import key_for
 from adplatform.platform.aws import Aws
 from adplatform_tests.local.aws.appflow_world import new_bucket
 from adplatform_tests.support.replication import execute, order_fault, reported
@@ -52,7 +53,8 @@ def engine_of(aws: Aws, declared: DeclaredTask) -> DataSync:
 
 def own_store(aws: Aws, bucket: str, **more: Any) -> dict[str, Any]:
     """The embedded S3 as a store of another cloud, reached with keys over its port."""
-    secret = new_secret(aws, access_key="AKIAPARTNER", secret_key="S3CR3T-of-the-partner")
+    key = key_for(str(aws.endpoint_url))
+    secret = new_secret(aws, access_key=key.id, secret_key=key.secret)
     server = str(aws.endpoint_url).rstrip("/")
     return {"kind": "object_storage", "server": server, "bucket": bucket, "secret": secret, **more}
 

@@ -16,10 +16,12 @@ from adplatform.engines.declared_tasks import DeclaredTask
 from adplatform.engines.inventory import Inventory, Item, LandedFile, State, compare, take_inventory
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.source_files import SourceFile, listed, selects, store_client
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
+from adplatform.platform.access_keys import key_for
 from adplatform.resources.provisioning import provision_patterns
+from adplatform_tests.engines.test_declared_tasks import new_secret
 from adplatform_tests.support.platforms import Platform, make_platform
 from adplatform_tests.support.replication import execute, make_task, wait_for_execution
 
@@ -122,12 +124,15 @@ def test_filters_select_as_datasync_does(
 
 
 def test_a_store_that_refuses_or_does_not_answer_is_no_raw_error(services: Services) -> None:
-    store = {"kind": "object_storage", "server": str(services.aws.endpoint_url).rstrip("/"), "bucket": "no-such-bucket"}
+    server, key = str(services.aws.endpoint_url).rstrip("/"), key_for(str(services.aws.endpoint_url))
+    secret = new_secret(services.aws, access_key=key.id, secret_key=key.secret)
+    store = {"kind": "object_storage", "server": server, "bucket": "no-such-bucket"}
     for declared, failure in (
-        (declare(store), PermanentFailure),
+        (declare({**store, "secret": secret}), PermanentFailure),
+        (declare(store), EnvironmentFailure),
         (declare({**store, "server": "http://127.0.0.1:9"}), TransientFailure),
     ):
-        client = store_client(declared, services.secrets, services.s3, None)
+        client = store_client(declared, services.secrets, services.s3)
         with pytest.raises(failure, match="store object-storage://"):
             list(listed(client, declared))
 

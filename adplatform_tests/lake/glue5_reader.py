@@ -13,8 +13,7 @@ ICEBERG = "smfs.shaded.org.apache.iceberg"
 
 
 def main(endpoint: str, queries: list[str]) -> None:
-    os.environ |= {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
-    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ |= {"AWS_REGION": "us-east-1", "PYSPARK_PYTHON": sys.executable}
     (jar,) = (Path(feature_store_pyspark.__file__).parent / "jars").glob("*-3.5.jar")
     catalog = "spark.sql.catalog.glue"
     settings = {

@@ -7,10 +7,12 @@ from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table
 
 from adplatform.lake.table import Named
+from adplatform.platform.access_keys import key_for
 
 
 def open_with_pyiceberg(endpoint: str, named: Named) -> Table:
-    where = {"endpoint": endpoint, "region": "us-east-1", "access-key-id": "x", "secret-access-key": "x"}
+    key = key_for(endpoint)
+    where = {"endpoint": endpoint, "region": "us-east-1", "access-key-id": key.id, "secret-access-key": key.secret}
     properties = {f"{service}.{name}": value for service in ("glue", "s3") for name, value in where.items()}
     return GlueCatalog("reader", **properties).load_table((named.database, named.name))
 

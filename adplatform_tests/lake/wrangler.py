@@ -19,4 +19,4 @@ def read_with_wrangler(aws: Aws, spec: TableSpec) -> list[dict[str, Any]]:
 @cache
 def wrangler_session(aws: Aws) -> boto3.Session:
     wr.config.s3_endpoint_url = wr.config.glue_endpoint_url = wr.config.sts_endpoint_url = aws.endpoint_url
-    return boto3.Session("local", "local", region_name=aws.region)
+    return boto3.Session(region_name=aws.region)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from adplatform.local.endpoint import LOCK_NAME, ensure, is_locked, own
+from adplatform.local.endpoint import LOCK_NAME, adopt, ensure, is_locked, own
 from adplatform.platform.aws import Aws, is_loopback, local_aws
 
 OWNER = """
@@ -134,6 +134,7 @@ def test_child_ends_with_its_killed_owner(
     owner = run_python(OWNER, str(tmp_path), *extra)
     started.append(owner)
     url, _ = said(owner)
+    adopt(tmp_path, url)
     local_aws(url).client("sqs").create_queue(QueueName="kept")
     owner.kill()
     assert eventually(lambda: not is_locked(tmp_path / LOCK_NAME))

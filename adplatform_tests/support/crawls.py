@@ -4,12 +4,11 @@ import io
 import time
 from typing import Any
 
-import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from adplatform.local.signed import order
 from adplatform.platform.aws import Aws
-from adplatform_tests.support.saas import ADMIN_PATH
 
 
 def put_parquet(aws: Aws, bucket: str, key: str, columns: dict[str, list[Any]]) -> None:
@@ -38,5 +37,4 @@ def wait_for_crawl(aws: Aws, crawler: str, crawl: str = "", seconds: float = 30.
 def order_fault(url: str, name: str, crawler: str = "", **more: Any) -> None:
     """Something is to go wrong with a crawler of the embedded AWS at ``url``, or with any."""
     fault = {"service": "glue", "name": name, "target": crawler, **more}
-    answer = httpx.post(f"{url}{ADMIN_PATH}", json={"fault": fault}, trust_env=False)
-    assert answer.status_code == 200, answer.text
+    order(url, {"fault": fault})

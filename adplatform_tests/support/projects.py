@@ -94,6 +94,7 @@ class Project:
             **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
             "PYTHONPATH": f"{self.folder}{os.pathsep}{ROOT}",
             "AWS_ENDPOINT_URL": endpoint or str(self.services.aws.endpoint_url),
+            **{name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")},
             "ADPLATFORM_HOME": str(home or self.home),
             "ADPLATFORM_RAW_BUCKET": settings.raw_bucket,
             "ADPLATFORM_CLEAN_BUCKET": settings.clean_bucket,

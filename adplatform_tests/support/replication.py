@@ -2,10 +2,11 @@
 
 import json
 import time
-import urllib.request
 from typing import Any
 from urllib.parse import urlsplit
 
+from adplatform.local.signed import order
+from adplatform.platform.access_keys import key_for
 from adplatform.platform.aws import Aws
 
 ROLE = "arn:aws:iam::123456789012:role/datasync"
@@ -23,7 +24,8 @@ def s3_location(aws: Aws, place: str) -> str:
 def object_storage_location(aws: Aws, place: str, *, server: str = "", **settings: Any) -> str:
     """The ARN of a location in another cloud: a bucket of the S3-compatible server at a URL, or of the embedded AWS,
     which is then reached as a stranger would."""
-    url = urlsplit(server or str(aws.endpoint_url))
+    at = server or str(aws.endpoint_url)
+    url, key = urlsplit(at), key_for(at)
     bucket, _, prefix = place.partition("/")
     created = aws.client("datasync").create_location_object_storage(
         ServerHostname=url.hostname,
@@ -31,8 +33,8 @@ def object_storage_location(aws: Aws, place: str, *, server: str = "", **setting
         ServerProtocol=url.scheme.upper(),
         BucketName=bucket,
         Subdirectory=prefix,
-        AccessKey="partner",
-        SecretKey="secret",
+        AccessKey=key.id,
+        SecretKey=key.secret,
         **settings,
     )
     return str(created["LocationArn"])
@@ -89,10 +91,7 @@ def reported(aws: Aws, bucket: str, execution: str, kind: str = "Transferred") -
 
 def administer(aws: Aws, **orders: Any) -> dict[str, Any]:
     """Moves the engines' clock (``advance``, in seconds) or orders a fault; see ``adplatform.local.aws.managed``."""
-    request = urllib.request.Request(f"{aws.endpoint_url}/_adplatform/engines", json.dumps(orders).encode())
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        said: dict[str, Any] = json.load(answer)
-    return said
+    return order(str(aws.endpoint_url), orders)
 
 
 def order_fault(aws: Aws, name: str, task: str, **settings: Any) -> None:

@@ -7,12 +7,10 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-import httpx
-
+from adplatform.local.signed import order
 from adplatform.local.world.saas.accounts import DEMO_APP
 from adplatform.platform.aws import Aws
 
-ADMIN_PATH = "/_adplatform/engines"
 ENDED = ("Successful", "Error", "Canceled")
 
 
@@ -142,14 +140,12 @@ def wait_for_run(aws: Aws, flow: str, run: str, seconds: float = 30.0) -> dict[s
 def order_fault(url: str, name: str, flow: str = "", **more: Any) -> None:
     """Something is to go wrong with a flow of the embedded AWS at ``url``, or with any."""
     fault = {"service": "appflow", "name": name, "target": flow, **more}
-    answer = httpx.post(f"{url}{ADMIN_PATH}", json={"fault": fault}, trust_env=False)
-    assert answer.status_code == 200, answer.text
+    order(url, {"fault": fault})
 
 
 def advance(url: str, **duration: float) -> None:
     """Move the clock of the engines of the embedded AWS at ``url`` on by a ``timedelta``."""
-    seconds = timedelta(**duration).total_seconds()
-    assert httpx.post(f"{url}{ADMIN_PATH}", json={"advance": seconds}, trust_env=False).status_code == 200
+    order(url, {"advance": timedelta(**duration).total_seconds()})
 
 
 def run_flow(aws: Aws, flow: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import sys
 from adplatform.local.aws.__main__ import main
 from adplatform.local.endpoint import Child
 
-SHARED_AWS = Child(__name__, "embedded AWS")
+SHARED_AWS = Child(__name__, "embedded AWS", keyed=True)
 
 if __name__ == "__main__":
     status = main([*sys.argv[1:], "--save-every", "30"])

@@ -37,6 +37,8 @@ def _fetched(aws: Aws, table: Table) -> pa.Table:
     """PyIceberg reads data files through a file system of its own."""
     from pyiceberg.io import load_file_io  # noqa: PLC0415 - of rare tables
 
-    local = {"s3.endpoint": aws.endpoint_url, "s3.access-key-id": "local", "s3.secret-access-key": "local"}
-    table.io = load_file_io({"s3.region": aws.region, **(local if aws.endpoint_url else {})}, table.location())
+    local: dict[str, Any] = {}
+    if (key := aws.key) is not None:
+        local = {"s3.endpoint": aws.endpoint_url, "s3.access-key-id": key.id, "s3.secret-access-key": key.secret}
+    table.io = load_file_io({"s3.region": aws.region, **local}, table.location())
     return table.scan().to_arrow()

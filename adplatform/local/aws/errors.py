@@ -13,11 +13,20 @@ class NotSaved(Exception):
 
 
 def error_response(
-    environ: dict[str, Any], start_response: Callable[..., Any], status: int, code: str, message: str
+    environ: dict[str, Any],
+    start_response: Callable[..., Any],
+    status: int,
+    code: str,
+    message: str,
+    *,
+    last: bool = False,
 ) -> Iterable[bytes]:
-    """Answers with one AWS error in the protocol that the request used."""
+    """Answers with one AWS error in the protocol that the request used. With ``last`` the server waits for no body that
+    is still to come, and ends the connection."""
     content_type, body = _encoded(environ, code, message)
     headers = [("Content-Type", content_type), ("Content-Length", str(len(body))), ("x-amzn-errortype", code)]
+    if last:
+        headers.append(("Connection", "close"))
     if environ.get("HTTP_SMITHY_PROTOCOL"):
         headers.append(("smithy-protocol", environ["HTTP_SMITHY_PROTOCOL"]))
     start_response(_PHRASES[status], headers)
@@ -39,7 +48,7 @@ def _encoded(environ: dict[str, Any], code: str, message: str) -> tuple[str, byt
 
 
 def _is_s3(environ: dict[str, Any]) -> bool:
-    scope = environ.get("HTTP_AUTHORIZATION", "")
+    scope = str(environ.get("HTTP_AUTHORIZATION", ""))
     return not scope or "/s3/aws4_request" in scope
 
 

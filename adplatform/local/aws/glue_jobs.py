@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 from moto.glue import models
 from moto.glue.exceptions import ConcurrentRunsExceededException
 
-from adplatform.local.aws.managed import CONTROL, Fault, own_s3
+from adplatform.local.aws.managed import CONTROL, Fault, own_environment, own_s3
 from adplatform.local.aws.reported_state import ReportedState
 from adplatform.local.aws.state import LOCK
 
@@ -162,10 +162,7 @@ def _script(job: Any, run: Any, folder: Path, changed: Callable[[], None], cut: 
     arguments = [part for pair in given.items() for part in pair]
     environment = {
         **os.environ,
-        "AWS_ENDPOINT_URL": CONTROL.endpoint_url,
-        "AWS_ACCESS_KEY_ID": "glue",
-        "AWS_SECRET_ACCESS_KEY": "glue",
-        "AWS_REGION": job.backend.region_name,
+        **own_environment(job.backend.region_name),
         "PYSPARK_SUBMIT_ARGS": " ".join((*(["--jars", ",".join(jars)] if jars else []), "pyspark-shell")),
     }
     with LOCK:

@@ -27,6 +27,7 @@ from werkzeug.wsgi import LimitedStream
 _LINE = 1 << 16
 _HEADERS = 1000
 _DRAINED_AT_ONCE = 1 << 20
+_LINGER_PIECES, _LINGER_SECONDS = 8, 2.0
 _WITHOUT_BODY = frozenset({"204", "304"})
 
 Environ = dict[str, Any]
@@ -160,10 +161,11 @@ def _answered(connection: socket.socket, environ: Environ, application: Applicat
         pieces = iter(content)
         first = next(pieces, b"")
         status, headers = begun[-1]
+        last = ("Connection", "close") in headers
         # Before the answer: a client that is still sending would not read it.
-        while body.read(_DRAINED_AT_ONCE):
+        while not last and body.read(_DRAINED_AT_ONCE):
             pass
-        keep = _stays_open(environ)
+        keep = not last and _stays_open(environ)
         silent = environ["REQUEST_METHOD"] == "HEAD" or status[:3] in _WITHOUT_BODY
         names = {name.lower() for name, _ in headers}
         chunked = not silent and "content-length" not in names
@@ -179,6 +181,8 @@ def _answered(connection: socket.socket, environ: Environ, application: Applicat
             connection.sendall(frame(piece))
         if chunked:
             connection.sendall(b"0\r\n\r\n")
+        if last:
+            _see_off(connection, body)
         return keep
     except (ConnectionError, TimeoutError):
         raise
@@ -191,6 +195,15 @@ def _answered(connection: socket.socket, environ: Environ, application: Applicat
     finally:
         if hasattr(content, "close"):
             content.close()
+
+
+def _see_off(connection: socket.socket, body: Any) -> None:
+    """Reads on for a while, because a client that is reset while it sends does not see the answer."""
+    connection.shutdown(socket.SHUT_WR)
+    connection.settimeout(_LINGER_SECONDS)
+    for _ in range(_LINGER_PIECES):
+        if not body.read(_DRAINED_AT_ONCE):
+            return
 
 
 def _stays_open(environ: Environ) -> bool:
@@ -206,7 +219,7 @@ def _head(status: str, headers: list[tuple[str, str]], names: set[str], *, chunk
         lines.append(f"Date: {_date(int(time.time()))}")
     if chunked:
         lines.append("Transfer-Encoding: chunked")
-    if not keep:
+    if not keep and ("Connection", "close") not in headers:
         lines.append("Connection: close")
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 

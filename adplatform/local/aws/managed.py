@@ -27,8 +27,7 @@ from moto.core.base_backend import BackendDict
 
 from adplatform.local.aws.event_bus import deliver
 from adplatform.local.aws.state import LOCK
-
-ADMIN_PATH = "/_adplatform/engines"
+from adplatform.platform.access_keys import AccessKey
 
 _LOOK_AGAIN_SECONDS = 0.05
 
@@ -59,6 +58,7 @@ class Control:
     known: dict[str, Mapping[str, str]] = field(default_factory=dict)
     answers: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = field(default_factory=dict)
     endpoint_url: str = ""
+    key: AccessKey = field(default_factory=lambda: AccessKey("", ""))
     data: Path = Path()
     changed: Callable[[str], None] = lambda _: None
     saved: Callable[[str, float], bool] = lambda _service, _moment: True
@@ -138,8 +138,19 @@ def own_client(service: str) -> Any:
     """A boto3 client of the embedded AWS itself, so that what an engine writes makes events as anybody's writes do."""
     import boto3  # noqa: PLC0415 - an engine that never runs needs none
 
-    session = boto3.Session("engine", "engine", region_name="us-east-1")
+    session = boto3.Session(CONTROL.key.id, CONTROL.key.secret, region_name="us-east-1")
     return session.client(service, endpoint_url=CONTROL.endpoint_url)
+
+
+def own_environment(region: str) -> dict[str, str]:
+    """What a process gets that is to talk to the embedded AWS."""
+    return {
+        "AWS_ENDPOINT_URL": CONTROL.endpoint_url,
+        "AWS_ACCESS_KEY_ID": CONTROL.key.id,
+        "AWS_SECRET_ACCESS_KEY": CONTROL.key.secret,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+    }
 
 
 @cache

@@ -23,6 +23,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.exceptions import HTTPException, NotFound
 
 from adplatform.failures import PermanentFailure
+from adplatform.local.access_key import access_key
 from adplatform.local.aws import (
     appflow,
     crawler,
@@ -38,13 +39,17 @@ from adplatform.local.aws import (
     sqs,
     transfer,
 )
+from adplatform.local.aws.admission import SERVICE, Admission
 from adplatform.local.aws.bodies import Bodies
 from adplatform.local.aws.errors import NotSaved, error_response
 from adplatform.local.aws.http_server import Server
 from adplatform.local.aws.persistence import Snapshots, written
+from adplatform.local.aws.signatures import Unsigned
 from adplatform.local.aws.state import LOCK
 from adplatform.local.child import alone_in, recorded, stop_requested
 from adplatform.local.endpoint import HEALTH_PATH
+from adplatform.local.signed import ADMIN_PATH
+from adplatform.platform.access_keys import remember_key
 from adplatform.platform.loopback import is_loopback
 
 _READ = re.compile(r"(Get|List|Describe|Head|BatchGet|Query|Scan|Search|TransactGet|Decrypt|Encrypt|Verify)")
@@ -68,9 +73,9 @@ class Dispatcher(DomainDispatcherApplication):
         return backend
 
     def infer_service_region_host(self, environ: dict[str, Any], path: str) -> Any:
-        """A visited SubscribeURL of SNS carries no signature to tell the service from."""
-        if "HTTP_AUTHORIZATION" not in environ and "Action=ConfirmSubscription" in environ["QUERY_STRING"]:
-            return "sns.us-east-1.amazonaws.com"
+        """moto guesses the service of what no header signs."""
+        if SERVICE in environ:
+            return f"{environ[SERVICE]}.amazonaws.com"
         return super().infer_service_region_host(environ, path)
 
 
@@ -125,19 +130,24 @@ def _response(request: _Request, answer: Callable[..., Any]) -> Any:
 class Front:
     """The WSGI application: routes to moto, holds the lock around it, notes what changed, and words the errors."""
 
-    def __init__(self, snapshots: Snapshots) -> None:
+    def __init__(self, snapshots: Snapshots, admission: Admission) -> None:
         self._moto = Dispatcher()
         self._snapshots = snapshots
+        self._admission = admission
         self.ending = False
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if not is_loopback(_host_name(environ)):
-            return error_response(environ, start_response, 403, "AccessDenied", "only loopback host names are served")
-        if environ["PATH_INFO"] == HEALTH_PATH:
-            status = "503 Service Unavailable" if self.ending else "200 OK"
-            start_response(status, [("Content-Type", "application/json")])
-            return [json.dumps({"unsaved": self._snapshots.unsaved()}).encode()]
-        if environ["PATH_INFO"] == managed.ADMIN_PATH:
+        try:
+            self._admission.require_no_page(environ)
+            if environ["PATH_INFO"] == HEALTH_PATH:
+                status = "503 Service Unavailable" if self.ending else "200 OK"
+                start_response(status, [("Content-Type", "application/json")])
+                return [json.dumps({"unsaved": self._snapshots.unsaved()}).encode()]
+            self._admission.require_signature(environ, _received)
+        except Unsigned as e:
+            self._admission.note(environ, e)
+            return error_response(environ, start_response, 403, e.code, str(e), last=True)
+        if environ["PATH_INFO"] == ADMIN_PATH:
             return _administered(environ, start_response)
         try:
             _refuse_reset(environ)
@@ -207,10 +217,6 @@ def _only_reads(environ: dict[str, Any], body: bytes) -> bool:
     return environ["REQUEST_METHOD"] in {"GET", "HEAD", "OPTIONS"}
 
 
-def _host_name(environ: dict[str, Any]) -> str:
-    return re.sub(r":\d+$", "", environ.get("HTTP_HOST", "127.0.0.1")).strip("[]")
-
-
 def serve(data: Path, host: str, port: int, owner_pid: int, save_every: float) -> None:
     """Serves the embedded AWS until SIGTERM, the end of stdin or the end of the process ``owner_pid``, and saves its
     state every ``save_every`` seconds and at the end. The caller ends the process at once: what is asked meanwhile
@@ -227,6 +233,7 @@ def serve(data: Path, host: str, port: int, owner_pid: int, save_every: float) -
         )
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     with alone_in(data):
+        key = access_key(data)
         bodies = Bodies(data / "s3")
         snapshots = Snapshots(data / "state", bodies)
         managed.CONTROL.data = data
@@ -235,9 +242,11 @@ def serve(data: Path, host: str, port: int, owner_pid: int, save_every: float) -
         s3.after_load()
         crawler.after_load()
         glue_jobs.after_load()
-        front = Front(snapshots)
+        front = Front(snapshots, Admission(key))
         server = Server(host, port, front)
         managed.CONTROL.endpoint_url = f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
+        managed.CONTROL.key = key
+        remember_key(managed.CONTROL.endpoint_url, key)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         appflow.resume()
         datasync.resume(data / "shares")

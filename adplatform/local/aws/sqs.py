@@ -1,13 +1,16 @@
 """SQS queues whose long polls wait on the one lock of the embedded AWS."""
 
+import re
 import threading
 from typing import Any
 
 from moto.sqs import models
+from moto.sqs.exceptions import ReceiptHandleIsInvalid
 
 from adplatform.local.aws.state import LOCK
 
-_REMEMBERED_DELETIONS = 10_000
+_RECEIPT_HANDLE = re.compile(r"[a-zA-Z0-9]{185}")
+"""As moto draws them."""
 
 
 class LocalQueue(models.Queue):
@@ -19,16 +22,19 @@ class LocalQueue(models.Queue):
         self._messages_lock = threading.Condition(LOCK)
 
     def delete_message(self, receipt_handle: str) -> None:
-        """moto remembers the receipt handles of deleted messages for ever."""
-        super().delete_message(receipt_handle)
-        if len(self.deleted_messages) > _REMEMBERED_DELETIONS:
+        """To delete a message again is no error. moto remembers the receipt handles of all that were deleted to tell,
+        and every snapshot would have them."""
+        if _RECEIPT_HANDLE.fullmatch(receipt_handle) is None:
+            raise ReceiptHandleIsInvalid
+        if any(message.had_receipt_handle(receipt_handle) for message in self._messages):
+            super().delete_message(receipt_handle)
             self.deleted_messages.clear()
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_messages_lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        self.__dict__.update(state, deleted_messages=set())
         self._messages_lock = threading.Condition(LOCK)
 
 

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 from werkzeug.wrappers import Request, Response
 
+from adplatform.local.callers import refusal
 from adplatform.local.endpoint import HEALTH_PATH
 from adplatform.local.world.clock import Clock
 from adplatform.local.world.faults import Faults
-from adplatform.local.world.http import to_loopback
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ class Administered:
         return response
 
     def _respond(self, request: Request) -> tuple[int, Any]:
-        if not to_loopback(request):
-            return 403, {"error": "only loopback host names are served"}
+        if (reason := refusal(request.environ)) is not None:
+            return 403, {"error": reason}
         if request.path == HEALTH_PATH:
             return 200 if self._alive() else 503, {}
         if not f"{request.path}/".startswith("/_admin/"):

@@ -1,7 +1,6 @@
 """HTTP on loopback for simulated partners: serving in a thread, and ends of connections in the place of answers."""
 
 import logging
-import re
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -9,9 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from werkzeug.serving import WSGIRequestHandler, make_server
-from werkzeug.wrappers import Request
-
-from adplatform.platform.loopback import is_loopback
 
 
 class Handler(WSGIRequestHandler):
@@ -38,11 +34,6 @@ def served(application: Callable[..., Iterable[bytes]], port: int) -> Iterator[s
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def to_loopback(request: Request) -> bool:
-    """Whether a request names a host of this machine."""
-    return is_loopback(re.sub(r":\d+$", "", request.host).strip("[]"))
 
 
 def cut(pieces: Iterable[bytes], environ: dict[str, Any]) -> Iterator[bytes]:

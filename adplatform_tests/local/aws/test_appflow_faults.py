@@ -2,14 +2,15 @@
 
 import json
 import time
+import urllib.error
 from typing import Any
 
 import boto3
-import httpx
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adplatform.local.signed import order
 from adplatform.local.world.saas.accounts import DEMO_APP
 from adplatform.local.world.saas.server import Server, serving
 from adplatform.platform.aws import Aws
@@ -36,7 +37,7 @@ def made(aws: Aws, saas: Server, bucket: str, flow: str) -> str:
 @pytest.fixture
 def hasty(aws_endpoint: str) -> Any:
     """A client that asks once."""
-    session = boto3.Session("local", "local", region_name="us-east-1")
+    session = boto3.Session(region_name="us-east-1")
     return session.client("appflow", endpoint_url=aws_endpoint, config=Config(retries={"total_max_attempts": 1}))
 
 
@@ -199,10 +200,12 @@ def test_calls_are_throttled(aws_endpoint: str, hasty: Any, made: str) -> None:
 
 def test_unknown_fault_is_refused_with_those_there_are(aws_endpoint: str) -> None:
     fault = {"service": "appflow", "name": "nothing"}
-    answer = httpx.post(f"{aws_endpoint}/_adplatform/engines", json={"fault": fault}, trust_env=False)
-    assert answer.status_code == 400
-    assert "no fault appflow nothing" in answer.json()["error"]
-    assert "put_failures" in answer.json()["error"]
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        order(aws_endpoint, {"fault": fault})
+    assert refused.value.code == 400
+    error = json.load(refused.value)["error"]
+    assert "no fault appflow nothing" in error
+    assert "put_failures" in error
 
 
 # Connector profiles

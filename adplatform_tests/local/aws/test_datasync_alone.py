@@ -133,7 +133,7 @@ def test_only_directories_of_a_share_are_mounted(own: Aws, data: Path, path: str
 
 
 def test_the_secret_of_another_cloud_can_lie_in_secrets_manager(own: Aws) -> None:
-    secret = own.client("secretsmanager").create_secret(Name=unique("key"), SecretString="secret")["ARN"]
+    secret = own.client("secretsmanager").create_secret(Name=unique("key"), SecretString=own.key.secret)["ARN"]
     role = "arn:aws:iam::123456789012:role/datasync"
     config = {"SecretArn": secret, "SecretAccessRoleArn": role}
     location = object_storage_location(own, new_bucket(own, a="1"), CustomSecretConfig=config)

@@ -34,7 +34,7 @@ def datasync(aws: Aws) -> Any:
 def impatient(aws: Aws) -> Any:
     """A client that tries once."""
     config = Config(retries={"total_max_attempts": 1})
-    session = boto3.Session("local", "local", region_name=aws.region)
+    session = boto3.Session(region_name=aws.region)
     return session.client("datasync", endpoint_url=aws.endpoint_url, config=config)
 
 

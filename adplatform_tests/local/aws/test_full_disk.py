@@ -22,8 +22,8 @@ BODY = {"S": "x" * 4000}
 
 def client(endpoint: Endpoint, service: str) -> Any:
     config = Config(retries={"total_max_attempts": 1})
-    return boto3.client(service, "us-east-1", endpoint_url=endpoint.url, aws_access_key_id="local",
-                        aws_secret_access_key="local", config=config)  # fmt: skip
+    return boto3.client(service, "us-east-1", endpoint_url=endpoint.url, aws_access_key_id=endpoint.key.id,
+                        aws_secret_access_key=endpoint.key.secret, config=config)  # fmt: skip
 
 
 @contextmanager

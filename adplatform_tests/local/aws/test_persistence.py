@@ -45,8 +45,11 @@ import sys
 from pathlib import Path
 from werkzeug.test import Client
 from adplatform.local.aws import server
+from adplatform.local.aws.admission import Admission
 from adplatform.local.aws.bodies import Bodies
 from adplatform.local.aws.persistence import Snapshots
+from adplatform.local.signed import signed_request
+from adplatform.platform.access_keys import AccessKey
 from adplatform.local.aws.state import LOCK
 
 class Watched(Snapshots):
@@ -57,13 +60,14 @@ class Watched(Snapshots):
 bodies = Bodies(Path(sys.argv[1]) / "s3")
 snapshots = Watched(Path(sys.argv[1]) / "state", bodies)
 server._install(bodies, snapshots)
-client = Client(server.Front(snapshots))
-signed = "AWS4-HMAC-SHA256 Credential=a/20260301/us-east-1/{}/aws4_request, SignedHeaders=host, Signature=0"
+key = AccessKey("LOCALKEY", "secret")
+client = Client(server.Front(snapshots, Admission(key)))
 create = b"Action=CreateQueue&QueueName=q"
 for service, method, body in (("s3", "PUT", b""), ("sqs", "POST", create), ("s3", "GET", b"")):
     form = "application/x-www-form-urlencoded" if service == "sqs" else "text/plain"
-    headers = {"Authorization": signed.format(service), "Content-Type": form}
     path = "/a-bucket" if service == "s3" else "/"
+    signed = signed_request(method, f"http://127.0.0.1{path}", body, key, service)
+    headers = {**dict(signed.header_items()), "Content-type": form}
     answer = client.open(path, method=method, data=body, headers=headers, base_url="http://127.0.0.1")
     assert answer.status_code == 200, answer.data
 """
@@ -288,3 +292,35 @@ def test_damaged_snapshot_is_refused_by_name(tmp_path: Path) -> None:
         aws = local_aws(endpoint.url)
         assert aws.client("glue").get_databases()["DatabaseList"] == []
         assert aws.client("sqs").list_queues()["QueueUrls"]
+
+
+def send_and_delete(sqs: Any, queue: str, batches: int) -> str:
+    """Messages that come and go by tens; the receipt handle of the last."""
+    handle = ""
+    for _ in range(batches):
+        sqs.send_message_batch(QueueUrl=queue, Entries=[{"Id": str(n), "MessageBody": "x" * 100} for n in range(10)])
+        received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+        handle = received[-1]["ReceiptHandle"]
+        entries = [{"Id": str(n), "ReceiptHandle": each["ReceiptHandle"]} for n, each in enumerate(received)]
+        sqs.delete_message_batch(QueueUrl=queue, Entries=entries)
+    return handle
+
+
+def test_messages_that_were_deleted_leave_nothing_in_the_snapshot(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "sqs.snapshot"
+    with ensure(tmp_path) as endpoint:
+        sqs = local_aws(endpoint.url).client("sqs")
+        queue = sqs.create_queue(QueueName="q")["QueueUrl"]
+        send_and_delete(sqs, queue, 1)
+        assert eventually(lambda: saved(endpoint.url))
+        small = path.stat().st_size
+        handle = send_and_delete(sqs, queue, 30)
+        assert eventually(lambda: saved(endpoint.url))
+        assert path.stat().st_size < small + 100
+    with ensure(tmp_path) as endpoint:
+        sqs = local_aws(endpoint.url).client("sqs")
+        queue = sqs.get_queue_url(QueueName="q")["QueueUrl"]
+        sqs.delete_message(QueueUrl=queue, ReceiptHandle=handle)  # once more is no error
+        with pytest.raises(sqs.exceptions.ReceiptHandleIsInvalid):
+            sqs.delete_message(QueueUrl=queue, ReceiptHandle="nothing that SQS ever gave")
+    assert path.stat().st_size < small + 100

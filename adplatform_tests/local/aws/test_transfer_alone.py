@@ -120,7 +120,7 @@ def test_a_connector_can_be_of_no_use_for_a_while(
 
 
 def test_listings_can_be_limited_to_three_a_second(own: Aws, landing: str, connector: str) -> None:
-    session = boto3.Session("local", "local", region_name=own.region)
+    session = boto3.Session(own.key.id, own.key.secret, region_name=own.region)
     once = Config(retries={"total_max_attempts": 1})
     transfer = session.client("transfer", endpoint_url=own.endpoint_url, config=once)
     asked = {"ConnectorId": connector, "RemoteDirectoryPath": ".", "OutputDirectoryPath": f"/{landing}"}

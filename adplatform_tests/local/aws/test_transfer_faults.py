@@ -33,7 +33,7 @@ def s3(aws: Aws) -> Any:
 @pytest.fixture(scope="module")
 def transfer(aws: Aws) -> Any:
     """A client that tries once."""
-    session = boto3.Session("local", "local", region_name=aws.region)
+    session = boto3.Session(region_name=aws.region)
     config = Config(retries={"total_max_attempts": 1})
     return session.client("transfer", endpoint_url=aws.endpoint_url, config=config)
 

@@ -100,7 +100,7 @@ def destination(location: Location) -> Bucket:
         return own_bucket(name, request.get("Subdirectory", ""), storage_class)
     url = f"{request['ServerProtocol'].lower()}://{request['ServerHostname']}:{request['ServerPort']}"
     if request["ServerHostname"] == urlsplit(SIMULATED_SERVER).hostname:
-        url = CONTROL.endpoint_url
+        return own_bucket(request["BucketName"], request.get("Subdirectory", ""))
     access_key, secret_key = request.get("AccessKey", ""), request.get("SecretKey", "")
     for config in ("CmkSecretConfig", "CustomSecretConfig"):
         if arn := request.get(config, {}).get("SecretArn"):

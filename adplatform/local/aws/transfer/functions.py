@@ -30,7 +30,6 @@ _PAUSES = (60.0, 120.0)
 _AT_ONCE = 2
 _ACCOUNT, _REGION = "123456789012", "us-east-1"
 """Where functions are, whoever calls them."""
-_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "function", "AWS_SECRET_ACCESS_KEY": "function"}
 _ENVIRONMENTS: dict[Function, "_Environments"] = {}
 
 
@@ -124,10 +123,7 @@ def _process(function: Function, environments: _Environments) -> "subprocess.Pop
     inherited = ("PATH", "PYTHONPATH", "TMPDIR", "LANG")
     environment = {
         **{name: os.environ[name] for name in inherited if name in os.environ},
-        **_CREDENTIALS,
-        "AWS_ENDPOINT_URL": CONTROL.endpoint_url,
-        "AWS_REGION": _REGION,
-        "AWS_DEFAULT_REGION": _REGION,
+        **managed.own_environment(_REGION),
         **dict(function.environment),
     }
     command = [sys.executable, "-m", "adplatform.local.aws.transfer.function", function.handler]

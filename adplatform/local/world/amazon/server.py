@@ -10,6 +10,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
+from adplatform.local.callers import refusal
 from adplatform.local.endpoint import HEALTH_PATH
 from adplatform.local.world.amazon import admin, ads, downloads, login, selling_partner
 from adplatform.local.world.amazon.accounts import REGIONS
@@ -17,7 +18,7 @@ from adplatform.local.world.amazon.calls import Call, answer
 from adplatform.local.world.amazon.faults import AT_ANY_REQUEST
 from adplatform.local.world.amazon.world import World
 from adplatform.local.world.faults import Fault
-from adplatform.local.world.http import cut, hung_up, served, to_loopback
+from adplatform.local.world.http import cut, hung_up, served
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +64,8 @@ class Application:
     def _respond(self, request: Request) -> Response | None:
         """The answer; None to drop the connection instead."""
         world = self._world
-        if not to_loopback(request):
-            return answer(403, {"code": "403", "detail": "only loopback host names are served"})
+        if (reason := refusal(request.environ)) is not None:
+            return answer(403, {"code": "403", "detail": reason})
         if request.path == HEALTH_PATH:
             return answer(200 if self._alive() else 503, {})
         request.get_data(cache=True)

@@ -9,9 +9,10 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
+from adplatform.local.callers import refusal
 from adplatform.local.endpoint import HEALTH_PATH
 from adplatform.local.world.faults import Fault
-from adplatform.local.world.http import cut, hung_up, served, to_loopback
+from adplatform.local.world.http import cut, hung_up, served
 from adplatform.local.world.saas import admin, api, login
 from adplatform.local.world.saas.calls import Call, answer, refused
 from adplatform.local.world.saas.faults import AT_ANY_REQUEST
@@ -54,8 +55,8 @@ class Application:
     def _respond(self, request: Request) -> Response | None:
         """The answer; None to drop the connection instead."""
         world = self._world
-        if not to_loopback(request):
-            return refused(403, "FORBIDDEN", "only loopback host names are served")
+        if (reason := refusal(request.environ)) is not None:
+            return refused(403, "FORBIDDEN", reason)
         if request.path == HEALTH_PATH:
             return answer(200 if self._alive() else 503, {})
         request.get_data(cache=True, parse_form_data=True)

@@ -165,9 +165,7 @@ def test_a_start_hangs_for_its_time_or_until_it_is_stopped(aws: Aws, orders: Dat
 
 def test_a_throttled_call_is_refused_once(aws: Aws, task: DmsTask) -> None:
     config = Config(retries={"total_max_attempts": 1})
-    impatient = boto3.Session("local", "local", region_name=aws.region).client(
-        "dms", endpoint_url=aws.endpoint_url, config=config
-    )
+    impatient = boto3.Session(region_name=aws.region).client("dms", endpoint_url=aws.endpoint_url, config=config)
     task.fault("throttled")
     with pytest.raises(ClientError) as refused:
         impatient.describe_table_statistics(ReplicationTaskArn=task.arn)
