@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.files.bad_file import BadFile, Reason
+from adplatform.files.budget import Budget
 from adplatform.files.compression import chunks_of, decompressed
 from adplatform.files.json_lines import json_values
 from adplatform.files.magic import Compression
@@ -169,11 +170,16 @@ def _listed(value: Any) -> list[str]:
 
 
 def content(path: Path, origin: str) -> Iterator[bytes]:
-    """The document's bytes, decompressed and with the gzip trailer verified by the time they end."""
+    """The document's bytes, decompressed and with the gzip trailer verified by the time they end.
+
+    Raises:
+        BadFile: it is damaged, or comes to more than a report does.
+    """
     with path.open("rb") as file:
         zipped = file.read(2) == GZIP_MAGIC
         file.seek(0)
-        yield from decompressed(file, Compression.GZIP, origin) if zipped else chunks_of(file)
+        chunks = decompressed(file, Compression.GZIP, origin) if zipped else chunks_of(file)
+        yield from Budget(origin, path.stat().st_size).spend(chunks)
 
 
 def verify(path: Path, origin: str) -> int:
@@ -181,10 +187,13 @@ def verify(path: Path, origin: str) -> int:
 
     Raises:
         TransientFailure: it is truncated or damaged.
+        BadFile: it comes to more than a report does.
     """
     try:
         return sum(len(chunk) for chunk in content(path, origin))
     except BadFile as e:
+        if e.reason is Reason.TOO_LARGE:
+            raise
         raise TransientFailure(str(e)) from e
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from adplatform.contracts.durations import Duration
+from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import Contract, Strict, TableFormat
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
@@ -114,6 +115,8 @@ class Feed(Contract):
     crawl: bool = False
     """Whether a Glue crawler reads the table's files after a publication, and what it finds is compared with what is
     registered; `adplatform provision` makes the crawler."""
+    limits: Limits = Limits()
+    """What a delivered file may grow to when it is decrypted, unpacked and read."""
     bad_file: Literal["refuse", "quarantine"] = "refuse"
     """A file that is damaged, unreadable or breaks the layout: refuse the delivery, or go on without the file."""
 

@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
@@ -22,7 +23,12 @@ CHUNK = 1 << 20
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _ISAL_ERROR = cast("type[Exception]", isal_zlib.IsalError)  # its stubs call the class an instance
 _DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, _ISAL_ERROR)
+LARGEST_DIRECTORY = 8 << 20
+"""Bytes of the list of members, which is held in memory as objects of several times its size."""
+MOST_MEMBERS = 10_000
+"""Data files of an archive."""
 _END_OF_DIRECTORY = 22  # bytes, before a comment of at most 65535
+_IN_ZIP64 = 0xFFFFFFFF
 _ENCRYPTED_FLAGS = 0x1 | 0x40 | 0x2000  # APPNOTE.TXT 4.4.4: encrypted, strongly encrypted, encrypted directory
 
 
@@ -79,29 +85,51 @@ def opened_zip(path: Path, origin: str) -> Iterator[zipfile.ZipFile]:
     """The archive, for ``zip_members`` and ``member_content``.
 
     Raises:
-        BadFile: it has no readable directory.
+        BadFile: it has no readable directory, or one that is too large.
     """
     with _zip_damage(origin):
+        end = _end_of_directory(path)
+        if LARGEST_DIRECTORY < end.directory <= path.stat().st_size:
+            raise BadFile(
+                origin,
+                Reason.TOO_LARGE,
+                f"is a zip with a list of members of {end.directory:,} bytes, and at most {LARGEST_DIRECTORY:,} are "
+                "read; ask for fewer members",
+            )
         archive = zipfile.ZipFile(path)
     with archive:
-        if len(archive.infolist()) & 0xFFFF != _announced_entries(path):
+        if len(archive.infolist()) & 0xFFFF != end.entries:
             raise BadFile(origin, Reason.DAMAGED, "zip archive has lost members; ask for the file again")
         yield archive
 
 
-def _announced_entries(path: Path) -> int:
-    """Number of members, modulo 65536, as the end of the central directory says (APPNOTE.TXT 4.3.14, 4.3.16).
+@dataclass(frozen=True)
+class _End:
+    """What the end of the central directory says (APPNOTE.TXT 4.3.14, 4.3.16): how many members there are, of more than
+    65,535 the rest of a division by that, and how many bytes the directory has."""
 
-    zipfile does not compare it, so one changed length in the directory could make a member vanish.
-    """
+    entries: int
+    directory: int
+
+
+def _end_of_directory(path: Path) -> _End:
+    """zipfile does not compare the number of entries, so one changed length in the directory could make a member
+    vanish."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _END_OF_DIRECTORY - 0xFFFF))
         tail = file.read()
-    zip64 = tail.rfind(b"PK\x06\x06")
-    if zip64 >= 0:
-        return int.from_bytes(tail[zip64 + 32 : zip64 + 34], "little")
-    end = tail.rfind(b"PK\x05\x06")
-    return int.from_bytes(tail[end + 10 : end + 12], "little")
+    zip64, end = tail.rfind(b"PK\x06\x06"), tail.rfind(b"PK\x05\x06")
+    if end < 0:
+        return _End(0, 0)
+    entries, small = _number(tail, end + 10, 2), _number(tail, end + 12, 4)
+    directory = small if small != _IN_ZIP64 else 0
+    if zip64 < 0:
+        return _End(entries, directory)
+    return _End(_number(tail, zip64 + 32, 2), max(directory, _number(tail, zip64 + 40, 8)))
+
+
+def _number(content: bytes, place: int, size: int) -> int:
+    return int.from_bytes(content[place : place + size], "little")
 
 
 def zip_members(archive: zipfile.ZipFile, origin: str) -> list[zipfile.ZipInfo]:
@@ -109,7 +137,7 @@ def zip_members(archive: zipfile.ZipFile, origin: str) -> list[zipfile.ZipInfo]:
 
     Raises:
         BadFile: a name is absolute, leaves the archive or stands twice; a member is encrypted or compressed by anything
-            but deflate; or the archive is an Office document.
+            but deflate; there are too many; or the archive is an Office document.
     """
     members = sorted(archive.infolist(), key=lambda member: member.filename)
     names = [member.filename for member in members]
@@ -119,7 +147,14 @@ def zip_members(archive: zipfile.ZipFile, origin: str) -> list[zipfile.ZipInfo]:
         raise BadFile(origin, Reason.UNSAFE_ARCHIVE, "holds two members of one name")
     for member in members:
         _check_member(archive, member, origin)
-    return [member for member in members if not _is_clutter(member.filename)]
+    files = [member for member in members if not _is_clutter(member.filename)]
+    if len(files) > MOST_MEMBERS:
+        raise BadFile(
+            origin,
+            Reason.TOO_LARGE,
+            f"is a zip of {len(files):,} files, and at most {MOST_MEMBERS:,} are read; ask for several zips",
+        )
+    return files
 
 
 def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, origin: str) -> None:

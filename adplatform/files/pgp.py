@@ -18,8 +18,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
+from adplatform.contracts.limits import Limits
 from adplatform.failures import PermanentFailure, TransientFailure, local_failure
-from adplatform.files.bad_file import BadFile, Reason
+from adplatform.files.budget import DEFAULT, Budget
 from adplatform.files.gpg_home import GpgHome
 from adplatform.files.gpg_status import SignaturePolicy, StatusLine, decrypting_key, parse_status, signer
 
@@ -43,15 +44,17 @@ def decrypt(
     policy: SignaturePolicy,
     origin: str,
     *,
-    max_bytes: int = 1 << 40,
+    limits: Limits = DEFAULT,
     idle_limit: timedelta = timedelta(minutes=5),
 ) -> Decryption:
     """Writes the plaintext of ``source`` to ``target``, whole and verified, or leaves no ``target``.
 
-    ``max_bytes`` bounds the plaintext, ``idle_limit`` the time without any output, after which gpg is killed.
+    ``limits`` bound the plaintext, ``idle_limit`` the time without any output; gpg is killed beyond either, so that
+    nobody waits for the signature of what is made to fill disks.
 
     Raises:
-        BadFile: the message is damaged, not for us, not (well) signed, or no encrypted message at all.
+        BadFile: the message is damaged, not for us, not (well) signed, above ``limits``, or no encrypted message at
+            all.
         PermanentFailure: gpg is not installed.
         TransientFailure: gpg or its agent hangs or fails.
         EnvironmentFailure: the disk is full, or cannot be written.
@@ -60,7 +63,8 @@ def decrypt(
     try:
         with tempfile.TemporaryDirectory(prefix=".pgp-", dir=target.parent) as private:
             plaintext = Path(private) / "plaintext"
-            exit_code, size, status = _run_gpg(source, plaintext, home, origin, max_bytes, idle_limit)
+            budget = Budget(origin, source.stat().st_size, limits)
+            exit_code, size, status = _run_gpg(source, plaintext, home, budget, idle_limit)
             key = decrypting_key(status, home.key_ids, exit_code, size, origin)
             signed_by = signer(status, policy, origin)
             plaintext.replace(target)
@@ -70,7 +74,7 @@ def decrypt(
 
 
 def _run_gpg(
-    source: Path, plaintext: Path, home: GpgHome, origin: str, max_bytes: int, idle_limit: timedelta
+    source: Path, plaintext: Path, home: GpgHome, budget: Budget, idle_limit: timedelta
 ) -> tuple[int, int, list[StatusLine]]:
     with (
         source.open("rb", buffering=0) as ciphertext,
@@ -80,10 +84,10 @@ def _run_gpg(
         _skip_byte_order_mark(ciphertext)
         command = home.command("--pinentry-mode", "error", "--status-fd", str(status.fileno()), "--decrypt")
         with _killed_on_failure(command, home, ciphertext, status) as gpg:
-            size = _copy(gpg, output, origin, max_bytes, idle_limit)
-            exit_code = _wait(gpg, origin, idle_limit)
+            size = _copy(gpg, output, budget, plaintext.parent, idle_limit)
+            exit_code = _wait(gpg, budget.origin, idle_limit)
         if exit_code < 0:
-            raise TransientFailure(f"{origin}: gpg was killed by signal {-exit_code}")
+            raise TransientFailure(f"{budget.origin}: gpg was killed by signal {-exit_code}")
         status.seek(0)
         return exit_code, size, parse_status(status.read())
 
@@ -117,20 +121,17 @@ def _killed_on_failure(
             raise
 
 
-def _copy(gpg: "subprocess.Popen[bytes]", output: IO[bytes], origin: str, max_bytes: int, idle_limit: timedelta) -> int:
+def _copy(gpg: "subprocess.Popen[bytes]", output: IO[bytes], budget: Budget, disk: Path, idle_limit: timedelta) -> int:
     assert gpg.stdout is not None  # noqa: S101
-    size = 0
     with selectors.DefaultSelector() as selector:
         selector.register(gpg.stdout, selectors.EVENT_READ)
         while selector.select(idle_limit.total_seconds()):
             chunk = os.read(gpg.stdout.fileno(), _CHUNK)
             if not chunk:
-                return size
-            size += len(chunk)
-            if size > max_bytes:
-                raise BadFile(origin, Reason.TOO_LARGE, f"decrypts to more than {max_bytes} bytes")
+                return budget.unpacked
+            budget.take(len(chunk), disk)
             output.write(chunk)
-    raise TransientFailure(f"{origin}: gpg wrote nothing for {idle_limit} and was stopped")
+    raise TransientFailure(f"{budget.origin}: gpg wrote nothing for {idle_limit} and was stopped")
 
 
 def _wait(gpg: "subprocess.Popen[bytes]", origin: str, idle_limit: timedelta) -> int:

@@ -9,17 +9,20 @@ import codecs
 import itertools
 import os
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import FileFormat
 from adplatform.failures import local_failure
 from adplatform.files.bad_file import BadFile, Reason
-from adplatform.files.compression import CHUNK, decompressed, member_content, opened_zip, zip_members
+from adplatform.files.budget import DEFAULT, Budget
+from adplatform.files.compression import CHUNK, chunks_of, decompressed, member_content, opened_zip, zip_members
 from adplatform.files.input_file import InputFile
 from adplatform.files.json_lines import json_lines
 from adplatform.files.magic import HEAD, Compression, compression_of, is_openpgp_head, unsupported_format
+from adplatform.files.parquet_size import check_parquet
 from adplatform.files.text import decode, is_utf8, to_utf8
 
 _PARQUET = b"PAR1"
@@ -30,53 +33,20 @@ _WIDE = ("utf-16", "utf-32")
 _SUFFIXES = {"csv": ".csv", "ndjson": ".ndjson", "json": ".ndjson", "parquet": ".parquet"}
 
 
-@dataclass(frozen=True)
-class UnpackLimits:
-    """What one delivered file may grow to. ``max_ratio``, uncompressed to compressed, counts from ``free_bytes`` on."""
-
-    max_bytes: int = 256 << 30
-    max_ratio: float = 250
-    free_bytes: int = 64 << 20
-
-
-@dataclass
-class _Budget:
-    limits: UnpackLimits
-    compressed: int
-    origin: str
-    spent: int = 0
-
-    def spend(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        for chunk in chunks:
-            self.check(self.spent + len(chunk))
-            self.spent += len(chunk)
-            yield chunk
-
-    def check(self, size: int) -> None:
-        if size > self.limits.max_bytes:
-            raise BadFile(self.origin, Reason.TOO_LARGE, f"unpacks to more than {self.limits.max_bytes} bytes")
-        if size > self.limits.free_bytes and size > self.compressed * self.limits.max_ratio:
-            raise BadFile(
-                self.origin,
-                Reason.TOO_LARGE,
-                f"unpacks to more than {self.limits.max_ratio:g} times its {self.compressed} bytes, as an archive bomb "
-                "does; raise the limit if the sender says it is right",
-            )
-
-
 def unpack(
     path: Path,
     origin: str,
     fmt: FileFormat,
     work: Path,
     ordinal: int,
-    limits: UnpackLimits = UnpackLimits(),
+    limits: Limits = DEFAULT,
+    received: int | None = None,
 ) -> tuple[InputFile, ...]:
     """The files inside ``path``, in ``work`` or ``path`` itself; none for a file without content.
 
     Several members of a zip archive have ``ordinal``, ``ordinal + 1`` and so on by name, and behind ``#`` in their
     origin which of the data files they are by name, from 1: names may be personal data. Inside a zip each member may be
-    compressed once more.
+    compressed once more. ``received`` are the bytes of the file as it was delivered, where it was decrypted since.
 
     Raises:
         BadFile: damaged, another format than ``fmt`` says, unsafe or above ``limits``; nothing is left in ``work``.
@@ -84,13 +54,14 @@ def unpack(
     """
     try:
         with tempfile.TemporaryDirectory(prefix=".unpack-", dir=work) as scratch:
-            return _unpack(path, origin, fmt, work, ordinal, limits, Path(scratch))
+            budget = Budget(origin, path.stat().st_size if received is None else received, limits)
+            return _unpack(path, origin, fmt, work, ordinal, budget, Path(scratch))
     except OSError as e:
         raise local_failure(origin, e) from e
 
 
 def _unpack(
-    path: Path, origin: str, fmt: FileFormat, work: Path, ordinal: int, limits: UnpackLimits, scratch: Path
+    path: Path, origin: str, fmt: FileFormat, work: Path, ordinal: int, budget: Budget, scratch: Path
 ) -> tuple[InputFile, ...]:
     size = path.stat().st_size
     if size == 0:
@@ -101,15 +72,18 @@ def _unpack(
     outer = _declared(compression_of(head), fmt, origin)
     if outer is Compression.NONE and _is_ready(head, fmt):
         _check_content(head, fmt, origin)
-        _check_parquet(path, fmt, origin)
+        budget.check(size)
+        _check_rows(path, fmt, origin, budget)
         return (InputFile(path, origin, ordinal),)
-    budget = _Budget(limits, size, origin)
     written: list[tuple[Path, str]] = []
-    for member_origin, chunks in _contents(path, origin, outer, budget):
+    for member_origin, chunks in _contents(path, origin, outer, budget, scratch):
         target = scratch / f"{ordinal + len(written):06d}{_SUFFIXES[fmt.kind]}"
-        if _write(_converted(chunks, fmt, member_origin), target):
-            _check_parquet(target, fmt, member_origin)
+        content = _converted(chunks, fmt, member_origin)
+        if _write(content if fmt.kind == "parquet" else budget.lines(content), target):
             written.append((target, member_origin))
+    for target, member_origin in written if fmt.kind == "parquet" else ():
+        _check_parquet(target, member_origin)
+        check_parquet(target, member_origin, budget, alone=len(written) == 1)
     return tuple(
         InputFile(source.replace(work / source.name), member_origin, ordinal + i)
         for i, (source, member_origin) in enumerate(written)
@@ -126,12 +100,13 @@ def _declared(found: Compression, fmt: FileFormat, origin: str) -> Compression:
     return found
 
 
-def _contents(path: Path, origin: str, outer: Compression, budget: _Budget) -> Iterator[tuple[str, Iterator[bytes]]]:
+def _contents(
+    path: Path, origin: str, outer: Compression, budget: Budget, disk: Path
+) -> Iterator[tuple[str, Iterator[bytes]]]:
     """Each content with its origin. It must be read to its end before the next is asked for."""
     if outer is not Compression.ZIP:
         with path.open("rb") as file:
-            content = decompressed(file, outer, origin)
-            yield origin, content if outer is Compression.NONE else budget.spend(content)
+            yield origin, budget.spend(decompressed(file, outer, origin), disk)
         return
     with opened_zip(path, origin) as archive:
         members = zip_members(archive, origin)
@@ -140,7 +115,7 @@ def _contents(path: Path, origin: str, outer: Compression, budget: _Budget) -> I
         budget.check(sum(member.file_size for member in members))
         for place, member in enumerate(members, start=1):
             member_origin = f"{origin}#{place}"
-            yield member_origin, budget.spend(member_content(archive, member, member_origin))
+            yield member_origin, budget.spend(member_content(archive, member, member_origin), disk)
 
 
 def _is_ready(head: bytes, fmt: FileFormat) -> bool:
@@ -191,9 +166,17 @@ def _check_content(head: bytes, fmt: FileFormat, origin: str) -> None:
         raise BadFile(origin, Reason.LAYOUT, f"is binary data, but the feed says {fmt.kind} in {fmt.encoding}")
 
 
-def _check_parquet(path: Path, fmt: FileFormat, origin: str) -> None:
-    if fmt.kind != "parquet":
-        return
+def _check_rows(path: Path, fmt: FileFormat, origin: str, budget: Budget) -> None:
+    """Of a file that is left where it is. Text has no more lines than bytes, so most need not be counted."""
+    if fmt.kind == "parquet":
+        _check_parquet(path, origin)
+        check_parquet(path, origin, budget)
+    elif path.stat().st_size > budget.limits.rows:
+        with path.open("rb") as file:
+            deque(budget.lines(chunks_of(file)), maxlen=0)
+
+
+def _check_parquet(path: Path, origin: str) -> None:
     with path.open("rb") as file:
         head = file.read(4)
         size = file.seek(0, os.SEEK_END)

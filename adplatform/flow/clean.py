@@ -11,7 +11,7 @@ from pathlib import Path
 from adplatform.failures import PermanentFailure, TransientFailure, listed
 from adplatform.files.bad_file import BadFile
 from adplatform.files.input_file import InputFile
-from adplatform.files.unpack import UnpackLimits, unpack
+from adplatform.files.unpack import unpack
 from adplatform.flow.claims import claims_of
 from adplatform.flow.hashing_keys import HashingKeys, hashing_keys, one_key_finding, require_current
 from adplatform.flow.parts import Base, basis, extended, fits
@@ -185,7 +185,7 @@ def try_file(flow: FeedFlow, file: Path, work: Path) -> Staged:
     Raises:
         PermanentFailure: the file would be refused.
     """
-    inputs = unpack(file, str(file), flow.feed.contract.format, work, 0, UnpackLimits())
+    inputs = unpack(file, str(file), flow.feed.contract.format, work, 0, flow.feed.limits)
     key = HashKey("trial", os.urandom(32))
     return transform(flow.feed.contract, inputs, date.today(), key, work / "transform", EngineLimits())  # noqa: DTZ011
 
@@ -342,9 +342,10 @@ def _fetched(services: Services, wanted: tuple[VersionObject, FileOutcome, Path]
 def _unpacked(
     flow: FeedFlow, item: VersionObject, outcome: FileOutcome, ordinal: int, folder: Path
 ) -> tuple[FileOutcome, tuple[InputFile, ...]]:
+    contract, received = flow.feed.contract, item.object.size if outcome.prepared_key else None
     try:
-        called, form = item.object.file_id, flow.feed.contract.format
-        files = unpack(folder / _RECEIVED, called, form, folder, ordinal, UnpackLimits())
+        called, limits = item.object.file_id, flow.feed.limits
+        files = unpack(folder / _RECEIVED, called, contract.format, folder, ordinal, limits, received)
     except BadFile as e:
         return bad(flow, item, outcome, e), ()
     return (outcome, files) if files else (replace(outcome, outcome=Outcome.EMPTY, reason="no bytes"), ())

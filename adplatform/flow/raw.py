@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from adplatform.contracts.limits import Limits
 from adplatform.files.bad_file import BadFile
 from adplatform.files.gpg_home import GpgHome, gpg_home
 from adplatform.files.gpg_status import SignaturePolicy
@@ -50,7 +51,9 @@ def land(
             policy = SignaturePolicy(frozenset(flow.feed.pgp.signers) or home.signers, flow.feed.pgp.allow_unsigned)
             prefix = services.zones.prepared(flow.name, day)
             outcomes = [
-                _decrypt(services, item, o, prefix, work, home, policy) if o.outcome is Outcome.LOADED else o
+                _decrypt(services, item, o, prefix, work, home, policy, flow.feed.limits)
+                if o.outcome is Outcome.LOADED
+                else o
                 for item, o in begun
             ]
     judged = tuple(
@@ -103,6 +106,7 @@ def _decrypt(
     work: Path,
     home: GpgHome,
     policy: SignaturePolicy,
+    limits: Limits,
 ) -> FileOutcome:
     obj = item.object
     cipher, plain = work / "cipher", work / "plain"
@@ -111,7 +115,7 @@ def _decrypt(
     if not _is_promised(item, checksum):
         return _not_promised(outcome)
     try:
-        decryption = decrypt(cipher, plain, home, policy, obj.file_id)
+        decryption = decrypt(cipher, plain, home, policy, obj.file_id, limits=limits)
     except BadFile as e:
         return refused(outcome, e.reason, str(e))
     finally:

@@ -7,14 +7,17 @@ as it is for the embedded engine. pyspark comes with the service, so it is impor
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import Contract
 from adplatform.failures import PermanentFailure
+from adplatform.files.budget import DEFAULT, Budget
 from adplatform.files.input_file import InputFile
+from adplatform.files.parquet_size import VALUE, check_parquet
 from adplatform.platform.aws import Aws
 from adplatform.privacy.key_versions import fetch_earlier_key
 from adplatform.privacy.keys import HashKey, fetch_key
@@ -34,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one delivery.
 
     ``--contract`` is the path of the contract as JSON, ``--files`` that of a list of ``{"path", "origin", "ordinal"}``;
-    both may be on S3, as ``--output`` may. ``--previous-key`` is the id of the key before the current one, when digests
-    under both are wanted.
+    both may be on S3, as ``--output`` may. ``--limits``, as JSON, are those of the feed.
+    ``--previous-key`` is the id of the key before the current one, when digests under both are wanted.
 
     Raises:
         PermanentFailure: a file breaks the contract as a whole, or a setting is wrong.
@@ -43,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser()
     for name in ("contract", "files", "output"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--limits", type=Limits.model_validate_json, default=Limits())
     parser.add_argument("--key-secret")
     parser.add_argument("--previous-key")
     parser.add_argument("--region", default="us-east-1")
@@ -60,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         load_previous = partial(_load_previous, given.region, given.key_secret, given.previous_key)
     paths = {f["ordinal"]: f["path"] for f in listed}
     keys = (load_key() if load_key else None, load_key, load_previous() if load_previous else None, load_previous)
-    run(spark, contract, files, paths, given.output, *keys)
+    run(spark, contract, files, paths, given.output, *keys, limits=given.limits)
 
 
 def run(
@@ -73,16 +77,20 @@ def run(
     load_key: KeyLoader | None = None,
     previous: HashKey | None = None,
     load_previous: KeyLoader | None = None,
+    limits: Limits = DEFAULT,
 ) -> None:
     """Stage one delivery of CSV or Parquet files. ``paths`` are where Spark finds the files, by ordinal.
 
     The text is split once, into ``received/``, because Spark would read the files again for each result.
 
     Raises:
+        BadFile: a file is above the limits.
         PermanentFailure: see :func:`main`.
     """
     # Otherwise Spark refuses files with columns whose names differ in case alone.
     spark.conf.set("spark.sql.caseSensitive", "true")
+    for file in files:
+        _require_within(spark, contract, paths[file.ordinal], Budget(file.origin, 0, limits))
     accepted = _accept(spark, contract, files, paths)
     received = [
         _received(spark, accepted.contract, layout.columns, file, paths)
@@ -99,6 +107,26 @@ def run(
     counts = spark_engine.stage(spark, accepted.contract, result, output)
     rows = [json.dumps(asdict(count)) for count in counts]
     spark.createDataFrame([(row,) for row in rows], "value string").coalesce(1).write.text(f"{output}/counts")
+
+
+def _require_within(spark: "SparkSession", contract: Contract, path: str, budget: Budget) -> None:
+    """Hold a file against the limits before it is read. Parquet on a disk is judged by its pages; elsewhere by its
+    footer, which says how many rows Spark reads, each of whose values counts.
+
+    Raises:
+        BadFile: it is above one.
+    """
+    local = Path(path.removeprefix("file://"))
+    if contract.format.kind == "parquet" and local.exists():
+        check_parquet(local, budget.origin, replace(budget, received=local.stat().st_size))
+        return
+    size = int(spark.read.format("binaryFile").load(path).select("length").first()[0])
+    if contract.format.kind == "parquet":
+        frame = spark.read.parquet(path)
+        budget.add_rows(frame.count())
+        replace(budget, received=size).check(budget.rows * len(frame.columns) * VALUE)
+    elif size > budget.limits.rows:
+        budget.add_rows(spark.read.text(path).count())
 
 
 def _accept(

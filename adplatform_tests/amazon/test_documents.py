@@ -15,6 +15,7 @@ from isal import isal_zlib
 
 from adplatform.amazon.documents import MISFIT, Layout, Number, content, other_options, rows, verify
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.files.bad_file import BadFile
 from adplatform_tests.support.examples import examples
 
 FAILURES = (PermanentFailure, TransientFailure)
@@ -163,6 +164,11 @@ def test_records_that_are_missing_are_refused(tmp_path: Path, records: str | Non
 def test_deep_nesting_is_a_failure_that_names_the_document(tmp_path: Path) -> None:
     with pytest.raises(TransientFailure, match="nested too deeply"):
         read(tmp_path, b"[" * 100_000)
+
+
+def test_a_document_that_comes_to_more_than_a_report_does_is_not_asked_for_again(tmp_path: Path) -> None:
+    with pytest.raises(BadFile, match=r"it: comes to .* times the"):
+        read(tmp_path, zipped(bytes(65 << 20)))
 
 
 def test_one_line_of_json_is_streamed(tmp_path: Path) -> None:

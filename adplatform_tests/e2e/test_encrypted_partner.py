@@ -59,6 +59,7 @@ def platform(services: Services, instance: dg.DagsterInstance, us: Partner, them
             "amount": "decimal(12,2)",
         },
         "key": "id",
+        "limits": {"ratio": 100, "ratio_from": "1MB"},
     }
     return make_platform(services, {"source": "acme", "feeds": [feed]}, instance)
 
@@ -126,6 +127,8 @@ def test_the_plaintext_is_nowhere_but_in_the_prepared_prefix(
     "fault",
     [
         "flipped",
+        "bomb",
+        pytest.param("unsigned_bomb", marks=pytest.mark.slow),
         pytest.param("unknown_signer", marks=pytest.mark.slow),
         *(pytest.param(f, marks=pytest.mark.slow) for f in ("truncated", "wrong_key", "unsigned", "not_encrypted")),
     ],
@@ -142,12 +145,18 @@ def test_a_bad_message_publishes_nothing_until_a_good_one_replaces_it(
         "unsigned": lambda: workshop.encrypt(BODY, us),
         "unknown_signer": lambda: workshop.encrypt(BODY, us, signers=[other]),
         "not_encrypted": lambda: BODY,
+        "bomb": lambda: workshop.encrypt(gzip.compress(b"1\n" * (2 << 20)), us, signers=[them]),
+        "unsigned_bomb": lambda: workshop.encrypt(b"1\n" * (2 << 20), us),
     }[fault]()
     [failed] = send(platform, bad)
     assert not failed.success
     delivery = platform.delivery("people")
     assert (delivery.state, delivery.permanent, delivery.published) == (DeliveryState.FAILED, True, 0)
-    assert "people.csv.pgp" in delivery.error
+    [sent] = platform.services.ledger.objects.of_day("acme/people", YESTERDAY)
+    assert sent.file_id in delivery.error
+    if "bomb" in fault:
+        assert f"over 100 times the {len(bad):,} that were delivered" in delivery.error
+        assert "raise ratio in the feed's limits" in delivery.error
     assert "Contents" not in platform.services.s3.list_objects_v2(Bucket=platform.services.zones.clean_bucket)
     [repaired] = send(platform, good)
     assert repaired.success

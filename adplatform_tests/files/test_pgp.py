@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from adplatform.contracts.limits import Limits
 from adplatform.failures import TransientFailure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.gpg_home import GpgHome, gpg_home
@@ -456,7 +457,7 @@ def test_plaintext_above_the_limit_is_refused(
 ) -> None:
     (tmp_path / "message").write_bytes(workshop.encrypt(bytes(10 << 20), us))
     with pytest.raises(BadFile) as failure:
-        decrypt(tmp_path / "message", tmp_path / "plain", home, unsigned, ORIGIN, max_bytes=1 << 20)
+        decrypt(tmp_path / "message", tmp_path / "plain", home, unsigned, ORIGIN, limits=Limits(unpacked=1 << 20))
     assert failure.value.reason is Reason.TOO_LARGE
     assert [p.name for p in tmp_path.iterdir()] == ["message"]
 

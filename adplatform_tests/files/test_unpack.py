@@ -15,15 +15,16 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import FileFormat
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
-from adplatform.files.unpack import UnpackLimits, unpack
+from adplatform.files.unpack import unpack
 
 ORIGIN = "s3://raw/partner/orders/orders.csv"
 ROWS = b"id,amount\n" + b"".join(b"%d,%d.50\n" % (i, i * 7) for i in range(5_000))
 CSV = FileFormat()
-LIMITS = UnpackLimits()
+LIMITS = Limits()
 
 
 def zstd(data: bytes) -> bytes:
@@ -46,7 +47,7 @@ class Desk:
         self.work = tmp_path / "work"
         self.work.mkdir()
 
-    def unpack(self, data: bytes, fmt: FileFormat = CSV, limits: UnpackLimits = LIMITS) -> tuple[InputFile, ...]:
+    def unpack(self, data: bytes, fmt: FileFormat = CSV, limits: Limits = LIMITS) -> tuple[InputFile, ...]:
         self.delivered.write_bytes(data)
         files = unpack(self.delivered, ORIGIN, fmt, self.work, 3, limits)
         left = set(self.work.iterdir())
@@ -57,7 +58,7 @@ class Desk:
         (file,) = self.unpack(data, fmt)
         return file.path.read_bytes()
 
-    def refusal(self, data: bytes, fmt: FileFormat = CSV, limits: UnpackLimits = LIMITS) -> BadFile:
+    def refusal(self, data: bytes, fmt: FileFormat = CSV, limits: Limits = LIMITS) -> BadFile:
         with pytest.raises(BadFile) as failure:
             self.unpack(data, fmt, limits)
         assert list(self.work.iterdir()) == []
@@ -307,20 +308,20 @@ def test_zip_of_more_members_than_the_old_format_counts(desk: Desk) -> None:
     ids=["gzip", "zstd", "zip"],
 )
 def test_bomb_is_refused_by_size_and_by_ratio(desk: Desk, data: bytes) -> None:
-    by_size = desk.refusal(data, limits=UnpackLimits(max_bytes=4 << 20))
-    by_ratio = desk.refusal(data, limits=UnpackLimits(max_ratio=100, free_bytes=1 << 20))
+    by_size = desk.refusal(data, limits=Limits(unpacked=4 << 20))
+    by_ratio = desk.refusal(data, limits=Limits(ratio=100, ratio_from=1 << 20))
     assert (by_size.reason, by_ratio.reason) == (Reason.TOO_LARGE, Reason.TOO_LARGE)
-    assert len(desk.unpack(data, limits=UnpackLimits(max_ratio=1, free_bytes=8 << 20))) == 1
+    assert len(desk.unpack(data, limits=Limits(ratio=1, ratio_from=8 << 20))) == 1
 
 
 def test_bomb_of_many_small_members_is_refused(desk: Desk) -> None:
     archive = zipped({f"{i}.csv": b"0" * (1 << 20) for i in range(8)})
-    assert desk.refusal(archive, limits=UnpackLimits(max_bytes=4 << 20)).reason is Reason.TOO_LARGE
+    assert desk.refusal(archive, limits=Limits(unpacked=4 << 20)).reason is Reason.TOO_LARGE
 
 
 def test_gzip_bomb_inside_a_zip_is_refused(desk: Desk) -> None:
     archive = zipped({"o.csv.gz": gzip.compress(b"0" * (64 << 20))})
-    assert desk.refusal(archive, limits=UnpackLimits(max_bytes=4 << 20)).reason is Reason.TOO_LARGE
+    assert desk.refusal(archive, limits=Limits(unpacked=4 << 20)).reason is Reason.TOO_LARGE
 
 
 def parquet() -> bytes:

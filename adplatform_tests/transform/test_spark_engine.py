@@ -16,8 +16,10 @@ import pytest
 from pysail.spark import SparkConnectServer
 from pyspark.sql import SparkSession
 
+from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import Contract
 from adplatform.failures import PermanentFailure
+from adplatform.files.bad_file import BadFile
 from adplatform.files.input_file import InputFile
 from adplatform.privacy.keys import HashKey
 from adplatform.privacy.scan import scan_for_leaks
@@ -198,6 +200,34 @@ def test_a_contract_that_needs_a_key_does_not_run_without_one(sail: SparkSession
         spark_engine.transform(sail, oracle.contract(), sail.range(1), {}, None)
 
 
+def bombs_are_refused(work: Path, spark: SparkSession) -> None:
+    """What Spark finds on a disk, and what it finds elsewhere, which a second file system stands for."""
+    work.mkdir()
+    path = work / "bomb.parquet"
+    pq.write_table(pa.table({"id": pa.array([7] * 300_000, pa.int64())}), path)
+    contract = Contract.model_validate({"columns": {"id": "int"}, "format": {"kind": "parquet"}})
+    text = Contract.model_validate({"columns": {"id": "int"}})
+    (work / "a.csv").write_text("id\n" + "1\n" * 50, encoding="utf-8")
+    for place in (str(path), f"{work}/*.parquet"):
+        for limits, said in (
+            (Limits(rows=299_999), "has 300,000 rows or more, and 299,999 are allowed"),
+            (Limits(ratio_from=1), f"over 250 times the {path.stat().st_size:,} that were delivered"),
+            (Limits(unpacked=1 << 20), "and 1MB are allowed"),
+        ):
+            with pytest.raises(BadFile, match=said):
+                spark_job.run(
+                    spark, contract, [InputFile(path, "a", 0)], {0: place}, f"{work}/out", None, limits=limits
+                )
+    files = [InputFile(work / "a.csv", "a", 0)]
+    with pytest.raises(BadFile, match="has 51 rows or more, and 9 are allowed"):
+        spark_job.run(spark, text, files, {0: f"{work}/a.csv"}, f"{work}/out", None, limits=Limits(rows=9))
+    assert not (work / "out").exists()
+
+
+def test_the_job_refuses_bombs_before_it_reads_them(sail: SparkSession, tmp_path: Path) -> None:
+    bombs_are_refused(tmp_path / "bombs", sail)
+
+
 @pytest.mark.slow
 def test_the_job_on_real_spark_gives_exactly_the_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
@@ -219,6 +249,7 @@ def test_the_job_on_real_spark_gives_exactly_the_truth(tmp_path: Path, monkeypat
         partitions_are_judged(tmp_path / "partitions", spark)
         empty_fields_are_text(tmp_path / "empty", spark)
         parquet_is_read_as_it_is_embedded(tmp_path / "bytes", spark)
+        bombs_are_refused(tmp_path / "bombs", spark)
     finally:
         spark.stop()
 

@@ -1,0 +1,189 @@
+"""What a Parquet file comes to when it is read, before it is read.
+
+First by what its footer says, then by the headers of its pages, because a footer may say anything. A few bytes of
+dictionary or of prefixes can stand for long texts: where such columns could come to too much, their texts are measured,
+in bounded memory.
+"""
+
+import mmap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adplatform.files.bad_file import BadFile, Reason
+from adplatform.files.budget import Budget
+from adplatform.files.parquet_pages import BadPage, Encoding, Page, pages
+from adplatform.platform.late import Late
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+else:
+    pa = Late("pyarrow")
+    pc = Late("pyarrow.compute")
+    pq = Late("pyarrow.parquet")
+
+VALUE = 16
+"""Bytes that a value takes at least when it is read."""
+LARGEST_FOOTER = 64 << 20
+"""Bytes: it is held in memory as objects of several times its size."""
+LARGEST_PAGE = 512 << 20
+"""Bytes, uncompressed: a reader holds all of a page."""
+_AT_ONCE = 32 << 20
+"""Bytes of text that a measurement decodes at once."""
+_MOST_AT_ONCE = 65_536
+_DICTIONARIES = (Encoding.PLAIN_DICTIONARY, Encoding.RLE_DICTIONARY)
+_TAIL = 8
+"""Bytes behind the footer: its length, and the magic."""
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """A column of a row group: what its values come to without texts of which nobody knows the length yet, and how
+    long one of those may be, if there are any."""
+
+    group: int
+    column: int
+    known: int
+    unknown: int
+    longest: int
+
+
+def check_parquet(path: Path, origin: str, budget: Budget, *, alone: bool = True) -> None:
+    """Hold what a file comes to against the budget, which it has ``alone`` or shares with others. ``origin`` names it.
+
+    Raises:
+        BadFile: it is above a limit, or its footer and its pages do not go together.
+    """
+    try:
+        _check_footer(path, origin)
+        metadata = pq.read_metadata(path)
+        check_metadata(metadata, budget)
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            chunks = list(_chunks(metadata, content, origin))
+        budget.check(budget.unpacked + sum(chunk.known for chunk in chunks))
+        budget.unpacked += sum(chunk.known for chunk in chunks)
+        if not alone or not _has_room(budget, sum(chunk.unknown * chunk.longest for chunk in chunks)):
+            _measure(path, metadata, chunks, budget)
+    except (pa.ArrowException, BadPage, OSError) as e:
+        if isinstance(e, OSError) and e.errno is not None:
+            raise
+        raise BadFile(origin, Reason.LAYOUT, "is not a readable Parquet file") from e
+
+
+def check_metadata(metadata: "pq.FileMetaData", budget: Budget) -> None:
+    """Hold what a footer says against the budget.
+
+    Raises:
+        BadFile: it is above a limit.
+    """
+    budget.add_rows(metadata.num_rows)
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    budget.check(budget.unpacked + sum(group.total_byte_size for group in groups))
+
+
+def _check_footer(path: Path, origin: str) -> None:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(max(0, size - _TAIL))
+        footer = int.from_bytes(file.read(4), "little")
+    if footer > LARGEST_FOOTER:
+        raise BadFile(
+            origin,
+            Reason.TOO_LARGE,
+            f"has a footer of {footer:,} bytes, and at most {LARGEST_FOOTER:,} are read; ask for larger row groups",
+        )
+
+
+def _chunks(metadata: "pq.FileMetaData", content: mmap.mmap, origin: str) -> Iterator[_Chunk]:
+    places: list[tuple[int, int]] = []
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for column in range(metadata.num_columns):
+            chunk, declared = group.column(column), metadata.schema.column(column)
+            begin = min(place for place in (chunk.dictionary_page_offset, chunk.data_page_offset) if place)
+            end = begin + chunk.total_compressed_size
+            if not 0 < begin <= end <= len(content):
+                raise _damaged(origin)
+            places.append((begin, end))
+            found = list(pages(content, begin, end))
+            values, rows = sum(page.values for page in found), group.num_rows
+            if values < rows or (values > rows and not declared.max_repetition_level):
+                raise _damaged(origin)
+            if (largest := max((page.size for page in found), default=0)) > LARGEST_PAGE:
+                raise BadFile(
+                    origin,
+                    Reason.TOO_LARGE,
+                    f"has a page of {largest:,} bytes, and at most {LARGEST_PAGE:,} are read; ask for smaller pages",
+                )
+            yield _chunk(number, column, declared, found)
+    places.sort()
+    if any(begin < end for (_, end), (begin, _) in pairwise(places)):
+        raise _damaged(origin)
+
+
+def _chunk(group: int, column: int, declared: "pq.ColumnSchema", found: Sequence[Page]) -> _Chunk:
+    values, size = sum(page.values for page in found), sum(page.size for page in found)
+    match declared.physical_type:
+        case "BYTE_ARRAY":
+            words = max((page.size for page in found if page.words), default=0)
+            repeated = [page for page in found if page.encoding in _DICTIONARIES]
+            prefixed = [page for page in found if page.encoding == Encoding.DELTA_BYTE_ARRAY]
+            longest = max([words] * bool(repeated) + [page.size for page in prefixed], default=0)
+            unknown = sum(page.values for page in (*repeated, *prefixed))
+            return _Chunk(group, column, values * VALUE + size, unknown, longest)
+        case "FIXED_LEN_BYTE_ARRAY":
+            return _Chunk(group, column, max(values * max(VALUE, declared.length), size), 0, 0)
+        case _:
+            return _Chunk(group, column, max(values * VALUE, size), 0, 0)
+
+
+def _has_room(budget: Budget, more: int) -> bool:
+    return budget.unpacked + more <= min(budget.limits.unpacked, budget.most_by_ratio)
+
+
+def _measure(path: Path, metadata: "pq.FileMetaData", chunks: Iterable[_Chunk], budget: Budget) -> None:
+    """Add the texts whose length only their values tell. What repeats words of a dictionary stays numbers of words."""
+    for chunk in chunks:
+        if not chunk.unknown:
+            continue
+        name = metadata.schema.column(chunk.column).path
+        prefixed = Encoding.DELTA_BYTE_ARRAY.name in metadata.row_group(chunk.group).column(chunk.column).encodings
+        at_once = max(1, _AT_ONCE // chunk.longest) if prefixed else _MOST_AT_ONCE
+        # Arrow keeps words apart only where no prefixes are; of those it decodes what is asked for.
+        with pq.ParquetFile(path, read_dictionary=None if prefixed else [name]) as file:
+            for batch in file.iter_batches(at_once, row_groups=[chunk.group], columns=[name], use_threads=False):
+                size = sum(_length(array) for column in batch.columns for array in _texts(column))
+                budget.check(budget.unpacked + size)
+                budget.unpacked += size
+
+
+def _texts(array: "pa.Array") -> "Iterator[pa.Array]":
+    """The texts within the lists, structs and maps of a column."""
+    kind = array.type
+    if pa.types.is_struct(kind):
+        for child in array.flatten():
+            yield from _texts(child)
+    elif pa.types.is_map(kind):
+        yield from _texts(array.keys)
+        yield from _texts(array.items)
+    elif pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        yield from _texts(array.flatten())
+    else:
+        yield array
+
+
+def _length(texts: "pa.Array") -> int:
+    """Bytes of all texts together; of those of a dictionary without writing them out."""
+    if pa.types.is_dictionary(texts.type):
+        return int(pc.sum(pc.binary_length(texts.dictionary).take(texts.indices)).as_py() or 0)
+    if pa.types.is_primitive(texts.type) or pa.types.is_null(texts.type):
+        return 0
+    return int(pc.sum(pc.binary_length(texts)).as_py() or 0)
+
+
+def _damaged(origin: str) -> BadFile:
+    return BadFile(origin, Reason.DAMAGED, "is damaged Parquet: its footer does not fit its pages; ask for it again")
