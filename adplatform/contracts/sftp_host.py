@@ -110,3 +110,14 @@ class SftpConnector(SftpHost):
     logging_role: str | None = Field(default=None, min_length=1, max_length=2048)
     """The IAM role, by name or ARN, with which the connector logs to CloudWatch why something failed; without one it
     does not log."""
+
+    @field_validator("host_keys")
+    @classmethod
+    def _that_it_takes(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        """RSA and ECDSA (Transfer Family API reference, SftpConnectorConfig)."""
+        if keys and all(key.startswith("ssh-ed25519 ") for key in keys):
+            raise ValueError(
+                "host_keys has none that a connector takes: add the server's RSA or ECDSA key, which `ssh-keyscan -t "
+                "rsa,ecdsa` prints"
+            )
+        return keys

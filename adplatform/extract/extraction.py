@@ -274,7 +274,9 @@ def finished(services: Services, row: Extract, chunks: Sequence[Chunk], **facts:
     totals = {"rows": sum(c.rows or 0 for c in chunks), "files": len(chunks), "size": sum(c.bytes for c in chunks)}
     done = services.ledger.extracts.succeed(row, manifest_key=key, **totals)
     if done is None:
-        raise Stopped(f"{row.name}: somebody else has the reading")
+        latest = services.ledger.extracts.get(row.source, row.target, row.id)
+        stopped = latest is not None and latest.stopping
+        raise Stopped(f"{row.name}: somebody {'stopped it' if stopped else 'else has the reading'}")
     return done
 
 

@@ -1,7 +1,10 @@
 """Files of SFTP servers in Dagster: from a real server's folder to a clean table."""
 
+import io
 import json
 import os
+import threading
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +13,12 @@ from typing import Any, cast
 
 import dagster as dg
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_ssh_private_key,
+)
 
 from adplatform.components import SftpFiles
 from adplatform.contracts.sftp import SftpSource
@@ -22,6 +31,7 @@ from adplatform.ledger.engine_run import EngineRun, RunState
 from adplatform.ledger.forgetting import EMPTY_KEPT, NEWEST_KEPT
 from adplatform.platform.settings import read_settings
 from adplatform.resources.provisioning import provision_patterns
+from adplatform_tests.files.openpgp import Workshop
 from adplatform_tests.support.clocks import Clock
 from adplatform_tests.support.platforms import Platform, make_platform, resources_with
 from adplatform_tests.support.sftp_host import SftpHost, sftp_host  # noqa: F401 - a fixture
@@ -257,6 +267,104 @@ def test_a_file_that_may_not_be_read_holds_up_no_other_and_people_are_notified(
     assert "it is a link to /etc/hostname" in message["error"]
     assert failures(later(platform, minutes=15).process()) == []
     assert [m for m in inbox.read() if m["event"] == "run_incomplete"] == []
+
+
+ODD_NAMES = (
+    *("a b", " lead", "trail ", "p+q", "50%", "50%25", "%2F", "what?", "h#x", "semi;colon", "a&b=c", "back\\slash"),
+    *("*", "[1]", "$HOME", "{file}", "a:b", "quote'\"", "é", "e\u0301", "日本", "x" * 150, "é" * 100),
+)
+
+
+def test_files_with_odd_names_come_and_are_moved(
+    partner: Callable[..., Platform],
+    sftp_host: SftpHost,  # noqa: F811
+) -> None:
+    platform = partner(afterwards={"move_to": "done"})
+    for number, name in enumerate(ODD_NAMES):
+        path = sftp_host.folder / f"out/orders_{DAY:%Y%m%d}_{name}.csv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"order_id,email,amount\n{number},ann@example.com,9.90\n")
+    assert failures(platform.process()) == []
+    assert platform.query("select count(*), count(distinct order_id) from {orders}") == [(len(ODD_NAMES),) * 2]
+    assert failures(later(platform, minutes=16).process()) == []
+    folder = sftp_host.folder / "out"
+    assert [path.name for path in folder.iterdir()] == ["done"]
+    assert len(list((folder / "done").iterdir())) == len(ODD_NAMES)
+
+
+def test_encrypted_and_zipped_files_are_read(
+    partner: Callable[..., Platform],
+    sftp_host: SftpHost,  # noqa: F811
+) -> None:
+    body = b"order_id,email,amount\n%d,ann@example.com,9.90\n"
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("orders.csv", body % 1)
+    with Workshop.open() as workshop:
+        us, them = workshop.partner("us"), workshop.partner("them")
+        plain = {"csv": body % 2, "zip": packed.getvalue()}
+        sealed = {kind: workshop.encrypt(data, us, signers=[them]) for kind, data in plain.items()}
+    remote = f"{sftp_host.folder}/out/orders_{{date:%Y%m%d}}.*"
+    pgp = {"private_keys": [us.fingerprint], "signer_keys": [them.fingerprint], "signers": [them.fingerprint]}
+    platform = partner({"remote": remote, "pgp": pgp})
+    for name, key in ((us.fingerprint, us.private), (them.fingerprint, them.public)):
+        platform.services.secrets.create_secret(Name=name, SecretString=key)
+    for kind, message in sealed.items():
+        put(sftp_host, f"out/orders_{{date}}.{kind}.pgp").write_bytes(message)
+    assert failures(platform.process()) == []
+    assert platform.query("select order_id from {orders} order by 1") == [(1,), (2,)]
+
+
+@pytest.mark.parametrize(("passphrase", "said"), [("open sesame", ""), ("wrong", "and Passphrase its passphrase")])
+def test_a_key_with_a_passphrase_logs_in_with_it(
+    partner: Callable[..., Platform],
+    sftp_host: SftpHost,  # noqa: F811
+    passphrase: str,
+    said: str,
+) -> None:
+    platform = partner()
+    inbox = platform.messages
+    key = load_ssh_private_key(sftp_host.private_key.encode(), None)
+    locked = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, BestAvailableEncryption(b"open sesame")).decode()
+    value = {"Username": sftp_host.user, "PrivateKey": locked, "Passphrase": passphrase}
+    secret = cast("SftpSource", platform.declared).host.secret
+    services = platform.services
+    for _ in range(2):  # the version before is tried, too
+        services.secrets.put_secret_value(SecretId=secret, SecretString=json.dumps(value))
+    put(sftp_host, "out/orders_{date}.csv", (1, "ann@example.com", "9.90"))
+    platform.process()
+    told = [m["error"] for m in inbox.read() if m["event"] == "target_refused"]
+    assert bool(platform.delivery("orders", DAY).published) is not bool(said)
+    assert [said in error and "sesame" not in error and locked not in error for error in told] == [True] * bool(said)
+
+
+def test_a_pass_that_somebody_stops_ends_is_not_wanted_again_and_the_next_slot_brings_all(
+    partner: Callable[..., Platform],
+    sftp_host: SftpHost,  # noqa: F811
+) -> None:
+    platform, count = partner(), 300
+    for number in range(count):
+        put(sftp_host, f"out/orders_{{date}}_{number:03}.csv", (number, "ann@example.com", "9.90"))
+    ledger = platform.services.ledger
+    watch = cast("EngineFiles", pattern_of(platform)).watch(platform.services)
+    results: list[dg.ExecuteInProcessResult] = []
+    process = threading.Thread(target=lambda: results.extend(platform.process()))
+    process.start()
+    assert eventually(lambda: [row for row in ledger.extracts.active("acme") if row.run_id], 60)
+    [run] = ledger.engine_runs.active("acme")
+    watch.cancel(watch.targets[0], run)
+    later(platform, seconds=6)
+    process.join()
+    assert [said.count("somebody stopped it") > 0 for said in failures(results)] == [True]
+    assert platform.process() == []
+    [ended] = ledger.engine_runs.runs("acme", "files")
+    assert (ended.state, ended.objects) == (RunState.CANCELLED, 0)
+    assert failures(later(platform, minutes=16).process()) == []
+    assert platform.query("select count(*) from {orders}") == [(count,)]
+
+
+def pattern_of(platform: Platform) -> EngineFiles:
+    return cast("EngineFiles", SftpFiles(cast("SftpSource", platform.declared)).pattern(platform.services.settings))
 
 
 @pytest.mark.parametrize("kind", ["client", "connector"])

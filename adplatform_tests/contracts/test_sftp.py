@@ -72,6 +72,7 @@ def test_a_comment_behind_a_host_key_is_left_out() -> None:
         ({"remote": "/out/done/*.csv"}, {"afterwards": {"move_to": "done"}}, "where the files of orders are"),
         ({"remote": "/out/*.csv"}, {"afterwards": {"move_to": "/out"}}, "where the files of orders are"),
         ({}, {"from": {**HOST, "kind": "ftp"}}, "'client'"),
+        ({}, {"from": {**HOST, "kind": "connector"}}, "none that a connector takes: add the server's RSA or ECDSA key"),
         ({}, {"afterwards": {"delete": True, "move_to": "archive"}}, "not both"),
     ],
 )

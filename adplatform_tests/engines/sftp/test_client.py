@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import re
+import resource
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -387,6 +388,22 @@ def test_a_folder_that_is_not_there_holds_up_no_other_feed_and_is_said_once(part
     (partner.host.folder / "out/later").mkdir()
     (partner.host.folder / "out/later/r.csv").write_text("order_id\n1\n")
     assert [each["key"].rpartition("/")[2] for each in partner.manifest(partner.go())["files"]] == ["r.csv"]
+
+
+def test_a_disk_without_room_is_said_and_what_did_not_come_comes_later(partner: Partner) -> None:
+    partner.put("large", b"x" * (2 << 20))
+    partner.put("small")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    try:
+        done = partner.go()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert set(partner.brought(done)) == {"small"}
+    [why] = partner.manifest(done)["left"].values()
+    assert "local disk: File too large" in why
+    partner.clock.ahead += timedelta(minutes=6)
+    assert set(partner.brought(partner.go())) == {"large"}
 
 
 def test_of_files_that_may_not_be_read_one_reason_is_said_for_all(partner: Partner) -> None:

@@ -16,7 +16,10 @@ from adplatform_tests.support.connectors import make_connector
 from adplatform_tests.support.fetched import Fetched, fetched_source
 from adplatform_tests.support.sftp_host import SftpHost
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPkL8HJe5l7xmvBNrdSkAAbZkbtqQySzlSo1eXVJqQjG"
+KEY = (
+    "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBIuzGQJS4aKaED9uz9oi3N9NCaZj"
+    "P4qNnkQez/JXKGIqh/sqcuWGCbnxmMKMdqeUvh5VIj5kNbrHgwOblS7yFDA="
+)
 
 
 @pytest.fixture
