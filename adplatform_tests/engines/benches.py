@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -9,27 +11,38 @@ import boto3
 from botocore.config import Config
 
 from adplatform.contracts.database import DatabaseSource
+from adplatform.contracts.sftp import SftpSource
+from adplatform.contracts.sftp_host import SftpConnector
 from adplatform.engines.appflow import AppFlow
 from adplatform.engines.crawler import GlueCrawler
 from adplatform.engines.databases import database_tables
 from adplatform.engines.datasync import DataSync
 from adplatform.engines.declared_crawlers import DeclaredCrawler, provide
 from adplatform.engines.declared_glue_jobs import PLAN
-from adplatform.engines.engine import Engine
+from adplatform.engines.engine import Engine, Started
 from adplatform.engines.glue_job import GlueJobEngine
+from adplatform.engines.sftp.listings import Listings
+from adplatform.engines.sftp.memories import Memories
+from adplatform.engines.sftp.plans import Plan, Plans, Wanted
+from adplatform.engines.sftp.provided_connectors import Connector
+from adplatform.engines.sftp.transfers import Transfers
 from adplatform.extract.plan import plan_of
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
+from adplatform.ledger.engine_run import EngineRun, Intention
 from adplatform.local.world.saas.server import Server
-from adplatform.platform.aws import Aws
+from adplatform.platform.aws import CALL_BUDGET, Aws
 from adplatform_tests.local.aws.appflow_world import new_bucket, unique
+from adplatform_tests.support.connectors import order_connector_fault, wait_for_transfer
 from adplatform_tests.support.crawls import crawls, put_parquet, wait_for_crawl
 from adplatform_tests.support.crawls import order_fault as order_crawler_fault
 from adplatform_tests.support.databases import Database
+from adplatform_tests.support.fetched import fetched_source
 from adplatform_tests.support.glue_jobs import job_runs, make_job, order_job_fault, wait_for_job_run
 from adplatform_tests.support.replication import make_task, reported, wait_for_execution
 from adplatform_tests.support.replication import order_fault as order_task_fault
 from adplatform_tests.support.saas import make_flow, order_fault, records, wait_for_run, written
+from adplatform_tests.support.sftp_host import SftpHost
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,14 @@ class Bench:
     """Faults that its stand-in does not have, because the service cannot have them."""
     brings: bool = True
     """Whether its runs write objects, which it claims and counts."""
+    stops: bool = True
+    """Whether it stops a run that somebody wants stopped."""
+    tells: tuple[Engine, Engine] | None = None
+    """What says whether the target is fit, and the one that is not there, where neither engine does."""
+
+    @property
+    def checks(self) -> tuple[Engine, Engine]:
+        return self.tells or (self.engine, self.nowhere)
 
 
 def appflow_bench(aws: Aws, endpoint: str, saas: Server) -> Bench:
@@ -169,6 +190,76 @@ def glue_bench(services: Services, shop: Database) -> Bench:
     )
 
 
+@dataclass(frozen=True)
+class OnceAws(Aws):
+    """Its clients never ask again by themselves."""
+
+    def client(self, service: str, budget: timedelta = CALL_BUDGET) -> Any:
+        return self.client_once(service)
+
+
+def connector_bench(services: Services, host: SftpHost) -> Bench:
+    """Transfers of a plan with three batches of two files each."""
+    once = replace(services, aws=OnceAws(services.aws.region, services.aws.endpoint_url))
+    fetched = fetched_source(services, host)
+    lacking = fetched.declared.model_copy(update={"source": unique("nobody").replace("-", "_")})
+    batches = []
+    for number in range(3):
+        names = [f"orders_20260314_{number}{letter}.csv" for letter in "ab"]
+        paths = [fetched.put(name) for name in names]
+        sizes = [path.stat().st_size for path in paths]
+        batches.append([Wanted(str(p), n, None, f"landing/crm/{p.name}") for p, n in zip(paths, sizes, strict=True)])
+    plan = Plan("/", datetime.now(UTC), "", batches=tuple(map(tuple, batches)))
+    wanted: dict[str, Intention] = {}
+
+    def engines(declared: SftpSource) -> tuple[Transfers, Listings]:
+        assert isinstance(declared.from_, SftpConnector)
+        connector = Connector(once, declared, declared.from_)
+        findings = partial(connector.findings, test=False)
+        plans, memories = Plans(once, declared.source, {"slot": plan}), Memories(once, declared.source)
+
+        def row(run_id: str) -> EngineRun:
+            intent = wanted[run_id].key if run_id in wanted else "slot/1"
+            return EngineRun("crm", "contacts", run_id, intent=intent, found_at=plan.at)
+
+        def intention(key: str) -> Intention:
+            return Intention("crm", "contacts", key, begun=1)
+
+        transfers = Transfers(once, connector, declared.source, plans, memories, row, intention, tuple)
+        return transfers, Listings(
+            once, connector, declared.source, "listing", lambda _: fetched.folder, lambda _: None, findings
+        )
+
+    def foreign() -> str:
+        """What nobody else can do, an intention of its own does."""
+        intention = Intention("crm", "contacts", f"slot/{len(wanted)}", begun=1)
+        started = transfers.start(intention)
+        assert isinstance(started, Started)
+        wanted[started.run_id] = intention
+        return started.run_id
+
+    def keys(run: str) -> set[str]:
+        results = transfers.connector.results(run) or {}
+        paths = {path for path, each in results.items() if each["StatusCode"] == "COMPLETED"}
+        return {each.key for each in batches[int(wanted[run].key[-1])] if each.path in paths}
+
+    (transfers, listings), (nowhere, checks_nothing) = engines(fetched.declared), engines(lacking)
+    connector = fetched.connector
+    return Bench(
+        transfers,
+        foreign,
+        lambda run: wait_for_transfer(services.aws, connector, run),
+        lambda name, **more: order_connector_fault(services.aws, _OF_TRANSFERS.get(name, name), connector, **more),
+        lambda: len(wanted),
+        keys,
+        nowhere,
+        # What is proven by objects is not forgotten, and a transfer whose every file failed has brought nothing.
+        frozenset({"no_records", "on_page_2", "connection_expired", "run_fails", "history_expired", "answer_lost"}),
+        stops=False,
+        tells=(listings, checks_nothing),
+    )
+
+
 def contacts_by_glue(shop: Database, job: str, **more: Any) -> DatabaseSource:
     """A source ``crm`` whose table ``contacts`` runs of a job read; ``more`` are settings of the job."""
     feed = {"name": "contacts", "start_date": "2026-01-01", "columns": {"id": {"type": "bigint", "required": True}}}
@@ -185,4 +276,5 @@ def put_plan(services: Services, engine: GlueJobEngine) -> str:
 
 
 ALL = {"TransferMode": "ALL", "VerifyMode": "ONLY_FILES_TRANSFERRED"}
+_OF_TRANSFERS = {"put_failures": "file_fails"}
 _NAMES = {"stuck": "stuck_launching", "put_failures": "transfer_failures"}

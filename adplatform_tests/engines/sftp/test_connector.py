@@ -791,6 +791,33 @@ def test_an_output_that_is_gone_is_left_for_the_next_listing(fetched: Fetched) -
     assert fetched.versions() == [A]
 
 
+@pytest.mark.parametrize(("fault", "seconds"), [("stuck", 0), ("late", 3)])
+def test_a_listing_that_does_not_come_in_time_is_wanted_again_and_its_late_output_fetches_nothing_twice(
+    fetched: Fetched, told: Messages, fault: str, seconds: int
+) -> None:
+    fetched.put(A)
+    fetched.order(fault, seconds=seconds)
+    fetched.look()
+    [lost] = fetched.runs("listing-")
+    fetched.later(minutes=14)
+    fetched.look()
+    assert not fetched.runs("listing-")[0].ended
+    fetched.later(minutes=2)
+    fetched.until(lambda: fetched.pursued()[0].attempt == 2)
+    assert "it wrote no listing within" in fetched.runs("listing-")[0].error
+    fetched.later(minutes=2)
+    fetched.work()
+    fetched.settle()
+    if seconds:
+        prefix = fetched.bare.zones.sftp_listings(fetched.declared.source)
+        assert eventually(lambda: any(lost.run_id in each["Key"] for each in fetched.objects(prefix)))
+    fetched.pass_by()
+    fetched.settle()
+    assert fetched.versions() == [A]
+    assert len(fetched.transfers()) == 1
+    assert told() == []
+
+
 def test_an_output_that_is_no_listing_is_told_once_and_the_next_is_taken(fetched: Fetched, told: Messages) -> None:
     fetched.work()
     fetched.put(A)
