@@ -16,7 +16,10 @@ from adplatform.contracts.derived import with_inherited
 from adplatform.contracts.durations import write_duration
 from adplatform.contracts.types import DataType, parse_type
 
-IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,126}")
+MOST_CHARACTERS = 127
+"""Of a name in the table. The catalog of Glue takes 255, of which the names of what personal columns are stored as need
+some more than the column."""
+IDENTIFIER = re.compile(rf"[a-z_][a-z0-9_]{{0,{MOST_CHARACTERS - 1}}}")
 DELIVERY_DATE = "dt"
 """The partition column of every table that is partitioned by delivery date."""
 PREVIOUS_KEY_ID = "_pii_previous_key_id"
@@ -402,7 +405,9 @@ class Contract(Strict):
     be read as of an earlier time. A table that exists keeps the format that it has."""
     schema_policy: Literal["freeze", "evolve", "quarantine"] = "freeze"
     """What a column that nobody declared does: ``freeze`` (default) refuses the file, ``evolve`` adds the column to the
-    table as text, ``quarantine`` puts the file aside and goes on without it."""
+    table as text, ``quarantine`` puts the file aside and goes on without it. An added column is called as the file
+    says, in lower case and with ``_`` for all but a to z and 0 to 9; where that is no name of its own, the file is
+    refused."""
     row_checks: tuple[RowCheck, ...] = ()
     """Conditions that every row must meet."""
     bounds: Bounds = Bounds()

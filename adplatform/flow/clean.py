@@ -363,6 +363,7 @@ def _transform_good(
 ) -> Staged:
     """Transform the files that are good; ``outcomes`` learns of those that are not."""
     limits = EngineLimits(settings.memory_limit, settings.threads)
+    reserved = (flow.scope.column,) if flow.scope else ()
     owner = {file.origin: origin for origin, files in inputs.items() for file in files}
     items = {item.origin: item for item in objects}
     while True:
@@ -371,7 +372,7 @@ def _transform_good(
         folder = work / f"transform-{len(good)}"
         try:
             current, previous = (keys.current, keys.previous) if keys else (None, None)
-            staged = transform(flow.feed.contract, good, day, current, folder, limits, previous)
+            staged = transform(flow.feed.contract, good, day, current, folder, limits, previous, reserved)
         except BadFile as e:
             origin = owner[e.origin]
             outcomes[origin] = bad(flow, items[origin], outcomes[origin], e)

@@ -72,6 +72,7 @@ def compile_contract(
     clashes = [c.name for c in contract.columns if c.name in INTERNAL_COLUMNS]
     if clashes:
         raise PermanentFailure(f"column {clashes[0]} has a name the transform uses itself; rename it and give field")
+    _require_names_of_their_own(contract)
     contract = _identified(contract)
     return Statements(
         validate=_validate(contract, carried),
@@ -85,6 +86,29 @@ def compile_contract(
             (*(f"{identifier(name)} desc nulls last" for name in contract.latest_by), "_file desc", "_row desc")
         ),
     )
+
+
+def stored_names(column: Column) -> tuple[str, ...]:
+    """What a column may be called in the table: with personal data by its treatments, also during a rotation of keys.
+
+    Raises:
+        PermanentFailure: as :func:`adplatform.privacy.outputs.pii_outputs`.
+    """
+    if column.drop:
+        return ()
+    return tuple(each.name for each in pii_outputs(column, column.pii, previous=True)) if column.pii else (column.name,)
+
+
+def _require_names_of_their_own(contract: Contract) -> None:
+    owners: dict[str, str] = {}
+    for column in contract.columns:
+        for name in stored_names(column):
+            if name in owners:
+                raise PermanentFailure(
+                    f"column {column.name}: it is stored as {name}, and so is {owners[name]}; rename one of them and"
+                    " give the files' spelling as field"
+                )
+            owners[name] = column.name
 
 
 def _identified(contract: Contract) -> Contract:

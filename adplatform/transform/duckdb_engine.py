@@ -5,7 +5,7 @@ spills what exceeds it to ``temp_directory``. The order of the input is kept, so
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -23,6 +23,7 @@ from adplatform.transform.compile import Statements, compile_contract, output_co
 from adplatform.transform.exhaustion import ran_out
 from adplatform.transform.json_lines import read_json_lines
 from adplatform.transform.layouts import refuse_unread
+from adplatform.transform.long_records import refuse_long_records
 from adplatform.transform.parquet import read_parquet
 from adplatform.transform.readers import read_delimited
 from adplatform.transform.rejects import Reject
@@ -74,10 +75,12 @@ def transform(
     work: Path,
     limits: EngineLimits,
     previous: HashKey | None = None,
+    reserved: Iterable[str] = (),
 ) -> Staged:
     """Validate, quarantine, cast, de-identify and deduplicate the files of one delivery.
 
-    With ``previous`` the digests under that key stand beside those under ``key``. Writes below ``work``, which must be
+    With ``previous`` the digests under that key stand beside those under ``key``. ``reserved`` are names
+    that the table has beside the contract's columns. Writes below ``work``, which must be
     an empty directory of this run: ``clean/`` and ``quarantine.parquet``.
 
     Raises:
@@ -92,10 +95,11 @@ def transform(
         raise PermanentFailure(
             "two files of the delivery share an ordinal or an origin, so rows could not be told apart"
         )
+    refuse_long_records(contract, files)
     with _connect(files, work, limits) as con:
         if kinds := {pii.kind for _, pii in contract.pii_columns()}:
             privacy.register(con, key, previous, kinds)
-        reading = _READERS[contract.format.kind](con, contract, files, work / "links")
+        reading = _READERS[contract.format.kind](con, contract, files, work / "links", reserved)
         accepted = reading.accepted
         previous_id = previous.id if previous else None
         statements = compile_contract(accepted.contract, key.id if key else None, previous_key_id=previous_id)

@@ -1,6 +1,6 @@
 """NDJSON on DuckDB: read as lines, because its JSON reader aborts on, or silently loses, a line it cannot parse."""
 
-import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,10 +22,16 @@ else:
 _SIGNIFICANT = 16
 _INEXACT = "|".join((*(f"[0-9]{{{n}}}[.][0-9]{{{_SIGNIFICANT - n}}}" for n in range(1, _SIGNIFICANT)), "[.]00000"))
 """Numbers that DuckDB's JSON parser would round to a double, or print with an exponent."""
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[-+]?[0-9A-Za-z][-+.0-9A-Za-z]*')
+_WORDS = ("true", "false", "null")
 
 
 def read_json_lines(
-    con: "duckdb.DuckDBPyConnection", contract: Contract, files: Sequence[InputFile], links: Path
+    con: "duckdb.DuckDBPyConnection",
+    contract: Contract,
+    files: Sequence[InputFile],
+    links: Path,
+    reserved: Iterable[str] = (),
 ) -> Reading:
     """``raw`` over files of one JSON object a line; a member that is absent is NULL, ``a.b`` names a nested member.
 
@@ -45,18 +51,20 @@ def read_json_lines(
         )
     else:
         con.execute("create temp table lines (_file integer, good boolean, line varchar, text varchar)")
-    accepted = accept(contract, [(file, names, Lines()) for file, names in _members(con, contract, files)])
+    accepted = accept(contract, [(file, names, Lines()) for file, names in _members(con, contract, files)], reserved)
     _define_raw(con, accepted)
     read = [file for layout in accepted.layouts for file in layout.files]
     return Reading(accepted, lambda: _rejects(con, read) if read else [])
 
 
-def _exact_numbers(line: str) -> str | None:
-    """The document with every number as text, spelled as it stands in the file; None when Python cannot read it."""
-    try:
-        return json.dumps(json.loads(line, parse_float=str, parse_int=str, parse_constant=str))
-    except ValueError:
-        return None
+def _exact_numbers(line: str) -> str:
+    """A valid document with every number as text, spelled as it stands in the file. Not by a JSON parser: those of
+    Python end at some depth of nesting."""
+    return _TOKEN.sub(_as_text, line)
+
+
+def _as_text(token: "re.Match[str]") -> str:
+    return token[0] if token[0][0] == '"' or token[0] in _WORDS else f'"{token[0]}"'
 
 
 def _members(

@@ -6,14 +6,25 @@ pass unseen. So names are compared here, and files are grouped by their layout.
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from adplatform.contracts.model import IDENTIFIER, Column, Contract, FileFormat
+from adplatform.contracts.model import (
+    DELIVERY_DATE,
+    IDENTIFIER,
+    MOST_CHARACTERS,
+    SYSTEM_COLUMNS,
+    Column,
+    Contract,
+    FileFormat,
+)
 from adplatform.failures import clipped, listed
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
+from adplatform.transform.compile import INTERNAL_COLUMNS, stored_names
+from adplatform.transform.long_records import MOST_UNDECLARED
 from adplatform.transform.values import RefusedFile
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -98,13 +109,17 @@ def first_record(file: InputFile, file_format: FileFormat) -> FirstRecord | None
     return FirstRecord(tuple(fields), consumed, Lines(file_format.skip_lines + blank, newline))
 
 
-def accept(contract: Contract, headers: Sequence[tuple[InputFile, tuple[str, ...], Lines]]) -> Accepted:
-    """Hold the column names of each file, as the file spells them, against the contract.
+def accept(
+    contract: Contract, headers: Sequence[tuple[InputFile, tuple[str, ...], Lines]], reserved: Iterable[str] = ()
+) -> Accepted:
+    """Hold the column names of each file, as the file spells them, against the contract. ``reserved`` are names that
+    the table has already beside the contract's columns.
 
     Raises:
-        PermanentFailure: a declared column is missing, a column stands twice, the order differs where it is strict,
-            or a column is undeclared and the contract freezes the schema.
+        BadFile: a declared column is missing, a column stands twice, the order differs where it is strict, or a column
+            is undeclared and the contract freezes the schema, or lets it evolve and the table cannot have that column.
     """
+    taken = _taken(contract, reserved)
     names = {column.field_name: column.name for column in contract.read_columns}
     extra: dict[str, Column] = {}
     refused: list[RefusedFile] = []
@@ -120,7 +135,7 @@ def accept(contract: Contract, headers: Sequence[tuple[InputFile, tuple[str, ...
             continue
         for name in undeclared:
             if name not in extra:
-                extra[name] = _evolved(contract, extra, file, name)
+                extra[name] = _evolved(extra, taken, file, name)
         columns = tuple(names.get(name) or extra[name].name for name in header)
         grouped.setdefault((columns, lines), []).append(file)
     layouts = tuple(Layout(columns, tuple(files), lines) for (columns, lines), files in grouped.items())
@@ -128,7 +143,7 @@ def accept(contract: Contract, headers: Sequence[tuple[InputFile, tuple[str, ...
     return Accepted(evolved, layouts, tuple(refused))
 
 
-def accept_delimited(contract: Contract, files: Sequence[InputFile]) -> Accepted:
+def accept_delimited(contract: Contract, files: Sequence[InputFile], reserved: Iterable[str] = ()) -> Accepted:
     """The layouts of CSV files. A file without even a header has no rows and belongs to no layout.
 
     Raises:
@@ -143,41 +158,69 @@ def accept_delimited(contract: Contract, files: Sequence[InputFile]) -> Accepted
             for file, record in records
             if record is not None
         ],
+        reserved,
     )
 
 
 def _check_declared(contract: Contract, file: InputFile, header: tuple[str, ...]) -> None:
     declared = [column.field_name for column in contract.read_columns]
-    others = {name.lower(): name for name in header if name not in declared}
+    known, counts = frozenset(declared), Counter(header)
+    others = {name.lower(): name for name in header if name not in known}
     for name in declared:
-        if name not in header and (other := others.get(name.lower())) is not None:
+        if name not in counts and (other := others.get(name.lower())) is not None:
             raise BadFile(
                 file.origin,
                 Reason.LAYOUT,
                 f"has a column {clipped(other, 100)!r} and no {clipped(name, 100)!r}: names are told apart by upper "
                 "and lower case; have it written as declared, or declare it as the files write it (field)",
             )
-    missing = [c.field_name for c in contract.read_columns if c.field_name not in header and not c.optional]
+    missing = [c.field_name for c in contract.read_columns if c.field_name not in counts and not c.optional]
     if missing:
         # What was found is not reported: without a header it is the first row, which may hold personal data.
         raise BadFile(file.origin, Reason.LAYOUT, f"declared columns are missing from the header: {_listed(missing)}")
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted(name for name, count in counts.items() if count > 1)
     if twice:
         raise BadFile(file.origin, Reason.LAYOUT, f"columns stand twice: {_listed(twice)}")
-    if contract.format.header_order == "strict" and [name for name in header if name in declared] != declared:
+    if contract.format.header_order == "strict" and [name for name in header if name in known] != declared:
         raise BadFile(file.origin, Reason.LAYOUT, "columns are not in the declared order, and header_order is strict")
 
 
-def _evolved(contract: Contract, extra: dict[str, Column], file: InputFile, header: str) -> Column:
+def _evolved(extra: Mapping[str, Column], taken: Mapping[str, str], file: InputFile, header: str) -> Column:
+    """The column of text that a header which nobody declared becomes.
+
+    Raises:
+        BadFile: the table cannot have it, or has another of that name.
+    """
     name = re.sub(r"[^a-z0-9_]+", "_", header.lower()).strip("_")
-    taken = {c.name for c in (*contract.columns, *extra.values())}
-    if not IDENTIFIER.fullmatch(name) or name in taken or _CONTROL.search(header):
+    others = {column.name: f"{clipped(written, 100)!r}" for written, column in extra.items()}
+    why = ""
+    if _CONTROL.search(header):
+        why = "holds control characters"
+    elif owner := taken.get(name) or others.get(name):
+        why = f"would be {name} in the table, which is the name of {owner}"
+    elif len(name) > MOST_CHARACTERS:
+        why = f"would have {len(name)} characters in the table, where {MOST_CHARACTERS} are allowed"
+    elif not IDENTIFIER.fullmatch(name):
+        why = "has no letters a to z that it could be called by, or begins with a digit"
+    elif len(extra) >= MOST_UNDECLARED:
+        why = f"is one of more than {MOST_UNDECLARED} that nobody declared"
+    if why:
         raise BadFile(
             file.origin,
             Reason.LAYOUT,
-            f"undeclared column {clipped(header, 100)!r} has no name of its own in the table; declare it with field",
+            f"undeclared column {clipped(header, 100)!r} cannot be added by schema_policy: evolve: it {why}; declare "
+            "it with field under a name of its own, leave it out with drop, or have it renamed",
         )
     return Column(name=name, field=header)
+
+
+def _taken(contract: Contract, reserved: Iterable[str]) -> dict[str, str]:
+    """Names that a column of the table cannot have, each with what has it."""
+    names = dict.fromkeys(reserved, "a partition column")
+    names |= dict.fromkeys((DELIVERY_DATE, *SYSTEM_COLUMNS, *INTERNAL_COLUMNS), "a column that the platform adds")
+    for column in contract.columns:
+        names |= dict.fromkeys(stored_names(column), f"what {column.name} is stored as")
+    return names | {column.name: "a declared column" for column in contract.columns}
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -1,6 +1,6 @@
 """Parquet on DuckDB: every value as the text that the contract's rules read back without loss."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +38,11 @@ class _Field:
 
 
 def read_parquet(
-    con: "duckdb.DuckDBPyConnection", contract: Contract, files: Sequence[InputFile], links: Path
+    con: "duckdb.DuckDBPyConnection",
+    contract: Contract,
+    files: Sequence[InputFile],
+    links: Path,
+    reserved: Iterable[str] = (),
 ) -> Reading:
     """``raw`` over Parquet files. There are no rejects: a file either reads or is damaged.
 
@@ -48,7 +52,7 @@ def read_parquet(
     files = [_exact(con, file, links) for file in files]
     fields = {file.ordinal: _fields(con, file, links) for file in files}
     headers = [(file, tuple(field.header for field in fields[file.ordinal]), Lines()) for file in files]
-    accepted = accept(contract, headers)
+    accepted = accept(contract, headers, reserved)
     by_header = {column.field_name: column for column in accepted.contract.read_columns}
     scans = []
     for file in sorted((f for layout in accepted.layouts for f in layout.files), key=lambda f: f.ordinal):

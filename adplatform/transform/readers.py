@@ -3,7 +3,7 @@
 Nothing is sniffed: columns, dialect and header come from the contract, so a reader cannot guess differently tomorrow.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,14 +30,18 @@ class Reading:
 
 
 def read_delimited(
-    con: "duckdb.DuckDBPyConnection", contract: Contract, files: Sequence[InputFile], links: Path
+    con: "duckdb.DuckDBPyConnection",
+    contract: Contract,
+    files: Sequence[InputFile],
+    links: Path,
+    reserved: Iterable[str] = (),
 ) -> Reading:
     """``raw`` over CSV files.
 
     Raises:
         PermanentFailure: a header that breaks the contract.
     """
-    accepted = accept_delimited(contract, files)
+    accepted = accept_delimited(contract, files, reserved)
     define_raw(con, accepted.contract, [_csv_scan(accepted.contract, layout, links) for layout in accepted.layouts])
     return Reading(accepted, lambda: stored_rejects(con, files) if accepted.layouts else [])
 

@@ -1,6 +1,7 @@
 """Files that break or bend the contract, and what the embedded engine promises about each."""
 
 import hashlib
+import json
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -12,9 +13,10 @@ import pytest
 
 from adplatform.contracts.model import Contract
 from adplatform.failures import PermanentFailure
+from adplatform.files.bad_file import BadFile
 from adplatform.files.input_file import InputFile
 from adplatform.privacy.keys import HashKey
-from adplatform.transform.compile import output_columns
+from adplatform.transform.compile import compile_contract, output_columns
 from adplatform.transform.duckdb_engine import EngineLimits, transform
 from adplatform.transform.values import QUARANTINE_COLUMNS, Staged
 from adplatform_tests.transform import oracle
@@ -151,6 +153,76 @@ def test_two_undeclared_columns_that_would_get_one_name_are_refused_with_what_to
     feed = contract(schema_policy="evolve")
     with pytest.raises(PermanentFailure, match=r"s3://raw/1: undeclared column 'new-column'.*; declare it with field"):
         run(tmp_path, feed, b"id,name,New Column\n1,a,x\n", b"id,name,new-column\n2,b,y\n")
+
+
+@pytest.mark.parametrize(
+    ("header", "why"),
+    [
+        ("DT", "would be dt in the table, which is the name of a column that the platform adds"),
+        ("email_lake", "would be email_lake in the table, which is the name of what email is stored as"),
+        ("E-Mail Lake previous", "would be e_mail_lake_previous in the table, which is the name of what e_mail is"),
+        ("email_amazon_ads", "would be email_amazon_ads in the table, which is the name of what email is stored as"),
+        ("rowid", "would be rowid in the table, which is the name of a column that the platform adds"),
+        ("Secret!", "would be secret in the table, which is the name of a declared column"),
+        ("Profile Id", "would be profile_id in the table, which is the name of a partition column"),
+        ("x" * 128, "would have 128 characters in the table, where 127 are allowed"),
+        ("\u5e7f\u544a", "has no letters a to z"),
+        ("2026 sales", "has no letters a to z that it could be called by, or begins with a digit"),
+        ("tab\there", "holds control characters"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "ndjson", "parquet"])
+def test_a_header_that_the_table_cannot_have_is_refused_with_file_header_and_setting(
+    tmp_path: Path, kind: str, header: str, why: str
+) -> None:
+    lake = {"pii": {"kind": "email", "treatment": ["lake", "amazon_ads"]}}
+    columns = {"id": "bigint", "email": lake, "e_mail": {"pii": "email"}, "secret": {"drop": True}}
+    feed = contract(columns, schema_policy="evolve", format={"kind": kind})
+    record = {"id": 1, "email": "", "e_mail": "", "secret": "", header: "x"}
+    match kind:
+        case "csv":
+            content = f"{','.join(record)}\n{','.join(map(str, record.values()))}\n".encode()
+        case "ndjson":
+            content = json.dumps(record).encode()
+        case _:
+            content = parquet({name: pa.array([value]) for name, value in record.items()})
+    (tmp_path / "a").write_bytes(content)
+    files = [InputFile(tmp_path / "a", "s3://raw/a", 0)]
+    with pytest.raises(BadFile) as refused:
+        transform(feed, files, date(2026, 3, 14), oracle.KEY, tmp_path / "work", LIMITS, reserved=("profile_id",))
+    assert str(refused.value).startswith("s3://raw/a: undeclared column ")
+    assert f"{header[:20]!r}"[:-1] in str(refused.value)
+    assert f"cannot be added by schema_policy: evolve: it {why}" in str(refused.value)
+
+
+def test_the_longest_name_of_an_added_column_is_one_that_the_table_takes(tmp_path: Path) -> None:
+    name = "x" * 127
+    staged = run(tmp_path, contract(schema_policy="evolve"), f"id,name,{name}\n1,a,b\n".encode())
+    assert rows(staged, name) == [("b",)]
+
+
+def test_more_undeclared_columns_than_a_table_can_grow_by_refuse_the_file(tmp_path: Path) -> None:
+    headers = ",".join(f"c{n}" for n in range(1_001))
+    with pytest.raises(BadFile, match=r"s3://raw/0: the record in line 1 has more than 1002 columns"):
+        run(tmp_path, contract(schema_policy="evolve"), f"id,name,{headers}\n".encode())
+    (tmp_path / "json").mkdir()
+    documents = b"".join(b'{"id": 1, "c%d": 1}\n' % n for n in range(1_001))
+    feed = contract(schema_policy="evolve", format={"kind": "ndjson"})
+    with pytest.raises(BadFile, match=r"s3://raw/0: undeclared column .* is one of more than 1000 that nobody"):
+        run(tmp_path / "json", feed, documents)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"email": {"pii": "email"}, "email_lake": "string"},
+        {"email": {"pii": "email"}, "email_lake_previous": "string"},
+        {"a_b": {"pii": "email"}, "a": "string", "a_b_lake": {"pii": {"kind": "email", "treatment": ["clear"]}}},
+    ],
+)
+def test_two_columns_that_would_be_stored_under_one_name_are_no_contract(columns: dict[str, Any]) -> None:
+    with pytest.raises(PermanentFailure, match=r"column .*: it is stored as .*, and so is .*; rename one of them"):
+        compile_contract(contract(columns))
 
 
 @pytest.mark.parametrize("policy", ["freeze", "evolve", "quarantine"])
@@ -363,6 +435,72 @@ def test_ndjson_keeps_numbers_exactly_and_bad_lines_with_their_place(tmp_path: P
         (8, starts[7], ["bad_json"], "oops"),
     ]
     assert counted(staged.counts) == {"s3://raw/0": (7, 3, 0, 4)}
+
+
+def test_a_line_of_json_is_read_however_deeply_it_is_nested_and_with_its_numbers_as_written(tmp_path: Path) -> None:
+    deep = "[" * 5_000 + "]" * 5_000
+    lines = [
+        f'{{"id": 1, "name": 1.00000000000000000001, "other": {deep}}}',
+        '{"id": 2, "name": {"a": [true, null, NaN, -1.50, "1.00000000000000000001", "\\"5", -Infinity]}}',
+        '{"id": 3, "name": "last", "other": 1.00000000000000000001, "name": "again"}',
+        f'{{"id": 4, "name": {"[" * 5_000}, 1.00000000000000000001}}',
+    ]
+    feed = contract({**TWO, "other": "string"}, format={"kind": "ndjson"})
+    staged = run(tmp_path, feed, "\n".join(lines).encode())
+    assert rows(staged, "id", "name", "other") == [
+        (1, "1.00000000000000000001", deep),
+        (2, '{"a":[true,null,"NaN","-1.50","1.00000000000000000001","\\"5","-Infinity"]}', None),
+        (3, "last", "1.00000000000000000001"),
+    ]
+    assert [(line, reasons) for line, _, reasons, _ in rejects(staged)] == [(4, ["bad_json"])]
+
+
+NUMBERS_NOBODY_HAS = b"".join(
+    b'{"id": %b, "name": "%d"}\n' % (number, place)
+    for place, number in enumerate((b"1e400", b"-1e999999", b"NaN", b"Infinity", b"9" * 5_000))
+)
+
+
+def test_what_json_may_say_and_no_table_can_hold_is_quarantined_line_by_line(tmp_path: Path) -> None:
+    content = (
+        b'{"id": 1, "name": "\\ud800"}\n{"id": 2, "\\ud800": 1}\n{"id": 3, "name": "\xed\xa0\x80"}\n'
+        b'{"id": 4, "name": "a\x00"}\n{"id": 5, "name": "a\\u0000b"}\n' + NUMBERS_NOBODY_HAS
+    )
+    staged = run(tmp_path, contract({**TWO, "id": "double"}, format={"kind": "ndjson"}), content)
+    assert rows(staged, "id", "name") == [(5.0, "a\0b")]
+    places = [(line, reasons) for line, _, reasons, _ in rejects(staged) if line]
+    assert places == [(1, ["bad_json"]), (2, ["bad_json"]), (3, ["invalid_encoding"]), (4, ["bad_json"])]
+    assert staged.reasons["bad_double:id"] == 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "record"),
+    [
+        ("ndjson", b'{"id": 2, "name": "%b"}' % (b"x" * (17 << 20))),
+        ("csv", b"2," + b"x" * (17 << 20)),
+        ("csv", b'2,"' + b'some ""text""\n' * (17 << 17) + b'"'),
+    ],
+)
+def test_a_record_that_no_engine_can_be_given_refuses_its_file_with_the_line(
+    tmp_path: Path, kind: str, record: bytes
+) -> None:
+    good = b'{"id": 1}\n' if kind == "ndjson" else b"id,name\n"
+    feed = contract({**TWO, "name": {"optional": True}}, format={"kind": kind})
+    after = b"\n" + good * 2
+    with pytest.raises(BadFile, match=r"s3://raw/1: the record in line 2 has more than 16 MiB"):
+        run(tmp_path, feed, good, good + record + after)
+
+
+def test_a_row_of_very_many_columns_refuses_its_file_with_the_line(tmp_path: Path) -> None:
+    with pytest.raises(BadFile, match=r"s3://raw/0: the record in line 4 has more than 1002 columns, 1000 beyond"):
+        run(tmp_path, contract(), b'id,name\n1,"a,\n""b"\n2' + b",x" * 1_000_000 + b"\n3,c\n")
+
+
+def test_many_delimiters_within_quotes_are_one_field(tmp_path: Path) -> None:
+    text = 'x"y",' * 3_000 + "\n" + ",x" * 3_000
+    feed = contract(format={"skip_lines": 1})
+    content = 'made by "us, and others\nid,name\n1,"' + text.replace('"', '""') + '"\n2,b\n'
+    assert rows(run(tmp_path, feed, content.encode()), "id", "name") == [(1, text), (2, "b")]
 
 
 def test_undeclared_json_members_follow_the_schema_policy(tmp_path: Path) -> None:
