@@ -26,6 +26,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "push": (DELIVERIES, "Drop files into a feed's landing zone, as a partner would."),
     "check-file": (DELIVERIES, "Try a decrypted file against a feed's contract."),
     "process": (DELIVERIES, "Process whatever is due, here and now."),
+    "pause": ("pauses", "Start nothing more of a source."),
+    "resume": ("pauses", "Go on with a paused source."),
     "settle": (DELIVERIES, "Settle a delivery with what is there."),
     "retry": (DELIVERIES, "Process again what has failed."),
     "reload": ("reload", "Load a table again whose changes are followed."),

@@ -33,6 +33,12 @@ def connect() -> "Services":
     return open_services(read_settings())
 
 
+def say_if_paused(services: "Services", source: str) -> None:
+    """Whoever wants something of a paused source hears that it waits."""
+    if pause := services.ledger.pauses.of(source):
+        console.print(f"it waits: {pause}", highlight=False, soft_wrap=True, markup=False)
+
+
 def parse_day(text: str) -> date:
     try:
         return date.fromisoformat(text)

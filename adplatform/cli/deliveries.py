@@ -10,7 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 from rich.text import Text
 
-from adplatform.cli.context import connect, console, errors, parse_day
+from adplatform.cli.context import connect, console, errors, parse_day, say_if_paused
 from adplatform.engines.crawls import crawl_names, failed_crawls
 from adplatform.engines.pattern import EngineFiles
 from adplatform.failures import PermanentFailure
@@ -137,6 +137,7 @@ def settle(feed: FeedName, day: Day) -> None:
             f"{feed} {day} changed meanwhile; look at `adplatform ledger {feed} {day}` and try again"
         )
     console.print(f"{feed} {day}: version {settled.version} settled; the sensor or `adplatform process` runs it")
+    say_if_paused(services, pattern.source.name)
 
 
 def retry(
@@ -158,6 +159,7 @@ def retry(
         _, flow = find_feed(patterns, name)
         try_again(services.ledger, flow, parse_day(day))
         console.print(f"{name} {day}: reopened; the sensor or `adplatform process` runs it")
+        say_if_paused(services, flow.source)
         return
     if name is not None and name not in {each for pattern in patterns for each in crawl_names(pattern.source)}:
         require_known(services.ledger, patterns, name)
@@ -168,6 +170,8 @@ def retry(
     nothing = f"nothing of {name} has failed" if name else "nothing has failed"
     count = sum(retried.changed for retried in done)
     console.print(f"{count} retried; the sensor or `adplatform process` runs them" if done else nothing)
+    for source in dict.fromkeys(each.name.partition("/")[0] for each in failed):
+        say_if_paused(services, source)
 
 
 def _failed(services: Services, pattern: Pattern) -> list[Failed]:

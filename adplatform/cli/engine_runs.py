@@ -10,7 +10,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
-from adplatform.cli.context import connect, console, errors
+from adplatform.cli.context import connect, console, errors, say_if_paused
 from adplatform.engines.crawls import crawl_watch
 from adplatform.engines.engine import Engine, Finding
 from adplatform.engines.pattern import EngineFiles
@@ -47,6 +47,7 @@ def start(
         raise PermanentFailure(f"{name} are windows of the past: `adplatform engines backfill` takes the days")
     watch.intend(target, asked(services.now()))
     console.print(f"a run of {name} is wanted; the next look at the source starts it")
+    say_if_paused(services, watch.source.name)
 
 
 def cancel(
@@ -71,7 +72,9 @@ def backfill(
     """Want a window of the past: a copy of the flow pulls what changed in it, and is deleted after its run."""
     services = connect()
     wanted = windows_between(first.date(), last.date(), days_per_run, services.now())
-    if not backfilled(services, _windows(services, source, feed), wanted):
+    whole = backfilled(services, _windows(services, source, feed), wanted)
+    say_if_paused(services, source)
+    if not whole:
         raise typer.Exit(1)
 
 

@@ -15,11 +15,19 @@ from rich.text import Text
 from adplatform import components
 from adplatform.components.assembly import ownership
 from adplatform.components.assembly.alerts import failure_of_run
-from adplatform.components.assembly.automation import Automation, Looking, Tick
+from adplatform.components.assembly.automation import Automation, Looking, Tick, look_at
 from adplatform.components.assembly.errors import step_error
 from adplatform.components.assembly.report_assets import day_of
-from adplatform.components.assembly.reports import RANGE_END, RANGE_START
-from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG, RUN_KEY_TAG, WORKER_TAG, said_of, was_stopped
+from adplatform.components.assembly.runs import (
+    FEED_TAG,
+    NOTIFIED_TAG,
+    RANGE_END,
+    RANGE_START,
+    RUN_KEY_TAG,
+    WORKER_TAG,
+    said_of,
+    was_stopped,
+)
 from adplatform.definitions import defs
 from adplatform.flow.budget import Budget, in_turns
 from adplatform.flow.services import Services
@@ -83,7 +91,7 @@ def process(
         for each in automations:
             budget = Budget.of(services.settings.tick_seconds, clock)
             how = Looking(budget, cursors.get(each.source), since, everything=True, list_every=timedelta(0))
-            ticks[each.source] = tick = each.look(services, instance, how)
+            ticks[each.source] = tick = look_at(each, services, instance, how)
             cursors[each.source] = tick.cursor
             for new in each.new_partitions(services, instance):
                 instance.add_dynamic_partitions(new.partitions_def_name, list(new.partition_keys))

@@ -51,6 +51,9 @@ def ledger(
     if feed is not None and is_file_id(feed):
         _print_file(services, patterns, feed)
         return
+    for pause in services.ledger.pauses.every():
+        if feed is None or feed.partition("/")[0] == pause.source:
+            console.print(Text(str(pause), style="yellow"), soft_wrap=True)
     if feed is None or day is None:
         console.print(_delivery_table(services, patterns, feed))
         _print_ignored(services.ledger, patterns, feed)

@@ -273,7 +273,8 @@ def _verdict(
     if _wants_reload(followed, replication, found, tally):
         reason, noted = f"{tally.altered} statements about the table itself", replace(tally, reloaded=tally.altered)
         want_load(ledger, followed, ledger.now(), reason, tally, noted)
-    if (load := _to_ask_for(ledger, followed)) is not None and _ready(followed, replication, found):
+    paused = ledger.pauses.of(followed.source) is not None
+    if not paused and (load := _to_ask_for(ledger, followed)) is not None and _ready(followed, replication, found):
         _ask(ledger, followed, load, dms)
     problem = _altered(followed, tally) or _missing(ledger, followed)
     return TableVerdict(followed, found, problem, _not_read(followed, tally))

@@ -101,10 +101,11 @@ class Watch:
     def look(self, newest: Mapping[str, datetime] | None = None, budget: Budget = UNLIMITED) -> Look:
         """Start what is due, watch what runs, land what has ended. ``newest`` is what an earlier look returned: when
         the newest known run of each target started; without it all that engines remember is looked through. What the
-        ``budget`` leaves no time for, a later look goes on with.
+        ``budget`` leaves no time for, a later look goes on with. Of a source that is paused nothing is started.
 
         One target that fails holds up no other.
         """
+        paused = self.ledger.pauses.of(self.source.name) is not None
         changed: list[EngineRun] = []
         newest = dict(newest or {})
         active = self.ledger.engine_runs.active(self.source.name)
@@ -116,7 +117,9 @@ class Watch:
             known = {what: each for what, each in troubles.items() if what in troubles_of(target.name)}
             try:
                 with aws_failures(f"{self.source.name}/{target.name}"):
-                    seen = self._look_at(target, runs, wanted, newest.get(target.name), budget, ask=bool(known))
+                    seen = self._look_at(
+                        target, runs, wanted, newest.get(target.name), budget, ask=bool(known), paused=paused
+                    )
             except (PermanentFailure, TransientFailure) as e:
                 self._notices.troubled(target.name, e, known)
                 continue
@@ -197,6 +200,7 @@ class Watch:
         budget: Budget,
         *,
         ask: bool,
+        paused: bool,
     ) -> _Seen:
         now, engine = self.ledger.now(), target.engine
         if target.release is not None and not active and not pursued:
@@ -224,8 +228,10 @@ class Watch:
                 break
         latest = rows | {run.run_id: run for run in changed}
         own = [left for each in pursued if (left := self._pursued(target, each, latest))]
-        own += self._planned(target, [each for each in own if not _overdue(each, latest)])
-        due = [each for each in own if _is_due(each, now) and not self._fulfilled(target, each, latest)]
+        if not paused:
+            own += self._planned(target, [each for each in own if not _overdue(each, latest)])
+        wanted = [] if paused else [each for each in own if _is_due(each, now)]
+        due = [each for each in wanted if not self._fulfilled(target, each, latest)]
         # One that others start is looked at when they did.
         wanted = due or ask or (strangers and target.every is None)
         unfit = _unfit(engine) if wanted and target.doubtful() else ""

@@ -15,10 +15,13 @@ def undelivered(ledger: Ledger, flow: FeedFlow, day: date) -> str:
     if delivery.version:
         return ""
     why = f"It cannot settle: {delivery.error}. " if delivery.error else ""
-    return (
-        f"{flow.name} {day} was not delivered. {why}`adplatform ledger {flow.name} {day}` shows what arrived; "
-        "ask the sender, or settle what is there with `adplatform settle`."
+    todo = (
+        f"`adplatform runs {flow.source}` shows what its engine brought; `adplatform engines start` wants another run, "
+        "`adplatform engines backfill` a window of the past where AppFlow brings it."
+        if flow.by_runs
+        else "ask the sender, or settle what is there with `adplatform settle`."
     )
+    return f"{flow.name} {day} was not delivered. {why}`adplatform ledger {flow.name} {day}` shows what arrived; {todo}"
 
 
 def notify_undelivered(

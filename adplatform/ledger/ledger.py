@@ -23,6 +23,7 @@ from adplatform.ledger.leases import Lease, leased
 from adplatform.ledger.messages import Messages
 from adplatform.ledger.objects import Objects
 from adplatform.ledger.observations import Observations
+from adplatform.ledger.pauses import Pauses
 from adplatform.ledger.placements import Placements
 from adplatform.ledger.publications import Publications
 from adplatform.ledger.reports import Reports
@@ -105,6 +106,10 @@ class Ledger:
     @cached_property
     def uploads(self) -> Uploads:
         return Uploads(self.access)
+
+    @cached_property
+    def pauses(self) -> Pauses:
+        return Pauses(self.access)
 
     @cached_property
     def keys(self) -> Keys:

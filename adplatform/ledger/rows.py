@@ -34,6 +34,7 @@ pk                            sk                                   row
 ``feed#<source>``             ``untold#<digest>``                  :class:`Unsent`, a message that is still to be sent
 ``feed#<source>/<feed>``      ``told#<what>``                      :class:`Notified`, a message that is sent only once
 ``feed#<source>/<feed>``      ``stale#<day>/<scope>``              :class:`Stale`, a derived date to be built anew
+``feed#_pauses``              ``source#<source>``                  :class:`Pause`, a source that is paused
 ``feed#_keys``                ``lake``                             :class:`LakeKey`, the hashing key of the lake
 ``feed#_keys``                ``table#<source>/<feed>``            :class:`TableRotation`, its way to another key
 ``lease#<name>``              ``lease``                            holder and expiry of a lease

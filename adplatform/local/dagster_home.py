@@ -13,20 +13,28 @@ telemetry: {enabled: false}
 nux: {enabled: false}
 python_logs: {managed_python_loggers: [adplatform], python_log_level: INFO}
 concurrency:
-  runs: {max_concurrent_runs: 2}
+  runs:
+    max_concurrent_runs: 2
+    tag_concurrency_limits:
+      # A backfill waits here for dates that were asked for; the sensor of the source lets it go.
+      - {key: adplatform/held, value: until its dates have come, limit: 0}
   pools: {default_limit: 1, granularity: run}
 run_monitoring: {enabled: true, free_slots_after_run_end_seconds: 60}
 retention:
   schedule: {purge_after_days: 30}
   sensor: {purge_after_days: {skipped: 1, failure: 30, success: 7}}
 """
+EARLIER = CONFIG.replace(
+    CONFIG[CONFIG.index("  runs:\n") : CONFIG.index("  pools:")], "  runs: {max_concurrent_runs: 2}\n"
+)
+"""The configuration before runs could wait."""
 
 
 def prepare_dagster_home(home: Path) -> Path:
-    """``DAGSTER_HOME`` below ``home``, with its configuration if there is none yet."""
+    """``DAGSTER_HOME`` below ``home``, with its configuration if there is none yet, or one that nobody has changed."""
     folder = private_folder(home / "dagster")
     config = folder / "dagster.yaml"
-    if not config.exists():
+    if not config.exists() or config.read_text(encoding="utf-8") == EARLIER:
         config.write_text(CONFIG, encoding="utf-8")
     return folder
 

@@ -334,7 +334,11 @@ def test_a_backfill_over_dates_that_were_not_delivered_sends_one_message(acme: P
     inbox = acme.messages
     days = [YESTERDAY - timedelta(days=n) for n in range(5)]
     for day in days:
-        assert acme.run(by_hand(acme, day=day, tags={"dagster/backfill": "abcdefgh"})).success
+        result = acme.run(by_hand(acme, day=day, tags={"dagster/backfill": "abcdefgh"}))
+        assert not result.success, "a backfill shows a date as failed, and its run says why"
+        assert "was not delivered" in str(
+            result.failure_data_for_node("raw__acme__orders").user_failure_data.description
+        )
     [message] = inbox.read()
     assert (message["event"], message["feed"], message["date"]) == ("not_delivered", "acme/orders", str(days[0]))
     assert message["backfill"] == "abcdefgh"

@@ -11,8 +11,7 @@ from adplatform.components.assembly.delivery_assets import TOPIC_TAG
 from adplatform.components.assembly.errors import run_error, sentence
 from adplatform.components.assembly.metadata import FAILURE_TOPIC
 from adplatform.components.assembly.ownership import automated
-from adplatform.components.assembly.reports import RANGE_END, RANGE_START
-from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG, said_of
+from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG, RANGE_END, RANGE_START, said_of
 from adplatform.failures import listed
 from adplatform.flow.outbox import PLATFORM, notify, send_unsent
 from adplatform.flow.services import Services

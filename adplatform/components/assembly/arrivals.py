@@ -12,7 +12,7 @@ from dagster_aws.s3.resources import S3Resource
 from dagster_aws.secretsmanager.resources import SecretsManagerResource
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from adplatform.components.assembly.automation import Looking, Tick, source_sensor
+from adplatform.components.assembly.automation import Looking, Tick, source_sensor, unless_paused
 from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.cursors import read_cursor
 from adplatform.components.assembly.delivery_assets import DEADLINE_TAG, TOPIC_TAG, clean_key, raw_key
@@ -163,6 +163,7 @@ def processing_schedule(
         default_status=status,
     )
     @automated
+    @unless_paused(source.name)
     def processing(
         context: dg.ScheduleEvaluationContext,
         s3: S3Resource,
@@ -194,6 +195,7 @@ def deadline_schedule(
         description=f"Checks that each date of {flow.name} is there {deadline} after its end.",
     )
     @automated
+    @unless_paused(source.name)
     def missed(context: dg.ScheduleEvaluationContext, ledger: LedgerResource) -> list[dg.RunRequest] | dg.SkipReason:
         services = services_of(ledger)
         last = due_date(context.scheduled_execution_time, deadline)

@@ -1,8 +1,9 @@
 """What starts the runs of a source: one look, the same for its sensor and for a process without a daemon."""
 
+import functools
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ from dagster_aws.s3.resources import S3Resource
 from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
 from adplatform.components.assembly.ownership import automated
+from adplatform.components.assembly.runs import BACKFILL_TAG, FEED_TAG
 from adplatform.flow.budget import Budget
 from adplatform.flow.looks import LIST_EVERY
 from adplatform.flow.services import Services
@@ -168,6 +170,35 @@ def asking_sensor(
     return look
 
 
+def look_at(automation: Automation, services: Services, instance: dg.DagsterInstance, how: Looking) -> Tick:
+    """One look at a source. Of one that is paused everything is noted as ever, and nothing is started: whatever is due
+    is so again at the next look. Runs of it that wait in Dagster's queue are taken out of it, which is no attempt."""
+    tick = automation.look(services, instance, how)
+    pause = services.ledger.pauses.of(automation.source)
+    if pause is None:
+        return tick
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])):
+        of_source = run.tags.get(FEED_TAG, "").partition("/")[0] == automation.source
+        if of_source and BACKFILL_TAG not in run.tags and run.parent_run_id is None:
+            instance.run_coordinator.cancel_run(run.run_id)
+    waits = f". {len(tick.requests)} runs wait for that" if tick.requests else ""
+    return replace(tick, requests=(), standing=f"{pause}{waits}", waits=True)
+
+
+def unless_paused(source: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """For the schedules of a source: they skip while it is paused. The function takes ``ledger`` among others."""
+
+    def decorate(evaluate: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(evaluate)
+        def evaluated(context: dg.ScheduleEvaluationContext, ledger: LedgerResource, **resources: Any) -> Any:
+            pause = services_of(ledger).ledger.pauses.of(source)
+            return dg.SkipReason(str(pause)) if pause else evaluate(context, ledger=ledger, **resources)
+
+        return evaluated
+
+    return decorate
+
+
 def looked(
     automation: Automation,
     services: Services,
@@ -176,7 +207,7 @@ def looked(
 ) -> dg.SensorResult:
     """One look, as the tick of a sensor."""
     how = Looking(Budget.of(services.settings.tick_seconds, clock), context.cursor)
-    tick = automation.look(services, context.instance, how)
+    tick = look_at(automation, services, context.instance, how)
     return dg.SensorResult(
         run_requests=list(tick.requests),
         skip_reason=None if tick.requests else tick.standing,

@@ -7,6 +7,7 @@ import dagster as dg
 from dagster_aws.s3.resources import S3Resource
 from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
+from adplatform.components.assembly.automation import unless_paused
 from adplatform.components.assembly.ownership import automated
 from adplatform.components.assembly.runs import at_work, work_ended
 from adplatform.engines.crawls import crawl_watch
@@ -53,7 +54,7 @@ def collection_schedule(
                 log.info("%s: forgot %s rows of runs of long ago", source.name, rows)
 
     job = _job(source, "collect", collect_versions, f"Removes replaced versions of the tables of {source.name}.")
-    return _schedule(job, "daily", "17 3 * * *", status)
+    return _schedule(source, job, "daily", "17 3 * * *", status)
 
 
 def comparison_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
@@ -64,7 +65,7 @@ def comparison_schedule(source: Source, status: dg.DefaultScheduleStatus) -> dg.
             log.info("%s: repaired %s, to look at %s", flow.table, compared.repaired, compared.to_report)
 
     job = _job(source, "compare", compare_catalog, f"Repairs what a late write made of the tables of {source.name}.")
-    return _schedule(job, "hourly", "41 * * * *", status)
+    return _schedule(source, job, "hourly", "41 * * * *", status)
 
 
 def _job(source: Source, name: str, work: Callable[[Services, str], None], description: str) -> dg.JobDefinition:
@@ -93,7 +94,9 @@ def _job(source: Source, name: str, work: Callable[[Services, str], None], descr
     return whole
 
 
-def _schedule(job: dg.JobDefinition, often: str, cron: str, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+def _schedule(
+    source: Source, job: dg.JobDefinition, often: str, cron: str, status: dg.DefaultScheduleStatus
+) -> dg.ScheduleDefinition:
     @dg.schedule(
         name=f"{job.name}_{often}",
         job=job,
@@ -103,6 +106,7 @@ def _schedule(job: dg.JobDefinition, often: str, cron: str, status: dg.DefaultSc
         default_status=status,
     )
     @automated
+    @unless_paused(source.name)
     def run(context: dg.ScheduleEvaluationContext, ledger: LedgerResource) -> dg.RunRequest:
         return dg.RunRequest()
 

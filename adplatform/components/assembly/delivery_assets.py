@@ -21,11 +21,13 @@ from adplatform.components.assembly.metadata import (
     topic_metadata,
 )
 from adplatform.components.assembly.runs import (
+    BACKFILL_TAG,
     FAILURE_TAG,
     FEED_TAG,
     NOTIFIED_TAG,
     at_work,
     note_failure,
+    returns,
     say_of,
     took_too_long,
     work_ended,
@@ -56,7 +58,10 @@ log = logging.getLogger(__name__)
 
 DEADLINE_TAG = "adplatform/deadline"
 TOPIC_TAG = "adplatform/failure_topic"
-BACKFILL_TAG = "dagster/backfill"
+
+HAND = (
+    "A backfill publishes what has been delivered once more; a date that was not delivered fails, and says what to do."
+)
 
 AUDITS = {
     "row_conservation": "Every row that came in is clean, superseded or quarantined.",
@@ -102,7 +107,8 @@ def raw_asset(
     partitions = delivery_partitions(flow)
     spec = dg.AssetSpec(
         raw_key(flow),
-        description=flow.feed.description or f"Files of {flow.name} as the partner sent them.",
+        description=(flow.feed.description or f"Files of {flow.name} as the partner sent them.")
+        + f" {HAND} {returns(flow.source)}",
         partitions_def=partitions,
         group_name=flow.source,
         owners=owners,
@@ -151,6 +157,10 @@ def raw_asset(
             yield _check(readable, passed=True, description="no file came, so none was refused")
             missed, backfill = DEADLINE_TAG in tags, tags.get(BACKFILL_TAG, "")
             notify_undelivered(services, flow, day, absent, context.run.run_id, missed=missed, backfill=backfill)
+            if backfill:
+                # Dagster would call the date one without a status.
+                say_of(context.instance, context.run.run_id, {NOTIFIED_TAG: "once for the backfill"})
+                raise dg.Failure(absent, allow_retries=False)
             return
         if DEADLINE_TAG in tags:
             for met in (delivered, readable):
@@ -196,7 +206,7 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
     spec = dg.AssetSpec(
         clean_key(flow),
         deps=[raw_key(flow)],
-        description=flow.feed.description or f"Clean rows of {flow.name}.",
+        description=(flow.feed.description or f"Clean rows of {flow.name}.") + f" {returns(flow.source)}",
         partitions_def=partitions,
         group_name=flow.source,
         owners=owners,

@@ -21,7 +21,7 @@ from adplatform.components.assembly.report_assets import (
     partition_key,
     report_partitions,
 )
-from adplatform.components.assembly.runs import at_work, note_failure, runs_of, work_ended
+from adplatform.components.assembly.runs import BACKFILL_TAG, at_work, note_failure, runs_of, work_ended
 from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure, clipped, listed
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 FACT_TAG = "adplatform/fact"
 """The fact of which a run builds what is due. A run without it builds its own partitions."""
+MOST_OF_A_RUN = 1000
+"""Partitions that one run of a backfill builds, dates times scopes."""
 _AUDITS = {
     EQUALS_INPUTS: "Every sum of an ad product is that of the table it is taken from.",
     **{name: AUDITS[name] for name in ("row_conservation", "schema", "bounds")},
@@ -88,7 +90,9 @@ def fact_asset(fact: Fact, owners: Sequence[str], tags: dict[str, str]) -> dg.As
         check_specs=checks,
         # What is due is known when the run begins, so no partition is promised before.
         can_subset=True,
-        backfill_policy=dg.BackfillPolicy.single_run(),
+        # In a backfill Dagster makes one run of assets of the same policy, and a step whose inputs yield nothing is
+        # skipped: under a policy of its own the fact has runs of its own, which begin when its tables are there.
+        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=MOST_OF_A_RUN),
         pool=f"fact_{account.source}",
     )
     def build_fact(
@@ -160,6 +164,11 @@ class _Step:
             found.append(self.services.ledger.derived.mark(self.fact.table.table, day, scope))
         return found
 
+    def _later(self, partition: str, why: str) -> str:
+        """The date is built by a later run, which is no problem but to a backfill that wants it now."""
+        log.info("%s %s: %s; a later run builds it", self.fact.table.name, partition, why)
+        return f"{partition}: {why}; a later run builds it" if BACKFILL_TAG in self.context.run.tags else ""
+
     def build(self, marked: Stale) -> str:
         """Build one date of one profile; the problem if there is one."""
         key, run_id = fact_key(self.fact), self.context.run.run_id
@@ -173,10 +182,7 @@ class _Step:
             with aws_failures(f"{self.fact.table.name} {partition}"):
                 done = build(self.services, self.fact, marked.scope, marked.day, run_id, self.work, log_checks)
                 if done is None:
-                    log.info(
-                        "%s %s: a table is being published; a later run builds it", self.fact.table.name, partition
-                    )
-                    return ""
+                    return self._later(partition, "a table is being published")
                 columns = output_columns(done.flow.feed.contract)
                 account, publication = self.fact.account, done.publication
                 self.context.log_event(
@@ -184,7 +190,7 @@ class _Step:
                 )
                 built(self.services.ledger, self.fact, done)
         except (ClaimLost, LeaseHeld) as e:
-            log.info("%s %s: %s; a later run builds it", self.fact.table.name, partition, e)
+            return self._later(partition, str(e))
         except (PermanentFailure, TransientFailure) as e:
             return f"{partition}: {e}"
         return ""

@@ -5,7 +5,7 @@ that it changed becomes a materialization of its own partition.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -28,6 +28,7 @@ from adplatform.components.assembly.delivery_assets import (
     silently,
     stopping,
 )
+from adplatform.components.assembly.held_runs import await_follower, is_follower
 from adplatform.components.assembly.metadata import (
     DATA_VERSION_TAG,
     clean_metadata,
@@ -39,7 +40,15 @@ from adplatform.components.assembly.metadata import (
     slice_metadata,
     topic_metadata,
 )
-from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG, at_work, say_of, work_ended
+from adplatform.components.assembly.runs import (
+    BACKFILL_TAG,
+    FEED_TAG,
+    NOTIFIED_TAG,
+    at_work,
+    returns,
+    say_of,
+    work_ended,
+)
 from adplatform.failures import (
     ClaimLost,
     EnvironmentFailure,
@@ -58,6 +67,7 @@ from adplatform.ledger.publications import Publication
 from adplatform.ledger.report import Report, ReportState
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.pull.account import Account
+from adplatform.pull.awaited import awaited
 from adplatform.pull.connect import Connect
 from adplatform.pull.fact import Fact, fact_of, mark
 from adplatform.pull.land import Landed, claim, failed, finish, land, publish_slice, release
@@ -76,11 +86,17 @@ from adplatform.transform.values import OutputColumn
 log = logging.getLogger(__name__)
 
 REPORT_TAG = "adplatform/report"
-"""``<feed> <key>`` of the report that a run downloads. A run without it publishes what is there and orders the rest."""
+"""``<feed> <key>`` of the report that a run downloads. A run without it publishes what is there, asks for the rest, and
+says of each of its dates what it came to."""
 _STAMPED = frozenset(column.field_name for column in STAMPS)
 """What the documents do not carry."""
 _AUDITS = {name: text for name, text in AUDITS.items() if name != "manifest_rows"} | SUSPICION
 DATE = "date"
+BY_HAND = (
+    "To have dates of your choice, launch a backfill: what is there is shown at once, the rest is asked for, and the "
+    "backfill waits in the queue until it has come; it ends green when all of it is there, and else says of each date "
+    "why not."
+)
 
 
 def raw_key(account: Account, name: str) -> dg.AssetKey:
@@ -146,8 +162,8 @@ def report_assets(
     partitions, fact = report_partitions(account), fact_of(account)
     raw = dg.AssetSpec(
         raw_key(account, definition.name),
-        description=f"{definition.report_type} reports of {account.source}, exactly as Amazon sent them. "
-        + asking_plan(definition),
+        description=f"{definition.report_type} reports of {account.source}, exactly as Amazon sent them. {BY_HAND} "
+        f"{returns(account.source)} {asking_plan(definition)}",
         partitions_def=partitions,
         group_name=account.source,
         owners=owners,
@@ -251,7 +267,8 @@ def _clean_spec(
     return dg.AssetSpec(
         clean_key(account, table.feed.name),
         deps=[raw],
-        description=table.feed.description or f"Rows of {table.name}, each date as it was last restated.",
+        description=(table.feed.description or f"Rows of {table.name}, each date as it was last restated.")
+        + f" {BY_HAND} {returns(account.source)}",
         partitions_def=partitions,
         group_name=account.source,
         owners=owners,
@@ -320,21 +337,105 @@ class _Step:
         finish(self.services.ledger, landed, listed(map(str, problems), separator="; "))
         return problems
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether somebody wants to know of each partition what became of it: one who launched a backfill or a run, or
+        executed one again. The sensor's runs carry the feed."""
+        run = self.context.run
+        started = BACKFILL_TAG in run.tags or FEED_TAG not in run.tags or run.parent_run_id is not None
+        return started and REPORT_TAG not in run.tags
+
     def publish_asked(self) -> list[Exception]:
         """Publish what waits in the run's partitions, and order reports for dates of which nothing has come yet."""
         problems: list[Exception] = []
+        asked: dict[str, set[date]] = {}
         missing: dict[str, set[date]] = {}
         for day, scope in map(self._parts, self.context.partition_keys):
+            asked.setdefault(scope, set()).add(day)
             for dataset in self.definition.datasets:
                 flow = self.account.flow(dataset, scope)
                 if self.services.ledger.deliveries.get(flow.name, day).arrivals:
                     problems += filter(None, [self._publish(flow, day)])
                 else:
                     missing.setdefault(scope, set()).add(day)
-        for scope, days in missing.items():
+        followed = is_follower(self.context.run)
+        for scope, days in missing.items() if not followed else ():
             for report in intend_days(self.services.ledger, self.account, self.definition, scope, days):
                 log.info("%s %s will be asked for; a run of its own brings it", report.feed, report.key)
-        return problems
+        return self._said_of(asked, followed=followed) if self.by_hand else problems
+
+    def _said_of(self, asked: Mapping[str, set[date]], *, followed: bool) -> list[Exception]:
+        """Say of every date what it came to: what is there is materialized, also where this run had nothing to do about
+        it. Dates on their way have another run wait for them, where this one belongs to a backfill; the others are the
+        problems."""
+        problems: list[Exception] = []
+        coming = 0
+        for scope, days in asked.items():
+            stands = awaited(self.services.ledger, self.account, self.definition, scope, days)
+            for day in sorted(days - stands.by_themselves.keys() - stands.missing.keys()):
+                self._log_raw(day, scope, stands.nothing.get(day, ""))
+            for day, why in stands.by_themselves.items():
+                self._log_coming(day, scope, why)
+            coming += len(stands.by_themselves)
+            left = {**stands.missing, **(stands.by_themselves if followed else {})}
+            problems += [
+                PermanentFailure(f"{partition_key(self.account, day, scope)}: {why}") for day, why in left.items()
+            ]
+        run, source = self.context.run, self.account.source
+        if not coming or followed or BACKFILL_TAG not in run.tags:
+            return problems
+        for problem in problems:
+            log.warning("%s", problem)
+        if pause := self.services.ledger.pauses.of(source):
+            noted = f"{coming} dates are noted, and asked for when the source goes on"
+            return [PermanentFailure(f"{pause}. {noted}"), *problems]
+        waits = await_follower(self.context.instance, run, source, f"{source}_reports")
+        self.context.log.info(
+            "%d dates are on their way and come by themselves, each report by a run of its own. Run %s of this "
+            "backfill waits for them in the queue and says in the end what became of each; if the backfill is "
+            "cancelled, they come all the same",
+            coming,
+            waits,
+        )
+        return []
+
+    def _log_raw(self, day: date, scope: str, nothing: str) -> None:
+        """A date is there; or there is nothing to come of it, and why."""
+        partition = partition_key(self.account, day, scope)
+        keys = [raw_key(self.account, self.definition.name)]
+        if nothing:
+            keys += [clean_key(self.account, dataset.feed) for dataset in self.definition.datasets]
+            metadata: dict[str, dg.MetadataValue | int | str] = {
+                "dagster/partition_row_count": 0,
+                "adplatform/note": nothing,
+            }
+        else:
+            flows = [self.account.flow(dataset, scope) for dataset in self.definition.datasets]
+            said = [self.services.ledger.observations.of_day(flow.name, day)[-1:] for flow in flows]
+            rows = sum(observation.rows for each in said for observation in each)
+            metadata = {"dagster/partition_row_count": rows, **observation_metadata(next(iter(said[0]), None))}
+        for key in keys:
+            if key in self.context.selected_asset_keys:
+                self.context.log_event(dg.AssetMaterialization(key, partition=partition, metadata=metadata))
+
+    def _log_coming(self, day: date, scope: str, why: str) -> None:
+        key = raw_key(self.account, self.definition.name)
+        if key in self.context.selected_asset_keys:
+            partition = partition_key(self.account, day, scope)
+            self.context.log_event(dg.AssetObservation(key, partition=partition, description=f"on its way: {why}"))
+
+    def _log_seen(self, flow: FeedFlow, day: date) -> None:
+        """Readers see the date already."""
+        delivery = self.services.ledger.deliveries.get(flow.name, day)
+        publication = self.services.ledger.publications.get(flow.name, day, delivery.published)
+        if publication is not None:
+            self._log_clean(flow, publication, output_columns(flow.feed.contract))
+
+    def _log_clean(self, flow: FeedFlow, publication: Publication, columns: Iterable[OutputColumn]) -> None:
+        said = self.services.ledger.observations.of_day(flow.name, publication.day)
+        observed = [each for each in said if each.landed][-1:]
+        event = clean_materialization(self.services.zones, self.account, flow, publication, columns, *observed)
+        self.context.log_event(event)
 
     def _publish(self, flow: FeedFlow, day: date) -> Exception | None:
         """Settle and publish one slice, unless readers see it; the problem if there is one."""
@@ -356,12 +457,10 @@ class _Step:
             return None
         except (PermanentFailure, TransientFailure) as e:
             return type(e)(f"{flow.name} {day}: {e}")
-        if done is None:
-            return None
-        publication, columns = done
-        observed = [o for o in self.services.ledger.observations.of_day(flow.name, day) if o.landed][-1:]
-        event = clean_materialization(self.services.zones, self.account, flow, publication, columns, *observed)
-        self.context.log_event(event)
+        if done is not None:
+            self._log_clean(flow, *done)
+        elif self.by_hand:
+            self._log_seen(flow, day)
         return None
 
     def _log_landed(self, report: Report, slices: Iterable[Landed]) -> None:

@@ -8,6 +8,7 @@ import dagster as dg
 
 from adplatform.amazon import restatement_plot, restatement_watch
 from adplatform.amazon.definitions import ReportDefinition
+from adplatform.components.assembly.automation import unless_paused
 from adplatform.components.assembly.metadata import topic_metadata
 from adplatform.components.assembly.ownership import automated
 from adplatform.components.assembly.report_assets import clean_key
@@ -215,6 +216,7 @@ def watch_schedule(
         description=f"Watches how {account.source} is restated, how fresh its data is, and which dates are at risk.",
     )
     @automated
+    @unless_paused(account.source)
     def watched(context: dg.ScheduleEvaluationContext, ledger: LedgerResource) -> dg.RunRequest:
         return dg.RunRequest(tags=run_tags(account, account.source))
 

@@ -11,21 +11,36 @@ import dagster as dg
 from dagster_aws.s3.resources import S3Resource
 from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
+from adplatform.amazon.definitions import ReportDefinition
 from adplatform.amazon.http import PATIENCE
 from adplatform.components.assembly.automation import Automation, Looking, Tick, source_sensor
 from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.delivery_assets import TOPIC_TAG
 from adplatform.components.assembly.fact_assets import FACT_TAG, fact_runs
+from adplatform.components.assembly.held_runs import followers, let_go
 from adplatform.components.assembly.metadata import report_metadata
 from adplatform.components.assembly.report_assets import (
+    BY_HAND,
+    DATE,
     REPORT_TAG,
     clean_key,
     clean_materialization,
     partition_key,
     raw_key,
+    report_partitions,
     scopes_definition,
 )
-from adplatform.components.assembly.runs import FEED_TAG, at_work, may_start, note_failure, runs_of, work_ended
+from adplatform.components.assembly.runs import (
+    FEED_TAG,
+    RANGE_END,
+    RANGE_START,
+    at_work,
+    may_start,
+    note_failure,
+    returns,
+    runs_of,
+    work_ended,
+)
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.notices import notify_stuck
 from adplatform.flow.services import Services
@@ -38,6 +53,7 @@ from adplatform.ledger.scopes import Scope
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.settings import read_settings
 from adplatform.pull.account import Account
+from adplatform.pull.awaited import awaited, may_come
 from adplatform.pull.build import facts_due
 from adplatform.pull.connect import Connect
 from adplatform.pull.due import (
@@ -56,8 +72,6 @@ from adplatform.resources.report_apis import open_api
 from adplatform.transform.values import OutputColumn
 
 log = logging.getLogger(__name__)
-
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 @dataclass(frozen=True)
@@ -87,7 +101,9 @@ class Reports:
         deliveries, problems = deliveries_due(services, account, runs)
         facts, unbuilt = facts_due(services, fact_of(account), runs)
         notify_stuck(services, account.source, [*problems, *unbuilt])
-        requests = [request_report(account, due) for due in reports_due(services, account, runs)]
+        held = let_go(instance, account.source, lambda run: _waits(services, account, instance, run))
+        requests = followers(instance, account.source, _pull_name(account), run_tags(account, account.source))
+        requests += [request_report(account, due) for due in reports_due(services, account, runs)]
         requests += [request_delivery(account, due.flow, due.day, due.run_key) for due in deliveries]
         if orders and may_start(runs, _orders_runs(account), time.time(), how.since):
             requests.append(dg.RunRequest(job_name=_orders_name(account), tags=run_tags(account, account.source)))
@@ -97,7 +113,7 @@ class Reports:
         active = [] if requests else services.ledger.reports.active(account.source)
         return Tick(
             tuple(requests),
-            standing(active, services.ledger.now()),
+            standing(active, services.ledger.now(), held),
             waits=bool(active),
             events=tuple(report_events(services.ledger, account, news)),
         )
@@ -121,15 +137,38 @@ class Reports:
         return clean_materialization(services.zones, self.account, flow, publication, columns)
 
 
-def standing(active: Sequence[Report], now: datetime) -> str:
-    """What an account without anything to start waits for, in a sentence."""
+def _waits(services: Services, account: Account, instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether dates of a run that is held are still on their way; of a paused source nothing begins."""
+    if services.ledger.pauses.of(account.source) is not None:
+        return True
+    partitions = report_partitions(account)
+    asked = dg.PartitionKeyRange(run.tags[RANGE_START], run.tags[RANGE_END])
+    days: dict[str, set[date]] = {}
+    for key in partitions.get_partition_keys_in_range(asked, dynamic_partitions_store=instance):
+        parts = partitions.get_partition_key_from_str(key).keys_by_dimension
+        days.setdefault(parts[account.dimension], set()).add(date.fromisoformat(parts[DATE]))
+    selected = run.asset_selection or frozenset()
+    definitions = [each for each in account.definitions if not selected.isdisjoint(report_keys(account, each))]
+    every = set().union(*days.values())
+    if may_come(services.ledger, account, [each.name for each in definitions], days, every):
+        return True
+    return any(
+        awaited(services.ledger, account, each, scope, asked_for).by_themselves
+        for each in definitions
+        for scope, asked_for in days.items()
+    )
+
+
+def standing(active: Sequence[Report], now: datetime, held: int = 0) -> str:
+    """What an account without anything to start waits for, in a sentence. So many runs of backfills are ``held``."""
+    waits = f"; {held} runs of backfills wait in the queue for their dates" if held else ""
     if not active:
-        return "nothing is due, and no report is on its way"
+        return f"nothing is due, and no report is on its way{waits}"
     counts = Counter(f"{r.state}, overdue" if r.overdue else str(r.state) for r in active)
     shown = "; ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     rests = [r.not_before for r in active if r.not_before and r.not_before > now]
     soonest = f"; the next is looked at from {min(rests):%Y-%m-%d %H:%M:%S} UTC" if rests else ""
-    return f"nothing to start; reports on their way: {shown}{soonest}"
+    return f"nothing to start; reports on their way: {shown}{soonest}{waits}"
 
 
 def report_event(account: Account, report: Report, scope: Scope | None) -> dg.AssetObservation:
@@ -188,6 +227,10 @@ def _pull_name(account: Account) -> str:
     return f"{account.source}_reports"
 
 
+def _fact_name(account: Account) -> str:
+    return f"{account.source}_fact"
+
+
 def _orders_name(account: Account) -> str:
     return f"{account.source}_orders"
 
@@ -210,6 +253,9 @@ def reports_sensor(
     connect: Connect = open_api,
 ) -> dg.SensorDefinition:
     """Polls reports, and starts a run for orders, each report that is ready, each slice that waits, and the fact."""
+    facts = [each for each in assets if clean_key(account, NAME) in each.keys]
+    pulled = [each for each in assets if each not in facts]
+    told = f"{BY_HAND} {returns(account.source)}"
     return source_sensor(
         account_automation(account, connect),
         f"{account.source}_reports",
@@ -217,7 +263,11 @@ def reports_sensor(
         "each report that is ready, for dates that wait, and for the daily fact.",
         seconds,
         status,
-        jobs=[orders, dg.define_asset_job(_pull_name(account), selection=list(assets))],
+        jobs=[
+            orders,
+            dg.define_asset_job(_pull_name(account), selection=pulled, description=told),
+            *([dg.define_asset_job(_fact_name(account), selection=facts, description=told)] if facts else []),
+        ],
     )
 
 
@@ -225,8 +275,7 @@ def request_report(account: Account, due: ReportDue) -> dg.RunRequest:
     """One run for one report; its partitions are the dates of the report's range."""
     report = due.report
     definition = account.definition(report.name)
-    datasets = definition.datasets if definition else ()
-    keys = [raw_key(account, report.name), *(clean_key(account, d.feed) for d in datasets)]
+    keys = report_keys(account, definition) if definition else [raw_key(account, report.name)]
     return dg.RunRequest(
         run_key=due.run_key,
         job_name=_pull_name(account),
@@ -238,6 +287,11 @@ def request_report(account: Account, due: ReportDue) -> dg.RunRequest:
             RANGE_END: partition_key(account, report.end, report.scope),
         },
     )
+
+
+def report_keys(account: Account, definition: ReportDefinition) -> list[dg.AssetKey]:
+    """The raw asset of a report and the clean ones of its tables."""
+    return [raw_key(account, definition.name), *(clean_key(account, each.feed) for each in definition.datasets)]
 
 
 def request_delivery(account: Account, flow: FeedFlow, day: date, run_key: str | None = None) -> dg.RunRequest:
@@ -262,7 +316,7 @@ def request_facts(account: Account, due: Sequence[Stale], scopes: Sequence[str])
     name = f"{account.source}/{NAME}"
     return [
         dg.RunRequest(
-            job_name=_pull_name(account),
+            job_name=_fact_name(account),
             asset_selection=[clean_key(account, NAME)],
             tags={
                 **run_tags(account, name),

@@ -18,6 +18,8 @@ from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.workers import WorkerIdentity, Workers, identity_of, started_at, this_worker
 
 RUN_KEY_TAG = "dagster/run_key"
+BACKFILL_TAG = "dagster/backfill"
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 WORKER_TAG = "adplatform/worker"
 """The identity of the process of a run: from its creation where this process runs it, else from its first step."""
 FEED_TAG = "adplatform/feed"
@@ -47,6 +49,11 @@ _UNFINISHED = [
 _WHOSE = ": "
 
 
+def returns(source: str) -> str:
+    """What to know before one terminates a run of a source."""
+    return f"A run that is terminated comes back by itself; `adplatform pause {source}` keeps the source still."
+
+
 def say_of(instance: dg.DagsterInstance, run_id: str, tags: Mapping[str, str]) -> None:
     """Tag a run with what is true of itself: whoever executes it again in Dagster's UI gets a copy of its tags."""
     instance.add_run_tags(run_id, {tag: f"{run_id}{_WHOSE}{said}" for tag, said in tags.items()})
@@ -68,6 +75,8 @@ def at_work(context: dg.AssetExecutionContext | dg.OpExecutionContext, ledger: L
     :func:`work_ended` when nothing is left to do."""
     runner = _runner(context.instance, context.run)
     say_of(context.instance, context.run.run_id, {WORKER_TAG: str(runner)})
+    if FEED_TAG in context.run.tags:
+        context.log.info(returns(context.run.tags[FEED_TAG].partition("/")[0]))
     with Workers(ledger).beating(context.run.run_id, work, runner):
         yield
 

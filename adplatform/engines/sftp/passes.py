@@ -173,7 +173,8 @@ class Passes:
         return found, [self._told("files_not_fetched", f"{len(lost)} files cannot be fetched", _reasons(lost))]
 
     def _carried_out(self, place: Place, plan: Plan, *, clear: bool) -> str:
-        """Files are moved and deleted once only by one listing: what it says of them is soon no longer so."""
+        """Files are moved and deleted once only by one listing: what it says of them is soon no longer so. While the
+        source is paused that is left for a later one."""
         for number in range(len(plan.batches)):
             self._intend(TRANSFER, plan.part(number))
         for number, folder in enumerate(plan.folders):
@@ -185,6 +186,7 @@ class Passes:
             facts = {"source": self.source.name, **each.facts}
             message = Unsent.of(self.declared.topics.failure, each.event, each.subject, facts)
             notify(self.services, self.source.name, message)
+        clear = clear and self.services.ledger.pauses.of(self.source.name) is None
         if clear and self.services.ledger.now() - plan.at <= FRESH:
             for clearing in plan.clearings:
                 try:
