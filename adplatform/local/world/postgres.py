@@ -25,6 +25,8 @@ from adplatform.failures import PermanentFailure
 
 NOBODY = 65534
 """The user ``nobody`` and its group, on Debian and most others."""
+PASSWORD_NAME = "password"  # noqa: S105
+"""In the folder of a server: the file with its superuser's password, for that folder's owner only."""
 _SECONDS = 60.0
 _WATCHED = 'exec 3<&0; { read -r line; kill -INT $$; } <&3 >/dev/null 2>&1 & exec 3<&- </dev/null "$@"'
 """A program, and beside it what asks it to end when nobody holds the other end of its input any more."""
@@ -143,7 +145,7 @@ def _locked(path: Path) -> Iterator[int]:
 
 def _made(home: Path, owner: Mapping[str, Any]) -> str:
     """The password of the superuser; the cluster is made where there is none."""
-    cluster, password_file, made = home / "cluster", home / "password", home / "made"
+    cluster, password_file, made = home / "cluster", home / PASSWORD_NAME, home / "made"
     if not made.exists():
         shutil.rmtree(cluster, ignore_errors=True)  # of one that was killed meanwhile
         password_file.write_text(secrets.token_hex(16), encoding="ascii")

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from moto.backends import get_backend
 
@@ -17,7 +16,7 @@ from adplatform.local.aws import managed
 from adplatform.local.aws.dms.pgoutput import Column
 from adplatform.local.aws.dms.state import DmsBackend
 from adplatform.local.aws.state import LOCK
-from adplatform.local.world.shop.endpoint import SIMULATED_HOST, connection, ensure
+from adplatform.local.world.shop.endpoint import SIMULATED_HOST, superuser
 from adplatform.platform.loopback import is_loopback
 
 MOST_CHANGES = 100_000
@@ -78,11 +77,8 @@ def address(backend: DmsBackend, endpoint: Any) -> Address:
     }
     if name:
         found = {**found, **_secret(backend, name)}
-    if "administration" in found:
-        url = urlsplit(found["administration"])
-        found = connection(f"{url.scheme}://{url.netloc}", "postgres")
-    elif found["host"] == SIMULATED_HOST:
-        found = connection(ensure(managed.CONTROL.data / "shop").url, "postgres")
+    if "administration" in found or found["host"] == SIMULATED_HOST:
+        found = superuser(managed.CONTROL.data / "shop")
     if not is_loopback(found["host"]):
         raise Unreachable(f"the embedded AWS reads databases of this machine only, not of {found['host']!r}")
     return Address(found["host"], int(found["port"]), found["dbname"], found["username"], found["password"])

@@ -11,7 +11,6 @@ from typing import Any
 from adplatform.local.world.administration import Administered, Calls, listed
 from adplatform.local.world.http import served
 from adplatform.local.world.shop.contents import TABLES
-from adplatform.local.world.shop.endpoint import READER
 from adplatform.local.world.shop.world import World
 
 MOST_ORDERS = 100_000
@@ -30,9 +29,9 @@ def _index(world: World) -> dict[str, Any]:
     return {"calls": listed(_CALLS), "connection": world.connection(), "tables": TABLES}
 
 
-def _connection(world: World, user: str = READER) -> dict[str, Any]:
-    """How to connect as reader, or as postgres, who may do anything."""
-    return world.connection(user)
+def _connection(world: World) -> dict[str, Any]:
+    """How to connect as reader."""
+    return world.connection()
 
 
 def _trade(world: World, orders: int = 20) -> dict[str, int]:

@@ -2,12 +2,10 @@
 
 import os
 import secrets
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -17,21 +15,12 @@ from adplatform.local.child import alone_in
 from adplatform.local.world import stored
 from adplatform.local.world.postgres import NOBODY, PostgresServer, postgres_server
 from adplatform.local.world.shop.contents import TABLES, fill
-from adplatform.local.world.shop.endpoint import DATABASE, READER, READER_PASSWORD
+from adplatform.local.world.shop.endpoint import DATABASE, READER, READER_PASSWORD, place_of
 from adplatform.local.world.shop.trade import trade
 from adplatform.platform.clock import utc_now
 
 _SUMS = {"products": "price", "orders": "amount", "order_lines": "quantity * price"}
 _IDENTITY = "identity"
-
-
-def place_of(data: Path) -> Path:
-    """The folder of the PostgreSQL server of the shop that keeps its state in ``data``: in there, and for root below
-    the system's temporary directory, because its server runs as ``nobody``, who may enter neither ``/root`` nor what
-    ``endpoint.ensure`` makes."""
-    if os.geteuid() != 0:
-        return data / "postgres"
-    return Path(tempfile.gettempdir()) / f"adplatform-shop-{sha256(str(data.resolve()).encode()).hexdigest()[:16]}"
 
 
 def forget(data: Path) -> None:
@@ -77,17 +66,9 @@ class World:
             yield
         self.server = None
 
-    def connection(self, user: str = READER) -> dict[str, Any]:
-        """How to connect as ``reader``, who may read the tables, or as ``postgres``, who may do anything; as a secret
-        says it.
-
-        Raises:
-            ValueError: there is no such user.
-        """
-        passwords = {READER: READER_PASSWORD, "postgres": ""}
-        if user not in passwords:
-            raise ValueError(f"there is no user {user!r}; there are {', '.join(passwords)}")
-        return self._server.secret(DATABASE, user, passwords[user])
+    def connection(self) -> dict[str, Any]:
+        """How to connect as ``reader``, who may read the tables, as a secret says it."""
+        return self._server.secret(DATABASE, READER, READER_PASSWORD)
 
     def trade(self, orders: int) -> dict[str, int]:
         """As :func:`~adplatform.local.world.shop.trade.trade`, now."""

@@ -19,9 +19,9 @@ def admin(url: str, name: str = "", body: object = None, **params: str) -> Any:
 
 
 @contextmanager
-def database(url: str, user: str = "reader") -> Iterator[Any]:
+def database(url: str) -> Iterator[Any]:
     """A connection of psycopg that commits each statement."""
-    to = admin(url, "connection", user=user)
+    to = admin(url, "connection")
     with psycopg.connect(
         host=to["host"],
         port=to["port"],

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from adplatform.local.world.shop.contents import CUSTOMERS, ORDERS, TABLES
-from adplatform.local.world.shop.endpoint import connection, ensure
-from adplatform.local.world.shop.world import forget, place_of
+from adplatform.local.world.shop.endpoint import connection, ensure, place_of
+from adplatform.local.world.shop.world import forget
 from adplatform_tests.local.world.shop.support import admin
 
 OWNER = """
