@@ -5,7 +5,10 @@ Their texts go into ledger rows, messages and metadata, which all have limits, s
 """
 
 import errno
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 MAX_TEXT = 8_000
 """Characters of a text for people, at most 32 KB in UTF-8: all that an API says of a wrong column, with the hundreds
@@ -15,11 +18,17 @@ SHOWN = 10
 _MACHINE = frozenset(
     {
         *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOMEM, errno.EIO),
-        *(errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ENODEV, errno.ENXIO),
+        *(errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.EFBIG),
     }
 )
-"""Disk full, over quota, read-only, forbidden, broken or gone; no memory or file handles left. A file that is missing
-may be a mistake of ours."""
+"""Disk full, over quota, read-only, forbidden, broken or gone; no memory or file handles left; a file larger than this
+process may write. A file that is missing may be a mistake of ours."""
+_ACTIONS = {
+    errno.EFBIG: "Raise the size of files that this process may write (`ulimit -f`), or of those that the disk takes",
+    errno.EMFILE: "Raise the number of files that this process may have open (`ulimit -n`)",
+    errno.ENFILE: "Raise the number of files that this machine may have open",
+    errno.ENOMEM: "Give this process more memory",
+}
 
 
 def clipped(text: str, limit: int = MAX_TEXT) -> str:
@@ -73,16 +82,33 @@ class ClaimLost(TransientFailure):
     """Another run has the work, which is no failure of this one: it has nothing left to do."""
 
 
-def local_failure(what: str, error: OSError) -> TransientFailure:
-    """What an error of this machine's files means for ``what``; an errno that no disk explains is an attempt's own."""
-    text = f"{what}: local disk: {error.strerror or type(error).__name__}"
+def local_failure(what: str, error: OSError, place: Path | None = None) -> TransientFailure:
+    """What an error of this machine's files means for ``what``; an errno that no disk explains is an attempt's own.
+    ``place`` is where files are written of which the error does not say the name."""
+    text = f"{what}: local disk: {described(error, place)}"
     if not is_of_machine(error):
         return TransientFailure(text)
-    place = f" ({error.filename})" if error.filename else ""
-    return EnvironmentFailure(
-        f"{text}{place}. Make room, or let this process write below ADPLATFORM_HOME and TMPDIR",
-        cause=f"local disk: {error.errno}",
-    )
+    action = _ACTIONS.get(error.errno or 0, "Make room, or let this process write below ADPLATFORM_HOME and TMPDIR")
+    return EnvironmentFailure(f"{text}. {action}", cause=f"local disk: {error.errno}")
+
+
+def described(error: OSError, place: Path | None = None) -> str:
+    """What the system says of an error, by which number, and of which file: one that is written has no name in it."""
+    number = errno.errorcode.get(error.errno or 0, "")
+    said = (os.strerror(error.errno) if number and error.errno else error.strerror) or type(error).__name__
+    where = f" ({error.filename or place})" if error.filename or place else ""
+    return f"{said}{f' [{number}]' if number else ''}{where}"
+
+
+@contextmanager
+def naming(place: Path) -> Iterator[None]:
+    """An error of the machine that names no file, as of one that is written, names ``place``."""
+    try:
+        yield
+    except OSError as e:
+        if is_of_machine(e) and e.filename is None:
+            e.filename = str(place)
+        raise
 
 
 def is_of_machine(error: OSError) -> bool:

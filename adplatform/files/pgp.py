@@ -69,7 +69,7 @@ def decrypt(
             signed_by = signer(status, policy, origin)
             plaintext.replace(target)
     except OSError as e:
-        raise local_failure(origin, e) from e
+        raise local_failure(origin, e, target.parent) from e
     return Decryption(key, signed_by, size)
 
 

@@ -57,7 +57,7 @@ def unpack(
             budget = Budget(origin, path.stat().st_size if received is None else received, limits)
             return _unpack(path, origin, fmt, work, ordinal, budget, Path(scratch))
     except OSError as e:
-        raise local_failure(origin, e) from e
+        raise local_failure(origin, e, work) from e
 
 
 def _unpack(

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
+from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure, described
 from adplatform.flow import clean, lifecycle, raw
 from adplatform.flow.close import close
 from adplatform.flow.hashing_keys import HashingKeys
@@ -150,7 +150,7 @@ def working(
     except GeneratorExit:  # the orchestrator stopped between two events; the next look asks it why
         raise
     except Exception as e:
-        lifecycle.fail(services, flow, day, run_id, TransientFailure(f"unexpected {type(e).__name__}"))
+        lifecycle.fail(services, flow, day, run_id, TransientFailure(f"unexpected {_told(e)}"))
         raise
     except BaseException:  # interruptions are no Exceptions, whoever raises them
         with stopped() as failure:
@@ -159,6 +159,11 @@ def working(
             else:
                 lifecycle.fail(services, flow, day, run_id, failure)
         raise
+
+
+def _told(error: Exception) -> str:
+    """A mistake of ours without its text, which may quote data; of the system's errors what it says."""
+    return f"{type(error).__name__}: {described(error)}" if isinstance(error, OSError) else type(error).__name__
 
 
 def _failed(services: Services, flow: FeedFlow, day: date, run_id: str, error: Exception) -> bool:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from adplatform.failures import EnvironmentFailure
+from adplatform.failures import EnvironmentFailure, described, naming
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,8 @@ def private_directory(temp: Path, run_id: str) -> Iterator[Path]:
     Each is known by a lock that its process holds and the kernel releases when the process dies, so that it does not
     matter who else knows the run.
 
+    An error of the machine that names no file names the directory.
+
     Raises:
         EnvironmentFailure: ``temp`` cannot be used.
     """
@@ -30,12 +32,13 @@ def private_directory(temp: Path, run_id: str) -> Iterator[Path]:
         work, lock = _made(temp, run_id)
     except OSError as e:
         raise EnvironmentFailure(
-            f"work directory {temp} cannot be used: {e.strerror}. Make room there, let this process write it, or set "
+            f"work directory {temp} cannot be used: {described(e)}. Make room there, let this process write it, or set "
             "ADPLATFORM_HOME to another place"
         ) from e
     with lock:
         try:
-            yield work
+            with naming(work):
+                yield work
         finally:
             shutil.rmtree(work, ignore_errors=True)
 

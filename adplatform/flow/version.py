@@ -12,7 +12,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import PermanentFailure, TransientFailure, naming
+from adplatform.files.budget import require_room
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.store import is_missing
 from adplatform.lake.zones import Zones
@@ -116,7 +117,7 @@ def download(s3: Any, obj: RawObject, target: Path) -> str:
     """Fetch exactly this object version and return its SHA-256.
 
     Raises:
-        TransientFailure: fewer bytes came than the object has.
+        EnvironmentFailure, TransientFailure: as :func:`save`.
     """
     with original(obj):
         body = s3.get_object(**located(obj))["Body"]
@@ -124,9 +125,15 @@ def download(s3: Any, obj: RawObject, target: Path) -> str:
 
 
 def save(body: Any, target: Path, size: int, called: str) -> str:
-    """Stream a response body to ``target``; its SHA-256."""
+    """Stream a response body to ``target``; its SHA-256.
+
+    Raises:
+        EnvironmentFailure: the disk has no room for it; nothing is written then.
+        TransientFailure: fewer bytes came than ``size``.
+    """
+    require_room(target.parent, size, called)
     digest, written = sha256(), 0
-    with target.open("wb") as out:
+    with naming(target), target.open("wb") as out:
         for chunk in body.iter_chunks(1 << 20):
             out.write(chunk)
             digest.update(chunk)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from adplatform.contracts.changes import CHANGED_AT, OP, SEQUENCE
 from adplatform.failures import PermanentFailure
 from adplatform.platform.late import Late
-from adplatform.transform.exhaustion import ran_out
+from adplatform.transform.exhaustion import is_of_disk, ran_out
 from adplatform.transform.rules import identifier, literal, sql_type
 from adplatform.transform.values import OutputColumn
 
@@ -127,8 +127,10 @@ def merging(work: Path, memory_limit: str, threads: int) -> "Iterator[duckdb.Duc
             con.execute("set TimeZone = 'UTC'")
             yield con
         except (duckdb.OutOfMemoryException, duckdb.IOException) as e:
-            raise ran_out(f"a merge under a limit of {memory_limit}", e) from e
+            raise ran_out(f"a merge under a limit of {memory_limit}", e, work) from e
         except duckdb.Error as e:
+            if is_of_disk(e):
+                raise ran_out(f"a merge under a limit of {memory_limit}", e, work) from None
             # Without "from e": DuckDB quotes the offending value, which may be personal.
             raise PermanentFailure(f"rows and changes do not fit together: DuckDB says {type(e).__name__}") from None
 

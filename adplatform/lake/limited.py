@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adplatform.platform.late import Late
-from adplatform.transform.exhaustion import ran_out
+from adplatform.transform.exhaustion import is_of_disk, ran_out
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,4 +28,8 @@ def limited(memory_limit: str, threads: int, spill: Path) -> "Iterator[duckdb.Du
             connection.execute("SET TimeZone = 'UTC'")
             yield connection
     except (duckdb.OutOfMemoryException, duckdb.IOException) as e:
-        raise ran_out(f"work on a table under a limit of {memory_limit}", e) from e
+        raise ran_out(f"work on a table under a limit of {memory_limit}", e, spill) from e
+    except duckdb.Error as e:
+        if not is_of_disk(e):
+            raise
+        raise ran_out(f"work on a table under a limit of {memory_limit}", e, spill) from e

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
-from adplatform.failures import TransientFailure
+from adplatform.failures import TransientFailure, naming
 from adplatform.lake.zones import Zones
 from adplatform.platform.at_once import at_once
 
@@ -109,10 +109,11 @@ class Store:
     def download(self, bucket: str, key: str, path: Path, size: int = _PART) -> None:
         """Fetch an object. One of less ``size``, in bytes, than a part is one call."""
         if size >= _PART:
-            self.s3.download_file(bucket, key, str(path), Config=_transfer())
+            with naming(path):
+                self.s3.download_file(bucket, key, str(path), Config=_transfer())
             return
         body = self.s3.get_object(Bucket=bucket, Key=key)["Body"]
-        with path.open("wb") as file:
+        with naming(path), path.open("wb") as file:
             for chunk in body.iter_chunks(_CHUNK):
                 file.write(chunk)
 

@@ -34,7 +34,7 @@ from adplatform.platform.late import Late
 from adplatform.pull.fact import COLUMNS, HEADERS, MEASURES, PROFILE, Fact, FactInput
 from adplatform.pull.land import publish_slice, slice_settler
 from adplatform.transform.compile import output_columns
-from adplatform.transform.exhaustion import ran_out
+from adplatform.transform.exhaustion import is_of_disk, ran_out
 from adplatform.transform.rules import identifier, literal, sql_type
 
 if TYPE_CHECKING:
@@ -181,8 +181,10 @@ def _write(services: Services, fact: Fact, scope: str, day: date, folder: Path, 
             con.execute(f"create view written as select * from read_parquet({literal(str(target))})")
             return _compared(con, wanted)
         except (duckdb.OutOfMemoryException, duckdb.IOException) as e:
-            raise ran_out(f"{fact.table.name} {day}", e) from e
+            raise ran_out(f"{fact.table.name} {day}", e, folder) from e
         except duckdb.Error as e:
+            if is_of_disk(e):
+                raise ran_out(f"{fact.table.name} {day}", e, folder) from e
             raise PermanentFailure(f"{fact.table.name} {day} cannot be computed: {str(e).splitlines()[0]}") from e
 
 

@@ -20,7 +20,7 @@ from adplatform.platform.late import Late
 from adplatform.privacy import duckdb as privacy
 from adplatform.privacy.keys import HashKey
 from adplatform.transform.compile import Statements, compile_contract, output_columns, partition_column
-from adplatform.transform.exhaustion import ran_out
+from adplatform.transform.exhaustion import is_of_disk, ran_out
 from adplatform.transform.json_lines import read_json_lines
 from adplatform.transform.layouts import refuse_unread
 from adplatform.transform.long_records import refuse_long_records
@@ -138,14 +138,26 @@ def _connect(files: Sequence[InputFile], work: Path, limits: EngineLimits) -> "I
         con = duckdb.connect(":memory:", config=settings)
         try:
             con.execute("set TimeZone = 'UTC'")
+            _close_off(con, [work, directory], [file.path for file in files])
             yield con
         except (duckdb.OutOfMemoryException, duckdb.IOException) as e:
-            raise ran_out(f"the transform under a limit of {limits.memory_limit}", e) from e
+            raise ran_out(f"the transform under a limit of {limits.memory_limit}", e, directory) from e
         except duckdb.Error as e:
+            if is_of_disk(e):
+                raise ran_out(f"the transform under a limit of {limits.memory_limit}", e, directory) from None
             # Without "from e": DuckDB quotes the offending line, which may hold personal data.
             raise _unreadable(e, files, work) from None
         finally:
             con.close()
+
+
+def _close_off(con: "duckdb.DuckDBPyConnection", directories: Sequence[Path], files: Sequence[Path]) -> None:
+    """What a contract says in SQL reads a row; if it could say more, it would still reach no other file."""
+    for setting, paths in (("allowed_directories", directories), ("allowed_paths", files)):
+        listed = ", ".join(literal(str(path.resolve())) for path in paths)
+        con.execute(f"set {setting} = [{listed}]")
+    con.execute("set enable_external_access = false")
+    con.execute("set lock_configuration = true")
 
 
 def _unreadable(error: "duckdb.Error", files: Sequence[InputFile], work: Path) -> PermanentFailure:
