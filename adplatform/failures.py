@@ -6,6 +6,7 @@ Their texts go into ledger rows, messages and metadata, which all have limits, s
 
 import errno
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,26 @@ def listed(items: Iterable[str], shown: int = SHOWN, separator: str = ", ") -> s
     every = list(items)
     more = [f"and {len(every) - shown:,} more"] if len(every) > shown else []
     return separator.join([*every[:shown], *more])
+
+
+_NAME, _END = "\u2068", "\u2069"
+"""Around a name within a text: marks of Unicode that are not seen (FIRST STRONG ISOLATE, POP DIRECTIONAL ISOLATE)."""
+_NAMED = re.compile(f"{_NAME}[^{_END}]*(?:{_END}|$)")
+
+
+def named(name: str) -> str:
+    """The name of a file of somebody else within a text of the ledger, marked as one: it may be personal data."""
+    return f"{_NAME}{plain(name)}{_END}"
+
+
+def unnamed(text: str) -> str:
+    """The text without the names that are marked in it, for messages, logs and what Dagster shows."""
+    return _NAMED.sub("***", text)
+
+
+def plain(text: str) -> str:
+    """The text with its names and without their marks, for commands."""
+    return text.replace(_NAME, "").replace(_END, "")
 
 
 class _Failure(Exception):

@@ -16,7 +16,7 @@ from adplatform.engines.engine import Engine, Finding
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import Target, Watch, again, asked
 from adplatform.engines.window_flows import Window, WindowFlows, feed_name, windows_between
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import PermanentFailure, TransientFailure, plain
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import PURSUED, WROTE, EngineRun, Intention, IntentState
 from adplatform.ledger.ledger import Ledger
@@ -190,7 +190,7 @@ def run_table(ledger: Ledger, source: str, target: str, most: int) -> Table:
 def _wanted(intentions: Sequence[Intention]) -> Iterator[tuple[str, ...]]:
     for each in reversed(intentions):
         if not each.run_id:
-            yield _reason(each.key), _pulled(each), "", str(each.state), "", "", "", each.error
+            yield _reason(each.key), _pulled(each), "", str(each.state), "", "", "", plain(each.error)
 
 
 def _ran(runs: Iterator[EngineRun]) -> Iterator[tuple[str | Text, ...]]:
@@ -205,7 +205,7 @@ def _ran(runs: Iterator[EngineRun]) -> Iterator[tuple[str | Text, ...]]:
             _shown(run.started_at),
             "" if run.records is None else f"{run.records:,}",
             f"{run.objects:,}" if run.ended else "",
-            run.error or run.message,
+            plain(run.error or run.message),
         )
 
 

@@ -51,9 +51,7 @@ def ledger(
     if feed is not None and is_file_id(feed):
         _print_file(services, patterns, feed)
         return
-    for pause in services.ledger.pauses.every():
-        if feed is None or feed.partition("/")[0] == pause.source:
-            console.print(Text(str(pause), style="yellow"), soft_wrap=True)
+    _print_pauses(services.ledger, feed)
     if feed is None or day is None:
         console.print(_delivery_table(services, patterns, feed))
         _print_ignored(services.ledger, patterns, feed)
@@ -97,6 +95,12 @@ def ledger(
             counts = [str(n) for n in (f.rows_in, f.clean, f.superseded, f.quarantined)]
             files.add_row(f"{f.origin}\n{f.file_id}".rstrip(), f.outcome, *counts, f.sha256[:12], f.reason)
         console.print(files)
+
+
+def _print_pauses(ledger: Ledger, feed: str | None) -> None:
+    for pause in ledger.pauses.every():
+        if feed is None or feed.partition("/")[0] == pause.source:
+            console.print(Text(str(pause), style="yellow"), soft_wrap=True)
 
 
 def _print_file(services: Services, patterns: Sequence[Pattern], wanted: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from adplatform.engines.engine import Claim
-from adplatform.failures import listed
+from adplatform.failures import listed, named
 from adplatform.files.arrivals import ClaimedFile
 from adplatform.files.landing import Part
 from adplatform.flow.arrivals import Arrivals
@@ -36,7 +36,7 @@ class Landing:
     @property
     def incomplete(self) -> str:
         """A text for people; empty when all that was claimed has landed."""
-        return "; ".join(f"{len(keys)} objects {why}: {listed(keys)}" for why, keys in self.left.items())
+        return "; ".join(f"{len(keys)} objects {why}: {listed(map(named, keys))}" for why, keys in self.left.items())
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from adplatform.contracts.source import Topics
 from adplatform.engines.landing import Landing
-from adplatform.failures import EnvironmentFailure, TransientFailure, clipped
+from adplatform.failures import EnvironmentFailure, TransientFailure, clipped, unnamed
 from adplatform.flow.outbox import notify
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import WROTE, EngineRun, Intention, RunState
@@ -49,7 +49,7 @@ class Notices:
         """None more is started for it; None when somebody else has ended it."""
         if intention is None:
             return
-        log.error("%s %s: %s; %s", intention.owner, intention.key, intention.error, what_next)
+        log.error("%s %s: %s; %s", intention.owner, intention.key, unnamed(intention.error), what_next)
         facts = {"target": intention.target, "intention": intention.key, "error": intention.error}
         self._send("run_given_up", f"{intention.owner}: a run is {intention.state}", facts)
 
@@ -66,7 +66,7 @@ class Notices:
     def troubled(self, target: str, error: Exception, known: Mapping[str, Trouble]) -> None:
         """What keeps a target from being looked at or started, once; what may pass, when it does not. ``known`` has
         what an earlier look noted of it."""
-        log.error("%s/%s: %s", self.source, target, error)
+        log.error("%s/%s: %s", self.source, target, unnamed(str(error)))
         messages, now = self.services.ledger.messages, self.services.ledger.now()
         what, passing = troubles_of(target)
         if isinstance(error, TransientFailure) and not isinstance(error, EnvironmentFailure):
@@ -81,7 +81,7 @@ class Notices:
 
     def _notify(self, event: str, run: EngineRun, subject: str, why: str) -> None:
         error = clipped(why, _LONGEST)
-        log.warning("%s %s: %s", run.owner, run.run_id, error)
+        log.warning("%s %s: %s", run.owner, run.run_id, unnamed(error))
         self._send(event, subject, {"target": run.target, "run": run.run_id, "error": error})
 
     def _send(self, event: str, subject: str, facts: Mapping[str, str]) -> None:

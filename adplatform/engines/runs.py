@@ -230,8 +230,8 @@ class Watch:
         own = [left for each in pursued if (left := self._pursued(target, each, latest))]
         if not paused:
             own += self._planned(target, [each for each in own if not _overdue(each, latest)])
-        wanted = [] if paused else [each for each in own if _is_due(each, now)]
-        due = [each for each in wanted if not self._fulfilled(target, each, latest)]
+        timely = [] if paused else [each for each in own if _is_due(each, now)]
+        due = [each for each in timely if not self._fulfilled(target, each, latest)]
         # One that others start is looked at when they did.
         wanted = due or ask or (strangers and target.every is None)
         unfit = _unfit(engine) if wanted and target.doubtful() else ""

@@ -96,21 +96,23 @@ def checked_files(
     it; empty when one can.
 
     Raises:
-        PermanentFailure: it lists what can never arrive; the message names the first such file.
+        PermanentFailure: it lists what can never arrive; the message says where in the list the first such file is, for
+            its name may be personal data.
     """
     names: dict[str, str] = {}
-    for file in manifest.files:
+    for number, file in enumerate(manifest.files, start=1):
         reason = _unusable(file.name)
         key = str(PurePosixPath(manifest_key).parent / file.name) if not reason else ""
         if key in names:
-            reason = "is listed twice" if names[key] == file.name else f"is the same file as {names[key]!r}"
+            other = next(place for place, each in enumerate(manifest.files, start=1) if each.name == names[key])
+            reason = "is listed twice" if names[key] == file.name else f"is the same file as number {other}"
         reason = reason or why_not(key)
         if not reason and len(key.encode()) > LONGEST_KEY:
             reason = f"makes a key of more than {LONGEST_KEY} bytes"
         if reason:
             raise PermanentFailure(
-                f"{origin}: it lists {_shortened(file.name)!r}, which {reason}; ask the sender to correct the manifest "
-                "and send it again"
+                f"{origin}: it lists number {number}, which {reason}; ask the sender to correct the manifest and "
+                "send it again"
             )
         names[key] = file.name
     return listed_files(manifest, manifest_key)
@@ -128,10 +130,6 @@ def _unusable(name: str) -> str:
     if parts[-1] in ("", "."):
         return "is a folder, not a file"
     return "holds half a character" if name.encode("utf-8", "ignore").decode() != name else ""
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= MOST_SHOWN else f"{name[:MOST_SHOWN]}..."
 
 
 def versions_by_key(objects: Iterable[RawObject]) -> list[list[RawObject]]:
@@ -227,7 +225,7 @@ def decide(
                 return Wait("no run that wrote it has ended" if by_run else f"no {arrival.manifest} yet")
             found, missing = _listed(objects, listed)
             if missing:
-                return Wait(f"{len(missing)} of {len(listed)} listed files are missing, first {missing[0]!r}")
+                return Wait(f"{len(missing)} of {len(listed)} listed files are missing, first number {missing[0]}")
             if not again and not any(m.number > delivery.settled_arrivals for m in (*markers, *found)):
                 return Wait(_UNLISTED[arrival.complete_when])
             return Settle(f"all {len(found)} listed files are there", found)
@@ -248,13 +246,14 @@ def _quiet(arrival: Arrival, pending: Sequence[RawObject], data: tuple[RawObject
     return Wait("objects may still come", min(quiet_at, latest_at))
 
 
-def _listed(objects: Sequence[RawObject], listed: Mapping[str, ListedFile]) -> tuple[tuple[RawObject, ...], list[str]]:
-    """The listed objects that are there in their listed version and size, and the names of the files that are not.
+def _listed(objects: Sequence[RawObject], listed: Mapping[str, ListedFile]) -> tuple[tuple[RawObject, ...], list[int]]:
+    """The listed objects that are there in their listed version and size, and the places in the list of those that are
+    not, from 1.
     What somebody has excluded is neither, nor what the declaration ignores of an engine's files."""
     newest = {o.key: o for o in newest_versions(objects)}
     exact = {(o.key, o.version): o for o in objects}
     found, missing = [], []
-    for key, file in listed.items():
+    for number, (key, file) in enumerate(listed.items(), start=1):
         version = file.version if isinstance(file, ClaimedFile) else ""
         obj = exact.get((key, version)) if version else newest.get(key)
         states = {obj.state} if obj else {o.state for o in objects if o.key == key and version in ("", o.version)}
@@ -262,7 +261,7 @@ def _listed(objects: Sequence[RawObject], listed: Mapping[str, ListedFile]) -> t
         if states and states <= left_out:
             continue
         if obj is None or (file.bytes is not None and obj.size != file.bytes):
-            missing.append(file.name)
+            missing.append(number)
         else:
             found.append(obj)
     return tuple(sorted(found, key=lambda o: o.number)), missing

@@ -17,7 +17,7 @@ from adplatform.flow.budget import UNLIMITED, Budget, in_turns
 from adplatform.flow.listing import Round, Version, list_page, list_versions
 from adplatform.flow.source import FeedFlow, Source, refusal, to_object
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.objects import MOST_RECORDED, ObjectState, RawObject
+from adplatform.ledger.objects import MOST_RECORDED, ObjectState, RawObject, file_id
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,8 @@ class Arrivals:
                 raise
             if self._all_known(event):
                 return False
-            raise TransientFailure(f"s3://{event.bucket}/{event.key}: S3 does not describe it: {e}") from e
+            called = file_id(event.bucket, event.key, event.version_id or "")
+            raise TransientFailure(f"{called}: S3 does not describe it: {e}") from e
         found = {**head, "Key": event.key, "Size": head["ContentLength"]}
         return self._record(*self.object_of(found, "event"))
 
@@ -173,7 +174,7 @@ class Arrivals:
         new = self.ledger.objects.record(feed, obj, refused.action if refused else "")
         if new and obj.reason:
             level = logging.WARNING if refused and refused.action else logging.INFO
-            log.log(level, "ignored %s: %s", obj.uri, obj.reason)
+            log.log(level, "ignored %s of %s: %s", obj.file_id, feed, obj.reason)
         return new
 
     def object_of(self, found: Version, seen_by: str = "listing") -> tuple[str, RawObject]:

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
@@ -424,10 +424,11 @@ def _filled_before(ledger: Ledger, flow: FeedFlow, day: date) -> Mapping[str, in
     return row.filled if row else {}
 
 
-def _promised_rows(promised: Mapping[str, int], outcomes: Iterable[FileOutcome]) -> tuple[AuditFinding, ...]:
+def _promised_rows(promised: Mapping[str, int], outcomes: Collection[FileOutcome]) -> tuple[AuditFinding, ...]:
     """The sender's manifest says how many rows each file has; what was read must agree."""
     read = {o.origin: o.rows_in for o in outcomes if o.outcome in (Outcome.LOADED, Outcome.EMPTY)}
     told = {origin: rows for origin, rows in promised.items() if origin in read}
     wrong = {origin: rows for origin, rows in told.items() if read[origin] != rows}
-    text = listed((f"{o}: {read[o]} rows, the manifest says {rows}" for o, rows in wrong.items()), separator="; ")
+    called = {o.origin: o.called for o in outcomes}
+    text = listed((f"{called[o]}: {read[o]} rows, the manifest says {n}" for o, n in wrong.items()), separator="; ")
     return (AuditFinding("manifest_rows", not wrong, True, text or "as the manifest says", {"files": len(told)}),)

@@ -86,7 +86,7 @@ def archive_key(zones: Zones, flow: FeedFlow, day: date, key: str, version: str)
 
 def _copied(services: Services, flow: FeedFlow, obj: RawObject) -> bool:
     """Copy the object, and remember where it is; an excluded one only where it is still there."""
-    with aws_failures(obj.uri):
+    with aws_failures(obj.file_id):
         if obj.state is ObjectState.EXCLUDED and not is_there(services.s3, obj):
             return False
         _copy(services, flow, obj)
@@ -102,12 +102,12 @@ def _copy(services: Services, flow: FeedFlow, obj: RawObject) -> None:
     except ClientError as e:
         if e.response["ResponseMetadata"]["HTTPStatusCode"] not in (404, 412):
             raise
-        raise TransientFailure(f"{obj.uri}: version {obj.version} is not in the landing zone any more") from e
+        raise TransientFailure(f"{obj.file_id} is not in the landing zone any more") from e
     # An ETag that is the same is a digest of the same bytes; under KMS, or of parts, it may be another.
     if etag != obj.etag:
         copied = services.s3.head_object(Bucket=services.zones.raw_bucket, Key=target)
         if copied["ContentLength"] != obj.size:
-            raise TransientFailure(f"{obj.uri}: its archive copy has {copied['ContentLength']} of {obj.size} bytes")
+            raise TransientFailure(f"{obj.file_id}: its archive copy has {copied['ContentLength']} of {obj.size} bytes")
     services.ledger.objects.archived(flow.name, obj, target)
 
 
@@ -126,7 +126,7 @@ def _delete_originals(s3: Any, objects: Sequence[RawObject]) -> None:
 
 
 def _delete_original(s3: Any, obj: RawObject) -> None:
-    with aws_failures(obj.uri):
+    with aws_failures(obj.file_id):
         _delete_version(s3, obj)
 
 

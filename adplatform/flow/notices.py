@@ -11,6 +11,7 @@ from adplatform.flow.outbox import send_unsent
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Look, Problem
 from adplatform.flow.source import Source
+from adplatform.ledger.objects import is_file_id
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +30,15 @@ def notify_refused(services: Services, source: Source) -> None:
         if last is not None and ledger.now() - last.at < _REFUSED_EVERY:
             continue
         count = f"{refused.objects} objects" if refused.objects != 1 else "an object"
-        log.warning("%s: %s refused, first %s: %s", refused.feed, count, refused.first, refused.reason)
+        first = refused.first if is_file_id(refused.first) else ""  # an earlier release noted the name
+        log.warning("%s: %s refused, first %s: %s", refused.feed, count, first, refused.reason)
         sent = services.notifier(topics.get(refused.feed, source.feeds[0].topics)).failure(
             "objects_refused",
             f"{refused.feed}: {count} refused",
             {
                 "feed": refused.feed,
                 "objects": refused.objects,
-                "first": refused.first,
+                "first": first,
                 "reason": refused.reason,
                 "action": refused.action,
             },

@@ -39,12 +39,13 @@ def _infected(services: Services, obj: RawObject) -> str:
     """What the scan says against it; "" when nothing. What is in the archive was looked at when it was delivered."""
     if services.settings.malware_scan == "off" or obj.archived_key:
         return ""
-    with aws_failures(f"tags of {obj.uri}"):
+    with aws_failures(f"tags of {obj.file_id}"):
         answer: dict[str, Any] = services.s3.get_object_tagging(**located(obj))
     scan, said = scan_of(answer["TagSet"])
     if scan is Scan.MISSING and services.settings.malware_scan == "required":
         raise EnvironmentFailure(
-            f"{obj.uri} is not scanned for malware yet: it has no tag {SCAN_TAG}. See that GuardDuty scans the bucket",
+            f"{obj.file_id} is not scanned for malware yet: it has no tag {SCAN_TAG}. See that GuardDuty scans "
+            "the bucket",
             cause="objects are not scanned for malware",
         )
     return said if scan is Scan.REFUSED else ""

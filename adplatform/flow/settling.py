@@ -510,9 +510,9 @@ class Settler:
             for version in versions:
                 try:
                     body = _read_manifest(self.s3, version)
-                    manifest = parse_manifest(body, version.uri)
+                    manifest = parse_manifest(body, version.file_id)
                     listed |= checked_files(
-                        manifest, version.key, version.uri, lambda key: self._why_not(flow, day, key)
+                        manifest, version.key, version.file_id, lambda key: self._why_not(flow, day, key)
                     )
                 except PermanentFailure as e:
                     refused.append((version, str(e)))
@@ -718,11 +718,13 @@ def _content(more: Sequence[str], entry: Entry) -> tuple[Any, ...]:
 
 def _read_manifest(s3: Any, obj: RawObject) -> bytes:
     if obj.size > MAX_MANIFEST:
-        raise PermanentFailure(f"{obj.uri}: {obj.size} bytes are too many for a manifest; the limit is {MAX_MANIFEST}")
+        raise PermanentFailure(
+            f"{obj.file_id}: {obj.size} bytes are too many for a manifest; the limit is {MAX_MANIFEST}"
+        )
     try:
-        with aws_failures(obj.uri):
+        with aws_failures(obj.file_id):
             return read_object(s3, obj)
     except PermanentFailure as e:
         raise Unreadable(
-            f"{obj.uri}: the manifest cannot be read, ask the sender to send it again: {e.__cause__}"
+            f"{obj.file_id}: the manifest cannot be read, ask the sender to send it again: {e.__cause__}"
         ) from e

@@ -115,8 +115,8 @@ class Arrived:
 
 @dataclass(frozen=True)
 class Refused:
-    """Objects of a feed that were refused for one reason since somebody was last notified: how many, the key of the
-    first, and what there is to do."""
+    """Objects of a feed that were refused for one reason since somebody was last notified: how many, what the
+    first is called, and what there is to do."""
 
     feed: str
     reason: str
@@ -220,7 +220,7 @@ class Objects:
                 writes += [] if first_arrival else [self.table.put_write(source, arrived, NEW)]
             else:
                 writes = [self.table.put_write(source, Ignored(obj.identity, feed, obj.day))]
-                writes += [self._refused_write(feed, obj.uri, obj.reason, action)] if action and first else []
+                writes += [self._refused_write(feed, obj.file_id, obj.reason, action)] if action and first else []
             writes.append(
                 self.table.put_write(feed, row, "#state = :state", {":state": str(ObjectState.IGNORED)}, ["state"])
                 if known
@@ -268,7 +268,7 @@ class Objects:
             "attribute_exists(pk) AND (attribute_not_exists(#reason) OR #reason <> :reason)",
             ["reason"],
         )
-        counted = [self._refused_write(feed, obj.uri, reason, action)] if action else []
+        counted = [self._refused_write(feed, obj.file_id, reason, action)] if action else []
         while not self.table.transact([update, *counted]):
             found = self.table.get(RawObject, feed, obj.sort_key)
             if found is None or found.reason == reason:

@@ -1,7 +1,7 @@
 """Messages to people and to other tools, through two SNS topics: success and failure.
 
 A message is JSON for machines and a readable text for e-mail. It names feeds, dates, counts and reasons; never a value
-from the data.
+from the data, nor the name of a file (:func:`adplatform.failures.unnamed`).
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adplatform.failures import MAX_TEXT, clipped
+from adplatform.failures import MAX_TEXT, clipped, unnamed
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +42,14 @@ class Notifier:
         try:
             self._publish(self.failure_topic, event, subject, facts)
         except (BotoCoreError, ClientError) as e:
-            log.error("%s, but nobody could be notified: %s", subject, e)
+            log.error("%s, but nobody could be notified: %s", unnamed(subject), e)
             return False
         return True
 
     def _publish(self, topic: str, event: str, subject: str, facts: dict[str, Any]) -> None:
         self.sns.publish(
             TopicArn=topic,
-            Subject=subject.encode("ascii", "replace").decode().replace("\n", " ")[: SUBJECT_LIMIT - 1],
+            Subject=unnamed(subject).encode("ascii", "replace").decode().replace("\n", " ")[: SUBJECT_LIMIT - 1],
             MessageStructure="json",
             Message=message_of(event, subject, facts),
             MessageAttributes={"event": {"DataType": "String", "StringValue": event}},
@@ -65,7 +65,7 @@ def message_of(event: str, subject: str, facts: dict[str, Any]) -> str:
     for many, long in _BOUNDS:
         bounded = _bounded(facts, many, long)
         machine = json.dumps({"event": event, **bounded}, sort_keys=True, default=str)
-        readable = "\n".join([clipped(subject, long), "", *(f"{n}: {_shown(v)}" for n, v in bounded.items())])
+        readable = "\n".join([clipped(unnamed(subject), long), "", *(f"{n}: {_shown(v)}" for n, v in bounded.items())])
         message = json.dumps({"default": machine, "email": readable})
         if len(message) < MESSAGE_LIMIT - len(event):
             break
@@ -76,7 +76,7 @@ def _bounded(facts: dict[str, Any], many: int, long: int) -> dict[str, Any]:
     bounded: dict[str, Any] = {}
     for name, value in facts.items():
         if isinstance(value, dict):
-            bounded[name] = {clipped(str(k), long): _text(v, long) for k, v in list(value.items())[:many]}
+            bounded[name] = {clipped(unnamed(str(k)), long): _text(v, long) for k, v in list(value.items())[:many]}
         elif isinstance(value, list | tuple):
             bounded[name] = [_text(v, long) for v in value[:many]]
         else:
@@ -87,7 +87,7 @@ def _bounded(facts: dict[str, Any], many: int, long: int) -> dict[str, Any]:
 
 
 def _text(value: Any, long: int) -> Any:
-    return clipped(value, long) if isinstance(value, str) else value
+    return clipped(unnamed(value), long) if isinstance(value, str) else value
 
 
 def _shown(value: Any) -> str:

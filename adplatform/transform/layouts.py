@@ -128,14 +128,14 @@ def accept(
         _check_declared(contract, file, header)
         undeclared = [name for name in header if name not in names]
         if undeclared and contract.schema_policy != "evolve":
-            reason = f"columns not declared in the contract: {_listed(undeclared)}"
+            reason = f"columns not declared in the contract: {_shown(header, undeclared)}"
             if contract.schema_policy == "freeze":
                 raise BadFile(file.origin, Reason.LAYOUT, f"{reason}; declare them, or set schema_policy")
             refused.append(RefusedFile(file.origin, reason))
             continue
         for name in undeclared:
             if name not in extra:
-                extra[name] = _evolved(extra, taken, file, name)
+                extra[name] = _evolved(extra, taken, file, header, name)
         columns = tuple(names.get(name) or extra[name].name for name in header)
         grouped.setdefault((columns, lines), []).append(file)
     layouts = tuple(Layout(columns, tuple(files), lines) for (columns, lines), files in grouped.items())
@@ -180,21 +180,25 @@ def _check_declared(contract: Contract, file: InputFile, header: tuple[str, ...]
         raise BadFile(file.origin, Reason.LAYOUT, f"declared columns are missing from the header: {_listed(missing)}")
     twice = sorted(name for name, count in counts.items() if count > 1)
     if twice:
-        raise BadFile(file.origin, Reason.LAYOUT, f"columns stand twice: {_listed(twice)}")
+        raise BadFile(file.origin, Reason.LAYOUT, f"columns stand twice: {_shown(header, twice)}")
     if contract.format.header_order == "strict" and [name for name in header if name in known] != declared:
         raise BadFile(file.origin, Reason.LAYOUT, "columns are not in the declared order, and header_order is strict")
 
 
-def _evolved(extra: Mapping[str, Column], taken: Mapping[str, str], file: InputFile, header: str) -> Column:
+def _evolved(
+    extra: Mapping[str, Column], taken: Mapping[str, str], file: InputFile, names: Sequence[str], header: str
+) -> Column:
     """The column of text that a header which nobody declared becomes.
 
     Raises:
         BadFile: the table cannot have it, or has another of that name.
     """
     name = re.sub(r"[^a-z0-9_]+", "_", header.lower()).strip("_")
-    others = {column.name: f"{clipped(written, 100)!r}" for written, column in extra.items()}
+    others = {column.name: _other(written) for written, column in extra.items()}
     why = ""
-    if _CONTROL.search(header):
+    if _VALUE.search(header):
+        why = "is called as a value would be, with an @ or many digits (see that the file has a header)"
+    elif _CONTROL.search(header):
         why = "holds control characters"
     elif owner := taken.get(name) or others.get(name):
         why = f"would be {name} in the table, which is the name of {owner}"
@@ -208,7 +212,7 @@ def _evolved(extra: Mapping[str, Column], taken: Mapping[str, str], file: InputF
         raise BadFile(
             file.origin,
             Reason.LAYOUT,
-            f"undeclared column {clipped(header, 100)!r} cannot be added by schema_policy: evolve: it {why}; declare "
+            f"undeclared column {_shown(names, [header])} cannot be added by schema_policy: evolve: it {why}; declare "
             "it with field under a name of its own, leave it out with drop, or have it renamed",
         )
     return Column(name=name, field=header)
@@ -221,6 +225,27 @@ def _taken(contract: Contract, reserved: Iterable[str]) -> dict[str, str]:
     for column in contract.columns:
         names |= dict.fromkeys(stored_names(column), f"what {column.name} is stored as")
     return names | {column.name: "a declared column" for column in contract.columns}
+
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_VALUE = re.compile(r"@|[0-9]{5}")
+
+
+def _is_plain(name: str) -> bool:
+    return bool(_PLAIN.fullmatch(name) and not _VALUE.search(name))
+
+
+def _other(name: str) -> str:
+    return _listed([name]) if _is_plain(name) else "another that nobody declared"
+
+
+def _shown(header: Sequence[str], undeclared: Iterable[str]) -> str:
+    """Names that nobody declared, as far as they are certainly names: of others, which may be values of a file that has
+    no header, the place."""
+    plain = [name for name in undeclared if _is_plain(name)]
+    hidden = [str(header.index(name) + 1) for name in undeclared if name not in plain]
+    places = [f"number {listed(hidden)} (not shown, as it may be a value)"] if hidden else []
+    return ", ".join([*([_listed(plain)] if plain else []), *places])
 
 
 def _listed(names: Iterable[str]) -> str:

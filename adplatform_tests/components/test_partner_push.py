@@ -148,7 +148,8 @@ def test_a_bad_file_is_refused_by_name_or_put_aside(services: Services, instance
         platform.put(f"{feed}/dt={YESTERDAY}/_SUCCESS", b"")
     results = platform.process()
     assert [r.success for r in results] == [False, True]
-    assert "wrong.csv" in platform.delivery("orders").error
+    [wrong] = [o for o in services.ledger.objects.of_day("acme/orders", YESTERDAY) if o.key.endswith("wrong.csv")]
+    assert f"{wrong.file_id}: declared columns are missing" in platform.delivery("orders").error
     assert platform.query("select count(*) from {aside}") == [(1,)]
     outcomes = platform.services.ledger.publications.file_outcomes("acme/aside", YESTERDAY, 1)
     assert {o.origin.rsplit("/", 1)[-1]: o.outcome for o in outcomes} == {

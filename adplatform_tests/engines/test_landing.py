@@ -9,7 +9,7 @@ import pytest
 from adplatform.engines.engine import Claim
 from adplatform.engines.landing import Landing
 from adplatform.engines.notices import what_is_left
-from adplatform.failures import MAX_TEXT
+from adplatform.failures import MAX_TEXT, named
 from adplatform.ledger.engine_run import EngineRun, RunState
 from adplatform_tests.engines.fake_engine import LIMITS
 from adplatform_tests.engines.world import Brought, settled_entries
@@ -93,7 +93,7 @@ def test_a_file_that_its_run_reports_and_nobody_finds_is_an_outcome_and_holds_up
     replicated.look()
     replicated.settle()
     assert [key.rpartition("/")[2] for key in replicated.delivered(day)] == ["a.csv"]
-    assert replicated.run(run_id).error == f"1 objects that it reports are not there: {gone}"
+    assert replicated.run(run_id).error == f"1 objects that it reports are not there: {named(gone)}"
     assert [message[0] for message in replicated.messages] == ["run_incomplete"]
 
 

@@ -9,7 +9,7 @@ import pytest
 from adplatform.engines.engine import Finding
 from adplatform.engines.failed import failed_runs
 from adplatform.engines.runs import Watch
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import PermanentFailure, TransientFailure, named
 from adplatform.flow.arrivals import Arrivals
 from adplatform.flow.budget import Budget
 from adplatform.ledger.engine_run import IntentState, RunState
@@ -210,7 +210,7 @@ def test_objects_that_fit_no_feed_are_named_and_the_others_land(watched: Brought
     watched.look()
     watched.settle()
     assert watched.delivered(watched.base.clock().date()) == [key]
-    assert watched.run(run_id).error == f"1 objects fit no feed: {strange}"
+    assert watched.run(run_id).error == f"1 objects fit no feed: {named(strange)}"
 
 
 def test_another_run_of_the_same_date_adds_to_its_delivery(watched: Brought) -> None:

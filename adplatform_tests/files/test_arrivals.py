@@ -141,10 +141,15 @@ def listing(*names: str, **sizes: int) -> dict[str, ListedFile]:
     ("objects", "listed", "settled", "expected"),
     [
         ([obj("a", 1)], None, 0, "no manifest.json yet"),
-        ([obj("manifest.json", 1)], listing("a", "b"), 0, "2 of 2 listed files are missing, first 'a'"),
-        ([obj("manifest.json", 1), obj("b", 2)], listing("a", "b"), 0, "1 of 2 listed files are missing, first 'a'"),
+        ([obj("manifest.json", 1)], listing("a", "b"), 0, "2 of 2 listed files are missing, first number 1"),
+        (
+            [obj("manifest.json", 1), obj("b", 2)],
+            listing("a", "b"),
+            0,
+            "1 of 2 listed files are missing, first number 1",
+        ),
         ([obj("a", 1), obj("manifest.json", 2)], listing(a=10), 0, ["a@1"]),
-        ([obj("a", 1), obj("manifest.json", 2)], listing(a=11), 0, "1 of 1 listed files are missing, first 'a'"),
+        ([obj("a", 1), obj("manifest.json", 2)], listing(a=11), 0, "1 of 1 listed files are missing, first number 1"),
         ([obj("a", 1), obj("manifest.json", 2), obj("a", 3, 1, size=11)], listing(a=11), 0, ["a@3"]),
         ([obj("a", 1), obj("x", 2), obj("manifest.json", 3)], listing("a"), 0, ["a@1"]),
         ([obj("manifest.json", 1)], {}, 0, []),
@@ -183,7 +188,7 @@ def test_a_reopened_delivery_does_not_wait_for_a_file_that_no_manifest_lists() -
 
 def test_a_reopened_delivery_takes_no_half_of_a_newer_manifest() -> None:
     objects = [obj("a", 1), obj("manifest.json", 2), obj("manifest.json", 3, 1)]
-    expected = "1 of 2 listed files are missing, first 'b'"
+    expected = "1 of 2 listed files are missing, first number 2"
     assert outcome(LISTED, objects, at(1), settled=2, listed=listing("a", "b"), extra=1) == expected
 
 
@@ -265,18 +270,18 @@ def test_a_broken_manifest_is_refused_with_its_first_mistake(body: bytes, senten
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [
-        ([""], "lists '', which is empty"),
+        ([""], "lists number 2, which is empty"),
         (["  "], "which is empty"),
-        (["../other/a.csv"], "lists '../other/a.csv', which leads out of the manifest's folder"),
+        (["../other/a.csv"], "lists number 2, which leads out of the manifest's folder"),
         (["sub/../../a.csv"], "which leads out of the manifest's folder"),
         ([".."], "which leads out of the manifest's folder"),
         (["/landing/acme/a.csv"], "which is an address, not a name relative to the manifest"),
         (["s3://raw/a.csv"], "which is an address, not a name relative to the manifest"),
         (["sub/"], "which is a folder, not a file"),
         (["."], "which is a folder, not a file"),
-        (["a.csv", "a.csv"], "lists 'a.csv', which is listed twice"),
-        (["a.csv", "./a.csv"], "lists './a.csv', which is the same file as 'a.csv'"),
-        (["taken.csv"], "lists 'taken.csv', which is somebody else's"),
+        (["a.csv", "a.csv"], "lists number 3, which is listed twice"),
+        (["a.csv", "./a.csv"], "lists number 3, which is the same file as number 2"),
+        (["taken.csv"], "lists number 2, which is somebody else's"),
         (["x" * 1100], "which makes a key of more than 1024 bytes"),
     ],
 )
@@ -288,7 +293,7 @@ def test_a_manifest_that_can_never_be_met_is_refused_with_the_first_such_file(na
     assert str(refused.value).startswith("s3://raw/manifest.json: it lists ")
     assert sentence in str(refused.value)
     assert str(refused.value).endswith("ask the sender to correct the manifest and send it again")
-    assert len(str(refused.value)) < 500
+    assert all(name not in str(refused.value) for name in names if name.strip(" ./"))
 
 
 @given(st.lists(st.text(max_size=12), max_size=4))

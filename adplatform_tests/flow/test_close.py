@@ -119,7 +119,7 @@ def test_an_arrival_at_any_call_of_closing_fails_nothing_and_stays_pending(world
 def test_an_original_that_is_gone_before_it_was_archived_is_a_failure_not_a_success(world: World) -> None:
     obj = objects(world)[0]
     world.bare_s3.delete_object(Bucket=obj.bucket, Key=obj.key, VersionId=obj.version)
-    with pytest.raises(TransientFailure, match=f"version {obj.version} is not in the landing zone any more"):
+    with pytest.raises(TransientFailure, match=f"{obj.file_id} is not in the landing zone any more"):
         close(world, flow(world), claim(world), 1.0)
     assert objects(world)[0].archived_key == ""
 

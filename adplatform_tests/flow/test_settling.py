@@ -702,12 +702,18 @@ def test_a_permanent_failure_waits_for_an_object_or_an_operator(world: World) ->
 # -- partners' manifests
 
 
+def called(world: World, file: str) -> str:
+    """What messages call a file of today."""
+    [found] = [o for o in objects(world, "listed") if o.key == world.key("listed", TODAY, file)]
+    return found.file_id
+
+
 def test_a_broken_manifest_is_reported_once_and_holds_up_no_other_feed(world: World) -> None:
     world.deliver("listed", "manifest.json", b"{")
     settled(world)
     flow = world.flow("listed")
     error = delivery(world, "listed").error
-    assert error.startswith(f"s3://raw/{world.key('listed', TODAY, 'manifest.json')}: not a manifest")
+    assert error.startswith(f"{called(world, 'manifest.json')}: not a manifest")
     assert Problem(flow, TODAY, error).facts == {"feed": "acme/listed", "date": str(TODAY), "error": error}
     assert Problem(flow, TODAY, error).subject == f"acme/listed {TODAY}: cannot settle"
     due, problems = world.settler.due(NOBODY)
@@ -732,7 +738,7 @@ def test_a_manifest_that_is_gone_is_a_problem_of_its_feed_only(world: World) -> 
     world.settler.arrivals.receive()
     world.bare_s3.keys[key].clear()
     settled(world)
-    assert f"s3://raw/{key}: the manifest cannot be read" in delivery(world, "listed").error
+    assert f"{called(world, 'manifest.json')}: the manifest cannot be read" in delivery(world, "listed").error
 
 
 def test_manifests_that_are_denied_hinder_the_source_and_are_no_problem_of_their_dates(world: World) -> None:
@@ -807,7 +813,7 @@ def test_an_operator_can_settle_past_a_broken_manifest(world: World) -> None:
     world.settler.arrivals.receive()
     done = world.settler.settle(world.flow("listed"), delivery(world, "listed"), anyway=True)
     assert done is not None
-    assert done.settled_because.startswith("an operator did not wait (s3://raw/")
+    assert done.settled_because.startswith("an operator did not wait (file:")
     assert contents(world, "listed") == {"a.csv": b"1"}
 
 
@@ -899,7 +905,7 @@ def test_a_broken_manifest_beside_good_ones_is_reported_once_and_does_not_hold_t
     assert (refused.feed, refused.objects, refused.first) == (
         "acme/listed",
         1,
-        f"s3://raw/{world.key('listed', TODAY, '01/manifest.json')}",
+        called(world, "01/manifest.json"),
     )
     assert "not a manifest" in refused.reason
     assert "ask the sender to send a correct manifest" in refused.action
@@ -923,7 +929,7 @@ def test_of_a_manifest_that_was_sent_again_broken_the_good_one_counts_and_keeps_
     world.deliver("listed", "manifest.json", b'{"files": "all"}')
     world.deliver("listed", "a.csv")
     assert world.tick(NOBODY) == []
-    assert delivery(world, "listed").waiting == "1 of 2 listed files are missing, first 'b.csv'"
+    assert delivery(world, "listed").waiting == "1 of 2 listed files are missing, first number 2"
     assert [r.objects for r in world.ledger.objects.refused("acme")] == [1]
     world.deliver("listed", "b.csv")
     assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a1"]

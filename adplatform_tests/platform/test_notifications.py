@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from adplatform.failures import named, plain, unnamed
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.platform.notifications import MESSAGE_LIMIT, Notifier, message_of
@@ -39,3 +40,14 @@ def test_lists_that_are_cut_are_counted_and_short_facts_stay_as_they_are() -> No
 def test_a_message_that_cannot_be_sent_says_so(services: Services) -> None:
     gone = Notifier(services.sns, services.topic_arn("none"), services.topic_arn("none"))
     assert not gone.failure("run_failed", "s", {})
+
+
+def test_a_message_has_no_name_of_a_file_that_a_text_marks_as_one() -> None:
+    text = f"2 files are refused: {named('ann@example.com.csv')}: too long; {named('b' * 90)}"
+    facts = {"error": text, "list": [text], "reasons": {named("c.csv"): 1}}
+    sent = message_of("files_refused", f"{named('d.csv')} stays", facts)
+    assert json.loads(json.loads(sent)["default"])["error"] == "2 files are refused: ***: too long; ***"
+    assert not any(name in sent for name in ("example", "bbb", "c.csv", "d.csv", "2068"))
+    # A text that is cut within a name says nothing of it either, and commands show names as they are.
+    assert unnamed(text[:35]) == "2 files are refused: ***"
+    assert plain(text).startswith("2 files are refused: ann@example.com.csv: too long")

@@ -7,6 +7,7 @@ import dagster as dg
 
 from adplatform.contracts.model import Contract
 from adplatform.contracts.source import Topics
+from adplatform.failures import unnamed
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.zones import Zones
 from adplatform.ledger.engine_run import EngineRun
@@ -151,7 +152,7 @@ def engine_run_metadata(run: EngineRun) -> Mapping[str, Any]:
         "records": run.records,
         "bytes": run.bytes,
         "objects": run.objects,
-        "note": run.error or run.message,
+        "note": unnamed(run.error or run.message),
         "ledger": dg.MetadataValue.md(f"`adplatform runs {run.source}`"),
     }
     return {f"adplatform/{name}": value for name, value in shown.items() if value}

@@ -18,7 +18,7 @@ from adplatform.engines.sftp.listings import MOST_ITEMS
 from adplatform.engines.sftp.memories import Memories, Remembered
 from adplatform.engines.sftp.plans import Clearing, Plan, Plans, Told, batches_of
 from adplatform.engines.sftp.provided_connectors import Connector
-from adplatform.failures import PermanentFailure, TransientFailure, clipped, listed
+from adplatform.failures import PermanentFailure, TransientFailure, clipped, listed, named
 from adplatform.flow.outbox import notify
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
@@ -192,9 +192,9 @@ class Passes:
                 try:
                     self.connector.start(clearing.operation, **clearing.arguments)
                 except PermanentFailure as e:
-                    log.warning("%s: %s is not cleared away: %s", self.source.name, clearing.path, e)
+                    log.warning("%s: a file is not cleared away: %s", self.source.name, e)
                 except TransientFailure as e:
-                    log.warning("%s: %s is left for a later listing: %s", self.source.name, clearing.path, e)
+                    log.warning("%s: a file is left for a later listing: %s", self.source.name, e)
                     break
         return plan.said
 
@@ -267,7 +267,7 @@ def _summed_up(listing: ConnectorListing, chosen: Chosen, taken: int, refused: i
 
 
 def _reasons(files: Mapping[str, str]) -> str:
-    said = (f"{path}: {why}" for path, why in sorted(files.items()))
+    said = (f"{named(path)}: {why}" for path, why in sorted(files.items()))
     return clipped(listed(said, separator="; "), _LONGEST)
 
 
@@ -275,7 +275,7 @@ def _stay(clearings: Sequence[Clearing]) -> str:
     folders = sorted({each.target.rpartition("/")[0] for each in clearings if each.target})
     there = f"have {listed(folders)} made, since a connector makes no folder, and " if folders else ""
     done = "moved" if folders else "deleted"
-    paths = listed(sorted(each.path for each in clearings))
+    paths = listed(named(path) for path in sorted(each.path for each in clearings))
     return clipped(f"{paths} are published and could not be {done}: {there}let the account do so", _LONGEST)
 
 

@@ -23,6 +23,7 @@ from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.files.malware import Scan, scan_of
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.messages import Unsent
+from adplatform.ledger.objects import file_id
 from adplatform.ledger.rows import digest
 from adplatform.ledger.uploads import Finding, Upload
 from adplatform.platform.aws import Aws
@@ -72,8 +73,9 @@ class Step:
         return name if self.key.startswith(_LANDING) and rest else _PLATFORM
 
     @property
-    def uri(self) -> str:
-        return f"s3://{self.bucket}/{self.key}"
+    def called(self) -> str:
+        """What logs and failures call the file, whose name may be personal data; the ledger has it by the execution."""
+        return f"the file of {self.source} of execution {self.execution}"
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def with_answer(clients: Clients, step: Step, context: Context, work: Callable[[
     try:
         answer.give("SUCCESS" if left() > 0 and work(left) else "FAILURE")
     except (PermanentFailure, TransientFailure, ClientError, BotoCoreError) as e:
-        log.error("%s: %s", step.uri, e)
+        log.error("%s: %s", step.called, e)
         answer.give("FAILURE")
     finally:
         late.cancel()
@@ -166,7 +168,7 @@ def checked(clients: Clients, step: Step, left: Callable[[], float]) -> Upload:
     Raises:
         PermanentFailure, TransientFailure: AWS refuses something.
     """
-    with aws_failures(step.uri):
+    with aws_failures(step.called):
         known = clients.ledger.uploads.get(step.source, step.execution)
         return known or clients.ledger.uploads.record(step.source, _looked_at(clients, step, left))
 
@@ -178,7 +180,7 @@ def note_cut_off(clients: Clients, step: Step) -> None:
     Raises:
         PermanentFailure, TransientFailure: AWS refuses something.
     """
-    with aws_failures(step.uri):
+    with aws_failures(step.called):
         upload, ledger = _described(clients, step), clients.ledger
         if upload.finding is not Finding.REPLACED:
             why = "the session ended in the middle of the file; it is not read, the partner has to send it again"
@@ -196,7 +198,7 @@ def note_failure(clients: Clients, step: Step) -> None:
     Raises:
         PermanentFailure, TransientFailure: AWS refuses something.
     """
-    with aws_failures(step.uri):
+    with aws_failures(step.called):
         ledger = clients.ledger
         known = ledger.uploads.get(step.source, step.execution)
         if known is None or known.finding is Finding.CHECKED:
@@ -235,7 +237,7 @@ class _Answer:
                 WorkflowId=step.workflow, ExecutionId=step.execution, Token=step.token, Status=status
             )
         except (refused.InvalidRequestException, refused.ResourceNotFoundException) as e:
-            log.warning("%s: the step has an answer already, or is over: %s", step.uri, e)
+            log.warning("%s: the step has an answer already, or is over: %s", step.called, e)
 
 
 @cache
@@ -324,7 +326,9 @@ def _scanned(clients: Clients, upload: Upload, left: Callable[[], float]) -> Upl
         if scan is Scan.CLEAN or policy == "if_scanned":
             break
         if left() < _LOOK_AGAIN:
-            raise TransientFailure(f"{upload.uri} was not scanned for malware in time")
+            raise TransientFailure(
+                f"{file_id(upload.bucket, upload.key, _identity(upload))} was not scanned for malware in time"
+            )
         clients.sleep(_LOOK_AGAIN)
     return upload
 
@@ -337,15 +341,15 @@ def _notify(clients: Clients, step: Step, upload: Upload, event: str, what: str)
     """
     facts = {
         "source": step.source,
-        "file": step.uri,
+        "file": file_id(step.bucket, step.key, _identity(upload)),
         "user": step.user,
         "server": step.server,
         "reason": upload.reason,
         "execution": step.execution,
     }
-    message = Unsent.of(None, event, f"{step.source}: {what}: {step.key.rpartition('/')[2]}", facts)
+    message = Unsent.of(None, event, f"{step.source}: {what}", facts)
     noted = f"upload/{digest(step.bucket, step.key, _identity(upload) if upload.size else step.etag)}"
-    with aws_failures(step.uri):
+    with aws_failures(step.called):
         messages = clients.ledger.messages
         if not messages.note_unsent(step.source, noted, message):
             return

@@ -30,7 +30,7 @@ from adplatform.files.malware import SCAN_TAG
 from adplatform.flow.outbox import send_unsent
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
-from adplatform.ledger.objects import RawObject
+from adplatform.ledger.objects import RawObject, file_id
 from adplatform.ledger.uploads import Finding
 from adplatform_tests.support.platforms import TODAY, Inbox
 
@@ -145,7 +145,9 @@ def test_a_bad_file_is_refused_and_somebody_notified_once(
     assert upload.finding is Finding.REFUSED
     assert reason in upload.reason
     [message] = inbox.read()
-    assert (message["event"], message["file"], message["user"]) == ("upload_failed", step.uri, "acme")
+    assert (message["event"], message["user"]) == ("upload_failed", "acme")
+    assert KEY.rpartition("/")[2] not in str(message)
+    assert message["file"] == file_id(step.bucket, KEY, upload.version)
     assert reason in message["reason"]
     assert ready.ledger.messages.unsent("acme") == []
 

@@ -1,0 +1,273 @@
+"""Personal data in every corner of what a sender delivers, and a look at every place where some of it could be read.
+
+Values begin with one word and names of files with another, so that whatever is derived from them is found as well.
+"""
+
+import io
+import json
+import logging
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pyarrow.parquet as pq
+import pytest
+
+from adplatform.flow.services import Services
+from adplatform.lake.quarantine import entries, read_rows
+from adplatform.ledger.delivery import DeliveryState
+from adplatform.platform.aws import Aws
+from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform, make_services, resources_with
+
+VALUE, NAME = "zqvalue", "zqname"
+CLEAR = ("landing/", "archive/", "prepared/", "quarantine/")
+"""Where values in clear may be."""
+NAMED = (*CLEAR, "manifests/", "claims/", "publications/")
+"""Where names of files may be, beside the ledger."""
+LEDGERS_OWN = {"key", "origin", "first", "archived_key", "prepared_key", "packed"}
+"""The attributes of the ledger that have names of files."""
+
+ONE = {"complete_when": "count", "expected_files": 1}
+LIST = {"complete_when": "manifest"}
+COLUMNS = {"id": {"type": "int", "required": True}, "email": {"pii": "email"}, "amount": "decimal(9,2)"}
+
+
+def feed(name: str, arrival: dict[str, Any] = ONE, **more: Any) -> dict[str, Any]:
+    common = {"name": name, "start_date": "2026-01-01", "arrival": arrival, "bounds": {"max_quarantined": 0.95}}
+    return {**common, "columns": COLUMNS, **more}
+
+
+DERIVED = {
+    **COLUMNS,
+    "secret": {"drop": True},
+    "mail": {"expression": "lower(trim(email))"},
+    "tail": {"expression": "concat(secret, '!')", "pii": "generic_id"},
+}
+FEEDS = [
+    feed("orders", columns=DERIVED, key="id"),
+    feed("frozen"),
+    feed("cased"),
+    feed("evolving", schema_policy="evolve"),
+    feed("aside", schema_policy="quarantine"),
+    feed("zipped", format={"kind": "csv", "compression": "zip"}, bad_file="quarantine"),
+    feed("lines", format={"kind": "ndjson"}, columns={**COLUMNS, "deep": {"field": "who.mail", "pii": "email"}}),
+    feed("document", format={"kind": "json"}),
+    feed("table", format={"kind": "parquet"}),
+    feed("waiting", LIST),
+    feed("twisted", LIST),
+    feed("counted", LIST),
+    feed("broken_list", LIST),
+    feed("cipher", pgp={"private_keys": ["{unique}/ours"], "signer_keys": ["{unique}/theirs"]}),
+    feed("no_key", pgp={"private_keys": ["{unique}/bad"], "signer_keys": ["{unique}/theirs"]}),
+]
+
+
+def zipped(**members: str) -> bytes:
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(f"{NAME}-{name}.csv", text)
+    return body.getvalue()
+
+
+def listing(*names: str, **more: Any) -> bytes:
+    return json.dumps({"files": [{"name": name, **more} for name in names]}).encode()
+
+
+ROW = f"1,{VALUE}.a@person.example,1.50\n"
+GOOD = f"id,email,amount\n{ROW}"
+NESTED = {"id": 1, "email": f"{VALUE}@person.example", "who": {"mail": f"{VALUE}@deep.example"}, "amount": "1"}
+DELIVERED: dict[str, dict[str, bytes | str]] = {
+    "orders": {
+        f"{NAME}-ann@person.example.csv": "id,email,amount,secret\n"
+        f"1,{VALUE}.a@person.example,1.50,{VALUE}-s\n"
+        f"2,{VALUE}.b@person.example,{VALUE} in a number,{VALUE}-s\n"
+        f"{VALUE} as a key,{VALUE},1,{VALUE}\n"
+        f'3,"{VALUE} {VALUE},1,2\n'
+        f"4,{VALUE}@person.example,1,{VALUE},{VALUE}-more\n"
+    },
+    "frozen": {f"{NAME}.csv": f"id,email,amount,{VALUE}@head.example\n{ROW.strip()},{VALUE}\n"},
+    "cased": {f"{NAME}.csv": f"{VALUE} Ann,{VALUE},Email\n{ROW}"},
+    "evolving": {f"{NAME}.csv": f"id,email,amount,{VALUE}@head.example\n{ROW.strip()},{VALUE}\n"},
+    "aside": {f"{NAME}.csv": f"id,email,amount,{VALUE} {VALUE}\n{ROW.strip()},{VALUE}\n"},
+    "zipped": {f"{NAME}.zip": zipped(a=GOOD, b=f"id,email\n1,{VALUE}\n")},
+    "lines": {
+        f"{NAME}.ndjson": "\n".join(
+            [json.dumps(NESTED), f'{{"id": {VALUE}}}', f"{VALUE}", json.dumps({**NESTED, "amount": [VALUE]}), ""]
+        )
+    },
+    "document": {f"{NAME}.json": f'[{json.dumps(NESTED)}, {{"id": 1, "{VALUE}": {VALUE}}}]'},
+    "table": {f"{NAME}.parquet": f"PAR1{VALUE}" * 20 + "PAR1"},
+    "waiting": {"manifest.json": listing(f"{NAME}-missing.csv"), f"{NAME}.csv": GOOD},
+    "twisted": {"manifest.json": listing(f"../{NAME}.csv"), f"{NAME}.csv": GOOD},
+    "counted": {"manifest.json": listing(f"{NAME}.csv", rows=7), f"{NAME}.csv": GOOD},
+    "broken_list": {"manifest.json": f'{{"files": [{{"name": {VALUE}', f"{NAME}.csv": GOOD},
+    "cipher": {f"{NAME}.csv.pgp": GOOD},
+    "no_key": {f"{NAME}.csv.pgp": GOOD},
+}
+PUBLISHED = {"orders", "zipped", "lines"}
+
+
+@pytest.fixture(scope="module")
+def delivered(module_services: Services, one_instance: dg.DagsterInstance) -> Iterator[tuple[Platform, str]]:
+    """Everything was delivered and processed; with the platform all that was said to a log or of a tick."""
+    services = module_services
+    unique = services.settings.raw_bucket
+    for name in ("ours", "theirs", "bad"):
+        services.secrets.create_secret(Name=f"{unique}/{name}", SecretString=f"{VALUE} is no key")
+    declared = json.loads(json.dumps({"source": "acme", "feeds": FEEDS}).replace("{unique}", unique))
+    platform = make_platform(services, declared, one_instance)
+    said = io.StringIO()
+    handler = logging.StreamHandler(said)
+    handler.setLevel(logging.INFO)
+    logging.getLogger().addHandler(handler)
+    assert platform.messages.read() == []
+    try:
+        for name, files in DELIVERED.items():
+            for file, body in sorted(files.items()):
+                platform.put(f"{name}/dt={YESTERDAY}/{file}", body.encode() if isinstance(body, str) else body)
+        platform.put(f"{NAME}-loose.txt", VALUE.encode())
+        ticks = list(looks(platform))
+    finally:
+        logging.getLogger().removeHandler(handler)
+    yield platform, said.getvalue() + "\n".join(ticks)
+
+
+def looks(platform: Platform) -> Iterator[str]:
+    """What every tick of the sensor says until nothing is due, and the runs that it asks for done."""
+    sensor = platform.definitions.resolve_sensor_def("acme_arrivals")
+    cursor = None
+    while True:
+        context = dg.build_sensor_context(
+            instance=platform.instance,
+            definitions=platform.definitions,
+            resources=resources_with(platform.services),
+            cursor=cursor,
+        )
+        ticked = sensor.evaluate_tick(context)
+        cursor = ticked.cursor
+        yield str(ticked)
+        if not ticked.run_requests:
+            return
+        for request in ticked.run_requests:
+            platform.run(request)
+
+
+def places(text: str, word: str) -> list[str]:
+    """What is around each place of a word, so that a failure says where it came from."""
+    lower, found, at = text.lower(), [], -1
+    while (at := lower.find(word, at + 1)) >= 0:
+        found.append(text[max(0, at - 150) : at + 60])
+    return found
+
+
+def test_the_deliveries_come_to_what_they_are_meant_to(delivered: tuple[Platform, str]) -> None:
+    platform, _ = delivered
+    published = {name for name in DELIVERED if platform.delivery(name).state is DeliveryState.PUBLISHED}
+    assert published >= PUBLISHED
+    assert len(platform.query("select * from {orders}")) == 1
+    assert not published & {
+        "frozen",
+        "cased",
+        "evolving",
+        "document",
+        "table",
+        "waiting",
+        "twisted",
+        "cipher",
+        "no_key",
+    }
+
+
+def test_no_log_and_no_tick_has_values_or_names_in_clear(delivered: tuple[Platform, str]) -> None:
+    said = delivered[1]
+    assert "file:" in said
+    assert places(said, VALUE) == places(said, NAME) == []
+
+
+def test_no_message_has_values_or_names_in_clear(delivered: tuple[Platform, str]) -> None:
+    messages = delivered[0].messages.read()
+    assert {message["event"] for message in messages} >= {"delivery_published", "objects_refused"}
+    said = json.dumps(messages)
+    assert places(said, VALUE) == places(said, NAME) == []
+
+
+def test_no_event_run_or_asset_of_dagster_has_values_or_names_in_clear(delivered: tuple[Platform, str]) -> None:
+    instance = delivered[0].instance
+    records = [record for run in instance.get_runs() for record in instance.all_logs(run.run_id)]
+    assert len(records) > 100
+    said = "\n".join(dg.serialize_value(record) for record in records) + str(list(instance.get_runs()))
+    assert places(said, VALUE) == places(said, NAME) == []
+
+
+def test_the_catalog_and_the_clean_zone_have_neither(delivered: tuple[Platform, str]) -> None:
+    services, found = delivered[0].services, []
+    database = f"{services.settings.database_prefix}acme"
+    for table in services.glue.get_tables(DatabaseName=database)["TableList"]:
+        found += [json.dumps(table, default=str)]
+        partitions = services.glue.get_partitions(DatabaseName=database, TableName=table["Name"])["Partitions"]
+        found += [json.dumps(partitions, default=str)]
+    for key, body in objects(services, services.zones.clean_bucket):
+        found += [key, read(key, body)]
+    said = "\n".join(found)
+    assert "file:" in said
+    assert places(said, VALUE) == places(said, NAME) == []
+
+
+def test_the_raw_zone_has_them_only_where_that_is_meant(delivered: tuple[Platform, str]) -> None:
+    services = delivered[0].services
+    for key, body in objects(services, services.zones.raw_bucket):
+        text = f"{key}\n{read(key, body)}"
+        assert not places(text, VALUE) or key.startswith(CLEAR), key
+        assert not places(text, NAME) or key.startswith(NAMED), key
+        assert not (key.startswith("quarantine/") and places(text, NAME)), key
+
+
+def test_the_ledger_has_names_and_no_values(delivered: tuple[Platform, str]) -> None:
+    ledger = delivered[0].services.ledger
+    pages = ledger.client.get_paginator("scan").paginate(TableName=delivered[0].services.settings.ledger_table)
+    items = [item for page in pages for item in page["Items"]]
+    assert any(places(json.dumps(item["key"]), NAME) for item in items if "key" in item)
+    assert places(json.dumps(items, default=str), VALUE) == []
+    others = [{name: value for name, value in item.items() if name not in LEDGERS_OWN} for item in items]
+    assert places(json.dumps(others, default=str), NAME) == []
+
+
+def test_no_file_of_the_machine_has_any(delivered: tuple[Platform, str]) -> None:
+    for path in delivered[0].services.settings.home.rglob("*"):
+        assert NAME not in path.name
+        if path.is_file():
+            text = path.read_bytes().decode(errors="replace")
+            assert places(text, VALUE) == places(text, NAME) == [], path
+
+
+def test_a_look_at_the_quarantine_shows_none_unless_it_is_asked_for(delivered: tuple[Platform, str]) -> None:
+    platform, shown = delivered[0], []
+    for name in PUBLISHED:
+        contract = platform.flow(name).feed.contract
+        for entry in entries(platform.services.ledger, f"acme/{name}", YESTERDAY):
+            shown += list(read_rows(platform.services.store, entry.key, contract)) if entry.key else []
+            shown += [file.reason for file in entry.files]
+    assert len(shown) > 5
+    assert places(str(shown), VALUE) == places(str(shown), NAME) == []
+
+
+def read(key: str, body: bytes) -> str:
+    """What is in an object; Parquet is compressed."""
+    if not key.endswith(".parquet") or VALUE.encode() in body:
+        return body.decode(errors="replace")
+    table = pq.read_table(io.BytesIO(body))
+    return f"{table.column_names} {table.schema.metadata} {table.to_pylist()}"
+
+
+def objects(services: Services, bucket: str) -> Iterator[tuple[str, bytes]]:
+    pages = services.s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
+    for each in (each for page in pages for each in page.get("Versions", ())):
+        found = services.s3.get_object(Bucket=bucket, Key=each["Key"], VersionId=each["VersionId"])
+        yield each["Key"], found["Body"].read()
+
+
+@pytest.fixture(scope="module")
+def module_services(aws: Aws, tmp_path_factory: pytest.TempPathFactory) -> Services:
+    return make_services(aws, tmp_path_factory.mktemp("home"))
