@@ -12,6 +12,7 @@ from adplatform.local.endpoint import ensure
 from adplatform.local.world.postgres import PostgresServer, postgres_server
 from adplatform.local.world.shop.world import forget
 from adplatform.platform.aws import Aws, local_aws
+from adplatform_tests.support.clients import copied_clients
 from adplatform_tests.support.databases import Database, database_of
 from adplatform_tests.support.instances import as_if_new
 from adplatform_tests.support.platforms import drop_table, make_services
@@ -26,6 +27,12 @@ def pytest_collection_finish() -> None:
 
 def pytest_unconfigure() -> None:
     gc.unfreeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_clients() -> Iterator[None]:
+    with copied_clients():
+        yield
 
 
 @pytest.fixture(scope="session")

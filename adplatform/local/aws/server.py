@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,14 @@ def _create_app(service: str) -> Any:
 
 
 class _Request(Request):
+    """What moto and we ask for several times a request is made once, and the URL without werkzeug's way by IRIs."""
+
     from_wsgi_server = True
+
+    @cached_property
+    def raw_url(self) -> str:
+        query = self.query_string.decode()
+        return f"http://{self.host}{self.raw_path}{'?' if query else ''}{query}"
 
 
 class Service:
@@ -117,7 +124,7 @@ class Service:
 def _response(request: _Request, answer: Callable[..., Any]) -> Any:
     """As ``moto.core.utils.convert_to_flask_response`` makes it."""
     try:
-        result = answer(request, request.raw_url, dict(request.headers))
+        result = answer(request, request.raw_url, dict(iter(request.headers)))
     except ClientError as e:
         result = 400, {}, e.response["Error"]["Message"]
     status, headers, content = result if len(result) == 3 else (200, {}, result)
