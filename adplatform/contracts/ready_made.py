@@ -6,11 +6,11 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError
 
 from adplatform.contracts.hints import did_you_mean
 from adplatform.contracts.model import Column, Strict
+from adplatform.platform.packaged_yaml import packaged_yaml
 
 _FOLDER = "ready_made_feeds"
 _ENDING = ".yaml"
@@ -43,8 +43,9 @@ def ready_made_of(connector: str) -> ReadyMadeFeeds | None:
     """The ready-made feeds of a connector; None without any."""
     if connector not in connectors():
         return None
-    text = (resources.files(__package__) / _FOLDER / f"{connector}{_ENDING}").read_text(encoding="utf-8")
-    return ReadyMadeFeeds.model_validate(yaml.safe_load(text))
+    return ReadyMadeFeeds.model_validate(
+        packaged_yaml(resources.files(__package__) / _FOLDER / f"{connector}{_ENDING}")
+    )
 
 
 def extended(given: Mapping[str, Any], connector: str) -> dict[str, Any]:

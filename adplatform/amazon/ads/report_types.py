@@ -5,9 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
-import yaml
-
 from adplatform.contracts.hints import did_you_mean
+from adplatform.platform.packaged_yaml import packaged_yaml
 
 _APART = frozenset({"adGroup", "campaignPlacement"})
 """Groupings of spCampaigns that the API takes with campaign, but refuses together."""
@@ -45,8 +44,7 @@ class _Catalogue:
 
 @functools.cache
 def _catalogue() -> _Catalogue:
-    text = resources.files(__package__).joinpath("report_types.yaml").read_text(encoding="utf-8")
-    document = yaml.safe_load(text)
+    document = packaged_yaml(resources.files(__package__) / "report_types.yaml")
     types = {column: kind for kind, columns in document["types"].items() for column in columns}
     return _Catalogue(types, {name: _report_type(name, spec) for name, spec in document["report_types"].items()})
 

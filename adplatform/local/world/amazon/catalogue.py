@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-import yaml
+from adplatform.platform.packaged_yaml import packaged_yaml
 
 DEMAND_SIDE = "dsp"
 """What the ids of report types begin with that are for advertisers of the demand-side platform only."""
@@ -33,8 +33,8 @@ class ReportType:
 @functools.cache
 def report_types() -> Mapping[str, ReportType]:
     """By their ids. Those of the demand-side platform, and of several products together, are not simulated."""
-    text = resources.files(__package__).joinpath("catalogue.yaml").read_text(encoding="utf-8")
-    return {name: _report_type(each) for name, each in yaml.safe_load(text).items()}
+    catalogue = packaged_yaml(resources.files(__package__) / "catalogue.yaml")
+    return {name: _report_type(each) for name, each in catalogue.items()}
 
 
 def _report_type(each: Mapping[str, Any]) -> ReportType:
