@@ -19,49 +19,42 @@ OF_DMS = [SCHEMA.field(name) for name in ("Op", "dms_ts", "ar_h_change_seq")]
 AT = "2026-11-01 00:00:00.123456"
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        pytest.param(
-            "LOAD00000001.csv", f"Op,dms_ts,id,status,amount,ar_h_change_seq\nI,{AT},1,new,1.50,\n", id="a load"
+def test_lines_are_read(services: Services) -> None:
+    """In each of these forms, also packed; each file brings a row of its own."""
+    header, without_op = "Op,dms_ts,id,status,amount,ar_h_change_seq", "dms_ts,id,status,amount,ar_h_change_seq"
+    forms = [
+        ("a load", "LOAD{:08X}.csv", f"{header}\nI,{AT},{{id}},new,1.50,\n"),
+        ("a load without Op", "LOAD{:08X}.csv", f"{without_op}\n{AT},{{id}},new,1.50,\n"),
+        ("a load of a segment", "segment1_LOAD{:08X}.csv", f"{header}\nI,{AT},{{id}},new,1.50,\n"),
+        (
+            "columns in another order",
+            "20261101-101010{:03}.csv",
+            f"ar_h_change_seq,amount,id,status,Op,dms_ts\n{{seq}},1.50,{{id}},new,I,{AT}\n",
         ),
-        pytest.param(
-            "LOAD0000000A.csv", f"dms_ts,id,status,amount,ar_h_change_seq\n{AT},1,new,1.50,\n", id="one without Op"
+        (
+            "a counter of four digits, lines of Windows, no last end of line",
+            "20261101-1010101{:03}.csv",
+            f"{header}\r\nI,{AT},{{id}},new,1.50,{{seq}}",
         ),
-        pytest.param(
-            "segment1_LOAD00000001.csv",
-            f"Op,dms_ts,id,status,amount,ar_h_change_seq\nI,{AT},1,new,1.50,\n",
-            id="of a segment",
+        (
+            "folders of hours, all quoted",
+            "2026/11/01/10/20261101-101010{:03}.csv",
+            f'"Op","dms_ts","id","status","amount","ar_h_change_seq"\n"I","{AT}","{{id}}","new","1.50","{{seq}}"\n',
         ),
-        pytest.param(
-            "20261101-101010123.csv",
-            f"ar_h_change_seq,amount,id,status,Op,dms_ts\n{sequence(1)},1.50,1,new,I,{AT}\n",
-            id="columns in another order",
+        (
+            "insertions only, without Op",
+            "20261101-101010{:03}.csv",
+            f"{without_op}\n{AT},{{id}},new,1.50,{{seq}}\n",
         ),
-        pytest.param(
-            "20261101-1010101234.csv",
-            f"Op,dms_ts,id,status,amount,ar_h_change_seq\r\nI,{AT},1,new,1.50,{sequence(1)}",
-            id="a counter of four digits, lines of Windows, no last end of line",
-        ),
-        pytest.param(
-            "2026/11/01/10/20261101-101010123.csv",
-            f'"Op","dms_ts","id","status","amount","ar_h_change_seq"\n"I","{AT}","1","new","1.50","{sequence(1)}"\n',
-            id="folders of hours, all quoted",
-        ),
-        pytest.param(
-            "20261101-101010123.csv",
-            f"dms_ts,id,status,amount,ar_h_change_seq\n{AT},1,new,1.50,{sequence(1)}\n",
-            id="insertions only, without Op",
-        ),
-    ],
-)
-@pytest.mark.parametrize("packed", [False, True])
-def test_lines_are_read(services: Services, name: str, text: str, packed: bool) -> None:
+    ]
     shop = followed_source(services, [CSV])
-    body = text.encode()
-    shop.put_bytes(f"{name}.gz" if packed else name, gzip.compress(body) if packed else body)
+    written = dict(enumerate(((*form, packed) for form in forms for packed in (False, True)), 1))
+    for n, (_, name, text, packed) in written.items():
+        body = text.format(id=n, seq=sequence(n)).encode()
+        shop.put_bytes(name.format(n) + ".gz" * packed, gzip.compress(body) if packed else body)
     shop.merge()
-    assert shop.rows() == [(1, "new", Decimal("1.50"))]
+    unread = written.keys() - {id for id, *values in shop.rows() if values == ["new", Decimal("1.50")]}
+    assert not [(what, packed) for n, (what, _, _, packed) in written.items() if n in unread]
 
 
 def test_a_null_a_comma_and_a_line_break_are_told_apart(services: Services) -> None:
@@ -232,21 +225,19 @@ def test_what_breaks_the_contract_in_a_deletion_is_kept_nowhere(services: Servic
     ]
 
 
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        (f"D,{AT},x,new,1.50,{sequence(1)}", "bad_bigint:id"),
-        (f"D,{AT},,new,1.50,{sequence(1)}", "required:id"),
-        (f"D,{AT},1,new,1.50,{sequence(1)[1:]}", "pattern:_seq"),
-        (f"D,{AT},1,new,1.50,", "check:sequence"),
-        (f"D,never,1,new,1.50,{sequence(1)}", "bad_timestamp:_changed_at"),
-        (f"D,,1,new,1.50,{sequence(1)}", "required:_changed_at"),
-        (f"X,{AT},1,new,1.50,{sequence(1)}", "not_allowed:_op"),
-    ],
-)
-def test_a_deletion_without_its_key_sequence_or_time_is_quarantined(services: Services, line: str, reason: str) -> None:
+def test_a_deletion_without_its_key_sequence_or_time_is_quarantined(services: Services) -> None:
+    refused = {
+        f"D,{AT},x,new,1.50,{sequence(1)}": "bad_bigint:id",
+        f"D,{AT},,new,1.50,{sequence(2)}": "required:id",
+        f"D,{AT},1,new,1.50,{sequence(3)[1:]}": "pattern:_seq",
+        f"D,{AT},1,new,1.50,": "check:sequence",
+        f"D,never,1,new,1.50,{sequence(4)}": "bad_timestamp:_changed_at",
+        f"D,,1,new,1.50,{sequence(5)}": "required:_changed_at",
+        f"X,{AT},1,new,1.50,{sequence(6)}": "not_allowed:_op",
+    }
     shop = followed_source(services, [{**CSV, "bounds": {"max_quarantined": 1}}])
-    shop.put_bytes("20261101-101010123.csv", f"Op,dms_ts,id,status,amount,ar_h_change_seq\n{line}\n".encode())
+    lines = "".join(f"{line}\n" for line in refused)
+    shop.put_bytes("20261101-101010123.csv", f"Op,dms_ts,id,status,amount,ar_h_change_seq\n{lines}".encode())
     shop.process()
     [published] = services.ledger.publications.of_feed(shop.followed.changes.name)
-    assert dict(published.reasons) == {reason: 1}
+    assert dict(published.reasons) == dict.fromkeys(refused.values(), 1)
