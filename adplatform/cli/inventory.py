@@ -62,4 +62,5 @@ def show(source: str, found: Inventory) -> None:
 
 def _told(run: EngineRun) -> str:
     at = f" of {run.started_at:%Y-%m-%d %H:%M} UTC" if run.started_at else ""
-    return f"{last_part(run.run_id)}{at}, {run.objects:,} files, {run.bytes or 0:,} bytes"
+    size = f", {run.bytes:,} bytes" if run.bytes is not None else ""
+    return f"{last_part(run.run_id)}{at}, {run.objects:,} files{size}"
