@@ -13,6 +13,7 @@ import typer
 from pydantic import BaseModel
 
 from adplatform.cli.context import connect, console, errors
+from adplatform.contracts.templates import templated
 from adplatform.contracts.yaml_files import Declared
 from adplatform.failures import PermanentFailure
 from adplatform.flow.pattern import Pattern
@@ -154,7 +155,7 @@ def schema(
     """Print the JSON Schema of a component's attributes, for editors."""
     if component not in KINDS:
         raise PermanentFailure(f"no component {component!r}; there are {', '.join(KINDS)}")
-    print(json.dumps(Models()[component].model_json_schema(), indent=2))
+    print(json.dumps(templated(Models()[component]).model_json_schema(), indent=2))
 
 
 def onboard(source: Annotated[str, typer.Argument(help="A source.")]) -> None:

@@ -11,6 +11,7 @@ from adplatform.components.assembly.arrivals import Arrivals, deadline_schedule
 from adplatform.components.assembly.automation import Automation, asking_sensor
 from adplatform.components.assembly.care import care_schedules
 from adplatform.components.assembly.crawls import with_crawls
+from adplatform.components.assembly.declared import declared
 from adplatform.components.assembly.delivery_assets import clean_asset, raw_asset
 from adplatform.components.assembly.engine_runs import TICKS
 from adplatform.components.assembly.folds import fold_asset, with_folds
@@ -18,6 +19,7 @@ from adplatform.components.assembly.replications import replication_checks, with
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.components.assembly.specs import with_hook
 from adplatform.contracts.changes import ChangesSource
+from adplatform.contracts.templates import templated
 from adplatform.engines.changes import ChangedFiles, database_changes
 from adplatform.platform.settings import Settings, read_settings
 
@@ -74,13 +76,11 @@ class DatabaseChanges(dg.Component):
 
     @classmethod
     def get_model_cls(cls) -> type[ChangesSource]:
-        return ChangesSource
+        return templated(ChangesSource)
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
-        if not isinstance(attributes, ChangesSource):
-            raise dg.DagsterInvalidDefinitionError(f"{context.path}: DatabaseChanges needs attributes")
-        return cls(attributes)
+        return cls(declared(ChangesSource, attributes, context))
 
     def get_asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
         """Called with the spec of every asset; override it in a subclass to change owners, tags, kinds, group,

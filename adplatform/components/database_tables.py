@@ -9,12 +9,14 @@ from pydantic import BaseModel
 from adplatform.changes.pulled import with_keys
 from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.crawls import with_crawls
+from adplatform.components.assembly.declared import declared
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
 from adplatform.components.assembly.extracts import reading_jobs, table_readings, with_extracts
 from adplatform.components.assembly.folds import fold_asset, with_folds
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.components.assembly.specs import with_hook
 from adplatform.contracts.database import DatabaseSource
+from adplatform.contracts.templates import templated
 from adplatform.engines.databases import PulledFiles, database_tables
 from adplatform.platform.settings import Settings, read_settings
 
@@ -72,13 +74,11 @@ class DatabaseTables(dg.Component):
 
     @classmethod
     def get_model_cls(cls) -> type[DatabaseSource]:
-        return DatabaseSource
+        return templated(DatabaseSource)
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
-        if not isinstance(attributes, DatabaseSource):
-            raise dg.DagsterInvalidDefinitionError(f"{context.path}: DatabaseTables needs attributes")
-        return cls(attributes)
+        return cls(declared(DatabaseSource, attributes, context))
 
     def get_asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
         """Called with the spec of every asset; override it in a subclass to change owners, tags, kinds, group,

@@ -9,9 +9,11 @@ from pydantic import BaseModel
 from adplatform.components.assembly.arrivals import Arrivals
 from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.crawls import with_crawls
+from adplatform.components.assembly.declared import declared
 from adplatform.components.assembly.pushed import pushed_definitions
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.contracts.source import FileSource
+from adplatform.contracts.templates import templated
 from adplatform.flow.pushed import PushedFiles, pushed_files
 from adplatform.platform.settings import Settings, read_settings
 
@@ -64,14 +66,11 @@ class PartnerPush(dg.Component):
 
     @classmethod
     def get_model_cls(cls) -> type[FileSource]:
-        """The attributes are the contract model itself: what is reviewed is what runs, so there are no templates."""
-        return FileSource
+        return templated(FileSource)
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
-        if not isinstance(attributes, FileSource):
-            raise dg.DagsterInvalidDefinitionError(f"{context.path}: a PartnerPush needs attributes")
-        return cls(attributes)
+        return cls(declared(FileSource, attributes, context))
 
     def get_asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
         """Called with the spec of every asset; override it in a subclass to change owners, tags, kinds, group,

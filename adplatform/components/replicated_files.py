@@ -8,9 +8,11 @@ from pydantic import BaseModel
 
 from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.crawls import with_crawls
+from adplatform.components.assembly.declared import declared
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.contracts.replication import ReplicatedSource
+from adplatform.contracts.templates import templated
 from adplatform.engines.pattern import EngineFiles, replicated_files
 from adplatform.platform.settings import Settings, read_settings
 
@@ -71,13 +73,11 @@ class ReplicatedFiles(dg.Component):
 
     @classmethod
     def get_model_cls(cls) -> type[ReplicatedSource]:
-        return ReplicatedSource
+        return templated(ReplicatedSource)
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
-        if not isinstance(attributes, ReplicatedSource):
-            raise dg.DagsterInvalidDefinitionError(f"{context.path}: ReplicatedFiles needs attributes")
-        return cls(attributes)
+        return cls(declared(ReplicatedSource, attributes, context))
 
     def get_asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
         """Called with the spec of every asset; override it in a subclass to change owners, tags, kinds, group,

@@ -8,9 +8,11 @@ from pydantic import BaseModel
 
 from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.crawls import with_crawls
+from adplatform.components.assembly.declared import declared
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.contracts.saas import SaasSource
+from adplatform.contracts.templates import templated
 from adplatform.engines.pattern import EngineFiles, saas_flows
 from adplatform.platform.settings import Settings, read_settings
 
@@ -72,13 +74,11 @@ class SaasFlows(dg.Component):
 
     @classmethod
     def get_model_cls(cls) -> type[SaasSource]:
-        return SaasSource
+        return templated(SaasSource)
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
-        if not isinstance(attributes, SaasSource):
-            raise dg.DagsterInvalidDefinitionError(f"{context.path}: SaasFlows needs attributes")
-        return cls(attributes)
+        return cls(declared(SaasSource, attributes, context))
 
     def get_asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
         """Called with the spec of every asset; override it in a subclass to change owners, tags, kinds, group,

@@ -8,9 +8,11 @@ from pydantic import BaseModel
 
 from adplatform.amazon.sources import SellingPartnerSource
 from adplatform.components.assembly.automation import Automation
+from adplatform.components.assembly.declared import declared
 from adplatform.components.assembly.report_account import account_definitions
 from adplatform.components.assembly.reports import account_automation
 from adplatform.components.assembly.scaffold import AccountOptions, SourceScaffolder
+from adplatform.contracts.templates import templated
 from adplatform.pull.account import account_of
 from adplatform.pull.connect import Connect
 from adplatform.resources.report_apis import open_api
@@ -62,13 +64,11 @@ class SellingPartnerReports(dg.Component):
 
     @classmethod
     def get_model_cls(cls) -> type[SellingPartnerSource]:
-        return SellingPartnerSource
+        return templated(SellingPartnerSource)
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
-        if not isinstance(attributes, SellingPartnerSource):
-            raise dg.DagsterInvalidDefinitionError(f"{context.path}: SellingPartnerReports needs attributes")
-        return cls(attributes)
+        return cls(declared(SellingPartnerSource, attributes, context))
 
     def get_asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
         """Called with the spec of every asset; override it in a subclass to change owners, tags, kinds, group,

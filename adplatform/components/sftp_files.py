@@ -10,12 +10,14 @@ from pydantic import BaseModel
 from adplatform.components.assembly.arrivals import Arrivals
 from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.crawls import with_crawls
+from adplatform.components.assembly.declared import declared
 from adplatform.components.assembly.engine_runs import EngineRuns, engine_definitions
 from adplatform.components.assembly.extracts import Readings, reading_jobs, with_extracts
 from adplatform.components.assembly.pushed import pushed_definitions
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
 from adplatform.contracts.sftp import SftpSource
 from adplatform.contracts.sftp_host import SftpClient
+from adplatform.contracts.templates import templated
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.sftp.client import TARGET, Server, fetch_files
 from adplatform.engines.sftp.server import UploadedFiles
@@ -89,13 +91,11 @@ class SftpFiles(dg.Component):
 
     @classmethod
     def get_model_cls(cls) -> type[SftpSource]:
-        return SftpSource
+        return templated(SftpSource)
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
-        if not isinstance(attributes, SftpSource):
-            raise dg.DagsterInvalidDefinitionError(f"{context.path}: SftpFiles needs attributes")
-        return cls(attributes)
+        return cls(declared(SftpSource, attributes, context))
 
     def get_asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
         """Called with the spec of every asset; override it in a subclass to change owners, tags, kinds, group,

@@ -1,7 +1,7 @@
 """Reading ``defs.yaml`` files without Dagster, with the line of every mistake."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 from warnings import catch_warnings, simplefilter
@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from adplatform.contracts.model import RenamedSetting
+from adplatform.contracts.templates import Environment, UnresolvedError, resolve, template_scope, used_variables
 from adplatform.contracts.yaml_nodes import nodes_of, plain
 
 M = TypeVar("M", bound=BaseModel)
@@ -22,6 +23,11 @@ _REASONS = {
     "dict_type": _MAPPING,
     "string_type": "must be a text; put it in quotes",
 }
+
+
+FILE_NAMES = ("defs.yaml", "defs.yml", "component.yaml")
+"""What Dagster calls a file of components, the first before the others."""
+_OF_A_DOCUMENT = ("type", "attributes", "template_vars_module", "requirements", "post_processing")
 
 
 @dataclass(frozen=True)
@@ -65,21 +71,40 @@ def read_declarations(
     in them."""
     declared: list[Declared[M]] = []
     mistakes: list[Mistake] = []
-    for file in sorted(root.rglob("defs.yaml")):
-        try:
-            documents = nodes_of(file.read_text(encoding="utf-8"))
-        except yaml.MarkedYAMLError as e:
-            mistakes.append(_not_yaml(file, e))
-            continue
-        except (yaml.YAMLError, UnicodeDecodeError) as e:
-            mistakes.append(Mistake(file, 1, "document", f"not text in UTF-8: {e}".replace("\n", " ")))
-            continue
-        for node in documents:
-            found = _check(file, node, models, kind_of)
-            if isinstance(found, Declared):
-                declared.append(found)
-            else:
-                mistakes += found
+    for file in _files(root):
+        found, wrong = read_file(file, models, kind_of)
+        declared += found
+        mistakes += wrong
+    return declared, mistakes
+
+
+def _files(root: Path) -> list[Path]:
+    """The files that Dagster reads below a folder: one in each, of the first of these names that is there."""
+    found: dict[Path, Path] = {}
+    for name in FILE_NAMES:
+        for file in root.rglob(name):
+            found.setdefault(file.parent, file)
+    return sorted(found.values())
+
+
+def read_file(
+    file: Path, models: Mapping[str, type[M]], kind_of: Callable[[str], str] = last_name
+) -> tuple[list[Declared[M]], list[Mistake]]:
+    """As :func:`read_declarations`, of one file."""
+    declared: list[Declared[M]] = []
+    mistakes: list[Mistake] = []
+    try:
+        documents = nodes_of(file.read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as e:
+        return [], [_not_yaml(file, e)]
+    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        return [], [Mistake(file, 1, "document", f"not text in UTF-8: {e}".replace("\n", " "))]
+    for node in documents:
+        found = _check(file, node, models, kind_of)
+        if isinstance(found, Declared):
+            declared.append(found)
+        else:
+            mistakes += found
     return declared, mistakes
 
 
@@ -91,6 +116,9 @@ def _check(
     twice = [Mistake(file, key.start_mark.line + 1, str(key.value), "is given twice") for key in _repeated(node)]
     if twice:
         return twice
+    bare = [Mistake(file, line, "template", 'must stand in quotes: "{{ ... }}"') for line in _bare_templates(node)]
+    if bare:
+        return bare
     try:
         document = plain(node)
     except yaml.MarkedYAMLError as e:
@@ -108,14 +136,71 @@ def _check(
         ]
     if model is None:
         return []
+    unknown = [
+        Mistake(file, key.start_mark.line + 1, str(key.value), "unknown setting; those of a source are attributes")
+        for key, _ in node.value
+        if key.value not in _OF_A_DOCUMENT
+    ]
+    if unknown:
+        return unknown
+    environment = Environment()
+    attributes, unresolved = _resolved(file, node, document, environment)
+    if unresolved:
+        return unresolved
     try:
         with catch_warnings(record=True) as found:
             simplefilter("always", RenamedSetting)
-            checked = model.model_validate(document.get("attributes") or {})
+            checked = model.model_validate(attributes)
         renamed = tuple(str(each.message) for each in found if isinstance(each.message, RenamedSetting))
         return Declared(file, node.start_mark.line + 1, checked, kind, renamed, dict(_texts(node)))
     except ValidationError as e:
-        return [_mistake(file, node, error) for error in e.errors(include_url=False)]
+        wrong = [_mistake(file, node, error) for error in e.errors(include_url=False)]
+        return [replace(each, reason=environment.hidden(each.reason)) for each in wrong]
+
+
+def _resolved(
+    file: Path, node: yaml.Node, document: Mapping[str, Any], environment: Environment
+) -> tuple[Any, list[Mistake]]:
+    """The attributes without templates, or why that is not possible. Variables that ``requirements`` lists must be set,
+    and where it lists any, those that are used must be among them."""
+
+    def mistake(path: Sequence[int | str], reason: str) -> Mistake:
+        place, readable = _deepest(node, path)
+        return Mistake(file, place.start_mark.line + 1, ".".join(readable[readable[:1] == ["attributes"] :]), reason)
+
+    attributes, requirements = document.get("attributes") or {}, document.get("requirements") or {}
+    listed = requirements.get("env") if isinstance(requirements, dict) else None
+    if listed is not None and not (isinstance(listed, list) and all(isinstance(each, str) for each in listed)):
+        return None, [mistake(("requirements", "env"), "must be a list of names of environment variables")]
+    wrong = [
+        mistake(("requirements", "env", place), f"the environment variable {name} is not set")
+        for place, name in enumerate(listed or ())
+        if name not in environment.variables
+    ]
+    if listed is not None:
+        wrong += [
+            mistake(("attributes", *path), f"the environment variable {name} is not listed in requirements.env")
+            for path, name in used_variables(attributes)
+            if name not in listed
+        ]
+    try:
+        scope = template_scope(environment, document.get("template_vars_module"), file)
+    except UnresolvedError as e:
+        return None, [*wrong, mistake(("template_vars_module",), str(e))]
+    values, unresolved = resolve(attributes, scope)
+    return values, [*wrong, *(mistake(("attributes", *path), reason) for path, reason in unresolved)]
+
+
+def _bare_templates(node: yaml.Node) -> Iterator[int]:
+    """Lines of templates without quotes, which YAML takes for a mapping whose key is a mapping."""
+    if isinstance(node, yaml.MappingNode):
+        for key, child in node.value:
+            if isinstance(key, yaml.MappingNode):
+                yield key.start_mark.line + 1
+            yield from _bare_templates(child)
+    if isinstance(node, yaml.SequenceNode):
+        for child in node.value:
+            yield from _bare_templates(child)
 
 
 def _texts(node: yaml.Node) -> Iterator[tuple[str, int]]:
