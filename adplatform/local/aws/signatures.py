@@ -11,6 +11,7 @@ import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlsplit
@@ -166,7 +167,7 @@ def _of_query(query: Mapping[str, str]) -> Claim:
 
 def _require_time(claim: Claim, now: datetime) -> None:
     try:
-        signed_at = datetime.strptime(claim.timestamp, SIGV4_TIMESTAMP).replace(tzinfo=UTC)
+        signed_at = _moment(claim.timestamp)
     except ValueError as e:
         raise Unsigned("IncompleteSignature", "X-Amz-Date is missing, or no time") from e
     if claim.timestamp[:8] != claim.day:
@@ -177,6 +178,11 @@ def _require_time(claim: Claim, now: datetime) -> None:
         raise Unsigned("RequestTimeTooSkewed", f"the request was signed more than {CLOCK_SKEW} ago")
     if claim.expires is not None and now > signed_at + timedelta(seconds=claim.expires):
         raise Unsigned("AccessDenied", "Request has expired")
+
+
+@lru_cache(maxsize=16)
+def _moment(timestamp: str) -> datetime:
+    return datetime.strptime(timestamp, SIGV4_TIMESTAMP).replace(tzinfo=UTC)
 
 
 def _require_signed(environ: Mapping[str, Any], signed: tuple[str, ...]) -> None:

@@ -286,6 +286,14 @@ def test_a_client_may_write_on_the_wire_what_it_escapes_for_the_signature() -> N
     assert refusal(environment(request, target="/b/dt=2027/a%20b?prefix=dt=2026/")) == "SignatureDoesNotMatch"
 
 
+def test_a_client_that_states_no_hash_of_what_it_sends_to_s3_sends_nothing() -> None:
+    """As curl does."""
+    request = AWSRequest("GET", "http://127.0.0.1:8080/b/key")
+    SigV4Auth(Credentials(KEY.id, KEY.secret), "s3", "eu-central-1").add_auth(request)
+    assert "X-Amz-Content-SHA256" not in request.headers
+    assert refusal(environment(request)) == ""
+
+
 @pytest.mark.parametrize(
     "changed",
     [
