@@ -5,6 +5,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from adplatform.contracts.yaml_files import require_readable
+
 
 @dg.definitions
 def defs() -> dg.Definitions:
@@ -12,4 +14,6 @@ def defs() -> dg.Definitions:
     # class is dagster-aws's own, of which every run would warn.
     for unused in ("Parameter `owners` of initializer `SensorDefinition", "Class `SecretsManagerResource`"):
         warnings.filterwarnings("ignore", unused, dg.BetaWarning)
-    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    root = Path(__file__).parent
+    require_readable(root / "defs")
+    return dg.load_from_defs_folder(path_within_project=root)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from adplatform.contracts.model import RenamedSetting
 from adplatform.contracts.templates import Environment, UnresolvedError, resolve, template_scope, used_variables
 from adplatform.contracts.yaml_nodes import nodes_of, plain
+from adplatform.failures import PermanentFailure
 
 M = TypeVar("M", bound=BaseModel)
 _LIST, _MAPPING = "must be a list, or a mapping where each has a name", "must be a mapping: {name: value}"
@@ -93,12 +94,9 @@ def read_file(
     """As :func:`read_declarations`, of one file."""
     declared: list[Declared[M]] = []
     mistakes: list[Mistake] = []
-    try:
-        documents = nodes_of(file.read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as e:
-        return [], [_not_yaml(file, e)]
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        return [], [Mistake(file, 1, "document", f"not text in UTF-8: {e}".replace("\n", " "))]
+    documents = _documents(file)
+    if isinstance(documents, Mistake):
+        return [], [documents]
     for node in documents:
         found = _check(file, node, models, kind_of)
         if isinstance(found, Declared):
@@ -106,6 +104,28 @@ def read_file(
         else:
             mistakes += found
     return declared, mistakes
+
+
+def require_readable(root: Path) -> None:
+    """See that other readers of the files below ``root`` need not fear them: PyYAML by itself takes any nesting, and
+    aliases that multiply.
+
+    Raises:
+        PermanentFailure: a file is no YAML, or above the limits of :mod:`adplatform.contracts.yaml_nodes`.
+    """
+    for file in _files(root):
+        found = _documents(file)
+        if isinstance(found, Mistake):
+            raise PermanentFailure(str(found))
+
+
+def _documents(file: Path) -> list[yaml.Node] | Mistake:
+    try:
+        return nodes_of(file.read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as e:
+        return _not_yaml(file, e)
+    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        return Mistake(file, 1, "document", f"not text in UTF-8: {e}".replace("\n", " "))
 
 
 def _check(

@@ -6,7 +6,8 @@ in bounded memory.
 """
 
 import mmap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -42,14 +43,16 @@ _TAIL = 8
 
 @dataclass(frozen=True)
 class _Chunk:
-    """A column of a row group: what its values come to without texts of which nobody knows the length yet, and how
-    long one of those may be, if there are any."""
+    """A column of a row group: what its values come to without texts of which nobody knows the length yet, how many
+    those are, and how long one may be. They are ``prefixed``, or ``words`` of a dictionary."""
 
     group: int
     column: int
     known: int
-    unknown: int
-    longest: int
+    unknown: int = 0
+    longest: int = 0
+    words: int = 0
+    prefixed: bool = False
 
 
 def check_parquet(path: Path, origin: str, budget: Budget, *, alone: bool = True) -> None:
@@ -66,8 +69,10 @@ def check_parquet(path: Path, origin: str, budget: Budget, *, alone: bool = True
             chunks = list(_chunks(metadata, content, origin))
         budget.check(budget.unpacked + sum(chunk.known for chunk in chunks))
         budget.unpacked += sum(chunk.known for chunk in chunks)
-        if not alone or not _has_room(budget, sum(chunk.unknown * chunk.longest for chunk in chunks)):
-            _measure(path, metadata, chunks, budget)
+        unknown = [chunk for chunk in chunks if chunk.unknown]
+        if not alone or not _all_fit(path, metadata, unknown, budget):
+            for chunk in unknown:
+                _measure(path, metadata, chunk, budget)
     except (pa.ArrowException, BadPage, OSError) as e:
         if isinstance(e, OSError) and e.errno is not None:
             raise
@@ -129,36 +134,62 @@ def _chunk(group: int, column: int, declared: "pq.ColumnSchema", found: Sequence
     values, size = sum(page.values for page in found), sum(page.size for page in found)
     match declared.physical_type:
         case "BYTE_ARRAY":
-            words = max((page.size for page in found if page.words), default=0)
+            dictionaries = [page for page in found if page.words]
             repeated = [page for page in found if page.encoding in _DICTIONARIES]
             prefixed = [page for page in found if page.encoding == Encoding.DELTA_BYTE_ARRAY]
-            longest = max([words] * bool(repeated) + [page.size for page in prefixed], default=0)
+            longest = max((page.size for page in (*(dictionaries if repeated else ()), *prefixed)), default=0)
             unknown = sum(page.values for page in (*repeated, *prefixed))
-            return _Chunk(group, column, values * VALUE + size, unknown, longest)
+            words = sum(page.words for page in dictionaries)
+            return _Chunk(group, column, values * VALUE + size, unknown, longest, words, bool(prefixed))
         case "FIXED_LEN_BYTE_ARRAY":
-            return _Chunk(group, column, max(values * max(VALUE, declared.length), size), 0, 0)
+            return _Chunk(group, column, max(values * max(VALUE, declared.length), size))
         case _:
-            return _Chunk(group, column, max(values * VALUE, size), 0, 0)
+            return _Chunk(group, column, max(values * VALUE, size))
 
 
 def _has_room(budget: Budget, more: int) -> bool:
     return budget.unpacked + more <= min(budget.limits.unpacked, budget.most_by_ratio)
 
 
-def _measure(path: Path, metadata: "pq.FileMetaData", chunks: Iterable[_Chunk], budget: Budget) -> None:
-    """Add the texts whose length only their values tell. What repeats words of a dictionary stays numbers of words."""
-    for chunk in chunks:
-        if not chunk.unknown:
-            continue
-        name = metadata.schema.column(chunk.column).path
-        prefixed = Encoding.DELTA_BYTE_ARRAY.name in metadata.row_group(chunk.group).column(chunk.column).encodings
-        at_once = max(1, _AT_ONCE // chunk.longest) if prefixed else _MOST_AT_ONCE
-        # Arrow keeps words apart only where no prefixes are; of those it decodes what is asked for.
-        with pq.ParquetFile(path, read_dictionary=None if prefixed else [name]) as file:
-            for batch in file.iter_batches(at_once, row_groups=[chunk.group], columns=[name], use_threads=False):
-                size = sum(_length(array) for column in batch.columns for array in _texts(column))
-                budget.check(budget.unpacked + size)
-                budget.unpacked += size
+def _all_fit(path: Path, metadata: "pq.FileMetaData", chunks: Sequence[_Chunk], budget: Budget) -> bool:
+    """Whether the texts fit, were each as long as one of its column may be; first by the sizes of pages, then by the
+    longest word of each dictionary."""
+    if _has_room(budget, sum(chunk.unknown * chunk.longest for chunk in chunks)):
+        return True
+    return _has_room(budget, sum(chunk.unknown * _longest(path, metadata, chunk) for chunk in chunks))
+
+
+def _longest(path: Path, metadata: "pq.FileMetaData", chunk: _Chunk) -> int:
+    """Bytes of the longest text that a column of a row group may have."""
+    if chunk.prefixed:
+        return chunk.longest
+    with closing(_batches(path, metadata, chunk, 1)) as batches:
+        found = [each.dictionary for each in next(batches, ()) if pa.types.is_dictionary(each.type)]
+    # The first row may have no value, and then no words come with it.
+    if sum(map(len, found)) != chunk.words:
+        return chunk.longest
+    return max((int(pc.max(pc.binary_length(words)).as_py() or 0) for words in found), default=0)
+
+
+def _measure(path: Path, metadata: "pq.FileMetaData", chunk: _Chunk, budget: Budget) -> None:
+    """Add the texts of a column of a row group. What repeats words of a dictionary stays numbers of words."""
+    at_once = max(1, _AT_ONCE // chunk.longest) if chunk.prefixed else _MOST_AT_ONCE
+    with closing(_batches(path, metadata, chunk, at_once)) as batches:
+        for texts in batches:
+            size = sum(map(_length, texts))
+            budget.check(budget.unpacked + size)
+            budget.unpacked += size
+
+
+def _batches(
+    path: Path, metadata: "pq.FileMetaData", chunk: _Chunk, rows: int
+) -> "Generator[list[pa.Array], None, None]":
+    """The texts of a column of a row group. Arrow keeps words apart only where no prefixes are; of those it decodes
+    what is asked for."""
+    name = metadata.schema.column(chunk.column).path
+    with pq.ParquetFile(path, metadata=metadata, read_dictionary=None if chunk.prefixed else [name]) as file:
+        for batch in file.iter_batches(rows, row_groups=[chunk.group], columns=[name], use_threads=False):
+            yield [texts for column in batch.columns for texts in _texts(column)]
 
 
 def _texts(array: "pa.Array") -> "Iterator[pa.Array]":

@@ -14,6 +14,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from adplatform.failures import PermanentFailure, TransientFailure, local_failure
+from adplatform.files.budget import require_room
 from adplatform.sftp.connection import Credentials, Host, opened
 from adplatform.sftp.errors import Changed, escaped, sftp_failures
 from adplatform.sftp.listing import RemoteFile, found, is_as_listed
@@ -327,6 +328,7 @@ def _arriving(file: RemoteFile, target: Path) -> Iterator[_Arrival]:
         raise PermanentFailure(f"{what} was listed without its size and time, so that no change of it could be seen")
     arrival = _Arrival(file, file.size, target, what)
     with sftp_failures(what), arrival.opened():
+        require_room(target.parent, file.size - arrival.start, what)
         yield arrival
 
 

@@ -7,7 +7,8 @@ from textwrap import dedent
 import pytest
 
 from adplatform.contracts.source import FileSource
-from adplatform.contracts.yaml_files import Declared, read_declarations
+from adplatform.contracts.yaml_files import Declared, read_declarations, require_readable
+from adplatform.failures import PermanentFailure
 
 HEAD = """\
 type: adplatform.components.PartnerPush
@@ -187,3 +188,11 @@ def test_yaml_that_is_made_to_exhaust_its_reader_is_one_mistake_with_its_line(
 def test_an_anchor_that_is_repeated_a_few_times_is_what_it_stands_for(tmp_path: Path) -> None:
     feed = "columns:\n  id: string\n  price: &money {type: 'decimal(12,2)', required: true}\n  cost: *money\n"
     assert not mistakes(tmp_path, feed)
+
+
+def test_what_dagster_would_read_without_a_limit_is_refused_before_with_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "defs.yaml").write_text(HEAD, encoding="utf-8")
+    require_readable(tmp_path)
+    (tmp_path / "defs.yaml").write_text(HEAD + nested(5_000), encoding="utf-8")
+    with pytest.raises(PermanentFailure, match=rf"^{tmp_path}/defs.yaml:\d+: document: "):
+        require_readable(tmp_path)

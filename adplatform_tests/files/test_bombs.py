@@ -61,6 +61,11 @@ def repeated(word: str, times: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(times, dtype="i4")), pa.array([word]))
 
 
+def behind_none(word: str) -> pa.Array:
+    """The same behind a row without a value."""
+    return pa.DictionaryArray.from_arrays(pa.array([None, 1] + [0] * 1_000, pa.int32()), pa.array([word, "a"]))
+
+
 def tried(data: bytes, fmt: FileFormat, tmp_path: Path, limits: Limits = TIGHT, received: int | None = None) -> None:
     """Unpack what was delivered; what is refused leaves nothing."""
     delivered, work = tmp_path / "delivered", tmp_path / "work"
@@ -90,6 +95,7 @@ BOMBS: dict[str, tuple[FileFormat, Callable[[], bytes]]] = {
     "zstd pages": (PARQUET, lambda: parquet(pa.table({"x": ["0" * (8 << 20)]}), compression="zstd")),
     "gzip pages": (PARQUET, lambda: parquet(pa.table({"x": [ZEROS]}), compression="gzip", use_dictionary=False)),
     "words": (PARQUET, lambda: parquet(pa.table({"x": repeated("y" * 60_000, 1_000)}), compression="zstd")),
+    "words behind none": (PARQUET, lambda: parquet(pa.table({"x": behind_none("y" * 60_000)}), compression="zstd")),
     "words in lists": (
         PARQUET,
         lambda: parquet(
