@@ -394,7 +394,7 @@ except BadFile as e:
     [
         lambda: pa.table({f"c{n}": pa.array(np.ones(5_000_000, dtype="i8")) for n in range(4)}),
         lambda: pa.table({"x": repeated("y" * (1 << 20), 500_000)}),
-        lambda: pa.table({"x": pa.array(["y" * (96 << 20)])}),
+        pytest.param(lambda: pa.table({"x": pa.array(["y" * (96 << 20)])}), marks=pytest.mark.slow),
     ],
     ids=["rows", "words", "page"],
 )
