@@ -1,9 +1,12 @@
 """The upkeep of the lake leaves a table that is made of changes as the next merge needs it."""
 
+import io
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from adplatform.contracts.changes import ChangesSource
@@ -13,6 +16,7 @@ from adplatform.lake.entry import MANIFEST
 from adplatform.platform.clock import utc_now
 from adplatform_tests.support import plainly
 from adplatform_tests.support.changes import ORDERS, Changes, changes_of, followed_source
+from adplatform_tests.support.platforms import TODAY
 
 
 def collect_for_long(services: Services, shop: Changes) -> None:
@@ -130,3 +134,26 @@ def test_an_expiry_that_was_cut_short_is_gone_on_with(services: Services) -> Non
     collect_later(services, shop, 5)
     assert archived(services, shop) == []
     assert shop.rows(columns="id") == [(0,), (1,), (2,)]
+
+
+def test_changes_that_an_earlier_release_wrote_with_the_names_of_their_files_are_merged(services: Services) -> None:
+    shop = followed_source(services)
+    shop.load({"id": 1, "status": "a", "amount": None})
+    key = shop.file(shop.change("I", id=2, status="b"), shop.change("U", id=1, status="c"))
+    shop.process()
+    uris = {o.file_id: o.uri for o in services.ledger.objects.of_day(shop.followed.changes.name, TODAY)}
+    assert key in str(uris)
+    store, zones = services.store, services.zones
+    placed = services.ledger.placements.get(shop.followed.changes.name, TODAY)
+    assert placed
+    for file in store.listing(zones.clean_bucket, zones.clean_key(placed.location)):
+        body = services.s3.get_object(Bucket=zones.clean_bucket, Key=file.key)["Body"].read()
+        table = pq.read_table(io.BytesIO(body))
+        named = pa.array([uris[each] for each in table["_source_file"].to_pylist()], pa.string())
+        written = io.BytesIO()
+        place = table.schema.get_field_index("_source_file")
+        pq.write_table(table.set_column(place, "_source_file", named), written)
+        services.s3.put_object(Bucket=zones.clean_bucket, Key=file.key, Body=written.getvalue())
+    done = shop.fold()
+    assert done and done.changes == 3
+    assert shop.rows(columns="id, status") == [(1, "c"), (2, "b")]
