@@ -8,16 +8,20 @@ import json
 import logging
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
+from adplatform.components import DatabaseTables
 from adplatform.flow.services import Services
 from adplatform.lake.quarantine import entries, read_rows
 from adplatform.ledger.delivery import DeliveryState
 from adplatform.platform.aws import Aws
+from adplatform_tests.support.databases import Database
 from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform, make_services, resources_with
 
 VALUE, NAME = "zqvalue", "zqname"
@@ -187,10 +191,15 @@ def test_no_log_and_no_tick_has_values_or_names_in_clear(delivered: tuple[Platfo
 
 
 def test_no_message_has_values_or_names_in_clear(delivered: tuple[Platform, str]) -> None:
-    messages = delivered[0].messages.read()
-    assert {message["event"] for message in messages} >= {"delivery_published", "objects_refused"}
+    assert messages_in_clear(delivered[0]) >= {"delivery_published", "objects_refused"}
+
+
+def messages_in_clear(platform: Platform) -> set[str]:
+    """The events of all messages, of which none has anything in clear."""
+    messages = platform.messages.read()
     said = json.dumps(messages)
     assert places(said, VALUE) == places(said, NAME) == []
+    return {message["event"] for message in messages}
 
 
 def test_no_event_run_or_asset_of_dagster_has_values_or_names_in_clear(delivered: tuple[Platform, str]) -> None:
@@ -203,7 +212,7 @@ def test_no_event_run_or_asset_of_dagster_has_values_or_names_in_clear(delivered
 
 def test_the_catalog_and_the_clean_zone_have_neither(delivered: tuple[Platform, str]) -> None:
     services, found = delivered[0].services, []
-    database = f"{services.settings.database_prefix}acme"
+    database = f"{services.settings.database_prefix}{delivered[0].source.name}"
     for table in services.glue.get_tables(DatabaseName=database)["TableList"]:
         found += [json.dumps(table, default=str)]
         partitions = services.glue.get_partitions(DatabaseName=database, TableName=table["Name"])["Partitions"]
@@ -225,10 +234,19 @@ def test_the_raw_zone_has_them_only_where_that_is_meant(delivered: tuple[Platfor
 
 
 def test_the_ledger_has_names_and_no_values(delivered: tuple[Platform, str]) -> None:
-    ledger = delivered[0].services.ledger
-    pages = ledger.client.get_paginator("scan").paginate(TableName=delivered[0].services.settings.ledger_table)
-    items = [item for page in pages for item in page["Items"]]
+    items = ledger_items(delivered[0])
     assert any(places(json.dumps(item["key"]), NAME) for item in items if "key" in item)
+    no_value_in_the_ledger(delivered[0])
+
+
+def ledger_items(platform: Platform) -> list[dict[str, Any]]:
+    ledger, name = platform.services.ledger, platform.services.settings.ledger_table
+    pages = ledger.client.get_paginator("scan").paginate(TableName=name)
+    return [item for page in pages for item in page["Items"]]
+
+
+def no_value_in_the_ledger(platform: Platform) -> None:
+    items = ledger_items(platform)
     assert places(json.dumps(items, default=str), VALUE) == []
     others = [{name: value for name, value in item.items() if name not in LEDGERS_OWN} for item in items]
     assert places(json.dumps(others, default=str), NAME) == []
@@ -259,6 +277,37 @@ def read(key: str, body: bytes) -> str:
         return body.decode(errors="replace")
     table = pq.read_table(io.BytesIO(body))
     return f"{table.column_names} {table.schema.metadata} {table.to_pylist()}"
+
+
+def test_rows_of_a_database_and_its_wrong_secret_are_nowhere_in_clear(
+    services: Services, shop: Database, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop.execute(
+        "CREATE TABLE people (id bigint PRIMARY KEY, email text, amount text)",
+        f"INSERT INTO people VALUES (1, '{VALUE}@person.example', '1.50'), (2, '{VALUE}', '{VALUE} in a number'),"
+        f" (3, E'{VALUE}\\x01', '2.00')",
+    )
+    table = {"name": "people", "table": "public.people", "start_date": "2026-01-01", "every": "1h", "key": "id"}
+    read_as = {**table, "columns": COLUMNS, "bounds": {"max_quarantined": 0.9}}
+    declared = {"source": "shop", "connection": shop.secret, "tls": "off", "feeds": [read_as]}
+    platform = make_platform(services, declared, instance, DatabaseTables)
+    assert platform.messages.read() == []
+    with caplog.at_level(logging.INFO):
+        assert all(result.success for result in platform.process())
+        assert platform.query("select count(*) from {people}") == [(2,)]
+        wrong = {**shop.server.secret(shop.name), "password": f"{VALUE}-secret", "username": f"{VALUE}_user"}
+        services.secrets.put_secret_value(SecretId=shop.secret, SecretString=json.dumps(wrong))
+        hour_later = replace(services, now=lambda: services.now() + timedelta(hours=1))
+        assert replace(platform, services=hour_later).process() == []
+    assert "the database does not take the user and password of the secret" in caplog.text
+    assert messages_in_clear(platform) >= {"delivery_published", "target_refused"}
+    seen = (platform, caplog.text)
+    assert places(caplog.text, VALUE) == []
+    no_value_in_the_ledger(platform)
+    test_the_catalog_and_the_clean_zone_have_neither(seen)
+    test_no_file_of_the_machine_has_any(seen)
+    records = [record for run in instance.get_runs() for record in instance.all_logs(run.run_id)]
+    assert places("\n".join(dg.serialize_value(record) for record in records), VALUE) == []
 
 
 def objects(services: Services, bucket: str) -> Iterator[tuple[str, bytes]]:
