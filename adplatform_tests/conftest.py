@@ -15,7 +15,7 @@ from adplatform.platform.aws import Aws, local_aws
 from adplatform_tests.support.clients import copied_clients
 from adplatform_tests.support.databases import Database, database_of
 from adplatform_tests.support.instances import as_if_new
-from adplatform_tests.support.platforms import drop_table, make_services
+from adplatform_tests.support.platforms import forget_services, make_services
 from adplatform_tests.support.shared_aws import SHARED_AWS
 
 
@@ -57,8 +57,7 @@ def aws(aws_endpoint: str) -> Aws:
 def services(aws: Aws, tmp_path: Path) -> Iterator[Services]:
     made = make_services(aws, tmp_path / "home")
     yield made
-    # The embedded AWS saves all its tables again and again: those of tests that have ended would slow the others down.
-    drop_table(aws, made.settings.ledger_table)
+    forget_services(made)
 
 
 @pytest.fixture(scope="session")

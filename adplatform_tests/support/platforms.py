@@ -87,6 +87,28 @@ def drop_table(aws: Aws, name: str) -> None:
         dynamodb.delete_table(TableName=name)
 
 
+_FORGET_AFTER = 20
+_ended: list[Settings] = []
+
+
+def forget_services(services: Services) -> None:
+    """After its test. Every event of S3 is held against every rule and every query lists all databases, so those of
+    tests that have ended would slow the others down: they go once there are some."""
+    drop_table(services.aws, services.settings.ledger_table)
+    _ended.append(services.settings)
+    if len(_ended) < _FORGET_AFTER:
+        return
+    glue, events = services.glue, services.aws.client("events")
+    databases, rules = (tuple(getattr(each, name) for each in _ended) for name in ("database_prefix", "queue_prefix"))
+    _ended.clear()
+    for name in glue.get_paginator("get_databases").paginate().search("DatabaseList[].Name"):
+        if name.startswith(databases):
+            glue.delete_database(Name=name)
+    for rule in events.get_paginator("list_rules").paginate().search("Rules[]"):
+        if rule["Name"].startswith(rules) and rule["State"] == "ENABLED":
+            events.disable_rule(Name=rule["Name"])
+
+
 @dataclass(frozen=True)
 class Platform:
     """One source on a platform of its own, run through Dagster as in production but in this process."""
