@@ -43,37 +43,58 @@ def open_tables(glue: Any, database_prefix: str) -> Iterator[OpenTable]:
         yield from _tables(glue, database)
 
 
-def open_views(glue: Any, database_prefix: str) -> Iterator[tuple[str, str, str]]:
-    """Database, name and statement of every view of ours in a clean database."""
-    for database in _databases(glue, database_prefix):
-        for page in glue.get_paginator("get_tables").paginate(DatabaseName=database):
-            for table in page["TableList"]:
-                if (statement := statement_of(table)) is not None:
-                    yield database, table["Name"], statement
-
-
 def _databases(glue: Any, prefix: str) -> Iterator[str]:
     for page in glue.get_paginator("get_databases").paginate():
         yield from (each["Name"] for each in page["DatabaseList"] if each["Name"].startswith(prefix))
 
 
 def _tables(glue: Any, database: str) -> Iterator[OpenTable]:
+    for table in _entries(glue, database):
+        if table.get("TableType") != VIEW:
+            yield _open(glue, database, table)
+
+
+def _entries(glue: Any, database: str) -> Iterator[dict[str, Any]]:
     for page in glue.get_paginator("get_tables").paginate(DatabaseName=database):
-        for table in page["TableList"]:
-            if table.get("TableType") == VIEW:
-                continue
-            columns = tuple((c["Name"], c["Type"]) for c in table["StorageDescriptor"]["Columns"])
-            if is_iceberg(table.get("Parameters", {})):
-                yield OpenTable(database, table["Name"], columns, (), (), iceberg=True)
-                continue
-            keys = table.get("PartitionKeys", [])
-            partitions = tuple((key["Name"], key["Type"]) for key in keys)
-            locations = (
-                tuple(_partitions(glue, database, table["Name"]))
-                if partitions
-                else (((), table["StorageDescriptor"]["Location"]),)
-            )
-            yield OpenTable(database, table["Name"], columns, partitions, locations)
+        yield from page["TableList"]
+
+
+def _open(glue: Any, database: str, table: dict[str, Any]) -> OpenTable:
+    columns = tuple((c["Name"], c["Type"]) for c in table["StorageDescriptor"]["Columns"])
+    if is_iceberg(table.get("Parameters", {})):
+        return OpenTable(database, table["Name"], columns, (), (), iceberg=True)
+    keys = table.get("PartitionKeys", [])
+    partitions = tuple((key["Name"], key["Type"]) for key in keys)
+    locations = (
+        tuple(_partitions(glue, database, table["Name"]))
+        if partitions
+        else (((), table["StorageDescriptor"]["Location"]),)
+    )
+    return OpenTable(database, table["Name"], columns, partitions, locations)
+
+
+@dataclass(frozen=True)
+class _Named:
+    """What a query needs of the catalog: tables and, with database, name and statement, views."""
+
+    tables: list[OpenTable]
+    views: list[tuple[str, str, str]]
+
+
+def _named(glue: Any, database_prefix: str, sql: str) -> _Named:
+    """The views that a query names, and the tables that it or one of these names: a table that nobody asks for may have
+    thousands of partitions. A query that names no table, or none that there is, may ask for all of them."""
+    asked = sql.lower()  # as names in the catalog are
+    databases = list(_databases(glue, database_prefix))
+    named = [database for database in databases if database in asked]
+    entries = [(database, entry) for database in named or databases for entry in _entries(glue, database)]
+    statements = [(database, entry["Name"], statement_of(entry)) for database, entry in entries]
+    # One whose tables are gone spoils no other query.
+    views = [(database, name, text) for database, name, text in statements if text is not None and name in asked]
+    read = "\n".join([asked, *(text.lower() for _, _, text in views)])
+    tables = [(database, entry) for database, entry in entries if entry.get("TableType") != VIEW]
+    wanted = [(database, entry) for database, entry in tables if entry["Name"] in read]
+    return _Named([_open(glue, database, entry) for database, entry in wanted or tables], views)
 
 
 def _partitions(glue: Any, database: str, table: str) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -95,15 +116,14 @@ def run_query(
         PermanentFailure: DuckDB does not understand the query or refuses it, or cannot read a view that it names.
     """
     s3 = _filesystem(aws)
+    named = _named(glue, database_prefix, sql)
     with _closed_off(memory_limit) as con:
-        for table in open_tables(glue, database_prefix):
+        for table in named.tables:
             name = f"{table.database}__{table.name}"
             con.register(name, _iceberg(aws, glue, s3, table) if table.iceberg else dataset(s3, table))
             con.execute(f'create schema if not exists "{table.database}"')
             con.execute(f'create view "{table.database}"."{table.name}" as select * from "{name}"')
-        for database, name, statement in open_views(glue, database_prefix):
-            if name not in sql:  # one whose tables are gone spoils no other query
-                continue
+        for database, name, statement in named.views:
             try:
                 con.execute(f'create schema if not exists "{database}"')
                 con.execute(f'create view "{database}"."{name}" as {statement}')
