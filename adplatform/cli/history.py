@@ -49,7 +49,8 @@ def ledger(
     services = connect()
     patterns = declared_patterns(services.settings)
     if feed is not None and is_file_id(feed):
-        _print_file(services, patterns, feed)
+        for line in of_file(services, patterns, feed):
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
         return
     _print_pauses(services.ledger, feed)
     if feed is None or day is None:
@@ -103,22 +104,25 @@ def _print_pauses(ledger: Ledger, feed: str | None) -> None:
             console.print(Text(str(pause), style="yellow"), soft_wrap=True)
 
 
-def _print_file(services: Services, patterns: Sequence[Pattern], wanted: str) -> None:
-    """What the ledger knows of a file that something else names by its id."""
+def of_file(services: Services, patterns: Sequence[Pattern], wanted: str) -> list[str]:
+    """What the ledger knows of a file that something else names by its id.
+
+    Raises:
+        PermanentFailure: no declared source has such a file.
+    """
     owners = dict.fromkeys(pattern.source.name for pattern in patterns)
     found = next((each for owner in owners if (each := services.ledger.objects.named_by(owner, wanted))), None)
     if found is None:
         raise PermanentFailure(f"{wanted}: no declared source has such a file")
     feed, obj = found
-    member = wanted.partition("#")[2]
-    console.print(f"{feed} {obj.day}: {obj.uri}", highlight=False, soft_wrap=True, markup=False)
-    if member:
-        console.print(f"the row is of data file {member} by name in this archive", highlight=False)
-    said = f": {obj.reason}" if obj.reason else ""
-    console.print(f"version {obj.version}, {obj.size} bytes, {obj.state}{said}", highlight=False, markup=False)
-    key = obj.archived_key or obj.key
-    place = f"now at {key}" if services.store.is_there(obj.bucket, key) else "expired: the bucket has it no more"
-    console.print(place, highlight=False, soft_wrap=True, markup=False)
+    member, key = wanted.partition("#")[2], obj.archived_key or obj.key
+    there = services.store.is_there(obj.bucket, key)
+    return [
+        f"{feed} {obj.day}: {obj.uri}",
+        *([f"the row is of data file {member} by name in this archive"] if member else []),
+        f"version {obj.version}, {obj.size} bytes, {obj.state}{f': {obj.reason}' if obj.reason else ''}",
+        f"now at {key}" if there else "expired: the bucket has it no more",
+    ]
 
 
 def _print_details(services: Services, feed: str, day: date) -> None:

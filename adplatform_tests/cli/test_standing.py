@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from adplatform.cli.history import of_file
 from adplatform.cli.standing import MOST_LISTED, ignored_of, ignored_table, next_step, verdict, waits, what_lacks
 from adplatform.contracts.feed import Feed
+from adplatform.failures import PermanentFailure
 from adplatform.files.arrivals import Wait
 from adplatform.flow.provision import provision
 from adplatform.flow.pushed import PushedFiles
@@ -63,6 +65,23 @@ def source(services: Services, **changes: Any) -> Source:
 
 def put(services: Services, key: str, body: bytes = b"1") -> None:
     services.s3.put_object(Bucket=services.zones.raw_bucket, Key=f"landing/acme/{key}", Body=body)
+
+
+def test_a_file_that_messages_call_by_its_id_is_told_by_name(services: Services) -> None:
+    present = source(services)
+    provision(services, [present])
+    put(services, key := f"orders/dt={YESTERDAY}/ann@example.com.csv")
+    services.settler(present).arrivals.reconcile()
+    [obj] = services.ledger.objects.of_day("acme/orders", YESTERDAY)
+    patterns = [PushedFiles(present)]
+    first, member, what, place = of_file(services, patterns, f"{obj.file_id}#2")
+    assert first == f"acme/orders {YESTERDAY}: s3://{services.zones.raw_bucket}/landing/acme/{key}"
+    assert member == "the row is of data file 2 by name in this archive"
+    assert (what, place) == (f"version {obj.version}, 1 bytes, arrived", f"now at landing/acme/{key}")
+    services.s3.delete_object(Bucket=obj.bucket, Key=obj.key)
+    assert of_file(services, patterns, obj.file_id)[-1] == "expired: the bucket has it no more"
+    with pytest.raises(PermanentFailure, match=f"file:{'0' * 32}: no declared source has such a file"):
+        of_file(services, patterns, f"file:{'0' * 32}")
 
 
 def test_ignored_objects_say_why_and_what_the_present_declaration_makes_of_them(services: Services) -> None:
