@@ -2,10 +2,10 @@
 
 A process that was taken for dead can still make the catalog show an older version, at any later time, and nobody
 publishes a delivery again that the ledger calls published. What is certain is repaired: the ledger knows what the
-catalog shows, and that something else is placed. What is not is reported and left alone: settlements that the ledger
-does not know, and deliveries by date that the catalog does not show, because somebody may have removed them on purpose.
-A partition that deliveries share is made anew when it is gone: a late removal of one that had become empty looks the
-same, and must not hide the rows that came since.
+catalog shows, and that something else is placed. A partition that is gone, or that somebody led elsewhere, is brought
+back while its files are there; one that deliveries share is made anew. What is not certain is reported and left alone:
+settlements that the ledger does not know, partitions that somebody else registered, and what is gone with its table or
+its files, or from an Iceberg table, of which removal is a commit of somebody's.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -44,20 +44,21 @@ from adplatform.ledger.placements import Placement, Slice
 class Compared:
     """Sentences. ``repaired``: readers saw something else than what is placed. ``unclear``: nobody may replace or
     remove anything before somebody has looked. ``missing``: the catalog does not show what is placed. ``noted``: the
-    ledger had not noted yet what readers see."""
+    ledger had not noted yet what readers see. ``foreign``: what somebody else registered, which stays as it is."""
 
     repaired: tuple[str, ...] = ()
     unclear: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     noted: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.repaired or self.unclear or self.missing or self.noted)
+        return any(astuple(self))
 
     @property
     def to_report(self) -> tuple[str, ...]:
         """What does not mend itself."""
-        return (*self.unclear, *self.missing)
+        return (*self.unclear, *self.missing, *self.foreign)
 
     def still(self, later: "Compared") -> "Compared":
         """What a later comparison says too, for one that is made while publishers go on."""
@@ -75,6 +76,7 @@ class _Found:
     unclear: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     noted: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -109,14 +111,15 @@ def compare(
     be repaired.
 
     ``values`` are partitions, None for all: then ``scopes`` names those of which the catalog may show nothing. Slices
-    are merged below ``temp``, for which ``table`` must be a :class:`TableSpec`. Without a table all agrees.
+    are merged below ``temp``, for which ``table`` must be a :class:`TableSpec`. Without a table all agrees, unless
+    something is placed.
 
     Raises:
         TransientFailure: the lease was lost.
     """
     seen = formats.table(lake, table)
     if seen is None:
-        return Compared()
+        return _without_table(lake, feed, table, scopes)
     scene = _Scene(lake, lease, feed, table, seen, run_id, _Found())
     if not seen.partitions:
         _compare_whole(scene)
@@ -126,7 +129,19 @@ def compare(
         with TemporaryDirectory(dir=temp) as work:
             _compare_shared(scene, None if values is None else sorted(values), Path(work))
     found = scene.found
-    return Compared(tuple(found.repaired), tuple(found.unclear), tuple(found.missing), tuple(found.noted))
+    return Compared(*(tuple(sentences) for sentences in astuple(found)))
+
+
+def _without_table(lake: Lake, feed: str, table: Named, scopes: Iterable[str]) -> Compared:
+    names = [feed, *(delivery_feed(feed, f"{JOINT}{scope}") for scope in scopes)]
+    placed = [each for name in names for each in lake.ledger.placements.of_feed(name) if each.rows]
+    if not placed:
+        return Compared()
+    sentence = (
+        f"table {table.database}.{table.name}: the ledger says that readers see {len(placed)} deliveries, the catalog "
+        f"does not have the table; {DOCTOR}, after which a new version of the newest makes the table"
+    )
+    return Compared(missing=(sentence,))
 
 
 def _entries(scene: _Scene, values: Iterable[str] | None) -> dict[str, Partition]:
@@ -174,6 +189,11 @@ def _compare_day(scene: _Scene, value: str, partition: Partition | None, placeme
 
     if partition is not None:
         _compare_entry(scene, value, partition, placement, move)
+    elif placement is not None and not scene.shown.is_iceberg and _has_files(scene, placement):
+        scene.found.repaired.append(
+            f"{scene.where(value)}: the catalog did not have it; readers see version {placement.version} again"
+        )
+        _lead(scene, placement, move)
     elif placement is not None:
         scene.found.missing.append(
             f"{scene.where(value)}: the ledger says that readers see version {placement.version}, the catalog does not "
@@ -191,6 +211,7 @@ def _compare_entry(
     lake, found = scene.lake, scene.found
     seen = settled(scene.feed, entry)
     if seen is None:
+        _compare_foreign(scene, value, entry, placement, move)
         return
     same = placement is not None and seen.day == placement.day and seen.is_same(placement.version, placement.manifest)
     if placement is not None and same and placement.location in ("", entry.location):
@@ -204,18 +225,53 @@ def _compare_entry(
             lake.ledger.placements.put(seen.feed, placement_of(seen, entry, lake.ledger.now()))
         return
     wanted = f"version {placement.version} of the delivery of {placement.day}"
-    zones = lake.store.zones
-    files = lake.store.listing(zones.clean_bucket, zones.clean_key(placement.location)) if placement.location else ()
     # Of a version without rows an Iceberg table has no file.
     empty = scene.shown.is_iceberg and placement.location and not placement.rows
-    if not empty and not any(True for _ in files):
+    if not empty and not _has_files(scene, placement):
         found.unclear.append(
             f"{scene.where(value)}: readers see {seen}; {placement.location}, where {wanted} was, is empty; {DOCTOR}"
         )
         return
     found.repaired.append(f"{scene.where(value)}: readers saw {seen} at {entry.location} instead of {wanted}")
+    _lead(scene, placement, move)
+
+
+def _compare_foreign(
+    scene: _Scene,
+    value: str,
+    entry: Entry,
+    placement: Placement | None,
+    move: Callable[[str, Mapping[str, str], Callable[[], None]], None],
+) -> None:
+    """An entry that says nothing of a delivery: somebody made it, or made it anew."""
+    if placement is not None and _has_files(scene, placement):
+        scene.found.repaired.append(
+            f"{scene.where(value)}: readers saw what somebody registered at {entry.location} instead of version "
+            f"{placement.version} of the delivery of {placement.day}"
+        )
+        _lead(scene, placement, move)
+    elif value:
+        scene.found.foreign.append(_foreign(scene, value, entry))
+
+
+def _foreign(scene: _Scene, value: str, entry: Entry) -> str:
+    return (
+        f"{scene.where(value)}: somebody registered {entry.location}, which the ledger does not know; it stays as it "
+        "is. Remove it from the catalog if it is not meant to be read"
+    )
+
+
+def _has_files(scene: _Scene, placement: Placement) -> bool:
+    zones, store = scene.lake.store.zones, scene.lake.store
+    files = store.listing(zones.clean_bucket, zones.clean_key(placement.location)) if placement.location else ()
+    return any(True for _ in files)
+
+
+def _lead(
+    scene: _Scene, placement: Placement, move: Callable[[str, Mapping[str, str], Callable[[], None]], None]
+) -> None:
     if scene.lease is not None:
-        parameters = provenance(placement, scene.run_id, lake.ledger.now().isoformat())
+        parameters = provenance(placement, scene.run_id, scene.lake.ledger.now().isoformat())
         move(placement.location, parameters, _check(scene, scene.lease))
 
 
@@ -253,9 +309,10 @@ def _compare_partition(
     slices = counting(known, versions)
     if partition is None and not slices:
         return
-    if partition is not None and (
-        SLICES not in partition.parameters or shows(lake, scene.feed, spec, partition, slices)
-    ):
+    if partition is not None and SLICES not in partition.parameters:
+        found.foreign.append(_foreign(scene, value, partition))
+        return
+    if partition is not None and shows(lake, scene.feed, spec, partition, slices):
         return
     if not isinstance(spec, TableSpec):
         found.unclear.append(f"{scene.where(value)}: readers see other slices than those that are placed; {DOCTOR}")

@@ -76,7 +76,8 @@ def collect(
     """
     with aws_failures(f"the clean zone of {feed}"), lake.alone(feed, run_id) as lease, lease.kept(lake.call):
         if formats.table(lake, table) is None:
-            return Collected()
+            scopes = _scopes(_locations(lake, feed))
+            return Collected(compared=compare(lake, None, feed, table, run_id=run_id, scopes=scopes))
         locations = _locations(lake, feed)
         compared = compare(
             lake, None if dry_run else lease, feed, table, run_id=run_id, temp=temp, scopes=_scopes(locations)

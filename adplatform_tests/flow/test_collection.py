@@ -130,11 +130,60 @@ def test_what_the_ledger_does_not_know_is_reported_once_and_left_alone(scene: Sc
 
 
 @pytest.mark.parametrize("partition_by", ["dt"])
-def test_a_partition_that_somebody_dropped_is_reported_and_not_brought_back(scene: Scene) -> None:
+def test_a_partition_that_somebody_dropped_is_brought_back_and_said_while_its_files_are_there(scene: Scene) -> None:
     scene.send("a.csv", [(1, "de")])
+    [before] = scene.partitions().values()
+    scene.drop(str(YESTERDAY))
+    assert scene.compare() == [(1, 0)]
+    [after] = scene.partitions().values()
+    assert (after.location, after.parameters["adplatform.rows"]) == (before.location, "1")
+    [said] = scene.reported()
+    assert (said["event"], "the catalog did not have it" in said["repaired"][0]) == ("catalog_repaired", True)
+    assert scene.compare() == [(0, 0)]
+    services = scene.services
+    bucket = services.zones.clean_bucket
+    stored = services.store.listing(bucket, services.zones.clean_key(before.location))
+    services.store.delete(bucket, [each.key for each in stored])
     scene.drop(str(YESTERDAY))
     assert scene.compare() == [(0, 1)]
     assert scene.partitions() == {}
+
+
+@pytest.mark.parametrize("partition_by", ["dt"])
+def test_a_partition_that_somebody_led_elsewhere_is_led_back(scene: Scene) -> None:
+    scene.send("a.csv", [(1, "de")])
+    [before] = scene.partitions().values()
+    elsewhere = f"{before.location.rstrip('/')}-by-hand/"
+    for parameters in (before.parameters, {}):
+        scene.put_back(Partition(before.value, elsewhere, parameters))
+        assert scene.compare() == [(1, 0)]
+        [after] = scene.partitions().values()
+        assert (after.location, after.parameters["adplatform.version"]) == (before.location, "1")
+    assert scene.compare() == [(0, 0)]
+
+
+@pytest.mark.parametrize("partition_by", ["dt", "region"])
+def test_a_partition_that_somebody_added_is_reported_and_left_alone(scene: Scene) -> None:
+    scene.send("a.csv", [(1, "de")])
+    [known] = scene.partitions().values()
+    value = "2020-01-01" if known.value != "de" else "xx"
+    scene.put_back(Partition(value, f"{known.location.rstrip('/')}-by-hand/", {}))
+    for _ in range(2):
+        found = [collected.compared for _, collected in collect_source(scene.services, scene.source, "daily")]
+        [sentence] = found[0].to_report
+        assert f"partition {value!r}: somebody registered" in sentence
+    assert set(scene.partitions()) == {known.value, value}
+    assert [said["event"] for said in scene.reported()] == ["catalog_disagrees"]
+
+
+@pytest.mark.parametrize("partition_by", ["dt", None])
+def test_a_table_that_somebody_deleted_is_reported(scene: Scene) -> None:
+    scene.send("a.csv", [(1, "de")])
+    name = table_name("acme/orders", scene.services.settings.database_prefix)
+    scene.services.glue.delete_table(DatabaseName=name.database, Name=name.name)
+    assert scene.compare() == [(0, 1)]
+    [said] = scene.reported()
+    assert "the catalog does not have the table" in said["problems"][0]
 
 
 @pytest.mark.parametrize("partition_by", ["dt"])

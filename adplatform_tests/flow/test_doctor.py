@@ -347,15 +347,18 @@ def test_a_newer_version_of_which_the_ledger_has_nothing_but_its_place_is_left_t
 
 
 @pytest.mark.parametrize("kind", ["daily"])
-def test_a_look_says_that_a_dropped_partition_is_gone_though_its_delivery_waits_for_more(scene: Scene) -> None:
+def test_a_dropped_partition_is_brought_back_though_its_delivery_waits_for_more(scene: Scene) -> None:
     scene.sent("one", "a.csv", FIRST)
     scene.services.ledger.deliveries.reopen(scene.name, YESTERDAY)
     [partition] = scene.partitions()
     scene.services.glue.delete_partition(
         DatabaseName=scene.named.database, TableName=scene.named.name, PartitionValues=[partition.value]
     )
-    [finding] = scene.doctor(repair=False)
-    assert (finding.done, str(YESTERDAY) in finding.problem) == ("", True)
+    for repair in (False, True):
+        [finding] = scene.doctor(repair=repair)
+        assert (finding.done, str(YESTERDAY) in finding.problem) == ("made the catalog show what is placed", True)
+    assert [each.location for each in scene.partitions()] == [partition.location]
+    assert scene.doctor(repair=False) == []
 
 
 @pytest.mark.parametrize("kind", ["shared"])
