@@ -139,7 +139,7 @@ def _without_table(lake: Lake, feed: str, table: Named, scopes: Iterable[str]) -
         return Compared()
     sentence = (
         f"table {table.database}.{table.name}: the ledger says that readers see {len(placed)} deliveries, the catalog "
-        f"does not have the table; {DOCTOR}, after which a new version of the newest makes the table"
+        f"does not have the table; `adplatform doctor --repair` has them published anew"
     )
     return Compared(missing=(sentence,))
 

@@ -139,13 +139,16 @@ def test_another_feed_whose_name_starts_alike_is_left_alone(lake: Lake, temp: Pa
     assert sum(key.startswith(f"{source}/report_2/") for key in keys(lake)) == 1
 
 
-def test_nothing_is_removed_when_the_table_is_gone(lake: Lake, temp: Path) -> None:
+def test_nothing_is_removed_when_the_table_is_gone_and_that_is_said(lake: Lake, temp: Path) -> None:
     spec = daily()
     put(lake, spec, temp, 1)
     lake.catalog.glue.delete_table(DatabaseName=spec.database, Name=spec.name)
     before = keys(lake)
     for days in (0, 9):
-        assert sweep(lake, spec, timedelta(days=days)) == Collected()
+        swept = sweep(lake, spec, timedelta(days=days))
+        [missing] = swept.compared.to_report
+        assert "the catalog does not have the table" in missing
+        assert swept == Collected(compared=swept.compared)
     assert keys(lake) == before
 
 
