@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from adplatform.platform.access_keys import AccessKey, remember_key
 from adplatform.platform.aws import Aws, longest_call
 from adplatform_tests.support.calls import CountedAws
 
@@ -22,3 +23,12 @@ def test_clients_of_other_limits_and_without_repetition_stay_what_they_are(aws: 
     plain, short, once = aws.client("sqs"), aws.client("sqs", timedelta(seconds=9)), aws.client_once("sqs")
     assert longest_call(short) < longest_call(plain)
     assert [each.meta.config.retries["total_max_attempts"] for each in (plain, once)] == [3, 1]
+
+
+def test_a_server_that_has_the_port_of_one_before_is_asked_with_its_own_key() -> None:
+    url, signed_with = "http://127.0.0.1:1", []
+    for key in ("first", "second", "first"):
+        remember_key(url, AccessKey(key, "secret"))
+        client = Aws("us-east-1", url).client("sqs")
+        signed_with.append(client.generate_presigned_url("list_queues").partition("Credential=")[2].partition("%2F")[0])
+    assert signed_with == ["first", "second", "first"]

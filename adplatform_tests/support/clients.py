@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from adplatform.platform.access_keys import AccessKey
 from adplatform.platform.aws import Aws
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ def copied_clients() -> Iterator[None]:
 def _copied(self: Aws, service: str, config: "Config") -> Any:
     if self.endpoint_url is None:
         return _made(self, service, config)
-    # The options of one config never change; connections are not shared with a process that was forked.
-    return _copy(_first(os.getpid(), Aws(self.region, self.endpoint_url), service, _Options(config)))
+    # Connections are not shared with a process that was forked. Another server may have the port, with another key.
+    return _copy(_first(os.getpid(), self.key, Aws(self.region, self.endpoint_url), service, _Options(config)))
 
 
 class _Options:
@@ -48,7 +49,7 @@ class _Options:
 
 
 @cache
-def _first(process: int, aws: Aws, service: str, options: _Options) -> Any:
+def _first(process: int, key: AccessKey | None, aws: Aws, service: str, options: _Options) -> Any:
     return _made(aws, service, options.config)
 
 
