@@ -14,8 +14,9 @@ from adplatform.components.assembly.automation import Automation
 from adplatform.components.assembly.runs import runs_of
 from adplatform.definitions import defs
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.again import Step, Work
 from adplatform.flow.delivery import publish_delivery
-from adplatform.flow.key_rotation import RUN_PREFIX, Step, Work
+from adplatform.flow.key_rotation import RUN_PREFIX
 from adplatform.flow.pattern import Pattern, settler_of
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services

@@ -16,8 +16,9 @@ from adplatform.cli.report_history import dates
 from adplatform.contracts.durations import parse_duration
 from adplatform.failures import PermanentFailure
 from adplatform.flow import key_rotation
+from adplatform.flow.again import Step
 from adplatform.flow.hashing_keys import meets_deliveries
-from adplatform.flow.key_rotation import Remake, RotationResult, Step, Target, Wish, choose, plan, retire_keys, usage
+from adplatform.flow.key_rotation import Remake, RotationResult, Target, Wish, choose, plan, retire_keys, usage
 from adplatform.flow.pattern import Pattern
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow

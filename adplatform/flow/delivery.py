@@ -95,7 +95,14 @@ class Begun:
     @property
     def rows_before(self) -> int | None:
         """How many rows of the delivery readers saw when it was claimed; None when there was none."""
+        if self.lessened:
+            return None
         return self.known.published.clean if self.known.published else None
+
+    @property
+    def lessened(self) -> bool:
+        """Whether the version is made again because an erasure has left less of its files."""
+        return bool(self.settlement.get("erasure"))
 
     @property
     def shown(self) -> bool:
@@ -199,6 +206,8 @@ def judge(begun: Begun, audited: Audited = lambda _: None, keys: HashingKeys | N
         transformed = clean.transform_version(
             services, flow, day, version, begun.objects, begun.work, keys, rows_before=begun.rows_before
         )
+    if begun.lessened:
+        transformed = clean.without_bounds(transformed)
     audited(transformed.findings)
     if transformed.refusals:
         reasons = "; ".join(f"{f.name}: {f.description}" for f in transformed.refusals)

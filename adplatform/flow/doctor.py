@@ -344,7 +344,7 @@ class _Examined:
         """The last version whose objects are all in the archive, where only a published version brings them."""
         archived = self._archived()
         for manifest in sorted(manifests, key=lambda m: m.settled_at, reverse=True):
-            if manifest.entries and all(self._archive_key(*each) in archived for each in manifest.entries):
+            if manifest.entries and all(self._archive_key(each) in archived for each in manifest.entries.values()):
                 return manifest
         return None
 
@@ -353,8 +353,10 @@ class _Examined:
         folder = zones.archive(self.flow.name, self.day, self.flow.archive)
         return {stored.key for stored in store.listing(zones.raw_bucket, folder)}
 
-    def _archive_key(self, key: str, version: str) -> str:
-        return archive_key(self.table.services.zones, self.flow, self.day, key, version)
+    def _archive_key(self, entry: Mapping[str, Any]) -> str:
+        edited: str = entry.get("edited_key", "")
+        own = entry["key"], entry["version"]
+        return edited or archive_key(self.table.services.zones, self.flow, self.day, *own)
 
     # -- restoring
 
@@ -419,7 +421,7 @@ class _Examined:
         named: dict[tuple[str, str], RawObject] = {}
         for manifest in manifests:
             for (key, version_id), entry in manifest.entries.items():
-                there = self._archive_key(key, version_id)
+                there = self._archive_key(entry)
                 obj = known.get((key, version_id)) or _object(self.day, entry, manifest)
                 named[key, version_id] = replace(obj, archived_key=there if there in archived else obj.archived_key)
         # A number may have been given twice: by the ledger that was lost, and by the one that followed.
@@ -517,6 +519,9 @@ def _object(day: date, entry: Mapping[str, Any], manifest: _Manifest) -> RawObje
         version=entry["version"],
         size=entry["size"],
         etag=entry["etag"],
+        edited=entry.get("edited", ""),
+        edited_size=entry.get("edited_size", 0),
+        known_as=entry.get("known_as", ""),
         last_modified=modified.replace(microsecond=0),
         seen_at=manifest.settled_at,
         seen_by=SEEN_BY,

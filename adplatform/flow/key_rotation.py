@@ -11,18 +11,17 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import groupby
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from botocore.exceptions import ClientError
 
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow import clean, lifecycle
+from adplatform.flow.again import Step, Work, free, settled_again
 from adplatform.flow.close import close
 from adplatform.flow.delivery import judge, land, working
 from adplatform.flow.hashing_keys import ADVICE, HashingKeys, meets_deliveries, rotation_keys
 from adplatform.flow.services import Services
-from adplatform.flow.settling import Runs, Settler, UnusableManifests
 from adplatform.flow.shown import shown as is_shown
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.verdicts import require_no_bad_file
@@ -43,8 +42,6 @@ LEASE = "hashing-key"
 RUN_PREFIX = "keys-"
 _LEASE_TTL = timedelta(minutes=1)
 _PASSES = 5
-_LOOK_EVERY, _LOOKS = timedelta(seconds=3), 600
-"""How often, and how many times, to look whether a run of somebody else has ended."""
 _COLD = ("GLACIER", "DEEP_ARCHIVE")
 
 
@@ -97,16 +94,6 @@ class Remake:
 
 
 @dataclass(frozen=True)
-class Step:
-    """Progress within one table."""
-
-    table: str
-    done: int
-    total: int
-    what: str
-
-
-@dataclass(frozen=True)
 class RotationResult:
     """What a rotation came to. It is complete when there are no ``problems``. ``lost`` are keys that cannot be
     had any more: of the lake until then, or of tables on their way or staying under theirs. ``new_key`` says whether
@@ -118,22 +105,6 @@ class RotationResult:
     problems: tuple[str, ...]
     lost: tuple[str, ...] = ()
     new_key: bool = True
-
-
-@dataclass(frozen=True)
-class Work:
-    """How a rotation works. ``settler`` is the arrival side of a feed's source. ``make`` runs a settled delivery
-    through the normal flow and returns the problem, "" for none; ``closed`` hears of each delivery of a table that was
-    shown as a whole. ``temp`` is a private directory of this rotation (``flow.private_directory``)."""
-
-    settler: Callable[[FeedFlow], Settler]
-    make: Callable[[FeedFlow, date], str]
-    runs: Runs
-    temp: Path
-    run_id: str
-    sleep: Callable[[float], None]
-    watch: Callable[[Step], None] = lambda _: None
-    closed: Callable[[FeedFlow, Publication], None] = lambda *_: None
 
 
 class KeyReplaced(TransientFailure):
@@ -424,11 +395,11 @@ def _make_again(ledger: Ledger, item: Remake, key: LakeKey, work: Work) -> str:
     if that is refused, what readers see."""
     flow, day, problem = item.flow, item.day, ""
     for _ in range(2):
-        settled, ours = _settled_again(ledger, item, key, work)
+        settled, ours = _settled(ledger, item, key, work)
         if settled is None:
             return ours
         problem = work.make(flow, day)
-        _free(ledger, flow, day, work)
+        free(ledger, flow, day, work)
         placed = next((p for p in _shown(ledger, flow) if p.day == day), None)
         if placed is None or placed.key_id == key.key_id:
             return ""
@@ -443,49 +414,9 @@ def _make_again(ledger: Ledger, item: Remake, key: LakeKey, work: Work) -> str:
     return problem
 
 
-def _settled_again(ledger: Ledger, item: Remake, key: LakeKey, work: Work) -> tuple[Delivery | None, str]:
-    """The delivery, settled as a new version of the objects that readers see, and why; with "" one that had settled
-    already. Without a delivery, what is in the way."""
-    flow, day, settler = item.flow, item.day, work.settler(item.flow)
+def _settled(ledger: Ledger, item: Remake, key: LakeKey, work: Work) -> tuple[Delivery | None, str]:
     because = f"made again under hashing key {key.key_id}"
-    while True:
-        seen = _free(ledger, flow, day, work)
-        if seen.state is DeliveryState.RUNNING:
-            return None, f"{item.name}: run {seen.run_id} is at it; {ADVICE} again when it has ended"
-        if seen.state is DeliveryState.SETTLED:
-            return seen, because if seen.settled_because == because else ""
-        if seen.pending and _take_in(settler, flow, seen):
-            continue
-        shown = ledger.publications.get(flow.name, day, item.version)
-        if shown is None:
-            return None, f"{item.name}: version {item.version} is not in the ledger; `adplatform doctor` restores it"
-        settled = settler.settle_again(flow, seen, shown, because)
-        if settled is not None:
-            return settled, because
-
-
-def _take_in(settler: Settler, flow: FeedFlow, seen: Delivery) -> bool:
-    """Whether what came since is settled, or is what readers see. A table on its way takes corrections from nobody
-    else, and may need one to get there."""
-    try:
-        return settler.settle(flow, seen) is not None
-    except UnusableManifests:
-        return False
-
-
-def _free(ledger: Ledger, flow: FeedFlow, day: date, work: Work) -> Delivery:
-    """The delivery, once no run is at it: taken from one that is dead, or awaited for some time. Only one rotation is
-    at work, so runs of earlier ones are dead."""
-    seen = ledger.deliveries.get(flow.name, day)
-    for _ in range(_LOOKS):
-        if seen.state is not DeliveryState.RUNNING:
-            break
-        if seen.run_id.startswith(RUN_PREFIX) or not work.runs.alive(seen.run_id):
-            ledger.deliveries.free(flow.name, seen)
-        else:
-            work.sleep(_LOOK_EVERY.total_seconds())
-        seen = ledger.deliveries.get(flow.name, day)
-    return seen
+    return settled_again(ledger, item.flow, item.day, item.version, because, work, ADVICE)
 
 
 # -- a table in which deliveries meet
@@ -566,7 +497,7 @@ def _stage_again(
     """Make a delivery again and keep it until the whole table is shown; the problem, "" for none."""
     flow, problem = item.flow, ""
     for _ in range(2):
-        settled, ours = _settled_again(services.ledger, item, key, work)
+        settled, ours = _settled(services.ledger, item, key, work)
         if settled is None:
             return ours
         if _is_staged(services.ledger, flow, settled, keys, rows):
@@ -625,7 +556,7 @@ def _finish(services: Services, flow: FeedFlow, made: Publication, work: Work) -
     Raises: as :func:`adplatform.flow.close.close`; the ledger knows of it, and the next run closes the version.
     """
     day = made.day
-    _free(services.ledger, flow, day, work)
+    free(services.ledger, flow, day, work)
     with working(services, flow, day, work.run_id, nullcontext(work.temp)) as begun:
         claimed = begun.delivery
         if claimed.version != made.version and not is_shown(services.ledger, flow, claimed):

@@ -52,8 +52,8 @@ def land(
             prefix = services.zones.prepared(flow.name, day)
             outcomes = [
                 _decrypt(services, item, o, prefix, work, home, policy, flow.feed.limits)
-                if o.outcome is Outcome.LOADED
-                else o
+                if o.outcome is Outcome.LOADED and not item.object.edited
+                else _check_plain(services.s3, work, (item, o))
                 for item, o in begun
             ]
     judged = tuple(
@@ -65,7 +65,7 @@ def land(
 
 
 def _begun(day: date, version: int, item: VersionObject, screened: tuple[str, str] | None) -> FileOutcome:
-    size = item.object.size
+    size = item.object.stored_size
     begun = FileOutcome(
         day=day,
         version=version,
@@ -120,7 +120,7 @@ def _decrypt(
         return refused(outcome, e.reason, str(e))
     finally:
         cipher.unlink(missing_ok=True)
-    key = file_key(f"{prefix}{digest(obj.key, obj.version)}/", _plain_name(obj.key))
+    key = file_key(f"{prefix}{digest(obj.key, obj.version)}/", plain_name(obj.key))
     services.store.upload(plain, services.zones.raw_bucket, key)
     plain.unlink()
     return replace(outcome, prepared_key=key, signer=decryption.signer or "", decryption_key=decryption.key)
@@ -134,6 +134,7 @@ def _not_promised(outcome: FileOutcome) -> FileOutcome:
     return refused(outcome, "checksum", "its SHA-256 is not the one in the manifest; ask the sender to send it again")
 
 
-def _plain_name(key: str) -> str:
+def plain_name(key: str) -> str:
+    """What the decrypted object of this key is called."""
     name = PurePosixPath(key).name
     return name[: -len(PurePosixPath(name).suffix)] if name.lower().endswith((".pgp", ".gpg", ".asc")) else name

@@ -37,7 +37,7 @@ from adplatform.flow.listing import Round
 from adplatform.flow.patience import MAX_DEATHS, after_death, after_failure, after_hindrance, is_given_up
 from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow, Source
-from adplatform.flow.version import manifests_of, read_object, read_settlement
+from adplatform.flow.version import identity_of, manifests_of, read_object, read_settlement
 from adplatform.lake.zones import Zones
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.keys import RotationState, TableRotation
@@ -387,13 +387,17 @@ class Settler:
             version=version,
         )
 
-    def settle_again(self, flow: FeedFlow, seen: Delivery, shown: Publication, because: str) -> Delivery | None:
+    def settle_again(
+        self, flow: FeedFlow, seen: Delivery, shown: Publication, because: str, erasure: str = ""
+    ) -> Delivery | None:
         """Close the objects of a version that readers see as a new one; None when the delivery changed since ``seen``.
 
-        What came since then stays pending, or becomes it again.
+        What came since then stays pending, or becomes it again. ``erasure`` names the one that has left less of them.
         """
         entries = read_settlement(self.s3, self.zones, shown.manifest_key)["objects"]
         objects, arrivals = self.ledger.objects.of_day(flow.name, seen.day), seen.settled_arrivals
+        edited = {o.identity: o for o in objects if o.edited}
+        entries = [_as_edited(entry, edited.get(identity_of(entry))) for entry in entries]
         if seen.version != shown.version:
             own = {(entry["key"], entry["version"]) for entry in entries}
             arrivals = min(arrivals, max((o.number for o in objects if (o.key, o.version) in own), default=0))
@@ -403,7 +407,7 @@ class Settler:
             flow.name,
             seen,
             objects=len(entries),
-            manifest_key=self._write_manifest(flow, seen.day, version, because, entries),
+            manifest_key=self._write_manifest(flow, seen.day, version, because, entries, erasure=erasure),
             because=because,
             version=version,
             settled_arrivals=arrivals,
@@ -568,11 +572,20 @@ class Settler:
         return highest + 1
 
     def _write_manifest(
-        self, flow: FeedFlow, day: date, version: int, because: str, entries: Sequence[Entry], *, again: bool = False
+        self,
+        flow: FeedFlow,
+        day: date,
+        version: int,
+        because: str,
+        entries: Sequence[Entry],
+        *,
+        again: bool = False,
+        erasure: str = "",
     ) -> str:
         """What the version consists of, as an immutable object. Its name is that of the settlement: no two have one.
         ``again`` when somebody wants all of it read again."""
         document = {
+            **({"erasure": erasure} if erasure else {}),
             "feed": flow.name,
             "date": day.isoformat(),
             "version": version,
@@ -681,6 +694,18 @@ def _due(flow: FeedFlow, delivery: Delivery) -> Due:
 
 
 def _manifest_entry(obj: RawObject, listed: ListedFile | None) -> Entry:
+    return _as_edited(_as_sent(obj, listed), obj if obj.edited else None)
+
+
+def _as_edited(entry: Entry, obj: RawObject | None) -> Entry:
+    """The entry of an object of which an erasure has left less: what its sender promised is not so any more."""
+    if obj is None:
+        return entry
+    left = {"edited": obj.edited, "edited_key": obj.archived_key, "edited_size": obj.edited_size}
+    return {**entry, **left, "sha256": None, "rows": None}
+
+
+def _as_sent(obj: RawObject, listed: ListedFile | None) -> Entry:
     return {
         "bucket": obj.bucket,
         "key": obj.key,
@@ -691,6 +716,7 @@ def _manifest_entry(obj: RawObject, listed: ListedFile | None) -> Entry:
         "last_modified": obj.last_modified.isoformat(),
         "sha256": listed.sha256 if listed else None,
         "rows": listed.rows if listed else None,
+        **({"known_as": obj.known_as} if obj.known_as else {}),
     }
 
 

@@ -18,8 +18,9 @@ from adplatform.flow.source import FeedFlow
 from adplatform.lake.store import is_missing
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger
-from adplatform.ledger.objects import RawObject, file_id
+from adplatform.ledger.objects import RawObject, id_of
 from adplatform.ledger.publications import Publication
+from adplatform.ledger.rows import digest
 from adplatform.ledger.table import MOST_READ
 
 _MANIFEST = re.compile(r"dt=(\d{4}-\d{2}-\d{2})/v(\d+)-[0-9a-f]+\.json")
@@ -61,20 +62,26 @@ def objects_of(
     """
     day = publication.day
     if len(entries) <= MOST_READ:
-        places = ((entry["bucket"], entry["key"], entry["version"]) for entry in entries)
-        rows = ledger.objects.named(flow.name, day, places)
+        rows = ledger.objects.named(flow.name, day, map(identity_of, entries))
     else:
         rows = ledger.objects.of_day(flow.name, day)
-    known = {(o.key, o.version): o for o in rows}
+    known = {o.identity: o for o in rows}
     found = []
     for entry in entries:
-        obj = known.get((entry["key"], entry["version"]))
+        obj = known.get(identity_of(entry))
         if obj is None:
             raise PermanentFailure(
                 f"{flow.name} {day}: {publication.manifest_key} names {file_id_of(entry)}, not in the ledger"
             )
+        promised = {} if obj.edited else entry
         found.append(
-            VersionObject(obj, entry["sha256"], entry["rows"], origin_of(entry), entry.get("overwritten", False))
+            VersionObject(
+                obj,
+                promised.get("sha256"),
+                promised.get("rows"),
+                origin_of(entry),
+                entry.get("overwritten", False),
+            )
         )
     return found
 
@@ -87,7 +94,12 @@ def origin_of(entry: Mapping[str, Any]) -> str:
 
 def file_id_of(entry: Mapping[str, Any]) -> str:
     """What tables call the same object, by its entry."""
-    return file_id(entry["bucket"], entry["key"], entry["version"])
+    return id_of(identity_of(entry))
+
+
+def identity_of(entry: Mapping[str, Any]) -> str:
+    """What the ledger knows the same object by, also where an erasure has changed its name."""
+    return str(entry.get("known_as") or digest(entry["bucket"], entry["key"], entry["version"]))
 
 
 def manifests_of(
@@ -121,7 +133,7 @@ def download(s3: Any, obj: RawObject, target: Path) -> str:
     """
     with original(obj):
         body = s3.get_object(**located(obj))["Body"]
-    return save(body, target, obj.size, obj.file_id)
+    return save(body, target, obj.stored_size, obj.file_id)
 
 
 def save(body: Any, target: Path, size: int, called: str) -> str:

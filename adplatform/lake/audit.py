@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 else:
     pq = Late("pyarrow.parquet")
 
+BOUNDS = "bounds"
 _CODEC = "SNAPPY"  # the codec that Clean Rooms, Entity Resolution and Athena all read
 
 
@@ -132,7 +133,7 @@ def _bounds(staged: Staged, contract: Contract, published_before: int | None) ->
     metrics: dict[str, int | float] = {"rows_in": rows, "quarantined_share": share}
     if published_before is not None:
         metrics["rows_published_before"] = published_before
-    return AuditFinding("bounds", not problems, True, _described(problems, "within the contract's bounds"), metrics)
+    return AuditFinding(BOUNDS, not problems, True, _described(problems, "within the contract's bounds"), metrics)
 
 
 def _personal_data(staged: Staged, contract: Contract) -> Iterator[AuditFinding]:

@@ -128,6 +128,11 @@ class Zones:
         """Below it lie the manifests of all dates of a feed, or of all scopes of a table."""
         return f"manifests/{feed}/"
 
+    @staticmethod
+    def erasure(source: str, erasure: str) -> str:
+        """Where the receipt of an erasure is."""
+        return f"erasures/{source}/{erasure}.json"
+
     def clean(self, feed: str) -> str:
         """The root of the feed's table, with a copy of what its partitions show now (``adplatform.lake.path_copy``)."""
         return f"{feed}/"

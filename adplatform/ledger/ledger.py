@@ -15,6 +15,7 @@ from typing import Any
 from adplatform.ledger.deliveries import Deliveries
 from adplatform.ledger.derived import Derived
 from adplatform.ledger.engine_runs import EngineRuns
+from adplatform.ledger.erasures import Erasures
 from adplatform.ledger.extracts import Extracts
 from adplatform.ledger.folds import Folds
 from adplatform.ledger.forgetting import Forgetting
@@ -110,6 +111,10 @@ class Ledger:
     @cached_property
     def pauses(self) -> Pauses:
         return Pauses(self.access)
+
+    @cached_property
+    def erasures(self) -> Erasures:
+        return Erasures(self.access)
 
     @cached_property
     def keys(self) -> Keys:

@@ -45,6 +45,14 @@ class RawObject:
     seen_at: datetime | None = None
     seen_by: str = ""
     archived_key: str = ""
+    edited: str = ""
+    edited_size: int = 0
+    known_as: str = ""
+
+    @property
+    def stored_size(self) -> int:
+        """Bytes of the object where it is now."""
+        return self.edited_size if self.edited else self.size
 
     @property
     def uri(self) -> str:
@@ -57,12 +65,12 @@ class RawObject:
 
     @property
     def identity(self) -> str:
-        return digest(self.bucket, self.key, self.version)
+        return self.known_as or digest(self.bucket, self.key, self.version)
 
     @property
     def file_id(self) -> str:
         """What the object is called wherever its name must not be; see :func:`file_id`."""
-        return file_id(self.bucket, self.key, self.version)
+        return id_of(self.identity)
 
     @property
     def sort_key(self) -> str:
@@ -78,7 +86,12 @@ def file_id(bucket: str, key: str, version: str) -> str:
     those; `adplatform ledger <id>` tells them. A version of S3 is random, so nobody can try names against the id.
 
     ``file:`` and 32 hexadecimal digits; a member of an archive has ``#`` and its place by name, from 1, behind it."""
-    return f"{_FILE}{digest(bucket, key, version)}"
+    return id_of(digest(bucket, key, version))
+
+
+def id_of(identity: str) -> str:
+    """The same, of an object that the ledger knows by this identity."""
+    return f"{_FILE}{identity}"
 
 
 def is_file_id(text: str) -> bool:
@@ -140,9 +153,9 @@ class Objects:
         """Every object version of the delivery, in order of arrival."""
         return sorted(self.table.query(RawObject, feed, f"object#{day}#"), key=lambda o: o.number)
 
-    def named(self, feed: str, day: date, places: Iterable[tuple[str, str, str]]) -> list[RawObject]:
-        """Those of these objects of the delivery that are there, each named by bucket, key and version."""
-        keys = [(feed, f"object#{day}#{digest(*place)}") for place in places]
+    def named(self, feed: str, day: date, identities: Iterable[str]) -> list[RawObject]:
+        """Those of these objects of the delivery that are there."""
+        keys = [(feed, f"object#{day}#{identity}") for identity in identities]
         return [from_item(RawObject, item) for item in self.table.get_many(keys).values()]
 
     def named_by(self, source: str, wanted: str) -> tuple[str, RawObject] | None:
@@ -304,6 +317,19 @@ class Objects:
         """
         _require(obj.state is not ObjectState.IGNORED and archive_key != "", feed, obj, "archived")
         self._set(feed, obj, {"archived_key": archive_key})
+
+    def edit(self, feed: str, obj: RawObject, archive_key: str, size: int, erasure: str) -> None:
+        """What an erasure has left of the object is there, and is read there from now on. An ignored one is of no
+        delivery, and is remembered there all the same."""
+        self._set(feed, obj, {"archived_key": archive_key, "edited": erasure, "edited_size": size})
+
+    def edited(self, feed: str) -> dict[date, list[RawObject]]:
+        """The objects of a feed of which an erasure has left less, by date."""
+        found: dict[date, list[RawObject]] = {}
+        for item in self.table.items(feed, "object#", "attribute_exists(edited)"):
+            obj = from_item(RawObject, item)
+            found.setdefault(obj.day, []).append(obj)
+        return found
 
     def exclude(self, feed: str, obj: RawObject, reason: str) -> None:
         """Leave the object out of all versions that settle from now on. What is excluded stays so.

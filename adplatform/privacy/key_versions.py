@@ -73,6 +73,24 @@ def fetch_earlier_key(secrets: Any, secret_name: str, key_id: str) -> HashKey:
     return key_in(answer, secret_name)
 
 
+def every_key(secrets: Any, secret_name: str) -> list[HashKey]:
+    """All keys that can still be had, also those without a label that Secrets Manager has not deleted yet.
+
+    Raises: as :func:`fetch_earlier_key`.
+    """
+    found: list[HashKey] = []
+    more: dict[str, str] = {}
+    with secret_failures(f"hashing key, secret {secret_name!r}"):
+        while True:
+            page = secrets.list_secret_version_ids(SecretId=secret_name, IncludeDeprecated=True, **more)
+            for each in page.get("Versions", ()):
+                answer = secrets.get_secret_value(SecretId=secret_name, VersionId=each["VersionId"])
+                found.append(key_in(answer, secret_name))
+            if not (token := page.get("NextToken")):
+                return found
+            more = {"NextToken": token}
+
+
 def put_key(secrets: Any, secret_name: str, version: str, random_bytes: Callable[[int], bytes]) -> None:
     """Make a new key the current one. ``version`` becomes its VersionId (a UUID), so doing it again changes nothing.
 

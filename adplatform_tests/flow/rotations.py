@@ -13,8 +13,9 @@ from typing import Any
 
 from adplatform.contracts.feed import Feed
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.again import Step, Work
 from adplatform.flow.delivery import publish_delivery
-from adplatform.flow.key_rotation import RUN_PREFIX, RotationResult, Step, Wish, Work, rotate
+from adplatform.flow.key_rotation import RUN_PREFIX, RotationResult, Wish, rotate
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services

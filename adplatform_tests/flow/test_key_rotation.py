@@ -11,8 +11,9 @@ import pytest
 from adplatform.contracts.feed import Feed
 from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import clean, lifecycle, raw
+from adplatform.flow.again import Step
 from adplatform.flow.hashing_keys import HashingKeys, KeysDiffer, hashing_keys
-from adplatform.flow.key_rotation import Step, Wish, plan, retire_keys, usage
+from adplatform.flow.key_rotation import Wish, plan, retire_keys, usage
 from adplatform.flow.source import make_source
 from adplatform.flow.version import version_objects
 from adplatform.ledger.delivery import DeliveryState
