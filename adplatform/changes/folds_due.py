@@ -11,7 +11,7 @@ from adplatform.changes.pulled import Pulled, complete_reading
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Runs
 from adplatform.flow.tried import free
-from adplatform.flow.version import read_settlement
+from adplatform.flow.version import identity_of, read_settlement
 from adplatform.ledger.engine_run import RunState
 from adplatform.ledger.folds import Fold, Generation, Plan, Reached
 from adplatform.ledger.ledger import Ledger
@@ -151,6 +151,9 @@ def _plan(
             whole.append(day)
         if day in known.numbers and put_in_another_order(entries, known.numbers[day], generations):
             anew = bool(row.number)
+        # Rows that are no longer among the changes stay in a table that is not made of them again.
+        if not same and day in known.numbers and _is_of_less(services, name, each, known, entries):
+            anew = bool(row.number)
         numbers[day] = max((entry["number"] for entry in entries), default=0)
         objects[day] = len(entries)
     loads = (*known.loads, *loaded)
@@ -198,6 +201,16 @@ def _read_again(
         return True
     merged = {entry["number"] for entry in settled[0]["objects"]}
     return merged != {entry["number"] for entry in entries if entry["number"] <= known.numbers[day]}
+
+
+def _is_of_less(
+    services: Services, name: str, placed: Placement, known: Reached, entries: Sequence[Mapping[str, Any]]
+) -> bool:
+    """Whether an erasure has left less of a date than what was merged of it."""
+    before = services.ledger.publications.get(name, placed.day, known.versions[placed.day.isoformat()])
+    settled = _settlement(services, before)["objects"] if before is not None else ()
+    was = {identity_of(entry): entry.get("edited_key", "") for entry in settled}
+    return any(entry.get("edited_key", "") != was.get(identity_of(entry), "") for entry in entries)
 
 
 def _settlement(services: Services, row: Publication) -> dict[str, Any]:

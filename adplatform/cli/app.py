@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "inventory": ("inventory", "Compare a store elsewhere with what has landed and been delivered."),
     "tables": (HISTORY, "List the clean tables, their columns and partitions."),
     "query": (HISTORY, "Query the clean tables on this machine."),
+    "erase": ("erase", "Erase a person from all that a source has stored."),
     "collect": (HISTORY, "Remove table versions that nothing refers to."),
     "crawl": (HISTORY, "Compare what a Glue crawler finds with what is registered."),
     "doctor": ("doctor", "Compare ledger, catalog, manifests and raw zone."),

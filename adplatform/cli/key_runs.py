@@ -1,4 +1,4 @@
-"""The runs of a key rotation: Dagster's, in this process, as ``adplatform process`` makes them."""
+"""The runs that make deliveries again, for a key rotation or an erasure: Dagster's, in this process."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,13 +28,15 @@ from adplatform.transform.compile import output_columns
 
 
 @contextmanager
-def headless_work(services: Services, patterns: Sequence[Pattern], watch: Callable[[Step], None]) -> Iterator[Work]:
-    """How a rotation works from the command line.
+def headless_work(
+    services: Services, patterns: Sequence[Pattern], watch: Callable[[Step], None], prefix: str = RUN_PREFIX
+) -> Iterator[Work]:
+    """How deliveries are made again from the command line, by a run whose id begins with ``prefix``.
 
     Raises:
         PermanentFailure: another Dagster instance owns the automation.
     """
-    run_id, automations = RUN_PREFIX + random_token(), declared_automations()
+    run_id, automations = prefix + random_token(), declared_automations()
     with opened(services.settings.home) as instance, private_directory(services.settings.temp, run_id) as temp:
         ownership.require(services.ledger, instance)
         for automation in automations:

@@ -56,6 +56,8 @@ class Transformed:
     """Names the key of the digests that are kept beside those; "" when there are none."""
     filled: Mapping[str, int] = field(default_factory=dict)
     """Rows with a value by column, where that is watched."""
+    kept: bool = False
+    """Whether its rows are those that readers see, under the hashing key that they are under."""
 
     @property
     def refusals(self) -> tuple[AuditFinding, ...]:
@@ -217,7 +219,8 @@ def publish_version(
         TransientFailure: as :func:`adplatform.lake.publish.publish`.
     """
     staged, scope, day, version = transformed.staged, flow.scope, row.day, row.version
-    require_current(services, flow, transformed.key_id)
+    if not transformed.kept:
+        require_current(services, flow, transformed.key_id)
     _require_earlier(services.ledger, flow, day, version)
     counted = _counted_version(services, flow, row, transformed, run_id)
     # Noted before anybody sees it: whoever closes the version after this run has died finds its counts.

@@ -22,16 +22,23 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from adplatform.contracts.model import DELIVERY_DATE
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.again import Work, free, settled_again
+from adplatform.flow.clean import without_bounds
+from adplatform.flow.delivery import publish, working
 from adplatform.flow.erasure_names import erase_names
+from adplatform.flow.erasure_rows import rows_left
 from adplatform.flow.erasure_search import ERASED, Held, Search
 from adplatform.flow.key_rotation import LEASE as KEY_LEASE
 from adplatform.flow.key_rotation import usage
+from adplatform.flow.lifecycle import release
 from adplatform.flow.raw import plain_name
 from adplatform.flow.services import Services
+from adplatform.flow.shown import shown as is_shown
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.flow.version import identity_of, read_settlement
 from adplatform.lake import formats
@@ -44,6 +51,7 @@ from adplatform.ledger.erasures import ErasedObject, Erasure, ErasureState
 from adplatform.ledger.leases import Lease
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.objects import ObjectState, RawObject, file_id
+from adplatform.ledger.placements import Placement
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.rows import plain
 from adplatform.platform.aws_errors import aws_failures
@@ -362,6 +370,8 @@ def _make_again(doing: _Erasing, flow: FeedFlow, day: date, objects: Sequence[Ra
         seen = free(doing.ledger, flow, day, doing.work)
         if seen.state is DeliveryState.RUNNING:
             raise TransientFailure(f"run {seen.run_id} is at it; {ADVICE} again when it has ended")
+        if is_shown(doing.ledger, flow, seen) and seen.published != seen.version:
+            doing.work.make(flow, day)  # only to close it, after a run that was killed
         shown = _shown(doing, flow, day)
         if shown is None or not _is_of_more(doing.services, shown, objects):
             return
@@ -416,6 +426,7 @@ def _erase_from_clean(doing: _Erasing) -> None:
     if not found:
         return
     doing.work.sleep(doing.wish.readers.total_seconds())
+    seen: list[tuple[str, Held]] = []
     names = {flow.table: table_name(flow.table, doing.services.settings.database_prefix) for flow in doing.tables}
     for table, named in sorted(names.items()):
         own = (zones.versions(table), zones.clean(table), zones.slice_lists(table), zones.entries(table))
@@ -429,12 +440,57 @@ def _erase_from_clean(doing: _Erasing) -> None:
                 _expire(doing, table, lease)
             for held in mine:
                 if zones.clean_uri(held.stored.key).startswith(shown) and held.stored.latest:
-                    place = zones.clean_uri(doing.person.without(held.stored.key, ERASED))
-                    doing.problems[place] = f"{place}: readers see it, and its originals are not there any more"
+                    seen.append((table, held))
                     continue
                 lease.check(lake.call)
                 doing.note(held.stored, DELETED, held.rows)
                 doing.delete(held.stored)
+
+    _publish_rows_left(doing, seen)
+
+
+def _publish_rows_left(doing: _Erasing, seen: Sequence[tuple[str, Held]]) -> None:
+    """Deliveries of which readers see the person although nothing of her is in their originals, or these are not there
+    any more, are published again of what readers see. A partition that is made of several follows from that."""
+    uris = [doing.services.zones.clean_uri(held.stored.key) for _, held in seen]
+    again = 0
+    for flow in doing.flows:
+        shared = flow.feed.contract.partition_by not in (None, DELIVERY_DATE)
+        placements = {each.day: each for each in doing.ledger.placements.of_feed(flow.name)}
+        places = {(each.day, each.location) for each in placements.values() if each.location}
+        if shared:
+            slices = doing.ledger.placements.all_slices(flow.table)
+            places = {
+                (each.day, each.location) for each in counting(slices, placed_versions(doing.services.lake, flow.table))
+            }
+        for day in sorted({day for day, at in places if at and any(uri.startswith(at) for uri in uris)}):
+            doing.lease.check()
+            with _apart(f"{flow.name} {day}", doing.problems):
+                _publish_rows(doing, flow, placements[day])
+                again += 1
+    if seen and not again and not doing.problems:
+        for (_, held), uri in zip(seen, uris, strict=True):
+            place = doing.person.without(uri, ERASED)
+            doing.problems[place] = f"{place}: readers see it ({held.rows} rows), and nothing says of what it was made"
+
+
+def _publish_rows(doing: _Erasing, flow: FeedFlow, placement: Placement) -> None:
+    day, work = placement.day, doing.work
+    shown = doing.ledger.publications.get(flow.name, day, placement.version)
+    because = f"made again without what erasure {doing.erasure.id} removed"
+    settled, problem = settled_again(
+        doing.ledger, flow, day, placement.version, because, work, ADVICE, doing.erasure.id
+    )
+    if settled is None or shown is None:
+        raise TransientFailure(problem)
+    doing.note_place(f"{flow.name} {day}", str(settled.version), REMADE, shown.clean)
+    with working(doing.services, flow, day, work.run_id, TemporaryDirectory(dir=work.temp)) as begun:
+        if begun.delivery.settled_because != because:
+            release(doing.ledger, flow, day, work.run_id)
+            raise TransientFailure(f"something has come meanwhile: `adplatform process`, and then {ADVICE} again")
+        left = rows_left(begun, shown, placement, doing.search.judge(flow))
+        done, _ = publish(begun, without_bounds(left))
+    work.closed(flow, done)
 
 
 def _led_to(doing: _Erasing, table: str) -> tuple[str, ...]:

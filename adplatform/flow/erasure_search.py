@@ -135,7 +135,7 @@ class Search:
         if is_openpgp_head(head):
             self._decrypt(flow, received, stored)
         form = None if flow is None or flow.layout.is_marker(stored.key) else self._form(flow, stored)
-        parted = part(received, left, form, self._judge(flow), "an object")
+        parted = part(received, left, form, self.judge(flow), "an object")
         return Held(stored, flow, named, parted.taken, left)
 
     def _bytes(
@@ -153,7 +153,8 @@ class Search:
         # Other files than those of senders are the platform's own Parquet, which says so itself.
         return flow.feed.contract.format if stored.bucket == self.services.zones.raw_bucket else None
 
-    def _judge(self, flow: FeedFlow | None) -> Judge:
+    def judge(self, flow: FeedFlow | None) -> Judge:
+        """Whether a record of the feed is of the person."""
         person, ids = self.person, self._id_columns(flow)
 
         def judge(text: str, values: Mapping[str, str]) -> bool:

@@ -4,9 +4,7 @@ process or in one that is killed."""
 import gzip
 import json
 import uuid
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from adplatform.platform.aws import Aws
 from adplatform.privacy.key_versions import every_key
 from adplatform.privacy.person import Person, person_of, read_identifiers
 from adplatform_tests.flow.rotations import Club, day, make_club
+from adplatform_tests.support import plainly
 from adplatform_tests.support.plainly import NoRunIsAlive
 
 JANE = "jane.doe@example.com"
@@ -78,7 +77,7 @@ def fill(club: Club) -> None:
     club.put(
         "members", day(3), members(f"de,{JANE},+49 170 1234567,1,", "de,bob@example.com,,1,ok", "fr,eve@x.org,,1,")
     )
-    club.put("members", day(3), members(f"de, Jane.Doe@Example.com ,0170/1234567,2,", "de,bob@example.com,,2,hello",
+    club.put("members", day(3), members("de, Jane.Doe@Example.com ,0170/1234567,2,", "de,bob@example.com,,2,hello",
         f"fr,eve@x.org,,?,knows {JANE}", "it,joe@x.org,,many,"))  # fmt: skip
     club.put(
         "purchases", day(3), gzip.compress(purchases((JANE, "1.00"), ("eve@x.org", "2.00"), (JANE, "much"))), "a.gz"
@@ -111,6 +110,17 @@ def erase_jane(club: Club, *, given: str = GIVEN, dry_run: bool = False, service
         work = Work(lambda _: settler, make, NoRunIsAlive(), temp, run_id, lambda _: None)
         wish = Wish(read_identifiers(given), dry_run=dry_run)
         return erase(services, club.source, club.flows, wish, work, erasure_id=uuid.uuid4().hex)
+
+
+def erase_in_child(club: Club, writes: int) -> tuple[int, int]:
+    """Erase in a child that is killed before its ``writes``-th write to AWS, 0 for never; exit code and writes."""
+    return plainly.killed_at(club.services, partial(_erase, source=club.source), writes)
+
+
+def _erase(services: Services, source: Source) -> None:
+    receipt = erase_jane(Club(services, source))
+    if receipt.problems:
+        raise RuntimeError(str(receipt.problems))
 
 
 def places_of(club: Club, person: Person) -> list[str]:

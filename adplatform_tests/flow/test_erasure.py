@@ -1,25 +1,207 @@
 """A person who is erased is nowhere any more, and everybody else is where they were."""
 
+import json
+import signal
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from adplatform.flow.erasure import DELETED, EDITED, REMADE, REWRITTEN
+from adplatform.ledger.delivery import DeliveryState
+from adplatform.ledger.erasures import ErasureState
 from adplatform.platform.aws import Aws
-from adplatform_tests.flow.persons import erase_jane, fill, jane, make_persons, places_of
+from adplatform_tests.flow.persons import (
+    JANE,
+    Club,
+    erase_in_child,
+    erase_jane,
+    fill,
+    jane,
+    make_persons,
+    members,
+    places_of,
+    purchases,
+)
+from adplatform_tests.flow.rotations import day
 
 
-@pytest.mark.parametrize("table_format", ["parquet", "iceberg"])
+def others(club: Club) -> list[tuple[Any, ...]]:
+    return [
+        *club.query("select region, email_lake, email_meta, seen from {members}"),
+        *club.query("select dt, email_lake, amount from {purchases}"),
+    ]
+
+
+def conserved(club: Club) -> None:
+    """Every row of every version that readers see is accounted for."""
+    ledger = club.services.ledger
+    for flow in club.flows:
+        for delivery in ledger.deliveries.of_feed(flow.name):
+            assert delivery.state is DeliveryState.PUBLISHED, delivery
+            row = ledger.publications.get(flow.name, delivery.day, delivery.published)
+            assert row is not None
+            assert row.rows_in == row.clean + row.superseded + row.quarantined
+            outcomes = ledger.publications.file_outcomes(flow.name, delivery.day, delivery.published)
+            assert sum(o.rows_in for o in outcomes) == row.rows_in
+
+
+@pytest.mark.parametrize("table_format", ["parquet", pytest.param("iceberg", marks=pytest.mark.slow)])
 def test_a_person_is_nowhere_after_an_erasure_and_others_are_as_before(
     aws: Aws, tmp_path: Path, table_format: str
 ) -> None:
     club = make_persons(aws, tmp_path / "home", table_format)
     fill(club)
-    person = jane(club)
-    before = places_of(club, person)
-    assert len(before) > 10, before
-    print("\n".join(before))
+    person, before = jane(club), others(club)
+    held = places_of(club, person)
+    assert {place.partition("/")[0] for place in held} >= {"archive", "quarantine", "table-versions"}
+    looked = erase_jane(club, dry_run=True)
+    assert places_of(club, person) == held
+    assert club.services.ledger.erasures.of_source("club") == []
+    assert {each.what for each in looked.done} == {EDITED, REWRITTEN, DELETED}
+
     receipt = erase_jane(club)
-    for each in receipt.done:
-        print(each)
-    assert receipt.problems == ()
+    assert (receipt.problems, receipt.unreadable, receipt.lost_keys) == ((), (), ())
     assert places_of(club, person) == []
+    left = others(club)
+    assert len(left) == len(before) - 3
+    assert [row for row in before if row not in left] == [row for row in before if set(row) & person.digests]
+    assert [row for row in left if row not in before] == []
+    conserved(club)
+    assert receipt.counts[EDITED] == 5
+    assert receipt.counts[REMADE] == 4
+    assert {each.place for each in looked.done} <= {each.place for each in receipt.done}
+
+    kept = club.services.s3.get_object(Bucket=club.services.zones.raw_bucket, Key=receipt.erasure.receipt_key)
+    document = json.loads(kept["Body"].read())
+    assert document["counts"] == receipt.counts
+    assert document["out_of_reach"]
+    [row] = club.services.ledger.erasures.of_source("club")
+    assert (row.state, row.mark, row.id) == (ErasureState.DONE, "", receipt.erasure.id)
+
+    again = erase_jane(club)
+    assert again.done == ()
+    club.process()
+    assert others(club) == left
+
+
+def test_what_is_delivered_later_meets_what_an_erasure_has_left(aws: Aws, tmp_path: Path) -> None:
+    club = make_persons(aws, tmp_path / "home")
+    fill(club)
+    erase_jane(club)
+    before = others(club)
+    club.put("purchases", day(3), purchases(("new@x.org", "7.00")), "more.ndjson")
+    club.process()
+    assert len(others(club)) == len(before) + 1
+    club.put("members", day(1), members(f"de,{JANE},,1,", "de,bob@example.com,,99,"))
+    club.process()
+    assert places_of(club, jane(club)) != []  # a new fact, which another erasure removes
+    assert erase_jane(club).problems == ()
+    assert places_of(club, jane(club)) == []
+    conserved(club)
+
+
+def test_without_versions_and_not_yet_archived_a_person_is_erased_as_well(aws: Aws, tmp_path: Path) -> None:
+    club = make_persons(aws, tmp_path / "home", versioned=False)
+    club.put("purchases", day(3), purchases((JANE, "1.00"), ("eve@x.org", "2.00")))
+    settler = club.services.settler(club.source)
+    settler.arrivals.reconcile()
+    club.put("members", day(3), members(f"de,{JANE},,1,", "de,bob@example.com,,1,"))
+    assert erase_jane(club).problems == ()
+    assert places_of(club, jane(club)) == []
+    club.process()
+    assert len(others(club)) == 2
+    conserved(club)
+
+
+def test_a_name_of_a_file_loses_the_person_wherever_it_is(aws: Aws, tmp_path: Path) -> None:
+    club = make_persons(aws, tmp_path / "home")
+    club.put("purchases", day(3), purchases(("eve@x.org", "2.00"), (JANE, "x")), f"{JANE}.ndjson")
+    club.put("purchases", day(2), purchases(("bob@x.org", "2.00")), "jane.doe%40example.com.ndjson")
+    club.process()
+    before = others(club)
+    assert any(place.startswith("manifests") for place in places_of(club, jane(club)))
+    assert any(place.startswith("ledger") for place in places_of(club, jane(club)))
+    receipt = erase_jane(club)
+    assert receipt.problems == ()
+    assert JANE not in json.dumps(receipt.document)
+    assert places_of(club, jane(club)) == []
+    assert others(club) == before
+    conserved(club)
+    club.put("purchases", day(3), purchases(("new@x.org", "7.00")), "more.ndjson")
+    club.process()
+    assert len(others(club)) == len(before) + 1
+    conserved(club)
+
+
+def test_rows_whose_originals_are_gone_leave_the_table(aws: Aws, tmp_path: Path) -> None:
+    club = make_persons(aws, tmp_path / "home")
+    fill(club)
+    services, before = club.services, others(club)
+    versions = services.s3.list_object_versions(Bucket=services.zones.raw_bucket, Prefix="archive/")["Versions"]
+    services.store.delete_versions(services.zones.raw_bucket, [(v["Key"], v["VersionId"]) for v in versions])
+    receipt = erase_jane(club)
+    assert receipt.problems == ()
+    assert places_of(club, jane(club)) == []
+    assert len(others(club)) == len(before) - 3
+    conserved(club)
+
+
+def test_a_delivery_of_nobody_else_is_published_empty_although_its_bounds_forbid_that(aws: Aws, tmp_path: Path) -> None:
+    club = make_persons(aws, tmp_path / "home")
+    club.put("purchases", day(3), purchases((JANE, "1.00")))
+    club.process()
+    assert erase_jane(club).problems == ()
+    assert others(club) == []
+    conserved(club)
+
+
+@pytest.mark.parametrize("share", [0.15, 0.5, 0.85])
+def test_an_erasure_that_is_killed_goes_on_and_ends_the_same(aws: Aws, tmp_path: Path, share: float) -> None:
+    whole = make_persons(aws, tmp_path / "whole")
+    small(whole)
+    code, writes = erase_in_child(whole, 0)
+    assert code == 0
+    killed_and_gone_on(aws, tmp_path / "home", int(writes * share), others(whole))
+
+
+def small(club: Club) -> None:
+    club.put("members", day(3), members(f"de,{JANE},,1,", "de,bob@example.com,,1,ok", f"it,x@x.org,,?,{JANE}"))
+    club.process()
+    club.replace_key()
+    club.put("purchases", day(3), purchases((JANE, "1.00"), ("eve@x.org", "2.00")), f"{JANE}.json")
+    club.process()
+
+
+def killed_and_gone_on(aws: Aws, home: Path, moment: int, expected: list[tuple[Any, ...]]) -> None:
+    club = make_persons(aws, home)
+    small(club)
+    rows = len(others(club))
+    code, _ = erase_in_child(club, moment)
+    assert code == -signal.SIGKILL, moment
+    assert len(others(club)) >= len(expected), moment
+    assert len(others(club)) <= rows, moment
+    later = club.later(timedelta(hours=1))
+    receipt = erase_jane(later)
+    assert receipt.problems == (), moment
+    assert places_of(club, jane(club)) == [], moment
+    assert [len(row) for row in others(club)] == [len(row) for row in expected], moment
+    assert {e.state for e in club.services.ledger.erasures.of_source("club")} == {ErasureState.DONE}, moment
+    assert len(club.services.ledger.erasures.of_source("club")) == 1, moment
+    later.process()
+    conserved(club)
+
+
+GROUPS = 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_an_erasure_killed_at_any_write_goes_on_and_ends_the_same(aws: Aws, tmp_path: Path, group: int) -> None:
+    whole = make_persons(aws, tmp_path / "whole")
+    small(whole)
+    code, writes = erase_in_child(whole, 0)
+    assert code == 0
+    for moment in range(1 + group, writes + 1, GROUPS):
+        killed_and_gone_on(aws, tmp_path / f"at-{moment}", moment, others(whole))
