@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any
 
 from adplatform.contracts.model import FileFormat
@@ -35,6 +36,7 @@ _PARQUET = b"PAR1"
 _LONGEST = 1000
 """Lines of one record, at most: a quote that nobody closes must not take the rest of the file with it."""
 _BATCH = 20_000
+_BEFORE: Mapping[str, str] = MappingProxyType({})
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 Judge = Callable[[str, Mapping[str, str]], bool]
@@ -142,14 +144,19 @@ def _part_text(path: Path, target: Path, form: FileFormat, judge: Judge, origin:
         records = _json_records(text) if form.kind == "ndjson" else _csv_records(text, form)
         try:
             for record, values in records:
-                if judge(record, values or {}):
+                if values is not None and judge(record, values):
                     taken += 1
+                    out.write(_line_end(record) if values is _BEFORE else "")
                     continue
-                left += values is not None
+                left += values is not None and values is not _BEFORE
                 out.write(record)
         except UnicodeError as e:
             raise BadFile(origin, Reason.ENCODING, f"is not {form.encoding}") from e
     return Parted(taken, left)
+
+
+def _line_end(record: str) -> str:
+    return record[len(record.rstrip("\r\n")) :]
 
 
 def _reading(path: Path, encoding: str) -> IO[str]:
@@ -185,12 +192,13 @@ def _texts(value: Any, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _csv_records(lines: Iterable[str], form: FileFormat) -> Iterator[tuple[str, Mapping[str, str] | None]]:
-    """Each record with its fields by the names of the header; without fields what comes before the first record."""
+    """Each record with its fields by the names of the header; ``_BEFORE`` for lines before that, which must stay as
+    many, and None for the header and empty lines."""
     before, names = form.skip_lines, list[str]()
     for record in _joined(lines, form):
         if before > 0:
             before -= 1
-            yield record, None
+            yield record, _BEFORE
             continue
         fields = _fields(record, form)
         if form.header and not names:

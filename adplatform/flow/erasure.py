@@ -33,6 +33,7 @@ from adplatform.flow.delivery import publish, working
 from adplatform.flow.erasure_names import erase_names
 from adplatform.flow.erasure_rows import rows_left
 from adplatform.flow.erasure_search import ERASED, Held, Search
+from adplatform.flow.hashing_keys import KeysDiffer, hashing_keys
 from adplatform.flow.key_rotation import LEASE as KEY_LEASE
 from adplatform.flow.key_rotation import usage
 from adplatform.flow.lifecycle import release
@@ -51,7 +52,6 @@ from adplatform.ledger.erasures import ErasedObject, Erasure, ErasureState
 from adplatform.ledger.leases import Lease
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.objects import ObjectState, RawObject, file_id
-from adplatform.ledger.placements import Placement
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.rows import plain
 from adplatform.platform.aws_errors import aws_failures
@@ -375,14 +375,28 @@ def _make_again(doing: _Erasing, flow: FeedFlow, day: date, objects: Sequence[Ra
         shown = _shown(doing, flow, day)
         if shown is None or not _is_of_more(doing.services, shown, objects):
             return
+        if _waits_for_key(doing.services, flow):
+            _publish_rows(doing, flow, day)
+            return
         because = f"made again without what erasure {doing.erasure.id} removed"
-        args = (doing.ledger, flow, day, shown.version, because, doing.work, ADVICE, doing.erasure.id)
-        settled, _ours = settled_again(*args)
+        settled, problem = settled_again(
+            doing.ledger, flow, day, shown.version, because, doing.work, ADVICE, doing.erasure.id
+        )
         if settled is None:
-            raise TransientFailure(_ours)
+            raise TransientFailure(problem)
         doing.note_place(f"{flow.name} {day}", str(settled.version), REMADE, shown.clean)
         problem = doing.work.make(flow, day)
     raise TransientFailure(problem or f"it is not published without the person; {ADVICE} again")
+
+
+def _waits_for_key(services: Services, flow: FeedFlow) -> bool:
+    """Whether the table takes nothing that is made now, because it has yet to be brought to the current hashing key. An
+    erasure does not wait for that: what readers see is published again under the key that it is under."""
+    try:
+        hashing_keys(services, flow)
+    except KeysDiffer:
+        return True
+    return False
 
 
 def _shown(doing: _Erasing, flow: FeedFlow, day: date) -> Publication | None:
@@ -466,7 +480,7 @@ def _publish_rows_left(doing: _Erasing, seen: Sequence[tuple[str, Held]]) -> Non
         for day in sorted({day for day, at in places if at and any(uri.startswith(at) for uri in uris)}):
             doing.lease.check()
             with _apart(f"{flow.name} {day}", doing.problems):
-                _publish_rows(doing, flow, placements[day])
+                _publish_rows(doing, flow, day)
                 again += 1
     if seen and not again and not doing.problems:
         for (_, held), uri in zip(seen, uris, strict=True):
@@ -474,14 +488,16 @@ def _publish_rows_left(doing: _Erasing, seen: Sequence[tuple[str, Held]]) -> Non
             doing.problems[place] = f"{place}: readers see it ({held.rows} rows), and nothing says of what it was made"
 
 
-def _publish_rows(doing: _Erasing, flow: FeedFlow, placement: Placement) -> None:
-    day, work = placement.day, doing.work
-    shown = doing.ledger.publications.get(flow.name, day, placement.version)
+def _publish_rows(doing: _Erasing, flow: FeedFlow, day: date) -> None:
+    work, placement = doing.work, doing.ledger.placements.get(flow.name, day)
+    shown = doing.ledger.publications.get(flow.name, day, placement.version) if placement else None
+    if placement is None or shown is None:
+        raise TransientFailure("the ledger does not know what readers see; `adplatform doctor` restores it")
     because = f"made again without what erasure {doing.erasure.id} removed"
     settled, problem = settled_again(
         doing.ledger, flow, day, placement.version, because, work, ADVICE, doing.erasure.id
     )
-    if settled is None or shown is None:
+    if settled is None:
         raise TransientFailure(problem)
     doing.note_place(f"{flow.name} {day}", str(settled.version), REMADE, shown.clean)
     with working(doing.services, flow, day, work.run_id, TemporaryDirectory(dir=work.temp)) as begun:

@@ -46,7 +46,7 @@ def _without(name: str, value: Any, person: Person, instead: str) -> Any:
         left = _without("", listed, person, instead)
         return value if left == listed else b64encode(zlib.compress(json.dumps(left).encode())).decode()
     if isinstance(value, str):
-        return person.without(value, instead) if person.is_in(value) else value
+        return person.without(value, instead) if person.is_in_name(value) else value
     if isinstance(value, list):
         return [_without("", each, person, instead) for each in value]
     if isinstance(value, dict):

@@ -98,7 +98,7 @@ class Search:
                 held.left.unlink(missing_ok=True)
 
     def _look(self, stored: StoredVersion) -> Held | None:
-        named, left = self.person.is_in(stored.key), self.work / "left"
+        named, left = self.person.is_in_name(stored.key), self.work / "left"
         left.unlink(missing_ok=True)
         if stored.marker:
             left.touch()
@@ -212,7 +212,7 @@ def _without_names(path: Path, target: Path, person: Person) -> int:
 
     def renamed(value: object) -> object:
         nonlocal count
-        if isinstance(value, str) and person.is_in(value):
+        if isinstance(value, str) and person.is_in_name(value):
             count += 1
             return person.without(value, ERASED)
         if isinstance(value, list):

@@ -34,6 +34,9 @@ _HEX = re.compile(r"[0-9a-fA-F]{64}")
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 _GMAIL = ("gmail.com", "googlemail.com")
 _SEPARATORS = r"[\s().\-/]*"
+_BEFORE_EMAIL, _BEFORE_NAME = r"(?<![\w.%+\-])", r"(?<![A-Za-z0-9])"
+_AFTER_EMAIL = r"(?!\w)(?!\.(?!gz|xz|7z)[a-z]{2}(?!\w))"
+"""Behind an address may be what files of it are called, but not the country of another domain."""
 _PLACEABLE = 8
 """Characters of an id that is looked for in any text, if a letter is among them; a shorter one may be any number."""
 _FEWEST_DIGITS = 7
@@ -56,6 +59,8 @@ class Person:
     ids: frozenset[str] = field(repr=False)
     """Values of columns that are declared as ids, of which another text says nothing."""
     pattern: re.Pattern[str] = field(repr=False)
+    in_names: re.Pattern[str] = field(repr=False)
+    """The same for names of files, in which values stand beside other words without a blank."""
 
     def is_in(self, text: str) -> bool:
         """Whether the text holds the person anywhere."""
@@ -65,11 +70,20 @@ class Person:
         """Whether the whole value of a column of ids is one of the person's."""
         return trimmed(text) in self.ids
 
-    def without(self, text: str, instead: str) -> str:
-        """The text with ``instead`` of what names the person in clear or as a digest; as a whole where only another
+    def is_in_name(self, text: str) -> bool:
+        """Whether a name of an object, or a text with such names, holds the person."""
+        return any(self._is_in(spelling) or self.in_names.search(spelling) for spelling in _spellings(text))
+
+    def without(self, name: str, instead: str) -> str:
+        """The name with ``instead`` of what names the person in clear or as a digest; as a whole where only another
         spelling of it does."""
-        left = self.pattern.sub(instead, _HEX.sub(lambda m: instead if m[0].lower() in self.digests else m[0], text))
-        return instead if self.is_in(left) else left
+        left = _HEX.sub(lambda found: instead if found[0].lower() in self.digests else found[0], name)
+        left = self.in_names.sub(instead, self.pattern.sub(instead, left))
+        if not self.is_in_name(left):
+            return left
+        folders = (instead if self.is_in_name(each) else each for each in left.split("/"))
+        whole = "/".join(folders)
+        return instead if self.is_in_name(whole) else whole
 
     def _is_in(self, text: str) -> bool:
         if self.pattern.search(text):
@@ -114,7 +128,9 @@ def person_of(identifiers: Sequence[Identifier], keys: Iterable[HashKey], countr
             ids |= own
         for text in sorted(own):
             patterns += _patterns(each.kind, text)
-    return Person(frozenset(digests), frozenset(ids), re.compile("|".join(patterns) or r"(?!)", re.IGNORECASE))
+    loose = [each.replace(_BEFORE_EMAIL, _BEFORE_NAME) for each in patterns]
+    found_by, named_by = (re.compile("|".join(each) or r"(?!)", re.IGNORECASE) for each in (patterns, loose))
+    return Person(frozenset(digests), frozenset(ids), found_by, named_by)
 
 
 def read_identifiers(text: str) -> tuple[Identifier, ...]:
@@ -165,7 +181,7 @@ def _patterns(kind: PiiKind, plain: str) -> Iterator[str]:
             local, _, domain = plain.rpartition("@")
             letters = local.replace(".", "") if domain in _GMAIL else [local]
             between = r"\.*".join(map(re.escape, letters))
-            yield rf"(?<![\w.%+\-]){between}\s*@\s*{re.escape(domain)}(?![\w\-])(?!\.\w)"
+            yield rf"{_BEFORE_EMAIL}{between}\s*@\s*{re.escape(domain)}{_AFTER_EMAIL}"
         case PiiKind.PHONE:
             yield from _phone_patterns(plain)
         case PiiKind.DEVICE_ID:
