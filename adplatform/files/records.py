@@ -17,9 +17,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any
 
+from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import FileFormat
 from adplatform.failures import local_failure
 from adplatform.files.bad_file import BadFile, Reason
+from adplatform.files.budget import DEFAULT, Budget
 from adplatform.files.compression import chunks_of, decompressed, opened_zip
 from adplatform.files.magic import HEAD, Compression, compression_of, is_openpgp_head, unsupported_format
 from adplatform.platform.json_text import parsed
@@ -51,24 +53,40 @@ class Parted:
     left: int
 
 
-def part(path: Path, target: Path, form: FileFormat | None, judge: Judge, origin: str) -> Parted:
+def part(
+    path: Path,
+    target: Path,
+    form: FileFormat | None,
+    judge: Judge,
+    origin: str,
+    limits: Limits = DEFAULT,
+) -> Parted:
     """Write to ``target`` the file without the records that are judged to go. ``form`` is how the feed reads it, None
     where no feed does. The same file and the same judgement give the same bytes.
 
     Raises:
-        BadFile: it cannot be read, so nobody knows what it holds.
+        BadFile: it cannot be read, or comes to more than ``limits``, so nobody knows what it holds.
         EnvironmentFailure: the disk is full, or cannot be written.
     """
     try:
         with tempfile.TemporaryDirectory(prefix=".part-", dir=target.parent) as scratch:
-            return _part(path, target, form, judge, origin, Path(scratch))
+            budget = Budget(origin, path.stat().st_size, limits)
+            return _part(path, target, form, judge, budget, Path(scratch))
     except OSError as e:
         raise local_failure(origin, e) from e
 
 
 def _part(
-    path: Path, target: Path, form: FileFormat | None, judge: Judge, origin: str, scratch: Path, *, inner: bool = False
+    path: Path,
+    target: Path,
+    form: FileFormat | None,
+    judge: Judge,
+    budget: Budget,
+    scratch: Path,
+    *,
+    inner: bool = False,
 ) -> Parted:
+    origin = budget.origin
     with path.open("rb") as file:
         head = file.read(HEAD)
     outer = compression_of(head)
@@ -77,11 +95,11 @@ def _part(
     if container := unsupported_format(head):
         raise BadFile(origin, Reason.UNSUPPORTED, f"is {container}, which is not read here")
     if outer is Compression.ZIP and not inner:
-        return _part_zip(path, target, form, judge, origin, scratch)
+        return _part_zip(path, target, form, judge, budget, scratch)
     if outer is not Compression.NONE:
         plain, left = scratch / "plain", scratch / "left"
         with path.open("rb") as file, plain.open("wb") as out:
-            out.writelines(decompressed(file, outer, origin))
+            out.writelines(budget.spend(decompressed(file, outer, origin), scratch))
         parted = _part_content(plain, left, form, judge, origin)
         _compress(left, target, outer)
         return parted
@@ -115,18 +133,18 @@ def _compress(path: Path, target: Path, compression: Compression) -> None:
                 stream.write(chunk)
 
 
-def _part_zip(path: Path, target: Path, form: FileFormat | None, judge: Judge, origin: str, scratch: Path) -> Parted:
+def _part_zip(path: Path, target: Path, form: FileFormat | None, judge: Judge, budget: Budget, scratch: Path) -> Parted:
     """Each member by itself. One whose name is judged to go has its place as its name."""
     taken = left = 0
-    with opened_zip(path, origin) as archive, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as out:
+    with opened_zip(path, budget.origin) as archive, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as out:
         for place, member in enumerate(archive.infolist(), start=1):
             if member.is_dir():
                 continue
             source, parted, within = scratch / "member", scratch / "parted", scratch / "within"
             within.mkdir(exist_ok=True)
             with archive.open(member) as stream, source.open("wb") as copy:
-                shutil.copyfileobj(stream, copy)
-            found = _part(source, parted, form, judge, origin, within, inner=True)
+                copy.writelines(budget.spend(chunks_of(stream), scratch))
+            found = _part(source, parted, form, judge, budget, within, inner=True)
             named = judge(member.filename, {})
             taken, left = taken + found.taken + named, left + found.left
             name = f"member-{place:04d}{Path(member.filename).suffix}" if named else member.filename

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from adplatform.contracts.model import FileFormat, PiiKind
 from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile, Reason
+from adplatform.files.budget import DEFAULT
 from adplatform.files.gpg_home import GpgHome, gpg_home
 from adplatform.files.gpg_status import SignaturePolicy
 from adplatform.files.keyring import fetch_keyring
@@ -29,6 +30,10 @@ _NAMES_ONLY = (
     "task-reports", "erasures",
 )  # fmt: skip
 """Top folders of the raw bucket in which the platform and its engines note names of objects, and no rows."""
+
+
+_PIECE, _OVERLAP = 1 << 20, 1 << 10
+"""Bytes."""
 
 
 @dataclass(frozen=True)
@@ -135,15 +140,15 @@ class Search:
         if is_openpgp_head(head):
             self._decrypt(flow, received, stored)
         form = None if flow is None or flow.layout.is_marker(stored.key) else self._form(flow, stored)
-        parted = part(received, left, form, self.judge(flow), "an object")
+        limits = flow.feed.limits if flow else DEFAULT
+        parted = part(received, left, form, self.judge(flow), "an object", limits)
         return Held(stored, flow, named, parted.taken, left)
 
     def _bytes(
         self, stored: StoredVersion, flow: FeedFlow | None, named: bool, received: Path, left: Path, why: BadFile
     ) -> Held:
         """Of a file that is none of its kind: whether its bytes hold the person, and nothing of it is left then."""
-        text = received.read_bytes().decode("utf-8", "replace")
-        found = self.person.is_in(text)
+        found = any(map(self.person.is_in, _pieces(received)))
         if not found:
             self.unreadable[stored] = why.reason
         left.write_bytes(b"")
@@ -190,7 +195,7 @@ class Search:
             raise BadFile("an object", Reason.ENCRYPTED, "is an OpenPGP message of no feed that has keys")
         policy = SignaturePolicy(home.signers, allow_unsigned=True)
         plain = self.work / "plain"
-        decrypt(received, plain, home, policy, "an object")
+        decrypt(received, plain, home, policy, "an object", limits=flow.feed.limits if flow else DEFAULT)
         plain.replace(received)
 
     def _home(self, flow: FeedFlow | None) -> GpgHome | None:
@@ -200,6 +205,15 @@ class Search:
             keyring = fetch_keyring(self.services.secrets, flow.feed.pgp)
             self._homes[flow.name] = self._open.enter_context(gpg_home(keyring.private_keys, keyring.signer_keys))
         return self._homes[flow.name]
+
+
+def _pieces(path: Path) -> Iterator[str]:
+    """What a file says, in pieces that overlap."""
+    before = b""
+    with path.open("rb") as file:
+        while chunk := file.read(_PIECE):
+            yield (before + chunk).decode("utf-8", "replace")
+            before = chunk[-_OVERLAP:]
 
 
 def _without_names(path: Path, target: Path, person: Person) -> int:

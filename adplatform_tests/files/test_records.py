@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import FileFormat
 from adplatform.files.bad_file import BadFile
 from adplatform.files.records import Parted, part
@@ -138,3 +139,11 @@ def test_well_written_rows_are_taken_out_one_by_one(
     left, count = parted(tmp_path_factory.mktemp("parted"), body.encode(), CSV, lambda _, values: values["c"] == "jane")
     assert left.decode() == "a,b,c\n" + "".join(written(row) for row in marked if row[2] == "x")
     assert count == Parted(len(gone), len(rows) - len(gone))
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    body = gzip.compress(b"id\n" + b"0\n" * 4_000_000)
+    limits = Limits.model_validate({"ratio_from": "1MB", "ratio": 10})
+    (tmp_path / "source").write_bytes(body)
+    with pytest.raises(BadFile, match="over 10 times"):
+        part(tmp_path / "source", tmp_path / "target", CSV, holds_jane, "a file", limits)

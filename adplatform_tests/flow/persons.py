@@ -4,7 +4,7 @@ process or in one that is killed."""
 import gzip
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -94,8 +94,8 @@ def jane(club: Club) -> Person:
     return person_of(read_identifiers(GIVEN), every_key(*secrets), ["DE"])
 
 
-def erase_jane(club: Club, *, given: str = GIVEN, dry_run: bool = False, services: Services | None = None) -> Receipt:
-    services = services or club.services
+def erase_jane(club: Club, *, dry_run: bool = False, follow: Callable[[], Iterable[str]] = tuple) -> Receipt:
+    services = club.services
 
     def make(flow: FeedFlow, when: Any) -> str:
         try:
@@ -108,8 +108,8 @@ def erase_jane(club: Club, *, given: str = GIVEN, dry_run: bool = False, service
     run_id = RUN_PREFIX + uuid.uuid4().hex[:6]
     with private_directory(services.settings.temp, run_id) as temp:
         work = Work(lambda _: settler, make, NoRunIsAlive(), temp, run_id, lambda _: None)
-        wish = Wish(read_identifiers(given), dry_run=dry_run)
-        return erase(services, club.source, club.flows, wish, work, erasure_id=uuid.uuid4().hex)
+        wish = Wish(read_identifiers(GIVEN), dry_run=dry_run)
+        return erase(services, club.source, club.flows, wish, work, erasure_id=uuid.uuid4().hex, follow=follow)
 
 
 def erase_in_child(club: Club, writes: int) -> tuple[int, int]:
