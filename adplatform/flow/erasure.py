@@ -530,6 +530,7 @@ def _expire(doing: _Erasing, table: str, lease: Lease) -> None:
     lake, zones = doing.services.lake, doing.services.zones
     named = table_name(table, doing.services.settings.database_prefix)
     check: Callable[[], None] = lambda: lease.check(lake.call)  # noqa: E731
+    formats.forget_removed(lake, named, check)
     kept = formats.expire_snapshots(lake, named, doing.ledger.now() + timedelta(days=1), check, dry_run=False)
     for stored in list(lake.store.listing(zones.clean_bucket, kept.root)) if kept.root else ():
         uri = zones.clean_uri(stored.key)

@@ -128,6 +128,13 @@ def expire_snapshots(lake: Lake, named: Named, before: datetime, check: Callable
     return expire(lake, named, before, check, dry_run=dry_run)
 
 
+def forget_removed(lake: Lake, named: Named, check: Callable[[], None]) -> None:
+    """:func:`adplatform.lake.iceberg.upkeep.forget_removed`."""
+    from adplatform.lake.iceberg.upkeep import forget_removed
+
+    forget_removed(lake, named, check)
+
+
 def compact(
     lake: Lake, lease: Lease, feed: str, named: Named, *, now: datetime, run_id: str, temp: Path | None
 ) -> tuple[str, ...]:

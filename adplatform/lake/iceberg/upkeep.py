@@ -72,6 +72,23 @@ def expire(lake: Lake, named: Named, before: datetime, check: Callable[[], None]
     )
 
 
+def forget_removed(lake: Lake, named: Named, check: Callable[[], None]) -> None:
+    """Have the current snapshot say nothing of files that were removed: manifests keep the least and greatest values of
+    their columns until the commit after. Readers see the same rows before and after.
+
+    Raises:
+        TransientFailure: AWS did not answer.
+    """
+    table = Tables(lake.store, lake.catalog.glue, check=check).find(named)
+    snapshot = table.current_snapshot() if table else None
+    if table is None or snapshot is None:
+        return
+    if any(manifest.deleted_files_count for manifest in snapshot.manifests(table.io)):
+        transaction = table.transaction()
+        transaction.update_snapshot(snapshot_properties={"adplatform.compacted": "manifests"}).merge_append().commit()
+        transaction.commit_transaction()
+
+
 def compact(
     lake: Lake, lease: Lease, feed: str, named: Named, *, now: datetime, run_id: str, work: Path
 ) -> tuple[str, ...]:
