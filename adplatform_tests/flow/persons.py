@@ -4,7 +4,9 @@ process or in one that is killed."""
 import gzip
 import json
 import uuid
+import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -142,6 +144,28 @@ def places_of(club: Club, person: Person) -> list[str]:
         if person.is_in(path.name) or (path.is_file() and any(map(person.is_in, _texts(path.read_bytes())))):
             found.append(str(path))
     return found
+
+
+def in_statistics(club: Club, person: Person) -> list[str]:
+    """Metadata of Iceberg tables that has the beginning of a digest: as the least or greatest value of a column."""
+    services, found = club.services, []
+    bucket = services.zones.clean_bucket
+    for each in services.s3.list_object_versions(Bucket=bucket).get("Versions", ()):
+        if each["Key"].endswith(".avro"):
+            at = {"Bucket": bucket, "Key": each["Key"], "VersionId": each["VersionId"]}
+            text = _blocks(services.s3.get_object(**at)["Body"].read())
+            found += [each["Key"] for digest in person.digests if digest[:16].encode() in text]
+    return found
+
+
+def _blocks(avro: bytes) -> bytes:
+    """What is in the blocks of an Avro file, which end with its sync marker; each begins with two varints."""
+    text = avro
+    for block in avro.split(avro[-16:])[1:-1]:
+        for start in range(1, 16):
+            with suppress(zlib.error):
+                text += zlib.decompress(block[start:], -15)
+    return text
 
 
 def _texts(body: bytes) -> Iterator[str]:
