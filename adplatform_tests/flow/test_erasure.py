@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 
 from adplatform.failures import PermanentFailure
+from adplatform.flow.decisions import try_again
+from adplatform.flow.doctor import examine
 from adplatform.flow.erasure import DELETED, EDITED, REMADE, REWRITTEN
 from adplatform.lake.table import table_name
 from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.erasures import ErasureState
+from adplatform.ledger.table import table_definition
 from adplatform.platform.aws import Aws
 from adplatform.privacy.keys import fetch_key
 from adplatform_tests.files.openpgp import Workshop
@@ -273,6 +276,24 @@ def test_a_file_that_is_not_recorded_yet_is_not_taken_for_one_of_nobody(aws: Aws
     club.put("purchases", day(3), purchases((JANE, "1.00"), ("eve@x.org", "2.00")))
     club.put("nothing", day(3), f"{JANE}\n".encode())
     assert erase_jane(club).problems == ()
+    club.process()
+    assert [row[-1] for row in others(club)] == [Decimal(2)]
+    assert places_of(club, jane(club)) == []
+
+
+def test_a_ledger_that_was_lost_is_restored_with_what_an_erasure_has_left(aws: Aws, tmp_path: Path) -> None:
+    club = make_persons(aws, tmp_path / "home")
+    club.put("purchases", day(3), purchases((JANE, "1.00"), ("eve@x.org", "2.00")), f"{JANE}.json")
+    club.process()
+    erase_jane(club)
+    client, table = club.services.ledger.client, club.services.settings.ledger_table
+    client.delete_table(TableName=table)
+    client.create_table(**table_definition(table))
+    list(examine(club.services, club.source, "doctor", repair=True))
+    flow = club.flow("purchases")
+    [obj] = club.services.ledger.objects.of_day(flow.name, day(3))
+    assert (bool(obj.edited), bool(obj.known_as), obj.archived_key != "") == (True, True, True)
+    try_again(club.services.ledger, flow, day(3))
     club.process()
     assert [row[-1] for row in others(club)] == [Decimal(2)]
     assert places_of(club, jane(club)) == []
