@@ -56,7 +56,7 @@ from adplatform.ledger.publications import Publication
 from adplatform.ledger.rows import plain
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.privacy.key_versions import every_key
-from adplatform.privacy.keys import fetch_key
+from adplatform.privacy.keys import HashKey, fetch_key
 from adplatform.privacy.person import Identifier, Person, person_of
 
 RUN_PREFIX = "erase-"
@@ -75,6 +75,7 @@ OUT_OF_REACH = (
     "the sender's own servers, databases and buckets, and landing zones that are not of this platform; what is "
     "delivered again is new data",
     "point-in-time backups of the ledger, and copies of the buckets by AWS Backup or replication",
+    "events that wait in the source's queue, which have names of objects",
     "messages that were sent, and logs of AWS (CloudTrail data events, S3 access logs), which have names of objects",
 )
 """What no erasure here reaches."""
@@ -198,7 +199,7 @@ def erase(
         lost = tuple(sorted(shown - {key.id for key in known}))
         folder = work.temp / "search"
         folder.mkdir(exist_ok=True)
-        erasure = _begun(services, source, wish, erasure_id)
+        erasure = _begun(services, source, wish, known, erasure_id)
         with Search(services, source, flows, person, folder) as search:
             doing = _Erasing(services, source, flows, tables, person, erasure, search, work, wish, lease)
             if wish.dry_run:
@@ -213,18 +214,18 @@ def erase(
             return _receipt(doing, lost)
 
 
-def _begun(services: Services, source: Source, wish: Wish, erasure_id: str) -> Erasure:
-    """The erasure of this person that was begun and is not done, or a new one."""
-    ledger, key = services.ledger, fetch_key(services.secrets, services.settings.hash_key_secret)
+def _begun(services: Services, source: Source, wish: Wish, keys: Sequence[HashKey], erasure_id: str) -> Erasure:
+    """The erasure of this person that was begun and is not done, under whichever key that was, or a new one."""
+    ledger, current = services.ledger, fetch_key(services.secrets, services.settings.hash_key_secret)
     given = sorted(f"{each.kind}\x00{each.value.strip()}\x00{each.country}" for each in wish.identifiers)
 
-    def mark(erasure: str) -> str:
+    def mark(key: HashKey, erasure: str) -> str:
         return key.hmac("\x00".join(("erasure", erasure, *given)))
 
     for earlier in ledger.erasures.of_source(source.name):
-        if earlier.state is ErasureState.RUNNING and earlier.mark == mark(earlier.id):
+        if earlier.state is ErasureState.RUNNING and earlier.mark in {mark(key, earlier.id) for key in keys}:
             return earlier
-    new = Erasure(erasure_id, ledger.now(), mark=mark(erasure_id))
+    new = Erasure(erasure_id, ledger.now(), mark=mark(current, erasure_id))
     if not wish.dry_run:
         ledger.erasures.put(source.name, new)
     return new

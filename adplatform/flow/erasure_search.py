@@ -21,7 +21,7 @@ from adplatform.files.pgp import decrypt
 from adplatform.files.records import Judge, part
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
-from adplatform.flow.version import identity_of
+from adplatform.flow.version import identity_of, save
 from adplatform.lake.versions import StoredVersion, versions_of
 from adplatform.privacy.person import Person
 
@@ -114,10 +114,11 @@ class Search:
         except ClientError as e:
             if e.response["ResponseMetadata"]["HTTPStatusCode"] == 404:  # gone since it was listed
                 return None
-            raise
-        with received.open("wb") as file:
-            for chunk in body.iter_chunks(1 << 20):
-                file.write(chunk)
+            if e.response["Error"]["Code"] != "InvalidObjectState":
+                raise
+            self.unreadable[stored] = "in a storage class from which it has to be restored first"
+            return None
+        save(body, received, stored.size, "an object")
         self.read += 1
         flow = self._flow(stored)
         try:
