@@ -45,7 +45,7 @@ def _reads(column: "Column", known: Mapping[str, "Column"]) -> set[str]:
         return mentioned
     try:
         tree = sqlglot.parse_one(text, read="spark")
-    except sqlglot.errors.SqlglotError:
+    except (sqlglot.errors.SqlglotError, RecursionError):
         return mentioned
     return {name for node in tree.find_all(exp.Column) for name in (node.name, node.name.lower()) if name in known}
 
