@@ -19,7 +19,7 @@ from adplatform.patterns import declared_patterns
 from adplatform.privacy.person import Identifier, read_identifiers
 
 if TYPE_CHECKING:
-    from adplatform.flow.erasure import Receipt
+    from adplatform.flow.erasure.receipt import Receipt
     from adplatform.flow.services import Services
 
 _SHOWN = 40
@@ -65,9 +65,11 @@ def run(
     """Erase with runs of Dagster in this process."""
     from adplatform.cli import headless  # noqa: PLC0415 - Dagster takes seconds to import
     from adplatform.cli.key_runs import headless_work  # noqa: PLC0415 - as above
-    from adplatform.flow import erasure  # noqa: PLC0415 - brings the AWS clients
+    from adplatform.flow.erasure.erase import RUN_PREFIX  # noqa: PLC0415 - brings the AWS clients
+    from adplatform.flow.erasure.erase import erase as erased  # noqa: PLC0415 - as above
+    from adplatform.flow.erasure.state import Wish  # noqa: PLC0415 - as above
 
-    wish = erasure.Wish(identifiers, readers, dry_run)
+    wish = Wish(identifiers, readers, dry_run)
     flows = pattern.deliveries(services.ledger)
 
     def follow() -> Iterator[str]:
@@ -79,8 +81,8 @@ def run(
                 if not finished.success:
                     yield f"{finished.feed} {finished.dates}: {finished.error}".strip()
 
-    with headless_work(services, patterns, lambda _: None, erasure.RUN_PREFIX) as work:
-        return erasure.erase(services, pattern.source, flows, wish, work, erasure_id=uuid.uuid4().hex, follow=follow)
+    with headless_work(services, patterns, lambda _: None, RUN_PREFIX) as work:
+        return erased(services, pattern.source, flows, wish, work, erasure_id=uuid.uuid4().hex, follow=follow)
 
 
 def show(result: "Receipt") -> None:
@@ -89,7 +91,8 @@ def show(result: "Receipt") -> None:
     Raises:
         PermanentFailure: it is not complete.
     """
-    from adplatform.flow.erasure import ADVICE, OUT_OF_REACH  # noqa: PLC0415 - brings the AWS clients
+    from adplatform.flow.erasure.receipt import OUT_OF_REACH  # noqa: PLC0415 - brings the AWS clients
+    from adplatform.flow.erasure.state import ADVICE  # noqa: PLC0415 - as above
 
     table = Table("what", "where", "rows")
     for each in sorted(result.done, key=lambda each: (each.what, each.place))[:_SHOWN]:

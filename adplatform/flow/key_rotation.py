@@ -250,9 +250,6 @@ def retire_keys(
     return [k for k in earlier if k not in used], [k for k in earlier if k in used]
 
 
-# -- the key
-
-
 def _begun(services: Services, flows: Sequence[FeedFlow], wish: Wish, current: str, lake: LakeKey) -> Target | None:
     """The key of a rotation that was begun, by us or by a new value of the secret; None when one is to be made."""
     before = lake.key_id if lake.key_id != current else lake.previous_id
@@ -316,9 +313,6 @@ def _dual_id(ledger: Ledger, key: LakeKey) -> str:
     return key.previous_id if key.dual(ledger.now()) else ""
 
 
-# -- what is to be made
-
-
 def _hashed(flows: Iterable[FeedFlow]) -> Iterator[FeedFlow]:
     return (flow for flow in flows if flow.feed.contract.needs_key)
 
@@ -350,9 +344,6 @@ def _remake(services: Services, flow: FeedFlow, shown: Placement) -> Remake:
             raise
         gone = "an original, or the list of originals, is not there any more; it may have expired (`retention`)"
     return Remake(flow, shown.day, shown.version, shown.key_id, shown.rows, objects, size, gone)
-
-
-# -- making it
 
 
 @contextmanager
@@ -417,9 +408,6 @@ def _make_again(ledger: Ledger, item: Remake, key: LakeKey, work: Work) -> str:
 def _settled(ledger: Ledger, item: Remake, key: LakeKey, work: Work) -> tuple[Delivery | None, str]:
     because = f"made again under hashing key {key.key_id}"
     return settled_again(ledger, item.flow, item.day, item.version, because, work, ADVICE)
-
-
-# -- a table in which deliveries meet
 
 
 def _whole_table(

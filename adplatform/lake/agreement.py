@@ -150,9 +150,6 @@ def _entries(scene: _Scene, values: Iterable[str] | None) -> dict[str, Partition
     return {partition.value: partition for partition in found}
 
 
-# -- entries that one delivery fills
-
-
 def _compare_whole(scene: _Scene) -> None:
     """A table that each delivery replaces: readers see the newest."""
     placement = max(scene.lake.ledger.placements.of_feed(scene.feed), key=lambda p: p.day, default=None)
@@ -273,9 +270,6 @@ def _lead(
     if scene.lease is not None:
         parameters = provenance(placement, scene.run_id, scene.lake.ledger.now().isoformat())
         move(placement.location, parameters, _check(scene, scene.lease))
-
-
-# -- entries that deliveries share
 
 
 def _compare_shared(scene: _Scene, values: Iterable[str] | None, work: Path) -> None:

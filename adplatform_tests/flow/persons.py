@@ -16,7 +16,9 @@ import pyarrow.parquet as pq
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.again import Work
 from adplatform.flow.delivery import publish_delivery
-from adplatform.flow.erasure import RUN_PREFIX, Receipt, Wish, erase
+from adplatform.flow.erasure.erase import RUN_PREFIX, erase
+from adplatform.flow.erasure.receipt import Receipt
+from adplatform.flow.erasure.state import Wish
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source

@@ -14,7 +14,7 @@ import pytest
 from adplatform.failures import PermanentFailure
 from adplatform.flow.decisions import try_again
 from adplatform.flow.doctor import examine
-from adplatform.flow.erasure import DELETED, EDITED, REMADE, REWRITTEN
+from adplatform.flow.erasure.state import DELETED, EDITED, REMADE, REWRITTEN
 from adplatform.lake.table import table_name
 from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.erasures import ErasureState
