@@ -225,7 +225,9 @@ def decide(
                 return Wait("no run that wrote it has ended" if by_run else f"no {arrival.manifest} yet")
             found, missing = _listed(objects, listed)
             if missing:
-                return Wait(f"{len(missing)} of {len(listed)} listed files are missing, first number {missing[0]}")
+                return Wait(
+                    f"{len(missing)} of {len(listed)} listed files are missing, the first is number {missing[0]}"
+                )
             if not again and not any(m.number > delivery.settled_arrivals for m in (*markers, *found)):
                 return Wait(_UNLISTED[arrival.complete_when])
             return Settle(f"all {len(found)} listed files are there", found)

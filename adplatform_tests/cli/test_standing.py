@@ -122,7 +122,7 @@ def test_what_a_delivery_lacks_is_judged_now_without_a_queue(services: Services)
     flow = listed.feeds[0]
     wait = what_lacks(services, PushedFiles(listed), flow, services.ledger.deliveries.get(flow.name, YESTERDAY))
     assert wait is not None
-    assert waits(wait) == "waits: 1 of 1 listed files are missing, first 'a.csv'"
+    assert waits(wait) == "waits: 1 of 1 listed files are missing, the first is number 1"
     put(services, f"orders/dt={YESTERDAY}/manifest.json", b"{")
     services.settler(listed).arrivals.reconcile()
     broken = services.ledger.objects.of_day(flow.name, YESTERDAY)[0]

@@ -216,14 +216,14 @@ def test_a_delivery_of_many_partitions_is_published_and_all_its_locations_are_re
 
 
 def test_a_refusal_about_thousands_of_columns_fails_once_and_says_the_first_and_how_many(acme: Platform) -> None:
-    header = ",".join(["order_id", "email", "amount", *(f"{'c' * 300}_{n}" for n in range(2_500))])
+    header = ",".join(["order_id", "email", "amount", *(f"{'c' * 300}_{n}" for n in range(900))])
     inbox = acme.messages
-    deliver(acme, f"{header}\n{',' * 2_502}\n".encode())
+    deliver(acme, f"{header}\n{',' * 902}\n".encode())
     [result] = acme.process()
     assert not result.success
     delivery = acme.delivery("orders")
     assert (delivery.state, delivery.permanent, delivery.published) == (DeliveryState.FAILED, True, 0)
-    assert "and 2,490 more; declare them, or set schema_policy" in delivery.error
+    assert "and 890 more; declare them, or set schema_policy" in delivery.error
     assert item_size(to_item("acme/orders", delivery)) < MAX_ITEM / 40
     assert acme.tick() == []
     assert inbox.read() == []

@@ -141,15 +141,20 @@ def listing(*names: str, **sizes: int) -> dict[str, ListedFile]:
     ("objects", "listed", "settled", "expected"),
     [
         ([obj("a", 1)], None, 0, "no manifest.json yet"),
-        ([obj("manifest.json", 1)], listing("a", "b"), 0, "2 of 2 listed files are missing, first number 1"),
+        ([obj("manifest.json", 1)], listing("a", "b"), 0, "2 of 2 listed files are missing, the first is number 1"),
         (
             [obj("manifest.json", 1), obj("b", 2)],
             listing("a", "b"),
             0,
-            "1 of 2 listed files are missing, first number 1",
+            "1 of 2 listed files are missing, the first is number 1",
         ),
         ([obj("a", 1), obj("manifest.json", 2)], listing(a=10), 0, ["a@1"]),
-        ([obj("a", 1), obj("manifest.json", 2)], listing(a=11), 0, "1 of 1 listed files are missing, first number 1"),
+        (
+            [obj("a", 1), obj("manifest.json", 2)],
+            listing(a=11),
+            0,
+            "1 of 1 listed files are missing, the first is number 1",
+        ),
         ([obj("a", 1), obj("manifest.json", 2), obj("a", 3, 1, size=11)], listing(a=11), 0, ["a@3"]),
         ([obj("a", 1), obj("x", 2), obj("manifest.json", 3)], listing("a"), 0, ["a@1"]),
         ([obj("manifest.json", 1)], {}, 0, []),
@@ -188,7 +193,7 @@ def test_a_reopened_delivery_does_not_wait_for_a_file_that_no_manifest_lists() -
 
 def test_a_reopened_delivery_takes_no_half_of_a_newer_manifest() -> None:
     objects = [obj("a", 1), obj("manifest.json", 2), obj("manifest.json", 3, 1)]
-    expected = "1 of 2 listed files are missing, first number 2"
+    expected = "1 of 2 listed files are missing, the first is number 2"
     assert outcome(LISTED, objects, at(1), settled=2, listed=listing("a", "b"), extra=1) == expected
 
 

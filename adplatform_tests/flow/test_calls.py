@@ -16,7 +16,7 @@ from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Due
 from adplatform.flow.source import Source, make_source
-from adplatform.ledger.objects import MOST_RECORDED
+from adplatform.ledger.objects import MOST_RECORDED, file_id
 from adplatform.platform.at_once import MOST
 from adplatform_tests.support.calls import CountedAws
 from adplatform_tests.support.plainly import NoRunIsAlive, run
@@ -106,9 +106,10 @@ def test_small_files_are_looked_at_and_fetched_at_once(services: Services) -> No
 
 def test_a_file_that_cannot_be_fetched_is_named(services: Services) -> None:
     due, keys = settled(services, 3)
-    [version] = services.s3.list_object_versions(Bucket=services.zones.raw_bucket, Prefix=keys[1])["Versions"]
-    services.s3.delete_object(Bucket=services.zones.raw_bucket, Key=keys[1], VersionId=version["VersionId"])
-    with pytest.raises(PermanentFailure, match=f"s3://{services.zones.raw_bucket}/{keys[1]}"):
+    raw = services.zones.raw_bucket
+    [version] = services.s3.list_object_versions(Bucket=raw, Prefix=keys[1])["Versions"]
+    services.s3.delete_object(Bucket=raw, Key=keys[1], VersionId=version["VersionId"])
+    with pytest.raises(PermanentFailure, match=file_id(raw, keys[1], version["VersionId"])):
         run(services, due, "run-1")
 
 

@@ -929,7 +929,7 @@ def test_of_a_manifest_that_was_sent_again_broken_the_good_one_counts_and_keeps_
     world.deliver("listed", "manifest.json", b'{"files": "all"}')
     world.deliver("listed", "a.csv")
     assert world.tick(NOBODY) == []
-    assert delivery(world, "listed").waiting == "1 of 2 listed files are missing, first number 2"
+    assert delivery(world, "listed").waiting == "1 of 2 listed files are missing, the first is number 2"
     assert [r.objects for r in world.ledger.objects.refused("acme")] == [1]
     world.deliver("listed", "b.csv")
     assert world.tick(NOBODY) == [f"acme/listed:{TODAY}:v1:a1"]

@@ -11,6 +11,7 @@ import pytest
 
 from adplatform.failures import TransientFailure
 from adplatform.flow.services import Services
+from adplatform.lake.agreement import Compared
 from adplatform.lake.attempt import Published, Result
 from adplatform.lake.catalog import Partition
 from adplatform.lake.lake import Lake
@@ -201,7 +202,10 @@ def test_what_others_keep_at_the_root_or_beside_it_stays(lake: Lake, temp: Path)
     own_folder = Partition("2026-03-09", zones.clean_uri(f"{spec.feed}/dt=2026-03-09/"))
     lake.catalog.put_partition(spec, shown, own_folder)
     before = below(lake, "")
-    assert sweep(lake, spec) == Collected()
+    collected = sweep(lake, spec)
+    [said] = collected.compared.foreign
+    assert own_folder.location in said
+    assert collected == Collected(compared=Compared(foreign=(said,)))
     assert below(lake, "") == before
     put(lake, spec, temp, 0, 2, {"": [2]})
     assert set(theirs) < set(below(lake, ""))

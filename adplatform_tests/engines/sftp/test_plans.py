@@ -1,5 +1,6 @@
 """Plans of what is fetched, and which folders are listed."""
 
+from base64 import b64encode
 from collections import Counter
 from datetime import UTC, date, datetime
 from typing import Any
@@ -44,7 +45,8 @@ def test_the_key_of_an_intention_names_a_part_also_when_it_is_wanted_again() -> 
 
 
 def source(remote: str, **feed: Any) -> SftpSource:
-    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBNbIXTcKGDwsFIGCGc7ZbBgzqDuBgbTj0RmGtKYvW2p"
+    blob = b"\0\0\0\x07ssh-rsa" + bytes(64)
+    key = f"ssh-rsa {b64encode(blob).decode()}"
     at = {"kind": "connector", "host": "h", "secret": "s", "host_keys": [key]}
     orders = {"name": "orders", "start_date": "2026-01-01", "columns": {"id": "string"}, "remote": remote, **feed}
     return SftpSource.model_validate({"source": "acme", "from": at, "feeds": [orders]})

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from adplatform.local.aws.datasync.copying import selects
 from adplatform.local.aws.datasync.reports import split
+from adplatform.platform.access_keys import key_for
 from adplatform.platform.aws import Aws
 from adplatform_tests.support.replication import (
     ROLE,
@@ -506,7 +507,7 @@ def test_locations_are_described_without_their_secrets(aws: Aws, datasync: Any, 
     storage = object_storage_location(aws, f"{source}/a/b")
     described = datasync.describe_location_object_storage(LocationArn=storage)
     assert described["LocationUri"] == f"object-storage://127.0.0.1/{source}/a/b/"
-    assert (described["AccessKey"], described["ServerProtocol"]) == ("partner", "HTTP")
+    assert (described["AccessKey"], described["ServerProtocol"]) == (key_for(str(aws.endpoint_url)).id, "HTTP")
     assert "SecretKey" not in described
     own = s3_location(aws, landing)
     assert datasync.describe_location_s3(LocationArn=own)["S3StorageClass"] == "STANDARD"
