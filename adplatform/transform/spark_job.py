@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _NOT_IN_TEXT = "\x01"
 """Spark takes its nullValue for NULL even in quotes; with one that no file holds, quoted emptiness stays text."""
 
+_COMPRESSED = (".gz", ".bz2", ".deflate", ".snappy", ".lz4", ".zst")
+"""Endings of names by which Spark decompresses text that it reads (Hadoop's codecs)."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one delivery.
@@ -111,7 +114,8 @@ def run(
 
 def _require_within(spark: "SparkSession", contract: Contract, path: str, budget: Budget) -> None:
     """Hold a file against the limits before it is read. Parquet on a disk is judged by its pages; elsewhere by its
-    footer, which says how many rows Spark reads, each of whose values counts.
+    footer, which says how many rows Spark reads, each of whose values counts. Text by its size; what Spark unpacks of
+    itself is read once before, a line at a time.
 
     Raises:
         BadFile: it is above one.
@@ -125,8 +129,13 @@ def _require_within(spark: "SparkSession", contract: Contract, path: str, budget
         frame = spark.read.parquet(path)
         budget.add_rows(frame.count())
         replace(budget, received=size).check(budget.rows * len(frame.columns) * VALUE)
-    elif size > budget.limits.rows:
-        budget.add_rows(spark.read.text(path).count())
+        return
+    budget = replace(budget, received=size)
+    budget.check(size)
+    if size > budget.limits.rows or path.endswith(_COMPRESSED):
+        counted = spark.read.text(path).selectExpr("count(*)", "coalesce(sum(octet_length(value) + 1), 0)").first()
+        budget.add_rows(int(counted[0]))
+        budget.check(int(counted[1]))
 
 
 def _accept(

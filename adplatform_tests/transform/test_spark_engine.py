@@ -1,5 +1,6 @@
 """The Spark text of a contract on a Spark engine, against the same truth as DuckDB."""
 
+import gzip
 import shutil
 import sys
 from collections import Counter
@@ -221,6 +222,19 @@ def bombs_are_refused(work: Path, spark: SparkSession) -> None:
     files = [InputFile(work / "a.csv", "a", 0)]
     with pytest.raises(BadFile, match="has 51 rows or more, and 9 are allowed"):
         spark_job.run(spark, text, files, {0: f"{work}/a.csv"}, f"{work}/out", None, limits=Limits(rows=9))
+    with pytest.raises(BadFile, match="comes to 103 bytes or more .* and 102B are allowed"):
+        spark_job.run(spark, text, files, {0: f"{work}/a.csv"}, f"{work}/out", None, limits=Limits(unpacked=102))
+    packed = work / "a.csv.gz"
+    packed.write_bytes(gzip.compress(b"id\n" + b"1\n" * 5_000))
+    for limits, said in (
+        (Limits(rows=1_000), "has 5,001 rows or more, and 1,000 are allowed"),
+        (Limits(unpacked=10_002), "comes to 10,003 bytes or more"),
+        (Limits(ratio_from=1, ratio=2), f"over 2 times the {packed.stat().st_size:,} that were delivered"),
+    ):
+        with pytest.raises(BadFile, match=said):
+            spark_job.run(
+                spark, text, [InputFile(packed, "a", 0)], {0: str(packed)}, f"{work}/out", None, limits=limits
+            )
     assert not (work / "out").exists()
 
 
