@@ -222,7 +222,7 @@ def bombs_are_refused(work: Path, spark: SparkSession) -> None:
     files = [InputFile(work / "a.csv", "a", 0)]
     with pytest.raises(BadFile, match="has 51 rows or more, and 9 are allowed"):
         spark_job.run(spark, text, files, {0: f"{work}/a.csv"}, f"{work}/out", None, limits=Limits(rows=9))
-    with pytest.raises(BadFile, match="comes to 103 bytes or more .* and 102B are allowed"):
+    with pytest.raises(BadFile, match=r"comes to 103 bytes or more .* and 102B are allowed"):
         spark_job.run(spark, text, files, {0: f"{work}/a.csv"}, f"{work}/out", None, limits=Limits(unpacked=102))
     packed = work / "a.csv.gz"
     packed.write_bytes(gzip.compress(b"id\n" + b"1\n" * 5_000))
