@@ -81,7 +81,8 @@ def ledger(
         if pattern and o.state is ObjectState.IGNORED:
             state += f"; under the present declaration {verdict(pattern.source, o)}"
         expired = o.archived_key and there is not None and o.archived_key not in there
-        place = "expired" if expired else o.archived_key or "landing"
+        elsewhere = "deleted" if o.state is ObjectState.WITHDRAWN else "landing"
+        place = "expired" if expired else o.archived_key or elsewhere
         objects.add_row(str(o.number or ""), o.key, str(o.size), state, o.seen_by, instant(o.seen_at), place)
     console.print(objects)
     delivery = services.ledger.deliveries.get(feed, delivered)

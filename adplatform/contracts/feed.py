@@ -50,11 +50,16 @@ class Arrival(Strict):
     LastModified; null, the default, accepts any age."""
     accept_early: Duration | None = timedelta(days=2)
     """How long before the begin of its date (UTC) an object may be written, by the same measure; null accepts any."""
+    withdrawn: Literal["publish", "leave_out"] = "publish"
+    """A file that its sender deletes before its delivery settles: publish it from the version that the bucket keeps, or
+    leave it out, which lists the delivery's folder once more before it settles."""
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
         if self.complete_when == "count" and self.expected_files is None:
             raise ValueError("complete_when: count needs expected_files")
+        if self.complete_when == "engine" and self.withdrawn != "publish":
+            raise ValueError("withdrawn: leave_out is for files that a sender lands; an engine's runs say what counts")
         return self
 
 

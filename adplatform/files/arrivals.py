@@ -175,8 +175,10 @@ def pending_objects(delivery: Delivery, objects: Iterable[RawObject]) -> list[Ra
 
 
 def reopened(delivery: Delivery, objects: Iterable[RawObject]) -> bool:
-    """Whether somebody asked for a new version: more is pending than arrived."""
-    return delivery.version > 0 and delivery.pending > len(pending_objects(delivery, objects))
+    """Whether somebody asked for a new version: more is pending than arrived, withdrawn since or not."""
+    counted = {ObjectState.ARRIVED, ObjectState.WITHDRAWN}
+    new = [o for o in objects if o.number > delivery.settled_arrivals and o.state in counted]
+    return delivery.version > 0 and delivery.pending > len(new)
 
 
 def not_begun(day: date, now: datetime) -> Wait | None:

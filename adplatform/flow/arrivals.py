@@ -134,7 +134,8 @@ class Arrivals:
             called = file_id(event.bucket, event.key, event.version_id or "")
             raise TransientFailure(f"{called}: S3 does not describe it: {e}") from e
         found = {**head, "Key": event.key, "Size": head["ContentLength"]}
-        return self._record(*self.object_of(found, "event"))
+        # Of a version the event may come after its deletion; without versions the object itself was described.
+        return self._record(*self.object_of(found, "event"), current=not version)
 
     def _all_known(self, event: ObjectCreated) -> bool:
         """Whether the ledger has whatever S3 lists of the event's object, which it does not describe."""
@@ -149,11 +150,16 @@ class Arrivals:
         self, versions: Iterable[Version], budget: Budget, arrived: Collection[tuple[str, str]] = frozenset()
     ) -> tuple[int, bool]:
         """Record what the ledger lacks, at least one and the feeds in turns; how many, and whether all."""
-        listed = map(self.object_of, versions)
-        found = [(feed, obj) for feed, obj in listed if (feed, obj.sort_key) not in arrived]
+        listed = [(*self.object_of(version), bool(version.get("IsLatest"))) for version in versions]
+        found = [(feed, obj) for feed, obj, _ in listed if (feed, obj.sort_key) not in arrived]
+        current = {obj.identity for _, obj, is_current in listed if is_current}
         known = self.ledger.objects.known(found)
         # S3 lists the versions of a key newest first, and dates them by the second.
-        news = [(feed, obj) for feed, obj in reversed(found) if _is_news(known.get((feed, obj.sort_key)), obj)]
+        news = [
+            (feed, obj)
+            for feed, obj in reversed(found)
+            if _is_news(known.get((feed, obj.sort_key)), obj, current=obj.identity in current)
+        ]
         news.sort(key=lambda each: each[1].last_modified)
         feeds: Mapping[str, list[RawObject]] = {feed: [] for feed, _ in news}
         for feed, obj in news:
@@ -163,15 +169,15 @@ class Arrivals:
             if len(objects) > 1 and self.ledger.objects.record_new(feed, objects):
                 new += len(objects)
             else:
-                new += sum([self._record(feed, obj) for obj in objects])
+                new += sum([self._record(feed, obj, current=obj.identity in current) for obj in objects])
             done += len(objects)
             if budget.spent:
                 break
         return new, done == len(news)
 
-    def _record(self, feed: str, obj: RawObject) -> bool:
+    def _record(self, feed: str, obj: RawObject, *, current: bool) -> bool:
         refused = refusal(self.source, obj)
-        new = self.ledger.objects.record(feed, obj, refused.action if refused else "")
+        new = self.ledger.objects.record(feed, obj, refused.action if refused else "", current=current)
         if new and obj.reason:
             level = logging.WARNING if refused and refused.action else logging.INFO
             log.log(level, "ignored %s of %s: %s", obj.file_id, feed, obj.reason)
@@ -220,7 +226,9 @@ def _together(objects: Iterable[RawObject]) -> Iterator[list[RawObject]]:
         yield from (same[start : start + most] for start in range(0, len(same), most))
 
 
-def _is_news(known: RawObject | None, obj: RawObject) -> bool:
+def _is_news(known: RawObject | None, obj: RawObject, *, current: bool) -> bool:
+    if known is not None and known.state is ObjectState.WITHDRAWN:
+        return current and obj.state is ObjectState.ARRIVED
     return known is None or (
         known.state is ObjectState.IGNORED and (obj.state is ObjectState.ARRIVED or obj.reason != known.reason)
     )

@@ -38,6 +38,7 @@ from adplatform.flow.patience import MAX_DEATHS, after_death, after_failure, aft
 from adplatform.flow.shown import shown
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.flow.version import identity_of, manifests_of, read_object, read_settlement
+from adplatform.flow.withdrawn import is_left, leaves_out, mark_withdrawn
 from adplatform.lake.zones import Zones
 from adplatform.ledger.delivery import Delivery, DeliveryState
 from adplatform.ledger.keys import RotationState, TableRotation
@@ -359,6 +360,11 @@ class Settler:
                 judged = self._decide(flow, delivery, rule, anyway=anyway)
         if delivery.state in BUSY:
             return None
+        if leaves_out(flow) and mark_withdrawn(self.s3, self.zones, self.ledger, flow, delivery, judged.objects):
+            judged = self._decide(flow, delivery, rule, anyway=anyway)
+            closed = delivery.state is DeliveryState.PUBLISHED and delivery.published == delivery.version
+            if closed and not (anyway or is_left(delivery, judged.objects)):
+                return self.ledger.deliveries.same_again(flow.name, delivery)
         # What was judged is not read again where the listing brought nothing: whatever anybody else has changed of the
         # delivery meanwhile is a new revision of it, and a settlement of an earlier one is not written.
         decision, objects, listed = judged.decision, judged.objects, judged.manifests.listed or {}
@@ -427,7 +433,8 @@ class Settler:
             return 0
         if prefix in listings.cut:
             return 0 if listings.cover(prefix, seen) else None
-        arrived = {(flow.name, o.sort_key) for o in objects if o.state is not ObjectState.IGNORED}
+        may_come = (ObjectState.IGNORED, ObjectState.WITHDRAWN)
+        arrived = {(flow.name, o.sort_key) for o in objects if o.state not in may_come}
         new, whole = self.arrivals.record_listing(prefix, listings.budget.share(0.5), arrived)
         if whole:
             listings.begun[prefix] = begun

@@ -20,6 +20,7 @@ class ObjectState(StrEnum):
     ARRIVED = "arrived"
     IGNORED = "ignored"
     EXCLUDED = "excluded"
+    WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True)
@@ -198,13 +199,14 @@ class Objects:
         objects = self.table.query(RawObject, feed, "object#")
         return [obj for obj in objects if obj.state is ObjectState.IGNORED]
 
-    def record(self, feed: str, obj: RawObject, action: str = "") -> bool:
+    def record(self, feed: str, obj: RawObject, action: str = "", *, current: bool = False) -> bool:
         """Remember that an object arrived; False when it was known already. Only an arrived one opens the delivery.
 
         An object that was ignored so far, under this feed and date or others, moves here; if it counts as arrived by
         now that is an arrival like any other. One that has arrived under others stays there, so that its rows are never
         published twice. With an ``action``, what there is to do about it, an object that is ignored for the first time
-        counts among those of which somebody has to be notified (:meth:`refused`).
+        counts among those of which somebody has to be notified (:meth:`refused`). One that was withdrawn has come back
+        where it is what its key stands for now (``current``).
         """
         source = feed.partition("/")[0]
         here, pointer = (feed, obj.sort_key), (source, f"ignored#{obj.identity}")
@@ -218,7 +220,9 @@ class Objects:
             if first_arrival is not None and from_item(Arrived, first_arrival) != arrived:
                 return False
             known = from_item(RawObject, rows[here]) if here in rows else None
-            if known and (known.state is not ObjectState.IGNORED or (not opens and known.reason == obj.reason)):
+            is_back = known is not None and known.state is ObjectState.WITHDRAWN and current and opens
+            unchanged = known is not None and not opens and known.reason == obj.reason
+            if known and not is_back and (known.state is not ObjectState.IGNORED or unchanged):
                 return False
             at = from_item(Ignored, rows[pointer]) if pointer in rows else None
             there = (at.feed, replace(obj, day=at.day).sort_key) if at else unplaced if unplaced in rows else here
@@ -227,15 +231,19 @@ class Objects:
             if opens:
                 found = rows.get(known_delivery)
                 delivery = from_item(Delivery, found) if found else Delivery(obj.day)
-                row = replace(row, number=delivery.arrivals + 1)
-                writes = [delivery_write(self.table, feed, delivery, replace(delivery, arrivals=row.number))]
+                # One that is back keeps the number that is still to settle, for each is of one object.
+                is_pending = known is not None and known.number > delivery.settled_arrivals
+                row = replace(row, number=known.number if known and is_pending else delivery.arrivals + 1)
+                opened = replace(delivery, arrivals=max(delivery.arrivals, row.number))
+                opened = replace(opened, waiting="", waiting_until=None, waiting_as="") if is_back else opened
+                writes = [delivery_write(self.table, feed, delivery, opened)]
                 writes += [self.table.delete_write(*pointer)] if at else []
                 writes += [] if first_arrival else [self.table.put_write(source, arrived, NEW)]
             else:
                 writes = [self.table.put_write(source, Ignored(obj.identity, feed, obj.day))]
                 writes += [self._refused_write(feed, obj.file_id, obj.reason, action)] if action and first else []
             writes.append(
-                self.table.put_write(feed, row, "#state = :state", {":state": str(ObjectState.IGNORED)}, ["state"])
+                self.table.put_write(feed, row, "#state = :state", {":state": str(known.state)}, ["state"])
                 if known
                 else self.table.put_write(feed, row, NEW)
             )
@@ -313,9 +321,9 @@ class Objects:
         """The archive holds the object, which is read there from now on.
 
         Raises:
-            IllegalStep: it was ignored, so it is of no delivery, or the key is empty.
+            IllegalStep: it was ignored or withdrawn, so it is of no delivery, or the key is empty.
         """
-        _require(obj.state is not ObjectState.IGNORED and archive_key != "", feed, obj, "archived")
+        _require(obj.state in (ObjectState.ARRIVED, ObjectState.EXCLUDED) and archive_key != "", feed, obj, "archived")
         self._set(feed, obj, {"archived_key": archive_key})
 
     def edit(self, feed: str, obj: RawObject, archive_key: str, size: int, erasure: str) -> None:
@@ -339,6 +347,15 @@ class Objects:
         """
         _require(obj.state is not ObjectState.IGNORED, feed, obj, "excluded")
         self._set(feed, obj, {"state": ObjectState.EXCLUDED, "reason": reason})
+
+    def withdraw(self, feed: str, obj: RawObject, reason: str) -> bool:
+        """Leave the object, which its sender has deleted, out of what settles until it comes back. False, and nothing
+        changes, where the archive holds it by now, which is why it is not in the landing zone, or where it is of no
+        delivery."""
+        values = {":w": str(ObjectState.WITHDRAWN), ":a": str(ObjectState.ARRIVED), ":reason": reason}
+        update, condition = "SET #state = :w, #reason = :reason", "#state = :a AND attribute_not_exists(archived_key)"
+        names = ["state", "reason"]
+        return self.table.transact([self.table.update_write(feed, obj.sort_key, update, values, condition, names)])
 
     def place(self, feed: str, obj: RawObject, place: int) -> None:
         """Put the object in order among the versions of its key that S3 dates to the same second.

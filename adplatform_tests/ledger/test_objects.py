@@ -15,15 +15,15 @@ from adplatform_tests.flow.fakes import FakeDynamo
 FEED = "acme/orders"
 NOW = datetime(2026, 3, 14, 9, tzinfo=UTC)
 OBJECT = RawObject(date(2026, 3, 14), "raw", "landing/acme/orders/a.csv", "v1", 5, "etag", NOW, number=1, seen_at=NOW)
-ARRIVED, IGNORED, EXCLUDED = ObjectState
+ARRIVED, IGNORED, EXCLUDED, WITHDRAWN = ObjectState
 STEPS: dict[str, tuple[Callable[[Objects, RawObject], None], set[ObjectState], dict[str, Any]]] = {
     "archived": (lambda o, obj: o.archived(FEED, obj, "archive/a"), {ARRIVED, EXCLUDED}, {"archived_key": "archive/a"}),
     "exclude": (
         lambda o, obj: o.exclude(FEED, obj, "dropped"),
-        {ARRIVED, EXCLUDED},
+        {ARRIVED, EXCLUDED, WITHDRAWN},
         {"state": EXCLUDED, "reason": "dropped"},
     ),
-    "place": (lambda o, obj: o.place(FEED, obj, 2), {ARRIVED, EXCLUDED, IGNORED}, {"place": 2}),
+    "place": (lambda o, obj: o.place(FEED, obj, 2), set(ObjectState), {"place": 2}),
     "accept": (lambda o, obj: o.accept(FEED, obj), {ARRIVED}, {"reason": ""}),
 }
 
