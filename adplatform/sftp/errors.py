@@ -14,6 +14,7 @@ from adplatform.failures import (
     clipped,
     is_of_machine,
     local_failure,
+    named,
 )
 from adplatform.platform.late import Late
 
@@ -43,6 +44,11 @@ def escaped(name: bytes | str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
+def called(path: bytes | str) -> str:
+    """A path in the text of a failure, marked as a name (:func:`adplatform.failures.named`)."""
+    return named(escaped(path))
+
+
 @contextmanager
 def sftp_failures(what: str) -> Iterator[None]:
     """Run work on a server. ``what`` names it and begins the message.
@@ -69,7 +75,8 @@ def sftp_failures(what: str) -> Iterator[None]:
 
 
 def _refusal(what: str, error: "asyncssh.SFTPError") -> PermanentFailure | TransientFailure:
-    said = f" ({clipped(escaped(error.reason), _SAID)})" if error.reason else ""
+    # A server's words may quote the path.
+    said = f" ({named(clipped(escaped(error.reason), _SAID))})" if error.reason else ""
     if isinstance(error, asyncssh.SFTPNoSuchFile):
         return NoSuchFile(f"{what}: there is no such file or folder{said}")
     if isinstance(error, asyncssh.SFTPPermissionDenied):

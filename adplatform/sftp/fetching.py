@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from adplatform.failures import PermanentFailure, TransientFailure, local_failure
 from adplatform.files.budget import require_room
 from adplatform.sftp.connection import Credentials, Host, opened
-from adplatform.sftp.errors import Changed, escaped, sftp_failures
+from adplatform.sftp.errors import Changed, called, sftp_failures
 from adplatform.sftp.listing import RemoteFile, found, is_as_listed
 from adplatform.sftp.loop import running_loop, waited_for
 from adplatform.sftp.session import Sftp
@@ -323,7 +323,7 @@ class _Arrival:
 @contextmanager
 def _arriving(file: RemoteFile, target: Path) -> Iterator[_Arrival]:
     """For as long as a file comes, and what its server tells of it afterwards."""
-    what = f"file {escaped(file.path)}"
+    what = f"file {called(file.path)}"
     if file.size is None or file.modified is None:
         raise PermanentFailure(f"{what} was listed without its size and time, so that no change of it could be seen")
     arrival = _Arrival(file, file.size, target, what)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from adplatform.failures import AccessRefused
+from adplatform.failures import AccessRefused, named
 from adplatform.platform.late import Late
-from adplatform.sftp.errors import NoSuchFile, escaped, sftp_failures
+from adplatform.sftp.errors import NoSuchFile, called, escaped, sftp_failures
 from adplatform.sftp.session import Sftp
 
 if TYPE_CHECKING:
@@ -50,10 +50,12 @@ def listed(sftp: Sftp, folder: str, depth: int = 0) -> Generator[RemoteFile | Re
     waiting = [(folder, 0)]
     while waiting:
         here, level = waiting.pop()
+        # Only the folder itself is declared; those in it have names of the partner.
+        what = f"folder {escaped(here) if level == 0 else called(here)}"
         entries = sftp.entries(here)
         try:
             while True:
-                with sftp_failures(f"folder {escaped(here)}"):
+                with sftp_failures(what):
                     entry = next(entries, None)
                 if entry is None:
                     break
@@ -71,7 +73,7 @@ def listed(sftp: Sftp, folder: str, depth: int = 0) -> Generator[RemoteFile | Re
                 raise
             yield Refused(escaped(here), str(e))
         finally:
-            with sftp_failures(f"folder {escaped(here)}"):
+            with sftp_failures(what):
                 entries.close()
 
 
@@ -105,7 +107,7 @@ def _entry(sftp: Sftp, root: bytes, folder: str, raw: bytes, told: "asyncssh.SFT
         return Refused(shown, reason)
     path = f"{folder.rstrip('/')}/{raw.decode()}"
     try:
-        with sftp_failures(shown):
+        with sftp_failures(named(shown)):
             return _described(sftp, root, path, shown, told)
     except NoSuchFile:
         return Refused(shown, "it, or what it leads to, does not exist")

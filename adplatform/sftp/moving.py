@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.platform.late import Late
-from adplatform.sftp.errors import Changed, NoSuchFile, escaped, sftp_failures
+from adplatform.sftp.errors import Changed, NoSuchFile, called, sftp_failures
 from adplatform.sftp.listing import RemoteFile, found, is_as_listed
 from adplatform.sftp.session import Sftp
 
@@ -25,7 +25,7 @@ def move(sftp: Sftp, file: RemoteFile, target: str) -> None:
         NoSuchFile: it is neither here nor there.
         AccessRefused, PermanentFailure, TransientFailure, EnvironmentFailure: as :func:`sftp_failures`.
     """
-    what = f"file {escaped(file.path)} to {escaped(target)}"
+    what = f"file {called(file.path)} to {called(target)}"
     if file.is_link:
         raise PermanentFailure(f"{what}: it is a link, which may lead elsewhere from there: delete it instead")
     with sftp_failures(what):
@@ -54,7 +54,7 @@ def delete(sftp: Sftp, file: RemoteFile) -> None:
         Changed: it is another than was listed; it stays.
         AccessRefused, PermanentFailure, TransientFailure, EnvironmentFailure: as :func:`sftp_failures`.
     """
-    what = f"file {escaped(file.path)}"
+    what = f"file {called(file.path)}"
     with sftp_failures(what):
         here = found(sftp, file.path)
         if here is None:

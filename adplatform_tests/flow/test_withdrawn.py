@@ -164,7 +164,7 @@ def test_what_is_published_stays_whoever_moves_or_deletes_it(world: World) -> No
 def test_readers_keep_a_file_that_is_deleted_from_a_feed_without_an_archive(world: World) -> None:
     deliver(world, "done", "a.csv", "b.csv", "_SUCCESS")
     look(world)
-    flow = replace(world.flow("done"), archive=None)
+    flow = replace(world.flow("done"), archive="")
     close(world, flow, lifecycle.claim(world.ledger, flow, day(), "run"), 1.0)
     delete(world, "done", "a.csv")
     deliver(world, "done", "late.csv", "_SUCCESS", body=b"2")

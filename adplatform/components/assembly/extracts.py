@@ -16,7 +16,7 @@ from adplatform.contracts.database import DatabaseSource
 from adplatform.extract.due import extracts_due
 from adplatform.extract.extraction import extract
 from adplatform.extract.table import Table
-from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure
+from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure, unnamed
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
 from adplatform.flow.tried import failed
@@ -130,10 +130,12 @@ def _read(context: dg.OpExecutionContext, services: Services, readings: Readings
     except (PermanentFailure, TransientFailure) as e:
         after = failed(extracts, extracts.get(row.source, row.target, row.id) or claimed, e, services.ledger.now())
         if after is None:
-            raise ClaimLost(f"{row.name}: another run has the reading; this one stops") from e
+            raise ClaimLost(f"{row.name}: another run has the reading; this one stops") from None
         # People hear of it by the engine's run, whose state this is.
         say_of(context.instance, context.run.run_id, {NOTIFIED_TAG: "by the ledger"})
-        raise dg.Failure(f"{row.name}: {e}{_next(after)}", allow_retries=False) from e
+        # Dagster shows causes, too, and they name files where the text does: the ledger has all of it.
+        said = unnamed(str(e))
+        raise dg.Failure(f"{row.name}: {said}{_next(after)}", allow_retries=False) from (e if said == str(e) else None)
     context.log.info("%s: %s rows in %s files, %s bytes", done.name, done.rows, done.files, done.bytes)
 
 

@@ -29,7 +29,7 @@ from adplatform.platform.aws_errors import aws_failures, secret_failures
 from adplatform.platform.json_secrets import json_object
 from adplatform.sftp.choice import Due, Known, Landed, choose, failed, landed
 from adplatform.sftp.connection import Credentials, Host, connected, read_credentials
-from adplatform.sftp.errors import Changed, NoSuchFile, escaped
+from adplatform.sftp.errors import Changed, NoSuchFile, called
 from adplatform.sftp.fetching import Failed, Fetched, fetch_all
 from adplatform.sftp.listing import Refused, RemoteFile, listed
 from adplatform.sftp.memory import Memory, read_memory, write_memory
@@ -310,7 +310,7 @@ def _fetched(done: _Pass, reached: Reached, due: Sequence[Due], known: Mapping[s
 
 def _why(failure: PermanentFailure | TransientFailure, path: str) -> str:
     """Without the path, which is said with it: of many files there may be one reason."""
-    return str(failure).removeprefix(f"file {escaped(path)}").removeprefix(": ").strip()
+    return str(failure).removeprefix(f"file {called(path)}").removeprefix(": ").strip()
 
 
 def _may_pass(failure: PermanentFailure | TransientFailure | None) -> bool:
