@@ -19,6 +19,7 @@ from adplatform.failures import (
     EnvironmentFailure,
     PermanentFailure,
     TransientFailure,
+    unnamed,
 )
 from adplatform.sftp.connection import Credentials, connected
 from adplatform.sftp.errors import Changed, NoSuchFile
