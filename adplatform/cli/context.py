@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.failures import PermanentFailure, TransientFailure, plain
 
 if TYPE_CHECKING:
     from adplatform.flow.services import Services
@@ -56,5 +56,5 @@ def reported() -> Iterator[None]:
         with stopped_at_the_end(), aws_failures("AWS"):
             yield
     except (PermanentFailure, TransientFailure) as e:
-        errors.print(Text.assemble(("failed: ", "bold red"), str(e)), soft_wrap=True)
+        errors.print(Text.assemble(("failed: ", "bold red"), plain(str(e))), soft_wrap=True)
         raise typer.Exit(1) from e

@@ -133,7 +133,7 @@ def _described(
 def _followed(sftp: Sftp, root: bytes, path: str, shown: str) -> RemoteFile | Refused:
     real = sftp.real_path(path)
     if not real.startswith(root.rstrip(b"/") + b"/"):
-        return Refused(shown, f"it is a link to {escaped(real)}, which is not below the folder {escaped(root)}")
+        return Refused(shown, f"it is a link to {named(escaped(real))}, which is not below the folder {escaped(root)}")
     if not _is_text(real) or stat.S_ISLNK(sftp.lstat(real.decode()).permissions or 0):
         return Refused(shown, "it is a link, and the server does not tell where it leads")
     told = sftp.stat(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adplatform.failures import AccessRefused, TransientFailure
+from adplatform.failures import AccessRefused, TransientFailure, unnamed
 from adplatform.sftp.connection import Credentials, connected
 from adplatform.sftp.errors import NoSuchFile
 from adplatform.sftp.listing import Refused, RemoteFile, listed
@@ -72,6 +72,8 @@ def test_links_are_taken_to_files_below_the_folder_only(sftp: Sftp, sftp_host: S
         "beside",
         "up",
     }
+    assert outside in refused["outside"]
+    assert outside not in unnamed(refused["outside"])
     assert refused["folder"] == "it is a link to something that is no file"
     assert {"itself", "nowhere"} <= set(refused)
 

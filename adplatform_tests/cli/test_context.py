@@ -1,0 +1,15 @@
+"""What a command says of a failure."""
+
+import pytest
+import typer
+
+from adplatform.cli.context import reported
+from adplatform.failures import PermanentFailure, named
+
+
+def test_a_command_shows_the_names_of_files_in_a_failure_and_not_the_marks_around_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(typer.Exit), reported():
+        raise PermanentFailure(f"{named('ann@example.com.csv')}: too long")
+    assert "failed: ann@example.com.csv: too long" in capsys.readouterr().err
