@@ -115,7 +115,9 @@ def test_members_of_an_archive_lose_their_records_and_their_telling_names(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "body", [gzip.compress(b"id\njane\n")[:-4], b"PAR1broken", b"PK\x03\x04broken", b"-----BEGIN PGP MESSAGE-----"]
+    "body",
+    [gzip.compress(b"id\njane\n")[:-4], b"PAR1broken", b"PK\x03\x04broken", b"-----BEGIN PGP MESSAGE-----"],
+    ids=["gzip", "parquet", "zip", "openpgp"],
 )
 def test_what_cannot_be_read_is_no_file_without_the_person(tmp_path: Path, body: bytes) -> None:
     with pytest.raises(BadFile):
