@@ -26,6 +26,7 @@ from adplatform.engines.inventory import State
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import asked
 from adplatform.engines.sftp.inventory import take_inventory
+from adplatform.failures import plain
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import EngineRun, RunState
 from adplatform.ledger.forgetting import EMPTY_KEPT, NEWEST_KEPT
@@ -264,7 +265,9 @@ def test_a_file_that_may_not_be_read_holds_up_no_other_and_people_are_notified(
     assert failures(platform.process()) == []
     assert platform.query("select count(*) from {orders}") == [(2,)]
     [message] = [m for m in inbox.read() if m["event"] == "run_incomplete"]
-    assert "it is a link to /etc/hostname" in message["error"]
+    assert "it is a link to ***, which is not below the folder" in message["error"]
+    [noted] = platform.services.ledger.engine_runs.runs("acme", "files")
+    assert "it is a link to /etc/hostname" in plain(noted.message or noted.error)
     assert failures(later(platform, minutes=15).process()) == []
     assert [m for m in inbox.read() if m["event"] == "run_incomplete"] == []
 

@@ -147,7 +147,7 @@ def test_a_manifest_waits_for_a_deleted_file_that_it_lists(world: World) -> None
     delete(world, "listed", "a.csv")
     deliver(world, "listed", "manifest.json", body=b'{"files": [{"name": "a.csv"}, {"name": "b.csv"}]}')
     look(world)
-    assert "1 of 2 listed files are missing, first number 1" in delivery(world, "listed").waiting
+    assert "1 of 2 listed files are missing, the first is number 1" in delivery(world, "listed").waiting
 
 
 def test_what_is_published_stays_whoever_moves_or_deletes_it(world: World) -> None:
