@@ -27,11 +27,10 @@ def with_inherited(columns: Sequence["Column"]) -> tuple["Column", ...]:
             type that its treatment does not go with.
     """
     known = {column.name: column for column in columns}
-    open_: set[str] = {c.name for c in columns if c.expression and not c.pii and not c.drop}
-    while ready := [known[name] for name in open_ if not _reads(known[name], known) & open_ - {name}]:
-        for column in ready:
-            known[column.name] = _inheriting(column, [known[n] for n in sorted(_reads(column, known) - {column.name})])
-            open_.remove(column.name)
+    reads = {c.name: _reads(c, known) - {c.name} for c in columns if c.expression and not c.pii and not c.drop}
+    while ready := [name for name, read in reads.items() if not read & reads.keys()]:
+        for name in ready:
+            known[name] = _inheriting(known[name], [known[read] for read in sorted(reads.pop(name))])
     # Those that are left read each other, which the compiler refuses.
     return tuple(known[column.name] for column in columns)
 

@@ -119,14 +119,17 @@ class Store:
 
     def is_there(self, bucket: str, key: str) -> bool:
         """Whether there is an object; none is called ""."""
+        return key != "" and self.head(bucket, key) is not None
+
+    def head(self, bucket: str, key: str) -> Mapping[str, Any] | None:
+        """What HeadObject says of an object; None where there is none."""
         try:
-            if key:
-                self.s3.head_object(Bucket=bucket, Key=key)
+            found: Mapping[str, Any] = self.s3.head_object(Bucket=bucket, Key=key)
         except ClientError as e:
             if not is_missing(e):
                 raise
-            return False
-        return key != ""
+            return None
+        return found
 
     def listing(self, bucket: str, prefix: str) -> Iterator[Stored]:
         for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from adplatform.engines.engine import Busy, Claim, Finding, Limits, Postponed, Run, Started
 from adplatform.engines.sftp.provided_connectors import Connector
@@ -101,16 +100,10 @@ class Listings:
         return Run(run_id, RunState.RUNNING, "IN_PROGRESS", started_at=begun)
 
     def _written(self, run_id: str) -> datetime | None:
-        s3, zones, key = self.services.s3, self.services.zones, self._key(run_id)
+        zones, key = self.services.zones, self._key(run_id)
         with aws_failures(zones.raw_uri(key)):
-            try:
-                head: dict[str, Any] = s3.head_object(Bucket=zones.raw_bucket, Key=key)
-            except s3.exceptions.ClientError as e:
-                if e.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
-                    raise
-                return None
-        written: datetime = head["LastModified"]
-        return written
+            head = self.services.store.head(zones.raw_bucket, key)
+        return head["LastModified"] if head else None
 
     def _take_turn(self) -> None:
         limits = RateLimits(self.services.ledger)

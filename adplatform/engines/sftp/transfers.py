@@ -195,16 +195,10 @@ class Transfers:
     def _is_whole(wanted: Wanted, head: Mapping[str, Any] | None) -> bool:
         return head is not None and wanted.size in (None, head["ContentLength"])
 
-    def _head(self, key: str) -> dict[str, Any] | None:
-        s3, zones = self.services.s3, self.services.zones
+    def _head(self, key: str) -> Mapping[str, Any] | None:
+        zones = self.services.zones
         with aws_failures(zones.raw_uri(key)):
-            try:
-                head: dict[str, Any] = s3.head_object(Bucket=zones.raw_bucket, Key=key)
-            except s3.exceptions.ClientError as e:
-                if e.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
-                    raise
-                return None
-        return head
+            return self.services.store.head(zones.raw_bucket, key)
 
     def _clean(self, intention: Intention) -> None:
         """Remove what the transfer wrote, in every version. What a start wrote whose answer was lost expires."""

@@ -11,7 +11,7 @@ from adplatform.flow.raw import plain_name
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.versions import StoredVersion
 from adplatform.lake.zones import file_key
-from adplatform.ledger.objects import ObjectState, RawObject, file_id
+from adplatform.ledger.objects import ObjectState, RawObject, file_id, unversioned
 
 _QUARANTINED = re.compile(r"quarantine/(?P<feed>.+)/dt=(?P<day>\d{4}-\d{2}-\d{2})/rows-(?P<version>\d{4,})\.parquet")
 _DAY = re.compile(r"/dt=(\d{4}-\d{2}-\d{2})/")
@@ -30,8 +30,7 @@ def _owner(doing: Erasing, held: Held) -> tuple[FeedFlow, RawObject] | None:
     """The delivery's object that is this version, in the landing zone or in the archive; None when it is of none."""
     ledger, stored, flow = doing.ledger, held.stored, held.flow
     if stored.key.startswith(doing.source.prefix):
-        version = stored.version if stored.version != "null" else f"{stored.etag}+{stored.size}"
-        found = ledger.objects.named_by(doing.source.name, file_id(stored.bucket, stored.key, version))
+        found = _known(doing, stored)
         if found is None or found[1].state is ObjectState.IGNORED:
             return None
         flows = {each.name: each for each in doing.flows}
@@ -51,9 +50,13 @@ def _may_come(doing: Erasing, held: Held) -> bool:
     stored = held.stored
     if held.flow is None or not stored.latest or stored.marker or not stored.key.startswith(doing.source.prefix):
         return False
-    version = stored.version if stored.version != "null" else f"{stored.etag}+{stored.size}"
-    known = doing.ledger.objects.named_by(doing.source.name, file_id(stored.bucket, stored.key, version))
-    return known is None
+    return _known(doing, stored) is None
+
+
+def _known(doing: Erasing, stored: StoredVersion) -> tuple[str, RawObject] | None:
+    """The feed and the ledger's row of a version in the landing zone."""
+    version = stored.version if stored.version != "null" else unversioned(stored.etag, stored.size)
+    return doing.ledger.objects.named_by(doing.source.name, file_id(stored.bucket, stored.key, version))
 
 
 def erase_from_raw(doing: Erasing, held: Held) -> None:
