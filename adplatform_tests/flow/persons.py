@@ -13,21 +13,16 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from adplatform.failures import PermanentFailure, TransientFailure
-from adplatform.flow.again import Work
-from adplatform.flow.delivery import publish_delivery
 from adplatform.flow.erasure.erase import RUN_PREFIX, erase
 from adplatform.flow.erasure.receipt import Receipt
 from adplatform.flow.erasure.state import Wish
-from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
-from adplatform.flow.source import FeedFlow, Source
+from adplatform.flow.source import Source
 from adplatform.platform.aws import Aws
 from adplatform.privacy.key_versions import every_key
 from adplatform.privacy.person import Person, person_of, read_identifiers
 from adplatform_tests.flow.rotations import Club, day, make_club
 from adplatform_tests.support import plainly
-from adplatform_tests.support.plainly import NoRunIsAlive
 
 JANE = "jane.doe@example.com"
 GIVEN = f"email {JANE}\nphone +49 170 1234567\n"
@@ -99,21 +94,9 @@ def jane(club: Club) -> Person:
 
 
 def erase_jane(club: Club, *, dry_run: bool = False, follow: Callable[[], Iterable[str]] = tuple) -> Receipt:
-    services = club.services
-
-    def make(flow: FeedFlow, when: Any) -> str:
-        try:
-            publish_delivery(services, flow, when, f"run-{uuid.uuid4().hex[:6]}", temp)
-        except (PermanentFailure, TransientFailure) as e:
-            return str(e)
-        return ""
-
-    settler = services.settler(club.source)
-    run_id = RUN_PREFIX + uuid.uuid4().hex[:6]
-    with private_directory(services.settings.temp, run_id) as temp:
-        work = Work(lambda _: settler, make, NoRunIsAlive(), temp, run_id, lambda _: None)
+    with club.working(RUN_PREFIX) as work:
         wish = Wish(read_identifiers(GIVEN), dry_run=dry_run)
-        return erase(services, club.source, club.flows, wish, work, erasure_id=uuid.uuid4().hex, follow=follow)
+        return erase(club.services, club.source, club.flows, wish, work, erasure_id=uuid.uuid4().hex, follow=follow)
 
 
 def erase_in_child(club: Club, writes: int) -> tuple[int, int]:

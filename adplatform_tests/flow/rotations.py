@@ -4,7 +4,8 @@ that is killed."""
 import os
 import signal
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -119,7 +120,9 @@ class Club:
     def never_alive(self) -> NoRunIsAlive:
         return NoRunIsAlive()
 
-    def rotate(self, wish: Wish = Wish(), watch: Callable[[Step], None] = lambda _: None) -> RotationResult:  # noqa: B008
+    @contextmanager
+    def working(self, prefix: str, watch: Callable[[Step], None] = lambda _: None) -> Iterator[Work]:
+        """How deliveries are made again, by a run whose id begins with ``prefix``."""
         services = self.services
 
         def make(flow: FeedFlow, when: date) -> str:
@@ -130,10 +133,13 @@ class Club:
             return ""
 
         settler = services.settler(self.source)
-        run_id = RUN_PREFIX + uuid.uuid4().hex[:6]
+        run_id = prefix + uuid.uuid4().hex[:6]
         with private_directory(services.settings.temp, run_id) as temp:
-            work = Work(lambda _: settler, make, NoRunIsAlive(), temp, run_id, lambda _: None, watch)
-            return rotate(services, self.flows, wish, work, version=str(uuid.uuid4()), random_bytes=os.urandom)
+            yield Work(lambda _: settler, make, NoRunIsAlive(), temp, run_id, lambda _: None, watch)
+
+    def rotate(self, wish: Wish = Wish(), watch: Callable[[Step], None] = lambda _: None) -> RotationResult:  # noqa: B008
+        with self.working(RUN_PREFIX, watch) as work:
+            return rotate(self.services, self.flows, wish, work, version=str(uuid.uuid4()), random_bytes=os.urandom)
 
 
 def make_club(aws: Aws, home: Path, feeds: Iterable[dict[str, Any]] = FEEDS) -> Club:
