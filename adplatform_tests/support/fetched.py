@@ -114,7 +114,11 @@ class Fetched:
 
     @property
     def connector(self) -> str:
-        [found] = [each["ConnectorId"] for each in self._listed() if each["Url"].endswith(f":{self.host.port}")]
+        """Not by its port, which one of an ended test may have had before."""
+        client, tag = self.bare.aws.client("transfer"), {"Key": "adplatform:source", "Value": self.declared.source}
+        listed = [each for page in client.get_paginator("list_connectors").paginate() for each in page["Connectors"]]
+        tagged = [each for each in listed if tag in client.list_tags_for_resource(Arn=each["Arn"])["Tags"]]
+        [found] = [each["ConnectorId"] for each in tagged]
         return str(found)
 
     @property
@@ -244,10 +248,6 @@ class Fetched:
 
     def on_server(self) -> list[str]:
         return sorted(str(path.relative_to(self.host.folder)) for path in self.host.folder.rglob("*") if path.is_file())
-
-    def _listed(self) -> list[dict[str, Any]]:
-        pages = self.bare.aws.client("transfer").get_paginator("list_connectors").paginate()
-        return [each for page in pages for each in page["Connectors"]]
 
 
 def fetched_source(
