@@ -263,13 +263,13 @@ def collect(
 
 def crawl(
     feed: Annotated[str, typer.Argument(help="A feed, as source/feed.", show_default=False)],
-    role: Annotated[str, typer.Option(help="ARN of the role that the crawler reads with.")] = "",
+    role: Annotated[str, typer.Option(help="Role that the crawler reads with, by name or ARN.")] = "",
     database: Annotated[str, typer.Option(help="Database for the crawler alone.")] = "adplatform_crawled",
 ) -> None:
     """Let a Glue crawler read a table's files and compare what it finds with what is registered."""
     services = connect()
     _, flow = find_feed(declared_patterns(services.settings), feed)
-    reader = role or f"arn:aws:iam::{services.account}:role/adplatform-crawler"
+    reader = role or services.settings.crawler_role
     differences = compare_with_crawler(
         services.lake,
         flow.table,

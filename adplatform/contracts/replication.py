@@ -11,6 +11,7 @@ from adplatform.contracts.feed import BROUGHT, Brought, Feed
 from adplatform.contracts.model import Strict
 from adplatform.contracts.source import FileSource
 from adplatform.contracts.stores import AnyStore, Share
+from adplatform.platform import names
 
 TASK = r"^(arn:aws[a-z-]*:datasync:[a-z0-9-]+:[0-9]{12}:task/task-[0-9a-f]{17}|[a-zA-Z0-9 _.-]+)$"
 """DataSync API reference, StartTaskExecution: TaskArn; or a name."""
@@ -109,7 +110,7 @@ class ReplicatedSource(FileSource):
     there."""
     transfer: Transfer = Transfer()
     """How the task copies that is made for ``from``."""
-    role: Annotated[str, Field(pattern=ROLE)] = "adplatform-datasync"
+    role: Annotated[str, Field(pattern=ROLE)] = names.DATASYNC_ROLE
     """The IAM role, by name or ARN, with which the task that is made for ``from`` writes into the raw bucket."""
     every: Duration | None = None
     """How often the task is started. By default it is not: it has a schedule of its own, and is watched."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from adplatform.contracts.model import Strict
+from adplatform.platform import names
 
 CONNECTOR = r"^c-[0-9a-f]{17}$"
 """Transfer Family API reference, ConnectorId."""
@@ -105,7 +106,7 @@ class SftpConnector(SftpHost):
     """Fetched by a connector of AWS Transfer Family."""
     connector: Annotated[str, Field(pattern=CONNECTOR)] | None = None
     """The connector, by its id; by default `adplatform provision` makes one."""
-    role: str = Field(default="adplatform-transfer", min_length=1, max_length=2048)
+    role: str = Field(default=names.TRANSFER_ROLE, min_length=1, max_length=2048)
     """The IAM role, by name or ARN, with which the connector writes into the raw bucket and reads the secret."""
     logging_role: str | None = Field(default=None, min_length=1, max_length=2048)
     """The IAM role, by name or ARN, with which the connector logs to CloudWatch why something failed; without one it

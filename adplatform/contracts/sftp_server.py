@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.model import Strict
+from adplatform.platform import names
 
 SERVER = r"^(s-[0-9a-f]{17}|[a-z][a-z0-9-]{0,62})$"
 """The id of a server (Transfer Family API reference, ServerId), or the name of one that the platform makes."""
@@ -68,13 +69,13 @@ class Workflow(Strict):
     """Tags of the uploaded object."""
     timeout: Duration = timedelta(minutes=5)
     """How long the function may take until the step has failed."""
-    function: str = Field(default="adplatform-upload-check", min_length=1, max_length=170)
+    function: str = Field(default=names.UPLOAD_CHECK, min_length=1, max_length=170)
     """The Lambda function that checks, by name or ARN."""
-    exception_function: str = Field(default="adplatform-upload-exception", min_length=1, max_length=170)
+    exception_function: str = Field(default=names.UPLOAD_EXCEPTION, min_length=1, max_length=170)
     """The Lambda function that is called when a step has failed, by name or ARN."""
-    partial_function: str = Field(default="adplatform-upload-partial", min_length=1, max_length=170)
+    partial_function: str = Field(default=names.UPLOAD_PARTIAL, min_length=1, max_length=170)
     """The Lambda function that is called when a session ended in the middle of a file, by name or ARN."""
-    role: str = Field(default="adplatform-transfer-workflow", min_length=1, max_length=2048)
+    role: str = Field(default=names.WORKFLOW_ROLE, min_length=1, max_length=2048)
     """The IAM role, by name or ARN, with which the workflow runs."""
 
     @field_validator("timeout")
@@ -116,7 +117,7 @@ class SftpServer(Strict):
     set_stat: bool = True
     """Whether clients may ask to set times and permissions, which S3 does not have: nothing happens then. Otherwise
     their uploads fail at the end, as those of WinSCP do."""
-    role: str = Field(default="adplatform-transfer", min_length=1, max_length=2048)
+    role: str = Field(default=names.TRANSFER_ROLE, min_length=1, max_length=2048)
     """The IAM role, by name or ARN, with which users read and write the raw bucket."""
     logging_role: str | None = Field(default=None, min_length=1, max_length=2048)
     """The IAM role, by name or ARN, with which a server that is made writes logs; by default it writes none."""

@@ -5,7 +5,7 @@ In production the same resources come from ``deploy/``; the embedded AWS gets th
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -24,6 +24,8 @@ LISTED_DAYS = 7
 """Listings of SFTP servers are kept this long, and what transfers have left, which take a day at most."""
 PLANNED_DAYS = 60
 """What was to be fetched from SFTP servers, and what was; a plan may be asked for until its last file is landed."""
+MESSAGE_DAYS = 14
+"""Events wait this long for a platform that is down: the most that SQS has."""
 REPLACED_DAYS = 30
 """Versions of objects in the landing zone are kept this long once they were archived or written over: AWS DMS and
 others that list there become slow where they pile up."""
@@ -40,13 +42,13 @@ def provision(
     """
     every = list(sources)
     _buckets(services)
-    differences = put_lifecycle(services, _own_rules(), every)
+    differences = put_lifecycle(services, PLATFORM_RULES, every)
     _ledger(services)
     create_key(services.secrets, services.settings.hash_key_secret, random_bytes)
     _topics(services)
     for source in every:
         if source.takes_files:
-            _arrivals(services, source)
+            events_to_queue(services, source, arrival_pattern(source))
         own = {t for flow in source.feeds for t in (flow.topics.success, flow.topics.failure) if t}
         for topic in own:
             _topic(services, topic)
@@ -74,7 +76,7 @@ def _buckets(services: Services) -> None:
         rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}, "BucketKeyEnabled": True}
         s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
         if settings.env == "aws":  # the embedded AWS has no TLS
-            s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(_tls_only(bucket)))
+            s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(tls_only(bucket)))
         closed = dict.fromkeys(
             ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
         )
@@ -85,53 +87,28 @@ def _buckets(services: Services) -> None:
     )
 
 
-def _own_rules() -> list[dict[str, Any]]:
-    """What is kept for a while only, whoever it comes from."""
-    expire = {
-        "ID": "decrypted-copies",
-        "Status": "Enabled",
-        "Filter": {"Prefix": "prepared/"},
-        "Expiration": {"Days": PREPARED_DAYS},
-        "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
-    }
-    parts = {
-        "ID": "unfinished-uploads",
-        "Status": "Enabled",
-        "Filter": {"Prefix": ""},
-        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 3},
-    }
-    replaced = {
-        "ID": "replaced-landing-objects",
-        "Status": "Enabled",
-        "Filter": {"Prefix": "landing/"},
-        "NoncurrentVersionExpiration": {"NoncurrentDays": REPLACED_DAYS},
-    }
-    return [expire, parts, replaced, *_of_servers()]
+def _rule(name: str, prefix: str, **acts: Any) -> dict[str, Any]:
+    return {"ID": name, "Status": "Enabled", "Filter": {"Prefix": prefix}, **acts}
 
 
-def _of_servers() -> list[dict[str, Any]]:
-    """What is noted while files of SFTP servers are fetched. The memory of what was fetched stays."""
-    kept = {"listings/": LISTED_DAYS, "transfers/": LISTED_DAYS, "fetch-plans/": PLANNED_DAYS}
-    notes = [
-        {
-            "ID": prefix.strip("/"),
-            "Status": "Enabled",
-            "Filter": {"Prefix": prefix},
-            "Expiration": {"Days": days},
-            "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
-        }
-        for prefix, days in kept.items()
-    ]
-    memory = {
-        "ID": "fetched",
-        "Status": "Enabled",
-        "Filter": {"Prefix": "fetched/"},
-        "NoncurrentVersionExpiration": {"NoncurrentDays": LISTED_DAYS},
-    }
-    return [*notes, memory]
+def _replaced(days: int) -> dict[str, Any]:
+    return {"NoncurrentVersionExpiration": {"NoncurrentDays": days}}
 
 
-def _tls_only(bucket: str) -> dict[str, Any]:
+PLATFORM_RULES: Sequence[Mapping[str, Any]] = (
+    _rule("decrypted-copies", "prepared/", Expiration={"Days": PREPARED_DAYS}, **_replaced(1)),
+    _rule("unfinished-uploads", "", AbortIncompleteMultipartUpload={"DaysAfterInitiation": 3}),
+    _rule("replaced-landing-objects", "landing/", **_replaced(REPLACED_DAYS)),
+    _rule("listings", "listings/", Expiration={"Days": LISTED_DAYS}, **_replaced(1)),
+    _rule("transfers", "transfers/", Expiration={"Days": LISTED_DAYS}, **_replaced(1)),
+    _rule("fetch-plans", "fetch-plans/", Expiration={"Days": PLANNED_DAYS}, **_replaced(1)),
+    _rule("fetched", "fetched/", **_replaced(LISTED_DAYS)),
+)
+"""Lifecycle rules of the raw bucket for what is kept for a while only, whoever it comes from, as S3 takes them. Of what
+was fetched from SFTP servers the memory stays."""
+
+
+def tls_only(bucket: str) -> dict[str, Any]:
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -171,14 +148,29 @@ def _topic(services: Services, topic: str) -> str:
     return arn
 
 
-def _arrivals(services: Services, source: Source) -> None:
-    """Object-created events below the source's prefix go to the source's own queue."""
-    pattern = {
+def arrival_pattern(source: Source) -> dict[str, Any]:
+    """What EventBridge matches: objects created below the source's prefix."""
+    return {
         "source": ["aws.s3"],
         "detail-type": ["Object Created"],
         "detail": {"bucket": {"name": [source.bucket]}, "object": {"key": [{"prefix": source.prefix}]}},
     }
-    events_to_queue(services, source, pattern)
+
+
+def queue_policy(queue: str, rule: str) -> dict[str, Any]:
+    """Who may send to a source's queue; both are ARNs."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "events.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": queue,
+                "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+            }
+        ],
+    }
 
 
 def events_to_queue(services: Services, source: Source, pattern: Mapping[str, Any]) -> None:
@@ -187,19 +179,10 @@ def events_to_queue(services: Services, source: Source, pattern: Mapping[str, An
     name = services.settings.queue_name(source.name)
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    policy = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "events.amazonaws.com"},
-                "Action": "sqs:SendMessage",
-                "Resource": arn,
-            }
-        ],
-    }
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy), "SqsManagedSseEnabled": "true"})
-    events.put_rule(Name=name, EventPattern=json.dumps(pattern), State="ENABLED")
+    rule = events.put_rule(Name=name, EventPattern=json.dumps(pattern), State="ENABLED")["RuleArn"]
+    kept = str(MESSAGE_DAYS * 24 * 60 * 60)
+    attributes = {"Policy": json.dumps(queue_policy(arn, rule)), "MessageRetentionPeriod": kept}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={**attributes, "SqsManagedSseEnabled": "true"})
     events.put_targets(Rule=name, Targets=[{"Id": "arrivals", "Arn": arn}])
 
 

@@ -36,18 +36,10 @@ def put_lifecycle(services: Services, own: Iterable[Mapping[str, Any]], sources:
     Raises:
         PermanentFailure: what one source keeps for a while lies below the prefix of another.
     """
-    declared = [(source.name, prefix, keep) for source in sources for prefix, keep in kept(source).items()]
-    for name, prefix, keep in declared:
-        for other, below, _ in declared:
-            if keep is not None and other != name and below.startswith(prefix):
-                raise PermanentFailure(
-                    f"source {other} keeps {below}, below {prefix} of source {name}, which is removed after "
-                    f"{keep.days} days; give one of them another `archive`"
-                )
+    declared = _declared(sources)
     s3, bucket = services.s3, services.zones.raw_bucket
     found = {rule.get("ID", ""): rule for rule in _rules(s3, bucket)}
-    rules = [*own, *(_rule(prefix, keep) for _, prefix, keep in declared if keep is not None)]
-    wanted = {rule["ID"]: rule for rule in rules}
+    wanted = {rule["ID"]: rule for rule in (*own, *_rules_of(declared))}
     mine = {_id(prefix) for _, prefix, _ in declared}
     others = {id_: rule for id_, rule in found.items() if id_ not in wanted and id_ not in mine}
     changed = [id_ for id_ in (*wanted, *mine) if _said(found.get(id_)) != _said(wanted.get(id_))]
@@ -58,6 +50,15 @@ def put_lifecycle(services: Services, own: Iterable[Mapping[str, Any]], sources:
         *(_change(id_, found.get(id_), wanted.get(id_)) for id_ in dict.fromkeys(changed) if found),
         *_in_conflict(others, declared),
     ]
+
+
+def retention_rules(sources: Iterable[Source]) -> list[dict[str, Any]]:
+    """The lifecycle rules of these sources, as S3 takes them.
+
+    Raises:
+        PermanentFailure: as :func:`put_lifecycle`.
+    """
+    return _rules_of(_declared(sources))
 
 
 def expire(services: Services, source: Source, *, dry_run: bool = False) -> int:
@@ -91,6 +92,23 @@ def archived_now(store: Store, flow: FeedFlow, day: date) -> set[str]:
     return {
         each.key for each in store.listing(store.zones.raw_bucket, store.zones.archive(flow.name, day, flow.archive))
     }
+
+
+def _declared(sources: Iterable[Source]) -> list[tuple[str, str, timedelta | None]]:
+    """Source, prefix and how long it is kept."""
+    declared = [(source.name, prefix, keep) for source in sources for prefix, keep in kept(source).items()]
+    for name, prefix, keep in declared:
+        for other, below, _ in declared:
+            if keep is not None and other != name and below.startswith(prefix):
+                raise PermanentFailure(
+                    f"source {other} keeps {below}, below {prefix} of source {name}, which is removed after "
+                    f"{keep.days} days; give one of them another `archive`"
+                )
+    return declared
+
+
+def _rules_of(declared: Iterable[tuple[str, str, timedelta | None]]) -> list[dict[str, Any]]:
+    return [_rule(prefix, keep) for _, prefix, keep in declared if keep is not None]
 
 
 def _older(services: Services, prefix: str, before: datetime) -> Iterator[list[tuple[str, str]]]:

@@ -8,6 +8,7 @@ from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from adplatform.failures import PermanentFailure
+from adplatform.platform import names
 from adplatform.platform.loopback import is_loopback
 
 PREFIX = "ADPLATFORM_"
@@ -22,14 +23,14 @@ class Settings:
     env: Literal["local", "aws"]
     home: Path
     region: str = "us-east-1"
-    raw_bucket: str = "adplatform-raw"
-    clean_bucket: str = "adplatform-clean"
-    ledger_table: str = "adplatform-ledger"
-    database_prefix: str = "clean_"
-    queue_prefix: str = "adplatform-arrivals-"
-    success_topic: str = "adplatform-success"
-    failure_topic: str = "adplatform-failure"
-    hash_key_secret: str = "adplatform/hash-key"  # noqa: S105 - a name, not a secret
+    raw_bucket: str = names.RAW_BUCKET
+    clean_bucket: str = names.CLEAN_BUCKET
+    ledger_table: str = names.LEDGER_TABLE
+    database_prefix: str = names.DATABASE_PREFIX
+    queue_prefix: str = names.QUEUE_PREFIX
+    success_topic: str = names.SUCCESS_TOPIC
+    failure_topic: str = names.FAILURE_TOPIC
+    hash_key_secret: str = names.HASH_KEY_SECRET
     kms_key_id: str | None = None
     quarantine_kms_key_id: str | None = None
     """The KMS key of the quarantine, which has values in clear; by default that of both zones."""
@@ -48,7 +49,7 @@ class Settings:
     malware_scan: Literal["off", "if_scanned", "required"] = "off"
     """Whether GuardDuty's scan of a delivered file counts: never, where there is one, or so that a file without one
     waits for it."""
-    crawler_role: str = "adplatform-crawler"
+    crawler_role: str = names.CRAWLER_ROLE
     """The IAM role, by name or ARN, with which Glue crawlers read the clean zone."""
     simulated_amazon: str | None = None
     """Address of a simulated Amazon on this machine, for accounts that are declared as simulated."""
