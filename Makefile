@@ -7,7 +7,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.adplatform/dagster
 # Without bytecode each command, and each process of a test, compiles a thousand files anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo dev test slow spark35 check format lock setup clean
+.PHONY: demo dev test slow spark35 check synth deploy-check format lock setup clean
 
 demo: setup
 	$(BIN)/adplatform demo
@@ -30,6 +30,22 @@ check: setup
 	$(BIN)/dg check yaml
 	$(BIN)/dg check defs
 	$(BIN)/adplatform validate
+
+# Writes deploy/cdk.out. Needs Node 20 or later, and no account, network or docker.
+synth: deploy/.venv/.made
+	deploy/.venv/bin/python -m deploy.app
+
+deploy-check: deploy/.venv/.made
+	deploy/.venv/bin/python -m pytest -n auto -q -p no:cacheprovider deploy/tests
+
+# CDK needs other versions than the platform, and is none of its dependencies: it sees those of the platform, and is
+# not seen by it.
+deploy/.venv/.made: deploy/requirements.lock $(STAMP)
+	$(PYTHON) -m venv deploy/.venv
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python deploy/.venv/bin/python --require-hashes deploy/requirements.lock
+	$(BIN)/python -c 'import pathlib, sysconfig; print(sysconfig.get_path("purelib")); print(pathlib.Path.cwd())' \
+	  > $$(deploy/.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/platform.pth
+	touch $@
 
 format: setup
 	$(BIN)/ruff format .
@@ -63,6 +79,8 @@ spark35: .venv-spark35/.made
 lock:
 	$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
+	$(BIN)/uv pip compile deploy/requirements.in --constraints requirements.lock --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --quiet --output-file deploy/requirements.lock
 
 clean:
-	rm -rf $(VENV) .venv-spark35 .adplatform
+	rm -rf $(VENV) .venv-spark35 .adplatform deploy/.venv deploy/cdk.out

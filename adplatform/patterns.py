@@ -29,7 +29,7 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "PartnerPush": Kind("adplatform.contracts.source:FileSource", "adplatform.flow.pushed:pushed_files"),
+    "PartnerPush": Kind("adplatform.contracts.source:PushedSource", "adplatform.flow.pushed:pushed_files"),
     "SaasFlows": Kind("adplatform.contracts.saas:SaasSource", "adplatform.engines.pattern:saas_flows"),
     "ReplicatedFiles": Kind(
         "adplatform.contracts.replication:ReplicatedSource", "adplatform.engines.pattern:replicated_files"

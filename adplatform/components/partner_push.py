@@ -12,7 +12,7 @@ from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.declared import declared
 from adplatform.components.assembly.pushed import pushed_definitions
 from adplatform.components.assembly.scaffold import FeedOptions, SourceScaffolder
-from adplatform.contracts.source import FileSource
+from adplatform.contracts.source import PushedSource
 from adplatform.contracts.templates import templated
 from adplatform.flow.pushed import PushedFiles, pushed_files
 from adplatform.platform.settings import Settings, read_settings
@@ -62,15 +62,15 @@ class PartnerPush(dg.Component):
         ```
     """
 
-    declared: FileSource
+    declared: PushedSource
 
     @classmethod
-    def get_model_cls(cls) -> type[FileSource]:
-        return templated(FileSource)
+    def get_model_cls(cls) -> type[PushedSource]:
+        return templated(PushedSource)
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
-        return cls(declared(FileSource, attributes, context))
+        return cls(declared(PushedSource, attributes, context))
 
     def get_asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
         """Called with the spec of every asset; override it in a subclass to change owners, tags, kinds, group,

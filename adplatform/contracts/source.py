@@ -73,3 +73,21 @@ class FileSource(Strict):
         for name in {n for n in names if names.count(n) > 1}:
             raise ValueError(f"feed {name} is declared twice")
         return feeds
+
+
+class Sender(Strict):
+    """Who pushes files from an AWS account of their own: a deployment makes a role for them, with which nothing can be
+    done but to write into the source's landing zone."""
+
+    account: Annotated[str, Field(pattern=r"^\d{12}$")]
+    """Their AWS account, in quotes."""
+    external_id: Annotated[str, Field(pattern=r"^[\w+=,.@:/-]+$", min_length=2, max_length=1224)] | None = None
+    """What they have to say when they assume the role, where they act for several (IAM User Guide, "Access to AWS
+    accounts owned by third parties")."""
+
+
+class PushedSource(FileSource):
+    """As YAML declares a partner that pushes files."""
+
+    sender: Sender | None = None
+    """Who pushes from an AWS account of their own; without it the deployment makes no role for the source."""

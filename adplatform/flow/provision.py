@@ -18,13 +18,14 @@ from adplatform.flow.source import Source
 from adplatform.ledger.table import table_definition
 from adplatform.privacy.keys import create_key
 
+_ENCRYPTION = "s3:x-amz-server-side-encryption"
 PREPARED_DAYS = 7
 """Decrypted copies are kept this long for inspection; the encrypted originals stay in the archive."""
 LISTED_DAYS = 7
 """Listings of SFTP servers are kept this long, and what transfers have left, which take a day at most."""
 PLANNED_DAYS = 60
 """What was to be fetched from SFTP servers, and what was; a plan may be asked for until its last file is landed."""
-MESSAGE_DAYS = 14
+MESSAGE_SECONDS = 14 * 24 * 60 * 60
 """Events wait this long for a platform that is down: the most that SQS has."""
 REPLACED_DAYS = 30
 """Versions of objects in the landing zone are kept this long once they were archived or written over: AWS DMS and
@@ -76,7 +77,7 @@ def _buckets(services: Services) -> None:
         rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}, "BucketKeyEnabled": True}
         s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
         if settings.env == "aws":  # the embedded AWS has no TLS
-            s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(tls_only(bucket)))
+            s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(bucket_policy(bucket)))
         closed = dict.fromkeys(
             ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
         )
@@ -108,19 +109,24 @@ PLATFORM_RULES: Sequence[Mapping[str, Any]] = (
 was fetched from SFTP servers the memory stays."""
 
 
-def tls_only(bucket: str) -> dict[str, Any]:
+def bucket_policy(bucket: str, *, encrypted: bool = True) -> dict[str, Any]:
+    """Nothing over HTTP in clear, and in a bucket that is ``encrypted`` nothing that asks for another encryption than
+    KMS; a write that asks for none gets that of the bucket."""
+    everything = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+    tls = _denied("TlsOnly", "s3:*", everything, {"Bool": {"aws:SecureTransport": "false"}})
+    other = {"StringNotEqualsIfExists": {_ENCRYPTION: "aws:kms"}, "Null": {_ENCRYPTION: "false"}}
+    kms = _denied("KmsOnly", "s3:PutObject", everything[1:], other)
+    return {"Version": "2012-10-17", "Statement": [tls, kms] if encrypted else [tls]}
+
+
+def _denied(name: str, action: str, resources: list[str], condition: dict[str, Any]) -> dict[str, Any]:
     return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "TlsOnly",
-                "Effect": "Deny",
-                "Principal": "*",
-                "Action": "s3:*",
-                "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-            }
-        ],
+        "Sid": name,
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": action,
+        "Resource": resources,
+        "Condition": condition,
     }
 
 
@@ -180,8 +186,7 @@ def events_to_queue(services: Services, source: Source, pattern: Mapping[str, An
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     rule = events.put_rule(Name=name, EventPattern=json.dumps(pattern), State="ENABLED")["RuleArn"]
-    kept = str(MESSAGE_DAYS * 24 * 60 * 60)
-    attributes = {"Policy": json.dumps(queue_policy(arn, rule)), "MessageRetentionPeriod": kept}
+    attributes = {"Policy": json.dumps(queue_policy(arn, rule)), "MessageRetentionPeriod": str(MESSAGE_SECONDS)}
     sqs.set_queue_attributes(QueueUrl=url, Attributes={**attributes, "SqsManagedSseEnabled": "true"})
     events.put_targets(Rule=name, Targets=[{"Id": "arrivals", "Arn": arn}])
 

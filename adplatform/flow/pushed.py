@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from adplatform.contracts.source import FileSource
+from adplatform.contracts.source import PushedSource
 from adplatform.flow.failed import failed_deliveries
 from adplatform.flow.pattern import Failed
 from adplatform.flow.services import Services
@@ -42,7 +42,7 @@ class PushedFiles:
         return failed_deliveries(services.ledger, self.source.name, self.source.feeds)
 
 
-def pushed_files(declared: FileSource, settings: Settings) -> PushedFiles:
+def pushed_files(declared: PushedSource, settings: Settings) -> PushedFiles:
     """The pattern that YAML declares.
 
     Raises:

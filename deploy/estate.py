@@ -1,0 +1,118 @@
+"""What is deployed, and what all of it is called: plain names and ARNs, so that stacks need nothing of each other.
+
+Only keys of KMS have ARNs that nobody knows before; these are references to the stack of the keys.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from adplatform.flow.pattern import Pattern
+from adplatform.flow.source import Source
+from adplatform.lake.zones import Zones
+from adplatform.patterns import faultless_defs, pattern_of
+from adplatform.platform.settings import Settings, read_settings
+from deploy.config import Config
+
+PROJECT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class DeployedSource:
+    """A source as YAML declares it, of the component ``kind``."""
+
+    kind: str
+    model: BaseModel
+    pattern: Pattern
+
+    @property
+    def source(self) -> Source:
+        return self.pattern.source
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+
+@dataclass(frozen=True)
+class Estate:
+    """``left_out`` are sources that are simulated, which only the local mode can be."""
+
+    config: Config
+    settings: Settings
+    sources: tuple[DeployedSource, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def account(self) -> str:
+        return self.config.account
+
+    @property
+    def region(self) -> str:
+        return self.config.region
+
+    @cached_property
+    def zones(self) -> Zones:
+        return Zones(self.settings.raw_bucket, self.settings.clean_bucket)
+
+    def of_kind(self, kind: str) -> list[DeployedSource]:
+        return [each for each in self.sources if each.kind == kind]
+
+    def arn(self, service: str, resource: str) -> str:
+        """Of what belongs to the account and the region."""
+        return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
+
+    def role(self, name: str) -> str:
+        """The ARN of a role, by its name or ARN."""
+        return name if name.startswith("arn:") else f"arn:aws:iam::{self.account}:role/{name}"
+
+    def bucket(self, name: str, keys: str = "") -> str:
+        """The ARN of a bucket, or of its objects with such keys, for example ``landing/acme/*``."""
+        return f"arn:aws:s3:::{name}/{keys}" if keys else f"arn:aws:s3:::{name}"
+
+    def raw(self, keys: str = "") -> str:
+        return self.bucket(self.settings.raw_bucket, keys)
+
+    def clean(self, keys: str = "") -> str:
+        return self.bucket(self.settings.clean_bucket, keys)
+
+    def queue(self, source: Source) -> str:
+        return self.arn("sqs", self.settings.queue_name(source.name))
+
+    def rule(self, source: Source) -> str:
+        return self.arn("events", f"rule/{self.settings.queue_name(source.name)}")
+
+    def topic(self, topic: str) -> str:
+        """The ARN of a topic, by its name or ARN."""
+        return topic if topic.startswith("arn:") else self.arn("sns", topic)
+
+    def secret(self, name: str) -> str:
+        """What ARNs of a secret look like: Secrets Manager appends six characters to the name."""
+        return name if name.startswith("arn:") else self.arn("secretsmanager", f"secret:{name}-??????")
+
+    @property
+    def ledger(self) -> str:
+        return self.arn("dynamodb", f"table/{self.settings.ledger_table}")
+
+    @property
+    def topics(self) -> list[str]:
+        """Names of the topics of this account, those of sources among them."""
+        flows = [flow for each in self.sources for flow in each.source.feeds]
+        own = [topic for flow in flows for topic in (flow.topics.success, flow.topics.failure) if topic]
+        every = [self.settings.success_topic, self.settings.failure_topic, *own]
+        return list(dict.fromkeys(topic for topic in every if not topic.startswith("arn:")))
+
+
+def read_estate(config: Config) -> Estate:
+    """
+    Raises:
+        PermanentFailure: a declared source or a setting has a mistake; names it.
+    """
+    settings = read_settings(config.environment)
+    declared = faultless_defs(PROJECT / config.sources)
+    simulated = [each for each in declared if getattr(each.model, "simulated", False)]
+    sources = [DeployedSource(d.kind, d.model, pattern_of(d, settings)) for d in declared if d not in simulated]
+    left_out = [str(getattr(each.model, "source", each.file)) for each in simulated]
+    return Estate(config, settings, tuple(sources), tuple(left_out))

@@ -1,0 +1,222 @@
+"""What keeps data: buckets, the ledger, the hashing key, topics, and of each source its queue and its partner's role.
+
+What has data stays when the stack goes.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from constructs import Construct
+
+from adplatform.contracts.source import Sender
+from adplatform.engines.pattern import EngineFiles
+from adplatform.flow.provision import MESSAGE_SECONDS, PLATFORM_RULES, arrival_pattern, bucket_policy, queue_policy
+from adplatform.flow.retention import retention_rules
+from adplatform.flow.source import Source
+from adplatform.ledger.table import table_definition
+from adplatform.platform import names
+from deploy.estate import DeployedSource, Estate
+from deploy.properties import lifecycle_rule
+from deploy.resources import ResourceStack
+from deploy.roles import add_role, partner_statements
+from deploy.stacks.keys import KeysStack
+
+_CLOSED = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
+_LOG_DAYS = 400
+_MOST_RECEIVED = 500
+"""How often an event may be taken and not dealt with: some hours, while the ledger cannot be reached."""
+
+
+class DataStack(ResourceStack):
+    def __init__(self, scope: Construct, name: str, estate: Estate, keys: KeysStack, **settings: Any) -> None:
+        super().__init__(scope, name, estate, termination_protection=True, **settings)
+        self._keys = keys
+        self._buckets()
+        self._ledger()
+        self._hash_key()
+        for topic in estate.topics:
+            self._topic(topic)
+        for each in estate.sources:
+            self._source(each)
+
+    def _buckets(self) -> None:
+        estate, settings = self.estate, self.estate.settings
+        access = f"{settings.raw_bucket}-access"
+        logs = self._access_logs(access)
+        rules = [*PLATFORM_RULES, *retention_rules(each.source for each in estate.sources)]
+        raw = {
+            "VersioningConfiguration": {"Status": "Enabled"},
+            "NotificationConfiguration": {"EventBridgeConfiguration": {"EventBridgeEnabled": True}},
+            "LifecycleConfiguration": {"Rules": [lifecycle_rule(rule) for rule in rules]},
+        }
+        for name, bucket, more in (("Raw", settings.raw_bucket, raw), ("Clean", settings.clean_bucket, {})):
+            logging = {"DestinationBucketName": access, "LogFilePrefix": f"{name.lower()}/"}
+            wanted = _bucket(bucket, self._keys.data.key_arn, LoggingConfiguration=logging, **more)
+            made = self.add(name, type="AWS::S3::Bucket", properties=wanted, retain=True, after=[logs])
+            self._policy(f"{name}Policy", bucket, bucket_policy(bucket), made)
+
+    def _access_logs(self, bucket: str) -> str:
+        """S3 takes keys of its own alone for it (S3 User Guide, "Enabling server access logging")."""
+        estate = self.estate
+        rules = {"Rules": [{"Id": "logs", "Status": "Enabled", "ExpirationInDays": _LOG_DAYS}]}
+        wanted = _bucket(bucket, None, LifecycleConfiguration=rules)
+        answers = {"S1": "It is where access logs go."}
+        made = self.add("AccessLogs", type="AWS::S3::Bucket", properties=wanted, retain=True, answers=answers)
+        zones = [estate.bucket(zone) for zone in (estate.settings.raw_bucket, estate.settings.clean_bucket)]
+        logging = {
+            "Sid": "AccessLogs",
+            "Effect": "Allow",
+            "Principal": {"Service": "logging.s3.amazonaws.com"},
+            "Action": "s3:PutObject",
+            "Resource": estate.bucket(bucket, "*"),
+            "Condition": {
+                "ArnLike": {"aws:SourceArn": zones},
+                "StringEquals": {"aws:SourceAccount": estate.account},
+            },
+        }
+        policy = bucket_policy(bucket, encrypted=False)
+        self._policy("AccessLogsPolicy", bucket, {**policy, "Statement": [*policy["Statement"], logging]}, made)
+        return made
+
+    def _policy(self, name: str, bucket: str, policy: Mapping[str, Any], made: str) -> None:
+        wanted = {"Bucket": bucket, "PolicyDocument": policy}
+        self.add(name, type="AWS::S3::BucketPolicy", properties=wanted, after=[made])
+
+    def _ledger(self) -> None:
+        encrypted = {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": self._keys.ledger.key_arn}
+        wanted = {
+            **table_definition(self.estate.settings.ledger_table),
+            "SSESpecification": encrypted,
+            "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+            "DeletionProtectionEnabled": True,
+        }
+        self.add("Ledger", type="AWS::DynamoDB::Table", properties=wanted, retain=True)
+
+    def _hash_key(self) -> None:
+        """64 letters and digits are base64 of 48 bytes, of which nobody can guess 380 bits."""
+        generated = {
+            "SecretStringTemplate": "{}",
+            "GenerateStringKey": "key",
+            "PasswordLength": 64,
+            "ExcludePunctuation": True,
+        }
+        wanted = {
+            "Name": self.estate.settings.hash_key_secret,
+            "Description": "The key with which personal values are hashed; `adplatform keys rotate` makes the next.",
+            "KmsKeyId": self._keys.secrets.key_arn,
+            "GenerateSecretString": generated,
+        }
+        answers = {"SMG4": "`adplatform keys rotate` rotates it: tables have to be hashed anew with it."}
+        self.add("HashKey", type="AWS::SecretsManager::Secret", properties=wanted, retain=True, answers=answers)
+
+    def _topic(self, topic: str) -> None:
+        arn, account, config = self.estate.topic(topic), self.estate.account, self.estate.config
+        wanted = {"TopicName": topic, "KmsMasterKeyId": self._keys.messages.key_arn}
+        made = self.add("Topic", topic, type="AWS::SNS::Topic", properties=wanted)
+        owner = {
+            "Sid": "Owner",
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+            "Action": ["sns:Publish", "sns:Subscribe", "sns:GetTopicAttributes", "sns:SetTopicAttributes"],
+            "Resource": arn,
+        }
+        alarms = {
+            "Sid": "Alarms",
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudwatch.amazonaws.com"},
+            "Action": "sns:Publish",
+            "Resource": arn,
+            "Condition": {"StringEquals": {"aws:SourceAccount": account}},
+        }
+        policy = {"Version": "2012-10-17", "Statement": [owner, alarms, _tls_only("sns:Publish", arn)]}
+        document = {"Topics": [arn], "PolicyDocument": policy}
+        self.add("TopicPolicy", topic, type="AWS::SNS::TopicPolicy", properties=document, after=[made])
+        if config.alarms.email and topic == self.estate.settings.failure_topic:
+            people = {"TopicArn": arn, "Protocol": "email", "Endpoint": config.alarms.email}
+            self.add("People", topic, type="AWS::SNS::Subscription", properties=people, after=[made])
+
+    def _source(self, each: DeployedSource) -> None:
+        source, pattern = each.source, each.pattern
+        if source.takes_files:
+            self._queue(source, arrival_pattern(source))
+        elif isinstance(pattern, EngineFiles) and pattern.events:
+            self._queue(source, pattern.events)
+        sender = getattr(each.model, "sender", None)
+        if isinstance(sender, Sender):
+            self._partner(each.name, sender)
+
+    def _queue(self, source: Source, pattern: Mapping[str, Any]) -> None:
+        """What happens goes to the source's queue; what cannot be delivered there, or is received too often, waits in
+        another one for people."""
+        name, arn = self.estate.settings.queue_name(source.name), self.estate.queue(source)
+        dead, dead_arn = name + names.DEAD_LETTERS, arn + names.DEAD_LETTERS
+        redrive = {"deadLetterTargetArn": dead_arn, "maxReceiveCount": _MOST_RECEIVED}
+        answers = {"SQS3": "It is the one for dead letters."}
+        waiting = self._own_queue(source, "DeadLetters", dead, dead_arn, answers=answers)
+        made = self._own_queue(source, "Queue", name, arn, after=[waiting], RedrivePolicy=redrive)
+        target = {"Id": "arrivals", "Arn": arn, "DeadLetterConfig": {"Arn": dead_arn}}
+        rule = {"Name": name, "EventPattern": pattern, "State": "ENABLED", "Targets": [target]}
+        self.add(source.name, "Rule", type="AWS::Events::Rule", properties=rule, after=[made])
+
+    def _own_queue(
+        self,
+        source: Source,
+        what: str,
+        name: str,
+        arn: str,
+        after: Sequence[str] = (),
+        answers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> str:
+        wanted = {
+            "QueueName": name,
+            "MessageRetentionPeriod": MESSAGE_SECONDS,
+            "KmsMasterKeyId": self._keys.messages.key_arn,
+            **more,
+        }
+        made = self.add(source.name, what, type="AWS::SQS::Queue", properties=wanted, after=after, answers=answers)
+        policy = queue_policy(arn, self.estate.rule(source))
+        document = {
+            "Queues": [{"Ref": made}],
+            "PolicyDocument": {**policy, "Statement": [*policy["Statement"], _tls_only("sqs:*", arn)]},
+        }
+        self.add(source.name, f"{what}Policy", type="AWS::SQS::QueuePolicy", properties=document)
+        return made
+
+    def _partner(self, source: str, sender: Sender) -> None:
+        says = {"Condition": {"StringEquals": {"sts:ExternalId": sender.external_id}}} if sender.external_id else {}
+        root = {"AWS": f"arn:aws:iam::{sender.account}:root"}
+        trusted = {"Effect": "Allow", "Principal": root, "Action": "sts:AssumeRole", **says}
+        add_role(
+            self,
+            source,
+            "Partner",
+            name=names.PARTNER_ROLE_PREFIX + source,
+            description=f"Writes files into the landing zone of {source}, and can do nothing else.",
+            trusted=[trusted],
+            statements=partner_statements(self.estate, self._keys, source),
+        )
+
+
+def _bucket(name: str, key: str | None, **more: Any) -> dict[str, Any]:
+    """``key`` is the ARN of a key; without it S3's own."""
+    default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key} if key else {"SSEAlgorithm": "AES256"}
+    rule = {"ServerSideEncryptionByDefault": default, **({"BucketKeyEnabled": True} if key else {})}
+    return {
+        "BucketName": name,
+        "BucketEncryption": {"ServerSideEncryptionConfiguration": [rule]},
+        "PublicAccessBlockConfiguration": _CLOSED,
+        "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+        **more,
+    }
+
+
+def _tls_only(action: str, arn: str) -> dict[str, Any]:
+    return {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": action,
+        "Resource": arn,
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }

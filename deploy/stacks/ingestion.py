@@ -1,0 +1,15 @@
+"""What the managed engines run: flows, replications, servers, connectors and tasks of the declared sources."""
+
+from typing import Any
+
+from constructs import Construct
+
+from deploy.estate import Estate
+from deploy.resources import ResourceStack
+from deploy.stacks.keys import KeysStack
+
+
+class IngestionStack(ResourceStack):
+    def __init__(self, scope: Construct, name: str, estate: Estate, keys: KeysStack, **settings: Any) -> None:
+        super().__init__(scope, name, estate, **settings)
+        self._keys = keys

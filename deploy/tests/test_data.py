@@ -1,0 +1,58 @@
+"""What keeps data."""
+
+import pytest
+
+from deploy.estate import Estate
+from deploy.template import Assembly
+
+DENIED_IN_CLEAR = {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_nothing_is_read_or_written_over_http_in_clear(assembly: Assembly) -> None:
+    policies = {
+        each.properties["Bucket"]: each.properties["PolicyDocument"]["Statement"]
+        for each in assembly.resources("AWS::S3::BucketPolicy")
+    }
+    for bucket in assembly.resources("AWS::S3::Bucket"):
+        denied = [s for s in policies[bucket.properties["BucketName"]] if s.get("Condition") == DENIED_IN_CLEAR]
+        assert [(s["Effect"], s["Principal"], s["Action"]) for s in denied] == [("Deny", "*", "s3:*")]
+
+
+@pytest.mark.parametrize("bucket", ["acme-ads-raw", "acme-ads-clean"])
+def test_both_zones_are_encrypted_with_the_key_of_data(assembly: Assembly, bucket: str) -> None:
+    [rule] = assembly.named("AWS::S3::Bucket", bucket).properties["BucketEncryption"][
+        "ServerSideEncryptionConfiguration"
+    ]
+    key = rule["ServerSideEncryptionByDefault"]
+    aliases = {each.properties["AliasName"]: each for each in assembly.resources("AWS::KMS::Alias")}
+    assert key == {
+        "SSEAlgorithm": "aws:kms",
+        "KMSMasterKeyID": aliases["alias/adplatform/data"].properties["TargetKeyId"],
+    }
+
+
+def test_each_source_has_a_queue_that_its_own_rule_alone_may_fill(assembly: Assembly, estate: Estate) -> None:
+    for each in estate.sources:
+        rule = next(
+            r for r in assembly.resources("AWS::Events::Rule") if r.properties["Name"].endswith(f"-{each.name}")
+        )
+        [target] = rule.properties["Targets"]
+        assert target["Arn"] == estate.queue(each.source)
+        assert target["DeadLetterConfig"]["Arn"] == f"{estate.queue(each.source)}-dead-letters"
+
+
+def test_a_partner_may_write_into_its_own_landing_zone_and_nothing_else(assembly: Assembly) -> None:
+    role = assembly.named("AWS::IAM::Role", "adplatform-partner-northwind").properties
+    [trust] = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"AWS": "arn:aws:iam::222222222222:root"}
+    assert trust["Condition"] == {"StringEquals": {"sts:ExternalId": "northwind-2026"}}
+    [policy] = role["Policies"]
+    objects = [s for s in policy["PolicyDocument"]["Statement"] if any(a.startswith("s3:") for a in s["Action"])]
+    assert [s["Resource"] for s in objects] == [["arn:aws:s3:::acme-ads-raw/landing/northwind/*"]]
+
+
+def test_data_stays_when_a_stack_goes(assembly: Assembly) -> None:
+    kinds = ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::SecretsManager::Secret")
+    kept = [each for kind in kinds for each in assembly.resources(kind)]
+    assert len(kept) > 10
+    assert {each.raw.get("DeletionPolicy") for each in kept} == {"Retain"}
