@@ -16,6 +16,8 @@ from deploy.stacks.catalog import CatalogStack
 from deploy.stacks.data import DataStack
 from deploy.stacks.ingestion import IngestionStack
 from deploy.stacks.keys import KeysStack
+from deploy.stacks.network import NetworkStack
+from deploy.stacks.orchestration import OrchestrationStack
 
 HERE = Path(__file__).parent
 
@@ -29,10 +31,15 @@ def build(estate: Estate, outdir: str) -> cdk.App:
     app = cdk.App(analytics_reporting=False, outdir=outdir, context=flags)
     env = cdk.Environment(account=estate.account, region=estate.region)
     keys = KeysStack(app, f"{names.PLATFORM}-keys", estate, env=env)
+    network = NetworkStack(app, f"{names.PLATFORM}-network", estate, keys, env=env)
+    orchestration = OrchestrationStack(app, f"{names.PLATFORM}-orchestration", estate, keys, env=env)
+    orchestration.add_stack_dependency(network)
     stacks: list[ResourceStack] = [
         DataStack(app, f"{names.PLATFORM}-data", estate, keys, env=env),
         CatalogStack(app, f"{names.PLATFORM}-catalog", estate, keys, env=env),
         IngestionStack(app, f"{names.PLATFORM}-ingestion", estate, keys, env=env),
+        network,
+        orchestration,
     ]
     for stack in stacks:
         if not stack.include():

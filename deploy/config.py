@@ -2,10 +2,10 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from adplatform.contracts.model import Strict
 from adplatform.failures import PermanentFailure
@@ -35,13 +35,17 @@ class Network(Strict):
     nat_gateways: int = Field(default=1, ge=0, le=3)
     """Of a VPC that is made; 0 where the subnets have another way out."""
     vpc: str | None = Field(default=None, pattern="^vpc-")
-    """The id of one that is there, with its subnets: nothing is made in it but endpoints' clients."""
+    """The id of one that is there: nothing is made in it but security groups."""
     subnets: list[Annotated[str, Field(pattern="^subnet-")]] = Field(default_factory=list)
     """Private subnets of a VPC that is there, in two zones at least."""
-    zones: list[str] = Field(default_factory=list)
-    """The availability zones of these subnets, in their order."""
     clients: list[str] = Field(default_factory=lambda: ["10.0.0.0/8"])
     """CIDR blocks whose hosts may open the UI."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.vpc is None) != (not self.subnets) or (self.vpc and len(self.subnets) < 2):
+            raise ValueError("vpc and subnets go together: give both, with two subnets at least, or neither")
+        return self
 
 
 class Oidc(Strict):
@@ -63,6 +67,16 @@ class Ui(Strict):
     oidc: Oidc
 
 
+class Database(Strict):
+    """Dagster's database."""
+
+    instance: str = Field(default="db.t4g.medium", pattern=r"^db\.")
+    version: str = Field(default="17.9", pattern=r"^\d+\.\d+$")
+    """Of PostgreSQL."""
+    two_zones: bool = True
+    """Whether a second one waits in another zone."""
+
+
 class Alarms(Strict):
     email: str | None = None
     """Who hears of alarms and failures."""
@@ -78,6 +92,7 @@ class Config(Strict):
     image: Image
     network: Network = Network()
     ui: Ui
+    database: Database = Database()
     alarms: Alarms = Alarms()
     operators: list[Arn] = Field(default_factory=list)
     """Who may assume the operator's role; the account's own administrators by default."""

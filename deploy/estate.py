@@ -93,6 +93,22 @@ class Estate:
         return name if name.startswith("arn:") else self.arn("secretsmanager", f"secret:{name}-??????")
 
     @property
+    def access_logs(self) -> str:
+        """The bucket of what S3 and the load balancer log."""
+        return f"{self.settings.raw_bucket}-access"
+
+    @property
+    def compute_logs(self) -> str:
+        """The bucket of what steps print."""
+        return f"{self.settings.raw_bucket}-compute-logs"
+
+    @property
+    def image(self) -> str:
+        """The image of the platform, with its tag."""
+        where, given = f"{self.account}.dkr.ecr.{self.region}.amazonaws.com", self.config.image
+        return f"{where}/{given.repository}:{given.tag}"
+
+    @property
     def ledger(self) -> str:
         return self.arn("dynamodb", f"table/{self.settings.ledger_table}")
 

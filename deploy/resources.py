@@ -13,6 +13,7 @@ from constructs import Construct
 
 from deploy.estate import Estate
 
+LOG_DAYS = 90
 _RULES = "AwsSolutions::AwsSolutions-"
 
 
@@ -25,6 +26,7 @@ class ResourceStack(cdk.Stack):
         self.estate = estate
         self._resources: dict[str, dict[str, Any]] = {}
         self._answers: dict[str, Mapping[str, str]] = {}
+        self._exports: dict[str, Any] = {}
 
     def add(
         self,
@@ -48,19 +50,34 @@ class ResourceStack(cdk.Stack):
         self._answers[logical] = answers or {}
         return logical
 
+    def export(self, name: str, value: Any) -> None:
+        """A value that AWS alone knows, for stacks that come later: see :func:`imported`."""
+        self._exports[name] = value
+
+    def log_group(self, name: str, key: str) -> str:
+        """A log group that is encrypted with the key of this ARN; its logical id."""
+        wanted = {"LogGroupName": name, "RetentionInDays": LOG_DAYS, "KmsKeyId": key}
+        return self.add("LogGroup", name, type="AWS::Logs::LogGroup", properties=wanted, retain=True)
+
     def include(self) -> bool:
         """To be called once, when all resources are there; whether there are any."""
         if not self._resources:
             return False
         with TemporaryDirectory() as folder:
             file = Path(folder) / "resources.json"
-            file.write_text(json.dumps({"Resources": self._resources}))
+            outputs = {logical_id(n): {"Value": v, "Export": {"Name": n}} for n, v in self._exports.items()}
+            file.write_text(json.dumps({"Resources": self._resources, "Outputs": outputs}))
             included = CfnInclude(self, "Resources", template_file=str(file))
         for logical, answers in self._answers.items():
             rules = [cdk.Acknowledgment(id=_RULES + rule, reason=reason) for rule, reason in answers.items()]
             if rules:
                 cdk.Validations.of(included.get_resource(logical)).acknowledge(*rules)
         return True
+
+
+def imported(name: str) -> dict[str, str]:
+    """What another stack exports."""
+    return {"Fn::ImportValue": name}
 
 
 def logical_id(*path: str) -> str:

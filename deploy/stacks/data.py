@@ -41,7 +41,7 @@ class DataStack(ResourceStack):
 
     def _buckets(self) -> None:
         estate, settings = self.estate, self.estate.settings
-        access = f"{settings.raw_bucket}-access"
+        access = estate.access_logs
         logs = self._access_logs(access)
         rules = [*PLATFORM_RULES, *retention_rules(each.source for each in estate.sources)]
         raw = {
@@ -62,7 +62,8 @@ class DataStack(ResourceStack):
         wanted = _bucket(bucket, None, LifecycleConfiguration=rules)
         answers = {"S1": "It is where access logs go."}
         made = self.add("AccessLogs", type="AWS::S3::Bucket", properties=wanted, retain=True, answers=answers)
-        zones = [estate.bucket(zone) for zone in (estate.settings.raw_bucket, estate.settings.clean_bucket)]
+        settings = estate.settings
+        logged = [estate.bucket(b) for b in (settings.raw_bucket, settings.clean_bucket, estate.compute_logs)]
         logging = {
             "Sid": "AccessLogs",
             "Effect": "Allow",
@@ -70,12 +71,20 @@ class DataStack(ResourceStack):
             "Action": "s3:PutObject",
             "Resource": estate.bucket(bucket, "*"),
             "Condition": {
-                "ArnLike": {"aws:SourceArn": zones},
+                "ArnLike": {"aws:SourceArn": logged},
                 "StringEquals": {"aws:SourceAccount": estate.account},
             },
         }
+        balancer = {
+            "Sid": "LoadBalancer",
+            "Effect": "Allow",
+            "Principal": {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"},
+            "Action": "s3:PutObject",
+            "Resource": estate.bucket(bucket, f"ui/AWSLogs/{estate.account}/*"),
+        }
         policy = bucket_policy(bucket, encrypted=False)
-        self._policy("AccessLogsPolicy", bucket, {**policy, "Statement": [*policy["Statement"], logging]}, made)
+        statements = [*policy["Statement"], logging, balancer]
+        self._policy("AccessLogsPolicy", bucket, {**policy, "Statement": statements}, made)
         return made
 
     def _policy(self, name: str, bucket: str, policy: Mapping[str, Any], made: str) -> None:
