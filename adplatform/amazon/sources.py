@@ -18,6 +18,7 @@ from adplatform.amazon.selling_partner.reports import OwnSellingPartnerReport, s
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import NAME, require_crawlable
 from adplatform.contracts.model import Strict, TableFormat
+from adplatform.contracts.orchestration import FreshWithin, Owner, TagKey, TagValue
 from adplatform.contracts.source import PLATFORM_TOPICS, RETENTION, Retention, Topics
 from adplatform.contracts.types import parse_type
 
@@ -150,11 +151,11 @@ class ReportSource(Strict):
     """After how long a report that is not ready is given up and asked for anew."""
     poll_every: Duration = timedelta(seconds=60)
     """How long after its order a report is asked after; the pauses then grow."""
-    fresh_within: Duration | None = timedelta(hours=36)
+    fresh_within: FreshWithin | None = timedelta(hours=36)
     """The newest date of every profile or marketplace must have ended within this time; null for any age."""
-    owners: list[str] = Field(default_factory=list)
+    owners: list[Owner] = Field(default_factory=list)
     """Owners of all assets: e-mail addresses, or ``team:<name>``."""
-    tags: dict[str, str] = Field(default_factory=dict)
+    tags: dict[TagKey, TagValue] = Field(default_factory=dict)
     """Tags of all assets."""
     check_every: int = Field(default=30, ge=1)
     """Seconds between two looks at reports that are on their way and at what is due."""

@@ -16,7 +16,9 @@ from adplatform.cli.context import connect, console, errors
 from adplatform.contracts.templates import templated
 from adplatform.contracts.yaml_files import Declared
 from adplatform.failures import PermanentFailure
+from adplatform.flow.automation_names import clashes
 from adplatform.flow.pattern import Pattern
+from adplatform.flow.source import FeedFlow
 from adplatform.patterns import DEFS, KINDS, Models, declared_patterns, pattern_of, read_defs
 from adplatform.platform.settings import read_settings
 
@@ -94,7 +96,7 @@ def validate(
     declared, mistakes = read_defs(folder)
     found = [str(m) for m in mistakes]
     sources: dict[str, str] = {}
-    feeds = 0
+    flows: list[FeedFlow] = []
     for entry in declared:
         place, name = f"{entry.file}:{entry.line}", str(getattr(entry.model, "source", ""))
         if name in sources:
@@ -104,13 +106,14 @@ def validate(
             errors.print(f"{place}: {text}", highlight=False, soft_wrap=True, markup=False)
         reasons, tables = _looked_at(entry)
         found += reasons
-        feeds += tables
+        flows += tables
+    found += clashes(flows)
     found += disagreements([entry.model for entry in declared])
     for text in found:
         errors.print(text, highlight=False, soft_wrap=True, markup=False)
     if found:
         raise typer.Exit(1)
-    console.print(f"{len(declared)} sources with {feeds} feeds are valid")
+    console.print(f"{len(declared)} sources with {len(flows)} feeds are valid")
 
 
 def disagreements(models: Iterable[BaseModel]) -> list[str]:
@@ -127,26 +130,25 @@ def disagreements(models: Iterable[BaseModel]) -> list[str]:
     return []
 
 
-def _looked_at(declared: Declared[BaseModel]) -> tuple[list[str], int]:
-    """What only shows when tables, layouts and contracts are made of a declaration, with its place, and how many feeds
-    it has."""
+def _looked_at(declared: Declared[BaseModel]) -> tuple[list[str], list[FeedFlow]]:
+    """What only shows when tables, layouts and contracts are made of a declaration, with its place, and its feeds."""
     from adplatform.files.landing import layout_of
     from adplatform.transform.compile import compile_contract
     from adplatform.transform.expressions import BadExpression
 
     try:
-        feeds = [flow.feed for flow in pattern_of(declared, read_settings()).source.feeds]
+        flows = list(pattern_of(declared, read_settings()).source.feeds)
     except PermanentFailure as e:
-        return [f"{declared.file}:{declared.line}: {e}"], 0
+        return [f"{declared.file}:{declared.line}: {e}"], []
     reasons = []
-    for feed in feeds:
+    for feed in (flow.feed for flow in flows):
         try:
             layout_of("any/", feed.model_copy(update={"landing": feed.landing.replace("{scope}", "any")}))
             compile_contract(feed.contract)
         except PermanentFailure as e:
             line = declared.texts.get(e.text, declared.line) if isinstance(e, BadExpression) else declared.line
             reasons.append(f"{declared.file}:{line}: feeds.{feed.name}: {e}")
-    return reasons, len(feeds)
+    return reasons, flows
 
 
 def schema(

@@ -119,6 +119,6 @@ class DatabaseChanges(dg.Component):
             f"Settles the changes of {source.name}, starts their runs, merges them and watches DMS.",
             min(self.declared.check_every, TICKS) if pattern.names_of_targets else self.declared.check_every,
             sensor_status,
-            target=assets,
+            asset_selection=dg.AssetSelection.assets(*assets),
         )
         return dg.Definitions(assets=assets, sensors=[sensor], schedules=schedules)

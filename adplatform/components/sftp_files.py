@@ -137,4 +137,5 @@ class SftpFiles(dg.Component):
             server = Server(self.declared, self.pattern(services.settings).source)
             return fetch_files(services, server, row, last, folder)
 
-        return Readings(self.declared.source, (TARGET,), "file", "those of an SFTP server that are due", read)
+        starts = {feed.name: feed.start_date for feed in self.declared.feeds}
+        return Readings(self.declared.source, (TARGET,), "file", "those of an SFTP server that are due", read, starts)

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import Contract, Strict, TableFormat
+from adplatform.contracts.orchestration import Cron, FreshWithin
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 
@@ -110,10 +111,10 @@ class Feed(Contract):
     and ``*``."""
     arrival: Arrival = Arrival()
     """When a delivery is complete, when it is due, and how late or early it may come."""
-    schedule: str | None = None
+    schedule: Cron | None = None
     """A cron line (UTC) for a feed that is processed at set times; by default a delivery is processed once it is
     complete."""
-    fresh_within: Duration | None = timedelta(hours=36)
+    fresh_within: FreshWithin | None = timedelta(hours=36)
     """The table counts as stale when nothing was published for this long; null never."""
     pgp: Pgp | None = None
     """How the files are encrypted and signed; by default they are not."""

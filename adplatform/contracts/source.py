@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import NAME, Feed
 from adplatform.contracts.model import Strict
+from adplatform.contracts.orchestration import Owner, TagKey, TagValue
 
 
 class Topics(Strict):
@@ -52,9 +53,9 @@ class FileSource(Strict):
     """The source's name: lower-case letters, digits and ``_``; in asset keys, in the database and in S3 prefixes."""
     feeds: list[Feed] = Field(min_length=1)
     """The datasets that the source delivers."""
-    owners: list[str] = Field(default_factory=list)
+    owners: list[Owner] = Field(default_factory=list)
     """Owners of all assets: e-mail addresses, or ``team:<name>``."""
-    tags: dict[str, str] = Field(default_factory=dict)
+    tags: dict[TagKey, TagValue] = Field(default_factory=dict)
     """Tags of all assets."""
     check_every: int = Field(default=30, ge=1)
     """Seconds between two looks at what has arrived."""

@@ -140,3 +140,31 @@ def test_settings_under_earlier_names_are_valid_and_reported_with_their_place(
     said = capsys.readouterr()
     assert said.err == f"{tmp_path}/defs.yaml:1: column id: the setting source is called field now; write field\n"
     assert said.out == "1 sources with 1 feeds are valid\n"
+
+
+def test_feeds_of_which_dagster_would_call_something_the_same_are_refused_with_both(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for source, feed in (("shop", "live_orders"), ("shop_live", "orders")):
+        (tmp_path / source).mkdir()
+        (tmp_path / source / "defs.yaml").write_text(
+            f"type: adplatform.components.PartnerPush\nattributes:\n  source: {source}\n  feeds:\n"
+            f"    - {{name: {feed}, start_date: 2026-01-01, arrival: {{deadline: 9h}}, columns: {{id: string}}}}\n",
+            encoding="utf-8",
+        )
+    with pytest.raises(typer.Exit):
+        validate(tmp_path)
+    [reported] = capsys.readouterr().err.splitlines()
+    assert reported.startswith("shop/live_orders and shop_live/orders would both have shop_live_orders_deadline")
+
+
+def test_a_feed_that_begins_on_another_date_is_valid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    feeds = "".join(
+        f"    - {{name: {name}, start_date: {start}, columns: {{id: string}}}}\n"
+        for name, start in (("one", "2026-01-01"), ("two", "2025-01-01"))
+    )
+    (tmp_path / "defs.yaml").write_text(
+        f"type: adplatform.components.PartnerPush\nattributes:\n  source: shop\n  feeds:\n{feeds}", encoding="utf-8"
+    )
+    validate(tmp_path)
+    assert "1 sources with 2 feeds are valid" in capsys.readouterr().out

@@ -19,6 +19,7 @@ from adplatform.components.assembly.delivery_assets import DEADLINE_TAG, TOPIC_T
 from adplatform.components.assembly.metadata import DATA_VERSION_TAG, clean_metadata
 from adplatform.components.assembly.ownership import automated
 from adplatform.components.assembly.runs import FEED_TAG, RUN_KEY_TAG, runs_of
+from adplatform.flow.automation_names import deadline_name, processing_name
 from adplatform.flow.budget import Budget
 from adplatform.flow.listing import Position, Round
 from adplatform.flow.looks import Progress, look_at
@@ -146,7 +147,7 @@ def arrivals_sensor(
         seconds,
         status,
         clock,
-        target=assets,
+        asset_selection=dg.AssetSelection.assets(*assets),
     )
 
 
@@ -156,7 +157,7 @@ def processing_schedule(
     """Runs whatever has settled at the given times; what settles later waits for the next."""
 
     @dg.schedule(
-        name=f"{source.name}_{flow.feed.name}_processing",
+        name=processing_name(flow),
         target=assets,
         cron_schedule=cron,
         execution_timezone="UTC",
@@ -187,7 +188,7 @@ def deadline_schedule(
     minutes = int(deadline.total_seconds() // 60)
 
     @dg.schedule(
-        name=f"{source.name}_{flow.feed.name}_deadline",
+        name=deadline_name(flow),
         target=assets,
         cron_schedule=f"{minutes % 60} {minutes // 60 % 24} * * *",
         execution_timezone="UTC",

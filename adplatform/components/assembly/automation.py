@@ -117,7 +117,9 @@ def source_sensor(
     clock: Callable[[], float] = time.monotonic,
     **targets: Any,
 ) -> dg.SensorDefinition:
-    """The sensor of a source; ``targets`` are its jobs or assets, as ``dg.sensor`` takes them.
+    """The sensor of a source; ``targets`` are its ``jobs`` or its ``asset_selection``, as ``dg.sensor`` takes them. A
+    selection has a job in common with all assets: one of its own (``target``) takes no two definitions of partitions,
+    and feeds begin on dates of their own.
 
     The ledger remembers everything, so a tick that dies at any point is repeated by the next, and the cursor holds
     nothing but where to go on.

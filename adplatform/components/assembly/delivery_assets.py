@@ -34,6 +34,7 @@ from adplatform.components.assembly.runs import (
 )
 from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure
 from adplatform.flow import lifecycle
+from adplatform.flow.automation_names import step_name
 from adplatform.flow.delivery import Begun, NotWritten, judge, land, publish, working
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
@@ -135,7 +136,7 @@ def raw_asset(
     )
 
     @dg.multi_asset(
-        name=f"raw__{flow.source}__{flow.feed.name}",
+        name=step_name("raw", flow),
         specs=[spec],
         check_specs=[delivered, readable, *watched],
         can_subset=True,  # a run that has nothing to do judges nothing
@@ -230,7 +231,7 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
     ]
 
     @dg.multi_asset(
-        name=f"clean__{flow.source}__{flow.feed.name}",
+        name=step_name("clean", flow),
         specs=[spec],
         check_specs=[*checks, *suspicions, *crawl_checks(flow, spec.key)],
         can_subset=True,  # a run that has nothing to do judges nothing

@@ -144,7 +144,7 @@ def engine_sensor(
         f"Starts and watches the engine's runs of {pattern.source.name} and processes what they brought.",
         min(seconds, TICKS),
         status,
-        **({"jobs": list(jobs)} if jobs else {"target": assets}),
+        **({"jobs": list(jobs)} if jobs else {"asset_selection": dg.AssetSelection.assets(*assets)}),
     )
 
 

@@ -1,7 +1,8 @@
 """Readings by our own workers in Dagster: the job that does one, asked for by the sensor of its source."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,14 @@ EXTRACT_TAG = "adplatform/extract"
 class Readings:
     """What workers of this platform read of a source. ``read`` does what a row wants, given the row, the one of its
     target that succeeded last, and an empty folder. ``kind`` is what one brings, such as "table"; ``how`` says for
-    people how that comes."""
+    people how that comes. ``starts`` are the first dates of the feeds."""
 
     source: str
     targets: Collection[str]
     kind: str
     how: str
     read: Callable[[Services, Extract, Extract | None, Path], Extract]
+    starts: Mapping[str, date]
 
     @property
     def job(self) -> str:
@@ -45,8 +47,14 @@ class Readings:
 
     @property
     def deliveries(self) -> str:
-        """The job of runs that make of what was read what readers see."""
+        """The job of runs that make of what was read what readers see; those of feeds that begin later have another."""
         return f"{self.source}_{self.kind}s"
+
+    def deliveries_of(self, feed: str) -> str:
+        """The job of such runs of one feed: a job of Dagster's has one definition of partitions, so there is one for
+        each first date."""
+        start = self.starts[feed]
+        return self.deliveries if start == min(self.starts.values()) else f"{self.deliveries}_from_{start:%Y_%m_%d}"
 
 
 def table_readings(declared: DatabaseSource) -> Readings:
@@ -56,7 +64,8 @@ def table_readings(declared: DatabaseSource) -> Readings:
     def read(services: Services, row: Extract, last: Extract | None, folder: Path) -> Extract:
         return extract(services, Table(declared, feeds[row.target]), row, last, folder)
 
-    return Readings(declared.source, feeds, "table", "in chunks of one view of the database", read)
+    starts = {name: feed.start_date for name, feed in feeds.items()}
+    return Readings(declared.source, feeds, "table", "in chunks of one view of the database", read, starts)
 
 
 def with_extracts(automation: Automation, readings: Readings) -> Automation:
@@ -69,8 +78,14 @@ def _look(
 ) -> Tick:
     tick = automation.look(services, instance, how)
     due = extracts_due(services.ledger, readings.source, readings.targets, runs_of(services.ledger, instance))
-    deliveries = (each.with_replaced_attrs(job_name=readings.deliveries) for each in tick.requests)
+    deliveries = (each.with_replaced_attrs(job_name=_job(readings, each)) for each in tick.requests)
     return replace(tick, requests=(*(_request(readings, row) for row in due), *deliveries))
+
+
+def _job(readings: Readings, request: dg.RunRequest) -> str:
+    """The job of a request that an automation without readings makes."""
+    keys = request.asset_selection
+    return readings.deliveries_of(keys[0].path[-1]) if request.partition_key and keys else readings.deliveries
 
 
 def _request(readings: Readings, row: Extract) -> dg.RunRequest:
@@ -80,7 +95,11 @@ def _request(readings: Readings, row: Extract) -> dg.RunRequest:
 
 def reading_jobs(readings: Readings, assets: Sequence[dg.AssetsDefinition]) -> list[Any]:
     """What the sensor of such a source starts: readings, and what becomes of them."""
-    return [extract_job(readings), dg.define_asset_job(readings.deliveries, selection=list(assets))]
+    of_jobs: dict[str, list[dg.AssetsDefinition]] = {readings.deliveries: []}
+    for each in assets:
+        dated = each.partitions_def is not None
+        of_jobs.setdefault(readings.deliveries_of(each.key.path[-1]) if dated else readings.deliveries, []).append(each)
+    return [extract_job(readings), *(dg.define_asset_job(job, selection=own) for job, own in of_jobs.items())]
 
 
 def extract_job(readings: Readings) -> dg.JobDefinition:
