@@ -316,6 +316,9 @@ class FileFormat(Strict):
     """For csv: whether the header may name the columns in ``any`` order (default)."""
     skip_lines: int = Field(default=0, ge=0)
     """For csv: how many lines come before the header."""
+    max_record_lines: int = Field(default=1000, ge=1)
+    """For csv: how many lines a record may have. One with more refuses its file: a quote that is missing or stray makes
+    one value of all records up to the next quote."""
     null_values: tuple[str, ...] = ()
     """Spellings that mean no value, beside the empty text, which does so for all types but ``string``."""
     empty: Literal["null", "text"] = "null"

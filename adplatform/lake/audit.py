@@ -69,6 +69,7 @@ def _row_conservation(staged: Staged, footers: "Mapping[Path, pq.FileMetaData]")
         "clean": staged.clean,
         "superseded": staged.superseded,
         "quarantined": staged.quarantined,
+        "line_breaks_in_values": staged.line_breaks,
     }
     good = "every row is clean, superseded or quarantined"
     return AuditFinding("row_conservation", not problems, True, _described(problems, good), counted)

@@ -23,6 +23,7 @@ from adplatform.transform.compile import Statements, compile_contract, output_co
 from adplatform.transform.exhaustion import is_of_disk, ran_out
 from adplatform.transform.json_lines import read_json_lines
 from adplatform.transform.layouts import refuse_unread
+from adplatform.transform.line_count import Lines, count_lines
 from adplatform.transform.long_records import refuse_long_records
 from adplatform.transform.parquet import read_parquet
 from adplatform.transform.readers import read_delimited
@@ -107,6 +108,8 @@ def transform(
         read = [file for file in files if file.origin not in refused]
         _validate(con, statements, read)
         rejects = reading.rejects()
+        lines = count_lines(con, accepted.contract, read, rejects) if contract.format.kind == "csv" else Lines()
+        rejects += lines.lost
         _keep_latest(con, statements)
         staged = _write_clean(con, contract, statements, delivery_date, work / "clean")
         quarantine = _write_quarantine(con, statements, rejects, work / "quarantine.parquet")
@@ -120,6 +123,7 @@ def transform(
             counts=counts,
             reasons=_reasons(con, quarantine),
             refused=accepted.refused,
+            line_breaks=lines.breaks,
         )
 
 

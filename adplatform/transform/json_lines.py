@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adplatform.contracts.model import Contract
+from adplatform.contracts.model import Contract, FileFormat
 from adplatform.files.input_file import InputFile
 from adplatform.platform.late import Late
 from adplatform.transform.layouts import Accepted, Lines, accept
@@ -54,7 +54,7 @@ def read_json_lines(
     accepted = accept(contract, [(file, names, Lines()) for file, names in _members(con, contract, files)], reserved)
     _define_raw(con, accepted)
     read = [file for layout in accepted.layouts for file in layout.files]
-    return Reading(accepted, lambda: _rejects(con, read) if read else [])
+    return Reading(accepted, lambda: _rejects(con, read, contract.format) if read else [])
 
 
 def _exact_numbers(line: str) -> str:
@@ -98,8 +98,8 @@ def _json_path(header: str) -> str:
     return "$" + "".join(f'."{name}"' for name in header.split("."))
 
 
-def _rejects(con: "duckdb.DuckDBPyConnection", files: Sequence[InputFile]) -> list[Reject]:
-    unreadable = [r for r in stored_rejects(con, files) if r.file in {f.ordinal for f in files}]
+def _rejects(con: "duckdb.DuckDBPyConnection", files: Sequence[InputFile], fmt: FileFormat) -> list[Reject]:
+    unreadable = [r for r in stored_rejects(con, files, fmt) if r.file in {f.ordinal for f in files}]
     lines: dict[int, dict[int, str]] = defaultdict(dict)
     for ordinal, position, text in con.execute(
         "select _file, position, text from (select _file, good, text,"
@@ -109,9 +109,9 @@ def _rejects(con: "duckdb.DuckDBPyConnection", files: Sequence[InputFile]) -> li
         lines[ordinal][position] = text
     split = [Reject(r.file, r.line, r.byte_position, _as_json(r.reasons), r.raw) for r in unreadable]
     for file in files:
-        outside = [r.line for r in unreadable if r.file == file.ordinal]
+        outside = [r.line for r in unreadable if r.file == file.ordinal and r.line]
         split.extend(_bad_lines(file, lines[file.ordinal], outside))
-    return sorted(split, key=lambda r: (r.file, r.line))
+    return sorted(split, key=lambda r: (r.file, r.line or 0))
 
 
 def _as_json(reasons: tuple[str, ...]) -> tuple[str, ...]:

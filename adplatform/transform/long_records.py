@@ -7,14 +7,13 @@ the row in each. Nearly all files are looked at only for whether they could hold
 than reading them does.
 """
 
-import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
-from adplatform.contracts.model import Contract, FileFormat
+from adplatform.contracts.model import Contract
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
+from adplatform.transform.record_lines import Dialect, delimiters, pieces
 
 LONGEST_RECORD = 16 << 20
 """Bytes. Half of what DuckDB loses; a record of more than 2 MB goes to the quarantine as ``line_too_long``."""
@@ -31,36 +30,14 @@ def refuse_long_records(contract: Contract, files: Iterable[InputFile]) -> None:
     """
     if contract.format.kind == "parquet":
         return
-    dialect = _Dialect.of(contract.format)
+    dialect = Dialect.of(contract.format)
     most = len(contract.read_columns) + MOST_UNDECLARED
     for file in files:
         if _is_suspect(file.path, dialect):
             _require_short(file, dialect, most)
 
 
-@dataclass(frozen=True)
-class _Dialect:
-    """Of csv; of lines of JSON, which are records as they stand, both are empty."""
-
-    delimiter: bytes
-    quote: bytes
-    opening: "re.Pattern[bytes]"
-    """A quote at the beginning of a field."""
-    quotes: "re.Pattern[bytes]"
-    """A quote within quotes, with what makes it part of the text."""
-    skip: int
-    """Lines before the first record."""
-
-    @classmethod
-    def of(cls, fmt: FileFormat) -> "_Dialect":
-        written = (fmt.delimiter, fmt.quote, fmt.escape or fmt.quote) if fmt.kind == "csv" else ("", "", "")
-        delimiter, quote, escape = (text.encode() for text in written)
-        opening = rb"(?:^|%b)%b" % (re.escape(delimiter), re.escape(quote))
-        quotes = rb"%b%b|%b" % (re.escape(escape), re.escape(quote), re.escape(quote))
-        return cls(delimiter, quote, re.compile(opening), re.compile(quotes), fmt.skip_lines)
-
-
-def _is_suspect(path: Path, dialect: _Dialect) -> bool:
+def _is_suspect(path: Path, dialect: Dialect) -> bool:
     return _has_long_line(path) or (bool(dialect.quote) and _has_long_quotes(path, dialect))
 
 
@@ -73,7 +50,7 @@ def _has_long_line(path: Path) -> bool:
     return False
 
 
-def _has_long_quotes(path: Path, dialect: _Dialect) -> bool:
+def _has_long_quotes(path: Path, dialect: Dialect) -> bool:
     """Whether quotes might stay open over a window; those that do over two always show."""
     opened = False
     with path.open("rb") as stream:
@@ -86,23 +63,26 @@ def _has_long_quotes(path: Path, dialect: _Dialect) -> bool:
     return False
 
 
-def _require_short(file: InputFile, dialect: _Dialect, most: int) -> None:
-    size, columns, inside, first = 0, 1, False, 1
-    for number, line in _lines(file.path):
-        if not size:
-            columns, first = 1, number
-        if number <= dialect.skip:
-            continue
-        size += len(line)
-        if size > LONGEST_RECORD:
-            raise _refused(file, first, f"has more than {LONGEST_RECORD >> 20} MiB", " or close its quotes")
-        if dialect.delimiter:
-            found, inside = _delimiters(line, dialect, inside)
-            columns += found
-            if columns > most:
-                raise _refused(file, first, f"has more than {most} columns, {MOST_UNDECLARED} beyond the declared ones")
-        if line.endswith(b"\n") and not inside:
-            size = 0
+def _require_short(file: InputFile, dialect: Dialect, most: int) -> None:
+    size, columns, inside, first, number = 0, 1, False, 1, 1
+    with file.path.open("rb") as stream:
+        for line in pieces(stream):
+            ends = line.endswith(b"\n")
+            if not size:
+                columns, first = 1, number
+            if number > dialect.skip:
+                size += len(line)
+                if size > LONGEST_RECORD:
+                    raise _refused(file, first, f"has more than {LONGEST_RECORD >> 20} MiB", " or close its quotes")
+                if dialect.delimiter:
+                    found, inside = delimiters(line, dialect, inside)
+                    columns += found
+                    if columns > most:
+                        what = f"has more than {most} columns, {MOST_UNDECLARED} beyond the declared ones"
+                        raise _refused(file, first, what)
+                if ends and not inside:
+                    size = 0
+            number += ends
 
 
 def _refused(file: InputFile, line: int, what: str, remedy: str = "") -> BadFile:
@@ -111,30 +91,3 @@ def _refused(file: InputFile, line: int, what: str, remedy: str = "") -> BadFile
         Reason.LAYOUT,
         f"the record in line {line} {what}, which is more than can be read; have it written in several{remedy}",
     )
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Lines with their numbers, in pieces that fit in memory."""
-    number = 1
-    with path.open("rb") as stream:
-        while piece := stream.readline(_WINDOW):
-            yield number, piece
-            number += piece.endswith(b"\n")
-
-
-def _delimiters(line: bytes, dialect: _Dialect, inside: bool) -> tuple[int, bool]:
-    """How many stand outside quotes, and whether the line ends within them."""
-    if not dialect.quote or dialect.quote not in line:
-        return (0, True) if inside else (line.count(dialect.delimiter), False)
-    opening, quotes, found, at = dialect.opening, dialect.quotes, 0, 0
-    while True:
-        if inside:
-            closed = next((each.end() for each in quotes.finditer(line, at) if each[0] == dialect.quote), None)
-            if closed is None:
-                return found, True
-            inside, at = False, closed
-        opened = opening.search(line, at)
-        found += line.count(dialect.delimiter, at, opened.end() if opened else len(line))
-        if opened is None:
-            return found, False
-        inside, at = True, opened.end()

@@ -43,7 +43,7 @@ def read_delimited(
     """
     accepted = accept_delimited(contract, files, reserved)
     define_raw(con, accepted.contract, [_csv_scan(accepted.contract, layout, links) for layout in accepted.layouts])
-    return Reading(accepted, lambda: stored_rejects(con, files) if accepted.layouts else [])
+    return Reading(accepted, lambda: stored_rejects(con, files, contract.format) if accepted.layouts else [])
 
 
 def define_raw(con: "duckdb.DuckDBPyConnection", contract: Contract, scans: Sequence[str]) -> None:

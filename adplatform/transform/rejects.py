@@ -2,41 +2,54 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING, BinaryIO
 
+from adplatform.contracts.model import FileFormat
+from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
 from adplatform.platform.late import Late
+from adplatform.transform.record_lines import Dialect, lines_from
 
 if TYPE_CHECKING:
     import duckdb
 else:
     duckdb = Late("duckdb")
 
+UNTERMINATED = "unterminated_quote"
 _REASONS = {
     "MISSING COLUMNS": "column_count",
     "TOO MANY COLUMNS": "column_count",
-    "UNQUOTED VALUE": "unterminated_quote",
+    "UNQUOTED VALUE": UNTERMINATED,
     "LINE SIZE OVER MAXIMUM": "line_too_long",
     "INVALID ENCODING": "invalid_encoding",
 }
 
 
+SWALLOWED = "swallowed_line"
+"""The reason of each line of a reject but its first: it is likely to be a record that a stray quote made part of it."""
+
+
 @dataclass(frozen=True)
 class Reject:
-    """``file`` is the ordinal of the file; ``line`` counts from 1, ``byte_position`` from 0."""
+    """``file`` is the ordinal of the file; ``line`` counts from 1, ``byte_position`` from 0; both are None of a line
+    that DuckDB lost. A record of several lines is one reject, with all of its text, and one more for each line after
+    its first."""
 
     file: int
-    line: int
-    byte_position: int
+    line: int | None
+    byte_position: int | None
     reasons: tuple[str, ...]
     raw: str
 
 
-def stored_rejects(con: "duckdb.DuckDBPyConnection", files: Iterable[InputFile]) -> list[Reject]:
-    """What the CSV scans of this connection rejected, one per record, by file and position.
+def stored_rejects(con: "duckdb.DuckDBPyConnection", files: Iterable[InputFile], fmt: FileFormat) -> list[Reject]:
+    """What the CSV scans of this connection rejected, by file and position.
 
     DuckDB keeps one row per error, and per scan; its files are the links of :func:`adplatform.transform.readers.link`.
+
+    Raises:
+        BadFile: a record has more lines than the format allows; names its first.
     """
     found = con.execute(
         "select cast(parse_filename(file_path) as integer) as file, line_byte_position - 1 as position,"
@@ -47,20 +60,48 @@ def stored_rejects(con: "duckdb.DuckDBPyConnection", files: Iterable[InputFile])
     by_file: dict[int, list[tuple[int, str, list[str]]]] = {}
     for ordinal, position, text, errors in found:
         by_file.setdefault(ordinal, []).append((position, text or "", errors))
-    paths = {file.ordinal: file.path for file in files}
-    return [reject for ordinal, entries in by_file.items() for reject in _placed(ordinal, paths[ordinal], entries)]
+    of = {file.ordinal: file for file in files}
+    return [reject for ordinal, entries in by_file.items() for reject in _placed(of[ordinal], entries, fmt)]
 
 
-def _placed(ordinal: int, path: Path, entries: list[tuple[int, str, list[str]]]) -> Iterator[Reject]:
-    """Give each record its physical line: DuckDB counts records, and starts one at the blank lines before it."""
-    line, at = 1, 0
-    with path.open("rb") as stream:
-        for position, text, errors in entries:
+def _placed(file: InputFile, entries: list[tuple[int, str, list[str]]], fmt: FileFormat) -> Iterator[Reject]:
+    """Give each record its physical line, and its lines: DuckDB counts records, starts one at the blank lines before
+    it, and cuts the text of a long one."""
+    line, at, dialect = 1, 0, Dialect.of(fmt)
+    ends = [position for position, _, _ in entries[1:]]
+    with file.path.open("rb") as stream:
+        for (position, text, errors), end in zip_longest(entries, ends):
             body = text.lstrip("\r\n")
             start = position + len(text) - len(body)
             line += _line_ends(stream, start - at)
             at = start
-            yield Reject(ordinal, line, start, _reasons(errors), body.rstrip("\r\n"))
+            yield Reject(file.ordinal, line, start, _reasons(errors), body.rstrip("\r\n"))
+            if dialect.quote and fmt.quote in body:
+                lines = lines_from(stream, dialect, fmt.max_record_lines + 1)
+                if len(lines) > fmt.max_record_lines:
+                    raise too_many_lines(file.origin, line, fmt)
+                yield from _swallowed(file, line, start, lines, end)
+                stream.seek(start)
+
+
+def _swallowed(file: InputFile, line: int, at: int, lines: list[bytes], end: int | None) -> Iterator[Reject]:
+    """The lines after the first of a record, which is in ``line`` and begins ``at`` that place; another reject begins
+    at ``end``."""
+    for number, (before, text) in enumerate(pairwise(lines), start=line + 1):
+        at += len(before)
+        if end is None or at < end:
+            raw = text.decode("utf-8", "replace").rstrip("\r\n")
+            yield Reject(file.ordinal, number, at, (SWALLOWED,), raw)
+
+
+def too_many_lines(origin: str, line: int | None, fmt: FileFormat) -> BadFile:
+    """The refusal of a file with a record that goes on for too long, in ``line`` if that is known."""
+    return BadFile(
+        origin,
+        Reason.LAYOUT,
+        f"{f'the record in line {line}' if line else 'a record'} has more than {fmt.max_record_lines} lines, as when a "
+        "quote is missing or stray: have quotes within values doubled, or raise format.max_record_lines",
+    )
 
 
 def _reasons(errors: list[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from adplatform.privacy.keys import HashKey
 from adplatform.privacy.spark import KeyLoader
 from adplatform.transform.compile import Statements, compile_contract, partition_column
 from adplatform.transform.dialect import to_spark
+from adplatform.transform.rejects import SWALLOWED, too_many_lines
 from adplatform.transform.values import FileCount
 
 if TYPE_CHECKING:
@@ -25,6 +26,14 @@ _SETTINGS = {
     # The default, INT96, has no statistics and no time zone.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
 }
+
+
+_SWALLOWED_LINES = (
+    "select _file, explode(slice(lines, 2, size(lines))) as text from (select _file,"
+    r" split(regexp_replace(_corrupt_record, '[\\r\\n]+$', ''), '\\r?\\n') as lines"
+    " from received where _corrupt_record is not null)"
+)
+"""Lines of records that could not be split, but for their first: see ``adplatform.transform.rejects.Reject``."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,7 @@ def transform(
     key_id, previous_id = key.id if key else None, previous.id if previous else None
     statements = compile_contract(contract, key_id, ("_file", "_row"), previous_id)
     raw.createOrReplaceTempView("received")
+    spark.sql(_SWALLOWED_LINES).createOrReplaceTempView("swallowed")
     spark.createDataFrame(list(origins.items()), "_file int, _origin string").createOrReplaceTempView("files")
     views = {
         "raw": "select * from received where _corrupt_record is null",
@@ -89,13 +99,17 @@ def _quarantine(statements: Statements) -> str:
         " string_split('column_count', ';') as reasons, _corrupt_record as raw, cast(null as varchar) as fields"
         " from received where _corrupt_record is not null"
     )
+    swallowed = (
+        "select _file, cast(null as bigint) as line, cast(null as bigint) as byte_position,"
+        f" string_split('{SWALLOWED}', ';') as reasons, text as raw, cast(null as varchar) as fields from swallowed"
+    )
     values = (
         "select _file, cast(null as bigint) as line, cast(null as bigint) as byte_position, reasons,"
         f" cast(null as varchar) as raw, fields from ({statements.quarantine})"
     )
     return (
         "select _origin as source_file, line, byte_position, reasons, raw, fields"
-        f" from ({structural} union all {values}) join files using (_file)"
+        f" from ({structural} union all {swallowed} union all {values}) join files using (_file)"
     )
 
 
@@ -105,13 +119,19 @@ def stage(spark: "SparkSession", contract: Contract, result: SparkResult, output
     ``superseded`` is what is good and not in the files written; it is checked against the key.
 
     Raises:
+        BadFile: a record has more lines than the format allows.
         PermanentFailure: a row is not accounted for.
     """
+    _require_short_records(spark, contract)
     partition = partition_column(contract)
     writer = result.clean.write.option("compression", "snappy").mode("error")
     (writer.partitionBy(partition.name) if partition else writer).parquet(f"{output}/clean")
     result.quarantine.write.option("compression", "snappy").mode("error").parquet(f"{output}/quarantine")
-    received = _by_origin(spark, "select _origin, count(*) from received join files using (_file) group by _origin")
+    received = _by_origin(
+        spark,
+        "select _origin, count(*) from (select _file from received union all select _file from swallowed)"
+        " join files using (_file) group by _origin",
+    )
     good = _by_origin(
         spark, "select _origin, count(*) from validated join files using (_file) where _reasons = '' group by _origin"
     )
@@ -128,6 +148,19 @@ def stage(spark: "SparkSession", contract: Contract, result: SparkResult, output
         if not whole or count.superseded < 0 or (count.superseded and not contract.key):
             raise PermanentFailure(f"{count.origin}: rows are not accounted for: {count}")
     return counts
+
+
+def _require_short_records(spark: "SparkSession", contract: Contract) -> None:
+    fmt = contract.format
+    if fmt.kind != "csv" or not fmt.quote:
+        return
+    texts = ("_corrupt_record", *(column.name for column in contract.read_columns))
+    breaks = " + ".join(f"coalesce(length(`{t}`) - length(replace(`{t}`, '\n', '')), 0)" for t in texts)
+    longest = _by_origin(
+        spark, f"select _origin, max({breaks}) from received join files using (_file) group by _origin"
+    )
+    for origin in (origin for origin, most in longest.items() if most >= fmt.max_record_lines):
+        raise too_many_lines(origin, None, fmt)
 
 
 def _by_origin(spark: "SparkSession", sql: str) -> dict[str, int]:

@@ -65,7 +65,8 @@ class Staged:
     ``columns`` leaves out the partition column, which only the path carries. ``quarantine`` is a Parquet file with the
     columns of ``QUARANTINE_COLUMNS``, None when every row was good; of the quarantined rows it lacks those that are
     ``forgotten``, because they were kept for long enough. ``reasons`` counts rows by reason; a row with two reasons
-    counts in both. ``refused`` files have no counts: they belong in the quarantine as they are.
+    counts in both. ``refused`` files have no counts: they belong in the quarantine as they are. ``line_breaks`` are the
+    line ends within values of the rows that were read from csv.
     """
 
     columns: tuple[OutputColumn, ...]
@@ -76,6 +77,7 @@ class Staged:
     refused: tuple[RefusedFile, ...] = ()
     carried: tuple[CarriedFile, ...] = ()
     forgotten: int = 0
+    line_breaks: int = 0
 
     @property
     def carried_rows(self) -> int:

@@ -364,9 +364,17 @@ def _structural(draw: random.Random, palettes: _Palettes, file: _File, delivery:
             line, reason = b'x,"un"quoted,' + line, "unterminated_quote"
     number, position = file.put(line)
     raw = line.decode("utf-8", errors="surrogateescape")
-    delivery.structural.append(
-        (origin, number, position, (reason,), "".join("?" if "\udc80" <= c <= "\udcff" else c for c in raw))
-    )
+    shown = "".join("?" if "\udc80" <= c <= "\udcff" else c for c in raw)
+    delivery.structural.append((origin, number, position, (reason,), shown))
+    _swallowed(delivery, origin, number, position, line)
+
+
+def _swallowed(delivery: Delivery, origin: str, number: int, position: int, record: bytes) -> None:
+    """Each line of a record that cannot be split counts; the first is the record's own."""
+    for line in record.splitlines(keepends=True)[:-1]:
+        number, position, record = number + 1, position + len(line), record.removeprefix(line)
+        text = record.splitlines()[0].decode()
+        delivery.structural.append((origin, number, position, ("swallowed_line",), text))
 
 
 def _unterminated(file: _File, delivery: Delivery, origin: str) -> None:
@@ -374,6 +382,7 @@ def _unterminated(file: _File, delivery: Delivery, origin: str) -> None:
     file.put(b"2026-03-14,1,swallowed")
     raw = bytes(file.content[position:]).decode().rstrip("\n")
     delivery.structural.append((origin, number, position, ("unterminated_quote",), raw))
+    _swallowed(delivery, origin, number, position, raw.encode())
 
 
 def _settle(delivery: Delivery, good: list[_Good]) -> None:

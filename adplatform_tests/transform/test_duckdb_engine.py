@@ -661,3 +661,48 @@ def test_text_of_parquet_that_is_not_utf_8_is_refused_with_the_file_and_what_to_
     content = parquet({"id": pa.array([1, 2]), "name": broken})
     with pytest.raises(PermanentFailure, match=r"^s3://raw/0: a column of text has bytes that are not UTF-8; have it"):
         run(tmp_path, contract(format={"kind": "parquet"}), content)
+
+
+def numbered(*, first: int = 1, last: int, **instead: str) -> bytes:
+    """Records ``<n>,item <n>``, some of them written otherwise."""
+    return b"id,name\n" + "".join(f"{n},{instead.get(f'r{n}', f'item {n}')}\n" for n in range(first, last + 1)).encode()
+
+
+LONG = {"format": {"max_record_lines": 20}}
+
+
+def test_a_quote_that_is_never_closed_refuses_the_file_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(BadFile, match=r"s3://raw/0: the record in line 51 has more than 1000 lines"):
+        run(tmp_path, contract(), numbered(last=1100, r50='"never closed'))
+
+
+def test_two_stray_quotes_that_make_one_value_of_many_records_refuse_the_file_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(BadFile, match=r"s3://raw/0: the record in line 11 has more than 20 lines"):
+        run(tmp_path, contract(**LONG), numbered(last=60, r10='"27 inch', r40='the last of it"'))
+
+
+def test_a_value_may_have_as_many_lines_as_the_format_allows(tmp_path: Path) -> None:
+    text = "\n".join("x" * 20)
+    staged = run(tmp_path, contract(**LONG), f'id,name\n1,"{text}"\n2,"a\nb"\nx,"c\nd"\n'.encode())
+    assert rows(staged, "id", "name") == [(1, text), (2, "a\nb")]
+    assert (staged.rows_in, staged.quarantined, staged.line_breaks) == (3, 1, 21)
+
+
+@pytest.mark.parametrize("closing", ["", 'and"on'], ids=["at the end of the file", "by another stray quote"])
+def test_records_that_a_stray_quote_swallows_are_counted_each_with_its_line(tmp_path: Path, closing: str) -> None:
+    content = numbered(last=8, r6='"27 inch', **({"r8": closing} if closing else {}))
+    staged = run(tmp_path, contract(bounds={"max_quarantined": 1}), content)
+    assert [row[0] for row in rows(staged, "id")] == [1, 2, 3, 4, 5]
+    assert counted(staged.counts) == {"s3://raw/0": (8, 5, 0, 3)}
+    at = content.index(b"7,item 7")
+    assert [(line, place, reasons) for line, place, reasons, _ in rejects(staged)] == [
+        (7, at - len('6,"27 inch\n'), ["unterminated_quote"]),
+        (8, at, ["swallowed_line"]),
+        (9, at + 9, ["swallowed_line"]),
+    ]
+
+
+def test_lines_that_duckdb_loses_near_broken_quotes_are_counted(tmp_path: Path) -> None:
+    content = b'id,name\n1,"a"b\n2,"q""q"\n3,"open,y\n4,"x","open\n5,"two\nlines"\n6,x\n'
+    staged = run(tmp_path, contract(), content)
+    assert staged.rows_in + staged.line_breaks == content.count(b"\n") - 1

@@ -158,6 +158,40 @@ def test_records_that_could_not_be_split_are_quarantined_as_they_are(tmp_path: P
     ]
 
 
+def test_each_line_of_a_record_that_could_not_be_split_counts_as_a_row(tmp_path: Path, sail: SparkSession) -> None:
+    contract = Contract.model_validate({"columns": {"a": "int", "b": "string"}})
+    raw = sail.createDataFrame(
+        [("1", "x", 0, 0, None), (None, None, 0, 1, '2,"never\r\n3,x\n4,y\n')],
+        "a string, b string, _file int, _row bigint, _corrupt_record string",
+    )
+    result = spark_engine.transform(sail, contract, raw, {0: "s3://raw/a.csv"}, None)
+    counts = spark_engine.stage(sail, contract, result, str(tmp_path / "out"))
+
+    assert counted(counts) == {"s3://raw/a.csv": (4, 1, 0, 3)}
+    found = quarantine_rows((tmp_path / "out/quarantine").glob("*.parquet"))
+    assert sorted((r["reasons"], r["raw"]) for r in found) == [
+        (["column_count"], '2,"never\r\n3,x\n4,y\n'),
+        (["swallowed_line"], "3,x"),
+        (["swallowed_line"], "4,y"),
+    ]
+
+
+@pytest.mark.parametrize("broken", [True, False], ids=["a reject", "a value"])
+def test_a_record_of_too_many_lines_refuses_its_file_on_spark(tmp_path: Path, sail: SparkSession, broken: bool) -> None:
+    contract = Contract.model_validate({"columns": {"b": "string"}, "format": {"max_record_lines": 3}})
+    for lines, refused in ((3, False), (4, True)):
+        text = "\n".join("x" * lines)
+        row = (None, 0, 0, text) if broken else (text, 0, 0, None)
+        others = [("good", 0, 1, None), (None, 0, 2, "a,b")]
+        raw = sail.createDataFrame([row, *others], "b string, _file int, _row bigint, _corrupt_record string")
+        result = spark_engine.transform(sail, contract, raw, {0: "s3://raw/a.csv"}, None)
+        if refused:
+            with pytest.raises(BadFile, match=r"s3://raw/a.csv: a record has more than 3 lines"):
+                spark_engine.stage(sail, contract, result, str(tmp_path / str(lines)))
+        else:
+            spark_engine.stage(sail, contract, result, str(tmp_path / str(lines)))
+
+
 def test_a_column_that_is_not_judged_has_no_value_where_it_breaks_the_contract_on_both_engines(
     tmp_path: Path, sail: SparkSession
 ) -> None:

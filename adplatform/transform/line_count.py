@@ -1,0 +1,86 @@
+"""The lines of a csv file held against the rows that DuckDB made of it: what a stray quote swallowed is found here.
+
+A line is a row or a line of a reject, stands within a value, is empty, or belongs to the header. Near several broken
+quotes DuckDB loses some without a word.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from adplatform.contracts.model import Contract
+from adplatform.files.input_file import InputFile
+from adplatform.transform.layouts import first_record
+from adplatform.transform.record_lines import Dialect, empty_lines, lines_in, longest_record
+from adplatform.transform.rejects import SWALLOWED, UNTERMINATED, Reject, too_many_lines
+from adplatform.transform.rules import identifier
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True)
+class Lines:
+    """``breaks`` are the line ends within values of rows; ``lost`` has a reject, without place or text, for each line
+    that is in no row and no reject."""
+
+    breaks: int = 0
+    lost: tuple[Reject, ...] = ()
+
+
+def count_lines(
+    con: "duckdb.DuckDBPyConnection", contract: Contract, files: Sequence[InputFile], rejects: Sequence[Reject]
+) -> Lines:
+    """What ``validated`` and ``rejects`` leave of the lines of ``files``. Only files with more lines than rows are
+    looked at, which few are.
+
+    Raises:
+        BadFile: a row has more lines than the format allows.
+    """
+    fmt = contract.format
+    if not fmt.quote or not files:
+        return Lines()
+    rows = dict(con.execute("select _file, count(*) from validated group by _file").fetchall())
+    aside = Counter(reject.file for reject in rejects)
+    left = {f.ordinal: lines_in(f.path) - rows.get(f.ordinal, 0) - aside[f.ordinal] for f in files}
+    suspects = [file for file in files if left[file.ordinal] > fmt.skip_lines + fmt.header]
+    within = _within_values(con, contract, suspects) if suspects else {}
+    for file in suspects:
+        if within.get(file.ordinal, (0, 0))[1] >= fmt.max_record_lines:
+            line = longest_record(file.path, Dialect.of(fmt), fmt.max_record_lines)
+            raise too_many_lines(file.origin, line, fmt)
+    broken = {reject.file for reject in rejects if UNTERMINATED in reject.reasons}
+    lost = [
+        Reject(file.ordinal, None, None, (SWALLOWED,), "")
+        for file in suspects
+        if file.ordinal in broken
+        for _ in range(left[file.ordinal] - within.get(file.ordinal, (0, 0))[0] - _of_no_record(file, contract))
+    ]
+    return Lines(sum(breaks for breaks, _ in within.values()), tuple(lost))
+
+
+def _within_values(
+    con: "duckdb.DuckDBPyConnection", contract: Contract, files: Sequence[InputFile]
+) -> dict[int, tuple[int, int]]:
+    """Line ends within values: of each file that has any all of them, and those of the row with the most."""
+    texts = [identifier(c.name) for c in contract.read_columns if c.data_type.name == "string"]
+    in_texts = " + ".join(f"coalesce(strlen({t}) - strlen(replace({t}, chr(10), '')), 0)" for t in texts) or "0"
+    # In JSON a line end is two characters, and a backslash that is not one is doubled.
+    plain = r"replace(_fields, '\\', '')"
+    in_fields = rf"(strlen({plain}) - strlen(replace({plain}, '\n', ''))) // 2"
+    counted = f"case when _reasons <> '' then {in_fields} else {in_texts} end"
+    found = con.execute(
+        f"select _file, sum(breaks)::bigint, max(breaks) from (select _file, {counted} as breaks from validated)"
+        f" where _file in ({', '.join(str(f.ordinal) for f in files)}) group by _file having sum(breaks) > 0"
+    ).fetchall()
+    return {file: (breaks, most) for file, breaks, most in found}
+
+
+def _of_no_record(file: InputFile, contract: Contract) -> int:
+    """Lines of the header and before it, and empty ones."""
+    header = first_record(file, contract.format)
+    if header is None or not contract.format.header:
+        return contract.format.skip_lines + empty_lines(file.path, 0)
+    with file.path.open("rb") as stream:
+        return stream.read(header.size).count(b"\n") + empty_lines(file.path, header.size)

@@ -1,0 +1,104 @@
+"""Records of delimited text and the lines that they have. A line end within quotes is part of a value, so one stray
+quote makes a single record, or a single reject, of all lines up to the next.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from adplatform.contracts.model import FileFormat
+
+_WINDOW = 4 << 20
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """Of csv; of lines of JSON, which are records as they stand, delimiter and quote are empty."""
+
+    delimiter: bytes
+    quote: bytes
+    opening: "re.Pattern[bytes]"
+    """A quote at the beginning of a field."""
+    quotes: "re.Pattern[bytes]"
+    """A quote within quotes, with what makes it part of the text."""
+    skip: int
+    """Lines before the first record."""
+
+    @classmethod
+    def of(cls, fmt: FileFormat) -> "Dialect":
+        written = (fmt.delimiter, fmt.quote, fmt.escape or fmt.quote) if fmt.kind == "csv" else ("", "", "")
+        delimiter, quote, escape = (text.encode() for text in written)
+        opening = rb"(?:^|%b)%b" % (re.escape(delimiter), re.escape(quote))
+        quotes = rb"%b%b|%b" % (re.escape(escape), re.escape(quote), re.escape(quote))
+        return cls(delimiter, quote, re.compile(opening), re.compile(quotes), fmt.skip_lines)
+
+
+def pieces(stream: BinaryIO) -> Iterator[bytes]:
+    """Lines, in pieces that fit in memory: one that does not end with a line end is not the last of its line."""
+    return iter(lambda: stream.readline(_WINDOW), b"")
+
+
+def delimiters(line: bytes, dialect: Dialect, inside: bool) -> tuple[int, bool]:
+    """How many stand outside quotes, and whether the line ends within them; ``inside`` is whether it begins so."""
+    if not dialect.quote or dialect.quote not in line:
+        return (0, True) if inside else (line.count(dialect.delimiter), False)
+    opening, quotes, found, at = dialect.opening, dialect.quotes, 0, 0
+    while True:
+        if inside:
+            closed = next((each.end() for each in quotes.finditer(line, at) if each[0] == dialect.quote), None)
+            if closed is None:
+                return found, True
+            inside, at = False, closed
+        opened = opening.search(line, at)
+        found += line.count(dialect.delimiter, at, opened.end() if opened else len(line))
+        if opened is None:
+            return found, False
+        inside, at = True, opened.end()
+
+
+def lines_from(stream: BinaryIO, dialect: Dialect, most: int) -> list[bytes]:
+    """The lines of the record that begins where ``stream`` is, with their ends, at most ``most`` of them."""
+    lines, inside = [b""], False
+    for piece in pieces(stream):
+        lines[-1] += piece
+        _, inside = delimiters(piece, dialect, inside)
+        if piece.endswith(b"\n"):
+            if not inside or len(lines) == most:
+                break
+            lines.append(b"")
+    return lines if lines[-1] else lines[:-1]
+
+
+def longest_record(path: Path, dialect: Dialect, most: int) -> int | None:
+    """The first line of the first record that has more than ``most`` lines, counted from 1; None where none has."""
+    first, number, inside = 1, 1, False
+    with path.open("rb") as stream:
+        for piece in pieces(stream):
+            if number > dialect.skip:
+                _, inside = delimiters(piece, dialect, inside)
+            if not piece.endswith(b"\n"):
+                continue
+            number += 1
+            if not inside:
+                first = number
+            elif number - first >= most:
+                return first
+    return None
+
+
+def lines_in(path: Path) -> int:
+    """How many lines a file has, the last one with or without an end."""
+    lines, last = 0, b"\n"
+    with path.open("rb") as stream:
+        for chunk in iter(lambda: stream.read(1 << 20), b""):
+            lines, last = lines + chunk.count(b"\n"), chunk[-1:]
+    return lines + (last != b"\n")
+
+
+def empty_lines(path: Path, start: int) -> int:
+    """How many of the lines behind ``start`` bytes hold nothing."""
+    with path.open("rb") as stream:
+        stream.seek(start)
+        return sum(not line.strip(b"\r\n") for line in pieces(stream))
