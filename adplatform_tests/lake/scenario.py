@@ -112,26 +112,29 @@ def _manifest(source: str, day: date, version: int, scope: str) -> str:
     return f"manifests/{source}/{scope}/{day}/v{version}"
 
 
-def die_before_write(lake: Lake, which: str) -> None:
+def die_before_write(lake: Lake, which: str) -> list[str]:
     """Kill this process as the kernel would, just before a write that says more than "still here": the n-th one when
-    ``which`` is a number, else the first of that operation."""
-    count = 0
+    ``which`` is a number, else the first of that operation. Returns what the operations of those that follow are put
+    into."""
+    writes: list[str] = []
 
     def watch(model: Any, params: dict[str, Any], **_: Any) -> None:
-        nonlocal count
-        count += model.name.startswith(WRITES) and "lease#" not in str(params["body"])
-        if which in (str(count), model.name):
+        if model.name.startswith(WRITES) and "lease#" not in str(params["body"]):
+            writes.append(model.name)
+        if which in (str(len(writes)), model.name):
             os.kill(os.getpid(), signal.SIGKILL)
 
     for client in (lake.store.s3, lake.catalog.glue, lake.ledger.client):
         client.meta.events.register("before-call", watch)
+    return writes
 
 
 def main(endpoint: str) -> None:
     """For each line of the input, ``[lake, kind, source, temp, which, version]``, publishes the version and dies before
     that write.
 
-    The publisher is a fork of this process, which has opened no connection. Answers ``died`` or the exit status.
+    The publisher is a fork of this process, which has opened no connection. Answers ``[how it ended, its writes]``:
+    ``died`` and none, or the exit status and its operations.
     """
     aws = local_aws(endpoint)
     open_lake = cache(lambda name: make_lake(aws, name=name))
@@ -139,14 +142,19 @@ def main(endpoint: str) -> None:
         name, kind, source, work, which, version = json.loads(line)
         lake, temp = open_lake(name), Path(work)
         delivery = stage_version(kind, source, temp, version)  # pyarrow imports pandas for it, here only once
+        ours, its = os.pipe()
         child = os.fork()
         if child == 0:
             settle(lake, kind, source, version)
-            die_before_write(lake, which)
+            writes = die_before_write(lake, which)
             show(lake, kind, source, temp, delivery, version)
+            os.write(its, json.dumps(writes).encode())
             os._exit(0)
+        os.close(its)
         status = os.waitpid(child, 0)[1]
-        print("died" if os.WIFSIGNALED(status) else status, flush=True)
+        with os.fdopen(ours, "rb") as written:
+            writes = json.loads(written.read() or b"[]")
+        print(json.dumps(["died" if os.WIFSIGNALED(status) else str(status), writes]), flush=True)
 
 
 if __name__ == "__main__":

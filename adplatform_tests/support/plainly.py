@@ -1,5 +1,4 @@
-"""A delivery's run without Dagster, in this process or in one that is killed. Imports little, because the killed
-processes are many."""
+"""A delivery's run without Dagster, in this process or in one that is killed."""
 
 import multiprocessing
 import os
@@ -42,20 +41,18 @@ def run(services: Services, due: Due, run_id: str) -> None:
 def process(services: Services, source: Source, run_id: str) -> int:
     """Settle and run until nothing is due; returns how many runs it took."""
     settler, runs = services.settler(source), 0
-    while True:
-        settler.arrivals.receive()
-        settler.arrivals.reconcile()
-        due, _ = settler.due(NoRunIsAlive())
-        if not due:
-            return runs
+    settler.arrivals.receive()
+    settler.arrivals.reconcile()
+    while due := settler.due(NoRunIsAlive())[0]:
         for each in due:
             runs += 1
             run(services, each, f"{run_id}-{runs}")
+    return runs
 
 
 WRITES = ("Put", "Create", "Update", "Delete", "Transact", "Copy", "Complete", "Batch", "Publish")
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload([__name__])
+PROCESSES.set_forkserver_preload(["adplatform_tests.support.preloaded"])
 
 
 @dataclass(frozen=True)
