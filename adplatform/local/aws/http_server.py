@@ -33,6 +33,8 @@ _WITHOUT_BODY = frozenset({"204", "304"})
 Environ = dict[str, Any]
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
+_environ_key: Callable[[str], str] = lru_cache(maxsize=1000)(environ_key_for_header)
+
 log = logging.getLogger(__name__)
 
 
@@ -124,8 +126,10 @@ def _environ(method: str, target: str, version: str, headers: list[tuple[str, st
         "SERVER_PROTOCOL": version,
     }
     preserved: dict[str, str] = {}
-    for name, value in sorted(headers, key=lambda header: "_" in header[0]):
-        key = environ_key_for_header(name)
+    if any("_" in name for name, _ in headers):
+        headers = sorted(headers, key=lambda header: "_" in header[0])
+    for name, value in headers:
+        key = _environ_key(name)
         if "_" in name:
             # Never in the place of one that is spelt with dashes.
             if not should_preserve_original_header_name(name) or (key in environ and key not in preserved):

@@ -5,20 +5,17 @@ import json
 import logging
 import os
 import re
-import string
 import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 from flask import Flask, Response
-from moto.core import common_models, responses
 from moto.core.request import Request
-from moto.moto_api._internal.moto_random import MotoRandom
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.exceptions import HTTPException, NotFound
 
@@ -33,6 +30,7 @@ from adplatform.local.aws import (
     glue,
     glue_jobs,
     managed,
+    moto_costs,
     s3,
     secrets,
     sns,
@@ -53,6 +51,8 @@ from adplatform.platform.access_keys import remember_key
 from adplatform.platform.loopback import is_loopback
 
 _READ = re.compile(r"(Get|List|Describe|Head|BatchGet|Query|Scan|Search|TransactGet|Decrypt|Encrypt|Verify)")
+
+_FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 log = logging.getLogger(__name__)
 
@@ -94,10 +94,19 @@ class _Request(Request):
 
     from_wsgi_server = True
 
+    def __init__(self, environ: dict[str, Any]) -> None:
+        super().__init__(environ)
+        self.headers = moto_costs.Headers(environ)
+
     @cached_property
     def raw_url(self) -> str:
         query = self.query_string.decode()
         return f"http://{self.host}{self.raw_path}{'?' if query else ''}{query}"
+
+    @property
+    def want_form_data_parsed(self) -> bool:
+        """werkzeug makes a parser of forms for whatever has a content type."""
+        return super().want_form_data_parsed and self.mimetype in _FORMS
 
 
 class Service:
@@ -271,12 +280,7 @@ def serve(data: Path, host: str, port: int, owner_pid: int, save_every: float) -
 
 
 def _install(bodies: Bodies, snapshots: Snapshots) -> None:
-    # moto keeps every model instance it ever made, for a dashboard.
-    common_models.BaseModel.__new__ = lambda cls, *_, **__: object.__new__(cls)
-    # moto inspects the class of its answers anew for each request.
-    responses.method_names_from_class = cache(responses.method_names_from_class)
-    # moto draws each character of a request id by itself.
-    MotoRandom.get_random_string = _random_string
+    moto_costs.install()
     s3.install(bodies, lambda: written(snapshots, "s3"))
     sns.install()
     sqs.install()
@@ -289,12 +293,6 @@ def _install(bodies: Bodies, snapshots: Snapshots) -> None:
     appflow.install()
     dms.install()
     transfer.install()
-
-
-def _random_string(self: MotoRandom, length: int = 20, include_digits: bool = True, lower_case: bool = False) -> str:
-    pool = string.ascii_letters + string.digits if include_digits else string.ascii_letters
-    drawn = "".join(self.choices(pool, k=length))
-    return drawn.lower() if lower_case else drawn
 
 
 def _save_until(stop: threading.Event, snapshots: Snapshots, owner_pid: int, save_every: float) -> None:
