@@ -76,11 +76,17 @@ spark35: .venv-spark35/.made
 	  pyspark==3.5.9 sagemaker-feature-store-pyspark==2.2.2 'pyarrow==17.*' 'numpy<2' setuptools
 	touch $@
 
+# The lists of the image have the versions of the first: what production needs, and what its wheel is built with.
+COMPILE := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
+
 lock:
-	$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
-	$(BIN)/uv pip compile deploy/requirements.in --constraints requirements.lock --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-header --quiet --output-file deploy/requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --all-extras $(COMPILE) --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra aws $(COMPILE) --no-annotate --constraint requirements.lock \
+	  --output-file deploy/image/requirements.lock
+	printf 'uv\nhatchling\n' | $(BIN)/uv pip compile - $(COMPILE) --no-annotate --constraint requirements.lock \
+	  --output-file deploy/image/build.lock
+	$(BIN)/uv pip compile deploy/requirements.in $(COMPILE) --constraint requirements.lock \
+	  --output-file deploy/requirements.lock
 
 clean:
 	rm -rf $(VENV) .venv-spark35 .adplatform deploy/.venv deploy/cdk.out

@@ -6,7 +6,7 @@ AWS clients take longer to import than many a command to run, so they come with 
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -49,11 +49,16 @@ def parse_day(text: str) -> date:
 @contextmanager
 def reported() -> Iterator[None]:
     """Print a failure as one message and end with status 1; a traceback is for bugs only."""
-    from adplatform.local.endpoint import stopped_at_the_end
     from adplatform.platform.aws_errors import aws_failures
+    from adplatform.platform.extras import has_local
 
     try:
-        with stopped_at_the_end(), aws_failures("AWS"):
+        with ExitStack() as stack:
+            if has_local():
+                from adplatform.local.endpoint import stopped_at_the_end
+
+                stack.enter_context(stopped_at_the_end())
+            stack.enter_context(aws_failures("AWS"))
             yield
     except (PermanentFailure, TransientFailure) as e:
         errors.print(Text.assemble(("failed: ", "bold red"), plain(str(e))), soft_wrap=True)

@@ -76,7 +76,7 @@ def run(
         if not pattern.source.derived:
             return
         own = [each for each in headless.declared_automations() if each.source == pattern.source.name]
-        with headless.opened(services.settings.home) as instance:
+        with headless.opened(services.settings) as instance:
             for finished in headless.process(services, instance, own, patience=0, watch=lambda _: None):
                 if not finished.success:
                     yield f"{finished.feed} {finished.dates}: {finished.error}".strip()

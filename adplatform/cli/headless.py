@@ -1,11 +1,11 @@
 """Running the code location without its daemon: the same decisions, assets and resources, one process, until idle."""
 
 import fcntl
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import dagster as dg
 from rich.console import Console
@@ -32,8 +32,9 @@ from adplatform.definitions import defs
 from adplatform.flow.budget import Budget, in_turns
 from adplatform.flow.services import Services
 from adplatform.ledger.workers import this_worker
-from adplatform.local.dagster_home import prepare_dagster_home
 from adplatform.patterns import faultless_defs
+from adplatform.platform.extras import LOCAL, extra
+from adplatform.platform.settings import Settings
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 LOOK_AGAIN = 60.0
@@ -152,8 +153,18 @@ def _dates(request: dg.RunRequest) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-def opened(home: Path) -> dg.DagsterInstance:
-    """The instance of a home. Its first process makes the tables, which two at once cannot do on SQLite."""
+def opened(settings: Settings) -> dg.DagsterInstance:
+    """The instance that ``DAGSTER_HOME`` names where this runs beside the services of an account, else that of the
+    platform's home. The first process there makes the tables, which two at once cannot do on SQLite.
+
+    Raises:
+        PermanentFailure: the platform's home can have no instance, because that needs the local parts.
+    """
+    if settings.env == "aws" and "DAGSTER_HOME" in os.environ:
+        return dg.DagsterInstance.get()
+    with extra(LOCAL):
+        from adplatform.local.dagster_home import prepare_dagster_home  # noqa: PLC0415 - not everywhere
+    home = settings.home
     home.mkdir(parents=True, exist_ok=True)
     with (home / ".opening").open("w", encoding="ascii") as door:
         fcntl.flock(door, fcntl.LOCK_EX)
@@ -175,7 +186,7 @@ def process_all(
 ) -> bool:
     """Process until idle with a progress display; whether the last run of everything succeeded."""
     ended: dict[tuple[str, str], bool] = {}
-    with opened(services.settings.home) as instance, errors.status("looking for files") as status:
+    with opened(services.settings) as instance, errors.status("looking for files") as status:
         if take_over:
             ownership.take_over(services.ledger, instance)
         waiting: list[str] = []

@@ -37,7 +37,7 @@ def headless_work(
         PermanentFailure: another Dagster instance owns the automation.
     """
     run_id, automations = prefix + random_token(), declared_automations()
-    with opened(services.settings.home) as instance, private_directory(services.settings.temp, run_id) as temp:
+    with opened(services.settings) as instance, private_directory(services.settings.temp, run_id) as temp:
         ownership.require(services.ledger, instance)
         for automation in automations:
             for new in automation.new_partitions(services, instance):

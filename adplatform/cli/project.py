@@ -20,6 +20,7 @@ from adplatform.flow.automation_names import clashes
 from adplatform.flow.pattern import Pattern
 from adplatform.flow.source import FeedFlow
 from adplatform.patterns import DEFS, KINDS, Models, declared_patterns, pattern_of, read_defs
+from adplatform.platform.extras import LOCAL, extra
 from adplatform.platform.settings import read_settings
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def demo(
     if settings.env != "local":
         raise PermanentFailure("the demo runs on the embedded AWS only: unset ADPLATFORM_ENV")
     if fresh:
-        from adplatform.local.world.shop.world import forget
-
+        with extra(LOCAL):
+            from adplatform.local.world.shop.world import forget
         forget(settings.data / "shop")
         for part in (
             settings.data,
@@ -56,8 +57,8 @@ def demo(
             settings.temp,
         ):
             rmtree(part, ignore_errors=True)
-    from adplatform.cli.demo import run_demo
-
+    with extra(LOCAL):
+        from adplatform.cli.demo import run_demo
     services = connect()
     run_demo(services, declared_patterns(settings), console, errors)
 
@@ -65,10 +66,11 @@ def demo(
 def dev(port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000) -> None:
     """Start the UI with sensors and schedules on, on the embedded AWS that `demo` and `push` use."""
     from adplatform.cli.process_group import run_to_the_end, stop_signals
-    from adplatform.local.dagster_home import prepare_dagster_home
-    from adplatform.local.endpoint import own
     from adplatform.resources.provisioning import provision_patterns
 
+    with extra(LOCAL):
+        from adplatform.local.dagster_home import prepare_dagster_home
+        from adplatform.local.endpoint import own
     with stop_signals() as stop:
         settings = read_settings()
         if settings.env == "local" and "AWS_ENDPOINT_URL" not in os.environ:

@@ -34,6 +34,7 @@ from adplatform.failures import PermanentFailure
 from adplatform.lake.zones import Zones
 from adplatform.platform.aws import Aws
 from adplatform.platform.aws_errors import aws_failures
+from adplatform.platform.extras import SPARK, extra
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -259,9 +260,13 @@ def jdbc_options(credentials: Credentials, how: Connecting, authority: str) -> d
 
 @contextmanager
 def _spark() -> "Iterator[SparkSession]":
-    """A session, stopped with the block."""
-    from pyspark.sql import SparkSession  # noqa: PLC0415
+    """A session, stopped with the block.
 
+    Raises:
+        PermanentFailure: there is no pyspark.
+    """
+    with extra(SPARK):
+        from pyspark.sql import SparkSession  # noqa: PLC0415
     session = SparkSession.builder.appName("adplatform").getOrCreate()
     try:
         yield session

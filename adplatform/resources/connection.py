@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from adplatform.flow.services import Services
-from adplatform.local.endpoint import adopt, ensure
 from adplatform.platform.aws import Aws, local_aws
+from adplatform.platform.extras import LOCAL, extra
 from adplatform.platform.settings import Settings
 
 
@@ -15,7 +15,8 @@ def open_services(settings: Settings) -> Services:
     """Connect; in local mode start the embedded AWS if no process has it running.
 
     Raises:
-        PermanentFailure: local mode, but ``AWS_ENDPOINT_URL`` points off this machine.
+        PermanentFailure: local mode, but ``AWS_ENDPOINT_URL`` points off this machine, or the embedded AWS is not
+            installed.
     """
     if settings.env == "aws":
         return Services(settings, Aws(region=settings.region))
@@ -28,10 +29,12 @@ def connected(region: str, endpoint_url: str | None, embedded_aws: str | None) -
     endpoint if there is one, else the embedded AWS, which is started if no process has it running.
 
     Raises:
-        PermanentFailure: the endpoint is off this machine.
+        PermanentFailure: the endpoint is off this machine, or the embedded AWS is not installed.
     """
     if embedded_aws is None:
         return Aws(region, endpoint_url)
+    with extra(LOCAL):
+        from adplatform.local.endpoint import adopt, ensure  # noqa: PLC0415 - not everywhere
     if endpoint_url is None:
         return local_aws(ensure(Path(embedded_aws)).url)
     adopt(Path(embedded_aws), endpoint_url)

@@ -11,8 +11,7 @@ from adplatform.amazon.reports import ReportApi
 from adplatform.amazon.selling_partner.client import open_selling_partner
 from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
-from adplatform.local.world.amazon.accounts import DEMO_CREDENTIALS
-from adplatform.local.world.amazon.endpoint import ensure
+from adplatform.platform.extras import LOCAL, extra
 from adplatform.platform.settings import Settings
 from adplatform.pull.account import Account
 
@@ -41,11 +40,17 @@ def open_api(services: Services, account: Account, patience: timedelta = PATIENC
 
 def simulated_amazon(settings: Settings) -> str:
     """Where the simulated Amazon listens: on this machine, and nowhere else; started if no process has it running."""
-    return settings.simulated_amazon or ensure(settings.home / "amazon").url
+    if settings.simulated_amazon:
+        return settings.simulated_amazon
+    with extra(LOCAL):
+        from adplatform.local.world.amazon.endpoint import ensure  # noqa: PLC0415 - not everywhere
+    return ensure(settings.home / "amazon").url
 
 
 def _keep_credentials(services: Services, account: Account) -> None:
     """What the simulated Amazon takes is no secret; where the account's secret is missing, it is put there."""
+    with extra(LOCAL):
+        from adplatform.local.world.amazon.accounts import DEMO_CREDENTIALS  # noqa: PLC0415 - as above
     secrets = services.secrets
     app = DEMO_CREDENTIALS["selling_partner" if account.api == "selling_partner" else "ads"]
     try:

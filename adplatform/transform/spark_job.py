@@ -19,6 +19,7 @@ from adplatform.files.budget import DEFAULT, Budget
 from adplatform.files.input_file import InputFile
 from adplatform.files.parquet_size import VALUE, check_parquet
 from adplatform.platform.aws import Aws
+from adplatform.platform.extras import SPARK, extra
 from adplatform.privacy.key_versions import fetch_earlier_key
 from adplatform.privacy.keys import HashKey, fetch_key
 from adplatform.privacy.spark import KeyLoader
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ``--previous-key`` is the id of the key before the current one, when digests under both are wanted.
 
     Raises:
-        PermanentFailure: a file breaks the contract as a whole, or a setting is wrong.
+        PermanentFailure: a file breaks the contract as a whole, a setting is wrong, or there is no pyspark.
     """
     parser = argparse.ArgumentParser()
     for name in ("contract", "files", "output"):
@@ -55,8 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--region", default="us-east-1")
     given, _ = parser.parse_known_args(arguments)
 
-    from pyspark.sql import SparkSession  # noqa: PLC0415
-
+    with extra(SPARK):
+        from pyspark.sql import SparkSession  # noqa: PLC0415
     spark = SparkSession.builder.getOrCreate()
     contract = Contract.model_validate_json(_text(spark, given.contract))
     listed = json.loads(_text(spark, given.files))
