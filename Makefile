@@ -27,6 +27,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint deploy/image/Dockerfile
 	$(BIN)/dg check yaml
 	$(BIN)/dg check defs
 	$(BIN)/adplatform validate
@@ -37,6 +38,7 @@ synth: deploy/.venv/.made
 
 deploy-check: deploy/.venv/.made
 	deploy/.venv/bin/python -m pytest -n auto -q -p no:cacheprovider deploy/tests
+	$(BIN)/pytest -n auto adplatform_tests/deploy
 
 # CDK needs other versions than the platform, and is none of its dependencies: it sees those of the platform, and is
 # not seen by it.
