@@ -10,6 +10,15 @@ from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import NAME, Arrival
 from adplatform.contracts.merged import MergedFeed
 from adplatform.contracts.model import FileFormat, Names
+from adplatform.contracts.replicated_database import (
+    CAPACITY,
+    INSTANCE,
+    LONGEST_MADE_NAME,
+    MADE_NAME,
+    Capacity,
+    Instance,
+    ReplicatedDatabase,
+)
 from adplatform.contracts.source import FileSource
 
 CHANGES, DELETED, HISTORY = "_changes", "_deleted", "_history"
@@ -107,6 +116,13 @@ class ChangesSource(FileSource):
     compared with what was read; by default nobody asks DMS."""
     serverless: str | None = Field(default=None, min_length=1)
     """The same for a replication of DMS Serverless: the identifier or ARN of its configuration."""
+    from_: ReplicatedDatabase | None = Field(default=None, alias="from")
+    """The database. With it the task or the configuration is made, with all that it needs, by the deployment or
+    `adplatform provision`; without it what ``task`` or ``serverless`` names must be there."""
+    instance: Instance = INSTANCE
+    """The instance on which the task runs that is made for ``from``."""
+    capacity: Capacity = CAPACITY
+    """What the replication of DMS Serverless that is made for ``from`` may take."""
     clock_margin: Duration = timedelta(seconds=2)
     """By how much the clock of the database may be behind that of DMS, or, where no replication is named, behind ours:
     a change that the database dates so long before a load began still counts as one from after it. A row that changed
@@ -150,4 +166,27 @@ class ChangesSource(FileSource):
             raise ValueError("give task or serverless, not both")
         if (self.driven or self.simulated) and not (self.task or self.serverless):
             raise ValueError("driven and simulated need to know what runs: give task or serverless")
+        return self
+
+    @model_validator(mode="after")
+    def _made_or_there(self) -> Self:
+        given = self.model_fields_set
+        if self.from_ is None:
+            if sized := sorted({"instance", "capacity"} & given):
+                raise ValueError(f"{sized[0]} is of a replication that is made here: give from, or leave it out")
+            return self
+        if self.simulated:
+            raise ValueError("from is a database of yours, and simulated: true the shop of this machine; give one")
+        name = self.task or self.serverless
+        if name is None:
+            raise ValueError("from is of a replication that is made here: give it a name with task or serverless")
+        if not re.fullmatch(MADE_NAME, name) or len(name) > LONGEST_MADE_NAME:
+            raise ValueError(
+                f"{name!r} cannot be the name of what is made for from: take up to {LONGEST_MADE_NAME} letters, digits "
+                "and single hyphens, a letter first; or leave from out where it is there already"
+            )
+        if self.task and "capacity" in given:
+            raise ValueError("capacity is of DMS Serverless, and task runs on an instance: give instance")
+        if self.serverless and "instance" in given:
+            raise ValueError("instance is of a task, and serverless has none: give capacity")
         return self

@@ -11,7 +11,12 @@ from adplatform.changes.failed import failed_folds
 from adplatform.changes.followed import Followed, changes_feed
 from adplatform.changes.loads import LoadSeen, await_load, awaited_loads, observe_load, open_load, want_load
 from adplatform.contracts.changes import ChangedTable, ChangesSource
-from adplatform.engines.declared_replications import DeclaredReplication
+from adplatform.engines.declared_replications import (
+    DeclaredReplication,
+    declared_replication,
+    names_of,
+    provide_reached,
+)
 from adplatform.engines.dms import COMPLETED, ERROR, Dms, OfOneLook, Replication, Serverless, TableStatistics, Task
 from adplatform.engines.dms_replication import DmsReplication
 from adplatform.engines.dms_settings.check import check as checked_settings
@@ -48,8 +53,8 @@ _CONTROL = re.compile(r"(^|/)awsdms_[^/]*/")
 class ChangedFiles(EngineFiles):
     """Its feeds are those of changes, and ``followed`` are the tables that are made of them. ``dms`` is the replication
     that writes the files, as one look asks it, None where nobody is to be asked; where it is ``driven``, it is started
-    here. ``targets_of`` has what runs for it, and ``replication`` is that of the simulated shop, which can be made
-    here. A clock may be ahead of the database's by ``margin``."""
+    here. ``targets_of`` has what runs for it, and ``replication`` is what of that YAML declares, so that it
+    can be made. A clock may be ahead of the database's by ``margin``."""
 
     followed: tuple[Followed, ...] = ()
     dms: Callable[[Services], OfOneLook | None] = lambda _: None
@@ -144,15 +149,13 @@ def database_changes(declared: ChangesSource, settings: Settings) -> ChangedFile
         return [Target(REPLICATION, engine, judge=lambda run: run.message)]
 
     def replication(services: Services) -> DeclaredReplication | None:
-        if not declared.simulated:
-            return None
-        return DeclaredReplication(
-            name=str(declared.task or declared.serverless),
-            serverless=declared.serverless is not None,
-            tables=tuple(_names(table.table) for table in declared.feeds),
-            bucket=services.zones.raw_bucket,
-            folder=source.prefix.rstrip("/"),
-        )
+        return declared_replication(declared, services.zones.raw_bucket, source.prefix)
+
+    def provision(services: Services) -> None:
+        made = replication(services)
+        if made is not None and made.database is not None:
+            client, key = services.aws.client("dms"), services.settings.kms_key_id
+            provide_reached(client, services.secrets, made, services.account, key)
 
     return ChangedFiles(
         source,
@@ -161,6 +164,7 @@ def database_changes(declared: ChangesSource, settings: Settings) -> ChangedFile
         targets=lambda services: targets(services, dms(services)),
         targets_of=targets,
         replication=replication,
+        provision=provision,
         names_of_targets=(REPLICATION,) if named else (),
         followed=followed,
         dms=dms,
@@ -240,7 +244,7 @@ def _ask(ledger: "Ledger", followed: Followed, load: Generation, dms: Dms) -> No
     asking = folds.asked(source, target, load, now + ASKED_AGAIN)
     if asking is None:
         return
-    taken = dms.reload([_names(followed.declared.table)])
+    taken = dms.reload([names_of(followed.declared.table)])
     folds.asked(source, target, asking, None if taken else now)
     if not taken:
         raise PermanentFailure(
@@ -375,8 +379,3 @@ def _findings(checked: Checked, bucket: str, prefix: str) -> Sequence[Finding]:
 
 def _reported(source: str) -> str:
     return f"{source}-runs"
-
-
-def _names(table: str) -> tuple[str, str]:
-    schema, _, name = table.partition(".")
-    return schema, name

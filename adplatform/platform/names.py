@@ -3,6 +3,8 @@
 Names of buckets are those of everybody in AWS: a deployment has its own, by ``ADPLATFORM_RAW_BUCKET`` and the like.
 """
 
+from hashlib import sha256
+
 RAW_BUCKET = "adplatform-raw"
 CLEAN_BUCKET = "adplatform-clean"
 LEDGER_TABLE = "adplatform-ledger"
@@ -16,6 +18,7 @@ HASH_KEY_SECRET = "adplatform/hash-key"  # noqa: S105 - a name, not a secret
 
 CRAWLER_ROLE = "adplatform-crawler"
 DATASYNC_ROLE = "adplatform-datasync"
+"""With which AWS DataSync writes, followed by the source's name."""
 TRANSFER_ROLE = "adplatform-transfer"
 """With which users of SFTP servers and connectors work."""
 WORKFLOW_ROLE = "adplatform-transfer-workflow"
@@ -23,6 +26,12 @@ UPLOAD_CHECK = "adplatform-upload-check"
 """The function of a managed workflow that checks what was uploaded."""
 UPLOAD_PARTIAL = "adplatform-upload-partial"
 UPLOAD_EXCEPTION = "adplatform-upload-exception"
+DMS_ROLE = "adplatform-dms"
+"""With which AWS DMS writes, followed by the source's name."""
+DMS_SECRET_ROLE = "adplatform-dms-secret"  # noqa: S105 - a name, not a secret
+"""With which AWS DMS reads the secret of a source's database."""
+DMS_SUBNETS = "adplatform"
+"""The replication subnet group from which AWS DMS reaches databases."""
 
 PLATFORM = "adplatform"
 """How names of stacks, roles, clusters and aliases of keys begin that no setting and no YAML gives."""
@@ -49,3 +58,14 @@ NAMESPACE = "adplatform.internal"
 CODE_HOST = f"code.{NAMESPACE}"
 LOG_PREFIX = "/adplatform/"
 """How names of log groups begin, but for those that a service names itself."""
+_ROLE_NAME = 64
+
+
+def role_of(prefix: str, source: str) -> str:
+    """The name of a role that one source has for itself. IAM takes 64 characters: a longer one ends with a digest of
+    the source's name."""
+    name = f"{prefix}-{source}"
+    if len(name) <= _ROLE_NAME:
+        return name
+    digest = sha256(source.encode()).hexdigest()[:8]
+    return f"{name[: _ROLE_NAME - len(digest) - 1]}-{digest}"

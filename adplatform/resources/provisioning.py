@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from adplatform.engines.changes import ChangedFiles
 from adplatform.engines.crawls import provide_crawlers
 from adplatform.engines.declared_replications import provide as provide_replication
+from adplatform.engines.declared_replications import target_request
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.sftp.server import UploadedFiles, require_agreement
 from adplatform.failures import PermanentFailure
@@ -26,7 +27,8 @@ def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> list[
     for pattern in of_kind(list(patterns), EngineFiles):
         task = pattern.task(services)
         simulated = task is not None and task.simulated
-        replication = pattern.replication(services) if isinstance(pattern, ChangedFiles) else None
+        declared = pattern.replication(services) if isinstance(pattern, ChangedFiles) else None
+        replication = declared if declared and declared.database is None else None
         connections = (pattern.simulated, pattern.simulated_database, pattern.simulated_host, replication)
         if (simulated or any(connections)) and services.settings.env == "aws":
             raise PermanentFailure(f"{pattern.source.name} is simulated, which only the local mode can be")
@@ -36,7 +38,8 @@ def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> list[
 
             simulated_world.connect(services, pattern, task if simulated else None)
             if replication is not None:
-                provide_replication(services.aws.client("dms"), replication, simulated_world.SHOP)
+                shop, target = simulated_world.SHOP, target_request(replication)
+                provide_replication(services.aws.client("dms"), replication, shop, target)
         pattern.provision(services)
         if pattern.events:
             events_to_queue(services, pattern.reported_to, pattern.events)

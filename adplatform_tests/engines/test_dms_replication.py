@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from adplatform.engines.declared_replications import DeclaredReplication, provide
+from adplatform.engines.declared_replications import DeclaredReplication, provide, target_request
 from adplatform.engines.dms import RESUME, START, Dms, Replication, Serverless, TableStatistics, Task
 from adplatform.engines.dms_replication import DmsReplication, run_id
 from adplatform.engines.engine import Busy, Started
@@ -151,6 +151,7 @@ def test_a_replication_of_dms_serverless_is_made_once_and_started(aws: Aws, shop
     shop.execute("CREATE TABLE orders (id int PRIMARY KEY)", "INSERT INTO orders VALUES (1)")
     aws.client("s3").create_bucket(Bucket=f"lake-{shop.name.replace('_', '-')}")
     declared = DeclaredReplication(
+        "shop",
         f"c-{shop.name.replace('_', '-')}",
         serverless=True,
         tables=(("public", "orders"),),
@@ -158,7 +159,8 @@ def test_a_replication_of_dms_serverless_is_made_once_and_started(aws: Aws, shop
         folder="landing/shop",
     )
     client, server = aws.client("dms"), endpoint_of(shop.server, shop.name)
-    assert [provide(client, declared, server), provide(client, declared, server)] == [True, False]
+    target = target_request(declared)
+    assert [provide(client, declared, server, target) for _ in range(2)] == [True, False]
     dms = Serverless(client, declared.name)
     assert dms.described().begun is None
     started = engine(dms).start(WANTED)

@@ -41,6 +41,11 @@ def postgres_endpoint() -> dict[str, Any]:
     return {"EndpointType": "source", "EngineName": "postgres", "PostgreSQLSettings": settings}
 
 
+def mysql_endpoint(kind: str) -> dict[str, Any]:
+    """The same of one of MySQL or MariaDB, as ``kind`` says: DMS reads the binary log every few seconds."""
+    return {"EndpointType": "source", "EngineName": kind, "MySQLSettings": {"EventsPollInterval": 5}}
+
+
 def task_settings() -> dict[str, Any]:
     return {
         "TargetMetadata": {

@@ -1,11 +1,20 @@
-"""Calls about endpoints and tags. What an endpoint is, moto knows; it lacks changes, pages and refusals."""
+"""Calls about endpoints, certificates and tags. What an endpoint is, moto knows; it lacks changes, pages and refusals,
+and certificates."""
 
+import secrets
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
 
 from adplatform.local.aws.dms.api import DmsAnswers
-from adplatform.local.aws.dms.errors import InvalidResourceStateFault, ResourceAlreadyExistsFault
+from adplatform.local.aws.dms.errors import (
+    InvalidParameterValueException,
+    InvalidResourceStateFault,
+    ResourceAlreadyExistsFault,
+    ResourceNotFoundFault,
+)
+from adplatform.local.aws.dms.state import Certificate
+from adplatform.local.aws.managed import CONTROL
 
 _CHANGEABLE = {
     "EngineName": "engine_name",
@@ -18,6 +27,7 @@ _CHANGEABLE = {
     "S3Settings": "s3_settings",
     "PostgreSQLSettings": "postgre_sql_settings",
 }
+_PEM = "-----BEGIN CERTIFICATE-----"
 
 
 class EndpointCalls(DmsAnswers):
@@ -65,6 +75,31 @@ class EndpointCalls(DmsAnswers):
         super().delete_endpoint()
         return ActionResult({"Endpoint": _shown(endpoint)})
 
+    def import_certificate(self) -> ActionResult:
+        name, pem = self.params["CertificateIdentifier"], self.params.get("CertificatePem", "")
+        if _PEM not in pem:
+            raise InvalidParameterValueException("CertificatePem holds no certificate.")
+        if any(each.name == name for each in self.backend.certificates.values()):
+            raise ResourceAlreadyExistsFault(f"Certificate {name} already exists.")
+        arn = f"arn:aws:dms:{self.region}:{self.current_account}:cert:{secrets.token_hex(13).upper()}"
+        made = Certificate(arn, name, pem, CONTROL.now())
+        self.backend.certificates[arn] = made
+        self.backend.tagger.tag_resource(arn, self.params.get("Tags", []))
+        return ActionResult({"Certificate": _of_certificate(made)})
+
+    def describe_certificates(self) -> ActionResult:
+        known = {
+            "certificate-arn": lambda each: [each.arn],
+            "certificate-id": lambda each: [each.name],
+        }
+        return self.page("Certificates", map(_of_certificate, self.filtered(self.backend.certificates.values(), known)))
+
+    def delete_certificate(self) -> ActionResult:
+        made = self.backend.certificates.pop(self.params["CertificateArn"], None)
+        if made is None:
+            raise ResourceNotFoundFault(f"Certificate {self.params['CertificateArn']} could not be found.")
+        return ActionResult({"Certificate": _of_certificate(made)})
+
     def add_tags_to_resource(self) -> ActionResult:
         self.backend.tagger.tag_resource(self.params["ResourceArn"], self.params["Tags"])
         return EmptyResult()
@@ -81,3 +116,12 @@ def _shown(endpoint: Any) -> dict[str, Any]:
         settings = found["PostgreSQLSettings"]
         found["PostgreSQLSettings"] = {name: value for name, value in settings.items() if name != "Password"}
     return found
+
+
+def _of_certificate(made: Certificate) -> dict[str, Any]:
+    return {
+        "CertificateArn": made.arn,
+        "CertificateIdentifier": made.name,
+        "CertificatePem": made.pem,
+        "CertificateCreationDate": made.created,
+    }

@@ -151,12 +151,24 @@ class Replication:
         self.tables, self.reloads, self.held, self.unconfirmed, self.checkpoint = {}, [], [], [], ""
 
 
+@dataclass(frozen=True)
+class Certificate:
+    """Certificates of who signs those of servers. The stand-in reads databases of this machine only, and asks none of
+    them who it is."""
+
+    arn: str
+    name: str
+    pem: str
+    created: datetime
+
+
 class DmsBackend(DatabaseMigrationServiceBackend):
     """Of one account and region."""
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
         self.replications: dict[str, Replication] = {}
+        self.certificates: dict[str, Certificate] = {}
 
     def replication(self, arn: str, *, serverless: bool) -> Replication:
         """
