@@ -110,8 +110,9 @@ class ReplicatedSource(FileSource):
     there."""
     transfer: Transfer = Transfer()
     """How the task copies that is made for ``from``."""
-    role: Annotated[str, Field(pattern=ROLE)] = names.DATASYNC_ROLE
-    """The IAM role, by name or ARN, with which the task that is made for ``from`` writes into the raw bucket."""
+    role: Annotated[str, Field(pattern=ROLE)] | None = None
+    """The IAM role, by name or ARN, with which the task that is made for ``from`` writes into the raw bucket; by
+    default one that the source has for itself, ``adplatform-datasync-<source>``, which the deployment makes."""
     every: Duration | None = None
     """How often the task is started. By default it is not: it has a schedule of its own, and is watched."""
     offset: Duration = timedelta(0)
@@ -161,3 +162,8 @@ class ReplicatedSource(FileSource):
     def task_name(self) -> str:
         """The name, or the ARN, of its task."""
         return self.task or f"adplatform-{self.source.replace('_', '-')}"
+
+    @property
+    def role_name(self) -> str:
+        """The name, or the ARN, of its role."""
+        return self.role or names.role_of(names.DATASYNC_ROLE, self.source)

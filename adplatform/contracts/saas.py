@@ -12,6 +12,7 @@ from adplatform.contracts.feed import BROUGHT, Brought, Feed
 from adplatform.contracts.hints import did_you_mean
 from adplatform.contracts.model import Columns, FileFormat, Names, Strict
 from adplatform.contracts.ready_made import extended, ready_made_of
+from adplatform.contracts.saas_connection import MadeConnection
 from adplatform.contracts.source import FileSource
 
 FLOW_NAME = r"^[a-zA-Z0-9][a-zA-Z0-9_!@#.-]*$"
@@ -23,6 +24,11 @@ OWN_CONNECTORS: Mapping[str, str] = {
 }
 """AppFlow's connector types that read an object, and what a flow's properties and tasks call each. All others, those
 that AWS provides included, are of the type CustomConnector (AppFlow API reference, ConnectorType, CreateFlow)."""
+NEEDS_URL = (
+    *("Datadog", "Dynatrace", "Infornexus", "Marketo", "Salesforce", "Servicenow", "Slack", "Veeva", "Zendesk"),
+)
+"""Of these the connectors that are not connected to without an address (AppFlow API reference,
+ConnectorProfileProperties; Salesforce takes one that is left out for its login page, which needs a person)."""
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 _LEAST: Mapping[str, timedelta] = {
     **dict.fromkeys(("Marketo", "Singular", "Trendmicro"), _HOUR),
@@ -226,6 +232,9 @@ class SaasSource(FileSource, Connection):
     """The flows: names of ready-made feeds of the connector, such with changes (``extends``), and feeds of your own."""
     connection: str | None = None
     """The connection (connector profile) of AppFlow for flows with an ``object``."""
+    connect: MadeConnection | None = None
+    """How the connection is made, by the deployment or `adplatform provision`; without it somebody has made it in
+    AppFlow."""
     simulated: bool = False
     """Whether the connection is to the simulated CRM of the embedded AWS."""
     check_every: int = Field(default=60, ge=1)
@@ -245,6 +254,20 @@ class SaasSource(FileSource, Connection):
             )
         for feed in made:
             self._check(feed)
+        return self
+
+    @model_validator(mode="after")
+    def _connection_is_made_or_there(self) -> Self:
+        if self.connect is None:
+            return self
+        if self.connection is None or self.simulated:
+            raise ValueError("connect says how a connection of yours is made: name it with connection, not simulated")
+        custom = self.connector not in OWN_CONNECTORS
+        if self.connector in NEEDS_URL and self.connect.instance_url is None:
+            raise ValueError(f"connect.instance_url is missing: AppFlow asks {self.connector} where it is")
+        for_custom = {"authentication", "token_url"} & self.connect.model_fields_set
+        if for_custom and not custom:
+            raise ValueError(f"connect.{min(for_custom)} is for a custom connector, and {self.connector} is none")
         return self
 
     def _check(self, feed: FlowFeed) -> None:

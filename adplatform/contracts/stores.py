@@ -162,6 +162,8 @@ class SmbShare(Share):
     """An SMB server."""
     secret: str = Field(min_length=1)
     """The secret with the members ``user`` and ``password``, and ``domain`` if there is one."""
+    domain: str | None = Field(default=None, min_length=1, max_length=253)
+    """The domain of the user, which is no secret; a deployment looks for it here only."""
 
 
 _KINDS = ("s3", "object_storage", "gcs", "azure_blob", "nfs", "smb")

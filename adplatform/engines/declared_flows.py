@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from adplatform.contracts.hints import did_you_mean
-from adplatform.contracts.saas import OWN_CONNECTORS, FlowFeed, FlowFilter, FlowSchedule
+from adplatform.contracts.saas import OWN_CONNECTORS, FlowFeed, FlowFilter, FlowSchedule, SaasSource
 from adplatform.failures import PermanentFailure
 from adplatform.platform.aws_errors import aws_failures
 
@@ -26,6 +26,26 @@ _CUSTOM = "CustomConnector"
 _NO_NO_OP = ("Amplitude", "GoogleAnalytics")
 """Connectors whose operators lack NO_OP (AppFlow API reference, ConnectorOperator)."""
 _SCHEDULE = ("scheduleExpression", "dataPullMode")
+
+
+def flow_names(declared: SaasSource) -> dict[str, str]:
+    """What the flow of each feed is called."""
+    return {feed.name: feed.flow or f"{declared.source}-{feed.name}" for feed in declared.feeds}
+
+
+def declared_flow(declared: SaasSource, feed: FlowFeed, bucket: str, prefix: str) -> dict[str, Any] | None:
+    """What CreateFlow is asked for a feed of the source; None where its flow must be there."""
+    if feed.object is None or declared.connection is None:
+        return None
+    return flow_request(
+        feed,
+        flow=flow_names(declared)[feed.name],
+        connector=declared.connector,
+        connection=declared.connection,
+        bucket=bucket,
+        prefix=prefix,
+        api_version=declared.version,
+    )
 
 
 def flow_request(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from adplatform.contracts.replication import SIMULATED_SERVER, Transfer
+from adplatform.contracts.replication import SIMULATED_SERVER, ReplicatedSource, Transfer
 from adplatform.contracts.stores import AnyStore, AzureBlob, GoogleCloudStorage, ObjectStorage, S3Store
 from adplatform.engines.task_locations import same_place
 
@@ -73,9 +73,28 @@ class DeclaredTask:
         return SIMULATED_SERVER if self.simulated else self.store.server
 
 
-def task_request(declared: DeclaredTask, source: str, destination: str, role: str) -> dict[str, Any]:
-    """What CreateTask is asked for, given the ARNs of locations and role. Owners and modes of files are not kept: only
-    contents count."""
+def declared_task(declared: ReplicatedSource, bucket: str, prefix: str, reports: str) -> DeclaredTask | None:
+    """The task that is to be made of a source; None where it must be there."""
+    if declared.from_ is None:
+        return None
+    return DeclaredTask(
+        declared.source,
+        declared.task_name,
+        declared.from_,
+        declared.transfer,
+        bucket,
+        prefix,
+        reports,
+        declared.role_name,
+        declared.simulated,
+    )
+
+
+def task_request(
+    declared: DeclaredTask, source: str, destination: str, role: str, log_group: str | None = None
+) -> dict[str, Any]:
+    """What CreateTask is asked for, given the ARNs of locations and role, and of a log group that hears of failures.
+    Owners and modes of files are not kept: only contents count."""
     transfer = declared.transfer
     report = {
         "S3BucketArn": f"arn:aws:s3:::{declared.bucket}",
@@ -92,6 +111,7 @@ def task_request(declared: DeclaredTask, source: str, destination: str, role: st
             "Uid": "NONE",
             "Gid": "NONE",
             "PosixPermissions": "NONE",
+            **({"LogLevel": "BASIC"} if log_group else {}),
         },
         "TaskReportConfig": {
             "Destination": {"S3": report},
@@ -104,6 +124,8 @@ def task_request(declared: DeclaredTask, source: str, destination: str, role: st
     for name, patterns in (("Includes", transfer.includes), ("Excludes", transfer.excludes)):
         if patterns:
             request[name] = [{"FilterType": "SIMPLE_PATTERN", "Value": "|".join(patterns)}]
+    if log_group:
+        request["CloudWatchLogGroupArn"] = log_group
     if transfer.schedule:
         request["Schedule"] = {"ScheduleExpression": transfer.schedule, "Status": "ENABLED"}
     return request

@@ -11,8 +11,9 @@ from adplatform.contracts.source import PLATFORM_TOPICS, Topics
 from adplatform.engines import provided_tasks
 from adplatform.engines.appflow import AppFlow
 from adplatform.engines.datasync import DataSync
-from adplatform.engines.declared_flows import flow_request, provide
-from adplatform.engines.declared_tasks import DeclaredTask
+from adplatform.engines.declared_connections import declared_connection, provide_connection
+from adplatform.engines.declared_flows import declared_flow, flow_names, provide
+from adplatform.engines.declared_tasks import DeclaredTask, declared_task
 from adplatform.engines.engine import Run
 from adplatform.engines.events import flow_events, task_events
 from adplatform.engines.failed import failed_runs
@@ -83,7 +84,7 @@ def saas_flows(declared: SaasSource, settings: Settings) -> EngineFiles:
     Raises:
         PermanentFailure: a landing template is invalid, or two feeds have the same.
     """
-    flows = {feed.name: feed.flow or f"{declared.source}-{feed.name}" for feed in declared.feeds}
+    flows = flow_names(declared)
     feeds = [
         feed.model_copy(update={"landing": feed.landing.replace("{flow}", f"{flows[feed.name]}{WINDOW}")})
         for feed in declared.feeds
@@ -92,17 +93,7 @@ def saas_flows(declared: SaasSource, settings: Settings) -> EngineFiles:
     source = replace(source, takes_files=False)
 
     def request(feed: FlowFeed, bucket: str) -> dict[str, Any] | None:
-        if feed.object is None or declared.connection is None:
-            return None
-        return flow_request(
-            feed,
-            flow=flows[feed.name],
-            connector=declared.connector,
-            connection=declared.connection,
-            bucket=bucket,
-            prefix=source.prefix,
-            api_version=declared.version,
-        )
+        return declared_flow(declared, feed, bucket, source.prefix)
 
     def targets(services: Services) -> list[Target]:
         client, bucket = services.aws.client("appflow"), services.zones.raw_bucket
@@ -121,6 +112,8 @@ def saas_flows(declared: SaasSource, settings: Settings) -> EngineFiles:
     def provision(services: Services) -> None:
         """Every flow that can be made is, before those that cannot are told of."""
         client, refused = services.aws.client("appflow"), []
+        if (connection := declared_connection(declared)) is not None:
+            provide_connection(client, services.secrets, connection)
         for feed in declared.feeds:
             if (wanted := request(feed, services.zones.raw_bucket)) is not None:
                 try:
@@ -161,19 +154,8 @@ def replicated_files(declared: ReplicatedSource, settings: Settings) -> EngineFi
     source = replace(source, feeds=feeds, takes_files=False)
 
     def made(services: Services) -> DeclaredTask | None:
-        if declared.from_ is None:
-            return None
-        return DeclaredTask(
-            source.name,
-            declared.task_name,
-            declared.from_,
-            declared.transfer,
-            services.zones.raw_bucket,
-            source.prefix,
-            services.zones.task_reports(source.name),
-            declared.role,
-            declared.simulated,
-        )
+        zones = services.zones
+        return declared_task(declared, zones.raw_bucket, source.prefix, zones.task_reports(source.name))
 
     def targets(services: Services) -> list[Target]:
         def remembered(run_ids: Collection[str]) -> dict[str, Run]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from adplatform.contracts.stores import GoogleCloudStorage, ObjectStorage
 from adplatform.engines.declared_tasks import DeclaredTask
-from adplatform.engines.provided_tasks import read_secret
+from adplatform.engines.handed_secrets import read_secret
 from adplatform.engines.task_reports import ReportedFile
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.late import Late

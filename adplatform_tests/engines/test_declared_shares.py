@@ -6,12 +6,26 @@ from typing import Any
 
 import pytest
 
+from adplatform.contracts.replication import Transfer
+from adplatform.contracts.stores import SmbShare
+from adplatform.engines.declared_locations import Needed, needed, source_location
+from adplatform.engines.declared_tasks import DeclaredTask
 from adplatform.failures import PermanentFailure
 from adplatform.local.endpoint import ensure
 from adplatform.platform.aws import Aws, local_aws
-from adplatform_tests.engines.test_declared_tasks import declare, engine_of, findings, make, new_agent, new_secret
+from adplatform_tests.engines.test_declared_tasks import (
+    ACCOUNT,
+    declare,
+    engine_of,
+    findings,
+    make,
+    new_agent,
+    new_secret,
+)
 from adplatform_tests.local.aws.appflow_world import new_bucket
 from adplatform_tests.support.replication import execute
+
+AGENT = f"arn:aws:datasync:us-east-1:{ACCOUNT}:agent/agent-{'0' * 17}"
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +96,15 @@ def test_a_sas_token_that_is_too_long_is_not_quoted(own: Aws, data: Path) -> Non
     with pytest.raises(PermanentFailure, match="location azure-blob://") as raised:
         make(own, declare(store, new_bucket(own)))
     assert "S3CR3T" not in str(raised.value)
+
+
+def test_a_domain_that_is_declared_is_not_asked_of_the_secret() -> None:
+    share = {"kind": "smb", "server": "files.example.com", "path": "/share", "secret": "smb", "agents": [AGENT]}
+    with_domain = SmbShare.model_validate({**share, "domain": "ACME"})
+    assert needed(with_domain) == Needed("smb", ("user", "password"))
+    assert needed(SmbShare.model_validate(share)) == Needed("smb", ("user", "password"), ("domain",))
+    made = DeclaredTask("cloud", "t", with_domain, Transfer(), "raw", "landing/cloud/", "task-reports/cloud/", "role")
+    asked = source_location(made, ACCOUNT, {"user": "reader", "password": "p"}, "arn:key")
+    assert (asked["Domain"], asked["User"]) == ("ACME", "reader")
+    assert asked["CmkSecretConfig"] == {"KmsKeyArn": "arn:key"}
+    assert "CmkSecretConfig" not in source_location(made, ACCOUNT, {}, "arn:key")

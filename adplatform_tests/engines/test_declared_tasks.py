@@ -12,7 +12,8 @@ import pytest
 from adplatform.contracts.replication import ReplicatedSource
 from adplatform.engines.datasync import DataSync
 from adplatform.engines.declared_tasks import SOURCE, DeclaredTask
-from adplatform.engines.provided_tasks import provide, read_secret
+from adplatform.engines.handed_secrets import read_secret
+from adplatform.engines.provided_tasks import provide
 from adplatform.failures import PermanentFailure
 from adplatform.platform.access_keys import key_for
 from adplatform.platform.aws import Aws
@@ -28,7 +29,9 @@ def declare(store: dict[str, Any], bucket: str, name: str = "", **attributes: An
     assert declared.from_
     name = name or f"cloud {uuid.uuid4().hex[:8]}"
     where = (bucket, "landing/cloud/", "task-reports/cloud/")
-    return DeclaredTask("cloud", name, declared.from_, declared.transfer, *where, declared.role, declared.simulated)
+    return DeclaredTask(
+        "cloud", name, declared.from_, declared.transfer, *where, declared.role_name, declared.simulated
+    )
 
 
 def new_secret(aws: Aws, **members: str) -> str:
@@ -189,7 +192,7 @@ def test_a_bucket_of_another_account_is_read_with_its_own_role(aws: Aws) -> None
         client.describe_location_s3(LocationArn=task[end])["S3Config"]["BucketAccessRoleArn"]
         for end in ("SourceLocationArn", "DestinationLocationArn")
     ]
-    assert roles == [f"arn:aws:iam::{ACCOUNT}:role/reader", f"arn:aws:iam::{ACCOUNT}:role/adplatform-datasync"]
+    assert roles == [f"arn:aws:iam::{ACCOUNT}:role/reader", f"arn:aws:iam::{ACCOUNT}:role/adplatform-datasync-cloud"]
     assert findings(aws, declared) == []
 
 

@@ -38,7 +38,17 @@ DESCRIBED = {
         "CustomSecretConfig",
     ),
     "NFS": ("OnPremConfig", "MountOptions"),
-    "SMB": ("AgentArns", "User", "Domain", "MountOptions", "AuthenticationType", "DnsIpAddresses", "KerberosPrincipal"),
+    "SMB": (
+        "AgentArns",
+        "User",
+        "Domain",
+        "MountOptions",
+        "AuthenticationType",
+        "DnsIpAddresses",
+        "KerberosPrincipal",
+        "CmkSecretConfig",
+        "CustomSecretConfig",
+    ),
 }
 """The members of a request that DescribeLocation… gives back, by kind. Secrets are in none."""
 
