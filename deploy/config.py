@@ -77,6 +77,12 @@ class Database(Strict):
     """Whether a second one waits in another zone."""
 
 
+class Dms(Strict):
+    account_roles: bool = True
+    """Whether the roles are made that DMS looks for once in an account, ``dms-vpc-role`` and
+    ``dms-cloudwatch-logs-role``; false where somebody has made them already."""
+
+
 class Alarms(Strict):
     email: str | None = None
     """Who hears of alarms and failures."""
@@ -94,6 +100,7 @@ class Config(Strict):
     ui: Ui
     database: Database = Database()
     alarms: Alarms = Alarms()
+    dms: Dms = Dms()
     operators: list[Arn] = Field(default_factory=list)
     """Who may assume the operator's role; the account's own administrators by default."""
     spot_backfills: bool = False

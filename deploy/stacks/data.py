@@ -15,6 +15,7 @@ from adplatform.flow.retention import retention_rules
 from adplatform.flow.source import Source
 from adplatform.ledger.table import table_definition
 from adplatform.platform import names
+from deploy.engines import appflow
 from deploy.estate import DeployedSource, Estate
 from deploy.properties import lifecycle_rule
 from deploy.resources import ResourceStack
@@ -53,7 +54,8 @@ class DataStack(ResourceStack):
             logging = {"DestinationBucketName": access, "LogFilePrefix": f"{name.lower()}/"}
             wanted = _bucket(bucket, self._keys.data.key_arn, LoggingConfiguration=logging, **more)
             made = self.add(name, type="AWS::S3::Bucket", properties=wanted, retain=True, after=[logs])
-            self._policy(f"{name}Policy", bucket, bucket_policy(bucket), made)
+            policy, engines = bucket_policy(bucket), appflow.bucket_statements(estate) if name == "Raw" else []
+            self._policy(f"{name}Policy", bucket, {**policy, "Statement": [*policy["Statement"], *engines]}, made)
 
     def _access_logs(self, bucket: str) -> str:
         """S3 takes keys of its own alone for it (S3 User Guide, "Enabling server access logging")."""
@@ -148,8 +150,8 @@ class DataStack(ResourceStack):
         source, pattern = each.source, each.pattern
         if source.takes_files:
             self._queue(source, arrival_pattern(source))
-        elif isinstance(pattern, EngineFiles) and pattern.events:
-            self._queue(source, pattern.events)
+        if isinstance(pattern, EngineFiles) and pattern.events:
+            self._queue(pattern.reported_to, pattern.events)
         sender = getattr(each.model, "sender", None)
         if isinstance(sender, Sender):
             self._partner(each.name, sender)

@@ -4,6 +4,7 @@ from typing import Any
 
 from constructs import Construct
 
+from deploy.engines import appflow, datasync, dms
 from deploy.estate import Estate
 from deploy.resources import ResourceStack
 from deploy.stacks.keys import KeysStack
@@ -12,4 +13,8 @@ from deploy.stacks.keys import KeysStack
 class IngestionStack(ResourceStack):
     def __init__(self, scope: Construct, name: str, estate: Estate, keys: KeysStack, **settings: Any) -> None:
         super().__init__(scope, name, estate, **settings)
-        self._keys = keys
+        for engine in (appflow, datasync, dms):
+            engine.add(self, estate, keys)
+        network = estate.config.network
+        if network.vpc is not None:  # else the stack that makes the VPC knows its subnets
+            dms.add_network(self, estate, network.vpc, network.subnets)

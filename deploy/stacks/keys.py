@@ -3,12 +3,16 @@
 They have a stack of their own, because what is encrypted and who reads it are in several: none of these needs another.
 """
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from adplatform.platform import names
+from deploy.engines import appflow, datasync
 from deploy.estate import Estate
 
 
@@ -29,6 +33,8 @@ class KeysStack(cdk.Stack):
         self._used_by(self.messages, "events", "rule/*")
         self._used_by(self.messages, "cloudwatch", "alarm:*")
         self._logged(self.logs)
+        self._stated(self.data, appflow.data_key_statements(estate))
+        self._stated(self.secrets, [*appflow.secrets_key_statements(estate), *datasync.secrets_key_statements(estate)])
 
     def _key(self, concern: str, description: str) -> kms.Key:
         return kms.Key(
@@ -53,6 +59,10 @@ class KeysStack(cdk.Stack):
                 },
             )
         )
+
+    def _stated(self, key: kms.Key, statements: Iterable[Mapping[str, Any]]) -> None:
+        for statement in statements:
+            key.add_to_resource_policy(iam.PolicyStatement.from_json(statement))
 
     def _logged(self, key: kms.Key) -> None:
         """CloudWatch Logs encrypts the account's log groups with the key (its user guide, "Encrypt log data")."""
