@@ -11,6 +11,8 @@ from adplatform.platform import names
 
 CONNECTOR = r"^c-[0-9a-f]{17}$"
 """Transfer Family API reference, ConnectorId."""
+LATTICE = r"^arn:[a-z0-9-]+:vpc-lattice:[a-zA-Z0-9-]+:\d{12}:resourceconfiguration/rcfg-[0-9a-z]{17}$"
+"""Transfer Family API reference, ConnectorVpcLatticeEgressConfig."""
 KEY_TYPES = (
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
@@ -99,6 +101,16 @@ class SftpClient(SftpHost):
     at a time."""
 
 
+class Lattice(Strict):
+    """A way to a server in a private network, by VPC Lattice (Transfer Family user guide, "VPC connectivity for SFTP
+    connectors")."""
+
+    resource: Annotated[str, Field(pattern=LATTICE)]
+    """The ARN of the resource configuration of VPC Lattice that stands for the server."""
+    port: int = Field(default=22, ge=1, le=65535)
+    """The server's port there."""
+
+
 class SftpConnector(SftpHost):
     """A server that a connector of AWS Transfer Family reads."""
 
@@ -111,6 +123,11 @@ class SftpConnector(SftpHost):
     logging_role: str | None = Field(default=None, min_length=1, max_length=2048)
     """The IAM role, by name or ARN, with which the connector logs to CloudWatch why something failed; without one it
     does not log."""
+    security_policy: Annotated[str, Field(pattern=r"^TransferSFTPConnectorSecurityPolicy-[A-Za-z0-9-]+$")] | None = None
+    """Which algorithms it offers the server; by default AWS says."""
+    lattice: Lattice | None = None
+    """How it reaches a server in a private network; by default it goes over the internet, and ``host`` is where.
+    Otherwise ``host`` is what the server is called in messages."""
 
     @field_validator("host_keys")
     @classmethod

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from adplatform.local.signed import order
-from adplatform.platform.settings import PREFIX, Settings
 
 
 def make_function(
@@ -17,9 +16,3 @@ def make_function(
     """
     asked = {"service": "transfer", "what": "function", "target": arn, "handler": handler, "timeout": timeout}
     order(endpoint_url, {"ask": {**asked, "environment": dict(environment)}})
-
-
-def environment_of(settings: Settings) -> dict[str, str]:
-    """What a function needs of the settings."""
-    names = ("raw_bucket", "ledger_table", "failure_topic", "largest_file", "malware_scan")
-    return {f"{PREFIX}{name.upper()}": str(getattr(settings, name)) for name in names}

@@ -6,15 +6,14 @@ from contextlib import suppress
 from adplatform.engines.declared_tasks import DeclaredTask
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.sftp.server import UploadedFiles
+from adplatform.engines.sftp.workflow_functions import HANDLERS, environment_of, functions_of, time_of
 from adplatform.flow.services import Services
-from adplatform.local.functions import environment_of, make_function
+from adplatform.local.functions import make_function
 from adplatform.local.world.host import endpoint as host
 from adplatform.local.world.saas.accounts import DEMO_APP
 from adplatform.local.world.saas.endpoint import SIMULATED_URL
 from adplatform.local.world.shop.endpoint import DATABASE, READER, READER_PASSWORD, SIMULATED_HOST
 
-HANDLERS = "adplatform.engines.sftp.transfer_workflow"
-"""Where the handlers of managed workflows are."""
 SHOP = {
     "ServerName": SIMULATED_HOST,
     "Port": 5432,
@@ -42,15 +41,10 @@ def connect_functions(services: Services, pattern: UploadedFiles) -> None:
     workflow, declared = pattern.server.workflow, pattern.declared(services)
     if workflow is None or services.aws.endpoint_url is None:
         return
-    handlers = {
-        workflow.function: "custom_step",
-        workflow.partial_function: "partial_step",
-        workflow.exception_function: "exception_step",
-    }
-    environment = environment_of(services.settings)
-    for name, handler in handlers.items():
-        arn, timeout = declared.function(name), workflow.timeout.total_seconds()
-        make_function(services.aws.endpoint_url, arn, f"{HANDLERS}:{handler}", environment, timeout)
+    environment, seconds = environment_of(services.settings), time_of(workflow).total_seconds()
+    for name, handler in functions_of(workflow):
+        place = f"{HANDLERS}:{handler}"
+        make_function(services.aws.endpoint_url, declared.function(name), place, environment, seconds)
 
 
 def _connect_application(services: Services, pattern: EngineFiles) -> None:

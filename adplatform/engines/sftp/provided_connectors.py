@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from adplatform.contracts.sftp import SftpSource
-from adplatform.contracts.sftp_host import SftpConnector
+from adplatform.contracts.sftp_host import Lattice, SftpConnector
 from adplatform.engines.engine import Finding, Postponed
 from adplatform.failures import PermanentFailure, clipped
 from adplatform.flow.services import Services
@@ -150,9 +150,9 @@ class Connector:
         found, wanted = self.found(), self._wanted()
         with aws_failures(f"the connector of {self.declared.source}"):
             if found is None:
-                tags = {"Name": f"adplatform-{self.declared.source}", **self.tags}
-                listed = [{"Key": key, "Value": value} for key, value in tags.items()]
-                made = self._once.create_connector(**wanted, Tags=listed)
+                made = self._once.create_connector(
+                    **wanted, Tags=connector_tags(self.declared.source, self.tags[BUCKET])
+                )
                 self.ids[self.declared.source] = made["ConnectorId"]
                 return True
             self.ids[self.declared.source] = found
@@ -174,20 +174,10 @@ class Connector:
         return {tag["Key"]: tag["Value"] for page in pages for tag in page.get("Tags") or ()}
 
     def _wanted(self) -> dict[str, Any]:
-        logging = {"LoggingRole": self._arn(self.at.logging_role)} if self.at.logging_role else {}
-        return {
-            "Url": self.url,
-            "AccessRole": self.role,
-            **logging,
-            "SftpConfig": {
-                "UserSecretId": self._secret(),
-                "TrustedHostKeys": list(self.at.host_keys),
-                "MaxConcurrentConnections": self.at.connections,
-            },
-        }
+        return connector_request(self.at, self.services.account, self._secret())
 
     def _arn(self, role: str) -> str:
-        return role if role.startswith("arn:") else f"arn:aws:iam::{self.services.account}:role/{role}"
+        return role_arn(self.services.account, role)
 
     def _secret(self) -> str:
         """The ARN of the secret.
@@ -205,7 +195,14 @@ class Connector:
         config, remedy = said.get("SftpConfig") or {}, "`adplatform provision` changes it"
         if self.at.connector:
             remedy = "change one of them"
-        if said.get("Url", "").rstrip("/") not in (self.url, self.url.removesuffix(":22")):
+        if self.at.lattice is not None:
+            way = ((said.get("EgressConfig") or {}).get("VpcLattice") or {}).get("ResourceConfigurationArn")
+            if way != self.at.lattice.resource:
+                text = (
+                    f"connector {self.id} goes by {way or 'the internet'}, and {self.at.lattice.resource} is declared"
+                )
+                yield Finding(f"{text}: {remedy}")
+        elif said.get("Url", "").rstrip("/") not in (self.url, self.url.removesuffix(":22")):
             yield Finding(f"connector {self.id} is for {said.get('Url')}, and {self.url} is declared: {remedy}")
         trusted, declared = set(_bare(config.get("TrustedHostKeys"))), set(self.at.host_keys)
         if trusted != declared:
@@ -222,6 +219,10 @@ class Connector:
             yield Finding(f"connector {self.id} logs in by another secret than {self.at.secret}: {remedy}", fatal=False)
         if self.at.logging_role and said.get("LoggingRole") != (logs := self._arn(self.at.logging_role)):
             yield Finding(f"connector {self.id} does not log as {logs}, which is declared: {remedy}", fatal=False)
+        if self.at.security_policy and said.get("SecurityPolicyName") != self.at.security_policy:
+            has = said.get("SecurityPolicyName")
+            text = f"connector {self.id} has the security policy {has}, and {self.at.security_policy} is declared"
+            yield Finding(f"{text}: {remedy}", fatal=False)
         if config.get("MaxConcurrentConnections", 1) != self.at.connections:
             yield Finding(
                 f"connector {self.id} opens {config.get('MaxConcurrentConnections', 1)} connections, and "
@@ -249,6 +250,35 @@ class Connector:
         id = self.ids.pop(self.declared.source, self.at.connector)
         how = "make it, or correct `connector`" if self.at.connector else "`adplatform provision` makes another"
         return PermanentFailure(f"there is no connector {id}: {how}")
+
+
+def connector_request(at: SftpConnector, account: str, secret: str) -> dict[str, Any]:
+    """What CreateConnector and UpdateConnector are asked for, without tags; ``secret`` is the ARN of the log-in."""
+    return {
+        **({"EgressConfig": _egress(at.lattice)} if at.lattice else {"Url": at.url}),
+        "AccessRole": role_arn(account, at.role),
+        **({"LoggingRole": role_arn(account, at.logging_role)} if at.logging_role else {}),
+        **({"SecurityPolicyName": at.security_policy} if at.security_policy else {}),
+        "SftpConfig": {
+            "UserSecretId": secret,
+            "TrustedHostKeys": list(at.host_keys),
+            "MaxConcurrentConnections": at.connections,
+        },
+    }
+
+
+def connector_tags(source: str, bucket: str) -> list[dict[str, str]]:
+    """The tags by which the connector of a source is found again."""
+    tags = {"Name": f"adplatform-{source}", SOURCE: source, BUCKET: bucket}
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def role_arn(account: str, role: str) -> str:
+    return role if role.startswith("arn:") else f"arn:aws:iam::{account}:role/{role}"
+
+
+def _egress(lattice: Lattice) -> dict[str, Any]:
+    return {"VpcLattice": {"ResourceConfigurationArn": lattice.resource, "PortNumber": lattice.port}}
 
 
 def fingerprint(key: str) -> str:

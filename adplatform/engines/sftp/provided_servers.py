@@ -55,7 +55,7 @@ def provide(client: Any, secrets: Any, declared: DeclaredServer) -> str:
         for user in wanted.users:
             _user(client, declared, server, user)
             if wanted.workflow and wanted.workflow.decrypt:
-                _decryption_key(secrets, f"aws/transfer/{server}/{user.name}", wanted.workflow.decrypt.secret)
+                _decryption_key(secrets, decryption_secret(server, user.name), wanted.workflow.decrypt.secret)
         _lock_out(client, declared, server)
     return server
 
@@ -85,6 +85,43 @@ def workflows_of(declared: DeclaredServer) -> Mapping[str, dict[str, Any]]:
             "OnExceptionSteps": failed,
         },
     }
+
+
+def workflow_request(declared: DeclaredServer, occasion: str) -> dict[str, Any]:
+    """What CreateWorkflow is asked for, of an occasion of :func:`workflows_of`."""
+    return {
+        "Description": f"adplatform {declared.server.server} {occasion}",
+        **workflows_of(declared)[occasion],
+        "Tags": _as_tags({TAG: declared.server.server, BUCKET_TAG: declared.bucket}),
+    }
+
+
+def server_request(declared: DeclaredServer) -> dict[str, Any]:
+    """What CreateServer is asked for, without host key and workflows."""
+    wanted = declared.server
+    return {
+        "Protocols": ["SFTP"],
+        "Domain": "S3",
+        "IdentityProviderType": "SERVICE_MANAGED",
+        "EndpointType": wanted.endpoint.upper(),
+        **_settings(declared),
+        **({"EndpointDetails": _endpoint(wanted)} if wanted.endpoint == "vpc" else {}),
+        "Tags": _as_tags({"Name": wanted.server, TAG: wanted.server, BUCKET_TAG: declared.bucket}),
+    }
+
+
+def user_request(declared: DeclaredServer, user: SftpUser) -> dict[str, Any]:
+    """What CreateUser is asked for, without server and keys."""
+    return {
+        "UserName": user.name,
+        **_home(declared, user),
+        "Tags": _as_tags({SOURCE_TAG: declared.source, BUCKET_TAG: declared.bucket}),
+    }
+
+
+def decryption_secret(server: str, user: str) -> str:
+    """Where Transfer Family looks for the private key of a user (its user guide, "Manage PGP keys")."""
+    return f"aws/transfer/{server}/{user}"
 
 
 def session_policy(bucket: str, folder: str, user: SftpUser) -> dict[str, Any]:
@@ -117,16 +154,7 @@ def _server(client: Any, secrets: Any, declared: DeclaredServer) -> str:
     if found is not None:
         _update(client, declared, found)
         return found
-    request: dict[str, Any] = {
-        "Protocols": ["SFTP"],
-        "Domain": "S3",
-        "IdentityProviderType": "SERVICE_MANAGED",
-        "EndpointType": wanted.endpoint.upper(),
-        **_settings(declared),
-        "Tags": _as_tags({"Name": wanted.server, TAG: wanted.server, BUCKET_TAG: declared.bucket}),
-    }
-    if wanted.endpoint == "vpc":
-        request["EndpointDetails"] = _endpoint(wanted)
+    request = server_request(declared)
     if wanted.host_key_secret:
         request["HostKey"] = _secret(secrets, wanted.host_key_secret)
     if attached := _attached(client, declared):
@@ -193,12 +221,7 @@ def _workflow(client: Any, declared: DeclaredServer, occasion: str, steps: Mappi
             known = client.describe_workflow(WorkflowId=each["WorkflowId"])["Workflow"]
             if all(known.get(name, []) == wanted for name, wanted in steps.items()):
                 return str(each["WorkflowId"])
-    made = client.create_workflow(
-        Description=f"adplatform {declared.server.server} {occasion}",
-        **steps,
-        Tags=_as_tags({TAG: declared.server.server, BUCKET_TAG: declared.bucket}),
-    )
-    return str(made["WorkflowId"])
+    return str(client.create_workflow(**workflow_request(declared, occasion))["WorkflowId"])
 
 
 def _steps(declared: DeclaredServer, workflow: Workflow) -> Iterator[dict[str, Any]]:
@@ -231,19 +254,11 @@ def _custom(declared: DeclaredServer, name: str, function: str, workflow: Workfl
 
 
 def _user(client: Any, declared: DeclaredServer, server: str, user: SftpUser) -> None:
-    folder = folder_of(declared.prefix, user)
-    wanted = {
-        "HomeDirectoryType": "LOGICAL",
-        "HomeDirectoryMappings": [{"Entry": "/", "Target": f"/{declared.bucket}/{folder.rstrip('/')}"}],
-        "Policy": json.dumps(session_policy(declared.bucket, folder, user)),
-        "Role": declared.role(declared.server.role),
-    }
-    name = {"ServerId": server, "UserName": user.name}
+    wanted, name = _home(declared, user), {"ServerId": server, "UserName": user.name}
     try:
         known = client.describe_user(**name)["User"]
     except client.exceptions.ResourceNotFoundException:
-        tags = _as_tags({SOURCE_TAG: declared.source, BUCKET_TAG: declared.bucket})
-        client.create_user(**name, **wanted, SshPublicKeyBody=user.keys[0], Tags=tags)
+        client.create_user(ServerId=server, **user_request(declared, user), SshPublicKeyBody=user.keys[0])
         known = client.describe_user(**name)["User"]
     owner = {tag["Key"]: tag["Value"] for tag in known.get("Tags", ())}.get(SOURCE_TAG)
     if owner != declared.source:
@@ -254,6 +269,16 @@ def _user(client: Any, declared: DeclaredServer, server: str, user: SftpUser) ->
     if any(not _same(known.get(member), value) for member, value in wanted.items()):
         client.update_user(**name, **wanted)
     _keys(client, name, known, user.keys)
+
+
+def _home(declared: DeclaredServer, user: SftpUser) -> dict[str, Any]:
+    folder = folder_of(declared.prefix, user)
+    return {
+        "HomeDirectoryType": "LOGICAL",
+        "HomeDirectoryMappings": [{"Entry": "/", "Target": f"/{declared.bucket}/{folder.rstrip('/')}"}],
+        "Policy": json.dumps(session_policy(declared.bucket, folder, user)),
+        "Role": declared.role(declared.server.role),
+    }
 
 
 def _keys(client: Any, name: Mapping[str, str], known: Mapping[str, Any], wanted: Sequence[str]) -> None:
@@ -282,8 +307,7 @@ def _lock_out(client: Any, declared: DeclaredServer, server: str) -> None:
 
 
 def _decryption_key(secrets: Any, name: str, of: str) -> None:
-    """The secret where Transfer Family looks for the private key of a user (its user guide, "Manage PGP keys"), with
-    the key of another secret."""
+    """Make the secret with the private key of a user, with the key of another secret."""
     key = parse_key(of, _secret(secrets, of))
     members = {"PGPPrivateKey": key.data.decode(), **({"PGPPassphrase": key.passphrase} if key.passphrase else {})}
     wanted = json.dumps(members, sort_keys=True)

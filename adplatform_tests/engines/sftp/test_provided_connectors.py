@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adplatform.contracts.sftp_host import SftpConnector
-from adplatform.engines.sftp.provided_connectors import Connector, fingerprint
+from adplatform.engines.sftp.provided_connectors import Connector, connector_request, fingerprint
 from adplatform.failures import EnvironmentFailure, PermanentFailure
 from adplatform.flow.services import Services
 from adplatform_tests.support.connectors import make_connector
@@ -20,6 +20,9 @@ KEY = (
     "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBIuzGQJS4aKaED9uz9oi3N9NCaZj"
     "P4qNnkQez/JXKGIqh/sqcuWGCbnxmMKMdqeUvh5VIj5kNbrHgwOblS7yFDA="
 )
+
+POLICY = "TransferSFTPConnectorSecurityPolicy"
+LATTICE = "arn:aws:vpc-lattice:us-east-1:123456789012:resourceconfiguration/rcfg-0123456789abcdefg"
 
 
 @pytest.fixture
@@ -64,6 +67,7 @@ def test_a_connector_is_made_as_it_is_declared_and_only_once(fetched: Fetched) -
         ({"port": 1}, "sftp://127.0.0.1:1 is declared", True),
         ({"logging_role": "logs"}, ":role/logs, which is declared", False),
         ({"connections": 5}, "5 are declared", False),
+        ({"security_policy": f"{POLICY}-2023-07"}, f"{POLICY}-2023-07 is declared", False),
         ({"secret": "partner/other"}, "another secret than partner/other", False),
     ],
 )
@@ -161,3 +165,14 @@ def test_a_fingerprint_is_that_of_ssh_keygen(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(KEY)
     said = subprocess.run([ssh_keygen, "-lf", str(tmp_path / "key")], capture_output=True, text=True, check=True)
     assert fingerprint(KEY) == said.stdout.split()[1]
+
+
+def test_a_server_in_a_private_network_is_reached_by_lattice_in_the_place_of_its_address(fetched: Fetched) -> None:
+    changed = connector_of(fetched, lattice={"resource": LATTICE, "port": 2022})
+    asked = connector_request(changed.at, "123456789012", "arn:aws:secretsmanager:us-east-1:123456789012:secret:x")
+    assert asked["EgressConfig"]["VpcLattice"] == {"ResourceConfigurationArn": LATTICE, "PortNumber": 2022}
+    assert "Url" not in asked
+    assert [finding.fatal for finding in changed.findings(test=False)] == [True]
+    [text] = texts(changed)
+    assert "goes by the internet" in text
+    assert LATTICE in text

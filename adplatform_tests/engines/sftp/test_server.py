@@ -13,11 +13,12 @@ from adplatform.components import SftpFiles
 from adplatform.contracts.sftp import SftpSource
 from adplatform.engines.sftp.provided_servers import find_server
 from adplatform.engines.sftp.server import UploadedFiles, server_files
+from adplatform.engines.sftp.workflow_functions import environment_of
 from adplatform.flow.services import Services
 from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.uploads import Finding
 from adplatform.local.endpoint import ensure
-from adplatform.local.functions import environment_of, make_function
+from adplatform.local.functions import make_function
 from adplatform.platform.aws import Aws, local_aws
 from adplatform.resources.provisioning import provision_patterns
 from adplatform_tests.files.openpgp import Workshop
