@@ -15,6 +15,7 @@ from adplatform.flow.retention import put_lifecycle
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Settler
 from adplatform.flow.source import Source
+from adplatform.lake import personal_tags
 from adplatform.ledger.table import table_definition
 from adplatform.privacy.keys import create_key
 
@@ -45,6 +46,8 @@ def provision(
     _buckets(services)
     differences = put_lifecycle(services, PLATFORM_RULES, every)
     _ledger(services)
+    if services.settings.personal_tag:
+        personal_tags.provide(services.aws.client("lakeformation"), services.settings.personal_tag)
     create_key(services.secrets, services.settings.hash_key_secret, random_bytes)
     _topics(services)
     for source in every:

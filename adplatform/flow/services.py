@@ -68,10 +68,13 @@ class Services:
     def lake(self) -> "Lake":
         from adplatform.lake.catalog import Catalog
         from adplatform.lake.lake import Lake
+        from adplatform.lake.personal_tags import PersonalTags
 
+        key = self.settings.personal_tag
+        tags = PersonalTags(self.aws.client("lakeformation"), key) if key else None
         return Lake(
             self.store,
-            Catalog(self.glue),
+            Catalog(self.glue, tags=tags),
             self.ledger,
             memory_limit=self.settings.memory_limit,
             threads=self.settings.threads,

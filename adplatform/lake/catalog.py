@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.lake.personal_tags import PersonalTags
 from adplatform.lake.table import Named, TableSpec
 from adplatform.lake.views import VIEW, View
 from adplatform.lake.zones import JOINT, partition_values
@@ -73,10 +74,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Catalog:
-    """The Glue Data Catalog. ``glue`` is a boto3 client."""
+    """The Glue Data Catalog. ``glue`` is a boto3 client; columns get ``tags`` before what is new in them is shown."""
 
     glue: Any
     sleep: Callable[[float], None] = time.sleep
+    tags: PersonalTags | None = None
 
     def table(self, spec: Named) -> Table | None:
         found = self._get(spec)
@@ -263,19 +265,31 @@ class Catalog:
                 continue
             wanted = change(_evolved(found, spec))
             if wanted == _input(found):
+                self._tag(found)
                 return _table(found)
             check()
             self._replace(spec, wanted, found["VersionId"])
         raise TransientFailure(f"table {spec.qualified} is being changed by others; run again")
 
+    def tag(self, spec: Named) -> None:
+        """Tag the columns of a table that is there.
+
+        Raises:
+            PermanentFailure: Lake Formation does not know the tag, or refuses it.
+        """
+        if self.tags is not None and (found := self._get(spec)) is not None:
+            self._tag(found)
+
+    def _tag(self, found: Json) -> None:
+        if self.tags is not None:
+            self.tags.put(found)
+
     def ensure_database(self, spec: TableSpec) -> None:
         try:
             self.glue.get_database(Name=spec.database)
         except self.glue.exceptions.EntityNotFoundException:
-            source = spec.feed.split("/")[0]
-            database = {"Name": spec.database, "Description": f"Clean zone of source {source}."}
             try:
-                self.glue.create_database(DatabaseInput=database)
+                self.glue.create_database(DatabaseInput=database_input(spec.database, spec.feed.split("/")[0]))
             except self.glue.exceptions.AlreadyExistsException:
                 return
 
@@ -359,6 +373,11 @@ def is_iceberg(parameters: Mapping[str, str]) -> bool:
 def _described(spec: TableSpec) -> Json:
     """Glue does not return an empty description, so sending one would look like a change every time."""
     return {"Description": spec.description} if spec.description else {}
+
+
+def database_input(database: str, source: str) -> dict[str, str]:
+    """What CreateDatabase is asked for, of the clean zone of a source."""
+    return {"Name": database, "Description": f"Clean zone of source {source}."}
 
 
 def lineage(spec: TableSpec) -> dict[str, str]:

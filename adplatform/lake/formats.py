@@ -105,10 +105,12 @@ def show_in_iceberg(
     summary: Mapping[str, str],
     over: Callable[[Mapping[str, Partition]], bool] = lambda shown: True,
 ) -> bool:
-    """:func:`adplatform.lake.iceberg.commit.show`."""
+    """:func:`adplatform.lake.iceberg.commit.show`, and the tags of the table's columns."""
     from adplatform.lake.iceberg.commit import show
 
-    return show(lake, named, changes, check=check, summary=summary, over=over)
+    shown = show(lake, named, changes, check=check, summary=summary, over=over)
+    lake.catalog.tag(named)
+    return shown
 
 
 def move(lake: Lake, named: Named, table: Table, entry: Partition, check: Callable[[], None]) -> None:

@@ -51,6 +51,9 @@ class Settings:
     waits for it."""
     crawler_role: str = names.CRAWLER_ROLE
     """The IAM role, by name or ARN, with which Glue crawlers read the clean zone."""
+    personal_tag: str = ""
+    """The tag of Lake Formation that columns of clean tables get, with the kind of personal data that each holds or
+    ``none``; by default they get no tag."""
     simulated_amazon: str | None = None
     """Address of a simulated Amazon on this machine, for accounts that are declared as simulated."""
     subscribers: tuple[str, ...] = ()
@@ -118,6 +121,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         largest_file=_whole(environ, "LARGEST_FILE", defaults.largest_file),
         malware_scan=_scan(text("MALWARE_SCAN", defaults.malware_scan)),
         crawler_role=text("CRAWLER_ROLE", defaults.crawler_role),
+        personal_tag=text("PERSONAL_TAG", ""),
         simulated_amazon=_simulated(text("SIMULATED_AMAZON", "")),
         subscribers=tuple(s.strip() for s in text("SUBSCRIBERS", "").split(",") if s.strip()),
     )
