@@ -21,12 +21,14 @@ from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.crawled import crawled_tables, disagreements
 from adplatform.lake.table import table_name
+from adplatform.lake.zones import Zones
 from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.engine_run import EngineRun, Intention, IntentState
 from adplatform.ledger.messages import Unsent
 from adplatform.ledger.placements import Placement
 from adplatform.ledger.report import FETCHABLE
 from adplatform.platform.aws_errors import aws_failures
+from adplatform.platform.settings import Settings
 from adplatform.transform.compile import output_columns
 
 LOOK_THROUGH = timedelta(hours=1)
@@ -109,8 +111,13 @@ def provide_crawlers(services: Services, source: Source) -> None:
     Raises:
         PermanentFailure, TransientFailure: as ``adplatform.engines.declared_crawlers.provide``.
     """
-    for flow in crawled_flows(source):
-        provide(services.glue, crawler_of(services, flow))
+    for declared in declared_crawlers(services.settings, services.zones, source):
+        provide(services.glue, declared)
+
+
+def declared_crawlers(settings: Settings, zones: Zones, source: Source) -> list[DeclaredCrawler]:
+    """The crawlers of the source's tables."""
+    return [_declared(settings, zones, flow) for flow in crawled_flows(source)]
 
 
 def failed_crawls(services: Services, source: Source) -> list[FailedRun]:
@@ -159,8 +166,12 @@ def newest_published(
 
 
 def crawler_of(services: Services, flow: FeedFlow) -> DeclaredCrawler:
+    return _declared(services.settings, services.zones, flow)
+
+
+def _declared(settings: Settings, zones: Zones, flow: FeedFlow) -> DeclaredCrawler:
     partitioned = flow.feed.contract.partition_by is not None
-    return declared_crawler(services.settings, services.zones, flow.table, partitioned=partitioned)
+    return declared_crawler(settings, zones, flow.table, partitioned=partitioned)
 
 
 def _target(services: Services, flow: FeedFlow, verdicts: list[Verdict]) -> Target:

@@ -51,9 +51,14 @@ def drop_tables(glue: Any, database: str, tables: Iterable[CrawledTable]) -> Non
         glue.batch_delete_table(DatabaseName=database, TablesToDelete=names[start : start + _DROPPED_AT_ONCE])
 
 
+def database_input(database: str) -> dict[str, str]:
+    """What CreateDatabase is asked for."""
+    return {"Name": database, "Description": "What crawlers find; emptied after use."}
+
+
 def ensure_database(glue: Any, database: str) -> None:
     try:
-        glue.create_database(DatabaseInput={"Name": database, "Description": "What crawlers find; emptied after use."})
+        glue.create_database(DatabaseInput=database_input(database))
     except glue.exceptions.AlreadyExistsException:
         return
 
