@@ -4,8 +4,11 @@ import warnings
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.log_manager import DagsterLogHandler
 
 from adplatform.contracts.yaml_files import require_readable
+from adplatform.platform.json_logs import log_as_json
+from adplatform.platform.settings import read_settings
 
 
 @dg.definitions
@@ -14,6 +17,9 @@ def defs() -> dg.Definitions:
     # class is dagster-aws's own, of which every run would warn.
     for unused in ("Parameter `owners` of initializer `SensorDefinition", "Class `SecretsManagerResource`"):
         warnings.filterwarnings("ignore", unused, dg.BetaWarning)
+    if read_settings().env == "aws":
+        # In a run Dagster has our lines, and hands them to the handler that its instance has for that.
+        log_as_json(DagsterLogHandler)
     root = Path(__file__).parent
     require_readable(root / "defs")
     return dg.load_from_defs_folder(path_within_project=root)

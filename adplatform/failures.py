@@ -76,6 +76,11 @@ class PermanentFailure(_Failure):
     """Trying again cannot help: bad input, bad configuration, broken file. The message says what to do."""
 
 
+class SenderFailure(PermanentFailure):
+    """What was delivered breaks what its feed declares: whoever sent it has to send it again, or the declaration is
+    wrong."""
+
+
 class AccessRefused(PermanentFailure):
     """The credentials may not do it until somebody changes that; nothing is wrong with what was asked."""
 
@@ -101,6 +106,14 @@ class EnvironmentFailure(TransientFailure):
 
 class ClaimLost(TransientFailure):
     """Another run has the work, which is no failure of this one: it has nothing left to do."""
+
+
+def kind_of(error: Exception) -> str:
+    """Who has to act on a failure, as metrics count it: ``sender``, ``permanent`` for somebody of ours, or
+    ``transient`` for nobody yet."""
+    if isinstance(error, SenderFailure):
+        return "sender"
+    return "permanent" if isinstance(error, PermanentFailure) else "transient"
 
 
 def local_failure(what: str, error: OSError, place: Path | None = None) -> TransientFailure:

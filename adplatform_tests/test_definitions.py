@@ -161,6 +161,7 @@ def test_sensors_and_schedules_are_on_by_themselves(loaded: dg.Definitions) -> N
         "northwind_shop_runs",
         "failed_runs",
         "failing_ticks",
+        "measures",
         "stale_tables",
     }
     assert all(s.default_status is dg.DefaultSensorStatus.RUNNING for s in loaded.sensors or ())

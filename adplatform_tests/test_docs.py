@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from adplatform.platform.metrics import METRICS
+
 ROOT = Path(__file__).parents[1]
 FOLDERS = (
     "adplatform amazon benchmarks changes cli components contracts defs deploy docs engines extract files flow jobs "
@@ -29,3 +31,10 @@ def test_every_file_and_folder_that_a_document_names_exists(document: str) -> No
     named = set(PLACES.findall((ROOT / document).read_text(encoding="utf-8")))
     missing = {place for place in named if not (ROOT / place).exists() and not (ROOT / "adplatform" / place).exists()}
     assert missing - USERS == set()
+
+
+def test_the_readme_lists_every_metric_as_it_is() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text[text.index("## Watch it") : text.index("## How it maps to AWS")]
+    listed = [line for line in section.splitlines() if line.startswith("| `")]
+    assert listed == [f"| `{m.name}` | {m.unit} | {', '.join(m.dimensions)} | {m.meaning} |" for m in METRICS]

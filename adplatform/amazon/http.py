@@ -51,6 +51,14 @@ _LOGGERS = ("httpx", *(f"httpcore.{part}" for part in ("connection", "http11", "
 _ADDRESS = re.compile(r"(https?://[^/?\s\"']+)[^\s\"']*")
 
 
+Counted = Callable[[str, bool], None]
+"""Is told of a request: the operation, and whether it came too often."""
+
+
+def uncounted(_operation: str, _throttled: bool) -> None:
+    """For nobody's metrics."""
+
+
 @dataclass(frozen=True)
 class Limit:
     """The pace of an operation: ``rate`` calls per second after a burst."""
@@ -128,6 +136,7 @@ class _Received(NamedTuple):
 @dataclass(frozen=True)
 class AmazonHttp:
     """An HTTP client for one account. ``authorise`` turns a token and the client's id into the headers of the API.
+    ``counted`` is told of each request for an operation.
 
     From the first one on, what httpx logs in this process names hosts, and no more of an address.
     """
@@ -140,6 +149,7 @@ class AmazonHttp:
     sleep: Callable[[float], None]
     now: Callable[[], datetime]
     patience: timedelta = PATIENCE
+    counted: Counted = uncounted
 
     def __post_init__(self) -> None:
         for name in _LOGGERS:
@@ -179,9 +189,11 @@ class AmazonHttp:
             try:
                 answer = self._received(method, self.base + path, headers=sent, json=json, params=params)
             except httpx.HTTPError as e:
+                self.counted(operation, False)
                 return Answer(operation, Meaning(AnswerKind.TRANSIENT, f"no answer ({type(e).__name__})"))
             found = meaning(answer.status, answer.headers, answer.content, self.now())
             found = replace(found, text=without(found.text, token))
+            self.counted(operation, found.kind is AnswerKind.THROTTLED)
             log.debug("%s %s: %s %s", operation, bucket, answer.status, found.text)
             if announced := answer.headers.get(_ANNOUNCED_RATE):
                 self.limits.learn(name, announced)
@@ -328,6 +340,7 @@ def open_http(
     endpoint: str | None,
     patience: timedelta,
     headers: Mapping[str, str] | None = None,
+    counted: Counted = uncounted,
 ) -> AmazonHttp:
     """A client for the account whose credentials are in ``secret``. ``endpoint`` is a simulated Amazon in place of
     ``host``; ``directory`` is where tokens are shared; ``headers`` go with every request."""
@@ -335,7 +348,8 @@ def open_http(
     http = httpx.Client(timeout=timeout(patience), follow_redirects=False, trust_env=endpoint is None, headers=headers)
     token_url = f"{endpoint}/auth/o2/token" if endpoint else TOKEN_URL
     tokens = Tokens(http, token_url, secrets, secret, directory, ledger.now)
-    return AmazonHttp(http, endpoint or host, tokens, authorise, RateLimits(ledger), sleep, ledger.now, patience)
+    limits = RateLimits(ledger)
+    return AmazonHttp(http, endpoint or host, tokens, authorise, limits, sleep, ledger.now, patience, counted)
 
 
 def timeout(patience: timedelta) -> httpx.Timeout:

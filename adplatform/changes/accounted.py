@@ -6,6 +6,8 @@ from adplatform.changes.fold import Folded
 from adplatform.changes.made import MadeTable
 from adplatform.flow.services import Services
 from adplatform.lake.footers import rows_by_name
+from adplatform.platform import metrics
+from adplatform.platform.metrics import Metrics
 
 
 def unaccounted(services: Services, followed: MadeTable, done: Folded) -> list[str]:
@@ -17,6 +19,21 @@ def unaccounted(services: Services, followed: MadeTable, done: Folded) -> list[s
         PermanentFailure: a file is no Parquet file.
     """
     return [*_read(done), *_made(services, followed, done), *_changes(services, followed, done)]
+
+
+def count_merged(to: Metrics, followed: MadeTable, done: Folded) -> None:
+    """Count the changes of a merge that its run has just shown."""
+    to.put(
+        {
+            metrics.ROWS_IN: done.changes,
+            metrics.ROWS_CLEAN: done.applied,
+            metrics.ROWS_SUPERSEDED: done.superseded,
+            metrics.ROWS_UNPLACED: done.unplaced,
+        },
+        {metrics.SOURCE: followed.source, metrics.FEED: followed.target},
+        run_id=done.row.run_id,
+        merge=done.row.number,
+    )
 
 
 def _read(done: Folded) -> Iterator[str]:

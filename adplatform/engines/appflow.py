@@ -52,6 +52,7 @@ class AppFlow:
     declared: Mapping[str, Any] | None = None
 
     limits = Limits(
+        called="appflow",
         token=64,
         token_life=timedelta(hours=8),
         history=timedelta(days=30),

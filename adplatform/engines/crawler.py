@@ -45,6 +45,7 @@ class GlueCrawler:
     client_once: Callable[[], Any] | None = None
 
     limits = Limits(
+        called="crawler",
         history=timedelta(days=30),
         patience={RunState.UNSEEN: timedelta(minutes=15), RunState.RUNNING: timedelta(hours=6)},
     )

@@ -64,6 +64,7 @@ class DataSync:
     client_once: Callable[[], Any] | None = None
 
     limits = Limits(
+        called="datasync",
         history=timedelta(days=30),
         patience={
             RunState.UNSEEN: timedelta(minutes=15),

@@ -29,7 +29,7 @@ class DmsReplication:
     opening: Callable[[str], None]
     unfit: Callable[[], Sequence[Finding]] = lambda: ()
 
-    limits = Limits(history=timedelta(days=3650), patience={RunState.WAITING: timedelta(hours=1)})
+    limits = Limits("dms", history=timedelta(days=3650), patience={RunState.WAITING: timedelta(hours=1)})
 
     def check(self) -> Sequence[Finding]:
         self.dms.described()

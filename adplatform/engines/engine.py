@@ -15,13 +15,14 @@ from adplatform.ledger.engine_run import Intention, RunState
 
 @dataclass(frozen=True)
 class Limits:
-    """What an engine allows. ``token`` is the length of the token with which it takes repeated starts for one, 0 where
-    it has none, and ``token_life`` how long it remembers that. A run is shown for ``history``
-    after its end. ``patience`` says how long a run may stay in a state. One that ``proves_files`` says of each file
-    whether it was written, whatever became of the run. One that ``tells_cancelled`` calls a run that was stopped
-    otherwise than one that failed. Where a run brings everything each time, what it writes ``replaces`` what earlier
-    runs brought to the same date. One that is ``alone`` shows no runs that others start."""
+    """What an engine is ``called`` in metrics, and what it allows. ``token`` is the length of the token with which it
+    takes repeated starts for one, 0 where it has none, and ``token_life`` how long it remembers that. A run is shown
+    for ``history`` after its end. ``patience`` says how long a run may stay in a state. One that ``proves_files`` says
+    of each file whether it was written, whatever became of the run. One that ``tells_cancelled`` calls a run that was
+    stopped otherwise than one that failed. Where a run brings everything each time, what it writes ``replaces`` what
+    earlier runs brought to the same date. One that is ``alone`` shows no runs that others start."""
 
+    called: str
     token: int = 0
     token_life: timedelta = timedelta(0)
     history: timedelta = timedelta(days=30)

@@ -29,6 +29,7 @@ class Extractor:
     @property
     def limits(self) -> Limits:
         return Limits(
+            called="extractor",
             token=32,
             token_life=EVER,
             history=EVER,

@@ -69,6 +69,7 @@ class GlueJobEngine:
     @cached_property
     def limits(self) -> Limits:
         return Limits(
+            called="glue",
             history=timedelta(days=90),
             patience={
                 RunState.UNSEEN: timedelta(minutes=15),

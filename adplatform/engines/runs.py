@@ -20,6 +20,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.source import Source
 from adplatform.ledger.engine_run import WROTE, EngineRun, Intention, IntentState, RunState
 from adplatform.ledger.ledger import Ledger
+from adplatform.platform import metrics
 from adplatform.platform.aws_errors import aws_failures
 
 log = logging.getLogger(__name__)
@@ -322,6 +323,8 @@ class Watch:
         if target.release is not None and (going or not target.release(intention)):
             return intention
         ended = self.ledger.engine_runs.end(intention, state, why, run_id)
+        if ended is not None and state in (IntentState.LOST, IntentState.GIVEN_UP):
+            self.services.metrics.failed(self.source.name, "permanent", target=target.name, intention=intention.key)
         if state is IntentState.LOST:
             self._notices.gave_up(ended, "start a run yourself if none is going on")
         elif state is IntentState.GIVEN_UP and target.once:
@@ -370,7 +373,7 @@ class Watch:
         if patience and not row.final and not row.overdue and now - since > patience:
             why = f"it is {row.said or row.state} since {since:%Y-%m-%d %H:%M} UTC, longer than {patience}"
             self._notices.overdue(row, why)
-            row = runs.overdue(row, why) or row
+            row = self._overdue(target, row, why)
         return row
 
     def _asked_again(self, target: Target, row: EngineRun) -> EngineRun:
@@ -400,7 +403,7 @@ class Watch:
             # It may be mended, and what was written would be lost without it; other runs go on.
             if not row.overdue:
                 self._notices.overdue(row, str(e))
-            return row if row.overdue else runs.overdue(row, str(e)) or row
+            return row if row.overdue else self._overdue(target, row, str(e))
         landing = land(self.services, self.source, row, claims, replaces=target.engine.limits.replaces)
         row = landing.run
         silent = row.state is RunState.SUCCEEDED and not claims and not row.objects
@@ -408,7 +411,7 @@ class Watch:
         why = what_is_left(landing, nowhere=nowhere)
         if why and not target.once:
             self._notices.ended(row, why, failed=row.state not in WROTE or nowhere)
-        return runs.landed(row, why, failed=nowhere) or row
+        return self._counted(target, runs.landed(row, why, failed=nowhere)) or row
 
     def _judged(self, target: Target, judge: Callable[[EngineRun], str | None], row: EngineRun) -> EngineRun:
         """Keep what a run found that brings no objects."""
@@ -418,7 +421,37 @@ class Watch:
             found = row.message or f"it ended as {row.said}"
             if not target.once:
                 self._notices.ended(row, found, failed=True)
-        return row if found is None else self.ledger.engine_runs.landed(row, found) or row
+        return row if found is None else self._counted(target, self.ledger.engine_runs.landed(row, found)) or row
+
+    def _overdue(self, target: Target, row: EngineRun, why: str) -> EngineRun:
+        """Note that the run stays in a state for too long."""
+        noted = self.ledger.engine_runs.overdue(row, why)
+        if noted is not None:
+            self.services.metrics.put({metrics.ENGINE_RUNS_OVERDUE: 1}, self._of(target), target=target.name)
+        return noted or row
+
+    def _counted(self, target: Target, landed: EngineRun | None) -> EngineRun | None:
+        """The run as it landed, which only the look that has noted it counts."""
+        if landed is None:
+            return None
+        run, lasted = landed, None
+        if run.started_at and run.ended_at:
+            lasted = (run.ended_at - run.started_at).total_seconds()
+        failed = run.state not in WROTE
+        counts = {
+            metrics.ENGINE_RUNS: 1,
+            metrics.ENGINE_RUNS_FAILED: int(failed),
+            metrics.ENGINE_RUN_SECONDS: lasted,
+            metrics.ENGINE_RECORDS: run.records,
+            metrics.ENGINE_FAILED_RECORDS: run.failed,
+        }
+        self.services.metrics.put(counts, self._of(target), target=target.name, run=run.run_id)
+        if failed and not run.cancelled:
+            self.services.metrics.failed(self.source.name, "transient", target=target.name, run=run.run_id)
+        return landed
+
+    def _of(self, target: Target) -> dict[str, str]:
+        return {metrics.SOURCE: self.source.name, metrics.ENGINE: target.engine.limits.called}
 
 
 def slot_before(now: datetime, every: timedelta, offset: timedelta) -> datetime:

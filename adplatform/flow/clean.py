@@ -56,6 +56,8 @@ class Transformed:
     """Names the key of the digests that are kept beside those; "" when there are none."""
     filled: Mapping[str, int] = field(default_factory=dict)
     """Rows with a value by column, where that is watched."""
+    base: Publication | None = None
+    """The version of which it took over what it did not read; None where all files were read."""
     kept: bool = False
     """Whether its rows are those that readers see, under the hashing key that they are under."""
 
@@ -117,7 +119,8 @@ def transform_part(
     whole, every = extended(services, base, flow, staged, outcomes, work / "base")
     accounted = tuple(replace(each, version=version) for each in every)
     services.ledger.publications.put_part(flow.name, accounted, base.outcomes, recorded)
-    return _transformed(services, flow, day, promised, whole, accounted, keys, rows_before, new=staged)
+    transformed = _transformed(services, flow, day, promised, whole, accounted, keys, rows_before, new=staged)
+    return replace(transformed, base=base.row)
 
 
 def _read(

@@ -11,10 +11,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, TransientFailure, described
+from adplatform.failures import (
+    ClaimLost,
+    EnvironmentFailure,
+    PermanentFailure,
+    SenderFailure,
+    TransientFailure,
+    described,
+)
 from adplatform.flow import clean, lifecycle, raw
 from adplatform.flow.close import close
 from adplatform.flow.hashing_keys import HashingKeys
+from adplatform.flow.measures import count_judged, count_published
 from adplatform.flow.parts import Base, base_of
 from adplatform.flow.services import Services
 from adplatform.flow.shown import is_placed
@@ -26,6 +34,7 @@ from adplatform.lake.parts import Gone
 from adplatform.ledger.delivery import Delivery
 from adplatform.ledger.publications import FileOutcome, Publication, Versions
 from adplatform.platform.aws_errors import aws_failures
+from adplatform.platform.json_logs import about
 from adplatform.transform.compile import output_columns
 from adplatform.transform.values import OutputColumn
 
@@ -144,7 +153,8 @@ def working(
         with aws_failures(name):
             delivery = lifecycle.claim(services.ledger, flow, day, run_id)
             claimed = True
-            with directory as work:
+            facts = {"run_id": run_id, "source": flow.source, "feed": flow.name}
+            with directory as work, about(**facts, day=day, version=delivery.version):
                 yield Begun(services, flow, delivery, Path(work))
     except ClaimLost:
         raise
@@ -196,7 +206,7 @@ def judge(begun: Begun, audited: Audited = lambda _: None, keys: HashingKeys | N
     ``keys`` are those of a rotation.
 
     Raises:
-        PermanentFailure: the audit refuses it; what it found was given to ``audited`` before.
+        SenderFailure: the audit refuses it; what it found was given to ``audited`` before.
     """
     services, flow, day, version = begun.services, begun.flow, begun.delivery.day, begun.delivery.version
     if begun.shown:
@@ -209,9 +219,10 @@ def judge(begun: Begun, audited: Audited = lambda _: None, keys: HashingKeys | N
     if begun.lessened:
         transformed = clean.without_bounds(transformed)
     audited(transformed.findings)
+    count_judged(services.metrics, flow, begun.delivery, transformed)
     if transformed.refusals:
         reasons = "; ".join(f"{f.name}: {f.description}" for f in transformed.refusals)
-        raise PermanentFailure(f"{flow.name} {day}: the audit refused version {version}: {reasons}")
+        raise SenderFailure(f"{flow.name} {day}: the audit refused version {version}: {reasons}")
     return transformed
 
 
@@ -257,6 +268,9 @@ def publish(begun: Begun, judged: clean.Transformed | None) -> tuple[Publication
         columns = judged.staged.columns
     now = services.ledger.now()
     seconds = (now - (delivery.changed_at or now)).total_seconds()
+    if judged is not None and row is not None and not begun.lessened:
+        files = [each.object for each in (begun.added if judged.base else begun.objects)]
+        count_published(services.metrics, flow, delivery, judged, files, now, seconds)
     closed = begun.base.settled if judged is not None and begun.base and not flow.by_runs else 0
     return close(services, flow, delivery, seconds, row=row, closed=closed), columns
 

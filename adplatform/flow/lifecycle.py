@@ -6,7 +6,7 @@ Objects may arrive at any moment, so every step here applies to the delivery as 
 from dataclasses import replace
 from datetime import date, timedelta
 
-from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure
+from adplatform.failures import ClaimLost, EnvironmentFailure, PermanentFailure, kind_of
 from adplatform.flow.hindrances import begin_hindrance, end_hindrances
 from adplatform.flow.patience import after_failure, after_hindrance
 from adplatform.flow.services import Services
@@ -75,6 +75,8 @@ def fail(services: Services, flow: FeedFlow, day: date, run_id: str, error: Exce
         failed = deliveries.fail_attempt(flow.name, day, run_id, text, after_failure, visible=visible)
     if failed is None:
         return False
+    facts = {"feed": flow.name, "run_id": run_id, "day": day, "version": delivery.version}
+    services.metrics.failed(flow.source, kind_of(error), **facts)
     if isinstance(error, EnvironmentFailure):
         _notify_hindered(services, flow, delivery, error)
     elif delivery.hindered:

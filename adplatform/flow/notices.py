@@ -52,6 +52,7 @@ def notify_stuck(services: Services, source: str, problems: Iterable[Problem]) -
     """Notify of deliveries that newly cannot settle, and of whatever could not be sent before."""
     for problem in problems:
         log.error("%s %s: %s", problem.flow.name, problem.day, problem.error)
+        services.metrics.failed(source, problem.kind, feed=problem.flow.name, day=problem.day)
     send_unsent(services, source)
 
 

@@ -12,6 +12,7 @@ from adplatform.failures import PermanentFailure
 from adplatform.flow.source import Source
 from adplatform.lake.zones import Zones
 from adplatform.platform.clock import utc_now
+from adplatform.platform.metrics import Metrics
 from adplatform.platform.settings import Settings
 
 if TYPE_CHECKING:
@@ -94,6 +95,10 @@ class Services:
             self.topic_arn(topics.success or self.settings.success_topic),
             self.topic_arn(topics.failure or self.settings.failure_topic),
         )
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        return Metrics(self.settings.metrics, self.now)
 
     @cached_property
     def account(self) -> str:

@@ -15,7 +15,7 @@ from functools import cached_property, partial
 from hashlib import sha256
 from typing import Any, Protocol, TypeVar
 
-from adplatform.failures import EnvironmentFailure, PermanentFailure, TransientFailure
+from adplatform.failures import EnvironmentFailure, PermanentFailure, SenderFailure, TransientFailure, kind_of
 from adplatform.files.arrivals import (
     ListedFile,
     Settle,
@@ -113,6 +113,8 @@ class Problem:
     day: date
     error: str
     what: str = "cannot settle"
+    kind: str = "permanent"
+    """Who has to act (:func:`adplatform.failures.kind_of`)."""
 
     @property
     def subject(self) -> str:
@@ -184,7 +186,7 @@ class _Manifests:
     final: bool = True
 
 
-class UnusableManifests(PermanentFailure):
+class UnusableManifests(SenderFailure):
     """None of the manifests of a delivery can be met; the message is about the first."""
 
     def __init__(self, manifests: _Manifests) -> None:
@@ -323,7 +325,7 @@ class Settler:
                 with aws_failures(f"{flow.name} {row.day}"):
                     wait = known or self._settle(flow, delivery, listings, rule)
             except PermanentFailure as e:
-                problems += self._stuck(flow, row.day, str(e))
+                problems += self._stuck(flow, row.day, str(e), kind_of(e))
             except TransientFailure as e:
                 log.warning("%s", e)
                 waiting.append(Waiting(flow, row.day, Wait(str(e))))
@@ -648,12 +650,12 @@ class Settler:
         again = self.ledger.deliveries.launch_again(flow.name, delivery)
         return again or self.ledger.deliveries.get(flow.name, delivery.day)
 
-    def _stuck(self, flow: FeedFlow, day: date, error: str) -> list[Problem]:
+    def _stuck(self, flow: FeedFlow, day: date, error: str, kind: str = "permanent") -> list[Problem]:
         """Remember the error, so that people hear of it once."""
         delivery = self.ledger.deliveries.get(flow.name, day)
         if delivery.error == error or delivery.state in BUSY:
             return []
-        problem = Problem(flow, day, error)
+        problem = Problem(flow, day, error, kind=kind)
         return [problem] if self.ledger.deliveries.stuck(flow.name, delivery, error, problem.message) else []
 
     def _no_longer_stuck(self, flow: FeedFlow, day: date) -> None:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import replace
 
-from adplatform.failures import MAX_TEXT, PermanentFailure, clipped, listed
+from adplatform.failures import MAX_TEXT, SenderFailure, clipped, listed
 from adplatform.files.bad_file import BadFile
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.version import VersionObject
@@ -33,12 +33,12 @@ def require_no_bad_file(flow: FeedFlow, outcomes: Iterable[FileOutcome]) -> None
     """Refuse the delivery when a file of it was refused, unless the feed goes on without bad files.
 
     Raises:
-        PermanentFailure: names every refused file and its reason.
+        SenderFailure: names every refused file and its reason.
     """
     bad = [o for o in outcomes if o.outcome is Outcome.REFUSED]
     if bad:
         reasons = clipped(listed(map(_named, bad), separator="; "), MAX_TEXT // 2)
-        raise PermanentFailure(
+        raise SenderFailure(
             f"{flow.name}: {len(bad)} file(s) refused, nothing published: {reasons}. {flow.remedy}, or "
             "leave them out with `adplatform quarantine drop`. `adplatform ledger <file:...>` tells a file's name."
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,7 +20,8 @@ def at_once(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
     if len(every) < 2:
         return [work(item) for item in every]
     with ThreadPoolExecutor(max_workers=min(MOST, len(every)), thread_name_prefix="at-once") as pool:
-        futures = [pool.submit(work, item) for item in every]
+        # Each has what its caller's log lines are about.
+        futures = [pool.submit(copy_context().run, work, item) for item in every]
         wait(futures, return_when=FIRST_EXCEPTION)
         for future in futures:
             future.cancel()

@@ -56,6 +56,8 @@ class Settings:
     ``none``; by default they get no tag."""
     simulated_amazon: str | None = None
     """Address of a simulated Amazon on this machine, for accounts that are declared as simulated."""
+    metrics: bool = False
+    """Whether metrics are written to the standard output, where CloudWatch Logs makes them of its lines."""
     subscribers: tuple[str, ...] = ()
     """Who hears of success and failure: ``success=ops@example.com``, ``failure=https://hooks.example.com/x``."""
 
@@ -123,8 +125,15 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         crawler_role=text("CRAWLER_ROLE", defaults.crawler_role),
         personal_tag=text("PERSONAL_TAG", ""),
         simulated_amazon=_simulated(text("SIMULATED_AMAZON", "")),
+        metrics=_on(text("METRICS", "off"), "METRICS"),
         subscribers=tuple(s.strip() for s in text("SUBSCRIBERS", "").split(",") if s.strip()),
     )
+
+
+def _on(value: str, name: str) -> bool:
+    if value not in ("on", "off"):
+        raise PermanentFailure(f"{PREFIX}{name} is {value!r}: use on or off")
+    return value == "on"
 
 
 def _scan(policy: str) -> Literal["off", "if_scanned", "required"]:

@@ -40,6 +40,8 @@ def notify_reports(services: Services, account: Account, event: str, what: str, 
 def notify_given_up(services: Services, account: Account, reports: Iterable[Report | None]) -> None:
     """Notify people of those that are not asked for again by themselves."""
     given_up = [r for r in reports if r is not None and r.state is ReportState.FAILED and r.permanent]
+    for each in given_up:
+        services.metrics.failed(account.source, "permanent", feed=each.feed, report=each.key)
     reason = f"failed: {given_up[0].error}" if given_up else ""
     notify_reports(services, account, "report_failed", reason, given_up)
 

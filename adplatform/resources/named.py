@@ -166,6 +166,7 @@ class MachineResource(dg.ConfigurableResource[Any]):
     memory_limit: str = Field(default="2GB", description="Memory that a transformation may use.")
     threads: int = Field(default=2, description="Threads of a transformation.")
     tick_seconds: int = Field(default=25, description="Seconds that one look at a source may take.")
+    metrics: bool = Field(default=False, description="Write metrics to the standard output, for CloudWatch Logs.")
 
     def settings(self) -> Mapping[str, Any]:
         return {
@@ -174,6 +175,7 @@ class MachineResource(dg.ConfigurableResource[Any]):
             "memory_limit": self.memory_limit,
             "threads": self.threads,
             "tick_seconds": self.tick_seconds,
+            "metrics": self.metrics,
         }
 
     def clients(self) -> Clients:
@@ -248,5 +250,6 @@ def resources_of(settings: Settings) -> dict[str, Any]:
             memory_limit=settings.memory_limit,
             threads=settings.threads,
             tick_seconds=settings.tick_seconds,
+            metrics=settings.metrics,
         ),
     }

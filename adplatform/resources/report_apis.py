@@ -12,6 +12,7 @@ from adplatform.amazon.selling_partner.client import open_selling_partner
 from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform.platform.extras import LOCAL, extra
+from adplatform.platform.metrics import API_CALLS, API_THROTTLED, SOURCE, Metric
 from adplatform.platform.settings import Settings
 from adplatform.pull.account import Account
 
@@ -30,12 +31,17 @@ def open_api(services: Services, account: Account, patience: timedelta = PATIENC
         _keep_credentials(services, account)
     directory = services.settings.home / "tokens"
     given = (services.secrets, account.credentials, account.region, services.ledger, directory)
+
+    def counted(operation: str, throttled: bool) -> None:
+        values: dict[Metric, float | None] = {API_CALLS: 1, API_THROTTLED: int(throttled)}
+        services.metrics.put(values, {SOURCE: account.source}, operation=operation)
+
     if account.api == "selling_partner":
         marketplaces = account.wanted if account.vendor else ()
         return open_selling_partner(
-            *given, sleep=time.sleep, endpoint=endpoint, marketplaces=marketplaces, patience=patience
+            *given, sleep=time.sleep, endpoint=endpoint, marketplaces=marketplaces, patience=patience, counted=counted
         )
-    return open_ads(*given, sleep=time.sleep, endpoint=endpoint, patience=patience)
+    return open_ads(*given, sleep=time.sleep, endpoint=endpoint, patience=patience, counted=counted)
 
 
 def simulated_amazon(settings: Settings) -> str:
@@ -50,7 +56,6 @@ def simulated_amazon(settings: Settings) -> str:
 def _keep_credentials(services: Services, account: Account) -> None:
     """What the simulated Amazon takes is no secret; where the account's secret is missing, it is put there."""
     with extra(LOCAL):
-        from adplatform.local.world.amazon.accounts import DEMO_CREDENTIALS  # noqa: PLC0415 - as above
     secrets = services.secrets
     app = DEMO_CREDENTIALS["selling_partner" if account.api == "selling_partner" else "ads"]
     try:

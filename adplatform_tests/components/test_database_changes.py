@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from adplatform.components import DatabaseChanges
 from adplatform.components.assembly.automation import Looking, Tick
@@ -23,6 +24,7 @@ from adplatform.resources.provisioning import provision_patterns
 from adplatform_tests.support.changes import ORDERS, SCHEMA, sequence
 from adplatform_tests.support.databases import Database
 from adplatform_tests.support.dms import dms_task
+from adplatform_tests.support.measured import sums, values_of, with_metrics
 from adplatform_tests.support.platforms import Platform, make_platform, resources_with
 
 
@@ -69,6 +71,27 @@ def test_changes_are_merged_by_the_source_s_own_sensor(services: Services, insta
     made = instance.get_latest_materialization_event(dg.AssetKey(["clean", "shop", "orders"]))
     assert made and made.asset_materialization
     assert made.asset_materialization.metadata["dagster/row_count"].value == 1
+
+
+def test_every_change_of_a_merge_is_counted_once(
+    services: Services, instance: dg.DagsterInstance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    platform = platform_of(with_metrics(services), instance)
+    put(platform, "LOAD00000001.parquet", {"Op": "I", "id": 1, "status": "new"}, {"Op": "I", "id": 2, "status": "new"})
+    platform.process()
+    merged = [each for each in values_of(capsys.readouterr().out) if dict(each.dimensions).get("feed") == "orders"]
+    assert sums(merged) == {"rows_in": 2, "rows_clean": 2, "rows_superseded": 0, "rows_unplaced": 0}
+    put(
+        platform,
+        "20261101-000000001.parquet",
+        {"Op": "U", "id": 1, "status": "paid", "ar_h_change_seq": sequence(1)},
+        {"Op": "U", "id": 1, "status": "sent", "ar_h_change_seq": sequence(2)},
+    )
+    platform.process()
+    merged = [each for each in values_of(capsys.readouterr().out) if dict(each.dimensions).get("feed") == "orders"]
+    found = sums(merged)
+    assert found["rows_in"] == 2
+    assert found["rows_in"] == found["rows_clean"] + found["rows_superseded"] + found["rows_unplaced"]
 
 
 def test_a_file_that_is_lost_between_a_merge_and_its_check_fails_the_check(

@@ -10,6 +10,7 @@ from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.ledger.engine_run import WROTE, Intention, RunState
 
 LIMITS = Limits(
+    called="fake",
     token=64,
     token_life=timedelta(hours=8),
     history=timedelta(days=30),

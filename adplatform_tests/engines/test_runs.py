@@ -13,10 +13,12 @@ from adplatform.failures import PermanentFailure, TransientFailure, named
 from adplatform.flow.arrivals import Arrivals
 from adplatform.flow.budget import Budget
 from adplatform.ledger.engine_run import IntentState, RunState
+from adplatform.platform.metrics import Metrics
 from adplatform_tests.engines.fake_engine import LIMITS
 from adplatform_tests.engines.world import Brought
 from adplatform_tests.flow.fakes import client_error
 from adplatform_tests.flow.world import Crash
+from adplatform_tests.support.measured import Value, values_of
 
 
 @pytest.fixture
@@ -637,3 +639,69 @@ def test_whether_a_target_is_fit_is_looked_at_where_that_is_doubtful(brought: Br
     assert (doubts, brought.engine.starts) == ([], 1)
     [message] = brought.messages
     assert message[0] == "target_refused"
+
+
+@pytest.fixture
+def lines(brought: Brought) -> list[str]:
+    """What the platform writes as metrics."""
+    written: list[str] = []
+    brought.base.metrics = Metrics(True, brought.base.clock, written.append)
+    return written
+
+
+def counted(lines: list[str]) -> list[tuple[str, float]]:
+    """Values by name, that of failures with its kind."""
+    values = values_of("".join(lines))
+    assert {dict(each.dimensions)["source"] for each in values} <= {"crm"}
+    assert {dict(each.dimensions).get("engine", "fake") for each in values} <= {"fake"}
+    return [(_called(each), each.value) for each in values]
+
+
+def _called(value: Value) -> str:
+    return f"{value.name} {value['kind']}" if value.name == "failures" else value.name
+
+
+def test_a_run_that_has_landed_counts_once(brought: Brought, lines: list[str]) -> None:
+    brought.look()
+    run_id = brought.intentions()[0].run_id
+    brought.engine.write(run_id, "a.json")
+    brought.later(minutes=7)
+    brought.engine.end(run_id)
+    assert lines == []
+    brought.look()
+    assert dict(counted(lines)) == {
+        "engine_runs": 1,
+        "engine_runs_failed": 0,
+        "engine_run_seconds": 420,
+        "engine_records": 1,
+        "engine_failed_records": 0,
+    }
+    brought.look()
+    assert len(lines) == 1
+
+
+def test_runs_that_fail_until_they_are_given_up_count_as_failures_for_somebody(
+    brought: Brought, lines: list[str]
+) -> None:
+    for _ in range(20):
+        brought.look()
+        for run_id, each in brought.engine.executions.items():
+            if not each.run.final:
+                brought.engine.end(run_id, RunState.FAILED, message="quota used up")
+        brought.later(minutes=2)
+        if brought.intentions()[0].state is IntentState.GIVEN_UP:
+            break
+    found = counted(lines)
+    assert found.count(("failures transient", 1)) == found.count(("engine_runs_failed", 1)) == 3
+    assert found.count(("failures permanent", 1)) == 1
+
+
+def test_a_run_past_its_deadline_counts_when_that_is_noted(brought: Brought, lines: list[str]) -> None:
+    brought.look()
+    brought.later(hours=6)
+    for _ in range(3):
+        brought.look()
+    brought.later(hours=6)
+    for _ in range(3):
+        brought.look()
+    assert counted(lines).count(("engine_runs_overdue", 1)) == 1

@@ -19,6 +19,7 @@ from adplatform.lake.store import Store
 from adplatform.lake.zones import Zones
 from adplatform.ledger.ledger import Ledger
 from adplatform.platform.aws import Aws
+from adplatform.platform.metrics import Metrics
 from adplatform.platform.settings import Settings
 from adplatform_tests.flow.fakes import FakeDynamo, FakeS3, FakeSqs
 
@@ -113,6 +114,7 @@ class World:
     source: Source
     clock: Clock
     fuse: Fuse = field(default_factory=Fuse)
+    metrics: Metrics = field(default_factory=Metrics)
     reported: Callable[..., object] = lambda *_: None
 
     def notifier(self, _: Any) -> Hears:

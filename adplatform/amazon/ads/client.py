@@ -11,7 +11,17 @@ from urllib.parse import quote
 from zoneinfo import available_timezones
 
 from adplatform.amazon.answers import AnswerKind
-from adplatform.amazon.http import PATIENCE, Address, AmazonHttp, Answer, Limit, open_http, plain_text
+from adplatform.amazon.http import (
+    PATIENCE,
+    Address,
+    AmazonHttp,
+    Answer,
+    Counted,
+    Limit,
+    open_http,
+    plain_text,
+    uncounted,
+)
 from adplatform.amazon.reports import (
     Created,
     Discovered,
@@ -250,6 +260,7 @@ def open_ads(
     sleep: Callable[[float], None],
     endpoint: str | None = None,
     patience: timedelta = PATIENCE,
+    counted: Counted = uncounted,
 ) -> AdsReports:
     """The Ads API with the credentials in ``secret``. ``endpoint`` is a simulated Amazon in place of the real one;
     ``directory`` is where tokens are shared."""
@@ -258,4 +269,6 @@ def open_ads(
         return {"Authorization": f"Bearer {token}", "Amazon-Advertising-API-ClientId": client_id}
 
     given = (secrets, secret, HOSTS[region], ledger, directory)
-    return AdsReports(open_http(*given, authorise=authorise, sleep=sleep, endpoint=endpoint, patience=patience))
+    return AdsReports(
+        open_http(*given, authorise=authorise, sleep=sleep, endpoint=endpoint, patience=patience, counted=counted)
+    )

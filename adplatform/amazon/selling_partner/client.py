@@ -15,7 +15,17 @@ from zoneinfo import ZoneInfo
 
 from adplatform.amazon.answers import AnswerKind
 from adplatform.amazon.documents import content, error_details
-from adplatform.amazon.http import PATIENCE, Address, AmazonHttp, Answer, Limit, open_http, plain_text
+from adplatform.amazon.http import (
+    PATIENCE,
+    Address,
+    AmazonHttp,
+    Answer,
+    Counted,
+    Limit,
+    open_http,
+    plain_text,
+    uncounted,
+)
 from adplatform.amazon.reports import Created, Discovered, Document, Progress, ReportOrder, ReportStatus
 from adplatform.amazon.selling_partner.marketplaces import MARKETPLACES
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -358,6 +368,7 @@ def open_selling_partner(
     endpoint: str | None = None,
     marketplaces: tuple[str, ...] = (),
     patience: timedelta = PATIENCE,
+    counted: Counted = uncounted,
 ) -> SellingPartnerReports:
     """The Selling Partner API with the credentials in ``secret``; ``marketplaces`` are those of a vendor. ``endpoint``
     is a simulated Amazon in place of the real one; ``directory`` is where tokens are shared."""
@@ -369,5 +380,13 @@ def open_selling_partner(
 
     given = (secrets, secret, HOSTS[region], ledger, directory)
     named = {"User-Agent": agent}
-    api = open_http(*given, authorise=authorise, sleep=sleep, endpoint=endpoint, patience=patience, headers=named)
+    api = open_http(
+        *given,
+        authorise=authorise,
+        sleep=sleep,
+        endpoint=endpoint,
+        patience=patience,
+        headers=named,
+        counted=counted,
+    )
     return SellingPartnerReports(api, f"{region}/{secret}", marketplaces)

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 import dagster as dg
@@ -23,6 +23,7 @@ from adplatform.flow.automation_names import deadline_name, processing_name
 from adplatform.flow.budget import Budget
 from adplatform.flow.listing import Position, Round
 from adplatform.flow.looks import Progress, look_at
+from adplatform.flow.measures import due_dates
 from adplatform.flow.notices import notify_hindered, notify_refused, notify_stuck
 from adplatform.flow.private_directory import remove_left
 from adplatform.flow.provision import open_settler
@@ -42,8 +43,6 @@ from adplatform.transform.values import OutputColumn
 
 log = logging.getLogger(__name__)
 
-_DEADLINES = 3
-"""Dates whose deadline a tick asks about: the tick of an earlier one may have been skipped, or failed."""
 MOST_SHOWN = 5
 """Waiting deliveries that a tick names."""
 
@@ -199,8 +198,7 @@ def deadline_schedule(
     @unless_paused(source.name)
     def missed(context: dg.ScheduleEvaluationContext, ledger: LedgerResource) -> list[dg.RunRequest] | dg.SkipReason:
         services = services_of(ledger)
-        last = due_date(context.scheduled_execution_time, deadline)
-        days = [last - timedelta(days=n) for n in reversed(range(_DEADLINES))]
+        days = due_dates(context.scheduled_execution_time, deadline)
         asked = [
             dg.RunRequest(
                 run_key=key,
@@ -213,7 +211,7 @@ def deadline_schedule(
             and not services.ledger.deliveries.get(flow.name, day).version
             and not _was_judged(context, key)
         ]
-        return asked or dg.SkipReason(f"every date up to {last} was delivered or is known to be missed")
+        return asked or dg.SkipReason(f"every date up to {days[-1]} was delivered or is known to be missed")
 
     return missed
 
@@ -265,11 +263,6 @@ def standing(found: Look, progress: Progress) -> str:
 def _waits(waiting: Waiting) -> str:
     until = f" (until {waiting.wait.until:%Y-%m-%d %H:%M} UTC)" if waiting.wait.until else ""
     return f"{waiting.wait.because}{until}"
-
-
-def due_date(at: datetime, deadline: timedelta) -> date:
-    """The date whose deadline passes at ``at``: it ended ``deadline`` before."""
-    return (at.astimezone(UTC) - deadline).date() - timedelta(days=1)
 
 
 def run_tags(flow: FeedFlow) -> dict[str, str]:

@@ -18,6 +18,7 @@ from adplatform.flow.looks import LIST_EVERY
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.publications import Publication
+from adplatform.platform.json_logs import about
 from adplatform.resources.named import (
     CatalogResource,
     EnginesResource,
@@ -175,7 +176,8 @@ def asking_sensor(
 def look_at(automation: Automation, services: Services, instance: dg.DagsterInstance, how: Looking) -> Tick:
     """One look at a source. Of one that is paused everything is noted as ever, and nothing is started: whatever is due
     is so again at the next look. Runs of it that wait in Dagster's queue are taken out of it, which is no attempt."""
-    tick = automation.look(services, instance, how)
+    with about(source=automation.source):
+        tick = automation.look(services, instance, how)
     pause = services.ledger.pauses.of(automation.source)
     if pause is None:
         return tick

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 from dagster_aws.s3.resources import S3Resource
 
-from adplatform.changes.accounted import unaccounted
+from adplatform.changes.accounted import count_merged, unaccounted
 from adplatform.changes.fold import Folded, fold
 from adplatform.changes.folds_due import folds_due
 from adplatform.changes.made import MadeTable, history_columns
@@ -18,7 +18,7 @@ from adplatform.components.assembly.automation import Automation, Extended, Look
 from adplatform.components.assembly.delivery_assets import clean_key
 from adplatform.components.assembly.metadata import clean_schema, topic_metadata
 from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG, at_work, runs_of, say_of, work_ended
-from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure
+from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure, kind_of
 from adplatform.flow.private_directory import private_directory
 from adplatform.flow.services import Services
 from adplatform.flow.tried import failed
@@ -157,6 +157,7 @@ def _merging(context: dg.AssetExecutionContext, services: Services, followed: Ma
             except (PermanentFailure, TransientFailure) as e:
                 _failed(context, services, followed, claimed, e)
                 raise dg.Failure(f"{followed.name}: {e}", allow_retries=False) from e
+            count_merged(services.metrics, followed, done)
             yield done
         work_ended(context, services.ledger, followed.name)
 
@@ -170,6 +171,8 @@ def _failed(
 ) -> None:
     folds = services.ledger.folds
     after = failed(folds, folds.get(claimed.source, claimed.target), error, services.ledger.now())
+    if after is not None:
+        services.metrics.failed(followed.source, kind_of(error), feed=followed.name, run_id=context.run.run_id)
     if after is not None and after.state is not RunState.FAILED:
         # People hear of it when it is given up.
         say_of(context.instance, context.run.run_id, {NOTIFIED_TAG: "it is tried again"})

@@ -16,6 +16,7 @@ from adplatform.failures import EnvironmentFailure
 from adplatform.flow.settling import Ending
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.workers import WorkerIdentity, Workers, identity_of, started_at, this_worker
+from adplatform.platform.json_logs import about
 
 RUN_KEY_TAG = "dagster/run_key"
 BACKFILL_TAG = "dagster/backfill"
@@ -75,9 +76,12 @@ def at_work(context: dg.AssetExecutionContext | dg.OpExecutionContext, ledger: L
     :func:`work_ended` when nothing is left to do."""
     runner = _runner(context.instance, context.run)
     say_of(context.instance, context.run.run_id, {WORKER_TAG: str(runner)})
-    if FEED_TAG in context.run.tags:
-        context.log.info(returns(context.run.tags[FEED_TAG].partition("/")[0]))
-    with Workers(ledger).beating(context.run.run_id, work, runner):
+    feed = context.run.tags.get(FEED_TAG, "")
+    source = feed.partition("/")[0]
+    if feed:
+        context.log.info(returns(source))
+    facts = {"source": source, **({"feed": feed} if feed != source else {})} if feed else {}
+    with about(run_id=context.run.run_id, **facts), Workers(ledger).beating(context.run.run_id, work, runner):
         yield
 
 

@@ -44,7 +44,7 @@ class Listings:
     tells: bool = True
     wait: Callable[[float], None] = time.sleep
 
-    limits = Limits(history=timedelta(days=1), alone=True)
+    limits = Limits("transfer", history=timedelta(days=1), alone=True)
 
     def check(self) -> Sequence[Finding]:
         return self.findings() if self.tells else ()

@@ -50,6 +50,7 @@ class Transfers:
     findings: Callable[[], Sequence[Finding]]
 
     limits = Limits(
+        called="transfer",
         history=timedelta(days=7),
         patience={
             RunState.UNSEEN: timedelta(minutes=15),

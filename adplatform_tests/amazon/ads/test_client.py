@@ -65,6 +65,7 @@ class Amazon:
     api: AdsReports
     folder: Path
     slept: list[float] = field(default_factory=list)
+    counted: list[tuple[str, bool]] = field(default_factory=list)
 
     def answers(self, route: str, *answers: bytes) -> None:
         self.routes[route] = in_turn(*answers)
@@ -133,8 +134,18 @@ def amazon(shared: Shared, tmp_path: Path) -> Iterator[Amazon]:
             return at[0]
 
         ledger = Ledger(shared.dynamodb, shared.table, now)
-        api = open_ads(shared.secrets, name, "na", ledger, tmp_path / "tokens", sleep=sleep, endpoint=wire.url)
-        amazon = Amazon(wire, routes, at, tick, api, tmp_path, slept)
+        counted: list[tuple[str, bool]] = []
+        api = open_ads(
+            shared.secrets,
+            name,
+            "na",
+            ledger,
+            tmp_path / "tokens",
+            sleep=sleep,
+            endpoint=wire.url,
+            counted=lambda *request: counted.append(request),
+        )
+        amazon = Amazon(wire, routes, at, tick, api, tmp_path, slept, counted)
         amazon.answers(f"POST {REPORTS}", reply(200, amazon.report("PENDING")))
         amazon.reported(amazon.report())
         amazon.answers("GET /document", reply(200, BODY))
@@ -468,6 +479,7 @@ def test_a_burst_of_throttling_without_retry_after_is_waited_out(amazon: Amazon,
     amazon.answers(f"POST {REPORTS}", *[busy] * 4, reply(200, amazon.report("PENDING")))
     assert amazon.create() == Created(ID)
     assert len(amazon.asked(f"POST {REPORTS}")) == 5
+    assert [throttled for _, throttled in amazon.counted] == [True] * 4 + [False]
     assert sum(amazon.slept) >= 4
 
 

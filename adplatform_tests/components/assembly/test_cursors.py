@@ -56,6 +56,7 @@ SENSORS = [
     "clubcard_arrivals",
     "failed_runs",
     "failing_ticks",
+    "measures",
     "northwind_ads_reports",
     "northwind_arrivals",
     "northwind_cloud_runs",
