@@ -102,7 +102,7 @@ _OWN_KEYS = "All objects of its own prefix."
 _NO_RESOURCE = "The action knows no resource (Service Authorization Reference)."
 
 
-def execution_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
+def execution_statements(estate: Estate, keys: "KeysStack") -> list[Statement]:
     """ECS Developer Guide, "Amazon ECS task execution IAM role"."""
     repository = estate.arn("ecr", f"repository/{estate.config.image.repository}")
     streams = estate.arn("logs", f"log-group:{names.LOG_PREFIX}*:*")
@@ -115,7 +115,7 @@ def execution_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
     ]
 
 
-def code_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
+def code_statements(estate: Estate, keys: "KeysStack") -> list[Statement]:
     """Sensors look at what has arrived and at what engines do, and ask for runs."""
     return [
         *_ledger(estate, keys),
@@ -124,7 +124,7 @@ def code_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
     ]
 
 
-def daemon_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
+def daemon_statements(estate: Estate, keys: "KeysStack") -> list[Statement]:
     """It launches runs and watches over them; sensors work in the code server."""
     passed = [names.EXECUTION_ROLE, names.RUN_ROLE, *(names.RUN_ROLE_PREFIX + each.name for each in estate.sources)]
     cluster = estate.arn("ecs", f"cluster/{names.CLUSTER}")
@@ -151,7 +151,7 @@ def daemon_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
     ]
 
 
-def web_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
+def web_statements(estate: Estate, keys: "KeysStack") -> list[Statement]:
     """It shows what Dagster's database has and what steps have printed, and ends runs; it reads no data."""
     tasks = estate.arn("ecs", f"task/{names.CLUSTER}/*")
     return [
@@ -161,7 +161,7 @@ def web_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
     ]
 
 
-def run_statements(estate: Estate, keys: KeysStack, each: DeployedSource | None) -> list[Statement]:
+def run_statements(estate: Estate, keys: "KeysStack", each: DeployedSource | None) -> list[Statement]:
     """A run of a source works on what is the source's own; one of no source on none."""
     sources = [each] if each is not None else []
     return [
@@ -172,12 +172,12 @@ def run_statements(estate: Estate, keys: KeysStack, each: DeployedSource | None)
     ]
 
 
-def operator_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
+def operator_statements(estate: Estate, keys: "KeysStack") -> list[Statement]:
     """People who use the commands; those that show quarantined rows need the key of the quarantine, too."""
     return [*_ledger(estate, keys), *_looks(estate, keys, estate.sources)]
 
 
-def _ledger(estate: Estate, keys: KeysStack) -> list[Statement]:
+def _ledger(estate: Estate, keys: "KeysStack") -> list[Statement]:
     actions = [f"dynamodb:{each}" for each in _ROWS]
     return [
         allow(actions, estate.ledger, f"{estate.ledger}/index/{ACTIVE_INDEX}"),
@@ -185,7 +185,7 @@ def _ledger(estate: Estate, keys: KeysStack) -> list[Statement]:
     ]
 
 
-def _compute_logs(estate: Estate, keys: KeysStack, *actions: str) -> list[Statement]:
+def _compute_logs(estate: Estate, keys: "KeysStack", *actions: str) -> list[Statement]:
     objects = estate.bucket(estate.compute_logs, "compute-logs/*")
     return [
         allow(actions, objects, why="Each step has a log of its own."),
@@ -194,7 +194,7 @@ def _compute_logs(estate: Estate, keys: KeysStack, *actions: str) -> list[Statem
     ]
 
 
-def _looks(estate: Estate, keys: KeysStack, sources: Iterable[DeployedSource]) -> list[Statement]:
+def _looks(estate: Estate, keys: "KeysStack", sources: Iterable[DeployedSource]) -> list[Statement]:
     """What a look at sources needs: their queues, what lies in the raw zone, and people to notify."""
     every = list(sources)
     queues = [estate.queue(each.source) for each in every]
@@ -211,7 +211,7 @@ def _looks(estate: Estate, keys: KeysStack, sources: Iterable[DeployedSource]) -
     ]
 
 
-def _work(estate: Estate, keys: KeysStack, each: DeployedSource) -> list[Statement]:
+def _work(estate: Estate, keys: "KeysStack", each: DeployedSource) -> list[Statement]:
     """What a delivery needs: the clean tables of its source, the hashing key, and where its bad rows go."""
     database = f"{estate.settings.database_prefix}{each.name}"
     tables = [

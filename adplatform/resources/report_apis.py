@@ -56,6 +56,7 @@ def simulated_amazon(settings: Settings) -> str:
 def _keep_credentials(services: Services, account: Account) -> None:
     """What the simulated Amazon takes is no secret; where the account's secret is missing, it is put there."""
     with extra(LOCAL):
+        from adplatform.local.world.amazon.accounts import DEMO_CREDENTIALS  # noqa: PLC0415 - as above
     secrets = services.secrets
     app = DEMO_CREDENTIALS["selling_partner" if account.api == "selling_partner" else "ads"]
     try:
