@@ -69,3 +69,7 @@ def role_of(prefix: str, source: str) -> str:
         return name
     digest = sha256(source.encode()).hexdigest()[:8]
     return f"{name[: _ROLE_NAME - len(digest) - 1]}-{digest}"
+
+
+FEED_TAG, SOURCE_TAG = "adplatform/feed", "adplatform/source"
+"""Tags of Dagster's runs: the feed, as source and feed or the source alone, and the source that a job works for."""

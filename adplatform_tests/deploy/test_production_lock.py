@@ -63,6 +63,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
             "ADPLATFORM_ENV": "aws",
             "ADPLATFORM_HOME": str(tmp_path_factory.mktemp("volume")),
             "ADPLATFORM_BACKFILL_CAPACITY": "FARGATE_SPOT",
+            "ADPLATFORM_RUN_ROLES": "arn:aws:iam::111111111111:role/adplatform-run-",
             "ADPLATFORM_CODE_HOST": "code.adplatform.internal",
             "WORKSPACE": str(home / "workspace.yaml"),
         }

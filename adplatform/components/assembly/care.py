@@ -9,7 +9,7 @@ from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
 from adplatform.components.assembly.automation import unless_paused
 from adplatform.components.assembly.ownership import automated
-from adplatform.components.assembly.runs import at_work, work_ended
+from adplatform.components.assembly.runs import SOURCE_TAG, at_work, work_ended
 from adplatform.engines.crawls import crawl_watch
 from adplatform.engines.runs import Watch
 from adplatform.flow.collection import collect_source, compare_recent
@@ -87,7 +87,7 @@ def _job(source: Source, name: str, work: Callable[[Services, str], None], descr
             work(services, context.run.run_id)
         work_ended(context, services.ledger, context.op.name)
 
-    @dg.job(name=f"{source.name}_{name}", description=description)
+    @dg.job(name=f"{source.name}_{name}", description=description, tags={SOURCE_TAG: source.name})
     def whole() -> None:
         step()
 

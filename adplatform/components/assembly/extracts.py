@@ -12,7 +12,7 @@ from dagster_aws.s3.resources import S3Resource
 from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
 from adplatform.components.assembly.automation import Automation, Extended, Looking, Tick
-from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG, at_work, runs_of, say_of, work_ended
+from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG, SOURCE_TAG, at_work, runs_of, say_of, work_ended
 from adplatform.contracts.database import DatabaseSource
 from adplatform.extract.due import extracts_due
 from adplatform.extract.extraction import extract
@@ -99,7 +99,9 @@ def reading_jobs(readings: Readings, assets: Sequence[dg.AssetsDefinition]) -> l
     for each in assets:
         dated = each.partitions_def is not None
         of_jobs.setdefault(readings.deliveries_of(each.key.path[-1]) if dated else readings.deliveries, []).append(each)
-    return [extract_job(readings), *(dg.define_asset_job(job, selection=own) for job, own in of_jobs.items())]
+    tags = {SOURCE_TAG: readings.source}
+    deliveries = (dg.define_asset_job(job, selection=own, tags=tags) for job, own in of_jobs.items())
+    return [extract_job(readings), *deliveries]
 
 
 def extract_job(readings: Readings) -> dg.JobDefinition:
@@ -121,7 +123,7 @@ def extract_job(readings: Readings) -> dg.JobDefinition:
     @dg.job(
         name=readings.job,
         description=f"Reads a {readings.kind} of {readings.source} into the raw zone, {readings.how}.",
-        tags={"adplatform/source": readings.source},
+        tags={SOURCE_TAG: readings.source},
     )
     def extract_all() -> None:
         read()

@@ -34,6 +34,7 @@ from adplatform.components.assembly.runs import (
     FEED_TAG,
     RANGE_END,
     RANGE_START,
+    SOURCE_TAG,
     at_work,
     may_start,
     note_failure,
@@ -256,6 +257,7 @@ def reports_sensor(
     facts = [each for each in assets if clean_key(account, NAME) in each.keys]
     pulled = [each for each in assets if each not in facts]
     told = f"{BY_HAND} {returns(account.source)}"
+    of_account = {SOURCE_TAG: account.source}
     return source_sensor(
         account_automation(account, connect),
         f"{account.source}_reports",
@@ -265,8 +267,12 @@ def reports_sensor(
         status,
         jobs=[
             orders,
-            dg.define_asset_job(_pull_name(account), selection=pulled, description=told),
-            *([dg.define_asset_job(_fact_name(account), selection=facts, description=told)] if facts else []),
+            dg.define_asset_job(_pull_name(account), selection=pulled, description=told, tags=of_account),
+            *(
+                [dg.define_asset_job(_fact_name(account), selection=facts, description=told, tags=of_account)]
+                if facts
+                else []
+            ),
         ],
     )
 

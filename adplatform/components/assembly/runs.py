@@ -16,6 +16,7 @@ from adplatform.failures import EnvironmentFailure
 from adplatform.flow.settling import Ending
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.workers import WorkerIdentity, Workers, identity_of, started_at, this_worker
+from adplatform.platform import names
 from adplatform.platform.json_logs import about
 
 RUN_KEY_TAG = "dagster/run_key"
@@ -23,7 +24,7 @@ BACKFILL_TAG = "dagster/backfill"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 WORKER_TAG = "adplatform/worker"
 """The identity of the process of a run: from its creation where this process runs it, else from its first step."""
-FEED_TAG = "adplatform/feed"
+FEED_TAG, SOURCE_TAG = names.FEED_TAG, names.SOURCE_TAG
 NOTIFIED_TAG = "adplatform/told"
 """On a failed run of which people need not be notified, and why not."""
 FAILURE_TAG = "adplatform/failure"
