@@ -60,8 +60,11 @@ class Layout:
         day = _parse_day(groups["date"], self.date_format) if "date" in groups else last_modified.date()
         if day is None:
             return None
-        file = groups.get("file") or key.rsplit("/", 1)[-1]
-        part, reason = self._part(file)
+        # What stands for {file} may begin in the middle of a name.
+        begins = match.start("file") if "file" in groups else len(key)
+        named = key[key.rfind("/", 0, begins) + 1 :]
+        file = groups.get("file") or named
+        part, reason = self._part(file, named)
         return Place(day, part, file, reason)
 
     def day_prefix(self, day: date) -> str:
@@ -86,10 +89,11 @@ class Layout:
             )
         return key
 
-    def _part(self, file: str) -> tuple[Part, str]:
+    def _part(self, file: str, named: str) -> tuple[Part, str]:
+        """What a ``file`` is that is ``named`` so."""
         if self._marks(file):
             return Part.MARKER, ""
-        reason = noise(file)
+        reason = noise(named)
         return (Part.NOISE, reason) if reason else (Part.DATA, "")
 
     def is_marker(self, key: str) -> bool:

@@ -91,6 +91,24 @@ def test_noise_is_told_from_data_and_says_why(file: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("landing", "name", "part"),
+    [
+        ("inbound/creatives{file}", "inbound/creatives_20261127.csv", Part.DATA),
+        ("inbound/creatives{file}", "inbound/creatives.csv", Part.DATA),
+        ("inbound/creatives{file}", "inbound/creatives/.hidden", Part.NOISE),
+        ("inbound/creatives{file}", "inbound/creatives_a.csv.tmp", Part.NOISE),
+        ("{date}{file}", "2026-03-14_orders.csv", Part.DATA),
+        ("_exports/{file}.csv", "_exports/a.tmp.csv", Part.DATA),
+        ("in/{file}_{date}.csv", "in/_a_2026-03-14.csv", Part.NOISE),
+    ],
+)
+def test_the_name_of_the_object_says_whether_it_is_hidden(landing: str, name: str, part: Part) -> None:
+    place = layout(landing).place(f"landing/acme/{name}", NOW)
+    assert place is not None
+    assert place.part is part
+
+
+@pytest.mark.parametrize(
     ("arrival", "file", "part"),
     [
         ({"complete_when": "done_file"}, "_SUCCESS", Part.MARKER),
