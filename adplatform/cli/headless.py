@@ -3,7 +3,7 @@
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,8 +15,9 @@ from rich.text import Text
 from adplatform import components
 from adplatform.components.assembly import ownership
 from adplatform.components.assembly.alerts import failure_of_run
-from adplatform.components.assembly.automation import Automation, Looking, Tick, look_at
+from adplatform.components.assembly.automation import Automation, Looking, Tick, launchable, look_at
 from adplatform.components.assembly.errors import step_error
+from adplatform.components.assembly.partitions import partitions_in
 from adplatform.components.assembly.report_assets import day_of
 from adplatform.components.assembly.runs import (
     FEED_TAG,
@@ -29,10 +30,12 @@ from adplatform.components.assembly.runs import (
     was_stopped,
 )
 from adplatform.definitions import defs
+from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.budget import Budget, in_turns
 from adplatform.flow.services import Services
 from adplatform.ledger.workers import this_worker
 from adplatform.patterns import faultless_defs
+from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.extras import LOCAL, extra
 from adplatform.platform.settings import Settings
 
@@ -74,7 +77,8 @@ def process(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Finished]:
-    """Settle and run what is due, scheduled feeds too, until nothing was due for ``patience`` seconds.
+    """Settle and run what is due, scheduled feeds too, until nothing was due for ``patience`` seconds. A source that
+    cannot be looked at has failed, and holds up no other.
 
     ``watch`` gets what happens, for a progress display, and ``stands`` in the end what each source waits for.
 
@@ -86,18 +90,22 @@ def process(
     idle_since = clock()
     cursors: dict[str, str | None] = {}
     at_end: set[str] = set()
+    unseen: dict[str, str] = {}
     while True:
         ownership.require(services.ledger, instance)
         ticks: dict[str, Tick] = {}
         for each in automations:
             budget = Budget.of(services.settings.tick_seconds, clock)
             how = Looking(budget, cursors.get(each.source), since, everything=True, list_every=timedelta(0))
-            ticks[each.source] = tick = look_at(each, services, instance, how)
+            found = _look(each, services, instance, how)
+            said, unseen[each.source] = unseen.get(each.source, ""), found if isinstance(found, str) else ""
+            if said != unseen[each.source]:
+                yield Finished(each.source, "", not unseen[each.source], unseen[each.source])
+            if isinstance(found, str):
+                continue
+            ticks[each.source] = tick = launchable(found, partitions_in(loaded), instance)
             cursors[each.source] = tick.cursor
-            for new in each.new_partitions(services, instance):
-                instance.add_dynamic_partitions(new.partitions_def_name, list(new.partition_keys))
-            for event in tick.events:
-                instance.report_runless_asset_event(event)
+            _tell(instance, tick, each.new_partitions(services, instance))
         requests, began = list(in_turns(tick.requests for tick in ticks.values())), clock()
         for request in requests:
             watch(f"{request.tags[FEED_TAG]} {_dates(request)}".rstrip())
@@ -115,6 +123,23 @@ def process(
         else:
             watch("waiting for more files")
             sleep(0.5)
+
+
+def _look(automation: Automation, services: Services, instance: dg.DagsterInstance, how: Looking) -> Tick | str:
+    """What there is to do for a source, or why nobody can tell."""
+    try:
+        with aws_failures(automation.source):
+            return look_at(automation, services, instance, how)
+    except (PermanentFailure, TransientFailure) as e:
+        return str(e)
+
+
+def _tell(instance: dg.DagsterInstance, tick: Tick, partitions: Iterable[dg.AddDynamicPartitionsRequest]) -> None:
+    """Have Dagster know of new partitions and of what was seen, as its daemon has after a tick."""
+    for new in partitions:
+        instance.add_dynamic_partitions(new.partitions_def_name, list(new.partition_keys))
+    for event in tick.events:
+        instance.report_runless_asset_event(event)
 
 
 def run_request(

@@ -11,6 +11,7 @@ import dagster as dg
 from adplatform.cli.headless import declared_automations, opened, run_request
 from adplatform.components.assembly import ownership
 from adplatform.components.assembly.automation import Automation
+from adplatform.components.assembly.partitions import is_partition, partitions_in
 from adplatform.components.assembly.runs import runs_of
 from adplatform.definitions import defs
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -64,7 +65,7 @@ def work_of(
 
     def make(flow: FeedFlow, day: date) -> str:
         request = automation_of[flow.source].request(flow, day)
-        if _is_partition(loaded, request, instance):
+        if is_partition(partitions_in(loaded), request, instance):
             finished = run_request(loaded, request, services, instance)
             return "" if finished.success else f"{flow.name} {day}: {finished.error}"
         try:
@@ -82,12 +83,3 @@ def work_of(
         instance.report_runless_asset_event(event)
 
     return Work(settler, make, runs_of(services.ledger, instance), temp, run_id, time.sleep, watch, closed)
-
-
-def _is_partition(loaded: dg.Definitions, request: dg.RunRequest, instance: dg.DagsterInstance) -> bool:
-    """Whether there can be such a run: not of a date before a start that was raised since, nor of a scope that an
-    account has no longer."""
-    with dg.partition_loading_context(dynamic_partitions_store=instance):
-        specs = [loaded.resolve_assets_def(key).specs_by_key[key] for key in request.asset_selection or ()]
-        partitions = [spec.partitions_def for spec in specs if spec.partitions_def is not None]
-        return all(each.has_partition_key(request.partition_key or "") for each in partitions)

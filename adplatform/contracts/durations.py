@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 # One spelling for the parser and the JSON Schema, whose regular expressions are ECMAScript's.
-_PATTERN = r"^\s*[0-9]+(\.[0-9]+)?\s*(s|m|h|d)\s*$"
-_DURATION = re.compile(_PATTERN)
+PATTERN = r"^\s*[0-9]+(\.[0-9]+)?\s*(s|m|h|d)\s*$"
+_DURATION = re.compile(PATTERN)
 _SECONDS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
 MAX_SECONDS = 10_000 * 86_400
 
@@ -42,6 +42,6 @@ Duration = Annotated[
     timedelta,
     BeforeValidator(
         parse_duration,
-        json_schema_input_type=Annotated[str, Field(pattern=_PATTERN, examples=["30s", "15m", "2h", "3d"])],
+        json_schema_input_type=Annotated[str, Field(pattern=PATTERN, examples=["30s", "15m", "2h", "3d"])],
     ),
 ]

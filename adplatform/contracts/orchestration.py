@@ -8,9 +8,9 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from adplatform.contracts.durations import Duration
+from adplatform.contracts.durations import PATTERN, parse_duration
 
 _OWNER = re.compile(r"team:.+|[A-Za-z0-9_][A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
 _TAG_KEY = re.compile(r"([A-Za-z0-9_.-]{1,63}/)?[A-Za-z0-9_.-]{1,63}")
@@ -95,4 +95,10 @@ TagKey = Annotated[str, AfterValidator(_tag_key)]
 TagValue = Annotated[str, AfterValidator(_tag_value)]
 Cron = Annotated[str, AfterValidator(_cron)]
 """Minute, hour, day of the month, month, day of the week; or ``@daily`` and the like."""
-FreshWithin = Annotated[Duration, AfterValidator(_fresh)]
+FreshWithin = Annotated[
+    timedelta,
+    BeforeValidator(
+        parse_duration, json_schema_input_type=Annotated[str, Field(pattern=PATTERN, examples=["90m", "36h", "3d"])]
+    ),
+    AfterValidator(_fresh),
+]

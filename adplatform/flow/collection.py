@@ -3,12 +3,13 @@ readers cannot reach any more is removed."""
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import TypeVar
 
-from adplatform.failures import clipped
+from adplatform.failures import PermanentFailure, TransientFailure, clipped
 from adplatform.flow.originals import expire_originals
 from adplatform.flow.retention import expire
 from adplatform.flow.services import Services
@@ -25,6 +26,7 @@ from adplatform.platform.settings import Settings
 from adplatform.transform.compile import output_columns, partition_column
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 RECENT = timedelta(days=2)
 """For how long after its publication a delivery is compared with the catalog every hour; later it is once a day."""
@@ -52,7 +54,8 @@ def collect_source(
     merged = [flow for flow in source.derived if flow.feed.partition_by is None]
     folds = [services.ledger.folds.get(flow.source, flow.feed.name) for flow in source.derived]
     kept = {location for row in folds for location in _begun_with(services, row)}
-    for flow in (*tables_of(source), *source.derived):
+
+    def collected_of(flow: FeedFlow) -> Collected:
         table = named_table(services.settings, flow)
         keep = timedelta(days=settings.keep_days)
         collected = collect(
@@ -69,7 +72,28 @@ def collect_source(
         )
         if not dry_run:
             report(services, flow, collected.compared, whole=True)
-        yield flow, replace(collected, originals=expire_originals(services, flow, dry_run=dry_run))
+        return replace(collected, originals=expire_originals(services, flow, dry_run=dry_run))
+
+    yield from each_in_turn((*tables_of(source), *source.derived), collected_of)
+
+
+def each_in_turn(flows: Iterable[FeedFlow], work: Callable[[FeedFlow], T]) -> Iterator[tuple[FeedFlow, T]]:
+    """What comes of each, whatever becomes of the others.
+
+    Raises:
+        PermanentFailure, TransientFailure: that of the first that failed, once all have had their turn.
+    """
+    failures: list[PermanentFailure | TransientFailure] = []
+    for flow in flows:
+        try:
+            done = work(flow)
+        except (PermanentFailure, TransientFailure) as e:
+            log.warning("%s: %s", flow.table, e)
+            failures.append(e)
+        else:
+            yield flow, done
+    if failures:
+        raise failures[0]
 
 
 def _begun_with(services: Services, row: Fold) -> Iterator[str]:
@@ -105,16 +129,22 @@ def compare_recent(services: Services, source: Source, run_id: str) -> Iterator[
     scopes = [scope.id for scope in services.ledger.scopes.of_source(source.name)]
     temp = services.settings.temp
     temp.mkdir(parents=True, exist_ok=True)
-    for flow in (*tables_of(source), *source.derived):
+
+    def compared_of(flow: FeedFlow) -> Compared | None:
         with aws_failures(f"the table of {flow.table}"):
             recent = {
                 scope: services.ledger.placements.of_feed(f"{flow.table}/{scope}" if scope else flow.table, since)
                 for scope in ["", *scopes]
             }
-            if any(recent.values()):
-                compared = _compare(services, flow, _partitions(services.ledger, flow, recent), run_id, temp)
-                report(services, flow, compared, whole=False)
-                yield flow, compared
+            if not any(recent.values()):
+                return None
+            compared = _compare(services, flow, _partitions(services.ledger, flow, recent), run_id, temp)
+            report(services, flow, compared, whole=False)
+            return compared
+
+    for flow, compared in each_in_turn((*tables_of(source), *source.derived), compared_of):
+        if compared is not None:
+            yield flow, compared
 
 
 def tables_of(source: Source) -> list[FeedFlow]:

@@ -305,15 +305,33 @@ class Settler:
         object under KMS an ETag of its own, so such a repeat is published again: harmless, only not free.)
 
         Raises:
-            PermanentFailure: no manifest of the sender can be used, and it is not to settle ``anyway``.
+            PermanentFailure: no manifest of the sender can be used, and it is not to settle ``anyway``; or it is, and
+                no run can have its date.
         """
+        if anyway:
+            self._require_date(flow, delivery.day)
         done = self._settle(flow, delivery, _Listings(), anyway=anyway)
         return None if isinstance(done, Wait) else done
+
+    def _require_date(self, flow: FeedFlow, day: date) -> None:
+        if day < flow.feed.start_date:
+            raise PermanentFailure(
+                f"{flow.name} {day}: the date is before the feed's start_date {flow.feed.start_date}; lower that, or "
+                "leave the files where they are"
+            )
+        if not_begun(day, self.ledger.now()):
+            raise PermanentFailure(
+                f"{flow.name} {day}: the date has not begun (UTC), and is no partition before; settle it then, or have "
+                "the files moved to the date that they are of"
+            )
 
     def _look_at(self, flow: FeedFlow, row: Delivery, runs: Runs, rule: str, listings: _Listings) -> Look:
         if row.day < flow.feed.start_date:
             early = f"its date is before the feed's start_date {flow.feed.start_date}: lower that to process it"
             return _look(problems=self._stuck(flow, row.day, early) if row.error != early else [])
+        ahead = not_begun(row.day, self.ledger.now())
+        if ahead and row.state is not DeliveryState.RUNNING:
+            return _look(waiting=[Waiting(flow, row.day, ahead)])
         problems: list[Problem] = []
         waiting: list[Waiting] = []
         hindrances: list[EnvironmentFailure] = []

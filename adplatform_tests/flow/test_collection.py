@@ -10,10 +10,11 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from adplatform.contracts.feed import Feed
-from adplatform.flow.collection import collect_source, compare_recent, report
+from adplatform.failures import PermanentFailure, TransientFailure
+from adplatform.flow.collection import collect_source, compare_recent, each_in_turn, report
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
-from adplatform.flow.source import Source, make_source
+from adplatform.flow.source import FeedFlow, Source, make_source
 from adplatform.lake.agreement import Compared
 from adplatform.lake.catalog import Partition
 from adplatform.lake.table import table_name
@@ -237,3 +238,19 @@ def test_an_older_date_of_a_table_that_each_delivery_replaces_is_closed_with_a_n
     assert newest is not None
     assert newest.note == ""
     assert scene.compare() == [(0, 0)]
+
+
+@pytest.mark.parametrize("failure", [PermanentFailure, TransientFailure])
+def test_a_table_that_fails_keeps_no_other_from_its_turn_and_is_reported_in_the_end(failure: type[Exception]) -> None:
+    feeds = [Feed(name=name, start_date=YESTERDAY, columns={"id": "int"}) for name in ("a", "b", "c")]
+
+    def work(flow: FeedFlow) -> str:
+        if flow.feed.name == "a":
+            raise failure("a cannot be read")
+        return f"{flow.feed.name} is done"
+
+    turns, done = each_in_turn(make_source("acme", "raw", feeds).feeds, work), []
+    with pytest.raises(failure, match="a cannot be read"):
+        for _, result in turns:
+            done.append(result)
+    assert done == ["b is done", "c is done"]

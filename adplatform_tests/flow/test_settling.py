@@ -1060,3 +1060,30 @@ def test_a_retry_that_changed_nothing_does_not_count(world: World) -> None:
     assert failed.retry(world).changed
     again = failed.retry(world)
     assert (again.changed, "changed meanwhile" in again.sentence) == (False, True)
+
+
+# -- dates of which there can be no run
+
+
+@pytest.mark.parametrize("days", [1, 400])
+def test_a_date_that_has_not_begun_is_not_settled_by_an_operator_either(world: World, days: int) -> None:
+    ahead = TODAY + timedelta(days=days)
+    row = replace(delivery(world, day=ahead), arrivals=1)
+    with pytest.raises(PermanentFailure, match=f"acme/quiet {ahead}: the date has not begun"):
+        world.settler.settle(world.flow("quiet"), row, anyway=True)
+
+
+def test_a_date_before_the_feeds_start_is_not_settled_by_an_operator_either(world: World) -> None:
+    early = world.flow("quiet").feed.start_date - timedelta(days=1)
+    row = replace(delivery(world, day=early), arrivals=1)
+    with pytest.raises(PermanentFailure, match=f"acme/quiet {early}: the date is before the feed's start_date"):
+        world.settler.settle(world.flow("quiet"), row, anyway=True)
+
+
+def test_a_settled_date_that_has_not_begun_waits_for_it_and_holds_up_no_other(world: World) -> None:
+    settled(world)
+    world.clock.pass_by(timedelta(days=-1))
+    look = world.settler.look(NOBODY)
+    assert (look.due, [each.wait.because for each in look.waiting]) == ((), ["its date has not begun"])
+    world.clock.pass_by(timedelta(days=1))
+    assert world.tick(NOBODY) == [f"acme/quiet:{TODAY}:v1:a1"]

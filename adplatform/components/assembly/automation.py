@@ -1,6 +1,7 @@
 """What starts the runs of a source: one look, the same for its sensor and for a process without a daemon."""
 
 import functools
+import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -12,7 +13,9 @@ from dagster_aws.s3.resources import S3Resource
 from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
 from adplatform.components.assembly.ownership import automated
+from adplatform.components.assembly.partitions import PartitionsOf, is_partition
 from adplatform.components.assembly.runs import BACKFILL_TAG, FEED_TAG
+from adplatform.failures import listed
 from adplatform.flow.budget import Budget
 from adplatform.flow.looks import LIST_EVERY
 from adplatform.flow.services import Services
@@ -29,6 +32,8 @@ from adplatform.resources.named import (
     services_of,
 )
 from adplatform.transform.values import OutputColumn
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -189,6 +194,24 @@ def look_at(automation: Automation, services: Services, instance: dg.DagsterInst
     return replace(tick, requests=(), standing=f"{pause}{waits}", waits=True)
 
 
+def launchable(tick: Tick, partitions: PartitionsOf, instance: dg.DagsterInstance) -> Tick:
+    """The tick without requests that Dagster would refuse, and with it the whole tick: they hold up no others."""
+    possible = tuple(each for each in tick.requests if is_partition(partitions, each, instance))
+    refused = [each for each in tick.requests if each not in possible]
+    if not refused:
+        return tick
+    named = listed(f"{each.tags.get(FEED_TAG, '')} {each.partition_key}" for each in refused)
+    log.error("no run can be started, as these dates are no partitions: %s", named)
+    return replace(tick, requests=possible, standing=f"{tick.standing}; no run of {named}, which are no partitions")
+
+
+def _partitions(context: dg.SensorEvaluationContext) -> PartitionsOf:
+    repository = context.repository_def
+    if repository is None:
+        return lambda _: None
+    return lambda key: repository.asset_graph.get(key).partitions_def
+
+
 def unless_paused(source: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """For the schedules of a source: they skip while it is paused. The function takes ``ledger`` among others."""
 
@@ -211,7 +234,7 @@ def looked(
 ) -> dg.SensorResult:
     """One look, as the tick of a sensor."""
     how = Looking(Budget.of(services.settings.tick_seconds, clock), context.cursor)
-    tick = look_at(automation, services, context.instance, how)
+    tick = launchable(look_at(automation, services, context.instance, how), _partitions(context), context.instance)
     return dg.SensorResult(
         run_requests=list(tick.requests),
         skip_reason=None if tick.requests else tick.standing,
