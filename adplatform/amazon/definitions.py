@@ -92,6 +92,7 @@ def feed(dataset: Dataset, start_date: date, landing: str) -> Feed:
         columns=(*dataset.columns, *(c for c in STAMPS if c.name not in own)),
         format=FileFormat(kind="ndjson", compression="gzip"),
         schema_policy=dataset.schema_policy,
+        duplicate_content="allow",
     )
 
 

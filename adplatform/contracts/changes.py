@@ -56,6 +56,8 @@ class ChangedTable(MergedFeed):
     """The column of the files with ``$AR_H_CHANGE_SEQ``, by which changes are in order."""
     time_field: str = "dms_ts"
     """The column of the files with the time of a change: ``TimestampColumnName`` of the endpoint."""
+    duplicate_content: Literal["ignore", "refuse", "allow"] = "allow"
+    """Files with the same bytes: read, as an engine writes them, and knows no names of a sender's."""
     landing: str = "{table}/{file}"
     """Fixed: DMS writes to a folder for the schema and one for the table."""
     format: FileFormat = FileFormat(kind="parquet")

@@ -77,6 +77,8 @@ class TableFeed(MergedFeed):
     """How often it is read. By default only when somebody asks, with `adplatform engines start`."""
     offset: Duration = timedelta(0)
     """How long after midnight (UTC), or after full multiples of ``every``, it is read."""
+    duplicate_content: Literal["ignore", "refuse", "allow"] = "allow"
+    """Files with the same bytes: read, as an engine writes them, and knows no names of a sender's."""
     landing: str = "{feed}/dt={date}/*/{file}"
     """Where the chunks lie below the source's own prefix; the run is a folder."""
     format: FileFormat = EXTRACTED

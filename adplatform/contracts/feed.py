@@ -126,6 +126,14 @@ class Feed(Contract):
     bad_file: Literal["refuse", "quarantine"] = "refuse"
     """A file that is damaged, unreadable or breaks the layout: refuse the delivery, or go on without the file."""
 
+    duplicate_content: Literal["ignore", "refuse", "allow"] = "ignore"
+    """A file with the bytes of another of its date, under another name: ``ignore`` (default) leaves it out and says so,
+    ``refuse`` treats it as a bad file, ``allow`` reads it like any other. With a ``key`` it is read unless it is to be
+    refused, since its rows are known by that."""
+    duplicate_days: int = Field(default=0, ge=0, le=400)
+    """In how many dates before its own a file's bytes are looked for, too; by default in none, as a file that is whole
+    each day may be the same on two."""
+
     @model_validator(mode="after")
     def _crawled_as_it_is_kept(self) -> Self:
         if self.crawl:

@@ -119,6 +119,8 @@ class FlowFeed(Feed):
     """Conditions that records must meet to be brought; by default all are."""
     include_deleted: bool = False
     """Whether deleted records are brought, too, as long as the application shows them; only Salesforce does."""
+    duplicate_content: Literal["ignore", "refuse", "allow"] = "allow"
+    """Files with the same bytes: read, as an engine writes them, and knows no names of a sender's."""
     landing: str = "{flow}/schemaVersion_*/{date:%Y/%m/%d}/*/{file}"
     """Where the flow's files lie below the source's own prefix, which is the bucket prefix of its destination: the
     schema version, the date and the execution id are folders."""

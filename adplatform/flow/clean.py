@@ -15,6 +15,7 @@ from adplatform.files.unpack import unpack
 from adplatform.flow.claims import claims_of
 from adplatform.flow.hashing_keys import HashingKeys, hashing_keys, one_key_finding, require_current
 from adplatform.flow.parts import Base, basis, extended, fits
+from adplatform.flow.repeats import judged, repeats, said_of
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.verdicts import bad, require_no_bad_file
@@ -112,7 +113,7 @@ def transform_part(
         Gone: the base is not there any more. Otherwise as :func:`transform_version`.
     """
     keys = hashing_keys(services, flow)
-    staged, outcomes, recorded = _read(services, flow, day, version, added, work, keys)
+    staged, outcomes, recorded = _read(services, flow, day, version, added, work, keys, base.outcomes.values())
     if not fits(base, flow, staged, keys):
         return None
     (work / "base").mkdir()
@@ -131,8 +132,15 @@ def _read(
     objects: Sequence[VersionObject],
     work: Path,
     keys: HashingKeys | None,
+    before: Iterable[FileOutcome] = (),
 ) -> tuple[Staged, tuple[FileOutcome, ...], Recorded]:
-    """What the files become, what became of each, with counts, and what was recorded of the version before."""
+    """What the files become, what became of each, with counts, and what was recorded of the version before. ``before``
+    are the outcomes of files of the date that are taken over.
+
+    Raises:
+        PermanentFailure: a file has the bytes of another, and the feed refuses that. Otherwise as
+            :func:`transform_version`.
+    """
     recorded = services.ledger.publications.recorded(flow.name, day, version)
     landed = recorded.all
     outcomes = {item.origin: landed[item.origin] for item in objects}
@@ -142,7 +150,12 @@ def _read(
         if outcomes[item.origin].outcome is Outcome.LOADED
     ]
     inputs: dict[str, tuple[InputFile, ...]] = {}
-    for (item, _, folder), outcome in zip(wanted, at_once(partial(_fetched, services), wanted), strict=True):
+    fetched = list(zip(wanted, at_once(partial(_fetched, services), wanted), strict=True))
+    repeated = repeats(services, flow, day, ((item, outcome) for (item, _, _), outcome in fetched), before)
+    for (item, _, folder), outcome in fetched:
+        if item.origin in repeated:
+            outcomes[item.origin] = replace(outcome, outcome=Outcome.REPEATED)
+            continue
         ordinal = sum(len(files) for files in inputs.values())
         outcomes[item.origin], inputs[item.origin] = _unpacked(flow, item, outcome, ordinal, folder)
     try:
@@ -151,6 +164,11 @@ def _read(
         services.ledger.publications.put_file_outcomes(flow.name, tuple(outcomes.values()))
         raise
     counted = tuple(_counted(outcomes[origin], staged, inputs.get(origin, ())) for origin in outcomes)
+    if repeated:
+        counted = judged(flow, counted, repeated, {item.origin: item for item in objects})
+        if any(each.outcome is Outcome.REFUSED for each in counted):
+            services.ledger.publications.put_file_outcomes(flow.name, counted)
+            require_no_bad_file(flow, counted)
     return staged, counted, recorded
 
 
@@ -242,7 +260,8 @@ def publish_version(
         manifest=row.manifest_key,
         first=first,
     )
-    note = "" if published.result is not Result.SUPERSEDED else _not_shown(flow, table, day, version, published)
+    hidden = "" if published.result is not Result.SUPERSEDED else _not_shown(flow, table, day, version, published)
+    note = "; ".join(filter(None, (hidden, said_of(transformed.outcomes))))
     shown = with_details(services.store, flow.name, counted, published.locations, staged.reasons)
     done = replace(shown, note=note, files=published.files if len(published.files) <= _MOST_FILES else {})
     return done if services.ledger.publications.note(flow.name, done) else None
@@ -348,8 +367,8 @@ def _fetched(services: Services, wanted: tuple[VersionObject, FileOutcome, Path]
         if not outcome.prepared_key:
             return replace(outcome, sha256=download(services.s3, item.object, local))
         prepared = services.s3.get_object(Bucket=services.zones.raw_bucket, Key=outcome.prepared_key)
-        save(prepared["Body"], local, prepared["ContentLength"], item.object.file_id)
-        return outcome
+        content = save(prepared["Body"], local, prepared["ContentLength"], item.object.file_id)
+        return replace(outcome, decrypted_sha256=content)
 
 
 def _unpacked(

@@ -22,12 +22,13 @@ _HIGHEST_PADDED = 1000
 
 
 class Outcome(StrEnum):
-    """What became of one file. EMPTY is an outcome, not an error."""
+    """What became of one file. EMPTY is an outcome, not an error; REPEATED has the bytes of another file."""
 
     LOADED = "loaded"
     EMPTY = "empty"
     REFUSED = "refused"
     QUARANTINED = "quarantined"
+    REPEATED = "repeated"
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class FileOutcome:
     reason: str = ""
     bytes: int = 0
     sha256: str = ""
+    decrypted_sha256: str = ""
     rows_in: int = 0
     clean: int = 0
     superseded: int = 0
@@ -97,6 +99,11 @@ class FileOutcome:
     decryption_key: str = ""
     file_id: str = ""
     """What the file is called where its name must not be (:func:`adplatform.ledger.objects.file_id`)."""
+
+    @property
+    def content(self) -> str:
+        """The SHA-256 of what is read of the file, "" where it was not fetched."""
+        return self.decrypted_sha256 or self.sha256
 
     @property
     def called(self) -> str:

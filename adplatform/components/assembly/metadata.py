@@ -95,6 +95,7 @@ def publication_metadata(flow: FeedFlow, publication: Publication) -> Mapping[st
         "adplatform/quarantine_reasons": dict(publication.reasons),
         "adplatform/locations": list(publication.locations),
         "adplatform/location_count": publication.location_count,
+        **({"adplatform/note": publication.note} if publication.note else {}),
         "adplatform/ledger": ledger_hint(flow, str(publication.day)),
     }
 
