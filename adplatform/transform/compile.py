@@ -204,7 +204,8 @@ def _expression(contract: Contract, column: Column, reading: frozenset[str] = fr
     where, hidden = f"column {column.name}", column.pii or column.drop
     types = {c.name: c.data_type for c in contract.columns if hidden or not (c.pii or c.drop)}
     reading |= {column.name}
-    tree = expressions.parse(str(column.expression), where, {n: t for n, t in types.items() if n not in reading})
+    known = {n: t for n, t in types.items() if n not in reading}
+    tree = expressions.parse(str(column.expression), where, known, exact=column.data_type.name == "decimal")
     if column.data_type.name in ("int", "bigint") and not expressions.is_whole(tree, types):
         why = "may have a fraction; make the column decimal or double"
         raise expressions.BadExpression(where, str(column.expression), why)
@@ -239,6 +240,10 @@ def _reasons(contract: Contract) -> Iterator[str]:
         yield f"case when not try({condition}) then 'check:{check.name}' end"
 
 
+def _typed_columns(contract: Contract) -> dict[str, DataType]:
+    return {c.name: c.data_type for c in contract.columns}
+
+
 def _kept(contract: Contract, column: Column, value: str) -> str:
     """The ``value`` of a column, NULL where it breaks the contract and is excused."""
     faults = " or ".join(f"({fault})" for fault, _ in _faults(contract, column, value)) if column.unless else ""
@@ -265,6 +270,10 @@ def _type_faults(contract: Contract, column: Column, value: str) -> Iterator[tup
         absent = rules.is_absent(column, contract.format.null_values)
         if column.required:
             yield absent, f"required:{name}"
+    if column.expression:
+        for tree in expressions.unreadable(column.expression, f"column {name}", _typed_columns(contract)):
+            cond = _over_values(contract, exp.Paren(this=tree), frozenset({name})).sql("duckdb")
+            yield f"try({cond})", f"bad_{column.data_type.name}:{name}"
     if column.data_type.name != "string":
         yield f"{value} is null and not ({absent})", f"bad_{column.data_type.name}:{name}"
     if name == contract.partition_by and column.expression:

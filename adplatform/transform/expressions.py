@@ -1,18 +1,23 @@
 """The part of Spark SQL that computed columns and row checks may use: the part that all engines compute alike.
 
-Division is in double and NULL by zero, integers are added and multiplied as decimals, ``lower`` and ``upper`` change A
+Division is in double and NULL by zero; in a decimal column division of exact numbers by a number such as 1000000 or 4,
+whose reciprocal ends, is exact. Text is cast to decimal alone, and judged as strictly as a column of that type: what is
+no such number is a bad value. Integers are added and multiplied as decimals, ``lower`` and ``upper`` change A
 to Z only, ``trim`` strips blanks only. What engines read or print differently (text to number, double to text or
 integer, date arithmetic, regular expressions) is refused: declare a column of the wanted type instead.
 """
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
+from fractions import Fraction
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from adplatform.contracts.types import DataType
+from adplatform.contracts.types import DataType, parse_type
 from adplatform.failures import PermanentFailure, clipped
+from adplatform.transform import rules
 
 _UPPER, _LOWER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
 _FUNCTIONS = (
@@ -35,6 +40,8 @@ _DEEPEST = 100
 """Operations within operations: what writes an expression down again works down the tree, as deep as Python lets it."""
 _CASTS = (exp.DType.TEXT, exp.DType.VARCHAR, exp.DType.DOUBLE, exp.DType.DECIMAL, exp.DType.DATE)
 _INEXACT_TEXT = ("double", "timestamp")
+_MOST_DIGITS = 12
+"""Of a reciprocal: with those of a bigint they are within the 38 that engines compute with."""
 
 
 class BadExpression(PermanentFailure):
@@ -45,8 +52,9 @@ class BadExpression(PermanentFailure):
         self.text = text
 
 
-def parse(text: str, where: str, columns: Mapping[str, DataType]) -> exp.Expression:
+def parse(text: str, where: str, columns: Mapping[str, DataType], *, exact: bool = False) -> exp.Expression:
     """A Spark SQL expression as a tree that every engine computes alike. Column names stand as the contract has them.
+    With ``exact``, for a decimal column, division is exact where it can be.
 
     Raises:
         BadExpression: not one expression, an operation off the list, or a column not in ``columns``. ``where``
@@ -60,9 +68,29 @@ def parse(text: str, where: str, columns: Mapping[str, DataType]) -> exp.Express
     root = exp.Paren(this=tree)
     for node in reversed(list(root.walk())):
         rewrite = _REWRITES.get(type(node))
-        if rewrite:
+        if isinstance(node, exp.Div) and exact and (product := _exact_quotient(node, columns)):
+            node.replace(product)
+        elif isinstance(node, exp.Cast) and _is_cast_of_text(node, columns):
+            node.replace(exp.Case().when(exp.condition(_is_number(node), dialect="duckdb"), _try_cast(node)))
+        elif rewrite:
             node.replace(rewrite(node))
     return root
+
+
+def unreadable(text: str, where: str, columns: Mapping[str, DataType]) -> list[exp.Expression]:
+    """For each text that an expression casts the condition that it is there and is no number of that type.
+
+    Raises:
+        BadExpression: as :func:`parse`.
+    """
+    found = []
+    for cast in _tree(text, where).find_all(exp.Cast):
+        if _is_cast_of_text(cast, columns):
+            operand = parse(cast.this.sql("spark"), where, columns)
+            judged = _is_number(exp.cast(operand, cast.to))
+            value = operand.sql("duckdb")
+            found.append(exp.condition(f"{value} <> '' and not {judged}", dialect="duckdb"))
+    return found
 
 
 def names(text: str, where: str) -> frozenset[str]:
@@ -132,8 +160,64 @@ def _cast_problem(node: exp.Cast, columns: Mapping[str, DataType]) -> str | None
         return f"casts to {node.to.sql('spark').lower()}; allowed are string, double, decimal and date"
     if target in (exp.DType.TEXT, exp.DType.VARCHAR):
         return "casts a double or timestamp to string" if node.find(exp.Div) or types & set(_INEXACT_TEXT) else None
-    has_text = "string" in types or any(n.is_string for n in node.find_all(exp.Literal))
-    return "casts text to a number or date; declare the column with that type instead" if has_text else None
+    if not _is_text(node, columns):
+        return None
+    if target != exp.DType.DECIMAL:
+        return (
+            f"casts text to {node.to.sql('spark').lower()}; cast it to decimal(p,s), which is judged as strictly as a "
+            "column of that type, or declare the column of the file with the type"
+        )
+    return None if node.to.expressions else "casts text to a decimal without digits; write decimal(p,s)"
+
+
+def _is_text(node: exp.Cast, columns: Mapping[str, DataType]) -> bool:
+    texts = ["string"] * any(n.is_string for n in node.find_all(exp.Literal))
+    return "string" in (*texts, *(columns[c.name].name for c in node.find_all(exp.Column) if c.name in columns))
+
+
+def _is_cast_of_text(node: exp.Cast, columns: Mapping[str, DataType]) -> bool:
+    return node.to.this == exp.DType.DECIMAL and _is_text(node, columns)
+
+
+def _is_number(cast: exp.Cast) -> str:
+    """Whether the text that is cast is a number of that type, as SQL of DuckDB."""
+    return rules.matches(cast.this.sql("duckdb"), rules.decimal_pattern(parse_type(cast.to.sql("spark").lower())))
+
+
+def _try_cast(cast: exp.Cast) -> exp.Expression:
+    return exp.TryCast(this=cast.this.copy(), to=cast.to.copy())
+
+
+def _exact_quotient(node: exp.Div, columns: Mapping[str, DataType]) -> exp.Expression | None:
+    """The product that a quotient of exact numbers by a literal is, if its reciprocal ends."""
+    whole, divisor = node.this, node.expression
+    if not isinstance(divisor, exp.Literal) or divisor.is_string or not divisor.name.replace(".", "", 1).isdigit():
+        return None
+    kinds = {columns[c.name].name for c in whole.find_all(exp.Column)}
+    if (
+        not kinds <= {"int", "bigint", "decimal"}
+        or whole.find(exp.Div)
+        or any("e" in n.name.lower() for n in _numbers(whole))
+    ):
+        return None
+    if whole.find(exp.Cast) and any(c.to.this != exp.DType.DECIMAL for c in whole.find_all(exp.Cast)):
+        return None
+    reciprocal = _reciprocal(divisor.name)
+    if reciprocal is None:
+        return None
+    scale = len(reciprocal.partition(".")[2])
+    exactly = exp.cast(exp.Literal.number(reciprocal), f"decimal({len(reciprocal.replace('.', ''))},{scale})")
+    return exp.Paren(this=exp.Mul(this=exp.Paren(this=whole.copy()), expression=exactly))
+
+
+def _reciprocal(number: str) -> str | None:
+    """1 by the number in digits; None where that does not end within some digits, or there is none."""
+    value = Fraction(number)
+    for scale in range(_MOST_DIGITS + 1):
+        scaled = Fraction(10**scale) / value if value else Fraction(1, 3)
+        if scaled.denominator == 1:
+            return f"{Decimal(scaled.numerator).scaleb(-scale):f}"
+    return None
 
 
 def _divide(node: exp.Expression) -> exp.Expression:

@@ -133,7 +133,7 @@ def _spellings(column: Column, text: str) -> Iterator[tuple[str, str]]:
         case "int" | "bigint":
             yield _INTEGER, f"try_cast({text} as {data_type.name})"
         case "decimal" | "double":
-            pattern = _decimal(data_type) if data_type.name == "decimal" else _DOUBLE
+            pattern = decimal_pattern(data_type) if data_type.name == "decimal" else _DOUBLE
             if column.decimal_comma:
                 pattern, text = pattern.replace("[.]", "[,]"), f"replace({text}, ',', '.')"
             yield pattern, f"try_cast({text} as {sql_type(data_type)})"
@@ -148,7 +148,7 @@ def _spellings(column: Column, text: str) -> Iterator[tuple[str, str]]:
                 yield _timestamp(timestamp_format, text)
 
 
-def _decimal(data_type: DataType) -> str:
+def decimal_pattern(data_type: DataType) -> str:
     """Every text whose value fits exactly: leading zeros, and zeros beyond the scale, lose nothing."""
     whole = data_type.precision - data_type.scale
     digits = f"0*[0-9]{{1,{whole}}}" if whole else "0+"

@@ -60,7 +60,7 @@ def test_of_files_with_the_same_bytes_that_settle_together_the_first_is_read(ser
 def test_a_feed_may_refuse_a_repeated_file(services: Services) -> None:
     made = shop(services, {**ORDERS, "duplicate_content": "refuse"})
     made.deliver("a.csv", *ROWS)
-    with pytest.raises(PermanentFailure, match="its bytes came as file:[0-9a-f]{32} before, under another name"):
+    with pytest.raises(PermanentFailure, match=r"its bytes came as file:[0-9a-f]{32} before, under another name"):
         made.deliver("a_copy.csv", *ROWS)
     delivery = services.ledger.deliveries.get(made.flow.name, DAY)
     assert (delivery.published, delivery.permanent) == (1, True)

@@ -1,5 +1,6 @@
 """What computed columns and row checks may say, and that DuckDB and Spark compute it alike."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,19 @@ MEANINGS: list[tuple[str, str, object]] = [
     ("boolean", "day between date'2026-03-01' and date'2026-03-31' and name is not null", True),
     ("boolean", "coalesce(nullif(clicks, 2147483647), 5) in (4, 5)", True),
     ("string", "cast(cost as string)", "10.01"),
+    ("decimal(18,6)", "(shown + 9007199254740993) / 1000000", Decimal("9007199254.740993")),
+    ("decimal(18,6)", "clicks / 1000000", Decimal("2147.483647")),
+    ("decimal(20,10)", "cost / 4 / 100", Decimal("0.0250250000")),
+    ("decimal(10,4)", "cost / 0.5", Decimal("20.0200")),
+    ("decimal(14,4)", "clicks / 3", Decimal("715827882.3333")),
+    ("decimal(10,4)", "clicks / 0", None),
+    (
+        "decimal(10,2)",
+        "cast(replace(replace('1,234.50 EUR', ',', ''), ' EUR', '') as decimal(10,2))",
+        Decimal("1234.50"),
+    ),
+    ("decimal(10,2)", "cast(substring(name, 1, 0) as decimal(10,2))", None),
+    ("decimal(10,2)", "cast(concat('', shown) as decimal(10,2)) + cost", Decimal("10.01")),
 ]
 
 
@@ -82,6 +96,8 @@ def test_expressions_mean_this(kind: str, expression: str, value: object) -> Non
         ("bigint", "sum(clicks)", "sum"),
         ("int", "cast(name as int)", "casts to int"),
         ("double", "cast(name as double)", "casts text"),
+        ("decimal(10,2)", "cast(name as decimal)", "without digits"),
+        ("date", "cast(name as date)", "casts text to date; cast it to decimal"),
         ("string", "cast(ratio as string)", "casts a double"),
         ("int", "cost + 1", "may have a fraction"),
         ("int", "clicks / 2", "may have a fraction"),
@@ -128,6 +144,11 @@ def test_computed_columns_that_read_each_other_are_refused() -> None:
 def two_that_read_each_other() -> Any:
     both = {"x": {"type": "int", "expression": "y"}, "y": {"type": "int", "expression": "x"}}
     return Contract.model_validate({"columns": both}).columns
+
+
+@pytest.mark.parametrize("text", ["name", "replace(name, ' ', '')", "'1e3'", "'1,5'", "'12345678901'"])
+def test_text_that_is_no_number_where_it_is_cast_is_a_bad_value(text: str) -> None:
+    assert evaluate(computed("decimal(10,2)", f"cast({text} as decimal(10,2))")) == (None, "bad_decimal:x")
 
 
 def test_a_computed_value_that_does_not_fit_is_a_reason() -> None:
