@@ -25,7 +25,7 @@ from adplatform_tests.support.platforms import TODAY
 SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 30))]
 
 
-@pytest.mark.parametrize("table_format", ["parquet", "iceberg"])
+@pytest.mark.parametrize("table_format", ["parquet", pytest.param("iceberg", marks=pytest.mark.slow)])
 def test_a_load_and_the_changes_since_become_the_rows_of_the_table(services: Services, table_format: str) -> None:
     shop = followed_source(services, [{**ORDERS, "table_format": table_format}])
     shop.load({"id": 1, "status": "new", "amount": Decimal("1.50")}, {"id": 2, "status": "new"})
@@ -221,7 +221,14 @@ def test_a_new_load_ends_rows_that_are_not_in_it_and_old_changes_do_not_count(se
     assert shop.rows("_deleted", "id, status") == [(2, "a")]
 
 
-@pytest.mark.parametrize("change", [{"buckets": 7}, {"key": ["id", "status"]}, {"outputs": ["current", "history"]}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"buckets": 7}, marks=pytest.mark.slow),
+        {"key": ["id", "status"]},
+        {"outputs": ["current", "history"]},
+    ],
+)
 def test_what_is_declared_otherwise_makes_the_table_anew(services: Services, change: dict[str, Any]) -> None:
     columns = {**ORDERS["columns"], "status": {"required": True}}
     shop = followed_source(services, [{**ORDERS, "columns": columns}])
@@ -325,7 +332,9 @@ def test_any_workload_split_shuffled_repeated_and_delayed_comes_to_what_the_data
     assert sorted(found, key=str) == sorted(ended, key=str)
 
 
-@pytest.mark.parametrize("feed", [ORDERS, {**ORDERS, "outputs": ["current", "history"]}])
+@pytest.mark.parametrize(
+    "feed", [pytest.param(ORDERS, marks=pytest.mark.slow), {**ORDERS, "outputs": ["current", "history"]}]
+)
 def test_a_change_that_comes_twice_with_less_or_at_another_time_is_one(
     services: Services, feed: dict[str, Any]
 ) -> None:

@@ -16,6 +16,8 @@ from adplatform_tests.support.changes import ORDERS, Changes, followed_as, follo
 from adplatform_tests.support.platforms import TODAY
 
 EXACT = {**ORDERS, "outputs": ["current", "history"]}
+FEEDS = [pytest.param(ORDERS, marks=pytest.mark.slow), EXACT]
+"""A feed with history has all that one without it has."""
 
 
 def began(shop: Changes, before: timedelta = timedelta(seconds=5)) -> Generation:
@@ -30,7 +32,7 @@ def whole(shop: Changes, load: Generation, rows: int) -> None:
     shop.services.ledger.folds.loaded(shop.pattern.source.name, "orders", load, rows)
 
 
-@pytest.mark.parametrize("feed", [ORDERS, EXACT])
+@pytest.mark.parametrize("feed", FEEDS)
 def test_changes_from_before_a_load_bring_no_row_back_that_is_not_in_it(
     services: Services, feed: dict[str, Any]
 ) -> None:
@@ -208,7 +210,7 @@ def test_a_load_of_the_same_bytes_as_the_one_before_is_a_load_all_the_same(servi
     assert services.ledger.folds.get(shop.pattern.source.name, "orders").merged.generation == 1
 
 
-@pytest.mark.parametrize("rows", [1, None])
+@pytest.mark.parametrize("rows", [pytest.param(1, marks=pytest.mark.slow), None])
 def test_a_file_of_the_second_in_which_a_load_began_is_refused_where_it_may_be_of_the_load_before(
     services: Services, rows: int | None
 ) -> None:
@@ -271,7 +273,7 @@ def test_a_date_that_was_read_by_another_contract_is_merged_once_more_whichever_
     assert mended.rows(columns="id, status") == [(1, "surprise"), (2, "a")]
 
 
-@pytest.mark.parametrize("feed", [ORDERS, EXACT])
+@pytest.mark.parametrize("feed", FEEDS)
 def test_a_row_of_a_load_that_is_mended_after_the_load_has_ended_others_is_there(
     services: Services, feed: dict[str, Any]
 ) -> None:
@@ -316,8 +318,15 @@ def without_sequence(shop: Changes) -> None:
     shop.file({**shop.change("I", id=2, status="a"), "ar_h_change_seq": ""})
 
 
-@pytest.mark.parametrize("break_off", [contradicting, without_sequence])
-@pytest.mark.parametrize("feed", [ORDERS, EXACT])
+@pytest.mark.parametrize(
+    ("feed", "break_off"),
+    [
+        (ORDERS, contradicting),
+        (EXACT, without_sequence),
+        pytest.param(ORDERS, without_sequence, marks=pytest.mark.slow),
+        pytest.param(EXACT, contradicting, marks=pytest.mark.slow),
+    ],
+)
 def test_a_load_frees_a_merge_that_failed_because_changes_have_no_order(
     services: Services, feed: dict[str, Any], break_off: Callable[[Changes], None]
 ) -> None:
@@ -355,7 +364,7 @@ def test_a_change_that_is_late_and_older_than_the_load_is_not_in_the_view_of_liv
     assert shop.rows("_live", "id, status") == [(1, "loaded")]
 
 
-@pytest.mark.parametrize("feed", [ORDERS, EXACT])
+@pytest.mark.parametrize("feed", FEEDS)
 def test_rows_of_a_load_that_writes_a_file_again_are_those_that_it_wrote_last(
     services: Services, feed: dict[str, Any]
 ) -> None:

@@ -65,7 +65,15 @@ def watched(shop: Changes, ids: set[int], live: list[int] | None, dies_at: int =
     look()
 
 
-@pytest.mark.parametrize("feed", [{}, {"table_format": "iceberg"}, {"outputs": ["current", "history"]}, {"buckets": 3}])
+@pytest.mark.parametrize(
+    "feed",
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        {"table_format": "iceberg"},
+        {"outputs": ["current", "history"]},
+        {"buckets": 3},
+    ],
+)
 def test_every_row_is_found_at_each_moment_of_a_merge(services: Services, feed: dict[str, Any]) -> None:
     """Also of one by which the table is made anew."""
     shop = changed(services, table_format=feed.get("table_format", "parquet"))
@@ -79,7 +87,11 @@ def test_every_row_is_found_at_each_moment_of_a_merge(services: Services, feed: 
 
 @pytest.mark.parametrize(
     ("deaths", "table_format"),
-    [([1], "parquet"), ([2], "parquet"), ([3], "parquet"), ([3, 1], "parquet"), ([3, 1], "iceberg")],
+    [
+        ([2], "parquet"),
+        ([3, 1], "iceberg"),
+        *(pytest.param(deaths, "parquet", marks=pytest.mark.slow) for deaths in ([1], [3], [3, 1])),
+    ],
 )
 def test_a_merge_that_dies_between_two_shows_goes_on_and_every_row_is_found(
     services: Services, deaths: list[int], table_format: str

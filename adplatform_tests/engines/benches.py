@@ -7,9 +7,6 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-import boto3
-from botocore.config import Config
-
 from adplatform.contracts.database import DatabaseSource
 from adplatform.contracts.sftp import SftpSource
 from adplatform.contracts.sftp_host import SftpConnector
@@ -75,9 +72,7 @@ class Bench:
 def appflow_bench(aws: Aws, endpoint: str, saas: Server) -> Bench:
     bucket, flow = new_bucket(aws), unique("flow")
     make_flow(aws, saas.url, flow, "Campaign", ["Id", "Name"], bucket, "landing/crm")
-    client = boto3.Session(region_name=aws.region).client(
-        "appflow", endpoint_url=endpoint, config=Config(retries={"total_max_attempts": 1})
-    )
+    client = aws.client_once("appflow")
 
     def of(name: str) -> AppFlow:
         return AppFlow(client, aws.client("s3"), name, bucket, "landing/crm/")
@@ -99,9 +94,7 @@ def datasync_bench(aws: Aws, endpoint: str) -> Bench:
     for name in ("a", "b", "c"):
         s3.put_object(Bucket=source, Key=f"{name}.csv", Body=name.encode())
     task = make_task(aws, source, f"{landing}/landing/cloud", reports=f"{reports}/below", Options=ALL)
-    client = boto3.Session(region_name=aws.region).client(
-        "datasync", endpoint_url=endpoint, config=Config(retries={"total_max_attempts": 1})
-    )
+    client = aws.client_once("datasync")
 
     def of(named: str) -> DataSync:
         return DataSync(client, s3, named, landing, "landing/cloud/")
@@ -131,9 +124,7 @@ def crawler_bench(aws: Aws, endpoint: str) -> Bench:
     put_parquet(aws, bucket, f"{source}/orders/dt=2026-01-01/a.parquet", {"id": [1]})
     database = f"crawled_{source}"
     declared = DeclaredCrawler(unique("crawler"), f"{source}/orders", "adplatform-crawler", database, path, 3)
-    client = boto3.Session(region_name=aws.region).client(
-        "glue", endpoint_url=endpoint, config=Config(retries={"total_max_attempts": 1})
-    )
+    client = aws.client_once("glue")
     provide(client, declared)
     nowhere = replace(declared, name=unique("nobody"))
 

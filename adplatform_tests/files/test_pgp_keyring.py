@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -18,8 +19,13 @@ from adplatform.files.keyring import Key, fetch_keyring
 KEY = "-----BEGIN PGP PRIVATE KEY BLOCK-----\n"
 
 
+@cache
+def session() -> boto3.Session:
+    return boto3.Session("local", "local", region_name="us-east-1")
+
+
 def client(endpoint_url: str) -> Any:
-    return boto3.Session("local", "local", region_name="us-east-1").client(
+    return session().client(
         "secretsmanager", endpoint_url=endpoint_url, config=Config(retries={"max_attempts": 0}, connect_timeout=5)
     )
 

@@ -9,6 +9,7 @@ import urllib.request
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,23 @@ def bucket(aws: Aws) -> str:
     s3.create_bucket(Bucket=name)
     s3.put_object(Bucket=name, Key="original.csv", Body=b"1")
     return name
+
+
+@cache
+def session() -> boto3.Session:
+    return boto3.Session(region_name="us-east-1")
+
+
+def client_of(aws: Aws, service: str, key: str, secret: str, token: str | None = None, **more: Any) -> Any:
+    """A client with this key. All of them are of one session, which reads the model of a service once."""
+    return session().client(
+        service,
+        endpoint_url=aws.endpoint_url,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        aws_session_token=token,
+        **more,
+    )
 
 
 def kept(aws: Aws, bucket: str) -> list[str]:
@@ -102,9 +120,7 @@ def test_a_wrong_key_is_refused_in_the_words_of_the_service(aws: Aws, service: s
         (AccessKey("local", "local"), "InvalidAccessKeyId"),
         (AccessKey(true.id, "guessed"), "SignatureDoesNotMatch"),
     ):
-        client = boto3.Session(given.id, given.secret, region_name="us-east-1").client(
-            service, endpoint_url=aws.endpoint_url, config=once
-        )
+        client = client_of(aws, service, given.id, given.secret, config=once)
         with pytest.raises(ClientError) as refused:
             getattr(client, calls[service])()
         assert refused.value.response["Error"]["Code"] == code
@@ -211,7 +227,7 @@ def test_keys_of_iam_users_and_of_assumed_roles_are_good_as_long_as_there_are_su
     lent = role["Credentials"]
 
     def read(*key: str) -> bytes:
-        client = boto3.Session(*key, region_name="us-east-1").client("s3", endpoint_url=aws.endpoint_url)
+        client = client_of(aws, "s3", *key)
         return bytes(client.get_object(Bucket=bucket, Key="original.csv")["Body"].read())
 
     assert read(made["AccessKeyId"], made["SecretAccessKey"]) == b"1"
@@ -225,9 +241,9 @@ def test_keys_of_iam_users_and_of_assumed_roles_are_good_as_long_as_there_are_su
 
 def test_every_data_directory_has_a_key_of_its_own(aws: Aws, tmp_path: Path) -> None:
     with ensure(tmp_path, child=SHARED_AWS) as endpoint:
-        other = boto3.Session(*vars(key_for(str(aws.endpoint_url))).values(), region_name="us-east-1")
+        another = client_of(local_aws(endpoint.url), "sqs", *vars(key_for(str(aws.endpoint_url))).values())
         with pytest.raises(ClientError, match="InvalidAccessKeyId"):
-            other.client("sqs", endpoint_url=endpoint.url).list_queues()
+            another.list_queues()
         local_aws(endpoint.url).client("sqs").create_queue(QueueName="q")
         kept = endpoint.key
     with ensure(tmp_path, child=SHARED_AWS) as endpoint:
@@ -340,9 +356,7 @@ def test_a_presigned_url_is_leave_for_nothing_else() -> None:
 @pytest.mark.parametrize("version", ["s3", "s3v4"])
 def test_presigned_urls_of_both_versions_are_checked(aws: Aws, bucket: str, version: str) -> None:
     key = key_for(str(aws.endpoint_url))
-    s3 = boto3.Session(key.id, key.secret, region_name="us-east-1").client(
-        "s3", endpoint_url=aws.endpoint_url, config=Config(signature_version=version)
-    )
+    s3 = client_of(aws, "s3", key.id, key.secret, config=Config(signature_version=version))
     target = {"Bucket": bucket, "Key": "original.csv"}
     url = s3.generate_presigned_url("get_object", Params=target)
     assert ("AWSAccessKeyId" in url) is (version == "s3")

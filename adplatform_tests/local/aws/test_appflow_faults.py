@@ -5,9 +5,7 @@ import time
 import urllib.error
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adplatform.local.signed import order
@@ -35,10 +33,9 @@ def made(aws: Aws, saas: Server, bucket: str, flow: str) -> str:
 
 
 @pytest.fixture
-def hasty(aws_endpoint: str) -> Any:
+def hasty(aws: Aws) -> Any:
     """A client that asks once."""
-    session = boto3.Session(region_name="us-east-1")
-    return session.client("appflow", endpoint_url=aws_endpoint, config=Config(retries={"total_max_attempts": 1}))
+    return aws.client_once("appflow")
 
 
 def test_report_has_the_form_of_the_real_one(aws: Aws, saas: Server, bucket: str, made: str) -> None:

@@ -4,9 +4,7 @@ import time
 import uuid
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from adplatform.platform.aws import Aws
@@ -33,9 +31,7 @@ def datasync(aws: Aws) -> Any:
 @pytest.fixture(scope="module")
 def impatient(aws: Aws) -> Any:
     """A client that tries once."""
-    config = Config(retries={"total_max_attempts": 1})
-    session = boto3.Session(region_name=aws.region)
-    return session.client("datasync", endpoint_url=aws.endpoint_url, config=config)
+    return aws.client_once("datasync")
 
 
 @pytest.fixture

@@ -5,9 +5,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from adplatform.local.aws.transfer.faults import FAULTS
@@ -33,9 +31,7 @@ def s3(aws: Aws) -> Any:
 @pytest.fixture(scope="module")
 def transfer(aws: Aws) -> Any:
     """A client that tries once."""
-    session = boto3.Session(region_name=aws.region)
-    config = Config(retries={"total_max_attempts": 1})
-    return session.client("transfer", endpoint_url=aws.endpoint_url, config=config)
+    return aws.client_once("transfer")
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 import time
 from collections.abc import Iterator
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from adplatform.platform.aws import Aws
@@ -164,8 +162,7 @@ def test_a_start_hangs_for_its_time_or_until_it_is_stopped(aws: Aws, orders: Dat
 
 
 def test_a_throttled_call_is_refused_once(aws: Aws, task: DmsTask) -> None:
-    config = Config(retries={"total_max_attempts": 1})
-    impatient = boto3.Session(region_name=aws.region).client("dms", endpoint_url=aws.endpoint_url, config=config)
+    impatient = aws.client_once("dms")
     task.fault("throttled")
     with pytest.raises(ClientError) as refused:
         impatient.describe_table_statistics(ReplicationTaskArn=task.arn)
