@@ -1,7 +1,6 @@
 """SFTP connectors of the embedded AWS: their making, what they transfer, and the events about them."""
 
 import json
-import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from adplatform.platform.aws import Aws
 from adplatform_tests.support.replication import administer
 from adplatform_tests.support.sftp_host import SftpHost
+from adplatform_tests.support.waiting import turns
 
 ROLE = "arn:aws:iam::123456789012:role/transfer"
 ENDED = {"COMPLETED", "FAILED"}
@@ -42,14 +42,11 @@ def retrieve(aws: Aws, connector: str, directory: str, *paths: str) -> dict[str,
 
 def wait_for_transfer(aws: Aws, connector: str, transfer: str, *, seconds: float = 60.0) -> dict[str, dict[str, Any]]:
     """The results of a transfer by path, once every file has ended."""
-    deadline = time.monotonic() + seconds
-    while True:
+    for _ in turns(seconds):
         found = results(aws, connector, transfer)
         if all(each["StatusCode"] in ENDED for each in found.values()):
             return found
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{transfer} of {connector} goes on: {found}")
-        time.sleep(0.03)
+    raise TimeoutError(f"{transfer} of {connector} goes on: {found}")
 
 
 def results(aws: Aws, connector: str, transfer: str) -> dict[str, dict[str, Any]]:
@@ -74,15 +71,14 @@ def events_about(aws: Aws, arn: str) -> Callable[[int], list[dict[str, Any]]]:
 
     def taken(count: int) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        deadline = time.monotonic() + 20
-        while True:
+        for _ in turns(20):
             messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
             found += [json.loads(message["Body"]) for message in messages]
             for message in messages:
                 sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-            if not messages and (len(found) >= count or time.monotonic() > deadline):
-                return found
-            time.sleep(0.02)
+            if not messages and len(found) >= count:
+                break
+        return found
 
     return taken
 

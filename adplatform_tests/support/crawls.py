@@ -1,7 +1,6 @@
 """Crawls of the embedded Glue: files to read, waiting for an end, faults."""
 
 import io
-import time
 from typing import Any
 
 import pyarrow as pa
@@ -9,6 +8,7 @@ import pyarrow.parquet as pq
 
 from adplatform.local.signed import order
 from adplatform.platform.aws import Aws
+from adplatform_tests.support.waiting import turns
 
 
 def put_parquet(aws: Aws, bucket: str, key: str, columns: dict[str, list[Any]]) -> None:
@@ -25,13 +25,11 @@ def crawls(aws: Aws, crawler: str) -> list[dict[str, Any]]:
 
 def wait_for_crawl(aws: Aws, crawler: str, crawl: str = "", seconds: float = 30.0) -> dict[str, Any]:
     """A crawl that has ended; by default the newest."""
-    deadline = time.monotonic() + seconds
-    while True:
+    for _ in turns(seconds):
         found = [each for each in crawls(aws, crawler) if crawl in ("", each["CrawlId"])]
         if found and found[0]["State"] != "RUNNING":
             return found[0]
-        assert time.monotonic() < deadline, found
-        time.sleep(0.02)
+    raise AssertionError(found)
 
 
 def order_fault(url: str, name: str, crawler: str = "", **more: Any) -> None:

@@ -4,7 +4,6 @@ import csv
 import gzip
 import io
 import json
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from adplatform.local.world.postgres import PostgresServer
 from adplatform.platform.aws import Aws
 from adplatform_tests.support.databases import Database
 from adplatform_tests.support.replication import administer
+from adplatform_tests.support.waiting import turns
 
 _SECONDS = 60.0
 _NULL = "\\N"
@@ -68,12 +68,13 @@ class DmsTask:
         Raises:
             TimeoutError: the task does not come into one of the states, or fails.
         """
-        deadline = time.monotonic() + _SECONDS
-        while (found := self.described())["Status"] not in statuses:
-            if time.monotonic() > deadline or found["Status"] == "failed":
-                raise TimeoutError(f"{self.arn} is {found['Status']}: {found.get('LastFailureMessage')}")
-            time.sleep(0.03)
-        return found
+        for _ in turns(_SECONDS):
+            found = self.described()
+            if found["Status"] in statuses:
+                return found
+            if found["Status"] == "failed":
+                break
+        raise TimeoutError(f"{self.arn} is {found['Status']}: {found.get('LastFailureMessage')}")
 
     def flush(self) -> int:
         """Has all changes written that are committed now; returns at once, with the number of the flush."""
@@ -87,20 +88,18 @@ class DmsTask:
             urllib.error.HTTPError: it does not run any more.
         """
         number = self.flush()
-        deadline = time.monotonic() + _SECONDS
-        while not self._ask("flushed", flush=number)["flushed"]:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.arn} is not caught up: {self.described()}")
-            time.sleep(0.02)
+        for _ in turns(_SECONDS):
+            if self._ask("flushed", flush=number)["flushed"]:
+                return
+        raise TimeoutError(f"{self.arn} is not caught up: {self.described()}")
 
     def wait_until_confirmed(self) -> None:
         """Returns when a kill of the endpoint would lose nothing of what is written, and have nothing of it written
         again; with an endpoint that saves rarely, that is late."""
-        deadline = time.monotonic() + _SECONDS
-        while not self._ask("confirmed")["confirmed"]:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.arn} is not confirmed")
-            time.sleep(0.03)
+        for _ in turns(_SECONDS):
+            if self._ask("confirmed")["confirmed"]:
+                return
+        raise TimeoutError(f"{self.arn} is not confirmed")
 
     def fault(self, name: str, *, table: str = "", **settings: Any) -> None:
         """Orders a fault of ``adplatform.local.aws.dms.faults``; ``table`` is ``schema.table``."""
@@ -241,8 +240,7 @@ def make_task(
 def remove(task: DmsTask) -> None:
     """Stops and deletes a task, if it is still there, and waits until it is gone."""
     dms = task.aws.client("dms")
-    deadline = time.monotonic() + _SECONDS
-    while time.monotonic() < deadline:
+    for _ in turns(_SECONDS):
         found = dms.describe_replication_tasks(Filters=[{"Name": "replication-task-arn", "Values": [task.arn]}])[
             "ReplicationTasks"
         ]
@@ -257,5 +255,4 @@ def remove(task: DmsTask) -> None:
             # It may have moved on since it was described.
             if e.response["Error"]["Code"] not in ("InvalidResourceStateFault", "ResourceNotFoundFault"):
                 raise
-        time.sleep(0.03)
     raise TimeoutError(f"{task.arn} is not gone")

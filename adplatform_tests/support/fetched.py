@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -33,6 +32,7 @@ from adplatform_tests.flow.world import Fuse, NoRuns
 from adplatform_tests.support.clocks import Clock
 from adplatform_tests.support.connectors import make_secret, order_connector_fault
 from adplatform_tests.support.sftp_host import SftpHost
+from adplatform_tests.support.waiting import turns
 
 DAY = date(2026, 3, 14)
 ORDERS: dict[str, Any] = {
@@ -154,11 +154,11 @@ class Fetched:
 
     def until(self, done: Callable[[], Any], seconds: float = 60.0) -> None:
         """Looks until it is so."""
-        deadline = time.monotonic() + seconds
-        while not done():
-            assert time.monotonic() < deadline, [*self.intentions(), *self.runs()]
+        for _ in turns(seconds):
+            if done():
+                return
             self.look()
-            time.sleep(0.02)
+        raise AssertionError([*self.intentions(), *self.runs()])
 
     def work(self) -> None:
         """Looks until nothing is wanted and nothing goes on."""

@@ -1,7 +1,6 @@
 """Glue jobs of the embedded AWS: their making, waiting for a run, what may be done to one."""
 
 import os
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 from adplatform.engines.declared_glue_jobs import SCRIPT
 from adplatform.platform.aws import Aws
 from adplatform_tests.support.replication import administer
+from adplatform_tests.support.waiting import turns
 
 ROLE = "arn:aws:iam::123456789012:role/adplatform-glue"
 _ENDED = ("STOPPED", "SUCCEEDED", "FAILED", "TIMEOUT", "ERROR", "EXPIRED")
@@ -55,13 +55,11 @@ def job_runs(aws: Aws, job: str) -> list[dict[str, Any]]:
 
 def wait_for_job_run(aws: Aws, job: str, run: str = "", *states: str, seconds: float = 60.0) -> dict[str, Any]:
     """A run, by default the newest, once it is in one of the states, by default once it has ended."""
-    deadline = time.monotonic() + seconds
-    while True:
+    for _ in turns(seconds):
         found = [each for each in job_runs(aws, job) if run in ("", each["Id"])]
         if found and found[0]["JobRunState"] in (states or _ENDED):
             return found[0]
-        assert time.monotonic() < deadline, found
-        time.sleep(0.03)
+    raise AssertionError(found)
 
 
 def kill_script(aws: Aws, run: str) -> None:

@@ -1,13 +1,13 @@
 """DataSync tasks of the embedded AWS: their making, their running, and what their reports say."""
 
 import json
-import time
 from typing import Any
 from urllib.parse import urlsplit
 
 from adplatform.local.signed import order
 from adplatform.platform.access_keys import key_for
 from adplatform.platform.aws import Aws
+from adplatform_tests.support.waiting import turns
 
 ROLE = "arn:aws:iam::123456789012:role/datasync"
 
@@ -71,14 +71,11 @@ def execute(aws: Aws, task: str, **overrides: Any) -> dict[str, Any]:
 def wait_for_execution(aws: Aws, execution: str, *, seconds: float = 60.0) -> dict[str, Any]:
     """The description of an execution that has ended, its report included."""
     client = aws.client("datasync")
-    deadline = time.monotonic() + seconds
-    while True:
+    for _ in turns(seconds):
         said: dict[str, Any] = client.describe_task_execution(TaskExecutionArn=execution)
         if said["Status"] in {"SUCCESS", "ERROR"} and said.get("ReportResult", {}).get("Status") != "PENDING":
             return said
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{execution} is still {said['Status']}, its report {said.get('ReportResult')}")
-        time.sleep(0.03)
+    raise TimeoutError(f"{execution} is still {said['Status']}, its report {said.get('ReportResult')}")
 
 
 def reported(aws: Aws, bucket: str, execution: str, kind: str = "Transferred") -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """Flows of the embedded AppFlow that read a simulated CRM, and waiting for their runs."""
 
 import json
-import time
 import uuid
 from collections.abc import Iterable
 from datetime import timedelta
@@ -10,6 +9,7 @@ from typing import Any
 from adplatform.local.signed import order
 from adplatform.local.world.saas.accounts import DEMO_APP
 from adplatform.platform.aws import Aws
+from adplatform_tests.support.waiting import turns
 
 ENDED = ("Successful", "Error", "Canceled")
 
@@ -128,13 +128,11 @@ def records(aws: Aws, flow: str) -> dict[str, dict[str, Any]]:
 
 def wait_for_run(aws: Aws, flow: str, run: str, seconds: float = 30.0) -> dict[str, Any]:
     """The execution record of a run that has ended."""
-    deadline = time.monotonic() + seconds
-    while True:
+    for _ in turns(seconds):
         record = records(aws, flow).get(run)
         if record is not None and record["executionStatus"] in ENDED:
             return record
-        assert time.monotonic() < deadline, record
-        time.sleep(0.02)
+    raise AssertionError(record)
 
 
 def order_fault(url: str, name: str, flow: str = "", **more: Any) -> None:

@@ -1,8 +1,18 @@
 """Waiting for what happens behind an answer."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+
+
+def turns(seconds: float) -> Iterator[None]:
+    """Turns for so long, after pauses that become longer, up to a quarter of a second: looks cost the processor that
+    what is awaited needs."""
+    deadline, pause = time.monotonic() + seconds, 0.01
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(pause)
+        pause = min(1.5 * pause, 0.25)
 
 
 def eventually(check: Callable[[], Any], seconds: float = 20.0) -> Any:
@@ -11,8 +21,7 @@ def eventually(check: Callable[[], Any], seconds: float = 20.0) -> Any:
     Raises:
         AssertionError: it is nothing after so many seconds.
     """
-    deadline = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < deadline, f"nothing came within {seconds:g} s"
-        time.sleep(0.03)
-    return found
+    for _ in turns(seconds):
+        if found := check():
+            return found
+    raise AssertionError(f"nothing came within {seconds:g} s")

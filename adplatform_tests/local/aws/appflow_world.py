@@ -1,7 +1,6 @@
 """What the tests of AppFlow share: names, a CRM whose clock stands still, and the events of one flow."""
 
 import json
-import time
 import uuid
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from adplatform.local.world.saas.world import Settings, World
 from adplatform.platform.aws import Aws
+from adplatform_tests.support.waiting import turns
 
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 FIELDS = ("Id", "Email", "SystemModstamp")
@@ -68,9 +68,8 @@ class Events:
 
     def wait(self, count: int = 1, kind: str = "AppFlow End Flow Run Report") -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        deadline = time.monotonic() + 30
-        while len(found) < count:
-            assert time.monotonic() < deadline, found
+        for _ in turns(30):
             found += [event for event in self.there() if event["detail-type"] == kind]
-            time.sleep(0.02)
-        return found
+            if len(found) >= count:
+                return found
+        raise AssertionError(found)
