@@ -53,8 +53,40 @@ def _first(process: int, key: AccessKey | None, aws: Aws, service: str, options:
     return _made(aws, service, options.config)
 
 
+def _heard_alone(events: Any) -> Any:
+    """A copy of a client's events whose handlers are copied once another one is registered, as most copies need not."""
+    emitter = object.__new__(_emitter_class())
+    vars(emitter).update(vars(events._emitter))
+    made = type(events)(emitter, events._event_aliases)
+    # What an event is called does not depend on who listens, and is found out by holding it against every alias.
+    made._alias_name_cache = events._alias_name_cache
+    return made
+
+
+@cache
+def _emitter_class() -> Any:
+    from botocore.hooks import HierarchicalEmitter  # noqa: PLC0415
+
+    class CopiedEmitter(HierarchicalEmitter):  # type: ignore[misc]
+        _handlers_are_shared = True
+
+        def _register_section(self, *args: Any, **kwargs: Any) -> None:
+            self._have_own()
+            super()._register_section(*args, **kwargs)
+
+        def unregister(self, *args: Any, **kwargs: Any) -> None:
+            self._have_own()
+            super().unregister(*args, **kwargs)
+
+        def _have_own(self) -> None:
+            if self._handlers_are_shared:
+                vars(self).update(vars(copy.copy(self)), _handlers_are_shared=False)
+
+    return CopiedEmitter
+
+
 def _copy(client: Any) -> Any:
-    events = copy.copy(client.meta.events)
+    events = _heard_alone(client.meta.events)
     made = object.__new__(type(client))  # What copy.copy looks for in an empty client is looked for without end.
     vars(made).update(vars(client))
     made.meta = copy.copy(client.meta)
