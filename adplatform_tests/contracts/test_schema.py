@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.model import Strict
@@ -144,3 +144,25 @@ class _JsonLoader(yaml.SafeLoader):
 
 
 _JsonLoader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)
+
+
+def test_texts_of_settings_are_read_when_a_schema_is_asked_for_and_not_with_each_command() -> None:
+    class Inner(Strict):
+        one: int = 1
+        """What one is."""
+        two: int = 2
+
+    class Outer(Inner):
+        two: int = 3
+        """What two is,
+        in two lines."""
+        named: Annotated[int, Field(description="said otherwise")] = 4
+        """not shown"""
+
+    assert all(Outer.model_fields[name].description is None for name in ("one", "two"))
+    shown = {name: said.get("description") for name, said in Outer.model_json_schema()["properties"].items()}
+    assert shown == {"one": "What one is.", "two": "What two is,\nin two lines.", "named": "said otherwise"}
+    made = create_model("Made", __base__=Outer, three=(int, 3))
+    assert {**shown, "three": None} == {
+        name: said.get("description") for name, said in made.model_json_schema()["properties"].items()
+    }
