@@ -17,6 +17,7 @@ from adplatform_tests.support.databases import Database, database_of
 from adplatform_tests.support.instances import as_if_new
 from adplatform_tests.support.platforms import forget_services, make_services
 from adplatform_tests.support.shared_aws import SHARED_AWS
+from adplatform_tests.support.zygote import forked_children
 
 
 def pytest_collection_finish() -> None:
@@ -34,6 +35,12 @@ def pytest_unconfigure() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def quick_clients() -> Iterator[None]:
     with copied_clients():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_servers() -> Iterator[None]:
+    with forked_children():
         yield
 
 

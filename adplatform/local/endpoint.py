@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -196,15 +196,8 @@ def _start(data: Path, environ: Mapping[str, str], child: Child) -> Endpoint:
     report = os.fdopen(reading, encoding="utf-8", errors="replace")
     command = [sys.executable, "-m", child.module, str(data), "--owner-pid", str(os.getpid())]
     with log.open("wb") as output, os.fdopen(writing, "wb"):
-        process = subprocess.Popen(
-            [*command, "--report-fd", str(writing)],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            pass_fds=[writing],
-            env={k: v for k, v in environ.items() if not k.startswith(_FOREIGN_SETTINGS)},
-            start_new_session=True,
-        )
+        own = {k: v for k, v in environ.items() if not k.startswith(_FOREIGN_SETTINGS)}
+        process = _spawned([*command, "--report-fd", str(writing)], own, output, writing)
     deadline = time.monotonic() + START_SECONDS
     while (url := _recorded_url(data)) is None:
         if (status := process.poll()) is not None:
@@ -215,6 +208,21 @@ def _start(data: Path, environ: Mapping[str, str], child: Child) -> Endpoint:
             raise TransientFailure(f"the {child.name} was not ready after {START_SECONDS:.0f} s; its log is {log}")
         time.sleep(0.02)
     return Endpoint(url, data, child, process, report)
+
+
+def _spawned(
+    command: Sequence[str], environ: Mapping[str, str], output: IO[bytes], report_fd: int
+) -> subprocess.Popen[bytes]:
+    """A child whose last argument is the descriptor of its report, in a session of its own."""
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        pass_fds=[report_fd],
+        env=environ,
+        start_new_session=True,
+    )
 
 
 def _running_url(data: Path, child: Child) -> str | None:
