@@ -34,10 +34,14 @@ def build(estate: Estate, outdir: str) -> cdk.App:
     network = NetworkStack(app, f"{names.PLATFORM}-network", estate, keys, env=env)
     orchestration = OrchestrationStack(app, f"{names.PLATFORM}-orchestration", estate, keys, env=env)
     orchestration.add_stack_dependency(network)
+    data = DataStack(app, f"{names.PLATFORM}-data", estate, keys, env=env)
+    ingestion = IngestionStack(app, f"{names.PLATFORM}-ingestion", estate, keys, env=env)
+    for earlier in (network, data):  # engines try the way, and the bucket, when they are made
+        ingestion.add_stack_dependency(earlier)
     stacks: list[ResourceStack] = [
-        DataStack(app, f"{names.PLATFORM}-data", estate, keys, env=env),
+        data,
         CatalogStack(app, f"{names.PLATFORM}-catalog", estate, keys, env=env),
-        IngestionStack(app, f"{names.PLATFORM}-ingestion", estate, keys, env=env),
+        ingestion,
         network,
         orchestration,
     ]

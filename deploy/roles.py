@@ -6,15 +6,13 @@ service's documentation, and named there.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adplatform.ledger.table import ACTIVE_INDEX
 from adplatform.platform import names
 from deploy.estate import DeployedSource, Estate
 from deploy.resources import ResourceStack
-
-if TYPE_CHECKING:
-    from deploy.stacks.keys import KeysStack  # whose policies name what engines are allowed
+from deploy.stacks.keys import KeysStack
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def service(name: str, estate: Estate, **condition: Any) -> dict[str, Any]:
     }
 
 
-def partner_statements(estate: Estate, keys: "KeysStack", source: str) -> list[Statement]:
+def partner_statements(estate: Estate, keys: KeysStack, source: str) -> list[Statement]:
     """A partner puts files into its own part of the landing zone; large ones in parts, for which S3 decrypts what it
     has of them (S3 User Guide, "Multipart upload API and permissions")."""
     landing = estate.raw(f"{estate.zones.landing(source)}*")

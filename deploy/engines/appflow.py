@@ -5,24 +5,22 @@ bucket policies", "How Amazon AppFlow works with IAM").
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from adplatform.contracts.saas import SaasSource
 from adplatform.engines.declared_connections import DeclaredConnection, connection_request, declared_connection
 from adplatform.engines.declared_flows import declared_flow
 from deploy.engines.secrets import references
-from deploy.estate import DeployedSource, Estate
+from deploy.estate import Estate
 from deploy.properties import properties, tags
 from deploy.resources import ResourceStack
-
-if TYPE_CHECKING:
-    from deploy.stacks.keys import KeysStack
+from deploy.stacks.keys import KeysStack
 
 KIND = "SaasFlows"
 _PRINCIPAL = {"Service": "appflow.amazonaws.com"}
 
 
-def add(stack: ResourceStack, estate: Estate, keys: "KeysStack") -> None:
+def add(stack: ResourceStack, estate: Estate, keys: KeysStack) -> None:
     connections: dict[str, str] = {}
     clients: dict[str, str] = {}
     for each in estate.of_kind(KIND):
@@ -63,7 +61,7 @@ def _task(task: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _connection(
-    stack: ResourceStack, estate: Estate, keys: "KeysStack", declared: DeclaredConnection, clients: dict[str, str]
+    stack: ResourceStack, estate: Estate, keys: KeysStack, declared: DeclaredConnection, clients: dict[str, str]
 ) -> str:
     """``clients`` has the policies of secrets that AppFlow reads by itself: one for each."""
     secret = declared.made.secret
@@ -112,32 +110,6 @@ def bucket_statements(estate: Estate) -> list[dict[str, Any]]:
         _allowed("AppFlowWrites", writes, landing, own),
         _allowed("AppFlowLooks", looks, [estate.raw()], own),
     ]
-
-
-def data_key_statements(estate: Estate) -> list[dict[str, Any]]:
-    """What the key of the zones allows AppFlow: to have S3 encrypt what it writes into the raw bucket."""
-    if not estate.of_kind(KIND):
-        return []
-    for_bucket = {
-        "StringEquals": {
-            "kms:ViaService": f"s3.{estate.region}.amazonaws.com",
-            "kms:EncryptionContext:aws:s3:arn": estate.raw(),
-        }
-    }
-    return [_allowed("AppFlowWrites", ["kms:GenerateDataKey", "kms:Decrypt"], ["*"], for_bucket)]
-
-
-def secrets_key_statements(estate: Estate) -> list[dict[str, Any]]:
-    """What the key of secrets allows AppFlow, where it reads that of a client by itself."""
-    if not any(_reads_client(each) for each in estate.of_kind(KIND)):
-        return []
-    by_secrets = {"StringEquals": {"kms:ViaService": f"secretsmanager.{estate.region}.amazonaws.com"}}
-    return [_allowed("AppFlowReadsClients", ["kms:Decrypt", "kms:DescribeKey"], ["*"], by_secrets)]
-
-
-def _reads_client(each: DeployedSource) -> bool:
-    declared = declared_connection(cast(SaasSource, each.model))
-    return declared is not None and declared.reads_client
 
 
 def _allowed(name: str, actions: list[str], resources: list[str], condition: dict[str, Any]) -> dict[str, Any]:

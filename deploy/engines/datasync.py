@@ -5,7 +5,7 @@ Facts: DataSync User Guide, "Accessing S3 buckets", "Securing storage location c
 """
 
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from adplatform.contracts.replication import ReplicatedSource
 from adplatform.contracts.stores import S3Store
@@ -17,12 +17,9 @@ from deploy.estate import DeployedSource, Estate
 from deploy.properties import properties
 from deploy.resources import ResourceStack
 from deploy.roles import Statement, add_role, allow, service
-
-if TYPE_CHECKING:
-    from deploy.stacks.keys import KeysStack
+from deploy.stacks.keys import KeysStack
 
 KIND = "ReplicatedFiles"
-LOG_DAYS = 90
 _TYPES: dict[Place, str] = {
     "s3": "AWS::DataSync::LocationS3",
     "object_storage": "AWS::DataSync::LocationObjectStorage",
@@ -39,7 +36,7 @@ _AZURE = {
 """Members of CreateLocationAzureBlob that are called otherwise in CloudFormation."""
 
 
-def add(stack: ResourceStack, estate: Estate, keys: "KeysStack") -> None:
+def add(stack: ResourceStack, estate: Estate, keys: KeysStack) -> None:
     made = [(each, task) for each in estate.of_kind(KIND) if (task := task_of(each, estate)) is not None]
     if not made:
         return
@@ -55,7 +52,7 @@ def task_of(each: DeployedSource, estate: Estate) -> DeclaredTask | None:
 
 
 def _task(
-    stack: ResourceStack, estate: Estate, keys: "KeysStack", each: DeployedSource, task: DeclaredTask, policy: str
+    stack: ResourceStack, estate: Estate, keys: KeysStack, each: DeployedSource, task: DeclaredTask, policy: str
 ) -> None:
     declared, role = cast(ReplicatedSource, each.model), []
     if declared.role is None:
@@ -76,8 +73,7 @@ def _task(
     landing = destination_location(task, estate.account)
     destination = stack.add(each.name, "Landing", type=_TYPES["s3"], properties=landing, after=role)
     group = log_group(each.name)
-    logged = {"LogGroupName": group, "RetentionInDays": LOG_DAYS, "KmsKeyId": keys.logs.key_arn}
-    log = stack.add(each.name, "DataSyncLog", type="AWS::Logs::LogGroup", properties=logged)
+    log = stack.log_group(group, keys.logs.key_arn)
     request = task_request(
         task, "source", "destination", estate.role(task.role), estate.arn("logs", f"log-group:{group}")
     )
@@ -89,7 +85,7 @@ def log_group(source: str) -> str:
     return f"{names.LOG_PREFIX}datasync/{source}"
 
 
-def _source(task: DeclaredTask, estate: Estate, keys: "KeysStack") -> dict[str, Any]:
+def _source(task: DeclaredTask, estate: Estate, keys: KeysStack) -> dict[str, Any]:
     """With what its secret has, by reference; DataSync keeps that in a secret of its own, under the key of secrets."""
     wanted = needed(task.store)
     kept = references(wanted.secret, wanted.members) if wanted else {}
@@ -107,7 +103,7 @@ def location_properties(place: Place, request: dict[str, Any]) -> dict[str, Any]
     return told
 
 
-def role_statements(estate: Estate, keys: "KeysStack", each: DeployedSource, task: DeclaredTask) -> list[Statement]:
+def role_statements(estate: Estate, keys: KeysStack, each: DeployedSource, task: DeclaredTask) -> list[Statement]:
     """DataSync reads what it has written, to compare; it deletes nothing. Of the bucket's other parts it can be told
     names of objects, which its access check needs."""
     own = "DataSync names objects as the store does, below the source's own prefixes."
@@ -132,31 +128,6 @@ def role_statements(estate: Estate, keys: "KeysStack", each: DeployedSource, tas
             allow(["s3:GetObject", "s3:GetObjectTagging"], estate.bucket(bucket, keys_there), why=why),
         ]
     return found
-
-
-def secrets_key_statements(estate: Estate) -> list[dict[str, Any]]:
-    """What the key of secrets allows DataSync: to keep credentials of stores under it, by its service-linked role. That
-    comes to be with the first location, and so cannot be named as a principal."""
-    tasks = [task for each in estate.of_kind(KIND) if (task := task_of(each, estate)) is not None]
-    if not any(needed(task.store) for task in tasks):
-        return []
-    linked = f"arn:aws:iam::{estate.account}:role/aws-service-role/datasync.amazonaws.com/AWSServiceRoleForDataSync"
-    return [
-        {
-            "Sid": "DataSyncKeepsCredentials",
-            "Effect": "Allow",
-            "Principal": {"AWS": "*"},
-            "Action": ["kms:GenerateDataKey", "kms:Decrypt", "kms:DescribeKey"],
-            "Resource": "*",
-            "Condition": {
-                "StringEquals": {
-                    "kms:CallerAccount": estate.account,
-                    "kms:ViaService": f"secretsmanager.{estate.region}.amazonaws.com",
-                },
-                "ArnEquals": {"aws:PrincipalArn": linked},
-            },
-        }
-    ]
 
 
 def _log_policy(stack: ResourceStack, estate: Estate) -> str:

@@ -5,7 +5,8 @@ roles to use with AWS DMS", "Cross-service confused deputy prevention".
 """
 
 import json
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterator
+from typing import Any, cast
 
 from adplatform.contracts.changes import ChangesSource
 from adplatform.contracts.replicated_database import ReplicatedDatabase
@@ -19,21 +20,15 @@ from adplatform.engines.declared_replications import (
     target_request,
     task_request,
 )
-from adplatform.failures import PermanentFailure
 from adplatform.platform import names
 from deploy.engines.secrets import reference
 from deploy.estate import DeployedSource, Estate
-from deploy.resources import ResourceStack
+from deploy.resources import ResourceStack, imported
 from deploy.roles import Statement, add_role, allow, service
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from deploy.stacks.keys import KeysStack
+from deploy.stacks.keys import KeysStack
+from deploy.stacks.network import SUBNETS, VPC
 
 KIND = "DatabaseChanges"
-GROUP_PARAMETER = f"{names.LOG_PREFIX}dms/security-group"
-"""The parameter of SSM with the id of the security group of what reads databases: the stack of the network has it."""
 _RENAMED = {"PostgreSQLSettings": "PostgreSqlSettings", "MySQLSettings": "MySqlSettings"}
 _ENCRYPTION = {"sse-kms": "SSE_KMS"}
 """The API's model has one spelling, CloudFormation documents the other."""
@@ -44,11 +39,14 @@ _ACCOUNT_ROLES = {
 """Roles that DMS looks for by these names, once in an account, with policies that AWS manages."""
 
 
-def add(stack: ResourceStack, estate: Estate, keys: "KeysStack") -> None:
-    for each in estate.of_kind(KIND):
-        replication = replication_of(each, estate)
-        if replication is not None and replication.database is not None:
-            _replication(stack, estate, keys, replication, replication.database)
+def add(stack: ResourceStack, estate: Estate, keys: KeysStack) -> None:
+    found = [replication for each in estate.of_kind(KIND) if (replication := replication_of(each, estate)) is not None]
+    made = [(each, each.database) for each in found if each.database is not None]
+    if not made:
+        return
+    network = _network(stack, estate)
+    for replication, database in made:
+        _replication(stack, estate, keys, replication, database, network)
 
 
 def replication_of(each: DeployedSource, estate: Estate) -> DeclaredReplication | None:
@@ -60,9 +58,10 @@ def replication_of(each: DeployedSource, estate: Estate) -> DeclaredReplication 
 def _replication(
     stack: ResourceStack,
     estate: Estate,
-    keys: "KeysStack",
+    keys: KeysStack,
     replication: DeclaredReplication,
     database: ReplicatedDatabase,
+    network: tuple[str, str],
 ) -> None:
     source, connections = replication.source, {"KmsKeyId": keys.secrets.key_arn}
     from_dms = {"aws:SourceArn": estate.arn("dms", "*")}
@@ -94,15 +93,16 @@ def _replication(
     asked = {**endpoint_properties(target), **connections}
     target_end = stack.add(source, "Target", type="AWS::DMS::Endpoint", properties=asked, after=[writer])
     ends = {"SourceEndpointArn": {"Ref": source_end}, "TargetEndpointArn": {"Ref": target_end}}
-    reachable = {"KmsKeyId": keys.data.key_arn, "VpcSecurityGroupIds": [f"{{{{resolve:ssm:{GROUP_PARAMETER}}}}}"]}
+    subnets, group = network
+    reachable = {"KmsKeyId": keys.data.key_arn, "VpcSecurityGroupIds": [{"Fn::GetAtt": [group, "GroupId"]}]}
     if replication.serverless:
         config = config_request(replication, "", "")
         documents = {name: json.loads(config[name]) for name in ("TableMappings", "ReplicationSettings")}
         config |= {**ends, **documents, "ComputeConfig": {**config["ComputeConfig"], **reachable}}
-        stack.add(source, "Replication", type="AWS::DMS::ReplicationConfig", properties=config)
+        stack.add(source, "Replication", type="AWS::DMS::ReplicationConfig", properties=config, after=[subnets])
         return
     machine = {**instance_request(replication), **reachable}
-    instance = stack.add(source, "Instance", type="AWS::DMS::ReplicationInstance", properties=machine)
+    instance = stack.add(source, "Instance", type="AWS::DMS::ReplicationInstance", properties=machine, after=[subnets])
     task = {**task_request(replication, "", "", ""), **ends, "ReplicationInstanceArn": {"Ref": instance}}
     stack.add(source, "Replication", type="AWS::DMS::ReplicationTask", properties=task)
 
@@ -116,7 +116,7 @@ def endpoint_properties(request: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
-def writer_statements(estate: Estate, keys: "KeysStack", replication: DeclaredReplication) -> list[Statement]:
+def writer_statements(estate: Estate, keys: KeysStack, replication: DeclaredReplication) -> list[Statement]:
     """What DMS needs of a bucket that it writes. It deletes what it wrote to try the connection; of objects that it
     deletes or writes over the bucket keeps the versions."""
     own = "DMS names its files itself, below the source's own prefix."
@@ -129,7 +129,7 @@ def writer_statements(estate: Estate, keys: "KeysStack", replication: DeclaredRe
     ]
 
 
-def secret_statements(estate: Estate, keys: "KeysStack", database: ReplicatedDatabase) -> list[Statement]:
+def secret_statements(estate: Estate, keys: KeysStack, database: ReplicatedDatabase) -> list[Statement]:
     allowed = ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"]
     why = "Secrets Manager appends six characters to the name of a secret, and one that is made anew has others."
     return [
@@ -138,54 +138,41 @@ def secret_statements(estate: Estate, keys: "KeysStack", database: ReplicatedDat
     ]
 
 
-def is_used(estate: Estate) -> bool:
-    """Whether a database is read by DMS from the deployment's own subnets."""
-    found = [replication_of(each, estate) for each in estate.of_kind(KIND)]
-    return any(each and each.database and each.database.subnet_group == names.DMS_SUBNETS for each in found)
-
-
-def add_network(stack: ResourceStack, estate: Estate, vpc: str, subnets: "Sequence[str]") -> None:
-    """The way to databases, for the stack that knows the VPC: a group of its private subnets, a security group that
-    lets nobody in, and the roles with which DMS makes network interfaces and logs. Nothing where no source needs it.
-
-    Raises:
-        PermanentFailure: subnets of one zone alone, which DMS does not take.
-    """
-    if not is_used(estate):
-        return
-    if len(subnets) < 2:
-        raise PermanentFailure("network.subnets: DMS takes subnets of two zones at least; name two or more")
-    roles = []
-    for name, policy in _ACCOUNT_ROLES.items() if estate.config.dms.account_roles else ():
-        wanted = {
-            "RoleName": name,
-            "Description": "DMS looks for it by this name.",
-            "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [service("dms", estate)]},
-            "ManagedPolicyArns": [f"arn:aws:iam::aws:policy/service-role/{policy}"],
-        }
-        managed = "DMS asks for exactly this policy of AWS (DMS User Guide, the IAM roles to use with AWS DMS)."
-        answers = {f"IAM4[Policy::arn:aws:iam::aws:policy/service-role/{policy}]": managed}
-        roles.append(stack.add(name, type="AWS::IAM::Role", properties=wanted, answers=answers))
+def _network(stack: ResourceStack, estate: Estate) -> tuple[str, str]:
+    """The way to databases: the logical ids of a group of the private subnets, and of a security group that lets nobody
+    in; with the roles by which DMS makes network interfaces and logs."""
+    roles = [*_account_roles(stack, estate)] if estate.config.dms.account_roles else []
     group = {
-        "GroupName": f"{names.PLATFORM}-dms",
-        "GroupDescription": "What reads databases: addresses and ports are those of their secrets.",
-        "VpcId": vpc,
+        "GroupDescription": "What reads databases: their addresses and ports are in their secrets.",
+        "VpcId": imported(VPC),
         "SecurityGroupEgress": [
             {
                 "IpProtocol": "tcp",
                 "FromPort": 0,
                 "ToPort": 65535,
                 "CidrIp": "0.0.0.0/0",
-                "Description": "To databases, whose addresses are in their secrets, and to AWS.",
+                "Description": "To databases, and to AWS.",
             }
         ],
     }
     made = stack.add("DmsGroup", type="AWS::EC2::SecurityGroup", properties=group)
-    told = {"Name": GROUP_PARAMETER, "Type": "String", "Value": {"Fn::GetAtt": [made, "GroupId"]}}
-    stack.add("DmsGroupId", type="AWS::SSM::Parameter", properties=told)
     of_subnets = {
         "ReplicationSubnetGroupIdentifier": names.DMS_SUBNETS,
         "ReplicationSubnetGroupDescription": "The private subnets, from which DMS reaches databases.",
-        "SubnetIds": [*subnets],
+        "SubnetIds": {"Fn::Split": [",", imported(SUBNETS)]},
     }
-    stack.add("DmsSubnets", type="AWS::DMS::ReplicationSubnetGroup", properties=of_subnets, after=roles)
+    subnets = stack.add("DmsSubnets", type="AWS::DMS::ReplicationSubnetGroup", properties=of_subnets, after=roles)
+    return subnets, made
+
+
+def _account_roles(stack: ResourceStack, estate: Estate) -> Iterator[str]:
+    for name, policy in _ACCOUNT_ROLES.items():
+        arn = f"arn:aws:iam::aws:policy/service-role/{policy}"
+        wanted = {
+            "RoleName": name,
+            "Description": "DMS looks for it by this name.",
+            "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [service("dms", estate)]},
+            "ManagedPolicyArns": [arn],
+        }
+        asked = "DMS asks for exactly this policy of AWS (DMS User Guide, the IAM roles to use with AWS DMS)."
+        yield stack.add(name, type="AWS::IAM::Role", properties=wanted, answers={f"IAM4[Policy::{arn}]": asked})

@@ -15,6 +15,3 @@ class IngestionStack(ResourceStack):
         super().__init__(scope, name, estate, **settings)
         for engine in (appflow, datasync, dms):
             engine.add(self, estate, keys)
-        network = estate.config.network
-        if network.vpc is not None:  # else the stack that makes the VPC knows its subnets
-            dms.add_network(self, estate, network.vpc, network.subnets)

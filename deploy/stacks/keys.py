@@ -12,7 +12,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from adplatform.platform import names
-from deploy.engines import appflow, datasync
+from deploy.engines import key_users
 from deploy.estate import Estate
 
 
@@ -33,8 +33,8 @@ class KeysStack(cdk.Stack):
         self._used_by(self.messages, "events", "rule/*")
         self._used_by(self.messages, "cloudwatch", "alarm:*")
         self._logged(self.logs)
-        self._stated(self.data, appflow.data_key_statements(estate))
-        self._stated(self.secrets, [*appflow.secrets_key_statements(estate), *datasync.secrets_key_statements(estate)])
+        self._stated(self.data, key_users.of_data(estate))
+        self._stated(self.secrets, key_users.of_secrets(estate))
 
     def _key(self, concern: str, description: str) -> kms.Key:
         return kms.Key(
