@@ -88,6 +88,44 @@ class Alarms(Strict):
     """Who hears of alarms and failures."""
 
 
+class Reach(Strict):
+    """Where jobs of Glue reach the network of a database: a subnet of it, which has a way to S3 and Secrets Manager."""
+
+    subnet: Annotated[str, Field(pattern="^subnet-")]
+    zone: str
+    """The subnet's availability zone."""
+    security_groups: list[Annotated[str, Field(pattern="^sg-")]] = Field(min_length=1)
+    """One of them lets in all that comes from itself, as Glue wants it."""
+
+
+class Spark(Strict):
+    """The application of EMR Serverless; it costs nothing while no job runs."""
+
+    release: Annotated[str, Field(pattern=r"^emr-\d+\.\d+\.\d+$")] = "emr-7.9.0"
+    cpus: int = Field(default=64, ge=4)
+    """The most vCPUs of all jobs at once."""
+    memory_gb: int = Field(default=256, ge=16)
+    """Their most memory."""
+    idle_minutes: int = Field(default=5, ge=1, le=10080)
+    """After which it stops."""
+
+
+class Catalog(Strict):
+    encrypted: bool = True
+    """Whether the metadata of the catalog, which is one of account and region for everybody in it, is encrypted with a
+    key of the deployment's."""
+    connections: dict[str, Reach] = Field(default_factory=dict)
+    """Glue connections that are made, by the names that sources give in ``glue.connection``."""
+    spark: Spark | None = Spark()
+    """Null where deliveries never outgrow one machine."""
+
+
+class Uploads(Strict):
+    concurrency: int | None = Field(default=None, ge=1)
+    """Calls that are reserved for each function of a workflow, and its most at once; by default it shares what the
+    account has."""
+
+
 class Config(Strict):
     account: Account
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
@@ -101,6 +139,8 @@ class Config(Strict):
     database: Database = Database()
     alarms: Alarms = Alarms()
     dms: Dms = Dms()
+    catalog: Catalog = Catalog()
+    uploads: Uploads = Uploads()
     operators: list[Arn] = Field(default_factory=list)
     """Who may assume the operator's role; the account's own administrators by default."""
     spot_backfills: bool = False

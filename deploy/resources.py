@@ -40,7 +40,7 @@ class ResourceStack(cdk.Stack):
         """A resource; its logical id, for ``{"Ref": ...}`` and for ``after``, which are logical ids of resources that
         have to be there before it. ``path`` is unique in the stack, and keeps the resource what it is over
         deployments. ``retain`` keeps it when it is no longer declared. ``answers`` are to findings of cdk-nag, by
-        rule, for example ``S1``."""
+        rule, for example ``S1``, or of another validation, with its name: ``CloudFormation-Validate::F3002``."""
         logical = logical_id(*path)
         if logical in self._resources:
             raise ValueError(f"{'/'.join(path)} is in the stack already")
@@ -69,7 +69,10 @@ class ResourceStack(cdk.Stack):
             file.write_text(json.dumps({"Resources": self._resources, "Outputs": outputs}))
             included = CfnInclude(self, "Resources", template_file=str(file))
         for logical, answers in self._answers.items():
-            rules = [cdk.Acknowledgment(id=_RULES + rule, reason=reason) for rule, reason in answers.items()]
+            rules = [
+                cdk.Acknowledgment(id=rule if "::" in rule.partition("[")[0] else _RULES + rule, reason=reason)
+                for rule, reason in answers.items()
+            ]
             if rules:
                 cdk.Validations.of(included.get_resource(logical)).acknowledge(*rules)
         return True

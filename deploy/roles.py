@@ -49,6 +49,17 @@ def allow(actions: Sequence[str], *resources: str, why: str = "", **condition: A
     return Statement(actions, resources, condition, why)
 
 
+def merged(statements: Sequence[Statement]) -> list[Statement]:
+    """What several need of one role: each once, and the same actions under the same condition together."""
+    found: dict[str, Statement] = {}
+    for each in statements:
+        key = repr((tuple(each.actions), each.condition, each.why))
+        known = found.get(key)
+        resources = dict.fromkeys([*(known.resources if known else ()), *each.resources])
+        found[key] = Statement(each.actions, tuple(resources), each.condition, each.why)
+    return list(found.values())
+
+
 def add_role(
     stack: ResourceStack,
     *path: str,

@@ -32,6 +32,10 @@ DMS_SECRET_ROLE = "adplatform-dms-secret"  # noqa: S105 - a name, not a secret
 """With which AWS DMS reads the secret of a source's database."""
 DMS_SUBNETS = "adplatform"
 """The replication subnet group from which AWS DMS reaches databases."""
+UPLOADS_DEAD_LETTERS = f"adplatform-uploads{DEAD_LETTERS}"
+"""The queue of calls of these functions that failed to the last."""
+SPARK_ROLE = "adplatform-spark"
+"""With which jobs of EMR Serverless transform deliveries."""
 
 PLATFORM = "adplatform"
 """How names of stacks, roles, clusters and aliases of keys begin that no setting and no YAML gives."""

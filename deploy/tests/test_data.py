@@ -32,10 +32,11 @@ def test_both_zones_are_encrypted_with_the_key_of_data(assembly: Assembly, bucke
 
 
 def test_each_source_has_a_queue_that_its_own_rule_alone_may_fill(assembly: Assembly, estate: Estate) -> None:
-    for each in estate.sources:
-        rule = next(
-            r for r in assembly.resources("AWS::Events::Rule") if r.properties["Name"].endswith(f"-{each.name}")
-        )
+    rules = {rule.properties["Name"]: rule for rule in assembly.resources("AWS::Events::Rule")}
+    taking = [each for each in estate.sources if each.source.takes_files]
+    assert taking
+    for each in taking:
+        rule = rules[estate.settings.queue_name(each.name)]
         [target] = rule.properties["Targets"]
         assert target["Arn"] == estate.queue(each.source)
         assert target["DeadLetterConfig"]["Arn"] == f"{estate.queue(each.source)}-dead-letters"
