@@ -21,6 +21,7 @@ from adplatform.engines.sftp.provided_servers import (
 )
 from adplatform.engines.sftp.server import UploadedFiles, require_agreement
 from adplatform.platform import names
+from deploy.engines.secrets import reference
 from deploy.engines.workflow_functions import add_functions
 from deploy.estate import Estate
 from deploy.resources import ResourceStack
@@ -115,7 +116,7 @@ def _server(
             type="AWS::Transfer::HostKey",
             properties={
                 "ServerId": id,
-                "HostKeyBody": f"{{{{resolve:secretsmanager:{wanted.host_key_secret}:SecretString}}}}",
+                "HostKeyBody": reference(wanted.host_key_secret),
                 "Description": "The host key that partners know.",
             },
             retain=True,
