@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, time, timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
@@ -127,6 +127,9 @@ _KIND = Discriminator(lambda value: "(ready-made)" if isinstance(value, str) els
 
 class ReportSource(Strict):
     """What both kinds of account have in common."""
+
+    pattern: ClassVar[str] = "reports"
+    """The way in which its data comes."""
 
     source: Annotated[str, Field(pattern=NAME)]
     """The account's name: lower-case letters, digits and ``_``; in asset keys, in the database and in S3 prefixes."""

@@ -13,6 +13,7 @@ from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
 from adplatform.cli.context import reported
+from adplatform.platform.calls import CODE_SERVER, NOBODY, OPERATOR, acting
 
 PROJECT, DELIVERIES, HISTORY, REPORTS = "project", "deliveries", "history", "report_history"
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -67,6 +68,15 @@ DMS: Mapping[str, tuple[str, str]] = {
     "settings": ("dms", "Print settings that pass, to paste into AWS."),
 }
 
+ROLES: Mapping[str, str] = {
+    "process": CODE_SERVER,
+    "provision": NOBODY,
+    "demo": NOBODY,
+    "dev": NOBODY,
+    "push": NOBODY,
+}
+"""As whom a command calls AWS, if not as an operator. The runs that ``process`` makes have roles of their own."""
+
 
 def lazy_group(commands: Mapping[str, tuple[str, str]]) -> type[TyperGroup]:
     """A group that lists commands without importing them."""
@@ -94,14 +104,16 @@ def imported(commands: Mapping[str, tuple[str, str]], name: str) -> click.Comman
     module = import_module(f"adplatform.cli.{commands[name][0]}")
     attribute = name.replace("-", "_")
     function = getattr(module, attribute if hasattr(module, attribute) else f"{attribute}_")
-    info = CommandInfo(name=name, callback=_reporting(function), context_settings=_HELP_OPTIONS)
+    info = CommandInfo(
+        name=name, callback=_reporting(function, ROLES.get(name, OPERATOR)), context_settings=_HELP_OPTIONS
+    )
     return get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode="rich")
 
 
-def _reporting(command: Callable[..., Any]) -> Callable[..., Any]:
+def _reporting(command: Callable[..., Any], role: str) -> Callable[..., Any]:
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
-        with reported():
+        with reported(), acting(role):
             return command(*args, **kwargs)
 
     run.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]  # typer reads the options from it

@@ -138,4 +138,5 @@ class SftpFiles(dg.Component):
             return fetch_files(services, server, row, last, folder)
 
         starts = {feed.name: feed.start_date for feed in self.declared.feeds}
-        return Readings(self.declared.source, (TARGET,), "file", "those of an SFTP server that are due", read, starts)
+        how, pattern = "those of an SFTP server that are due", self.declared.pattern
+        return Readings(self.declared.source, pattern, (TARGET,), "file", how, read, starts)

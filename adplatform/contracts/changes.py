@@ -2,7 +2,7 @@
 
 import re
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -110,6 +110,8 @@ class ChangedTable(MergedFeed):
 
 class ChangesSource(FileSource):
     """A database whose tables are followed by their changes."""
+
+    pattern: ClassVar[str] = "changes"
 
     feeds: list[ChangedTable] = Field(min_length=1)  # type: ignore[assignment]  # every one is a feed
     """The tables."""

@@ -1,7 +1,7 @@
 """A relational database whose tables are pulled in batches: its connection, its tables, and how each is read."""
 
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -196,6 +196,8 @@ class GlueJob(Strict):
 
 class DatabaseSource(FileSource):
     """A database whose tables are pulled in batches."""
+
+    pattern: ClassVar[str] = "tables"
 
     connection: Annotated[str, Field(min_length=1, max_length=512)]
     """The secret of the connection: a JSON object as Secrets Manager keeps it for databases, with ``engine``, ``host``,

@@ -2,7 +2,7 @@
 
 import re
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -101,6 +101,8 @@ class Transfer(Strict):
 
 class ReplicatedSource(FileSource):
     """The files of one store elsewhere, which a task of DataSync copies below the source's landing prefix."""
+
+    pattern: ClassVar[str] = "replicated"
 
     task: Annotated[str, Field(pattern=TASK, max_length=256)] | None = None
     """The task, by its ARN or its name. It writes below ``landing/<source>/`` of the raw bucket, and reports each file.

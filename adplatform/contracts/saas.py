@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
@@ -229,6 +229,8 @@ _Flow = Annotated[FlowFeed, BeforeValidator(_as_flow, json_schema_input_type=str
 
 class SaasSource(FileSource, Connection):
     """The flows of one SaaS application."""
+
+    pattern: ClassVar[str] = "flows"
 
     feeds: list[_Flow] = Field(min_length=1)  # type: ignore[assignment]  # every flow is a feed
     """The flows: names of ready-made feeds of the connector, such with changes (``extends``), and feeds of your own."""

@@ -2,7 +2,7 @@
 
 import re
 from datetime import date, timedelta
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
@@ -144,6 +144,8 @@ AnyFeed = Annotated[
 
 class SftpSource(FileSource):
     """Files of one SFTP server."""
+
+    pattern: ClassVar[str] = "sftp"
 
     from_: From = Field(alias="from")
     """The server, and who fetches its files."""

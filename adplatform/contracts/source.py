@@ -1,7 +1,7 @@
 """A source that delivers files: the settings that every file-bringing component shares."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator
 
@@ -48,6 +48,9 @@ PLATFORM_TOPICS = Topics()
 
 class FileSource(Strict):
     """A source and its feeds, as YAML declares them."""
+
+    pattern: ClassVar[str] = "pushed"
+    """The way in which its data comes."""
 
     source: Annotated[str, Field(pattern=NAME)]
     """The source's name: lower-case letters, digits and ``_``; in asset keys, in the database and in S3 prefixes."""

@@ -17,6 +17,7 @@ from adplatform.flow.settling import Settler
 from adplatform.flow.source import Source
 from adplatform.lake import personal_tags
 from adplatform.ledger.table import table_definition
+from adplatform.platform.calls import NOBODY, acting
 from adplatform.privacy.keys import create_key
 
 _ENCRYPTION = "s3:x-amz-server-side-encryption"
@@ -33,6 +34,7 @@ REPLACED_DAYS = 30
 others that list there become slow where they pile up."""
 
 
+@acting(NOBODY)
 def provision(
     services: Services, sources: Iterable[Source], random_bytes: Callable[[int], bytes] = os.urandom
 ) -> list[str]:

@@ -31,7 +31,8 @@ class FeedFlow:
     version is a file of its own, whatever is written under its key later; otherwise the newest of a key counts.
     ``remedy`` is what can be done about a bad file. ``keep_originals`` is for how long they are kept in the archive,
     where not for ever, once they are in the merges that the ledger has as ``merged_as``, if there are any. Of files
-    that are ``uploaded`` in sessions the ledger may know that one is not whole."""
+    that are ``uploaded`` in sessions the ledger may know that one is not whole. ``pattern`` is the way in which the
+    source's data comes, as its declaration calls it."""
 
     source: str
     feed: Feed
@@ -45,6 +46,7 @@ class FeedFlow:
     merged_as: str = ""
     uploaded: bool = False
     retention: Retention = RETENTION
+    pattern: str = ""
 
     @property
     def table(self) -> str:
@@ -74,7 +76,7 @@ class Source:
     """A source and its feeds. ``bucket`` and ``prefix`` are where it may write; one that ``takes_files`` from anybody
     has a queue for the events of its objects. ``derived`` are tables that are made of those of its feeds, each as a
     feed that nothing delivers. Objects below the source's prefix whose keys ``aside`` fits belong to nobody.
-    ``documents`` are prefixes with originals beside the archive."""
+    ``documents`` are prefixes with originals beside the archive. ``pattern`` is as of its feeds."""
 
     name: str
     bucket: str
@@ -85,6 +87,7 @@ class Source:
     aside: re.Pattern[str] | None = None
     retention: Retention = RETENTION
     documents: tuple[str, ...] = ()
+    pattern: str = ""
 
     def place(self, key: str, last_modified: datetime) -> tuple[FeedFlow, Place] | None:
         return next(_places(self.feeds, key, last_modified), None)
@@ -104,10 +107,16 @@ def declared_source(declared: FileSource, bucket: str) -> Source:
     """
     source = make_source(declared.source, bucket, declared.feeds)
     feeds = tuple(
-        replace(flow, topics=declared.topics, archive=declared.archive, retention=declared.retention)
+        replace(
+            flow,
+            topics=declared.topics,
+            archive=declared.archive,
+            retention=declared.retention,
+            pattern=declared.pattern,
+        )
         for flow in source.feeds
     )
-    return replace(source, feeds=feeds, retention=declared.retention)
+    return replace(source, feeds=feeds, retention=declared.retention, pattern=declared.pattern)
 
 
 def make_source(name: str, bucket: str, feeds: Iterable[Feed], prefix: str | None = None) -> Source:

@@ -34,6 +34,7 @@ from adplatform.failures import PermanentFailure
 from adplatform.lake.zones import Zones
 from adplatform.platform.aws import Aws
 from adplatform.platform.aws_errors import aws_failures
+from adplatform.platform.calls import GLUE_JOB, acting
 from adplatform.platform.extras import SPARK, extra
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Written:
 Reader = Callable[[PostgresView, Reading, Piece, Place], Written]
 
 
+@acting(GLUE_JOB)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read what the plan at ``--plan``, an ``s3://`` place, says. Glue itself gives ``--JOB_RUN_ID``. ``--reader`` is
     ``spark``, or ``driver`` for a job without a Spark.

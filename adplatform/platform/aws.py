@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from adplatform.failures import PermanentFailure
 from adplatform.platform.access_keys import AccessKey, key_for
+from adplatform.platform.calls import record_calls
 from adplatform.platform.late import Late
 from adplatform.platform.loopback import is_loopback
 
@@ -38,6 +39,7 @@ class Aws:
 
     @cached_property
     def _session(self) -> Any:
+        record_calls()
         return _local_session(self.region) if self.endpoint_url else boto3.Session(region_name=self.region)
 
     @property

@@ -86,4 +86,5 @@ def account_source(account: Account, bucket: str, *feeds: FeedFlow) -> Source:
         takes_files=False,
         retention=account.retention,
         documents=(Zones.documents(account.source),),
+        pattern=ReportSource.pattern,
     )

@@ -13,9 +13,11 @@ from adplatform.flow.pattern import Pattern
 from adplatform.flow.provision import events_to_queue, provision
 from adplatform.flow.services import Services
 from adplatform.patterns import of_kind
+from adplatform.platform.calls import NOBODY, acting
 from adplatform.platform.extras import LOCAL, extra
 
 
+@acting(NOBODY)
 def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> list[str]:
     """Buckets, ledger, topics, hashing key, queues, and the flows, tasks and crawlers that are declared. Sentences on
     lifecycle rules that were others than declared.

@@ -19,6 +19,7 @@ from adplatform.files.budget import DEFAULT, Budget
 from adplatform.files.input_file import InputFile
 from adplatform.files.parquet_size import VALUE, check_parquet
 from adplatform.platform.aws import Aws
+from adplatform.platform.calls import GLUE_JOB, acting
 from adplatform.platform.extras import SPARK, extra
 from adplatform.privacy.key_versions import fetch_earlier_key
 from adplatform.privacy.keys import HashKey, fetch_key
@@ -37,6 +38,7 @@ _COMPRESSED = (".gz", ".bz2", ".deflate", ".snappy", ".lz4", ".zst")
 """Endings of names by which Spark decompresses text that it reads (Hadoop's codecs)."""
 
 
+@acting(GLUE_JOB)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one delivery.
 

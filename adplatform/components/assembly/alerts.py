@@ -16,6 +16,7 @@ from adplatform.failures import listed
 from adplatform.flow.outbox import PLATFORM, notify, send_unsent
 from adplatform.flow.services import Services
 from adplatform.ledger.messages import Unsent
+from adplatform.platform.calls import CODE_SERVER, acting
 from adplatform.resources.named import LedgerResource, NotificationsResource, services_of
 
 _PARTITION, _FIRST, _LAST = "dagster/partition", RANGE_START, RANGE_END
@@ -48,6 +49,7 @@ def concern_of_run(run: dg.DagsterRun, repository: dg.RepositoryDefinition | Non
     return concern_of(keys, repository) if keys else Concern(f"job {run.job_name}", None)
 
 
+@acting(CODE_SERVER)
 def failure_of_run(
     services: Services, run: dg.DagsterRun, error: str, repository: dg.RepositoryDefinition | None = None
 ) -> None:
@@ -64,6 +66,7 @@ def build_alerts(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
     @dg.run_failure_sensor(
         name="failed_runs", monitor_all_code_locations=True, default_status=status, minimum_interval_seconds=15
     )
+    @acting(CODE_SERVER)
     def failed_runs(
         context: dg.RunFailureSensorContext, ledger: LedgerResource, notifications: NotificationsResource
     ) -> None:

@@ -21,6 +21,7 @@ from adplatform.flow.looks import LIST_EVERY
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.publications import Publication
+from adplatform.platform.calls import CODE_SERVER, acting
 from adplatform.platform.json_logs import about
 from adplatform.resources.named import (
     CatalogResource,
@@ -178,6 +179,7 @@ def asking_sensor(
     return look
 
 
+@acting(CODE_SERVER)
 def look_at(automation: Automation, services: Services, instance: dg.DagsterInstance, how: Looking) -> Tick:
     """One look at a source. Of one that is paused everything is noted as ever, and nothing is started: whatever is due
     is so again at the next look. Runs of it that wait in Dagster's queue are taken out of it, which is no attempt."""

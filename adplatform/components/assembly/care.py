@@ -9,6 +9,7 @@ from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
 from adplatform.components.assembly.automation import unless_paused
 from adplatform.components.assembly.ownership import automated
+from adplatform.components.assembly.roles import step_of
 from adplatform.components.assembly.runs import SOURCE_TAG, at_work, work_ended
 from adplatform.engines.crawls import crawl_watch
 from adplatform.engines.runs import Watch
@@ -72,6 +73,7 @@ def _job(source: Source, name: str, work: Callable[[Services, str], None], descr
     """A job of one op that does ``work`` with the services and its run's id."""
 
     @dg.op(name=f"{source.name}_{work.__name__}")
+    @step_of(source.pattern)
     def step(
         context: dg.OpExecutionContext,
         s3: S3Resource,

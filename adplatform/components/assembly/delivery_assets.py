@@ -20,6 +20,7 @@ from adplatform.components.assembly.metadata import (
     raw_schema,
     topic_metadata,
 )
+from adplatform.components.assembly.roles import step_of
 from adplatform.components.assembly.runs import (
     BACKFILL_TAG,
     FAILURE_TAG,
@@ -141,6 +142,7 @@ def raw_asset(
         check_specs=[delivered, readable, *watched],
         can_subset=True,  # a run that has nothing to do judges nothing
     )
+    @step_of(flow.pattern)
     def received(
         context: dg.AssetExecutionContext,
         s3: S3Resource,
@@ -237,6 +239,7 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
         can_subset=True,  # a run that has nothing to do judges nothing
         pool=f"publish_{flow.source}_{flow.feed.name}",
     )
+    @step_of(flow.pattern)
     def transform(
         context: dg.AssetExecutionContext,
         s3: S3Resource,

@@ -12,6 +12,7 @@ from dagster_aws.s3.resources import S3Resource
 from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
 from adplatform.components.assembly.automation import Automation, Extended, Looking, Tick
+from adplatform.components.assembly.roles import step_of
 from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG, SOURCE_TAG, at_work, runs_of, say_of, work_ended
 from adplatform.contracts.database import DatabaseSource
 from adplatform.extract.due import extracts_due
@@ -30,10 +31,12 @@ EXTRACT_TAG = "adplatform/extract"
 @dataclass(frozen=True)
 class Readings:
     """What workers of this platform read of a source. ``read`` does what a row wants, given the row, the one of its
-    target that succeeded last, and an empty folder. ``kind`` is what one brings, such as "table"; ``how`` says for
-    people how that comes. ``starts`` are the first dates of the feeds."""
+    target that succeeded last, and an empty folder. ``pattern`` is that of the declaration, ``kind`` is
+    what one brings, such as "table"; ``how`` says for people how that comes. ``starts`` are the first dates of the
+    feeds."""
 
     source: str
+    pattern: str
     targets: Collection[str]
     kind: str
     how: str
@@ -65,7 +68,8 @@ def table_readings(declared: DatabaseSource) -> Readings:
         return extract(services, Table(declared, feeds[row.target]), row, last, folder)
 
     starts = {name: feed.start_date for name, feed in feeds.items()}
-    return Readings(declared.source, feeds, "table", "in chunks of one view of the database", read, starts)
+    how = "in chunks of one view of the database"
+    return Readings(declared.source, declared.pattern, feeds, "table", how, read, starts)
 
 
 def with_extracts(automation: Automation, readings: Readings) -> Automation:
@@ -108,6 +112,7 @@ def extract_job(readings: Readings) -> dg.JobDefinition:
     """Reads what a run is wanted of into the raw zone."""
 
     @dg.op(name=f"{readings.source}_read_{readings.kind}", pool=f"extract_{readings.source}")
+    @step_of(readings.pattern)
     def read(
         context: dg.OpExecutionContext,
         s3: S3Resource,

@@ -11,6 +11,7 @@ import dagster as dg
 from dagster_aws.s3.resources import S3Resource
 from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
+from adplatform.amazon.sources import ReportSource
 from adplatform.components.assembly.delivery_assets import AUDITS, SUSPICION, audit_evaluation, note_hindrance
 from adplatform.components.assembly.metadata import clean_schema, topic_metadata
 from adplatform.components.assembly.report_assets import (
@@ -21,6 +22,7 @@ from adplatform.components.assembly.report_assets import (
     partition_key,
     report_partitions,
 )
+from adplatform.components.assembly.roles import step_of
 from adplatform.components.assembly.runs import BACKFILL_TAG, at_work, note_failure, runs_of, work_ended
 from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure, clipped, listed
 from adplatform.flow.private_directory import private_directory
@@ -95,6 +97,7 @@ def fact_asset(fact: Fact, owners: Sequence[str], tags: dict[str, str]) -> dg.As
         backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=MOST_OF_A_RUN),
         pool=f"fact_{account.source}",
     )
+    @step_of(ReportSource.pattern)
     def build_fact(
         context: dg.AssetExecutionContext,
         s3: S3Resource,

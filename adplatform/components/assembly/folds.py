@@ -17,6 +17,7 @@ from adplatform.components.assembly.arrivals import run_tags
 from adplatform.components.assembly.automation import Automation, Extended, Looking, Tick
 from adplatform.components.assembly.delivery_assets import clean_key
 from adplatform.components.assembly.metadata import clean_schema, topic_metadata
+from adplatform.components.assembly.roles import step_of
 from adplatform.components.assembly.runs import FEED_TAG, NOTIFIED_TAG, at_work, runs_of, say_of, work_ended
 from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure, kind_of
 from adplatform.flow.private_directory import private_directory
@@ -115,6 +116,7 @@ def fold_asset(followed: MadeTable, owners: Sequence[str], tags: dict[str, str])
         can_subset=True,  # a run that has nothing to do judges nothing
         pool=f"fold_{followed.source}_{followed.target}",
     )
+    @step_of(followed.changes.pattern)
     def merge_changes(
         context: dg.AssetExecutionContext,
         s3: S3Resource,

@@ -11,6 +11,7 @@ from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 from adplatform.failures import PermanentFailure
 from adplatform.ledger.automation import EXPIRES_AFTER, Automation, Owner
 from adplatform.ledger.ledger import Ledger
+from adplatform.platform.calls import CODE_SERVER, acting
 from adplatform.resources.named import LedgerResource, services_of
 
 
@@ -19,6 +20,7 @@ def automated(evaluate: Callable[..., Any]) -> Callable[..., Any]:
     instance owns the automation."""
 
     @functools.wraps(evaluate)
+    @acting(CODE_SERVER)
     def evaluated(
         context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext, ledger: LedgerResource, **resources: Any
     ) -> Any:

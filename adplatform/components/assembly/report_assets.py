@@ -18,6 +18,7 @@ from adplatform.amazon.definitions import STAMPS, ReportDefinition
 from adplatform.amazon.http import PATIENCE
 from adplatform.amazon.reports import ReportApi
 from adplatform.amazon.restatement import Period
+from adplatform.amazon.sources import ReportSource
 from adplatform.components.assembly.crawls import crawl_checks
 from adplatform.components.assembly.delivery_assets import (
     AUDITS,
@@ -40,6 +41,7 @@ from adplatform.components.assembly.metadata import (
     slice_metadata,
     topic_metadata,
 )
+from adplatform.components.assembly.roles import step_of
 from adplatform.components.assembly.runs import (
     BACKFILL_TAG,
     FEED_TAG,
@@ -192,6 +194,7 @@ def report_assets(
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=f"report_{account.source}_{definition.name}",
     )
+    @step_of(ReportSource.pattern)
     def pull(
         context: dg.AssetExecutionContext,
         s3: S3Resource,

@@ -8,11 +8,13 @@ import dagster as dg
 
 from adplatform.amazon import restatement_plot, restatement_watch
 from adplatform.amazon.definitions import ReportDefinition
+from adplatform.amazon.sources import ReportSource
 from adplatform.components.assembly.automation import unless_paused
 from adplatform.components.assembly.metadata import topic_metadata
 from adplatform.components.assembly.ownership import automated
 from adplatform.components.assembly.report_assets import clean_key
 from adplatform.components.assembly.reports import run_tags
+from adplatform.components.assembly.roles import step_of
 from adplatform.components.assembly.runs import at_work, work_ended
 from adplatform.components.assembly.specs import AssetSpecHook, unchanged, with_hook
 from adplatform.failures import PermanentFailure, TransientFailure, listed
@@ -88,6 +90,7 @@ def watch_asset(
         specs=[spec],
         check_specs=[usual, kept, *([fresh] if within else [])],
     )
+    @step_of(ReportSource.pattern)
     def watch(
         context: dg.AssetExecutionContext, ledger: LedgerResource
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:

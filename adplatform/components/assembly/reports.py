@@ -13,6 +13,7 @@ from dagster_aws.secretsmanager.resources import SecretsManagerResource
 
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.amazon.http import PATIENCE
+from adplatform.amazon.sources import ReportSource
 from adplatform.components.assembly.automation import Automation, Looking, Tick, source_sensor
 from adplatform.components.assembly.crawls import with_crawls
 from adplatform.components.assembly.delivery_assets import TOPIC_TAG
@@ -30,6 +31,7 @@ from adplatform.components.assembly.report_assets import (
     report_partitions,
     scopes_definition,
 )
+from adplatform.components.assembly.roles import step_of
 from adplatform.components.assembly.runs import (
     FEED_TAG,
     RANGE_END,
@@ -192,6 +194,7 @@ def orders_job(account: Account, connect: Connect = open_api) -> dg.JobDefinitio
     """Plans what is due and asks Amazon for it; it never waits for a report."""
 
     @dg.op(name=f"{account.source}_ask_for_reports", pool=f"orders_{account.source}")
+    @step_of(ReportSource.pattern)
     def ask_for_reports(
         context: dg.OpExecutionContext,
         s3: S3Resource,

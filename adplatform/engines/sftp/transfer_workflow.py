@@ -28,6 +28,7 @@ from adplatform.ledger.rows import digest
 from adplatform.ledger.uploads import Finding, Upload
 from adplatform.platform.aws import Aws
 from adplatform.platform.aws_errors import aws_failures
+from adplatform.platform.calls import HANDLER, acting
 from adplatform.platform.notifications import Notifier
 from adplatform.platform.settings import Settings, read_settings
 
@@ -91,12 +92,14 @@ class Clients:
     sleep: Callable[[float], None] = time.sleep
 
 
+@acting(HANDLER)
 def custom_step(event: Mapping[str, Any], context: Context) -> None:
     """Lambda's handler of the step that checks a file."""
     step, clients = step_of(event), clients_of(context.invoked_function_arn)
     with_answer(clients, step, context, lambda left: checked(clients, step, left).finding is Finding.CHECKED)
 
 
+@acting(HANDLER)
 def partial_step(event: Mapping[str, Any], context: Context) -> None:
     """Lambda's handler of the step that is called for a file whose session ended before it was closed."""
     step, clients = step_of(event), clients_of(context.invoked_function_arn)
@@ -108,6 +111,7 @@ def partial_step(event: Mapping[str, Any], context: Context) -> None:
     with_answer(clients, step, context, done)
 
 
+@acting(HANDLER)
 def exception_step(event: Mapping[str, Any], context: Context) -> None:
     """Lambda's handler of the step that is called when another has failed."""
     step, clients = step_of(event), clients_of(context.invoked_function_arn)

@@ -23,6 +23,7 @@ from adplatform.local.aws.managed import CONTROL
 from adplatform.local.aws.state import LOCK
 from adplatform.local.aws.transfer.function import FAILED, OK
 from adplatform.local.aws.transfer.server_state import Function
+from adplatform.platform.calls import RECORD
 
 _TIMEOUT = 60.0
 _PAUSES = (60.0, 120.0)
@@ -120,7 +121,7 @@ def _process(function: Function, environments: _Environments) -> "subprocess.Pop
         found = environments.idle.popleft()
         if found.poll() is None:
             return found
-    inherited = ("PATH", "PYTHONPATH", "TMPDIR", "LANG")
+    inherited = ("PATH", "PYTHONPATH", "TMPDIR", "LANG", RECORD)
     environment = {
         **{name: os.environ[name] for name in inherited if name in os.environ},
         **managed.own_environment(_REGION),
