@@ -27,8 +27,11 @@ def lifecycle_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
     wanted: dict[str, Any] = {"Id": rule["ID"], "Status": rule["Status"]}
     if prefix := rule["Filter"].get("Prefix"):
         wanted["Prefix"] = prefix
-    if "Expiration" in rule:
-        wanted["ExpirationInDays"] = rule["Expiration"]["Days"]
+    expiration = rule.get("Expiration", {})
+    if "Days" in expiration:
+        wanted["ExpirationInDays"] = expiration["Days"]
+    if "ExpiredObjectDeleteMarker" in expiration:
+        wanted["ExpiredObjectDeleteMarker"] = expiration["ExpiredObjectDeleteMarker"]
     for name in ("NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload"):
         if name in rule:
             wanted[name] = dict(rule[name])

@@ -101,10 +101,12 @@ def _replaced(days: int) -> dict[str, Any]:
     return {"NoncurrentVersionExpiration": {"NoncurrentDays": days}}
 
 
+_MARKERS = {"ExpiredObjectDeleteMarker": True}
+"""Marks of deletions that mark nothing any more: listings would pass over every one that ever was."""
 PLATFORM_RULES: Sequence[Mapping[str, Any]] = (
     _rule("decrypted-copies", "prepared/", Expiration={"Days": PREPARED_DAYS}, **_replaced(1)),
     _rule("unfinished-uploads", "", AbortIncompleteMultipartUpload={"DaysAfterInitiation": 3}),
-    _rule("replaced-landing-objects", "landing/", **_replaced(REPLACED_DAYS)),
+    _rule("replaced-landing-objects", "landing/", Expiration=_MARKERS, **_replaced(REPLACED_DAYS)),
     _rule("listings", "listings/", Expiration={"Days": LISTED_DAYS}, **_replaced(1)),
     _rule("transfers", "transfers/", Expiration={"Days": LISTED_DAYS}, **_replaced(1)),
     _rule("fetch-plans", "fetch-plans/", Expiration={"Days": PLANNED_DAYS}, **_replaced(1)),
