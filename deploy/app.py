@@ -17,6 +17,7 @@ from deploy.stacks.data import DataStack
 from deploy.stacks.ingestion import IngestionStack
 from deploy.stacks.keys import KeysStack
 from deploy.stacks.network import NetworkStack
+from deploy.stacks.observability import ObservabilityStack
 from deploy.stacks.orchestration import OrchestrationStack
 
 HERE = Path(__file__).parent
@@ -44,6 +45,7 @@ def build(estate: Estate, outdir: str) -> cdk.App:
         ingestion,
         network,
         orchestration,
+        ObservabilityStack(app, f"{names.PLATFORM}-observability", estate, keys, env=env),
     ]
     for stack in stacks:
         if not stack.include():

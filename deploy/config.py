@@ -161,7 +161,7 @@ class Config(Strict):
     def environment(self) -> dict[str, str]:
         """The settings as a process finds them."""
         given = {PREFIX + name: value for name, value in self.settings.items()}
-        return {f"{PREFIX}ENV": "aws", "AWS_REGION": self.region, **given}
+        return {f"{PREFIX}ENV": "aws", f"{PREFIX}METRICS": "on", "AWS_REGION": self.region, **given}
 
 
 def read_config(file: Path | None = None) -> Config:

@@ -3,13 +3,17 @@
 Only keys of KMS have ARNs that nobody knows before; these are references to the stack of the keys.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
+from adplatform.engines.pattern import EngineFiles
 from adplatform.flow.pattern import Pattern
+from adplatform.flow.provision import arrival_pattern
 from adplatform.flow.source import Source
 from adplatform.lake.zones import Zones
 from adplatform.patterns import faultless_defs, pattern_of
@@ -35,6 +39,16 @@ class DeployedSource:
     def name(self) -> str:
         return self.source.name
 
+    @property
+    def queues(self) -> list[tuple[Source, Mapping[str, Any]]]:
+        """The sources whose queues take its events, and what EventBridge matches for each."""
+        found: list[tuple[Source, Mapping[str, Any]]] = []
+        if self.source.takes_files:
+            found.append((self.source, arrival_pattern(self.source)))
+        if isinstance(self.pattern, EngineFiles) and self.pattern.events:
+            found.append((self.pattern.reported_to, self.pattern.events))
+        return found
+
 
 @dataclass(frozen=True)
 class Estate:
@@ -56,6 +70,10 @@ class Estate:
     @cached_property
     def zones(self) -> Zones:
         return Zones(self.settings.raw_bucket, self.settings.clean_bucket)
+
+    @property
+    def queues(self) -> list[tuple[Source, Mapping[str, Any]]]:
+        return [queue for each in self.sources for queue in each.queues]
 
     def of_kind(self, kind: str) -> list[DeployedSource]:
         return [each for each in self.sources if each.kind == kind]

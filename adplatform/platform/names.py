@@ -53,26 +53,36 @@ OPERATOR_ROLE = "adplatform-operator"
 RUN_ROLE = "adplatform-run"
 """Of runs that belong to no source."""
 DATABASE_SECRET = "adplatform/dagster-database"  # noqa: S105 - a name, not a secret
-DATABASE = "adplatform-dagster"
 RUN_FAMILY = "adplatform-run"
 """The family of task definitions of runs."""
 CLUSTER = "adplatform"
+CODE_SERVER, DAEMON, WEBSERVER, RUN = "code-server", "daemon", "webserver", "run"
+"""Processes: services of the cluster but for the last, each with a log group of its name behind ``LOG_PREFIX``."""
+DATABASE = "adplatform-dagster"
+"""The instance of RDS with Dagster's own database."""
 NAMESPACE = "adplatform.internal"
 """The private DNS zone in which services find each other."""
 CODE_HOST = f"code.{NAMESPACE}"
+TRAIL = "adplatform-clean-zone"
+"""The trail of who reads and writes objects of the clean zone."""
 LOG_PREFIX = "/adplatform/"
 """How names of log groups begin, but for those that a service names itself."""
 _ROLE_NAME = 64
+"""Characters of the name of a role (IAM API reference, CreateRole)."""
 
 
 def role_of(prefix: str, source: str) -> str:
-    """The name of a role that one source has for itself. IAM takes 64 characters: a longer one ends with a digest of
-    the source's name."""
+    """The name of a role that one source has for itself."""
+    return within(_ROLE_NAME, prefix, source)
+
+
+def within(longest: int, prefix: str, source: str) -> str:
+    """A name of so many characters: one that is longer ends with a digest of the source's name."""
     name = f"{prefix}-{source}"
-    if len(name) <= _ROLE_NAME:
+    if len(name) <= longest:
         return name
     digest = sha256(source.encode()).hexdigest()[:8]
-    return f"{name[: _ROLE_NAME - len(digest) - 1]}-{digest}"
+    return f"{name[: longest - len(digest) - 1]}-{digest}"
 
 
 FEED_TAG, SOURCE_TAG = "adplatform/feed", "adplatform/source"

@@ -9,8 +9,7 @@ from typing import Any
 from constructs import Construct
 
 from adplatform.contracts.source import Sender
-from adplatform.engines.pattern import EngineFiles
-from adplatform.flow.provision import MESSAGE_SECONDS, PLATFORM_RULES, arrival_pattern, bucket_policy, queue_policy
+from adplatform.flow.provision import MESSAGE_SECONDS, PLATFORM_RULES, bucket_policy, queue_policy
 from adplatform.flow.retention import retention_rules
 from adplatform.flow.source import Source
 from adplatform.ledger.table import table_definition
@@ -52,7 +51,7 @@ class DataStack(ResourceStack):
         }
         for name, bucket, more in (("Raw", settings.raw_bucket, raw), ("Clean", settings.clean_bucket, {})):
             logging = {"DestinationBucketName": access, "LogFilePrefix": f"{name.lower()}/"}
-            wanted = _bucket(bucket, self._keys.data.key_arn, LoggingConfiguration=logging, **more)
+            wanted = closed_bucket(bucket, self._keys.data.key_arn, LoggingConfiguration=logging, **more)
             made = self.add(name, type="AWS::S3::Bucket", properties=wanted, retain=True, after=[logs])
             policy, engines = bucket_policy(bucket), appflow.bucket_statements(estate) if name == "Raw" else []
             self._policy(f"{name}Policy", bucket, {**policy, "Statement": [*policy["Statement"], *engines]}, made)
@@ -61,7 +60,7 @@ class DataStack(ResourceStack):
         """S3 takes keys of its own alone for it (S3 User Guide, "Enabling server access logging")."""
         estate = self.estate
         rules = {"Rules": [{"Id": "logs", "Status": "Enabled", "ExpirationInDays": _LOG_DAYS}]}
-        wanted = _bucket(bucket, None, LifecycleConfiguration=rules)
+        wanted = closed_bucket(bucket, None, LifecycleConfiguration=rules)
         answers = {"S1": "It is where access logs go."}
         made = self.add("AccessLogs", type="AWS::S3::Bucket", properties=wanted, retain=True, answers=answers)
         settings = estate.settings
@@ -147,11 +146,8 @@ class DataStack(ResourceStack):
             self.add("People", topic, type="AWS::SNS::Subscription", properties=people, after=[made])
 
     def _source(self, each: DeployedSource) -> None:
-        source, pattern = each.source, each.pattern
-        if source.takes_files:
-            self._queue(source, arrival_pattern(source))
-        if isinstance(pattern, EngineFiles) and pattern.events:
-            self._queue(pattern.reported_to, pattern.events)
+        for source, events in each.queues:
+            self._queue(source, events)
         sender = getattr(each.model, "sender", None)
         if isinstance(sender, Sender):
             self._partner(each.name, sender)
@@ -209,8 +205,8 @@ class DataStack(ResourceStack):
         )
 
 
-def _bucket(name: str, key: str | None, **more: Any) -> dict[str, Any]:
-    """``key`` is the ARN of a key; without it S3's own."""
+def closed_bucket(name: str, key: str | None, **more: Any) -> dict[str, Any]:
+    """Nobody outside the account gets into it. ``key`` is the ARN of a key; without it S3's own."""
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key} if key else {"SSEAlgorithm": "AES256"}
     rule = {"ServerSideEncryptionByDefault": default, **({"BucketKeyEnabled": True} if key else {})}
     return {

@@ -35,6 +35,8 @@ class KeysStack(cdk.Stack):
         self._logged(self.logs)
         self._stated(self.data, key_users.of_data(estate))
         self._stated(self.secrets, key_users.of_secrets(estate))
+        self._trailed(self.logs)
+        self._archived(self.messages)
 
     def _key(self, concern: str, description: str) -> kms.Key:
         return kms.Key(
@@ -74,5 +76,51 @@ class KeysStack(cdk.Stack):
                 conditions={
                     "ArnLike": {"kms:EncryptionContext:aws:logs:arn": self._estate.arn("logs", "log-group:*")},
                 },
+            )
+        )
+
+    def _trailed(self, key: kms.Key) -> None:
+        """CloudTrail encrypts the platform's trail with the key (its user guide, "Configure AWS KMS key policies for
+        CloudTrail"). Who reads the trail decrypts by a policy of their own."""
+        trail = self._estate.arn("cloudtrail", f"trail/{names.TRAIL}")
+        cloudtrail = iam.ServicePrincipal("cloudtrail.amazonaws.com")
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[cloudtrail],
+                actions=["kms:GenerateDataKey*"],
+                resources=["*"],
+                conditions={
+                    "StringEquals": {"aws:SourceArn": trail, "kms:EncryptionContext:aws:cloudtrail:arn": trail},
+                },
+            )
+        )
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[cloudtrail],
+                actions=["kms:DescribeKey"],
+                resources=["*"],
+                conditions={"StringEquals": {"aws:SourceArn": trail}},
+            )
+        )
+
+    def _archived(self, key: kms.Key) -> None:
+        """EventBridge keeps and replays events of the default bus under the key (its user guide, "Encrypting
+        EventBridge archives with AWS KMS keys")."""
+        events = iam.ServicePrincipal("events.amazonaws.com")
+        bus = self._estate.arn("events", "event-bus/default")
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[events],
+                actions=["kms:GenerateDataKey", "kms:Decrypt", "kms:ReEncrypt*"],
+                resources=["*"],
+                conditions={"StringEquals": {"kms:EncryptionContext:aws:events:event-bus:arn": bus}},
+            )
+        )
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[events],
+                actions=["kms:DescribeKey"],
+                resources=["*"],
+                conditions={"StringEquals": {"aws:SourceAccount": self._estate.account}},
             )
         )

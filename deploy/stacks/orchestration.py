@@ -19,6 +19,7 @@ _POSTGRES, _CODE, _WEB, _TLS = 5432, 4000, 3000, 443
 _STOP_SECONDS = 120
 """Between SIGTERM and SIGKILL: the most that Fargate takes (ECS API reference, ContainerDefinition)."""
 _HOME = "/var/lib/adplatform"
+_JSON = ("--log-format", "json")
 _USER = "dagster"
 _EVERYWHERE = "0.0.0.0"  # noqa: S104 - of a task whose security group lets in who may
 
@@ -49,7 +50,7 @@ CODE = Process(
     names.CODE_SERVER_ROLE,
     512,
     2048,
-    ["dagster", "api", "grpc", "-h", _EVERYWHERE, "-p", str(_CODE), "-m", "adplatform.definitions"],
+    ["dagster", "api", "grpc", "-h", _EVERYWHERE, "-p", str(_CODE), "-m", "adplatform.definitions", *_JSON],
     _CODE,
     ["dagster", "api", "grpc-health-check", "-p", str(_CODE)],
 )
@@ -58,7 +59,7 @@ DAEMON = Process(
     names.DAEMON_ROLE,
     512,
     1024,
-    ["dagster-daemon", "run", "-w", "/opt/dagster/workspace.yaml"],
+    ["dagster-daemon", "run", "-w", "/opt/dagster/workspace.yaml", *_JSON],
     health=["dagster-daemon", "liveness-check"],
     environment={"DAGSTER_DAEMON_HEARTBEAT_TOLERANCE": "120"},
 )
@@ -67,7 +68,7 @@ WEB = Process(
     names.WEBSERVER_ROLE,
     512,
     1024,
-    ["dagster-webserver", "-h", _EVERYWHERE, "-p", str(_WEB), "-w", "/opt/dagster/workspace.yaml"],
+    ["dagster-webserver", "-h", _EVERYWHERE, "-p", str(_WEB), "-w", "/opt/dagster/workspace.yaml", *_JSON],
     _WEB,
 )
 RUN = Process("run", names.RUN_ROLE, 2048, 8192, ["dagster", "--version"], family=names.RUN_FAMILY, disk=100)

@@ -32,14 +32,12 @@ def test_both_zones_are_encrypted_with_the_key_of_data(assembly: Assembly, bucke
 
 
 def test_each_source_has_a_queue_that_its_own_rule_alone_may_fill(assembly: Assembly, estate: Estate) -> None:
-    rules = {rule.properties["Name"]: rule for rule in assembly.resources("AWS::Events::Rule")}
-    taking = [each for each in estate.sources if each.source.takes_files]
-    assert taking
-    for each in taking:
-        rule = rules[estate.settings.queue_name(each.name)]
-        [target] = rule.properties["Targets"]
-        assert target["Arn"] == estate.queue(each.source)
-        assert target["DeadLetterConfig"]["Arn"] == f"{estate.queue(each.source)}-dead-letters"
+    rules = {rule.properties["Name"]: rule.properties for rule in assembly.resources("AWS::Events::Rule")}
+    assert {each.name for each in estate.sources if not each.queues} == {"ads"}, "nothing tells of reports"
+    for source, _ in estate.queues:
+        [target] = rules[estate.settings.queue_name(source.name)]["Targets"]
+        assert target["Arn"] == estate.queue(source)
+        assert target["DeadLetterConfig"]["Arn"] == f"{estate.queue(source)}-dead-letters"
 
 
 def test_a_partner_may_write_into_its_own_landing_zone_and_nothing_else(assembly: Assembly) -> None:
