@@ -7,7 +7,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.adplatform/dagster
 # Without bytecode each command, and each process of a test, compiles a thousand files anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo dev test slow spark35 check synth deploy-check format lock setup clean
+.PHONY: demo dev test slow spark35 check synth cost deploy-check format lock setup clean
 
 demo: setup
 	$(BIN)/adplatform demo
@@ -35,6 +35,9 @@ check: setup
 # Writes deploy/cdk.out. Needs Node 20 or later, and no account, network or docker.
 synth: deploy/.venv/.made
 	deploy/.venv/bin/python -m deploy.app
+
+cost: deploy/.venv/.made
+	@deploy/.venv/bin/python -m deploy.cost
 
 deploy-check: deploy/.venv/.made
 	deploy/.venv/bin/python -m pytest -n auto -q -p no:cacheprovider deploy/tests

@@ -57,7 +57,7 @@ class Assembly:
 
     def resources(self, kind: str) -> list[Resource]:
         """Those of a type, in all stacks."""
-        return [each for each in self._every if each.type == kind]
+        return [each for each in self.every if each.type == kind]
 
     def named(self, kind: str, name: str) -> Resource:
         """The one of a type whose name property is this.
@@ -71,7 +71,7 @@ class Assembly:
         return found[0]
 
     @cached_property
-    def _every(self) -> list[Resource]:
+    def every(self) -> list[Resource]:
         return [*self._read()]
 
     def _read(self) -> Iterator[Resource]:

@@ -1,5 +1,7 @@
 """The app as a whole, and what a person tells it."""
 
+import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,15 @@ def test_a_grant_of_more_than_one_thing_has_a_reason() -> None:
     assert allow(["s3:GetObject"], "arn:aws:s3:::raw/*", why="its own").answers == {
         "IAM5[Resource::arn:aws:s3:::raw/*]": "its own"
     }
+
+
+def test_the_partner_of_the_readme_can_be_deployed(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    declared = textwrap.dedent(re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)[0])
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme/defs.yaml").write_text(declared)
+    file = tmp_path / "config.yaml"
+    file.write_text(CONFIG.replace("deploy/tests/sources", str(tmp_path)))
+    [acme] = read_estate(read_config(file)).sources
+    assert acme.model.sender.account == "222222222222"  # type: ignore[attr-defined]
+    assert acme.source.prefix == "landing/acme/"
