@@ -1,10 +1,13 @@
 """What pytest must know before it looks for tests: options, and profiles of hypothesis."""
 
+import gc
+
 import pytest
 
 from adplatform_tests.support import shares
 from adplatform_tests.support.examples import register_profiles
 
+gc.set_threshold(50_000, 20, 20)  # garbage is looked for once for 50,000 objects in place of 700
 register_profiles()
 
 

@@ -21,11 +21,9 @@ from adplatform_tests.support.zygote import forked_children
 
 
 def pytest_collection_finish() -> None:
-    """A million objects of imported modules are not looked through again with every full collection of garbage, and
-    garbage is collected more rarely: once for 50,000 objects in place of 700."""
+    """A million objects of imported modules are not looked through again with every full collection of garbage."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_unconfigure() -> None:

@@ -254,11 +254,12 @@ def test_the_dates_that_leave_retention_come_first_and_are_reported_when_the_bud
     ],
 )
 @pytest.mark.parametrize("policy", [SP, SB, SD], ids=["sp", "sb", "sd"])
+@pytest.mark.parametrize("every", [17, pytest.param(7, marks=pytest.mark.slow)], ids=["every 17 h", "every 7 h"])
 def test_nothing_is_asked_for_that_retention_excludes_at_any_moment_of_the_next_day(
-    policy: RestatementPolicy, zone: str
+    policy: RestatementPolicy, zone: str, every: int
 ) -> None:
     """The plan is made at one instant, Amazon judges up to a day later, across midnight and changes of the clocks."""
-    for hours in range(0, 24 * 400, 7):
+    for hours in range(0, 24 * 400, every):
         planned_at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=hours)
         today = planned_at.astimezone(ZoneInfo(zone)).date()
         oldest = today - timedelta(days=policy.last_age)

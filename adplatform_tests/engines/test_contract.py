@@ -118,6 +118,8 @@ def test_a_run_that_is_not_shown_yet_is_missing_and_no_error(bench: Bench) -> No
 
 def test_a_run_is_found_wherever_the_list_has_it(bench: Bench) -> None:
     runs = []
+    if "run_fails" not in bench.lacks:
+        bench.order("run_fails", count=0, times=2)  # what the first two bring matters nothing here
     for number in range(3):
         runs.append(started(bench, wanted(f"slot/{number}")))
         bench.wait(runs[-1])

@@ -175,20 +175,16 @@ def test_once_a_run_is_cancelled_the_next_one_starts(made: Made) -> None:
     assert started(job.engine, wanted("slot/2", begun=2))
 
 
-@pytest.mark.parametrize(
-    ("fault", "said"), [("run_times_out", "TIMEOUT"), ("run_errs", "ERROR"), ("run_expires", "EXPIRED")]
-)
-def test_a_run_that_ends_badly_brings_nothing_and_the_next_attempt_everything(
-    made: Made, fault: str, said: str
-) -> None:
-    job = made()
-    job.order(fault)
-    run = started(job.engine)
-    job.wait(run)
-    seen = job.engine.observe([run])[run]
-    assert (seen.state, seen.said, seen.final, bool(seen.message)) == (RunState.FAILED, said, True, True)
-    assert list(job.engine.claims(seen)) == []
-    again = started(job.engine, replace(wanted(), attempt=2))
+def test_a_run_that_ends_badly_brings_nothing_and_the_next_attempt_everything(made: Made) -> None:
+    job, ends = made(), {"run_times_out": "TIMEOUT", "run_errs": "ERROR", "run_expires": "EXPIRED"}
+    for attempt, (fault, said) in enumerate(ends.items(), 1):
+        job.order(fault)
+        run = started(job.engine, replace(wanted(), attempt=attempt))
+        job.wait(run)
+        seen = job.engine.observe([run])[run]
+        assert (seen.state, seen.said, seen.final, bool(seen.message)) == (RunState.FAILED, said, True, True)
+        assert list(job.engine.claims(seen)) == []
+    again = started(job.engine, replace(wanted(), attempt=len(ends) + 1))
     job.wait(again)
     assert job.engine.observe([again])[again].records == 3
 

@@ -130,7 +130,7 @@ class Counting(OfOneLook):
         return super().reload(tables)
 
 
-@pytest.mark.parametrize("write", [1, 2, 3])
+@pytest.mark.parametrize("write", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_of_two_looks_at_once_one_asks_for_the_load(
     followed: tuple[Changes, DmsTask], shop: Database, write: int
 ) -> None:
@@ -188,7 +188,7 @@ def test_a_load_whose_request_was_lost_is_asked_for_again_and_one_that_dms_has_t
     assert Counting.asked[task.arn] == 1
 
 
-@pytest.mark.parametrize("ahead", [timedelta(minutes=5), -timedelta(minutes=5)])
+@pytest.mark.parametrize("ahead", [timedelta(minutes=5), pytest.param(-timedelta(minutes=5), marks=pytest.mark.slow)])
 def test_changes_after_a_load_count_where_our_clock_is_minutes_off(
     followed: tuple[Changes, DmsTask], shop: Database, ahead: timedelta
 ) -> None:

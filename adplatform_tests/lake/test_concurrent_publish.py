@@ -51,7 +51,10 @@ def location(lake: Lake, spec: TableSpec, value: str) -> str | None:
     return shown.location if shown else None
 
 
-@pytest.mark.parametrize(("partition_by", "value"), [("dt", "2026-03-01"), ("place", "de"), (None, "")])
+@pytest.mark.parametrize(
+    ("partition_by", "value"),
+    [pytest.param("dt", "2026-03-01", marks=pytest.mark.slow), ("place", "de"), (None, "")],
+)
 def test_publishers_at_once_end_with_the_highest_version_and_readers_see_whole_versions_only(
     aws: Aws, lake: Lake, temp: Path, partition_by: str | None, value: str
 ) -> None:

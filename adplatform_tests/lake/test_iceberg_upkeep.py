@@ -62,7 +62,9 @@ def test_a_replaced_version_can_be_read_for_the_whole_time_and_then_goes_with_it
     assert [row["id"] for row in read_with_duckdb(lake, spec, temp)] == [3]
 
 
-@pytest.mark.parametrize("settings", [{}, {"partition_by": None}, {"partition_by": "place"}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"partition_by": None}, pytest.param({"partition_by": "place"}, marks=pytest.mark.slow)]
+)
 def test_many_small_files_of_a_quiet_partition_become_one_and_the_ledger_agrees(
     lake: Lake, aws: Aws, temp: Path, settings: dict[str, object]
 ) -> None:

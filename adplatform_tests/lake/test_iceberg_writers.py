@@ -96,7 +96,9 @@ def test_a_publisher_overtaken_by_one_that_no_lease_stopped_looks_again(lake: La
     assert seen(lake, spec, temp) == both
 
 
-@pytest.mark.parametrize("kind", ["iceberg daily", "iceberg replaced", "iceberg keyed"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("iceberg daily", marks=pytest.mark.slow), "iceberg replaced", "iceberg keyed"]
+)
 def test_a_commit_that_lands_after_a_newer_version_changes_nothing(lake: Lake, aws: Aws, temp: Path, kind: str) -> None:
     source, passed = source_name(), [timedelta()]
     spec, slow = scenario.table(kind, source), Slow("UpdateTable", 3, request=True)
