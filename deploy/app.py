@@ -34,14 +34,16 @@ def build(estate: Estate, outdir: str) -> cdk.App:
     keys = KeysStack(app, f"{names.PLATFORM}-keys", estate, env=env)
     network = NetworkStack(app, f"{names.PLATFORM}-network", estate, keys, env=env)
     orchestration = OrchestrationStack(app, f"{names.PLATFORM}-orchestration", estate, keys, env=env)
-    orchestration.add_stack_dependency(network)
     data = DataStack(app, f"{names.PLATFORM}-data", estate, keys, env=env)
+    catalog = CatalogStack(app, f"{names.PLATFORM}-catalog", estate, keys, env=env)
     ingestion = IngestionStack(app, f"{names.PLATFORM}-ingestion", estate, keys, env=env)
     for earlier in (network, data):  # engines try the way, and the bucket, when they are made
         ingestion.add_stack_dependency(earlier)
+    for earlier in (network, catalog):  # runs are granted a tag that the catalog has
+        orchestration.add_stack_dependency(earlier)
     stacks: list[ResourceStack] = [
         data,
-        CatalogStack(app, f"{names.PLATFORM}-catalog", estate, keys, env=env),
+        catalog,
         ingestion,
         network,
         orchestration,

@@ -106,6 +106,7 @@ _READS = ["s3:GetObject", "s3:GetObjectVersion"]
 _DELETES = ["s3:DeleteObject", "s3:DeleteObjectVersion"]
 _LISTS = ["s3:ListBucket", "s3:ListBucketVersions"]
 _ROWS = ["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"]
+_TAGS = ["lakeformation:AddLFTagsToResource", "lakeformation:GetResourceLFTags"]
 _USES = ["kms:Decrypt", "kms:GenerateDataKey"]
 _OWN_KEYS = "All objects of its own prefix."
 _NO_RESOURCE = "The action knows no resource (Service Authorization Reference)."
@@ -241,6 +242,7 @@ def _work(estate: Estate, keys: "KeysStack", each: DeployedSource) -> list[State
         allow(["secretsmanager:GetSecretValue"], estate.secret(estate.settings.hash_key_secret)),
         allow(["kms:Decrypt"], keys.secrets.key_arn),
         allow(_USES, keys.quarantine.key_arn, keys.catalog.key_arn),
+        *([allow(_TAGS, "*", why=_NO_RESOURCE)] if estate.settings.personal_tag else []),
     ]
 
 

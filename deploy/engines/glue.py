@@ -17,7 +17,7 @@ from deploy.stacks.keys import KeysStack
 
 _METADATA = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
 """What whoever reads or writes the catalog does with its key (Glue developer guide, "Encrypting your Data Catalog")."""
-_SUFFIX = "Secrets Manager appends six characters to the name."
+
 _NETWORK = [
     *("ec2:DescribeNetworkInterfaces", "ec2:DescribeVpcEndpoints", "ec2:DescribeRouteTables", "ec2:DescribeSubnets"),
     *("ec2:DescribeSecurityGroups", "ec2:DescribeVpcAttribute"),
@@ -159,7 +159,7 @@ def job_statements(estate: Estate, keys: KeysStack, declared: DatabaseSource) ->
         allow(["s3:GetObject"], estate.raw(script_key(declared)), *installed),
         allow(["s3:PutObject", "s3:AbortMultipartUpload"], *chunks, why=runs),
         allow(["kms:Decrypt", "kms:GenerateDataKey"], keys.data.key_arn),
-        allow(["secretsmanager:GetSecretValue"], *secrets, why=_SUFFIX),
+        allow(["secretsmanager:GetSecretValue"], *secrets),
         allow(["kms:Decrypt"], keys.secrets.key_arn),
         *_logged(estate, "/aws-glue/jobs*"),
         allow(

@@ -10,7 +10,6 @@ from deploy.resources import ResourceStack
 from deploy.roles import Statement, add_role, allow, service
 from deploy.stacks.keys import KeysStack
 
-_LOG_DAYS = 400
 STAGED = "prepared/spark/"
 """Below this prefix of the raw bucket a job may write: what it stages holds rows in clear, and goes after a week."""
 
@@ -18,12 +17,7 @@ STAGED = "prepared/spark/"
 def add(stack: ResourceStack, estate: Estate, keys: KeysStack, spark: Spark) -> None:
     """The application and the role of its jobs."""
     group = f"{names.LOG_PREFIX}spark"
-    logs = stack.add(
-        *("spark", "logs"),
-        type="AWS::Logs::LogGroup",
-        properties={"LogGroupName": group, "RetentionInDays": _LOG_DAYS, "KmsKeyId": keys.logs.key_arn},
-        retain=True,
-    )
+    logs = stack.log_group(group, keys.logs.key_arn)
     to_logs = {"Enabled": True, "LogGroupName": group, "EncryptionKeyArn": keys.logs.key_arn}
     stack.add(
         *("spark", "application"),
@@ -70,7 +64,6 @@ def statements(estate: Estate, keys: KeysStack, group: str) -> list[Statement]:
         allow(
             ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"],
             estate.secret(estate.settings.hash_key_secret),
-            why="Secrets Manager appends six characters to the name.",
         ),
         allow(["kms:Decrypt"], keys.secrets.key_arn),
         allow(

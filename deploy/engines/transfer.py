@@ -24,11 +24,10 @@ from adplatform.platform import names
 from deploy.engines.secrets import reference
 from deploy.engines.workflow_functions import add_functions
 from deploy.estate import Estate
-from deploy.resources import ResourceStack
+from deploy.resources import LOG_DAYS, ResourceStack
 from deploy.roles import Statement, add_role, allow, merged, service
 from deploy.stacks.keys import KeysStack
 
-_LOG_DAYS = 400
 _UNKNOWN = "CloudFormation-Validate::F3002"
 _OWN_FILES = "Files have the names that partners give them, below the folder that is named."
 
@@ -87,12 +86,7 @@ def _server(
     if wanted.exists:
         return wanted.server
     group = f"{names.LOG_PREFIX}transfer/{wanted.server}"
-    logs = stack.add(
-        *("transfer", wanted.server, "logs"),
-        type="AWS::Logs::LogGroup",
-        properties={"LogGroupName": group, "RetentionInDays": _LOG_DAYS, "KmsKeyId": keys.logs.key_arn},
-        retain=True,
-    )
+    logs = stack.log_group(group, keys.logs.key_arn)
     own_key = {"CreateWithHostKey": False} if wanted.host_key_secret else {}
     attached = _workflows(stack, declared, functions)
     needed = [wanted.logging_role, wanted.workflow.role if wanted.workflow else None]
@@ -182,7 +176,7 @@ def _connector(
         stack.add(
             *("transfer", taken.source, "connector logs"),
             type="AWS::Logs::LogGroup",
-            properties={"LogGroupName": group, "RetentionInDays": _LOG_DAYS, "KmsKeyId": keys.logs.key_arn},
+            properties={"LogGroupName": group, "RetentionInDays": LOG_DAYS, "KmsKeyId": keys.logs.key_arn},
             retain=True,
         )
 
@@ -196,37 +190,32 @@ def _roles(
 ) -> dict[str, str]:
     """The logical ids of those that are made, by their names."""
     trusted = [service("transfer", estate, ArnLike={"aws:SourceArn": estate.arn("transfer", "*")})]
-    access: dict[str, list[Statement]] = {}
-    workflows: dict[str, list[Statement]] = {}
-    logging: set[str] = set()
+    needs: dict[str, list[Statement]] = {}
     for each in uploaded:
         declared = declared_server(estate, each)
-        access.setdefault(declared.server.role, []).extend(user_statements(estate, keys, declared))
-        if workflow := declared.server.workflow:
-            workflows.setdefault(workflow.role, []).extend(workflow_statements(estate, keys, declared))
-        logging |= {declared.server.logging_role} - {None} if not declared.server.exists else set()
+        server, workflow = declared.server, declared.server.workflow
+        needs.setdefault(server.role, []).extend(user_statements(estate, keys, declared))
+        if workflow:
+            needs.setdefault(workflow.role, []).extend(workflow_statements(estate, keys, declared))
+        if server.logging_role and not server.exists:
+            needs.setdefault(server.logging_role, []).extend(logging_statements(estate))
     for taken in connected:
         if taken.at.connector is None:
-            access.setdefault(taken.at.role, []).extend(connector_statements(estate, keys, taken))
-            logging |= {taken.at.logging_role} - {None}
-    every: list[tuple[str, str, Mapping[str, list[Statement]]]] = [
-        ("access", "Reads and writes what SFTP servers and connectors carry.", access),
-        ("workflow", "Runs managed workflows on uploads.", workflows),
-        ("logging", "Writes logs of SFTP servers and connectors.", {n: logging_statements(estate) for n in logging}),
-    ]
-    made = {}
-    for what, description, roles in every:
-        for role, statements in sorted(roles.items()):
-            if not role.startswith("arn:"):
-                made[role] = add_role(
-                    stack,
-                    *("transfer", "role", what, role),
-                    name=role,
-                    description=description,
-                    trusted=trusted,
-                    statements=merged(statements),
-                )
-    return made
+            needs.setdefault(taken.at.role, []).extend(connector_statements(estate, keys, taken))
+            if taken.at.logging_role:
+                needs.setdefault(taken.at.logging_role, []).extend(logging_statements(estate))
+    return {
+        role: add_role(
+            stack,
+            *("transfer", "role", role),
+            name=role,
+            description="Transfer Family works with it for the sources that name it.",
+            trusted=trusted,
+            statements=merged(statements),
+        )
+        for role, statements in sorted(needs.items())
+        if not role.startswith("arn:")
+    }
 
 
 def user_statements(estate: Estate, keys: KeysStack, declared: DeclaredServer) -> list[Statement]:
@@ -257,12 +246,11 @@ def connector_statements(estate: Estate, keys: KeysStack, taken: Connected) -> l
         estate.raw(f"{prefix}*") for prefix in (zones.sftp_transfers(taken.source), zones.sftp_listings(taken.source))
     ]
     folders = "What is fetched has a folder for each transfer and the name that it has at the partner's."
-    suffix = "Secrets Manager appends six characters to the name."
     return [
         allow(["s3:PutObject", "s3:AbortMultipartUpload", "s3:GetObject"], *places, why=folders),
         allow(["s3:ListBucket", "s3:GetBucketLocation"], estate.raw()),
         allow(["kms:GenerateDataKey", "kms:Decrypt"], keys.data.key_arn),
-        allow(["secretsmanager:GetSecretValue"], estate.secret(taken.at.secret), why=suffix),
+        allow(["secretsmanager:GetSecretValue"], estate.secret(taken.at.secret)),
         allow(["kms:Decrypt"], keys.secrets.key_arn),
     ]
 

@@ -25,7 +25,6 @@ RUNTIME = "python3.13"
 PACKAGE = ["*", "!adplatform", "!adplatform/**", "adplatform/local", "adplatform/defs", "__pycache__"]
 """What the archive leaves out, in the order and language of .gitignore."""
 _MEMORY = 512
-_LOG_DAYS = 400
 _DEAD_DAYS = 14
 
 
@@ -59,12 +58,7 @@ def _function(
     time: timedelta,
 ) -> str:
     group = f"{names.LOG_PREFIX}transfer/{name}"
-    logs = stack.add(
-        *("workflow", name, "logs"),
-        type="AWS::Logs::LogGroup",
-        properties={"LogGroupName": group, "RetentionInDays": _LOG_DAYS, "KmsKeyId": keys.logs.key_arn},
-        retain=True,
-    )
+    logs = stack.log_group(group, keys.logs.key_arn)
     role = add_role(
         stack,
         *("workflow", name, "role"),

@@ -7,6 +7,7 @@ from typing import Any
 from constructs import Construct
 
 from adplatform.flow.provision import bucket_policy
+from adplatform.lake.personal_tags import tag_request
 from adplatform.platform import names
 from deploy import roles
 from deploy.estate import Estate
@@ -107,7 +108,9 @@ class OrchestrationStack(ResourceStack):
             ),
         ]
         for name, description, statements in every:
-            add_role(self, name, name=name, description=description, trusted=[tasks], statements=statements)
+            made = add_role(self, name, name=name, description=description, trusted=[tasks], statements=statements)
+            if name.startswith(names.RUN_ROLE_PREFIX) and estate.settings.personal_tag:
+                self._tagging(name, made)
         who = estate.config.operators or [f"arn:aws:iam::{estate.account}:root"]
         people = {"Effect": "Allow", "Principal": {"AWS": who}, "Action": "sts:AssumeRole"}
         add_role(
@@ -118,6 +121,19 @@ class OrchestrationStack(ResourceStack):
             trusted=[people],
             statements=roles.operator_statements(estate, keys),
         )
+
+    def _tagging(self, role: str, made: str) -> None:
+        """Runs of a source tag the columns of tables that they have made (Lake Formation developer guide, "Assigning
+        LF-Tags to Data Catalog resources")."""
+        tag = tag_request(self.estate.settings.personal_tag)
+        wanted = {
+            "Principal": {"DataLakePrincipalIdentifier": self.estate.role(role)},
+            "Resource": {"LFTag": {"CatalogId": self.estate.account, **tag}},
+            "Permissions": ["ASSOCIATE", "DESCRIBE"],
+            "PermissionsWithGrantOption": [],
+        }
+        permission = "AWS::LakeFormation::PrincipalPermissions"
+        self.add(role, "tags", type=permission, properties=wanted, after=[made])
 
     def _compute_logs(self) -> None:
         """What steps print. It names files, and may be shown to who sees the UI."""

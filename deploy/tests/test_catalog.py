@@ -118,3 +118,15 @@ def test_the_tag_of_columns_has_every_kind_of_personal_data(assembly: Assembly) 
     [tag] = assembly.resources("AWS::LakeFormation::Tag")
     assert tag.properties["TagKey"] == "pii"
     assert set(tag.properties["TagValues"]) == {"none", *PiiKind}
+
+
+def test_runs_of_each_source_may_put_the_tag_on_their_tables(assembly: Assembly, estate: Estate) -> None:
+    granted = {
+        each.properties["Principal"]["DataLakePrincipalIdentifier"]: each.properties
+        for each in assembly.resources("AWS::LakeFormation::PrincipalPermissions")
+    }
+    roles = [f"adplatform-run-{each.name}" for each in estate.sources]
+    assert granted.keys() == set(map(estate.role, roles))
+    for role in roles:
+        assert granted[estate.role(role)]["Permissions"] == ["ASSOCIATE", "DESCRIBE"]
+        assert resources_for(assembly, role, "lakeformation:AddLFTagsToResource") == {"*"}
