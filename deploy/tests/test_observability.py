@@ -206,7 +206,14 @@ def test_every_log_group_ends_and_is_encrypted_and_every_process_has_one(assembl
         for container in task.properties["ContainerDefinitions"]:
             assert container["LogConfiguration"]["Options"]["awslogs-group"] in groups
     for function in assembly.resources("AWS::Lambda::Function"):
-        assert f"/aws/lambda/{function.properties['FunctionName']}" in groups
+        assert function.properties["LoggingConfig"]["LogGroup"] in groups
+
+
+def test_every_function_is_watched(assembly: Assembly) -> None:
+    functions = {f.properties["FunctionName"] for f in assembly.resources("AWS::Lambda::Function")}
+    alarmed = [a.properties for a in of_alarms(assembly) if a.properties["Namespace"] == "AWS/Lambda"]
+    assert functions
+    assert {alarm["Dimensions"][0]["Value"] for alarm in alarmed} == functions
 
 
 def test_processes_write_metrics_and_json(assembly: Assembly) -> None:

@@ -194,7 +194,8 @@ def _of_platform(estate: Estate) -> Iterator[Alarm]:
 
 def dead_letters(estate: Estate) -> list[str]:
     """Names of the queues of dead letters."""
-    return [estate.settings.queue_name(source.name) + names.DEAD_LETTERS for source, _ in estate.queues]
+    of_sources = [estate.settings.queue_name(source.name) + names.DEAD_LETTERS for source, _ in estate.queues]
+    return [*of_sources, *([names.UPLOADS_DEAD_LETTERS] if functions_of(estate) else [])]
 
 
 def _ours(
