@@ -7,7 +7,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.adplatform/dagster
 # Without bytecode each command, and each process of a test, compiles a thousand files anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo dev test slow spark35 check synth cost deploy-check format lock setup clean
+.PHONY: demo dev test slow spark35 check synth cost deploy-check record-calls format lock setup clean
 
 demo: setup
 	$(BIN)/adplatform demo
@@ -39,9 +39,18 @@ synth: deploy/.venv/.made
 cost: deploy/.venv/.made
 	@deploy/.venv/bin/python -m deploy.cost
 
-deploy-check: deploy/.venv/.made
+deploy-check: deploy/.venv/.made deploy/least_privilege/node_modules/.made
 	deploy/.venv/bin/python -m pytest -n auto -q -p no:cacheprovider deploy/tests
 	$(BIN)/pytest -n auto adplatform_tests/deploy
+
+# What evaluates IAM policies in these tests.
+deploy/least_privilege/node_modules/.made: deploy/least_privilege/package-lock.json
+	npm ci --prefix deploy/least_privilege
+	touch $@
+
+# Which calls the roles of a deployment have to be allowed, as all tests make them.
+record-calls: setup
+	$(BIN)/pytest -n auto -m "not slow" --record-calls anew
 
 # CDK needs other versions than the platform, and is none of its dependencies: it sees those of the platform, and is
 # not seen by it.
@@ -94,4 +103,4 @@ lock:
 	  --output-file deploy/requirements.lock
 
 clean:
-	rm -rf $(VENV) .venv-spark35 .adplatform deploy/.venv deploy/cdk.out
+	rm -rf $(VENV) .venv-spark35 .adplatform deploy/.venv deploy/cdk.out deploy/least_privilege/node_modules

@@ -1,10 +1,10 @@
-"""What pytest must know before it looks for tests: options, and profiles of hypothesis."""
+"""What pytest must know before it looks for tests: options, profiles of hypothesis, and what every run records."""
 
 import gc
 
 import pytest
 
-from adplatform_tests.support import shares
+from adplatform_tests.support import recorded_calls, shares
 from adplatform_tests.support.examples import register_profiles
 
 gc.set_threshold(50_000, 20, 20)  # garbage is looked for once for 50,000 objects in place of 700
@@ -13,6 +13,11 @@ register_profiles()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     shares.add_option(parser)
+    recorded_calls.add_option(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    recorded_calls.begin(config)
 
 
 @pytest.hookimpl(trylast=True)

@@ -30,7 +30,7 @@ from adplatform.ledger.delivery import DeliveryState
 from adplatform.local.endpoint import RECORD_NAME, ensure
 from adplatform.platform.aws import local_aws
 from adplatform.platform.settings import Settings
-from adplatform_tests.support.projects import copy_project
+from adplatform_tests.support.projects import copy_project, inherited
 
 ORDERS: dict[str, Any] = {
     "name": "orders",
@@ -117,12 +117,11 @@ class Trial:
     # -- processes
 
     def run(self, command: Sequence[str], log: str) -> "subprocess.Popen[bytes]":
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         with (self.folder / f"{log}.log").open("ab") as output:
             return subprocess.Popen(
                 command,
                 cwd=self.project,
-                env={**kept, "PYTHONPATH": str(self.project), "ADPLATFORM_HOME": str(self.home)},
+                env={**inherited(), "PYTHONPATH": str(self.project), "ADPLATFORM_HOME": str(self.home)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -14,6 +14,7 @@ import yaml
 from adplatform.contracts.feed import Feed
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source, make_source
+from adplatform.platform.calls import RECORD
 
 ROOT = Path(__file__).parents[2]
 ORDERS: dict[str, Any] = {
@@ -25,6 +26,11 @@ ORDERS: dict[str, Any] = {
 }
 
 
+def inherited() -> dict[str, str]:
+    """What processes get of the environment of the tests; where their calls are noted, too."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", RECORD) if name in os.environ}
+
+
 def copy_project(target: Path) -> Path:
     target.mkdir()
     # With its bytecode: its commands start in half the time.
@@ -34,11 +40,10 @@ def copy_project(target: Path) -> Path:
 
 
 def adplatform(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "adplatform.cli", *arguments],
         cwd=project,
-        env={**environment, "PYTHONPATH": str(project), "ADPLATFORM_HOME": str(project / "home")},
+        env={**inherited(), "PYTHONPATH": str(project), "ADPLATFORM_HOME": str(project / "home")},
         capture_output=True,
         text=True,
         check=False,
@@ -91,7 +96,7 @@ class Project:
     ) -> "subprocess.Popen[str]":
         settings = self.services.settings
         names = {
-            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
+            **inherited(),
             "PYTHONPATH": f"{self.folder}{os.pathsep}{ROOT}",
             "AWS_ENDPOINT_URL": endpoint or str(self.services.aws.endpoint_url),
             **{name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")},
