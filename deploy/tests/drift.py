@@ -23,7 +23,7 @@ def differences(
     differ, with the reason; ``told_only`` what AWS tells of itself."""
     wanted = {name: _comparable(value) for name, value in resource.properties.items() if name not in on_purpose}
     there = {name: _comparable(value) for name, value in told.items() if name not in {*on_purpose, *told_only}}
-    names = sorted(wanted.keys() | {name for name, value in there.items() if value})
+    names = sorted({n for n, v in wanted.items() if v != {}} | {n for n, v in there.items() if v})
     return {n: (there.get(n), wanted.get(n)) for n in names if there.get(n) != wanted.get(n)}
 
 
