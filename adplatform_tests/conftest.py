@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from adplatform.definitions import defs
 from adplatform.flow.services import Services
 from adplatform.local.endpoint import ensure
 from adplatform.local.world.postgres import PostgresServer, postgres_server
@@ -15,6 +16,7 @@ from adplatform.platform.aws import Aws, local_aws
 from adplatform_tests.support.clients import copied_clients
 from adplatform_tests.support.databases import Database, database_of
 from adplatform_tests.support.instances import as_if_new
+from adplatform_tests.support.mariadb import MariaDb, is_installed, mariadb_server
 from adplatform_tests.support.platforms import forget_services, make_services
 from adplatform_tests.support.shared_aws import SHARED_AWS
 from adplatform_tests.support.zygote import forked_children
@@ -82,9 +84,25 @@ def instance(one_instance: dg.DagsterInstance) -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture(scope="session")
+def code_location() -> dg.Definitions:
+    """All that is declared in the project, loaded once for all tests of a worker."""
+    return defs()
+
+
+@pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """One server for all tests of a worker."""
     with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDb]:
+    """One server for all tests of a worker: to install one takes seconds. A test that sets what is global sets it
+    back."""
+    if not is_installed():
+        pytest.skip("needs mariadb-server")
+    with mariadb_server() as server:
         yield server
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from adplatform.definitions import defs
 from adplatform.local.dagster_home import prepare_dagster_home
 
 ROOT = Path(__file__).parents[1]
@@ -20,8 +19,8 @@ SALES_AND_TRAFFIC = ["sales_and_traffic_by_date", "sales_and_traffic_by_asin"]
 
 
 @pytest.fixture(scope="module")
-def loaded() -> dg.Definitions:
-    return defs()
+def loaded(code_location: dg.Definitions) -> dg.Definitions:
+    return code_location
 
 
 def test_definitions_are_loadable(loaded: dg.Definitions) -> None:
@@ -199,12 +198,12 @@ def test_the_code_location_imports_neither_spark_nor_what_only_the_laptop_needs(
 
 
 def test_definitions_load_from_a_built_wheel_elsewhere(
-    elsewhere: tuple[Path, subprocess.CompletedProcess[str]],
+    elsewhere: tuple[Path, subprocess.CompletedProcess[str]], loaded: dg.Definitions
 ) -> None:
     site, done = elsewhere
     file, assets, _ = done.stdout.split()
     assert Path(file).is_relative_to(site)
-    assert int(assets) == len(defs().assets or ())
+    assert int(assets) == len(loaded.assets or ())
 
 
 def test_plain_dagster_commands_in_the_project_have_the_state_of_the_platforms_home(tmp_path: Path) -> None:

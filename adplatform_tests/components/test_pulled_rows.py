@@ -2,6 +2,7 @@
 
 import json
 import random
+import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from adplatform.lake.query import run_query
 from adplatform_tests.components.test_database_tables import CUSTOMERS, ROWS, TABLE, failures, platform_of
 from adplatform_tests.support.clocks import Clock
 from adplatform_tests.support.databases import Database
-from adplatform_tests.support.mariadb import is_installed, mariadb_server
+from adplatform_tests.support.mariadb import MariaDb
 from adplatform_tests.support.platforms import TODAY, Platform, make_platform
 
 COMPARED = {"incremental": {"cursor": "updated_at", "lag": "0s", "keys": {"every": "1d"}}}
@@ -195,30 +196,29 @@ def test_after_any_writes_rows_and_keys_that_are_read_come_to_what_the_database_
         assert there == wanted
 
 
-@pytest.mark.skipif(not is_installed(), reason="needs mariadb-server")
 def test_rows_of_another_database_that_are_gone_are_found_as_well(
-    services: Services, instance: dg.DagsterInstance
+    services: Services, instance: dg.DagsterInstance, mariadb: MariaDb
 ) -> None:
-    with mariadb_server() as server:
-        with server.connect() as cursor:
-            cursor.execute("CREATE DATABASE shop")
-            cursor.execute("CREATE TABLE shop.orders (id bigint PRIMARY KEY, note text, at datetime(6) NOT NULL)")
-            cursor.execute("INSERT INTO shop.orders VALUES (1, 'a', now(6)), (2, 'b', now(6)), (3, 'c', now(6))")
-        services.secrets.create_secret(Name="shop/database", SecretString=json.dumps(server.secret("shop")))
-        feed = {
-            "name": "orders",
-            "start_date": "2026-01-01",
-            "every": "1h",
-            "columns": {"id": {"type": "bigint", "required": True}, "note": "string", "at": "timestamp"},
-            "key": "id",
-            "incremental": {"cursor": "at", "lag": "0s", "keys": {"every": "1d"}},
-            "outputs": ["current"],
-        }
-        declared = {"source": "shop", "connection": "shop/database", "tls": "off", "feeds": [feed]}
-        platform = make_platform(at_midnight(services), declared, instance, DatabaseTables)
-        compared(platform, 0)
-        with server.connect("shop") as cursor:
-            cursor.execute("DELETE FROM orders WHERE id = 2")
-            cursor.execute("UPDATE orders SET note = 'new', at = now(6) + interval 1 second WHERE id = 3")
-        compared(platform, 24)
-        assert rows(platform, "orders_current") == [(1, "a"), (3, "new")]
+    name = f"shop_{uuid.uuid4().hex[:8]}"
+    with mariadb.connect() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+        cursor.execute(f"CREATE TABLE {name}.orders (id bigint PRIMARY KEY, note text, at datetime(6) NOT NULL)")
+        cursor.execute(f"INSERT INTO {name}.orders VALUES (1, 'a', now(6)), (2, 'b', now(6)), (3, 'c', now(6))")
+    services.secrets.create_secret(Name="shop/database", SecretString=json.dumps(mariadb.secret(name)))
+    feed = {
+        "name": "orders",
+        "start_date": "2026-01-01",
+        "every": "1h",
+        "columns": {"id": {"type": "bigint", "required": True}, "note": "string", "at": "timestamp"},
+        "key": "id",
+        "incremental": {"cursor": "at", "lag": "0s", "keys": {"every": "1d"}},
+        "outputs": ["current"],
+    }
+    declared = {"source": "shop", "connection": "shop/database", "tls": "off", "feeds": [feed]}
+    platform = make_platform(at_midnight(services), declared, instance, DatabaseTables)
+    compared(platform, 0)
+    with mariadb.connect(name) as cursor:
+        cursor.execute("DELETE FROM orders WHERE id = 2")
+        cursor.execute("UPDATE orders SET note = 'new', at = now(6) + interval 1 second WHERE id = 3")
+    compared(platform, 24)
+    assert rows(platform, "orders_current") == [(1, "a"), (3, "new")]

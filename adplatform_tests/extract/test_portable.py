@@ -13,9 +13,7 @@ from adplatform.extract.connection import Connecting, Credentials, database, dat
 from adplatform.extract.portable import PortableView, portable_view
 from adplatform.extract.reading import Cursor, Pace, Reading, Window
 from adplatform.failures import AccessRefused, CredentialsRefused, PermanentFailure
-from adplatform_tests.support.mariadb import MariaDb, is_installed, mariadb_server
-
-pytestmark = pytest.mark.skipif(not is_installed(), reason="needs mariadb-server")
+from adplatform_tests.support.mariadb import MariaDb
 
 VALUES = [
     ("decimal(12,2)", "1234567890.12", "1234567890.12"),
@@ -42,9 +40,8 @@ VALUES = [
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[MariaDb]:
-    with mariadb_server() as server:
-        yield server
+def server(mariadb: MariaDb) -> MariaDb:
+    return mariadb
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 import errno
 import gzip
 import os
-import pickle
+import resource
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import duckdb
@@ -26,19 +26,29 @@ from adplatform.flow.services import Services
 from adplatform.flow.version import save
 from adplatform.lake.limited import limited
 from adplatform.ledger.delivery import DeliveryState
+from adplatform.platform.aws_errors import aws_failures
 from adplatform.transform.duckdb_engine import EngineLimits, transform
 from adplatform.transform.exhaustion import ran_out
+from adplatform_tests.support.plainly import PROCESSES
 from adplatform_tests.support.platforms import YESTERDAY, make_platform
 from adplatform_tests.support.small_disk import small_disk
 
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
 CONTRACT = Contract.model_validate({"columns": {"id": "bigint", "name": "string"}})
 ROWS = 60_000
-CSV = b"id,name\n" + b"".join(b"%d,%s\n" % (n, os.urandom(30).hex().encode()) for n in range(ROWS))
+
+
+@cache
+def csv_text() -> bytes:
+    """4 MB, which cannot be packed well."""
+    return b"id,name\n" + b"".join(b"%d,%s\n" % (n, os.urandom(30).hex().encode()) for n in range(ROWS))
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """One of 3 MB; ``CSV`` has 4."""
+    """One of 3 MB."""
     with small_disk(tmp_path / "small", 3) as made:
         yield made
 
@@ -48,7 +58,7 @@ def transformed(file: Path, work: Path, memory: str = "1GB") -> None:
 
 
 def test_a_file_that_does_not_fit_when_it_is_unpacked_hinders(disk: Path, tmp_path: Path) -> None:
-    (tmp_path / "o.csv.gz").write_bytes(gzip.compress(CSV, 1))
+    (tmp_path / "o.csv.gz").write_bytes(gzip.compress(csv_text(), 1))
     with pytest.raises(EnvironmentFailure) as hindered:
         unpack(tmp_path / "o.csv.gz", "file:1", FileFormat(), disk, 0)
     assert str(hindered.value).startswith(f"file:1: local disk: No space left on device [ENOSPC] ({disk}). Make room")
@@ -60,7 +70,7 @@ def test_a_file_that_does_not_fit_when_it_is_unpacked_hinders(disk: Path, tmp_pa
 def test_a_result_or_what_does_not_fit_into_memory_hinders_where_the_disk_is_full(
     disk: Path, tmp_path: Path, memory: str
 ) -> None:
-    (tmp_path / "o.csv").write_bytes(CSV)
+    (tmp_path / "o.csv").write_bytes(csv_text())
     with pytest.raises(EnvironmentFailure) as hindered:
         transformed(tmp_path / "o.csv", disk / "work", memory)
     assert "DuckDB: local disk: No space left on device" in str(hindered.value)
@@ -116,44 +126,40 @@ def test_each_error_of_the_machine_is_told_with_its_number_and_what_helps(number
     assert action in str(told)
 
 
-LIMITED = """
-import pickle, resource, sys
-from pathlib import Path
-from adplatform.failures import EnvironmentFailure
-from adplatform.flow.private_directory import private_directory
-from adplatform.platform.aws_errors import aws_failures
-from adplatform_tests.flow.test_full_disk import transformed
-from adplatform.contracts.model import FileFormat
-from adplatform.files.unpack import unpack
-packed, plain, work = pickle.load(sys.stdin.buffer)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
-def written():
-    with aws_failures("it"), private_directory(work, "run") as own:
-        (own / "much").write_bytes(bytes(4 << 20))
-for act in (
-    lambda: unpack(packed, "it", FileFormat(), work, 0),
-    lambda: transformed(plain, work / "result"),
-    lambda: transformed(plain, work / "spill", "24MB"),
-    written,
-):
-    try:
-        act()
-        print("done")
-    except EnvironmentFailure as e:
-        print(e)
-"""
+def of_small_files(packed: Path, plain: Path, work: Path, said: "Connection") -> None:
+    """What each kind of work says in a process whose files may have a megabyte."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+    def written() -> None:
+        with aws_failures("it"), private_directory(work, "run") as own:
+            (own / "much").write_bytes(bytes(4 << 20))
+
+    for act in (
+        lambda: unpack(packed, "it", FileFormat(), work, 0),
+        lambda: transformed(plain, work / "result"),
+        lambda: transformed(plain, work / "spill", "24MB"),
+        written,
+    ):
+        try:
+            act()
+            said.send("done")
+        except EnvironmentFailure as e:
+            said.send(str(e))
+    said.close()
 
 
 def test_a_limit_of_the_size_of_files_hinders_and_says_which(tmp_path: Path) -> None:
     packed, plain, work = tmp_path / "o.csv.gz", tmp_path / "o.csv", tmp_path / "work"
-    packed.write_bytes(gzip.compress(CSV, 1))
-    plain.write_bytes(CSV)
+    packed.write_bytes(gzip.compress(csv_text(), 1))
+    plain.write_bytes(csv_text())
     work.mkdir()
-    run = subprocess.run(
-        [sys.executable, "-c", LIMITED], input=pickle.dumps((packed, plain, work)), stdout=subprocess.PIPE, check=True
-    )
-    said = run.stdout.decode().splitlines()
-    assert len(said) == 4
+    ours, its = PROCESSES.Pipe(duplex=False)
+    child = PROCESSES.Process(target=of_small_files, args=(packed, plain, work, its))
+    child.start()
+    its.close()
+    said = [ours.recv() for _ in range(4)]
+    child.join(60)
+    assert child.exitcode == 0
     for line in said:
         assert "local disk: File too large [EFBIG] (" in line
         assert str(work) in line
@@ -178,7 +184,7 @@ def test_a_delivery_waits_for_room_without_spending_an_attempt(
         "columns": {"id": "bigint", "name": "string"},
     }
     platform = make_platform(tight, {"source": "acme", "feeds": [feed]}, instance)
-    platform.put(f"orders/dt={YESTERDAY}/o.csv", CSV)
+    platform.put(f"orders/dt={YESTERDAY}/o.csv", csv_text())
     platform.put(f"orders/dt={YESTERDAY}/_SUCCESS", b"")
     [failed] = [platform.run(request) for request in platform.tick()]
     assert not failed.success

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from adplatform.components.assembly.arrivals import ArrivalsCursor, read_progress, write_progress
 from adplatform.components.assembly.cursors import read_cursor
-from adplatform.definitions import defs
 from adplatform.flow.listing import Position, Round
 from adplatform.flow.looks import Progress
 from adplatform.flow.provision import provision
@@ -144,24 +143,19 @@ def ground(aws: Aws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servi
     forget_services(made)
 
 
-@pytest.fixture(scope="module")
-def located() -> dg.Definitions:
-    return defs()
-
-
-def test_the_sensors_below_are_all_there_are(located: dg.Definitions) -> None:
-    assert sorted(sensor.name for sensor in located.sensors or ()) == SENSORS
+def test_the_sensors_below_are_all_there_are(code_location: dg.Definitions) -> None:
+    assert sorted(sensor.name for sensor in code_location.sensors or ()) == SENSORS
 
 
 @pytest.mark.hypothesis
 @pytest.mark.parametrize("every", [len(SENSORS), pytest.param(1, marks=pytest.mark.slow)], ids=["few", "all"])
 @pytest.mark.parametrize("name", SENSORS)
 def test_no_sensor_of_the_code_location_stops_at_its_cursor(
-    name: str, every: int, located: dg.Definitions, ground: Services, stored: dg.DagsterInstance
+    name: str, every: int, code_location: dg.Definitions, ground: Services, stored: dg.DagsterInstance
 ) -> None:
     """In the quick suite each of the texts is the cursor of one sensor at least."""
-    sensor = located.resolve_sensor_def(name)
-    repository = located.get_repository_def()
+    sensor = code_location.resolve_sensor_def(name)
+    repository = code_location.get_repository_def()
 
     def tick(cursor: str | None) -> object:
         context = dg.build_sensor_context(

@@ -15,16 +15,14 @@ from adplatform.engines.dms_settings.recommended import table_mappings
 from adplatform.engines.dms_settings.sources import MySqlSource, Source
 from adplatform.extract.connection import Connecting, Credentials, database
 from adplatform_tests.support.dms_settings import passing
-from adplatform_tests.support.mariadb import MariaDb, is_installed, mariadb_server
+from adplatform_tests.support.mariadb import MariaDb
 
 MAPPINGS = read_mappings("mappings.json", table_mappings([("%", "%")]))
-needs_mariadb = pytest.mark.skipif(not is_installed(), reason="needs mariadb-server")
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[MariaDb]:
-    with mariadb_server() as server:
-        yield server
+def server(mariadb: MariaDb) -> MariaDb:
+    return mariadb
 
 
 @pytest.fixture
@@ -51,7 +49,6 @@ def texts(source: Source) -> list[str]:
     return [finding.text for finding in findings]
 
 
-@needs_mariadb
 def test_a_binary_log_of_whole_rows_passes(server: MariaDb, name: str) -> None:
     source = read(server, name)
     assert (source.log_bin, source.binlog_format, source.row_image) == (True, "ROW", "FULL")
@@ -59,7 +56,6 @@ def test_a_binary_log_of_whole_rows_passes(server: MariaDb, name: str) -> None:
     assert texts(source) == []
 
 
-@needs_mariadb
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -76,7 +72,6 @@ def test_what_the_server_does_not_log_or_keep_is_found(server: MariaDb, name: st
     assert text.startswith(f"{said}: columns are missing")
 
 
-@needs_mariadb
 def test_keys_and_large_columns_are_read(server: MariaDb, name: str) -> None:
     with server.connect(name) as cursor:
         cursor.execute(
