@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from adplatform.contracts.changes import CHANGED_AT, OP, SEQUENCE
 from adplatform.failures import PermanentFailure
+from adplatform.platform.heeding import heeding
 from adplatform.platform.late import Late
 from adplatform.transform.exhaustion import is_of_disk, ran_out
 from adplatform.transform.rules import identifier, literal, sql_type
@@ -125,7 +126,8 @@ def merging(work: Path, memory_limit: str, threads: int) -> "Iterator[duckdb.Duc
     with duckdb.connect(config=settings) as con:
         try:
             con.execute("set TimeZone = 'UTC'")
-            yield con
+            with heeding(con) as heedful:
+                yield heedful
         except (duckdb.OutOfMemoryException, duckdb.IOException) as e:
             raise ran_out(f"a merge under a limit of {memory_limit}", e, work) from e
         except duckdb.Error as e:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adplatform.platform.heeding import heeding
 from adplatform.platform.late import Late
 from adplatform.transform.exhaustion import is_of_disk, ran_out
 
@@ -26,7 +27,8 @@ def limited(memory_limit: str, threads: int, spill: Path) -> "Iterator[duckdb.Du
     try:
         with duckdb.connect(config=limits) as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            yield connection
+            with heeding(connection) as heedful:
+                yield heedful
     except (duckdb.OutOfMemoryException, duckdb.IOException) as e:
         raise ran_out(f"work on a table under a limit of {memory_limit}", e, spill) from e
     except duckdb.Error as e:

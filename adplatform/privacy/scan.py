@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adplatform.contracts.model import Contract, Treatment
+from adplatform.platform.heeding import heeding
 from adplatform.platform.late import Late
 from adplatform.privacy import masks
 from adplatform.privacy.outputs import pii_outputs
@@ -58,7 +59,7 @@ def scan_for_leaks(parquet: Sequence[Path], contract: Contract, memory_limit: st
         for column, pii in contract.pii_columns()
         for output in pii_outputs(column, pii, previous=True)
     }
-    with duckdb.connect(config={"memory_limit": memory_limit}) as con:
+    with duckdb.connect(config={"memory_limit": memory_limit}) as plain, heeding(plain) as con:
         types = _column_types(con, parquet)
         shapes = {
             name: _SHAPES[outputs[name].form] for name in types if name in outputs and outputs[name].form in _SHAPES

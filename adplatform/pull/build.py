@@ -30,6 +30,7 @@ from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.report import FETCHABLE
 from adplatform.platform.aws import longest_call
+from adplatform.platform.heeding import heeding
 from adplatform.platform.late import Late
 from adplatform.pull.fact import COLUMNS, HEADERS, MEASURES, PROFILE, Fact, FactInput
 from adplatform.pull.land import publish_slice, slice_settler
@@ -157,7 +158,7 @@ def _write(services: Services, fact: Fact, scope: str, day: date, folder: Path, 
         "temp_directory": str(folder),
         "autoinstall_known_extensions": False,
     }
-    with duckdb.connect(config=options) as con:
+    with duckdb.connect(config=options) as plain, heeding(plain) as con:
         con.execute("set TimeZone = 'UTC'")
         try:
             selects, wanted = [], {}

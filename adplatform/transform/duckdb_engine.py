@@ -16,6 +16,7 @@ from adplatform.contracts.model import DELIVERY_DATE, Contract
 from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
+from adplatform.platform.heeding import heeding
 from adplatform.platform.late import Late
 from adplatform.privacy import duckdb as privacy
 from adplatform.privacy.keys import HashKey
@@ -143,7 +144,8 @@ def _connect(files: Sequence[InputFile], work: Path, limits: EngineLimits) -> "I
         try:
             con.execute("set TimeZone = 'UTC'")
             _close_off(con, [work, directory], [file.path for file in files])
-            yield con
+            with heeding(con) as heedful:
+                yield heedful
         except (duckdb.OutOfMemoryException, duckdb.IOException) as e:
             raise ran_out(f"the transform under a limit of {limits.memory_limit}", e, directory) from e
         except duckdb.Error as e:

@@ -92,8 +92,14 @@ class Project:
         return make_source(self.name, self.services.settings.raw_bucket, [Feed.model_validate(f) for f in self.feeds])
 
     def start(
-        self, *arguments: str, home: Path | None = None, endpoint: str | None = None, **environment: str
+        self,
+        *arguments: str,
+        module: str = "adplatform.cli",
+        home: Path | None = None,
+        endpoint: str | None = None,
+        **environment: str,
     ) -> "subprocess.Popen[str]":
+        """A process of a module; by default a command of ours."""
         settings = self.services.settings
         names = {
             **inherited(),
@@ -110,7 +116,7 @@ class Project:
             "ADPLATFORM_FAILURE_TOPIC": settings.failure_topic,
             "ADPLATFORM_HASH_KEY_SECRET": settings.hash_key_secret,
         }
-        command = [sys.executable, "-W", "ignore", "-m", "adplatform.cli", *arguments]
+        command = [sys.executable, "-W", "ignore", "-m", module, *arguments]
         return subprocess.Popen(
             command,
             cwd=self.folder,

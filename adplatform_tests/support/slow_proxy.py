@@ -12,13 +12,14 @@ from adplatform_tests.support.proxy import Exchange, proxied
 class Slow:
     """Holds the first ``times`` requests of an operation (the end of ``X-Amz-Target``) until it is let go.
 
-    ``request`` holds what goes to the service, else its answer. ``reached`` is set by the first, ``landed`` counts
+    None is held for more than ``longest`` seconds. ``request`` holds what goes to the service, else its answer. ``reached`` is set by the first, ``landed`` counts
     those that the service has dealt with.
     """
 
     operation: str
     times: int
     request: bool
+    longest: float = 60.0
     go: threading.Event = field(default_factory=threading.Event)
     reached: threading.Event = field(default_factory=threading.Event)
     held: int = 0
@@ -49,12 +50,12 @@ def slowed(url: str, slow: Slow) -> Iterator[str]:
     def serve(exchange: Exchange) -> None:
         held = slow.takes(exchange.operation)
         if held and slow.request:
-            slow.go.wait(60)
+            slow.go.wait(slow.longest)
         answer = exchange.forward()
         if held:
             slow.landed.release()
             if not slow.request:
-                slow.go.wait(60)
+                slow.go.wait(slow.longest)
         try:
             exchange.reply(answer)
         except OSError:  # the client has given up
