@@ -155,6 +155,11 @@ def database_changes(declared: ChangesSource, settings: Settings) -> ChangedFile
         made = replication(services)
         if made is not None and made.database is not None:
             client, key = services.aws.client("dms"), services.settings.kms_key_id
+            if key is None and services.settings.env == "aws":
+                raise PermanentFailure(
+                    f"DMS {made.name}: the raw bucket takes files that are encrypted by KMS, and DMS has to be told "
+                    "the key: set ADPLATFORM_KMS_KEY_ID to its ARN"
+                )
             provide_reached(client, services.secrets, made, services.account, key)
 
     return ChangedFiles(

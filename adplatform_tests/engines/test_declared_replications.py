@@ -1,6 +1,7 @@
 """A replication that YAML declares with its database: what each part is asked for, and its making."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,10 +21,12 @@ from adplatform.engines.dms_settings.check import check
 from adplatform.engines.dms_settings.described import configuration_of_aws, task_of_aws
 from adplatform.engines.dms_settings.rule import Severity
 from adplatform.failures import PermanentFailure
+from adplatform.flow.services import Services
 from adplatform.platform import names
 from adplatform.platform.aws import Aws
 from adplatform.platform.settings import read_settings
 
+COLUMNS = {"id": {"type": "int", "required": True}}
 ACCOUNT = "123456789012"
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 POSTGRES = {"kind": "postgres", "secret": "shop/db", "database": "shop", "authority": "shop/authority"}
@@ -35,7 +38,7 @@ def declared(source: str = "shop", database: dict[str, Any] | None = None, **set
         "name": "orders",
         "table": "shop.orders",
         "start_date": "2026-01-01",
-        "columns": {"id": {"type": "int", "required": True}},
+        "columns": COLUMNS,
         "key": "id",
     }
     given = {"source": source, "feeds": [feed], "from": database or POSTGRES, **settings}
@@ -125,12 +128,23 @@ def test_a_replication_that_is_there_already_is_not_made() -> None:
         "name": "orders",
         "table": "shop.orders",
         "start_date": "2026-01-01",
-        "columns": {"id": {"type": "int", "required": True}},
+        "columns": COLUMNS,
         "key": "id",
     }
     given = ChangesSource.model_validate({"source": "shop", "feeds": [feed], "task": "shop-live"})
     assert declared_replication(given, "lake", "landing/shop/") is None
     assert database_changes(given, read_settings({})).replication is not None
+
+
+def test_without_a_key_nothing_is_made_whose_files_the_bucket_would_refuse(services: Services) -> None:
+    feed = {"name": "orders", "table": "shop.orders", "start_date": "2026-01-01", "columns": COLUMNS, "key": "id"}
+    given = {"source": "shop", "feeds": [feed], "task": "keyless", "from": {**POSTGRES, "authority": "nowhere"}}
+    pattern = database_changes(ChangesSource.model_validate(given), services.settings)
+    deployed = replace(services, settings=replace(services.settings, env="aws"))
+    with pytest.raises(PermanentFailure, match="set ADPLATFORM_KMS_KEY_ID"):
+        pattern.provision(deployed)
+    with pytest.raises(PermanentFailure, match="secret nowhere does not exist"):
+        pattern.provision(replace(deployed, settings=replace(deployed.settings, kms_key_id="arn:key")))
 
 
 def test_tables_and_settings_of_the_task_are_documents_in_json() -> None:
