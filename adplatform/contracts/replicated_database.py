@@ -9,14 +9,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from adplatform.contracts.model import Strict
+from adplatform.contracts.secret_names import SecretName
 from adplatform.platform import names
 
 MADE_NAME = r"^[a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*$"
 """What DMS takes for a task, an instance and an endpoint alike."""
 LONGEST_MADE_NAME = 50
 """Of 63 characters for an instance, the rest is for what is put behind it."""
-SECRET = r"^[A-Za-z0-9/_+=.@-]+$"  # noqa: S105 - a pattern of names
-"""Secrets Manager API reference, CreateSecret: Name."""
 Units = Literal[1, 2, 4, 8, 16, 32, 64, 128, 192, 256, 384]
 
 
@@ -25,7 +24,7 @@ class ReplicatedDatabase(Strict):
 
     kind: Literal["postgres", "mysql", "mariadb"]
     """What it is: PostgreSQL, MySQL or MariaDB; Aurora and RDS count as what they are compatible with."""
-    secret: Annotated[str, Field(pattern=SECRET, max_length=512)]
+    secret: SecretName
     """The name of the secret with ``host``, ``port``, ``username`` and ``password``, as Secrets Manager keeps one for
     databases. DMS reads it by itself, with a role of its own."""
     database: str | None = Field(default=None, min_length=1, max_length=63)
@@ -33,7 +32,7 @@ class ReplicatedDatabase(Strict):
     tls: Literal["verify", "encrypt", "off"] = "verify"
     """``verify`` (default) takes only a server whose certificate is good for its name; ``encrypt`` any (PostgreSQL);
     ``off`` sends everything in clear."""
-    authority: Annotated[str, Field(pattern=SECRET, max_length=512)] | None = None
+    authority: SecretName | None = None
     """The name of the secret with the certificates (PEM) of who signs the server's; DMS knows none by itself. Amazon
     RDS publishes its own, a file for each region."""
     subnet_group: Annotated[str, Field(pattern=r"^[a-z0-9 ._-]+$", max_length=255)] = names.DMS_SUBNETS

@@ -24,11 +24,11 @@ OWN_CONNECTORS: Mapping[str, str] = {
 }
 """AppFlow's connector types that read an object, and what a flow's properties and tasks call each. All others, those
 that AWS provides included, are of the type CustomConnector (AppFlow API reference, ConnectorType, CreateFlow)."""
-NEEDS_URL = (
-    *("Datadog", "Dynatrace", "Infornexus", "Marketo", "Salesforce", "Servicenow", "Slack", "Veeva", "Zendesk"),
+NEEDS_URL = frozenset(
+    ("Datadog", "Dynatrace", "Infornexus", "Marketo", "Salesforce", "Servicenow", "Slack", "Veeva", "Zendesk")
 )
-"""Of these the connectors that are not connected to without an address (AppFlow API reference,
-ConnectorProfileProperties; Salesforce takes one that is left out for its login page, which needs a person)."""
+"""Connectors whose connections are made with an address (AppFlow API reference, ConnectorProfileProperties). Salesforce
+has one that a person logs in at by default."""
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 _LEAST: Mapping[str, timedelta] = {
     **dict.fromkeys(("Marketo", "Singular", "Trendmicro"), _HOUR),

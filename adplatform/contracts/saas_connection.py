@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from adplatform.contracts.model import Strict
+from adplatform.contracts.secret_names import SecretName
 
-SECRET = r"^[A-Za-z0-9/_+=.@-]+$"  # noqa: S105 - a pattern of names
-"""Secrets Manager API reference, CreateSecret: Name."""
 _URL = r"^(https://[A-Za-z0-9.-]+|http://127\.0\.0\.1)(:[0-9]{1,5})?(/[^\s]*)?$"
 """Without TLS nothing but a simulated application of this machine."""
 _SECRETIVE = ("key", "password", "secret", "token")
@@ -17,7 +16,7 @@ _SECRETIVE = ("key", "password", "secret", "token")
 class MadeConnection(Strict):
     """The connection that is made."""
 
-    secret: Annotated[str, Field(pattern=SECRET, max_length=256)]
+    secret: SecretName
     """The name of the secret with the credentials, a JSON object whose members are called as AppFlow's API calls them:
     ``clientId``, ``clientSecret`` and ``refreshToken`` of Salesforce, for example."""
     members: tuple[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")], ...] = ()
