@@ -11,6 +11,7 @@ from adplatform.cli.engine_runs import run_table
 from adplatform.cli.headless import declared_automations, process_all
 from adplatform.cli.history import publication_table
 from adplatform.cli.report_history import life, report_feeds, report_tables
+from adplatform.definitions import defs
 from adplatform.engines.changes import ChangedFiles
 from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.runs import asked
@@ -29,6 +30,8 @@ from adplatform.sftp.places import remote_path
 
 REPORTS_TAKE = 15
 """Seconds without anything to do after which no report of the simulated Amazon is on its way."""
+_REST = 3
+"""The same where no source waits for anything."""
 FAULTS = (
     {"operation": "create_report", "fault": "reset", "match": {"report_type": "spTargeting"}},
     {"operation": "get_report", "fault": "throttle_silent"},
@@ -43,7 +46,7 @@ FEEDS = ("northwind/campaign_daily", "clubcard/members", "clubcard/purchases")
 def run_demo(services: Services, patterns: list[Pattern], console: Console, errors: Console) -> None:
     """Seed the demo partners, let them deliver and a shop trade, pull reports, run flows; show what became of all."""
     provision_patterns(services, patterns)
-    automations = declared_automations()
+    automations, loaded = declared_automations(), defs()
     shops = [each for each in of_kind(patterns, EngineFiles) if each.simulated_database is not None]
     first = {each.source.name for each in (*(p for p in patterns if p.source.takes_files), *shops)}
     partners_only = [each for each in automations if each.source in first]
@@ -55,20 +58,20 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
     if any(services.ledger.deliveries.of_feed(feed) for feed in FEEDS):
         console.print("The partners have delivered already; processing whatever is still due.\n")
         _trade(services, shops, console)
-        process_all(services, partners_only, 0, console, errors)
+        process_all(services, partners_only, 0, console, errors, loaded=loaded)
     else:
         with Partners(upload, services.secrets, datetime.now(UTC).date()) as partners:
             console.rule(
                 "Two partners deliver encrypted campaigns and members, and plain purchases; a shop's tables are read"
             )
             partners.first_deliveries()
-            process_all(services, partners_only, 7, console, errors)
+            process_all(services, partners_only, 7, console, errors, loaded=loaded)
             console.rule(
                 "A damaged file comes again, published purchases are corrected; the shop sells on, and is read again"
             )
             partners.second_deliveries()
             _trade(services, shops, console)
-            process_all(services, partners_only, 2, console, errors)
+            process_all(services, partners_only, 2, console, errors, loaded=loaded)
     _export(services, patterns)
     _hand_over(services, patterns)
     rows = [(feed, version) for feed in FEEDS for version in services.ledger.publications.of_feed(feed)]
@@ -77,7 +80,7 @@ def run_demo(services: Services, patterns: list[Pattern], console: Console, erro
     console.rule("An Ads account and a seller: reports are asked for, awaited, and pulled date by date")
     if not any(services.ledger.scopes.of_source(account.source) for account in accounts):
         _disturb(services.settings)
-    process_all(services, automations, REPORTS_TAKE, console, errors)
+    process_all(services, automations, REPORTS_TAKE, console, errors, rest=_REST, loaded=loaded)
     console.print()
     for table in report_tables(services.ledger, report_feeds(services.ledger, accounts)):
         console.print(table)

@@ -74,6 +74,8 @@ def process(
     patience: float,
     watch: Callable[[str], None],
     stands: Callable[[str], None] = lambda _: None,
+    rest: float | None = None,
+    loaded: dg.Definitions | None = None,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Finished]:
@@ -86,7 +88,7 @@ def process(
         PermanentFailure: another Dagster instance owns the automation.
         KeyboardInterrupt: a run was stopped from outside, and so is this.
     """
-    loaded, since = defs(), time.time()
+    loaded, since = loaded or defs(), time.time()
     idle_since = clock()
     cursors: dict[str, str | None] = {}
     at_end: set[str] = set()
@@ -115,7 +117,7 @@ def process(
         at_end = set() if requests else at_end | {name for name, tick in ticks.items() if tick.at_end}
         if at_end < ticks.keys():
             idle_since = clock()
-        elif clock() - idle_since >= patience:
+        elif clock() - idle_since >= _enough(patience, rest, ticks.values()):
             for name, tick in ticks.items():
                 if tick.waits:
                     stands(f"{name}: {tick.standing}")
@@ -140,6 +142,10 @@ def _tell(instance: dg.DagsterInstance, tick: Tick, partitions: Iterable[dg.AddD
         instance.add_dynamic_partitions(new.partitions_def_name, list(new.partition_keys))
     for event in tick.events:
         instance.report_runless_asset_event(event)
+
+
+def _enough(patience: float, rest: float | None, ticks: Iterable[Tick]) -> float:
+    return patience if rest is None or any(tick.waits for tick in ticks) else rest
 
 
 def run_request(
@@ -208,15 +214,25 @@ def process_all(
     errors: Console,
     *,
     take_over: bool = False,
+    rest: float | None = None,
+    loaded: dg.Definitions | None = None,
 ) -> bool:
-    """Process until idle with a progress display; whether the last run of everything succeeded."""
+    """Process until idle with a progress display; whether the last run of everything succeeded. ``rest`` and ``loaded``
+    are as for :func:`process`."""
     ended: dict[tuple[str, str], bool] = {}
     with opened(services.settings) as instance, errors.status("looking for files") as status:
         if take_over:
             ownership.take_over(services.ledger, instance)
         waiting: list[str] = []
         for finished in process(
-            services, instance, automations, patience=patience, watch=status.update, stands=waiting.append
+            services,
+            instance,
+            automations,
+            patience=patience,
+            watch=status.update,
+            stands=waiting.append,
+            rest=rest,
+            loaded=loaded,
         ):
             ended[finished.feed, finished.dates] = finished.success
             if finished.success and not finished.dates:

@@ -97,3 +97,48 @@ def test_a_source_that_cannot_be_looked_at_and_a_date_that_is_no_partition_hold_
         headless.Finished("acme/orders", str(YESTERDAY), True, "", lost=True),
     ]
     assert finished[0].error == "the queue is gone"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """One for which something is on its way for some looks, and then nothing."""
+
+    looks: list[bool]
+    source: str = "acme"
+
+    def look(self, services: Services, instance: dg.DagsterInstance, how: Looking) -> Tick:
+        return Tick((), "nothing to start", waits=self.looks.pop(0))
+
+    def new_partitions(
+        self, services: Services, instance: dg.DagsterInstance
+    ) -> Iterable[dg.AddDynamicPartitionsRequest]:
+        return ()
+
+
+@pytest.mark.parametrize(
+    ("rest", "waits", "looks"),
+    [
+        (None, [False] * 20, 11),
+        (2.0, [False] * 20, 3),
+        (2.0, [True] * 20, 11),
+        (2.0, [True] * 6 + [False] * 20, 7),
+    ],
+)
+def test_where_nothing_is_on_its_way_a_short_rest_is_enough(
+    acme: Platform, rest: float | None, waits: list[bool], looks: int
+) -> None:
+    seconds = [0.0]
+    waiting = Waiting(list(waits))
+    process = headless.process(
+        acme.services,
+        acme.instance,
+        [waiting],  # type: ignore[list-item]
+        patience=10,
+        watch=lambda _: None,
+        rest=rest,
+        loaded=acme.definitions,
+        sleep=lambda _: seconds.append(seconds[-1] + 1),
+        clock=lambda: seconds[-1],
+    )
+    assert list(process) == []
+    assert len(waits) - len(waiting.looks) == looks
