@@ -12,7 +12,7 @@ REFERENCE = re.compile(r"\{\{resolve:secretsmanager:[\w/-]+:SecretString(:\w+)?\
 
 def statements(role: Resource) -> list[dict[str, Any]]:
     """What a role may do."""
-    return [s for policy in role.properties["Policies"] for s in policy["PolicyDocument"]["Statement"]]
+    return [s for policy in role.properties.get("Policies", ()) for s in policy["PolicyDocument"]["Statement"]]
 
 
 def objects(role: Resource) -> set[str]:

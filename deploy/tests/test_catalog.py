@@ -6,7 +6,8 @@ from typing import Any
 from adplatform.contracts.model import PiiKind
 from deploy.estate import Estate
 from deploy.template import Assembly
-from deploy.tests.test_transfer import one, resources_for, statements
+from deploy.tests.engines import statements
+from deploy.tests.test_transfer import one, resources_for
 
 SHOP = "adplatform-glue-shop"
 
@@ -109,7 +110,7 @@ def test_the_hashing_key_is_read_by_spark_and_by_no_other_role_here(assembly: As
         each.properties["RoleName"]
         for each in assembly.resources("AWS::IAM::Role")
         if each.stack in ("adplatform-catalog", "adplatform-ingestion")
-        and "adplatform/hash-key" in json.dumps(statements(assembly, each.properties["RoleName"]))
+        and "adplatform/hash-key" in json.dumps(statements(each))
     }
     assert readers == {"adplatform-spark"}
 

@@ -82,7 +82,8 @@ def test_only_the_store_is_read_of_another_bucket(assembly: Assembly) -> None:
 
 
 def test_datasync_logs_into_groups_of_its_own(assembly: Assembly) -> None:
-    [policy] = assembly.resources("AWS::Logs::ResourcePolicy")
+    policies = {each.properties["PolicyName"]: each for each in assembly.resources("AWS::Logs::ResourcePolicy")}
+    policy = policies["adplatform-datasync"]
     [allowed] = json.loads(policy.properties["PolicyDocument"])["Statement"]
     assert allowed["Resource"].endswith(":log-group:/adplatform/datasync/*")
     assert allowed["Condition"]["StringEquals"] == {"aws:SourceAccount": assembly.account}

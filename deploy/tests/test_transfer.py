@@ -13,6 +13,7 @@ import pytest
 from adplatform.engines.sftp.workflow_functions import HANDLERS
 from deploy.estate import Estate
 from deploy.template import Assembly, Resource
+from deploy.tests.engines import statements
 
 WITHOUT_THE_REST = """
 import importlib.abc, sys
@@ -33,15 +34,10 @@ print(adplatform.__file__, callable(handler), clients.topic)
 """
 
 
-def statements(assembly: Assembly, role: str) -> list[dict[str, Any]]:
-    [policy] = assembly.named("AWS::IAM::Role", role).properties["Policies"]
-    found: list[dict[str, Any]] = policy["PolicyDocument"]["Statement"]
-    return found
-
-
 def resources_for(assembly: Assembly, role: str, action: str) -> set[str]:
     """What a role may do this with."""
-    return {r for s in statements(assembly, role) if action in s["Action"] for r in s["Resource"]}
+    every = statements(assembly.named("AWS::IAM::Role", role))
+    return {r for s in every if action in s["Action"] for r in s["Resource"]}
 
 
 def one(assembly: Assembly, kind: str, **wanted: Any) -> Resource:
