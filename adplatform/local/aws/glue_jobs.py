@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -170,23 +170,15 @@ def _script(job: Any, run: Any, folder: Path, changed: Callable[[], None], cut: 
             return "STOPPED", None
         run.status = "RUNNING"
         changed()
-    with errors.open("wb") as stderr:
-        process = subprocess.Popen(
-            [sys.executable, str(script), *arguments],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=stderr,
-        )
-        _PROCESSES[run.job_run_id] = process
-        over = partial(_timed_out, run, time.monotonic() + cut.seconds if cut else math.inf)
-        try:
-            _wait(process, run, over)
-        finally:
-            process.kill()
-            process.wait()
-            del _PROCESSES[run.job_run_id]
+    process = _started(script, arguments, environment, errors)
+    _PROCESSES[run.job_run_id] = process
+    over = partial(_timed_out, run, time.monotonic() + cut.seconds if cut else math.inf)
+    try:
+        _wait(process, run, over)
+    finally:
+        process.kill()
+        process.wait()
+        del _PROCESSES[run.job_run_id]
     if run.status == "STOPPING":
         return "STOPPED", None
     if process.returncode == 0:
@@ -195,6 +187,20 @@ def _script(job: Any, run: Any, folder: Path, changed: Callable[[], None], cut: 
         return "TIMEOUT", f"Job run exceeded its timeout of {run.timeout} minutes."
     said = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return "FAILED", (said[-1] if said else f"the script ended with {process.returncode}")[:_LONGEST_MESSAGE]
+
+
+def _started(
+    script: Path, arguments: Sequence[str], environ: Mapping[str, str], errors: Path
+) -> "subprocess.Popen[bytes]":
+    with errors.open("wb") as stderr:
+        return subprocess.Popen(
+            [sys.executable, str(script), *arguments],
+            cwd=script.parent,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+        )
 
 
 def _jars(places: str, folder: Path) -> list[str]:
