@@ -345,7 +345,7 @@ def test_a_pass_that_somebody_stops_ends_is_not_wanted_again_and_the_next_slot_b
     partner: Callable[..., Platform],
     sftp_host: SftpHost,  # noqa: F811
 ) -> None:
-    platform, count = partner(), 300
+    platform, count = partner(), 120
     for number in range(count):
         put(sftp_host, f"out/orders_{{date}}_{number:03}.csv", (number, "ann@example.com", "9.90"))
     ledger = platform.services.ledger

@@ -27,7 +27,7 @@ from adplatform_tests.support.glue_jobs import (
 from adplatform_tests.support.platforms import Platform, make_platform
 from adplatform_tests.support.tls import secured_server
 
-SLOWLY = {"rows_per_second": 40_000, "workers": 1}
+SLOWLY = {"rows_per_second": 8_000, "workers": 1}
 """So that something may happen to a run while it reads."""
 
 
@@ -170,7 +170,7 @@ def test_what_changed_is_read_from_where_the_last_run_stopped_whoever_read_it(
 
 def test_a_run_whose_machine_is_lost_brings_nothing_and_the_next_one_everything(by_glue: Made) -> None:
     of = by_glue(SLOWLY, chunks={"rows": 1000})
-    of.shop.execute(TABLE, ROWS.format(1, 60_000), "ANALYZE customers")
+    of.shop.execute(TABLE, ROWS.format(1, 12_000), "ANALYZE customers")
     of.platform.process()
     going = of.wait("RUNNING")
     until_there(of.services, "customers/dt=")
@@ -209,7 +209,7 @@ def test_a_plan_that_somebody_runs_again_is_read_once(by_glue: Made) -> None:
 
 def test_a_run_that_is_stopped_by_hand_is_delivered_to_nobody(by_glue: Made) -> None:
     of = by_glue(SLOWLY, chunks={"rows": 1000})
-    of.shop.execute(TABLE, ROWS.format(1, 60_000), "ANALYZE customers")
+    of.shop.execute(TABLE, ROWS.format(1, 12_000), "ANALYZE customers")
     of.platform.process()
     of.wait("RUNNING")
     going = job_runs(of.services.aws, of.job)[0]["Id"]
