@@ -201,3 +201,20 @@ def test_tags_of_a_task_are_kept_and_changed(dms: Any, task: DmsTask) -> None:
     dms.remove_tags_from_resource(ResourceArn=task.arn, TagKeys=["b"])
     tags = dms.list_tags_for_resource(ResourceArn=task.arn)["TagList"]
     assert [(each["Key"], each["Value"]) for each in tags] == [("a", "1")]
+
+
+def test_a_certificate_is_imported_once_and_deleted(dms: Any) -> None:
+    name = f"authority-{uuid.uuid4().hex[:8]}"
+    pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+    with pytest.raises(dms.exceptions.ClientError, match="holds no certificate"):
+        dms.import_certificate(CertificateIdentifier=name, CertificatePem="S3CR3T")
+    made = dms.import_certificate(CertificateIdentifier=name, CertificatePem=pem)["Certificate"]
+    with pytest.raises(dms.exceptions.ResourceAlreadyExistsFault):
+        dms.import_certificate(CertificateIdentifier=name, CertificatePem=pem)
+    named = [{"Name": "certificate-id", "Values": [name]}]
+    [found] = dms.describe_certificates(Filters=named)["Certificates"]
+    assert (found["CertificateArn"], found["CertificatePem"]) == (made["CertificateArn"], pem)
+    dms.delete_certificate(CertificateArn=made["CertificateArn"])
+    assert dms.describe_certificates(Filters=named)["Certificates"] == []
+    with pytest.raises(dms.exceptions.ResourceNotFoundFault):
+        dms.delete_certificate(CertificateArn=made["CertificateArn"])
