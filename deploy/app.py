@@ -52,7 +52,7 @@ def build(estate: Estate, outdir: str) -> cdk.App:
     for stack in stacks:
         if not stack.include():
             app.node.try_remove_child(stack.node.id)  # CloudFormation takes no empty stack
-    cdk.Tags.of(app).add("platform", names.PLATFORM)
+    cdk.Tags.of(app).add(names.PLATFORM_TAG, names.PLATFORM)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     return app
 

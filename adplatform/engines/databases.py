@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from adplatform.changes.failed import failed_folds
 from adplatform.changes.pulled import Pulled, pulled_tables, with_keys
 from adplatform.contracts.database import KEYS, DatabaseSource, TableFeed
-from adplatform.engines.declared_glue_jobs import provide
+from adplatform.engines.declared_glue_jobs import provide, put_script
 from adplatform.engines.engine import Engine
 from adplatform.engines.extractor import Extractor
 from adplatform.engines.glue_job import GlueJobEngine
@@ -71,6 +71,7 @@ def database_tables(declared: DatabaseSource, settings: Settings) -> PulledFiles
         topics=declared.topics,
         targets=targets,
         provision=lambda services: provide(services, declared, len(declared.feeds)),
+        fill=lambda services: put_script(services, declared),
         simulated_database=declared.connection if declared.simulated else None,
         names_of_targets=tuple(feed.name for feed in declared.feeds),
         pulled=pulled,

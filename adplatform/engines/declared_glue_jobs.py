@@ -67,10 +67,10 @@ def provide(services: Services, declared: DatabaseSource, targets: int) -> None:
     Raises:
         PermanentFailure: AWS refuses it.
     """
-    if declared.engine != "glue" or declared.glue.role is None:
+    if not _is_made(declared):
         return
-    zones, key, glue, name = services.zones, script_key(declared), services.glue, declared.job_name
-    wanted = job_request(declared, zones.raw_uri(key), targets)
+    zones, glue, name = services.zones, services.glue, declared.job_name
+    wanted = job_request(declared, zones.raw_uri(script_key(declared)), targets)
     with aws_failures(f"job {name}"):
         try:
             there = glue.get_job(JobName=name)["Job"]
@@ -78,7 +78,7 @@ def provide(services: Services, declared: DatabaseSource, targets: int) -> None:
             there = None
         if there is not None and _others_script(declared, there, zones):
             return
-        services.s3.put_object(Bucket=zones.raw_bucket, Key=key, Body=SCRIPT, **zones.put_arguments)
+        put_script(services, declared)
         try:
             if there is None:
                 glue.create_job(**wanted)
@@ -87,6 +87,22 @@ def provide(services: Services, declared: DatabaseSource, targets: int) -> None:
         except glue.exceptions.InvalidInputException as e:
             said = e.response["Error"].get("Message", "")
             raise PermanentFailure(f"Glue refuses the job {name}: {said}") from e
+
+
+def put_script(services: Services, declared: DatabaseSource) -> None:
+    """Put the script of a job that is made into the raw zone.
+
+    Raises:
+        PermanentFailure: AWS refuses it.
+    """
+    if _is_made(declared):
+        zones, key = services.zones, script_key(declared)
+        with aws_failures(zones.raw_uri(key)):
+            services.s3.put_object(Bucket=zones.raw_bucket, Key=key, Body=SCRIPT, **zones.put_arguments)
+
+
+def _is_made(declared: DatabaseSource) -> bool:
+    return declared.engine == "glue" and declared.glue.role is not None
 
 
 def script_findings(services: Services, declared: DatabaseSource) -> list[Finding]:

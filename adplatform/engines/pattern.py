@@ -41,15 +41,16 @@ TASK = "task"
 class EngineFiles(PushedFiles):
     """As ``adplatform.flow.pattern.Pattern``. ``events`` is the EventBridge pattern of what says that something has
     ended. ``targets`` makes what runs for the source of the clients, and
-    ``provision`` what of it YAML declares and AWS lacks. ``simulated`` names the connection that is
-    to be one to something simulated, ``simulated_database`` the secret of such a database and ``simulated_host`` that
-    of such an SFTP host; ``task`` is the task that
-    YAML declares with its store, which may be, too."""
+    ``provision`` what of it YAML declares and AWS lacks; ``fill`` puts what that needs inside, once it is there.
+    ``simulated`` names the connection that is to be one to something simulated, ``simulated_database`` the secret of
+    such a database and ``simulated_host`` that of such an SFTP host; ``task`` is the task that YAML declares with its
+    store, which may be, too."""
 
     events: Mapping[str, Any] = field(default_factory=dict)
     topics: Topics = PLATFORM_TOPICS
     targets: Callable[[Services], Sequence[Target]] = lambda _: ()
     provision: Callable[[Services], None] = lambda _: None
+    fill: Callable[[Services], None] = lambda _: None
     simulated: str | None = None
     simulated_database: str | None = None
     simulated_host: str | None = None

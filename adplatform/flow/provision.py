@@ -17,6 +17,8 @@ from adplatform.flow.settling import Settler
 from adplatform.flow.source import Source
 from adplatform.lake import personal_tags
 from adplatform.ledger.table import table_definition
+from adplatform.platform import names
+from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.calls import NOBODY, acting
 from adplatform.privacy.keys import create_key
 
@@ -59,6 +61,24 @@ def provision(
         for topic in own:
             _topic(services, topic)
     return differences
+
+
+def is_deployed(services: Services) -> bool:
+    """Whether a deployment has made the platform, as the tag of the raw bucket says: its encryption, policies and
+    queues are others than those that are made here, and not to be overwritten.
+
+    Raises:
+        EnvironmentFailure: the tag may not be read.
+    """
+    bucket = services.settings.raw_bucket
+    with aws_failures(f"tags of bucket {bucket}"):
+        try:
+            tags = services.s3.get_bucket_tagging(Bucket=bucket)["TagSet"]
+        except ClientError as e:
+            if e.response["Error"]["Code"] not in ("NoSuchTagSet", "NoSuchBucket"):
+                raise
+            return False
+    return {"Key": names.PLATFORM_TAG, "Value": names.PLATFORM} in tags
 
 
 def open_settler(services: Services, source: Source) -> Settler:

@@ -39,6 +39,8 @@ SPARK_ROLE = "adplatform-spark"
 
 PLATFORM = "adplatform"
 """How names of stacks, roles, clusters and aliases of keys begin that no setting and no YAML gives."""
+PLATFORM_TAG = "platform"
+"""The tag of all that a deployment has made; its value is ``PLATFORM``."""
 PARTNER_ROLE_PREFIX = "adplatform-partner-"
 """Followed by the source: the role with which a partner writes into its landing zone."""
 CODE_SERVER_ROLE = "adplatform-code-server"

@@ -10,7 +10,7 @@ from adplatform.engines.pattern import EngineFiles
 from adplatform.engines.sftp.server import UploadedFiles, require_agreement
 from adplatform.failures import PermanentFailure
 from adplatform.flow.pattern import Pattern
-from adplatform.flow.provision import events_to_queue, provision
+from adplatform.flow.provision import events_to_queue, is_deployed, provision
 from adplatform.flow.services import Services
 from adplatform.patterns import of_kind
 from adplatform.platform.calls import NOBODY, acting
@@ -20,11 +20,18 @@ from adplatform.platform.extras import LOCAL, extra
 @acting(NOBODY)
 def provision_patterns(services: Services, patterns: Sequence[Pattern]) -> list[str]:
     """Buckets, ledger, topics, hashing key, queues, and the flows, tasks and crawlers that are declared. Sentences on
-    lifecycle rules that were others than declared.
+    lifecycle rules that were others than declared. Where a deployment has made all that, only what it cannot: scripts
+    of jobs, and keys that belong to servers of SFTP.
 
     Raises:
         PermanentFailure: a source is simulated outside local mode, or AWS refuses something.
     """
+    if services.settings.env == "aws" and is_deployed(services):
+        for brought in of_kind(list(patterns), EngineFiles):
+            brought.fill(services)
+        for pushed in of_kind(list(patterns), UploadedFiles):
+            pushed.fill(services)
+        return []
     differences = provision(services, [pattern.source for pattern in patterns])
     for pattern in of_kind(list(patterns), EngineFiles):
         task = pattern.task(services)

@@ -54,10 +54,28 @@ def provide(client: Any, secrets: Any, declared: DeclaredServer) -> str:
         server = _server(client, secrets, declared)
         for user in wanted.users:
             _user(client, declared, server, user)
-            if wanted.workflow and wanted.workflow.decrypt:
-                _decryption_key(secrets, decryption_secret(server, user.name), wanted.workflow.decrypt.secret)
+        _decryption_keys(secrets, wanted, server)
         _lock_out(client, declared, server)
     return server
+
+
+def put_keys(client: Any, secrets: Any, declared: DeclaredServer) -> None:
+    """Put the keys with which the workflow of a server that is there decrypts where it looks for them.
+
+    Raises:
+        PermanentFailure: nobody has made the server, or AWS refuses something.
+        TransientFailure: AWS does not answer at present, or does not allow it.
+    """
+    wanted = declared.server
+    if not (wanted.workflow and wanted.workflow.decrypt):
+        return
+    with aws_failures(f"SFTP server {wanted.server}"):
+        server = find_server(client, declared)
+        if server is None:
+            raise PermanentFailure(
+                f"there is no SFTP server {wanted.server}: deploy what source {declared.source} needs"
+            )
+        _decryption_keys(secrets, wanted, server)
 
 
 def find_server(client: Any, declared: DeclaredServer) -> str | None:
@@ -304,6 +322,12 @@ def _lock_out(client: Any, declared: DeclaredServer, server: str) -> None:
                 known = client.describe_user(**name)["User"]
                 if own.items() <= {tag["Key"]: tag["Value"] for tag in known.get("Tags", ())}.items():
                     _keys(client, name, known, ())
+
+
+def _decryption_keys(secrets: Any, wanted: SftpServer, server: str) -> None:
+    if wanted.workflow and wanted.workflow.decrypt:
+        for user in wanted.users:
+            _decryption_key(secrets, decryption_secret(server, user.name), wanted.workflow.decrypt.secret)
 
 
 def _decryption_key(secrets: Any, name: str, of: str) -> None:

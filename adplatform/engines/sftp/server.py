@@ -10,7 +10,7 @@ from typing import Any
 
 from adplatform.contracts.sftp import SftpSource
 from adplatform.contracts.sftp_server import SftpServer
-from adplatform.engines.sftp.provided_servers import DeclaredServer, find_server, folder_of, provide
+from adplatform.engines.sftp.provided_servers import DeclaredServer, find_server, folder_of, provide, put_keys
 from adplatform.failures import PermanentFailure
 from adplatform.flow.pushed import PushedFiles
 from adplatform.flow.services import Services
@@ -49,6 +49,14 @@ class UploadedFiles(PushedFiles):
             PermanentFailure, TransientFailure: as :func:`adplatform.engines.sftp.provided_servers.provide`.
         """
         return provide(services.aws.client("transfer"), services.secrets, self.declared(services))
+
+    def fill(self, services: Services) -> None:
+        """Put the keys of workflows that decrypt where the server looks for them.
+
+        Raises:
+            PermanentFailure, TransientFailure: as :func:`adplatform.engines.sftp.provided_servers.put_keys`.
+        """
+        put_keys(services.aws.client("transfer"), services.secrets, self.declared(services))
 
     def address(self, services: Services) -> Address | None:
         """Where the server is; None while nobody has made it.
