@@ -77,7 +77,5 @@ def test_scripts_and_keys_are_put_and_nothing_else_is_touched(services: Services
 def test_a_server_that_was_not_deployed_is_named(services: Services, patterns: list[Pattern]) -> None:
     services.s3.create_bucket(Bucket=services.settings.raw_bucket)
     there, _ = deployed(services)
-    with pytest.raises(
-        PermanentFailure, match=r"there is no SFTP server deployed-\w+: deploy what source uploads"
-    ):
+    with pytest.raises(PermanentFailure, match=r"there is no SFTP server deployed-\w+: deploy what source uploads"):
         provision_patterns(there, patterns)

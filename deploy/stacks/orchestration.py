@@ -10,9 +10,10 @@ from adplatform.flow.provision import bucket_policy
 from adplatform.lake.personal_tags import tag_request
 from adplatform.platform import names
 from deploy import roles
+from deploy.engines import inside
 from deploy.estate import Estate
 from deploy.resources import ResourceStack, imported
-from deploy.roles import add_role
+from deploy.roles import add_role, merged
 from deploy.stacks.keys import KeysStack
 from deploy.stacks.network import BALANCER, DATABASE, SERVICES, VPC, subnets
 
@@ -119,7 +120,7 @@ class OrchestrationStack(ResourceStack):
             name=names.OPERATOR_ROLE,
             description="People who use the platform's commands.",
             trusted=[people],
-            statements=roles.operator_statements(estate, keys),
+            statements=merged([*roles.operator_statements(estate, keys), *inside.statements(estate, keys)]),
         )
 
     def _tagging(self, role: str, made: str) -> None:

@@ -131,3 +131,15 @@ def test_runs_of_each_source_may_put_the_tag_on_their_tables(assembly: Assembly,
     for role in roles:
         assert granted[estate.role(role)]["Permissions"] == ["ASSOCIATE", "DESCRIBE"]
         assert resources_for(assembly, role, "lakeformation:AddLFTagsToResource") == {"*"}
+
+
+def test_an_operator_may_put_what_a_deployment_cannot(assembly: Assembly) -> None:
+    role = "adplatform-operator"
+    [job] = assembly.resources("AWS::Glue::Job")
+    script = job.properties["Command"]["ScriptLocation"].replace("s3://", "arn:aws:s3:::")
+    assert script in resources_for(assembly, role, "s3:PutObject")
+    assert resources_for(assembly, role, "s3:GetBucketTagging") == {"arn:aws:s3:::acme-ads-raw"}
+    kept = "arn:aws:secretsmanager:eu-west-1:111111111111:secret:aws/transfer/*"
+    assert resources_for(assembly, role, "secretsmanager:CreateSecret") == {kept}
+    tags = {tag["Key"]: tag["Value"] for tag in assembly.named("AWS::S3::Bucket", "acme-ads-raw").properties["Tags"]}
+    assert tags["platform"] == "adplatform"
