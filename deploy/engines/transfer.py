@@ -265,10 +265,12 @@ def workflow_statements(estate: Estate, keys: KeysStack, declared: DeclaredServe
     found = [
         allow(["lambda:InvokeFunction"], *sorted(map(declared.function, called))),
         allow(["s3:GetObject", "s3:GetObjectVersion"], landing, why=_OWN_FILES),
+        # Where a scan for malware has tagged a file, steps read its tags with it.
+        allow(["s3:GetObjectTagging", "s3:GetObjectVersionTagging"], landing, why=_OWN_FILES),
         allow(["kms:Decrypt"], keys.data.key_arn),
     ]
     if workflow.tag:
-        tagging = ["s3:GetObjectTagging", "s3:PutObjectTagging", "s3:PutObjectVersionTagging"]
+        tagging = ["s3:PutObjectTagging", "s3:PutObjectVersionTagging"]
         found.append(allow(tagging, landing, why=_OWN_FILES))
     if workflow.decrypt:
         keys_of_users = "The id of the server, which is known once it is there, is part of the name."
