@@ -14,8 +14,12 @@ from adplatform.platform.settings import read_settings
 @dg.definitions
 def defs() -> dg.Definitions:
     # Dagster itself passes the parameter when it gives resources to the jobs of a sensor; nothing here uses it. The
-    # class is dagster-aws's own, of which every run would warn.
-    for unused in ("Parameter `owners` of initializer `SensorDefinition", "Class `SecretsManagerResource`"):
+    # class is dagster-aws's own, and the handler of log lines that of the deployed instance: every run would warn.
+    for unused in (
+        "Parameter `owners` of initializer `SensorDefinition",
+        "Class `SecretsManagerResource`",
+        "Handling yaml-defined",
+    ):
         warnings.filterwarnings("ignore", unused, dg.BetaWarning)
     if read_settings().env == "aws":
         # In a run Dagster has our lines, and hands them to the handler that its instance has for that.

@@ -1,5 +1,7 @@
 """The code location as a whole: it loads, names what it should, and brings nothing it must not."""
 
+import json
+import logging
 import os
 import shutil
 import subprocess
@@ -226,3 +228,19 @@ def test_plain_dagster_commands_in_the_project_have_the_state_of_the_platforms_h
 @dg.job
 def empty() -> None:
     """Does nothing."""
+
+
+def test_in_aws_the_code_location_logs_as_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logger = logging.getLogger("adplatform")
+    before = (list(logger.handlers), logger.level, logger.propagate)
+    monkeypatch.setenv("ADPLATFORM_ENV", "aws")
+    try:
+        defs()
+        logging.getLogger("adplatform.flow").info("looked")
+    finally:
+        logger.handlers[:], level, logger.propagate = before
+        logger.setLevel(level)
+    [line] = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["message"] == "looked"

@@ -7,7 +7,7 @@ same in every view, so those that are kept stay.
 
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -31,6 +31,7 @@ from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.flow.services import Services
 from adplatform.lake.zones import Zones
 from adplatform.ledger.extracts import Chunk, Extract
+from adplatform.platform.at_once import Pool
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.late import Late
 
@@ -223,7 +224,7 @@ class Buffered:
 def _read_all(work: _Work, pieces: Sequence[Piece], workers: int) -> None:
     """Every piece, several at once; one that fails is read again while the view lives."""
     tries: dict[int, int] = {}
-    with ThreadPoolExecutor(max(workers, 1), thread_name_prefix="chunk") as pool:
+    with Pool(max(workers, 1), thread_name_prefix="chunk") as pool:
         going: dict[Future[None], Piece] = {}
         waiting = list(reversed(pieces))
         failure: TransientFailure | PermanentFailure | None = None

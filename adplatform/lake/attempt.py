@@ -1,7 +1,6 @@
 """One try to publish: its own location, the files it uploads there, and what it came to."""
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
@@ -16,6 +15,7 @@ from adplatform.lake.parts import taken_over
 from adplatform.lake.table import TableSpec
 from adplatform.lake.zones import JOINT, partition_folder
 from adplatform.ledger.placements import Placement
+from adplatform.platform.at_once import Pool
 from adplatform.transform.values import CarriedFile, Staged, StagedFile
 
 _UPLOADS = 4
@@ -163,7 +163,7 @@ def upload_files(lake: Lake, writer: Writer, partition: str, files: list[StagedF
     prefix = location_key(lake, writer, partition, suffix)
     keys = {f"{prefix}part-{number:05d}.parquet": file for number, file in enumerate(files)}
     bucket = lake.store.zones.clean_bucket
-    with ThreadPoolExecutor(max_workers=_UPLOADS) as pool:
+    with Pool(max_workers=_UPLOADS) as pool:
         for _ in pool.map(lambda key: lake.store.upload(keys[key].path, bucket, key), keys):
             pass
     sizes = {key: file.path.stat().st_size for key, file in keys.items()}

@@ -7,7 +7,6 @@ written again once for each size that its file grows through, not once for each 
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +21,7 @@ from adplatform.lake.limited import limited
 from adplatform.lake.merge import merge
 from adplatform.lake.remote_file import RemoteFile
 from adplatform.lake.store import Stored
-from adplatform.platform.at_once import at_once
+from adplatform.platform.at_once import Pool, at_once
 from adplatform.platform.late import Late
 from adplatform.transform.values import CarriedFile, StagedFile
 
@@ -177,7 +176,7 @@ def _met(
             )
             return bool(cursor.execute(f"select 1 from present semi join added using ({names}) limit 1").fetchall())
 
-    with ThreadPoolExecutor(max_workers=threads) as pool:
+    with Pool(max_workers=threads) as pool:
         return [file for file, met in zip(opened, pool.map(meets, opened.values()), strict=True) if met]
 
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -148,7 +149,7 @@ class Workers:
                 except (BotoCoreError, ClientError) as e:
                     log.warning("run %s: its sign of life could not be written: %s", run_id, e)
 
-        keeper = threading.Thread(target=beat, name=f"heartbeat {run_id}", daemon=True)
+        keeper = threading.Thread(target=copy_context().run, args=(beat,), name=f"heartbeat {run_id}", daemon=True)
         keeper.start()
         try:
             yield

@@ -2,17 +2,20 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pytest
 import yaml
 from dagster._core.log_manager import DagsterLogHandler
 
 from adplatform.platform.at_once import at_once
 from adplatform.platform.json_logs import LOGGER, JsonLines, about, log_as_json
+from adplatform_tests.support.measured import values_of
 
 log = logging.getLogger("adplatform.flow.something")
 
@@ -82,25 +85,47 @@ def test_a_line_is_about_nothing_else() -> None:
         pass
 
 
-def test_a_run_writes_each_line_once_and_with_its_run(as_json: None, capsys: pytest.CaptureFixture[str]) -> None:
-    @dg.op
-    def work(context: dg.OpExecutionContext) -> None:
-        context.log.info("of the step")
-        with about(source="acme", day="2026-03-14"):
-            log.info("of ours")
+RUN = """
+import logging
+import dagster as dg
+from adplatform.platform.json_logs import about
+from adplatform.platform.metrics import ROWS_IN, Metrics
 
-    @dg.job
-    def whole() -> None:
-        work()
+@dg.op
+def work(context):
+    context.log.info("of the step")
+    with about(source="acme", day="2026-03-14"):
+        logging.getLogger("adplatform.flow.something").info("of ours")
+    Metrics(True).put({ROWS_IN: 3}, {"source": "acme", "feed": "orders"})
 
-    deployed = yaml.safe_load((Path(__file__).parents[2] / "deploy" / "dagster.yaml").read_text(encoding="utf-8"))
-    with dg.instance_for_test(overrides={"python_logs": deployed["python_logs"]}) as instance:
-        run = whole.execute_in_process(instance=instance)
-    said = lines(capsys.readouterr().out)
-    assert {line["run_id"] for line in said} == {run.run_id}
+@dg.job(executor_def=dg.in_process_executor)
+def whole():
+    work()
+"""
+
+
+def test_what_a_run_writes_reaches_its_task_though_dagster_captures_it(tmp_path: Path) -> None:
+    """A run as ECS starts one, with the logs of the deployed instance: each line once, and metrics as they are."""
+    project = Path(__file__).parents[2]
+    deployed = yaml.safe_load((project / "deploy" / "dagster.yaml").read_text(encoding="utf-8"))
+    instance = {"python_logs": deployed["python_logs"], "telemetry": {"enabled": False}}
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(instance), encoding="utf-8")
+    (tmp_path / "run.py").write_text(RUN, encoding="utf-8")
+    command = [sys.executable, "-m", "dagster", "job", "execute", "-f", str(tmp_path / "run.py"), "-j", "whole"]
+    # In the project's own folder Dagster reads its .env, which is for laptops.
+    environment = {**os.environ, "DAGSTER_HOME": str(tmp_path), "PYTHONPATH": str(project)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    [value] = values_of(done.stdout)
+    assert (value.name, value.value) == ("rows_in", 3)
+    said = [line for line in lines(done.stdout) if "message" in line]
     [step] = [line for line in said if line["message"] == "of the step"]
     [ours] = [line for line in said if line["message"] == "of ours"]
     assert (step["step_key"], ours["source"], ours["day"]) == ("work", "acme", "2026-03-14")
+    assert len({line["run_id"] for line in said}) == 1
+    [captured] = tmp_path.glob("storage/*/compute_logs/*.out")
+    assert values_of(captured.read_text(encoding="utf-8")) == [value]
 
 
 def test_a_record_of_dagster_has_its_run_and_not_its_prefix() -> None:

@@ -6,7 +6,7 @@ beside the manifest of the last pass that succeeded.
 
 import itertools
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -25,6 +25,7 @@ from adplatform.lake.zones import MAX_KEY
 from adplatform.ledger.engine_run import Intention
 from adplatform.ledger.extracts import Chunk, Extract
 from adplatform.ledger.rows import digest
+from adplatform.platform.at_once import Pool
 from adplatform.platform.aws_errors import aws_failures, secret_failures
 from adplatform.platform.json_secrets import json_object
 from adplatform.sftp.choice import Due, Known, Landed, choose, failed, landed
@@ -377,7 +378,7 @@ def _uploaded(
             services.ledger.extracts.keep(done.row, *noted)
             noted.clear()
 
-    with ThreadPoolExecutor(_UPLOADS, thread_name_prefix="upload") as pool:
+    with Pool(_UPLOADS, thread_name_prefix="upload") as pool:
         try:
             for each in fetched:
                 going[pool.submit(put, each, next(numbers))] = each.file.size or 0

@@ -9,7 +9,6 @@ hours for a file, and as long before it begins).
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +21,7 @@ from adplatform.engines.sftp.provided_connectors import Connector
 from adplatform.failures import PermanentFailure, clipped, listed
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import EngineRun, Intention, RunState
+from adplatform.platform.at_once import Pool
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.sftp.choice import Landed
 
@@ -164,7 +164,7 @@ class Transfers:
                 return SUPERSEDED
             return self._there(wanted) or self._copied(wanted, self._folder(intention)) or CHANGED
 
-        with ThreadPoolExecutor(MOST_PATHS) as pool:
+        with Pool(MOST_PATHS) as pool:
             outcomes = dict(zip((wanted.path for wanted in batch), pool.map(outcome, batch), strict=True))
         there = {path: each for path, each in outcomes.items() if not isinstance(each, str)}
         return Receipt(
