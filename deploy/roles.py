@@ -4,13 +4,12 @@ What a role of the platform needs is what its calls are recorded to be; what the
 service's documentation, and named there.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from adplatform.ledger.table import ACTIVE_INDEX
 from adplatform.platform import names
-from deploy.estate import DeployedSource, Estate
+from deploy.estate import Estate
 from deploy.resources import ResourceStack
 from deploy.stacks.keys import KeysStack
 
@@ -101,23 +100,16 @@ def partner_statements(estate: Estate, keys: KeysStack, source: str) -> list[Sta
     ]
 
 
-_WRITES = ["s3:PutObject", "s3:AbortMultipartUpload"]
-_READS = ["s3:GetObject", "s3:GetObjectVersion"]
-_DELETES = ["s3:DeleteObject", "s3:DeleteObjectVersion"]
-_LISTS = ["s3:ListBucket", "s3:ListBucketVersions"]
-_ROWS = ["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"]
-_TAGS = ["lakeformation:AddLFTagsToResource", "lakeformation:GetResourceLFTags"]
 _USES = ["kms:Decrypt", "kms:GenerateDataKey"]
-_OWN_KEYS = "All objects of its own prefix."
-_NO_RESOURCE = "The action knows no resource (Service Authorization Reference)."
+NO_RESOURCE = "The action knows no resource (Service Authorization Reference)."
 
 
-def execution_statements(estate: Estate, keys: "KeysStack") -> list[Statement]:
+def execution_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
     """ECS Developer Guide, "Amazon ECS task execution IAM role"."""
     repository = estate.arn("ecr", f"repository/{estate.config.image.repository}")
     streams = estate.arn("logs", f"log-group:{names.LOG_PREFIX}*:*")
     return [
-        allow(["ecr:GetAuthorizationToken"], "*", why=_NO_RESOURCE),
+        allow(["ecr:GetAuthorizationToken"], "*", why=NO_RESOURCE),
         allow(["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], repository),
         allow(["logs:CreateLogStream", "logs:PutLogEvents"], streams, why="Each task has a stream of its own."),
         allow(["secretsmanager:GetSecretValue"], estate.secret(names.DATABASE_SECRET)),
@@ -125,16 +117,7 @@ def execution_statements(estate: Estate, keys: "KeysStack") -> list[Statement]:
     ]
 
 
-def code_statements(estate: Estate, keys: "KeysStack") -> list[Statement]:
-    """Sensors look at what has arrived and at what engines do, and ask for runs."""
-    return [
-        *_ledger(estate, keys),
-        *_compute_logs(estate, keys, "s3:GetObject", "s3:PutObject"),
-        *_looks(estate, keys, estate.sources),
-    ]
-
-
-def daemon_statements(estate: Estate, keys: "KeysStack") -> list[Statement]:
+def daemon_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
     """It launches runs and watches over them; sensors work in the code server."""
     passed = [names.EXECUTION_ROLE, names.RUN_ROLE, *(names.RUN_ROLE_PREFIX + each.name for each in estate.sources)]
     cluster = estate.arn("ecs", f"cluster/{names.CLUSTER}")
@@ -146,7 +129,7 @@ def daemon_statements(estate: Estate, keys: "KeysStack") -> list[Statement]:
         allow(["ecs:RunTask"], definitions, why=revisions, ArnEquals=of_cluster),
         allow(["ecs:DescribeTasks", "ecs:StopTask"], tasks, why="Tasks of the cluster have random ids."),
         allow(["ecs:TagResource"], tasks, why="As above.", StringEquals={"ecs:CreateAction": "RunTask"}),
-        allow(["ecs:DescribeTaskDefinition", "ec2:DescribeNetworkInterfaces"], "*", why=_NO_RESOURCE),
+        allow(["ecs:DescribeTaskDefinition", "ec2:DescribeNetworkInterfaces"], "*", why=NO_RESOURCE),
         allow(
             ["iam:PassRole"],
             *map(estate.role, passed),
@@ -157,110 +140,26 @@ def daemon_statements(estate: Estate, keys: "KeysStack") -> list[Statement]:
             estate.arn("logs", f"log-group:{names.LOG_PREFIX}run:*"),
             why="Each task has a stream of its own.",
         ),
-        *_compute_logs(estate, keys, "s3:GetObject"),
+        *compute_logs(estate, keys),
     ]
 
 
-def web_statements(estate: Estate, keys: "KeysStack") -> list[Statement]:
+def web_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
     """It shows what Dagster's database has and what steps have printed, and ends runs; it reads no data."""
     tasks = estate.arn("ecs", f"task/{names.CLUSTER}/*")
     return [
         allow(["ecs:DescribeTasks", "ecs:StopTask"], tasks, why="Tasks of the cluster have random ids."),
-        allow(["ecs:DescribeTaskDefinition"], "*", why=_NO_RESOURCE),
-        *_compute_logs(estate, keys, "s3:GetObject"),
+        allow(["ecs:DescribeTaskDefinition"], "*", why=NO_RESOURCE),
+        *compute_logs(estate, keys),
     ]
 
 
-def run_statements(estate: Estate, keys: "KeysStack", each: DeployedSource | None) -> list[Statement]:
-    """A run of a source works on what is the source's own; one of no source on none."""
-    sources = [each] if each is not None else []
-    return [
-        *_ledger(estate, keys),
-        *_compute_logs(estate, keys, "s3:GetObject", "s3:PutObject"),
-        *_looks(estate, keys, sources),
-        *(statement for one in sources for statement in _work(estate, keys, one)),
-    ]
-
-
-def operator_statements(estate: Estate, keys: "KeysStack") -> list[Statement]:
-    """People who use the commands; those that show quarantined rows need the key of the quarantine, too."""
-    return [*_ledger(estate, keys), *_looks(estate, keys, estate.sources)]
-
-
-def _ledger(estate: Estate, keys: "KeysStack") -> list[Statement]:
-    actions = [f"dynamodb:{each}" for each in _ROWS]
-    return [
-        allow(actions, estate.ledger, f"{estate.ledger}/index/{ACTIVE_INDEX}"),
-        allow(["kms:Decrypt"], keys.ledger.key_arn),
-    ]
-
-
-def _compute_logs(estate: Estate, keys: "KeysStack", *actions: str) -> list[Statement]:
+def compute_logs(estate: Estate, keys: KeysStack, *, written: bool = False) -> list[Statement]:
+    """What steps print: whoever shows it reads it, whoever runs steps writes it (``S3ComputeLogManager`` of
+    dagster-aws)."""
     objects = estate.bucket(estate.compute_logs, "compute-logs/*")
     return [
-        allow(actions, objects, why="Each step has a log of its own."),
+        allow(["s3:GetObject", *(["s3:PutObject"] if written else [])], objects, why="Each step has a log of its own."),
         allow(["s3:ListBucket"], estate.bucket(estate.compute_logs)),
-        allow(_USES, keys.dagster.key_arn),
-    ]
-
-
-def _looks(estate: Estate, keys: "KeysStack", sources: Iterable[DeployedSource]) -> list[Statement]:
-    """What a look at sources needs: their queues, what lies in the raw zone, and people to notify."""
-    every = list(sources)
-    queues = [estate.queue(each.source) for each in every]
-    topics = [estate.topic(topic) for topic in estate.topics]
-    prefixes = [estate.raw(f"{prefix}*") for each in every for prefix in raw_prefixes(estate, each)]
-    taken = ["sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"]
-    return [
-        *([allow(taken, *queues)] if queues else []),
-        allow(["sns:Publish"], *topics),
-        allow(_USES, keys.messages.key_arn),
-        *([allow([*_READS, *_WRITES, *_DELETES], *prefixes, why=_OWN_KEYS)] if prefixes else []),
-        allow(_LISTS, estate.raw()),
-        allow(_USES, keys.data.key_arn),
-    ]
-
-
-def _work(estate: Estate, keys: "KeysStack", each: DeployedSource) -> list[Statement]:
-    """What a delivery needs: the clean tables of its source, the hashing key, and where its bad rows go."""
-    database = f"{estate.settings.database_prefix}{each.name}"
-    tables = [
-        estate.arn("glue", "catalog"),
-        estate.arn("glue", f"database/{database}"),
-        estate.arn("glue", f"table/{database}/*"),
-    ]
-    actions = [
-        *("GetDatabase", "CreateDatabase", "GetTable", "GetTables", "CreateTable", "UpdateTable"),
-        *("GetPartition", "GetPartitions", "BatchGetPartition", "BatchCreatePartition", "CreatePartition"),
-        *("UpdatePartition", "BatchUpdatePartition", "DeletePartition", "BatchDeletePartition"),
-    ]
-    clean = [estate.clean(f"{prefix}{each.name}/*") for prefix in ("", "table-versions/", "table-slices/")]
-    return [
-        allow([f"glue:{action}" for action in actions], *tables, why="All tables of its own database."),
-        allow([*_READS, *_WRITES, *_DELETES], *clean, why=_OWN_KEYS),
-        allow(_LISTS, estate.clean()),
-        allow(["secretsmanager:GetSecretValue"], estate.secret(estate.settings.hash_key_secret)),
-        allow(["kms:Decrypt"], keys.secrets.key_arn),
-        allow(_USES, keys.quarantine.key_arn, keys.catalog.key_arn),
-        *([allow(_TAGS, "*", why=_NO_RESOURCE)] if estate.settings.personal_tag else []),
-    ]
-
-
-def raw_prefixes(estate: Estate, each: DeployedSource) -> list[str]:
-    """The prefixes of the raw bucket that are a source's own."""
-    zones, name = estate.zones, each.name
-    by_source = ("prepared", "manifests", "claims", "publications", "folds", "erasures")
-    archives = {flow.archive for flow in each.source.feeds if flow.archive}
-    return [
-        zones.landing(name),
-        zones.quarantine_of(name),
-        *(f"{prefix}/{name}/" for prefix in by_source),
-        *(f"{archive}{name}/" for archive in sorted(archives)),
-        zones.documents(name),
-        zones.task_reports(name),
-        *(f"{prefix}/{name}/" for prefix in ("extracts", "extract-plans", "slices")),
-        zones.sftp_listings(name),
-        zones.sftp_transfers(name),
-        zones.fetch_plans(name),
-        zones.fetched(name),
+        allow(_USES if written else ["kms:Decrypt"], keys.dagster.key_arn),
     ]

@@ -22,7 +22,14 @@ class Keys(defaultdict[str, str]):
 
 
 NAMES = Names(
-    "111111111111", "eu-west-1", Settings("aws", Path()), "acme", "acme/sftp", Keys(), {"glue Role": "a role"}
+    "111111111111",
+    "eu-west-1",
+    Settings("aws", Path()),
+    "acme",
+    "landing/acme/",
+    "acme/sftp",
+    Keys(),
+    {"glue Role": "a role"},
 )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from adplatform.lake.zones import QUARANTINE
+from adplatform.platform.calls import GLUE_JOB
 from adplatform.platform.settings import Settings
 from deploy.least_privilege.shapes import Call
 
@@ -25,14 +26,15 @@ class Need:
 
 @dataclass(frozen=True)
 class Names:
-    """What things are called where the call is made. ``keys`` are ARNs of keys of KMS by what they are for: ``data``,
-    ``quarantine``, ``ledger``, ``secrets``, ``messages``, ``catalog``. ``roles`` are ARNs by the parameter that passes
-    one on."""
+    """What things are called where the call is made. ``prefix`` is where the source's files arrive. ``keys`` are ARNs
+    of keys of KMS by what they are for: ``data``, ``quarantine``, ``ledger``, ``secrets``, ``messages``, ``catalog``.
+    ``roles`` are ARNs by the parameter that passes one on."""
 
     account: str
     region: str
     settings: Settings
     source: str
+    prefix: str
     secret: str
     keys: Mapping[str, str]
     roles: Mapping[str, str]
@@ -112,7 +114,8 @@ def _s3(call: Call, place: str, flags: frozenset[str], names: Names) -> Iterator
     if call.operation in _OF_BUCKETS:
         yield Need(f"s3:{_OF_BUCKETS[call.operation]}", bucket)
     elif call.operation in ("GetObject", "HeadObject"):
-        yield from _reads(target, version, names)
+        # Jobs read what is there: only then they are started.
+        yield from (need for need in _reads(target, version, names) if (call.role, need.resource) != (GLUE_JOB, bucket))
     elif call.operation in _WRITES:
         yield from _writes(target, _WRITES[call.operation], flags, names)
     elif call.operation in _COPIES:
@@ -151,7 +154,8 @@ def _placed(place: str, names: Names) -> tuple[str, str]:
     """ARNs of the bucket and of an object of that shape."""
     zone, _, key = place.partition(":")
     name = {"raw": names.settings.raw_bucket, "clean": names.settings.clean_bucket}[zone]
-    object_key = (key or "any").replace("{source}", names.source).replace("*", "any/object")
+    arrived = (key or "any").replace("landing/{source}/", names.prefix)
+    object_key = arrived.replace("{source}", names.source).replace("*", "any/object")
     return f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/{object_key}"
 
 
@@ -244,10 +248,11 @@ def _glue(call: Call, place: str, flags: frozenset[str], names: Names) -> Iterat
 
 
 def _sns(call: Call, place: str, flags: frozenset[str], names: Names) -> Iterator[Need]:
+    """To a topic that is encrypted with a key of ours (SNS Developer Guide, "Key management")."""
     if call.operation != "Publish":
         raise _unknown(call)
-    for topic in (names.settings.success_topic, names.settings.failure_topic):
-        yield Need("sns:Publish", names.arn("sns", topic))
+    topics = {"success": names.settings.success_topic, "failure": names.settings.failure_topic}
+    yield Need("sns:Publish", names.arn("sns", topics[place]))
     yield from _key("messages", "sns", names, "Decrypt", "GenerateDataKey")
 
 
@@ -348,6 +353,9 @@ def _engine(call: Call, place: str, flags: frozenset[str], names: Names) -> Iter
         if "+tags" in flags:
             yield Need("appflow:TagResource", names.arn("appflow", f"flow/{names.source}-any"))
         return
+    if call.operation == "StartTaskExecution" and "+Tags" in flags:
+        execution = names.arn("datasync", _ENGINES["datasync"]["DescribeTaskExecution"])
+        yield Need("datasync:TagResource", execution)
     resource = _ENGINES[call.service].get(call.operation)
     if resource is None:
         raise _unknown(call)

@@ -58,6 +58,8 @@ def _places(service: str, named: Mapping[str, Any]) -> Iterator[tuple[str, list[
             "appflow": re.compile("appflow/"),
         }
         yield next((kind for kind, pattern in kinds.items() if pattern.match(secret)), "of_source"), []
+    elif service == "sns":
+        yield "success" if "success" in named.get("TopicArn", "") else "failure", []
     elif service == "glue" and named.keys() & {"DatabaseName", "DatabaseInput"}:
         what = "table" if named.keys() & {"TableName", "TableInput", "Name"} else "database"
         database = str(named.get("DatabaseName") or named.get("DatabaseInput"))

@@ -9,7 +9,7 @@ from constructs import Construct
 from adplatform.flow.provision import bucket_policy
 from adplatform.lake.personal_tags import tag_request
 from adplatform.platform import names
-from deploy import roles
+from deploy import process_roles, roles
 from deploy.engines import inside
 from deploy.estate import Estate
 from deploy.resources import ResourceStack, imported
@@ -99,12 +99,20 @@ class OrchestrationStack(ResourceStack):
         tasks = roles.service("ecs-tasks", estate)
         every = [
             (names.EXECUTION_ROLE, "Starts tasks.", roles.execution_statements(estate, keys)),
-            (names.CODE_SERVER_ROLE, "The code server, where sensors run.", roles.code_statements(estate, keys)),
+            (
+                names.CODE_SERVER_ROLE,
+                "The code server, where sensors run.",
+                process_roles.code_statements(estate, keys),
+            ),
             (names.DAEMON_ROLE, "The daemon, which launches runs.", roles.daemon_statements(estate, keys)),
             (names.WEBSERVER_ROLE, "The web server.", roles.web_statements(estate, keys)),
-            (names.RUN_ROLE, "Runs that belong to no source.", roles.run_statements(estate, keys, None)),
+            (names.RUN_ROLE, "Runs that belong to no source.", process_roles.run_statements(estate, keys, None)),
             *(
-                (names.RUN_ROLE_PREFIX + each.name, f"Runs of {each.name}.", roles.run_statements(estate, keys, each))
+                (
+                    names.RUN_ROLE_PREFIX + each.name,
+                    f"Runs of {each.name}.",
+                    process_roles.run_statements(estate, keys, each),
+                )
                 for each in estate.sources
             ),
         ]
@@ -120,7 +128,7 @@ class OrchestrationStack(ResourceStack):
             name=names.OPERATOR_ROLE,
             description="People who use the platform's commands.",
             trusted=[people],
-            statements=merged([*roles.operator_statements(estate, keys), *inside.statements(estate, keys)]),
+            statements=merged([*process_roles.operator_statements(estate, keys), *inside.statements(estate, keys)]),
         )
 
     def _tagging(self, role: str, made: str) -> None:
