@@ -129,7 +129,7 @@ def test_a_run_that_was_given_up_and_still_works_does_not_disturb_the_one_that_p
     inbox = Inbox.subscribe(project.services)
     project.deliver(YESTERDAY)
     [first] = make_workers(project)
-    slow = Slow("parquet", times=1, request=True, longest=250)
+    slow = Slow("parquet", times=10, request=True, longest=250)  # clients repeat a call after a minute
     with (
         slowed(str(project.services.aws.endpoint_url), slow) as url,
         project.start(*first[1:], module=first[0], endpoint=url) as zombie,

@@ -12,8 +12,8 @@ from adplatform_tests.support.proxy import Exchange, proxied
 class Slow:
     """Holds the first ``times`` requests of an operation (the end of ``X-Amz-Target``) until it is let go.
 
-    None is held for more than ``longest`` seconds. ``request`` holds what goes to the service, else its answer. ``reached`` is set by the first, ``landed`` counts
-    those that the service has dealt with.
+    None is held for more than ``longest`` seconds. ``request`` holds what goes to the service, else its answer.
+    ``reached`` is set by the first, ``landed`` counts those that the service has dealt with.
     """
 
     operation: str
