@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from adplatform.definitions import defs
 from adplatform.local.dagster_home import prepare_dagster_home
 
 ROOT = Path(__file__).parents[1]
