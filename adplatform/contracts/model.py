@@ -219,9 +219,9 @@ class ColumnSettings(Strict):
     ``epoch_seconds`` or ``epoch_millis``."""
     decimal_comma: bool = False
     """Whether numbers are written with a decimal comma."""
-    true_values: tuple[str, ...] = ("true",)
+    true_values: tuple[str, ...] = ("true", "True", "TRUE", "1")
     """Spellings of a boolean that mean yes."""
-    false_values: tuple[str, ...] = ("false",)
+    false_values: tuple[str, ...] = ("false", "False", "FALSE", "0")
     """Spellings of a boolean that mean no."""
     pii: Annotated[Pii | None, BeforeValidator(_pii, json_schema_input_type=Pii | PiiKind | None)] = None
     """That the column is personal data: its kind, or its kind and the forms in which it may be stored."""

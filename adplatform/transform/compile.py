@@ -168,7 +168,7 @@ def _validate(contract: Contract, carried: tuple[str, ...]) -> str:
     """
     null_values = contract.format.null_values
     typed = [f"{rules.value(c, null_values)} as {_read(c)}" for c in contract.read_columns]
-    level = f"select *, {', '.join(typed)} from raw"
+    level = f"select *, {', '.join(typed)} from {_respelled(contract)}"
     excusable = [f"{_kept(contract, c, _read(c))} as {_typed(c)}" for c in contract.read_columns if c.unless]
     if excusable:
         level = f"select *, {', '.join(excusable)} from ({level})"
@@ -182,6 +182,15 @@ def _validate(contract: Contract, carried: tuple[str, ...]) -> str:
     values = ", ".join(f"{value} as {identifier(c.name)}" for c, value in kept)
     as_json = f"case when _reasons <> '' then cast(to_json({{{fields}}}) as varchar) end"
     return f"select {', '.join(carried)}, {values}, _reasons, {as_json} as _fields from ({level})"
+
+
+def _respelled(contract: Contract) -> str:
+    """``raw`` with what is needed to read texts that engines read in different ways."""
+    of = "raw"
+    for levels in zip(*filter(None, map(rules.respelled, contract.read_columns)), strict=True):
+        named = ", ".join(f"{sql} as {name}" for level in levels for name, sql in level.items())
+        of = f"(select *, {named} from {of})"
+    return of
 
 
 def _typed(column: Column) -> str:

@@ -18,6 +18,9 @@ _TIME = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 _OFFSET = "(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)?"
 _INTEGER = "[+-]?[0-9]+"
 _DOUBLE = "[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,3})?"
+_MIDNIGHT = "[T ]00:00:00([.]0{1,9})?(Z|[+]00(:?00)?)?"
+_FARTHEST = 99
+"""The greatest exponent, and how many zeros that may take."""
 _LARGEST_DOUBLE = "1.7976931348623157e308"
 
 _PORTABLE_ESCAPE = re.compile(r"\\[^A-Za-z0-9\s]|\\[tnr]")
@@ -119,6 +122,10 @@ def _typed(column: Column, text: str) -> str:
         true, false = _is_one_of(text, column.true_values), _is_one_of(text, column.false_values)
         return f"case when {true} then true when {false} then false end"
     branches = " ".join(f"when {matches(text, pattern)} then {cast}" for pattern, cast in _spellings(column, text))
+    if name == "decimal" and text == identifier(column.name):
+        plain = _step(column, 3)
+        cast = f"try_cast({plain} as {sql_type(column.data_type)})"
+        branches += f" when {matches(plain, decimal_pattern(column.data_type))} then {cast}"
     typed = f"case {branches} end"
     if name == "double":
         zero = f"when {typed} = 0 then cast(0 as double) " if column.identifies else ""
@@ -132,13 +139,17 @@ def _spellings(column: Column, text: str) -> Iterator[tuple[str, str]]:
     match data_type.name:
         case "int" | "bigint":
             yield _INTEGER, f"try_cast({text} as {data_type.name})"
-        case "decimal" | "double":
-            pattern = decimal_pattern(data_type) if data_type.name == "decimal" else _DOUBLE
+            yield f"{_INTEGER}[.]0*", f"try_cast(split_part({text}, '.', 1) as {data_type.name})"
+        case "double":
+            pattern = _DOUBLE
             if column.decimal_comma:
                 pattern, text = pattern.replace("[.]", "[,]"), f"replace({text}, ',', '.')"
             yield pattern, f"try_cast({text} as {sql_type(data_type)})"
+        case "decimal":
+            yield from _decimals(column, text)
         case "date":
             yield _DAY, f"try_cast({text} as date)"
+            yield f"{_DAY}{_MIDNIGHT}", f"try_cast(substr({text}, 1, 10) as date)"
             for date_format in column.formats:
                 yield _DATE_PARTS[date_format], f"try_cast({_iso_day(date_format, text)} as date)"
         case "timestamp":
@@ -154,6 +165,45 @@ def decimal_pattern(data_type: DataType) -> str:
     digits = f"0*[0-9]{{1,{whole}}}" if whole else "0+"
     fraction = f"[0-9]{{1,{data_type.scale}}}0*" if data_type.scale else "0+"
     return f"[+-]?{digits}([.]{fraction})?"
+
+
+def respelled(column: Column) -> tuple[dict[str, str], ...]:
+    """Levels of SQL over raw text, by the names of what they compute, each over the one before: a decimal without
+    digits on one side of its point, or with an exponent, in plain digits, since engines read such text in different
+    ways. The last is what ``value`` reads, NULL where the text is none. No level says a long expression twice, which an
+    engine would have to plan again and again."""
+    if column.data_type.name != "decimal":
+        return ()
+    mark = "[,]" if column.decimal_comma else "[.]"
+    pattern = f"[+-]?([0-9]+{mark}?[0-9]*|{mark}[0-9]+)[eE][+-]?[0-9]{{1,2}}|[+-]?([0-9]+{mark}|{mark}[0-9]+)"
+    text, (odd, digits, moved, plain) = identifier(column.name), (_step(column, n) for n in range(4))
+    number = f"split_part({odd}, 'e', 1)"
+    whole, fraction = (f"split_part({number}, '.', {n})" for n in (1, 2))
+    zeros = f"repeat('0', {_FARTHEST})"
+    lower = f"replace(replace({text}, 'E', 'e'), ',', '.')"
+    exponent = f"coalesce(try_cast(split_part({lower}, 'e', 2) as int), 0)"
+    return (
+        {odd: f"case when {matches(text, pattern)} then translate(split_part({lower}, 'e', 1), '+-', '') end"},
+        # A point within so many zeros is where the exponent moves it to.
+        {
+            digits: f"concat({zeros}, {whole}, {fraction}, {zeros})",
+            moved: f"{_FARTHEST} + length({whole}) + {exponent}",
+        },
+        {
+            plain: f"case when {odd} is not null then concat(case when substr({text}, 1, 1) = '-' then '-' else '' end,"
+            f" '0', ltrim(substr({digits}, 1, {moved}), '0'), '.', rtrim(substr({digits}, {moved} + 1), '0'), '0') end"
+        },
+    )
+
+
+def _step(column: Column, number: int) -> str:
+    return identifier(f"{column.name}:{('odd', 'digits', 'moved', 'plain')[number]}")
+
+
+def _decimals(column: Column, text: str) -> Iterator[tuple[str, str]]:
+    plainly, cast = decimal_pattern(column.data_type), sql_type(column.data_type)
+    mark, dotted = ("[,]", f"replace({text}, ',', '.')") if column.decimal_comma else ("[.]", text)
+    yield plainly.replace("[.]", mark), f"try_cast({dotted} as {cast})"
 
 
 def _colon_in_offset(text: str) -> str:

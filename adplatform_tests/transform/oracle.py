@@ -70,6 +70,8 @@ DAYS = [
     ("14.3.2026", date(2026, 3, 14)),
     ("20260315", date(2026, 3, 15)),
     ("2024-02-29", date(2024, 2, 29)),
+    ("2026-03-14 00:00:00", date(2026, 3, 14)),
+    ("2026-03-13T00:00:00.000Z", date(2026, 3, 13)),
 ]
 UPDATES = [
     *EMPTY,
@@ -95,11 +97,12 @@ GOOD: dict[str, list[tuple[Any, Any]]] = {
         ("0003", 3),
         ("9223372036854775807", 2**63 - 1),
         ("-9223372036854775808", -(2**63)),
+        ("9223372036854775806.00", 2**63 - 2),
     ],
     "ad": [(name, name) for name in ("a-1", "a-2", " a-1", "A-1", "", "广告", "a;1")],
     "device": [*ABSENT, ("mobile", "mobile"), ("desktop", "desktop"), ("tv", "tv")],
     "updated": UPDATES,
-    "impressions": [*EMPTY, ("0", 0), ("-0", 0), ("7", 7), ("+12", 12), ("2000000000", 2_000_000_000)],
+    "impressions": [*EMPTY, ("0", 0), ("-0", 0), ("7", 7), ("+12", 12), ("5.", 5), ("2000000000", 2_000_000_000)],
     "clicks": [*EMPTY, ("0", 0), ("-3", -3)],
     "cost": [
         *EMPTY,
@@ -108,8 +111,21 @@ GOOD: dict[str, list[tuple[Any, Any]]] = {
         ("+007", Decimal("7.000000")),
         ("999999999999.999999", Decimal("999999999999.999999")),
         ("0.10000000000", Decimal("0.100000")),
+        (".5", Decimal("0.500000")),
+        ("-5.", Decimal("-5.000000")),
+        ("1E-05", Decimal("0.000010")),
+        ("-2.50e+2", Decimal("-250.000000")),
+        ("1e3", Decimal("1000.000000")),
+        ("999999999999e0", Decimal("999999999999.000000")),
     ],
-    "spend": [*EMPTY, ("1234,5", Decimal("1234.50")), ("-7", Decimal("-7.00")), ("0,01", Decimal("0.01"))],
+    "spend": [
+        *EMPTY,
+        ("1234,5", Decimal("1234.50")),
+        ("-7", Decimal("-7.00")),
+        ("0,01", Decimal("0.01")),
+        (",5", Decimal("0.50")),
+        ("1,25e1", Decimal("12.50")),
+    ],
     "rate": [
         *EMPTY,
         ("0.1", 0.1),
@@ -146,7 +162,23 @@ GOOD: dict[str, list[tuple[Any, Any]]] = {
     ],
     "secret": [*ABSENT, ("do not store", "do not store")],
 }
-_INTEGERS = ["1.5", "1e3", "1_000", "0x1F", "--5", " 5", "5 ", "5\n", "5.0", "٣", "NaN", "1,000", "9" * 40, "true"]
+_INTEGERS = [
+    "1.5",
+    "1e3",
+    "1_000",
+    "0x1F",
+    "--5",
+    " 5",
+    "5 ",
+    "5\n",
+    "5.01",
+    ".0",
+    "٣",
+    "NaN",
+    "1,000",
+    "9" * 40,
+    "true",
+]
 BAD: dict[str, list[tuple[str, str]]] = {
     "day": [
         (text, "bad_date")
@@ -159,6 +191,9 @@ BAD: dict[str, list[tuple[str, str]]] = {
             "20260230",
             "today",
             "2026-03-14 ",
+            "2026-03-14 00:00:01",
+            "2026-03-14T00:00:00+01:00",
+            "2026-02-30 00:00:00",
         )
     ],
     "account": [*((text, "bad_bigint") for text in _INTEGERS), ("9223372036854775808", "bad_bigint")],
@@ -185,7 +220,10 @@ BAD: dict[str, list[tuple[str, str]]] = {
     "cost": [
         (text, "bad_decimal")
         for text in (
-            "1e3",
+            "1e12",
+            "1E-07",
+            "1e",
+            "1e-100",
             "1_000",
             "NaN",
             "Infinity",
@@ -193,13 +231,12 @@ BAD: dict[str, list[tuple[str, str]]] = {
             "1000000000000",
             "0.0000001",
             ".",
-            ".5",
             "12.5.3",
             "0x1F",
             "1.5\n",
         )
     ],
-    "spend": [(text, "bad_decimal") for text in ("1.5", "1.234,56", "0,001", "12345678901", ",5")],
+    "spend": [(text, "bad_decimal") for text in ("1.5", "1.234,56", "0,001", "12345678901", ",", "1.5e1", "1e-3")],
     "rate": [(text, "bad_double") for text in ("inf", "NaN", "1e999", "1d", "0x1p3", ".", "1e", "1 ", "1.8e308")],
     "active": [(text, "bad_boolean") for text in ("TRUE", "true ", "1", "yes", "t")],
     "code": [(text, "pattern") for text in ("AB12", "AB1234", "ab123", "xAB123", "AB123\n", "", "AB12٣")],

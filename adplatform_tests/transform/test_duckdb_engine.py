@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -706,3 +706,34 @@ def test_lines_that_duckdb_loses_near_broken_quotes_are_counted(tmp_path: Path) 
     content = b'id,name\n1,"a"b\n2,"q""q"\n3,"open,y\n4,"x","open\n5,"two\nlines"\n6,x\n'
     staged = run(tmp_path, contract(), content)
     assert staged.rows_in + staged.line_breaks == content.count(b"\n") - 1
+
+
+@pytest.mark.parametrize("text", ["true", "True", "TRUE", "1"])
+def test_a_boolean_is_spelled_as_exporters_do(tmp_path: Path, text: str) -> None:
+    no = {"true": "false", "True": "False", "TRUE": "FALSE", "1": "0"}[text]
+    staged = run(tmp_path, contract({"a": "boolean"}), f"a\n{text}\n{no}\ntRUE\n".encode())
+    assert sorted(value for (value,) in rows(staged, "a")) == [False, True]
+    assert staged.reasons == {"bad_boolean:a": 1}
+
+
+def test_a_boolean_that_names_its_spellings_takes_no_others(tmp_path: Path) -> None:
+    feed = contract({"a": {"type": "boolean", "true_values": ["Y"], "false_values": ["N"]}})
+    assert run(tmp_path, feed, b"a\nY\nN\nTrue\n1\n").reasons == {"bad_boolean:a": 2}
+
+
+def test_what_pandas_writes_of_instants_and_dates_is_read_from_parquet(tmp_path: Path) -> None:
+    nanoseconds = 1_795_615_200_123_456_789
+    table = pa.table(
+        {
+            "at": pa.array([nanoseconds, 0], pa.timestamp("ns", "Europe/Berlin")),
+            "day": pa.array([1_795_564_800_000_000_000, 0], pa.timestamp("ns")),
+            "id": pa.array([7.0, 8.0]),
+        }
+    )
+    pq.write_table(table, tmp_path / "written")
+    feed = contract({"at": "timestamp", "day": "date", "id": "bigint"}, format={"kind": "parquet"})
+    staged = run(tmp_path, feed, (tmp_path / "written").read_bytes())
+    assert rows(staged, "id", "at", "day") == [
+        (7, datetime(2026, 11, 25, 14, 0, 0, 123456, UTC), date(2026, 11, 25)),
+        (8, datetime(1970, 1, 1, tzinfo=UTC), date(1970, 1, 1)),
+    ]
