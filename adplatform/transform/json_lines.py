@@ -33,7 +33,8 @@ def read_json_lines(
     links: Path,
     reserved: Iterable[str] = (),
 ) -> Reading:
-    """``raw`` over files of one JSON object a line; a member that is absent is NULL, ``a.b`` names a nested member.
+    """``raw`` over files of one JSON object a line; a member that is absent is NULL, ``a.b`` names a nested member, and
+    ``a.0`` one of an array by its place, from 0. Of a member that stands twice in an object the first counts.
 
     Raises:
         PermanentFailure: members that the contract does not declare, where it freezes the schema.
@@ -70,22 +71,40 @@ def _as_text(token: "re.Match[str]") -> str:
 def _members(
     con: "duckdb.DuckDBPyConnection", contract: Contract, files: Iterable[InputFile]
 ) -> Iterable[tuple[InputFile, tuple[str, ...]]]:
+    members = ", ".join(
+        f"list_transform(json_keys(line, {literal(_json_path(above))}), lambda k: concat({literal(above + '.')}, k))"
+        for above in _opened(contract)
+    )
     found: dict[int, list[str]] = dict(
         con.execute(
-            "select _file, list(distinct member order by member) from"
-            " (select _file, unnest(json_keys(line)) as member from lines where good) group by _file"
+            "select _file, list(distinct member order by member) from (select _file,"
+            f" unnest(flatten([json_keys(line){', ' + members if members else ''}])) as member from lines where good)"
+            " group by _file"
         ).fetchall()
     )
     declared = tuple(column.field_name for column in contract.read_columns)
-    known = {header.split(".")[0] for header in declared}
+    known = {*declared, *_above(declared)}
     for file in files:
         yield file, declared + tuple(name for name in found.get(file.ordinal, ()) if name not in known)
 
 
+def _above(headers: Iterable[str]) -> set[str]:
+    """The paths of all members that others are read of."""
+    return {".".join(parts[:n]) for parts in (header.split(".") for header in headers) for n in range(1, len(parts))}
+
+
+def _opened(contract: Contract) -> list[str]:
+    """The objects of which columns are read, but for those that a column has as a whole."""
+    declared = {column.field_name for column in contract.read_columns}
+    return sorted(path for path in _above(declared) if not declared & {path, *_above([path])})
+
+
 def _define_raw(con: "duckdb.DuckDBPyConnection", accepted: Accepted) -> None:
     columns = accepted.contract.read_columns
-    paths = ", ".join(literal(_json_path(column.field_name)) for column in columns)
-    values = ", ".join(f"v[{n}] as {identifier(c.name)}" for n, c in enumerate(columns, start=1))
+    paths = ", ".join(literal(path(c.field_name)) for path in (_json_path, _json_place) for c in columns)
+    values = ", ".join(
+        f"coalesce(v[{n}], v[{n + len(columns)}]) as {identifier(c.name)}" for n, c in enumerate(columns, start=1)
+    )
     files = [str(file.ordinal) for layout in accepted.layouts for file in layout.files]
     scan = (
         f"select {values}, _file from (select _file, json_extract_string(line, [{paths}]) as v"
@@ -96,6 +115,11 @@ def _define_raw(con: "duckdb.DuckDBPyConnection", accepted: Accepted) -> None:
 
 def _json_path(header: str) -> str:
     return "$" + "".join(f'."{name}"' for name in header.split("."))
+
+
+def _json_place(header: str) -> str:
+    """The same with numbers as places in arrays."""
+    return "$" + "".join(f"[{name}]" if name.isdecimal() else f'."{name}"' for name in header.split("."))
 
 
 def _rejects(con: "duckdb.DuckDBPyConnection", files: Sequence[InputFile], fmt: FileFormat) -> list[Reject]:

@@ -737,3 +737,36 @@ def test_what_pandas_writes_of_instants_and_dates_is_read_from_parquet(tmp_path:
         (7, datetime(2026, 11, 25, 14, 0, 0, 123456, UTC), date(2026, 11, 25)),
         (8, datetime(1970, 1, 1, tzinfo=UTC), date(1970, 1, 1)),
     ]
+
+
+NESTED = {"id": {"field": "campaign.id", "type": "bigint"}}
+
+
+def test_undeclared_members_of_objects_that_columns_are_read_of_follow_the_schema_policy(tmp_path: Path) -> None:
+    content = b'{"campaign":{"id":"1","name":"n","more":{"a":1}}}\n{"campaign":null}\n'
+    with pytest.raises(PermanentFailure, match=r"'campaign\.more', 'campaign\.name'|number 2, 3"):
+        run(tmp_path, contract(NESTED, format={"kind": "ndjson"}), content)
+    (tmp_path / "evolve").mkdir()
+    staged = run(tmp_path / "evolve", contract(NESTED, format={"kind": "ndjson"}, schema_policy="evolve"), content)
+    assert rows(staged, "id", "campaign_name", "campaign_more") == [(1, "n", '{"a":1}'), (None, None, None)]
+
+
+def test_an_object_that_a_column_has_as_a_whole_may_have_any_members(tmp_path: Path) -> None:
+    columns = {**NESTED, "campaign": "string"}
+    staged = run(tmp_path, contract(columns, format={"kind": "ndjson"}), b'{"campaign":{"id":"1","name":"n"}}\n')
+    assert rows(staged, "id", "campaign") == [(1, '{"id":"1","name":"n"}')]
+
+
+def test_a_number_in_a_path_is_a_place_in_an_array_or_the_name_of_a_member(tmp_path: Path) -> None:
+    columns = {"first": {"field": "actions.0.value"}, "second": {"field": "actions.1.value"}}
+    content = b'{"actions":[{"value":"3"},{"value":4}]}\n{"actions":{"0":{"value":"5"}}}\n{"actions":[]}\n'
+    staged = run(tmp_path, contract(columns, format={"kind": "ndjson"}), content)
+    assert rows(staged, "first", "second") == [("3", "4"), ("5", None), (None, None)]
+
+
+def test_of_a_member_that_stands_twice_the_first_counts_whatever_else_the_line_holds(tmp_path: Path) -> None:
+    columns = {"v": "int", "w": {"type": "decimal(38,20)"}, "x": {"field": "in.x", "type": "int"}}
+    lines = ['"w":1.5', '"w":1.23456789012345678', '"in":{"x":1,"x":2},"in":{"x":3}']
+    content = "".join(f'{{"v":1,"v":2,{line}}}\n' for line in lines).encode()
+    staged = run(tmp_path, contract(columns, format={"kind": "ndjson"}), content)
+    assert rows(staged, "v", "x") == [(1, 1), (1, None), (1, None)]
