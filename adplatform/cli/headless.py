@@ -79,17 +79,19 @@ def process(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Finished]:
-    """Settle and run what is due, scheduled feeds too, until nothing was due for ``patience`` seconds. A source that
-    cannot be looked at has failed, and holds up no other.
+    """Settle and run what is due, scheduled feeds too, until nothing was due for ``patience`` seconds; ``rest`` seconds
+    are enough in which no source waits for anything either. A source that cannot be looked at has failed, and holds up
+    no other.
 
     ``watch`` gets what happens, for a progress display, and ``stands`` in the end what each source waits for.
+    ``loaded`` are the definitions of a caller that has them already.
 
     Raises:
         PermanentFailure: another Dagster instance owns the automation.
         KeyboardInterrupt: a run was stopped from outside, and so is this.
     """
     loaded, since = loaded or defs(), time.time()
-    idle_since = clock()
+    idle_since = awaited = clock()
     cursors: dict[str, str | None] = {}
     at_end: set[str] = set()
     unseen: dict[str, str] = {}
@@ -115,9 +117,11 @@ def process(
             if clock() - began >= LOOK_AGAIN:
                 break
         at_end = set() if requests else at_end | {name for name, tick in ticks.items() if tick.at_end}
+        if at_end < ticks.keys() or any(unseen.values()) or any(tick.waits for tick in ticks.values()):
+            awaited = clock()
         if at_end < ticks.keys():
             idle_since = clock()
-        elif clock() - idle_since >= _enough(patience, rest, ticks.values()):
+        elif clock() - idle_since >= patience or (rest is not None and clock() - awaited >= rest):
             for name, tick in ticks.items():
                 if tick.waits:
                     stands(f"{name}: {tick.standing}")
@@ -142,10 +146,6 @@ def _tell(instance: dg.DagsterInstance, tick: Tick, partitions: Iterable[dg.AddD
         instance.add_dynamic_partitions(new.partitions_def_name, list(new.partition_keys))
     for event in tick.events:
         instance.report_runless_asset_event(event)
-
-
-def _enough(patience: float, rest: float | None, ticks: Iterable[Tick]) -> float:
-    return patience if rest is None or any(tick.waits for tick in ticks) else rest
 
 
 def run_request(

@@ -121,7 +121,7 @@ class Waiting:
         (None, [False] * 20, 11),
         (2.0, [False] * 20, 3),
         (2.0, [True] * 20, 11),
-        (2.0, [True] * 6 + [False] * 20, 7),
+        (2.0, [True] * 6 + [False] * 20, 8),
     ],
 )
 def test_where_nothing_is_on_its_way_a_short_rest_is_enough(
