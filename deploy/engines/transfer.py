@@ -81,14 +81,14 @@ def _server(
     roles: Mapping[str, str],
     functions: Sequence[str],
 ) -> Any:
-    """The server's id. Of one that is there nothing is made: `adplatform provision` gives it its workflow."""
-    wanted = declared.server
+    """The server's id. Of one that is there workflows are made, which its owner attaches: CloudFormation changes only
+    what it has made."""
+    wanted, attached = declared.server, _workflows(stack, declared, functions)
     if wanted.exists:
         return wanted.server
     group = f"{names.LOG_PREFIX}transfer/{wanted.server}"
     logs = stack.log_group(group, keys.logs.key_arn)
     own_key = {"CreateWithHostKey": False} if wanted.host_key_secret else {}
-    attached = _workflows(stack, declared, functions)
     needed = [wanted.logging_role, wanted.workflow.role if wanted.workflow else None]
     server = stack.add(
         *("transfer", wanted.server, "server"),
