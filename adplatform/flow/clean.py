@@ -35,6 +35,7 @@ from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.settings import Settings
 from adplatform.privacy.keys import HashKey
 from adplatform.transform.duckdb_engine import EngineLimits, transform
+from adplatform.transform.rejects import SWALLOWED
 from adplatform.transform.values import OutputColumn, Staged
 
 log = logging.getLogger(__name__)
@@ -191,7 +192,7 @@ def _transformed(
         outcomes,
         (
             *audit(staged, flow.feed.contract, rows_before),
-            *_promised_rows(promised, outcomes),
+            *_promised_rows(promised, outcomes, staged.reasons.get(SWALLOWED, 0)),
             *_engine_counts(services, flow, day, outcomes),
             *((vanished(now, before),) if flow.by_runs else ()),
             one_key_finding(services.ledger, flow, keys),
@@ -456,11 +457,16 @@ def _filled_before(ledger: Ledger, flow: FeedFlow, day: date) -> Mapping[str, in
     return row.filled if row else {}
 
 
-def _promised_rows(promised: Mapping[str, int], outcomes: Collection[FileOutcome]) -> tuple[AuditFinding, ...]:
-    """The sender's manifest says how many rows each file has; what was read must agree."""
+def _promised_rows(
+    promised: Mapping[str, int], outcomes: Collection[FileOutcome], swallowed: int
+) -> tuple[AuditFinding, ...]:
+    """The sender's manifest says how many rows each file has; what was read must agree. So many lines of records that
+    cannot be split count as rows, and may be none."""
     read = {o.origin: o.rows_in for o in outcomes if o.outcome in (Outcome.LOADED, Outcome.EMPTY)}
     told = {origin: rows for origin, rows in promised.items() if origin in read}
-    wrong = {origin: rows for origin, rows in told.items() if read[origin] != rows}
+    beyond = {origin: read[origin] - rows for origin, rows in told.items()}
+    unsure = sum(more for more in beyond.values() if more > 0) <= swallowed
+    wrong = {origin: told[origin] for origin, more in beyond.items() if more < 0 or (more > 0 and not unsure)}
     called = {o.origin: o.called for o in outcomes}
     text = listed((f"{called[o]}: {read[o]} rows, the manifest says {n}" for o, n in wrong.items()), separator="; ")
     return (AuditFinding("manifest_rows", not wrong, True, text or "as the manifest says", {"files": len(told)}),)
