@@ -21,7 +21,8 @@ from adplatform.platform.late import Late
 botocore: Any = Late("botocore")
 
 RECORD = "ADPLATFORM_RECORD_CALLS"
-CODE_SERVER, OPERATOR, HANDLER, GLUE_JOB = "code_server", "operator", "handler", "glue_job"
+CODE_SERVER, DAEMON, OPERATOR = "code_server", "daemon", "operator"
+HANDLER, GLUE_JOB = "handler", "glue_job"
 NOBODY = ""
 """Who does what a deployment does, or what others do to it: those calls are not noted."""
 

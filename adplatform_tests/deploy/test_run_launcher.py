@@ -14,12 +14,13 @@ import dagster as dg
 import pytest
 import yaml
 from dagster._core.code_pointer import ModuleCodePointer
-from dagster._core.launcher import LaunchRunContext
+from dagster._core.launcher import LaunchRunContext, WorkerStatus
 from dagster._core.origin import DEFAULT_DAGSTER_ENTRY_POINT, JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.run_coordinator import SubmitRunContext
 from moto.server import ThreadedMotoServer
 
+from adplatform.platform.calls import DAEMON, acting, record_calls
 from adplatform.resources.run_coordinator import TASK_TAG
 from adplatform_tests.support.projects import ROOT
 from adplatform_tests.support.proxy import Answer, Exchange, proxied
@@ -84,6 +85,8 @@ def ecs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ecs]:
     server.start()
     host, port = server.get_host_and_port()
     made = Ecs()
+    record_calls()
+    boto3.setup_default_session()  # one that is made from now on is listened to
     with proxied(f"http://{host}:{port}", made.serve) as url:
         made.url = url
         for name, value in {
@@ -124,6 +127,7 @@ def ecs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ecs]:
         made.operations.clear()
         monkeypatch.setenv("DAGSTER_RUN_TASK_DEFINITION", arns["run"])
         monkeypatch.setenv("ADPLATFORM_BACKFILL_CAPACITY", "FARGATE_SPOT")
+        monkeypatch.setenv("ADPLATFORM_RUN_ROLES", "arn:aws:iam::123456789012:role/adplatform-run-")
         with metadata_of(daemon) as address:
             monkeypatch.setenv("ECS_CONTAINER_METADATA_URI_V4", address)
             yield made
@@ -160,7 +164,8 @@ def launched(instance: dg.DagsterInstance, **tags: str) -> dg.DagsterRun:
         remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(server, "__repository__"), "work"),
     )
     submitted = instance.run_coordinator.submit_run(SubmitRunContext(run, workspace=None))  # type: ignore[arg-type]
-    instance.run_launcher.launch_run(LaunchRunContext(submitted, workspace=None))
+    with acting(DAEMON):
+        instance.run_launcher.launch_run(LaunchRunContext(submitted, workspace=None))
     found = instance.get_run_by_id(run.run_id)
     assert found is not None
     return found
@@ -184,6 +189,16 @@ def test_a_run_is_a_task_of_its_own_definition_and_role_and_nothing_registers_de
     assert (where["subnets"], where["assignPublicIp"]) == (ecs.network["subnets"], "DISABLED")
     assert call["propagateTags"] == "TASK_DEFINITION"
     assert {tag["key"]: tag["value"] for tag in call["tags"]}["dagster/run_id"] == run.run_id
+
+
+def test_the_daemon_sees_that_a_task_is_there_and_ends_it(ecs: Ecs, deployed: dg.DagsterInstance) -> None:
+    run = launched(deployed)
+    with acting(DAEMON):
+        health = deployed.run_launcher.check_run_worker_health(run)
+        assert deployed.run_launcher.terminate(run.run_id)
+    assert health.status is WorkerStatus.RUNNING
+    [task] = ecs.client.describe_tasks(cluster="adplatform", tasks=[run.tags["ecs/task_arn"]])["tasks"]
+    assert task["lastStatus"] == "STOPPED"
 
 
 def test_a_run_of_a_backfill_has_the_capacity_that_the_setting_names(ecs: Ecs, deployed: dg.DagsterInstance) -> None:

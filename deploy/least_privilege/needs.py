@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from adplatform.lake.zones import QUARANTINE
+from adplatform.platform import names as platform
 from adplatform.platform.calls import GLUE_JOB
 from adplatform.platform.settings import Settings
 from deploy.least_privilege.shapes import Call
@@ -363,6 +364,34 @@ def _engine(call: Call, place: str, flags: frozenset[str], names: Names) -> Iter
     yield Need(f"{call.service}:{call.operation}", _ANY if resource == _ANY else own)
 
 
+_TASK = f"task/{platform.CLUSTER}/0123456789abcdef0123456789abcdef"
+
+
+def _ecs(call: Call, place: str, flags: frozenset[str], names: Names) -> Iterator[Need]:
+    """Whoever starts a task passes on the roles of its definition, and needs a right of its own for its tags (ECS
+    Developer Guide, "Task IAM role", "Grant permission to tag resources on creation")."""
+    if call.operation == "RunTask":
+        cluster = (("ecs:cluster", names.arn("ecs", f"cluster/{platform.CLUSTER}")),)
+        yield Need("ecs:RunTask", names.arn("ecs", f"task-definition/{platform.RUN_FAMILY}:1"), cluster)
+        for role in (platform.RUN_ROLE_PREFIX + names.source, platform.EXECUTION_ROLE):
+            passed = (("iam:PassedToService", "ecs-tasks.amazonaws.com"),)
+            yield Need("iam:PassRole", f"arn:aws:iam::{names.account}:role/{role}", passed)
+        if "+tags" in flags:
+            yield Need("ecs:TagResource", names.arn("ecs", _TASK), (("ecs:CreateAction", "RunTask"),))
+    elif call.operation in ("DescribeTasks", "StopTask"):
+        yield Need(f"ecs:{call.operation}", names.arn("ecs", _TASK))
+    elif call.operation == "DescribeTaskDefinition":
+        yield Need("ecs:DescribeTaskDefinition", _ANY)
+    else:
+        raise _unknown(call)
+
+
+def _ec2(call: Call, place: str, flags: frozenset[str], names: Names) -> Iterator[Need]:
+    if call.operation != "DescribeNetworkInterfaces":
+        raise _unknown(call)
+    yield Need("ec2:DescribeNetworkInterfaces", _ANY)
+
+
 _SERVICES: Mapping[str, Callable[[Call, str, frozenset[str], Names], Iterator[Need]]] = {
     "s3": _s3,
     "dynamodb": _dynamodb,
@@ -371,5 +400,7 @@ _SERVICES: Mapping[str, Callable[[Call, str, frozenset[str], Names], Iterator[Ne
     "sns": _sns,
     "sqs": _sqs,
     "sts": _sts,
+    "ecs": _ecs,
+    "ec2": _ec2,
     **dict.fromkeys(_ENGINES, _engine),
 }

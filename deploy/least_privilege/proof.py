@@ -12,7 +12,7 @@ from pydantic import Field
 
 from adplatform.contracts.model import Strict
 from adplatform.platform import names as platform
-from adplatform.platform.calls import CODE_SERVER, GLUE_JOB, HANDLER, OPERATOR, run_of
+from adplatform.platform.calls import CODE_SERVER, DAEMON, GLUE_JOB, HANDLER, OPERATOR, run_of
 from deploy.estate import DeployedSource, Estate
 from deploy.least_privilege.needs import Names, Need, needs
 from deploy.least_privilege.shapes import Call
@@ -24,6 +24,11 @@ UNUSED = Path(__file__).parent / "unused.yaml"
 CASES = Path(__file__).parent / "cases.yaml"
 _OF_PATTERN = {"appflow": "flows", "datasync": "replicated", "dms": "changes", "transfer": "sftp"}
 """Services that sources of one pattern alone have to do with."""
+_PROCESSES = {
+    CODE_SERVER: platform.CODE_SERVER_ROLE,
+    DAEMON: platform.DAEMON_ROLE,
+    OPERATOR: platform.OPERATOR_ROLE,
+}
 _UPLOADED = (platform.UPLOAD_CHECK, platform.UPLOAD_PARTIAL, platform.UPLOAD_EXCEPTION)
 _DELIVERIES = run_of("pushed")
 """What runs of pushed files call, those of every pattern do: a delivery is the same, whoever brought its files."""
@@ -176,8 +181,8 @@ class Proof:
                 continue
             if call.service == "sqs" and self.estate.queue(source.source) not in self._policies:
                 continue
-            if call.role in (CODE_SERVER, OPERATOR):
-                yield {CODE_SERVER: platform.CODE_SERVER_ROLE, OPERATOR: platform.OPERATOR_ROLE}[call.role], source
+            if call.role in _PROCESSES:
+                yield _PROCESSES[call.role], source
             elif call.role in (run_of(pattern), _DELIVERIES):
                 yield platform.RUN_ROLE_PREFIX + source.name, source
             elif call.role == HANDLER and pattern == "sftp":
