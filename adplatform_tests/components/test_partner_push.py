@@ -1,6 +1,7 @@
 """One partner, end to end through Dagster's own sensor, assets and checks, on real S3, SQS, SNS, Glue and DynamoDB."""
 
 import asyncio
+import json
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
@@ -278,6 +279,30 @@ def test_a_bad_partner_manifest_is_reported_once_and_does_not_stop_other_feeds(
     stuck = [m for m in inbox.read() if m["event"] == "delivery_stuck"]
     assert [m["feed"] for m in stuck] == ["acme/listed"]
     assert "not a manifest" in stuck[0]["error"]
+
+
+@pytest.mark.parametrize(
+    ("text", "promised", "met"),
+    [
+        ('1,a@b.example,1.00\n2,"two\nlines"\n', 2, True),
+        ('1,a@b.example,1.00\n2,"two\nlines"\n', 3, True),
+        ('1,a@b.example,1.00\n2,"two\nlines"\n', 4, False),
+        ("1,a@b.example,1.00\n2,b@b.example,1.00\n", 1, False),
+    ],
+    ids=["one-record", "a-record-each", "more-than-lines", "fewer-than-rows"],
+)
+def test_a_manifest_counts_records_that_cannot_be_split_as_one_row_or_as_their_lines(
+    services: Services, instance: dg.DagsterInstance, text: str, promised: int, met: bool
+) -> None:
+    listed = {**ORDERS, "arrival": {"complete_when": "manifest"}, "bounds": {"max_quarantined": 1}}
+    platform = make_platform(services, {"source": "acme", "feeds": [listed]}, instance)
+    body = f"order_id,email,amount\n{text}".encode()
+    platform.put(f"orders/dt={YESTERDAY}/orders.csv", body)
+    files = {"files": [{"name": "orders.csv", "size": len(body), "rows": promised}]}
+    platform.put(f"orders/dt={YESTERDAY}/manifest.json", json.dumps(files).encode())
+    [result] = platform.process()
+    assert checks(result)["manifest_rows"] is met
+    assert result.success is met
 
 
 def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
