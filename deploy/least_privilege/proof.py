@@ -113,7 +113,7 @@ class Proof:
                 yield f"{role}/{apart.properties['PolicyName']}", apart.properties["PolicyDocument"]
 
     @cached_property
-    def _policies(self) -> dict[str, Any]:
+    def policies(self) -> dict[str, Any]:
         """All documents that a request may meet: by the name of an identity's, by the ARN of a resource."""
         found = {name: document for role in self.roles for name, document in self.identity(role)}
         for key in self.assembly.resources("AWS::KMS::Key"):
@@ -132,13 +132,13 @@ class Proof:
         arn = f"arn:aws:iam::{self.estate.account}:role/{role}"
         identity = tuple(name for name, _ in self.identity(role))
         owner = need.resource.partition("/")[0] if need.resource.startswith("arn:aws:s3:::") else need.resource
-        policy = owner if owner in self._policies else None
+        policy = owner if owner in self.policies else None
         return Request(arn, identity, need.action, need.resource, policy, dict(need.context))
 
     def answers(self, asked: Sequence[tuple[str, Need]], actions: Iterable[str] = ()) -> Answers:
         """To requests of roles, in their order."""
         requests = [self.asked(role, need) for role, need in asked]
-        return simulate(self.estate.account, self._policies, requests, actions)
+        return simulate(self.estate.account, self.policies, requests, actions)
 
     @cached_property
     def wanted(self) -> Mapping[tuple[str, Need], Call]:
@@ -179,7 +179,7 @@ class Proof:
                 continue
             if _OF_PATTERN.get(call.service, pattern) != pattern:
                 continue
-            if call.service == "sqs" and self.estate.queue(source.source) not in self._policies:
+            if call.service == "sqs" and self.estate.queue(source.source) not in self.policies:
                 continue
             if call.role in _PROCESSES:
                 yield _PROCESSES[call.role], source
@@ -246,7 +246,7 @@ class Proof:
     def _possible(self, tried: Sequence[Need]) -> list[bool]:
         """Whether each is an action that the resource knows."""
         requests = [replace(self.asked(next(iter(self.roles)), need), identity=()) for need in tried]
-        verdicts = simulate(self.estate.account, self._policies, requests, strict=False).verdicts
+        verdicts = simulate(self.estate.account, self.policies, requests, strict=False).verdicts
         return [verdict != NO_REQUEST for verdict in verdicts]
 
     def applied(self) -> Iterator[tuple[str, Case]]:
