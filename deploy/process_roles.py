@@ -42,6 +42,7 @@ def code_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
         *_raw_of_looks(estate, keys),
         *_secrets(estate, keys, estate.sources, but=_OF_PARTNERS),
         *_crawls(estate, keys),
+        _launcher(),
         *(statement for pattern, made in _ENGINES.items() if pattern in patterns for statement in made(estate)),
     ]
 
@@ -55,6 +56,7 @@ def run_statements(estate: Estate, keys: KeysStack, each: DeployedSource | None)
         *compute_logs(estate, keys, written=True),
         *_messages(estate, keys),
         *_raw_of_runs(estate, keys, each),
+        _launcher(),
         *_clean_of_runs(estate, keys, each),
         *_secrets(estate, keys, [each]),
         *([allow(_TAGS, "*", why=NO_RESOURCE)] if estate.settings.personal_tag else []),
@@ -72,6 +74,7 @@ def operator_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
     return [
         *_ledger(estate, keys),
         allow(["dynamodb:Scan"], estate.ledger),
+        _launcher(),
         *_messages(estate, keys),
         allow(["s3:ListBucket", "s3:ListBucketVersions"], estate.raw(), estate.clean()),
         allow(objects, estate.raw("*"), estate.clean("*"), why="Commands find, show and erase what any source has."),
@@ -86,6 +89,12 @@ def operator_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
         *_secrets(estate, keys, estate.sources, but=_OF_PARTNERS),
         *(statement for pattern, made in _ENGINES.items() if pattern in patterns for statement in made(estate)),
     ]
+
+
+def _launcher() -> Statement:
+    """Whoever asks whether a run is dead loads the launcher, which looks up the definition of runs (dagster-aws 0.29:
+    ``ecs/launcher.py``)."""
+    return allow(["ecs:DescribeTaskDefinition"], "*", why=NO_RESOURCE)
 
 
 def _ledger(estate: Estate, keys: KeysStack) -> list[Statement]:

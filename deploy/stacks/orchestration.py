@@ -63,7 +63,12 @@ DAEMON = Process(
     1024,
     ["dagster-daemon", "run", "-w", "/opt/dagster/workspace.yaml", *_JSON],
     health=["dagster-daemon", "liveness-check"],
-    environment={"DAGSTER_DAEMON_HEARTBEAT_TOLERANCE": "120"},
+    # Many runs that start at once have RunTask throttled.
+    environment={
+        "DAGSTER_DAEMON_HEARTBEAT_TOLERANCE": "120",
+        "AWS_RETRY_MODE": "standard",
+        "AWS_MAX_ATTEMPTS": "10",
+    },
 )
 WEB = Process(
     "webserver",

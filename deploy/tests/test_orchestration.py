@@ -43,6 +43,14 @@ def test_the_code_server_is_replaced_before_what_asks_it(assembly: Assembly) -> 
     assert service(assembly, "daemon").logical in before(assembly, service(assembly, "webserver"))
 
 
+def test_the_daemon_asks_again_where_the_start_of_runs_is_throttled(assembly: Assembly) -> None:
+    [container] = task(assembly, "adplatform-daemon")["ContainerDefinitions"]
+    environment = {each["Name"]: each["Value"] for each in container["Environment"]}
+    assert (environment["AWS_RETRY_MODE"], environment["AWS_MAX_ATTEMPTS"]) == ("standard", "10")
+    # The launcher of dagster-aws 0.29 fails on a task that has a strategy of capacity providers.
+    assert service(assembly, "daemon").properties["LaunchType"] == "FARGATE"
+
+
 def test_there_is_never_a_second_daemon(assembly: Assembly) -> None:
     daemon = service(assembly, "daemon").properties
     assert daemon["DesiredCount"] == 1
