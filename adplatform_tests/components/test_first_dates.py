@@ -83,7 +83,7 @@ def test_what_readings_bring_is_processed_by_a_job_of_the_feeds_own_first_date()
         return made
 
     starts = {"orders": date(2026, 1, 1), "customers": date(2026, 1, 1), "refunds": TODAY - timedelta(days=9)}
-    readings = Readings("shop", starts, "table", "", lambda *_: pytest.fail("nothing is read"), starts)
+    readings = Readings("shop", "tables", starts, "table", "", lambda *_: pytest.fail("nothing is read"), starts)
     assets = [asset("rows", None), *(asset(name, start) for name, start in starts.items())]
     jobs = {job.name: job for job in reading_jobs(readings, assets)}
     loaded = dg.Definitions(assets=assets, jobs=[job for name, job in jobs.items() if name != readings.job])
