@@ -1,7 +1,6 @@
 """Dagster on Fargate: code server, one daemon, web server behind an internal load balancer, runs, their database."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 from constructs import Construct
@@ -12,75 +11,17 @@ from adplatform.platform import names
 from deploy import process_roles, roles
 from deploy.engines import inside
 from deploy.estate import Estate
+from deploy.processes import CODE, DAEMON, PROCESSES, RUN, WEB, Process
 from deploy.resources import ResourceStack, imported
 from deploy.roles import add_role, merged
 from deploy.stacks.keys import KeysStack
 from deploy.stacks.network import BALANCER, DATABASE, SERVICES, VPC, subnets
 
-_POSTGRES, _CODE, _WEB, _TLS = 5432, 4000, 3000, 443
+_POSTGRES, _TLS = 5432, 443
 _STOP_SECONDS = 120
 """Between SIGTERM and SIGKILL: the most that Fargate takes (ECS API reference, ContainerDefinition)."""
 _HOME = "/var/lib/adplatform"
-_JSON = ("--log-format", "json")
 _USER = "dagster"
-_EVERYWHERE = "0.0.0.0"  # noqa: S104 - of a task whose security group lets in who may
-
-
-@dataclass(frozen=True)
-class Process:
-    """One kind of task. ``cpu`` are units of 1/1024 of a CPU, ``memory`` and ``disk`` MiB and GiB."""
-
-    name: str
-    role: str
-    cpu: int
-    memory: int
-    command: Sequence[str]
-    port: int | None = None
-    health: Sequence[str] = ()
-    family: str = ""
-    environment: Mapping[str, Any] = field(default_factory=dict)
-    disk: int | None = None
-
-    @property
-    def log_group(self) -> str:
-        return f"{names.LOG_PREFIX}{self.name}"
-
-
-# Idle, a code server has 300 MB, a web server 190, a daemon 160; a second code server is there while one is reloaded.
-CODE = Process(
-    "code-server",
-    names.CODE_SERVER_ROLE,
-    512,
-    2048,
-    ["dagster", "api", "grpc", "-h", _EVERYWHERE, "-p", str(_CODE), "-m", "adplatform.definitions", *_JSON],
-    _CODE,
-    ["dagster", "api", "grpc-health-check", "-p", str(_CODE)],
-)
-DAEMON = Process(
-    "daemon",
-    names.DAEMON_ROLE,
-    512,
-    1024,
-    ["dagster-daemon", "run", "-w", "/opt/dagster/workspace.yaml", *_JSON],
-    health=["dagster-daemon", "liveness-check"],
-    # Many runs that start at once have RunTask throttled.
-    environment={
-        "DAGSTER_DAEMON_HEARTBEAT_TOLERANCE": "120",
-        "AWS_RETRY_MODE": "standard",
-        "AWS_MAX_ATTEMPTS": "10",
-    },
-)
-WEB = Process(
-    "webserver",
-    names.WEBSERVER_ROLE,
-    512,
-    1024,
-    ["dagster-webserver", "-h", _EVERYWHERE, "-p", str(_WEB), "-w", "/opt/dagster/workspace.yaml", *_JSON],
-    _WEB,
-)
-RUN = Process("run", names.RUN_ROLE, 2048, 8192, ["dagster", "--version"], family=names.RUN_FAMILY, disk=100)
-"""ECS gives each run its command, and its source's role in the place of this one."""
-PROCESSES = (CODE, DAEMON, WEB, RUN)
 
 
 class OrchestrationStack(ResourceStack):
@@ -403,7 +344,7 @@ class OrchestrationStack(ResourceStack):
             properties={
                 "VpcId": imported(VPC),
                 "TargetType": "ip",
-                "Port": _WEB,
+                "Port": WEB.port,
                 "Protocol": "HTTP",
                 "HealthCheckPath": "/server_info",
                 "Matcher": {"HttpCode": "200"},
@@ -442,7 +383,7 @@ class OrchestrationStack(ResourceStack):
             after=[*after, listener],
             DeploymentConfiguration=_REPLACED,
             HealthCheckGracePeriodSeconds=120,
-            LoadBalancers=[{"ContainerName": WEB.name, "ContainerPort": _WEB, "TargetGroupArn": {"Ref": target}}],
+            LoadBalancers=[{"ContainerName": WEB.name, "ContainerPort": WEB.port, "TargetGroupArn": {"Ref": target}}],
         )
 
 

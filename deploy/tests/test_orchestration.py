@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from deploy.estate import Estate
-from deploy.stacks.orchestration import PROCESSES, RUN
+from deploy.processes import PROCESSES, RUN
 from deploy.template import Assembly, Resource
 
 SERVICES = ("code-server", "daemon", "webserver")
