@@ -119,7 +119,7 @@ def execution_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
 
 def daemon_statements(estate: Estate, keys: KeysStack) -> list[Statement]:
     """It launches runs and watches over them; sensors work in the code server."""
-    passed = [names.EXECUTION_ROLE, names.RUN_ROLE, *(names.RUN_ROLE_PREFIX + each.name for each in estate.sources)]
+    passed = [names.EXECUTION_ROLE, names.RUN_ROLE, *(names.run_role(each.name) for each in estate.sources)]
     cluster = estate.arn("ecs", f"cluster/{names.CLUSTER}")
     tasks = estate.arn("ecs", f"task/{names.CLUSTER}/*")
     definitions = estate.arn("ecs", f"task-definition/{names.RUN_FAMILY}:*")

@@ -41,13 +41,9 @@ PLATFORM = "adplatform"
 """How names of stacks, roles, clusters and aliases of keys begin that no setting and no YAML gives."""
 PLATFORM_TAG = "platform"
 """The tag of all that a deployment has made; its value is ``PLATFORM``."""
-PARTNER_ROLE_PREFIX = "adplatform-partner-"
-"""Followed by the source: the role with which a partner writes into its landing zone."""
 CODE_SERVER_ROLE = "adplatform-code-server"
 DAEMON_ROLE = "adplatform-daemon"
 WEBSERVER_ROLE = "adplatform-webserver"
-RUN_ROLE_PREFIX = "adplatform-run-"
-"""Followed by the source: the role of its runs."""
 EXECUTION_ROLE = "adplatform-execution"
 """With which ECS starts tasks: it pulls the image, reads the secrets of the environment and writes logs."""
 FLOW_LOG_ROLE = "adplatform-flow-logs"
@@ -76,6 +72,16 @@ _ROLE_NAME = 64
 def role_of(prefix: str, source: str) -> str:
     """The name of a role that one source has for itself."""
     return within(_ROLE_NAME, prefix, source)
+
+
+def run_role(source: str) -> str:
+    """Of the runs of a source."""
+    return role_of(RUN_ROLE, source)
+
+
+def partner_role(source: str) -> str:
+    """With which a partner writes into its landing zone."""
+    return role_of("adplatform-partner", source)
 
 
 def within(longest: int, prefix: str, source: str) -> str:

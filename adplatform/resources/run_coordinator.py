@@ -10,7 +10,7 @@ from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordi
 from dagster._core.storage.tags import BACKFILL_ID_TAG
 from dagster._serdes import ConfigurableClassData
 
-from adplatform.platform.names import FEED_TAG, SOURCE_TAG
+from adplatform.platform.names import FEED_TAG, SOURCE_TAG, run_role
 
 TASK_TAG, OVERRIDES_TAG = "ecs/run_task_kwargs", "ecs/task_overrides"
 """What the ECS launcher adds to its call of RunTask for a run, and to the overrides of that, as JSON (dagster-aws 0.29:
@@ -45,7 +45,7 @@ class TaskPlacement(QueuedRunCoordinator[dg.DagsterInstance]):
         )
         roles = dg.Field(
             dg.StringSource,
-            description="How the ARNs of the roles of runs begin; the name of a run's source follows.",
+            description="Where the roles of runs are: the beginning of their ARNs, up to the name.",
         )
         queue: Any = super().config_type()
         return {**queue, "capacity_provider": provider, "roles": roles}
@@ -66,7 +66,7 @@ class TaskPlacement(QueuedRunCoordinator[dg.DagsterInstance]):
             tags[TASK_TAG] = json.dumps(strategy)
         source = source_of(run)
         if source is not None and OVERRIDES_TAG not in run.tags:
-            tags[OVERRIDES_TAG] = json.dumps({"taskRoleArn": f"{self._roles}{source}"})
+            tags[OVERRIDES_TAG] = json.dumps({"taskRoleArn": f"{self._roles}{run_role(source)}"})
         if tags:
             self._instance.add_run_tags(run.run_id, tags)
         return super().submit_run(context)

@@ -127,7 +127,7 @@ def ecs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ecs]:
         made.operations.clear()
         monkeypatch.setenv("DAGSTER_RUN_TASK_DEFINITION", arns["run"])
         monkeypatch.setenv("ADPLATFORM_BACKFILL_CAPACITY", "FARGATE_SPOT")
-        monkeypatch.setenv("ADPLATFORM_RUN_ROLES", "arn:aws:iam::123456789012:role/adplatform-run-")
+        monkeypatch.setenv("ADPLATFORM_RUN_ROLES", "arn:aws:iam::123456789012:role/")
         with metadata_of(daemon) as address:
             monkeypatch.setenv("ECS_CONTAINER_METADATA_URI_V4", address)
             yield made

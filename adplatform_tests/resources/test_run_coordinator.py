@@ -13,9 +13,10 @@ from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.run_coordinator.base import SubmitRunContext
 
+from adplatform.platform.names import run_role
 from adplatform.resources.run_coordinator import OVERRIDES_TAG, TASK_TAG, source_of
 
-ROLES = "arn:aws:iam::111111111111:role/adplatform-run-"
+ROLES = "arn:aws:iam::111111111111:role/"
 QUEUE = {
     "module": "adplatform.resources.run_coordinator",
     "class": "TaskPlacement",
@@ -49,6 +50,13 @@ def test_a_run_works_for_the_source_of_its_tags_or_assets(run: dict[str, object]
     assert source_of(dg.DagsterRun(job_name="work", **run)) == source  # type: ignore[arg-type]
 
 
+def test_the_role_of_a_source_with_a_long_name_is_one_that_iam_takes() -> None:
+    role, other = run_role("s" * 63), run_role("s" * 62 + "t")
+    assert len(role) == len(other) == 64
+    assert role != other
+    assert run_role("shop") == "adplatform-run-shop"
+
+
 def test_a_run_of_several_sources_is_refused_by_their_names() -> None:
     run = dg.DagsterRun(job_name="work", asset_selection=assets("raw/shop/orders", "raw/crm/contacts"))
     with pytest.raises(dg.DagsterInvariantViolationError, match="assets of crm, shop: launch a run for each"):
@@ -70,7 +78,7 @@ def test_a_queued_run_carries_its_role_and_its_capacity(instance: dg.DagsterInst
     found = instance.get_run_by_id(run.run_id)
     assert found is not None
     assert found.status == dg.DagsterRunStatus.QUEUED
-    assert json.loads(found.tags[OVERRIDES_TAG]) == {"taskRoleArn": f"{ROLES}shop"}
+    assert json.loads(found.tags[OVERRIDES_TAG]) == {"taskRoleArn": f"{ROLES}adplatform-run-shop"}
     strategy = json.loads(found.tags.get(TASK_TAG, "{}")).get("capacityProviderStrategy")
     assert strategy == ([{"capacityProvider": "FARGATE_SPOT", "weight": 1}] if backfill else None)
     assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 7  # type: ignore[union-attr]

@@ -373,7 +373,7 @@ def _ecs(call: Call, place: str, flags: frozenset[str], names: Names) -> Iterato
     if call.operation == "RunTask":
         cluster = (("ecs:cluster", names.arn("ecs", f"cluster/{platform.CLUSTER}")),)
         yield Need("ecs:RunTask", names.arn("ecs", f"task-definition/{platform.RUN_FAMILY}:1"), cluster)
-        for role in (platform.RUN_ROLE_PREFIX + names.source, platform.EXECUTION_ROLE):
+        for role in (platform.run_role(names.source), platform.EXECUTION_ROLE):
             passed = (("iam:PassedToService", "ecs-tasks.amazonaws.com"),)
             yield Need("iam:PassRole", f"arn:aws:iam::{names.account}:role/{role}", passed)
         if "+tags" in flags:

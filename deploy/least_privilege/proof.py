@@ -184,7 +184,7 @@ class Proof:
             if call.role in _PROCESSES:
                 yield _PROCESSES[call.role], source
             elif call.role in (run_of(pattern), _DELIVERIES):
-                yield platform.RUN_ROLE_PREFIX + source.name, source
+                yield platform.run_role(source.name), source
             elif call.role == HANDLER and pattern == "sftp":
                 yield from ((role, source) for role in self._of_functions())
             elif call.role == GLUE_JOB and pattern == "tables":

@@ -198,7 +198,7 @@ class DataStack(ResourceStack):
             self,
             source,
             "Partner",
-            name=names.PARTNER_ROLE_PREFIX + source,
+            name=names.partner_role(source),
             description=f"Writes files into the landing zone of {source}, and can do nothing else.",
             trusted=[trusted],
             statements=partner_statements(self.estate, self._keys, source),

@@ -55,16 +55,17 @@ class OrchestrationStack(ResourceStack):
             (names.RUN_ROLE, "Runs that belong to no source.", process_roles.run_statements(estate, keys, None)),
             *(
                 (
-                    names.RUN_ROLE_PREFIX + each.name,
+                    names.run_role(each.name),
                     f"Runs of {each.name}.",
                     process_roles.run_statements(estate, keys, each),
                 )
                 for each in estate.sources
             ),
         ]
+        of_sources = {names.run_role(each.name) for each in estate.sources}
         for name, description, statements in every:
             made = add_role(self, name, name=name, description=description, trusted=[tasks], statements=statements)
-            if name.startswith(names.RUN_ROLE_PREFIX) and estate.settings.personal_tag:
+            if name in of_sources and estate.settings.personal_tag:
                 self._tagging(name, made)
         who = estate.config.operators or [f"arn:aws:iam::{estate.account}:root"]
         people = {"Effect": "Allow", "Principal": {"AWS": who}, "Action": "sts:AssumeRole"}
@@ -206,7 +207,7 @@ class OrchestrationStack(ResourceStack):
             "ADPLATFORM_KMS_KEY_ID": keys.data.key_arn,
             "ADPLATFORM_QUARANTINE_KMS_KEY_ID": keys.quarantine.key_arn,
             "ADPLATFORM_CODE_HOST": names.CODE_HOST,
-            "ADPLATFORM_RUN_ROLES": estate.role(names.RUN_ROLE_PREFIX),
+            "ADPLATFORM_RUN_ROLES": estate.role(""),
             "ADPLATFORM_BACKFILL_CAPACITY": "FARGATE_SPOT" if estate.config.spot_backfills else "FARGATE",
             "DAGSTER_CURRENT_IMAGE": estate.image,
             "DAGSTER_LOGS_BUCKET": estate.compute_logs,

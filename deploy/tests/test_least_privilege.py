@@ -109,7 +109,7 @@ def grants(statement: dict[str, Any], need: Need) -> bool:
     )
 
 
-@pytest.mark.parametrize("role", [names.CODE_SERVER_ROLE, names.DAEMON_ROLE, f"{names.RUN_ROLE_PREFIX}northwind"])
+@pytest.mark.parametrize("role", [names.CODE_SERVER_ROLE, names.DAEMON_ROLE, names.run_role("northwind")])
 def test_a_statement_that_is_taken_away_is_missed(proof: Proof, role: str) -> None:
     """The proof is no tautology: what only one statement grants is refused without it."""
     [(name, document)] = proof.identity(role)
@@ -128,4 +128,4 @@ def test_a_statement_that_is_taken_away_is_missed(proof: Proof, role: str) -> No
 def test_actions_that_are_none_are_errors(proof: Proof) -> None:
     for need in (Need("s3:ListObjectsV2", proof.estate.raw()), Need("s3:ListBucket", proof.estate.raw("a.csv"))):
         with pytest.raises(ValueError, match=need.action):
-            proof.answers([(names.PARTNER_ROLE_PREFIX + "clubcard", need)])
+            proof.answers([(names.partner_role("clubcard"), need)])
