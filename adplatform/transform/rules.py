@@ -186,8 +186,8 @@ def respelled(column: Column) -> tuple[dict[str, str], ...]:
         {odd: f"case when {matches(text, pattern)} then translate(split_part({lower}, 'e', 1), '+-', '') end"},
         # A point within so many zeros is where the exponent moves it to.
         {
-            digits: f"concat({zeros}, {whole}, {fraction}, {zeros})",
-            moved: f"{_FARTHEST} + length({whole}) + {exponent}",
+            digits: f"case when {odd} is not null then concat({zeros}, {whole}, {fraction}, {zeros}) end",
+            moved: f"case when {odd} is not null then {_FARTHEST} + length({whole}) + {exponent} end",
         },
         {
             plain: f"case when {odd} is not null then concat(case when substr({text}, 1, 1) = '-' then '-' else '' end,"
