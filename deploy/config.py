@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from adplatform.contracts.model import Strict
+from adplatform.contracts.strict import Strict
 from adplatform.failures import PermanentFailure
 from adplatform.platform.settings import PREFIX
 

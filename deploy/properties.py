@@ -1,7 +1,9 @@
-"""What boto3 is asked for, as properties of CloudFormation: the same members, written with a capital letter."""
+"""Plain CloudFormation: what boto3 is asked for, with members written as there, and what several stacks have alike."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+_CLOSED = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
 
 
 def properties(request: Any, *, kept: Iterable[str] = ()) -> Any:
@@ -36,3 +38,28 @@ def lifecycle_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
         if name in rule:
             wanted[name] = dict(rule[name])
     return wanted
+
+
+def closed_bucket(name: str, key: str | None, **more: Any) -> dict[str, Any]:
+    """Nobody outside the account gets into it. ``key`` is the ARN of a key; without it S3's own."""
+    default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key} if key else {"SSEAlgorithm": "AES256"}
+    rule = {"ServerSideEncryptionByDefault": default, **({"BucketKeyEnabled": True} if key else {})}
+    return {
+        "BucketName": name,
+        "BucketEncryption": {"ServerSideEncryptionConfiguration": [rule]},
+        "PublicAccessBlockConfiguration": _CLOSED,
+        "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+        **more,
+    }
+
+
+def tls_only(action: str, arn: str) -> dict[str, Any]:
+    """A statement of a resource's policy: nobody does this to it over a connection in clear."""
+    return {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": action,
+        "Resource": arn,
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }

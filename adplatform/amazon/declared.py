@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from adplatform.amazon.definitions import ReportDefinition
 from adplatform.contracts.hints import did_you_mean
-from adplatform.contracts.model import Strict
+from adplatform.contracts.strict import Strict
 
 T = TypeVar("T")
 

@@ -17,9 +17,10 @@ from adplatform.amazon.selling_partner.marketplaces import MARKETPLACES
 from adplatform.amazon.selling_partner.reports import OwnSellingPartnerReport, selling_partner_definition
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import NAME, require_crawlable
-from adplatform.contracts.model import Strict, TableFormat
+from adplatform.contracts.model import TableFormat
 from adplatform.contracts.orchestration import FreshWithin, Owner, TagKey, TagValue
 from adplatform.contracts.source import PLATFORM_TOPICS, RETENTION, Retention, Topics
+from adplatform.contracts.strict import Strict
 from adplatform.contracts.types import parse_type
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")

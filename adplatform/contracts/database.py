@@ -9,8 +9,9 @@ from adplatform.contracts.changes import DELETED, HISTORY, RESERVED, VERSIONS
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import BROUGHT, Brought
 from adplatform.contracts.merged import MergedFeed
-from adplatform.contracts.model import FileFormat, Strict
+from adplatform.contracts.model import FileFormat
 from adplatform.contracts.source import FileSource
+from adplatform.contracts.strict import Strict
 
 CURRENT, KEYS = "_current", "_keys"
 """What the names of the table of rows and of the feed of keys end with."""

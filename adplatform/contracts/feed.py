@@ -8,8 +8,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.limits import Limits
-from adplatform.contracts.model import Contract, Strict, TableFormat
+from adplatform.contracts.model import Contract, TableFormat
 from adplatform.contracts.orchestration import Cron, FreshWithin
+from adplatform.contracts.strict import Strict
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 

@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
-from adplatform.contracts.model import Strict
 from adplatform.contracts.sizes import Size
+from adplatform.contracts.strict import Strict
 
 
 class Limits(Strict):

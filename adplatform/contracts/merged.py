@@ -7,7 +7,8 @@ from pydantic import Field
 
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import Feed
-from adplatform.contracts.model import Strict, Treatment
+from adplatform.contracts.model import Treatment
+from adplatform.contracts.strict import Strict
 
 
 class Folding(Strict):

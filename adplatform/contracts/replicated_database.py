@@ -8,8 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from adplatform.contracts.model import Strict
 from adplatform.contracts.secret_names import SecretName
+from adplatform.contracts.strict import Strict
 from adplatform.platform import names
 
 MADE_NAME = r"^[a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*$"

@@ -8,9 +8,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import BROUGHT, Brought, Feed
-from adplatform.contracts.model import Strict
 from adplatform.contracts.source import FileSource
 from adplatform.contracts.stores import AnyStore, Share
+from adplatform.contracts.strict import Strict
 from adplatform.platform import names
 
 TASK = r"^(arn:aws[a-z-]*:datasync:[a-z0-9-]+:[0-9]{12}:task/task-[0-9a-f]{17}|[a-zA-Z0-9 _.-]+)$"

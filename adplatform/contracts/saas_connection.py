@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from adplatform.contracts.model import Strict
 from adplatform.contracts.secret_names import SecretName
+from adplatform.contracts.strict import Strict
 
 _URL = r"^(https://[A-Za-z0-9.-]+|http://127\.0\.0\.1)(:[0-9]{1,5})?(/[^\s]*)?$"
 """Without TLS nothing but a simulated application of this machine."""

@@ -8,10 +8,10 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import BROUGHT, Brought, Feed
-from adplatform.contracts.model import Strict
 from adplatform.contracts.sftp_host import SftpClient, SftpConnector, SftpHost
 from adplatform.contracts.sftp_server import SftpServer
 from adplatform.contracts.source import FileSource
+from adplatform.contracts.strict import Strict
 
 From = Annotated[SftpClient | SftpConnector | SftpServer, Discriminator("kind")]
 _DATE = re.compile(r"\{date(?::([^{}]+))?\}")

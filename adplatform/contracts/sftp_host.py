@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from adplatform.contracts.model import Strict
+from adplatform.contracts.strict import Strict
 from adplatform.platform import names
 
 CONNECTOR = r"^c-[0-9a-f]{17}$"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from adplatform.contracts.durations import Duration
-from adplatform.contracts.model import Strict
+from adplatform.contracts.strict import Strict
 from adplatform.platform import names
 
 SERVER = r"^(s-[0-9a-f]{17}|[a-z][a-z0-9-]{0,62})$"

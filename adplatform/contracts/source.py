@@ -7,8 +7,8 @@ from pydantic import Field, field_validator
 
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import NAME, Feed
-from adplatform.contracts.model import Strict
 from adplatform.contracts.orchestration import Owner, TagKey, TagValue
+from adplatform.contracts.strict import Strict
 
 
 class Topics(Strict):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
-from adplatform.contracts.model import Strict
+from adplatform.contracts.strict import Strict
 
 AGENT = r"^arn:aws[a-z-]*:datasync:[a-z0-9-]+:[0-9]{12}:agent/agent-[0-9a-z]{17}$"
 SERVER = r"^(([a-zA-Z0-9-]*[a-zA-Z0-9])\.)*([A-Za-z0-9-:]*[A-Za-z0-9])$"

@@ -9,7 +9,7 @@ from warnings import catch_warnings, simplefilter
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from adplatform.contracts.model import RenamedSetting
+from adplatform.contracts.strict import RenamedSetting
 from adplatform.contracts.templates import Environment, UnresolvedError, resolve, template_scope, used_variables
 from adplatform.contracts.yaml_nodes import nodes_of, plain
 from adplatform.failures import PermanentFailure

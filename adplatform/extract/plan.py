@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from adplatform.contracts.model import Strict
+from adplatform.contracts.strict import Strict
 from adplatform.extract.reading import Reading
 from adplatform.extract.table import Table
 from adplatform.lake.zones import Zones

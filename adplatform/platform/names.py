@@ -65,6 +65,8 @@ TRAIL = "adplatform-clean-zone"
 """The trail of who reads and writes objects of the clean zone."""
 LOG_PREFIX = "/adplatform/"
 """How names of log groups begin, but for those that a service names itself."""
+FEED_TAG, SOURCE_TAG = "adplatform/feed", "adplatform/source"
+"""Tags of Dagster's runs: the feed, as source and feed or the source alone, and the source that a job works for."""
 _ROLE_NAME = 64
 """Characters of the name of a role (IAM API reference, CreateRole)."""
 
@@ -91,7 +93,3 @@ def within(longest: int, prefix: str, source: str) -> str:
         return name
     digest = sha256(source.encode()).hexdigest()[:8]
     return f"{name[: longest - len(digest) - 1]}-{digest}"
-
-
-FEED_TAG, SOURCE_TAG = "adplatform/feed", "adplatform/source"
-"""Tags of Dagster's runs: the feed, as source and feed or the source alone, and the source that a job works for."""

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from adplatform.contracts.model import Bounds, Contract, FileFormat, PiiKind, RenamedSetting, RowCheck, Treatment
+from adplatform.contracts.model import Bounds, Contract, FileFormat, PiiKind, RowCheck, Treatment
+from adplatform.contracts.strict import RenamedSetting
 
 
 def contract(columns: Any, **settings: Any) -> Contract:

@@ -10,8 +10,8 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 
 from adplatform.contracts.durations import Duration
-from adplatform.contracts.model import Strict
 from adplatform.contracts.source import FileSource
+from adplatform.contracts.strict import Strict
 from adplatform.patterns import DEFS, Models, read_defs
 
 SCHEMA = Draft202012Validator(FileSource.model_json_schema())

@@ -16,6 +16,7 @@ from adplatform.engines.sftp.workflow_functions import HANDLERS, environment_of,
 from adplatform.platform import names
 from adplatform.platform.settings import PREFIX
 from deploy.estate import PROJECT, Estate
+from deploy.properties import tls_only
 from deploy.resources import ResourceStack
 from deploy.roles import Statement, add_role, allow
 from deploy.stacks.keys import KeysStack
@@ -118,15 +119,7 @@ def _dead_letters(stack: ResourceStack, estate: Estate, keys: KeysStack) -> str:
         answers={"SQS3": "It is the one for dead letters."},
     )
     arn = estate.arn("sqs", name)
-    tls = {
-        "Sid": "TlsOnly",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "sqs:*",
-        "Resource": arn,
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
-    document = {"Version": "2012-10-17", "Statement": [tls]}
+    document = {"Version": "2012-10-17", "Statement": [tls_only("sqs:*", arn)]}
     policy = {"Queues": [{"Ref": made}], "PolicyDocument": document}
     stack.add(*("workflow", "dead letters", "policy"), type="AWS::SQS::QueuePolicy", properties=policy)
     return made

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import Field
 
-from adplatform.contracts.model import Strict
+from adplatform.contracts.strict import Strict
 from adplatform.platform import names as platform
 from adplatform.platform.calls import CODE_SERVER, DAEMON, GLUE_JOB, HANDLER, OPERATOR, run_of
 from deploy.estate import DeployedSource, Estate

@@ -16,12 +16,11 @@ from adplatform.ledger.table import table_definition
 from adplatform.platform import names
 from deploy.engines import appflow
 from deploy.estate import DeployedSource, Estate
-from deploy.properties import lifecycle_rule
+from deploy.properties import closed_bucket, lifecycle_rule, tls_only
 from deploy.resources import ResourceStack
 from deploy.roles import add_role, partner_statements
 from deploy.stacks.keys import KeysStack
 
-_CLOSED = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
 _LOG_DAYS = 400
 _MOST_RECEIVED = 500
 """How often an event may be taken and not dealt with: some hours, while the ledger cannot be reached."""
@@ -138,7 +137,7 @@ class DataStack(ResourceStack):
             "Resource": arn,
             "Condition": {"StringEquals": {"aws:SourceAccount": account}},
         }
-        policy = {"Version": "2012-10-17", "Statement": [owner, alarms, _tls_only("sns:Publish", arn)]}
+        policy = {"Version": "2012-10-17", "Statement": [owner, alarms, tls_only("sns:Publish", arn)]}
         document = {"Topics": [arn], "PolicyDocument": policy}
         self.add("TopicPolicy", topic, type="AWS::SNS::TopicPolicy", properties=document, after=[made])
         if config.alarms.email and topic == self.estate.settings.failure_topic:
@@ -185,7 +184,7 @@ class DataStack(ResourceStack):
         policy = queue_policy(arn, self.estate.rule(source))
         document = {
             "Queues": [{"Ref": made}],
-            "PolicyDocument": {**policy, "Statement": [*policy["Statement"], _tls_only("sqs:*", arn)]},
+            "PolicyDocument": {**policy, "Statement": [*policy["Statement"], tls_only("sqs:*", arn)]},
         }
         self.add(source.name, f"{what}Policy", type="AWS::SQS::QueuePolicy", properties=document)
         return made
@@ -203,27 +202,3 @@ class DataStack(ResourceStack):
             trusted=[trusted],
             statements=partner_statements(self.estate, self._keys, source),
         )
-
-
-def closed_bucket(name: str, key: str | None, **more: Any) -> dict[str, Any]:
-    """Nobody outside the account gets into it. ``key`` is the ARN of a key; without it S3's own."""
-    default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key} if key else {"SSEAlgorithm": "AES256"}
-    rule = {"ServerSideEncryptionByDefault": default, **({"BucketKeyEnabled": True} if key else {})}
-    return {
-        "BucketName": name,
-        "BucketEncryption": {"ServerSideEncryptionConfiguration": [rule]},
-        "PublicAccessBlockConfiguration": _CLOSED,
-        "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
-        **more,
-    }
-
-
-def _tls_only(action: str, arn: str) -> dict[str, Any]:
-    return {
-        "Sid": "TlsOnly",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": action,
-        "Resource": arn,
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }

@@ -9,8 +9,8 @@ from constructs import Construct
 from adplatform.flow.provision import bucket_policy
 from adplatform.platform import names
 from deploy.estate import Estate
+from deploy.properties import closed_bucket
 from deploy.resources import ResourceStack
-from deploy.stacks.data import closed_bucket
 from deploy.stacks.keys import KeysStack
 from deploy.watching.alarms import KILLED, alarms, killed_tasks
 from deploy.watching.dashboards import dashboards

@@ -12,6 +12,7 @@ from deploy import process_roles, roles
 from deploy.engines import inside
 from deploy.estate import Estate
 from deploy.processes import CODE, DAEMON, PROCESSES, RUN, WEB, Process
+from deploy.properties import closed_bucket
 from deploy.resources import ResourceStack, imported
 from deploy.roles import add_role, merged
 from deploy.stacks.keys import KeysStack
@@ -94,25 +95,16 @@ class OrchestrationStack(ResourceStack):
     def _compute_logs(self) -> None:
         """What steps print. It names files, and may be shown to who sees the UI."""
         bucket = self.estate.compute_logs
-        closed = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
-        key = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": self._keys.dagster.key_arn}
-        wanted = {
-            "BucketName": bucket,
-            "BucketEncryption": {
-                "ServerSideEncryptionConfiguration": [
-                    {"ServerSideEncryptionByDefault": key, "BucketKeyEnabled": True},
-                ]
-            },
-            "PublicAccessBlockConfiguration": dict.fromkeys(closed, True),
-            "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
-            "LoggingConfiguration": {
+        expiry = {"Id": "compute-logs", "Status": "Enabled", "ExpirationInDays": _COMPUTE_LOG_DAYS}
+        wanted = closed_bucket(
+            bucket,
+            self._keys.dagster.key_arn,
+            LoggingConfiguration={
                 "DestinationBucketName": self.estate.access_logs,
                 "LogFilePrefix": "compute-logs/",
             },
-            "LifecycleConfiguration": {
-                "Rules": [{"Id": "compute-logs", "Status": "Enabled", "ExpirationInDays": _COMPUTE_LOG_DAYS}]
-            },
-        }
+            LifecycleConfiguration={"Rules": [expiry]},
+        )
         made = self.add("ComputeLogs", type="AWS::S3::Bucket", properties=wanted, retain=True)
         policy = {"Bucket": bucket, "PolicyDocument": bucket_policy(bucket)}
         self.add("ComputeLogsPolicy", type="AWS::S3::BucketPolicy", properties=policy, after=[made])

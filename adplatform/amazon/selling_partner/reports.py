@@ -13,7 +13,8 @@ from adplatform.amazon.definitions import STAMPS, Dataset, ReportDefinition, fee
 from adplatform.amazon.restatement import Period, RestatementPolicy
 from adplatform.amazon.selling_partner.definitions import READY_MADE, check_options, period_of, with_options
 from adplatform.contracts.feed import NAME
-from adplatform.contracts.model import IDENTIFIER, Column, Columns, ColumnSettings, Strict
+from adplatform.contracts.model import IDENTIFIER, Column, Columns, ColumnSettings
+from adplatform.contracts.strict import Strict
 
 _RESERVED = {*(c.name for c in STAMPS), "marketplace_id"}
 _PERSONAL = re.compile(
