@@ -10,8 +10,9 @@ from hashlib import sha256
 from typing import Any, Literal
 
 from adplatform.amazon.restatement import RestatementPolicy
+from adplatform.contracts.column import Column
 from adplatform.contracts.feed import Feed
-from adplatform.contracts.model import Column, FileFormat
+from adplatform.contracts.file_format import FileFormat
 
 STAMPS = (
     Column(name="currency_code", field="_currency", comment="Currency of the account; the report names none itself."),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from adplatform.amazon.definitions import Dataset
 from adplatform.amazon.documents import Number, Row
-from adplatform.contracts.model import Column
+from adplatform.contracts.column import Column
 
 WIDE = Context(prec=200)
 """For sums and roundings."""

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from adplatform.changes.made import MadeTable
 from adplatform.contracts.changes import CHANGED_AT, CHANGES, OP, SEQUENCE, ChangedTable
+from adplatform.contracts.column import Column
 from adplatform.contracts.feed import Feed
-from adplatform.contracts.model import Column, FileFormat, RowCheck
+from adplatform.contracts.file_format import FileFormat
+from adplatform.contracts.model import RowCheck
 from adplatform.transform.values import OutputColumn
 
 LOAD = re.compile(r"LOAD[0-9A-Fa-f]{8}\.")

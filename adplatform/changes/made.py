@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import ClassVar
 
 from adplatform.contracts.changes import CHANGED_AT, DELETED, HISTORY, OP, SEQUENCE
+from adplatform.contracts.column import DELIVERY_DATE, PREVIOUS_KEY_ID, Column
 from adplatform.contracts.merged import MergedFeed
-from adplatform.contracts.model import DELIVERY_DATE, PREVIOUS_KEY_ID, Column
 from adplatform.contracts.types import DataType
 from adplatform.flow.source import FeedFlow
 from adplatform.lake.keyed import CLOSED_BY, VALID_TO, KeyedTable

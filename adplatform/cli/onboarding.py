@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
 
+from adplatform.contracts.column import Column
 from adplatform.contracts.feed import Arrival, Pgp
-from adplatform.contracts.model import Column, FileFormat
+from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.sftp_server import SftpUser
 from adplatform.engines.sftp.server import Address, seen_at
 from adplatform.flow.source import FeedFlow, Source

@@ -9,8 +9,9 @@ from rich.table import Table
 from adplatform.amazon.ads import definitions as ads
 from adplatform.amazon.selling_partner import definitions as selling_partner
 from adplatform.cli.context import console
+from adplatform.contracts.column import Column
 from adplatform.contracts.hints import did_you_mean
-from adplatform.contracts.model import Column, Pii
+from adplatform.contracts.pii import Pii
 from adplatform.contracts.ready_made import ReadyMadeFeeds, connectors, ready_made_of
 from adplatform.contracts.saas import FlowFeed, SaasSource
 from adplatform.failures import PermanentFailure

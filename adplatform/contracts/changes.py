@@ -8,8 +8,8 @@ from pydantic import Field, field_validator, model_validator
 
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import NAME, Arrival
+from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.merged import MergedFeed
-from adplatform.contracts.model import FileFormat, Names
 from adplatform.contracts.replicated_database import (
     CAPACITY,
     INSTANCE,
@@ -20,6 +20,7 @@ from adplatform.contracts.replicated_database import (
     ReplicatedDatabase,
 )
 from adplatform.contracts.source import FileSource
+from adplatform.contracts.strict import Names
 
 CHANGES, DELETED, HISTORY = "_changes", "_deleted", "_history"
 """What the names of a table's other tables end with."""

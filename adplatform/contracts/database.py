@@ -8,8 +8,8 @@ from pydantic import Field, field_validator, model_validator
 from adplatform.contracts.changes import DELETED, HISTORY, RESERVED, VERSIONS
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import BROUGHT, Brought
+from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.merged import MergedFeed
-from adplatform.contracts.model import FileFormat
 from adplatform.contracts.source import FileSource
 from adplatform.contracts.strict import Strict
 

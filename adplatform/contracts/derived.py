@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import sqlglot
     from sqlglot import exp
 
-    from adplatform.contracts.model import Column
+    from adplatform.contracts.column import Column
 else:
     sqlglot = Late("sqlglot")
     exp = Late("sqlglot.expressions")

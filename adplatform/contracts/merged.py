@@ -7,7 +7,7 @@ from pydantic import Field
 
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import Feed
-from adplatform.contracts.model import Treatment
+from adplatform.contracts.pii import Treatment
 from adplatform.contracts.strict import Strict
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from adplatform.contracts.column import Column
 from adplatform.contracts.hints import did_you_mean
-from adplatform.contracts.model import Column
 from adplatform.contracts.strict import Strict
 from adplatform.platform.packaged_yaml import packaged_yaml
 

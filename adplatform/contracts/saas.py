@@ -7,14 +7,15 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
+from adplatform.contracts.column import Columns
 from adplatform.contracts.durations import Duration, write_duration
 from adplatform.contracts.feed import BROUGHT, Brought, Feed
+from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.hints import did_you_mean
-from adplatform.contracts.model import Columns, FileFormat, Names
 from adplatform.contracts.ready_made import extended, ready_made_of
 from adplatform.contracts.saas_connection import MadeConnection
 from adplatform.contracts.source import FileSource
-from adplatform.contracts.strict import Strict
+from adplatform.contracts.strict import Names, Strict
 
 FLOW_NAME = r"^[a-zA-Z0-9][a-zA-Z0-9_!@#.-]*$"
 """AppFlow API reference, StartFlow: flowName."""

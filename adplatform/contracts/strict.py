@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 from warnings import warn
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from adplatform.contracts.durations import write_duration
 
@@ -94,3 +94,10 @@ class Strict(BaseModel):
                 raise ValueError(f"{old} is the earlier name of {new}: give {new} alone")
             warn(f"{of}the setting {old} is called {new} now; write {new}", RenamedSetting, stacklevel=2)
         return {cls.renamed.get(name, name): given for name, given in value.items()} if found else value
+
+
+def one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(one_or_many, json_schema_input_type=str | list[str])]

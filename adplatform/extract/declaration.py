@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
+from adplatform.contracts.column import IDENTIFIER
 from adplatform.contracts.feed import NAME
-from adplatform.contracts.model import IDENTIFIER, PiiKind
+from adplatform.contracts.pii import PiiKind
 from adplatform.contracts.types import DataType
 from adplatform.extract.described import DescribedColumn
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any
 
+from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.limits import Limits
-from adplatform.contracts.model import FileFormat
 from adplatform.failures import local_failure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.budget import DEFAULT, Budget

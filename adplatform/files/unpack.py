@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.limits import Limits
-from adplatform.contracts.model import FileFormat
 from adplatform.failures import local_failure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.budget import DEFAULT, Budget

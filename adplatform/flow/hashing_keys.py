@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from adplatform.contracts.model import DELIVERY_DATE
+from adplatform.contracts.column import DELIVERY_DATE
 from adplatform.failures import EnvironmentFailure
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow

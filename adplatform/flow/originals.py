@@ -7,7 +7,7 @@ merge that readers see. A date gets no file later than itself, because it is the
 from collections.abc import Iterator, Mapping
 from datetime import date
 
-from adplatform.contracts.model import DELIVERY_DATE
+from adplatform.contracts.column import DELIVERY_DATE
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.ledger.delivery import DeliveryState

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from adplatform.contracts.model import DELIVERY_DATE, Contract
+from adplatform.contracts.column import DELIVERY_DATE
+from adplatform.contracts.model import Contract
 from adplatform.flow.hashing_keys import HashingKeys
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow

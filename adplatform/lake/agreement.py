@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from adplatform.contracts.model import DELIVERY_DATE
+from adplatform.contracts.column import DELIVERY_DATE
 from adplatform.failures import PermanentFailure
 from adplatform.lake import formats
 from adplatform.lake.attempt import Writer

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from adplatform.contracts.model import DELIVERY_DATE
+from adplatform.contracts.column import DELIVERY_DATE
 from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.lake.lake import Lake
 from adplatform.lake.numbered import numbered

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from adplatform.contracts.model import PiiKind
+from adplatform.contracts.pii import PiiKind
 from adplatform.failures import PermanentFailure
 
 NOT_PERSONAL = "none"

@@ -16,7 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from adplatform.contracts.model import Column, Contract
+from adplatform.contracts.column import Column
+from adplatform.contracts.model import Contract
 from adplatform.lake.store import Store
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.objects import is_file_id

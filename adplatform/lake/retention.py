@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from adplatform.contracts.model import DELIVERY_DATE
+from adplatform.contracts.column import DELIVERY_DATE
 from adplatform.lake import formats
 from adplatform.lake.agreement import Compared, compare
 from adplatform.lake.entry import SLICE_LIST

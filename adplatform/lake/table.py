@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from adplatform.contracts.model import DELIVERY_DATE, Contract, TableFormat, Treatment
+from adplatform.contracts.column import DELIVERY_DATE
+from adplatform.contracts.model import Contract, TableFormat
+from adplatform.contracts.pii import Treatment
 from adplatform.contracts.types import DataType
 from adplatform.failures import PermanentFailure
 from adplatform.transform.values import OutputColumn

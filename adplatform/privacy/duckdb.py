@@ -7,7 +7,7 @@ others go to the rules in Python, each distinct value of a batch once.
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from adplatform.contracts.model import PiiKind, Treatment
+from adplatform.contracts.pii import PiiKind, Treatment
 from adplatform.platform.late import Late
 from adplatform.privacy.keys import HashKey
 from adplatform.privacy.rules import RULES, function_name, normalised, unkeyed_output

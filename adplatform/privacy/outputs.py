@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from adplatform.contracts.model import PREVIOUS_KEY_ID, Column, Pii, Treatment
+from adplatform.contracts.column import PREVIOUS_KEY_ID, Column
+from adplatform.contracts.pii import Pii, Treatment
 from adplatform.failures import PermanentFailure
 from adplatform.privacy.rules import RULES, Form, function_name
 

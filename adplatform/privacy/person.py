@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from adplatform.contracts.model import PiiKind, Treatment
+from adplatform.contracts.pii import PiiKind, Treatment
 from adplatform.failures import PermanentFailure
 from adplatform.platform.json_text import parsed
 from adplatform.platform.late import Late

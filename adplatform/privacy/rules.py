@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from adplatform.contracts.model import PiiKind, Treatment
+from adplatform.contracts.pii import PiiKind, Treatment
 from adplatform.privacy import amazon_ads, canonical, google, masks, meta, text
 
 Form = Literal["digest", "normalised", "masked", "clear"]

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adplatform.contracts.model import Contract, Treatment
+from adplatform.contracts.model import Contract
+from adplatform.contracts.pii import Treatment
 from adplatform.platform.heeding import heeding
 from adplatform.platform.late import Late
 from adplatform.privacy import masks

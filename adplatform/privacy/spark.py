@@ -7,7 +7,7 @@ but does not hold it: a worker finds the key in its own process or fetches it.
 from collections.abc import Callable
 from typing import Any
 
-from adplatform.contracts.model import PiiKind, Treatment
+from adplatform.contracts.pii import PiiKind, Treatment
 from adplatform.failures import PermanentFailure
 from adplatform.privacy.keys import HashKey
 from adplatform.privacy.rules import RULES, function_name, normalised, unkeyed_output

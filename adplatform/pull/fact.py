@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 
 from adplatform.amazon.definitions import ReportDefinition
+from adplatform.contracts.column import Column
 from adplatform.contracts.feed import Arrival, Feed
-from adplatform.contracts.model import Bounds, Column, FileFormat
+from adplatform.contracts.file_format import FileFormat
+from adplatform.contracts.model import Bounds
 from adplatform.failures import PermanentFailure
 from adplatform.files.landing import layout_of
 from adplatform.flow.source import FeedFlow

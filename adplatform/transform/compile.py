@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from adplatform.contracts.model import DELIVERY_DATE, PREVIOUS_KEY_ID, Column, Contract
+from adplatform.contracts.column import DELIVERY_DATE, PREVIOUS_KEY_ID, Column
+from adplatform.contracts.model import Contract
 from adplatform.contracts.types import DataType
 from adplatform.failures import PermanentFailure
 from adplatform.platform.late import Late

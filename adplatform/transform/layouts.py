@@ -11,15 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from adplatform.contracts.model import (
-    DELIVERY_DATE,
-    IDENTIFIER,
-    MOST_CHARACTERS,
-    SYSTEM_COLUMNS,
-    Column,
-    Contract,
-    FileFormat,
-)
+from adplatform.contracts.column import DELIVERY_DATE, IDENTIFIER, MOST_CHARACTERS, SYSTEM_COLUMNS, Column
+from adplatform.contracts.file_format import FileFormat
+from adplatform.contracts.model import Contract
 from adplatform.failures import clipped, listed
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile

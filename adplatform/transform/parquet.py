@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adplatform.contracts.model import Column, Contract
+from adplatform.contracts.column import Column
+from adplatform.contracts.model import Contract
 from adplatform.failures import clipped
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile

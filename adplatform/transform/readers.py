@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adplatform.contracts.model import Column, Contract
+from adplatform.contracts.column import Column
+from adplatform.contracts.model import Contract
 from adplatform.files.input_file import InputFile
 from adplatform.platform.late import Late
 from adplatform.transform.layouts import Accepted, Layout, accept_delimited, empty_texts

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from adplatform.contracts.model import FileFormat
+from adplatform.contracts.file_format import FileFormat
 
 _WINDOW = 4 << 20
 

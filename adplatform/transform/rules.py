@@ -9,7 +9,7 @@ import calendar
 import re
 from collections.abc import Iterator
 
-from adplatform.contracts.model import Column
+from adplatform.contracts.column import Column
 from adplatform.contracts.types import DataType
 from adplatform.failures import PermanentFailure
 

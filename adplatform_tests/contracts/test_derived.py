@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from adplatform.contracts.model import Contract, PiiKind, Treatment
+from adplatform.contracts.model import Contract
+from adplatform.contracts.pii import PiiKind, Treatment
 from adplatform.files.input_file import InputFile
 from adplatform.lake.table import table_spec
 from adplatform.privacy.keys import HashKey

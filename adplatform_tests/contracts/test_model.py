@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from adplatform.contracts.model import Bounds, Contract, FileFormat, PiiKind, RowCheck, Treatment
+from adplatform.contracts.file_format import FileFormat
+from adplatform.contracts.model import Bounds, Contract, RowCheck
+from adplatform.contracts.pii import PiiKind, Treatment
 from adplatform.contracts.strict import RenamedSetting
 
 

@@ -8,7 +8,8 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-from adplatform.contracts.model import Column, PiiKind, Treatment
+from adplatform.contracts.column import Column
+from adplatform.contracts.pii import PiiKind, Treatment
 from adplatform.contracts.ready_made import connectors, ready_made_of
 from adplatform.contracts.saas import FlowFeed, SaasSource
 from adplatform.engines.declared_flows import flow_request

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from adplatform.contracts.model import Column
+from adplatform.contracts.column import Column
 from adplatform.contracts.ready_made import connectors, ready_made_of
 from adplatform.contracts.saas import FlowFeed, SaasSource
 from adplatform.files.input_file import InputFile

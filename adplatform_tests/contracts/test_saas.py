@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from adplatform.contracts.model import PiiKind, Treatment
+from adplatform.contracts.pii import PiiKind, Treatment
 from adplatform.contracts.saas import OWN_CONNECTORS, SaasSource
 
 SCHEMA = Draft202012Validator(SaasSource.model_json_schema())

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from adplatform.contracts.database import DatabaseSource
-from adplatform.contracts.model import PiiKind
+from adplatform.contracts.pii import PiiKind
 from adplatform.extract.connection import Connecting, Credentials, database
 from adplatform.extract.declaration import catalog_names, feed_name, feed_yaml, guessed_kind
 from adplatform.extract.described import described, tables_of

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.limits import Limits
-from adplatform.contracts.model import FileFormat
 from adplatform.failures import EnvironmentFailure
 from adplatform.files import budget as budgets
 from adplatform.files.bad_file import BadFile, Reason

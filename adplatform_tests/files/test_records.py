@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.limits import Limits
-from adplatform.contracts.model import FileFormat
 from adplatform.files.bad_file import BadFile
 from adplatform.files.records import Parted, part
 

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.limits import Limits
-from adplatform.contracts.model import FileFormat
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
 from adplatform.files.unpack import unpack

@@ -11,7 +11,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adplatform.contracts.model import FileFormat
+from adplatform.contracts.file_format import FileFormat
 from adplatform.files.bad_file import BadFile
 from adplatform.files.unpack import unpack
 from adplatform_tests.support.examples import examples

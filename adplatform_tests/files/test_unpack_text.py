@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adplatform.contracts.model import FileFormat
+from adplatform.contracts.file_format import FileFormat
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.json_lines import json_lines
 from adplatform.files.text import decode

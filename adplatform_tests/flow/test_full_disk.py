@@ -16,7 +16,8 @@ import dagster as dg
 import duckdb
 import pytest
 
-from adplatform.contracts.model import Contract, FileFormat
+from adplatform.contracts.file_format import FileFormat
+from adplatform.contracts.model import Contract
 from adplatform.failures import EnvironmentFailure, TransientFailure, local_failure
 from adplatform.files import budget
 from adplatform.files.input_file import InputFile

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adplatform.contracts.model import PiiKind, Treatment
+from adplatform.contracts.pii import PiiKind, Treatment
 from adplatform.privacy.duckdb import register
 from adplatform.privacy.keys import HashKey
 from adplatform.privacy.rules import RULES, function_name, normalised

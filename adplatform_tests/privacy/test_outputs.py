@@ -2,7 +2,8 @@
 
 import pytest
 
-from adplatform.contracts.model import Column, Pii, PiiKind, Treatment
+from adplatform.contracts.column import Column
+from adplatform.contracts.pii import Pii, PiiKind, Treatment
 from adplatform.failures import PermanentFailure
 from adplatform.privacy.outputs import pii_outputs
 from adplatform.privacy.rules import RULES

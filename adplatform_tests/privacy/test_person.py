@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from adplatform.contracts.model import PiiKind, Treatment
+from adplatform.contracts.pii import PiiKind, Treatment
 from adplatform.failures import PermanentFailure
 from adplatform.privacy.keys import HashKey
 from adplatform.privacy.person import Person, person_of, read_identifiers

@@ -9,7 +9,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from adplatform.contracts.model import Column, Pii, PiiKind, Treatment
+from adplatform.contracts.column import Column
+from adplatform.contracts.pii import Pii, PiiKind, Treatment
 from adplatform.privacy.duckdb import register
 from adplatform.privacy.keys import HashKey
 from adplatform.privacy.outputs import pii_outputs

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from adplatform.contracts.model import PiiKind
+from adplatform.contracts.pii import PiiKind
 from deploy.estate import Estate
 from deploy.template import Assembly
 from deploy.tests.engines import statements

@@ -6,8 +6,9 @@ from dataclasses import replace
 from adplatform.amazon.definitions import Dataset, ReportDefinition, columns_of, snake_case
 from adplatform.amazon.restatement import Period, RestatementPolicy
 from adplatform.amazon.selling_partner.analytics import ANALYTICS, MONEY
+from adplatform.contracts.column import Column
 from adplatform.contracts.hints import did_you_mean
-from adplatform.contracts.model import Column, Pii, PiiKind
+from adplatform.contracts.pii import Pii, PiiKind
 
 _ORDER_TEXTS = (
     *("amazon-order-id", "merchant-order-id"),

@@ -12,8 +12,8 @@ from adplatform.amazon.declared import Restatement, ready_made
 from adplatform.amazon.definitions import STAMPS, Dataset, ReportDefinition, feed, snake_case
 from adplatform.amazon.restatement import Period, RestatementPolicy
 from adplatform.amazon.selling_partner.definitions import READY_MADE, check_options, period_of, with_options
+from adplatform.contracts.column import IDENTIFIER, Column, Columns, ColumnSettings
 from adplatform.contracts.feed import NAME
-from adplatform.contracts.model import IDENTIFIER, Column, Columns, ColumnSettings
 from adplatform.contracts.strict import Strict
 
 _RESERVED = {*(c.name for c in STAMPS), "marketplace_id"}

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from adplatform.contracts.model import DELIVERY_DATE
+from adplatform.contracts.column import DELIVERY_DATE
 from adplatform.flow.erasure.publishing import publish_rows
 from adplatform.flow.erasure.search import ERASED, Held
 from adplatform.flow.erasure.state import DELETED, Erasing, apart

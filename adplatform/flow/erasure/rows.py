@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adplatform.contracts.model import DELIVERY_DATE
+from adplatform.contracts.column import DELIVERY_DATE
 from adplatform.contracts.types import DataType
 from adplatform.files.records import Judge, part
 from adplatform.flow.clean import Transformed

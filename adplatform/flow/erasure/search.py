@@ -9,7 +9,8 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from adplatform.contracts.model import FileFormat, PiiKind
+from adplatform.contracts.file_format import FileFormat
+from adplatform.contracts.pii import PiiKind
 from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.budget import DEFAULT

@@ -1,0 +1,196 @@
+"""A column of a feed: its name and type, how its values are written, and what is asked of them."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import AfterValidator, BeforeValidator, field_validator, model_validator
+
+from adplatform.contracts.derived import with_inherited
+from adplatform.contracts.pii import Pii, PiiKind, Treatment, as_pii
+from adplatform.contracts.strict import Strict
+from adplatform.contracts.types import DataType, parse_type
+
+MOST_CHARACTERS = 127
+"""Of a name in the table. The catalog of Glue takes 255, of which the names of what personal columns are stored as need
+some more than the column."""
+IDENTIFIER = re.compile(rf"[a-z_][a-z0-9_]{{0,{MOST_CHARACTERS - 1}}}")
+DELIVERY_DATE = "dt"
+"""The partition column of every table that is partitioned by delivery date."""
+PREVIOUS_KEY_ID = "_pii_previous_key_id"
+"""The column that names the key of the digests that are kept under the key before the current one."""
+SYSTEM_COLUMNS = ("_source_file", "_pii_key_id", PREVIOUS_KEY_ID)
+_RESERVED = frozenset({DELIVERY_DATE, *SYSTEM_COLUMNS})
+
+DATE_FORMATS = ("%Y%m%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d")
+TIMESTAMP_FORMATS = (*(f"{d} %H:%M:%S" for d in DATE_FORMATS), "%Y%m%dT%H%M%SZ", "epoch_seconds", "epoch_millis")
+
+Bound = Annotated[
+    str | None,
+    BeforeValidator(
+        lambda v: v if v is None or isinstance(v, bool) else str(v), json_schema_input_type=str | float | None
+    ),
+]
+
+
+class ColumnSettings(Strict):
+    """What may be said of a column beside its name. A bare type stands for these settings."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"source": "field"}
+
+    type: str = "string"
+    """``string`` (default), ``int``, ``bigint``, ``decimal(p,s)``, ``double``, ``boolean``, ``date`` or
+    ``timestamp``."""
+    field: str | None = None
+    """The name that the files have for the column, where it differs."""
+    required: bool = False
+    """Whether a row without a value is quarantined."""
+    allowed: tuple[str, ...] = ()
+    """The only values that are taken, as the files write them; by default any."""
+    pattern: str | None = None
+    """A regular expression that the whole value must match."""
+    min: Bound = None
+    """The least value that is taken, written as the files write it."""
+    max: Bound = None
+    """The greatest value that is taken, written as the files write it."""
+    formats: tuple[str, ...] = ()
+    """Spellings of dates and timestamps beyond ISO 8601, as strptime patterns such as ``%d.%m.%Y``; a timestamp may be
+    ``epoch_seconds`` or ``epoch_millis``."""
+    decimal_comma: bool = False
+    """Whether numbers are written with a decimal comma."""
+    true_values: tuple[str, ...] = ("true", "True", "TRUE", "1")
+    """Spellings of a boolean that mean yes."""
+    false_values: tuple[str, ...] = ("false", "False", "FALSE", "0")
+    """Spellings of a boolean that mean no."""
+    pii: Annotated[Pii | None, BeforeValidator(as_pii, json_schema_input_type=Pii | PiiKind | None)] = None
+    """That the column is personal data: its kind, or its kind and the forms in which it may be stored."""
+    drop: bool = False
+    """Whether the column is checked but not stored."""
+    expression: str | None = None
+    """Spark SQL that computes the column from other columns; it is then not read from the files. It is as personal as
+    what it reads: without ``pii`` of its own it has theirs, and reading what is dropped it must have some."""
+    comment: str = ""
+    """What the column means; the table shows it."""
+    optional: bool = False
+    """For csv with a header and for parquet: whether files may lack the column, as those do that were written before it
+    was added or after it was dropped."""
+    default: Bound = None
+    """The value of rows in files that lack an ``optional`` column, written as the files write it; by default none."""
+
+    @field_validator("type")
+    @classmethod
+    def _known_type(cls, text: str) -> str:
+        parse_type(text)
+        return text
+
+    @field_validator("allowed", "true_values", "false_values", mode="before")
+    @classmethod
+    def _texts(cls, values: Any) -> Any:
+        for value in values if isinstance(values, list) else ():
+            if not isinstance(value, str):
+                raise ValueError(f"{value!r} is not text in YAML: put it in quotes (NO, ON and 1 lose their spelling)")
+        return values
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            try:
+                re.compile(pattern)
+            except re.error as e:
+                raise ValueError(f"pattern {pattern!r} is not a regular expression: {e}") from e
+        return pattern
+
+
+class Column(ColumnSettings):
+    """One declared column: its name in the table, and its settings."""
+
+    name: str
+    """The column's name in the table: lower-case letters, digits and ``_``."""
+    unless: str | None = None
+    """Spark SQL over columns of the files that are always judged, true of rows in which this one is not: there a value
+    that breaks the contract becomes no value. The platform sets it."""
+    identifies: bool = False
+    """Whether rows are told apart by the value, as by those of ``key``: an instant that is finer than a microsecond is
+    then a bad value, and -0.0 is 0.0. The platform sets it."""
+
+    @field_validator("name")
+    @classmethod
+    def _catalog_name(cls, name: str) -> str:
+        if not IDENTIFIER.fullmatch(name):
+            raise ValueError(
+                f"{name!r} is not a catalog name (lower-case letters, digits and _); give the file's spelling as field"
+            )
+        if name in _RESERVED:
+            raise ValueError(f"{name!r} is a name the platform adds itself; choose another and give it as field")
+        return name
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        if self.pii_problem:
+            raise ValueError(f"column {self.name}: {self.pii_problem}")
+        if self.expression and (self.field or self.required):
+            raise ValueError(f"column {self.name}: an expression is computed, so field and required do not apply")
+        known = {"date": DATE_FORMATS, "timestamp": TIMESTAMP_FORMATS}.get(self.data_type.name, ())
+        for unknown in set(self.formats) - set(known):
+            raise ValueError(
+                f"column {self.name}: format {unknown!r} is not one for {self.type}: {', '.join(known) or 'none'}"
+            )
+        if self.decimal_comma and not self.data_type.is_number:
+            raise ValueError(f"column {self.name}: decimal_comma is for numbers")
+        if self.optional and (self.expression or self.required):
+            raise ValueError(f"column {self.name}: optional is for a column of the files that may be without a value")
+        if self.default is not None and not self.optional:
+            raise ValueError(f"column {self.name}: default is for files that lack the column; set optional: true, too")
+        if (self.min or self.max) and self.data_type.name in ("string", "boolean"):
+            raise ValueError(f"column {self.name}: min and max need a number, date or timestamp")
+        return self
+
+    @property
+    def pii_problem(self) -> str:
+        """Why the column cannot be personal data as it says; "" where it can, or is none."""
+        if self.pii is None or self.data_type.name == "string":
+            return ""
+        if self.expression and self.pii.treatment in ((Treatment.CLEAR,), (Treatment.DROP,)):
+            return ""
+        return f"personal data is text; type must be string, not {self.type}" + (
+            ", or its pii say treatment clear or drop" if self.expression else ""
+        )
+
+    @property
+    def data_type(self) -> DataType:
+        return parse_type(self.type)
+
+    @property
+    def field_name(self) -> str:
+        """The name the files use."""
+        return self.field or self.name
+
+
+def _columns(value: Any) -> Any:
+    """YAML writes columns as a mapping of name to type or settings; order is kept."""
+    if value in ({}, [], ()):
+        raise ValueError("declare at least one column")
+    if not isinstance(value, dict):
+        return value
+    return [_column(name, spec) for name, spec in value.items()]
+
+
+def _column(name: Any, settings: Any) -> Any:
+    if settings is None or isinstance(settings, str):
+        return {"name": name, "type": settings or "string"}
+    if not isinstance(settings, dict):
+        return settings
+    if "name" in settings:
+        raise ValueError(f"column {name}: its name is what stands before the colon; the files' spelling goes to field")
+    for setting in ("unless", "identifies"):
+        if setting in settings:
+            raise ValueError(f"column {name}: {setting} is set by the platform; leave it out")
+    return {"name": name, **settings}
+
+
+Columns = Annotated[
+    tuple[Column, ...],
+    BeforeValidator(_columns, json_schema_input_type=dict[str, ColumnSettings | str | None]),
+    AfterValidator(with_inherited),
+]
