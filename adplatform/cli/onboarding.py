@@ -1,11 +1,13 @@
 """The page a partner gets: everything it must know to deliver, taken from the declared source."""
 
 import base64
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from hashlib import sha256
 
+from adplatform.cli.example_file import example_text
 from adplatform.contracts.column import Column
 from adplatform.contracts.feed import Arrival, Pgp
 from adplatform.contracts.file_format import FileFormat
@@ -91,13 +93,20 @@ def _feed(flow: FeedFlow, sftp: SftpAccess | None) -> Iterator[str]:
         yield feed.description
         yield ""
     for where in _places(flow, sftp):
-        yield f"- **Where**: {where}; dates are UTC calendar days"
+        yield f"- **Where**: {where}; {_day(flow)}"
     yield f"- **When**: {_when(feed.arrival)}"
     yield f"- **Complete**: {_complete(feed.arrival)}"
     yield f"- **Format**: {_format(feed.format)}"
     yield f"- **Encryption**: {_encryption(feed.pgp, 'TLS and KMS' if sftp is None else 'SFTP')}"
     yield "- **Corrections**: send a file again under its name, or one more for its date; the date is published anew"
     yield ""
+    if example := example_text(flow, EXAMPLE):
+        yield "Before it is compressed or encrypted, a file looks like this:"
+        yield ""
+        yield "```"
+        yield from example.splitlines()
+        yield "```"
+        yield ""
     yield "| column | type | required | rules |"
     yield "|---|---|---|---|"
     for column in feed.read_columns:
@@ -107,27 +116,54 @@ def _feed(flow: FeedFlow, sftp: SftpAccess | None) -> Iterator[str]:
 
 def _places(flow: FeedFlow, sftp: SftpAccess | None) -> Iterator[str]:
     if sftp is None:
-        yield f"`{flow.layout.template}`, for example `{_example(flow)}`"
+        yield f"`{_as_written(flow.layout.template)}`, for example `{_example(flow)}`"
         return
     for user, folder in sftp.users:
         if template := seen_at(flow, folder):
             example = f"/{_example(flow).removeprefix(folder)}"
             whose = f" as `{user.name}`" if len(sftp.users) > 1 else ""
-            yield f"`{template}`{whose}, for example `{example}`"
+            yield f"`{_as_written(template)}`{whose}, for example `{example}`"
+
+
+_SPELLED = {"%Y": "YYYY", "%y": "YY", "%m": "MM", "%d": "DD", "%j": "DDD"}
+
+
+def _as_written(template: str) -> str:
+    """A landing template as a sender would write it down: ``dt=YYYY-MM-DD/<file name>``."""
+
+    def spelled(found: re.Match[str]) -> str:
+        return re.sub("%[A-Za-z]", lambda part: _SPELLED[part[0]], found[1] or "%Y-%m-%d")
+
+    named = re.sub(r"\{date(?::([^}]+))?\}", spelled, template).replace("{file}", "<file name>")
+    return named.replace("*", "<any text>")
+
+
+def _day(flow: FeedFlow) -> str:
+    if "{date" in flow.layout.template:
+        return "dates are UTC calendar days"
+    return "a file belongs to the UTC day on which you send it, whatever its name says"
+
+
+def _length(value: timedelta) -> str:
+    """``9 hours``, ``1 day and 12 hours``."""
+    left, said = int(value.total_seconds()), []
+    for unit, seconds in (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        count, left = divmod(left, seconds)
+        if count:
+            said.append(f"{count} {unit}{'s' if count > 1 else ''}")
+    return " and ".join(said) or "0 seconds"
 
 
 def _example(flow: FeedFlow) -> str:
     extension = {"csv": ".csv", "ndjson": ".json", "json": ".json", "parquet": ".parquet"}[flow.feed.format.kind]
-    template = flow.layout.template.replace("*", "1")
-    return template if "{file}" not in template else flow.layout.key(
-        EXAMPLE, f"{flow.feed.name}{extension}{'.pgp' if flow.feed.pgp else ''}"
-    )  # fmt: skip
+    file = f"{flow.feed.name}{extension}{'.pgp' if flow.feed.pgp else ''}"
+    return flow.layout.dated(EXAMPLE).replace("{file}", file).replace("*", "1")
 
 
 def _when(arrival: Arrival) -> str:
     if arrival.deadline is None:
         return "any time"
-    return f"at the latest {arrival.deadline} after the end of the date (UTC); we are alerted when it is late"
+    return f"at the latest {_length(arrival.deadline)} after the end of the date (UTC); we are alerted when it is late"
 
 
 def _complete(arrival: Arrival) -> str:
@@ -142,7 +178,7 @@ def _complete(arrival: Arrival) -> str:
         case "count":
             return f"{arrival.expected_files} files per date"
         case _:
-            return f"when no file has come for {arrival.quiet_period}"
+            return f"when no file has come for {_length(arrival.quiet_period)}"
 
 
 def _format(file_format: FileFormat) -> str:

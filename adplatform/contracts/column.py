@@ -57,7 +57,7 @@ class ColumnSettings(Strict):
     """Spellings of dates and timestamps beyond ISO 8601, as strptime patterns such as ``%d.%m.%Y``; a timestamp may be
     ``epoch_seconds`` or ``epoch_millis``."""
     decimal_comma: bool = False
-    """Whether numbers are written with a decimal comma."""
+    """Whether numbers are written with a decimal comma, as ``9,90``; a point is then no decimal mark."""
     true_values: tuple[str, ...] = ("true", "True", "TRUE", "1")
     """Spellings of a boolean that mean yes."""
     false_values: tuple[str, ...] = ("false", "False", "FALSE", "0")

@@ -82,11 +82,12 @@ class Pgp(Strict):
     """How a sender encrypts. Keys are named here and fetched from Secrets Manager when a run needs them."""
 
     private_keys: tuple[str, ...] = Field(min_length=1)
-    """Secrets with our private keys; several while a sender moves to a new one."""
+    """Secrets with our private keys; several while a sender moves to a new one. Each holds one key as
+    ``gpg --armor --export-secret-keys`` writes it, or JSON, ``{"key": ..., "passphrase": ...}``."""
     signers: tuple[Annotated[str, Field(pattern=r"^[0-9A-F]{40}$")], ...] = ()
     """Full fingerprints (40 hexadecimal digits) of the keys that may sign; by default those in ``signer_keys``."""
     signer_keys: tuple[str, ...] = ()
-    """Secrets with the sender's public keys."""
+    """Secrets with the sender's public keys, each as ``gpg --armor --export`` writes it."""
     allow_unsigned: bool = False
     """Whether unsigned files are taken; a signature that is there must be good all the same."""
 
@@ -109,7 +110,7 @@ class Feed(Contract):
     """The first delivery date; files of earlier dates are refused."""
     landing: str = "{feed}/dt={date}/{file}"
     """Where files lie below the source's own prefix, made of ``{feed}``, ``{date}`` (or ``{date:%Y%m%d}``), ``{file}``
-    and ``*``."""
+    and ``*``. Without ``{date}`` a file belongs to the day (UTC) of its upload."""
     arrival: Arrival = Arrival()
     """When a delivery is complete, when it is due, and how late or early it may come."""
     schedule: Cron | None = None

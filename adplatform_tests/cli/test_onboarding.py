@@ -1,5 +1,6 @@
 """The page that a partner gets."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def test_who_uploads_is_told_host_user_keys_and_paths() -> None:
         "`s-1.server.transfer.eu-west-1.amazonaws.com`, port 22",
         "`SHA256:host`",
         f"`acme` may upload, list, read, rename and delete; it logs in with `{FINGERPRINT}`",
-        "`/orders/dt={date}/{file}`, for example `/orders/dt=2026-03-14/orders.csv`",
+        "`/orders/dt=YYYY-MM-DD/<file name>`, for example `/orders/dt=2026-03-14/orders.csv`",
         "rename it; such names are not read",
         "none beside SFTP",
         "a client may ask to keep them",
@@ -62,8 +63,8 @@ def test_each_user_is_told_its_own_paths() -> None:
         {"name": "other", "keys": [KEY], "folder": "invoices"},
     ]
     found = page(users=users)
-    assert "`/dt={date}/{file}` as `acme`, for example `/dt=2026-03-14/orders.csv`" in found
-    assert "`/orders/dt={date}/{file}` as `drop`" in found
+    assert "`/dt=YYYY-MM-DD/<file name>` as `acme`, for example `/dt=2026-03-14/orders.csv`" in found
+    assert "`/orders/dt=YYYY-MM-DD/<file name>` as `drop`" in found
     assert "as `other`" not in found
     assert "`drop` may upload, and nothing else" in found
     assert "you receive it when the server is there" in found
@@ -80,3 +81,63 @@ def test_sources_that_share_a_server_are_validated_together() -> None:
     assert disagreements([uploads(), FileSource.model_validate({"source": "x", "feeds": [FEED]})]) == []
     [said] = disagreements([uploads(), other])
     assert "`set_stat` of it differs" in said
+
+
+def pushed(**feed: Any) -> str:
+    declared = FileSource.model_validate({"source": "acme", "feeds": [{**FEED, **feed}]})
+    return onboarding_page(pushed_files(declared, SETTINGS).source)
+
+
+def test_paths_and_times_are_written_as_people_write_them() -> None:
+    found = pushed(landing="in/*/{date:%d%m%y}_{file}", arrival={"deadline": "36h", "quiet_period": "90s"})
+    assert "`landing/acme/in/<any text>/DDMMYY_<file name>`, for example `landing/acme/in/1/140326_orders.csv`" in found
+    assert "1 day and 12 hours after the end of the date" in found
+    assert "no file has come for 1 minute and 30 seconds" in found
+    assert "{" not in found
+
+
+def test_a_partner_learns_that_the_day_of_sending_counts_where_no_name_has_a_date() -> None:
+    assert "belongs to the UTC day on which you send it" in pushed(landing="inbound/{file}")
+    assert "belongs to the UTC day" not in pushed()
+
+
+EVERYTHING = {
+    "id": {"type": "bigint", "required": True},
+    "Cost": {"type": "decimal(4,4)"},
+    "price": {"type": "decimal(9,2)", "decimal_comma": True, "min": "10,5"},
+    "share": "double",
+    "kind": {"allowed": ["a;b", "c"]},
+    "email": {"pii": "email"},
+    "mobile": {"pii": "phone"},
+    "day": {"type": "date", "formats": ["%d.%m.%Y"]},
+    "at": "timestamp",
+    "sold": {"type": "boolean", "true_values": ["ja"], "false_values": ["nein"]},
+    "country": {"pattern": "[A-Z]{2}"},
+}
+
+
+def columns(**more: Any) -> dict[str, Any]:
+    return {name.lower(): {"field": name, **spec} if name != name.lower() else spec for name, spec in more.items()}
+
+
+def test_the_page_has_a_file_that_the_feed_takes() -> None:
+    found = pushed(columns=columns(**EVERYTHING), format={"delimiter": ";"})
+    example = found.split("```")[1].strip().splitlines()
+    assert example[0] == "id;Cost;price;share;kind;email;mobile;day;at;sold;country"
+    first = '1;0.0001;10,5;0.5;"a;b";jane@example.com;+442079460958;2026-03-14;2026-03-14T09:30:00Z;ja;'
+    assert example[1:] == [first]
+
+
+def test_a_row_that_would_not_be_taken_is_not_shown() -> None:
+    taken = {"id": {"type": "bigint", "required": True}}
+    refused = {"id": {"required": True, "pattern": "[A-Z]{3}-[0-9]+"}}
+    assert pushed(columns=taken).split("```")[1].split() == ["id", "1"]
+    assert pushed(columns=refused).split("```")[1].split() == ["id"]
+    assert "```" not in pushed(columns=refused, format={"header": False})
+
+
+def test_members_within_others_are_shown_as_such() -> None:
+    nested = {"id": {"type": "int", "field": "campaign.id"}, "cost": {"type": "int", "field": "campaign.cost"}}
+    found = pushed(columns=nested, format={"kind": "json", "records": "data.rows"})
+    assert json.loads(found.split("```")[1]) == {"data": {"rows": [{"campaign": {"id": "1", "cost": "1"}}]}}
+    assert "```" not in pushed(columns=nested, format={"kind": "parquet"})
