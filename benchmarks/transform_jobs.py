@@ -24,6 +24,7 @@ SECRET = transform_by_hand.SECRET[:32]
 
 def ours(source: Path, output: Path, memory_limit: str = "8GB") -> dict[str, int]:
     from adplatform.transform.duckdb_engine import EngineLimits, transform  # noqa: PLC0415
+    from adplatform.transform.rejects import SWALLOWED  # noqa: PLC0415
 
     limits = EngineLimits(memory_limit, threads=2, temp_directory=output / "spill")
     staged = transform(
@@ -34,7 +35,8 @@ def ours(source: Path, output: Path, memory_limit: str = "8GB") -> dict[str, int
         output,
         limits,
     )
-    return found(output, staged.rows_in, staged.quarantined)
+    swallowed = staged.reasons.get(SWALLOWED, 0)
+    return found(output, staged.rows_in - swallowed, staged.quarantined - swallowed)
 
 
 def by_hand(source: Path, output: Path, memory_limit: str = "8GB") -> dict[str, int]:
