@@ -88,6 +88,8 @@ def check_file(feed: FeedName, file: Annotated[Path, typer.Argument(exists=True,
     for reason, count in staged.reasons.items():
         table.add_row(f"quarantined: {reason}", str(count))
     console.print(table)
+    for withheld in staged.withheld:
+        console.print(str(withheld), highlight=False, soft_wrap=True, markup=False)
     if staged.quarantined:
         raise typer.Exit(1)
 

@@ -61,6 +61,10 @@ class Contract(Strict):
     table as text, ``quarantine`` puts the file aside and goes on without it. An added column is called as the file
     says, in lower case and with ``_`` for all but a to z and 0 to 9; where that is no name of its own, the file is
     refused."""
+    undeclared_personal: Literal["quarantine", "clear"] = "quarantine"
+    """For ``schema_policy: evolve``: what becomes of a column that nobody declared and that holds e-mail addresses or
+    phone numbers in a file. ``quarantine`` (default) keeps its values of that file out of the table, with a warning
+    that says what to declare; ``clear`` stores them as they are."""
     row_checks: tuple[RowCheck, ...] = ()
     """Conditions that every row must meet."""
     bounds: Bounds = Bounds()

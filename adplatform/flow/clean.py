@@ -262,7 +262,8 @@ def publish_version(
         first=first,
     )
     hidden = "" if published.result is not Result.SUPERSEDED else _not_shown(flow, table, day, version, published)
-    note = "; ".join(filter(None, (hidden, said_of(transformed.outcomes))))
+    withheld = listed(map(str, staged.withheld), separator="; ")
+    note = "; ".join(filter(None, (hidden, said_of(transformed.outcomes), withheld)))
     shown = with_details(services.store, flow.name, counted, published.locations, staged.reasons)
     done = replace(shown, note=note, files=published.files if len(published.files) <= _MOST_FILES else {})
     return done if services.ledger.publications.note(flow.name, done) else None

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 else:
     pq = Late("pyarrow.parquet")
 
-_READING = "3"
+_READING = "4"
 """Changes when the same files would be read differently by the same declaration."""
 
 

@@ -11,6 +11,7 @@ from adplatform.platform.heeding import heeding
 from adplatform.platform.late import Late
 from adplatform.privacy import masks
 from adplatform.privacy.outputs import pii_outputs
+from adplatform.privacy.recognised import holds_email
 from adplatform.privacy.rules import Form
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ else:
 
 _SHAPES: Mapping[Form, str] = {"digest": "[0-9a-f]{64}", "masked": masks.SHAPE}
 _FILES = "read_parquet(?, union_by_name = true, hive_partitioning = false)"
-_EMAIL_WITHIN = r"[0-9A-Za-z._%+-]+@[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*\.[A-Za-z]{2,24}"
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,7 @@ def scan_for_leaks(parquet: Sequence[Path], contract: Contract, memory_limit: st
         }
         undeclared = [name for name, type_ in types.items() if name not in outputs and "VARCHAR" in type_]
         conditions = {name: f"NOT regexp_full_match({_text(name)}, '{shape}')" for name, shape in shapes.items()}
-        conditions |= {
-            name: f"contains({_text(name)}, '@') AND regexp_matches({_text(name)}, '{_EMAIL_WITHIN}')"
-            for name in undeclared
-        }
+        conditions |= {name: holds_email(_text(name)) for name in undeclared}
         counts = _count_rows(con, parquet, conditions)
     forbidden = _forbidden_names(contract) - outputs.keys()
     misshapen = [Leak(name, f"is not a {outputs[name].form} value", counts[name]) for name in shapes if counts[name]]

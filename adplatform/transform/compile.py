@@ -9,8 +9,9 @@ relations, which the engine provides under these names:
 * ``files``: ``_file`` and ``_origin``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from adplatform.contracts.column import DELIVERY_DATE, PREVIOUS_KEY_ID, Column
@@ -61,11 +62,13 @@ def compile_contract(
     key_id: str | None = None,
     carried: tuple[str, ...] = ("_file",),
     previous_key_id: str | None = None,
+    kept_out: Mapping[str, Sequence[int]] = MappingProxyType({}),
 ) -> Statements:
     """The statements of a contract.
 
     ``key_id`` names the hashing key and is stored beside what it hashed; with ``previous_key_id`` each digest has one
-    under the key before beside it. ``carried`` are the columns of ``raw`` that ``validate`` hands on.
+    under the key before beside it. ``carried`` are the columns of ``raw`` that ``validate`` hands on. ``kept_out`` are
+    the files of which no value of a column is stored, by the column.
 
     Raises:
         PermanentFailure: an expression, pattern or bound that cannot be computed alike on every engine.
@@ -81,7 +84,7 @@ def compile_contract(
             f"select _file, string_split(_reasons, '{SEPARATOR}') as reasons, _fields as fields"
             " from validated where _reasons <> ''"
         ),
-        clean=_clean(contract, key_id, previous_key_id),
+        clean=_clean(contract, key_id, previous_key_id, kept_out),
         key=tuple(_key_expression(contract.column(name)) for name in contract.key),
         latest_first=", ".join(
             (*(f"{identifier(name)} desc nulls last" for name in contract.latest_by), "_file desc", "_row desc")
@@ -307,9 +310,14 @@ def _value_faults(column: Column, value: str) -> Iterator[tuple[str, str]]:
         yield f"{value} > {rules.bound(column, 'max', column.max)}", f"above_max:{name}"
 
 
-def _clean(contract: Contract, key_id: str | None, previous_key_id: str | None) -> str:
+def _clean(
+    contract: Contract, key_id: str | None, previous_key_id: str | None, kept_out: Mapping[str, Sequence[int]]
+) -> str:
     outputs = _outputs(contract, previous_key_id is not None)
-    columns = [f"{expression} as {identifier(output.name)}" for expression, output in outputs]
+    columns = [
+        f"{_without(expression, kept_out.get(output.name, ()))} as {identifier(output.name)}"
+        for expression, output in outputs
+    ]
     columns.append('_origin as "_source_file"')
     if contract.needs_key:
         columns.append(f'{literal(key_id or "")} as "_pii_key_id"')
@@ -319,6 +327,10 @@ def _clean(contract: Contract, key_id: str | None, previous_key_id: str | None) 
     if partition:
         columns.append(identifier(partition.name))
     return f"select {', '.join(columns)} from latest join files using (_file)"
+
+
+def _without(expression: str, files: Sequence[int]) -> str:
+    return f"case when _file not in ({', '.join(map(str, files))}) then {expression} end" if files else expression
 
 
 def _key_expression(column: Column) -> str:

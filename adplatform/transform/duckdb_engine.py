@@ -7,7 +7,7 @@ spills what exceeds it to ``temp_directory``. The order of the input is kept, so
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,13 +24,14 @@ from adplatform.privacy.keys import HashKey
 from adplatform.transform.compile import Statements, compile_contract, output_columns, partition_column
 from adplatform.transform.exhaustion import is_of_disk, ran_out
 from adplatform.transform.json_lines import read_json_lines
-from adplatform.transform.layouts import refuse_unread
+from adplatform.transform.layouts import Accepted, refuse_unread
 from adplatform.transform.line_count import Lines, count_lines
 from adplatform.transform.long_records import refuse_long_records
 from adplatform.transform.parquet import read_parquet
 from adplatform.transform.readers import read_delimited
 from adplatform.transform.rejects import Reject
 from adplatform.transform.rules import identifier, literal
+from adplatform.transform.undeclared import KeptOut, census, kept_out
 from adplatform.transform.values import FileCount, Staged, StagedFile
 
 if TYPE_CHECKING:
@@ -112,6 +113,12 @@ def transform(
         rejects = reading.rejects()
         lines = count_lines(con, accepted.contract, read, rejects) if contract.format.kind == "csv" else Lines()
         rejects += lines.lost
+        out = _kept_out(con, accepted)
+        if out.withheld:
+            clean = compile_contract(
+                out.contract, key.id if key else None, previous_key_id=previous_id, kept_out=out.files
+            ).clean
+            statements = replace(statements, clean=clean)
         _keep_latest(con, statements)
         staged = _write_clean(con, contract, statements, delivery_date, work / "clean")
         quarantine = _write_quarantine(con, statements, rejects, work / "quarantine.parquet")
@@ -119,13 +126,14 @@ def transform(
         if contract.format.kind == "csv":
             refuse_unread(contract, [file for file, count in zip(read, counts, strict=True) if not count.rows_in])
         return Staged(
-            columns=output_columns(accepted.contract, previous=previous is not None),
+            columns=output_columns(out.contract, previous=previous is not None),
             files=staged,
             quarantine=quarantine,
             counts=counts,
             reasons=_reasons(con, quarantine),
             refused=accepted.refused,
             line_breaks=lines.breaks,
+            withheld=out.withheld,
         )
 
 
@@ -194,6 +202,14 @@ def _validate(con: "duckdb.DuckDBPyConnection", statements: Statements, files: S
     con.register("files", origins)
     con.execute(f"create temp table validated_rows as {statements.validate}")
     con.execute("create temp view validated as select rowid as _row, * from validated_rows")
+
+
+def _kept_out(con: "duckdb.DuckDBPyConnection", accepted: Accepted) -> KeptOut:
+    contract, undeclared = accepted.contract, accepted.undeclared
+    if not undeclared or contract.undeclared_personal == "clear":
+        return KeptOut(contract, {}, ())
+    counted = con.execute(census(contract, undeclared, "validated_rows", typed=True)).fetchall()
+    return kept_out(contract, undeclared, counted)
 
 
 def _keep_latest(con: "duckdb.DuckDBPyConnection", statements: Statements) -> None:

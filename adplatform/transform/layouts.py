@@ -8,7 +8,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from adplatform.contracts.column import DELIVERY_DATE, IDENTIFIER, MOST_CHARACTERS, SYSTEM_COLUMNS, Column
@@ -51,6 +51,8 @@ class Accepted:
     contract: Contract
     layouts: tuple[Layout, ...]
     refused: tuple[RefusedFile, ...]
+    undeclared: Mapping[str, str] = field(default_factory=dict)
+    """What each of those columns may be called before anybody, by its name."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def accept(
     taken = _taken(contract, reserved)
     names = {column.field_name: column.name for column in contract.read_columns}
     extra: dict[str, Column] = {}
+    called: dict[str, str] = {}
     refused: list[RefusedFile] = []
     grouped: dict[tuple[tuple[str, ...], Lines], list[InputFile]] = {}
     for file, header, lines in sorted(headers, key=lambda entry: entry[0].ordinal):
@@ -130,11 +133,12 @@ def accept(
         for name in undeclared:
             if name not in extra:
                 extra[name] = _evolved(extra, taken, file, header, name)
+                called[extra[name].name] = _called(contract.format, header, name)
         columns = tuple(names.get(name) or extra[name].name for name in header)
         grouped.setdefault((columns, lines), []).append(file)
     layouts = tuple(Layout(columns, tuple(files), lines) for (columns, lines), files in grouped.items())
     evolved = contract.model_copy(update={"columns": (*contract.columns, *extra.values())}) if extra else contract
-    return Accepted(evolved, layouts, tuple(refused))
+    return Accepted(evolved, layouts, tuple(refused), called)
 
 
 def accept_delimited(contract: Contract, files: Sequence[InputFile], reserved: Iterable[str] = ()) -> Accepted:
@@ -240,6 +244,12 @@ def _shown(header: Sequence[str], undeclared: Iterable[str]) -> str:
     hidden = [str(header.index(name) + 1) for name in undeclared if name not in plain]
     places = [f"number {listed(hidden)} (not shown, as it may be a value)"] if hidden else []
     return ", ".join([*([_listed(plain)] if plain else []), *places])
+
+
+def _called(fmt: FileFormat, header: Sequence[str], name: str) -> str:
+    """The same of one; members of JSON may stand within others."""
+    parts = name.split(".") if fmt.kind in ("json", "ndjson") else [name]
+    return _listed([name]) if all(map(_is_plain, parts)) else _shown(header, [name])
 
 
 def _listed(names: Iterable[str]) -> str:

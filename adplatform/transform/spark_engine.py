@@ -5,6 +5,7 @@ Runs on any Spark session, Connect or classic (Glue, EMR Serverless, Sail); noth
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from adplatform.contracts.model import Contract
@@ -15,7 +16,8 @@ from adplatform.privacy.spark import KeyLoader
 from adplatform.transform.compile import Statements, compile_contract, partition_column
 from adplatform.transform.dialect import to_spark
 from adplatform.transform.rejects import SWALLOWED, too_many_lines
-from adplatform.transform.values import FileCount
+from adplatform.transform.undeclared import KeptOut, census, kept_out
+from adplatform.transform.values import FileCount, Withheld
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -42,6 +44,8 @@ class SparkResult:
 
     clean: "DataFrame"
     quarantine: "DataFrame"
+    withheld: tuple[Withheld, ...] = ()
+    """The undeclared columns of which values are not stored."""
 
 
 def transform(
@@ -53,13 +57,15 @@ def transform(
     load_key: KeyLoader | None = None,
     previous: HashKey | None = None,
     load_previous: KeyLoader | None = None,
+    undeclared: Mapping[str, str] = MappingProxyType({}),
 ) -> SparkResult:
     """The clean and the quarantined rows, to be computed when they are written.
 
     ``raw`` has each read column as text under its contract name, ``_file`` (a key of ``origins``), ``_row`` (grows
     along each file) and ``_corrupt_record`` (the text of a record that could not be split, its columns then NULL).
     ``load_key`` lets Python workers in other processes have the key. With ``previous`` the digests under that key stand
-    beside those under ``key``.
+    beside those under ``key``. ``undeclared`` are the columns that ``schema_policy: evolve`` took in, with what each
+    may be called.
 
     Raises:
         PermanentFailure: the contract cannot be computed, or needs a key that is not there.
@@ -71,8 +77,9 @@ def transform(
     if any(True for _ in contract.pii_columns()):
         privacy.register(spark, key, load_key, previous, load_previous)
     key_id, previous_id = key.id if key else None, previous.id if previous else None
-    statements = compile_contract(contract, key_id, ("_file", "_row"), previous_id)
     raw.createOrReplaceTempView("received")
+    out = _kept_out(spark, contract, undeclared)
+    statements = compile_contract(out.contract, key_id, ("_file", "_row"), previous_id, out.files)
     spark.sql(_SWALLOWED_LINES).createOrReplaceTempView("swallowed")
     spark.createDataFrame(list(origins.items()), "_file int, _origin string").createOrReplaceTempView("files")
     views = {
@@ -82,7 +89,17 @@ def transform(
     }
     for name, sql in views.items():
         spark.sql(to_spark(sql)).createOrReplaceTempView(name)
-    return SparkResult(spark.sql(to_spark(statements.clean)), spark.sql(to_spark(_quarantine(statements))))
+    clean, quarantine = (spark.sql(to_spark(sql)) for sql in (statements.clean, _quarantine(statements)))
+    return SparkResult(clean, quarantine, out.withheld)
+
+
+def _kept_out(spark: "SparkSession", contract: Contract, undeclared: Mapping[str, str]) -> KeptOut:
+    if not undeclared or contract.undeclared_personal == "clear":
+        return KeptOut(contract, {}, ())
+    readable = "(select * from received where _corrupt_record is null)"
+    return kept_out(
+        contract, undeclared, spark.sql(to_spark(census(contract, undeclared, readable, typed=False))).collect()
+    )
 
 
 def _latest(statements: Statements) -> str:

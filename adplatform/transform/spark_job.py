@@ -1,12 +1,13 @@
 """The script that Glue or EMR Serverless runs for a delivery that outgrows one machine.
 
-It stages ``clean/``, ``quarantine/`` and ``counts/`` below ``--output``, an empty prefix; publishing is the caller's,
+It stages ``clean/``, ``quarantine/`` and ``counts/`` below ``--output``, an empty prefix, and where values of
+undeclared columns are kept out ``withheld/``, which says of what; publishing is the caller's,
 as it is for the embedded engine. pyspark comes with the service, so it is imported when the script runs.
 """
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial, reduce
 from pathlib import Path
@@ -109,10 +110,16 @@ def run(
     origins = {file.ordinal: file.origin for file in files}
     raw = spark.read.parquet(f"{output}/received")
     keys = (key, load_key, previous, load_previous)
-    result = spark_engine.transform(spark, accepted.contract, raw, origins, *keys)
+    result = spark_engine.transform(spark, accepted.contract, raw, origins, *keys, undeclared=accepted.undeclared)
     counts = spark_engine.stage(spark, accepted.contract, result, output)
-    rows = [json.dumps(asdict(count)) for count in counts]
-    spark.createDataFrame([(row,) for row in rows], "value string").coalesce(1).write.text(f"{output}/counts")
+    _write(spark, map(asdict, counts), f"{output}/counts")
+    if result.withheld:
+        _write(spark, map(asdict, result.withheld), f"{output}/withheld")
+
+
+def _write(spark: "SparkSession", documents: Iterable[Mapping[str, Any]], path: str) -> None:
+    rows = [(json.dumps(document),) for document in documents]
+    spark.createDataFrame(rows, "value string").coalesce(1).write.text(path)
 
 
 def _require_within(spark: "SparkSession", contract: Contract, path: str, budget: Budget) -> None:

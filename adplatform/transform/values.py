@@ -27,6 +27,25 @@ class FileCount:
 
 
 @dataclass(frozen=True)
+class Withheld:
+    """A column that nobody declared and of which values are not stored, because so many of them hold e-mail addresses
+    and phone numbers. ``column`` is what it may be called before anybody."""
+
+    column: str
+    emails: int
+    phones: int
+
+    def __str__(self) -> str:
+        held = ((self.emails, "an e-mail address"), (self.phones, "a phone number"))
+        counts = " and ".join(f"{what} in {count:,} {'row' if count == 1 else 'rows'}" for count, what in held if count)
+        kind = "email" if self.emails else "phone"
+        return (
+            f"undeclared column {self.column} has {counts} and is not stored; declare it with pii: {kind} or with "
+            "drop, or set undeclared_personal: clear"
+        )
+
+
+@dataclass(frozen=True)
 class OutputColumn:
     """One column of the clean table. ``sources`` are the contract columns it is made of; ``tags`` go to the catalog."""
 
@@ -66,7 +85,8 @@ class Staged:
     columns of ``QUARANTINE_COLUMNS``, None when every row was good; of the quarantined rows it lacks those that are
     ``forgotten``, because they were kept for long enough. ``reasons`` counts rows by reason; a row with two reasons
     counts in both. ``refused`` files have no counts: they belong in the quarantine as they are. ``line_breaks`` are the
-    line ends within values of the rows that were read from csv.
+    line ends within values of the rows that were read from csv. ``withheld`` are the undeclared columns of which values
+    are not stored, in the files that were read.
     """
 
     columns: tuple[OutputColumn, ...]
@@ -78,6 +98,7 @@ class Staged:
     carried: tuple[CarriedFile, ...] = ()
     forgotten: int = 0
     line_breaks: int = 0
+    withheld: tuple[Withheld, ...] = ()
 
     @property
     def carried_rows(self) -> int:

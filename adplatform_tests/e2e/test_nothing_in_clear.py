@@ -53,6 +53,7 @@ FEEDS = [
     feed("frozen"),
     feed("cased"),
     feed("evolving", schema_policy="evolve"),
+    feed("grown", schema_policy="evolve"),
     feed("aside", schema_policy="quarantine"),
     feed("zipped", format={"kind": "csv", "compression": "zip"}, bad_file="quarantine"),
     feed("lines", format={"kind": "ndjson"}, columns={**COLUMNS, "deep": {"field": "who.mail", "pii": "email"}}),
@@ -94,6 +95,10 @@ DELIVERED: dict[str, dict[str, bytes | str]] = {
     "frozen": {f"{NAME}.csv": f"id,email,amount,{VALUE}@head.example\n{ROW.strip()},{VALUE}\n"},
     "cased": {f"{NAME}.csv": f"{VALUE} Ann,{VALUE},Email\n{ROW}"},
     "evolving": {f"{NAME}.csv": f"id,email,amount,{VALUE}@head.example\n{ROW.strip()},{VALUE}\n"},
+    "grown": {
+        f"{NAME}.csv": f"id,email,amount,contact,note,n\n{ROW.strip()},{VALUE}@b.example,tell {VALUE}@c.example,7\n"
+        f"{VALUE},,1,{VALUE}@b.example,,\n"
+    },
     "aside": {f"{NAME}.csv": f"id,email,amount,{VALUE} {VALUE}\n{ROW.strip()},{VALUE}\n"},
     "zipped": {f"{NAME}.zip": zipped(a=GOOD, b=f"id,email\n1,{VALUE}\n")},
     "lines": {
@@ -110,7 +115,7 @@ DELIVERED: dict[str, dict[str, bytes | str]] = {
     "cipher": {f"{NAME}.csv.pgp": GOOD},
     "no_key": {f"{NAME}.csv.pgp": GOOD},
 }
-PUBLISHED = {"orders", "zipped", "lines"}
+PUBLISHED = {"orders", "zipped", "lines", "grown"}
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +176,7 @@ def test_the_deliveries_come_to_what_they_are_meant_to(delivered: tuple[Platform
     published = {name for name in DELIVERED if platform.delivery(name).state is DeliveryState.PUBLISHED}
     assert published >= PUBLISHED
     assert len(platform.query("select * from {orders}")) == 1
+    assert platform.query("select id, n from {grown}") == [(1, "7")]
     assert not published & {
         "frozen",
         "cased",

@@ -1,5 +1,6 @@
 """Broken rows leave the quarantine once the contract or the data is mended, and every row stays accounted for."""
 
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -79,6 +80,50 @@ def test_quarantined_rows_show_reasons_and_origin_but_no_personal_value(delivere
     assert row.fields == {"order_id": "2", "day": "99.99.9999", "email": "***"}
     revealed = {r.reasons: r for r in read_rows(store, entry.key, contract, reveal=True)}
     assert (revealed["bad_date:day",].fields or {})["email"] == "b@example.com"
+
+
+EVOLVING = {**STRICT, "columns": {"order_id": STRICT["columns"]["order_id"]}, "schema_policy": "evolve"}
+
+
+def test_an_undeclared_column_with_addresses_is_stored_once_it_is_declared_hashed(
+    services: Services, instance: dg.DagsterInstance
+) -> None:
+    platform = make_platform(services, {"source": "acme", "feeds": [EVOLVING]}, instance)
+    before = YESTERDAY - timedelta(days=1)
+    platform.put(f"orders/dt={before}/orders.csv", b"order_id,contact\n1,none\n")
+    platform.put(f"orders/dt={YESTERDAY}/orders.csv", b"order_id,contact,mail\n2,ann@example.com,bob@example.com\n")
+    assert all(result.success for result in platform.process())
+    assert platform.query("select order_id, contact from {orders} order by 1") == [(1, "none"), (2, None)]
+    assert "mail" not in clean_columns(platform)
+    row = services.ledger.publications.get("acme/orders", YESTERDAY, 1)
+    assert row is not None
+    assert "undeclared column 'contact' has an e-mail address in 1 row and is not stored" in row.note
+    [warning] = [
+        record.asset_check_evaluation
+        for run in instance.get_runs()
+        for record in instance.all_logs(run.run_id)
+        if (check := record.asset_check_evaluation)
+        and check.check_name == "suspected_personal_data"
+        and not check.passed
+    ]
+    assert warning is not None
+    assert warning.severity == dg.AssetCheckSeverity.WARN
+    assert "pii: email" in (warning.description or "")
+
+    declared = {**EVOLVING["columns"], **{name: {"pii": "email", "optional": True} for name in ("contact", "mail")}}
+    mended = make_platform(services, {"source": "acme", "feeds": [{**EVOLVING, "columns": declared}]}, instance)
+    try_again(services.ledger, mended.flow("orders"), YESTERDAY)
+    assert all(result.success for result in mended.process())
+    [(order, contact, mail)] = mended.query("select order_id, contact_lake, mail_lake from {orders} where order_id = 2")
+    assert order == 2
+    assert len(contact) == len(mail) == 64
+    assert contact != mail
+
+
+def clean_columns(platform: Platform) -> set[str]:
+    database, name = platform.table("orders").split(".")
+    table = platform.services.glue.get_table(DatabaseName=database, Name=name)["Table"]
+    return {column["Name"] for column in table["StorageDescriptor"]["Columns"]}
 
 
 def test_a_dropped_file_is_left_out_and_kept_in_the_archive(services: Services, instance: dg.DagsterInstance) -> None:

@@ -23,11 +23,14 @@ from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile
 from adplatform.files.input_file import InputFile
 from adplatform.privacy.keys import HashKey
+from adplatform.privacy.recognised import holds_digits, holds_email, holds_phone, is_like_phone
 from adplatform.privacy.scan import scan_for_leaks
 from adplatform.transform import spark_engine, spark_job
+from adplatform.transform.dialect import to_spark
 from adplatform.transform.duckdb_engine import EngineLimits
 from adplatform.transform.duckdb_engine import transform as duckdb_transform
 from adplatform.transform.readers import read_delimited
+from adplatform_tests.privacy import test_recognised as recognised
 from adplatform_tests.transform import oracle
 from adplatform_tests.transform.outcome import bad_values, comparable, counted, given, quarantine_rows
 from adplatform_tests.transform.test_expressions import COLUMNS, MEANINGS, RAW
@@ -110,6 +113,54 @@ def test_expressions_mean_on_spark_what_they_mean_on_duckdb(sail: SparkSession) 
     result = spark_engine.transform(sail, feed, raw, {0: "s3://raw/a.csv"}, None)
     [row] = result.clean.collect()
     assert [row[name] for name in computed] == [value for _, _, value in MEANINGS]
+
+
+def test_personal_data_is_recognised_on_spark_as_on_duckdb(sail: SparkSession) -> None:
+    texts = [text for of in vars(recognised).values() if isinstance(of, tuple) for text in of if isinstance(text, str)]
+    judged = ", ".join(
+        (
+            holds_email("v"),
+            holds_phone("v"),
+            is_like_phone("v", "contact"),
+            is_like_phone("v", "phone"),
+            holds_digits("v"),
+        )
+    )
+    query = f"select v, {judged} from texts"
+    sail.createDataFrame([(text,) for text in texts], "v string").createOrReplaceTempView("texts")
+    on_spark = {tuple(row) for row in sail.sql(to_spark(query)).collect()}
+    with duckdb.connect() as con:
+        con.register("texts", pa.table({"v": texts}))
+        assert on_spark == set(con.execute(query).fetchall())
+    assert len(on_spark) > 50
+
+
+def test_undeclared_columns_with_personal_data_are_kept_out_on_spark_as_on_duckdb(
+    tmp_path: Path, sail: SparkSession
+) -> None:
+    contract = Contract.model_validate({"columns": {"id": "int"}, "schema_policy": "evolve"})
+    files = []
+    for ordinal, text in enumerate(("id,note,mail\n1,a,\n", "id,note,mail\nx,b,\n2,a@b.de,ask c@d.de\n3,c,\n")):
+        (tmp_path / f"{ordinal}.csv").write_text(text, encoding="utf-8")
+        files.append(InputFile(tmp_path / f"{ordinal}.csv", f"file-{ordinal}", ordinal))
+    embedded = duckdb_transform(contract, files, date(2026, 3, 14), None, tmp_path / "work", EngineLimits("512MB"))
+    with duckdb.connect() as con:
+        reading = read_delimited(con, contract, files, tmp_path / "links")
+        split = "select *, row_number() over () as _row, null::varchar as _corrupt_record from raw"
+        con.execute(f"copy ({split}) to '{tmp_path}/raw.parquet' (format parquet)")
+    accepted = reading.accepted
+    frame = sail.read.parquet(f"{tmp_path}/raw.parquet")
+    origins = {file.ordinal: file.origin for file in files}
+
+    result = spark_engine.transform(sail, accepted.contract, frame, origins, None, undeclared=accepted.undeclared)
+
+    assert result.withheld == embedded.withheld
+    assert {each.column for each in result.withheld} == {"'note'", "'mail'"}
+    rows = result.clean.toArrow().to_pylist()
+    expected = [row for file in embedded.files for row in pq.read_table(file.path).to_pylist()]
+    assert comparable(rows) == comparable(expected)
+    assert [row["note"] for row in sorted(rows, key=lambda row: row["id"])] == ["a", None, None]
+    assert "mail" not in rows[0]
 
 
 def test_digests_under_the_previous_key_are_the_same_on_both_engines(tmp_path: Path, sail: SparkSession) -> None:

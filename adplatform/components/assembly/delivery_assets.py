@@ -73,7 +73,8 @@ AUDITS = {
     "manifest_rows": "Each file has the rows that the partner's manifest promises, where there is one.",
 }
 SUSPICION = {
-    "suspected_personal_data": "Columns that nobody declared as personal hold no e-mail addresses.",
+    "suspected_personal_data": "Columns that nobody declared as personal hold no e-mail addresses or phone "
+    "numbers, or are kept out of the table.",
     "one_hashing_key": "Personal columns are hashed with the same key as the rest of the lake.",
 }
 """What does not keep a delivery from being published."""

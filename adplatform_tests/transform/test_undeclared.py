@@ -1,0 +1,123 @@
+"""Personal data in columns that nobody declared, where the contract lets the schema evolve."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from adplatform.contracts.model import Contract
+from adplatform.files.input_file import InputFile
+from adplatform.files.unpack import unpack
+from adplatform.lake.audit import audit
+from adplatform.transform.duckdb_engine import EngineLimits, transform
+from adplatform.transform.values import Staged, Withheld
+from adplatform_tests.transform.outcome import quarantine_rows
+
+Row = Mapping[str, Any]
+MAIL, PHONE = "ann@example.com", "+49 170 1234567"
+
+
+def written(kind: str, rows: Sequence[Row]) -> bytes:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    match kind:
+        case "csv":
+            lines = [",".join(names), *(",".join(str(row.get(name, "")) for name in names) for row in rows)]
+            return "\n".join([*lines, ""]).encode()
+        case "json":
+            return json.dumps(rows).encode()
+        case "ndjson":
+            return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+        case _:
+            sink = pa.BufferOutputStream()
+            pq.write_table(pa.table({name: [row.get(name) for row in rows] for name in names}), sink)
+            return bytes(sink.getvalue())
+
+
+def run(tmp_path: Path, kind: str, *files: Sequence[Row], **settings: Any) -> Staged:
+    contract = Contract.model_validate(
+        {"columns": {"id": "int"}, "schema_policy": "evolve", "format": {"kind": kind}, **settings}
+    )
+    inputs: list[InputFile] = []
+    for ordinal, rows in enumerate(files):
+        delivered, work = tmp_path / f"delivered-{ordinal}", tmp_path / f"unpacked-{ordinal}"
+        delivered.write_bytes(written(kind, rows))
+        work.mkdir()
+        inputs += unpack(delivered, f"file-{ordinal}", contract.format, work, ordinal)
+    return transform(contract, inputs, date(2026, 3, 14), None, tmp_path / "work", EngineLimits("512MB"))
+
+
+def stored(staged: Staged) -> list[Row]:
+    found = [row for file in staged.files for row in pq.ParquetFile(file.path).read().to_pylist()]
+    return sorted(({k: v for k, v in row.items() if k != "_source_file"} for row in found), key=lambda row: row["id"])
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "ndjson", "parquet"])
+def test_an_undeclared_column_with_addresses_or_phone_numbers_is_not_stored(tmp_path: Path, kind: str) -> None:
+    rows = [
+        {"id": 1, "note": "fine", "mail": "", "phone": PHONE, "campaign": "12345678901", "seen": "2026-03-14"},
+        {"id": 2, "note": "fine", "mail": f"ask {MAIL}", "phone": "", "campaign": "12345678902", "seen": "2026-03-15"},
+    ]
+    staged = run(tmp_path, kind, rows)
+    assert [set(row) for row in stored(staged)] == [{"id", "note", "campaign", "seen"}] * 2
+    assert set(staged.withheld) == {Withheld("'mail'", 1, 0), Withheld("'phone'", 0, 1)}
+    assert staged.clean == 2
+
+
+@pytest.mark.parametrize("kind", ["json", "ndjson"])
+def test_members_within_others_are_looked_at_too(tmp_path: Path, kind: str) -> None:
+    columns = {"id": "int", "name": {"field": "who.name"}}
+    rows = [{"id": 1, "who": {"name": "a", "mail": MAIL, "age": 3}, "more": {"deep": [{"to": MAIL}]}}]
+    staged = run(tmp_path, kind, rows, columns=columns)
+    assert stored(staged) == [{"id": 1, "name": "a", "who_age": "3"}]
+    assert {each.column for each in staged.withheld} == {"'who.mail'", "'more'"}
+
+
+def test_each_file_is_judged_by_itself(tmp_path: Path) -> None:
+    files = [[{"id": 1, "note": "a"}], [{"id": 2, "note": MAIL}, {"id": 3, "note": "b"}], [{"id": 4, "note": "c"}]]
+    staged = run(tmp_path, "csv", *files)
+    assert [row["note"] for row in stored(staged)] == ["a", None, None, "c"]
+    assert staged.withheld == (Withheld("'note'", 1, 0),)
+
+
+def test_phone_numbers_count_where_most_values_with_digits_are_written_so(tmp_path: Path) -> None:
+    values = {"few": ["0170 1234567", "12", "13"], "most": ["0170 1234567", "unknown", "n/a"]}
+    rows = [{"id": n, "few": values["few"][n], "most": values["most"][n]} for n in range(3)]
+    staged = run(tmp_path, "csv", rows)
+    assert staged.withheld == (Withheld("'most'", 0, 1),)
+    assert [row["few"] for row in stored(staged)] == values["few"]
+
+
+def test_values_are_stored_where_the_contract_says_so(tmp_path: Path) -> None:
+    staged = run(tmp_path, "csv", [{"id": 1, "mail": MAIL}], undeclared_personal="clear")
+    assert stored(staged) == [{"id": 1, "mail": MAIL}]
+    assert staged.withheld == ()
+
+
+def test_what_else_is_in_the_rows_of_such_a_column_is_judged_and_kept_as_ever(tmp_path: Path) -> None:
+    rows = [{"id": 1, "mail": MAIL}, {"id": "x", "mail": "bob@example.com"}, {"id": 1, "mail": "later"}]
+    staged = run(tmp_path, "csv", rows, columns={"id": {"type": "int", "required": True}}, key="id")
+    assert stored(staged) == [{"id": 1}]
+    assert (staged.rows_in, staged.clean, staged.superseded, staged.quarantined) == (3, 1, 1, 1)
+    assert staged.withheld == (Withheld("'mail'", 2, 0),)
+    [aside] = quarantine_rows([staged.quarantine] if staged.quarantine else [])
+    assert json.loads(aside["fields"]) == {"id": "x", "mail": "bob@example.com"}
+
+
+def test_the_audit_warns_with_column_count_and_what_to_declare(tmp_path: Path) -> None:
+    staged = run(tmp_path, "csv", [{"id": 1, "mail": MAIL, "Of whom": PHONE}])
+    contract = Contract.model_validate({"columns": {"id": "int"}, "schema_policy": "evolve"})
+    found = {finding.name: finding for finding in audit(staged, contract)}
+    warning = found.pop("suspected_personal_data")
+    assert all(finding.passed for finding in found.values())
+    assert (warning.passed, warning.blocking) == (False, False)
+    assert "undeclared column 'mail' has an e-mail address in 1 row and is not stored" in warning.description
+    assert "pii: email" in warning.description
+    assert "undeclared column number 3 (not shown, as it may be a value) has a phone number" in warning.description
+    assert "undeclared_personal: clear" in warning.description
+    assert MAIL not in warning.description
+    assert (warning.metrics["columns_withheld"], warning.metrics["rows_withheld"]) == (2, 2)
