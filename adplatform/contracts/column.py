@@ -20,7 +20,7 @@ DELIVERY_DATE = "dt"
 PREVIOUS_KEY_ID = "_pii_previous_key_id"
 """The column that names the key of the digests that are kept under the key before the current one."""
 SYSTEM_COLUMNS = ("_source_file", "_pii_key_id", PREVIOUS_KEY_ID)
-_RESERVED = frozenset({DELIVERY_DATE, *SYSTEM_COLUMNS})
+RESERVED = frozenset({DELIVERY_DATE, *SYSTEM_COLUMNS})
 
 DATE_FORMATS = ("%Y%m%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d")
 TIMESTAMP_FORMATS = (*(f"{d} %H:%M:%S" for d in DATE_FORMATS), "%Y%m%dT%H%M%SZ", "epoch_seconds", "epoch_millis")
@@ -121,7 +121,7 @@ class Column(ColumnSettings):
             raise ValueError(
                 f"{name!r} is not a catalog name (lower-case letters, digits and _); give the file's spelling as field"
             )
-        if name in _RESERVED:
+        if name in RESERVED:
             raise ValueError(f"{name!r} is a name the platform adds itself; choose another and give it as field")
         return name
 

@@ -10,7 +10,7 @@ import yaml
 from adplatform.contracts.database import DatabaseSource
 from adplatform.contracts.pii import PiiKind
 from adplatform.extract.connection import Connecting, Credentials, database
-from adplatform.extract.declaration import catalog_names, feed_name, feed_yaml, guessed_kind
+from adplatform.extract.declaration import feed_yaml
 from adplatform.extract.described import described, tables_of
 from adplatform_tests.support.databases import Database
 
@@ -63,38 +63,7 @@ def test_what_is_written_is_valid_and_has_every_column(written: str) -> None:
 
 def test_what_somebody_has_to_decide_is_marked(written: str) -> None:
     marked = [line.split(":")[0].strip(" #") for line in written.splitlines() if "REVIEW" in line]
-    assert marked == ["incremental", "email", "phone_number", "firstname", "birth_date", "rate"]
-
-
-@pytest.mark.parametrize(
-    ("column", "kind"),
-    [
-        ("contact_email", PiiKind.EMAIL),
-        ("emailed_at", None),
-        ("BillingZipCode", PiiKind.POSTAL_CODE),
-        ("ship_address_line_1", PiiKind.STREET_ADDRESS),
-        ("velocity", None),
-        ("capacity", None),
-        ("product_name", None),
-        ("client_ip", PiiKind.GENERIC_ID),
-        ("zip", PiiKind.POSTAL_CODE),
-        ("shipping", None),
-    ],
-)
-def test_names_of_columns_say_what_they_usually_hold(column: str, kind: PiiKind | None) -> None:
-    assert guessed_kind(column) is kind
-
-
-def test_names_become_names_of_the_catalog() -> None:
-    assert catalog_names(["A b", "a_b", "dt", "1st", "ümlaut", "*"]) == {
-        "A b": "a_b",
-        "a_b": "a_b_2",
-        "dt": "c_dt",
-        "1st": "c_1st",
-        "ümlaut": "mlaut",
-        "*": "column",
-    }
-    assert (feed_name("Order Lines"), feed_name("2026")) == ("order_lines", "t_2026")
+    assert marked == ["incremental", "email", "phone_number", "first_name", "birth_date", "rate"]
 
 
 def test_a_secret_of_rds_is_described_by_the_command(
