@@ -9,11 +9,10 @@ from adplatform.contracts.sftp import SftpSource
 from adplatform.contracts.sftp_host import SftpConnector
 from adplatform.flow.services import Services
 from adplatform.flow.source import Source
+from adplatform.platform.queues import MOST_RECEIVED, delete_messages
 
 _LONGEST_PATTERN = 2048
 """Characters (EventBridge quotas)."""
-_MOST = 10
-"""Messages of one call (SQS API reference, ReceiveMessage)."""
 
 
 def flow_events(flows: Iterable[str]) -> dict[str, Any]:
@@ -55,10 +54,9 @@ def woken(services: Services, source: Source) -> bool:
     if url is None:
         return False
     came = False
-    while messages := services.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=_MOST).get("Messages"):
+    while messages := services.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=MOST_RECEIVED).get("Messages"):
         came = True
-        entries = [{"Id": str(n), "ReceiptHandle": each["ReceiptHandle"]} for n, each in enumerate(messages)]
-        services.sqs.delete_message_batch(QueueUrl=url, Entries=entries)
-        if len(messages) < _MOST:
+        delete_messages(services.sqs, url, messages)
+        if len(messages) < MOST_RECEIVED:
             break
     return came

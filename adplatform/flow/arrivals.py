@@ -2,24 +2,27 @@
 
 import logging
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from adplatform.failures import TransientFailure
 from adplatform.files.arrivals import unordered
 from adplatform.files.events import ObjectCreated, parse_events
+from adplatform.flow.announced import WORTH_A_PAGE, describe, is_versioned
 from adplatform.flow.budget import UNLIMITED, Budget, in_turns
 from adplatform.flow.listing import Round, Version, list_page, list_versions
 from adplatform.flow.source import FeedFlow, Source, refusal, to_object
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.objects import MOST_RECORDED, ObjectState, RawObject, file_id
+from adplatform.ledger.rows import digest
+from adplatform.platform.queues import MOST_RECEIVED, delete_messages
 
 log = logging.getLogger(__name__)
+
+TAKEN_TOGETHER = 100
+"""Event messages whose objects are looked at and recorded together."""
 
 
 @dataclass(frozen=True)
@@ -49,23 +52,12 @@ class Arrivals:
         """
         if self.queue is None:
             return 0
-        sqs, url = self.queue.sqs, self.queue.url
         new = handled = 0
-        while handled < limit and not (handled and budget.spent):
-            answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=300)
-            messages = answer.get("Messages", [])
-            if not messages:
-                break
-            for message in messages:
-                handled += 1
-                try:
-                    new += sum([self._arrived(event) for event in parse_events(message["Body"])])
-                except TransientFailure as e:
-                    log.warning("%s", e)
-                else:
-                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-                if budget.spent:
-                    break
+        more = True
+        while more and handled < limit and not (handled and budget.spent):
+            messages, more = self._received(self.queue, min(limit - handled, TAKEN_TOGETHER), budget.share(0.5))
+            handled += len(messages)
+            new += self._take(self.queue, messages, budget) if messages else 0
         return new
 
     def reconcile(self, prefix: str | None = None, budget: Budget = UNLIMITED) -> int:
@@ -117,43 +109,72 @@ class Arrivals:
             self._put_in_order(flow, day, key)
         return self.ledger.objects.of_day(flow.name, day) if keys else objects
 
-    def _arrived(self, event: ObjectCreated) -> bool:
-        if event.bucket != self.source.bucket or not event.key.startswith(self.source.prefix):
-            return False
-        version = {"VersionId": event.version_id} if event.version_id not in (None, "", "null") else {}
-        try:
-            head = self.s3.head_object(Bucket=event.bucket, Key=event.key, **version)
-        except ClientError as e:
-            status = e.response["ResponseMetadata"]["HTTPStatusCode"]
-            if status in (404, 405):
-                return False  # archived by an earlier version of the delivery, or withdrawn by the sender
-            if status >= 500:
-                raise
+    def _received(self, queue: Queue, most: int, budget: Budget) -> tuple[list[dict[str, Any]], bool]:
+        """Messages, and whether there may be more."""
+        messages: list[dict[str, Any]] = []
+        while len(messages) < most and not (messages and budget.spent):
+            wanted = min(most - len(messages), MOST_RECEIVED)
+            answer = queue.sqs.receive_message(QueueUrl=queue.url, MaxNumberOfMessages=wanted, VisibilityTimeout=300)
+            if not answer.get("Messages"):
+                return messages, False
+            messages += answer["Messages"]
+        return messages, True
+
+    def _take(self, queue: Queue, messages: Sequence[dict[str, Any]], budget: Budget) -> int:
+        """Record the objects of messages, and delete those messages of which the ledger has everything."""
+        events = [[each for each in parse_events(message["Body"]) if self._is_ours(each)] for message in messages]
+        unknown = self._unknown(list(dict.fromkeys(event for its in events for event in its)))
+        announced = describe(self.s3, self.source.prefix, unknown, budget)
+        found = {(each["Key"], each.get("VersionId")): each for each in announced.found.values() if each is not None}
+        new, _ = self._record_page(reversed(found.values()), UNLIMITED, seen_by="event")
+        undone = set(unknown) - announced.found.keys()
+        for event, error in announced.refused.items():
             if self._all_known(event):
-                return False
-            called = file_id(event.bucket, event.key, event.version_id or "")
-            raise TransientFailure(f"{called}: S3 does not describe it: {e}") from e
-        found = {**head, "Key": event.key, "Size": head["ContentLength"]}
-        # Of a version the event may come after its deletion; without versions the object itself was described.
-        return self._record(*self.object_of(found, "event"), current=not version)
+                undone.remove(event)
+            else:
+                called = file_id(event.bucket, event.key, event.version_id or "")
+                log.warning("%s: S3 does not describe it: %s", called, error)
+        delete_messages(
+            queue.sqs, queue.url, [each for each, its in zip(messages, events, strict=True) if undone.isdisjoint(its)]
+        )
+        if announced.beside and not budget.spent:
+            new += self._record_page(announced.beside, budget)[0]
+        return new
+
+    def _is_ours(self, event: ObjectCreated) -> bool:
+        return event.bucket == self.source.bucket and event.key.startswith(self.source.prefix)
+
+    def _unknown(self, events: Sequence[ObjectCreated]) -> list[ObjectCreated]:
+        """Those whose objects have not arrived, as far as that is worth a call; nothing undoes an arrival."""
+        named = [each for each in events if is_versioned(each)]
+        if len(named) < WORTH_A_PAGE:
+            return list(events)
+        identity = {each: digest(each.bucket, each.key, str(each.version_id)) for each in named}
+        arrived = self.ledger.objects.arrived(self.source.name, identity.values())
+        return [each for each in events if identity.get(each) not in arrived]
 
     def _all_known(self, event: ObjectCreated) -> bool:
         """Whether the ledger has whatever S3 lists of the event's object, which it does not describe."""
         listed = [
             self.object_of(v)
             for v in self._versions_of(event.key)
-            if event.version_id in (None, "", "null", v.get("VersionId"))
+            if not is_versioned(event) or event.version_id == v.get("VersionId")
         ]
         return len(self.ledger.objects.known(listed)) == len(listed)
 
     def _record_page(
-        self, versions: Iterable[Version], budget: Budget, arrived: Collection[tuple[str, str]] = frozenset()
+        self,
+        versions: Iterable[Version],
+        budget: Budget,
+        arrived: Collection[tuple[str, str]] = frozenset(),
+        seen_by: str = "listing",
     ) -> tuple[int, bool]:
         """Record what the ledger lacks, at least one and the feeds in turns; how many, and whether all."""
-        listed = [(*self.object_of(version), bool(version.get("IsLatest"))) for version in versions]
+        listed = [(*self.object_of(version, seen_by), bool(version.get("IsLatest"))) for version in versions]
         found = [(feed, obj) for feed, obj, _ in listed if (feed, obj.sort_key) not in arrived]
         current = {obj.identity for _, obj, is_current in listed if is_current}
-        known = self.ledger.objects.known(found)
+        # One alone is looked up where it is recorded.
+        known = self.ledger.objects.known(found) if len(found) > 1 else {}
         # S3 lists the versions of a key newest first, and dates them by the second.
         news = [
             (feed, obj)

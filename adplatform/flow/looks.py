@@ -9,7 +9,8 @@ from adplatform.flow.settling import MOST_STARTED, Look, Mark, Runs, Settler
 
 LIST_EVERY = timedelta(minutes=5)
 """How often the landing zone is listed for objects whose events were lost."""
-MOST_EVENTS = 1000
+MOST_EVENTS = 10_000
+"""Messages that one look takes, if it has the time."""
 EVENTS, LISTING = 0.35, 0.5
 """Parts of the time that is left when events are received, and then when the landing zone is listed."""
 

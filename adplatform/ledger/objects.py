@@ -183,6 +183,11 @@ class Objects:
         rows = self.table.get_many((feed, obj.sort_key) for feed, obj in found)
         return {key: from_item(RawObject, item) for key, item in rows.items()}
 
+    def arrived(self, source: str, identities: Iterable[str]) -> set[str]:
+        """Those of these objects of a source that have arrived, under whichever feed and date."""
+        rows = self.table.get_many((source, f"arrived#{identity}") for identity in identities)
+        return {sort_key.removeprefix("arrived#") for _, sort_key in rows}
+
     def elsewhere(self, source: str, found: Iterable[tuple[str, RawObject]]) -> dict[str, str]:
         """Those objects that have arrived under another feed or date than the given: by their identity, where."""
         here = {obj.identity: Arrived(obj.identity, feed, obj.day) for feed, obj in found}

@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adplatform.flow.services import Services
 from adplatform.ledger.report import ReportState
+from adplatform.platform.queues import MOST_RECEIVED, delete_messages
 from adplatform.pull.account import Account
 
 log = logging.getLogger(__name__)
@@ -44,10 +45,11 @@ def _receive(services: Services, account: Account) -> int:
     }
     hastened = taken = 0
     while taken < MOST:
-        messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=MOST_RECEIVED).get("Messages", [])
         if not messages:
             break
         taken += len(messages)
+        known = []
         for message in messages:
             report_id = finished_report(message["Body"])
             if not report_id:
@@ -56,7 +58,8 @@ def _receive(services: Services, account: Account) -> int:
             report = waiting.pop(report_id, None)
             if report is not None and report.not_before is not None:
                 hastened += services.ledger.reports.hasten(report) is not None
-            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            known.append(message)
+        delete_messages(sqs, url, known)
     return hastened
 
 

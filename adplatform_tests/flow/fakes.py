@@ -104,7 +104,7 @@ class FakeS3:
         self, *, Bucket: str, Prefix: str, KeyMarker: str = "", VersionIdMarker: str = ""
     ) -> dict[str, Any]:
         found = [
-            {**v.described, "Key": key, "Size": len(v.body)}
+            {**v.described, "Key": key, "Size": len(v.body), "IsLatest": v is self.keys[key][-1]}
             for key in sorted(self.keys)
             if key.startswith(Prefix) and (key > KeyMarker or (VersionIdMarker and key == KeyMarker))
             for v in reversed(self.keys[key])
@@ -146,6 +146,11 @@ class FakeSqs:
 
     def delete_message(self, *, QueueUrl: str, ReceiptHandle: str) -> None:
         self.in_flight.pop(ReceiptHandle, None)
+
+    def delete_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, str]]) -> None:
+        assert len({each["Id"] for each in Entries}) == len(Entries) <= 10
+        for each in Entries:
+            self.delete_message(QueueUrl=QueueUrl, ReceiptHandle=each["ReceiptHandle"])
 
     def time_out(self) -> None:
         """The visibility timeout of everything received has passed."""

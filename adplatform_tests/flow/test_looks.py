@@ -215,7 +215,7 @@ def test_a_flood_is_refused_within_its_time_and_then_costs_a_listing_in_five_min
 
 def test_many_deliveries_that_complete_at_once_delay_no_other_feed() -> None:
     rules = {"a_flood": {"quiet_period": "1m"}, "count": {"complete_when": "count", "expected_files": 1}}
-    world, meter = metered(rules, 0.05)
+    world, meter = metered(rules, 0.1)
     for day in dates(70):
         world.deliver("a_flood", "a.csv", day=day)
     unmetered(world, lambda bare: bare.settler.arrivals.reconcile())

@@ -26,6 +26,8 @@ from adplatform_tests.flow.fakes import client_error
 from adplatform_tests.flow.world import ARRIVALS, TODAY, Crash, NoRuns, World, crash, fake_world, feeds
 
 NOBODY = NoRuns()
+CALLS_OF_RECEIVING = 8
+"""Two files: messages, until there are none, each file, what the ledger knows, their rows, and the messages' end."""
 
 
 @pytest.fixture
@@ -116,7 +118,14 @@ def test_a_message_leaves_the_queue_only_when_the_ledger_has_its_object(world: W
     assert [o.seen_by for o in objects(world)] == ["event"]
 
 
-@pytest.mark.parametrize("calls", range(10))
+def test_the_calls_of_receiving_are_counted_right(world: World) -> None:
+    for file in ("a.csv", "b.csv"):
+        world.deliver("quiet", file)
+    world.settler.arrivals.receive()
+    assert world.fuse.burned == CALLS_OF_RECEIVING
+
+
+@pytest.mark.parametrize("calls", range(CALLS_OF_RECEIVING))
 def test_a_crash_at_any_call_of_receiving_loses_and_doubles_nothing(world: World, calls: int) -> None:
     for file in ("a.csv", "b.csv"):
         world.deliver("quiet", file)

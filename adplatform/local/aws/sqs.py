@@ -1,9 +1,10 @@
-"""SQS queues whose long polls wait on the one lock of the embedded AWS."""
+"""SQS queues whose long polls wait on the one lock of the embedded AWS, and in which many messages may wait."""
 
 import re
 import threading
 from typing import Any
 
+from moto.core.utils import unix_time_millis
 from moto.sqs import models
 from moto.sqs.exceptions import ReceiptHandleIsInvalid
 
@@ -26,9 +27,17 @@ class LocalQueue(models.Queue):
         and every snapshot would have them."""
         if _RECEIPT_HANDLE.fullmatch(receipt_handle) is None:
             raise ReceiptHandleIsInvalid
-        if any(message.had_receipt_handle(receipt_handle) for message in self._messages):
-            super().delete_message(receipt_handle)
-            self.deleted_messages.clear()
+        for place, message in enumerate(self._messages):
+            if message.had_receipt_handle(receipt_handle):
+                self.pending_messages.discard(message)
+                del self._messages[place]
+                return
+
+    @property
+    def messages(self) -> list[models.Message]:
+        """Those that can be received. moto asks the time twice for each message of the queue."""
+        now = unix_time_millis()
+        return [each for each in self._messages if each.visible_at < now and each.delayed_until <= now]
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_messages_lock"}
@@ -38,5 +47,13 @@ class LocalQueue(models.Queue):
         self._messages_lock = threading.Condition(LOCK)
 
 
+def _is_retained(self: models.SQSBackend, queue_name: str, message: models.Message) -> bool:
+    """moto works out all attributes of the queue for each message that it hands out, for which it counts the others
+    several times over."""
+    retained = int(self.get_queue(queue_name).message_retention_period)
+    return bool(retained + (message.sent_timestamp or 0) / 1000 > unix_time_millis() / 1000)
+
+
 def install() -> None:
     models.Queue = LocalQueue
+    models.SQSBackend.is_message_valid_based_on_retention_period = _is_retained
