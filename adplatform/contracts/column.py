@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, field_validator, model_val
 
 from adplatform.contracts.derived import with_inherited
 from adplatform.contracts.pii import Pii, PiiKind, Treatment, as_pii
-from adplatform.contracts.strict import Strict
+from adplatform.contracts.spelling import ColumnDefaults, Plain, Spelling
 from adplatform.contracts.types import DataType, parse_type
 
 MOST_CHARACTERS = 127
@@ -22,18 +22,10 @@ PREVIOUS_KEY_ID = "_pii_previous_key_id"
 SYSTEM_COLUMNS = ("_source_file", "_pii_key_id", PREVIOUS_KEY_ID)
 RESERVED = frozenset({DELIVERY_DATE, *SYSTEM_COLUMNS})
 
-DATE_FORMATS = ("%Y%m%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d")
-TIMESTAMP_FORMATS = (*(f"{d} %H:%M:%S" for d in DATE_FORMATS), "%Y%m%dT%H%M%SZ", "epoch_seconds", "epoch_millis")
-
-Bound = Annotated[
-    str | None,
-    BeforeValidator(
-        lambda v: v if v is None or isinstance(v, bool) else str(v), json_schema_input_type=str | float | None
-    ),
-]
+Bound = Plain
 
 
-class ColumnSettings(Strict):
+class ColumnSettings(Spelling):
     """What may be said of a column beside its name. A bare type stands for these settings."""
 
     renamed: ClassVar[Mapping[str, str]] = {"source": "field"}
@@ -46,18 +38,14 @@ class ColumnSettings(Strict):
     required: bool = False
     """Whether a row without a value is quarantined."""
     allowed: tuple[str, ...] = ()
-    """The only values that are taken, as the files write them; by default any."""
+    """The only values that are taken, as the files write them (without what ``trim`` takes away, and for a text that is
+    ``special`` what it stands for); by default any."""
     pattern: str | None = None
-    """A regular expression that the whole value must match."""
+    """A regular expression that the whole value must match, as the files write it; see ``allowed``."""
     min: Bound = None
     """The least value that is taken, written as the files write it."""
     max: Bound = None
     """The greatest value that is taken, written as the files write it."""
-    formats: tuple[str, ...] = ()
-    """Spellings of dates and timestamps beyond ISO 8601, as strptime patterns such as ``%d.%m.%Y``; a timestamp may be
-    ``epoch_seconds`` or ``epoch_millis``."""
-    decimal_comma: bool = False
-    """Whether numbers are written with a decimal comma, as ``9,90``; a point is then no decimal mark."""
     true_values: tuple[str, ...] = ("true", "True", "TRUE", "1")
     """Spellings of a boolean that mean yes."""
     false_values: tuple[str, ...] = ("false", "False", "FALSE", "0")
@@ -83,7 +71,7 @@ class ColumnSettings(Strict):
         parse_type(text)
         return text
 
-    @field_validator("allowed", "true_values", "false_values", mode="before")
+    @field_validator("allowed", "true_values", "false_values", "null_values", mode="before")
     @classmethod
     def _texts(cls, values: Any) -> Any:
         for value in values if isinstance(values, list) else ():
@@ -131,13 +119,10 @@ class Column(ColumnSettings):
             raise ValueError(f"column {self.name}: {self.pii_problem}")
         if self.expression and (self.field or self.required):
             raise ValueError(f"column {self.name}: an expression is computed, so field and required do not apply")
-        known = {"date": DATE_FORMATS, "timestamp": TIMESTAMP_FORMATS}.get(self.data_type.name, ())
-        for unknown in set(self.formats) - set(known):
-            raise ValueError(
-                f"column {self.name}: format {unknown!r} is not one for {self.type}: {', '.join(known) or 'none'}"
-            )
-        if self.decimal_comma and not self.data_type.is_number:
-            raise ValueError(f"column {self.name}: decimal_comma is for numbers")
+        if unfit := self.problem(self.data_type):
+            raise ValueError(f"column {self.name}: {unfit}")
+        if self.expression and (written := self.written() - {"decimal_comma", "formats"}):
+            raise ValueError(f"column {self.name}: an expression is computed, so {min(written)} does not apply")
         if self.optional and (self.expression or self.required):
             raise ValueError(f"column {self.name}: optional is for a column of the files that may be without a value")
         if self.default is not None and not self.optional:
@@ -160,6 +145,20 @@ class Column(ColumnSettings):
     @property
     def data_type(self) -> DataType:
         return parse_type(self.type)
+
+    def with_defaults(self, defaults: ColumnDefaults) -> "Column":
+        """The column as it is written where it does not say so itself.
+
+        Raises:
+            ValueError: what it says does not go with the defaults.
+        """
+        if self.expression is not None:
+            return self
+        taken = {n: v for n, v in defaults.fitting(self.data_type).items() if n not in self.model_fields_set}
+        column = self.model_copy(update=taken) if taken else self
+        if problem := column.problem(column.data_type):
+            raise ValueError(f"column {self.name}: with the defaults, {problem}")
+        return column
 
     @property
     def field_name(self) -> str:

@@ -6,11 +6,12 @@ A contract is plain data. It is written in YAML, checked here once, and compiled
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from adplatform.contracts.column import DELIVERY_DATE, Column, Columns
 from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.pii import Pii, Treatment
+from adplatform.contracts.spelling import ColumnDefaults
 from adplatform.contracts.strict import Names, Strict
 
 TableFormat = Literal["parquet", "iceberg"]
@@ -39,6 +40,9 @@ class Bounds(Strict):
 class Contract(Strict):
     """Columns, keys, privacy and checks of one feed."""
 
+    defaults: ColumnDefaults = ColumnDefaults()
+    """How the values of all columns are written that do not say otherwise, such as ``{decimal_comma: true, thousands:
+    ".", trim: true}``; each setting counts for columns of the types that it fits."""
     columns: Columns
     """The columns, as a mapping of each name to a type or to settings, in the table's order."""
     format: FileFormat = FileFormat()
@@ -69,6 +73,12 @@ class Contract(Strict):
     """Conditions that every row must meet."""
     bounds: Bounds = Bounds()
     """What a delivery as a whole must look like; otherwise nothing of it is published."""
+
+    @field_validator("columns")
+    @classmethod
+    def _with_defaults(cls, columns: tuple[Column, ...], info: ValidationInfo) -> tuple[Column, ...]:
+        defaults = info.data.get("defaults")
+        return tuple(column.with_defaults(defaults) for column in columns) if defaults else columns
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:

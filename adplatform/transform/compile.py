@@ -11,6 +11,7 @@ relations, which the engine provides under these names:
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from adplatform.contracts.types import DataType
 from adplatform.failures import PermanentFailure
 from adplatform.platform.late import Late
 from adplatform.privacy.outputs import PiiOutput, pii_outputs
-from adplatform.transform import partition_values, rules
+from adplatform.transform import column_values, partition_values, rules
 from adplatform.transform.rules import identifier, literal
 from adplatform.transform.values import OutputColumn
 
@@ -170,9 +171,8 @@ def _validate(contract: Contract, carried: tuple[str, ...]) -> str:
     One level per step, because a level can name what the one below computed: typed values, those without what is
     excused, computed columns, reasons, and the raw fields of bad rows.
     """
-    null_values = contract.format.null_values
-    typed = [f"{rules.value(c, null_values)} as {_read(c)}" for c in contract.read_columns]
-    level = f"select *, {', '.join(typed)} from {_respelled(contract)}"
+    typed = [f"{column_values.value(c, contract.format)} as {_read(c)}" for c in contract.read_columns]
+    level = f"select *, {', '.join(typed)} from {_prepared(contract)}"
     excusable = [f"{_kept(contract, c, _read(c))} as {_typed(c)}" for c in contract.read_columns if c.unless]
     if excusable:
         level = f"select *, {', '.join(excusable)} from ({level})"
@@ -188,10 +188,10 @@ def _validate(contract: Contract, carried: tuple[str, ...]) -> str:
     return f"select {', '.join(carried)}, {values}, _reasons, {as_json} as _fields from ({level})"
 
 
-def _respelled(contract: Contract) -> str:
-    """``raw`` with what is needed to read texts that engines read in different ways."""
+def _prepared(contract: Contract) -> str:
+    """``raw`` with what is computed of its texts before they are read."""
     of = "raw"
-    for levels in zip(*filter(None, map(rules.respelled, contract.read_columns)), strict=True):
+    for levels in zip_longest(*(column_values.levels(c, contract.format) for c in contract.read_columns), fillvalue={}):
         named = ", ".join(f"{sql} as {name}" for level in levels for name, sql in level.items())
         of = f"(select *, {named} from {of})"
     return of
@@ -280,7 +280,7 @@ def _type_faults(contract: Contract, column: Column, value: str) -> Iterator[tup
     if column.expression:
         absent = f"try({_expression(contract, column).sql('duckdb')}) is null"
     else:
-        absent = rules.is_absent(column, contract.format.null_values)
+        absent = column_values.is_absent(column, contract.format)
         if column.required:
             yield absent, f"required:{name}"
     if column.expression:
@@ -297,7 +297,7 @@ def _type_faults(contract: Contract, column: Column, value: str) -> Iterator[tup
 
 def _value_faults(column: Column, value: str) -> Iterator[tuple[str, str]]:
     name = column.name
-    text = f"cast({value} as varchar)" if column.expression else identifier(name)
+    text = f"cast({value} as varchar)" if column.expression else column_values.text(column)
     if column.allowed:
         listed = ", ".join(literal(v) for v in column.allowed)
         yield f"{value} is not null and {text} not in ({listed})", f"not_allowed:{name}"
@@ -305,9 +305,9 @@ def _value_faults(column: Column, value: str) -> Iterator[tuple[str, str]]:
         matched = rules.matches(text, rules.portable_pattern(column))
         yield f"{value} is not null and not {matched}", f"pattern:{name}"
     if column.min is not None:
-        yield f"{value} < {rules.bound(column, 'min', column.min)}", f"below_min:{name}"
+        yield f"{value} < {column_values.bound(column, 'min', column.min)}", f"below_min:{name}"
     if column.max is not None:
-        yield f"{value} > {rules.bound(column, 'max', column.max)}", f"above_max:{name}"
+        yield f"{value} > {column_values.bound(column, 'max', column.max)}", f"above_max:{name}"
 
 
 def _clean(

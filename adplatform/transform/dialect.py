@@ -3,7 +3,7 @@
 import sqlglot
 from sqlglot import exp
 
-_RENAMED = {"MAKE_TIMESTAMPTZ": "TIMESTAMP_MICROS", "STRLEN": "OCTET_LENGTH"}
+_RENAMED = {"MAKE_TIMESTAMPTZ": "TIMESTAMP_MICROS", "STRLEN": "OCTET_LENGTH", "EPOCH_US": "UNIX_MICROS"}
 
 
 def to_spark(sql: str) -> str:
@@ -20,6 +20,9 @@ def _spark(node: exp.Expression) -> exp.Expression:
         return node.this
     if isinstance(node, exp.Split):
         return exp.Anonymous(this="split", expressions=[node.this, node.expression])
+    if isinstance(node, exp.Anonymous) and node.name.upper() == "TIMEZONE":
+        zone, instant = node.expressions
+        return exp.Anonymous(this="FROM_UTC_TIMESTAMP", expressions=[instant, zone])
     if isinstance(node, exp.Anonymous) and node.name.upper() in _RENAMED:
         return exp.Anonymous(this=_RENAMED[node.name.upper()], expressions=node.expressions)
     return node

@@ -132,7 +132,7 @@ def accept(
             continue
         for name in undeclared:
             if name not in extra:
-                extra[name] = _evolved(extra, taken, file, header, name)
+                extra[name] = _evolved(extra, taken, file, header, name).with_defaults(contract.defaults)
                 called[extra[name].name] = _called(contract.format, header, name)
         columns = tuple(names.get(name) or extra[name].name for name in header)
         grouped.setdefault((columns, lines), []).append(file)

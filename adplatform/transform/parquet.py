@@ -143,9 +143,9 @@ def _top_level(schema: Sequence[tuple[str, int, int | None]]) -> Iterator[str]:
 
 
 def _text(column: Column, field: _Field) -> str:
-    """A binary double has no exact decimal: it is rounded to the declared scale. Naive timestamps are UTC. Bytes are
-    text where they are UTF-8, as of writers that do not say which of the two a column has, and hexadecimal digits
-    otherwise."""
+    """A binary double has no exact decimal: it is rounded to the declared scale. Naive timestamps are of the column's
+    time zone. Bytes are text where they are UTF-8, as of writers that do not say which of the two a column has, and
+    hexadecimal digits otherwise."""
     value, found, declared = identifier(field.name), field.kind, column.data_type
     if found == "BLOB":
         return _of_bytes(value)
@@ -161,12 +161,13 @@ def _text(column: Column, field: _Field) -> str:
         whole = f"try_cast({value} as bigint)"
         text = f"case when {whole} = {value} then cast({whole} as varchar) else {text} end"
     if found == "TIMESTAMP WITH TIME ZONE":
-        return f"cast({value} at time zone 'UTC' as varchar)"
+        shown = f"cast({value} at time zone 'UTC' as varchar)"
+        return f"{shown} || 'Z'" if column.timezone else shown
     if found == "DATE" and declared.name == "timestamp":
         return f"cast(cast({value} as timestamp) as varchar)"
     if found.endswith("[]") or found.startswith(_NESTED):
         return f"cast(to_json({value}) as varchar)"
-    return f"replace({text}, '.', ',')" if column.decimal_comma else text
+    return f"replace({text}, '.', ',')" if column.decimal_mark == "," and found != "VARCHAR" else text
 
 
 def _of_bytes(value: str) -> str:

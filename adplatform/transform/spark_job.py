@@ -13,6 +13,7 @@ from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adplatform.contracts.column import Column
 from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import Contract
 from adplatform.failures import PermanentFailure
@@ -179,7 +180,7 @@ def _received(
     if contract.format.kind == "parquet":
         frame = spark.read.parquet(path)
         frame = frame.toDF(*columns)
-        frame = frame.select(*(_text_of(name, kind).alias(name) for name, kind in frame.dtypes))
+        frame = frame.select(*(_text_of(contract.column(name), kind).alias(name) for name, kind in frame.dtypes))
         frame = frame.withColumn("_corrupt_record", F.lit(None).cast("string"))
     else:
         schema = ", ".join(f"`{name}` string" for name in (*columns, "_corrupt_record"))
@@ -192,14 +193,19 @@ def _received(
     return frame.withColumn("_file", F.lit(file.ordinal)).withColumn("_row", F.monotonically_increasing_id())
 
 
-def _text_of(name: str, kind: str) -> "SparkColumn":
-    """The text of a column; bytes that are not UTF-8 become hexadecimal digits, as with the embedded engine."""
+def _text_of(column: Column, kind: str) -> "SparkColumn":
+    """The text of a column as the contract has it; bytes that are not UTF-8 become hexadecimal digits, as with the
+    embedded engine."""
     from pyspark.sql import functions as F  # noqa: PLC0415
 
-    value = F.col(name)
+    value = F.col(column.name)
     text = value.cast("string")
-    # What is not UTF-8 comes back from encode as other bytes.
-    return F.when(F.encode(text, "UTF-8") == value, text).otherwise(F.lower(F.hex(value))) if kind == "binary" else text
+    if kind == "binary":
+        # What is not UTF-8 comes back from encode as other bytes.
+        return F.when(F.encode(text, "UTF-8") == value, text).otherwise(F.lower(F.hex(value)))
+    if kind == "timestamp" and column.timezone:
+        return F.concat(text, F.lit("Z"))
+    return F.translate(text, ".", ",") if kind != "string" and column.decimal_mark == "," else text
 
 
 def _csv_options(contract: Contract) -> dict[str, Any]:

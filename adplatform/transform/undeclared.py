@@ -10,7 +10,7 @@ from typing import Any
 from adplatform.contracts.column import Column
 from adplatform.contracts.model import Contract
 from adplatform.privacy.recognised import holds_digits, holds_email, holds_phone, is_like_phone
-from adplatform.transform import rules
+from adplatform.transform import column_values
 from adplatform.transform.rules import identifier
 from adplatform.transform.values import Withheld
 
@@ -33,7 +33,7 @@ def census(contract: Contract, undeclared: Iterable[str], relation: str, *, type
     value are NULL already."""
     counts = []
     for column in map(contract.column, undeclared):
-        text = identifier(column.name) if typed else f"({rules.value(column, contract.format.null_values)})"
+        text = identifier(column.name) if typed else f"({column_values.of_text(column, contract.format)})"
         conditions = (holds_email(text), holds_phone(text), is_like_phone(text, column.name), holds_digits(text))
         counts += [f"count({text})", *(f"count(case when {condition} then 1 end)" for condition in conditions)]
     return f"select _file, {', '.join(counts)} from {relation} group by _file"

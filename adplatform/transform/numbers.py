@@ -1,0 +1,145 @@
+"""Numbers as exporters write them, to the plain form that is cast: groups, currencies, signs, percent and exponents.
+
+A text is held against one regular expression for all that the column's settings allow; what it is not is no number.
+What must go is then taken out letter by letter, so nothing is read that was not judged.
+"""
+
+import re
+from collections.abc import Iterator
+from decimal import Context, Decimal
+
+from adplatform.contracts.column import Column
+from adplatform.transform.rules import identifier, literal, matches
+
+_BLANKS = " \t\u00a0\u202f"
+_BLANK = f"[{_BLANKS}]*"
+_MINUS = "\u2212"
+_SIGN = f"[+{_MINUS}-]"
+_SEPARATORS = {",": ",", ".": ".", " ": " \u00a0\u202f", "'": "'\u2019"}
+_ENOUGH = Context(prec=200)
+_FARTHEST = 99
+"""The greatest exponent, and how many zeros that may take."""
+
+
+def plainly(column: Column, text: str) -> str:
+    """SQL of the plain form of a text, with a point and ``-``: of a number of which the form differs; NULL where it is
+    no number."""
+    mark = column.decimal_mark
+    stripped = text
+    for spelling in sorted(column.currency, key=len, reverse=True):
+        stripped = f"replace({stripped}, {literal(spelling)}, '')"
+    gone = f"{_BLANKS}()%+-{_MINUS}{_separators(column)}"
+    from_, to = (f",{gone}", ".") if mark == "," else (gone, "")
+    digits = f"translate({stripped}, {literal(from_)}, {literal(to)})"
+    negative = f"translate({text}, '-({_MINUS}', '') <> {text}"
+    scale = ", 'e-2'" if column.percent == "fraction" else ""
+    number = f"concat(case when {negative} then '-' else '' end, {digits}{scale})"
+    branches = f"when {matches(text, number_pattern(column))} then {number}"
+    if pattern := _exponent_pattern(column):
+        branches += f" when {matches(text, pattern)} then translate({text}, '{mark}{_MINUS}', '.-')"
+    return f"case {branches} end"
+
+
+def plain_number(column: Column, text: str) -> str | None:
+    """What :func:`plainly` makes of one text, in digits without an exponent."""
+    pattern = _exponent_pattern(column)
+    if pattern and re.fullmatch(pattern, text):
+        return f"{Decimal(text.replace(column.decimal_mark, '.').replace(_MINUS, '-')):f}"
+    if not re.fullmatch(number_pattern(column), text):
+        return None
+    stripped = text
+    for spelling in sorted(column.currency, key=len, reverse=True):
+        stripped = stripped.replace(spelling, "")
+    digits = stripped.translate(str.maketrans("", "", f"{_BLANKS}()%+-{_MINUS}{_separators(column)}"))
+    number = Decimal(digits.replace(",", ".")).scaleb(-2 if column.percent == "fraction" else 0, _ENOUGH)
+    return f"{'-' if set(text) & {'-', '(', _MINUS} else ''}{number:f}"
+
+
+def number_pattern(column: Column) -> str:
+    """The regular expression of all forms of a column's numbers without an exponent."""
+    mark = f"[{column.decimal_mark}]"
+    whole = "[0-9]+"
+    if column.thousands:
+        whole = f"(?:[1-9][0-9]{{0,2}}(?:[{_separators(column)}][0-9]{{3}})+|[0-9]+)"
+    if column.data_type.name in ("int", "bigint"):
+        digits = f"{whole}(?:{mark}0*)?"
+    else:
+        # Rs.5 may have a point that belongs to the word.
+        bare = "" if any(spelling[-1].isalpha() for spelling in column.currency) else f"|{mark}[0-9]+"
+        digits = f"(?:{whole}(?:{mark}[0-9]*)?{bare})"
+    return "|".join(form for before, unit in _units(column) for form in _forms(column, digits, before, unit))
+
+
+def _units(column: Column) -> Iterator[tuple[str, str]]:
+    """What may stand before and behind a number beside its sign, as regular expressions with the blanks between."""
+    if column.percent:
+        yield "", f"{_BLANK}%"
+    if column.percent != "fraction":
+        spellings = sorted(column.currency, key=len, reverse=True)
+        word = f"(?:{'|'.join(map(_literally, spellings))})"
+        yield (f"{word}{_BLANK}", f"(?:{_BLANK}{word})?") if spellings else ("", "")
+
+
+def _forms(column: Column, digits: str, before: str, unit: str) -> Iterator[str]:
+    """The places of the sign: before or behind what stands before the number."""
+    beside = f"(?:{before})?" if before else ""
+    yield (
+        f"(?:{_SIGN}?|(?:{_SIGN}{_BLANK})?{before}|{before}{_SIGN}){digits}{unit}"
+        if before
+        else f"{_SIGN}?{digits}{unit}"
+    )
+    if "trailing_minus" in column.negative:
+        yield f"{beside}{digits}(?:[{_MINUS}-]{unit}|{unit}{_BLANK}[{_MINUS}-])"
+    if "parentheses" in column.negative:
+        within, outside = f"{beside}{digits}{unit}{_BLANK}[)]", f"{beside}{digits}{_BLANK}[)]{unit}"
+        yield f"{beside}[(]{_BLANK}(?:{within}|{outside})"
+
+
+def _exponent_pattern(column: Column) -> str:
+    if column.data_type.name in ("int", "bigint") or column.percent == "fraction":
+        return ""
+    mark = f"[{column.decimal_mark}]"
+    return f"{_SIGN}?(?:[0-9]+(?:{mark}[0-9]*)?|{mark}[0-9]+)[eE][+-]?[0-9]{{1,3}}"
+
+
+def _separators(column: Column) -> str:
+    return _SEPARATORS[column.thousands] if column.thousands else ""
+
+
+def _literally(spelling: str) -> str:
+    return "".join(f"[{character}]" if character in "$." else character for character in spelling)
+
+
+def respelled(column: Column, text: str) -> tuple[dict[str, str], ...]:
+    """Levels of SQL over the ``text`` of a decimal, by the names of what they compute, each over the one before: one
+    without digits on one side of its point, or with an exponent, in plain digits, since engines read such text in
+    different ways. The last, :func:`plain_digits`, is NULL where the text is no such. No level says a long expression
+    twice, which an engine would have to plan again and again."""
+    mark = "[,]" if column.decimal_comma else "[.]"
+    pattern = f"[+-]?([0-9]+{mark}?[0-9]*|{mark}[0-9]+)[eE][+-]?[0-9]{{1,2}}|[+-]?([0-9]+{mark}|{mark}[0-9]+)"
+    odd, digits, moved, plain = (_step(column, n) for n in range(4))
+    number = f"split_part({odd}, 'e', 1)"
+    whole, fraction = (f"split_part({number}, '.', {n})" for n in (1, 2))
+    zeros = f"repeat('0', {_FARTHEST})"
+    lower = f"replace(replace({text}, 'E', 'e'), ',', '.')"
+    exponent = f"coalesce(try_cast(split_part({lower}, 'e', 2) as int), 0)"
+    return (
+        {odd: f"case when {matches(text, pattern)} then translate(split_part({lower}, 'e', 1), '+-', '') end"},
+        # A point within so many zeros is where the exponent moves it to.
+        {
+            digits: f"case when {odd} is not null then concat({zeros}, {whole}, {fraction}, {zeros}) end",
+            moved: f"case when {odd} is not null then {_FARTHEST} + length({whole}) + {exponent} end",
+        },
+        {
+            plain: f"case when {odd} is not null then concat(case when substr({text}, 1, 1) = '-' then '-' else '' end,"
+            f" '0', ltrim(substr({digits}, 1, {moved}), '0'), '.', rtrim(substr({digits}, {moved} + 1), '0'), '0') end"
+        },
+    )
+
+
+def plain_digits(column: Column) -> str:
+    return _step(column, 3)
+
+
+def _step(column: Column, number: int) -> str:
+    return identifier(f"{column.name}:{('odd', 'digits', 'moved', 'plain')[number]}")
