@@ -85,6 +85,8 @@ def check_file(feed: FeedName, file: Annotated[Path, typer.Argument(exists=True,
     table = Table("rows", "count")
     for label, count in (("in", staged.rows_in), ("clean", staged.clean), ("superseded", staged.superseded)):
         table.add_row(label, str(count))
+    if staged.left_out:
+        table.add_row("left out on purpose", str(staged.left_out))
     for reason, count in staged.reasons.items():
         table.add_row(f"quarantined: {reason}", str(count))
     console.print(table)

@@ -91,10 +91,10 @@ def ledger(
     versions = services.ledger.publications.of_feed(feed, delivered)
     console.print(publication_table([(feed, v) for v in versions], title="versions"))
     for version in versions[-1:]:
-        files = Table(long("file"), "outcome", "rows in", "clean", "superseded", "quarantined", "sha256",
+        files = Table(long("file"), "outcome", "rows in", "clean", "superseded", "quarantined", "left out", "sha256",
                       long("reason"), title=f"files of version {version.version}")  # fmt: skip
         for f in services.ledger.publications.file_outcomes(feed, delivered, version.version):
-            counts = [str(n) for n in (f.rows_in, f.clean, f.superseded, f.quarantined)]
+            counts = [str(n) for n in (f.rows_in, f.clean, f.superseded, f.quarantined, f.left_out)]
             files.add_row(f"{f.origin}\n{f.file_id}".rstrip(), f.outcome, *counts, f.sha256[:12], f.reason)
         console.print(files)
 
@@ -182,13 +182,13 @@ def publication_table(rows: list[tuple[str, Publication]], title: str | None = N
     table = Table(title=title, box=SIMPLE, pad_edge=False)
     table.add_column("feed, table", no_wrap=True)
     table.add_column("date", no_wrap=True)
-    for heading in ("version", "files", "rows in", "clean", "super-\nseded", "quaran-\ntined"):
+    for heading in ("version", "files", "rows in", "clean", "super-\nseded", "quaran-\ntined", "left\nout"):
         table.add_column(heading, justify="right")
     table.add_column("of these, by reason")
     table.add_column("seconds", justify="right")
     table.add_column("state")
     for feed, p in rows:
-        counts = (p.version, p.objects, p.rows_in, p.clean, p.superseded, p.quarantined)
+        counts = (p.version, p.objects, p.rows_in, p.clean, p.superseded, p.quarantined, p.left_out)
         reasons = reason_lines(p.reasons, p.reason_count)
         named = f"{feed}\n{p.table}" if p.table else feed
         state = Text(f"{p.state}: {p.note}" if p.note else p.state, style="red" if p.error else "green")

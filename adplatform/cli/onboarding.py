@@ -10,7 +10,7 @@ from hashlib import sha256
 from adplatform.cli.example_file import example_text
 from adplatform.contracts.column import Column
 from adplatform.contracts.feed import Arrival, Pgp
-from adplatform.contracts.file_format import FileFormat
+from adplatform.contracts.file_format import FileFormat, LineStart
 from adplatform.contracts.sftp_server import SftpUser
 from adplatform.engines.sftp.server import Address, seen_at
 from adplatform.flow.source import FeedFlow, Source
@@ -184,11 +184,32 @@ def _complete(arrival: Arrival) -> str:
 def _format(file_format: FileFormat) -> str:
     if file_format.kind != "csv":
         return f"{file_format.kind}, {file_format.encoding}; compression {file_format.compression}"
-    header = f"a header line (order: {file_format.header_order})" if file_format.header else "no header line"
+    header = f"a header line (order: {file_format.header_order})" if file_format.has_header else "no header line"
     return (
         f"CSV, {file_format.encoding}, `{file_format.delimiter}` between fields, {header}; an unquoted empty field is "
-        f"NULL; compression {file_format.compression}"
+        f"NULL; compression {file_format.compression}{_left_out(file_format)}"
     )
+
+
+def _left_out(file_format: FileFormat) -> str:
+    """The lines that may stand beside the table."""
+    may: list[str] = []
+    if isinstance(file_format.header, LineStart):
+        may.append(f"before the header, which begins with {_one_of(file_format.header)}")
+    if file_format.comment:
+        may.append(f"that begin with `{file_format.comment}`, anywhere outside of quotes")
+    if isinstance(file_format.skip_footer, LineStart):
+        may.append(f"from one that begins with {_one_of(file_format.skip_footer)} to the end")
+    if file_format.repeated_header == "leave_out":
+        may.append("with the header once more")
+    said = f"; not read are lines {', '.join(may)}" if may else ""
+    if isinstance(file_format.skip_footer, int) and file_format.skip_footer:
+        said += f"; the last {file_format.skip_footer} lines are always taken for a footer"
+    return said
+
+
+def _one_of(start: LineStart) -> str:
+    return " or ".join(f"`{text}`" for text in start.starts_with)
 
 
 def _encryption(pgp: Pgp | None, transport: str) -> str:

@@ -30,11 +30,11 @@ class Bounds(Strict):
     """What a whole delivery must look like before it may be published."""
 
     min_rows: int | None = Field(default=None, ge=0)
-    """The least number of rows; by default a delivery may be empty."""
+    """The least number of rows, those not counted that are left out on purpose; by default a delivery may be empty."""
     max_rows: int | None = Field(default=None, ge=0)
-    """The greatest number of rows; by default any."""
+    """The greatest number of such rows; by default any."""
     max_quarantined: float = Field(default=0.2, ge=0, le=1)
-    """Share of the rows, 0 to 1, that may be quarantined before the delivery is refused."""
+    """Share of such rows, 0 to 1, that may be quarantined before the delivery is refused."""
 
 
 class Contract(Strict):
@@ -69,6 +69,10 @@ class Contract(Strict):
     """For ``schema_policy: evolve``: what becomes of a column that nobody declared and that holds e-mail addresses or
     phone numbers in a file. ``quarantine`` (default) keeps its values of that file out of the table, with a warning
     that says what to declare; ``clear`` stores them as they are."""
+    skip_rows_where: str | None = Field(default=None, min_length=1)
+    """A Spark SQL condition over the texts of the columns as the files write them, such as ``campaign = 'Total'`` or
+    ``day is null``: rows for which it is true are left out on purpose, as rows of totals are, and counted as such. An
+    empty field is null, and what has no answer is not true."""
     row_checks: tuple[RowCheck, ...] = ()
     """Conditions that every row must meet."""
     bounds: Bounds = Bounds()

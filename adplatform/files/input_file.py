@@ -1,12 +1,44 @@
 """What preparing a raw object leaves for the transform."""
 
-from dataclasses import dataclass
+from array import array
+from bisect import bisect_right
+from dataclasses import dataclass, field
 from pathlib import Path
+
+
+@dataclass
+class LeftOut:
+    """The lines of a delivered file that the prepared one lacks on purpose.
+
+    ``rows`` are those that count: all but empty ones, and a header of several lines once. Of each place where some are
+    lacking ``kept`` is how many lines of the prepared file stand before it; ``lines`` and ``sizes`` are how many lines
+    and bytes are lacking up to there.
+    """
+
+    rows: int = 0
+    kept: "array[int]" = field(default_factory=lambda: array("q"))
+    lines: "array[int]" = field(default_factory=lambda: array("q"))
+    sizes: "array[int]" = field(default_factory=lambda: array("q"))
+
+    def add(self, kept: int, text: bytes) -> None:
+        """Note a line, or a header of several, of the delivered file; so many lines before it are ``kept``."""
+        self.rows += bool(text.strip(b"\r\n"))
+        lines, sizes = (self.lines[-1], self.sizes[-1]) if self.lines else (0, 0)
+        if not self.kept or self.kept[-1] != kept:
+            for each, value in ((self.kept, kept), (self.lines, lines), (self.sizes, sizes)):
+                each.append(value)
+        self.lines[-1] = lines + max(text.count(b"\n"), 1)
+        self.sizes[-1] = sizes + len(text)
+
+    def before(self, line: int) -> tuple[int, int]:
+        """Lines and bytes that are lacking before a line of the prepared file, counted from 1."""
+        place = bisect_right(self.kept, line - 1)
+        return (self.lines[place - 1], self.sizes[place - 1]) if place else (0, 0)
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """One prepared file on local disk: decrypted, uncompressed, text in UTF-8.
+    """One prepared file on local disk: decrypted, uncompressed, text in UTF-8, without lines that are left out.
 
     ``origin`` names the raw object it came from without its name (:func:`adplatform.ledger.objects.file_id`), with
     ``#<place>`` for a member of an archive. The table and the quarantine keep it.
@@ -16,3 +48,12 @@ class InputFile:
     path: Path
     origin: str
     ordinal: int
+    left_out: LeftOut = field(default_factory=LeftOut, compare=False)
+
+    def delivered_line(self, line: int) -> int:
+        """The number in the delivered file of a ``line`` of this one, both counted from 1."""
+        return line + self.left_out.before(line)[0]
+
+    def delivered_at(self, line: int, position: int) -> int:
+        """Where in the delivered text a byte of that ``line`` stands; its ``position`` here, both counted from 0."""
+        return position + self.left_out.before(line)[1]

@@ -1,6 +1,7 @@
 """From a delivered (and decrypted) file to the files that the transform reads.
 
-What the transform reads is uncompressed, UTF-8 without a byte order mark, NDJSON instead of one JSON array, or Parquet.
+What the transform reads is uncompressed, UTF-8 without a byte order mark, NDJSON instead of one JSON array, or Parquet,
+and lacks the lines that the feed leaves out.
 A file that is so already is left where it is. Bytes that are not UTF-8 in a file declared as UTF-8 are left too: the
 transform puts such rows into quarantine and keeps the others.
 """
@@ -19,8 +20,9 @@ from adplatform.failures import local_failure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.budget import DEFAULT, Budget
 from adplatform.files.compression import CHUNK, chunks_of, decompressed, member_content, opened_zip, zip_members
-from adplatform.files.input_file import InputFile
+from adplatform.files.input_file import InputFile, LeftOut
 from adplatform.files.json_lines import json_lines
+from adplatform.files.left_out import begins_with_separator, without_left_out
 from adplatform.files.magic import HEAD, Compression, compression_of, is_openpgp_head, unsupported_format
 from adplatform.files.parquet_size import check_parquet
 from adplatform.files.text import decode, is_utf8, to_utf8
@@ -75,18 +77,22 @@ def _unpack(
         budget.check(size)
         _check_rows(path, fmt, origin, budget)
         return (InputFile(path, origin, ordinal),)
-    written: list[tuple[Path, str]] = []
+    written: list[tuple[Path, str, LeftOut]] = []
     for member_origin, chunks in _contents(path, origin, outer, budget, scratch):
         target = scratch / f"{ordinal + len(written):06d}{_SUFFIXES[fmt.kind]}"
-        content = _converted(chunks, fmt, member_origin)
-        if _write(content if fmt.kind == "parquet" else budget.lines(content), target):
-            written.append((target, member_origin))
-    for target, member_origin in written if fmt.kind == "parquet" else ():
+        content, left_out = _converted(chunks, fmt, member_origin), LeftOut()
+        if fmt.kind != "parquet":
+            content = without_left_out(budget.lines(content), fmt, member_origin, left_out)
+        if _write(content, target) or left_out.rows:
+            written.append((target, member_origin, left_out))
+        else:
+            target.unlink()
+    for target, member_origin, _ in written if fmt.kind == "parquet" else ():
         _check_parquet(target, member_origin)
         check_parquet(target, member_origin, budget, alone=len(written) == 1)
     return tuple(
-        InputFile(source.replace(work / source.name), member_origin, ordinal + i)
-        for i, (source, member_origin) in enumerate(written)
+        InputFile(source.replace(work / source.name), member_origin, ordinal + i, left_out)
+        for i, (source, member_origin, left_out) in enumerate(written)
     )
 
 
@@ -121,7 +127,9 @@ def _contents(
 def _is_ready(head: bytes, fmt: FileFormat) -> bool:
     if fmt.kind == "parquet":
         return True
-    return fmt.kind != "json" and is_utf8(fmt.encoding) and not head.startswith(codecs.BOM_UTF8)
+    if fmt.kind == "json" or not is_utf8(fmt.encoding) or head.startswith(codecs.BOM_UTF8):
+        return False
+    return not fmt.leaves_out_lines and not begins_with_separator(head, fmt)
 
 
 def _converted(chunks: Iterator[bytes], fmt: FileFormat, origin: str) -> Iterator[bytes]:
@@ -189,9 +197,6 @@ def _check_parquet(path: Path, origin: str) -> None:
 
 
 def _write(chunks: Iterable[bytes], target: Path) -> int:
-    """The bytes written; a file without any is not kept."""
+    """The bytes written."""
     with target.open("xb", buffering=CHUNK) as output:
-        size = sum(output.write(chunk) for chunk in chunks)
-    if size == 0:
-        target.unlink()
-    return size
+        return sum(output.write(chunk) for chunk in chunks)

@@ -321,6 +321,7 @@ def _counted_version(
         clean=staged.clean,
         superseded=staged.superseded,
         quarantined=staged.quarantined,
+        left_out=staged.left_out,
         table=table_of(services.settings, flow, staged.columns).qualified,
         quarantine_key=quarantine_key,
         key_id=transformed.key_id,
@@ -421,12 +422,13 @@ def _counted(outcome: FileOutcome, staged: Staged, files: Iterable[InputFile]) -
     """The outcome with the counts of the file, or of all members of an archive; no rows is EMPTY."""
     mine = {file.origin for file in files}
     counts = [c for c in staged.counts if c.origin in mine]
-    rows = sum(c.rows_in for c in counts)
-    if outcome.outcome is Outcome.LOADED and rows == 0:
-        return replace(outcome, outcome=Outcome.EMPTY, reason="no rows")
+    rows, left_out = sum(c.rows_in for c in counts), sum(c.left_out for c in counts)
+    if outcome.outcome is Outcome.LOADED and rows == left_out:
+        return replace(outcome, outcome=Outcome.EMPTY, reason="no rows", rows_in=rows, left_out=left_out)
     return replace(
         outcome,
         rows_in=rows,
+        left_out=left_out,
         clean=sum(c.clean for c in counts),
         superseded=sum(c.superseded for c in counts),
         quarantined=sum(c.quarantined for c in counts),
@@ -439,7 +441,7 @@ def _engine_counts(
     """The engine that wrote the files says how many records its runs moved; what was read should agree."""
     if not flow.by_runs:
         return ()
-    read = {o.origin: o.rows_in for o in outcomes if o.outcome in (Outcome.LOADED, Outcome.EMPTY)}
+    read = {o.origin: o.records for o in outcomes if o.outcome in (Outcome.LOADED, Outcome.EMPTY)}
     moved, runs, silent = 0, 0, 0
     for each, files in claims_of(services.s3, services.zones, services.ledger, flow.name, day):
         if files and all(services.zones.raw_uri(file.name) in read for file in files):
@@ -463,7 +465,7 @@ def _promised_rows(
 ) -> tuple[AuditFinding, ...]:
     """The sender's manifest says how many rows each file has; what was read must agree. So many lines of records that
     cannot be split count as rows, and may be none."""
-    read = {o.origin: o.rows_in for o in outcomes if o.outcome in (Outcome.LOADED, Outcome.EMPTY)}
+    read = {o.origin: o.records for o in outcomes if o.outcome in (Outcome.LOADED, Outcome.EMPTY)}
     told = {origin: rows for origin, rows in promised.items() if origin in read}
     beyond = {origin: read[origin] - rows for origin, rows in told.items()}
     unsure = sum(more for more in beyond.values() if more > 0) <= swallowed

@@ -216,6 +216,7 @@ def facts(flow: FeedFlow, publication: Publication) -> dict[str, Any]:
         "clean": publication.clean,
         "superseded": publication.superseded,
         "quarantined": publication.quarantined,
+        "left_out": publication.left_out,
         "reasons": dict(publication.reasons),
         "run_id": publication.run_id,
     }

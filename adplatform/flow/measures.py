@@ -23,8 +23,8 @@ DEADLINES = 3
 def count_judged(to: Metrics, flow: FeedFlow, delivery: Delivery, judged: Transformed) -> None:
     """How much of a version its contract refuses, whether or not it is published."""
     staged = judged.staged
-    if staged.rows_in:
-        to.put({metrics.QUARANTINED_SHARE: staged.quarantined / staged.rows_in}, _of(flow), **_facts(flow, delivery))
+    if staged.records:
+        to.put({metrics.QUARANTINED_SHARE: staged.quarantined / staged.records}, _of(flow), **_facts(flow, delivery))
 
 
 def count_published(
@@ -49,6 +49,7 @@ def count_published(
             metrics.ROWS_CLEAN: staged.clean - (base.clean if base else 0),
             metrics.ROWS_SUPERSEDED: staged.superseded - (base.superseded if base else 0),
             metrics.ROWS_QUARANTINED: staged.quarantined - (base.quarantined if base else 0),
+            metrics.ROWS_LEFT_OUT: staged.left_out - (base.left_out if base else 0),
             metrics.FILES: len(counted),
             metrics.BYTES: sum(each.size for each in counted),
             metrics.PUBLISH_SECONDS: round(seconds, 3),

@@ -92,7 +92,7 @@ def base_of(
 
 
 def _sums(counted: Iterable[FileOutcome | Publication]) -> list[int]:
-    rows = [(each.rows_in, each.clean, each.superseded, each.quarantined) for each in counted]
+    rows = [(each.rows_in, each.clean, each.superseded, each.quarantined, each.left_out) for each in counted]
     return [sum(column) for column in zip(*rows, strict=True)]
 
 
@@ -143,7 +143,7 @@ def extended(
         staged,
         files=added.files,
         counts=(
-            *(FileCount(o.called, o.rows_in, o.clean, o.superseded, o.quarantined) for o in before),
+            *(FileCount(o.called, o.rows_in, o.clean, o.superseded, o.quarantined, o.left_out) for o in before),
             *(
                 replace(c, clean=c.clean - lost.get(c.origin, 0), superseded=c.superseded + lost.get(c.origin, 0))
                 for c in staged.counts

@@ -52,9 +52,9 @@ def _row_conservation(staged: Staged, footers: "Mapping[Path, pq.FileMetaData]")
     written = sum(footers[file.path].num_rows for file in staged.files) + staged.carried_rows
     aside = staged.forgotten + (pq.read_metadata(staged.quarantine).num_rows if staged.quarantine else 0)
     problems = [
-        f"{c.origin}: {c.rows_in} rows in, {c.clean + c.superseded + c.quarantined} accounted for"
+        f"{c.origin}: {c.rows_in} rows in, {c.clean + c.superseded + c.quarantined + c.left_out} accounted for"
         for c in staged.counts
-        if c.rows_in != c.clean + c.superseded + c.quarantined
+        if not c.is_whole
     ]
     problems += [
         f"{file.path.name} has {footers[file.path].num_rows} rows instead of {file.rows}"
@@ -70,9 +70,10 @@ def _row_conservation(staged: Staged, footers: "Mapping[Path, pq.FileMetaData]")
         "clean": staged.clean,
         "superseded": staged.superseded,
         "quarantined": staged.quarantined,
+        "left_out": staged.left_out,
         "line_breaks_in_values": staged.line_breaks,
     }
-    good = "every row is clean, superseded or quarantined"
+    good = "every row is clean, superseded, quarantined or left out on purpose"
     return AuditFinding("row_conservation", not problems, True, _described(problems, good), counted)
 
 
@@ -115,7 +116,7 @@ def _misfits(staged: Staged, footer: "pq.FileMetaData") -> Iterator[str]:
 
 
 def _bounds(staged: Staged, contract: Contract, published_before: int | None) -> AuditFinding:
-    bounds, rows = contract.bounds, staged.rows_in
+    bounds, rows = contract.bounds, staged.records
     share = staged.quarantined / rows if rows else 0.0
     problems = []
     if bounds.min_rows is not None and rows < bounds.min_rows:
@@ -132,7 +133,9 @@ def _bounds(staged: Staged, contract: Contract, published_before: int | None) ->
         problems.append(
             f"{share:.1%} of the rows quarantined, {bounds.max_quarantined:.1%} allowed; most often {named}"
         )
-    metrics: dict[str, int | float] = {"rows_in": rows, "quarantined_share": share}
+    metrics: dict[str, int | float] = {"rows_in": staged.rows_in, "quarantined_share": share}
+    if staged.left_out:
+        metrics["left_out"] = staged.left_out
     if published_before is not None:
         metrics["rows_published_before"] = published_before
     return AuditFinding(BOUNDS, not problems, True, _described(problems, "within the contract's bounds"), metrics)

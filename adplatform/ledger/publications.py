@@ -56,6 +56,7 @@ class Publication:
     clean: int = 0
     superseded: int = 0
     quarantined: int = 0
+    left_out: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
     table: str = ""
     locations: tuple[str, ...] = ()
@@ -72,6 +73,11 @@ class Publication:
     basis: str = ""
     files: Mapping[str, int] = field(default_factory=dict)
     filled: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def records(self) -> int:
+        """The rows that came in, without those that are left out on purpose."""
+        return self.rows_in - self.left_out
 
     @property
     def sort_key(self) -> str:
@@ -94,6 +100,7 @@ class FileOutcome:
     clean: int = 0
     superseded: int = 0
     quarantined: int = 0
+    left_out: int = 0
     prepared_key: str = ""
     signer: str = ""
     decryption_key: str = ""
@@ -104,6 +111,11 @@ class FileOutcome:
     def content(self) -> str:
         """The SHA-256 of what is read of the file, "" where it was not fetched."""
         return self.decrypted_sha256 or self.sha256
+
+    @property
+    def records(self) -> int:
+        """The rows that came in, without those that are left out on purpose."""
+        return self.rows_in - self.left_out
 
     @property
     def called(self) -> str:

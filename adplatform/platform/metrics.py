@@ -37,6 +37,7 @@ ROWS_IN = Metric("rows_in", "Count", "Sum", _OF_FEED, "rows that were read of a 
 ROWS_CLEAN = Metric("rows_clean", "Count", "Sum", _OF_FEED, "those of them in the table")
 ROWS_SUPERSEDED = Metric("rows_superseded", "Count", "Sum", _OF_FEED, "those that another row of their key replaced")
 ROWS_QUARANTINED = Metric("rows_quarantined", "Count", "Sum", _OF_FEED, "those that broke the contract")
+ROWS_LEFT_OUT = Metric("rows_left_out", "Count", "Sum", _OF_FEED, "those that the feed leaves out on purpose")
 ROWS_UNPLACED = Metric(
     "rows_unplaced", "Count", "Sum", _OF_FEED, "of merges only: changes without a key, or older than a load"
 )
@@ -84,6 +85,7 @@ METRICS = (
     ROWS_CLEAN,
     ROWS_SUPERSEDED,
     ROWS_QUARANTINED,
+    ROWS_LEFT_OUT,
     ROWS_UNPLACED,
     QUARANTINED_SHARE,
     FILES,

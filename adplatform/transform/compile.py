@@ -4,7 +4,8 @@ The text is DuckDB's; ``dialect.to_spark`` translates it, so both engines run th
 relations, which the engine provides under these names:
 
 * ``raw``: every read column as text under its contract name, and ``_file``, the ordinal of the file;
-* ``validated``: what ``validate`` returns, with ``_row``, a number that grows along each file;
+* ``validated``: what ``validate`` returns, with ``_row``, a number that grows along each file. The reasons against a
+  good row are empty, those against one that is left out NULL;
 * ``latest``: the good rows of ``validated`` that no later row of the same key supersedes;
 * ``files``: ``_file`` and ``_origin``.
 """
@@ -180,12 +181,26 @@ def _validate(contract: Contract, carried: tuple[str, ...]) -> str:
     if computed:
         level = f"select *, {', '.join(computed)} from ({level})"
     reasons = ", ".join(_reasons(contract)) or "''"
-    level = f"select *, concat_ws('{SEPARATOR}', {reasons}) as _reasons from ({level})"
+    against = f"concat_ws('{SEPARATOR}', {reasons})"
+    if contract.skip_rows_where:
+        against = f"case when not {_left_out(contract)} then {against} end"
+    level = f"select *, {against} as _reasons from ({level})"
     fields = ", ".join(f"{literal(c.name)}: {identifier(c.name)}" for c in contract.read_columns)
     kept = ((c, _kept(contract, c, _typed(c)) if c.expression else _typed(c)) for c in contract.columns)
     values = ", ".join(f"{value} as {identifier(c.name)}" for c, value in kept)
     as_json = f"case when _reasons <> '' then cast(to_json({{{fields}}}) as varchar) end"
     return f"select {', '.join(carried)}, {values}, _reasons, {as_json} as _fields from ({level})"
+
+
+def _left_out(contract: Contract) -> str:
+    """Whether a row is left out, by its texts: true or false."""
+    texts = {c.name: STRING for c in contract.read_columns}
+    text = str(contract.skip_rows_where)
+    tree = expressions.parse(text, "skip_rows_where", texts)
+    expressions.require_condition_over_texts(tree, text, "skip_rows_where")
+    for column in list(tree.find_all(exp.Column)):
+        column.replace(exp.column(column.name, quoted=True))
+    return f"coalesce(try({tree.sql('duckdb')}), false)"
 
 
 def _prepared(contract: Contract) -> str:

@@ -124,7 +124,10 @@ def transform(
         quarantine = _write_quarantine(con, statements, rejects, work / "quarantine.parquet")
         counts = _counts(con, read, rejects, staged)
         if contract.format.kind == "csv":
-            refuse_unread(contract, [file for file, count in zip(read, counts, strict=True) if not count.rows_in])
+            refuse_unread(
+                contract,
+                [file for file, count in zip(read, counts, strict=True) if count.rows_in == file.left_out.rows],
+            )
         return Staged(
             columns=output_columns(out.contract, previous=previous is not None),
             files=staged,
@@ -305,9 +308,10 @@ def _counts(
         PermanentFailure: a row is not accounted for.
     """
     read = {
-        file: (rows, bad)
-        for file, rows, bad in con.execute(
-            "select _file, count(*), count(*) filter (_reasons <> '') from validated group by _file"
+        file: (rows, bad, left_out)
+        for file, rows, bad, left_out in con.execute(
+            "select _file, count(*), count(*) filter (_reasons <> ''), count(*) filter (_reasons is null)"
+            " from validated group by _file"
         ).fetchall()
     }
     superseded = dict(con.execute("select _file, count(*) from superseded group by _file").fetchall())
@@ -317,16 +321,17 @@ def _counts(
         clean = dict(con.execute(f"select _source_file, count(*) from read_parquet([{paths}]) group by 1").fetchall())
     counts = []
     for file in files:
-        rows, bad = read.get(file.ordinal, (0, 0))
+        rows, bad, left_out = read.get(file.ordinal, (0, 0, 0))
         structural = sum(1 for reject in rejects if reject.file == file.ordinal)
         count = FileCount(
             origin=file.origin,
-            rows_in=rows + structural,
+            rows_in=rows + structural + file.left_out.rows,
             clean=clean.get(file.origin, 0),
             superseded=superseded.get(file.ordinal, 0),
             quarantined=bad + structural,
+            left_out=left_out + file.left_out.rows,
         )
-        if count.rows_in != count.clean + count.superseded + count.quarantined:
+        if not count.is_whole:
             raise PermanentFailure(f"{file.origin}: rows are not accounted for: {count}")
         counts.append(count)
     return tuple(counts)

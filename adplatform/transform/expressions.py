@@ -40,6 +40,12 @@ _DEEPEST = 100
 """Operations within operations: what writes an expression down again works down the tree, as deep as Python lets it."""
 _CASTS = (exp.DType.TEXT, exp.DType.VARCHAR, exp.DType.DOUBLE, exp.DType.DECIMAL, exp.DType.DATE)
 _INEXACT_TEXT = ("double", "timestamp")
+_COMPARISONS = (exp.EQ, exp.NEQ, exp.NullSafeEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.In, exp.Between)
+_CONDITIONS = (
+    *(exp.And, exp.Or, exp.Not, exp.Is, exp.Like, exp.StartsWith, exp.EndsWith, exp.Boolean),
+    *(exp.Case, exp.If, exp.Coalesce),
+    *_COMPARISONS,
+)
 _MOST_DIGITS = 12
 """Of a reciprocal: with those of a bigint they are within the 38 that engines compute with."""
 
@@ -119,6 +125,22 @@ def _tree(text: str, where: str) -> exp.Expression:
 
 def _too_deep(where: str, text: str) -> BadExpression:
     return BadExpression(where, text, f"is nested more than {_DEEPEST} deep; divide it among columns")
+
+
+def require_condition_over_texts(tree: exp.Expression, text: str, where: str) -> None:
+    """Refuse what :func:`parse` takes where all columns are text, and engines do not.
+
+    Raises:
+        BadExpression: it is no condition, or compares a text with a number.
+    """
+    if not isinstance(tree.unnest(), _CONDITIONS):
+        raise BadExpression(where, text, "is no condition; compare a column with a text, as in campaign = 'Total'")
+    for node in tree.find_all(*_COMPARISONS):
+        sides = [side.unnest() for side in node.iter_expressions()]
+        number = next((n for n in sides if isinstance(n, exp.Literal | exp.Neg) and not n.is_string), None)
+        if number and any(isinstance(side, exp.Column) for side in sides):
+            why = f"compares a text with a number; write {number.sql('spark')} in quotes, as the files have it, or cast"
+            raise BadExpression(where, text, f"{why} the text to decimal(p,s)")
 
 
 def is_whole(tree: exp.Expression, columns: Mapping[str, DataType]) -> bool:

@@ -152,7 +152,7 @@ def accept_delimited(contract: Contract, files: Sequence[InputFile], reserved: I
     return accept(
         contract,
         [
-            (file, record.fields if contract.format.header else declared, record.lines)
+            (file, record.fields if contract.format.has_header else declared, record.lines)
             for file, record in records
             if record is not None
         ],
@@ -271,7 +271,7 @@ def refuse_unread(contract: Contract, files: Iterable[InputFile]) -> None:
     """
     for file in files:
         record = first_record(file, contract.format)
-        if record and _has_data_after(file.path, record.size if contract.format.header else 0):
+        if record and _has_data_after(file.path, record.size if contract.format.has_header else 0):
             raise BadFile(
                 file.origin, Reason.LAYOUT, "has data but no record could be read; check its line ends and quotes"
             )

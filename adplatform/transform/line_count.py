@@ -1,6 +1,7 @@
 """The lines of a csv file held against the rows that DuckDB made of it: what a stray quote swallowed is found here.
 
-A line is a row or a line of a reject, stands within a value, is empty, or belongs to the header. Near several broken
+A line is a row, also one that is left out, or a line of a reject, stands within a value, is empty, or belongs to the
+header. Near several broken
 quotes DuckDB loses some without a word.
 """
 
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from adplatform.contracts.model import Contract
 from adplatform.files.input_file import InputFile
+from adplatform.files.record_lines import Dialect, empty_lines, lines_in, longest_record
 from adplatform.transform.layouts import first_record
-from adplatform.transform.record_lines import Dialect, empty_lines, lines_in, longest_record
 from adplatform.transform.rejects import SWALLOWED, UNTERMINATED, Reject, too_many_lines
 from adplatform.transform.rules import identifier
 
@@ -44,12 +45,12 @@ def count_lines(
     rows = dict(con.execute("select _file, count(*) from validated group by _file").fetchall())
     aside = Counter(reject.file for reject in rejects)
     left = {f.ordinal: lines_in(f.path) - rows.get(f.ordinal, 0) - aside[f.ordinal] for f in files}
-    suspects = [file for file in files if left[file.ordinal] > fmt.skip_lines + fmt.header]
+    suspects = [file for file in files if left[file.ordinal] > fmt.skip_lines + fmt.has_header]
     within = _within_values(con, contract, suspects) if suspects else {}
     for file in suspects:
         if within.get(file.ordinal, (0, 0))[1] >= fmt.max_record_lines:
             line = longest_record(file.path, Dialect.of(fmt), fmt.max_record_lines)
-            raise too_many_lines(file.origin, line, fmt)
+            raise too_many_lines(file.origin, line and file.delivered_line(line), fmt)
     broken = {reject.file for reject in rejects if UNTERMINATED in reject.reasons}
     lost = [
         Reject(file.ordinal, None, None, (SWALLOWED,), "")
@@ -80,7 +81,7 @@ def _within_values(
 def _of_no_record(file: InputFile, contract: Contract) -> int:
     """Lines of the header and before it, and empty ones."""
     header = first_record(file, contract.format)
-    if header is None or not contract.format.header:
+    if header is None or not contract.format.has_header:
         return contract.format.skip_lines + empty_lines(file.path, 0)
     with file.path.open("rb") as stream:
         return stream.read(header.size).count(b"\n") + empty_lines(file.path, header.size)

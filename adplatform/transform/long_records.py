@@ -13,7 +13,7 @@ from pathlib import Path
 from adplatform.contracts.model import Contract
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
-from adplatform.transform.record_lines import Dialect, delimiters, pieces
+from adplatform.files.record_lines import Dialect, delimiters, pieces
 
 LONGEST_RECORD = 16 << 20
 """Bytes. Half of what DuckDB loses; a record of more than 2 MB goes to the quarantine as ``line_too_long``."""
@@ -89,5 +89,6 @@ def _refused(file: InputFile, line: int, what: str, remedy: str = "") -> BadFile
     return BadFile(
         file.origin,
         Reason.LAYOUT,
-        f"the record in line {line} {what}, which is more than can be read; have it written in several{remedy}",
+        f"the record in line {file.delivered_line(line)} {what}, which is more than can be read; have it written in "
+        f"several{remedy}",
     )

@@ -88,7 +88,7 @@ def _csv_scan(contract: Contract, layout: Layout, links: Path) -> str:
     file_format = contract.format
     options = {
         "columns": "{" + ", ".join(f"{literal(name)}: 'VARCHAR'" for name in layout.columns) + "}",
-        "header": str(file_format.header).lower(),
+        "header": str(file_format.has_header).lower(),
         "skip": str(layout.lines.skip),
         "delim": literal(file_format.delimiter),
         "quote": literal(file_format.quote),

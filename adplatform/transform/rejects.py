@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from adplatform.contracts.file_format import FileFormat
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
+from adplatform.files.record_lines import Dialect, lines_from
 from adplatform.platform.late import Late
-from adplatform.transform.record_lines import Dialect, lines_from
 
 if TYPE_CHECKING:
     import duckdb
@@ -75,11 +75,11 @@ def _placed(file: InputFile, entries: list[tuple[int, str, list[str]]], fmt: Fil
             start = position + len(text) - len(body)
             line += _line_ends(stream, start - at)
             at = start
-            yield Reject(file.ordinal, line, start, _reasons(errors), body.rstrip("\r\n"))
+            yield _reject(file, line, start, _reasons(errors), body.rstrip("\r\n"))
             if dialect.quote and fmt.quote in body:
                 lines = lines_from(stream, dialect, fmt.max_record_lines + 1)
                 if len(lines) > fmt.max_record_lines:
-                    raise too_many_lines(file.origin, line, fmt)
+                    raise too_many_lines(file.origin, file.delivered_line(line), fmt)
                 yield from _swallowed(file, line, start, lines, end)
                 stream.seek(start)
 
@@ -91,7 +91,12 @@ def _swallowed(file: InputFile, line: int, at: int, lines: list[bytes], end: int
         at += len(before)
         if end is None or at < end:
             raw = text.decode("utf-8", "replace").rstrip("\r\n")
-            yield Reject(file.ordinal, number, at, (SWALLOWED,), raw)
+            yield _reject(file, number, at, (SWALLOWED,), raw)
+
+
+def _reject(file: InputFile, line: int, at: int, reasons: tuple[str, ...], raw: str) -> Reject:
+    """With the place that the record has in the file as it was delivered."""
+    return Reject(file.ordinal, file.delivered_line(line), file.delivered_at(line, at), reasons, raw)
 
 
 def too_many_lines(origin: str, line: int | None, fmt: FileFormat) -> BadFile:

@@ -152,17 +152,29 @@ def stage(spark: "SparkSession", contract: Contract, result: SparkResult, output
     good = _by_origin(
         spark, "select _origin, count(*) from validated join files using (_file) where _reasons = '' group by _origin"
     )
+    left_out = (
+        _by_origin(
+            spark,
+            "select _origin, count(*) from validated join files using (_file) where _reasons is null group by _origin",
+        )
+        if contract.skip_rows_where
+        else {}
+    )
     clean = _written(spark, f"{output}/clean", "_source_file")
     quarantined = _written(spark, f"{output}/quarantine", "source_file")
     counts = tuple(
         FileCount(
-            origin, rows, clean.get(origin, 0), good.get(origin, 0) - clean.get(origin, 0), quarantined.get(origin, 0)
+            origin,
+            rows,
+            clean.get(origin, 0),
+            good.get(origin, 0) - clean.get(origin, 0),
+            quarantined.get(origin, 0),
+            left_out.get(origin, 0),
         )
         for origin, rows in received.items()
     )
     for count in counts:
-        whole = count.rows_in == count.clean + count.superseded + count.quarantined
-        if not whole or count.superseded < 0 or (count.superseded and not contract.key):
+        if not count.is_whole or count.superseded < 0 or (count.superseded and not contract.key):
             raise PermanentFailure(f"{count.origin}: rows are not accounted for: {count}")
     return counts
 

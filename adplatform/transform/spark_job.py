@@ -19,6 +19,7 @@ from adplatform.contracts.model import Contract
 from adplatform.failures import PermanentFailure
 from adplatform.files.budget import DEFAULT, Budget
 from adplatform.files.input_file import InputFile
+from adplatform.files.lines import separator
 from adplatform.files.parquet_size import VALUE, check_parquet
 from adplatform.platform.aws import Aws
 from adplatform.platform.calls import GLUE_JOB, acting
@@ -158,6 +159,11 @@ def _accept(
         )
     if contract.format.skip_lines:
         raise PermanentFailure("the Spark job cannot skip lines before the header; use the embedded engine")
+    if contract.format.leaves_out_lines:
+        raise PermanentFailure(
+            "the Spark job leaves no lines out (header.starts_with, comment, skip_footer, repeated_header); use the "
+            "embedded engine"
+        )
     headers = [(file, _header(spark, contract, paths[file.ordinal])) for file in files]
     return accept(contract, [(file, header, Lines()) for file, header in headers if header])
 
@@ -165,10 +171,13 @@ def _accept(
 def _header(spark: "SparkSession", contract: Contract, path: str) -> tuple[str, ...]:
     if contract.format.kind == "parquet":
         return tuple(spark.read.parquet(path).columns)
-    if not contract.format.header:
-        return tuple(column.field_name for column in contract.read_columns)
     first = spark.read.options(**_csv_options(contract)).option("header", False).csv(path).first()
-    return tuple(name.removeprefix("\ufeff") for name in first if name is not None) if first else ()
+    names = tuple(name.removeprefix("\ufeff") for name in first if name is not None) if first else ()
+    if names and not any(names[1:]) and (names[0].lower() == "sep=" or separator(names[0].encode()) is not None):
+        raise PermanentFailure(
+            "the Spark job cannot skip the line sep= with which a file for Excel begins; use the embedded engine"
+        )
+    return names if contract.format.has_header else tuple(column.field_name for column in contract.read_columns)
 
 
 def _received(
@@ -211,7 +220,7 @@ def _text_of(column: Column, kind: str) -> "SparkColumn":
 def _csv_options(contract: Contract) -> dict[str, Any]:
     file_format = contract.format
     return {
-        "header": file_format.header,
+        "header": file_format.has_header,
         "enforceSchema": True,
         "sep": file_format.delimiter,
         "quote": file_format.quote,

@@ -17,13 +17,20 @@ class RefusedFile:
 
 @dataclass(frozen=True)
 class FileCount:
-    """Where the rows of one file went: ``rows_in == clean + superseded + quarantined``."""
+    """Where the rows of one file went: ``rows_in == clean + superseded + quarantined + left_out``, where the last are
+    those that the feed leaves out on purpose."""
 
     origin: str
     rows_in: int
     clean: int
     superseded: int
     quarantined: int
+    left_out: int = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every row is accounted for."""
+        return self.rows_in == self.clean + self.superseded + self.quarantined + self.left_out
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,15 @@ class Staged:
     @property
     def quarantined(self) -> int:
         return sum(c.quarantined for c in self.counts)
+
+    @property
+    def left_out(self) -> int:
+        return sum(c.left_out for c in self.counts)
+
+    @property
+    def records(self) -> int:
+        """The rows that came in, without those that are left out on purpose."""
+        return self.rows_in - self.left_out
 
 
 QUARANTINE_COLUMNS = ("source_file", "line", "byte_position", "reasons", "raw", "fields")

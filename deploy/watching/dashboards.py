@@ -117,7 +117,10 @@ def _of_source(estate: Estate, each: DeployedSource) -> list[Widget]:
     """What came, what is late, what was refused and why, what it costs."""
     own = {SOURCE: each.name}
     tables = [{**own, FEED: table.feed.name} for table in tables_of(each)]
-    outcomes = (metrics.ROWS_CLEAN, metrics.ROWS_SUPERSEDED, metrics.ROWS_QUARANTINED, metrics.ROWS_UNPLACED)
+    outcomes = (
+        *(metrics.ROWS_CLEAN, metrics.ROWS_SUPERSEDED, metrics.ROWS_QUARANTINED),
+        *(metrics.ROWS_LEFT_OUT, metrics.ROWS_UNPLACED),
+    )
     engines = [{**own, ENGINE: engine} for engine in engines_of(each)]
     found = [
         _text(f"## {each.name}\n{listed(sorted(table[FEED] for table in tables))}"),

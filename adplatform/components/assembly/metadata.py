@@ -79,7 +79,7 @@ def outcome_table(outcomes: Iterable[FileOutcome]) -> dg.TableMetadataValue:
 
 def _record(file: str, outcome: str, outcomes: Sequence[FileOutcome], reason: str) -> dg.TableRecord:
     """What files came to together. Dagster takes no table whose records have different fields."""
-    counted = ("bytes", "rows_in", "clean", "superseded", "quarantined")
+    counted = ("bytes", "rows_in", "clean", "superseded", "quarantined", "left_out")
     counts = {name: sum(getattr(each, name) for each in outcomes) for name in counted}
     return dg.TableRecord({"file": file, "outcome": outcome, **counts, "reason": reason})
 
@@ -92,6 +92,7 @@ def publication_metadata(flow: FeedFlow, publication: Publication) -> Mapping[st
         "adplatform/rows_in": publication.rows_in,
         "adplatform/superseded": publication.superseded,
         "adplatform/quarantined": publication.quarantined,
+        **({"adplatform/left_out": publication.left_out} if publication.left_out else {}),
         "adplatform/quarantine_reasons": dict(publication.reasons),
         "adplatform/locations": list(publication.locations),
         "adplatform/location_count": publication.location_count,

@@ -65,7 +65,7 @@ def rows_left(begun: Begun, shown: Publication, placement: Placement, judge: Jud
         tuple(columns.values()) or output_columns(flow.feed.contract),
         tuple(staged),
         quarantine,
-        tuple(FileCount(o.called, o.rows_in, o.clean, o.superseded, o.quarantined) for o in outcomes),
+        tuple(FileCount(o.called, o.rows_in, o.clean, o.superseded, o.quarantined, o.left_out) for o in outcomes),
         _reasons(quarantine),
     )
     findings = audit(whole, flow.feed.contract)
@@ -112,7 +112,7 @@ def _less(outcome: FileOutcome, gone: Mapping[str, int], aside: Mapping[str, int
     lost = gone.get(outcome.called, 0)
     quarantined = outcome.quarantined if aside is None else aside.get(outcome.called, 0)
     clean = outcome.clean - lost
-    rows = clean + outcome.superseded + quarantined
+    rows = clean + outcome.superseded + quarantined + outcome.left_out
     return replace(outcome, clean=clean, quarantined=quarantined, rows_in=rows)
 
 
