@@ -23,7 +23,8 @@ def without_left_out(chunks: Iterable[bytes], fmt: FileFormat, origin: str, left
     first line is looked at.
 
     Raises:
-        BadFile: as :func:`adplatform.files.lines.placed`, or it is not clear where a line ends.
+        BadFile: as :func:`adplatform.files.lines.placed`, the file names another delimiter than the feed, or it is not
+            clear where a line ends.
     """
     if fmt.leaves_out_lines:
         return _kept(chunks, fmt, origin, left_out)
@@ -36,7 +37,7 @@ def _behind_separator(chunks: Iterator[bytes], fmt: FileFormat, origin: str, lef
         head += chunk
     if begins_with_separator(head, fmt):
         first, end, head = head.partition(b"\n")
-        require_same(separator(first) or "", fmt, origin)
+        require_same(first, fmt, origin)
         left_out.add(0, first + end)
     return chain([head], chunks) if head else chunks
 
@@ -46,6 +47,8 @@ def _kept(chunks: Iterable[bytes], fmt: FileFormat, origin: str, left_out: LeftO
     size = lines = 0
     for place, text in placed(lines_of(chunks, origin), fmt, origin):
         if place in LEFT_OUT:
+            if place is Place.SEPARATOR:
+                require_same(text, fmt, origin)
             if place is not Place.REPEATED and b"\r" in text.rstrip(b"\r\n"):
                 raise _unclear(origin, lines + left_out.before(lines + 1)[0] + 1)
             left_out.add(lines, text)

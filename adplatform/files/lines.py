@@ -78,14 +78,13 @@ def placed(lines: Iterable[bytes], fmt: FileFormat, origin: str) -> Iterator[Pla
     """Each line with what it is; a header of several lines, and its repetition, as one.
 
     Raises:
-        BadFile: there is no line that could be the header, fewer lines than the footer has, or another delimiter.
+        BadFile: there is no line that could be the header, or fewer lines than the footer has.
     """
     rest, above = iter(lines), fmt.skip_lines
     for line in islice(rest, fmt.skip_lines):
         yield Place.SKIPPED, line
     first = None if fmt.skip_lines else next(rest, None)
-    if first is not None and (found := separator(first)) is not None:
-        require_same(found, fmt, origin)
+    if first is not None and separator(first) is not None:
         above = 1
         yield Place.SEPARATOR, first
     elif first is not None:
@@ -94,12 +93,12 @@ def placed(lines: Iterable[bytes], fmt: FileFormat, origin: str) -> Iterator[Pla
     yield from _without_last(body, fmt.skip_footer, origin) if isinstance(fmt.skip_footer, int) else body
 
 
-def require_same(found: str, fmt: FileFormat, origin: str) -> None:
+def require_same(line: bytes, fmt: FileFormat, origin: str) -> None:
     """
     Raises:
-        BadFile: the file names another delimiter than the feed.
+        BadFile: the line ``sep=`` names another delimiter than the feed.
     """
-    if found != fmt.delimiter:
+    if (found := separator(line)) != fmt.delimiter:
         why = f"begins with Excel's line sep={found}, and the feed says {fmt.delimiter!r}"
         raise BadFile(origin, Reason.LAYOUT, f"{why}; set format.delimiter: {found!r}, or have it written as declared")
 

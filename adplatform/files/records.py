@@ -11,18 +11,21 @@ import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any
 
-from adplatform.contracts.file_format import FileFormat
+from adplatform.contracts.file_format import FileFormat, LineStart
 from adplatform.contracts.limits import Limits
 from adplatform.failures import local_failure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.budget import DEFAULT, Budget
 from adplatform.files.compression import chunks_of, decompressed, opened_zip
+from adplatform.files.lines import Place, placed
 from adplatform.files.magic import HEAD, Compression, compression_of, is_openpgp_head, unsupported_format
 from adplatform.platform.json_text import parsed
 from adplatform.platform.late import Late
@@ -38,7 +41,9 @@ _PARQUET = b"PAR1"
 _LONGEST = 1000
 """Lines of one record, at most: a quote that nobody closes must not take the rest of the file with it."""
 _BATCH = 20_000
-_BEFORE: Mapping[str, str] = MappingProxyType({})
+_NO_COLUMNS: Mapping[str, str] = MappingProxyType({})
+_ERASED = "erased"
+"""Stands in a line that must stay for what it said."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 Judge = Callable[[str, Mapping[str, str]], bool]
@@ -156,18 +161,40 @@ def _part_zip(path: Path, target: Path, form: FileFormat | None, judge: Judge, b
 # -- text
 
 
+@dataclass(frozen=True)
+class _Written:
+    """A record, or a line beside the records, as it is written. One without ``values`` is not judged; ``instead`` is
+    what stands in the place of one that is taken out."""
+
+    text: str
+    values: Mapping[str, str] | None
+    instead: str = ""
+    is_record: bool = True
+
+
 def _part_text(path: Path, target: Path, form: FileFormat, judge: Judge, origin: str) -> Parted:
+    try:
+        return _part_lines(path, target, form, judge, origin)
+    except BadFile as e:
+        if e.reason is not Reason.LAYOUT or not form.leaves_out_lines:
+            raise
+    # The feed refuses such a file, so no line of it is left out or is a header.
+    plain = {"header": False, "comment": None, "skip_footer": 0, "repeated_header": "read", "skip_lines": 0}
+    return _part_lines(path, target, form.model_copy(update=plain), judge, origin)
+
+
+def _part_lines(path: Path, target: Path, form: FileFormat, judge: Judge, origin: str) -> Parted:
     taken = left = 0
     with _reading(path, form.encoding) as text, _writing(target, form.encoding) as out:
-        records = _json_records(text) if form.kind == "ndjson" else _csv_records(text, form)
+        written = _json_records(text) if form.kind == "ndjson" else _csv_records(text, form, origin)
         try:
-            for record, values in records:
-                if values is not None and judge(record, values):
+            for each in written:
+                if each.values is not None and judge(each.text, each.values):
                     taken += 1
-                    out.write(_line_end(record) if values is _BEFORE else "")
+                    out.write(each.instead)
                     continue
-                left += values is not None and values is not _BEFORE
-                out.write(record)
+                left += each.values is not None and each.is_record
+                out.write(each.text)
         except UnicodeError as e:
             raise BadFile(origin, Reason.ENCODING, f"is not {form.encoding}") from e
     return Parted(taken, left)
@@ -186,14 +213,14 @@ def _writing(path: Path, encoding: str) -> IO[str]:
     return io.TextIOWrapper(path.open("wb"), encoding, errors="surrogateescape", newline="")
 
 
-def _json_records(lines: Iterable[str]) -> Iterator[tuple[str, Mapping[str, str] | None]]:
+def _json_records(lines: Iterable[str]) -> Iterator[_Written]:
     for line in lines:
         try:
             value = parsed(line)
         except json.JSONDecodeError:
-            yield line, {} if line.strip() else None
+            yield _Written(line, _NO_COLUMNS if line.strip() else None)
             continue
-        yield line, dict(_texts(value, ""))
+        yield _Written(line, dict(_texts(value, "")))
 
 
 def _texts(value: Any, name: str) -> Iterator[tuple[str, str]]:
@@ -209,24 +236,41 @@ def _texts(value: Any, name: str) -> Iterator[tuple[str, str]]:
         yield name, str(value)
 
 
-def _csv_records(lines: Iterable[str], form: FileFormat) -> Iterator[tuple[str, Mapping[str, str] | None]]:
-    """Each record with its fields by the names of the header; ``_BEFORE`` for lines before that, which must stay as
-    many, and None for the header and empty lines."""
-    before, names = form.skip_lines, list[str]()
-    for record in _joined(lines, form):
-        if before > 0:
-            before -= 1
-            yield record, _BEFORE
-            continue
-        fields = _fields(record, form)
-        if form.header and not names:
-            names = [field.strip().removeprefix("\ufeff") for field in fields] or [""]
-            yield record, None
-            continue
-        if not record.strip():
-            yield record, None
-            continue
-        yield record, {names[n] if n < len(names) else f"[{n}]": field for n, field in enumerate(fields)}
+def _csv_records(lines: Iterable[str], form: FileFormat, origin: str) -> Iterator[_Written]:
+    """Each record with its fields by the names of the header, and all lines beside them."""
+    encoded = (line.encode("utf-8", "surrogateescape") for line in lines)
+    names: list[str] = []
+    for place, group in groupby(placed(encoded, form, origin), key=itemgetter(0)):
+        texts = (text.decode("utf-8", "surrogateescape") for _, text in group)
+        if place is Place.HEADER:
+            # Where its quotes stay open, what follows is no header.
+            first, *others = _joined(io.StringIO("".join(texts), newline="\n"), form)
+            names = [field.strip().removeprefix("\ufeff") for field in _fields(first, form)]
+            yield _Written(first, None)
+            yield from (_record(each, names, form) for each in others)
+        elif place is Place.RECORD:
+            yield from (_record(each, names, form) for each in _joined(texts, form))
+        else:
+            yield from (_beside(place, text, form) for text in texts)
+
+
+def _record(text: str, names: Sequence[str], form: FileFormat) -> _Written:
+    fields = enumerate(_fields(text, form))
+    values = {names[n] if n < len(names) else f"[{n}]": field for n, field in fields}
+    return _Written(text, values if text.strip() else None)
+
+
+def _beside(place: Place, text: str, form: FileFormat) -> _Written:
+    """A line that is no record. Where lines are counted as many must stay, and none that was not empty may be."""
+    end, stays = _line_end(text), ""
+    if place is Place.SKIPPED:
+        stays = end
+    elif place is Place.TOTALS and isinstance(form.skip_footer, LineStart):
+        stays = next(each for each in form.skip_footer.starts_with if each in text) + end
+    elif place is Place.FOOTER and isinstance(form.skip_footer, int) and text.strip("\r\n"):
+        stays = _ERASED + end
+    judged = place not in (Place.SEPARATOR, Place.REPEATED)
+    return _Written(text, _NO_COLUMNS if judged else None, stays, is_record=False)
 
 
 def _fields(record: str, form: FileFormat) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -66,6 +67,40 @@ def test_columns_are_told_by_name(tmp_path: Path) -> None:
     form = FileFormat(delimiter="|", skip_lines=1)
     left, count = parted(tmp_path, body, form, lambda _, values: values.get("id") == "1")
     assert (left, count) == (b"note\nid|name\n2|1\n", Parted(1, 1))
+
+
+BESIDE = {"header": {"starts_with": "id"}, "comment": "#", "repeated_header": "leave_out"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "body", "left", "count"),
+    [
+        (BESIDE, b'by jane\nfor "bob\nid,n\n1,b\n', b'for "bob\nid,n\n1,b\n', (1, 1)),
+        (BESIDE, b'#jane\nid,n\n1,b\n# "jane\nid,n\n2,jane\n#x\n', b"id,n\n1,b\nid,n\n#x\n", (3, 1)),
+        (BESIDE, b'id,n\n1,"a\n# jane\n"\n2,b\n', b"id,n\n2,b\n", (1, 1)),
+        ({"skip_footer": 2}, b"id\n1\nsum of jane\n\nend\n", b"id\n1\nerased\n\nend\n", (1, 1)),
+        ({"skip_footer": 1}, b"id\n1\njane\nend of jane", b"id\n1\nerased", (2, 1)),
+        (
+            {"skip_footer": {"starts_with": ["Total", "*"]}},
+            b'id\n1\n"Total of jane",2\nby jane\nx\n',
+            b"id\n1\nTotal\nx\n",
+            (2, 1),
+        ),
+        ({"delimiter": ";"}, b"sep=;\nid;n\n1;jane\n2;b\n", b"sep=;\nid;n\n2;b\n", (1, 1)),
+        # What the feed refuses: another delimiter, no header, a footer that is longer than the file, an open quote.
+        ({}, b"sep=;\nid;n\n1;jane\n2;b\n", b"sep=;\nid;n\n2;b\n", (1, 1)),
+        (BESIDE, b"jane\nbob\n", b"bob\n", (1, 1)),
+        ({"skip_footer": 3, "skip_lines": 1}, b"jane\n1\njane\n", b"1\n", (2, 1)),
+        ({}, b'id,"n\n1,jane\n2,bob\n', b'id,"n\n2,bob\n', (1, 1)),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_lines_that_a_feed_leaves_out_lose_the_person_and_go_on_to_be_left_out(
+    tmp_path: Path, settings: dict[str, Any], body: bytes, left: bytes, count: tuple[int, int], encoding: str
+) -> None:
+    form = FileFormat.model_validate({**settings, "encoding": encoding})
+    found = parted(tmp_path, body.decode().encode(encoding), form)
+    assert (found[0].decode(encoding).encode(), found[1]) == (left, Parted(*count))
 
 
 def test_json_keeps_what_others_wrote(tmp_path: Path) -> None:
