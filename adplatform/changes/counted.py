@@ -88,4 +88,4 @@ def _rows_read(services: Services, followed: Followed, since: datetime, day: dat
         if not is_load(entry["key"]) and datetime.fromisoformat(entry["last_modified"]) >= since
     }
     outcomes = ledger.publications.file_outcomes(name, day, version) if own else ()
-    return sum(each.records for each in outcomes if each.origin in own)
+    return sum(each.rows_in for each in outcomes if each.origin in own)

@@ -252,7 +252,7 @@ def _has_come(
             return False
         own = newest_of_load(entries, generations, generation)
         outcomes = ledger.publications.file_outcomes(name, placement.day, placement.version) if own else ()
-        rows += sum(each.records for each in outcomes if each.origin in own)
+        rows += sum(each.rows_in for each in outcomes if each.origin in own)
     if generation.rows is None:
         return not any(each == name and row.day >= since for each, row in ledger.deliveries.active(followed.source))
     return rows >= generation.rows

@@ -165,8 +165,8 @@ def _change(
         origins,
         files,
         rows=sum(each.clean for each in outcomes),
-        read=sum(each.records for each in outcomes),
-        set_aside=sum(each.quarantined + each.superseded for each in outcomes),
+        read=sum(each.rows_in for each in outcomes),
+        set_aside=sum(each.quarantined + each.superseded + each.left_out for each in outcomes),
     )
 
 

@@ -151,7 +151,7 @@ def complete_reading(services: Services, pulled: Pulled, known: str) -> str:
         return known
     entries = read_settlement(services.s3, services.zones, row.manifest_key)["objects"]
     ids = {_reading_of(entry["key"]) for entry in entries}
-    if len(ids) != 1 or row.records != _reading(services, flow, ids.pop()).rows:
+    if len(ids) != 1 or row.rows_in != _reading(services, flow, ids.pop()).rows:
         return known
     return f"{last.day}/{last.version}"
 

@@ -79,6 +79,11 @@ class ChangedTable(MergedFeed):
             raise ValueError(
                 "format.header: files without names shift values once a column is added; set AddColumnName"
             )
+        if self.skip_rows_where is not None:
+            raise ValueError(
+                "skip_rows_where does not go with changes: a row that comes to meet it would stay as it was before; "
+                "have DMS leave such rows out by a filter of the table mappings"
+            )
         if self.pgp is not None:
             raise ValueError("pgp is for files of a sender; leave it out")
         if self.latest_by or "partition_by" in self.model_fields_set:

@@ -154,6 +154,11 @@ class TableFeed(MergedFeed):
                 )
             if cursor.data_type.name in ("int", "bigint") and "lag" in self.incremental.model_fields_set:
                 raise ValueError(f"incremental.cursor {cursor.name} is a number: give lag_count in the place of lag")
+            if self.skip_rows_where is not None:
+                raise ValueError(
+                    "skip_rows_where does not go with incremental: a row that comes to meet it would stay as it was "
+                    "before; read a view without such rows"
+                )
             if self.partition_by is None:
                 raise ValueError(
                     "partition_by: null is for a table that each delivery replaces, and an incremental run brings only "

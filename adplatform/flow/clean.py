@@ -441,7 +441,7 @@ def _engine_counts(
     """The engine that wrote the files says how many records its runs moved; what was read should agree."""
     if not flow.by_runs:
         return ()
-    read = {o.origin: o.records for o in outcomes if o.outcome in (Outcome.LOADED, Outcome.EMPTY)}
+    read = {o.origin: o.rows_in for o in outcomes if o.outcome in (Outcome.LOADED, Outcome.EMPTY)}
     moved, runs, silent = 0, 0, 0
     for each, files in claims_of(services.s3, services.zones, services.ledger, flow.name, day):
         if files and all(services.zones.raw_uri(file.name) in read for file in files):
@@ -463,8 +463,8 @@ def _filled_before(ledger: Ledger, flow: FeedFlow, day: date) -> Mapping[str, in
 def _promised_rows(
     promised: Mapping[str, int], outcomes: Collection[FileOutcome], swallowed: int
 ) -> tuple[AuditFinding, ...]:
-    """The sender's manifest says how many rows each file has; what was read must agree. So many lines of records that
-    cannot be split count as rows, and may be none."""
+    """The sender's manifest says how many rows each file has; what was read must agree, without what the feed leaves
+    out. So many lines of records that cannot be split count as rows, and may be none."""
     read = {o.origin: o.records for o in outcomes if o.outcome in (Outcome.LOADED, Outcome.EMPTY)}
     told = {origin: rows for origin, rows in promised.items() if origin in read}
     beyond = {origin: read[origin] - rows for origin, rows in told.items()}

@@ -75,11 +75,6 @@ class Publication:
     filled: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def records(self) -> int:
-        """The rows that came in, without those that are left out on purpose."""
-        return self.rows_in - self.left_out
-
-    @property
     def sort_key(self) -> str:
         return f"version#{self.day}#{self.version:04d}"
 
