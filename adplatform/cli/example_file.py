@@ -39,7 +39,7 @@ def example_text(flow: FeedFlow, day: date) -> str:
     text = _written(form, values)
     if text and _is_taken(flow, text):
         return text
-    return _delimited(form, [list(values)]) if form.kind == "csv" and form.header is True else ""
+    return _delimited(form, [list(values)]) if form.kind == "csv" and form.has_header else ""
 
 
 def _is_taken(flow: FeedFlow, text: str) -> bool:
@@ -55,7 +55,7 @@ def _is_taken(flow: FeedFlow, text: str) -> bool:
 
 def _written(form: FileFormat, values: dict[str, str]) -> str:
     if form.kind == "csv":
-        return _delimited(form, [list(values)] * bool(form.header) + [list(values.values())])
+        return _delimited(form, [list(values)] * form.has_header + [list(values.values())])
     if form.kind not in ("ndjson", "json"):
         return ""
     document: dict[str, Any] = {}

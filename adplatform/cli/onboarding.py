@@ -12,6 +12,7 @@ from adplatform.contracts.column import Column
 from adplatform.contracts.feed import Arrival, Pgp
 from adplatform.contracts.file_format import FileFormat, LineStart
 from adplatform.contracts.sftp_server import SftpUser
+from adplatform.contracts.sizes import write_size
 from adplatform.engines.sftp.server import Address, seen_at
 from adplatform.flow.source import FeedFlow, Source
 
@@ -110,7 +111,8 @@ def _feed(flow: FeedFlow, sftp: SftpAccess | None) -> Iterator[str]:
     yield "| column | type | required | rules |"
     yield "|---|---|---|---|"
     for column in feed.read_columns:
-        yield f"| `{column.field_name}` | {column.type} | {'yes' if column.required else 'no'} | {_rules(column)} |"
+        names = " or ".join(f"`{name}`" for name in column.field_names)
+        yield f"| {names} | {column.type} | {'yes' if column.required else 'no'} | {_rules(column)} |"
     yield ""
 
 
@@ -184,11 +186,20 @@ def _complete(arrival: Arrival) -> str:
 def _format(file_format: FileFormat) -> str:
     if file_format.kind != "csv":
         return f"{file_format.kind}, {file_format.encoding}; compression {file_format.compression}"
-    header = f"a header line (order: {file_format.header_order})" if file_format.has_header else "no header line"
+    named = f"order: {file_format.header_order}"
+    if file_format.header_match == "loose":
+        named += "; upper and lower case, blanks and underscores in names do not matter"
+    header = f"a header line ({named})" if file_format.has_header else "no header line"
     return (
         f"CSV, {file_format.encoding}, `{file_format.delimiter}` between fields, {header}; an unquoted empty field is "
-        f"NULL; compression {file_format.compression}{_left_out(file_format)}"
+        f"NULL; {_rows(file_format)}; compression {file_format.compression}"
+        f"{_left_out(file_format)}"
     )
+
+
+def _rows(file_format: FileFormat) -> str:
+    short = "may end early: fields that are missing are NULL" if file_format.ragged_rows == "pad" else "are complete"
+    return f"rows {short}; a record has at most {write_size(file_format.max_record)}"
 
 
 def _left_out(file_format: FileFormat) -> str:

@@ -75,7 +75,7 @@ class ChangedTable(MergedFeed):
             raise ValueError("arrival.complete_when is quiet for changes; leave it out")
         if self.format.kind not in ("csv", "parquet"):
             raise ValueError(f"format.kind {self.format.kind!r} is not what DMS writes: csv or parquet")
-        if not self.format.header:
+        if not self.format.has_header:
             raise ValueError(
                 "format.header: files without names shift values once a column is added; set AddColumnName"
             )

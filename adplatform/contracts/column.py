@@ -1,7 +1,7 @@
 """A column of a feed: its name and type, how its values are written, and what is asked of them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, field_validator, model_validator
@@ -23,6 +23,7 @@ SYSTEM_COLUMNS = ("_source_file", "_pii_key_id", PREVIOUS_KEY_ID)
 RESERVED = frozenset({DELIVERY_DATE, *SYSTEM_COLUMNS})
 
 Bound = Plain
+_NO_MATTER = re.compile(r"[\s_\ufeff]+")
 
 
 class ColumnSettings(Spelling):
@@ -33,8 +34,9 @@ class ColumnSettings(Spelling):
     type: str = "string"
     """``string`` (default), ``int``, ``bigint``, ``decimal(p,s)``, ``double``, ``boolean``, ``date`` or
     ``timestamp``."""
-    field: str | None = None
-    """The name that the files have for the column, where it differs."""
+    field: str | tuple[str, ...] | None = None
+    """The name that the files have for the column, where it differs; a list of all names that files have for it, as
+    those before and after a column was renamed. A file that has two of them is refused."""
     required: bool = False
     """Whether a row without a value is quarantined."""
     allowed: tuple[str, ...] = ()
@@ -78,6 +80,13 @@ class ColumnSettings(Spelling):
             if not isinstance(value, str):
                 raise ValueError(f"{value!r} is not text in YAML: put it in quotes (NO, ON and 1 lose their spelling)")
         return values
+
+    @field_validator("field")
+    @classmethod
+    def _names_of_the_files(cls, field: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        if isinstance(field, tuple) and (not all(field) or not 0 < len(set(field)) == len(field)):
+            raise ValueError("field lists the different names that files have for the column")
+        return field
 
     @field_validator("pattern")
     @classmethod
@@ -161,9 +170,30 @@ class Column(ColumnSettings):
         return column
 
     @property
+    def field_names(self) -> tuple[str, ...]:
+        """The names the files use, the usual one first."""
+        return (self.field or self.name,) if not isinstance(self.field, tuple) else self.field
+
+    @property
     def field_name(self) -> str:
-        """The name the files use."""
-        return self.field or self.name
+        """The name the files use; of several the first."""
+        return self.field_names[0]
+
+
+def require_one_name(columns: Iterable[Column], asked: str) -> None:
+    """Refuse columns with several names where a field is asked for by its name; ``asked`` says of what.
+
+    Raises:
+        ValueError: a column has more than one.
+    """
+    for column in columns:
+        if len(column.field_names) > 1:
+            raise ValueError(f"column {column.name}: {asked} is asked for fields by name: give one field, not a list")
+
+
+def loosely(name: str) -> str:
+    """A name as it is compared by ``header_match: loose``."""
+    return _NO_MATTER.sub("", name).casefold()
 
 
 def _columns(value: Any) -> Any:

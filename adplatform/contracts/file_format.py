@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from adplatform.contracts.sizes import Size, write_size
 from adplatform.contracts.strict import Names, Strict
 
 MOST_FOOTER_LINES = 1000
@@ -23,6 +24,14 @@ class LineStart(Strict):
         return texts
 
 
+LONGEST_RECORD = 16 << 20
+"""Bytes. DuckDB 2.0 loses lines that do not fit into one of its buffers, which have twice as many."""
+USUAL_RECORD = 2 << 20
+SHORTEST_LIMIT = 1 << 10
+_WIDEST_DELIMITER = 4
+"""Bytes of UTF-8 that DuckDB takes."""
+
+
 class FileFormat(Strict):
     """How the files are written, after decryption."""
 
@@ -33,8 +42,8 @@ class FileFormat(Strict):
     encoding: str = "utf-8"
     """The encoding of text, by a name that Python knows: ``utf-8`` (default), ``utf-16`` as Excel's "Unicode text",
     ``cp1252`` as Windows in Western Europe. A byte order mark is no part of the text."""
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
-    """For csv: the character between fields; a tab is ``"\\t"`` in double quotes."""
+    delimiter: str = Field(default=",", min_length=1, max_length=4)
+    """For csv: the characters between fields, one to four, such as ``||``; a tab is ``"\\t"`` in double quotes."""
     quote: str = Field(default='"', max_length=1)
     """For csv: the character around fields; empty where fields are never quoted."""
     escape: str = Field(default='"', max_length=1)
@@ -45,6 +54,13 @@ class FileFormat(Strict):
     those before it are left out. A file without such a line is refused."""
     header_order: Literal["strict", "any"] = "any"
     """For csv: whether the header may name the columns in ``any`` order (default)."""
+    header_match: Literal["exact", "loose"] = "exact"
+    """For csv with a header and for parquet: whether names of columns are compared as they are written (``exact``, the
+    default), or without upper and lower case, blanks, underscores and byte order marks (``loose``): ``Amount spent`` is
+    then ``amount_spent``."""
+    ragged_rows: Literal["quarantine", "pad"] = "quarantine"
+    """For csv: what becomes of a row that ends early: it is quarantined (default), or its missing last fields are no
+    value (``pad``). One with more fields than columns is quarantined, unless those are empty."""
     skip_lines: int = Field(default=0, ge=0)
     """For csv: how many lines come before the header, or before the first row where there is none."""
     comment: str | None = Field(default=None, min_length=1)
@@ -59,6 +75,9 @@ class FileFormat(Strict):
     max_record_lines: int = Field(default=1000, ge=1)
     """For csv: how many lines a record may have. One with more refuses its file: a quote that is missing or stray makes
     one value of all records up to the next quote."""
+    max_record: Size = USUAL_RECORD
+    """For csv, ndjson and json: how long a record may be, ``2MB`` by default and at most ``16MB``. A longer one is
+    quarantined as ``line_too_long``; one above 16 MB refuses its file."""
     null_values: tuple[str, ...] = ()
     """Texts of a whole field that mean no value, such as ``-`` or ``n/a``, beside the empty text, which does so for all
     types but ``string``; upper and lower case differ."""
@@ -108,3 +127,22 @@ class FileFormat(Strict):
         """Whether lines have to be told apart before files are read."""
         named = isinstance(self.header, LineStart) or isinstance(self.skip_footer, LineStart)
         return named or bool(self.comment or self.skip_footer) or self.repeated_header == "leave_out"
+
+    @field_validator("max_record")
+    @classmethod
+    def _readable(cls, size: int) -> int:
+        if not SHORTEST_LIMIT <= size <= LONGEST_RECORD:
+            bounds = f"{write_size(SHORTEST_LIMIT)} to {write_size(LONGEST_RECORD)}"
+            raise ValueError(f"a record may have {bounds}, not {write_size(size)}")
+        return size
+
+    @model_validator(mode="after")
+    def _can_be_told_apart(self) -> Self:
+        if len(self.delimiter.encode()) > _WIDEST_DELIMITER:
+            raise ValueError(f"delimiter {self.delimiter!r} has more than {_WIDEST_DELIMITER} bytes in UTF-8")
+        marks = (self.quote, self.escape if self.quote else "")
+        if any(mark and mark in self.delimiter for mark in ("\n", "\r", *marks)):
+            raise ValueError(f"delimiter {self.delimiter!r} holds the quote, the escape or a line end")
+        if self.header_match == "loose" and self.kind not in ("csv", "parquet"):
+            raise ValueError(f"header_match: loose is for csv and parquet; members of {self.kind} are named exactly")
+        return self

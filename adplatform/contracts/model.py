@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from adplatform.contracts.column import DELIVERY_DATE, Column, Columns
+from adplatform.contracts.column import DELIVERY_DATE, Column, Columns, loosely
 from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.pii import Pii, Treatment
 from adplatform.contracts.spelling import ColumnDefaults
@@ -64,7 +64,9 @@ class Contract(Strict):
     """What a column that nobody declared does: ``freeze`` (default) refuses the file, ``evolve`` adds the column to the
     table as text, ``quarantine`` puts the file aside and goes on without it. An added column is called as the file
     says, in lower case and with ``_`` for all but a to z and 0 to 9; where that is no name of its own, the file is
-    refused."""
+    refused. A declared column that a csv file with a header or a Parquet file lacks, and that is not ``optional``, does
+    the same: with ``evolve`` its rows have no value there, which the check ``schema`` warns of, unless it is
+    ``required`` or named by ``key``, ``latest_by`` or a ``country_column``: then the file is refused."""
     undeclared_personal: Literal["quarantine", "clear"] = "quarantine"
     """For ``schema_policy: evolve``: what becomes of a column that nobody declared and that holds e-mail addresses or
     phone numbers in a file. ``quarantine`` (default) keeps its values of that file out of the table, with a warning
@@ -89,9 +91,10 @@ class Contract(Strict):
         names = [c.name for c in self.columns]
         for name in {n for n in names if names.count(n) > 1}:
             raise ValueError(f"column {name} is declared twice")
-        headers = [c.field_name for c in self.read_columns]
+        headers = [h for c in self.read_columns for h in {self.compared(name) for name in c.field_names}]
         for header in {h for h in headers if headers.count(h) > 1}:
-            raise ValueError(f"two columns read {header!r}")
+            loose = " when names are compared loosely" if self.format.header_match == "loose" else ""
+            raise ValueError(f"two columns read {header!r}{loose}")
         for setting, wanted in (("key", self.key), ("latest_by", self.latest_by)):
             for name in wanted:
                 if name not in names:
@@ -162,6 +165,17 @@ class Contract(Strict):
         for column in self.columns:
             if column.pii:
                 yield column, column.pii
+
+    def compared(self, name: str) -> str:
+        """A name of a column as the format compares it."""
+        return loosely(name) if self.format.header_match == "loose" else name
+
+    @property
+    def indispensable(self) -> frozenset[str]:
+        """The columns without which rows would be wrong, and not only incomplete."""
+        countries = (pii.country_column for _, pii in self.pii_columns() if pii.country_column)
+        required = (c.name for c in self.columns if c.required)
+        return frozenset((*required, *self.key, *self.latest_by, *countries))
 
     @property
     def needs_key(self) -> bool:

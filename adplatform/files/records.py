@@ -25,6 +25,7 @@ from adplatform.failures import local_failure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.budget import DEFAULT, Budget
 from adplatform.files.compression import chunks_of, decompressed, opened_zip
+from adplatform.files.delimited import records
 from adplatform.files.lines import Place, placed
 from adplatform.files.magic import HEAD, Compression, compression_of, is_openpgp_head, unsupported_format
 from adplatform.platform.json_text import parsed
@@ -274,17 +275,8 @@ def _beside(place: Place, text: str, form: FileFormat) -> _Written:
 
 
 def _fields(record: str, form: FileFormat) -> list[str]:
-    doubled = form.escape == form.quote or not form.escape
-    reader = csv.reader(
-        io.StringIO(record, newline=""),
-        delimiter=form.delimiter,
-        quotechar=form.quote or None,
-        doublequote=doubled,
-        escapechar=None if doubled else form.escape,
-        quoting=csv.QUOTE_MINIMAL if form.quote else csv.QUOTE_NONE,
-    )
     try:
-        return next(reader, [])
+        return next(records(io.StringIO(record, newline=""), form), [])
     except csv.Error:
         return record.split(form.delimiter)
 
@@ -317,8 +309,9 @@ def _is_open(text: str, form: FileFormat) -> bool:
             place = end + 1
             begins = False
             continue
-        begins = text[place] in (delimiter, "\n", "\r")
-        place += 1
+        between = text.startswith(delimiter, place)
+        begins = between or text[place] in "\n\r"
+        place += len(delimiter) if between else 1
     return False
 
 

@@ -23,6 +23,7 @@ from adplatform.flow.version import VersionObject, download, save
 from adplatform.lake.attempt import Published, Result
 from adplatform.lake.audit import BOUNDS, AuditFinding, audit
 from adplatform.lake.details import with_details
+from adplatform.lake.evolved import compared_to
 from adplatform.lake.filled import filled, remembered, vanished
 from adplatform.lake.publish import publish
 from adplatform.lake.quarantine import store_rows
@@ -185,8 +186,12 @@ def _transformed(
     new: Staged | None = None,
 ) -> Transformed:
     """The audited version. ``new`` is what of it was read, by default all."""
+    evolves = flow.feed.contract.schema_policy == "evolve"
+    last = _published_before(services.ledger, flow, day) if flow.by_runs or evolves else None
     now = filled(new or staged) if flow.by_runs else {}
-    before = _filled_before(services.ledger, flow, day) if flow.by_runs else {}
+    before = last.filled if last and flow.by_runs else {}
+    if evolves:
+        staged = compared_to(staged, flow.feed.contract, last.evolved if last else ())
     return Transformed(
         staged,
         outcomes,
@@ -328,6 +333,8 @@ def _counted_version(
         previous_key_id=transformed.previous_key_id,
         basis=basis(flow, staged.columns),
         filled=transformed.filled,
+        evolved=staged.evolved,
+        lacking=staged.lacking,
     )
     return with_details(services.store, flow.name, counted, (), staged.reasons)
 
@@ -452,12 +459,11 @@ def _engine_counts(
     return (AuditFinding("engine_counts", agrees, False, text, {"rows": rows, "records": moved}),)
 
 
-def _filled_before(ledger: Ledger, flow: FeedFlow, day: date) -> Mapping[str, int]:
-    """Rows with a value by column, of what readers see of that date or the newest before: an application may lose a
-    field, or the permission to read it."""
+def _published_before(ledger: Ledger, flow: FeedFlow, day: date) -> Publication | None:
+    """What readers see of that date or the newest before, with which columns are compared: a sender may lose one, or
+    the permission to read it."""
     placement = ledger.placements.latest(flow.name, day)
-    row = ledger.publications.get(flow.name, placement.day, placement.version) if placement else None
-    return row.filled if row else {}
+    return ledger.publications.get(flow.name, placement.day, placement.version) if placement else None
 
 
 def _promised_rows(

@@ -39,7 +39,8 @@ class Publication:
     there are more, ``details_key`` names the object with all of them. ``adplatform.lake.details`` reads either.
     ``basis`` names what the files were read by: a version with the same one may take over what this one has made.
     ``files`` has the rows of each file at its only location by name, where they are few.
-    ``filled`` counts the rows with a value by column, where that is watched.
+    ``filled`` counts the rows with a value by column, where that is watched. ``evolved`` are the columns that nobody
+    declared and that this version or one before it brought; ``lacking`` counts the files by column that lack one.
     ``note`` is what a reader of the table should know beside that: it is published, and yet not what they see, for
     example. ``key_id`` names the hashing key of its digests, ``previous_key_id`` that of the digests kept beside them.
     """
@@ -73,6 +74,8 @@ class Publication:
     basis: str = ""
     files: Mapping[str, int] = field(default_factory=dict)
     filled: Mapping[str, int] = field(default_factory=dict)
+    evolved: tuple[str, ...] = ()
+    lacking: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def sort_key(self) -> str:

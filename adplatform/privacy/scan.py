@@ -83,7 +83,7 @@ def scan_for_leaks(parquet: Sequence[Path], contract: Contract, memory_limit: st
 def _forbidden_names(contract: Contract) -> set[str]:
     hidden = [c for c in contract.columns if c.drop or (c.pii and Treatment.CLEAR not in c.pii.treatment)]
     shown = {c.name for c in contract.columns} - {c.name for c in hidden}
-    return {name.lower() for c in hidden for name in (c.name, c.field_name)} - shown
+    return {name.lower() for c in hidden for name in (c.name, *c.field_names)} - shown
 
 
 def _column_types(con: "duckdb.DuckDBPyConnection", parquet: Sequence[Path]) -> dict[str, str]:

@@ -137,6 +137,8 @@ def transform(
             refused=accepted.refused,
             line_breaks=lines.breaks,
             withheld=out.withheld,
+            evolved=tuple(accepted.undeclared),
+            lacking=accepted.lacking,
         )
 
 

@@ -2,7 +2,8 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from adplatform.contracts.model import Contract
 from adplatform.files.input_file import InputFile
 from adplatform.platform.late import Late
 from adplatform.transform.layouts import Accepted, Lines, accept
-from adplatform.transform.readers import Reading, csv_options, define_raw, scanned_files
+from adplatform.transform.readers import Reading, csv_options, define_raw, record_size, scanned_files
 from adplatform.transform.rejects import Reject, stored_rejects
 from adplatform.transform.rules import identifier, literal
 
@@ -43,7 +44,14 @@ def read_json_lines(
     con.create_function("exact_numbers", _exact_numbers, ["VARCHAR"], "VARCHAR")
     paths, ordinal = scanned_files(files, links)
     # No JSON text holds a raw control character, so the delimiter never splits a good line.
-    options = csv_options(columns="{'line': 'VARCHAR'}", header="false", delim="'\x01'", quote="''", escape="''")
+    options = csv_options(
+        columns="{'line': 'VARCHAR'}",
+        header="false",
+        delim="'\x01'",
+        quote="''",
+        escape="''",
+        **record_size(contract.format),
+    )
     if files:
         con.execute(
             "create temp table lines as select _file, json_type(line) = 'OBJECT' as good, line, text from"
@@ -54,6 +62,8 @@ def read_json_lines(
     else:
         con.execute("create temp table lines (_file integer, good boolean, line varchar, text varchar)")
     accepted = accept(contract, [(file, names, Lines()) for file, names in _members(con, contract, files)], reserved)
+    # Any document may be without any member, so none is missed.
+    accepted = replace(accepted, lacking={})
     _define_raw(con, accepted)
     read = [file for layout in accepted.layouts for file in layout.files]
     return Reading(accepted, lambda: _rejects(con, read, contract.format) if read else [])
@@ -83,10 +93,35 @@ def _members(
             " group by _file"
         ).fetchall()
     )
-    declared = tuple(column.field_name for column in contract.read_columns)
-    known = {*declared, *_above(declared)}
+    names = _field_names(contract)
+    known = {*names, *_above(names)}
+    renamed = _renamed(con, contract)
     for file in files:
+        there = renamed.get(file.ordinal, {})
+        declared = tuple(name for c in contract.read_columns for name in there.get(c.name, c.field_names[:1]))
         yield file, declared + tuple(name for name in found.get(file.ordinal, ()) if name not in known)
+
+
+def _field_names(contract: Contract) -> list[str]:
+    return [name for column in contract.read_columns for name in column.field_names]
+
+
+def _renamed(con: "duckdb.DuckDBPyConnection", contract: Contract) -> dict[int, Mapping[str, list[str]]]:
+    """The names that each file has for columns with several, where it has any."""
+    columns = [column for column in contract.read_columns if len(column.field_names) > 1]
+    several = [(column.name, name) for column in columns for name in column.field_names]
+    if not several:
+        return {}
+    paths = ((literal(_json_path(name)), literal(_json_place(name))) for _, name in several)
+    there = ", ".join(f"count(coalesce(json_type(line, {path}), json_type(line, {place})))" for path, place in paths)
+    renamed: dict[int, Mapping[str, list[str]]] = {}
+    for ordinal, *counts in con.execute(f"select _file, {there} from lines where good group by _file").fetchall():
+        names: dict[str, list[str]] = {}
+        for (column, name), count in zip(several, counts, strict=True):
+            if count:
+                names.setdefault(column, []).append(name)
+        renamed[ordinal] = names
+    return renamed
 
 
 def _above(headers: Iterable[str]) -> set[str]:
@@ -96,15 +131,17 @@ def _above(headers: Iterable[str]) -> set[str]:
 
 def _opened(contract: Contract) -> list[str]:
     """The objects of which columns are read, but for those that a column has as a whole."""
-    declared = {column.field_name for column in contract.read_columns}
+    declared = set(_field_names(contract))
     return sorted(path for path in _above(declared) if not declared & {path, *_above([path])})
 
 
 def _define_raw(con: "duckdb.DuckDBPyConnection", accepted: Accepted) -> None:
-    columns = accepted.contract.read_columns
-    paths = ", ".join(literal(path(c.field_name)) for path in (_json_path, _json_place) for c in columns)
+    names = _field_names(accepted.contract)
+    paths = ", ".join(literal(path(name)) for path in (_json_path, _json_place) for name in names)
+    places = {name: f"v[{n}], v[{n + len(names)}]" for n, name in enumerate(names, start=1)}
     values = ", ".join(
-        f"coalesce(v[{n}], v[{n + len(columns)}]) as {identifier(c.name)}" for n, c in enumerate(columns, start=1)
+        f"coalesce({', '.join(places[name] for name in c.field_names)}) as {identifier(c.name)}"
+        for c in accepted.contract.read_columns
     )
     files = [str(file.ordinal) for layout in accepted.layouts for file in layout.files]
     scan = (

@@ -7,20 +7,24 @@ pass unseen. So names are compared here, and files are grouped by their layout.
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from adplatform.contracts.column import DELIVERY_DATE, IDENTIFIER, MOST_CHARACTERS, SYSTEM_COLUMNS, Column
 from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.model import Contract
-from adplatform.failures import clipped, listed
+from adplatform.failures import PermanentFailure, clipped, listed
 from adplatform.files.bad_file import BadFile, Reason
+from adplatform.files.delimited import records
 from adplatform.files.input_file import InputFile
 from adplatform.transform.compile import INTERNAL_COLUMNS, stored_names
 from adplatform.transform.long_records import MOST_UNDECLARED
 from adplatform.transform.values import RefusedFile
 
+UNNAMED = "_unnamed"
+"""What fields are read as that stand behind the last column of csv; in rows where they have a value they break the
+contract, and nothing of them is stored."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -28,11 +32,13 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 class Lines:
     """How the lines of a file are to be read. ``skip`` lines stand before the first record.
 
-    ``newline`` is set where DuckDB would take a line break within quotes for the file's, None otherwise.
+    ``newline`` is set where DuckDB would take a line break within quotes for the file's, None otherwise. Behind the
+    columns rows have ``unnamed`` fields in quotes, which should be empty.
     """
 
     skip: int = 0
     newline: str | None = None
+    unnamed: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,8 @@ class Accepted:
     refused: tuple[RefusedFile, ...]
     undeclared: Mapping[str, str] = field(default_factory=dict)
     """What each of those columns may be called before anybody, by its name."""
+    lacking: Mapping[str, int] = field(default_factory=dict)
+    """How many files lack a column that they should have, by column."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,6 @@ def first_record(file: InputFile, file_format: FileFormat) -> FirstRecord | None
     Raises:
         PermanentFailure: not UTF-8, or a quoted field that does not end.
     """
-    doubled = file_format.escape in (file_format.quote, "")
     consumed = 0
     lines: list[str] = []
     with file.path.open("rb") as stream:
@@ -83,15 +90,7 @@ def first_record(file: InputFile, file_format: FileFormat) -> FirstRecord | None
                     lines.append(line.decode("utf-8-sig" if number == 0 else "utf-8"))
                     yield lines[-1]
 
-        reader = csv.reader(
-            texts(),
-            delimiter=file_format.delimiter,
-            quotechar=file_format.quote or None,
-            quoting=csv.QUOTE_MINIMAL if file_format.quote else csv.QUOTE_NONE,
-            doublequote=doubled,
-            escapechar=None if doubled else file_format.escape,
-            strict=True,
-        )
+        reader = records(texts(), file_format, strict=True)
         try:
             blank, fields = 0, next(reader, None)
             while fields == []:
@@ -112,33 +111,40 @@ def accept(
     the table has already beside the contract's columns.
 
     Raises:
-        BadFile: a declared column is missing, a column stands twice, the order differs where it is strict, or a column
-            is undeclared and the contract freezes the schema, or lets it evolve and the table cannot have that column.
+        BadFile: a declared column is missing and the contract freezes the schema or cannot do without it, a column
+            stands twice or under two of its names, the order differs where it is strict, or a column is undeclared and
+            the contract freezes the schema, or lets it evolve and the table cannot have that column.
     """
     taken = _taken(contract, reserved)
-    names = {column.field_name: column.name for column in contract.read_columns}
+    names = _Names.of(contract)
     extra: dict[str, Column] = {}
     called: dict[str, str] = {}
+    lacking: Counter[str] = Counter()
     refused: list[RefusedFile] = []
     grouped: dict[tuple[tuple[str, ...], Lines], list[InputFile]] = {}
     for file, header, lines in sorted(headers, key=lambda entry: entry[0].ordinal):
-        _check_declared(contract, file, header)
-        undeclared = [name for name in header if name not in names]
+        missing = _missing(contract, names, file, header)
+        if missing and contract.schema_policy == "quarantine":
+            refused.append(RefusedFile(file.origin, _without(contract, missing)))
+            continue
+        undeclared = [name for name in header if names.column(name) is None]
         if undeclared and contract.schema_policy != "evolve":
             reason = f"columns not declared in the contract: {_shown(header, undeclared)}"
             if contract.schema_policy == "freeze":
                 raise BadFile(file.origin, Reason.LAYOUT, f"{reason}; declare them, or set schema_policy")
             refused.append(RefusedFile(file.origin, reason))
             continue
+        lacking.update(column.name for column in missing)
+        lacking.update(column.name for written, column in extra.items() if written not in undeclared)
         for name in undeclared:
             if name not in extra:
                 extra[name] = _evolved(extra, taken, file, header, name).with_defaults(contract.defaults)
                 called[extra[name].name] = _called(contract.format, header, name)
-        columns = tuple(names.get(name) or extra[name].name for name in header)
+        columns = tuple(names.column(name) or extra[name].name for name in header)
         grouped.setdefault((columns, lines), []).append(file)
     layouts = tuple(Layout(columns, tuple(files), lines) for (columns, lines), files in grouped.items())
     evolved = contract.model_copy(update={"columns": (*contract.columns, *extra.values())}) if extra else contract
-    return Accepted(evolved, layouts, tuple(refused), called)
+    return Accepted(evolved, layouts, tuple(refused), called, lacking)
 
 
 def accept_delimited(contract: Contract, files: Sequence[InputFile], reserved: Iterable[str] = ()) -> Accepted:
@@ -147,40 +153,119 @@ def accept_delimited(contract: Contract, files: Sequence[InputFile], reserved: I
     Raises:
         PermanentFailure: see :func:`first_record` and :func:`accept`.
     """
-    records = [(file, first_record(file, contract.format)) for file in files]
-    declared = tuple(column.field_name for column in contract.read_columns)
-    return accept(
-        contract,
-        [
-            (file, record.fields if contract.format.has_header else declared, record.lines)
-            for file, record in records
-            if record is not None
-        ],
-        reserved,
-    )
+    found = [(file, first_record(file, contract.format)) for file in files]
+    headers = [(file, *_header(contract, file, record)) for file, record in found if record is not None]
+    accepted = accept(contract, headers, reserved)
+    if not any(layout.lines.unnamed for layout in accepted.layouts):
+        return accepted
+    if any(column.name == UNNAMED for column in contract.columns):
+        raise PermanentFailure(f"column {UNNAMED} has a name the transform uses itself; rename it and give field")
+    unnamed = Column(name=UNNAMED, drop=True, allowed=("",))
+    columns = (*accepted.contract.columns, unnamed)
+    return replace(accepted, contract=accepted.contract.model_copy(update={"columns": columns}))
 
 
-def _check_declared(contract: Contract, file: InputFile, header: tuple[str, ...]) -> None:
-    declared = [column.field_name for column in contract.read_columns]
-    known, counts = frozenset(declared), Counter(header)
-    others = {name.lower(): name for name in header if name not in known}
-    for name in declared:
-        if name not in counts and (other := others.get(name.lower())) is not None:
+def _header(contract: Contract, file: InputFile, record: FirstRecord) -> tuple[tuple[str, ...], Lines]:
+    """The names of the columns, without empty ones at the end: DuckDB leaves out empty fields behind the last column,
+    but not where they are in quotes, so these are read as columns."""
+    fmt = contract.format
+    names = [column.field_name for column in contract.read_columns]
+    if fmt.has_header:
+        names = list(record.fields)
+        while names and not names[-1]:
+            names.pop()
+    unnamed = _fields_in_quotes(file, fmt, record.size if fmt.has_header else 0, len(names))
+    return tuple(names), replace(record.lines, unnamed=unnamed)
+
+
+def _fields_in_quotes(file: InputFile, fmt: FileFormat, at: int, columns: int) -> int:
+    """How many fields that are empty and in quotes stand behind the columns of the first row."""
+    if not fmt.quote:
+        return 0
+    with file.path.open("rb") as stream:
+        stream.seek(at)
+        skipped = 0 if fmt.has_header else fmt.skip_lines
+        first = next((line for n, line in enumerate(stream) if n >= skipped and line.strip(b"\r\n")), b"")
+        if not first.rstrip(b"\r\n").endswith(f"{fmt.delimiter}{fmt.quote}{fmt.quote}".encode()):
+            return 0
+    try:
+        fields = next(records([first.decode()], fmt, strict=True), [])
+    except (csv.Error, UnicodeDecodeError):
+        return 0  # the row is judged where it is read
+    return len(fields) - columns if len(fields) > columns and not any(fields[columns:]) else 0
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What files may call the declared columns: names as they are compared, each with the column's own."""
+
+    contract: Contract
+    known: Mapping[str, str]
+
+    @classmethod
+    def of(cls, contract: Contract) -> "_Names":
+        return cls(contract, {contract.compared(n): c.name for c in contract.read_columns for n in c.field_names})
+
+    def column(self, header: str) -> str | None:
+        return self.known.get(self.contract.compared(header))
+
+
+def _missing(contract: Contract, names: _Names, file: InputFile, header: tuple[str, ...]) -> list[Column]:
+    """The declared columns that a file lacks and may lack by the schema policy; those that are optional do not count.
+
+    Raises:
+        BadFile: as :func:`accept`.
+    """
+    found: dict[str, list[str]] = {}
+    for name in header:
+        if (owner := names.column(name)) is not None:
+            found.setdefault(owner, []).append(name)
+    for owner, written in found.items():
+        if len(set(written)) > 1:
             raise BadFile(
                 file.origin,
                 Reason.LAYOUT,
-                f"has a column {clipped(other, 100)!r} and no {clipped(name, 100)!r}: names are told apart by upper "
-                "and lower case; have it written as declared, or declare it as the files write it (field)",
+                f"has {_listed(written)}, which are names of one column, {owner}; have one of them left out, or "
+                "declare a column of its own for one (field, header_match)",
             )
-    missing = [c.field_name for c in contract.read_columns if c.field_name not in counts and not c.optional]
-    if missing:
-        # What was found is not reported: without a header it is the first row, which may hold personal data.
-        raise BadFile(file.origin, Reason.LAYOUT, f"declared columns are missing from the header: {_listed(missing)}")
-    twice = sorted(name for name, count in counts.items() if count > 1)
+    twice = sorted(name for name, count in Counter(header).items() if count > 1)
     if twice:
         raise BadFile(file.origin, Reason.LAYOUT, f"columns stand twice: {_shown(header, twice)}")
-    if contract.format.header_order == "strict" and [name for name in header if name in known] != declared:
+    missing = [column for column in contract.read_columns if column.name not in found and not column.optional]
+    others = {name.lower(): name for name in header if names.column(name) is None}
+    for column in (c for c in contract.read_columns if c.name not in found):
+        if (other := next((others[n.lower()] for n in column.field_names if n.lower() in others), None)) is not None:
+            raise BadFile(
+                file.origin,
+                Reason.LAYOUT,
+                f"has a column {clipped(other, 100)!r} and no {clipped(column.field_name, 100)!r}: names are told "
+                "apart by upper and lower case; have it written as declared, declare it as the files write it (field), "
+                "or set header_match: loose",
+            )
+    _require_missing_allowed(contract, file, missing, found)
+    declared = [column.name for column in contract.read_columns if column.name in found]
+    if contract.format.header_order == "strict" and list(found) != declared:
         raise BadFile(file.origin, Reason.LAYOUT, "columns are not in the declared order, and header_order is strict")
+    return missing
+
+
+def _require_missing_allowed(
+    contract: Contract, file: InputFile, missing: Sequence[Column], found: Collection[str]
+) -> None:
+    if not missing or contract.schema_policy == "quarantine":
+        return
+    # What was found is not reported: without a header it is the first row, which may hold personal data.
+    if contract.schema_policy == "freeze" or not found:
+        raise BadFile(file.origin, Reason.LAYOUT, _without(contract, missing))
+    if needed := [column for column in missing if column.name in contract.indispensable]:
+        why = "schema_policy: evolve goes on without others, but not without what is required or named by key, "
+        why += "latest_by or country_column"
+        raise BadFile(file.origin, Reason.LAYOUT, f"{_without(contract, needed)}; {why}")
+
+
+def _without(contract: Contract, missing: Iterable[Column]) -> str:
+    names = _listed(column.field_name for column in missing)
+    return f"declared columns are missing from the header: {names}"
 
 
 def _evolved(
@@ -219,7 +304,8 @@ def _evolved(
 def _taken(contract: Contract, reserved: Iterable[str]) -> dict[str, str]:
     """Names that a column of the table cannot have, each with what has it."""
     names = dict.fromkeys(reserved, "a partition column")
-    names |= dict.fromkeys((DELIVERY_DATE, *SYSTEM_COLUMNS, *INTERNAL_COLUMNS), "a column that the platform adds")
+    added = (DELIVERY_DATE, *SYSTEM_COLUMNS, *INTERNAL_COLUMNS, UNNAMED)
+    names |= dict.fromkeys(added, "a column that the platform adds")
     for column in contract.columns:
         names |= dict.fromkeys(stored_names(column), f"what {column.name} is stored as")
     return names | {column.name: "a declared column" for column in contract.columns}

@@ -10,13 +10,12 @@ than reading them does.
 from collections.abc import Iterable
 from pathlib import Path
 
+from adplatform.contracts.file_format import LONGEST_RECORD
 from adplatform.contracts.model import Contract
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
 from adplatform.files.record_lines import Dialect, delimiters, pieces
 
-LONGEST_RECORD = 16 << 20
-"""Bytes. Half of what DuckDB loses; a record of more than 2 MB goes to the quarantine as ``line_too_long``."""
 MOST_UNDECLARED = 1_000
 """Columns that a record, a header or all JSON documents of a file may have beyond those that are declared."""
 _CHUNK = 2 << 10

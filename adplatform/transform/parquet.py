@@ -54,13 +54,13 @@ def read_parquet(
     fields = {file.ordinal: _fields(con, file, links) for file in files}
     headers = [(file, tuple(field.header for field in fields[file.ordinal]), Lines()) for file in files]
     accepted = accept(contract, headers, reserved)
-    by_header = {column.field_name: column for column in accepted.contract.read_columns}
+    columns = {file: layout.columns for layout in accepted.layouts for file in layout.files}
     scans = []
-    for file in sorted((f for layout in accepted.layouts for f in layout.files), key=lambda f: f.ordinal):
-        found = {field.header: field for field in fields[file.ordinal]}
+    for file in sorted(columns, key=lambda f: f.ordinal):
+        found = dict(zip(columns[file], fields[file.ordinal], strict=True))
         values = [
-            f"{_text(column, found[header]) if header in found else absent(column)} as {identifier(column.name)}"
-            for header, column in by_header.items()
+            f"{_text(c, found[c.name]) if c.name in found else absent(c)} as {identifier(c.name)}"
+            for c in accepted.contract.read_columns
         ]
         scans.append(f"select {', '.join(values)}, {file.ordinal} as _file from {_scan(file, links)}")
     define_raw(con, accepted.contract, scans)

@@ -4,15 +4,17 @@ Nothing is sniffed: columns, dialect and header come from the contract, so a rea
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adplatform.contracts.column import Column
+from adplatform.contracts.file_format import USUAL_RECORD, FileFormat
 from adplatform.contracts.model import Contract
 from adplatform.files.input_file import InputFile
 from adplatform.platform.late import Late
-from adplatform.transform.layouts import Accepted, Layout, accept_delimited, empty_texts
+from adplatform.transform.layouts import UNNAMED, Accepted, Layout, accept_delimited, empty_texts
+from adplatform.transform.padding import pad_rows
 from adplatform.transform.rejects import Reject, stored_rejects
 from adplatform.transform.rules import identifier, literal
 
@@ -43,8 +45,14 @@ def read_delimited(
         PermanentFailure: a header that breaks the contract.
     """
     accepted = accept_delimited(contract, files, reserved)
-    define_raw(con, accepted.contract, [_csv_scan(accepted.contract, layout, links) for layout in accepted.layouts])
-    return Reading(accepted, lambda: stored_rejects(con, files, contract.format) if accepted.layouts else [])
+    padded = pad_rows(contract.format, accepted.layouts, links)
+    layouts = [replace(layout, files=padded.instead(layout.files)) for layout in accepted.layouts]
+    define_raw(con, accepted.contract, [_csv_scan(accepted.contract, layout, links) for layout in layouts])
+
+    def rejects() -> list[Reject]:
+        return padded.as_written(stored_rejects(con, padded.instead(files), contract.format))
+
+    return Reading(accepted, rejects if layouts else list)
 
 
 def define_raw(con: "duckdb.DuckDBPyConnection", contract: Contract, scans: Sequence[str]) -> None:
@@ -68,6 +76,11 @@ def csv_options(**options: str) -> str:
     return ", ".join(f"{name}={value}" for name, value in (fixed | options).items())
 
 
+def record_size(file_format: FileFormat) -> dict[str, str]:
+    """The option for how long a record may be; none where it is as long as DuckDB takes anyhow."""
+    return {} if file_format.max_record == USUAL_RECORD else {"max_line_size": str(file_format.max_record)}
+
+
 def scanned_files(files: Sequence[InputFile], links: Path) -> tuple[str, str]:
     """The files as a SQL list of paths, and the SQL that gives the ordinal of the file a row came from."""
     paths = ", ".join(literal(str(link(links, file))) for file in files)
@@ -86,23 +99,30 @@ def link(links: Path, file: InputFile) -> Path:
 
 def _csv_scan(contract: Contract, layout: Layout, links: Path) -> str:
     file_format = contract.format
+    unnamed = [f"{UNNAMED}{number}" for number in range(layout.lines.unnamed)]
     options = {
-        "columns": "{" + ", ".join(f"{literal(name)}: 'VARCHAR'" for name in layout.columns) + "}",
+        "columns": "{" + ", ".join(f"{literal(name)}: 'VARCHAR'" for name in (*layout.columns, *unnamed)) + "}",
         "header": str(file_format.has_header).lower(),
         "skip": str(layout.lines.skip),
         "delim": literal(file_format.delimiter),
         "quote": literal(file_format.quote),
         "escape": literal(file_format.escape if file_format.quote else ""),
     }
+    options |= record_size(file_format)
     if layout.lines.newline:
         options["new_line"] = literal(layout.lines.newline.encode("unicode_escape").decode())
     paths, ordinal = scanned_files(layout.files, links)
-    lacking = [c for c in contract.read_columns if c.name not in layout.columns]
+    lacking = [c for c in contract.read_columns if c.name not in layout.columns and not (c.name == UNNAMED and unnamed)]
     added = "".join(f", {absent(column)} as {identifier(column.name)}" for column in lacking)
     texts = [
         f"coalesce({identifier(name)}, '') as {identifier(name)}" for name in empty_texts(contract, layout.columns)
     ]
-    own = f"* replace ({', '.join(texts)})" if texts else "*"
+    own = "*"
+    if unnamed:
+        own += f" exclude ({', '.join(map(identifier, unnamed))})"
+        added += f", concat({', '.join(map(identifier, unnamed))}) as {identifier(UNNAMED)}"
+    if texts:
+        own += f" replace ({', '.join(texts)})"
     return f"select {own}{added}, {ordinal} as _file from read_csv({paths}, {csv_options(**options)})"
 
 

@@ -164,20 +164,29 @@ def _accept(
             "the Spark job leaves no lines out (header.starts_with, comment, skip_footer, repeated_header); use the "
             "embedded engine"
         )
-    headers = [(file, _header(spark, contract, paths[file.ordinal])) for file in files]
+    if contract.format.kind == "csv" and contract.format.ragged_rows == "pad":
+        raise PermanentFailure("the Spark job cannot read ragged_rows: pad; use the embedded engine")
+    headers = [(file, _header(spark, contract, file, paths[file.ordinal])) for file in files]
     return accept(contract, [(file, header, Lines()) for file, header in headers if header])
 
 
-def _header(spark: "SparkSession", contract: Contract, path: str) -> tuple[str, ...]:
+def _header(spark: "SparkSession", contract: Contract, file: InputFile, path: str) -> tuple[str, ...]:
     if contract.format.kind == "parquet":
         return tuple(spark.read.parquet(path).columns)
     first = spark.read.options(**_csv_options(contract)).option("header", False).csv(path).first()
-    names = tuple(name.removeprefix("\ufeff") for name in first if name is not None) if first else ()
+    names = tuple((name or "").removeprefix("\ufeff") for name in first) if first else ()
     if names and not any(names[1:]) and (names[0].lower() == "sep=" or separator(names[0].encode()) is not None):
         raise PermanentFailure(
             "the Spark job cannot skip the line sep= with which a file for Excel begins; use the embedded engine"
         )
-    return names if contract.format.has_header else tuple(column.field_name for column in contract.read_columns)
+    if not contract.format.has_header:
+        return tuple(column.field_name for column in contract.read_columns)
+    if names and not names[-1]:
+        raise PermanentFailure(
+            f"{file.origin}: the header ends with a column without a name, which the Spark job does not read; use the "
+            "embedded engine, or have it left out"
+        )
+    return names
 
 
 def _received(
@@ -198,7 +207,7 @@ def _received(
             frame = frame.fillna("", subset=texts)
     for column in contract.read_columns:
         if column.name not in columns:
-            frame = frame.withColumn(column.name, F.lit(None).cast("string"))
+            frame = frame.withColumn(column.name, F.lit(column.default).cast("string"))
     return frame.withColumn("_file", F.lit(file.ordinal)).withColumn("_row", F.monotonically_increasing_id())
 
 

@@ -93,7 +93,8 @@ class Staged:
     ``forgotten``, because they were kept for long enough. ``reasons`` counts rows by reason; a row with two reasons
     counts in both. ``refused`` files have no counts: they belong in the quarantine as they are. ``line_breaks`` are the
     line ends within values of the rows that were read from csv. ``withheld`` are the undeclared columns of which values
-    are not stored, in the files that were read.
+    are not stored, in the files that were read. ``evolved`` are all undeclared columns, of this delivery and those
+    before, and ``lacking`` counts by column the files that lack one.
     """
 
     columns: tuple[OutputColumn, ...]
@@ -106,6 +107,8 @@ class Staged:
     forgotten: int = 0
     line_breaks: int = 0
     withheld: tuple[Withheld, ...] = ()
+    evolved: tuple[str, ...] = ()
+    lacking: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def carried_rows(self) -> int:

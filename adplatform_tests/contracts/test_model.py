@@ -173,7 +173,11 @@ def test_a_list_that_declares_a_column_twice_is_refused() -> None:
     [
         ({"kind": "xml"}, "Input should be 'csv', 'ndjson', 'json' or 'parquet'"),
         ({"encoding": "utf-9"}, "unknown encoding 'utf-9'"),
-        ({"delimiter": "||"}, "String should have at most 1 character"),
+        ({"delimiter": "|||||"}, "String should have at most 4 characters"),
+        ({"delimiter": "€€"}, "has more than 4 bytes in UTF-8"),
+        ({"delimiter": '"|'}, "holds the quote, the escape or a line end"),
+        ({"max_record": "17MB"}, "a record may have 1KB to 16MB, not 17MB"),
+        ({"kind": "ndjson", "header_match": "loose"}, "header_match: loose is for csv and parquet"),
         ({"delimiter": ""}, "String should have at least 1 character"),
         ({"skip_lines": -1}, "Input should be greater than or equal to 0"),
         ({"seperator": ";"}, "Extra inputs are not permitted"),

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from adplatform.contracts.column import Column
 from adplatform.contracts.model import Contract
 from adplatform.contracts.source import Topics
 from adplatform.failures import unnamed
@@ -35,13 +36,18 @@ def raw_schema(*contracts: Contract, without: Collection[str] = ()) -> dg.TableS
             dg.TableColumn(
                 column.field_name,
                 column.type,
-                column.comment or None,
+                "; ".join(filter(None, (column.comment, _other_names(column)))) or None,
                 dg.TableColumnConstraints(nullable=not column.required),
                 {"pii": str(column.pii.kind)} if column.pii else {},
             )
             for column in columns.values()
         ]
     )
+
+
+def _other_names(column: Column) -> str:
+    others = ", ".join(column.field_names[1:])
+    return f"also called {others}" if others else ""
 
 
 def clean_schema(columns: Iterable[OutputColumn]) -> dg.TableSchema:
@@ -96,6 +102,7 @@ def publication_metadata(flow: FeedFlow, publication: Publication) -> Mapping[st
         "adplatform/quarantine_reasons": dict(publication.reasons),
         "adplatform/locations": list(publication.locations),
         "adplatform/location_count": publication.location_count,
+        **({"adplatform/columns_lacking": dict(publication.lacking)} if publication.lacking else {}),
         **({"adplatform/note": publication.note} if publication.note else {}),
         "adplatform/ledger": ledger_hint(flow, str(publication.day)),
     }

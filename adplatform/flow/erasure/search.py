@@ -9,6 +9,7 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
+from adplatform.contracts.column import loosely
 from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.pii import PiiKind
 from adplatform.failures import PermanentFailure
@@ -163,12 +164,15 @@ class Search:
     def judge(self, flow: FeedFlow | None) -> Judge:
         """Whether a record of the feed is of the person."""
         person, ids = self.person, self._id_columns(flow)
+        is_loose = flow is not None and flow.feed.contract.format.header_match == "loose"
 
         def judge(text: str, values: Mapping[str, str]) -> bool:
             if person.is_in(text):
                 return True
             if ids and values.keys() == {"fields"}:  # the raw values of a quarantined row
                 values = {name: each for name, each in json.loads(text).items() if each is not None}
+            if ids and is_loose:
+                values = {loosely(name): each for name, each in values.items()}
             return any(person.is_id(values[name]) for name in ids if name in values)
 
         return judge
@@ -177,7 +181,8 @@ class Search:
         if flow is None or not self.person.ids:
             return frozenset()
         columns = (c for c in flow.feed.contract.columns if c.pii and c.pii.kind is PiiKind.GENERIC_ID)
-        return frozenset(name for column in columns for name in (column.name, column.field_name))
+        names = (name for column in columns for name in (column.name, *column.field_names))
+        return frozenset(map(flow.feed.contract.compared, names))
 
     def _flow(self, stored: StoredVersion) -> FeedFlow | None:
         """The feed that an object is of, by where it lies."""
