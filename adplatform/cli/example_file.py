@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from adplatform.contracts.column import Column
-from adplatform.contracts.file_format import FileFormat
+from adplatform.contracts.file_format import FileFormat, LineStart
 from adplatform.contracts.pii import PiiKind
 from adplatform.failures import PermanentFailure
 from adplatform.flow.clean import try_file
@@ -39,7 +39,7 @@ def example_text(flow: FeedFlow, day: date) -> str:
     text = _written(form, values)
     if text and _is_taken(flow, text):
         return text
-    return _delimited(form, [list(values)]) if form.kind == "csv" and form.has_header else ""
+    return _delimited(form, [list(_header_first(form, values))]) if form.kind == "csv" and form.has_header else ""
 
 
 def _is_taken(flow: FeedFlow, text: str) -> bool:
@@ -55,6 +55,7 @@ def _is_taken(flow: FeedFlow, text: str) -> bool:
 
 def _written(form: FileFormat, values: dict[str, str]) -> str:
     if form.kind == "csv":
+        values = _header_first(form, values)
         return _delimited(form, [list(values)] * form.has_header + [list(values.values())])
     if form.kind not in ("ndjson", "json"):
         return ""
@@ -73,7 +74,22 @@ def _written(form: FileFormat, values: dict[str, str]) -> str:
     return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
 
 
+def _header_first(form: FileFormat, values: dict[str, str]) -> dict[str, str]:
+    """The same, so that the header begins as the feed wants it."""
+    if not isinstance(form.header, LineStart) or form.header_order == "strict":
+        return values
+    begins = form.header.starts_with
+    return dict(sorted(values.items(), key=lambda item: not item[0].startswith(begins)))
+
+
 def _delimited(form: FileFormat, rows: list[list[str]]) -> str:
+    """With as many lines around the rows as the feed takes off."""
+    footer = form.skip_footer if isinstance(form.skip_footer, int) else 0
+    above = "".join(f"title {n}\n" for n in range(1, form.skip_lines + 1))
+    return above + _rows(form, rows) + "".join(f"footer {n}\n" for n in range(1, footer + 1))
+
+
+def _rows(form: FileFormat, rows: list[list[str]]) -> str:
     if len(form.delimiter) > 1:
         return "".join(form.delimiter.join(row) + "\n" for row in rows)
     text = io.StringIO()

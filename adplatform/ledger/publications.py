@@ -57,7 +57,6 @@ class Publication:
     clean: int = 0
     superseded: int = 0
     quarantined: int = 0
-    left_out: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
     table: str = ""
     locations: tuple[str, ...] = ()
@@ -76,6 +75,7 @@ class Publication:
     filled: Mapping[str, int] = field(default_factory=dict)
     evolved: tuple[str, ...] = ()
     lacking: Mapping[str, int] = field(default_factory=dict)
+    left_out: int = 0
 
     @property
     def sort_key(self) -> str:
@@ -98,12 +98,12 @@ class FileOutcome:
     clean: int = 0
     superseded: int = 0
     quarantined: int = 0
-    left_out: int = 0
     prepared_key: str = ""
     signer: str = ""
     decryption_key: str = ""
     file_id: str = ""
     """What the file is called where its name must not be (:func:`adplatform.ledger.objects.file_id`)."""
+    left_out: int = 0
 
     @property
     def content(self) -> str:

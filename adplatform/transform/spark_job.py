@@ -173,14 +173,15 @@ def _accept(
 def _header(spark: "SparkSession", contract: Contract, file: InputFile, path: str) -> tuple[str, ...]:
     if contract.format.kind == "parquet":
         return tuple(spark.read.parquet(path).columns)
-    first = spark.read.options(**_csv_options(contract)).option("header", False).csv(path).first()
-    names = tuple((name or "").removeprefix("\ufeff") for name in first) if first else ()
-    if names and not any(names[1:]) and (names[0].lower() == "sep=" or separator(names[0].encode()) is not None):
+    line = spark.read.text(path).first()
+    if line and separator(line[0].encode()) is not None:
         raise PermanentFailure(
             "the Spark job cannot skip the line sep= with which a file for Excel begins; use the embedded engine"
         )
     if not contract.format.has_header:
         return tuple(column.field_name for column in contract.read_columns)
+    first = spark.read.options(**_csv_options(contract)).option("header", False).csv(path).first()
+    names = tuple((name or "").removeprefix("\ufeff") for name in first) if first else ()
     if names and not names[-1]:
         raise PermanentFailure(
             f"{file.origin}: the header ends with a column without a name, which the Spark job does not read; use the "

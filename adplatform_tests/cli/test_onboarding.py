@@ -136,6 +136,29 @@ def test_a_row_that_would_not_be_taken_is_not_shown() -> None:
     assert "```" not in pushed(columns=refused, format={"header": False})
 
 
+def test_the_page_says_what_may_stand_beside_the_table_and_shows_what_must() -> None:
+    lines = {
+        "header": {"starts_with": ["Day", "Date"]},
+        "comment": "#",
+        "skip_footer": {"starts_with": "***"},
+        "repeated_header": "leave_out",
+    }
+    declared = {"id": {"type": "bigint"}, "day": {"field": "Date", "type": "date"}}
+    found = pushed(columns=declared, format=lines)
+    for said in (
+        "not read are lines before the header, which begins with `Day` or `Date`",
+        "that begin with `#`, anywhere outside of quotes",
+        "from one that begins with `***` to the end",
+        "with the header once more",
+    ):
+        assert said in found
+    assert found.split("```")[1].split() == ["Date,id", "2026-03-14,1"]
+    footed = pushed(columns=declared, format={"skip_lines": 1, "skip_footer": 2})
+    assert "the last 2 lines are always taken for a footer" in footed
+    assert footed.split("```")[1].splitlines()[1:] == ["title 1", "id,Date", "1,2026-03-14", "footer 1", "footer 2"]
+    assert "not read are lines" not in pushed()
+
+
 def test_members_within_others_are_shown_as_such() -> None:
     nested = {"id": {"type": "int", "field": "campaign.id"}, "cost": {"type": "int", "field": "campaign.cost"}}
     found = pushed(columns=nested, format={"kind": "json", "records": "data.rows"})

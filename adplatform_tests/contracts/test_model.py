@@ -181,12 +181,25 @@ def test_a_list_that_declares_a_column_twice_is_refused() -> None:
         ({"delimiter": ""}, "String should have at least 1 character"),
         ({"skip_lines": -1}, "Input should be greater than or equal to 0"),
         ({"seperator": ";"}, "Extra inputs are not permitted"),
+        ({"comment": ""}, "String should have at least 1 character"),
+        ({"comment": '"#'}, "comment is the text with which lines begin that are left out: no line end and no quote"),
+        ({"skip_footer": -1}, "skip_footer is a number of lines from 0 to 1000, or starts_with"),
+        ({"repeated_header": "leave_out", "header": False}, "repeated_header: leave_out needs a header"),
+        ({"kind": "ndjson", "comment": "#"}, "are for csv, and kind is ndjson; skip_rows_where leaves rows out"),
+        ({"header": {"starts_with": "Date"}, "kind": "parquet"}, "are for csv, and kind is parquet"),
     ],
 )
 def test_a_file_format_that_nothing_reads_is_refused(settings: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValidationError, match=r"1 validation error") as refused:
         FileFormat.model_validate(settings)
     assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize("texts", ["", [], ["a", ""], "a\nb"])
+def test_a_line_without_a_text_to_begin_with_is_refused(texts: Any) -> None:
+    for setting in ("header", "skip_footer"):
+        with pytest.raises(ValidationError, match="none of them empty or with a line end"):
+            FileFormat.model_validate({setting: {"starts_with": texts}})
 
 
 def test_other_parts_refuse_what_is_out_of_range() -> None:

@@ -105,6 +105,21 @@ def test_row_counts_outside_the_bounds_are_refused(tmp_path: Path) -> None:
     assert failed(staged, contract(TYPES, bounds={"min_rows": 2, "max_rows": 2})) == set()
 
 
+def test_rows_that_are_left_out_on_purpose_are_conserved_and_count_in_no_bound(tmp_path: Path) -> None:
+    whole = delivery(tmp_path, quarantined=2)
+    [count] = whole.counts
+    staged = replace(whole, counts=(replace(count, rows_in=count.rows_in + 96, left_out=96),))
+    half = {"max_quarantined": 0.5}
+    assert failed(staged, contract(TYPES, bounds={"min_rows": 4, "max_rows": 4, **half})) == set()
+    assert failed(staged, contract(TYPES, bounds={"min_rows": 5, **half})) == {"bounds"}
+    assert failed(staged, contract(TYPES, bounds={"max_rows": 3, **half})) == {"bounds"}
+    assert failed(staged, contract(TYPES, bounds={"max_quarantined": 0.49})) == {"bounds"}
+    found = findings(staged, contract(TYPES, bounds=half))
+    assert (found["row_conservation"].metrics["left_out"], found["bounds"].metrics["quarantined_share"]) == (96, 0.5)
+    lost = replace(staged, counts=(replace(staged.counts[0], left_out=95),))
+    assert failed(lost, contract(TYPES, bounds=half)) == {"row_conservation"}
+
+
 def test_too_large_a_share_of_quarantined_rows_is_refused_with_the_reason(tmp_path: Path) -> None:
     staged = delivery(tmp_path, quarantined=2)
     assert failed(staged, contract(TYPES, bounds={"max_quarantined": 0.5})) == set()

@@ -1,6 +1,7 @@
 """Every row comes back from DynamoDB as it went in, whatever the values."""
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -113,6 +114,16 @@ def test_an_object_without_a_version_id_is_named_by_etag_and_size() -> None:
     day, now = date(2026, 3, 14), datetime(2026, 3, 14, tzinfo=UTC)
     assert RawObject(day, "raw", "k", unversioned('"abc"', 5), 5, "abc", now).version_id is None
     assert RawObject(day, "raw", "k", "3sL4kqtJlcpXroDTDmJ", 5, "abc", now).version_id == "3sL4kqtJlcpXroDTDmJ"
+
+
+def test_rows_of_an_earlier_release_have_left_nothing_out() -> None:
+    day, now = date(2026, 3, 14), datetime(2026, 3, 14, tzinfo=UTC)
+    version = Publication(day, 1, 2, "m", now, "quiet", rows_in=5, left_out=2)
+    file = FileOutcome(day, 1, "s3://raw/k", Outcome.LOADED, rows_in=5, left_out=2)
+    for row in (version, file):
+        item = to_item("f", row)
+        assert item.pop("left_out") == 2
+        assert from_item(type(row), item) == replace(row, left_out=0)
 
 
 def test_numbers_of_a_publication_come_back_as_numbers() -> None:

@@ -281,6 +281,51 @@ def test_a_column_that_is_not_judged_has_no_value_where_it_breaks_the_contract_o
     )
 
 
+@pytest.mark.parametrize(
+    "condition",
+    ["name = 'Total' or n is null", "name <> 'a'", "cast(n as decimal(9,2)) > 1", "not (lower(trim(name)) like 't%')"],
+)
+def test_rows_are_left_out_by_their_texts_on_both_engines_alike(
+    tmp_path: Path, sail: SparkSession, condition: str
+) -> None:
+    contract = Contract.model_validate({"columns": {"name": "string", "n": "int"}, "skip_rows_where": condition})
+    given = [(name, n) for name in ("a", "Total", " total", "", None) for n in ("1", "2", "1e0", "x", None)]
+    file = tmp_path / "a.csv"
+    file.write_text("name,n\n" + "".join(f"{'' if a is None else chr(34) + a + chr(34)},{n or ''}\n" for a, n in given))
+    staged = duckdb_transform(contract, [InputFile(file, "a", 0)], date(2026, 1, 1), None, tmp_path, EngineLimits())
+    raw = sail.createDataFrame(
+        [(*row, 0, n, None) for n, row in enumerate(given)],
+        "name string, n string, _file int, _row bigint, _corrupt_record string",
+    )
+    counts = spark_engine.stage(
+        sail, contract, spark_engine.transform(sail, contract, raw, {0: "a"}, None), str(tmp_path / "out")
+    )
+    assert counts == staged.counts
+    assert 0 < counts[0].left_out < len(given)
+    assert comparable(ds.dataset([str(f.path) for f in staged.files]).to_table().to_pylist()) == comparable(
+        ds.dataset(tmp_path / "out/clean", format="parquet").to_table().to_pylist()
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "first", "says"),
+    [
+        ({"comment": "#"}, "a", r"the Spark job leaves no lines out \(header.starts_with, comment"),
+        ({"delimiter": ";"}, "sep=;", "the Spark job cannot skip the line sep="),
+        ({}, "sep=;", "the Spark job cannot skip the line sep="),
+        ({"header": False}, "\ufeffSEP=,", "the Spark job cannot skip the line sep="),
+    ],
+)
+def test_lines_that_the_job_cannot_leave_out_refuse_the_delivery(
+    tmp_path: Path, sail: SparkSession, settings: dict[str, Any], first: str, says: str
+) -> None:
+    contract = Contract.model_validate({"columns": {"a": "int"}, "format": settings})
+    path = tmp_path / "a.csv"
+    path.write_text(f"{first}\na\n1\n", encoding="utf-8")
+    with pytest.raises(PermanentFailure, match=says):
+        spark_job.run(sail, contract, [InputFile(path, "a", 0)], {0: str(path)}, str(tmp_path / "out"), None)
+
+
 def test_a_contract_that_needs_a_key_does_not_run_without_one(sail: SparkSession) -> None:
     with pytest.raises(PermanentFailure, match="no hashing key"):
         spark_engine.transform(sail, oracle.contract(), sail.range(1), {}, None)

@@ -30,6 +30,7 @@ ORDERS: dict[str, Any] = {
 BODY = b"order_id,amount\n1,9.90\n2,oops\n1,10.00\n3,1\n"
 """Four rows: one of a type that is none, one that another of its key replaces."""
 ROWS = ("rows_in", "rows_clean", "rows_superseded", "rows_quarantined")
+LEFT_OUT = (*ROWS, "rows_left_out")
 PARTITION = YESTERDAY.isoformat()
 Output = Callable[[], list[Value]]
 
@@ -86,6 +87,29 @@ def test_a_part_counts_what_it_brings(acme: Platform, output: Output) -> None:
     assert rows(second) == (3, 1, 1, 1), "the part replaces a row of what was there before"
     assert (sums(second)["files"], acme.delivery("orders").version) == (1, 2)
     assert rows(first + second) == ledger_rows(acme) == (7, 3, 2, 2)
+
+
+def test_rows_that_are_left_out_are_counted_for_what_they_are(
+    services: Services, instance: dg.DagsterInstance, output: Output
+) -> None:
+    lines = {"format": {"comment": "#", "skip_footer": 1}, "skip_rows_where": "order_id = 'Total'"}
+    acme = make_platform(with_metrics(services), {"source": "acme", "feeds": [{**ORDERS, **lines}]}, instance)
+    deliver(acme, b"# by us\norder_id,amount\n1,9.90\n2,oops\nTotal,\nend\n")
+    [result] = acme.process()
+    found = sums(output())
+    assert tuple(found[name] for name in LEFT_OUT) == (5, 1, 0, 1, 3)
+    assert found["quarantined_share"] == 0.5
+    shown = [event.materialization.metadata for event in result.get_asset_materialization_events()]
+    assert [each["adplatform/left_out"].value for each in shown if "adplatform/left_out" in each] == [3]
+    deliver(acme, b"order_id,amount\n1,10.00\n# x\nend\n", "more.csv")
+    acme.process()
+    second = sums(output())
+    assert tuple(second[name] for name in LEFT_OUT) == (3, 0, 1, 0, 2), "a part counts what it brings"
+    row = services.ledger.publications.get("acme/orders", YESTERDAY, 2)
+    assert row is not None
+    assert (row.rows_in, row.clean, row.superseded, row.quarantined, row.left_out) == (8, 1, 1, 1, 5)
+    files = services.ledger.publications.file_outcomes("acme/orders", YESTERDAY, 2)
+    assert sorted(each.left_out for each in files) == [2, 3]
 
 
 def test_a_delivery_that_is_refused_counts_as_the_senders_failure_and_no_row(acme: Platform, output: Output) -> None:
