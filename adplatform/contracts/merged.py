@@ -1,10 +1,11 @@
 """A feed of which tables are made by merges: which, when, and how they are kept."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from adplatform.contracts.column import require_one_name
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import Feed
 from adplatform.contracts.pii import Treatment
@@ -31,6 +32,11 @@ class MergedFeed(Feed):
     buckets: int = Field(default=16, ge=1, le=1024)
     """In how many files the rows of the table are kept, by their key; one should have 50 to 200 MB. Where this, the
     key, ``unchanged`` or ``outputs`` are changed, the table is made anew from all changes."""
+
+    @model_validator(mode="after")
+    def _read_by_name(self) -> Self:
+        require_one_name(self.columns, "a database")
+        return self
 
     def unfit_outputs(self) -> str:
         """What keeps the tables from being made, and what to do; "" where nothing does."""

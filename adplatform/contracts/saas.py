@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
-from adplatform.contracts.column import Columns
+from adplatform.contracts.column import Columns, require_one_name
 from adplatform.contracts.durations import Duration, write_duration
 from adplatform.contracts.feed import BROUGHT, Brought, Feed
 from adplatform.contracts.file_format import FileFormat
@@ -147,6 +147,8 @@ class FlowFeed(Feed):
             made = ("scheduled", "incremental_by", "filters", "include_deleted")
             if given := [name for name in made if getattr(self, name)]:
                 raise ValueError(f"{', '.join(given)}: only for a flow that is made here; give its object, too")
+        else:
+            require_one_name(self.columns, "AppFlow")
         if self.incremental_by is not None:
             column = next((c for c in self.columns if c.name == self.incremental_by), None)
             if column is None or column.data_type.name not in ("timestamp", "date") or column.expression:

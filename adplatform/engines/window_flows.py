@@ -221,8 +221,8 @@ class WindowFlows:
         columns = [self.feed.column(name) for name in (self.feed.incremental_by, *self.feed.latest_by) if name]
         dated = [c for c in columns if c.data_type.name in ("timestamp", "date") and not c.expression]
         for column in dated:
-            if pulled in (None, column.field_name):
-                return column.field_name, "date" if column.data_type.name == "date" else "datetime"
+            if pulled is None or pulled in column.field_names:
+                return pulled or column.field_name, "date" if column.data_type.name == "date" else "datetime"
         if pulled:
             return str(pulled), "datetime"
         raise PermanentFailure(

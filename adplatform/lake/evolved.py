@@ -16,5 +16,6 @@ def compared_to(staged: Staged, contract: Contract, before: Iterable[str]) -> St
     declared = {column.name for column in contract.columns}
     known = [name for name in before if name not in declared]
     lost = dict.fromkeys((name for name in known if name not in staged.evolved), len(staged.counts))
-    evolved = tuple(dict.fromkeys((*known, *staged.evolved)))
+    stored = {column.name for column in staged.columns}
+    evolved = tuple(dict.fromkeys((*known, *(name for name in staged.evolved if name in stored))))
     return replace(staged, evolved=evolved, lacking={**staged.lacking, **lost} if staged.counts else {})

@@ -138,7 +138,7 @@ def transform(
             line_breaks=lines.breaks,
             withheld=out.withheld,
             evolved=tuple(accepted.undeclared),
-            lacking=accepted.lacking,
+            lacking={name: n for name, n in accepted.lacking.items() if not out.contract.column(name).drop},
         )
 
 

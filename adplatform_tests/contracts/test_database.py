@@ -38,6 +38,10 @@ def test_the_keys_of_a_table_are_a_feed_of_their_own() -> None:
     ("feed", "said"),
     [
         ({"outputs": ["current"], "key": []}, "outputs needs a key"),
+        (
+            {"columns": {**ORDERS["columns"], "at": {"type": "timestamp", "field": ["at", "changed"]}}},
+            "column at: a database is asked for fields by name: give one field, not a list",
+        ),
         ({"incremental": KEYS, "key": []}, "incremental.keys compares keys, and key is missing"),
         ({"incremental": KEYS}, r"set outputs: \[current\]"),
         ({"outputs": ["history"]}, "history needs current"),

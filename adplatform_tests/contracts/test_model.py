@@ -49,6 +49,22 @@ def test_short_spellings_mean_the_long_ones() -> None:
     assert short == long
 
 
+def test_several_names_of_a_column_survive_as_text() -> None:
+    made = contract({"a": {"field": ["x", "y"]}, "b": {"field": "z"}, "c": None}, format={"header_match": "loose"})
+    again = Contract.model_validate_json(made.model_dump_json())
+    assert again == made
+    assert [(c.field_name, c.field_names) for c in again.columns] == [("x", ("x", "y")), ("z", ("z",)), ("c", ("c",))]
+
+
+def test_names_that_are_compared_loosely_must_differ_so() -> None:
+    columns = {"a": {"field": ["Amount spent", "amount_spent"]}, "b": {"field": "AMOUNT"}}
+    assert contract(columns, format={"header_match": "loose"}).compared("Amount_Spent\u00a0") == "amountspent"
+    columns["b"] = {"field": "AmountSpent"}
+    assert contract(columns)
+    said = refusal(columns, format={"header_match": "loose"})
+    assert said == "two columns read 'amountspent' when names are compared loosely"
+
+
 def test_earlier_names_of_settings_are_taken_and_reported() -> None:
     with pytest.warns(RenamedSetting) as reported:
         old = contract({"mail": {"source": "E-Mail", "pii": {"kind": "email", "profiles": "meta"}}})
@@ -91,6 +107,11 @@ def test_personal_columns_say_whether_a_key_is_needed() -> None:
         ({"_source_file": None}, "'_source_file' is a name the platform adds itself"),
         ({"a": "text"}, "unknown type 'text': use one of string, int"),
         ({"a": {"field": "x"}, "b": {"field": "x"}}, "two columns read 'x'"),
+        ({"a": {"field": ["x", "y"]}, "b": {"field": ["z", "y"]}}, "two columns read 'y'"),
+        ({"a": {"field": ["x", "b"]}, "b": None}, "two columns read 'b'"),
+        ({"a": {"field": []}}, "field lists the different names that files have for the column"),
+        ({"a": {"field": ["x", "x"]}}, "field lists the different names that files have for the column"),
+        ({"a": {"field": ["x", ""]}}, "field lists the different names that files have for the column"),
         ({"a": {"type": "int", "pii": "phone"}}, "column a: personal data is text; type must be string, not int"),
         ({"a": {"expression": "1", "required": True}}, "an expression is computed, so field and required do not"),
         ({"a": {"type": "date", "formats": ["%d.%m"]}}, "column a: format '%d.%m' needs one of %Y, %y"),

@@ -103,6 +103,16 @@ def test_lines_that_a_feed_leaves_out_lose_the_person_and_go_on_to_be_left_out(
     assert (found[0].decode(encoding).encode(), found[1]) == (left, Parted(*count))
 
 
+def test_fields_are_divided_by_several_characters(tmp_path: Path) -> None:
+    body = b'id||a||b\n1||"x||jane\n"||y\n2||"x||""y"||z||\n3||1||"q\nr"\n'
+    form = FileFormat(delimiter="||")
+    left, count = parted(tmp_path, body, form)
+    assert (left, count) == (b'id||a||b\n2||"x||""y"||z||\n3||1||"q\nr"\n', Parted(1, 2))
+    told = ("x||jane\n", "1", 'x||"y')
+    left, count = parted(tmp_path, body, form, lambda _, values: values.get("a") in told and bool(values.get("b")))
+    assert (left, count) == (b"id||a||b\n", Parted(3, 0))
+
+
 def test_json_keeps_what_others_wrote(tmp_path: Path) -> None:
     lines = b'{"a": "jane"}\n{"a": 1.10, "b": [1e2]}\nbroken jane\n'
     assert parted(tmp_path, lines, NDJSON)[0] == b'{"a": 1.10, "b": [1e2]}\n'

@@ -7,7 +7,7 @@ import uuid
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -358,3 +358,27 @@ def test_a_part_whose_process_is_killed_at_any_write_is_added_once(aws: Aws, tmp
         if code == 0:
             break
     assert write > 20
+
+
+def test_columns_that_vanish_are_named_until_they_come_again(services: Services) -> None:
+    columns = {"order_id": "int", "email": {"pii": "email"}, "amount": "decimal(10,2)", "note": "string"}
+    made = shop(services, {**ORDERS, "columns": columns, "schema_policy": "evolve"})
+
+    def deliver(name: str, header: str, row: str, day: date = DAY) -> Publication:
+        key = f"landing/{made.source.name}/orders/dt={day}/{name}"
+        body = f"{header}\n{row}\n".encode()
+        services.s3.put_object(Bucket=services.zones.raw_bucket, Key=key, Body=body)
+        made.process()
+        found = services.ledger.publications.of_feed(made.flow.name, day)
+        return max(found, key=lambda row: row.version)
+
+    first = deliver("a.csv", "order_id,email,amount,note,new", "1,a@x.org,1.00,x,y", DAY - timedelta(days=1))
+    assert (first.evolved, first.lacking) == (("new",), {})
+    second = deliver("b.csv", "order_id,email,amount", "2,a@x.org,1.00")
+    assert (second.evolved, second.lacking) == (("new",), {"note": 1, "new": 1})
+    third = deliver("c.csv", "order_id,email,amount,note", "3,a@x.org,1.00,z")
+    assert (third.clean, third.lacking) == (2, {"note": 1, "new": 2})
+    assert read_files(made) == {"c.csv"}
+    fourth = deliver("d.csv", "order_id,email,amount,note,new", "4,a@x.org,1.00,z,w", TODAY)
+    assert (fourth.evolved, fourth.lacking) == (("new",), {})
+    assert [row[:1] for row in made.rows] == [(1,), (2,), (3,), (4,)]

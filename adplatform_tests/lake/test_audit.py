@@ -98,6 +98,16 @@ def test_files_that_differ_from_the_declared_schema_are_refused(
     assert says in findings(staged)["schema"].description
 
 
+def test_a_column_that_files_lack_is_a_warning_that_names_it(tmp_path: Path) -> None:
+    found = findings(replace(delivery(tmp_path), lacking={"note": 1}))["schema"]
+    assert (found.passed, found.blocking, found.metrics["columns_lacking"]) == (False, False, 1)
+    assert (
+        "files lack columns, whose rows have no value there: note (1 of 1 files); have them sent" in found.description
+    )
+    misfit = replace(delivery(tmp_path), columns=columns({**TYPES, "more": "string"}), lacking={"note": 1})
+    assert findings(misfit)["schema"].blocking
+
+
 def test_row_counts_outside_the_bounds_are_refused(tmp_path: Path) -> None:
     staged = delivery(tmp_path)
     assert failed(staged, contract(TYPES, bounds={"min_rows": 3})) == {"bounds"}

@@ -12,7 +12,7 @@ from adplatform.amazon.declared import Restatement, ready_made
 from adplatform.amazon.definitions import STAMPS, Dataset, ReportDefinition, feed, snake_case
 from adplatform.amazon.restatement import Period, RestatementPolicy
 from adplatform.amazon.selling_partner.definitions import READY_MADE, check_options, period_of, with_options
-from adplatform.contracts.column import IDENTIFIER, Column, Columns, ColumnSettings
+from adplatform.contracts.column import IDENTIFIER, Column, Columns, ColumnSettings, require_one_name
 from adplatform.contracts.feed import NAME
 from adplatform.contracts.strict import Strict
 
@@ -161,7 +161,7 @@ class OwnSellingPartnerReport(Table):
         check_options(self.name, str(self.report_type), self.options)
         tables = self._tables()
         for name, table in tables:
-            self._check_personal(name, table.columns)
+            self._check_columns(name, table.columns)
             if self.format == "tsv" and (table.records or len(tables) > 1):
                 raise ValueError(f"{name}: a tsv report is one table, without records")
         if self.discovered and (self.options or any(table.date_field for _, table in tables)):
@@ -198,7 +198,8 @@ class OwnSellingPartnerReport(Table):
             raise ValueError(f"{self.name}: {', '.join(beside)} stand in each of its tables, or there are no tables")
         return [(table.name, table) for table in self.tables]
 
-    def _check_personal(self, name: str, columns: tuple[Column, ...]) -> None:
+    def _check_columns(self, name: str, columns: tuple[Column, ...]) -> None:
+        require_one_name(columns, "a report")
         for column in columns:
             if column.name in _RESERVED:
                 raise ValueError(f"{name}: the platform adds {column.name} itself; call the column otherwise")
@@ -266,7 +267,7 @@ class OwnSellingPartnerReport(Table):
         if others := sorted({name for table in self.tables for name in table.model_fields_set - {"name", "columns"}}):
             raise ValueError(f"{self.name}: tables of {base.name} take columns, not {', '.join(others)}")
         for name, columns in added.items():
-            self._check_personal(name, columns)
+            self._check_columns(name, columns)
         return added
 
 

@@ -67,7 +67,7 @@ HAND = (
 
 AUDITS = {
     "row_conservation": "Every row that came in is clean, superseded, quarantined or left out on purpose.",
-    "schema": "The staged Parquet has the columns and types of the contract.",
+    "schema": "The staged Parquet has the columns and types of the contract, and the files lack none (a warning).",
     "bounds": "Row counts and the share of quarantined rows are within the contract's bounds.",
     "no_personal_data_in_clear": "Every personal column holds digests, masks or nothing.",
     "manifest_rows": "Each file has the rows that the partner's manifest promises, where there is one.",

@@ -138,6 +138,10 @@ def test_an_extended_report_has_a_name_and_tables_of_its_own() -> None:
         (OWN | {"columns": {"a-b": "date", "a_b": "date"}}, "both called a_b"),
         (OWN | {"columns": {"report-id": None}}, "the platform adds report_id itself"),
         (OWN | {"columns": {"asin": "text"}}, "text"),
+        (
+            OWN | {"columns": {"asin": {"field": ["asin", "sku"]}}},
+            "a report is asked for fields by name: give one field",
+        ),
         (OWN | {"columns": {"ship-city": None}}, "column ship-city looks personal"),
         (OWN | {"restricted": True}, "a restricted report holds personal data"),
         (OWN | {"restricted": True, "schema_policy": "evolve"}, "needs schema_policy: freeze"),
