@@ -1,5 +1,7 @@
 """How the files of a feed are written."""
 
+import re
+from dataclasses import dataclass
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -24,6 +26,17 @@ class LineStart(Strict):
         return texts
 
 
+Prepared = Literal["csv", "ndjson", "parquet"]
+_PREPARED: dict[str, Prepared] = {
+    "csv": "csv", "xlsx": "csv", "ndjson": "ndjson", "json": "ndjson", "parquet": "parquet", "avro": "parquet",
+}  # fmt: skip
+_OF_TEXT = ("encoding", "delimiter", "quote", "escape", "empty")
+"""What is said of text alone: cells of a workbook and values of Avro have none of it."""
+_OF_LINES = ("header", "header_order", "skip_lines")
+MOST_SHEET_ROWS, MOST_SHEET_COLUMNS = 1_048_576, 16_384
+"""Of a sheet of Excel."""
+
+
 LONGEST_RECORD = 16 << 20
 """Bytes. DuckDB 2.0 loses lines that do not fit into one of its buffers, which have twice as many."""
 USUAL_RECORD = 2 << 20
@@ -35,10 +48,22 @@ _WIDEST_DELIMITER = 4
 class FileFormat(Strict):
     """How the files are written, after decryption."""
 
-    kind: Literal["csv", "ndjson", "json", "parquet"] = "csv"
-    """``csv`` (default) is any delimited text, ``ndjson`` one JSON document per line, ``json`` one document."""
+    kind: Literal["csv", "ndjson", "json", "parquet", "xlsx", "avro"] = "csv"
+    """``csv`` (default) is any delimited text, ``ndjson`` one JSON document per line, ``json`` one document, ``xlsx`` a
+    workbook of Excel, of which one sheet is read, ``avro`` a container file of Apache Avro."""
     compression: Literal["auto", "none", "gzip", "zstd", "zip"] = "auto"
-    """How the files are compressed; ``auto`` (default) looks at each, anything else refuses those that are not so."""
+    """How the files are compressed; ``auto`` (default) looks at each, anything else refuses those that are not so. A
+    tar is taken plain and in gzip or zstd."""
+    members: Names = ()
+    """Which files of a zip or tar are read, as a pattern such as ``*.csv`` or a list of them; by default all. Others
+    are skipped, and counted in the ledger. A pattern with ``/`` is for the whole path within the archive, any other for
+    the name alone; ``*`` stands for any characters, ``?`` for one, and upper and lower case are the same."""
+    sheet: str | int | None = None
+    """For xlsx: the sheet, by its name or by its number from 1 among those that are not hidden; by default the only one
+    of these that has data."""
+    range: str | None = None
+    """For xlsx: the cells that are read, from the one at the left of the header: ``B4``, ``B4:H`` (to a column),
+    ``B4:H200`` or ``B:H``; by default all."""
     encoding: str = "utf-8"
     """The encoding of text, by a name that Python knows: ``utf-8`` (default), ``utf-16`` as Excel's "Unicode text",
     ``cp1252`` as Windows in Western Europe. A byte order mark is no part of the text."""
@@ -49,28 +74,28 @@ class FileFormat(Strict):
     escape: str = Field(default='"', max_length=1)
     """For csv: the character before a quote inside a field; the quote itself where quotes are doubled."""
     header: bool | LineStart = True
-    """For csv: whether the first line names the columns; otherwise they are in declared order. ``{starts_with: Date}``
+    """For csv and xlsx: whether the first line names the columns; otherwise they are in declared order. ``{starts_with: Date}``
     is for exports with a title of some lines above the table: the first line that begins so names the columns, and
     those before it are left out. A file without such a line is refused."""
     header_order: Literal["strict", "any"] = "any"
-    """For csv: whether the header may name the columns in ``any`` order (default)."""
+    """For csv and xlsx: whether the header may name the columns in ``any`` order (default)."""
     header_match: Literal["exact", "loose"] = "exact"
-    """For csv with a header and for parquet: whether names of columns are compared as they are written (``exact``, the
+    """For csv and xlsx with a header, parquet and avro: whether names of columns are compared as they are written (``exact``, the
     default), or without upper and lower case, blanks, underscores and byte order marks (``loose``): ``Amount spent`` is
     then ``amount_spent``."""
     ragged_rows: Literal["quarantine", "pad"] = "quarantine"
     """For csv: what becomes of a row that ends early: it is quarantined (default), or its missing last fields are no
     value (``pad``). One with more fields than columns is quarantined, unless those are empty."""
     skip_lines: int = Field(default=0, ge=0)
-    """For csv: how many lines come before the header, or before the first row where there is none."""
+    """For csv and xlsx: how many lines come before the header, or before the first row where there is none."""
     comment: str | None = Field(default=None, min_length=1)
-    """For csv: lines that begin with this text, such as ``"#"``, are left out. Within quotes it is a text like any
+    """For csv and xlsx: lines that begin with this text, such as ``"#"``, are left out. Within quotes it is a text like any
     other."""
     skip_footer: int | LineStart = 0
-    """For csv: the last lines that are not empty are left out, so many of them; or, with
+    """For csv and xlsx: the last lines that are not empty are left out, so many of them; or, with
     ``{starts_with: [Total, "***"]}``, all from the first line behind the header that begins so."""
     repeated_header: Literal["leave_out", "read"] = "read"
-    """For csv: what a line is that has the text of the header once more, as of files that were put together: a row
+    """For csv and xlsx: what a line is that has the text of the header once more, as of files that were put together: a row
     (default), or left out."""
     max_record_lines: int = Field(default=1000, ge=1)
     """For csv: how many lines a record may have. One with more refuses its file: a quote that is missing or stray makes
@@ -111,9 +136,9 @@ class FileFormat(Strict):
             "\n" in self.comment or "\r" in self.comment or (self.quote and self.comment.startswith(self.quote))
         ):
             raise ValueError("comment is the text with which lines begin that are left out: no line end and no quote")
-        if self.leaves_out_lines and self.kind in ("ndjson", "json", "parquet"):
+        if self.leaves_out_lines and self.prepared != "csv":
             raise ValueError(
-                f"header.starts_with, comment, skip_footer and repeated_header are for csv, and kind is {self.kind}; "
+                f"header.starts_with, comment, skip_footer and repeated_header are for csv and xlsx, and kind is {self.kind}; "
                 "skip_rows_where leaves rows out of any kind"
             )
         return self
@@ -143,6 +168,87 @@ class FileFormat(Strict):
         marks = (self.quote, self.escape if self.quote else "")
         if any(mark and mark in self.delimiter for mark in ("\n", "\r", *marks)):
             raise ValueError(f"delimiter {self.delimiter!r} holds the quote, the escape or a line end")
-        if self.header_match == "loose" and self.kind not in ("csv", "parquet"):
-            raise ValueError(f"header_match: loose is for csv and parquet; members of {self.kind} are named exactly")
+        if self.header_match == "loose" and self.prepared == "ndjson":
+            raise ValueError(f"header_match: loose is for tables; members of {self.kind} are named exactly")
         return self
+
+    @field_validator("members")
+    @classmethod
+    def _patterns(cls, members: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(pattern.strip() for pattern in members):
+            raise ValueError("a pattern of members is empty; leave members out to read all of an archive")
+        return members
+
+    @field_validator("sheet")
+    @classmethod
+    def _counted_from_one(cls, sheet: str | int | None) -> str | int | None:
+        if sheet == "" or (isinstance(sheet, int) and sheet < 1):
+            raise ValueError("sheet is a name, or a number from 1")
+        return sheet
+
+    @field_validator("range")
+    @classmethod
+    def _known_range(cls, text: str | None) -> str | None:
+        if text is not None:
+            CellRange.of(text)
+        return text
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Self:
+        fields = type(self).model_fields
+        if self.kind != "xlsx" and (self.sheet is not None or self.range is not None):
+            raise ValueError("sheet and range are for kind: xlsx")
+        if self.skip_lines and self.range is not None:
+            raise ValueError(
+                "range says in which row the header is, so skip_lines does not apply; leave one of them out"
+            )
+        lacking = {"xlsx": _OF_TEXT, "avro": (*_OF_TEXT, *_OF_LINES)}.get(self.kind, ())
+        if said := [name for name in lacking if getattr(self, name) != fields[name].default]:
+            raise ValueError(f"{', '.join(said)}: not for kind: {self.kind}, which has no such thing; leave it out")
+        return self
+
+    @property
+    def prepared(self) -> Prepared:
+        """What the files are when the engines read them: text, lines of JSON, or Parquet."""
+        return _PREPARED[self.kind]
+
+
+@dataclass(frozen=True)
+class CellRange:
+    """Cells of a sheet, rows and columns from 1; None where there is no end."""
+
+    first_column: int = 1
+    first_row: int = 1
+    last_column: int | None = None
+    last_row: int | None = None
+
+    @classmethod
+    def of(cls, text: str) -> "CellRange":
+        """
+        Raises:
+            ValueError: it is not written as cells of a sheet are.
+        """
+        found = re.fullmatch(r"([A-Z]{1,3})([0-9]{0,7})(?::([A-Z]{1,3})([0-9]{0,7}))?", text.upper())
+        if found is None:
+            raise ValueError(f"range {text!r} is not written as B4, B4:H, B4:H200 or B:H")
+        left, top, right, bottom = found.groups()
+        cells = cls(
+            first_column=column_number(left),
+            first_row=int(top or 1),
+            last_column=column_number(right) if right else None,
+            last_row=int(bottom) if bottom else None,
+        )
+        last_column, last_row = cells.last_column or MOST_SHEET_COLUMNS, cells.last_row or MOST_SHEET_ROWS
+        if not cells.first_column <= last_column <= MOST_SHEET_COLUMNS:
+            raise ValueError(f"range {text!r}: its columns do not go from left to right within A:XFD")
+        if not 1 <= cells.first_row <= last_row <= MOST_SHEET_ROWS:
+            raise ValueError(f"range {text!r}: its rows do not go from top to bottom within 1:{MOST_SHEET_ROWS}")
+        return cells
+
+
+def column_number(letters: str) -> int:
+    """The number of a sheet's column, from 1 for A."""
+    number = 0
+    for letter in letters:
+        number = number * 26 + ord(letter) - ord("A") + 1
+    return number

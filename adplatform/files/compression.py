@@ -5,21 +5,24 @@ DuckDB reads gzip without looking at its checksum, so a damaged file would be re
 
 import errno
 import gzip
+import io
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import IO, cast
+from pathlib import Path
+from typing import IO, Any, cast
 
 from isal import igzip, isal_zlib
 
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.magic import HEAD, Compression, compression_of
+from adplatform.files.members import Members, checked_name, is_clutter
 
 CHUNK = 1 << 20
+_SMALL_CHUNK = 1 << 16
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _ISAL_ERROR = cast("type[Exception]", isal_zlib.IsalError)  # its stubs call the class an instance
 _DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, _ISAL_ERROR)
@@ -53,6 +56,29 @@ def decompressed(file: IO[bytes], compression: Compression, origin: str) -> Iter
 def chunks_of(file: IO[bytes]) -> Iterator[bytes]:
     while chunk := file.read(CHUNK):
         yield chunk
+
+
+class _Chunks(io.RawIOBase):
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._left = chunks, memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._left = memoryview(chunk)
+        size = min(len(buffer), len(self._left))
+        buffer[:size], self._left = self._left[:size], self._left[size:]
+        return size
+
+
+def file_of(chunks: Iterator[bytes]) -> IO[bytes]:
+    """A file to read that has the chunks as its content; what they raise, reading it raises."""
+    return io.BufferedReader(_Chunks(chunks), CHUNK)
 
 
 def _gunzip(file: IO[bytes], origin: str) -> Iterator[bytes]:
@@ -132,35 +158,49 @@ def _number(content: bytes, place: int, size: int) -> int:
     return int.from_bytes(content[place : place + size], "little")
 
 
-def zip_members(archive: zipfile.ZipFile, origin: str) -> list[zipfile.ZipInfo]:
-    """The data files of an archive by name, without directories, ``__MACOSX`` and dot files.
+def zip_members(
+    archive: zipfile.ZipFile, origin: str, patterns: tuple[str, ...] = ()
+) -> tuple[list[tuple[int, zipfile.ZipInfo]], Members]:
+    """The files of an archive that are read, each with its place among all by name, from 1. Folders, ``__MACOSX`` and
+    dot files count for nothing.
 
     Raises:
-        BadFile: a name is absolute, leaves the archive or stands twice; a member is encrypted or compressed by anything
-            but deflate; there are too many; or the archive is an Office document.
+        BadFile: none is read; a name is absolute, leaves the archive or stands twice; one that is read is encrypted or
+            compressed by anything but deflate; there are too many.
     """
-    members = sorted(archive.infolist(), key=lambda member: member.filename)
-    names = [member.filename for member in members]
-    if "[Content_Types].xml" in names:
-        raise BadFile(origin, Reason.UNSUPPORTED, "is an Office document; ask for CSV")
-    if len(set(names)) != len(names):
-        raise BadFile(origin, Reason.UNSAFE_ARCHIVE, "holds two members of one name")
-    for member in members:
-        _check_member(archive, member, origin)
-    files = [member for member in members if not _is_clutter(member.filename)]
-    if len(files) > MOST_MEMBERS:
+    members, place = Members(origin, patterns), 0
+    taken: list[tuple[int, zipfile.ZipInfo]] = []
+    _require_unique(archive, origin)
+    for member in sorted(archive.infolist(), key=lambda each: each.filename):
+        checked_name(member.filename, origin)
+        if member.is_dir() and member.file_size:
+            raise BadFile(origin, Reason.DAMAGED, "holds a directory with content; ask for the file again")
+        is_data = not is_clutter(member.filename)
+        if is_read := is_data and members.takes(member.filename):
+            _require_readable(member, origin)
+        place += is_data
+        # A changed name could make a data file look like another; opening compares it with the member's own header.
+        with _zip_damage(origin), nullcontext() if is_read else suppress(RuntimeError):
+            archive.open(member).close()
+        if is_read:
+            taken.append((place, member))
+    members.require_some("zip")
+    if len(taken) > MOST_MEMBERS:
         raise BadFile(
             origin,
             Reason.TOO_LARGE,
-            f"is a zip of {len(files):,} files, and at most {MOST_MEMBERS:,} are read; ask for several zips",
+            f"is a zip of {len(taken):,} files, and at most {MOST_MEMBERS:,} are read; ask for several zips",
         )
-    return files
+    return taken, members
 
 
-def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, origin: str) -> None:
-    name = PurePosixPath(member.filename.replace("\\", "/"))
-    if name.is_absolute() or ".." in name.parts or ":" in "".join(name.parts[:1]):
-        raise BadFile(origin, Reason.UNSAFE_ARCHIVE, "holds a member whose name points outside the archive")
+def _require_unique(archive: zipfile.ZipFile, origin: str) -> None:
+    names = archive.namelist()
+    if len(set(names)) != len(names):
+        raise BadFile(origin, Reason.UNSAFE_ARCHIVE, "holds two members of one name")
+
+
+def _require_readable(member: zipfile.ZipInfo, origin: str) -> None:
     if member.flag_bits & _ENCRYPTED_FLAGS:
         raise BadFile(
             origin, Reason.UNSUPPORTED, "is a zip with a password; ask for a plain zip inside an OpenPGP message"
@@ -169,20 +209,24 @@ def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, origin: str
         raise BadFile(
             origin, Reason.UNSUPPORTED, f"holds a member of zip method {member.compress_type}; ask for deflate"
         )
-    if member.is_dir() and member.file_size:
-        raise BadFile(origin, Reason.DAMAGED, "holds a directory with content; ask for the file again")
-    # A changed name could make a data file look like clutter; opening compares it with the member's own header.
-    with _zip_damage(origin):
-        archive.open(member).close()
 
 
-def _is_clutter(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    return name.endswith("/") or "__MACOSX" in parts or parts[-1].startswith(".")
+def zip_names(path: Path) -> frozenset[str]:
+    """The names of the members of a zip; none where they cannot be read."""
+    try:
+        if _end_of_directory(path).directory > LARGEST_DIRECTORY:
+            return frozenset()
+        with zipfile.ZipFile(path) as archive:
+            return frozenset(archive.namelist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error):
+        return frozenset()
 
 
-def member_content(archive: zipfile.ZipFile, member: zipfile.ZipInfo, origin: str) -> Iterator[bytes]:
-    """The content of a member, of which the gzip or zstd layer is taken off too if it has one.
+def member_content(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, origin: str, *, zipped: bool = False
+) -> Iterator[bytes]:
+    """The content of a member, of which the gzip or zstd layer is taken off too if it has one. It may itself be
+    ``zipped``, as a workbook is.
 
     Raises:
         BadFile: truncated or changed (length and CRC-32 are verified), or a zip inside the zip.
@@ -190,11 +234,24 @@ def member_content(archive: zipfile.ZipFile, member: zipfile.ZipInfo, origin: st
     with _zip_damage(origin):
         with archive.open(member) as stream:
             inner = compression_of(stream.read(HEAD))
-        if inner is Compression.ZIP:
+        if inner is Compression.ZIP and not zipped:
             raise BadFile(origin, Reason.UNEXPECTED_COMPRESSION, "is a zip inside a zip; ask for one zip")
         # Opened again, because going back in an open member may switch off the CRC check.
         with archive.open(member) as stream:
             yield from decompressed(stream, inner, origin)
+
+
+def part_content(archive: zipfile.ZipFile, name: str, origin: str) -> Iterator[bytes]:
+    """The content of a part of a package, as it is.
+
+    Raises:
+        BadFile: it is not there, truncated or changed.
+    """
+    if name not in archive.NameToInfo:
+        raise BadFile(origin, Reason.DAMAGED, "is a package that lacks a part; ask for the file again")
+    with _zip_damage(origin), archive.open(name) as stream:
+        while chunk := stream.read(_SMALL_CHUNK):
+            yield chunk
 
 
 @contextmanager

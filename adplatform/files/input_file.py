@@ -43,12 +43,14 @@ class InputFile:
     ``origin`` names the raw object it came from without its name (:func:`adplatform.ledger.objects.file_id`), with
     ``#<place>`` for a member of an archive. The table and the quarantine keep it.
     ``ordinal`` orders the files of a delivery by arrival: of two equal rows the one in the higher ordinal wins.
+    ``skipped`` is how many members of its archive are not read, because the feed's ``members`` names others.
     """
 
     path: Path
     origin: str
     ordinal: int
     left_out: LeftOut = field(default_factory=LeftOut, compare=False)
+    skipped: int = 0
 
     def delivered_line(self, line: int) -> int:
         """The number in the delivered file of a ``line`` of this one, both counted from 1."""

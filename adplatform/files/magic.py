@@ -1,6 +1,7 @@
 """What a file is, by its first bytes. Its name decides nothing: senders rename files, and decrypt them by accident."""
 
 import codecs
+from collections.abc import Collection
 from enum import StrEnum
 
 HEAD = 64
@@ -29,12 +30,32 @@ _UNSUPPORTED = {
     b"7z\xbc\xaf\x27\x1c": "7-Zip",
     b"Rar!\x1a\x07": "RAR",
     b"\x04\x22\x4d\x18": "LZ4",
-    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Office document",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Office document (.xls), or one with a password",
 }
+
+_KINDS = {b"PAR1": "Parquet", b"Obj\x01": "Avro"}
+"""Formats of data by their first bytes."""
+WORKBOOK = "an Excel workbook"
 
 
 def compression_of(head: bytes) -> Compression:
     return next((kind for magic, kind in _COMPRESSIONS.items() if head.startswith(magic)), Compression.NONE)
+
+
+def data_kind_of(head: bytes) -> str | None:
+    """The name of a binary format of data that has a ``kind``."""
+    return next((name for magic, name in _KINDS.items() if head.startswith(magic)), None)
+
+
+def document_of(names: Collection[str]) -> str | None:
+    """The document that a zip with members of these names is; None where it is an archive of files."""
+    if {"mimetype", "content.xml"} <= set(names):
+        return "an OpenDocument file"
+    if "[Content_Types].xml" not in names:
+        return None
+    if "xl/workbook.bin" in names:
+        return "a binary Excel workbook (.xlsb)"
+    return WORKBOOK if any(name.startswith("xl/") for name in names) else "an Office document"
 
 
 def unsupported_format(head: bytes) -> str | None:

@@ -28,7 +28,7 @@ class Dialect:
 
     @classmethod
     def of(cls, fmt: FileFormat) -> "Dialect":
-        written = (fmt.delimiter, fmt.quote, fmt.escape or fmt.quote) if fmt.kind == "csv" else ("", "", "")
+        written = (fmt.delimiter, fmt.quote, fmt.escape or fmt.quote) if fmt.prepared == "csv" else ("", "", "")
         delimiter, quote, escape = (text.encode() for text in written)
         opening = rb"(?:^|%b)%b" % (re.escape(delimiter), re.escape(quote))
         quotes = rb"%b%b|%b" % (re.escape(escape), re.escape(quote), re.escape(quote))

@@ -1,7 +1,7 @@
 """From a delivered (and decrypted) file to the files that the transform reads.
 
-What the transform reads is uncompressed, UTF-8 without a byte order mark, NDJSON instead of one JSON array, or Parquet,
-and lacks the lines that the feed leaves out.
+What the transform reads is uncompressed, UTF-8 without a byte order mark, NDJSON instead of one JSON array, or Parquet;
+a sheet of a workbook becomes csv, Avro becomes Parquet. It lacks the lines that the feed leaves out.
 A file that is so already is left where it is. Bytes that are not UTF-8 in a file declared as UTF-8 are left too: the
 transform puts such rows into quarantine and keeps the others.
 """
@@ -12,19 +12,44 @@ import os
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.limits import Limits
 from adplatform.failures import local_failure
+from adplatform.files.avro import avro_to_parquet
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.budget import DEFAULT, Budget
-from adplatform.files.compression import CHUNK, chunks_of, decompressed, member_content, opened_zip, zip_members
+from adplatform.files.compression import (
+    CHUNK,
+    MOST_MEMBERS,
+    chunks_of,
+    decompressed,
+    file_of,
+    member_content,
+    opened_zip,
+    zip_members,
+    zip_names,
+)
 from adplatform.files.input_file import InputFile, LeftOut
 from adplatform.files.json_lines import json_lines
 from adplatform.files.left_out import begins_with_separator, without_left_out
-from adplatform.files.magic import HEAD, Compression, compression_of, is_openpgp_head, unsupported_format
+from adplatform.files.magic import (
+    HEAD,
+    WORKBOOK,
+    Compression,
+    compression_of,
+    data_kind_of,
+    document_of,
+    is_openpgp_head,
+    unsupported_format,
+)
+from adplatform.files.members import Members
 from adplatform.files.parquet_size import check_parquet
+from adplatform.files.sheet_text import sheet_text
+from adplatform.files.tar import BLOCK, is_tar, tar_members
 from adplatform.files.text import decode, is_utf8, to_utf8
 
 _PARQUET = b"PAR1"
@@ -32,7 +57,7 @@ _LEAST_PARQUET = 12
 """Bytes: the magic twice and the length of the footer."""
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _WIDE = ("utf-16", "utf-32")
-_SUFFIXES = {"csv": ".csv", "ndjson": ".ndjson", "json": ".ndjson", "parquet": ".parquet"}
+_SUFFIXES = {"csv": ".csv", "ndjson": ".ndjson", "parquet": ".parquet"}
 
 
 def unpack(
@@ -46,9 +71,10 @@ def unpack(
 ) -> tuple[InputFile, ...]:
     """The files inside ``path``, in ``work`` or ``path`` itself; none for a file without content.
 
-    Several members of a zip archive have ``ordinal``, ``ordinal + 1`` and so on by name, and behind ``#`` in their
-    origin which of the data files they are by name, from 1: names may be personal data. Inside a zip each member may be
-    compressed once more. ``received`` are the bytes of the file as it was delivered, where it was decrypted since.
+    Several members of an archive have ``ordinal``, ``ordinal + 1`` and so on, and behind ``#`` in their origin which of
+    its files they are, from 1: names may be personal data. Those of a zip are in order of their names, those of a tar
+    as they lie in it. Inside an archive each member may be compressed once more. ``received`` are the bytes of the file
+    as it was delivered, where it was decrypted since.
 
     Raises:
         BadFile: damaged, another format than ``fmt`` says, unsafe or above ``limits``; nothing is left in ``work``.
@@ -69,31 +95,112 @@ def _unpack(
     if size == 0:
         return ()
     with path.open("rb") as file:
-        head = file.read(HEAD)
+        start = file.read(BLOCK)
+    head = start[:HEAD]
     _check_container(head, origin)
-    outer = _declared(compression_of(head), fmt, origin)
-    if outer is Compression.NONE and _is_ready(head, fmt):
+    outer = _declared(_outer(path, head, fmt, origin), fmt, origin)
+    if outer is Compression.NONE and not is_tar(start):
         _check_content(head, fmt, origin)
-        budget.check(size)
-        _check_rows(path, fmt, origin, budget)
-        return (InputFile(path, origin, ordinal),)
+        if _is_ready(head, fmt):
+            budget.check(size)
+            _check_rows(path, fmt, origin, budget)
+            return (InputFile(path, origin, ordinal),)
     written: list[tuple[Path, str, LeftOut]] = []
-    for member_origin, chunks in _contents(path, origin, outer, budget, scratch):
-        target = scratch / f"{ordinal + len(written):06d}{_SUFFIXES[fmt.kind]}"
-        content, left_out = _converted(chunks, fmt, member_origin), LeftOut()
-        if fmt.kind != "parquet":
-            content = without_left_out(budget.lines(content), fmt, member_origin, left_out)
-        if _write(content, target) or left_out.rows:
-            written.append((target, member_origin, left_out))
+    members: Members | None = None
+    for content in _contents(path, origin, outer, fmt, budget, scratch):
+        target = scratch / f"{ordinal + len(written):06d}{_SUFFIXES[fmt.prepared]}"
+        members = content.members
+        left_out = LeftOut()
+        if _write_content(content, fmt, target, budget, scratch, left_out) or left_out.rows:
+            written.append((target, content.origin, left_out))
         else:
-            target.unlink()
+            target.unlink(missing_ok=True)
     for target, member_origin, _ in written if fmt.kind == "parquet" else ():
         _check_parquet(target, member_origin)
         check_parquet(target, member_origin, budget, alone=len(written) == 1)
+    skipped = members.skipped if members else 0
     return tuple(
-        InputFile(source.replace(work / source.name), member_origin, ordinal + i, left_out)
+        InputFile(source.replace(work / source.name), member_origin, ordinal + i, left_out, skipped)
         for i, (source, member_origin, left_out) in enumerate(written)
     )
+
+
+def _outer(path: Path, head: bytes, fmt: FileFormat, origin: str) -> Compression:
+    """How a file is compressed: a document that is a zip is not.
+
+    Raises:
+        BadFile: it is a document of another kind than ``fmt`` says.
+    """
+    outer = compression_of(head)
+    document = document_of(zip_names(path)) if outer is Compression.ZIP else None
+    if document is None:
+        return outer
+    if document != WORKBOOK:
+        raise BadFile(origin, Reason.UNSUPPORTED, f"is {document}, which is not read here; ask for xlsx or csv")
+    if fmt.kind != "xlsx":
+        raise BadFile(
+            origin, Reason.LAYOUT, f"is {document}, but the feed says {fmt.kind}; set kind: xlsx in the feed's format"
+        )
+    return Compression.NONE
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What is in a file, or in a member of it: its bytes, which must be read to their end before the next is asked for,
+    or where it lies plain."""
+
+    origin: str
+    chunks: Iterator[bytes]
+    plain: Path | None = None
+    members: Members | None = None
+
+
+def _write_content(
+    content: _Content, fmt: FileFormat, target: Path, budget: Budget, scratch: Path, left_out: LeftOut
+) -> int:
+    """The bytes written for the engines to read; ``left_out`` learns of lines that are not."""
+    origin = content.origin
+    match fmt.kind:
+        case "xlsx":
+            packed = content.plain or scratch / "packed"
+            if content.plain is None and not _write(content.chunks, packed):
+                packed.unlink()
+                return 0
+            _require_workbook(packed, origin)
+            text = budget.lines(sheet_text(packed, fmt, origin, budget, scratch))
+            size = _write(without_left_out(text, fmt, origin, left_out), target)
+            if content.plain is None:
+                packed.unlink()
+            return size
+        case "avro":
+            head, chunks = _begun(content.chunks)
+            if not head:
+                return 0
+            _check_inside(head, fmt, origin)
+            avro_to_parquet(file_of(chunks), target, origin, budget, scratch)
+            return target.stat().st_size
+        case "parquet":
+            return _write(_converted(content.chunks, fmt, origin), target)
+        case _:
+            text = budget.lines(_converted(content.chunks, fmt, origin))
+            return _write(without_left_out(text, fmt, origin, left_out), target)
+
+
+def _require_workbook(path: Path, origin: str) -> None:
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    _check_container(head, origin)
+    document = document_of(zip_names(path))
+    if document not in (None, WORKBOOK):
+        raise BadFile(origin, Reason.UNSUPPORTED, f"is {document}, which is not read here; ask for xlsx or csv")
+    if compression_of(head) is not Compression.ZIP:
+        found = data_kind_of(head)
+        what = f"; it is {found}: set kind: {found.lower()}" if found else "; of text the kind is csv, ndjson or json"
+        raise BadFile(origin, Reason.LAYOUT, f"is not an Excel workbook (xlsx), but the feed says so{what}")
+    if document is None:
+        # Damage is told by whoever reads it.
+        with opened_zip(path, origin):
+            raise BadFile(origin, Reason.LAYOUT, "is a zip, but not an Excel workbook, as the feed says")
 
 
 def _declared(found: Compression, fmt: FileFormat, origin: str) -> Compression:
@@ -107,46 +214,92 @@ def _declared(found: Compression, fmt: FileFormat, origin: str) -> Compression:
 
 
 def _contents(
-    path: Path, origin: str, outer: Compression, budget: Budget, disk: Path
-) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """Each content with its origin. It must be read to its end before the next is asked for."""
-    if outer is not Compression.ZIP:
-        with path.open("rb") as file:
-            yield origin, budget.spend(decompressed(file, outer, origin), disk)
+    path: Path, origin: str, outer: Compression, fmt: FileFormat, budget: Budget, disk: Path
+) -> Iterator[_Content]:
+    if outer is Compression.ZIP:
+        yield from _zip_contents(path, origin, fmt, budget, disk)
         return
+    with path.open("rb") as file:
+        start, chunks = _begun(budget.spend(decompressed(file, outer, origin), disk), BLOCK)
+        if is_tar(start):
+            yield from _tar_contents(file_of(chunks), origin, fmt, budget, disk)
+        else:
+            yield _Content(origin, chunks, path if outer is Compression.NONE else None)
+
+
+def _zip_contents(path: Path, origin: str, fmt: FileFormat, budget: Budget, disk: Path) -> Iterator[_Content]:
     with opened_zip(path, origin) as archive:
-        members = zip_members(archive, origin)
-        if not members:
-            raise BadFile(origin, Reason.LAYOUT, "is a zip archive without a data file")
-        budget.check(sum(member.file_size for member in members))
-        for place, member in enumerate(members, start=1):
+        taken, members = zip_members(archive, origin, fmt.members)
+        budget.check(sum(member.file_size for _, member in taken))
+        for place, member in taken:
             member_origin = f"{origin}#{place}"
-            yield member_origin, budget.spend(member_content(archive, member, member_origin), disk)
+            chunks = member_content(archive, member, member_origin, zipped=fmt.kind == "xlsx")
+            yield _Content(member_origin, budget.spend(chunks, disk), members=members)
+
+
+def _tar_contents(file: IO[bytes], origin: str, fmt: FileFormat, budget: Budget, disk: Path) -> Iterator[_Content]:
+    members = Members(origin, fmt.members)
+    for member in tar_members(file, origin):
+        if not members.takes(member.name):
+            continue
+        if member.kind:
+            raise BadFile(
+                origin,
+                Reason.UNSAFE_ARCHIVE,
+                f"holds {member.kind} as a member; ask for files, or leave it out by members",
+            )
+        if members.found - members.skipped > MOST_MEMBERS:
+            raise BadFile(origin, Reason.TOO_LARGE, f"is a tar of more than {MOST_MEMBERS:,} files; ask for several")
+        member_origin = f"{origin}#{members.found}"
+        head, chunks = _begun(member.content)
+        inner = compression_of(head)
+        if inner is Compression.ZIP and fmt.kind != "xlsx":
+            raise BadFile(member_origin, Reason.UNEXPECTED_COMPRESSION, "is a zip inside a tar; ask for one archive")
+        if inner in (Compression.GZIP, Compression.ZSTD):
+            chunks = budget.spend(decompressed(file_of(chunks), inner, member_origin), disk)
+        yield _Content(member_origin, chunks, members=members)
+    members.require_some("tar")
+
+
+def _begun(chunks: Iterator[bytes], size: int = HEAD) -> tuple[bytes, Iterator[bytes]]:
+    """The first bytes, and all."""
+    head = b""
+    while len(head) < size and (chunk := next(chunks, b"")):
+        head += chunk
+    return head[:size], itertools.chain([head], chunks) if head else iter(())
 
 
 def _is_ready(head: bytes, fmt: FileFormat) -> bool:
     if fmt.kind == "parquet":
         return True
-    if fmt.kind == "json" or not is_utf8(fmt.encoding) or head.startswith(codecs.BOM_UTF8):
+    if fmt.kind not in ("csv", "ndjson") or not is_utf8(fmt.encoding) or head.startswith(codecs.BOM_UTF8):
         return False
     return not fmt.leaves_out_lines and not begins_with_separator(head, fmt)
 
 
 def _converted(chunks: Iterator[bytes], fmt: FileFormat, origin: str) -> Iterator[bytes]:
-    head = b""
-    while len(head) < HEAD and (chunk := next(chunks, b"")):
-        head += chunk
-    if not head:
+    start, content = _begun(chunks, BLOCK)
+    if not start:
         return iter(())
-    _check_container(head[:HEAD], origin)
-    _check_content(head[:HEAD], fmt, origin)
+    if is_tar(start):
+        raise BadFile(origin, Reason.UNEXPECTED_COMPRESSION, "is a tar inside an archive; ask for one archive")
+    _check_inside(start[:HEAD], fmt, origin)
     if fmt.kind == "parquet":
-        return itertools.chain([head], chunks)
+        return content
     if fmt.kind == "json":
-        return json_lines(decode(itertools.chain([head], chunks), fmt.encoding, origin), fmt.records, origin)
+        return json_lines(decode(content, fmt.encoding, origin), fmt.records, origin)
     if is_utf8(fmt.encoding):
-        return itertools.chain([head.removeprefix(codecs.BOM_UTF8)], chunks)
-    return to_utf8(itertools.chain([head], chunks), fmt.encoding, origin)
+        first = next(content)
+        return itertools.chain([first.removeprefix(codecs.BOM_UTF8)], content)
+    return to_utf8(content, fmt.encoding, origin)
+
+
+def _check_inside(head: bytes, fmt: FileFormat, origin: str) -> None:
+    _check_container(head, origin)
+    again = compression_of(head)
+    if again is not Compression.NONE:
+        raise BadFile(origin, Reason.UNEXPECTED_COMPRESSION, f"is compressed twice ({again} inside); ask for one layer")
+    _check_content(head, fmt, origin)
 
 
 def _check_container(head: bytes, origin: str) -> None:
@@ -158,19 +311,29 @@ def _check_container(head: bytes, origin: str) -> None:
         )
     container = unsupported_format(head)
     if container:
-        raise BadFile(origin, Reason.UNSUPPORTED, f"is {container}, which is not read here; ask for gzip, zstd or zip")
+        raise BadFile(
+            origin,
+            Reason.UNSUPPORTED,
+            f"is {container}, which is not read here; ask for gzip, zstd, zip or tar, or of a workbook for xlsx",
+        )
 
 
 def _check_content(head: bytes, fmt: FileFormat, origin: str) -> None:
     """Refuses what is plainly something else than ``fmt`` says, with a better message than a parser would have."""
-    again = compression_of(head)
-    if again is not Compression.NONE:
-        raise BadFile(origin, Reason.UNEXPECTED_COMPRESSION, f"is compressed twice ({again} inside); ask for one layer")
-    if fmt.kind != "parquet" and head.startswith(_PARQUET):
-        raise BadFile(origin, Reason.LAYOUT, f"is Parquet, but the feed says {fmt.kind}; correct kind")
-    if fmt.kind != "parquet" and is_utf8(fmt.encoding) and head.startswith(_UTF16_MARKS):
+    found = data_kind_of(head)
+    if found is not None and found.lower() != fmt.kind:
+        raise BadFile(
+            origin, Reason.LAYOUT, f"is {found}, but the feed says {fmt.kind}; set kind: {found.lower()} in its format"
+        )
+    if fmt.kind == "avro" and found is None:
+        raise BadFile(
+            origin, Reason.LAYOUT, "is not Avro, but the feed says so; of text the kind is csv, ndjson or json"
+        )
+    if fmt.kind in ("parquet", "avro", "xlsx"):
+        return
+    if is_utf8(fmt.encoding) and head.startswith(_UTF16_MARKS):
         raise BadFile(origin, Reason.ENCODING, "is UTF-16, but the feed says UTF-8; set encoding: utf-16")
-    if fmt.kind != "parquet" and b"\0" in head and not codecs.lookup(fmt.encoding).name.startswith(_WIDE):
+    if b"\0" in head and not codecs.lookup(fmt.encoding).name.startswith(_WIDE):
         raise BadFile(origin, Reason.LAYOUT, f"is binary data, but the feed says {fmt.kind} in {fmt.encoding}")
 
 

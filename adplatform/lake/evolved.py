@@ -11,7 +11,7 @@ def compared_to(staged: Staged, contract: Contract, before: Iterable[str]) -> St
     """The delivery with those of the columns ``before``, which earlier ones had, among the ``lacking`` that no file of
     it has. What the contract has come to declare since is compared by the contract. Members of JSON are not compared:
     any document may be without any."""
-    if contract.format.kind not in ("csv", "parquet"):
+    if contract.format.prepared == "ndjson":
         return staged
     declared = {column.name for column in contract.columns}
     known = [name for name in before if name not in declared]

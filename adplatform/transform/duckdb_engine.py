@@ -45,7 +45,7 @@ else:
 
 ROW_GROUP_ROWS = 245_760
 FILE_SIZE = "384MB"
-_READERS = {"csv": read_delimited, "ndjson": read_json_lines, "json": read_json_lines, "parquet": read_parquet}
+_READERS = {"csv": read_delimited, "ndjson": read_json_lines, "parquet": read_parquet}
 _FILES = pa.schema([("_file", pa.int32()), ("_origin", pa.string())])
 _REJECTS = pa.schema(
     [
@@ -103,7 +103,7 @@ def transform(
     with _connect(files, work, limits) as con:
         if kinds := {pii.kind for _, pii in contract.pii_columns()}:
             privacy.register(con, key, previous, kinds)
-        reading = _READERS[contract.format.kind](con, contract, files, work / "links", reserved)
+        reading = _READERS[contract.format.prepared](con, contract, files, work / "links", reserved)
         accepted = reading.accepted
         previous_id = previous.id if previous else None
         statements = compile_contract(accepted.contract, key.id if key else None, previous_key_id=previous_id)
@@ -111,7 +111,7 @@ def transform(
         read = [file for file in files if file.origin not in refused]
         _validate(con, statements, read)
         rejects = reading.rejects()
-        lines = count_lines(con, accepted.contract, read, rejects) if contract.format.kind == "csv" else Lines()
+        lines = count_lines(con, accepted.contract, read, rejects) if contract.format.prepared == "csv" else Lines()
         rejects += lines.lost
         out = _kept_out(con, accepted)
         if out.withheld:
@@ -123,7 +123,7 @@ def transform(
         staged = _write_clean(con, contract, statements, delivery_date, work / "clean")
         quarantine = _write_quarantine(con, statements, rejects, work / "quarantine.parquet")
         counts = _counts(con, read, rejects, staged)
-        if contract.format.kind == "csv":
+        if contract.format.prepared == "csv":
             refuse_unread(
                 contract,
                 [file for file, count in zip(read, counts, strict=True) if count.rows_in == file.left_out.rows],

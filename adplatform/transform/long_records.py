@@ -27,7 +27,7 @@ def refuse_long_records(contract: Contract, files: Iterable[InputFile]) -> None:
     Raises:
         BadFile: a record is longer or wider than what can be read; names its first line.
     """
-    if contract.format.kind == "parquet":
+    if contract.format.prepared == "parquet":
         return
     dialect = Dialect.of(contract.format)
     most = len(contract.read_columns) + MOST_UNDECLARED

@@ -1,0 +1,70 @@
+"""Which members of an archive are read."""
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+from adplatform.files.bad_file import BadFile, Reason
+
+
+@dataclass
+class Members:
+    """The files of one archive: how many there are, of which ``skipped`` are not of the ``patterns`` that say which are
+    read; all are where there are none. Names are compared and nothing else: none is ever a path."""
+
+    origin: str
+    patterns: tuple[str, ...] = ()
+    found: int = 0
+    skipped: int = 0
+    _names: set[str] = field(default_factory=set, repr=False)
+
+    def takes(self, name: str) -> bool:
+        """Whether the next file of the archive is read.
+
+        Raises:
+            BadFile: its name points outside the archive, or stood there before.
+        """
+        path = checked_name(name, self.origin)
+        if name in self._names:
+            raise BadFile(self.origin, Reason.UNSAFE_ARCHIVE, "holds two members of one name")
+        self._names.add(name)
+        self.found += 1
+        whole = str(path).lower()
+        taken = not self.patterns or any(
+            fnmatchcase(whole if "/" in pattern else path.name.lower(), pattern.lower()) for pattern in self.patterns
+        )
+        self.skipped += not taken
+        return taken
+
+    def require_some(self, kind: str) -> None:
+        """
+        Raises:
+            BadFile: none was taken.
+        """
+        if not self.found:
+            raise BadFile(self.origin, Reason.LAYOUT, f"is a {kind} archive without a data file")
+        if self.skipped == self.found:
+            files = "1 file, and it is" if self.found == 1 else f"{self.found:,} files, and none is"
+            raise BadFile(
+                self.origin,
+                Reason.LAYOUT,
+                f"is a {kind} archive with {files} of those that members names ({', '.join(self.patterns)}); correct "
+                "members in the feed's format, or ask for the right files",
+            )
+
+
+def checked_name(name: str, origin: str) -> PurePosixPath:
+    """
+    Raises:
+        BadFile: the name points outside the archive.
+    """
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]):
+        raise BadFile(origin, Reason.UNSAFE_ARCHIVE, "holds a member whose name points outside the archive")
+    return path
+
+
+def is_clutter(name: str) -> bool:
+    """Whether a member is a folder, or what the system of whoever packed it has added."""
+    parts = PurePosixPath(name).parts
+    return not parts or name.endswith("/") or "__MACOSX" in parts or parts[-1].startswith(".")

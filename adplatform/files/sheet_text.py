@@ -1,0 +1,80 @@
+"""A sheet of a workbook as csv: one line for each of its rows, so that lines are counted as the sheet's rows are."""
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from adplatform.contracts.file_format import MOST_SHEET_COLUMNS, MOST_SHEET_ROWS, CellRange, FileFormat, LineStart
+from adplatform.files.budget import Budget
+from adplatform.files.workbook import Row, Sheet, Workbook, chosen_sheet, opened_workbook
+
+_PIECE = 1 << 18
+"""Characters."""
+
+
+def sheet_text(path: Path, fmt: FileFormat, origin: str, budget: Budget, disk: Path) -> Iterator[bytes]:
+    """The text of the sheet that ``fmt`` says, which is on its way to ``disk``, in UTF-8 with what csv has by default.
+
+    Rows without a value are empty lines, which no reader takes for rows, and none at the end. A row is as wide as the
+    header, or without one as the widest; values beyond are fields too many.
+
+    Raises:
+        BadFile: it is no workbook, damaged, above a limit, or nobody knows which sheet is meant.
+    """
+    with opened_workbook(path, origin, budget) as workbook:
+        yield from budget.spend(_pieces(workbook, fmt), disk)
+
+
+def _pieces(workbook: Workbook, fmt: FileFormat) -> Iterator[bytes]:
+    sheet, cells = chosen_sheet(workbook, fmt.sheet), CellRange.of(fmt.range or "A1")
+    width = 0 if fmt.has_header else _widest(workbook, sheet, cells)
+    pieces, size, line = list[str](), 0, 1
+    for row in _within(workbook.rows(sheet), cells):
+        text = _line(row, width)
+        if not width and _is_header(text, row, fmt):
+            width = _width(row)
+        elif not width or row.number <= fmt.skip_lines:
+            # What stands above the header counts as lines, so a row of it must be one.
+            text = _line(Row(row.number, {n: value.replace("\n", " ") for n, value in row.cells.items()}), width)
+        pieces += ["" if width == 1 else "\n" * (row.number - line), text]
+        size, line = size + len(text), row.number + 1
+        if size >= _PIECE:
+            yield "".join(pieces).encode()
+            pieces, size = [], 0
+    yield "".join(pieces).encode()
+
+
+def _line(row: Row, width: int) -> str:
+    written = io.StringIO()
+    values = [row.cells.get(column, "") for column in range(1, max(width, _width(row)) + 1)]
+    csv.writer(written, lineterminator="\n").writerow(values)
+    return written.getvalue()
+
+
+def _is_header(text: str, row: Row, fmt: FileFormat) -> bool:
+    if row.number <= fmt.skip_lines or (fmt.comment and text.startswith(fmt.comment)):
+        return False
+    starts = fmt.header.starts_with if isinstance(fmt.header, LineStart) else ("",)
+    return any(text.startswith((start, f'"{start}')) for start in starts)
+
+
+def _widest(workbook: Workbook, sheet: Sheet, cells: CellRange) -> int:
+    if cells.last_column:
+        return cells.last_column - cells.first_column + 1
+    return max(map(_width, _within(workbook.rows(sheet), cells)), default=0)
+
+
+def _width(row: Row) -> int:
+    return max(row.cells)
+
+
+def _within(rows: Iterator[Row], cells: CellRange) -> Iterator[Row]:
+    """The rows that have a value within the range, with columns counted from its first."""
+    first, last = cells.first_column, cells.last_column or MOST_SHEET_COLUMNS
+    for row in rows:
+        if row.number > (cells.last_row or MOST_SHEET_ROWS):
+            return
+        found = {column - first + 1: value for column, value in row.cells.items() if first <= column <= last}
+        if found and row.number >= cells.first_row:
+            yield Row(row.number, found)
