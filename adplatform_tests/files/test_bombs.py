@@ -23,6 +23,8 @@ from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.limits import Limits
 from adplatform.failures import EnvironmentFailure
 from adplatform.files import budget as budgets
+from adplatform.files import workbook as workbooks
+from adplatform.files.avro_blocks import LARGEST_BLOCK, Block, written
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.budget import Budget
 from adplatform.files.compression import LARGEST_DIRECTORY, MOST_MEMBERS
@@ -34,12 +36,20 @@ from adplatform.files.parquet_size import check_parquet
 from adplatform.files.pgp import decrypt
 from adplatform.files.unpack import unpack
 from adplatform_tests.files.openpgp import Partner, Workshop
+from adplatform_tests.support.avros import avro, by_hand, record
+from adplatform_tests.support.tars import END, entry, tarred
+from adplatform_tests.support.workbooks import by_hand as sheet
+from adplatform_tests.support.workbooks import changed
 
 ORIGIN = "s3://raw/landing/acme/orders/orders"
 ZEROS = b"0" * (8 << 20)
 TIGHT = Limits(ratio=50, ratio_from=1 << 20)
 """As the defaults, for bombs that are made in no time."""
 PARQUET = FileFormat(kind="parquet")
+AVRO = FileFormat(kind="avro")
+XLSX = FileFormat(kind="xlsx")
+REPEATED_TEXT = '<c t="s"><v>0</v></c>' * 10
+"""Cells that refer to one text."""
 
 
 def zipped(members: dict[str, bytes]) -> bytes:
@@ -130,6 +140,27 @@ BOMBS: dict[str, tuple[FileFormat, Callable[[], bytes]]] = {
         PARQUET,
         lambda: zipped({f"{n}.parquet": parquet(pa.table({"x": repeated("y" * 60_000, 60)})) for n in range(20)}),
     ),
+    "tar in gzip": (FileFormat(), lambda: gzip.compress(tarred({"o.csv": ZEROS}))),
+    "tar of what is skipped": (
+        FileFormat(members=("*.csv",)),
+        lambda: zstandard.compress(tarred({"o.txt": ZEROS, "o.csv": b"1"})),
+    ),
+    "gzip in tar": (FileFormat(), lambda: tarred({"o.csv.gz": gzip.compress(ZEROS)})),
+    "cells": (XLSX, lambda: sheet("<row><c><v>1</v></c><c><v>1</v></c></row>" * 200_000)),
+    "no cells": (XLSX, lambda: sheet("<row/>" * 1_000_000)),
+    "one text of many cells": (
+        XLSX,
+        lambda: sheet(f"<row>{REPEATED_TEXT}</row>" * 100, texts=f"<si><t>{'y' * 30_000}</t></si>"),
+    ),
+    "texts": (XLSX, lambda: sheet("<row/>", texts="<si><t>abc</t></si>" * 300_000)),
+    "xlsx in zip": (XLSX, lambda: zipped({"a.xlsx": sheet("<row><c><v>1</v></c></row>" * 200_000)})),
+    "deflate in avro": (AVRO, lambda: avro(record(("x", "string")), [{"x": "0" * (8 << 20)}], "deflate")),
+    "rows of nothing in avro": (AVRO, lambda: by_hand(record(("x", "null")), [Block(5_000_000, b"")])),
+    "many columns of nothing in avro": (
+        AVRO,
+        lambda: by_hand(record(*((f"c{n}", "null") for n in range(5_000))), [Block(1_000, b"")]),
+    ),
+    "avro in gzip": (AVRO, lambda: gzip.compress(avro(record(("x", "bytes")), [{"x": ZEROS}]))),
 }
 
 
@@ -169,6 +200,9 @@ ROWS: dict[str, tuple[FileFormat, bytes]] = {
     "json": (FileFormat(kind="json"), json.dumps([{}] * 100).encode()),
     "parquet": (PARQUET, parquet(pa.table({"id": range(100)}))),
     "parquets": (PARQUET, zipped({n: parquet(pa.table({"id": range(50)})) for n in "ab"})),
+    "tar": (FileFormat(), tarred({"a.csv": LINES[:150], "b.csv": LINES[150:]})),
+    "xlsx": (XLSX, sheet("<row><c><v>1</v></c></row>" * 100)),
+    "avro": (AVRO, avro(record(("id", "int")), [{"id": n} for n in range(100)], "deflate")),
 }
 
 
@@ -305,6 +339,61 @@ def test_a_list_of_members_that_would_not_fit_memory_is_not_read(tmp_path: Path)
     with pytest.raises(BadFile, match="list of members of 8,388,609 bytes") as refused:
         tried(directory[:-22] + bytes(size) + bytes(end), FileFormat(), tmp_path)
     assert refused.value.reason is Reason.TOO_LARGE
+
+
+def test_a_block_of_avro_is_unpacked_no_further_than_a_block_may_be(tmp_path: Path) -> None:
+    """Whatever the limits of the feed are: a reader holds all of it."""
+    for codec in ("deflate", "snappy", "zstandard", "bzip2", "xz"):
+        huge = by_hand(record(("x", "bytes")), [Block(1, bytes(LARGEST_BLOCK + 1))], codec)
+        with pytest.raises(BadFile, match="a block of more than 67,108,864 bytes") as refused:
+            tried(huge, AVRO, tmp_path, Limits())
+        assert refused.value.reason is Reason.TOO_LARGE
+
+
+def test_avro_that_says_more_than_there_is_allocates_nothing(tmp_path: Path) -> None:
+    for content in (written(1 << 40) + b"abc", written(1 << 62)):
+        with pytest.raises(BadFile, match="damaged Avro"):
+            tried(by_hand(record(("x", "string")), [Block(1, content)]), AVRO, tmp_path, Limits())
+
+
+XML: dict[str, tuple[bytes, Reason]] = {
+    "entities": (sheet('<!DOCTYPE a [<!ENTITY b "c">]><row/>'), Reason.DAMAGED),
+    "levels": (sheet("<a>" * 200 + "</a>" * 200), Reason.UNSAFE_ARCHIVE),
+    "tag": (sheet(f'<row a="{"b" * (3 << 20)}"/>'), Reason.UNSAFE_ARCHIVE),
+    "text": (sheet(f'<row><c t="str"><v>{"b" * (3 << 20)}</v></c></row>'), Reason.TOO_LARGE),
+    "shared text": (sheet("<row/>", texts=f"<si><t>{'b' * (3 << 20)}</t></si>"), Reason.TOO_LARGE),
+}
+
+
+@pytest.mark.parametrize("what", XML)
+def test_xml_of_a_workbook_that_is_made_to_fill_memory_is_not_read(what: str, tmp_path: Path) -> None:
+    data, reason = XML[what]
+    with pytest.raises(BadFile) as refused:
+        tried(data, XLSX, tmp_path, Limits())
+    assert refused.value.reason is reason
+
+
+def test_a_workbook_that_declares_entities_is_refused(tmp_path: Path) -> None:
+    def declaring(xml: bytes) -> bytes:
+        return b'<!DOCTYPE w [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>' + xml
+
+    data = changed(sheet("<row/>"), "xl/worksheets/sheet1.xml", declaring)
+    with pytest.raises(BadFile, match="declares a type of document"):
+        tried(data, XLSX, tmp_path, Limits())
+
+
+def test_texts_of_a_workbook_that_would_not_fit_memory_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workbooks, "LARGEST_TEXTS", 1 << 20)
+    with pytest.raises(BadFile, match="whose texts take more than 1,048,576 bytes") as refused:
+        tried(sheet("<row/>", texts="<si><t>abc</t></si>" * 20_000), XLSX, tmp_path, Limits())
+    assert refused.value.reason is Reason.TOO_LARGE
+
+
+def test_a_tar_that_says_more_than_there_is_is_truncated(tmp_path: Path) -> None:
+    with pytest.raises(BadFile, match="truncated tar"):
+        tried(entry("a.csv", b"0", 1 << 33) + b"1\n" * 256 + END, FileFormat(), tmp_path, Limits())
 
 
 def test_a_disk_is_not_filled_to_its_last_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
