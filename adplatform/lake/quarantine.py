@@ -36,9 +36,9 @@ _BATCH = 10_000
 
 @dataclass(frozen=True)
 class QuarantinedRow:
-    """One row. ``source_file`` is what the ledger calls the file. ``line`` and ``byte_position`` place a structural
-    reject in its file and ``raw`` is its text; ``fields`` are the raw values of a row that could be read but not
-    accepted."""
+    """One row. ``source_file`` is what the ledger calls the file. ``line`` is where it begins in the file, as
+    far as that is known. ``byte_position`` places a structural reject, whose text is ``raw``; ``fields`` are the raw
+    values of a row that could be read but not accepted."""
 
     source_file: str
     line: int | None

@@ -83,7 +83,7 @@ def compile_contract(
     return Statements(
         validate=_validate(contract, carried),
         quarantine=(
-            f"select _file, string_split(_reasons, '{SEPARATOR}') as reasons, _fields as fields"
+            f"select _file, _row, string_split(_reasons, '{SEPARATOR}') as reasons, _fields as fields"
             " from validated where _reasons <> ''"
         ),
         clean=_clean(contract, key_id, previous_key_id, kept_out),

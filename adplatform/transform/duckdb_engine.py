@@ -28,7 +28,8 @@ from adplatform.transform.layouts import Accepted, refuse_unread
 from adplatform.transform.line_count import Lines, count_lines
 from adplatform.transform.long_records import refuse_long_records
 from adplatform.transform.parquet import read_parquet
-from adplatform.transform.readers import read_delimited
+from adplatform.transform.readers import Reading, read_delimited
+from adplatform.transform.record_places import Asked, integers
 from adplatform.transform.rejects import Reject
 from adplatform.transform.rules import identifier, literal
 from adplatform.transform.undeclared import KeptOut, census, kept_out
@@ -121,6 +122,7 @@ def transform(
             statements = replace(statements, clean=clean)
         _keep_latest(con, statements)
         staged = _write_clean(con, contract, statements, delivery_date, work / "clean")
+        _place(con, reading, read, rejects)
         quarantine = _write_quarantine(con, statements, rejects, work / "quarantine.parquet")
         counts = _counts(con, read, rejects, staged)
         if contract.format.prepared == "csv":
@@ -271,6 +273,31 @@ def _staged(path: Path, partition: str) -> StagedFile:
     return StagedFile(path, partition, pq.read_metadata(path).num_rows)
 
 
+def _place(
+    con: "duckdb.DuckDBPyConnection", reading: Reading, files: Sequence[InputFile], rejects: Sequence[Reject]
+) -> None:
+    """Define ``places``, the lines in which quarantined rows begin. The rows of a file stand together."""
+    con.execute("create temp table places (_row bigint, line bigint)")
+    bad = con.execute(
+        "select _file, min(_row), max(_row), count(*) from validated group by _file having"
+        " count(*) filter (_reasons <> '') > 0"
+    ).fetchall()
+    of = {file.ordinal: file for file in files}
+    for ordinal, first, last, count in bad:
+        if last - first + 1 != count:
+            continue
+        records = integers(
+            con.execute(
+                "select _row - ? + 1 from validated where _row between ? and ? and _reasons <> '' order by _row",
+                [first, first, last],
+            )
+        )
+        lines = reading.lines(of[ordinal], Asked(records, count), rejects)
+        con.register("placed", pa.table({"record": pa.array(records, pa.int64()), "line": pa.array(lines, pa.int64())}))
+        con.execute("insert into places select record + ? - 1, line from placed where line > 0", [first])
+        con.unregister("placed")
+
+
 def _write_quarantine(
     con: "duckdb.DuckDBPyConnection", statements: Statements, rejects: Sequence[Reject], path: Path
 ) -> Path | None:
@@ -289,7 +316,8 @@ def _write_quarantine(
     )
     con.execute(
         f"copy (select _origin as source_file, line, byte_position, reasons, raw, fields from"
-        f" (from rejects union all by name {statements.quarantine}) join files using (_file))"
+        f" (from rejects union all by name select * from ({statements.quarantine}) left join places using (_row))"
+        " join files using (_file))"
         f" to {literal(str(path))} (format parquet, compression snappy)"
     )
     if pq.read_metadata(path).num_rows:

@@ -1,9 +1,11 @@
 """NDJSON on DuckDB: read as lines, because its JSON reader aborts on, or silently loses, a line it cannot parse."""
 
 import re
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,14 +14,17 @@ from adplatform.contracts.model import Contract
 from adplatform.files.input_file import InputFile
 from adplatform.platform.late import Late
 from adplatform.transform.layouts import Accepted, Lines, accept
-from adplatform.transform.readers import Reading, csv_options, define_raw, record_size, scanned_files
+from adplatform.transform.readers import Reading, csv_options, define_raw, no_lines, record_size, scanned_files
+from adplatform.transform.record_places import Asked, integers, lines_of_records, of_rejects
 from adplatform.transform.rejects import Reject, stored_rejects
 from adplatform.transform.rules import identifier, literal
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 else:
     duckdb = Late("duckdb")
+    pa = Late("pyarrow")
 
 _SIGNIFICANT = 16
 _INEXACT = "|".join((*(f"[0-9]{{{n}}}[.][0-9]{{{_SIGNIFICANT - n}}}" for n in range(1, _SIGNIFICANT)), "[.]00000"))
@@ -66,7 +71,10 @@ def read_json_lines(
     accepted = replace(accepted, lacking={})
     _define_raw(con, accepted)
     read = [file for layout in accepted.layouts for file in layout.files]
-    return Reading(accepted, lambda: _rejects(con, read, contract.format) if read else [])
+    rejects = partial(_rejects, con, read, contract.format)
+    # The lines of a document are made here, one for each record.
+    placed = contract.format.kind == "ndjson"
+    return Reading(accepted, rejects, partial(_lines, con, read, contract.format) if placed else no_lines)
 
 
 def _exact_numbers(line: str) -> str:
@@ -161,7 +169,7 @@ def _json_place(header: str) -> str:
 
 
 def _rejects(con: "duckdb.DuckDBPyConnection", files: Sequence[InputFile], fmt: FileFormat) -> list[Reject]:
-    unreadable = [r for r in stored_rejects(con, files, fmt) if r.file in {f.ordinal for f in files}]
+    unreadable = _unread(con, files, fmt)
     lines: dict[int, dict[int, str]] = defaultdict(dict)
     for ordinal, position, text in con.execute(
         "select _file, position, text from (select _file, good, text,"
@@ -174,6 +182,36 @@ def _rejects(con: "duckdb.DuckDBPyConnection", files: Sequence[InputFile], fmt: 
         outside = [r.line for r in unreadable if r.file == file.ordinal and r.line]
         split.extend(_bad_lines(file, lines[file.ordinal], outside))
     return sorted(split, key=lambda r: (r.file, r.line or 0))
+
+
+def _unread(con: "duckdb.DuckDBPyConnection", files: Sequence[InputFile], fmt: FileFormat) -> list[Reject]:
+    """What is not even in ``lines``."""
+    ordinals = {file.ordinal for file in files}
+    return [r for r in stored_rejects(con, files, fmt) if r.file in ordinals] if files else []
+
+
+def _lines(
+    con: "duckdb.DuckDBPyConnection",
+    files: Sequence[InputFile],
+    fmt: FileFormat,
+    file: InputFile,
+    asked: Asked,
+    rejects: Sequence[Reject],
+) -> "array[int]":
+    """Of ``rejects`` some are in ``lines``, where every line is a record."""
+    con.register("wanted", pa.table({"record": pa.array(asked.wanted, pa.int64())}))
+    places = integers(
+        con.execute(
+            "select position from (select position, row_number() over (order by position) as record from"
+            " (select good, row_number() over (order by rowid) as position from lines where _file = ?) where good)"
+            " semi join wanted using (record) order by position",
+            [file.ordinal],
+        )
+    )
+    outside = of_rejects(
+        (reject for reject in _unread(con, files, fmt) if reject.file == file.ordinal), empty_are_records=True
+    )
+    return lines_of_records(file, fmt, Asked(places, len(places)), replace(outside, broken=None))
 
 
 def _as_json(reasons: tuple[str, ...]) -> tuple[str, ...]:

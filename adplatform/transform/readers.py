@@ -3,6 +3,7 @@
 Nothing is sniffed: columns, dialect and header come from the contract, so a reader cannot guess differently tomorrow.
 """
 
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from adplatform.files.input_file import InputFile
 from adplatform.platform.late import Late
 from adplatform.transform.layouts import UNNAMED, Accepted, Layout, accept_delimited, empty_texts
 from adplatform.transform.padding import pad_rows
+from adplatform.transform.record_places import Asked, lines_of_records, of_rejects
 from adplatform.transform.rejects import Reject, stored_rejects
 from adplatform.transform.rules import identifier, literal
 
@@ -24,12 +26,20 @@ else:
     duckdb = Late("duckdb")
 
 
+def no_lines(file: InputFile, asked: Asked, rejects: Sequence[Reject]) -> "array[int]":
+    """Of a file whose rows are in no line."""
+    return array("q", bytes(8 * len(asked.wanted)))
+
+
 @dataclass(frozen=True)
 class Reading:
-    """``raw`` is defined; ``rejects`` lists what is in the files but not in ``raw``, once ``raw`` has been read."""
+    """``raw`` is defined; ``rejects`` lists what is in the files but not in ``raw``, once ``raw`` has been read.
+    ``lines``, given the rejects, says in which lines of a file some of its rows of ``raw`` begin, 0 where it is in none
+    or not certain."""
 
     accepted: Accepted
     rejects: Callable[[], list[Reject]]
+    lines: Callable[[InputFile, Asked, Sequence[Reject]], "array[int]"] = no_lines
 
 
 def read_delimited(
@@ -52,7 +62,14 @@ def read_delimited(
     def rejects() -> list[Reject]:
         return padded.as_written(stored_rejects(con, padded.instead(files), contract.format))
 
-    return Reading(accepted, rejects if layouts else list)
+    fmt = contract.format
+
+    def lines(file: InputFile, asked: Asked, rejects: Sequence[Reject]) -> "array[int]":
+        single = any(len(layout.columns) == 1 for layout in accepted.layouts if file in layout.files)
+        own = [reject for reject in rejects if reject.file == file.ordinal]
+        return lines_of_records(file, fmt, asked, of_rejects(own, empty_are_records=single))
+
+    return Reading(accepted, rejects if layouts else list, lines)
 
 
 def define_raw(con: "duckdb.DuckDBPyConnection", contract: Contract, scans: Sequence[str]) -> None:

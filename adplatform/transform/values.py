@@ -144,5 +144,5 @@ QUARANTINE_COLUMNS = ("source_file", "line", "byte_position", "reasons", "raw", 
 """``source_file``, ``raw`` and ``fields`` are strings, ``line`` and ``byte_position`` bigint, ``reasons`` strings.
 
 A structural reject has its line (from 1), byte position (from 0) and raw text, and no fields. A row with bad values has
-``fields``, the JSON of its raw fields, and nothing of the others.
+``fields``, the JSON of its raw fields, and of csv and NDJSON the line in which it begins, where that is certain.
 """

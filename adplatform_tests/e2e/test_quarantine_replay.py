@@ -75,6 +75,7 @@ def test_quarantined_rows_show_reasons_and_origin_but_no_personal_value(delivere
     masked = {row.reasons: row for row in read_rows(store, entry.key, contract)}
     assert set(masked) == {("bad_date:day",), ("bad_bigint:order_id",)}
     row = masked["bad_date:day",]
+    assert (row.line, masked["bad_bigint:order_id",].line) == (3, 4)
     feed, obj = delivered.services.ledger.objects.named_by("acme", row.source_file) or pytest.fail("unknown file")
     assert (feed, obj.key) == ("acme/orders", f"landing/acme/orders/dt={YESTERDAY}/orders.csv")
     assert row.fields == {"order_id": "2", "day": "99.99.9999", "email": "***"}

@@ -1,0 +1,137 @@
+"""In which line of its file a record begins. Only files of which rows are quarantined are looked at for that."""
+
+import re
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, BinaryIO
+
+from adplatform.contracts.file_format import FileFormat
+from adplatform.files.input_file import InputFile
+from adplatform.transform.layouts import first_record
+from adplatform.transform.record_lines import Dialect, delimiters
+from adplatform.transform.rejects import UNTERMINATED, Reject
+
+if TYPE_CHECKING:
+    import duckdb
+
+_BLOCK = 1 << 20
+_ROWS = 100_000
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Records of a file, ``wanted`` in ascending order, each by its place among all ``records`` that the engine read of
+    the file, from 1."""
+
+    wanted: "array[int]"
+    records: int
+
+
+@dataclass(frozen=True)
+class Aside:
+    """What of a file is in no record: ``lines`` as the delivered file counts them, in ascending order, and empty ones,
+    unless these are ``records``. From line ``broken`` on, where a quote is, it is not certain where a record begins."""
+
+    lines: "array[int]"
+    broken: int | None = None
+    empty_are_records: bool = False
+
+
+def integers(result: "duckdb.DuckDBPyConnection") -> "array[int]":
+    """The rows of a query for one bigint."""
+    found = array("q")
+    while rows := result.fetchmany(_ROWS):
+        found.extend(number for (number,) in rows)
+    return found
+
+
+def of_rejects(rejects: Iterable[Reject], *, empty_are_records: bool) -> Aside:
+    """What is aside by the rejects of one file."""
+    placed = [reject for reject in rejects if reject.line is not None]
+    broken = min((reject.line or 0 for reject in placed if UNTERMINATED in reject.reasons), default=None)
+    return Aside(array("q", sorted(reject.line or 0 for reject in placed)), broken, empty_are_records)
+
+
+def lines_of_records(file: InputFile, fmt: FileFormat, asked: Asked, aside: Aside) -> "array[int]":
+    """The line of the delivered file, from 1, in which each of the wanted records begins, in their order; 0 where that
+    is not certain: behind a broken quote, where the file does not have as many records as the engine read."""
+    if not asked.wanted:
+        return array("q")
+    with file.path.open("rb") as stream:
+        before = _skip_header(file, fmt, stream)
+        found, records = _walk(stream, fmt, asked.wanted, aside, file, before)
+    certain = aside.broken if aside.broken is not None and records != asked.records else None
+    found.extend(0 for _ in range(len(asked.wanted) - len(found)))
+    delivered = (file.delivered_line(line) if line else 0 for line in found)
+    return array("q", (line if certain is None or line < certain else 0 for line in delivered))
+
+
+def _skip_header(file: InputFile, fmt: FileFormat, stream: BinaryIO) -> int:
+    """How many lines stand before the first record, behind which the stream is then."""
+    if fmt.kind != "csv":
+        return 0
+    header = first_record(file, fmt) if fmt.header else None
+    if header is not None:
+        return stream.read(header.size).count(b"\n")
+    return sum(1 for _ in zip(range(fmt.skip_lines), stream, strict=False))
+
+
+def _walk(
+    stream: BinaryIO, fmt: FileFormat, wanted: "array[int]", aside: Aside, file: InputFile, number: int
+) -> tuple["array[int]", int]:
+    """The lines as this file counts them, and how many records it has up to the last one that is wanted, or where a
+    quote is broken to the end."""
+    dialect, whole_lines = Dialect.of(fmt), _whole_lines(fmt)
+    found, record, inside = array("q"), 0, False
+    while (len(found) < len(wanted) or aside.broken is not None) and (block := stream.read(_BLOCK)):
+        block += stream.readline()
+        lines = block.count(b"\n") + (not block.endswith(b"\n"))
+        if not inside and _is_plain(block, whole_lines, aside, file, number, lines):
+            until = bisect_right(wanted, record + lines, len(found))
+            found.extend(number + each - record for each in wanted[len(found) : until])
+            record, number = record + lines, number + lines
+            continue
+        for line in BytesIO(block):
+            number += 1
+            if _has_any(aside.lines, file.delivered_line(number), 1):
+                inside = False
+                continue
+            if not inside:
+                if not aside.empty_are_records and not line.strip(b"\r\n"):
+                    continue
+                record += 1
+                if len(found) < len(wanted) and wanted[len(found)] == record:
+                    found.append(number)
+            _, inside = delimiters(line, dialect, inside)
+    return found, record
+
+
+def _whole_lines(fmt: FileFormat) -> "re.Pattern[bytes]":
+    """What text matches whose lines are certainly a record each."""
+    quote, delimiter = (re.escape(text.encode()) for text in (fmt.quote, fmt.delimiter))
+    if fmt.kind != "csv" or not quote:
+        return re.compile(rb"(?s).*+")
+    if fmt.escape not in ("", fmt.quote) or len(fmt.delimiter.encode()) > 1 or len(fmt.quote.encode()) > 1:
+        return re.compile(rb"[^%b]*+" % quote)
+    field = rb"(?:%b(?:[^%b\n]++|%b%b)*+%b|[^%b%b\n]*+)" % (quote, quote, quote, quote, quote, quote, delimiter)
+    return re.compile(rb"(?:%b(?:%b%b)*+\r?\n)*+" % (field, delimiter, field))
+
+
+def _is_plain(
+    block: bytes, whole_lines: "re.Pattern[bytes]", aside: Aside, file: InputFile, number: int, lines: int
+) -> bool:
+    """Whether each line of a block, which begins behind so many others, is a record."""
+    first, last = file.delivered_line(number + 1), file.delivered_line(number + lines)
+    if _has_any(aside.lines, first, last - first + 1):
+        return False
+    blank = block.startswith((b"\n", b"\r\n")) or b"\n\n" in block or b"\n\r\n" in block
+    return (aside.empty_are_records or not blank) and whole_lines.fullmatch(block) is not None
+
+
+def _has_any(lines: "array[int]", first: int, count: int) -> bool:
+    """Whether ``lines``, in ascending order, have one of ``count`` from the ``first`` on."""
+    place = bisect_left(lines, first)
+    return place < len(lines) and lines[place] < first + count
