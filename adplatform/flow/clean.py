@@ -6,10 +6,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
-from adplatform.failures import PermanentFailure, TransientFailure, listed
+from adplatform.failures import PermanentFailure, TransientFailure, listed, naming
 from adplatform.files.bad_file import BadFile
+from adplatform.files.budget import require_room
 from adplatform.files.input_file import InputFile
 from adplatform.files.unpack import unpack
 from adplatform.flow.claims import claims_of
@@ -17,6 +19,7 @@ from adplatform.flow.hashing_keys import HashingKeys, hashing_keys, one_key_find
 from adplatform.flow.parts import Base, basis, extended, fits
 from adplatform.flow.repeats import judged, repeats, said_of
 from adplatform.flow.services import Services
+from adplatform.flow.small_files import Contents, named
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.verdicts import bad, require_no_bad_file
 from adplatform.flow.version import VersionObject, download, save
@@ -37,11 +40,12 @@ from adplatform.platform.settings import Settings
 from adplatform.privacy.keys import HashKey
 from adplatform.transform.duckdb_engine import EngineLimits, transform
 from adplatform.transform.rejects import SWALLOWED
-from adplatform.transform.values import OutputColumn, Staged
+from adplatform.transform.values import FileCount, OutputColumn, Staged
 
 log = logging.getLogger(__name__)
 
 _RECEIVED = "received"
+_NOTHING: Contents = {}
 _MOST_FILES = 200
 """Files whose rows the ledger keeps; a date that comes in parts has few."""
 
@@ -77,11 +81,13 @@ def transform_version(
     objects: Sequence[VersionObject],
     work: Path,
     keys: HashingKeys | None = None,
+    contents: Contents = _NOTHING,
     *,
     rows_before: int | None = None,
 ) -> Transformed:
     """Fetch, unpack, transform and audit the files of a version that the raw step loaded. ``keys`` are those of a
-    rotation; by default the feed's own. ``rows_before`` are what readers see of the delivery.
+    rotation; by default the feed's own. Files are fetched unless they are among ``contents``. ``rows_before`` are what
+    readers see of the delivery.
 
     Raises:
         PermanentFailure: a file is bad and the feed refuses bad files, or the hashing key cannot be had.
@@ -89,7 +95,7 @@ def transform_version(
         TransientFailure: a service did not answer.
     """
     keys = keys or hashing_keys(services, flow)
-    staged, outcomes, _ = _read(services, flow, day, version, objects, work, keys)
+    staged, outcomes, _ = _read(services, flow, day, version, objects, work, keys, contents)
     services.ledger.publications.put_file_outcomes(flow.name, outcomes)
     promised = {item.origin: item.rows for item in objects if item.rows is not None}
     return _transformed(services, flow, day, promised, staged, outcomes, keys, rows_before)
@@ -103,6 +109,7 @@ def transform_part(
     added: Sequence[VersionObject],
     work: Path,
     base: Base,
+    contents: Contents = _NOTHING,
     *,
     promised: Mapping[str, int],
     rows_before: int | None,
@@ -115,7 +122,8 @@ def transform_part(
         Gone: the base is not there any more. Otherwise as :func:`transform_version`.
     """
     keys = hashing_keys(services, flow)
-    staged, outcomes, recorded = _read(services, flow, day, version, added, work, keys, base.outcomes.values())
+    before = base.outcomes.values()
+    staged, outcomes, recorded = _read(services, flow, day, version, added, work, keys, contents, before)
     if not fits(base, flow, staged, keys):
         return None
     (work / "base").mkdir()
@@ -134,6 +142,7 @@ def _read(
     objects: Sequence[VersionObject],
     work: Path,
     keys: HashingKeys | None,
+    contents: Contents,
     before: Iterable[FileOutcome] = (),
 ) -> tuple[Staged, tuple[FileOutcome, ...], Recorded]:
     """What the files become, what became of each, with counts, and what was recorded of the version before. ``before``
@@ -146,26 +155,29 @@ def _read(
     recorded = services.ledger.publications.recorded(flow.name, day, version)
     landed = recorded.all
     outcomes = {item.origin: landed[item.origin] for item in objects}
+    (work / _RECEIVED).mkdir()
     wanted = [
-        (item, outcomes[item.origin], work / str(place))
+        (item, outcomes[item.origin], work / _RECEIVED / f"{place}.file")
         for place, item in enumerate(objects)
         if outcomes[item.origin].outcome is Outcome.LOADED
     ]
     inputs: dict[str, tuple[InputFile, ...]] = {}
-    fetched = list(zip(wanted, at_once(partial(_fetched, services), wanted), strict=True))
+    fetched = list(zip(wanted, at_once(partial(_fetched, services, contents), wanted), strict=True))
     repeated = repeats(services, flow, day, ((item, outcome) for (item, _, _), outcome in fetched), before)
-    for (item, _, folder), outcome in fetched:
+    ordinal = 0
+    for (item, _, local), outcome in fetched:
         if item.origin in repeated:
             outcomes[item.origin] = replace(outcome, outcome=Outcome.REPEATED)
             continue
-        ordinal = sum(len(files) for files in inputs.values())
-        outcomes[item.origin], inputs[item.origin] = _unpacked(flow, item, outcome, ordinal, folder)
+        outcomes[item.origin], inputs[item.origin] = _unpacked(flow, item, outcome, ordinal, local)
+        ordinal += len(inputs[item.origin])
     try:
         staged = _transform_good(services.settings, flow, objects, inputs, outcomes, day, keys, work)
     except (PermanentFailure, TransientFailure):
         services.ledger.publications.put_file_outcomes(flow.name, tuple(outcomes.values()))
         raise
-    counted = tuple(_counted(outcomes[origin], staged, inputs.get(origin, ())) for origin in outcomes)
+    counts = {each.origin: each for each in staged.counts}
+    counted = tuple(_counted(outcomes[origin], counts, inputs.get(origin, ())) for origin in outcomes)
     if repeated:
         counted = judged(flow, counted, repeated, {item.origin: item for item in objects})
         if any(each.outcome is Outcome.REFUSED for each in counted):
@@ -368,26 +380,30 @@ def _not_shown(flow: FeedFlow, table: TableSpec, day: date, version: int, publis
     )
 
 
-def _fetched(services: Services, wanted: tuple[VersionObject, FileOutcome, Path]) -> FileOutcome:
-    """Have the file in its folder; the outcome with its checksum."""
-    item, outcome, folder = wanted
-    folder.mkdir()
-    local = folder / _RECEIVED
+def _fetched(services: Services, contents: Contents, wanted: tuple[VersionObject, FileOutcome, Path]) -> FileOutcome:
+    """Have the file in its place; the outcome with its checksum."""
+    item, outcome, local = wanted
     with aws_failures(item.object.file_id):
-        if not outcome.prepared_key:
+        if outcome.prepared_key:
+            prepared = services.s3.get_object(Bucket=services.zones.raw_bucket, Key=outcome.prepared_key)
+            content = save(prepared["Body"], local, prepared["ContentLength"], item.object.file_id)
+            return replace(outcome, decrypted_sha256=content)
+        kept = contents.get(named(item.object))
+        if kept is None:
             return replace(outcome, sha256=download(services.s3, item.object, local))
-        prepared = services.s3.get_object(Bucket=services.zones.raw_bucket, Key=outcome.prepared_key)
-        content = save(prepared["Body"], local, prepared["ContentLength"], item.object.file_id)
-        return replace(outcome, decrypted_sha256=content)
+        require_room(local.parent, len(kept), item.object.file_id)
+        with naming(local):
+            local.write_bytes(kept)
+        return replace(outcome, sha256=sha256(kept).hexdigest())
 
 
 def _unpacked(
-    flow: FeedFlow, item: VersionObject, outcome: FileOutcome, ordinal: int, folder: Path
+    flow: FeedFlow, item: VersionObject, outcome: FileOutcome, ordinal: int, local: Path
 ) -> tuple[FileOutcome, tuple[InputFile, ...]]:
     contract, received = flow.feed.contract, item.object.size if outcome.prepared_key else None
     try:
         called, limits = item.object.file_id, flow.feed.limits
-        files = unpack(folder / _RECEIVED, called, contract.format, folder, ordinal, limits, received)
+        files = unpack(local, called, contract.format, local.parent, ordinal, limits, received)
     except BadFile as e:
         return bad(flow, item, outcome, e), ()
     return (outcome, files) if files else (replace(outcome, outcome=Outcome.EMPTY, reason="no bytes"), ())
@@ -425,10 +441,9 @@ def _transform_good(
         return staged
 
 
-def _counted(outcome: FileOutcome, staged: Staged, files: Iterable[InputFile]) -> FileOutcome:
+def _counted(outcome: FileOutcome, counted: Mapping[str, FileCount], files: Iterable[InputFile]) -> FileOutcome:
     """The outcome with the counts of the file, or of all members of an archive; no rows is EMPTY."""
-    mine = {file.origin for file in files}
-    counts = [c for c in staged.counts if c.origin in mine]
+    counts = [counted[file.origin] for file in files if file.origin in counted]
     rows, left_out = sum(c.rows_in for c in counts), sum(c.left_out for c in counts)
     if outcome.outcome is Outcome.LOADED and rows == left_out:
         return replace(outcome, outcome=Outcome.EMPTY, reason="no rows", rows_in=rows, left_out=left_out)

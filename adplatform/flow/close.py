@@ -1,7 +1,7 @@
 """The last step: source objects go to the archive, and only now; then the delivery counts as published."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -11,14 +11,14 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adplatform.failures import ClaimLost, TransientFailure
+from adplatform.failures import ClaimLost, PermanentFailure, TransientFailure
 from adplatform.flow.lifecycle import claimed_by, no_longer_hindered
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.version import located, read_settlement
 from adplatform.lake.zones import Zones, file_key
 from adplatform.ledger.delivery import Delivery, DeliveryState
-from adplatform.ledger.objects import ObjectState, RawObject
+from adplatform.ledger.objects import MOST_ARCHIVED, ObjectState, RawObject
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.rows import digest
 from adplatform.platform.at_once import at_once
@@ -41,7 +41,7 @@ def archive(
     keys; returns how many moved. Originals of a feed without an archive stay where they are. So many of the first
     objects as are ``closed`` were dealt with by an archiving that came to its end.
 
-    Several at once. Of each: copy, compare, remember, delete, in this order, so that at any moment the ledger names a
+    Many together. Of each: copy, compare, remember, delete, in this order, so that at any moment the ledger names a
     place where the object is. Only the version that was settled is deleted, so a file that the sender overwrites
     meanwhile stays. What an earlier call has copied goes first, whatever becomes of the others.
 
@@ -60,9 +60,9 @@ def archive(
     moved = 0
     _delete_originals(services.s3, before)
     for start in range(0, len(there), _MOST_DELETED):
-        batch = there[start : start + _MOST_DELETED]
-        found = at_once(partial(_copied, services, flow), batch)
-        copied = [obj for obj, done in zip(batch, found, strict=True) if done]
+        copied: list[RawObject] = []
+        for first in range(start, min(start + _MOST_DELETED, len(there)), MOST_ARCHIVED):
+            copied += _copied_together(services, flow, there[first : first + MOST_ARCHIVED])
         _delete_originals(services.s3, copied)
         moved += len(copied)
     return moved
@@ -84,16 +84,32 @@ def archive_key(zones: Zones, flow: FeedFlow, day: date, key: str, version: str)
     return file_key(f"{zones.archive(flow.name, day, flow.archive)}{digest(key, version)}/", PurePosixPath(key).name)
 
 
-def _copied(services: Services, flow: FeedFlow, obj: RawObject) -> bool:
-    """Copy the object, and remember where it is; an excluded one only where it is still there."""
+def _copied_together(services: Services, flow: FeedFlow, objects: Sequence[RawObject]) -> list[RawObject]:
+    """Copy the objects, and remember where they are, also of those that were copied before one failed; which were."""
+    copied: dict[str, RawObject] = {}
+    try:
+        at_once(partial(_copied, services, flow, copied), objects)
+    except (PermanentFailure, TransientFailure):
+        _remember(services, flow, copied)
+        raise
+    _remember(services, flow, copied)
+    return list(copied.values())
+
+
+def _remember(services: Services, flow: FeedFlow, copied: Mapping[str, RawObject]) -> None:
+    if copied:
+        with aws_failures(f"{flow.name}: the ledger"):
+            services.ledger.objects.archived(flow.name, copied)
+
+
+def _copied(services: Services, flow: FeedFlow, copied: dict[str, RawObject], obj: RawObject) -> None:
+    """Copy the object, and enter it under its key in the archive; an excluded one only where it is still there."""
     with aws_failures(obj.file_id):
-        if obj.state is ObjectState.EXCLUDED and not is_there(services.s3, obj):
-            return False
-        _copy(services, flow, obj)
-        return True
+        if obj.state is not ObjectState.EXCLUDED or is_there(services.s3, obj):
+            copied[_copy(services, flow, obj)] = obj
 
 
-def _copy(services: Services, flow: FeedFlow, obj: RawObject) -> None:
+def _copy(services: Services, flow: FeedFlow, obj: RawObject) -> str:
     target = archive_key(services.zones, flow, obj.day, obj.key, obj.version)
     try:
         etag = services.store.copy_from(
@@ -108,7 +124,7 @@ def _copy(services: Services, flow: FeedFlow, obj: RawObject) -> None:
         copied = services.s3.head_object(Bucket=services.zones.raw_bucket, Key=target)
         if copied["ContentLength"] != obj.size:
             raise TransientFailure(f"{obj.file_id}: its archive copy has {copied['ContentLength']} of {obj.size} bytes")
-    services.ledger.objects.archived(flow.name, obj, target)
+    return target
 
 
 def _delete_originals(s3: Any, objects: Sequence[RawObject]) -> None:

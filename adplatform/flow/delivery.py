@@ -26,6 +26,7 @@ from adplatform.flow.measures import count_judged, count_published
 from adplatform.flow.parts import Base, base_of
 from adplatform.flow.services import Services
 from adplatform.flow.shown import is_placed
+from adplatform.flow.small_files import Contents, keep, take
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.verdicts import require_no_bad_file
 from adplatform.flow.version import VersionObject, objects_of, origin_of, read_settlement
@@ -198,7 +199,10 @@ def land(begun: Begun) -> tuple[FileOutcome, ...]:
     if begun.shown:
         return tuple(services.ledger.publications.file_outcomes(flow.name, delivery.day, delivery.version))
     taken = begun.base.outcomes_of(delivery.version) if begun.base else ()
-    return (*taken, *raw.land(services, flow, delivery.day, delivery.version, begun.added, begun.work))
+    contents: dict[str, bytes] = {}
+    landed = raw.land(services, flow, delivery.day, delivery.version, begun.added, begun.work, contents)
+    keep(delivery.run_id, contents)
+    return (*taken, *landed)
 
 
 def judge(begun: Begun, audited: Audited = lambda _: None, keys: HashingKeys | None = None) -> clean.Transformed | None:
@@ -211,10 +215,11 @@ def judge(begun: Begun, audited: Audited = lambda _: None, keys: HashingKeys | N
     services, flow, day, version = begun.services, begun.flow, begun.delivery.day, begun.delivery.version
     if begun.shown:
         return None
-    transformed = _transformed_part(begun) if keys is None else None
+    contents = take(begun.delivery.run_id)
+    transformed = _transformed_part(begun, contents) if keys is None else None
     if transformed is None:
         transformed = clean.transform_version(
-            services, flow, day, version, begun.objects, begun.work, keys, rows_before=begun.rows_before
+            services, flow, day, version, begun.objects, begun.work, keys, contents, rows_before=begun.rows_before
         )
     if begun.lessened:
         transformed = clean.without_bounds(transformed)
@@ -226,7 +231,7 @@ def judge(begun: Begun, audited: Audited = lambda _: None, keys: HashingKeys | N
     return transformed
 
 
-def _transformed_part(begun: Begun) -> clean.Transformed | None:
+def _transformed_part(begun: Begun, contents: Contents) -> clean.Transformed | None:
     """The version with only its new files read; None when all of them have to be."""
     services, flow, day, version = begun.services, begun.flow, begun.delivery.day, begun.delivery.version
     if begun.base is None:
@@ -242,6 +247,7 @@ def _transformed_part(begun: Begun) -> clean.Transformed | None:
             begun.added,
             work,
             begun.base,
+            contents,
             promised=begun.promised,
             rows_before=begun.rows_before,
         )

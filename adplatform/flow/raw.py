@@ -1,10 +1,11 @@
 """The raw step: every object of a settled version is checked, decrypted if the sender encrypts, and accounted for."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from datetime import date
 from functools import partial
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,9 +18,10 @@ from adplatform.files.magic import is_openpgp_head
 from adplatform.files.pgp import decrypt
 from adplatform.flow.screening import screened
 from adplatform.flow.services import Services
+from adplatform.flow.small_files import named, worth_keeping
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.verdicts import refused, verdict
-from adplatform.flow.version import VersionObject, download, located, original
+from adplatform.flow.version import VersionObject, download, located, original, read_whole
 from adplatform.lake.zones import file_key
 from adplatform.ledger.publications import FileOutcome, Outcome
 from adplatform.ledger.rows import digest
@@ -27,6 +29,9 @@ from adplatform.platform.at_once import at_once
 from adplatform.platform.aws_errors import aws_failures
 
 log = logging.getLogger(__name__)
+
+_HEAD = 4096
+"""Bytes that tell an OpenPGP message."""
 
 
 def land(
@@ -36,15 +41,19 @@ def land(
     version: int,
     objects: Sequence[VersionObject],
     work: Path,
+    contents: dict[str, bytes] | None = None,
 ) -> tuple[FileOutcome, ...]:
-    """Check and prepare files of a version; returns and records one outcome per object.
+    """Check and prepare files of a version; returns and records one outcome per object. ``contents`` gets the small
+    ones (``flow.small_files``), as far as they need no decryption.
 
     A refused file is an outcome, not an exception: the caller decides whether the delivery goes on without it.
     """
+    contents = {} if contents is None else contents
     screen = screened(services, flow, objects)
     begun = [(item, _begun(day, version, item, screen.get(item.object.identity))) for item in objects]
     if flow.feed.pgp is None:
-        outcomes = at_once(partial(_check_plain, services.s3, work), begun)
+        whole = worth_keeping(item.object for item, o in begun if o.outcome is Outcome.LOADED)
+        outcomes = at_once(partial(_check_plain, services.s3, work, whole, contents), begun)
     else:
         keyring = fetch_keyring(services.secrets, flow.feed.pgp)
         with gpg_home(keyring.private_keys, keyring.signer_keys) as home:
@@ -53,7 +62,7 @@ def land(
             outcomes = [
                 _decrypt(services, item, o, prefix, work, home, policy, flow.feed.limits)
                 if o.outcome is Outcome.LOADED and not item.object.edited
-                else _check_plain(services.s3, work, (item, o))
+                else _check_plain(services.s3, work, set(), contents, (item, o))
                 for item, o in begun
             ]
     judged = tuple(
@@ -79,20 +88,30 @@ def _begun(day: date, version: int, item: VersionObject, screened: tuple[str, st
     return begun if size else replace(begun, outcome=Outcome.EMPTY, reason="no bytes")
 
 
-def _check_plain(s3: Any, work: Path, begun: tuple[VersionObject, FileOutcome]) -> FileOutcome:
+def _check_plain(
+    s3: Any, work: Path, whole: Set[str], contents: dict[str, bytes], begun: tuple[VersionObject, FileOutcome]
+) -> FileOutcome:
     item, outcome = begun
     if outcome.outcome is not Outcome.LOADED:
         return outcome
     obj = item.object
     with aws_failures(obj.file_id):
-        if item.sha256 is not None:
+        if named(obj) in whole:
+            head = read_whole(s3, obj)
+            if not _is_promised(item, sha256(head).hexdigest()):
+                return _not_promised(outcome)
+            contents[named(obj)] = head
+        elif item.sha256 is not None:
             local = work / f"checked-{obj.identity}"
             checksum = download(s3, obj, local)
+            with local.open("rb") as file:
+                head = file.read(_HEAD)
             local.unlink()
             if not _is_promised(item, checksum):
                 return _not_promised(outcome)
-        with original(obj):
-            head = s3.get_object(**located(obj), Range="bytes=0-4095")["Body"].read()
+        else:
+            with original(obj):
+                head = s3.get_object(**located(obj), Range=f"bytes=0-{_HEAD - 1}")["Body"].read()
     if is_openpgp_head(head):
         return refused(outcome, "encrypted", "it is OpenPGP-encrypted but the feed has no pgp settings")
     return outcome

@@ -9,6 +9,7 @@ from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow
 from adplatform.flow.version import VersionObject, located
 from adplatform.ledger.objects import RawObject
+from adplatform.platform.at_once import at_once
 from adplatform.platform.aws_errors import aws_failures
 
 
@@ -19,7 +20,7 @@ def screened(services: Services, flow: FeedFlow, objects: Sequence[VersionObject
         EnvironmentFailure: an object must be scanned for malware and is not yet.
         PermanentFailure, TransientFailure: AWS refuses something.
     """
-    found = {}
+    found, rest = dict[str, tuple[str, str]](), list[RawObject]()
     raw = [item.object for item in objects if item.object.size]
     cut_off = services.ledger.uploads.cut_off_among(flow.source, raw) if flow.uploaded else {}
     for obj in raw:
@@ -30,15 +31,22 @@ def screened(services: Services, flow: FeedFlow, objects: Sequence[VersionObject
             )
         elif obj.identity in cut_off:
             found[obj.identity] = ("partial", f"the session of {cut_off[obj.identity].user} ended in the middle of it")
-        elif said := _infected(services, obj):
+        else:
+            rest.append(obj)
+    for obj, said in zip(rest, _infected(services, rest), strict=True):
+        if said:
             found[obj.identity] = ("malware", f"the scan for malware says {said}")
     return found
 
 
-def _infected(services: Services, obj: RawObject) -> str:
-    """What the scan says against it; "" when nothing. What is in the archive was looked at when it was delivered."""
-    if services.settings.malware_scan == "off" or obj.archived_key:
-        return ""
+def _infected(services: Services, objects: Sequence[RawObject]) -> list[str]:
+    """What the scan says against each; "" when nothing. What is in the archive was looked at when it was delivered."""
+    if services.settings.malware_scan == "off":
+        return [""] * len(objects)
+    return at_once(lambda obj: "" if obj.archived_key else _said_of(services, obj), objects)
+
+
+def _said_of(services: Services, obj: RawObject) -> str:
     with aws_failures(f"tags of {obj.file_id}"):
         answer: dict[str, Any] = services.s3.get_object_tagging(**located(obj))
     scan, said = scan_of(answer["TagSet"])

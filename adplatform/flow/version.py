@@ -162,6 +162,18 @@ def read_object(s3: Any, obj: RawObject) -> bytes:
     return body
 
 
+def read_whole(s3: Any, obj: RawObject) -> bytes:
+    """The same, of which all bytes must come.
+
+    Raises:
+        TransientFailure: fewer or more came than the object has.
+    """
+    body = read_object(s3, obj)
+    if len(body) != obj.stored_size:
+        raise TransientFailure(f"{obj.file_id}: {len(body)} of {obj.stored_size} bytes came")
+    return body
+
+
 @contextmanager
 def original(obj: RawObject) -> Iterator[None]:
     """Read an object from where it is now.

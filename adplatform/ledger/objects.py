@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from typing import Any
 
 from adplatform.ledger.delivery import Delivery, delivery_write
 from adplatform.ledger.rows import IllegalStep, attribute, digest, from_item, plain
@@ -14,6 +15,8 @@ UNPLACED = "_unplaced"
 MOST_RECORDED = 49
 """Objects of one write, of which each takes two of the hundred actions and their delivery one (DynamoDB API reference,
 TransactWriteItems)."""
+MOST_ARCHIVED = 100
+"""Objects of one write that notes where they are in the archive, of which each takes one of those actions."""
 
 
 class ObjectState(StrEnum):
@@ -264,9 +267,8 @@ class Objects:
         arrived = [Arrived(obj.identity, feed, day) for obj in objects]
         ignored = [Ignored(obj.identity, feed, day) for obj in objects]
         unplaced = [replace(obj, day=obj.last_modified.astimezone(UTC).date()) for obj in objects]
+        # The write itself finds those that have arrived.
         known = [
-            *((feed, obj.sort_key) for obj in objects),
-            *((source, row.sort_key) for row in arrived),
             *((source, row.sort_key) for row in ignored),
             *((f"{source}/{UNPLACED}", obj.sort_key) for obj in unplaced),
         ]
@@ -322,14 +324,22 @@ class Objects:
         arrived = (each for each in every if each.state is not ObjectState.IGNORED)
         self.table.put(feed.partition("/")[0], (Arrived(each.identity, feed, each.day) for each in arrived))
 
-    def archived(self, feed: str, obj: RawObject, archive_key: str) -> None:
-        """The archive holds the object, which is read there from now on.
+    def archived(self, feed: str, objects: Mapping[str, RawObject]) -> None:
+        """The archive holds these objects, each under its key, and they are read there from now on; up to
+        ``MOST_ARCHIVED``.
 
         Raises:
-            IllegalStep: it was ignored or withdrawn, so it is of no delivery, or the key is empty.
+            IllegalStep: one was ignored or withdrawn, so it is of no delivery, or the key is empty.
         """
-        _require(obj.state in (ObjectState.ARRIVED, ObjectState.EXCLUDED) and archive_key != "", feed, obj, "archived")
-        self._set(feed, obj, {"archived_key": archive_key})
+        for archive_key, obj in objects.items():
+            of_delivery = obj.state in (ObjectState.ARRIVED, ObjectState.EXCLUDED)
+            _require(of_delivery and archive_key != "", feed, obj, "archived")
+        kept = [(obj, {"archived_key": archive_key}) for archive_key, obj in objects.items()]
+        together = [{"Update": self._update(feed, *each)} for each in kept]
+        # Where somebody changes one of them at that moment, each is for itself.
+        if len(together) < 2 or not self.table.transact(together):
+            for each in kept:
+                self._set(feed, *each)
 
     def edit(self, feed: str, obj: RawObject, archive_key: str, size: int, erasure: str) -> None:
         """What an erasure has left of the object is there, and is read there from now on. An ignored one is of no
@@ -382,14 +392,17 @@ class Objects:
 
     def _set(self, feed: str, obj: RawObject, changes: Mapping[str, object]) -> None:
         """Change some attributes of a recorded object and leave the others as they are by now."""
-        self.table.client.update_item(
-            TableName=self.table.name,
-            Key=key(feed, obj.sort_key),
-            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changes),
-            ConditionExpression="attribute_exists(pk)",
-            ExpressionAttributeNames={f"#{name}": name for name in changes},
-            ExpressionAttributeValues=wire({f":{n}": attribute(n, value) for n, value in changes.items()}),
-        )
+        self.table.client.update_item(**self._update(feed, obj, changes))
+
+    def _update(self, feed: str, obj: RawObject, changes: Mapping[str, object]) -> dict[str, Any]:
+        return {
+            "TableName": self.table.name,
+            "Key": key(feed, obj.sort_key),
+            "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in changes),
+            "ConditionExpression": "attribute_exists(pk)",
+            "ExpressionAttributeNames": {f"#{name}": name for name in changes},
+            "ExpressionAttributeValues": wire({f":{n}": attribute(n, value) for n, value in changes.items()}),
+        }
 
     def _delete_ignored(self, feed: str, sort_key: str) -> Write:
         ignored = {":state": str(ObjectState.IGNORED)}

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from adplatform.contracts.file_format import FileFormat
 from adplatform.files.input_file import InputFile
+from adplatform.files.record_lines import Dialect, delimiters
 from adplatform.transform.layouts import first_record
-from adplatform.transform.record_lines import Dialect, delimiters
 from adplatform.transform.rejects import UNTERMINATED, Reject
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ def lines_of_records(file: InputFile, fmt: FileFormat, asked: Asked, aside: Asid
 
 def _skip_header(file: InputFile, fmt: FileFormat, stream: BinaryIO) -> int:
     """How many lines stand before the first record, behind which the stream is then."""
-    if fmt.kind != "csv":
+    if fmt.prepared != "csv":
         return 0
-    header = first_record(file, fmt) if fmt.header else None
+    header = first_record(file, fmt) if fmt.has_header else None
     if header is not None:
         return stream.read(header.size).count(b"\n")
     return sum(1 for _ in zip(range(fmt.skip_lines), stream, strict=False))
@@ -112,7 +112,7 @@ def _walk(
 def _whole_lines(fmt: FileFormat) -> "re.Pattern[bytes]":
     """What text matches whose lines are certainly a record each."""
     quote, delimiter = (re.escape(text.encode()) for text in (fmt.quote, fmt.delimiter))
-    if fmt.kind != "csv" or not quote:
+    if fmt.prepared != "csv" or not quote:
         return re.compile(rb"(?s).*+")
     if fmt.escape not in ("", fmt.quote) or len(fmt.delimiter.encode()) > 1 or len(fmt.quote.encode()) > 1:
         return re.compile(rb"[^%b]*+" % quote)

@@ -15,6 +15,7 @@ from adplatform.flow.delivery import publish_delivery
 from adplatform.flow.provision import provision
 from adplatform.flow.services import Services
 from adplatform.flow.settling import Due
+from adplatform.flow.small_files import SMALL
 from adplatform.flow.source import Source, make_source
 from adplatform.ledger.objects import MOST_RECORDED, file_id
 from adplatform.platform.at_once import MOST
@@ -70,28 +71,31 @@ def test_a_delivery_and_its_parts_ask_aws_no_more_often_than_they_need(
 EVENTS = {"name": "events", "start_date": "2026-01-01", "columns": {"event_id": "int"}}
 
 
-def landed(services: Services, files: int) -> tuple[Source, list[str]]:
-    """A source with so many small files, and their keys."""
+def landed(services: Services, files: int, more: bytes = b"") -> tuple[Source, list[str]]:
+    """A source with so many files, and their keys."""
     arrival = {"complete_when": "count", "expected_files": files}
     source = make_source("shop", services.zones.raw_bucket, [Feed.model_validate({**EVENTS, "arrival": arrival})])
     provision(services, [source])
     keys = [f"{source.prefix}events/dt={DAY}/{number}.csv" for number in range(files)]
     for number, key in enumerate(keys):
-        services.s3.put_object(Bucket=services.zones.raw_bucket, Key=key, Body=f"event_id\n{number}\n".encode())
+        services.s3.put_object(Bucket=services.zones.raw_bucket, Key=key, Body=f"event_id\n{number}\n".encode() + more)
     return source, keys
 
 
-def settled(services: Services, files: int) -> tuple[Due, list[str]]:
-    """A delivery of so many small files, and their keys."""
-    source, keys = landed(services, files)
+def settled(services: Services, files: int, more: bytes = b"") -> tuple[Due, list[str]]:
+    """A delivery of so many files, and their keys."""
+    source, keys = landed(services, files, more)
     settler = services.settler(source)
     settler.arrivals.reconcile(source.prefix)
     [due], _ = settler.due(NoRunIsAlive())
     return due, keys
 
 
-def test_small_files_are_looked_at_and_fetched_at_once(services: Services) -> None:
-    due, keys = settled(services, MOST)
+@pytest.mark.parametrize(("more", "times"), [(b"", 1), (b"7\n" * (SMALL // 2), 2)], ids=["small", "large"])
+def test_files_are_looked_at_and_fetched_at_once_and_small_ones_by_one_call(
+    services: Services, more: bytes, times: int
+) -> None:
+    due, keys = settled(services, MOST, more)
     asking, all_are, asked = replace(services), Barrier(MOST), list[str]()
 
     def together(params: dict[str, str], **_: object) -> None:
@@ -101,7 +105,7 @@ def test_small_files_are_looked_at_and_fetched_at_once(services: Services) -> No
 
     asking.s3.meta.events.register("before-parameter-build.s3.GetObject", together)
     run(asking, due, "run-1")
-    assert Counter(asked) == dict.fromkeys(keys, 2)
+    assert Counter(asked) == dict.fromkeys(keys, times)
 
 
 def test_a_file_that_cannot_be_fetched_is_named(services: Services) -> None:

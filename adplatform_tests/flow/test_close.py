@@ -18,7 +18,7 @@ from adplatform_tests.flow.world import TODAY, Crash, NoRuns, World, crash, fake
 from adplatform_tests.support.ledger_rows import put_delivery
 
 FEED = "acme/count"
-CALLS_OF_CLOSING = 10
+CALLS_OF_CLOSING = 9
 
 
 @pytest.fixture
@@ -134,6 +134,15 @@ def test_objects_are_copied_at_once(world: World) -> None:
     world.bare_s3.copied = copied
     assert archive(world, flow(world), TODAY, 2) == 2
     assert [places(world, o) for o in objects(world)] == [(None, b"1"), (None, b"1")]
+
+
+def test_what_was_copied_before_one_fails_is_remembered(world: World) -> None:
+    _, second = objects(world)
+    world.bare_s3.delete_object(Bucket=second.bucket, Key=second.key, VersionId=second.version)
+    with pytest.raises(TransientFailure, match=f"{second.file_id} is not in the landing zone any more"):
+        archive(world, flow(world), TODAY, 2)
+    assert [bool(obj.archived_key) for obj in objects(world)] == [True, False]
+    assert places(world, objects(world)[0]) == (b"1", b"1")
 
 
 def test_a_copy_of_the_wrong_size_leaves_the_original(world: World) -> None:

@@ -159,7 +159,7 @@ def test_concurrent_requests_for_a_new_version_all_count(ledger: Ledger) -> None
 def test_a_change_of_an_object_leaves_its_other_attributes(ledger: Ledger) -> None:
     ledger.objects.record(FEED, obj("a"))
     stale = ledger.objects.of_day(FEED, DAY)[0]
-    ledger.objects.archived(FEED, stale, "archive/a")
+    ledger.objects.archived(FEED, {"archive/a": stale})
     ledger.objects.exclude(FEED, stale, "dropped")
     ledger.objects.place(FEED, stale, 2)
     found = ledger.objects.of_day(FEED, DAY)[0]
@@ -168,7 +168,7 @@ def test_a_change_of_an_object_leaves_its_other_attributes(ledger: Ledger) -> No
 
 def test_changing_an_object_that_was_never_recorded_is_an_error(ledger: Ledger) -> None:
     with pytest.raises(ledger.client.exceptions.ConditionalCheckFailedException):
-        ledger.objects.archived(FEED, obj("a"), "archive/a")
+        ledger.objects.archived(FEED, {"archive/a": obj("a")})
 
 
 def test_feeds_and_dates_that_begin_alike_are_kept_apart(ledger: Ledger) -> None:

@@ -17,7 +17,11 @@ NOW = datetime(2026, 3, 14, 9, tzinfo=UTC)
 OBJECT = RawObject(date(2026, 3, 14), "raw", "landing/acme/orders/a.csv", "v1", 5, "etag", NOW, number=1, seen_at=NOW)
 ARRIVED, IGNORED, EXCLUDED, WITHDRAWN = ObjectState
 STEPS: dict[str, tuple[Callable[[Objects, RawObject], None], set[ObjectState], dict[str, Any]]] = {
-    "archived": (lambda o, obj: o.archived(FEED, obj, "archive/a"), {ARRIVED, EXCLUDED}, {"archived_key": "archive/a"}),
+    "archived": (
+        lambda o, obj: o.archived(FEED, {"archive/a": obj}),
+        {ARRIVED, EXCLUDED},
+        {"archived_key": "archive/a"},
+    ),
     "exclude": (
         lambda o, obj: o.exclude(FEED, obj, "dropped"),
         {ARRIVED, EXCLUDED, WITHDRAWN},
@@ -51,7 +55,7 @@ def test_a_step_is_taken_only_from_a_state_it_is_for(ledger: Ledger, name: str, 
 @pytest.mark.parametrize(
     "step",
     [
-        lambda o: o.archived(FEED, OBJECT, ""),
+        lambda o: o.archived(FEED, {"": OBJECT}),
         lambda o: o.place(FEED, OBJECT, 0),
         lambda o: o.place(FEED, replace(OBJECT, place=1), 2),
     ],
@@ -62,3 +66,11 @@ def test_a_step_that_contradicts_the_row_is_refused(ledger: Ledger, step: Callab
     with pytest.raises(IllegalStep):
         step(ledger.objects)
     assert ledger.objects.of_day(FEED, OBJECT.day) == [OBJECT]
+
+
+def test_objects_whose_places_cannot_be_noted_together_are_noted_each_for_itself(ledger: Ledger) -> None:
+    strange = replace(OBJECT, version="v2")
+    ledger.objects.put(FEED, [OBJECT])
+    with pytest.raises(ledger.client.exceptions.ConditionalCheckFailedException):
+        ledger.objects.archived(FEED, {"archive/a": OBJECT, "archive/b": strange})
+    assert [obj.archived_key for obj in ledger.objects.of_day(FEED, OBJECT.day)] == ["archive/a"]
