@@ -26,7 +26,7 @@ from adplatform.lake.details import read_details
 from adplatform.lake.table import table_name
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.objects import UNPLACED, ObjectState, is_file_id
-from adplatform.ledger.publications import Publication
+from adplatform.ledger.publications import FileOutcome, Publication
 from adplatform.patterns import declared_patterns, of_kind
 from adplatform.pull.pattern import PulledReports
 from adplatform.transform.compile import output_columns
@@ -95,8 +95,13 @@ def ledger(
                       long("reason"), title=f"files of version {version.version}")  # fmt: skip
         for f in services.ledger.publications.file_outcomes(feed, delivered, version.version):
             counts = [str(n) for n in (f.rows_in, f.clean, f.superseded, f.quarantined, f.left_out)]
-            files.add_row(f"{f.origin}\n{f.file_id}".rstrip(), f.outcome, *counts, f.sha256[:12], f.reason)
+            files.add_row(f"{f.origin}\n{f.file_id}".rstrip(), f.outcome, *counts, f.sha256[:12], _why(f))
         console.print(files)
+
+
+def _why(file: FileOutcome) -> str:
+    skipped = f"{file.skipped:,} members of it are not read" if file.skipped else ""
+    return "; ".join(filter(None, (file.reason, skipped)))
 
 
 def _print_pauses(ledger: Ledger, feed: str | None) -> None:

@@ -157,8 +157,8 @@ def _length(value: timedelta) -> str:
 
 
 def _example(flow: FeedFlow) -> str:
-    extension = {"csv": ".csv", "ndjson": ".json", "json": ".json", "parquet": ".parquet"}[flow.feed.format.kind]
-    file = f"{flow.feed.name}{extension}{'.pgp' if flow.feed.pgp else ''}"
+    kind = flow.feed.format.kind
+    file = f"{flow.feed.name}.{'json' if kind == 'ndjson' else kind}{'.pgp' if flow.feed.pgp else ''}"
     return flow.layout.dated(EXAMPLE).replace("{file}", file).replace("*", "1")
 
 
@@ -184,22 +184,38 @@ def _complete(arrival: Arrival) -> str:
 
 
 def _format(file_format: FileFormat) -> str:
+    if file_format.kind == "xlsx":
+        return f"Excel workbook (xlsx, without a password), {_sheet(file_format)}{_packed(file_format)}"
+    if file_format.kind in ("parquet", "avro"):
+        return f"{file_format.kind.capitalize()}{_packed(file_format)}"
     if file_format.kind != "csv":
-        return f"{file_format.kind}, {file_format.encoding}; compression {file_format.compression}"
+        return f"{file_format.kind}, {file_format.encoding}{_packed(file_format)}"
     named = f"order: {file_format.header_order}"
     if file_format.header_match == "loose":
         named += "; upper and lower case, blanks and underscores in names do not matter"
     header = f"a header line ({named})" if file_format.has_header else "no header line"
     return (
         f"CSV, {file_format.encoding}, `{file_format.delimiter}` between fields, {header}; an unquoted empty field is "
-        f"NULL; {_rows(file_format)}; compression {file_format.compression}"
-        f"{_left_out(file_format)}"
+        f"NULL; {_rows(file_format)}{_packed(file_format)}{_left_out(file_format)}"
     )
 
 
 def _rows(file_format: FileFormat) -> str:
     short = "may end early: fields that are missing are NULL" if file_format.ragged_rows == "pad" else "are complete"
     return f"rows {short}; a record has at most {write_size(file_format.max_record)}"
+
+
+def _sheet(file_format: FileFormat) -> str:
+    sheet = file_format.sheet
+    which = f"sheet {sheet}" if isinstance(sheet, int) else f"sheet `{sheet}`" if sheet else "the only sheet with data"
+    cells = f", cells from `{file_format.range}`" if file_format.range else ""
+    header = "the column names in its first row" if file_format.has_header else "no row with column names"
+    return f"{which}{cells}, {header}{_left_out(file_format)}"
+
+
+def _packed(file_format: FileFormat) -> str:
+    read = ", ".join(f"`{pattern}`" for pattern in file_format.members)
+    return f"; compression {file_format.compression}" + (f"; of a zip or tar only {read} is read" if read else "")
 
 
 def _left_out(file_format: FileFormat) -> str:

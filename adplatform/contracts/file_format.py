@@ -74,9 +74,9 @@ class FileFormat(Strict):
     escape: str = Field(default='"', max_length=1)
     """For csv: the character before a quote inside a field; the quote itself where quotes are doubled."""
     header: bool | LineStart = True
-    """For csv and xlsx: whether the first line names the columns; otherwise they are in declared order. ``{starts_with: Date}``
-    is for exports with a title of some lines above the table: the first line that begins so names the columns, and
-    those before it are left out. A file without such a line is refused."""
+    """For csv and xlsx: whether the first line names the columns; otherwise they are in declared order.
+    ``{starts_with: Date}`` is for exports with a title of some lines above the table: the first line that begins so
+    names the columns, and those before it are left out. A file without such a line is refused."""
     header_order: Literal["strict", "any"] = "any"
     """For csv and xlsx: whether the header may name the columns in ``any`` order (default)."""
     header_match: Literal["exact", "loose"] = "exact"
@@ -89,14 +89,14 @@ class FileFormat(Strict):
     skip_lines: int = Field(default=0, ge=0)
     """For csv and xlsx: how many lines come before the header, or before the first row where there is none."""
     comment: str | None = Field(default=None, min_length=1)
-    """For csv and xlsx: lines that begin with this text, such as ``"#"``, are left out. Within quotes it is a text like any
-    other."""
+    """For csv and xlsx: lines that begin with this text, such as ``"#"``, are left out. Within quotes it is a text like
+    any other."""
     skip_footer: int | LineStart = 0
     """For csv and xlsx: the last lines that are not empty are left out, so many of them; or, with
     ``{starts_with: [Total, "***"]}``, all from the first line behind the header that begins so."""
     repeated_header: Literal["leave_out", "read"] = "read"
-    """For csv and xlsx: what a line is that has the text of the header once more, as of files that were put together: a row
-    (default), or left out."""
+    """For csv and xlsx: what a line is that has the text of the header once more, as of files that were put together: a
+    row (default), or left out."""
     max_record_lines: int = Field(default=1000, ge=1)
     """For csv: how many lines a record may have. One with more refuses its file: a quote that is missing or stray makes
     one value of all records up to the next quote."""
@@ -138,8 +138,8 @@ class FileFormat(Strict):
             raise ValueError("comment is the text with which lines begin that are left out: no line end and no quote")
         if self.leaves_out_lines and self.prepared != "csv":
             raise ValueError(
-                f"header.starts_with, comment, skip_footer and repeated_header are for csv and xlsx, and kind is {self.kind}; "
-                "skip_rows_where leaves rows out of any kind"
+                "header.starts_with, comment, skip_footer and repeated_header are for csv and xlsx, and kind is "
+                f"{self.kind}; skip_rows_where leaves rows out of any kind"
             )
         return self
 

@@ -135,6 +135,8 @@ class FlowFeed(Feed):
     def _run_by_an_engine(self) -> Self:
         if self.arrival.complete_when != "engine":
             raise ValueError("arrival.complete_when is engine for a flow; leave it out")
+        if self.format.kind in ("xlsx", "avro"):
+            raise ValueError(f"format.kind {self.format.kind!r} is not what AppFlow writes: ndjson, csv or parquet")
         if self.schedule is not None:
             raise ValueError("a flow's deliveries are processed once a run has landed; leave schedule out")
         if self.every is not None and self.every < _MINUTE:

@@ -443,6 +443,8 @@ def _transform_good(
 
 def _counted(outcome: FileOutcome, counted: Mapping[str, FileCount], files: Iterable[InputFile]) -> FileOutcome:
     """The outcome with the counts of the file, or of all members of an archive; no rows is EMPTY."""
+    files = tuple(files)
+    outcome = replace(outcome, skipped=max((file.skipped for file in files), default=0))
     counts = [counted[file.origin] for file in files if file.origin in counted]
     rows, left_out = sum(c.rows_in for c in counts), sum(c.left_out for c in counts)
     if outcome.outcome is Outcome.LOADED and rows == left_out:

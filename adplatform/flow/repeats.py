@@ -72,13 +72,16 @@ def judged(
     return tuple(done)
 
 
-def said_of(outcomes: Iterable[FileOutcome]) -> str:
-    """What to know of a version that leaves files out; "" where there is nothing."""
-    left = [each.called for each in outcomes if each.outcome is Outcome.REPEATED]
-    if not left:
-        return ""
-    files = "1 file is left out that has" if len(left) == 1 else f"{len(left)} files are left out that have"
-    return f"{files} the bytes of others: {listed(left)}"
+def said_of(outcomes: Sequence[FileOutcome]) -> str:
+    """What to know of a version that leaves files, or members of archives, out; "" where there is nothing."""
+    said: list[str] = []
+    if left := [each.called for each in outcomes if each.outcome is Outcome.REPEATED]:
+        files = "1 file is left out that has" if len(left) == 1 else f"{len(left)} files are left out that have"
+        said.append(f"{files} the bytes of others: {listed(left)}")
+    if skipped := sum(each.skipped for each in outcomes):
+        of = listed([each.called for each in outcomes if each.skipped])
+        said.append(f"{skipped:,} member{'s are' if skipped > 1 else ' is'} not read of the archives {of}")
+    return "; ".join(said)
 
 
 def _are_looked_for(flow: FeedFlow) -> bool:

@@ -101,6 +101,8 @@ class FileOutcome:
     prepared_key: str = ""
     signer: str = ""
     decryption_key: str = ""
+    skipped: int = 0
+    """Members of an archive that are not read, because the feed's ``members`` names others."""
     file_id: str = ""
     """What the file is called where its name must not be (:func:`adplatform.ledger.objects.file_id`)."""
     left_out: int = 0

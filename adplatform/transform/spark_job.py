@@ -157,6 +157,8 @@ def _accept(
         raise PermanentFailure(
             f"the Spark job reads csv and parquet, not {contract.format.kind}; use the embedded engine"
         )
+    if contract.format.members:
+        raise PermanentFailure("the Spark job reads no archives (members); use the embedded engine")
     if contract.format.skip_lines:
         raise PermanentFailure("the Spark job cannot skip lines before the header; use the embedded engine")
     if contract.format.leaves_out_lines:
