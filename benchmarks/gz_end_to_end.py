@@ -1,8 +1,8 @@
 """What a gzip file of a partner costs from its upload to a published table, against the transform of the unpacked file
 alone: ``python -m benchmarks.gz_end_to_end [MEGABYTES] [ROUNDS]``, where MEGABYTES is the delivered, compressed size.
 
-In turns, each a process of its own with the same contract and limits: ``deliver`` looks at the landing zone, settles and
-runs both steps through Dagster, ``transform`` reads the text that is in the file. CPU is that of the whole process,
+In turns, each a process of its own with the same contract and limits: ``deliver`` looks at the landing zone, settles
+and runs both steps through Dagster, ``transform`` reads the text that is in the file. CPU is that of the whole process,
 imports included; that of the embedded AWS, which stands for S3, Glue and DynamoDB and is another process, is apart.
 The published table is held against the truth.
 """

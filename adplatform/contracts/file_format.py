@@ -80,9 +80,9 @@ class FileFormat(Strict):
     header_order: Literal["strict", "any"] = "any"
     """For csv and xlsx: whether the header may name the columns in ``any`` order (default)."""
     header_match: Literal["exact", "loose"] = "exact"
-    """For csv and xlsx with a header, parquet and avro: whether names of columns are compared as they are written (``exact``, the
-    default), or without upper and lower case, blanks, underscores and byte order marks (``loose``): ``Amount spent`` is
-    then ``amount_spent``."""
+    """For csv and xlsx with a header, parquet and avro: whether names of columns are compared as they are written
+    (``exact``, the default), or without upper and lower case, blanks, underscores and byte order marks (``loose``):
+    ``Amount spent`` is then ``amount_spent``."""
     ragged_rows: Literal["quarantine", "pad"] = "quarantine"
     """For csv: what becomes of a row that ends early: it is quarantined (default), or its missing last fields are no
     value (``pad``). One with more fields than columns is quarantined, unless those are empty."""
