@@ -14,7 +14,7 @@ from itertools import chain, islice
 from adplatform.contracts.file_format import FileFormat, LineStart
 from adplatform.failures import listed
 from adplatform.files.bad_file import BadFile, Reason
-from adplatform.files.record_lines import Dialect, delimiters
+from adplatform.files.record_lines import Dialect, delimiters, whole_line
 
 MARK = "\ufeff".encode()
 _LONGEST = 16 << 20
@@ -105,46 +105,67 @@ def require_same(line: bytes, fmt: FileFormat, origin: str) -> None:
 
 def _table(lines: Iterator[bytes], fmt: FileFormat, above: int, origin: str) -> Iterator[Placed]:
     """``above`` is how many lines came before."""
-    dialect = Dialect.of(fmt)
-    quote, most = dialect.quote, fmt.max_record_lines
     comment = _beginnings((fmt.comment,)) if fmt.comment else ()
-    footer = _beginnings(fmt.skip_footer.starts_with, quote) if isinstance(fmt.skip_footer, LineStart) else ()
-    again: tuple[bytes, ...] = ()
-    awaited, inside = fmt.has_header, False
-    names: list[bytes] = []
-    held: list[bytes] = []
     if isinstance(fmt.header, LineStart):
-        header = yield from _up_to_header(lines, fmt.header, quote, comment, above, origin)
-        lines = chain([header], lines) if header else lines
+        first = yield from _up_to_header(lines, fmt.header, fmt.quote.encode(), comment, above, origin)
+        lines = chain([first], lines) if first else lines
+    names = (yield from _header(lines, fmt, comment)) if fmt.has_header else []
+    again = _beginnings((_text(names[0]).decode("utf-8", "surrogateescape"),)) if names else ()
+    yield from _body(lines, fmt, comment, names, again if fmt.repeated_header == "leave_out" else ())
+
+
+def _header(
+    lines: Iterator[bytes], fmt: FileFormat, comment: tuple[bytes, ...]
+) -> Generator[Placed, None, list[bytes]]:
+    """The lines of the first record that is no comment; one whose quotes stay open ends where no record goes on."""
+    dialect, names, inside = Dialect.of(fmt), list[bytes](), False
+    for line in lines:
+        if not names and comment and line.startswith(comment):
+            yield Place.COMMENT, line
+        elif not names and is_empty(line):
+            yield Place.RECORD, line
+        else:
+            names.append(line)
+            _, inside = delimiters(line, dialect, inside)
+            if not inside or len(names) == fmt.max_record_lines:
+                break
+    if names:
+        yield Place.HEADER, b"".join(names)
+    return names
+
+
+def _body(
+    lines: Iterator[bytes], fmt: FileFormat, comment: tuple[bytes, ...], names: list[bytes], again: tuple[bytes, ...]
+) -> Iterator[Placed]:
+    """What is behind the header, of which the lines are ``names``; ``again`` is with what its repetition begins."""
+    dialect, ends_outside = Dialect.of(fmt), whole_line(fmt).fullmatch
+    quote = dialect.quote
+    footer = _beginnings(fmt.skip_footer.starts_with, quote) if isinstance(fmt.skip_footer, LineStart) else ()
+    if not (comment or footer or again):
+        yield from ((Place.RECORD, line) for line in lines)
+        return
+    inside = False
+    held: list[bytes] = []
     for line in lines:
         begins = not inside and not held
         if begins and comment and line.startswith(comment):
             yield Place.COMMENT, line
             continue
-        if begins and footer and not awaited and line.startswith(footer):
+        if begins and footer and line.startswith(footer):
             yield Place.TOTALS, line
             yield from ((Place.FOOTER, each) for each in lines)
             return
-        if quote and (inside or quote in line):
+        if quote and (inside or (quote in line and not ends_outside(line))):
             _, inside = delimiters(line, dialect, inside)
-        if awaited and (names or not is_empty(line)):
-            names.append(line)
-            if not inside or len(names) == most:
-                awaited = False
-                yield Place.HEADER, b"".join(names)
-                if fmt.repeated_header == "leave_out":
-                    again = _beginnings((_text(names[0]).decode("utf-8", "surrogateescape"),))
-        elif held or (begins and again and line.startswith(again)):
-            held.append(line)
-            same = _text(line) == _text(names[len(held) - 1])
-            if same and len(held) < len(names):
-                continue
-            yield from [(Place.REPEATED, b"".join(held))] if same else ((Place.RECORD, each) for each in held)
-            held = []
-        else:
+        if not held and not (begins and again and line.startswith(again)):
             yield Place.RECORD, line
-    if awaited and names:
-        yield Place.HEADER, b"".join(names)
+            continue
+        held.append(line)
+        same = _text(line) == _text(names[len(held) - 1])
+        if same and len(held) < len(names):
+            continue
+        yield from [(Place.REPEATED, b"".join(held))] if same else ((Place.RECORD, each) for each in held)
+        held = []
     yield from ((Place.RECORD, each) for each in held)
 
 

@@ -35,6 +35,16 @@ class Dialect:
         return cls(delimiter, quote, re.compile(opening), re.compile(quotes), fmt.skip_lines)
 
 
+def whole_line(fmt: FileFormat) -> "re.Pattern[bytes]":
+    """What a line matches, if it begins outside of quotes, that certainly ends so; others may."""
+    quote, delimiter = fmt.quote.encode(), fmt.delimiter.encode()
+    if not quote or len(quote + delimiter) > 2 or fmt.escape not in ("", fmt.quote):
+        return re.compile(rb"[^%b]*+" % re.escape(quote) if len(quote) == 1 else rb"(?!)")
+    quote, delimiter = re.escape(quote), re.escape(delimiter)
+    field = rb"(?:%b(?:[^%b]++|%b%b)*+%b|[^%b%b]*+)" % (quote, quote, quote, quote, quote, quote, delimiter)
+    return re.compile(rb"%b(?:%b%b)*+\r?\n?" % (field, delimiter, field))
+
+
 def pieces(stream: BinaryIO) -> Iterator[bytes]:
     """Lines, in pieces that fit in memory: one that does not end with a line end is not the last of its line."""
     return iter(lambda: stream.readline(_WINDOW), b"")

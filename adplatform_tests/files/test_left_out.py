@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.limits import Limits
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
+from adplatform.files.record_lines import Dialect, delimiters, whole_line
 from adplatform.files.unpack import unpack
 
 ORIGIN = "file/1a2b3c"
@@ -171,3 +174,19 @@ def test_each_member_of_an_archive_has_its_own(tmp_path: Path) -> None:
 def test_lines_that_are_left_out_count_against_the_limits(tmp_path: Path) -> None:
     with pytest.raises(BadFile, match="has 11 rows or more, and 10 are allowed"):
         unpacked(tmp_path, b"d\n" + b"#\n" * 10, COMMENTS, Limits(rows=10))
+
+
+@pytest.mark.parametrize(
+    "dialect",
+    [{}, {"delimiter": ";", "quote": "'", "escape": ""}, {"escape": "\\"}],
+    ids=["quotes are doubled", "other quotes", "backslashes"],
+)
+@given(line=st.text(",;\"'\\x", max_size=10), end=st.sampled_from(["", "\n", "\r\n"]))
+def test_a_line_that_is_taken_for_a_whole_one_ends_outside_of_quotes(
+    dialect: dict[str, str], line: str, end: str
+) -> None:
+    fmt, text = FileFormat.model_validate(dialect), f"{line}{end}".encode()
+    if whole_line(fmt).fullmatch(text):
+        assert delimiters(text, Dialect.of(fmt), False)[1] is False
+    else:
+        assert fmt.quote in line

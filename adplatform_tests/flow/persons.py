@@ -50,6 +50,7 @@ PURCHASES: dict[str, Any] = {
     "format": {"kind": "ndjson"},
     "bounds": {"max_quarantined": 0.7},
     "columns": {"email": {"pii": "email"}, "amount": "decimal(10,2)"},
+    "skip_rows_where": "amount = 'total'",
 }
 
 

@@ -58,7 +58,7 @@ def conserved(club: Club) -> None:
             assert delivery.state is DeliveryState.PUBLISHED, delivery
             row = ledger.publications.get(flow.name, delivery.day, delivery.published)
             assert row is not None
-            assert row.rows_in == row.clean + row.superseded + row.quarantined
+            assert row.rows_in == row.clean + row.superseded + row.quarantined + row.left_out
             outcomes = ledger.publications.file_outcomes(flow.name, delivery.day, delivery.published)
             assert sum(o.rows_in for o in outcomes) == row.rows_in
 
@@ -170,6 +170,21 @@ def test_rows_whose_originals_are_gone_leave_the_table(aws: Aws, tmp_path: Path)
     assert places_of(club, jane(club)) == []
     assert len(others(club)) == len(before) - 4
     conserved(club)
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["originals", "rows"])
+def test_rows_that_were_left_out_stay_counted_without_the_person(aws: Aws, tmp_path: Path, gone: bool) -> None:
+    club = make_persons(aws, tmp_path / "home")
+    club.put("purchases", day(3), purchases((JANE, "1.00"), ("bob@example.com", "2.00"), ("all", "total")))
+    club.process()
+    services = club.services
+    if gone:
+        held = services.s3.list_object_versions(Bucket=services.zones.raw_bucket, Prefix="archive/")["Versions"]
+        services.store.delete_versions(services.zones.raw_bucket, [(v["Key"], v["VersionId"]) for v in held])
+    assert erase_jane(club).problems == ()
+    conserved(club)
+    [row] = [each for each in services.ledger.publications.of_feed("club/purchases", day(3)) if each.version == 2]
+    assert (row.rows_in, row.clean, row.left_out) == (2, 1, 1)
 
 
 def test_a_delivery_of_nobody_else_is_published_empty_although_its_bounds_forbid_that(aws: Aws, tmp_path: Path) -> None:

@@ -190,6 +190,15 @@ def test_refusals_name_the_line_of_the_file_as_it_was_delivered(
         read(tmp_path, declared, content)
 
 
+def test_lines_that_a_broken_quote_swallowed_are_counted_beside_those_that_are_left_out(tmp_path: Path) -> None:
+    declared = {"columns": {"a": "int", "b": "string"}, "format": {"comment": "#", "skip_footer": 1}}
+    staged = read(tmp_path, declared, b'# a\n# b\n# c\na,b\n# d\n1,x\n2,"y\n3,y\n# e\nend\n')
+    assert staged.counts == (FileCount(ORIGIN, 9, 1, 0, 3, 5),)
+    assert staged.reasons == {"unterminated_quote": 1, "swallowed_line": 2}
+    found = quarantine_rows([staged.quarantine] if staged.quarantine else [])
+    assert [(row["line"], row["raw"].splitlines()[0]) for row in found] == [(7, '2,"y'), (8, "3,y"), (9, "# e")]
+
+
 @st.composite
 def exports(draw: Callable[..., Any]) -> tuple[bytes, str, Counter[str]]:
     """An export with what each of its lines is, and its encoding."""
