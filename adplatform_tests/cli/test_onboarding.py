@@ -164,3 +164,18 @@ def test_members_within_others_are_shown_as_such() -> None:
     found = pushed(columns=nested, format={"kind": "json", "records": "data.rows"})
     assert json.loads(found.split("```")[1]) == {"data": {"rows": [{"campaign": {"id": "1", "cost": "1"}}]}}
     assert "```" not in pushed(columns=nested, format={"kind": "parquet"})
+
+
+def test_the_page_says_what_columns_may_be_called_and_how_rows_may_end() -> None:
+    columns = {"id": "bigint", "cost": {"type": "double", "field": ["Cost", "Amount spent"]}}
+    form = {"delimiter": "||", "header_match": "loose", "ragged_rows": "pad", "max_record": "4MB"}
+    declared = FileSource.model_validate({"source": "acme", "feeds": [{**FEED, "columns": columns, "format": form}]})
+    pattern = pushed_files(declared, SETTINGS)
+    found = onboarding_page(pattern.source, sftp_access(pattern))
+    for said in (
+        "| `Cost` or `Amount spent` | double |",
+        "`||` between fields, a header line (order: any; upper and lower case, blanks and underscores in names do not",
+        "rows may end early: fields that are missing are NULL; a record has at most 4MB",
+        "id||Cost",
+    ):
+        assert said in found

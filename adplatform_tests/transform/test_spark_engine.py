@@ -394,6 +394,7 @@ def test_the_job_on_real_spark_gives_exactly_the_truth(tmp_path: Path, monkeypat
         empty_fields_are_text(tmp_path / "empty", spark)
         parquet_is_read_as_it_is_embedded(tmp_path / "bytes", spark)
         bombs_are_refused(tmp_path / "bombs", spark)
+        columns_are_found_as_embedded(tmp_path / "columns", spark)
     finally:
         spark.stop()
 
@@ -443,3 +444,72 @@ def parquet_is_read_as_it_is_embedded(work: Path, spark: SparkSession) -> None:
         (3, "", "y"),
         (4, None, "z"),
     ]
+
+
+RENAMED: dict[str, Any] = {
+    "id": {"type": "int", "required": True, "field": ["Id", "Number"]},
+    "cost": {"type": "decimal(9,2)", "field": ["Cost", "Amount spent"]},
+    "note": "string",
+    "late": {"optional": True, "default": "-"},
+}
+
+
+def columns_are_found_as_embedded(work: Path, spark: SparkSession) -> None:
+    contents = ['Number||AMOUNT_SPENT||note||New\n1||2.5||"x||y"||n\n', "cost||id\n3||4\n5\n6||7||8\n"]
+    files = []
+    for ordinal, content in enumerate(contents):
+        (work / str(ordinal)).mkdir(parents=True)
+        path = work / str(ordinal) / "a.csv"
+        path.write_text(content, encoding="utf-8")
+        files.append(InputFile(path, f"s3://raw/{ordinal}", ordinal))
+    form = {"delimiter": "||", "header_match": "loose"}
+    contract = Contract.model_validate({"columns": RENAMED, "format": form, "schema_policy": "evolve"})
+    spark_job.run(spark, contract, files, {f.ordinal: str(f.path) for f in files}, str(work / "out"), None)
+    staged = duckdb_transform(contract, files, date(2026, 1, 1), None, work / "embedded", EngineLimits())
+    clean = ds.dataset([str(f.path) for f in staged.files]).to_table().to_pylist()
+    assert comparable(ds.dataset(work / "out/clean", format="parquet").to_table().to_pylist()) == comparable(clean)
+    assert sorted((row["id"], str(row["cost"]), row["note"], row["late"], row["new"]) for row in clean) == [
+        (1, "2.50", "x||y", "-", "n"),
+        (4, "3.00", None, "-", None),
+    ]
+    aside = [quarantine_rows((work / "out/quarantine").glob("*.parquet")), quarantine_rows([staged.quarantine])]
+    assert [sorted((row["reasons"], row["raw"]) for row in found) for found in aside] == [
+        [(["column_count"], "5"), (["column_count"], "6||7||8")]
+    ] * 2
+
+
+def test_columns_of_parquet_are_found_on_spark_as_on_duckdb(tmp_path: Path, sail: SparkSession) -> None:
+    files = []
+    for ordinal, columns in enumerate(
+        [{"ID": [1], "Cost": ["2.5"], "note": ["x"]}, {"number": [4, 5], "amountSpent": ["3", "x"]}]
+    ):
+        path = tmp_path / f"{ordinal}.parquet"
+        pq.write_table(pa.table(columns), path)
+        files.append(InputFile(path, f"s3://raw/{ordinal}", ordinal))
+    form = {"kind": "parquet", "header_match": "loose"}
+    contract = Contract.model_validate({"columns": RENAMED, "format": form, "schema_policy": "evolve"})
+    spark_job.run(sail, contract, files, {f.ordinal: str(f.path) for f in files}, str(tmp_path / "out"), None)
+    staged = duckdb_transform(contract, files, date(2026, 1, 1), None, tmp_path / "embedded", EngineLimits())
+    clean = ds.dataset([str(f.path) for f in staged.files]).to_table().to_pylist()
+    assert comparable(ds.dataset(tmp_path / "out/clean", format="parquet").to_table().to_pylist()) == comparable(clean)
+    assert sorted((row["id"], str(row["cost"]), row["note"], row["late"]) for row in clean) == [
+        (1, "2.50", "x", "-"),
+        (4, "3.00", None, "-"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("form", "content", "said"),
+    [
+        ({"ragged_rows": "pad"}, "id,note\n1\n", "the Spark job cannot read ragged_rows: pad; use the embedded engine"),
+        ({}, "id,note,\n1,x,\n", "s3://raw/a.csv: the header ends with a column without a name, which the Spark job"),
+    ],
+)
+def test_what_the_job_does_not_read_as_duckdb_does_is_refused(
+    tmp_path: Path, sail: SparkSession, form: dict[str, Any], content: str, said: str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(content, encoding="utf-8")
+    contract = Contract.model_validate({"columns": {"id": "int", "note": "string"}, "format": form})
+    with pytest.raises(PermanentFailure, match=said):
+        spark_job.run(sail, contract, [InputFile(path, "s3://raw/a.csv", 0)], {0: str(path)}, f"{tmp_path}/out", None)
