@@ -29,10 +29,7 @@ class Members:
             raise BadFile(self.origin, Reason.UNSAFE_ARCHIVE, "holds two members of one name")
         self._names.add(name)
         self.found += 1
-        whole = str(path).lower()
-        taken = not self.patterns or any(
-            fnmatchcase(whole if "/" in pattern else path.name.lower(), pattern.lower()) for pattern in self.patterns
-        )
+        taken = is_named(path, self.patterns)
         self.skipped += not taken
         return taken
 
@@ -51,6 +48,12 @@ class Members:
                 f"is a {kind} archive with {files} of those that members names ({', '.join(self.patterns)}); correct "
                 "members in the feed's format, or ask for the right files",
             )
+
+
+def is_named(path: PurePosixPath, patterns: tuple[str, ...]) -> bool:
+    """Whether a member is one of those that are read; all are where there are no patterns."""
+    name, whole = path.name.lower(), str(path).lower()
+    return not patterns or any(fnmatchcase(whole if "/" in each else name, each.lower()) for each in patterns)
 
 
 def checked_name(name: str, origin: str) -> PurePosixPath:

@@ -1,21 +1,24 @@
 """Taking records out of a file that a sender wrote, with all others as they were written.
 
 A file keeps its compression, encoding and layout, so that the feed reads what is left as it read the whole. What is
-taken out goes as a whole record: a line with its quoted line ends, an element of a JSON array, a row of Parquet.
+taken out goes as a whole record: a line with its quoted line ends, an element of a JSON array, a row of Parquet, of
+Avro or of a sheet.
 """
 
+import codecs
 import csv
 import gzip
 import io
 import json
 import shutil
+import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any
 
@@ -24,10 +27,24 @@ from adplatform.contracts.limits import Limits
 from adplatform.failures import local_failure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.budget import DEFAULT, Budget
-from adplatform.files.compression import chunks_of, decompressed, opened_zip
+from adplatform.files.compression import chunks_of, decompressed, opened_zip, zip_names
 from adplatform.files.delimited import records
 from adplatform.files.lines import Place, placed
-from adplatform.files.magic import HEAD, Compression, compression_of, is_openpgp_head, unsupported_format
+from adplatform.files.magic import (
+    HEAD,
+    WORKBOOK,
+    Compression,
+    compression_of,
+    data_kind_of,
+    document_of,
+    is_openpgp_head,
+    unsupported_format,
+)
+from adplatform.files.members import is_named
+from adplatform.files.parted import Judge, Parted, texts_of
+from adplatform.files.parted_avro import part_avro
+from adplatform.files.parted_workbook import part_workbook
+from adplatform.files.tar import BLOCK, is_tar, tar_members
 from adplatform.platform.json_text import parsed
 from adplatform.platform.late import Late
 
@@ -38,7 +55,8 @@ else:
     pa = Late("pyarrow")
     pq = Late("pyarrow.parquet")
 
-_PARQUET = b"PAR1"
+_PDF = b"%PDF-"
+_ENCRYPTED = 0x1
 _LONGEST = 1000
 """Lines of one record, at most: a quote that nobody closes must not take the rest of the file with it."""
 _BATCH = 20_000
@@ -46,17 +64,6 @@ _NO_COLUMNS: Mapping[str, str] = MappingProxyType({})
 _ERASED = "erased"
 """Stands in a line that must stay for what it said."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-
-Judge = Callable[[str, Mapping[str, str]], bool]
-"""Whether a record is to be taken out, by its text as it is written and by its texts by column where it has columns."""
-
-
-@dataclass(frozen=True)
-class Parted:
-    """How many records were ``taken`` out of a file, and how many are ``left``."""
-
-    taken: int
-    left: int
 
 
 def part(
@@ -100,24 +107,36 @@ def _part(
         raise BadFile(origin, Reason.ENCRYPTED, "is an OpenPGP message")
     if container := unsupported_format(head):
         raise BadFile(origin, Reason.UNSUPPORTED, f"is {container}, which is not read here")
+    if outer is Compression.ZIP and document_of(zip_names(path)) == WORKBOOK:
+        return part_workbook(path, target, form, judge, budget)
     if outer is Compression.ZIP and not inner:
         return _part_zip(path, target, form, judge, budget, scratch)
     if outer is not Compression.NONE:
         plain, left = scratch / "plain", scratch / "left"
         with path.open("rb") as file, plain.open("wb") as out:
             out.writelines(budget.spend(decompressed(file, outer, origin), scratch))
-        parted = _part_content(plain, left, form, judge, origin)
+        parted = _part_content(plain, left, form, judge, budget, scratch, inner=inner)
         _compress(left, target, outer)
         return parted
-    return _part_content(path, target, form, judge, origin)
+    return _part_content(path, target, form, judge, budget, scratch, inner=inner)
 
 
-def _part_content(path: Path, target: Path, form: FileFormat | None, judge: Judge, origin: str) -> Parted:
+def _part_content(
+    path: Path, target: Path, form: FileFormat | None, judge: Judge, budget: Budget, scratch: Path, *, inner: bool
+) -> Parted:
+    origin = budget.origin
     with path.open("rb") as file:
-        head = file.read(HEAD)
-    if head.startswith(_PARQUET):
-        return _part_parquet(path, target, judge, origin)
-    if form is None:
+        head = file.read(BLOCK)
+    if is_tar(head) and not inner:
+        return _part_tar(path, target, form, judge, budget, scratch)
+    match data_kind_of(head):
+        case "Parquet":
+            return _part_parquet(path, target, judge, origin)
+        case "Avro":
+            return part_avro(path, target, judge, budget)
+    if compression_of(head) is Compression.ZIP and document_of(zip_names(path)) == WORKBOOK:
+        return part_workbook(path, target, form, judge, budget)
+    if form is None or form.kind not in ("csv", "ndjson", "json"):
         form = FileFormat(kind="ndjson" if head.lstrip().startswith((b"{", b"[")) else "csv", header=False)
     if form.kind == "json":
         return _part_json(path, target, form, judge, origin)
@@ -140,23 +159,127 @@ def _compress(path: Path, target: Path, compression: Compression) -> None:
 
 
 def _part_zip(path: Path, target: Path, form: FileFormat | None, judge: Judge, budget: Budget, scratch: Path) -> Parted:
-    """Each member by itself. One whose name is judged to go has its place as its name."""
-    taken = left = 0
+    parts = _Parts(form, judge, budget, scratch)
     with opened_zip(path, budget.origin) as archive, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as out:
-        for place, member in enumerate(archive.infolist(), start=1):
+        for member in archive.infolist():
             if member.is_dir():
                 continue
-            source, parted, within = scratch / "member", scratch / "parted", scratch / "within"
-            within.mkdir(exist_ok=True)
-            with archive.open(member) as stream, source.open("wb") as copy:
-                copy.writelines(budget.spend(chunks_of(stream), scratch))
-            found = _part(source, parted, form, judge, budget, within, inner=True)
-            named = judge(member.filename, {})
-            taken, left = taken + found.taken + named, left + found.left
-            name = f"member-{place:04d}{Path(member.filename).suffix}" if named else member.filename
-            with parted.open("rb") as content, out.open(zipfile.ZipInfo(name, _EPOCH), "w") as stream:
-                shutil.copyfileobj(content, stream)
-    return Parted(taken, left)
+            if member.flag_bits & _ENCRYPTED or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                parts.count_unseen(member.filename)
+                continue
+            with archive.open(member) as stream:
+                name = parts.add(member.filename, budget.spend(chunks_of(stream), scratch))
+            if name:
+                with parts.left.open("rb") as content, out.open(zipfile.ZipInfo(name, _EPOCH), "w") as stream:
+                    shutil.copyfileobj(content, stream)
+    return parts.done(path, target)
+
+
+def _part_tar(path: Path, target: Path, form: FileFormat | None, judge: Judge, budget: Budget, scratch: Path) -> Parted:
+    """What is no file with content goes where anything does: a copy has no use for links and devices."""
+    parts = _Parts(form, judge, budget, scratch)
+    with path.open("rb") as file, tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as out:
+        for member in tar_members(file, budget.origin, clutter=True):
+            if member.kind:
+                parts.taken += judge(f"{member.name} {member.link}", {})
+                continue
+            if name := parts.add(member.name, member.content):
+                entry = tarfile.TarInfo(name)
+                entry.size = parts.left.stat().st_size
+                with parts.left.open("rb") as content:
+                    out.addfile(entry, content)
+    return parts.done(path, target)
+
+
+@dataclass
+class _Parts:
+    """The members of an archive, each parted by itself. One whose name is judged to go has its place as its name."""
+
+    form: FileFormat | None
+    judge: Judge
+    budget: Budget
+    scratch: Path
+    taken: int = 0
+    kept: int = 0
+    unseen: int = 0
+    _place: int = 0
+
+    @property
+    def left(self) -> Path:
+        """What is left of the member that was added last."""
+        return self.scratch / "parted"
+
+    def add(self, name: str, content: Iterable[bytes]) -> str:
+        """What a member is called from now on; "" where nothing of it is kept."""
+        source, within = self.scratch / "member", self.scratch / "within"
+        within.mkdir(exist_ok=True)
+        with source.open("wb") as copy:
+            copy.writelines(content)
+        if self._is_read(name):
+            found = _part(source, self.left, self.form, self.judge, self.budget, within, inner=True)
+        elif (seen := _part_beside(source, self.left, self.judge, self.budget, within)) is not None:
+            found = seen
+        else:
+            self.count_unseen(name)
+            return ""
+        return self._counted(name, found)
+
+    def count_unseen(self, name: str) -> None:
+        """
+        Raises:
+            BadFile: it is a member that the feed reads.
+        """
+        self._place += 1
+        if self._is_read(name):
+            raise BadFile(self.budget.origin, Reason.UNSUPPORTED, "holds a member that cannot be read")
+        self.unseen += 1
+        self.taken += self.judge(name, {})
+
+    def _counted(self, name: str, found: Parted) -> str:
+        self._place += 1
+        named = self.judge(name, {})
+        self.taken, self.kept, self.unseen = (
+            self.taken + found.taken + named,
+            self.kept + found.left,
+            self.unseen + found.unseen,
+        )
+        return f"member-{self._place:04d}{PurePosixPath(name).suffix}" if named else name
+
+    def _is_read(self, name: str) -> bool:
+        patterns = self.form.members if self.form else ()
+        return is_named(PurePosixPath(name), patterns)
+
+    def done(self, path: Path, target: Path) -> Parted:
+        """Where nothing is taken out, the file is left as it is, with what nobody has seen."""
+        if not self.taken:
+            shutil.copyfile(path, target)
+        return Parted(self.taken, self.kept, self.unseen)
+
+
+def _part_beside(path: Path, target: Path, judge: Judge, budget: Budget, scratch: Path) -> Parted | None:
+    """A member that the feed does not read; None where nobody here can look into it."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if compression_of(head) is Compression.NONE and data_kind_of(head) is None and not _is_text(path):
+        return None
+    try:
+        return _part(path, target, None, judge, budget, scratch, inner=True)
+    except BadFile as e:
+        if e.reason is Reason.TOO_LARGE:
+            raise
+        return None
+
+
+def _is_text(path: Path) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as file:
+        if file.read(len(_PDF)) == _PDF:
+            return False
+        file.seek(0)
+        try:
+            return not any("\0" in decoder.decode(chunk) for chunk in chunks_of(file)) and not decoder.decode(b"", True)
+        except UnicodeDecodeError:
+            return False
 
 
 # -- text
@@ -221,20 +344,7 @@ def _json_records(lines: Iterable[str]) -> Iterator[_Written]:
         except json.JSONDecodeError:
             yield _Written(line, _NO_COLUMNS if line.strip() else None)
             continue
-        yield _Written(line, dict(_texts(value, "")))
-
-
-def _texts(value: Any, name: str) -> Iterator[tuple[str, str]]:
-    """The texts within a JSON value by the name of the member that each is in, the keys of members too."""
-    if isinstance(value, dict):
-        for key, each in value.items():
-            yield f"{key}?", key
-            yield from _texts(each, f"{name}.{key}" if name else key)
-    elif isinstance(value, list):
-        for number, each in enumerate(value):
-            yield from _texts(each, f"{name}[{number}]")
-    elif isinstance(value, str | int | float) and not isinstance(value, bool):
-        yield name, str(value)
+        yield _Written(line, dict(texts_of(value, "")))
 
 
 def _csv_records(lines: Iterable[str], form: FileFormat, origin: str) -> Iterator[_Written]:
@@ -347,7 +457,7 @@ def _part_json(path: Path, target: Path, form: FileFormat, judge: Judge, origin:
     if not isinstance(found, list):
         raise BadFile(origin, Reason.LAYOUT, "has no array of records where the feed says")
     before = len(found)
-    found[:] = [each for each in found if not judge(json.dumps(each, ensure_ascii=False), dict(_texts(each, "")))]
+    found[:] = [each for each in found if not judge(json.dumps(each, ensure_ascii=False), dict(texts_of(each, "")))]
     rest, blanked = _blanked(document, found, judge)
     target.write_bytes(json.dumps(rest, ensure_ascii=False).encode(form.encoding))
     return Parted(before - len(found) + blanked, len(found))

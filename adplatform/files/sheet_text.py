@@ -31,12 +31,12 @@ def _pieces(workbook: Workbook, fmt: FileFormat) -> Iterator[bytes]:
     width = 0 if fmt.has_header else _widest(workbook, sheet, cells)
     pieces, size, line = list[str](), 0, 1
     for row in _within(workbook.rows(sheet), cells):
-        text = _line(row, width)
-        if not width and _is_header(text, row, fmt):
+        text = line_of(row, width)
+        if not width and is_header(text, row, fmt):
             width = _width(row)
         elif not width or row.number <= fmt.skip_lines:
             # What stands above the header counts as lines, so a row of it must be one.
-            text = _line(Row(row.number, {n: value.replace("\n", " ") for n, value in row.cells.items()}), width)
+            text = line_of(Row(row.number, {n: value.replace("\n", " ") for n, value in row.cells.items()}), width)
         pieces += ["" if width == 1 else "\n" * (row.number - line), text]
         size, line = size + len(text), row.number + 1
         if size >= _PIECE:
@@ -45,14 +45,16 @@ def _pieces(workbook: Workbook, fmt: FileFormat) -> Iterator[bytes]:
     yield "".join(pieces).encode()
 
 
-def _line(row: Row, width: int) -> str:
+def line_of(row: Row, width: int) -> str:
+    """A row as a line of csv, with so many fields at least."""
     written = io.StringIO()
     values = [row.cells.get(column, "") for column in range(1, max(width, _width(row)) + 1)]
     csv.writer(written, lineterminator="\n").writerow(values)
     return written.getvalue()
 
 
-def _is_header(text: str, row: Row, fmt: FileFormat) -> bool:
+def is_header(text: str, row: Row, fmt: FileFormat) -> bool:
+    """Whether a row is the header, where none of those before it was."""
     if row.number <= fmt.skip_lines or (fmt.comment and text.startswith(fmt.comment)):
         return False
     starts = fmt.header.starts_with if isinstance(fmt.header, LineStart) else ("",)
@@ -70,11 +72,17 @@ def _width(row: Row) -> int:
 
 
 def _within(rows: Iterator[Row], cells: CellRange) -> Iterator[Row]:
-    """The rows that have a value within the range, with columns counted from its first."""
-    first, last = cells.first_column, cells.last_column or MOST_SHEET_COLUMNS
+    """The rows that have a value within the range, as far as they are."""
     for row in rows:
         if row.number > (cells.last_row or MOST_SHEET_ROWS):
             return
-        found = {column - first + 1: value for column, value in row.cells.items() if first <= column <= last}
-        if found and row.number >= cells.first_row:
-            yield Row(row.number, found)
+        if found := narrowed(row, cells):
+            yield found
+
+
+def narrowed(row: Row, cells: CellRange) -> Row | None:
+    """What of a row is within a range, with columns counted from its first; None where that has no value."""
+    first, last = cells.first_column, cells.last_column or MOST_SHEET_COLUMNS
+    found = {column - first + 1: value for column, value in row.cells.items() if first <= column <= last}
+    is_below = cells.first_row <= row.number <= (cells.last_row or MOST_SHEET_ROWS)
+    return Row(row.number, found) if found and is_below else None

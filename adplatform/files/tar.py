@@ -33,12 +33,12 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class TarMember:
-    """``kind`` says what it is where that is no file with content; "" for one."""
+    """``kind`` says what it is where that is no file with content; "" for one. ``link`` is what a link leads to."""
 
     name: str
-    size: int
     kind: str
     content: Iterator[bytes]
+    link: str = ""
 
 
 def is_tar(head: bytes) -> bool:
@@ -52,9 +52,9 @@ def is_tar(head: bytes) -> bool:
     return True
 
 
-def tar_members(file: IO[bytes], origin: str) -> Iterator[TarMember]:
-    """The members in the order of the archive, without folders and clutter. What is not read of one's content before
-    the next is asked for is passed over.
+def tar_members(file: IO[bytes], origin: str, *, clutter: bool = False) -> Iterator[TarMember]:
+    """The members in the order of the archive, without folders, and without ``clutter`` unless it is wanted. What is
+    not read of one's content before the next is asked for is passed over.
 
     Raises:
         BadFile: truncated, damaged, followed by other data, or with headers that nobody needs so long.
@@ -77,11 +77,13 @@ def tar_members(file: IO[bytes], origin: str) -> Iterator[TarMember]:
             continue
         said = {**whole, **special}
         special = {}
-        yield from _member(file, header, said, origin)
+        yield from _member(file, header, said, origin, clutter=clutter)
     _refuse(origin, Reason.TOO_LARGE, f"is a tar of more than {_MOST_HEADERS:,} members; ask for several")
 
 
-def _member(file: IO[bytes], header: tarfile.TarInfo, said: dict[str, str], origin: str) -> Iterator[TarMember]:
+def _member(
+    file: IO[bytes], header: tarfile.TarInfo, said: dict[str, str], origin: str, *, clutter: bool
+) -> Iterator[TarMember]:
     name, size = said.get("path", header.name), header.size
     if "size" in said:
         size = int(said["size"]) if said["size"].isascii() and said["size"].isdigit() else -1
@@ -95,9 +97,9 @@ def _member(file: IO[bytes], header: tarfile.TarInfo, said: dict[str, str], orig
         _refuse(origin, Reason.UNSAFE_ARCHIVE, f"holds a member with a name of more than {_LONGEST_NAME:,} characters")
     checked_name(name, origin)
     content = _content(file, size, origin)
-    if header.type != tarfile.DIRTYPE and not is_clutter(name):
+    if header.type != tarfile.DIRTYPE and not name.endswith("/") and (clutter or not is_clutter(name)):
         known = "" if header.type in _FILES else _KINDS.get(header.type, "a member of a kind that is not known here")
-        yield TarMember(name, size, "a sparse file" if sparse else known, content)
+        yield TarMember(name, "a sparse file" if sparse else known, content, said.get("linkpath", header.linkname))
     for _ in content:
         pass
     _exactly(file, -size % BLOCK, origin)

@@ -94,11 +94,15 @@ class Workbook:
         Raises:
             BadFile: damaged, or above a limit.
         """
-        if self._texts is None:
-            self._texts = list(self._shared_texts())
-        cells = _Cells(self, self._texts)
+        cells = _Cells(self, self.texts())
         for _ in self._parsed(sheet.part, cells.start, cells.end, cells.text):
             yield from cells.taken()
+
+    def texts(self) -> Sequence[str]:
+        """The shared texts, as they are written."""
+        if self._texts is None:
+            self._texts = list(self._shared_texts())
+        return self._texts
 
     def has_data(self, sheet: Sheet) -> bool:
         return any(True for _ in self.rows(sheet))
@@ -230,11 +234,16 @@ def as_number(text: str) -> str:
 def as_text(text: str) -> str:
     """A text with what it spells as ``_x000D_`` (ECMA-376 part 1, 22.9.2.19), and with line ends of one kind."""
 
-    def spelled(found: re.Match[str]) -> str:
+    def meant(found: re.Match[str]) -> str:
         character = chr(int(found[1], 16))
         return character if character.isprintable() or character in "\t\n\r" else found[0]
 
-    return _ESCAPED.sub(spelled, text).replace("\r\n", "\n").replace("\r", "\n")
+    return _ESCAPED.sub(meant, text).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def spelled(text: str) -> str:
+    """How a workbook spells a text so that :func:`as_text` gives it back."""
+    return _ESCAPED.sub(r"_x005F\g<0>", text)
 
 
 def _as_date(text: str, style: Style, from_1904: bool) -> str:

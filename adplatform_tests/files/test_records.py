@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.limits import Limits
 from adplatform.files.bad_file import BadFile
-from adplatform.files.records import Parted, part
+from adplatform.files.parted import Parted
+from adplatform.files.records import part
 
 CSV, NDJSON, JSON = FileFormat(), FileFormat(kind="ndjson"), FileFormat(kind="json")
 

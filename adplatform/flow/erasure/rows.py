@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from adplatform.contracts.column import DELIVERY_DATE
 from adplatform.contracts.types import DataType
-from adplatform.files.records import Judge, part
+from adplatform.files.parted import Judge
+from adplatform.files.records import part
 from adplatform.flow.clean import Transformed
 from adplatform.flow.delivery import Begun
 from adplatform.lake.audit import audit

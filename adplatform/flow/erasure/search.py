@@ -19,8 +19,9 @@ from adplatform.files.gpg_home import GpgHome, gpg_home
 from adplatform.files.gpg_status import SignaturePolicy
 from adplatform.files.keyring import fetch_keyring
 from adplatform.files.magic import HEAD, is_openpgp_head
+from adplatform.files.parted import Judge
 from adplatform.files.pgp import decrypt
-from adplatform.files.records import Judge, part
+from adplatform.files.records import part
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
 from adplatform.flow.version import identity_of, save
@@ -145,6 +146,10 @@ class Search:
         form = None if flow is None or flow.layout.is_marker(stored.key) else self._form(flow, stored)
         limits = flow.feed.limits if flow else DEFAULT
         parted = part(received, left, form, self.judge(flow), "an object", limits)
+        if parted.unseen and not parted.taken:
+            self.unreadable[stored] = (
+                f"{parted.unseen} parts of it, which no feed reads, are in no form that is known here"
+            )
         return Held(stored, flow, named, parted.taken, left)
 
     def _bytes(
