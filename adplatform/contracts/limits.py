@@ -12,7 +12,8 @@ class Limits(Strict):
 
     unpacked: Size = 256 << 30
     """What one delivered file may come to when it is decrypted and unpacked, all layers and members together, such as
-    ``64GB``. Of Parquet the values count as they are read: each for 16 bytes, and a text for its own beside."""
+    ``64GB``. Of Parquet and Avro the values count as they are read: each for 16 bytes, and a text for its own
+    beside."""
     ratio: float = Field(default=250, ge=1)
     """How many times its own size a delivered file may come to."""
     ratio_from: Size = 64 << 20

@@ -37,6 +37,8 @@ from adplatform_tests.flow.persons import (
     purchases,
 )
 from adplatform_tests.flow.rotations import day, make_club
+from adplatform_tests.support.tars import tarred
+from adplatform_tests.support.workbooks import workbook
 
 COLUMNS = {"members": "region, email_lake, email_meta, seen", "purchases": "dt, email_lake, amount"}
 
@@ -286,6 +288,30 @@ def test_what_nobody_can_read_is_said_and_stays(aws: Aws, tmp_path: Path) -> Non
     assert receipt.problems == ()
     [unreadable] = receipt.unreadable
     assert unreadable.endswith("part.csv: damaged")
+
+
+def test_a_person_goes_from_sheets_and_archives_and_what_nobody_has_seen_is_named(aws: Aws, tmp_path: Path) -> None:
+    sheets = {**PURCHASES, "name": "sheets", "format": {"kind": "xlsx"}}
+    packs = {**PURCHASES, "name": "packs", "format": {"kind": "ndjson", "members": "*.json"}}
+    club = make_club(aws, tmp_path / "home", [sheets, packs])
+    club.put("sheets", day(3), workbook(One=[["email", "amount"], [JANE, 1], ["eve@x.org", 2]]), "a.xlsx")
+    club.put("packs", day(3), tarred({"a.json": purchases((JANE, "3.00"), ("eve@x.org", "4.00")), "a.pdf": b"%PDF-"}))
+    club.put("packs", day(2), tarred({"a.json": purchases(("eve@x.org", "5.00")), "a.pdf": b"%PDF-"}))
+    club.process()
+
+    def amounts() -> list[list[Decimal]]:
+        tables = ("sheets", "packs")
+        return [[row[0] for row in club.query(f"select amount from {{{name}}} order by 1")] for name in tables]
+
+    assert amounts() == [[Decimal(1), Decimal(2)], [Decimal(3), Decimal(4), Decimal(5)]]
+    receipt = erase_jane(club)
+    assert receipt.problems == ()
+    [unread] = receipt.unreadable
+    assert f"dt={day(2)}" in unread
+    assert unread.endswith("holds what no feed reads, in no form that is known here (1)")
+    assert amounts() == [[Decimal(2)], [Decimal(4), Decimal(5)]]
+    assert places_of(club, jane(club)) == []
+    assert erase_jane(club).done == ()
 
 
 def test_a_file_that_is_not_recorded_yet_is_not_taken_for_one_of_nobody(aws: Aws, tmp_path: Path) -> None:

@@ -147,9 +147,7 @@ class Search:
         limits = flow.feed.limits if flow else DEFAULT
         parted = part(received, left, form, self.judge(flow), "an object", limits)
         if parted.unseen and not parted.taken:
-            self.unreadable[stored] = (
-                f"{parted.unseen} parts of it, which no feed reads, are in no form that is known here"
-            )
+            self.unreadable[stored] = f"holds what no feed reads, in no form that is known here ({parted.unseen})"
         return Held(stored, flow, named, parted.taken, left)
 
     def _bytes(
