@@ -9,6 +9,7 @@ import pytest
 
 from adplatform.contracts.model import Contract
 from adplatform.files.input_file import InputFile
+from adplatform.files.unpack import unpack
 from adplatform.transform import record_places
 from adplatform.transform.duckdb_engine import EngineLimits, transform
 from adplatform_tests.transform.outcome import quarantine_rows
@@ -54,6 +55,18 @@ def test_lines_that_are_skipped_count(tmp_path: Path) -> None:
     assert places(tmp_path, body, format={"skip_lines": 2}) == bad(0, 5)
     (tmp_path / "headless").mkdir()
     assert places(tmp_path / "headless", body[:14] + body[-8:], format={"skip_lines": 2, "header": False}) == bad(0, 4)
+
+
+def test_lines_that_are_left_out_count(tmp_path: Path) -> None:
+    body = b'Report\n\nid,note\n1,a\n# x,b\nx,"c\n# d"\n2,e,f\n# g\ny,h\nTotal,3\n'
+    (tmp_path / "delivered").write_bytes(body)
+    fmt = {"header": {"starts_with": "id"}, "comment": "#", "skip_footer": 1}
+    contract = Contract.model_validate({"columns": {"id": "int", "note": "string"}, "format": fmt})
+    files = unpack(tmp_path / "delivered", "file-0", contract.format, tmp_path, 0)
+    staged = transform(contract, files, date(2026, 3, 14), None, tmp_path / "work", EngineLimits("512MB"))
+    found = quarantine_rows([staged.quarantine] if staged.quarantine else [])
+    places = sorted((row["line"], row["reasons"]) for row in found)
+    assert places == [(6, ["bad_int:id"]), (8, ["column_count"]), (10, ["bad_int:id"])]
 
 
 def test_rows_are_placed_beside_records_that_cannot_be_split(tmp_path: Path) -> None:
