@@ -9,7 +9,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
+from adplatform.failures import listed
 from adplatform.files.bad_file import BadFile, Reason
+from adplatform.files.foreign import ERROR_MEMBERS
 
 MAX_ELEMENT = 64 << 20
 """Characters of one element, or of one member beside the records: what must fit in memory."""
@@ -17,6 +19,8 @@ MAX_ELEMENT = 64 << 20
 _NUMBER_TAIL = 2
 """Characters that may stand between the end of a number and more of it: the parser takes 1 from a window of ``1e+``."""
 
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z_-]*")
+"""Names that are certainly no values."""
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -44,8 +48,9 @@ def json_values(chunks: Iterable[str], records: str | None, origin: str, number:
 
 def _document(text: "_Text", records: str | None) -> Iterator[tuple[Any, str]]:
     yield from _elements(text, records.split(".") if records else [])
-    if text.peek():
-        text.refuse("is followed by something else")
+    if following := text.peek():
+        another = "; of objects one after another set format.kind: ndjson" if following == "{" else ""
+        text.refuse(f"is followed by something else{another}")
 
 
 def _elements(text: "_Text", path: list[str]) -> Iterator[tuple[Any, str]]:
@@ -53,7 +58,7 @@ def _elements(text: "_Text", path: list[str]) -> Iterator[tuple[Any, str]]:
         yield from _elements_of_member(text, path)
         return
     if text.peek() != "[":
-        text.refuse("expected an array: set records to the path of the array, or kind: ndjson", Reason.LAYOUT)
+        text.refuse(f"expected an array: {_in_place_of_array(text)}", Reason.LAYOUT)
     text.take("[")
     if text.peek() == "]":
         text.take("]")
@@ -62,6 +67,21 @@ def _elements(text: "_Text", path: list[str]) -> Iterator[tuple[Any, str]]:
         yield text.value()
         if text.take(",]") == "]":
             return
+
+
+def _in_place_of_array(text: "_Text") -> str:
+    """What to do with a document that is none."""
+    if text.peek() != "{":
+        return "set records to the path of the array, or kind: ndjson"
+    value, _ = text.value()
+    if text.peek() == "{":
+        return "one object stands after another; set format.kind: ndjson"
+    if told := [name for name in value if name.lower() in ERROR_MEMBERS]:
+        return f"it is one object with {listed(map(repr, told))}, as an error is; ask for the file again"
+    arrays = [name for name, each in value.items() if isinstance(each, list) and _PLAIN.fullmatch(name)]
+    if arrays:
+        return f"it is one object; set format.records to one of its arrays, which are {listed(arrays)}"
+    return "it is one object; set format.records to the path of the array, or kind: ndjson"
 
 
 def _elements_of_member(text: "_Text", path: list[str]) -> Iterator[tuple[Any, str]]:
@@ -84,7 +104,8 @@ def _elements_of_member(text: "_Text", path: list[str]) -> Iterator[tuple[Any, s
             yield from _elements(text, path[1:])
         separator = text.take(",}")
     if not found:
-        text.refuse(f"the object that ends here has no member {path[0]}, which records names", Reason.LAYOUT)
+        another = "; another object follows, as of format.kind: ndjson" if text.peek() == "{" else ""
+        text.refuse(f"the object that ends here has no member {path[0]}, which records names{another}", Reason.LAYOUT)
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -33,9 +33,11 @@ from adplatform.files.compression import (
     zip_members,
     zip_names,
 )
+from adplatform.files.foreign import instead_of_lines, page
 from adplatform.files.input_file import InputFile, LeftOut
 from adplatform.files.json_lines import json_lines
 from adplatform.files.left_out import begins_with_separator, without_left_out
+from adplatform.files.line_ends import SAMPLE, ends_with_returns, with_line_feeds
 from adplatform.files.magic import (
     HEAD,
     WORKBOOK,
@@ -49,7 +51,7 @@ from adplatform.files.magic import (
 from adplatform.files.members import Members
 from adplatform.files.parquet_size import check_parquet
 from adplatform.files.sheet_text import sheet_text
-from adplatform.files.tar import BLOCK, is_tar, tar_members
+from adplatform.files.tar import is_tar, tar_members
 from adplatform.files.text import decode, is_utf8, to_utf8
 
 _PARQUET = b"PAR1"
@@ -95,13 +97,13 @@ def _unpack(
     if size == 0:
         return ()
     with path.open("rb") as file:
-        start = file.read(BLOCK)
+        start = file.read(SAMPLE)
     head = start[:HEAD]
     _check_container(head, origin)
     outer = _declared(_outer(path, head, fmt, origin), fmt, origin)
     if outer is Compression.NONE and not is_tar(start):
-        _check_content(head, fmt, origin)
-        if _is_ready(head, fmt):
+        _check_content(start, fmt, origin)
+        if _is_ready(start, fmt):
             budget.check(size)
             _check_rows(path, fmt, origin, budget)
             return (InputFile(path, origin, ordinal),)
@@ -274,32 +276,32 @@ def _is_ready(head: bytes, fmt: FileFormat) -> bool:
         return True
     if fmt.kind not in ("csv", "ndjson") or not is_utf8(fmt.encoding) or head.startswith(codecs.BOM_UTF8):
         return False
-    return not fmt.leaves_out_lines and not begins_with_separator(head, fmt)
+    return not (fmt.leaves_out_lines or begins_with_separator(head, fmt) or ends_with_returns(head, fmt))
 
 
 def _converted(chunks: Iterator[bytes], fmt: FileFormat, origin: str) -> Iterator[bytes]:
-    start, content = _begun(chunks, BLOCK)
+    start, content = _begun(chunks, SAMPLE)
     if not start:
         return iter(())
     if is_tar(start):
         raise BadFile(origin, Reason.UNEXPECTED_COMPRESSION, "is a tar inside an archive; ask for one archive")
-    _check_inside(start[:HEAD], fmt, origin)
+    _check_inside(start, fmt, origin)
     if fmt.kind == "parquet":
         return content
     if fmt.kind == "json":
         return json_lines(decode(content, fmt.encoding, origin), fmt.records, origin)
     if is_utf8(fmt.encoding):
         first = next(content)
-        return itertools.chain([first.removeprefix(codecs.BOM_UTF8)], content)
-    return to_utf8(content, fmt.encoding, origin)
+        return with_line_feeds(itertools.chain([first.removeprefix(codecs.BOM_UTF8)], content), fmt)
+    return with_line_feeds(to_utf8(content, fmt.encoding, origin), fmt)
 
 
-def _check_inside(head: bytes, fmt: FileFormat, origin: str) -> None:
-    _check_container(head, origin)
-    again = compression_of(head)
+def _check_inside(sample: bytes, fmt: FileFormat, origin: str) -> None:
+    _check_container(sample[:HEAD], origin)
+    again = compression_of(sample)
     if again is not Compression.NONE:
         raise BadFile(origin, Reason.UNEXPECTED_COMPRESSION, f"is compressed twice ({again} inside); ask for one layer")
-    _check_content(head, fmt, origin)
+    _check_content(sample, fmt, origin)
 
 
 def _check_container(head: bytes, origin: str) -> None:
@@ -318,8 +320,16 @@ def _check_container(head: bytes, origin: str) -> None:
         )
 
 
-def _check_content(head: bytes, fmt: FileFormat, origin: str) -> None:
+def _check_content(sample: bytes, fmt: FileFormat, origin: str) -> None:
     """Refuses what is plainly something else than ``fmt`` says, with a better message than a parser would have."""
+    if instead := page(sample):
+        raise BadFile(
+            origin,
+            Reason.LAYOUT,
+            f"is {instead}, and the feed says kind: {fmt.kind}; see what the export or the link gives, and ask for the "
+            "file again",
+        )
+    head = sample[:HEAD]
     found = data_kind_of(head)
     if found is not None and found.lower() != fmt.kind:
         raise BadFile(
@@ -335,6 +345,8 @@ def _check_content(head: bytes, fmt: FileFormat, origin: str) -> None:
         raise BadFile(origin, Reason.ENCODING, "is UTF-16, but the feed says UTF-8; set encoding: utf-16")
     if b"\0" in head and not codecs.lookup(fmt.encoding).name.startswith(_WIDE):
         raise BadFile(origin, Reason.LAYOUT, f"is binary data, but the feed says {fmt.kind} in {fmt.encoding}")
+    if fmt.kind == "ndjson" and (instead := instead_of_lines(sample, whole=len(sample) < SAMPLE)):
+        raise BadFile(origin, Reason.LAYOUT, f"is {instead}")
 
 
 def _check_rows(path: Path, fmt: FileFormat, origin: str, budget: Budget) -> None:
