@@ -13,7 +13,8 @@ _CODE = re.compile(r"<(?:\w+:)?[Cc]ode>\s*([A-Z][A-Za-z]{2,40})\s*</")
 _ERROR = re.compile("error|fault|exception", re.IGNORECASE)
 _NOTICES = re.compile(
     r"no (?:data|records?|rows?|results?|content|activity|statistics)"
-    r"(?: (?:is |are |was |were )?(?:available|found|returned|to display))?|nothing found|not found|access denied|forbidden|unauthori[sz]ed|sign[ -]?in|log[ -]?in|expired"
+    r"(?: (?:is |are |was |were )?(?:available|found|returned|to display))?|nothing found|not found|access denied"
+    r"|forbidden|unauthori[sz]ed|sign[ -]?in|log[ -]?in|expired"
     r"|service unavailable|internal server error|bad gateway|gateway time-?out|too many requests|rate limit exceeded"
     r"|quota exceeded|permission denied|invalid token|an error (?:has )?occurred|moved permanently|maintenance",
     re.IGNORECASE,

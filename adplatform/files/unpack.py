@@ -51,7 +51,7 @@ from adplatform.files.magic import (
 from adplatform.files.members import Members
 from adplatform.files.parquet_size import check_parquet
 from adplatform.files.sheet_text import sheet_text
-from adplatform.files.tar import is_tar, tar_members
+from adplatform.files.tar import BLOCK, is_tar, tar_members
 from adplatform.files.text import decode, is_utf8, to_utf8
 
 _PARQUET = b"PAR1"
