@@ -35,9 +35,20 @@ class LocalQueue(models.Queue):
 
     @property
     def messages(self) -> list[models.Message]:
-        """Those that can be received. moto asks the time twice for each message of the queue."""
+        """Those that can be received. moto asks the time anew for each message, here and where it only counts them,
+        which it does for each that is sent."""
         now = unix_time_millis()
         return [each for each in self._messages if each.visible_at < now and each.delayed_until <= now]
+
+    @property
+    def approximate_number_of_messages_delayed(self) -> int:
+        now = unix_time_millis()
+        return len([each for each in self._messages if each.delayed_until > now])
+
+    @property
+    def approximate_number_of_messages_not_visible(self) -> int:
+        now = unix_time_millis()
+        return len([each for each in self._messages if each.visible_at >= now])
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_messages_lock"}
