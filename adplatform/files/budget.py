@@ -13,6 +13,7 @@ from adplatform.contracts.limits import Limits
 from adplatform.contracts.sizes import write_size
 from adplatform.failures import EnvironmentFailure
 from adplatform.files.bad_file import BadFile, Reason
+from adplatform.files.survey import Surveyor
 
 _BETWEEN_LOOKS = 64 << 20
 _SPARE = 256 << 20
@@ -75,16 +76,16 @@ class Budget:
                 "ratio",
             )
 
-    def lines(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """The same chunks of text, of which lines count as rows; ends of lines may be those of old Macs.
+    def lines(self, chunks: Iterable[bytes], surveyor: Surveyor) -> Iterator[bytes]:
+        """The same chunks of text, of which ``surveyor`` counts the lines, which are rows.
 
         Raises:
             BadFile: there are too many.
         """
-        feeds, returns, before = 0, 0, self.rows
+        before = self.rows
         for chunk in chunks:
-            feeds, returns = feeds + chunk.count(b"\n"), returns + chunk.count(b"\r")
-            self.add_rows(before + max(feeds, returns) - self.rows)
+            surveyor.take(chunk)
+            self.add_rows(before + surveyor.rows - self.rows)
             yield chunk
 
     def add_rows(self, more: int) -> None:

@@ -5,6 +5,9 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from adplatform.contracts.file_format import FileFormat
+from adplatform.files.survey import Survey, survey
+
 
 @dataclass
 class LeftOut:
@@ -51,6 +54,7 @@ class InputFile:
     ordinal: int
     left_out: LeftOut = field(default_factory=LeftOut, compare=False)
     skipped: int = 0
+    survey: Survey | None = field(default=None, compare=False)
 
     def delivered_line(self, line: int) -> int:
         """The number in the delivered file of a ``line`` of this one, both counted from 1."""
@@ -59,3 +63,8 @@ class InputFile:
     def delivered_at(self, line: int, position: int) -> int:
         """Where in the delivered text a byte of that ``line`` stands; its ``position`` here, both counted from 0."""
         return position + self.left_out.before(line)[1]
+
+
+def surveyed(file: InputFile, fmt: FileFormat) -> Survey:
+    """The survey of a file of text, which is read if nobody has surveyed it yet."""
+    return file.survey or survey(file.path, fmt)

@@ -98,15 +98,6 @@ def longest_record(path: Path, dialect: Dialect, most: int) -> int | None:
     return None
 
 
-def lines_in(path: Path) -> int:
-    """How many lines a file has, the last one with or without an end."""
-    lines, last = 0, b"\n"
-    with path.open("rb") as stream:
-        for chunk in iter(lambda: stream.read(1 << 20), b""):
-            lines, last = lines + chunk.count(b"\n"), chunk[-1:]
-    return lines + (last != b"\n")
-
-
 def empty_lines(path: Path, start: int) -> int:
     """How many of the lines behind ``start`` bytes hold nothing."""
     with path.open("rb") as stream:

@@ -51,6 +51,7 @@ from adplatform.files.magic import (
 from adplatform.files.members import Members
 from adplatform.files.parquet_size import check_parquet
 from adplatform.files.sheet_text import sheet_text
+from adplatform.files.survey import Survey, Surveyor
 from adplatform.files.tar import BLOCK, is_tar, tar_members
 from adplatform.files.text import decode, is_utf8, to_utf8
 
@@ -105,25 +106,25 @@ def _unpack(
         _check_content(start, fmt, origin)
         if _is_ready(start, fmt):
             budget.check(size)
-            _check_rows(path, fmt, origin, budget)
-            return (InputFile(path, origin, ordinal),)
-    written: list[tuple[Path, str, LeftOut]] = []
+            return (InputFile(path, origin, ordinal, survey=_surveyed(path, fmt, origin, budget)),)
+    written: list[tuple[Path, str, LeftOut, Survey | None]] = []
     members: Members | None = None
     for content in _contents(path, origin, outer, fmt, budget, scratch):
         target = scratch / f"{ordinal + len(written):06d}{_SUFFIXES[fmt.prepared]}"
         members = content.members
-        left_out = LeftOut()
-        if _write_content(content, fmt, target, budget, scratch, left_out) or left_out.rows:
-            written.append((target, content.origin, left_out))
+        left_out, surveyor = LeftOut(), Surveyor(fmt)
+        if _write_content(content, fmt, target, budget, scratch, left_out, surveyor) or left_out.rows:
+            found = None if fmt.prepared == "parquet" else surveyor.found
+            written.append((target, content.origin, left_out, found))
         else:
             target.unlink(missing_ok=True)
-    for target, member_origin, _ in written if fmt.kind == "parquet" else ():
+    for target, member_origin, *_ in written if fmt.kind == "parquet" else ():
         _check_parquet(target, member_origin)
         check_parquet(target, member_origin, budget, alone=len(written) == 1)
     skipped = members.skipped if members else 0
     return tuple(
-        InputFile(source.replace(work / source.name), member_origin, ordinal + i, left_out, skipped)
-        for i, (source, member_origin, left_out) in enumerate(written)
+        InputFile(source.replace(work / source.name), member_origin, ordinal + i, left_out, skipped, found)
+        for i, (source, member_origin, left_out, found) in enumerate(written)
     )
 
 
@@ -158,9 +159,16 @@ class _Content:
 
 
 def _write_content(
-    content: _Content, fmt: FileFormat, target: Path, budget: Budget, scratch: Path, left_out: LeftOut
+    content: _Content,
+    fmt: FileFormat,
+    target: Path,
+    budget: Budget,
+    scratch: Path,
+    left_out: LeftOut,
+    surveyor: Surveyor,
 ) -> int:
-    """The bytes written for the engines to read; ``left_out`` learns of lines that are not."""
+    """The bytes written for the engines to read; ``left_out`` learns of lines that are not, ``surveyor`` of the others
+    of text."""
     origin = content.origin
     match fmt.kind:
         case "xlsx":
@@ -169,8 +177,8 @@ def _write_content(
                 packed.unlink()
                 return 0
             _require_workbook(packed, origin)
-            text = budget.lines(sheet_text(packed, fmt, origin, budget, scratch))
-            size = _write(without_left_out(text, fmt, origin, left_out), target)
+            text = sheet_text(packed, fmt, origin, budget, scratch)
+            size = _write(_kept_text(text, fmt, origin, budget, left_out, surveyor), target)
             if content.plain is None:
                 packed.unlink()
             return size
@@ -184,8 +192,17 @@ def _write_content(
         case "parquet":
             return _write(_converted(content.chunks, fmt, origin), target)
         case _:
-            text = budget.lines(_converted(content.chunks, fmt, origin))
-            return _write(without_left_out(text, fmt, origin, left_out), target)
+            text = _converted(content.chunks, fmt, origin)
+            return _write(_kept_text(text, fmt, origin, budget, left_out, surveyor), target)
+
+
+def _kept_text(
+    text: Iterable[bytes], fmt: FileFormat, origin: str, budget: Budget, left_out: LeftOut, surveyor: Surveyor
+) -> Iterator[bytes]:
+    if fmt.leaves_out_lines:
+        delivered = budget.lines(text, Surveyor(fmt))
+        return surveyor.over(without_left_out(delivered, fmt, origin, left_out))
+    return budget.lines(without_left_out(text, fmt, origin, left_out), surveyor)
 
 
 def _require_workbook(path: Path, origin: str) -> None:
@@ -349,14 +366,16 @@ def _check_content(sample: bytes, fmt: FileFormat, origin: str) -> None:
         raise BadFile(origin, Reason.LAYOUT, f"is {instead}")
 
 
-def _check_rows(path: Path, fmt: FileFormat, origin: str, budget: Budget) -> None:
-    """Of a file that is left where it is. Text has no more lines than bytes, so most need not be counted."""
+def _surveyed(path: Path, fmt: FileFormat, origin: str, budget: Budget) -> Survey | None:
+    """Of a file that is left where it is."""
     if fmt.kind == "parquet":
         _check_parquet(path, origin)
         check_parquet(path, origin, budget)
-    elif path.stat().st_size > budget.limits.rows:
-        with path.open("rb") as file:
-            deque(budget.lines(chunks_of(file)), maxlen=0)
+        return None
+    surveyor = Surveyor(fmt)
+    with path.open("rb") as file:
+        deque(budget.lines(chunks_of(file), surveyor), maxlen=0)
+    return surveyor.found
 
 
 def _check_parquet(path: Path, origin: str) -> None:

@@ -16,7 +16,7 @@ from adplatform.contracts.column import DELIVERY_DATE
 from adplatform.contracts.model import Contract
 from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile, Reason
-from adplatform.files.input_file import InputFile
+from adplatform.files.input_file import InputFile, surveyed
 from adplatform.platform.heeding import heeding
 from adplatform.platform.late import Late
 from adplatform.privacy import duckdb as privacy
@@ -100,6 +100,8 @@ def transform(
         raise PermanentFailure(
             "two files of the delivery share an ordinal or an origin, so rows could not be told apart"
         )
+    if contract.format.prepared != "parquet":
+        files = [replace(file, survey=surveyed(file, contract.format)) for file in files]
     refuse_long_records(contract, files)
     with _connect(files, work, limits) as con:
         if kinds := {pii.kind for _, pii in contract.pii_columns()}:

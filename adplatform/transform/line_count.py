@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adplatform.contracts.model import Contract
-from adplatform.files.input_file import InputFile
-from adplatform.files.record_lines import Dialect, empty_lines, lines_in, longest_record
+from adplatform.files.input_file import InputFile, surveyed
+from adplatform.files.record_lines import Dialect, empty_lines, longest_record
 from adplatform.transform.layouts import first_record
 from adplatform.transform.rejects import SWALLOWED, UNTERMINATED, Reject, too_many_lines
 from adplatform.transform.rules import identifier
@@ -44,7 +44,7 @@ def count_lines(
         return Lines()
     rows = dict(con.execute("select _file, count(*) from validated group by _file").fetchall())
     aside = Counter(reject.file for reject in rejects)
-    left = {f.ordinal: lines_in(f.path) - rows.get(f.ordinal, 0) - aside[f.ordinal] for f in files}
+    left = {f.ordinal: surveyed(f, fmt).lines - rows.get(f.ordinal, 0) - aside[f.ordinal] for f in files}
     suspects = [file for file in files if left[file.ordinal] > fmt.skip_lines + fmt.has_header]
     within = _within_values(con, contract, suspects) if suspects else {}
     for file in suspects:
@@ -66,7 +66,8 @@ def _within_values(
 ) -> dict[int, tuple[int, int]]:
     """Line ends within values: of each file that has any all of them, and those of the row with the most."""
     texts = [identifier(c.name) for c in contract.read_columns if c.data_type.name == "string"]
-    in_texts = " + ".join(f"coalesce(strlen({t}) - strlen(replace({t}, chr(10), '')), 0)" for t in texts) or "0"
+    # To look for one costs little; few values have any.
+    in_texts = " + ".join(f"case when contains({t}, chr(10)) then {_line_ends(t)} else 0 end" for t in texts) or "0"
     # In JSON a line end is two characters, and a backslash that is not one is doubled.
     plain = r"replace(_fields, '\\', '')"
     in_fields = rf"(strlen({plain}) - strlen(replace({plain}, '\n', ''))) // 2"
@@ -76,6 +77,10 @@ def _within_values(
         f" where _file in ({', '.join(str(f.ordinal) for f in files)}) group by _file having sum(breaks) > 0"
     ).fetchall()
     return {file: (breaks, most) for file, breaks, most in found}
+
+
+def _line_ends(text: str) -> str:
+    return f"strlen({text}) - strlen(replace({text}, chr(10), ''))"
 
 
 def _of_no_record(file: InputFile, contract: Contract) -> int:

@@ -3,23 +3,19 @@ copy of them for every column that nobody declared.
 
 DuckDB 2.0 reads in buffers of 32 MB. A line that does not fit into one is left out without a word, quotes that stay
 open for as long keep it from ending, and a row of 100,000 columns too many is 100,000 rows of errors with the text of
-the row in each. Nearly all files are looked at only for whether they could hold such a record, which costs little more
-than reading them does.
+the row in each. Nearly all files are known from their survey to hold no such record.
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from adplatform.contracts.file_format import LONGEST_RECORD
 from adplatform.contracts.model import Contract
 from adplatform.files.bad_file import BadFile, Reason
-from adplatform.files.input_file import InputFile
+from adplatform.files.input_file import InputFile, surveyed
 from adplatform.files.record_lines import Dialect, delimiters, pieces
 
 MOST_UNDECLARED = 1_000
 """Columns that a record, a header or all JSON documents of a file may have beyond those that are declared."""
-_CHUNK = 2 << 10
-_WINDOW = 4 << 20
 
 
 def refuse_long_records(contract: Contract, files: Iterable[InputFile]) -> None:
@@ -32,34 +28,8 @@ def refuse_long_records(contract: Contract, files: Iterable[InputFile]) -> None:
     dialect = Dialect.of(contract.format)
     most = len(contract.read_columns) + MOST_UNDECLARED
     for file in files:
-        if _is_suspect(file.path, dialect):
+        if surveyed(file, contract.format).suspect:
             _require_short(file, dialect, most)
-
-
-def _is_suspect(path: Path, dialect: Dialect) -> bool:
-    return _has_long_line(path) or (bool(dialect.quote) and _has_long_quotes(path, dialect))
-
-
-def _has_long_line(path: Path) -> bool:
-    """Whether a line might have more bytes than a chunk; one with twice as many always shows."""
-    with path.open("rb") as stream:
-        while len(chunk := stream.read(_CHUNK)) == _CHUNK:
-            if b"\n" not in chunk:
-                return True
-    return False
-
-
-def _has_long_quotes(path: Path, dialect: Dialect) -> bool:
-    """Whether quotes might stay open over a window; those that do over two always show."""
-    opened = False
-    with path.open("rb") as stream:
-        while len(window := stream.read(_WINDOW)) == _WINDOW:
-            # What precedes a quote at the edge is in another window.
-            closing = any(each[0] == dialect.quote for each in dialect.quotes.finditer(window.strip(dialect.quote)))
-            if opened and not closing:
-                return True
-            opened = opened or closing
-    return False
 
 
 def _require_short(file: InputFile, dialect: Dialect, most: int) -> None:
