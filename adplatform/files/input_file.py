@@ -47,6 +47,7 @@ class InputFile:
     ``#<place>`` for a member of an archive. The table and the quarantine keep it.
     ``ordinal`` orders the files of a delivery by arrival: of two equal rows the one in the higher ordinal wins.
     ``skipped`` is how many members of its archive are not read, because the feed's ``members`` names others.
+    ``survey`` is of text that was surveyed on its way to the disk.
     """
 
     path: Path

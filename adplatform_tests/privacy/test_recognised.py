@@ -1,7 +1,7 @@
 """Which texts of undeclared columns are taken for e-mail addresses and phone numbers, and which are not."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import duckdb
 import pytest
@@ -94,13 +94,12 @@ def test_what_a_column_is_called_decides_where_writing_does_not(column: str, tex
     assert judged([text], is_like_phone("v", column)) == {text: is_one}
 
 
-@pytest.mark.parametrize("holds", [holds_email, holds_phone])
-def test_texts_that_cannot_hold_any_are_not_searched(holds: Callable[[str], str]) -> None:
+def test_texts_that_cannot_hold_an_address_are_not_searched() -> None:
     count = "select count(*) filter ({}) from (select 'group of campaign ' || range as v from range(300_000))"
     with duckdb.connect(config={"threads": 1}) as con:
         began = time.process_time()
         con.execute(count.format("regexp_matches(v, '[^a-z0-9 ]')")).fetchall()
         searched = time.process_time()
-        assert con.execute(count.format(holds("v"))).fetchall() == [(0,)]
+        assert con.execute(count.format(holds_email("v"))).fetchall() == [(0,)]
         # Of one thread, and ten times as much when each is searched.
         assert time.process_time() - searched < 4 * (searched - began)
