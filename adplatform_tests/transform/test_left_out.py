@@ -173,6 +173,17 @@ def test_line_numbers_are_those_of_the_file_as_it_was_delivered(tmp_path: Path) 
     assert (6, ["column_count"]) in [(row["line"], row["reasons"]) for row in found]
 
 
+def test_rows_that_end_early_are_padded_beside_lines_that_are_left_out(tmp_path: Path) -> None:
+    declared = {"columns": {"a": "int", "b": "string"}, "format": {"comment": "#", "ragged_rows": "pad"}}
+    content = b"# a\na,b\n# b\n# c\n1\n2,x,y\n# d\n3\nx,4\n"
+    staged = read(tmp_path, declared, content)
+    assert values(staged, "a", "b") == [(1, None), (3, None)]
+    assert staged.counts == (FileCount(ORIGIN, 8, 2, 0, 2, 4),)
+    found = quarantine_rows([staged.quarantine] if staged.quarantine else [])
+    places = {(row["line"], row["byte_position"], row["raw"]) for row in found}
+    assert places == {(6, content.index(b"2,x"), "2,x,y"), (9, None, None)}
+
+
 @pytest.mark.parametrize(
     ("settings", "content", "line"),
     [
