@@ -2,6 +2,7 @@
 
 import io
 import random
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.model import Contract
 from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile
+from adplatform.files.unpack import unpack
+from adplatform.transform.duckdb_engine import transform
 from adplatform.transform.values import Staged
 from adplatform_tests.transform.outcome import counted, quarantine_rows
-from adplatform_tests.transform.test_duckdb_engine import contract, rejects, rows, run
+from adplatform_tests.transform.test_duckdb_engine import LIMITS, contract, rejects, rows, run
 
 COST: dict[str, Any] = {
     "day": {"type": "date", "required": True, "field": ["Day", "Date"]},
@@ -159,6 +163,22 @@ def test_rows_that_end_early_are_padded_on_request(tmp_path: Path) -> None:
         ("8", None, None),
     ]
     assert rejects(staged) == [(9, content.index(b"5,x"), ["column_count"], "5,x,y,z")]
+
+
+def test_places_of_padded_rows_are_those_of_the_delivered_file(tmp_path: Path) -> None:
+    content = b"# a\nid,name,more\n1\n# b\n2,x,y,z\nq,x\n# c\n3,x,y,z\n"
+    form = FileFormat(comment="#", ragged_rows="pad")
+    (tmp_path / "file").write_bytes(content)
+    (tmp_path / "unpacked").mkdir()
+    files = unpack(tmp_path / "file", "s3://raw/0", form, tmp_path / "unpacked", 0)
+    feed = contract(TWO_MORE, format=form.model_dump())
+    staged = transform(feed, files, date(2026, 3, 14), None, tmp_path / "work", LIMITS)
+    assert rows(staged, "id", "name", "more") == [(1, None, None)]
+    assert sorted(rejects(staged), key=lambda reject: reject[0]) == [
+        (5, content.index(b"2,x"), ["column_count"], "2,x,y,z"),
+        (6, None, ["bad_bigint:id"], None),
+        (8, content.index(b"3,x"), ["column_count"], "3,x,y,z"),
+    ]
 
 
 def test_rows_that_end_early_are_quarantined_otherwise(tmp_path: Path) -> None:
