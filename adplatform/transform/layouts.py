@@ -19,6 +19,7 @@ from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.delimited import records
 from adplatform.files.input_file import InputFile
 from adplatform.transform.compile import INTERNAL_COLUMNS, stored_names
+from adplatform.transform.header_advice import advice
 from adplatform.transform.long_records import MOST_UNDECLARED
 from adplatform.transform.values import RefusedFile
 
@@ -242,7 +243,8 @@ def _missing(contract: Contract, names: _Names, file: InputFile, header: tuple[s
                 "apart by upper and lower case; have it written as declared, declare it as the files write it (field), "
                 "or set header_match: loose",
             )
-    _require_missing_allowed(contract, file, missing, found)
+    known = [name for written in found.values() for name in written]
+    _require_missing_allowed(contract, file, missing, header, known)
     declared = [column.name for column in contract.read_columns if column.name in found]
     if contract.format.header_order == "strict" and list(found) != declared:
         raise BadFile(file.origin, Reason.LAYOUT, "columns are not in the declared order, and header_order is strict")
@@ -250,13 +252,15 @@ def _missing(contract: Contract, names: _Names, file: InputFile, header: tuple[s
 
 
 def _require_missing_allowed(
-    contract: Contract, file: InputFile, missing: Sequence[Column], found: Collection[str]
+    contract: Contract, file: InputFile, missing: Sequence[Column], header: Sequence[str], known: Collection[str]
 ) -> None:
+    """``known`` are the names of the header that are declared."""
     if not missing or contract.schema_policy == "quarantine":
         return
-    # What was found is not reported: without a header it is the first row, which may hold personal data.
-    if contract.schema_policy == "freeze" or not found:
-        raise BadFile(file.origin, Reason.LAYOUT, _without(contract, missing))
+    if contract.schema_policy == "freeze" or not known:
+        names = [column.field_names for column in missing]
+        said = advice(file, contract.format, names, header, known)
+        raise BadFile(file.origin, Reason.LAYOUT, f"{_without(contract, missing)}{said}")
     if needed := [column for column in missing if column.name in contract.indispensable]:
         why = "schema_policy: evolve goes on without others, but not without what is required or named by key, "
         why += "latest_by or country_column"
