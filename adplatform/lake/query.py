@@ -1,5 +1,6 @@
 """Reading clean tables on this machine through the catalog, as any reader does: Glue locations, then Parquet files."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,11 +14,16 @@ import pyarrow.dataset as ds
 from pyarrow.fs import FileSelector, FileSystem, S3FileSystem
 
 from adplatform.contracts.types import parse_type
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, TransientFailure, clipped
 from adplatform.lake.catalog import is_iceberg
 from adplatform.lake.parquet import arrow_type
 from adplatform.lake.views import VIEW, statement_of
 from adplatform.platform.aws import Aws
+
+_CONNECT, _REQUEST = 5, 15
+"""Seconds that S3 may take until it takes a connection, and without a byte of an answer; it is asked three times."""
+_OF_S3 = re.compile("AWS Error|curlCode|IOError|HTTP status")
+_SHOWN = 500
 
 
 @dataclass(frozen=True)
@@ -114,10 +120,11 @@ def run_query(
 
     Raises:
         PermanentFailure: DuckDB does not understand the query or refuses it, or cannot read a view that it names.
+        TransientFailure: S3 or a file is not there, or S3 does not answer in time.
     """
     s3 = _filesystem(aws)
     named = _named(glue, database_prefix, sql)
-    with _closed_off(memory_limit) as con:
+    with _answered(), _closed_off(memory_limit) as con:
         for table in named.tables:
             name = f"{table.database}__{table.name}"
             con.register(name, _iceberg(aws, glue, s3, table) if table.iceberg else dataset(s3, table))
@@ -142,7 +149,26 @@ def run_query(
                 "and neither read nor write anything else. To keep a result, redirect the output"
             ) from e
         except duckdb.Error as e:
+            if _OF_S3.search(str(e)):
+                raise _unanswered(e) from e
             raise PermanentFailure(f"the query failed: {str(e).splitlines()[0]}") from e
+
+
+@contextmanager
+def _answered() -> Iterator[None]:
+    """Files are listed and read by pyarrow, which says of everything that S3 does not give that it is an OSError."""
+    try:
+        yield
+    except OSError as e:
+        raise _unanswered(e) from e
+
+
+def _unanswered(error: Exception) -> TransientFailure:
+    said = clipped(str(error).splitlines()[0], _SHOWN)
+    return TransientFailure(
+        f"the query failed: S3 does not give a file of a table, or not in time: {said}; see that the endpoint "
+        "(AWS_ENDPOINT_URL, or AWS itself) is there and ask again"
+    )
 
 
 @contextmanager
@@ -202,7 +228,7 @@ def _filesystem(aws: Aws) -> FileSystem:
     """pyarrow ignores AWS_ENDPOINT_URL, so it must be told; otherwise it would go to the real S3."""
     key = aws.key
     if aws.endpoint_url is None or key is None:
-        return S3FileSystem(region=aws.region)
+        return S3FileSystem(region=aws.region, connect_timeout=_CONNECT, request_timeout=_REQUEST)
     at = urlsplit(aws.endpoint_url)
     return S3FileSystem(
         access_key=key.id,
@@ -210,4 +236,6 @@ def _filesystem(aws: Aws) -> FileSystem:
         region=aws.region,
         scheme=at.scheme,
         endpoint_override=at.netloc,
+        connect_timeout=_CONNECT,
+        request_timeout=_REQUEST,
     )

@@ -1,11 +1,13 @@
 """A query on this machine gets the catalog's tables, and nothing else of the machine."""
 
+import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from adplatform.failures import PermanentFailure
+from adplatform.failures import PermanentFailure, TransientFailure
 from adplatform.lake.lake import Lake
 from adplatform.lake.publish import publish
 from adplatform.lake.query import run_query
@@ -13,6 +15,7 @@ from adplatform.lake.table import TableSpec
 from adplatform.platform.aws import Aws
 from adplatform_tests.lake.support import contract, source_name, spec_of, staged
 from adplatform_tests.lake.test_scopes import DAY
+from adplatform_tests.support.proxy import Answer, Exchange, proxied
 
 SECRET = "a line of a file that is nobody's table"
 REACHING_OUT = [
@@ -109,3 +112,45 @@ def test_a_query_stays_within_its_memory_and_leaves_no_file(
     sql = f"select count(distinct i::varchar || repeat('x', 60)) from {table.qualified}, range(400_000) as r(i)"
     assert run_query(aws, lake.catalog.glue, table.database, sql, 1, "48MB")[1] == [(400_000,)]
     assert not list(here.iterdir())
+
+
+@contextmanager
+def silent() -> Iterator[str]:
+    """An endpoint that takes connections and never answers."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@contextmanager
+def gone() -> Iterator[str]:
+    with silent() as endpoint:
+        pass
+    yield endpoint
+
+
+@contextmanager
+def lists_only(endpoint: str) -> Iterator[str]:
+    """One whose objects cannot be had although it lists them."""
+
+    def serve(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        is_object = exchange.command == "GET" and ".parquet" in exchange.path.partition("?")[0]
+        exchange.reply(Answer(404, (), b"", 0) if is_object else answer)
+
+    with proxied(endpoint, serve) as before:
+        yield before
+
+
+@pytest.mark.parametrize("broken", ["silent", "gone", "lists_only"])
+def test_an_endpoint_that_does_not_answer_is_told_in_one_line(
+    aws: Aws, lake: Lake, table: TableSpec, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    monkeypatch.setattr("adplatform.lake.query._REQUEST", 1)
+    endpoints = {"silent": silent, "gone": gone, "lists_only": lambda: lists_only(str(aws.endpoint_url))}
+    with endpoints[broken]() as endpoint, pytest.raises(TransientFailure) as failure:
+        run_query(Aws(aws.region, endpoint), lake.catalog.glue, table.database, f"from {table.qualified}", 10)
+    assert str(failure.value).startswith("the query failed: S3 does not give a file of a table, or not in time: ")
+    assert "AWS_ENDPOINT_URL" in str(failure.value)
+    assert "\n" not in str(failure.value)
