@@ -1,27 +1,23 @@
 """Commands that bring files in and move deliveries on."""
 
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.table import Table
 from rich.text import Text
 
 from adplatform.cli.context import connect, console, errors, parse_day, say_if_paused
 from adplatform.engines.crawls import crawl_names, failed_crawls
 from adplatform.engines.pattern import EngineFiles
 from adplatform.failures import PermanentFailure
-from adplatform.flow.clean import try_file
 from adplatform.flow.decisions import try_again
 from adplatform.flow.pattern import Failed, Pattern, find_feed, require_known
 from adplatform.flow.provision import open_settler, provision
 from adplatform.flow.services import Services
 from adplatform.flow.settling import BUSY
 from adplatform.patterns import declared_patterns
-from adplatform.platform.settings import read_settings
 from adplatform.resources.provisioning import provision_patterns
 from adplatform.resources.simulated_host import put_file
 from adplatform.sftp.places import remote_path
@@ -75,25 +71,6 @@ def push(
                 Callback=lambda sent, task=task: progress.advance(task, sent),
             )
             console.print(f"pushed s3://{bucket}/{key}", highlight=False, soft_wrap=True)
-
-
-def check_file(feed: FeedName, file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)]) -> None:
-    """Try a decrypted file against a feed's contract, on this machine, without any service."""
-    _, flow = find_feed(declared_patterns(read_settings()), feed)
-    with tempfile.TemporaryDirectory() as work:
-        staged = try_file(flow, file, Path(work))
-    table = Table("rows", "count")
-    for label, count in (("in", staged.rows_in), ("clean", staged.clean), ("superseded", staged.superseded)):
-        table.add_row(label, str(count))
-    if staged.left_out:
-        table.add_row("left out on purpose", str(staged.left_out))
-    for reason, count in staged.reasons.items():
-        table.add_row(f"quarantined: {reason}", str(count))
-    console.print(table)
-    for withheld in staged.withheld:
-        console.print(str(withheld), highlight=False, soft_wrap=True, markup=False)
-    if staged.quarantined:
-        raise typer.Exit(1)
 
 
 def process(

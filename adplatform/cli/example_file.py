@@ -12,8 +12,8 @@ from typing import Any
 from adplatform.contracts.column import Column
 from adplatform.contracts.file_format import FileFormat, LineStart
 from adplatform.contracts.pii import PiiKind
+from adplatform.drafting.trial import try_contract
 from adplatform.failures import PermanentFailure
-from adplatform.flow.clean import try_file
 from adplatform.flow.source import FeedFlow
 
 _PERSONAL = {
@@ -47,10 +47,10 @@ def _is_taken(flow: FeedFlow, text: str) -> bool:
         file = Path(work, "example")
         file.write_bytes(text.encode(flow.feed.format.encoding))
         try:
-            staged = try_file(flow, file, Path(work))
+            trial = try_contract(flow.feed.contract, file, Path(work), flow.feed.limits)
         except PermanentFailure:
             return False
-    return staged.clean == 1
+    return trial.staged.clean == 1
 
 
 def _written(form: FileFormat, values: dict[str, str]) -> str:

@@ -19,6 +19,8 @@ def text(value: str) -> str:
     if _UNPRINTABLE.search(value):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return '"' + _UNPRINTABLE.sub(lambda found: f"\\U{ord(found[0]):08x}", escaped) + '"'
+    if "'" in value and not set(value) & {'"', "\\"}:
+        return f'"{value}"'
     return "'" + value.replace("'", "''") + "'"
 
 

@@ -1,7 +1,6 @@
 """The clean step: prepared files become staged Parquet, are audited, and only then become visible."""
 
 import logging
-import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -37,7 +36,6 @@ from adplatform.ledger.publications import FileOutcome, Outcome, Publication, Re
 from adplatform.platform.at_once import at_once
 from adplatform.platform.aws_errors import aws_failures
 from adplatform.platform.settings import Settings
-from adplatform.privacy.keys import HashKey
 from adplatform.transform.duckdb_engine import EngineLimits, transform
 from adplatform.transform.rejects import SWALLOWED
 from adplatform.transform.values import FileCount, OutputColumn, Staged
@@ -225,17 +223,6 @@ def without_bounds(transformed: Transformed) -> Transformed:
     within them is no fault of it."""
     findings = tuple(replace(f, blocking=False) if f.name == BOUNDS else f for f in transformed.findings)
     return replace(transformed, findings=findings)
-
-
-def try_file(flow: FeedFlow, file: Path, work: Path) -> Staged:
-    """What would become of one decrypted file. Personal columns are hashed with a key that is thrown away.
-
-    Raises:
-        PermanentFailure: the file would be refused.
-    """
-    inputs = unpack(file, str(file), flow.feed.contract.format, work, 0, flow.feed.limits)
-    key = HashKey("trial", os.urandom(32))
-    return transform(flow.feed.contract, inputs, date.today(), key, work / "transform", EngineLimits())  # noqa: DTZ011
 
 
 def publish_version(

@@ -116,8 +116,13 @@ def read_rows(
         with aws_failures(f"s3://{store.zones.raw_bucket}/{key}"):
             store.download(store.zones.raw_bucket, key, path)
         end = None if limit is None else offset + limit
-        for row in islice(_rows(path), offset, end):
-            yield row if reveal else _masked(row, contract)
+        yield from islice(stored_rows(path, contract, reveal=reveal), offset, end)
+
+
+def stored_rows(path: Path, contract: Contract, *, reveal: bool = False) -> Iterator[QuarantinedRow]:
+    """The rows of a file that a transform wrote, masked as by :func:`read_rows`."""
+    for row in _rows(path):
+        yield row if reveal else _masked(row, contract)
 
 
 def export(rows: Iterable[QuarantinedRow], form: Literal["csv", "ndjson"], out: TextIO) -> int:

@@ -93,6 +93,20 @@ def test_a_partner_is_added_by_scaffolding_alone(project: Path) -> None:
     assert tried.returncode == 0, tried.stdout + tried.stderr
 
 
+def test_a_partner_is_added_from_a_sample_and_tried_on_other_files(project: Path) -> None:
+    members = project / "members.csv"
+    rows = "".join(f"{n};0{n % 9 + 1}.01.2026;m{n}@example.com;1.234,50\n" for n in range(1, 40))
+    members.write_text(f"member_id;joined;email;spent\n{rows}", encoding="utf-8")
+    drafted = adplatform(project, "draft", "acme/members", str(members), "--write")
+    assert drafted.returncode == 0, drafted.stdout + drafted.stderr
+    assert "example.com" not in drafted.stdout + drafted.stderr
+    members.write_text("member_id;joined;email;spent\n1;2026/01/31;a@example.com;1,50\n", encoding="utf-8")
+    tried = adplatform(project, "check-file", "acme/members", str(members))
+    assert tried.returncode == 1
+    assert "joined: formats: ['%d.%m.%Y', '%Y/%m/%d']   (1 of 1 rows)" in tried.stdout
+    assert "example.com" not in tried.stdout
+
+
 def test_a_mistake_in_yaml_is_reported_with_file_line_and_reason(project: Path) -> None:
     file = project / "adplatform" / "defs" / "partners" / "northwind" / "defs.yaml"
     lines = file.read_text(encoding="utf-8").splitlines()

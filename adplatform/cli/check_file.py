@@ -1,0 +1,36 @@
+"""The command that tries a file against a feed's contract."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adplatform.cli.context import console
+from adplatform.cli.trials import show_counts, show_rows, show_suggestions
+from adplatform.drafting.trial import try_contract
+from adplatform.flow.pattern import find_feed
+from adplatform.patterns import declared_patterns
+from adplatform.platform.settings import read_settings
+
+
+def check_file(
+    feed: Annotated[str, typer.Argument(help="A feed, as source/feed.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="A decrypted file.", exists=True, dir_okay=False)],
+    limit: Annotated[int, typer.Option(help="Rows at most that are shown.", min=0)] = 20,
+    reveal: Annotated[bool, typer.Option(help="Show values of all columns, and raw text.")] = False,
+) -> None:
+    """Try a decrypted file against a feed's contract, on this machine, without any service.
+
+    Rows that it does not read are shown with line, column and reason, and with the settings that would read them, as
+    far as any does. Values are masked as by `quarantine show`. Ends with status 1 where a row is quarantined.
+    """
+    _, flow = find_feed(declared_patterns(read_settings()), feed)
+    with tempfile.TemporaryDirectory() as directory:
+        work = Path(directory)
+        trial = try_contract(flow.feed.contract, file, work / "trial", flow.feed.limits)
+        show_counts(trial, console)
+        show_rows(trial, console, limit, reveal=reveal)
+        show_suggestions(trial, file, work, console)
+    if trial.staged.quarantined:
+        raise typer.Exit(1)
