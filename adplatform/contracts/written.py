@@ -18,10 +18,14 @@ def text(value: str) -> str:
         return value
     if _UNPRINTABLE.search(value):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return '"' + _UNPRINTABLE.sub(lambda found: f"\\U{ord(found[0]):08x}", escaped) + '"'
+        return '"' + _UNPRINTABLE.sub(_escaped, escaped) + '"'
     if "'" in value and not set(value) & {'"', "\\"}:
         return f'"{value}"'
     return "'" + value.replace("'", "''") + "'"
+
+
+def _escaped(found: "re.Match[str]") -> str:
+    return r"\t" if found[0] == "\t" else f"\\U{ord(found[0]):08x}"
 
 
 def flow(value: Value) -> str:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from adplatform.contracts.names import snake
+
 DELIMITERS = (",", ";", "\t", "|", "^", "~", "\x01", "\x1f", "¦")
 LONG_DELIMITERS = ("|~|", "~|~", "^|^", "|^|", "||", "::", "~~", "^^", ";;", "##", "$$", "@@")
 SAID = {"\t": "a tab", "\x01": "the control character 1", "\x1f": "the unit separator", " ": "a blank"}
@@ -144,7 +146,7 @@ def _quotings(lines: Sequence[str], delimiter: str) -> list[tuple[str, str]]:
         pairs.append(('"', "\\"))
     if '"' not in text and len(re.findall(rf"{at_field}'[^'\r\n]*'(?={re.escape(delimiter)}|\r?$)", text, re.M)) > 1:
         pairs.insert(0, ("'", "'"))
-    return pairs
+    return [*pairs, ("", "")] if '"' in text else pairs
 
 
 def _judged(lines: Sequence[str], dialect: Dialect) -> Dialect | None:
@@ -168,7 +170,12 @@ def table_of(text: str, *, whole: bool = True, header: bool | None = None) -> Ta
     lines = lines_of(text)
     dialect = dialect_of(lines)
     first = 1 if sep_of(lines) else 0
-    found = [replace(each, line=each.line + first) for each in records(lines[first:], dialect) if any(each.fields)]
+    try:
+        every = list(records(lines[first:], dialect))
+    except csv.Error:  # what a quote begins is longer than any field
+        dialect = replace(dialect, quote="", escape="")
+        every = list(records(lines[first:], dialect))
+    found = [replace(each, line=each.line + first) for each in every if any(each.fields)]
     if not whole and len(found) > 1:
         found = found[:-1]
     comment, body = _without_comments(found, dialect)
@@ -254,9 +261,91 @@ def _is_header(fields: Sequence[str], rows: Sequence[Record]) -> bool:
     typed = any(
         values - {""} and all(_NUMBER.fullmatch(v) or _VALUE.search(v) for v in values - {""}) for values in below
     )
-    return typed or not rows or not any(name in values for name, values in zip(names, below, strict=True))
+    if typed:
+        return True
+    # All is text, so only words can tell: a row of a file without a header must not be taken for names of columns.
+    known = any(_HEADERS.intersection(snake(each).split("_")) for each in names)
+    return known and not any(name in values for name, values in zip(names, below, strict=True))
 
 
+_HEADERS = frozenset(
+    {
+        "id",
+        "name",
+        "date",
+        "day",
+        "time",
+        "email",
+        "mail",
+        "phone",
+        "city",
+        "country",
+        "state",
+        "region",
+        "zip",
+        "address",
+    }
+    | {"campaign", "ad", "adgroup", "group", "keyword", "account", "channel", "source", "medium", "device", "network"}
+    | {
+        "status",
+        "type",
+        "category",
+        "brand",
+        "product",
+        "sku",
+        "asin",
+        "title",
+        "url",
+        "page",
+        "query",
+        "term",
+        "label",
+    }
+    | {
+        "currency",
+        "language",
+        "gender",
+        "user",
+        "customer",
+        "member",
+        "order",
+        "code",
+        "number",
+        "value",
+        "key",
+        "note",
+    }
+    | {
+        "description",
+        "comment",
+        "text",
+        "first",
+        "last",
+        "company",
+        "platform",
+        "placement",
+        "creative",
+        "format",
+        "tag",
+    }
+    | {
+        "kampagne",
+        "anzeige",
+        "konto",
+        "datum",
+        "land",
+        "stadt",
+        "ort",
+        "strasse",
+        "nachname",
+        "vorname",
+        "telefon",
+        "art",
+    }
+    | {"campagne", "pays", "ville", "nom", "prenom", "jour", "pagina", "naam", "stad", "campana", "fecha", "pais"}
+    | {"ciudad", "nombre", "apellido", "correo", "citta", "nome", "cognome", "paese", "data", "segment", "audience"}
+)
+"""Words in names of columns, as exporters and shops write them."""
 _WORDS = frozenset({"true", "false", "null", "n/a", "yes", "no", "--", "-"})
 
 

@@ -220,26 +220,36 @@ def _below(end: Sequence[str], table: dialects.Table) -> list[dialects.Record]:
 
 def _format(table: dialects.Table) -> dict[str, tuple[Any, str]]:
     dialect, fmt = table.dialect, dict[str, tuple[Any, str]]()
-    if dialect.delimiter != ",":
+    if dialect.delimiter != "," and not table.sep_line:
         said = dialects.SAID.get(dialect.delimiter, "")
         share = f"{dialect.fields} fields in {dialect.agreed:.0%} of the lines looked at"
+        share = share if dialect.fields > 1 else "one column, and this stands in no value of it"
         fmt["delimiter"] = dialect.delimiter, f"{said}: {share}" if said else share
-    if dialect.quote != '"':
+    elif dialect.delimiter != ",":
+        fmt["delimiter"] = dialect.delimiter, "as the first line says"
+    if not dialect.quote:
+        fmt["quote"] = "", "REVIEW: a quote is not closed, so quotes are taken for a sign like any other"
+        fmt["escape"] = "", ""
+    elif dialect.quote != '"':
         fmt["quote"] = dialect.quote, "fields stand in these"
     if dialect.escape != dialect.quote:
         fmt["escape"] = dialect.escape, "stands before quotes within fields"
-    elif dialect.quote != '"':
+    elif dialect.quote not in ("", '"'):
         fmt["escape"] = dialect.quote, "quotes within fields are doubled"
     fmt |= _beginning(table)
     if table.comment and table.comments_within:
         fmt["comment"] = table.comment, "begins lines that are no rows"
     if table.footer_start:
-        fmt["skip_footer"] = {"starts_with": table.footer_start}, f"{table.footer} lines after the last row"
+        fmt["skip_footer"] = {"starts_with": table.footer_start}, f"{_lines(table.footer)} after the last row"
     elif table.footer:
         fmt["skip_footer"] = table.footer, "lines after the last row"
     if table.repeated_headers:
         fmt["repeated_header"] = "leave_out", f"{table.repeated_headers} more lines have the text of the header"
     return fmt
+
+
+def _lines(count: int) -> str:
+    return "1 line" if count == 1 else f"{count:,} lines"
 
 
 def _beginning(table: dialects.Table) -> dict[str, tuple[Any, str]]:
@@ -252,7 +262,7 @@ def _beginning(table: dialects.Table) -> dict[str, tuple[Any, str]]:
         return {}
     first = table.header[0].strip()
     if table.starts_alone and first:
-        return {"header": ({"starts_with": first}, f"{table.preamble} lines stand before it")}
+        return {"header": ({"starts_with": first}, f"{_lines(table.preamble)} before it")}
     return {"skip_lines": (table.preamble, "lines before the header")}
 
 

@@ -79,12 +79,13 @@ class _Seen:
 def numbers(texts: Iterable[str], comma: bool | None = None) -> Numbers | None:
     """What the texts have in common if all are numbers, else None. ``comma`` is whether numbers of other columns
     certainly have a decimal comma; it decides what these leave open."""
-    seen, bodies = _Seen(), []
+    seen, bodies, exponents = _Seen(), list[str](), list[int]()
     for text in texts:
-        body = _bare(text, seen)
-        if body is None:
+        found = _bare(text, seen)
+        if found is None:
             return None
-        bodies.append(body)
+        bodies.append(found[0])
+        exponents.append(found[1])
     if not bodies:
         return None
     marks = _marks(bodies, comma)
@@ -92,11 +93,12 @@ def numbers(texts: Iterable[str], comma: bool | None = None) -> Numbers | None:
         return None
     decimal, thousands, decided, certain = marks
     whole, scale = 1, 0
-    for body in bodies:
+    for body, exponent in zip(bodies, exponents, strict=True):
         digits = body.replace(thousands, "") if thousands and thousands != " " else body
         digits = re.sub("[\u00a0\u202f ’']", "", digits)
         before, _, after = digits.partition(decimal)
-        whole, scale = max(whole, len(before.lstrip("0"))), max(scale, len(after.rstrip("0")), min(len(after), 2))
+        whole = max(whole, len(before.lstrip("0")) + exponent)
+        scale = max(scale, len(after.rstrip("0")) - exponent, min(len(after), 2))
     return Numbers(
         decimal_comma=decimal == ",",
         thousands=thousands,
@@ -113,8 +115,8 @@ def numbers(texts: Iterable[str], comma: bool | None = None) -> Numbers | None:
     )
 
 
-def _bare(text: str, seen: _Seen) -> str | None:
-    """The digits and marks of a number, without what stands around them; None for what is no number."""
+def _bare(text: str, seen: _Seen) -> tuple[str, int] | None:
+    """The digits and marks of a number without what stands around them, and its exponent; None for other texts."""
     body = text.strip(BLANKS)
     seen.blanks |= body != text
     if not body or not any(each.isdecimal() and each.isascii() for each in body):
@@ -133,11 +135,13 @@ def _bare(text: str, seen: _Seen) -> str | None:
     if body.endswith("-") and body[:-1]:
         seen.negative["trailing_minus"] = None
         body = body[:-1].rstrip(BLANKS)
-    exponent = _EXPONENT.fullmatch(body)
-    if exponent:
-        seen.exponents, body = True, exponent[1]
+    written = _EXPONENT.fullmatch(body)
+    if written:
+        seen.exponents, body = True, written[1]
     ascii_only = all((each.isascii() and each.isdecimal()) or each in _MARKS for each in body)
-    return body if ascii_only and any(each.isdecimal() for each in body) else None
+    if not ascii_only or not any(each.isdecimal() for each in body):
+        return None
+    return body, int(written[2]) if written else 0
 
 
 def _without_sign(body: str, seen: _Seen) -> str:
@@ -195,7 +199,7 @@ def type_of(found: Numbers, name: str = "") -> str:
         if found.whole > MOST_WHOLE:
             return f"decimal({min(38, found.whole + 3)},0)" if found.whole <= 38 else "string"
         return "bigint"
-    if found.exponents or found.scale > 12 or found.whole + found.scale > 30:
+    if found.scale > 12 or found.whole + found.scale > 30:
         return "double"
     scale = next((each for each in (2, 4, 6, 9, 12) if found.scale <= each), found.scale)
     return f"decimal({min(38, max(10, found.whole + 3) + scale)},{scale})"

@@ -155,5 +155,6 @@ def _table(names: Sequence[str]) -> tuple[int, str]:
     counted = Counter(each for each in endings if each)
     if not counted:
         return 0, ""
-    ending = counted.most_common(1)[0][0]
+    # Archives have a text about them more often than a text that is the table.
+    ending = max(counted, key=lambda each: (not each.startswith(".txt"), counted[each], -endings.index(each)))
     return endings.index(ending), f"*{ending}" if len(counted) > 1 or counted[ending] < len(names) else ""

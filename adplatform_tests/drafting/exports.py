@@ -30,7 +30,9 @@ def export(random: Random) -> Export:
         value = _KINDS[kind](random, mark, groups)
         none = random.choice([None, None, "", "--", "N/A", "NULL"])
         values = [none if none is not None and random.random() < 0.2 else value(n) for n in range(rows)]
-        columns.append((f"{random.choice(['Col', 'campaign id', 'Spalte ü', 'date', 'Name'])} {number}{kind}", values))
+        columns.append(
+            (f"{random.choice(['Label', 'campaign id', 'Straße Ort', 'date', 'Name'])} {number}{kind}", values)
+        )
     delimiter = random.choice([",", ",", ";", "\t", "|", "||", "|~|"])
     several, quoted = len(columns) > 1, random.random() < 0.3
     named = random.random() < 0.1 and len(delimiter) == 1
@@ -38,10 +40,11 @@ def export(random: Random) -> Export:
     lines += ["Report", "Period: all", "", "Account 12"][: random.choice([0, 0, 2, 4]) if several and not named else 0]
     lines += ["# made by x"] if commented else []
 
+    # Of one column nothing else tells which of the usual delimiters it is that stands in its values.
+    special = {delimiter[0], '"', "\n", "\r"} | (set() if several else set(",;\t|"))
+
     def field(text: str) -> str:
-        return (
-            f'"{text.replace(chr(34), chr(34) * 2)}"' if quoted or set(text) & {delimiter[0], '"', "\n", "\r"} else text
-        )
+        return f'"{text.replace(chr(34), chr(34) * 2)}"' if quoted or set(text) & special else text
 
     lines.append(delimiter.join(field(name) for name, _ in columns))
     for row in zip(*(values for _, values in columns), strict=True):

@@ -50,6 +50,7 @@ def reader() -> Any:
             {"type": "decimal(12,2)", "percent": "points", "special": {"< 10%": None}},
         ),
         ("score", ["1e-30", "2.5"], NOTHING, {"type": "double"}),
+        ("score", ["1E-05", "2.5"], NOTHING, {"type": "decimal(16,6)"}),
         ("id", ["12345678901234567890123"], NOTHING, {"type": "decimal(26,0)"}),
         ("plz", ["01067", "80331"], NOTHING, {"type": "string"}),
         ("number", ["00012", "5"], NOTHING, {"type": "string"}),

@@ -34,6 +34,7 @@ def test_a_dialect_is_that_by_which_lines_agree(text: str, delimiter: str, quote
         ("ann@example.com,5\nbob@example.com,6\n", None),
         ("name,city\nAnn,Rome\nBob,Oslo\n", ("name", "city")),
         ("x,y\nx,z\n", None),
+        ("Ann,Rome\nBob,Oslo\nEve,Lima\n", None),
         ("date,clicks\n", ("date", "clicks")),
     ],
 )
@@ -66,3 +67,8 @@ def test_padded_lines_before_the_header_are_no_header() -> None:
 
 def test_a_record_that_the_sample_cuts_is_left_out() -> None:
     assert len(table_of('a,b\n1,2\n3,"x', whole=False).rows) == 1
+
+
+def test_a_quote_that_is_never_closed_is_a_sign_like_any_other() -> None:
+    table = table_of('id,body\n1,"x\n' + "2,some longer text\n" * 20_000)
+    assert (table.dialect.quote, len(table.rows)) == ("", 20_001)

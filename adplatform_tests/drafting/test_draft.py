@@ -81,7 +81,7 @@ def test_each_guess_has_its_reason_in_yaml_that_is_valid(reader: Reader) -> None
     [
         (gzip.compress(ORDERS.encode()), {}),
         (pa.compress(ORDERS.encode(), "zstd", asbytes=True), {}),
-        (packed({"about.md": b"# about", "orders.csv": ORDERS.encode()}), {"members": "*.csv"}),
+        (packed({"about.txt": b"# about", "orders.csv": ORDERS.encode()}), {"members": "*.csv"}),
         (
             gzip.compress(tarred({"a.csv": ORDERS.encode(), "b.csv": ORDERS.encode(), "c.pdf": b"%PDF"})),
             {"members": "*.csv"},
