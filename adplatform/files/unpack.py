@@ -84,15 +84,14 @@ def unpack(
         EnvironmentFailure: the disk is full, or cannot be written.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix=".unpack-", dir=work) as scratch:
-            budget = Budget(origin, path.stat().st_size if received is None else received, limits)
-            return _unpack(path, origin, fmt, work, ordinal, budget, Path(scratch))
+        budget = Budget(origin, path.stat().st_size if received is None else received, limits)
+        return _unpack(path, origin, fmt, work, ordinal, budget)
     except OSError as e:
         raise local_failure(origin, e, work) from e
 
 
 def _unpack(
-    path: Path, origin: str, fmt: FileFormat, work: Path, ordinal: int, budget: Budget, scratch: Path
+    path: Path, origin: str, fmt: FileFormat, work: Path, ordinal: int, budget: Budget
 ) -> tuple[InputFile, ...]:
     size = path.stat().st_size
     if size == 0:
@@ -107,6 +106,21 @@ def _unpack(
         if _is_ready(start, fmt):
             budget.check(size)
             return (InputFile(path, origin, ordinal, survey=_surveyed(path, fmt, origin, budget)),)
+    with tempfile.TemporaryDirectory(prefix=".unpack-", dir=work) as scratch:
+        return _written(path, origin, outer, fmt, work, ordinal, budget, Path(scratch))
+
+
+def _written(
+    path: Path,
+    origin: str,
+    outer: Compression,
+    fmt: FileFormat,
+    work: Path,
+    ordinal: int,
+    budget: Budget,
+    scratch: Path,
+) -> tuple[InputFile, ...]:
+    """The files inside one that cannot be left as it is."""
     written: list[tuple[Path, str, LeftOut, Survey | None]] = []
     members: Members | None = None
     for content in _contents(path, origin, outer, fmt, budget, scratch):
