@@ -1,7 +1,7 @@
 """What preparing a raw object leaves for the transform."""
 
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,11 +38,6 @@ class LeftOut:
         place = bisect_right(self.kept, line - 1)
         return (self.lines[place - 1], self.sizes[place - 1]) if place else (0, 0)
 
-    def until(self, delivered: int) -> int:
-        """Lines that are lacking before a line of the delivered file, counted from 1."""
-        place = bisect_left(range(len(self.kept)), delivered, key=lambda n: self.kept[n] + self.lines[n])
-        return self.lines[place - 1] if place else 0
-
 
 @dataclass(frozen=True)
 class InputFile:
@@ -65,10 +60,6 @@ class InputFile:
     def delivered_line(self, line: int) -> int:
         """The number in the delivered file of a ``line`` of this one, both counted from 1."""
         return line + self.left_out.before(line)[0]
-
-    def prepared_line(self, delivered: int) -> int:
-        """The number in this file of a line of the delivered one that is not left out."""
-        return delivered - self.left_out.until(delivered)
 
     def delivered_at(self, line: int, position: int) -> int:
         """Where in the delivered text a byte of that ``line`` stands; its ``position`` here, both counted from 0."""

@@ -31,8 +31,7 @@ class Padded:
         """Rejects of copies with the place and the text that they have in the file."""
         placed = list(rejects)
         for ordinal, (file, _) in self.files.items():
-            own = {n: r.line for n, r in enumerate(rejects) if r.file == ordinal and r.line is not None}
-            numbers = {n: file.prepared_line(line) for n, line in own.items()}
+            numbers = {n: r.line for n, r in enumerate(rejects) if r.file == ordinal and r.line is not None}
             if not numbers:
                 continue
             lines = _lines(file, set(numbers.values()))
@@ -40,7 +39,7 @@ class Padded:
                 at, text = lines[number]
                 added = placed[n].raw.removeprefix(text)
                 raw = text if not added.replace(self.delimiter, "") else placed[n].raw
-                placed[n] = replace(placed[n], byte_position=file.delivered_at(number, at), raw=raw)
+                placed[n] = replace(placed[n], byte_position=at, raw=raw)
         return placed
 
 

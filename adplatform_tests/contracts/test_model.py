@@ -192,13 +192,16 @@ def test_a_list_that_declares_a_column_twice_is_refused() -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"kind": "xml"}, "Input should be 'csv', 'ndjson', 'json' or 'parquet'"),
+        ({"kind": "xml"}, "Input should be 'csv', 'ndjson', 'json', 'parquet', 'xlsx' or 'avro'"),
         ({"encoding": "utf-9"}, "unknown encoding 'utf-9'"),
         ({"delimiter": "|||||"}, "String should have at most 4 characters"),
         ({"delimiter": "€€"}, "has more than 4 bytes in UTF-8"),
         ({"delimiter": '"|'}, "holds the quote, the escape or a line end"),
         ({"max_record": "17MB"}, "a record may have 1KB to 16MB, not 17MB"),
-        ({"kind": "ndjson", "header_match": "loose"}, "header_match: loose is for csv and parquet"),
+        (
+            {"kind": "ndjson", "header_match": "loose"},
+            "header_match: loose is for tables; members of ndjson are named exactly",
+        ),
         ({"delimiter": ""}, "String should have at least 1 character"),
         ({"skip_lines": -1}, "Input should be greater than or equal to 0"),
         ({"seperator": ";"}, "Extra inputs are not permitted"),
@@ -206,8 +209,11 @@ def test_a_list_that_declares_a_column_twice_is_refused() -> None:
         ({"comment": '"#'}, "comment is the text with which lines begin that are left out: no line end and no quote"),
         ({"skip_footer": -1}, "skip_footer is a number of lines from 0 to 1000, or starts_with"),
         ({"repeated_header": "leave_out", "header": False}, "repeated_header: leave_out needs a header"),
-        ({"kind": "ndjson", "comment": "#"}, "are for csv, and kind is ndjson; skip_rows_where leaves rows out"),
-        ({"header": {"starts_with": "Date"}, "kind": "parquet"}, "are for csv, and kind is parquet"),
+        (
+            {"kind": "ndjson", "comment": "#"},
+            "are for csv and xlsx, and kind is ndjson; skip_rows_where leaves rows out",
+        ),
+        ({"header": {"starts_with": "Date"}, "kind": "parquet"}, "are for csv and xlsx, and kind is parquet"),
     ],
 )
 def test_a_file_format_that_nothing_reads_is_refused(settings: dict[str, Any], sentence: str) -> None:

@@ -151,7 +151,6 @@ def test_every_line_that_is_left_keeps_the_place_that_it_had(tmp_path: Path) -> 
     for number, line in enumerate(file.path.read_bytes().splitlines(keepends=True), start=1):
         assert lines[file.delivered_line(number) - 1] == line
         assert content[file.delivered_at(number, position) :].startswith(line)
-        assert file.prepared_line(file.delivered_line(number)) == number
         position += len(line)
     assert [file.delivered_line(n) for n in range(1, 6)] == [4, 6, 9, 10, 12]
 
