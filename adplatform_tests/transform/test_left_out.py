@@ -132,6 +132,25 @@ def _quarantined(staged: Staged) -> list[str | None]:
     ]
 
 
+def test_numbers_of_an_export_of_google_analytics_are_those_of_its_rows(tmp_path: Path) -> None:
+    declared = {
+        "columns": {"width": {"field": "Width", "type": "int"}, "views": {"field": "Page views", "type": "int"}},
+        "defaults": {"thousands": ","},
+        "format": {"comment": "#", "header": {"starts_with": "Width"}},
+        "skip_rows_where": "width is null",
+    }
+    content = b'# ---\n# All Users\n# ---\n\nWidth,Page views\n"1,920","3,505"\n1440,725\n,"4,230"\n'
+    staged = read(tmp_path, declared, content)
+    assert values(staged, "width", "views") == [(1440, 725), (1920, 3505)]
+    assert staged.counts == (FileCount(ORIGIN, 6, 2, 0, 0, 4),)
+
+
+def test_a_file_of_comments_alone_has_no_rows_and_is_accounted_for(tmp_path: Path) -> None:
+    declared = {"columns": {"a": "int"}, "format": {"comment": "#"}}
+    staged = read(tmp_path, declared, b"# a\n\n# b\n")
+    assert (staged.counts, staged.records, staged.quarantine) == ((FileCount(ORIGIN, 2, 0, 0, 0, 2),), 0, None)
+
+
 def test_rows_are_left_out_of_json_as_well(tmp_path: Path) -> None:
     declared = {"columns": {"a": "string", "n": "int"}, "format": {"kind": "ndjson"}, "skip_rows_where": "a = 'Total'"}
     staged = read(tmp_path, declared, b'{"a": "x", "n": 1}\n{"a": "Total", "n": "all"}\n')
