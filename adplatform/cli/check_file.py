@@ -23,7 +23,8 @@ def check_file(
     """Try a decrypted file against a feed's contract, on this machine, without any service.
 
     Rows that it does not read are shown with line, column and reason, and with the settings that would read them, as
-    far as any does. Values are masked as by `quarantine show`. Ends with status 1 where a row is quarantined.
+    far as any does. Values are masked as by `quarantine show`. Ends with status 1 where a row is quarantined,
+    or the file put aside.
     """
     _, flow = find_feed(declared_patterns(read_settings()), feed)
     with tempfile.TemporaryDirectory() as directory:
@@ -32,5 +33,5 @@ def check_file(
         show_counts(trial, console)
         show_rows(trial, console, limit, reveal=reveal)
         show_suggestions(trial, file, work, console)
-    if trial.staged.quarantined:
+    if trial.staged.quarantined or trial.staged.refused:
         raise typer.Exit(1)

@@ -18,6 +18,7 @@ from adplatform.drafting.reasons import in_words
 from adplatform.drafting.suggestions import Suggestion, changed, suggestions
 from adplatform.drafting.trial import Trial, try_contract
 from adplatform.failures import PermanentFailure
+from adplatform.lake.evolved import LACKING_ADVICE, lacking_said
 from adplatform.lake.quarantine import QuarantinedRow
 
 MOST_SUGGESTIONS = 5
@@ -39,6 +40,10 @@ def show_counts(trial: Trial, console: Console) -> None:
     console.print(table)
     for withheld in staged.withheld:
         console.print(str(withheld), highlight=False, soft_wrap=True, markup=False)
+    if lacking := lacking_said(staged):
+        console.print(lacking + LACKING_ADVICE, highlight=False, soft_wrap=True, markup=False)
+    for refused in staged.refused:
+        console.print(f"put aside: {refused.reason}", highlight=False, soft_wrap=True, markup=False)
 
 
 def show_rows(trial: Trial, console: Console, limit: int, *, reveal: bool) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from adplatform.contracts.model import Contract
 from adplatform.failures import listed
+from adplatform.lake.evolved import LACKING_ADVICE, lacking_said
 from adplatform.lake.parquet import arrow_type
 from adplatform.platform.late import Late
 from adplatform.privacy.scan import scan_for_leaks
@@ -89,12 +90,9 @@ def _schema(staged: Staged, footers: "Mapping[Path, pq.FileMetaData]") -> AuditF
             not group.column(i).is_stats_set for group in groups for i in range(group.num_columns)
         ),
     }
-    if staged.lacking and not problems:
-        files = len(staged.counts)
-        lost = listed(f"{name} ({count} of {files} files)" for name, count in sorted(staged.lacking.items()))
-        text = f"files lack columns, whose rows have no value there: {lost}; have them sent, declare the names that "
-        text += "they have now (field), or those that may be left out as optional"
-        return AuditFinding("schema", False, False, text, metrics | {"columns_lacking": len(staged.lacking)})
+    if (lacking := lacking_said(staged)) and not problems:
+        metrics["columns_lacking"] = len(staged.lacking)
+        return AuditFinding("schema", False, False, lacking + LACKING_ADVICE, metrics)
     return AuditFinding(
         "schema", not problems, True, _described(problems, "the files have the declared columns"), metrics
     )

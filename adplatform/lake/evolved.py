@@ -1,9 +1,10 @@
-"""Columns that files brought and nobody declared (``schema_policy: evolve``): those that a later delivery lacks."""
+"""What tables have and files lack where the schema evolves: columns that are declared, or that earlier files had."""
 
 from collections.abc import Iterable
 from dataclasses import replace
 
 from adplatform.contracts.model import Contract
+from adplatform.failures import listed
 from adplatform.transform.values import Staged
 
 
@@ -19,3 +20,15 @@ def compared_to(staged: Staged, contract: Contract, before: Iterable[str]) -> St
     stored = {column.name for column in staged.columns}
     evolved = tuple(dict.fromkeys((*known, *(name for name in staged.evolved if name in stored))))
     return replace(staged, evolved=evolved, lacking={**staged.lacking, **lost} if staged.counts else {})
+
+
+def lacking_said(staged: Staged) -> str:
+    """Which columns files lack; "" where they lack none."""
+    files = len(staged.counts)
+    lost = listed(f"{name} ({count} of {files} files)" for name, count in sorted(staged.lacking.items()))
+    return f"files lack columns, whose rows have no value there: {lost}" if lost else ""
+
+
+LACKING_ADVICE = (
+    "; have them sent, declare the names that they have now (field), or those that may be left out as optional"
+)

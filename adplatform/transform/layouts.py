@@ -173,7 +173,7 @@ def _header(contract: Contract, file: InputFile, record: FirstRecord) -> tuple[t
     names = [column.field_name for column in contract.read_columns]
     if fmt.has_header:
         names = list(record.fields)
-        while names and not names[-1]:
+        while names and not names[-1].strip():
             names.pop()
     unnamed = _fields_in_quotes(file, fmt, record.size if fmt.has_header else 0, len(names))
     return tuple(names), replace(record.lines, unnamed=unnamed)

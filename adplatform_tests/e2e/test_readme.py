@@ -107,6 +107,25 @@ def test_a_partner_is_added_from_a_sample_and_tried_on_other_files(project: Path
     assert "example.com" not in tried.stdout
 
 
+def test_a_file_that_is_tried_is_said_to_lack_columns_or_to_be_put_aside(project: Path) -> None:
+    folder = project / "adplatform" / "defs" / "partners" / "acme"
+    folder.mkdir()
+    feeds = [
+        {"name": policy, "start_date": "2026-01-01", "columns": {"a": "int", "b": None}, "schema_policy": policy}
+        for policy in ("evolve", "quarantine")
+    ]
+    declared = {"type": "adplatform.components.PartnerPush", "attributes": {"source": "acme", "feeds": feeds}}
+    (folder / "defs.yaml").write_text(yaml.safe_dump(declared), encoding="utf-8")
+    file = project / "a.csv"
+    file.write_text("a\n2\n", encoding="utf-8")
+    evolving = adplatform(project, "check-file", "acme/evolve", str(file))
+    assert evolving.returncode == 0, evolving.stdout + evolving.stderr
+    assert "files lack columns, whose rows have no value there: b (1 of 1 files); have them sent" in evolving.stdout
+    aside = adplatform(project, "check-file", "acme/quarantine", str(file))
+    assert aside.returncode == 1
+    assert "put aside: declared columns are missing from the header: 'b'" in aside.stdout
+
+
 def test_a_mistake_in_yaml_is_reported_with_file_line_and_reason(project: Path) -> None:
     file = project / "adplatform" / "defs" / "partners" / "northwind" / "defs.yaml"
     lines = file.read_text(encoding="utf-8").splitlines()

@@ -7,20 +7,25 @@ from datetime import timedelta
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from adplatform.contracts.feed import Feed
 from adplatform.failures import PermanentFailure
 from adplatform.flow.decisions import try_again
 from adplatform.flow.doctor import examine
+from adplatform.flow.erasure.search import Search
 from adplatform.flow.erasure.state import DELETED, EDITED, REMADE, REWRITTEN
+from adplatform.flow.services import Services
+from adplatform.flow.source import make_source
 from adplatform.lake.table import table_name
 from adplatform.ledger.delivery import DeliveryState
 from adplatform.ledger.erasures import ErasureState
 from adplatform.ledger.table import table_definition
 from adplatform.platform.aws import Aws
 from adplatform.privacy.keys import fetch_key
+from adplatform.privacy.person import person_of, read_identifiers
 from adplatform_tests.files.openpgp import Workshop
 from adplatform_tests.flow.persons import (
     JANE,
@@ -340,3 +345,19 @@ def test_a_ledger_that_was_lost_is_restored_with_what_an_erasure_has_left(aws: A
     club.process()
     assert [row[-1] for row in others(club)] == [Decimal(2)]
     assert places_of(club, jane(club)) == []
+
+
+@pytest.mark.parametrize("match", ["exact", "loose"])
+def test_ids_are_found_under_each_name_that_files_have_for_their_column(tmp_path: Path, match: str) -> None:
+    columns = {"member": {"pii": "generic_id", "field": ["Member ID", "Client"]}, "amount": "int"}
+    feed = {**PURCHASES, "columns": columns, "format": {"header_match": match}, "skip_rows_where": None}
+    source = make_source("club", "raw", [Feed.model_validate(feed)])
+    person = person_of(read_identifiers("generic_id 4711\n"), (), ())
+    judge = Search(cast("Services", None), source, source.feeds, person, tmp_path).judge(source.feeds[0])
+
+    def found(name: str) -> bool:
+        return judge("4711,1", {name: "4711", "amount": "1"})
+
+    assert [found(name) for name in ("Member ID", "Client", "member")] == [True] * 3
+    assert [found(name) for name in ("member_id", "CLIENT")] == [match == "loose"] * 2
+    assert not found("amount_2")

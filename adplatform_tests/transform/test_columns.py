@@ -106,6 +106,7 @@ def test_exact_names_advise_to_compare_loosely(tmp_path: Path) -> None:
     [
         b"id,name,\n1,x,\n2,y,\n",
         b"id,name,\n1,x\n2,y\n",
+        b"id,name, \n1,x,\n2,y\n",
         b"id,name\n1,x,\n2,y,\n",
         b"id,name,\n1,x,\n2,y\n",
         b"id,name,,,\n1,x,,,\n2,y,,,\n",
@@ -117,6 +118,7 @@ def test_exact_names_advise_to_compare_loosely(tmp_path: Path) -> None:
     ids=[
         "in both",
         "in the header",
+        "blanks in the header",
         "in rows",
         "in some rows",
         "several",
