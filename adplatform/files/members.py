@@ -1,5 +1,8 @@
 """Which members of an archive are read."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
@@ -54,6 +57,26 @@ def is_named(path: PurePosixPath, patterns: tuple[str, ...]) -> bool:
     """Whether a member is one of those that are read; all are where there are no patterns."""
     name, whole = path.name.lower(), str(path).lower()
     return not patterns or any(fnmatchcase(whole if "/" in each else name, each.lower()) for each in patterns)
+
+
+_OF_A_MEMBER = re.compile(r".*#[0-9]+", re.DOTALL)
+_NO_DATA = (Reason.LAYOUT, Reason.ENCODING, Reason.SYNTAX, Reason.UNSUPPORTED, Reason.UNEXPECTED_COMPRESSION)
+
+
+@contextmanager
+def told_of_members(patterns: tuple[str, ...]) -> Iterator[None]:
+    """Where a member of an archive is no file of the feed, and nobody has said which are, the message says how.
+
+    Raises:
+        BadFile: whatever is raised within.
+    """
+    try:
+        yield
+    except BadFile as e:
+        if patterns or e.reason not in _NO_DATA or not _OF_A_MEMBER.fullmatch(e.origin):
+            raise
+        hint = "if it is none of the data, say which files of the archive are read as members in the feed's format"
+        raise BadFile(e.origin, e.reason, f"{e.message}; {hint}") from e
 
 
 def checked_name(name: str, origin: str) -> PurePosixPath:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from adplatform.contracts.file_format import MOST_SHEET_COLUMNS, MOST_SHEET_ROWS
 from adplatform.files.budget import Budget
 from adplatform.files.workbook import Row, Sheet, Workbook, chosen_sheet, opened_workbook
 
+_SPECIAL = re.compile(r'["\r\n]')
 _PIECE = 1 << 18
 """Characters."""
 
@@ -47,8 +49,11 @@ def _pieces(workbook: Workbook, fmt: FileFormat) -> Iterator[bytes]:
 
 def line_of(row: Row, width: int) -> str:
     """A row as a line of csv, with so many fields at least."""
-    written = io.StringIO()
     values = [row.cells.get(column, "") for column in range(1, max(width, _width(row)) + 1)]
+    text = ",".join(values)
+    if not _SPECIAL.search(text) and text.count(",") == len(values) - 1:
+        return text + "\n"
+    written = io.StringIO()
     csv.writer(written, lineterminator="\n").writerow(values)
     return written.getvalue()
 

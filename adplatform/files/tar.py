@@ -86,7 +86,7 @@ def _member(
 ) -> Iterator[TarMember]:
     name, size = said.get("path", header.name), header.size
     if "size" in said:
-        size = int(said["size"]) if said["size"].isascii() and said["size"].isdigit() else -1
+        size = int(said["size"]) if said["size"].isdecimal() and len(said["size"]) < 20 else -1
     sparse = any(key.startswith("GNU.sparse") for key in said)
     if header.type not in _FILES:
         # Of links and devices a size is that of what they stand for: no content follows (POSIX, pax, typeflag).

@@ -48,7 +48,7 @@ from adplatform.files.magic import (
     is_openpgp_head,
     unsupported_format,
 )
-from adplatform.files.members import Members
+from adplatform.files.members import Members, told_of_members
 from adplatform.files.parquet_size import check_parquet
 from adplatform.files.sheet_text import sheet_text
 from adplatform.files.survey import Survey, Surveyor
@@ -85,7 +85,8 @@ def unpack(
     """
     try:
         budget = Budget(origin, path.stat().st_size if received is None else received, limits)
-        return _unpack(path, origin, fmt, work, ordinal, budget)
+        with told_of_members(fmt.members):
+            return _unpack(path, origin, fmt, work, ordinal, budget)
     except OSError as e:
         raise local_failure(origin, e, work) from e
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from math import isfinite
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NoReturn
@@ -99,7 +100,7 @@ class Workbook:
             yield from cells.taken()
 
     def texts(self) -> Sequence[str]:
-        """The shared texts, as they are written."""
+        """The shared texts."""
         if self._texts is None:
             self._texts = list(self._shared_texts())
         return self._texts
@@ -115,7 +116,7 @@ class Workbook:
             case "n":
                 shown = self.styles[style] if style < len(self.styles) else Style()
                 return _as_date(text, shown, self.from_1904) if shown.date or shown.length else as_number(text)
-            case "e" | "d":
+            case "e" | "d" | "s":
                 return text
             case _:
                 return as_text(text)
@@ -224,9 +225,14 @@ def as_number(text: str) -> str:
         number = float(text)
     except ValueError:
         return text
-    exact = Decimal(repr(number)) if isfinite(number) else None
-    if exact is None or exact.adjusted() not in _PLAIN_EXPONENTS:
-        return text if exact is None else repr(number)
+    if not isfinite(number):
+        return text
+    shortest = repr(number)
+    if "e" not in shortest:
+        return shortest.removesuffix(".0") if number else "0"
+    exact = Decimal(shortest)
+    if exact.adjusted() not in _PLAIN_EXPONENTS:
+        return shortest
     plain = f"{exact:f}"
     return plain.rstrip("0").rstrip(".") or "0" if "." in plain else plain
 
@@ -238,7 +244,8 @@ def as_text(text: str) -> str:
         character = chr(int(found[1], 16))
         return character if character.isprintable() or character in "\t\n\r" else found[0]
 
-    return _ESCAPED.sub(meant, text).replace("\r\n", "\n").replace("\r", "\n")
+    plain = _ESCAPED.sub(meant, text) if "_x" in text else text
+    return plain.replace("\r\n", "\n").replace("\r", "\n") if "\r" in plain else plain
 
 
 def spelled(text: str) -> str:
@@ -246,6 +253,7 @@ def spelled(text: str) -> str:
     return _ESCAPED.sub(r"_x005F\g<0>", text)
 
 
+@lru_cache(maxsize=4096)
 def _as_date(text: str, style: Style, from_1904: bool) -> str:
     """ISO 8601 of a number of days, to the millisecond as Excel has it; the number where it is no date."""
     epoch = dates.MAC_EPOCH if from_1904 else dates.WINDOWS_EPOCH
@@ -295,8 +303,11 @@ class _Package:
             raise BadFile(
                 self.origin, Reason.TOO_LARGE, f"has a part of more than {_LARGEST_PART:,} bytes; ask for csv"
             )
-        chunks = self.budget.spend(part_content(self.archive, part, self.origin))
-        for _ in _parsed(chunks, self.origin, lambda name, said: found.append((name, said))):
+
+        def start(name: str, said: Attributes) -> None:
+            found.append((name, {key.rpartition(" ")[2]: value for key, value in said.items()}))
+
+        for _ in _parsed(self.budget.spend(part_content(self.archive, part, self.origin)), self.origin, start):
             pass
         return found
 
@@ -323,7 +334,7 @@ class _Package:
             elif inside:
                 number = said.get("numFmtId", "0")
                 if number not in known:
-                    builtin = numbers.BUILTIN_FORMATS.get(int(number), "") if number.isdigit() else ""
+                    builtin = numbers.BUILTIN_FORMATS.get(_number_of(number) or 0, "")
                     known[number] = style_of(codes.get(number, builtin))
                 styles.append(known[number])
         return styles
@@ -351,13 +362,13 @@ def _parsed(
     end: Callable[[str], None] = _nothing,
     text: Callable[[str], None] = _nothing,
 ) -> Iterator[None]:
-    """Parse XML, of which names come without what they are qualified by; once after each chunk.
+    """Parse XML, of which names of elements come without what they are qualified by; once after each chunk.
 
     Raises:
         BadFile: it is no XML, declares types of documents (of which entities are), is too deep, or has a tag that is
             too long.
     """
-    parser, depth, fed = expat.ParserCreate(namespace_separator=" "), 0, 0
+    parser, depth, fed, names = expat.ParserCreate(namespace_separator=" "), 0, 0, _LocalNames()
     parser.buffer_text = True
 
     def opened(name: str, attributes: dict[str, str]) -> None:
@@ -365,12 +376,12 @@ def _parsed(
         depth += 1
         if depth > _DEEPEST:
             raise BadFile(origin, Reason.UNSAFE_ARCHIVE, f"has XML of more than {_DEEPEST} levels")
-        start(_local(name), {_local(key): value for key, value in attributes.items()})
+        start(names[name], attributes)
 
     def closed(name: str) -> None:
         nonlocal depth
         depth -= 1
-        end(_local(name))
+        end(names[name])
 
     def declared(*_: object) -> None:
         raise BadFile(origin, Reason.UNSAFE_ARCHIVE, "has XML that declares a type of document, as no workbook does")
@@ -390,8 +401,16 @@ def _parsed(
     yield
 
 
-def _local(name: str) -> str:
-    return name.rpartition(" ")[2]
+class _LocalNames(dict[str, str]):
+    """Names without what they are qualified by: a sheet has few, millions of times."""
+
+    def __missing__(self, name: str) -> str:
+        self[name] = name.rpartition(" ")[2]
+        return self[name]
+
+
+def _number_of(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
 def _damaged(origin: str) -> BadFile:
@@ -439,7 +458,7 @@ class _Texts:
         elif name == "rPh":
             self._spoken = False
         elif name == "si":
-            self._found.append(self._text.take())
+            self._found.append(as_text(self._text.take()))
 
     def text(self, text: str) -> None:
         if self._inside:
@@ -457,6 +476,7 @@ class _Cells:
         self._workbook, self._texts = workbook, texts
         self._rows: list[Row] = []
         self._cells: dict[int, str] = {}
+        self._columns: dict[str, int] = {}
         self._text = _Text(workbook.origin)
         self._row = self._column = self._style = 0
         self._kind = "n"
@@ -466,8 +486,7 @@ class _Cells:
         if name == "c":
             self._column = self._column_of(said.get("r", ""))
             self._kind = said.get("t", "n")
-            self._style = int(said["s"]) if said.get("s", "").isdigit() else 0
-            self._text.take()
+            self._style = _number_of(said.get("s", "")) or 0
         elif name == "v" or (name == "t" and not self._spoken):
             self._inside = True
         elif name == "row":
@@ -495,22 +514,29 @@ class _Cells:
         return rows
 
     def _begin_row(self, number: str) -> None:
-        row = int(number) if number.isdigit() and len(number) < 9 else self._row + 1
+        row = _number_of(number)
+        row = self._row + 1 if row is None else row
         if not self._row < row <= MOST_SHEET_ROWS:
             raise _damaged(self._workbook.origin)
         self._row, self._column = row, 0
 
     def _column_of(self, cell: str) -> int:
-        found = _CELL.fullmatch(cell)
-        column = column_number(found[1].upper()) if found else self._column + 1
+        letters = cell.rstrip("0123456789")
+        column = self._columns.get(letters)
+        if column is None:
+            found = _CELL.fullmatch(cell)
+            column = self._column + 1
+            if found:
+                column = self._columns[letters] = column_number(found[1].upper())
         if not self._column < column <= MOST_SHEET_COLUMNS:
             raise _damaged(self._workbook.origin)
         return column
 
     def _end_cell(self, text: str) -> None:
         if self._kind == "s" and text:
-            if not text.isdigit() or int(text) >= len(self._texts):
+            place = _number_of(text)
+            if place is None or place >= len(self._texts):
                 raise _damaged(self._workbook.origin)
-            text = self._texts[int(text)]
+            text = self._texts[place]
         if text and (value := self._workbook.value(self._kind, self._style, text)):
             self._cells[self._column] = value

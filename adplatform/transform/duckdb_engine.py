@@ -17,6 +17,7 @@ from adplatform.contracts.model import Contract
 from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile, surveyed
+from adplatform.files.members import told_of_members
 from adplatform.platform.heeding import heeding
 from adplatform.platform.late import Late
 from adplatform.privacy import duckdb as privacy
@@ -106,7 +107,8 @@ def transform(
     with _connect(files, work, limits) as con:
         if kinds := {pii.kind for _, pii in contract.pii_columns()}:
             privacy.register(con, key, previous, kinds)
-        reading = _READERS[contract.format.prepared](con, contract, files, work / "links", reserved)
+        with told_of_members(contract.format.members):
+            reading = _READERS[contract.format.prepared](con, contract, files, work / "links", reserved)
         accepted = reading.accepted
         previous_id = previous.id if previous else None
         statements = compile_contract(accepted.contract, key.id if key else None, previous_key_id=previous_id)

@@ -166,6 +166,16 @@ def test_members_within_others_are_shown_as_such() -> None:
     assert "```" not in pushed(columns=nested, format={"kind": "parquet"})
 
 
+def test_the_page_says_which_sheet_and_which_members_are_read() -> None:
+    book = pushed(format={"kind": "xlsx", "sheet": "Orders", "range": "B4:H", "skip_footer": 1})
+    assert "Excel workbook (xlsx, without a password), sheet `Orders`, cells from `B4:H`, the column names in" in book
+    assert "the last 1 lines are always taken for a footer" in book
+    assert f"{FEED['name']}.xlsx`" in book
+    assert "the only sheet with data" in pushed(format={"kind": "xlsx"})
+    packed = pushed(format={"kind": "avro", "members": ["*.avro", "out/*"]})
+    assert "- **Format**: Avro; compression auto; of a zip or tar only `*.avro`, `out/*` is read" in packed
+
+
 def test_the_page_says_what_columns_may_be_called_and_how_rows_may_end() -> None:
     columns = {"id": "bigint", "cost": {"type": "double", "field": ["Cost", "Amount spent"]}}
     form = {"delimiter": "||", "header_match": "loose", "ragged_rows": "pad", "max_record": "4MB"}

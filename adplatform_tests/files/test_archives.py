@@ -93,6 +93,14 @@ def test_a_feed_that_says_members_reads_files_in_no_archive_as_ever(tmp_path: Pa
         assert (file.path.read_bytes(), file.skipped) == (ROWS, 0)
 
 
+def test_a_member_that_is_no_data_says_how_to_leave_it_out(tmp_path: Path) -> None:
+    for beside in (b"%PDF\0", zipped({"c.csv": ROWS})):
+        data = tarred({"a.csv": ROWS, "b": beside})
+        assert "say which files of the archive are read as members in the feed" in str(refusal(tmp_path, data))
+        assert "as members in" not in str(refusal(tmp_path, data, FileFormat(members=("*",))))
+    assert "as members in" not in str(refusal(tmp_path, b"\0"))
+
+
 def test_one_pattern_is_a_list_of_one_and_survives_being_stored() -> None:
     fmt = FileFormat.model_validate({"members": "*.csv"})
     assert fmt.members == ("*.csv",)

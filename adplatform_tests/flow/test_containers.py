@@ -11,6 +11,7 @@ import fastavro
 import pyarrow.parquet as pq
 import pytest
 
+from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
 from adplatform.ledger.publications import Outcome
 from adplatform.platform.aws import Aws
@@ -76,6 +77,11 @@ def test_rows_are_published_whatever_they_come_in(services: Services, form: str)
     assert made.newest.note == note
 
 
+def test_a_text_beside_the_data_is_refused_with_how_to_leave_it_out(services: Services) -> None:
+    with pytest.raises(PermanentFailure, match=r"#1: .*say which files of the archive are read as members in the feed"):
+        delivered(services, {}, zipped(**{"a.txt": b"hello\n", "o.csv": TEXT}))
+
+
 def test_the_line_of_a_quarantined_row_is_that_of_the_sheet(services: Services) -> None:
     rows = [["Orders"], [], HEADER, *TABLE, [], ["oops", "c@example.com", 1], [4, "d@example.com", 1, "stray"]]
     made = delivered(services, {"kind": "xlsx", "header": {"starts_with": "order_id"}}, workbook(one=rows))
@@ -83,5 +89,4 @@ def test_the_line_of_a_quarantined_row_is_that_of_the_sheet(services: Services) 
     key = made.newest.quarantine_key
     body = services.s3.get_object(Bucket=services.zones.raw_bucket, Key=key)["Body"].read()
     found = pq.read_table(io.BytesIO(body)).to_pylist()
-    assert {row["line"] for row in found if row["line"]} == {8}
-    assert len(found) == 2
+    assert {row["line"] for row in found} == {7, 8}
