@@ -4,6 +4,7 @@ The parsed rows are materialised once, validated in the same scan; memory is bou
 spills what exceeds it to ``temp_directory``. The order of the input is kept, so "the row that came last" is a fact.
 """
 
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ from adplatform.transform.json_lines import read_json_lines
 from adplatform.transform.layouts import Accepted, refuse_unread
 from adplatform.transform.line_count import Lines, count_lines
 from adplatform.transform.long_records import refuse_long_records
-from adplatform.transform.parquet import read_parquet
+from adplatform.transform.parquet import no_text, read_parquet
 from adplatform.transform.readers import Reading, read_delimited
 from adplatform.transform.record_places import Asked, integers
 from adplatform.transform.rejects import Reject
@@ -199,13 +200,17 @@ def _unreadable(error: "duckdb.Error", files: Sequence[InputFile], work: Path) -
         return BadFile(
             named[0],
             Reason.LAYOUT,
-            "a column of text has bytes that are not UTF-8; have it written as text, or as binary, which is read",
+            f"{no_text(file.path for file in files if file.origin == named[0])} has bytes that are not UTF-8 and says "
+            "that it is text; have it written in UTF-8, or as binary, which is read",
         )
     if isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException):
         return PermanentFailure(f"the contract cannot be computed: {str(error).splitlines()[0]}")
-    return PermanentFailure(
-        f"DuckDB cannot read the delivery ({type(error).__name__}); check that its files are what the contract says"
-    )
+    why = f"DuckDB cannot read it ({type(error).__name__}); check that it is what the contract says, its kind first"
+    links = re.escape(str(work / "links"))
+    named = [file.origin for file in files if re.search(rf"{links}/{file.ordinal}(?![0-9])", str(error))]
+    if named:
+        return BadFile(named[0], Reason.LAYOUT, why)
+    return PermanentFailure(f"{files[0].origin if len(files) == 1 else f'one of {len(files)} files'}: {why}")
 
 
 def _validate(con: "duckdb.DuckDBPyConnection", statements: Statements, files: Sequence[InputFile]) -> None:

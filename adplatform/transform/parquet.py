@@ -1,5 +1,6 @@
 """Parquet on DuckDB: every value as the text that the contract's rules read back without loss."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ else:
     pq = Late("pyarrow.parquet")
 
 _NESTED = ("STRUCT", "MAP", "UNION")
+_AT = re.compile(r"string index (\d+)")
 _DIGITS = 38
 """Of the widest decimal that DuckDB has."""
 
@@ -131,6 +133,31 @@ def _schema(con: "duckdb.DuckDBPyConnection", file: InputFile, links: Path) -> l
 
 def _unreadable(file: InputFile) -> BadFile:
     return BadFile(file.origin, Reason.LAYOUT, "is not a readable Parquet file")
+
+
+def no_text(paths: Iterable[Path]) -> str:
+    """What of files holds bytes that are no UTF-8 where text is declared: the first column and, unless it is nested,
+    the row, from 1, in the file."""
+    for path in paths:
+        with pq.ParquetFile(path) as file:
+            for field in file.schema_arrow:
+                if (row := _no_text(file, field.name)) is not None:
+                    place = f", row {row}," if pa.types.is_string(field.type) else ""
+                    return f"column {clipped(field.name, 100)!r}{place}"
+    return "a column"
+
+
+def _no_text(file: "pq.ParquetFile", column: str) -> int | None:
+    """The first row, from 1, of a column whose text is not UTF-8; None where all is."""
+    before = 0
+    for batch in file.iter_batches(columns=[column]):
+        try:
+            batch.validate(full=True)
+        except pa.ArrowInvalid as e:
+            found = _AT.search(str(e))
+            return before + int(found[1]) + 1 if found else before + 1
+        before += batch.num_rows
+    return None
 
 
 def _top_level(schema: Sequence[tuple[str, int, int | None]]) -> Iterator[str]:

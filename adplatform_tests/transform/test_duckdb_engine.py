@@ -660,7 +660,7 @@ def test_text_of_parquet_that_is_not_utf_8_is_refused_with_the_file_and_what_to_
     offsets = pa.array([0, 1, 2], pa.int32()).buffers()[1]
     broken = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"\xffa")])
     content = parquet({"id": pa.array([1, 2]), "name": broken})
-    with pytest.raises(PermanentFailure, match=r"^s3://raw/0: a column of text has bytes that are not UTF-8; have it"):
+    with pytest.raises(PermanentFailure, match=r"^s3://raw/0: column 'name', row 1, has bytes that are not UTF-8 and"):
         run(tmp_path, contract(format={"kind": "parquet"}), content)
 
 
