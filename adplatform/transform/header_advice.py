@@ -40,7 +40,8 @@ def advice(
     is_header = bool(known) or fmt.kind in ("parquet", "avro")
     pairs = [(names[0], near) for names in missing if (near := _nearest(names, others, is_header))]
     parts = [f"found {_shown(found, known, pairs, is_header)}"]
-    if fmt.kind == "csv":
+    # Where the Spark job runs, files are not on this machine.
+    if fmt.kind == "csv" and file.path.is_file():
         with file.path.open("rb") as stream:
             sample = stream.read(_SAMPLE)
         if what := notice(sample):
@@ -51,6 +52,8 @@ def advice(
         name, near = pairs[0]
         loosely = ", or header_match: loose" if _plainly(name) == _plainly(near) else ""
         parts.append(f"if {near!r} is {name!r}, set field: {near!r}{loosely}, or have it written as declared")
+    elif not known and "#" in file.origin:
+        parts.append("if it is no file with data, set format.members to those of the archive that are")
     elif fmt.kind == "csv" and not known:
         parts.append("set header: false if the files have none, or have them written with the declared names")
     else:

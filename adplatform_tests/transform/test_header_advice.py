@@ -1,5 +1,6 @@
 """What is said of a file without declared columns: what was found, the setting that may read it, and no value."""
 
+import zipfile
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 
 from adplatform.contracts.model import Contract
 from adplatform.files.bad_file import BadFile
+from adplatform.files.input_file import InputFile
 from adplatform.files.unpack import unpack
 from adplatform.transform.duckdb_engine import EngineLimits, transform
+from adplatform.transform.layouts import Lines, accept
 
 COLUMNS = {"day": "date", "campaign_name": "string", "clicks": "int"}
 
@@ -65,6 +68,23 @@ def test_a_refusal_says_what_was_found_and_which_setting_reads_it(tmp_path: Path
     assert said.startswith("file:1: declared columns are missing from the header: ")
     assert says in said
     assert "zqvalue" not in said
+
+
+def test_a_member_of_an_archive_that_is_no_table_says_how_members_are_chosen(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "packed", "w") as archive:
+        archive.writestr("readme.txt", "zqvalue wrote this\n")
+        archive.writestr("rows.csv", "day,campaign_name,clicks\n")
+    said = refusal(tmp_path, (tmp_path / "packed").read_bytes())
+    assert said.startswith("file:1#1: declared columns are missing from the header: ")
+    assert "if it is no file with data, set format.members to those of the archive that are" in said
+    assert "zqvalue" not in said
+
+
+def test_a_file_that_is_on_no_disk_is_judged_by_its_header_alone(tmp_path: Path) -> None:
+    contract = Contract.model_validate({"columns": COLUMNS})
+    header = ("day", "Campaign Name", "clicks")
+    with pytest.raises(BadFile, match=r"if 'Campaign Name' is 'campaign_name', set field"):
+        accept(contract, [(InputFile(Path("s3://raw/a.csv"), "file:1", 0), header, Lines())])
 
 
 def test_names_of_parquet_are_names(tmp_path: Path) -> None:
