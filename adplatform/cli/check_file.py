@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from adplatform.cli.context import console
-from adplatform.cli.trials import show_counts, show_rows, show_suggestions
+from adplatform.cli.trials import show_counts, show_other_format, show_rows, show_suggestions
 from adplatform.drafting.trial import try_contract
+from adplatform.failures import PermanentFailure
 from adplatform.flow.pattern import find_feed
 from adplatform.patterns import declared_patterns
 from adplatform.platform.settings import read_settings
@@ -29,7 +30,11 @@ def check_file(
     _, flow = find_feed(declared_patterns(read_settings()), feed)
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory)
-        trial = try_contract(flow.feed.contract, file, work / "trial", flow.feed.limits)
+        try:
+            trial = try_contract(flow.feed.contract, file, work / "trial", flow.feed.limits)
+        except PermanentFailure:
+            show_other_format(flow.feed.contract, file, work, console)
+            raise
         show_counts(trial, console)
         show_rows(trial, console, limit, reveal=reveal)
         show_suggestions(trial, file, work, console)

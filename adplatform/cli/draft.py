@@ -21,7 +21,7 @@ from adplatform.drafting.draft import draft_of
 from adplatform.drafting.reads import Reader
 from adplatform.drafting.trial import settled
 from adplatform.failures import PermanentFailure
-from adplatform.patterns import DEFS, Models, faultless_defs, kind_of
+from adplatform.patterns import DEFS, Models, faultless_defs, kind_of, read_defs
 from adplatform.platform.clock import utc_now
 
 SHOWN_ROWS = 10
@@ -52,7 +52,7 @@ def draft(
         show_counts(found.trial, errors)
         show_rows(found.trial, errors, SHOWN_ROWS, reveal=False)
     if place is None:
-        typer.echo(_NEW.format(source=source) + feed_yaml(found.draft, name, start, "    "), nl=False)
+        typer.echo(_above(source) + feed_yaml(found.draft, name, start, "    "), nl=False)
         return
     write_feed(place, source, lambda indent: feed_yaml(found.draft, name, start, indent))
     console.print(f"written to {place.file}: look at what says REVIEW, then try files by", soft_wrap=True)
@@ -65,6 +65,12 @@ attributes:
   source: {source}
   feeds:
 """
+
+
+def _above(source: str) -> str:
+    """What stands above the feed where its source is not declared yet."""
+    declared = {getattr(each.model, "source", None): each for each in read_defs()[0]}
+    return f"# below feeds in {declared[source].file}\n" if source in declared else _NEW.format(source=source)
 
 
 @dataclass(frozen=True)

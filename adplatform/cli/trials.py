@@ -4,14 +4,19 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+from pydantic import ValidationError
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from adplatform.contracts import written
 from adplatform.contracts.column import Column
+from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.model import Contract
+from adplatform.drafting.draft import draft_of
 from adplatform.drafting.format_changes import format_changes
 from adplatform.drafting.reads import Reader
 from adplatform.drafting.reasons import in_words
@@ -128,3 +133,42 @@ def _of_format(trial: Trial, file: Path, work: Path) -> Iterator[str]:
         if left < before:
             said = ", ".join(f"{name}: {value!r}" for name, value in change.settings.items())
             yield f"format: {{{said}}}   ({before - left} of {before} rows: {change.why})"
+
+
+def show_other_format(contract: Contract, file: Path, work: Path, console: Console) -> None:
+    """Of a file that is refused, the settings of the format by which it looks to be written, if those read it."""
+    if file.stat().st_size > LARGEST_RETRIED:
+        return
+    try:
+        with Reader() as reader:
+            drafted = draft_of(file, reader).format
+        settings = {name: value for name, (value, _) in drafted.items()}
+        fmt = FileFormat.model_validate({**_kept_of(contract.format), **settings})
+        trial = try_contract(contract.model_copy(update={"format": fmt}), file, work / "other")
+    except (PermanentFailure, ValidationError):
+        return
+    changed = {n: v for n, v in fmt.model_dump(exclude_unset=True).items() if getattr(contract.format, n) != v}
+    if changed and trial.staged.clean:
+        said = written.flow({name: _plain(value) for name, value in changed.items()})
+        rows = f"{trial.staged.clean:,} of {trial.staged.records:,} rows"
+        console.print(Text(f"What would read the file; it was tried:\n  format: {said}   ({rows})"), soft_wrap=True)
+
+
+_OF_DIALECT = frozenset(
+    {"kind", "encoding", "delimiter", "quote", "escape", "header", "skip_lines", "comment", "skip_footer", "records"}
+    | {"repeated_header", "ragged_rows", "sheet", "range", "members"}
+)
+
+
+def _kept_of(fmt: FileFormat) -> dict[str, Any]:
+    """Settings that no draft makes."""
+    return {name: value for name, value in fmt.model_dump(exclude_unset=True).items() if name not in _OF_DIALECT}
+
+
+def _plain(value: Any) -> Any:
+    """A setting as YAML has it, with one text in the place of a list of one."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, tuple | list):
+        return value[0] if len(value) == 1 else list(value)
+    return value

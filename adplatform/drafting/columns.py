@@ -242,7 +242,11 @@ def _day_reading(found: Days, why: str = "") -> Reading:
     if found.patterns:
         settings["formats"] = list(found.patterns)
     if not found.is_date and not found.zoned:
-        why = "; ".join(filter(None, (why, "REVIEW: times without an offset are taken for UTC")))
+        why = "; ".join(
+            filter(
+                None, (why, "REVIEW: times without an offset are taken for UTC, or for those of a timezone that is set")
+            )
+        )
     return Reading(settings, why)
 
 

@@ -109,14 +109,16 @@ def dialect_of(lines: Sequence[str]) -> Dialect:
     for delimiter in delimiters:
         if not any(delimiter in line for line in shown):
             continue
-        for quote, escape in _quotings(shown, delimiter):
-            found = _judged(shown, Dialect(delimiter, quote, escape))
+        quoted = [_judged(shown, Dialect(delimiter, *each)) for each in _quotings(shown, delimiter)]
+        # Quotes are signs like any other only where nothing can be read with them.
+        unquoted = [] if any(quoted) else [_judged(shown, Dialect(delimiter, "", ""))]
+        for found in (*quoted, *unquoted):
             if found and found.fields > 1 and len(delimiter) > 1:
                 return found
             if found and found.fields > 1 and found.agreed * found.fields**0.5 > best.agreed * best.fields**0.5:
                 best = found
-    if best.fields > 1:
-        return best
+    if best.fields > 1 or declared:
+        return replace(best, agreed=best.agreed or 1.0)
     # Of one column: a delimiter that stands in no value.
     free = (each for each in (best.delimiter, *DELIMITERS) if not any(each in line for line in shown))
     return replace(best, delimiter=next(free, best.delimiter), agreed=1.0)
@@ -146,7 +148,7 @@ def _quotings(lines: Sequence[str], delimiter: str) -> list[tuple[str, str]]:
         pairs.append(('"', "\\"))
     if '"' not in text and len(re.findall(rf"{at_field}'[^'\r\n]*'(?={re.escape(delimiter)}|\r?$)", text, re.M)) > 1:
         pairs.insert(0, ("'", "'"))
-    return [*pairs, ("", "")] if '"' in text else pairs
+    return pairs
 
 
 def _judged(lines: Sequence[str], dialect: Dialect) -> Dialect | None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from adplatform.cli.trials import show_counts, show_rows, show_suggestions
+from adplatform.cli.trials import show_counts, show_other_format, show_rows, show_suggestions
 from adplatform.contracts.model import Contract
 from adplatform.drafting.trial import try_contract
+from adplatform.failures import PermanentFailure
 
 CONTRACT = Contract.model_validate(
     {
@@ -87,3 +88,27 @@ def test_nothing_is_shown_of_a_file_that_is_read(tmp_path: Path, line: str) -> N
     text = shown(tmp_path, (LINES[0], line))
     assert "why" not in text
     assert "read them" not in text
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("a;größe\n1;2\n".encode("utf-16"), "format: {encoding: utf-16, delimiter: ';'}   (1 of 1 rows)"),
+        (
+            b"Report\n\na;gr\xc3\xb6\xc3\x9fe\n1;2\n",
+            "format: {delimiter: ';', header: {starts_with: a}}   (1 of 1 rows)",
+        ),
+        (b'[{"a": 1, "gr\xc3\xb6\xc3\x9fe": 2}]', "format: {kind: json}   (1 of 1 rows)"),
+        (b"a;b\n1;2\n", ""),
+    ],
+    ids=["encoding and delimiter", "lines before", "json", "other columns"],
+)
+def test_of_a_refused_file_the_format_is_told_that_reads_it(tmp_path: Path, data: bytes, said: str) -> None:
+    contract = Contract.model_validate({"columns": {"a": "bigint", "groesse": {"field": "größe", "type": "bigint"}}})
+    file, out = tmp_path / "file", io.StringIO()
+    file.write_bytes(data)
+    with pytest.raises(PermanentFailure):
+        try_contract(contract, file, tmp_path / "trial")
+    show_other_format(contract, file, tmp_path, Console(file=out, width=160))
+    assert said in out.getvalue()
+    assert bool(out.getvalue()) == bool(said)

@@ -25,7 +25,7 @@ def test_any_value_is_read_back(value: object) -> None:
         ({"type": "decimal(12,2)"}, "decimal(12,2)"),
         ({"type": "decimal(12,2)", "required": True}, "{type: 'decimal(12,2)', required: true}"),
         ({"field": "NO"}, "{field: 'NO'}"),
-        ({"field": "E-Mail"}, "{field: 'E-Mail'}"),
+        ({"field": "E-Mail"}, "{field: E-Mail}"),
         ({"formats": ["%d.%m.%Y"]}, "{formats: ['%d.%m.%Y']}"),
         ({}, "string"),
     ],
