@@ -43,22 +43,24 @@ class Arrivals:
     queue: Queue | None = None
 
     def receive(self, limit: int = 100, budget: Budget = UNLIMITED) -> int:
-        """Move up to ``limit`` event messages into the ledger; returns how many new objects they brought.
+        """As :meth:`receive_messages`; how many."""
+        return self.receive_messages(limit, budget)[0]
+
+    def receive_messages(self, limit: int = 100, budget: Budget = UNLIMITED) -> tuple[int, bool]:
+        """Move up to ``limit`` event messages into the ledger; how many new objects they brought, and whether those
+        were all messages that wait.
 
         A message leaves the queue when the ledger has its objects. One whose object S3 refuses to describe (no
         permission for its key, for example) stays, to be tried again after its visibility timeout and to show in the
         age of the queue, until a listing has brought its object; it holds up nothing. So do those that the budget
         leaves no time for, which is enough for one at least.
         """
-        if self.queue is None:
-            return 0
-        new = handled = 0
-        more = True
-        while more and handled < limit and not (handled and budget.spent):
+        new, handled, more = 0, 0, self.queue is not None
+        while self.queue is not None and more and handled < limit and not (handled and budget.spent):
             messages, more = self._received(self.queue, min(limit - handled, TAKEN_TOGETHER), budget.share(0.5))
             handled += len(messages)
             new += self._take(self.queue, messages, budget) if messages else 0
-        return new
+        return new, not more
 
     def reconcile(self, prefix: str | None = None, budget: Budget = UNLIMITED) -> int:
         """As :meth:`record_listing`; how many."""

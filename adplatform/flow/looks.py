@@ -9,6 +9,9 @@ from adplatform.flow.settling import MOST_STARTED, Look, Mark, Runs, Settler
 
 LIST_EVERY = timedelta(minutes=5)
 """How often the landing zone is listed for objects whose events were lost."""
+LIST_FLOODED_EVERY = timedelta(minutes=1)
+"""The same while more events wait than a look can take: those of another feed may be the last of them, and a listing
+takes the feeds in turns."""
 MOST_EVENTS = 10_000
 """Messages that one look takes, if it has the time."""
 EVENTS, LISTING = 0.35, 0.5
@@ -35,9 +38,10 @@ def look_at(
 
     Everything found is in the ledger at once, so whoever dies here loses nothing, and ``before`` may be anything.
     """
-    settler.arrivals.receive(MOST_EVENTS, budget.share(EVENTS))
+    _, received = settler.arrivals.receive_messages(MOST_EVENTS, budget.share(EVENTS))
     now = settler.ledger.now()
     listing = before.listing
+    every = every if received else min(every, LIST_FLOODED_EVERY)
     if listing is None or listing.started > now or (not listing.left and now - listing.started >= every):
         listing = new_round(now, settler.source.lanes)
     if listing.left:

@@ -539,9 +539,10 @@ def test_a_tick_without_time_goes_on_with_the_next(services: Services, instance:
     hasty = replace(services, settings=replace(services.settings, tick_seconds=0))
     platform = make_platform(hasty, {"source": "acme", "feeds": [ORDERS]}, instance)
     days = [YESTERDAY - timedelta(days=n) for n in range(4)]
-    for day in days:
-        platform.put(f"orders/dt={day}/a.csv", BODY)
-        platform.put(f"orders/dt={day}/_SUCCESS", b"")
+    # The first look takes no more messages than one call brings.
+    for file in ("a.csv", "b.csv", "c.csv", "_SUCCESS"):
+        for day in days:
+            platform.put(f"orders/dt={day}/{file}", BODY if file != "_SUCCESS" else b"")
     cursor, keys, cut = None, set(), 0
     for _ in range(30):
         data = look(platform, cursor)

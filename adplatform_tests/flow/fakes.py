@@ -257,6 +257,7 @@ class FakeDynamo:
         writes = [write for item in TransactItems for write in item.items()]
         places = [_key(write.get("Item") or write["Key"]) for _, write in writes]
         assert len(set(places)) == len(places), "DynamoDB refuses two writes of one item in one transaction"
+        assert len(places) <= 100, "DynamoDB takes no more in one transaction"
         held = [self._holds(write.get("Item") or write["Key"], write) for _, write in writes]
         if not all(held):
             reasons = [{"Code": "None" if ok else "ConditionalCheckFailed"} for ok in held]
