@@ -169,10 +169,24 @@ def is_missing(error: ClientError) -> bool:
 
 def _matches(path: Path, stored: str) -> bool:
     """S3 gives the digest of the object, or of the digests of its parts with ``-<parts>`` (S3 user guide, checking
-    object integrity); some S3-compatible stores leave the suffix out."""
-    whole, parts = hashlib.sha256(), hashlib.sha256()
+    object integrity); some S3-compatible stores leave the suffix out, so of parts the digest is tried first."""
+    digest, _, suffix = stored.partition("-")
+    in_parts = bool(suffix) or path.stat().st_size >= _PART
+    return (in_parts and digest == _encoded(_of_parts(path))) or (not suffix and digest == _encoded(_of_whole(path)))
+
+
+def _encoded(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()
+
+
+def _of_whole(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _of_parts(path: Path) -> bytes:
+    parts = hashlib.sha256()
     with path.open("rb") as file:
         while part := file.read(_PART):
-            whole.update(part)
             parts.update(hashlib.sha256(part).digest())
-    return stored.partition("-")[0] in {base64.b64encode(d.digest()).decode() for d in (whole, parts)}
+    return parts.digest()
