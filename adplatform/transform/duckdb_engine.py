@@ -27,7 +27,7 @@ from adplatform.transform.compile import Statements, compile_contract, output_co
 from adplatform.transform.exhaustion import is_of_disk, ran_out
 from adplatform.transform.json_lines import read_json_lines
 from adplatform.transform.layouts import Accepted, refuse_unread
-from adplatform.transform.line_count import Lines, count_lines
+from adplatform.transform.line_count import Lines, count_lines, ends_before
 from adplatform.transform.long_records import refuse_long_records
 from adplatform.transform.parquet import no_text, read_parquet
 from adplatform.transform.readers import Reading, read_delimited
@@ -127,7 +127,7 @@ def transform(
             statements = replace(statements, clean=clean)
         _keep_latest(con, statements)
         staged = _write_clean(con, contract, statements, delivery_date, work / "clean")
-        _place(con, reading, read, rejects)
+        _place(con, reading, read, rejects, csv=contract.format.prepared == "csv")
         quarantine = _write_quarantine(con, statements, rejects, work / "quarantine.parquet")
         counts = _counts(con, read, rejects, staged)
         if contract.format.prepared == "csv":
@@ -283,7 +283,12 @@ def _staged(path: Path, partition: str) -> StagedFile:
 
 
 def _place(
-    con: "duckdb.DuckDBPyConnection", reading: Reading, files: Sequence[InputFile], rejects: Sequence[Reject]
+    con: "duckdb.DuckDBPyConnection",
+    reading: Reading,
+    files: Sequence[InputFile],
+    rejects: Sequence[Reject],
+    *,
+    csv: bool,
 ) -> None:
     """Define ``places``, the lines in which quarantined rows begin. The rows of a file stand together."""
     con.execute("create temp table places (_row bigint, line bigint)")
@@ -301,7 +306,8 @@ def _place(
                 [first, first, last],
             )
         )
-        lines = reading.lines(of[ordinal], Asked(records, count), rejects)
+        ends = ends_before(con, ordinal) if csv else None
+        lines = reading.lines(of[ordinal], Asked(records, count, ends), rejects)
         con.register("placed", pa.table({"record": pa.array(records, pa.int64()), "line": pa.array(lines, pa.int64())}))
         con.execute("insert into places select record + ? - 1, line from placed where line > 0", [first])
         con.unregister("placed")

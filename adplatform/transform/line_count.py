@@ -5,6 +5,7 @@ header. Near several broken
 quotes DuckDB loses some without a word.
 """
 
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from adplatform.contracts.model import Contract
 from adplatform.files.input_file import InputFile, surveyed
 from adplatform.files.record_lines import Dialect, empty_lines, longest_record
 from adplatform.transform.layouts import first_record
+from adplatform.transform.record_places import integers
 from adplatform.transform.rejects import SWALLOWED, UNTERMINATED, Reject, too_many_lines
 from adplatform.transform.rules import identifier
 
@@ -34,12 +36,13 @@ def count_lines(
     con: "duckdb.DuckDBPyConnection", contract: Contract, files: Sequence[InputFile], rejects: Sequence[Reject]
 ) -> Lines:
     """What ``validated`` and ``rejects`` leave of the lines of ``files``. Only files with more lines than rows are
-    looked at, which few are.
+    looked at, which few are; ``line_ends`` is defined, the rows of those that have line ends within values.
 
     Raises:
         BadFile: a row has more lines than the format allows.
     """
     fmt = contract.format
+    con.execute("create temp table line_ends (_file integer, _row bigint, ends bigint)")
     if not fmt.quote or not files:
         return Lines()
     rows = dict(con.execute("select _file, count(*) from validated group by _file").fetchall())
@@ -72,11 +75,29 @@ def _within_values(
     plain = r"replace(_fields, '\\', '')"
     in_fields = rf"(strlen({plain}) - strlen(replace({plain}, '\n', ''))) // 2"
     counted = f"case when _reasons <> '' then {in_fields} else {in_texts} end"
-    found = con.execute(
-        f"select _file, sum(breaks)::bigint, max(breaks) from (select _file, {counted} as breaks from validated)"
-        f" where _file in ({', '.join(str(f.ordinal) for f in files)}) group by _file having sum(breaks) > 0"
-    ).fetchall()
+    con.execute(
+        f"insert into line_ends select * from (select _file, _row, {counted} as ends from validated)"
+        f" where ends > 0 and _file in ({', '.join(str(f.ordinal) for f in files)})"
+    )
+    found = con.execute("select _file, sum(ends)::bigint, max(ends) from line_ends group by _file").fetchall()
     return {file: (breaks, most) for file, breaks, most in found}
+
+
+def ends_before(con: "duckdb.DuckDBPyConnection", file: int) -> "array[int]":
+    """The line ends within values of all rows of a file before each that is quarantined, and last those of all."""
+    own = "select _row, ends from line_ends where _file = ?"
+    bad = "select _row, true as bad from validated where _file = ? and _reasons <> ''"
+    summed = "sum(coalesce(ends, 0)) over (order by _row rows between unbounded preceding and 1 preceding)"
+    return integers(
+        con.execute(
+            f"with before as (select _row, bad, coalesce({summed}, 0)::bigint as ends"
+            f" from ({bad}) full join ({own}) using (_row)),"
+            f" every as (select coalesce(sum(ends), 0)::bigint as ends from ({own}))"
+            " select ends from (select _row, ends from before where bad"
+            " union all select null, ends from every) order by _row nulls last",
+            [file, file, file],
+        )
+    )
 
 
 def _line_ends(text: str) -> str:

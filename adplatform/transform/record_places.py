@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO
 
 from adplatform.contracts.file_format import FileFormat
-from adplatform.files.input_file import InputFile
+from adplatform.files.input_file import InputFile, surveyed
 from adplatform.files.record_lines import Dialect, delimiters
 from adplatform.transform.layouts import first_record
 from adplatform.transform.rejects import UNTERMINATED, Reject
@@ -24,10 +24,12 @@ _ROWS = 100_000
 @dataclass(frozen=True)
 class Asked:
     """Records of a file, ``wanted`` in ascending order, each by its place among all ``records`` that the engine read of
-    the file, from 1."""
+    the file, from 1. ``ends``, where they are known, are the line ends within values of what precedes each, and last
+    those of all records."""
 
     wanted: "array[int]"
     records: int
+    ends: "array[int] | None" = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ def lines_of_records(file: InputFile, fmt: FileFormat, asked: Asked, aside: Asid
         return array("q")
     with file.path.open("rb") as stream:
         before = _skip_header(file, fmt, stream)
+        if (counted := _by_count(file, fmt, asked, aside, before)) is not None:
+            return counted
         found, records = _walk(stream, fmt, asked.wanted, aside, file, before)
     certain = aside.broken if aside.broken is not None and records != asked.records else None
     found.extend(0 for _ in range(len(asked.wanted) - len(found)))
@@ -77,6 +81,17 @@ def _skip_header(file: InputFile, fmt: FileFormat, stream: BinaryIO) -> int:
     if header is not None:
         return stream.read(header.size).count(b"\n")
     return sum(1 for _ in zip(range(fmt.skip_lines), stream, strict=False))
+
+
+def _by_count(file: InputFile, fmt: FileFormat, asked: Asked, aside: Aside, header: int) -> "array[int] | None":
+    """The lines, where each of the file is in a record, aside or in the header, and none has to be read; else None."""
+    if asked.ends is None or aside.broken is not None or file.left_out.lines:
+        return None
+    if surveyed(file, fmt).lines != header + asked.records + asked.ends[-1] + len(aside.lines):
+        return None
+    ahead = array("q", (line - place for place, line in enumerate(aside.lines)))
+    alone = (header + record + ends for record, ends in zip(asked.wanted, asked.ends, strict=False))
+    return array("q", (line + bisect_right(ahead, line) for line in alone))
 
 
 def _walk(

@@ -133,3 +133,28 @@ def test_files_without_quarantined_rows_are_not_read_again(tmp_path: Path, monke
     monkeypatch.setattr("adplatform.transform.readers.lines_of_records", noted)
     assert places(tmp_path, b"id\n1\n", b"id\nx\n", b"id\n2\n") == bad(1, 2)
     assert read == ["file-1"]
+
+
+def unread(*_: Any) -> Any:
+    raise AssertionError("the file is read")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_file_whose_lines_are_all_accounted_for_is_not_read_again(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_places, "_walk", unread)
+    rng = random.Random(seed)
+    lines, expected = ["note,id"], []
+    forms = ("a,{}", '"b\nc\r\n\nd",{}', '"e ""f"", g",{}', 'h,"{}\n"', "i,{},k", '"l\nm",{},n')
+    for number in range(200):
+        form, value = rng.choice(forms), "x" if rng.random() < 0.3 else str(number)
+        line = 1 + sum(1 + text.count("\n") for text in lines)
+        if form.count(",{},"):
+            expected += [("file-0", line, ["column_count"])]
+            expected += [("file-0", line + 1, ["swallowed_line"])] if "\n" in form else []
+        elif value == "x" or "\n" in form[-4:]:
+            expected += bad(0, line)
+        lines.append(form.format(value))
+    found = places(tmp_path, "\n".join(lines).encode() + b"\n" * (seed % 2))
+    assert found == expected
