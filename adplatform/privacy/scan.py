@@ -10,6 +10,7 @@ from adplatform.contracts.pii import Treatment
 from adplatform.platform.heeding import heeding
 from adplatform.platform.late import Late
 from adplatform.privacy import masks
+from adplatform.privacy.digests import certain_digests
 from adplatform.privacy.outputs import pii_outputs
 from adplatform.privacy.recognised import holds_email
 from adplatform.privacy.rules import Form
@@ -62,9 +63,9 @@ def scan_for_leaks(parquet: Sequence[Path], contract: Contract, memory_limit: st
     }
     with duckdb.connect(config={"memory_limit": memory_limit}) as plain, heeding(plain) as con:
         types = _column_types(con, parquet)
-        shapes = {
-            name: _SHAPES[outputs[name].form] for name in types if name in outputs and outputs[name].form in _SHAPES
-        }
+        forms = {name: outputs[name].form for name in types if name in outputs}
+        certain = certain_digests(parquet, [name for name, form in forms.items() if form == "digest"])
+        shapes = {name: _SHAPES[form] for name, form in forms.items() if form in _SHAPES and name not in certain}
         undeclared = [name for name, type_ in types.items() if name not in outputs and "VARCHAR" in type_]
         conditions = {name: f"NOT regexp_full_match({_text(name)}, '{shape}')" for name, shape in shapes.items()}
         conditions |= {name: holds_email(_text(name)) for name in undeclared}
