@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
-from itertools import groupby
+from itertools import groupby, pairwise
 
-from adplatform.contracts.months import LOWER, Language, month_names
+from adplatform.contracts.months import Language, month_names
 
 EPOCHS = {"epoch_seconds": ("-?[0-9]{1,11}", 1_000_000), "epoch_millis": ("-?[0-9]{1,14}", 1_000)}
 """What is no pattern: the texts, and how many microseconds one of it has."""
@@ -26,7 +26,6 @@ DIRECTIVES = {
     "%f": "fraction of a second, 1 to 6 digits",
     "%z": "offset at the end: Z, UTC, GMT, -08, +0530 or +05:30",
 }
-OFFSET = "Z|UTC|GMT|[+-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?"
 NAMES = ("%b", "%B", "%p")
 """Directives of which the text is no number."""
 _DAY = ("%Y", "%y", "%m", "%b", "%B", "%d")
@@ -43,12 +42,13 @@ _FREE = {
     "%d": "(?:0?[1-9]|[12][0-9]|3[01])",
     "%H": "(?:[01]?[0-9]|2[0-3])",
     "%I": "(?:0?[1-9]|1[0-2])",
-    "%p": "(?:am|pm)",
+    "%p": "[aApP][mM]",
     "%M": "[0-5][0-9]",
     "%S": "[0-5][0-9]",
     "%f": "[0-9]{1,6}",
+    "%z": "(?:Z|UTC|GMT|[+-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)",
 }
-_MIDNIGHT = {"%H": "0?0", "%I": "12", "%p": "am", "%M": "00", "%S": "00", "%f": "0{1,6}"}
+_MIDNIGHT = {"%H": "0?0", "%I": "12", "%p": "[aA][mM]", "%M": "00", "%S": "00", "%f": "0{1,6}"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class DateFormat:
 
     @property
     def named(self) -> bool:
-        """Whether it has names, of which the case does not count: its texts are then read in lower case."""
+        """Whether it has names: the case of letters does not count then."""
         return not {*NAMES}.isdisjoint(self.directives)
 
     @property
@@ -87,61 +87,53 @@ class DateFormat:
         """Whether its texts say themselves how far they are from UTC."""
         return "%z" in self.directives or (self.timed and self.text.endswith("Z"))
 
-    def has_dot(self, place: int) -> bool:
-        """Whether the name at this place may have a dot behind it that is none of the text between."""
-        following = self.pieces[place + 1 : place + 2]
-        return self.pieces[place].text in ("%b", "%B") and not (following and following[0].text.startswith("."))
+    def pattern(self, *, midnight: bool = False, part: str = "") -> str:
+        """The regular expression of its texts, in the syntax that engines share; with ``midnight`` of those without a
+        time of day. ``part`` is the directive of which the text is a group."""
+        return "".join(self._of(place, midnight, part) for place in range(len(self.pieces)))
 
-    @property
-    def separators(self) -> str:
-        """The characters between directives that no directive has, each once. Letters beside names are not."""
-        between = "".join(piece.text for piece in self.pieces if not piece.directive)
-        return "".join(dict.fromkeys(c for c in between if not (self.named and c.isalpha())))
-
-    def pattern(self, *, midnight: bool = False, groups: bool = False) -> str:
-        """The regular expression of its texts, of named ones in lower case, in the syntax that engines share; with
-        ``midnight`` of those without a time of day, with ``groups`` (for Python) each directive named."""
-        return "".join(self._of(place, midnight, groups) for place in range(len(self.pieces)))
-
-    def _of(self, place: int, midnight: bool, groups: bool) -> str:
+    def _of(self, place: int, midnight: bool, part: str) -> str:
         piece = self.pieces[place]
         if not piece.directive:
-            return _literally(lowered(piece.text) if self.named else piece.text)
+            return "".join(map(_any_case if self.named else _literally, piece.text))
+        dot = ""
         if piece.text in ("%b", "%B"):
             names = sorted(month_names(self.months), key=lambda name: (-len(name), name))
-            found, dot = f"(?:{'|'.join(names)})", "[.]?" if self.has_dot(place) else ""
+            letters = "".join(sorted({c for letter in set("".join(names)) for c in _any_case(letter) if c.isalpha()}))
+            # Of a text that has the pattern, letters do.
+            found = f"[{letters}]+" if part else f"(?:{'|'.join(''.join(map(_any_case, name)) for name in names)})"
+            following = self.pieces[place + 1 : place + 2]
+            dot = "" if following and following[0].text.startswith(".") else "[.]?"
         else:
-            offset = lowered(OFFSET) if self.named else OFFSET
-            found, dot = (f"(?:{offset})" if piece.text == "%z" else _FREE[piece.text]), ""
-            if midnight:
-                found = _MIDNIGHT.get(piece.text, found)
+            found = _MIDNIGHT.get(piece.text, _FREE[piece.text]) if midnight else _FREE[piece.text]
             if piece.fixed:
                 found = found.replace("0?", "0").replace("[01]?", "[01]")
-        return f"(?P<{piece.text[1]}>{found}){dot}" if groups else found + dot
+        return f"({found}){dot}" if part == piece.text else found + dot
 
     def read(self, text: str) -> datetime | None:
         """What a text means, in UTC where it has no offset; None for one of another form."""
-        found = _compiled(self).fullmatch(lowered(text) if self.named else text)
-        if found is None:
+        if not re.fullmatch(self.pattern(), text):
             return None
-        given = found.groupdict()
-        year = int(given["Y"]) if "Y" in given else int(given["y"]) + (1900 if given["y"] >= "69" else 2000)
-        name = given.get("b") or given.get("B")
-        month = month_names(self.months)[name] if name else int(given["m"])
-        hour = int(given.get("H") or given.get("I") or 0)
-        if "p" in given:
-            hour = hour % 12 + (12 if given["p"] == "pm" else 0)
-        clock = (hour, int(given.get("M", 0)), int(given.get("S", 0)), int(f"{given.get('f', ''):0<6}"))
+        given = {part: _group(self, part, text) for part in self.directives}
+        year = int(given.get("%Y") or ("19" if given["%y"] >= "69" else "20") + given["%y"])
+        name = given.get("%b") or given.get("%B")
+        month = month_names(self.months)[name.replace("İ", "i").lower()] if name else int(given["%m"])
+        hour = int(given.get("%H") or given.get("%I") or 0)
+        if "%p" in given:
+            hour = hour % 12 + (12 if given["%p"].lower() == "pm" else 0)
+        clock = (hour, int(given.get("%M", 0)), int(given.get("%S", 0)), int(f"{given.get('%f', ''):0<6}"))
         try:
-            return datetime(year, month, int(given["d"]), *clock, tzinfo=_zone(given.get("z", "z")))
+            return datetime(year, month, int(given["%d"]), *clock, tzinfo=_zone(given.get("%z", "Z")))
         except ValueError:
             return None
 
 
-def lowered(text: str) -> str:
-    return text.translate(str.maketrans(*LOWER))
+def _group(of: DateFormat, part: str, text: str) -> str:
+    found = re.fullmatch(of.pattern(part=part), text)
+    return found[1] if found else ""
 
 
+@cache
 def date_format(text: str, months: Language = "en") -> DateFormat:
     """A format by its text.
 
@@ -176,11 +168,6 @@ def ambiguity(formats: Sequence[str], months: Language, type_name: str) -> str:
                         "keep the one that the files have"
                     )
     return ""
-
-
-@cache
-def _compiled(of: DateFormat) -> "re.Pattern[str]":
-    return re.compile(of.pattern(groups=True))
 
 
 def _read(text: str, months: Language, given: str) -> datetime | None:
@@ -250,28 +237,32 @@ def _problem(found: DateFormat) -> str:
         return "has one of %I and %p: the hour of a half day needs the other"
     if "%z" in directives and not found.text.endswith("%z"):
         return "has %z before its end"
-    return _unseparated(found.pieces, named=found.named)
+    return _unseparated(found.pieces)
 
 
-def _unseparated(pieces: Sequence[Piece], *, named: bool) -> str:
-    for before, after in zip(pieces, (*pieces[1:], Piece("", False)), strict=True):
-        both = before.directive and after.directive
-        if both and before.text in NAMES and after.text in NAMES:
-            return f"has nothing between {before.text} and {after.text}"
-        if both and "%f" in (before.text, after.text) and (before.text, after.text) != ("%f", "%z"):
+def _unseparated(pieces: Sequence[Piece]) -> str:
+    for before, after in pairwise(pieces):
+        if before.directive and after.directive and "%f" in (before.text, after.text) and after.text != "%z":
             return "needs something between %f and what is beside it"
-        if not before.directive and any(c.isdigit() for c in before.text):
-            return "has a digit that is part of no number"
-        letters = before.text[-1:].isalpha() if not before.directive else after.text[:1].isalpha()
-        if named and letters and before.directive != after.directive and after.text:
-            return "has a letter right beside a number or name; separate the two"
+    if any(c.isdigit() for piece in pieces if not piece.directive for c in piece.text):
+        return "has a digit that is part of no number"
     return ""
 
 
-def _literally(text: str) -> str:
-    return "".join(
-        c if c.isalnum() or c.isspace() else "\\^" if c == "^" else f"[{_BACKSLASHED.get(c, c)}]" for c in text
+def _any_case(character: str) -> str:
+    """The regular expression of a letter in either case; engines differ in what else they take for the same."""
+    cases = {character.lower(), character.upper(), *("İ" if character == "i" else "")}
+    return (
+        f"[{''.join(sorted(cases))}]"
+        if character.isalpha() and all(len(c) == 1 for c in cases)
+        else _literally(character)
     )
+
+
+def _literally(character: str) -> str:
+    if character.isalnum() or character.isspace():
+        return character
+    return "\\^" if character == "^" else f"[{_BACKSLASHED.get(character, character)}]"
 
 
 _BACKSLASHED = {"\\": "\\\\", "]": "\\]", "[": "\\["}

@@ -3,7 +3,7 @@
 
 import unicodedata
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Literal
 
 Language = Literal["da", "de", "en", "es", "fr", "it", "nb", "nl", "pl", "pt", "sv", "tr"]
 
@@ -34,11 +34,6 @@ _NAMES: Mapping[Language, str] = {
     "tr": "oca ocak,şub şubat,mar mart,nis nisan,may mayıs,haz haziran,tem temmuz,ağu ağustos,eyl eylül,eki ekim,"
     "kas kasım,ara aralık",
 }
-LANGUAGES: tuple[Language, ...] = get_args(Language)
-_UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZÄÅÇÉÛÜĞŃŚŞŹİ"
-_LOWER = "abcdefghijklmnopqrstuvwxyzäåçéûüğńśşźi"
-LOWER = (_UPPER, _LOWER)
-"""Letters of names, from upper to lower case one by one: engines differ in what else they make of a letter."""
 
 
 def month_names(language: Language) -> Mapping[str, int]:

@@ -39,9 +39,11 @@ def levels(column: Column, file_format: FileFormat) -> Iterator[Level]:
     if _is_prepared(column):
         yield {text(column): _prepared(column, file_format)}
     if _is_rewritten(column):
-        yield {_plain(column): _plain_number(column)}
-    if column.data_type.name == "decimal":
-        yield from numbers.respelled(_as_plain(column), _plain(column))
+        *before, last = numbers.plainly(column, text(column))
+        yield from before
+        yield {name: _but_special(column, sql) for name, sql in last.items()}
+    if _has_respelled(column):
+        yield from numbers.respelled(column, text(column))
     if column.timezone:
         yield from dates.in_zone(tuple(_spellings(column, text(column))), column.name, column.timezone)
 
@@ -155,13 +157,18 @@ def _is_rewritten(column: Column) -> bool:
     return column.grouped_numbers or (column.decimal_comma and meant)
 
 
+def _has_respelled(column: Column) -> bool:
+    """Whether a number may have an exponent that engines read in different ways."""
+    return column.data_type.name == "decimal" and column.percent != "fraction"
+
+
 def _plain(column: Column) -> str:
     """The name of the text that is cast."""
-    return identifier(f"{column.name}:number") if _is_rewritten(column) else text(column)
+    return numbers.plain(column) if _is_rewritten(column) else text(column)
 
 
-def _plain_number(column: Column) -> str:
-    number = numbers.plainly(column, text(column))
+def _but_special(column: Column, number: str) -> str:
+    """A ``special`` text stands for a number that is plain already."""
     meant = tuple(special for special, value in column.special.items() if value is not None)
     return f"case when {_is_one_of(_trimmed(column), meant)} then {text(column)} else {number} end" if meant else number
 
@@ -177,7 +184,7 @@ def _typed(column: Column) -> str:
         true, false = _is_one_of(given, column.true_values), _is_one_of(given, column.false_values)
         return f"case when {true} then true when {false} then false end"
     spellings = [e for e in _spellings(_as_plain(column), given) if e.zoned or not column.timezone]
-    if name == "decimal":
+    if _has_respelled(column):
         digits = numbers.plain_digits(column)
         cast = f"try_cast({digits} as {sql_type(column.data_type)})"
         spellings.append(Spelled(matches(digits, decimal_pattern(column.data_type)), cast))

@@ -1,18 +1,16 @@
 """Dates and times in formats of a contract, and times of day in a time zone, as SQL that engines compute alike.
 
-A format is a regular expression, which decides, and the ISO 8601 text that its texts are put into: the parts between
-separators by their number, parts with nothing between them by their digits.
+A format is a regular expression, which decides, and the ISO 8601 text into which the groups of it are put.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from adplatform.contracts.date_formats import EPOCHS, OFFSET, DateFormat, Piece, date_format, lowered
-from adplatform.contracts.months import LOWER, month_names
+from adplatform.contracts.date_formats import EPOCHS, DateFormat, date_format
+from adplatform.contracts.months import month_names
 from adplatform.contracts.spelling import Spelling
 from adplatform.transform.rules import identifier, literal, matches
 
@@ -20,12 +18,8 @@ DAY = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _TIME = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 _OFFSET = "(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)?"
 _MIDNIGHT = "[T ]00:00:00([.]0{1,9})?(Z|[+]00(:?00)?)?"
-_HALF_DAYS = "".join(
-    f"|{hour:02}{half}={hour % 12 + 12 * (half == 'pm'):02}" for half in ("am", "pm") for hour in range(1, 13)
-)
 _DAY_LONG = 86_400_000_000
 """In microseconds."""
-_MARK = "|"
 
 
 @dataclass(frozen=True)
@@ -43,8 +37,7 @@ def dates(spelling: Spelling, text: str) -> Iterator[Spelled]:
     yield Spelled(matches(text, f"{DAY}{_MIDNIGHT}"), f"try_cast(substr({text}, 1, 10) as date)")
     for each in spelling.formats:
         found = date_format(each, spelling.months)
-        base = _base(found, text)
-        yield Spelled(matches(base, found.pattern(midnight=True)), f"try_cast({_day(_parts(found, base))} as date)")
+        yield Spelled(matches(text, found.pattern(midnight=True)), f"try_cast({_day(found, text)} as date)")
 
 
 def instant_pattern(fraction: str) -> str:
@@ -81,10 +74,8 @@ def timestamps(spelling: Spelling, text: str, fraction: str) -> Iterator[Spelled
             yield Spelled(matches(text, pattern), f"make_timestamptz(try_cast({text} as bigint) * {unit})")
             continue
         found = date_format(each, spelling.months)
-        base = _base(found, text)
-        parts = _parts(found, base)
-        iso = f"concat({_day(parts)}, 'T', {_clock(parts)}, {_offset(found, base)})"
-        yield Spelled(matches(base, found.pattern()), f"try_cast({iso} as timestamptz)", found.zoned)
+        iso = f"concat({_day(found, text)}, 'T', {_clock(found, text)}, {_offset(found, text)})"
+        yield Spelled(matches(text, found.pattern()), f"try_cast({iso} as timestamptz)", found.zoned)
 
 
 def in_zone(spelled: tuple[Spelled, ...], column: str, zone: str) -> tuple[dict[str, str], ...]:
@@ -122,95 +113,50 @@ def _shown(microseconds: str, zone: str) -> str:
     return f"epoch_us(timezone({literal(zone)}, make_timestamptz({microseconds})))"
 
 
-def _base(found: DateFormat, text: str) -> str:
-    return f"translate({text}, {literal(LOWER[0])}, {literal(LOWER[1])})" if found.named else text
+def _part(found: DateFormat, part: str, text: str) -> str:
+    """The text of a directive."""
+    pattern = literal(rf"(?s)\A{found.pattern(part=part)}\z")
+    return f"regexp_extract({text}, {pattern}, 1)"
 
 
-def _parts(found: DateFormat, base: str) -> Mapping[str, str]:
-    """The text of each directive."""
-    separators = found.separators
-    text = f"substr({base}, 1, length({base}) - length({_offset_text(found, base)}))" if "%z" in found.text else base
-    mark = separators if len(separators) == 1 else _MARK
-    if len(separators) > 1:
-        text = f"translate({text}, {literal(separators)}, {literal(_MARK * len(separators))})"
-    parts: dict[str, str] = {}
-    passed, dotted = 0, False
-    total = sum(c in separators for piece in found.pieces if not piece.directive for c in piece.text)
-    for directive, group in groupby(enumerate(found.pieces), lambda each: each[1].directive):
-        run = [(place, piece) for place, piece in group if piece.text != "%z"]
-        if not directive:
-            passed += sum(c in separators for _, piece in run for c in piece.text)
-            continue
-        # A dot behind a name that may be there or not makes the number of parts before the next one uncertain.
-        number = passed - total - 1 if dotted else passed + 1
-        part = f"split_part({text}, {literal(mark)}, {number})" if separators else text
-        parts.update(_of_run(found, [piece for _, piece in run], part))
-        dotted = dotted or ("." in separators and any(found.has_dot(place) for place, _ in run))
-    return {**parts, "month": _month(found, parts)}
-
-
-def _month(found: DateFormat, parts: Mapping[str, str]) -> str:
-    name = parts.get("%b") or parts.get("%B")
-    if name is None:
-        return _two(parts["%m"])
-    numbers = "".join(f"|{each}={number:02}" for each, number in month_names(found.months).items())
-    return f"substr('{numbers}', strpos('{numbers}', concat('|', {name}, '=')) + length({name}) + 2, 2)"
-
-
-def _of_run(found: DateFormat, run: list[Piece], part: str) -> Iterator[tuple[str, str]]:
-    names = [piece for piece in run if piece.text in ("%b", "%B", "%p")]
-    numbers = [piece for piece in run if piece not in names]
-    letters = "apm" if names and names[0].text == "%p" else "".join(sorted(set("".join(month_names(found.months)))))
-    for place, piece in enumerate(run):
-        if piece in names:
-            yield piece.text, f"translate({part}, '0123456789.', '')"
-        elif len(run) == 1:
-            yield piece.text, part
-        elif len(numbers) == 1:
-            yield piece.text, f"translate({part}, {literal(letters + '.')}, '')"
-        else:
-            before, width = run[:place], _width(piece)
-            behind = names and names[0] in before
-            start = -sum(map(_width, run[place:])) if behind else 1 + sum(map(_width, before))
-            yield piece.text, f"substr({part}, {start}, {width})"
-
-
-def _width(piece: Piece) -> int:
-    return 4 if piece.text == "%Y" else 2
-
-
-def _day(parts: Mapping[str, str]) -> str:
+def _day(found: DateFormat, text: str) -> str:
+    parts = {part: _part(found, part, text) for part in found.directives}
     year = parts.get("%Y") or f"concat(case when {parts['%y']} >= '69' then '19' else '20' end, {parts['%y']})"
-    return f"concat({year}, '-', {parts['month']}, '-', {_two(parts['%d'])})"
+    month = _two(parts["%m"]) if "%m" in parts else _month(found, parts.get("%b") or parts["%B"])
+    return f"concat({year}, '-', {month}, '-', {_two(parts['%d'])})"
 
 
-def _clock(parts: Mapping[str, str]) -> str:
-    hour = _two(parts.get("%H") or parts.get("%I") or "'00'")
+def _month(found: DateFormat, name: str) -> str:
+    dotless = f"replace({name}, 'İ', 'i')" if found.months == "tr" else name
+    numbers = "".join(f" when {literal(each)} then '{number:02}'" for each, number in month_names(found.months).items())
+    return f"case lower({dotless}){numbers} end"
+
+
+def _clock(found: DateFormat, text: str) -> str:
+    parts = {part: _part(found, part, text) for part in found.directives}
     if "%p" in parts:
-        hour = f"substr('{_HALF_DAYS}', strpos('{_HALF_DAYS}', concat('|', {hour}, {parts['%p']}, '=')) + 6, 2)"
+        half = f"case when {parts['%p']} in ('pm', 'PM', 'pM', 'Pm') then 12 else 0 end"
+        hour = f"cast(cast({parts['%I']} as int) % 12 + {half} as varchar)"
+    else:
+        hour = parts.get("%H", "'0'")
+    minute, second = (parts.get(part, "'00'") for part in ("%M", "%S"))
     fraction = f", '.', {parts['%f']}" if "%f" in parts else ""
-    return f"concat({hour}, ':', {parts.get('%M', repr('00'))}, ':', {parts.get('%S', repr('00'))}{fraction})"
+    return f"concat({_two(hour)}, ':', {minute}, ':', {second}{fraction})"
 
 
-def _two(number: str) -> str:
-    return f"lpad({number}, 2, '0')"
-
-
-def _offset_text(found: DateFormat, base: str) -> str:
-    offset = lowered(OFFSET) if found.named else OFFSET
-    ending = literal(rf"({offset})\z")
-    return f"regexp_extract({base}, {ending}, 1)"
-
-
-def _offset(found: DateFormat, base: str) -> str:
-    if "%z" not in found.text:
+def _offset(found: DateFormat, text: str) -> str:
+    if "%z" not in found.directives:
         return "'Z'"
-    offset = _offset_text(found, base)
+    offset = _part(found, "%z", text)
     minutes = f"case when length({offset}) = 3 then '00' else substr({offset}, -2, 2) end"
     return (
         f"case when substr({offset}, 1, 1) in ('+', '-') then concat(substr({offset}, 1, 3), ':', {minutes})"
         " else 'Z' end"
     )
+
+
+def _two(number: str) -> str:
+    return f"lpad({number}, 2, '0')"
 
 
 def _colon_in_offset(text: str) -> str:

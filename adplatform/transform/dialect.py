@@ -11,7 +11,11 @@ def to_spark(sql: str) -> str:
 
     Separators given to ``string_split`` must mean themselves as regular expressions; Sail does not know ``\\Q..\\E``.
     """
-    tree = sqlglot.parse_one(sql, read="duckdb").transform(_spark)
+    tree = sqlglot.parse_one(sql, read="duckdb")
+    for node in reversed(list(tree.walk())):
+        translated = _spark(node)
+        if translated is not node:
+            node.replace(translated)
     return str(tree.sql(dialect="spark", normalize_functions=False))
 
 

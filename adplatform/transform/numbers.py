@@ -5,7 +5,7 @@ What must go is then taken out letter by letter, so nothing is read that was not
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Context, Decimal
 
 from adplatform.contracts.column import Column
@@ -21,34 +21,49 @@ _FARTHEST = 99
 """The greatest exponent, and how many zeros that may take."""
 
 
-def plainly(column: Column, text: str) -> str:
-    """SQL of the plain form of a text, with a point and ``-``: of a number of which the form differs; NULL where it is
-    no number."""
+def plainly(column: Column, text: str) -> tuple[dict[str, str], ...]:
+    """Levels of SQL over a text, each over the one before, by the names of what they compute. The last, :func:`plain`,
+    is the plain form of a number, with a point and ``-``; NULL where the text is no number."""
     mark = column.decimal_mark
     stripped = text
-    for spelling in sorted(column.currency, key=len, reverse=True):
+    for spelling in _longest_first(column.currency):
         stripped = f"replace({stripped}, {literal(spelling)}, '')"
-    gone = f"{_BLANKS}()%+-{_MINUS}{_separators(column)}"
+    gone = f"{_separators(column)}{_BLANKS}()%+-{_MINUS}"
     from_, to = (f",{gone}", ".") if mark == "," else (gone, "")
     digits = f"translate({stripped}, {literal(from_)}, {literal(to)})"
-    negative = f"translate({text}, '-({_MINUS}', '') <> {text}"
-    scale = ", 'e-2'" if column.percent == "fraction" else ""
-    number = f"concat(case when {negative} then '-' else '' end, {digits}{scale})"
-    branches = f"when {matches(text, number_pattern(column))} then {number}"
+    is_number = matches(text, number_pattern(column))
+    negative = " or ".join(f"strpos({text}, '{sign}') > 0" for sign in ("-", _MINUS, "("))
+    sign = f"case when {negative} then '-' else '' end"
+    if column.percent == "fraction":
+        unsigned = identifier(f"{column.name}:unsigned")
+        whole = f"concat('000', split_part({unsigned}, '.', 1))"
+        moved = f"substr({whole}, 1, length({whole}) - 2), '.', substr({whole}, -2, 2), split_part({unsigned}, '.', 2)"
+        return (
+            {unsigned: f"case when {is_number} then {digits} end"},
+            {plain(column): f"case when {unsigned} is not null then concat({sign}, {moved}) end"},
+        )
+    if column.data_type.name == "decimal":
+        # Neither side of the point is empty: engines read such text in different ways.
+        digits = f"'0', {digits}, case when strpos({stripped}, '{mark}') > 0 then '0' else '' end"
+    branches = f"when {is_number} then concat({sign}, {digits})"
     if pattern := _exponent_pattern(column):
-        branches += f" when {matches(text, pattern)} then translate({text}, '{mark}{_MINUS}', '.-')"
-    return f"case {branches} end"
+        branches += f" when {matches(text, pattern)} then replace({text}, '{mark}', '.')"
+    return ({plain(column): f"case {branches} end"},)
+
+
+def plain(column: Column) -> str:
+    return identifier(f"{column.name}:number")
 
 
 def plain_number(column: Column, text: str) -> str | None:
     """What :func:`plainly` makes of one text, in digits without an exponent."""
     pattern = _exponent_pattern(column)
     if pattern and re.fullmatch(pattern, text):
-        return f"{Decimal(text.replace(column.decimal_mark, '.').replace(_MINUS, '-')):f}"
+        return f"{Decimal(text.replace(column.decimal_mark, '.')):f}"
     if not re.fullmatch(number_pattern(column), text):
         return None
     stripped = text
-    for spelling in sorted(column.currency, key=len, reverse=True):
+    for spelling in _longest_first(column.currency):
         stripped = stripped.replace(spelling, "")
     digits = stripped.translate(str.maketrans("", "", f"{_BLANKS}()%+-{_MINUS}{_separators(column)}"))
     number = Decimal(digits.replace(",", ".")).scaleb(-2 if column.percent == "fraction" else 0, _ENOUGH)
@@ -67,39 +82,46 @@ def number_pattern(column: Column) -> str:
         # Rs.5 may have a point that belongs to the word.
         bare = "" if any(spelling[-1].isalpha() for spelling in column.currency) else f"|{mark}[0-9]+"
         digits = f"(?:{whole}(?:{mark}[0-9]*)?{bare})"
-    return "|".join(form for before, unit in _units(column) for form in _forms(column, digits, before, unit))
+    return "|".join(form for before, behind in _units(column) for form in _forms(column, digits, before, behind))
 
 
 def _units(column: Column) -> Iterator[tuple[str, str]]:
-    """What may stand before and behind a number beside its sign, as regular expressions with the blanks between."""
+    """What stands before or behind a number beside its sign, as regular expressions with the blanks between; before it
+    nothing must."""
     if column.percent:
         yield "", f"{_BLANK}%"
     if column.percent != "fraction":
-        spellings = sorted(column.currency, key=len, reverse=True)
-        word = f"(?:{'|'.join(map(_literally, spellings))})"
-        yield (f"{word}{_BLANK}", f"(?:{_BLANK}{word})?") if spellings else ("", "")
+        yield "", ""
+    if column.percent != "fraction" and column.currency:
+        word = f"(?:{'|'.join(map(_literally, _longest_first(column.currency)))})"
+        yield f"{word}{_BLANK}", ""
+        yield "", f"{_BLANK}{word}"
+        yield f"{word}{_BLANK}", f"{_BLANK}{word}"
 
 
-def _forms(column: Column, digits: str, before: str, unit: str) -> Iterator[str]:
-    """The places of the sign: before or behind what stands before the number."""
-    beside = f"(?:{before})?" if before else ""
-    yield (
-        f"(?:{_SIGN}?|(?:{_SIGN}{_BLANK})?{before}|{before}{_SIGN}){digits}{unit}"
-        if before
-        else f"{_SIGN}?{digits}{unit}"
-    )
+def _forms(column: Column, digits: str, before: str, behind: str) -> Iterator[str]:
+    """The places of the sign: before or behind what stands before the number, and as the column's settings say."""
+    yield f"(?:(?:{_SIGN}{_BLANK})?{before}|{before}{_SIGN}){digits}{behind}" if before else f"{_SIGN}?{digits}{behind}"
     if "trailing_minus" in column.negative:
-        yield f"{beside}{digits}(?:[{_MINUS}-]{unit}|{unit}{_BLANK}[{_MINUS}-])"
+        minus = f"[{_MINUS}-]"
+        yield f"{before}{digits}(?:{minus}{behind}|{behind}{_BLANK}{minus})" if behind else f"{before}{digits}{minus}"
     if "parentheses" in column.negative:
-        within, outside = f"{beside}{digits}{unit}{_BLANK}[)]", f"{beside}{digits}{_BLANK}[)]{unit}"
-        yield f"{beside}[(]{_BLANK}(?:{within}|{outside})"
+        inside = f"{before}{digits}{behind}"
+        yield f"[(]{_BLANK}{inside}{_BLANK}[)]"
+        if before or behind:
+            yield f"{before}[(]{_BLANK}{digits}{_BLANK}[)]{behind}"
 
 
 def _exponent_pattern(column: Column) -> str:
-    if column.data_type.name in ("int", "bigint") or column.percent == "fraction":
+    """Of numbers that are read with an exponent as they stand; those of decimals are :func:`respelled`."""
+    if column.data_type.name != "double" or column.percent == "fraction":
         return ""
     mark = f"[{column.decimal_mark}]"
-    return f"{_SIGN}?(?:[0-9]+(?:{mark}[0-9]*)?|{mark}[0-9]+)[eE][+-]?[0-9]{{1,3}}"
+    return f"[+-]?(?:[0-9]+(?:{mark}[0-9]*)?|{mark}[0-9]+)[eE][+-]?[0-9]{{1,3}}"
+
+
+def _longest_first(spellings: Iterable[str]) -> list[str]:
+    return sorted(spellings, key=len, reverse=True)
 
 
 def _separators(column: Column) -> str:

@@ -33,6 +33,7 @@ from adplatform.transform.readers import read_delimited
 from adplatform_tests.privacy import test_recognised as recognised
 from adplatform_tests.transform import oracle
 from adplatform_tests.transform.outcome import bad_values, comparable, counted, given, quarantine_rows
+from adplatform_tests.transform.spellings import BAD, TABLES
 from adplatform_tests.transform.test_expressions import COLUMNS, MEANINGS, RAW
 
 
@@ -101,6 +102,30 @@ def partitions_are_judged(tmp_path: Path, spark: SparkSession) -> None:
     assert bad_values(result.quarantine.toArrow().to_pylist()) == Counter(
         (origin, reasons, given(fields)) for origin, reasons, fields in truth.bad
     )
+
+
+def test_texts_that_exporters_write_have_the_same_values_on_spark(sail: SparkSession) -> None:
+    """Each table in a column of its own, each text in a row of its own."""
+    columns = {f"x{n}": settings for n, (settings, _) in enumerate(TABLES.values())}
+    meant = [(f"x{n}", text, value) for n, (_, rows) in enumerate(TABLES.values()) for text, value in rows]
+    raw = pa.table(
+        {
+            "n": [str(n) for n in range(len(meant))],
+            **{
+                name: pa.array([text if at == name else None for at, text, _ in meant], pa.string()) for name in columns
+            },
+            "_file": pa.array([0] * len(meant), pa.int32()),
+            "_row": pa.array(range(len(meant)), pa.int64()),
+            "_corrupt_record": pa.nulls(len(meant), pa.string()),
+        }
+    )
+    feed = Contract.model_validate({"columns": {"n": "int", **columns}})
+    result = spark_engine.transform(sail, feed, sail.createDataFrame(raw), {0: "a"}, None)
+
+    found = {row["n"]: row for row in result.clean.toArrow().to_pylist()}
+    assert {n for n, (*_, value) in enumerate(meant) if value is BAD} == found.keys() ^ set(range(len(meant)))
+    for n, (name, text, value) in enumerate(meant):
+        assert value is BAD or (text, found[n][name]) == (text, value)
 
 
 def test_expressions_mean_on_spark_what_they_mean_on_duckdb(sail: SparkSession) -> None:
