@@ -93,7 +93,8 @@ class FileFormat(Strict):
     any other."""
     skip_footer: int | LineStart = 0
     """For csv and xlsx: the last lines that are not empty are left out, so many of them; or, with
-    ``{starts_with: [Total, "***"]}``, all from the first line behind the header that begins so."""
+    ``{starts_with: [Total, "***"]}``, all from the first line behind the header that begins so: a text with which no
+    row begins."""
     repeated_header: Literal["leave_out", "read"] = "read"
     """For csv and xlsx: what a line is that has the text of the header once more, as of files that were put together: a
     row (default), or left out."""

@@ -68,6 +68,7 @@ def test_what_dms_notes_for_itself_is_nobody_s_and_needs_no_action() -> None:
         ({"format": {"kind": "ndjson"}}, "not what DMS writes"),
         ({"format": {"header": False}}, "AddColumnName"),
         ({"partition_by": None}, "do not apply"),
+        ({"skip_rows_where": "id = '0'"}, "skip_rows_where does not go with changes: a row that comes to meet it"),
         ({"columns": {"id": {"required": True}, "_seq": "string"}}, "'_seq' is a name the platform adds itself"),
         ({"columns": {"id": {"required": True}, "_at": "string"}}, "choose another and give field"),
         ({"columns": {"id": {"pii": {"kind": "email", "treatment": "mask"}, "required": True}}}, "lake or clear"),

@@ -48,6 +48,10 @@ def test_the_keys_of_a_table_are_a_feed_of_their_own() -> None:
         ({"outputs": ["current"], "latest_by": "at"}, "leave partition_by and latest_by out"),
         ({"outputs": ["current"], "partition_by": None}, "leave partition_by and latest_by out"),
         ({"outputs": ["current"], "incremental": {**KEYS, "keys": {"every": "1s"}}}, "at least 1m"),
+        (
+            {"outputs": ["current"], "incremental": KEYS, "skip_rows_where": "id = '0'"},
+            "skip_rows_where does not go with incremental: a row that comes to meet it would stay as it was before",
+        ),
     ],
 )
 def test_what_cannot_be_made_is_said_with_what_to_do(feed: dict[str, Any], said: str) -> None:
