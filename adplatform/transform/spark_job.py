@@ -98,6 +98,7 @@ def run(
     """
     # Otherwise Spark refuses files with columns whose names differ in case alone.
     spark.conf.set("spark.sql.caseSensitive", "true")
+    require_readable(contract)
     for file in files:
         _require_within(spark, contract, paths[file.ordinal], Budget(file.origin, 0, limits))
     accepted = _accept(spark, contract, files, paths)
@@ -122,6 +123,28 @@ def run(
 def _write(spark: "SparkSession", documents: Iterable[Mapping[str, Any]], path: str) -> None:
     rows = [(json.dumps(document),) for document in documents]
     spark.createDataFrame(rows, "value string").coalesce(1).write.text(path)
+
+
+def require_readable(contract: Contract) -> None:
+    """
+    Raises:
+        PermanentFailure: the files are written in a way that the job does not read.
+    """
+    if contract.format.kind not in ("csv", "parquet"):
+        raise PermanentFailure(
+            f"the Spark job reads csv and parquet, not {contract.format.kind}; use the embedded engine"
+        )
+    if contract.format.members:
+        raise PermanentFailure("the Spark job reads no archives (members); use the embedded engine")
+    if contract.format.skip_lines:
+        raise PermanentFailure("the Spark job cannot skip lines before the header; use the embedded engine")
+    if contract.format.leaves_out_lines:
+        raise PermanentFailure(
+            "the Spark job leaves no lines out (header.starts_with, comment, skip_footer, repeated_header); use the "
+            "embedded engine"
+        )
+    if contract.format.kind == "csv" and contract.format.ragged_rows == "pad":
+        raise PermanentFailure("the Spark job cannot read ragged_rows: pad; use the embedded engine")
 
 
 def _require_within(spark: "SparkSession", contract: Contract, path: str, budget: Budget) -> None:
@@ -153,21 +176,6 @@ def _require_within(spark: "SparkSession", contract: Contract, path: str, budget
 def _accept(
     spark: "SparkSession", contract: Contract, files: Sequence[InputFile], paths: Mapping[int, str]
 ) -> Accepted:
-    if contract.format.kind not in ("csv", "parquet"):
-        raise PermanentFailure(
-            f"the Spark job reads csv and parquet, not {contract.format.kind}; use the embedded engine"
-        )
-    if contract.format.members:
-        raise PermanentFailure("the Spark job reads no archives (members); use the embedded engine")
-    if contract.format.skip_lines:
-        raise PermanentFailure("the Spark job cannot skip lines before the header; use the embedded engine")
-    if contract.format.leaves_out_lines:
-        raise PermanentFailure(
-            "the Spark job leaves no lines out (header.starts_with, comment, skip_footer, repeated_header); use the "
-            "embedded engine"
-        )
-    if contract.format.kind == "csv" and contract.format.ragged_rows == "pad":
-        raise PermanentFailure("the Spark job cannot read ragged_rows: pad; use the embedded engine")
     headers = [(file, _header(spark, contract, file, paths[file.ordinal])) for file in files]
     return accept(contract, [(file, header, Lines()) for file, header in headers if header])
 

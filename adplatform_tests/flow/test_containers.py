@@ -4,6 +4,7 @@ import gzip
 import io
 import uuid
 import zipfile
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,17 @@ import fastavro
 import pyarrow.parquet as pq
 import pytest
 
+from adplatform.contracts.feed import Feed
+from adplatform.contracts.model import Contract
 from adplatform.failures import PermanentFailure
 from adplatform.flow.services import Services
+from adplatform.lake.query import run_query
 from adplatform.ledger.publications import Outcome
 from adplatform.platform.aws import Aws
+from adplatform.transform.spark_job import require_readable
 from adplatform_tests.flow.test_parts import DAY, ORDERS, Shop, shop
 from adplatform_tests.support import plainly
-from adplatform_tests.support.avros import record
+from adplatform_tests.support.avros import avro, record
 from adplatform_tests.support.platforms import make_services
 from adplatform_tests.support.tars import tarred
 from adplatform_tests.support.workbooks import workbook
@@ -32,8 +37,8 @@ def services(aws: Aws, tmp_path: Path) -> Services:
     return make_services(aws, tmp_path / "home")
 
 
-def delivered(services: Services, form: dict[str, Any], body: bytes) -> Shop:
-    made = shop(services, {**ORDERS, "format": form})
+def delivered(services: Services, form: dict[str, Any], body: bytes, **settings: Any) -> Shop:
+    made = shop(services, {**ORDERS, "format": form, **settings})
     key = f"landing/{made.source.name}/orders/dt={DAY}/orders"
     services.s3.put_object(Bucket=services.zones.raw_bucket, Key=key, Body=body)
     plainly.process(services, made.source, f"run-{uuid.uuid4().hex[:6]}")
@@ -77,6 +82,25 @@ def test_rows_are_published_whatever_they_come_in(services: Services, form: str)
     assert made.newest.note == note
 
 
+def test_avro_of_several_schemas_follows_the_rules_for_columns_and_nests_as_json(services: Services) -> None:
+    first = record(("order_id", "int"), ("amount", ["null", "string"]))
+    tags = {"type": "map", "values": {"type": "array", "items": "int"}}
+    second = record(("amount", {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}),
+        ("order_id", "long"), ("tags", tags), ("more", record(("x", "boolean"), name="more")))  # fmt: skip
+    files = {
+        "a.avro": avro(first, [{"order_id": 1, "amount": "1.50"}], "snappy"),
+        "b.avro": avro(second, [{"order_id": 2, "amount": Decimal("2.25"), "tags": {"k": [1]}, "more": {"x": True}}]),
+    }
+    columns = {"order_id": "bigint", "amount": "decimal(9,2)", "tags": {"optional": True}}
+    made = delivered(services, {"kind": "avro"}, tarred(files), columns=columns, schema_policy="evolve")
+    prefix = services.settings.database_prefix
+    sql = f"select order_id, amount, tags, more from {prefix}{made.source.name}.orders order by 1"
+    assert run_query(services.aws, services.glue, prefix, sql, 10)[1] == [
+        (1, Decimal("1.50"), None, None),
+        (2, Decimal("2.25"), '{"k":[1]}', '{"x":true}'),
+    ]
+
+
 def test_a_text_beside_the_data_is_refused_with_how_to_leave_it_out(services: Services) -> None:
     with pytest.raises(PermanentFailure, match=r"#1: .*say which files of the archive are read as members in the feed"):
         delivered(services, {}, zipped(**{"a.txt": b"hello\n", "o.csv": TEXT}))
@@ -90,3 +114,18 @@ def test_the_line_of_a_quarantined_row_is_that_of_the_sheet(services: Services) 
     body = services.s3.get_object(Bucket=services.zones.raw_bucket, Key=key)["Body"].read()
     found = pq.read_table(io.BytesIO(body)).to_pylist()
     assert {row["line"] for row in found} == {7, 8}
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"kind": "xlsx"}, "reads csv and parquet, not xlsx"),
+        ({"kind": "avro"}, "reads csv and parquet, not avro"),
+        ({"members": "*.csv"}, "reads no archives"),
+    ],
+    ids=["xlsx", "avro", "members"],
+)
+def test_the_spark_job_says_what_it_does_not_read(form: dict[str, Any], said: str) -> None:
+    contract = Feed.model_validate({**ORDERS, "format": form}).contract
+    with pytest.raises(PermanentFailure, match=f"{said}.*use the embedded engine"):
+        require_readable(Contract.model_validate_json(contract.model_dump_json()))
