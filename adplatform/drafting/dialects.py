@@ -59,6 +59,9 @@ class Table:
     dialect: Dialect
     header: tuple[str, ...] | None
     rows: tuple[Record, ...]
+    header_line: int = 0
+    """The line of a header that cannot be read as one, since names stand twice in it or the first is empty: ``header``
+    has other names for these. 0 for any other."""
     preamble: int = 0
     sep_line: bool = False
     starts_alone: bool = False
@@ -167,7 +170,7 @@ _AGREED = 0.6
 """The least share of records, from the first that fits to the last, that have the same number of fields."""
 
 
-def table_of(text: str, *, whole: bool = True, header: bool | None = None) -> Table:
+def table_of(text: str, *, whole: bool = True) -> Table:
     """What of a text is the table. The last record is left out where the text is not whole."""
     lines = lines_of(text)
     dialect = dialect_of(lines)
@@ -183,7 +186,7 @@ def table_of(text: str, *, whole: bool = True, header: bool | None = None) -> Ta
     comment, body = _without_comments(found, dialect)
     at = _first_row(body, dialect.fields)
     head = body[at] if at < len(body) else None
-    named = head is not None and (_is_header(head.fields, body[at + 1 :]) if header is None else header)
+    named = head is not None and _is_header(head.fields, body[at + 1 :])
     rows = body[at + 1 :] if named else body[at:]
     end = len(rows)
     while end and len(rows[end - 1].fields) != dialect.fields and (len(rows) - end < _MOST_FOOTER):
@@ -194,22 +197,41 @@ def table_of(text: str, *, whole: bool = True, header: bool | None = None) -> Ta
     kept = [row for row in rows if head is None or not named or row.fields != head.fields]
     return Table(
         dialect,
-        head.fields if named and head else None,
+        _each_once(head.fields) if named and head else None,
         tuple(kept),
+        header_line=head.line if named and head and _each_once(head.fields) != head.fields else 0,
         preamble=_preamble(lines[first : head.line - 1]) if head else 0,
         sep_line=bool(first),
         starts_alone=head is not None and _starts_alone(head, lines[first : head.line - 1]),
         comment=comment,
         comments_within=bool(comment) and any(line.startswith(comment) for line in lines[head.line if head else 0 :]),
         footer=len(below),
-        footer_start=known_start(below),
+        footer_start=_footer_start(below, kept),
         repeated_headers=len(rows) - len(kept),
     )
 
 
+def _each_once(header: Sequence[str]) -> tuple[str, ...]:
+    names: list[str] = []
+    for place, field in enumerate(header, start=1):
+        name = field if field.strip() or place > 1 else f"column {place}"
+        while name.strip() and name in names:
+            name += " 2"
+        names.append(name)
+    return tuple(names)
+
+
 def _starts_alone(head: Record, before: Sequence[str]) -> bool:
-    name = head.fields[0].strip()
-    return not any(line.lstrip('"').startswith(name) for line in before)
+    """Whether the header can be known by its beginning."""
+    name = head.fields[0].rstrip()
+    plain = bool(name) and name == name.lstrip() and "\n" not in name and "\r" not in name
+    return plain and not any(line.lstrip('"').startswith(name) for line in before)
+
+
+def _footer_start(below: Sequence[Record], rows: Sequence[Record]) -> str:
+    """The known word that the first line after the rows begins with, where no row does."""
+    word = known_start(below)
+    return word if word and not any(row.fields[0].startswith(word) for row in rows) else ""
 
 
 def _preamble(before: Sequence[str]) -> int:
@@ -250,21 +272,21 @@ _VALUE = re.compile(r"@|[0-9]{5}|[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}|(true|
 
 
 def _is_header(fields: Sequence[str], rows: Sequence[Record]) -> bool:
-    """Whether the first record is names: of all texts and no values, none twice, and none that is found below it."""
+    """Whether the first record is names: of all texts and no values. The first may be empty, as of pandas' index."""
     names = [each.strip() for each in fields]
     rows = [row for row in rows if row.fields != fields]
     while names and not names[-1]:
         names.pop()
-    if not names or not all(names) or len(set(names)) < len(names):
+    if not names or not all(names[1:]):
         return False
-    if any(_NUMBER.fullmatch(each) or is_value(each) or each.lower() in _WORDS for each in names):
+    if any(_NUMBER.fullmatch(each) or is_value(each) or each.lower() in _WORDS for each in names if each):
         return False
     below = [{row.fields[n] for row in rows[:200] if n < len(row.fields)} for n in range(len(names))]
     typed = any(
         values - {""} and all(_NUMBER.fullmatch(v) or _VALUE.search(v) for v in values - {""}) for values in below
     )
-    if typed:
-        return True
+    if typed or not names[0]:
+        return typed
     # All is text, so only words can tell: a row of a file without a header must not be taken for names of columns.
     known = any(_HEADERS.intersection(snake(each).split("_")) for each in names)
     return known and not any(name in values for name, values in zip(names, below, strict=True))

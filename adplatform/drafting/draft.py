@@ -187,7 +187,7 @@ def _of_table(text: str, found: Sample, encoding: str, fmt: dict[str, tuple[Any,
         rows = [row for row in rows if not _is_total(row, totals)]
     columns = shapes.of_table(header, rows)
     about = f"{fmt.get('kind', ('csv', ''))[0]}, {dialect.fields} columns, {_seen(columns.rows, found)}"
-    drafted = _drafted(columns, fmt, reader, about=about, has_header=table.header is not None)
+    drafted = _drafted(columns, fmt, reader, about=about, has_header=table.header is not None and not table.header_line)
     if totals:
         name = drafted.columns[[n for n in header if n.strip()].index(header[totals[0]])].name
         words = ", ".join(f"'{word}'" for word in totals[1])
@@ -243,7 +243,7 @@ def _format(table: dialects.Table) -> dict[str, tuple[Any, str]]:
         fmt["skip_footer"] = {"starts_with": table.footer_start}, f"{_lines(table.footer)} after the last row"
     elif table.footer:
         fmt["skip_footer"] = table.footer, "lines after the last row"
-    if table.repeated_headers:
+    if table.repeated_headers and not table.header_line:
         fmt["repeated_header"] = "leave_out", f"{table.repeated_headers} more lines have the text of the header"
     return fmt
 
@@ -258,11 +258,13 @@ def _beginning(table: dialects.Table) -> dict[str, tuple[Any, str]]:
             "header": (False, "the first line has values; REVIEW: give the columns their names")
         }
         return found | ({"skip_lines": (table.preamble, "lines before the first row")} if table.preamble else {})
+    if table.header_line:
+        why = "names stand twice in it, or one is empty, so the columns are declared in its order"
+        return {"header": (False, why), "skip_lines": (table.header_line, "the header included")}
     if not table.preamble:
         return {}
-    first = table.header[0].strip()
-    if table.starts_alone and first:
-        return {"header": ({"starts_with": first}, f"{_lines(table.preamble)} before it")}
+    if table.starts_alone:
+        return {"header": ({"starts_with": table.header[0].rstrip()}, f"{_lines(table.preamble)} before it")}
     return {"skip_lines": (table.preamble, "lines before the header")}
 
 

@@ -204,6 +204,31 @@ def test_where_the_first_draft_quarantines_rows_another_is_tried_and_said(reader
     assert found.draft.format["quote"][0] == ""
 
 
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ("day,clicks,clicks,cost", ["day", "clicks", "clicks_2", "cost"]),
+        (",day,clicks,cost", ["column_1", "day", "clicks", "cost"]),
+    ],
+)
+def test_a_header_that_nothing_reads_gives_names_and_is_left_out(header: str, names: list[str], reader: Reader) -> None:
+    index = header.startswith(",")
+    rows = "".join(
+        f"{n}, 2026-01-{n:02d},{n},1.5\n" if index else f"2026-01-{n:02d},{n},{n},1.5\n" for n in range(1, 29)
+    )
+    found = drafted(f"About\n\n{header}\n{rows}".encode(), reader)
+    assert [c.name for c in found.draft.columns] == names
+    assert found.draft.format["skip_lines"][0] == 3
+    assert (found.trial.staged.clean, found.trial.staged.quarantined) == (28, 0)
+
+
+def test_a_word_that_rows_begin_with_too_is_no_mark_of_a_footer(reader: Reader) -> None:
+    rows = "".join(f"Total {n},2026-01-{n:02d},{n}\n" for n in range(1, 29))
+    found = drafted(f"name,day,clicks\n{rows}Total lines: 28\n".encode(), reader)
+    assert found.draft.format["skip_footer"][0] == 1
+    assert found.trial.staged.clean == 28
+
+
 def test_places_are_personal_beside_persons_only(reader: Reader) -> None:
     report = draft_from(b"city,clicks\nRome,5\nOslo,6\n", reader)
     people = draft_from(b"city,email\nRome,a@example.com\nOslo,b@example.com\n", reader)
