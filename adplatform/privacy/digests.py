@@ -19,6 +19,7 @@ else:
 _HEXADECIMAL = b"0123456789abcdef"
 _CHARACTERS = 64
 _ROWS = 16_384
+_BUFFER = 1 << 20
 
 
 def certain_digests(parquet: Sequence[Path], columns: Collection[str]) -> set[str]:
@@ -26,9 +27,11 @@ def certain_digests(parquet: Sequence[Path], columns: Collection[str]) -> set[st
     others nothing is said."""
     certain = set(columns)
     for path in parquet:
-        with pq.ParquetFile(path) as file:
+        # Otherwise pyarrow holds whole columns, or maps the file.
+        with pq.ParquetFile(path, pre_buffer=False, memory_map=False, buffer_size=_BUFFER) as file:
             there = sorted(certain.intersection(file.schema_arrow.names))
-            for batch in file.iter_batches(batch_size=_ROWS, columns=there) if there else ():
+            batches = file.iter_batches(batch_size=_ROWS, columns=there, use_threads=False) if there else ()
+            for batch in batches:
                 certain -= {name for name in there if not _are_digests(batch.column(name))}
     return certain
 
