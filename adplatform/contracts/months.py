@@ -3,9 +3,10 @@
 
 import unicodedata
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 Language = Literal["da", "de", "en", "es", "fr", "it", "nb", "nl", "pl", "pt", "sv", "tr"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 _NAMES: Mapping[Language, str] = {
     "da": "jan januar,feb februar,mar marts,apr april,maj,jun juni,jul juli,aug august,sep september,okt oktober,"
