@@ -17,8 +17,8 @@ BLOCK = 512
 _PIECE = 1 << 20
 _LARGEST_HEADER = 64 << 10
 """Bytes of an extended header, of which there is a name and a size to know."""
-_LONGEST_NAME = 4096
-_MOST_HEADERS = 200_000
+_LONGEST_NAME = 1024
+_MOST_HEADERS = 50_000
 _FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 _PAX = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 _KINDS = {

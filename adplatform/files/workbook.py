@@ -35,6 +35,8 @@ LARGEST_TEXTS = 256 << 20
 """Bytes of memory that the texts of a workbook may take, which its cells refer to by number."""
 _LONGEST_TEXT = 1 << 20
 """Characters of a cell; Excel has 32,767."""
+_LONGEST_ROW = 64 << 20
+"""Characters of a row: its cells may all refer to one long text."""
 _LARGEST_PART = 32 << 20
 """Bytes of a part that is read whole, such as the list of sheets."""
 _LONGEST_TAG = 1 << 20
@@ -478,7 +480,7 @@ class _Cells:
         self._cells: dict[int, str] = {}
         self._columns: dict[str, int] = {}
         self._text = _Text(workbook.origin)
-        self._row = self._column = self._style = 0
+        self._row = self._column = self._style = self._size = 0
         self._kind = "n"
         self._inside = self._spoken = False
 
@@ -518,7 +520,7 @@ class _Cells:
         row = self._row + 1 if row is None else row
         if not self._row < row <= MOST_SHEET_ROWS:
             raise _damaged(self._workbook.origin)
-        self._row, self._column = row, 0
+        self._row, self._column, self._size = row, 0, 0
 
     def _column_of(self, cell: str) -> int:
         letters = cell.rstrip("0123456789")
@@ -539,4 +541,11 @@ class _Cells:
                 raise _damaged(self._workbook.origin)
             text = self._texts[place]
         if text and (value := self._workbook.value(self._kind, self._style, text)):
+            self._size += len(value)
+            if self._size > _LONGEST_ROW:
+                raise BadFile(
+                    self._workbook.origin,
+                    Reason.TOO_LARGE,
+                    f"row {self._row} of a sheet has more than {_LONGEST_ROW:,} characters, more than can be read",
+                )
             self._cells[self._column] = value

@@ -391,6 +391,13 @@ def test_texts_of_a_workbook_that_would_not_fit_memory_are_not_read(
     assert refused.value.reason is Reason.TOO_LARGE
 
 
+def test_a_row_of_which_each_cell_is_one_long_text_is_not_written_out(tmp_path: Path) -> None:
+    row = f"<row>{REPEATED_TEXT * 1_600}</row>"
+    with pytest.raises(BadFile, match="row 1 of a sheet has more than 67,108,864 characters") as refused:
+        tried(sheet(row, texts=f"<si><t>{'y' * 1_000_000}</t></si>"), XLSX, tmp_path, Limits(ratio=10**9))
+    assert refused.value.reason is Reason.TOO_LARGE
+
+
 def test_a_tar_that_says_more_than_there_is_is_truncated(tmp_path: Path) -> None:
     with pytest.raises(BadFile, match="truncated tar"):
         tried(entry("a.csv", b"0", 1 << 33) + b"1\n" * 256 + END, FileFormat(), tmp_path, Limits())
