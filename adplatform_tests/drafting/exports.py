@@ -100,3 +100,35 @@ _KINDS: dict[str, Callable[[Random, str, str], Callable[[int], str]]] = {
     "zero": lambda random, *_: lambda n: f"{random.randint(0, 99_999):05d}",
     "enum": lambda random, *_: lambda n: random.choice(["desktop", "mobile"]),
 }
+
+
+def documents(random: Random) -> tuple[list[dict[str, object]], str | None]:
+    """Random documents, whose members have a kind each, are absent or null at times and lie within others, and the path
+    to their array; None for a document in each line."""
+    kinds: dict[str, Callable[[int], object]] = {
+        "id": lambda n: n,
+        "cost": lambda n: random.choice([0, 1.5, -3.25, 1e-05, 123456.789]),
+        "big": lambda n: 10**20 + n,
+        "ok": lambda n: random.random() < 0.5,
+        "day": lambda n: f"2026-01-{1 + n % 28:02d}",
+        "at": lambda n: f"2026-01-01T00:{n % 60:02d}:00+02:00",
+        "email": lambda n: f"u{n}@example.com",
+        "tags": lambda n: [SECRET] * random.randint(0, 2),
+        "text": lambda n: random.choice([*TEXTS, ""]),
+        "mixed": lambda n: random.choice([1, "x", {"y": 1}, [2]]),
+    }
+    places = {
+        name: random.choice([(), ("a",), ("a", "b")]) for name in random.sample(list(kinds), random.randint(1, 8))
+    }
+    rows = []
+    for n in range(random.randint(1, 40)):
+        row: dict[str, object] = {}
+        for name, path in places.items():
+            if random.random() < 0.1:
+                continue
+            inner = row
+            for each in path:
+                inner = inner.setdefault(each, {})  # type: ignore[assignment]
+            inner[name] = None if random.random() < 0.1 else kinds[name](n)
+        rows.append(row or {"id": n})
+    return rows, random.choice([None, "", "items", "data.items"])

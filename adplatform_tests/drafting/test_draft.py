@@ -23,7 +23,7 @@ from adplatform.drafting.reads import Reader
 from adplatform.drafting.sample import sample
 from adplatform.drafting.trial import Settled, settled
 from adplatform.failures import PermanentFailure
-from adplatform_tests.drafting.exports import export
+from adplatform_tests.drafting.exports import documents, export
 from adplatform_tests.support.avros import avro, record
 from adplatform_tests.support.examples import examples
 from adplatform_tests.support.tars import tarred
@@ -64,6 +64,20 @@ def test_a_draft_reads_every_row_of_a_random_export_and_shows_no_personal_value(
     text = feed_yaml(found.draft, "orders", DAY)
     assert not any(value in text for value in made.personal)
     assert feed_of(found.draft).contract == found.trial.contract
+
+
+@settings(max_examples=examples(10))
+@given(st.integers(0, 1_000_000))
+def test_a_draft_reads_every_record_of_random_json(seed: int) -> None:
+    rows, path = documents(Random(seed))
+    whole: object = rows
+    for name in reversed(path.split(".") if path else ()):
+        whole = {"meta": {"page": 1}, name: whole}
+    text = "".join(f"{json.dumps(row)}\n" for row in rows) if path is None else json.dumps(whole)
+    with Reader() as reader:
+        found = drafted(text.encode(), reader)
+    staged = found.trial.staged
+    assert (dict(staged.reasons), staged.clean + staged.superseded, found.changed) == ({}, len(rows), ())
 
 
 def test_each_guess_has_its_reason_in_yaml_that_is_valid(reader: Reader) -> None:
