@@ -35,6 +35,7 @@ _NAMES: Mapping[Language, str] = {
     "tr": "oca ocak,şub şubat,mar mart,nis nisan,may mayıs,haz haziran,tem temmuz,ağu ağustos,eyl eylül,eki ekim,"
     "kas kasım,ara aralık",
 }
+LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 
 def month_names(language: Language) -> Mapping[str, int]:
