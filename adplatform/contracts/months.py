@@ -35,7 +35,6 @@ _NAMES: Mapping[Language, str] = {
     "tr": "oca ocak,şub şubat,mar mart,nis nisan,may mayıs,haz haziran,tem temmuz,ağu ağustos,eyl eylül,eki ekim,"
     "kas kasım,ara aralık",
 }
-LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 
 def month_names(language: Language) -> Mapping[str, int]:

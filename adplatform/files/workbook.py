@@ -41,6 +41,7 @@ _LARGEST_PART = 32 << 20
 """Bytes of a part that is read whole, such as the list of sheets."""
 _LONGEST_TAG = 1 << 20
 _DEEPEST = 100
+_DIGITS = 15
 _PLAIN_EXPONENTS = range(-30, 31)
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
@@ -219,12 +220,13 @@ def _refuse(origin: str, message: str) -> NoReturn:
 
 
 def as_number(text: str) -> str:
-    """A number with all of its digits and without an exponent, as far as it has one within thirty digits. Excel has
-    doubles, of which this is the shortest decimal; integers that others wrote with more digits keep them."""
+    """A number without an exponent, as far as it has one within thirty digits. Of a fraction it has the 15 digits that
+    Excel shows and writes to csv (Excel specifications, number precision): 0.1 + 0.2 is kept as 0.30000000000000004.
+    Integers that others wrote with more digits keep them."""
     if _INTEGER.fullmatch(text):
         return "0" if text == "-0" else text
     try:
-        number = float(text)
+        number = float(f"{float(text):.{_DIGITS}g}")
     except ValueError:
         return text
     if not isfinite(number):
