@@ -34,7 +34,7 @@ class Padded:
             numbers = {n: r.line for n, r in enumerate(rejects) if r.file == ordinal and r.line is not None}
             if not numbers:
                 continue
-            lines = _lines(file.path, set(numbers.values()))
+            lines = _lines(file, set(numbers.values()))
             for n, number in numbers.items():
                 at, text = lines[number]
                 added = placed[n].raw.removeprefix(text)
@@ -81,12 +81,13 @@ def _pad(path: Path, target: Path, fmt: FileFormat, skip: int, wanted: int) -> b
     return short
 
 
-def _lines(path: Path, wanted: set[int]) -> dict[int, tuple[int, str]]:
-    """Where lines begin, and their texts, by number from 1."""
+def _lines(file: InputFile, wanted: set[int]) -> dict[int, tuple[int, str]]:
+    """Where lines begin, and their texts, by number; both as in the delivered file."""
     found, at = {}, 0
-    with path.open("rb") as stream:
+    with file.path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
-            if number in wanted:
-                found[number] = at, line.decode("utf-8", "replace").rstrip("\r\n")
+            delivered = file.delivered_line(number)
+            if delivered in wanted:
+                found[delivered] = file.delivered_at(number, at), line.decode("utf-8", "replace").rstrip("\r\n")
             at += len(line)
     return found
