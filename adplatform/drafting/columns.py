@@ -271,7 +271,7 @@ def comma_certain(values: Sequence[str]) -> bool | None:
     return found.decimal_comma if found and found.certain else None
 
 
-def _numbers(name: str, values: Sequence[str], evidence: Evidence, __: Languages) -> Iterator[Reading]:
+def _numbers(_: str, values: Sequence[str], evidence: Evidence, __: Languages) -> Iterator[Reading]:
     found = numbers(values, evidence.decimal_comma)
     if found is None:
         return
@@ -284,24 +284,21 @@ def _numbers(name: str, values: Sequence[str], evidence: Evidence, __: Languages
         return
     if any(re.fullmatch("[-+]?0[0-9]+", value) for value in values):
         return
-    yield from _of_type(name, found)
+    yield from _of_type(found)
 
 
-def _of_type(name: str, found: Numbers) -> Iterator[Reading]:
-    kind = type_of(found, name)
-    settings: dict[str, Any] = {"type": kind, **found.settings}
-    why = "percent: fraction would make 0.125 of 12.5 %" if found.percent else ""
-    if kind == "bigint" and found.percent:
-        settings["type"] = "decimal(12,2)"
-    if settings["type"] in ("bigint", "decimal") or kind.endswith(",0)"):
-        settings.pop("decimal_comma", None)
+def _of_type(found: Numbers) -> Iterator[Reading]:
+    kind = "decimal(12,2)" if found.percent and found.is_whole else type_of(found)
     if kind == "string":
         yield Reading({"type": "string"}, "more digits than any number here has")
         return
+    settings: dict[str, Any] = {"type": kind, **found.settings}
+    if found.is_whole and kind == "bigint":
+        settings.pop("decimal_comma", None)
+    why = "percent: fraction would make 0.125 of 12.5 %" if found.percent else ""
     yield Reading(settings, why)
-    if kind == "double":
-        return
-    yield Reading({**settings, "type": "double"}, why)
+    if kind != "double":
+        yield Reading({**settings, "type": "double"}, why)
 
 
 def shown_words(texts: Collection[str], rows: int) -> list[str]:

@@ -17,11 +17,6 @@ _LOOKED_AT = 400
 _STAND_IN = "\ue000"
 """Stands for a delimiter of several characters, since Python's reader takes one."""
 _COMMENTS = ("#", "//", "--", "%")
-TOTALS = re.compile(
-    r"(grand[ _-]?|report[ _-]?|sub[ _-]?)?totals?\b.*|(gesamt|summe|insgesamt|totale?|total g[ée]n[ée]ral|totaal)\b.*",
-    re.IGNORECASE,
-)
-"""What the first text of a row of totals says, in the languages that exporters write."""
 FOOTERS = re.compile(
     r"(grand totals?|totals?|summary|end of (file|report)|report (generated|created|run)|generated (on|at|by)|rows?"
     r"|number of (rows|records)|record count|gesamt|summe|\*\*\*|©|copyright|disclaimer|confidential|source|notes?"

@@ -17,8 +17,6 @@ _CODES = frozenset(
 _EXPONENT = re.compile(r"([0-9][.,]?[0-9]*)[eE]([+-]?[0-9]{1,3})")
 _PLAIN = re.compile(r"[0-9]*[.,]?[0-9]*")
 _MARKS = ".,'’ \u00a0\u202f"
-MOST_DIGITS = 15
-"""Significant digits that every double keeps."""
 MOST_WHOLE = 18
 """Digits that always fit a bigint."""
 
@@ -192,7 +190,7 @@ def _fits(body: str, decimal: str, groups: str) -> bool:
     return bool(re.fullmatch(rf"(?:[0-9]+{grouped})(?:{mark}[0-9]*)?|{mark}[0-9]+", body))
 
 
-def type_of(found: Numbers, name: str = "") -> str:
+def type_of(found: Numbers) -> str:
     """A type with room for more than was seen: a bigint, a decimal with three digits more before its point and at least
     ten, or a double for what no decimal keeps."""
     if found.is_whole:
