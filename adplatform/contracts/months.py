@@ -3,6 +3,7 @@
 
 import unicodedata
 from collections.abc import Mapping
+from functools import cache
 from typing import Literal, get_args
 
 Language = Literal["da", "de", "en", "es", "fr", "it", "nb", "nl", "pl", "pt", "sv", "tr"]
@@ -37,6 +38,7 @@ _NAMES: Mapping[Language, str] = {
 }
 
 
+@cache
 def month_names(language: Language) -> Mapping[str, int]:
     """The number of the month for each name in lower case, also without its accents and shortened, without a dot."""
     months = enumerate(_NAMES[language].split(","), start=1)

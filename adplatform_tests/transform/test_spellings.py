@@ -51,6 +51,14 @@ def test_texts_have_the_value_that_the_settings_of_their_column_give_them(name: 
     ] == meant
 
 
+def test_columns_that_are_written_plainly_are_read_from_the_raw_text_as_it_is() -> None:
+    columns = {"i": "int", "f": "double", "b": "boolean", "d": "date", "t": "timestamp", "s": "string"}
+    plain = compile_contract(Contract.model_validate({"columns": columns})).validate
+    trimmed = compile_contract(Contract.model_validate({"columns": columns, "defaults": {"trim": True}})).validate
+    assert [sql.count("(select") for sql in (plain, trimmed)] == [2, 3]
+    assert plain.count("regexp_matches") == trimmed.count("regexp_matches")
+
+
 def test_bounds_and_allowed_texts_are_written_as_files_write_them() -> None:
     money = {
         "type": "decimal(9,2)",
