@@ -54,18 +54,39 @@ _CALLED_ID = re.compile(
 )
 
 
+def may_hold_email(text: str) -> str:
+    """What is cheap to know of :func:`holds_email`: whether it is worth asking."""
+    return f"(contains({text}, '@') or contains({text}, '%40'))"
+
+
 def holds_email(text: str) -> str:
     """Whether an e-mail address stands anywhere in ``text``."""
     rest = f"regexp_replace({text}, {_literal(_PICTURE)}, ' ', 'g')"
-    return _where(f"contains({text}, '@') or contains({text}, '%40')", _within(rest, _EMAIL))
+    return f"case when {may_hold_email(text)} then {_within(rest, _EMAIL)} else false end"
+
+
+def may_hold_phone(text: str) -> str:
+    """The same of :func:`holds_phone`."""
+    return f"(contains({text}, '+') or {_is_json(text)})"
 
 
 def holds_phone(text: str) -> str:
     """Whether what is certainly a phone number stands anywhere in ``text``."""
-    number = f"not {_all_of(text, _NUMBER)} and {_within(text, _INTERNATIONAL)}"
-    international = _where(f"contains({text}, '+')", number)
-    member = _where(f"contains({text}, '\"')", _within(text, _MEMBER))
-    return f"({international} or {member})"
+    international = f"not {_all_of(text, _NUMBER)} and {_within(text, _INTERNATIONAL)}"
+    return (
+        f"(case when contains({text}, '+') then {international} else false end"
+        f" or case when {_is_json(text)} then {_within(text, _MEMBER)} else false end)"
+    )
+
+
+def may_be_phone(text: str, column: str) -> str:
+    """The same of :func:`is_like_phone`."""
+    digits = f"length(translate({text}, ' ()/.+-', ''))"
+    other = f"length(translate({text}, '0123456789 ()/.+-', ''))"
+    marks = "" if _CALLED_PHONE.fullmatch(column) else f" and {digits} < length({text})"
+    written = f"{other} = 0 and {digits} between 9 and 15{marks}"
+    begins = f"substr({text}, 1, 1) in ('+', '(', ' ', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9')"
+    return f"case when {begins} then length({text}) between 9 and 40 and {written} else false end"
 
 
 def is_like_phone(text: str, column: str) -> str:
@@ -75,11 +96,8 @@ def is_like_phone(text: str, column: str) -> str:
         forms += [_WRITTEN_AS_IDS_ARE, _DIGITS]
     elif not _CALLED_ID.fullmatch(column):
         forms += [_WRITTEN_AS_IDS_ARE]
-    digits = f"length(translate({text}, ' ()/.+-', ''))"
-    return _where(
-        f"length({text}) between 9 and 40",
-        f"{digits} between 9 and 15 and not {_all_of(text, _NO_PHONE)} and {_all_of(text, '|'.join(forms))}",
-    )
+    written = f"not {_all_of(text, _NO_PHONE)} and {_all_of(text, '|'.join(forms))}"
+    return f"case when {may_be_phone(text, column)} then {written} else false end"
 
 
 def holds_digits(text: str) -> str:
@@ -97,7 +115,11 @@ def _within(text: str, pattern: str) -> str:
 
 
 def _all_of(text: str, pattern: str) -> str:
-    return _within(text, rf"\A[ \t]*(?:{pattern})[ \t]*\z")
+    return _within(text, rf"\A *(?:{pattern}) *\z")
+
+
+def _is_json(text: str) -> str:
+    return f"substr({text}, 1, 1) in ('{{', '[')"
 
 
 def _literal(text: str) -> str:

@@ -26,7 +26,7 @@ from adplatform.privacy.keys import HashKey
 from adplatform.transform.compile import Statements, compile_contract, output_columns, partition_column
 from adplatform.transform.exhaustion import is_of_disk, ran_out
 from adplatform.transform.json_lines import read_json_lines
-from adplatform.transform.layouts import Accepted, refuse_unread
+from adplatform.transform.layouts import refuse_unread
 from adplatform.transform.line_count import Lines, count_lines, ends_before
 from adplatform.transform.long_records import refuse_long_records
 from adplatform.transform.parquet import no_text, read_parquet
@@ -34,7 +34,7 @@ from adplatform.transform.readers import Reading, read_delimited
 from adplatform.transform.record_places import Asked, integers
 from adplatform.transform.rejects import Reject
 from adplatform.transform.rules import identifier, literal
-from adplatform.transform.undeclared import KeptOut, census, kept_out
+from adplatform.transform.undeclared import judged
 from adplatform.transform.values import FileCount, Staged, StagedFile
 
 if TYPE_CHECKING:
@@ -119,7 +119,13 @@ def transform(
         rejects = reading.rejects()
         lines = count_lines(con, accepted.contract, read, rejects) if contract.format.prepared == "csv" else Lines()
         rejects += lines.lost
-        out = _kept_out(con, accepted)
+        out = judged(
+            accepted.contract,
+            accepted.undeclared,
+            "validated_rows",
+            lambda sql: con.execute(sql).fetchall(),
+            typed=True,
+        )
         if out.withheld:
             clean = compile_contract(
                 out.contract, key.id if key else None, previous_key_id=previous_id, kept_out=out.files
@@ -218,14 +224,6 @@ def _validate(con: "duckdb.DuckDBPyConnection", statements: Statements, files: S
     con.register("files", origins)
     con.execute(f"create temp table validated_rows as {statements.validate}")
     con.execute("create temp view validated as select rowid as _row, * from validated_rows")
-
-
-def _kept_out(con: "duckdb.DuckDBPyConnection", accepted: Accepted) -> KeptOut:
-    contract, undeclared = accepted.contract, accepted.undeclared
-    if not undeclared or contract.undeclared_personal == "clear":
-        return KeptOut(contract, {}, ())
-    counted = con.execute(census(contract, undeclared, "validated_rows", typed=True)).fetchall()
-    return kept_out(contract, undeclared, counted)
 
 
 def _keep_latest(con: "duckdb.DuckDBPyConnection", statements: Statements) -> None:

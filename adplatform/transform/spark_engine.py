@@ -16,7 +16,7 @@ from adplatform.privacy.spark import KeyLoader
 from adplatform.transform.compile import Statements, compile_contract, partition_column
 from adplatform.transform.dialect import to_spark
 from adplatform.transform.rejects import SWALLOWED, too_many_lines
-from adplatform.transform.undeclared import KeptOut, census, kept_out
+from adplatform.transform.undeclared import judged
 from adplatform.transform.values import FileCount, Withheld
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ def transform(
         privacy.register(spark, key, load_key, previous, load_previous)
     key_id, previous_id = key.id if key else None, previous.id if previous else None
     raw.createOrReplaceTempView("received")
-    out = _kept_out(spark, contract, undeclared)
+    readable = "(select * from received where _corrupt_record is null)"
+    out = judged(contract, undeclared, readable, lambda sql: spark.sql(to_spark(sql)).collect(), typed=False)
     statements = compile_contract(out.contract, key_id, ("_file", "_row"), previous_id, out.files)
     spark.sql(_SWALLOWED_LINES).createOrReplaceTempView("swallowed")
     spark.createDataFrame(list(origins.items()), "_file int, _origin string").createOrReplaceTempView("files")
@@ -91,15 +92,6 @@ def transform(
         spark.sql(to_spark(sql)).createOrReplaceTempView(name)
     clean, quarantine = (spark.sql(to_spark(sql)) for sql in (statements.clean, _quarantine(statements)))
     return SparkResult(clean, quarantine, out.withheld)
-
-
-def _kept_out(spark: "SparkSession", contract: Contract, undeclared: Mapping[str, str]) -> KeptOut:
-    if not undeclared or contract.undeclared_personal == "clear":
-        return KeptOut(contract, {}, ())
-    readable = "(select * from received where _corrupt_record is null)"
-    return kept_out(
-        contract, undeclared, spark.sql(to_spark(census(contract, undeclared, readable, typed=False))).collect()
-    )
 
 
 def _latest(statements: Statements) -> str:
