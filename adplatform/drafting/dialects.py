@@ -59,8 +59,8 @@ class Table:
     has other names for these. 0 for any other."""
     preamble: int = 0
     sep_line: bool = False
-    starts_alone: bool = False
-    """Whether no line of the preamble begins as the header does."""
+    header_start: str = ""
+    """With what the header begins and no line before it; "" where there is no such text."""
     comment: str = ""
     comments_within: bool = False
     """Whether such lines stand behind the header, too."""
@@ -197,7 +197,7 @@ def table_of(text: str, *, whole: bool = True) -> Table:
         header_line=head.line if named and head and _each_once(head.fields) != head.fields else 0,
         preamble=_preamble(lines[first : head.line - 1]) if head else 0,
         sep_line=bool(first),
-        starts_alone=head is not None and _starts_alone(head, lines[first : head.line - 1]),
+        header_start=_header_start(head, lines[first : head.line], dialect) if head else "",
         comment=comment,
         comments_within=bool(comment) and any(line.startswith(comment) for line in lines[head.line if head else 0 :]),
         footer=len(below),
@@ -216,11 +216,16 @@ def _each_once(header: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _starts_alone(head: Record, before: Sequence[str]) -> bool:
-    """Whether the header can be known by its beginning."""
+def _header_start(head: Record, lines: Sequence[str], dialect: Dialect) -> str:
+    """The first name, or that with what delimits it: of ``lines`` the last begins so, and no other."""
     name = head.fields[0].rstrip()
-    plain = bool(name) and name == name.lstrip() and "\n" not in name and "\r" not in name
-    return plain and not any(line.lstrip('"').startswith(name) for line in before)
+    if not name or name != name.lstrip() or "\n" in name or "\r" in name:
+        return ""
+    begins = [line.lstrip('"') for line in lines]
+    texts = (name, name + dialect.delimiter)
+    return next(
+        (t for t in texts if [line.startswith(t) for line in begins] == [*[False] * (len(begins) - 1), True]), ""
+    )
 
 
 def _footer_start(below: Sequence[Record], rows: Sequence[Record]) -> str:

@@ -263,8 +263,8 @@ def _beginning(table: dialects.Table) -> dict[str, tuple[Any, str]]:
         return {"header": (False, why), "skip_lines": (table.header_line, "the header included")}
     if not table.preamble:
         return {}
-    if table.starts_alone:
-        return {"header": ({"starts_with": table.header[0].rstrip()}, f"{_lines(table.preamble)} before it")}
+    if table.header_start:
+        return {"header": ({"starts_with": table.header_start}, f"{_lines(table.preamble)} before it")}
     return {"skip_lines": (table.preamble, "lines before the header")}
 
 

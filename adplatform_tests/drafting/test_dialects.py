@@ -52,7 +52,21 @@ def test_lines_around_the_table_are_found_and_counted() -> None:
     assert [row.fields[0] for row in table.rows] == ["2026-01-01", "2026-01-02", "2026-01-03"]
     assert (table.preamble, table.comment, table.comments_within) == (3, "#", True)
     assert (table.footer, table.footer_start, table.repeated_headers) == (2, "Total", 1)
-    assert table.starts_alone
+    assert table.header_start == "day"
+
+
+@pytest.mark.parametrize(
+    ("before", "header", "start"),
+    [
+        ("Report", "day,clicks", "day"),
+        ("day of the report", "day,clicks", "day,"),
+        ("day of the report", '"day","clicks"', ""),
+        ("day, at long, last", "day,clicks", ""),
+    ],
+)
+def test_a_header_is_known_by_what_no_line_before_it_begins_with(before: str, header: str, start: str) -> None:
+    table = table_of(f"{before}\n\n{header}\n2026-01-01,1\n2026-01-02,2\n2026-01-03,3\n")
+    assert table.header_start == start
 
 
 def test_only_known_words_of_a_footer_are_told() -> None:
