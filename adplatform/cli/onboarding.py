@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from hashlib import sha256
@@ -214,7 +214,7 @@ def _sheet(file_format: FileFormat) -> str:
 
 
 def _packed(file_format: FileFormat) -> str:
-    read = ", ".join(f"`{pattern}`" for pattern in file_format.members)
+    read = _quoted(file_format.members)
     return f"; compression {file_format.compression}" + (f"; of a zip or tar only {read} is read" if read else "")
 
 
@@ -252,5 +252,32 @@ def _rules(column: Column) -> str:
         f"matches `{column.pattern}`" if column.pattern else "",
     ]
     rules += [f"from {column.min}" if column.min else "", f"to {column.max}" if column.max else ""]
-    rules += [f"or written as {', '.join(column.formats)}" if column.formats else "", column.comment]
+    rules += [*_spelling(column), column.comment]
     return "; ".join(rule for rule in rules if rule).replace("|", "\\|")
+
+
+def _spelling(column: Column) -> Iterator[str]:
+    """How values may be written beside the plain form."""
+    if column.decimal_comma:
+        yield "decimal comma"
+    if column.thousands:
+        yield f"groups of three digits may be parted by `{column.thousands}`"
+    if column.percent:
+        yield "`%` behind each number" if column.percent == "fraction" else "`%` may stand behind"
+    if column.currency:
+        yield f"{_quoted(column.currency)} may stand before or behind"
+    if "parentheses" in column.negative:
+        yield "`(5)` is -5"
+    if "trailing_minus" in column.negative:
+        yield "`5-` is -5"
+    if column.formats:
+        names = f", months by their names ({column.months})" if any("%b" in f.lower() for f in column.formats) else ""
+        yield f"or written as {_quoted(column.formats)}{names}"
+    if column.timezone:
+        yield f"times without an offset are those of {column.timezone}"
+    if absent := (*column.null_values, *(text for text, value in column.special.items() if value is None)):
+        yield f"{_quoted(absent)} for no value"
+
+
+def _quoted(texts: Iterable[str]) -> str:
+    return ", ".join(f"`{text}`" for text in texts)

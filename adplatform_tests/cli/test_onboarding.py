@@ -189,3 +189,15 @@ def test_the_page_says_what_columns_may_be_called_and_how_rows_may_end() -> None
         "id||Cost",
     ):
         assert said in found
+
+
+def test_a_partner_learns_how_values_may_be_written() -> None:
+    cost = {"type": "decimal(9,2)", "thousands": ",", "currency": ["$", "USD"], "negative": "parentheses"}
+    day = {"type": "date", "formats": ["%d. %B %Y"], "months": "de", "special": {"--": None}}
+    found = pushed(columns={"cost": cost, "share": {"type": "double", "percent": "fraction"}, "day": day})
+    for said in (
+        "| no | groups of three digits may be parted by `,`; `$`, `USD` may stand before or behind; `(5)` is -5 |",
+        "| no | `%` behind each number |",
+        "| no | or written as `%d. %B %Y`, months by their names (de); `--` for no value |",
+    ):
+        assert said in found
