@@ -28,13 +28,19 @@ FOOTERS = re.compile(
 
 @dataclass(frozen=True)
 class Dialect:
-    """``agreed`` is the share of the lines looked at that come to ``fields`` fields."""
+    """``agreed`` is the share of records that come to ``fields`` fields, from the first that does to the last, and
+    ``covered`` that of all."""
 
     delimiter: str = ","
     quote: str = '"'
     escape: str = '"'
     fields: int = 1
     agreed: float = 1.0
+    covered: float = 1.0
+
+    @property
+    def score(self) -> float:
+        return self.agreed * (self.fields * self.covered) ** 0.5
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,7 @@ def dialect_of(lines: Sequence[str]) -> Dialect:
         for found in (*quoted, *unquoted):
             if found and found.fields > 1 and len(delimiter) > 1:
                 return found
-            if found and found.fields > 1 and found.agreed * found.fields**0.5 > best.agreed * best.fields**0.5:
+            if found and found.fields > 1 and found.score > best.score:
                 best = found
     if best.fields > 1 or declared:
         return replace(best, agreed=best.agreed or 1.0)
@@ -158,7 +164,8 @@ def _judged(lines: Sequence[str], dialect: Dialect) -> Dialect | None:
     first, last = found.index(fields), len(found) - found[::-1].index(fields)
     # What stands within quotes over several lines is one record: lines that a wrong quote swallows count against it.
     agreed = found.count(fields) / max(last - first, (len(lines) - first - len(found) + last) // 4)
-    return replace(dialect, fields=fields, agreed=agreed) if agreed >= _AGREED else None
+    covered = found.count(fields) / len(found)
+    return replace(dialect, fields=fields, agreed=agreed, covered=covered) if agreed >= _AGREED else None
 
 
 _AGREED = 0.6

@@ -18,6 +18,7 @@ from adplatform.drafting.dialects import table_of
         ('a,b\n"x \\"y\\", z",1\n"z",2\n', ",", '"', "\\"),
         ('a,b\n"x ""y"", z",1\n"z",2\n', ",", '"', '"'),
         ("name\nx|y\nplain\nother\nmore\n", ",", '"', '"'),
+        ("a;b\nx;y\nx;y\n1,5;y\n2,5;y\n", ";", '"', '"'),
         ("sep=;\na;b\n1,2;3,4\n", ";", '"', '"'),
     ],
 )
