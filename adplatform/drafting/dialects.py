@@ -1,6 +1,7 @@
 """How delimited text is written: what stands between fields, around them, before the header and after the last row."""
 
 import csv
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -40,7 +41,7 @@ class Dialect:
 
     @property
     def score(self) -> float:
-        return self.agreed * (self.fields * self.covered) ** 0.5
+        return self.agreed * math.sqrt(self.fields * self.covered)
 
 
 @dataclass(frozen=True)
