@@ -27,7 +27,10 @@ def claim(ledger: Ledger, flow: FeedFlow, day: date, run_id: str) -> Delivery:
         PermanentFailure: nothing has settled for that date.
         ClaimLost: another run has it. If that run is dead, the next tick of the source's sensor frees the delivery.
     """
-    return ledger.deliveries.claim(flow.name, day, run_id) or claimed_by(ledger, flow, day, run_id)
+    seen = ledger.deliveries.get(flow.name, day)
+    if seen.is_held_by(run_id):
+        return seen
+    return ledger.deliveries.claim(flow.name, day, run_id, seen) or claimed_by(ledger, flow, day, run_id)
 
 
 def release(ledger: Ledger, flow: FeedFlow, day: date, run_id: str) -> None:

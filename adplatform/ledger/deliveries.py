@@ -180,8 +180,9 @@ class Deliveries:
         )
         return move(self.table, feed, seen, restored)
 
-    def claim(self, feed: str, day: date, run_id: str) -> Delivery | None:
-        """Take the latest settled version for a run; None while one has it, this one or another.
+    def claim(self, feed: str, day: date, run_id: str, seen: Delivery | None = None) -> Delivery | None:
+        """Take the latest settled version for a run; None while one has it, this one or another. ``seen`` is the
+        delivery as it was a moment ago, which saves reading it.
 
         Raises:
             PermanentFailure: nothing has settled for that date.
@@ -196,7 +197,7 @@ class Deliveries:
                 return None
             return replace(seen, state=_RUNNING, run_id=run_id, not_before=None, error="", permanent=False)
 
-        return advance(self.table, feed, day, claimed)
+        return advance(self.table, feed, day, claimed, seen)
 
     def release(self, feed: str, day: date, run_id: str, *, closed: bool) -> Delivery | None:
         """The run lets go of it: published again if its latest version is published and ``closed``, due otherwise."""

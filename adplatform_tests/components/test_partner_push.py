@@ -27,6 +27,7 @@ from adplatform.ledger.messages import Notified
 from adplatform.ledger.publications import Outcome
 from adplatform.ledger.rows import to_item
 from adplatform.ledger.workers import identity_of
+from adplatform_tests.support.calls import CountedAws
 from adplatform_tests.support.platforms import YESTERDAY, Platform, make_platform, resources_with
 
 ORDERS: dict[str, Any] = {
@@ -41,6 +42,7 @@ ORDERS: dict[str, Any] = {
     "key": "order_id",
 }
 BODY = b"order_id,email,amount\n1,Ann@Example.com,9.90\n2,bob@example.com,oops\n1,ann@example.com,10.00\n"
+CALLS_OF_A_LOOK, CALLS_OF_A_RUN, CALLS_OF_A_QUIET_LOOK = 26, 52, 10
 CHECKS = {
     "delivered",
     "files_accepted",
@@ -87,6 +89,20 @@ def test_the_materialization_shows_counts_schema_lineage_and_table(acme: Platfor
     spec = acme.definitions.resolve_assets_def(dg.AssetKey(["clean", "acme", "orders"])).specs_by_key
     lineage = next(iter(spec.values())).metadata["dagster/column_lineage"].deps_by_column["email_lake"]
     assert [(d.asset_key.to_user_string(), d.column_name) for d in lineage] == [("raw/acme/orders", "email")]
+
+
+def test_a_delivery_asks_aws_no_more_often_than_it_needs(services: Services, instance: dg.DagsterInstance) -> None:
+    aws = CountedAws(services.aws.region, services.aws.endpoint_url)
+    counted = replace(services, aws=aws)
+    platform = make_platform(counted, {"source": "acme", "feeds": [ORDERS]}, instance)
+    platform.put(f"orders/dt={YESTERDAY}/orders.csv", b"order_id,email,amount\n1,ann@example.com,9.90\n")
+    platform.put(f"orders/dt={YESTERDAY}/_SUCCESS", b"")
+    with aws.most(CALLS_OF_A_LOOK):
+        [request] = platform.tick()
+    with aws.most(CALLS_OF_A_RUN):
+        assert platform.run(request).success
+    with aws.most(CALLS_OF_A_QUIET_LOOK):
+        assert platform.tick() == []
 
 
 def test_nothing_is_requested_again_once_published(acme: Platform) -> None:

@@ -195,8 +195,7 @@ def raw_asset(
                     "adplatform/ledger": ledger_hint(flow, str(day)),
                 },
             )
-            selected = context.run.asset_selection
-            if selected is not None and clean_key(flow) not in selected:
+            if not _makes(context, clean_key(flow)):
                 lifecycle.release(services.ledger, flow, day, context.run.run_id)
 
     return received
@@ -261,7 +260,8 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
             finally:
                 yield from (_audit_result(spec.key, finding) for finding in found)
             publication, table = publish(begun, judged)
-            outcomes = services.ledger.publications.file_outcomes(flow.name, day, delivery.version)
+            files = services.ledger.publications.file_outcomes
+            outcomes = files(flow.name, day, delivery.version) if judged is None else judged.outcomes
             yield dg.MaterializeResult(
                 asset_key=spec.key,
                 data_version=dg.DataVersion(f"{day}/{delivery.version}"),
@@ -272,6 +272,11 @@ def clean_asset(flow: FeedFlow, owners: Sequence[str], tags: dict[str, str]) -> 
             )
 
     return transform
+
+
+def _makes(context: dg.AssetExecutionContext, key: dg.AssetKey) -> bool:
+    """Whether the run makes the asset, too; one that selects nothing makes all of its job."""
+    return key in (context.run.asset_selection or context.job_def.asset_layer.executable_asset_keys)
 
 
 def _kept(zones: Zones, flow: FeedFlow, day: date) -> str:
