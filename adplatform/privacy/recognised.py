@@ -105,11 +105,6 @@ def holds_digits(text: str) -> str:
     return _within(text, "[0-9]")
 
 
-def _where(cheap: str, dear: str) -> str:
-    """Both. Of AND engines may compute both sides for every row, of CASE only what is asked for."""
-    return f"(case when {cheap} then {dear} else false end)"
-
-
 def _within(text: str, pattern: str) -> str:
     return f"regexp_matches({text}, {_literal(pattern)})"
 
