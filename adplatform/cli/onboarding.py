@@ -224,7 +224,8 @@ def _left_out(file_format: FileFormat) -> str:
     if isinstance(file_format.header, LineStart):
         may.append(f"before the header, which begins with {_one_of(file_format.header)}")
     if file_format.comment:
-        may.append(f"that begin with `{file_format.comment}`, anywhere outside of quotes")
+        starts = " or ".join(f"`{text}`" for text in file_format.comment)
+        may.append(f"that begin with {starts}, anywhere outside of quotes")
     if isinstance(file_format.skip_footer, LineStart):
         may.append(f"from one that begins with {_one_of(file_format.skip_footer)} to the end")
     if file_format.repeated_header == "leave_out":

@@ -1,10 +1,12 @@
-"""What is ready-made on a terminal: reports of Amazon's APIs, feeds of SaaS applications, and the columns of a feed."""
+"""What is ready-made on a terminal: reports of Amazon's APIs, presets of formats, feeds of SaaS applications, and the
+columns of a feed."""
 
 from typing import Annotated
 
 import typer
 from rich.box import SIMPLE
 from rich.table import Table
+from rich.text import Text
 
 from adplatform.amazon.ads import definitions as ads
 from adplatform.amazon.selling_partner import definitions as selling_partner
@@ -12,6 +14,7 @@ from adplatform.cli.context import console
 from adplatform.contracts.column import Column
 from adplatform.contracts.hints import did_you_mean
 from adplatform.contracts.pii import Pii
+from adplatform.contracts.presets import NAMES, preset_of
 from adplatform.contracts.ready_made import ReadyMadeFeeds, connectors, ready_made_of
 from adplatform.contracts.saas import FlowFeed, SaasSource
 from adplatform.failures import PermanentFailure
@@ -21,9 +24,10 @@ def ready_made(
     of: Annotated[str | None, typer.Argument(help="A connector of AppFlow, Salesforce for example.")] = None,
     feed: Annotated[str | None, typer.Argument(help="One of its feeds: shows its columns.")] = None,
 ) -> None:
-    """List reports and feeds that need no more than their name in `reports` or `feeds`."""
+    """List reports and feeds that need no more than their name in `reports` or `feeds`, and presets of `format`."""
     if of is None:
         console.print(_reports())
+        console.print(_presets())
     elif of not in connectors():
         raise PermanentFailure(
             f"nothing is ready-made for the connector {of!r}{did_you_mean(of, connectors())}; there is for "
@@ -43,6 +47,15 @@ def _reports() -> Table:
         table.add_row("AmazonAdsReports", name, report.description)
     for name, definition in selling_partner.READY_MADE.items():
         table.add_row("SellingPartnerReports", name, " ".join(each.description for each in definition.datasets))
+    return table
+
+
+def _presets() -> Table:
+    table = Table("format.preset", "whose files", "how to export so", box=SIMPLE, pad_edge=False)
+    table.title, table.title_justify = "Files of exporters: format: {preset: ...}", "left"
+    for name in NAMES:
+        preset = preset_of(name)
+        table.add_row(name, Text(preset.title), Text(preset.export))
     return table
 
 

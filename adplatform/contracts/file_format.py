@@ -2,10 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from adplatform.contracts.presets import PresetName, resolved_format
 from adplatform.contracts.sizes import Size, write_size
 from adplatform.contracts.strict import Names, Strict
 
@@ -48,6 +49,9 @@ _WIDEST_DELIMITER = 4
 class FileFormat(Strict):
     """How the files are written, after decryption."""
 
+    preset: PresetName | None = None
+    """Whose files these are, such as ``google_ads_ui``, ``linkedin`` or ``excel_de``: sets how they are written, here and
+    in ``defaults``, where nothing is said beside it. What it sets stands in the contract as if it was written there."""
     kind: Literal["csv", "ndjson", "json", "parquet", "xlsx", "avro"] = "csv"
     """``csv`` (default) is any delimited text, ``ndjson`` one JSON document per line, ``json`` one document, ``xlsx`` a
     workbook of Excel, of which one sheet is read, ``avro`` a container file of Apache Avro."""
@@ -88,9 +92,9 @@ class FileFormat(Strict):
     value (``pad``). One with more fields than columns is quarantined, unless those are empty."""
     skip_lines: int = Field(default=0, ge=0)
     """For csv and xlsx: how many lines come before the header, or before the first row where there is none."""
-    comment: str | None = Field(default=None, min_length=1)
-    """For csv and xlsx: lines that begin with this text, such as ``"#"``, are left out. Within quotes it is a text like
-    any other."""
+    comment: Names = ()
+    """For csv and xlsx: lines that begin with this text, such as ``"#"``, or with one of several, are left out. Within
+    quotes it is a text like any other."""
     skip_footer: int | LineStart = 0
     """For csv and xlsx: the last lines that are not empty are left out, so many of them; or, with
     ``{starts_with: [Total, "***"]}``, all from the first line behind the header that begins so: a text with which no
@@ -113,6 +117,11 @@ class FileFormat(Strict):
     records: str | None = None
     """For json: the member that holds the array, as a dotted path; the document itself when absent."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, given: Any) -> Any:
+        return resolved_format(given)
+
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, encoding: str) -> str:
@@ -133,9 +142,9 @@ class FileFormat(Strict):
     def _lines_can_be_left_out(self) -> Self:
         if self.repeated_header == "leave_out" and not self.has_header:
             raise ValueError("repeated_header: leave_out needs a header, and header is false")
-        if self.comment and (
-            "\n" in self.comment or "\r" in self.comment or (self.quote and self.comment.startswith(self.quote))
-        ):
+        if not all(self.comment):
+            raise ValueError("a text of comment is empty, with which every line begins; leave it out")
+        if any("\n" in text or "\r" in text or (self.quote and text.startswith(self.quote)) for text in self.comment):
             raise ValueError("comment is the text with which lines begin that are left out: no line end and no quote")
         if self.leaves_out_lines and self.prepared != "csv":
             raise ValueError(

@@ -4,13 +4,14 @@ A contract is plain data. It is written in YAML, checked here once, and compiled
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from adplatform.contracts.column import DELIVERY_DATE, Column, Columns, loosely
 from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.pii import Pii, Treatment
+from adplatform.contracts.presets import resolved_contract
 from adplatform.contracts.spelling import ColumnDefaults
 from adplatform.contracts.strict import Names, Strict
 
@@ -79,6 +80,11 @@ class Contract(Strict):
     """Conditions that every row must meet."""
     bounds: Bounds = Bounds()
     """What a delivery as a whole must look like; otherwise nothing of it is published."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, given: Any) -> Any:
+        return resolved_contract(given)
 
     @field_validator("columns")
     @classmethod

@@ -105,7 +105,7 @@ def require_same(line: bytes, fmt: FileFormat, origin: str) -> None:
 
 def _table(lines: Iterator[bytes], fmt: FileFormat, above: int, origin: str) -> Iterator[Placed]:
     """``above`` is how many lines came before."""
-    comment = _beginnings((fmt.comment,)) if fmt.comment else ()
+    comment = _beginnings(fmt.comment)
     if isinstance(fmt.header, LineStart):
         first = yield from _up_to_header(lines, fmt.header, fmt.quote.encode(), comment, above, origin)
         lines = chain([first], lines) if first else lines

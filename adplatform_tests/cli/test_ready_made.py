@@ -3,6 +3,7 @@
 import pytest
 
 from adplatform.cli.ready_made import ready_made
+from adplatform.contracts.presets import NAMES
 from adplatform.contracts.ready_made import connectors, ready_made_of
 from adplatform.failures import PermanentFailure
 
@@ -10,7 +11,7 @@ from adplatform.failures import PermanentFailure
 def test_the_list_has_reports_and_the_feeds_of_every_connector(capsys: pytest.CaptureFixture[str]) -> None:
     ready_made()
     listed = capsys.readouterr().out
-    for name in ("sp_campaigns", "sales_and_traffic", *connectors()):
+    for name in ("sp_campaigns", "sales_and_traffic", *NAMES, *connectors()):
         assert name in listed
     for connector in connectors():
         known = ready_made_of(connector)

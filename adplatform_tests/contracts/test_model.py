@@ -205,7 +205,7 @@ def test_a_list_that_declares_a_column_twice_is_refused() -> None:
         ({"delimiter": ""}, "String should have at least 1 character"),
         ({"skip_lines": -1}, "Input should be greater than or equal to 0"),
         ({"seperator": ";"}, "Extra inputs are not permitted"),
-        ({"comment": ""}, "String should have at least 1 character"),
+        ({"comment": ""}, "a text of comment is empty, with which every line begins"),
         ({"comment": '"#'}, "comment is the text with which lines begin that are left out: no line end and no quote"),
         ({"skip_footer": -1}, "skip_footer is a number of lines from 0 to 1000, or starts_with"),
         ({"repeated_header": "leave_out", "header": False}, "repeated_header: leave_out needs a header"),

@@ -1,0 +1,352 @@
+"""Files in the form of each exporter: its preset reads them to exact values, the way check-file does."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adplatform.contracts.model import Contract
+from adplatform.contracts.presets import NAMES
+from adplatform.drafting.trial import Trial, try_contract
+from adplatform_tests.support.workbooks import workbook
+from adplatform_tests.transform.outcome import clean_rows
+
+MONEY, SHARE = "decimal(14,2)", "decimal(9,4)"
+D = Decimal
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A file of an exporter. ``format`` and ``more`` stand beside the preset; ``rows`` are what is read of it."""
+
+    data: bytes
+    columns: Mapping[str, Any]
+    rows: Sequence[tuple[Any, ...]]
+    left_out: int
+    format: Mapping[str, Any] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+GOOGLE = {
+    "status": {"field": "Campaign status"},
+    "campaign": {"field": "Campaign"},
+    "budget": {"field": "Budget", "type": MONEY},
+    "day": {"field": "Day", "type": "date"},
+    "cost": {"field": "Cost", "type": MONEY},
+    "impressions": {"field": "Impr.", "type": "bigint"},
+    "ctr": {"field": "CTR", "type": SHARE},
+    "impression_share": {"field": "Search impr. share", "type": SHARE},
+}
+GOOGLE_LINES = (
+    ("Campaign report",),
+    ("November 1, 2026 - November 2, 2026",),
+    ("Campaign status", "Campaign", "Budget", "Day", "Cost", "Impr.", "CTR", "Search impr. share"),
+    ("Enabled", "Brand, exact", "50.00", "2026-11-01", "1,033.33", "12,345", "2.60%", "87.12%"),
+    ("Enabled", "Grün", "1,250.00", "2026-11-01", "0.01", "1", "0.00%", "< 10%"),
+    ("Paused", " --", " --", "2026-11-02", "5.00", "10", "--", "> 90%"),
+    ("Total: Campaigns", " --", " --", " --", "1,038.34", "12,356", "2.60%", "81.00%"),
+    ("Total: Account", " --", "1,300.00", " --", "1,038.34", "12,356", "2.60%", "81.00%"),
+)
+GOOGLE_ROWS = (
+    ("Enabled", "Brand, exact", D(50), date(2026, 11, 1), D("1033.33"), 12345, D("2.6"), D("87.12")),
+    ("Enabled", "Grün", D(1250), date(2026, 11, 1), D("0.01"), 1, D(0), None),
+    ("Paused", None, None, date(2026, 11, 2), D(5), 10, None, None),
+)
+
+
+def comma(fields: Sequence[str]) -> str:
+    return ",".join(f'"{each}"' if "," in each else each for each in fields)
+
+
+BING = (
+    '"Report Name: Campaigns by day"\r\n"Report Time: 11/1/2026,11/2/2026"\r\n"Time Zone: (GMT+01:00) Berlin"\r\n'
+    '"Last Completed Available Day: 11/2/2026 11:59:59 PM (GMT)"\r\n"Report Aggregation: Daily"\r\n'
+    '"Report Filter: "\r\n"Potential Incomplete Data: False"\r\n"Rows: 2"\r\n\r\n'
+    '"TimePeriod","CampaignName","CampaignId","Impressions","Ctr","Spend"\r\n'
+    '"11/1/2026","Brand","4711","1,204","12.50%","99.10"\r\n"2026-11-02","--","4712","0","--","0.00"\r\n'
+    '"Total","","","1,204","12.50%","99.10"\r\n\r\n"©2026 Microsoft Corporation. All rights reserved. "\r\n'
+)
+FILES: dict[str, Delivered] = {
+    "google_ads_ui": Delivered("\n".join(map(comma, GOOGLE_LINES)).encode(), GOOGLE, GOOGLE_ROWS, 2),
+    "google_ads_excel": Delivered(
+        "\r\n".join("\t".join(line) for line in GOOGLE_LINES).encode("utf-16"), GOOGLE, GOOGLE_ROWS, 2
+    ),
+    "meta": Delivered(
+        "\ufeffReporting starts,Reporting ends,Campaign name,Day,Amount spent (EUR),Impressions,CTR (all)\n"
+        '2026-11-01,2026-11-02,,,"1,346.06",47602,1.3\n'
+        '2026-11-01,2026-11-01,"Fall, broad",2026-11-01,"1,234.56",45012,1.234567\n'
+        "2026-11-02,2026-11-02,Löwe,2026-11-02,111.5,2590,\n".encode(),
+        {
+            "day": {"field": "Day", "type": "date"},
+            "campaign": {"field": "Campaign name"},
+            "spent": {"field": "Amount spent (EUR)", "type": MONEY},
+            "impressions": {"field": "Impressions", "type": "bigint"},
+            "ctr": {"field": "CTR (all)", "type": "decimal(9,6)"},
+            "starts": {"field": "Reporting starts", "type": "date"},
+            "ends": {"field": "Reporting ends", "type": "date"},
+        },
+        (
+            (
+                date(2026, 11, 1),
+                "Fall, broad",
+                D("1234.56"),
+                45012,
+                D("1.234567"),
+                date(2026, 11, 1),
+                date(2026, 11, 1),
+            ),
+            (date(2026, 11, 2), "Löwe", D("111.5"), 2590, None, date(2026, 11, 2), date(2026, 11, 2)),
+        ),
+        left_out=1,
+        more={"skip_rows_where": "campaign is null"},
+    ),
+    "linkedin": Delivered(
+        (
+            "Campaign Performance Report (in UTC)\r\nReport Start: 11/1/2026\r\nReport End: 11/2/2026\r\n"
+            "Date Generated: 11/25/2026\r\n\r\n"
+            "Start Date (in UTC)\tCampaign Name\tTotal Spent\tImpressions\tClick Through Rate\r\n"
+            '11/1/2026\t"Leads\nDACH"\t$1,234.50\t10,000\t2.00%\r\n11/25/2026\tBüro\t$0.33\t500\t0.80%\r\n'
+        ).encode("utf-16"),
+        {
+            "day": {"field": "Start Date (in UTC)", "type": "date"},
+            "campaign": {"field": "Campaign Name"},
+            "spent": {"field": "Total Spent", "type": MONEY},
+            "impressions": {"field": "Impressions", "type": "bigint"},
+            "ctr": {"field": "Click Through Rate", "type": SHARE},
+        },
+        (
+            (date(2026, 11, 1), "Leads\nDACH", D("1234.5"), 10000, D(2)),
+            (date(2026, 11, 25), "Büro", D("0.33"), 500, D("0.8")),
+        ),
+        left_out=4,
+    ),
+    "tiktok": Delivered(
+        b"Ad group name,By Day,Cost,Impressions,CTR,Conversions\n"
+        b'Spark,2026-11-01,"1,200.10","250,000",1.25%,-\nSpark,2026-11-02,3.00,900,0.00%,2\n-,-,"1,203.10","250,900",1.24%,2\n'
+        b'Total of 2 results,-,"1,203.10","250,900",1.24%,2\n',
+        {
+            "ad_group": {"field": "Ad group name"},
+            "day": {"field": "By Day", "type": "date"},
+            "cost": {"field": "Cost", "type": MONEY},
+            "impressions": {"field": "Impressions", "type": "bigint"},
+            "ctr": {"field": "CTR", "type": SHARE},
+            "conversions": {"field": "Conversions", "type": "int"},
+        },
+        (
+            ("Spark", date(2026, 11, 1), D("1200.1"), 250000, D("1.25"), None),
+            ("Spark", date(2026, 11, 2), D(3), 900, D(0), 2),
+        ),
+        left_out=2,
+        more={"skip_rows_where": "ad_group = '-'"},
+    ),
+    "bing": Delivered(
+        b"\xef\xbb\xbf" + BING.encode(),
+        {
+            "day": {"field": "TimePeriod", "type": "date"},
+            "campaign": {"field": "CampaignName"},
+            "campaign_id": {"field": "CampaignId"},
+            "impressions": {"field": "Impressions", "type": "bigint"},
+            "ctr": {"field": "Ctr", "type": SHARE},
+            "spend": {"field": "Spend", "type": MONEY},
+        },
+        (
+            (date(2026, 11, 1), "Brand", "4711", 1204, D("12.5"), D("99.1")),
+            (date(2026, 11, 2), None, "4712", 0, None, D(0)),
+        ),
+        left_out=10,
+    ),
+    "criteo": Delivered(
+        b"AdsetId;Day;Currency;Displays;Clicks;AdvertiserCost\n54321;2026/9/10;USD;2534;35;12.345\n54321;2026/11/25;USD;0;0;0\n",
+        {
+            "adset_id": {"field": "AdsetId"},
+            "day": {"field": "Day", "type": "date"},
+            "currency": {"field": "Currency"},
+            "displays": {"field": "Displays", "type": "bigint"},
+            "clicks": {"field": "Clicks", "type": "bigint"},
+            "cost": {"field": "AdvertiserCost", "type": "decimal(18,6)"},
+        },
+        (
+            ("54321", date(2026, 9, 10), "USD", 2534, 35, D("12.345")),
+            ("54321", date(2026, 11, 25), "USD", 0, 0, D(0)),
+        ),
+        left_out=0,
+    ),
+    "ga4": Delivered(
+        b"# ----------------------------------------\n# Free form 1\n# Shop\n# 20261101-20261102\n"
+        b"# ----------------------------------------\n\nPage,Date,Views,Engagement rate\n"
+        b',,"4,230",0.52,Grand total\n/a,20261101,"3,505",0.5\n"/b,c",20261102,725,0.625\n',
+        {
+            "page": {"field": "Page"},
+            "day": {"field": "Date", "type": "date"},
+            "views": {"field": "Views", "type": "bigint"},
+            "engaged": {"field": "Engagement rate", "type": SHARE},
+        },
+        (("/a", date(2026, 11, 1), 3505, D("0.5")), ("/b,c", date(2026, 11, 2), 725, D("0.625"))),
+        left_out=6,
+    ),
+    "dv360": Delivered(
+        b"Date,Line Item ID,Impressions,Click Rate (CTR),Revenue (Adv Currency)\n2026/11/01,222,1000,5.0%,12.34\n"
+        b'2026/11/25,222,"2,000",-,-\n,,"3,000",,12.34\n\nReport Time:,2026/11/26 10:00 GMT\n'
+        b"Date Range:,2026/11/01 to 2026/11/25\nGroup By:,Date\n"
+        b'MRC Accredited Metrics,"Clicks, some",are accredited\n"Numbers of the last month, may change."\n',
+        {
+            "day": {"field": "Date", "type": "date"},
+            "line_item": {"field": "Line Item ID"},
+            "impressions": {"field": "Impressions", "type": "bigint"},
+            "ctr": {"field": "Click Rate (CTR)", "type": SHARE},
+            "revenue": {"field": "Revenue (Adv Currency)", "type": MONEY},
+        },
+        ((date(2026, 11, 1), "222", 1000, D(5), D("12.34")), (date(2026, 11, 25), "222", 2000, None, None)),
+        left_out=6,
+        more={"skip_rows_where": "day is null"},
+    ),
+    "amazon_ads_console": Delivered(
+        b'"Start Date","Campaign Name","Impressions","Click-Thru Rate (CTR)","Spend","7 Day Total Sales "\n'
+        b'"Nov 01, 2026","Not grouped","50,293","0.0935%","$ 16.22","$1,020.00"\n'
+        b'"Nov 25, 2026","Auto","0","","$0.00",""\n',
+        {
+            "day": {"field": "Start Date", "type": "date"},
+            "campaign": {"field": "Campaign Name"},
+            "impressions": {"field": "Impressions", "type": "bigint"},
+            "ctr": {"field": "Click-Thru Rate (CTR)", "type": SHARE},
+            "spend": {"field": "Spend", "type": MONEY},
+            "sales": {"field": "7 Day Total Sales", "type": MONEY},
+        },
+        (
+            (date(2026, 11, 1), "Not grouped", 50293, D("0.0935"), D("16.22"), D(1020)),
+            (date(2026, 11, 25), "Auto", 0, None, D(0), None),
+        ),
+        left_out=0,
+    ),
+    "excel_de": Delivered(
+        "Datum;Gesehen;Kampagne;Kosten;Anteil;Aktiv\r\n3.2.2026;14.03.2026 15:09;Größe – neu;1.234,50 €;12,5%;WAHR\r\n"
+        "25.11.2026;;-;-0,5;#DIV/0!;FALSCH\r\n".encode("cp1252"),
+        {
+            "day": {"field": "Datum", "type": "date"},
+            "seen": {"field": "Gesehen", "type": "timestamp"},
+            "campaign": {"field": "Kampagne"},
+            "cost": {"field": "Kosten", "type": MONEY},
+            "share": {"field": "Anteil", "type": SHARE},
+            "active": {"field": "Aktiv", "type": "boolean", "true_values": ["WAHR"], "false_values": ["FALSCH"]},
+        },
+        (
+            (
+                date(2026, 2, 3),
+                datetime(2026, 3, 14, 15, 9, tzinfo=UTC),
+                "Größe – neu",
+                D("1234.5"),
+                D("12.5"),
+                True,
+            ),
+            (date(2026, 11, 25), None, "-", D("-0.5"), None, False),
+        ),
+        left_out=0,
+    ),
+    "excel_en": Delivered(
+        'Day,Seen,Campaign,Cost,Share,Active\r\n2/3/2026,11/25/2026 3:09 PM,Caf\u00e9,"$1,234.50",12.50%,TRUE\r\n'
+        '11/25/2026,,-,"($1,000.25)",#N/A,FALSE\r\n'.encode("cp1252"),
+        {
+            "day": {"field": "Day", "type": "date"},
+            "seen": {"field": "Seen", "type": "timestamp"},
+            "campaign": {"field": "Campaign"},
+            "cost": {"field": "Cost", "type": MONEY},
+            "share": {"field": "Share", "type": SHARE},
+            "active": {"field": "Active", "type": "boolean"},
+        },
+        (
+            (date(2026, 2, 3), datetime(2026, 11, 25, 15, 9, tzinfo=UTC), "Café", D("1234.5"), D("12.5"), True),
+            (date(2026, 11, 25), None, "-", D("-1000.25"), None, False),
+        ),
+        left_out=0,
+    ),
+}
+
+
+def tried(name: str, delivered: Delivered, tmp_path: Path, **beside: Any) -> Trial:
+    file = tmp_path / "file"
+    file.write_bytes(delivered.data)
+    settings = {
+        "columns": delivered.columns,
+        "format": {"preset": name, **delivered.format, **beside},
+        **delivered.more,
+    }
+    return try_contract(Contract.model_validate(settings), file, tmp_path / "trial")
+
+
+def rows_of(trial: Trial, delivered: Delivered) -> list[tuple[Any, ...]]:
+    return [tuple(row[name] for name in delivered.columns) for row in clean_rows(trial.staged, "dt")]
+
+
+def test_every_preset_has_a_file() -> None:
+    assert sorted(FILES) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_the_exporter_is_read_to_its_values(name: str, tmp_path: Path) -> None:
+    delivered = FILES[name]
+    trial = tried(name, delivered, tmp_path)
+    assert trial.staged.reasons == {}
+    assert rows_of(trial, delivered) == list(delivered.rows)
+    assert trial.staged.left_out == delivered.left_out
+    assert trial.staged.rows_in == len(delivered.rows) + delivered.left_out
+
+
+def test_a_file_of_another_locale_is_read_with_its_settings_beside_the_preset(tmp_path: Path) -> None:
+    delivered = Delivered(
+        "Kampagnenbericht\n1. November 2026 - 2. November 2026\nKampagne\tTag\tKosten\tCTR\n"
+        "Marke\t25.11.2026\t1.033,33 €\t2,60 %\nGrün\t26.11.2026\t --\t< 10 %\n"
+        "Gesamt: Kampagnen\t --\t1.033,33 €\t2,60 %\n".encode("utf-16"),
+        {
+            "campaign": {"field": "Kampagne"},
+            "day": {"field": "Tag", "type": "date"},
+            "cost": {"field": "Kosten", "type": MONEY, "currency": "€"},
+            "ctr": {"field": "CTR", "type": SHARE, "special": {"< 10 %": "5"}},
+        },
+        (
+            ("Marke", date(2026, 11, 25), D("1033.33"), D("2.6")),
+            ("Grün", date(2026, 11, 26), None, D(5)),
+        ),
+        left_out=1,
+        more={"defaults": {"decimal_comma": True, "thousands": ".", "formats": ["%d.%m.%Y"]}},
+    )
+    trial = tried("google_ads_excel", delivered, tmp_path, skip_footer={"starts_with": "Gesamt: "})
+    assert rows_of(trial, delivered) == list(delivered.rows)
+    assert (trial.staged.left_out, trial.staged.reasons) == (1, {})
+
+
+def test_a_workbook_of_an_exporter_is_read_with_its_kind_beside_the_preset(tmp_path: Path) -> None:
+    delivered = Delivered(
+        workbook(
+            Sheet1=[
+                ["Ad group name", "By Day", "Cost", "CTR"],
+                ["Spark", "2026-11-01", "1,200.10", "1.25%"],
+                ["Spark", "2026-11-02", 3.5, "-"],
+                ["Total of 2 results", "-", "1,203.60", "1.24%"],
+            ]
+        ),
+        {
+            "ad_group": {"field": "Ad group name"},
+            "day": {"field": "By Day", "type": "date"},
+            "cost": {"field": "Cost", "type": MONEY},
+            "ctr": {"field": "CTR", "type": SHARE},
+        },
+        (("Spark", date(2026, 11, 1), D("1200.1"), D("1.25")), ("Spark", date(2026, 11, 2), D("3.5"), None)),
+        left_out=1,
+    )
+    trial = tried("tiktok", delivered, tmp_path, kind="xlsx")
+    assert rows_of(trial, delivered) == list(delivered.rows)
+    assert (trial.staged.left_out, trial.staged.reasons) == (1, {})
+
+
+def test_without_the_preset_nothing_of_such_a_file_is_read_as_it_is_meant(tmp_path: Path) -> None:
+    delivered = FILES["google_ads_ui"]
+    file = tmp_path / "file"
+    file.write_bytes(delivered.data)
+    contract = Contract.model_validate({"columns": delivered.columns, "format": {"skip_lines": 2}})
+    trial = try_contract(contract, file, tmp_path / "trial")
+    assert trial.staged.quarantined
+    assert trial.staged.left_out == 0
