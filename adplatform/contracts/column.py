@@ -58,7 +58,8 @@ class ColumnSettings(Spelling):
     """Whether the column is checked but not stored."""
     expression: str | None = None
     """Spark SQL that computes the column from other columns; it is then not read from the files. It is as personal as
-    what it reads: without ``pii`` of its own it has theirs, and reading what is dropped it must have some."""
+    what it reads: without ``pii`` of its own it has theirs, and reading what is dropped it must have some, unless it is
+    an amount computed from a number, such as ``cost_micros / 1000000``."""
     comment: str = ""
     """What the column means; the table shows it."""
     optional: bool = False

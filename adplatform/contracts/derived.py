@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from adplatform.contracts.personal_names import guessed_kind
 from adplatform.platform.late import Late
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ def with_inherited(columns: Sequence["Column"]) -> tuple["Column", ...]:
     way of other computed columns. One that has ``pii`` of its own, or is dropped, stays as it is.
 
     Raises:
-        ValueError: a computed column reads columns that are treated in different ways, or one that is dropped, or has a
-            type that its treatment does not go with.
+        ValueError: a computed column reads columns that are treated in different ways, or one that is dropped and is no
+            amount, or has a type that its treatment does not go with.
     """
     known = {column.name: column for column in columns}
     reads = {c.name: _reads(c, known) - {c.name} for c in columns if c.expression and not c.pii and not c.drop}
@@ -50,7 +51,7 @@ def _reads(column: "Column", known: Mapping[str, "Column"]) -> set[str]:
 
 
 def _inheriting(column: "Column", read: Sequence["Column"]) -> "Column":
-    if gone := [c.name for c in read if c.drop or (c.pii and "drop" in c.pii.treatment)]:
+    if gone := [c.name for c in read if _is_gone(c) and not is_amount_of(c, column)]:
         raise ValueError(
             f"column {column.name}: its expression reads {gone[0]}, which is dropped, and would bring it back; say by "
             f"pii what kind of personal data {column.name} is and how it is stored (treatment clear where it is none "
@@ -70,3 +71,18 @@ def _inheriting(column: "Column", read: Sequence["Column"]) -> "Column":
     if problem := own.pii_problem:
         raise ValueError(f"column {column.name}: its expression reads {names}, which is personal, and {problem}")
     return own
+
+
+def _is_gone(column: "Column") -> bool:
+    return column.drop or (column.pii is not None and "drop" in column.pii.treatment)
+
+
+def is_amount_of(dropped: "Column", column: "Column") -> bool:
+    """Whether a column that is dropped is no more than what an amount is computed from, as in ``cost_micros /
+    1000000``: a number of the files, neither declared nor called as personal data are."""
+    names = (dropped.name, *dropped.field_names)
+    return (
+        dropped.data_type.is_number
+        and not (dropped.expression or dropped.pii or any(map(guessed_kind, names)))
+        and column.data_type.name in ("decimal", "double")
+    )

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from adplatform.contracts.names import snake
 from adplatform.contracts.pii import PiiKind
+from adplatform.contracts.snake_case import snake
 
 _PERSONAL: Mapping[PiiKind, str] = {
     PiiKind.EMAIL: r"e_?mails?(_?add?r(ess|esse)?)?|mail|correo(_electronico)?|courriel",

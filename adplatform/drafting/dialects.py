@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from adplatform.contracts.names import snake
+from adplatform.contracts.snake_case import snake
 
 DELIMITERS = (",", ";", "\t", "|", "^", "~", "\x01", "\x1f", "¦")
 LONG_DELIMITERS = ("|~|", "~|~", "^|^", "|^|", "||", "::", "~~", "^^", ";;", "##", "$$", "@@")

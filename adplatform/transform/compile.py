@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from adplatform.contracts.column import DELIVERY_DATE, PREVIOUS_KEY_ID, Column
+from adplatform.contracts.derived import is_amount_of
 from adplatform.contracts.model import Contract
 from adplatform.contracts.types import DataType
 from adplatform.failures import PermanentFailure
@@ -230,7 +231,9 @@ def _computed(contract: Contract, column: Column) -> str:
 def _expression(contract: Contract, column: Column, reading: frozenset[str] = frozenset()) -> "exp.Expression":
     """A computed column over typed values; other computed columns are written out in place."""
     where, hidden = f"column {column.name}", column.pii or column.drop
-    types = {c.name: c.data_type for c in contract.columns if hidden or not (c.pii or c.drop)}
+    types = {
+        c.name: c.data_type for c in contract.columns if hidden or not (c.pii or c.drop) or is_amount_of(c, column)
+    }
     reading |= {column.name}
     known = {n: t for n, t in types.items() if n not in reading}
     tree = expressions.parse(str(column.expression), where, known, exact=column.data_type.name == "decimal")

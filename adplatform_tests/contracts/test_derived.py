@@ -1,6 +1,7 @@
 """A computed column is as personal as what it reads."""
 
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,15 @@ def test_a_column_that_says_itself_what_it_is_stays_as_it_is() -> None:
             {"s": {"drop": True}, "y": computed("s", drop=True), "x": computed("y")},
             "column x: its expression reads y, which is dropped",
         ),
+        *(
+            ({"s": source, "x": computed("s / 10", type=amount)}, "column x: its expression reads s, which is dropped")
+            for source, amount in (
+                ({"type": "bigint", "drop": True}, "bigint"),
+                ({"type": "bigint", "drop": True}, "string"),
+                ({"type": "string", "drop": True}, "double"),
+                ({"type": "bigint", "field": "phone_number", "drop": True}, "decimal(18,2)"),
+            )
+        ),
         (
             {"s": {"pii": {"kind": "email", "treatment": "drop"}}, "x": computed("concat('a', s)")},
             "column x: its expression reads s, which is dropped",
@@ -84,6 +94,17 @@ def test_a_column_that_says_itself_what_it_is_stays_as_it_is() -> None:
 def test_what_would_bring_back_hidden_values_is_refused(columns: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
         contract(**columns)
+
+
+def test_an_amount_is_computed_from_a_number_that_is_dropped(tmp_path: Path) -> None:
+    micros = {"type": "bigint", "drop": True}
+    made = contract(cost_micros=micros, cost=computed("cost_micros / 1000000", type="decimal(18,6)"))
+    assert [c.name for c in output_columns(made)] == ["id", "cost", "_source_file"]
+    (tmp_path / "in").write_bytes(b"id,cost_micros\n1,9007199254740993\n")
+    arguments = (date(2026, 3, 14), None, tmp_path / "work", EngineLimits("512MB"))
+    staged = transform(made, [InputFile(tmp_path / "in", "file:1", 0)], *arguments)
+    [row] = pq.read_table(staged.files[0].path).to_pylist()
+    assert row["cost"] == Decimal("9007199254.740993")
 
 
 def test_a_table_is_not_partitioned_by_what_it_derives_from_a_person() -> None:
