@@ -50,8 +50,9 @@ class FileFormat(Strict):
     """How the files are written, after decryption."""
 
     preset: PresetName | None = None
-    """Whose files these are, such as ``google_ads_ui``, ``linkedin`` or ``excel_de``: sets how they are written, here and
-    in ``defaults``, where nothing is said beside it. What it sets stands in the contract as if it was written there."""
+    """Whose files these are, such as ``google_ads_ui``, ``linkedin`` or ``excel_de``: sets how they are written, here
+    and in ``defaults``, where nothing is said beside it. What it sets stands in the contract as if it was written
+    there."""
     kind: Literal["csv", "ndjson", "json", "parquet", "xlsx", "avro"] = "csv"
     """``csv`` (default) is any delimited text, ``ndjson`` one JSON document per line, ``json`` one document, ``xlsx`` a
     workbook of Excel, of which one sheet is read, ``avro`` a container file of Apache Avro."""
