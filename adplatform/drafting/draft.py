@@ -58,6 +58,8 @@ class Draft:
     about: str = ""
     sampled: bytes | None = field(default=None, repr=False)
     """A file of what was looked at, where that was not all."""
+    beginning: str = field(default="", repr=False)
+    """Of a table the text that was looked at, by which its exporter may be told."""
 
     def settings(self) -> dict[str, Any]:
         """What a contract is made of."""
@@ -193,6 +195,7 @@ def _of_table(text: str, found: Sample, encoding: str, fmt: dict[str, tuple[Any,
         words = ", ".join(f"'{word}'" for word in totals[1])
         condition = f"{name} = {words}" if len(totals[1]) == 1 else f"{name} in ({words})"
         drafted = replace(drafted, others={**drafted.others, "skip_rows_where": (condition, "rows of totals")})
+    drafted = replace(drafted, beginning=text)
     if found.whole:
         return drafted
     lines = dialects.lines_of(text)
@@ -272,14 +275,15 @@ _TOTAL_WORDS = frozenset(
     {"total", "totals", "grand total", "report total", "subtotal", "gesamt", "summe", "insgesamt", "total général"}
     | {"total: account", "total: campaigns", "total: search", "total: all", "totale", "totaal", "sum"}
 )
-_MOST_TOTALS = 20
+MOST_TOTALS = 20
+"""Rows of totals that a file may have."""
 
 
 def _totals(header: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[int, tuple[str, ...]] | None:
     """The column by which rows of totals are known, and what they say there: known words, in few rows."""
     for n, _ in enumerate(header):
         said = [row[n] for row in rows if row[n].strip().lower() in _TOTAL_WORDS]
-        if said and len(said) <= min(_MOST_TOTALS, max(1, len(rows) // 5)) and len(said) < len(rows):
+        if said and len(said) <= min(MOST_TOTALS, max(1, len(rows) // 5)) and len(said) < len(rows):
             return n, tuple(dict.fromkeys(said))
     return None
 

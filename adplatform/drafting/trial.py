@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import Contract
-from adplatform.drafting.draft import Draft, DraftColumn, with_columns
+from adplatform.drafting.draft import MOST_TOTALS, Draft, DraftColumn, with_columns
+from adplatform.drafting.exporters import with_presets
 from adplatform.drafting.format_changes import format_changes
 from adplatform.failures import PermanentFailure
 from adplatform.files.unpack import unpack
@@ -108,7 +109,17 @@ def settled(drafted: Draft, file: Path, work: Path) -> Settled:
         changed.append(better[2])
     if trial is None:
         raise failed or PermanentFailure(f"{file}: no contract reads it")
+    for other in with_presets(drafted):
+        attempt, _ = _tried(other, file, next(places))
+        if attempt and _reads_as_much(attempt.staged, trial.staged):
+            return Settled(other, attempt, tuple(changed))
     return Settled(drafted, trial, tuple(changed))
+
+
+def _reads_as_much(by_preset: Staged, drafted: Staged) -> bool:
+    """Whether nothing is quarantined or left out beyond rows of totals that the draft did not know."""
+    fewer = drafted.clean - by_preset.clean
+    return by_preset.clean > 0 and not by_preset.quarantined and not by_preset.refused and fewer <= MOST_TOTALS
 
 
 def _tried(drafted: Draft, file: Path, work: Path) -> tuple[Trial | None, PermanentFailure | None]:

@@ -1,4 +1,5 @@
-"""Files in the form of each exporter: its preset reads them to exact values, the way check-file does."""
+"""Files in the form of each exporter: its preset reads them to exact values, the way check-file does, and drafts
+name it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,10 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from adplatform.contracts.feed import Feed
 from adplatform.contracts.model import Contract
 from adplatform.contracts.presets import NAMES
-from adplatform.drafting.trial import Trial, try_contract
+from adplatform.drafting.declaration import feed_yaml
+from adplatform.drafting.draft import draft_of
+from adplatform.drafting.reads import Reader
+from adplatform.drafting.trial import Settled, Trial, settled, try_contract
 from adplatform_tests.support.workbooks import workbook
 from adplatform_tests.transform.outcome import clean_rows
 
@@ -277,6 +283,13 @@ def tried(name: str, delivered: Delivered, tmp_path: Path, **beside: Any) -> Tri
     return try_contract(Contract.model_validate(settings), file, tmp_path / "trial")
 
 
+def drafted(data: bytes, tmp_path: Path) -> Settled:
+    file = tmp_path / "file"
+    file.write_bytes(data)
+    with Reader() as reader:
+        return settled(draft_of(file, reader), file, tmp_path / "trial")
+
+
 def rows_of(trial: Trial, delivered: Delivered) -> list[tuple[Any, ...]]:
     return [tuple(row[name] for name in delivered.columns) for row in clean_rows(trial.staged, "dt")]
 
@@ -350,3 +363,23 @@ def test_without_the_preset_nothing_of_such_a_file_is_read_as_it_is_meant(tmp_pa
     trial = try_contract(contract, file, tmp_path / "trial")
     assert trial.staged.quarantined
     assert trial.staged.left_out == 0
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if not name.startswith("excel")])
+def test_a_draft_of_the_exporters_file_names_its_preset_where_that_reads_it(name: str, tmp_path: Path) -> None:
+    found = drafted(FILES[name].data, tmp_path)
+    assert found.draft.format["preset"][0] == name
+    assert found.draft.format.keys() == {"preset"}
+    by_condition = "skip_rows_where" in FILES[name].more
+    assert (found.trial.staged.quarantined, found.trial.staged.clean) == (0, len(FILES[name].rows) + by_condition)
+    [entry] = yaml.safe_load(written := feed_yaml(found.draft, "spend", date(2026, 1, 1)))
+    assert Feed.model_validate(entry).contract == found.trial.contract
+    assert not by_condition or "skip_rows_where" in written, "what is left to say is said"
+    assert not any({"thousands", "percent", "trim"} & column.settings.keys() for column in found.draft.columns)
+
+
+def test_a_draft_names_no_preset_by_which_the_file_is_not_read(tmp_path: Path) -> None:
+    text = "\n".join(map(comma, GOOGLE_LINES)).replace("2.60%", "2,60 %").replace(",", ";")
+    found = drafted(text.encode(), tmp_path)
+    assert "preset" not in found.draft.format
+    assert found.trial.staged.clean
