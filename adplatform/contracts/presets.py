@@ -24,6 +24,7 @@ PresetName = Literal[
     "google_ads_ui",
     "linkedin",
     "meta",
+    "shopify",
     "tiktok",
 ]
 NAMES: tuple[str, ...] = get_args(PresetName)

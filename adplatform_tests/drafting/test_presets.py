@@ -228,6 +228,27 @@ FILES: dict[str, Delivered] = {
         ),
         left_out=0,
     ),
+    "shopify": Delivered(
+        b"Name,Email,Financial Status,Paid at,Currency,Total,Lineitem quantity,Lineitem name\n"
+        b'#1050,a@example.com,paid,2026-05-01 10:00:00 +0200,EUR,100.90,1,"Tea, 100 g"\n'
+        b"#1050,a@example.com,,,,,2,Tea\n#1051,b@example.com,paid,2026-11-25 23:30:00 -0500,EUR,7.00,1,Tea\n",
+        {
+            "order": {"field": "Name"},
+            "email": {"field": "Email", "drop": True},
+            "status": {"field": "Financial Status"},
+            "paid": {"field": "Paid at", "type": "timestamp"},
+            "currency": {"field": "Currency"},
+            "total": {"field": "Total", "type": MONEY},
+            "quantity": {"field": "Lineitem quantity", "type": "int"},
+            "item": {"field": "Lineitem name"},
+        },
+        (
+            ("#1050", "paid", datetime(2026, 5, 1, 8, tzinfo=UTC), "EUR", D("100.9"), 1, "Tea, 100 g"),
+            ("#1050", None, None, None, None, 2, "Tea"),
+            ("#1051", "paid", datetime(2026, 11, 26, 4, 30, tzinfo=UTC), "EUR", D(7), 1, "Tea"),
+        ),
+        left_out=0,
+    ),
     "excel_de": Delivered(
         "Datum;Gesehen;Kampagne;Kosten;Anteil;Aktiv\r\n3.2.2026;14.03.2026 15:09;Größe – neu;1.234,50 €;12,5%;WAHR\r\n"
         "25.11.2026;;-;-0,5;#DIV/0!;FALSCH\r\n".encode("cp1252"),
@@ -291,7 +312,7 @@ def drafted(data: bytes, tmp_path: Path) -> Settled:
 
 
 def rows_of(trial: Trial, delivered: Delivered) -> list[tuple[Any, ...]]:
-    return [tuple(row[name] for name in delivered.columns) for row in clean_rows(trial.staged, "dt")]
+    return [tuple(row[name] for name in delivered.columns if name != "email") for row in clean_rows(trial.staged, "dt")]
 
 
 def test_every_preset_has_a_file() -> None:
@@ -376,6 +397,19 @@ def test_a_draft_of_the_exporters_file_names_its_preset_where_that_reads_it(name
     assert Feed.model_validate(entry).contract == found.trial.contract
     assert not by_condition or "skip_rows_where" in written, "what is left to say is said"
     assert not any({"thousands", "percent", "trim"} & column.settings.keys() for column in found.draft.columns)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# made by x\nPage,Views\n/a,1\n/b,2\n",
+        "id;Day;amount\n1;2026-01-01;2\n2;2026-01-02;3\n",
+        "Cost,Day\n1,2\n3,4\n",
+    ],
+    ids=["comment", "semicolons", "plain"],
+)
+def test_a_draft_of_any_other_file_names_no_preset(text: str, tmp_path: Path) -> None:
+    assert "preset" not in drafted(text.encode(), tmp_path).draft.format
 
 
 def test_a_draft_names_no_preset_by_which_the_file_is_not_read(tmp_path: Path) -> None:
