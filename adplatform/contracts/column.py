@@ -173,7 +173,9 @@ class Column(ColumnSettings):
     @property
     def field_names(self) -> tuple[str, ...]:
         """The names the files use, the usual one first."""
-        return (self.field or self.name,) if not isinstance(self.field, tuple) else self.field
+        if self.field is None:
+            return (self.name,)
+        return self.field if isinstance(self.field, tuple) else (self.field,)
 
     @property
     def field_name(self) -> str:

@@ -179,6 +179,11 @@ class FileFormat(Strict):
         marks = (self.quote, self.escape if self.quote else "")
         if any(mark and mark in self.delimiter for mark in ("\n", "\r", *marks)):
             raise ValueError(f"delimiter {self.delimiter!r} holds the quote, the escape or a line end")
+        if not self.quote and self.escape not in ("", '"'):
+            raise ValueError(
+                f"escape {self.escape!r} stands before a quote within quotes, and quote is empty; leave it out, and "
+                "ask for fields in quotes where they may hold a delimiter or a line end"
+            )
         if self.header_match == "loose" and self.prepared == "ndjson":
             raise ValueError(f"header_match: loose is for tables; members of {self.kind} are named exactly")
         return self

@@ -93,6 +93,18 @@ class Contract(Strict):
         return tuple(column.with_defaults(defaults) for column in columns) if defaults else columns
 
     @model_validator(mode="after")
+    def _numbers_of_cells_are_plain(self) -> Self:
+        if self.format.kind == "xlsx":
+            for column in self.read_columns:
+                if column.data_type.is_number and column.decimal_mark == ",":
+                    setting = "decimal_comma" if column.decimal_comma else "thousands: '.'"
+                    raise ValueError(
+                        f"column {column.name}: {setting} is for text, and cells of a workbook that are numbers have a "
+                        "point; leave it out for kind: xlsx"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _names_exist(self) -> Self:
         names = [c.name for c in self.columns]
         for name in {n for n in names if names.count(n) > 1}:

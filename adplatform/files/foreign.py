@@ -90,6 +90,19 @@ def instead_of_lines(head: bytes, *, whole: bool) -> str | None:
     return None
 
 
+def begins_with_objects(head: bytes) -> bool:
+    """Whether the first lines of a UTF-8 text are JSON objects, or the only one that is no error."""
+    if not head.removeprefix(_MARK.encode()).lstrip().startswith(b"{"):
+        return False
+    first, _, rest = head.decode("utf-8", "replace").lstrip(_MARK).strip().partition("\n")
+    try:
+        value = json.loads(first)
+    except (json.JSONDecodeError, RecursionError):
+        return False
+    second = rest.lstrip().startswith("{")
+    return isinstance(value, dict) and (second or not any(name.lower() in ERROR_MEMBERS for name in value))
+
+
 def _is_json(text: str) -> bool:
     try:
         json.loads(text)

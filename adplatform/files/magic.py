@@ -30,6 +30,7 @@ _UNSUPPORTED = {
     b"7z\xbc\xaf\x27\x1c": "7-Zip",
     b"Rar!\x1a\x07": "RAR",
     b"\x04\x22\x4d\x18": "LZ4",
+    b"%PDF-": "PDF",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Office document (.xls), or one with a password",
 }
 

@@ -29,6 +29,8 @@ def decode(chunks: Iterable[bytes], encoding: str, origin: str) -> Iterator[str]
             raise BadFile(
                 origin, Reason.ENCODING, f"byte {offset} is not {encoding}; correct encoding, or ask for the file again"
             ) from e
+        except UnicodeError as e:
+            raise BadFile(origin, Reason.ENCODING, f"is not {encoding}: {e}; correct encoding") from e
         if text:
             yield text.removeprefix(_MARK) if at_start else text
             at_start = False

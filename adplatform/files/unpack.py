@@ -33,7 +33,7 @@ from adplatform.files.compression import (
     zip_members,
     zip_names,
 )
-from adplatform.files.foreign import instead_of_lines, page
+from adplatform.files.foreign import begins_with_objects, instead_of_lines, page
 from adplatform.files.input_file import InputFile, LeftOut
 from adplatform.files.json_lines import json_lines
 from adplatform.files.left_out import begins_with_separator, without_left_out
@@ -373,12 +373,37 @@ def _check_content(sample: bytes, fmt: FileFormat, origin: str) -> None:
         )
     if fmt.kind in ("parquet", "avro", "xlsx"):
         return
-    if is_utf8(fmt.encoding) and head.startswith(_UTF16_MARKS):
-        raise BadFile(origin, Reason.ENCODING, "is UTF-16, but the feed says UTF-8; set encoding: utf-16")
+    if encoding := _other_encoding(head, codecs.lookup(fmt.encoding).name):
+        raise BadFile(
+            origin,
+            Reason.ENCODING,
+            f"is {encoding.upper()}, but the feed says {fmt.encoding.upper()}; set encoding: {encoding}",
+        )
     if b"\0" in head and not codecs.lookup(fmt.encoding).name.startswith(_WIDE):
         raise BadFile(origin, Reason.LAYOUT, f"is binary data, but the feed says {fmt.kind} in {fmt.encoding}")
+    if fmt.kind == "csv" and fmt.has_header and begins_with_objects(sample):
+        raise BadFile(
+            origin, Reason.LAYOUT, "is JSON, one object a line, but the feed says csv; set kind: ndjson in its format"
+        )
     if fmt.kind == "ndjson" and (instead := instead_of_lines(sample, whole=len(sample) < SAMPLE)):
         raise BadFile(origin, Reason.LAYOUT, f"is {instead}")
+
+
+def _other_encoding(head: bytes, declared: str) -> str | None:
+    """The encoding that a text is plainly in, which is not the declared one: by its mark, or by where its zeros are."""
+    if declared.startswith("utf-32"):
+        return None
+    if head.startswith(_UTF16_MARKS):
+        return None if declared.startswith("utf-16") else "utf-16"
+    if head.startswith(codecs.BOM_UTF8):
+        return None if declared.startswith("utf-8") else "utf-8"
+    even, odd = head[::2], head[1::2]
+    zeros = even.count(0), odd.count(0)
+    if declared in ("utf-16-le", "utf-16-be") or not any(zeros):
+        return None
+    if zeros[0] == 0 and zeros[1] * 4 >= len(odd) * 3:
+        return "utf-16-le"
+    return "utf-16-be" if zeros[1] == 0 and zeros[0] * 4 >= len(even) * 3 else None
 
 
 def _surveyed(path: Path, fmt: FileFormat, origin: str, budget: Budget) -> Survey | None:

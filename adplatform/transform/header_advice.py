@@ -75,7 +75,7 @@ def _nearest(names: Iterable[str], found: Iterable[str], is_header: bool) -> str
 
 
 def _is_name(text: str) -> bool:
-    return bool(_NAME.fullmatch(text) and not _VALUE.search(text))
+    return bool(_NAME.fullmatch(text.strip()) and not _VALUE.search(text))
 
 
 def _plainly(name: str) -> str:

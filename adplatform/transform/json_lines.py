@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adplatform.contracts.column import Column
 from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.model import Contract
 from adplatform.files.input_file import InputFile
@@ -40,8 +41,9 @@ def read_json_lines(
     links: Path,
     reserved: Iterable[str] = (),
 ) -> Reading:
-    """``raw`` over files of one JSON object a line; a member that is absent is NULL, ``a.b`` names a nested member, and
-    ``a.0`` one of an array by its place, from 0. Of a member that stands twice in an object the first counts.
+    """``raw`` over files of one JSON object a line; a member that is absent is NULL, ``a.b`` names a nested member, or
+    one that is called so, and ``a.0`` one of an array by its place, from 0. Of a member that stands twice in an object
+    the first counts.
 
     Raises:
         PermanentFailure: members that the contract does not declare, where it freezes the schema.
@@ -120,8 +122,7 @@ def _renamed(con: "duckdb.DuckDBPyConnection", contract: Contract) -> dict[int, 
     several = [(column.name, name) for column in columns for name in column.field_names]
     if not several:
         return {}
-    paths = ((literal(_json_path(name)), literal(_json_place(name))) for _, name in several)
-    there = ", ".join(f"count(coalesce(json_type(line, {path}), json_type(line, {place})))" for path, place in paths)
+    there = ", ".join(f"count({_type_of('line', name)})" for _, name in several)
     renamed: dict[int, Mapping[str, list[str]]] = {}
     for ordinal, *counts in con.execute(f"select _file, {there} from lines where good group by _file").fetchall():
         names: dict[str, list[str]] = {}
@@ -145,18 +146,37 @@ def _opened(contract: Contract) -> list[str]:
 
 def _define_raw(con: "duckdb.DuckDBPyConnection", accepted: Accepted) -> None:
     names = _field_names(accepted.contract)
-    paths = ", ".join(literal(path(name)) for path in (_json_path, _json_place) for name in names)
-    places = {name: f"v[{n}], v[{n + len(names)}]" for n, name in enumerate(names, start=1)}
+    paths = [path for name in names for path in _json_paths(name)]
+    places = {path: f"v[{n}]" for n, path in enumerate(paths, start=1)}
     values = ", ".join(
-        f"coalesce({', '.join(places[name] for name in c.field_names)}) as {identifier(c.name)}"
+        f"coalesce({', '.join(_spelled(c, name, places) for name in c.field_names)}) as {identifier(c.name)}"
         for c in accepted.contract.read_columns
     )
     files = [str(file.ordinal) for layout in accepted.layouts for file in layout.files]
     scan = (
-        f"select {values}, _file from (select _file, json_extract_string(line, [{paths}]) as v"
+        f"select {values}, _file from (select _file, text,"
+        f" json_extract_string(line, [{', '.join(map(literal, paths))}]) as v"
         f" from lines where good and _file in ({', '.join(files)}))"
     )
     define_raw(con, accepted.contract, [scan] if files else [])
+
+
+def _spelled(column: Column, name: str, places: Mapping[str, str]) -> str:
+    """The text of a member. One that is a number has a point, whatever the column's texts are written with."""
+    found = f"coalesce({', '.join(places[path] for path in _json_paths(name))})"
+    if column.decimal_mark == ".":
+        return found
+    return f"case when {_type_of('text', name)} <> 'VARCHAR' then replace({found}, '.', ',') else {found} end"
+
+
+def _type_of(document: str, name: str) -> str:
+    return f"coalesce({', '.join(f'json_type({document}, {literal(path)})' for path in _json_paths(name))})"
+
+
+def _json_paths(header: str) -> list[str]:
+    """Where a column's value may be, in the order in which these count: the last is a member that has dots in its
+    name, as flattened documents have."""
+    return list(dict.fromkeys([_json_path(header), _json_place(header), f'$."{header}"']))
 
 
 def _json_path(header: str) -> str:

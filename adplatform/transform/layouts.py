@@ -77,16 +77,17 @@ def first_record(file: InputFile, file_format: FileFormat) -> FirstRecord | None
     """The header (or first row) of a CSV file, None when the file has none.
 
     Raises:
-        PermanentFailure: not UTF-8, or a quoted field that does not end.
+        PermanentFailure: not UTF-8, a quoted field that does not end, or fewer lines than are skipped.
     """
-    consumed = 0
+    consumed, count = 0, 0
     lines: list[str] = []
     with file.path.open("rb") as stream:
 
         def texts() -> Iterable[str]:
-            nonlocal consumed
+            nonlocal consumed, count
             for number, line in enumerate(stream):
                 consumed += len(line)
+                count += 1
                 if number >= file_format.skip_lines:
                     lines.append(line.decode("utf-8-sig" if number == 0 else "utf-8"))
                     yield lines[-1]
@@ -99,6 +100,13 @@ def first_record(file: InputFile, file_format: FileFormat) -> FirstRecord | None
         except (csv.Error, UnicodeDecodeError) as e:
             raise BadFile(file.origin, Reason.LAYOUT, f"the first line cannot be read as a record: {e}") from e
     if fields is None:
+        if 0 < count < file_format.skip_lines + file_format.has_header:
+            raise BadFile(
+                file.origin,
+                Reason.LAYOUT,
+                f"has {count} lines, and skip_lines leaves out {file_format.skip_lines} before the table; ask "
+                "for the whole file, or correct skip_lines",
+            )
         return None
     in_quotes = any("\n" in field for field in fields)
     newline = ("\r\n" if lines[-1].endswith("\r\n") else "\n") if in_quotes else None
@@ -331,8 +339,11 @@ def _shown(header: Sequence[str], undeclared: Iterable[str]) -> str:
     """Names that nobody declared, as far as they are certainly names: of others, which may be values of a file that has
     no header, the place."""
     plain = [name for name in undeclared if _is_plain(name)]
-    hidden = [str(header.index(name) + 1) for name in undeclared if name not in plain]
+    nameless = [str(n) for n, name in enumerate(header, start=1) if not name.strip() and name in undeclared]
+    hidden = [str(header.index(name) + 1) for name in undeclared if name not in plain and name.strip()]
     places = [f"number {listed(hidden)} (not shown, as it may be a value)"] if hidden else []
+    if nameless:
+        places.append(f"number {listed(nameless)} without a name, as of an index (field: '' is its name here)")
     return ", ".join([*([_listed(plain)] if plain else []), *places])
 
 
