@@ -30,6 +30,8 @@ PresetName = Literal[
 NAMES: tuple[str, ...] = get_args(PresetName)
 _FOLDER = "exporter_presets"
 _OF_TEXT = ("encoding", "delimiter", "quote", "escape", "empty")
+_OF_COMMAS = (("decimal_comma", True), ("thousands", "."))
+"""Numbers in the cells of a workbook have a point."""
 _OF_ANY_KIND = ("null_values", "members", "compression")
 
 
@@ -89,7 +91,9 @@ def resolved_contract(given: Any) -> Any:
     own = defaults.model_dump(exclude_unset=True) if isinstance(defaults, BaseModel) else defaults
     if own is not None and not isinstance(own, Mapping):
         return given
-    merged = _with_one_comma(preset_of(name).defaults, own or {})
+    kind = given["format"].get("kind")
+    ready = {n: v for n, v in preset_of(name).defaults.items() if kind != "xlsx" or (n, v) not in _OF_COMMAS}
+    merged = _with_one_comma(ready, own or {})
     return {**given, "format": resolved_format(given["format"]), "defaults": merged}
 
 

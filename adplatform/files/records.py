@@ -303,7 +303,7 @@ def _part_text(path: Path, target: Path, form: FileFormat, judge: Judge, origin:
         if e.reason is not Reason.LAYOUT or not form.leaves_out_lines:
             raise
     # The feed refuses such a file, so no line of it is left out or is a header.
-    plain = {"header": False, "comment": None, "skip_footer": 0, "repeated_header": "read", "skip_lines": 0}
+    plain = {"header": False, "comment": (), "skip_footer": 0, "repeated_header": "read", "skip_lines": 0}
     return _part_lines(path, target, form.model_copy(update=plain), judge, origin)
 
 

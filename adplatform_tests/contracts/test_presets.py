@@ -87,6 +87,7 @@ def test_another_kind_beside_a_preset_takes_of_it_what_that_kind_has(kind: str) 
         made = contract({"preset": name, "kind": kind})
         assert made.format.kind == kind
         assert made.format.null_values == tuple(preset_of(name).format.get("null_values", ()))
+        assert kind != "xlsx" or made.column("cost").decimal_mark == "."
 
 
 def test_a_range_of_a_workbook_beside_a_preset_says_where_the_header_is() -> None:
