@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from adplatform import components
+from adplatform.cli.run_history import keep_engines
 from adplatform.components.assembly import ownership
 from adplatform.components.assembly.alerts import failure_of_run
 from adplatform.components.assembly.automation import Automation, Looking, Tick, launchable, look_at
@@ -200,6 +201,7 @@ def opened(settings: Settings) -> dg.DagsterInstance:
     with (home / ".opening").open("w", encoding="ascii") as door:
         fcntl.flock(door, fcntl.LOCK_EX)
         instance = dg.DagsterInstance.from_config(str(prepare_dagster_home(home)))
+        keep_engines(instance)
         instance.get_runs(limit=1)
         instance.all_instigator_state()
         instance.get_dynamic_partitions("none")
