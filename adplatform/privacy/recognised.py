@@ -10,9 +10,11 @@ with the separators that phone numbers have or, in a column that is called as on
 """
 
 import re
+from typing import Literal
 
 _LABEL = r"[\p{L}\p{M}0-9-]"
-_DOMAIN = rf"{_LABEL}+(?:[.]{_LABEL}+)*[.](?:\p{{L}}{{2,24}}|xn--[0-9a-z-]+)"
+_DOMAIN = rf"{_LABEL}+(?:[.]{_LABEL}+)*[.]\p{{L}}{{2}}"
+"""As far as it takes to know: the longer pattern of a whole domain is too big for RE2 to be fast."""
 _EMAIL = rf"[\p{{L}}\p{{M}}0-9._%+'-](?:@|%40){_DOMAIN}"
 _PICTURE = "(?i)(?:@|%40)[0-9]x[.](?:png|jpe?g|gif|webp|svg|avif)"
 """The end of the name of a picture for a screen of so many dots, as in logo@2x.png."""
@@ -44,6 +46,9 @@ _WRITTEN_AS_IDS_ARE = "|".join(
 )
 """Only some ids: the customer ids of Google Ads have hyphens as phone numbers of North America do."""
 _DIGITS = rf"\+?\(?[0-9](?:{_GAP}[0-9]){{8,14}}"
+_MARK = "[ ()/.+-]"
+_DIGITS_AND_MARKS = rf"\A(?:[+( ]{_MARK}*)?(?:[0-9]{_MARK}*){{9,15}}\z"
+_HAS_MARK = rf"\A[0-9]*{_MARK}"
 _CALLED_PHONE = re.compile(
     r"(?:.*_)?(?:(?:tele|cell|mobile_?|handy_?|home_?|work_?)?phone|tel|telefono?|telephone|telefon|msisdn|whatsapp"
     r"|mobile|mobil|handy|cell|celular|fax)(?:_?(?:number|nummer|numbers|no|nr|num|e164|[0-9]))?s?"
@@ -54,55 +59,71 @@ _CALLED_ID = re.compile(
 )
 
 
-def may_hold_email(text: str) -> str:
-    """What is cheap to know of :func:`holds_email`: whether it is worth asking."""
-    return f"(contains({text}, '@') or contains({text}, '%40'))"
+Called = Literal["phone", "id", "other"]
+"""What a column's name says that it has."""
+
+
+def called(column: str) -> Called:
+    """``column`` is the name in the table."""
+    if _CALLED_PHONE.fullmatch(column):
+        return "phone"
+    return "id" if _CALLED_ID.fullmatch(column) else "other"
+
+
+def is_worth_a_look(text: str, kind: Called) -> str:
+    """What is cheap to know of whether ``text`` holds an address or a phone number, or is written as one.
+
+    It is for WHERE, which lets go of a text at the first condition that says so.
+    """
+    return f"({_may_hold_email(text)} or {_may_hold_phone(text)} or {_may_be_phone(text, kind)})"
 
 
 def holds_email(text: str) -> str:
     """Whether an e-mail address stands anywhere in ``text``."""
     rest = f"regexp_replace({text}, {_literal(_PICTURE)}, ' ', 'g')"
-    return f"case when {may_hold_email(text)} then {_within(rest, _EMAIL)} else false end"
-
-
-def may_hold_phone(text: str) -> str:
-    """The same of :func:`holds_phone`."""
-    return f"(contains({text}, '+') or {_is_json(text)})"
+    return _where(_may_hold_email(text), _within(rest, _EMAIL))
 
 
 def holds_phone(text: str) -> str:
     """Whether what is certainly a phone number stands anywhere in ``text``."""
-    international = f"not {_all_of(text, _NUMBER)} and {_within(text, _INTERNATIONAL)}"
-    return (
-        f"(case when contains({text}, '+') then {international} else false end"
-        f" or case when {_is_json(text)} then {_within(text, _MEMBER)} else false end)"
-    )
+    international = _where(_within(text, _INTERNATIONAL), f"not {_all_of(text, _NUMBER)}")
+    return f"({_where(_has_plus(text), international)} or {_where(_is_json(text), _within(text, _MEMBER))})"
 
 
-def may_be_phone(text: str, column: str) -> str:
-    """The same of :func:`is_like_phone`."""
-    digits = f"length(translate({text}, ' ()/.+-', ''))"
-    other = f"length(translate({text}, '0123456789 ()/.+-', ''))"
-    marks = "" if _CALLED_PHONE.fullmatch(column) else f" and {digits} < length({text})"
-    written = f"{other} = 0 and {digits} between 9 and 15{marks}"
-    begins = f"substr({text}, 1, 1) in ('+', '(', ' ', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9')"
-    return f"case when {begins} then length({text}) between 9 and 40 and {written} else false end"
-
-
-def is_like_phone(text: str, column: str) -> str:
-    """Whether all of ``text``, of the column that is called ``column`` in the table, is written as a phone number."""
+def is_like_phone(text: str, kind: Called) -> str:
+    """Whether all of ``text``, of a column that is called as one of a ``kind``, is written as a phone number."""
     forms = [_WRITTEN]
-    if _CALLED_PHONE.fullmatch(column):
-        forms += [_WRITTEN_AS_IDS_ARE, _DIGITS]
-    elif not _CALLED_ID.fullmatch(column):
-        forms += [_WRITTEN_AS_IDS_ARE]
+    if kind != "id":
+        forms.append(_WRITTEN_AS_IDS_ARE)
+    if kind == "phone":
+        forms.append(_DIGITS)
     written = f"not {_all_of(text, _NO_PHONE)} and {_all_of(text, '|'.join(forms))}"
-    return f"case when {may_be_phone(text, column)} then {written} else false end"
+    return _where(_may_be_phone(text, kind), written)
 
 
 def holds_digits(text: str) -> str:
     """Whether ``text`` could be a phone number at all: "unknown" says nothing about the other values of a column."""
     return _within(text, "[0-9]")
+
+
+def _may_hold_email(text: str) -> str:
+    return f"(contains({text}, '@') or contains({text}, '%40'))"
+
+
+def _may_hold_phone(text: str) -> str:
+    return f"({_has_plus(text)} or {_is_json(text)})"
+
+
+def _may_be_phone(text: str, kind: Called) -> str:
+    """Whether ``text`` is 9 to 15 digits and what may stand around them, and not digits alone unless these count."""
+    digits = _within(text, _DIGITS_AND_MARKS)
+    marked = digits if kind == "phone" else _where(_within(text, _HAS_MARK), digits)
+    return _where(f"length({text}) between 9 and 40", marked)
+
+
+def _where(cheap: str, dear: str) -> str:
+    """Both. Of AND engines may compute both sides for every row, of CASE only what is asked for."""
+    return f"(case when {cheap} then {dear} else false end)"
 
 
 def _within(text: str, pattern: str) -> str:
@@ -111,6 +132,10 @@ def _within(text: str, pattern: str) -> str:
 
 def _all_of(text: str, pattern: str) -> str:
     return _within(text, rf"\A *(?:{pattern}) *\z")
+
+
+def _has_plus(text: str) -> str:
+    return f"contains({text}, '+')"
 
 
 def _is_json(text: str) -> str:

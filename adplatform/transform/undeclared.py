@@ -3,7 +3,7 @@
 It is judged for each file by itself, so that the same comes of files however they are put together in deliveries.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,19 +11,18 @@ from adplatform.contracts.column import Column
 from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.model import Contract
 from adplatform.privacy.recognised import (
+    Called,
+    called,
     holds_digits,
     holds_email,
     holds_phone,
     is_like_phone,
-    may_be_phone,
-    may_hold_email,
-    may_hold_phone,
+    is_worth_a_look,
 )
 from adplatform.transform import column_values
 from adplatform.transform.rules import identifier
 from adplatform.transform.values import Withheld
 
-_COUNTS, _GUARDS = 5, 3
 Ask = Callable[[str], Sequence[Sequence[Any]]]
 """The rows of a query in DuckDB's SQL."""
 
@@ -42,51 +41,77 @@ def judged(contract: Contract, undeclared: Mapping[str, str], relation: str, ask
     """What of the rows of ``relation`` may be stored. ``undeclared`` are the columns that nobody declared, with what
     each may be called; ``typed`` is whether spellings of no value are NULL already.
 
-    Most columns hold nothing that is worth a closer look, which takes ten times as long.
+    The values of all columns are one column to the queries: a query of conditions for each column takes longer to plan
+    than to run. Most values are nothing that is worth a closer look, and most columns have no others.
     """
     if not undeclared or contract.undeclared_personal == "clear":
         return KeptOut(contract, {}, ())
     texts = {name: _text(contract.column(name), contract.format, typed) for name in undeclared}
-    guards = [guard for name, text in texts.items() for guard in _guards(text, name)]
-    counted = ", ".join(f"count(case when {guard} then 1 end)" for guard in guards)
-    [counts] = ask(f"select {counted} from {relation}")
-    worth = {name: counts[n * _GUARDS : (n + 1) * _GUARDS] for n, name in enumerate(texts)}
-    suspects = {name: undeclared[name] for name, found in worth.items() if any(found)}
+    kinds = dict[Called, dict[str, str]]()
+    for name, text in texts.items():
+        kinds.setdefault(called(name), {})[name] = text
+    seen = {
+        place: counts
+        for kind, columns in kinds.items()
+        for place, counts in _counted(ask, columns, relation, _suspicious(kind))
+    }
+    suspects = {name for name, _ in seen}
     if not suspects:
         return KeptOut(contract, {}, ())
-    counted = ", ".join(_census(texts[name], name, worth[name]) for name in suspects)
-    return _kept_out(contract, suspects, ask(f"select _file, {counted} from {relation} group by _file"))
+    census = _counted(ask, {name: texts[name] for name in texts if name in suspects}, relation, _CENSUS)
+    found = dict[str, dict[int, _Counted]]()
+    for (name, file), counts in census:
+        found.setdefault(name, {})[file] = _Counted(*counts, *seen.get((name, file), (0, 0, 0)))
+    return _kept_out(contract, undeclared, found)
 
 
 def _text(column: Column, fmt: FileFormat, typed: bool) -> str:
     return identifier(column.name) if typed else f"({column_values.of_text(column, fmt)})"
 
 
-def _guards(text: str, name: str) -> tuple[str, ...]:
-    return may_hold_email(text), may_hold_phone(text), may_be_phone(text, name)
+@dataclass(frozen=True)
+class _Query:
+    """Counts of the values, which are called ``text``, in the places that have any of those ``where`` is for."""
+
+    conditions: tuple[str, ...]
+    where: str
 
 
-def _census(text: str, name: str, worth: Sequence[int]) -> str:
-    """How many values a column has, with an e-mail address, certainly with a phone number, written as one, and with
-    digits; what is not ``worth`` to be looked at has none."""
-    conditions = (holds_email(text), holds_phone(text), is_like_phone(text, name))
-    asked = [condition if count else "false" for condition, count in zip(conditions, worth, strict=True)]
-    asked.append(holds_digits(text) if worth[-1] else "false")
-    return ", ".join((f"count({text})", *(f"count(case when {condition} then 1 end)" for condition in asked)))
+_CENSUS = _Query(("true", holds_digits("text")), "text is not null")
+"""How many values there are, and with digits."""
 
 
-def _kept_out(contract: Contract, undeclared: Mapping[str, str], counted: Iterable[Sequence[Any]]) -> KeptOut:
-    """What counts of columns by file forbid to store: of each row the ordinal, and for each of ``undeclared`` those of
-    :class:`_Counted`."""
-    rows = [(int(file), [int(count) for count in counts]) for file, *counts in counted]
+def _suspicious(kind: Called) -> _Query:
+    """How many have an e-mail address, certainly a phone number, and are written as one."""
+    conditions = (holds_email("text"), holds_phone("text"), is_like_phone("text", kind))
+    return _Query(conditions, is_worth_a_look("text", kind))
+
+
+def _counted(
+    ask: Ask, columns: Mapping[str, str], relation: str, query: _Query
+) -> Iterator[tuple[tuple[str, int], tuple[int, ...]]]:
+    """The counts by column and file where not all are 0. ``columns`` are names with SQL of the values."""
+    names = {f"c{place}": name for place, name in enumerate(columns)}
+    values = ", ".join(f"{text} as c{place}" for place, text in enumerate(columns.values()))
+    rows = f"(select _file, {values} from {relation}) unpivot (text for place in ({', '.join(names)}))"
+    counts = ", ".join(f"count(case when {each} then 1 end) as n{n}" for n, each in enumerate(query.conditions))
+    some = " + ".join(f"n{n}" for n in range(len(query.conditions)))
+    by_place = f"select _file, place, {counts} from {rows} where {query.where} group by _file, place"
+    for file, place, *numbers in ask(f"select * from ({by_place}) where {some} > 0"):
+        yield (names[place], int(file)), tuple(map(int, numbers))
+
+
+def _kept_out(
+    contract: Contract, undeclared: Mapping[str, str], counted: Mapping[str, Mapping[int, "_Counted"]]
+) -> KeptOut:
+    """What counts by column and by file forbid to store."""
     dropped, files, withheld = set[str](), dict[str, tuple[int, ...]](), []
-    for place, (name, shown) in enumerate(undeclared.items()):
-        at = slice(place * _COUNTS, (place + 1) * _COUNTS)
-        found = {file: _Counted(*counts[at]) for file, counts in rows}
+    for name, shown in undeclared.items():
+        found = counted.get(name, {})
         personal = {file: each for file, each in found.items() if each.emails or each.phone_numbers}
         if not personal:
             continue
-        if any(each.values for file, each in found.items() if file not in personal):
+        if found.keys() - personal.keys():
             files[name] = tuple(sorted(personal))
         else:
             dropped.add(name)
@@ -106,10 +131,10 @@ class _Counted:
     """The values of one column in one file."""
 
     values: int
+    with_digits: int
     emails: int
     phones: int
     like_phones: int
-    with_digits: int
 
     @property
     def phone_numbers(self) -> int:

@@ -1,11 +1,12 @@
 """Personal data in columns that nobody declared, where the contract lets the schema evolve."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,6 +16,7 @@ from adplatform.files.input_file import InputFile
 from adplatform.files.unpack import unpack
 from adplatform.lake.audit import audit
 from adplatform.transform.duckdb_engine import EngineLimits, transform
+from adplatform.transform.undeclared import judged
 from adplatform.transform.values import Staged, Withheld
 from adplatform_tests.transform.outcome import quarantine_rows
 
@@ -90,6 +92,53 @@ def test_phone_numbers_count_where_most_values_with_digits_are_written_so(tmp_pa
     staged = run(tmp_path, "csv", rows)
     assert staged.withheld == (Withheld("'most'", 0, 1),)
     assert [row["few"] for row in stored(staged)] == values["few"]
+
+
+def test_the_conditions_are_planned_once_however_many_columns_there_are() -> None:
+    def asked(columns: int) -> list[str]:
+        names = [f"extra_{n}" for n in range(columns)]
+        contract = Contract.model_validate({"columns": dict.fromkeys(names, "string"), "schema_policy": "evolve"})
+        queries: list[str] = []
+        with duckdb.connect() as con:
+            values = ", ".join(f"'{MAIL}' as {name}" for name in names)
+            con.execute(f"create table t as select 0 as _file, {values}")
+
+            def ask(sql: str) -> Sequence[Sequence[Any]]:
+                queries.append(sql)
+                return con.execute(sql).fetchall()
+
+            out = judged(contract, {name: name for name in names}, "t", ask, typed=True)
+        assert [each.emails for each in out.withheld] == [1] * columns
+        return queries
+
+    few, many = asked(1), asked(300)
+    assert len(many) == len(few) == 2
+    assert [sql.count("regexp") for sql in many] == [sql.count("regexp") for sql in few]
+
+
+def test_only_what_is_worth_a_look_is_counted() -> None:
+    contract = Contract.model_validate({"columns": {"note": "string", "seen": "string"}, "schema_policy": "evolve"})
+    queries: list[str] = []
+    with duckdb.connect() as con:
+        con.execute("create table t as select 0 as _file, 'n' || range as note, '2026-03-14' as seen from range(500)")
+        con.execute("insert into t values (0, ?, '2026-03-14'), (0, '@nobody', '2026-03-14')", [MAIL])
+
+        def ask(sql: str) -> Sequence[Sequence[Any]]:
+            queries.append(sql)
+            return con.execute(sql).fetchall()
+
+        judged(contract, {"note": "note", "seen": "seen"}, "t", ask, typed=True)
+        [[_, explained]] = con.execute(f"explain (analyze, format json) {queries[0]}").fetchall()
+    [root] = json.loads(explained)["operator"]
+    assert 2 in [rows for name, rows in operators(root) if name == "FILTER"]
+    assert "seen" not in queries[1]
+
+
+def operators(plan: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """The operators of an analysed plan, with how many rows they gave."""
+    yield plan["type"], plan["intermediate_rows"]
+    for child in plan.get("children", ()):
+        yield from operators(child)
 
 
 def test_values_are_stored_where_the_contract_says_so(tmp_path: Path) -> None:
