@@ -17,7 +17,7 @@ from adplatform.amazon.selling_partner.marketplaces import MARKETPLACES
 from adplatform.amazon.selling_partner.reports import OwnSellingPartnerReport, selling_partner_definition
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import NAME, require_crawlable
-from adplatform.contracts.model import TableFormat
+from adplatform.contracts.model import TableFormat, UndeclaredPersonal
 from adplatform.contracts.orchestration import FreshWithin, Owner, TagKey, TagValue
 from adplatform.contracts.source import PLATFORM_TOPICS, RETENTION, Retention, Topics
 from adplatform.contracts.strict import Strict
@@ -171,6 +171,10 @@ class ReportSource(Strict):
     table_format: TableFormat = "parquet"
     """How the tables of the reports are kept: ``parquet`` (default) or ``iceberg``. A table that exists keeps the
     format that it has."""
+    undeclared_personal: UndeclaredPersonal = "quarantine"
+    """What becomes of a column that nobody declared and that holds e-mail addresses or phone numbers, where the report
+    takes such columns: ``quarantine`` (default) keeps its values out of the table, with a warning; ``clear`` stores
+    them as they are."""
     archive: Annotated[str, Field(pattern=r"^archive/([A-Za-z0-9._=-]+/)*$")] = "archive/"
     """The prefix below which published slices of reports are kept, as ``<archive><source>/<feed>/dt=<date>/``."""
     retention: Retention = RETENTION

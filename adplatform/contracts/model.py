@@ -16,6 +16,7 @@ from adplatform.contracts.spelling import ColumnDefaults
 from adplatform.contracts.strict import Names, Strict
 
 TableFormat = Literal["parquet", "iceberg"]
+UndeclaredPersonal = Literal["quarantine", "clear"]
 
 
 class RowCheck(Strict):
@@ -68,7 +69,7 @@ class Contract(Strict):
     refused. A declared column that a csv file with a header or a Parquet file lacks, and that is not ``optional``, does
     the same: with ``evolve`` its rows have no value there, which the check ``schema`` warns of, unless it is
     ``required`` or named by ``key``, ``latest_by`` or a ``country_column``: then the file is refused."""
-    undeclared_personal: Literal["quarantine", "clear"] = "quarantine"
+    undeclared_personal: UndeclaredPersonal = "quarantine"
     """For ``schema_policy: evolve``: what becomes of a column that nobody declared and that holds e-mail addresses or
     phone numbers in a file. ``quarantine`` (default) keeps its values of that file out of the table, with a warning
     that says what to declare; ``clear`` stores them as they are."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from adplatform.contracts.model import Contract
 from adplatform.failures import listed
-from adplatform.lake.evolved import LACKING_ADVICE, lacking_said
+from adplatform.lake.evolved import LACKING_ADVICE, lacking_said, withheld_said
 from adplatform.lake.parquet import arrow_type
 from adplatform.platform.late import Late
 from adplatform.privacy.scan import scan_for_leaks
@@ -155,17 +155,19 @@ def _personal_data(staged: Staged, contract: Contract) -> Iterator[AuditFinding]
         _described(leaks, "every personal column holds what its profile allows"),
         {"columns": len(leaks), "rows": sum(leak.rows for leak in scan.leaks)},
     )
-    withheld = [str(each) for each in staged.withheld]
+    withheld = withheld_said(staged)
     suspicions = [f"column {s.column} holds e-mail addresses in {s.rows} rows" for s in scan.suspicions]
     yield AuditFinding(
         "suspected_personal_data",
         not (suspicions or withheld),
         False,
-        _described([*withheld, *suspicions], "no other column looks personal", _ADVICE if suspicions else ""),
+        _described(
+            [*filter(None, [withheld]), *suspicions], "no other column looks personal", _ADVICE if suspicions else ""
+        ),
         {
             "columns": len(suspicions),
             "rows": sum(s.rows for s in scan.suspicions),
-            "columns_withheld": len(withheld),
+            "columns_withheld": len(staged.withheld),
             "rows_withheld": sum(each.emails + each.phones for each in staged.withheld),
         },
     )

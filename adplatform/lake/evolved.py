@@ -22,6 +22,12 @@ def compared_to(staged: Staged, contract: Contract, before: Iterable[str]) -> St
     return replace(staged, evolved=evolved, lacking={**staged.lacking, **lost} if staged.counts else {})
 
 
+def withheld_said(staged: Staged) -> str:
+    """Of which undeclared columns values are not stored, in the files that were read; "" of none."""
+    said = listed(map(str, staged.withheld), separator="; ")
+    return f"in the new files {said}" if said and staged.carried else said
+
+
 def lacking_said(staged: Staged) -> str:
     """Which columns files lack; "" where they lack none."""
     files = len(staged.counts)

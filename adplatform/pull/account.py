@@ -10,7 +10,7 @@ from adplatform.amazon.definitions import Dataset, ReportDefinition, feed
 from adplatform.amazon.reports import ReportOrder
 from adplatform.amazon.sources import AdsSource, Marketplaces, Profiles, ReportSource, SellingPartnerSource
 from adplatform.contracts.feed import Arrival
-from adplatform.contracts.model import Bounds, TableFormat
+from adplatform.contracts.model import Bounds, TableFormat, UndeclaredPersonal
 from adplatform.contracts.source import PLATFORM_TOPICS, RETENTION, Retention, Topics
 from adplatform.files.landing import layout_of
 from adplatform.flow.source import FeedFlow, ScopeKey, scoped
@@ -64,6 +64,7 @@ class Account:
     retention: Retention = RETENTION
     crawl: bool = False
     table_format: TableFormat = "parquet"
+    undeclared_personal: UndeclaredPersonal = "quarantine"
 
     @property
     def dimension(self) -> str:
@@ -141,7 +142,12 @@ class Account:
 
     def _table(self, dataset: Dataset) -> FeedFlow:
         declared = feed(dataset, self.start_date, self.landing).model_copy(
-            update={**_ARRIVES_ALONE, "crawl": self.crawl, "table_format": self.table_format}
+            update={
+                **_ARRIVES_ALONE,
+                "crawl": self.crawl,
+                "table_format": self.table_format,
+                "undeclared_personal": self.undeclared_personal,
+            }
         )
         any_scope = declared.model_copy(update={"landing": self.landing.replace("{scope}", "*")})
         layout = layout_of(self.slices, any_scope)
@@ -202,6 +208,6 @@ def _common(declared: ReportSource) -> dict[str, Any]:
     same = (
         *("source", "start_date", "credentials", "region", "simulated", "history", "request_at", "spread"),
         *("overdue_after", "give_up_after", "poll_every", "fresh_within", "topics", "archive", "retention", "crawl"),
-        "table_format",
+        *("table_format", "undeclared_personal"),
     )
     return {"definitions": declared.definitions(), **{name: getattr(declared, name) for name in same}}

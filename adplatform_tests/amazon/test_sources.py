@@ -1,4 +1,4 @@
-"""What an account declares about time."""
+"""What an account declares about time, and of columns that nobody declared."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from adplatform.amazon.sources import AdsSource
+from adplatform.pull.account import account_of
 
 
 def declare(**times: Any) -> AdsSource:
@@ -30,3 +31,9 @@ def test_times_at_which_nothing_would_be_asked_or_reported_are_refused(times: di
 
 def test_requests_may_be_spread_until_midnight() -> None:
     assert declare(request_at="22:59", spread="1h").request_at.hour == 22
+
+
+@pytest.mark.parametrize("said", ["quarantine", "clear"])
+def test_the_tables_store_undeclared_personal_data_where_the_account_says_so(said: str) -> None:
+    [(_, flow)] = account_of(declare(undeclared_personal=said)).tables()
+    assert (flow.feed.contract.schema_policy, flow.feed.contract.undeclared_personal) == ("evolve", said)
