@@ -39,6 +39,29 @@ class LeftOut:
         return (self.lines[place - 1], self.sizes[place - 1]) if place else (0, 0)
 
 
+@dataclass
+class SheetRows:
+    """The rows of a sheet by the lines of the text that was made of it, both counted from 1.
+
+    Noted are ``lines`` from which on rows are another number of lines away than before, each with its row in ``rows``.
+    """
+
+    lines: "array[int]" = field(default_factory=lambda: array("q"))
+    rows: "array[int]" = field(default_factory=lambda: array("q"))
+
+    def add(self, line: int, row: int) -> None:
+        """Note that a ``row`` begins in that ``line``."""
+        if line - row != (self.lines[-1] - self.rows[-1] if self.lines else 0):
+            self.lines.append(line)
+            self.rows.append(row)
+
+    def of(self, line: int) -> int:
+        """The row that begins in a line or goes on there; the line itself where no sheet was read."""
+        place = bisect_right(self.lines, line)
+        row = line - (self.lines[place - 1] - self.rows[place - 1] if place else 0)
+        return min(row, self.rows[place] - 1) if place < len(self.rows) else row
+
+
 @dataclass(frozen=True)
 class InputFile:
     """One prepared file on local disk: decrypted, uncompressed, text in UTF-8, without lines that are left out.
@@ -47,7 +70,7 @@ class InputFile:
     ``#<place>`` for a member of an archive. The table and the quarantine keep it.
     ``ordinal`` orders the files of a delivery by arrival: of two equal rows the one in the higher ordinal wins.
     ``skipped`` is how many members of its archive are not read, because the feed's ``members`` names others.
-    ``survey`` is of text that was surveyed on its way to the disk.
+    ``survey`` is of text that was surveyed on its way to the disk, and ``sheet`` of text that was made of one.
     """
 
     path: Path
@@ -56,6 +79,7 @@ class InputFile:
     left_out: LeftOut = field(default_factory=LeftOut, compare=False)
     skipped: int = 0
     survey: Survey | None = field(default=None, compare=False)
+    sheet: SheetRows = field(default_factory=SheetRows, compare=False)
 
     def delivered_line(self, line: int) -> int:
         """The number in the delivered file of a ``line`` of this one, both counted from 1."""

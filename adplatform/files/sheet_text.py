@@ -1,4 +1,4 @@
-"""A sheet of a workbook as csv: one line for each of its rows, so that lines are counted as the sheet's rows are."""
+"""A sheet of a workbook as csv, with an empty line for each row without a value."""
 
 import csv
 import io
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from adplatform.contracts.file_format import MOST_SHEET_COLUMNS, MOST_SHEET_ROWS, CellRange, FileFormat, LineStart
 from adplatform.files.budget import Budget
+from adplatform.files.input_file import SheetRows
 from adplatform.files.workbook import Row, Sheet, Workbook, chosen_sheet, opened_workbook
 
 _SPECIAL = re.compile(r'["\r\n]')
@@ -15,23 +16,25 @@ _PIECE = 1 << 18
 """Characters."""
 
 
-def sheet_text(path: Path, fmt: FileFormat, origin: str, budget: Budget, disk: Path) -> Iterator[bytes]:
+def sheet_text(
+    path: Path, fmt: FileFormat, origin: str, budget: Budget, disk: Path, rows: SheetRows
+) -> Iterator[bytes]:
     """The text of the sheet that ``fmt`` says, which is on its way to ``disk``, in UTF-8 with what csv has by default.
 
     Rows without a value are empty lines, which no reader takes for rows, and none at the end. A row is as wide as the
-    header, or without one as the widest; values beyond are fields too many.
+    header, or without one as the widest; values beyond are fields too many. ``rows`` learns where each row begins.
 
     Raises:
         BadFile: it is no workbook, damaged, above a limit, or nobody knows which sheet is meant.
     """
     with opened_workbook(path, origin, budget) as workbook:
-        yield from budget.spend(_pieces(workbook, fmt), disk)
+        yield from budget.spend(_pieces(workbook, fmt, rows), disk)
 
 
-def _pieces(workbook: Workbook, fmt: FileFormat) -> Iterator[bytes]:
+def _pieces(workbook: Workbook, fmt: FileFormat, rows: SheetRows) -> Iterator[bytes]:
     sheet, cells = chosen_sheet(workbook, fmt.sheet), CellRange.of(fmt.range or "A1")
     width = 0 if fmt.has_header else _widest(workbook, sheet, cells)
-    pieces, size, line = list[str](), 0, 1
+    pieces, size, number, line = list[str](), 0, 1, 1
     for row in _within(workbook.rows(sheet), cells):
         text = line_of(row, width)
         if not width and is_header(text, row, fmt):
@@ -39,8 +42,12 @@ def _pieces(workbook: Workbook, fmt: FileFormat) -> Iterator[bytes]:
         elif not width or row.number <= fmt.skip_lines:
             # What stands above the header counts as lines, so a row of it must be one.
             text = line_of(Row(row.number, {n: value.replace("\n", " ") for n, value in row.cells.items()}), width)
-        pieces += ["" if width == 1 else "\n" * (row.number - line), text]
-        size, line = size + len(text), row.number + 1
+        # Of one column an empty line would be a value.
+        blank = "" if width == 1 else "\n" * (row.number - number)
+        rows.add(line + len(blank), row.number)
+        pieces += [blank, text]
+        size, number, line = size + len(text), row.number + 1, line + len(blank) + text.count("\n")
+        rows.add(line, number)
         if size >= _PIECE:
             yield "".join(pieces).encode()
             pieces, size = [], 0

@@ -34,7 +34,7 @@ from adplatform.files.compression import (
     zip_names,
 )
 from adplatform.files.foreign import begins_with_objects, instead_of_lines, page
-from adplatform.files.input_file import InputFile, LeftOut
+from adplatform.files.input_file import InputFile, LeftOut, SheetRows
 from adplatform.files.json_lines import json_lines
 from adplatform.files.left_out import begins_with_separator, without_left_out
 from adplatform.files.line_ends import SAMPLE, ends_with_returns, with_line_feeds
@@ -122,15 +122,15 @@ def _written(
     scratch: Path,
 ) -> tuple[InputFile, ...]:
     """The files inside one that cannot be left as it is."""
-    written: list[tuple[Path, str, LeftOut, Survey | None]] = []
+    written: list[tuple[Path, str, LeftOut, Survey | None, SheetRows]] = []
     members: Members | None = None
     for content in _contents(path, origin, outer, fmt, budget, scratch):
         target = scratch / f"{ordinal + len(written):06d}{_SUFFIXES[fmt.prepared]}"
         members = content.members
-        left_out, surveyor = LeftOut(), Surveyor(fmt)
-        if _write_content(content, fmt, target, budget, scratch, left_out, surveyor) or left_out.rows:
+        left_out, surveyor, sheet = LeftOut(), Surveyor(fmt), SheetRows()
+        if _write_content(content, fmt, target, budget, scratch, left_out, surveyor, sheet) or left_out.rows:
             found = None if fmt.prepared == "parquet" else surveyor.found
-            written.append((target, content.origin, left_out, found))
+            written.append((target, content.origin, left_out, found, sheet))
         else:
             target.unlink(missing_ok=True)
     for target, member_origin, *_ in written if fmt.kind == "parquet" else ():
@@ -138,8 +138,8 @@ def _written(
         check_parquet(target, member_origin, budget, alone=len(written) == 1)
     skipped = members.skipped if members else 0
     return tuple(
-        InputFile(source.replace(work / source.name), member_origin, ordinal + i, left_out, skipped, found)
-        for i, (source, member_origin, left_out, found) in enumerate(written)
+        InputFile(source.replace(work / source.name), member_origin, ordinal + i, left_out, skipped, found, sheet)
+        for i, (source, member_origin, left_out, found, sheet) in enumerate(written)
     )
 
 
@@ -181,9 +181,10 @@ def _write_content(
     scratch: Path,
     left_out: LeftOut,
     surveyor: Surveyor,
+    sheet: SheetRows,
 ) -> int:
     """The bytes written for the engines to read; ``left_out`` learns of lines that are not, ``surveyor`` of the others
-    of text."""
+    of text and ``sheet`` of the rows of one."""
     origin = content.origin
     match fmt.kind:
         case "xlsx":
@@ -192,7 +193,7 @@ def _write_content(
                 packed.unlink()
                 return 0
             _require_workbook(packed, origin)
-            text = sheet_text(packed, fmt, origin, budget, scratch)
+            text = sheet_text(packed, fmt, origin, budget, scratch, sheet)
             size = _write(_kept_text(text, fmt, origin, budget, left_out, surveyor), target)
             if content.plain is None:
                 packed.unlink()

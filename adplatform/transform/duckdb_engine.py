@@ -6,6 +6,7 @@ spills what exceeds it to ``temp_directory``. The order of the input is kept, so
 
 import re
 import tempfile
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -134,7 +135,7 @@ def transform(
         _keep_latest(con, statements)
         staged = _write_clean(con, contract, statements, delivery_date, work / "clean")
         _place(con, reading, read, rejects, csv=contract.format.prepared == "csv")
-        quarantine = _write_quarantine(con, statements, rejects, work / "quarantine.parquet")
+        quarantine = _write_quarantine(con, statements, read, rejects, work / "quarantine.parquet")
         counts = _counts(con, read, rejects, staged)
         if contract.format.prepared == "csv":
             refuse_unread(
@@ -305,21 +306,29 @@ def _place(
             )
         )
         ends = ends_before(con, ordinal) if csv else None
+        sheet = of[ordinal].sheet
         lines = reading.lines(of[ordinal], Asked(records, count, ends), rejects)
+        if sheet.lines:
+            lines = array("q", map(sheet.of, lines))
         con.register("placed", pa.table({"record": pa.array(records, pa.int64()), "line": pa.array(lines, pa.int64())}))
         con.execute("insert into places select record + ? - 1, line from placed where line > 0", [first])
         con.unregister("placed")
 
 
 def _write_quarantine(
-    con: "duckdb.DuckDBPyConnection", statements: Statements, rejects: Sequence[Reject], path: Path
+    con: "duckdb.DuckDBPyConnection",
+    statements: Statements,
+    files: Sequence[InputFile],
+    rejects: Sequence[Reject],
+    path: Path,
 ) -> Path | None:
+    sheets = {file.ordinal: file.sheet for file in files}
     con.register(
         "rejects",
         pa.table(
             {
                 "_file": [r.file for r in rejects],
-                "line": [r.line for r in rejects],
+                "line": [r.line and sheets[r.file].of(r.line) for r in rejects],
                 "byte_position": [r.byte_position for r in rejects],
                 "reasons": [r.reasons for r in rejects],
                 "raw": [r.raw for r in rejects],

@@ -189,6 +189,28 @@ def test_lines_before_the_header_are_one_each(tmp_path: Path) -> None:
     assert texts(tmp_path, data, FileFormat(kind="xlsx", skip_lines=2)) == ["Report of January\n\na,b\n1,\n"]
 
 
+@pytest.mark.parametrize(
+    ("given", "begin"),
+    [
+        ([["a", "b"], [1, 2], [], [3, 4]], [(1, 1), (2, 2), (4, 4)]),
+        (
+            [["a", "b"], ["x\ny\nz", 1], [3, "v\nw"], [], [4, 5]],
+            [(1, 1), (2, 2), (3, 2), (4, 2), (5, 3), (6, 3), (8, 5)],
+        ),
+        ([["a"], [], [1], [], [], [2]], [(1, 1), (2, 3), (3, 6)]),
+        ([["a", "b"], [1, "v\nw"]], [(2, 2), (3, 2)]),
+    ],
+    ids=["plain", "line-ends", "one-column", "last"],
+)
+def test_each_line_of_the_text_is_of_a_row_of_the_sheet(
+    tmp_path: Path, given: list[list[Any]], begin: list[tuple[int, int]]
+) -> None:
+    (tmp_path / "book").write_bytes(workbook(one=given))
+    (tmp_path / "work").mkdir()
+    [file] = unpack(tmp_path / "book", ORIGIN, XLSX, tmp_path / "work", 0)
+    assert [(line, file.sheet.of(line)) for line, _ in begin] == begin
+
+
 TWO = {"Cover": [], "Data": [["a"], [1]], "Notes": [["b"], [2]]}
 
 

@@ -107,13 +107,25 @@ def test_a_text_beside_the_data_is_refused_with_how_to_leave_it_out(services: Se
 
 
 def test_the_line_of_a_quarantined_row_is_that_of_the_sheet(services: Services) -> None:
-    rows = [["Orders"], [], HEADER, *TABLE, [], ["oops", "c@example.com", 1], [4, "d@example.com", 1, "stray"]]
-    made = delivered(services, {"kind": "xlsx", "header": {"starts_with": "order_id"}}, workbook(one=rows))
-    assert [row[0] for row in made.rows] == [1, 2]
+    bounds: dict[str, Any] = {"bounds": {"max_quarantined": 1}}
+    above = [3, "two\nlines\nhere", 1]
+    rows = [
+        ["Orders"],
+        [],
+        HEADER,
+        *TABLE,
+        above,
+        [],
+        ["oops", "c@x", 1],
+        [4, "d@x", 1, "one\nstray"],
+        ["no", "e@x", 1],
+    ]
+    made = delivered(services, {"kind": "xlsx", "header": {"starts_with": "order_id"}}, workbook(one=rows), **bounds)
+    assert [row[0] for row in made.rows] == [1, 2, 3]
     key = made.newest.quarantine_key
     body = services.s3.get_object(Bucket=services.zones.raw_bucket, Key=key)["Body"].read()
     found = pq.read_table(io.BytesIO(body)).to_pylist()
-    assert {row["line"] for row in found} == {7, 8}
+    assert {row["line"] for row in found} == {8, 9, 10}
 
 
 @pytest.mark.parametrize(
