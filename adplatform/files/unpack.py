@@ -395,16 +395,17 @@ def _other_encoding(head: bytes, declared: str) -> str | None:
     if declared.startswith("utf-32"):
         return None
     if head.startswith(_UTF16_MARKS):
-        return None if declared.startswith("utf-16") else "utf-16"
+        marked = "utf-16-le" if head.startswith(codecs.BOM_UTF16_LE) else "utf-16-be"
+        return None if declared in ("utf-16", marked) else "utf-16"
     if head.startswith(codecs.BOM_UTF8):
         return None if declared.startswith("utf-8") else "utf-8"
     even, odd = head[::2], head[1::2]
-    zeros = even.count(0), odd.count(0)
-    if declared in ("utf-16-le", "utf-16-be") or not any(zeros):
-        return None
-    if zeros[0] == 0 and zeros[1] * 4 >= len(odd) * 3:
-        return "utf-16-le"
-    return "utf-16-be" if zeros[1] == 0 and zeros[0] * 4 >= len(even) * 3 else None
+    found = None
+    if 0 not in even and 0 in odd and odd.count(0) * 4 >= len(even) * 3:
+        found = "utf-16-le"
+    elif 0 not in odd and 0 in even and even.count(0) * 4 >= len(even) * 3:
+        found = "utf-16-be"
+    return None if found == declared else found
 
 
 def _surveyed(path: Path, fmt: FileFormat, origin: str, budget: Budget) -> Survey | None:

@@ -448,6 +448,20 @@ def test_values_are_read(
             "set encoding: utf-16 ",
             format={"encoding": "cp1252"},
         ),
+        refuses(
+            "bytes the other way round",
+            AB,
+            "a,b\n1,x\n".encode("utf-16-be"),
+            "set encoding: utf-16-be ",
+            format={"encoding": "utf-16-le"},
+        ),
+        refuses(
+            "mark of the other way round",
+            AB,
+            b"\xfe\xff" + "a,b\n1,x\n".encode("utf-16-be"),
+            "set encoding: utf-16 ",
+            format={"encoding": "utf-16-le"},
+        ),
         refuses("utf-16 without mark as utf-8", AB, "a,b\n1,x\n".encode("utf-16-le"), "set encoding: utf-16-le "),
         refuses(
             "utf-16 without mark",
