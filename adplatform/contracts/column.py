@@ -157,14 +157,16 @@ class Column(ColumnSettings):
         return parse_type(self.type)
 
     def with_defaults(self, defaults: ColumnDefaults) -> "Column":
-        """The column as it is written where it does not say so itself.
+        """The column as it is written where it does not say so itself. What it says of one special text leaves others.
 
         Raises:
             ValueError: what it says does not go with the defaults.
         """
         if self.expression is not None:
             return self
-        taken = {n: v for n, v in defaults.fitting(self.data_type).items() if n not in self.model_fields_set}
+        fitting = defaults.fitting(self.data_type)
+        taken = {name: value for name, value in fitting.items() if name not in self.model_fields_set}
+        taken |= {"special": {**defaults.special_of(self.data_type), **self.special}} if "special" in fitting else {}
         column = self.model_copy(update=taken) if taken else self
         if problem := column.problem(column.data_type):
             raise ValueError(f"column {self.name}: with the defaults, {problem}")

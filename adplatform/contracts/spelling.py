@@ -50,7 +50,8 @@ class Spelling(Strict):
     or with ``format.empty: text`` the empty text in columns of text."""
     special: dict[str, Plain] = Field(default_factory=dict)
     """Whole texts that stand for a value, as files write it plainly, or for none: ``{"--": null, "< 10%": "0.05"}``.
-    The value is neither grouped nor scaled by other settings."""
+    The value is neither grouped nor scaled by other settings. Those of ``defaults`` go for a column that names
+    others."""
     null_values: tuple[str, ...] = ()
     """Spellings that mean no value, beside those of ``format``."""
     formats: tuple[str, ...] = ()
@@ -169,8 +170,12 @@ class ColumnDefaults(Spelling):
             if name in self.model_fields_set
         }
         formats = tuple(text for text in self.formats if fits(text, data_type.name))
-        special = {text: value for text, value in self.special.items() if _is_of(value, data_type)}
+        special = self.special_of(data_type)
         return taken | ({"formats": formats} if formats else {}) | ({"special": special} if special else {})
+
+    def special_of(self, data_type: DataType) -> dict[str, str | None]:
+        """The special texts whose values are of a type."""
+        return {text: value for text, value in self.special.items() if _is_of(value, data_type)}
 
 
 def _is_of(value: str | None, data_type: DataType) -> bool:

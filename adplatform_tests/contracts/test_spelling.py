@@ -122,9 +122,10 @@ def test_defaults_are_taken_by_columns_of_the_types_that_they_fit() -> None:
         "t": {"type": "timestamp", "timezone": "UTC"},
         "s": "string",
         "x": {"type": "int", "expression": "1"},
+        "o": {"type": "double", "special": {"low": "0.07", "max": "1"}},
     }
     contract = Contract.model_validate({"defaults": defaults, "columns": columns})
-    n, d, t, s, x = contract.columns
+    n, d, t, s, x, o = contract.columns
     assert (n.decimal_comma, n.thousands, n.currency, n.percent, n.trim) == (True, ".", (), "points", False)
     assert (n.special, n.null_values, n.formats) == ({"--": None, "low": "0.05"}, ("-",), ())
     assert (d.formats, d.months, d.timezone, d.trim) == (("%d.%m.%Y",), "de", None, True)
@@ -132,6 +133,7 @@ def test_defaults_are_taken_by_columns_of_the_types_that_they_fit() -> None:
     assert (t.formats, t.timezone, t.thousands) == (("%d.%m.%Y %H:%M",), "UTC", None)
     assert (s.trim, s.special, s.decimal_comma) == (True, {"--": None}, False)
     assert not x.written()
+    assert o.special == {"--": None, "low": "0.07", "max": "1"}
     again = Contract.model_validate_json(contract.model_dump_json())
     assert again == contract
     assert Contract.model_validate_json(again.model_dump_json(exclude_unset=True)) == contract
