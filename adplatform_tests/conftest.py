@@ -15,7 +15,7 @@ from adplatform.local.world.shop.world import forget
 from adplatform.platform.aws import Aws, local_aws
 from adplatform_tests.support.clients import copied_clients
 from adplatform_tests.support.databases import Database, database_of
-from adplatform_tests.support.instances import as_if_new
+from adplatform_tests.support.instances import as_if_new, in_memory
 from adplatform_tests.support.mariadb import MariaDb, is_installed, mariadb_server
 from adplatform_tests.support.platforms import forget_services, make_services
 from adplatform_tests.support.shared_aws import SHARED_AWS
@@ -72,7 +72,7 @@ def services(aws: Aws, tmp_path: Path) -> Iterator[Services]:
 @pytest.fixture(scope="session")
 def one_instance() -> Iterator[dg.DagsterInstance]:
     """One for all tests: a new one imports the 75 revisions of its tables twice."""
-    with dg.DagsterInstance.ephemeral() as ephemeral:
+    with in_memory() as ephemeral:
         yield ephemeral
 
 
