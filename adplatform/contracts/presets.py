@@ -1,6 +1,7 @@
 """Presets: how the files of an exporter are written, as settings of a feed; data files, one an exporter, each read when
 it is first needed."""
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -61,6 +62,12 @@ def preset_of(name: str) -> Preset:
     if name not in NAMES:
         raise ValueError(f"there is no preset {name!r}{did_you_mean(name, NAMES)}; there are {', '.join(NAMES)}")
     return Preset.model_validate(packaged_yaml(resources.files(__package__) / _FOLDER / f"{name}.yaml"))
+
+
+def presets_like(text: str) -> tuple[str, ...]:
+    """The presets whose files begin as ``text`` does."""
+    patterns = {name: preset_of(name).looks_like for name in NAMES}
+    return tuple(name for name, found in patterns.items() if found and re.search(found, text, re.MULTILINE))
 
 
 def resolved_format(given: Any) -> Any:

@@ -124,11 +124,19 @@ class Reading:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What other columns of the file say, and the readings that they leave open: whether numbers have a decimal comma,
-    whether days stand before months."""
+    """What other columns of the file say, or whose file it is, of readings that a column leaves open: whether numbers
+    have a decimal comma, whether days stand before months."""
 
     decimal_comma: bool | None = None
     day_first: bool | None = None
+    day_first_by: str = "other columns of the file"
+
+    @classmethod
+    def of_exporter(cls, title: str, defaults: Mapping[str, Any]) -> "Evidence":
+        """By the ``defaults`` of a preset."""
+        comma = True if defaults.get("decimal_comma") else False if defaults.get("thousands") == "," else None
+        orders = {f.index("%d") < f.index("%m") for f in defaults.get("formats", ()) if "%d" in f and "%m" in f}
+        return cls(comma, orders.pop() if len(orders) == 1 else None, title)
 
 
 Languages = Sequence[str]
@@ -220,7 +228,7 @@ def _days(_: str, values: Sequence[str], evidence: Evidence, languages: Language
         chosen = day_first if evidence.day_first else month_first
         patterns = tuple(chosen if each in found.either else each for each in found.patterns)
         found = Days(found.is_date, patterns, None, found.zoned, found.names)
-        yield _day_reading(found, "day and month in the order of other columns of the file")
+        yield _day_reading(found, f"day and month in the order of {evidence.day_first_by}")
         return
     for patterns in dict.fromkeys(
         (found.patterns, _other_names(found.patterns, "%b", "%B"), _other_names(found.patterns, "%B", "%b"))

@@ -11,6 +11,7 @@ from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.months import LANGUAGES
 from adplatform.contracts.names import catalog_names
 from adplatform.contracts.pii import PiiKind
+from adplatform.contracts.presets import preset_of, presets_like
 from adplatform.drafting import columns as col
 from adplatform.drafting import dialects, keys, shapes
 from adplatform.drafting import personal as pers
@@ -189,7 +190,8 @@ def _of_table(text: str, found: Sample, encoding: str, fmt: dict[str, tuple[Any,
         rows = [row for row in rows if not _is_total(row, totals)]
     columns = shapes.of_table(header, rows)
     about = f"{fmt.get('kind', ('csv', ''))[0]}, {dialect.fields} columns, {_seen(columns.rows, found)}"
-    drafted = _drafted(columns, fmt, reader, about=about, has_header=table.header is not None and not table.header_line)
+    has_header = table.header is not None and not table.header_line
+    drafted = _drafted(columns, fmt, reader, about=about, has_header=has_header, beginning=text)
     if totals:
         name = drafted.columns[[n for n in header if n.strip()].index(header[totals[0]])].name
         words = ", ".join(f"'{word}'" for word in totals[1])
@@ -299,6 +301,7 @@ def _drafted(
     *,
     about: str,
     has_header: bool = True,
+    beginning: str = "",
 ) -> Draft:
     if any("{{" in name or "{%" in name for name in (*found.texts, *(str(value) for value, _ in fmt.values()))):
         raise PermanentFailure(
@@ -310,7 +313,7 @@ def _drafted(
     guesses = {name: guess for name, texts in by_name.items() if (guess := _personal(name, texts))}
     people = any(not pers.is_place(guess) for guess in guesses.values())
     country = pers.country_of({name: texts for name, texts in by_name.items() if name not in guesses})
-    evidence = _evidence(by_name)
+    evidence = _evidence(by_name, beginning)
     drafted = []
     for source, name in names.items():
         texts, guess = different[source], guesses.get(name)
@@ -357,14 +360,18 @@ def _pii(guess: pers.Guess, country: str | None) -> dict[str, Any]:
     return {"pii": str(guess.kind)}
 
 
-def _evidence(columns: Mapping[str, Sequence[str]]) -> col.Evidence:
-    """What columns say that leave nothing open; nothing where they differ."""
+def _evidence(columns: Mapping[str, Sequence[str]], beginning: str) -> col.Evidence:
+    """What columns say that leave nothing open, and where none does, the only exporter whose files begin so; nothing
+    where columns differ."""
     commas = {said for texts in columns.values() if (said := col.comma_certain(texts)) is not None}
     orders = {said for texts in columns.values() if (said := col.day_order(texts)) is not None}
-    return col.Evidence(
-        commas.pop() if len(commas) == 1 else None,
-        orders.pop() if len(orders) == 1 else None,
+    presets = [preset_of(name) for name in presets_like(beginning)] if beginning else []
+    usual = col.Evidence.of_exporter(presets[0].title, presets[0].defaults) if len(presets) == 1 else col.Evidence()
+    found = col.Evidence(
+        commas.pop() if len(commas) == 1 else None if commas else usual.decimal_comma,
+        orders.pop() if len(orders) == 1 else None if orders else usual.day_first,
     )
+    return found if orders else replace(found, day_first_by=usual.day_first_by)
 
 
 def _reading(

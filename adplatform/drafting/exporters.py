@@ -1,11 +1,10 @@
 """A draft of an exporter's file, with the exporter's preset in the place of what it sets."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from adplatform.contracts.presets import NAMES, preset_of
+from adplatform.contracts.presets import preset_of, presets_like
 from adplatform.drafting.draft import Draft, DraftColumn
 
 _LISTS = ("currency", "formats", "negative", "null_values")
@@ -15,12 +14,7 @@ def with_presets(drafted: Draft) -> list[Draft]:
     """The draft with each preset that the beginning of its file looks like."""
     if not drafted.beginning:
         return []
-    return [_with_preset(drafted, name) for name in NAMES if _looks_like(drafted.beginning, name)]
-
-
-def _looks_like(text: str, name: str) -> bool:
-    pattern = preset_of(name).looks_like
-    return bool(pattern) and re.search(pattern, text, re.MULTILINE) is not None
+    return [_with_preset(drafted, name) for name in presets_like(drafted.beginning)]
 
 
 def _with_preset(drafted: Draft, name: str) -> Draft:

@@ -399,6 +399,17 @@ def test_a_draft_of_the_exporters_file_names_its_preset_where_that_reads_it(name
     assert not any({"thousands", "percent", "trim"} & column.settings.keys() for column in found.draft.columns)
 
 
+def test_what_numbers_leave_open_is_known_by_whose_file_it_is(tmp_path: Path) -> None:
+    rule = f"# {'-' * 40}\n"
+    lines = f'{rule}# Pages\n# 20261101-20261130\n{rule}\nWidth,Views\n1920,"3,505"\n1440,725\n,4230\n'
+    found = drafted(lines.encode(), tmp_path)
+    assert found.draft.format["preset"][0] == "ga4"
+    assert found.draft.columns[1].settings == {"field": "Views", "type": "bigint"}
+    [_, views] = drafted(lines.split("\n\n")[1].encode(), tmp_path).draft.columns
+    assert views.settings == {"field": "Views", "type": "string"}
+    assert "its comma may be decimal" in views.why
+
+
 @pytest.mark.parametrize(
     "text",
     [
