@@ -14,7 +14,7 @@ from itertools import chain, islice
 from adplatform.contracts.file_format import FileFormat, LineStart
 from adplatform.failures import listed
 from adplatform.files.bad_file import BadFile, Reason
-from adplatform.files.record_lines import Dialect, delimiters, whole_line
+from adplatform.files.record_lines import Dialect, delimiters, whole_lines
 
 MARK = "\ufeff".encode()
 _LONGEST = 16 << 20
@@ -138,7 +138,7 @@ def _body(
     lines: Iterator[bytes], fmt: FileFormat, comment: tuple[bytes, ...], names: list[bytes], again: tuple[bytes, ...]
 ) -> Iterator[Placed]:
     """What is behind the header, of which the lines are ``names``; ``again`` is with what its repetition begins."""
-    dialect, ends_outside = Dialect.of(fmt), whole_line(fmt).fullmatch
+    dialect, ends_outside = Dialect.of(fmt), whole_lines(fmt).fullmatch
     quote = dialect.quote
     footer = _beginnings(fmt.skip_footer.starts_with, quote) if isinstance(fmt.skip_footer, LineStart) else ()
     if not (comment or footer or again):

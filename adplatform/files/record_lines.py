@@ -35,14 +35,17 @@ class Dialect:
         return cls(delimiter, quote, re.compile(opening), re.compile(quotes), fmt.skip_lines)
 
 
-def whole_line(fmt: FileFormat) -> "re.Pattern[bytes]":
-    """What a line matches, if it begins outside of quotes, that certainly ends so; others may."""
-    quote, delimiter = fmt.quote.encode(), fmt.delimiter.encode()
-    if not quote or len(quote + delimiter) > 2 or fmt.escape not in ("", fmt.quote):
-        return re.compile(rb"[^%b]*+" % re.escape(quote) if len(quote) == 1 else rb"(?!)")
-    quote, delimiter = re.escape(quote), re.escape(delimiter)
-    field = rb"(?:%b(?:[^%b]++|%b%b)*+%b|[^%b%b]*+)" % (quote, quote, quote, quote, quote, quote, delimiter)
-    return re.compile(rb"%b(?:%b%b)*+\r?\n?" % (field, delimiter, field))
+def whole_lines(fmt: FileFormat) -> "re.Pattern[bytes]":
+    """What text matches, if it begins outside of quotes, whose lines are certainly a record each; other text may be
+    so, too."""
+    quote, delimiter = (re.escape(text.encode()) for text in (fmt.quote, fmt.delimiter))
+    if fmt.prepared != "csv" or not quote:
+        return re.compile(rb"(?s).*+")
+    if fmt.escape not in ("", fmt.quote) or len(fmt.delimiter.encode()) > 1 or len(fmt.quote.encode()) > 1:
+        return re.compile(rb"[^%b]*+" % quote)
+    field = rb"(?:%b(?:[^%b\n]++|%b%b)*+%b|[^%b%b\n]*+)" % (quote, quote, quote, quote, quote, quote, delimiter)
+    line = rb"%b(?:%b%b)*+" % (field, delimiter, field)
+    return re.compile(rb"(?:%b\r?\n)*+%b" % (line, line))
 
 
 def pieces(stream: BinaryIO) -> Iterator[bytes]:

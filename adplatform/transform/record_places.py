@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from adplatform.contracts.file_format import FileFormat
 from adplatform.files.input_file import InputFile, surveyed
-from adplatform.files.record_lines import Dialect, delimiters
+from adplatform.files.record_lines import Dialect, delimiters, whole_lines
 from adplatform.transform.layouts import first_record
 from adplatform.transform.rejects import UNTERMINATED, Reject
 
@@ -99,12 +99,12 @@ def _walk(
 ) -> tuple["array[int]", int]:
     """The lines as this file counts them, and how many records it has up to the last one that is wanted, or where a
     quote is broken to the end."""
-    dialect, whole_lines = Dialect.of(fmt), _whole_lines(fmt)
+    dialect, plain = Dialect.of(fmt), whole_lines(fmt)
     found, record, inside = array("q"), 0, False
     while (len(found) < len(wanted) or aside.broken is not None) and (block := stream.read(_BLOCK)):
         block += stream.readline()
         lines = block.count(b"\n") + (not block.endswith(b"\n"))
-        if not inside and _is_plain(block, whole_lines, aside, file, number, lines):
+        if not inside and _is_plain(block, plain, aside, file, number, lines):
             until = bisect_right(wanted, record + lines, len(found))
             found.extend(number + each - record for each in wanted[len(found) : until])
             record, number = record + lines, number + lines
@@ -124,26 +124,13 @@ def _walk(
     return found, record
 
 
-def _whole_lines(fmt: FileFormat) -> "re.Pattern[bytes]":
-    """What text matches whose lines are certainly a record each."""
-    quote, delimiter = (re.escape(text.encode()) for text in (fmt.quote, fmt.delimiter))
-    if fmt.prepared != "csv" or not quote:
-        return re.compile(rb"(?s).*+")
-    if fmt.escape not in ("", fmt.quote) or len(fmt.delimiter.encode()) > 1 or len(fmt.quote.encode()) > 1:
-        return re.compile(rb"[^%b]*+" % quote)
-    field = rb"(?:%b(?:[^%b\n]++|%b%b)*+%b|[^%b%b\n]*+)" % (quote, quote, quote, quote, quote, quote, delimiter)
-    return re.compile(rb"(?:%b(?:%b%b)*+\r?\n)*+" % (field, delimiter, field))
-
-
-def _is_plain(
-    block: bytes, whole_lines: "re.Pattern[bytes]", aside: Aside, file: InputFile, number: int, lines: int
-) -> bool:
+def _is_plain(block: bytes, plain: "re.Pattern[bytes]", aside: Aside, file: InputFile, number: int, lines: int) -> bool:
     """Whether each line of a block, which begins behind so many others, is a record."""
     first, last = file.delivered_line(number + 1), file.delivered_line(number + lines)
     if _has_any(aside.lines, first, last - first + 1):
         return False
     blank = block.startswith((b"\n", b"\r\n")) or b"\n\n" in block or b"\n\r\n" in block
-    return (aside.empty_are_records or not blank) and whole_lines.fullmatch(block) is not None
+    return (aside.empty_are_records or not blank) and plain.fullmatch(block) is not None
 
 
 def _has_any(lines: "array[int]", first: int, count: int) -> bool:

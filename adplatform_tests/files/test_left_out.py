@@ -14,7 +14,7 @@ from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.limits import Limits
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
-from adplatform.files.record_lines import Dialect, delimiters, whole_line
+from adplatform.files.record_lines import Dialect, delimiters, whole_lines
 from adplatform.files.unpack import unpack
 
 ORIGIN = "file/1a2b3c"
@@ -186,7 +186,7 @@ def test_a_line_that_is_taken_for_a_whole_one_ends_outside_of_quotes(
     dialect: dict[str, str], line: str, end: str
 ) -> None:
     fmt, text = FileFormat.model_validate(dialect), f"{line}{end}".encode()
-    if whole_line(fmt).fullmatch(text):
+    if whole_lines(fmt).fullmatch(text):
         assert delimiters(text, Dialect.of(fmt), False)[1] is False
     else:
         assert fmt.quote in line
