@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from functools import cache
+from functools import cache, cached_property
 from itertools import groupby, pairwise
 
 from adplatform.contracts.months import Language, month_names
@@ -110,9 +110,13 @@ class DateFormat:
                 found = found.replace("0?", "0").replace("[01]?", "[01]")
         return f"({found}){dot}" if part == piece.text else found + dot
 
+    @cached_property
+    def _whole(self) -> "re.Pattern[str]":
+        return re.compile(self.pattern())
+
     def read(self, text: str) -> datetime | None:
         """What a text means, in UTC where it has no offset; None for one of another form."""
-        if not re.fullmatch(self.pattern(), text):
+        if not self._whole.fullmatch(text):
             return None
         given = {part: _group(self, part, text) for part in self.directives}
         year = int(given.get("%Y") or ("19" if given["%y"] >= "69" else "20") + given["%y"])
@@ -154,11 +158,12 @@ def fits(text: str, type_name: str) -> bool:
     return type_name == ("timestamp" if timed else "date")
 
 
-def ambiguity(formats: Sequence[str], months: Language, type_name: str) -> str:
+@cache
+def ambiguity(formats: tuple[str, ...], months: Language, type_name: str) -> str:
     """Why no text could tell which of the formats, or those that are always read, it has; "" where each could."""
     every = list(dict.fromkeys((*_ISO[type_name], *formats)))
     for at, first in enumerate(every):
-        for second in every[at + 1 :]:
+        for second in (each for each in every[at + 1 :] if each not in _ISO[type_name]):
             for text in _spelled(first, months):
                 one, other = (_read(each, months, text) for each in (first, second))
                 if one is not None and other is not None and one != other:
