@@ -1,15 +1,24 @@
 """A feed of which tables are made by merges: which, when, and how they are kept."""
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from adplatform.contracts.column import require_one_name
 from adplatform.contracts.durations import Duration
 from adplatform.contracts.feed import Feed
 from adplatform.contracts.pii import Treatment
+from adplatform.contracts.spelling import ColumnDefaults
 from adplatform.contracts.strict import Strict
+
+_OF_TABLES: Mapping[str, Any] = {"bytes": "hex"}
+
+
+def _as_of_tables(given: Any) -> Any:
+    own = given.model_dump(exclude_unset=True) if isinstance(given, BaseModel) else given
+    return {**_OF_TABLES, **own} if isinstance(own, Mapping) else given
 
 
 class Folding(Strict):
@@ -24,6 +33,9 @@ class Folding(Strict):
 class MergedFeed(Feed):
     """One of which tables are made."""
 
+    defaults: Annotated[ColumnDefaults, BeforeValidator(_as_of_tables)] = ColumnDefaults(**_OF_TABLES)
+    """How the values of all columns are written that do not say otherwise. ``bytes`` is ``hex`` here, since a table
+    that has columns of bytes means them."""
     outputs: tuple[Literal["current", "history"], ...] = ()
     """What is made beside the table of what came: ``current`` has the rows that there are, ``history`` also what they
     were before."""

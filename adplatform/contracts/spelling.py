@@ -15,6 +15,7 @@ from adplatform.contracts.types import DataType
 
 Thousands = Literal[",", ".", " ", "'"]
 Negative = Literal["parentheses", "trailing_minus"]
+Bytes = Literal["text", "hex"]
 Plain = Annotated[
     str | None,
     BeforeValidator(
@@ -58,6 +59,10 @@ class Spelling(Strict):
     """Spellings of dates and timestamps beyond ISO 8601, as strptime patterns of %Y %y %m %b %B %d %H %I %p %M %S %f
     %z, such as ``%d.%m.%Y`` or ``%b %d, %Y %I:%M %p``. A timestamp may be ``epoch_seconds`` or ``epoch_millis``; a date
     with a time of day must have midnight."""
+    bytes: Bytes = "text"
+    """Of Parquet and Avro, values that are bytes: ``text`` (default) takes those that are UTF-8, and quarantines a row
+    with others, as of a text in another encoding; ``hex`` reads those as hexadecimal digits, as of a column that holds
+    no text."""
     months: Language = "en"
     """The language of the names that ``%b`` and ``%B`` stand for, in full or shortened, in any case, with a dot or
     without."""
@@ -166,7 +171,7 @@ class ColumnDefaults(Spelling):
         zoned = ("timezone",) if data_type.name == "timestamp" else ()
         taken: dict[str, object] = {
             name: getattr(self, name)
-            for name in (*numeric, *dated, *zoned, "trim", "null_values")
+            for name in (*numeric, *dated, *zoned, "trim", "bytes", "null_values")
             if name in self.model_fields_set
         }
         formats = tuple(text for text in self.formats if fits(text, data_type.name))

@@ -36,6 +36,8 @@ def in_words(reason: str, contract: Contract) -> tuple[str, str]:
             return name, f"is less than min, {column.min}"
         case "above_max":
             return name, f"is more than max, {column.max}"
+        case "bad_bytes":
+            return name, "has bytes that are not UTF-8; bytes: hex reads such as hexadecimal digits"
         case "bad_partition":
             return name, "cannot name a partition"
         case _:

@@ -106,6 +106,8 @@ def _changes(column: Column, kind: str, texts: Sequence[str]) -> Iterator[dict[s
             yield {"allowed": ()} if kind == "not_allowed" else {"pattern": None}
         case "below_min" | "above_max":
             yield {kind[-3:]: None}
+        case "bad_bytes":
+            yield {"bytes": "hex"}
         case _ if kind.startswith("bad_"):
             yield from _of_values(column, texts)
 

@@ -1,7 +1,7 @@
 """A contract tried on a file, by the very code that reads deliveries, and a draft brought to what reads its sample."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import islice
@@ -136,8 +136,12 @@ def _others(drafted: Draft, trial: Trial | None) -> Iterator[tuple[Draft, str]]:
         if all(drafted.format.get(name, (None,))[0] != value for name, value in change.settings.items()):
             whys = {name: (value, change.why) for name, value in change.settings.items()}
             yield replace(drafted, format={**drafted.format, **whys}), _said(change.settings)
-    unfit = _by_column(reasons)
-    if unfit:
+    if no_text := _by_column(reasons, ("bad_bytes",)):
+        yield (
+            with_columns(drafted, (_of_bytes(c, no_text[c.name]) for c in drafted.columns if c.name in no_text)),
+            "bytes: hex of " + ", ".join(no_text),
+        )
+    if unfit := _by_column(reasons, _OF_TYPES):
         yield (
             with_columns(drafted, (_looser(c, unfit[c.name]) for c in drafted.columns if c.name in unfit)),
             ("type: string of " + ", ".join(unfit)),
@@ -148,14 +152,22 @@ def _said(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"format.{name}: {value}" for name, value in settings.items())
 
 
-def _by_column(reasons: Mapping[str, int]) -> dict[str, int]:
-    """Rows with a value of another type, by column."""
+_OF_TYPES = ("bad_int", "bad_bigint", "bad_decimal", "bad_double", "bad_boolean", "bad_date", "bad_timestamp")
+
+
+def _by_column(reasons: Mapping[str, int], kinds: Collection[str]) -> dict[str, int]:
+    """Rows with a value of which one of these kinds of reasons is given, by column."""
     found: dict[str, int] = {}
     for reason, count in reasons.items():
         kind, _, name = reason.partition(":")
-        if kind.startswith("bad_") and name:
+        if kind in kinds:
             found[name] = found.get(name, 0) + count
     return found
+
+
+def _of_bytes(column: DraftColumn, rows: int) -> DraftColumn:
+    why = f"REVIEW: {rows:,} values are bytes that are no text"
+    return replace(column, settings={**column.settings, "bytes": "hex"}, why=why)
 
 
 _KEPT = ("field", "required", "pii", "drop")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 else:
     pq = Late("pyarrow.parquet")
 
-_READING = "4"
+_READING = "5"
 """Changes when the same files would be read differently by the same declaration."""
 
 

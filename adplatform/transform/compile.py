@@ -3,14 +3,15 @@
 The text is DuckDB's; ``dialect.to_spark`` translates it, so both engines run the same rules. The statements read these
 relations, which the engine provides under these names:
 
-* ``raw``: every read column as text under its contract name, and ``_file``, the ordinal of the file;
+* ``raw``: every read column as text under its contract name, and ``_file``, the ordinal of the file; of columns that
+  may be bytes also whether a value is no text, under the name ``no_text`` gives;
 * ``validated``: what ``validate`` returns, with ``_row``, a number that grows along each file. The reasons against a
   good row are empty, those against one that is left out NULL;
 * ``latest``: the good rows of ``validated`` that no later row of the same key supersedes;
 * ``files``: ``_file`` and ``_origin``.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from types import MappingProxyType
@@ -66,12 +67,14 @@ def compile_contract(
     carried: tuple[str, ...] = ("_file",),
     previous_key_id: str | None = None,
     kept_out: Mapping[str, Sequence[int]] = MappingProxyType({}),
+    of_bytes: Collection[str] = (),
 ) -> Statements:
     """The statements of a contract.
 
     ``key_id`` names the hashing key and is stored beside what it hashed; with ``previous_key_id`` each digest has one
     under the key before beside it. ``carried`` are the columns of ``raw`` that ``validate`` hands on. ``kept_out`` are
-    the files of which no value of a column is stored, by the column.
+    the files of which no value of a column is stored, by the column. ``of_bytes`` are the columns that ``raw`` says of
+    whether a value is no text.
 
     Raises:
         PermanentFailure: an expression, pattern or bound that cannot be computed alike on every engine.
@@ -82,7 +85,7 @@ def compile_contract(
     _require_names_of_their_own(contract)
     contract = _identified(contract)
     return Statements(
-        validate=_validate(contract, carried),
+        validate=_validate(contract, carried, of_bytes),
         quarantine=(
             f"select _file, _row, string_split(_reasons, '{SEPARATOR}') as reasons, _fields as fields"
             " from validated where _reasons <> ''"
@@ -93,6 +96,11 @@ def compile_contract(
             (*(f"{identifier(name)} desc nulls last" for name in contract.latest_by), "_file desc", "_row desc")
         ),
     )
+
+
+def no_text(name: str) -> str:
+    """The name in ``raw`` of whether a column's value is bytes that are no text."""
+    return f"{name}:no_text"
 
 
 def stored_names(column: Column) -> tuple[str, ...]:
@@ -167,7 +175,7 @@ def _pii_column(column: Column, output: PiiOutput) -> OutputColumn:
     return OutputColumn(output.name, kind, output.comment or column.comment, dict(output.tags), _sources(column))
 
 
-def _validate(contract: Contract, carried: tuple[str, ...]) -> str:
+def _validate(contract: Contract, carried: tuple[str, ...], of_bytes: Collection[str]) -> str:
     """Raw text to typed values with the reasons against each row.
 
     One level per step, because a level can name what the one below computed: typed values, those without what is
@@ -175,19 +183,19 @@ def _validate(contract: Contract, carried: tuple[str, ...]) -> str:
     """
     typed = [f"{column_values.value(c, contract.format)} as {_read(c)}" for c in contract.read_columns]
     level = f"select *, {', '.join(typed)} from {_prepared(contract)}"
-    excusable = [f"{_kept(contract, c, _read(c))} as {_typed(c)}" for c in contract.read_columns if c.unless]
+    excusable = [f"{_kept(contract, c, _read(c), of_bytes)} as {_typed(c)}" for c in contract.read_columns if c.unless]
     if excusable:
         level = f"select *, {', '.join(excusable)} from ({level})"
     computed = [f"{_computed(contract, c)} as {_typed(c)}" for c in contract.columns if c.expression]
     if computed:
         level = f"select *, {', '.join(computed)} from ({level})"
-    reasons = ", ".join(_reasons(contract)) or "''"
+    reasons = ", ".join(_reasons(contract, of_bytes)) or "''"
     against = f"concat_ws('{SEPARATOR}', {reasons})"
     if contract.skip_rows_where:
         against = f"case when not {_left_out(contract)} then {against} end"
     level = f"select *, {against} as _reasons from ({level})"
     fields = ", ".join(f"{literal(c.name)}: {identifier(c.name)}" for c in contract.read_columns)
-    kept = ((c, _kept(contract, c, _typed(c)) if c.expression else _typed(c)) for c in contract.columns)
+    kept = ((c, _kept(contract, c, _typed(c), of_bytes) if c.expression else _typed(c)) for c in contract.columns)
     values = ", ".join(f"{value} as {identifier(c.name)}" for c, value in kept)
     as_json = f"case when _reasons <> '' then cast(to_json({{{fields}}}) as varchar) end"
     return f"select {', '.join(carried)}, {values}, _reasons, {as_json} as _fields from ({level})"
@@ -257,13 +265,13 @@ def _over_values(contract: Contract, tree: "exp.Expression", reading: frozenset[
     return tree
 
 
-def _reasons(contract: Contract) -> Iterator[str]:
+def _reasons(contract: Contract, of_bytes: Collection[str]) -> Iterator[str]:
     """One CASE per possible reason, NULL when it does not hold."""
     types = {c.name: c.data_type for c in contract.columns}
     computed = frozenset(c.name for c in contract.columns if c.expression)
     for column in contract.columns:
         judged = f"not {_excused(contract, column)} and " if column.unless else ""
-        for fault, reason in _faults(contract, column, _typed(column)):
+        for fault, reason in _faults(contract, column, _typed(column), of_bytes):
             yield f"case when {judged}({fault}) then '{reason}' end"
     for check in contract.row_checks:
         tree = expressions.parse(check.expression, f"check {check.name}", types)
@@ -275,9 +283,10 @@ def _typed_columns(contract: Contract) -> dict[str, DataType]:
     return {c.name: c.data_type for c in contract.columns}
 
 
-def _kept(contract: Contract, column: Column, value: str) -> str:
+def _kept(contract: Contract, column: Column, value: str, of_bytes: Collection[str]) -> str:
     """The ``value`` of a column, NULL where it breaks the contract and is excused."""
-    faults = " or ".join(f"({fault})" for fault, _ in _faults(contract, column, value)) if column.unless else ""
+    found = _faults(contract, column, value, of_bytes) if column.unless else ()
+    faults = " or ".join(f"({fault})" for fault, _ in found)
     return f"case when {_excused(contract, column)} and ({faults}) then null else {value} end" if faults else value
 
 
@@ -287,10 +296,15 @@ def _excused(contract: Contract, column: Column) -> str:
     return f"coalesce(try({_over_values(contract, tree, frozenset()).sql('duckdb')}), false)"
 
 
-def _faults(contract: Contract, column: Column, value: str) -> Iterator[tuple[str, str]]:
+def _faults(contract: Contract, column: Column, value: str, of_bytes: Collection[str]) -> Iterator[tuple[str, str]]:
     """Each way in which a ``value`` breaks the contract: the condition, and the reason that stands for it."""
-    yield from _type_faults(contract, column, value)
-    yield from _value_faults(column, value)
+    unread = ""
+    if column.name in of_bytes:
+        flag = f"coalesce({identifier(no_text(column.name))}, false)"
+        yield flag, f"bad_bytes:{column.name}"
+        unread = f"not {flag} and "
+    for fault, reason in (*_type_faults(contract, column, value), *_value_faults(column, value)):
+        yield f"{unread}({fault})" if unread else fault, reason
 
 
 def _type_faults(contract: Contract, column: Column, value: str) -> Iterator[tuple[str, str]]:

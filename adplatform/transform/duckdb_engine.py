@@ -30,7 +30,7 @@ from adplatform.transform.json_lines import read_json_lines
 from adplatform.transform.layouts import refuse_unread
 from adplatform.transform.line_count import Lines, count_lines, ends_before
 from adplatform.transform.long_records import refuse_long_records
-from adplatform.transform.parquet import no_text, read_parquet
+from adplatform.transform.parquet import read_parquet, where_no_text
 from adplatform.transform.readers import Reading, read_delimited
 from adplatform.transform.record_places import Asked, integers
 from adplatform.transform.rejects import Reject
@@ -113,7 +113,9 @@ def transform(
             reading = _READERS[contract.format.prepared](con, contract, files, work / "links", reserved)
         accepted = reading.accepted
         previous_id = previous.id if previous else None
-        statements = compile_contract(accepted.contract, key.id if key else None, previous_key_id=previous_id)
+        statements = compile_contract(
+            accepted.contract, key.id if key else None, previous_key_id=previous_id, of_bytes=reading.of_bytes
+        )
         refused = {r.origin for r in accepted.refused}
         read = [file for file in files if file.origin not in refused]
         _validate(con, statements, read)
@@ -207,8 +209,8 @@ def _unreadable(error: "duckdb.Error", files: Sequence[InputFile], work: Path) -
         return BadFile(
             named[0],
             Reason.LAYOUT,
-            f"{no_text(file.path for file in files if file.origin == named[0])} has bytes that are not UTF-8 and says "
-            "that it is text; have it written in UTF-8, or as binary, which is read",
+            f"{where_no_text(file.path for file in files if file.origin == named[0])} has bytes that are not UTF-8 "
+            "and says that it is text; have it written in UTF-8, or as binary, where each row is judged (bytes)",
         )
     if isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException):
         return PermanentFailure(f"the contract cannot be computed: {str(error).splitlines()[0]}")

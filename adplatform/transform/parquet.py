@@ -12,6 +12,8 @@ from adplatform.failures import clipped
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.input_file import InputFile
 from adplatform.platform.late import Late
+from adplatform.transform.bytes_as_text import decoded, has_no_text, holds_bytes
+from adplatform.transform.compile import no_text
 from adplatform.transform.layouts import Lines, accept
 from adplatform.transform.readers import Reading, absent, define_raw, link
 from adplatform.transform.rules import identifier, literal, sql_type
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
     import pyarrow.parquet as pq
+    from duckdb.sqltypes import DuckDBPyType
 else:
     duckdb = Late("duckdb")
     pa = Late("pyarrow")
@@ -37,7 +40,11 @@ class _Field:
 
     header: str
     name: str
-    kind: str
+    type: "DuckDBPyType"
+
+    @property
+    def kind(self) -> str:
+        return str(self.type)
 
 
 def read_parquet(
@@ -57,16 +64,20 @@ def read_parquet(
     headers = [(file, tuple(field.header for field in fields[file.ordinal]), Lines()) for file in files]
     accepted = accept(contract, headers, reserved)
     columns = {file: layout.columns for layout in accepted.layouts for file in layout.files}
-    scans = []
+    scans, of_bytes = [], dict[str, None]()
     for file in sorted(columns, key=lambda f: f.ordinal):
         found = dict(zip(columns[file], fields[file.ordinal], strict=True))
         values = [
             f"{_text(c, found[c.name]) if c.name in found else absent(c)} as {identifier(c.name)}"
             for c in accepted.contract.read_columns
         ]
+        for name, each in found.items():
+            if accepted.contract.column(name).bytes == "text" and holds_bytes(each.type):
+                values.append(f"{has_no_text(identifier(each.name), each.type)} as {identifier(no_text(name))}")
+                of_bytes[name] = None
         scans.append(f"select {', '.join(values)}, {file.ordinal} as _file from {_scan(file, links)}")
-    define_raw(con, accepted.contract, scans)
-    return Reading(accepted, list)
+    define_raw(con, accepted.contract, scans, of_bytes)
+    return Reading(accepted, list, of_bytes=frozenset(of_bytes))
 
 
 def _scan(file: InputFile, links: Path) -> str:
@@ -114,7 +125,7 @@ def _spelled(decimals: "pa.Array") -> "pa.Array":
 def _fields(con: "duckdb.DuckDBPyConnection", file: InputFile, links: Path) -> list[_Field]:
     """The columns in the order of the file, in which DuckDB has them too, though not always under their names."""
     try:
-        described = con.execute(f"describe select * from {_scan(file, links)}").fetchall()
+        described = con.execute(f"select * from {_scan(file, links)} limit 0").description
     except duckdb.Error as e:
         raise _unreadable(file) from e
     headers = _top_level(_schema(con, file, links))
@@ -135,7 +146,7 @@ def _unreadable(file: InputFile) -> BadFile:
     return BadFile(file.origin, Reason.LAYOUT, "is not a readable Parquet file")
 
 
-def no_text(paths: Iterable[Path]) -> str:
+def where_no_text(paths: Iterable[Path]) -> str:
     """What of files holds bytes that are no UTF-8 where text is declared: the first column and, unless it is nested,
     the row, from 1, in the file."""
     for path in paths:
@@ -171,13 +182,11 @@ def _top_level(schema: Sequence[tuple[str, int, int | None]]) -> Iterator[str]:
 
 def _text(column: Column, field: _Field) -> str:
     """A binary double has no exact decimal: it is rounded to the declared scale. Naive timestamps are of the column's
-    time zone. Bytes are text where they are UTF-8, as of writers that do not say which of the two a column has, and
-    hexadecimal digits otherwise."""
+    time zone. Bytes are text where they are UTF-8, as of writers that do not say which of the two a column has."""
     value, found, declared = identifier(field.name), field.kind, column.data_type
-    if found == "BLOB":
-        return _of_bytes(value)
-    if found == "BLOB[]":
-        value = f"list_transform({value}, lambda bytes: {_of_bytes('bytes')})"
+    if holds_bytes(field.type):
+        text = decoded(value, field.type)
+        return text if found == "BLOB" else f"cast(to_json({text}) as varchar)"
     text = f"cast({value} as varchar)"
     if found == "BOOLEAN":
         spelled = literal(column.true_values[0]), literal(column.false_values[0])
@@ -195,7 +204,3 @@ def _text(column: Column, field: _Field) -> str:
     if found.endswith("[]") or found.startswith(_NESTED):
         return f"cast(to_json({value}) as varchar)"
     return f"replace({text}, '.', ',')" if column.decimal_mark == "," and found != "VARCHAR" else text
-
-
-def _of_bytes(value: str) -> str:
-    return f"coalesce(try(decode({value})), lower(hex({value})))"

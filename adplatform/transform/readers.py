@@ -14,6 +14,7 @@ from adplatform.contracts.file_format import USUAL_RECORD, FileFormat
 from adplatform.contracts.model import Contract
 from adplatform.files.input_file import InputFile
 from adplatform.platform.late import Late
+from adplatform.transform.compile import no_text
 from adplatform.transform.layouts import UNNAMED, Accepted, Layout, accept_delimited, empty_texts
 from adplatform.transform.padding import pad_rows
 from adplatform.transform.record_places import Asked, lines_of_records, of_rejects
@@ -35,11 +36,12 @@ def no_lines(file: InputFile, asked: Asked, rejects: Sequence[Reject]) -> "array
 class Reading:
     """``raw`` is defined; ``rejects`` lists what is in the files but not in ``raw``, once ``raw`` has been read.
     ``lines``, given the rejects, says in which lines of a file some of its rows of ``raw`` begin, 0 where it is in none
-    or not certain."""
+    or not certain. ``of_bytes`` are the columns that ``raw`` says of whether a value is no text."""
 
     accepted: Accepted
     rejects: Callable[[], list[Reject]]
     lines: Callable[[InputFile, Asked, Sequence[Reject]], "array[int]"] = no_lines
+    of_bytes: frozenset[str] = frozenset()
 
 
 def read_delimited(
@@ -72,8 +74,11 @@ def read_delimited(
     return Reading(accepted, rejects if layouts else list, lines)
 
 
-def define_raw(con: "duckdb.DuckDBPyConnection", contract: Contract, scans: Sequence[str]) -> None:
-    columns = ", ".join(f"null::varchar as {identifier(c.name)}" for c in contract.read_columns)
+def define_raw(
+    con: "duckdb.DuckDBPyConnection", contract: Contract, scans: Sequence[str], of_bytes: Iterable[str] = ()
+) -> None:
+    texts = [f"null::varchar as {identifier(c.name)}" for c in contract.read_columns]
+    columns = ", ".join((*texts, *(f"null::boolean as {identifier(no_text(name))}" for name in of_bytes)))
     nothing = f"select {columns}, 0 as _file where false"
     con.execute(f"create temp view raw as {' union all by name '.join(scans) or nothing}")
 

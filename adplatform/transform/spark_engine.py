@@ -13,7 +13,7 @@ from adplatform.failures import PermanentFailure
 from adplatform.privacy import spark as privacy
 from adplatform.privacy.keys import HashKey
 from adplatform.privacy.spark import KeyLoader
-from adplatform.transform.compile import Statements, compile_contract, partition_column
+from adplatform.transform.compile import Statements, compile_contract, no_text, partition_column
 from adplatform.transform.dialect import to_spark
 from adplatform.transform.rejects import SWALLOWED, too_many_lines
 from adplatform.transform.undeclared import judged
@@ -62,7 +62,8 @@ def transform(
     """The clean and the quarantined rows, to be computed when they are written.
 
     ``raw`` has each read column as text under its contract name, ``_file`` (a key of ``origins``), ``_row`` (grows
-    along each file) and ``_corrupt_record`` (the text of a record that could not be split, its columns then NULL).
+    along each file) and ``_corrupt_record`` (the text of a record that could not be split, its columns then NULL); of
+    columns that may be bytes also whether a value is no text.
     ``load_key`` lets Python workers in other processes have the key. With ``previous`` the digests under that key stand
     beside those under ``key``. ``undeclared`` are the columns that ``schema_policy: evolve`` took in, with what each
     may be called.
@@ -80,7 +81,8 @@ def transform(
     raw.createOrReplaceTempView("received")
     readable = "(select * from received where _corrupt_record is null)"
     out = judged(contract, undeclared, readable, lambda sql: spark.sql(to_spark(sql)).collect(), typed=False)
-    statements = compile_contract(out.contract, key_id, ("_file", "_row"), previous_id, out.files)
+    of_bytes = [c.name for c in out.contract.read_columns if no_text(c.name) in raw.columns]
+    statements = compile_contract(out.contract, key_id, ("_file", "_row"), previous_id, out.files, of_bytes)
     spark.sql(_SWALLOWED_LINES).createOrReplaceTempView("swallowed")
     spark.createDataFrame(list(origins.items()), "_file int, _origin string").createOrReplaceTempView("files")
     views = {

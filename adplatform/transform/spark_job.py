@@ -28,6 +28,7 @@ from adplatform.privacy.key_versions import fetch_earlier_key
 from adplatform.privacy.keys import HashKey, fetch_key
 from adplatform.privacy.spark import KeyLoader
 from adplatform.transform import spark_engine
+from adplatform.transform.compile import no_text
 from adplatform.transform.layouts import Accepted, Lines, accept, empty_texts
 
 if TYPE_CHECKING:
@@ -109,7 +110,9 @@ def run(
     ]
     if not received:
         raise PermanentFailure("the delivery has no file that may be read")
-    reduce(lambda left, right: left.unionByName(right), received).write.parquet(f"{output}/received")
+    reduce(lambda left, right: left.unionByName(right, allowMissingColumns=True), received).write.parquet(
+        f"{output}/received"
+    )
     origins = {file.ordinal: file.origin for file in files}
     raw = spark.read.parquet(f"{output}/received")
     keys = (key, load_key, previous, load_previous)
@@ -209,7 +212,10 @@ def _received(
     if contract.format.kind == "parquet":
         frame = spark.read.parquet(path)
         frame = frame.toDF(*columns)
-        frame = frame.select(*(_text_of(contract.column(name), kind).alias(name) for name, kind in frame.dtypes))
+        texts = [_text_of(contract.column(name), kind).alias(name) for name, kind in frame.dtypes]
+        bytes_ = [name for name, kind in frame.dtypes if kind == "binary" and contract.column(name).bytes == "text"]
+        flags = [(F.col(name).isNotNull() & ~_is_text(name)).alias(no_text(name)) for name in bytes_]
+        frame = frame.select(*texts, *flags)
         frame = frame.withColumn("_corrupt_record", F.lit(None).cast("string"))
     else:
         schema = ", ".join(f"`{name}` string" for name in (*columns, "_corrupt_record"))
@@ -223,18 +229,23 @@ def _received(
 
 
 def _text_of(column: Column, kind: str) -> "SparkColumn":
-    """The text of a column as the contract has it; bytes that are not UTF-8 become hexadecimal digits, as with the
-    embedded engine."""
+    """The text of a column as the contract has it; bytes that are not UTF-8 as hexadecimal digits."""
     from pyspark.sql import functions as F  # noqa: PLC0415
 
     value = F.col(column.name)
     text = value.cast("string")
     if kind == "binary":
-        # What is not UTF-8 comes back from encode as other bytes.
-        return F.when(F.encode(text, "UTF-8") == value, text).otherwise(F.lower(F.hex(value)))
+        return F.when(_is_text(column.name), text).otherwise(F.lower(F.hex(value)))
     if kind == "timestamp" and column.timezone:
         return F.concat(text, F.lit("Z"))
     return F.translate(text, ".", ",") if kind != "string" and column.decimal_mark == "," else text
+
+
+def _is_text(name: str) -> "SparkColumn":
+    """Whether bytes are UTF-8: what is not comes back from encode as other bytes."""
+    from pyspark.sql import functions as F  # noqa: PLC0415
+
+    return F.encode(F.col(name).cast("string"), "UTF-8") == F.col(name)
 
 
 def _csv_options(contract: Contract) -> dict[str, Any]:

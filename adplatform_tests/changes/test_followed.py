@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from adplatform.changes.followed import changes_feed
 from adplatform.changes.generations import FIRST, is_load, next_generation, sequence_at, sequence_of_load
 from adplatform.contracts.changes import ChangesSource
 from adplatform.engines.changes import database_changes
@@ -21,6 +22,17 @@ AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 def declared(**feed: Any) -> ChangesSource:
     return ChangesSource.model_validate({"source": "shop", "feeds": [{**ORDERS, **feed}]})
+
+
+def test_bytes_of_followed_tables_that_are_no_text_are_read_unless_that_is_declined() -> None:
+    def read(**feed: Any) -> set[str]:
+        [table] = declared(**feed).feeds
+        changes = changes_feed(table)
+        assert changes.defaults == table.defaults
+        return {column.bytes for column in changes.columns if not column.name.startswith("_")}
+
+    assert read() == read(defaults={"trim": True}) == {"hex"}
+    assert read(defaults={"bytes": "text"}) == {"text"}
 
 
 @pytest.mark.parametrize(

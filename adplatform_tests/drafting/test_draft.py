@@ -206,6 +206,17 @@ def test_types_of_parquet_are_those_of_the_file(reader: Reader) -> None:
     assert found.trial.staged.clean == 28
 
 
+def test_bytes_of_parquet_that_are_no_text_are_drafted_as_such(reader: Reader) -> None:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"id": range(3), "picture": [b"\x89PNG\xff", None, b"\xff"], "word": [b"a"] * 3}), sink)
+    found = drafted(sink.getvalue(), reader)
+    assert {c.name: dict(c.settings) for c in found.draft.columns if c.name != "id"} == {
+        "picture": {"type": "string", "bytes": "hex"},
+        "word": {"type": "string"},
+    }
+    assert (found.trial.staged.clean, found.changed) == (3, ("bytes: hex of picture",))
+
+
 def test_where_the_first_draft_quarantines_rows_another_is_tried_and_said(reader: Reader) -> None:
     rows = (
         "".join(f'{n},a,5" pipe\n' for n in range(400))

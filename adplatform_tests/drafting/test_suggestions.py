@@ -46,6 +46,7 @@ def reader() -> Iterator[Reader]:
         ({"required": True}, "required", [""], ["required: false"]),
         ({"allowed": ["a"]}, "not_allowed", [" a"], ["trim: true"]),
         ({"allowed": ["a"]}, "not_allowed", ["b"], ["add the values to allowed, or leave it out"]),
+        ({}, "bad_bytes", ["ff00"], ["bytes: hex"]),
         ({"type": "int", "min": 5}, "below_min", ["4"], ["leave out min"]),
     ],
 )

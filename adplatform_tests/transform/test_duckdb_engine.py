@@ -632,10 +632,11 @@ def test_a_parquet_file_with_two_columns_of_one_name_is_refused(tmp_path: Path) 
         run(tmp_path, contract(format={"kind": "parquet"}, schema_policy="evolve"), bytes(sink.getvalue()))
 
 
-def test_bytes_of_parquet_are_text_where_they_are_utf_8_and_hexadecimal_digits_otherwise(tmp_path: Path) -> None:
+def test_bytes_of_parquet_that_are_no_text_are_hexadecimal_digits_where_that_is_asked_for(tmp_path: Path) -> None:
     feed = contract(
         {"name": "string", "id": "string", "n": "int", "many": "string", "gone": {"drop": True}},
         format={"kind": "parquet"},
+        defaults={"bytes": "hex"},
         schema_policy="evolve",
     )
     png = b"\x89PNG\xff"
@@ -654,6 +655,66 @@ def test_bytes_of_parquet_are_text_where_they_are_utf_8_and_hexadecimal_digits_o
         (None, None, None, None, "89504e47ff"),
     ]
     assert staged.reasons == {"bad_int:n": 1}
+
+
+LATIN = "Bjørk".encode("latin-1")
+
+
+def test_rows_with_bytes_of_parquet_that_are_no_text_are_quarantined_by_the_column(tmp_path: Path) -> None:
+    feed = contract(
+        {
+            "id": "int",
+            "name": {"required": True, "pattern": "[a-z]+", "drop": True},
+            "n": {"type": "int", "allowed": ["7"]},
+            "many": "string",
+            "picture": {"bytes": "hex"},
+        },
+        format={"kind": "parquet"},
+        schema_policy="evolve",
+        skip_rows_where="name is null and id = '5'",
+    )
+    table = {
+        "id": pa.array([1, 2, 3, 4, 5]),
+        "name": pa.array([b"a", LATIN, b"c", b"d", None]),
+        "n": pa.array([b"7", b"7", LATIN, b"7", None]),
+        "many": pa.array([[b"x"], None, [], [b"x", None, LATIN], [LATIN]]),
+        "picture": pa.array([b"\xff"] * 5),
+        "New": pa.array([b"x", b"x", b"x", LATIN, LATIN]),
+    }
+    staged = run(tmp_path, feed, parquet(table))
+    assert rows(staged, "id", "n", "many", "picture", "new") == [(1, 7, '["x"]', "ff", "x")]
+    assert staged.reasons == dict.fromkeys(("bad_bytes:name", "bad_bytes:n", "bad_bytes:many", "bad_bytes:new"), 1)
+    assert (staged.left_out, staged.rows_in) == (1, 5)
+
+
+def test_files_in_which_a_column_is_text_or_bytes_or_missing_are_read_together(tmp_path: Path) -> None:
+    feed = contract({"id": "int", "name": {"optional": True}}, format={"kind": "parquet"})
+    contents = [
+        parquet({"id": pa.array([1]), "name": pa.array(["ff"])}),
+        parquet({"id": pa.array([2, 3]), "name": pa.array([b"\xff", b"ff"])}),
+        parquet({"id": pa.array([4])}),
+    ]
+    staged = run(tmp_path, feed, *contents)
+    assert rows(staged, "id", "name") == [(1, "ff"), (3, "ff"), (4, None)]
+    assert staged.reasons == {"bad_bytes:name": 1}
+
+
+def test_bytes_within_lists_structures_and_maps_of_parquet_are_text_too(tmp_path: Path) -> None:
+    feed = contract({"id": "int", "v": "string", "m": "string"}, format={"kind": "parquet"})
+    table = {
+        "id": pa.array([1, 2, 3, 4]),
+        "v": pa.array([{"a": [{"b": "é".encode()}, None]}, {"a": [{"b": LATIN}]}, None, {"a": None}]),
+        "m": pa.array([[("é".encode(), b"x")], None, [("k", LATIN)], []], pa.map_(pa.binary(), pa.binary())),
+    }
+    staged = run(tmp_path, feed, parquet(table))
+    assert rows(staged, "id", "v", "m") == [(1, '{"a":[{"b":"é"},null]}', '{"é":"x"}'), (4, '{"a":null}', "{}")]
+    assert staged.reasons == {"bad_bytes:v": 1, "bad_bytes:m": 1}
+    hexadecimal = contract({"m": {"bytes": "hex"}}, format={"kind": "parquet"})
+    pairs = pa.array([[(b"\xff", LATIN), (b"ff", b"2")]], pa.map_(pa.binary(), pa.binary()))
+    (tmp_path / "hex").mkdir()
+    assert rows(run(tmp_path / "hex", hexadecimal, parquet({"m": pairs})), "m") == [
+        ('{"\\\\xFF":"426af8726b","ff":"2"}',)
+    ]
 
 
 def test_text_of_parquet_that_is_not_utf_8_is_refused_with_the_file_and_what_to_do(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The Spark text of a contract on a Spark engine, against the same truth as DuckDB."""
 
 import gzip
+import json
 import shutil
 import sys
 from collections import Counter
@@ -215,6 +216,19 @@ def test_digests_under_the_previous_key_are_the_same_on_both_engines(tmp_path: P
     assert (ann["email_lake"], ann["email_lake_previous"], ann["_pii_previous_key_id"]) == digests
     assert (ann["derived_lake"], ann["derived_meta"]) == (ann["email_lake"], ann["email_meta"])
     assert not scan_for_leaks([f.path for f in staged.files], contract).leaks
+
+
+def test_rows_with_bytes_that_are_no_text_are_quarantined_by_the_column(tmp_path: Path, sail: SparkSession) -> None:
+    contract = Contract.model_validate({"columns": {"id": "int", "n": {"type": "int", "required": True}}})
+    rows = [("1", "7", False, 0, 1), ("2", "ff", True, 0, 2), ("3", None, None, 0, 3), ("4", "8", None, 0, 4)]
+    raw = sail.createDataFrame(
+        [(*row, None) for row in rows],
+        "id string, n string, `n:no_text` boolean, _file int, _row bigint, _corrupt_record string",
+    )
+    result = spark_engine.transform(sail, contract, raw, {0: "a"}, None)
+    assert [(row["id"], row["n"]) for row in result.clean.collect()] == [(1, 7), (4, 8)]
+    found = {json.loads(row["fields"])["id"]: list(row["reasons"]) for row in result.quarantine.collect()}
+    assert found == {"2": ["bad_bytes:n"], "3": ["required:n"]}
 
 
 def test_records_that_could_not_be_split_are_quarantined_as_they_are(tmp_path: Path, sail: SparkSession) -> None:
@@ -454,21 +468,29 @@ def empty_fields_are_text(work: Path, spark: SparkSession) -> None:
 
 
 def parquet_is_read_as_it_is_embedded(work: Path, spark: SparkSession) -> None:
-    columns: dict[str, Any] = {"id": "int", "a": "string", "b": {"field": "A"}}
+    columns: dict[str, Any] = {"id": "int", "a": {"bytes": "hex"}, "b": {"field": "A"}, "c": {"pattern": "[xyz]|é"}}
     contract = Contract.model_validate({"columns": columns, "format": {"kind": "parquet"}})
     work.mkdir()
-    path = work / "bytes.parquet"
-    pq.write_table(
-        pa.table({"id": [1, 2, 3, 4], "a": [b"\x89PNG\xff", "é".encode(), b"", None], "A": list("wxyz")}), path
-    )
-    spark_job.run(spark, contract, [InputFile(path, "a", 0)], {0: str(path)}, str(work / "out"), None)
-    rows = ds.dataset(work / "out/clean", format="parquet").to_table().to_pylist()
-    assert sorted((row["id"], row["a"], row["b"]) for row in rows) == [
-        (1, "89504e47ff", "w"),
-        (2, "é", "x"),
-        (3, "", "y"),
-        (4, None, "z"),
+    png, e = b"\x89PNG\xff", "é".encode()
+    tables = [
+        {"id": [1, 2, 3, 4, 5], "a": [png, e, b"", None, b"x"], "A": list("wxyzw"), "c": [e, b"x", b"y", None, png]},
+        {"id": [6], "a": ["ff"], "A": ["w"], "c": ["z"]},
     ]
+    files = [InputFile(work / f"{n}.parquet", str(n), n) for n, _ in enumerate(tables)]
+    for file, table in zip(files, tables, strict=True):
+        pq.write_table(pa.table(table), file.path)
+    spark_job.run(spark, contract, files, {file.ordinal: str(file.path) for file in files}, str(work / "out"), None)
+    rows = ds.dataset(work / "out/clean", format="parquet").to_table().to_pylist()
+    assert sorted((row["id"], row["a"], row["b"], row["c"]) for row in rows) == [
+        (1, "89504e47ff", "w", "é"),
+        (2, "é", "x", "x"),
+        (3, "", "y", "y"),
+        (4, None, "z", None),
+        (6, "ff", "w", "z"),
+    ]
+    [aside] = quarantine_rows((work / "out/quarantine").glob("*.parquet"))
+    assert (aside["source_file"], aside["reasons"]) == ("0", ["bad_bytes:c"])
+    assert json.loads(aside["fields"])["c"] == "89504e47ff"
 
 
 RENAMED: dict[str, Any] = {
