@@ -16,6 +16,8 @@ _LABEL = r"[\p{L}\p{M}0-9-]"
 _DOMAIN = rf"{_LABEL}+(?:[.]{_LABEL}+)*[.]\p{{L}}{{2}}"
 """As far as it takes to know: the longer pattern of a whole domain is too big for RE2 to be fast."""
 _EMAIL = rf"[\p{{L}}\p{{M}}0-9._%+'-](?:@|%40){_DOMAIN}"
+EMAIL_MARKS = ("@", "%40")
+"""One of them stands in every text that holds an address."""
 _PICTURE = "(?i)(?:@|%40)[0-9]x[.](?:png|jpe?g|gif|webp|svg|avif)"
 """The end of the name of a picture for a screen of so many dots, as in logo@2x.png."""
 
@@ -107,7 +109,7 @@ def holds_digits(text: str) -> str:
 
 
 def _may_hold_email(text: str) -> str:
-    return f"(contains({text}, '@') or contains({text}, '%40'))"
+    return f"({' or '.join(f'contains({text}, {_literal(mark)})' for mark in EMAIL_MARKS)})"
 
 
 def _may_hold_phone(text: str) -> str:

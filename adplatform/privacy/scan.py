@@ -10,16 +10,22 @@ from adplatform.contracts.pii import Treatment
 from adplatform.platform.heeding import heeding
 from adplatform.platform.late import Late
 from adplatform.privacy import masks
+from adplatform.privacy.column_bytes import certain, content, may_have_text
 from adplatform.privacy.digests import certain_digests
 from adplatform.privacy.outputs import pii_outputs
-from adplatform.privacy.recognised import holds_email
+from adplatform.privacy.recognised import EMAIL_MARKS, holds_email
 from adplatform.privacy.rules import Form
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 else:
     duckdb = Late("duckdb")
+    pa = Late("pyarrow")
+    pq = Late("pyarrow.parquet")
 
+_MARKS = tuple(mark.encode() for mark in EMAIL_MARKS)
 _SHAPES: Mapping[Form, str] = {"digest": "[0-9a-f]{64}", "masked": masks.SHAPE}
 _FILES = "read_parquet(?, union_by_name = true, hive_partitioning = false)"
 
@@ -61,23 +67,23 @@ def scan_for_leaks(parquet: Sequence[Path], contract: Contract, memory_limit: st
         for column, pii in contract.pii_columns()
         for output in pii_outputs(column, pii, previous=True)
     }
-    with duckdb.connect(config={"memory_limit": memory_limit}) as plain, heeding(plain) as con:
-        types = _column_types(con, parquet)
-        forms = {name: outputs[name].form for name in types if name in outputs}
-        certain = certain_digests(parquet, [name for name, form in forms.items() if form == "digest"])
-        shapes = {name: _SHAPES[form] for name, form in forms.items() if form in _SHAPES and name not in certain}
-        undeclared = [name for name, type_ in types.items() if name not in outputs and "VARCHAR" in type_]
-        conditions = {name: f"NOT regexp_full_match({_text(name)}, '{shape}')" for name, shape in shapes.items()}
-        conditions |= {name: holds_email(_text(name)) for name in undeclared}
-        counts = _count_rows(con, parquet, conditions)
+    texts = _columns(parquet)
+    forms = {name: outputs[name].form for name in texts if name in outputs}
+    digests = certain_digests(parquet, [name for name, form in forms.items() if form == "digest"])
+    shapes = {name: _SHAPES[form] for name, form in forms.items() if form in _SHAPES and name not in digests}
+    undeclared = [name for name, may_be_text in texts.items() if name not in outputs and may_be_text]
+    plain = certain(parquet, undeclared, _has_no_mark)
+    conditions = {name: f"NOT regexp_full_match({_text(name)}, '{shape}')" for name, shape in shapes.items()}
+    conditions |= {name: holds_email(_text(name)) for name in undeclared if name not in plain}
+    counts = _count_rows(parquet, conditions, memory_limit)
     forbidden = _forbidden_names(contract) - outputs.keys()
     misshapen = [Leak(name, f"is not a {outputs[name].form} value", counts[name]) for name in shapes if counts[name]]
     return LeakScan(
         leaks=(
-            *(Leak(name, "must not be stored under this name") for name in types if name.lower() in forbidden),
+            *(Leak(name, "must not be stored under this name") for name in texts if name.lower() in forbidden),
             *misshapen,
         ),
-        suspicions=tuple(Suspicion(name, counts[name]) for name in undeclared if counts[name]),
+        suspicions=tuple(Suspicion(name, counts[name]) for name in undeclared if counts.get(name)),
     )
 
 
@@ -87,24 +93,32 @@ def _forbidden_names(contract: Contract) -> set[str]:
     return {name.lower() for c in hidden for name in (c.name, *c.field_names)} - shown
 
 
-def _column_types(con: "duckdb.DuckDBPyConnection", parquet: Sequence[Path]) -> dict[str, str]:
-    described = con.execute(f"DESCRIBE SELECT * FROM {_FILES}", [_names(parquet)]).fetchall()
-    return {name: type_ for name, type_, *_ in described}
+def _columns(parquet: Sequence[Path]) -> dict[str, bool]:
+    """The columns of all files, and whether one has texts in any of them."""
+    columns = dict[str, bool]()
+    for path in parquet:
+        for field in pq.read_schema(path):
+            columns[field.name] = columns.get(field.name, False) or may_have_text(field.type)
+    return columns
 
 
-def _count_rows(
-    con: "duckdb.DuckDBPyConnection", parquet: Sequence[Path], conditions: Mapping[str, str]
-) -> dict[str, int]:
+def _has_no_mark(values: "pa.Array") -> bool:
+    if values.null_count == len(values):
+        return True
+    if not pa.types.is_string(values.type):
+        return False
+    text = content(values)
+    return not any(mark in text for mark in _MARKS)
+
+
+def _count_rows(parquet: Sequence[Path], conditions: Mapping[str, str], memory_limit: str) -> dict[str, int]:
     """How many rows of all files meet each condition, in one pass."""
     if not conditions:
         return {}
     counts = ", ".join(f"count_if({condition})" for condition in conditions.values())
-    row = con.execute(f"SELECT {counts} FROM {_FILES}", [_names(parquet)]).fetchall()[0]
+    with duckdb.connect(config={"memory_limit": memory_limit}) as plain, heeding(plain) as con:
+        row = con.execute(f"SELECT {counts} FROM {_FILES}", [[str(path) for path in parquet]]).fetchall()[0]
     return dict(zip(conditions, row, strict=True))
-
-
-def _names(parquet: Sequence[Path]) -> list[str]:
-    return [str(path) for path in parquet]
 
 
 def _text(column: str) -> str:

@@ -1,5 +1,7 @@
 """Planted personal data must be found in staged files, whoever put it there."""
 
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +98,34 @@ def test_digest_columns_of_another_type_are_found(tmp_path: Path) -> None:
 
 def test_no_files_hold_no_leaks() -> None:
     assert scan_for_leaks([], CONTRACT) == LeakScan((), ())
+
+
+def test_only_texts_that_may_hold_an_address_are_searched_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(duckdb, "connect")
+    plain = {"email_lake": GOOD["email_lake"], "note": ["call back", None, "40 %"], "day": [date(2026, 3, 14)] * 3}
+    assert scan(tmp_path, plain, {"note": [None, None, None]}) == LeakScan((), ())
+    with pytest.raises(AttributeError, match="connect"):
+        scan(tmp_path, plain, {"note": [None, None, "write to a@b.de"]})
+
+
+@pytest.mark.parametrize("address", ["a@b.de", "https://x.org/?to=a%40b.de"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda text: pa.array([text, "no"]),
+        lambda text: pa.array(["no", text], pa.large_string()),
+        lambda text: pa.array([text, "no"]).dictionary_encode(),
+        lambda text: pa.array([["no", text], None]),
+        lambda text: pa.array([{"at": {"who": text}}, None]),
+        lambda text: pa.array([[("who", text)], None], pa.map_(pa.string(), pa.string())),
+        lambda text: pa.array(["no", "more", text, "no"])[2:],
+    ],
+    ids=["string", "large string", "dictionary", "list", "struct", "map", "part of an array"],
+)
+def test_an_address_is_found_wherever_texts_are(tmp_path: Path, make: Callable[[str], pa.Array], address: str) -> None:
+    paths = [tmp_path / name for name in ("0.parquet", "1.parquet")]
+    pq.write_table(pa.table({"day": [date(2026, 3, 14)], "said": make("nothing")[:1]}), paths[0])
+    pq.write_table(pa.table({"said": make(address)}), paths[1])
+    assert scan_for_leaks(paths, CONTRACT) == LeakScan((), (Suspicion("said", 1),))
