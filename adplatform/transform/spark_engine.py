@@ -192,3 +192,9 @@ def _by_origin(spark: "SparkSession", sql: str) -> dict[str, int]:
 
 def _written(spark: "SparkSession", path: str, column: str) -> dict[str, int]:
     return {row[0]: row[1] for row in spark.read.parquet(path).groupBy(column).count().collect()}
+
+
+def reasons(spark: "SparkSession", quarantine: str) -> dict[str, int]:
+    """How many rows of a staged quarantine have each reason."""
+    spark.read.parquet(quarantine).selectExpr("explode(reasons) as reason").createOrReplaceTempView("given_reasons")
+    return _by_origin(spark, "select reason, count(*) from given_reasons group by reason")

@@ -1,22 +1,23 @@
 """The script that Glue or EMR Serverless runs for a delivery that outgrows one machine.
 
-It stages ``clean/``, ``quarantine/`` and ``counts/`` below ``--output``, an empty prefix, and where values of
-undeclared columns are kept out ``withheld/``, which says of what; publishing is the caller's,
-as it is for the embedded engine. pyspark comes with the service, so it is imported when the script runs.
+It stages ``clean/`` and ``quarantine/`` below ``--output``, an empty prefix, and says in ``result.json`` what they are;
+publishing is the caller's, as it is for the embedded engine. pyspark comes with the service, so it is imported when
+the script runs.
 """
 
 import argparse
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
-from adplatform.contracts.column import Column
+from adplatform.contracts.column import DELIVERY_DATE, Column
 from adplatform.contracts.limits import Limits
 from adplatform.contracts.model import Contract
 from adplatform.failures import PermanentFailure
+from adplatform.files.bad_file import BadFile
 from adplatform.files.budget import DEFAULT, Budget
 from adplatform.files.input_file import InputFile
 from adplatform.files.lines import separator
@@ -29,7 +30,10 @@ from adplatform.privacy.keys import HashKey, fetch_key
 from adplatform.privacy.spark import KeyLoader
 from adplatform.transform import spark_engine
 from adplatform.transform.compile import no_text
+from adplatform.transform.job_plan import OUTPUT, PLAN, RESULT, JobPlan, JobResult, ReportedFile, WrittenFile
 from adplatform.transform.layouts import Accepted, Lines, accept, empty_texts
+from adplatform.transform.spark_objects import Objects
+from adplatform.transform.values import FileCount
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as SparkColumn
@@ -46,35 +50,99 @@ _COMPRESSED = (".gz", ".bz2", ".deflate", ".snappy", ".lz4", ".zst")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one delivery.
 
-    ``--contract`` is the path of the contract as JSON, ``--files`` that of a list of ``{"path", "origin", "ordinal"}``;
-    both may be on S3, as ``--output`` may. ``--limits``, as JSON, are those of the feed.
-    ``--previous-key`` is the id of the key before the current one, when digests under both are wanted.
+    ``--plan`` is the URI of a :class:`~adplatform.transform.job_plan.JobPlan`, ``--output`` a prefix that ends with
+    ``/`` and below which nothing is, ``--region`` that of AWS. What else the service passes is not looked at. The last
+    that is written is the :class:`~adplatform.transform.job_plan.JobResult`.
 
     Raises:
-        PermanentFailure: a file breaks the contract as a whole, a setting is wrong, or there is no pyspark.
+        PermanentFailure: the plan cannot be had, or there is no pyspark; what forbids the transform is in the result.
+        TransientFailure: a service does not answer.
     """
     parser = argparse.ArgumentParser()
-    for name in ("contract", "files", "output"):
-        parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--limits", type=Limits.model_validate_json, default=Limits())
-    parser.add_argument("--key-secret")
-    parser.add_argument("--previous-key")
+    parser.add_argument(PLAN, required=True)
+    parser.add_argument(OUTPUT, required=True)
     parser.add_argument("--region", default="us-east-1")
     given, _ = parser.parse_known_args(arguments)
 
     with extra(SPARK):
         from pyspark.sql import SparkSession  # noqa: PLC0415
-    spark = SparkSession.builder.getOrCreate()
-    contract = Contract.model_validate_json(_text(spark, given.contract))
-    listed = json.loads(_text(spark, given.files))
-    files = [InputFile(Path(f["path"]), f["origin"], f["ordinal"]) for f in listed]
-    load_key = partial(_load_key, given.region, given.key_secret) if given.key_secret else None
-    load_previous = None
-    if given.key_secret and given.previous_key:
-        load_previous = partial(_load_previous, given.region, given.key_secret, given.previous_key)
-    paths = {f["ordinal"]: f["path"] for f in listed}
-    keys = (load_key() if load_key else None, load_key, load_previous() if load_previous else None, load_previous)
-    run(spark, contract, files, paths, given.output, *keys, limits=given.limits)
+    objects = Objects(given.region)
+    plan = JobPlan.model_validate_json(objects.read(given.plan))
+    output = f"{given.output.removesuffix('/')}/"
+    result = carry_out(SparkSession.builder.getOrCreate(), plan, output, objects)
+    objects.write(f"{output}{RESULT}", result.model_dump_json().encode())
+
+
+def carry_out(spark: "SparkSession", plan: JobPlan, output: str, objects: Objects) -> JobResult:
+    """Stage the files of a plan below ``output``.
+
+    Raises:
+        TransientFailure: a service does not answer.
+    """
+    try:
+        return _carried_out(spark, plan, output, objects)
+    except BadFile as e:
+        bad = ReportedFile(origin=e.origin, reason=e.reason, message=e.message)
+        return JobResult(contract=plan.contract, bad=(bad,))
+    except PermanentFailure as e:
+        return JobResult(contract=plan.contract, failure=str(e))
+
+
+def _carried_out(spark: "SparkSession", plan: JobPlan, output: str, objects: Objects) -> JobResult:
+    planned = {file.ordinal: file for file in plan.files}
+    files = [InputFile(Path(file.uri), file.origin, file.ordinal) for file in plan.files]
+    paths = {ordinal: file.uri for ordinal, file in planned.items()}
+    accepted, result, counts = run(
+        spark, plan.contract, files, paths, output.removesuffix("/"), *_keys(plan), limits=plan.limits
+    )
+    day = plan.day.isoformat() if plan.contract.partition_by == DELIVERY_DATE else ""
+    return JobResult(
+        contract=accepted.contract,
+        clean=_written(objects, f"{output}clean/", day),
+        quarantine=tuple(each for each in _written(objects, f"{output}quarantine/", "") if each.rows),
+        counts=counts,
+        reasons=spark_engine.reasons(spark, f"{output}quarantine"),
+        refused=accepted.refused,
+        withheld=result.withheld,
+        evolved=tuple(accepted.undeclared),
+        lacking=accepted.lacking,
+    )
+
+
+def _written(objects: Objects, prefix: str, partition: str) -> tuple[WrittenFile, ...]:
+    """The Parquet files below a prefix; those in folders of partitions with the value of theirs."""
+    found = [each for each in objects.below(prefix) if each.uri.endswith(".parquet")]
+    return tuple(
+        WrittenFile(uri=each.uri, size=each.size, rows=rows, partition=_partition(each.uri[len(prefix) :]) or partition)
+        for each, rows in zip(found, objects.rows(found), strict=True)
+    )
+
+
+def _partition(path: str) -> str:
+    """The value of the partition in whose folder a file is, as Hive writes it."""
+    folder, separator, _ = path.rpartition("/")
+    return unquote(folder.partition("=")[2]) if separator else ""
+
+
+def _keys(plan: JobPlan) -> tuple[HashKey | None, KeyLoader | None, HashKey | None, KeyLoader | None]:
+    """The current key and the one before, each with what fetches it in a worker.
+
+    Raises:
+        PermanentFailure: the secret has another key than the plan was made for.
+        EnvironmentFailure, TransientFailure: it cannot be had.
+    """
+    if plan.key_secret is None:
+        return None, None, None, None
+    load = partial(_load_key, plan.region, plan.key_secret)
+    key = load()
+    if key.id != plan.key_id:
+        raise PermanentFailure(
+            f"hashing key {plan.key_id!r} of the plan was replaced by {key.id!r}; have the delivery transformed again"
+        )
+    if plan.previous_key_id is None:
+        return key, load, None, None
+    load_previous = partial(_load_previous, plan.region, plan.key_secret, plan.previous_key_id)
+    return key, load, load_previous(), load_previous
 
 
 def run(
@@ -88,7 +156,7 @@ def run(
     previous: HashKey | None = None,
     load_previous: KeyLoader | None = None,
     limits: Limits = DEFAULT,
-) -> None:
+) -> tuple[Accepted, spark_engine.SparkResult, tuple[FileCount, ...]]:
     """Stage one delivery of CSV or Parquet files. ``paths`` are where Spark finds the files, by ordinal.
 
     The text is split once, into ``received/``, because Spark would read the files again for each result.
@@ -118,14 +186,7 @@ def run(
     keys = (key, load_key, previous, load_previous)
     result = spark_engine.transform(spark, accepted.contract, raw, origins, *keys, undeclared=accepted.undeclared)
     counts = spark_engine.stage(spark, accepted.contract, result, output)
-    _write(spark, map(asdict, counts), f"{output}/counts")
-    if result.withheld:
-        _write(spark, map(asdict, result.withheld), f"{output}/withheld")
-
-
-def _write(spark: "SparkSession", documents: Iterable[Mapping[str, Any]], path: str) -> None:
-    rows = [(json.dumps(document),) for document in documents]
-    spark.createDataFrame(rows, "value string").coalesce(1).write.text(path)
+    return accepted, result, counts
 
 
 def require_readable(contract: Contract) -> None:
@@ -263,10 +324,6 @@ def _csv_options(contract: Contract) -> dict[str, Any]:
         "emptyValue": "",
         "maxCharsPerColumn": -1,
     }
-
-
-def _text(spark: "SparkSession", path: str) -> str:
-    return str(spark.read.text(path, wholetext=True).first()[0])
 
 
 def _load_key(region: str, secret: str) -> HashKey:

@@ -71,7 +71,7 @@ def test_a_spark_job_without_spark_says_what_brings_it(production: Production, t
     script = (
         "from adplatform.failures import PermanentFailure\n"
         "from adplatform.transform.spark_job import main\n"
-        "try: main(['--contract', 'c', '--files', 'f', '--output', 'o'])\n"
+        "try: main(['--plan', 'p', '--output', 'o/'])\n"
         "except PermanentFailure as e: print(e)"
     )
     assert "extra `spark`" in production.run("-c", script, folder=tmp_path).stdout
