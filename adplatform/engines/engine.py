@@ -7,6 +7,7 @@ landing safe is the identity of the objects, so a start that happened twice cost
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Protocol
 
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -59,7 +60,9 @@ class Busy:
 
 @dataclass(frozen=True)
 class Run:
-    """What an engine says of a run. ``final`` when nothing of it changes any more, its report included."""
+    """What an engine says of a run. ``final`` when nothing of it changes any more, its report included. ``usage`` is
+    what it is charged by, where the engine says it: ``dpu_hours``, or ``vcpu_hours`` and ``memory_gb_hours``. ``link``
+    is its page in the console."""
 
     run_id: str
     state: RunState
@@ -74,6 +77,8 @@ class Run:
     files: int | None = None
     bytes: int | None = None
     failed: int | None = None
+    usage: Mapping[str, Decimal] = field(default_factory=dict)
+    link: str = ""
 
 
 @dataclass(frozen=True)

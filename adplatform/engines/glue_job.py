@@ -1,12 +1,8 @@
-"""A job of AWS Glue as an engine: each of its runs reads one table, as the object that its argument names says.
-
-Facts: Glue API reference, StartJobRun, GetJobRuns, BatchStopJobRun; developer guide, "Glue job run statuses".
-"""
+"""A job of AWS Glue as an engine: each of its runs reads one table, as the object that its argument names says."""
 
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -15,36 +11,27 @@ from typing import Any
 from adplatform.engines.declared_glue_jobs import PLAN, drift, script_findings
 from adplatform.engines.engine import Busy, Claim, Finding, Limits, Run, Started
 from adplatform.engines.extractor import Extractor
+from adplatform.engines.glue_runs import (
+    GOING,
+    HISTORY,
+    LONGEST,
+    LONGEST_RUN,
+    GlueRuns,
+    argument,
+    earliest,
+    goes_on,
+    state_of,
+)
 from adplatform.extract.connection import read_credentials
 from adplatform.extract.plan import plan_of
 from adplatform.extract.table import Table
-from adplatform.failures import EnvironmentFailure, PermanentFailure, clipped
+from adplatform.failures import EnvironmentFailure, clipped
 from adplatform.flow.services import Services
 from adplatform.ledger.engine_run import Intention, RunState
 from adplatform.ledger.extracts import Extract
 from adplatform.platform.aws_errors import aws_failures
 
-_STATES = {
-    "STARTING": RunState.WAITING,
-    "WAITING": RunState.WAITING,
-    "RUNNING": RunState.RUNNING,
-    "STOPPING": RunState.RUNNING,
-    "SUCCEEDED": RunState.SUCCEEDED,
-    "STOPPED": RunState.CANCELLED,
-    "FAILED": RunState.FAILED,
-    "ERROR": RunState.FAILED,
-    "TIMEOUT": RunState.FAILED,
-    "EXPIRED": RunState.FAILED,
-}
-_STOPPING = "STOPPING"
-_GOING = frozenset({RunState.WAITING, RunState.RUNNING})
 _MARK = 32
-_LONGEST_RUN = timedelta(days=8)
-"""No run is older that goes on: a job's time-out is seven days at most."""
-_PAGE = 200
-"""The most runs of a page (GetJobRuns)."""
-_LONGEST = 500
-"""Characters of what Glue says of a run that are kept."""
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
@@ -70,7 +57,7 @@ class GlueJobEngine:
     def limits(self) -> Limits:
         return Limits(
             called="glue",
-            history=timedelta(days=90),
+            history=HISTORY,
             patience={
                 RunState.UNSEEN: timedelta(minutes=15),
                 RunState.WAITING: timedelta(hours=1),
@@ -83,15 +70,19 @@ class GlueJobEngine:
     def job(self) -> str:
         return self.table.declared.job_name
 
+    @property
+    def runs(self) -> GlueRuns:
+        made = self.table.declared.glue.role
+        remedy = "`adplatform provision` makes it" if made else "make it, or correct glue.job"
+        return GlueRuns(self.job, self.client, self.client_once, remedy)
+
     def check(self) -> Sequence[Finding]:
         """Whether the job is there and fit. The table is not looked at: only the job need reach the database, and where
         ``dialect`` is declared only the job need read its secret."""
         declared = self.table.declared
-        with self._failures():
-            job = self.client.get_job(JobName=self.job)["Job"]
+        job = self.runs.described_job()
         found = [*drift(declared, job, self.services.zones, self.targets), *self._connection_findings()]
-        if declared.glue.role is not None:
-            found += script_findings(self.services, declared)
+        found += script_findings(self.services, declared)
         if "?" in _QUOTED.sub("", self.table.feed.where or ""):
             text = f"{self.table.name}: `where` has a ?, which JDBC takes for a parameter: write a function for it"
             found.append(Finding(text))
@@ -125,43 +116,32 @@ class GlueJobEngine:
 
     def start(self, intention: Intention, *, others: Collection[str] = ()) -> Started | Busy:
         key = f"{self._plans}{intention.token(_MARK)}.json"
-        plan, runs = self._uri(key), list(self._runs(self.services.now() - _LONGEST_RUN))
+        plan, runs = self._uri(key), list(self.runs.since(self.services.now() - LONGEST_RUN))
         own = [each for each in runs if _plan(each) == plan and each["Id"] not in others]
         if intention.begun > 1 and own:
             # Of two with the same plan, the later one fails.
-            best = min(own, key=lambda each: (_STATES.get(each["JobRunState"]) is RunState.FAILED, each["StartedOn"]))
-            return Started(best["Id"], adopted=True)
+            return Started(earliest(own)["Id"], adopted=True)
         watched = tuple(self._uri(self._plans_of(name)) for name in (self.table.feed.name, *self.kin))
-        going = next((each for each in runs if _goes_on(each) and _plan(each).startswith(watched)), None)
+        going = next((each for each in runs if goes_on(each) and _plan(each).startswith(watched)), None)
         if going is not None:
             return Busy(going["Id"])
         for each in runs:
             self._noted(each)
         self._put_plan(key)
         declared = self.table.declared
-        with self._failures():
-            try:
-                answer = self.client_once().start_job_run(
-                    JobName=self.job,
-                    Arguments={PLAN: plan, "--region": self.client.meta.region_name},
-                    WorkerType=declared.glue.worker_type,
-                    NumberOfWorkers=declared.glue.workers,
-                    Timeout=-(-declared.snapshot_max_age // timedelta(minutes=1)),
-                )
-            except self.client.exceptions.ConcurrentRunsExceededException:
-                return Busy()
-        return Started(answer["JobRunId"])
+        arguments = {PLAN: plan, "--region": self.client.meta.region_name}
+        return self.runs.start(arguments, declared.glue.worker_type, declared.glue.workers, declared.snapshot_max_age)
 
     def observe(self, run_ids: Collection[str]) -> Mapping[str, Run]:
         found = dict(self.embedded.observe(run_ids))
         for run_id in run_ids:
-            if run_id not in found and (said := self._described(run_id)) is not None:
+            if run_id not in found and (said := self.runs.described(run_id)) is not None:
                 found[run_id] = self._run(said)
         return found
 
     def recent(self, since: datetime) -> Iterator[Run]:
         mine = self._uri(self._plans)
-        for said in self._runs(since):
+        for said in self.runs.since(since):
             if _plan(said).startswith(mine):
                 yield self._run(said)
 
@@ -170,18 +150,10 @@ class GlueJobEngine:
         return self.embedded.claims(run)
 
     def cancel(self, run_id: str) -> bool:
-        said = self._described(run_id)
+        said = self.runs.described(run_id)
         if said is None:
             return self.embedded.cancel(run_id)
-        if not _goes_on(said) or said["JobRunState"] == _STOPPING:
-            return bool(said["JobRunState"] == _STOPPING)
-        with self._failures():
-            errors = self.client.batch_stop_job_run(JobName=self.job, JobRunIds=[run_id]).get("Errors")
-        after = self._described(run_id) if errors else None
-        if after is not None and _goes_on(after):
-            why = clipped(str((errors[0].get("ErrorDetail") or {}).get("ErrorMessage", "")), _LONGEST)
-            raise PermanentFailure(f"job {self.job}: run {run_id} cannot be stopped: {why}")
-        return not errors
+        return self.runs.stop(said)
 
     @property
     def _plans(self) -> str:
@@ -201,33 +173,8 @@ class GlueJobEngine:
                 Bucket=zones.raw_bucket, Key=key, Body=plan.model_dump_json().encode(), **zones.put_arguments
             )
 
-    def _runs(self, since: datetime) -> Iterator[dict[str, Any]]:
-        """Those that started after ``since``, of all tables. Glue lists the newest first, years of them: a whole page
-        of earlier ones is the last that is asked for."""
-        page: dict[str, Any] = {}
-        while True:
-            with self._failures():
-                answer = self.client.get_job_runs(JobName=self.job, MaxResults=_PAGE, **page)
-            listed = answer.get("JobRuns", ())
-            fresh = [each for each in listed if each["StartedOn"] >= since]
-            yield from fresh
-            if not answer.get("NextToken") or (listed and not fresh):
-                return
-            page = {"NextToken": answer["NextToken"]}
-
-    def _described(self, run_id: str) -> dict[str, Any] | None:
-        with aws_failures(f"job {self.job}"):
-            try:
-                said: dict[str, Any] = self.client.get_job_run(JobName=self.job, RunId=run_id)["JobRun"]
-            except self.client.exceptions.EntityNotFoundException:
-                said = {}
-        if not said:
-            with self._failures():
-                self.client.get_job(JobName=self.job)
-        return said or None
-
     def _run(self, said: Mapping[str, Any]) -> Run:
-        state, row = _STATES.get(said["JobRunState"], RunState.RUNNING), self._noted(said)
+        state, row = state_of(said), self._noted(said)
         message = said.get("ErrorMessage") or ""
         if state is RunState.SUCCEEDED and row is None:
             state, message = RunState.FAILED, "it ended without a manifest: is its script adplatform.jobs.read_table?"
@@ -237,10 +184,10 @@ class GlueJobEngine:
             run_id=said["Id"],
             state=state,
             said=said["JobRunState"],
-            message=clipped(message, _LONGEST),
-            final=state not in _GOING,
+            message=clipped(message, LONGEST),
+            final=state not in GOING,
             started_at=said["StartedOn"],
-            ended_at=said.get("CompletedOn") if state not in _GOING else None,
+            ended_at=said.get("CompletedOn") if state not in GOING else None,
             records=row.rows if row else None,
             files=row.files if row else None,
             bytes=row.bytes if row else None,
@@ -292,27 +239,6 @@ class GlueJobEngine:
             )
         )
 
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
-        """
-        Raises:
-            PermanentFailure: there is no such job; otherwise as ``aws_failures``.
-        """
-        with aws_failures(f"job {self.job}"):
-            try:
-                yield
-            except self.client.exceptions.EntityNotFoundException as e:
-                how = (
-                    "`adplatform provision` makes it"
-                    if self.table.declared.glue.role
-                    else "make it, or correct glue.job"
-                )
-                raise PermanentFailure(f"there is no job {self.job}: {how}") from e
-
 
 def _plan(said: Mapping[str, Any]) -> str:
-    return str((said.get("Arguments") or {}).get(PLAN, ""))
-
-
-def _goes_on(said: Mapping[str, Any]) -> bool:
-    return _STATES.get(said["JobRunState"], RunState.RUNNING) in _GOING
+    return argument(said, PLAN)

@@ -51,6 +51,21 @@ class Settings:
     waits for it."""
     crawler_role: str = names.CRAWLER_ROLE
     """The IAM role, by name or ARN, with which Glue crawlers read the clean zone."""
+    spark: Literal["", "glue", "emr-serverless"] = ""
+    """Which Spark transforms deliveries that outgrow one machine; none by default."""
+    spark_job: str = names.SPARK_JOB
+    """The job of AWS Glue, where that is the Spark."""
+    spark_application: str = ""
+    """The id of the application of EMR Serverless, where that is the Spark."""
+    spark_role: str = ""
+    """The IAM role, by name or ARN, of its runs. With a role the job of Glue is made and changed by `adplatform
+    provision`; EMR Serverless is told a role with each run."""
+    spark_from: int = 20 * 10**9
+    """Bytes of a delivery from which on it is Spark that transforms it."""
+    spark_workers: int = 10
+    """Workers of a run: those of Glue, and the most executors of EMR Serverless."""
+    spark_worker_type: str = "G.1X"
+    """The kind of workers of AWS Glue."""
     personal_tag: str = ""
     """The tag of Lake Formation that columns of clean tables get, with the kind of personal data that each holds or
     ``none``; by default they get no tag."""
@@ -123,6 +138,13 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         largest_file=_whole(environ, "LARGEST_FILE", defaults.largest_file),
         malware_scan=_scan(text("MALWARE_SCAN", defaults.malware_scan)),
         crawler_role=text("CRAWLER_ROLE", defaults.crawler_role),
+        spark=_spark(text("SPARK", "")),
+        spark_job=text("SPARK_JOB", defaults.spark_job),
+        spark_application=text("SPARK_APPLICATION", ""),
+        spark_role=text("SPARK_ROLE", ""),
+        spark_from=_whole(environ, "SPARK_FROM", defaults.spark_from),
+        spark_workers=_whole(environ, "SPARK_WORKERS", defaults.spark_workers),
+        spark_worker_type=text("SPARK_WORKER_TYPE", defaults.spark_worker_type),
         personal_tag=text("PERSONAL_TAG", ""),
         simulated_amazon=_simulated(text("SIMULATED_AMAZON", "")),
         metrics=_on(text("METRICS", "off"), "METRICS"),
@@ -140,6 +162,12 @@ def _scan(policy: str) -> Literal["off", "if_scanned", "required"]:
     if policy not in ("off", "if_scanned", "required"):
         raise PermanentFailure(f"{PREFIX}MALWARE_SCAN is {policy!r}: use off, if_scanned or required")
     return cast(Literal["off", "if_scanned", "required"], policy)
+
+
+def _spark(engine: str) -> Literal["", "glue", "emr-serverless"]:
+    if engine not in ("", "glue", "emr-serverless"):
+        raise PermanentFailure(f"{PREFIX}SPARK is {engine!r}: use glue or emr-serverless, or leave it out")
+    return cast(Literal["", "glue", "emr-serverless"], engine)
 
 
 def _simulated(address: str) -> str | None:
