@@ -16,7 +16,7 @@ from adplatform.local.aws.errors import NotSaved
 
 
 class Body(NamedTuple):
-    """A stored body: its name, its size in bytes and its MD5 as hexadecimal digits."""
+    """A stored body: its name, its size in bytes and its MD5 as hexadecimal digits, "" where nobody asked for that."""
 
     name: str
     size: int
@@ -30,8 +30,8 @@ class Bodies:
         self._root = root
         self._discarded: list[str] = []
 
-    def write(self, chunks: Iterable[bytes | memoryview]) -> Body:
-        """Stores the chunks as one body.
+    def write(self, chunks: Iterable[bytes | memoryview], *, hashed: bool = True) -> Body:
+        """Stores the chunks as one body, of which the MD5 is known when it is ``hashed``.
 
         Raises:
             NotSaved: the disk does not take it all; nothing of it stays.
@@ -45,13 +45,16 @@ class Bodies:
             with path.open("xb") as file:
                 for chunk in chunks:
                     file.write(chunk)
-                    md5.update(chunk)
+                    if hashed:
+                        md5.update(chunk)
                     size += len(chunk)
-        except OSError as e:
+        except BaseException as e:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+            if not isinstance(e, OSError):
+                raise
             raise NotSaved(f"the body cannot be written below {self._root}: {e.strerror}") from e
-        return Body(name, size, md5.hexdigest())
+        return Body(name, size, md5.hexdigest() if hashed else "")
 
     def read(self, name: str) -> memoryview:
         """The body mapped into memory: slices read only what they cover, also after the body was discarded."""
@@ -59,6 +62,10 @@ class Bodies:
             if file.seek(0, 2) == 0:
                 return memoryview(b"")
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+    def drop(self, body: Body) -> None:
+        """Deletes a body that no index has ever referred to."""
+        self._path(body.name).unlink(missing_ok=True)
 
     def discard(self, name: str) -> None:
         """Marks a body as no longer referenced by the index in memory."""

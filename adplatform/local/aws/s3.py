@@ -7,7 +7,7 @@ several conditional writers win.
 import base64
 import copy
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from xml.etree import ElementTree
@@ -20,6 +20,7 @@ from moto.utilities.utils import md5_hash
 
 from adplatform.local.aws import s3_events
 from adplatform.local.aws.bodies import Bodies, Body
+from adplatform.local.aws.received import Received, is_received, received
 from adplatform.local.aws.state import LOCK
 
 SENT_AT_ONCE = 1 << 20
@@ -54,6 +55,7 @@ class DiskKey(models.FakeKey):
 
     _body: str | None = None
     _etag: str | None
+    _digests: Mapping[str, bytes] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -64,8 +66,11 @@ class DiskKey(models.FakeKey):
         return memoryview(b"") if self._body is None else _bodies.read(self._body)
 
     @value.setter
-    def value(self, new_value: bytes | memoryview | Body) -> None:
+    def value(self, new_value: bytes | memoryview | Body | Received) -> None:
         previous = self._body
+        if isinstance(new_value, Received):
+            self._digests = new_value.digests
+            new_value = new_value.take()
         stored = new_value if isinstance(new_value, Body) else _bodies.write([new_value])
         self._body, self.contentsize, md5 = stored
         self._etag = self._etag or md5
@@ -104,19 +109,22 @@ class DiskMultipart(models.FakeMultipart):
         if not parts:
             raise MalformedXML
         etags = md5_hash(b"".join(bytes.fromhex(part.etag.strip('"')) for part in parts))
-        values = [part.value for part in parts]
-        return _bodies.write(values), f"{etags.hexdigest()}-{len(parts)}", self._checksum(values)
+        joined = _bodies.write((part.value for part in parts), hashed=False)
+        return joined, f"{etags.hexdigest()}-{len(parts)}", self._checksum(parts)
 
-    def _checksum(self, values: list[memoryview]) -> tuple[str, str, int] | None:
+    def _checksum(self, parts: list[DiskKey]) -> tuple[str, str, int] | None:
         algorithm = self.metadata.get("x-amz-checksum-algorithm")
         kind = self.metadata.get("x-amz-checksum-type", "COMPOSITE")
         if algorithm in {"CRC32", "SHA1", "SHA256"} and kind == "COMPOSITE":
-            joined = b"".join(compute_checksum(value, algorithm, encode_base64=False) for value in values)
-            return kind, compute_checksum(joined, algorithm).decode(), len(values)
+            joined = b"".join(
+                part._digests.get(algorithm) or compute_checksum(part.value, algorithm, encode_base64=False)
+                for part in parts
+            )
+            return kind, compute_checksum(joined, algorithm).decode(), len(parts)
         if algorithm == "CRC32":
             crc = 0
-            for value in values:
-                crc = zlib.crc32(value, crc)
+            for part in parts:
+                crc = zlib.crc32(part.value, crc)
             return kind, base64.b64encode(crc.to_bytes(4, "big")).decode(), 1
         # moto would answer with the CRC32 under the name of the algorithm asked for.
         return None
@@ -129,6 +137,26 @@ class Multiparts(models.MultipartDict):
 
 
 class LocalS3Backend(models.S3Backend):
+    def upload_part_copy(
+        self,
+        dest_bucket_name: str,
+        multipart_id: str,
+        part_id: int,
+        src_bucket_name: str,
+        src_key_name: str,
+        src_version_id: str | None,
+        start_byte: int | None,
+        end_byte: int | None,
+    ) -> Any:
+        """The ETag names what was copied: nobody has the bytes to hash, and S3 promises no MD5 of copied parts."""
+        multipart = self.get_bucket(dest_bucket_name).multiparts[multipart_id]
+        source: Any = self.get_object(src_bucket_name, src_key_name, version_id=src_version_id)
+        whole = source.value
+        start, end = (0, len(whole)) if start_byte is None or end_byte is None else (start_byte, end_byte + 1)
+        body = _bodies.write([whole[start:end]], hashed=False)
+        named = md5_hash(f"{source.etag}:{start}-{start + body.size}".encode()).hexdigest()
+        return multipart.set_part(part_id, body._replace(md5=named))
+
     def delete_object(
         self, bucket_name: str, key_name: str, version_id: str | None = None, bypass: bool = False
     ) -> tuple[bool, dict[str, Any]]:
@@ -193,15 +221,27 @@ def _marked_latest(version: Any, latest: bool) -> Any:
 
 
 class LocalS3Response(responses.S3Response):
+    def setup_class(self, request: Any, full_url: str | None = None, headers: Any = None) -> None:
+        came = received(request, _bodies) if is_received(request) else None
+        super().setup_class(request, full_url, headers)
+        if came is not None:
+            self.body = came
+
     def _bucket_response(self, request: Any, full_url: str) -> Any:
         _refuse_unsupported(request)
         with _locked(request):
             return super()._bucket_response(request, full_url)
 
     def _key_response(self, request: Any, full_url: str) -> Any:
-        _refuse_unsupported(request)
-        with _locked(request):
-            return super()._key_response(request, full_url)
+        try:
+            _refuse_unsupported(request)
+            if isinstance(self.body, Received):
+                self.body.require_stated()
+            with _locked(request):
+                return super()._key_response(request, full_url)
+        finally:
+            if isinstance(self.body, Received) and not self.body.taken:
+                _bodies.drop(self.body.body)
 
     def get_bucket_notification(self) -> Any:
         """moto leaves out whether events go to EventBridge."""

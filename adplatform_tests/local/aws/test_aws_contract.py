@@ -3,6 +3,8 @@
 What AWS documents is right, not what moto does: where they differ, the embedded AWS corrects moto.
 """
 
+import base64
+import hashlib
 import json
 import threading
 import time
@@ -148,6 +150,35 @@ def test_multipart_upload_joins_its_parts_and_frees_the_upload(s3: Any, bucket: 
     assert got["ETag"].strip('"').endswith("-3")
     assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
     assert error_code(lambda: s3.list_parts(Bucket=bucket, Key="big", UploadId=upload)) == "NoSuchUpload"
+
+
+@pytest.mark.parametrize("algorithm", ["SHA256", "SHA1", "CRC32"])
+def test_an_upload_that_has_not_the_checksum_that_it_states_is_refused(s3: Any, bucket: str, algorithm: str) -> None:
+    body = b"a" * MIB
+    s3.put_object(Bucket=bucket, Key="k", Body=body, ChecksumAlgorithm=algorithm)
+    named = f"Checksum{algorithm}"
+    right = s3.head_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")[named]
+    other = b"b" * MIB
+    assert error_code(lambda: s3.put_object(Bucket=bucket, Key="k", Body=other, **{named: right})) == "BadDigest"
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="k", ChecksumAlgorithm=algorithm)["UploadId"]
+    part = {"Bucket": bucket, "Key": "k", "UploadId": upload, "PartNumber": 1}
+    assert error_code(lambda: s3.upload_part(**part, Body=other, **{named: right})) == "BadDigest"
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == body
+    assert "Parts" not in s3.list_parts(Bucket=bucket, Key="k", UploadId=upload)
+
+
+def test_checksum_of_an_upload_in_parts_is_that_of_those_of_its_parts(s3: Any, bucket: str) -> None:
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="big", ChecksumAlgorithm="SHA256")["UploadId"]
+    parts = [b"a" * (5 * MIB), b"b" * MIB]
+    done = []
+    for number, body in enumerate(parts, start=1):
+        call = {"Bucket": bucket, "Key": "big", "UploadId": upload, "PartNumber": number}
+        put = s3.upload_part(**call, Body=body, ChecksumAlgorithm="SHA256")
+        done.append({"PartNumber": number, "ETag": put["ETag"], "ChecksumSHA256": put["ChecksumSHA256"]})
+    s3.complete_multipart_upload(Bucket=bucket, Key="big", UploadId=upload, MultipartUpload={"Parts": done})
+    joined = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).digest()
+    said = s3.head_object(Bucket=bucket, Key="big", ChecksumMode="ENABLED")["ChecksumSHA256"]
+    assert said.partition("-")[0] == base64.b64encode(joined).decode()
 
 
 def test_multipart_upload_refuses_a_part_that_was_never_sent(s3: Any, bucket: str) -> None:

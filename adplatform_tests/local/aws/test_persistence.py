@@ -262,6 +262,9 @@ def test_bodies_cost_a_file_each_and_nothing_more(tmp_path: Path) -> None:
         for key in range(20):
             s3.put_object(Bucket="raw", Key=str(key), Body=b"y")
         s3.delete_object(Bucket="raw", Key="39")
+        unknown = {"Bucket": "raw", "Key": "never begun", "UploadId": "x", "PartNumber": 1}
+        with pytest.raises(ClientError, match="NoSuchUpload"):
+            s3.upload_part(**unknown, Body=b"x" * 200_000)
         upload = s3.create_multipart_upload(Bucket="raw", Key="big")["UploadId"]
         etag = s3.upload_part(Bucket="raw", Key="big", UploadId=upload, PartNumber=1, Body=b"z")["ETag"]
         parts = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
