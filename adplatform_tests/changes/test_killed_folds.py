@@ -28,20 +28,17 @@ def changed(services: Services) -> Changes:
     shop.load(*({"id": n, "status": "long"} for n in range(1, 9)))
     late, newer = shop.change("U", id=1, status="real"), shop.change("U", id=1, amount=Decimal(1))
     shop.file(newer)
-    shop.merge()
+    shop.process()
+    code, writes = plainly.killed_at(services, partial(merge, declared=shop.declared, later=timedelta(0)), 0)
+    assert (code, 5 < writes < MOMENTS) == (0, True)
     shop.file(late, shop.change("D", id=2), shop.change("I", id=9, status="new"))
     shop.process()
     return shop
 
 
-def seen(shop: Changes) -> tuple[object, ...]:
-    return shop.rows(), shop.rows("_deleted"), shop.rows("_history", "id, status, amount, _seq, _closed_by")
-
-
-def test_writes_of_a_merge_fit_into_the_moments_that_are_tried(services: Services) -> None:
-    shop = changed(services)
-    code, writes = plainly.killed_at(services, partial(merge, declared=shop.declared, later=timedelta(0)), 0)
-    assert (code, 5 < writes < MOMENTS) == (0, True)
+def seen(shop: Changes) -> list[list[tuple[object, ...]]]:
+    values = "id, status, amount"
+    return shop.seen(_=values, _deleted=values, _history=f"{values}, _seq, _closed_by")
 
 
 @pytest.mark.parametrize(

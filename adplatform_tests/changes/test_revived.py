@@ -12,14 +12,10 @@ import pytest
 from adplatform.contracts.changes import ChangesSource
 from adplatform.flow.services import Services
 from adplatform.platform.clock import utc_now
-from adplatform_tests.support.changes import ORDERS, Changes, changes_of, followed_as, followed_source
+from adplatform_tests.support.changes import ORDERS, Changes, Killed, changes_of, followed_as, followed_source
 from adplatform_tests.support.platforms import TODAY
 
 STRICT = {**ORDERS, "columns": {**ORDERS["columns"], "status": {"allowed": ["a", "b"]}}}
-
-
-class Killed(BaseException):
-    """In the place of a run that dies."""
 
 
 def changed(services: Services, **feed: Any) -> Changes:
@@ -47,11 +43,11 @@ def watched(shop: Changes, ids: set[int], live: list[int] | None, dies_at: int =
     events, seen = shop.services.glue.meta.events, []
 
     def look(**_: Any) -> None:
-        rows, deleted = ([id for (id,) in shop.rows(ending, "id")] for ending in ("", "_deleted"))
+        found = shop.seen(_="id", _deleted="id", _live="id") if live is not None else shop.seen(_="id", _deleted="id")
+        rows, deleted, *of_live = ([id for (id,) in each] for each in found)
         assert {*rows, *deleted} >= ids
         assert (len(set(rows)), len(set(deleted))) == (len(rows), len(deleted))
-        if live is not None:
-            assert [id for (id,) in shop.rows("_live", "id")] == live
+        assert of_live == ([] if live is None else [live])
         seen.append((rows, deleted))
         if len(seen) == dies_at:
             raise Killed

@@ -72,8 +72,8 @@ class World:
         )
 
 
-def seen(shop: Changes) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-    return shop.rows(columns="id, status"), shop.rows("_history", COLUMNS)
+def seen(shop: Changes) -> tuple[list[tuple[Any, ...]], ...]:
+    return tuple(shop.seen(_="id, status", _history=COLUMNS))
 
 
 @pytest.mark.parametrize("merged_between", [False, True])

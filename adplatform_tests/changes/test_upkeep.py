@@ -3,7 +3,6 @@
 import io
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,8 +13,7 @@ from adplatform.flow.collection import collect_source
 from adplatform.flow.services import Services
 from adplatform.lake.entry import MANIFEST
 from adplatform.platform.clock import utc_now
-from adplatform_tests.support import plainly
-from adplatform_tests.support.changes import ORDERS, Changes, changes_of, followed_source
+from adplatform_tests.support.changes import ORDERS, Changes, Killed, changes_of, followed_source
 from adplatform_tests.support.platforms import TODAY
 
 
@@ -63,12 +61,15 @@ def test_a_merge_that_stays_undone_for_long_goes_on_with_what_it_began_with(serv
         found = services.lake.catalog.table(spec)
         return found is not None and found.parameters[MANIFEST].startswith(killed)
 
-    for days, moment in enumerate(range(18, 60, 2), 2):
-        later = partial(merged_at, declared=shop.declared, days=days)
-        code, _ = plainly.killed_at(services, later, moment)
+    def die(**_: object) -> None:
         if is_shown(shop.followed.deleted):
-            break
-    assert (code, is_shown(shop.followed.deleted), is_shown(shop.followed.name)) == (-9, True, False)
+            raise Killed
+
+    services.glue.meta.events.register("before-call.glue.UpdateTable", die)
+    with pytest.raises(Killed):
+        merged_at(services, shop.declared, 2)
+    services.glue.meta.events.unregister("before-call.glue.UpdateTable", die)
+    assert (is_shown(shop.followed.deleted), is_shown(shop.followed.name)) == (True, False)
     assert folds.get(name, "orders").locations == begun.locations
     collect_for_long(services, shop)
     for days in (100, 101, 102):
@@ -79,7 +80,9 @@ def test_a_merge_that_stays_undone_for_long_goes_on_with_what_it_began_with(serv
 
 
 def merged_at(services: Services, declared: ChangesSource, days: int) -> None:
-    changes_of(replace(services, now=lambda: utc_now() + timedelta(days=days)), declared).fold()
+    later = replace(services, now=lambda: utc_now() + timedelta(days=days))
+    later.__dict__["glue"] = services.glue
+    changes_of(later, declared).fold()
 
 
 def archived(services: Services, shop: Changes) -> list[str]:

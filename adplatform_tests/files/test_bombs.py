@@ -22,9 +22,10 @@ import zstandard
 from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.limits import Limits
 from adplatform.failures import EnvironmentFailure
+from adplatform.files import avro_blocks
 from adplatform.files import budget as budgets
 from adplatform.files import workbook as workbooks
-from adplatform.files.avro_blocks import LARGEST_BLOCK, Block, written
+from adplatform.files.avro_blocks import Block, written
 from adplatform.files.bad_file import BadFile, Reason
 from adplatform.files.budget import Budget
 from adplatform.files.compression import LARGEST_DIRECTORY, MOST_MEMBERS
@@ -43,7 +44,7 @@ from adplatform_tests.support.workbooks import changed
 
 ORIGIN = "s3://raw/landing/acme/orders/orders"
 ZEROS = b"0" * (8 << 20)
-TIGHT = Limits(ratio=50, ratio_from=1 << 20)
+TIGHT = Limits(ratio=50, ratio_from=1 << 17)
 """As the defaults, for bombs that are made in no time."""
 PARQUET = FileFormat(kind="parquet")
 AVRO = FileFormat(kind="avro")
@@ -97,7 +98,7 @@ BOMBS: dict[str, tuple[FileFormat, Callable[[], bytes]]] = {
     "gzip in zip": (FileFormat(), lambda: zipped({"o.csv.gz": gzip.compress(ZEROS)})),
     "zstd in zip": (FileFormat(), lambda: zipped({"o.csv.zst": zstandard.compress(ZEROS)})),
     "ndjson": (FileFormat(kind="ndjson"), lambda: gzip.compress(b'{"id": 1}\n' * (1 << 20))),
-    "json": (FileFormat(kind="json"), lambda: gzip.compress(b"[" + b'{"id": 1},\n' * (1 << 20) + b"1]")),
+    "json": (FileFormat(kind="json"), lambda: gzip.compress(b"[" + b'{"id": 1},\n' * (1 << 18) + b"1]")),
     "one json value": (FileFormat(kind="json"), lambda: gzip.compress(b'["' + ZEROS + b'"]')),
     "utf-16": (FileFormat(encoding="utf-16"), lambda: gzip.compress(("id\n" * (1 << 21)).encode("utf-16"))),
     "rows": (PARQUET, lambda: parquet(pa.table({"id": pa.array(np.ones(5_000_000, dtype="i8"))}))),
@@ -146,19 +147,19 @@ BOMBS: dict[str, tuple[FileFormat, Callable[[], bytes]]] = {
         lambda: zstandard.compress(tarred({"o.txt": ZEROS, "o.csv": b"1"})),
     ),
     "gzip in tar": (FileFormat(), lambda: tarred({"o.csv.gz": gzip.compress(ZEROS)})),
-    "cells": (XLSX, lambda: sheet("<row><c><v>1</v></c><c><v>1</v></c></row>" * 200_000)),
-    "no cells": (XLSX, lambda: sheet("<row/>" * 1_000_000)),
+    "cells": (XLSX, lambda: sheet("<row><c><v>1</v></c><c><v>1</v></c></row>" * 40_000)),
+    "no cells": (XLSX, lambda: sheet("<row/>" * 200_000)),
     "one text of many cells": (
         XLSX,
         lambda: sheet(f"<row>{REPEATED_TEXT}</row>" * 100, texts=f"<si><t>{'y' * 30_000}</t></si>"),
     ),
-    "texts": (XLSX, lambda: sheet("<row/>", texts="<si><t>abc</t></si>" * 300_000)),
-    "xlsx in zip": (XLSX, lambda: zipped({"a.xlsx": sheet("<row><c><v>1</v></c></row>" * 200_000)})),
+    "texts": (XLSX, lambda: sheet("<row/>", texts="<si><t>abc</t></si>" * 60_000)),
+    "xlsx in zip": (XLSX, lambda: zipped({"a.xlsx": sheet("<row><c><v>1</v></c></row>" * 50_000)})),
     "deflate in avro": (AVRO, lambda: avro(record(("x", "string")), [{"x": "0" * (8 << 20)}], "deflate")),
     "rows of nothing in avro": (AVRO, lambda: by_hand(record(("x", "null")), [Block(5_000_000, b"")])),
     "many columns of nothing in avro": (
         AVRO,
-        lambda: by_hand(record(*((f"c{n}", "null") for n in range(5_000))), [Block(1_000, b"")]),
+        lambda: by_hand(record(*((f"c{n}", "null") for n in range(1_000))), [Block(5_000, b"")]),
     ),
     "avro in gzip": (AVRO, lambda: gzip.compress(avro(record(("x", "bytes")), [{"x": ZEROS}]))),
 }
@@ -175,8 +176,8 @@ def test_a_bomb_is_refused_by_ratio_and_by_size_with_the_setting_that_says_so(bo
     assert f"over 50 times the {len(data):,} that were delivered" in str(by_ratio.value)
     assert "raise ratio in the feed's limits" in str(by_ratio.value)
     with pytest.raises(BadFile, match="raise unpacked in the feed's limits") as by_size:
-        tried(data, fmt, tmp_path, Limits(unpacked=1 << 20))
-    assert "1MB are allowed" in str(by_size.value)
+        tried(data, fmt, tmp_path, Limits(unpacked=1 << 17))
+    assert "128KB are allowed" in str(by_size.value)
 
 
 def test_what_a_delivered_file_comes_to_is_held_against_what_was_delivered_not_against_a_layer_of_it(
@@ -341,11 +342,15 @@ def test_a_list_of_members_that_would_not_fit_memory_is_not_read(tmp_path: Path)
     assert refused.value.reason is Reason.TOO_LARGE
 
 
-def test_a_block_of_avro_is_unpacked_no_further_than_a_block_may_be(tmp_path: Path) -> None:
+def test_a_block_of_avro_is_unpacked_no_further_than_a_block_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever the limits of the feed are: a reader holds all of it."""
+    assert avro_blocks.LARGEST_BLOCK == 64 << 20
+    monkeypatch.setattr(avro_blocks, "LARGEST_BLOCK", 16 << 20)
     for codec in ("deflate", "snappy", "zstandard", "bzip2", "xz"):
-        huge = by_hand(record(("x", "bytes")), [Block(1, bytes(LARGEST_BLOCK + 1))], codec)
-        with pytest.raises(BadFile, match="a block of more than 67,108,864 bytes") as refused:
+        huge = by_hand(record(("x", "bytes")), [Block(1, bytes((16 << 20) + 1))], codec)
+        with pytest.raises(BadFile, match="a block of more than 16,777,216 bytes") as refused:
             tried(huge, AVRO, tmp_path, Limits())
         assert refused.value.reason is Reason.TOO_LARGE
 

@@ -7,6 +7,7 @@ import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -100,13 +101,14 @@ def erase_jane(club: Club, *, dry_run: bool = False, follow: Callable[[], Iterab
         return erase(club.services, club.source, club.flows, wish, work, erasure_id=uuid.uuid4().hex, follow=follow)
 
 
-def erase_in_child(club: Club, writes: int) -> tuple[int, int]:
-    """Erase in a child that is killed before its ``writes``-th write to AWS, 0 for never; exit code and writes."""
-    return plainly.killed_at(club.services, partial(_erase, source=club.source), writes)
+def erase_in_child(club: Club, writes: int, later: timedelta = timedelta(0)) -> tuple[int, int]:
+    """Erase some time from now in a child that is killed before its ``writes``-th write to AWS, 0 for never; exit code
+    and writes."""
+    return plainly.killed_at(club.services, partial(_erase, source=club.source, later=later), writes)
 
 
-def _erase(services: Services, source: Source) -> None:
-    receipt = erase_jane(Club(services, source))
+def _erase(services: Services, source: Source, later: timedelta) -> None:
+    receipt = erase_jane(Club(services, source).later(later))
     if receipt.problems:
         raise RuntimeError(str(receipt.problems))
 
@@ -122,13 +124,21 @@ def places_of(club: Club, person: Person) -> list[str]:
                     found.append(f"name of {each['Key']}")
             for each in page.get("Versions", ()):
                 at = {"Bucket": bucket, "Key": each["Key"], "VersionId": each["VersionId"]}
-                if any(map(person.is_in, _texts(services.s3.get_object(**at)["Body"].read()))):
+                if any(map(person.is_in, _texts_of(club, each["ETag"], at))):
                     found.append(f"{each['Key']} {each['VersionId']}")
     for page in services.ledger.client.get_paginator("scan").paginate(TableName=services.settings.ledger_table):
         found += [f"ledger {item['pk']} {item['sk']}" for item in page["Items"] if person.is_in(str(item))]
     for path in services.settings.home.rglob("*"):
         if person.is_in(path.name) or (path.is_file() and any(map(person.is_in, _texts(path.read_bytes())))):
             found.append(str(path))
+    return found
+
+
+def _texts_of(club: Club, etag: str, at: dict[str, str]) -> tuple[str, ...]:
+    """Those of a version of an object, which never changes: each is read once."""
+    known = club.texts
+    if (found := known.get((*at.values(), etag))) is None:
+        found = known[*at.values(), etag] = tuple(_texts(club.services.s3.get_object(**at)["Body"].read()))
     return found
 
 

@@ -117,6 +117,11 @@ class Club:
         return replace(self, services=services)
 
     @cached_property
+    def texts(self) -> dict[tuple[str, ...], tuple[str, ...]]:
+        """What is in objects that were looked at, by bucket, key, version and ETag."""
+        return {}
+
+    @cached_property
     def never_alive(self) -> NoRunIsAlive:
         return NoRunIsAlive()
 

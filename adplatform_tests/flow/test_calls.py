@@ -59,7 +59,7 @@ def test_a_delivery_and_its_parts_ask_aws_no_more_often_than_they_need(
     services: Services, counted: tuple[Services, CountedAws], orders: Source
 ) -> None:
     asking, aws = counted
-    for number in range(7):
+    for number in range(4):
         key = f"{orders.prefix}orders/dt={DAY}/{number}.csv"
         body = f"order_id,email\n{number},ann@example.com\n".encode()
         services.s3.put_object(Bucket=services.zones.raw_bucket, Key=key, Body=body)

@@ -2,10 +2,12 @@
 
 import random
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 import sqlglot
@@ -34,9 +36,13 @@ def relation(files: Iterable[Path]) -> str:
     return f"read_parquet([{listed}])"
 
 
-def read(work: Path, query: str) -> list[Row]:
-    with merging(work, "256MB", 1) as con:
-        return sorted(con.execute(f"select id, name, bio from ({query})").fetchall())
+@cache
+def reader() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(config={"threads": 1})
+
+
+def read(query: str) -> list[Row]:
+    return sorted(reader().execute(f"select id, name, bio from ({query})").fetchall())
 
 
 def current(work: Path, table: KeyedTable, base: Sequence[Bucket], changes: Iterable[Path]) -> list[Row]:
@@ -50,7 +56,7 @@ def current(work: Path, table: KeyedTable, base: Sequence[Bucket], changes: Iter
         relation(tombstones) if tombstones else None,
         relation(changes),
     )
-    return read(work, query)
+    return read(query)
 
 
 def source_rows(rows: dict[int, Row]) -> list[Row]:
@@ -177,12 +183,14 @@ def test_the_view_is_in_the_sql_of_athena(tmp_path: Path, unchanged: bool) -> No
         (translated,) = sqlglot.transpile(
             query, read=dialect, write="duckdb", unsupported_level=sqlglot.ErrorLevel.RAISE
         )
-        with merging(tmp_path, "256MB", 1) as con:
-            con.execute(f"create view rows as from {relation(b.rows for b in base if b.rows)}")
-            con.execute(f"create view tombstones as from {relation(b.tombstones for b in base if b.tombstones)}")
-            con.execute(f"create view changes as from {relation([file])}")
-            found = sorted(con.execute(f"select id, name, bio from ({translated})").fetchall())
-        assert found == source_rows(source.rows)
+        views = {
+            "rows": relation(b.rows for b in base if b.rows),
+            "tombstones": relation(b.tombstones for b in base if b.tombstones),
+            "changes": relation([file]),
+        }
+        for name, files in views.items():
+            reader().execute(f"create or replace temp view {name} as from {files}")
+        assert read(translated) == source_rows(source.rows)
 
 
 def test_a_file_has_the_latest_change_of_each_key(tmp_path: Path) -> None:

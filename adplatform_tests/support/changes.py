@@ -116,8 +116,22 @@ class Changes:
     def rows(self, ending: str = "", columns: str = "id, status, amount") -> list[tuple[Any, ...]]:
         """What readers see, in order of the first column."""
         sql = f"select {columns} from {self.table(ending)} order by all"
+        return self._query(sql)
+
+    def seen(self, **columns: str) -> list[list[tuple[Any, ...]]]:
+        """As ``rows``, of several tables in one query, by their endings; ``_`` is the one without."""
+        asked = ((self.table("" if ending == "_" else ending), of) for ending, of in columns.items())
+        rows = (f"(select list(r order by r) from (select row({of}) as r from {table}))" for table, of in asked)
+        [found] = self._query(f"select {', '.join(rows)}")
+        return [each or [] for each in found]
+
+    def _query(self, sql: str) -> list[tuple[Any, ...]]:
         prefix = self.services.settings.database_prefix
         return run_query(self.services.aws, self.services.glue, prefix, sql, 1_000_000)[1]
+
+
+class Killed(BaseException):
+    """In the place of a run that dies."""
 
 
 def followed_source(services: Services, feeds: Iterable[dict[str, Any]] = (ORDERS,), **settings: Any) -> Changes:
