@@ -51,13 +51,13 @@ An item may have 400 KB (DynamoDB Developer Guide, "Constraints"), so none grows
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, asdict, fields
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from types import UnionType
-from typing import Any, ClassVar, Protocol, TypeVar, get_args, get_origin, get_type_hints, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints, runtime_checkable
 
 from adplatform.failures import clipped
 from adplatform.ledger.item_size import require_fit
@@ -102,14 +102,36 @@ def to_item(feed: str, row: Row) -> Item:
         PermanentFailure: DynamoDB takes no item of that size, or no such sort key.
     """
     item: Item = {"pk": f"feed#{feed}", "sk": row.sort_key}
-    required = {f.name for f in fields(row) if f.default is MISSING and f.default_factory is MISSING}
-    for name, value in asdict(row).items():
-        if name in required or value not in ("", None, (), {}):
-            item[name] = attribute(name, value)
-    if isinstance(row, Indexed) and (name := row.index_name(feed)):
+    kind = type(row)
+    for name, required in _attributes(kind):
+        value = getattr(row, name)
+        if required or value not in ("", None, (), {}):
+            item[name] = attribute(name, _as_plain_values(value))
+    if _is_indexed(kind) and (name := cast(Indexed, row).index_name(feed)):
         item["active_feed"] = name
     require_fit(item)
     return item
+
+
+@cache
+def _attributes(kind: type[Row]) -> tuple[tuple[str, bool], ...]:
+    """Their names, and whether a row has to be given them."""
+    return tuple((f.name, f.default is MISSING and f.default_factory is MISSING) for f in fields(kind))
+
+
+@cache
+def _is_indexed(kind: type[Row]) -> bool:
+    """Python holds every class against all of a protocol anew, which takes longer than to make the item."""
+    return issubclass(kind, Indexed)
+
+
+def _as_plain_values(value: Any) -> Any:
+    """Rows within a row as mappings."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, tuple):
+        return tuple(map(_as_plain_values, value))
+    return {name: _as_plain_values(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
 def from_item(kind: type[R], item: Mapping[str, Any]) -> R:

@@ -3,10 +3,11 @@
 import uuid
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
-from decimal import Decimal
+from decimal import Decimal, Inexact, Rounded
 from typing import Any
 
 import pytest
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ from adplatform.ledger.publications import FileOutcome, Outcome, Publication
 from adplatform.ledger.report import Report, ReportState
 from adplatform.ledger.rows import digest, from_item, to_item
 from adplatform.ledger.scopes import Planned, Scope
-from adplatform.ledger.table import table_definition
+from adplatform.ledger.table import table_definition, unwire, wire
 from adplatform.platform.aws import Aws
 from adplatform_tests.support.examples import examples
 
@@ -130,3 +131,32 @@ def test_numbers_of_a_publication_come_back_as_numbers() -> None:
     row = Publication(date(2026, 3, 14), 1, 2, "m", datetime(2026, 3, 14, tzinfo=UTC), "quiet", reasons={"type": 3})
     item = {**to_item("f", row), "objects": Decimal(2), "version": Decimal(1), "reasons": {"type": Decimal(3)}}
     assert from_item(Publication, item) == row
+
+
+_VALUES = st.recursive(
+    st.one_of(
+        st.text(max_size=5),
+        st.sampled_from(DeliveryState),
+        st.booleans(),
+        st.none(),
+        st.integers(-(10**38) + 1, 10**38 - 1),
+        st.sampled_from([Decimal("0.10"), Decimal("-7"), Decimal("1E+3")]),
+    ),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=3), values, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.text(max_size=3), _VALUES, max_size=5))
+def test_values_go_to_dynamodb_and_come_back_as_boto3_has_them(item: dict[str, Any]) -> None:
+    serialize, deserialize = TypeSerializer().serialize, TypeDeserializer().deserialize
+    wired = {name: serialize(value) for name, value in item.items()}
+    assert wire(item) == wired
+    back = unwire(wired)
+    assert back == {name: deserialize(value) for name, value in wired.items()}
+    assert [type(value) for value in back.values()] == [type(deserialize(value)) for value in wired.values()]
+
+
+def test_a_number_with_more_digits_than_dynamodb_keeps_is_refused() -> None:
+    with pytest.raises((Inexact, Rounded)):
+        wire({"n": 10**38 + 1})
