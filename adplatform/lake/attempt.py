@@ -1,10 +1,12 @@
 """One try to publish: its own location, the files it uploads there, and what it came to."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Lock
 
 from adplatform.contracts.column import DELIVERY_DATE
 from adplatform.failures import PermanentFailure, TransientFailure
@@ -16,7 +18,7 @@ from adplatform.lake.table import TableSpec
 from adplatform.lake.zones import JOINT, partition_folder
 from adplatform.ledger.placements import Placement
 from adplatform.platform.at_once import Pool
-from adplatform.transform.values import CarriedFile, Staged, StagedFile
+from adplatform.transform.values import CarriedFile, Staged, StagedFile, StagedParquet
 
 _UPLOADS = 4
 
@@ -135,13 +137,13 @@ def upload(lake: Lake, attempt: Attempt, staged: Staged, work: Path) -> list[Upl
         PermanentFailure: a staged file is outside the table's partitions.
         TransientFailure: the bucket does not hold what was sent.
     """
-    groups: dict[str, list[StagedFile]] = {}
+    groups: dict[str, list[StagedParquet]] = {}
     for file in _with_rows_or_schema(attempt, staged, work):
         groups.setdefault(_partition(attempt, file), []).append(file)
     if staged.carried or (attempt.table.is_iceberg and not groups and not attempt.table.by_column):
         value = attempt.delivery_partition
-        return [_with_carried(lake, attempt, staged, upload_files(lake, attempt, value, groups.get(value, [])))]
-    return [upload_files(lake, attempt, value, files) for value, files in sorted(groups.items())]
+        return [_with_carried(lake, attempt, staged, upload_files(lake, attempt, value, groups.get(value, []), work))]
+    return [upload_files(lake, attempt, value, files, work) for value, files in sorted(groups.items())]
 
 
 def _with_carried(lake: Lake, attempt: Attempt, staged: Staged, upload: Upload) -> Upload:
@@ -156,17 +158,30 @@ def _with_carried(lake: Lake, attempt: Attempt, staged: Staged, upload: Upload) 
     return replace(upload, sizes=sizes, counts={**upload.counts, **{key: file.rows for key, file in sources.items()}})
 
 
-def upload_files(lake: Lake, writer: Writer, partition: str, files: list[StagedFile], suffix: str = "") -> Upload:
-    """Write the files of one partition; ``suffix`` makes it another location of the same writer."""
-    if writer.table.is_iceberg:
-        files = [numbered(writer.table, partition, writer.field_ids, file) for file in files]
+def upload_files(
+    lake: Lake, writer: Writer, partition: str, files: Sequence[StagedParquet], work: Path, suffix: str = ""
+) -> Upload:
+    """Write the files of one partition; ``suffix`` makes it another location of the same writer. ``work`` is a
+    directory of this run."""
     prefix = location_key(lake, writer, partition, suffix)
     keys = {f"{prefix}part-{number:05d}.parquet": file for number, file in enumerate(files)}
-    bucket = lake.store.zones.clean_bucket
+    bucket, turn = lake.store.zones.clean_bucket, Lock()
+
+    def put(key: str) -> int:
+        file = keys[key]
+        if not writer.table.is_iceberg:
+            file.put(lake.store, bucket, key)
+            return file.size
+        with TemporaryDirectory(dir=work) as folder:
+            made = StagedFile(Path(folder) / "numbered.parquet", file.partition, file.rows)
+            # One at a time: memory is for one, and a file of an engine is fetched.
+            with turn, file.on_disk(Path(folder)) as path:
+                numbered(writer.table, partition, writer.field_ids, path, made.path)
+            made.put(lake.store, bucket, key)
+            return made.size
+
     with Pool(max_workers=_UPLOADS) as pool:
-        for _ in pool.map(lambda key: lake.store.upload(keys[key].path, bucket, key), keys):
-            pass
-    sizes = {key: file.path.stat().st_size for key, file in keys.items()}
+        sizes = dict(zip(keys, pool.map(put, keys), strict=True))
     return Upload(partition, prefix, sizes, {key: file.rows for key, file in keys.items()})
 
 
@@ -201,7 +216,7 @@ def note_shown(lake: Lake, attempt: Attempt, location: str, rows: int) -> None:
         )
 
 
-def _with_rows_or_schema(attempt: Attempt, staged: Staged, work: Path) -> tuple[StagedFile, ...]:
+def _with_rows_or_schema(attempt: Attempt, staged: Staged, work: Path) -> tuple[StagedParquet, ...]:
     if staged.files or staged.carried or attempt.table.by_column or attempt.table.is_iceberg:
         return staged.files
     empty = work / "empty.parquet"
@@ -209,7 +224,7 @@ def _with_rows_or_schema(attempt: Attempt, staged: Staged, work: Path) -> tuple[
     return (StagedFile(empty, "", 0),)
 
 
-def _partition(attempt: Attempt, file: StagedFile) -> str:
+def _partition(attempt: Attempt, file: StagedParquet) -> str:
     """The catalog's value of the partition that the file belongs to."""
     key, day = attempt.table.partition, attempt.day.isoformat()
     if key is None:
@@ -220,7 +235,7 @@ def _partition(attempt: Attempt, file: StagedFile) -> str:
         allowed, value = file.partition != "", file.partition
     if not allowed:
         raise PermanentFailure(
-            f"{attempt.table.feed}: staged file {file.path.name} is for partition {file.partition!r}, "
+            f"{attempt.table.feed}: staged file {file.name} is for partition {file.partition!r}, "
             f"which delivery {day} of table {attempt.table.qualified} cannot have"
         )
     return value

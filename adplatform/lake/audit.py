@@ -6,16 +6,16 @@ The names of the findings are stable; checks and dashboards refer to them: ``row
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adplatform.contracts.model import Contract
 from adplatform.failures import listed
 from adplatform.lake.evolved import LACKING_ADVICE, lacking_said, withheld_said
 from adplatform.lake.parquet import arrow_type
+from adplatform.platform.at_once import at_once
 from adplatform.platform.late import Late
 from adplatform.privacy.scan import scan_for_leaks
-from adplatform.transform.values import Staged
+from adplatform.transform.values import Staged, StagedParquet
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -40,7 +40,7 @@ class AuditFinding:
 
 def audit(staged: Staged, contract: Contract, published_before: int | None = None) -> tuple[AuditFinding, ...]:
     """All findings, passed or not. ``published_before`` is the number of rows that readers see of this delivery now."""
-    footers = {file.path: pq.read_metadata(file.path) for file in staged.files}
+    footers = dict(zip(staged.files, at_once(lambda file: pq.read_metadata(file.opened()), staged.files), strict=True))
     return (
         _row_conservation(staged, footers),
         _schema(staged, footers),
@@ -49,8 +49,8 @@ def audit(staged: Staged, contract: Contract, published_before: int | None = Non
     )
 
 
-def _row_conservation(staged: Staged, footers: "Mapping[Path, pq.FileMetaData]") -> AuditFinding:
-    written = sum(footers[file.path].num_rows for file in staged.files) + staged.carried_rows
+def _row_conservation(staged: Staged, footers: "Mapping[StagedParquet, pq.FileMetaData]") -> AuditFinding:
+    written = sum(footers[file].num_rows for file in staged.files) + staged.carried_rows
     aside = staged.forgotten + (pq.read_metadata(staged.quarantine).num_rows if staged.quarantine else 0)
     problems = [
         f"{c.origin}: {c.rows_in} rows in, {c.clean + c.superseded + c.quarantined + c.left_out} accounted for"
@@ -58,9 +58,9 @@ def _row_conservation(staged: Staged, footers: "Mapping[Path, pq.FileMetaData]")
         if not c.is_whole
     ]
     problems += [
-        f"{file.path.name} has {footers[file.path].num_rows} rows instead of {file.rows}"
+        f"{file.name} has {footers[file].num_rows} rows instead of {file.rows}"
         for file in staged.files
-        if footers[file.path].num_rows != file.rows
+        if footers[file].num_rows != file.rows
     ]
     if written != staged.clean:
         problems.append(f"{staged.clean} clean rows, {written} in the files")
@@ -78,12 +78,12 @@ def _row_conservation(staged: Staged, footers: "Mapping[Path, pq.FileMetaData]")
     return AuditFinding("row_conservation", not problems, True, _described(problems, good), counted)
 
 
-def _schema(staged: Staged, footers: "Mapping[Path, pq.FileMetaData]") -> AuditFinding:
-    problems = [f"{path.name}: {problem}" for path, footer in footers.items() for problem in _misfits(staged, footer)]
+def _schema(staged: Staged, footers: "Mapping[StagedParquet, pq.FileMetaData]") -> AuditFinding:
+    problems = [f"{file.name}: {problem}" for file, footer in footers.items() for problem in _misfits(staged, footer)]
     groups = [footer.row_group(i) for footer in footers.values() for i in range(footer.num_row_groups)]
     metrics = {
         "files": len(footers),
-        "bytes": sum(path.stat().st_size for path in footers),
+        "bytes": sum(file.size for file in footers),
         "row_groups": len(groups),
         "largest_row_group": max((group.num_rows for group in groups), default=0),
         "chunks_without_statistics": sum(
@@ -146,7 +146,7 @@ def _bounds(staged: Staged, contract: Contract, published_before: int | None) ->
 
 
 def _personal_data(staged: Staged, contract: Contract) -> Iterator[AuditFinding]:
-    scan = scan_for_leaks([file.path for file in staged.files], contract)
+    scan = scan_for_leaks([file.opened() for file in staged.files], contract)
     leaks = [f"column {leak.column} {leak.reason}" for leak in scan.leaks]
     yield AuditFinding(
         "no_personal_data_in_clear",
@@ -162,7 +162,9 @@ def _personal_data(staged: Staged, contract: Contract) -> Iterator[AuditFinding]
         not (suspicions or withheld),
         False,
         _described(
-            [*filter(None, [withheld]), *suspicions], "no other column looks personal", _ADVICE if suspicions else ""
+            [*filter(None, [withheld]), *suspicions],
+            "no other column looks personal" + (", by the first rows of each file" if scan.sampled else ""),
+            _ADVICE if suspicions else "",
         ),
         {
             "columns": len(suspicions),

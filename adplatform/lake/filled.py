@@ -26,7 +26,7 @@ def filled(staged: Staged) -> dict[str, int]:
     """Rows with a value by column, of the files that were written, as their statistics have it."""
     counts: Counter[str] = Counter()
     for file in staged.files:
-        footer = pq.read_metadata(file.path)
+        footer = pq.read_metadata(file.opened())
         for group in (footer.row_group(n) for n in range(footer.num_row_groups)):
             for column in (group.column(n) for n in range(group.num_columns)):
                 empty = column.statistics.null_count if column.is_stats_set else 0

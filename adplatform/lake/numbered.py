@@ -12,7 +12,6 @@ from adplatform.lake.parquet import arrow_type, batches, row_groups
 from adplatform.lake.table import TableSpec
 from adplatform.lake.zones import partition_values
 from adplatform.platform.late import Late
-from adplatform.transform.values import StagedFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,16 +24,13 @@ FIELD_ID = b"PARQUET:field_id"
 _GROUP_BYTES = 32 * 2**20
 
 
-def numbered(table: TableSpec, partition: str, ids: Mapping[str, int], file: StagedFile) -> StagedFile:
-    """The file with ``ids``, which has them by name, and the columns of its ``partition``, beside the one that it is
-    made of."""
-    target = file.path.with_name(f"{file.path.stem}.numbered.parquet")
-    present = pq.read_schema(file.path).names
+def numbered(table: TableSpec, partition: str, ids: Mapping[str, int], path: Path, target: Path) -> None:
+    """Write the file to ``target`` with ``ids``, which has them by name, and the columns of its ``partition``."""
+    present = pq.read_schema(path).names
     values = dict(zip(table.partition_names, partition_values(partition, len(table.partitions)), strict=False))
     columns = [*(column for column in table.columns if column.name in present), *table.partitions]
     schema = pa.schema([pa.field(c.name, arrow_type(c.type), metadata={FIELD_ID: str(ids[c.name])}) for c in columns])
-    write_numbered([file.path], schema, target, values)
-    return StagedFile(target, file.partition, file.rows)
+    write_numbered([path], schema, target, values)
 
 
 def write_numbered(

@@ -7,7 +7,7 @@ written again once for each size that its file grows through, not once for each 
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from adplatform.lake.remote_file import RemoteFile
 from adplatform.lake.store import Stored
 from adplatform.platform.at_once import Pool, at_once
 from adplatform.platform.late import Late
-from adplatform.transform.values import CarriedFile, StagedFile
+from adplatform.transform.values import CarriedFile, StagedFile, StagedParquet
 
 if TYPE_CHECKING:
     import duckdb
@@ -51,7 +51,7 @@ class Added:
     """The files of a partition once rows were added, those that are new and those that are ``carried``. ``superseded``
     counts rows that are left out, by the raw object that they came from."""
 
-    files: tuple[StagedFile, ...]
+    files: tuple[StagedParquet, ...]
     carried: tuple[CarriedFile, ...]
     superseded: Mapping[str, int]
 
@@ -76,14 +76,14 @@ def add(
     location: str,
     rows: int,
     known: Mapping[str, int],
-    new: Sequence[StagedFile],
+    new: Sequence[StagedParquet],
     columns: Iterable[str],
     *,
     key: Sequence[str],
     latest_by: Sequence[str],
     work: Path,
 ) -> Added:
-    """Add the rows of ``new``, local files of one partition, to the ``rows`` of a ``location``. Of the rows of one key
+    """Add the rows of ``new``, files of one partition, to the ``rows`` of a ``location``. Of the rows of one key
     the latest stays; without a key, all of them. ``known`` are the rows of each file there by name, as they were
     published: a location never changes, so where these are its files, no file has to say that itself. ``work`` is an
     empty directory.
@@ -106,18 +106,19 @@ def add(
         counts = {file.key: pq.read_metadata(remote).num_rows for file, remote in opened.items()}
     if sum(counts.values()) != rows:
         raise Gone(f"{location} holds {sum(counts.values())} rows where {rows} were published; run the step again")
-    again = {file.key for file in to_fold(there, sum(file.path.stat().st_size for file in new))} if new else set()
+    again = {file.key for file in to_fold(there, sum(file.size for file in new))} if new else set()
     if not again and not (key and new):
         return Added(tuple(new), tuple(CarriedFile(file.key, file.size, counts[file.key]) for file in there), {})
-    with limited(lake.memory_limit, lake.threads, work) as connection:
+    with ExitStack() as here, limited(lake.memory_limit, lake.threads, work) as connection:
+        local = [StagedFile(here.enter_context(file.on_disk(work)), file.partition, file.rows) for file in new]
         if key:
-            again |= {file.key for file in _met(connection, opened, new, key, lake.threads)}
+            again |= {file.key for file in _met(connection, opened, local, key, lake.threads)}
         before = [_fetched(lake, file, work / "before") for file in there if file.key in again]
         kept = tuple(CarriedFile(file.key, file.size, counts[file.key]) for file in there if file.key not in again)
         if not before:
             return Added(tuple(new), kept, {})
         after = merge(
-            [[path] for path in before] + [[file.path] for file in _in_order(new, work)],
+            [[path] for path in before] + [[file.path] for file in _in_order(local, work)],
             columns,
             key=key,
             latest_by=latest_by,
@@ -125,7 +126,7 @@ def add(
             connection=connection,
         )
         files = tuple(StagedFile(file.path, new[0].partition, file.rows) for file in after)
-        sources = _by_source(connection, [*before, *(file.path for file in new)])
+        sources = _by_source(connection, [*before, *(file.path for file in local)])
         left = _by_source(connection, [file.path for file in files])
     superseded = {source: count - left.get(source, 0) for source, count in sources.items()}
     return Added(files, kept, {source: count for source, count in superseded.items() if count})

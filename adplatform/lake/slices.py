@@ -343,7 +343,7 @@ def _latest(
             target=work / "merged",
             connection=connection,
         )
-    merged = upload_files(lake, writer, value, files, _MERGED)
+    merged = upload_files(lake, writer, value, files, work, _MERGED)
     return lake.store.zones.clean_uri(merged.prefix), merged.rows
 
 

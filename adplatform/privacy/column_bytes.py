@@ -3,7 +3,7 @@ and to compile one for DuckDB more than a small file takes in all."""
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from adplatform.platform.late import Late
 
@@ -18,15 +18,25 @@ _ROWS = 2_048
 _BUFFER = 1 << 20
 
 
-def certain(parquet: Sequence[Path], columns: Collection[str], is_so: "Callable[[pa.Array], bool]") -> set[str]:
-    """Those of the columns of which ``is_so`` says yes for each batch of values, in each file that has them. Of others
-    nothing is said."""
+def certain(
+    parquet: Sequence[Path | BinaryIO],
+    columns: Collection[str],
+    is_so: "Callable[[pa.Array], bool]",
+    *,
+    sample: bool = False,
+) -> set[str]:
+    """Those of the columns of which ``is_so`` says yes for each batch of values, in each file that has them; for a
+    ``sample`` by the first rows of files that are not on this disk. Of others nothing is said."""
     left = set(columns)
     for path in parquet:
         # Otherwise pyarrow holds whole columns, or maps the file.
         with pq.ParquetFile(path, pre_buffer=False, memory_map=False, buffer_size=_BUFFER) as file:
             there = sorted(left.intersection(file.schema_arrow.names))
-            batches = file.iter_batches(batch_size=_ROWS, columns=there, use_threads=False) if there else ()
+            groups = range(
+                min(1, file.num_row_groups) if sample and not isinstance(path, Path) else file.num_row_groups
+            )
+            read = file.iter_batches(_ROWS, row_groups=list(groups), columns=there, use_threads=False)
+            batches = read if there and groups else ()
             for batch in batches:
                 left -= {name for name in there if not is_so(batch.column(name))}
     return left

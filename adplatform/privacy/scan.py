@@ -1,9 +1,10 @@
 """The last look at staged Parquet before anybody can read it: is there personal data where there must be none?"""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from adplatform.contracts.model import Contract
 from adplatform.contracts.pii import Treatment
@@ -27,6 +28,7 @@ else:
 
 _MARKS = tuple(mark.encode() for mark in EMAIL_MARKS)
 _SHAPES: Mapping[Form, str] = {"digest": "[0-9a-f]{64}", "masked": masks.SHAPE}
+_ROWS, _BUFFER = 16_384, 1 << 20
 _FILES = "read_parquet(?, union_by_name = true, hive_partitioning = false)"
 
 
@@ -49,16 +51,21 @@ class Suspicion:
 
 @dataclass(frozen=True)
 class LeakScan:
+    """``sampled`` when suspicions are of the first rows of files alone."""
+
     leaks: tuple[Leak, ...]
     suspicions: tuple[Suspicion, ...]
+    sampled: bool = False
 
 
-def scan_for_leaks(parquet: Sequence[Path], contract: Contract, memory_limit: str = "512MB") -> LeakScan:
-    """What is wrong with the files, by column, never with a value.
+def scan_for_leaks(parquet: Sequence[Path | BinaryIO], contract: Contract, memory_limit: str = "512MB") -> LeakScan:
+    """What is wrong with the files, by column, never with a value. Those that are not on this disk are open.
 
     Leaks: a digest column with anything but NULL and 64 lower-case hexadecimal digits; a masked column with anything
     but NULL and masked values; a column with the name, in the contract or in the files, of a personal column that is
     not stored in clear, or of a dropped one. Values that a platform takes in clear are not looked at.
+
+    Of columns that are not personal only the first rows are looked at in files that are not on this disk.
     """
     if not parquet:
         return LeakScan((), ())
@@ -72,10 +79,10 @@ def scan_for_leaks(parquet: Sequence[Path], contract: Contract, memory_limit: st
     digests = certain_digests(parquet, [name for name, form in forms.items() if form == "digest"])
     shapes = {name: _SHAPES[form] for name, form in forms.items() if form in _SHAPES and name not in digests}
     undeclared = [name for name, may_be_text in texts.items() if name not in outputs and may_be_text]
-    plain = certain(parquet, undeclared, _has_no_mark)
-    conditions = {name: f"NOT regexp_full_match({_text(name)}, '{shape}')" for name, shape in shapes.items()}
-    conditions |= {name: holds_email(_text(name)) for name in undeclared if name not in plain}
-    counts = _count_rows(parquet, conditions, memory_limit)
+    plain = certain(parquet, undeclared, _has_no_mark, sample=True)
+    personal = {name: f"NOT regexp_full_match({_text(name)}, '{shape}')" for name, shape in shapes.items()}
+    others = {name: holds_email(_text(name)) for name in undeclared if name not in plain}
+    counts = _counts(parquet, personal, others, memory_limit)
     forbidden = _forbidden_names(contract) - outputs.keys()
     misshapen = [Leak(name, f"is not a {outputs[name].form} value", counts[name]) for name in shapes if counts[name]]
     return LeakScan(
@@ -83,7 +90,8 @@ def scan_for_leaks(parquet: Sequence[Path], contract: Contract, memory_limit: st
             *(Leak(name, "must not be stored under this name") for name in texts if name.lower() in forbidden),
             *misshapen,
         ),
-        suspicions=tuple(Suspicion(name, counts[name]) for name in undeclared if counts.get(name)),
+        suspicions=tuple(Suspicion(name, counts[name]) for name in undeclared if counts[name]),
+        sampled=any(not isinstance(file, Path) for file in parquet),
     )
 
 
@@ -93,7 +101,7 @@ def _forbidden_names(contract: Contract) -> set[str]:
     return {name.lower() for c in hidden for name in (c.name, *c.field_names)} - shown
 
 
-def _columns(parquet: Sequence[Path]) -> dict[str, bool]:
+def _columns(parquet: Sequence[Path | BinaryIO]) -> dict[str, bool]:
     """The columns of all files, and whether one has texts in any of them."""
     columns = dict[str, bool]()
     for path in parquet:
@@ -111,13 +119,44 @@ def _has_no_mark(values: "pa.Array") -> bool:
     return not any(mark in text for mark in _MARKS)
 
 
-def _count_rows(parquet: Sequence[Path], conditions: Mapping[str, str], memory_limit: str) -> dict[str, int]:
+def _counts(
+    parquet: Sequence[Path | BinaryIO], personal: Mapping[str, str], others: Mapping[str, str], memory_limit: str
+) -> Counter[str]:
     """How many rows of all files meet each condition, in one pass."""
-    if not conditions:
-        return {}
-    counts = ", ".join(f"count_if({condition})" for condition in conditions.values())
+    counts, local = Counter[str](), [file for file in parquet if isinstance(file, Path)]
+    if not personal and not others:
+        return counts
     with duckdb.connect(config={"memory_limit": memory_limit}) as plain, heeding(plain) as con:
-        row = con.execute(f"SELECT {counts} FROM {_FILES}", [[str(path) for path in parquet]]).fetchall()[0]
+        if local:
+            counts.update(_counted(con, _FILES, {**personal, **others}, [[str(path) for path in local]]))
+        for each in parquet:
+            if not isinstance(each, Path):
+                with each, pq.ParquetFile(each, pre_buffer=False, buffer_size=_BUFFER) as file:
+                    counts.update(_of_open(con, file, personal, range(file.num_row_groups)))
+                    counts.update(_of_open(con, file, others, range(min(1, file.num_row_groups))))
+    return counts
+
+
+def _of_open(
+    con: "duckdb.DuckDBPyConnection", file: "pq.ParquetFile", conditions: Mapping[str, str], groups: Iterable[int]
+) -> dict[str, int]:
+    """The same of these row groups of a file, of which nothing but the columns in question is read."""
+    there = {name: each for name, each in conditions.items() if name in file.schema_arrow.names}
+    if not there or not (groups := list(groups)):
+        return {}
+    names = list(there)
+    schema = pa.schema([file.schema_arrow.field(name) for name in names])
+    rows = file.iter_batches(_ROWS, row_groups=groups, columns=names, use_threads=False)
+    with con.cursor() as cursor:
+        cursor.register("part", pa.RecordBatchReader.from_batches(schema, (each.select(names) for each in rows)))
+        return _counted(cursor, "part", there)
+
+
+def _counted(
+    con: "duckdb.DuckDBPyConnection", source: str, conditions: Mapping[str, str], given: Sequence[object] = ()
+) -> dict[str, int]:
+    counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in conditions.values())
+    row = con.execute(f"SELECT {counts} FROM {source}", list(given)).fetchall()[0]
     return dict(zip(conditions, row, strict=True))
 
 

@@ -1,8 +1,10 @@
 """What goes into a transform and what comes out of it, whichever engine runs it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 from adplatform.contracts.types import DataType
 
@@ -63,13 +65,70 @@ class OutputColumn:
     sources: tuple[str, ...] = ()
 
 
+class Shelf(Protocol):
+    """Where staged files are put: ``adplatform.lake.store.Store``."""
+
+    def upload(self, path: Path, bucket: str, key: str) -> object: ...
+
+    def copy_from(self, source: Mapping[str, str], size: int, bucket: str, target: str) -> object: ...
+
+
+class StagedParquet(Protocol):
+    """One Parquet file, not yet visible to anybody: on this disk (:class:`StagedFile`), or an object that an engine
+    wrote (``adplatform.lake.staged_object``). ``partition`` is the partition's value, "" when there is none; ``size``
+    is in bytes, and ``name`` what messages call it."""
+
+    @property
+    def partition(self) -> str: ...
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+    def opened(self) -> "Path | BinaryIO":
+        """What Arrow reads it from."""
+
+    def on_disk(self, directory: Path) -> AbstractContextManager[Path]:
+        """A path of it for a while, below ``directory`` if it is not on this disk.
+
+        Raises:
+            EnvironmentFailure: the disk has no room for it.
+        """
+
+    def put(self, shelf: Shelf, bucket: str, key: str) -> None:
+        """Have it under a key that nobody else writes meanwhile."""
+
+
 @dataclass(frozen=True)
 class StagedFile:
-    """One Parquet file, not yet visible to anybody. ``partition`` is the partition's value, "" when there is none."""
+    """A staged file on this disk."""
 
     path: Path
     partition: str
     rows: int
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size
+
+    def opened(self) -> Path:
+        return self.path
+
+    @contextmanager
+    def on_disk(self, directory: Path) -> Iterator[Path]:
+        yield self.path
+
+    def put(self, shelf: Shelf, bucket: str, key: str) -> None:
+        shelf.upload(self.path, bucket, key)
 
 
 @dataclass(frozen=True)
@@ -85,7 +144,7 @@ class CarriedFile:
 
 @dataclass(frozen=True)
 class Staged:
-    """A transformed delivery on local disk, beside the ``carried`` files that it takes over of the version before, of
+    """A transformed delivery, staged beside the ``carried`` files that it takes over of the version before, of
     which there are none where every file of the delivery was read.
 
     ``columns`` leaves out the partition column, which only the path carries. ``quarantine`` is a Parquet file with the
@@ -98,7 +157,7 @@ class Staged:
     """
 
     columns: tuple[OutputColumn, ...]
-    files: tuple[StagedFile, ...]
+    files: tuple[StagedParquet, ...]
     quarantine: Path | None
     counts: tuple[FileCount, ...]
     reasons: Mapping[str, int]

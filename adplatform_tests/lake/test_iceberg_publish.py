@@ -19,7 +19,7 @@ from adplatform.lake.publish import publish
 from adplatform.lake.query import run_query
 from adplatform.lake.table import TableSpec
 from adplatform.platform.aws import Aws
-from adplatform.transform.values import OutputColumn, StagedFile
+from adplatform.transform.values import OutputColumn
 from adplatform_tests.lake.iceberg_reader import open_with_pyiceberg
 from adplatform_tests.lake.support import arrow_pool, contract, download, read_with_duckdb, source_name, spec_of, staged
 
@@ -158,9 +158,9 @@ def test_files_are_written_within_the_memory_of_a_few_rows(temp: Path) -> None:
     path = temp / "large.parquet"
     pq.write_table(pa.table({"key": [f"{number:0100d}" for number in range(rows)]}), path, use_dictionary=False)
     with arrow_pool() as pool:
-        made = numbered(spec, "2026-03-01", {"key": 1, "dt": 2}, StagedFile(path, "", rows))
+        numbered(spec, "2026-03-01", {"key": 1, "dt": 2}, path, temp / "numbered.parquet")
     assert pool.max_memory() < rows * 100
-    footer = pq.read_metadata(made.path)
+    footer = pq.read_metadata(temp / "numbered.parquet")
     assert (footer.num_rows, footer.num_row_groups) == (rows, 4)
 
 
@@ -170,8 +170,8 @@ def test_whole_numbers_are_written_so_that_they_can_become_wider(temp: Path) -> 
     path = temp / "by_duckdb.parquet"
     with duckdb.connect() as con:
         con.execute(f"copy (select 1::integer as n, 1.5::decimal(4,2) as cost) to '{path}'")
-    made = numbered(spec, "2026-03-01", {"n": 1, "cost": 2, "dt": 3}, StagedFile(path, "", 1))
-    columns = [pq.ParquetFile(made.path).schema.column(place) for place in range(3)]
+    numbered(spec, "2026-03-01", {"n": 1, "cost": 2, "dt": 3}, path, temp / "numbered.parquet")
+    columns = [pq.ParquetFile(temp / "numbered.parquet").schema.column(place) for place in range(3)]
     assert [(c.physical_type, c.logical_type.type) for c in columns] == [
         ("INT32", "NONE"),
         ("INT32", "DECIMAL"),
