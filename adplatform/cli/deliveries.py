@@ -16,7 +16,7 @@ from adplatform.flow.decisions import try_again
 from adplatform.flow.pattern import Failed, Pattern, find_feed, require_known
 from adplatform.flow.provision import open_settler, provision
 from adplatform.flow.services import Services
-from adplatform.flow.settling import BUSY
+from adplatform.ledger.delivery import BUSY
 from adplatform.patterns import declared_patterns
 from adplatform.resources.provisioning import provision_patterns
 from adplatform.resources.simulated_host import put_file

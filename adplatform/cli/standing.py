@@ -40,6 +40,8 @@ def next_step(name: str, delivery: Delivery, wait: Wait | None) -> str:
             return f"the next look starts attempt {delivery.attempt} of {MAX_ATTEMPTS}"
         case DeliveryState.RUNNING:
             return f"run {delivery.run_id} is at work"
+        case DeliveryState.TRANSFORMING:
+            return f"an engine transforms it; `adplatform runs {name.partition('/')[0]}` shows the run"
     if wait and wait.because == delivery.error:
         return f"judged again when an object comes; `adplatform settle {name} {delivery.day}` takes what is there"
     if wait:

@@ -22,7 +22,7 @@ from adplatform.flow.source import FeedFlow, Source
 from adplatform.lake.crawled import crawled_tables, disagreements
 from adplatform.lake.table import table_name
 from adplatform.lake.zones import Zones
-from adplatform.ledger.delivery import DeliveryState
+from adplatform.ledger.delivery import BUSY, DeliveryState
 from adplatform.ledger.engine_run import EngineRun, Intention, IntentState
 from adplatform.ledger.messages import Unsent
 from adplatform.ledger.placements import Placement
@@ -34,7 +34,6 @@ from adplatform.transform.compile import output_columns
 LOOK_THROUGH = timedelta(hours=1)
 """How often every date of a table is asked for its publication, also where nothing was seen to be published."""
 OVERTAKEN = "the table changed meanwhile; the next crawl says whether it agrees"
-_BUSY = (DeliveryState.SETTLED, DeliveryState.RUNNING)
 _SHOWN = 20
 """Differences that a run, a check and a message name."""
 
@@ -132,7 +131,7 @@ def look_at_crawls(services: Services, source: Source, before: Since, budget: Bu
     now, every = services.ledger.now(), before.looked is None
     every = every or now - (before.looked or now) >= LOOK_THROUGH
     with aws_failures(f"the crawls of {source.name}"):
-        active = [(feed, each) for feed, each in services.ledger.deliveries.active(source.name) if each.state in _BUSY]
+        active = [(feed, each) for feed, each in services.ledger.deliveries.active(source.name) if each.state in BUSY]
         busy = frozenset(_table_of(feed) for feed, _ in active)
         # One run lands a report and publishes its slices, whose deliveries may be at work between two looks only.
         if any(report.state in FETCHABLE for report in services.ledger.reports.active(source.name)):

@@ -58,6 +58,8 @@ def settled_again(
         seen = free(ledger, flow, day, work)
         if seen.state is DeliveryState.RUNNING:
             return None, f"{name}: run {seen.run_id} is at it; {advice} again when it has ended"
+        if seen.state is DeliveryState.TRANSFORMING:
+            return None, f"{name}: an engine transforms it; {advice} again when that has ended"
         if seen.state is DeliveryState.SETTLED:
             return seen, because if seen.settled_because == because else ""
         if seen.pending and _take_in(settler, flow, seen):

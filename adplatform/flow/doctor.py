@@ -24,7 +24,7 @@ from adplatform.lake.agreement import Compared, compare
 from adplatform.lake.entry import placement_of, settled
 from adplatform.lake.evidence import has_rows, shown_slices
 from adplatform.lake.table import Named, TableSpec
-from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.delivery import BUSY, Delivery, DeliveryState
 from adplatform.ledger.leases import Lease
 from adplatform.ledger.objects import ObjectState, RawObject
 from adplatform.ledger.placements import Placement, Slice
@@ -33,7 +33,7 @@ from adplatform.platform.aws_errors import aws_failures
 
 SEEN_BY = "doctor"
 _TRIES = 5
-_WORKING = (DeliveryState.SETTLED, DeliveryState.RUNNING, DeliveryState.FAILED)
+_WORKING = (*BUSY, DeliveryState.FAILED)
 
 
 @dataclass(frozen=True)
@@ -277,6 +277,8 @@ class _Examined:
             return None, True
         if delivery.state is DeliveryState.RUNNING:
             return self._found(f"{problem}; run {delivery.run_id} is at it, look again when it has ended", ""), True
+        if delivery.state is DeliveryState.TRANSFORMING:
+            return self._found(f"{problem}; an engine transforms it, look again when that has ended", ""), True
         manifests = self._manifests()
         published = self._published(manifests)
         if published is None:

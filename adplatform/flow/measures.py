@@ -10,7 +10,7 @@ from adplatform.flow.patience import is_given_up
 from adplatform.flow.pattern import Pattern
 from adplatform.flow.services import Services
 from adplatform.flow.source import FeedFlow, Source
-from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.delivery import BUSY, Delivery, DeliveryState
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.objects import RawObject
 from adplatform.platform import metrics
@@ -110,8 +110,9 @@ def _late(ledger: Ledger, pattern: Pattern, feed: Feed, now: datetime) -> int:
 
 def _is_due(row: Delivery) -> bool:
     """Whether it is complete and the platform's to publish."""
-    busy = row.state in (DeliveryState.SETTLED, DeliveryState.RUNNING)
-    return busy or (row.state is DeliveryState.FAILED and row.version > row.published and not is_given_up(row))
+    return row.state in BUSY or (
+        row.state is DeliveryState.FAILED and row.version > row.published and not is_given_up(row)
+    )
 
 
 def _of(flow: FeedFlow) -> dict[str, str]:

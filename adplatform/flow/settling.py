@@ -40,7 +40,7 @@ from adplatform.flow.source import FeedFlow, Source
 from adplatform.flow.version import identity_of, manifests_of, read_object, read_settlement
 from adplatform.flow.withdrawn import is_left, leaves_out, mark_withdrawn
 from adplatform.lake.zones import Zones
-from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.delivery import BUSY, Delivery, DeliveryState
 from adplatform.ledger.keys import RotationState, TableRotation
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.messages import Unsent
@@ -56,9 +56,6 @@ MOST_STARTED = 200
 """Runs that one look asks for; each is asked for again until it has begun."""
 FRESH = timedelta(minutes=1)
 """How old a listing may be that stands for one before a delivery settles."""
-BUSY = (DeliveryState.SETTLED, DeliveryState.RUNNING)
-"""While a version waits for its run or has one, no other version settles."""
-
 MEND_MANIFEST = "ask the sender to send a correct manifest; the date goes on without this one"
 
 Entry = dict[str, Any]
@@ -330,7 +327,7 @@ class Settler:
             early = f"its date is before the feed's start_date {flow.feed.start_date}: lower that to process it"
             return _look(problems=self._stuck(flow, row.day, early) if row.error != early else [])
         ahead = not_begun(row.day, self.ledger.now())
-        if ahead and row.state is not DeliveryState.RUNNING:
+        if ahead and row.state not in (DeliveryState.RUNNING, DeliveryState.TRANSFORMING):
             return _look(waiting=[Waiting(flow, row.day, ahead)])
         problems: list[Problem] = []
         waiting: list[Waiting] = []

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from adplatform.failures import PermanentFailure
-from adplatform.ledger.delivery import Delivery, DeliveryState, active_deliveries, advance, move, read_delivery
+from adplatform.ledger.delivery import BUSY, Delivery, DeliveryState, active_deliveries, advance, move, read_delivery
+from adplatform.ledger.engine_run import Intention, intended
 from adplatform.ledger.messages import Unsent
 from adplatform.ledger.publications import Publication
 from adplatform.ledger.rows import IllegalStep, from_item, plain
@@ -20,7 +21,8 @@ from adplatform.ledger.table import NEW, Table, Write
 Pause = Callable[[int], timedelta]
 """How long a delivery rests after so many of a kind."""
 _SETTLED, _RUNNING, _FAILED = DeliveryState.SETTLED, DeliveryState.RUNNING, DeliveryState.FAILED
-_BUSY = (_SETTLED, _RUNNING)
+_TRANSFORMING = DeliveryState.TRANSFORMING
+_DUE = (_SETTLED, _RUNNING)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Deliveries:
         """
         now, number = self.table.now(), version or seen.version + 1
         arrivals = seen.arrivals if settled_arrivals is None else settled_arrivals
-        _require(seen.state not in _BUSY, feed, seen, "settled")
+        _require(seen.state not in BUSY, feed, seen, "settled")
         _require(number > seen.version, feed, seen, f"settled as version {number}")
         _require(arrivals <= seen.arrivals, feed, seen, f"settled with {arrivals} arrivals")
         settled = replace(
@@ -92,6 +94,7 @@ class Deliveries:
             hindered=0,
             not_before=None,
             run_id="",
+            transform="",
             manifest_key=manifest_key,
             settled_at=now,
             settled_because=because,
@@ -126,7 +129,7 @@ class Deliveries:
         Raises:
             IllegalStep: a version is due or under way.
         """
-        _require(seen.state not in _BUSY, feed, seen, "stuck")
+        _require(seen.state not in BUSY, feed, seen, "stuck")
         permanent = seen.permanent or seen.state is not _FAILED
         stuck = replace(seen, state=_FAILED, permanent=permanent, error=error)
         return move(self.table, feed, seen, stuck, self._message(feed, message))
@@ -158,9 +161,9 @@ class Deliveries:
         """Remember again what readers see, after the ledger forgot it. ``version`` is the highest that there was.
 
         Raises:
-            IllegalStep: a run is at it, or the numbers contradict each other or what the ledger knows.
+            IllegalStep: a run or an engine is at it, or the numbers contradict each other or what the ledger knows.
         """
-        _require(seen.state is not _RUNNING, feed, seen, "restored")
+        _require(seen.state not in (_RUNNING, _TRANSFORMING), feed, seen, "restored")
         _require(seen.version <= version >= published, feed, seen, f"restored as version {published} of {version}")
         _require(settled_arrivals <= arrivals, feed, seen, f"restored with {settled_arrivals} of {arrivals} arrivals")
         restored = replace(
@@ -175,14 +178,16 @@ class Deliveries:
             settled_because=settled_because,
             attempt=0,
             run_id="",
+            transform="",
             error="",
             permanent=False,
         )
         return move(self.table, feed, seen, restored)
 
     def claim(self, feed: str, day: date, run_id: str, seen: Delivery | None = None) -> Delivery | None:
-        """Take the latest settled version for a run; None while one has it, this one or another. ``seen`` is the
-        delivery as it was a moment ago, which saves reading it.
+        """Take the latest settled version for a run; None while one has it, this one or another. One that an engine has
+        can be taken: the run finds what became of it. ``seen`` is the delivery as it was a moment ago, which saves
+        reading it.
 
         Raises:
             PermanentFailure: nothing has settled for that date.
@@ -207,6 +212,30 @@ class Deliveries:
             return replace(seen, state=state, run_id="", launches=seen.launch + 1)
 
         return self._advance_held(feed, day, run_id, released)
+
+    def hand_over(self, feed: str, day: date, run_id: str, intention: Intention) -> Delivery | None:
+        """The run gives it to an engine, for an intention that is remembered with it unless it is known already; its
+        number of launches goes into no other intention."""
+        while True:
+            seen = self.get(feed, day)
+            if not seen.is_held_by(run_id):
+                return None
+            known = self.table.get(Intention, intention.owner, intention.sort_key) is not None
+            given = replace(
+                seen, state=_TRANSFORMING, run_id="", transform=intention.key, launches=seen.launch + 1, hindered=0
+            )
+            others = [] if known else [intended(self.table, intention)]
+            if (written := move(self.table, feed, seen, given, *others)) is not None:
+                return written
+
+    def handed_back(self, feed: str, seen: Delivery) -> Delivery | None:
+        """The engine is done with it: it is due again.
+
+        Raises:
+            IllegalStep: no engine has it.
+        """
+        _require(seen.state is _TRANSFORMING, feed, seen, "due again")
+        return move(self.table, feed, seen, replace(seen, state=_SETTLED))
 
     def close(self, feed: str, day: date, run_id: str, version: int, seen: Delivery | None = None) -> Delivery | None:
         """The run has published ``version`` and moved its objects to the archive. ``seen`` is the delivery as the run
@@ -271,7 +300,7 @@ class Deliveries:
         Raises:
             IllegalStep: no run has it or was asked for.
         """
-        _require(seen.state in _BUSY, feed, seen, "due again")
+        _require(seen.state in _DUE, feed, seen, "due again")
         return move(self.table, feed, seen, _launched(replace(_shown(seen, visible), error=error)))
 
     def hindered(self, feed: str, seen: Delivery, error: str, pause: Pause, *, visible: bool) -> Delivery | None:
@@ -280,7 +309,7 @@ class Deliveries:
         Raises:
             IllegalStep: no run has it or was asked for.
         """
-        _require(seen.state in _BUSY, feed, seen, "left to rest")
+        _require(seen.state in _DUE, feed, seen, "left to rest")
         times = seen.hindered + 1
         until = self.table.now() + pause(times)
         rests = replace(_failed(seen, error, visible), hindered=times, run_id="", not_before=until)
@@ -292,7 +321,7 @@ class Deliveries:
         Raises:
             IllegalStep: no run has it or was asked for.
         """
-        _require(seen.state in _BUSY, feed, seen, "due again")
+        _require(seen.state in _DUE, feed, seen, "due again")
         dead = replace(_shown(seen, visible), deaths=seen.deaths + 1, hindered=0, error=error)
         if not (rest := pause(dead.deaths)):
             return move(self.table, feed, seen, _launched(dead))
@@ -305,7 +334,7 @@ class Deliveries:
         Raises:
             IllegalStep: no run has it or was asked for.
         """
-        _require(seen.state in _BUSY, feed, seen, "given up")
+        _require(seen.state in _DUE, feed, seen, "given up")
         dead = replace(seen, deaths=seen.deaths + 1, hindered=0, error=error)
         given_up = replace(dead, state=_FAILED, run_id="", not_before=None)
         return move(self.table, feed, seen, given_up, self._message(feed, message))
@@ -326,7 +355,7 @@ class Deliveries:
             IllegalStep: it has not failed, or trying the same version again cannot help.
         """
         _require(seen.state is _FAILED and not seen.permanent and seen.version > 0, feed, seen, "tried again")
-        return move(self.table, feed, seen, _launched(replace(seen, attempt=1, deaths=0)))
+        return move(self.table, feed, seen, _launched(replace(seen, attempt=1, deaths=0, transform="")))
 
     def readmit(self, feed: str, seen: Delivery) -> Delivery | None:
         """What its table refused is taken by now: it is tried again, with all its attempts, as if it had never failed.
@@ -335,7 +364,7 @@ class Deliveries:
             IllegalStep: it has not failed, or has no version.
         """
         _require(seen.state is _FAILED and seen.version > 0, feed, seen, "tried again")
-        return move(self.table, feed, seen, _launched(replace(seen, attempt=1, deaths=0, error="", permanent=False)))
+        return move(self.table, feed, seen, _launched(_afresh(seen)))
 
     def _advance_held(
         self, feed: str, day: date, run_id: str, step: Callable[[Delivery], Delivery], seen: Delivery | None = None
@@ -362,6 +391,10 @@ def _failed(seen: Delivery, error: str, visible: bool) -> Delivery:
 def _launched(seen: Delivery) -> Delivery:
     """Due again, under a run key of its own: a run key launches only one run, ever."""
     return replace(seen, state=_SETTLED, launches=seen.launch + 1, run_id="", not_before=None)
+
+
+def _afresh(seen: Delivery) -> Delivery:
+    return replace(seen, attempt=1, deaths=0, error="", permanent=False, transform="")
 
 
 def _require(allowed: bool, feed: str, seen: Delivery, done: str) -> None:

@@ -10,11 +10,19 @@ from adplatform.ledger.table import NEW, Table, Write, unwire
 
 
 class DeliveryState(StrEnum):
+    """TRANSFORMING: an engine transforms its latest version; no run of ours has it, and one is asked for when the
+    engine has ended."""
+
     OPEN = "open"
     SETTLED = "settled"
     RUNNING = "running"
+    TRANSFORMING = "transforming"
     PUBLISHED = "published"
     FAILED = "failed"
+
+
+BUSY = (DeliveryState.SETTLED, DeliveryState.RUNNING, DeliveryState.TRANSFORMING)
+"""While a version waits for its run, has one, or is with an engine, no other version settles."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,8 @@ class Delivery:
 
     Of the version that has settled, ``attempt`` numbers the attempt at the work that is due or under way, ``launches``
     the runs that were asked for, ``deaths`` those that ended without a word, and ``hindered`` those that could not work
-    where they ran. After a failure it rests until ``not_before``.
+    where they ran. After a failure it rests until ``not_before``. ``transform`` is the key of the intention for which
+    an engine was given it last, "" where none was.
     """
 
     day: date
@@ -45,6 +54,7 @@ class Delivery:
     hindered: int = 0
     not_before: datetime | None = None
     run_id: str = ""
+    transform: str = ""
     manifest_key: str = ""
     settled_at: datetime | None = None
     settled_because: str = ""
@@ -66,7 +76,7 @@ class Delivery:
 
     @property
     def active(self) -> bool:
-        return self.pending > 0 or self.state in (DeliveryState.SETTLED, DeliveryState.RUNNING, DeliveryState.FAILED)
+        return self.pending > 0 or self.state in (*BUSY, DeliveryState.FAILED)
 
     def is_held_by(self, run_id: str) -> bool:
         return self.state is DeliveryState.RUNNING and self.run_id == run_id

@@ -1,11 +1,14 @@
 """The rows of managed engines: intentions, runs, and what a run brought to a delivery; what may happen to them is in
 ``adplatform.ledger.engine_runs``."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 
 from adplatform.ledger.rows import digest
+from adplatform.ledger.table import NEW, Table, Write
 
 
 class IntentState(StrEnum):
@@ -79,6 +82,12 @@ class Intention:
         return active_intentions(self.source) if self.state in PURSUED else ""
 
 
+def intended(table: Table, intention: Intention) -> Write:
+    """Remember that a run is wanted, of which nothing is known yet."""
+    now = table.now()
+    return table.put_write(intention.owner, replace(intention, intended_at=now, revision=1, changed_at=now), NEW)
+
+
 @dataclass(frozen=True)
 class EngineRun:
     """One run of a target, whoever started it. ``said`` is its state in the engine's own word.
@@ -87,7 +96,8 @@ class EngineRun:
     with its deliveries, or was left out because it failed. ``records``, ``files`` and ``bytes`` are what the engine
     says it moved, ``objects`` is how many landed, ``only`` the only delivery they are with, or ``SEVERAL``. ``overdue``
     once it stays in a state for longer than it may, ``unwanted`` once somebody wants it stopped, ``cancelled`` once the
-    engine has agreed to stop it for that.
+    engine has agreed to stop it for that. ``usage`` is what it is charged by, by name (``dpu_hours``), and ``link``
+    where people see it in the engine's console.
     """
 
     source: str
@@ -109,6 +119,8 @@ class EngineRun:
     files: int | None = None
     bytes: int | None = None
     failed: int | None = None
+    usage: Mapping[str, Decimal] = field(default_factory=dict)
+    link: str = ""
     overdue: bool = False
     unwanted: bool = False
     cancelled: bool = False

@@ -18,6 +18,7 @@ from adplatform.ledger.engine_run import (
     RunState,
     active_intentions,
     active_runs,
+    intended,
     landed_key,
     owner_of,
 )
@@ -77,7 +78,7 @@ class EngineRuns:
             IllegalStep: it is no new intention.
         """
         _require(intention.state is IntentState.INTENDED and not intention.begun, intention, "intended")
-        return self.table.transact([self._first(replace(intention, intended_at=self.table.now()))])
+        return self.table.transact([intended(self.table, intention)])
 
     def begin(self, seen: Intention) -> Intention | None:
         """The engine is asked now, which may reach it even if nobody hears of it.
@@ -222,7 +223,7 @@ class EngineRuns:
         state = RunState.FAILED if failed else seen.state
         return self._move(seen, replace(seen, state=state, landed_at=self.table.now(), error=why))
 
-    def _first(self, row: _R) -> Write:
+    def _first(self, row: EngineRun) -> Write:
         return self.table.put_write(row.owner, replace(row, revision=1, changed_at=self.table.now()), NEW)
 
     def _written(self, seen: _R, new: _R) -> tuple[_R, Write]:

@@ -10,6 +10,7 @@ import pytest
 from adplatform.failures import PermanentFailure
 from adplatform.ledger.deliveries import Deliveries
 from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.engine_run import Intention
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.messages import Unsent
 from adplatform.ledger.publications import Publication
@@ -22,7 +23,8 @@ DAY = date(2026, 3, 14)
 NOW = datetime(2026, 3, 14, 9, tzinfo=UTC)
 EARLIER, LATER = NOW - timedelta(hours=1), NOW + timedelta(minutes=7)
 MESSAGE = Unsent.of(None, "delivery_failed", "acme/orders is stuck", {})
-OPEN, SETTLED, RUNNING, PUBLISHED, FAILED = DeliveryState
+OPEN, SETTLED, RUNNING, TRANSFORMING, PUBLISHED, FAILED = DeliveryState
+INTENTION = Intention(SOURCE, "transform-orders", f"{FEED}/{DAY}/v2/a1")
 Step = Callable[[Deliveries, Delivery], Delivery | None]
 
 
@@ -71,6 +73,7 @@ SEEN: dict[str, tuple[Step, set[DeliveryState]]] = {
     "same_again": (lambda d, seen: d.same_again(FEED, seen), {PUBLISHED}),
     "stuck": (lambda d, seen: d.stuck(FEED, seen, "bad", MESSAGE), {OPEN, PUBLISHED, FAILED}),
     "restore": (restore, {OPEN, SETTLED, PUBLISHED, FAILED}),
+    "handed_back": (lambda d, seen: d.handed_back(FEED, seen), {TRANSFORMING}),
     "free": (lambda d, seen: d.free(FEED, seen), {RUNNING}),
     "stopped": (lambda d, seen: d.stopped(FEED, seen, "stopped", visible=False), {SETTLED, RUNNING}),
     "hindered": (lambda d, seen: d.hindered(FEED, seen, "full", minutes, visible=False), {SETTLED, RUNNING}),
@@ -353,3 +356,74 @@ def test_a_step_of_a_run_is_repeated_when_an_object_arrives_meanwhile(ledger: Le
     closed = replace(ledger, client=Busy()).deliveries.close(FEED, DAY, "run", 2)
     assert closed is not None
     assert (closed.state, closed.arrivals, closed.pending) == (PUBLISHED, 4, 2)
+
+
+def test_a_run_gives_its_delivery_to_an_engine_with_what_it_wants_of_it(ledger: Ledger) -> None:
+    seen = at(ledger, RUNNING, deaths=1, hindered=2)
+    given = ledger.deliveries.hand_over(FEED, DAY, "run", INTENTION)
+    assert changed(seen, given) == {
+        "state": TRANSFORMING,
+        "run_id": "",
+        "transform": INTENTION.key,
+        "launches": 2,
+        "hindered": 0,
+    }
+    assert [(each.key, each.revision) for each in ledger.engine_runs.pursued(SOURCE)] == [(INTENTION.key, 1)]
+    assert [(name, each.day) for name, each in ledger.deliveries.active(SOURCE)] == [(FEED, DAY)]
+
+
+def test_only_the_run_that_has_it_gives_a_delivery_to_an_engine(ledger: Ledger) -> None:
+    at(ledger, RUNNING)
+    assert ledger.deliveries.hand_over(FEED, DAY, "another", INTENTION) is None
+    assert ledger.engine_runs.pursued(SOURCE) == []
+
+
+def test_what_arrives_while_a_delivery_is_given_to_an_engine_stays_pending(ledger: Ledger) -> None:
+    at(ledger, RUNNING)
+    reads, get = 0, ledger.deliveries.table.client.get_item
+
+    def once(**given: Any) -> Any:
+        nonlocal reads
+        answer, reads = get(**given), reads + 1
+        if reads == 1:
+            ledger.deliveries.table.client.get_item = get
+            ledger.deliveries.reopen(FEED, DAY)
+        return answer
+
+    ledger.deliveries.table.client.get_item = once
+    given = ledger.deliveries.hand_over(FEED, DAY, "run", INTENTION)
+    assert given is not None
+    assert (given.state, given.pending) == (TRANSFORMING, 1)
+    assert len(ledger.engine_runs.pursued(SOURCE)) == 1
+
+
+def test_a_delivery_that_was_taken_from_its_engine_is_given_back_to_the_same_run_of_it(ledger: Ledger) -> None:
+    at(ledger, RUNNING)
+    ledger.deliveries.hand_over(FEED, DAY, "run", INTENTION)
+    [intention] = ledger.engine_runs.pursued(SOURCE)
+    begun = ledger.engine_runs.begin(intention)
+    taken = ledger.deliveries.claim(FEED, DAY, "person")
+    assert taken is not None
+    assert (taken.state, taken.transform) == (RUNNING, INTENTION.key)
+    assert ledger.deliveries.hand_over(FEED, DAY, "person", INTENTION) is not None
+    assert ledger.engine_runs.pursued(SOURCE) == [begun]
+
+
+def test_a_delivery_whose_engine_has_ended_is_due_and_knows_what_was_wanted(ledger: Ledger) -> None:
+    at(ledger, RUNNING)
+    given = ledger.deliveries.hand_over(FEED, DAY, "run", INTENTION)
+    assert given is not None
+    assert changed(given, ledger.deliveries.handed_back(FEED, given)) == {"state": SETTLED}
+
+
+@pytest.mark.parametrize("state", [SETTLED, RUNNING, TRANSFORMING])
+def test_what_an_engine_made_of_a_version_is_nothing_to_the_next(ledger: Ledger, state: DeliveryState) -> None:
+    seen = at(ledger, state, transform=INTENTION.key)
+    with pytest.raises(IllegalStep):
+        settle(ledger.deliveries, seen)
+    failed = put_delivery(ledger, FEED, seen, state=FAILED)
+    for step in (settle, lambda d, s: d.retry(FEED, s), lambda d, s: d.readmit(FEED, s), restore):
+        moved = step(ledger.deliveries, failed)
+        assert moved is not None
+        assert moved.transform == ""
+        failed = put_delivery(ledger, FEED, moved, state=FAILED, transform=INTENTION.key, version=2, published=1)

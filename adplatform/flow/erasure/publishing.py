@@ -38,6 +38,8 @@ def _make_again(doing: Erasing, flow: FeedFlow, day: date, objects: Sequence[Raw
         seen = free(doing.ledger, flow, day, doing.work)
         if seen.state is DeliveryState.RUNNING:
             raise TransientFailure(f"run {seen.run_id} is at it; {ADVICE} again when it has ended")
+        if seen.state is DeliveryState.TRANSFORMING:
+            raise TransientFailure(f"an engine transforms it; {ADVICE} again when that has ended")
         if is_shown(doing.ledger, flow, seen) and seen.published != seen.version:
             doing.work.make(flow, day)  # only to close it, after a run that was killed
         shown = _shown(doing, flow, day)
