@@ -54,7 +54,6 @@ class Delivery:
     hindered: int = 0
     not_before: datetime | None = None
     run_id: str = ""
-    transform: str = ""
     manifest_key: str = ""
     settled_at: datetime | None = None
     settled_because: str = ""
@@ -64,6 +63,7 @@ class Delivery:
     waiting: str = ""
     waiting_until: datetime | None = None
     waiting_as: str = ""
+    transform: str = ""
 
     @property
     def pending(self) -> int:

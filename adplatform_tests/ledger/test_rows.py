@@ -11,7 +11,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adplatform.ledger.delivery import Delivery, DeliveryState
+from adplatform.ledger.delivery import BUSY, Delivery, DeliveryState
 from adplatform.ledger.derived import Stale
 from adplatform.ledger.ledger import Ledger
 from adplatform.ledger.objects import Ignored, ObjectState, RawObject, Refused, unversioned
@@ -37,7 +37,7 @@ ROWS: dict[type, st.SearchStrategy[Any]] = {
     Delivery: st.builds(
         Delivery, DAYS, COUNTS, st.sampled_from(DeliveryState), COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS,
         COUNTS, st.none() | INSTANTS, TEXTS, TEXTS, st.none() | INSTANTS, TEXTS, st.none() | INSTANTS, TEXTS,
-        st.booleans(), TEXTS, st.none() | INSTANTS, TEXTS,
+        st.booleans(), TEXTS, st.none() | INSTANTS, TEXTS, TEXTS,
     ),
     Ignored: st.builds(Ignored, TEXTS, TEXTS, DAYS),
     Refused: st.builds(Refused, TEXTS, TEXTS, COUNTS, TEXTS, INSTANTS, TEXTS),
@@ -94,7 +94,7 @@ def test_a_row_survives_its_item(kind: Any) -> None:
 def test_only_a_delivery_with_work_due_is_in_the_index() -> None:
     day = date(2026, 3, 14)
     idle = [Delivery(day=day), Delivery(day=day, state=DeliveryState.PUBLISHED, arrivals=3, settled_arrivals=3)]
-    busy = [Delivery(day=day, state=state) for state in (DeliveryState.SETTLED, DeliveryState.RUNNING)]
+    busy = [Delivery(day=day, state=state) for state in BUSY]
     waiting = [Delivery(day=day, arrivals=1), Delivery(day=day, state=DeliveryState.FAILED)]
     assert not any("active_feed" in to_item("acme/orders", d) for d in idle)
     assert all(to_item("acme/orders", d)["active_feed"] == "deliveries#acme" for d in busy + waiting)
