@@ -25,7 +25,14 @@ USERS = {
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", "docs/architecture.md", "docs/datasync-agent.md", "docs/sftp-server.md", "deploy/README.md"],
+    [
+        "README.md",
+        "docs/architecture.md",
+        "docs/datasync-agent.md",
+        "docs/scale.md",
+        "docs/sftp-server.md",
+        "deploy/README.md",
+    ],
 )
 def test_every_file_and_folder_that_a_document_names_exists(document: str) -> None:
     named = set(PLACES.findall((ROOT / document).read_text(encoding="utf-8")))

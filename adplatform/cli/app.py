@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "erase": ("erase", "Erase a person from all that a source has stored."),
     "collect": (HISTORY, "Remove table versions that nothing refers to."),
     "crawl": (HISTORY, "Compare what a Glue crawler finds with what is registered."),
+    "string-keys": ("string_keys", "Make date keys of older tables strings, by which engines filter."),
     "doctor": ("doctor", "Compare ledger, catalog, manifests and raw zone."),
 }
 """The module and the line in the list of each command; its own help is its function's docstring."""
@@ -75,6 +76,7 @@ ROLES: Mapping[str, str] = {
     "demo": NOBODY,
     "dev": NOBODY,
     "push": NOBODY,
+    "string-keys": NOBODY,
 }
 """As whom a command calls AWS, if not as an operator. The runs that ``process`` makes have roles of their own."""
 

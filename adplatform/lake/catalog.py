@@ -299,13 +299,32 @@ class Catalog:
             **_described(spec),
             "TableType": "EXTERNAL_TABLE",
             "StorageDescriptor": _descriptor([_column(c) for c in spec.columns], location),
-            "PartitionKeys": [_column(c) for c in spec.partitions],
+            "PartitionKeys": [_key(c) for c in spec.partitions],
             "Parameters": {"EXTERNAL": "TRUE", **_PARQUET, **lineage(spec), **parameters},
         }
         try:
             self.glue.create_table(DatabaseName=spec.database, TableInput=table)
         except self.glue.exceptions.AlreadyExistsException:
             return
+
+    def make_keys_strings(self, spec: Named, check: Callable[[], None] = lambda: None) -> tuple[str, ...]:
+        """Make the partition columns of a Parquet table that are dates strings: one change of the table, without any of
+        its partitions or files. Returns their names, none where there is nothing to do. ``check`` is called before the
+        call that writes.
+
+        Raises:
+            TransientFailure: other writers kept changing the table.
+        """
+        for _ in range(_ATTEMPTS):
+            found = self._get(spec)
+            dates = date_keys(found) if found is not None else ()
+            if found is None or not dates:
+                return ()
+            check()
+            wanted = {**_input(found), "PartitionKeys": [_string_key(key) for key in found["PartitionKeys"]]}
+            if self._replace(spec, wanted, found["VersionId"]):
+                return dates
+        raise TransientFailure(f"table {spec.database}.{spec.name} is being changed by others; run again")
 
     def move(self, spec: Named, location: str, parameters: Mapping[str, str], check: Callable[[], None]) -> None:
         """Make an existing table read ``location`` unless it changes meanwhile."""
@@ -321,14 +340,23 @@ class Catalog:
         check()
         self._replace(spec, wanted, found["VersionId"])
 
-    def _replace(self, spec: Named, wanted: Json, version_id: str) -> None:
-        """Does nothing when the table changed since it was read. Glue limits the versions of a table: keep none."""
+    def _replace(self, spec: Named, wanted: Json, version_id: str) -> bool:
+        """Does nothing, and says so, when the table changed since it was read. Glue limits the versions of a table:
+        keep none."""
         try:
             self.glue.update_table(
                 DatabaseName=spec.database, TableInput=wanted, SkipArchive=True, VersionId=version_id
             )
         except self.glue.exceptions.ConcurrentModificationException:
-            return
+            return False
+        return True
+
+
+def date_keys(table: Json) -> tuple[str, ...]:
+    """The partition columns of a table of plain Parquet that are dates. ``table`` is as GetTables shows it."""
+    if is_iceberg(table.get("Parameters", {})):
+        return ()
+    return tuple(key["Name"] for key in table.get("PartitionKeys", []) if key["Type"] == "date")
 
 
 def _evolved(found: Json, spec: TableSpec) -> Json:
@@ -338,8 +366,7 @@ def _evolved(found: Json, spec: TableSpec) -> Json:
             f"table {spec.qualified} is an Iceberg table and {spec.feed} says table_format: parquet; drop the table or "
             "give the feed another name"
         )
-    partitioning = [(c.name, c.type.hive) for c in spec.partitions]
-    if [(c["Name"], c["Type"]) for c in found.get("PartitionKeys", [])] != partitioning:
+    if not _partitioned_as(found, spec):
         raise PermanentFailure(
             f"table {spec.qualified} is partitioned differently from the contract of {spec.feed}: "
             "drop the table or give the feed another name"
@@ -363,6 +390,25 @@ def _evolved(found: Json, spec: TableSpec) -> Json:
         "StorageDescriptor": {**table["StorageDescriptor"], "Columns": columns},
         "Parameters": {**table.get("Parameters", {}), **_PARQUET, **lineage(spec)},
     }
+
+
+def _partitioned_as(found: Json, spec: TableSpec) -> bool:
+    """A date may be a date or a string in the catalog: tables keep the keys that they were made with."""
+    keys, declared = found.get("PartitionKeys", []), spec.partitions
+    return [key["Name"] for key in keys] == [column.name for column in declared] and all(
+        key["Type"] in (column.type.hive, _key(column)["Type"]) for key, column in zip(keys, declared, strict=True)
+    )
+
+
+def _key(column: OutputColumn) -> Json:
+    """A partition column. A date is a string such as ``2026-11-27``: engines have Glue filter by strings, and list all
+    partitions where a key is a date (Athena User Guide, "Use string as the data type for partition keys"). Partitions'
+    values are the same texts either way. docs/scale.md has the evidence."""
+    return _string_key(_column(column))
+
+
+def _string_key(key: Json) -> Json:
+    return {**key, "Type": "string"} if key["Type"] == "date" else key
 
 
 def is_iceberg(parameters: Mapping[str, str]) -> bool:

@@ -38,7 +38,7 @@ def project(services: Services, tmp_path: Path) -> Project:
 
 def rows(project: Project) -> list[tuple[object, ...]]:
     prefix = project.services.settings.database_prefix
-    sql = f"select order_id, amount, dt from {prefix}acme.orders order by 3, 1"
+    sql = f"select order_id, amount, cast(dt as date) from {prefix}acme.orders order by 3, 1"
     return run_query(project.services.aws, project.services.glue, prefix, sql, 10_000)[1]
 
 

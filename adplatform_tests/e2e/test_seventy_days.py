@@ -117,7 +117,7 @@ class Simulation:
 
     def table(self) -> dict[date, list[tuple[Any, ...]]]:
         prefix = self.services.settings.database_prefix
-        sql = f"""select dt, campaign_id, impressions, clicks, cost, purchases_14d, sales_14d
+        sql = f"""select cast(dt as date), campaign_id, impressions, clicks, cost, purchases_14d, sales_14d
                   from {prefix}ads.sp_small order by all"""
         found: dict[date, list[tuple[Any, ...]]] = {}
         for day, *values in run_query(self.services.aws, self.services.glue, prefix, sql, 10**6)[1]:

@@ -83,6 +83,15 @@ def staged(spec: TableSpec, directory: Path, parts: Mapping[str, Rows], *, files
     return Staged(spec.columns, tuple(files), None, (FileCount("s3://raw/file", total, total, 0, 0),), {})
 
 
+def make_keys_dates(lake: Lake, spec: TableSpec) -> None:
+    """Have a table the partition columns that tables by date were made with once."""
+    table = lake.catalog.glue.get_table(DatabaseName=spec.database, Name=spec.name)["Table"]
+    kept = ("Name", "StorageDescriptor", "TableType", "Parameters")
+    keys = [{**key, "Type": "date"} if key["Name"] in ("dt", "day") else key for key in table["PartitionKeys"]]
+    given = {**{name: table[name] for name in kept}, "PartitionKeys": keys}
+    lake.catalog.glue.update_table(DatabaseName=spec.database, TableInput=given, SkipArchive=True)
+
+
 def read_with_duckdb(lake: Lake, spec: TableSpec, directory: Path) -> list[dict[str, Any]]:
     """Every row that the catalog leads to, through DuckDB on downloaded files, in an order of its own; of an Iceberg
     table through PyIceberg."""

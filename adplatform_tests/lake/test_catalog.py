@@ -10,7 +10,7 @@ from adplatform.lake.catalog import Catalog, Partition
 from adplatform.lake.lake import Lake
 from adplatform.lake.table import TableSpec
 from adplatform.transform.values import OutputColumn
-from adplatform_tests.lake.support import columns, contract, source_name, spec_of
+from adplatform_tests.lake.support import columns, contract, make_keys_dates, source_name, spec_of
 
 
 def daily(types: dict[str, str]) -> TableSpec:
@@ -22,6 +22,13 @@ def stored(lake: Lake, spec: TableSpec) -> dict[str, object]:
     return found
 
 
+def dated(lake: Lake, spec: TableSpec) -> TableSpec:
+    """With a table whose keys are dates."""
+    lake.catalog.ensure(spec, "s3://clean/x/")
+    make_keys_dates(lake, spec)
+    return spec
+
+
 def test_a_table_says_what_it_is_and_where_each_column_comes_from(lake: Lake) -> None:
     email = OutputColumn("email_lake", parse_type("string"), "Keyed digest.", {"pii": "email"}, ("email",))
     spec = replace(daily({"id": "bigint"}), columns=(email,), description="People.")
@@ -29,7 +36,7 @@ def test_a_table_says_what_it_is_and_where_each_column_comes_from(lake: Lake) ->
     table = stored(lake, spec)
     assert table["TableType"] == "EXTERNAL_TABLE"
     assert table["Description"] == "People."
-    assert table["PartitionKeys"] == [{"Name": "dt", "Type": "date", "Comment": "Delivery date (UTC)."}]
+    assert table["PartitionKeys"] == [{"Name": "dt", "Type": "string", "Comment": "Delivery date (UTC)."}]
     assert table["Parameters"] == {
         "EXTERNAL": "TRUE",
         "classification": "parquet",
@@ -76,6 +83,55 @@ def test_changed_partitioning_is_refused(lake: Lake) -> None:
     lake.catalog.ensure(spec, "s3://clean/x/")
     with pytest.raises(PermanentFailure, match="partitioned differently"):
         lake.catalog.check(replace(spec, partition=None))
+
+
+def test_a_string_of_an_older_contract_is_no_date(lake: Lake) -> None:
+    """Its values may be anything."""
+    spec = dated(lake, spec_of(contract({"a": "bigint", "day": "date"}, partition_by="day"), source=source_name()))
+    day = OutputColumn("day", parse_type("string"))
+    with pytest.raises(PermanentFailure, match="partitioned differently"):
+        lake.catalog.check(replace(spec, partition=day))
+
+
+def test_keys_become_strings_by_one_change_of_the_table(lake: Lake) -> None:
+    spec = dated(lake, replace(daily({"a": "bigint"}), scope=OutputColumn("region", parse_type("string"))))
+    before = stored(lake, spec)
+    assert lake.catalog.make_keys_strings(spec) == ("dt",)
+    after = stored(lake, spec)
+    assert after["PartitionKeys"] == [
+        {"Name": "dt", "Type": "string", "Comment": "Delivery date (UTC)."},
+        {"Name": "region", "Type": "string"},
+    ]
+    changed = {"PartitionKeys", "VersionId", "UpdateTime"}
+    assert {k: v for k, v in after.items() if k not in changed} == {k: v for k, v in before.items() if k not in changed}
+    assert lake.catalog.make_keys_strings(spec) == ()
+    assert stored(lake, spec)["VersionId"] == after["VersionId"]
+
+
+def test_keys_become_strings_while_others_change_the_table(lake: Lake) -> None:
+    """Their columns stay, and so do the strings."""
+    spec = dated(lake, daily({"a": "bigint"}))
+    wider = replace(spec, columns=columns({"a": "bigint", "b": "string"}))
+    interfered = list[Any]()
+
+    def interfere() -> None:
+        if not interfered:
+            interfered.append(lake.catalog.ensure(wider, "s3://clean/x/"))
+
+    assert lake.catalog.make_keys_strings(spec, interfere) == ("dt",)
+    table = lake.catalog.ensure(wider, "s3://clean/x/")
+    assert [name for name, _ in table.columns] == ["a", "b"]
+    assert stored(lake, spec)["PartitionKeys"] == [{"Name": "dt", "Type": "string", "Comment": "Delivery date (UTC)."}]
+
+
+@pytest.mark.parametrize("declared", [{"partition_by": None}, {"partition_by": "day", "type": "int"}])
+def test_tables_without_dates_as_keys_stay_as_they_are(lake: Lake, declared: dict[str, Any]) -> None:
+    types = {"a": "bigint", "day": declared.pop("type", "string")}
+    spec = spec_of(contract(types, **declared), source=source_name())
+    lake.catalog.ensure(spec, "s3://clean/x/")
+    before = stored(lake, spec)
+    assert lake.catalog.make_keys_strings(spec) == ()
+    assert stored(lake, spec) == before
 
 
 def test_what_others_noted_on_the_table_stays(lake: Lake) -> None:

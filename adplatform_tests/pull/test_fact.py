@@ -199,9 +199,9 @@ class Pull:
 
     def rows(self) -> list[tuple[Any, ...]]:
         return self.query(
-            """select dt, profile_id, profile_name, country_code, ad_product, campaign_id, campaign_name, ad_group_id,
-               ad_group_name, currency_code, impressions, clicks, cost, purchases, units, sales
-               from {}.ads_daily order by all"""
+            """select cast(dt as date) as dt, profile_id, profile_name, country_code, ad_product, campaign_id,
+               campaign_name, ad_group_id, ad_group_name, currency_code, impressions, clicks, cost, purchases, units,
+               sales from {}.ads_daily order by all"""
         )
 
     def versions(self) -> Counter[tuple[date, str]]:

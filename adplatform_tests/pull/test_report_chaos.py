@@ -86,7 +86,8 @@ def orphans(services: Services, amazon: Server, declared: dict[str, Any]) -> set
 
 def ads_table(services: Services) -> dict[date, list[tuple[Any, ...]]]:
     prefix = services.settings.database_prefix
-    sql = f"select dt, campaign_id, impressions, clicks, purchases_14d from {prefix}ads.sp_small order by all"
+    columns = "cast(dt as date), campaign_id, impressions, clicks, purchases_14d"
+    sql = f"select {columns} from {prefix}ads.sp_small order by all"
     found: dict[date, list[tuple[Any, ...]]] = {}
     for day, *values in run_query(services.aws, services.glue, prefix, sql, 10**6)[1]:
         found.setdefault(day, []).append(tuple(values))

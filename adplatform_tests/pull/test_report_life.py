@@ -99,7 +99,7 @@ class Pull:
 
     def table(self) -> dict[date, list[tuple[int, int, float]]]:
         prefix = self.services.settings.database_prefix
-        sql = f"select dt, campaign_id, clicks, sales_14d from {prefix}ads.sp_small order by all"
+        sql = f"select cast(dt as date), campaign_id, clicks, sales_14d from {prefix}ads.sp_small order by all"
         found: dict[date, list[tuple[int, int, float]]] = {}
         for day, campaign, clicks, sales in run_query(self.services.aws, self.services.glue, prefix, sql, 10**6)[1]:
             found.setdefault(day, []).append((campaign, clicks, float(sales)))

@@ -70,7 +70,7 @@ def test_sales_come_one_day_at_a_time_and_are_what_the_report_says(seller: Simul
     assert asked == [(day, day, ReportState.DONE) for day in days]
     prefix = seller.services.settings.database_prefix
     found = seller.query(
-        f"""select dt, sales_by_date_units_ordered, sales_by_date_ordered_product_sales_amount
+        f"""select cast(dt as date) as dt, sales_by_date_units_ordered, sales_by_date_ordered_product_sales_amount
             from {prefix}seller.sales_and_traffic_by_date order by dt"""
     )
     expected = []
@@ -85,7 +85,7 @@ def test_orders_of_a_date_are_all_there_with_places_hashed(seller: Simulated) ->
     seller.account = declared("all_orders")
     seller.day()
     prefix = seller.services.settings.database_prefix
-    found = seller.query(f"select amazon_order_id, dt from {prefix}seller.all_orders")
+    found = seller.query(f"select amazon_order_id, cast(dt as date) from {prefix}seller.all_orders")
     start = datetime(2026, 9, 18, tzinfo=UTC)
     seed = seller.world.settings.seed
     end = start + timedelta(days=4) - timedelta(seconds=1)
@@ -191,7 +191,7 @@ def test_two_settlements_that_end_on_one_date_add_up(seller: Simulated) -> None:
     prefix = seller.services.settings.database_prefix
     found = seller.query(f"select settlement_id, sum(amount) from {prefix}seller.settlements group by all order by 1")
     assert [(i, Decimal(a)) for i, a in found] == [("s1", Decimal("1234.5")), ("s2", Decimal("1234.5"))]
-    assert seller.query(f"select distinct dt from {prefix}seller.settlements") == [(end.date(),)]
+    assert seller.query(f"select distinct cast(dt as date) from {prefix}seller.settlements") == [(end.date(),)]
 
 
 def test_a_message_that_a_report_is_finished_brings_its_poll_forward(seller: Simulated) -> None:
@@ -302,8 +302,8 @@ def test_every_date_of_a_seller_is_the_truth_after_days_of_faults(seller: Simula
             publish_slice(seller.services, flow, day, f"{definition.name}-{day}", seller.work)
     prefix = seller.services.settings.database_prefix
     sales = seller.query(
-        f"""select dt, sales_by_date_units_ordered, sales_by_date_orders_shipped, traffic_by_date_sessions
-            from {prefix}seller.sales_and_traffic_by_date order by dt"""
+        f"""select cast(dt as date) as dt, sales_by_date_units_ordered, sales_by_date_orders_shipped,
+            traffic_by_date_sessions from {prefix}seller.sales_and_traffic_by_date order by dt"""
     )
     true_sales = []
     for day in days:

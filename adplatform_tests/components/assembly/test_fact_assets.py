@@ -97,7 +97,7 @@ def pulled(
 
 def clicks(services: Services) -> list[tuple[Any, ...]]:
     prefix = services.settings.database_prefix
-    sql = f"select dt, profile_id, campaign_id, clicks, purchases from {prefix}ads.ads_daily order by all"
+    sql = f"select cast(dt as date), profile_id, campaign_id, clicks, purchases from {prefix}ads.ads_daily order by all"
     return run_query(services.aws, services.glue, prefix, sql, 100)[1]
 
 
