@@ -20,10 +20,12 @@ _CHUNK = 1 << 20
 @dataclass(frozen=True)
 class Survey:
     """``lines`` counts the last one with or without an end. ``suspect`` is a text of which a line has ``LONG_LINE``
-    bytes, or in which quotes might stay open over ``LONG_QUOTES``."""
+    bytes, or in which quotes might stay open over ``LONG_QUOTES``; a ``mixed`` one has line feeds with a carriage
+    return before them and such without."""
 
     lines: int
     suspect: bool
+    mixed: bool = False
 
 
 class Surveyor:
@@ -31,7 +33,7 @@ class Surveyor:
 
     def __init__(self, fmt: FileFormat) -> None:
         self._dialect = Dialect.of(fmt)
-        self._feeds, self._returns = 0, 0
+        self._feeds, self._returns, self._both = 0, 0, 0
         self._last = b"\n"
         self._line, self._long_line = 0, False
         self._opened, self._open, self._long_quotes = False, 0, False
@@ -43,7 +45,8 @@ class Surveyor:
 
     @property
     def found(self) -> Survey:
-        return Survey(self._feeds + (self._last != b"\n"), self._long_line or self._long_quotes)
+        lines = self._feeds + (self._last != b"\n")
+        return Survey(lines, self._long_line or self._long_quotes, 0 < self._both < self._feeds)
 
     def over(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """The same chunks."""
@@ -53,8 +56,10 @@ class Surveyor:
 
     def take(self, chunk: bytes) -> None:
         self._feeds += chunk.count(b"\n")
+        self._both += self._last == b"\r" and chunk.startswith(b"\n")
         if b"\r" in chunk:
             self._returns += chunk.count(b"\r")
+            self._both += chunk.count(b"\r\n")
         self._last = chunk[-1:] or self._last
         if not self._long_line:
             self._take_lines(chunk)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adplatform.contracts.column import DELIVERY_DATE
+from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.model import Contract
 from adplatform.failures import PermanentFailure
 from adplatform.files.bad_file import BadFile, Reason
@@ -30,6 +31,7 @@ from adplatform.transform.json_lines import read_json_lines
 from adplatform.transform.layouts import refuse_unread
 from adplatform.transform.line_count import Lines, count_lines, ends_before
 from adplatform.transform.long_records import refuse_long_records
+from adplatform.transform.one_line_end import stray_return
 from adplatform.transform.parquet import read_parquet, where_no_text
 from adplatform.transform.readers import Reading, read_delimited
 from adplatform.transform.record_places import Asked, integers
@@ -106,7 +108,7 @@ def transform(
     if contract.format.prepared != "parquet":
         files = [replace(file, survey=surveyed(file, contract.format)) for file in files]
     refuse_long_records(contract, files)
-    with _connect(files, work, limits) as con:
+    with _connect(files, contract.format, work, limits) as con:
         if kinds := {pii.kind for _, pii in contract.pii_columns()}:
             privacy.register(con, key, previous, kinds)
         with told_of_members(contract.format.members):
@@ -159,7 +161,9 @@ def transform(
 
 
 @contextmanager
-def _connect(files: Sequence[InputFile], work: Path, limits: EngineLimits) -> "Iterator[duckdb.DuckDBPyConnection]":
+def _connect(
+    files: Sequence[InputFile], fmt: FileFormat, work: Path, limits: EngineLimits
+) -> "Iterator[duckdb.DuckDBPyConnection]":
     directory = limits.temp_directory or work
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="spill-", dir=directory) as spill:
@@ -182,7 +186,7 @@ def _connect(files: Sequence[InputFile], work: Path, limits: EngineLimits) -> "I
             if is_of_disk(e):
                 raise ran_out(f"the transform under a limit of {limits.memory_limit}", e, directory) from None
             # Without "from e": DuckDB quotes the offending line, which may hold personal data.
-            raise _unreadable(e, files, work) from None
+            raise _unreadable(e, files, fmt, work) from None
         finally:
             con.close()
 
@@ -196,13 +200,15 @@ def _close_off(con: "duckdb.DuckDBPyConnection", directories: Sequence[Path], fi
     con.execute("set lock_configuration = true")
 
 
-def _unreadable(error: "duckdb.Error", files: Sequence[InputFile], work: Path) -> PermanentFailure:
-    named = [file.origin for file in files if f"file = {work / 'links' / str(file.ordinal)}\n" in f"{error}\n"]
-    if named:
+def _unreadable(error: "duckdb.Error", files: Sequence[InputFile], fmt: FileFormat, work: Path) -> PermanentFailure:
+    parsed = [file for file in files if f"file = {work / 'links' / str(file.ordinal)}\n" in f"{error}\n"]
+    if parsed:
+        line = stray_return(parsed[0], fmt)
         return BadFile(
-            named[0],
+            parsed[0].origin,
             Reason.LAYOUT,
-            "line ends are mixed, or a carriage return stands outside quotes; ask for it with line ends of one kind",
+            f"a carriage return stands outside quotes{f' in line {line}' if line else ''} and no line feed behind it, "
+            "so nobody knows whether a record ends there; ask for the value in quotes, or without it",
         )
     named = [file.origin for file in files if f'Parquet file "{work / "links" / str(file.ordinal)}"' in str(error)]
     if named and "is not valid UTF8" in str(error):

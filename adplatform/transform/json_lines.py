@@ -3,7 +3,7 @@
 import re
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,9 @@ from adplatform.contracts.file_format import FileFormat
 from adplatform.contracts.model import Contract
 from adplatform.files.input_file import InputFile
 from adplatform.platform.late import Late
+from adplatform.transform.copies import Copies
 from adplatform.transform.layouts import Accepted, Lines, accept
+from adplatform.transform.one_line_end import with_one_line_end
 from adplatform.transform.readers import Reading, csv_options, define_raw, no_lines, record_size, scanned_files
 from adplatform.transform.record_places import Asked, integers, lines_of_records, of_rejects
 from adplatform.transform.rejects import Reject, stored_rejects
@@ -49,7 +51,8 @@ def read_json_lines(
         PermanentFailure: members that the contract does not declare, where it freezes the schema.
     """
     con.create_function("exact_numbers", _exact_numbers, ["VARCHAR"], "VARCHAR")
-    paths, ordinal = scanned_files(files, links)
+    alike = with_one_line_end(contract.format, files, links)
+    paths, ordinal = scanned_files(alike.instead(files), links)
     # No JSON text holds a raw control character, so the delimiter never splits a good line.
     options = csv_options(
         columns="{'line': 'VARCHAR'}",
@@ -73,10 +76,11 @@ def read_json_lines(
     accepted = replace(accepted, lacking={})
     _define_raw(con, accepted)
     read = [file for layout in accepted.layouts for file in layout.files]
-    rejects = partial(_rejects, con, read, contract.format)
+    unread = partial(_unread, con, read, alike, contract.format)
+    rejects = partial(_rejects, con, read, unread)
     # The lines of a document are made here, one for each record.
     placed = contract.format.kind == "ndjson"
-    return Reading(accepted, rejects, partial(_lines, con, read, contract.format) if placed else no_lines)
+    return Reading(accepted, rejects, partial(_lines, con, unread, contract.format) if placed else no_lines)
 
 
 def _exact_numbers(line: str) -> str:
@@ -188,8 +192,10 @@ def _json_place(header: str) -> str:
     return "$" + "".join(f"[{name}]" if name.isdecimal() else f'."{name}"' for name in header.split("."))
 
 
-def _rejects(con: "duckdb.DuckDBPyConnection", files: Sequence[InputFile], fmt: FileFormat) -> list[Reject]:
-    unreadable = _unread(con, files, fmt)
+def _rejects(
+    con: "duckdb.DuckDBPyConnection", files: Sequence[InputFile], unread: Callable[[], list[Reject]]
+) -> list[Reject]:
+    unreadable = unread()
     lines: dict[int, dict[int, str]] = defaultdict(dict)
     for ordinal, position, text in con.execute(
         "select _file, position, text from (select _file, good, text,"
@@ -204,15 +210,18 @@ def _rejects(con: "duckdb.DuckDBPyConnection", files: Sequence[InputFile], fmt: 
     return sorted(split, key=lambda r: (r.file, r.line or 0))
 
 
-def _unread(con: "duckdb.DuckDBPyConnection", files: Sequence[InputFile], fmt: FileFormat) -> list[Reject]:
+def _unread(
+    con: "duckdb.DuckDBPyConnection", files: Sequence[InputFile], alike: Copies, fmt: FileFormat
+) -> list[Reject]:
     """What is not even in ``lines``."""
     ordinals = {file.ordinal for file in files}
-    return [r for r in stored_rejects(con, files, fmt) if r.file in ordinals] if files else []
+    found = stored_rejects(con, alike.instead(files), fmt) if files else []
+    return alike.as_written([reject for reject in found if reject.file in ordinals])
 
 
 def _lines(
     con: "duckdb.DuckDBPyConnection",
-    files: Sequence[InputFile],
+    unread: Callable[[], list[Reject]],
     fmt: FileFormat,
     file: InputFile,
     asked: Asked,
@@ -228,9 +237,7 @@ def _lines(
             [file.ordinal],
         )
     )
-    outside = of_rejects(
-        (reject for reject in _unread(con, files, fmt) if reject.file == file.ordinal), empty_are_records=True
-    )
+    outside = of_rejects((reject for reject in unread() if reject.file == file.ordinal), empty_are_records=True)
     return lines_of_records(file, fmt, Asked(places, len(places)), replace(outside, broken=None))
 
 

@@ -16,6 +16,7 @@ from adplatform.files.input_file import InputFile
 from adplatform.platform.late import Late
 from adplatform.transform.compile import no_text
 from adplatform.transform.layouts import UNNAMED, Accepted, Layout, accept_delimited, empty_texts
+from adplatform.transform.one_line_end import with_one_line_end
 from adplatform.transform.padding import pad_rows
 from adplatform.transform.record_places import Asked, lines_of_records, of_rejects
 from adplatform.transform.rejects import Reject, stored_rejects
@@ -56,18 +57,21 @@ def read_delimited(
     Raises:
         PermanentFailure: a header that breaks the contract.
     """
-    accepted = accept_delimited(contract, files, reserved)
+    alike = with_one_line_end(contract.format, files, links)
+    accepted = accept_delimited(contract, alike.instead(files), reserved)
     padded = pad_rows(contract.format, accepted.layouts, links)
     layouts = [replace(layout, files=padded.instead(layout.files)) for layout in accepted.layouts]
     define_raw(con, accepted.contract, [_csv_scan(accepted.contract, layout, links) for layout in layouts])
 
     def rejects() -> list[Reject]:
-        return padded.as_written(stored_rejects(con, padded.instead(files), contract.format))
+        copies = padded.instead(alike.instead(files))
+        return alike.as_written(padded.as_written(stored_rejects(con, copies, contract.format)))
 
     fmt = contract.format
 
     def lines(file: InputFile, asked: Asked, rejects: Sequence[Reject]) -> "array[int]":
-        single = any(len(layout.columns) == 1 for layout in accepted.layouts if file in layout.files)
+        [read] = alike.instead([file])
+        single = any(len(layout.columns) == 1 for layout in accepted.layouts if read in layout.files)
         own = [reject for reject in rejects if reject.file == file.ordinal]
         return lines_of_records(file, fmt, asked, of_rejects(own, empty_are_records=single))
 

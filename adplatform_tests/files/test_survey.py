@@ -44,6 +44,12 @@ def test_lines_and_long_ones_are_found_whatever_the_chunks(lengths: list[int], e
     assert found(text, sizes) == Survey(counted, any(len(line) >= LONG_LINE for line in lines))
 
 
+@given(st.lists(st.sampled_from(["\n", "\r\n", "\r"])), st.lists(st.integers(0, 3), max_size=20))
+def test_line_ends_of_two_kinds_are_found_whatever_the_chunks(ends: list[str], sizes: list[int]) -> None:
+    text = "".join(f"a{end}" for end in ends)
+    assert found(text.encode(), sizes).mixed == ({"\n", "\r\n"} <= set(ends))
+
+
 @pytest.mark.parametrize(
     ("text", "suspect"),
     [

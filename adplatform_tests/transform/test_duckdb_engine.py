@@ -297,13 +297,6 @@ def test_a_line_that_is_too_long_is_one_reject(tmp_path: Path) -> None:
     assert [(line, position, reasons) for line, position, reasons, _ in rejects(staged)] == [(2, 8, ["line_too_long"])]
 
 
-def test_mixed_line_ends_are_refused_with_the_name_of_the_file_and_nothing_of_its_content(tmp_path: Path) -> None:
-    with pytest.raises(PermanentFailure) as refused:
-        run(tmp_path, contract(), b"id,name\n1,a\n", b"id,name\n1,Anna\r\n2,b\n")
-    assert "s3://raw/1" in str(refused.value)
-    assert "Anna" not in str(refused.value)
-
-
 def test_carriage_returns_alone_do_not_end_lines(tmp_path: Path) -> None:
     with pytest.raises(PermanentFailure, match="s3://raw/0: the first line cannot be read"):
         run(tmp_path, contract(), b"id,name\r1,a\r2,b\r")
